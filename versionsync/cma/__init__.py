@@ -1,0 +1,1 @@
+"""DatoCMS's Content Management API, and nothing of ours: an asynchronous client that paces itself."""

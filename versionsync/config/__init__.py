@@ -1,0 +1,1 @@
+"""Settings: one definition, from which come loading, checks, defaults and the example file."""

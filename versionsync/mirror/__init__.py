@@ -1,0 +1,1 @@
+"""The relational mirror, and nothing of DatoCMS's wire: schema, writer, queries, leases, migrations."""

@@ -1,0 +1,1 @@
+"""A faithful local DatoCMS for demos, tests and rehearsals."""
