@@ -1,0 +1,58 @@
+"""What an event is: one transition, told once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from versionsync.ledger.ids import ModelId, RecordId, VersionId
+
+__all__ = ["Basis", "Event", "EventType", "JsonValue"]
+
+JsonValue = str | int | float | bool | None | list["JsonValue"] | dict[str, "JsonValue"]
+
+
+class EventType(StrEnum):
+    """Every type of event; the values are public."""
+
+    VERSION_CREATED = "version.created"
+    VERSION_BECAME_CURRENT = "version.became_current"
+    VERSION_SUPERSEDED = "version.superseded"
+    VERSION_PUBLISHED = "version.published"
+    VERSION_UNPUBLISHED = "version.unpublished"
+    VERSION_REWRITTEN = "version.rewritten"
+    VERSION_MISSING = "version.missing"
+    VERSION_RETURNED = "version.returned"
+    RECORD_CREATED = "record.created"
+    RECORD_DELETED = "record.deleted"
+    RECORD_RETURNED = "record.returned"
+    SOURCE_ENVIRONMENT_CHANGED = "source.environment_changed"
+    MODEL_CREATED = "model.created"
+    MODEL_CHANGED = "model.changed"
+    MODEL_DELETED = "model.deleted"
+    FIELD_CREATED = "field.created"
+    FIELD_CHANGED = "field.changed"
+    FIELD_DELETED = "field.deleted"
+
+
+class Basis(StrEnum):
+    """How we know when it happened: upstream said so, or we only saw that it had."""
+
+    UPSTREAM = "upstream"
+    OBSERVED = "observed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One transition. `key` names it within its source, so that deriving it twice writes it once."""
+
+    type: EventType
+    key: str
+    occurred_at: datetime
+    basis: Basis
+    record_id: RecordId | None = None
+    version_id: VersionId | None = None
+    model_id: ModelId | None = None
+    data: Mapping[str, JsonValue] = field(default_factory=dict)

@@ -1,0 +1,27 @@
+"""Ids as DatoCMS makes them: URL-safe base64 of a UUID, or a decimal number in old projects."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import NewType
+from uuid import UUID
+
+__all__ = ["ModelId", "RecordId", "VersionId", "uuid_of"]
+
+RecordId = NewType("RecordId", str)
+VersionId = NewType("VersionId", str)
+ModelId = NewType("ModelId", str)
+
+UUID_ID_LENGTH = 22
+_ALPHABET = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
+
+
+def uuid_of(id: str) -> UUID | None:
+    """The UUID that `id` spells, or None for an id of another form (a number of an old project)."""
+    if len(id) != UUID_ID_LENGTH or not _ALPHABET.issuperset(id):
+        return None
+    try:
+        return UUID(bytes=base64.urlsafe_b64decode(id + "=="))
+    except (binascii.Error, ValueError):
+        return None
