@@ -1,0 +1,116 @@
+"""What is asked of a run, how it is going, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from versionsync.ledger.brake import VanishLimit
+
+__all__ = ["Counts", "Outcome", "Progress", "RecordFailure", "RunKind", "RunReport", "SourceSpec", "SyncOptions"]
+
+
+class Outcome(StrEnum):
+    """How a run ended; the values are those of `runs.outcome`."""
+
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    PARTIAL = "partial"
+    FAILED = "failed"
+    INTERRUPTED = "interrupted"
+
+
+class RunKind(StrEnum):
+    """What a run set out to do; the values are those of `runs.kind`."""
+
+    BACKFILL = "backfill"
+    INCREMENTAL = "incremental"
+    FULL = "full"
+    RECORDS = "records"
+    SCRUB = "scrub"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceSpec:
+    """One configured source, as far as the engine needs it. `environment` is None where it follows the primary one."""
+
+    name: str
+    base_url: str
+    environment: str | None = None
+    max_vanish: VanishLimit = field(default_factory=VanishLimit)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncOptions:
+    """What this run shall do besides the usual.
+
+    `full`: sweep whatever the beacon says, and read every history to its end. `record_ids`: these records only.
+    `scrub`: re-read the histories of that many records, the longest unread first. `allow_vanish`: the mass-vanish
+    brake is off for this run. `wait_seconds`: how long to wait for another process's lease.
+    """
+
+    full: bool = False
+    record_ids: tuple[str, ...] = ()
+    scrub: int = 0
+    dry_run: bool = False
+    allow_vanish: bool = False
+    wait_seconds: float = 0.0
+    trigger: str = "cli"
+
+
+@dataclass(slots=True)
+class Counts:
+    """The counts of `runs`, rising while a run goes on."""
+
+    requests: int = 0
+    throttled: int = 0
+    bytes_received: int = 0
+    records_swept: int = 0
+    records_pulled: int = 0
+    records_failed: int = 0
+    versions_inserted: int = 0
+    versions_changed: int = 0
+    versions_rewritten: int = 0
+    events_written: int = 0
+
+
+@dataclass(slots=True)
+class Progress:
+    """How a run is going; written by the engine, read by whoever draws it.
+
+    `phase` is one of waiting, connecting, sweeping, pulling, checking, finished. `records_total` is how many records
+    upstream has (None until the first page), `records_planned` how many of those seen so far need a pull.
+    """
+
+    source: str
+    phase: str = "connecting"
+    records_total: int | None = None
+    records_planned: int = 0
+    counts: Counts = field(default_factory=Counts)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordFailure:
+    """A record that could not be mirrored in this run, and why. It is tried again by the next one (invariant 13)."""
+
+    record_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunReport:
+    """What came of one run. `error` is what ended a failed one; `run_id` is None if nothing was recorded (a dry run)."""
+
+    source: str
+    kind: RunKind
+    outcome: Outcome
+    counts: Counts
+    run_id: int | None = None
+    project_name: str | None = None
+    environment: str | None = None
+    error: BaseException | None = None
+    failures: Sequence[RecordFailure] = ()
+    notes: Sequence[str] = ()
+    would_pull: int | None = None
+    would_delete: int | None = None
