@@ -1,1 +1,34 @@
-"""Settings: one definition, from which come loading, checks, defaults and the example file."""
+"""Settings: one definition, from which come loading, checks, defaults and the example file.
+
+Nothing here reads a secret before it is asked for, and a secret shows itself only through `Secret.reveal`.
+"""
+
+from versionsync.config.definition import HttpSettings, Settings, SourceSettings, VanishSettings
+from versionsync.config.errors import (
+    ConfigError,
+    FileProblem,
+    InvalidSetting,
+    SecretProblem,
+    UnknownSetting,
+    UnknownSource,
+)
+from versionsync.config.loading import LOCAL_FILE, SYSTEM_FILE, Configuration, load
+from versionsync.config.secret import Secret
+
+__all__ = [
+    "LOCAL_FILE",
+    "SYSTEM_FILE",
+    "ConfigError",
+    "Configuration",
+    "FileProblem",
+    "HttpSettings",
+    "InvalidSetting",
+    "Secret",
+    "SecretProblem",
+    "Settings",
+    "SourceSettings",
+    "UnknownSetting",
+    "UnknownSource",
+    "VanishSettings",
+    "load",
+]

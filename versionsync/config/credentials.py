@@ -1,0 +1,146 @@
+"""Where secrets come from: a variable, a file that only its owner can read, or what the service manager hands over."""
+
+from __future__ import annotations
+
+import re
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from versionsync.config.definition import DEFAULT_DATABASE_URL, DEFAULT_TOKEN_VARIABLE, Settings, SourceSettings
+from versionsync.config.errors import SecretProblem
+from versionsync.config.secret import Secret
+
+__all__ = ["looks_like_a_placeholder", "read_api_token", "read_database_url", "read_secret_file"]
+
+CREDENTIALS_VARIABLE: Final = "CREDENTIALS_DIRECTORY"
+CONTAINER_SECRETS: Final = Path("/run/secrets")
+SECRET_BYTES: Final = 64 * 1024
+
+_PLACEHOLDER: Final = re.compile(
+    r"""
+      <.*> | \[.*\] | \{.*\} | \$\{?\w*\}?                          # <token>, {{ token }}, ${TOKEN}
+    | x+ | \.+ | …+ | \*+ | -+ | _+
+    | todo | none | null | undefined | secret | (change|replace)[-_ ]?me
+    | ((your|my|the|a|some)[-_ ])?(dato(cms)?[-_ ])?(full[-_ ]access[-_ ])?(api[-_ ]?)?token([-_ ]here)?
+    | (your|insert|paste|replace)[-_ ].*
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
+
+
+def looks_like_a_placeholder(token: str) -> bool:
+    """Whether `token` is what a manual or an example file has in the place of a token."""
+    return _PLACEHOLDER.fullmatch(token.strip()) is not None
+
+
+def read_api_token(source: SourceSettings, *, folder: Path, environ: Mapping[str, str]) -> Secret:
+    """The token of `source`; a relative file is looked up in the credentials directory, then in `folder`.
+
+    Raises SecretProblem if there is none, if it is empty or a placeholder, or if others can read its file.
+    """
+    where, text = _find_token(source, folder=folder, environ=environ)
+    if text is None:
+        raise SecretProblem(
+            f"source {source.name} has no API token: {where} is not set",
+            hint=f"Set {where} to a token of the DatoCMS project (Project settings > API tokens), or run "
+            "`versionsync init`.",
+        )
+    token = text.strip()
+    if not token:
+        raise SecretProblem(
+            f"the API token of source {source.name} is empty ({where})",
+            hint="Put the token there: DatoCMS shows it in Project settings > API tokens.",
+        )
+    if looks_like_a_placeholder(token):
+        raise SecretProblem(
+            f"the API token of source {source.name} is only a placeholder ({where})",
+            hint="Put the real token in its place: DatoCMS shows it in Project settings > API tokens.",
+        )
+    if re.search(r"\s", token) or not token.isascii() or not token.isprintable():
+        raise SecretProblem(
+            f"the API token of source {source.name} has characters that no token has ({where})",
+            hint="There must be nothing but the token: no name before it, no second line.",
+        )
+    return Secret(token)
+
+
+def read_database_url(settings: Settings, *, folder: Path, environ: Mapping[str, str]) -> Secret:
+    """The URL of the database: set itself, or in a file, or handed over by the service manager, or the default."""
+    if settings.database_url is not None:
+        return _not_empty(settings.database_url, "database_url")
+    if settings.database_url_file is not None:
+        path = _locate(settings.database_url_file, folder=folder, environ=environ)
+        return _not_empty(Secret(read_secret_file(path, environ=environ).strip()), str(path))
+    handed = _credential("database_url", environ)
+    if handed is not None:
+        return _not_empty(Secret(read_secret_file(handed, environ=environ).strip()), str(handed))
+    return Secret(DEFAULT_DATABASE_URL)
+
+
+def read_secret_file(path: Path, *, environ: Mapping[str, str]) -> str:
+    """What `path` holds. Refuses a file that others can read, but where a service manager or a container put it."""
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode) and not stat.S_ISFIFO(status.st_mode):
+            raise SecretProblem(f"{path} is not a file", hint="Name the file that holds the secret.")
+        if status.st_mode & (stat.S_IRWXG | stat.S_IRWXO) and not _is_handed_over(path, environ):
+            raise SecretProblem(
+                f"{path} holds a secret and can be read by others (mode {stat.S_IMODE(status.st_mode):04o})",
+                hint=f"Run: chmod 600 {path}",
+            )
+        with path.open("rb") as file:
+            raw = file.read(SECRET_BYTES + 1)
+        if len(raw) > SECRET_BYTES:
+            raise SecretProblem(f"{path} is too large for a secret", hint="Name the file that holds the secret.")
+        return raw.decode("utf-8-sig")
+    except FileNotFoundError:
+        raise SecretProblem(f"there is no file {path}", hint="Write the secret into it, mode 0600.") from None
+    except UnicodeDecodeError:
+        raise SecretProblem(f"{path} is not text", hint="It must hold the secret and nothing else.") from None
+    except OSError as error:
+        raise SecretProblem(f"{path} cannot be read: {error.strerror}", hint="Check its owner and mode.") from error
+
+
+def _find_token(source: SourceSettings, *, folder: Path, environ: Mapping[str, str]) -> tuple[str, str | None]:
+    """Where the token is, in words, and what stands there (None: nothing)."""
+    if source.api_token is not None:
+        return "api_token in the settings file", source.api_token.reveal()
+    if source.api_token_file is not None:
+        path = _locate(source.api_token_file, folder=folder, environ=environ)
+        return str(path), read_secret_file(path, environ=environ)
+    if source.api_token_env is not None:
+        return source.api_token_env, environ.get(source.api_token_env)
+    for name in (source.name, "api_token"):
+        handed = _credential(name, environ)
+        if handed is not None:
+            return str(handed), read_secret_file(handed, environ=environ)
+    return DEFAULT_TOKEN_VARIABLE, environ.get(DEFAULT_TOKEN_VARIABLE)
+
+
+def _credential(name: str, environ: Mapping[str, str]) -> Path | None:
+    directory = environ.get(CREDENTIALS_VARIABLE)
+    path = Path(directory, name) if directory else None
+    return path if path is not None and path.is_file() else None
+
+
+def _locate(name: str, *, folder: Path, environ: Mapping[str, str]) -> Path:
+    path = Path(name).expanduser()
+    if path.is_absolute():
+        return path
+    return _credential(name, environ) or folder / path
+
+
+def _is_handed_over(path: Path, environ: Mapping[str, str]) -> bool:
+    """Service managers and containers guard the folder, whatever the mode of the file."""
+    resolved = path.resolve()
+    directory = environ.get(CREDENTIALS_VARIABLE)
+    guarded = [CONTAINER_SECRETS.resolve(), *([Path(directory).resolve()] if directory else [])]
+    return any(path.is_relative_to(folder) or resolved.is_relative_to(folder) for folder in guarded)
+
+
+def _not_empty(url: Secret, where: str) -> Secret:
+    if not url.reveal().strip():
+        raise SecretProblem(f"the database URL is empty ({where})", hint="For example: sqlite:///versionsync.db")
+    return url

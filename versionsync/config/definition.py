@@ -1,0 +1,183 @@
+"""Every setting, once: its name, type, default and what it means.
+
+Checks, error messages, `docs/settings.md` and the example file are all made from the structs below. A setting's `Meta`
+holds its description; `extra` the environment variable that overrides it (`env`), what the example file shows
+(`example`) and what stands for the default in the reference where the value itself says too little (`default`).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal, TypeAlias
+
+from msgspec import Meta, Struct, field
+
+from versionsync.config.secret import Secret
+
+__all__ = [
+    "DEFAULT_BASE_URL",
+    "DEFAULT_DATABASE_URL",
+    "DEFAULT_SOURCE",
+    "DEFAULT_TOKEN_VARIABLE",
+    "HttpSettings",
+    "RateLimit",
+    "Settings",
+    "SourceSettings",
+    "VanishSettings",
+]
+
+DEFAULT_BASE_URL: Final = "https://site-api.datocms.com"
+DEFAULT_DATABASE_URL: Final = "sqlite:///versionsync.db"
+DEFAULT_SOURCE: Final = "default"
+DEFAULT_TOKEN_VARIABLE: Final = "DATOCMS_API_TOKEN"  # noqa: S105 - a variable's name
+
+RateLimit: TypeAlias = Annotated[int, Meta(ge=1)] | Literal["none"]
+"""Requests in three seconds, or none for a server that sets no limit."""
+
+
+class VanishSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How many records may vanish from one listing before a run stops and tombstones nothing."""
+
+    share: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=1,
+            description="A run stops when more than this share of the source's records is gone at once, …",
+            extra={"example": "0.2"},
+        ),
+    ] = 0.2
+    number: Annotated[
+        int,
+        Meta(ge=1, description="… and at least this many records.", extra={"example": "10"}),
+    ] = 10
+
+
+class SourceSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One DatoCMS project and environment, mirrored under one name with one token."""
+
+    name: Annotated[
+        str,
+        Meta(
+            pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$",
+            description="What this source is called in the database, in commands and in the log. It stays for good: "
+            "another name is another source.",
+            extra={"example": '"website"', "expected": "a name of letters, digits, - and _, 63 at the most"},
+        ),
+    ]
+    environment: Annotated[
+        Annotated[str, Meta(min_length=1)] | None,
+        Meta(
+            description="The environment to mirror. Left out: the primary one, also after another has been promoted.",
+            extra={"env": "VERSIONSYNC_ENVIRONMENT", "example": '"main"', "default": "the primary environment"},
+        ),
+    ] = None
+    api_token_env: Annotated[
+        Annotated[str, Meta(min_length=1)] | None,
+        Meta(
+            description="The environment variable that holds the API token. The token needs a role that may use the "
+            "Content Management API and read every record; reading its users lets the mirror name who made a version.",
+            extra={"example": '"DATOCMS_API_TOKEN"', "default": '`"DATOCMS_API_TOKEN"`'},
+        ),
+    ] = None
+    api_token_file: Annotated[
+        Annotated[str, Meta(min_length=1)] | None,
+        Meta(
+            description="A file that holds nothing but the API token and that only its owner can read. A relative path "
+            "is looked up in `CREDENTIALS_DIRECTORY`, then in the folder of the settings file.",
+            extra={"example": '"website.token"'},
+        ),
+    ] = None
+    api_token: Annotated[
+        Secret | None,
+        Meta(
+            description="The API token itself. Refused if others can read the settings file.",
+            extra={"example": '"…"'},
+        ),
+    ] = None
+    base_url: Annotated[
+        str,
+        Meta(
+            pattern=r"^https?://[^\s/@]+(/[^\s@]*)?$",
+            description="Where the Content Management API is: another address only for a simulator or a proxy.",
+            extra={
+                "env": "VERSIONSYNC_BASE_URL",
+                "example": f'"{DEFAULT_BASE_URL}"',
+                "expected": "an address that starts with https:// or http://",
+            },
+        ),
+    ] = DEFAULT_BASE_URL
+    rate_limit: Annotated[
+        RateLimit | None,
+        Meta(
+            description='Requests in 3 seconds at the most. Left out: what upstream announces. `"none"`: as fast as a '
+            "local server answers.",
+            extra={
+                "env": "VERSIONSYNC_RATE_LIMIT",
+                "example": "60",
+                "default": "what upstream announces",
+                "expected": 'a whole number of requests in 3 seconds, 1 or more, or "none"',
+            },
+        ),
+    ] = None
+    max_vanish: Annotated[
+        VanishSettings,
+        Meta(
+            description="How many records may be gone at once before a run believes that it sees less, and stops.",
+        ),
+    ] = field(default_factory=VanishSettings)
+
+
+class HttpSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The daemon's own server: health, metrics, status, and the receiver of webhooks."""
+
+    host: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            description="The address to listen on. `0.0.0.0` is every one of the machine.",
+            extra={"env": "VERSIONSYNC_HTTP_HOST", "example": '"127.0.0.1"'},
+        ),
+    ] = "127.0.0.1"
+    port: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=65535,
+            description="The port to listen on; 0: a free one, told in the log.",
+            extra={"env": "VERSIONSYNC_HTTP_PORT", "example": "8765"},
+        ),
+    ] = 8765
+
+
+class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All of a settings file."""
+
+    database_url: Annotated[
+        Secret | None,
+        Meta(
+            description="The database: `sqlite:///file.db` (relative to the current folder), `sqlite:////full/path.db` "
+            "or `postgresql://user:password@host/name`. With a password in it, the settings file must be readable by "
+            "its owner alone.",
+            extra={
+                "env": "VERSIONSYNC_DATABASE_URL",
+                "example": '"sqlite:///versionsync.db"',
+                "default": f'`"{DEFAULT_DATABASE_URL}"`',
+            },
+        ),
+    ] = None
+    database_url_file: Annotated[
+        Annotated[str, Meta(min_length=1)] | None,
+        Meta(
+            description="A file that holds nothing but the database URL, for one with a password. A file "
+            "`database_url` in `CREDENTIALS_DIRECTORY` is found by itself.",
+            extra={"env": "VERSIONSYNC_DATABASE_URL_FILE", "example": '"/etc/versionsync/database_url"'},
+        ),
+    ] = None
+    sources: Annotated[
+        tuple[SourceSettings, ...],
+        Meta(description="The projects to mirror. None: one named `default`, described by the environment."),
+    ] = ()
+    http: Annotated[
+        HttpSettings,
+        Meta(description="The daemon's own server: health, metrics, status, and the receiver of webhooks."),
+    ] = field(default_factory=HttpSettings)

@@ -1,0 +1,193 @@
+"""Finds the settings: command line, environment, file, default; the first that says something wins."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from versionsync.config.checking import check_table, check_text
+from versionsync.config.credentials import read_api_token, read_database_url
+from versionsync.config.definition import DEFAULT_SOURCE, HttpSettings, Settings, SourceSettings
+from versionsync.config.errors import FileProblem, InvalidSetting, SecretProblem, UnknownSource
+from versionsync.config.fields import nearest, settings_of
+from versionsync.config.secret import Secret
+
+__all__ = ["LOCAL_FILE", "SYSTEM_FILE", "Configuration", "load"]
+
+LOCAL_FILE: Final = Path("versionsync.toml")
+SYSTEM_FILE: Final = Path("/etc/versionsync/versionsync.toml")
+
+_PASSWORD_IN_URL: Final = re.compile(r"^[a-z0-9+.-]+://[^/@\s]*:[^/@\s]+@", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Configuration:
+    """The settings in force, and where they came from. `path` is the file that was read, if any was."""
+
+    settings: Settings
+    path: Path | None
+    environ: Mapping[str, str] = field(repr=False)
+
+    @property
+    def sources(self) -> tuple[SourceSettings, ...]:
+        """The configured sources; without any, the one that the environment describes."""
+        return self.settings.sources
+
+    @property
+    def http(self) -> HttpSettings:
+        """The settings of the daemon's own server."""
+        return self.settings.http
+
+    @property
+    def folder(self) -> Path:
+        """The folder in which relative secret files are looked up."""
+        return self.path.parent if self.path else Path()
+
+    def source(self, name: str) -> SourceSettings:
+        """The source called `name`. Raises UnknownSource, naming the nearest one."""
+        for source in self.sources:
+            if source.name == name:
+                return source
+        names = [source.name for source in self.sources]
+        meant = nearest(name, names)
+        raise UnknownSource(
+            f"there is no source called {name}",
+            hint=f"Did you mean {meant}?" if meant else f"The settings have: {', '.join(names)}.",
+        )
+
+    def database_url(self) -> Secret:
+        """The URL of the database, which may hold a password. Raises SecretProblem if its file cannot be used."""
+        return read_database_url(self.settings, folder=self.folder, environ=self.environ)
+
+    def api_token(self, source: SourceSettings) -> Secret:
+        """The token of `source`. Raises SecretProblem if it is missing, a placeholder or readable by others."""
+        return read_api_token(source, folder=self.folder, environ=self.environ)
+
+
+def load(
+    *,
+    config: Path | None = None,
+    database_url: str | None = None,
+    environ: Mapping[str, str] | None = None,
+    local_file: Path = LOCAL_FILE,
+    system_file: Path = SYSTEM_FILE,
+) -> Configuration:
+    """The settings in force. `config` and `database_url` are what the command line said.
+
+    No secret is read here but what stands in the settings file itself: a command that needs no token runs without one.
+    Raises a ConfigError.
+    """
+    environ = os.environ if environ is None else environ
+    path = config if config is not None else _find(local_file, system_file)
+    settings = _read(path) if path is not None else Settings()
+    if not settings.sources:
+        source = SourceSettings(name=DEFAULT_SOURCE)
+        settings = msgspec.structs.replace(settings, sources=(_with_environment(source, environ),))
+    settings = msgspec.structs.replace(settings, http=_with_environment(settings.http, environ))
+    settings = _with_database(settings, database_url, environ)
+    return Configuration(settings=settings, path=path, environ=environ)
+
+
+def _find(*candidates: Path) -> Path | None:
+    return next((path for path in candidates if path.exists()), None)
+
+
+def _read(path: Path) -> Settings:
+    try:
+        text = path.read_text(encoding="utf-8")
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        raise FileProblem(f"there is no settings file {path}", hint="`versionsync init` writes one.") from None
+    except UnicodeDecodeError:
+        raise FileProblem(f"{path} is not UTF-8 text", hint="Save it as UTF-8.") from None
+    except OSError as error:
+        raise FileProblem(
+            f"the settings file {path} cannot be read: {error.strerror}", hint="Check its owner and mode."
+        ) from error
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise FileProblem(
+            f"{path} is not valid TOML: {_told_plainly(error, text)}",
+            hint="A text needs quotes, a table is [name], a source is [[sources]].",
+        ) from None
+    settings = check_table(table, Settings, file=str(path))
+    _check_whole(settings, path, mode)
+    return settings
+
+
+def _told_plainly(error: tomllib.TOMLDecodeError, text: str) -> str:
+    """The error with its line and column, also where the parser only says that the text ended; never the text."""
+    message = str(error)
+    if match := re.search(r"^(.*?) \(at line (\d+), column (\d+)\)$", message, re.DOTALL):
+        what, line, column = match.group(1), int(match.group(2)), int(match.group(3))
+    else:
+        what = re.sub(r" \(at end of document\)$", "", message)
+        lines = text.splitlines() or [""]
+        line, column = len(lines), len(lines[-1]) + 1
+    # The parser quotes names from the file in some messages, and somebody's token may stand where a name should.
+    what = re.sub(r": .*|'[^']{12,}'|\([^)]{12,}\)", "", what, flags=re.DOTALL).strip()
+    return f"line {line}, column {column}: {what[:1].lower()}{what[1:]}"
+
+
+def _check_whole(settings: Settings, path: Path, mode: int) -> None:
+    """What can only be seen with the whole file at hand."""
+    names: dict[str, int] = {}
+    for number, source in enumerate(settings.sources):
+        where = f"sources[{number}]"
+        first = names.setdefault(source.name.casefold(), number)
+        if first != number:
+            raise InvalidSetting(
+                f"{path}: {where}.name: the name {source.name} is taken by sources[{first}]",
+                hint="Give each source a name of its own; upper and lower case do not count.",
+            )
+        given = [name for name in ("api_token_env", "api_token_file", "api_token") if getattr(source, name) is not None]
+        if len(given) > 1:
+            raise InvalidSetting(f"{path}: {where} has {' and '.join(given)}", hint="Keep one of them.")
+    if settings.database_url is not None and settings.database_url_file is not None:
+        raise InvalidSetting(f"{path}: database_url and database_url_file are both set", hint="Keep one of them.")
+    secrets = [f"sources[{number}].api_token" for number, source in enumerate(settings.sources) if source.api_token]
+    if settings.database_url is not None and _PASSWORD_IN_URL.match(settings.database_url.reveal()):
+        secrets.append("the password in database_url")
+    if secrets and mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise SecretProblem(
+            f"{path} holds {secrets[0]} and can be read by others (mode {stat.S_IMODE(mode):04o})",
+            hint=f"Run: chmod 600 {path}",
+        )
+
+
+def _with_environment(
+    table: SourceSettings | HttpSettings, environ: Mapping[str, str]
+) -> SourceSettings | HttpSettings:
+    given = {
+        setting.name: check_text(text, setting)
+        for setting in settings_of(type(table))
+        if setting.env and (text := environ.get(setting.env, "").strip())
+    }
+    return msgspec.structs.replace(table, **given)
+
+
+def _with_database(settings: Settings, database_url: str | None, environ: Mapping[str, str]) -> Settings:
+    """The database that the command line names, else the environment, else the file."""
+    if database_url is not None:
+        if _PASSWORD_IN_URL.match(database_url):
+            raise SecretProblem(
+                "a password on the command line can be read by every user of this machine",
+                hint="Set VERSIONSYNC_DATABASE_URL, or database_url_file in the settings.",
+            )
+        return msgspec.structs.replace(settings, database_url=Secret(database_url), database_url_file=None)
+    known = {setting.name: setting for setting in settings_of(Settings)}
+    for name in ("database_url", "database_url_file"):
+        setting = known[name]
+        if text := environ.get(setting.env or "", "").strip():
+            none = {"database_url": None, "database_url_file": None}
+            return msgspec.structs.replace(settings, **(none | {name: check_text(text, setting)}))
+    return settings
