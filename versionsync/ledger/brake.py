@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 from versionsync.ledger.ids import ModelId
 
-__all__ = ["Vanished", "VanishLimit", "pulls_the_brake"]
+__all__ = ["VanishLimit", "Vanished", "pulls_the_brake"]
 
 MODEL_FLOOR = 10
 
 
 @dataclass(frozen=True, slots=True)
 class VanishLimit:
-    """How much may vanish in one run: more than `share` of a source's records, if they are at least `number`, stops it."""
+    """How much may vanish in one run: more than `share` of a source's records, at least `number` of them, stops it."""
 
     share: float = 0.2
     number: int = 10

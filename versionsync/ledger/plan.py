@@ -2,15 +2,37 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import accumulate
 
-from versionsync.ledger.events import Event
+from versionsync.ledger.events import Basis, Event, EventType
 from versionsync.ledger.ids import ModelId, RecordId, VersionId
-from versionsync.ledger.records import DeletionEvidence, SeenRecord
-from versionsync.ledger.versions import Change
+from versionsync.ledger.order import Slot, merge, number
+from versionsync.ledger.records import DeletionEvidence, KnownRecord, SeenRecord
+from versionsync.ledger.times import format_time
+from versionsync.ledger.transitions import Look, transitions
+from versionsync.ledger.versions import Change, SeenVersion, Version
 
-__all__ = ["RecordPlan"]
+__all__ = ["Contradiction", "Pull", "RecordPlan", "plan_deletion", "plan_record"]
+
+
+class Contradiction(ValueError):
+    """Upstream's answer cannot be true: two current versions, two published ones, one id twice."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pull:
+    """What was read of one record: its meta, and versions in the order in which they were made.
+
+    `is_complete` says that every version upstream has was read. Otherwise `versions` is the newest part of the list,
+    perhaps with single older ones before it.
+    """
+
+    record: SeenRecord
+    versions: Sequence[SeenVersion]
+    is_complete: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,3 +53,214 @@ class RecordPlan:
     deletion_evidence: DeletionEvidence | None
     changes: tuple[Change, ...]
     events: tuple[Event, ...]
+
+
+def plan_record(
+    known: KnownRecord | None, versions: Sequence[Version], pull: Pull, *, observed_at: datetime
+) -> RecordPlan:
+    """The least that makes the mirror agree with `pull`; `known` and `versions` are what it holds of the record.
+
+    A flag that a seen version has, no other keeps (invariant 2). A version that was not seen is missing only if all
+    were read. Each changed flag has its event (invariant 3). Planning again gives no change and no event (invariant
+    10). Raises Contradiction for a pull that cannot be true.
+    """
+    _check(pull.versions)
+    record = pull.record
+    slots = merge(versions, pull.versions)
+    after = tuple(_after(slots, pull.versions, observed_at, is_complete=pull.is_complete))
+    changes = _changes(slots, after)
+    look = _look(record.id, after, known, published_at=record.published_at, observed_at=observed_at)
+    replaced = known is not None and _was_replaced(known, versions, pull)
+    return RecordPlan(
+        record_id=record.id,
+        model_id=record.model_id,
+        is_new=known is None,
+        meta=record,
+        current_version_id=_flagged(after, lambda version: version.is_current),
+        published_version_id=_flagged(after, lambda version: version.is_published),
+        version_count=sum(version.missing_since is None for version in after),
+        deleted_at=None,
+        deletion_evidence=None,
+        changes=changes,
+        events=(*_record_events(known, record, observed_at, replaced=replaced), *_told(changes, look)),
+    )
+
+
+def plan_deletion(
+    known: KnownRecord,
+    versions: Sequence[Version],
+    *,
+    still_listed: Sequence[SeenVersion],
+    evidence: DeletionEvidence,
+    observed_at: datetime,
+) -> RecordPlan:
+    """The tombstone of a record, after what could still be read of its versions (`still_listed`, oldest first).
+
+    The flags of its versions stay as last seen, and none of them is missing: they went with the record.
+    """
+    _check(still_listed)
+    slots = merge(versions, still_listed)
+    # Where nothing listed is current any more, the deletion took the flags: then they stay as they were.
+    keep = not any(version.is_current for version in still_listed)
+    after = tuple(
+        replace(version, is_current=slot.known.is_current, is_published=slot.known.is_published)
+        if keep and slot.known
+        else version
+        for slot, version in zip(slots, _after(slots, still_listed, observed_at, is_complete=False), strict=True)
+    )
+    changes = _changes(slots, after)
+    look = _look(known.id, after, known, published_at=known.published_at, observed_at=observed_at)
+    deleted = _seen_to_be(EventType.RECORD_DELETED, known, observed_at)
+    return RecordPlan(
+        record_id=known.id,
+        model_id=known.model_id,
+        is_new=False,
+        meta=None,
+        current_version_id=_flagged(after, lambda version: version.is_current),
+        published_version_id=_flagged(after, lambda version: version.is_published),
+        version_count=sum(version.missing_since is None for version in after),
+        deleted_at=observed_at,
+        deletion_evidence=evidence,
+        changes=changes,
+        events=(*_told(changes, look), deleted),
+    )
+
+
+def _check(versions: Sequence[SeenVersion]) -> None:
+    if len({version.id for version in versions}) != len(versions):
+        raise Contradiction("one version is listed twice")
+    if sum(version.is_current for version in versions) > 1:
+        raise Contradiction("more than one version is current")
+    if sum(version.is_published for version in versions) > 1:
+        raise Contradiction("more than one version is published")
+
+
+def _after(
+    slots: Sequence[Slot], seen: Sequence[SeenVersion], observed_at: datetime, *, is_complete: bool
+) -> Iterator[Version]:
+    current_is_known = is_complete or any(version.is_current for version in seen)
+    published_is_known = is_complete or any(version.is_published for version in seen)
+    for slot, ordinal in zip(slots, number(slots), strict=True):
+        if slot.seen is not None:
+            yield _row(slot.seen, ordinal)
+        elif slot.known is not None:
+            missing_since = slot.known.missing_since or (observed_at if is_complete else None)
+            yield replace(
+                slot.known,
+                ordinal=ordinal,
+                is_current=slot.known.is_current and not current_is_known,
+                is_published=slot.known.is_published and not published_is_known,
+                missing_since=missing_since,
+            )
+
+
+def _row(seen: SeenVersion, ordinal: int) -> Version:
+    return Version(
+        id=seen.id,
+        model_id=seen.model_id,
+        ordinal=ordinal,
+        created_at=seen.created_at,
+        editor=seen.editor,
+        is_current=seen.is_current,
+        is_published=seen.is_published,
+        published_from=seen.published_from,
+        published_until=seen.published_until,
+        is_valid=seen.is_valid,
+        content_hash=seen.content_hash,
+        missing_since=None,
+    )
+
+
+def _changes(slots: Sequence[Slot], after: Sequence[Version]) -> tuple[Change, ...]:
+    return tuple(
+        Change(slot.known, version) for slot, version in zip(slots, after, strict=True) if slot.known != version
+    )
+
+
+def _look(
+    record_id: RecordId,
+    after: tuple[Version, ...],
+    known: KnownRecord | None,
+    *,
+    published_at: datetime | None,
+    observed_at: datetime,
+) -> Look:
+    return Look(
+        record_id=record_id,
+        observed_at=observed_at,
+        seen_before=known.synced_at if known else None,
+        published_at=published_at,
+        published_before=known.published_at if known else None,
+        order=after,
+        starts=tuple(accumulate((version.created_at for version in after), max)),
+        places={version.id: place for place, version in enumerate(after)},
+        current_place=next((place for place, version in enumerate(after) if version.is_current), None),
+    )
+
+
+def _told(changes: Iterable[Change], look: Look) -> Iterator[Event]:
+    told = [transition for change in changes for transition in transitions(change, look)]
+    return (event for _, event in sorted(told, key=lambda transition: transition[0]))
+
+
+def _flagged(versions: Iterable[Version], flag: Callable[[Version], bool]) -> VersionId | None:
+    return next((version.id for version in versions if flag(version)), None)
+
+
+def _is_younger(known: KnownRecord, record: SeenRecord) -> bool:
+    """Whether the record was made later than the one of this id that the mirror holds."""
+    return record.created_at is not None and known.created_at is not None and record.created_at > known.created_at
+
+
+def _was_replaced(known: KnownRecord, versions: Sequence[Version], pull: Pull) -> bool:
+    """Whether the record was deleted and made again under its id while nobody looked.
+
+    Being younger is not enough, since an update may set `created_at`: none of its old versions is listed either.
+    """
+    if known.deleted_at is not None or not pull.is_complete or not _is_younger(known, pull.record):
+        return False
+    return {version.id for version in pull.versions}.isdisjoint(version.id for version in versions)
+
+
+def _record_events(
+    known: KnownRecord | None, record: SeenRecord, observed_at: datetime, *, replaced: bool
+) -> Iterator[Event]:
+    if known is None:
+        if record.created_at is None:
+            yield _seen_to_be(EventType.RECORD_CREATED, record, observed_at)
+        else:
+            yield _stated(EventType.RECORD_CREATED, record, record.created_at, key=record.id)
+        return
+    if replaced:
+        yield _seen_to_be(EventType.RECORD_DELETED, known, observed_at)
+    elif known.deleted_at is None:
+        return
+    if _is_younger(known, record) and record.created_at is not None:
+        key = f"{record.id}:{format_time(record.created_at)}"
+        yield _stated(EventType.RECORD_RETURNED, record, record.created_at, key=key)
+    else:
+        yield _seen_to_be(EventType.RECORD_RETURNED, known, observed_at)
+
+
+def _stated(type: EventType, record: SeenRecord, at: datetime, *, key: str) -> Event:
+    return Event(
+        type=type,
+        key=f"{type}:{key}",
+        occurred_at=at,
+        basis=Basis.UPSTREAM,
+        record_id=record.id,
+        model_id=record.model_id,
+    )
+
+
+def _seen_to_be(type: EventType, record: KnownRecord | SeenRecord, observed_at: datetime) -> Event:
+    seen_before = format_time(record.synced_at) if isinstance(record, KnownRecord) else None
+    return Event(
+        type=type,
+        key=f"{type}:{record.id}:observed:{format_time(observed_at)}",
+        occurred_at=observed_at,
+        basis=Basis.OBSERVED,
+        record_id=record.id,
+        model_id=record.model_id,
+        data={"after": seen_before},
+    )

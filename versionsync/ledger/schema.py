@@ -1,12 +1,22 @@
-"""Models and fields, and what changed between two looks at them."""
+"""Models and fields, and what changed between two looks at them. Pure."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 
+import msgspec
+
+from versionsync.ledger.events import Basis, Event, EventType, JsonValue
 from versionsync.ledger.ids import ModelId
+from versionsync.ledger.times import format_time
 
-__all__ = ["Field", "Model"]
+__all__ = ["Field", "Model", "Schema", "SchemaPlan", "plan_schema"]
+
+# A model's lists of its fields change with every field, which has an event of its own.
+_NOT_A_CHANGE = frozenset({"fields", "fieldsets"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,3 +44,108 @@ class Field:
     is_localized: bool
     position: int
     payload: str
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """All models and fields by id, as upstream has them or as the mirror does (the deleted ones left out)."""
+
+    models: Mapping[ModelId, Model]
+    fields: Mapping[str, Field]
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaPlan:
+    """What one look at the schema changes: rows to write, rows that are gone, and the events that tell it."""
+
+    models: tuple[Model, ...]
+    fields: tuple[Field, ...]
+    deleted_models: tuple[ModelId, ...]
+    deleted_fields: tuple[str, ...]
+    events: tuple[Event, ...]
+
+
+def plan_schema(known: Schema, seen: Schema, *, seen_before: datetime | None, observed_at: datetime) -> SchemaPlan:
+    """The least that makes the mirror's schema agree with `seen`.
+
+    `seen_before` is when the schema was last read; None for the first time, which finds a schema and no change of it:
+    then there are no events.
+    """
+    stamp = _Stamp(seen_before, observed_at)
+    events = [
+        *_model_events(known, seen, stamp),
+        *_field_events(known, seen, stamp),
+    ]
+    return SchemaPlan(
+        models=tuple(model for id, model in seen.models.items() if known.models.get(id) != model),
+        fields=tuple(field for id, field in seen.fields.items() if known.fields.get(id) != field),
+        deleted_models=tuple(known.models.keys() - seen.models.keys()),
+        deleted_fields=tuple(known.fields.keys() - seen.fields.keys()),
+        events=tuple(events) if seen_before is not None else (),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Stamp:
+    seen_before: datetime | None
+    observed_at: datetime
+
+    def event(self, type: EventType, id: str, model_id: ModelId, data: dict[str, JsonValue]) -> Event:
+        after = format_time(self.seen_before) if self.seen_before else None
+        return Event(
+            type=type,
+            key=f"{type}:{id}:observed:{format_time(self.observed_at)}",
+            occurred_at=self.observed_at,
+            basis=Basis.OBSERVED,
+            model_id=model_id,
+            data={"after": after, **data},
+        )
+
+
+def _model_events(known: Schema, seen: Schema, stamp: _Stamp) -> Iterator[Event]:
+    for id, model in seen.models.items():
+        before = known.models.get(id)
+        if before is None:
+            yield stamp.event(EventType.MODEL_CREATED, id, id, {"model": _name(model)})
+        elif changes := _difference(before.payload, model.payload):
+            yield stamp.event(EventType.MODEL_CHANGED, id, id, {"model": _name(model), "changes": changes})
+    for id in known.models.keys() - seen.models.keys():
+        yield stamp.event(EventType.MODEL_DELETED, id, id, {"model": _name(known.models[id])})
+
+
+def _field_events(known: Schema, seen: Schema, stamp: _Stamp) -> Iterator[Event]:
+    for id, field in seen.fields.items():
+        before = known.fields.get(id)
+        if before is None:
+            yield stamp.event(EventType.FIELD_CREATED, id, field.model_id, {"field": _name(field)})
+        elif changes := _difference(before.payload, field.payload):
+            data: dict[str, JsonValue] = {"field": _name(field), "changes": changes}
+            yield stamp.event(EventType.FIELD_CHANGED, id, field.model_id, data)
+    for id in known.fields.keys() - seen.fields.keys():
+        field = known.fields[id]
+        yield stamp.event(EventType.FIELD_DELETED, id, field.model_id, {"field": _name(field)})
+
+
+def _name(thing: Model | Field) -> dict[str, JsonValue]:
+    return {"id": thing.id, "api_key": thing.api_key}
+
+
+def _difference(before: str, after: str) -> dict[str, JsonValue]:
+    """What differs between two documents, by member: `[before, after]`. Their `meta` moves by itself: left out."""
+    old, new = _members(before), _members(after)
+    return {
+        name: [old.get(name), new.get(name)]
+        for name in sorted(old.keys() | new.keys())
+        if old.get(name) != new.get(name)
+    }
+
+
+def _members(payload: str) -> dict[str, JsonValue]:
+    document = msgspec.json.decode(payload, type=_Document)
+    relationships = {name: value for name, value in document.relationships.items() if name not in _NOT_A_CHANGE}
+    return {**document.attributes, **relationships}
+
+
+class _Document(msgspec.Struct):
+    attributes: dict[str, Any] = {}
+    relationships: dict[str, Any] = {}

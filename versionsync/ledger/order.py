@@ -1,0 +1,92 @@
+"""In which order a record's versions came, and the ordinals that keep it.
+
+Upstream lists the newest first and gives whole seconds in many projects: within a second only the list tells the
+order. A list that breaks its promise is put in order by time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from versionsync.ledger.versions import SeenVersion, Version
+
+__all__ = ["ORDINAL_STEP", "Slot", "is_newest_first", "merge", "number", "oldest_first"]
+
+ORDINAL_STEP = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One version's place in the order: as known, as seen, or both."""
+
+    known: Version | None
+    seen: SeenVersion | None
+
+
+def is_newest_first(listed: Sequence[SeenVersion]) -> bool:
+    """Whether the start of a list keeps upstream's order: times that do not rise, the current one before the others.
+
+    A published mixture may stand before the current version, so the current one need only be somewhere in `listed`.
+    """
+    return any(version.is_current for version in listed) and _falls(listed)
+
+
+def oldest_first(listed: Sequence[SeenVersion]) -> tuple[SeenVersion, ...]:
+    """The versions of a whole list (upstream's order), or of its start, in the order in which they were made."""
+    rises = all(earlier.created_at <= later.created_at for earlier, later in pairwise(listed))
+    if _falls(listed) and not (rises and len(listed) > 1 and listed[-1].is_current):
+        return tuple(reversed(listed))
+    if rises:
+        return tuple(listed)
+    by_time = list(reversed(listed))
+    by_time.sort(key=lambda version: (version.created_at, version.is_current))
+    return tuple(by_time)
+
+
+def merge(known: Sequence[Version], seen: Sequence[SeenVersion]) -> list[Slot]:
+    """All versions of a record, oldest first: `known` by its ordinals, `seen` as upstream has it now.
+
+    Where both speak, `seen` decides. A known version that was not seen keeps its place between its neighbours; a new
+    one comes after those that are no younger than itself.
+    """
+    by_id = {version.id: version for version in known}
+    seen_ids = {version.id for version in seen}
+    unseen = [version for version in sorted(known, key=lambda version: version.ordinal) if version.id not in seen_ids]
+    slots: list[Slot] = []
+    waiting = 0
+    for version in seen:
+        before = by_id.get(version.id)
+        while waiting < len(unseen) and (
+            unseen[waiting].ordinal < before.ordinal if before else unseen[waiting].created_at <= version.created_at
+        ):
+            slots.append(Slot(unseen[waiting], None))
+            waiting += 1
+        slots.append(Slot(before, version))
+    return slots + [Slot(version, None) for version in unseen[waiting:]]
+
+
+def number(slots: Sequence[Slot]) -> list[int]:
+    """An ordinal for each slot, rising. Known ones are kept wherever they rise and leave room for the new ones."""
+    ordinals = list(_fill(slots))
+    if all(earlier < later for earlier, later in pairwise(ordinals)):
+        return ordinals
+    return [(place + 1) * ORDINAL_STEP for place in range(len(slots))]
+
+
+def _falls(listed: Sequence[SeenVersion]) -> bool:
+    return all(earlier.created_at >= later.created_at for earlier, later in pairwise(listed))
+
+
+def _fill(slots: Sequence[Slot]) -> Iterator[int]:
+    last, new = 0, 0
+    for slot in slots:
+        if slot.known is None:
+            new += 1
+            continue
+        room = slot.known.ordinal - last
+        yield from (last + room * place // (new + 1) for place in range(1, new + 1))
+        yield slot.known.ordinal
+        last, new = slot.known.ordinal, 0
+    yield from (last + ORDINAL_STEP * place for place in range(1, new + 1))

@@ -1,0 +1,239 @@
+"""The transitions of one version between what the mirror holds and what upstream shows, as events in time.
+
+Two facts make this exact. Only the current version can be published, so within one instant a version's publication
+comes before its successor is made. And upstream states a version's last interval of being live, so that an interval
+that came and went between two looks is told all the same; of several, only the last is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import IntEnum
+
+from versionsync.ledger.events import Basis, Event, EventType, JsonValue
+from versionsync.ledger.ids import RecordId, VersionId
+from versionsync.ledger.times import format_time
+from versionsync.ledger.versions import Change, Version
+
+__all__ = ["Look", "Moment", "Rank", "transitions"]
+
+
+class Rank(IntEnum):
+    """What comes first of what happens to one version within one instant."""
+
+    CREATED = 0
+    PREDECESSOR_SUPERSEDED = 1
+    BECAME_CURRENT = 2
+    PREDECESSOR_UNPUBLISHED = 3
+    PUBLISHED = 4
+    UNPUBLISHED = 5
+    OBSERVED = 6
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Moment:
+    """A place in the order of a record's transitions: the time, then which version's doing it was, then its rank."""
+
+    at: datetime
+    place: int
+    rank: Rank
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What all versions of one record share in one look at it.
+
+    `order` holds the versions after the look, oldest first; `places` where each stands in it; `current_place` where
+    the current one stands (None: there is none). `starts` is each version's time in that order, never falling.
+    `seen_before` is when the record was last looked at, `published_before` its last publication as known then.
+    """
+
+    record_id: RecordId
+    observed_at: datetime
+    seen_before: datetime | None
+    published_at: datetime | None
+    published_before: datetime | None
+    order: tuple[Version, ...]
+    starts: tuple[datetime, ...]
+    places: Mapping[VersionId, int]
+    current_place: int | None
+
+    def taken_over_by(self, version: Version, at: datetime | None) -> Version | None:
+        """The version whose publication ended that of `version` (at the time `at`, None: unknown).
+
+        Only a later version can take over: at its publication it was current, and `version` was so before.
+        """
+        for other in self.order[self.places[version.id] + 1 :]:
+            if other.published_from is not None and (other.published_from == at or (at is None and other.is_published)):
+                return other
+        return None
+
+
+def transitions(change: Change, look: Look) -> Iterator[tuple[Moment, Event]]:
+    """Every transition that `change` tells, each with its place in time."""
+    yield from _existence(change, look)
+    yield from _currency(change, look)
+    yield from _publication(change, look)
+
+
+def _existence(change: Change, look: Look) -> Iterator[tuple[Moment, Event]]:
+    before, after = change.before, change.after
+    place = look.places[after.id]
+    if before is None:
+        moment = Moment(look.starts[place], place, Rank.CREATED)
+        yield moment, _stated(EventType.VERSION_CREATED, after, look, at=after.created_at, key=after.id)
+        return
+    if change.is_rewrite:
+        yield _seen(
+            EventType.VERSION_REWRITTEN,
+            after,
+            look,
+            data={
+                "previous_hash": before.content_hash.hex(),
+                "hash": after.content_hash.hex(),
+                "previous_created_at": format_time(before.created_at),
+            },
+        )
+    if before.missing_since is None and after.missing_since is not None:
+        yield _seen(EventType.VERSION_MISSING, after, look)
+    if before.missing_since is not None and after.missing_since is None:
+        yield _seen(EventType.VERSION_RETURNED, after, look)
+
+
+def _currency(change: Change, look: Look) -> Iterator[tuple[Moment, Event]]:
+    before, after = change.before, change.after
+    place = look.places[after.id]
+    was_current = before is not None and before.is_current
+    # A version made before the current one was current in its time; one listed after it (a published mixture) never.
+    passed = before is None and (after.is_current or look.current_place is None or place < look.current_place)
+    if passed:
+        moment = Moment(look.starts[place], place, Rank.BECAME_CURRENT)
+        yield moment, _stated(EventType.VERSION_BECAME_CURRENT, after, look, at=after.created_at, key=after.id)
+    elif after.is_current and not was_current:
+        yield _seen(EventType.VERSION_BECAME_CURRENT, after, look)
+    if (passed or was_current) and not after.is_current:
+        if place + 1 == len(look.order):
+            yield _seen(EventType.VERSION_SUPERSEDED, after, look)
+            return
+        successor = look.order[place + 1]
+        moment = Moment(look.starts[place + 1], place + 1, Rank.PREDECESSOR_SUPERSEDED)
+        key = f"{after.id}:{successor.id}"
+        yield moment, _stated(EventType.VERSION_SUPERSEDED, after, look, at=successor.created_at, key=key)
+
+
+def _publication(change: Change, look: Look) -> Iterator[tuple[Moment, Event]]:
+    before, after = change.before, change.after
+    if before is None:
+        if after.is_published or after.published_from is not None:
+            yield _published(after, look)
+            if not after.is_published:
+                yield _unpublished(after, look)
+        return
+    if _is_another_publication(before, after, look):
+        if before.is_published:
+            yield _unpublished_meanwhile(before, after, look)
+        yield _published(after, look)
+        if not after.is_published:
+            yield _unpublished(after, look)
+    elif before.is_published and not after.is_published:
+        yield _unpublished(after, look)
+    elif after.is_published and not before.is_published:
+        yield _published(after, look)
+    elif _ended_later(before, after):
+        yield _published(after, look, again=True)
+        yield _unpublished(after, look)
+
+
+def _is_another_publication(before: Version, after: Version, look: Look) -> bool:
+    if after.published_from is None or after.published_from == before.published_from:
+        return False
+    if before.published_from is None and before.is_published:
+        # Live before and now with a start: the same publication, unless it began after the last one known then.
+        return look.published_before is not None and after.published_from > look.published_before
+    return True
+
+
+def _ended_later(before: Version, after: Version) -> bool:
+    """Whether a version, published and unpublished before, was so again within the second in which it had been."""
+    return (
+        not after.is_published
+        and before.published_until is not None
+        and after.published_until is not None
+        and after.published_from == before.published_from
+        and after.published_until > before.published_until
+    )
+
+
+def _published(version: Version, look: Look, *, again: bool = False) -> tuple[Moment, Event]:
+    at = version.published_from or look.published_at
+    if at is None:
+        return _seen(EventType.VERSION_PUBLISHED, version, look, rank=Rank.PUBLISHED)
+    until = f":{format_time(version.published_until)}" if again and version.published_until else ""
+    key = f"{version.id}:{format_time(at)}{until}"
+    return _publishing_moment(version, look, at), _stated(EventType.VERSION_PUBLISHED, version, look, at=at, key=key)
+
+
+def _unpublished(version: Version, look: Look) -> tuple[Moment, Event]:
+    until = version.published_until
+    successor = look.taken_over_by(version, until)
+    if until is None:
+        _, event = _seen(EventType.VERSION_UNPUBLISHED, version, look)
+        return _unpublishing_moment(version, look, look.observed_at, successor), event
+    event = _stated(EventType.VERSION_UNPUBLISHED, version, look, at=until, key=f"{version.id}:{format_time(until)}")
+    return _unpublishing_moment(version, look, until, successor), event
+
+
+def _unpublished_meanwhile(before: Version, after: Version, look: Look) -> tuple[Moment, Event]:
+    """The end of a publication that upstream has overwritten with the next one of the same version."""
+    assert after.published_from is not None
+    _, event = _seen(EventType.VERSION_UNPUBLISHED, before, look, data={"before": format_time(after.published_from)})
+    return _unpublishing_moment(after, look, after.published_from, after), event
+
+
+def _publishing_moment(version: Version, look: Look, at: datetime) -> Moment:
+    place = look.places[version.id]
+    return Moment(max(at, look.starts[place]), place, Rank.PUBLISHED)
+
+
+def _unpublishing_moment(version: Version, look: Look, at: datetime, successor: Version | None) -> Moment:
+    if successor is not None and successor.published_from is not None:
+        begins = _publishing_moment(successor, look, successor.published_from)
+        return Moment(begins.at, begins.place, Rank.PREDECESSOR_UNPUBLISHED)
+    place = look.places[version.id]
+    return Moment(max(at, look.starts[place]), place, Rank.UNPUBLISHED)
+
+
+def _stated(type: EventType, version: Version, look: Look, *, at: datetime, key: str) -> Event:
+    return Event(
+        type=type,
+        key=f"{type}:{key}",
+        occurred_at=at,
+        basis=Basis.UPSTREAM,
+        record_id=look.record_id,
+        version_id=version.id,
+        model_id=version.model_id,
+    )
+
+
+def _seen(
+    type: EventType,
+    version: Version,
+    look: Look,
+    *,
+    data: Mapping[str, JsonValue] | None = None,
+    rank: Rank = Rank.OBSERVED,
+) -> tuple[Moment, Event]:
+    after = format_time(look.seen_before) if look.seen_before else None
+    event = Event(
+        type=type,
+        key=f"{type}:{version.id}:observed:{format_time(look.observed_at)}",
+        occurred_at=look.observed_at,
+        basis=Basis.OBSERVED,
+        record_id=look.record_id,
+        version_id=version.id,
+        model_id=version.model_id,
+        data={"after": after, **(data or {})},
+    )
+    return Moment(max(look.observed_at, look.starts[-1]), look.places[version.id], rank), event
