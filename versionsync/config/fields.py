@@ -27,7 +27,7 @@ _PLAIN: Final[dict[type, str]] = {
 class Setting:
     """One setting as the definition has it.
 
-    `kinds` are the types of TOML that it may hold; `table` is the struct of a nested table, `many`: there may be several.
+    `kinds` are the types of TOML that it may hold; `table` is the struct of a nested table; `many`: of several ones.
     """
 
     name: str
@@ -75,7 +75,7 @@ def _setting(field: msgspec.structs.FieldInfo, hint: object) -> Setting:
         default=str(extra.get("default") or _default(field)),
         env=extra.get("env"),
         example=extra.get("example"),
-        expected=str(extra.get("expected") or _expected(hint, table=table, many=many)),
+        expected=str(extra.get("expected") or _expected(field.name, hint, table=table, many=many)),
         kinds=(list if many else dict,) if table is not None else tuple(_kinds(inspect.type_info(hint))),
         required=field.required,
         secret=inner is Secret,
@@ -121,10 +121,10 @@ def _kinds(kind: inspect.Type) -> Iterator[type]:
             yield bool
 
 
-def _expected(hint: object, *, table: type[Struct] | None, many: bool) -> str:
+def _expected(name: str, hint: object, *, table: type[Struct] | None, many: bool) -> str:
     """What a value of this type looks like, in words."""
     if table is not None:
-        return "tables, written [[…]]" if many else "a table"
+        return f"one or more tables, each written [[{name}]]" if many else "a table"
     kind = inspect.type_info(hint)
     while isinstance(kind, inspect.Metadata):
         kind = kind.type
