@@ -1,0 +1,76 @@
+"""The command line as a whole: which verbs there are, what they share, and how an error is told."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from versionsync import __version__
+from versionsync.cli import db
+from versionsync.cli.exits import Exit, Problem, problem_of
+from versionsync.cli.output import to_json
+from versionsync.cli.session import Session
+from versionsync.cli.verbs import flag, shared_options
+
+__all__ = ["app", "run"]
+
+PROGRAM = "versionsync"
+
+app = typer.Typer(
+    name=PROGRAM,
+    help="Keeps every version of every DatoCMS record in a database of your own, and tells each change as an event.",
+    epilog="`versionsync demo` shows it in twenty seconds, with nothing to configure.",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _root(
+    session: Session,
+    *,
+    version: Annotated[bool, flag("--version", help="Show the version and exit.")] = False,
+) -> None:
+    if version:
+        session.output.line(f"{PROGRAM} {__version__}")
+        raise typer.Exit
+
+
+app.callback(invoke_without_command=True)(shared_options(_root))
+app.add_typer(db.app, name="db")
+
+
+def run(argv: Sequence[str], session: Session) -> Exit:
+    """Run one command line. Nothing is raised: an error is told on standard error and becomes the exit code."""
+    try:
+        command = typer.main.get_command(app)
+        code = command.main(args=list(argv) or ["--help"], prog_name=PROGRAM, standalone_mode=False, obj=session)
+    except BaseException as error:  # whatever it is, a person shall not see a traceback of it
+        return _tell(error, argv, session)
+    return Exit(code or 0)
+
+
+def _tell(error: BaseException, argv: Sequence[str], session: Session) -> Exit:
+    # The command line itself may be what is wrong, and its options unread.
+    if "--debug" in argv:
+        sys.stderr.write(session.redactor.redact("".join(traceback.format_exception(error))))
+    problem = problem_of(error)
+    problem = Problem(problem.exit, problem.kind, *map(session.redactor.redact, (problem.message, problem.hint or "")))
+    if "--json" in argv:
+        fields = {"kind": problem.kind, "exit": problem.exit.value, "message": problem.message, "hint": problem.hint}
+        sys.stderr.write(to_json({"error": fields}) + "\n")
+    elif problem.message:  # a group without a verb has shown its help already
+        _draw(problem, session)
+    return problem.exit
+
+
+def _draw(problem: Problem, session: Session) -> None:
+    from rich.text import Text
+
+    notes = session.output.notes
+    notes.print(Text.assemble(f"{PROGRAM}: ", ("error: ", "bold red"), problem.message), soft_wrap=True)
+    if problem.hint:
+        notes.print(Text.assemble((" " * len(f"{PROGRAM}: "), ""), ("hint: ", "bold"), problem.hint), soft_wrap=True)

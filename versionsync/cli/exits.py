@@ -1,0 +1,159 @@
+"""The exit codes, and the only map from errors to them.
+
+When several sources fail, the worst decides: see `worst`.
+"""
+
+from __future__ import annotations
+
+from asyncio import CancelledError
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final
+
+__all__ = ["MEANINGS", "Exit", "Problem", "exit_of", "problem_of", "worst"]
+
+
+class Exit(IntEnum):
+    """How the program ended, for whoever started it."""
+
+    DONE = 0
+    UNEXPECTED = 1
+    USAGE = 2
+    PARTIAL = 3
+    REFUSED = 4
+    UNAVAILABLE = 5
+    DATABASE = 6
+    LEASE = 7
+    DIFFERENCES = 8
+    INTERRUPTED = 130
+
+
+MEANINGS: Final[dict[Exit, str]] = {
+    Exit.DONE: "Done.",
+    Exit.UNEXPECTED: "Unexpected: a fault of versionsync's own. `--debug` shows where.",
+    Exit.USAGE: "The command line or the settings are wrong.",
+    Exit.PARTIAL: "Finished, but partial: some records could not be mirrored, or too many had vanished to believe it.",
+    Exit.REFUSED: "DatoCMS refused: the token, its permissions or the environment.",
+    Exit.UNAVAILABLE: "DatoCMS could not be reached, or its answers could not be understood.",
+    Exit.DATABASE: "The database cannot be used, or is not at the schema of this version.",
+    Exit.LEASE: "Another process is writing to the same source.",
+    Exit.DIFFERENCES: "Verification found differences.",
+    Exit.INTERRUPTED: "Interrupted by Ctrl-C or SIGTERM. What was committed is kept.",
+}
+
+_WORST_FIRST: Final = (
+    Exit.INTERRUPTED,
+    Exit.UNEXPECTED,
+    Exit.USAGE,
+    Exit.REFUSED,
+    Exit.DATABASE,
+    Exit.UNAVAILABLE,
+    Exit.LEASE,
+    Exit.DIFFERENCES,
+    Exit.PARTIAL,
+    Exit.DONE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """An error as a person or a program is told it. `kind` is a word that stays the same from version to version."""
+
+    exit: Exit
+    kind: str
+    message: str
+    hint: str | None = None
+
+
+def worst(exits: Iterable[Exit]) -> Exit:
+    """The one that decides where several sources ended differently: what a person must mend comes before what passes.
+
+    interrupted, unexpected, usage, refused, database, unavailable, lease, differences, partial, done.
+    """
+    return min(exits, key=_WORST_FIRST.index, default=Exit.DONE)
+
+
+def exit_of(error: BaseException) -> Exit:
+    """The exit code for `error`."""
+    return problem_of(error).exit
+
+
+def problem_of(error: BaseException) -> Problem:
+    """`error` as it is told: its exit code, one line, and what to do."""
+    exit = _exit(error)
+    if exit is Exit.UNEXPECTED:
+        return Problem(
+            exit,
+            "unexpected",
+            f"{type(error).__name__}: {_one_line(error)}",
+            "This should not happen. Run it again with --debug and report what it shows.",
+        )
+    return Problem(exit, exit.name.lower(), _one_line(error), getattr(error, "hint", None) or _hint(error))
+
+
+def _exit(error: BaseException) -> Exit:
+    from typer import Abort, TyperException
+
+    from versionsync.config import ConfigError
+
+    match error:
+        case KeyboardInterrupt() | Abort() | CancelledError():
+            return Exit.INTERRUPTED
+        case ConfigError() | TyperException():
+            return Exit.USAGE
+        case _:
+            return _exit_of_ours(error)
+
+
+def _exit_of_ours(error: BaseException) -> Exit:
+    # Slow to import, but an error of theirs means that they are loaded already.
+    from versionsync.cma import errors as cma
+    from versionsync.mirror import errors as mirror
+
+    match error:
+        case mirror.OtherProject():
+            return Exit.USAGE
+        case mirror.LeaseHeld() | mirror.LeaseLost():
+            return Exit.LEASE
+        case mirror.MirrorError():
+            return Exit.DATABASE
+        case cma.Unavailable() | cma.ProtocolError():
+            return Exit.UNAVAILABLE
+        case cma.CmaError():
+            return Exit.REFUSED
+        case _:
+            return Exit.UNEXPECTED
+
+
+def _hint(error: BaseException) -> str | None:
+    """What to do about an error of DatoCMS's, which do not say so themselves."""
+    if not type(error).__module__.startswith("versionsync.cma"):
+        return None
+    from versionsync.cma import errors as cma
+
+    match error:
+        case cma.AuthenticationError():
+            return (
+                "Set another token: DatoCMS shows it in Project settings > API tokens. `versionsync doctor` tries it."
+            )
+        case cma.PermissionDenied():
+            return "Give the token's role what it lacks: Project settings > Roles. `versionsync doctor` lists it."
+        case cma.EnvironmentUnknown():
+            return "Set `environment` to one that exists, or leave it out to follow the primary one."
+        case cma.Unavailable():
+            return "Nothing is lost: the next run goes on from there."
+        case cma.ProtocolError():
+            return "Run it again; if it stays, report the line above: it holds nothing of your project's content."
+        case _:
+            return None
+
+
+def _one_line(error: BaseException) -> str:
+    from typer import TyperException
+
+    if isinstance(error, TyperException):
+        return " ".join(error.format_message().split())
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
+    return " ".join(str(error).split()) or type(error).__name__

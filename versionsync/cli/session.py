@@ -1,0 +1,118 @@
+"""What one invocation of the command line has at hand: its options, the settings, where to write, the log."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from versionsync.cli.output import Output
+from versionsync.cli.redaction import Redactor
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+    from versionsync.config import Configuration, SourceSettings
+
+__all__ = ["Options", "Session"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """The options that every verb has, before it or after it."""
+
+    config: Path | None = None
+    database: str | None = None
+    as_json: bool = False
+    debug: bool = False
+    verbose: int = 0
+    no_color: bool = False
+
+    def joined(self, later: Options) -> Options:
+        """Both together: what is said after the verb wins, and a flag said anywhere is set."""
+        return Options(
+            config=later.config or self.config,
+            database=later.database or self.database,
+            as_json=later.as_json or self.as_json,
+            debug=later.debug or self.debug,
+            verbose=later.verbose + self.verbose,
+            no_color=later.no_color or self.no_color,
+        )
+
+
+class Session:
+    """One invocation. Settings are loaded, and the log is made, when they are first asked for."""
+
+    def __init__(self, *, environ: Mapping[str, str] | None = None, options: Options | None = None) -> None:
+        self.environ = os.environ if environ is None else environ
+        self.options = options or Options()
+        self.redactor = Redactor()
+
+    def also(self, options: Options) -> None:
+        """Take more options into account. Must come before the settings, the output or the log are used."""
+        self.options = self.options.joined(options)
+
+    @property
+    def color(self) -> bool:
+        """Whether colours are wanted at all; the terminal has the last word."""
+        return not self.options.no_color and not self.environ.get("NO_COLOR")
+
+    @cached_property
+    def output(self) -> Output:
+        """Where results and notes go."""
+        return Output(as_json=self.options.as_json, color=self.color, redactor=self.redactor)
+
+    @cached_property
+    def log(self) -> FilteringBoundLogger:
+        """The log, at the level that was asked for."""
+        from versionsync.cli.logs import make_log, quiet_libraries
+
+        quiet_libraries(self.log_level)
+        terminal = sys.stderr.isatty()
+        return make_log(
+            level=self.log_level,
+            as_json=self.options.as_json or not terminal,
+            color=self.color and terminal,
+            redactor=self.redactor,
+        )
+
+    @property
+    def log_level(self) -> int:
+        """Warnings; with -v what happens, with -vv or --debug everything."""
+        if self.options.debug or self.options.verbose > 1:
+            return logging.DEBUG
+        return logging.INFO if self.options.verbose else logging.WARNING
+
+    @cached_property
+    def configuration(self) -> Configuration:
+        """The settings. Raises a ConfigError."""
+        from versionsync.config import load
+
+        configuration = load(config=self.options.config, database_url=self.options.database, environ=self.environ)
+        for source in configuration.sources:
+            if source.api_token is not None:
+                self.redactor.learn(source.api_token.reveal())
+        return configuration
+
+    def sources(self, names: Sequence[str]) -> list[SourceSettings]:
+        """The sources called `names`, each once; all of them if none is named. Raises UnknownSource."""
+        if not names:
+            return list(self.configuration.sources)
+        return [self.configuration.source(name) for name in dict.fromkeys(names)]
+
+    def api_token(self, source: SourceSettings) -> str:
+        """The token of `source`, masked from now on in whatever is written. Raises SecretProblem."""
+        token = self.configuration.api_token(source).reveal()
+        self.redactor.learn(token)
+        return token
+
+    def database_url(self) -> str:
+        """The URL of the database, its password masked from now on. Raises SecretProblem."""
+        url = self.configuration.database_url().reveal()
+        self.redactor.learn_url(url)
+        return url

@@ -1,0 +1,114 @@
+"""Makes a function a verb: the options that every verb has are added to its own, and it is given the session."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from versionsync.cli.session import Options, Session
+
+__all__ = ["add_verb", "flag", "shared_options"]
+
+PANEL: Final = "Options of every command"
+
+
+def flag(*names: str, help: str, panel: str | None = None) -> Any:
+    """An option without a value. (Typer would show its type as well, which tells nobody anything.)"""
+    return typer.Option(*names, help=help, metavar="", rich_help_panel=panel)
+
+
+_SHARED: Final[dict[str, tuple[Any, Any]]] = {
+    "config": (
+        Annotated[
+            Path | None,
+            typer.Option(
+                "--config",
+                metavar="FILE",
+                help="Settings file, instead of ./versionsync.toml or /etc/versionsync/versionsync.toml.",
+                rich_help_panel=PANEL,
+            ),
+        ],
+        None,
+    ),
+    "database": (
+        Annotated[
+            str | None,
+            typer.Option(
+                "--database",
+                metavar="URL",
+                help="Database, instead of the settings' one: a file, or a URL without a password.",
+                rich_help_panel=PANEL,
+            ),
+        ],
+        None,
+    ),
+    "as_json": (
+        Annotated[bool, flag("--json", help="For programs: one JSON object, or one a line for streams.", panel=PANEL)],
+        False,
+    ),
+    "verbose": (
+        Annotated[
+            int,
+            typer.Option(
+                "-v",
+                "--verbose",
+                count=True,
+                help="Log what happens; twice: everything.",
+                rich_help_panel=PANEL,
+                show_default=False,
+                metavar="",
+            ),
+        ],
+        0,
+    ),
+    "debug": (
+        Annotated[bool, flag("--debug", help="Log everything; show where an error came from.", panel=PANEL)],
+        False,
+    ),
+    "no_color": (
+        Annotated[bool, flag("--no-color", help="No colours (also: NO_COLOR=1).", panel=PANEL)],
+        False,
+    ),
+}
+
+
+def shared_options(function: Callable[..., None]) -> Callable[..., None]:
+    """`function(session, …)` as Typer wants it: with a context, its own parameters, and the shared options."""
+    own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
+    keyword = inspect.Parameter.KEYWORD_ONLY
+
+    @functools.wraps(function)
+    def run(ctx: typer.Context, **given: Any) -> None:
+        session = ctx.find_root().obj
+        assert isinstance(session, Session)
+        session.also(Options(**{name: given.pop(name) for name in _SHARED}))
+        try:
+            function(session, **given)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # The reader (`| head`) has enough. Python must not try to flush again at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+    parameters = [
+        inspect.Parameter("ctx", keyword, annotation=typer.Context),
+        *(parameter.replace(kind=keyword) for parameter in own),
+        *(
+            inspect.Parameter(name, keyword, annotation=annotation, default=default)
+            for name, (annotation, default) in _SHARED.items()
+        ),
+    ]
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return run
+
+
+def add_verb(app: typer.Typer, function: Callable[..., None], *, name: str | None = None, epilog: str = "") -> None:
+    """Add `function` to `app` as a verb; its docstring is the help, its first line the short one."""
+    app.command(name or function.__name__, epilog=epilog or None)(shared_options(function))
