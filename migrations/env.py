@@ -1,0 +1,67 @@
+"""What Alembic runs for every command: connect, and migrate in one transaction.
+
+The program passes an open transaction (`versionsync.mirror.migrate`). A developer who runs `alembic` in the checkout
+names the database with VERSIONSYNC_DATABASE_URL or `-x url=…`.
+"""
+
+from __future__ import annotations
+
+import os
+
+from alembic import context
+from sqlalchemy import Connection
+
+from versionsync.mirror.engines import open_engine
+from versionsync.mirror.furnish import furnish
+from versionsync.mirror.migrate import VERSION_TABLE
+from versionsync.mirror.tables import metadata
+from versionsync.mirror.urls import database_url
+
+
+def developers_url() -> str:
+    """The database that a developer named."""
+    url = context.get_x_argument(as_dictionary=True).get("url") or os.environ.get("VERSIONSYNC_DATABASE_URL")
+    if not url:
+        raise SystemExit("name the database: alembic -x url=sqlite:///scratch.db …, or VERSIONSYNC_DATABASE_URL")
+    return url
+
+
+def migrate(connection: Connection) -> None:
+    """Run what was asked for in the transaction of `connection`."""
+    context.configure(
+        connection=connection,
+        target_metadata=metadata,
+        version_table=VERSION_TABLE,
+        transactional_ddl=True,  # SQLite can: our connections begin by themselves
+        render_as_batch=connection.dialect.name == "sqlite",
+        compare_type=True,
+        compare_server_default=True,
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+        furnish(connection)
+
+
+def write_sql() -> None:
+    """`alembic … --sql`: print the statements instead of running them."""
+    context.configure(
+        dialect_name=database_url(developers_url()).get_backend_name(),
+        target_metadata=metadata,
+        version_table=VERSION_TABLE,
+        literal_binds=True,
+        dialect_opts={"paramstyle": "named"},
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+given: Connection | None = context.config.attributes.get("connection")
+if given is not None:
+    migrate(given)
+elif context.is_offline_mode():
+    write_sql()
+else:
+    engine = open_engine(developers_url(), create=True)
+    with engine.begin() as transaction:
+        migrate(transaction)
+    engine.dispose()

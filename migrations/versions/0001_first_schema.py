@@ -1,0 +1,349 @@
+"""The first schema: sources, schema of the project, records, versions, events, runs and leases.
+
+There are no rows yet. Comments and views are not here: they hold no data, and follow the program
+(`versionsync.mirror.furnish`). Where the server can, content is compressed with lz4, which costs half the time of
+PostgreSQL's own method.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+from versionsync.mirror.types import POSTGRES, IdText, JsonText, UtcTime, UuidText
+
+revision = "0001"
+down_revision = None
+
+RISING = sa.BigInteger().with_variant(sa.Integer(), "sqlite")  # SQLite numbers only an INTEGER PRIMARY KEY by itself
+
+
+def upgrade() -> None:
+    """Make every table and index."""
+    _sources()
+    _models()
+    _fields()
+    _editors()
+    _runs()
+    _leases()
+    _records()
+    _versions()
+    _version_rewrites()
+    _events()
+    _compress_with_lz4()
+
+
+def _sources() -> None:
+    op.create_table(
+        "sources",
+        sa.Column("id", sa.Integer(), sa.Identity(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("project_id", IdText(), nullable=False),
+        sa.Column("project_name", sa.Text()),
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("follows_primary", sa.Boolean(), nullable=False),
+        sa.Column("base_url", sa.Text(), nullable=False),
+        sa.Column("locales", JsonText(), server_default=sa.text("'[]'"), nullable=False),
+        sa.Column("last_data_change_at", UtcTime()),
+        sa.Column("beacon_is_settled", sa.Boolean(), server_default=sa.text("false"), nullable=False),
+        sa.Column("environment_created_at", UtcTime()),
+        sa.Column("last_complete_sweep_at", UtcTime()),
+        sa.Column("last_scrub_at", UtcTime()),
+        sa.Column("last_success_at", UtcTime()),
+        sa.Column("created_at", UtcTime(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_sources"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("sources_name", "sources", ["name"], unique=True)
+
+
+def _models() -> None:
+    op.create_table(
+        "models",
+        sa.Column("source_id", sa.Integer(), nullable=False),
+        sa.Column("id", IdText(), nullable=False),
+        sa.Column("api_key", sa.Text()),
+        sa.Column("name", sa.Text()),
+        sa.Column("is_block", sa.Boolean()),
+        sa.Column("is_singleton", sa.Boolean()),
+        sa.Column("draft_mode", sa.Boolean()),
+        sa.Column("payload", JsonText()),
+        sa.Column("first_seen_at", UtcTime(), nullable=False),
+        sa.Column("deleted_at", UtcTime()),
+        sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_models_source_id"),
+        sa.PrimaryKeyConstraint("source_id", "id", name="pk_models"),
+    )
+
+
+def _fields() -> None:
+    op.create_table(
+        "fields",
+        sa.Column("source_id", sa.Integer(), nullable=False),
+        sa.Column("id", IdText(), nullable=False),
+        sa.Column("model_id", IdText(), nullable=False),
+        sa.Column("api_key", sa.Text(), nullable=False),
+        sa.Column("label", sa.Text(), nullable=False),
+        sa.Column("field_type", sa.Text(), nullable=False),
+        sa.Column("is_localized", sa.Boolean(), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("payload", JsonText(), nullable=False),
+        sa.Column("first_seen_at", UtcTime(), nullable=False),
+        sa.Column("deleted_at", UtcTime()),
+        sa.ForeignKeyConstraint(
+            ["source_id", "model_id"], ["models.source_id", "models.id"], name="fk_fields_model_id"
+        ),
+        sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_fields_source_id"),
+        sa.PrimaryKeyConstraint("source_id", "id", name="pk_fields"),
+    )
+    op.create_index("fields_of_model", "fields", ["source_id", "model_id", "position"], unique=False)
+
+
+def _editors() -> None:
+    op.create_table(
+        "editors",
+        sa.Column("source_id", sa.Integer(), nullable=False),
+        sa.Column("type", IdText(), nullable=False),
+        sa.Column("id", IdText(), nullable=False),
+        sa.Column("name", sa.Text()),
+        sa.Column("email", sa.Text()),
+        sa.Column("payload", JsonText()),
+        sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_editors_source_id"),
+        sa.PrimaryKeyConstraint("source_id", "type", "id", name="pk_editors"),
+    )
+
+
+def _runs() -> None:
+    op.create_table(
+        "runs",
+        sa.Column("id", RISING, sa.Identity(), nullable=False),
+        sa.Column("source_id", sa.Integer(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("trigger", sa.Text(), nullable=False),
+        sa.Column("holder", sa.Text(), nullable=False),
+        sa.Column("started_at", UtcTime(), nullable=False),
+        sa.Column("finished_at", UtcTime()),
+        sa.Column("outcome", sa.Text(), nullable=False),
+        sa.Column("requests", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("throttled", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("bytes_received", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
+        sa.Column("records_swept", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("records_pulled", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("records_failed", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("versions_inserted", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("versions_changed", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("versions_rewritten", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("events_written", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("error", sa.Text()),
+        sa.CheckConstraint("(outcome = 'running') = (finished_at IS NULL)", name="ck_runs_only_running_is_unfinished"),
+        sa.CheckConstraint(
+            "outcome IN ('running', 'succeeded', 'partial', 'failed', 'interrupted')", name="ck_runs_outcome_is_known"
+        ),
+        sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_runs_source_id"),
+        sa.PrimaryKeyConstraint("id", name="pk_runs"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("runs_in_order", "runs", ["source_id", "id"], unique=False)
+
+
+def _leases() -> None:
+    op.create_table(
+        "leases",
+        sa.Column("source_id", sa.Integer(), nullable=False),
+        sa.Column("holder", JsonText()),
+        sa.Column("epoch", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
+        sa.Column("expires_at", UtcTime()),
+        sa.CheckConstraint("(holder IS NULL) = (expires_at IS NULL)", name="ck_leases_holder_has_an_end"),
+        sa.CheckConstraint("epoch >= 0", name="ck_leases_epoch_rises"),
+        sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_leases_source_id"),
+        sa.PrimaryKeyConstraint("source_id", name="pk_leases"),
+    )
+
+
+def _records() -> None:
+    op.create_table(
+        "records",
+        sa.Column("source_id", sa.Integer(), nullable=False),
+        sa.Column("id", IdText(), nullable=False),
+        sa.Column("model_id", IdText(), nullable=False),
+        sa.Column("status", sa.Text()),
+        sa.Column("stage", sa.Text()),
+        sa.Column("current_version_id", IdText()),
+        sa.Column("published_version_id", IdText()),
+        sa.Column("created_at", UtcTime()),
+        sa.Column("updated_at", UtcTime()),
+        sa.Column("published_at", UtcTime()),
+        sa.Column("first_published_at", UtcTime()),
+        sa.Column("publication_scheduled_at", UtcTime()),
+        sa.Column("unpublishing_scheduled_at", UtcTime()),
+        sa.Column("creator_type", IdText()),
+        sa.Column("creator_id", IdText()),
+        sa.Column("fingerprint", sa.LargeBinary(), nullable=False),
+        sa.Column("version_count", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("first_seen_at", UtcTime(), nullable=False),
+        sa.Column("synced_at", UtcTime(), nullable=False),
+        sa.Column("deleted_at", UtcTime()),
+        sa.Column("deletion_evidence", sa.Text()),
+        sa.CheckConstraint(
+            "deletion_evidence IN ('not_found', 'model_deleted')", name="ck_records_deletion_evidence_is_known"
+        ),
+        sa.CheckConstraint("(creator_type IS NULL) = (creator_id IS NULL)", name="ck_records_creator_is_whole"),
+        sa.CheckConstraint(
+            "(deleted_at IS NULL) = (deletion_evidence IS NULL)", name="ck_records_deletion_has_evidence"
+        ),
+        sa.CheckConstraint("length(fingerprint) = 32", name="ck_records_fingerprint_is_sha256"),
+        sa.CheckConstraint("version_count >= 0", name="ck_records_version_count_is_no_debt"),
+        sa.ForeignKeyConstraint(
+            ["source_id", "creator_type", "creator_id"],
+            ["editors.source_id", "editors.type", "editors.id"],
+            name="fk_records_creator_id",
+        ),
+        sa.ForeignKeyConstraint(
+            ["source_id", "model_id"], ["models.source_id", "models.id"], name="fk_records_model_id"
+        ),
+        sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_records_source_id"),
+        sa.PrimaryKeyConstraint("source_id", "id", name="pk_records"),
+    )
+    op.create_index("records_by_synced_at", "records", ["source_id", "synced_at"], unique=False)
+    op.create_index("records_of_model", "records", ["source_id", "model_id", "updated_at"], unique=False)
+
+
+def _versions() -> None:
+    op.create_table(
+        "versions",
+        sa.Column("source_id", sa.Integer(), nullable=False),
+        sa.Column("id", IdText(), nullable=False),
+        sa.Column("uuid", UuidText()),
+        sa.Column("record_id", IdText(), nullable=False),
+        sa.Column("model_id", IdText(), nullable=False),
+        sa.Column("ordinal", sa.BigInteger(), nullable=False),
+        sa.Column("created_at", UtcTime(), nullable=False),
+        sa.Column("editor_type", IdText()),
+        sa.Column("editor_id", IdText()),
+        sa.Column("is_current", sa.Boolean(), nullable=False),
+        sa.Column("is_published", sa.Boolean(), nullable=False),
+        sa.Column("published_from", UtcTime()),
+        sa.Column("published_until", UtcTime()),
+        sa.Column("is_valid", sa.Boolean()),
+        sa.Column("attributes", JsonText(), nullable=False),
+        sa.Column("attributes_exact", sa.LargeBinary()),
+        sa.Column("attributes_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("first_seen_at", UtcTime(), nullable=False),
+        sa.Column("changed_at", UtcTime(), nullable=False),
+        sa.Column("missing_since", UtcTime()),
+        sa.CheckConstraint("(editor_type IS NULL) = (editor_id IS NULL)", name="ck_versions_editor_is_whole"),
+        sa.CheckConstraint("length(attributes_hash) = 32", name="ck_versions_attributes_hash_is_sha256"),
+        sa.ForeignKeyConstraint(
+            ["source_id", "editor_type", "editor_id"],
+            ["editors.source_id", "editors.type", "editors.id"],
+            name="fk_versions_editor_id",
+        ),
+        sa.ForeignKeyConstraint(
+            ["source_id", "model_id"], ["models.source_id", "models.id"], name="fk_versions_model_id"
+        ),
+        sa.ForeignKeyConstraint(
+            ["source_id", "record_id"], ["records.source_id", "records.id"], name="fk_versions_record_id"
+        ),
+        sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_versions_source_id"),
+        sa.PrimaryKeyConstraint("source_id", "id", name="pk_versions"),
+    )
+    op.create_index(
+        "versions_by_editor", "versions", ["source_id", "editor_type", "editor_id", "created_at"], unique=False
+    )
+    op.create_index(
+        "versions_live_at",
+        "versions",
+        ["source_id", "published_from", "published_until"],
+        unique=False,
+        sqlite_where=sa.text("published_from IS NOT NULL"),
+        postgresql_where=sa.text("published_from IS NOT NULL"),
+    )
+    op.create_index("versions_of_model", "versions", ["source_id", "model_id", "created_at"], unique=False)
+    op.create_index("versions_of_record", "versions", ["source_id", "record_id", "ordinal"], unique=True)
+    op.create_index(
+        "versions_one_current",
+        "versions",
+        ["source_id", "record_id"],
+        unique=True,
+        sqlite_where=sa.text("is_current = 1"),
+        postgresql_where=sa.text("is_current"),
+    )
+    op.create_index(
+        "versions_one_published",
+        "versions",
+        ["source_id", "record_id"],
+        unique=True,
+        sqlite_where=sa.text("is_published = 1"),
+        postgresql_where=sa.text("is_published"),
+    )
+
+
+def _version_rewrites() -> None:
+    op.create_table(
+        "version_rewrites",
+        sa.Column("source_id", sa.Integer(), nullable=False),
+        sa.Column("version_id", IdText(), nullable=False),
+        sa.Column("observed_at", UtcTime(), nullable=False),
+        sa.Column("created_at", UtcTime(), nullable=False),
+        sa.Column("editor_type", IdText()),
+        sa.Column("editor_id", IdText()),
+        sa.Column("attributes", JsonText(), nullable=False),
+        sa.Column("attributes_exact", sa.LargeBinary()),
+        sa.Column("attributes_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("first_seen_at", UtcTime(), nullable=False),
+        sa.Column("run_id", sa.BigInteger()),
+        sa.CheckConstraint("length(attributes_hash) = 32", name="ck_version_rewrites_attributes_hash_is_sha256"),
+        sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name="fk_version_rewrites_run_id"),
+        sa.ForeignKeyConstraint(
+            ["source_id", "editor_type", "editor_id"],
+            ["editors.source_id", "editors.type", "editors.id"],
+            name="fk_version_rewrites_editor_id",
+        ),
+        sa.ForeignKeyConstraint(
+            ["source_id", "version_id"], ["versions.source_id", "versions.id"], name="fk_version_rewrites_version_id"
+        ),
+        sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_version_rewrites_source_id"),
+        sa.PrimaryKeyConstraint("source_id", "version_id", "observed_at", name="pk_version_rewrites"),
+    )
+
+
+def _events() -> None:
+    op.create_table(
+        "events",
+        sa.Column("id", RISING, sa.Identity(), nullable=False),
+        sa.Column("source_id", sa.Integer(), nullable=False),
+        sa.Column("type", IdText(), nullable=False),
+        sa.Column("record_id", IdText()),
+        sa.Column("version_id", IdText()),
+        sa.Column("model_id", IdText()),
+        sa.Column("occurred_at", UtcTime(), nullable=False),
+        sa.Column("occurred_basis", sa.Text(), nullable=False),
+        sa.Column("observed_at", UtcTime(), nullable=False),
+        sa.Column("run_id", sa.BigInteger()),
+        sa.Column("data", JsonText(), server_default=sa.text("'{}'"), nullable=False),
+        sa.Column("key", IdText(), nullable=False),
+        sa.CheckConstraint("occurred_basis IN ('upstream', 'observed')", name="ck_events_occurred_basis_is_known"),
+        sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name="fk_events_run_id"),
+        sa.ForeignKeyConstraint(
+            ["source_id", "record_id"], ["records.source_id", "records.id"], name="fk_events_record_id"
+        ),
+        sa.ForeignKeyConstraint(
+            ["source_id", "version_id"], ["versions.source_id", "versions.id"], name="fk_events_version_id"
+        ),
+        sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_events_source_id"),
+        sa.PrimaryKeyConstraint("id", name="pk_events"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("events_in_order", "events", ["source_id", "id"], unique=False)
+    op.create_index("events_key", "events", ["source_id", "key"], unique=True)
+    op.create_index("events_of_record", "events", ["source_id", "record_id", "id"], unique=False)
+
+
+def _compress_with_lz4() -> None:
+    """On servers that can; those built without it, and those before 14, refuse the clause."""
+    connection = op.get_bind()
+    if connection.dialect.name != POSTGRES:
+        return
+    methods = connection.scalar(sa.text("SELECT enumvals FROM pg_settings WHERE name = 'default_toast_compression'"))
+    if methods and "lz4" in methods:
+        for table in ("versions", "version_rewrites"):
+            op.execute(f"ALTER TABLE {table} ALTER COLUMN attributes SET COMPRESSION lz4")

@@ -1,0 +1,145 @@
+"""Opening a database: SQLAlchemy engines for SQLite and PostgreSQL, set up the way the mirror needs them.
+
+An engine made here raises only our own errors for what can happen to a database. Its transactions write (on SQLite
+they begin with a lock, so that a read before a write cannot fail half way); those of `reading(engine)` only read, all
+from one snapshot.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine, event
+
+from versionsync.mirror.errors import DatabaseUnavailable, NotAMirror
+from versionsync.mirror.failures import meaning_of
+from versionsync.mirror.filesystems import unsafe_for_wal
+from versionsync.mirror.types import POSTGRES
+from versionsync.mirror.urls import database_url, safe_url, sqlite_path
+
+__all__ = ["open_engine", "reading"]
+
+SQLITE_NEEDED = (3, 35, 0)
+POSTGRES_NEEDED = 13
+BUSY_SECONDS = 30.0
+CONNECT_SECONDS = 10
+READS = "versionsync_reads"
+
+
+def open_engine(url: str, *, create: bool = False) -> Engine:
+    """An engine for `url`, with a first connection made to see that it works.
+
+    `create`: make the file of a SQLite database that does not exist yet, readable by its owner only.
+    Raises DatabaseUnavailable or NotAMirror.
+    """
+    parsed = database_url(url)
+    if parsed.get_backend_name() == POSTGRES:
+        return _open_postgres(parsed)
+    return _open_sqlite(parsed, create=create)
+
+
+def reading(engine: Engine) -> Engine:
+    """The same database, for transactions that read only, from one snapshot each, and never wait for a writer."""
+    if engine.dialect.name == POSTGRES:
+        return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+    return engine.execution_options(**{READS: True})
+
+
+def _open_sqlite(url: URL, *, create: bool) -> Engine:
+    if sqlite3.sqlite_version_info < SQLITE_NEEDED:
+        raise DatabaseUnavailable(
+            f"Python's SQLite is {sqlite3.sqlite_version}; versionsync needs 3.35 or later: use a newer Python"
+        )
+    path, where = sqlite_path(url), safe_url(url)
+    if filesystem := unsafe_for_wal(path):
+        raise DatabaseUnavailable(
+            f"{where} lies on a file system ({filesystem}) on which SQLite's write-ahead log is not safe: "
+            "put it on a local disk, or use PostgreSQL"
+        )
+    if create:
+        _make_file(path, where)
+    elif not path.exists():
+        raise NotAMirror(f"there is no database at {where}: `versionsync db upgrade` or the first `sync` makes it")
+
+    def connect() -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            f"file:{quote(str(path))}?mode=rw",
+            uri=True,
+            timeout=BUSY_SECONDS,
+            isolation_level=None,  # transactions begin where we say, not where sqlite3 guesses
+            check_same_thread=False,
+        )
+        for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON", "cache_size = -32768"):
+            connection.execute(f"PRAGMA {pragma}")
+        return connection
+
+    engine = create_engine(url, creator=connect, hide_parameters=True)
+    event.listen(engine, "begin", _begin_sqlite)
+    _speak_our_errors(engine, where)
+    engine.connect().close()
+    return engine
+
+
+def _make_file(path: Path, where: str) -> None:
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    except OSError as error:
+        raise DatabaseUnavailable(
+            f"the database {where} cannot be made or opened ({error.strerror}): "
+            "check that its folder exists and may be written to"
+        ) from error
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    reads = bool(connection.get_execution_options().get(READS))
+    connection.exec_driver_sql(f"PRAGMA query_only = {'ON' if reads else 'OFF'}")
+    # A deferred transaction that reads and then writes fails at once when another has written in between.
+    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+
+def _open_postgres(url: URL) -> Engine:
+    try:
+        import psycopg  # noqa: F401 - an optional dependency; SQLAlchemy imports it by itself
+    except ImportError:
+        raise DatabaseUnavailable("PostgreSQL needs a driver: pip install 'versionsync[postgres]'") from None
+    defaults: dict[str, Any] = {"application_name": "versionsync", "connect_timeout": CONNECT_SECONDS}
+    where = safe_url(url)
+    engine = create_engine(
+        url,
+        connect_args={name: value for name, value in defaults.items() if name not in url.query},
+        pool_pre_ping=True,  # the server may have been restarted between two runs
+        json_deserializer=_as_text,
+        paramstyle="format",  # by place, as SQLite: `bulk` counts on it
+        hide_parameters=True,
+    )
+    _speak_our_errors(engine, where)
+    with engine.connect() as connection:
+        version = int(connection.exec_driver_sql("SHOW server_version_num").scalar_one()) // 10_000
+        encoding = connection.exec_driver_sql("SHOW server_encoding").scalar()
+    if version < POSTGRES_NEEDED:
+        engine.dispose()
+        raise DatabaseUnavailable(f"the server of {where} is PostgreSQL {version}; versionsync needs 13 or later")
+    if encoding != "UTF8":
+        engine.dispose()
+        raise DatabaseUnavailable(
+            f"the database {where} has the encoding {encoding}, which cannot hold every character: "
+            "create it with ENCODING 'UTF8' TEMPLATE template0"
+        )
+    return engine
+
+
+def _as_text(document: str | bytes) -> str:
+    """jsonb stays text: Python's floats would lose digits."""
+    return document.decode() if isinstance(document, bytes) else document
+
+
+def _speak_our_errors(engine: Engine, where: str) -> None:
+    def on_error(context: ExceptionContext) -> None:
+        if meaning := meaning_of(context.original_exception, where):
+            raise meaning from context.original_exception
+
+    event.listen(engine, "handle_error", on_error)

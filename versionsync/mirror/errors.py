@@ -1,0 +1,91 @@
+"""Everything that can go wrong between us and the database.
+
+MirrorError
+├── DatabaseUnavailable   not now: unreachable, locked, full, read-only, wrong password; says what to do
+├── NotAMirror            there is no database here, or it is another program's
+├── SchemaBehind          made by an older versionsync: upgrade it
+├── SchemaNewer           made by a newer versionsync: upgrade the program
+├── OtherProject          a known source name that now leads to another project
+├── LeaseHeld             another process writes to this source; `holder` and `expires_at` say which and how long
+├── LeaseLost             another process took the source over: nothing of ours was written (invariant 8)
+└── RefusedContent        rows that the database will not take, whoever asks (invariant 13)
+
+This module imports no library, so that exit codes can be told without loading one. No message holds a password
+(invariant 11) or content.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+__all__ = [
+    "DatabaseUnavailable",
+    "LeaseHeld",
+    "LeaseLost",
+    "MirrorError",
+    "NotAMirror",
+    "OtherProject",
+    "RefusedContent",
+    "SchemaBehind",
+    "SchemaNewer",
+]
+
+
+class MirrorError(Exception):
+    """The base of all errors of the mirror. `str()` is one line for a person: what is wrong, and what to do."""
+
+
+class DatabaseUnavailable(MirrorError):
+    """The database cannot be reached, read or written now; nothing is lost, and the next run goes on from there."""
+
+
+class NotAMirror(MirrorError):
+    """There is no database at this place, or it is not a mirror of ours. It was not touched."""
+
+
+class SchemaBehind(MirrorError):
+    """The database has an older schema than this program."""
+
+    def __init__(self, where: str, *, current: str, head: str) -> None:
+        super().__init__(
+            f"the database {where} is at schema {current}, this program needs {head}: run `versionsync db upgrade`"
+        )
+        self.current = current
+        self.head = head
+
+
+class SchemaNewer(MirrorError):
+    """The database was made or upgraded by a newer versionsync."""
+
+    def __init__(self, where: str, *, current: str, head: str) -> None:
+        super().__init__(
+            f"the database {where} is at schema {current}, which is newer than this program's {head}: "
+            "upgrade versionsync"
+        )
+        self.current = current
+        self.head = head
+
+
+class OtherProject(MirrorError):
+    """A source of this name mirrors another project, or another environment of it."""
+
+
+class LeaseHeld(MirrorError):
+    """Another process writes to this source. `holder` names it; its lease ends at `expires_at` unless renewed."""
+
+    def __init__(self, source: str, *, holder: str, expires_at: datetime) -> None:
+        super().__init__(
+            f"the source {source} is being written by {holder}; its lease ends at {expires_at:%Y-%m-%d %H:%M:%S} UTC "
+            "unless renewed: wait (`sync --wait SECONDS`) or stop that process"
+        )
+        self.source = source
+        self.holder = holder
+        self.expires_at = expires_at
+
+
+class LeaseLost(MirrorError):
+    """The lease was taken over by another process. The transaction wrote nothing."""
+
+
+class RefusedContent(MirrorError):
+    """The database refuses a row for what is in it; trying again changes nothing."""

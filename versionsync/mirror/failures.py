@@ -1,0 +1,117 @@
+"""What a driver's error means to a user: one of ours, in one line, with what to do, without a password or content."""
+
+from __future__ import annotations
+
+import sqlite3
+import sys
+from typing import TYPE_CHECKING
+
+from versionsync.mirror.errors import DatabaseUnavailable, MirrorError, NotAMirror, RefusedContent
+
+if TYPE_CHECKING:
+    import psycopg
+
+__all__ = ["meaning_of"]
+
+SQLITE_MEANINGS: dict[int, str] = {
+    sqlite3.SQLITE_PERM: "may not be opened by this user: check who owns it",
+    sqlite3.SQLITE_BUSY: "is locked by another program that writes to it: stop that program, or try again later",
+    sqlite3.SQLITE_LOCKED: "is locked by another connection: try again later",
+    sqlite3.SQLITE_NOMEM: "needs more memory than there is",
+    sqlite3.SQLITE_READONLY: "is read-only: check the permissions of the file and of its folder",
+    sqlite3.SQLITE_IOERR: "cannot be read or written: the disk reports an error (is it full, or broken?)",
+    sqlite3.SQLITE_CORRUPT: "is damaged: restore it from a backup; `PRAGMA integrity_check` says how much is lost",
+    sqlite3.SQLITE_FULL: "cannot grow: the disk is full; free some space, then run this again",
+    sqlite3.SQLITE_CANTOPEN: "cannot be opened: check that its folder exists and may be written to",
+    sqlite3.SQLITE_PROTOCOL: "is locked in a way that does not end: stop the other programs that use it",
+    sqlite3.SQLITE_AUTH: "may not be changed by this connection",
+}
+SQLITE_REFUSALS = {sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_RANGE}
+
+POSTGRES_MEANINGS: tuple[tuple[str, str], ...] = (
+    ("28", "refuses the user or the password: check both in the database URL"),
+    ("3D", "does not exist: create it (`createdb NAME`), or check the name in the database URL"),
+    ("42501", "does not allow this user to do that: grant it CREATE and the rights to its tables"),
+    ("25006", "is read-only (a standby?): use the primary server"),
+    ("53100", "cannot grow: the server's disk is full; free some space, then run this again"),
+    ("53300", "has too many connections: raise max_connections, or close some"),
+    ("53", "lacks a resource (memory, disk or connections): see the server's log"),
+    ("55P03", "is locked by another session: try again later"),
+    ("40", "could not keep this transaction apart from another one: try again"),
+    ("57014", "cancelled the statement (statement_timeout?): raise the limit"),
+    ("57", "is shutting down or starting: try again later"),
+    ("58", "reports an error of its system (disk or files): see the server's log"),
+    ("08", "has lost the connection: try again later"),
+    ("XX", "reports an internal error, perhaps damage: see the server's log"),
+)
+POSTGRES_REFUSALS = ("22", "23", "54")
+
+# libpq gives no code for a connection that never was; its words are the same in all of its versions.
+POSTGRES_CONNECT_MEANINGS: tuple[tuple[str, str], ...] = (
+    ("password authentication failed", "refuses the user or the password: check both in the database URL"),
+    ("no password supplied", "wants a password: put it in the database URL, or in a password file"),
+    ("no pg_hba.conf entry", "does not let this user in from here: see pg_hba.conf on the server"),
+    ("role ", "does not know this user: check the database URL"),
+    ("does not exist", "does not exist: create it (`createdb NAME`), or check the name in the database URL"),
+    ("starting up", "is starting: try again later"),
+    ("shutting down", "is shutting down: try again later"),
+    ("too many clients", "has too many connections: raise max_connections, or close some"),
+    ("Connection refused", "cannot be reached: is the server running, and are host and port right?"),
+    ("No such file or directory", "cannot be reached: is the server running, and is its socket where the URL says?"),
+    ("could not translate host name", "cannot be reached: its host name is not known"),
+    ("failed to resolve host", "cannot be reached: its host name is not known"),
+    ("Name or service not known", "cannot be reached: its host name is not known"),
+    ("timeout", "does not answer: check host, port and firewall"),
+    ("SSL", "could not agree on encryption: check `sslmode` in the database URL"),
+    ("certificate", "could not agree on encryption: check `sslmode` and `sslrootcert` in the database URL"),
+)
+
+
+def meaning_of(error: BaseException, where: str) -> MirrorError | None:
+    """Our error for a driver's `error` about the database `where` (a safe URL); None: it is a bug, not a condition."""
+    if isinstance(error, sqlite3.Error):
+        return _of_sqlite(error, where)
+    if isinstance(error, UnicodeEncodeError | OverflowError):
+        return RefusedContent(f"the database {where} refuses a value: {type(error).__name__}")
+    return _of_postgres(error, where) if "psycopg" in sys.modules else None
+
+
+def _of_sqlite(error: sqlite3.Error, where: str) -> MirrorError | None:
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF  # the rest only details it
+    if code == sqlite3.SQLITE_NOTADB:
+        return NotAMirror(f"{where} is no SQLite database: choose another file name")
+    if code in SQLITE_REFUSALS:
+        return RefusedContent(f"the database {where} refuses a row: {error}")
+    if isinstance(error, sqlite3.DataError | sqlite3.InterfaceError):
+        return RefusedContent(f"the database {where} refuses a value: {type(error).__name__}")
+    if meaning := SQLITE_MEANINGS.get(code):
+        return DatabaseUnavailable(f"the database {where} {meaning}")
+    return None
+
+
+def _of_postgres(error: BaseException, where: str) -> MirrorError | None:
+    import psycopg
+
+    if not isinstance(error, psycopg.Error):
+        return None
+    state = error.sqlstate
+    if state is None:
+        if not isinstance(error, psycopg.OperationalError):
+            return None
+        said = str(error)
+        for words, meaning in POSTGRES_CONNECT_MEANINGS:
+            if words in said:
+                return DatabaseUnavailable(f"the database {where} {meaning}")
+        return DatabaseUnavailable(f"the database {where} cannot be reached, or has lost the connection: try again")
+    if state.startswith(POSTGRES_REFUSALS):
+        return RefusedContent(f"the database {where} refuses a row: {_what_was_refused(error)}")
+    for start, meaning in POSTGRES_MEANINGS:
+        if state.startswith(start):
+            return DatabaseUnavailable(f"the database {where} {meaning}")
+    return None
+
+
+def _what_was_refused(error: psycopg.Error) -> str:
+    """The kind of error and the names in it. PostgreSQL's own sentence may quote content."""
+    named = [error.diag.table_name, error.diag.column_name, error.diag.constraint_name]
+    return " ".join([type(error).__name__, *(name for name in named if name)])

@@ -1,0 +1,32 @@
+"""What a database at this program's schema has besides its tables: comments, and views.
+
+They hold no data, so they have no history: every migration makes them anew from what this program says.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, select
+from sqlalchemy.schema import SetColumnComment, SetTableComment
+from sqlalchemy.sql.expression import column, table
+
+from versionsync.mirror.migrate import HEAD, VERSION_TABLE
+from versionsync.mirror.tables import metadata
+from versionsync.mirror.types import POSTGRES
+
+__all__ = ["furnish"]
+
+
+def furnish(connection: Connection) -> None:
+    """Give the database its comments and views, if it is at this program's schema."""
+    version = table(VERSION_TABLE, column("version_num"))
+    if connection.scalar(select(version.c.version_num)) != HEAD:
+        return
+    if connection.dialect.name == POSTGRES:
+        _comment(connection)
+
+
+def _comment(connection: Connection) -> None:
+    for each in metadata.sorted_tables:
+        connection.execute(SetTableComment(each))
+        for one in each.columns:
+            connection.execute(SetColumnComment(one))

@@ -1,0 +1,132 @@
+"""Bring a database to this program's schema, or say how far it is from it.
+
+Reading comes first: a database that is there already costs one SELECT and no lock, however many processes start at
+once. Only a migration takes a lock, in its own transaction, and looks again behind it. Revisions are numbers (`0001`),
+so that a database of a newer program is told from one of an older.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, inspect, select, text
+from sqlalchemy.sql.expression import column, table
+
+from versionsync.mirror.engines import open_engine
+from versionsync.mirror.errors import NotAMirror, SchemaBehind, SchemaNewer
+from versionsync.mirror.types import POSTGRES
+from versionsync.mirror.urls import safe_url
+
+__all__ = ["HEAD", "VERSION_TABLE", "check", "current", "head", "migrations_folder", "require_head", "upgrade"]
+
+HEAD = "0001"
+VERSION_TABLE = "versionsync_schema"  # not Alembic's usual name: other programs may share a PostgreSQL database
+LOCK_KEY = 0x7665727379  # "versy": any number that no other program takes
+
+_revision = table(VERSION_TABLE, column("version_num"))
+
+
+def head() -> str:
+    """The schema that this program needs. A test holds it to what `migrations/` says: Alembic takes long to import."""
+    return HEAD
+
+
+def migrations_folder() -> Path:
+    """Where the migrations are: within the package when it was installed, at the top level in a checkout."""
+    package = Path(__file__).resolve().parent.parent
+    for folder in (package / "migrations", package.parent / "migrations"):
+        if (folder / "env.py").is_file():
+            return folder
+    raise FileNotFoundError("versionsync was installed without its migrations: install it again")
+
+
+def current(url: str) -> str | None:
+    """The schema of the database at `url`; None: it is empty. Raises NotAMirror if it is another program's."""
+    engine = open_engine(url)
+    try:
+        with engine.connect() as connection:
+            return _current(connection, safe_url(engine.url))
+    finally:
+        engine.dispose()
+
+
+def check(url: str) -> None:
+    """Nothing, if the database at `url` is at this program's schema.
+
+    Raises NotAMirror, SchemaBehind or SchemaNewer.
+    """
+    engine = open_engine(url)
+    try:
+        with engine.connect() as connection:
+            require_head(connection, safe_url(engine.url))
+    finally:
+        engine.dispose()
+
+
+def require_head(connection: Connection, where: str) -> None:
+    """As `check`, for an open connection to the database `where` (a safe URL)."""
+    found = _current(connection, where)
+    if found is None:
+        raise NotAMirror(f"the database {where} is empty: `versionsync db upgrade` makes it a mirror")
+    _refuse_newer(found, where)
+    if found != HEAD:
+        raise SchemaBehind(where, current=found, head=HEAD)
+
+
+def upgrade(url: str) -> tuple[str | None, str]:
+    """Bring the database at `url` to this program's schema; returns the schema before and after.
+
+    A SQLite file that does not exist is made. Any number of processes may do so at once. Raises DatabaseUnavailable,
+    NotAMirror or SchemaNewer, and has then changed nothing.
+    """
+    engine = open_engine(url, create=True)
+    where = safe_url(engine.url)
+    try:
+        with engine.connect() as connection:
+            found = _current(connection, where)
+        if found is not None:
+            _refuse_newer(found, where)
+        if found != HEAD:
+            found = _migrate(engine, where)
+        return found, HEAD
+    finally:
+        engine.dispose()
+
+
+def _migrate(engine: Engine, where: str) -> str | None:
+    from alembic import command
+    from alembic.config import Config
+
+    with engine.begin() as transaction:  # on SQLite this is the lock
+        if engine.dialect.name == POSTGRES:
+            transaction.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK_KEY})
+        found = _current(transaction, where)
+        if found is not None:
+            _refuse_newer(found, where)
+        if found != HEAD:
+            config = Config()
+            config.set_main_option("script_location", str(migrations_folder()).replace("%", "%%"))
+            config.attributes["connection"] = transaction
+            command.upgrade(config, "head")
+    return found
+
+
+def _current(connection: Connection, where: str) -> str | None:
+    inspector = inspect(connection)
+    if inspector.has_table(VERSION_TABLE):
+        return connection.scalar(select(_revision.c.version_num))
+    from versionsync.mirror.tables import metadata
+
+    tables = set(inspector.get_table_names())
+    strangers = tables if connection.dialect.name != POSTGRES else tables & set(metadata.tables)
+    if strangers:
+        raise NotAMirror(
+            f"the database {where} belongs to another program (it has a table {min(strangers)}): "
+            "choose another file, database or schema (search_path)"
+        )
+    return None
+
+
+def _refuse_newer(found: str, where: str) -> None:
+    if not found.isdigit() or int(found) > int(HEAD):
+        raise SchemaNewer(where, current=found, head=HEAD)

@@ -1,0 +1,129 @@
+"""Runs: each sync of a source, from its first request to its recorded outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, desc, insert, select, update
+
+from versionsync.mirror.leases import Lease, hold
+from versionsync.mirror.tables import runs
+
+__all__ = ["COUNTS", "RunRow", "finish_run", "interrupt_stale_runs", "last_runs", "start_run", "update_run"]
+
+COUNTS = (
+    "requests",
+    "throttled",
+    "bytes_received",
+    "records_swept",
+    "records_pulled",
+    "records_failed",
+    "versions_inserted",
+    "versions_changed",
+    "versions_rewritten",
+    "events_written",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRow:
+    """A run as the database has it; `counts` has a number for each name in COUNTS."""
+
+    id: int
+    source_id: int
+    kind: str
+    trigger: str
+    holder: str
+    started_at: datetime
+    finished_at: datetime | None
+    outcome: str
+    counts: Mapping[str, int]
+    error: str | None
+
+
+def start_run(tx: Connection, lease: Lease, *, kind: str, trigger: str, started_at: datetime) -> int:
+    """Note that a run began; returns its id."""
+    hold(tx, lease)
+    return tx.execute(
+        insert(runs)
+        .values(
+            source_id=lease.source_id,
+            kind=kind,
+            trigger=trigger,
+            holder=str(lease.holder),
+            started_at=started_at,
+            outcome="running",
+        )
+        .returning(runs.c.id)
+    ).scalar_one()
+
+
+def update_run(tx: Connection, lease: Lease, run_id: int, counts: Mapping[str, int]) -> None:
+    """Note how far a run is: the counts that are given by name, of those in COUNTS."""
+    hold(tx, lease)
+    tx.execute(update(runs).where(runs.c.id == run_id).values(_only_counts(counts)))
+
+
+def finish_run(
+    tx: Connection,
+    lease: Lease,
+    run_id: int,
+    *,
+    outcome: str,
+    finished_at: datetime,
+    counts: Mapping[str, int],
+    error: str | None = None,
+) -> None:
+    """Note how a run ended: `outcome` is one of succeeded, partial, failed, interrupted (invariant 7)."""
+    hold(tx, lease)
+    tx.execute(
+        update(runs)
+        .where(runs.c.id == run_id)
+        .values(outcome=outcome, finished_at=finished_at, error=error, **_only_counts(counts))
+    )
+
+
+def interrupt_stale_runs(tx: Connection, lease: Lease, *, finished_at: datetime) -> int:
+    """Note that runs of former holders, which ended without a word, were interrupted; returns how many."""
+    hold(tx, lease)
+    return tx.execute(
+        update(runs)
+        .where(runs.c.source_id == lease.source_id, runs.c.outcome == "running")
+        .values(
+            outcome="interrupted",
+            finished_at=finished_at,
+            error="the process ended without recording an outcome; what it had committed is kept",
+        )
+    ).rowcount
+
+
+def last_runs(connection: Connection, source_id: int | None = None, *, limit: int = 20) -> list[RunRow]:
+    """The newest runs of a source, or of all (None), newest first."""
+    query = select(runs).order_by(desc(runs.c.id)).limit(limit)
+    if source_id is not None:
+        query = query.where(runs.c.source_id == source_id)
+    return [_row(row) for row in connection.execute(query)]
+
+
+def _only_counts(counts: Mapping[str, int]) -> dict[str, int]:
+    if unknown := counts.keys() - set(COUNTS):
+        raise TypeError(f"no counts of a run: {', '.join(sorted(unknown))}")
+    return dict(counts)
+
+
+def _row(row: Row[Any]) -> RunRow:
+    return RunRow(
+        id=row.id,
+        source_id=row.source_id,
+        kind=row.kind,
+        trigger=row.trigger,
+        holder=row.holder,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        outcome=row.outcome,
+        counts={name: getattr(row, name) for name in COUNTS},
+        error=row.error,
+    )

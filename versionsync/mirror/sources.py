@@ -1,0 +1,167 @@
+"""Sources: their registration, and how far the mirror of each has come."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, insert, select, update
+
+from versionsync.mirror.errors import OtherProject
+from versionsync.mirror.leases import Lease, hold
+from versionsync.mirror.tables import leases, sources
+
+__all__ = [
+    "Checkpoint",
+    "Project",
+    "SourceRow",
+    "register_source",
+    "source",
+    "sources_of",
+    "update_checkpoint",
+    "update_project",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Project:
+    """What a source mirrors, as the settings and upstream say."""
+
+    id: str
+    name: str | None
+    environment: str
+    follows_primary: bool
+    base_url: str
+    locales: Sequence[str] = ()
+    environment_created_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """How far the mirror of a source has come; what is None was not so yet."""
+
+    last_data_change_at: datetime | None
+    beacon_is_settled: bool
+    last_complete_sweep_at: datetime | None
+    last_scrub_at: datetime | None
+    last_success_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceRow:
+    """A source as the database has it."""
+
+    id: int
+    name: str
+    project: Project
+    checkpoint: Checkpoint
+    created_at: datetime
+
+
+def source(connection: Connection, name: str) -> SourceRow | None:
+    """The source of that name; None: it was never synced."""
+    row = connection.execute(select(sources).where(sources.c.name == name)).one_or_none()
+    return None if row is None else _row(row)
+
+
+def sources_of(connection: Connection) -> list[SourceRow]:
+    """All sources, by name."""
+    return [_row(row) for row in connection.execute(select(sources).order_by(sources.c.name))]
+
+
+def register_source(tx: Connection, name: str, project: Project, *, observed_at: datetime) -> SourceRow:
+    """The source of that name, made if it is new. A known one is returned as it is, not changed.
+
+    Raises OtherProject where the name is known for another project, or for another fixed environment.
+    """
+    if known := source(tx, name):
+        _refuse_another(known, project)
+        return known
+    inserted = tx.execute(
+        insert(sources)
+        .values(
+            name=name,
+            project_id=project.id,
+            project_name=project.name,
+            environment=project.environment,
+            follows_primary=project.follows_primary,
+            base_url=project.base_url,
+            locales=json.dumps(list(project.locales)),
+            environment_created_at=project.environment_created_at,
+            created_at=observed_at,
+        )
+        .returning(sources.c.id)
+    ).scalar_one()
+    tx.execute(insert(leases).values(source_id=inserted))
+    made = source(tx, name)
+    assert made is not None
+    return made
+
+
+def update_project(tx: Connection, lease: Lease, project: Project) -> None:
+    """Note what upstream now says of the project and the environment; following the primary one to another included."""
+    hold(tx, lease)
+    tx.execute(
+        update(sources)
+        .where(sources.c.id == lease.source_id)
+        .values(
+            project_name=project.name,
+            environment=project.environment,
+            follows_primary=project.follows_primary,
+            base_url=project.base_url,
+            locales=json.dumps(list(project.locales)),
+            environment_created_at=project.environment_created_at,
+        )
+    )
+
+
+def update_checkpoint(tx: Connection, lease: Lease, **columns: datetime | bool | None) -> None:
+    """Set the checkpoint columns that are given by name, those of `Checkpoint`; the others stay."""
+    unknown = columns.keys() - Checkpoint.__dataclass_fields__.keys()
+    if unknown:
+        raise TypeError(f"no checkpoint columns: {', '.join(sorted(unknown))}")
+    hold(tx, lease)
+    tx.execute(update(sources).where(sources.c.id == lease.source_id).values(columns))
+
+
+def _refuse_another(known: SourceRow, project: Project) -> None:
+    if known.project.id != project.id:
+        raise OtherProject(
+            f"the source {known.name} mirrors the project {known.project.name or known.project.id} "
+            f"(id {known.project.id}), but its token now leads to {project.name or project.id} (id {project.id}): "
+            "use another source name or another database, or the right token"
+        )
+    if known.project.environment != project.environment and not (
+        known.project.follows_primary and project.follows_primary
+    ):
+        raise OtherProject(
+            f"the source {known.name} mirrors the environment {known.project.environment}, "
+            f"but its settings now say {project.environment}: give the other environment a source of its own"
+        )
+
+
+def _row(row: Row[Any]) -> SourceRow:
+    return SourceRow(
+        id=row.id,
+        name=row.name,
+        project=Project(
+            id=row.project_id,
+            name=row.project_name,
+            environment=row.environment,
+            follows_primary=row.follows_primary,
+            base_url=row.base_url,
+            locales=tuple(json.loads(row.locales)),
+            environment_created_at=row.environment_created_at,
+        ),
+        checkpoint=Checkpoint(
+            last_data_change_at=row.last_data_change_at,
+            beacon_is_settled=row.beacon_is_settled,
+            last_complete_sweep_at=row.last_complete_sweep_at,
+            last_scrub_at=row.last_scrub_at,
+            last_success_at=row.last_success_at,
+        ),
+        created_at=row.created_at,
+    )
