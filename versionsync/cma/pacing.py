@@ -1,0 +1,175 @@
+"""How fast to ask: the rules, pure. Time is an argument, in seconds of any clock that does not run backwards.
+
+Upstream allows `limit` requests in any 3 seconds, and counts when they *arrive*. We know when they leave. So a request
+may leave when fewer than `limit` others left within the last 3 s plus a guard: as long as the time on the way varies by
+less than the guard, no 3 seconds at upstream hold more than `limit`, be its windows fixed or sliding. The guard is the
+whole price: 3 / 3.05 = 98.4 % of what is allowed.
+
+The limit is not ours alone. Three things lower the budget below it:
+
+- *others*: `X-RateLimit-Remaining` is smaller than our own requests explain, so another program uses the same project.
+  We leave it what it used lately, and some room to grow.
+- *a 429*: everybody waits until upstream's reset. Afterwards the budget is a little smaller for a while, since something
+  that we cannot see (a shared plan under load, a slow way) made our arithmetic wrong.
+- *a ceiling* set by the user.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass
+from typing import Final
+
+__all__ = ["DOCUMENTED_LIMIT", "GUARD_SECONDS", "WINDOW_SECONDS", "Pacer", "Slot"]
+
+DOCUMENTED_LIMIT: Final = 60
+WINDOW_SECONDS: Final = 3.0
+GUARD_SECONDS: Final = 0.05
+
+# How long another program's use is remembered: a burst of it is then covered until its next one.
+_OTHERS_SECONDS: Final = 2 * WINDOW_SECONDS
+# Less than this share of the limit is noise: requests on the way, or counted at both ends of a window.
+_OTHERS_NOISE: Final = 0.04
+# However much others use, this share of the limit is asked for.
+_FLOOR: Final = 0.1
+# A third of a window may leave at once, so that little work is done quickly; the rest is spread over half of the window.
+# Measured against bursts and against an even pace, with stalls on the way and with others at work: as fast as bursts,
+# with half of their 429s, and other programs get a word in.
+_AT_ONCE: Final = 1 / 3
+_SPREAD: Final = 0.5
+_LIMIT_RANGE: Final = range(1, 100_001)
+_HOLD_SECONDS_MAX: Final = 3600.0
+
+
+@dataclass(slots=True, eq=False)
+class Slot:
+    """The right to send one request. `sent_at` is None until it has left."""
+
+    granted_at: float
+    sent_at: float | None = None
+
+
+class Pacer:
+    """The state of one token's pace. Not safe for threads: it belongs to one event loop.
+
+    `ceiling` is the most requests in 3 s that the user allows, None for what upstream announces. Nothing is ever sent
+    faster than upstream announces, whatever the ceiling.
+    """
+
+    def __init__(self, *, ceiling: int | None = None, guard: float = GUARD_SECONDS) -> None:
+        if ceiling is not None and ceiling < 1:
+            raise ValueError(f"a rate limit is at least 1 request in 3 seconds, not {ceiling}")
+        self._announced = DOCUMENTED_LIMIT if ceiling is None else max(ceiling, DOCUMENTED_LIMIT)
+        self._ceiling = ceiling
+        self._guard = guard
+        self._sent: list[float] = []  # rises; kept for two windows, since answers are compared with what left before
+        self._pending = 0  # granted and not yet sent
+        self._granted_at = float("-inf")
+        self._others: list[tuple[float, int]] = []  # (when, how many of the window's requests were not ours)
+        self._held_until = 0.0
+        self._episode = 0  # 429s in a row, those of one moment counted once
+        self._penalty = 0.0
+        self._penalty_at = 0.0
+
+    @property
+    def limit(self) -> int:
+        """Requests in 3 s that upstream, or the ceiling, allows to everybody together."""
+        return self._announced if self._ceiling is None else min(self._announced, self._ceiling)
+
+    def held(self, now: float) -> float:
+        """Seconds for which a 429 holds everybody, 0 when nothing does."""
+        return max(0.0, self._held_until - now)
+
+    def budget(self, now: float) -> int:
+        """Requests in 3 s that we allow ourselves now."""
+        self._relax(now)
+        budget = float(self._announced)
+        if others := self._others_now(now):
+            budget -= others + max(2, others // 4)
+        budget -= self._penalty
+        floor = max(1, int(self._announced * _FLOOR))
+        return max(1, min(self.limit, max(floor, int(budget))))
+
+    def wait(self, now: float) -> float:
+        """Seconds until the next request may leave: 0 for now, infinity for when one of those granted has left."""
+        if held := self.held(now):
+            return held
+        window = WINDOW_SECONDS + self._guard
+        recent = len(self._sent) - bisect_right(self._sent, now - window)
+        budget = self.budget(now)
+        used = recent + self._pending
+        excess = used - budget
+        if excess < 0:
+            spread = WINDOW_SECONDS / budget * _SPREAD if used > budget * _AT_ONCE else 0.0
+            return max(0.0, self._granted_at + spread - now)
+        if excess >= recent:
+            return float("inf")
+        return self._sent[len(self._sent) - recent + excess] + window - now
+
+    def grant(self, now: float) -> Slot:
+        """Take the right to send one request; only when `wait` is 0."""
+        self._pending += 1
+        self._granted_at = now
+        return Slot(now)
+
+    def sent(self, slot: Slot, now: float) -> None:
+        """The request has left (counted once, however often this is called)."""
+        if slot.sent_at is None:
+            slot.sent_at = now
+            self._pending -= 1
+            self._sent.append(now)
+            self._forget(now)
+
+    def unsent(self, slot: Slot) -> None:
+        """The request never left: nothing is counted, unless it did leave after all."""
+        if slot.sent_at is None:
+            slot.sent_at = slot.granted_at
+            self._pending -= 1
+
+    def answered(self, slot: Slot, now: float, *, limit: int | None = None, remaining: int | None = None) -> None:
+        """Follow what an answer says of the limit and of what is left of it."""
+        if limit is not None and limit in _LIMIT_RANGE:
+            self._announced = limit
+        if remaining is None or slot.sent_at is None or remaining < 0:
+            return
+        # Everything of ours that upstream can have counted: what left since a window before, up to now. Counting
+        # too much of our own hides a few requests of others; counting too little would slow us down for nobody.
+        since = slot.sent_at - WINDOW_SECONDS - 2 * self._guard
+        ours = len(self._sent) - bisect_right(self._sent, since)
+        others = self._announced - remaining - ours
+        if others > self._announced * _OTHERS_NOISE:
+            while self._others and self._others[-1][1] <= others:  # so that the first is always the most
+                del self._others[-1]
+            self._others.append((now, others))
+
+    def throttled(self, slot: Slot, now: float, *, reset: float | None = None) -> float:
+        """A 429: hold everybody until upstream's reset. Returns the seconds of the hold."""
+        first_of_episode = slot.sent_at is None or slot.sent_at >= self._held_until
+        if first_of_episode:
+            self._episode = self._episode + 1 if self._penalty > 0 else 1
+            self._relax(now)
+            self._penalty = min(self._announced / 2, self._penalty * 2 + self._announced * 0.05)
+            self._penalty_at = now
+        pause = min(2.0 ** (self._episode - 1), 30.0) if reset is None else min(max(reset, 0.0), _HOLD_SECONDS_MAX)
+        self._held_until = max(self._held_until, now + pause + self._guard)
+        return self.held(now)
+
+    def _relax(self, now: float) -> None:
+        """Every window without a 429 gives back a part of what the last one cost."""
+        windows = int((now - max(self._penalty_at, self._held_until)) / WINDOW_SECONDS)
+        if self._penalty and windows > 0:
+            self._penalty -= windows * self._announced * 0.01
+            self._penalty_at = now
+            if self._penalty <= 0:
+                self._penalty = 0.0
+
+    def _others_now(self, now: float) -> int:
+        """The most that others used in a window lately."""
+        while self._others and self._others[0][0] < now - _OTHERS_SECONDS:
+            del self._others[0]
+        return self._others[0][1] if self._others else 0
+
+    def _forget(self, now: float) -> None:
+        old = bisect_right(self._sent, now - 2 * WINDOW_SECONDS - 1.0)
+        if old > 64:
+            del self._sent[:old]

@@ -1,0 +1,209 @@
+"""What the API hands out, as frozen values with the API's own names. Content stays the bytes that were sent."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Generic, TypeVar
+
+import msgspec
+
+from versionsync.cma.errors import ProtocolError
+
+__all__ = [
+    "BadEntry",
+    "DailyUsage",
+    "Editor",
+    "Environment",
+    "Field",
+    "Item",
+    "ItemType",
+    "ItemVersion",
+    "JobResult",
+    "Page",
+    "Ref",
+    "Schema",
+    "Site",
+    "Webhook",
+    "WebhookCall",
+]
+
+T = TypeVar("T")
+
+
+class Ref(msgspec.Struct, frozen=True):
+    """A relationship: which entity of which type."""
+
+    type: str
+    id: str
+
+
+class Site(msgspec.Struct, frozen=True, kw_only=True):
+    """A project, seen from one of its environments. `raw` is the whole entity without its API keys."""
+
+    id: str
+    name: str
+    locales: tuple[str, ...]
+    last_data_change_at: datetime | None
+    milliseconds_in_datetime: bool
+    created_at: datetime | None
+    raw: bytes
+
+
+class Environment(msgspec.Struct, frozen=True, kw_only=True):
+    """An environment. `status` is `creating`, `ready` or `destroying`; `last_data_change_at` is the beacon."""
+
+    id: str
+    status: str
+    primary: bool
+    last_data_change_at: datetime | None
+    created_at: datetime | None
+    forked_from: str | None
+    read_only_mode: bool
+
+
+class ItemType(msgspec.Struct, frozen=True, kw_only=True):
+    """A model, or a block model. `raw` is the whole entity as it was sent."""
+
+    id: str
+    name: str
+    api_key: str
+    modular_block: bool
+    singleton: bool
+    draft_mode_active: bool
+    raw: bytes
+
+
+class Field(msgspec.Struct, frozen=True, kw_only=True):
+    """A field of a model. `raw` is the whole entity as it was sent."""
+
+    id: str
+    item_type_id: str
+    api_key: str
+    label: str
+    field_type: str
+    localized: bool
+    position: int
+    raw: bytes
+
+
+class Schema(msgspec.Struct, frozen=True, kw_only=True):
+    """The project, its models and its fields, as one answer told them."""
+
+    site: Site
+    item_types: tuple[ItemType, ...]
+    fields: tuple[Field, ...]
+
+
+class Item(msgspec.Struct, frozen=True, kw_only=True):
+    """A record. `meta_raw` and `attributes_raw` are the exact bytes of the two members."""
+
+    id: str
+    item_type_id: str
+    creator: Ref | None
+    status: str | None
+    stage: str | None
+    is_valid: bool | None
+    current_version: str | None
+    created_at: datetime
+    updated_at: datetime
+    published_at: datetime | None
+    first_published_at: datetime | None
+    publication_scheduled_at: datetime | None
+    unpublishing_scheduled_at: datetime | None
+    meta_raw: bytes
+    attributes_raw: bytes
+
+
+class ItemVersion(msgspec.Struct, frozen=True, kw_only=True):
+    """A version of a record, with its blocks whole. `attributes_raw` is the exact text of its content."""
+
+    id: str
+    item_id: str
+    item_type_id: str
+    editor: Ref | None
+    created_at: datetime
+    is_current: bool
+    is_published: bool
+    published_from: datetime | None
+    published_until: datetime | None
+    is_valid: bool | None
+    attributes_raw: bytes
+
+
+class Editor(msgspec.Struct, frozen=True, kw_only=True):
+    """Whoever makes versions: `type` is account, user, sso_user, access_token or organization.
+
+    `raw` is the whole entity; that of an access token never holds the token itself.
+    """
+
+    type: str
+    id: str
+    name: str | None
+    email: str | None
+    raw: bytes
+
+
+class JobResult(msgspec.Struct, frozen=True, kw_only=True):
+    """The outcome of an asynchronous job: status and payload are those that the request itself would have had."""
+
+    id: str
+    status: int
+    payload_raw: bytes
+
+
+class Webhook(msgspec.Struct, frozen=True, kw_only=True):
+    """A webhook of the project. Its password and the values of its headers are left out on purpose."""
+
+    id: str
+    name: str
+    url: str
+    enabled: bool
+    auto_retry: bool
+    http_basic_user: str | None
+    header_names: tuple[str, ...]
+    events_raw: bytes
+
+
+class WebhookCall(msgspec.Struct, frozen=True, kw_only=True):
+    """One call of a webhook, from upstream's log. The request's headers, which hold a password, are left out."""
+
+    id: str
+    webhook_id: str | None
+    entity_type: str
+    event_type: str
+    created_at: datetime
+    last_sent_at: datetime | None
+    next_retry_at: datetime | None
+    status: str
+    response_status: int | None
+    attempted_auto_retries_count: int
+    request_payload: str
+
+
+class DailyUsage(msgspec.Struct, frozen=True, kw_only=True):
+    """What the project used on one day (UTC): calls and bytes of the content management API."""
+
+    date: str
+    cma_api_calls: int
+    cma_traffic_bytes: int
+
+
+class BadEntry(msgspec.Struct, frozen=True):
+    """An entry of a page that could not be read; the rest of the page could. `id` is None when not even that could."""
+
+    id: str | None
+    error: ProtocolError
+
+
+class Page(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
+    """One page of a list.
+
+    `total` is the length of the whole list as upstream told with this page. `ids` are those of all entries in
+    upstream's order, unreadable ones included. `at` is upstream's clock when it answered (whole seconds).
+    """
+
+    items: tuple[T, ...]
+    total: int
+    ids: tuple[str | None, ...]
+    bad: tuple[BadEntry, ...] = ()
+    at: datetime | None = None
