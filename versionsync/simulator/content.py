@@ -1,0 +1,172 @@
+"""A version's attributes as JSON text: taken apart, changed and put together without losing a digit.
+
+Members are kept as the text that came in (`msgspec.Raw`), so that `1.00`, 23-digit integers, `1e400` and escapes of any
+kind are served as they were written. Only fields that hold blocks are looked into, with decimals instead of floats.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
+from typing import Any, Final, TypeAlias, cast
+
+import msgspec
+
+__all__ = [
+    "BLOCK_FIELD_TYPES",
+    "Block",
+    "Json",
+    "Members",
+    "blocks_by_id",
+    "flatten",
+    "join",
+    "load",
+    "map_blocks",
+    "raw",
+    "split",
+    "take_locales",
+    "without_locale",
+]
+
+Json: TypeAlias = Any
+"""A decoded JSON value. What it may hold is for the project's editors to say, not for a type checker."""
+
+Members = dict[str, msgspec.Raw]
+"""The attributes, field by field, each still as text."""
+
+Block = dict[str, Json]
+"""A whole block, `{"id", "type": "item", "attributes", "relationships"}`."""
+
+BLOCK_FIELD_TYPES: Final = frozenset({"rich_text", "single_block", "structured_text"})
+
+_MEMBERS: Final = msgspec.json.Decoder(Members)
+_ANY: Final = msgspec.json.Decoder(float_hook=Decimal)
+_ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
+
+
+def split(content: bytes) -> Members:
+    """The members of *content*, undecoded."""
+    return {key: msgspec.Raw(bytes(value)) for key, value in _MEMBERS.decode(content).items()}
+
+
+def join(members: Mapping[str, msgspec.Raw]) -> bytes:
+    """The text of *members*."""
+    return _ENCODER.encode(members)
+
+
+def load(text: bytes | msgspec.Raw) -> Json:
+    """Decode any JSON value; numbers with a fraction or an exponent become Decimal."""
+    return _ANY.decode(text)
+
+
+def raw(value: Json) -> msgspec.Raw:
+    """Encode any JSON value."""
+    return value if isinstance(value, msgspec.Raw) else msgspec.Raw(_ENCODER.encode(value))
+
+
+def is_block(value: Json) -> bool:
+    """Whether *value* is a whole block (an id would be a string)."""
+    return isinstance(value, dict) and value.get("type") == "item" and "attributes" in value
+
+
+def map_blocks(value: Json, change: Callable[[Json], Json]) -> Json:
+    """*value*, the content of a field that holds blocks, with each block or block's id replaced by `change(it)`.
+
+    Covers modular content, a single block and structured text, localized or not; blocks within blocks are for *change*.
+    """
+    match value:
+        case {"schema": "dast", "document": document}:
+            return {**value, "document": _map_nodes(document, change)}
+        case {"type": "item"}:
+            return change(value)
+        case dict():
+            return {locale: map_blocks(inner, change) for locale, inner in value.items()}
+        case list():
+            return [change(inner) for inner in value]
+        case str():
+            return change(value)
+        case _:
+            return value
+
+
+def _map_nodes(node: Json, change: Callable[[Json], Json]) -> Json:
+    if not isinstance(node, dict):
+        return node
+    node = dict(node)
+    if node.get("type") in {"block", "inlineBlock"} and "item" in node:
+        node["item"] = change(node["item"])
+    if isinstance(node.get("children"), list):
+        node["children"] = [_map_nodes(child, change) for child in node["children"]]
+    return node
+
+
+def flatten(content: bytes, block_fields: Iterable[str]) -> bytes:
+    """*content* with ids where *block_fields* hold whole blocks: what `nested=false` shows."""
+    members = split(content)
+    for key in block_fields:
+        if key in members:
+            members[key] = raw(map_blocks(load(members[key]), lambda block: block["id"] if is_block(block) else block))
+    return join(members)
+
+
+def blocks_by_id(content: bytes) -> dict[str, Block]:
+    """Every whole block in *content*, at any depth."""
+    found: dict[str, Block] = {}
+
+    def visit(value: Json) -> None:
+        if is_block(value):
+            found[cast("str", value["id"])] = value
+        if isinstance(value, dict):
+            for inner in value.values():
+                visit(inner)
+        elif isinstance(value, list):
+            for inner in value:
+                visit(inner)
+
+    for text in split(content).values():
+        if b'"item"' in bytes(text):
+            visit(load(text))
+    return found
+
+
+def take_locales(
+    published: Members | None, current: Members, *, localized: frozenset[str], locales: Iterable[str], others: bool
+) -> Members:
+    """The content that selective publishing makes live.
+
+    *locales* of the *localized* fields come from *current*, everything else stays as *published*; with *others* the
+    fields that are not localized come from *current* as well.
+    """
+    wanted = frozenset(locales)
+    mixed: Members = {}
+    for key in [*current, *(key for key in published or {} if key not in current)]:
+        new, old = current.get(key), (published or {}).get(key)
+        if key not in localized:
+            chosen = new if others else old
+            mixed[key] = chosen if chosen is not None else raw(None)
+            continue
+        old_values = _by_locale(old)
+        new_values = _by_locale(new)
+        values = {
+            locale: (new_values if locale in wanted else old_values)[locale]
+            for locale in [*new_values, *(locale for locale in old_values if locale not in new_values)]
+            if locale in (new_values if locale in wanted else old_values)
+        }
+        mixed[key] = raw(values)
+    return mixed
+
+
+def without_locale(content: bytes, localized: Iterable[str], locales: frozenset[str]) -> bytes:
+    """*content* without what its *localized* fields say in *locales*."""
+    members = split(content)
+    for key in localized:
+        if key in members:
+            values = _by_locale(members[key])
+            members[key] = raw({locale: value for locale, value in values.items() if locale not in locales})
+    return join(members)
+
+
+def _by_locale(value: msgspec.Raw | None) -> Members:
+    if value is None or not bytes(value).lstrip().startswith(b"{"):
+        return {}
+    return split(bytes(value))

@@ -1,0 +1,329 @@
+"""How records, versions and their environment look as JSON:API resources.
+
+Content goes into an answer as the stored bytes (`msgspec.Raw`): a page of versions is joined, not encoded again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from versionsync.simulator import content as contents
+from versionsync.simulator.environments import Environment, Scheduled
+from versionsync.simulator.journal import EditorRef
+from versionsync.simulator.models import Field, Model
+from versionsync.simulator.records import Record, Version
+from versionsync.simulator.switches import Switches
+from versionsync.simulator.times import show_time
+
+__all__ = ["Document", "EnvironmentResource", "ItemResource", "Resource", "VersionResource", "Writer", "reference"]
+
+
+class Identifier(msgspec.Struct, gc=False):
+    """Which resource a relationship points to."""
+
+    id: str
+    type: str
+
+
+class ToOne(msgspec.Struct, gc=False):
+    """A relationship to one resource, or to none."""
+
+    data: Identifier | EditorRef | None
+
+
+class Resource(msgspec.Struct, omit_defaults=True):
+    """Any resource that is not served by the thousand."""
+
+    id: str
+    type: str
+    attributes: dict[str, Any] | None = None
+    relationships: dict[str, Any] | None = None
+    meta: dict[str, Any] | None = None
+
+
+class ItemRelationships(msgspec.Struct, gc=False):
+    """What a record points to."""
+
+    item_type: ToOne
+    creator: ToOne
+
+
+class ItemMeta(msgspec.Struct, gc=False):
+    """The meta of a record: all of it that a mirror can see without reading versions."""
+
+    created_at: str
+    updated_at: str
+    published_at: str | None
+    first_published_at: str | None
+    publication_scheduled_at: str | None
+    unpublishing_scheduled_at: str | None
+    status: str | None
+    is_valid: bool
+    is_current_version_valid: bool | None
+    is_published_version_valid: bool | None
+    current_version: str
+    stage: str | None
+    has_children: bool | None
+
+
+class ItemResource(msgspec.Struct):
+    """A record."""
+
+    id: str
+    type: str
+    attributes: msgspec.Raw
+    relationships: ItemRelationships
+    meta: ItemMeta
+
+
+class VersionRelationships(msgspec.Struct, gc=False):
+    """What a version points to."""
+
+    item_type: ToOne
+    item: ToOne
+    editor: ToOne
+
+
+class VersionMeta(msgspec.Struct, gc=False):
+    """The meta of a version."""
+
+    created_at: str
+    is_valid: bool
+    is_published: bool
+    is_current: bool
+    published_from: str | None
+    published_until: str | None
+
+
+class VersionResource(msgspec.Struct):
+    """A record version."""
+
+    id: str
+    type: str
+    attributes: msgspec.Raw
+    relationships: VersionRelationships
+    meta: VersionMeta
+
+
+class EnvironmentMeta(msgspec.Struct, omit_defaults=True):
+    """The meta of an environment."""
+
+    status: str
+    read_only_mode: bool
+    created_at: str
+    last_data_change_at: str
+    primary: bool
+    forked_from: str | None
+    fork_completion_percentage: int | msgspec.UnsetType = msgspec.UNSET
+
+
+class EnvironmentResource(msgspec.Struct):
+    """An environment."""
+
+    id: str
+    type: str
+    meta: EnvironmentMeta
+
+
+class TotalCount(msgspec.Struct, gc=False):
+    """The meta of a page."""
+
+    total_count: int
+
+
+class Document(msgspec.Struct, omit_defaults=True):
+    """The body of an answer."""
+
+    data: Any
+    meta: TotalCount | dict[str, Any] | None = None
+    included: Sequence[Any] | None = None
+
+
+def reference(type: str, id: str) -> dict[str, Any]:
+    """A relationship to one resource."""
+    return {"data": {"id": id, "type": type}}
+
+
+class Writer:
+    """Writes resources of *environment* in the form that *switches* ask for, as they are at *now*."""
+
+    __slots__ = ("_environment", "_flat", "_now", "_switches")
+
+    def __init__(self, environment: Environment, switches: Switches, now: datetime, *, nested: bool = True) -> None:
+        """*nested*: blocks whole, otherwise their ids."""
+        self._environment = environment
+        self._switches = switches
+        self._now = now
+        self._flat = not nested
+
+    def time(self, at: datetime | None) -> str | None:
+        """*at* as text; None stays None."""
+        return None if at is None else show_time(at, self._switches)
+
+    def version(self, version: Version) -> VersionResource:
+        """The resource of *version*."""
+        record, show = version.record, self._switches
+        began, ended = version.live[-1] if version.live else (None, None)
+        if began is not None and began < show.tracks_intervals_since:
+            began = ended = None
+        return VersionResource(
+            version.id,
+            "item_version",
+            self._attributes(version),
+            VersionRelationships(
+                ToOne(Identifier(record.model.id, "item_type")),
+                ToOne(Identifier(record.id, "item")),
+                ToOne(version.editor.ref),
+            ),
+            VersionMeta(
+                show_time(version.created_at, show),
+                version.is_valid,
+                version.is_published,
+                version.is_current,
+                self.time(began),
+                self.time(ended),
+            ),
+        )
+
+    def item(self, record: Record, *, published: bool = False) -> ItemResource:
+        """The resource of *record*, with the content of its current version, or of the one that is *published*."""
+        head, live = record.head, record.published
+        shown = live if published and live is not None else head
+        return ItemResource(
+            record.id,
+            "item",
+            self._attributes(shown),
+            ItemRelationships(ToOne(Identifier(record.model.id, "item_type")), ToOne(record.creator.ref)),
+            ItemMeta(
+                show_time(record.created_at, self._switches),
+                show_time(record.updated_at, self._switches),
+                self.time(record.published_at),
+                self.time(record.first_published_at),
+                self.time(record.publication_scheduled_at),
+                self.time(record.unpublishing_scheduled_at),
+                record.status,
+                shown.is_valid,
+                head.is_valid,
+                None if live is None else live.is_valid,
+                head.id,
+                record.stage,
+                self._has_children(record),
+            ),
+        )
+
+    def environment(self, environment: Environment) -> EnvironmentResource:
+        """The resource of *environment*."""
+        now, status = self._now, environment.status(self._now)
+        done: int | msgspec.UnsetType = msgspec.UNSET
+        if status == "creating" and environment.ready_at is not None:
+            done = int(100 * (now - environment.created_at) / (environment.ready_at - environment.created_at))
+        changed = environment.last_data_change_at(now, self._switches.data_change_delay)
+        meta = EnvironmentMeta(
+            status,
+            False,
+            show_time(environment.created_at, self._switches),
+            show_time(changed, self._switches),
+            environment.is_primary,
+            environment.forked_from,
+            done,
+        )
+        return EnvironmentResource(environment.id, "environment", meta)
+
+    def model(self, model: Model) -> Resource:
+        """The resource of *model*."""
+        singleton = next((record for record in self._environment.records.values() if record.model is model), None)
+        singleton = singleton if model.is_singleton else None
+        attributes = {
+            "name": model.name,
+            "api_key": model.api_key,
+            "singleton": model.is_singleton,
+            "modular_block": model.is_block,
+            "draft_mode_active": model.draft_mode,
+            "draft_saving_active": model.draft_saving,
+            "sortable": model.sortable,
+            "tree": model.tree,
+            "all_locales_required": model.all_locales_required,
+            "collection_appearance": model.collection_appearance,
+            "ordering_direction": None,
+            "ordering_meta": None,
+            "has_singleton_item": singleton is not None,
+            "hint": model.hint,
+            "inverse_relationships_enabled": False,
+        }
+        nothing: dict[str, Any] = {"data": None}
+        relationships = {
+            "fields": {"data": [{"id": field.id, "type": "field"} for field in model.ordered_fields]},
+            "fieldsets": {"data": []},
+            "singleton_item": reference("item", singleton.id) if singleton else nothing,
+            "workflow": reference("workflow", model.workflow_id) if model.workflow_id else nothing,
+            **dict.fromkeys(_MODEL_FIELD_RELATIONSHIPS, nothing),
+        }
+        return Resource(model.id, "item_type", attributes, relationships, {"has_singleton_item": singleton is not None})
+
+    def field(self, field: Field) -> Resource:
+        """The resource of *field*."""
+        attributes = {
+            "label": field.label,
+            "field_type": field.field_type,
+            "api_key": field.api_key,
+            "hint": field.hint,
+            "localized": field.localized,
+            "validators": field.validators,
+            "position": field.position,
+            "appearance": field.appearance or {"editor": field.field_type, "parameters": {}, "addons": []},
+            "default_value": field.default_value,
+            "deep_filtering_enabled": field.deep_filtering_enabled,
+            "content_link_enabled": False,
+        }
+        relationships = {"item_type": reference("item_type", field.model_id), "fieldset": {"data": None}}
+        return Resource(field.id, "field", attributes, relationships)
+
+    def scheduled(self, plan: Scheduled) -> Resource:
+        """The resource of a planned publication or unpublishing."""
+        selection = plan.selection
+        relationships = {"item": reference("item", plan.record_id)}
+        if plan.publishes:
+            chosen: dict[str, Any] | None = None
+            if selection is not None:
+                chosen = {
+                    "content_in_locales": sorted(selection.locales),
+                    "non_localized_content": selection.non_localized,
+                }
+            attributes: dict[str, Any] = {
+                "publication_scheduled_at": self.time(plan.at),
+                "selective_publication": chosen,
+            }
+            return Resource(plan.record_id, "scheduled_publication", attributes, relationships)
+        attributes = {
+            "unpublishing_scheduled_at": self.time(plan.at),
+            "content_in_locales": sorted(selection.locales) if selection else None,
+        }
+        return Resource(plan.record_id, "scheduled_unpublishing", attributes, relationships)
+
+    def _attributes(self, version: Version) -> msgspec.Raw:
+        text = version.read()
+        if self._flat and (keys := version.record.model.block_keys):
+            text = contents.flatten(text, keys)
+        return msgspec.Raw(text)
+
+    def _has_children(self, record: Record) -> bool | None:
+        if not record.model.tree:
+            return None
+        pointer = f'"parent_id":"{record.id}"'.encode()
+        return any(
+            pointer in other.head.read() for other in self._environment.records.values() if other.model is record.model
+        )
+
+
+_MODEL_FIELD_RELATIONSHIPS = (
+    "presentation_title_field",
+    "presentation_image_field",
+    "title_field",
+    "image_preview_field",
+    "excerpt_field",
+    "ordering_field",
+)

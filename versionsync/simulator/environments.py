@@ -1,0 +1,143 @@
+"""One environment: its models, records and versions, and how it is copied when it is forked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from versionsync.simulator.editors import Editor
+from versionsync.simulator.models import Field, Model, Workflow
+from versionsync.simulator.problems import Refused, not_found
+from versionsync.simulator.records import Record, Selection, Version
+from versionsync.simulator.uploads import Upload
+
+__all__ = ["Environment", "Scheduled"]
+
+
+@dataclass(frozen=True, slots=True)
+class Scheduled:
+    """Something that the clock will do: publish a record (or a selection of it), or unpublish it (or some locales)."""
+
+    at: datetime
+    record_id: str
+    publishes: bool
+    selection: Selection | None = None
+    editor: Editor | None = None
+    """Who planned it: a selection may be written as a version, and versions name somebody."""
+
+
+@dataclass(slots=True, eq=False)
+class Environment:
+    """The state of one environment."""
+
+    id: str
+    created_at: datetime
+    locales: list[str]
+    is_primary: bool = False
+    forked_from: str | None = None
+    ready_at: datetime | None = None
+    """When a fork is finished; None: it always was."""
+    models: dict[str, Model] = field(default_factory=dict)
+    records: dict[str, Record] = field(default_factory=dict)
+    deleted: dict[str, Record] = field(default_factory=dict)
+    versions: dict[str, Version] = field(default_factory=dict)
+    workflows: dict[str, Workflow] = field(default_factory=dict)
+    uploads: dict[str, Upload] = field(default_factory=dict)
+    publications: dict[str, Scheduled] = field(default_factory=dict)
+    unpublishings: dict[str, Scheduled] = field(default_factory=dict)
+    revision: int = 0
+    """Rises with each change; what was computed for an older one is stale."""
+    changes: list[datetime] = field(default_factory=list)
+    """When data changed, as far as `last_data_change_at` still has to say so."""
+
+    def model(self, key: str) -> Model:
+        """The model with this id or api_key. Raises Refused (404)."""
+        found = self.models.get(key) or next((model for model in self.models.values() if model.api_key == key), None)
+        if found is None:
+            raise not_found("item_type", key)
+        return found
+
+    def field(self, field_id: str) -> Field:
+        """The field with this id. Raises Refused (404)."""
+        for model in self.models.values():
+            if field_id in model.fields:
+                return model.fields[field_id]
+        raise not_found("field", field_id)
+
+    def record(self, record_id: str) -> Record:
+        """The record with this id, unless it was deleted. Raises Refused (404)."""
+        if record := self.records.get(record_id):
+            return record
+        raise not_found("item", record_id)
+
+    def version(self, version_id: str, *, of_deleted: bool = False) -> Version:
+        """The version with this id. Raises Refused (404)."""
+        version = self.versions.get(version_id)
+        if version is None or (version.record.is_deleted and not of_deleted):
+            raise not_found("item_version", version_id)
+        return version
+
+    def status(self, now: datetime) -> str:
+        """`creating` while a fork runs, then `ready`."""
+        return "creating" if self.ready_at and now < self.ready_at else "ready"
+
+    def demand_ready(self, now: datetime) -> None:
+        """Raise ENVIRONMENT_NOT_READY while the fork that makes this environment runs."""
+        if self.status(now) != "ready":
+            raise Refused("ENVIRONMENT_NOT_READY", details={"environment": self.id})
+
+    def touch(self, at: datetime, *, moves_beacon: bool = True) -> None:
+        """Note that something in here changed at *at*."""
+        self.revision += 1
+        if moves_beacon:
+            self.changes.append(at)
+
+    def last_data_change_at(self, now: datetime, delay: timedelta) -> datetime:
+        """The beacon: the latest change that has had *delay* to be noticed, as the moment of its being noticed."""
+        seen = [at for at in self.changes if at + delay <= now]
+        latest = max(seen) if seen else None
+        self.changes = ([] if latest is None else [latest]) + [at for at in self.changes if at + delay > now]
+        return self.created_at if latest is None else latest + delay
+
+    def fork(
+        self, environment_id: str, at: datetime, new_id: Callable[[], str] | None
+    ) -> tuple[Environment, dict[str, str] | None]:
+        """A copy called *environment_id*, made at *at*.
+
+        Its versions get ids from *new_id*, and the map from old to new comes back; without *new_id* they keep theirs.
+        """
+        models = deepcopy(self.models)
+        renamed: dict[str, str] = {}
+        forked = replace(
+            self,
+            id=environment_id,
+            created_at=at,
+            locales=list(self.locales),
+            is_primary=False,
+            forked_from=self.id,
+            models=models,
+            records={},
+            deleted={},
+            versions={},
+            workflows=dict(self.workflows),
+            uploads=dict(self.uploads),
+            publications=dict(self.publications),
+            unpublishings=dict(self.unpublishings),
+            changes=[at],
+        )
+        for record in self.records.values():
+            copied = replace(record, model=models[record.model.id], versions=[], current=None, published=None)
+            forked.records[copied.id] = copied
+            for version in record.versions:
+                twin = replace(version, record=copied)
+                if new_id is not None:
+                    twin.id = renamed[version.id] = new_id()
+                copied.versions.append(twin)
+                forked.versions[twin.id] = twin
+                if version.is_current:
+                    copied.current = twin
+                if version.is_published:
+                    copied.published = twin
+        return forked, renamed if new_id is not None else None

@@ -1,0 +1,91 @@
+"""How faults look on the wire."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+from aiohttp import web
+
+from versionsync.simulator.calls import Reply, encode
+from versionsync.simulator.faults import Fault, FaultKind, Faults
+from versionsync.simulator.problems import Refused
+
+__all__ = ["ANSWERED_INSTEAD", "answer_instead", "cut_off", "distort", "wait"]
+
+ANSWERED_INSTEAD: Final = frozenset(
+    {
+        FaultKind.INTERNAL_ERROR,
+        FaultKind.BAD_GATEWAY,
+        FaultKind.UNAVAILABLE,
+        FaultKind.THROTTLED,
+        FaultKind.THROTTLED_BARE,
+    }
+)
+"""The kinds in which the request is not carried out at all."""
+
+_GATEWAY_PAGE: Final = (
+    b"<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>\n"
+)
+
+
+async def wait(fault: Fault) -> None:
+    """Let the time pass that *fault* takes."""
+    if fault.seconds > 0:
+        await asyncio.sleep(fault.seconds)
+
+
+def answer_instead(fault: Fault, headers: dict[str, str], id: str) -> tuple[Reply, dict[str, str]]:
+    """The answer, with its headers, that takes the place of the true one."""
+    without_rate = {name: value for name, value in headers.items() if not name.startswith("X-RateLimit")}
+    match fault.kind:
+        case FaultKind.BAD_GATEWAY:
+            return Reply(_GATEWAY_PAGE, 502), {"Content-Type": "text/html", "Date": headers["Date"]}
+        case FaultKind.UNAVAILABLE:
+            return Reply(Refused("SERVICE_UNAVAILABLE", 503, transient=True).document(id), 503), headers
+        case FaultKind.THROTTLED:
+            limit = headers.get("X-RateLimit-Limit", "60")
+            rate = {"X-RateLimit-Limit": limit, "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "1"}
+            return Reply(Refused("RATE_LIMIT_EXCEEDED", 429, transient=True).document(id), 429), headers | rate
+        case FaultKind.THROTTLED_BARE:
+            return Reply(Refused("RATE_LIMIT_EXCEEDED", 429, transient=True).document(id), 429), without_rate
+        case _:
+            return Reply(Refused("EXCEPTION", 500).document(id), 500), headers
+
+
+def distort(fault: Fault, reply: Reply, faults: Faults, *, path: str, url: str) -> Reply:
+    """What becomes of a good answer; answers that are no lists are left alone by faults of lists."""
+    match fault.kind:
+        case FaultKind.TRUNCATED:
+            return Reply(reply.body[: len(reply.body) // 2], reply.status)
+        case FaultKind.WRONG_SHAPE:
+            return Reply(b'{"data":"unexpected","jsonapi":null}', reply.status)
+        case FaultKind.STALE:
+            return Reply(faults.stale(url) or reply.body, reply.status)
+        case FaultKind.REPEATED_PAGE:
+            return Reply(faults.last_page(path) or reply.body, reply.status)
+        case FaultKind.EMPTY_PAGE:
+            return _with_data(reply, lambda data: [])
+        case FaultKind.REORDERED:
+            return _with_data(reply, lambda data: data[::-1])
+        case _:
+            return reply
+
+
+def _with_data(reply: Reply, change: Any) -> Reply:
+    members = msgspec.json.decode(reply.body, type=dict[str, msgspec.Raw])
+    data = msgspec.json.decode(members["data"], type=list[msgspec.Raw]) if bytes(members["data"])[:1] == b"[" else None
+    return reply if data is None else Reply(encode({**members, "data": change(data)}), reply.status)
+
+
+async def cut_off(request: web.Request, reply: Reply, headers: Mapping[str, str]) -> web.StreamResponse:
+    """Begin *reply*, and cut the connection in the middle."""
+    response = web.StreamResponse(status=reply.status, headers=headers)
+    response.content_length = len(reply.body)
+    await response.prepare(request)
+    await response.write(reply.body[: len(reply.body) // 2])
+    if request.transport is not None:
+        request.transport.abort()
+    return response

@@ -1,0 +1,87 @@
+"""The rate limit: so many requests in so many seconds, counted in real time whatever the simulator's clock says."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Literal
+
+__all__ = ["Allowance", "RateLimit"]
+
+DEFAULT_LIMIT: Final = 60
+WINDOW_SECONDS: Final = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """Whether a request may go on, and what the answer's headers say about the next ones."""
+
+    limit: int
+    remaining: int
+    reset_seconds: int | None = None
+    """When refused: whole seconds, at least one, after which there is room again."""
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the answer is a 429."""
+        return self.reset_seconds is not None
+
+    def headers(self) -> dict[str, str]:
+        """The headers of an answer."""
+        headers = {"X-RateLimit-Limit": str(self.limit), "X-RateLimit-Remaining": str(self.remaining)}
+        if self.reset_seconds is not None:
+            headers["X-RateLimit-Reset"] = str(self.reset_seconds)
+        return headers
+
+
+class RateLimit:
+    """Counts the requests of each token (or of the whole project) in windows that slide, or in fixed ones."""
+
+    def __init__(
+        self,
+        limit: int = DEFAULT_LIMIT,
+        *,
+        window_seconds: float = WINDOW_SECONDS,
+        windows: Literal["sliding", "fixed"] = "sliding",
+        scope: Literal["token", "project"] = "token",
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.limit = limit
+        self.window_seconds = window_seconds
+        self.windows = windows
+        self.scope = scope
+        self.refused = 0
+        """How many requests were refused so far."""
+        self._monotonic = monotonic
+        self._uses: dict[str, deque[float]] = {}
+        self._reserved: deque[float] = deque()
+
+    def take(self, token: str) -> Allowance:
+        """Count a request of *token*, unless its window is full."""
+        now = self._monotonic()
+        uses = self._uses.setdefault(token if self.scope == "token" else "", deque())
+        begins = self._window_begin(now)
+        for queue in (uses, self._reserved):
+            while queue and queue[0] <= begins:
+                queue.popleft()
+        used = len(uses) + len(self._reserved)
+        if used >= self.limit:
+            self.refused += 1
+            oldest = min(queue[0] for queue in (uses, self._reserved) if queue)
+            ends = oldest + self.window_seconds if self.windows == "sliding" else begins + self.window_seconds
+            return Allowance(self.limit, 0, max(1, math.ceil(ends - now)))
+        uses.append(now)
+        return Allowance(self.limit, self.limit - used - 1)
+
+    def reserve(self, requests: int) -> None:
+        """Let another program use up *requests* of everybody's present window."""
+        self._reserved.extend([self._monotonic()] * requests)
+
+    def _window_begin(self, now: float) -> float:
+        if self.windows == "sliding":
+            return now - self.window_seconds
+        # A use at the very start of a fixed window belongs to it.
+        return math.nextafter(now // self.window_seconds * self.window_seconds, -math.inf)

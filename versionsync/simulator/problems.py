@@ -1,0 +1,51 @@
+"""What the simulated DatoCMS refuses, with the code and status that the vendor documents."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+__all__ = ["Refused", "invalid_field", "invalid_params", "not_found"]
+
+
+class Refused(Exception):
+    """An act or a request that DatoCMS answers with an error document."""
+
+    def __init__(
+        self,
+        code: str,
+        status: int = 422,
+        *,
+        details: Mapping[str, object] | None = None,
+        transient: bool = False,
+    ) -> None:
+        super().__init__(f"{status} {code} {dict(details or {})}")
+        self.code = code
+        self.status = status
+        self.details = dict(details or {})
+        self.transient = transient
+
+    def document(self, id: str) -> bytes:
+        """The JSON:API error document; *id* is the error's own."""
+        attributes: dict[str, object] = {"code": self.code}
+        if self.transient:
+            attributes["transient"] = True
+        attributes["doc_url"] = f"https://www.datocms.com/docs/content-management-api/errors#{self.code}"
+        attributes["details"] = self.details
+        return msgspec.json.encode({"data": [{"id": id, "type": "api_error", "attributes": attributes}]})
+
+
+def not_found(entity: str, id: str) -> Refused:
+    """404: no such *entity*, or not one that the token may see."""
+    return Refused("NOT_FOUND", 404, details={"entity": entity, "id": id})
+
+
+def invalid_params(parameter: str, reason: str) -> Refused:
+    """422: a query parameter that makes no sense."""
+    return Refused("INVALID_PARAMS", details={"parameter": parameter, "reason": reason})
+
+
+def invalid_field(field: str, code: str, **details: object) -> Refused:
+    """422: the value of *field* breaks a validator."""
+    return Refused("INVALID_FIELD", details={"field": field, "code": code, **details})

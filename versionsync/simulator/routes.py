@@ -1,0 +1,21 @@
+"""All the routes of the simulated API."""
+
+from __future__ import annotations
+
+from versionsync.simulator import routes_environments, routes_jobs, routes_people, routes_schema, routes_versions
+from versionsync.simulator.calls import Route
+from versionsync.simulator.routes_items import item_routes
+
+__all__ = ["all_routes"]
+
+
+def all_routes() -> tuple[Route, ...]:
+    """Every route, those with fixed paths before those with placeholders in the same place."""
+    return (
+        *routes_schema.ROUTES,
+        *routes_environments.ROUTES,
+        *item_routes(),
+        *routes_versions.ROUTES,
+        *routes_people.ROUTES,
+        *routes_jobs.ROUTES,
+    )

@@ -1,0 +1,34 @@
+"""Jobs: `/job-results/:id`, and how other routes answer with one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from versionsync.simulator.calls import Call, Reply, Route, json_reply
+from versionsync.simulator.documents import Resource
+from versionsync.simulator.problems import Refused
+
+__all__ = ["ROUTES", "as_job"]
+
+
+def as_job(call: Call, act: Callable[[], bytes]) -> Reply:
+    """Answer 202 with a job whose result is what *act* returns, or the error document of what it refuses."""
+    try:
+        status, payload = 200, act()
+    except Refused as refused:
+        status, payload = refused.status, refused.document(call.world.ids.new())
+    job = call.services.jobs.finish(status, payload)
+    return json_reply(Resource(job.id, "job"), status=202)
+
+
+def job_result(call: Call) -> Reply:
+    """`GET /job-results/:id`"""
+    job = call.services.jobs.result(call.ids["job_id"])
+    return json_reply(
+        Resource(job.id, "job_result", {"status": job.status, "payload": msgspec.Raw(job.payload or b"null")})
+    )
+
+
+ROUTES = (Route("GET", "/job-results/{job_id}", job_result),)

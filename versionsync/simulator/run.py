@@ -1,0 +1,173 @@
+"""Running a simulator: within an event loop, in a thread of its own, or as a whole program."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import Final, Self, TypeVar
+
+from aiohttp import web
+
+from versionsync.simulator.faults import Faults
+from versionsync.simulator.limits import RateLimit
+from versionsync.simulator.server import Server
+from versionsync.simulator.world import World
+
+__all__ = ["Simulator", "SimulatorThread", "serve"]
+
+T = TypeVar("T")
+
+START_SECONDS: Final = 30.0
+SHUTDOWN_SECONDS: Final = 0.5
+
+
+class Simulator:
+    """A server for *world*, up while the block runs: `async with Simulator(world) as simulator: simulator.url`."""
+
+    def __init__(
+        self,
+        world: World,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        faults: Faults | None = None,
+        limits: RateLimit | None = None,
+        compress: bool = True,
+    ) -> None:
+        """*port* 0: a free one. *limits* None: no rate limit."""
+        self.server = Server(world, faults=faults, limits=limits, compress=compress)
+        self.world = world
+        self.faults = self.server.faults
+        self.limits = limits
+        self.requests = self.server.requests
+        self.webhooks = self.server.webhooks
+        self._host = host
+        self._port = port
+        self._runner: web.AppRunner | None = None
+        self._url = ""
+
+    @property
+    def url(self) -> str:
+        """Where it answers: a base URL without a slash at the end."""
+        if not self._url:
+            raise RuntimeError("the simulator is not running: use it as `async with Simulator(…)`")
+        return self._url
+
+    async def __aenter__(self) -> Self:
+        self.server.mount_rest()
+        self._runner = web.AppRunner(self.server.app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, self._host, self._port)
+        await site.start()
+        host, port = self._runner.addresses[0][:2]
+        self._url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner, self._url = None, ""
+
+
+class SimulatorThread:
+    """The same for code without an event loop: `with SimulatorThread(world) as simulator: simulator.url`.
+
+    The server has a thread and a loop of its own. The world must then be touched only through `act`.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        faults: Faults | None = None,
+        limits: RateLimit | None = None,
+        compress: bool = True,
+    ) -> None:
+        self._make = lambda: Simulator(world, host=host, port=port, faults=faults, limits=limits, compress=compress)
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop: asyncio.Event | None = None
+        self._simulator: Simulator | None = None
+        self._failure: BaseException | None = None
+        self._started = threading.Event()
+
+    @property
+    def simulator(self) -> Simulator:
+        """The running simulator; its `requests`, `faults` and `limits` may be read from any thread."""
+        if self._simulator is None:
+            raise RuntimeError("the simulator is not running: use it as `with SimulatorThread(…)`")
+        return self._simulator
+
+    @property
+    def url(self) -> str:
+        """Where it answers."""
+        return self.simulator.url
+
+    def act(self, act: Callable[[World], T]) -> T:
+        """Run *act* on the world in the server's thread, between two requests, and return what it returns."""
+        simulator, loop = self.simulator, self._loop
+        if loop is None:
+            raise RuntimeError("the simulator is not running: use it as `with SimulatorThread(…)`")
+
+        async def run() -> T:
+            return act(simulator.world)
+
+        return asyncio.run_coroutine_threadsafe(run(), loop).result()
+
+    def __enter__(self) -> Self:
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="simulator", daemon=True)
+        self._thread.start()
+        if not self._started.wait(START_SECONDS):
+            raise TimeoutError(f"the simulator did not start within {START_SECONDS:.0f} s")
+        if self._failure is not None:
+            raise self._failure
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._loop is not None and self._stop is not None and self._thread is not None:
+            self._loop.call_soon_threadsafe(self._stop.set)
+            self._thread.join()
+        self._loop = self._stop = self._thread = self._simulator = None
+
+    async def _run(self) -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        try:
+            async with self._make() as simulator:
+                self._simulator = simulator
+                self._started.set()
+                await self._stop.wait()
+        except OSError as error:  # the port is taken
+            self._failure = error
+            self._started.set()
+
+
+def serve(
+    world: World,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    *,
+    faults: Faults | None = None,
+    limits: RateLimit | None = None,
+    on_start: Callable[[Simulator], object] | None = None,
+) -> None:
+    """Serve *world* until SIGINT or SIGTERM; *on_start* is called with the running simulator."""
+
+    async def run() -> None:
+        stop = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        async with Simulator(world, host=host, port=port, faults=faults, limits=limits) as simulator:
+            if on_start is not None:
+                on_start(simulator)
+            await stop.wait()
+
+    asyncio.run(run())

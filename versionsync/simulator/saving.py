@@ -1,0 +1,150 @@
+"""From what an editor sends to what is stored: missing fields filled in, blocks made whole, validators obeyed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from versionsync.simulator import content as contents
+from versionsync.simulator import ids
+from versionsync.simulator.content import Block, Json, Members
+from versionsync.simulator.environments import Environment
+from versionsync.simulator.models import Field, Model
+from versionsync.simulator.problems import Refused, invalid_field
+from versionsync.simulator.records import Record
+
+__all__ = ["Attributes", "Saved", "Saving"]
+
+Attributes = Mapping[str, object] | bytes
+"""What an act takes for content: values by api_key, or the whole JSON text, which is stored as it is."""
+
+TREE_MEMBERS: Final = frozenset({"position", "parent_id"})
+_NULL: Final = msgspec.Raw(b"null")
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """Content that may be stored, and whether it is valid (a model may allow invalid drafts)."""
+
+    content: bytes
+    is_valid: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Saving:
+    """The rules for saving records of *model*."""
+
+    environment: Environment
+    model: Model
+    new_id: Callable[[], str]
+
+    def prepare(self, attributes: Attributes, *, record: Record | None = None) -> Saved:
+        """The content that saving *attributes* leads to; *record*: what they change. Raises Refused (422)."""
+        if isinstance(attributes, bytes):
+            return Saved(attributes)
+        known = {field.api_key: field for field in self.model.ordered_fields}
+        extra = [key for key in attributes if key not in known and not self._is_tree_member(key)]
+        if extra:
+            raise Refused(
+                "INVALID_ATTRIBUTES", details={"extraneous_attributes": sorted(extra), "model": self.model.api_key}
+            )
+        base = self._members_of(record)
+        blocks = contents.blocks_by_id(record.head.read()) if record is not None else {}
+        members: Members = dict(base)
+        for key, value in attributes.items():
+            holds_blocks = key in known and known[key].holds_blocks
+            members[key] = self._with_whole_blocks(value, blocks) if holds_blocks else contents.raw(value)
+        self._fill(members, known)
+        problem = self._first_problem(members, known, record)
+        if problem is not None and not self.model.draft_saving:
+            raise problem
+        return Saved(contents.join(members), is_valid=problem is None)
+
+    def _is_tree_member(self, key: str) -> bool:
+        return key in TREE_MEMBERS and (self.model.tree or self.model.sortable)
+
+    def _members_of(self, record: Record | None) -> Members:
+        if record is None:
+            return {}
+        former = self.model.former_keys
+        return {former.get(key, key): value for key, value in contents.split(record.head.read()).items()}
+
+    def _fill(self, members: Members, known: Mapping[str, Field]) -> None:
+        """Give every field a value: its default, or null; localized ones in the locales that the record has."""
+        locales: dict[str, None] = {}
+        for key, field in known.items():
+            if field.localized and bytes(members.get(key, _NULL)).lstrip().startswith(b"{"):
+                locales |= dict.fromkeys(contents.split(bytes(members[key])))
+        for key, field in known.items():
+            if key not in members:
+                default = field.default_value
+                if field.localized and not isinstance(default, dict):
+                    default = dict.fromkeys(locales or self.environment.locales[:1], default)
+                members[key] = contents.raw(default)
+
+    def _first_problem(self, members: Members, known: Mapping[str, Field], record: Record | None) -> Refused | None:
+        for key, field in known.items():
+            value = bytes(members[key]).strip()
+            if "required" in field.validators and _is_empty(value, localized=field.localized):
+                return invalid_field(key, "VALIDATION_REQUIRED", field_id=field.id, field_type=field.field_type)
+            if "unique" in field.validators and value not in {b"null", b'""'} and self._is_taken(key, value, record):
+                return invalid_field(key, "VALIDATION_UNIQUE", field_id=field.id, field_type=field.field_type)
+        return None
+
+    def _is_taken(self, key: str, value: bytes, record: Record | None) -> bool:
+        return any(
+            bytes(contents.split(other.head.read()).get(key, _NULL)) == value
+            for other in self.environment.records.values()
+            if other.model is self.model and other is not record
+        )
+
+    def _with_whole_blocks(self, value: object, blocks: Mapping[str, Block]) -> msgspec.Raw:
+        decoded = contents.load(value) if isinstance(value, msgspec.Raw) else value
+        return contents.raw(contents.map_blocks(decoded, lambda sent: self._whole_block(sent, blocks)))
+
+    def _whole_block(self, sent: Json, blocks: Mapping[str, Block]) -> Block:
+        if isinstance(sent, str):
+            if sent not in blocks:
+                raise Refused(
+                    "INVALID_FIELD", details={"code": "INVALID_BLOCK", "id": sent, "reason": "not in this record"}
+                )
+            return blocks[sent]
+        if not isinstance(sent, dict) or sent.get("type") != "item":
+            raise Refused("INVALID_FIELD", details={"code": "INVALID_BLOCK", "reason": "neither an id nor a block"})
+        block_id = sent.get("id")
+        old = blocks.get(block_id) if block_id is not None else None
+        if block_id is not None and not ids.is_valid(block_id):
+            raise Refused("INVALID_ENTITY_ID", details={"id": block_id})
+        model = self._block_model(sent.get("relationships") or (old or {}).get("relationships"))
+        attributes: dict[str, Json] = {field.api_key: field.default_value for field in model.ordered_fields}
+        attributes |= (old or {}).get("attributes", {})
+        attributes |= sent.get("attributes") or {}
+        for field in model.ordered_fields:
+            if field.holds_blocks:
+                attributes[field.api_key] = contents.map_blocks(
+                    attributes[field.api_key], lambda inner: self._whole_block(inner, blocks)
+                )
+        return {
+            "id": block_id or self.new_id(),
+            "type": "item",
+            "attributes": attributes,
+            "relationships": {"item_type": {"data": {"id": model.id, "type": "item_type"}}},
+        }
+
+    def _block_model(self, relationships: Json) -> Model:
+        match relationships:
+            case {"item_type": {"data": {"id": str(model_id)}}} if model_id in self.environment.models:
+                model = self.environment.models[model_id]
+                if model.is_block:
+                    return model
+        raise Refused("INVALID_FIELD", details={"code": "INVALID_BLOCK", "reason": "no such block model"})
+
+
+def _is_empty(value: bytes, *, localized: bool) -> bool:
+    if localized and value.startswith(b"{"):
+        values = [bytes(inner).strip() for inner in contents.split(value).values()]
+        return not values or any(_is_empty(inner, localized=False) for inner in values)
+    return value in {b"null", b'""', b"[]"}

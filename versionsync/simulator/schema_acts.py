@@ -1,0 +1,234 @@
+"""What administrators do to the schema: models, fields and locales; and what that does to content already stored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+
+from versionsync.simulator import content as contents
+from versionsync.simulator.content import Json
+from versionsync.simulator.editors import Editor
+from versionsync.simulator.environments import Environment
+from versionsync.simulator.journal import Cause, Change, RecordDeleted, SchemaChanged, VersionRewritten
+from versionsync.simulator.models import FIELD_TYPES, Field, Model, Workflow
+from versionsync.simulator.problems import Refused, invalid_field
+from versionsync.simulator.publishing_acts import PublishingActs
+from versionsync.simulator.records import Record, Version
+from versionsync.simulator.state import HappeningType
+
+__all__ = ["SchemaActs"]
+
+
+class SchemaActs(PublishingActs):
+    """The acts on models, fields, locales and workflows."""
+
+    def create_model(
+        self,
+        editor: Editor,
+        api_key: str,
+        *,
+        id: str | None = None,
+        environment: str | None = None,
+        **settings: Json,
+    ) -> Model:
+        """A new model. *settings* are the members of `Model`: `name`, `draft_mode`, `is_singleton`, `is_block`, ….
+
+        Without them it is called after its *api_key*, and has drafts.
+        """
+        where = self.environment(environment)
+        if any(model.api_key == api_key for model in where.models.values()):
+            raise invalid_field("api_key", "VALIDATION_UNIQUE")
+        name = settings.pop("name", None) or api_key.replace("_", " ").capitalize()
+        model = Model(id or self.ids.new(), api_key, name)
+        _apply(model, settings)
+        where.models[model.id] = model
+        self._schema_changed(where, Change.MADE, model)
+        self.tell(HappeningType.CREATE, where, model)
+        return model
+
+    def update_model(self, editor: Editor, model: str, *, environment: str | None = None, **settings: Json) -> Model:
+        """Change *settings* of a model (named by id or api_key); switching drafts off publishes what is current."""
+        where = self.environment(environment)
+        changed = where.model(model)
+        _apply(changed, settings)
+        if settings.get("draft_mode") is False:
+            for record in where.records.values():
+                if record.model is changed:
+                    self._go_live(where, record, record.head)
+        self._schema_changed(where, Change.CHANGED, changed)
+        self.tell(HappeningType.UPDATE, where, changed)
+        return changed
+
+    def destroy_model(self, editor: Editor, model: str, *, environment: str | None = None) -> Model:
+        """Remove a model, and with it its records and their versions."""
+        where = self.environment(environment)
+        gone = where.model(model)
+        for record in [record for record in where.records.values() if record.model is gone]:
+            del where.records[record.id]
+            where.deleted[record.id] = record
+            record.is_deleted = True
+            where.publications.pop(record.id, None)
+            where.unpublishings.pop(record.id, None)
+            self.journal.write(RecordDeleted(self.now(), where.id, record.id))
+        del where.models[gone.id]
+        self._schema_changed(where, Change.REMOVED, gone)
+        self.tell(HappeningType.DELETE, where, gone)
+        return gone
+
+    def create_field(
+        self,
+        editor: Editor,
+        model: Model | str,
+        api_key: str,
+        field_type: str = "string",
+        *,
+        id: str | None = None,
+        environment: str | None = None,
+        **settings: Json,
+    ) -> Field:
+        """A new field of *model* (or its id or api_key). *settings* are the members of `Field`, such as `localized`."""
+        where = self.environment(environment)
+        owner = where.model(model.id if isinstance(model, Model) else model)
+        if field_type not in FIELD_TYPES:
+            raise Refused("INVALID_ATTRIBUTES", details={"field_type": field_type})
+        if owner.field_by_key(api_key):
+            raise invalid_field("api_key", "VALIDATION_UNIQUE")
+        label = settings.pop("label", None) or api_key.replace("_", " ").capitalize()
+        field = Field(id or self.ids.new(), owner.id, api_key, field_type, label, position=len(owner.fields) + 1)
+        _apply(field, settings)
+        owner.fields[field.id] = field
+        self._schema_changed(where, Change.MADE, owner, field)
+        self.tell(HappeningType.UPDATE, where, owner)
+        return field
+
+    def update_field(self, editor: Editor, field_id: str, *, environment: str | None = None, **settings: Json) -> Field:
+        """Change *settings* of a field; what another `api_key` does to old versions, the switch `renamed_fields` says."""
+        where = self.environment(environment)
+        field = where.field(field_id)
+        model = where.models[field.model_id]
+        old_key = field.api_key
+        new_key = settings.get("api_key", old_key)
+        if new_key != old_key and model.field_by_key(new_key):
+            raise invalid_field("api_key", "VALIDATION_UNIQUE")
+        _apply(field, settings)
+        if new_key != old_key:
+            if self.switches.renamed_fields == "new_key":
+                self._rewrite_members(where, model, partial(_rename, old_key, new_key), Cause.FIELD_RENAMED)
+            else:
+                model.former_keys = {
+                    **{old: new_key if new == old_key else new for old, new in model.former_keys.items()},
+                    old_key: new_key,
+                }
+        self._schema_changed(where, Change.CHANGED, model, field)
+        self.tell(HappeningType.UPDATE, where, model)
+        return field
+
+    def destroy_field(self, editor: Editor, field_id: str, *, environment: str | None = None) -> Field:
+        """Remove a field, and what every version says in it."""
+        where = self.environment(environment)
+        field = where.field(field_id)
+        model = where.models[field.model_id]
+        keys = {field.api_key, *(old for old, new in model.former_keys.items() if new == field.api_key)}
+        del model.fields[field_id]
+        self._rewrite_members(where, model, partial(_without, keys), Cause.FIELD_REMOVED)
+        self._schema_changed(where, Change.REMOVED, model, field)
+        self.tell(HappeningType.UPDATE, where, model)
+        return field
+
+    def add_locale(self, editor: Editor, locale: str, *, environment: str | None = None) -> None:
+        """Let content be written in another *locale*."""
+        where = self.environment(environment)
+        if locale not in where.locales:
+            where.locales.append(locale)
+            where.touch(self.now(), moves_beacon=self.switches.schema_moves_beacon)
+
+    def remove_locale(self, editor: Editor, locale: str, *, environment: str | None = None) -> None:
+        """Remove a *locale*, and what every version says in it. The last one must stay."""
+        where = self.environment(environment)
+        if locale not in where.locales or len(where.locales) == 1:
+            raise invalid_field("locales", "VALIDATION_INCLUSION", locale=locale)
+        where.locales.remove(locale)
+        gone = frozenset({locale})
+        for version in where.versions.values():
+            localized = version.record.model.localized_keys
+            if localized:
+                self._rewrite(
+                    where, version, contents.without_locale(version.read(), localized, gone), Cause.LOCALE_REMOVED
+                )
+        where.touch(self.now(), moves_beacon=self.switches.schema_moves_beacon)
+
+    def create_workflow(
+        self,
+        editor: Editor,
+        api_key: str,
+        stages: Iterable[str],
+        *,
+        name: str | None = None,
+        environment: str | None = None,
+    ) -> Workflow:
+        """A workflow with *stages*, the initial one first; give a model its id as `workflow_id`."""
+        where = self.environment(environment)
+        workflow = Workflow(self.ids.new(), name or api_key.capitalize(), api_key, tuple(stages))
+        where.workflows[workflow.id] = workflow
+        return workflow
+
+    def _schema_changed(self, where: Environment, change: Change, model: Model, field: Field | None = None) -> None:
+        api_key = model.api_key if field is None else field.api_key
+        self.journal.write(SchemaChanged(self.now(), where.id, change, model.id, api_key, field.id if field else None))
+        where.touch(self.now(), moves_beacon=self.switches.schema_moves_beacon)
+
+    def _rewrite_members(
+        self, where: Environment, model: Model, change: Callable[[Mapping[str, Json]], dict[str, Json]], cause: Cause
+    ) -> None:
+        """Put every version's attributes of *model*, a block's too, through *change*."""
+        for version in list(where.versions.values()):
+            if model.is_block:
+                if model.id.encode() in (old := version.read()):
+                    self._rewrite(where, version, _change_blocks(version.record, old, model.id, change), cause)
+            elif version.record.model is model:
+                self._rewrite(where, version, contents.join(change(contents.split(version.read()))), cause)
+
+    def _rewrite(self, where: Environment, version: Version, new: bytes, cause: Cause) -> None:
+        if new != version.read():
+            version.content = new
+            self.journal.write(VersionRewritten(self.now(), where.id, version.id, new, cause))
+
+
+def _apply(target: Model | Field, settings: Mapping[str, Json]) -> None:
+    """Set members by name; a name that is none of them is the caller's mistake."""
+    for name, value in settings.items():
+        if not hasattr(target, name):
+            raise TypeError(f"{type(target).__name__} has no setting {name!r}")
+        setattr(target, name, value)
+
+
+def _rename(old: str, new: str, members: Mapping[str, Json]) -> dict[str, Json]:
+    return {new if key == old else key: value for key, value in members.items()}
+
+
+def _without(keys: set[str], members: Mapping[str, Json]) -> dict[str, Json]:
+    return {key: value for key, value in members.items() if key not in keys}
+
+
+def _change_blocks(
+    record: Record, content: bytes, model_id: str, change: Callable[[Mapping[str, Json]], dict[str, Json]]
+) -> bytes:
+    """*content* with the attributes of each block of the model *model_id*, at any depth, put through *change*."""
+
+    def visit(value: Json) -> Json:
+        if isinstance(value, list):
+            return [visit(inner) for inner in value]
+        if not isinstance(value, dict):
+            return value
+        visited = {key: visit(inner) for key, inner in value.items()}
+        match visited:
+            case {"type": "item", "attributes": dict(attributes), "relationships": {"item_type": {"data": {"id": of}}}}:
+                if of == model_id:
+                    visited["attributes"] = change(attributes)
+        return visited
+
+    members = contents.split(content)
+    for key in record.model.block_keys:
+        if key in members:
+            members[key] = contents.raw(visit(contents.load(members[key])))
+    return contents.join(members)

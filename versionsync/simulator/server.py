@@ -1,0 +1,203 @@
+"""The HTTP face of a simulated project: headers, tokens, limits and faults around the handlers of the routes."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from datetime import datetime
+from email.utils import format_datetime
+from functools import partial
+from typing import Final
+
+from aiohttp import web
+
+from versionsync.simulator.calls import Call, Reply, Route, Services
+from versionsync.simulator.editors import Token
+from versionsync.simulator.environments import Environment
+from versionsync.simulator.fault_answers import ANSWERED_INSTEAD, answer_instead, cut_off, distort, wait
+from versionsync.simulator.faults import FaultKind, Faults
+from versionsync.simulator.jobs import Jobs
+from versionsync.simulator.limits import RateLimit
+from versionsync.simulator.problems import Refused
+from versionsync.simulator.requests_log import LoggedRequest, RequestsLog
+from versionsync.simulator.routes import all_routes
+from versionsync.simulator.routes_environments import may_access
+from versionsync.simulator.webhooks import Webhooks
+from versionsync.simulator.world import World
+
+__all__ = ["Server"]
+
+LARGEST_BODY_BYTES: Final = 16 * 1024 * 1024
+SMALLEST_COMPRESSED_BYTES: Final = 1024
+COMPRESSION_LEVEL: Final = 1  # a local server's time is dearer than its bytes
+API_VERSIONS: Final = frozenset({"2", "3"})
+_ACCEPTABLE: Final = ("application/json", "application/vnd.api+json", "application/*", "*/*")
+_CONTENT_TYPES: Final = frozenset({"application/json", "application/vnd.api+json"})
+_GZIP_WINDOW_BITS: Final = 31
+
+
+class Server:
+    """Answers requests about *world*; `app` is what an HTTP server runs."""
+
+    def __init__(
+        self,
+        world: World,
+        *,
+        faults: Faults | None = None,
+        limits: RateLimit | None = None,
+        compress: bool = True,
+    ) -> None:
+        """*limits* None: no rate limit at all."""
+        self.world = world
+        self.faults = faults or Faults()
+        self.limits = limits
+        self.requests = RequestsLog()
+        self.webhooks = Webhooks(world)
+        self.jobs = Jobs(world)
+        self._services = Services(self.jobs, self.webhooks, self.faults, self.requests)
+        self._compress = compress
+        self._date: tuple[int, str] = (0, "")
+        self._request_number = 0
+        self.app = web.Application(client_max_size=LARGEST_BODY_BYTES)
+        for route in all_routes():
+            self.app.router.add_route(route.method, route.path, partial(self._handle, route))
+
+    def mount_rest(self) -> None:
+        """Answer every path that nothing else answers with INVALID_ENDPOINT; to be called after the last route."""
+        nowhere = Route("*", "/{tail:.*}", _no_such_endpoint)
+        self.app.router.add_route("*", nowhere.path, partial(self._handle, nowhere))
+
+    async def _handle(self, route: Route, request: web.Request) -> web.StreamResponse:
+        method, target = request.method, request.path_qs
+        fault = self.faults.choose(method, target)
+        if fault is not None:
+            await wait(fault)
+        self.world.tick()
+        now = self.world.clock.now()
+        headers = self._headers(now)
+        token: Token | None = None
+        try:
+            token = self._token(request)
+            self._count(token, headers)
+            if fault is not None and fault.kind in ANSWERED_INSTEAD:
+                reply, headers = answer_instead(fault, headers, self._new_request_id())
+            else:
+                reply = await self._answer(route, request, token, now, headers)
+        except Refused as refused:
+            reply = Reply(refused.document(self._new_request_id()), refused.status)
+        if fault is not None and 200 <= reply.status < 300:
+            reply = distort(fault, reply, self.faults, path=request.path, url=target)
+        elif method == "GET" and reply.status == 200:
+            self.faults.remember(request.path, target, reply.body)
+        name = token.editor.name if token else None
+        self.requests.add(
+            LoggedRequest(
+                now,
+                method,
+                target,
+                route.path,
+                name,
+                reply.status,
+                len(reply.body),
+                fault.kind.value if fault else None,
+            )
+        )
+        for act in self.faults.acts_after(method, target):
+            act(self.world)
+        if fault is not None and fault.kind is FaultKind.RESET:
+            return await cut_off(request, reply, headers)
+        return self._response(request, reply, headers)
+
+    async def _answer(
+        self, route: Route, request: web.Request, token: Token, now: datetime, headers: dict[str, str]
+    ) -> Reply:
+        _check_headers(request)
+        environment = self._environment(request, token, now)
+        headers["X-Environment"] = environment.id
+        call = Call(
+            self.world,
+            environment,
+            token,
+            request.method,
+            request.path,
+            request.match_info,
+            request.query,
+            await request.read() if request.can_read_body else b"",
+            now,
+            self._services,
+        )
+        if self.world.maintenance_mode and request.method != "GET" and not request.path.startswith("/maintenance-mode"):
+            raise Refused("MAINTENANCE_MODE", 503, details={"reason": "writes wait until the maintenance is over"})
+        return route.handler(call)
+
+    def _token(self, request: web.Request) -> Token:
+        scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
+        token = self.world.people.tokens.get(secret.strip())
+        if scheme.lower() != "bearer" or token is None:
+            raise Refused("INVALID_AUTHORIZATION_HEADER", 401)
+        if not token.can_access_cma:
+            raise Refused("INSUFFICIENT_PERMISSIONS", 401, details={"ability": "can_access_cma"})
+        return token
+
+    def _count(self, token: Token, headers: dict[str, str]) -> None:
+        if self.limits is None:
+            return
+        allowance = self.limits.take(token.secret)
+        headers.update(allowance.headers())
+        if allowance.is_refused:
+            raise Refused("RATE_LIMIT_EXCEEDED", 429, transient=True)
+
+    def _environment(self, request: web.Request, token: Token, now: datetime) -> Environment:
+        environment = self.world.environment(request.headers.get("X-Environment"))
+        if not may_access(token.role.environments_access, environment):
+            details = {"ability": "environments_access", "environment": environment.id}
+            raise Refused("INSUFFICIENT_PERMISSIONS", 401, details=details)
+        if not request.path.startswith("/environments"):
+            environment.demand_ready(now)
+        return environment
+
+    def _headers(self, now: datetime) -> dict[str, str]:
+        second = int(now.timestamp())
+        if self._date[0] != second:
+            self._date = (second, format_datetime(now, usegmt=True))
+        return {
+            "Content-Type": "application/json; charset=utf-8",
+            "Date": self._date[1],
+            "Server": "versionsync simulator",
+            "X-Api-Version": "3",
+            "X-Request-Id": self._new_request_id(),
+            "X-Queue-Time": "0",
+        }
+
+    def _new_request_id(self) -> str:
+        self._request_number += 1
+        return f"simulated-{self._request_number:08d}"
+
+    def _response(self, request: web.Request, reply: Reply, headers: Mapping[str, str]) -> web.Response:
+        body = reply.body
+        response = web.Response(body=body or None, status=reply.status, headers=headers)
+        if (
+            self._compress
+            and len(body) >= SMALLEST_COMPRESSED_BYTES
+            and "gzip" in request.headers.get("Accept-Encoding", "")
+        ):
+            packer = zlib.compressobj(COMPRESSION_LEVEL, zlib.DEFLATED, _GZIP_WINDOW_BITS)
+            response.body = packer.compress(body) + packer.flush()
+            response.headers["Content-Encoding"] = "gzip"
+            response.headers["Vary"] = "Accept-Encoding"
+        return response
+
+
+def _check_headers(request: web.Request) -> None:
+    accept = request.headers.get("Accept")
+    if accept and not any(form in accept for form in _ACCEPTABLE):
+        raise Refused("INVALID_ACCEPT_HEADER", 406, details={"accept": accept})
+    version = request.headers.get("X-Api-Version", "3")
+    if version not in API_VERSIONS:
+        raise Refused("INVALID_API_VERSION", 400, details={"version": version})
+    if request.can_read_body and request.content_type not in _CONTENT_TYPES:
+        raise Refused("INVALID_CONTENT_TYPE_HEADER", 415, details={"content_type": request.content_type})
+
+
+def _no_such_endpoint(call: Call) -> Reply:
+    raise Refused("INVALID_ENDPOINT", 404, details={"method": call.method, "path": call.path})

@@ -1,0 +1,153 @@
+"""What every act of the world stands on: the project, its environments, its people, and the writing of facts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+from versionsync.simulator.clock import Clock
+from versionsync.simulator.editors import FULL_ACCESS_TOKEN, Editor, EditorKind, People, Role, Token
+from versionsync.simulator.environments import Environment
+from versionsync.simulator.ids import Ids
+from versionsync.simulator.journal import EnvironmentMade, Journal
+from versionsync.simulator.models import Model
+from versionsync.simulator.problems import Refused
+from versionsync.simulator.records import Record
+from versionsync.simulator.switches import Switches
+
+__all__ = ["Happening", "HappeningType", "WorldState"]
+
+MILLISECOND: Final = timedelta(milliseconds=1)
+
+
+class HappeningType(StrEnum):
+    """What a webhook can be told about a record or model."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    DELETE = "delete"
+    PUBLISH = "publish"
+    UNPUBLISH = "unpublish"
+    PROMOTE = "promote"
+    CHANGE = "change"
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """Something that webhooks are told: *entity* as it is now, and the record's document as it was before."""
+
+    type: HappeningType
+    environment: Environment
+    entity: Record | Model | Environment | None
+    at: datetime
+    before: bytes | None = None
+
+
+class WorldState:
+    """One simulated project. `World` adds the acts."""
+
+    def __init__(
+        self,
+        *,
+        seed: int = 0,
+        clock: Clock | None = None,
+        project_id: str = "205",
+        name: str = "Simulated project",
+        environment: str = "main",
+        locales: tuple[str, ...] = ("en",),
+        timezone: str = "Europe/Rome",
+        switches: Switches | None = None,
+    ) -> None:
+        """An empty project with one environment, an editor of each kind and the token `FULL_ACCESS_TOKEN`.
+
+        *seed* decides every id; *clock* (left out: a running one) every time.
+        """
+        self.seed = seed
+        self.clock = clock or Clock()
+        self.project_id = project_id
+        self.name = name
+        self.timezone = timezone
+        self.switches = switches or Switches()
+        self.ids = Ids(seed)
+        self.journal = Journal()
+        self.people = People()
+        self.maintenance_mode = False
+        self.sequence = 0
+        self._acting_at: datetime | None = None
+        self._listeners: list[Callable[[Happening], None]] = []
+        self._describe_before: Callable[[Record], bytes] | None = None
+        self._introduce_everybody()
+        self.created_at = self.now()
+        first = Environment(environment, self.created_at, list(locales), is_primary=True)
+        self.environments: dict[str, Environment] = {environment: first}
+        self.journal.write(EnvironmentMade(self.created_at, environment))
+
+    def _introduce_everybody(self) -> None:
+        add, number = self.people.add, self.ids.number
+        everything = self.people.add_role(Role(self.ids.new(), "Admin"))
+        self.account = add(Editor(EditorKind.ACCOUNT, number(), "Ada Owner", "ada@example.com"))
+        self.organization = add(Editor(EditorKind.ORGANIZATION, number(), "Example Press"))
+        self.user = add(Editor(EditorKind.USER, number(), "Ben Writer", "ben@example.com", everything.id))
+        self.sso_user = add(
+            Editor(EditorKind.SSO_USER, self.ids.new(), "Cleo Editor", "cleo@example.com", everything.id)
+        )
+        self.api = Editor(EditorKind.ACCESS_TOKEN, number(), "Full-access API token", role_id=everything.id)
+        self.people.add_token(Token(FULL_ACCESS_TOKEN, self.api, everything))
+
+    def now(self) -> datetime:
+        """The time in the resolution in which upstream keeps times, so that what is served is what is true."""
+        now = self._acting_at or self.clock.now()
+        return now.replace(microsecond=now.microsecond // 1000 * 1000 if self.switches.milliseconds else 0)
+
+    @contextmanager
+    def acting_at(self, at: datetime) -> Iterator[None]:
+        """Within this block, acts happen at *at* (what the clock does late has happened when it was due)."""
+        before, self._acting_at = self._acting_at, at
+        try:
+            yield
+        finally:
+            self._acting_at = before
+
+    @property
+    def primary(self) -> Environment:
+        """The primary environment."""
+        return next(environment for environment in self.environments.values() if environment.is_primary)
+
+    def environment(self, environment_id: str | None = None) -> Environment:
+        """The environment with this id; None: the primary one. Raises Refused (404)."""
+        if environment_id is None:
+            return self.primary
+        if found := self.environments.get(environment_id):
+            return found
+        raise Refused("INVALID_ENVIRONMENT", 404, details={"environment": environment_id})
+
+    def next_sequence(self) -> int:
+        """A number larger than any before."""
+        self.sequence += 1
+        return self.sequence
+
+    def listen(self, listener: Callable[[Happening], None], *, describe: Callable[[Record], bytes]) -> None:
+        """Call *listener* with everything that happens; *describe* says how a record looks before it changes."""
+        self._listeners.append(listener)
+        self._describe_before = describe
+
+    def before(self, record: Record) -> bytes | None:
+        """How *record* looks now, if anybody listens who will want to know."""
+        return self._describe_before(record) if self._describe_before else None
+
+    def tell(
+        self,
+        type: HappeningType,
+        environment: Environment,
+        entity: Record | Model | Environment | None,
+        before: bytes | None = None,
+    ) -> None:
+        """Tell the listeners that something happened."""
+        if self._listeners:
+            happening = Happening(type, environment, entity, self.now(), before)
+            for listener in self._listeners:
+                listener(happening)

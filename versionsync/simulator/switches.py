@@ -1,0 +1,60 @@
+"""How the simulated DatoCMS behaves where its vendor does not say: each question is a switch, to try both answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+__all__ = ["Switches"]
+
+
+@dataclass(slots=True, kw_only=True)
+class Switches:
+    """May be changed at any time; what happened before stays as it happened."""
+
+    milliseconds: bool = False
+    """Times with milliseconds; otherwise whole seconds."""
+    times_with_offset: bool = False
+    """Times end in `+00:00` rather than `Z`."""
+
+    history_resolution: timedelta = timedelta(0)
+    """Edits of one editor that come within this long are merged; zero: never."""
+    merged_versions_keep_id: bool = True
+    """A merge rewrites the version in place; otherwise the old id goes and a new one takes its place."""
+    merged_versions_keep_created_at: bool = False
+    """A merge in place leaves the version's `created_at` as it was."""
+    versions_kept: int | None = None
+    """How many versions of a record are kept; the oldest go first, the current and the published one never."""
+
+    publishing_moves_updated_at: bool = False
+    selective_publish_makes_version: bool = True
+    """A selection is published as a version of its own; otherwise the published version is rewritten in place."""
+    tracks_intervals_since: datetime = datetime(2026, 6, 17, tzinfo=UTC)
+    """Publications that began before have no interval."""
+
+    deleted_versions_readable: bool = False
+    """`/items/:id/versions` of a deleted record still answers."""
+    renamed_fields: Literal["new_key", "old_key"] = "new_key"
+    """Under which key versions older than the renaming show the field."""
+
+    versions_order: Literal["newest_first", "oldest_first"] = "newest_first"
+    nested_items_limit: int = 30
+    nested_versions_limit: int = 50
+    date_filters_cut_to_minute: bool = False
+    lists_current_versions: bool = True
+    """`/items` without `version` shows current versions; otherwise published ones where there are any."""
+
+    forks_keep_version_ids: bool = True
+    fork_duration: timedelta = timedelta(0)
+    """How long a forked environment is `creating`, by the clock."""
+
+    data_change_delay: timedelta = timedelta(0)
+    """How long after a change `last_data_change_at` moves (and to that moment, not to the change's)."""
+    schedules_move_beacon: bool = True
+    """Publishing by schedule moves `last_data_change_at`."""
+    schema_moves_beacon: bool = True
+    """Changes of models and fields move `last_data_change_at`."""
+
+    job_delay: timedelta | None = None
+    """How long a job takes, by the clock; None: a moment, and no time at all while the clock stands still."""
