@@ -11,10 +11,11 @@ import typer
 
 from versionsync import __version__
 from versionsync.cli import db
-from versionsync.cli.exits import Exit, Problem, problem_of
+from versionsync.cli.exits import Exit, problem_of
 from versionsync.cli.output import to_json
 from versionsync.cli.session import Session
-from versionsync.cli.verbs import flag, shared_options
+from versionsync.cli.sync import sync
+from versionsync.cli.verbs import add_verb, flag, shared_options
 
 __all__ = ["app", "run"]
 
@@ -40,6 +41,8 @@ def _root(
 
 
 app.callback(invoke_without_command=True)(shared_options(_root))
+for verb in (sync,):
+    add_verb(app, verb)
 app.add_typer(db.app, name="db")
 
 
@@ -48,6 +51,9 @@ def run(argv: Sequence[str], session: Session) -> Exit:
     try:
         command = typer.main.get_command(app)
         code = command.main(args=list(argv) or ["--help"], prog_name=PROGRAM, standalone_mode=False, obj=session)
+    except SystemExit as ended:
+        # Typer's own ways out: completion, and a reader such as `| head` that has enough.
+        return Exit.DONE if isinstance(ended.__context__, BrokenPipeError) else Exit(int(ended.code or 0))
     except BaseException as error:  # whatever it is, a person shall not see a traceback of it
         return _tell(error, argv, session)
     return Exit(code or 0)
@@ -57,20 +63,9 @@ def _tell(error: BaseException, argv: Sequence[str], session: Session) -> Exit:
     # The command line itself may be what is wrong, and its options unread.
     if "--debug" in argv:
         sys.stderr.write(session.redactor.redact("".join(traceback.format_exception(error))))
-    problem = problem_of(error)
-    problem = Problem(problem.exit, problem.kind, *map(session.redactor.redact, (problem.message, problem.hint or "")))
+    problem = problem_of(error).redacted(session.redactor.redact)
     if "--json" in argv:
-        fields = {"kind": problem.kind, "exit": problem.exit.value, "message": problem.message, "hint": problem.hint}
-        sys.stderr.write(to_json({"error": fields}) + "\n")
+        sys.stderr.write(to_json({"error": problem.to_fields()}) + "\n")
     elif problem.message:  # a group without a verb has shown its help already
-        _draw(problem, session)
+        session.output.error(problem.message, problem.hint)
     return problem.exit
-
-
-def _draw(problem: Problem, session: Session) -> None:
-    from rich.text import Text
-
-    notes = session.output.notes
-    notes.print(Text.assemble(f"{PROGRAM}: ", ("error: ", "bold red"), problem.message), soft_wrap=True)
-    if problem.hint:
-        notes.print(Text.assemble((" " * len(f"{PROGRAM}: "), ""), ("hint: ", "bold"), problem.hint), soft_wrap=True)

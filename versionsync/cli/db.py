@@ -19,10 +19,7 @@ def upgrade(session: Session) -> None:
     """
     from versionsync.mirror import migrate
 
-    url = session.database_url()
-    before = migrate.current(url)
-    migrate.upgrade(url)
-    after = migrate.head()
+    before, after = migrate.upgrade(session.database_url())
     if session.output.as_json:
         session.output.json({"before": before, "after": after, "changed": before != after})
     elif before == after:
@@ -55,7 +52,7 @@ def check(session: Session) -> None:
 
 def url(session: Session) -> None:
     """Show the database's URL, without its password."""
-    from versionsync.mirror import safe_url
+    from versionsync.mirror.urls import safe_url
 
     shown = safe_url(session.database_url())
     if session.output.as_json:

@@ -6,7 +6,7 @@ When several sources fail, the worst decides: see `worst`.
 from __future__ import annotations
 
 from asyncio import CancelledError
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
@@ -65,6 +65,14 @@ class Problem:
     message: str
     hint: str | None = None
 
+    def redacted(self, redact: Callable[[str], str]) -> Problem:
+        """The same without any secret in it, as `redact` sees to."""
+        return Problem(self.exit, self.kind, redact(self.message), self.hint and redact(self.hint))
+
+    def to_fields(self) -> dict[str, str | int | None]:
+        """As a program is told it."""
+        return {"kind": self.kind, "exit": self.exit.value, "message": self.message, "hint": self.hint}
+
 
 def worst(exits: Iterable[Exit]) -> Exit:
     """The one that decides where several sources ended differently: what a person must mend comes before what passes.
@@ -107,8 +115,21 @@ def _exit(error: BaseException) -> Exit:
 
 
 def _exit_of_ours(error: BaseException) -> Exit:
-    # Slow to import, but an error of theirs means that they are loaded already.
-    from versionsync.cma import errors as cma
+    # Each is imported only for an error of its own, which means that it is loaded already.
+    match type(error).__module__.split(".")[:2]:
+        case ["versionsync", "mirror"]:
+            return _exit_of_mirror(error)
+        case ["versionsync", "cma"]:
+            return _exit_of_cma(error)
+        case ["versionsync", "sync"]:
+            from versionsync.sync.vanish import TooMuchVanished
+
+            return Exit.PARTIAL if isinstance(error, TooMuchVanished) else Exit.UNEXPECTED
+        case _:
+            return Exit.UNEXPECTED
+
+
+def _exit_of_mirror(error: BaseException) -> Exit:
     from versionsync.mirror import errors as mirror
 
     match error:
@@ -118,6 +139,14 @@ def _exit_of_ours(error: BaseException) -> Exit:
             return Exit.LEASE
         case mirror.MirrorError():
             return Exit.DATABASE
+        case _:
+            return Exit.UNEXPECTED
+
+
+def _exit_of_cma(error: BaseException) -> Exit:
+    from versionsync.cma import errors as cma
+
+    match error:
         case cma.Unavailable() | cma.ProtocolError():
             return Exit.UNAVAILABLE
         case cma.CmaError():
@@ -127,7 +156,9 @@ def _exit_of_ours(error: BaseException) -> Exit:
 
 
 def _hint(error: BaseException) -> str | None:
-    """What to do about an error of DatoCMS's, which do not say so themselves."""
+    """What to do about an error that does not say so itself."""
+    if context := getattr(error, "ctx", None):  # a usage error of Typer's
+        return f"{context.command_path} --help shows how it is used."
     if not type(error).__module__.startswith("versionsync.cma"):
         return None
     from versionsync.cma import errors as cma

@@ -68,6 +68,15 @@ class Output:
             text = self._redactor.redact(text)
             self.notes.print(text, style=style or None, markup=False, highlight=False, soft_wrap=True)
 
+    def error(self, message: str, hint: str | None) -> None:
+        """What is wrong, and what to do about it."""
+        from rich.text import Text
+
+        redact = self._redactor.redact
+        self.notes.print(Text.assemble("versionsync: ", ("error: ", "bold red"), redact(message)), soft_wrap=True)
+        if hint:
+            self.notes.print(Text.assemble(" " * 13, ("hint: ", "bold"), redact(hint)), soft_wrap=True)
+
     def table(self, columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> None:
         """A table of results."""
         from rich.table import Table

@@ -17,7 +17,8 @@ from versionsync.cli.redaction import Redactor
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
-    from versionsync.config import Configuration, SourceSettings
+    from versionsync.config import Configuration, Secret, SourceSettings
+    from versionsync.mirror.database import Mirror
 
 __all__ = ["Options", "Session"]
 
@@ -105,10 +106,10 @@ class Session:
             return list(self.configuration.sources)
         return [self.configuration.source(name) for name in dict.fromkeys(names)]
 
-    def api_token(self, source: SourceSettings) -> str:
+    def api_token(self, source: SourceSettings) -> Secret:
         """The token of `source`, masked from now on in whatever is written. Raises SecretProblem."""
-        token = self.configuration.api_token(source).reveal()
-        self.redactor.learn(token)
+        token = self.configuration.api_token(source)
+        self.redactor.learn(token.reveal())
         return token
 
     def database_url(self) -> str:
@@ -116,3 +117,17 @@ class Session:
         url = self.configuration.database_url().reveal()
         self.redactor.learn_url(url)
         return url
+
+    def open_mirror(self, *, create: bool = False, upgrade: bool = False) -> Mirror:
+        """The mirror. With `create` a SQLite file is made and upgraded where needed; with `upgrade` PostgreSQL too.
+
+        Raises a MirrorError.
+        """
+        from versionsync.mirror import migrate
+        from versionsync.mirror.database import Mirror
+        from versionsync.mirror.urls import database_url
+
+        url = self.database_url()
+        if upgrade or (create and database_url(url).get_backend_name() == "sqlite"):
+            migrate.upgrade(url)
+        return Mirror.open(url)

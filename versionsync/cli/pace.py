@@ -1,0 +1,75 @@
+"""How fast something goes, and how long it will take: pure, time is an argument."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Final
+
+from versionsync.sync.report import Progress
+
+__all__ = ["Pace", "State", "duration", "state_of"]
+
+WINDOW_SECONDS: Final = 20.0
+LEAST_SECONDS: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """How far a run is: records that need nothing more, of how many (None: not known yet), and what it took."""
+
+    settled: int
+    total: int | None
+    versions: int
+    requests: int
+
+
+def state_of(progress: Progress) -> State:
+    """What `progress` says now. A record is settled when it was seen and either is unchanged or was pulled."""
+    counts = progress.counts
+    done = counts.records_pulled + counts.records_failed
+    waiting = max(progress.records_planned - done, 0)
+    total = progress.records_total
+    settled = max(counts.records_swept - waiting, 0) if total is not None else done
+    if total is None and progress.records_planned:
+        total = progress.records_planned
+    return State(settled, total, counts.versions_inserted, counts.requests)
+
+
+class Pace:
+    """Watches states go by, and tells the speed of the last twenty seconds."""
+
+    def __init__(self) -> None:
+        self._seen: deque[tuple[float, State]] = deque()
+
+    def saw(self, state: State, now: float) -> None:
+        """`state` was the state at `now`, in seconds of a clock that does not go back."""
+        self._seen.append((now, state))
+        while len(self._seen) > 2 and now - self._seen[0][0] > WINDOW_SECONDS:
+            self._seen.popleft()
+
+    @property
+    def requests_per_second(self) -> float | None:
+        """None: too early to say."""
+        span = self._span()
+        return None if span is None else (self._seen[-1][1].requests - self._seen[0][1].requests) / span
+
+    @property
+    def seconds_left(self) -> float | None:
+        """None: too early to say, or not known how much there is."""
+        span, last = self._span(), self._seen[-1][1] if self._seen else None
+        if span is None or last is None or last.total is None:
+            return None
+        settled = last.settled - self._seen[0][1].settled
+        return (last.total - last.settled) * span / settled if settled > 0 else None
+
+    def _span(self) -> float | None:
+        span = self._seen[-1][0] - self._seen[0][0] if self._seen else 0.0
+        return span if span >= LEAST_SECONDS else None
+
+
+def duration(seconds: float) -> str:
+    """`0:05`, `12:34`, `3:25:45`."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

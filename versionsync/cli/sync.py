@@ -1,0 +1,196 @@
+"""`versionsync sync`: bring the mirror up to date, once."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from versionsync.cli.exits import Exit, problem_of, worst
+from versionsync.cli.output import Column, count
+from versionsync.cli.session import Session
+from versionsync.cli.verbs import flag
+
+if TYPE_CHECKING:
+    from versionsync.cli.side_by_side import Work
+    from versionsync.mirror.database import Mirror
+    from versionsync.sync.report import RunReport, SyncOptions
+
+__all__ = ["sync"]
+
+SHOWN_FAILURES = 10
+
+COLUMNS = (
+    Column("source", shrinks=True),
+    Column("outcome"),
+    Column("records", "right"),
+    Column("new versions", "right"),
+    Column("events", "right"),
+    Column("requests", "right"),
+    Column("seconds", "right"),
+)
+
+
+def sync(
+    session: Session,
+    sources: Annotated[
+        list[str] | None, typer.Argument(metavar="[SOURCE]...", help="Sources to sync; all of them if none is named.")
+    ] = None,
+    *,
+    full: Annotated[bool, flag("--full", help="Look at every record and read every history to its end.")] = False,
+    record: Annotated[
+        list[str] | None,
+        typer.Option("--record", metavar="ID", help="Only this record; may be said more than once."),
+    ] = None,
+    scrub: Annotated[
+        int,
+        typer.Option(
+            "--scrub", metavar="N", min=0, help="Read N histories again, the longest unread first.", show_default=False
+        ),
+    ] = 0,
+    dry_run: Annotated[bool, flag("--dry-run", help="Say what would be done, and write nothing.")] = False,
+    allow_vanish: Annotated[
+        bool, flag("--allow-vanish", help="Believe this once that many records were deleted (see max_vanish).")
+    ] = False,
+    wait: Annotated[
+        float,
+        typer.Option(
+            "--wait", metavar="SECONDS", min=0, help="Wait that long for another process's lease.", show_default=False
+        ),
+    ] = 0.0,
+    upgrade: Annotated[
+        bool, flag("--upgrade", help="Bring a PostgreSQL to this schema first. (A SQLite file is, always.)")
+    ] = False,
+) -> None:
+    """Bring the mirror up to date: everything at first, then what has changed.
+
+    It can be stopped at any time and goes on where it stopped. A run without anything new costs one request.
+    """
+    from versionsync.sync.report import SyncOptions
+
+    options = SyncOptions(
+        full=full,
+        record_ids=tuple(dict.fromkeys(record or ())),
+        scrub=scrub,
+        dry_run=dry_run,
+        allow_vanish=allow_vanish,
+        wait_seconds=wait,
+    )
+    works = planned(session, sources or ())
+    if options.record_ids and len(works) > 1:
+        raise typer.BadParameter("name the source of the record, there are several", param_hint="--record")
+    with session.open_mirror(create=True, upgrade=upgrade) as mirror:
+        started = time.monotonic()
+        reports = run_all(session, mirror, works, options)
+    tell(session, reports, seconds=time.monotonic() - started)
+
+
+def planned(session: Session, names: Sequence[str]) -> list[Work]:
+    """The work on the sources called `names`, all tokens at hand. Raises a ConfigError before anything is begun."""
+    from versionsync.cli.side_by_side import Work
+
+    return [Work.on(source, session.api_token(source)) for source in session.sources(names)]
+
+
+def run_all(session: Session, mirror: Mirror, works: Sequence[Work], options: SyncOptions) -> list[RunReport]:
+    """Sync `works` side by side, showing how it goes. Ends the program with code 130 if it is interrupted."""
+    from versionsync.cli.interrupts import run_until_interrupted
+    from versionsync.cli.progress import shown
+    from versionsync.cli.side_by_side import sync_all
+
+    async def work() -> list[RunReport]:
+        async with shown([work.progress for work in works], session.output):
+            return await sync_all(mirror, works, options, log=session.log)
+
+    try:
+        return run_until_interrupted(work, told=lambda: session.output.note("Stopping… (once more: at once)"))
+    except KeyboardInterrupt:
+        kept = sum(work.progress.counts.versions_inserted for work in works)
+        session.output.note(
+            f"Interrupted. What was committed is kept ({count(kept, 'new version')}); the next run goes on from there."
+        )
+        if session.output.as_json:
+            session.output.json({"outcome": "interrupted", "exit": Exit.INTERRUPTED, "versions_inserted": kept})
+        raise typer.Exit(Exit.INTERRUPTED) from None
+
+
+def tell(session: Session, reports: Sequence[RunReport], *, seconds: float) -> None:
+    """Show what came of the runs; ends the program with the code of the worst of them unless all is well."""
+    code = worst(_exit(report) for report in reports)
+    if session.output.as_json:
+        entries = [_entry(report, session) for report in reports]
+        session.output.json({"exit": code, "seconds": round(seconds, 3), "sources": entries})
+    else:
+        session.output.table(COLUMNS, [_row(report, seconds) for report in reports])
+        for report in reports:
+            _notes(session, report)
+    if code is not Exit.DONE:
+        raise typer.Exit(code)
+
+
+def _exit(report: RunReport) -> Exit:
+    from versionsync.sync.report import Outcome
+
+    if report.error is not None:
+        return problem_of(report.error).exit
+    return {
+        Outcome.SUCCEEDED: Exit.DONE,
+        Outcome.PARTIAL: Exit.PARTIAL,
+        Outcome.INTERRUPTED: Exit.INTERRUPTED,
+    }.get(report.outcome, Exit.UNEXPECTED)
+
+
+def _row(report: RunReport, seconds: float) -> tuple[str, ...]:
+    counts = report.counts
+    return (
+        report.source,
+        f"{report.outcome.value}{' (dry run)' if report.run_id is None and report.would_pull is not None else ''}",
+        f"{counts.records_swept:,}",
+        f"{counts.versions_inserted:,}",
+        f"{counts.events_written:,}",
+        f"{counts.requests:,}",
+        f"{seconds:.1f}",
+    )
+
+
+def _notes(session: Session, report: RunReport) -> None:
+    """What a person should know besides the table: on standard error."""
+    output = session.output
+    if report.would_pull is not None:
+        would = f"{count(report.would_pull, 'record')} would be read, {report.would_delete or 0:,} marked as deleted"
+        output.line(f"{report.source}: {would}. Nothing was written.")
+    for note in report.notes:
+        output.note(f"{report.source}: {note}")
+    for failure in report.failures[:SHOWN_FAILURES]:
+        output.note(f"{report.source}: record {failure.record_id}: {failure.reason}")
+    if len(report.failures) > SHOWN_FAILURES:
+        output.note(f"{report.source}: and {count(len(report.failures) - SHOWN_FAILURES, 'record')} more (--json: all)")
+    if report.failures:
+        output.note(f"{report.source}: these records are tried again by the next run.")
+    if report.error is not None:
+        if session.options.debug:
+            output.note("".join(traceback.format_exception(report.error)))
+        problem = problem_of(report.error)
+        output.error(f"{report.source}: {problem.message}", problem.hint)
+
+
+def _entry(report: RunReport, session: Session) -> dict[str, Any]:
+    problem = None if report.error is None else problem_of(report.error)
+    return {
+        "source": report.source,
+        "outcome": report.outcome,
+        "exit": _exit(report),
+        "kind": report.kind,
+        "run_id": report.run_id,
+        "project": report.project_name,
+        "environment": report.environment,
+        "counts": report.counts,
+        "would_pull": report.would_pull,
+        "would_delete": report.would_delete,
+        "notes": list(report.notes),
+        "failures": list(report.failures),
+        "error": problem and problem.redacted(session.redactor.redact).to_fields(),
+    }
