@@ -20,6 +20,7 @@ import msgspec
 __all__ = ["ContentError", "canonical", "canonical_number", "content_hash", "parse_exactly"]
 
 PLAIN_INTEGER_DIGITS = 4300
+TOO_DEEP = "nested too deep to be read"
 
 
 class ContentError(ValueError):
@@ -38,12 +39,12 @@ def canonical(content: bytes) -> bytes:
     except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError):
         pass  # what msgspec refuses may be rare and right: the exact way decides
     except RecursionError:
-        raise ContentError("nested too deep to be read") from None
+        raise ContentError(TOO_DEEP) from None
     value = parse_exactly(content)
     try:
-        return _ENCODER.encode(value)
-    except UnicodeEncodeError:
-        return _encode_with_surrogates(value)
+        return _encode_exactly(value)
+    except RecursionError:
+        raise ContentError(TOO_DEEP) from None
 
 
 def parse_exactly(content: bytes) -> object:
@@ -56,7 +57,7 @@ def parse_exactly(content: bytes) -> object:
             content.decode(), parse_float=_raw_number, parse_int=_raw_number, parse_constant=_refuse_constant
         )
     except RecursionError:
-        raise ContentError("nested too deep to be read") from None
+        raise ContentError(TOO_DEEP) from None
     except json.JSONDecodeError as error:
         raise ContentError(f"not JSON at character {error.pos}") from None
     except UnicodeDecodeError as error:
@@ -87,6 +88,13 @@ def _raw_number(text: str) -> msgspec.Raw:
 
 def _refuse_constant(name: str) -> Never:
     raise ContentError(f"{name} is no JSON number")
+
+
+def _encode_exactly(value: object) -> bytes:
+    try:
+        return _ENCODER.encode(value)
+    except UnicodeEncodeError:
+        return _encode_with_surrogates(value)
 
 
 def _encode_with_surrogates(value: object) -> bytes:
