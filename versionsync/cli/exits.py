@@ -84,7 +84,7 @@ def worst(exits: Iterable[Exit]) -> Exit:
 
 def exit_of(error: BaseException) -> Exit:
     """The exit code for `error`."""
-    return problem_of(error).exit
+    return _exit(error)
 
 
 def problem_of(error: BaseException) -> Problem:

@@ -1,0 +1,70 @@
+"""Invariant 11: whatever is written for somebody to read holds no secret."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+import pytest
+from hypothesis import assume, given
+from hypothesis.strategies import characters, text
+
+from versionsync.cli.redaction import Redactor
+
+PRINTABLE = characters(min_codepoint=33, max_codepoint=126)
+
+
+@given(secret=text(PRINTABLE, min_size=4), before=text(), after=text())
+def test_a_known_secret_is_never_left_in_a_text(secret: str, before: str, after: str) -> None:
+    assume(secret not in "********")
+    redactor = Redactor()
+    redactor.learn(secret)
+    assert secret not in redactor.redact(f"{before} {secret} {after}").replace("********", "")
+
+
+def test_a_secret_is_masked_also_where_it_is_quoted_for_a_url() -> None:
+    redactor = Redactor()
+    redactor.learn_url("postgresql://me:p%40ss%2Fword@db/x")
+    for form in ("p%40ss%2Fword", "p@ss/word", quote("p@ss/word", safe="")):
+        assert form not in redactor.redact(f"failed with {form}.")
+
+
+def test_of_two_secrets_the_longer_one_is_masked_whole() -> None:
+    redactor = Redactor()
+    redactor.learn("abcd")
+    redactor.learn("abcdefgh")
+    assert redactor.redact("abcdefgh abcd") == "******** ********"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Authorization: Bearer 9f1c7e5b", "Authorization: Bearer ********"),
+        ("postgresql+psycopg://me:hunter22@db:5432/x", "postgresql+psycopg://me:********@db:5432/x"),
+        ("https://:pw@proxy", "https://:********@proxy"),
+        ("host=db password=hunter22 user=me", "host=db password=******** user=me"),
+        ('{"api_token": "9f1c7e5b"}', '{"api_token": "********"}'),
+        ("/items?page[limit]=500&access_token=9f1c", "/items?page[limit]=500&access_token=********"),
+    ],
+)
+def test_what_looks_like_a_secret_is_masked_though_nobody_knows_it(text: str, shown: str) -> None:
+    assert Redactor().redact(text) == shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "3 records of 20,000, at 19.9/s",
+        "https://site-api.datocms.com/items/abc/versions?page[offset]=50",
+        "sqlite:////var/lib/versionsync/mirror.db",
+        "postgresql://me@db/x",
+        "process 4711 on host-3; its lease ends at 2026-03-01 10:00:00 UTC",
+    ],
+)
+def test_what_is_no_secret_stays(text: str) -> None:
+    assert Redactor().redact(text) == text
+
+
+def test_a_very_short_secret_does_not_eat_plain_words() -> None:
+    redactor = Redactor()
+    redactor.learn("a")
+    assert redactor.redact("a banana") == "a banana"
