@@ -28,9 +28,14 @@ def upgrade() -> None:
     _leases()
     _records()
     _versions()
+    _records_to_versions()
     _version_rewrites()
     _events()
     _compress_with_lz4()
+
+
+def _is_sqlite() -> bool:
+    return op.get_context().dialect.name == "sqlite"
 
 
 def _sources() -> None:
@@ -95,7 +100,7 @@ def _fields() -> None:
         sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_fields_source_id"),
         sa.PrimaryKeyConstraint("source_id", "id", name="pk_fields"),
     )
-    op.create_index("fields_of_model", "fields", ["source_id", "model_id", "position"], unique=False)
+    op.create_index("fields_of_model", "fields", ["source_id", "model_id", "position"])
 
 
 def _editors() -> None:
@@ -142,7 +147,7 @@ def _runs() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_runs"),
         sqlite_autoincrement=True,
     )
-    op.create_index("runs_in_order", "runs", ["source_id", "id"], unique=False)
+    op.create_index("runs_in_order", "runs", ["source_id", "id"])
 
 
 def _leases() -> None:
@@ -160,6 +165,7 @@ def _leases() -> None:
 
 
 def _records() -> None:
+    to_versions = [_to_version("current_version_id"), _to_version("published_version_id")]
     op.create_table(
         "records",
         sa.Column("source_id", sa.Integer(), nullable=False),
@@ -202,9 +208,11 @@ def _records() -> None:
         ),
         sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_records_source_id"),
         sa.PrimaryKeyConstraint("source_id", "id", name="pk_records"),
+        # SQLite takes constraints only with their table, and lets them name one that comes later.
+        *(to_versions if _is_sqlite() else []),
     )
-    op.create_index("records_by_synced_at", "records", ["source_id", "synced_at"], unique=False)
-    op.create_index("records_of_model", "records", ["source_id", "model_id", "updated_at"], unique=False)
+    op.create_index("records_by_synced_at", "records", ["source_id", "synced_at"])
+    op.create_index("records_of_model", "records", ["source_id", "model_id", "updated_at"])
 
 
 def _versions() -> None:
@@ -230,6 +238,9 @@ def _versions() -> None:
         sa.Column("first_seen_at", UtcTime(), nullable=False),
         sa.Column("changed_at", UtcTime(), nullable=False),
         sa.Column("missing_since", UtcTime()),
+        sa.CheckConstraint(
+            "missing_since IS NULL OR NOT (is_current OR is_published)", name="ck_versions_missing_has_no_flag"
+        ),
         sa.CheckConstraint("(editor_type IS NULL) = (editor_id IS NULL)", name="ck_versions_editor_is_whole"),
         sa.CheckConstraint("length(attributes_hash) = 32", name="ck_versions_attributes_hash_is_sha256"),
         sa.ForeignKeyConstraint(
@@ -246,9 +257,7 @@ def _versions() -> None:
         sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_versions_source_id"),
         sa.PrimaryKeyConstraint("source_id", "id", name="pk_versions"),
     )
-    op.create_index(
-        "versions_by_editor", "versions", ["source_id", "editor_type", "editor_id", "created_at"], unique=False
-    )
+    op.create_index("versions_by_editor", "versions", ["source_id", "editor_type", "editor_id", "created_at"])
     op.create_index(
         "versions_live_at",
         "versions",
@@ -257,14 +266,14 @@ def _versions() -> None:
         sqlite_where=sa.text("published_from IS NOT NULL"),
         postgresql_where=sa.text("published_from IS NOT NULL"),
     )
-    op.create_index("versions_of_model", "versions", ["source_id", "model_id", "created_at"], unique=False)
+    op.create_index("versions_of_model", "versions", ["source_id", "model_id", "created_at"])
     op.create_index("versions_of_record", "versions", ["source_id", "record_id", "ordinal"], unique=True)
     op.create_index(
         "versions_one_current",
         "versions",
         ["source_id", "record_id"],
         unique=True,
-        sqlite_where=sa.text("is_current = 1"),
+        sqlite_where=sa.text("is_current"),
         postgresql_where=sa.text("is_current"),
     )
     op.create_index(
@@ -272,9 +281,34 @@ def _versions() -> None:
         "versions",
         ["source_id", "record_id"],
         unique=True,
-        sqlite_where=sa.text("is_published = 1"),
+        sqlite_where=sa.text("is_published"),
         postgresql_where=sa.text("is_published"),
     )
+
+
+def _to_version(column: str) -> sa.ForeignKeyConstraint:
+    return sa.ForeignKeyConstraint(
+        ["source_id", column],
+        ["versions.source_id", "versions.id"],
+        name=f"fk_records_{column}",
+        deferrable=True,
+        initially="DEFERRED",
+    )
+
+
+def _records_to_versions() -> None:
+    if _is_sqlite():
+        return
+    for column in ("current_version_id", "published_version_id"):
+        op.create_foreign_key(
+            f"fk_records_{column}",
+            "records",
+            "versions",
+            ["source_id", column],
+            ["source_id", "id"],
+            deferrable=True,
+            initially="DEFERRED",
+        )
 
 
 def _version_rewrites() -> None:
@@ -333,9 +367,9 @@ def _events() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_events"),
         sqlite_autoincrement=True,
     )
-    op.create_index("events_in_order", "events", ["source_id", "id"], unique=False)
+    op.create_index("events_in_order", "events", ["source_id", "id"])
     op.create_index("events_key", "events", ["source_id", "key"], unique=True)
-    op.create_index("events_of_record", "events", ["source_id", "record_id", "id"], unique=False)
+    op.create_index("events_of_record", "events", ["source_id", "record_id", "id"])
 
 
 def _compress_with_lz4() -> None:

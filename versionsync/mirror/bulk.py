@@ -12,12 +12,17 @@ from functools import lru_cache
 from itertools import islice
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Dialect
+from sqlalchemy import Connection, Dialect, Table
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.dml import Insert, Update
 
-__all__ = ["ROWS_AT_ONCE", "chunked", "run_many"]
+from versionsync.mirror.types import POSTGRES
+
+__all__ = ["IDS_AT_ONCE", "chunked", "insert_or_keep", "insert_or_update", "run_many"]
 
 ROWS_AT_ONCE = 500
+CHARACTERS_AT_ONCE = 8 * 1024 * 1024
+IDS_AT_ONCE = 500
 
 T = TypeVar("T")
 Row = Sequence[Any]
@@ -41,20 +46,52 @@ class _Prepared:
 def run_many(tx: Connection, statement: Insert | Update, columns: tuple[str, ...], rows: Iterable[Row]) -> int:
     """Run `statement` for each of `rows`, whose values are its parameters named `columns`; returns their number.
 
-    The rows are taken ROWS_AT_ONCE at a time, so that an iterator of any length costs little memory.
+    The rows are taken a few hundred, or a few megabytes, at a time: an iterator of any length costs little memory.
     """
     prepared = _prepare(statement, columns, tx.dialect)
     count = 0
-    for chunk in chunked(rows):
+    for chunk in _bounded(rows):
         tx.exec_driver_sql(prepared.sql, [prepared.parameters(row) for row in chunk])
         count += len(chunk)
     return count
 
 
-def chunked(items: Iterable[T], size: int = ROWS_AT_ONCE) -> Iterator[list[T]]:
+def insert_or_keep(table: Table, dialect: str) -> Insert:
+    """An INSERT that leaves a row of the same primary key as it is."""
+    if dialect == POSTGRES:
+        return postgresql.insert(table).on_conflict_do_nothing()
+    return sqlite.insert(table).on_conflict_do_nothing()
+
+
+def insert_or_update(table: Table, dialect: str, columns: Iterable[str]) -> Insert:
+    """An INSERT that sets `columns` of a row of the same primary key, and writes nothing where they are so already."""
+    insert = postgresql.insert(table) if dialect == POSTGRES else sqlite.insert(table)
+    keys = [column.name for column in table.primary_key]
+    new = {name: insert.excluded[name] for name in columns}
+    differs = [table.c[name].is_distinct_from(value) for name, value in new.items()]
+    condition = differs[0]
+    for one in differs[1:]:
+        condition = condition | one
+    return insert.on_conflict_do_update(index_elements=keys, set_=new, where=condition)
+
+
+def chunked(items: Iterable[T], size: int = IDS_AT_ONCE) -> Iterator[list[T]]:
     """`items` in lists of at most `size`."""
     iterator = iter(items)
     while chunk := list(islice(iterator, size)):
+        yield chunk
+
+
+def _bounded(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    chunk: list[Row] = []
+    characters = 0
+    for row in rows:
+        chunk.append(row)
+        characters += sum(len(value) for value in row if isinstance(value, str | bytes))
+        if len(chunk) == ROWS_AT_ONCE or characters >= CHARACTERS_AT_ONCE:
+            yield chunk
+            chunk, characters = [], 0
+    if chunk:
         yield chunk
 
 

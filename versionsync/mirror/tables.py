@@ -123,13 +123,25 @@ def _to_run(table: str) -> ForeignKeyConstraint:
     return ForeignKeyConstraint(["run_id"], ["runs.id"], name=f"fk_{table}_run_id")
 
 
+def _to_version_of_record(column: str) -> ForeignKeyConstraint:
+    """From a record to one of its versions, which need not be there before the transaction ends."""
+    return ForeignKeyConstraint(
+        ["source_id", column],
+        ["versions.source_id", "versions.id"],
+        name=f"fk_records_{column}",
+        deferrable=True,
+        initially="DEFERRED",
+        use_alter=True,  # versions refer to records: of the two tables one has to come first
+    )
+
+
 def _both_or_none(first: str, second: str, name: str) -> CheckConstraint:
     return CheckConstraint(f"({first} IS NULL) = ({second} IS NULL)", name=name)
 
 
 def _only(condition: str) -> dict[str, Any]:
-    """A partial index; SQLite uses it for a condition that is spelled the same way, which is SQLAlchemy's `= 1`."""
-    return {"sqlite_where": text(f"{condition} = 1"), "postgresql_where": text(condition)}
+    """What makes an index partial, on both databases."""
+    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
 
 
 class _Sources(TypedColumns):
@@ -257,6 +269,8 @@ records = Table(
     _to_source("records"),
     _to("records", "models", "model_id"),
     _to("records", "editors", "creator_type", "creator_id"),
+    _to_version_of_record("current_version_id"),
+    _to_version_of_record("published_version_id"),
     CheckConstraint("length(fingerprint) = 32", name="fingerprint_is_sha256"),
     CheckConstraint("version_count >= 0", name="version_count_is_no_debt"),
     CheckConstraint("deletion_evidence IN ('not_found', 'model_deleted')", name="deletion_evidence_is_known"),
@@ -307,6 +321,7 @@ versions = Table(
     _to("versions", "models", "model_id"),
     _to("versions", "editors", "editor_type", "editor_id"),
     CheckConstraint("length(attributes_hash) = 32", name="attributes_hash_is_sha256"),
+    CheckConstraint("missing_since IS NULL OR NOT (is_current OR is_published)", name="missing_has_no_flag"),
     _both_or_none("editor_type", "editor_id", "editor_is_whole"),
     Index("versions_of_record", "source_id", "record_id", "ordinal", unique=True),
     Index("versions_one_current", "source_id", "record_id", unique=True, **_only("is_current")),
@@ -318,8 +333,7 @@ versions = Table(
         "source_id",
         "published_from",
         "published_until",
-        sqlite_where=text("published_from IS NOT NULL"),
-        postgresql_where=text("published_from IS NOT NULL"),
+        **_only("published_from IS NOT NULL"),
     ),
     comment="Every version of every record (`item_version` in the API); never deleted.",
 )

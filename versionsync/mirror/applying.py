@@ -1,0 +1,95 @@
+"""Write what was planned: versions, records and events of many records, in the caller's transaction.
+
+It is given a transaction, and never opens, commits or retries one. The order of its steps is that of the constraints:
+editors, models and records come before the versions that name them, and a flag is taken from one version before it is
+given to another (invariant 2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from versionsync.ledger.ids import VersionId
+from versionsync.ledger.plan import RecordPlan
+from versionsync.ledger.records import Editor
+from versionsync.mirror.editors import note_editors
+from versionsync.mirror.leases import Lease, hold
+from versionsync.mirror.record_rows import write_records
+from versionsync.mirror.schema import note_models
+from versionsync.mirror.telling import tell, told_by
+from versionsync.mirror.version_rows import (
+    insert_versions,
+    keep_rewritten,
+    take_flags,
+    update_contents,
+    update_versions,
+)
+
+__all__ = ["Applied", "apply"]
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """How much was written. A rewritten version counts as changed too."""
+
+    versions_inserted: int = 0
+    versions_changed: int = 0
+    versions_rewritten: int = 0
+    events_written: int = 0
+
+
+def apply(
+    tx: Connection,
+    lease: Lease,
+    plans: Sequence[RecordPlan],
+    contents: Mapping[VersionId, bytes],
+    *,
+    observed_at: datetime,
+    run_id: int | None,
+) -> Applied:
+    """Write `plans`, one for a record, in the transaction `tx` (invariants 3, 4 and 8).
+
+    `contents` holds the JSON text of every version that is new or rewritten; each is fetched once, and let go soon.
+    Raises LeaseLost, and RefusedContent for rows that the database will not take: then `tx` must be rolled back.
+    """
+    if len({plan.record_id for plan in plans}) != len(plans):
+        raise ValueError("two plans for one record: the second does not know what the first changes")
+    hold(tx, lease)
+    source_id = lease.source_id
+    new = [(plan.record_id, change.after) for plan in plans for change in plan.changes if change.before is None]
+    changed = [change for plan in plans for change in plan.changes if change.before is not None]
+    rewritten = [change.after for change in changed if change.is_rewrite]
+
+    note_editors(tx, source_id, _editors_of(plans))
+    note_models(
+        tx,
+        source_id,
+        {plan.model_id for plan in plans} | {version.model_id for _, version in new},
+        observed_at=observed_at,
+    )
+    write_records(tx, source_id, plans, observed_at=observed_at)
+    take_flags(tx, source_id, changed)
+    keep_rewritten(tx, source_id, rewritten, observed_at=observed_at, run_id=run_id)
+    inserted = insert_versions(tx, source_id, new, contents, observed_at=observed_at)
+    update_contents(tx, source_id, rewritten, contents)
+    update_versions(tx, source_id, [change.after for change in changed], observed_at=observed_at)
+    told = [each for plan in plans for each in told_by(plan)]
+    return Applied(
+        versions_inserted=inserted,
+        versions_changed=len(changed),
+        versions_rewritten=len(rewritten),
+        events_written=tell(tx, source_id, told, observed_at=observed_at, run_id=run_id),
+    )
+
+
+def _editors_of(plans: Sequence[RecordPlan]) -> Iterator[Editor]:
+    for plan in plans:
+        if plan.meta is not None and plan.meta.creator is not None:
+            yield plan.meta.creator
+        for change in plan.changes:
+            if change.after.editor is not None:
+                yield change.after.editor

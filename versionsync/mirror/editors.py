@@ -1,0 +1,70 @@
+"""Editors: who made versions and records, as far as the token may read it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from sqlalchemy import Connection, select
+from sqlalchemy.sql.dml import Insert
+
+from versionsync.ledger.records import Editor
+from versionsync.mirror.bulk import insert_or_keep, insert_or_update, run_many
+from versionsync.mirror.jsonb import stored_json
+from versionsync.mirror.leases import Lease, hold
+from versionsync.mirror.tables import editors
+
+__all__ = ["EditorRow", "note_editors", "unknown_editors", "upsert_editors"]
+
+KEY = ("source_id", "type", "id")
+DETAILS = ("name", "email", "payload")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EditorRow:
+    """What is known of an editor; `payload` is its JSON document without secrets."""
+
+    type: str
+    id: str
+    name: str | None = None
+    email: str | None = None
+    payload: str | None = None
+
+
+def upsert_editors(tx: Connection, lease: Lease, rows: Sequence[EditorRow]) -> None:
+    """Write what is known of these editors; a row that is so already is not written again."""
+    hold(tx, lease)
+    run_many(
+        tx,
+        _details(tx.dialect.name),
+        KEY + DETAILS,
+        [(lease.source_id, row.type, row.id, row.name, row.email, stored_json(tx, row.payload)) for row in rows],
+    )
+
+
+def note_editors(tx: Connection, source_id: int, mentioned: Iterable[Editor]) -> None:
+    """Make a row of type and id only for each editor who has none."""
+    wanted = sorted({(editor.type, editor.id) for editor in mentioned})
+    if wanted:
+        run_many(tx, _presence(tx.dialect.name), KEY, [(source_id, type_, id) for type_, id in wanted])
+
+
+def unknown_editors(connection: Connection, source_id: int) -> list[Editor]:
+    """The editors of whom nothing but type and id is known."""
+    query = (
+        select(editors.c.type, editors.c.id)
+        .where(editors.c.source_id == source_id, editors.c.payload.is_(None))
+        .order_by(editors.c.type, editors.c.id)
+    )
+    return [Editor(type=row.type, id=row.id) for row in connection.execute(query)]
+
+
+@lru_cache
+def _details(dialect: str) -> Insert:
+    return insert_or_update(editors, dialect, DETAILS)
+
+
+@lru_cache
+def _presence(dialect: str) -> Insert:
+    return insert_or_keep(editors, dialect)

@@ -1,0 +1,129 @@
+"""What the mirror holds of records and their versions, as far as planning needs it: no content, so it costs little."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, select
+
+from versionsync.ledger.ids import ModelId, RecordId, VersionId
+from versionsync.ledger.records import Editor, KnownRecord
+from versionsync.ledger.versions import Version
+from versionsync.mirror.bulk import chunked
+from versionsync.mirror.tables import records, versions
+
+__all__ = ["known_records", "known_versions", "live_counts_by_model", "live_record_count", "oldest_synced"]
+
+_RECORD = select(
+    records.c.id,
+    records.c.model_id,
+    records.c.fingerprint,
+    records.c.created_at,
+    records.c.updated_at,
+    records.c.published_at,
+    records.c.current_version_id,
+    records.c.published_version_id,
+    records.c.version_count,
+    records.c.synced_at,
+    records.c.deleted_at,
+)
+_VERSION = select(
+    versions.c.record_id,
+    versions.c.id,
+    versions.c.model_id,
+    versions.c.ordinal,
+    versions.c.created_at,
+    versions.c.editor_type,
+    versions.c.editor_id,
+    versions.c.is_current,
+    versions.c.is_published,
+    versions.c.published_from,
+    versions.c.published_until,
+    versions.c.is_valid,
+    versions.c.attributes_hash,
+    versions.c.missing_since,
+)
+
+
+def known_records(connection: Connection, source_id: int, ids: Iterable[RecordId]) -> dict[RecordId, KnownRecord]:
+    """Those of `ids` that the mirror holds, deleted ones too."""
+    found: dict[RecordId, KnownRecord] = {}
+    for chunk in chunked(ids):
+        query = _RECORD.where(records.c.source_id == source_id, records.c.id.in_(chunk))
+        for row in connection.execute(query):
+            found[RecordId(row.id)] = _record(row)
+    return found
+
+
+def known_versions(
+    connection: Connection, source_id: int, record_ids: Iterable[RecordId]
+) -> dict[RecordId, tuple[Version, ...]]:
+    """The versions of these records, oldest first (by ordinal), missing ones too; a record without any is left out."""
+    found: dict[RecordId, list[Version]] = {}
+    for chunk in chunked(record_ids):
+        query = _VERSION.where(versions.c.source_id == source_id, versions.c.record_id.in_(chunk)).order_by(
+            versions.c.record_id, versions.c.ordinal
+        )
+        for row in connection.execute(query):
+            found.setdefault(RecordId(row.record_id), []).append(_version(row))
+    return {id: tuple(listed) for id, listed in found.items()}
+
+
+def live_record_count(connection: Connection, source_id: int) -> int:
+    """How many records of the source are not deleted."""
+    query = select(func.count()).where(records.c.source_id == source_id, records.c.deleted_at.is_(None))
+    return connection.scalar(query) or 0
+
+
+def live_counts_by_model(connection: Connection, source_id: int) -> dict[ModelId, int]:
+    """How many records of each model are not deleted; a model without any is left out."""
+    query = (
+        select(records.c.model_id, func.count())
+        .where(records.c.source_id == source_id, records.c.deleted_at.is_(None))
+        .group_by(records.c.model_id)
+    )
+    return {ModelId(row[0]): row[1] for row in connection.execute(query)}
+
+
+def oldest_synced(connection: Connection, source_id: int, limit: int) -> list[KnownRecord]:
+    """The live records whose versions were not read for the longest time, the longest first."""
+    query = (
+        _RECORD.where(records.c.source_id == source_id, records.c.deleted_at.is_(None))
+        .order_by(records.c.synced_at, records.c.id)
+        .limit(limit)
+    )
+    return [_record(row) for row in connection.execute(query)]
+
+
+def _record(row: Row[*tuple[Any, ...]]) -> KnownRecord:
+    return KnownRecord(
+        id=RecordId(row.id),
+        model_id=ModelId(row.model_id),
+        fingerprint=row.fingerprint,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        published_at=row.published_at,
+        current_version_id=row.current_version_id,
+        published_version_id=row.published_version_id,
+        version_count=row.version_count,
+        synced_at=row.synced_at,
+        deleted_at=row.deleted_at,
+    )
+
+
+def _version(row: Row[*tuple[Any, ...]]) -> Version:
+    return Version(
+        id=VersionId(row.id),
+        model_id=ModelId(row.model_id),
+        ordinal=row.ordinal,
+        created_at=row.created_at,
+        editor=None if row.editor_type is None else Editor(row.editor_type, row.editor_id),
+        is_current=row.is_current,
+        is_published=row.is_published,
+        published_from=row.published_from,
+        published_until=row.published_until,
+        is_valid=row.is_valid,
+        content_hash=row.attributes_hash,
+        missing_since=row.missing_since,
+    )

@@ -1,0 +1,177 @@
+"""Models and fields in the mirror; those that are gone upstream stay, marked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from functools import lru_cache
+
+from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy.sql.dml import Insert
+
+from versionsync.ledger.ids import ModelId
+from versionsync.ledger.schema import Field, Model, Schema
+from versionsync.mirror.bulk import insert_or_keep, insert_or_update, run_many
+from versionsync.mirror.jsonb import stored_json
+from versionsync.mirror.leases import Lease, hold
+from versionsync.mirror.tables import fields, models
+
+__all__ = ["known_schema", "note_models", "upsert_schema"]
+
+MODEL_DETAILS = ("api_key", "name", "is_block", "is_singleton", "draft_mode", "payload", "deleted_at")
+FIELD_DETAILS = (
+    "model_id",
+    "api_key",
+    "label",
+    "field_type",
+    "is_localized",
+    "position",
+    "payload",
+    "deleted_at",
+)
+NEW = ("source_id", "id", "first_seen_at")
+
+
+def known_schema(connection: Connection, source_id: int) -> Schema:
+    """The models and fields that the mirror holds and that are not deleted, by id."""
+    found_models = connection.execute(
+        select(models).where(
+            models.c.source_id == source_id, models.c.deleted_at.is_(None), models.c.payload.is_not(None)
+        )
+    )
+    found_fields = connection.execute(
+        select(fields).where(fields.c.source_id == source_id, fields.c.deleted_at.is_(None))
+    )
+    return Schema(
+        models={
+            ModelId(row.id): Model(
+                id=ModelId(row.id),
+                api_key=row.api_key,
+                name=row.name,
+                is_block=row.is_block,
+                is_singleton=row.is_singleton,
+                draft_mode=row.draft_mode,
+                payload=row.payload,
+            )
+            for row in found_models
+        },
+        fields={
+            row.id: Field(
+                id=row.id,
+                model_id=ModelId(row.model_id),
+                api_key=row.api_key,
+                label=row.label,
+                field_type=row.field_type,
+                is_localized=row.is_localized,
+                position=row.position,
+                payload=row.payload,
+            )
+            for row in found_fields
+        },
+    )
+
+
+def upsert_schema(
+    tx: Connection,
+    lease: Lease,
+    seen_models: Sequence[Model],
+    seen_fields: Sequence[Field],
+    *,
+    deleted_models: Sequence[ModelId] = (),
+    deleted_fields: Sequence[str] = (),
+    observed_at: datetime,
+) -> None:
+    """Write models and fields as seen (one that was deleted is there again), and mark those that are gone.
+
+    A row that is so already is not written again.
+    """
+    hold(tx, lease)
+    source_id, dialect = lease.source_id, tx.dialect.name
+    run_many(
+        tx,
+        _model_details(dialect),
+        NEW + MODEL_DETAILS,
+        [
+            (
+                source_id,
+                model.id,
+                observed_at,
+                model.api_key,
+                model.name,
+                model.is_block,
+                model.is_singleton,
+                model.draft_mode,
+                stored_json(tx, model.payload),
+                None,
+            )
+            for model in seen_models
+        ],
+    )
+    note_models(tx, source_id, (field.model_id for field in seen_fields), observed_at=observed_at)
+    run_many(
+        tx,
+        _field_details(dialect),
+        NEW + FIELD_DETAILS,
+        [
+            (
+                source_id,
+                field.id,
+                observed_at,
+                field.model_id,
+                field.api_key,
+                field.label,
+                field.field_type,
+                field.is_localized,
+                field.position,
+                stored_json(tx, field.payload),
+                None,
+            )
+            for field in seen_fields
+        ],
+    )
+    run_many(tx, MODEL_IS_GONE, GONE, [(source_id, id, observed_at) for id in deleted_models])
+    run_many(tx, FIELD_IS_GONE, GONE, [(source_id, id, observed_at) for id in deleted_fields])
+
+
+def note_models(tx: Connection, source_id: int, ids: Iterable[ModelId], *, observed_at: datetime) -> None:
+    """Make a row of id only for each model that has none: one that the token may not read, or gone before we came."""
+    wanted = set(ids)
+    known = set(tx.scalars(select(models.c.id).where(models.c.source_id == source_id)))
+    if unknown := sorted(wanted - known):
+        run_many(tx, _model_presence(tx.dialect.name), NEW, [(source_id, id, observed_at) for id in unknown])
+
+
+@lru_cache
+def _model_details(dialect: str) -> Insert:
+    return insert_or_update(models, dialect, MODEL_DETAILS)
+
+
+@lru_cache
+def _field_details(dialect: str) -> Insert:
+    return insert_or_update(fields, dialect, FIELD_DETAILS)
+
+
+@lru_cache
+def _model_presence(dialect: str) -> Insert:
+    return insert_or_keep(models, dialect)
+
+
+GONE = ("of_source", "gone_id", "gone_at")
+MODEL_IS_GONE = (
+    update(models)
+    .where(
+        models.c.source_id == bindparam("of_source"),
+        models.c.id == bindparam("gone_id"),
+        models.c.deleted_at.is_(None),
+    )
+    .values(deleted_at=bindparam("gone_at"))
+)
+FIELD_IS_GONE = (
+    update(fields)
+    .where(
+        fields.c.source_id == bindparam("of_source"),
+        fields.c.id == bindparam("gone_id"),
+        fields.c.deleted_at.is_(None),
+    )
+    .values(deleted_at=bindparam("gone_at"))
+)

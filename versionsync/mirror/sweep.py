@@ -1,0 +1,93 @@
+"""Which records a sweep saw, whatever their number, and which live ones of the mirror it did not.
+
+The marks are in a database of their own: SQLite's nameless one, which moves to a temporary file when it grows and is
+gone when it is closed. The mirror is asked in pages, by key, so that no transaction stays open during a sweep.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from types import TracebackType
+from typing import Self
+
+from sqlalchemy import select
+
+from versionsync.ledger.ids import ModelId, RecordId
+from versionsync.ledger.records import KnownRecord
+from versionsync.mirror.bulk import IDS_AT_ONCE
+from versionsync.mirror.database import Mirror
+from versionsync.mirror.known import known_records
+from versionsync.mirror.tables import records
+
+__all__ = ["SweepMarks"]
+
+
+class SweepMarks:
+    """The records that one sweep of one source has seen so far. For one thread at a time."""
+
+    def __init__(self, mirror: Mirror, source_id: int) -> None:
+        self._mirror = mirror
+        self._source_id = source_id
+        self._marks = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+        self._marks.execute("PRAGMA journal_mode = OFF")
+        self._marks.execute("CREATE TABLE seen (id TEXT PRIMARY KEY) WITHOUT ROWID")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Forget everything."""
+        self._marks.close()
+
+    def clear(self) -> None:
+        """Forget what was seen: the sweep starts again."""
+        self._marks.execute("DELETE FROM seen")
+
+    def mark(self, ids: Iterable[RecordId]) -> None:
+        """Note that these records were seen; again does no harm."""
+        self._marks.execute("BEGIN")
+        self._marks.executemany("INSERT OR IGNORE INTO seen (id) VALUES (?)", ((id,) for id in ids))
+        self._marks.execute("COMMIT")
+
+    def mark_and_look_up(self, ids: Sequence[RecordId]) -> dict[RecordId, KnownRecord]:
+        """Mark these records; returns what the mirror holds of them."""
+        self.mark(ids)
+        with self._mirror.read() as connection:
+            return known_records(connection, self._source_id, ids)
+
+    def count(self) -> int:
+        """How many different records were seen."""
+        return int(self._marks.execute("SELECT count(*) FROM seen").fetchone()[0])
+
+    def unseen(self) -> Iterator[tuple[RecordId, ModelId]]:
+        """The mirror's live records that were not seen, with their models, by id."""
+        for page in self._live_pages():
+            ids = [id for id, _ in page]
+            marked = self._among(ids)
+            yield from ((id, model) for id, model in page if id not in marked)
+
+    def _live_pages(self) -> Iterator[list[tuple[RecordId, ModelId]]]:
+        query = (
+            select(records.c.id, records.c.model_id)
+            .where(records.c.source_id == self._source_id, records.c.deleted_at.is_(None))
+            .order_by(records.c.id)
+            .limit(IDS_AT_ONCE)
+        )
+        last = ""
+        while True:
+            with self._mirror.read() as connection:
+                rows = connection.execute(query.where(records.c.id > last)).all()
+            if not rows:
+                return
+            yield [(RecordId(row[0]), ModelId(row[1])) for row in rows]
+            last = rows[-1][0]
+
+    def _among(self, ids: Sequence[RecordId]) -> set[str]:
+        places = ",".join("?" * len(ids))
+        return {row[0] for row in self._marks.execute(f"SELECT id FROM seen WHERE id IN ({places})", ids)}  # noqa: S608

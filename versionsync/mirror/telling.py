@@ -1,0 +1,147 @@
+"""Writing events: each transition once, however often it is derived.
+
+A key names a transition within its source. Where it is there already, either the transition was told before, and is
+derived again from what upstream still shows: then it is dropped. Or the event comes with a change of a row that is
+written now: then it happened once more, and its key is numbered (`…#2`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, insert, select
+
+from versionsync.ledger.events import Event, EventType
+from versionsync.ledger.ids import VersionId
+from versionsync.ledger.plan import RecordPlan
+from versionsync.mirror.bulk import chunked, run_many
+from versionsync.mirror.jsonb import stored_json
+from versionsync.mirror.leases import Lease, hold
+from versionsync.mirror.tables import events
+
+__all__ = ["Told", "tell", "told_by", "write_events"]
+
+COLUMNS = (
+    "source_id",
+    "type",
+    "record_id",
+    "version_id",
+    "model_id",
+    "occurred_at",
+    "occurred_basis",
+    "observed_at",
+    "run_id",
+    "data",
+    "key",
+)
+INSERT = insert(events)
+FLAG_EVENTS = {
+    EventType.VERSION_BECAME_CURRENT,
+    EventType.VERSION_SUPERSEDED,
+    EventType.VERSION_PUBLISHED,
+    EventType.VERSION_UNPUBLISHED,
+}
+DERIVED_ONLY = FLAG_EVENTS | {EventType.VERSION_CREATED}
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An event to write. `may_be_known`: its key may be there; `with_change`: then it happened once more."""
+
+    event: Event
+    may_be_known: bool
+    with_change: bool
+
+
+def write_events(
+    tx: Connection, lease: Lease, happened: Sequence[Event], *, observed_at: datetime, run_id: int | None
+) -> int:
+    """Write events that each come with a change made in this transaction; returns how many were written."""
+    hold(tx, lease)
+    told = [Told(event, may_be_known=True, with_change=True) for event in happened]
+    return tell(tx, lease.source_id, told, observed_at=observed_at, run_id=run_id)
+
+
+def told_by(plan: RecordPlan) -> Iterable[Told]:
+    """The events of `plan`, each with whether a change of a known version's row, or of its record, comes with it."""
+    if plan.is_new:  # nothing of it was told before
+        yield from (Told(event, may_be_known=False, with_change=False) for event in plan.events)
+        return
+    flagged = _flag_changes(plan)
+    # Of several publications that one look tells, only the last is the change of the row; the others came before it.
+    last = {(event.type, event.version_id): place for place, event in enumerate(plan.events)}
+    for place, event in enumerate(plan.events):
+        subject = (event.type, event.version_id)
+        with_change = event.type not in DERIVED_ONLY or (subject in flagged and last[subject] == place)
+        yield Told(event, may_be_known=True, with_change=with_change)
+
+
+def tell(tx: Connection, source_id: int, told: Sequence[Told], *, observed_at: datetime, run_id: int | None) -> int:
+    """Write `told` in its order; returns how many were written."""
+    taken = _taken_keys(tx, source_id, [each.event.key for each in told if each.may_be_known])
+    rows = []
+    for each in told:
+        event, key = each.event, each.event.key
+        if key in taken:
+            if not each.with_change:
+                continue
+            key = _next_key(tx, source_id, key, taken)
+        if each.may_be_known:
+            taken.add(key)
+        rows.append(
+            (
+                source_id,
+                event.type.value,
+                event.record_id,
+                event.version_id,
+                event.model_id,
+                event.occurred_at,
+                event.basis.value,
+                observed_at,
+                run_id,
+                stored_json(tx, json.dumps(dict(event.data))) if event.data else "{}",
+                key,
+            )
+        )
+    return run_many(tx, INSERT, COLUMNS, rows)
+
+
+def _flag_changes(plan: RecordPlan) -> set[tuple[EventType, VersionId | None]]:
+    found: set[tuple[EventType, VersionId | None]] = set()
+    for change in plan.changes:
+        before, after = change.before, change.after
+        if before is None:
+            continue
+        if before.is_current != after.is_current:
+            turned = EventType.VERSION_BECAME_CURRENT if after.is_current else EventType.VERSION_SUPERSEDED
+            found.add((turned, after.id))
+        if before.is_published != after.is_published:
+            turned = EventType.VERSION_PUBLISHED if after.is_published else EventType.VERSION_UNPUBLISHED
+            found.add((turned, after.id))
+    return found
+
+
+def _taken_keys(tx: Connection, source_id: int, keys: Sequence[str]) -> set[str]:
+    found: set[str] = set()
+    for chunk in chunked(keys):
+        found.update(tx.scalars(select(events.c.key).where(events.c.source_id == source_id, events.c.key.in_(chunk))))
+    return found
+
+
+def _next_key(tx: Connection, source_id: int, key: str, taken: set[str]) -> str:
+    """`key` with the first number that is not taken."""
+    # "$" is the character after "#": between them lie the numbered keys, whatever follows.
+    numbered = set(
+        tx.scalars(
+            select(events.c.key).where(
+                events.c.source_id == source_id, events.c.key > f"{key}#", events.c.key < f"{key}$"
+            )
+        )
+    )
+    number = 2
+    while (candidate := f"{key}#{number}") in numbered or candidate in taken:
+        number += 1
+    return candidate
