@@ -47,7 +47,8 @@ class SyncOptions:
 
     `full`: sweep whatever the beacon says, and read every history to its end. `record_ids`: these records only.
     `scrub`: re-read the histories of that many records, the longest unread first. `allow_vanish`: the mass-vanish
-    brake is off for this run. `wait_seconds`: how long to wait for another process's lease.
+    brake is off for this run. `settle`: wait up to two seconds where upstream has only just changed, so that the next
+    run can tell by one request that nothing did since. `wait_seconds`: how long to wait for another process's lease.
     """
 
     full: bool = False
@@ -55,6 +56,7 @@ class SyncOptions:
     scrub: int = 0
     dry_run: bool = False
     allow_vanish: bool = False
+    settle: bool = True
     wait_seconds: float = 0.0
     trigger: str = "cli"
 
@@ -100,7 +102,7 @@ class RecordFailure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunReport:
-    """What came of one run. `error` is what ended a failed one; `run_id` is None if nothing was recorded (a dry run)."""
+    """What came of one run. `error` ended a failed one; `run_id` is None if nothing was recorded (a dry run)."""
 
     source: str
     kind: RunKind

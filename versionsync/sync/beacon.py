@@ -1,0 +1,53 @@
+"""The first rung: one request that tells whether anything changed. Pure decisions.
+
+Upstream stamps an environment with the time of its last change, in whole seconds at best. A change in the second
+that is already stamped does not move the stamp, so a stamp is trusted only once its second was over when the sweep
+behind it began: then it is *settled*.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+__all__ = ["BEACON_TRUST", "Beacon", "is_settled", "nothing_changed", "settling_seconds"]
+
+SETTLING = timedelta(seconds=2)
+BEACON_TRUST = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True)
+class Beacon:
+    """Upstream's stamp of the last change (None: never, or not for this token), and upstream's clock beside it."""
+
+    last_data_change_at: datetime | None
+    at: datetime | None
+
+
+def is_settled(beacon: Beacon, swept_at: datetime | None) -> bool:
+    """Whether no change can hide in the stamp's own second from a sweep that began at `swept_at`, upstream's clock."""
+    if beacon.last_data_change_at is None or swept_at is None:
+        return False
+    return swept_at - beacon.last_data_change_at >= SETTLING
+
+
+def settling_seconds(beacon: Beacon) -> float:
+    """How long to wait before a sweep, so that the stamp is settled when it begins; at most two seconds."""
+    if beacon.last_data_change_at is None or beacon.at is None:
+        return 0.0
+    missing = SETTLING - (beacon.at - beacon.last_data_change_at)
+    return min(max(missing.total_seconds(), 0.0), SETTLING.total_seconds())
+
+
+def nothing_changed(
+    beacon: Beacon,
+    *,
+    known_change_at: datetime | None,
+    known_is_settled: bool,
+    last_complete_sweep_at: datetime | None,
+    now: datetime,
+) -> bool:
+    """Whether this run can end here: a settled stamp that did not move, under a complete sweep of the last day."""
+    if not known_is_settled or known_change_at is None or last_complete_sweep_at is None:
+        return False
+    return beacon.last_data_change_at == known_change_at and now - last_complete_sweep_at < BEACON_TRUST

@@ -1,0 +1,209 @@
+"""The upper rungs of one run: find the records that differ, read them, write them, and ask for what is not listed.
+
+Reading and writing go on side by side; the writer's queue is what holds the readers back. When reading ends early,
+what was read is still written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import islice
+
+from versionsync import cma
+from versionsync.ledger.ids import ModelId, RecordId
+from versionsync.ledger.records import KnownRecord
+from versionsync.mirror.queries import known_records, live_counts_by_model, oldest_synced
+from versionsync.mirror.sweep import SweepMarks
+from versionsync.sync.crew import Crew
+from versionsync.sync.desk import Desk, Tenure
+from versionsync.sync.pull import pull_record
+from versionsync.sync.report import Progress, RecordFailure, SourceSpec, SyncOptions
+from versionsync.sync.spool import PullTask, TaskSpool
+from versionsync.sync.sweep import Sweep, Sweeper
+from versionsync.sync.translate import seen_record
+from versionsync.sync.vanish import check_brake, settle_absent
+from versionsync.sync.writing import Arrival, Writer
+
+__all__ = ["Climb", "Findings"]
+
+ABSENT_CHUNK = 500
+
+
+@dataclass(slots=True)
+class Findings:
+    """What a run found besides what it wrote.
+
+    `swept_at` is upstream's clock at the start of the sweep, `is_complete` whether that saw every record. The last two
+    are set by a rehearsal only.
+    """
+
+    has_swept: bool = False
+    swept_at: datetime | None = None
+    is_complete: bool = True
+    failures: list[RecordFailure] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    would_pull: int | None = None
+    would_delete: int | None = None
+
+
+class Climb:
+    """Sweeps and pulls for one run, while it holds its source's lease. What it finds goes into `found`."""
+
+    def __init__(
+        self,
+        desk: Desk,
+        client: cma.Client,
+        tenure: Tenure,
+        spec: SourceSpec,
+        options: SyncOptions,
+        *,
+        progress: Progress,
+        found: Findings,
+        schema: cma.Schema,
+    ) -> None:
+        self._desk = desk
+        self._client = client
+        self._source_id = tenure.lease.source_id
+        self._spec = spec
+        self._options = options
+        self._progress = progress
+        self._found = found
+        self._schema = schema
+        self._crew = Crew(self._count)
+        self._writer = Writer(
+            desk.mirror, desk.writing, tenure.lease, run_id=tenure.run_id, counts=progress.counts, now=desk.now
+        )
+
+    async def everything(self) -> None:
+        """A sweep, a pull of each record that differs, and the settling of those that are not listed any more.
+
+        Raises TooMuchVanished, CmaError, MirrorError (perhaps in a group).
+        """
+        self._progress.phase = "sweeping"
+        with TaskSpool() as tasks:
+            marks = await self._desk.reading.run(SweepMarks, self._desk.mirror, self._source_id)
+            try:
+                sweep = await self._sweep(marks, tasks)
+                async with self._writing():
+                    self._progress.phase = "pulling"
+                    await self._pull(tasks)
+                    self._progress.phase = "checking"
+                    if sweep.is_complete:
+                        await self._settle_unlisted(marks)
+                    await self._settle_gone()
+            finally:
+                await self._desk.reading.run(marks.close)
+        self._conclude(sweep)
+
+    async def single(self, ids: Sequence[RecordId]) -> None:
+        """These records, their histories to the end; one that is gone is told. Raises as `everything`."""
+        known = await self._desk.read(lambda connection: known_records(connection, self._source_id, ids))
+
+        async def one(id: RecordId) -> None:
+            try:
+                item = await self._client.item(id)
+            except cma.NotFound:
+                if id not in known:
+                    raise
+                await settle_absent(self._client, known[id], self._writer, model_exists=self._has_model(known[id]))
+                return
+            record = seen_record(item)
+            await self._pull_one(PullTask(record, known.get(id), to_the_end=True))
+
+        self._progress.phase = "pulling"
+        self._progress.records_planned = len(ids)
+        async with self._writing():
+            await self._crew.each(ids, RecordId, one)
+            await self._settle_gone()
+        self._conclude(None)
+
+    async def scrub(self, count: int) -> None:
+        """Read the histories of `count` records again to the end, those that were not read for the longest time."""
+        known = await self._desk.read(lambda connection: oldest_synced(connection, self._source_id, count))
+        await self.single([record.id for record in known])
+
+    async def _sweep(self, marks: SweepMarks, tasks: TaskSpool) -> Sweep:
+        sweeper = Sweeper(
+            self._client,
+            marks,
+            self._desk.reading,
+            tasks,
+            progress=self._progress,
+            to_the_end=self._options.full,
+        )
+        return await sweeper.sweep([ModelId(model.id) for model in self._schema.item_types if not model.modular_block])
+
+    @asynccontextmanager
+    async def _writing(self) -> AsyncIterator[None]:
+        """The writer at work; what was read when the block is left, or ended by upstream's fault, is still written."""
+        fault: BaseException | None = None
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._writer.run())
+            try:
+                yield
+            except* cma.CmaError as errors:
+                fault = errors
+            self._writer.close()
+        self._count()
+        if fault is not None:
+            raise fault
+
+    async def _pull(self, tasks: Iterable[PullTask]) -> None:
+        await self._crew.each(tasks, lambda task: task.record.id, self._pull_one)
+
+    async def _pull_one(self, task: PullTask) -> None:
+        await self._writer.put(Arrival(await pull_record(self._client, task)))
+
+    async def _settle_unlisted(self, marks: SweepMarks) -> None:
+        vanished = await self._desk.reading.run(lambda: Counter(model for _, model in marks.unseen()))
+        if not vanished:
+            return
+        if not self._options.allow_vanish:
+            live = await self._desk.read(lambda connection: live_counts_by_model(connection, self._source_id))
+            check_brake(self._spec.name, self._spec.max_vanish, vanished, live, models=self._model_names())
+        unlisted = marks.unseen()
+        while some := await self._desk.reading.run(lambda: list(islice(unlisted, ABSENT_CHUNK))):
+            await self._settle([id for id, _ in some], was_listed=False)
+
+    async def _settle_gone(self) -> None:
+        """Records that were listed, and gone when their versions were asked for."""
+        ids, self._crew.gone = self._crew.gone, []
+        await self._settle(ids, was_listed=True)
+
+    async def _settle(self, ids: Sequence[RecordId], *, was_listed: bool) -> None:
+        known = await self._desk.read(lambda connection: known_records(connection, self._source_id, ids))
+
+        async def one(record: KnownRecord) -> None:
+            is_there = await settle_absent(self._client, record, self._writer, model_exists=self._has_model(record))
+            if is_there and not was_listed:
+                self._found.is_complete = False
+                self._found.notes.append(f"record {record.id} was not listed, but it exists")
+
+        await self._crew.each(known.values(), lambda record: record.id, one)
+
+    def _model_names(self) -> dict[ModelId, str]:
+        return {ModelId(model.id): model.api_key for model in self._schema.item_types}
+
+    def _has_model(self, record: KnownRecord) -> bool:
+        return record.model_id in self._model_names()
+
+    def _count(self) -> None:
+        counts, usage = self._progress.counts, self._client.usage
+        counts.requests, counts.throttled, counts.bytes_received = usage.requests, usage.throttled, usage.bytes_received
+
+    def _conclude(self, sweep: Sweep | None) -> None:
+        found = self._found
+        found.failures = [*(sweep.failures if sweep else ()), *self._crew.failures, *self._writer.failures]
+        self._progress.counts.records_failed = len(found.failures)
+        if sweep is None:
+            return
+        found.has_swept = True
+        found.swept_at = sweep.began_at
+        if not sweep.is_complete:
+            found.is_complete = False
+            found.notes.append("the list of records moved while it was read: what is not listed was not looked for")

@@ -1,0 +1,142 @@
+"""What all steps of a run share: the database's two threads, the lease, the clock, and what is told of the run."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from datetime import datetime
+from typing import TypedDict, TypeVar
+
+from sqlalchemy import Connection
+from structlog.typing import FilteringBoundLogger
+
+from versionsync.mirror.database import Mirror
+from versionsync.mirror.errors import LeaseHeld, LeaseLost
+from versionsync.mirror.leases import Holder, Lease, acquire, release, renew
+from versionsync.mirror.runs import finish_run, interrupt_stale_runs, start_run
+from versionsync.mirror.sources import update_checkpoint
+from versionsync.sync.report import Counts, Outcome, RunKind
+from versionsync.sync.threads import DatabaseThread
+
+__all__ = ["Checkpoint", "Desk", "Tenure"]
+
+RENEW_SECONDS = 10
+LEASE_LOOK_SECONDS = 1.0
+
+T = TypeVar("T")
+
+
+class Checkpoint(TypedDict, total=False):
+    """The columns of `sources` that a run's end may set; what is left out stays."""
+
+    last_data_change_at: datetime | None
+    beacon_is_settled: bool
+    last_complete_sweep_at: datetime
+    last_scrub_at: datetime
+    last_success_at: datetime
+
+
+class Desk:
+    """A run's door to the database: reading on one thread, writing on another."""
+
+    def __init__(
+        self,
+        mirror: Mirror,
+        reading: DatabaseThread,
+        writing: DatabaseThread,
+        *,
+        now: Callable[[], datetime],
+        log: FilteringBoundLogger,
+    ) -> None:
+        self.mirror = mirror
+        self.reading = reading
+        self.writing = writing
+        self.now = now
+        self.log = log
+
+    async def read(self, query: Callable[[Connection], T]) -> T:
+        """What `query` finds in one snapshot."""
+
+        def work() -> T:
+            with self.mirror.read() as connection:
+                return query(connection)
+
+        return await self.reading.run(work)
+
+    async def write(self, change: Callable[[Connection], T]) -> T:
+        """What `change` returns; its transaction is committed when it ends and rolled back when it raises."""
+
+        def work() -> T:
+            with self.mirror.write() as tx:
+                return change(tx)
+
+        return await self.writing.run(work)
+
+
+class Tenure:
+    """The time for which a run holds its source's lease, and the run's row from its start to its outcome."""
+
+    def __init__(self, desk: Desk, lease: Lease, run_id: int) -> None:
+        self._desk = desk
+        self.lease = lease
+        self.run_id = run_id
+
+    @classmethod
+    async def begin(cls, desk: Desk, source_id: int, *, kind: RunKind, trigger: str, wait_seconds: float) -> Tenure:
+        """Take the lease, waiting for it as long as that, and note the run. Raises LeaseHeld."""
+        deadline = asyncio.get_running_loop().time() + wait_seconds
+        while True:
+            try:
+                lease = await desk.writing.run(acquire, desk.mirror, source_id, Holder.of_this_process())
+                break
+            except LeaseHeld:
+                if asyncio.get_running_loop().time() >= deadline:
+                    raise
+                await asyncio.sleep(LEASE_LOOK_SECONDS)
+        now = desk.now()
+
+        def note(tx: Connection) -> int:
+            interrupt_stale_runs(tx, lease, finished_at=now)
+            return start_run(tx, lease, kind=kind, trigger=trigger, started_at=now)
+
+        return cls(desk, lease, await desk.write(note))
+
+    @asynccontextmanager
+    async def kept(self) -> AsyncIterator[None]:
+        """The lease is renewed while the block runs; losing it ends the block with a group that holds LeaseLost."""
+        async with asyncio.TaskGroup() as group:
+            renewal = group.create_task(self._keep())
+            yield
+            renewal.cancel()
+
+    async def _keep(self) -> None:
+        while True:
+            await asyncio.sleep(RENEW_SECONDS)
+            await self._desk.writing.run(renew, self._desk.mirror, self.lease)
+
+    async def end(self, outcome: Outcome, counts: Counts, *, error: str | None, checkpoint: Checkpoint) -> None:
+        """Record the outcome and the checkpoint that it allows, in one transaction, and give the lease back.
+
+        A lease that was lost leaves nothing to record: the next holder notes this run as interrupted.
+        """
+
+        def note(tx: Connection) -> None:
+            if checkpoint:
+                update_checkpoint(tx, self.lease, **checkpoint)
+            finish_run(
+                tx,
+                self.lease,
+                self.run_id,
+                outcome=outcome,
+                finished_at=self._desk.now(),
+                counts=asdict(counts),
+                error=error,
+            )
+
+        try:
+            await self._desk.write(note)
+            await self._desk.writing.run(release, self._desk.mirror, self.lease)
+        except LeaseLost:
+            self._desk.log.warning("lease.lost", epoch=self.lease.epoch)

@@ -1,0 +1,86 @@
+"""The project behind a source: that it is still the same one, where its primary environment went, and its schema."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from versionsync import cma
+from versionsync.ledger.events import Basis, Event, EventType
+from versionsync.ledger.schema import plan_schema
+from versionsync.ledger.times import format_time
+from versionsync.mirror.leases import Lease
+from versionsync.mirror.schema import known_schema, upsert_schema
+from versionsync.mirror.sources import Project, SourceRow, update_project
+from versionsync.mirror.typed_views import rebuild_typed_views
+from versionsync.mirror.writer import write_events
+from versionsync.sync.environment import Place
+from versionsync.sync.report import SourceSpec
+from versionsync.sync.translate import schema_of
+
+__all__ = ["note_project", "note_schema", "project_of"]
+
+
+def project_of(site: cma.Site, spec: SourceSpec, place: Place) -> Project:
+    """What upstream says of the project now."""
+    return Project(
+        id=site.id,
+        name=site.name,
+        environment=place.environment,
+        follows_primary=spec.environment is None,
+        base_url=spec.base_url,
+        locales=site.locales,
+        environment_created_at=place.created_at,
+    )
+
+
+def note_project(
+    tx: Connection, lease: Lease, known: SourceRow, project: Project, *, run_id: int, observed_at: datetime
+) -> None:
+    """Write what changed about the project; a followed primary environment that is another one now is an event."""
+    before = known.project
+    if before == project:
+        return
+    update_project(tx, lease, project)
+    if before.environment == project.environment:
+        return
+    seen_before = known.checkpoint.last_success_at
+    event = Event(
+        type=EventType.SOURCE_ENVIRONMENT_CHANGED,
+        key=f"{EventType.SOURCE_ENVIRONMENT_CHANGED}:{project.environment}:observed:{format_time(observed_at)}",
+        occurred_at=observed_at,
+        basis=Basis.OBSERVED,
+        data={
+            "from": before.environment,
+            "to": project.environment,
+            "after": format_time(seen_before) if seen_before else None,
+        },
+    )
+    write_events(tx, lease, [event], observed_at=observed_at, run_id=run_id)
+
+
+def note_schema(
+    tx: Connection,
+    lease: Lease,
+    schema: cma.Schema,
+    *,
+    seen_before: datetime | None,
+    run_id: int,
+    observed_at: datetime,
+) -> None:
+    """Write what changed about models and fields, with its events, and make the typed views fit."""
+    plan = plan_schema(
+        known_schema(tx, lease.source_id), schema_of(schema), seen_before=seen_before, observed_at=observed_at
+    )
+    upsert_schema(
+        tx,
+        lease,
+        plan.models,
+        plan.fields,
+        deleted_models=plan.deleted_models,
+        deleted_fields=plan.deleted_fields,
+        observed_at=observed_at,
+    )
+    write_events(tx, lease, plan.events, observed_at=observed_at, run_id=run_id)
+    rebuild_typed_views(tx, lease.source_id)

@@ -1,0 +1,163 @@
+"""Read one record's versions, newest first, as far as needed and never less.
+
+What can have changed since the last look? Every act of an editor works on the current version, or makes a new one.
+So all that is new, and every flag or interval that moved, is at the last known current version or above it; the one
+exception is the version that was published then, which may lie further down: it is asked for by itself. Whatever
+does not fit this (a total that does not add up, a list in another order, a publication that cannot be seen) is a
+reason to read the whole history.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from versionsync import cma
+from versionsync.ledger.ids import RecordId, VersionId
+from versionsync.ledger.order import is_newest_first
+from versionsync.ledger.records import SeenRecord
+from versionsync.sync.spool import ContentSpool, PullTask
+from versionsync.sync.translate import seen_record, seen_version
+
+__all__ = ["Pulled", "RecordGone", "StaleAnswer", "pull_record", "read_history"]
+
+ATTEMPTS = 3
+STALE_WAIT_SECONDS = 0.5
+_NOT_HASHED = b""
+
+
+class RecordGone(Exception):
+    """The record has no versions to read any more: it was deleted since it was listed."""
+
+
+class StaleAnswer(Exception):
+    """Upstream's versions of a record are older than its meta, again and again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pulled:
+    """What was read of one record. `listed` is in upstream's order, `retrieved` was asked for by id.
+
+    `record` is its meta, None where only its versions were read. `contents` holds what to hash and keep; hashing is
+    work for another thread than the one that reads.
+    """
+
+    record_id: RecordId
+    record: SeenRecord | None
+    listed: Sequence[cma.ItemVersion]
+    retrieved: Sequence[cma.ItemVersion]
+    is_complete: bool
+    contents: ContentSpool
+
+
+async def pull_record(client: cma.Client, task: PullTask) -> Pulled:
+    """The versions of `task.record` that may differ from what the mirror holds.
+
+    One request for a record with up to 50 versions, and for most of the longer ones. Raises RecordGone if the record
+    went in the meantime, StaleAnswer if upstream keeps answering with an older state than it listed, and CmaError.
+    """
+    for attempt in range(ATTEMPTS):
+        try:
+            pulled = await _read(client, task.record.id, task)
+        except cma.PagesMoved:
+            if attempt + 1 == ATTEMPTS:
+                raise
+            continue
+        if _agrees(task.record, pulled.listed):
+            return pulled
+        pulled.contents.close()
+        await asyncio.sleep(STALE_WAIT_SECONDS * attempt)
+        task = await _look_again(client, task)
+    raise StaleAnswer("its versions are older than its meta says")
+
+
+async def read_history(client: cma.Client, record_id: RecordId) -> Pulled:
+    """Whatever upstream still lists of a record that is gone, to the end; nothing if that is gone too."""
+    try:
+        return await _read(client, record_id, None)
+    except RecordGone:
+        return Pulled(record_id, None, (), (), is_complete=True, contents=ContentSpool())
+
+
+async def _read(client: cma.Client, record_id: RecordId, task: PullTask | None) -> Pulled:
+    """All versions of a record, or as many as `task` needs."""
+    record = task.record if task else None
+    contents = ContentSpool()
+    listed: list[cma.ItemVersion] = []
+    try:
+        async for page in cma.walk_versions(client, record_id):
+            if page.bad:
+                raise page.bad[0].error
+            listed.extend(_keep(version, contents) for version in page.items)
+            if task and _is_enough(task, listed, page.total):
+                retrieved = await _formerly_published(client, task, listed, contents)
+                if retrieved is not None:
+                    return Pulled(record_id, record, listed, retrieved, is_complete=False, contents=contents)
+    except cma.NotFound:
+        contents.close()
+        raise RecordGone(record_id) from None
+    except BaseException:
+        contents.close()
+        raise
+    return Pulled(record_id, record, listed, (), is_complete=True, contents=contents)
+
+
+def _is_enough(task: PullTask, listed: Sequence[cma.ItemVersion], total: int) -> bool:
+    """Whether nothing below what is `listed` can have changed, but perhaps the formerly published version."""
+    record, known = task.record, task.known
+    if known is None or known.deleted_at is not None or task.to_the_end:
+        return False
+    ids = [version.id for version in listed]
+    if len(listed) >= total or len(set(ids)) < len(ids):
+        return False  # all is read, or the list moved: the walk is about to say so
+    if known.current_version_id not in ids:
+        return False
+    made_since = ids.index(known.current_version_id)
+    if made_since + known.version_count != total:
+        return False
+    if not is_newest_first([seen_version(version, _NOT_HASHED) for version in listed]):
+        return False
+    if any(version.is_published for version in listed) or not _is_live(record):
+        return True
+    return known.published_version_id is not None and record.published_at == known.published_at
+
+
+async def _formerly_published(
+    client: cma.Client, task: PullTask, listed: Sequence[cma.ItemVersion], contents: ContentSpool
+) -> Sequence[cma.ItemVersion] | None:
+    """The version that was published when last seen, if it is below `listed` and may have lost that; None: read on."""
+    former = task.known.published_version_id if task.known else None
+    if former is None or any(version.id == former for version in listed):
+        return ()
+    if _is_live(task.record) and not any(version.is_published for version in listed):
+        return ()
+    try:
+        return (_keep(await client.version(former), contents),)
+    except cma.NotFound:
+        return None
+
+
+def _agrees(record: SeenRecord, listed: Sequence[cma.ItemVersion]) -> bool:
+    """Whether the versions are at least as young as the meta that led here; younger ones show in the next sweep."""
+    return record.current_version_id is None or any(version.id == record.current_version_id for version in listed)
+
+
+async def _look_again(client: cma.Client, task: PullTask) -> PullTask:
+    try:
+        item = await client.item(task.record.id)
+    except cma.NotFound:
+        raise RecordGone(task.record.id) from None
+    return PullTask(seen_record(item), task.known, task.to_the_end)
+
+
+def _is_live(record: SeenRecord) -> bool:
+    """Whether the record's meta says that it has a published version."""
+    return record.status in ("published", "updated") or (record.status is None and record.published_at is not None)
+
+
+def _keep(version: cma.ItemVersion, contents: ContentSpool) -> cma.ItemVersion:
+    contents.add(VersionId(version.id), bytes(version.attributes_raw))
+    return msgspec.structs.replace(version, attributes_raw=_NOT_HASHED)

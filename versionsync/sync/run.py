@@ -1,0 +1,261 @@
+"""One sync of one source, from its first request to its recorded outcome.
+
+The ladder: a beacon says whether anything changed; a sweep says which records did; a pull reads what is new of each.
+What a sweep no longer lists is asked for one by one, and only what upstream itself does not find is gone. No step
+trusts the one before it more than it must, and every step can be stopped anywhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+from sqlalchemy import Connection
+from structlog.typing import FilteringBoundLogger
+
+from versionsync import cma
+from versionsync.ledger.ids import RecordId
+from versionsync.ledger.records import Editor
+from versionsync.mirror.database import Mirror
+from versionsync.mirror.editors import unknown_editors, upsert_editors
+from versionsync.mirror.errors import MirrorError
+from versionsync.mirror.sources import SourceRow, register_source, source
+from versionsync.sync.beacon import is_settled, nothing_changed, settling_seconds
+from versionsync.sync.climb import Climb, Findings
+from versionsync.sync.crew import first_error
+from versionsync.sync.desk import Checkpoint, Desk, Tenure
+from versionsync.sync.editors import read_editors
+from versionsync.sync.environment import Place, find_environment
+from versionsync.sync.project import note_project, note_schema, project_of
+from versionsync.sync.rehearsal import rehearse
+from versionsync.sync.report import Outcome, Progress, RunKind, RunReport, SourceSpec, SyncOptions
+from versionsync.sync.threads import DatabaseThread
+
+__all__ = ["sync_source"]
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+async def sync_source(
+    mirror: Mirror,
+    client: cma.Client,
+    spec: SourceSpec,
+    options: SyncOptions,
+    *,
+    progress: Progress,
+    log: FilteringBoundLogger,
+    now: Callable[[], datetime] = _utc_now,
+) -> RunReport:
+    """Bring the mirror of one source up to date, and record how that went.
+
+    Whatever ends a run early is in the report's `error`: a CmaError, a MirrorError, TooMuchVanished. Cancelling stops
+    it cleanly: what is committed stays, the run is recorded as interrupted, and CancelledError is raised again.
+    """
+    async with DatabaseThread(f"{spec.name}-reads") as reading, DatabaseThread(f"{spec.name}-writes") as writing:
+        desk = Desk(mirror, reading, writing, now=now, log=log.bind(source=spec.name))
+        return await _Run(desk, client, spec, options, progress).report()
+
+
+class _Run:
+    def __init__(
+        self, desk: Desk, client: cma.Client, spec: SourceSpec, options: SyncOptions, progress: Progress
+    ) -> None:
+        self._desk = desk
+        self._client = client
+        self._spec = spec
+        self._options = options
+        self._progress = progress
+        self._kind = RunKind.INCREMENTAL
+        self._tenure: Tenure | None = None
+        self._place: Place | None = None
+        self._schema: cma.Schema | None = None
+        self._found = Findings()
+
+    async def report(self) -> RunReport:
+        """Do it, whatever comes of it."""
+        error: BaseException | None = None
+        try:
+            await (self._rehearse() if self._options.dry_run else self._sync())
+        except asyncio.CancelledError:
+            await asyncio.shield(self._end(Outcome.INTERRUPTED, None))
+            raise
+        except BaseExceptionGroup as errors:
+            error = first_error(errors)
+        except Exception as single:  # whatever it is, it ends this run alone, and the report says so
+            error = single
+        outcome = self._outcome(error)
+        try:
+            await self._end(outcome, error)
+        except MirrorError as late:
+            outcome, error = Outcome.FAILED, error or late
+        self._progress.phase = "finished"
+        return self._told(outcome, error)
+
+    async def _sync(self) -> None:
+        known = await self._desk.read(lambda connection: source(connection, self._spec.name))
+        if known is None:
+            known = await self._register()
+        self._kind = _kind(self._options, known)
+        self._progress.phase = "waiting"
+        self._tenure = await Tenure.begin(
+            self._desk,
+            known.id,
+            kind=self._kind,
+            trigger=self._options.trigger,
+            wait_seconds=self._options.wait_seconds,
+        )
+        async with self._tenure.kept():
+            await self._climb(known, self._tenure)
+
+    async def _rehearse(self) -> None:
+        known = await self._desk.read(lambda connection: source(connection, self._spec.name))
+        place = await self._find(known)
+        if known is not None and self._may_rest(known, place):
+            self._found.would_pull = self._found.would_delete = 0
+            return
+        client = self._client.with_environment(place.environment)
+        await rehearse(self._desk, client, known, self._options, progress=self._progress, found=self._found)
+
+    async def _register(self) -> SourceRow:
+        """A source is known once upstream was asked what it is."""
+        place = await self._find(None)
+        self._schema = await self._client.with_environment(place.environment).schema()
+        project, now = project_of(self._schema.site, self._spec, place), self._desk.now()
+        return await self._desk.write(lambda tx: register_source(tx, self._spec.name, project, observed_at=now))
+
+    async def _find(self, known: SourceRow | None) -> Place:
+        if self._place is None:
+            self._progress.phase = "connecting"
+            last = known.project.environment if known else None
+            self._place = await find_environment(
+                self._client, named=self._spec.environment, last=last, now=self._desk.now()
+            )
+        return self._place
+
+    def _may_rest(self, known: SourceRow, place: Place) -> bool:
+        options, checkpoint = self._options, known.checkpoint
+        if options.full or options.record_ids or options.scrub:
+            return False
+        if (known.project.environment, known.project.environment_created_at) != (place.environment, place.created_at):
+            return False
+        return nothing_changed(
+            place.beacon,
+            known_change_at=checkpoint.last_data_change_at,
+            known_is_settled=checkpoint.beacon_is_settled,
+            last_complete_sweep_at=checkpoint.last_complete_sweep_at,
+            now=self._desk.now(),
+        )
+
+    async def _climb(self, known: SourceRow, tenure: Tenure) -> None:
+        place = await self._find(known)
+        if self._may_rest(known, place):
+            return
+        client = self._client.with_environment(place.environment)
+        schema = self._schema or await client.schema()
+        await self._desk.write(lambda tx: self._note(tx, tenure, known, schema, place))
+        unnamed = await self._desk.read(lambda connection: unknown_editors(connection, known.id))
+        climb = Climb(
+            self._desk,
+            client,
+            tenure,
+            self._spec,
+            self._options,
+            progress=self._progress,
+            found=self._found,
+            schema=schema,
+        )
+        if self._options.record_ids:
+            await climb.single([RecordId(id) for id in self._options.record_ids])
+        elif self._options.scrub:
+            await climb.scrub(self._options.scrub)
+        else:
+            if self._options.settle:
+                await asyncio.sleep(settling_seconds(place.beacon))
+            await climb.everything()
+        await self._name_editors(client, tenure, [] if self._options.full else unnamed)
+
+    def _note(self, tx: Connection, tenure: Tenure, known: SourceRow, schema: cma.Schema, place: Place) -> None:
+        now, project = self._desk.now(), project_of(schema.site, self._spec, place)
+        register_source(tx, self._spec.name, project, observed_at=now)  # refuses another project under a known name
+        note_project(tx, tenure.lease, known, project, run_id=tenure.run_id, observed_at=now)
+        seen_before = known.checkpoint.last_complete_sweep_at
+        note_schema(tx, tenure.lease, schema, seen_before=seen_before, run_id=tenure.run_id, observed_at=now)
+
+    async def _name_editors(self, client: cma.Client, tenure: Tenure, asked_before: Sequence[Editor]) -> None:
+        """Ask for the names of the editors that this run met first; those who had none before have none now."""
+        source_id = tenure.lease.source_id
+        unnamed = await self._desk.read(lambda connection: unknown_editors(connection, source_id))
+        rows, refused = await read_editors(client, set(unnamed) - set(asked_before))
+        if rows:
+            await self._desk.write(lambda tx: upsert_editors(tx, tenure.lease, rows))
+        if refused:
+            self._found.notes.append(f"this token may not read editors of kind {', '.join(refused)}: ids only")
+
+    def _outcome(self, error: BaseException | None) -> Outcome:
+        if error is not None:
+            return Outcome.FAILED
+        return Outcome.PARTIAL if self._found.failures or not self._found.is_complete else Outcome.SUCCEEDED
+
+    async def _end(self, outcome: Outcome, error: BaseException | None) -> None:
+        self._count()
+        if self._tenure is not None:
+            counts, text = self._progress.counts, str(error) if error else None
+            await self._tenure.end(outcome, counts, error=text, checkpoint=self._checkpoint(outcome))
+
+    def _checkpoint(self, outcome: Outcome) -> Checkpoint:
+        """How far the mirror has come with this run. A beacon is kept only with everything behind it applied."""
+        now, found = self._desk.now(), self._found
+        if outcome is not Outcome.SUCCEEDED:
+            return {"beacon_is_settled": False} if found.has_swept else {}
+        checkpoint: Checkpoint = {"last_success_at": now}
+        if self._options.scrub:
+            checkpoint["last_scrub_at"] = now
+        if found.has_swept and self._place is not None:
+            beacon = self._place.beacon
+            checkpoint["last_complete_sweep_at"] = now
+            checkpoint["last_data_change_at"] = beacon.last_data_change_at
+            checkpoint["beacon_is_settled"] = is_settled(beacon, found.swept_at)
+        return checkpoint
+
+    def _count(self) -> None:
+        counts, usage = self._progress.counts, self._client.usage
+        counts.requests, counts.throttled, counts.bytes_received = usage.requests, usage.throttled, usage.bytes_received
+
+    def _told(self, outcome: Outcome, error: BaseException | None) -> RunReport:
+        counts, found = self._progress.counts, self._found
+        self._desk.log.info(
+            "run.finished",
+            kind=self._kind,
+            outcome=outcome,
+            requests=counts.requests,
+            records_pulled=counts.records_pulled,
+            versions_inserted=counts.versions_inserted,
+            events=counts.events_written,
+        )
+        return RunReport(
+            source=self._spec.name,
+            kind=self._kind,
+            outcome=outcome,
+            counts=counts,
+            run_id=self._tenure.run_id if self._tenure else None,
+            project_name=self._schema.site.name if self._schema else None,
+            environment=self._place.environment if self._place else None,
+            error=error,
+            failures=found.failures,
+            notes=found.notes,
+            would_pull=found.would_pull,
+            would_delete=found.would_delete,
+        )
+
+
+def _kind(options: SyncOptions, known: SourceRow) -> RunKind:
+    if options.record_ids:
+        return RunKind.RECORDS
+    if options.scrub:
+        return RunKind.SCRUB
+    if known.checkpoint.last_complete_sweep_at is None:
+        return RunKind.BACKFILL
+    return RunKind.FULL if options.full else RunKind.INCREMENTAL

@@ -1,0 +1,105 @@
+"""What a run must remember while it goes on: in memory while it is small, on disk when it is not.
+
+A project's records to pull, and the contents of one record's versions, can each be of any size; memory must not be.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from types import TracebackType
+from typing import Self
+
+import msgspec
+
+from versionsync.ledger.ids import VersionId
+from versionsync.ledger.records import KnownRecord, SeenRecord
+
+__all__ = ["ContentSpool", "PullTask", "TaskSpool"]
+
+TASKS_IN_MEMORY_BYTES = 4 * 1024 * 1024
+CONTENTS_IN_MEMORY_BYTES = 8 * 1024 * 1024
+_LENGTH_BYTES = 4
+
+
+class PullTask(msgspec.Struct, frozen=True, array_like=True):
+    """One record whose versions are to be read: as the sweep saw it and as the mirror holds it.
+
+    `to_the_end` asks for the whole history, whatever the mirror holds of it.
+    """
+
+    record: SeenRecord
+    known: KnownRecord | None
+    to_the_end: bool = False
+
+
+class TaskSpool:
+    """The pulls that a sweep asked for, in the order in which they were added."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.SpooledTemporaryFile(max_size=TASKS_IN_MEMORY_BYTES)  # noqa: SIM115 closed by __exit__
+        self._encoder = msgspec.msgpack.Encoder()
+        self._decoder = msgspec.msgpack.Decoder(PullTask)
+        self.count = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    def add(self, task: PullTask) -> None:
+        """Remember one more pull."""
+        encoded = self._encoder.encode(task)
+        self._file.write(len(encoded).to_bytes(_LENGTH_BYTES, "big") + encoded)
+        self.count += 1
+
+    def clear(self) -> None:
+        """Forget all of them: the sweep starts again."""
+        self._file.seek(0)
+        self._file.truncate()
+        self.count = 0
+
+    def __iter__(self) -> Iterator[PullTask]:
+        """Every task once; nothing may be added meanwhile."""
+        self._file.seek(0)
+        while length := self._file.read(_LENGTH_BYTES):
+            yield self._decoder.decode(self._file.read(int.from_bytes(length, "big")))
+
+
+class ContentSpool(Mapping[VersionId, bytes]):
+    """The contents of one record's versions by id."""
+
+    def __init__(self) -> None:
+        self._file = tempfile.SpooledTemporaryFile(max_size=CONTENTS_IN_MEMORY_BYTES)  # noqa: SIM115 see close
+        self._places: dict[VersionId, tuple[int, int]] = {}
+        self._end = 0
+
+    def add(self, id: VersionId, content: bytes) -> None:
+        """Keep `content`; a second one under the same id replaces the first."""
+        self._file.seek(self._end)
+        self._file.write(content)
+        self._places[id] = (self._end, len(content))
+        self._end += len(content)
+
+    @property
+    def size(self) -> int:
+        """Bytes added so far."""
+        return self._end
+
+    def close(self) -> None:
+        """Free the memory or the file; the contents are gone."""
+        self._file.close()
+
+    def __getitem__(self, id: VersionId) -> bytes:
+        place, length = self._places[id]
+        self._file.seek(place)
+        return self._file.read(length)
+
+    def __iter__(self) -> Iterator[VersionId]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)

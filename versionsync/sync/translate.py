@@ -1,0 +1,84 @@
+"""From the API's words to the ledger's. Pure."""
+
+from __future__ import annotations
+
+from versionsync import cma
+from versionsync.ledger.fingerprint import fingerprint
+from versionsync.ledger.ids import ModelId, RecordId, VersionId
+from versionsync.ledger.records import Editor, SeenRecord
+from versionsync.ledger.schema import Field, Model, Schema
+from versionsync.ledger.versions import SeenVersion
+
+__all__ = ["editor_of", "schema_of", "seen_record", "seen_version"]
+
+
+def editor_of(ref: cma.Ref | None) -> Editor | None:
+    """Who `ref` names."""
+    return Editor(ref.type, ref.id) if ref else None
+
+
+def seen_record(item: cma.Item) -> SeenRecord:
+    """What a listed or retrieved item says of its record. Raises ContentError if its meta is no JSON value."""
+    creator = editor_of(item.creator)
+    return SeenRecord(
+        id=RecordId(item.id),
+        model_id=ModelId(item.item_type_id),
+        fingerprint=fingerprint(item.meta_raw, model_id=item.item_type_id, creator=creator),
+        status=item.status,
+        stage=item.stage,
+        current_version_id=VersionId(item.current_version) if item.current_version else None,
+        creator=creator,
+        created_at=item.created_at,
+        updated_at=item.updated_at,
+        published_at=item.published_at,
+        first_published_at=item.first_published_at,
+        publication_scheduled_at=item.publication_scheduled_at,
+        unpublishing_scheduled_at=item.unpublishing_scheduled_at,
+    )
+
+
+def seen_version(version: cma.ItemVersion, content_hash: bytes) -> SeenVersion:
+    """What a listed or retrieved version says of itself; `content_hash` is that of its attributes."""
+    return SeenVersion(
+        id=VersionId(version.id),
+        model_id=ModelId(version.item_type_id),
+        created_at=version.created_at,
+        editor=editor_of(version.editor),
+        is_current=version.is_current,
+        is_published=version.is_published,
+        published_from=version.published_from,
+        published_until=version.published_until,
+        is_valid=version.is_valid,
+        content_hash=content_hash,
+    )
+
+
+def schema_of(schema: cma.Schema) -> Schema:
+    """Upstream's models and fields, block models included, by their ids."""
+    return Schema(
+        models={
+            ModelId(item_type.id): Model(
+                id=ModelId(item_type.id),
+                api_key=item_type.api_key,
+                name=item_type.name,
+                is_block=item_type.modular_block,
+                is_singleton=item_type.singleton,
+                draft_mode=item_type.draft_mode_active,
+                payload=item_type.raw.decode(),
+            )
+            for item_type in schema.item_types
+        },
+        fields={
+            field.id: Field(
+                id=field.id,
+                model_id=ModelId(field.item_type_id),
+                api_key=field.api_key,
+                label=field.label,
+                field_type=field.field_type,
+                is_localized=field.localized,
+                position=field.position,
+                payload=field.raw.decode(),
+            )
+            for field in schema.fields
+        },
+    )

@@ -1,0 +1,240 @@
+"""The one writer of a run: takes what was read, plans it, and applies it in batches, off the event loop.
+
+Its queue is bounded by bytes, so that a slow database slows the reading instead of filling the memory. Everything in
+one batch is one transaction: versions, events, records, fingerprints.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from versionsync import cma
+from versionsync.ledger.content import ContentError, content_hash
+from versionsync.ledger.ids import RecordId, VersionId
+from versionsync.ledger.order import oldest_first
+from versionsync.ledger.plan import Contradiction, Pull, RecordPlan, plan_deletion, plan_record
+from versionsync.ledger.records import DeletionEvidence, KnownRecord
+from versionsync.ledger.versions import SeenVersion, Version
+from versionsync.mirror.database import Mirror
+from versionsync.mirror.errors import RefusedContent
+from versionsync.mirror.leases import Lease
+from versionsync.mirror.queries import known_records, known_versions
+from versionsync.mirror.writer import apply
+from versionsync.sync.pull import Pulled
+from versionsync.sync.report import Counts, RecordFailure
+from versionsync.sync.spool import ContentSpool
+from versionsync.sync.threads import DatabaseThread
+from versionsync.sync.translate import seen_version
+
+__all__ = ["Arrival", "Writer"]
+
+BATCH_RECORDS = 256
+BATCH_BYTES = 8 * 1024 * 1024
+QUEUE_BYTES = 24 * 1024 * 1024
+LINGER_SECONDS = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One record's versions as they were read; where the record itself is gone, `evidence` says how we know."""
+
+    pulled: Pulled
+    evidence: DeletionEvidence | None = None
+
+    @property
+    def record_id(self) -> RecordId:
+        """Whose versions they are."""
+        return self.pulled.record_id
+
+    @property
+    def size(self) -> int:
+        """Bytes of content."""
+        return self.pulled.contents.size
+
+
+@dataclass(frozen=True, slots=True)
+class _Hashed:
+    """An arrival that can be planned: every version with the hash of its content, oldest first."""
+
+    arrival: Arrival
+    versions: Sequence[SeenVersion]
+
+
+class _Room:
+    """Bytes that may wait at once; one arrival larger than all of the room may wait alone."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._used = 0
+        self._freed = asyncio.Condition()
+
+    async def take(self, size: int) -> None:
+        async with self._freed:
+            await self._freed.wait_for(lambda: self._used == 0 or self._used + size <= self._limit)
+            self._used += size
+
+    async def free(self, size: int) -> None:
+        async with self._freed:
+            self._used -= size
+            self._freed.notify_all()
+
+
+class _Contents(Mapping[VersionId, bytes]):
+    """The contents of a batch, each read from its record's spool when it is written."""
+
+    def __init__(self, spools: Iterable[ContentSpool]) -> None:
+        self._spools = {id: spool for spool in spools for id in spool}
+
+    def __getitem__(self, id: VersionId) -> bytes:
+        return self._spools[id][id]
+
+    def __iter__(self) -> Iterator[VersionId]:
+        return iter(self._spools)
+
+    def __len__(self) -> int:
+        return len(self._spools)
+
+
+class Writer:
+    """Applies what arrives until it is told that nothing more will come.
+
+    `put` may be called by any number of readers, `run` is the one that writes. A record that cannot be planned or
+    that the database refuses is a failure of its own, and stops no other (invariant 13).
+    """
+
+    def __init__(
+        self,
+        mirror: Mirror,
+        writing: DatabaseThread,
+        lease: Lease,
+        *,
+        run_id: int,
+        counts: Counts,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._mirror = mirror
+        self._writing = writing
+        self._lease = lease
+        self._run_id = run_id
+        self._counts = counts
+        self._now = now
+        self._queue: asyncio.Queue[Arrival | None] = asyncio.Queue()
+        self._room = _Room(QUEUE_BYTES)
+        self._failures: dict[RecordId, str] = {}
+
+    @property
+    def failures(self) -> list[RecordFailure]:
+        """The records that could not be written so far."""
+        return [RecordFailure(id, reason) for id, reason in self._failures.items()]
+
+    async def put(self, arrival: Arrival) -> None:
+        """Give one record to the writer; waits while too much is waiting already."""
+        await self._room.take(arrival.size)
+        self._queue.put_nowait(arrival)
+
+    def close(self) -> None:
+        """Nothing more will come: `run` returns when all that did is written."""
+        self._queue.put_nowait(None)
+
+    async def run(self) -> None:
+        """Write until `close`. Raises LeaseLost and DatabaseUnavailable; what was committed stays."""
+        is_open = True
+        while is_open:
+            batch, is_open = await self._batch()
+            if batch:
+                await self._writing.run(self._write, batch)
+                self._counts.records_pulled += len(batch)
+            for arrival in batch:
+                await self._room.free(arrival.size)
+                arrival.pulled.contents.close()
+
+    async def _batch(self) -> tuple[list[Arrival], bool]:
+        """What is written next, and whether more may come. Waits a moment for company, since a transaction costs."""
+        batch: list[Arrival] = []
+        size = 0
+        deadline: float | None = None
+        while len(batch) < BATCH_RECORDS and size < BATCH_BYTES:
+            try:
+                async with asyncio.timeout_at(deadline):
+                    arrival = await self._queue.get()
+            except TimeoutError:
+                break
+            if arrival is None:
+                return batch, False
+            batch.append(arrival)
+            size += arrival.size
+            deadline = deadline or asyncio.get_running_loop().time() + LINGER_SECONDS
+        return batch, True
+
+    def _write(self, batch: Sequence[Arrival]) -> None:
+        hashed = [ready for arrival in batch if (ready := self._hash(arrival))]
+        try:
+            self._apply(hashed)
+        except RefusedContent as refusal:
+            if len(hashed) == 1:
+                self._fail(hashed[0].arrival, str(refusal))
+                return
+            for ready in hashed:
+                self._write([ready.arrival])
+
+    def _hash(self, arrival: Arrival) -> _Hashed | None:
+        pulled = arrival.pulled
+        try:
+            listed = [_hashed(version, pulled.contents) for version in pulled.listed]
+            retrieved = [_hashed(version, pulled.contents) for version in pulled.retrieved]
+        except ContentError as error:
+            self._fail(arrival, f"the content of one of its versions cannot be read: {error}")
+            return None
+        return _Hashed(arrival, (*retrieved, *oldest_first(listed)))
+
+    def _apply(self, batch: Sequence[_Hashed]) -> None:
+        """One transaction: what the mirror holds, what that makes of what was read, and the writing of it."""
+        now = self._now()
+        with self._mirror.write() as tx:
+            plans = self._plan(tx, batch, now)
+            contents = _Contents(ready.arrival.pulled.contents for ready in batch)
+            applied = apply(tx, self._lease, plans, contents, observed_at=now, run_id=self._run_id)
+        self._counts.versions_inserted += applied.versions_inserted
+        self._counts.versions_changed += applied.versions_changed
+        self._counts.versions_rewritten += applied.versions_rewritten
+        self._counts.events_written += applied.events_written
+
+    def _plan(self, tx: Connection, batch: Sequence[_Hashed], now: datetime) -> list[RecordPlan]:
+        ids = [ready.arrival.record_id for ready in batch]
+        records = known_records(tx, self._lease.source_id, ids)
+        versions = known_versions(tx, self._lease.source_id, list(records))
+        plans: dict[RecordId, RecordPlan] = {}
+        for ready in batch:
+            id = ready.arrival.record_id
+            try:
+                plan = _plan_one(ready, records.get(id), versions.get(id, ()), now)
+            except Contradiction as contradiction:
+                self._fail(ready.arrival, f"upstream contradicts itself: {contradiction}")
+            else:
+                if plan is not None and id not in plans:
+                    plans[id] = plan
+        return list(plans.values())
+
+    def _fail(self, arrival: Arrival, reason: str) -> None:
+        self._failures[arrival.record_id] = reason
+
+
+def _plan_one(
+    ready: _Hashed, known: KnownRecord | None, versions: Sequence[Version], now: datetime
+) -> RecordPlan | None:
+    pulled, evidence = ready.arrival.pulled, ready.arrival.evidence
+    if pulled.record is not None:
+        pull = Pull(record=pulled.record, versions=ready.versions, is_complete=pulled.is_complete)
+        return plan_record(known, versions, pull, observed_at=now)
+    if known is None or known.deleted_at is not None or evidence is None:
+        return None  # never mirrored, or told already
+    return plan_deletion(known, versions, still_listed=ready.versions, evidence=evidence, observed_at=now)
+
+
+def _hashed(version: cma.ItemVersion, contents: ContentSpool) -> SeenVersion:
+    return seen_version(version, content_hash(contents[VersionId(version.id)]))
