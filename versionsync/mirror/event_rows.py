@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Select, desc, func, select
 
 from versionsync.mirror.tables import events, sources
 
-__all__ = ["EventRow", "events_after", "last_event_id"]
+__all__ = ["EventRow", "events_after", "last_event_id", "last_events"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,17 +40,34 @@ def events_after(
     limit: int = 1000,
 ) -> list[EventRow]:
     """The events after that id, of a source or of all (None), of these types or of any; at most `limit`."""
-    query = (
-        select(events, sources.c.name)
-        .join(sources, sources.c.id == events.c.source_id)
-        .where(events.c.id > id)
-        .order_by(events.c.id)
-        .limit(limit)
-    )
+    query = _events(source_id, types).where(events.c.id > id).order_by(events.c.id).limit(limit)
+    return _rows(connection, query)
+
+
+def last_events(
+    connection: Connection, source_id: int | None, *, types: Sequence[str] = (), limit: int = 1000
+) -> list[EventRow]:
+    """The newest events of a source, or of all (None), of these types or of any, oldest first; at most `limit`."""
+    query = _events(source_id, types).order_by(desc(events.c.id)).limit(limit)
+    return _rows(connection, query)[::-1]
+
+
+def last_event_id(connection: Connection, source_id: int | None = None) -> int:
+    """The id of the newest event of a source, or of all (None); 0 where there is none."""
+    query = select(func.max(events.c.id))
     if source_id is not None:
         query = query.where(events.c.source_id == source_id)
-    if types:
-        query = query.where(events.c.type.in_(types))
+    return connection.scalar(query) or 0
+
+
+def _events(source_id: int | None, types: Sequence[str]) -> Select[Any]:
+    query = select(events, sources.c.name).join(sources, sources.c.id == events.c.source_id)
+    if source_id is not None:
+        query = query.where(events.c.source_id == source_id)
+    return query.where(events.c.type.in_(types)) if types else query
+
+
+def _rows(connection: Connection, query: Select[Any]) -> list[EventRow]:
     return [
         EventRow(
             id=row.id,
@@ -66,11 +84,3 @@ def events_after(
         )
         for row in connection.execute(query)
     ]
-
-
-def last_event_id(connection: Connection, source_id: int | None = None) -> int:
-    """The id of the newest event of a source, or of all (None); 0 where there is none."""
-    query = select(func.max(events.c.id))
-    if source_id is not None:
-        query = query.where(events.c.source_id == source_id)
-    return connection.scalar(query) or 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from versionsync.mirror.editors import unknown_editors
-from versionsync.mirror.event_rows import EventRow, events_after, last_event_id
+from versionsync.mirror.event_rows import EventRow, events_after, last_event_id, last_events
 from versionsync.mirror.known import (
     known_records,
     known_versions,
@@ -26,6 +26,7 @@ __all__ = [
     "known_schema",
     "known_versions",
     "last_event_id",
+    "last_events",
     "last_runs",
     "live_counts_by_model",
     "live_record_count",
