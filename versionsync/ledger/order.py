@@ -49,7 +49,7 @@ def merge(known: Sequence[Version], seen: Sequence[SeenVersion]) -> list[Slot]:
     """All versions of a record, oldest first: `known` by its ordinals, `seen` as upstream has it now.
 
     Where both speak, `seen` decides. A known version that was not seen keeps its place between its neighbours; a new
-    one comes after those that are no younger than itself.
+    one comes after those that are no younger than itself, the current one after all of them.
     """
     by_id = {version.id: version for version in known}
     seen_ids = {version.id for version in seen}
@@ -59,7 +59,9 @@ def merge(known: Sequence[Version], seen: Sequence[SeenVersion]) -> list[Slot]:
     for version in seen:
         before = by_id.get(version.id)
         while waiting < len(unseen) and (
-            unseen[waiting].ordinal < before.ordinal if before else unseen[waiting].created_at <= version.created_at
+            unseen[waiting].ordinal < before.ordinal
+            if before
+            else version.is_current or unseen[waiting].created_at <= version.created_at
         ):
             slots.append(Slot(unseen[waiting], None))
             waiting += 1

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
+from versionsync.ledger.content import canonical
 from versionsync.ledger.events import Basis, Event, EventType, JsonValue
 from versionsync.ledger.ids import ModelId
 from versionsync.ledger.times import format_time
@@ -77,10 +78,10 @@ def plan_schema(known: Schema, seen: Schema, *, seen_before: datetime | None, ob
         *_field_events(known, seen, stamp),
     ]
     return SchemaPlan(
-        models=tuple(model for id, model in seen.models.items() if known.models.get(id) != model),
-        fields=tuple(field for id, field in seen.fields.items() if known.fields.get(id) != field),
-        deleted_models=tuple(known.models.keys() - seen.models.keys()),
-        deleted_fields=tuple(known.fields.keys() - seen.fields.keys()),
+        models=tuple(model for id, model in seen.models.items() if not _is_same(known.models.get(id), model)),
+        fields=tuple(field for id, field in seen.fields.items() if not _is_same(known.fields.get(id), field)),
+        deleted_models=tuple(id for id in known.models if id not in seen.models),
+        deleted_fields=tuple(id for id in known.fields if id not in seen.fields),
         events=tuple(events) if seen_before is not None else (),
     )
 
@@ -109,8 +110,9 @@ def _model_events(known: Schema, seen: Schema, stamp: _Stamp) -> Iterator[Event]
             yield stamp.event(EventType.MODEL_CREATED, id, id, {"model": _name(model)})
         elif changes := _difference(before.payload, model.payload):
             yield stamp.event(EventType.MODEL_CHANGED, id, id, {"model": _name(model), "changes": changes})
-    for id in known.models.keys() - seen.models.keys():
-        yield stamp.event(EventType.MODEL_DELETED, id, id, {"model": _name(known.models[id])})
+    for id, model in known.models.items():
+        if id not in seen.models:
+            yield stamp.event(EventType.MODEL_DELETED, id, id, {"model": _name(model)})
 
 
 def _field_events(known: Schema, seen: Schema, stamp: _Stamp) -> Iterator[Event]:
@@ -121,9 +123,16 @@ def _field_events(known: Schema, seen: Schema, stamp: _Stamp) -> Iterator[Event]
         elif changes := _difference(before.payload, field.payload):
             data: dict[str, JsonValue] = {"field": _name(field), "changes": changes}
             yield stamp.event(EventType.FIELD_CHANGED, id, field.model_id, data)
-    for id in known.fields.keys() - seen.fields.keys():
-        field = known.fields[id]
-        yield stamp.event(EventType.FIELD_DELETED, id, field.model_id, {"field": _name(field)})
+    for id, field in known.fields.items():
+        if id not in seen.fields:
+            yield stamp.event(EventType.FIELD_DELETED, id, field.model_id, {"field": _name(field)})
+
+
+def _is_same(known: Model | Field | None, seen: Model | Field) -> bool:
+    """Whether the mirror's row says what upstream does; PostgreSQL gives the payload back in another spelling."""
+    if known is None or replace(known, payload=seen.payload) != seen:
+        return False
+    return canonical(known.payload.encode()) == canonical(seen.payload.encode())
 
 
 def _name(thing: Model | Field) -> dict[str, JsonValue]:
@@ -136,8 +145,12 @@ def _difference(before: str, after: str) -> dict[str, JsonValue]:
     return {
         name: [old.get(name), new.get(name)]
         for name in sorted(old.keys() | new.keys())
-        if old.get(name) != new.get(name)
+        if _value(old.get(name)) != _value(new.get(name))
     }
+
+
+def _value(member: JsonValue) -> bytes:
+    return canonical(msgspec.json.encode(member))  # to Python, true is 1
 
 
 def _members(payload: str) -> dict[str, JsonValue]:
