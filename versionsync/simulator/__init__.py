@@ -23,6 +23,7 @@ from versionsync.simulator.problems import Refused
 from versionsync.simulator.records import LoadedVersion, Record, Selection, Version
 from versionsync.simulator.run import Simulator, SimulatorThread, serve
 from versionsync.simulator.switches import Switches
+from versionsync.simulator.truth import Transition, TransitionType, Truth, TruthRecord, TruthVersion, truth
 from versionsync.simulator.world import World
 
 __all__ = [
@@ -43,7 +44,13 @@ __all__ = [
     "SimulatorThread",
     "Switches",
     "Token",
+    "Transition",
+    "TransitionType",
+    "Truth",
+    "TruthRecord",
+    "TruthVersion",
     "Version",
     "World",
     "serve",
+    "truth",
 ]

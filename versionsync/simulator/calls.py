@@ -19,7 +19,6 @@ from versionsync.simulator.faults import Faults
 from versionsync.simulator.jobs import Jobs
 from versionsync.simulator.problems import Refused, invalid_params
 from versionsync.simulator.requests_log import RequestsLog
-from versionsync.simulator.webhooks import Webhooks
 from versionsync.simulator.world import World
 
 __all__ = ["Call", "Handler", "Reply", "Route", "encode", "json_reply", "page_reply"]
@@ -34,7 +33,6 @@ class Services:
     """What the handlers of one simulator share besides its world."""
 
     jobs: Jobs
-    webhooks: Webhooks
     faults: Faults
     requests: RequestsLog
 

@@ -36,7 +36,7 @@ class PublishingActs(WorldState):
         if not record.model.draft_mode:
             return record
         self._settle_parent(editor, where, record, recursive=recursive)
-        before = self.before(record)
+        before = self.before(where, record)
         if not record.head.is_valid and selection is None:
             raise Refused("INVALID_FIELD", details={"code": "VALIDATION_INVALID", "item": record_id})
         version = record.head if selection is None else self._mixture(where, record, editor, selection)
@@ -63,7 +63,7 @@ class PublishingActs(WorldState):
         if not record.model.draft_mode or record.published is None:
             return record
         self._settle_children(editor, where, record, recursive=recursive)
-        before = self.before(record)
+        before = self.before(where, record)
         left = self._locales_of(record.published) - locales if locales else frozenset()
         if left:
             self._go_live(where, record, self._mixture(where, record, editor, Selection(left), reduces=True))

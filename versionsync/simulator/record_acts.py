@@ -93,7 +93,7 @@ class RecordActs(PublishingActs):
         record = where.record(record_id)
         if if_current is not None and if_current != record.head.id:
             raise Refused("STALE_ITEM_VERSION", details={"current_version": record.head.id, "sent": if_current})
-        before = self.before(record)
+        before = self.before(where, record)
         saved = (
             None if attributes is None else Saving(where, record.model, self.ids.new).prepare(attributes, record=record)
         )
@@ -127,7 +127,7 @@ class RecordActs(PublishingActs):
         linking = [other.id for other in self.references(record_id, environment=where.id, forbidding_deletion=True)]
         if linking:
             raise Refused("DELETE_RESTRICTION", details={"item_ids": linking})
-        before = self.before(record)
+        before = self.before(where, record)
         now = self.now()
         del where.records[record_id]
         where.deleted[record_id] = record
@@ -144,7 +144,7 @@ class RecordActs(PublishingActs):
         where = self.environment(environment)
         version = where.version(version_id)
         record = version.record
-        before = self.before(record)
+        before = self.before(where, record)
         self._save(where, record, editor, Saved(version.read(), version.is_valid), may_merge=False)
         self.tell(HappeningType.UPDATE, where, record, before)
         return record, record.head

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from versionsync.simulator import routes_environments, routes_jobs, routes_people, routes_schema, routes_versions
+from versionsync.simulator import (
+    routes_environments,
+    routes_jobs,
+    routes_people,
+    routes_project,
+    routes_record_acts,
+    routes_schema,
+    routes_schema_acts,
+    routes_versions,
+    routes_webhooks,
+)
 from versionsync.simulator.calls import Route
 from versionsync.simulator.routes_items import item_routes
 
@@ -17,5 +27,9 @@ def all_routes() -> tuple[Route, ...]:
         *item_routes(),
         *routes_versions.ROUTES,
         *routes_people.ROUTES,
+        *routes_record_acts.ROUTES,
+        *routes_schema_acts.ROUTES,
+        *routes_webhooks.ROUTES,
+        *routes_project.ROUTES,
         *routes_jobs.ROUTES,
     )

@@ -6,11 +6,14 @@ import asyncio
 import signal
 import threading
 from collections.abc import Callable
+from functools import partial
 from types import TracebackType
 from typing import Final, Self, TypeVar
 
 from aiohttp import web
 
+from versionsync.simulator.control import mount
+from versionsync.simulator.deliveries import Deliveries
 from versionsync.simulator.faults import Faults
 from versionsync.simulator.limits import RateLimit
 from versionsync.simulator.server import Server
@@ -39,14 +42,15 @@ class Simulator:
     ) -> None:
         """*port* 0: a free one. *limits* None: no rate limit."""
         self.server = Server(world, faults=faults, limits=limits, compress=compress)
+        mount(self.server)
+        self.server.close_routes()
         self.world = world
         self.faults = self.server.faults
-        self.limits = limits
         self.requests = self.server.requests
-        self.webhooks = self.server.webhooks
         self._host = host
         self._port = port
         self._runner: web.AppRunner | None = None
+        self._deliveries = Deliveries(world)
         self._url = ""
 
     @property
@@ -56,13 +60,22 @@ class Simulator:
             raise RuntimeError("the simulator is not running: use it as `async with Simulator(…)`")
         return self._url
 
+    @property
+    def limits(self) -> RateLimit | None:
+        """The rate limit, if there is one; it can be exchanged while the server runs."""
+        return self.server.limits
+
+    @limits.setter
+    def limits(self, limits: RateLimit | None) -> None:
+        self.server.limits = limits
+
     async def __aenter__(self) -> Self:
-        self.server.mount_rest()
         self._runner = web.AppRunner(self.server.app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
         await self._runner.setup()
         site = web.TCPSite(self._runner, self._host, self._port)
         await site.start()
         host, port = self._runner.addresses[0][:2]
+        await self._deliveries.__aenter__()
         self._url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
         return self
 
@@ -70,6 +83,7 @@ class Simulator:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._runner is not None:
+            await self._deliveries.__aexit__(kind, error, trace)
             await self._runner.cleanup()
             self._runner, self._url = None, ""
 
@@ -90,7 +104,9 @@ class SimulatorThread:
         limits: RateLimit | None = None,
         compress: bool = True,
     ) -> None:
-        self._make = lambda: Simulator(world, host=host, port=port, faults=faults, limits=limits, compress=compress)
+        self._make: Callable[[], Simulator] = partial(
+            Simulator, world, host=host, port=port, faults=faults, limits=limits, compress=compress
+        )
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None

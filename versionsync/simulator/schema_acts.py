@@ -102,7 +102,7 @@ class SchemaActs(PublishingActs):
         return field
 
     def update_field(self, editor: Editor, field_id: str, *, environment: str | None = None, **settings: Json) -> Field:
-        """Change *settings* of a field; what another `api_key` does to old versions, the switch `renamed_fields` says."""
+        """Change *settings* of a field; the switch `renamed_fields` says what a new `api_key` does to old versions."""
         where = self.environment(environment)
         field = where.field(field_id)
         model = where.models[field.model_id]

@@ -22,7 +22,6 @@ from versionsync.simulator.problems import Refused
 from versionsync.simulator.requests_log import LoggedRequest, RequestsLog
 from versionsync.simulator.routes import all_routes
 from versionsync.simulator.routes_environments import may_access
-from versionsync.simulator.webhooks import Webhooks
 from versionsync.simulator.world import World
 
 __all__ = ["Server"]
@@ -52,9 +51,8 @@ class Server:
         self.faults = faults or Faults()
         self.limits = limits
         self.requests = RequestsLog()
-        self.webhooks = Webhooks(world)
         self.jobs = Jobs(world)
-        self._services = Services(self.jobs, self.webhooks, self.faults, self.requests)
+        self._services = Services(self.jobs, self.faults, self.requests)
         self._compress = compress
         self._date: tuple[int, str] = (0, "")
         self._request_number = 0
@@ -62,10 +60,10 @@ class Server:
         for route in all_routes():
             self.app.router.add_route(route.method, route.path, partial(self._handle, route))
 
-    def mount_rest(self) -> None:
-        """Answer every path that nothing else answers with INVALID_ENDPOINT; to be called after the last route."""
+    def close_routes(self) -> None:
+        """Let every path that nothing else answers be INVALID_ENDPOINT; no route can be added afterwards."""
         nowhere = Route("*", "/{tail:.*}", _no_such_endpoint)
-        self.app.router.add_route("*", nowhere.path, partial(self._handle, nowhere))
+        self.app.router.add_route(nowhere.method, nowhere.path, partial(self._handle, nowhere))
 
     async def _handle(self, route: Route, request: web.Request) -> web.StreamResponse:
         method, target = request.method, request.path_qs

@@ -79,7 +79,7 @@ class WorldState:
         self.sequence = 0
         self._acting_at: datetime | None = None
         self._listeners: list[Callable[[Happening], None]] = []
-        self._describe_before: Callable[[Record], bytes] | None = None
+        self._describe_before: Callable[[Environment, Record], bytes | None] | None = None
         self._introduce_everybody()
         self.created_at = self.now()
         first = Environment(environment, self.created_at, list(locales), is_primary=True)
@@ -130,14 +130,16 @@ class WorldState:
         self.sequence += 1
         return self.sequence
 
-    def listen(self, listener: Callable[[Happening], None], *, describe: Callable[[Record], bytes]) -> None:
+    def listen(
+        self, listener: Callable[[Happening], None], *, describe: Callable[[Environment, Record], bytes | None]
+    ) -> None:
         """Call *listener* with everything that happens; *describe* says how a record looks before it changes."""
         self._listeners.append(listener)
         self._describe_before = describe
 
-    def before(self, record: Record) -> bytes | None:
+    def before(self, where: Environment, record: Record) -> bytes | None:
         """How *record* looks now, if anybody listens who will want to know."""
-        return self._describe_before(record) if self._describe_before else None
+        return self._describe_before(where, record) if self._describe_before else None
 
     def tell(
         self,

@@ -1,14 +1,189 @@
-"""Webhooks."""
+"""Webhooks: who is told what, and the log of the calls that were made or are still to be made.
+
+Plain state; `deliveries` is the part that sends.
+"""
 
 from __future__ import annotations
 
-from versionsync.simulator.world import World
+import base64
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final
 
-__all__ = ["Webhooks"]
+import msgspec
+
+from versionsync.simulator.documents import Writer
+from versionsync.simulator.environments import Environment
+from versionsync.simulator.models import Model
+from versionsync.simulator.records import Record
+from versionsync.simulator.state import Happening, HappeningType, WorldState
+
+__all__ = ["CallStatus", "Event", "Webhook", "WebhookCall", "Webhooks"]
+
+CALLS_KEPT: Final = 10_000
+_ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
+
+
+class CallStatus(StrEnum):
+    """How far a call has come."""
+
+    PENDING = "pending"
+    SUCCESS = "success"
+    FAILED = "failed"
+    RESCHEDULED = "rescheduled"
+
+
+class Event(msgspec.Struct, frozen=True):
+    """A kind of happening that a webhook is told about; filters are kept, and shown, but not obeyed."""
+
+    entity_type: str
+    event_types: tuple[str, ...]
+    filters: tuple[dict[str, Any], ...] | None = None
+
+
+@dataclass(slots=True)
+class Webhook:
+    """A webhook of the project: it hears of all environments."""
+
+    id: str
+    name: str
+    url: str
+    events: tuple[Event, ...]
+    enabled: bool = True
+    headers: dict[str, str] = field(default_factory=dict)
+    http_basic_user: str | None = None
+    http_basic_password: str | None = None
+    custom_payload: str | None = None
+    payload_api_version: str = "3"
+    nested_items_in_payload: bool = False
+    auto_retry: bool = True
+
+    def wants(self, entity_type: str, event_type: str) -> bool:
+        """Whether it is to be called."""
+        return self.enabled and any(
+            event.entity_type == entity_type and event_type in event.event_types for event in self.events
+        )
+
+
+@dataclass(slots=True)
+class WebhookCall:
+    """A call of a webhook, made or to be made."""
+
+    id: str
+    webhook: Webhook
+    entity_type: str
+    event_type: str
+    created_at: datetime
+    payload: str
+    status: CallStatus = CallStatus.PENDING
+    retries: int = 0
+    last_sent_at: datetime | None = None
+    next_retry_at: datetime | None = None
+    response_status: int | None = None
+    response_headers: dict[str, str] | None = None
+    response_payload: str | None = None
+
+    @property
+    def request_headers(self) -> dict[str, str]:
+        """What is sent besides the payload; the log shows it too, password and all, as upstream's does."""
+        headers = {"Content-Type": "application/json", "User-Agent": "DatoCMS (datocms.com)", **self.webhook.headers}
+        if self.webhook.http_basic_user is not None:
+            pair = f"{self.webhook.http_basic_user}:{self.webhook.http_basic_password or ''}"
+            headers["Authorization"] = "Basic " + base64.b64encode(pair.encode()).decode()
+        return headers
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it is still to be sent, now or at `next_retry_at`."""
+        return self.status in {CallStatus.PENDING, CallStatus.RESCHEDULED}
 
 
 class Webhooks:
-    """The webhooks of one project."""
+    """The webhooks of *world*, and their calls from the oldest to the newest."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: WorldState) -> None:
         self._world = world
+        self._number = 100_000
+        self.registered: dict[str, Webhook] = {}
+        self.calls: OrderedDict[str, WebhookCall] = OrderedDict()
+        world.listen(self._happened, describe=self._describe)
+
+    def register(self, name: str, url: str, *events: Event, **settings: Any) -> Webhook:
+        """A new webhook; *settings* are the other members of `Webhook`. Without *events*: all about records."""
+        chosen = events or (Event("item", ("create", "update", "delete", "publish", "unpublish")),)
+        webhook = Webhook(self._world.ids.number(), name, url, chosen, **settings)
+        self.registered[webhook.id] = webhook
+        return webhook
+
+    def due(self, now: datetime) -> list[WebhookCall]:
+        """The calls that are to be sent now."""
+        return [
+            call
+            for call in self.calls.values()
+            if call.is_waiting and (call.next_retry_at is None or call.next_retry_at <= now)
+        ]
+
+    def resend(self, call: WebhookCall) -> None:
+        """Let *call* be sent once more, whatever became of it."""
+        call.status, call.next_retry_at = CallStatus.PENDING, None
+
+    def _happened(self, happening: Happening) -> None:
+        entity_type = _entity_type(happening)
+        for webhook in self.registered.values():
+            if webhook.wants(entity_type, happening.type.value):
+                self._number += 1
+                call_id = str(self._number)
+                payload = self._payload(webhook, happening, call_id, entity_type)
+                self.calls[call_id] = WebhookCall(
+                    call_id, webhook, entity_type, happening.type.value, happening.at, payload
+                )
+                if len(self.calls) > CALLS_KEPT:
+                    self.calls.popitem(last=False)
+
+    def _payload(self, webhook: Webhook, happening: Happening, call_id: str, entity_type: str) -> str:
+        writer = self._writer(happening.environment, happening.at, nested=webhook.nested_items_in_payload)
+        payload: dict[str, Any] = {
+            "webhook_call_id": call_id,
+            "event_triggered_at": writer.time(happening.at),
+            "attempted_auto_retries_count": 0,
+            "webhook_id": webhook.id,
+            "site_id": self._world.project_id,
+            "environment": happening.environment.id,
+            "is_environment_primary": happening.environment.is_primary,
+            "entity_type": entity_type,
+            "event_type": happening.type.value,
+        }
+        match happening.entity:
+            case Record() as record:
+                payload["entity"] = writer.item(record)
+                payload["related_entities"] = [writer.model(record.model)]
+            case Model() as model:
+                payload["entity"] = writer.model(model)
+                payload["related_entities"] = []
+            case Environment() as environment:
+                payload["entity"] = writer.environment(environment)
+                payload["related_entities"] = []
+        if happening.before is not None and happening.type is HappeningType.UPDATE:
+            payload["previous_entity"] = msgspec.Raw(happening.before)
+        return _ENCODER.encode(payload).decode()
+
+    def _describe(self, where: Environment, record: Record) -> bytes | None:
+        """The record as it is, for `previous_entity`; None when no webhook would say it."""
+        if not any(webhook.wants("item", "update") for webhook in self.registered.values()):
+            return None
+        return _ENCODER.encode(self._writer(where, self._world.now(), nested=False).item(record))
+
+    def _writer(self, where: Environment, now: datetime, *, nested: bool) -> Writer:
+        return Writer(where, self._world.switches, now, nested=nested)
+
+
+def _entity_type(happening: Happening) -> str:
+    match happening.entity:
+        case Record():
+            return "item"
+        case Model():
+            return "item_type"
+        case _:
+            return "environment"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 from versionsync.simulator.bulk_acts import BulkActs
 from versionsync.simulator.environment_acts import EnvironmentActs
 from versionsync.simulator.loading import Loading
 from versionsync.simulator.record_acts import RecordActs
 from versionsync.simulator.schema_acts import SchemaActs
+from versionsync.simulator.webhooks import Webhooks
 
 __all__ = ["World"]
 
@@ -20,3 +23,8 @@ class World(BulkActs, RecordActs, SchemaActs, EnvironmentActs, Loading):
     and locales (`schema_acts`), environments (`environment_acts`), a ready-made past (`loading`). `journal` knows what
     happened, `people` who there is, `switches` how upstream behaves where its vendor does not say.
     """
+
+    @cached_property
+    def webhooks(self) -> Webhooks:
+        """The project's webhooks, which hear of what happens once they are registered."""
+        return Webhooks(self)

@@ -1,0 +1,238 @@
+"""Driving a simulator from another process: JSON under `/_simulator/`, beside the API and unknown to its clients.
+
+Neither limits nor faults nor the log of requests see these calls.
+
+| request | does |
+| --- | --- |
+| `GET /_simulator/` | says what is simulated |
+| `GET`, `POST /_simulator/clock` | reads the clock; `{"advance_seconds": 60}`, `{"set": "…"}`, `{"stopped": true}` |
+| `GET`, `POST /_simulator/faults` | settings, counts; `{"clear": true, "rates": {…}, "plant": [{"kind": …}]}` |
+| `GET`, `POST /_simulator/switches` | reads, changes `Switches`; durations in seconds |
+| `POST /_simulator/limits` | `{"limit": 60}` or null, `{"reserve": 10}` |
+| `GET`, `DELETE /_simulator/requests` | counts and the latest requests (`?latest=100`); forgets them |
+| `GET /_simulator/truth` | what a perfect mirror holds (`?environment=main`) |
+| `POST /_simulator/act` | `{"act": "publish", "editor": "user", "arguments": {"record_id": "…"}}` |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, fields
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import msgspec
+from aiohttp import web
+
+from versionsync.simulator.acting import perform
+from versionsync.simulator.faults import FaultKind
+from versionsync.simulator.limits import RateLimit
+from versionsync.simulator.problems import Refused
+from versionsync.simulator.server import Server
+from versionsync.simulator.switches import Switches
+from versionsync.simulator.times import parse_time
+from versionsync.simulator.truth import truth
+
+__all__ = ["mount"]
+
+PREFIX: Final = "/_simulator"
+LATEST: Final = 100
+
+
+class ClockOrder(msgspec.Struct, forbid_unknown_fields=True):
+    """What to do to the clock, in this order: stop or run, set, advance."""
+
+    stopped: bool | None = None
+    set: str | None = None
+    advance_seconds: float = 0.0
+
+
+class Plant(msgspec.Struct, forbid_unknown_fields=True):
+    """A fault to plant; see `Faults.plant`."""
+
+    kind: FaultKind
+    path: str = ""
+    method: str | None = None
+    nth: int = 1
+    times: int = 1
+    seconds: float | None = None
+
+
+class FaultsOrder(msgspec.Struct, forbid_unknown_fields=True):
+    """What to do to the faults; members that are left out stay as they are."""
+
+    clear: bool = False
+    rates: dict[FaultKind, float] | None = None
+    path: str | None = None
+    slow_seconds: tuple[float, float] | None = None
+    stall_seconds: float | None = None
+    vanished_share: float | None = None
+    plant: list[Plant] = []
+
+
+class LimitsOrder(msgspec.Struct, forbid_unknown_fields=True):
+    """What to do to the rate limit."""
+
+    limit: int | msgspec.UnsetType | None = msgspec.UNSET
+    reserve: int = 0
+
+
+class ActOrder(msgspec.Struct, forbid_unknown_fields=True):
+    """An act of the world, by its name, and who does it: `user`, `account`, … or `type/id`."""
+
+    act: str
+    editor: str = "user"
+    arguments: dict[str, Any] = {}
+
+
+def mount(server: Server) -> None:
+    """Add the control endpoints to *server*'s application."""
+    control = _Control(server)
+    for method, path, handler in (
+        ("GET", "/", control.overview),
+        ("GET", "/clock", control.clock),
+        ("POST", "/clock", control.set_clock),
+        ("GET", "/faults", control.faults),
+        ("POST", "/faults", control.set_faults),
+        ("GET", "/switches", control.switches),
+        ("POST", "/switches", control.set_switches),
+        ("POST", "/limits", control.set_limits),
+        ("GET", "/requests", control.requests),
+        ("DELETE", "/requests", control.forget_requests),
+        ("GET", "/truth", control.truth),
+        ("POST", "/act", control.act),
+    ):
+        server.app.router.add_route(method, PREFIX + path, _guarded(handler))
+
+
+def _guarded(handler: Callable[[web.Request], Awaitable[bytes]]) -> Callable[[web.Request], Awaitable[web.Response]]:
+    """*handler*, with what the caller did wrong as an answer rather than as a traceback."""
+
+    async def guarded(request: web.Request) -> web.Response:
+        try:
+            return _json(await handler(request))
+        except (msgspec.MsgspecError, Refused, ValueError, TypeError, KeyError) as error:
+            return _json(msgspec.json.encode({"error": f"{type(error).__name__}: {error}"}), status=400)
+
+    return guarded
+
+
+class _Control:
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._world = server.world
+
+    async def overview(self, request: web.Request) -> bytes:
+        world = self._world
+        return msgspec.json.encode(
+            {
+                "project_id": world.project_id,
+                "name": world.name,
+                "seed": world.seed,
+                "now": world.clock.now(),
+                "tokens": list(world.people.tokens),
+                "environments": [
+                    {
+                        "id": environment.id,
+                        "primary": environment.is_primary,
+                        "models": len(environment.models),
+                        "records": len(environment.records),
+                        "versions": len(environment.versions),
+                    }
+                    for environment in world.environments.values()
+                ],
+            }
+        )
+
+    async def clock(self, request: web.Request) -> bytes:
+        clock = self._world.clock
+        return msgspec.json.encode({"now": clock.now(), "stopped": clock.is_stopped})
+
+    async def set_clock(self, request: web.Request) -> bytes:
+        order = msgspec.json.decode(await request.read(), type=ClockOrder)
+        clock = self._world.clock
+        if order.stopped is not None:
+            clock.stop() if order.stopped else clock.run()
+        if order.set is not None:
+            clock.set(parse_time(order.set))
+        if order.advance_seconds:
+            clock.advance(timedelta(seconds=order.advance_seconds))
+        self._world.tick()
+        return await self.clock(request)
+
+    async def faults(self, request: web.Request) -> bytes:
+        return msgspec.json.encode(self._server.faults.describe())
+
+    async def set_faults(self, request: web.Request) -> bytes:
+        order = msgspec.json.decode(await request.read(), type=FaultsOrder)
+        faults = self._server.faults
+        if order.clear:
+            faults.clear()
+        for name in ("rates", "path", "slow_seconds", "stall_seconds", "vanished_share"):
+            if (value := getattr(order, name)) is not None:
+                setattr(faults, name, value)
+        for one in order.plant:
+            faults.plant(one.kind, path=one.path, method=one.method, nth=one.nth, times=one.times, seconds=one.seconds)
+        return await self.faults(request)
+
+    async def switches(self, request: web.Request) -> bytes:
+        values = asdict(self._world.switches)
+        return msgspec.json.encode(
+            {name: value.total_seconds() if isinstance(value, timedelta) else value for name, value in values.items()}
+        )
+
+    async def set_switches(self, request: web.Request) -> bytes:
+        known = {field.name: getattr(Switches(), field.name) for field in fields(Switches)}
+        for name, value in msgspec.json.decode(await request.read(), type=dict[str, Any]).items():
+            if name not in known:
+                raise ValueError(f"there is no switch {name!r}; there are: {', '.join(known)}")
+            usual = known[name]
+            if isinstance(usual, timedelta) or (name == "job_delay" and value is not None):
+                value = timedelta(seconds=value)
+            elif isinstance(usual, datetime):
+                value = parse_time(value)
+            setattr(self._world.switches, name, value)
+        return await self.switches(request)
+
+    async def set_limits(self, request: web.Request) -> bytes:
+        order = msgspec.json.decode(await request.read(), type=LimitsOrder)
+        if order.limit is None:
+            self._server.limits = None
+        elif order.limit is not msgspec.UNSET:
+            self._server.limits = RateLimit(order.limit)
+        limits = self._server.limits
+        if limits is not None:
+            limits.reserve(order.reserve)
+        return msgspec.json.encode(
+            {"limit": limits.limit if limits else None, "refused": limits.refused if limits else 0}
+        )
+
+    async def requests(self, request: web.Request) -> bytes:
+        log = self._server.requests
+        latest = list(log)[-int(request.query.get("latest", LATEST)) :]
+        return msgspec.json.encode(
+            {
+                "total": log.total,
+                "bytes_sent": log.bytes_sent,
+                "by_route": dict(log.by_route),
+                "by_status": {str(status): count for status, count in log.by_status.items()},
+                "latest": latest,
+            }
+        )
+
+    async def forget_requests(self, request: web.Request) -> bytes:
+        self._server.requests.reset()
+        return await self.requests(request)
+
+    async def truth(self, request: web.Request) -> bytes:
+        environment = request.query.get("environment") or self._world.primary.id
+        return truth(self._world.journal, environment).to_json()
+
+    async def act(self, request: web.Request) -> bytes:
+        order = msgspec.json.decode(await request.read(), type=ActOrder)
+        self._world.tick()
+        return msgspec.json.encode(perform(self._world, order.act, order.editor, order.arguments))
+
+
+def _json(body: bytes, *, status: int = 200) -> web.Response:
+    return web.Response(body=body, status=status, content_type="application/json")

@@ -1,0 +1,71 @@
+"""Sending webhook calls: in the background, with a few retries hours apart by the simulator's clock."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from datetime import timedelta
+from types import TracebackType
+from typing import Final, Self
+
+import aiohttp
+
+from versionsync.simulator.webhooks import CallStatus, WebhookCall
+from versionsync.simulator.world import World
+
+__all__ = ["Deliveries"]
+
+LOOK_SECONDS: Final = 0.05
+ANSWER_SECONDS: Final = 8.0
+RETRY_AFTER: Final = (timedelta(minutes=2), timedelta(minutes=6), timedelta(minutes=30), timedelta(hours=1))
+"""How long after a failed attempt the next one comes, with `auto_retry`."""
+
+
+class Deliveries:
+    """Sends what the webhooks of *world* have to send while the block runs."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._run(), name="webhook deliveries")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _run(self) -> None:
+        timeout = aiohttp.ClientTimeout(total=ANSWER_SECONDS)
+        async with aiohttp.ClientSession(timeout=timeout) as session:
+            while True:
+                if self._world.webhooks.registered:
+                    self._world.tick()
+                    due = self._world.webhooks.due(self._world.now())
+                    await asyncio.gather(*(self._send(session, call) for call in due))
+                await asyncio.sleep(LOOK_SECONDS)
+
+    async def _send(self, session: aiohttp.ClientSession, call: WebhookCall) -> None:
+        webhook = call.webhook
+        call.last_sent_at = self._world.now()
+        try:
+            async with session.post(webhook.url, data=call.payload.encode(), headers=call.request_headers) as response:
+                call.response_status = response.status
+                call.response_headers = dict(response.headers)
+                call.response_payload = (await response.read()).decode(errors="replace")
+            delivered = 200 <= call.response_status < 300
+        except (aiohttp.ClientError, TimeoutError) as error:
+            call.response_status, call.response_payload, delivered = None, str(error), False
+        if delivered:
+            call.status, call.next_retry_at = CallStatus.SUCCESS, None
+        elif webhook.auto_retry and call.retries < len(RETRY_AFTER):
+            call.status = CallStatus.RESCHEDULED
+            call.next_retry_at = self._world.now() + RETRY_AFTER[call.retries]
+            call.retries += 1
+        else:
+            call.status, call.next_retry_at = CallStatus.FAILED, None

@@ -1,0 +1,95 @@
+"""The words of the simulated news site: made-up headlines and sentences, in English and Italian alike.
+
+Subjects, events and remarks are written so that any of them go together: a headline is a subject and an event, a
+sentence adds a remark. The same choice gives the same meaning in both languages.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import unicodedata
+from typing import Final, NamedTuple
+
+__all__ = ["FOREIGN_HEADLINES", "Words", "headline", "paragraph", "sentence", "slug"]
+
+
+class Words(NamedTuple):
+    """The same text in both languages of the site."""
+
+    en: str
+    it: str
+
+
+_SUBJECTS: Final = (
+    Words("The harbour district", "Il quartiere del porto"),
+    Words("The old fish market", "Il vecchio mercato del pesce"),
+    Words("The riverside school", "La scuola sul fiume"),
+    Words("The city library", "La biblioteca comunale"),
+    Words("The botanical garden", "Il giardino botanico"),
+    Words("The lighthouse museum", "Il museo del faro"),
+    Words("The northern tram line", "La linea nord del tram"),
+    Words("The observatory on the hill", "L’osservatorio sulla collina"),
+    Words("The night bus", "L’autobus notturno"),
+    Words("The café at the station", "Il caffè della stazione"),
+    Words("The island’s only cinema", "L’unico cinema dell’isola"),
+    Words("The rowing club", "Il circolo dei canottieri"),
+)
+
+_EVENTS: Final = (
+    Words("opens its doors again", "riapre le porte"),
+    Words("asks the town for patience", "chiede pazienza alla città"),
+    Words("celebrates its hundredth year", "festeggia i cento anni"),
+    Words("looks for forty volunteers", "cerca quaranta volontari"),
+    Words("gets a roof of glass", "avrà un tetto di vetro"),
+    Words("stays open until midnight", "resta in funzione fino a mezzanotte"),
+    Words("saves a third of its energy", "risparmia un terzo dell’energia"),
+    Words("wins a prize in Lisbon", "vince un premio a Lisbona"),
+    Words("will not move after all", "alla fine non si trasferisce"),
+    Words("finds a forgotten map", "ritrova una mappa dimenticata"),
+)
+
+_REMARKS: Final = (
+    Words("and nobody had expected it before summer", "e nessuno se lo aspettava prima dell’estate"),
+    Words("although the money is still missing", "anche se i soldi mancano ancora"),
+    Words("as a letter to this newsroom shows", "come mostra una lettera a questa redazione"),
+    Words("which pleases the neighbours most of all", "cosa che rallegra soprattutto i vicini"),
+    Words("after a vote that took eleven hours", "dopo un voto durato undici ore"),
+    Words("while the rain goes on", "mentre la pioggia continua"),
+    Words("and the mayor calls it “a small miracle”", "e il sindaco parla di «un piccolo miracolo»"),
+    Words("if the drawings can be believed", "se si può credere ai disegni"),
+    Words("for the first time since 1987", "per la prima volta dal 1987"),
+)
+
+FOREIGN_HEADLINES: Final = (
+    "المكتبة القديمة تفتح أبوابها من جديد",
+    "הספרייה הישנה פותחת שוב את שעריה",
+    "Nachtbus fährt wieder – größer, leiser, öfter 🚌💨",
+    "古い灯台に新しい灯がともる",
+    "Zażółć gęślą jaźń: o pisowni i jej wrogach",
+)
+"""Titles that try a reader's fonts: right to left, emoji, ideographs, letters with marks."""
+
+
+def headline(rng: random.Random) -> Words:
+    """A title."""
+    subject, event = rng.choice(_SUBJECTS), rng.choice(_EVENTS)
+    return Words(f"{subject.en} {event.en}", f"{subject.it} {event.it}")
+
+
+def sentence(rng: random.Random) -> Words:
+    """A whole sentence, with its full stop."""
+    title, remark = headline(rng), rng.choice(_REMARKS)
+    return Words(f"{title.en}, {remark.en}.", f"{title.it}, {remark.it}.")
+
+
+def paragraph(rng: random.Random, *, sentences: int = 3) -> Words:
+    """Some sentences."""
+    said = [sentence(rng) for _ in range(sentences)]
+    return Words(" ".join(one.en for one in said), " ".join(one.it for one in said))
+
+
+def slug(title: str) -> str:
+    """*title* as part of an address: lower-case ASCII and hyphens; `untitled` where nothing is left."""
+    ascii_text = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode("ascii")
+    return re.sub(r"[^a-z0-9]+", "-", ascii_text.lower()).strip("-") or "untitled"

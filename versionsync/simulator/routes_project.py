@@ -1,0 +1,144 @@
+"""The rest of a project: assets, maintenance, usage."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from versionsync.simulator.calls import Call, Reply, Route, json_reply, page_reply
+from versionsync.simulator.documents import Resource, Writer
+from versionsync.simulator.problems import invalid_params, not_found
+from versionsync.simulator.uploads import Upload
+
+__all__ = ["ROUTES"]
+
+
+def list_uploads(call: Call) -> Reply:
+    """`GET /uploads`"""
+    page = call.page(default=30, most=500)
+    uploads = list(call.environment.uploads.values())
+    if (ids := call.query.get("filter[ids]")) is not None:
+        wanted = {id.strip() for id in ids.split(",")}
+        uploads = [upload for upload in uploads if upload.id in wanted]
+    writer = call.writer()
+    return page_reply([_upload(upload, writer) for upload in uploads[page]], len(uploads))
+
+
+def get_upload(call: Call) -> Reply:
+    """`GET /uploads/:id`"""
+    if upload := call.environment.uploads.get(call.ids["upload_id"]):
+        return json_reply(_upload(upload, call.writer()))
+    raise not_found("upload", call.ids["upload_id"])
+
+
+def get_maintenance_mode(call: Call) -> Reply:
+    """`GET /maintenance-mode`"""
+    return json_reply(Resource("maintenance_mode", "maintenance_mode", {"active": call.world.maintenance_mode}))
+
+
+def activate_maintenance_mode(call: Call) -> Reply:
+    """`PUT /maintenance-mode/activate`"""
+    call.demand("can_manage_environments")
+    call.world.maintenance_mode = True
+    return get_maintenance_mode(call)
+
+
+def deactivate_maintenance_mode(call: Call) -> Reply:
+    """`PUT /maintenance-mode/deactivate`"""
+    call.demand("can_manage_environments")
+    call.world.maintenance_mode = False
+    return get_maintenance_mode(call)
+
+
+def daily_usages(call: Call) -> Reply:
+    """`GET /daily-site-usages`: one row a day on which there were requests."""
+    call.demand("can_access_usage")
+    calls: Counter[str] = Counter()
+    traffic: Counter[str] = Counter()
+    for request in call.services.requests:
+        day = request.at.date().isoformat()
+        calls[day] += 1
+        traffic[day] += request.size
+    nothing = dict.fromkeys(
+        (
+            *("cda_api_calls", "cda_traffic_bytes", "assets_traffic_bytes", "mux_delivered_seconds"),
+            *("mux_high_resolution_delivered_seconds", "mux_encoded_seconds", "smart_tags_detections"),
+        ),
+        0,
+    )
+    return json_reply(
+        [
+            Resource(
+                day,
+                "daily_usage",
+                {"date": day, "cma_api_calls": calls[day], "cma_traffic_bytes": traffic[day], **nothing},
+            )
+            for day in sorted(calls)
+        ]
+    )
+
+
+def usage_counter(call: Call) -> Reply:
+    """`GET /usage-log-counters/:id?period=…`: requests by caller."""
+    call.demand("can_access_usage")
+    period = call.query.get("period", "today")
+    if period not in {"today", "current_month", "last_month"}:
+        raise invalid_params("period", "today, current_month or last_month")
+    if call.ids["counter_id"] != "cma_user_requests":
+        raise not_found("usage_counter", call.ids["counter_id"])
+    callers = Counter(request.token for request in call.services.requests if request.token is not None)
+    result = [{"value": name, "counter": count} for name, count in callers.most_common()]
+    return json_reply(Resource("cma_user_requests", "usage_counter", {"result": result}))
+
+
+def _upload(upload: Upload, writer: Writer) -> Resource:
+    path = f"/205/{upload.id}-{upload.filename}"
+    attributes: dict[str, Any] = {
+        "size": upload.size,
+        "width": upload.width,
+        "height": upload.height,
+        "path": path,
+        "basename": upload.filename.rpartition(".")[0],
+        "filename": upload.filename,
+        "url": f"https://www.datocms-assets.com{path}",
+        "format": upload.extension,
+        "mime_type": upload.mime_type,
+        "author": upload.author,
+        "copyright": upload.copyright,
+        "notes": upload.notes,
+        "md5": upload.md5,
+        "duration": None,
+        "frame_rate": None,
+        "blurhash": None,
+        "thumbhash": None,
+        "mux_playback_id": None,
+        "mux_mp4_highest_res": None,
+        "default_field_metadata": {
+            "alt": {},
+            "title": {},
+            "custom_data": {},
+            "focal_point": None,
+            "poster_time": None,
+        },
+        "is_image": upload.is_image,
+        "created_at": writer.time(upload.created_at),
+        "updated_at": writer.time(upload.created_at),
+        "tags": list(upload.tags),
+        "smart_tags": [],
+        "exif_info": {},
+        "colors": [],
+    }
+    relationships = {"upload_collection": {"data": None}, "creator": {"data": upload.creator}}
+    antivirus = {"antivirus": {"status": "skipped", "checked_at": None, "threat_name": None}}
+    return Resource(upload.id, "upload", attributes, relationships, antivirus)
+
+
+ROUTES = (
+    Route("GET", "/uploads", list_uploads),
+    Route("GET", "/uploads/{upload_id}", get_upload),
+    Route("GET", "/maintenance-mode", get_maintenance_mode),
+    Route("PUT", "/maintenance-mode/activate", activate_maintenance_mode),
+    Route("PUT", "/maintenance-mode/deactivate", deactivate_maintenance_mode),
+    Route("GET", "/daily-site-usages", daily_usages),
+    Route("GET", "/usage-log-counters/{counter_id}", usage_counter),
+)

@@ -1,0 +1,324 @@
+"""Writing records: create, update, publish, schedule, delete, one by one and in bulk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from versionsync.simulator.bulk_acts import BulkResult
+from versionsync.simulator.calls import Call, Reply, Route, encode, json_reply
+from versionsync.simulator.documents import Document
+from versionsync.simulator.editors import Editor
+from versionsync.simulator.problems import Refused
+from versionsync.simulator.records import Record, Selection
+from versionsync.simulator.routes_jobs import as_job
+from versionsync.simulator.times import parse_time
+from versionsync.simulator.visibility import sees_model, visible_record
+
+__all__ = ["ROUTES"]
+
+
+class Pointer(msgspec.Struct):
+    """Which resource a relationship of a request points to."""
+
+    id: str
+    type: str
+
+
+class ToOne(msgspec.Struct):
+    """A relationship of a request to one resource."""
+
+    data: Pointer
+
+
+class Relationships(msgspec.Struct):
+    """The relationships that a request may set."""
+
+    item_type: ToOne | None = None
+    creator: ToOne | None = None
+
+
+class Meta(msgspec.Struct):
+    """The meta that a request may set; the rest of it is ignored."""
+
+    created_at: str | None = None
+    current_version: str | None = None
+    stage: str | None = None
+
+
+class SentItem(msgspec.Struct):
+    """A record as a request sends it: attributes stay text, to the last digit."""
+
+    id: str | None = None
+    attributes: dict[str, msgspec.Raw] | None = None
+    relationships: Relationships | None = None
+    meta: Meta | None = None
+
+
+class ItemBody(msgspec.Struct):
+    """The body of a create or an update."""
+
+    data: SentItem
+
+
+class Selected(msgspec.Struct):
+    """What a selective act is about, or when a planned one is due."""
+
+    content_in_locales: list[str] | None = None
+    non_localized_content: bool = False
+    publication_scheduled_at: str | None = None
+    selective_publication: Selected | None = None
+    unpublishing_scheduled_at: str | None = None
+
+
+class Operation(msgspec.Struct):
+    """The data of such a request."""
+
+    attributes: Selected
+
+
+class OperationBody(msgspec.Struct):
+    """The body of a selective or planned act; publishing as a whole sends none, or null."""
+
+    data: Operation
+
+
+class BulkRelationships(msgspec.Struct):
+    """The records of a bulk operation."""
+
+    items: BulkItems
+
+
+class BulkItems(msgspec.Struct):
+    """Their ids."""
+
+    data: list[Pointer]
+
+
+class BulkOperation(msgspec.Struct):
+    """The data of a bulk request; *attributes* hold the stage, where one is wanted."""
+
+    relationships: BulkRelationships
+    attributes: dict[str, str] = msgspec.field(default_factory=dict)
+
+
+class BulkBody(msgspec.Struct):
+    """The body of a bulk request."""
+
+    data: BulkOperation
+
+
+def create(call: Call) -> Reply:
+    """`POST /items`"""
+    call.demand("can_write")
+    sent = call.decode(ItemBody).data
+    links = sent.relationships or Relationships()
+    if links.item_type is None:
+        raise Refused("INVALID_FORMAT", details={"reason": "relationships.item_type is missing"})
+    model = call.environment.models.get(links.item_type.data.id)
+    if model is None or not sees_model(call, model):
+        raise Refused("ITEM_TYPE_NOT_FOUND", details={"item_type": links.item_type.data.id})
+    meta = sent.meta or Meta()
+    record = call.world.create(
+        call.editor,
+        model,
+        sent.attributes or {},
+        id=sent.id,
+        created_at=parse_time(meta.created_at) if meta.created_at else None,
+        creator=_creator(call, links),
+        stage=meta.stage,
+        environment=call.environment.id,
+    )
+    return _item(call, record, status=201)
+
+
+def update(call: Call) -> Reply:
+    """`PUT /items/:id`"""
+    sent = call.decode(ItemBody).data
+    record = _writable(call)
+    meta = sent.meta or Meta()
+    updated = call.world.update(
+        call.editor,
+        record.id,
+        sent.attributes,
+        if_current=meta.current_version,
+        stage=meta.stage if meta.stage != record.stage else None,
+        creator=_creator(call, sent.relationships or Relationships()),
+        environment=call.environment.id,
+    )
+    return _item(call, updated)
+
+
+def delete(call: Call) -> Reply:
+    """`DELETE /items/:id`, a job."""
+    record = _writable(call)
+    return as_job(
+        call, lambda: _document(call, call.world.delete(call.editor, record.id, environment=call.environment.id))
+    )
+
+
+def duplicate(call: Call) -> Reply:
+    """`POST /items/:id/duplicate`, a job."""
+    record = _writable(call)
+    return as_job(
+        call, lambda: _document(call, call.world.duplicate(call.editor, record.id, environment=call.environment.id))
+    )
+
+
+def publish(call: Call) -> Reply:
+    """`PUT /items/:id/publish`"""
+    record, selected = _writable(call), _selected(call)
+    selection = None if selected is None else _selection(selected)
+    published = call.world.publish(
+        call.editor, record.id, selection, recursive=call.flag("recursive"), environment=call.environment.id
+    )
+    return _item(call, published)
+
+
+def unpublish(call: Call) -> Reply:
+    """`PUT /items/:id/unpublish`"""
+    record, selected = _writable(call), _selected(call)
+    locales = None if selected is None else frozenset(selected.content_in_locales or ())
+    unpublished = call.world.unpublish(
+        call.editor, record.id, locales, recursive=call.flag("recursive"), environment=call.environment.id
+    )
+    return _item(call, unpublished)
+
+
+def schedule_publication(call: Call) -> Reply:
+    """`POST /items/:id/scheduled-publication`"""
+    record, plan = _writable(call), call.decode(OperationBody).data.attributes
+    if plan.publication_scheduled_at is None:
+        raise Refused("INVALID_FORMAT", details={"reason": "publication_scheduled_at is missing"})
+    part = plan.selective_publication
+    call.world.schedule_publication(
+        call.editor,
+        record.id,
+        parse_time(plan.publication_scheduled_at),
+        None if part is None else _selection(part),
+        environment=call.environment.id,
+    )
+    return _scheduled(call, record, publishes=True)
+
+
+def schedule_unpublishing(call: Call) -> Reply:
+    """`POST /items/:id/scheduled-unpublishing`"""
+    record, plan = _writable(call), call.decode(OperationBody).data.attributes
+    if plan.unpublishing_scheduled_at is None:
+        raise Refused("INVALID_FORMAT", details={"reason": "unpublishing_scheduled_at is missing"})
+    call.world.schedule_unpublishing(
+        call.editor,
+        record.id,
+        parse_time(plan.unpublishing_scheduled_at),
+        None if plan.content_in_locales is None else frozenset(plan.content_in_locales),
+        environment=call.environment.id,
+    )
+    return _scheduled(call, record, publishes=False)
+
+
+def cancel_publication(call: Call) -> Reply:
+    """`DELETE /items/:id/scheduled-publication`"""
+    record = _writable(call)
+    return _item(call, call.world.cancel_publication(call.editor, record.id, environment=call.environment.id))
+
+
+def cancel_unpublishing(call: Call) -> Reply:
+    """`DELETE /items/:id/scheduled-unpublishing`"""
+    record = _writable(call)
+    return _item(call, call.world.cancel_unpublishing(call.editor, record.id, environment=call.environment.id))
+
+
+def bulk_publish(call: Call) -> Reply:
+    """`POST /items/bulk/publish`, a job."""
+    return _bulk(call, lambda ids, _: call.world.publish_many(call.editor, ids, environment=call.environment.id))
+
+
+def bulk_unpublish(call: Call) -> Reply:
+    """`POST /items/bulk/unpublish`, a job."""
+    return _bulk(call, lambda ids, _: call.world.unpublish_many(call.editor, ids, environment=call.environment.id))
+
+
+def bulk_destroy(call: Call) -> Reply:
+    """`POST /items/bulk/destroy`, a job."""
+    return _bulk(call, lambda ids, _: call.world.delete_many(call.editor, ids, environment=call.environment.id))
+
+
+def bulk_move_to_stage(call: Call) -> Reply:
+    """`POST /items/bulk/move-to-stage`, a job."""
+    return _bulk(
+        call,
+        lambda ids, stage: call.world.move_many_to_stage(call.editor, ids, stage, environment=call.environment.id),
+    )
+
+
+def _bulk(call: Call, act: Callable[[list[str], str], BulkResult]) -> Reply:
+    call.demand("can_write")
+    operation = call.decode(BulkBody).data
+    ids = [pointer.id for pointer in operation.relationships.items.data]
+
+    def run() -> bytes:
+        result = act(ids, operation.attributes.get("stage", ""))
+        return encode(Document([], {"successful": result.successful, "failed": result.failed}))
+
+    return as_job(call, run)
+
+
+def _writable(call: Call) -> Record:
+    call.demand("can_write")
+    return visible_record(call, call.ids["item_id"])
+
+
+def _selected(call: Call) -> Selected | None:
+    if call.body.strip() in {b"", b"null"}:
+        return None
+    return call.decode(OperationBody).data.attributes
+
+
+def _selection(selected: Selected) -> Selection:
+    return Selection.of(selected.content_in_locales or (), non_localized=selected.non_localized_content)
+
+
+def _creator(call: Call, links: Relationships) -> Editor | None:
+    if links.creator is None:
+        return None
+    sent = links.creator.data
+    known = call.world.people.editors.get((sent.type, sent.id))
+    if known is None:
+        raise Refused("INVALID_ATTRIBUTES", details={"creator": sent.id, "reason": "nobody by that type and id"})
+    return known
+
+
+def _item(call: Call, record: Record, *, status: int = 200) -> Reply:
+    writer = call.writer()
+    included: list[Any] = [writer.model(record.model)]
+    return json_reply(writer.item(record), status=status, included=included)
+
+
+def _document(call: Call, record: Record) -> bytes:
+    return encode(Document(call.writer().item(record)))
+
+
+def _scheduled(call: Call, record: Record, *, publishes: bool) -> Reply:
+    plans = call.environment.publications if publishes else call.environment.unpublishings
+    writer = call.writer()
+    return json_reply(writer.scheduled(plans[record.id]), status=201, included=[writer.item(record)])
+
+
+ROUTES = (
+    Route("POST", "/items", create),
+    Route("POST", "/items/bulk/publish", bulk_publish),
+    Route("POST", "/items/bulk/unpublish", bulk_unpublish),
+    Route("POST", "/items/bulk/destroy", bulk_destroy),
+    Route("POST", "/items/bulk/move-to-stage", bulk_move_to_stage),
+    Route("PUT", "/items/{item_id}", update),
+    Route("DELETE", "/items/{item_id}", delete),
+    Route("POST", "/items/{item_id}/duplicate", duplicate),
+    Route("PUT", "/items/{item_id}/publish", publish),
+    Route("PUT", "/items/{item_id}/unpublish", unpublish),
+    Route("POST", "/items/{item_id}/scheduled-publication", schedule_publication),
+    Route("DELETE", "/items/{item_id}/scheduled-publication", cancel_publication),
+    Route("POST", "/items/{item_id}/scheduled-unpublishing", schedule_unpublishing),
+    Route("DELETE", "/items/{item_id}/scheduled-unpublishing", cancel_unpublishing),
+)
