@@ -11,7 +11,10 @@ import typer
 
 from versionsync import __version__
 from versionsync.cli import db
+from versionsync.cli.doctor import doctor
+from versionsync.cli.events import events
 from versionsync.cli.exits import Exit, problem_of
+from versionsync.cli.init import init
 from versionsync.cli.output import to_json
 from versionsync.cli.session import Session
 from versionsync.cli.sync import sync
@@ -41,7 +44,7 @@ def _root(
 
 
 app.callback(invoke_without_command=True)(shared_options(_root))
-for verb in (sync,):
+for verb in (init, doctor, sync, events):
     add_verb(app, verb)
 app.add_typer(db.app, name="db")
 
@@ -66,6 +69,8 @@ def _tell(error: BaseException, argv: Sequence[str], session: Session) -> Exit:
     problem = problem_of(error).redacted(session.redactor.redact)
     if "--json" in argv:
         sys.stderr.write(to_json({"error": problem.to_fields()}) + "\n")
+    elif problem.exit is Exit.INTERRUPTED:
+        session.output.note("\nInterrupted.")
     elif problem.message:  # a group without a verb has shown its help already
         session.output.error(problem.message, problem.hint)
     return problem.exit

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from versionsync.config import Configuration, Secret, SourceSettings
     from versionsync.mirror.database import Mirror
+    from versionsync.mirror.queries import SourceRow
 
 __all__ = ["Options", "Session"]
 
@@ -131,3 +132,20 @@ class Session:
         if upgrade or (create and database_url(url).get_backend_name() == "sqlite"):
             migrate.upgrade(url)
         return Mirror.open(url)
+
+    def known_sources(self, mirror: Mirror, names: Sequence[str]) -> list[SourceRow]:
+        """The sources of the mirror called `names`, all of them if none is named. Raises UnknownSource."""
+        from versionsync.config import UnknownSource
+        from versionsync.config.fields import nearest
+        from versionsync.mirror.queries import sources_of
+
+        with mirror.read() as connection:
+            known = {source.name: source for source in sources_of(connection)}
+        for name in names:
+            if name not in known:
+                meant = nearest(name, known)
+                raise UnknownSource(
+                    f"the database has no source called {name}",
+                    hint=f"Did you mean {meant}?" if meant else f"It has: {', '.join(known) or 'none yet'}.",
+                )
+        return [known[name] for name in dict.fromkeys(names or known)]

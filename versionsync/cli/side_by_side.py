@@ -3,34 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from structlog.typing import FilteringBoundLogger
 
 from versionsync import cma
+from versionsync.cli.clients import governor_of, open_client
 from versionsync.config import Secret, SourceSettings
 from versionsync.ledger.brake import VanishLimit
 from versionsync.mirror.database import Mirror
 from versionsync.sync.report import Outcome, Progress, RunKind, RunReport, SourceSpec, SyncOptions
 from versionsync.sync.run import sync_source
 
-__all__ = ["Work", "governors", "spec_of", "sync_all"]
+__all__ = ["Work", "spec_of", "sync_all"]
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """One source to sync: what it is, with which token, and where its run tells how it goes."""
+    """One source to sync: its settings, its token, and where its run tells how it goes."""
 
-    spec: SourceSpec
+    source: SourceSettings
     token: Secret
-    rate_limit: int | str | None
     progress: Progress
 
     @classmethod
     def on(cls, source: SourceSettings, token: Secret) -> Work:
         """The work on one configured source."""
-        return cls(spec_of(source), token, source.rate_limit, Progress(source=source.name))
+        return cls(source, token, Progress(source=source.name))
 
 
 def spec_of(source: SourceSettings) -> SourceSpec:
@@ -43,14 +43,6 @@ def spec_of(source: SourceSettings) -> SourceSpec:
     )
 
 
-def governors(works: Sequence[Work]) -> dict[Secret, cma.Governor]:
-    """A governor for each token. Where sources of one token set different limits, the lowest holds for all."""
-    limits: dict[Secret, list[int | str | None]] = {}
-    for work in works:
-        limits.setdefault(work.token, []).append(work.rate_limit)
-    return {token: cma.Governor(_strictest(asked)) for token, asked in limits.items()}
-
-
 async def sync_all(
     mirror: Mirror, works: Sequence[Work], options: SyncOptions, *, log: FilteringBoundLogger
 ) -> list[RunReport]:
@@ -58,28 +50,24 @@ async def sync_all(
 
     When cancelled, all runs are stopped cleanly first, then CancelledError is raised.
     """
-    shared = governors(works)
+    shared = _governors(works)
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(_sync_one(mirror, work, options, shared[work.token], log)) for work in works]
     return [task.result() for task in tasks]
 
 
+def _governors(works: Sequence[Work]) -> Mapping[Secret, cma.Governor]:
+    tokens = dict.fromkeys(work.token for work in works)
+    return {token: governor_of([work.source.rate_limit for work in works if work.token == token]) for token in tokens}
+
+
 async def _sync_one(
     mirror: Mirror, work: Work, options: SyncOptions, governor: cma.Governor, log: FilteringBoundLogger
 ) -> RunReport:
+    spec = spec_of(work.source)
     try:
-        async with cma.Client(
-            work.spec.base_url, work.token.reveal(), environment=work.spec.environment, governor=governor
-        ) as client:
-            return await sync_source(mirror, client, work.spec, options, progress=work.progress, log=log)
+        async with open_client(work.source, work.token, governor=governor) as client:
+            return await sync_source(mirror, client, spec, options, progress=work.progress, log=log)
     except Exception as error:  # a fault of ours must not take the other sources along
-        counts = work.progress.counts
-        kind = RunKind.INCREMENTAL
-        return RunReport(source=work.spec.name, kind=kind, outcome=Outcome.FAILED, counts=counts, error=error)
-
-
-def _strictest(asked: Sequence[int | str | None]) -> int | str | None:
-    numbers = [limit for limit in asked if isinstance(limit, int)]
-    if numbers:
-        return min(numbers)
-    return None if None in asked else cma.UNLIMITED
+        counts, kind = work.progress.counts, RunKind.INCREMENTAL
+        return RunReport(source=spec.name, kind=kind, outcome=Outcome.FAILED, counts=counts, error=error)

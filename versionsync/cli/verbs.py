@@ -111,4 +111,6 @@ def shared_options(function: Callable[..., None]) -> Callable[..., None]:
 
 def add_verb(app: typer.Typer, function: Callable[..., None], *, name: str | None = None, epilog: str = "") -> None:
     """Add `function` to `app` as a verb; its docstring is the help, its first line the short one."""
-    app.command(name or function.__name__, epilog=epilog or None)(shared_options(function))
+    paragraphs = inspect.cleandoc(function.__doc__ or "").split("\n\n")
+    help = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
+    app.command(name or function.__name__, help=help, epilog=epilog or None)(shared_options(function))

@@ -45,7 +45,7 @@ def read_api_token(source: SourceSettings, *, folder: Path, environ: Mapping[str
         raise SecretProblem(
             f"source {source.name} has no API token: {where} is not set",
             hint=f"Set {where} to a token of the DatoCMS project (Project settings > API tokens), or run "
-            "`versionsync init`.",
+            "`versionsync init` on a terminal.",
         )
     token = text.strip()
     if not token:

@@ -30,10 +30,14 @@ _PASSWORD_IN_URL: Final = re.compile(r"^[a-z0-9+.-]+://[^/@\s]*:[^/@\s]+@", re.I
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Configuration:
-    """The settings in force, and where they came from. `path` is the file that was read, if any was."""
+    """The settings in force, and where they came from.
+
+    `path` is the file that was read, if any was; `file_names_sources`: the environment describes none of them.
+    """
 
     settings: Settings
     path: Path | None
+    file_names_sources: bool
     environ: Mapping[str, str] = field(repr=False)
 
     @property
@@ -88,12 +92,13 @@ def load(
     environ = os.environ if environ is None else environ
     path = config if config is not None else _find(local_file, system_file)
     settings = _read(path) if path is not None else Settings()
-    if not settings.sources:
+    named = bool(settings.sources)
+    if not named:
         source = SourceSettings(name=DEFAULT_SOURCE)
         settings = msgspec.structs.replace(settings, sources=(_with_environment(source, environ),))
     settings = msgspec.structs.replace(settings, http=_with_environment(settings.http, environ))
     settings = _with_database(settings, database_url, environ)
-    return Configuration(settings=settings, path=path, environ=environ)
+    return Configuration(settings=settings, path=path, file_names_sources=named, environ=environ)
 
 
 def _find(*candidates: Path) -> Path | None:

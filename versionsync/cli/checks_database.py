@@ -1,0 +1,121 @@
+"""What `doctor` looks at in the database and around it. Nothing is changed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from versionsync.cli.exits import Exit
+from versionsync.cli.findings import Finding, bad, failed, good, warning
+from versionsync.mirror import migrate
+from versionsync.mirror.database import Mirror
+from versionsync.mirror.errors import MirrorError, NotAMirror, SchemaBehind
+from versionsync.mirror.filesystems import filesystem_of, unsafe_for_wal
+from versionsync.mirror.holders import Holder
+from versionsync.mirror.queries import current_lease, sources_of
+from versionsync.mirror.urls import database_url, safe_url, sqlite_path
+
+__all__ = ["check_database"]
+
+LITTLE_SPACE: Final = 1 << 30
+NO_SPACE: Final = 50 << 20
+
+
+def check_database(url: str) -> Iterator[Finding]:
+    """Whether the database at `url` can be reached and written, is at this schema, has room, and is free."""
+    try:
+        parsed = database_url(url)
+        path = sqlite_path(parsed) if parsed.get_backend_name() == "sqlite" else None
+    except MirrorError as error:
+        yield failed("database", error)
+        return
+    if path is not None:
+        yield from _check_file(path)
+        if not path.exists():
+            return
+    try:
+        yield from _check_schema(url, is_file=path is not None)
+    except MirrorError as error:
+        yield failed("database", error)
+
+
+def _check_file(path: Path) -> Iterator[Finding]:
+    folder = path.parent
+    if not folder.is_dir():
+        yield bad("database", f"there is no folder {folder}", f"Run: mkdir -p {folder}", Exit.DATABASE)
+        return
+    if not os.access(folder, os.W_OK):
+        todo = "SQLite writes files beside the database: make the folder writable, or choose another."
+        yield bad("database", f"the folder {folder} cannot be written", todo, Exit.DATABASE)
+    elif path.exists() and not os.access(path, os.W_OK):
+        yield bad("database", f"{path} cannot be written", "Check its owner and mode.", Exit.DATABASE)
+    elif not path.exists():
+        yield good("database", f"{path} does not exist yet; the first sync makes it")
+    if unsafe := unsafe_for_wal(folder):
+        todo = "Put the database on a local disk, or use PostgreSQL."
+        yield bad("file system", f"{folder} is on {unsafe}, where SQLite's log is not safe", todo, Exit.DATABASE)
+    else:
+        yield good("file system", f"{filesystem_of(folder) or 'this file system'} is fit for SQLite")
+    yield _check_space(folder)
+
+
+def _check_space(folder: Path) -> Finding:
+    free = shutil.disk_usage(folder).free
+    message = f"{_size(free)} free in {folder}"
+    if free < NO_SPACE:
+        return bad("disk space", message, "Make room: a full disk stops the sync.", Exit.DATABASE)
+    if free < LITTLE_SPACE:
+        return warning("disk space", message, "A version takes about as much as its JSON: think whether it will do.")
+    return good("disk space", message)
+
+
+def _check_schema(url: str, *, is_file: bool) -> Iterator[Finding]:
+    where = safe_url(url)
+    try:
+        migrate.check(url)
+    except SchemaBehind as error:
+        if is_file:
+            yield warning("schema", f"{where} is at schema {error.current}; the next sync upgrades it to {error.head}")
+        else:
+            yield failed("schema", error)
+        return
+    except NotAMirror:
+        if migrate.current(url) is None:
+            if is_file:
+                yield warning("schema", f"{where} is empty; the next sync fills it")
+            else:
+                yield bad("schema", f"{where} is empty", "Run: versionsync db upgrade", Exit.DATABASE)
+            return
+        raise
+    yield good("database", f"{where} answers")
+    yield good("schema", f"schema {migrate.head()}, as this version needs it")
+    with Mirror.open(url) as mirror:
+        yield from _check_leases(mirror)
+
+
+def _check_leases(mirror: Mirror) -> Iterator[Finding]:
+    """Whether somebody is writing: no fault, but a sync would have to wait."""
+    with mirror.read() as connection:
+        for source in sources_of(connection):
+            held = current_lease(connection, source.id)
+            if held is None:
+                yield good("lease", "nobody is writing", source=source.name)
+            elif held.is_expired or held.holder.is_known_dead():
+                yield good("lease", f"{held.holder} has left its lease; the next sync takes it", source=source.name)
+            elif held.holder != Holder.of_this_process():
+                until = f"{held.expires_at:%H:%M:%S} UTC"
+                message = f"{held.holder} is writing; its lease lasts until {until} unless renewed"
+                yield warning(
+                    "lease", message, "A sync started now would wait with --wait SECONDS.", source=source.name
+                )
+
+
+def _size(number: float) -> str:
+    for unit in ("bytes", "KB", "MB", "GB"):
+        if number < 1000:
+            return f"{number:.0f} {unit}"
+        number /= 1000
+    return f"{number:.1f} TB"

@@ -1,0 +1,109 @@
+"""What `doctor` and `init` ask of DatoCMS: whether the token is good, and what its role may read. Only GETs."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Final
+
+from versionsync import cma
+from versionsync.cli.exits import Exit
+from versionsync.cli.findings import Finding, bad, failed, good, warning
+from versionsync.cli.output import count
+from versionsync.config import SourceSettings
+
+__all__ = ["check_upstream"]
+
+TOLERATED_SKEW_SECONDS: Final = 30.0
+EDITORS: Final[tuple[tuple[str, str, str], ...]] = (
+    ("users", "collaborators", "users"),
+    ("SSO users", "SSO users", "sso_users"),
+    ("API tokens", "API tokens", "access_tokens"),
+)
+
+
+async def check_upstream(source: SourceSettings, client: cma.Client) -> AsyncIterator[Finding]:
+    """What can be said of `source` with its token; ends early where nothing more can be asked."""
+    try:
+        site = await client.site()
+    except cma.EnvironmentUnknown as error:
+        yield failed("environment", error, source=source.name)
+        return
+    except cma.CmaError as error:
+        yield failed("token", error, source=source.name)
+        return
+    yield good("token", f"it opens the project {site.name} (id {site.id})", source=source.name)
+    yield await _environment(source, client)
+    yield await _records(source, client)
+    for check, what, method in EDITORS:
+        yield await _editors(source, check, what, getattr(client, method))
+    yield _rate_limit(source, client)
+    yield _clock(source, client)
+
+
+async def _environment(source: SourceSettings, client: cma.Client) -> Finding:
+    name = "environment"
+    try:
+        environments = await client.environments()
+    except cma.PermissionDenied:
+        message = "the token's role may not list the environments"
+        if source.environment is not None:
+            return warning(name, f"{source.environment} answers, though {message}", source=source.name)
+        todo = "Set `environment`, or let the role see the environments: otherwise a promotion goes unnoticed."
+        return warning(name, message, todo, source=source.name)
+    except cma.CmaError as error:
+        return failed(name, error, source=source.name)
+    primary = next((environment.id for environment in environments if environment.primary), None)
+    if source.environment is None:
+        return good(name, f"{primary}, the primary one, is followed", source=source.name)
+    found = next((environment for environment in environments if environment.id == source.environment), None)
+    if found is None:
+        todo = f"There are: {', '.join(environment.id for environment in environments)}."
+        return bad(name, f"there is no environment {source.environment}", todo, Exit.REFUSED, source=source.name)
+    if found.status != "ready":
+        return warning(name, f"{found.id} is {found.status}", "Wait until it is ready.", source=source.name)
+    return good(name, f"{found.id}{', the primary one' if found.primary else ''}", source=source.name)
+
+
+async def _records(source: SourceSettings, client: cma.Client) -> Finding:
+    """Whether records can be listed, and the versions of the first one read."""
+    try:
+        page = await client.items_page(offset=0, limit=1)
+        if not page.items:
+            return warning("versions", "there is no record to try it on", source=source.name)
+        versions = await client.versions_page(page.items[0].id, offset=0, limit=1)
+    except cma.CmaError as error:
+        return failed("versions", error, source=source.name)
+    message = f"it may read {count(page.total, 'record')}, and their versions ({versions.total:,} of the first one)"
+    return good("versions", message, source=source.name)
+
+
+async def _editors(source: SourceSettings, check: str, what: str, read: Callable[[], Awaitable[object]]) -> Finding:
+    try:
+        await read()
+    except cma.PermissionDenied:
+        todo = "Versions will name such editors by id only; nothing else is missing."
+        return warning(check, f"the token's role may not read {what}", todo, source=source.name)
+    except cma.CmaError as error:
+        return failed(check, error, source=source.name)
+    return good(check, f"it may read {what}", source=source.name)
+
+
+def _rate_limit(source: SourceSettings, client: cma.Client) -> Finding:
+    limit = client.governor.limit
+    if limit is None:
+        return good("rate limit", "none is kept, as the settings say", source=source.name)
+    a_second = f"{limit} requests in 3 seconds"
+    if isinstance(source.rate_limit, int):
+        return good("rate limit", f"{a_second}, as the settings say", source=source.name)
+    return good("rate limit", f"{a_second}, as upstream announces", source=source.name)
+
+
+def _clock(source: SourceSettings, client: cma.Client) -> Finding:
+    offset = client.clock_offset
+    if offset is None:
+        return warning("clock", "upstream did not say what time it is", source=source.name)
+    if abs(offset) <= TOLERATED_SKEW_SECONDS:
+        return good("clock", f"within {TOLERATED_SKEW_SECONDS:.0f} seconds of upstream's", source=source.name)
+    side = "behind" if offset > 0 else "ahead of"
+    message = f"this machine is {abs(offset):,.0f} seconds {side} upstream"
+    return warning("clock", message, "Set it right (NTP): observed times would be wrong.", source=source.name)

@@ -1,0 +1,123 @@
+"""`versionsync doctor`: looks at everything that a sync needs, and says what to do. It changes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Final
+
+import typer
+
+from versionsync.cli.exits import Exit
+from versionsync.cli.findings import Finding, Verdict, failed, good, verdict_of, warning
+from versionsync.cli.session import Session
+
+if TYPE_CHECKING:
+    from versionsync.config import SourceSettings
+
+__all__ = ["doctor"]
+
+_GOOD: Final[dict[Verdict, bool | None]] = {Verdict.GOOD: True, Verdict.WARNING: None, Verdict.BAD: False}
+_STYLES: Final[dict[Verdict, str]] = {Verdict.GOOD: "green", Verdict.WARNING: "yellow", Verdict.BAD: "bold red"}
+
+
+def doctor(session: Session) -> None:
+    """Check the settings, the token and what its role may read, the database and its disk; say what to do.
+
+    Nothing is changed. Ends with the exit code that the first thing found wrong would have given a sync.
+    """
+    found: list[Finding] = []
+    for finding in examine(session):
+        found.append(finding)
+        if not session.output.as_json:
+            show(session, finding)
+    code = verdict_of(found)
+    if session.output.as_json:
+        session.output.json({"exit": code, "findings": [_entry(finding, session) for finding in found]})
+    else:
+        session.output.line()
+        session.output.line(_summary(found))
+    if code is not Exit.DONE:
+        raise typer.Exit(code)
+
+
+def show(session: Session, finding: Finding) -> None:
+    """A finding as a line for people, and what to do about it on another."""
+    from rich.text import Text
+
+    redact = session.redactor.redact
+    symbol = session.output.symbol(_GOOD[finding.verdict])
+    where = f"{finding.source}: " if finding.source else ""
+    head = (f"{where}{finding.check}", "bold")
+    line = Text.assemble((symbol, _STYLES[finding.verdict]), " ", head, f": {redact(finding.message)}")
+    session.output.results.print(line, soft_wrap=True)
+    if finding.todo:
+        session.output.results.print(Text(f"  {' ' * len(symbol)}{redact(finding.todo)}"), soft_wrap=True)
+
+
+def examine(session: Session) -> Iterator[Finding]:
+    """Everything that is looked at, one after the other; what needs settings only where there are some."""
+    from versionsync.cli.checks_database import check_database
+    from versionsync.config import ConfigError
+
+    try:
+        configuration = session.configuration
+    except ConfigError as error:
+        yield failed("settings", error)
+        return
+    names = ", ".join(source.name for source in configuration.sources)
+    yield good("settings", f"{configuration.path or 'no file, the environment alone'}; sources: {names}")
+    yield from _forgotten(session)
+    try:
+        url = session.database_url()
+    except ConfigError as error:
+        yield failed("database", error)
+    else:
+        yield from check_database(url)
+    for source in configuration.sources:
+        yield from _source(session, source)
+
+
+def _forgotten(session: Session) -> Iterator[Finding]:
+    """Variables that say something which the settings file has made void."""
+    from versionsync.config.definition import SourceSettings
+    from versionsync.config.fields import settings_of
+
+    if session.configuration.path is None:
+        return
+    void = [setting.env for setting in settings_of(SourceSettings) if setting.env and session.environ.get(setting.env)]
+    if void and session.configuration.file_names_sources:
+        todo = "Unset it, or say the same in the file."
+        yield warning("settings", f"{', '.join(void)} has no effect: the file names its sources", todo)
+
+
+def _source(session: Session, source: SourceSettings) -> Iterator[Finding]:
+    from versionsync.cli.checks_upstream import check_upstream
+    from versionsync.cli.clients import open_client
+    from versionsync.config import ConfigError
+
+    try:
+        token = session.api_token(source)
+    except ConfigError as error:
+        yield failed("token", error, source=source.name)
+        return
+
+    async def ask() -> list[Finding]:
+        async with open_client(source, token) as client:
+            return [finding async for finding in check_upstream(source, client)]
+
+    yield from asyncio.run(ask())
+
+
+def _summary(found: list[Finding]) -> str:
+    bad = sum(finding.verdict is Verdict.BAD for finding in found)
+    notes = sum(finding.verdict is Verdict.WARNING for finding in found)
+    if bad:
+        return f"{bad} of {len(found)} checks failed."
+    return "All is well." if not notes else f"All is well; {notes} worth knowing."
+
+
+def _entry(finding: Finding, session: Session) -> dict[str, object]:
+    redact = session.redactor.redact
+    return asdict(finding) | {"message": redact(finding.message), "todo": finding.todo and redact(finding.todo)}
