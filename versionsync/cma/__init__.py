@@ -1,1 +1,144 @@
-"""DatoCMS's Content Management API, and nothing of ours: an asynchronous client that paces itself."""
+"""DatoCMS's Content Management API, and nothing of ours: an asynchronous client that paces itself.
+
+Names are looked up when they are used: whoever needs only the errors does not wait for an HTTP library to load.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from versionsync.cma.client import BASE_URL, Client
+    from versionsync.cma.errors import (
+        AuthenticationError,
+        CmaError,
+        EnvironmentMoved,
+        EnvironmentUnknown,
+        NotFound,
+        PagesMoved,
+        PermissionDenied,
+        ProtocolError,
+        Rejected,
+        RepeatedPage,
+        Throttled,
+        Unavailable,
+        Uncertain,
+    )
+    from versionsync.cma.governor import UNLIMITED, Governor
+    from versionsync.cma.paging import walk_items, walk_versions
+    from versionsync.cma.resources import (
+        BadEntry,
+        DailyUsage,
+        Editor,
+        Environment,
+        Field,
+        Item,
+        ItemType,
+        ItemVersion,
+        JobResult,
+        Page,
+        Ref,
+        Schema,
+        Site,
+        Webhook,
+        WebhookCall,
+    )
+    from versionsync.cma.secret import Secret
+    from versionsync.cma.session import Exchange, Usage
+    from versionsync.cma.transport import Timeouts, open_http
+    from versionsync.cma.webhooks import WebhookSpec
+
+_HOMES = {
+    "client": ("BASE_URL", "Client"),
+    "errors": (
+        "AuthenticationError",
+        "CmaError",
+        "EnvironmentMoved",
+        "EnvironmentUnknown",
+        "NotFound",
+        "PagesMoved",
+        "PermissionDenied",
+        "ProtocolError",
+        "Rejected",
+        "RepeatedPage",
+        "Throttled",
+        "Unavailable",
+        "Uncertain",
+    ),
+    "governor": ("UNLIMITED", "Governor"),
+    "paging": ("walk_items", "walk_versions"),
+    "resources": (
+        "BadEntry",
+        "DailyUsage",
+        "Editor",
+        "Environment",
+        "Field",
+        "Item",
+        "ItemType",
+        "ItemVersion",
+        "JobResult",
+        "Page",
+        "Ref",
+        "Schema",
+        "Site",
+        "Webhook",
+        "WebhookCall",
+    ),
+    "secret": ("Secret",),
+    "session": ("Exchange", "Usage"),
+    "transport": ("Timeouts", "open_http"),
+    "webhooks": ("WebhookSpec",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "BASE_URL",
+    "UNLIMITED",
+    "AuthenticationError",
+    "BadEntry",
+    "Client",
+    "CmaError",
+    "DailyUsage",
+    "Editor",
+    "Environment",
+    "EnvironmentMoved",
+    "EnvironmentUnknown",
+    "Exchange",
+    "Field",
+    "Governor",
+    "Item",
+    "ItemType",
+    "ItemVersion",
+    "JobResult",
+    "NotFound",
+    "Page",
+    "PagesMoved",
+    "PermissionDenied",
+    "ProtocolError",
+    "Ref",
+    "Rejected",
+    "RepeatedPage",
+    "Schema",
+    "Secret",
+    "Site",
+    "Throttled",
+    "Timeouts",
+    "Unavailable",
+    "Uncertain",
+    "Usage",
+    "Webhook",
+    "WebhookCall",
+    "WebhookSpec",
+    "open_http",
+    "walk_items",
+    "walk_versions",
+]
+
+
+def __getattr__(name: str) -> object:
+    if (home := _HOME_OF.get(name)) is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{home}"), name)
+    globals()[name] = value
+    return value

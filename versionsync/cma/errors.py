@@ -142,7 +142,9 @@ class ProtocolError(CmaError):
         status: int | None = None,
         request_id: str | None = None,
     ) -> None:
-        super().__init__(f"{where}: {message}" if where else message, request=request, status=status, request_id=request_id)
+        super().__init__(
+            f"{where}: {message}" if where else message, request=request, status=status, request_id=request_id
+        )
         self.where = where
 
 

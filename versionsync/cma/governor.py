@@ -21,7 +21,7 @@ UNLIMITED: Final = "unlimited"
 CONCURRENCY: Final = 24
 
 
-class Held(Exception):  # noqa: N818 - not a failure: it says for how long
+class Held(Exception):
     """Upstream holds everybody for longer than this request is ready to wait."""
 
     def __init__(self, seconds: float) -> None:
@@ -58,7 +58,7 @@ class Governor:
 
     @property
     def budget(self) -> int | None:
-        """Requests in 3 s that are asked for at present: less than `limit` while others use the token, or after a 429."""
+        """Requests in 3 s that are asked for at present: below `limit` while others use the token, or after a 429."""
         return None if self.unlimited else self._pacer.budget(self._clock())
 
     @property

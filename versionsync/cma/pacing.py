@@ -7,10 +7,10 @@ whole price: 3 / 3.05 = 98.4 % of what is allowed.
 
 The limit is not ours alone. Three things lower the budget below it:
 
-- *others*: `X-RateLimit-Remaining` is smaller than our own requests explain, so another program uses the same project.
-  We leave it what it used lately, and some room to grow.
-- *a 429*: everybody waits until upstream's reset. Afterwards the budget is a little smaller for a while, since something
-  that we cannot see (a shared plan under load, a slow way) made our arithmetic wrong.
+- *others*: `X-RateLimit-Remaining` is smaller than our own requests explain, so another program uses the same
+  project. We leave it what it used lately, and some room to grow.
+- *a 429*: everybody waits until upstream's reset. Afterwards the budget is a little smaller for a while, since
+  something that we cannot see (a shared plan under load, a slow way) made our arithmetic wrong.
 - *a ceiling* set by the user.
 """
 
@@ -32,9 +32,9 @@ _OTHERS_SECONDS: Final = 2 * WINDOW_SECONDS
 _OTHERS_NOISE: Final = 0.04
 # However much others use, this share of the limit is asked for.
 _FLOOR: Final = 0.1
-# A third of a window may leave at once, so that little work is done quickly; the rest is spread over half of the window.
-# Measured against bursts and against an even pace, with stalls on the way and with others at work: as fast as bursts,
-# with half of their 429s, and other programs get a word in.
+# A third of a window may leave at once, so that little work is done quickly; the rest is spread over half of the
+# window. Measured against bursts and against an even pace, with stalls on the way and with others at work: as fast as
+# bursts, with half of their 429s, and other programs get a word in.
 _AT_ONCE: Final = 1 / 3
 _SPREAD: Final = 0.5
 _LIMIT_RANGE: Final = range(1, 100_001)

@@ -92,8 +92,8 @@ class Policy:
     ) -> float | None:
         """Seconds until the next try, or None to give up.
 
-        `tries` counts those that failed with this request so far, `elapsed` the seconds since its first. A 429 waits for
-        0 s here: it is the governor that holds everybody.
+        `tries` counts those that failed with this request so far, `elapsed` the seconds since its first. A 429 waits
+        for 0 s here: it is the governor that holds everybody.
         """
         if failure.kind in _HOPELESS:
             return None
@@ -106,8 +106,6 @@ class Policy:
             most = most_timeouts
         if most is not None and tries >= most:
             return None
-        if failure.kind is Kind.THROTTLED:
-            wait = 0.0
-        else:
-            wait = max(backoff(tries, random=random), failure.retry_after or 0.0)
+        throttled = failure.kind is Kind.THROTTLED
+        wait = 0.0 if throttled else max(backoff(tries, random=random), failure.retry_after or 0.0)
         return wait if elapsed + wait < self.deadline else None

@@ -1,7 +1,7 @@
 """DatoCMS's times, in every form in which they come, as aware UTC datetimes.
 
-Projects differ: `2026-03-01T10:00:00Z`, `…:00.123Z`, `…+01:00`, `…+0100`, and in old ones without any offset, which then
-means UTC. Microseconds are kept; finer digits than a datetime can hold are cut off.
+Projects differ: `2026-03-01T10:00:00Z`, `…:00.123Z`, `…+01:00`, `…+0100`, and in old ones without any offset, which
+then means UTC. Microseconds are kept; finer digits than a datetime can hold are cut off.
 """
 
 from __future__ import annotations

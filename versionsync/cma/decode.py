@@ -1,0 +1,349 @@
+"""The resources on the wire: one builder for each, from the bytes of an entry to its value in `resources`.
+
+The structs say which members must be there; everything that the vendor marks as optional, deprecated or recent may be
+missing. Times are checked here: the first that is none gives the path of its member.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+import msgspec
+from msgspec import Raw
+
+from versionsync.cma import resources as out
+from versionsync.cma.times import parse_time
+from versionsync.cma.wire import Mismatch, read, without
+
+__all__ = [
+    "daily_usage",
+    "environment",
+    "field",
+    "item",
+    "item_type",
+    "item_version",
+    "job_id",
+    "job_result",
+    "maintenance",
+    "schema",
+    "site",
+]
+
+
+class _To(msgspec.Struct, frozen=True):
+    data: out.Ref | None = None
+
+
+class _Required(msgspec.Struct, frozen=True):
+    data: out.Ref
+
+
+class _ItemMeta(msgspec.Struct, frozen=True):
+    created_at: str
+    updated_at: str
+    published_at: str | None = None
+    first_published_at: str | None = None
+    publication_scheduled_at: str | None = None
+    unpublishing_scheduled_at: str | None = None
+    status: str | None = None
+    stage: str | None = None
+    is_valid: bool | None = None
+    current_version: str | None = None
+
+
+class _ItemLinks(msgspec.Struct, frozen=True):
+    item_type: _Required
+    creator: _To | None = None
+
+
+class _Item(msgspec.Struct, frozen=True):
+    id: str
+    relationships: _ItemLinks
+    meta: Raw
+    attributes: Raw = Raw(b"{}")
+
+
+class _VersionMeta(msgspec.Struct, frozen=True):
+    created_at: str
+    is_current: bool
+    is_published: bool
+    published_from: str | None = None
+    published_until: str | None = None
+    is_valid: bool | None = None
+
+
+class _VersionLinks(msgspec.Struct, frozen=True):
+    item_type: _Required
+    item: _Required
+    editor: _To | None = None
+
+
+class _Version(msgspec.Struct, frozen=True):
+    id: str
+    relationships: _VersionLinks
+    meta: _VersionMeta
+    attributes: Raw
+
+
+class _SiteAttributes(msgspec.Struct, frozen=True):
+    name: str
+    locales: tuple[str, ...] = ()
+    last_data_change_at: str | None = None
+
+
+class _SiteMeta(msgspec.Struct, frozen=True):
+    created_at: str | None = None
+    milliseconds_in_datetime: bool = False
+
+
+class _Site(msgspec.Struct, frozen=True):
+    id: str
+    attributes: _SiteAttributes
+    meta: _SiteMeta = _SiteMeta()
+
+
+class _EnvironmentMeta(msgspec.Struct, frozen=True):
+    status: str = "ready"
+    primary: bool = False
+    last_data_change_at: str | None = None
+    created_at: str | None = None
+    forked_from: str | None = None
+    read_only_mode: bool = False
+
+
+class _Environment(msgspec.Struct, frozen=True):
+    id: str
+    meta: _EnvironmentMeta
+
+
+class _ItemTypeAttributes(msgspec.Struct, frozen=True):
+    name: str
+    api_key: str
+    modular_block: bool = False
+    singleton: bool = False
+    draft_mode_active: bool = False
+
+
+class _ItemType(msgspec.Struct, frozen=True):
+    id: str
+    attributes: _ItemTypeAttributes
+
+
+class _FieldAttributes(msgspec.Struct, frozen=True):
+    api_key: str
+    field_type: str
+    label: str = ""
+    localized: bool = False
+    position: int = 0
+
+
+class _FieldLinks(msgspec.Struct, frozen=True):
+    item_type: _Required
+
+
+class _Field(msgspec.Struct, frozen=True):
+    id: str
+    attributes: _FieldAttributes
+    relationships: _FieldLinks
+
+
+class _Typed(msgspec.Struct, frozen=True):
+    type: str
+
+
+class _JobResultAttributes(msgspec.Struct, frozen=True):
+    status: int
+    payload: Raw = Raw(b"null")
+
+
+class _JobResult(msgspec.Struct, frozen=True):
+    id: str
+    attributes: _JobResultAttributes
+
+
+class _MaintenanceAttributes(msgspec.Struct, frozen=True):
+    active: bool
+
+
+class _Maintenance(msgspec.Struct, frozen=True):
+    attributes: _MaintenanceAttributes
+
+
+class _DailyUsageAttributes(msgspec.Struct, frozen=True):
+    date: str
+    cma_api_calls: int = 0
+    cma_traffic_bytes: int = 0
+
+
+class _DailyUsage(msgspec.Struct, frozen=True):
+    id: str
+    attributes: _DailyUsageAttributes
+
+
+_ITEM: Final = msgspec.json.Decoder(_Item)
+_ITEM_META: Final = msgspec.json.Decoder(_ItemMeta)
+_VERSION: Final = msgspec.json.Decoder(_Version)
+_SITE: Final = msgspec.json.Decoder(_Site)
+_ENVIRONMENT: Final = msgspec.json.Decoder(_Environment)
+_ITEM_TYPE: Final = msgspec.json.Decoder(_ItemType)
+_FIELD: Final = msgspec.json.Decoder(_Field)
+_TYPED: Final = msgspec.json.Decoder(_Typed)
+_REF: Final = msgspec.json.Decoder(out.Ref)
+_JOB_RESULT: Final = msgspec.json.Decoder(_JobResult)
+_MAINTENANCE: Final = msgspec.json.Decoder(_Maintenance)
+_DAILY_USAGE: Final = msgspec.json.Decoder(_DailyUsage)
+
+
+def time(text: str, where: str) -> datetime:
+    """A time that must be there."""
+    try:
+        return parse_time(text)
+    except ValueError:
+        raise Mismatch("expected a date-time", where) from None
+
+
+def maybe_time(text: str | None, where: str) -> datetime | None:
+    """A time that may be missing."""
+    return None if text is None else time(text, where)
+
+
+def item(raw: Raw) -> out.Item:
+    """A record."""
+    wire = read(_ITEM, raw)
+    try:
+        meta = read(_ITEM_META, wire.meta)
+    except Mismatch as mismatch:
+        raise mismatch.under("$.meta") from None
+    links = wire.relationships
+    return out.Item(
+        id=wire.id,
+        item_type_id=links.item_type.data.id,
+        creator=links.creator.data if links.creator else None,
+        status=meta.status,
+        stage=meta.stage,
+        is_valid=meta.is_valid,
+        current_version=meta.current_version,
+        created_at=time(meta.created_at, "$.meta.created_at"),
+        updated_at=time(meta.updated_at, "$.meta.updated_at"),
+        published_at=maybe_time(meta.published_at, "$.meta.published_at"),
+        first_published_at=maybe_time(meta.first_published_at, "$.meta.first_published_at"),
+        publication_scheduled_at=maybe_time(meta.publication_scheduled_at, "$.meta.publication_scheduled_at"),
+        unpublishing_scheduled_at=maybe_time(meta.unpublishing_scheduled_at, "$.meta.unpublishing_scheduled_at"),
+        meta_raw=bytes(wire.meta),
+        attributes_raw=bytes(wire.attributes),
+    )
+
+
+def item_version(raw: Raw) -> out.ItemVersion:
+    """A version of a record."""
+    wire = read(_VERSION, raw)
+    meta, links = wire.meta, wire.relationships
+    return out.ItemVersion(
+        id=wire.id,
+        item_id=links.item.data.id,
+        item_type_id=links.item_type.data.id,
+        editor=links.editor.data if links.editor else None,
+        created_at=time(meta.created_at, "$.meta.created_at"),
+        is_current=meta.is_current,
+        is_published=meta.is_published,
+        published_from=maybe_time(meta.published_from, "$.meta.published_from"),
+        published_until=maybe_time(meta.published_until, "$.meta.published_until"),
+        is_valid=meta.is_valid,
+        attributes_raw=bytes(wire.attributes),
+    )
+
+
+def site(raw: Raw) -> out.Site:
+    """A project."""
+    wire = read(_SITE, raw)
+    return out.Site(
+        id=wire.id,
+        name=wire.attributes.name,
+        locales=wire.attributes.locales,
+        last_data_change_at=maybe_time(wire.attributes.last_data_change_at, "$.attributes.last_data_change_at"),
+        milliseconds_in_datetime=wire.meta.milliseconds_in_datetime,
+        created_at=maybe_time(wire.meta.created_at, "$.meta.created_at"),
+        raw=without(raw, "google_maps_api_token"),
+    )
+
+
+def environment(raw: Raw) -> out.Environment:
+    """An environment."""
+    wire = read(_ENVIRONMENT, raw)
+    return out.Environment(
+        id=wire.id,
+        status=wire.meta.status,
+        primary=wire.meta.primary,
+        last_data_change_at=maybe_time(wire.meta.last_data_change_at, "$.meta.last_data_change_at"),
+        created_at=maybe_time(wire.meta.created_at, "$.meta.created_at"),
+        forked_from=wire.meta.forked_from,
+        read_only_mode=wire.meta.read_only_mode,
+    )
+
+
+def item_type(raw: Raw) -> out.ItemType:
+    """A model."""
+    wire = read(_ITEM_TYPE, raw)
+    return out.ItemType(
+        id=wire.id,
+        name=wire.attributes.name,
+        api_key=wire.attributes.api_key,
+        modular_block=wire.attributes.modular_block,
+        singleton=wire.attributes.singleton,
+        draft_mode_active=wire.attributes.draft_mode_active,
+        raw=bytes(raw),
+    )
+
+
+def field(raw: Raw) -> out.Field:
+    """A field of a model."""
+    wire = read(_FIELD, raw)
+    return out.Field(
+        id=wire.id,
+        item_type_id=wire.relationships.item_type.data.id,
+        api_key=wire.attributes.api_key,
+        label=wire.attributes.label,
+        field_type=wire.attributes.field_type,
+        localized=wire.attributes.localized,
+        position=wire.attributes.position,
+        raw=bytes(raw),
+    )
+
+
+def schema(raw: Raw, included: list[Raw]) -> out.Schema:
+    """The project with its models and fields, as `include` brought them."""
+    item_types: list[out.ItemType] = []
+    fields: list[out.Field] = []
+    for index, each in enumerate(included):
+        try:
+            match read(_TYPED, each).type:
+                case "item_type":
+                    item_types.append(item_type(each))
+                case "field":
+                    fields.append(field(each))
+        except Mismatch as mismatch:
+            raise mismatch.under(f"$.included[{index}]") from None
+    return out.Schema(site=site(raw), item_types=tuple(item_types), fields=tuple(fields))
+
+
+def job_id(raw: Raw, _: list[Raw]) -> str:
+    """The id of a job that was started."""
+    return read(_REF, raw).id
+
+
+def job_result(raw: Raw, _: list[Raw]) -> out.JobResult:
+    """The outcome of a job."""
+    wire = read(_JOB_RESULT, raw)
+    return out.JobResult(id=wire.id, status=wire.attributes.status, payload_raw=bytes(wire.attributes.payload))
+
+
+def maintenance(raw: Raw, _: list[Raw]) -> bool:
+    """Whether maintenance mode is on."""
+    return read(_MAINTENANCE, raw).attributes.active
+
+
+def daily_usage(raw: Raw) -> out.DailyUsage:
+    """One day's usage."""
+    wire = read(_DAILY_USAGE, raw).attributes
+    return out.DailyUsage(date=wire.date, cma_api_calls=wire.cma_api_calls, cma_traffic_bytes=wire.cma_traffic_bytes)

@@ -1,0 +1,158 @@
+"""Reading a list to its end, and proving that it was the end.
+
+Upstream's lists have offsets only, and change while they are read. So nothing is taken for granted: a short page is
+only a short page, and the end is where as many entries were seen as upstream counts. Each page of records overlaps the
+one before by one entry; where it does not, something moved. Whatever does not fit is told, by PagesMoved, but only
+after everything that can be read was handed over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Final, Generic, TypeVar
+
+import msgspec
+
+from versionsync.cma.client import ITEMS_PAGE, VERSIONS_PAGE, Client
+from versionsync.cma.errors import PagesMoved, ProtocolError, Rejected, RepeatedPage, Unavailable
+from versionsync.cma.resources import Item, ItemVersion, Page
+
+__all__ = ["walk_items", "walk_versions"]
+
+T = TypeVar("T", bound=Item | ItemVersion)
+Ids = tuple[str | None, ...]
+
+# An overlap of one needs two; below that a page that is too large stays too large.
+_LEAST: Final = 2
+
+
+def walk_items(
+    client: Client, *, model: str | None = None, order_by: str | None = None, limit: int = ITEMS_PAGE
+) -> AsyncIterator[Page[Item]]:
+    """The pages of all records (of a model), without the entries that repeat the page before. One request if they fit.
+
+    Raises PagesMoved at the end when the list changed, RepeatedPage at once when the offset has no effect, and
+    whatever `items_page` raises. Leaving the loop early costs nothing.
+    """
+
+    def fetch(offset: int, limit: int) -> Awaitable[Page[Item]]:
+        return client.items_page(offset=offset, limit=limit, model=model, order_by=order_by)
+
+    return _Walk(fetch, client.page_limits, kind="items", limit=limit, overlap=1, request="GET /items")
+
+
+def walk_versions(client: Client, item_id: str, *, limit: int = VERSIONS_PAGE) -> AsyncIterator[Page[ItemVersion]]:
+    """The pages of a record's versions, newest first. One request if they fit; leaving the loop early costs nothing.
+
+    Raises as `walk_items`, and NotFound.
+    """
+
+    def fetch(offset: int, limit: int) -> Awaitable[Page[ItemVersion]]:
+        return client.versions_page(item_id, offset=offset, limit=limit)
+
+    request = f"GET /items/{item_id}/versions"
+    return _Walk(fetch, client.page_limits, kind="versions", limit=limit, overlap=0, request=request)
+
+
+class _Walk(Generic[T]):
+    """One walk: an iterator, not a generator, so that one left early leaves nothing to be finalized."""
+
+    def __init__(
+        self,
+        fetch: Callable[[int, int], Awaitable[Page[T]]],
+        limits: dict[str, int],
+        *,
+        kind: str,
+        limit: int,
+        overlap: int,
+        request: str,
+    ) -> None:
+        self._fetch = fetch
+        self._limits = limits
+        self._kind = kind
+        self._limit = limit
+        self._overlap = overlap
+        self._request = request
+        self._position = 0  # how far into the list the last page reached
+        self._seen = 0  # how many entries were handed over
+        self._total: int | None = None
+        self._last: Ids = ()
+        self._ids: set[str] = set()
+        self._moved: str | None = None
+
+    def __aiter__(self) -> AsyncIterator[Page[T]]:
+        return self
+
+    async def __anext__(self) -> Page[T]:
+        if self._total is not None and self._position >= self._total:
+            self._finish()
+        page = await self._next()
+        if self._total is not None and page.total != self._total:
+            self._noticed(f"the list had {self._total} entries, then {page.total}")
+        self._total = page.total
+        page = self._without_overlap(page)
+        if page.ids and page.ids == self._last:
+            raise RepeatedPage("the same page came twice: the offset has no effect", request=self._request)
+        self._count(page)
+        return page
+
+    async def _next(self) -> Page[T]:
+        """The next page; an empty one before the end is asked for once more."""
+        overlap = self._overlap if self._position else 0
+        offset = self._position - overlap
+        for _ in range(2):
+            page = await self._shrinking(offset)
+            if len(page.ids) > overlap or offset + len(page.ids) >= page.total:
+                return page
+        raise ProtocolError(
+            f"no entries at offset {offset}, though upstream counts {page.total}", request=self._request
+        )
+
+    async def _shrinking(self, offset: int) -> Page[T]:
+        """A page, smaller and smaller as long as it is too large to be had; what worked is remembered."""
+        while True:
+            limit = min(self._limit, self._limits.get(self._kind, self._limit))
+            try:
+                return await self._fetch(offset, limit)
+            except Rejected as error:
+                if not error.about_limit or limit <= _LEAST:
+                    raise
+            except Unavailable as error:
+                if not error.too_slow or limit <= _LEAST:
+                    raise
+            self._limits[self._kind] = max(_LEAST, limit // 2)
+
+    def _without_overlap(self, page: Page[T]) -> Page[T]:
+        if not (self._overlap and self._position and page.ids):
+            self._position += len(page.ids)
+            return page
+        self._position += len(page.ids) - self._overlap
+        if page.ids[0] != self._last[-1]:
+            self._noticed("the pages do not overlap as they should")
+            return page
+        first = page.ids[0]
+        return msgspec.structs.replace(
+            page,
+            ids=page.ids[1:],
+            items=page.items[1:] if page.items and page.items[0].id == first else page.items,
+            bad=page.bad[1:] if page.bad and page.bad[0].id == first else page.bad,
+        )
+
+    def _count(self, page: Page[T]) -> None:
+        self._seen += len(page.ids)
+        self._last = page.ids or self._last
+        if not self._overlap:
+            known = [id for id in page.ids if id is not None]
+            if len(set(known)) < len(known) or not self._ids.isdisjoint(known):
+                self._noticed("an entry came twice")
+            self._ids.update(known)
+
+    def _noticed(self, what: str) -> None:
+        self._moved = self._moved or what
+
+    def _finish(self) -> None:
+        if self._seen != self._total:
+            self._noticed(f"{self._seen} entries came, upstream counts {self._total}")
+        if self._moved is not None:
+            raise PagesMoved(f"the list changed while it was read: {self._moved}", request=self._request)
+        raise StopAsyncIteration

@@ -1,0 +1,165 @@
+"""The door to the network: httpx over aiohttp, with what goes wrong there as a `Failure` instead of an exception.
+
+Three things are done here because nobody above could do them:
+
+- aiohttp silently sends a GET, PUT or DELETE again when a kept connection drops. Such a repetition is neither paced nor
+  counted, and a write may happen twice; `_no_hidden_retries` takes it away.
+- httpx-aiohttp maps every dropped connection to ConnectTimeout, as if nothing had been sent. So failures are judged by
+  aiohttp's own exception, which is the cause.
+- The exceptions of both hold the request with its Authorization header. None of them leaves this module.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+import urllib.request
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
+
+import aiohttp
+import httpx
+from aiohttp.client_reqrep import ClientRequest, ClientResponse
+from httpx_aiohttp import AiohttpTransport
+
+from versionsync.cma.answers import Answer
+from versionsync.cma.retry import Failure, Kind
+
+__all__ = ["MAX_BODY_BYTES", "Timeouts", "exchange", "open_http"]
+
+MAX_BODY_BYTES: Final = 64 * 1024 * 1024
+# aiohttp stops reading from the socket at twice this size. Its own 64 KiB cost pages of 500 records many rounds.
+_READ_BUFFER_BYTES: Final = 512 * 1024
+_KEEP_ALIVE_SECONDS: Final = 30.0
+
+_on_sent: ContextVar[Callable[[], None] | None] = ContextVar("versionsync.cma.on_sent", default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds for each step of one try, as the vendor's client has them."""
+
+    connect: float = 30.0
+    read: float = 30.0
+    write: float = 30.0
+    pool: float = 30.0
+
+
+class _Dropped(aiohttp.ClientError):
+    """The connection dropped after it had been made. Not one of the classes that aiohttp repeats."""
+
+
+async def _no_hidden_retries(request: ClientRequest, send: aiohttp.ClientHandlerType) -> ClientResponse:
+    try:
+        return await send(request)
+    except (aiohttp.ClientConnectorError, aiohttp.ServerTimeoutError):
+        raise
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise _Dropped(type(error).__name__) from None
+
+
+async def _headers_sent(*_: object) -> None:
+    if (told := _on_sent.get()) is not None:
+        told()
+
+
+def open_http(base_url: str, *, connections: int) -> httpx.AsyncClient:
+    """An HTTP client for `base_url`, honouring HTTPS_PROXY, NO_PROXY and SSL_CERT_FILE. The caller closes it."""
+    context = httpx.create_ssl_context()
+
+    def session() -> aiohttp.ClientSession:
+        traces = aiohttp.TraceConfig()
+        traces.on_request_headers_sent.append(_headers_sent)
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=connections, ssl=context, keepalive_timeout=_KEEP_ALIVE_SECONDS),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            read_bufsize=_READ_BUFFER_BYTES,
+            middlewares=(_no_hidden_retries,),
+            trace_configs=[traces],
+        )
+
+    transport = AiohttpTransport(verify=context, client=session, proxy=_proxy_for(base_url))
+    return httpx.AsyncClient(transport=transport, follow_redirects=False, trust_env=False)
+
+
+def _proxy_for(base_url: str) -> httpx.Proxy | None:
+    parts = urlsplit(base_url)
+    proxy = urllib.request.getproxies().get(parts.scheme)
+    if not proxy or (parts.hostname and urllib.request.proxy_bypass(parts.hostname)):
+        return None
+    return httpx.Proxy(proxy)
+
+
+async def exchange(
+    http: httpx.AsyncClient,
+    request: httpx.Request,
+    *,
+    on_sent: Callable[[], None],
+    max_body: int = MAX_BODY_BYTES,
+) -> Answer | Failure:
+    """Send one request and read its answer whole. Never raises for the network's sake."""
+    token = _on_sent.set(on_sent)
+    try:
+        response = await http.send(request, stream=True)
+        try:
+            chunks: list[bytes] = []
+            received = 0
+            async for chunk in response.aiter_bytes():
+                received += len(chunk)
+                if received > max_body:
+                    return Failure(
+                        Kind.TOO_LARGE,
+                        f"the answer is larger than {max_body // 2**20} MiB",
+                        status=response.status_code,
+                    )
+                chunks.append(chunk)
+            body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+            headers = {name.decode("latin-1").lower(): text.decode("latin-1") for name, text in response.headers.raw}
+            return Answer(response.status_code, headers, body, response.num_bytes_downloaded)
+        finally:
+            await response.aclose()
+    except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, aiohttp.ClientError, OSError, TimeoutError) as error:
+        return _failure(error, request.url.host)
+    finally:
+        _on_sent.reset(token)
+
+
+def _failure(error: BaseException, host: str) -> Failure:
+    """What an exception of httpx or aiohttp means. The library's own words are used only where they hold no headers."""
+    cause = error.__cause__ if isinstance(error.__cause__, aiohttp.ClientError | TimeoutError) else error
+    kind, detail = Kind.RESET, f"the connection to {host} failed ({type(cause).__name__})"
+    match cause:
+        case aiohttp.ClientConnectorDNSError():
+            kind, detail = Kind.DNS, f"the name {host} cannot be resolved: check base_url and the network"
+        case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientSSLError() | aiohttp.ServerFingerprintMismatch():
+            kind, detail = Kind.TLS, f"no trusted TLS connection to {host}{_reason(cause)}"
+        case aiohttp.ClientProxyConnectionError() | aiohttp.ClientHttpProxyError() | httpx.ProxyError():
+            kind, detail = Kind.PROXY, f"the proxy on the way to {host} refused: check HTTPS_PROXY and NO_PROXY"
+        case aiohttp.ClientConnectorError() | httpx.ConnectError():
+            kind, detail = Kind.REFUSED, f"no connection to {host}{_reason(cause)}"
+        case aiohttp.ConnectionTimeoutError() | httpx.ConnectTimeout() | httpx.PoolTimeout():
+            kind, detail = Kind.CONNECT_TIMEOUT, f"no connection to {host} in time"
+        case TimeoutError() | httpx.TimeoutException():
+            kind, detail = Kind.TIMEOUT, "no answer in time"
+        case aiohttp.ClientPayloadError() | httpx.DecodingError() | httpx.ReadError() | httpx.RemoteProtocolError():
+            kind, detail = Kind.TORN, "the answer broke off or was garbled"
+        case aiohttp.ClientResponseError():
+            kind, detail = Kind.TORN, "the answer is not HTTP"
+        case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError() | httpx.UnsupportedProtocol() | httpx.InvalidURL():
+            kind, detail = Kind.TLS, f"{host or 'base_url'} cannot be asked: base_url must be an http(s) address"
+    return Failure(kind, detail)
+
+
+def _reason(error: object) -> str:
+    """The operating system's or OpenSSL's own words."""
+    inner = getattr(error, "os_error", None) or getattr(error, "certificate_error", None)
+    if isinstance(inner, ssl.SSLCertVerificationError):
+        return f": {inner.verify_message}"
+    if isinstance(inner, ssl.SSLError):
+        return f": {inner.reason}"
+    if isinstance(inner, OSError) and inner.errno:
+        return f": {os.strerror(inner.errno)}"
+    return ""

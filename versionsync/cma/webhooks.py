@@ -1,0 +1,132 @@
+"""Webhooks on the wire: what is sent to make one, and what comes back, without passwords."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+from msgspec import Raw
+
+from versionsync.cma import resources as out
+from versionsync.cma.decode import maybe_time, time
+from versionsync.cma.secret import Secret
+from versionsync.cma.wire import read
+
+__all__ = ["WebhookSpec", "webhook", "webhook_call"]
+
+
+class WebhookSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """A webhook to be made or changed. `events` maps an entity type to its event types."""
+
+    name: str
+    url: str
+    events: dict[str, tuple[str, ...]]
+    enabled: bool = True
+    auto_retry: bool = True
+    http_basic_user: str | None = None
+    http_basic_password: Secret | None = None
+    headers: dict[str, str] = {}
+
+    def body(self, id: str | None = None) -> bytes:
+        """The JSON:API document that makes it, or with an id changes it."""
+        data: dict[str, Any] = {
+            "type": "webhook",
+            "attributes": {
+                "name": self.name,
+                "url": self.url,
+                "enabled": self.enabled,
+                "auto_retry": self.auto_retry,
+                "http_basic_user": self.http_basic_user,
+                "http_basic_password": self.http_basic_password.reveal() if self.http_basic_password else None,
+                "headers": self.headers,
+                "custom_payload": None,
+                "payload_api_version": "3",
+                "nested_items_in_payload": False,
+                "events": [
+                    {"entity_type": entity, "event_types": list(types)} for entity, types in self.events.items()
+                ],
+            },
+        }
+        if id is not None:
+            data["id"] = id
+        return msgspec.json.encode({"data": data})
+
+
+class _Attributes(msgspec.Struct, frozen=True):
+    name: str
+    url: str
+    enabled: bool = True
+    auto_retry: bool = False
+    http_basic_user: str | None = None
+    headers: dict[str, Raw] | None = None
+    events: Raw = Raw(b"[]")
+
+
+class _Webhook(msgspec.Struct, frozen=True):
+    id: str
+    attributes: _Attributes
+
+
+class _CallAttributes(msgspec.Struct, frozen=True):
+    entity_type: str
+    event_type: str
+    created_at: str
+    status: str
+    request_payload: str = ""
+    response_status: int | None = None
+    attempted_auto_retries_count: int = 0
+    last_sent_at: str | None = None
+    next_retry_at: str | None = None
+
+
+class _To(msgspec.Struct, frozen=True):
+    data: out.Ref | None = None
+
+
+class _CallLinks(msgspec.Struct, frozen=True):
+    webhook: _To = _To()
+
+
+class _Call(msgspec.Struct, frozen=True):
+    id: str
+    attributes: _CallAttributes
+    relationships: _CallLinks = _CallLinks()
+
+
+_WEBHOOK: Final = msgspec.json.Decoder(_Webhook)
+_CALL: Final = msgspec.json.Decoder(_Call)
+
+
+def webhook(raw: Raw) -> out.Webhook:
+    """A webhook, without its password and the values of its headers."""
+    wire = read(_WEBHOOK, raw)
+    attributes = wire.attributes
+    return out.Webhook(
+        id=wire.id,
+        name=attributes.name,
+        url=attributes.url,
+        enabled=attributes.enabled,
+        auto_retry=attributes.auto_retry,
+        http_basic_user=attributes.http_basic_user,
+        header_names=tuple(attributes.headers or ()),
+        events_raw=bytes(attributes.events),
+    )
+
+
+def webhook_call(raw: Raw) -> out.WebhookCall:
+    """An entry of the log of calls, without the headers of the request."""
+    wire = read(_CALL, raw)
+    call = wire.attributes
+    return out.WebhookCall(
+        id=wire.id,
+        webhook_id=wire.relationships.webhook.data.id if wire.relationships.webhook.data else None,
+        entity_type=call.entity_type,
+        event_type=call.event_type,
+        created_at=time(call.created_at, "$.attributes.created_at"),
+        last_sent_at=maybe_time(call.last_sent_at, "$.attributes.last_sent_at"),
+        next_retry_at=maybe_time(call.next_retry_at, "$.attributes.next_retry_at"),
+        status=call.status,
+        response_status=call.response_status,
+        attempted_auto_retries_count=call.attempted_auto_retries_count,
+        request_payload=call.request_payload,
+    )

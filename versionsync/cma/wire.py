@@ -1,0 +1,200 @@
+"""From the bytes of an answer to values: typed, fast, and tolerant where the API may differ.
+
+This module knows JSON and the envelope of JSON:API; `decode` knows the resources. Content is never built as Python
+objects: `msgspec.Raw` keeps the bytes that were sent. Whatever does not fit becomes a `Mismatch` with the path in the
+JSON and never with a value from it, since that may be the project's content.
+
+msgspec refuses escapes of lone surrogates (`\\ud800` alone), which editors can paste and upstream then sends. Such a
+body is read with each of them behind a mark, and the mark is taken away again: the bytes handed out are those sent.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Final, Generic, NamedTuple, TypeVar
+
+import msgspec
+from msgspec import Raw
+
+__all__ = ["Entries", "Mismatch", "NotJson", "document", "entries", "read", "without"]
+
+T = TypeVar("T")
+S = TypeVar("S", bound=msgspec.Struct)
+
+# Left to right, so that an escaped backslash before "ud800" is not taken for an escape of a surrogate.
+_ESCAPE: Final = re.compile(
+    rb"\\(?:(?P<pair>u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|u(?P<lone>[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
+    re.DOTALL,
+)
+
+
+class NotJson(ValueError):
+    """The body is no JSON at all: torn, or not from the API."""
+
+
+class Mismatch(ValueError):
+    """JSON of another shape than expected. `where` is a path such as `$.data[3].meta.created_at`."""
+
+    def __init__(self, expected: str, where: str = "$") -> None:
+        super().__init__(expected)
+        self.expected = expected
+        self.where = where
+
+    def under(self, path: str) -> Mismatch:
+        """The same, seen from further out."""
+        return Mismatch(self.expected, path + self.where.removeprefix("$"))
+
+
+class Entries(NamedTuple, Generic[S]):
+    """A list as it was read: for each entry its id, if it has one, and its value, or why there is none."""
+
+    total: int
+    ids: tuple[str | None, ...]
+    values: tuple[S | Mismatch, ...]
+
+
+class _ListMeta(msgspec.Struct, frozen=True):
+    total_count: int | None = None
+
+
+class _List(msgspec.Struct, frozen=True):
+    data: list[Raw]
+    meta: _ListMeta | None = None
+
+
+class _Document(msgspec.Struct, frozen=True):
+    data: Raw
+    included: list[Raw] = []
+
+
+class _Id(msgspec.Struct, frozen=True):
+    id: str
+
+
+_LIST: Final = msgspec.json.Decoder(_List)
+_DOCUMENT: Final = msgspec.json.Decoder(_Document)
+_ID: Final = msgspec.json.Decoder(_Id)
+_OBJECT: Final = msgspec.json.Decoder(dict[str, Raw])
+
+
+def read(decoder: msgspec.json.Decoder[T], body: bytes | Raw) -> T:
+    """Decode, or say in our own terms why not. Raises NotJson or Mismatch."""
+    try:
+        return decoder.decode(body)
+    except msgspec.ValidationError as error:
+        expected, _, path = str(error).partition(" - at `")
+        raise Mismatch(expected[:1].lower() + expected[1:], path.rstrip("`") or "$") from None
+    except msgspec.DecodeError as error:
+        raise NotJson(str(error)) from None
+    except RecursionError:
+        raise Mismatch("expected JSON that is not nested so deeply") from None
+
+
+def entries(body: bytes, build: Callable[[Raw], S], *, paged: bool) -> Entries[S]:
+    """A list, entry by entry: one that does not fit costs only itself.
+
+    `paged` lists must tell their `total_count`; of others it is the number of entries.
+    """
+    listed, body, mark = _open(_LIST, body)
+    total = listed.meta.total_count if listed.meta is not None else None
+    if total is None or total < 0:
+        if paged:
+            raise Mismatch("expected a count", "$.meta.total_count")
+        total = len(listed.data)
+    is_text = _is_utf8(body)
+    ids: list[str | None] = []
+    values: list[S | Mismatch] = []
+    for index, raw in enumerate(listed.data):
+        value = _entry(raw, build, is_text=is_text)
+        if isinstance(value, Mismatch):
+            ids.append(_id_of(raw))
+            values.append(value.under(f"$.data[{index}]"))
+        else:
+            value = _unmark(value, mark) if mark else value
+            ids.append(getattr(value, "id", None))
+            values.append(value)
+    return Entries(total, tuple(ids), tuple(values))
+
+
+def document(body: bytes, build: Callable[[Raw, list[Raw]], T]) -> T:
+    """A single resource, with what is included beside it."""
+    answer, body, mark = _open(_DOCUMENT, body)
+    if not _is_utf8(body):
+        raise NotJson("the text is not UTF-8")
+    try:
+        value = build(answer.data, answer.included)
+    except Mismatch as mismatch:
+        raise mismatch if mismatch.where.startswith("$.included") else mismatch.under("$.data") from None
+    return _unmark(value, mark) if mark and isinstance(value, msgspec.Struct) else value
+
+
+def without(raw: Raw, *secrets: str) -> bytes:
+    """The bytes of an entry without the attributes called `secrets`; as sent when it has none of them."""
+    entry = read(_OBJECT, raw)
+    try:
+        attributes = read(_OBJECT, entry.get("attributes", Raw(b"{}")))
+    except Mismatch as mismatch:
+        raise mismatch.under("$.attributes") from None
+    if not attributes.keys() & set(secrets):
+        return bytes(raw)
+    entry["attributes"] = Raw(
+        msgspec.json.encode({name: attributes[name] for name in attributes if name not in secrets})
+    )
+    return msgspec.json.encode(entry)
+
+
+def _entry(raw: Raw, build: Callable[[Raw], S], *, is_text: bool) -> S | Mismatch:
+    if not is_text and not _is_utf8(bytes(raw)):
+        return Mismatch("expected UTF-8")
+    try:
+        return build(raw)
+    except Mismatch as mismatch:
+        return mismatch
+
+
+def _id_of(raw: Raw) -> str | None:
+    try:
+        return read(_ID, raw).id
+    except (Mismatch, NotJson):
+        return None
+
+
+def _is_utf8(text: bytes) -> bool:
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _open(decoder: msgspec.json.Decoder[T], body: bytes) -> tuple[T, bytes, bytes]:
+    """The envelope, the body in which it was read, and the mark before lone surrogates, empty when there are none."""
+    try:
+        return read(decoder, body), body, b""
+    except NotJson:
+        mark = b"lone-surrogate"
+        while mark in body:
+            mark += b"-"
+        marked = _ESCAPE.sub(lambda m: mark + b":" + m["lone"] + b";" if m["lone"] else m[0], body)
+        if marked == body:
+            raise
+        return read(decoder, marked), marked, mark
+
+
+def _unmark(value: S, mark: bytes) -> S:
+    """Put the surrogates back into bytes; in text, which cannot hold them, U+FFFD stands for each."""
+    pattern = re.escape(mark) + rb":([0-9a-fA-F]{4});"
+    text = re.compile(pattern.decode())
+    changes: dict[str, object] = {}
+    for name in value.__struct_fields__:
+        member = getattr(value, name)
+        if isinstance(member, bytes):
+            changes[name] = re.sub(pattern, rb"\\u\1", member)
+        elif isinstance(member, str):
+            changes[name] = text.sub("\ufffd", member)
+        elif isinstance(member, tuple) and member and isinstance(member[0], msgspec.Struct):
+            changes[name] = tuple(_unmark(each, mark) for each in member)
+        elif isinstance(member, msgspec.Struct):
+            changes[name] = _unmark(member, mark)
+    return msgspec.structs.replace(value, **changes)
