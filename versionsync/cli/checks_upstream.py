@@ -99,9 +99,9 @@ def _rate_limit(source: SourceSettings, client: cma.Client) -> Finding:
 
 
 def _clock(source: SourceSettings, client: cma.Client) -> Finding:
-    offset = client.clock_offset
-    if offset is None:
+    if client.clock_offset is None:
         return warning("clock", "upstream did not say what time it is", source=source.name)
+    offset = client.clock_offset.total_seconds()
     if abs(offset) <= TOLERATED_SKEW_SECONDS:
         return good("clock", f"within {TOLERATED_SKEW_SECONDS:.0f} seconds of upstream's", source=source.name)
     side = "behind" if offset > 0 else "ahead of"

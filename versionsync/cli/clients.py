@@ -2,23 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from structlog.typing import FilteringBoundLogger
 
 from versionsync import cma
 from versionsync.config import Secret, SourceSettings
 from versionsync.config.definition import RateLimit
 
-__all__ = ["governor_of", "open_client"]
+__all__ = ["HASTY_SECONDS", "governor_of", "open_client"]
+
+PATIENT_SECONDS: Final = 300.0
+"""For a sync: an outage of some minutes is waited out."""
+HASTY_SECONDS: Final = 10.0
+"""For a question that somebody waits for."""
+
+TOO_MANY_REQUESTS: Final = 429
+SERVER_ERROR: Final = 500
 
 
-def open_client(source: SourceSettings, token: Secret, *, governor: cma.Governor | None = None) -> cma.Client:
-    """A client for `source`, an asynchronous context manager; `governor` where others use the same token."""
+def open_client(
+    source: SourceSettings,
+    token: Secret,
+    *,
+    governor: cma.Governor | None = None,
+    log: FilteringBoundLogger | None = None,
+    deadline: float = PATIENT_SECONDS,
+) -> cma.Client:
+    """A client for `source`, an asynchronous context manager.
+
+    `governor`: one that others of the same token use too. `deadline`: how long one request may be tried again.
+    """
     return cma.Client(
         source.base_url,
         token.reveal(),
         environment=source.environment,
         governor=governor or governor_of([source.rate_limit]),
+        deadline=deadline,
+        on_request=None if log is None else _logged(log.bind(source=source.name)),
     )
+
+
+def _logged(log: FilteringBoundLogger) -> Callable[[cma.Exchange], None]:
+    """Tells the log of each try; of one that failed even where only warnings are logged, since somebody waits."""
+
+    def on_request(exchange: cma.Exchange) -> None:
+        facts = {"request": f"{exchange.method} {exchange.path}", "status": exchange.status}
+        seconds = round(exchange.seconds, 3)
+        if exchange.status == TOO_MANY_REQUESTS:
+            log.info("request.throttled", **facts)
+        elif exchange.failure is not None or exchange.status is None or exchange.status >= SERVER_ERROR:
+            log.warning("request.failed", **facts, reason=exchange.failure, seconds=seconds)
+        else:
+            log.debug("request.finished", **facts, seconds=seconds, bytes=exchange.bytes)
+
+    return on_request
 
 
 def governor_of(rate_limits: Sequence[RateLimit | None]) -> cma.Governor:

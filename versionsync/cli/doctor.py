@@ -94,7 +94,7 @@ def _forgotten(session: Session) -> Iterator[Finding]:
 
 def _source(session: Session, source: SourceSettings) -> Iterator[Finding]:
     from versionsync.cli.checks_upstream import check_upstream
-    from versionsync.cli.clients import open_client
+    from versionsync.cli.clients import HASTY_SECONDS, open_client
     from versionsync.config import ConfigError
 
     try:
@@ -104,7 +104,7 @@ def _source(session: Session, source: SourceSettings) -> Iterator[Finding]:
         return
 
     async def ask() -> list[Finding]:
-        async with open_client(source, token) as client:
+        async with open_client(source, token, deadline=HASTY_SECONDS) as client:
             return [finding async for finding in check_upstream(source, client)]
 
     yield from asyncio.run(ask())

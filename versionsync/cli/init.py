@@ -128,11 +128,11 @@ def _source(given: dict[str, str]) -> SourceSettings:
 def _try(session: Session, source: SourceSettings, token: Secret) -> str:
     """The name of the project that `token` opens. Ends the program if a sync with it would fail."""
     from versionsync.cli.checks_upstream import check_upstream
-    from versionsync.cli.clients import open_client
+    from versionsync.cli.clients import HASTY_SECONDS, open_client
     from versionsync.cli.doctor import show
 
     async def ask() -> tuple[str, list[Finding]]:
-        async with open_client(source, token) as client:
+        async with open_client(source, token, deadline=HASTY_SECONDS) as client:
             site = await client.site()
             return site.name, [finding async for finding in check_upstream(source, client)]
 

@@ -66,7 +66,7 @@ async def _sync_one(
 ) -> RunReport:
     spec = spec_of(work.source)
     try:
-        async with open_client(work.source, work.token, governor=governor) as client:
+        async with open_client(work.source, work.token, governor=governor, log=log) as client:
             return await sync_source(mirror, client, spec, options, progress=work.progress, log=log)
     except Exception as error:  # a fault of ours must not take the other sources along
         counts, kind = work.progress.counts, RunKind.INCREMENTAL
