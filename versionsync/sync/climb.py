@@ -140,14 +140,14 @@ class Climb:
 
     @asynccontextmanager
     async def _writing(self) -> AsyncIterator[None]:
-        """The writer at work; what was read when the block is left, or ended by upstream's fault, is still written."""
-        fault: BaseException | None = None
+        """The writer at work; what was read when the block ends, by a fault too, is still written."""
+        fault: Exception | None = None
         async with asyncio.TaskGroup() as group:
             group.create_task(self._writer.run())
             try:
                 yield
-            except* cma.CmaError as errors:
-                fault = errors
+            except Exception as error:  # whatever it is, it waits for the writer, and is raised below
+                fault = error
             self._writer.close()
         self._count()
         if fault is not None:

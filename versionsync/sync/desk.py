@@ -86,22 +86,28 @@ class Tenure:
     @classmethod
     async def begin(cls, desk: Desk, source_id: int, *, kind: RunKind, trigger: str, wait_seconds: float) -> Tenure:
         """Take the lease, waiting for it as long as that, and note the run. Raises LeaseHeld."""
+        holder, now = Holder.of_this_process(), desk.now()
+
+        def take() -> Tenure:
+            lease = acquire(desk.mirror, source_id, holder)
+            with desk.mirror.write() as tx:
+                interrupt_stale_runs(tx, lease, finished_at=now)
+                return cls(desk, lease, start_run(tx, lease, kind=kind, trigger=trigger, started_at=now))
+
         deadline = asyncio.get_running_loop().time() + wait_seconds
         while True:
+            taking = asyncio.ensure_future(desk.writing.run(take))
             try:
-                lease = await desk.writing.run(acquire, desk.mirror, source_id, Holder.of_this_process())
-                break
+                return await asyncio.shield(taking)
             except LeaseHeld:
                 if asyncio.get_running_loop().time() >= deadline:
                     raise
                 await asyncio.sleep(LEASE_LOOK_SECONDS)
-        now = desk.now()
-
-        def note(tx: Connection) -> int:
-            interrupt_stale_runs(tx, lease, finished_at=now)
-            return start_run(tx, lease, kind=kind, trigger=trigger, started_at=now)
-
-        return cls(desk, lease, await desk.write(note))
+            except asyncio.CancelledError:
+                # A lease that is taken behind our back must be given back by us.
+                tenure = await taking
+                await tenure.end(Outcome.INTERRUPTED, Counts(), error=None, checkpoint={})
+                raise
 
     @asynccontextmanager
     async def kept(self) -> AsyncIterator[None]:

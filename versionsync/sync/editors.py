@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from versionsync import cma
 from versionsync.ledger.records import Editor
 from versionsync.mirror.editors import EditorRow
 
 __all__ = ["read_editors"]
+
+# Accounts and organizations are known as owners of the project only.
+_LISTED_AS = {"account": "owner", "organization": "owner"}
 
 
 async def read_editors(client: cma.Client, wanted: Iterable[Editor]) -> tuple[list[EditorRow], list[str]]:
@@ -18,7 +21,7 @@ async def read_editors(client: cma.Client, wanted: Iterable[Editor]) -> tuple[li
     """
     rows: list[EditorRow] = []
     refused: list[str] = []
-    kinds = {editor.type for editor in wanted}
+    kinds = {_LISTED_AS.get(editor.type, editor.type) for editor in wanted}
     for kind in sorted(kinds):
         try:
             rows.extend(_row(editor) for editor in await _read(client, kind))
@@ -28,14 +31,18 @@ async def read_editors(client: cma.Client, wanted: Iterable[Editor]) -> tuple[li
 
 
 async def _read(client: cma.Client, kind: str) -> Sequence[cma.Editor]:
-    readers: dict[str, Callable[[], Awaitable[Sequence[cma.Editor]]]] = {
-        "user": client.users,
-        "sso_user": client.sso_users,
-        "access_token": client.access_tokens,
-        "account": client.owners,
-        "organization": client.owners,
-    }
-    return await readers[kind]() if kind in readers else ()
+    match kind:
+        case "user":
+            return await client.users()
+        case "sso_user":
+            return await client.sso_users()
+        case "access_token":
+            return await client.access_tokens()
+        case "owner":
+            owner = await client.owner()
+            return (owner,) if owner else ()
+        case _:
+            return ()  # a kind that did not exist when this was written
 
 
 def _row(editor: cma.Editor) -> EditorRow:

@@ -1,0 +1,251 @@
+"""Whatever editors do, the mirror and its events say what really happened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import func, select
+
+from tests.fixtures.comparing import differences, told
+from tests.fixtures.lab import Lab, MakeLab
+from versionsync.mirror.database import Mirror
+from versionsync.mirror.tables import events, version_rewrites, versions
+from versionsync.simulator import Switches, World
+from versionsync.sync.report import Outcome, RunKind
+
+Act = Callable[[World], object]
+
+
+def story(lab: Lab) -> list[Act]:
+    """What editors do in a few days: every act that moves a flag."""
+    post = lab.act(lambda world: world.create(world.user, "post", {"title": "one"}))
+    price = lab.act(lambda world: world.create(world.user, "price", {"title": "10"}))
+    return [
+        lambda world: world.update(world.user, post.id, {"title": "two"}),
+        lambda world: world.publish(world.account, post.id),
+        lambda world: world.update(world.sso_user, post.id, {"title": "three"}),
+        lambda world: world.update(world.user, post.id, {"title": "four"}),
+        lambda world: world.publish(world.user, post.id),
+        lambda world: world.unpublish(world.user, post.id),
+        lambda world: world.publish(world.user, post.id),
+        lambda world: world.update(world.user, price.id, {"title": "11"}),
+        lambda world: world.update(world.user, price.id, {"title": "12"}),
+        lambda world: world.restore(world.user, post.versions[0].id),
+        lambda world: world.publish(world.user, post.id),
+        lambda world: world.delete(world.user, price.id),
+    ]
+
+
+def test_a_first_run_mirrors_everything(lab: Lab) -> None:
+    """All versions, their flags and their whole past as events."""
+    for act in story(lab):
+        lab.act(act)
+    report = lab.sync()
+    assert report.outcome is Outcome.SUCCEEDED, report
+    assert report.kind is RunKind.BACKFILL
+    assert differences(lab.mirror, lab.truth()) == []
+
+
+def test_a_second_run_costs_one_request_and_writes_nothing(lab: Lab) -> None:
+    """Invariants 10 and 12."""
+    for act in story(lab):
+        lab.act(act)
+    lab.sync()
+    before = told(lab.mirror)
+    assert lab.requests(lambda: lab.sync(settled=False)) == 1
+    assert told(lab.mirror) == before
+
+
+def test_a_full_run_with_nothing_new_writes_nothing(lab: Lab) -> None:
+    """Invariant 10, though every history is read again."""
+    for act in story(lab):
+        lab.act(act)
+    lab.sync()
+    report = lab.sync(full=True)
+    counts = report.counts
+    assert (counts.versions_inserted, counts.versions_changed, counts.events_written) == (0, 0, 0)
+    assert counts.records_pulled > 0
+
+
+def test_watching_every_act_tells_every_transition(lab: Lab) -> None:
+    """Each transition is one event, in order, with upstream's time."""
+    acts = story(lab)
+    lab.sync()
+    for act in acts:
+        lab.act(act)
+        report = lab.sync()
+        assert report.outcome is Outcome.SUCCEEDED, report
+        assert differences(lab.mirror, lab.truth(), watched=True) == []
+
+
+@pytest.mark.parametrize("every", [2, 3, 5, 12])
+def test_what_came_and_went_unwatched_is_told(lab: Lab, every: int) -> None:
+    """A mirror that looks now and then tells all that upstream still states."""
+    acts = story(lab)
+    lab.sync()
+    for place, act in enumerate(acts, start=1):
+        lab.act(act)
+        if place % every == 0:
+            lab.sync()
+    lab.sync()
+    assert differences(lab.mirror, lab.truth()) == []
+
+
+def test_acts_of_one_second_keep_their_order(lab: Lab) -> None:
+    """Whole-second times: the list tells the order, not the time."""
+    acts = story(lab)
+    lab.pause = timedelta(0)
+    for act in acts:
+        lab.act(act)
+    lab.sync()
+    assert differences(lab.mirror, lab.truth()) == []
+
+
+def test_a_change_in_the_second_of_the_last_look_is_not_missed(lab: Lab) -> None:
+    """The beacon does not move within its own second, so it is not trusted in it."""
+    post = lab.act(lambda world: world.create(world.user, "post", {"title": "one"}))
+    lab.sync(settled=False)
+    lab.pause = timedelta(0)
+    lab.act(lambda world: world.update(world.user, post.id, {"title": "two"}))
+    lab.sync(settled=False)
+    assert differences(lab.mirror, lab.truth()) == []
+
+
+def test_a_merged_burst_is_a_rewrite_and_loses_nothing(make_lab: MakeLab) -> None:
+    """Invariant 1: the content first seen is kept beside the one that replaced it."""
+    lab = make_lab(switches=Switches(history_resolution=timedelta(hours=1)))
+    lab.act(lambda world: world.create_field(world.account, world.create_model(world.account, "post"), "title"))
+    post = lab.act(lambda world: world.create(world.user, "post", {"title": "first"}))
+    lab.sync()
+    lab.act(lambda world: world.update(world.user, post.id, {"title": "second"}))
+    report = lab.sync()
+    assert (report.counts.versions_inserted, report.counts.versions_rewritten) == (0, 1)
+    assert differences(lab.mirror, lab.truth()) == []
+    with lab.mirror.read() as connection:
+        assert "first" in str(connection.scalar(select(version_rewrites.c.attributes)))
+        assert "second" in str(connection.scalar(select(versions.c.attributes)))
+
+
+def test_a_burst_merged_under_a_new_id_is_missing_and_created(make_lab: MakeLab) -> None:
+    """The old version stays, marked as missing, without its flag."""
+    lab = make_lab(switches=Switches(history_resolution=timedelta(hours=1), merged_versions_keep_id=False))
+    lab.act(lambda world: world.create_field(world.account, world.create_model(world.account, "post"), "title"))
+    post = lab.act(lambda world: world.create(world.user, "post", {"title": "first"}))
+    lab.sync()
+    lab.act(lambda world: world.update(world.user, post.id, {"title": "second"}))
+    lab.sync()
+    assert differences(lab.mirror, lab.truth()) == []
+    assert "version.missing" in {event[0] for event in told(lab.mirror)}
+
+
+@pytest.mark.parametrize("readable", [False, True])
+def test_a_deleted_record_is_a_tombstone_and_its_versions_stay(make_lab: MakeLab, readable: bool) -> None:
+    """Invariants 1 and 5; what was still readable of it is mirrored."""
+    lab = make_lab(switches=Switches(deleted_versions_readable=readable))
+    lab.act(lambda world: world.create_field(world.account, world.create_model(world.account, "post"), "title"))
+    post = lab.act(lambda world: world.create(world.user, "post", {"title": "first"}))
+    lab.sync()
+    lab.act(lambda world: world.update(world.user, post.id, {"title": "second"}))
+    lab.act(lambda world: world.delete(world.user, post.id))
+    report = lab.sync()
+    assert report.outcome is Outcome.SUCCEEDED, report
+    assert differences(lab.mirror, lab.truth()) == []
+    with lab.mirror.read() as connection:
+        assert connection.scalar(select(func.count()).select_from(versions)) == (2 if readable else 1)
+    assert told(lab.mirror)[-1][0] == "record.deleted"
+
+
+def test_a_record_that_returns_is_told(lab: Lab) -> None:
+    """Deleted and made again under its id: the same row goes on, the old versions are missing."""
+    post = lab.act(lambda world: world.create(world.user, "post", {"title": "first"}))
+    lab.sync()
+    lab.act(lambda world: world.delete(world.user, post.id))
+    lab.sync()
+    lab.act(lambda world: world.create(world.user, "post", {"title": "again"}, id=post.id))
+    lab.sync()
+    assert differences(lab.mirror, lab.truth()) == []
+    types = [event[0] for event in told(lab.mirror)]
+    assert types.count("record.deleted") == types.count("record.returned") == types.count("version.missing") == 1
+
+
+def test_a_return_that_nobody_watched_is_told(lab: Lab) -> None:
+    """Between two looks: its age and its versions tell that it is another one."""
+    post = lab.act(lambda world: world.create(world.user, "post", {"title": "first"}))
+    lab.sync()
+    lab.act(lambda world: world.delete(world.user, post.id))
+    lab.act(lambda world: world.create(world.user, "post", {"title": "again"}, id=post.id))
+    lab.sync()
+    assert differences(lab.mirror, lab.truth()) == []
+    types = [event[0] for event in told(lab.mirror)]
+    assert types.count("record.deleted") == types.count("record.returned") == 1
+
+
+def test_a_deleted_model_takes_its_records_along(lab: Lab) -> None:
+    """Evidence: each record is asked for, and the model is gone."""
+    lab.act(lambda world: world.create(world.user, "post", {"title": "first"}))
+    lab.sync()
+    lab.act(lambda world: world.destroy_model(world.account, "post"))
+    lab.sync()
+    assert differences(lab.mirror, lab.truth()) == []
+    with lab.mirror.read() as connection:
+        types = set(connection.scalars(select(events.c.type)))
+    assert {"model.deleted", "field.deleted", "record.deleted"} <= types
+
+
+def test_changes_of_the_schema_are_events(lab: Lab) -> None:
+    """Made, renamed, retyped, deleted; a first look finds a schema, and no change of it."""
+    lab.sync()
+    with lab.mirror.read() as connection:
+        assert list(connection.scalars(select(events.c.type))) == []
+    field = lab.act(lambda world: world.create_field(world.account, "post", "body"))
+    lab.sync()
+    lab.act(lambda world: world.update_field(world.account, field.id, api_key="text"))
+    lab.sync()
+    lab.act(lambda world: world.destroy_field(world.account, field.id))
+    lab.act(lambda world: world.create_model(world.account, "page"))
+    lab.sync()
+    with lab.mirror.read() as connection:
+        assert sorted(connection.scalars(select(events.c.type))) == [
+            "field.changed",
+            "field.created",
+            "field.deleted",
+            "model.created",
+        ]
+
+
+def test_following_the_primary_environment_through_a_promotion(lab: Lab, mirror: Mirror) -> None:
+    """The same source goes on, records keep their history by their id."""
+    post = lab.act(lambda world: world.create(world.user, "post", {"title": "first"}))
+    lab.sync()
+    lab.act(lambda world: world.fork(world.account, "main", "spring"))
+    lab.act(lambda world: world.update(world.user, post.id, {"title": "second"}, environment="spring"))
+    lab.act(lambda world: world.promote(world.account, "spring"))
+    report = lab.sync()
+    assert report.outcome is Outcome.SUCCEEDED, report
+    assert report.environment == "spring"
+    assert differences(mirror, lab.truth("spring")) == []
+    with mirror.read() as connection:
+        data = connection.scalar(select(events.c.data).where(events.c.type == "source.environment_changed"))
+    assert '"main"' in str(data) and '"spring"' in str(data)
+    assert lab.requests(lambda: lab.sync(settled=False)) == 1
+
+
+def test_a_long_history_costs_one_request_more_only_where_it_must(lab: Lab) -> None:
+    """Stopping at the last known current version; what was published is asked for by itself."""
+    post = lab.act(lambda world: world.create(world.user, "post", {"title": "0"}))
+    lab.act(lambda world: world.publish(world.user, post.id))
+    for number in range(1, 130):
+        lab.act(lambda world, number=number: world.update(world.user, post.id, {"title": str(number)}))
+    lab.sync()
+    assert differences(lab.mirror, lab.truth()) == []
+    assert lab.requests(lambda: lab.sync(full=True)) == 6  # beacon, schema, sweep, three pages
+
+    lab.act(lambda world: world.update(world.user, post.id, {"title": "130"}))
+    assert lab.requests(lab.sync) == 4  # beacon, schema, sweep, one page
+    lab.act(lambda world: world.publish(world.user, post.id))
+    assert lab.requests(lab.sync) == 5  # and the version that was published until now
+    lab.act(lambda world: world.unpublish(world.user, post.id))
+    assert lab.requests(lab.sync) == 4
+    assert differences(lab.mirror, lab.truth(), watched=True) == []

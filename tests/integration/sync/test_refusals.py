@@ -1,0 +1,192 @@
+"""What a run does not believe, and what it does not touch."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import func, select
+
+from tests.fixtures.comparing import differences, told
+from tests.fixtures.lab import Lab, MakeLab, START
+from versionsync import cma
+from versionsync.mirror.errors import LeaseHeld, OtherProject
+from versionsync.mirror.leases import Holder, acquire
+from versionsync.mirror.tables import records, runs
+from versionsync.simulator import Clock, Role, Token, World
+from versionsync.sync.report import Outcome, SyncOptions
+from versionsync.sync.vanish import TooMuchVanished
+
+
+def deleted(lab: Lab) -> int:
+    """How many tombstones there are."""
+    with lab.mirror.read() as connection:
+        return connection.scalar(select(func.count()).where(records.c.deleted_at.is_not(None))) or 0
+
+
+def many_posts(lab: Lab, number: int) -> list[str]:
+    """Make `number` posts."""
+    return [
+        lab.act(lambda world, title=str(place): world.create(world.user, "post", {"title": title})).id
+        for place in range(number)
+    ]
+
+
+def test_too_many_vanished_records_stop_the_run(lab: Lab) -> None:
+    """Invariant 5: nothing is a tombstone, and the error says how to allow it once."""
+    ids = many_posts(lab, 30)
+    lab.sync()
+    for id in ids[:15]:
+        lab.act(lambda world, id=id: world.delete(world.user, id))
+    report = lab.sync()
+    assert report.outcome is Outcome.FAILED
+    assert isinstance(report.error, TooMuchVanished)
+    assert "--allow-vanish" in str(report.error)
+    assert deleted(lab) == 0
+
+    report = lab.sync(allow_vanish=True)
+    assert report.outcome is Outcome.SUCCEEDED, report
+    assert deleted(lab) == 15
+    assert differences(lab.mirror, lab.truth()) == []
+
+
+def test_a_whole_model_that_vanishes_stops_the_run_while_it_exists(lab: Lab) -> None:
+    """Ten records of a model that upstream still has, of a source a tenth of which may go."""
+    ids = many_posts(lab, 10)
+    for place in range(60):
+        lab.act(lambda world, place=place: world.create(world.user, "price", {"title": str(place)}))
+    lab.sync()
+    for id in ids:
+        lab.act(lambda world, id=id: world.delete(world.user, id))
+    report = lab.sync()
+    assert isinstance(report.error, TooMuchVanished)
+    assert "post" in str(report.error)
+    assert deleted(lab) == 0
+
+
+def test_a_few_deleted_records_are_believed(lab: Lab) -> None:
+    """Below the limits each is asked for, and its absence is upstream's own word."""
+    ids = many_posts(lab, 30)
+    lab.sync()
+    for id in ids[:5]:
+        lab.act(lambda world, id=id: world.delete(world.user, id))
+    assert lab.sync().outcome is Outcome.SUCCEEDED
+    assert deleted(lab) == 5
+    assert differences(lab.mirror, lab.truth()) == []
+
+
+def test_another_project_under_a_known_name_is_refused(lab: Lab, make_lab: MakeLab) -> None:
+    """The database knows which project it mirrors."""
+    many_posts(lab, 1)
+    lab.sync()
+    before = told(lab.mirror)
+    other = make_lab(World(seed=2, clock=Clock.stopped(START), project_id="999", name="Another"))
+    other.act(lambda world: world.create_model(world.account, "post"))
+    report = other.sync()
+    assert isinstance(report.error, OtherProject)
+    assert told(lab.mirror) == before
+
+
+def test_a_wrong_token_and_an_unknown_environment_are_told_apart(lab: Lab) -> None:
+    """Both end the run before anything is written."""
+    lab.token = "wrong"
+    assert isinstance(lab.sync().error, cma.AuthenticationError)
+    lab.token = "simulator-full-access"
+    lab.spec = replace(lab.spec, environment="nowhere")
+    assert isinstance(lab.sync().error, cma.EnvironmentUnknown)
+
+
+def test_a_source_that_another_process_writes_is_left_alone(lab: Lab) -> None:
+    """Invariant 8: the holder is named."""
+    many_posts(lab, 1)
+    lab.sync()
+    acquire(lab.mirror, 1, Holder(host="elsewhere", pid=7))
+    report = lab.sync()
+    assert isinstance(report.error, LeaseHeld)
+    assert "elsewhere" in str(report.error)
+
+
+def test_a_dry_run_writes_nothing(lab: Lab) -> None:
+    """Not even a run."""
+    many_posts(lab, 3)
+    report = lab.sync(dry_run=True)
+    assert (report.outcome, report.would_pull, report.run_id) == (Outcome.SUCCEEDED, 3, None)
+    lab.sync()
+    lab.act(lambda world: world.create(world.user, "post", {"title": "new"}))
+    report = lab.sync(dry_run=True)
+    assert (report.would_pull, report.would_delete) == (1, 0)
+    with lab.mirror.read() as connection:
+        assert connection.scalar(select(func.count()).select_from(runs)) == 1
+
+
+def test_single_records_can_be_read_again(lab: Lab) -> None:
+    """Also one that is gone; one that never was is a failure of its own."""
+    ids = many_posts(lab, 3)
+    lab.sync()
+    lab.act(lambda world: world.update(world.user, ids[0], {"title": "new"}))
+    lab.act(lambda world: world.delete(world.user, ids[1]))
+    report = lab.sync(record_ids=(ids[0], ids[1], "AAAAAAAAQACAAAAAAAAAAA"))
+    assert report.outcome is Outcome.PARTIAL
+    assert [failure.record_id for failure in report.failures] == ["AAAAAAAAQACAAAAAAAAAAA"]
+    assert differences(lab.mirror, lab.truth()) == []
+
+
+def test_a_scrub_finds_a_rewrite_that_no_meta_shows(lab: Lab) -> None:
+    """Removing a field hollows old versions; what was seen first is kept."""
+    many_posts(lab, 2)
+    field = lab.act(lambda world: world.create_field(world.account, "post", "body"))
+    many_posts(lab, 1)
+    lab.sync()
+    lab.act(lambda world: world.destroy_field(world.account, field.id))
+    lab.sync()
+    report = lab.sync(scrub=10)
+    assert report.outcome is Outcome.SUCCEEDED, report
+    assert differences(lab.mirror, lab.truth()) == []
+
+
+def test_a_cancelled_run_keeps_what_it_has_and_the_next_goes_on(lab: Lab) -> None:
+    """Invariant 9, gently: the run is recorded as interrupted."""
+    many_posts(lab, 40)
+
+    async def cancel_soon() -> None:
+        task = asyncio.create_task(lab.run(SyncOptions(settle=False)))
+        await asyncio.sleep(0.05)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(cancel_soon())
+    report = lab.sync()
+    assert report.outcome is Outcome.SUCCEEDED, report
+    assert differences(lab.mirror, lab.truth()) == []
+
+
+def test_a_token_that_may_not_read_versions_is_refused(lab: Lab) -> None:
+    """Its role, not the records, is what is wrong."""
+    many_posts(lab, 3)
+
+    def restrict(world: World) -> str:
+        role = world.people.add_role(Role("77", "blind", can_read_versions=False))
+        return world.people.add_token(Token("blind", world.user, role)).secret
+
+    lab.token = lab.act(restrict)
+    report = lab.sync()
+    assert isinstance(report.error, cma.PermissionDenied)
+
+
+def test_a_token_that_sees_less_is_told_and_is_no_deletion(lab: Lab) -> None:
+    """Records of a hidden model answer 404 as deleted ones do: too many at once are not believed."""
+    many_posts(lab, 12)
+    lab.act(lambda world: world.create(world.user, "price", {"title": "1"}))
+    lab.sync()
+
+    def restrict(world: World) -> None:
+        role = Role("77", "partial", hidden_models=frozenset({"post"}))
+        world.people.add_token(Token("partial", world.user, world.people.add_role(role)))
+
+    lab.act(restrict)
+    lab.token = "partial"
+    report = lab.sync(full=True)
+    assert isinstance(report.error, TooMuchVanished)
+    assert deleted(lab) == 0
