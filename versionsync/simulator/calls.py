@@ -12,13 +12,14 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from versionsync.simulator.documents import Document, TotalCount, Writer
+from versionsync.simulator.documents import Writer
 from versionsync.simulator.editors import Editor, Role, Token
 from versionsync.simulator.environments import Environment
 from versionsync.simulator.faults import Faults
 from versionsync.simulator.jobs import Jobs
 from versionsync.simulator.problems import Refused, invalid_params
 from versionsync.simulator.requests_log import RequestsLog
+from versionsync.simulator.resources import Document, TotalCount
 from versionsync.simulator.world import World
 
 __all__ = ["Call", "Handler", "Reply", "Route", "encode", "json_reply", "page_reply"]

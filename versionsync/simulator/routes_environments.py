@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from versionsync.simulator.calls import Call, Reply, Route, encode, json_reply
-from versionsync.simulator.documents import Document
 from versionsync.simulator.environments import Environment
 from versionsync.simulator.problems import Refused, not_found
+from versionsync.simulator.resources import Document
 from versionsync.simulator.routes_jobs import as_job
 
 __all__ = ["ROUTES", "may_access"]

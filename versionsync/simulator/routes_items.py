@@ -8,10 +8,10 @@ import msgspec
 
 from versionsync.simulator import content as contents
 from versionsync.simulator.calls import Call, Reply, Route, json_reply, page_reply
-from versionsync.simulator.documents import Resource, reference
 from versionsync.simulator.listing import VERSION_CHOICES, Listings, blocks_among
 from versionsync.simulator.problems import invalid_params, not_found
 from versionsync.simulator.records import Version
+from versionsync.simulator.resources import Resource, reference
 from versionsync.simulator.visibility import sees_model, visible_record
 
 __all__ = ["item_routes"]

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import msgspec
 
 from versionsync.simulator.calls import Call, Reply, Route, json_reply
-from versionsync.simulator.documents import Resource
 from versionsync.simulator.problems import Refused
+from versionsync.simulator.resources import Resource
 
 __all__ = ["ROUTES", "as_job"]
 

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from versionsync.simulator.calls import Call, Reply, Route, json_reply
-from versionsync.simulator.documents import Resource, reference
 from versionsync.simulator.editors import Editor, EditorKind, Role
 from versionsync.simulator.problems import not_found
+from versionsync.simulator.resources import Resource, reference
 
 __all__ = ["ROUTES", "person"]
 

@@ -6,8 +6,9 @@ from collections import Counter
 from typing import Any
 
 from versionsync.simulator.calls import Call, Reply, Route, json_reply, page_reply
-from versionsync.simulator.documents import Resource, Writer
+from versionsync.simulator.documents import Writer
 from versionsync.simulator.problems import invalid_params, not_found
+from versionsync.simulator.resources import Resource
 from versionsync.simulator.uploads import Upload
 
 __all__ = ["ROUTES"]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from versionsync.simulator.calls import Call, Reply, Route, json_reply
-from versionsync.simulator.documents import Resource, reference
 from versionsync.simulator.editors import EditorKind
 from versionsync.simulator.models import Workflow
 from versionsync.simulator.problems import invalid_params, not_found
+from versionsync.simulator.resources import Resource, reference
 from versionsync.simulator.routes_people import person
 
 __all__ = ["ROUTES"]

@@ -8,9 +8,9 @@ from typing import Any, Final
 import msgspec
 
 from versionsync.simulator.calls import Call, Reply, Route, encode, json_reply
-from versionsync.simulator.documents import Document
 from versionsync.simulator.models import Field, Model
 from versionsync.simulator.problems import Refused
+from versionsync.simulator.resources import Document
 from versionsync.simulator.routes_jobs import as_job
 
 __all__ = ["ROUTES"]

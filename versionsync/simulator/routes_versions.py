@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from versionsync.simulator.calls import Call, Reply, Route, encode, json_reply, page_reply
-from versionsync.simulator.documents import Document
 from versionsync.simulator.problems import not_found
 from versionsync.simulator.records import Record
+from versionsync.simulator.resources import Document
 from versionsync.simulator.routes_jobs import as_job
 from versionsync.simulator.visibility import visible_record
 

@@ -10,8 +10,9 @@ from typing import Any, Final
 import msgspec
 
 from versionsync.simulator.calls import Call, Reply, Route, json_reply, page_reply
-from versionsync.simulator.documents import Resource, Writer, reference
+from versionsync.simulator.documents import Writer
 from versionsync.simulator.problems import Refused, invalid_params, not_found
+from versionsync.simulator.resources import Resource, reference
 from versionsync.simulator.times import parse_time
 from versionsync.simulator.webhooks import Event, Webhook, WebhookCall
 
