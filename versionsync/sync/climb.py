@@ -38,13 +38,15 @@ ABSENT_CHUNK = 500
 class Findings:
     """What a run found besides what it wrote.
 
-    `swept_at` is upstream's clock at the start of the sweep, `is_complete` whether that saw every record. The last two
-    are set by a rehearsal only.
+    `swept_at` is upstream's clock at the start of the sweep, `is_complete` whether that saw every record,
+    `is_doubtful` whether a record's meta and versions did not tell the same state. The last two are set by a rehearsal
+    only.
     """
 
     has_swept: bool = False
     swept_at: datetime | None = None
     is_complete: bool = True
+    is_doubtful: bool = False
     failures: list[RecordFailure] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     would_pull: int | None = None
@@ -157,7 +159,9 @@ class Climb:
         await self._crew.each(tasks, lambda task: task.record.id, self._pull_one)
 
     async def _pull_one(self, task: PullTask) -> None:
-        await self._writer.put(Arrival(await pull_record(self._client, task)))
+        pulled = await pull_record(self._client, task)
+        self._found.is_doubtful |= pulled.is_doubtful
+        await self._writer.put(Arrival(pulled))
 
     async def _settle_unlisted(self, marks: SweepMarks) -> None:
         vanished = await self._desk.reading.run(lambda: Counter(model for _, model in marks.unseen()))
@@ -198,7 +202,8 @@ class Climb:
 
     def _conclude(self, sweep: Sweep | None) -> None:
         found = self._found
-        found.failures = [*(sweep.failures if sweep else ()), *self._crew.failures, *self._writer.failures]
+        still = [RecordFailure(id, "it exists, but its versions are not found") for id in self._crew.gone]
+        found.failures = [*(sweep.failures if sweep else ()), *self._crew.failures, *still, *self._writer.failures]
         self._progress.counts.records_failed = len(found.failures)
         if sweep is None:
             return

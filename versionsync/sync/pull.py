@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -41,8 +41,9 @@ class StaleAnswer(Exception):
 class Pulled:
     """What was read of one record. `listed` is in upstream's order, `retrieved` was asked for by id.
 
-    `record` is its meta, None where only its versions were read. `contents` holds what to hash and keep; hashing is
-    work for another thread than the one that reads.
+    `record` is its meta, None where only its versions were read. `is_doubtful` says that the two do not tell the same
+    state, as when an editor was faster than we: the record should be looked at again soon. `contents` holds what to
+    hash and keep; hashing is work for another thread than the one that reads.
     """
 
     record_id: RecordId
@@ -51,27 +52,33 @@ class Pulled:
     retrieved: Sequence[cma.ItemVersion]
     is_complete: bool
     contents: ContentSpool
+    is_doubtful: bool = False
 
 
 async def pull_record(client: cma.Client, task: PullTask) -> Pulled:
     """The versions of `task.record` that may differ from what the mirror holds.
 
     One request for a record with up to 50 versions, and for most of the longer ones. Raises RecordGone if the record
-    went in the meantime, StaleAnswer if upstream keeps answering with an older state than it listed, and CmaError.
+    went in the meantime, StaleAnswer if upstream keeps answering with an older state than it showed before, and
+    CmaError.
     """
     for attempt in range(ATTEMPTS):
+        is_last = attempt + 1 == ATTEMPTS
         try:
             pulled = await _read(client, task.record.id, task)
         except cma.PagesMoved:
-            if attempt + 1 == ATTEMPTS:
+            if is_last:
                 raise
             continue
-        if _agrees(task.record, pulled.listed):
-            return pulled
+        if not await _is_older(client, task, pulled):
+            if _is_one_state(task.record, pulled):
+                return pulled
+            if is_last:
+                return replace(pulled, is_doubtful=True)
         pulled.contents.close()
         await asyncio.sleep(STALE_WAIT_SECONDS * attempt)
         task = await _look_again(client, task)
-    raise StaleAnswer("its versions are older than its meta says")
+    raise StaleAnswer("its versions are older than what upstream showed before")
 
 
 async def read_history(client: cma.Client, record_id: RecordId) -> Pulled:
@@ -140,9 +147,34 @@ async def _formerly_published(
         return None
 
 
-def _agrees(record: SeenRecord, listed: Sequence[cma.ItemVersion]) -> bool:
-    """Whether the versions are at least as young as the meta that led here; younger ones show in the next sweep."""
-    return record.current_version_id is None or any(version.id == record.current_version_id for version in listed)
+def _is_one_state(record: SeenRecord, pulled: Pulled) -> bool:
+    """Whether meta and versions tell the same state: the same version is current, and one is live or none is."""
+    current = next((version.id for version in pulled.listed if version.is_current), None)
+    if record.current_version_id is not None and record.current_version_id != current:
+        return False
+    is_shown_live = any(version.is_published for version in pulled.listed)
+    return record.status is None or is_shown_live == _is_live(record) or not pulled.is_complete
+
+
+async def _is_older(client: cma.Client, task: PullTask, pulled: Pulled) -> bool:
+    """Whether the versions are those of an earlier state than the meta's, or than the mirror's.
+
+    Fewer versions than before, the last current one not among them: it was taken back, or this is an old answer. Only
+    that version itself can tell.
+    """
+    record, known = task.record, task.known
+    ids = {version.id for version in pulled.listed}
+    if record.current_version_id is not None and record.current_version_id not in ids:
+        return True
+    if known is None or known.deleted_at is not None or known.current_version_id is None:
+        return False
+    if known.current_version_id in ids or len(ids) >= known.version_count:
+        return False
+    try:
+        await client.version(known.current_version_id)
+    except cma.NotFound:
+        return False
+    return True
 
 
 async def _look_again(client: cma.Client, task: PullTask) -> PullTask:

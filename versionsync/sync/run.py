@@ -217,7 +217,7 @@ class _Run:
             beacon = self._place.beacon
             checkpoint["last_complete_sweep_at"] = now
             checkpoint["last_data_change_at"] = beacon.last_data_change_at
-            checkpoint["beacon_is_settled"] = is_settled(beacon, found.swept_at)
+            checkpoint["beacon_is_settled"] = is_settled(beacon, found.swept_at) and not found.is_doubtful
         return checkpoint
 
     def _count(self) -> None:
