@@ -17,6 +17,7 @@ from versionsync.cli.exits import Exit, problem_of
 from versionsync.cli.init import init
 from versionsync.cli.output import to_json
 from versionsync.cli.session import Session
+from versionsync.cli.simulator import simulator
 from versionsync.cli.sync import sync
 from versionsync.cli.verbs import add_verb, flag, shared_options
 
@@ -47,6 +48,7 @@ app.callback(invoke_without_command=True)(shared_options(_root))
 for verb in (init, doctor, sync, events):
     add_verb(app, verb)
 app.add_typer(db.app, name="db")
+add_verb(app, simulator)
 
 
 def run(argv: Sequence[str], session: Session) -> Exit:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from versionsync.cli.output import count
 from versionsync.cli.session import Session
 from versionsync.cli.verbs import flag
 
 if TYPE_CHECKING:
-    from versionsync.simulator import Simulator, World
+    from versionsync.simulator import RateLimit, Simulator, World
 
-__all__ = ["simulator"]
+__all__ = ["build_world", "simulator"]
 
 
 def simulator(
@@ -55,20 +58,63 @@ def simulator(
 
     Without --git or --records it is the news site. Its token is simulator-full-access. Ctrl-C ends it.
     """
-    from versionsync.simulator import Faults, RateLimit, serve
+    from versionsync.simulator import Faults, serve
     from versionsync.simulator.faults import FaultKind
 
     if sum(given for given in (news, git is not None, records is not None)) > 1:
         raise typer.BadParameter("choose one of --news, --git and --records")
-    world = _world(git=git, records=records, versions=versions, seed=seed)
+    world = build_world(git=git, records=records, versions=versions, seed=seed)
     faults = Faults(seed=seed)
     if latency:
         faults.rates[FaultKind.SLOW], faults.slow_seconds = 1.0, (latency * 0.5, latency * 1.5)
-    serve(
-        world,
-        host,
-        port,
-        faults=faults,
-        limits=None if rate_limit == "none" else RateLimit(_limit(rate_limit)),
-        on_start=lambda running: _tell(session, running),
-    )
+    try:
+        serve(world, host, port, faults=faults, limits=_limits(rate_limit), on_start=partial(_tell, session))
+    except OSError as error:
+        raise typer.BadParameter(f"cannot listen on {host}:{port}: {error.strerror}", param_hint="--port") from error
+
+
+def build_world(*, git: Path | None = None, records: int | None = None, versions: int = 1, seed: int = 1) -> World:
+    """A project: from a Git repository, or of so many records, or the news site."""
+    from versionsync.simulator import World
+    from versionsync.simulator.bulk import build_bulk
+    from versionsync.simulator.news import build_news
+
+    world = World(seed=seed)
+    if git is not None:
+        from versionsync.simulator.git import build_git
+
+        build_git(world, git)
+    elif records is not None:
+        build_bulk(world, records=records, versions=versions)
+    else:
+        build_news(world)
+    return world
+
+
+def _limits(rate_limit: str) -> RateLimit | None:
+    from versionsync.simulator import RateLimit
+
+    if rate_limit == "none":
+        return None
+    if not rate_limit.isdecimal() or not int(rate_limit):
+        raise typer.BadParameter('a whole number, 1 or more, or "none"', param_hint="--rate-limit")
+    return RateLimit(int(rate_limit))
+
+
+def _tell(session: Session, running: Simulator) -> None:
+    """Where it answers, and how to use it: a program reads this to know that it is up."""
+    from versionsync.simulator import FULL_ACCESS_TOKEN
+
+    world, output = running.world, session.output
+    records = len(world.primary.records)
+    versions = len(world.primary.versions)
+    if output.as_json:
+        output.json({"url": running.url, "token": FULL_ACCESS_TOKEN, "records": records, "versions": versions})
+        return
+    output.line(f"{world.name}: {count(records, 'record')}, {count(versions, 'version')}.")
+    output.line(f"It answers at {running.url}; Ctrl-C ends it. In another terminal:")
+    output.line()
+    output.line(f"  export DATOCMS_API_TOKEN={FULL_ACCESS_TOKEN}")
+    output.line(f"  export VERSIONSYNC_BASE_URL={running.url}")
+    output.line("  versionsync sync")
+    sys.stdout.flush()
