@@ -97,7 +97,6 @@ def _fields() -> None:
         sa.ForeignKeyConstraint(
             ["source_id", "model_id"], ["models.source_id", "models.id"], name="fk_fields_model_id"
         ),
-        sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_fields_source_id"),
         sa.PrimaryKeyConstraint("source_id", "id", name="pk_fields"),
     )
     op.create_index("fields_of_model", "fields", ["source_id", "model_id", "position"])
@@ -206,7 +205,6 @@ def _records() -> None:
         sa.ForeignKeyConstraint(
             ["source_id", "model_id"], ["models.source_id", "models.id"], name="fk_records_model_id"
         ),
-        sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_records_source_id"),
         sa.PrimaryKeyConstraint("source_id", "id", name="pk_records"),
         # SQLite takes constraints only with their table, and lets them name one that comes later.
         *(to_versions if _is_sqlite() else []),
@@ -254,7 +252,6 @@ def _versions() -> None:
         sa.ForeignKeyConstraint(
             ["source_id", "record_id"], ["records.source_id", "records.id"], name="fk_versions_record_id"
         ),
-        sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_versions_source_id"),
         sa.PrimaryKeyConstraint("source_id", "id", name="pk_versions"),
     )
     op.create_index("versions_by_editor", "versions", ["source_id", "editor_type", "editor_id", "created_at"])
@@ -291,8 +288,6 @@ def _to_version(column: str) -> sa.ForeignKeyConstraint:
         ["source_id", column],
         ["versions.source_id", "versions.id"],
         name=f"fk_records_{column}",
-        deferrable=True,
-        initially="DEFERRED",
     )
 
 
@@ -306,8 +301,6 @@ def _records_to_versions() -> None:
             "versions",
             ["source_id", column],
             ["source_id", "id"],
-            deferrable=True,
-            initially="DEFERRED",
         )
 
 
@@ -335,7 +328,6 @@ def _version_rewrites() -> None:
         sa.ForeignKeyConstraint(
             ["source_id", "version_id"], ["versions.source_id", "versions.id"], name="fk_version_rewrites_version_id"
         ),
-        sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_version_rewrites_source_id"),
         sa.PrimaryKeyConstraint("source_id", "version_id", "observed_at", name="pk_version_rewrites"),
     )
 
@@ -363,7 +355,6 @@ def _events() -> None:
         sa.ForeignKeyConstraint(
             ["source_id", "version_id"], ["versions.source_id", "versions.id"], name="fk_events_version_id"
         ),
-        sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_events_source_id"),
         sa.PrimaryKeyConstraint("id", name="pk_events"),
         sqlite_autoincrement=True,
     )

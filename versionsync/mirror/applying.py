@@ -1,8 +1,8 @@
 """Write what was planned: versions, records and events of many records, in the caller's transaction.
 
 It is given a transaction, and never opens, commits or retries one. The order of its steps is that of the constraints:
-editors, models and records come before the versions that name them, and a flag is taken from one version before it is
-given to another (invariant 2).
+editors, models and records come before the versions that name them, a flag is taken from one version before it is
+given to another (invariant 2), and a record points to its versions when they are there.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from versionsync.ledger.plan import RecordPlan
 from versionsync.ledger.records import Editor
 from versionsync.mirror.editors import note_editors
 from versionsync.mirror.leases import Lease, hold
-from versionsync.mirror.record_rows import write_records
+from versionsync.mirror.record_rows import insert_records, update_records
 from versionsync.mirror.schema import note_models
+from versionsync.mirror.statistics import learn_first_statistics
 from versionsync.mirror.telling import tell, told_by
 from versionsync.mirror.version_rows import (
     insert_versions,
@@ -71,18 +72,22 @@ def apply(
         {plan.model_id for plan in plans} | {version.model_id for _, version in new},
         observed_at=observed_at,
     )
-    write_records(tx, source_id, plans, observed_at=observed_at)
+    insert_records(tx, source_id, plans, observed_at=observed_at)
     take_flags(tx, source_id, changed)
     keep_rewritten(tx, source_id, rewritten, observed_at=observed_at, run_id=run_id)
     inserted = insert_versions(tx, source_id, new, contents, observed_at=observed_at)
     update_contents(tx, source_id, rewritten, contents)
     update_versions(tx, source_id, [change.after for change in changed], observed_at=observed_at)
+    update_records(tx, source_id, plans, observed_at=observed_at)
     told = [each for plan in plans for each in told_by(plan)]
+    written = tell(tx, source_id, told, observed_at=observed_at, run_id=run_id)
+    if inserted:
+        learn_first_statistics(tx)
     return Applied(
         versions_inserted=inserted,
         versions_changed=len(changed),
         versions_rewritten=len(rewritten),
-        events_written=tell(tx, source_id, told, observed_at=observed_at, run_id=run_id),
+        events_written=written,
     )
 
 

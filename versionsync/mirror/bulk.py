@@ -1,7 +1,8 @@
-"""Many rows through one statement, at the driver's own speed.
+"""Many rows at the driver's own speed: PostgreSQL's COPY for new ones, `executemany` for everything else.
 
-SQLAlchemy compiles the statement once and tells how each value is sent; the rows then go to the driver's `executemany`
-(psycopg pipelines it) without being handled one by one again.
+SQLAlchemy compiles a statement once and tells how each value is sent; the rows then go to the driver without being
+handled one by one again (psycopg pipelines its `executemany`). COPY takes two thirds of the time of that, and a third of
+ours, for rows of 100 bytes and of 4 KB alike.
 """
 
 from __future__ import annotations
@@ -10,15 +11,19 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from sqlalchemy import Connection, Dialect, Table
+from sqlalchemy import Connection, Dialect, Table, insert, or_
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.dml import Insert, Update
 
+from versionsync.mirror.engines import our_errors
 from versionsync.mirror.types import POSTGRES
 
-__all__ = ["IDS_AT_ONCE", "chunked", "insert_or_keep", "insert_or_update", "run_many"]
+if TYPE_CHECKING:
+    import psycopg
+
+__all__ = ["IDS_AT_ONCE", "chunked", "insert_many", "insert_or_keep", "insert_or_update", "run_many"]
 
 ROWS_AT_ONCE = 500
 CHARACTERS_AT_ONCE = 8 * 1024 * 1024
@@ -56,6 +61,23 @@ def run_many(tx: Connection, statement: Insert | Update, columns: tuple[str, ...
     return count
 
 
+def insert_many(tx: Connection, table: Table, columns: tuple[str, ...], rows: Iterable[Row]) -> int:
+    """Insert `rows`, whose values are those of `columns`; returns their number. An iterator of any length costs little.
+
+    Raises the errors of the mirror, as everything that an engine of ours does.
+    """
+    if tx.dialect.name != POSTGRES:
+        return run_many(tx, _insert(table), columns, rows)
+    driver: psycopg.Connection = tx.connection.driver_connection  # type: ignore[assignment]
+    names = ", ".join(columns)
+    count = 0
+    with our_errors(tx), driver.cursor() as cursor, cursor.copy(f"COPY {table.name} ({names}) FROM STDIN") as copy:
+        for row in rows:
+            copy.write_row(row)
+            count += 1
+    return count
+
+
 def insert_or_keep(table: Table, dialect: str) -> Insert:
     """An INSERT that leaves a row of the same primary key as it is."""
     if dialect == POSTGRES:
@@ -65,14 +87,11 @@ def insert_or_keep(table: Table, dialect: str) -> Insert:
 
 def insert_or_update(table: Table, dialect: str, columns: Iterable[str]) -> Insert:
     """An INSERT that sets `columns` of a row of the same primary key, and writes nothing where they are so already."""
-    insert = postgresql.insert(table) if dialect == POSTGRES else sqlite.insert(table)
+    upsert = postgresql.insert(table) if dialect == POSTGRES else sqlite.insert(table)
     keys = [column.name for column in table.primary_key]
-    new = {name: insert.excluded[name] for name in columns}
-    differs = [table.c[name].is_distinct_from(value) for name, value in new.items()]
-    condition = differs[0]
-    for one in differs[1:]:
-        condition = condition | one
-    return insert.on_conflict_do_update(index_elements=keys, set_=new, where=condition)
+    new = {name: upsert.excluded[name] for name in columns}
+    differs = or_(*(table.c[name].is_distinct_from(value) for name, value in new.items()))
+    return upsert.on_conflict_do_update(index_elements=keys, set_=new, where=differs)
 
 
 def chunked(items: Iterable[T], size: int = IDS_AT_ONCE) -> Iterator[list[T]]:
@@ -93,6 +112,11 @@ def _bounded(rows: Iterable[Row]) -> Iterator[list[Row]]:
             chunk, characters = [], 0
     if chunk:
         yield chunk
+
+
+@lru_cache
+def _insert(table: Table) -> Insert:
+    return insert(table)
 
 
 @lru_cache(maxsize=128)

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -21,7 +23,7 @@ from versionsync.mirror.filesystems import unsafe_for_wal
 from versionsync.mirror.types import POSTGRES
 from versionsync.mirror.urls import database_url, safe_url, sqlite_path
 
-__all__ = ["open_engine", "reading"]
+__all__ = ["open_engine", "our_errors", "reading"]
 
 SQLITE_NEEDED = (3, 35, 0)
 POSTGRES_NEEDED = 13
@@ -47,6 +49,17 @@ def reading(engine: Engine) -> Engine:
     if engine.dialect.name == POSTGRES:
         return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
     return engine.execution_options(**{READS: True})
+
+
+@contextmanager
+def our_errors(connection: Connection) -> Iterator[None]:
+    """For what goes to the driver past SQLAlchemy: its errors become ours too."""
+    try:
+        yield
+    except Exception as error:
+        if meaning := meaning_of(error, safe_url(connection.engine.url)):
+            raise meaning from error
+        raise
 
 
 def _open_sqlite(url: URL, *, create: bool) -> Engine:

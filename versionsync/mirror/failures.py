@@ -95,6 +95,8 @@ def _of_postgres(error: BaseException, where: str) -> MirrorError | None:
     if not isinstance(error, psycopg.Error):
         return None
     state = error.sqlstate
+    if state is None and isinstance(error, psycopg.DataError | psycopg.ProgrammingError):
+        return RefusedContent(f"the database {where} refuses a value: {type(error).__name__}")
     if state is None:
         if not isinstance(error, psycopg.OperationalError):
             return None

@@ -22,8 +22,10 @@ NUMERIC_FRACTION_DIGITS = 16_383
 
 # A NUL or a surrogate that is written as an escape (or the same letters behind an escaped backslash: looked at below).
 SUSPECT_ESCAPE = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
-# A number can only be out of range with a thousand digits in a row or an exponent of five.
-SUSPECT_NUMBER = re.compile(rb"[0-9]{1000}|[0-9][eE][+-]?[0-9]{5}")
+# A number can only be out of range with a thousand digits in a row or an exponent of five: looked for with all digits
+# made zeros, since searching for a fixed text is many times faster than for a pattern.
+TO_ZEROS = bytes.maketrans(b"123456789E", b"000000000e")
+SUSPECT_NUMBERS = (b"0e00000", b"0e+00000", b"0e-00000", b"0" * 1000)
 
 STRING = r'"(?:[^"\\]|\\.)*"'
 TOKENS = re.compile(rf"{STRING}|-?[0-9][0-9.eE+-]*", re.DOTALL)
@@ -39,9 +41,14 @@ def jsonb_form(raw: bytes) -> tuple[str, bytes | None]:
     """
     text = raw.decode()
     form = text
-    if SUSPECT_ESCAPE.search(raw) or SUSPECT_NUMBER.search(raw):
+    if (b"\\u" in raw and SUSPECT_ESCAPE.search(raw)) or _has_suspect_number(raw):
         form = TOKENS.sub(_storable_token, text)
     return form, raw if form != text or _has_members_twice(form) else None
+
+
+def _has_suspect_number(raw: bytes) -> bool:
+    zeros = raw.translate(TO_ZEROS)
+    return any(suspect in zeros for suspect in SUSPECT_NUMBERS)
 
 
 @overload

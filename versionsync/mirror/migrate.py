@@ -15,7 +15,7 @@ from sqlalchemy.sql.expression import column, table
 from versionsync.mirror.engines import open_engine
 from versionsync.mirror.errors import NotAMirror, SchemaBehind, SchemaNewer
 from versionsync.mirror.types import POSTGRES
-from versionsync.mirror.urls import safe_url
+from versionsync.mirror.urls import database_url, safe_url, sqlite_path
 
 __all__ = ["HEAD", "VERSION_TABLE", "check", "current", "head", "migrations_folder", "require_head", "upgrade"]
 
@@ -41,7 +41,13 @@ def migrations_folder() -> Path:
 
 
 def current(url: str) -> str | None:
-    """The schema of the database at `url`; None: it is empty. Raises NotAMirror if it is another program's."""
+    """The schema of the database at `url`; None: it is empty, or a file that does not exist yet.
+
+    Raises NotAMirror if it is another program's.
+    """
+    parsed = database_url(url)
+    if parsed.get_backend_name() != POSTGRES and not sqlite_path(parsed).exists():
+        return None
     engine = open_engine(url)
     try:
         with engine.connect() as connection:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, insert, update
+from sqlalchemy import Connection, bindparam, update
+from sqlalchemy.sql.dml import Update
 
 from versionsync.ledger.plan import RecordPlan
 from versionsync.ledger.records import SeenRecord
-from versionsync.mirror.bulk import run_many
+from versionsync.mirror.bulk import insert_many, run_many
 from versionsync.mirror.tables import records
 
-__all__ = ["write_records"]
+__all__ = ["insert_records", "update_records"]
 
 META = (
     "model_id",
@@ -28,41 +29,54 @@ META = (
     "creator_id",
     "fingerprint",
 )
-STATE = (
-    "current_version_id",
-    "published_version_id",
-    "version_count",
-    "synced_at",
-    "deleted_at",
-    "deletion_evidence",
-)
+STATE = ("version_count", "synced_at", "deleted_at", "deletion_evidence")
+FLAGGED = ("current_version_id", "published_version_id")
 KEY = ("of_source", "record")
 
 _this_one = (records.c.source_id == bindparam("of_source"), records.c.id == bindparam("record"))
-INSERT = insert(records)
-UPDATE = update(records).where(*_this_one).values({name: bindparam(f"new_{name}") for name in META + STATE})
-UPDATE_STATE = update(records).where(*_this_one).values({name: bindparam(f"new_{name}") for name in STATE})
 
 
-def write_records(tx: Connection, source_id: int, plans: Sequence[RecordPlan], *, observed_at: datetime) -> None:
-    """Insert or update the record of each plan: its meta where it was seen, and the state that the plan leaves.
+def _update(*columns: str) -> Update:
+    return update(records).where(*_this_one).values({name: bindparam(f"new_{name}") for name in columns})
 
-    Their current and published versions may come later in the transaction: those constraints wait for its end.
-    """
-    new = [
-        (source_id, plan.record_id, observed_at, *_meta(plan.meta), *_state(plan, observed_at))
-        for plan in plans
-        if plan.is_new and plan.meta is not None
-    ]
-    seen = [
-        (source_id, plan.record_id, *_meta(plan.meta), *_state(plan, observed_at))
-        for plan in plans
-        if not plan.is_new and plan.meta is not None
-    ]
-    unseen = [(source_id, plan.record_id, *_state(plan, observed_at)) for plan in plans if plan.meta is None]
-    run_many(tx, INSERT, ("source_id", "id", "first_seen_at", *META, *STATE), new)
-    run_many(tx, UPDATE, KEY + tuple(f"new_{name}" for name in META + STATE), seen)
-    run_many(tx, UPDATE_STATE, KEY + tuple(f"new_{name}" for name in STATE), unseen)
+
+def _parameters(*columns: str) -> tuple[str, ...]:
+    return KEY + tuple(f"new_{name}" for name in columns)
+
+
+POINT = _update(*FLAGGED)
+UPDATE = _update(*FLAGGED, *STATE, *META)
+UPDATE_STATE = _update(*FLAGGED, *STATE)
+
+
+def insert_records(tx: Connection, source_id: int, plans: Sequence[RecordPlan], *, observed_at: datetime) -> None:
+    """Insert the records that are new; `update_records` points them to their versions when these are there."""
+    insert_many(
+        tx,
+        records,
+        ("source_id", "id", "first_seen_at", *STATE, *META),
+        [
+            (source_id, plan.record_id, observed_at, *_state(plan, observed_at), *_meta(plan.meta))
+            for plan in plans
+            if plan.is_new and plan.meta is not None
+        ],
+    )
+
+
+def update_records(tx: Connection, source_id: int, plans: Sequence[RecordPlan], *, observed_at: datetime) -> None:
+    """Point each record to its current and published versions; of a known one, set state and meta (where seen) too."""
+    new, seen, unseen = [], [], []
+    for plan in plans:
+        key = (source_id, plan.record_id, plan.current_version_id, plan.published_version_id)
+        if plan.is_new:
+            new.append(key)
+        elif plan.meta is not None:
+            seen.append((*key, *_state(plan, observed_at), *_meta(plan.meta)))
+        else:
+            unseen.append((*key, *_state(plan, observed_at)))
+    run_many(tx, POINT, _parameters(*FLAGGED), new)
+    run_many(tx, UPDATE, _parameters(*FLAGGED, *STATE, *META), seen)
+    run_many(tx, UPDATE_STATE, _parameters(*FLAGGED, *STATE), unseen)
 
 
 def _meta(record: SeenRecord) -> tuple[object, ...]:
@@ -85,8 +99,6 @@ def _meta(record: SeenRecord) -> tuple[object, ...]:
 
 def _state(plan: RecordPlan, observed_at: datetime) -> tuple[object, ...]:
     return (
-        plan.current_version_id,
-        plan.published_version_id,
         plan.version_count,
         observed_at,
         plan.deleted_at,

@@ -124,14 +124,12 @@ def _to_run(table: str) -> ForeignKeyConstraint:
 
 
 def _to_version_of_record(column: str) -> ForeignKeyConstraint:
-    """From a record to one of its versions, which need not be there before the transaction ends."""
+    """From a record to one of its versions. Of the two tables one has to be made first: this comes after both."""
     return ForeignKeyConstraint(
         ["source_id", column],
         ["versions.source_id", "versions.id"],
         name=f"fk_records_{column}",
-        deferrable=True,
-        initially="DEFERRED",
-        use_alter=True,  # versions refer to records: of the two tables one has to come first
+        use_alter=True,
     )
 
 
@@ -215,7 +213,6 @@ fields = Table(
     "fields",
     metadata,
     _Fields,
-    _to_source("fields"),
     _to("fields", "models", "model_id"),
     Index("fields_of_model", "source_id", "model_id", "position"),
     comment="Fields of models, deleted ones too.",
@@ -266,7 +263,6 @@ records = Table(
     "records",
     metadata,
     _Records,
-    _to_source("records"),
     _to("records", "models", "model_id"),
     _to("records", "editors", "creator_type", "creator_id"),
     _to_version_of_record("current_version_id"),
@@ -316,7 +312,6 @@ versions = Table(
     "versions",
     metadata,
     _Versions,
-    _to_source("versions"),
     _to("versions", "records", "record_id"),
     _to("versions", "models", "model_id"),
     _to("versions", "editors", "editor_type", "editor_id"),
@@ -357,7 +352,6 @@ version_rewrites = Table(
     "version_rewrites",
     metadata,
     _VersionRewrites,
-    _to_source("version_rewrites"),
     _to("version_rewrites", "versions", "version_id"),
     _to("version_rewrites", "editors", "editor_type", "editor_id"),
     _to_run("version_rewrites"),
@@ -385,7 +379,6 @@ events = Table(
     "events",
     metadata,
     _Events,
-    _to_source("events"),
     _to("events", "records", "record_id"),
     _to("events", "versions", "version_id"),
     _to_run("events"),

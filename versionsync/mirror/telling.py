@@ -12,12 +12,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, select
 
 from versionsync.ledger.events import Event, EventType
 from versionsync.ledger.ids import VersionId
 from versionsync.ledger.plan import RecordPlan
-from versionsync.mirror.bulk import chunked, run_many
+from versionsync.mirror.bulk import chunked, insert_many
 from versionsync.mirror.jsonb import stored_json
 from versionsync.mirror.leases import Lease, hold
 from versionsync.mirror.tables import events
@@ -37,7 +37,6 @@ COLUMNS = (
     "data",
     "key",
 )
-INSERT = insert(events)
 FLAG_EVENTS = {
     EventType.VERSION_BECAME_CURRENT,
     EventType.VERSION_SUPERSEDED,
@@ -106,7 +105,7 @@ def tell(tx: Connection, source_id: int, told: Sequence[Told], *, observed_at: d
                 key,
             )
         )
-    return run_many(tx, INSERT, COLUMNS, rows)
+    return insert_many(tx, events, COLUMNS, rows)
 
 
 def _flag_changes(plan: RecordPlan) -> set[tuple[EventType, VersionId | None]]:

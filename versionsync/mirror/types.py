@@ -7,6 +7,7 @@ that no number loses a digit on the way; an id is text that is compared byte by 
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -16,9 +17,11 @@ from sqlalchemy.types import TypeDecorator, TypeEngine, UserDefinedType
 
 from versionsync.ledger.times import format_time, parse_time
 
-__all__ = ["IdText", "JsonText", "UtcTime", "UuidText"]
+__all__ = ["POSTGRES", "IdText", "JsonText", "UtcTime", "UuidText"]
 
 POSTGRES = "postgresql"
+
+_text_of = lru_cache(maxsize=4096)(format_time)  # rows written together share most of their times
 
 
 class UtcTime(TypeDecorator[datetime]):
@@ -36,7 +39,7 @@ class UtcTime(TypeDecorator[datetime]):
         if value is None:
             return None
         if dialect.name != POSTGRES:
-            return format_time(value)
+            return _text_of(value)
         if value.tzinfo is None:
             raise ValueError("a time without a zone has no place in the mirror")
         return value

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from versionsync.ledger.ids import RecordId, VersionId, uuid_of
 from versionsync.ledger.versions import Change, Version
-from versionsync.mirror.bulk import chunked, run_many
+from versionsync.mirror.bulk import chunked, insert_many, run_many
 from versionsync.mirror.errors import RefusedContent
 from versionsync.mirror.jsonb import jsonb_form
 from versionsync.mirror.tables import version_rewrites, versions
@@ -43,7 +43,6 @@ def _set(*columns: str) -> dict[str, Any]:
 
 
 INSERT_COLUMNS = ("source_id", "id", "uuid", "record_id", "first_seen_at", "changed_at", *STATE, *CONTENT)
-INSERT = insert(versions)
 UPDATE = update(versions).where(*_this_one).values(_set("changed_at", *STATE))
 UPDATE_CONTENT = update(versions).where(*_this_one).values(_set(*CONTENT))
 TAKE_FLAGS = update(versions).where(*_this_one).values(_set(*FLAGS))
@@ -72,7 +71,7 @@ def insert_versions(
                 *_content(tx, version, contents),
             )
 
-    return run_many(tx, INSERT, INSERT_COLUMNS, rows())
+    return insert_many(tx, versions, INSERT_COLUMNS, rows())
 
 
 def take_flags(tx: Connection, source_id: int, changed: Sequence[Change]) -> None:
