@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
+from versionsync.simulator import content as contents
 from versionsync.simulator.documents import Writer
 from versionsync.simulator.editors import Editor, Role, Token
 from versionsync.simulator.environments import Environment
@@ -99,7 +100,12 @@ class Call:
     def decode(self, form: type[T]) -> T:
         """The body as a *form*. Raises Refused: INVALID_JSON_BODY, or INVALID_FORMAT for JSON of another shape."""
         try:
-            return msgspec.json.decode(self.body, type=form)
+            try:
+                return msgspec.json.decode(self.body, type=form)
+            except msgspec.ValidationError:
+                raise
+            except msgspec.DecodeError:
+                return msgspec.json.decode(contents.protect(self.body), type=form)
         except msgspec.ValidationError as error:
             raise Refused("INVALID_FORMAT", details={"reason": str(error)}) from None
         except msgspec.DecodeError as error:

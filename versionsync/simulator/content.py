@@ -6,6 +6,7 @@ kind are served as they were written. Only fields that hold blocks are looked in
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import Any, Final, TypeAlias, cast
@@ -22,8 +23,10 @@ __all__ = [
     "join",
     "load",
     "map_blocks",
+    "protect",
     "raw",
     "split",
+    "split_list",
     "take_locales",
     "without_locale",
 ]
@@ -40,13 +43,41 @@ Block = dict[str, Json]
 BLOCK_FIELD_TYPES: Final = frozenset({"rich_text", "single_block", "structured_text"})
 
 _MEMBERS: Final = msgspec.json.Decoder(Members)
+_ELEMENTS: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _ANY: Final = msgspec.json.Decoder(float_hook=Decimal)
 _ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
+
+# msgspec takes no surrogate that stands alone, though JSON may have one as an escape. Such an escape goes through the
+# decoder as its digits between two noncharacters, and comes out of the encoder as the escape that it was.
+_ESCAPE: Final = re.compile(rb"\\(?:u([dD][89abAB]..)\\u([dD][c-fC-F]..)|u([dD][89a-fA-F]..)|.)", re.DOTALL)
+_LONE: Final = re.compile(b"\xef\xb7\x90([0-9a-fA-F]{4})\xef\xb7\x91")
+
+
+def protect(text: bytes) -> bytes:
+    """*text* in a form that msgspec can decode, whatever surrogates it has; encoding restores them."""
+
+    def protected(escape: re.Match[bytes]) -> bytes:
+        return escape[0] if escape[3] is None else b"\xef\xb7\x90%b\xef\xb7\x91" % escape[3]
+
+    return _ESCAPE.sub(protected, text)
 
 
 def split(content: bytes) -> Members:
     """The members of *content*, undecoded."""
-    return {key: msgspec.Raw(bytes(value)) for key, value in _MEMBERS.decode(content).items()}
+    try:
+        members = _MEMBERS.decode(content)
+    except msgspec.DecodeError:
+        members = _MEMBERS.decode(protect(content))
+    return {key: _restored(bytes(value)) for key, value in members.items()}
+
+
+def split_list(content: bytes) -> list[msgspec.Raw]:
+    """The elements of a list, undecoded."""
+    try:
+        elements = _ELEMENTS.decode(content)
+    except msgspec.DecodeError:
+        elements = _ELEMENTS.decode(protect(content))
+    return [_restored(bytes(element)) for element in elements]
 
 
 def join(members: Mapping[str, msgspec.Raw]) -> bytes:
@@ -56,12 +87,19 @@ def join(members: Mapping[str, msgspec.Raw]) -> bytes:
 
 def load(text: bytes | msgspec.Raw) -> Json:
     """Decode any JSON value; numbers with a fraction or an exponent become Decimal."""
-    return _ANY.decode(text)
+    try:
+        return _ANY.decode(text)
+    except msgspec.DecodeError:
+        return _ANY.decode(protect(bytes(text)))
 
 
 def raw(value: Json) -> msgspec.Raw:
     """Encode any JSON value."""
-    return value if isinstance(value, msgspec.Raw) else msgspec.Raw(_ENCODER.encode(value))
+    return _restored(bytes(value) if isinstance(value, msgspec.Raw) else _ENCODER.encode(value))
+
+
+def _restored(text: bytes) -> msgspec.Raw:
+    return msgspec.Raw(_LONE.sub(rb"\\u\1", text) if b"\xef\xb7\x90" in text else text)
 
 
 def is_block(value: Json) -> bool:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from typing import Final
 
 import msgspec
 from aiohttp import web
 
+from versionsync.simulator import content as contents
 from versionsync.simulator.calls import Reply, encode
 from versionsync.simulator.faults import Fault, FaultKind, Faults
 from versionsync.simulator.problems import Refused
@@ -74,10 +75,11 @@ def distort(fault: Fault, reply: Reply, faults: Faults, *, path: str, url: str) 
             return reply
 
 
-def _with_data(reply: Reply, change: Any) -> Reply:
-    members = msgspec.json.decode(reply.body, type=dict[str, msgspec.Raw])
-    data = msgspec.json.decode(members["data"], type=list[msgspec.Raw]) if bytes(members["data"])[:1] == b"[" else None
-    return reply if data is None else Reply(encode({**members, "data": change(data)}), reply.status)
+def _with_data(reply: Reply, change: Callable[[list[msgspec.Raw]], list[msgspec.Raw]]) -> Reply:
+    members = contents.split(reply.body)
+    if not bytes(members["data"]).startswith(b"["):
+        return reply
+    return Reply(encode({**members, "data": change(contents.split_list(bytes(members["data"])))}), reply.status)
 
 
 async def cut_off(request: web.Request, reply: Reply, headers: Mapping[str, str]) -> web.StreamResponse:

@@ -1,0 +1,1 @@
+"""What needs a database or the simulator."""
