@@ -11,6 +11,7 @@ import typer
 
 from versionsync import __version__
 from versionsync.cli import db
+from versionsync.cli.demo import demo
 from versionsync.cli.doctor import doctor
 from versionsync.cli.events import events
 from versionsync.cli.exits import Exit, problem_of
@@ -45,7 +46,7 @@ def _root(
 
 
 app.callback(invoke_without_command=True)(shared_options(_root))
-for verb in (init, doctor, sync, events):
+for verb in (init, doctor, demo, sync, events):
     add_verb(app, verb)
 app.add_typer(db.app, name="db")
 add_verb(app, simulator)

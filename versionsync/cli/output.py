@@ -20,7 +20,7 @@ from versionsync.cli.redaction import Redactor
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["Column", "Output", "count", "to_json", "when"]
+__all__ = ["Column", "Output", "count", "fitted", "to_json", "when"]
 
 PIPE_WIDTH = 10_000
 
@@ -77,29 +77,19 @@ class Output:
         if hint:
             self.notes.print(Text.assemble(" " * 13, ("hint: ", "bold"), redact(hint)), soft_wrap=True)
 
-    def table(self, columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> None:
-        """A table of results."""
-        from rich.table import Table
+    def table(self, columns: Sequence[Column], rows: Iterable[Sequence[str]], *, indent: int = 0) -> None:
+        """A table of results, `indent` columns from the left; where space is short, columns that may shrink do."""
         from rich.text import Text
 
-        piped = not self.results.is_terminal
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", show_edge=False)
-        for column in columns:
-            table.add_column(
-                column.head,
-                justify=column.side,
-                style=column.style,
-                no_wrap=True,
-                overflow="ellipsis",
-                min_width=None if column.shrinks or piped else len(column.head),
-            )
-        for row in rows:
-            table.add_row(*(Text(cell) for cell in row))
-        with self.results.capture() as drawn:
-            self.results.print(table)
-        for line in drawn.get().splitlines():
-            sys.stdout.write(line.rstrip() + "\n")
-        sys.stdout.flush()
+        cells = [[column.head for column in columns], *([_printable(cell) for cell in row] for row in rows)]
+        widths = fitted(columns, cells, self.results.width - indent)
+        for number, row in enumerate(cells):
+            line = Text(" " * indent)
+            for column, cell, width in zip(columns, row, widths, strict=True):
+                line.append(_aligned(cell, width, column.side), style="bold" if number == 0 else column.style)
+                line.append("  ")
+            line.rstrip()
+            self.results.print(line, soft_wrap=True)
 
     def symbol(self, good: bool | None) -> str:
         """✓, ✗ or ! (None), as far as the terminal can show them."""
@@ -123,6 +113,34 @@ class Output:
             highlight=False,
             width=PIPE_WIDTH if piped and "COLUMNS" not in os.environ else None,
         )
+
+
+def fitted(columns: Sequence[Column], cells: Sequence[Sequence[str]], room: int) -> list[int]:
+    """How wide each column is drawn: as wide as its cells, but what shrinks makes room for what does not."""
+    from rich.cells import cell_len
+
+    widths = [max(cell_len(row[number]) for row in cells) for number in range(len(columns))]
+    excess = sum(widths) + 2 * (len(columns) - 1) - room
+    for number in reversed(range(len(columns))):
+        if excess > 0 and columns[number].shrinks:
+            narrower = max(widths[number] - excess, len(columns[number].head), 1)
+            excess -= widths[number] - narrower
+            widths[number] = narrower
+    return widths
+
+
+def _aligned(cell: str, width: int, side: Literal["left", "right"]) -> str:
+    from rich.cells import cell_len, set_cell_size
+
+    missing = width - cell_len(cell)
+    if missing < 0:
+        return set_cell_size(cell, width - 1) + "…"
+    return " " * missing + cell if side == "right" else cell + " " * missing
+
+
+def _printable(cell: str) -> str:
+    """A cell without anything that would move the cursor: content of records is somebody else's."""
+    return "".join(char if char.isprintable() else " " for char in cell)
 
 
 def to_json(value: object) -> str:
