@@ -19,6 +19,7 @@ from versionsync.cli.init import init
 from versionsync.cli.output import to_json
 from versionsync.cli.session import Session
 from versionsync.cli.simulator import simulator
+from versionsync.cli.status import status
 from versionsync.cli.sync import sync
 from versionsync.cli.verbs import add_verb, flag, shared_options
 
@@ -46,7 +47,7 @@ def _root(
 
 
 app.callback(invoke_without_command=True)(shared_options(_root))
-for verb in (init, doctor, demo, sync, events):
+for verb in (init, doctor, demo, sync, status, events):
     add_verb(app, verb)
 app.add_typer(db.app, name="db")
 add_verb(app, simulator)
