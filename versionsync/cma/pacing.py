@@ -37,6 +37,8 @@ _FLOOR: Final = 0.1
 # bursts, with half of their 429s, and other programs get a word in.
 _AT_ONCE: Final = 1 / 3
 _SPREAD: Final = 0.5
+# Evenly among others: who asks only at the start of a window never sees what the others use of its end.
+_SPREAD_AMONG_OTHERS: Final = 0.95
 _LIMIT_RANGE: Final = range(1, 100_001)
 _HOLD_SECONDS_MAX: Final = 3600.0
 
@@ -100,8 +102,7 @@ class Pacer:
         used = recent + self._pending
         excess = used - budget
         if excess < 0:
-            spread = WINDOW_SECONDS / budget * _SPREAD if used > budget * _AT_ONCE else 0.0
-            return max(0.0, self._granted_at + spread - now)
+            return max(0.0, self._granted_at + self._space(used, budget) - now)
         if excess >= recent:
             return float("inf")
         return self._sent[len(self._sent) - recent + excess] + window - now
@@ -132,12 +133,15 @@ class Pacer:
             self._announced = limit
         if remaining is None or slot.sent_at is None or remaining < 0:
             return
-        # Everything of ours that upstream can have counted: what left since a window before, up to now. Counting
-        # too much of our own hides a few requests of others; counting too little would slow us down for nobody.
-        since = slot.sent_at - WINDOW_SECONDS - 2 * self._guard
-        ours = len(self._sent) - bisect_right(self._sent, since)
-        others = self._announced - remaining - ours
-        if others > self._announced * _OTHERS_NOISE:
+        # Upstream counted when this request arrived, which was some time between its leaving and now. Whether others
+        # are there is judged by all of ours that it can have counted, so that we never mistake ourselves for others;
+        # how many they are by those that it must have counted.
+        since = slot.sent_at - WINDOW_SECONDS
+        most_of_ours = len(self._sent) - bisect_right(self._sent, since - 2 * self._guard)
+        least_of_ours = bisect_right(self._sent, slot.sent_at) - bisect_right(self._sent, since)
+        used = self._announced - remaining
+        if used - most_of_ours > self._announced * _OTHERS_NOISE:
+            others = used - least_of_ours
             while self._others and self._others[-1][1] <= others:  # so that the first is always the most
                 del self._others[-1]
             self._others.append((now, others))
@@ -153,6 +157,12 @@ class Pacer:
         pause = min(2.0 ** (self._episode - 1), 30.0) if reset is None else min(max(reset, 0.0), _HOLD_SECONDS_MAX)
         self._held_until = max(self._held_until, now + pause + self._guard)
         return self.held(now)
+
+    def _space(self, used: int, budget: int) -> float:
+        """Seconds between two requests while there is room for both."""
+        if self._others:
+            return WINDOW_SECONDS / budget * _SPREAD_AMONG_OTHERS
+        return WINDOW_SECONDS / budget * _SPREAD if used > budget * _AT_ONCE else 0.0
 
     def _relax(self, now: float) -> None:
         """Every window without a 429 gives back a part of what the last one cost."""

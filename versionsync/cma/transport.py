@@ -31,8 +31,6 @@ from versionsync.cma.retry import Failure, Kind
 __all__ = ["MAX_BODY_BYTES", "Timeouts", "exchange", "open_http"]
 
 MAX_BODY_BYTES: Final = 64 * 1024 * 1024
-# aiohttp stops reading from the socket at twice this size. Its own 64 KiB cost pages of 500 records many rounds.
-_READ_BUFFER_BYTES: Final = 512 * 1024
 _KEEP_ALIVE_SECONDS: Final = 30.0
 
 _on_sent: ContextVar[Callable[[], None] | None] = ContextVar("versionsync.cma.on_sent", default=None)
@@ -76,7 +74,6 @@ def open_http(base_url: str, *, connections: int) -> httpx.AsyncClient:
         return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=connections, ssl=context, keepalive_timeout=_KEEP_ALIVE_SECONDS),
             cookie_jar=aiohttp.DummyCookieJar(),
-            read_bufsize=_READ_BUFFER_BYTES,
             middlewares=(_no_hidden_retries,),
             trace_configs=[traces],
         )
