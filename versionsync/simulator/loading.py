@@ -10,7 +10,15 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from versionsync.simulator.editors import Editor
-from versionsync.simulator.journal import Fact, PublicationBegan, PublicationEnded, RecordMade, VersionMade
+from versionsync.simulator.environments import Environment
+from versionsync.simulator.journal import (
+    Fact,
+    PublicationBegan,
+    PublicationEnded,
+    RecordDeleted,
+    RecordMade,
+    VersionMade,
+)
 from versionsync.simulator.models import Model
 from versionsync.simulator.problems import Refused
 from versionsync.simulator.records import Interval, LoadedVersion, Record, Version
@@ -30,12 +38,14 @@ class Loading(WorldState):
         id: str | None = None,
         creator: Editor | None = None,
         created_at: datetime | None = None,
+        deleted_at: datetime | None = None,
         environment: str | None = None,
     ) -> Record:
         """A record of *model* with all of *versions*, oldest first; the last is current, the live one is published.
 
         Nothing is validated but what the rest of the world relies on: an order in time, and one live version at a time.
-        *creator* and *created_at* are the first version's when left out.
+        *creator* and *created_at* are the first version's when left out. *deleted_at*: when the record went; its *id*
+        may be given again, to a past in which it returned.
         """
         where = self.environment(environment)
         if not versions:
@@ -43,7 +53,10 @@ class Loading(WorldState):
         first, last = versions[0], versions[-1]
         born = created_at or first.created_at
         record = Record(id or self.ids.new(), model, creator or first.editor, born, last.created_at)
-        facts: list[Fact] = [RecordMade(born, where.id, record.id, model.id, record.creator.ref, born)]
+        if record.id in where.records:
+            raise Refused("INVALID_ENTITY_ID", details={"id": record.id, "reason": "taken"})
+        returns = self._make_room(where, record.id)
+        facts: list[Fact] = [RecordMade(born, where.id, record.id, model.id, record.creator.ref, born, returns)]
         live: list[tuple[Interval, Version]] = []
         for past in versions:
             version = Version(past.id or self.ids.new(), record, past.editor, past.created_at, past.content, past.live)
@@ -68,8 +81,21 @@ class Loading(WorldState):
                 record.published, record.published_at = version, began
             else:
                 publications.append(PublicationEnded(ended, where.id, version.id))
-        where.records[record.id] = record
         for fact in sorted([*facts, *publications], key=lambda fact: fact.at) if publications else facts:
             self.journal.write(fact)
         where.touch(max(fact.at for fact in (*facts, *publications)))
+        if deleted_at is None:
+            where.records[record.id] = record
+        else:
+            where.deleted[record.id] = record
+            record.is_deleted = True
+            self.journal.write(RecordDeleted(deleted_at, where.id, record.id))
+            where.touch(deleted_at)
         return record
+
+    def _make_room(self, where: Environment, record_id: str) -> bool:
+        """Take the versions of a deleted record out of the world; whether there was one under this id."""
+        deleted = where.deleted.pop(record_id, None)
+        for version in deleted.versions if deleted is not None else ():
+            del where.versions[version.id]
+        return deleted is not None
