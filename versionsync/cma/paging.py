@@ -38,7 +38,7 @@ def walk_items(
     def fetch(offset: int, limit: int) -> Awaitable[Page[Item]]:
         return client.items_page(offset=offset, limit=limit, model=model, order_by=order_by)
 
-    return _Walk(fetch, client.page_limits, kind="items", limit=limit, overlap=1, request="GET /items")
+    return _Walk(fetch, client.page_limits, kind="items", limit=max(limit, _LEAST), overlap=1, request="GET /items")
 
 
 def walk_versions(client: Client, item_id: str, *, limit: int = VERSIONS_PAGE) -> AsyncIterator[Page[ItemVersion]]:

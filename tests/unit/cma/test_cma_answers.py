@@ -1,0 +1,215 @@
+"""What each answer of upstream means: one table from status, code and headers to an error or another try."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.unit.cma import wire_examples as example
+from versionsync.cma import errors
+from versionsync.cma.answers import Answer, error_from_job, error_of, is_json, judge, rate, retry_after
+from versionsync.cma.retry import Failure, Kind
+
+CONTENT = "the board resigns tomorrow"
+
+
+def answer(status: int, code: str | None = None, **more: object) -> Answer:
+    """An answer of the API with an error of this code; without one, a web page."""
+    headers = {"content-type": "application/json; charset=utf-8", "x-request-id": "req-1"}
+    if code is None:
+        return Answer(status, headers | {"content-type": "text/html"}, b"<html>" + CONTENT.encode(), 9)
+    return Answer(status, headers, json.dumps(example.error(code, **more)).encode(), 9)  # type: ignore[arg-type]
+
+
+def verdict(given: Answer) -> Failure | errors.CmaError:
+    return judge(given, request="GET /items", now=0.0)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "expected"),
+    [
+        (401, "INVALID_AUTHORIZATION_HEADER", errors.AuthenticationError),
+        (401, "SOMETHING_NEW", errors.AuthenticationError),
+        (401, "INSUFFICIENT_PERMISSIONS", errors.PermissionDenied),
+        (403, "SOMETHING_NEW", errors.PermissionDenied),
+        (402, "DEACTIVATED_SITE", errors.PermissionDenied),
+        (422, "PLAN_UPGRADE_REQUIRED", errors.PermissionDenied),
+        (422, "SITE_USAGE_LIMIT_REACHED", errors.PermissionDenied),
+        (404, "INVALID_ENVIRONMENT", errors.EnvironmentUnknown),
+        (422, "INVALID_ENVIRONMENT", errors.EnvironmentUnknown),
+        (404, "NOT_FOUND", errors.NotFound),
+        (404, "INVALID_ENDPOINT", errors.Rejected),
+        (422, "INVALID_PARAMS", errors.Rejected),
+        (422, "STALE_ITEM_VERSION", errors.Rejected),
+        (422, "ITEM_TYPE_NOT_FOUND", errors.Rejected),
+        (406, "INVALID_ACCEPT_HEADER", errors.Rejected),
+        (413, "ANYTHING", errors.Rejected),
+        (413, None, errors.Rejected),
+        (302, None, errors.Unavailable),
+    ],
+)
+def test_these_answers_are_errors_at_once(status: int, code: str | None, expected: type[errors.CmaError]) -> None:
+    """Asking again changes nothing; the code decides before the status."""
+    error = verdict(answer(status, code))
+    assert type(error) is expected
+    assert (error.status, error.request, error.request_id) == (status, "GET /items", "req-1")
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "kind"),
+    [
+        (429, "RATE_LIMIT_EXCEEDED", Kind.THROTTLED),
+        (429, None, Kind.THROTTLED),
+        (500, "EXCEPTION", Kind.SERVER),
+        (502, None, Kind.SERVER),
+        (503, None, Kind.SERVER),
+        (504, None, Kind.TIMEOUT),
+        (408, None, Kind.TIMEOUT),
+        (407, None, Kind.PROXY),
+        (503, "MAINTENANCE_MODE", Kind.MAINTENANCE),
+        (422, "MAINTENANCE_MODE", Kind.MAINTENANCE),
+        (422, "ENVIRONMENT_NOT_READY", Kind.MAINTENANCE),
+        (200, None, Kind.NOT_JSON),
+        (404, None, Kind.NOT_JSON),
+        (403, None, Kind.NOT_JSON),
+    ],
+)
+def test_these_answers_are_failures_that_may_mend(status: int, code: str | None, kind: Kind) -> None:
+    """Gateways, outages, web pages where the API's answer should be."""
+    failure = verdict(answer(status, code))
+    assert isinstance(failure, Failure)
+    assert failure.kind is kind
+
+
+@pytest.mark.parametrize("status", [409, 422, 500])
+def test_an_error_marked_transient_may_mend(status: int) -> None:
+    """Whatever its code and status."""
+    failure = verdict(answer(status, "CONCURRENT_ITEM_UPDATE", transient=True))
+    assert isinstance(failure, Failure)
+    assert failure.kind is Kind.TRANSIENT
+
+
+@given(
+    status=st.integers(300, 599),
+    code=st.none() | st.sampled_from(["NOT_FOUND", "INVALID_ENDPOINT", "INVALID_ENVIRONMENT", "EXCEPTION", "X"]),
+    content_type=st.sampled_from(["application/json", "text/html", ""]),
+)
+def test_only_upstreams_own_not_found_is_not_found(status: int, code: str | None, content_type: str) -> None:
+    """It is evidence of a deletion (invariant 5): a gateway's 404 or an unknown path must never look like it."""
+    given_answer = answer(status, code)
+    given_answer = Answer(status, {**given_answer.headers, "content-type": content_type}, given_answer.body, 1)
+    if isinstance(verdict(given_answer), errors.NotFound):
+        assert code == "NOT_FOUND"
+        assert content_type == "application/json"
+        assert 400 <= status < 500
+
+
+@given(st.integers(100, 599), st.binary(max_size=100), st.sampled_from(["application/json", "text/html", None]))
+def test_no_answer_breaks_the_judge(status: int, body: bytes, content_type: str | None) -> None:
+    """There is always a verdict."""
+    headers = {} if content_type is None else {"content-type": content_type}
+    assert isinstance(verdict(Answer(status, headers, body, 1)), Failure | errors.CmaError)
+
+
+def test_details_never_bring_content_into_an_error() -> None:
+    """Only names of fields, validations and abilities are shown."""
+    details = {"field": "title", "code": "VALIDATION_UNIQUE", "value": CONTENT, "message": f"<{CONTENT}>"}
+    error = verdict(answer(422, "INVALID_FIELD", details=details))
+    assert "title: VALIDATION_UNIQUE" in str(error)
+    assert CONTENT not in f"{error} {error!r} {vars(error)}"
+    assert CONTENT not in str(verdict(answer(422, CONTENT)))
+    error = verdict(answer(401, "INSUFFICIENT_PERMISSIONS", details={"wanted": "can_manage_users", "who": CONTENT}))
+    assert "can_manage_users" in str(error)
+    assert CONTENT not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("code", "details", "about"),
+    [
+        ("INVALID_PARAMS", {"page": {"limit": ["must be at most 30"]}}, True),
+        ("INVALID_PARAMS", {}, True),
+        ("INVALID_FORMAT", {"messages": ["page[limit] too high"]}, True),
+        ("INVALID_PARAMS", {"name": "order_by"}, False),
+        ("ITEM_TYPE_NOT_FOUND", {"messages": ["limit"]}, False),
+    ],
+)
+def test_a_refused_page_limit_is_recognized(code: str, details: object, about: bool) -> None:
+    """So that a smaller page is tried, and only then."""
+    error = verdict(answer(422, code, details=details))
+    assert isinstance(error, errors.Rejected)
+    assert error.about_limit is about
+
+
+def test_the_waits_of_a_429_are_read() -> None:
+    """X-RateLimit-Reset first, Retry-After else, and nothing where neither can be read."""
+    base = answer(429, None)
+    for headers, expected in [
+        ({"x-ratelimit-reset": "2", "retry-after": "30"}, 2.0),
+        ({"retry-after": "30"}, 30.0),
+        ({"retry-after": "Thu, 01 Jan 1970 00:00:07 GMT"}, 7.0),
+        ({"retry-after": "soon", "x-ratelimit-reset": "-1"}, None),
+        ({}, None),
+    ]:
+        failure = verdict(Answer(429, {**base.headers, **headers}, base.body, 1))
+        assert isinstance(failure, Failure)
+        assert failure.retry_after == expected
+
+
+@given(st.dictionaries(st.sampled_from(["x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"]), st.text()))
+def test_no_rate_header_breaks_it(headers: dict[str, str]) -> None:
+    """Numbers or None."""
+    told = rate(headers)
+    assert told.limit is None or told.limit >= 0
+    assert told.reset is None or 0 <= told.reset <= 86_400
+    retry_after({"retry-after": headers.get("x-ratelimit-reset", "")}, now=0.0)
+
+
+@pytest.mark.parametrize(
+    ("content_type", "expected"),
+    [
+        ("application/json", True),
+        ("application/json; charset=utf-8", True),
+        ("application/vnd.api+json", True),
+        ("text/html", False),
+        ("text/html; x=json", False),
+        (None, False),
+    ],
+)
+def test_the_content_type_tells_the_api_from_a_gateway(content_type: str | None, expected: bool) -> None:
+    """Its parameters do not count."""
+    assert is_json(content_type) is expected
+
+
+def given_up(kind: Kind, *, method: str = "GET", tries: int = 3) -> errors.CmaError:
+    return error_of(Failure(kind, "why"), method=method, request=f"{method} /x", tries=tries)
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+def test_what_was_given_up_is_unavailable(kind: Kind) -> None:
+    """Asking later may help; how often it was tried is told."""
+    error = given_up(kind)
+    assert isinstance(error, errors.Unavailable)
+    assert isinstance(error, errors.Throttled) == (kind is Kind.THROTTLED)
+    assert error.too_slow == (kind in (Kind.TIMEOUT, Kind.TOO_LARGE))
+    assert "why (3 tries)" in str(error)
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+def test_a_write_that_may_have_happened_is_uncertain(kind: Kind) -> None:
+    """Whoever sent it must look before doing it again."""
+    happened = kind in (Kind.TIMEOUT, Kind.RESET, Kind.TORN, Kind.NOT_JSON, Kind.TOO_LARGE, Kind.SERVER)
+    assert isinstance(given_up(kind, method="POST"), errors.Uncertain) == happened
+
+
+def test_the_error_in_a_jobs_result_is_the_requests_own() -> None:
+    """In the same forms, transient ones included."""
+    payload = json.dumps(example.error("ITEM_LOCKED")).encode()
+    error = error_from_job(422, payload, request="job 1")
+    assert isinstance(error, errors.Rejected)
+    assert (error.code, error.request) == ("ITEM_LOCKED", "job 1")
+    transient = json.dumps(example.error("CONCURRENT_ITEM_UPDATE", transient=True)).encode()
+    assert isinstance(error_from_job(422, transient, request="job 1"), errors.Unavailable)
+    assert isinstance(error_from_job(500, b"null", request="job 1"), errors.Unavailable)
