@@ -78,9 +78,17 @@ async def _draw_bars(runs: Sequence[Progress], output: Output) -> None:
 
 
 def _bars(output: Output) -> Bars:
+    from rich.console import RenderableType
+    from rich.constrain import Constrain
     from rich.progress import BarColumn, Progress, TextColumn
 
-    return Progress(
+    class Narrower(Progress):
+        """Leaves room at the right for the ^C that a terminal shows: on a line of its own it would break the bar."""
+
+        def get_renderable(self) -> RenderableType:
+            return Constrain(super().get_renderable(), max(self.console.width - len("^C") - 1, 20))
+
+    return Narrower(
         TextColumn("[bold]{task.description}"),
         BarColumn(bar_width=None),
         TextColumn("{task.fields[records]}", justify="right"),

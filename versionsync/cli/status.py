@@ -111,8 +111,12 @@ def _is_over(lease: HeldLease) -> bool:
 def _show(session: Session, one: SourceStatus, now: datetime) -> None:
     output, project = session.output, one.source.project
     output.line(one.source.name, style="bold")
-    followed = " (the primary one, followed)" if project.follows_primary else ""
-    _fact(session, "project", f"{project.name or '–'} (id {project.id}), environment {project.environment}{followed}")
+    _fact(session, "project", f"{project.name or '–'} (id {project.id})")
+    _fact(
+        session,
+        "environment",
+        f"{project.environment}{' (the primary one, followed)' if project.follows_primary else ''}",
+    )
     held = one.standing
     live = held.records - held.records_deleted
     deleted = f" and {held.records_deleted:,} deleted" if held.records_deleted else ""
@@ -137,8 +141,7 @@ def _fact(session: Session, name: str, value: str) -> None:
 def _run(run: RunRow, now: datetime) -> str:
     took = duration(((run.finished_at or now) - run.started_at).total_seconds())
     requests = count(run.counts["requests"], "request")
-    began = f"{when(run.started_at)} UTC"
-    return f"#{run.id} {run.kind}, {run.outcome}, {began}, {took}, {requests}"
+    return f"#{run.id} {run.kind}, {run.outcome}, {ago(run.started_at, now)}, took {took}, {requests}"
 
 
 def _entry(one: SourceStatus, now: datetime) -> dict[str, Any]:

@@ -106,7 +106,9 @@ def run_all(session: Session, mirror: Mirror, works: Sequence[Work], options: Sy
             return await sync_all(mirror, works, options, log=session.log)
 
     try:
-        return run_until_interrupted(work, told=lambda: session.output.note("Stopping… (once more: at once)"))
+        return run_until_interrupted(
+            work, told=lambda: session.output.note("Stopping cleanly… (once more stops at once)")
+        )
     except KeyboardInterrupt:
         kept = sum(work.progress.counts.versions_inserted for work in works)
         session.output.note(
