@@ -218,9 +218,19 @@ def test_a_merge_adds_only_what_is_its_own(work: Work) -> None:
     assert texts(told, "b.md") == [b"base", b"side"]
 
 
+def test_a_commit_comes_after_its_parent_whatever_the_clocks_say(work: Work) -> None:
+    work.commit({"a.md": b"base"})
+    work.git("checkout", "--quiet", "-b", "side")
+    work.commit({"a.md": b"side"}, at=START - timedelta(days=9))
+    work.git("checkout", "--quiet", "main")
+    work.commit({"b.md": b"main"}, at=START + timedelta(days=1))
+    work.save("merge", "--no-ff", "-m", "merge", "side")
+    assert texts(work.mirrored()[2], "a.md") == [b"base", b"side"]
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_however_branches_were_merged_the_records_are_what_head_holds(work: Work, seed: int) -> None:
-    """Random edits and deletions on three branches, merged again and again with conflicts settled either way."""
+    """Random edits and deletions on three branches, merged again and again, by clocks that disagree."""
     rng = random.Random(seed)
     names = ["a.md", "b.py", "c/d.md"]
     work.commit(dict.fromkeys(names, b"base"))
@@ -229,6 +239,7 @@ def test_however_branches_were_merged_the_records_are_what_head_holds(work: Work
         work.git("branch", branch)
     for step in range(24):
         work.git("checkout", "--quiet", rng.choice(branches))
+        work.at += timedelta(minutes=rng.randint(-300, 300))
         if rng.random() < 0.3:
             side = rng.choice(["ours", "theirs"])
             work.at += timedelta(minutes=1)
