@@ -12,7 +12,7 @@ from alembic import context
 from sqlalchemy import Connection
 
 from versionsync.mirror.engines import open_engine
-from versionsync.mirror.furnish import furnish
+from versionsync.mirror.furnish import clear, furnish
 from versionsync.mirror.migrate import VERSION_TABLE
 from versionsync.mirror.tables import metadata
 from versionsync.mirror.urls import database_url
@@ -38,6 +38,7 @@ def migrate(connection: Connection) -> None:
         compare_server_default=True,
     )
     with context.begin_transaction():
+        clear(connection)
         context.run_migrations()
         furnish(connection)
 

@@ -361,6 +361,7 @@ def _events() -> None:
     op.create_index("events_in_order", "events", ["source_id", "id"])
     op.create_index("events_key", "events", ["source_id", "key"], unique=True)
     op.create_index("events_of_record", "events", ["source_id", "record_id", "id"])
+    op.create_index("events_of_version", "events", ["source_id", "version_id", "id"])
 
 
 def _compress_with_lz4() -> None:

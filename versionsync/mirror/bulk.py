@@ -1,8 +1,8 @@
 """Many rows at the driver's own speed: PostgreSQL's COPY for new ones, `executemany` for everything else.
 
 SQLAlchemy compiles a statement once and tells how each value is sent; the rows then go to the driver without being
-handled one by one again (psycopg pipelines its `executemany`). COPY takes two thirds of the time of that, and a third of
-ours, for rows of 100 bytes and of 4 KB alike.
+handled one by one again (psycopg pipelines its `executemany`). COPY takes two thirds of the time of that, and a third
+of ours, for rows of 100 bytes and of 4 KB alike.
 """
 
 from __future__ import annotations

@@ -10,10 +10,19 @@ from sqlalchemy.schema import SetColumnComment, SetTableComment
 from sqlalchemy.sql.expression import column, table
 
 from versionsync.mirror.migrate import HEAD, VERSION_TABLE
-from versionsync.mirror.tables import metadata
+from versionsync.mirror.tables import metadata, sources
+from versionsync.mirror.typed_views import drop_typed_views, rebuild_typed_views
 from versionsync.mirror.types import POSTGRES
+from versionsync.mirror.views import drop_views, make_views
 
-__all__ = ["furnish"]
+__all__ = ["clear", "furnish"]
+
+
+def clear(connection: Connection) -> None:
+    """Before a migration: SQLite alters no table on which a view stands (PostgreSQL adds to it all the same)."""
+    if connection.dialect.name != POSTGRES:
+        drop_typed_views(connection)
+        drop_views(connection)
 
 
 def furnish(connection: Connection) -> None:
@@ -23,6 +32,9 @@ def furnish(connection: Connection) -> None:
         return
     if connection.dialect.name == POSTGRES:
         _comment(connection)
+    make_views(connection)
+    for source_id in connection.scalars(select(sources.c.id)).all():
+        rebuild_typed_views(connection, source_id)
 
 
 def _comment(connection: Connection) -> None:

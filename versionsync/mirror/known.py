@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, func, select
@@ -13,7 +14,14 @@ from versionsync.ledger.versions import Version
 from versionsync.mirror.bulk import chunked
 from versionsync.mirror.tables import records, versions
 
-__all__ = ["known_records", "known_versions", "live_counts_by_model", "live_record_count", "oldest_synced"]
+__all__ = [
+    "has_due_schedule",
+    "known_records",
+    "known_versions",
+    "live_counts_by_model",
+    "live_record_count",
+    "oldest_synced",
+]
 
 _RECORD = select(
     records.c.id,
@@ -68,6 +76,17 @@ def known_versions(
         for row in connection.execute(query):
             found.setdefault(RecordId(row.record_id), []).append(_version(row))
     return {id: tuple(listed) for id, listed in found.items()}
+
+
+def has_due_schedule(connection: Connection, source_id: int, *, after: datetime, until: datetime) -> bool:
+    """Whether a live record was to be published or unpublished by schedule in `(after, until]`, upstream's clock."""
+    query = select(records.c.id).where(
+        records.c.source_id == source_id,
+        records.c.deleted_at.is_(None),
+        records.c.publication_scheduled_at.between(after, until)
+        | records.c.unpublishing_scheduled_at.between(after, until),
+    )
+    return connection.scalar(select(query.exists())) is True
 
 
 def live_record_count(connection: Connection, source_id: int) -> int:

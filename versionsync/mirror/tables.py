@@ -386,6 +386,7 @@ events = Table(
     Index("events_key", "source_id", "key", unique=True),
     Index("events_in_order", "source_id", "id"),
     Index("events_of_record", "source_id", "record_id", "id"),
+    Index("events_of_version", "source_id", "version_id", "id"),
     comment="Every transition of a version, a record or the schema, once; written with the change itself.",
     sqlite_autoincrement=True,
 )

@@ -1,0 +1,272 @@
+"""Views for people who only know SQL: the same text on both databases, and every column with its meaning.
+
+They hold no data. Every migration makes them anew, so a view that is changed here reaches a database with the next
+migration (an empty one will do); a test holds the two together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from versionsync.mirror.ddl import comment_on_view, drop_view, replace_view
+
+__all__ = ["VIEWS", "View", "drop_views", "make_views"]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A view: what it shows, what each of its columns means, and its query."""
+
+    name: str
+    comment: str
+    columns: Mapping[str, str]
+    query: str
+
+
+def make_views(tx: Connection) -> None:
+    """Make every view, or bring it to what is said here."""
+    for view in VIEWS:
+        replace_view(tx, view.name, view.query)
+        comment_on_view(tx, view.name, view.comment, view.columns)
+
+
+def drop_views(tx: Connection) -> None:
+    """Drop every view, so that their tables can be altered."""
+    for view in reversed(VIEWS):
+        drop_view(tx, view.name)
+
+
+_VERSION_OF = {
+    "source": "The source's name.",
+    "source_id": "`sources.id`.",
+    "model": "The model's name in the API.",
+    "model_id": "`models.id`.",
+    "record_id": "`records.id`.",
+    "record_status": "`records.status`.",
+    "version_id": "`versions.id`.",
+    "created_at": "When the version was made.",
+    "editor_type": "Who made it: `editors.type`.",
+    "editor_id": "Who made it: `editors.id`.",
+    "editor_name": "Who made it, as far as the token may read names.",
+    "is_current": "Whether it is the newest one.",
+    "is_published": "Whether it is the live one.",
+    "published_from": "Since when it is live, or was the last time.",
+    "published_until": "Until when it was live the last time.",
+    "is_valid": "Whether it obeys its model's validations, where upstream says so.",
+    "attributes": "The content: a JSON object, a member a field.",
+}
+
+_VERSIONS_WITH_NAMES = """\
+SELECT
+    s.name AS source,
+    v.source_id,
+    m.api_key AS model,
+    v.model_id,
+    v.record_id,
+    r.status AS record_status,
+    v.id AS version_id,
+    v.created_at,
+    v.editor_type,
+    v.editor_id,
+    e.name AS editor_name,
+    v.is_current,
+    v.is_published,
+    v.published_from,
+    v.published_until,
+    v.is_valid,
+    v.attributes
+FROM versions AS v
+JOIN records AS r ON r.source_id = v.source_id AND r.id = v.record_id
+JOIN sources AS s ON s.id = v.source_id
+JOIN models AS m ON m.source_id = v.source_id AND m.id = v.model_id
+LEFT JOIN editors AS e ON e.source_id = v.source_id AND e.type = v.editor_type AND e.id = v.editor_id
+"""
+
+_CURRENT = View(
+    "current_versions",
+    "The newest version of every record that is not deleted.",
+    _VERSION_OF,
+    f"{_VERSIONS_WITH_NAMES}WHERE v.is_current AND r.deleted_at IS NULL",
+)
+
+_PUBLISHED = View(
+    "published_versions",
+    "The live version of every record that has one and is not deleted.",
+    _VERSION_OF,
+    f"{_VERSIONS_WITH_NAMES}WHERE v.is_published AND r.deleted_at IS NULL",
+)
+
+_TIMELINE = View(
+    "version_timeline",
+    "Every version with its editor's name, and when it was the newest one: [current_from, current_until).",
+    {
+        "source": "The source's name.",
+        "source_id": "`sources.id`.",
+        "model": "The model's name in the API.",
+        "model_id": "`models.id`.",
+        "record_id": "`records.id`.",
+        "version_id": "`versions.id`.",
+        "ordinal": "Orders the versions of a record.",
+        "created_at": "When it was made.",
+        "editor_type": "Who made it: `editors.type`.",
+        "editor_id": "Who made it: `editors.id`.",
+        "editor_name": "Who made it, as far as the token may read names.",
+        "current_from": "Since when it was the newest one, the last time; NULL: it never was (a published mixture).",
+        "current_until": "Until when; NULL: it still is.",
+        "is_current": "Whether it is the newest one.",
+        "is_published": "Whether it is the live one.",
+        "published_from": "Since when it is live, or was the last time.",
+        "published_until": "Until when it was live the last time.",
+        "missing_since": "Since when upstream lists it no more, while its record lives.",
+    },
+    """\
+SELECT
+    s.name AS source,
+    v.source_id,
+    m.api_key AS model,
+    v.model_id,
+    v.record_id,
+    v.id AS version_id,
+    v.ordinal,
+    v.created_at,
+    v.editor_type,
+    v.editor_id,
+    e.name AS editor_name,
+    became.occurred_at AS current_from,
+    coalesce(
+        (
+            SELECT superseded.occurred_at
+            FROM events AS superseded
+            WHERE superseded.source_id = v.source_id
+                AND superseded.version_id = v.id
+                AND superseded.type = 'version.superseded'
+                AND superseded.id > became.id
+            ORDER BY superseded.id
+            LIMIT 1
+        ),
+        CASE WHEN v.is_current THEN r.deleted_at END
+    ) AS current_until,
+    v.is_current,
+    v.is_published,
+    v.published_from,
+    v.published_until,
+    v.missing_since
+FROM versions AS v
+JOIN records AS r ON r.source_id = v.source_id AND r.id = v.record_id
+JOIN sources AS s ON s.id = v.source_id
+JOIN models AS m ON m.source_id = v.source_id AND m.id = v.model_id
+LEFT JOIN editors AS e ON e.source_id = v.source_id AND e.type = v.editor_type AND e.id = v.editor_id
+LEFT JOIN events AS became ON became.id = (
+    SELECT max(latest.id)
+    FROM events AS latest
+    WHERE latest.source_id = v.source_id
+        AND latest.version_id = v.id
+        AND latest.type = 'version.became_current'
+)""",
+)
+
+_PUBLICATIONS = View(
+    "publications",
+    "Every interval in which a version was live: [live_from, live_until). Upstream remembers only a version's last.",
+    {
+        "source": "The source's name.",
+        "source_id": "`sources.id`.",
+        "model_id": "`models.id`.",
+        "record_id": "`records.id`.",
+        "version_id": "`versions.id`.",
+        "live_from": "When it was published.",
+        "live_from_basis": "`upstream` said when; or it was only `observed` to be live then.",
+        "live_until": "When it was unpublished, another publication took its place, or the record was deleted; "
+        "NULL: it is live.",
+        "event_id": "`events.id` of its publication.",
+    },
+    # "What follows" is looked for from the end backwards: databases add to such a window row by row, but would go
+    # through a window that looks forward again for each of its rows.
+    """\
+SELECT
+    s.name AS source,
+    told.source_id,
+    told.model_id,
+    told.record_id,
+    told.version_id,
+    told.occurred_at AS live_from,
+    told.occurred_basis AS live_from_basis,
+    CASE
+        WHEN told.unpublished_at IS NULL OR told.replaced_at < told.unpublished_at THEN told.replaced_at
+        ELSE told.unpublished_at
+    END AS live_until,
+    told.id AS event_id
+FROM (
+    SELECT
+        e.id,
+        e.source_id,
+        e.type,
+        e.record_id,
+        e.version_id,
+        e.model_id,
+        e.occurred_at,
+        e.occurred_basis,
+        min(CASE WHEN e.type IN ('version.published', 'record.deleted') THEN e.occurred_at END) OVER (
+            PARTITION BY e.source_id, e.record_id
+            ORDER BY e.occurred_at DESC, e.id DESC
+            ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+        ) AS replaced_at,
+        min(CASE WHEN e.type = 'version.unpublished' THEN e.occurred_at END) OVER (
+            PARTITION BY e.source_id, e.record_id, e.version_id
+            ORDER BY e.occurred_at DESC, e.id DESC
+            ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+        ) AS unpublished_at
+    FROM events AS e
+    WHERE e.type IN ('version.published', 'version.unpublished', 'record.deleted')
+) AS told
+JOIN sources AS s ON s.id = told.source_id
+WHERE told.type = 'version.published'""",
+)
+
+_STATUS = View(
+    "source_status",
+    "How far the mirror of each source has come.",
+    {
+        "source": "The source's name.",
+        "source_id": "`sources.id`.",
+        "project_name": "The project's name.",
+        "environment": "The environment that is mirrored.",
+        "records": "Records that are not deleted.",
+        "deleted_records": "Records that are gone upstream and kept here.",
+        "versions": "Versions, all of them.",
+        "last_event_id": "The newest event's `id`.",
+        "last_data_change_at": "Upstream's own time of its last change, as of the last complete sweep.",
+        "last_complete_sweep_at": "When the last sweep that saw every record began.",
+        "last_success_at": "When the last run that succeeded ended.",
+        "last_run_id": "The newest run: `runs.id`.",
+        "last_run_outcome": "Its outcome.",
+        "last_run_started_at": "When it began.",
+        "last_run_finished_at": "When it ended.",
+        "last_run_error": "Why it failed, or what it could not do.",
+    },
+    """\
+SELECT
+    s.name AS source,
+    s.id AS source_id,
+    s.project_name,
+    s.environment,
+    (SELECT count(*) FROM records AS r WHERE r.source_id = s.id AND r.deleted_at IS NULL) AS records,
+    (SELECT count(*) FROM records AS r WHERE r.source_id = s.id AND r.deleted_at IS NOT NULL) AS deleted_records,
+    (SELECT count(*) FROM versions AS v WHERE v.source_id = s.id) AS versions,
+    (SELECT max(e.id) FROM events AS e WHERE e.source_id = s.id) AS last_event_id,
+    s.last_data_change_at,
+    s.last_complete_sweep_at,
+    s.last_success_at,
+    run.id AS last_run_id,
+    run.outcome AS last_run_outcome,
+    run.started_at AS last_run_started_at,
+    run.finished_at AS last_run_finished_at,
+    run.error AS last_run_error
+FROM sources AS s
+LEFT JOIN runs AS run ON run.id = (SELECT max(latest.id) FROM runs AS latest WHERE latest.source_id = s.id)""",
+)
+
+VIEWS = (_CURRENT, _PUBLISHED, _TIMELINE, _PUBLICATIONS, _STATUS)
