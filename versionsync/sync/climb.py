@@ -38,12 +38,13 @@ ABSENT_CHUNK = 500
 class Findings:
     """What a run found besides what it wrote.
 
-    `swept_at` is upstream's clock at the start of the sweep, `is_complete` whether that saw every record,
+    `swept_from` and `swept_at` are our clock and upstream's when the sweep began (None: there was none, or it cannot be
+    told), `is_complete` whether it saw every record,
     `is_doubtful` whether a record's meta and versions did not tell the same state. The last two are set by a rehearsal
     only.
     """
 
-    has_swept: bool = False
+    swept_from: datetime | None = None
     swept_at: datetime | None = None
     is_complete: bool = True
     is_doubtful: bool = False
@@ -87,6 +88,7 @@ class Climb:
         Raises TooMuchVanished, CmaError, MirrorError (perhaps in a group).
         """
         self._progress.phase = "sweeping"
+        self._found.swept_from = self._desk.now()
         with TaskSpool() as tasks:
             marks = await self._desk.reading.run(SweepMarks, self._desk.mirror, self._source_id)
             try:
@@ -207,7 +209,6 @@ class Climb:
         self._progress.counts.records_failed = len(found.failures)
         if sweep is None:
             return
-        found.has_swept = True
         found.swept_at = sweep.began_at
         if not sweep.is_complete:
             found.is_complete = False

@@ -20,6 +20,7 @@ from versionsync.ledger.records import Editor
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.editors import unknown_editors, upsert_editors
 from versionsync.mirror.errors import MirrorError
+from versionsync.mirror.known import has_due_schedule
 from versionsync.mirror.sources import SourceRow, register_source, source
 from versionsync.sync.beacon import is_settled, nothing_changed, settling_seconds
 from versionsync.sync.climb import Climb, Findings
@@ -113,7 +114,7 @@ class _Run:
     async def _rehearse(self) -> None:
         known = await self._desk.read(lambda connection: source(connection, self._spec.name))
         place = await self._find(known)
-        if known is not None and self._may_rest(known, place):
+        if known is not None and await self._may_rest(known, place):
             self._found.would_pull = self._found.would_delete = 0
             return
         client = self._client.with_environment(place.environment)
@@ -135,23 +136,31 @@ class _Run:
             )
         return self._place
 
-    def _may_rest(self, known: SourceRow, place: Place) -> bool:
-        options, checkpoint = self._options, known.checkpoint
+    async def _may_rest(self, known: SourceRow, place: Place) -> bool:
+        options, checkpoint, now = self._options, known.checkpoint, self._desk.now()
         if options.full or options.record_ids or options.scrub:
             return False
         if (known.project.environment, known.project.environment_created_at) != (place.environment, place.created_at):
             return False
-        return nothing_changed(
+        if not nothing_changed(
             place.beacon,
             known_change_at=checkpoint.last_data_change_at,
             known_is_settled=checkpoint.beacon_is_settled,
             last_complete_sweep_at=checkpoint.last_complete_sweep_at,
-            now=self._desk.now(),
+            now=now,
+        ):
+            return False
+        # What upstream's clock carries out is nobody's act, and need not move the stamp of the last change.
+        after, until = checkpoint.last_data_change_at, place.beacon.at
+        if after is None or until is None:
+            return False
+        return not await self._desk.read(
+            lambda connection: has_due_schedule(connection, known.id, after=after, until=until)
         )
 
     async def _climb(self, known: SourceRow, tenure: Tenure) -> None:
         place = await self._find(known)
-        if self._may_rest(known, place):
+        if await self._may_rest(known, place):
             return
         client = self._client.with_environment(place.environment)
         schema = self._schema or await client.schema()
@@ -209,13 +218,13 @@ class _Run:
         """How far the mirror has come with this run. A beacon is kept only with everything behind it applied."""
         now, found = self._desk.now(), self._found
         if outcome is not Outcome.SUCCEEDED:
-            return {"beacon_is_settled": False} if found.has_swept else {}
+            return {"beacon_is_settled": False} if found.swept_from else {}
         checkpoint: Checkpoint = {"last_success_at": now}
         if self._options.scrub:
             checkpoint["last_scrub_at"] = now
-        if found.has_swept and self._place is not None:
+        if found.swept_from and self._place is not None:
             beacon = self._place.beacon
-            checkpoint["last_complete_sweep_at"] = now
+            checkpoint["last_complete_sweep_at"] = found.swept_from
             checkpoint["last_data_change_at"] = beacon.last_data_change_at
             checkpoint["beacon_is_settled"] = is_settled(beacon, found.swept_at) and not found.is_doubtful
         return checkpoint

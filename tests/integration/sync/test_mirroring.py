@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import func, select
 
 from tests.fixtures.comparing import differences, told
-from tests.fixtures.lab import Lab, MakeLab
+from tests.fixtures.lab import START, Lab, MakeLab
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.tables import events, version_rewrites, versions
 from versionsync.simulator import Switches, World
@@ -249,3 +249,18 @@ def test_a_long_history_costs_one_request_more_only_where_it_must(lab: Lab) -> N
     lab.act(lambda world: world.unpublish(world.user, post.id))
     assert lab.requests(lab.sync) == 4
     assert differences(lab.mirror, lab.truth(), watched=True) == []
+
+
+def test_a_publication_by_schedule_is_seen_though_the_beacon_stands_still(make_lab: MakeLab) -> None:
+    """The mirror knows when it was due, and looks then."""
+    lab = make_lab(switches=Switches(schedules_move_beacon=False))
+    lab.act(lambda world: world.create_field(world.account, world.create_model(world.account, "post"), "title"))
+    post = lab.act(lambda world: world.create(world.user, "post", {"title": "first"}))
+    due = START + timedelta(hours=5)
+    lab.act(lambda world: world.schedule_publication(world.user, post.id, due))
+    lab.sync()
+    assert lab.requests(lambda: lab.sync(settled=False)) == 1
+    lab.wait(6 * 3600)
+    lab.sync()
+    assert differences(lab.mirror, lab.truth(), watched=True) == []
+    assert lab.requests(lambda: lab.sync(settled=False)) == 1

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import func, select
 
 from tests.fixtures.comparing import differences, told
-from tests.fixtures.lab import Lab, MakeLab, START
+from tests.fixtures.lab import START, Lab, MakeLab
 from versionsync import cma
 from versionsync.mirror.errors import LeaseHeld, OtherProject
 from versionsync.mirror.leases import Holder, acquire
@@ -38,7 +38,7 @@ def test_too_many_vanished_records_stop_the_run(lab: Lab) -> None:
     ids = many_posts(lab, 30)
     lab.sync()
     for id in ids[:15]:
-        lab.act(lambda world, id=id: world.delete(world.user, id))
+        lab.act(lambda world, gone=id: world.delete(world.user, gone))
     report = lab.sync()
     assert report.outcome is Outcome.FAILED
     assert isinstance(report.error, TooMuchVanished)
@@ -58,7 +58,7 @@ def test_a_whole_model_that_vanishes_stops_the_run_while_it_exists(lab: Lab) -> 
         lab.act(lambda world, place=place: world.create(world.user, "price", {"title": str(place)}))
     lab.sync()
     for id in ids:
-        lab.act(lambda world, id=id: world.delete(world.user, id))
+        lab.act(lambda world, gone=id: world.delete(world.user, gone))
     report = lab.sync()
     assert isinstance(report.error, TooMuchVanished)
     assert "post" in str(report.error)
@@ -70,7 +70,7 @@ def test_a_few_deleted_records_are_believed(lab: Lab) -> None:
     ids = many_posts(lab, 30)
     lab.sync()
     for id in ids[:5]:
-        lab.act(lambda world, id=id: world.delete(world.user, id))
+        lab.act(lambda world, gone=id: world.delete(world.user, gone))
     assert lab.sync().outcome is Outcome.SUCCEEDED
     assert deleted(lab) == 5
     assert differences(lab.mirror, lab.truth()) == []
