@@ -32,7 +32,7 @@ def test_decimal_ids_are_ids_without_a_uuid() -> None:
     "text", ["", "0", "281474976710656", "abc", "hWl-mnkWRYmMCSTq4z_pi", "AAAAAAAAAAAAAAAAAAAAAA", "١٢٣"]
 )
 def test_what_is_no_id_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="id|UUID"):
+    with pytest.raises(ValueError, match=r"id|UUID"):
         ids.decode(text)
     assert not ids.is_valid(text)
 
