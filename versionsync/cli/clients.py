@@ -13,8 +13,8 @@ from versionsync.config.definition import RateLimit
 
 __all__ = ["HASTY_SECONDS", "governor_of", "open_client"]
 
-PATIENT_SECONDS: Final = 300.0
-"""For a sync: an outage of some minutes is waited out."""
+PATIENT_SECONDS: Final = 120.0
+"""For a sync: an outage of a minute or two is waited out."""
 HASTY_SECONDS: Final = 10.0
 """For a question that somebody waits for."""
 
@@ -28,18 +28,19 @@ def open_client(
     *,
     governor: cma.Governor | None = None,
     log: FilteringBoundLogger | None = None,
-    deadline: float = PATIENT_SECONDS,
+    deadline: float | None = None,
 ) -> cma.Client:
     """A client for `source`, an asynchronous context manager.
 
-    `governor`: one that others of the same token use too. `deadline`: how long one request may be tried again.
+    `governor`: one that others of the same token use too. `deadline`: for how many seconds one request is
+    tried again (None: PATIENT_SECONDS).
     """
     return cma.Client(
         source.base_url,
         token.reveal(),
         environment=source.environment,
         governor=governor or governor_of([source.rate_limit]),
-        deadline=deadline,
+        deadline=PATIENT_SECONDS if deadline is None else deadline,
         on_request=None if log is None else _logged(log.bind(source=source.name)),
     )
 

@@ -36,22 +36,23 @@ class Question:
 
 QUESTIONS: Final = (
     Question(
-        "Which articles were live a month ago, and since when?",
+        "What was live a month ago, and since when?",
         """\
 SELECT json_extract(attributes, '$.title.en') AS title,
-       substr(published_from, 1, 16) AS live_since
-FROM versions JOIN models ON models.id = model_id
-WHERE api_key = 'article' AND published_from <= date('now', '-30 days')
-  AND (published_until IS NULL OR published_until > date('now', '-30 days'))
-ORDER BY published_from DESC LIMIT 5""",
+       substr(live_from, 1, 16) AS live_since
+FROM publications JOIN versions ON versions.id = version_id
+WHERE live_from <= date('now', '-30 days')
+  AND (live_until IS NULL OR live_until > date('now', '-30 days'))
+  AND title IS NOT NULL
+ORDER BY live_from DESC LIMIT 5""",
     ),
     Question(
         "Who edits, and how much of it went live?",
         """\
-SELECT coalesce(name, type) AS editor, count(*) AS versions,
+SELECT coalesce(editor_name, editor_type) AS editor, count(*) AS versions,
        sum(published_from IS NOT NULL) AS went_live
-FROM versions JOIN editors ON type = editor_type AND editors.id = editor_id
-GROUP BY 1 ORDER BY versions DESC LIMIT 5""",
+FROM version_timeline
+GROUP BY editor ORDER BY versions DESC LIMIT 5""",
     ),
     Question(
         "What was in the records that are deleted? DatoCMS itself has forgotten it.",

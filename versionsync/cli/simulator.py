@@ -14,7 +14,7 @@ from versionsync.cli.session import Session
 from versionsync.cli.verbs import flag
 
 if TYPE_CHECKING:
-    from versionsync.simulator import RateLimit, Simulator, World
+    from versionsync.simulator import FaultKind, RateLimit, Simulator, World
 
 __all__ = ["build_world", "simulator"]
 
@@ -53,18 +53,21 @@ def simulator(
     latency: Annotated[
         float, typer.Option("--latency", metavar="SECONDS", min=0, help="How long each answer takes, on average.")
     ] = 0.0,
+    fault: Annotated[
+        list[str] | None,
+        typer.Option("--fault", metavar="KIND=SHARE", help="Something that goes wrong: internal_error=0.05, …"),
+    ] = None,
 ) -> None:
     """Serve a local DatoCMS: the same API, an invented project.
 
     Without --git or --records it is the news site. Its token is simulator-full-access. Ctrl-C ends it.
     """
-    from versionsync.simulator import Faults, serve
-    from versionsync.simulator.faults import FaultKind
+    from versionsync.simulator import FaultKind, Faults, serve
 
     if sum(given for given in (news, git is not None, records is not None)) > 1:
         raise typer.BadParameter("choose one of --news, --git and --records")
     world = build_world(git=git, records=records, versions=versions, seed=seed)
-    faults = Faults(seed=seed)
+    faults = Faults(seed=seed, rates=dict(map(_fault, fault or ())))
     if latency:
         faults.rates[FaultKind.SLOW], faults.slow_seconds = 1.0, (latency * 0.5, latency * 1.5)
     try:
@@ -89,6 +92,18 @@ def build_world(*, git: Path | None = None, records: int | None = None, versions
     else:
         build_news(world)
     return world
+
+
+def _fault(said: str) -> tuple[FaultKind, float]:
+    from versionsync.simulator import FaultKind
+
+    kind, _, share = said.partition("=")
+    try:
+        return FaultKind(kind), float(share)
+    except ValueError:
+        kinds = ", ".join(known.value for known in FaultKind)
+        message = f"{said} is not KIND=SHARE, with a share of requests from 0 to 1; there are {kinds}"
+        raise typer.BadParameter(message, param_hint="--fault") from None
 
 
 def _limits(rate_limit: str) -> RateLimit | None:
