@@ -75,7 +75,6 @@ async def pull_record(client: cma.Client, task: PullTask) -> Pulled:
                 return pulled
             if is_last:
                 return replace(pulled, is_doubtful=True)
-        pulled.contents.close()
         await asyncio.sleep(STALE_WAIT_SECONDS * attempt)
         task = await _look_again(client, task)
     raise StaleAnswer("its versions are older than what upstream showed before")
@@ -104,11 +103,7 @@ async def _read(client: cma.Client, record_id: RecordId, task: PullTask | None) 
                 if retrieved is not None:
                     return Pulled(record_id, record, listed, retrieved, is_complete=False, contents=contents)
     except cma.NotFound:
-        contents.close()
         raise RecordGone(record_id) from None
-    except BaseException:
-        contents.close()
-        raise
     return Pulled(record_id, record, listed, (), is_complete=True, contents=contents)
 
 

@@ -6,6 +6,7 @@ A project's records to pull, and the contents of one record's versions, can each
 from __future__ import annotations
 
 import tempfile
+import weakref
 from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Self
@@ -70,10 +71,15 @@ class TaskSpool:
 
 
 class ContentSpool(Mapping[VersionId, bytes]):
-    """The contents of one record's versions by id."""
+    """The contents of one record's versions by id.
+
+    `close` frees the memory or the file; it is called by itself for a spool that nobody holds any more, as when a run
+    is stopped with records on their way.
+    """
 
     def __init__(self) -> None:
         self._file = tempfile.SpooledTemporaryFile(max_size=CONTENTS_IN_MEMORY_BYTES)  # noqa: SIM115 see close
+        self.close = weakref.finalize(self, self._file.close)
         self._places: dict[VersionId, tuple[int, int]] = {}
         self._end = 0
 
@@ -88,10 +94,6 @@ class ContentSpool(Mapping[VersionId, bytes]):
     def size(self) -> int:
         """Bytes added so far."""
         return self._end
-
-    def close(self) -> None:
-        """Free the memory or the file; the contents are gone."""
-        self._file.close()
 
     def __getitem__(self, id: VersionId) -> bytes:
         place, length = self._places[id]

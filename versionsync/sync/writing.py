@@ -133,12 +133,8 @@ class Writer:
         return [RecordFailure(id, reason) for id, reason in self._failures.items()]
 
     async def put(self, arrival: Arrival) -> None:
-        """Give one record to the writer, its contents too; waits while too much is waiting already."""
-        try:
-            await self._room.take(arrival.size)
-        except asyncio.CancelledError:
-            arrival.pulled.contents.close()
-            raise
+        """Give one record to the writer; waits while too much is waiting already."""
+        await self._room.take(arrival.size)
         self._queue.put_nowait(arrival)
 
     def close(self) -> None:
@@ -148,23 +144,13 @@ class Writer:
     async def run(self) -> None:
         """Write until `close`. Raises LeaseLost and DatabaseUnavailable; what was committed stays."""
         is_open = True
-        batch: list[Arrival] = []
-        try:
-            while is_open:
-                batch, is_open = await self._batch()
-                if batch:
-                    await self._writing.run(self._write, batch)
-                    self._counts.records_pulled += len(batch)
-                for arrival in batch:
-                    await self._room.free(arrival.size)
-                    arrival.pulled.contents.close()
-        finally:
-            self._forget_the_rest()
-
-    def _forget_the_rest(self) -> None:
-        """What will not be written any more is read again by the next run."""
-        while not self._queue.empty():
-            if arrival := self._queue.get_nowait():
+        while is_open:
+            batch, is_open = await self._batch()
+            if batch:
+                await self._writing.run(self._write, batch)
+                self._counts.records_pulled += len(batch)
+            for arrival in batch:
+                await self._room.free(arrival.size)
                 arrival.pulled.contents.close()
 
     async def _batch(self) -> tuple[list[Arrival], bool]:
