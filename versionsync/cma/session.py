@@ -68,7 +68,7 @@ class Call:
     """
 
     path: str
-    params: tuple[tuple[str, str], ...] = ()
+    params: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     method: str = "GET"
     body: bytes | None = field(default=None, repr=False)
     environment: str | None = None

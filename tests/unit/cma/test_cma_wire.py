@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from datetime import UTC, datetime
 from typing import Any
@@ -193,10 +194,8 @@ def test_json_of_another_shape_says_where(body: bytes, where: str) -> None:
 @given(st.binary(max_size=200))
 def test_no_body_breaks_the_decoder(body: bytes) -> None:
     """Two errors and no third."""
-    try:
+    with contextlib.suppress(NotJson, Mismatch):
         versions(body)
-    except (NotJson, Mismatch):
-        pass
 
 
 @given(st.data())

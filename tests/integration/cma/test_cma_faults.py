@@ -1,0 +1,389 @@
+"""What goes wrong on the network, made for real, and what the user is told."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import re
+import ssl
+import subprocess
+import traceback
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from tests.integration.cma.upstreams import TOKEN, api, client_of, raw_upstream, upstream
+from tests.unit.cma import wire_examples as example
+from versionsync import cma
+from versionsync.cma import transport
+
+OK = json.dumps({"data": example.site()})
+CONTENT = "the board resigns tomorrow"
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No proxy of whoever runs the tests; waits between tries a hundredth as long."""
+    for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("versionsync.cma.retry.backoff", lambda tries, **_: 0.01 * tries)
+
+
+class Script:
+    """Answers the n-th request with the n-th step, the last one for ever."""
+
+    def __init__(self, *steps: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> None:
+        self.steps, self.count = steps, 0
+
+    async def __call__(self, request: web.Request) -> web.StreamResponse:
+        step = self.steps[min(self.count, len(self.steps) - 1)]
+        self.count += 1
+        return await step(request)
+
+
+def says(body: str, *, status: int = 200, kind: str = "application/json", **headers: str) -> Any:
+    async def step(_: web.Request) -> web.Response:
+        told = {name.replace("_", "-"): value for name, value in headers.items()}
+        return web.Response(text=body, status=status, content_type=kind, headers=told)
+
+    return step
+
+
+async def hangs_up(request: web.Request) -> web.StreamResponse:
+    assert request.transport is not None
+    request.transport.abort()
+    return web.Response()
+
+
+async def tears(request: web.Request) -> web.StreamResponse:
+    response = web.StreamResponse(headers={"Content-Type": "application/json", "Content-Length": "1000"})
+    await response.prepare(request)
+    await response.write(b'{"data": {')
+    assert request.transport is not None
+    request.transport.close()
+    return response
+
+
+async def says_nothing(_: web.Request) -> web.StreamResponse:
+    await asyncio.sleep(60)
+    return web.Response()
+
+
+fine = says(OK)
+MENDING = {
+    "500": says("{}", status=500),
+    "a gateway's 502": says("<html>", status=502, kind="text/html"),
+    "a transient 422": says(json.dumps(example.error("CONCURRENT_ITEM_UPDATE", transient=True)), status=422),
+    "a web page": says("<html>", kind="text/html"),
+    "half of the JSON": says(OK[:50]),
+    "an empty body": says(""),
+    "a hang-up": hangs_up,
+    "a torn body": tears,
+    "429": says(json.dumps(example.error("RATE_LIMIT_EXCEEDED")), status=429, X_RateLimit_Reset="0"),
+}
+
+
+@pytest.mark.parametrize("fault", MENDING.values(), ids=MENDING.keys())
+async def test_a_read_is_asked_again_until_it_is_answered(fault: Any) -> None:
+    """Twice the fault, then the answer: three requests, two retries, nothing to be seen of it."""
+    script = Script(fault, fault, fine)
+    async with upstream(script) as url, client_of(url) as client:
+        assert (await client.site()).name == "News"
+    assert script.count == 3
+    assert (client.usage.requests, client.usage.retries) == (3, 2)
+
+
+@pytest.mark.parametrize("name", sorted(MENDING.keys() - {"429"}))
+async def test_a_write_is_never_sent_twice(name: str) -> None:
+    """Whatever went wrong, it may have happened: one request, and an error that says to look first."""
+    script = Script(MENDING[name], fine)
+    async with upstream(script) as url, client_of(url) as client:
+        with pytest.raises(cma.Unavailable) as failed:
+            await client.restore_version("cqE")
+    assert script.count == 1
+    assert isinstance(failed.value, cma.Uncertain) == (name != "a transient 422")
+
+
+@pytest.mark.parametrize("act", ["PUT", "DELETE"])
+async def test_a_kept_connection_that_drops_repeats_no_write(act: str) -> None:
+    """aiohttp would do it by itself, since HTTP calls these methods idempotent."""
+    script = Script(fine, hangs_up, fine)
+    spec = cma.WebhookSpec(name="w", url="https://x.io", events={})
+    async with upstream(script) as url, client_of(url) as client:
+        await client.site()
+        with pytest.raises(cma.Uncertain):
+            await (client.update_webhook("4", spec) if act == "PUT" else client.delete_webhook("4"))
+    assert script.count == 2
+
+
+async def test_a_write_is_sent_again_after_a_429() -> None:
+    """It was refused, so it did not happen."""
+    job = says(json.dumps({"data": {"type": "job", "id": "j1"}}), status=202)
+    script = Script(MENDING["429"], job)
+    async with upstream(script) as url, client_of(url) as client:
+        assert await client.restore_version("cqE") == "j1"
+    assert client.usage.throttled == 1
+
+
+async def test_a_429_holds_every_client_of_the_token() -> None:
+    """And each request is answered in the end."""
+    throttled = says(json.dumps(example.error("RATE_LIMIT_EXCEEDED")), status=429, X_RateLimit_Reset="1")
+    script = Script(throttled, fine)
+    async with upstream(script) as url, client_of(url) as client:
+        await asyncio.gather(*(client.site() for _ in range(5)))
+        assert client.usage.throttled == 1
+        began = asyncio.get_running_loop().time()
+        script.count = 0
+        first = asyncio.create_task(client.site())
+        await asyncio.sleep(0.1)
+        await client.with_environment("other").site()
+        assert asyncio.get_running_loop().time() - began >= 1.0
+        await first
+
+
+async def test_a_429_longer_than_the_deadline_is_told_at_once() -> None:
+    """With how long upstream asks to wait."""
+    throttled = says(json.dumps(example.error("RATE_LIMIT_EXCEEDED")), status=429, Retry_After="3000")
+    async with upstream(Script(throttled)) as url, client_of(url) as client:
+        with pytest.raises(cma.Throttled) as failed:
+            await client.site()
+    assert failed.value.retry_after == pytest.approx(3000, abs=5)
+
+
+async def test_a_silent_upstream_is_given_up_at_the_deadline() -> None:
+    """Not after five times the timeout."""
+    async with upstream(Script(says_nothing)) as url, client_of(url, deadline=1.2) as client:
+        async with asyncio.timeout(5):
+            with pytest.raises(cma.Unavailable, match="no complete answer") as failed:
+                await client.site()
+    assert failed.value.too_slow
+
+
+async def test_a_page_that_times_out_twice_is_asked_for_smaller() -> None:
+    """And the client remembers."""
+    slow = cma.Timeouts(read=0.2)
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        limit, offset = int(request.query["page[limit]"]), int(request.query["page[offset]"])
+        if limit > 200:
+            await asyncio.sleep(60)
+        ids = [f"r{number}" for number in range(offset, min(offset + limit, 150))]
+        return api(example.page([example.item(id) for id in ids], 150))
+
+    async with upstream(handler) as url, client_of(url, timeouts=slow) as client:
+        pages = [page async for page in cma.walk_items(client)]
+        assert [len(page.items) for page in pages] == [125, 25]
+        assert client.page_limits == {"items": 125}
+
+
+@pytest.mark.parametrize("packed", [True, False])
+async def test_an_answer_without_end_is_cut(monkeypatch: pytest.MonkeyPatch, packed: bool) -> None:
+    """Also one that is small on the wire and huge unpacked."""
+    monkeypatch.setattr(transport, "MAX_BODY_BYTES", 2**20)
+    monkeypatch.setitem(transport.exchange.__kwdefaults__, "max_body", 2**20)
+    body = b'"' + b"x" * 2**24 + b'"'
+
+    async def handler(_: web.Request) -> web.StreamResponse:
+        headers = {"Content-Encoding": "gzip"} if packed else {}
+        return web.Response(body=gzip.compress(body) if packed else body, headers=headers)
+
+    async with upstream(handler) as url, client_of(url) as client:
+        with pytest.raises(cma.Unavailable, match="larger than 1 MiB") as failed:
+            await client.site()
+    assert failed.value.too_slow
+    assert client.usage.requests == 1
+
+
+async def test_packed_answers_are_unpacked() -> None:
+    """And counted as they came over the wire."""
+
+    async def handler(_: web.Request) -> web.StreamResponse:
+        return web.Response(
+            body=gzip.compress(OK.encode()), content_type="application/json", headers={"Content-Encoding": "gzip"}
+        )
+
+    async with upstream(handler) as url, client_of(url) as client:
+        assert (await client.site()).name == "News"
+    assert client.usage.bytes_received < len(OK)
+
+
+RAW = {
+    "no HTTP": b"SSH-2.0-OpenSSH_9.6\r\n\r\n",
+    "half of the head": b"HTTP/1.1 200 OK\r\nContent-",
+    "nothing": b"",
+    "a body that is not what it says": (
+        b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\n{}xx"
+    ),
+}
+
+
+@pytest.mark.parametrize("answer", RAW.values(), ids=RAW.keys())
+async def test_what_is_not_even_http_is_unavailable(answer: bytes) -> None:
+    """After some tries, with a message; no exception of a library gets through."""
+    async with raw_upstream(lambda _: answer) as url, client_of(url, deadline=1.0) as client:
+        with pytest.raises(cma.Unavailable) as failed:
+            await client.site()
+    assert type(failed.value).__module__ == "versionsync.cma.errors"
+
+
+async def test_a_refused_connection_is_told_within_seconds() -> None:
+    """With the address and the reason."""
+    async with upstream(Script(fine)) as url:
+        pass
+    async with client_of(url, deadline=300.0) as client:
+        with pytest.raises(cma.Unavailable, match=r"no connection to 127\.0\.0\.1: Connection refused"):
+            await client.site()
+    assert client.usage.requests == 0
+
+
+async def test_an_unknown_name_is_told_within_seconds() -> None:
+    """It is most probably misspelt."""
+    async with client_of("http://site-api.datocms.invalid", deadline=300.0) as client:
+        with pytest.raises(cma.Unavailable, match=r"site-api\.datocms\.invalid cannot be resolved: check base_url"):
+            await client.site()
+
+
+async def test_an_upstream_that_was_there_is_waited_for() -> None:
+    """A restart in the middle of a run is no reason to fail."""
+    async with upstream(Script(fine)) as url, client_of(url) as client:
+        await client.site()
+    port = int(url.rsplit(":", 1)[1])
+    async with client_of(url) as client:
+        client._session._answered = True
+        waiting = asyncio.create_task(client.site())
+        await asyncio.sleep(0.3)
+        server = await asyncio.start_server(_one_answer, "127.0.0.1", port)
+        assert (await waiting).name == "News"
+        server.close()
+        await server.wait_closed()
+
+
+async def _one_answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.readuntil(b"\r\n\r\n")
+    head = (
+        f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(OK)}\r\nConnection: close\r\n\r\n"
+    )
+    writer.write(head.encode() + OK.encode())
+    await writer.drain()
+    writer.close()
+
+
+async def test_a_certificate_that_nobody_trusts_is_told_at_once(tmp_path: Path) -> None:
+    """One try, and the reason."""
+    key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=x"]
+    try:
+        subprocess.run([*command, "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    except FileNotFoundError:
+        pytest.skip("openssl is not installed")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    async with upstream(Script(fine), tls=context) as url, client_of(url) as client:
+        with pytest.raises(
+            cma.Unavailable, match=r"no trusted TLS connection to 127\.0\.0\.1: self.signed certificate"
+        ):
+            await client.site()
+    assert client.usage.retries == 0
+
+
+async def test_a_login_page_is_told_as_one() -> None:
+    """HTML with 200, as hotels and companies send."""
+    async with upstream(Script(says("<html>Please log in", kind="text/html"))) as url, client_of(url) as client:
+        with pytest.raises(cma.Unavailable, match="a web page came instead of the API's answer: a proxy or login page"):
+            await client.site()
+
+
+async def test_a_redirect_is_not_followed_and_told() -> None:
+    """Our token goes nowhere else."""
+    there = Script(fine)
+    async with upstream(there) as elsewhere:
+        script = Script(says("", status=302, Location=f"{elsewhere}/login?token=1"))
+        async with upstream(script) as url, client_of(url) as client:
+            with pytest.raises(cma.Unavailable, match=r"redirected to 127\.0\.0\.1: a login page"):
+                await client.site()
+    assert (script.count, there.count) == (1, 0)
+
+
+async def test_a_404_of_a_gateway_is_not_a_missing_record() -> None:
+    """It would be taken for a deletion."""
+    async with upstream(Script(says("<html>", status=404, kind="text/html"))) as url, client_of(url) as client:
+        with pytest.raises(cma.Unavailable):
+            await client.item("Vy0")
+    missing = says(json.dumps(example.error("NOT_FOUND")), status=404)
+    async with upstream(Script(missing)) as url, client_of(url) as client:
+        with pytest.raises(cma.NotFound, match="GET /items/Vy0"):
+            await client.item("Vy0")
+        assert client.usage.requests == 1
+
+
+async def test_an_answer_of_another_shape_names_request_and_place() -> None:
+    """Without anything of the content, in the message or behind it."""
+    broken = json.dumps({"data": {"id": "205", "attributes": {"name": 5, "x": CONTENT}}})
+    async with upstream(Script(says(broken, X_Request_Id="req-9"))) as url, client_of(url) as client:
+        with pytest.raises(cma.ProtocolError) as failed:
+            await client.site()
+    error = failed.value
+    assert str(error) == "GET /site: 200: $.data.attributes.name: expected `str`, got `int` (request req-9)"
+    assert CONTENT not in "".join(traceback.format_exception(error))
+
+
+async def test_a_list_with_a_bad_entry_that_must_be_whole_is_an_error() -> None:
+    """Half of the environments would be taken for all of them."""
+    body = json.dumps({"data": [{"id": "main", "type": "environment", "meta": {}}, {"id": "x"}]})
+    async with upstream(Script(says(body))) as url, client_of(url) as client:
+        with pytest.raises(cma.ProtocolError, match=re.escape("$.data[1]")):
+            await client.environments()
+
+
+FAILING: dict[str, Any] = {
+    **MENDING,
+    "401": says(json.dumps(example.error("INVALID_AUTHORIZATION_HEADER", details={"token": TOKEN})), status=401),
+    "422": says(json.dumps(example.error("INVALID_FIELD", details={"value": CONTENT})), status=422),
+    "wrong shape": says(json.dumps({"data": {"id": CONTENT}})),
+    "not HTTP": None,
+    "refused": None,
+}
+
+
+@pytest.mark.parametrize("name", FAILING.keys())
+async def test_no_token_and_no_content_is_in_any_error(name: str) -> None:
+    """Message, arguments, attributes and causes; and no token in the locals of any frame of the traceback."""
+    headers: dict[str, str] = {}
+
+    async def run(url: str) -> tuple[str, str]:
+        async with client_of(url, deadline=0.3) as client:
+            try:
+                await client.items_page(filters={"title": {"eq": CONTENT}})
+            except cma.CmaError as error:
+                return _everything_of(error)
+            raise AssertionError
+
+    if name == "not HTTP":
+        async with raw_upstream(lambda head: headers.setdefault("head", head.decode()).encode()) as url:
+            said, locals = await run(url)
+    elif name == "refused":
+        async with upstream(Script(fine)) as url:
+            pass
+        said, locals = await run(url)
+    else:
+        async with upstream(Script(FAILING[name])) as url:
+            said, locals = await run(url)
+    assert TOKEN not in said + locals
+    assert CONTENT not in said
+
+
+def _everything_of(error: BaseException | None) -> tuple[str, str]:
+    """What an error and its causes say, and what the frames hold that it went through, those of the tests left out."""
+    said, frames = [], []
+    while error is not None:
+        said += [repr(error), str(error), repr(vars(error))]
+        for frame, _ in traceback.walk_tb(error.__traceback__):
+            if "/tests/" not in frame.f_code.co_filename:
+                frames.append(repr(frame.f_locals))
+        error = error.__cause__ or error.__context__
+    assert frames
+    return "\n".join(said), "\n".join(frames)
