@@ -37,7 +37,7 @@ def make_log(*, level: int, as_json: bool, color: bool, redactor: Redactor) -> F
 
     processors: list[Processor] = [
         structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+        structlog.processors.TimeStamper(fmt="iso" if as_json else "%H:%M:%S", utc=True, key="time"),
         structlog.processors.format_exc_info,
         without_secrets,
     ]
@@ -45,7 +45,9 @@ def make_log(*, level: int, as_json: bool, color: bool, redactor: Redactor) -> F
         processors.append(structlog.processors.JSONRenderer(default=str))
     else:
         processors.append(
-            structlog.dev.ConsoleRenderer(colors=color, timestamp_key="time", pad_event_to=24, sort_keys=False)
+            structlog.dev.ConsoleRenderer(
+                colors=color, timestamp_key="time", pad_event_to=0, pad_level=False, sort_keys=False
+            )
         )
     stderr: TextIO = _Stderr()  # type: ignore[assignment]
     log: FilteringBoundLogger = structlog.wrap_logger(

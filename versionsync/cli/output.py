@@ -20,7 +20,7 @@ from versionsync.cli.redaction import Redactor
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["Column", "Output", "count", "fitted", "to_json", "when"]
+__all__ = ["Column", "Output", "count", "duration", "fitted", "to_json", "when"]
 
 PIPE_WIDTH = 10_000
 
@@ -66,16 +66,16 @@ class Output:
         """A line for the person who waits; left out under --json."""
         if not self.as_json:
             text = self._redactor.redact(text)
-            self.notes.print(text, style=style or None, markup=False, highlight=False, soft_wrap=True)
+            self.notes.print(text, style=style or None, markup=False, highlight=False)
 
     def error(self, message: str, hint: str | None) -> None:
         """What is wrong, and what to do about it."""
         from rich.text import Text
 
         redact = self._redactor.redact
-        self.notes.print(Text.assemble("versionsync: ", ("error: ", "bold red"), redact(message)), soft_wrap=True)
+        self.notes.print(Text.assemble("versionsync: ", ("error: ", "bold red"), redact(message)))
         if hint:
-            self.notes.print(Text.assemble(" " * 13, ("hint: ", "bold"), redact(hint)), soft_wrap=True)
+            self.notes.print(Text.assemble("versionsync: ", ("hint: ", "bold"), redact(hint)))
 
     def table(self, columns: Sequence[Column], rows: Iterable[Sequence[str]], *, indent: int = 0) -> None:
         """A table of results, `indent` columns from the left; where space is short, columns that may shrink do."""
@@ -158,6 +158,13 @@ def when(time: datetime | None) -> str:
 def count(number: int, noun: str) -> str:
     """`1 record`, `2 records`, `20,000 records`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def duration(seconds: float) -> str:
+    """`0:05`, `12:34`, `3:25:45`."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def _plain(value: Any) -> object:

@@ -8,7 +8,7 @@ from typing import Final
 
 from versionsync.sync.report import Progress
 
-__all__ = ["Pace", "State", "duration", "state_of"]
+__all__ = ["Pace", "State", "state_of"]
 
 WINDOW_SECONDS: Final = 20.0
 LEAST_SECONDS: Final = 1.0
@@ -66,10 +66,3 @@ class Pace:
     def _span(self) -> float | None:
         span = self._seen[-1][0] - self._seen[0][0] if self._seen else 0.0
         return span if span >= LEAST_SECONDS else None
-
-
-def duration(seconds: float) -> str:
-    """`0:05`, `12:34`, `3:25:45`."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
-from versionsync.cli.output import Output, count
-from versionsync.cli.pace import Pace, duration, state_of
+from versionsync.cli.output import Output, count, duration
+from versionsync.cli.pace import Pace, state_of
 from versionsync.sync.report import Progress
 
 if TYPE_CHECKING:

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from versionsync.cli.output import count, when
-from versionsync.cli.pace import duration
+from versionsync.cli.output import count, duration, when
 from versionsync.cli.session import Session
 
 if TYPE_CHECKING:

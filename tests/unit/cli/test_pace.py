@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis.strategies import floats, integers, lists
 
-from versionsync.cli.pace import Pace, State, duration, state_of
+from versionsync.cli.pace import Pace, State, state_of
 from versionsync.sync.report import Counts, Progress
 
 
@@ -63,10 +63,3 @@ def test_a_record_is_settled_when_it_needs_nothing_more() -> None:
 def test_a_run_of_single_records_counts_those() -> None:
     progress = Progress(source="web", records_planned=3, counts=Counts(records_pulled=2))
     assert (state_of(progress).settled, state_of(progress).total) == (2, 3)
-
-
-@pytest.mark.parametrize(
-    ("seconds", "shown"), [(0, "0:00"), (5.4, "0:05"), (59.6, "1:00"), (754, "12:34"), (12_345, "3:25:45")]
-)
-def test_a_duration_is_short(seconds: float, shown: str) -> None:
-    assert duration(seconds) == shown
