@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import resource
 import subprocess
 import sys
-import time
 
 HEAVY = {"sqlalchemy", "alembic", "httpx", "aiohttp", "structlog", "apscheduler", "psycopg", "starlette"}
 
@@ -30,11 +30,12 @@ def test_a_wrong_command_line_loads_nothing_slow() -> None:
     assert loaded_by("snyc") & HEAVY == set()
 
 
-def test_help_is_there_in_three_tenths_of_a_second() -> None:
-    """The best of five: others may use this machine."""
+def test_help_takes_less_than_three_tenths_of_a_second() -> None:
+    """Of the processor's time, the best of five: others may use this machine."""
     took = []
     for _ in range(5):
-        begun = time.perf_counter()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run([sys.executable, "-m", "versionsync", "--help"], capture_output=True, check=True)
-        took.append(time.perf_counter() - begun)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        took.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
     assert min(took) < 0.3, took

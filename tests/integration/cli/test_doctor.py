@@ -1,0 +1,142 @@
+"""`versionsync doctor`: each check a line with what to do; the first bad one decides; nothing is changed."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.cli.conftest import Cli, Ran
+from versionsync.cli import checks_database
+from versionsync.mirror import leases
+from versionsync.mirror.database import Mirror
+from versionsync.mirror.queries import source
+
+
+def findings(ran: Ran) -> dict[str, Any]:
+    """The findings by the name of the check."""
+    return {finding["check"]: finding for finding in ran.json["findings"]}
+
+
+def test_where_all_is_well_it_says_so_and_ends_with_0(cli: Cli, at: dict[str, str]) -> None:
+    cli("sync", **at)
+    ran = cli("doctor", "--json", **at)
+    found = findings(ran)
+    assert ran.code == 0
+    assert {name for name, finding in found.items() if finding["verdict"] == "bad"} == set()
+    assert set(found) == {
+        "settings",
+        "file system",
+        "disk space",
+        "database",
+        "schema",
+        "lease",
+        "token",
+        "environment",
+        "versions",
+        "users",
+        "SSO users",
+        "API tokens",
+        "rate limit",
+        "clock",
+    }
+
+
+def test_people_see_a_symbol_and_a_line_for_each(cli: Cli, at: dict[str, str]) -> None:
+    lines = cli("doctor", **at).out.splitlines()
+    assert all(line[0] in "✓!✗ " for line in lines[:-2])
+    assert "✓ default: environment: main, the primary one, is followed" in lines
+
+
+def test_nothing_is_made_by_looking(cli: Cli, at: dict[str, str], tmp_path: Path) -> None:
+    assert cli("doctor", **at).code == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_wrong_token_ends_with_the_code_that_a_sync_would_end_with(cli: Cli, at: dict[str, str]) -> None:
+    ran = cli("doctor", "--json", **(at | {"DATOCMS_API_TOKEN": "0123456789abcdef"}))
+    assert ran.code == 4
+    token = findings(ran)["token"]
+    assert (token["verdict"], token["exit"]) == ("bad", 4)
+    assert "Set another token" in token["todo"]
+    assert "0123456789abcdef" not in ran.written
+
+
+def test_without_a_token_the_rest_is_still_looked_at(cli: Cli) -> None:
+    ran = cli("doctor", "--json")
+    found = findings(ran)
+    assert ran.code == 2
+    assert found["token"]["verdict"] == "bad"
+    assert found["file system"]["verdict"] == "good"
+
+
+def test_a_host_that_does_not_answer_is_told_soon(cli: Cli, at: dict[str, str]) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+        ran = cli("doctor", "--json", **(at | {"VERSIONSYNC_BASE_URL": url}))
+    assert ran.code == 5
+    assert "Connection refused" in findings(ran)["token"]["message"]
+
+
+def test_an_unknown_environment_is_told(cli: Cli, at: dict[str, str]) -> None:
+    ran = cli("doctor", "--json", **at, VERSIONSYNC_ENVIRONMENT="nowhere")
+    assert ran.code == 4
+    assert findings(ran)["environment"]["verdict"] == "bad"
+
+
+def test_broken_settings_are_the_only_finding(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "versionsync.toml").write_text("[[sources]]\nnmae = 'x'\n")
+    ran = cli("doctor", "--json")
+    assert ran.code == 2
+    (finding,) = ran.json["findings"]
+    assert finding["todo"] == "Did you mean sources[0].name?"
+
+
+def test_a_variable_that_the_file_makes_void_is_worth_knowing(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "versionsync.toml").write_text("[[sources]]\nname = 'x'\n")
+    ran = cli("doctor", "--json", VERSIONSYNC_ENVIRONMENT="main")
+    messages = [finding["message"] for finding in ran.json["findings"] if finding["verdict"] == "warning"]
+    assert "VERSIONSYNC_ENVIRONMENT has no effect: the file names its sources" in messages
+
+
+def test_a_file_that_is_no_database_is_told(cli: Cli, at: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "versionsync.db").write_text("hello " * 1000)
+    ran = cli("doctor", "--json", **at)
+    assert ran.code == 6
+    assert (tmp_path / "versionsync.db").read_text() == "hello " * 1000
+
+
+def test_a_full_disk_and_a_network_file_system_are_told(
+    cli: Cli, at: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checks_database, "NO_SPACE", 1 << 62)
+    monkeypatch.setattr(checks_database, "unsafe_for_wal", lambda _: "nfs4")
+    found = findings(cli("doctor", "--json", **at))
+    assert found["disk space"]["verdict"] == "bad"
+    assert "is on nfs4, where SQLite's log is not safe" in found["file system"]["message"]
+
+
+def test_a_postgresql_that_is_down_is_told_without_its_password(cli: Cli, at: dict[str, str]) -> None:
+    ran = cli("doctor", "--json", **at, VERSIONSYNC_DATABASE_URL="postgresql://me:hunter22@127.0.0.1:1/x")
+    assert ran.code == 6
+    assert findings(ran)["database"]["verdict"] == "bad"
+    assert "hunter22" not in ran.written
+
+
+def test_somebody_who_writes_is_worth_knowing(cli: Cli, at: dict[str, str]) -> None:
+    cli("sync", **at)
+    with Mirror.open("versionsync.db") as mirror:
+        with mirror.read() as connection:
+            known = source(connection, "default")
+        assert known is not None
+        elsewhere = leases.Holder(host="elsewhere", pid=7)
+        leases.acquire(mirror, known.id, elsewhere)
+    lease = findings(cli("doctor", "--json", **at))["lease"]
+    assert lease["verdict"] == "warning"
+    assert "process 7 on elsewhere is writing" in lease["message"]
+    ran = cli("sync", **at)
+    assert ran.code == 7
+    assert "process 7 on elsewhere" in ran.err
