@@ -272,8 +272,9 @@ async def _one_answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     writer.close()
 
 
-async def test_a_certificate_that_nobody_trusts_is_told_at_once(tmp_path: Path) -> None:
-    """One try, and the reason."""
+@pytest.fixture
+def untrusted(tmp_path: Path) -> ssl.SSLContext:
+    """A server's certificate that it signed itself."""
     key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
     command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=x"]
     try:
@@ -282,7 +283,12 @@ async def test_a_certificate_that_nobody_trusts_is_told_at_once(tmp_path: Path) 
         pytest.skip("openssl is not installed")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
-    async with upstream(Script(fine), tls=context) as url, client_of(url) as client:
+    return context
+
+
+async def test_a_certificate_that_nobody_trusts_is_told_at_once(untrusted: ssl.SSLContext) -> None:
+    """One try, and the reason."""
+    async with upstream(Script(fine), tls=untrusted) as url, client_of(url) as client:
         with pytest.raises(
             cma.Unavailable, match=r"no trusted TLS connection to 127\.0\.0\.1: self.signed certificate"
         ):
