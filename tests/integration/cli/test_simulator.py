@@ -1,0 +1,97 @@
+"""`versionsync simulator` and `demo`: as processes, as a newcomer meets them."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sqlite3
+import subprocess
+import time
+from pathlib import Path
+
+from tests.integration.cli.conftest import Cli
+from tests.integration.cli.processes import PROGRAM, environment, running
+from versionsync.cli.demo import QUESTIONS
+
+
+def test_the_simulator_says_where_it_is_serves_a_sync_and_ends_at_a_signal(cli: Cli, tmp_path: Path) -> None:
+    with running(
+        "simulator", "--port", "0", "--records", "20", "--versions", "3", "--rate-limit", "none", "--json", cwd=tmp_path
+    ) as process:
+        assert process.stdout
+        told = json.loads(process.stdout.readline())
+        assert (told["records"], told["versions"]) == (20, 60)
+        ran = cli("sync", "--json", DATOCMS_API_TOKEN=told["token"], VERSIONSYNC_BASE_URL=told["url"])
+        assert ran.json["sources"][0]["counts"]["versions_inserted"] == 60
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=10)
+    assert (process.returncode, err) == (0, "")
+
+
+def test_a_git_history_is_mirrored(cli: Cli, tmp_path: Path) -> None:
+    repository = tmp_path / "repository"
+    repository.mkdir()
+
+    def git(*argv: str) -> None:
+        who = ["-c", "user.name=Ada", "-c", "user.email=ada@example.com", "-c", "commit.gpgsign=false"]
+        subprocess.run(["git", *who, *argv], cwd=repository, check=True, capture_output=True)
+
+    git("init", "-b", "main")
+    for text in ("first\n", "second\n"):
+        (repository / "page.md").write_text(text)
+        git("add", "page.md")
+        git("commit", "-m", text)
+    with running("simulator", "--port", "0", "--git", str(repository), "--json", cwd=tmp_path) as process:
+        assert process.stdout
+        told = json.loads(process.stdout.readline())
+        assert cli("sync", DATOCMS_API_TOKEN=told["token"], VERSIONSYNC_BASE_URL=told["url"]).code == 0
+    with sqlite3.connect(tmp_path / "versionsync.db") as database:
+        contents = [row[0] for row in database.execute("select attributes from versions order by ordinal")]
+    assert [("first" in content, "second" in content) for content in contents] == [(True, False), (False, True)]
+
+
+def test_a_port_that_is_taken_is_told(cli: Cli, tmp_path: Path) -> None:
+    with running("simulator", "--port", "0", "--records", "1", "--json", cwd=tmp_path) as process:
+        assert process.stdout
+        port = json.loads(process.stdout.readline())["url"].rpartition(":")[2]
+        ran = cli("simulator", "--port", port, "--records", "1")
+    assert ran.code == 2
+    assert "in use" in ran.err
+
+
+def test_a_wrong_fault_and_a_wrong_limit_are_told(cli: Cli) -> None:
+    assert "there are internal_error, " in cli("simulator", "--fault", "nonsense=1").err
+    assert "a whole number, 1 or more" in cli("simulator", "--rate-limit", "often").err
+    assert "choose one of --news, --git and --records" in cli("simulator", "--news", "--records", "3").err
+
+
+def test_the_demo_needs_nothing_takes_less_than_twenty_seconds_and_leaves_a_database(tmp_path: Path) -> None:
+    begun = time.monotonic()
+    run = subprocess.run(
+        [*PROGRAM, "demo"], cwd=tmp_path, env=environment(), capture_output=True, text=True, check=True
+    )
+    assert time.monotonic() - begun < 20
+    assert run.stderr == ""
+    for question in QUESTIONS:
+        assert question.asked in run.stdout
+    assert "version.became_current" in run.stdout
+    with sqlite3.connect(tmp_path / "versionsync-demo.db") as database:
+        for question in QUESTIONS:
+            assert database.execute(question.sql).fetchall(), question.asked
+
+
+def test_the_demo_for_programs_is_one_object_and_can_be_run_again(cli: Cli) -> None:
+    for _ in range(2):
+        told = cli("demo", "--fast", "--json").json
+        assert told["backfill"]["versions_inserted"] > 100
+        assert told["sync"]["events_written"] == len(told["events"]) > 5
+        assert len(told["answers"]) == 3
+
+
+def test_the_demo_does_not_overwrite_another_mirror(cli: Cli, at: dict[str, str], tmp_path: Path) -> None:
+    cli("sync", "--database", "mine.db", **at)
+    before = (tmp_path / "mine.db").read_bytes()
+    ran = cli("demo", "--fast", "--database", "mine.db")
+    assert ran.code == 2
+    assert "holds another mirror" in ran.err
+    assert (tmp_path / "mine.db").read_bytes() == before
