@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from itertools import islice
 
 from versionsync import cma
@@ -32,6 +33,8 @@ from versionsync.sync.writing import Arrival, Writer
 __all__ = ["Climb", "Findings"]
 
 ABSENT_CHUNK = 500
+TIMES_ASKED_AGAIN = 3
+ASK_AGAIN_SECONDS = 0.5
 
 
 @dataclass(slots=True)
@@ -55,7 +58,10 @@ class Findings:
 
 
 class Climb:
-    """Sweeps and pulls for one run, while it holds its source's lease. What it finds goes into `found`."""
+    """Sweeps and pulls for one run, while it holds its source's lease. What it finds goes into `found`.
+
+    `believes`: versions may go back behind what the mirror holds, as in another environment than the last run's.
+    """
 
     def __init__(
         self,
@@ -68,6 +74,7 @@ class Climb:
         progress: Progress,
         found: Findings,
         schema: cma.Schema,
+        believes: bool,
     ) -> None:
         self._desk = desk
         self._client = client
@@ -77,6 +84,7 @@ class Climb:
         self._progress = progress
         self._found = found
         self._schema = schema
+        self._believes = believes
         self._crew = Crew(self._count)
         self._writer = Writer(
             desk.mirror, desk.writing, tenure.lease, run_id=tenure.run_id, counts=progress.counts, now=desk.now
@@ -96,6 +104,7 @@ class Climb:
                 async with self._writing():
                     self._progress.phase = "pulling"
                     await self._pull(tasks)
+                    await self._ask_suspects_again()
                     self._progress.phase = "checking"
                     if sweep.is_complete:
                         await self._settle_unlisted(marks)
@@ -106,23 +115,13 @@ class Climb:
 
     async def single(self, ids: Sequence[RecordId]) -> None:
         """These records, their histories to the end; one that is gone is told. Raises as `everything`."""
-        known = await self._desk.read(lambda connection: known_records(connection, self._source_id, ids))
-
-        async def one(id: RecordId) -> None:
-            try:
-                item = await self._client.item(id)
-            except cma.NotFound:
-                if id not in known:
-                    raise
-                await settle_absent(self._client, known[id], self._writer, model_exists=self._has_model(known[id]))
-                return
-            record = seen_record(item)
-            await self._pull_one(PullTask(record, known.get(id), to_the_end=True))
+        known = await self._known(ids)
 
         self._progress.phase = "pulling"
         self._progress.records_planned = len(ids)
         async with self._writing():
-            await self._crew.each(ids, RecordId, one)
+            await self._crew.each(ids, RecordId, partial(self._read_to_the_end, known))
+            await self._ask_suspects_again()
             await self._settle_gone()
         self._conclude(None)
 
@@ -163,7 +162,29 @@ class Climb:
     async def _pull_one(self, task: PullTask) -> None:
         pulled = await pull_record(self._client, task)
         self._found.is_doubtful |= pulled.is_doubtful
-        await self._writer.put(Arrival(pulled))
+        await self._writer.put(Arrival(pulled, is_confirmed=self._believes))
+
+    async def _ask_suspects_again(self) -> None:
+        """Records whose versions went back in time: asked for again a few times, and believed if they insist."""
+        for times in range(1, TIMES_ASKED_AGAIN + 1):
+            await self._writer.flush()
+            ids, self._writer.suspects = self._writer.suspects, []
+            if not ids:
+                return
+            await asyncio.sleep(ASK_AGAIN_SECONDS)
+            self._believes = times == TIMES_ASKED_AGAIN
+            known = await self._known(ids)
+            await self._crew.each(ids, RecordId, partial(self._read_to_the_end, known))
+
+    async def _read_to_the_end(self, known: Mapping[RecordId, KnownRecord], id: RecordId) -> None:
+        try:
+            item = await self._client.item(id)
+        except cma.NotFound:
+            if id not in known:
+                raise
+            await settle_absent(self._client, known[id], self._writer, model_exists=self._has_model(known[id]))
+            return
+        await self._pull_one(PullTask(seen_record(item), known.get(id), to_the_end=True))
 
     async def _settle_unlisted(self, marks: SweepMarks) -> None:
         vanished = await self._desk.reading.run(lambda: Counter(model for _, model in marks.unseen()))
@@ -182,7 +203,7 @@ class Climb:
         await self._settle(ids, was_listed=True)
 
     async def _settle(self, ids: Sequence[RecordId], *, was_listed: bool) -> None:
-        known = await self._desk.read(lambda connection: known_records(connection, self._source_id, ids))
+        known = await self._known(ids)
 
         async def one(record: KnownRecord) -> None:
             is_there = await settle_absent(self._client, record, self._writer, model_exists=self._has_model(record))
@@ -191,6 +212,9 @@ class Climb:
                 self._found.notes.append(f"record {record.id} was not listed, but it exists")
 
         await self._crew.each(known.values(), lambda record: record.id, one)
+
+    async def _known(self, ids: Sequence[RecordId]) -> dict[RecordId, KnownRecord]:
+        return await self._desk.read(lambda connection: known_records(connection, self._source_id, ids))
 
     def _model_names(self) -> dict[ModelId, str]:
         return {ModelId(model.id): model.api_key for model in self._schema.item_types}
@@ -204,8 +228,13 @@ class Climb:
 
     def _conclude(self, sweep: Sweep | None) -> None:
         found = self._found
-        still = [RecordFailure(id, "it exists, but its versions are not found") for id in self._crew.gone]
-        found.failures = [*(sweep.failures if sweep else ()), *self._crew.failures, *still, *self._writer.failures]
+        found.failures = [
+            *(sweep.failures if sweep else ()),
+            *self._crew.failures,
+            *(RecordFailure(id, "it exists, but its versions are not found") for id in self._crew.gone),
+            *self._writer.failures,
+            *(RecordFailure(id, "upstream shows an older state of it than before") for id in self._writer.suspects),
+        ]
         self._progress.counts.records_failed = len(found.failures)
         if sweep is None:
             return

@@ -13,6 +13,7 @@ from versionsync.ledger.times import format_time
 from versionsync.mirror.leases import Lease
 from versionsync.mirror.schema import known_schema, upsert_schema
 from versionsync.mirror.sources import Project, SourceRow, update_project
+from versionsync.mirror.typed_views import rebuild_typed_views
 from versionsync.mirror.writer import write_events
 from versionsync.sync.environment import Place
 from versionsync.sync.report import SourceSpec
@@ -82,3 +83,4 @@ def note_schema(
         observed_at=observed_at,
     )
     write_events(tx, lease, plan.events, observed_at=observed_at, run_id=run_id)
+    rebuild_typed_views(tx, lease.source_id)

@@ -19,6 +19,7 @@ from versionsync import cma
 from versionsync.ledger.ids import RecordId, VersionId
 from versionsync.ledger.order import is_newest_first
 from versionsync.ledger.records import SeenRecord
+from versionsync.ledger.regress import meta_goes_back
 from versionsync.sync.spool import ContentSpool, PullTask
 from versionsync.sync.translate import seen_record, seen_version
 
@@ -71,7 +72,7 @@ async def pull_record(client: cma.Client, task: PullTask) -> Pulled:
                 raise
             continue
         if not await _is_older(client, task, pulled):
-            if _is_one_state(task.record, pulled):
+            if _is_one_state(task.record, pulled) and not meta_goes_back(task.known, task.record):
                 return pulled
             if is_last:
                 return replace(pulled, is_doubtful=True)

@@ -175,6 +175,7 @@ class _Run:
             progress=self._progress,
             found=self._found,
             schema=schema,
+            believes=place.environment != known.project.environment,
         )
         if self._options.record_ids:
             await climb.single([RecordId(id) for id in self._options.record_ids])

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import Enum
 
 from sqlalchemy import Connection
 
@@ -19,6 +20,7 @@ from versionsync.ledger.ids import RecordId, VersionId
 from versionsync.ledger.order import oldest_first
 from versionsync.ledger.plan import Contradiction, Pull, RecordPlan, plan_deletion, plan_record
 from versionsync.ledger.records import DeletionEvidence, KnownRecord
+from versionsync.ledger.regress import versions_go_back
 from versionsync.ledger.versions import SeenVersion, Version
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.errors import RefusedContent
@@ -41,10 +43,14 @@ LINGER_SECONDS = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """One record's versions as they were read; where the record itself is gone, `evidence` says how we know."""
+    """One record's versions as they were read; where the record itself is gone, `evidence` says how we know.
+
+    `is_confirmed`: it is believed even where it goes back behind what the mirror holds.
+    """
 
     pulled: Pulled
     evidence: DeletionEvidence | None = None
+    is_confirmed: bool = False
 
     @property
     def record_id(self) -> RecordId:
@@ -63,6 +69,13 @@ class _Hashed:
 
     arrival: Arrival
     versions: Sequence[SeenVersion]
+
+
+class _Mark(Enum):
+    """What stands in the queue between arrivals."""
+
+    WRITE_NOW = "write what is there"
+    END = "nothing more will come"
 
 
 class _Room:
@@ -104,7 +117,8 @@ class Writer:
     """Applies what arrives until it is told that nothing more will come.
 
     `put` may be called by any number of readers, `run` is the one that writes. A record that cannot be planned or
-    that the database refuses is a failure of its own, and stops no other (invariant 13).
+    that the database refuses is a failure of its own, and stops no other (invariant 13). One that goes back in time is
+    not written but listed in `suspects`, to be asked for again.
     """
 
     def __init__(
@@ -123,9 +137,10 @@ class Writer:
         self._run_id = run_id
         self._counts = counts
         self._now = now
-        self._queue: asyncio.Queue[Arrival | None] = asyncio.Queue()
+        self._queue: asyncio.Queue[Arrival | _Mark] = asyncio.Queue()
         self._room = _Room(QUEUE_BYTES)
         self._failures: dict[RecordId, str] = {}
+        self.suspects: list[RecordId] = []
 
     @property
     def failures(self) -> list[RecordFailure]:
@@ -137,9 +152,14 @@ class Writer:
         await self._room.take(arrival.size)
         self._queue.put_nowait(arrival)
 
+    async def flush(self) -> None:
+        """Wait until all that came is written."""
+        self._queue.put_nowait(_Mark.WRITE_NOW)
+        await self._queue.join()
+
     def close(self) -> None:
         """Nothing more will come: `run` returns when all that did is written."""
-        self._queue.put_nowait(None)
+        self._queue.put_nowait(_Mark.END)
 
     async def run(self) -> None:
         """Write until `close`. Raises LeaseLost and DatabaseUnavailable; what was committed stays."""
@@ -152,6 +172,7 @@ class Writer:
             for arrival in batch:
                 await self._room.free(arrival.size)
                 arrival.pulled.contents.close()
+                self._queue.task_done()
 
     async def _batch(self) -> tuple[list[Arrival], bool]:
         """What is written next, and whether more may come. Waits a moment for company, since a transaction costs."""
@@ -164,8 +185,9 @@ class Writer:
                     arrival = await self._queue.get()
             except TimeoutError:
                 break
-            if arrival is None:
-                return batch, False
+            if isinstance(arrival, _Mark):
+                self._queue.task_done()
+                return batch, arrival is not _Mark.END
             batch.append(arrival)
             size += arrival.size
             deadline = deadline or asyncio.get_running_loop().time() + LINGER_SECONDS
@@ -211,6 +233,9 @@ class Writer:
         plans: dict[RecordId, RecordPlan] = {}
         for ready in batch:
             id = ready.arrival.record_id
+            if not ready.arrival.is_confirmed and versions_go_back(versions.get(id, ()), ready.versions):
+                self.suspects.append(id)
+                continue
             try:
                 plan = _plan_one(ready, records.get(id), versions.get(id, ()), now)
             except Contradiction as contradiction:

@@ -1,0 +1,40 @@
+"""Whatever goes wrong on the way, the next quiet run makes it right."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from tests.fixtures.comparing import differences
+from tests.fixtures.lab import START, MakeLab
+from tests.fixtures.newsroom import Newsroom
+from versionsync.simulator import Clock, FaultKind, Faults, World
+from versionsync.sync.report import Outcome
+
+# More of the same by one command: VERSIONSYNC_TEST_SEEDS=100 pytest tests/integration/sync/test_faults.py
+SEEDS = range(1, 1 + int(os.environ.get("VERSIONSYNC_TEST_SEEDS", "1")))
+ROUNDS = 8
+ACTS = 5
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("kind", sorted(set(FaultKind) - {FaultKind.STALL}))
+def test_a_fault_at_one_request_in_ten_is_survived(make_lab: MakeLab, kind: FaultKind, seed: int) -> None:
+    """Each run says honestly how it went; after a quiet one, mirror and events are as the truth."""
+    newsroom = Newsroom(seed)
+    faults = Faults(seed=seed, slow_seconds=(0.0, 0.05))
+    lab = make_lab(World(seed=seed, clock=Clock.stopped(START)), faults=faults)
+    lab.act(lambda world: newsroom.open(world, records=30))
+    done = []
+    for _ in range(ROUNDS):
+        faults.rates = {kind: 0.1}
+        report = lab.sync()
+        done.append(f"sync: {report.outcome} {report.error or ''} {[f.reason for f in report.failures]}")
+        assert report.outcome in Outcome
+        done.extend(lab.act(newsroom.act) for _ in range(ACTS))
+    assert faults.injected.get(kind, 0) > 0, "nothing went wrong: the test is void"
+    faults.rates = {}
+    report = lab.sync()
+    assert report.outcome is Outcome.SUCCEEDED, (report, done)
+    assert differences(lab.mirror, lab.truth()) == [], done

@@ -1,0 +1,47 @@
+"""Answers that go back in time. Pure.
+
+What a version was once seen to be, it stays or outlives: a publication that began does not begin earlier, one that
+ended does not go on, and the current version is followed only by a newer one. An answer that says otherwise is
+probably an old one, from a cache or a replica that lags. It may be true all the same (another environment was
+promoted; two publications lay within one second), so it is a reason to ask again, not to refuse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from versionsync.ledger.records import KnownRecord, SeenRecord
+from versionsync.ledger.versions import SeenVersion, Version
+
+__all__ = ["meta_goes_back", "versions_go_back"]
+
+
+def meta_goes_back(known: KnownRecord | None, seen: SeenRecord) -> bool:
+    """Whether a record's meta is older than what the mirror holds of it."""
+    if known is None or known.deleted_at is not None:
+        return False
+    was_updated_later = known.updated_at and seen.updated_at and seen.updated_at < known.updated_at
+    was_published_later = known.published_at and seen.published_at and seen.published_at < known.published_at
+    return bool(was_updated_later or was_published_later)
+
+
+def versions_go_back(known: Sequence[Version], seen: Sequence[SeenVersion]) -> bool:
+    """Whether the versions of a record are older than what the mirror holds of them."""
+    by_id = {version.id: version for version in known}
+    if any(_publication_goes_back(by_id[version.id], version) for version in seen if version.id in by_id):
+        return True
+    before = next((version for version in known if version.is_current), None)
+    after = next((version for version in seen if version.is_current), None)
+    if before is None or after is None or after.id not in by_id or all(version.id != before.id for version in seen):
+        return False
+    return by_id[after.id].ordinal < before.ordinal
+
+
+def _publication_goes_back(known: Version, seen: SeenVersion) -> bool:
+    if known.published_from is None:
+        return False
+    if seen.published_from is None or seen.published_from < known.published_from:
+        return True
+    if seen.published_from > known.published_from or known.published_until is None:
+        return False
+    return seen.published_until is None or seen.published_until < known.published_until
