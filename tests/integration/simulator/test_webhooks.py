@@ -1,0 +1,173 @@
+"""Webhooks: calls that arrive, calls that fail, and the log of both."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from tests.integration.simulator.conftest import Served
+
+
+class Receiver:
+    """Somebody who is called: what arrived, and what they answer."""
+
+    def __init__(self) -> None:
+        self.arrived: list[tuple[dict[str, str], dict[str, Any]]] = []
+        self.status = 200
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                receiver.arrived.append((dict(self.headers), json.loads(body)))
+                self.send_response(receiver.status)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, format: str, *args: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/hook"
+        self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+
+    def __enter__(self) -> Receiver:
+        self.thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.server.shutdown()
+        self.thread.join()
+        self.server.server_close()
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """A receiver that listens."""
+    with Receiver() as receiver:
+        yield receiver
+
+
+def eventually(condition: Callable[[], object]) -> None:
+    """Wait until *condition* holds, at most five seconds."""
+    deadline = time.monotonic() + 5
+    while not condition():
+        assert time.monotonic() < deadline, "it never happened"
+        time.sleep(0.01)
+
+
+def register(served: Served, url: str, **attributes: Any) -> str:
+    """The id of a webhook that hears of all that happens to records."""
+    kinds = ["create", "update", "delete", "publish", "unpublish"]
+    usual = {
+        "name": "mirror",
+        "url": url,
+        "custom_payload": None,
+        "headers": {"X-Ours": "yes"},
+        "events": [{"entity_type": "item", "event_types": kinds}],
+        "http_basic_user": "us",
+        "http_basic_password": "secret",
+    }
+    made = served.send("POST", "/webhooks", {"data": {"type": "webhook", "attributes": usual | attributes}}, status=201)
+    return str(made["data"]["id"])
+
+
+def test_every_act_on_a_record_is_told(served: Served, receiver: Receiver) -> None:
+    webhook_id = register(served, receiver.url)
+    id = served.act(lambda world: world.create(world.user, "post", {"title": {"en": "a"}}).id)
+    served.act(lambda world: world.update(world.user, id, {"title": {"en": "b"}}))
+    served.act(lambda world: world.publish(world.user, id))
+    served.act(lambda world: world.unpublish(world.user, id))
+    served.act(lambda world: world.delete(world.user, id))
+    eventually(lambda: len(receiver.arrived) == 5)
+    by_type = {payload["event_type"]: (headers, payload) for headers, payload in receiver.arrived}
+    assert by_type.keys() == {"create", "update", "publish", "unpublish", "delete"}
+    headers, payload = by_type["update"]
+    assert headers["User-Agent"] == "DatoCMS (datocms.com)"
+    assert headers["Authorization"] == "Basic dXM6c2VjcmV0"
+    assert headers["X-Ours"] == "yes"
+    assert payload["entity"]["id"] == id
+    assert payload["entity"]["attributes"]["title"] == {"en": "b"}
+    assert payload["previous_entity"]["attributes"]["title"] == {"en": "a"}
+    assert [one["type"] for one in payload["related_entities"]] == ["item_type"]
+    assert {name: payload[name] for name in ("webhook_id", "environment", "is_environment_primary", "entity_type")} == {
+        "webhook_id": webhook_id,
+        "environment": "main",
+        "is_environment_primary": True,
+        "entity_type": "item",
+    }
+
+
+def test_a_scheduled_publication_is_told(served: Served, receiver: Receiver) -> None:
+    register(served, receiver.url)
+    id = served.act(lambda world: world.create(world.user, "post", {}).id)
+    served.act(lambda world: world.schedule_publication(world.user, id, world.now() + timedelta(hours=1)))
+    served.act(lambda world: world.clock.advance(timedelta(hours=2)))
+    eventually(lambda: [payload["event_type"] for _, payload in receiver.arrived] == ["create", "publish"])
+    assert receiver.arrived[1][1]["event_triggered_at"] == "2026-09-01T10:00:00Z"
+
+
+def test_failed_calls_come_again_later(served: Served, receiver: Receiver) -> None:
+    register(served, receiver.url)
+    receiver.status = 500
+    served.act(lambda world: world.create(world.user, "post", {}))
+    eventually(lambda: served.get("/webhook_calls")["data"][0]["attributes"]["status"] == "rescheduled")
+    (call,) = served.get("/webhook_calls?filter[fields][status][eq]=rescheduled")["data"]
+    assert call["attributes"]["next_retry_at"] == "2026-09-01T09:02:00Z"
+    assert call["attributes"]["response_status"] == 500
+    receiver.status = 200
+    served.act(lambda world: world.clock.advance(timedelta(minutes=3)))
+    eventually(lambda: served.get("/webhook_calls")["data"][0]["attributes"]["status"] == "success")
+    assert len(receiver.arrived) == 2
+
+
+def test_without_retries_a_call_fails_and_can_be_sent_again(served: Served, receiver: Receiver) -> None:
+    register(served, receiver.url, auto_retry=False)
+    receiver.status = 503
+    served.act(lambda world: world.create(world.user, "post", {}))
+    eventually(lambda: served.get("/webhook_calls")["data"][0]["attributes"]["status"] == "failed")
+    (call,) = served.get("/webhook_calls")["data"]
+    receiver.status = 204
+    served.send("POST", f"/webhook_calls/{call['id']}/resend_webhook")
+    eventually(lambda: served.get(f"/webhook_calls/{call['id']}")["data"]["attributes"]["status"] == "success")
+
+
+def test_nobody_at_home_is_a_failed_call(served: Served) -> None:
+    register(served, "http://127.0.0.1:9/hook", auto_retry=False)
+    served.act(lambda world: world.create(world.user, "post", {}))
+    eventually(lambda: served.get("/webhook_calls")["data"][0]["attributes"]["status"] == "failed")
+
+
+def test_the_log_is_filtered_ordered_and_paged(served: Served) -> None:
+    register(served, "http://127.0.0.1:9/hook", auto_retry=False)
+    for _ in range(3):
+        served.act(lambda world: world.create(world.user, "post", {}))
+        served.act(lambda world: world.clock.advance(timedelta(minutes=1)))
+    document = served.get("/webhook_calls?order_by=created_at_asc&page[limit]=2&page[offset]=1")
+    assert [one["attributes"]["created_at"][11:16] for one in document["data"]] == ["09:01", "09:02"]
+    assert document["meta"]["total_count"] == 3
+    assert [one["type"] for one in document["included"]] == ["webhook"]
+    newer = served.get("/webhook_calls?filter[fields][created_at][gt]=2026-09-01T09:00:30Z")
+    assert newer["meta"]["total_count"] == 2
+    payload = json.loads(document["data"][0]["attributes"]["request_payload"])
+    assert payload["entity"]["type"] == "item"
+    assert served.refused(served.http.get("/webhook_calls?order_by=colour_asc")) == (422, "INVALID_ORDERING")
+    assert served.get(f"/webhook_calls?filter[ids]={document['data'][0]['id']}")["meta"]["total_count"] == 1
+
+
+def test_webhooks_can_be_changed_and_removed(served: Served, receiver: Receiver) -> None:
+    id = register(served, receiver.url)
+    changed = served.send("PUT", f"/webhooks/{id}", {"data": {"attributes": {"enabled": False}}})
+    assert changed["data"]["attributes"]["enabled"] is False
+    assert served.get(f"/webhooks/{id}") == changed
+    served.act(lambda world: world.create(world.user, "post", {}))
+    served.send("DELETE", f"/webhooks/{id}")
+    assert served.get("/webhooks")["data"] == []
+    assert served.get("/webhook_calls")["data"] == []
