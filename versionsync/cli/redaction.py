@@ -13,6 +13,8 @@ SHORTEST: Final = 4
 
 _BEARER: Final = re.compile(r"(?i)\b(bearer|basic)(\s+|%20)[A-Za-z0-9._~+/=-]+")
 _IN_URL: Final = re.compile(r"(?P<before>\b[A-Za-z][A-Za-z0-9+.-]*://[^\s:/@'\"]*:)(?P<secret>[^\s@'\"]+)(?=@)")
+# A URL that somebody mistyped is no URL, but its password still is one.
+_IN_MISTYPED_URL: Final = re.compile(r"[^\s:/@]*:/*[^\s:/@]*:(?P<secret>[^\s@]+)@|[^\s:/@]+:(?P<other>[^\s@]+)@")
 _NAMED: Final = re.compile(
     r"(?i)(?P<before>\b(?:password|passwd|pwd|api[-_]?token|access[-_]?token|secret)[\"']?\s*[=:]\s*[\"']?)[^\s\"'&,;}]+"
 )
@@ -31,9 +33,11 @@ class Redactor:
                 self._known.add(form)
 
     def learn_url(self, url: str) -> None:
-        """Mask the password in `url`, if it has one."""
-        for match in _IN_URL.finditer(url):
-            self.learn(match["secret"])
+        """Mask the password in `url`, if it has one, also where the rest of it is mistyped."""
+        for match in (*_IN_URL.finditer(url), *_IN_MISTYPED_URL.finditer(url)):
+            for name, secret in match.groupdict().items():
+                if secret and name != "before":
+                    self.learn(secret)
 
     def redact(self, text: str) -> str:
         """`text` without any secret."""

@@ -28,6 +28,22 @@ def test_a_secret_is_masked_also_where_it_is_quoted_for_a_url() -> None:
         assert form not in redactor.redact(f"failed with {form}.")
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgres//me:hunter22@db/x",
+        "postgresql:/me:hunter22@db/x",
+        "me:hunter22@db/x",
+        "postgresql://me:hunter22@db/x",
+        "//me:hunter22@db",
+    ],
+)
+def test_a_mistyped_url_still_has_a_password(url: str) -> None:
+    redactor = Redactor()
+    redactor.learn_url(url)
+    assert redactor.redact("there is no file hunter22 here") == "there is no file ******** here"
+
+
 def test_of_two_secrets_the_longer_one_is_masked_whole() -> None:
     redactor = Redactor()
     redactor.learn("abcd")
