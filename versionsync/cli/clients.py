@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from structlog.typing import FilteringBoundLogger
@@ -17,6 +17,9 @@ PATIENT_SECONDS: Final = 120.0
 """For a sync: an outage of a minute or two is waited out."""
 HASTY_SECONDS: Final = 10.0
 """For a question that somebody waits for."""
+
+WORTH_A_WARNING: Final = frozenset({5, 20, 80, 320, 1280})
+"""So many tries in a row that all failed."""
 
 TOO_MANY_REQUESTS: Final = 429
 SERVER_ERROR: Final = 500
@@ -41,24 +44,30 @@ def open_client(
         environment=source.environment,
         governor=governor or governor_of([source.rate_limit]),
         deadline=PATIENT_SECONDS if deadline is None else deadline,
-        on_request=None if log is None else _logged(log.bind(source=source.name)),
+        on_request=None if log is None else _Logged(log.bind(source=source.name)),
     )
 
 
-def _logged(log: FilteringBoundLogger) -> Callable[[cma.Exchange], None]:
-    """Tells the log of each try; of one that failed even where only warnings are logged, since somebody waits."""
+class _Logged:
+    """Tells the log of each try; as a warning only where tries go on failing, since somebody may be waiting."""
 
-    def on_request(exchange: cma.Exchange) -> None:
+    def __init__(self, log: FilteringBoundLogger) -> None:
+        self._log = log
+        self._failures = 0
+
+    def __call__(self, exchange: cma.Exchange) -> None:
         facts = {"request": f"{exchange.method} {exchange.path}", "status": exchange.status}
         seconds = round(exchange.seconds, 3)
         if exchange.status == TOO_MANY_REQUESTS:
-            log.info("request.throttled", **facts)
+            self._log.info("request.throttled", **facts)
         elif exchange.failure is not None or exchange.status is None or exchange.status >= SERVER_ERROR:
-            log.warning("request.failed", **facts, reason=exchange.failure, seconds=seconds)
+            self._failures += 1
+            self._log.info("request.failed", **facts, reason=exchange.failure, seconds=seconds)
+            if self._failures in WORTH_A_WARNING:
+                self._log.warning("upstream.failing", reason=exchange.failure, in_a_row=self._failures)
         else:
-            log.debug("request.finished", **facts, seconds=seconds, bytes=exchange.bytes)
-
-    return on_request
+            self._failures = 0
+            self._log.debug("request.finished", **facts, seconds=seconds, bytes=exchange.bytes)
 
 
 def governor_of(rate_limits: Sequence[RateLimit | None]) -> cma.Governor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -53,7 +53,7 @@ def events(
     """
     types = [known_type(name) for name in type or ()]
     with session.open_mirror() as mirror:
-        cursors = _Cursors(mirror, session.known_sources(mirror, source or ()), types)
+        cursors = _Cursors(mirror, lambda: session.known_sources(mirror, source or ()), types)
         if since is not None:
             cursors.start_after(since)
         else:
@@ -80,24 +80,25 @@ def known_type(name: str) -> str:
 class _Cursors:
     """How far each source was read: ids rise in order within a source, but not across sources."""
 
-    def __init__(self, mirror: Mirror, sources: Sequence[SourceRow], types: Sequence[str]) -> None:
+    def __init__(self, mirror: Mirror, sources: Callable[[], list[SourceRow]], types: Sequence[str]) -> None:
         self._mirror = mirror
-        self._ids = {source.name: source.id for source in sources}
-        self._after = dict.fromkeys(self._ids, 0)
+        self._sources = sources
         self._types = types
+        self._first = 0
+        self._after: dict[str, int] = {}
 
     def start_after(self, id: int) -> None:
-        self._after = dict.fromkeys(self._after, id)
+        self._first = id
 
     def start_before_last(self, number: int) -> None:
         from versionsync.mirror.queries import last_events
 
+        sources = self._sources()
         with self._mirror.read() as connection:
-            rows = [
-                row for id in self._ids.values() for row in last_events(connection, id, types=self._types, limit=number)
-            ]
+            rows = [row for one in sources for row in last_events(connection, one.id, types=self._types, limit=number)]
         newest = sorted(row.id for row in rows)[-number:]
-        self.start_after(newest[0] - 1 if newest else 0)
+        # A source that is first synced while we follow is shown from its first event on.
+        self._after = {source.name: newest[0] - 1 if newest else 0 for source in sources}
 
     def rest(self) -> Iterator[EventRow]:
         """What is there after the cursors, by id."""
@@ -114,9 +115,11 @@ class _Cursors:
         from versionsync.mirror.queries import events_after
 
         found: list[EventRow] = []
+        sources = self._sources()
         with self._mirror.read() as connection:
-            for name, after in self._after.items():
-                found += events_after(connection, self._ids[name], after, types=self._types, limit=BATCH)
+            for source in sources:
+                after = self._after.get(source.name, self._first)
+                found += events_after(connection, source.id, after, types=self._types, limit=BATCH)
         # The lowest ids of all sources together: whatever else was read waits for the next batch.
         found = sorted(found, key=lambda row: row.id)[:BATCH]
         self._after |= {row.source: row.id for row in found}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -19,13 +20,14 @@ from versionsync.sync.run import sync_source
 __all__ = ["Work", "spec_of", "sync_all"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Work:
-    """One source to sync: its settings, its token, and where its run tells how it goes."""
+    """One source to sync: its settings, its token, where its run tells how it goes, and how long it took."""
 
     source: SourceSettings
     token: Secret
     progress: Progress
+    seconds: float = 0.0
 
     @classmethod
     def on(cls, source: SourceSettings, token: Secret) -> Work:
@@ -64,10 +66,12 @@ def _governors(works: Sequence[Work]) -> Mapping[Secret, cma.Governor]:
 async def _sync_one(
     mirror: Mirror, work: Work, options: SyncOptions, governor: cma.Governor, log: FilteringBoundLogger
 ) -> RunReport:
-    spec = spec_of(work.source)
+    spec, began = spec_of(work.source), time.monotonic()
     try:
         async with open_client(work.source, work.token, governor=governor, log=log) as client:
             return await sync_source(mirror, client, spec, options, progress=work.progress, log=log)
     except Exception as error:  # a fault of ours must not take the other sources along
         counts, kind = work.progress.counts, RunKind.INCREMENTAL
         return RunReport(source=spec.name, kind=kind, outcome=Outcome.FAILED, counts=counts, error=error)
+    finally:
+        work.seconds = time.monotonic() - began

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import traceback
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
@@ -83,9 +82,8 @@ def sync(
     if options.record_ids and len(works) > 1:
         raise typer.BadParameter("name the source of the record, there are several", param_hint="--record")
     with session.open_mirror(create=True, upgrade=upgrade) as mirror:
-        started = time.monotonic()
         reports = run_all(session, mirror, works, options)
-    tell(session, reports, seconds=time.monotonic() - started)
+    tell(session, reports, [work.seconds for work in works])
 
 
 def planned(session: Session, names: Sequence[str]) -> list[Work]:
@@ -119,14 +117,14 @@ def run_all(session: Session, mirror: Mirror, works: Sequence[Work], options: Sy
         raise typer.Exit(Exit.INTERRUPTED) from None
 
 
-def tell(session: Session, reports: Sequence[RunReport], *, seconds: float) -> None:
+def tell(session: Session, reports: Sequence[RunReport], seconds: Sequence[float]) -> None:
     """Show what came of the runs; ends the program with the code of the worst of them unless all is well."""
     code = worst(_exit(report) for report in reports)
     if session.output.as_json:
-        entries = [_entry(report, session) for report in reports]
-        session.output.json({"exit": code, "seconds": round(seconds, 3), "sources": entries})
+        entries = [_entry(report, took, session) for report, took in zip(reports, seconds, strict=True)]
+        session.output.json({"exit": code, "sources": entries})
     else:
-        session.output.table(COLUMNS, [_row(report, seconds) for report in reports])
+        session.output.table(COLUMNS, [_row(report, took) for report, took in zip(reports, seconds, strict=True)])
         for report in reports:
             _notes(session, report)
     if code is not Exit.DONE:
@@ -179,7 +177,7 @@ def _notes(session: Session, report: RunReport) -> None:
         output.error(f"{report.source}: {problem.message}", problem.hint)
 
 
-def _entry(report: RunReport, session: Session) -> dict[str, Any]:
+def _entry(report: RunReport, seconds: float, session: Session) -> dict[str, Any]:
     problem = None if report.error is None else problem_of(report.error)
     return {
         "source": report.source,
@@ -189,6 +187,7 @@ def _entry(report: RunReport, session: Session) -> dict[str, Any]:
         "run_id": report.run_id,
         "project": report.project_name,
         "environment": report.environment,
+        "seconds": round(seconds, 3),
         "counts": report.counts,
         "would_pull": report.would_pull,
         "would_delete": report.would_delete,
