@@ -129,7 +129,7 @@ Handler = Callable[[Call], Reply]
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A method and a path (placeholders in braces), and who answers. *environment*: the answer depends on one."""
+    """A method and a path (placeholders in braces), and who answers."""
 
     method: str
     path: str

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Final
 
 from versionsync.simulator.editors import Editor
 from versionsync.simulator.models import Field, Model, Workflow
@@ -14,6 +15,9 @@ from versionsync.simulator.records import Record, Selection, Version
 from versionsync.simulator.uploads import Upload
 
 __all__ = ["Environment", "Scheduled"]
+
+CHANGES_KEPT: Final = 2_000
+"""How many times of changes are remembered: plenty for a beacon that notices late."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +97,8 @@ class Environment:
         self.revision += 1
         if moves_beacon:
             self.changes.append(at)
+            if len(self.changes) > CHANGES_KEPT:
+                self.changes = sorted(self.changes)[-CHANGES_KEPT // 2 :]
 
     def last_data_change_at(self, now: datetime, delay: timedelta) -> datetime:
         """The beacon: the latest change that has had *delay* to be noticed, as the moment of its being noticed."""

@@ -56,7 +56,7 @@ class Listings:
         """All records that the query of *call* asks for, in its order. Raises Refused (422)."""
         where = call.environment
         query = tuple(sorted((key, value) for key, value in call.query.items() if not key.startswith("page[")))
-        key = (where.id, where.created_at, where.revision, call.role, call.services.faults.vanished_share, query)
+        key = (where, where.revision, call.role, call.services.faults.vanished_share, query)
         found = self._kept.get(key)
         if found is None:
             found = self._kept[key] = _find(call)

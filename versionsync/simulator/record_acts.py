@@ -178,6 +178,8 @@ class RecordActs(PublishingActs):
                 VersionRewritten(now, where.id, version.id, saved.content, Cause.MERGED, version.created_at)
             )
         else:
+            if burst is not None and burst.is_published:
+                self._go_dark(where, record)
             version = Version(self.ids.new(), record, editor, now, saved.content, is_valid=saved.is_valid)
             self.journal.write(
                 VersionMade(
@@ -186,8 +188,6 @@ class RecordActs(PublishingActs):
                 )
             )  # fmt: skip
             if burst is not None:
-                if burst.is_published:
-                    self._go_dark(where, record)
                 self._forget(where, record, burst)
             record.versions.append(version)
             where.versions[version.id] = version

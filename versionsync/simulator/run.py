@@ -6,6 +6,7 @@ import asyncio
 import signal
 import threading
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from functools import partial
 from types import TracebackType
 from typing import Final, Self, TypeVar
@@ -49,8 +50,7 @@ class Simulator:
         self.requests = self.server.requests
         self._host = host
         self._port = port
-        self._runner: web.AppRunner | None = None
-        self._deliveries = Deliveries(world)
+        self._running = AsyncExitStack()
         self._url = ""
 
     @property
@@ -70,22 +70,22 @@ class Simulator:
         self.server.limits = limits
 
     async def __aenter__(self) -> Self:
-        self._runner = web.AppRunner(self.server.app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, self._host, self._port)
-        await site.start()
-        host, port = self._runner.addresses[0][:2]
-        await self._deliveries.__aenter__()
-        self._url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        async with AsyncExitStack() as stack:
+            runner = web.AppRunner(self.server.app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
+            stack.push_async_callback(runner.cleanup)
+            await runner.setup()
+            await web.TCPSite(runner, self._host, self._port).start()
+            await stack.enter_async_context(Deliveries(self.world))
+            host, port = runner.addresses[0][:2]
+            self._url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+            self._running = stack.pop_all()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._runner is not None:
-            await self._deliveries.__aexit__(kind, error, trace)
-            await self._runner.cleanup()
-            self._runner, self._url = None, ""
+        self._url = ""
+        await self._running.aclose()
 
 
 class SimulatorThread:
@@ -161,8 +161,10 @@ class SimulatorThread:
                 self._simulator = simulator
                 self._started.set()
                 await self._stop.wait()
-        except OSError as error:  # the port is taken
-            self._failure = error
+        except Exception as error:
+            if self._started.is_set():
+                raise
+            self._failure = error  # whoever waits for the start raises it: the port is taken, say
             self._started.set()
 
 

@@ -8,6 +8,8 @@ Conventions, where there is a choice:
 
 - A deleted record's versions keep their flags, and the one that was live its open interval: upstream says nothing more.
 - When a record returns under its old id, its earlier versions go (`version.missing`), and lose their flags first.
+- What happened keeps its true time: a version that a burst rewrote was created when it was first saved, though upstream
+  now says otherwise; a record that claims another time (`meta.created_at`) was created when it was made.
 - A fork's past is its source's past, with the version ids that it has in the fork.
 """
 

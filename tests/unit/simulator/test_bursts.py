@@ -76,3 +76,5 @@ def test_without_drafts_a_burst_stays_live(stage: Stage, keeps_id: bool) -> None
     assert b'"b"' in record.head.read()
     assert len(record.versions) == 1
     assert stage.truth().records[record.id].published_id == record.head.id
+    told = stage.told(record.id)
+    assert told.count("version.published") - told.count("version.unpublished") == 1
