@@ -231,10 +231,10 @@ async def test_what_is_not_even_http_is_unavailable(answer: bytes) -> None:
 
 
 async def test_a_refused_connection_is_told_within_seconds() -> None:
-    """With the address and the reason."""
+    """With the address and the reason; and since nothing left, nothing counts against the rate."""
     async with upstream(Script(fine)) as url:
         pass
-    async with client_of(url, deadline=300.0) as client:
+    async with client_of(url, deadline=300.0, governor=cma.Governor(1)) as client, asyncio.timeout(2.5):
         with pytest.raises(cma.Unavailable, match=r"no connection to 127\.0\.0\.1: Connection refused"):
             await client.site()
     assert client.usage.requests == 0

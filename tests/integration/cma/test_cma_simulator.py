@@ -13,7 +13,7 @@ from typing import Literal
 import pytest
 
 from versionsync import cma
-from versionsync.simulator import FULL_ACCESS_TOKEN, Clock, FaultKind, Faults, RateLimit, SimulatorThread, World, truth
+from versionsync.simulator import FULL_ACCESS_TOKEN, Clock, FaultKind, RateLimit, SimulatorThread, World, truth
 from versionsync.simulator.bulk import build_bulk
 from versionsync.simulator.news import News, build_news
 

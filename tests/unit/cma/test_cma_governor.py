@@ -204,6 +204,28 @@ def test_a_cancelled_task_gives_its_place_back() -> None:
     assert run(main)
 
 
+def test_a_request_that_waits_for_its_connection_holds_the_next_until_it_left() -> None:
+    """And it is from its leaving that the window counts, not from the leave to go."""
+
+    async def main(clock: Clock) -> list[float]:
+        governor, left = Governor(1, clock=clock), []
+        began = clock()
+
+        async def one() -> None:
+            async with governor.slot() as slot:
+                await asyncio.sleep(0.7)
+                governor.sent(slot)
+                left.append(clock() - began)
+                await asyncio.sleep(9.0)
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(one())
+            group.create_task(one())
+        return left
+
+    assert run(main) == pytest.approx([0.7, 0.7 + 3.05 + 0.7])
+
+
 def test_requests_leave_in_the_order_in_which_they_asked() -> None:
     """Nobody is overtaken for ever."""
 

@@ -190,6 +190,14 @@ def test_a_total_that_moves_is_told(versions: bool) -> None:
     assert isinstance(error, errors.PagesMoved)
 
 
+@BOTH
+def test_more_entries_than_upstream_counts_are_told(versions: bool) -> None:
+    """A count that is too low would end the walk early without a word."""
+    seen, error = walk(List(names(10), total=8), versions=versions)
+    assert seen == names(10)
+    assert isinstance(error, errors.PagesMoved)
+
+
 def test_a_version_that_comes_twice_is_told() -> None:
     """Pages of versions do not overlap: a new version pushes the last of a page onto the next."""
 
