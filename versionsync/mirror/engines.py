@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine, event
@@ -22,6 +22,9 @@ from versionsync.mirror.failures import meaning_of
 from versionsync.mirror.filesystems import unsafe_for_wal
 from versionsync.mirror.types import POSTGRES
 from versionsync.mirror.urls import database_url, safe_url, sqlite_path
+
+if TYPE_CHECKING:
+    import psycopg
 
 __all__ = ["open_engine", "our_errors", "reading"]
 
@@ -125,10 +128,10 @@ def _open_postgres(url: URL) -> Engine:
         url,
         connect_args={name: value for name, value in defaults.items() if name not in url.query},
         pool_pre_ping=True,  # the server may have been restarted between two runs
-        json_deserializer=_as_text,
         paramstyle="format",  # by place, as SQLite: `bulk` counts on it
         hide_parameters=True,
     )
+    event.listen(engine, "connect", _keep_jsonb_as_text)
     _speak_our_errors(engine, where)
     with engine.connect() as connection:
         version = int(connection.exec_driver_sql("SHOW server_version_num").scalar_one()) // 10_000
@@ -145,9 +148,11 @@ def _open_postgres(url: URL) -> Engine:
     return engine
 
 
-def _as_text(document: str | bytes) -> str:
-    """jsonb stays text: Python's floats would lose digits."""
-    return document.decode() if isinstance(document, bytes) else document
+def _keep_jsonb_as_text(connection: psycopg.Connection, _: object) -> None:
+    """Python's floats would lose digits."""
+    from psycopg.types.string import TextLoader
+
+    connection.adapters.register_loader("jsonb", TextLoader)
 
 
 def _speak_our_errors(engine: Engine, where: str) -> None:

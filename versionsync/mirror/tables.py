@@ -47,13 +47,7 @@ __all__ = [
 
 RISING = BigInteger().with_variant(Integer(), "sqlite")  # SQLite numbers only an INTEGER PRIMARY KEY by itself
 
-metadata = MetaData(
-    naming_convention={
-        "pk": "pk_%(table_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-    }
-)
+metadata = MetaData(naming_convention={"pk": "pk_%(table_name)s"})
 
 
 def _col(type_: TypeEngine[Any], comment: str, *, key: bool = False, default: str | None = None) -> Column[Any]:
@@ -267,11 +261,13 @@ records = Table(
     _to("records", "editors", "creator_type", "creator_id"),
     _to_version_of_record("current_version_id"),
     _to_version_of_record("published_version_id"),
-    CheckConstraint("length(fingerprint) = 32", name="fingerprint_is_sha256"),
-    CheckConstraint("version_count >= 0", name="version_count_is_no_debt"),
-    CheckConstraint("deletion_evidence IN ('not_found', 'model_deleted')", name="deletion_evidence_is_known"),
-    _both_or_none("deleted_at", "deletion_evidence", "deletion_has_evidence"),
-    _both_or_none("creator_type", "creator_id", "creator_is_whole"),
+    CheckConstraint("length(fingerprint) = 32", name="ck_records_fingerprint_is_sha256"),
+    CheckConstraint("version_count >= 0", name="ck_records_version_count_is_no_debt"),
+    CheckConstraint(
+        "deletion_evidence IN ('not_found', 'model_deleted')", name="ck_records_deletion_evidence_is_known"
+    ),
+    _both_or_none("deleted_at", "deletion_evidence", "ck_records_deletion_has_evidence"),
+    _both_or_none("creator_type", "creator_id", "ck_records_creator_is_whole"),
     Index("records_of_model", "source_id", "model_id", "updated_at"),
     Index("records_by_synced_at", "source_id", "synced_at"),
     comment="Records (`item` in the API) as they are now, deleted ones too.",
@@ -315,9 +311,11 @@ versions = Table(
     _to("versions", "records", "record_id"),
     _to("versions", "models", "model_id"),
     _to("versions", "editors", "editor_type", "editor_id"),
-    CheckConstraint("length(attributes_hash) = 32", name="attributes_hash_is_sha256"),
-    CheckConstraint("missing_since IS NULL OR NOT (is_current OR is_published)", name="missing_has_no_flag"),
-    _both_or_none("editor_type", "editor_id", "editor_is_whole"),
+    CheckConstraint("length(attributes_hash) = 32", name="ck_versions_attributes_hash_is_sha256"),
+    CheckConstraint(
+        "missing_since IS NULL OR NOT (is_current OR is_published)", name="ck_versions_missing_has_no_flag"
+    ),
+    _both_or_none("editor_type", "editor_id", "ck_versions_editor_is_whole"),
     Index("versions_of_record", "source_id", "record_id", "ordinal", unique=True),
     Index("versions_one_current", "source_id", "record_id", unique=True, **_only("is_current")),
     Index("versions_one_published", "source_id", "record_id", unique=True, **_only("is_published")),
@@ -355,7 +353,7 @@ version_rewrites = Table(
     _to("version_rewrites", "versions", "version_id"),
     _to("version_rewrites", "editors", "editor_type", "editor_id"),
     _to_run("version_rewrites"),
-    CheckConstraint("length(attributes_hash) = 32", name="attributes_hash_is_sha256"),
+    CheckConstraint("length(attributes_hash) = 32", name="ck_version_rewrites_attributes_hash_is_sha256"),
     comment="What a version held before upstream rewrote it in place (a burst of edits that was merged).",
 )
 
@@ -382,7 +380,7 @@ events = Table(
     _to("events", "records", "record_id"),
     _to("events", "versions", "version_id"),
     _to_run("events"),
-    CheckConstraint("occurred_basis IN ('upstream', 'observed')", name="occurred_basis_is_known"),
+    CheckConstraint("occurred_basis IN ('upstream', 'observed')", name="ck_events_occurred_basis_is_known"),
     Index("events_key", "source_id", "key", unique=True),
     Index("events_in_order", "source_id", "id"),
     Index("events_of_record", "source_id", "record_id", "id"),
@@ -421,8 +419,10 @@ runs = Table(
     metadata,
     _Runs,
     _to_source("runs"),
-    CheckConstraint("outcome IN ('running', 'succeeded', 'partial', 'failed', 'interrupted')", name="outcome_is_known"),
-    CheckConstraint("(outcome = 'running') = (finished_at IS NULL)", name="only_running_is_unfinished"),
+    CheckConstraint(
+        "outcome IN ('running', 'succeeded', 'partial', 'failed', 'interrupted')", name="ck_runs_outcome_is_known"
+    ),
+    CheckConstraint("(outcome = 'running') = (finished_at IS NULL)", name="ck_runs_only_running_is_unfinished"),
     Index("runs_in_order", "source_id", "id"),
     comment="Every sync of a source, with what it cost, what it did and how it ended.",
     sqlite_autoincrement=True,
@@ -441,7 +441,7 @@ leases = Table(
     metadata,
     _Leases,
     _to_source("leases"),
-    CheckConstraint("epoch >= 0", name="epoch_rises"),
-    _both_or_none("holder", "expires_at", "holder_has_an_end"),
+    CheckConstraint("epoch >= 0", name="ck_leases_epoch_rises"),
+    _both_or_none("holder", "expires_at", "ck_leases_holder_has_an_end"),
     comment="Who may write to a source now.",
 )

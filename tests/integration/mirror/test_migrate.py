@@ -1,0 +1,155 @@
+"""Making and upgrading databases: once, by whoever comes first; never somebody else's, never backwards."""
+
+from __future__ import annotations
+
+import stat
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from versionsync.mirror import migrate
+from versionsync.mirror.database import Mirror
+from versionsync.mirror.engines import open_engine
+from versionsync.mirror.errors import DatabaseUnavailable, NotAMirror, SchemaBehind, SchemaNewer
+from versionsync.mirror.migrate import HEAD, VERSION_TABLE, check, current, migrations_folder, upgrade
+
+
+def test_an_empty_database_becomes_a_mirror(empty_url: str) -> None:
+    """And a second upgrade finds nothing to do."""
+    assert current(empty_url) is None
+    assert upgrade(empty_url) == (None, HEAD)
+    assert current(empty_url) == HEAD
+    assert upgrade(empty_url) == (HEAD, HEAD)
+    check(empty_url)
+    with Mirror.open(empty_url) as mirror, mirror.read() as connection:
+        assert connection.scalar(text("SELECT count(*) FROM source_status")) == 0
+
+
+def test_an_upgraded_database_is_only_read(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many processes start at once, none takes a lock."""
+    monkeypatch.setattr(migrate, "_migrate", None)
+    assert upgrade(database_url) == (HEAD, HEAD)
+
+
+def test_many_processes_may_upgrade_at_once(empty_url: str) -> None:
+    """One does, the others wait for it."""
+    with ProcessPoolExecutor(4, mp_context=get_context("spawn")) as pool:
+        results = list(pool.map(upgrade, [empty_url] * 4))
+    assert {after for _, after in results} == {HEAD}
+    assert [before for before, _ in results].count(None) == 1
+    check(empty_url)
+
+
+def test_many_threads_may_upgrade_at_once(empty_url: str) -> None:
+    """As a program with several sources would."""
+    with ThreadPoolExecutor(4) as pool:
+        assert {after for _, after in pool.map(upgrade, [empty_url] * 4)} == {HEAD}
+
+
+def test_a_database_of_a_newer_program_is_left_alone(database_url: str) -> None:
+    """The error says which of the two to upgrade."""
+    _stamp(database_url, "9999")
+    for attempt in (upgrade, check, Mirror.open):
+        with pytest.raises(SchemaNewer, match=r"9999, which is newer.*upgrade versionsync"):
+            attempt(database_url)
+
+
+def test_a_database_of_an_older_program_is_not_opened(database_url: str) -> None:
+    """Until it is upgraded."""
+    _stamp(database_url, "0000")
+    with pytest.raises(SchemaBehind, match="versionsync db upgrade") as caught:
+        Mirror.open(database_url)
+    assert (caught.value.current, caught.value.head) == ("0000", HEAD)
+
+
+def test_an_empty_database_is_not_opened(empty_url: str) -> None:
+    """The error says what makes it a mirror."""
+    with pytest.raises(NotAMirror, match="versionsync db upgrade"):
+        Mirror.open(empty_url)
+
+
+def test_another_programs_database_is_not_touched(empty_url: str) -> None:
+    """It has a table of ours that is not ours."""
+    engine = open_engine(empty_url, create=True)
+    with engine.begin() as tx:
+        tx.execute(text("CREATE TABLE events (id integer)"))
+    engine.dispose()
+    for attempt in (upgrade, check, current, Mirror.open):
+        with pytest.raises(NotAMirror, match=r"belongs to another program .*events"):
+            attempt(empty_url)
+
+
+def test_another_program_may_share_a_postgresql_database(empty_postgres_url: str) -> None:
+    """Even one that keeps its own schema with Alembic."""
+    engine = open_engine(empty_postgres_url)
+    with engine.begin() as tx:
+        tx.execute(text("CREATE TABLE alembic_version (version_num text)"))
+        tx.execute(text("INSERT INTO alembic_version VALUES ('theirs')"))
+    engine.dispose()
+    upgrade(empty_postgres_url)
+    check(empty_postgres_url)
+
+
+def test_an_interrupted_migration_leaves_nothing(empty_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of it is one transaction, on SQLite too."""
+    monkeypatch.setattr("versionsync.mirror.furnish.make_views", _fail)
+    with pytest.raises(ZeroDivisionError):
+        upgrade(empty_url)
+    assert current(empty_url) is None
+    monkeypatch.undo()
+    assert upgrade(empty_url) == (None, HEAD)
+
+
+def test_a_new_sqlite_file_is_its_owners_alone(tmp_path: Path) -> None:
+    """It holds unpublished content; what SQLite puts beside it has the same mode."""
+    path = tmp_path / "new.db"
+    upgrade(str(path))
+    with Mirror.open(str(path)) as mirror, mirror.write() as tx:
+        tx.execute(text("UPDATE leases SET epoch = epoch"))
+        modes = {stat.S_IMODE(file.stat().st_mode) for file in tmp_path.iterdir()}
+    assert modes == {0o600}
+
+
+def test_a_file_that_is_no_database_is_not_touched(tmp_path: Path) -> None:
+    """It may be dear to somebody."""
+    path = tmp_path / "letter.txt"
+    path.write_text("Dear Sir or Madam, " * 100)
+    for attempt in (upgrade, check, current, Mirror.open):
+        with pytest.raises(NotAMirror, match="is no SQLite database"):
+            attempt(str(path))
+    assert path.read_text().startswith("Dear Sir")
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    """Opening makes nothing."""
+    with pytest.raises(NotAMirror, match="there is no database at"):
+        Mirror.open(f"sqlite:///{tmp_path}/none.db")
+    with pytest.raises(DatabaseUnavailable, match="folder"):
+        upgrade(f"sqlite:///{tmp_path}/no/such/folder/x.db")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_program_knows_the_newest_migration(tmp_path: Path) -> None:
+    """Without importing Alembic; and revisions are numbers."""
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    config = Config()
+    config.set_main_option("script_location", str(migrations_folder()))
+    scripts = ScriptDirectory.from_config(config)
+    assert scripts.get_heads() == [HEAD]
+    assert all(script.revision.isdigit() and len(script.revision) == 4 for script in scripts.walk_revisions())
+
+
+def _stamp(url: str, revision: str) -> None:
+    engine = open_engine(url)
+    with engine.begin() as tx:
+        tx.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = :revision"), {"revision": revision})
+    engine.dispose()
+
+
+def _fail(*_: object) -> None:
+    raise ZeroDivisionError
