@@ -179,7 +179,14 @@ def _item(text: str) -> Json:
 
 def file_value(upload: Upload, *, alt: str | None = None) -> dict[str, Json]:
     """The value of a file field, or one of a gallery's."""
-    return {"upload_id": upload.id, "alt": alt, "title": None, "custom_data": {}, "focal_point": {"x": 0.5, "y": 0.25}}
+    return {
+        "upload_id": upload.id,
+        "alt": alt,
+        "title": None,
+        "custom_data": {},
+        "focal_point": {"x": 0.5, "y": 0.25} if upload.is_image else None,
+        "poster_time": None,
+    }
 
 
 def data_value(day: datetime, **numbers: int) -> str:

@@ -1,0 +1,1 @@
+"""DatoCMS's own client judges the simulator."""
