@@ -10,6 +10,7 @@ import subprocess
 import sys
 import venv
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from zipfile import ZipFile
@@ -118,7 +119,7 @@ def test_sqlite_is_made_and_upgraded_by_sync(installed: Installed, simulated: di
     told = json.loads(installed.run("sync", "--json", **simulated))
     assert told["sources"][0]["counts"]["versions_inserted"] == 90
     assert "All is well" in installed.run("doctor", **simulated)
-    with sqlite3.connect(installed.folder / "versionsync.db") as database:
+    with closing(sqlite3.connect(installed.folder / "versionsync.db")) as database:
         assert database.execute("select count(*) from versions").fetchone() == (90,)
 
 

@@ -67,7 +67,8 @@ def attention(one: SourceStatus, now: datetime) -> Iterator[str]:
     """What somebody should look at."""
     run, fresh = one.run, one.source.checkpoint.last_success_at
     if run is not None and run.outcome in ("failed", "partial", "interrupted"):
-        yield f"the last run was {run.outcome}{f': {run.error}' if run.error else ''}"
+        how = "failed" if run.outcome == "failed" else f"was {run.outcome}"
+        yield f"the last run {how}{f': {run.error}' if run.error else ''}"
     if run is not None and run.outcome == "running" and (one.lease is None or _is_over(one.lease)):
         yield "the last run ended without a word; the next one goes on from there"
     if fresh is None:

@@ -6,15 +6,16 @@ import json
 import os
 import re
 import shutil
-import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from sqlalchemy import make_url
 
 from tests.integration.cli.conftest import Cli, Ran
+from tests.integration.cli.looking import rows, version_count
 from tests.integration.cli.worlds import blog
 from versionsync.mirror import migrate
 from versionsync.simulator import FULL_ACCESS_TOKEN, Role, SimulatorThread, Token
@@ -31,17 +32,12 @@ def check(ran: Ran, *, code: int, says: str) -> None:
     assert "Traceback" not in ran.written
 
 
-def mirrored(path: Path) -> int:
-    with sqlite3.connect(path) as database:
-        return int(database.execute("select count(*) from versions").fetchone()[0])
-
-
 def test_a_wrong_token(cli: Cli, at: dict[str, str], tmp_path: Path) -> None:
     cli("sync", **at)
     ran = cli("sync", **(at | {"DATOCMS_API_TOKEN": WRONG_TOKEN}))
     check(ran, code=4, says="401 INVALID_AUTHORIZATION_HEADER")
     assert WRONG_TOKEN not in ran.written
-    assert mirrored(tmp_path / "versionsync.db") == 6
+    assert version_count(tmp_path / "versionsync.db") == 6
 
 
 def test_a_token_without_permission_for_versions(cli: Cli) -> None:
@@ -121,6 +117,36 @@ def test_a_folder_that_cannot_be_written(at: dict[str, str], tmp_path: Path) -> 
     check(Ran(run.returncode, run.stdout, run.stderr), code=6, says="closed|versionsync.db")
 
 
+@pytest.fixture
+def tiny_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A file system with room for little more than an empty mirror; the commands run in it."""
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    mount = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", folder], capture_output=True, check=False
+    )
+    if mount.returncode:
+        pytest.skip("file systems cannot be mounted here")
+    monkeypatch.chdir(folder)
+    yield folder
+    monkeypatch.chdir(tmp_path)
+    subprocess.run(["umount", folder], check=True)
+
+
+@pytest.mark.skipif(shutil.which("mount") is None, reason="no mount")
+def test_a_full_disk(cli: Cli, tiny_disk: Path) -> None:
+    """The run fails with what to do, `status` and `doctor` still say how things are, and room mends it."""
+    with SimulatorThread(blog(records=400, versions=8)) as upstream:
+        environ = {"DATOCMS_API_TOKEN": FULL_ACCESS_TOKEN, "VERSIONSYNC_BASE_URL": upstream.url}
+        environ["VERSIONSYNC_RATE_LIMIT"] = "none"
+        check(cli("sync", **environ), code=6, says="the disk is full; free some space, then run this again")
+        assert "! the last run failed: " in cli("status", **environ).out
+        assert "✗ disk space: " in cli("doctor", **environ).out
+        subprocess.run(["mount", "-o", "remount,size=60m", tiny_disk], check=True)
+        assert cli("sync", **environ).code == 0
+    assert version_count(tiny_disk / "versionsync.db") == 3200
+
+
 def test_a_file_that_is_no_database(cli: Cli, at: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / "versionsync.db").write_bytes(b"a letter to my aunt, not a database. " * 100)
     before = (tmp_path / "versionsync.db").read_bytes()
@@ -129,18 +155,16 @@ def test_a_file_that_is_no_database(cli: Cli, at: dict[str, str], tmp_path: Path
 
 
 def test_a_database_of_another_program(cli: Cli, at: dict[str, str], tmp_path: Path) -> None:
-    with sqlite3.connect(tmp_path / "versionsync.db") as database:
-        database.execute("create table recipes (id integer primary key)")
+    rows(tmp_path / "versionsync.db", "create table recipes (id integer primary key)")
     check(cli("sync", **at), code=6, says="belongs to another program")
 
 
 def test_a_database_of_a_newer_version(cli: Cli, at: dict[str, str], tmp_path: Path) -> None:
     cli("sync", **at)
-    with sqlite3.connect(tmp_path / "versionsync.db") as database:
-        database.execute("update versionsync_schema set version_num = '9999'")
+    rows(tmp_path / "versionsync.db", "update versionsync_schema set version_num = '9999'")
     for verb in ("sync", "status", "events"):
         check(cli(verb, **at), code=6, says="at schema 9999, which is newer than this program's")
-    assert mirrored(tmp_path / "versionsync.db") == 6
+    assert version_count(tmp_path / "versionsync.db") == 6
 
 
 def test_a_database_of_another_project(cli: Cli, at: dict[str, str], tmp_path: Path) -> None:
@@ -151,7 +175,7 @@ def test_a_database_of_another_project(cli: Cli, at: dict[str, str], tmp_path: P
     with SimulatorThread(other) as upstream:
         ran = cli("sync", **(at | {"VERSIONSYNC_BASE_URL": upstream.url}))
     check(ran, code=2, says=r"mirrors the project .* but its token now leads to .*99999")
-    assert mirrored(tmp_path / "versionsync.db") == 6
+    assert version_count(tmp_path / "versionsync.db") == 6
 
 
 def test_a_postgresql_that_is_down(cli: Cli, at: dict[str, str]) -> None:
@@ -205,11 +229,9 @@ def test_a_mass_vanishing_is_not_believed_and_says_how_to(cli: Cli, tmp_path: Pa
         for record in gone:
             upstream.act(lambda world, record=record: world.delete(world.account, record))
         check(cli("sync", **environ), code=3, says="20 of 30 records .* sync default --allow-vanish")
-        with sqlite3.connect(tmp_path / "versionsync.db") as database:
-            assert database.execute("select count(deleted_at) from records").fetchone() == (0,)
+        assert rows(tmp_path / "versionsync.db", "select count(deleted_at) from records") == [(0,)]
         assert cli("sync", "--allow-vanish", **environ).code == 0
-        with sqlite3.connect(tmp_path / "versionsync.db") as database:
-            assert database.execute("select count(deleted_at) from records").fetchone() == (20,)
+        assert rows(tmp_path / "versionsync.db", "select count(deleted_at) from records") == [(20,)]
 
 
 def test_an_error_is_json_where_json_was_asked_for(cli: Cli) -> None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import signal
-import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from sqlite3 import OperationalError
 
 import pytest
 
 from tests.integration.cli.conftest import Cli
+from tests.integration.cli.looking import rows, version_count
 from tests.integration.cli.processes import running
 from tests.integration.cli.worlds import blog
 from versionsync.simulator import FULL_ACCESS_TOKEN, RateLimit, SimulatorThread
@@ -21,14 +22,13 @@ LIMIT_SECONDS = 2.0
 
 @pytest.fixture
 def slow() -> Iterator[dict[str, str]]:
-    """A project whose backfill takes ten seconds, because of the rate limit."""
-    with SimulatorThread(blog(records=120, versions=2), limits=RateLimit(30)) as simulator:
+    """A project whose backfill takes some seconds, because of the rate limit."""
+    with SimulatorThread(blog(records=120, versions=2), limits=RateLimit(60)) as simulator:
         yield {"DATOCMS_API_TOKEN": FULL_ACCESS_TOKEN, "VERSIONSYNC_BASE_URL": simulator.url}
 
 
 def versions(folder: Path) -> int:
-    with sqlite3.connect(folder / "versionsync.db") as database:
-        return int(database.execute("select count(*) from versions").fetchone()[0])
+    return version_count(folder / "versionsync.db")
 
 
 def wait_for_versions(folder: Path) -> None:
@@ -38,7 +38,7 @@ def wait_for_versions(folder: Path) -> None:
         try:
             if versions(folder):
                 return
-        except sqlite3.OperationalError:
+        except OperationalError:
             continue
     raise AssertionError("nothing was mirrored within 20 s")
 
@@ -57,8 +57,7 @@ def test_a_signal_stops_it_cleanly_and_says_what_is_kept(
     assert took < LIMIT_SECONDS
     assert "Interrupted. What was committed is kept (" in err
     assert "Traceback" not in err
-    with sqlite3.connect(tmp_path / "versionsync.db") as database:
-        assert database.execute("select outcome from runs").fetchall() == [("interrupted",)]
+    assert rows(tmp_path / "versionsync.db", "select outcome from runs") == [("interrupted",)]
 
 
 def test_two_signals_stop_it_at_once(slow: dict[str, str], tmp_path: Path) -> None:

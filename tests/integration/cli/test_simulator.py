@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import signal
-import sqlite3
 import subprocess
 import time
 from pathlib import Path
 
 from tests.integration.cli.conftest import Cli
+from tests.integration.cli.looking import rows
 from tests.integration.cli.processes import PROGRAM, environment, running
 from versionsync.cli.demo import QUESTIONS
 
@@ -45,8 +45,7 @@ def test_a_git_history_is_mirrored(cli: Cli, tmp_path: Path) -> None:
         assert process.stdout
         told = json.loads(process.stdout.readline())
         assert cli("sync", DATOCMS_API_TOKEN=told["token"], VERSIONSYNC_BASE_URL=told["url"]).code == 0
-    with sqlite3.connect(tmp_path / "versionsync.db") as database:
-        contents = [row[0] for row in database.execute("select attributes from versions order by ordinal")]
+    contents = [row[0] for row in rows(tmp_path / "versionsync.db", "select attributes from versions order by ordinal")]
     assert [("first" in content, "second" in content) for content in contents] == [(True, False), (False, True)]
 
 
@@ -75,9 +74,8 @@ def test_the_demo_needs_nothing_takes_less_than_twenty_seconds_and_leaves_a_data
     for question in QUESTIONS:
         assert question.asked in run.stdout
     assert "version.became_current" in run.stdout
-    with sqlite3.connect(tmp_path / "versionsync-demo.db") as database:
-        for question in QUESTIONS:
-            assert database.execute(question.sql).fetchall(), question.asked
+    for question in QUESTIONS:
+        assert rows(tmp_path / "versionsync-demo.db", question.sql), question.asked
 
 
 def test_the_demo_for_programs_is_one_object_and_can_be_run_again(cli: Cli) -> None:

@@ -35,7 +35,7 @@ def test_a_failed_run_needs_attention(cli: Cli, at: dict[str, str]) -> None:
     cli("sync", **(at | {"DATOCMS_API_TOKEN": "0123456789abcdef"}))
     (source,) = cli("status", "--json", **at).json["sources"]
     assert source["last_run"]["outcome"] == "failed"
-    assert source["attention"][0].startswith("the last run was failed: ")
+    assert source["attention"][0].startswith("the last run failed: ")
     assert "0123456789abcdef" not in str(source)
 
 

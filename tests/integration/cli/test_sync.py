@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sqlite3
 from pathlib import Path
 
 from tests.integration.cli.conftest import Cli
+from tests.integration.cli.looking import version_count
 from tests.integration.cli.worlds import blog
 from versionsync.simulator import FULL_ACCESS_TOKEN, SimulatorThread
 
@@ -16,8 +16,7 @@ def test_the_first_sync_makes_the_database_and_copies_everything(cli: Cli, at: d
     head, row = ran.out.splitlines()
     assert head.split()[:3] == ["source", "outcome", "records"]
     assert row.split()[:4] == ["default", "succeeded", "3", "6"]
-    with sqlite3.connect(tmp_path / "versionsync.db") as database:
-        assert database.execute("select count(*) from versions").fetchone() == (6,)
+    assert version_count(tmp_path / "versionsync.db") == 6
 
 
 def test_a_second_sync_writes_nothing(cli: Cli, at: dict[str, str]) -> None:
@@ -42,8 +41,7 @@ def test_a_dry_run_tells_and_writes_nothing(cli: Cli, at: dict[str, str], tmp_pa
     ran = cli("sync", "--dry-run", **at)
     assert ran.code == 0
     assert "default: 3 records would be read, 0 marked as deleted. Nothing was written." in ran.out
-    with sqlite3.connect(tmp_path / "versionsync.db") as database:
-        assert database.execute("select count(*) from versions").fetchone() == (0,)
+    assert version_count(tmp_path / "versionsync.db") == 0
 
 
 def test_single_records_are_synced_alone(cli: Cli, at: dict[str, str], upstream: SimulatorThread) -> None:
