@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 import ssl
 import urllib.request
+from base64 import b64encode
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -83,11 +84,19 @@ def open_http(base_url: str, *, connections: int) -> httpx.AsyncClient:
 
 
 def _proxy_for(base_url: str) -> httpx.Proxy | None:
+    """The proxy that the environment names for this address. Its password goes into a header at once.
+
+    httpx-aiohttp would hand it to aiohttp in a form that aiohttp is giving up.
+    """
     parts = urlsplit(base_url)
-    proxy = urllib.request.getproxies().get(parts.scheme)
-    if not proxy or (parts.hostname and urllib.request.proxy_bypass(parts.hostname)):
+    address = urllib.request.getproxies().get(parts.scheme)
+    if not address or (parts.hostname and urllib.request.proxy_bypass(parts.hostname)):
         return None
-    return httpx.Proxy(proxy)
+    proxy = httpx.Proxy(address)
+    if proxy.raw_auth is None:
+        return proxy
+    password = b64encode(b":".join(proxy.raw_auth)).decode()
+    return httpx.Proxy(proxy.url, headers={"Proxy-Authorization": f"Basic {password}"})
 
 
 async def exchange(
@@ -133,8 +142,10 @@ def _failure(error: BaseException, host: str) -> Failure:
             kind, detail = Kind.DNS, f"the name {host} cannot be resolved: check base_url and the network"
         case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientSSLError() | aiohttp.ServerFingerprintMismatch():
             kind, detail = Kind.TLS, f"no trusted TLS connection to {host}{_reason(cause)}"
-        case aiohttp.ClientProxyConnectionError() | aiohttp.ClientHttpProxyError() | httpx.ProxyError():
-            kind, detail = Kind.PROXY, f"the proxy on the way to {host} refused: check HTTPS_PROXY and NO_PROXY"
+        case aiohttp.ClientHttpProxyError(status=status):
+            kind, detail = Kind.PROXY, f"the proxy on the way to {host} said {status}: check HTTPS_PROXY and NO_PROXY"
+        case aiohttp.ClientProxyConnectionError() | httpx.ProxyError():
+            kind, detail = Kind.PROXY, f"the proxy on the way to {host} is not there: check HTTPS_PROXY and NO_PROXY"
         case aiohttp.ClientConnectorError() | httpx.ConnectError():
             kind, detail = Kind.REFUSED, f"no connection to {host}{_reason(cause)}"
         case aiohttp.ConnectionTimeoutError() | httpx.ConnectTimeout() | httpx.PoolTimeout():

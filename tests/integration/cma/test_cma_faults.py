@@ -28,7 +28,8 @@ CONTENT = "the board resigns tomorrow"
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """No proxy of whoever runs the tests; waits between tries a hundredth as long."""
-    for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+    monkeypatch.delenv("no_proxy", raising=False)
+    for name in ("NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("versionsync.cma.retry.backoff", lambda tries, **_: 0.01 * tries)
 
@@ -294,6 +295,47 @@ async def test_a_certificate_that_nobody_trusts_is_told_at_once(untrusted: ssl.S
         ):
             await client.site()
     assert client.usage.retries == 0
+
+
+async def test_a_proxy_is_used_and_its_refusal_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It learns its own password, and never our token; NO_PROXY goes past it."""
+    heads: list[str] = []
+
+    def refuse(head: bytes) -> bytes:
+        heads.append(head.decode())
+        return b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n"
+
+    async with raw_upstream(refuse) as proxy:
+        monkeypatch.setenv("https_proxy", proxy.replace("http://", "http://me:pa%40ss@"))
+        async with client_of("https://site-api.datocms.invalid") as client:
+            with pytest.raises(cma.Unavailable, match=r"the proxy on the way to .* said 407: check HTTPS_PROXY"):
+                await client.site()
+        monkeypatch.setenv("no_proxy", ".invalid")
+        async with client_of("https://site-api.datocms.invalid") as client:
+            with pytest.raises(cma.Unavailable, match="cannot be resolved"):
+                await client.site()
+    assert heads[0].startswith("CONNECT site-api.datocms.invalid:443 ")
+    assert "Basic bWU6cGFAc3M=" in heads[0]
+    assert TOKEN not in "".join(heads)
+    async with upstream(Script(fine)) as gone:
+        pass
+    monkeypatch.setenv("https_proxy", gone)
+    monkeypatch.delenv("no_proxy")
+    async with client_of("https://site-api.datocms.invalid") as client:
+        with pytest.raises(cma.Unavailable, match=r"the proxy on the way to .* is not there"):
+            await client.site()
+
+
+async def test_a_cancelled_request_leaves_nothing_behind() -> None:
+    """Ctrl-C in the middle of an answer: the connection is closed and the place given back."""
+    governor = cma.Governor(cma.UNLIMITED, concurrency=1)
+    async with upstream(Script(says_nothing, fine)) as url, client_of(url, governor=governor) as client:
+        stuck = asyncio.create_task(client.site())
+        await asyncio.sleep(0.2)
+        stuck.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await stuck
+        assert (await client.site()).name == "News"
 
 
 async def test_a_login_page_is_told_as_one() -> None:
