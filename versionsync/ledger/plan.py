@@ -69,8 +69,16 @@ def plan_record(
     slots = merge(versions, pull.versions)
     after = tuple(_after(slots, pull.versions, observed_at, is_complete=pull.is_complete))
     changes = _changes(slots, after)
-    look = _look(record.id, after, known, published_at=record.published_at, observed_at=observed_at)
     replaced = known is not None and _was_replaced(known, versions, pull)
+    look = _look(
+        record.id,
+        slots,
+        after,
+        known,
+        published_at=record.published_at,
+        observed_at=observed_at,
+        is_reborn=replaced or (known is not None and known.deleted_at is not None and _is_younger(known, record)),
+    )
     return RecordPlan(
         record_id=record.id,
         model_id=record.model_id,
@@ -96,21 +104,25 @@ def plan_deletion(
 ) -> RecordPlan:
     """The tombstone of a record, after what could still be read of its versions (`still_listed`, oldest first).
 
-    The flags of its versions stay as last seen, and none of them is missing: they went with the record.
+    The flags of its versions stay as last seen, and none of them is missing: they went with the record. A record that
+    is known to be gone already has no second event.
     """
     _check(still_listed)
     slots = merge(versions, still_listed)
-    # Where nothing listed is current any more, the deletion took the flags: then they stay as they were.
-    keep = not any(version.is_current for version in still_listed)
-    after = tuple(
-        replace(version, is_current=slot.known.is_current, is_published=slot.known.is_published)
-        if keep and slot.known
-        else version
-        for slot, version in zip(slots, _after(slots, still_listed, observed_at, is_complete=False), strict=True)
-    )
+    after = tuple(_after(slots, still_listed, observed_at, is_complete=False))
+    if not any(version.is_current for version in still_listed):
+        after = tuple(_as_before_deletion(slots, after))
     changes = _changes(slots, after)
-    look = _look(known.id, after, known, published_at=known.published_at, observed_at=observed_at)
-    deleted = _seen_to_be(EventType.RECORD_DELETED, known, observed_at)
+    look = _look(
+        known.id,
+        slots,
+        after,
+        known,
+        published_at=known.published_at,
+        observed_at=observed_at,
+        is_reborn=False,
+    )
+    deleted = () if known.deleted_at else (_seen_to_be(EventType.RECORD_DELETED, known, observed_at),)
     return RecordPlan(
         record_id=known.id,
         model_id=known.model_id,
@@ -119,10 +131,10 @@ def plan_deletion(
         current_version_id=_flagged(after, lambda version: version.is_current),
         published_version_id=_flagged(after, lambda version: version.is_published),
         version_count=sum(version.missing_since is None for version in after),
-        deleted_at=observed_at,
+        deleted_at=known.deleted_at or observed_at,
         deletion_evidence=evidence,
         changes=changes,
-        events=(*_told(changes, look), deleted),
+        events=(*_told(changes, look), *deleted),
     )
 
 
@@ -154,6 +166,31 @@ def _after(
             )
 
 
+def _as_before_deletion(slots: Sequence[Slot], after: Sequence[Version]) -> Iterator[Version]:
+    """`after` with the flags that the deletion took: as last seen, but for what was made or went live since."""
+    made_since = [version.id for slot, version in zip(slots, after, strict=True) if slot.known is None]
+    current = made_since[-1] if made_since else _flagged(_known(slots), lambda version: version.is_current)
+    live = _last_live(slots, after)
+    for version in after:
+        yield replace(version, is_current=version.id == current, is_published=version.id == live)
+
+
+def _last_live(slots: Sequence[Slot], after: Sequence[Version]) -> VersionId | None:
+    """The version that was live when its record went: publications follow one another as versions do."""
+    for slot, version in zip(reversed(slots), reversed(after), strict=True):
+        if version.is_published or (slot.known and slot.known.is_published):
+            return version.id
+        if version.published_from is not None and (
+            slot.known is None or slot.known.published_from != version.published_from
+        ):
+            return version.id if version.published_until is None else None
+    return None
+
+
+def _known(slots: Iterable[Slot]) -> Iterator[Version]:
+    return (slot.known for slot in slots if slot.known)
+
+
 def _row(seen: SeenVersion, ordinal: int) -> Version:
     return Version(
         id=seen.id,
@@ -179,11 +216,13 @@ def _changes(slots: Sequence[Slot], after: Sequence[Version]) -> tuple[Change, .
 
 def _look(
     record_id: RecordId,
+    slots: Sequence[Slot],
     after: tuple[Version, ...],
     known: KnownRecord | None,
     *,
     published_at: datetime | None,
     observed_at: datetime,
+    is_reborn: bool,
 ) -> Look:
     return Look(
         record_id=record_id,
@@ -194,7 +233,9 @@ def _look(
         order=after,
         starts=tuple(accumulate((version.created_at for version in after), max)),
         places={version.id: place for place, version in enumerate(after)},
+        new=frozenset(version.id for slot, version in zip(slots, after, strict=True) if slot.known is None),
         current_place=next((place for place, version in enumerate(after) if version.is_current), None),
+        is_reborn=is_reborn,
     )
 
 

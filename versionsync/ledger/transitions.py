@@ -8,7 +8,7 @@ that came and went between two looks is told all the same; of several, only the 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import IntEnum
 
@@ -46,8 +46,9 @@ class Look:
     """What all versions of one record share in one look at it.
 
     `order` holds the versions after the look, oldest first; `places` where each stands in it; `current_place` where
-    the current one stands (None: there is none). `starts` is each version's time in that order, never falling.
-    `seen_before` is when the record was last looked at, `published_before` its last publication as known then.
+    the current one stands (None: there is none). `starts` is each version's time in that order, never falling; `new`
+    are those that were not mirrored before. `seen_before` is when the record was last looked at, `published_before`
+    its last publication as known then. `is_reborn`: the record was deleted and made again since, perhaps many times.
     """
 
     record_id: RecordId
@@ -58,15 +59,34 @@ class Look:
     order: tuple[Version, ...]
     starts: tuple[datetime, ...]
     places: Mapping[VersionId, int]
+    new: frozenset[VersionId]
     current_place: int | None
+    is_reborn: bool
+
+    def successor(self, version: Version) -> Version | None:
+        """The version by whose making `version` was superseded (None: it was not so that it happened).
+
+        For one that was current at the last look this is a new one: a known one in between never became current. One
+        that went with an earlier life of its record was not followed by any of the later ones that we can see.
+        """
+        if self.is_reborn and version.id not in self.new:
+            return None
+        later = self.order[self.places[version.id] + 1 :]
+        return next((other for other in later if version.id in self.new or other.id in self.new), None)
+
+    def began(self, version: Version) -> datetime | None:
+        """When the last publication of `version` began; an interval that is not told takes the record's time."""
+        return version.published_from or (self.published_at if version.is_published else None)
 
     def taken_over_by(self, version: Version, at: datetime | None) -> Version | None:
         """The version whose publication ended that of `version` (at the time `at`, None: unknown).
 
-        Only a later version can take over: at its publication it was current, and `version` was so before.
+        Only a later version can take over: at its publication it was current, and `version` was so before. The first
+        one that did ended it, since publications follow one another as versions do.
         """
         for other in self.order[self.places[version.id] + 1 :]:
-            if other.published_from is not None and (other.published_from == at or (at is None and other.is_published)):
+            began = self.began(other)
+            if began is not None and at in (None, began):
                 return other
         return None
 
@@ -112,13 +132,14 @@ def _currency(change: Change, look: Look) -> Iterator[tuple[Moment, Event]]:
         moment = Moment(look.starts[place], place, Rank.BECAME_CURRENT)
         yield moment, _stated(EventType.VERSION_BECAME_CURRENT, after, look, at=after.created_at, key=after.id)
     elif after.is_current and not was_current:
-        yield _seen(EventType.VERSION_BECAME_CURRENT, after, look)
+        yield _seen(EventType.VERSION_BECAME_CURRENT, after, look, rank=Rank.BECAME_CURRENT)
     if (passed or was_current) and not after.is_current:
-        if place + 1 == len(look.order):
-            yield _seen(EventType.VERSION_SUPERSEDED, after, look)
+        successor = look.successor(after)
+        if successor is None:
+            yield _seen(EventType.VERSION_SUPERSEDED, after, look, rank=Rank.PREDECESSOR_SUPERSEDED)
             return
-        successor = look.order[place + 1]
-        moment = Moment(look.starts[place + 1], place + 1, Rank.PREDECESSOR_SUPERSEDED)
+        place = look.places[successor.id]
+        moment = Moment(look.starts[place], place, Rank.PREDECESSOR_SUPERSEDED)
         key = f"{after.id}:{successor.id}"
         yield moment, _stated(EventType.VERSION_SUPERSEDED, after, look, at=successor.created_at, key=key)
 
@@ -128,8 +149,8 @@ def _publication(change: Change, look: Look) -> Iterator[tuple[Moment, Event]]:
     if before is None:
         if after.is_published or after.published_from is not None:
             yield _published(after, look)
-            if not after.is_published:
-                yield _unpublished(after, look)
+        if not after.is_published and (after.published_from is not None or after.published_until is not None):
+            yield _unpublished(after, look)
         return
     if _is_another_publication(before, after, look):
         if before.is_published:
@@ -167,7 +188,7 @@ def _ended_later(before: Version, after: Version) -> bool:
 
 
 def _published(version: Version, look: Look, *, again: bool = False) -> tuple[Moment, Event]:
-    at = version.published_from or look.published_at
+    at = look.began(version)
     if at is None:
         return _seen(EventType.VERSION_PUBLISHED, version, look, rank=Rank.PUBLISHED)
     until = f":{format_time(version.published_until)}" if again and version.published_until else ""
@@ -181,14 +202,18 @@ def _unpublished(version: Version, look: Look) -> tuple[Moment, Event]:
     if until is None:
         _, event = _seen(EventType.VERSION_UNPUBLISHED, version, look)
         return _unpublishing_moment(version, look, look.observed_at, successor), event
-    event = _stated(EventType.VERSION_UNPUBLISHED, version, look, at=until, key=f"{version.id}:{format_time(until)}")
+    began = format_time(version.published_from) if version.published_from else ""
+    key = f"{version.id}:{began}:{format_time(until)}"
+    event = _stated(EventType.VERSION_UNPUBLISHED, version, look, at=until, key=key)
     return _unpublishing_moment(version, look, until, successor), event
 
 
 def _unpublished_meanwhile(before: Version, after: Version, look: Look) -> tuple[Moment, Event]:
     """The end of a publication that upstream has overwritten with the next one of the same version."""
     assert after.published_from is not None
-    _, event = _seen(EventType.VERSION_UNPUBLISHED, before, look, data={"before": format_time(after.published_from)})
+    began = format_time(after.published_from)
+    _, event = _seen(EventType.VERSION_UNPUBLISHED, before, look, data={"before": began})
+    event = replace(event, key=f"{event.type}:{before.id}:before:{began}")
     return _unpublishing_moment(after, look, after.published_from, after), event
 
 
@@ -198,8 +223,9 @@ def _publishing_moment(version: Version, look: Look, at: datetime) -> Moment:
 
 
 def _unpublishing_moment(version: Version, look: Look, at: datetime, successor: Version | None) -> Moment:
-    if successor is not None and successor.published_from is not None:
-        begins = _publishing_moment(successor, look, successor.published_from)
+    began = look.began(successor) if successor else None
+    if successor is not None and began is not None:
+        begins = _publishing_moment(successor, look, began)
         return Moment(begins.at, begins.place, Rank.PREDECESSOR_UNPUBLISHED)
     place = look.places[version.id]
     return Moment(max(at, look.starts[place]), place, Rank.UNPUBLISHED)
@@ -236,4 +262,4 @@ def _seen(
         model_id=version.model_id,
         data={"after": after, **(data or {})},
     )
-    return Moment(max(look.observed_at, look.starts[-1]), look.places[version.id], rank), event
+    return Moment(max(look.observed_at, look.starts[-1]), len(look.order), rank), event
