@@ -44,16 +44,14 @@ def doctor(session: Session) -> None:
 
 def show(session: Session, finding: Finding) -> None:
     """A finding as a line for people, and what to do about it on another."""
-    from rich.text import Text
-
-    redact = session.redactor.redact
-    symbol = session.output.symbol(_GOOD[finding.verdict])
+    redact, output = session.redactor.redact, session.output
+    symbol = output.symbol(_GOOD[finding.verdict])
+    hang = len(symbol) + 1
     where = f"{finding.source}: " if finding.source else ""
     head = (f"{where}{finding.check}", "bold")
-    line = Text.assemble((symbol, _STYLES[finding.verdict]), " ", head, f": {redact(finding.message)}")
-    session.output.results.print(line, soft_wrap=True)
+    output.prose((symbol, _STYLES[finding.verdict]), " ", head, f": {redact(finding.message)}", hang=hang)
     if finding.todo:
-        session.output.results.print(Text(f"  {' ' * len(symbol)}{redact(finding.todo)}"), soft_wrap=True)
+        output.prose(" " * hang, redact(finding.todo), hang=hang)
 
 
 def examine(session: Session) -> Iterator[Finding]:

@@ -21,6 +21,14 @@ __all__ = ["events"]
 
 LAST: Final = 20
 BATCH: Final = 1000
+COLUMNS: Final = (
+    Column("id", "right"),
+    Column("occurred (UTC)"),
+    Column("type"),
+    Column("record"),
+    Column("version", shrinks=True),
+    Column("source", shrinks=True),
+)
 POLL_SECONDS: Final = 1.0
 
 
@@ -135,15 +143,10 @@ def _show(session: Session, found: Iterator[EventRow], *, follow: bool) -> None:
             id, at, type, record, version, source = _row(row)
             session.output.line(f"{id:>8}  {at}  {type:<23}  {record:<22}  {version:<22}  {source}")
     else:
-        columns = (
-            Column("id", "right"),
-            Column("occurred (UTC)"),
-            Column("type"),
-            Column("record"),
-            Column("version", shrinks=True),
-            Column("source", shrinks=True),
-        )
-        session.output.table(columns, [_row(row) for row in found])
+        rows = [_row(row) for row in found]
+        # The source comes last, and is left out where a terminal has little room and there is but one.
+        width = len(COLUMNS) - (session.output.results.is_terminal and len({row[-1] for row in rows}) == 1)
+        session.output.table(COLUMNS[:width], [row[:width] for row in rows])
 
 
 def to_fields(row: EventRow) -> dict[str, Any]:

@@ -6,14 +6,13 @@ is drawn, not before.
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from versionsync.cli.redaction import Redactor
 
@@ -22,7 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Column", "Output", "count", "duration", "fitted", "to_json", "when"]
 
-PIPE_WIDTH = 10_000
+PIPE_WIDTH: Final = 10_000
+NARROWEST: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,18 @@ class Output:
     def line(self, text: str = "", *, style: str = "") -> None:
         """A line of results. `text` is written as it is: brackets in it are no markup."""
         self.results.print(text, style=style or None, markup=False, highlight=False, soft_wrap=True)
+
+    def prose(self, *parts: str | tuple[str, str], hang: int = 0) -> None:
+        """A line of results made of plain and of (text, style) parts.
+
+        On a terminal it is wrapped between words, all lines but the first `hang` columns from the left.
+        """
+        from rich.text import Text
+
+        whole = Text.assemble(*parts)
+        for number, line in enumerate(whole.wrap(self.results, max(self.results.width - hang, 20))):
+            line.rstrip()
+            self.results.print(Text(" " * hang if number else "") + line, soft_wrap=True)
 
     def note(self, text: str, *, style: str = "") -> None:
         """A line for the person who waits; left out under --json."""
@@ -111,7 +123,7 @@ class Output:
             color_system="auto" if self.color else None,
             no_color=not self.color,
             highlight=False,
-            width=PIPE_WIDTH if piped and "COLUMNS" not in os.environ else None,
+            width=PIPE_WIDTH if piped else None,
         )
 
 
@@ -123,7 +135,7 @@ def fitted(columns: Sequence[Column], cells: Sequence[Sequence[str]], room: int)
     excess = sum(widths) + 2 * (len(columns) - 1) - room
     for number in reversed(range(len(columns))):
         if excess > 0 and columns[number].shrinks:
-            narrower = max(widths[number] - excess, len(columns[number].head), 1)
+            narrower = max(widths[number] - excess, min(widths[number], NARROWEST))
             excess -= widths[number] - narrower
             widths[number] = narrower
     return widths

@@ -131,11 +131,11 @@ def _show(session: Session, one: SourceStatus, now: datetime) -> None:
     if one.lease is not None and not _is_over(one.lease):
         _fact(session, "writing", f"{one.lease.holder}, until {when(one.lease.expires_at)} UTC unless renewed")
     for line in attention(one, now):
-        output.line(f"  {output.symbol(None)} {session.redactor.redact(line)}", style="yellow")
+        output.prose((f"  {output.symbol(None)} {session.redactor.redact(line)}", "yellow"), hang=4)
 
 
 def _fact(session: Session, name: str, value: str) -> None:
-    session.output.line(f"  {name:<12} {value}")
+    session.output.prose(f"  {name:<12} {value}", hang=15)
 
 
 def _run(run: RunRow, now: datetime) -> str:

@@ -41,7 +41,7 @@ def test_where_space_is_short_only_what_may_shrink_does() -> None:
     cells = [["id", "title", "at"], ["12345", "a" * 50, "2026-03-01"]]
     assert fitted(COLUMNS, cells, 40) == [5, 21, 10]
     assert fitted(COLUMNS, cells, 100) == [5, 50, 10]
-    assert fitted(COLUMNS, cells, 5) == [5, 5, 10]
+    assert fitted(COLUMNS, cells, 5) == [5, 4, 10]
 
 
 @given(lists(text(max_size=60), min_size=3, max_size=3), integers(30, 120))
@@ -99,3 +99,11 @@ def test_counts_are_told_in_words(number: int, told: str) -> None:
 )
 def test_a_duration_is_short(seconds: float, shown: str) -> None:
     assert duration(seconds) == shown
+
+
+def test_prose_is_wrapped_between_words_with_a_hanging_indent(
+    output: Output, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output.results.width = 30
+    output.prose(("!", "yellow"), " the token [of] this source is only a placeholder", hang=2)
+    assert capsys.readouterr().out.splitlines() == ["! the token [of] this source", "  is only a placeholder"]
