@@ -1,0 +1,87 @@
+"""Every query that the documentation shows runs, and answers what is shown. So do its numbers.
+
+    VERSIONSYNC_TEST_WRITE=1 pytest tests/system/test_docs_answers.py
+
+writes the answers into the pages instead of comparing them.
+"""
+
+from __future__ import annotations
+
+import os
+from math import ceil
+
+import pytest
+
+from tests.fixtures.lab import START, MakeLab
+from tests.fixtures.news_site import NewsSite, news_site
+from tests.fixtures.pages import ANSWER, MEASURED, PAGES, ROOT, Block, answer_table, blocks, put_under, shown_under
+from versionsync.simulator import Clock, World
+from versionsync.simulator.bulk import build_bulk
+
+__all__ = ["news_site"]
+
+WRITE = bool(os.environ.get("VERSIONSYNC_TEST_WRITE"))
+README = ROOT / "README.md"
+QUERIES = [block for page in PAGES for block in blocks(page, "sql")]
+RECORDS = 1200
+VERSIONS = 3
+
+
+@pytest.mark.parametrize("number", range(len(QUERIES)), ids=[str(block) for block in QUERIES])
+def test_every_query_runs_and_answers_what_is_shown(number: int, news_site: NewsSite) -> None:
+    """On both databases, but for those that name one."""
+    block = QUERIES[number]
+    if block.info[1:] and news_site.dialect not in block.info[1:]:
+        pytest.skip(f"a query for {block.info[1]} only")
+    names, rows = news_site.ask(block.text)
+    table = answer_table(names, rows)
+    if WRITE:
+        block = _as_it_is_now(number)
+        if shown_under(block.page, ANSWER, after=block.end) is not None and news_site.dialect == "sqlite":
+            put_under(block.page, ANSWER, table, after=block.end)
+    shown = shown_under(block.page, ANSWER, after=_as_it_is_now(number).end)
+    assert shown in (None, table)
+    assert rows or not _must_answer(block), "an example without an answer shows nothing"
+
+
+def test_a_sync_costs_as_many_requests_as_the_readme_says(make_lab: MakeLab) -> None:
+    """Invariant 12: the formula, and the numbers under it."""
+    world = World(seed=1, clock=Clock.stopped(START))
+    build_bulk(world, records=RECORDS, versions=VERSIONS)
+    lab = make_lab(world)
+    long = sorted(world.environment(None).records)[0]
+    for number in range(118 - VERSIONS):
+        lab.act(lambda world, number=number: world.update(world.user, long, {"title": str(number)}))
+    records, pages = len(world.environment(None).records), ceil((RECORDS - 1) / 499)
+    kinds = len({version.editor.kind for version in world.environment(None).versions.values()} - {"organization"})
+    assert records == RECORDS
+
+    measured = [("first sync", lab.requests(lab.sync))]
+    assert measured[-1][1] == 2 + pages + (records - 1) + ceil(118 / 50) + kinds
+
+    measured.append(("nothing new", lab.requests(lambda: lab.sync(settled=False))))
+    assert measured[-1][1] == 1
+
+    some = sorted(world.environment(None).records)[10:20]
+    for id in some[:7]:
+        lab.act(lambda world, id=id: world.update(world.user, id, {"title": "new"}))
+    for id in some[7:]:
+        lab.act(lambda world, id=id: world.delete(world.user, id))
+    lab.wait(60)
+    measured.append(("7 records changed, 3 deleted", lab.requests(lab.sync)))
+    assert measured[-1][1] == 2 + pages + 7 + 2 * 3
+
+    what = f"{RECORDS:,} records, {RECORDS * VERSIONS + 118 - VERSIONS:,} versions, one record with 118 of them"
+    table = answer_table([what, "requests"], [(name, f"{requests:,}") for name, requests in measured])
+    if WRITE:
+        put_under(README, MEASURED, table)
+    assert shown_under(README, MEASURED) == table
+
+
+def _as_it_is_now(number: int) -> Block:
+    """Where the block is, after others have been written above it."""
+    return [block for page in PAGES for block in blocks(page, "sql")][number]
+
+
+def _must_answer(block: Block) -> bool:
+    return not any(name in block.text for name in ("version_rewrites", "missing_since IS NOT NULL"))
