@@ -94,6 +94,8 @@ def _has_members_twice(text: str) -> bool:
         _PARSER.decode(text)
     except (_MembersTwice, RecursionError):
         return True  # nested too deep to tell: keeping the exact text is never wrong
+    except json.JSONDecodeError:
+        pass  # the database will say so
     return False
 
 
