@@ -152,7 +152,8 @@ def _after(
 ) -> Iterator[Version]:
     current_is_known = is_complete or any(version.is_current for version in seen)
     published_is_known = is_complete or any(version.is_published for version in seen)
-    for slot, ordinal in zip(slots, number(slots), strict=True):
+    last_to_go_live = max((place for place, slot in enumerate(slots) if _went_live(slot)), default=-1)
+    for place, (slot, ordinal) in enumerate(zip(slots, number(slots), strict=True)):
         if slot.seen is not None:
             yield _row(slot.seen, ordinal)
         elif slot.known is not None:
@@ -161,7 +162,7 @@ def _after(
                 slot.known,
                 ordinal=ordinal,
                 is_current=slot.known.is_current and not current_is_known,
-                is_published=slot.known.is_published and not published_is_known,
+                is_published=slot.known.is_published and not published_is_known and place > last_to_go_live,
                 missing_since=missing_since,
             )
 
@@ -180,11 +181,15 @@ def _last_live(slots: Sequence[Slot], after: Sequence[Version]) -> VersionId | N
     for slot, version in zip(reversed(slots), reversed(after), strict=True):
         if version.is_published or (slot.known and slot.known.is_published):
             return version.id
-        if version.published_from is not None and (
-            slot.known is None or slot.known.published_from != version.published_from
-        ):
+        if _went_live(slot):
             return version.id if version.published_until is None else None
     return None
+
+
+def _went_live(slot: Slot) -> bool:
+    """Whether this version was published since the last look: that ended the publication of any before it."""
+    before = slot.known.published_from if slot.known else None
+    return slot.seen is not None and slot.seen.published_from not in (None, before)
 
 
 def _known(slots: Iterable[Slot]) -> Iterator[Version]:

@@ -66,11 +66,8 @@ class Look:
     def successor(self, version: Version) -> Version | None:
         """The version by whose making `version` was superseded (None: it was not so that it happened).
 
-        For one that was current at the last look this is a new one: a known one in between never became current. One
-        that went with an earlier life of its record was not followed by any of the later ones that we can see.
+        For one that was current at the last look this is a new one: a known one in between never became current.
         """
-        if self.is_reborn and version.id not in self.new:
-            return None
         later = self.order[self.places[version.id] + 1 :]
         return next((other for other in later if version.id in self.new or other.id in self.new), None)
 
@@ -140,8 +137,13 @@ def _currency(change: Change, look: Look) -> Iterator[tuple[Moment, Event]]:
             return
         place = look.places[successor.id]
         moment = Moment(look.starts[place], place, Rank.PREDECESSOR_SUPERSEDED)
-        key = f"{after.id}:{successor.id}"
-        yield moment, _stated(EventType.VERSION_SUPERSEDED, after, look, at=successor.created_at, key=key)
+        if was_current and look.is_reborn:
+            # It went with an earlier life of its record: who followed it in that one cannot be seen any more.
+            _, event = _seen(EventType.VERSION_SUPERSEDED, after, look)
+        else:
+            key = f"{after.id}:{successor.id}"
+            event = _stated(EventType.VERSION_SUPERSEDED, after, look, at=successor.created_at, key=key)
+        yield moment, event
 
 
 def _publication(change: Change, look: Look) -> Iterator[tuple[Moment, Event]]:

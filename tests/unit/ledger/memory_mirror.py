@@ -1,0 +1,190 @@
+"""A mirror of one record in memory: it applies plans as the writer does, and doubts each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from versionsync.ledger.events import Basis, Event, EventType
+from versionsync.ledger.ids import VersionId
+from versionsync.ledger.plan import Pull, RecordPlan, plan_deletion, plan_record
+from versionsync.ledger.records import DeletionEvidence, KnownRecord
+from versionsync.ledger.times import format_time
+from versionsync.ledger.versions import Change, SeenVersion, Version
+
+__all__ = ["MemoryMirror", "Row"]
+
+CURRENT = {EventType.VERSION_BECAME_CURRENT: True, EventType.VERSION_SUPERSEDED: False}
+PUBLISHED = {EventType.VERSION_PUBLISHED: True, EventType.VERSION_UNPUBLISHED: False}
+ALWAYS_ACCOMPANIED = {
+    EventType.VERSION_MISSING,
+    EventType.VERSION_RETURNED,
+    EventType.VERSION_REWRITTEN,
+    EventType.RECORD_CREATED,
+    EventType.RECORD_DELETED,
+    EventType.RECORD_RETURNED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """An event as written: under the key that it got, and by which look."""
+
+    key: str
+    event: Event
+    look: int
+
+
+class MemoryMirror:
+    """What the mirror holds of one record. Every applied plan is checked against the invariants of the design."""
+
+    def __init__(self) -> None:
+        self.known: KnownRecord | None = None
+        self.versions: dict[VersionId, Version] = {}
+        self.rows: list[Row] = []
+        self.looks = 0
+
+    @property
+    def events(self) -> list[Event]:
+        """All events, in the order of their ids."""
+        return [row.event for row in self.rows]
+
+    def look(self, pull: Pull, observed_at: datetime) -> RecordPlan:
+        """Apply what `pull` shows; looking again must change nothing (invariant 10)."""
+        plan = plan_record(self.known, self._ordered(), pull, observed_at=observed_at)
+        self._apply(plan, observed_at)
+        again = plan_record(self.known, self._ordered(), pull, observed_at=observed_at)
+        assert (again.changes, again.events) == ((), ()), "planning again gives no change and no event"
+        assert again == replace(plan, is_new=False, changes=(), events=())
+        return plan
+
+    def find_deleted(self, still_listed: Sequence[SeenVersion], observed_at: datetime) -> RecordPlan:
+        """Apply that the record is gone."""
+        assert self.known is not None
+        before = {id: version.missing_since for id, version in self.versions.items()}
+        plan = self._plan_deletion(still_listed, observed_at)
+        self._apply(plan, observed_at)
+        for id, version in self.versions.items():
+            assert version.missing_since in (before.get(id), None), "versions go with their record and are not missing"
+        again = self._plan_deletion(still_listed, observed_at)
+        assert (again.changes, again.events) == ((), ()), "a tombstone is written once"
+        return plan
+
+    def _plan_deletion(self, still_listed: Sequence[SeenVersion], observed_at: datetime) -> RecordPlan:
+        assert self.known is not None
+        evidence = DeletionEvidence.NOT_FOUND
+        return plan_deletion(
+            self.known, self._ordered(), still_listed=still_listed, evidence=evidence, observed_at=observed_at
+        )
+
+    def _ordered(self) -> list[Version]:
+        return sorted(self.versions.values(), key=lambda version: version.ordinal)
+
+    def _apply(self, plan: RecordPlan, observed_at: datetime) -> None:
+        self.looks += 1
+        self._check_events(plan, observed_at)
+        for change in plan.changes:
+            assert change.before == self.versions.get(change.after.id), "a change starts from what the mirror holds"
+            assert change.before != change.after, "the least that makes the mirror agree"
+            self.versions[change.after.id] = change.after
+        self.rows += self._written(plan)
+        self._check_versions(plan)
+        self._check_replay()
+        self.known = self._record_row(plan, observed_at)
+
+    def _written(self, plan: RecordPlan) -> Iterator[Row]:
+        """An event whose key is taken was told, unless a flag turns with it: then it is another one."""
+        taken = {row.key for row in self.rows}
+        for event in plan.events:
+            key, number = event.key, 1
+            while key in taken and _is_accompanied(event, plan.changes):
+                number += 1
+                key = f"{event.key}#{number}"
+            if key not in taken:
+                taken.add(key)
+                yield Row(key, event, self.looks)
+
+    def _record_row(self, plan: RecordPlan, observed_at: datetime) -> KnownRecord:
+        assert plan.is_new == (self.known is None)
+        meta = plan.meta or self.known
+        assert meta is not None
+        return KnownRecord(
+            id=meta.id,
+            model_id=meta.model_id,
+            fingerprint=meta.fingerprint,
+            created_at=meta.created_at,
+            updated_at=meta.updated_at,
+            published_at=meta.published_at,
+            current_version_id=plan.current_version_id,
+            published_version_id=plan.published_version_id,
+            version_count=plan.version_count,
+            synced_at=observed_at,
+            deleted_at=plan.deleted_at,
+        )
+
+    def _check_events(self, plan: RecordPlan, observed_at: datetime) -> None:
+        keys = [event.key for event in plan.events]
+        assert len(set(keys)) == len(keys), "one plan tells each transition once"
+        seen_before = format_time(self.known.synced_at) if self.known else None
+        for event in plan.events:
+            if event.basis is Basis.OBSERVED:
+                assert event.occurred_at == observed_at
+                assert event.data["after"] == seen_before, "it had not happened when last looked at"
+        for change in plan.changes:
+            for types, flag in ((CURRENT, "is_current"), (PUBLISHED, "is_published")):
+                told = [types[event.type] for event in _about(change, plan.events) if event.type in types]
+                before = change.before is not None and getattr(change.before, flag)
+                after = getattr(change.after, flag)
+                assert before == after or told, f"{flag} of {change.after.id} turned without an event (invariant 3)"
+                assert not told or told[-1] == after, f"{flag} of {change.after.id} ends otherwise than told"
+
+    def _check_versions(self, plan: RecordPlan) -> None:
+        rows = self._ordered()
+        current = [version.id for version in rows if version.is_current]
+        published = [version.id for version in rows if version.is_published]
+        assert len(current) <= 1, "at most one current version (invariant 2)"
+        assert len(published) <= 1, "at most one published version (invariant 2)"
+        assert plan.current_version_id == (current[0] if current else None)
+        assert plan.published_version_id == (published[0] if published else None)
+        assert plan.version_count == sum(version.missing_since is None for version in rows)
+        assert len({version.ordinal for version in rows}) == len(rows)
+
+    def _check_replay(self) -> None:
+        """Who only reads the events, in order, ends with the mirror's flags, and never sees two at a time."""
+        current: set[VersionId] = set()
+        published: set[VersionId] = set()
+        ever_published: set[VersionId] = set()
+        for event in self.events:
+            for types, holders in ((CURRENT, current), (PUBLISHED, published)):
+                if event.type not in types:
+                    continue
+                assert event.version_id is not None
+                if types[event.type]:
+                    ever_published |= {event.version_id} if types is PUBLISHED else set()
+                    assert event.version_id not in holders, f"{event.key}: told of one that is so already"
+                    holders.add(event.version_id)
+                    assert len(holders) == 1, f"{event.key}: two at a time"
+                elif event.version_id in holders:
+                    holders.remove(event.version_id)
+                else:  # before upstream kept such times, a publication began that only its end tells
+                    assert types is PUBLISHED, f"{event.key}: told of one that is not so"
+                    assert event.version_id not in ever_published, f"{event.key}: told of one that is not so"
+        assert current == {id for id, version in self.versions.items() if version.is_current}
+        assert published == {id for id, version in self.versions.items() if version.is_published}
+
+
+def _about(change: Change, events: Sequence[Event]) -> Iterator[Event]:
+    return (event for event in events if event.version_id == change.after.id)
+
+
+def _is_accompanied(event: Event, changes: Sequence[Change]) -> bool:
+    if event.type in ALWAYS_ACCOMPANIED:
+        return True
+    flag = "is_current" if event.type in CURRENT else "is_published"
+    return any(
+        change.after.id == event.version_id
+        and change.before is not None
+        and getattr(change.before, flag) != getattr(change.after, flag)
+        for change in changes
+    )
