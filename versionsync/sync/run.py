@@ -35,6 +35,8 @@ from versionsync.sync.threads import DatabaseThread
 
 __all__ = ["sync_source"]
 
+FAILURES_RECORDED = 20
+
 
 def _utc_now() -> datetime:
     return datetime.now(UTC)
@@ -212,8 +214,22 @@ class _Run:
     async def _end(self, outcome: Outcome, error: BaseException | None) -> None:
         self._count()
         if self._tenure is not None:
-            counts, text = self._progress.counts, str(error) if error else None
-            await self._tenure.end(outcome, counts, error=text, checkpoint=self._checkpoint(outcome))
+            checkpoint = self._checkpoint(outcome)
+            await self._tenure.end(
+                outcome, self._progress.counts, error=self._what_is_wrong(error), checkpoint=checkpoint
+            )
+
+    def _what_is_wrong(self, error: BaseException | None) -> str | None:
+        """For the run's row: what ended it, or what it could not do."""
+        if error is not None:
+            return str(error)
+        failures, notes = self._found.failures, self._found.notes
+        lines = [f"record {failure.record_id}: {failure.reason}" for failure in failures[:FAILURES_RECORDED]]
+        if len(failures) > FAILURES_RECORDED:
+            lines.append(f"and {len(failures) - FAILURES_RECORDED} records more")
+        if not self._found.is_complete:
+            lines.extend(notes[:FAILURES_RECORDED])
+        return "\n".join(lines) or None
 
     def _checkpoint(self, outcome: Outcome) -> Checkpoint:
         """How far the mirror has come with this run. A beacon is kept only with everything behind it applied."""
