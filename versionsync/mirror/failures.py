@@ -30,7 +30,6 @@ SQLITE_REFUSALS = {sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQL
 
 POSTGRES_MEANINGS: tuple[tuple[str, str], ...] = (
     ("28", "refuses the user or the password: check both in the database URL"),
-    ("2BP01", "has views of yours that stand on versionsync's: drop them, upgrade, and make them again"),
     ("3D", "does not exist: create it (`createdb NAME`), or check the name in the database URL"),
     ("42501", "does not allow this user to do that: grant it CREATE and the rights to its tables"),
     ("25006", "is read-only (a standby?): use the primary server"),

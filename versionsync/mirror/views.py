@@ -10,8 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
 from versionsync.mirror.ddl import comment_on_view, drop_view, replace_view
+from versionsync.mirror.errors import DatabaseUnavailable
 
 __all__ = ["VIEWS", "View", "drop_views", "make_views"]
 
@@ -27,9 +29,15 @@ class View:
 
 
 def make_views(tx: Connection) -> None:
-    """Make every view, or bring it to what is said here."""
+    """Make every view what is said here. Raises DatabaseUnavailable where views of a user's own forbid it."""
     for view in VIEWS:
-        replace_view(tx, view.name, view.query)
+        try:
+            replace_view(tx, view.name, view.query)
+        except DBAPIError as error:
+            raise DatabaseUnavailable(
+                f"the view {view.name} cannot be changed while views of your own stand on it: "
+                "drop them, upgrade, and make them again"
+            ) from error
         comment_on_view(tx, view.name, view.comment, view.columns)
 
 

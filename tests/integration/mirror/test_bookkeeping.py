@@ -1,0 +1,208 @@
+"""Sources, runs, models, fields and editors."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tests.integration.mirror.desk import MODEL, Desk, Shown, a_field, at, model, project
+from versionsync.ledger.records import Editor
+from versionsync.mirror.database import Mirror
+from versionsync.mirror.editors import EditorRow, unknown_editors
+from versionsync.mirror.errors import LeaseLost, OtherProject
+from versionsync.mirror.leases import release
+from versionsync.mirror.queries import (
+    known_schema,
+    last_runs,
+    live_counts_by_model,
+    live_record_count,
+    oldest_synced,
+    source,
+    sources_of,
+)
+from versionsync.mirror.runs import finish_run, interrupt_stale_runs, start_run, update_run
+from versionsync.mirror.sources import register_source, update_checkpoint, update_project
+from versionsync.mirror.writer import upsert_editors, upsert_schema
+
+
+def test_a_source_is_registered_once(mirror: Mirror) -> None:
+    """Again it is returned as it is."""
+    with mirror.write() as tx:
+        first = register_source(tx, "website", project(), observed_at=at(0))
+        again = register_source(tx, "website", project(name="Renamed"), observed_at=at(9))
+        other = register_source(tx, "shop", project(id="p2"), observed_at=at(1))
+    assert first == again
+    assert (first.project, first.created_at) == (project(), at(0))
+    assert first.checkpoint.last_data_change_at is None
+    assert not first.checkpoint.beacon_is_settled
+    with mirror.read() as connection:
+        assert source(connection, "website") == first
+        assert source(connection, "Website") is None
+        assert sources_of(connection) == [other, first]
+
+
+def test_another_project_under_a_known_name_is_refused(mirror: Mirror) -> None:
+    """Histories of two projects must not meet."""
+    with mirror.write() as tx:
+        register_source(tx, "website", project(), observed_at=at(0))
+        with pytest.raises(OtherProject, match=r"mirrors the project News \(id p1\).*leads to Shop \(id p2\)"):
+            register_source(tx, "website", project(id="p2", name="Shop"), observed_at=at(1))
+
+
+@pytest.mark.parametrize(
+    ("was_following", "follows", "environment", "allowed"),
+    [
+        (True, True, "next", True),
+        (True, False, "next", False),
+        (False, True, "next", False),
+        (True, False, "main", True),
+    ],
+)
+def test_only_a_source_that_follows_may_change_its_environment(
+    mirror: Mirror, was_following: bool, follows: bool, environment: str, allowed: bool
+) -> None:
+    """One that names it stays with it."""
+    with mirror.write() as tx:
+        register_source(tx, "website", project(follows_primary=was_following), observed_at=at(0))
+        now = project(follows_primary=follows, environment=environment)
+        if allowed:
+            register_source(tx, "website", now, observed_at=at(1))
+            return
+        with pytest.raises(OtherProject, match=r"mirrors the environment main, but its settings now say next"):
+            register_source(tx, "website", now, observed_at=at(1))
+
+
+def test_checkpoints_move_one_by_one(desk: Desk) -> None:
+    """What is not named stays."""
+    with desk.mirror.write() as tx:
+        update_checkpoint(tx, desk.lease, last_data_change_at=at(7), beacon_is_settled=True)
+        update_checkpoint(tx, desk.lease, last_success_at=at(8))
+        update_project(tx, desk.lease, project(environment="next", name="News 2", environment_created_at=at(3)))
+        with pytest.raises(TypeError, match="no checkpoint columns: name"):
+            update_checkpoint(tx, desk.lease, name=None)
+    with desk.mirror.read() as connection:
+        row = source(connection, "website")
+    assert row is not None
+    assert (row.checkpoint.last_data_change_at, row.checkpoint.last_success_at) == (at(7), at(8))
+    assert row.checkpoint.beacon_is_settled
+    assert (row.project.environment, row.project.name, row.project.environment_created_at) == ("next", "News 2", at(3))
+
+
+def test_nothing_is_noted_without_the_lease(desk: Desk) -> None:
+    """Invariant 8 holds for all of it."""
+    release(desk.mirror, desk.lease)
+    with desk.mirror.write() as tx:
+        for write in (
+            lambda: update_checkpoint(tx, desk.lease, last_success_at=at(1)),
+            lambda: update_project(tx, desk.lease, project()),
+            lambda: upsert_schema(tx, desk.lease, [], [], observed_at=at(1)),
+            lambda: upsert_editors(tx, desk.lease, []),
+            lambda: start_run(tx, desk.lease, kind="full", trigger="test", started_at=at(1)),
+            lambda: interrupt_stale_runs(tx, desk.lease, finished_at=at(1)),
+            lambda: finish_run(tx, desk.lease, desk.run_id, outcome="failed", finished_at=at(1), counts={}),
+        ):
+            with pytest.raises(LeaseLost):
+                write()
+
+
+def test_a_run_is_recorded_from_its_start_to_its_outcome(desk: Desk) -> None:
+    """With what it cost and did."""
+    with desk.mirror.write() as tx:
+        update_run(tx, desk.lease, desk.run_id, {"requests": 3})
+        counts = {"requests": 5, "bytes_received": 10**12, "versions_inserted": 7}
+        finish_run(
+            tx, desk.lease, desk.run_id, outcome="partial", finished_at=at(9), counts=counts, error="one bad record"
+        )
+        second = start_run(tx, desk.lease, kind="full", trigger="cli", started_at=at(10))
+        with pytest.raises(TypeError, match="no counts of a run: speed"):
+            update_run(tx, desk.lease, second, {"speed": 1})
+    with desk.mirror.read() as connection:
+        newest, first = last_runs(connection, desk.lease.source_id)
+        assert last_runs(connection, limit=1) == [newest]
+    assert (first.outcome, first.error, first.finished_at, first.kind) == (
+        "partial",
+        "one bad record",
+        at(9),
+        "incremental",
+    )
+    assert {name: number for name, number in first.counts.items() if number} == counts
+    assert (newest.id, newest.outcome, newest.finished_at) == (second, "running", None)
+    assert newest.holder == str(desk.lease.holder)
+
+
+def test_runs_that_died_are_interrupted(desk: Desk) -> None:
+    """By the next holder of the lease; those of other sources are not its business."""
+    Desk.open(desk.mirror, "other", id="p2")
+    with desk.mirror.write() as tx:
+        assert interrupt_stale_runs(tx, desk.lease, finished_at=at(9)) == 1
+        assert interrupt_stale_runs(tx, desk.lease, finished_at=at(9)) == 0
+    assert desk.rows("SELECT outcome FROM runs ORDER BY id") == [("interrupted",), ("running",)]
+
+
+def test_the_schema_comes_back_as_it_was_seen(desk: Desk) -> None:
+    """Gone parts are left out, and are there again when they return."""
+    text = model("text", is_block=True, is_singleton=True, draft_mode=False)
+    title, body = a_field("title", is_localized=True, position=2), a_field("body", "structured_text")
+    with desk.mirror.write() as tx:
+        upsert_schema(tx, desk.lease, [model(), text], [title, body], observed_at=at(1))
+        seen = known_schema(tx, desk.lease.source_id)
+        assert set(seen.models) == {MODEL, "text"}
+        assert replace(seen.models[text.id], payload=text.payload) == text
+        assert replace(seen.fields["title"], payload=title.payload) == title
+
+        upsert_schema(tx, desk.lease, [], [], deleted_models=[text.id], deleted_fields=["body"], observed_at=at(2))
+        seen = known_schema(tx, desk.lease.source_id)
+        assert (set(seen.models), set(seen.fields)) == ({MODEL}, {"title"})
+
+        upsert_schema(tx, desk.lease, [text], [body], observed_at=at(3))
+        assert set(known_schema(tx, desk.lease.source_id).fields) == {"title", "body"}
+    assert desk.rows("SELECT count(*) FROM models WHERE deleted_at IS NOT NULL") == [(0,)]
+
+
+def test_a_row_that_is_so_already_is_not_written_again(desk: Desk) -> None:
+    """Only what differs costs a write."""
+    editor = EditorRow(type="user", id="7", name="Ada", email="ada@example.org", payload='{"a": 1.0}')
+    with desk.mirror.write() as tx:
+        upsert_schema(tx, desk.lease, [model()], [a_field("title")], observed_at=at(1))
+        upsert_editors(tx, desk.lease, [editor])
+    before = _row_versions(desk)
+    with desk.mirror.write() as tx:
+        upsert_schema(tx, desk.lease, [model()], [a_field("title")], observed_at=at(2))
+        upsert_editors(tx, desk.lease, [editor])
+    assert _row_versions(desk) == before
+    with desk.mirror.write() as tx:
+        upsert_editors(tx, desk.lease, [replace(editor, name="Ada L.")])
+    assert desk.rows("SELECT name FROM editors") == [("Ada L.",)]
+
+
+def test_editors_that_only_versions_name_are_unknown(desk: Desk) -> None:
+    """Until somebody tells who they are."""
+    desk.look(Shown("a", 1, "c", editor=Editor("user", "7")))
+    with desk.mirror.write() as tx:
+        assert unknown_editors(tx, desk.lease.source_id) == [Editor("account", "1"), Editor("user", "7")]
+        upsert_editors(tx, desk.lease, [EditorRow(type="user", id="7", name="Ada", payload="{}")])
+        assert unknown_editors(tx, desk.lease.source_id) == [Editor("account", "1")]
+
+
+def test_live_records_are_counted_and_found_by_their_last_look(desk: Desk) -> None:
+    """Deleted ones are not."""
+    for id in ("r1", "r2", "r3", "gone"):
+        desk.look(Shown(f"v-{id}", 1, "c"), id=id)
+    desk.delete("gone")
+    desk.look(Shown("v-r1", 1, "c"), id="r1")
+    with desk.mirror.read() as connection:
+        assert live_record_count(connection, desk.lease.source_id) == 3
+        assert live_counts_by_model(connection, desk.lease.source_id) == {MODEL: 3}
+        assert [record.id for record in oldest_synced(connection, desk.lease.source_id, 2)] == ["r2", "r3"]
+
+
+def _row_versions(desk: Desk) -> list[tuple[object, ...]]:
+    """What changes in PostgreSQL whenever a row is written; SQLite has nothing like it."""
+    if desk.mirror.dialect == "sqlite":
+        return []
+    return [
+        row
+        for table in ("models", "fields", "editors")
+        for row in desk.rows(f"SELECT id, CAST(xmin AS text) FROM {table} ORDER BY id")
+    ]

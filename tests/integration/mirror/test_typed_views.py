@@ -1,0 +1,251 @@
+"""For every model a view with a column a field, which never raises and is never rebuilt without need."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from tests.integration.mirror.desk import MODEL, Desk, Shown, a_field, at, model
+from versionsync.ledger.events import Basis, Event, EventType
+from versionsync.ledger.schema import Field
+from versionsync.mirror.ddl import run_ddl
+from versionsync.mirror.migrate import VERSION_TABLE, upgrade
+from versionsync.mirror.typed_views import TypedViews, rebuild_typed_views
+from versionsync.mirror.writer import upsert_schema, write_events
+
+NOTHING = TypedViews((), (), ())
+VIEW = "website_article_versions"
+
+
+def test_fields_become_columns_of_their_type(desk: Desk) -> None:
+    """Numbers keep their digits, localized fields and structures are JSON."""
+    _define(
+        desk,
+        a_field("title"),
+        a_field("price", "float"),
+        a_field("stock", "integer"),
+        a_field("fresh", "boolean"),
+        a_field("day", "date"),
+        a_field("moment", "date_time"),
+        a_field("name", is_localized=True),
+        a_field("tags", "links"),
+        a_field("place", "lat_lon"),
+    )
+    content = (
+        '{"title": "Über 🎈", "price": 1.10, "stock": 12345678901234567890123, "fresh": true, "day": "2024-02-29",'
+        ' "moment": "2026-03-01T10:00:00.250+01:00", "name": {"en": "x"}, "tags": ["a", "b"], "place": null}'
+    )
+    desk.look(Shown("v", 1, "c", content.encode()))
+    row = _row(desk)
+    assert (row["version_id"], row["record_id"], bool(row["is_current"])) == ("v", "record", True)
+    assert row["title"] == "Über 🎈"
+    assert (_json(row["name"]), _json(row["tags"]), row["place"]) == ({"en": "x"}, ["a", "b"], None)
+    assert bool(row["fresh"]) is True
+    if desk.mirror.dialect == "postgresql":
+        assert (str(row["price"]), row["stock"]) == ("1.10", Decimal(12345678901234567890123))
+        assert row["day"] == date(2024, 2, 29)
+        assert row["moment"].astimezone(UTC) == datetime(2026, 3, 1, 9, 0, 0, 250_000, UTC)
+    else:
+        assert row["price"] == 1.1
+        assert (row["day"], row["moment"]) == ("2024-02-29", "2026-03-01T10:00:00.250+01:00")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        "text",
+        "",
+        "2026-02-30",
+        "2023-02-29",
+        "0000-01-01",
+        "2026-13-01",
+        "2026-01-01T25:00:00Z",
+        "2026-01-01T10:00:00",
+        "9999-12-31T23:59:60Z",
+        "2026-01-01T10:00:00+99:00",
+        5,
+        1.5,
+        10**400,
+        True,
+        [],
+        {"a": 1},
+        "'; DROP TABLE versions; --",
+    ],
+    ids=repr,
+)
+def test_a_value_of_any_type_reads_in_a_column_of_any(desk: Desk, value: object) -> None:
+    """A field may have been retyped: old values are then NULL, never an error."""
+    types = ("string", "integer", "float", "boolean", "date", "date_time", "json", "link", "seo", "what_comes_next")
+    _define(desk, *(a_field(f"f_{type_}", type_) for type_ in types))
+    content = json.dumps({f"f_{type_}": value for type_ in types})
+    desk.look(Shown("v", 1, "c", content.encode()))
+    row = _row(desk)
+    if isinstance(value, str):
+        assert row["f_string"] == value
+    if desk.mirror.dialect == "postgresql" and not isinstance(value, str):
+        assert row["f_date"] is row["f_date_time"] is None
+
+
+def test_a_view_is_rebuilt_only_when_its_definition_changed(desk: Desk) -> None:
+    """What another program has prepared, or a user has built on it, stays."""
+    assert _define(desk, a_field("title")) == TypedViews((VIEW,), (), ())
+    assert _rebuild(desk) == NOTHING
+    assert _define(desk, a_field("title"), a_field("more")) == TypedViews((VIEW,), (), ())
+    assert _rebuild(desk) == NOTHING
+    assert _define(desk, a_field("title", "integer"), a_field("more")) == TypedViews((VIEW,), (), ())
+
+
+def test_a_deleted_model_and_its_fields_keep_their_view(desk: Desk) -> None:
+    """Their versions are still here."""
+    _define(desk, a_field("old"), a_field("new", position=2))
+    desk.look(Shown("v", 1, "c", b'{"old": "x", "new": "y"}'))
+    with desk.mirror.write() as tx:
+        upsert_schema(tx, desk.lease, [], [], deleted_models=[MODEL], deleted_fields=["old"], observed_at=at(9))
+    _rebuild(desk)
+    row = _row(desk)
+    assert (row["old"], row["new"]) == ("x", "y")
+    assert list(row)[-2:] == ["new", "old"]  # deleted ones come last
+
+
+def test_a_renamed_field_is_found_under_its_old_name_too(desk: Desk) -> None:
+    """The event of the renaming tells it; a name that another field has now is not its any more."""
+    _define(desk, a_field("1", api_key="headline"), a_field("2", api_key="lead"))
+    desk.look(Shown("v", 1, "c", b'{"headline": "old", "lead": "l"}'))
+    with desk.mirror.write() as tx:
+        write_events(tx, desk.lease, [_renaming("1", "headline", "title")], observed_at=at(9), run_id=None)
+    _define(desk, a_field("1", api_key="title"), a_field("2", api_key="lead"))
+    assert _row(desk)["title"] == "old"
+
+    with desk.mirror.write() as tx:
+        write_events(tx, desk.lease, [_renaming("2", "lead", "headline")], observed_at=at(9), run_id=None)
+    _define(desk, a_field("1", api_key="title"), a_field("2", api_key="headline"))
+    row = _row(desk)
+    assert (row["title"], row["headline"]) == (None, "old")
+
+
+def test_blocks_and_unreadable_models_have_no_view(desk: Desk) -> None:
+    """Blocks live within others' versions."""
+    with desk.mirror.write() as tx:
+        upsert_schema(tx, desk.lease, [model("hero", is_block=True)], [], observed_at=at(1))
+        made = rebuild_typed_views(tx, desk.lease.source_id).made
+    assert made == (VIEW,)
+
+
+def test_odd_names_are_handled(desk: Desk) -> None:
+    """Reserved words, quotes, the view's own columns, names that are too long or differ in case only."""
+    odd = [
+        "order",
+        "select",
+        'quo"te',
+        "it's",
+        "100%",
+        "a:b",
+        "id",
+        "created_at",
+        "Version_ID",
+        "è",
+        "x" * 80,
+        "x" * 81,
+    ]
+    odd += ["title", "Title", "$.x", "?", ""]
+    _define(desk, *(a_field(f"f{number}", api_key=key, position=number) for number, key in enumerate(odd)))
+    content = json.dumps({key: f"value of {key}" for key in odd})
+    desk.look(Shown("v", 1, "c", content.encode()))
+    row = _row(desk)
+    values = list(row.values())[-len(odd) :]
+    assert values == [f"value of {key}" for key in odd]
+    assert all(len(name.encode()) <= 63 for name in row)
+    assert row["created_at"] != "value of created_at"
+
+
+def test_two_sources_may_want_the_same_name(desk: Desk) -> None:
+    """`a` + `b_c` and `a_b` + `c`: the one that was first keeps it, whoever rebuilds."""
+    first = Desk.open(desk.mirror, "a", id="p1")
+    second = Desk.open(desk.mirror, "a_b", id="p2")
+    for each, key in ((first, "b_c"), (second, "c")):
+        with desk.mirror.write() as tx:
+            upsert_schema(tx, each.lease, [model("m", api_key=key)], [], observed_at=each.now())
+    with desk.mirror.write() as tx:
+        late = rebuild_typed_views(tx, second.lease.source_id).made
+        early = rebuild_typed_views(tx, first.lease.source_id).made
+        assert rebuild_typed_views(tx, second.lease.source_id) == NOTHING
+    assert "a_b_c_versions" in early
+    assert "a_b_c_versions" not in late
+    assert len({*early, *late}) == 4
+
+
+def test_a_renamed_model_gets_another_view(desk: Desk) -> None:
+    """And the old one goes."""
+    _define(desk)
+    with desk.mirror.write() as tx:
+        upsert_schema(tx, desk.lease, [model(api_key="story")], [], observed_at=at(9))
+        views = rebuild_typed_views(tx, desk.lease.source_id)
+    assert views == TypedViews(("website_story_versions",), (VIEW,), ())
+
+
+def test_views_of_a_users_own_are_left_alone(desk: Desk) -> None:
+    """PostgreSQL drops no view on which another one stands: ours then stays as it is, and that is told."""
+    _define(desk, a_field("title"))
+    with desk.mirror.write() as tx:
+        run_ddl(tx, f"CREATE VIEW mine AS SELECT title FROM {VIEW}")
+    views = _define(desk, a_field("title", "integer"))
+    if desk.mirror.dialect == "postgresql":
+        assert views == TypedViews((), (), (VIEW,))
+        assert _define(desk, a_field("title"), a_field("more", position=2)) == TypedViews((VIEW,), (), ())
+    else:
+        assert views.made == (VIEW,)
+    assert desk.rows("SELECT * FROM mine") == []
+
+
+def test_a_migration_keeps_them(desk: Desk, database_url: str) -> None:
+    """They are dropped for it where they must be, and made again."""
+    _define(desk, a_field("title"))
+    desk.look(Shown("v", 1, "c", b'{"title": "x"}'))
+    with desk.mirror.write() as tx:
+        run_ddl(tx, f"DROP VIEW {VIEW}")
+        from versionsync.mirror.furnish import clear, furnish
+
+        clear(tx)
+        furnish(tx)
+        assert tx.scalar(text(f"SELECT count(*) FROM {VERSION_TABLE}")) == 1
+    assert upgrade(database_url)[0] is not None
+    assert _row(desk)["title"] == "x"
+
+
+def _define(desk: Desk, *fields: Field) -> TypedViews:
+    with desk.mirror.write() as tx:
+        upsert_schema(tx, desk.lease, [model()], fields, observed_at=at(5))
+        return rebuild_typed_views(tx, desk.lease.source_id)
+
+
+def _rebuild(desk: Desk) -> TypedViews:
+    with desk.mirror.write() as tx:
+        return rebuild_typed_views(tx, desk.lease.source_id)
+
+
+def _row(desk: Desk, view: str = VIEW) -> dict[str, Any]:
+    with desk.mirror.read() as connection:
+        found: Sequence[Any] = connection.exec_driver_sql(f"SELECT * FROM {view}").mappings().all()
+    (row,) = found
+    return dict(row)
+
+
+def _json(value: Any) -> Any:
+    return json.loads(value)
+
+
+def _renaming(field: str, before: str, after: str) -> Event:
+    return Event(
+        type=EventType.FIELD_CHANGED,
+        key=f"field.changed:{field}",
+        occurred_at=at(9),
+        basis=Basis.OBSERVED,
+        data={"field": {"id": field, "api_key": after}, "changes": {"api_key": [before, after]}},
+    )
