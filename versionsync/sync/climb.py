@@ -22,7 +22,7 @@ from versionsync.mirror.queries import known_records, live_counts_by_model, olde
 from versionsync.mirror.sweep import SweepMarks
 from versionsync.sync.crew import Crew
 from versionsync.sync.desk import Desk, Tenure
-from versionsync.sync.pull import pull_record
+from versionsync.sync.pull import RecordGone, pull_record
 from versionsync.sync.report import Progress, RecordFailure, SourceSpec, SyncOptions
 from versionsync.sync.spool import PullTask, TaskSpool
 from versionsync.sync.sweep import Sweep, Sweeper
@@ -116,7 +116,6 @@ class Climb:
     async def single(self, ids: Sequence[RecordId]) -> None:
         """These records, their histories to the end; one that is gone is told. Raises as `everything`."""
         known = await self._known(ids)
-
         self._progress.phase = "pulling"
         self._progress.records_planned = len(ids)
         async with self._writing():
@@ -200,9 +199,19 @@ class Climb:
     async def _settle_gone(self) -> None:
         """Records that were listed, and gone when their versions were asked for."""
         ids, self._crew.gone = self._crew.gone, []
-        await self._settle(ids, was_listed=True)
+        known = await self._settle(ids, was_listed=True)
+        await self._crew.each([id for id in ids if id not in known], RecordId, self._expect_nothing)
 
-    async def _settle(self, ids: Sequence[RecordId], *, was_listed: bool) -> None:
+    async def _expect_nothing(self, id: RecordId) -> None:
+        """A record that came and went while we read is none of ours; one that is there is not read yet."""
+        try:
+            await self._client.item(id)
+        except cma.NotFound:
+            return
+        raise RecordGone(id)
+
+    async def _settle(self, ids: Sequence[RecordId], *, was_listed: bool) -> Mapping[RecordId, KnownRecord]:
+        """Ask for each of `ids` that the mirror holds, and returns those."""
         known = await self._known(ids)
 
         async def one(record: KnownRecord) -> None:
@@ -212,6 +221,7 @@ class Climb:
                 self._found.notes.append(f"record {record.id} was not listed, but it exists")
 
         await self._crew.each(known.values(), lambda record: record.id, one)
+        return known
 
     async def _known(self, ids: Sequence[RecordId]) -> dict[RecordId, KnownRecord]:
         return await self._desk.read(lambda connection: known_records(connection, self._source_id, ids))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from sqlalchemy import Connection
@@ -75,6 +76,7 @@ class _Run:
         self._tenure: Tenure | None = None
         self._place: Place | None = None
         self._schema: cma.Schema | None = None
+        self._project_name: str | None = None
         self._found = Findings()
 
     async def report(self) -> RunReport:
@@ -83,7 +85,8 @@ class _Run:
         try:
             await (self._rehearse() if self._options.dry_run else self._sync())
         except asyncio.CancelledError:
-            await asyncio.shield(self._end(Outcome.INTERRUPTED, None))
+            with suppress(MirrorError):  # then the next run notes it
+                await asyncio.shield(self._end(Outcome.INTERRUPTED, None))
             raise
         except BaseExceptionGroup as errors:
             error = first_error(errors)
@@ -111,7 +114,10 @@ class _Run:
             wait_seconds=self._options.wait_seconds,
         )
         async with self._tenure.kept():
-            await self._climb(known, self._tenure)
+            # Whoever held the lease until now may have gone on from what we read before.
+            held = await self._desk.read(lambda connection: source(connection, self._spec.name)) or known
+            self._project_name = held.project.name
+            await self._climb(held, self._tenure)
 
     async def _rehearse(self) -> None:
         known = await self._desk.read(lambda connection: source(connection, self._spec.name))
@@ -267,7 +273,7 @@ class _Run:
             outcome=outcome,
             counts=counts,
             run_id=self._tenure.run_id if self._tenure else None,
-            project_name=self._schema.site.name if self._schema else None,
+            project_name=self._project_name,
             environment=self._place.environment if self._place else None,
             error=error,
             failures=found.failures,
