@@ -1,0 +1,275 @@
+"""The documentation says what is so: its links lead somewhere, its lists are whole, its commands run."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from sqlalchemy import select
+
+from tests.fixtures.lab import MakeLab
+from tests.fixtures.pages import PAGES, ROOT, Block, blocks
+from versionsync.cli.exits import Exit
+from versionsync.cma import errors as cma_errors
+from versionsync.config import errors as config_errors
+from versionsync.ledger.events import EventType
+from versionsync.mirror import errors as mirror_errors
+from versionsync.mirror.tables import events
+from versionsync.simulator import FULL_ACCESS_TOKEN, SimulatorThread, Switches, World
+from versionsync.simulator.news import build_news
+from versionsync.sync.vanish import TooMuchVanished
+
+EVENTS, GUARANTEES, TROUBLE = (ROOT / "docs" / f"{name}.md" for name in ("events", "guarantees", "troubleshooting"))
+README = ROOT / "README.md"
+LINK = re.compile(r"\]\(([^)\s]+)\)|(?:src|srcset|href)=\"([^\"]+)\"")
+NAMED_TEST = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
+INVARIANTS = 13
+
+each_page = pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
+
+
+@each_page
+def test_every_link_leads_somewhere(page: Path) -> None:
+    """Files and headings of this repository; other sites are not asked."""
+    broken = [target for target in _links(page) if not _leads_somewhere(page, target)]
+    assert broken == []
+
+
+@each_page
+def test_every_test_that_is_named_exists(page: Path) -> None:
+    """A page that names a test stands on it."""
+    missing = [f"{path}::{name}" for path, name in NAMED_TEST.findall(page.read_text()) if not _is_defined(path, name)]
+    assert missing == []
+
+
+@each_page
+def test_no_page_names_a_machine(page: Path) -> None:
+    """No path of whoever wrote it."""
+    assert re.findall(r"(?<![\w.])/(?:home|root|tmp|Users|work|mnt|opt)/\S*", page.read_text()) == []
+
+
+def test_each_invariant_is_numbered_and_has_a_test() -> None:
+    """Thirteen of them, as the code cites them."""
+    sections = re.split(r"^## ", GUARANTEES.read_text(), flags=re.MULTILINE)[1:]
+    assert [section.partition(".")[0] for section in sections] == [str(number + 1) for number in range(INVARIANTS)]
+    assert [section.splitlines()[0] for section in sections if not NAMED_TEST.search(section)] == []
+
+
+def test_invariants_are_cited_by_numbers_that_exist() -> None:
+    """In code, tests and migrations."""
+    files = [file for folder in ("versionsync", "tests", "migrations") for file in (ROOT / folder).rglob("*.py")]
+    cited = {int(number) for file in files for number in re.findall(r"[Ii]nvariants? (\d+)", file.read_text())}
+    assert cited <= set(range(1, INVARIANTS + 1))
+    assert cited
+
+
+def test_every_type_of_event_is_documented_and_no_other() -> None:
+    """The table of docs/events.md."""
+    assert list(_documented_events()) == [type.value for type in EventType]
+
+
+def test_events_are_as_they_are_documented(make_lab: MakeLab) -> None:
+    """Every type happens here: its basis and the members of its data are those of the table."""
+    documented = _documented_events()
+    lab = make_lab(switches=Switches(versions_kept=3))
+    model = lab.act(lambda world: world.create_model(world.account, "post"))
+    field = lab.act(lambda world: world.create_field(world.account, model, "title"))
+    post = lab.act(lambda world: world.create(world.user, "post", {"title": "one"}))
+    lab.sync()
+    for act in _acts(post.id, field.id):
+        lab.act(act)
+        lab.sync()
+    query = select(events.c.type, events.c.occurred_basis, events.c.data)
+    with lab.mirror.read() as connection:
+        told = [(row.type, row.occurred_basis, set(json.loads(row.data))) for row in connection.execute(query)]
+    for type, basis, members in told:
+        assert basis in documented[type].bases, type
+        assert members <= documented[type].members, type
+    assert {type for type, _, _ in told} == set(documented)
+
+
+def test_every_exit_code_is_explained() -> None:
+    """The table of docs/troubleshooting.md."""
+    codes = re.findall(r"^\| (\d+) \|", TROUBLE.read_text(), flags=re.MULTILINE)
+    assert codes == [str(code.value) for code in Exit]
+
+
+def test_every_error_is_explained() -> None:
+    """All that a user can meet, and no other."""
+    bases = {"CmaError", "MirrorError", "ConfigError"}
+    known = {TooMuchVanished.__name__}
+    for module in (cma_errors, mirror_errors, config_errors):
+        known |= _errors_of(module) - bases
+    named = set(re.findall(r"(?:^\| |^\*)`([A-Z]\w+)`", TROUBLE.read_text(), flags=re.MULTILINE))
+    assert named == known
+
+
+def test_the_picture_shows_the_demo_of_today(tmp_path: Path) -> None:
+    """Its headings are those of the demo; `docs/images/make.py` draws it anew."""
+    ran = _run("versionsync demo --fast", tmp_path, COLUMNS="200")
+    for name in ("light", "dark"):
+        headings = _bold_texts(ROOT / "docs" / "images" / f"demo-{name}.svg")
+        assert len(headings) >= 5
+        assert [heading for heading in headings if heading not in ran] == []
+
+
+@pytest.fixture
+def upstream() -> Iterator[dict[str, str]]:
+    """Where the commands of the pages find a DatoCMS."""
+    world = World(seed=1)
+    build_news(world)
+    with SimulatorThread(world, limits=None) as simulator:
+        yield {"VERSIONSYNC_BASE_URL": simulator.url, "VERSIONSYNC_RATE_LIMIT": "none"}
+
+
+NOT_RUN = {
+    "python3 -m venv": "tests/system/test_wheel.py installs it, and `versionsync demo` is run below",
+    ".ci/run": "it runs this test",
+    ". .venv/bin/activate": "the tests have an environment of their own",
+    "pip install": "tests/system/test_wheel.py installs it",
+    ".venv/bin/pytest": "it runs this test",
+    ".venv/bin/python docs/images/make.py": "it would change the picture",
+}
+
+
+def test_the_commands_of_the_readme_run(upstream: dict[str, str], tmp_path: Path, empty_postgres_url: str) -> None:
+    """One after the other in an empty folder, as they stand there; only names of places and secrets are replaced."""
+    stands_for = {
+        "versionsync init": f"versionsync init --yes --base-url {upstream['VERSIONSYNC_BASE_URL']}",
+        "0123456789abcdef": FULL_ACCESS_TOKEN,
+        "postgresql://me:secret@localhost/website": empty_postgres_url.replace("+psycopg", ""),
+    }
+    script = ["set -e", f"export DATOCMS_API_TOKEN={FULL_ACCESS_TOKEN}"]
+    for block in blocks(README, "sh"):
+        for command in _commands(block):
+            if not command.startswith(tuple(NOT_RUN)):
+                for shown, real in stands_for.items():
+                    command = command.replace(shown, real)
+                script.append(command)
+    assert len(script) > 8
+    out = _run("\n".join([*script, "versionsync demo"]), tmp_path, **upstream)
+    assert "All is well" in out
+    assert out.count("succeeded") >= 3
+    assert "The database is now at schema" in out
+
+
+def test_what_contributors_are_told_to_run_exists(tmp_path: Path) -> None:
+    """Generators are asked whether their pages are current, which changes nothing."""
+    for block in blocks(ROOT / "CONTRIBUTING.md", "sh"):
+        for command in _commands(block):
+            if not command.startswith(tuple(NOT_RUN)):
+                assert command.startswith(".venv/bin/python -m versionsync."), command
+                _run(f"{command.removeprefix('.venv/bin/')} --check", ROOT)
+
+
+def test_the_consumer_of_events_runs(upstream: dict[str, str], tmp_path: Path) -> None:
+    """It tells each publication once, however often it runs."""
+    (block,) = blocks(EVENTS, "python")
+    (tmp_path / "consumer.py").write_text(block.text)
+    _run("versionsync sync", tmp_path, DATOCMS_API_TOKEN=FULL_ACCESS_TOKEN, **upstream)
+    assert _run("python consumer.py", tmp_path).count("went live with version") > 10
+    assert _run("python consumer.py", tmp_path) == ""
+
+
+class _Documented:
+    """One row of the table of events."""
+
+    def __init__(self, basis: str, data: str) -> None:
+        self.bases = {word for word in ("upstream", "observed") if f"`{word}`" in basis}
+        self.members = set(re.findall(r"`(\w+)`", data))
+
+
+def _documented_events() -> dict[str, _Documented]:
+    rows = re.findall(r"^\| ((?:`\w+\.\w+`(?:, )?)+) \| .* \| (.*) \| (.*) \|$", EVENTS.read_text(), flags=re.MULTILINE)
+    return {type: _Documented(basis, data) for types, basis, data in rows for type in re.findall(r"`([^`]+)`", types)}
+
+
+def _acts(post: str, field: str) -> list[Callable[[World], object]]:
+    return [
+        lambda world: world.publish(world.user, post),
+        lambda world: world.update(world.user, post, {"title": "two"}),
+        lambda world: world.publish(world.user, post),
+        lambda world: world.unpublish(world.user, post),
+        *[lambda world, n=n: world.update(world.user, post, {"title": f"{n}"}) for n in range(4)],
+        lambda world: world.delete(world.user, post),
+        lambda world: world.create(world.user, "post", {"title": "again"}, id=post),
+        lambda world: world.create_model(world.account, "page"),
+        lambda world: world.update_model(world.account, "page", name="Pages"),
+        lambda world: world.destroy_model(world.account, "page"),
+        lambda world: world.create_field(world.account, "post", "body"),
+        lambda world: world.update_field(world.account, field, api_key="headline"),
+        lambda world: world.destroy_field(world.account, field),
+        lambda world: world.fork(world.account, "main", "spring"),
+        lambda world: world.update(world.user, post, {"body": "only in main"}),
+        lambda world: world.promote(world.account, "spring"),
+        lambda world: world.promote(world.account, "main"),
+        lambda world: setattr(world.switches, "history_resolution", timedelta(hours=1)),
+        lambda world: world.update(world.user, post, {"body": "merged"}),
+    ]
+
+
+def _links(page: Path) -> list[str]:
+    prose = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    return [first or second for first, second in LINK.findall(prose)]
+
+
+def _leads_somewhere(page: Path, target: str) -> bool:
+    if target.startswith("https://"):
+        return True
+    name, _, heading = target.partition("#")
+    file = (page.parent / name).resolve() if name else page
+    return file.exists() and file.is_relative_to(ROOT) and (not heading or heading in _headings(file))
+
+
+def _headings(page: Path) -> set[str]:
+    """The headings of a page, as GitHub names them in an address."""
+    found = re.findall(r"^#+ (.+)$", page.read_text(), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in found}
+
+
+def _is_defined(path: str, name: str) -> bool:
+    file = ROOT / path
+    return file.exists() and bool(
+        re.search(rf"^(?:(?:async )?def|class) {name}\b|^{name} = ", file.read_text(), re.MULTILINE)
+    )
+
+
+def _errors_of(module: ModuleType) -> set[str]:
+    return {name for name, value in vars(module).items() if isinstance(value, type) and issubclass(value, Exception)}
+
+
+def _bold_texts(picture: Path) -> list[str]:
+    text = picture.read_text().replace("&#160;", " ").replace("&#x27;", "'")
+    styles = re.findall(r"\.(demo-r\d+) \{[^}]*font-weight: bold", text)
+    found = re.findall(r'<text class="(demo-r\d+)"[^>]*>(.*?)</text>', text)
+    return [drawn.strip() for style, drawn in found if style in styles]
+
+
+def _commands(block: Block) -> list[str]:
+    return [re.sub(r"\s+# .*", "", line) for line in block.text.splitlines() if line.strip()]
+
+
+def _run(script: str, folder: Path, **environ: str) -> str:
+    """What a shell writes to standard output; it must succeed."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    bash = shutil.which("bash")
+    assert bash is not None
+    ran = subprocess.run(
+        [bash, "-c", script],
+        cwd=folder,
+        env={**os.environ, **environ, "PATH": path},
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    return ran.stdout
