@@ -1,0 +1,90 @@
+"""Errors cost no import, and say what a driver's error means."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+
+import psycopg
+import pytest
+from psycopg import errors
+
+from versionsync.mirror.errors import DatabaseUnavailable, MirrorError, NotAMirror, RefusedContent
+from versionsync.mirror.failures import POSTGRES_CONNECT_MEANINGS, SQLITE_MEANINGS, meaning_of
+
+WHERE = "postgresql://me:***@host/db"
+
+
+def test_errors_load_no_library() -> None:
+    """Exit codes can be told without SQLAlchemy."""
+    program = "import sys, versionsync.mirror.errors; print('sqlalchemy' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "words"),
+    [
+        (errors.InvalidPassword, DatabaseUnavailable, "refuses the user or the password"),
+        (errors.InvalidCatalogName, DatabaseUnavailable, "does not exist"),
+        (errors.InsufficientPrivilege, DatabaseUnavailable, "does not allow this user"),
+        (errors.ReadOnlySqlTransaction, DatabaseUnavailable, "is read-only"),
+        (errors.DiskFull, DatabaseUnavailable, "disk is full"),
+        (errors.TooManyConnections, DatabaseUnavailable, "too many connections"),
+        (errors.OutOfMemory, DatabaseUnavailable, "lacks a resource"),
+        (errors.LockNotAvailable, DatabaseUnavailable, "is locked"),
+        (errors.DeadlockDetected, DatabaseUnavailable, "try again"),
+        (errors.SerializationFailure, DatabaseUnavailable, "try again"),
+        (errors.QueryCanceled, DatabaseUnavailable, "statement_timeout"),
+        (errors.AdminShutdown, DatabaseUnavailable, "is shutting down"),
+        (errors.ConnectionFailure, DatabaseUnavailable, "lost the connection"),
+        (errors.DataCorrupted, DatabaseUnavailable, "internal error"),
+        (errors.UniqueViolation, RefusedContent, "UniqueViolation"),
+        (errors.UntranslatableCharacter, RefusedContent, "UntranslatableCharacter"),
+        (errors.ProgramLimitExceeded, RefusedContent, "ProgramLimitExceeded"),
+    ],
+)
+def test_postgresql_says_it_by_code(error: type[psycopg.Error], kind: type[MirrorError], words: str) -> None:
+    """And nothing of what the server says is quoted: it may hold content."""
+    meaning = meaning_of(error("secret content"), WHERE)
+    assert type(meaning) is kind
+    assert words in str(meaning)
+    assert WHERE in str(meaning)
+    assert "secret" not in str(meaning)
+
+
+@pytest.mark.parametrize("words", [words for words, _ in POSTGRES_CONNECT_MEANINGS])
+def test_a_connection_that_never_was_is_told_by_its_words(words: str) -> None:
+    """There is no code for it."""
+    meaning = meaning_of(psycopg.OperationalError(f"connection failed: FATAL: {words} for me"), WHERE)
+    assert type(meaning) is DatabaseUnavailable
+
+
+def test_a_mistake_in_a_statement_is_a_bug() -> None:
+    """It is not hidden behind a message for users."""
+    assert meaning_of(errors.UndefinedColumn("no such column"), WHERE) is None
+    assert meaning_of(errors.SyntaxError("oops"), WHERE) is None
+    with pytest.raises(sqlite3.OperationalError) as caught:
+        sqlite3.connect(":memory:").execute("SELEC 1")
+    assert meaning_of(caught.value, "sqlite:///x.db") is None
+    assert meaning_of(ZeroDivisionError(), WHERE) is None
+
+
+@pytest.mark.parametrize("code", SQLITE_MEANINGS)
+def test_sqlite_says_it_by_code(code: int) -> None:
+    """The extended codes too, whose last byte is the code."""
+    for extended in (code, code | 5 << 8):
+        error = sqlite3.OperationalError("said")
+        error.sqlite_errorcode = extended
+        meaning = meaning_of(error, "sqlite:///x.db")
+        assert type(meaning) is DatabaseUnavailable
+        assert str(meaning) == f"the database sqlite:///x.db {SQLITE_MEANINGS[code]}"
+
+
+def test_a_file_that_is_no_database_and_a_broken_rule() -> None:
+    """Neither goes away by waiting."""
+    for code, kind in ((sqlite3.SQLITE_NOTADB, NotAMirror), (sqlite3.SQLITE_CONSTRAINT_CHECK, RefusedContent)):
+        error = sqlite3.DatabaseError("said")
+        error.sqlite_errorcode = code
+        assert type(meaning_of(error, "sqlite:///x.db")) is kind
