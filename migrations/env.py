@@ -13,9 +13,8 @@ from sqlalchemy import Connection
 
 from versionsync.mirror.engines import open_engine
 from versionsync.mirror.furnish import clear, furnish
-from versionsync.mirror.migrate import VERSION_TABLE
+from versionsync.mirror.migrate import HEAD, VERSION_TABLE
 from versionsync.mirror.tables import metadata
-from versionsync.mirror.urls import database_url
 
 
 def developers_url() -> str:
@@ -38,29 +37,19 @@ def migrate(connection: Connection) -> None:
         compare_server_default=True,
     )
     with context.begin_transaction():
-        clear(connection)
+        before = context.get_context().get_current_revision()
+        if before != HEAD:
+            clear(connection)
         context.run_migrations()
-        furnish(connection)
-
-
-def write_sql() -> None:
-    """`alembic … --sql`: print the statements instead of running them."""
-    context.configure(
-        dialect_name=database_url(developers_url()).get_backend_name(),
-        target_metadata=metadata,
-        version_table=VERSION_TABLE,
-        literal_binds=True,
-        dialect_opts={"paramstyle": "named"},
-    )
-    with context.begin_transaction():
-        context.run_migrations()
+        if before != HEAD:
+            furnish(connection)
 
 
 given: Connection | None = context.config.attributes.get("connection")
 if given is not None:
     migrate(given)
 elif context.is_offline_mode():
-    write_sql()
+    raise SystemExit("versionsync's views need a connection: upgrade a scratch database and dump its schema instead")
 else:
     engine = open_engine(developers_url(), create=True)
     with engine.begin() as transaction:

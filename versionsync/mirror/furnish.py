@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, select
 from sqlalchemy.schema import SetColumnComment, SetTableComment
-from sqlalchemy.sql.expression import column, table
 
-from versionsync.mirror.migrate import HEAD, VERSION_TABLE
+from versionsync.mirror.migrate import HEAD, revision_of
 from versionsync.mirror.tables import metadata, sources
 from versionsync.mirror.typed_views import drop_typed_views, rebuild_typed_views
 from versionsync.mirror.types import POSTGRES
@@ -27,8 +26,7 @@ def clear(connection: Connection) -> None:
 
 def furnish(connection: Connection) -> None:
     """Give the database its comments and views, if it is at this program's schema."""
-    version = table(VERSION_TABLE, column("version_num"))
-    if connection.scalar(select(version.c.version_num)) != HEAD:
+    if revision_of(connection) != HEAD:
         return
     if connection.dialect.name == POSTGRES:
         _comment(connection)

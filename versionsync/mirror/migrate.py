@@ -17,7 +17,17 @@ from versionsync.mirror.errors import NotAMirror, SchemaBehind, SchemaNewer
 from versionsync.mirror.types import POSTGRES
 from versionsync.mirror.urls import database_url, safe_url, sqlite_path
 
-__all__ = ["HEAD", "VERSION_TABLE", "check", "current", "head", "migrations_folder", "require_head", "upgrade"]
+__all__ = [
+    "HEAD",
+    "VERSION_TABLE",
+    "check",
+    "current",
+    "head",
+    "migrations_folder",
+    "require_head",
+    "revision_of",
+    "upgrade",
+]
 
 HEAD = "0001"
 VERSION_TABLE = "versionsync_schema"  # not Alembic's usual name: other programs may share a PostgreSQL database
@@ -117,13 +127,19 @@ def _migrate(engine: Engine, where: str) -> str | None:
     return found
 
 
+def revision_of(connection: Connection) -> str | None:
+    """The schema that the database says it is at; None: it says nothing."""
+    if not inspect(connection).has_table(VERSION_TABLE):
+        return None
+    return connection.scalar(select(_revision.c.version_num))
+
+
 def _current(connection: Connection, where: str) -> str | None:
-    inspector = inspect(connection)
-    if inspector.has_table(VERSION_TABLE):
-        return connection.scalar(select(_revision.c.version_num))
+    if (found := revision_of(connection)) is not None:
+        return found
     from versionsync.mirror.tables import metadata
 
-    tables = set(inspector.get_table_names())
+    tables = set(inspect(connection).get_table_names()) - {VERSION_TABLE}
     strangers = tables if connection.dialect.name != POSTGRES else tables & set(metadata.tables)
     if strangers:
         raise NotAMirror(
