@@ -109,8 +109,17 @@ def test_every_error_is_explained() -> None:
     known = {TooMuchVanished.__name__}
     for module in (cma_errors, mirror_errors, config_errors):
         known |= _errors_of(module) - bases
-    named = set(re.findall(r"(?:^\| |^\*)`([A-Z]\w+)`", TROUBLE.read_text(), flags=re.MULTILINE))
+    named = set(re.findall(r"(?:^\|.* \| |^\*)`([A-Z]\w+)`", TROUBLE.read_text(), flags=re.MULTILINE))
     assert named == known
+
+
+def test_every_message_that_is_explained_is_said() -> None:
+    """Somewhere in the program; lines that are split there are joined."""
+    quoted = re.findall("“(.+?)”", TROUBLE.read_text())
+    said = "".join(file.read_text() for file in sorted((ROOT / "versionsync").rglob("*.py")))
+    said = re.sub(r"\"\n\s*f?\"", "", said)
+    assert len(quoted) > 30
+    assert [words for words in quoted if words not in said] == []
 
 
 def test_the_picture_shows_the_demo_of_today(tmp_path: Path) -> None:
