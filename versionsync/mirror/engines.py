@@ -31,6 +31,7 @@ __all__ = ["open_engine", "our_errors", "reading"]
 SQLITE_NEEDED = (3, 35, 0)
 POSTGRES_NEEDED = 13
 BUSY_SECONDS = 30.0
+CACHE_KIB = 32 * 1024
 CONNECT_SECONDS = 10
 READS = "versionsync_reads"
 
@@ -89,8 +90,7 @@ def _open_sqlite(url: URL, *, create: bool) -> Engine:
             isolation_level=None,  # transactions begin where we say, not where sqlite3 guesses
             check_same_thread=False,
         )
-        for pragma in ("journal_mode = WAL", "synchronous = NORMAL", "foreign_keys = ON", "cache_size = -32768"):
-            connection.execute(f"PRAGMA {pragma}")
+        _set_up(connection, where)
         return connection
 
     engine = create_engine(url, creator=connect, hide_parameters=True)
@@ -98,6 +98,16 @@ def _open_sqlite(url: URL, *, create: bool) -> Engine:
     _speak_our_errors(engine, where)
     engine.connect().close()
     return engine
+
+
+def _set_up(connection: sqlite3.Connection, where: str) -> None:
+    (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+    if mode != "wal":
+        raise DatabaseUnavailable(
+            f"the database {where} cannot have a write-ahead log here: put it on a local disk, or use PostgreSQL"
+        )
+    for pragma in ("synchronous = NORMAL", "foreign_keys = ON", f"cache_size = -{CACHE_KIB:d}"):
+        connection.execute(f"PRAGMA {pragma}")
 
 
 def _make_file(path: Path, where: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, desc, insert, select, update
 
 from versionsync.mirror.leases import Lease, hold
+from versionsync.mirror.statistics import learn_statistics
 from versionsync.mirror.tables import runs
 
 __all__ = ["COUNTS", "RunRow", "finish_run", "interrupt_stale_runs", "last_runs", "start_run", "update_run"]
@@ -84,6 +85,8 @@ def finish_run(
         .where(runs.c.id == run_id)
         .values(outcome=outcome, finished_at=finished_at, error=error, **_only_counts(counts))
     )
+    if counts.get("versions_inserted"):
+        learn_statistics(tx)
 
 
 def interrupt_stale_runs(tx: Connection, lease: Lease, *, finished_at: datetime) -> int:

@@ -1,8 +1,6 @@
-"""PostgreSQL's knowledge of how its tables look, learnt in time for a first backfill.
+"""What a database knows of how its tables look: by that it chooses how to find rows.
 
-All keys start with the source, of which there are few. Until a table has been analyzed, PostgreSQL guesses otherwise,
-finds a row by its source alone, and takes longer for each the more there are: foreign keys are checked that way. Left
-to itself it learns better after a minute or more, in which a backfill would crawl.
+All keys start with the source, of which there are few. A database that was never shown this guesses otherwise.
 """
 
 from __future__ import annotations
@@ -11,16 +9,31 @@ from sqlalchemy import Connection, text
 
 from versionsync.mirror.types import POSTGRES
 
-__all__ = ["learn_first_statistics"]
+__all__ = ["learn_first_statistics", "learn_statistics"]
 
 # Fewer rows than this tell little, so they are looked at again after the next writing.
 ENOUGH_ROWS = 1000
+SAMPLED_ROWS = 1000
 
 _ROWS_WHEN_LAST_ANALYZED = text("SELECT reltuples FROM pg_class WHERE oid = 'versions'::regclass")
 _ANALYZE = text("ANALYZE records, versions, events, editors, models")
 
 
 def learn_first_statistics(tx: Connection) -> None:
-    """Let PostgreSQL look at the tables, if it never saw them with many rows; a user who may not ask is ignored."""
+    """Show PostgreSQL the tables as soon as there are rows in them, in the middle of a first backfill.
+
+    It finds a row by its source alone until then, and so takes longer for each the more there are: foreign keys are
+    checked that way. By itself it learns better only after a minute or more. A user who may not ask is ignored.
+    """
     if tx.dialect.name == POSTGRES and (tx.scalar(_ROWS_WHEN_LAST_ANALYZED) or 0) < ENOUGH_ROWS:
         tx.execute(_ANALYZE)
+
+
+def learn_statistics(tx: Connection) -> None:
+    """Show SQLite a sample of its tables, which takes milliseconds at any size; PostgreSQL goes on by itself.
+
+    A question that names a record but no source then finds its rows by the index all the same.
+    """
+    if tx.dialect.name != POSTGRES:
+        tx.exec_driver_sql(f"PRAGMA analysis_limit = {SAMPLED_ROWS:d}")
+        tx.exec_driver_sql("ANALYZE")
