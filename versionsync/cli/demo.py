@@ -8,9 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
-import typer
-
-from versionsync.cli.exits import problem_of
 from versionsync.cli.output import Column, count
 from versionsync.cli.session import Session
 from versionsync.cli.verbs import flag
@@ -132,7 +129,7 @@ class _Demo:
     def _sync(self) -> RunReport:
         """One run. Ends the program if it does not succeed, which only a disk can bring about here."""
         from versionsync.cli.side_by_side import Work
-        from versionsync.cli.sync import run_all
+        from versionsync.cli.sync import run_all, tell
         from versionsync.config import Secret, SourceSettings
         from versionsync.simulator import FULL_ACCESS_TOKEN
         from versionsync.sync.report import SyncOptions
@@ -140,10 +137,8 @@ class _Demo:
         source = SourceSettings(name=SOURCE, base_url=self._simulator.url, rate_limit="none" if self._fast else None)
         work = Work.on(source, Secret(FULL_ACCESS_TOKEN))
         (report,) = run_all(self._session, self._mirror, [work], SyncOptions())
-        if report.error is not None:
-            problem = problem_of(report.error)
-            self._session.output.error(problem.message, problem.hint)
-            raise typer.Exit(problem.exit)
+        if report.error is not None or report.failures:
+            tell(self._session, [report], seconds=[work.seconds])
         counts = report.counts
         _say(
             self._session,

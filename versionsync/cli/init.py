@@ -67,6 +67,7 @@ def init(
         _refuse_overwriting(token.path, force=force)
     if environment is None:
         environment = ask("Environment to mirror (empty: follow the primary one)", "")
+    base_url = base_url or session.environ.get("VERSIONSYNC_BASE_URL")
     said = {"environment": environment, "base_url": base_url, token.setting: token.value}
     given = {setting: value for setting, value in said.items() if value}
     project = None if no_test else _try(session, _source(given), token.secret)

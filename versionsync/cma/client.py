@@ -277,12 +277,12 @@ class Client:
         """The API tokens, without the tokens themselves."""
         return await self._all("/access_tokens", people.editor, content=False)
 
-    async def owner(self) -> Editor | None:
-        """The account or organization that owns the project, as far as upstream tells."""
+    async def owners(self) -> tuple[Editor, ...]:
+        """The account and the organization that own the project, as far as upstream tells."""
         try:
-            return await self._read("/site", people.owner, (("include", "account"),))
+            return await self._read("/site", people.owners, (("include", "account"),))
         except (Rejected, PermissionDenied):
-            return await self._read("/site", people.owner)
+            return await self._read("/site", people.owners)
 
     # Webhooks
 

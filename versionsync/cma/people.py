@@ -10,7 +10,9 @@ from msgspec import Raw
 from versionsync.cma import resources as out
 from versionsync.cma.wire import Mismatch, read, without
 
-__all__ = ["editor", "owner"]
+__all__ = ["editor", "owners"]
+
+_OWNERS: Final = frozenset({"account", "organization"})
 
 
 class _Attributes(msgspec.Struct, frozen=True):
@@ -60,17 +62,19 @@ def editor(raw: Raw) -> out.Editor:
     )
 
 
-def owner(raw: Raw, included: list[Raw]) -> out.Editor | None:
-    """Who owns the project, as far as the answer tells: an organization often by its id alone."""
+def owners(raw: Raw, included: list[Raw]) -> tuple[out.Editor, ...]:
+    """The account and the organization behind the project, as far as the answer tells: often by their ids alone."""
     links = read(_SITE, raw).relationships
-    found = next((link.data for link in (links.owner, links.account) if link and link.data), None)
-    if found is None:
-        return None
+    refs = [link.data for link in (links.owner, links.account) if link and link.data]
+    found = {
+        (ref.type, ref.id): out.Editor(type=ref.type, id=ref.id, name=None, email=None, raw=msgspec.json.encode(ref))
+        for ref in refs
+    }
     for each in included:
         try:
             candidate = editor(each)
         except Mismatch:
             continue
-        if (candidate.type, candidate.id) == (found.type, found.id):
-            return candidate
-    return out.Editor(type=found.type, id=found.id, name=None, email=None, raw=msgspec.json.encode(found))
+        if candidate.type in _OWNERS:
+            found[candidate.type, candidate.id] = candidate
+    return tuple(found.values())

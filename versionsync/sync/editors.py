@@ -39,8 +39,7 @@ async def _read(client: cma.Client, kind: str) -> Sequence[cma.Editor]:
         case "access_token":
             return await client.access_tokens()
         case "owner":
-            owner = await client.owner()
-            return (owner,) if owner else ()
+            return await client.owners()
         case _:
             return ()  # a kind that did not exist when this was written
 

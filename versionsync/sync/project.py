@@ -37,14 +37,14 @@ def project_of(site: cma.Site, spec: SourceSpec, place: Place) -> Project:
 
 def note_project(
     tx: Connection, lease: Lease, known: SourceRow, project: Project, *, run_id: int, observed_at: datetime
-) -> None:
-    """Write what changed about the project; a followed primary environment that is another one now is an event."""
+) -> int:
+    """Write what changed about the project, and return the number of events: a followed primary that is another one."""
     before = known.project
     if before == project:
-        return
+        return 0
     update_project(tx, lease, project)
     if before.environment == project.environment:
-        return
+        return 0
     seen_before = known.checkpoint.last_success_at
     event = Event(
         type=EventType.SOURCE_ENVIRONMENT_CHANGED,
@@ -57,7 +57,7 @@ def note_project(
             "after": format_time(seen_before) if seen_before else None,
         },
     )
-    write_events(tx, lease, [event], observed_at=observed_at, run_id=run_id)
+    return write_events(tx, lease, [event], observed_at=observed_at, run_id=run_id)
 
 
 def note_schema(
@@ -68,8 +68,8 @@ def note_schema(
     seen_before: datetime | None,
     run_id: int,
     observed_at: datetime,
-) -> None:
-    """Write what changed about models and fields, with its events, and make the typed views fit."""
+) -> int:
+    """Write what changed about models and fields, make the typed views fit, and return the number of events."""
     plan = plan_schema(
         known_schema(tx, lease.source_id), schema_of(schema), seen_before=seen_before, observed_at=observed_at
     )
@@ -82,5 +82,5 @@ def note_schema(
         deleted_fields=plan.deleted_fields,
         observed_at=observed_at,
     )
-    write_events(tx, lease, plan.events, observed_at=observed_at, run_id=run_id)
     rebuild_typed_views(tx, lease.source_id)
+    return write_events(tx, lease, plan.events, observed_at=observed_at, run_id=run_id)

@@ -172,7 +172,8 @@ class _Run:
             return
         client = self._client.with_environment(place.environment)
         schema = self._schema or await client.schema()
-        await self._desk.write(lambda tx: self._note(tx, tenure, known, schema, place))
+        told = await self._desk.write(lambda tx: self._note(tx, tenure, known, schema, place))
+        self._progress.counts.events_written += told
         unnamed = await self._desk.read(lambda connection: unknown_editors(connection, known.id))
         climb = Climb(
             self._desk,
@@ -195,12 +196,13 @@ class _Run:
             await climb.everything()
         await self._name_editors(client, tenure, [] if self._options.full else unnamed)
 
-    def _note(self, tx: Connection, tenure: Tenure, known: SourceRow, schema: cma.Schema, place: Place) -> None:
+    def _note(self, tx: Connection, tenure: Tenure, known: SourceRow, schema: cma.Schema, place: Place) -> int:
+        """Write what changed about the project and its schema; returns the number of events."""
         now, project = self._desk.now(), project_of(schema.site, self._spec, place)
         register_source(tx, self._spec.name, project, observed_at=now)  # refuses another project under a known name
-        note_project(tx, tenure.lease, known, project, run_id=tenure.run_id, observed_at=now)
-        seen_before = known.checkpoint.last_complete_sweep_at
-        note_schema(tx, tenure.lease, schema, seen_before=seen_before, run_id=tenure.run_id, observed_at=now)
+        lease, run_id, seen_before = tenure.lease, tenure.run_id, known.checkpoint.last_complete_sweep_at
+        moved = note_project(tx, lease, known, project, run_id=run_id, observed_at=now)
+        return moved + note_schema(tx, lease, schema, seen_before=seen_before, run_id=run_id, observed_at=now)
 
     async def _name_editors(self, client: cma.Client, tenure: Tenure, asked_before: Sequence[Editor]) -> None:
         """Ask for the names of the editors that this run met first; those who had none before have none now."""

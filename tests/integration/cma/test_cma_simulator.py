@@ -82,8 +82,8 @@ async def test_the_rest_of_the_project_can_be_read(site: Site) -> None:
         assert await client.environment("main") == main
         assert client.last_environment == "main"
         people = [*await client.users(), *await client.sso_users(), *await client.access_tokens()]
-        owner = await client.owner()
-        assert owner is not None
+        owners = await client.owners()
+        assert {"account", "organization"} == {owner.type for owner in owners}
         assert {"user", "sso_user", "access_token"} <= {person.type for person in people}
         assert all(person.name for person in people)
         assert FULL_ACCESS_TOKEN.encode() not in b"".join(person.raw for person in people)
