@@ -32,7 +32,7 @@ class Mirror:
         """Open the mirror at `url`. Raises DatabaseUnavailable, NotAMirror, SchemaBehind or SchemaNewer."""
         engine = open_engine(url)
         try:
-            with engine.connect() as connection:
+            with reading(engine).connect() as connection:
                 require_head(connection, safe_url(engine.url))
         except BaseException:
             engine.dispose()

@@ -12,7 +12,7 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, inspect, select, text
 from sqlalchemy.sql.expression import column, table
 
-from versionsync.mirror.engines import open_engine
+from versionsync.mirror.engines import open_engine, reading
 from versionsync.mirror.errors import NotAMirror, SchemaBehind, SchemaNewer
 from versionsync.mirror.types import POSTGRES
 from versionsync.mirror.urls import database_url, safe_url, sqlite_path
@@ -60,7 +60,7 @@ def current(url: str) -> str | None:
         return None
     engine = open_engine(url)
     try:
-        with engine.connect() as connection:
+        with reading(engine).connect() as connection:
             return _current(connection, safe_url(engine.url))
     finally:
         engine.dispose()
@@ -73,7 +73,7 @@ def check(url: str) -> None:
     """
     engine = open_engine(url)
     try:
-        with engine.connect() as connection:
+        with reading(engine).connect() as connection:
             require_head(connection, safe_url(engine.url))
     finally:
         engine.dispose()
@@ -98,7 +98,7 @@ def upgrade(url: str) -> tuple[str | None, str]:
     engine = open_engine(url, create=True)
     where = safe_url(engine.url)
     try:
-        with engine.connect() as connection:
+        with reading(engine).connect() as connection:
             found = _current(connection, where)
         if found is not None:
             _refuse_newer(found, where)

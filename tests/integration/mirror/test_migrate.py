@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from versionsync.mirror import migrate
+from versionsync.mirror import engines, migrate
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.engines import open_engine
 from versionsync.mirror.errors import DatabaseUnavailable, NotAMirror, SchemaBehind, SchemaNewer
@@ -29,9 +29,15 @@ def test_an_empty_database_becomes_a_mirror(empty_url: str) -> None:
 
 
 def test_an_upgraded_database_is_only_read(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However many processes start at once, none takes a lock."""
+    """However many processes start at once, none takes a lock, nor waits for a writer's."""
     monkeypatch.setattr(migrate, "_migrate", None)
-    assert upgrade(database_url) == (HEAD, HEAD)
+    monkeypatch.setattr(engines, "BUSY_SECONDS", 0.1)
+    with Mirror.open(database_url) as mirror, mirror.write() as tx:
+        tx.execute(text("UPDATE leases SET epoch = epoch"))
+        assert upgrade(database_url) == (HEAD, HEAD)
+        assert current(database_url) == HEAD
+        check(database_url)
+        Mirror.open(database_url).close()
 
 
 def test_many_processes_may_upgrade_at_once(empty_url: str) -> None:
