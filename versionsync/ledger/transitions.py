@@ -193,8 +193,9 @@ def _published(version: Version, look: Look, *, again: bool = False) -> tuple[Mo
     at = look.began(version)
     if at is None:
         return _seen(EventType.VERSION_PUBLISHED, version, look, rank=Rank.PUBLISHED)
+    interval = "" if version.published_from else ":"  # of the record's time another publication may be, too
     until = f":{format_time(version.published_until)}" if again and version.published_until else ""
-    key = f"{version.id}:{format_time(at)}{until}"
+    key = f"{version.id}:{interval}{format_time(at)}{until}"
     return _publishing_moment(version, look, at), _stated(EventType.VERSION_PUBLISHED, version, look, at=at, key=key)
 
 

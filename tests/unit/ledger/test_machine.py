@@ -10,9 +10,9 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from hypothesis import Phase, settings
+from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from versionsync.ledger.events import Basis, Event, EventType
 from versionsync.ledger.ids import VersionId
@@ -21,12 +21,6 @@ from versionsync.ledger.versions import Version
 
 from .memory_mirror import MemoryMirror
 from .naive_upstream import Happening, Upstream
-
-STILL_LISTED = st.sampled_from(["nothing", "all", "all without flags", "all ended"])
-
-
-def exists(machine: RecordMachine) -> bool:
-    return machine.upstream.exists
 
 
 class RecordMachine(RuleBasedStateMachine):
@@ -74,59 +68,49 @@ class RecordMachine(RuleBasedStateMachine):
     def wait(self, seconds: float) -> None:
         self.upstream.wait(seconds)
 
-    @precondition(exists)
-    @rule()
-    def edit(self) -> None:
-        self.upstream.edit()
+    @rule(again=st.booleans())
+    def edit(self, again: bool) -> None:
+        """Where the record is gone, it is made anew or turns out not to have gone."""
+        if self.upstream.exists:
+            self.upstream.edit()
+        elif again:
+            self.upstream.create()
+        else:
+            self.upstream.come_back()
         self.watch()
 
-    @precondition(lambda self: exists(self) and self.upstream.current is not self.upstream.published)
-    @rule()
-    def publish(self) -> None:
-        self.upstream.publish()
+    @rule(rather_unpublish=st.booleans())
+    def publish_or_unpublish(self, rather_unpublish: bool) -> None:
+        if not self.upstream.exists:
+            return
+        live = self.upstream.published
+        if live is not None and (rather_unpublish or live is self.upstream.current):
+            self.upstream.unpublish()
+        else:
+            self.upstream.publish()
         self.watch()
 
-    @precondition(lambda self: exists(self) and self.upstream.published is not None)
-    @rule()
-    def unpublish(self) -> None:
-        self.upstream.unpublish()
+    @rule(into_new_id=st.booleans(), time_moves=st.booleans())
+    def merge_a_burst(self, into_new_id: bool, time_moves: bool) -> None:
+        if not self.upstream.can_merge:
+            return
+        if into_new_id:
+            self.upstream.merge_as_new(keeps_time=not time_moves)
+        else:
+            self.upstream.merge_in_place(moves_time=time_moves)
         self.watch()
 
-    @precondition(lambda self: self.upstream.can_merge)
-    @rule(moves_time=st.booleans())
-    def merge_in_place(self, moves_time: bool) -> None:
-        self.upstream.merge_in_place(moves_time=moves_time)
-        self.watch()
-
-    @precondition(lambda self: self.upstream.can_merge)
-    @rule(keeps_time=st.booleans())
-    def merge_as_new(self, keeps_time: bool) -> None:
-        self.upstream.merge_as_new(keeps_time=keeps_time)
-        self.watch()
-
-    @precondition(lambda self: self.upstream.can_purge)
     @rule()
     def purge(self) -> None:
-        self.upstream.purge_oldest()
-        self.watch()
+        if self.upstream.can_purge:
+            self.upstream.purge_oldest()
+            self.watch()
 
-    @precondition(exists)
-    @rule(still_listed=STILL_LISTED)
+    @rule(still_listed=st.sampled_from(["nothing", "all", "all without flags", "all ended"]))
     def delete(self, still_listed: str) -> None:
-        self.upstream.delete(still_listed)
-        self.watch()
-
-    @precondition(lambda self: not exists(self))
-    @rule()
-    def make_again(self) -> None:
-        self.upstream.create()
-        self.watch()
-
-    @precondition(lambda self: not exists(self))
-    @rule()
-    def come_back(self) -> None:
-        self.upstream.come_back()
-        self.watch()
+        if self.upstream.exists:
+            self.upstream.delete(still_listed)
+            self.watch()
 
     # --- looks ---
 
@@ -268,9 +252,5 @@ def ordinal(version: Version) -> int:
 
 TestRecordMachine = RecordMachine.TestCase
 TestRecordMachine.settings = settings(
-    deadline=None,
-    stateful_step_count=30,
-    max_examples=1000,
-    phases=[Phase.generate, Phase.shrink],
-    report_multiple_bugs=False,
+    deadline=None, stateful_step_count=30, report_multiple_bugs=False, max_examples=max(300, settings.default.max_examples)
 )
