@@ -158,7 +158,7 @@ class Writer:
             "validators": field.validators,
             "position": field.position,
             "appearance": field.appearance or {"editor": field.field_type, "parameters": {}, "addons": []},
-            "default_value": field.default_value,
+            "default_value": self._default_value(field),
             "deep_filtering_enabled": field.deep_filtering_enabled,
             "content_link_enabled": False,
         }
@@ -192,6 +192,11 @@ class Writer:
         if self._flat and (keys := version.record.model.block_keys):
             text = contents.flatten(text, keys)
         return msgspec.Raw(text)
+
+    def _default_value(self, field: Field) -> Any:
+        if not field.localized or isinstance(field.default_value, dict):
+            return field.default_value
+        return dict.fromkeys(self._environment.locales, field.default_value)
 
     def _has_children(self, record: Record) -> bool | None:
         if not record.model.tree:

@@ -17,6 +17,10 @@ FIELD_TYPES: Final = frozenset(
 )
 
 
+LIST_TYPES: Final = frozenset({"gallery", "links", "rich_text"})
+"""The types of field whose emptiness is a list."""
+
+
 @dataclass(slots=True, eq=False)
 class Field:
     """A field of a model."""
@@ -33,6 +37,18 @@ class Field:
     default_value: Json = None
     appearance: dict[str, Json] | None = None
     deep_filtering_enabled: bool = False
+
+    @property
+    def initial_value(self) -> Json:
+        """What it holds in a record that says nothing about it; in each locale, where it is localized."""
+        if self.default_value is None and self.field_type in LIST_TYPES:
+            return []
+        return self.default_value
+
+    @property
+    def holds_files(self) -> bool:
+        """Whether the field's value is a file of the media area, or a list of some."""
+        return self.field_type in {"file", "gallery"}
 
     @property
     def holds_blocks(self) -> bool:

@@ -22,8 +22,8 @@ PAGES: Final = (Words("About us", "Chi siamo"), Words("Contact", "Contatti"), Wo
 def furnish(desk: Desk) -> Waits:
     """Create all of it; takes less than two days."""
     world, schema, staff = desk.world, desk.schema, desk.staff
-    for position, name in enumerate(CATEGORIES, start=1):
-        attributes = {"name": name._asdict(), "color": None, "position": position}
+    for position, category in enumerate(CATEGORIES, start=1):
+        attributes: dict[str, object] = {"name": category._asdict(), "color": None, "position": position}
         desk.categories.append(world.create(staff.importer, schema.category, attributes).id)
     yield timedelta(hours=2)
     for name in AUTHORS:

@@ -71,7 +71,6 @@ def current_vs_published_state(call: Call) -> Reply:
     included += [writer.version(version) for version in dict.fromkeys((current, published)) if version is not None]
     relationships = {
         **{name: {"data": None} if plan is None else reference(name, plan.record_id) for name, plan in plans.items()},
-        "current_version": reference("item_version", current.id),
         "published_version": {"data": None} if published is None else reference("item_version", published.id),
     }
     attributes = {

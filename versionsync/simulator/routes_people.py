@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from versionsync.simulator.calls import Call, Reply, Route, json_reply
 from versionsync.simulator.editors import Editor, EditorKind, Role
@@ -99,6 +99,8 @@ def get_role(call: Call) -> Reply:
 
 def _role(role: Role) -> Resource:
     abilities = {
+        **dict.fromkeys(_ABILITIES_OF_EVERYBODY, True),
+        **{permissions: [] for permissions in _PERMISSIONS_NOT_SIMULATED},
         "can_edit_schema": role.can_edit_schema,
         "can_manage_users": role.can_manage_users,
         "can_manage_access_tokens": role.can_manage_access_tokens,
@@ -115,6 +117,18 @@ def _role(role: Role) -> Resource:
         {"final_permissions": abilities},
     )
 
+
+_ABILITIES_OF_EVERYBODY: Final = (
+    *("can_edit_favicon", "can_edit_site", "can_manage_menu", "can_edit_environment", "can_manage_shared_filters"),
+    *("can_manage_upload_collections", "can_manage_build_triggers", "can_manage_search_indexes", "can_manage_sso"),
+    *("can_access_audit_log", "can_manage_workflows", "can_perform_site_search", "can_access_build_events_log"),
+    "can_access_search_index_events_log",
+)
+_PERMISSIONS_NOT_SIMULATED: Final = tuple(
+    f"{sign}_{subject}_permissions"
+    for subject in ("item_type", "upload", "build_trigger", "search_index")
+    for sign in ("positive", "negative")
+)
 
 ROUTES = (
     Route("GET", "/users", _list(EditorKind.USER, "can_manage_users")),

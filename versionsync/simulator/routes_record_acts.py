@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from versionsync.simulator.bodies import BulkBody, ItemBody, Meta, OperationBody, Relationships, Selected
 from versionsync.simulator.bulk_acts import BulkResult
 from versionsync.simulator.calls import Call, Reply, Route, encode, json_reply
 from versionsync.simulator.editors import Editor
+from versionsync.simulator.models import Model
 from versionsync.simulator.problems import Refused
 from versionsync.simulator.records import Record, Selection
 from versionsync.simulator.resources import Document
 from versionsync.simulator.routes_jobs import as_job
+from versionsync.simulator.saving import Saving
 from versionsync.simulator.times import parse_time
 from versionsync.simulator.visibility import sees_model, visible_record
 
 __all__ = ["ROUTES"]
+
+NOTHING: Final = Reply(b"", 204)
 
 
 def create(call: Call) -> Reply:
@@ -24,11 +28,7 @@ def create(call: Call) -> Reply:
     call.demand("can_write")
     sent = call.decode(ItemBody).data
     links = sent.relationships or Relationships()
-    if links.item_type is None:
-        raise Refused("INVALID_FORMAT", details={"reason": "relationships.item_type is missing"})
-    model = call.environment.models.get(links.item_type.data.id)
-    if model is None or not sees_model(call, model):
-        raise Refused("ITEM_TYPE_NOT_FOUND", details={"item_type": links.item_type.data.id})
+    model = _model(call, links)
     meta = sent.meta or Meta()
     record = call.world.create(
         call.editor,
@@ -60,6 +60,21 @@ def update(call: Call) -> Reply:
     return _item(call, updated)
 
 
+def validate_new(call: Call) -> Reply:
+    """`POST /items/validate`: nothing, or what `create` would refuse."""
+    sent = call.decode(ItemBody).data
+    model = _model(call, sent.relationships or Relationships())
+    Saving(call.environment, model, call.world.ids.new).prepare(sent.attributes or {})
+    return NOTHING
+
+
+def validate_existing(call: Call) -> Reply:
+    """`POST /items/:id/validate`: nothing, or what `update` would refuse."""
+    sent, record = call.decode(ItemBody).data, visible_record(call, call.ids["item_id"])
+    Saving(call.environment, record.model, call.world.ids.new).prepare(sent.attributes or {}, record=record)
+    return NOTHING
+
+
 def delete(call: Call) -> Reply:
     """`DELETE /items/:id`, a job."""
     record = _writable(call)
@@ -71,9 +86,12 @@ def delete(call: Call) -> Reply:
 def duplicate(call: Call) -> Reply:
     """`POST /items/:id/duplicate`, a job."""
     record = _writable(call)
-    return as_job(
-        call, lambda: _document(call, call.world.duplicate(call.editor, record.id, environment=call.environment.id))
-    )
+
+    def run() -> bytes:
+        twin = call.world.duplicate(call.editor, record.id, environment=call.environment.id)
+        return _item(call, twin).body
+
+    return as_job(call, run)
 
 
 def publish(call: Call) -> Reply:
@@ -130,13 +148,15 @@ def schedule_unpublishing(call: Call) -> Reply:
 def cancel_publication(call: Call) -> Reply:
     """`DELETE /items/:id/scheduled-publication`"""
     record = _writable(call)
-    return _item(call, call.world.cancel_publication(call.editor, record.id, environment=call.environment.id))
+    freed = call.world.cancel_publication(call.editor, record.id, environment=call.environment.id)
+    return json_reply(call.writer().item(freed))
 
 
 def cancel_unpublishing(call: Call) -> Reply:
     """`DELETE /items/:id/scheduled-unpublishing`"""
     record = _writable(call)
-    return _item(call, call.world.cancel_unpublishing(call.editor, record.id, environment=call.environment.id))
+    freed = call.world.cancel_unpublishing(call.editor, record.id, environment=call.environment.id)
+    return json_reply(call.writer().item(freed))
 
 
 def bulk_publish(call: Call) -> Reply:
@@ -189,6 +209,16 @@ def _selection(selected: Selected) -> Selection:
     return Selection.of(selected.content_in_locales or (), non_localized=selected.non_localized_content)
 
 
+def _model(call: Call, links: Relationships) -> Model:
+    """The model that a new record is to be of."""
+    if links.item_type is None:
+        raise Refused("INVALID_FORMAT", details={"reason": "relationships.item_type is missing"})
+    model = call.environment.models.get(links.item_type.data.id)
+    if model is None or not sees_model(call, model):
+        raise Refused("ITEM_TYPE_NOT_FOUND", details={"item_type": links.item_type.data.id})
+    return model
+
+
 def _creator(call: Call, links: Relationships) -> Editor | None:
     if links.creator is None:
         return None
@@ -217,6 +247,8 @@ def _scheduled(call: Call, record: Record, *, publishes: bool) -> Reply:
 
 ROUTES = (
     Route("POST", "/items", create),
+    Route("POST", "/items/validate", validate_new),
+    Route("POST", "/items/{item_id}/validate", validate_existing),
     Route("POST", "/items/bulk/publish", bulk_publish),
     Route("POST", "/items/bulk/unpublish", bulk_unpublish),
     Route("POST", "/items/bulk/destroy", bulk_destroy),

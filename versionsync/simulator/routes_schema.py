@@ -25,7 +25,7 @@ def get_site(call: Call) -> Reply:
     if unknown := wanted - INCLUDABLE:
         raise invalid_params("include", f"unknown: {', '.join(sorted(unknown))}")
     switches = world.switches
-    attributes = {
+    attributes: dict[str, Any] = {
         "name": world.name,
         "domain": None,
         "internal_domain": f"{world.project_id}.admin.datocms.com",
@@ -37,6 +37,11 @@ def get_site(call: Call) -> Reply:
         "imgix_host": "www.datocms-assets.com",
         "last_data_change_at": writer.time(where.last_data_change_at(call.now, switches.data_change_delay)),
         "require_2fa": False,
+        "ip_tracking_enabled": True,
+        "force_use_of_sandbox_environments": False,
+        "assets_cdn_default_settings": {"image": {}, "video": {}},
+        "theme": {"type": "monochromatic", "hue": 210, "logo": None},
+        "global_seo": None,
     }
     relationships = {
         "account": reference("account", world.account.id),

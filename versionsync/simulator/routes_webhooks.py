@@ -197,7 +197,7 @@ def _call(one: WebhookCall, writer: Writer) -> Resource:
         "response_headers": one.response_headers,
         "response_payload": one.response_payload,
         "attempted_auto_retries_count": one.retries,
-        "last_sent_at": writer.time(one.last_sent_at),
+        "last_sent_at": writer.time(one.last_sent_at or one.created_at),
         "next_retry_at": writer.time(one.next_retry_at),
         "status": one.status.value,
     }

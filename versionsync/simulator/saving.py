@@ -22,6 +22,11 @@ Attributes = Mapping[str, object] | bytes
 """What an act takes for content: values by api_key, or the whole JSON text, which is stored as it is."""
 
 TREE_MEMBERS: Final = frozenset({"position", "parent_id"})
+FILE_MEMBERS: Final[dict[str, Json]] = {
+    "upload_id": None, "alt": None, "title": None, "custom_data": {}, "focal_point": None, "poster_time": None,
+}  # fmt: skip
+"""What a file in a record is, where the request does not say more than which."""
+
 _NULL: Final = msgspec.Raw(b"null")
 
 
@@ -55,8 +60,7 @@ class Saving:
         blocks = contents.blocks_by_id(record.head.read()) if record is not None else {}
         members: Members = dict(base)
         for key, value in attributes.items():
-            holds_blocks = key in known and known[key].holds_blocks
-            members[key] = self._with_whole_blocks(value, blocks) if holds_blocks else contents.raw(value)
+            members[key] = self._whole(value, known.get(key), blocks)
         self._fill(members, known)
         problem = self._first_problem(members, known, record)
         if problem is not None and not self.model.draft_saving:
@@ -80,7 +84,7 @@ class Saving:
                 locales |= dict.fromkeys(contents.split(bytes(members[key])))
         for key, field in known.items():
             if key not in members:
-                default = field.default_value
+                default = field.initial_value
                 if field.localized and not isinstance(default, dict):
                     default = dict.fromkeys(locales or self.environment.locales[:1], default)
                 members[key] = contents.raw(default)
@@ -101,8 +105,13 @@ class Saving:
             if other.model is self.model and other is not record
         )
 
-    def _with_whole_blocks(self, value: object, blocks: Mapping[str, Block]) -> msgspec.Raw:
+    def _whole(self, value: object, field: Field | None, blocks: Mapping[str, Block]) -> msgspec.Raw:
+        """*value* as it is stored in *field*: with whole blocks, and with every member of a file."""
+        if field is None or not (field.holds_blocks or field.holds_files):
+            return contents.raw(value)
         decoded = contents.load(value) if isinstance(value, msgspec.Raw) else value
+        if field.holds_files:
+            return contents.raw(_whole_files(decoded))
         return contents.raw(contents.map_blocks(decoded, lambda sent: self._whole_block(sent, blocks)))
 
     def _whole_block(self, sent: Json, blocks: Mapping[str, Block]) -> Block:
@@ -119,7 +128,7 @@ class Saving:
         if block_id is not None and not ids.is_valid(block_id):
             raise Refused("INVALID_ENTITY_ID", details={"id": block_id})
         model = self._block_model(sent.get("relationships") or (old or {}).get("relationships"))
-        attributes: dict[str, Json] = {field.api_key: field.default_value for field in model.ordered_fields}
+        attributes: dict[str, Json] = {field.api_key: field.initial_value for field in model.ordered_fields}
         attributes |= (old or {}).get("attributes", {})
         attributes |= sent.get("attributes") or {}
         for field in model.ordered_fields:
@@ -127,6 +136,8 @@ class Saving:
                 attributes[field.api_key] = contents.map_blocks(
                     attributes[field.api_key], lambda inner: self._whole_block(inner, blocks)
                 )
+            elif field.holds_files:
+                attributes[field.api_key] = _whole_files(attributes[field.api_key])
         return {
             "id": block_id or self.new_id(),
             "type": "item",
@@ -141,6 +152,19 @@ class Saving:
                 if model.is_block:
                     return model
         raise Refused("INVALID_FIELD", details={"code": "INVALID_BLOCK", "reason": "no such block model"})
+
+
+def _whole_files(value: Json) -> Json:
+    """*value*, of a field that holds files, localized or not, with the members that were not sent."""
+    match value:
+        case {"upload_id": _}:
+            return FILE_MEMBERS | value
+        case dict():
+            return {locale: _whole_files(inner) for locale, inner in value.items()}
+        case list():
+            return [_whole_files(inner) for inner in value]
+        case _:
+            return value
 
 
 def _is_empty(value: bytes, *, localized: bool) -> bool:

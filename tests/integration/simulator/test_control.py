@@ -32,7 +32,7 @@ def test_a_whole_story_can_be_told_from_outside(served: Served) -> None:
         "version.superseded",
         "version.became_current",
     ]
-    assert story["versions"][0]["content"] == {"title": {"en": "a"}, "body": None}
+    assert story["versions"][0]["content"] == {"title": {"en": "a"}, "body": []}
     assert story["records"][0]["alive"] is True
 
 
