@@ -32,7 +32,7 @@ Results = dict[str, str | None]
 def checks_of(script: str) -> list[str]:
     """The names of the checks in *script*, from its source: one that does not run is then missed."""
     source = (HERE / f"{script}.mjs").read_text(encoding="utf-8")
-    return re.findall(r"^check\('([^']+)'", source, re.MULTILINE)
+    return re.findall(r"^(?:check|shape)\('([^']+)'", source, re.MULTILINE)
 
 
 @pytest.fixture(scope="session")

@@ -228,8 +228,11 @@ check('what links to a record is told', async () => {
 check('the current and the published state of a record are told together', async () => {
   const [updated] = await dato.items.list({ filter: { type: 'article', fields: { _status: { eq: 'updated' } } }, version: 'current' });
   const state = await dato.items.currentVsPublishedState(updated.id);
-  assert.equal(state.current_version.id, updated.meta.current_version);
-  assert.notEqual(state.published_version.id, state.current_version.id);
+  const live = (await dato.itemVersions.list(updated.id, { page: { limit: 50 } })).find((version) => version.meta.is_published);
+  assert.equal(state.published_version.id, live.id);
+  assert.notEqual(live.id, updated.meta.current_version);
+  assert.deepEqual(state.current_version_locales, Object.keys(updated.title));
+  assert.equal(state.scheduled_publication, null);
 });
 
 check('assets are listed and found', async () => {

@@ -8,7 +8,18 @@ import pytest
 
 from tests.conformance.conftest import Results, checks_of
 
-SCRIPTS = ("reading",)
+SCRIPTS = (
+    "reading",
+    "records",
+    "publishing",
+    "schema",
+    "environments",
+    "webhooks",
+    "refusals",
+    "limits",
+    "project",
+    "shapes",
+)
 
 
 @pytest.mark.parametrize(("script", "check"), [(script, check) for script in SCRIPTS for check in checks_of(script)])

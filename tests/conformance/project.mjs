@@ -1,0 +1,29 @@
+// What concerns the whole project: maintenance, usage, who uses it up.
+
+import { assert, check, client, refused, run } from './harness.mjs';
+
+const dato = client();
+
+check('in maintenance, writes wait and reads go on', async () => {
+  assert.equal((await dato.maintenanceMode.find()).active, false);
+  assert.equal((await dato.maintenanceMode.activate()).active, true);
+  const [article] = await dato.items.list({ filter: { type: 'article' }, page: { limit: 1 } });
+  await refused(client({ autoRetry: false }).items.update(article.id, { reads: 1 }), 'MAINTENANCE_MODE', 503);
+  assert.equal((await dato.maintenanceMode.deactivate()).active, false);
+  assert.equal((await dato.items.update(article.id, { reads: 1 })).reads, 1);
+});
+
+check('usage is told day by day', async () => {
+  const days = await dato.dailyUsages.list();
+  const today = days.at(-1);
+  assert.match(today.date, /^\d{4}-\d{2}-\d{2}$/);
+  assert.ok(today.cma_api_calls > 0);
+  assert.ok(today.cma_traffic_bytes > 0);
+});
+
+check('usage is told by caller', async () => {
+  const { result } = await dato.usageCounters.find('cma_user_requests', { period: 'today' });
+  assert.ok(result.some((one) => one.counter > 0 && typeof one.value === 'string'));
+});
+
+await run({ inTurn: true });
