@@ -19,6 +19,7 @@ __all__ = [
     "known_records",
     "known_versions",
     "live_counts_by_model",
+    "live_counts_by_status",
     "live_record_count",
     "oldest_synced",
 ]
@@ -103,6 +104,16 @@ def live_counts_by_model(connection: Connection, source_id: int) -> dict[ModelId
         .group_by(records.c.model_id)
     )
     return {ModelId(row[0]): row[1] for row in connection.execute(query)}
+
+
+def live_counts_by_status(connection: Connection, source_id: int) -> dict[str | None, int]:
+    """How many records of each status are not deleted; None: of models without draft mode."""
+    query = (
+        select(records.c.status, func.count())
+        .where(records.c.source_id == source_id, records.c.deleted_at.is_(None))
+        .group_by(records.c.status)
+    )
+    return {row[0]: row[1] for row in connection.execute(query)}
 
 
 def oldest_synced(connection: Connection, source_id: int, limit: int) -> list[KnownRecord]:

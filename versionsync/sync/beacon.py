@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-__all__ = ["BEACON_TRUST", "Beacon", "is_settled", "nothing_changed", "settling_seconds"]
+__all__ = ["BEACON_TRUST", "Beacon", "is_settled", "is_trusted", "settling_seconds"]
 
 SETTLING = timedelta(seconds=2)
 BEACON_TRUST = timedelta(hours=24)
@@ -39,15 +39,6 @@ def settling_seconds(beacon: Beacon) -> float:
     return min(max(missing.total_seconds(), 0.0), SETTLING.total_seconds())
 
 
-def nothing_changed(
-    beacon: Beacon,
-    *,
-    known_change_at: datetime | None,
-    known_is_settled: bool,
-    last_complete_sweep_at: datetime | None,
-    now: datetime,
-) -> bool:
-    """Whether this run can end here: a settled stamp that did not move, under a complete sweep of the last day."""
-    if not known_is_settled or known_change_at is None or last_complete_sweep_at is None:
-        return False
-    return beacon.last_data_change_at == known_change_at and now - last_complete_sweep_at < BEACON_TRUST
+def is_trusted(*, was_settled: bool, last_complete_sweep_at: datetime | None, now: datetime) -> bool:
+    """Whether the last stamp can be built on: it was settled, under a complete sweep of the last day."""
+    return was_settled and last_complete_sweep_at is not None and now - last_complete_sweep_at < BEACON_TRUST

@@ -18,14 +18,21 @@ from itertools import islice
 from versionsync import cma
 from versionsync.ledger.ids import ModelId, RecordId
 from versionsync.ledger.records import KnownRecord
-from versionsync.mirror.queries import known_records, live_counts_by_model, oldest_synced
+from versionsync.mirror.known import (
+    known_records,
+    live_counts_by_model,
+    live_counts_by_status,
+    live_record_count,
+    oldest_synced,
+)
 from versionsync.mirror.sweep import SweepMarks
 from versionsync.sync.crew import Crew
 from versionsync.sync.desk import Desk, Tenure
+from versionsync.sync.glance import Tally, glance
 from versionsync.sync.pull import RecordGone, pull_record
 from versionsync.sync.report import Progress, RecordFailure, SourceSpec, SyncOptions
 from versionsync.sync.spool import PullTask, TaskSpool
-from versionsync.sync.sweep import Sweep, Sweeper
+from versionsync.sync.sweep import Sweep, Sweeper, differs
 from versionsync.sync.translate import seen_record
 from versionsync.sync.vanish import check_brake, settle_absent
 from versionsync.sync.writing import Arrival, Writer
@@ -41,14 +48,15 @@ ASK_AGAIN_SECONDS = 0.5
 class Findings:
     """What a run found besides what it wrote.
 
-    `swept_from` and `swept_at` are our clock and upstream's when the sweep began (None: there was none, or it cannot be
-    told), `is_complete` whether it saw every record,
-    `is_doubtful` whether a record's meta and versions did not tell the same state. The last two are set by a rehearsal
-    only.
+    `looked_from` and `began_at` are our clock and upstream's when it began to look for changes (None: it did not, or it
+    cannot be told), `has_swept` whether it listed all records, `is_complete` whether it is sure to have seen every
+    change, `is_doubtful` whether a record's meta and versions did not tell the same state. The last two are set by a
+    rehearsal only.
     """
 
-    swept_from: datetime | None = None
-    swept_at: datetime | None = None
+    looked_from: datetime | None = None
+    began_at: datetime | None = None
+    has_swept: bool = False
     is_complete: bool = True
     is_doubtful: bool = False
     failures: list[RecordFailure] = field(default_factory=list)
@@ -90,28 +98,75 @@ class Climb:
             desk.mirror, desk.writing, tenure.lease, run_id=tenure.run_id, counts=progress.counts, now=desk.now
         )
 
-    async def everything(self) -> None:
-        """A sweep, a pull of each record that differs, and the settling of those that are not listed any more.
+    async def everything(self, *, since: datetime | None, stamp: datetime | None) -> None:
+        """A pull of each record that differs, and the settling of those that are not listed any more.
 
-        Raises TooMuchVanished, CmaError, MirrorError (perhaps in a group).
+        `since` is upstream's time of its last change before the last look (None: nothing before can be relied on),
+        `stamp` that before this one. Raises TooMuchVanished, CmaError, MirrorError (perhaps in a group).
         """
         self._progress.phase = "sweeping"
-        self._found.swept_from = self._desk.now()
+        self._found.looked_from = self._desk.now()
+        async with self._writing():
+            if since is None or stamp is None or not await self._glance(since, stamp):
+                await self._sweep()
+        self._conclude()
+
+    async def _glance(self, since: datetime, stamp: datetime) -> bool:
+        """Whether what changed could be told, and proven, without a sweep."""
+        live = await self._desk.read(lambda connection: live_record_count(connection, self._source_id))
+        if live < self._options.glance_from or self._options.full:
+            return False
+        seen = await glance(self._client, since=since, stamp=stamp)
+        if seen is None:
+            return False
+        known = await self._known([record.id for record in seen.changed])
+        self._progress.records_total = seen.tally.total
+        self._progress.phase = "pulling"
+        await self._pull(PullTask(record, known.get(record.id)) for record in seen.changed if differs(record, known))
+        await self._ask_suspects_again()
+        await self._settle_gone()
+        await self._writer.flush()
+        counts = await self._desk.read(lambda connection: live_counts_by_status(connection, self._source_id))
+        tally = Tally(sum(counts.values()), counts.get("published", 0), counts.get("updated", 0))
+        if tally != seen.tally:
+            return False
+        self._found.began_at = seen.began_at
+        return True
+
+    async def _sweep(self) -> None:
+        self._progress.phase = "sweeping"
         with TaskSpool() as tasks:
             marks = await self._desk.reading.run(SweepMarks, self._desk.mirror, self._source_id)
             try:
-                sweep = await self._sweep(marks, tasks)
-                async with self._writing():
-                    self._progress.phase = "pulling"
-                    await self._pull(tasks)
-                    await self._ask_suspects_again()
-                    self._progress.phase = "checking"
-                    if sweep.is_complete:
-                        await self._settle_unlisted(marks)
-                    await self._settle_gone()
+                sweeper = Sweeper(
+                    self._client,
+                    marks,
+                    self._desk.reading,
+                    tasks,
+                    progress=self._progress,
+                    to_the_end=self._options.full,
+                )
+                models = [ModelId(model.id) for model in self._schema.item_types if not model.modular_block]
+                sweep = await sweeper.sweep(models)
+                self._note_sweep(sweep)
+                self._progress.phase = "pulling"
+                await self._pull(tasks)
+                await self._ask_suspects_again()
+                self._progress.phase = "checking"
+                if sweep.is_complete:
+                    await self._settle_unlisted(marks)
+                await self._settle_gone()
             finally:
                 await self._desk.reading.run(marks.close)
-        self._conclude(sweep)
+
+    def _note_sweep(self, sweep: Sweep) -> None:
+        found = self._found
+        found.has_swept = True
+        found.began_at = sweep.began_at
+        found.failures.extend(sweep.failures)
+        if not sweep.is_complete:
+            found.is_complete = False
+            found.notes.append("the list of records moved while it was read: what is not listed was not looked for")
 
     async def single(self, ids: Sequence[RecordId]) -> None:
         """These records, their histories to the end; one that is gone is told. Raises as `everything`."""
@@ -122,23 +177,12 @@ class Climb:
             await self._crew.each(ids, RecordId, partial(self._read_to_the_end, known))
             await self._ask_suspects_again()
             await self._settle_gone()
-        self._conclude(None)
+        self._conclude()
 
     async def scrub(self, count: int) -> None:
         """Read the histories of `count` records again to the end, those that were not read for the longest time."""
         known = await self._desk.read(lambda connection: oldest_synced(connection, self._source_id, count))
         await self.single([record.id for record in known])
-
-    async def _sweep(self, marks: SweepMarks, tasks: TaskSpool) -> Sweep:
-        sweeper = Sweeper(
-            self._client,
-            marks,
-            self._desk.reading,
-            tasks,
-            progress=self._progress,
-            to_the_end=self._options.full,
-        )
-        return await sweeper.sweep([ModelId(model.id) for model in self._schema.item_types if not model.modular_block])
 
     @asynccontextmanager
     async def _writing(self) -> AsyncIterator[None]:
@@ -236,19 +280,12 @@ class Climb:
         counts, usage = self._progress.counts, self._client.usage
         counts.requests, counts.throttled, counts.bytes_received = usage.requests, usage.throttled, usage.bytes_received
 
-    def _conclude(self, sweep: Sweep | None) -> None:
+    def _conclude(self) -> None:
         found = self._found
-        found.failures = [
-            *(sweep.failures if sweep else ()),
-            *self._crew.failures,
-            *(RecordFailure(id, "it exists, but its versions are not found") for id in self._crew.gone),
-            *self._writer.failures,
-            *(RecordFailure(id, "upstream shows an older state of it than before") for id in self._writer.suspects),
-        ]
+        found.failures.extend(self._crew.failures)
+        found.failures.extend(RecordFailure(id, "it exists, but its versions are not found") for id in self._crew.gone)
+        found.failures.extend(self._writer.failures)
+        found.failures.extend(
+            RecordFailure(id, "upstream shows an older state of it than before") for id in self._writer.suspects
+        )
         self._progress.counts.records_failed = len(found.failures)
-        if sweep is None:
-            return
-        found.swept_at = sweep.began_at
-        if not sweep.is_complete:
-            found.is_complete = False
-            found.notes.append("the list of records moved while it was read: what is not listed was not looked for")

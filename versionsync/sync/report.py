@@ -48,7 +48,8 @@ class SyncOptions:
     `full`: sweep whatever the beacon says, and read every history to its end. `record_ids`: these records only.
     `scrub`: re-read the histories of that many records, the longest unread first. `allow_vanish`: the mass-vanish
     brake is off for this run. `settle`: wait up to two seconds where upstream has only just changed, so that the next
-    run can tell by one request that nothing did since. `wait_seconds`: how long to wait for another process's lease.
+    run can tell by one request that nothing did since. `glance_from`: from how many records on changes are asked for
+    before all records are listed. `wait_seconds`: how long to wait for another process's lease.
     """
 
     full: bool = False
@@ -57,6 +58,7 @@ class SyncOptions:
     dry_run: bool = False
     allow_vanish: bool = False
     settle: bool = True
+    glance_from: int = 2000
     wait_seconds: float = 0.0
     trigger: str = "cli"
 

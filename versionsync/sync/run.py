@@ -23,7 +23,7 @@ from versionsync.mirror.editors import unknown_editors, upsert_editors
 from versionsync.mirror.errors import MirrorError
 from versionsync.mirror.known import has_due_schedule
 from versionsync.mirror.sources import SourceRow, register_source, source
-from versionsync.sync.beacon import is_settled, nothing_changed, settling_seconds
+from versionsync.sync.beacon import is_settled, is_trusted, settling_seconds
 from versionsync.sync.climb import Climb, Findings
 from versionsync.sync.crew import first_error
 from versionsync.sync.desk import Checkpoint, Desk, Tenure
@@ -144,26 +144,25 @@ class _Run:
             )
         return self._place
 
-    async def _may_rest(self, known: SourceRow, place: Place) -> bool:
-        options, checkpoint, now = self._options, known.checkpoint, self._desk.now()
-        if options.full or options.record_ids or options.scrub:
-            return False
+    def _trusts(self, known: SourceRow, place: Place) -> bool:
+        """Whether what was there at the last look is known: only what came after its stamp can be new."""
         if (known.project.environment, known.project.environment_created_at) != (place.environment, place.created_at):
             return False
-        if not nothing_changed(
-            place.beacon,
-            known_change_at=checkpoint.last_data_change_at,
-            known_is_settled=checkpoint.beacon_is_settled,
-            last_complete_sweep_at=checkpoint.last_complete_sweep_at,
-            now=now,
-        ):
+        return is_trusted(
+            was_settled=known.checkpoint.beacon_is_settled,
+            last_complete_sweep_at=known.checkpoint.last_complete_sweep_at,
+            now=self._desk.now(),
+        )
+
+    async def _may_rest(self, known: SourceRow, place: Place) -> bool:
+        if self._options.full or self._options.record_ids or self._options.scrub or not self._trusts(known, place):
+            return False
+        last, now = known.checkpoint.last_data_change_at, place.beacon.at
+        if last is None or now is None or last != place.beacon.last_data_change_at:
             return False
         # What upstream's clock carries out is nobody's act, and need not move the stamp of the last change.
-        after, until = checkpoint.last_data_change_at, place.beacon.at
-        if after is None or until is None:
-            return False
         return not await self._desk.read(
-            lambda connection: has_due_schedule(connection, known.id, after=after, until=until)
+            lambda connection: has_due_schedule(connection, known.id, after=last, until=now)
         )
 
     async def _climb(self, known: SourceRow, tenure: Tenure) -> None:
@@ -193,7 +192,8 @@ class _Run:
         else:
             if self._options.settle:
                 await asyncio.sleep(settling_seconds(place.beacon))
-            await climb.everything()
+            since = known.checkpoint.last_data_change_at if self._trusts(known, place) else None
+            await climb.everything(since=since, stamp=place.beacon.last_data_change_at)
         await self._name_editors(client, tenure, [] if self._options.full else unnamed)
 
     def _note(self, tx: Connection, tenure: Tenure, known: SourceRow, schema: cma.Schema, place: Place) -> int:
@@ -243,15 +243,16 @@ class _Run:
         """How far the mirror has come with this run. A beacon is kept only with everything behind it applied."""
         now, found = self._desk.now(), self._found
         if outcome is not Outcome.SUCCEEDED:
-            return {"beacon_is_settled": False} if found.swept_from else {}
+            return {"beacon_is_settled": False} if found.looked_from else {}
         checkpoint: Checkpoint = {"last_success_at": now}
         if self._options.scrub:
             checkpoint["last_scrub_at"] = now
-        if found.swept_from and self._place is not None:
+        if found.looked_from and self._place is not None:
             beacon = self._place.beacon
-            checkpoint["last_complete_sweep_at"] = found.swept_from
+            if found.has_swept:
+                checkpoint["last_complete_sweep_at"] = found.looked_from
             checkpoint["last_data_change_at"] = beacon.last_data_change_at
-            checkpoint["beacon_is_settled"] = is_settled(beacon, found.swept_at) and not found.is_doubtful
+            checkpoint["beacon_is_settled"] = is_settled(beacon, found.began_at) and not found.is_doubtful
         return checkpoint
 
     def _count(self) -> None:

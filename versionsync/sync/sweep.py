@@ -8,7 +8,7 @@ many different records were seen as upstream counts (invariant 6).
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -22,7 +22,7 @@ from versionsync.sync.spool import PullTask, TaskSpool
 from versionsync.sync.threads import DatabaseThread
 from versionsync.sync.translate import seen_record
 
-__all__ = ["Sweep", "Sweeper"]
+__all__ = ["Sweep", "Sweeper", "differs"]
 
 ATTEMPTS = 3
 
@@ -100,7 +100,7 @@ class Sweeper:
         unreadable = [RecordId(entry.id) for entry in page.bad if entry.id]
         known = await self._reading.run(self._marks.mark_and_look_up, [*ids, *unreadable])
         for record in seen:
-            if self._to_the_end or _differs(record, known.get(record.id)):
+            if self._to_the_end or differs(record, known):
                 self._tasks.add(PullTask(record, known.get(record.id), self._to_the_end))
         self._progress.records_planned = self._tasks.count
         self._progress.counts.records_swept += len(seen)
@@ -115,5 +115,7 @@ class Sweeper:
                 self._sweep.failures.append(RecordFailure(item.id, f"its meta cannot be read: {error}"))
 
 
-def _differs(record: SeenRecord, known: KnownRecord | None) -> bool:
-    return known is None or known.deleted_at is not None or known.fingerprint != record.fingerprint
+def differs(record: SeenRecord, known: Mapping[RecordId, KnownRecord]) -> bool:
+    """Whether the mirror does not hold `record` as it was seen; `known` is what it holds of the records around it."""
+    held = known.get(record.id)
+    return held is None or held.deleted_at is not None or held.fingerprint != record.fingerprint

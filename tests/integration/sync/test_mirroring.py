@@ -264,3 +264,48 @@ def test_a_publication_by_schedule_is_seen_though_the_beacon_stands_still(make_l
     lab.sync()
     assert differences(lab.mirror, lab.truth(), watched=True) == []
     assert lab.requests(lambda: lab.sync(settled=False)) == 1
+
+
+def test_a_small_change_in_a_large_project_costs_a_handful(lab: Lab) -> None:
+    """Asked for by time and proven by counting; what that cannot see is found by a sweep."""
+    ids = [
+        lab.act(lambda world, title=str(place): world.create(world.user, "post", {"title": title})).id
+        for place in range(20)
+    ]
+    for id in ids[:10]:
+        lab.act(lambda world, live=id: world.publish(world.user, live))
+    lab.sync(glance_from=1)
+    lab.wait(3600)
+    glance, pull, sweep = 7, 1, 1  # beacon, schema, five questions
+    acts: list[tuple[int, Act]] = [
+        (glance + pull, lambda world: world.update(world.user, ids[3], {"title": "new"})),
+        (glance + pull, lambda world: world.publish(world.user, ids[12])),
+        (glance + pull, lambda world: world.create(world.user, "post", {"title": "another"})),
+        (4 + sweep + pull, lambda world: world.unpublish(world.user, ids[5])),  # no time says so: it is swept at once
+        (4 + sweep + 2, lambda world: world.delete(world.user, ids[19])),
+    ]
+    for expected, act in acts:
+        lab.act(act)
+        lab.wait(600)
+        assert lab.requests(lambda: lab.sync(settled=False, glance_from=1)) == expected
+        assert differences(lab.mirror, lab.truth(), watched=True) == []
+        assert lab.requests(lambda: lab.sync(settled=False, glance_from=1)) == 1
+
+
+def test_counting_finds_what_hides_behind_an_edit(lab: Lab) -> None:
+    """An unpublication and a deletion in the shadow of something that can be asked for."""
+    ids = [
+        lab.act(lambda world, title=str(place): world.create(world.user, "post", {"title": title})).id
+        for place in range(6)
+    ]
+    lab.act(lambda world: world.publish(world.user, ids[0]))
+    lab.sync(glance_from=1)
+    lab.wait(3600)
+    lab.act(lambda world: world.unpublish(world.user, ids[0]))
+    lab.act(lambda world: world.update(world.user, ids[1], {"title": "new"}))
+    lab.sync(glance_from=1)
+    assert differences(lab.mirror, lab.truth(), watched=True) == []
+    lab.act(lambda world: world.delete(world.user, ids[2]))
+    lab.act(lambda world: world.update(world.user, ids[1], {"title": "newer"}))
+    lab.sync(glance_from=1)
+    assert differences(lab.mirror, lab.truth(), watched=True) == []
