@@ -252,5 +252,8 @@ def ordinal(version: Version) -> int:
 
 TestRecordMachine = RecordMachine.TestCase
 TestRecordMachine.settings = settings(
-    deadline=None, stateful_step_count=30, report_multiple_bugs=False, max_examples=max(300, settings.default.max_examples)
+    deadline=None,
+    stateful_step_count=30,
+    report_multiple_bugs=False,
+    max_examples=max(300, settings.default.max_examples),
 )
