@@ -33,7 +33,7 @@ RECORDS = 1200
 VERSIONS = 3
 
 
-@pytest.mark.parametrize(("number", "news_site"), ASKED, indirect=["news_site"])
+@pytest.mark.parametrize(("number", "news_site"), ASKED, indirect=["news_site"], scope="module")
 def test_every_query_runs_and_answers_what_is_shown(number: int, news_site: NewsSite) -> None:
     """On both databases, but for those that name one."""
     block = QUERIES[number]
