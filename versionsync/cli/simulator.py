@@ -63,10 +63,14 @@ def simulator(
     Without --git or --records it is the news site. Its token is simulator-full-access. Ctrl-C ends it.
     """
     from versionsync.simulator import FaultKind, Faults, serve
+    from versionsync.simulator.git_repository import RepositoryUnreadable
 
     if sum(given for given in (news, git is not None, records is not None)) > 1:
         raise typer.BadParameter("choose one of --news, --git and --records")
-    world = build_world(git=git, records=records, versions=versions, seed=seed)
+    try:
+        world = build_world(git=git, records=records, versions=versions, seed=seed)
+    except RepositoryUnreadable as error:
+        raise typer.BadParameter(str(error), param_hint="--git") from error
     faults = Faults(seed=seed, rates=dict(map(_fault, fault or ())))
     if latency:
         faults.rates[FaultKind.SLOW], faults.slow_seconds = 1.0, (latency * 0.5, latency * 1.5)

@@ -49,6 +49,12 @@ def test_a_git_history_is_mirrored(cli: Cli, tmp_path: Path) -> None:
     assert [("first" in content, "second" in content) for content in contents] == [(True, False), (False, True)]
 
 
+def test_a_folder_without_a_git_history_is_told(cli: Cli, tmp_path: Path) -> None:
+    ran = cli("simulator", "--port", "0", "--git", str(tmp_path))
+    assert ran.code == 2
+    assert "not a git repository" in ran.err
+
+
 def test_a_port_that_is_taken_is_told(cli: Cli, tmp_path: Path) -> None:
     with running("simulator", "--port", "0", "--records", "1", "--json", cwd=tmp_path) as process:
         assert process.stdout
