@@ -127,6 +127,12 @@ check('an answer that takes too long is a timeout', async () => {
 check('a job that is not ready is asked for again', async () => {
   await refused(dato.jobResults.find('none-such'), 'NOT_FOUND', 404);
   await control('switches', { job_delay: 1.5 }); // the client asks after one second, and after two more
+  const response = await fetch(`${url}/items/${articles[6]}/duplicate`, {
+    method: 'POST', headers: { authorization: `Bearer ${token}`, accept: 'application/json', 'x-api-version': '3' },
+  });
+  const { data: job } = await response.json();
+  assert.deepEqual([response.status, job.type], [202, 'job']);
+  await refused(dato.jobResults.find(job.id), 'NOT_FOUND', 404);
   const twin = await dato.items.duplicate(articles[6]);
   assert.notEqual(twin.id, articles[6]);
 });
