@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -13,7 +13,7 @@ from versionsync.ledger.records import DeletionEvidence, KnownRecord
 from versionsync.ledger.times import format_time
 from versionsync.ledger.versions import Change, SeenVersion, Version
 
-__all__ = ["MemoryMirror", "Row"]
+__all__ = ["MemoryMirror", "Replay", "Row"]
 
 CURRENT = {EventType.VERSION_BECAME_CURRENT: True, EventType.VERSION_SUPERSEDED: False}
 PUBLISHED = {EventType.VERSION_PUBLISHED: True, EventType.VERSION_UNPUBLISHED: False}
@@ -44,6 +44,7 @@ class MemoryMirror:
         self.versions: dict[VersionId, Version] = {}
         self.rows: list[Row] = []
         self.looks = 0
+        self.replayed = Replay()
 
     @property
     def events(self) -> list[Event]:
@@ -88,9 +89,12 @@ class MemoryMirror:
             assert change.before == self.versions.get(change.after.id), "a change starts from what the mirror holds"
             assert change.before != change.after, "the least that makes the mirror agree"
             self.versions[change.after.id] = change.after
-        self.rows += self._written(plan)
+        written = list(self._written(plan))
+        self.rows += written
         self._check_versions(plan)
-        self._check_replay()
+        self.replayed.read(row.event for row in written)
+        assert self.replayed.current == {id for id, version in self.versions.items() if version.is_current}
+        assert self.replayed.published == {id for id, version in self.versions.items() if version.is_published}
         self.known = self._record_row(plan, observed_at)
 
     def _written(self, plan: RecordPlan) -> Iterator[Row]:
@@ -150,18 +154,23 @@ class MemoryMirror:
         assert plan.version_count == sum(version.missing_since is None for version in rows)
         assert len({version.ordinal for version in rows}) == len(rows)
 
-    def _check_replay(self) -> None:
-        """Who only reads the events, in order, ends with the mirror's flags, and never sees two at a time."""
-        current: set[VersionId] = set()
-        published: set[VersionId] = set()
-        ever_published: set[VersionId] = set()
-        for event in self.events:
-            for types, holders in ((CURRENT, current), (PUBLISHED, published)):
+
+class Replay:
+    """Who only reads the events, in order, ends with the mirror's flags, and never sees two at a time."""
+
+    def __init__(self) -> None:
+        self.current: set[VersionId] = set()
+        self.published: set[VersionId] = set()
+        self.ever_published: set[VersionId] = set()
+
+    def read(self, events: Iterable[Event]) -> None:
+        """Turn the flags as `events` tell, and doubt each turn."""
+        for event in events:
+            for types, holders in ((CURRENT, self.current), (PUBLISHED, self.published)):
                 if event.type not in types:
                     continue
                 assert event.version_id is not None
                 if types[event.type]:
-                    ever_published |= {event.version_id} if types is PUBLISHED else set()
                     assert event.version_id not in holders, f"{event.key}: told of one that is so already"
                     holders.add(event.version_id)
                     assert len(holders) == 1, f"{event.key}: two at a time"
@@ -169,9 +178,8 @@ class MemoryMirror:
                     holders.remove(event.version_id)
                 else:  # before upstream kept such times, a publication began that only its end tells
                     assert types is PUBLISHED, f"{event.key}: told of one that is not so"
-                    assert event.version_id not in ever_published, f"{event.key}: told of one that is not so"
-        assert current == {id for id, version in self.versions.items() if version.is_current}
-        assert published == {id for id, version in self.versions.items() if version.is_published}
+                    assert event.version_id not in self.ever_published, f"{event.key}: told of one that is not so"
+            self.ever_published |= self.published
 
 
 def _about(change: Change, events: Sequence[Event]) -> Iterator[Event]:

@@ -181,10 +181,10 @@ def test_ordinals_rise_and_the_next_look_finds_the_same_order(known: list[Versio
     assert number(again) == ordinals
 
 
-def test_a_thousand_versions_can_be_put_before_all_others_one_by_one() -> None:
+def test_a_hundred_versions_can_be_put_before_all_others_one_by_one() -> None:
     """A restored older history, found bit by bit: room runs out, order does not."""
     known: list[Version] = [version("z", ORDINAL_STEP)]
-    for n in range(1000):
+    for n in range(100):
         slots = [Slot(None, seen(f"n{n}")), *(Slot(v, None) for v in known)]
         ordinals = number(slots)
         assert all(earlier < later for earlier, later in pairwise(ordinals))
