@@ -332,6 +332,19 @@ def test_a_publication_that_came_and_went_ends_the_one_below_even_unread(mirror:
     )
 
 
+def test_a_publication_without_an_interval_ends_the_one_below_even_unread(mirror: Mirror) -> None:
+    mirror.shows(seen("a", 0, "p", live=(5, None)), seen("b", 10, "c"))
+    told = mirror.shows(seen("b", 10, "cp"), complete=False, published_at=at(40))
+    assert told == lines("unpublished a ?, published b 40")
+
+
+def test_a_whole_list_takes_the_flags_of_what_it_leaves_out(mirror: Mirror) -> None:
+    """Also where it has no current version, which upstream's never should."""
+    mirror.shows(seen("a", 0), seen("b", 10, "cp", live=(12, None)))
+    assert mirror.shows(seen("a", 0)) == lines("superseded b ?, unpublished b ?, missing b ?")
+    assert mirror.flags() == "a b-"
+
+
 def test_an_old_interval_below_does_not_end_what_was_published_since(mirror: Mirror) -> None:
     mirror.shows(seen("a", 0, live=(5, 9)), seen("b", 10, "cp", live=(20, None)))
     assert mirror.shows(seen("a", 0, live=(5, 9)), complete=False) == []

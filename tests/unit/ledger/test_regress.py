@@ -1,0 +1,114 @@
+"""Answers that go back in time are a reason to ask again; new ones never are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import pytest
+
+from versionsync.ledger.plan import Pull
+from versionsync.ledger.records import KnownRecord
+from versionsync.ledger.regress import meta_goes_back, versions_go_back
+from versionsync.ledger.versions import SeenVersion
+
+from .build import at, record, seen
+from .memory_mirror import MemoryMirror
+
+
+def goes_back(before: Sequence[SeenVersion], after: Sequence[SeenVersion]) -> bool:
+    """Whether versions `after` are older than the mirror that saw `before` (both oldest first)."""
+    mirror = MemoryMirror()
+    mirror.look(Pull(record=record(), versions=before, is_complete=True), at(1000))
+    return versions_go_back(tuple(mirror.versions.values()), after)
+
+
+LIVE, ENDED, AGAIN = (5, None), (5, 9), (12, None)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [((None, None), LIVE), (LIVE, ENDED), (ENDED, AGAIN), (LIVE, LIVE), (ENDED, ENDED)]
+)
+def test_an_interval_that_begins_ends_or_follows_goes_on(before: tuple[int, int], after: tuple[int, int]) -> None:
+    flags = ["cp" if live[0] is not None and live[1] is None else "c" for live in (before, after)]
+    assert not goes_back([seen("a", 0, flags[0], live=before)], [seen("a", 0, flags[1], live=after)])
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [(LIVE, (None, None)), (ENDED, LIVE), (AGAIN, ENDED), (AGAIN, LIVE), (ENDED, (5, 8)), (ENDED, (None, None))],
+)
+def test_an_interval_that_was_over_or_had_begun_goes_back(before: tuple[int, int], after: tuple[int, int]) -> None:
+    assert goes_back([seen("a", 0, "c", live=before)], [seen("a", 0, "c", live=after)])
+
+
+def test_the_current_version_is_followed_only_by_a_newer_one() -> None:
+    both = [seen("a", 0), seen("b", 10, "c")]
+    assert goes_back(both, [seen("a", 0, "c"), seen("b", 10)])
+    assert not goes_back(both, both)
+    assert not goes_back([seen("a", 0, "c")], both)
+
+
+def test_a_current_version_that_is_listed_no_more_was_merged_or_made_again() -> None:
+    assert not goes_back([seen("a", 0), seen("b", 10, "c")], [seen("a", 0), seen("x", 10, "c")])
+    assert not goes_back([seen("a", 0), seen("b", 10, "c")], [seen("a", 0, "c")])
+
+
+def test_without_a_current_version_on_both_sides_nothing_is_said() -> None:
+    assert not goes_back([seen("a", 0), seen("b", 10, "c")], [seen("a", 0)])
+    assert not goes_back([seen("a", 0)], [seen("a", 0, "c")])
+    assert not goes_back([], [seen("a", 0, "c")])
+
+
+def known(updated: datetime | None, published: datetime | None, deleted: datetime | None = None) -> KnownRecord:
+    return KnownRecord(
+        id=record().id,
+        model_id=record().model_id,
+        fingerprint=bytes(32),
+        created_at=at(0),
+        updated_at=updated,
+        published_at=published,
+        current_version_id=None,
+        published_version_id=None,
+        version_count=1,
+        synced_at=at(100),
+        deleted_at=deleted,
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ((10, 5), (10, 5), False),
+        ((10, 5), (11, 5), False),
+        ((10, 5), (10, 6), False),
+        ((10, 5), (9, 5), True),
+        ((10, 5), (10, 4), True),
+        ((10, 5), (10, None), False),
+        ((10, None), (10, 5), False),
+        ((None, 5), (9, 5), False),
+        ((10, 5), (None, 5), False),
+    ],
+)
+def test_a_records_times_do_not_fall(
+    before: tuple[int | None, int | None], after: tuple[int | None, int | None], expected: bool
+) -> None:
+    """That a publication's time goes away is no going back: it was unpublished."""
+    updated, published = (None if second is None else at(second) for second in after)
+    was_updated, was_published = (None if second is None else at(second) for second in before)
+    seen_now = record(updated_at=updated, published_at=published)
+    assert meta_goes_back(known(was_updated, was_published), seen_now) is expected
+
+
+def test_a_record_that_is_new_or_was_gone_may_have_any_time() -> None:
+    assert not meta_goes_back(None, record(updated_at=at(5)))
+    assert not meta_goes_back(known(at(10), None, deleted=at(90)), record(updated_at=at(5)))
+
+
+def test_order_is_told_by_ordinals_and_not_by_the_tuple() -> None:
+    """The mirror may give its versions in any order."""
+    mirror = MemoryMirror()
+    mirror.look(Pull(record=record(), versions=[seen("a", 0), seen("b", 10, "c")], is_complete=True), at(1000))
+    rows = tuple(mirror.versions.values())
+    for order in (rows, rows[::-1]):
+        assert versions_go_back(order, [seen("a", 0, "c"), seen("b", 10)])
