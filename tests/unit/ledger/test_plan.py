@@ -341,7 +341,7 @@ def test_a_publication_without_an_interval_ends_the_one_below_even_unread(mirror
 def test_a_whole_list_takes_the_flags_of_what_it_leaves_out(mirror: Mirror) -> None:
     """Also where it has no current version, which upstream's never should."""
     mirror.shows(seen("a", 0), seen("b", 10, "cp", live=(12, None)))
-    assert mirror.shows(seen("a", 0)) == lines("superseded b ?, unpublished b ?, missing b ?")
+    assert mirror.shows(seen("a", 0)) == lines("unpublished b ?, superseded b ?, missing b ?")
     assert mirror.flags() == "a b-"
 
 
