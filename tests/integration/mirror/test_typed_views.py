@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
-import pytest
 from sqlalchemy import text
 
 from tests.integration.mirror.desk import MODEL, Desk, Shown, a_field, at, model
@@ -56,41 +54,45 @@ def test_fields_become_columns_of_their_type(desk: Desk) -> None:
         assert (row["day"], row["moment"]) == ("2024-02-29", "2026-03-01T10:00:00.250+01:00")
 
 
-@pytest.mark.parametrize(
-    "value",
-    [
-        None,
-        "text",
-        "",
-        "2026-02-30",
-        "2023-02-29",
-        "0000-01-01",
-        "2026-13-01",
-        "2026-01-01T25:00:00Z",
-        "2026-01-01T10:00:00",
-        "9999-12-31T23:59:60Z",
-        "2026-01-01T10:00:00+99:00",
-        5,
-        1.5,
-        10**400,
-        True,
-        [],
-        {"a": 1},
-        "'; DROP TABLE versions; --",
-    ],
-    ids=repr,
-)
-def test_a_value_of_any_type_reads_in_a_column_of_any(desk: Desk, value: object) -> None:
+ODD_VALUES = [
+    None,
+    "text",
+    "",
+    "2026-02-30",
+    "2023-02-29",
+    "0000-01-01",
+    "2026-13-01",
+    "2026-01-01T25:00:00Z",
+    "2026-01-01T10:00:00",
+    "9999-12-31T23:59:60Z",
+    "2026-01-01T10:00:00+99:00",
+    5,
+    1.5,
+    10**400,
+    True,
+    [],
+    {"a": 1},
+    "'; DROP TABLE versions; --",
+]
+
+
+def test_a_value_of_any_type_reads_in_a_column_of_any(desk: Desk) -> None:
     """A field may have been retyped: old values are then NULL, never an error."""
     types = ("string", "integer", "float", "boolean", "date", "date_time", "json", "link", "seo", "what_comes_next")
     _define(desk, *(a_field(f"f_{type_}", type_) for type_ in types))
-    content = json.dumps({f"f_{type_}": value for type_ in types})
-    desk.look(Shown("v", 1, "c", content.encode()))
-    row = _row(desk)
-    if isinstance(value, str):
-        assert row["f_string"] == value
-    if desk.mirror.dialect == "postgresql" and not isinstance(value, str):
-        assert row["f_date"] is row["f_date_time"] is None
+    shown = [
+        Shown(f"v{place}", place, "", json.dumps({f"f_{type_}": value for type_ in types}).encode())
+        for place, value in enumerate(ODD_VALUES)
+    ]
+    desk.look(*shown)
+    rows = {row["version_id"]: row for row in _rows(desk)}
+    for place, value in enumerate(ODD_VALUES):
+        row = rows[f"v{place}"]
+        if isinstance(value, str):
+            assert row["f_string"] == value
+            assert row["f_integer"] is row["f_boolean"] is None
+        if desk.mirror.dialect == "postgresql":
+            assert row["f_date"] is row["f_date_time"] is None, value
 
 
 def test_a_view_is_rebuilt_only_when_its_definition_changed(desk: Desk) -> None:
@@ -230,11 +232,14 @@ def _rebuild(desk: Desk) -> TypedViews:
         return rebuild_typed_views(tx, desk.lease.source_id)
 
 
-def _row(desk: Desk, view: str = VIEW) -> dict[str, Any]:
+def _rows(desk: Desk) -> list[dict[str, Any]]:
     with desk.mirror.read() as connection:
-        found: Sequence[Any] = connection.exec_driver_sql(f"SELECT * FROM {view}").mappings().all()
-    (row,) = found
-    return dict(row)
+        return [dict(row) for row in connection.exec_driver_sql(f"SELECT * FROM {VIEW}").mappings()]
+
+
+def _row(desk: Desk) -> dict[str, Any]:
+    (row,) = _rows(desk)
+    return row
 
 
 def _json(value: Any) -> Any:
