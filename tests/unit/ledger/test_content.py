@@ -61,7 +61,7 @@ def spell(value: object, data: st.DataObject) -> str:
     space = data.draw(st.sampled_from(["", " ", "\n\t\r "]))
     match value:
         case dict():
-            members = data.draw(st.permutations(list(value.items()))) if value else []
+            members: list[tuple[str, object]] = data.draw(st.permutations(list(value.items())))
             written = [f"{spell_text(key, data)}{space}:{space}{spell(inner, data)}" for key, inner in members]
             if members and data.draw(st.booleans()):  # a member twice: the last one counts
                 written.insert(0, f"{spell_text(members[-1][0], data)}:{data.draw(st.sampled_from(['7', '[]', '{}']))}")

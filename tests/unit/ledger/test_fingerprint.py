@@ -13,7 +13,13 @@ from versionsync.ledger.content import ContentError
 from versionsync.ledger.fingerprint import fingerprint
 from versionsync.ledger.records import Editor
 
-META = {"created_at": "2026-03-01T10:00:00Z", "published_at": None, "status": "draft", "stage": None, "unheard_of": 7}
+META: dict[str, object] = {
+    "created_at": "2026-03-01T10:00:00Z",
+    "published_at": None,
+    "status": "draft",
+    "stage": None,
+    "unheard_of": 7,
+}
 WHO = Editor("user", "7")
 
 

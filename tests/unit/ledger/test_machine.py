@@ -255,5 +255,5 @@ TestRecordMachine.settings = settings(
     deadline=None,
     stateful_step_count=30,
     report_multiple_bugs=False,
-    max_examples=max(200, settings.default.max_examples),
+    max_examples=max(200, settings().max_examples),
 )

@@ -351,10 +351,18 @@ def test_an_old_interval_below_does_not_end_what_was_published_since(mirror: Mir
     assert mirror.flags() == "a bcp"
 
 
+def test_an_old_interval_above_does_not_end_what_was_live_already(mirror: Mirror) -> None:
+    """Trust the flag, not the order: upstream may publish an older version again."""
+    above = seen("b", 10, live=(15, 18))
+    mirror.shows(seen("a", 0, "p", live=(20, None)), above, seen("c", 20, "c"))
+    assert mirror.shows(above, seen("c", 20, "c"), complete=False) == []
+    assert mirror.flags() == "ap b cc"
+
+
 def test_a_part_without_a_current_version_keeps_the_known_one(mirror: Mirror) -> None:
-    mirror.shows(seen("a", 0), seen("b", 10, "c"))
+    mirror.shows(seen("a", 0), seen("b", 10), seen("c", 20, "c"))
     assert mirror.shows(seen("a", 0), complete=False) == []
-    assert mirror.flags() == "a bc"
+    assert mirror.flags() == "a b cc"
 
 
 # --- bursts ---
@@ -507,11 +515,21 @@ def test_flags_that_the_deletion_took_are_those_before_it(mirror: Mirror, until:
     assert mirror.flags() == flags
 
 
-def test_a_version_listed_live_after_the_deletion_ends_the_known_one(mirror: Mirror) -> None:
+@pytest.mark.parametrize("live", [(40, None), (None, None)])
+def test_a_version_listed_live_after_the_deletion_ends_the_known_one(
+    mirror: Mirror, live: tuple[int | None, None]
+) -> None:
     """No current one listed, but a published one: at most one is live (invariant 2)."""
     mirror.shows(*A_AND_B)
-    mirror.is_gone(seen("a", 0, live=(5, 40)), seen("b", 10, "p", live=(40, None)))
+    mirror.is_gone(seen("a", 0, live=(5, 40)), seen("b", 10, "p", live=live))
     assert mirror.flags() == "a bcp"
+
+
+def test_a_mixture_does_not_become_current_by_the_deletion(mirror: Mirror) -> None:
+    mixture = seen("m", 20, "p", live=(20, None))
+    mirror.shows(seen("a", 0, "c"), mixture)
+    assert mirror.is_gone(seen("a", 0), replace(mixture, is_published=False)) == ["record.deleted ?"]
+    assert mirror.flags() == "ac mp"
 
 
 def test_an_unpublication_before_the_deletion_is_told(mirror: Mirror) -> None:
@@ -536,6 +554,14 @@ def test_a_record_that_returns_as_it_was_says_only_that(mirror: Mirror) -> None:
     assert mirror.flags() == "ap bc"
     assert mirror.known is not None
     assert mirror.known.deleted_at is None
+
+
+def test_a_record_that_returns_with_more_tells_it_by_upstreams_time(mirror: Mirror) -> None:
+    mirror.shows(*A_AND_B)
+    mirror.is_gone()
+    assert mirror.shows(A_AND_B[0], seen("b", 10), seen("c", 30, "c")) == lines(
+        "record.returned ?, created c 30, superseded b 30, became_current c 30"
+    )
 
 
 def test_a_record_can_go_and_return_again_and_again(mirror: Mirror) -> None:
@@ -582,12 +608,19 @@ def test_without_proof_that_it_was_made_again_a_record_only_goes_on(
     mirror.shows(*A_AND_B)
     told = mirror.shows(*versions, complete=complete, created_at=None if created is None else at(created))
     assert not [event for event in told if event.startswith("record")]
+    assert "superseded b 70" in told
 
 
 def test_a_returned_record_without_a_later_time_is_observed(mirror: Mirror) -> None:
     mirror.shows(*A_AND_B, created_at=at(70))
     mirror.is_gone()
     assert mirror.shows(seen("x", 5, "c"), created_at=at(5))[0] == "record.returned ?"
+
+
+def test_a_returned_record_whose_former_time_is_unknown_is_observed(mirror: Mirror) -> None:
+    mirror.shows(*A_AND_B, created_at=None)
+    mirror.is_gone()
+    assert mirror.shows(seen("x", 70, "c"), created_at=at(70))[0] == "record.returned ?"
 
 
 # --- what cannot be true, and what is left as it is ---
