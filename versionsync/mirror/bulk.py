@@ -55,7 +55,7 @@ def run_many(tx: Connection, statement: Insert | Update, columns: tuple[str, ...
     """
     prepared = _prepare(statement, columns, tx.dialect)
     count = 0
-    for chunk in _bounded(rows):
+    for chunk in _bounded(rows, columns):
         tx.exec_driver_sql(prepared.sql, [prepared.parameters(row) for row in chunk])
         count += len(chunk)
     return count
@@ -101,12 +101,15 @@ def chunked(items: Iterable[T], size: int = IDS_AT_ONCE) -> Iterator[list[T]]:
         yield chunk
 
 
-def _bounded(rows: Iterable[Row]) -> Iterator[list[Row]]:
+def _bounded(rows: Iterable[Row], columns: tuple[str, ...]) -> Iterator[list[Row]]:
+    """`rows` in lists that are short, and small where they hold contents."""
+    heavy = next((place for place, name in enumerate(columns) if name.endswith("attributes")), None)
     chunk: list[Row] = []
     characters = 0
     for row in rows:
         chunk.append(row)
-        characters += sum(len(value) for value in row if isinstance(value, str | bytes))
+        if heavy is not None:
+            characters += len(row[heavy])
         if len(chunk) == ROWS_AT_ONCE or characters >= CHARACTERS_AT_ONCE:
             yield chunk
             chunk, characters = [], 0
