@@ -49,6 +49,7 @@ NUMBERS = st.one_of(
     st.builds(Decimal, st.integers(-(10**25), 10**25)),
     st.builds(lambda digits, exponent: Decimal(f"{digits}e{exponent}"), st.integers(-9, 9), st.integers(-400, 400)),
 )
+TWICE = st.booleans()
 VALUES: st.SearchStrategy[object] = st.recursive(
     st.one_of(st.none(), st.booleans(), NUMBERS, TEXTS),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
@@ -63,7 +64,7 @@ def spell(value: object, data: st.DataObject) -> str:
         case dict():
             members: list[tuple[str, object]] = data.draw(st.permutations(list(value.items())))
             written = [f"{spell_text(key, data)}{space}:{space}{spell(inner, data)}" for key, inner in members]
-            if members and data.draw(st.booleans()):  # a member twice: the last one counts
+            if members and data.draw(TWICE):  # a member twice: the last one counts
                 written.insert(0, f"{spell_text(members[-1][0], data)}:{data.draw(st.sampled_from(['7', '[]', '{}']))}")
             return f"{{{space}{f'{space},'.join(written)}{space}}}"
         case list():
@@ -325,7 +326,7 @@ def test_deep_content_is_read_or_refused(depth: int, opening: bytes, core: bytes
 @example(b'["\\ud800", SECRET]')
 @example(b"SECRET")
 @example(b'"SECRET\xff"')
-@given(st.binary(max_size=20).map(lambda noise: b'{"a":"SECRET' + noise))
+@given(st.binary(max_size=20).map(lambda noise: b'["SECRET' + noise + b","))
 def test_an_error_quotes_no_content(text: bytes) -> None:
     with pytest.raises(ContentError) as caught:
         content_hash(text)
