@@ -90,7 +90,11 @@ def _open_sqlite(url: URL, *, create: bool) -> Engine:
             isolation_level=None,  # transactions begin where we say, not where sqlite3 guesses
             check_same_thread=False,
         )
-        _set_up(connection, where)
+        try:
+            _set_up(connection, where)
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     engine = create_engine(url, creator=connect, hide_parameters=True)
