@@ -1,0 +1,51 @@
+"""The command line: `python -m benchmarks [requests|speed|memory|pace|all] [--small|--large] [--write]`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Measure what was asked for, show it, and write it where it was asked to."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="What the mirror costs.")
+    parser.add_argument("what", nargs="?", default="all", choices=("all", "requests", "speed", "memory", "pace"))
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument("--small", action="store_true", help="a tenth of everything: a minute or two in all")
+    size.add_argument("--large", action="store_true", help="memory at a million versions, pace over five minutes")
+    parser.add_argument("--write", action="store_true", help="write the results into docs/performance.md")
+    arguments = parser.parse_args()
+
+    # Imported here: every measured process imports this module anew, and must not pay for the rest.
+    import psycopg
+    from rich.console import Console
+
+    from benchmarks import memory, pace, page, requests, speed
+    from benchmarks.databases import Databases, databases
+    from benchmarks.tables import Table
+
+    small, large = arguments.small, arguments.large
+    benches: dict[str, Callable[[Databases], list[Table]]] = {
+        "requests": lambda made: requests.measure(made, small=small),
+        "speed": lambda made: speed.measure(made, small=small),
+        "memory": lambda made: memory.measure(made, small=small, large=large),
+        "pace": lambda made: pace.measure(made, small=small, large=large),
+    }
+    console = Console()
+    with databases() as made:
+        with psycopg.connect(made.postgres().url) as connection:
+            described = page.machine(connection.info.parameter_status("server_version") or "?")
+        console.print(described, end="\n\n")
+        for name, measure in benches.items():
+            if arguments.what in ("all", name):
+                tables = measure(made)
+                for table in tables:
+                    table.show(console)
+                if arguments.write:
+                    page.write(name, tables, described)
+
+
+if __name__ == "__main__":
+    main()

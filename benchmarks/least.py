@@ -1,0 +1,42 @@
+"""The least requests that the API allows, as formulas. Pure.
+
+A page holds 500 records, or 50 versions of one record. Nothing tells the versions of two records in one request, so
+each record whose versions are wanted costs one, and one more for every further 50. One request reads the beacon (an
+environment with the time of its last change), one the project with its whole schema.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import ceil
+
+__all__ = ["BEACON", "SCHEMA", "least_for_backfill", "least_for_changes", "least_for_histories", "least_for_listing"]
+
+RECORDS_PAGE = 500
+VERSIONS_PAGE = 50
+BEACON = 1
+SCHEMA = 1
+
+
+def least_for_listing(records: int) -> int:
+    """To see all records once; an empty project has to be seen as empty."""
+    return max(1, ceil(records / RECORDS_PAGE))
+
+
+def least_for_histories(histories: Iterable[int]) -> int:
+    """To read records with so many versions each."""
+    return sum(ceil(versions / VERSIONS_PAGE) for versions in histories)
+
+
+def least_for_backfill(histories: Iterable[int]) -> int:
+    """To mirror records with so many versions each for the first time."""
+    lengths = list(histories)
+    return BEACON + SCHEMA + least_for_listing(len(lengths)) + least_for_histories(lengths)
+
+
+def least_for_changes(changed: int) -> int:
+    """To mirror a change of so many records, if something told for nothing that no other has changed.
+
+    Nothing does, so this cannot be reached: it is what an engine that takes upstream's word for it would need.
+    """
+    return BEACON + SCHEMA + ceil(changed / RECORDS_PAGE) + changed

@@ -1,0 +1,137 @@
+"""How much of the allowed rate is used, and how many requests are refused: alone, and beside another program."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+
+import httpx
+
+from benchmarks.databases import Databases
+from benchmarks.engine import open_client, sync_with
+from benchmarks.processes import in_own_process
+from benchmarks.tables import Table, share, thousands
+from benchmarks.upstream import TOKEN, Project, serving
+from versionsync import cma
+from versionsync.mirror.database import Mirror
+from versionsync.mirror.migrate import upgrade
+from versionsync.sync.report import Progress, SyncOptions
+
+__all__ = ["measure"]
+
+LIMIT = 60
+WINDOW_SECONDS = 3.0
+SETTLING_SECONDS = 6.0
+TOO_MANY_REQUESTS = 429
+
+
+@dataclass(frozen=True, slots=True)
+class Other:
+    """Another program of the same project: so many requests at once, and again every so many seconds."""
+
+    at_once: int
+    every: float
+
+
+@dataclass(slots=True)
+class _Use:
+    requests: int = 0
+    refused: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Paced:
+    """Both programs' requests between `SETTLING_SECONDS` and the end, and their refusals of the whole time."""
+
+    seconds: float
+    ours: _Use
+    theirs: _Use
+    all_requests: int
+
+
+OTHERS = {
+    "alone": None,
+    "beside 20 requests in 3 s, evenly": Other(1, WINDOW_SECONDS / 20),
+    "beside 20 requests in 3 s, at once": Other(20, WINDOW_SECONDS),
+}
+
+
+def measure(databases: Databases, *, small: bool, large: bool) -> list[Table]:
+    """The table of pace."""
+    seconds = 20.0 if small else 300.0 if large else 60.0
+    project = Project(records=int((seconds + SETTLING_SECONDS) * 25) + 500, versions=2, limit=LIMIT, is_slow=True)
+    rows = []
+    for name, other in OTHERS.items():
+        with serving(project) as upstream:
+            database = databases.sqlite()
+            paced = in_own_process(_pace, upstream, database.url, other, seconds)
+        allowed = LIMIT / WINDOW_SECONDS * paced.seconds
+        answered = paced.ours.requests + paced.theirs.requests
+        refused = paced.ours.refused + paced.theirs.refused
+        rows.append(
+            [
+                name,
+                share(paced.ours.requests, allowed),
+                share(paced.theirs.requests, allowed) if other else "",
+                share(answered, allowed),
+                share(paced.ours.refused, paced.all_requests),
+                share(refused, paced.all_requests),
+            ]
+        )
+    return [
+        Table(
+            f"Pace, {LIMIT} requests in 3 s, 50 to 300 ms an answer, {thousands(seconds)} s",
+            ("", "of the limit: versionsync", "the other", "together", "our 429s", "all 429s"),
+            rows,
+            ("The limit is counted in sliding windows, for the whole project. Shares are those after the first 6 s.",),
+        )
+    ]
+
+
+def _pace(upstream: str, database: str, other: Other | None, seconds: float) -> _Paced:
+    upgrade(database)
+    return asyncio.run(_run(upstream, database, other, seconds))
+
+
+async def _run(upstream: str, database: str, other: Other | None, seconds: float) -> _Paced:
+    theirs = _Use()
+    with Mirror.open(database) as mirror:
+        async with open_client(upstream, cma.Governor()) as client, asyncio.TaskGroup() as group:
+            tasks: list[asyncio.Task[object]] = [
+                group.create_task(
+                    sync_with(mirror, client, upstream, SyncOptions(settle=False), Progress(source="website"))
+                )
+            ]
+            if other is not None:
+                tasks.append(group.create_task(_ask(upstream, other, theirs)))
+            usage = client.usage
+            await asyncio.sleep(SETTLING_SECONDS)
+            ours_before, theirs_before, began = usage.requests - usage.throttled, theirs.requests, time.monotonic()
+            await asyncio.sleep(seconds)
+            ours = _Use(usage.requests - usage.throttled - ours_before, usage.throttled)
+            others = _Use(theirs.requests - theirs_before, theirs.refused)
+            took = time.monotonic() - began
+            everything = usage.requests + theirs.requests + theirs.refused
+            if any(task.done() for task in tasks):
+                raise RuntimeError("there was too little to do")
+            for task in tasks:
+                task.cancel()
+    return _Paced(took, ours, others, everything)
+
+
+async def _ask(upstream: str, other: Other, use: _Use) -> None:
+    """The other program: it asks at its own times, whatever comes of it."""
+    headers = {"Authorization": f"Bearer {TOKEN}", "Accept": "application/json", "X-Api-Version": "3"}
+    async with httpx.AsyncClient(base_url=upstream, headers=headers, timeout=30) as http, asyncio.TaskGroup() as group:
+
+        async def one() -> None:
+            if (await http.get("/site")).status_code == TOO_MANY_REQUESTS:
+                use.refused += 1
+            else:
+                use.requests += 1
+
+        while True:
+            for _ in range(other.at_once):
+                group.create_task(one())
+            await asyncio.sleep(other.every)

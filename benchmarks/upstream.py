@@ -1,0 +1,110 @@
+"""The upstream of a measurement: a simulated project of a given form, in a process of its own."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from multiprocessing.connection import Connection
+
+from benchmarks.processes import SPAWN
+from versionsync.simulator import (
+    FULL_ACCESS_TOKEN,
+    Clock,
+    FaultKind,
+    Faults,
+    LoadedVersion,
+    RateLimit,
+    Simulator,
+    World,
+    serve,
+)
+from versionsync.simulator.bulk import build_bulk
+
+__all__ = ["LATENCY", "TOKEN", "Project", "build", "serving"]
+
+TOKEN = FULL_ACCESS_TOKEN
+LATENCY = (0.05, 0.3)
+START_SECONDS = 600
+STEP = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Project:
+    """So many records with so many versions each, of so many bytes; `long` more with `long_versions` each.
+
+    `limit`: requests in 3 seconds for the whole project, None for no limit. `is_slow`: 50 to 300 ms an answer.
+    """
+
+    records: int
+    versions: int = 1
+    bytes_per_version: int = 1_000
+    long: int = 0
+    long_versions: int = 0
+    limit: int | None = None
+    is_slow: bool = False
+
+    @property
+    def histories(self) -> list[int]:
+        """How many versions each record has."""
+        return [self.versions] * self.records + [self.long_versions] * self.long
+
+    @property
+    def total_versions(self) -> int:
+        """Of all records together."""
+        return sum(self.histories)
+
+
+def build(project: Project) -> World:
+    """The project, with a clock that stands still."""
+    world = World(seed=1, clock=Clock.stopped())
+    bulk = build_bulk(
+        world, records=project.records, versions=project.versions, bytes_per_version=project.bytes_per_version
+    )
+    for number in range(project.long):
+        begins = world.now() - STEP * (project.long_versions + 1)
+        world.load(
+            bulk.models[0],
+            [
+                LoadedVersion(
+                    partial(_content, number, place, project.bytes_per_version), world.user, begins + STEP * place, ()
+                )
+                for place in range(project.long_versions)
+            ],
+        )
+    world.clock.advance(timedelta(hours=1))  # no change is so fresh that it could not be trusted
+    return world
+
+
+@contextmanager
+def serving(project: Project) -> Iterator[str]:
+    """The project answers, without a delay or pace unless it has some, until the block ends; yields its URL."""
+    ours, theirs = SPAWN.Pipe(duplex=False)
+    server = SPAWN.Process(target=_serve, args=(project, theirs), daemon=True)
+    server.start()
+    theirs.close()
+    try:
+        if not ours.poll(START_SECONDS):
+            raise TimeoutError(f"the simulator did not start within {START_SECONDS} s")
+        yield ours.recv()
+    finally:
+        server.terminate()
+        server.join()
+
+
+def _serve(project: Project, ready: Connection) -> None:
+    faults = Faults(seed=1, rates={FaultKind.SLOW: 1.0} if project.is_slow else {}, slow_seconds=LATENCY)
+    limits = RateLimit(project.limit, scope="project") if project.limit else None
+
+    def tell(simulator: Simulator) -> None:
+        ready.send(simulator.url)
+
+    serve(build(project), faults=faults, limits=limits, on_start=tell)
+
+
+def _content(number: int, place: int, size: int) -> bytes:
+    words = random.Random(number * 100_003 + place).randbytes(max(size - 60, 40) // 2).hex()
+    return f'{{"title":"Long {number}, {place}","edition":{place},"price":1.50,"text":"{words}"}}'.encode()
