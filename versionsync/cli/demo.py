@@ -190,7 +190,7 @@ def _step(session: Session, title: str) -> None:
 def _say(session: Session, *lines: str) -> None:
     if not session.output.as_json:
         for line in lines:
-            session.output.line(f"  {line}")
+            session.output.prose(f"  {line}", hang=4)
 
 
 def _free(database: str) -> Path:

@@ -126,7 +126,7 @@ def _tell(session: Session, running: Simulator) -> None:
 
     world, output = running.world, session.output
     records = len(world.primary.records)
-    versions = len(world.primary.versions)
+    versions = sum(len(record.versions) for record in world.primary.records.values())
     if output.as_json:
         output.json({"url": running.url, "token": FULL_ACCESS_TOKEN, "records": records, "versions": versions})
         return
