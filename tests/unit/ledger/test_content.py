@@ -64,7 +64,8 @@ def spell(value: object, data: st.DataObject) -> str:
         case dict():
             members: list[tuple[str, object]] = data.draw(st.permutations(list(value.items())))
             written = [f"{spell_text(key, data)}{space}:{space}{spell(inner, data)}" for key, inner in members]
-            if members and data.draw(TWICE):  # a member twice: the last one counts
+            twice = bool(data.draw(TWICE))
+            if members and twice:  # a member twice: the last one counts
                 written.insert(0, f"{spell_text(members[-1][0], data)}:{data.draw(st.sampled_from(['7', '[]', '{}']))}")
             return f"{{{space}{f'{space},'.join(written)}{space}}}"
         case list():

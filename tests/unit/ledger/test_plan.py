@@ -129,6 +129,13 @@ def test_a_record_without_a_time_is_observed_to_be_there(mirror: Mirror) -> None
     assert mirror.shows(seen("a", 0, "c"), created_at=None)[0] == "record.created ?"
 
 
+def test_a_list_without_a_current_version_is_told_as_far_as_it_goes(mirror: Mirror) -> None:
+    assert mirror.shows(seen("a", 0), seen("b", 10)) == lines(
+        "record.created 0, created a 0, became_current a 0, created b 10, superseded a 10, became_current b 10,"
+        "superseded b ?"
+    )
+
+
 def test_a_published_mixture_made_after_the_current_version_never_was_current(mirror: Mirror) -> None:
     told = mirror.shows(seen("a", 0), seen("b", 10, "c"), seen("m", 20, "p", live=(20, None)))
     assert told == lines(
@@ -268,9 +275,18 @@ def test_an_old_publication_without_any_time_that_gets_an_interval_is_the_same_o
     assert mirror.shows(seen("a", 0, "cp", live=(9, None))) == []
 
 
-def test_an_interval_that_upstream_forgets_is_no_transition(mirror: Mirror) -> None:
+@pytest.mark.parametrize("left", [(None, None), (5, None), (None, 9)])
+def test_an_interval_that_upstream_forgets_is_no_transition(
+    mirror: Mirror, left: tuple[int | None, int | None]
+) -> None:
     mirror.shows(seen("a", 0, "c", live=(5, 7)))
-    assert mirror.shows(seen("a", 0, "c")) == []
+    assert mirror.shows(seen("a", 0, "c", live=left)) == []
+
+
+def test_an_end_to_come_is_no_transition(mirror: Mirror) -> None:
+    """The flag says what is; a time beside it may be one that is planned."""
+    mirror.shows(seen("a", 0, "cp", live=(5, 7)))
+    assert mirror.shows(seen("a", 0, "cp", live=(5, 9))) == []
 
 
 def test_what_is_only_observed_names_the_last_look(mirror: Mirror) -> None:
@@ -323,6 +339,8 @@ def test_a_publication_seen_ends_the_one_below_even_unread(mirror: Mirror) -> No
         "unpublished a ?, published c 40"
     )
     assert mirror.flags() == "a b ccp"
+    told = mirror.shows(seen("a", 0, live=(5, 40)), seen("b", 10), seen("c", 20, "cp", live=(40, None)))
+    assert told == [], "that it ended is told already"
 
 
 def test_a_publication_that_came_and_went_ends_the_one_below_even_unread(mirror: Mirror) -> None:
@@ -409,6 +427,15 @@ def test_the_oldest_versions_that_go_are_missing_once(mirror: Mirror) -> None:
     assert mirror.shows(seen("c", 20, "c")) == []
     assert mirror.flags() == "a- b- cc"
     assert mirror.versions[VersionId("a")].missing_since == at(1001)
+
+
+def test_a_missing_version_that_only_moves_is_not_missing_again(mirror: Mirror) -> None:
+    a, m, b, c, d = (seen(id, 3, "c" if id == "d" else "") for id in "ambcd")
+    mirror.shows(a, m, b, c, d)
+    assert mirror.shows(a, b, c, d) == ["missing m ?"]
+    assert mirror.shows(c, b, a, d) == []
+    assert mirror.flags() == "m- c b a dc"
+    assert mirror.versions[VersionId("m")].missing_since == at(1001)
 
 
 def test_a_missing_version_that_is_listed_again_returned(mirror: Mirror) -> None:
@@ -583,6 +610,14 @@ def test_a_record_made_again_loses_its_old_versions_and_their_flags(mirror: Mirr
     assert mirror.flags() == "a- b- xcp"
 
 
+def test_the_new_versions_of_a_record_made_again_are_told_by_upstreams_time(mirror: Mirror) -> None:
+    mirror.shows(*A_AND_B)
+    mirror.is_gone()
+    told = mirror.shows(seen("x", 70), seen("y", 80, "c"), created_at=at(70))
+    assert "superseded x 80" in told
+    assert "superseded b ?" in told
+
+
 def test_a_record_made_again_while_nobody_looked_is_told_deleted_and_returned(mirror: Mirror) -> None:
     mirror.shows(*A_AND_B)
     told = mirror.shows(seen("x", 70, "c"), created_at=at(70))
@@ -675,3 +710,11 @@ def test_the_keys_are_the_transitions_own(mirror: Mirror) -> None:
         "version.unpublished:a:2026-07-01T12:00:05.000000Z:2026-07-01T12:00:20.000000Z",
         "version.published:b:2026-07-01T12:00:20.000000Z",
     ]
+
+
+def test_a_publication_of_the_records_time_has_a_key_of_its_own(mirror: Mirror) -> None:
+    """An interval that begins in that very instant may be another one."""
+    mirror.shows(seen("a", 0, "cp"), published_at=at(5))
+    assert mirror.event("published").key == "version.published:a::2026-07-01T12:00:05.000000Z"
+    mirror.shows(seen("a", 0, "c", live=(None, 5)), published_at=at(5))
+    assert mirror.shows(seen("a", 0, "c", live=(5, 5)), published_at=at(5)) == lines("published a 5, unpublished a 5")
