@@ -14,7 +14,7 @@ from unittest.mock import patch
 import structlog
 
 from benchmarks.processes import in_own_process, peak_memory
-from benchmarks.upstream import TOKEN
+from benchmarks.project import TOKEN
 from versionsync import cma
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.migrate import upgrade

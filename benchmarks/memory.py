@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from benchmarks.databases import Databases
 from benchmarks.engine import sync
+from benchmarks.project import Project
 from benchmarks.tables import Table, megabytes
-from benchmarks.upstream import Project, serving
+from benchmarks.upstream import serving
 
 __all__ = ["measure"]
 
@@ -48,7 +49,7 @@ def measure(databases: Databases, *, small: bool, large: bool) -> list[Table]:
             ("project", "first sync", "all read again", "bytes of database a version", "idle sync"),
             rows,
             (
-                f"The aim is {megabytes(TARGET_BYTES)} at most, at any size. A version has 1 KB unless said otherwise.",
+                f"The aim is {megabytes(TARGET_BYTES)} at most, at any size. A version is of 1 KB where nothing is said.",
             ),
         )
     ]

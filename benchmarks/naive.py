@@ -18,7 +18,7 @@ import psycopg
 from sqlalchemy import make_url
 
 from benchmarks.processes import in_own_process, peak_memory
-from benchmarks.upstream import TOKEN
+from benchmarks.project import TOKEN
 
 __all__ = ["Naive", "copy_all"]
 

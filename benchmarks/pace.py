@@ -11,8 +11,9 @@ import httpx
 from benchmarks.databases import Databases
 from benchmarks.engine import open_client, sync_with
 from benchmarks.processes import in_own_process
+from benchmarks.project import TOKEN, Project
 from benchmarks.tables import Table, share, thousands
-from benchmarks.upstream import TOKEN, Project, serving
+from benchmarks.upstream import serving
 from versionsync import cma
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.migrate import upgrade

@@ -10,8 +10,9 @@ from datetime import timedelta
 from benchmarks.databases import Databases
 from benchmarks.engine import open_client, sync_with
 from benchmarks.least import BEACON, least_for_backfill, least_for_changes
+from benchmarks.project import Project
 from benchmarks.tables import Table, thousands, times
-from benchmarks.upstream import Project, build
+from benchmarks.upstream import build
 from versionsync import cma
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.migrate import upgrade

@@ -5,8 +5,9 @@ from __future__ import annotations
 from benchmarks import naive
 from benchmarks.databases import Database, Databases
 from benchmarks.engine import Measured, sync
+from benchmarks.project import Project
 from benchmarks.tables import Table, thousands, times
-from benchmarks.upstream import Project, serving
+from benchmarks.upstream import serving
 
 __all__ = ["measure"]
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import timedelta
-from functools import partial
+from functools import lru_cache, partial
 from multiprocessing.connection import Connection
 
 from benchmarks.processes import SPAWN
+from benchmarks.project import Project
 from versionsync.simulator import (
-    FULL_ACCESS_TOKEN,
     Clock,
     FaultKind,
     Faults,
@@ -23,39 +22,14 @@ from versionsync.simulator import (
     serve,
 )
 from versionsync.simulator.bulk import build_bulk
+from versionsync.simulator.news_prose import paragraph
 
-__all__ = ["LATENCY", "TOKEN", "Project", "build", "serving"]
+__all__ = ["build", "serving"]
 
-TOKEN = FULL_ACCESS_TOKEN
 LATENCY = (0.05, 0.3)
 START_SECONDS = 600
 STEP = timedelta(minutes=1)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Project:
-    """So many records with so many versions each, of so many bytes; `long` more with `long_versions` each.
-
-    `limit`: requests in 3 seconds for the whole project, None for no limit. `is_slow`: 50 to 300 ms an answer.
-    """
-
-    records: int
-    versions: int = 1
-    bytes_per_version: int = 1_000
-    long: int = 0
-    long_versions: int = 0
-    limit: int | None = None
-    is_slow: bool = False
-
-    @property
-    def histories(self) -> list[int]:
-        """How many versions each record has."""
-        return [self.versions] * self.records + [self.long_versions] * self.long
-
-    @property
-    def total_versions(self) -> int:
-        """Of all records together."""
-        return sum(self.histories)
+PROSE_STEP = 37
 
 
 def build(project: Project) -> World:
@@ -106,5 +80,15 @@ def _serve(project: Project, ready: Connection) -> None:
 
 
 def _content(number: int, place: int, size: int) -> bytes:
-    words = random.Random(number * 100_003 + place).randbytes(max(size - 60, 40) // 2).hex()
+    words = _prose(size + PROSE_STEP * 100)[PROSE_STEP * (place % 100) :][: max(size - 60, 40)]
     return f'{{"title":"Long {number}, {place}","edition":{place},"price":1.50,"text":"{words}"}}'.encode()
+
+
+@lru_cache(maxsize=4)
+def _prose(length: int) -> str:
+    """Text that compresses about as well as what people write."""
+    rng = random.Random(1)
+    text = ""
+    while len(text) < length:
+        text += paragraph(rng).en.replace('"', "'") + " "
+    return text

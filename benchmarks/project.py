@@ -1,0 +1,35 @@
+"""The form of a project to measure with. A measured process imports this, and not the simulator."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["TOKEN", "Project"]
+
+TOKEN = "simulator-full-access"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Project:
+    """So many records with so many versions each, of so many bytes; `long` more with `long_versions` each.
+
+    `limit`: requests in 3 seconds for the whole project, None for no limit. `is_slow`: 50 to 300 ms an answer.
+    """
+
+    records: int
+    versions: int = 1
+    bytes_per_version: int = 1_000
+    long: int = 0
+    long_versions: int = 0
+    limit: int | None = None
+    is_slow: bool = False
+
+    @property
+    def histories(self) -> list[int]:
+        """How many versions each record has."""
+        return [self.versions] * self.records + [self.long_versions] * self.long
+
+    @property
+    def total_versions(self) -> int:
+        """Of all records together."""
+        return sum(self.histories)
