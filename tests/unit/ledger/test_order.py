@@ -86,6 +86,7 @@ def test_what_is_seen_decides_and_the_unseen_keep_their_places() -> None:
     assert ids(merge(known, [seen("b", 2), seen("d", 4, "c")])) == "abcd"
     assert ids(merge(known, [])) == "abcd"
     assert ids(merge(known[::-1], [])) == "abcd", "known ones come by ordinal"
+    assert ids(merge([version("a", 10, 5), version("b", 20, 1)], [seen("b", 1)])) == "ab", "whatever their times"
     assert ids(merge([], [seen("a", 1), seen("b", 2, "c")])) == "ab"
 
 
@@ -137,6 +138,7 @@ def test_known_ordinals_stay_and_new_ones_are_put_between() -> None:
     assert number(slots(1024, None)) == [1024, 2048]
     assert number(slots(1024, None, 2048)) == [1024, 1536, 2048]
     assert number(slots(None, 1024)) == [512, 1024]
+    assert number(slots(10, None, None)) == [10, 1034, 2058]
     assert number(slots(10, None, None, 13)) == [10, 11, 12, 13]
 
 

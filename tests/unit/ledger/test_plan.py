@@ -125,6 +125,11 @@ def test_a_version_that_was_never_published_is_not_told_so_for_the_records_time(
     assert "published a" not in " ".join(told)
 
 
+def test_a_start_without_an_end_of_a_version_that_is_not_live_has_one_that_is_observed(mirror: Mirror) -> None:
+    told = mirror.shows(seen("a", 0, "c", live=(5, None)))
+    assert told[-2:] == lines("published a 5, unpublished a ?")
+
+
 def test_a_record_without_a_time_is_observed_to_be_there(mirror: Mirror) -> None:
     assert mirror.shows(seen("a", 0, "c"), created_at=None)[0] == "record.created ?"
 
@@ -256,6 +261,16 @@ def test_of_several_that_went_live_since_the_first_ended_the_old_one(mirror: Mir
     told = mirror.shows(seen("a", 0), seen("b", 10, live=(15, 18)), seen("c", 20, "cp", live=(25, None)))
     assert [event for event in told if "published" in event] == lines(
         "unpublished a ?, published b 15, unpublished b 18, published c 25"
+    )
+
+
+def test_an_end_without_a_time_and_without_a_successor_is_told_last(mirror: Mirror) -> None:
+    """Versions that were never live took nothing over."""
+    mirror.shows(seen("a", 0, "cp", live=(5, None)), published_at=at(5))
+    told = mirror.shows(seen("a", 0, live=(5, None)), seen("b", 10), seen("c", 20, "c"), published_at=at(5))
+    assert told == lines(
+        "created b 10, superseded a 10, became_current b 10, created c 20, superseded b 20, became_current c 20,"
+        "unpublished a ?"
     )
 
 
