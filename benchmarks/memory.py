@@ -49,7 +49,7 @@ def measure(databases: Databases, *, small: bool, large: bool) -> list[Table]:
             ("project", "first sync", "all read again", "bytes of database a version", "idle sync"),
             rows,
             (
-                f"The aim is {megabytes(TARGET_BYTES)} at most, at any size. A version is of 1 KB where nothing is said.",
+                f"The aim is {megabytes(TARGET_BYTES)} at most, at any size. A version has 1 KB unless said otherwise.",
             ),
         )
     ]
