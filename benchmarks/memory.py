@@ -48,8 +48,6 @@ def measure(databases: Databases, *, small: bool, large: bool) -> list[Table]:
             "Peak memory of the syncing process",
             ("project", "first sync", "all read again", "bytes of database a version", "idle sync"),
             rows,
-            (
-                f"The aim is {megabytes(TARGET_BYTES)} at most, at any size. A version has 1 KB unless said otherwise.",
-            ),
+            (f"The aim is {megabytes(TARGET_BYTES)} at most, at any size. A version has 1 KB unless said otherwise.",),
         )
     ]
