@@ -1,0 +1,86 @@
+"""Random walks: editors, runs of every kind and faults in any order; after each quiet run the mirror is as the truth.
+
+More of the same by one command: VERSIONSYNC_TEST_SEEDS=100 pytest tests/integration/sync/test_walks.py
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+from datetime import timedelta
+
+import pytest
+
+from tests.fixtures.comparing import differences, told
+from tests.fixtures.lab import START, Lab, MakeLab
+from tests.fixtures.newsroom import Newsroom
+from versionsync.simulator import Clock, FaultKind, Faults, Switches, World
+from versionsync.sync.report import Outcome, SyncOptions
+
+SEEDS = range(1, 1 + int(os.environ.get("VERSIONSYNC_TEST_SEEDS", "2")))
+STEPS = 8
+FAULTS = {
+    FaultKind.RESET: 0.02,
+    FaultKind.TRUNCATED: 0.02,
+    FaultKind.WRONG_SHAPE: 0.02,
+    FaultKind.STALE: 0.02,
+    FaultKind.REPEATED_PAGE: 0.02,
+    FaultKind.REORDERED: 0.02,
+}
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_whatever_happens_a_quiet_run_makes_it_right(make_lab: MakeLab, seed: int) -> None:
+    """No version, flag or transition is missed or imagined, and looking again changes nothing."""
+    chance = random.Random(seed)
+    switches = Switches(
+        publishing_moves_updated_at=chance.random() < 0.5,
+        deleted_versions_readable=chance.random() < 0.5,
+        schedules_move_beacon=chance.random() < 0.5,
+        versions_order=chance.choice(["newest_first", "newest_first", "oldest_first"]),
+    )
+    faults = Faults(seed=seed)
+    lab = make_lab(World(seed=seed, clock=Clock.stopped(START), switches=switches), faults=faults)
+    newsroom = Newsroom(seed)
+    lab.act(lambda world: newsroom.open(world, records=12))
+    done: list[str] = []
+    for _ in range(STEPS):
+        lab.pause = timedelta(seconds=chance.choice([1, 1, 60, 3600]))
+        done += [lab.act(newsroom.act) for _ in range(chance.randint(1, 5))]
+        faults.rates = FAULTS if chance.random() < 0.5 else {}
+        done.append(disturbed(lab, chance))
+        faults.rates = {}
+        report = lab.sync(glance_from=chance.choice([1, 2000]), full=chance.random() < 0.2)
+        done.append(f"quiet: {report.outcome} {report.error or ''} {[each.reason for each in report.failures]}")
+        assert report.outcome is Outcome.SUCCEEDED, done
+        assert differences(lab.mirror, lab.truth()) == [], done
+        before = told(lab.mirror)
+        lab.sync(full=True)
+        assert told(lab.mirror) == before, done
+
+
+def disturbed(lab: Lab, chance: random.Random) -> str:
+    """A run that may be of any kind, may meet faults, and may be stopped at any moment; returns what came of it."""
+    kind = chance.choice(["plain", "glance", "full", "scrub", "dry", "stopped"])
+    if kind == "stopped":
+        return f"stopped: {asyncio.run(stop_after(lab, chance.uniform(0, 0.3)))}"
+    options = {
+        "glance": SyncOptions(glance_from=1, settle=False),
+        "full": SyncOptions(full=True, settle=False),
+        "scrub": SyncOptions(scrub=5, settle=False),
+        "dry": SyncOptions(dry_run=True, settle=False),
+    }
+    report = asyncio.run(lab.run(options.get(kind, SyncOptions(settle=False))))
+    return f"{kind}: {report.outcome} {report.error or ''} {[each.reason for each in report.failures]}"
+
+
+async def stop_after(lab: Lab, seconds: float) -> str:
+    """Cancel a run that lasts longer than that."""
+    task = asyncio.create_task(lab.run(SyncOptions(settle=False)))
+    done, _ = await asyncio.wait([task], timeout=seconds)
+    if done:
+        return str(task.result().outcome)
+    task.cancel()
+    await asyncio.wait([task])
+    return "in the middle"
