@@ -203,6 +203,8 @@ class Climb:
         await self._crew.each(tasks, lambda task: task.record.id, self._pull_one)
 
     async def _pull_one(self, task: PullTask) -> None:
+        if self._believes:  # then what the mirror holds is no measure of what is read, nor of how far
+            task = PullTask(task.record, None, to_the_end=True)
         pulled = await pull_record(self._client, task)
         self._found.is_doubtful |= pulled.is_doubtful
         await self._writer.put(Arrival(pulled, is_confirmed=self._believes))

@@ -12,14 +12,14 @@ from versionsync.ledger.schema import plan_schema
 from versionsync.ledger.times import format_time
 from versionsync.mirror.leases import Lease
 from versionsync.mirror.schema import known_schema, upsert_schema
-from versionsync.mirror.sources import Project, SourceRow, update_project
+from versionsync.mirror.sources import Project, SourceRow, update_checkpoint, update_project
 from versionsync.mirror.typed_views import rebuild_typed_views
 from versionsync.mirror.writer import write_events
 from versionsync.sync.environment import Place
 from versionsync.sync.report import SourceSpec
 from versionsync.sync.translate import schema_of
 
-__all__ = ["note_project", "note_schema", "project_of"]
+__all__ = ["is_elsewhere", "note_project", "note_schema", "project_of"]
 
 
 def project_of(site: cma.Site, spec: SourceSpec, place: Place) -> Project:
@@ -35,6 +35,11 @@ def project_of(site: cma.Site, spec: SourceSpec, place: Place) -> Project:
     )
 
 
+def is_elsewhere(known: Project, environment: str, created_at: datetime | None) -> bool:
+    """Whether this is another environment than the one that was mirrored, or another one under its name."""
+    return (known.environment, known.environment_created_at) != (environment, created_at)
+
+
 def note_project(
     tx: Connection, lease: Lease, known: SourceRow, project: Project, *, run_id: int, observed_at: datetime
 ) -> int:
@@ -43,6 +48,9 @@ def note_project(
     if before == project:
         return 0
     update_project(tx, lease, project)
+    if is_elsewhere(before, project.environment, project.environment_created_at):
+        # The last stamp is another environment's: it must not outlive a run that stops before it has swept this one.
+        update_checkpoint(tx, lease, beacon_is_settled=False)
     if before.environment == project.environment:
         return 0
     seen_before = known.checkpoint.last_success_at

@@ -29,7 +29,7 @@ from versionsync.sync.crew import first_error
 from versionsync.sync.desk import Checkpoint, Desk, Tenure
 from versionsync.sync.editors import read_editors
 from versionsync.sync.environment import Place, find_environment
-from versionsync.sync.project import note_project, note_schema, project_of
+from versionsync.sync.project import is_elsewhere, note_project, note_schema, project_of
 from versionsync.sync.rehearsal import rehearse
 from versionsync.sync.report import Outcome, Progress, RunKind, RunReport, SourceSpec, SyncOptions
 from versionsync.sync.threads import DatabaseThread
@@ -146,7 +146,7 @@ class _Run:
 
     def _trusts(self, known: SourceRow, place: Place) -> bool:
         """Whether what was there at the last look is known: only what came after its stamp can be new."""
-        if (known.project.environment, known.project.environment_created_at) != (place.environment, place.created_at):
+        if is_elsewhere(known.project, place.environment, place.created_at):
             return False
         return is_trusted(
             was_settled=known.checkpoint.beacon_is_settled,
@@ -183,7 +183,7 @@ class _Run:
             progress=self._progress,
             found=self._found,
             schema=schema,
-            believes=place.environment != known.project.environment,
+            believes=is_elsewhere(known.project, place.environment, place.created_at),
         )
         if self._options.record_ids:
             await climb.single([RecordId(id) for id in self._options.record_ids])
