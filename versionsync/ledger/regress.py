@@ -1,9 +1,10 @@
 """Answers that go back in time. Pure.
 
 What a version was once seen to be, it stays or outlives: a publication that began does not begin earlier, one that
-ended does not go on, and the current version is followed only by a newer one. An answer that says otherwise is
-probably an old one, from a cache or a replica that lags. It may be true all the same (another environment was
-promoted; two publications lay within one second), so it is a reason to ask again, not to refuse.
+ended does not go on, the current version is followed only by a newer one, and one that had gone is not current in its
+place. An answer that says otherwise is probably an old one, from a cache or a replica that lags. It may be true all the
+same (another environment was promoted; two publications lay within one second), so it is a reason to ask again, not to
+refuse.
 """
 
 from __future__ import annotations
@@ -32,8 +33,12 @@ def versions_go_back(known: Sequence[Version], seen: Sequence[SeenVersion]) -> b
         return True
     before = next((version for version in known if version.is_current), None)
     after = next((version for version in seen if version.is_current), None)
-    if before is None or after is None or after.id not in by_id or all(version.id != before.id for version in seen):
+    if before is None or after is None or after.id not in by_id:
         return False
+    if all(
+        version.id != before.id for version in seen
+    ):  # merged, or made again; but what had gone comes not back alone
+        return by_id[after.id].missing_since is not None
     return by_id[after.id].ordinal < before.ordinal
 
 

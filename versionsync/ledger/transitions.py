@@ -1,8 +1,9 @@
 """The transitions of one version between what the mirror holds and what upstream shows, as events in time.
 
-Two facts make this exact. Only the current version can be published, so within one instant a version's publication
-comes before its successor is made. And upstream states a version's last interval of being live, so that an interval
-that came and went between two looks is told all the same; of several, only the last is known.
+Two facts make this exact. Only the current version can be published (or a mixture of it and what is live, which is
+listed after it), so within one instant a version's publication comes before its successor is made. And upstream
+states a version's last interval of being live, so that an interval that came and went between two looks is told all
+the same; of several, only the last is known.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ class Rank(IntEnum):
     PREDECESSOR_UNPUBLISHED = 3
     PUBLISHED = 4
     UNPUBLISHED = 5
-    OBSERVED = 6
+    PUBLISHED_OVER_MIXTURE = 6
+    OBSERVED = 7
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -78,14 +80,29 @@ class Look:
     def taken_over_by(self, version: Version, at: datetime | None) -> Version | None:
         """The version whose publication ended that of `version` (at the time `at`, None: unknown).
 
-        Only a later version can take over: at its publication it was current, and `version` was so before. The first
-        one that did ended it, since publications follow one another as versions do.
+        A later one took over if it began then: at its publication it was current, and `version` was so before. The
+        first one that did ended it, since publications follow one another as versions do. Only a mixture is followed
+        by an earlier one, too: by the current version, when that is published whole.
         """
-        for other in self.order[self.places[version.id] + 1 :]:
+        place = self.places[version.id]
+        for other in self.order[place + 1 :]:
             began = self.began(other)
             if began is not None and at in (None, began):
                 return other
-        return None
+        if at is None:
+            return None
+        return next((other for other in reversed(self.order[:place]) if self._lives_on(other, at)), None)
+
+    def mixture_before(self, version: Version, at: datetime) -> Version | None:
+        """The later version that was live until `version` was published at the time `at`: a mixture."""
+        later = self.order[self.places[version.id] + 1 :]
+        return next(
+            (o for o in reversed(later) if o.published_until == at and self.taken_over_by(o, at) is version), None
+        )
+
+    def _lives_on(self, version: Version, at: datetime) -> bool:
+        """Whether `version` went live at the time `at`, and for longer than that moment."""
+        return self.began(version) == at and (version.published_until is None or version.published_until > at)
 
 
 def transitions(change: Change, look: Look) -> Iterator[tuple[Moment, Event]]:
@@ -222,16 +239,19 @@ def _unpublished_meanwhile(before: Version, after: Version, look: Look) -> tuple
 
 def _publishing_moment(version: Version, look: Look, at: datetime) -> Moment:
     place = look.places[version.id]
+    if mixture := look.mixture_before(version, at):
+        place = look.places[mixture.id]
+        return Moment(max(at, look.starts[place]), place, Rank.PUBLISHED_OVER_MIXTURE)
     return Moment(max(at, look.starts[place]), place, Rank.PUBLISHED)
 
 
 def _unpublishing_moment(version: Version, look: Look, at: datetime, successor: Version | None) -> Moment:
-    began = look.began(successor) if successor else None
-    if successor is not None and began is not None:
-        begins = _publishing_moment(successor, look, began)
-        return Moment(begins.at, begins.place, Rank.PREDECESSOR_UNPUBLISHED)
     place = look.places[version.id]
-    return Moment(max(at, look.starts[place]), place, Rank.UNPUBLISHED)
+    began = look.began(successor) if successor else None
+    if successor is None or began is None or look.places[successor.id] < place:
+        return Moment(max(at, look.starts[place]), place, Rank.UNPUBLISHED)
+    begins = _publishing_moment(successor, look, began)
+    return Moment(begins.at, begins.place, Rank.PREDECESSOR_UNPUBLISHED)
 
 
 def _stated(type: EventType, version: Version, look: Look, *, at: datetime, key: str) -> Event:
