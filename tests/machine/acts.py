@@ -1,0 +1,303 @@
+"""What editors, administrators and the clock may do to the machine's project: each act by its name.
+
+An act takes the world and a number, which says to whom it happens: records, models and fields are counted in the order
+of their making, round and round. So a list of names and numbers tells a whole day, and does so again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import TypeVar
+
+from versionsync.simulator import Refused, Selection, World
+from versionsync.simulator.editors import Editor
+from versionsync.simulator.models import Field, Model
+from versionsync.simulator.records import Record
+
+__all__ = ["CONTENT_ACTS", "SCHEMA_ACTS", "Act", "do", "open_project"]
+
+Act = Callable[[World, int], object]
+T = TypeVar("T")
+
+TYPES = ("string", "text", "integer", "boolean", "json")
+BURST = timedelta(seconds=30)
+SECOND = timedelta(seconds=1)
+
+
+def do(world: World, name: str, which: int) -> bool:
+    """Do the act of that name; returns whether upstream let it be done."""
+    try:
+        ({**CONTENT_ACTS, **SCHEMA_ACTS}[name])(world, which)
+    except (Refused, _NothingThere):
+        return False
+    return True
+
+
+def open_project(world: World, *, records: int) -> None:
+    """Two locales; `post`, with drafts, stages and a localized field; `price`, without drafts; the first records."""
+    world.add_locale(world.account, "it")
+    workflow = world.create_workflow(world.account, "desk", ["writing", "checking"])
+    post = world.create_model(world.account, "post", draft_mode=True, workflow_id=workflow.id)
+    world.create_field(world.account, post, "title")
+    world.create_field(world.account, post, "body", "text", localized=True)
+    price = world.create_model(world.account, "price", draft_mode=False)
+    world.create_field(world.account, price, "title")
+    for number in range(records):
+        create(world, number)
+
+
+# --- records ---
+
+
+def create(world: World, which: int) -> Record:
+    """A new record of one of the models."""
+    model = _pick(_models(world), which)
+    return world.create(_editor(world, which), model, _attributes(world, model))
+
+
+def edit(world: World, which: int) -> None:
+    """A record says something else in each of its fields."""
+    record = _record(world, which)
+    world.update(_editor(world, which), record.id, _attributes(world, record.model))
+
+
+def edit_at_once(world: World, which: int) -> None:
+    """Two edits of one editor within one second: a merged burst, where upstream merges."""
+    record = _record(world, which)
+    before = world.switches.history_resolution
+    for resolution in (before, BURST):
+        world.switches.history_resolution = resolution
+        try:
+            world.update(world.user, record.id, _attributes(world, record.model))
+        finally:
+            world.switches.history_resolution = before
+
+
+def continue_burst(world: World, which: int) -> None:
+    """The last edit of a record is continued by its editor, within the time in which upstream merges."""
+    record = _record(world, which)
+    before = world.switches.history_resolution
+    world.switches.history_resolution = timedelta(days=1)
+    try:
+        world.update(record.head.editor, record.id, _attributes(world, record.model))
+    finally:
+        world.switches.history_resolution = before
+
+
+def publish(world: World, which: int) -> None:
+    """What is current becomes live."""
+    world.publish(_editor(world, which), _record(world, which).id)
+
+
+def publish_one_locale(world: World, which: int) -> None:
+    """One locale of what is current becomes live, over what is live already.
+
+    Not in the very second of the current version: a list of nothing else could then be read from either end.
+    """
+    world.clock.advance(SECOND)
+    selection = Selection.of(["en" if which % 2 else "it"], non_localized=which % 3 == 0)
+    world.publish(_editor(world, which), _record(world, which).id, selection)
+
+
+def unpublish(world: World, which: int) -> None:
+    """What is live is so no more."""
+    world.unpublish(_editor(world, which), _record(world, which).id)
+
+
+def unpublish_one_locale(world: World, which: int) -> None:
+    """One locale of what is live goes; a second later, as above."""
+    world.clock.advance(SECOND)
+    locales = frozenset({"en" if which % 2 else "it"})
+    world.unpublish(_editor(world, which), _record(world, which).id, locales)
+
+
+def publish_and_unpublish(world: World, which: int) -> None:
+    """Live for no time at all."""
+    publish(world, which)
+    unpublish(world, which)
+
+
+def publish_again(world: World, which: int) -> None:
+    """What is live is taken back and published again within a second: upstream overwrites its interval."""
+    unpublish(world, which)
+    publish(world, which)
+
+
+def schedule_publication(world: World, which: int) -> None:
+    """To be published in a while."""
+    world.schedule_publication(world.user, _record(world, which).id, _soon(world, which))
+
+
+def schedule_unpublishing(world: World, which: int) -> None:
+    """To be unpublished in a while."""
+    world.schedule_unpublishing(world.user, _record(world, which).id, _soon(world, which))
+
+
+def move_to_stage(world: World, which: int) -> None:
+    """Another stage of the workflow."""
+    record = _record(world, which)
+    world.move_to_stage(world.user, record.id, "checking" if record.stage == "writing" else "writing")
+
+
+def delete(world: World, which: int) -> None:
+    """A record goes."""
+    world.delete(_editor(world, which), _record(world, which).id)
+
+
+def bring_back(world: World, which: int) -> None:
+    """A deleted record returns under its id."""
+    gone = _pick(list(world.environment(None).deleted.values()), which)
+    if gone.model.id not in world.environment(None).models:
+        raise _NothingThere
+    world.create(_editor(world, which), gone.model.id, _attributes(world, gone.model), id=gone.id)
+
+
+def delete_and_bring_back(world: World, which: int) -> None:
+    """A record goes and returns at once."""
+    record = _record(world, which)
+    world.delete(world.user, record.id)
+    world.create(world.user, record.model, _attributes(world, record.model), id=record.id)
+
+
+def restore(world: World, which: int) -> None:
+    """An old version is current again, as a new one."""
+    record = _record(world, which)
+    world.restore(_editor(world, which), _pick(record.versions, which).id)
+
+
+# --- models and fields ---
+
+
+def add_model(world: World, which: int) -> None:
+    """A new model with a field."""
+    model = world.create_model(world.account, f"model_{world.ids.number()}", draft_mode=which % 2 == 0)
+    world.create_field(world.account, model, "title")
+
+
+def rename_model(world: World, which: int) -> None:
+    """Another name in the API and for editors."""
+    model, number = _pick(_models(world), which), world.ids.number()
+    world.update_model(world.account, model.id, api_key=f"model_{number}", name=f"Model {number}")
+
+
+def change_draft_mode(world: World, which: int) -> None:
+    """Drafts on or off; off publishes what is current."""
+    model = _pick(_models(world), which)
+    world.update_model(world.account, model.id, draft_mode=not model.draft_mode)
+
+
+def delete_model(world: World, which: int) -> None:
+    """A model goes with its records; the last one stays."""
+    found = _models(world)
+    if len(found) == 1:
+        raise _NothingThere
+    world.destroy_model(world.account, _pick(found, which).id)
+
+
+def add_field(world: World, which: int) -> None:
+    """A new field, of any type."""
+    model, kind = _pick(_models(world), which), TYPES[which % len(TYPES)]
+    world.create_field(world.account, model, f"field_{world.ids.number()}", kind, localized=which % 2 == 0)
+
+
+def rename_field(world: World, which: int) -> None:
+    """Another name in the API: upstream rewrites what is stored."""
+    world.update_field(world.account, _field(world, which).id, api_key=f"field_{world.ids.number()}")
+
+
+def retype_field(world: World, which: int) -> None:
+    """Another type; what is stored stays."""
+    world.update_field(world.account, _field(world, which).id, field_type=TYPES[which % len(TYPES)])
+
+
+def delete_field(world: World, which: int) -> None:
+    """A field goes, with what every version says in it."""
+    world.destroy_field(world.account, _field(world, which).id)
+
+
+CONTENT_ACTS: Mapping[str, Act] = {
+    act.__name__: act
+    for act in (
+        edit,
+        create,
+        publish,
+        unpublish,
+        publish_again,
+        publish_and_unpublish,
+        publish_one_locale,
+        unpublish_one_locale,
+        edit_at_once,
+        continue_burst,
+        restore,
+        delete,
+        bring_back,
+        delete_and_bring_back,
+        schedule_publication,
+        schedule_unpublishing,
+        move_to_stage,
+    )
+}
+SCHEMA_ACTS: Mapping[str, Act] = {
+    act.__name__: act
+    for act in (
+        add_model,
+        rename_model,
+        change_draft_mode,
+        delete_model,
+        add_field,
+        rename_field,
+        retype_field,
+        delete_field,
+    )
+}
+
+
+class _NothingThere(Exception):
+    """There is nobody to whom this could happen."""
+
+
+def _pick(things: Sequence[T], which: int) -> T:
+    if not things:
+        raise _NothingThere
+    return things[which % len(things)]
+
+
+def _models(world: World) -> list[Model]:
+    return [model for model in world.environment(None).models.values() if not model.is_block]
+
+
+def _record(world: World, which: int) -> Record:
+    return _pick(list(world.environment(None).records.values()), which)
+
+
+def _field(world: World, which: int) -> Field:
+    return _pick([field for model in _models(world) for field in model.ordered_fields], which)
+
+
+def _editor(world: World, which: int) -> Editor:
+    return _pick([world.user, world.account, world.sso_user, world.api], which)
+
+
+def _soon(world: World, which: int):  # type: ignore[no-untyped-def]
+    return world.now() + timedelta(seconds=(1, 30, 3600)[which % 3])
+
+
+def _attributes(world: World, model: Model) -> dict[str, object]:
+    """Something new in each field of a record of `model`."""
+    return {field.api_key: _value(world, field) for field in model.ordered_fields}
+
+
+def _value(world: World, field: Field) -> object:
+    number = int(world.ids.number())
+    value: object
+    match field.field_type:
+        case "integer":
+            value = number
+        case "boolean":
+            value = number % 2 == 0
+        case "json":
+            value = f'{{"number": {number}}}'
+        case _:
+            value = f"text {number}"
+    return {"en": value, "it": value} if field.localized else value

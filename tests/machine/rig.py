@@ -1,0 +1,203 @@
+"""A project, its mirror and the engine between them, in the hands of a machine: every run as it likes to disturb it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import structlog
+from msgspec import Raw
+
+from tests.machine.acts import do
+from versionsync import cma
+from versionsync.cma import decode
+from versionsync.ledger.records import SeenRecord
+from versionsync.mirror.database import Mirror
+from versionsync.simulator import FULL_ACCESS_TOKEN, Clock, FaultKind, Faults, SimulatorThread, Switches, World
+from versionsync.simulator.calls import encode
+from versionsync.simulator.documents import Writer
+from versionsync.simulator.truth import Truth, truth
+from versionsync.sync import sync_source
+from versionsync.sync.report import Progress, RunReport, SourceSpec, SyncOptions
+from versionsync.sync.translate import seen_record
+
+__all__ = ["Disturbance", "Meanwhile", "Planted", "Rig"]
+
+START = datetime(2026, 9, 1, 9, 0, tzinfo=UTC)
+# A request that fails is given up at once: how often it is asked again has tests of its own, and real seconds.
+IMPATIENCE_SECONDS = 0.24
+
+
+@dataclass(frozen=True, slots=True)
+class Planted:
+    """A fault at the nth request of a run, and at as many in a row."""
+
+    kind: FaultKind
+    nth: int
+    times: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Meanwhile:
+    """An act after the nth request of a run was answered."""
+
+    act: str
+    which: int
+    nth: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disturbance:
+    """What happens to one run. `cancelled_at`, `overtaken_at`: after which request; None: not at all."""
+
+    faults: Sequence[Planted] = ()
+    rates: Mapping[FaultKind, float] | None = None
+    meanwhile: Sequence[Meanwhile] = ()
+    cancelled_at: int | None = None
+    overtaken_at: int | None = None
+
+
+class Rig:
+    """One example's world and mirror. Upstream's clock stands still unless somebody lets time pass.
+
+    Our clock is upstream's, wrong by `skew`, and never shows a moment twice. Pages are of `page` entries.
+    """
+
+    def __init__(self, mirror: Mirror, *, switches: Switches, skew: timedelta, page: int | None) -> None:
+        self.mirror = mirror
+        self.world = World(seed=1, clock=Clock.stopped(START), switches=switches)
+        self.faults = Faults(seed=1, slow_seconds=(0.0, 0.02))
+        self.simulator = SimulatorThread(self.world, faults=self.faults)
+        self.spec: SourceSpec | None = None
+        self._skew = skew
+        self._page = page
+        self._ticks = 0
+        self._loop = asyncio.Runner()
+        self._log = structlog.wrap_logger(
+            structlog.PrintLogger(), wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL)
+        )
+
+    def open(self) -> None:
+        """Start the simulator."""
+        self.simulator.__enter__()
+        self.spec = SourceSpec(name="website", base_url=self.simulator.url)
+        self._http = cma.open_http(self.simulator.url, connections=100)  # what takes the time of a short run otherwise
+        self._settle_faults()
+
+    def close(self) -> None:
+        """Stop it."""
+        self._loop.run(self._http.aclose())
+        self._loop.close()
+        self.simulator.__exit__(None, None, None)
+
+    def now(self) -> datetime:
+        """Our clock."""
+        self._ticks += 1
+        return self.world.clock.now() + self._skew + timedelta(microseconds=self._ticks)
+
+    def act(self, name: str, which: int) -> bool:
+        """Let somebody do something; returns whether upstream let it be done."""
+        return self.simulator.act(lambda world: do(world, name, which))
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass at upstream."""
+        self.simulator.act(lambda world: world.clock.advance(timedelta(seconds=seconds)))
+
+    def truth(self, environment: str) -> Truth:
+        """What a perfect mirror of this environment would hold."""
+        return self.simulator.act(lambda world: truth(world.journal, environment))
+
+    def listed(self) -> dict[str, SeenRecord]:
+        """The primary environment's records, as a listing shows them now."""
+
+        def look(world: World) -> dict[str, SeenRecord]:
+            where = world.environment(None)
+            writer = Writer(where, world.switches, world.clock.now())
+            items = (decode.item(Raw(encode(writer.item(record)))) for record in where.records.values())
+            return {item.id: seen_record(item) for item in items}
+
+        return self.simulator.act(look)
+
+    @property
+    def requests(self) -> int:
+        """How many requests there were so far."""
+        return self.simulator.simulator.requests.total
+
+    def run(
+        self,
+        options: SyncOptions,
+        disturbance: Disturbance | None = None,
+        *,
+        overtake: Callable[[], None] | None = None,
+    ) -> RunReport | None:
+        """One run; None: it was cancelled. `overtake` is called where the disturbance says that the lease is taken."""
+        return self._loop.run(self._run(options, disturbance or Disturbance(), overtake))
+
+    def run_two(self, options: SyncOptions, *, second_after: int) -> tuple[RunReport, RunReport]:
+        """Two runs on one database at once; the second begins after the nth request of the first, at the latest."""
+        return self._loop.run(self._run_two(options, second_after))
+
+    async def _run(
+        self, options: SyncOptions, disturbance: Disturbance, overtake: Callable[[], None] | None
+    ) -> RunReport | None:
+        task, loop = asyncio.ensure_future(self._sync(options, is_impatient=True)), asyncio.get_running_loop()
+        for fault in disturbance.faults:
+            self.faults.plant(fault.kind, nth=fault.nth, times=fault.times)
+        for one in disturbance.meanwhile:
+            self.faults.interject(lambda world, one=one: do(world, one.act, one.which), nth=one.nth)  # type: ignore[misc]
+        if disturbance.cancelled_at:
+            self.faults.interject(lambda _: loop.call_soon_threadsafe(task.cancel), nth=disturbance.cancelled_at)
+        if disturbance.overtaken_at and overtake:
+            self.faults.interject(lambda _: overtake(), nth=disturbance.overtaken_at)
+        self.faults.rates.update(disturbance.rates or {})
+        try:
+            return await task
+        except asyncio.CancelledError:
+            return None
+        finally:
+            self._settle_faults()
+
+    async def _run_two(self, options: SyncOptions, second_after: int) -> tuple[RunReport, RunReport]:
+        loop, go = asyncio.get_running_loop(), asyncio.Event()
+        self.faults.interject(lambda _: loop.call_soon_threadsafe(go.set), nth=second_after)
+        first = asyncio.ensure_future(self._sync(options))
+        first.add_done_callback(lambda _: go.set())
+        await go.wait()
+        second = await self._sync(options)
+        try:
+            return await first, second
+        finally:
+            self._settle_faults()
+
+    async def _sync(self, options: SyncOptions, *, is_impatient: bool = False) -> RunReport:
+        assert self.spec is not None
+        async with cma.Client(
+            self.spec.base_url,
+            FULL_ACCESS_TOKEN,
+            environment=self.spec.environment,
+            governor=cma.Governor(cma.UNLIMITED),
+            http=self._http,
+            deadline=IMPATIENCE_SECONDS if is_impatient and self._expects_faults() else 60.0,
+        ) as client:
+            if self._page is not None:
+                client.page_limits.update(items=self._page, versions=self._page)
+            return await sync_source(
+                self.mirror,
+                client,
+                self.spec,
+                options,
+                progress=Progress(source=self.spec.name),
+                log=self._log,
+                now=self.now,
+            )
+
+    def _expects_faults(self) -> bool:
+        described = self.faults.describe()
+        return bool(described["planted"]) or any(self.faults.rates.values())
+
+    def _settle_faults(self) -> None:
+        self.faults.clear()
+        self.faults.rates[FaultKind.STALE] = 0.0  # so that the simulator remembers answers for a stale one later
