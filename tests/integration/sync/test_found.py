@@ -1,0 +1,97 @@
+"""What the breaking machine has found, each by its smallest example."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from tests.fixtures.comparing import differences, told
+from tests.fixtures.lab import START, Lab, MakeLab
+from versionsync.simulator import Clock, FaultKind, Faults, Selection, World
+from versionsync.sync.report import Outcome, SyncOptions
+
+
+def post(lab: Lab, title: str = "first") -> str:
+    """A new post's id."""
+    return lab.act(lambda world: world.create(world.user, "post", {"title": title})).id
+
+
+def test_an_environment_that_comes_back_is_believed_at_once(lab: Lab) -> None:
+    """What is older there than in the one mirrored last is neither doubted nor asked for again."""
+    id = post(lab)
+    lab.act(lambda world: world.fork(world.account, "main", "copy"))
+    lab.act(lambda world: world.promote(world.account, "copy"))
+    lab.act(lambda world: world.update(world.user, id, {"title": "in the copy"}))
+    lab.sync()
+    lab.act(lambda world: world.promote(world.account, "main"))
+    report = lab.sync()
+    assert report.outcome is Outcome.SUCCEEDED
+    # The last environment, which is the primary one now, that one, the schema, the list, and the record's versions.
+    assert report.counts.requests == 5
+    assert lab.requests(lab.sync) == 1
+    assert differences(lab.mirror, lab.truth("main"), before=[lab.truth("copy")]) == []
+
+
+def test_a_run_stopped_before_it_swept_another_environment_leaves_no_stamp_behind(make_lab: MakeLab) -> None:
+    """The stamp of the one must not vouch for what changed before it in the other."""
+    faults = Faults()
+    lab = make_lab(World(seed=1, clock=Clock.stopped(START)), faults=faults)
+    lab.pause = timedelta(hours=1)
+    model = lab.act(lambda world: world.create_model(world.account, "post", draft_mode=True))
+    lab.act(lambda world: world.create_field(world.account, model, "title"))
+    changed_early, changed_late = post(lab), post(lab)
+    lab.act(lambda world: world.fork(world.account, "main", "copy"))
+    lab.act(lambda world: world.update(world.user, changed_early, {"title": "early"}, environment="copy"))
+    lab.act(lambda world: world.update(world.user, changed_late, {"title": "the last that main saw"}))
+    lab.sync()
+    lab.act(lambda world: world.update(world.user, changed_late, {"title": "late"}, environment="copy"))
+    lab.pause = timedelta(0)  # so fresh a change is waited for
+    lab.act(lambda world: world.promote(world.account, "copy"))
+
+    async def stopped() -> None:
+        task, loop = asyncio.ensure_future(lab.run(SyncOptions(settle=True))), asyncio.get_running_loop()
+        faults.interject(lambda _: loop.call_later(0.2, task.cancel), path=r"^/site\?include")
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(stopped())
+    assert lab.sync(glance_from=1).outcome is Outcome.SUCCEEDED
+    assert differences(lab.mirror, lab.truth("copy"), before=[lab.truth("main")]) == []
+
+
+@pytest.mark.parametrize("seconds", [0, 60])
+def test_a_mixture_ends_before_the_whole_goes_live(lab: Lab, seconds: int) -> None:
+    """One locale is published, then everything: the mixture, listed later, ends first, within one second too."""
+    lab.act(lambda world: world.add_locale(world.account, "it"))
+    lab.act(lambda world: world.create_field(world.account, "post", "body", localized=True))
+    id = lab.act(lambda world: world.create(world.user, "post", {"body": {"en": "one", "it": "uno"}})).id
+    lab.act(lambda world: world.publish(world.user, id, Selection.of(["en"])))
+    lab.pause = timedelta(seconds=seconds)
+    lab.act(lambda world: world.publish(world.user, id))
+    lab.sync()
+    live = [type for type, _, _, _ in told(lab.mirror) if type.endswith("published")]
+    assert live == ["version.published", "version.unpublished", "version.published"]
+    assert differences(lab.mirror, lab.truth()) == []
+
+
+def test_an_old_answer_about_a_record_made_again_is_not_believed(make_lab: MakeLab) -> None:
+    """Meta and versions of the life before, all of one second: a version that had gone is not current again."""
+    faults = Faults()
+    lab = make_lab(World(seed=1, clock=Clock.stopped(START)), faults=faults)
+    model = lab.act(lambda world: world.create_model(world.account, "post", draft_mode=True))
+    lab.act(lambda world: world.create_field(world.account, model, "title"))
+    id = post(lab)
+    faults.rates[FaultKind.STALE] = 0.0  # so that the simulator remembers its answers
+    lab.pause = timedelta(0)
+    lab.sync(settled=False, record_ids=(id,))
+    lab.act(lambda world: world.delete(world.user, id))
+    lab.act(lambda world: world.create(world.user, "post", {"title": "again"}, id=id))
+    lab.sync(settled=False, record_ids=(id,))
+    faults.plant(FaultKind.STALE, path=f"/items/{id}", times=2)
+    lab.sync(settled=False, record_ids=(id,))
+    assert faults.injected[FaultKind.STALE] == 2, "nothing was old: the test is void"
+    assert "version.returned" not in {type for type, *_ in told(lab.mirror)}
+    lab.sync(full=True)
+    assert differences(lab.mirror, lab.truth()) == []
