@@ -154,7 +154,7 @@ def _currency(change: Change, look: Look) -> Iterator[tuple[Moment, Event]]:
             return
         place = look.places[successor.id]
         moment = Moment(look.starts[place], place, Rank.PREDECESSOR_SUPERSEDED)
-        if was_current and look.is_reborn:
+        if was_current and look.is_reborn and after.missing_since is not None:
             # It went with an earlier life of its record: who followed it in that one cannot be seen any more.
             _, event = _seen(EventType.VERSION_SUPERSEDED, after, look)
         else:

@@ -633,6 +633,15 @@ def test_the_new_versions_of_a_record_made_again_are_told_by_upstreams_time(mirr
     assert "superseded b ?" in told
 
 
+def test_a_version_that_a_later_life_still_lists_was_superseded_when_upstream_says(mirror: Mirror) -> None:
+    """First seen in a record that was made again and looked deleted, and then had not gone after all."""
+    mirror.shows(*A_AND_B)
+    mirror.is_gone(seen("x", 70, "c"))
+    told = mirror.shows(seen("x", 70), seen("y", 80, "c"), created_at=at(70))
+    assert "superseded x 80" in told
+    assert "superseded x ?" not in told
+
+
 def test_a_record_made_again_while_nobody_looked_is_told_deleted_and_returned(mirror: Mirror) -> None:
     mirror.shows(*A_AND_B)
     told = mirror.shows(seen("x", 70, "c"), created_at=at(70))
