@@ -1,0 +1,104 @@
+"""What a run costs upstream, exactly: the requests of each kind of run, as `benchmarks/least.py` counts them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from functools import partial
+
+import pytest
+
+from benchmarks.least import BEACON, SCHEMA, least_for_backfill, least_for_changes, least_for_histories
+from tests.fixtures.lab import START, Lab, MakeLab
+from versionsync.simulator import Clock, LoadedVersion, World
+from versionsync.simulator.bulk import build_bulk
+from versionsync.sync.report import Outcome
+
+KINDS_OF_EDITOR = 4  # users, users of single sign-on, tokens, and the owner: one request each, once
+PROOF = 4  # what was published since, and how many records there are, of each of two statuses
+ALWAYS = 0
+
+
+@pytest.fixture
+def world() -> World:
+    """A project of 520 records with two versions each; its clock stands."""
+    world = World(seed=1, clock=Clock.stopped(START))
+    build_bulk(world, records=520, versions=2)
+    return world
+
+
+def synced(lab: Lab, **options: object) -> int:
+    """How many requests one run makes that has to succeed."""
+
+    def run() -> None:
+        report = lab.sync(glance_from=ALWAYS, **options)
+        assert report.outcome is Outcome.SUCCEEDED, report
+
+    return lab.requests(run)
+
+
+def test_a_backfill_costs_the_least_and_the_names_of_editors(make_lab: MakeLab, world: World) -> None:
+    """One request for each record, two for the list, one for beacon and schema each (invariant 12)."""
+    lab = make_lab(world)
+    assert synced(lab) == least_for_backfill([2] * 520) + KINDS_OF_EDITOR
+
+
+def test_a_run_with_nothing_new_costs_the_beacon(make_lab: MakeLab, world: World) -> None:
+    """As long as its answer is trusted."""
+    lab = make_lab(world)
+    synced(lab)
+    assert synced(lab) == BEACON
+    assert synced(lab) == BEACON
+
+
+@pytest.mark.parametrize("changed", [1, 10])
+def test_a_change_costs_its_records_and_a_proof(make_lab: MakeLab, world: World, changed: int) -> None:
+    """However many records there are: what changed is asked for, and counting proves that it was all."""
+    lab = make_lab(world)
+    synced(lab)
+    for record in list(world.primary.records.values())[:changed]:
+        lab.act(partial(edit, record_id=record.id))
+    assert synced(lab) == least_for_changes(changed) + PROOF
+    assert synced(lab) == BEACON
+
+
+def test_a_deletion_costs_a_sweep_and_a_look(make_lab: MakeLab, world: World) -> None:
+    """The deleted record is asked for itself, then for its versions."""
+    lab = make_lab(world)
+    synced(lab)
+    deleted = next(iter(world.primary.records))
+    lab.act(lambda world: world.delete(world.user, deleted))
+    sweep, looks = 2, 2
+    edits, publications = 1, 1
+    assert synced(lab) == BEACON + SCHEMA + edits + publications + sweep + looks
+
+
+@pytest.mark.parametrize("length", [49, 50, 51, 120])
+def test_a_history_costs_a_request_for_each_fifty_versions(make_lab: MakeLab, length: int) -> None:
+    """To the end when it is new, and only its first page when one version more was made."""
+    world = World(seed=1, clock=Clock.stopped(START))
+    bulk = build_bulk(world, records=1, versions=1)
+    record = world.load(bulk.models[0], long_past(world, length))
+    lab = make_lab(world)
+    assert synced(lab) == least_for_backfill([1, length]) + kinds_of_editor(world)
+    lab.act(partial(edit, record_id=record.id))
+    assert synced(lab) == least_for_changes(1) + PROOF
+    assert synced(lab, full=True) == BEACON + SCHEMA + 1 + least_for_histories([1, length + 1])
+
+
+def edit(world: World, record_id: str) -> None:
+    """Another title."""
+    world.update(world.user, record_id, {"title": "edited"})
+
+
+def long_past(world: World, length: int) -> list[LoadedVersion]:
+    """So many versions, a minute apart, never published."""
+    begins = world.now() - timedelta(minutes=length + 1)
+    return [
+        LoadedVersion(partial(b'{"title":"%d"}'.__mod__, place), world.user, begins + timedelta(minutes=place), ())
+        for place in range(length)
+    ]
+
+
+def kinds_of_editor(world: World) -> int:
+    """How many kinds of editor made its versions."""
+    return len({version.editor.kind for version in world.primary.versions.values()})
