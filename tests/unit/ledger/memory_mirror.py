@@ -98,11 +98,13 @@ class MemoryMirror:
         self.known = self._record_row(plan, observed_at)
 
     def _written(self, plan: RecordPlan) -> Iterator[Row]:
-        """An event whose key is taken was told, unless a flag turns with it: then it is another one."""
+        """An event whose key is taken was told, unless it is the one that turns a flag: then it is another one."""
         taken = {row.key for row in self.rows}
+        last = {(event.type, event.version_id): event for event in plan.events}
         for event in plan.events:
             key, number = event.key, 1
-            while key in taken and _is_accompanied(event, plan.changes):
+            is_last = last[event.type, event.version_id] is event
+            while key in taken and is_last and _turns_a_flag(event, plan.changes):
                 number += 1
                 key = f"{event.key}#{number}"
             if key not in taken:
@@ -186,13 +188,17 @@ def _about(change: Change, events: Sequence[Event]) -> Iterator[Event]:
     return (event for event in events if event.version_id == change.after.id)
 
 
-def _is_accompanied(event: Event, changes: Sequence[Change]) -> bool:
+def _turns_a_flag(event: Event, changes: Sequence[Change]) -> bool:
+    """Whether `event` is the change of a known version's flag, or one that always comes with a change."""
     if event.type in ALWAYS_ACCOMPANIED:
         return True
-    flag = "is_current" if event.type in CURRENT else "is_published"
-    return any(
-        change.after.id == event.version_id
-        and change.before is not None
-        and getattr(change.before, flag) != getattr(change.after, flag)
-        for change in changes
-    )
+    for types, flag in ((CURRENT, "is_current"), (PUBLISHED, "is_published")):
+        if event.type in types:
+            return any(
+                change.before is not None
+                and getattr(change.before, flag) != getattr(change.after, flag)
+                and getattr(change.after, flag) == types[event.type]
+                for change in changes
+                if change.after.id == event.version_id
+            )
+    return False
