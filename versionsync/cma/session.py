@@ -126,6 +126,7 @@ class Session:
         self._on_request = on_request
         self._random = random.Random()  # noqa: S311 - jitter
         self._answered = False
+        self._large = asyncio.Lock()
 
     async def ask(self, call: Call, read: Callable[[bytes], T]) -> Reply[T]:
         """Send `call` until it is answered or not worth another try, and decode the answer with `read`.
@@ -202,7 +203,7 @@ class Session:
         )
         try:
             async with asyncio.timeout(max(seconds, 1.0)):
-                return await exchange(self.http, request, on_sent=partial(self.governor.sent, slot))
+                return await exchange(self.http, request, on_sent=partial(self.governor.sent, slot), large=self._large)
         except TimeoutError:
             return Failure(Kind.TIMEOUT, "no complete answer before the deadline")
 

@@ -1,21 +1,25 @@
 """The door to the network: httpx over aiohttp, with what goes wrong there as a `Failure` instead of an exception.
 
-Three things are done here because nobody above could do them:
+Four things are done here because nobody above could do them:
 
 - aiohttp silently sends a GET, PUT or DELETE again when a kept connection drops. Such a repetition is neither paced nor
   counted, and a write may happen twice; `_no_hidden_retries` takes it away.
 - httpx-aiohttp maps every dropped connection to ConnectTimeout, as if nothing had been sent. So failures are judged by
   aiohttp's own exception, which is the cause.
 - The exceptions of both hold the request with its Authorization header. None of them leaves this module.
+- A page of versions may have 15 MB. One such answer is read at a time, the others wait with what they have so far, so
+  that memory does not grow with the number of requests under way.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 import ssl
 import urllib.request
 from base64 import b64encode
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Final
@@ -32,6 +36,7 @@ from versionsync.cma.retry import Failure, Kind
 __all__ = ["MAX_BODY_BYTES", "Timeouts", "exchange", "open_http"]
 
 MAX_BODY_BYTES: Final = 64 * 1024 * 1024
+LARGE_BYTES: Final = 512 * 1024
 _KEEP_ALIVE_SECONDS: Final = 30.0
 
 _on_sent: ContextVar[Callable[[], None] | None] = ContextVar("versionsync.cma.on_sent", default=None)
@@ -104,17 +109,25 @@ async def exchange(
     request: httpx.Request,
     *,
     on_sent: Callable[[], None],
+    large: asyncio.Lock,
     max_body: int = MAX_BODY_BYTES,
 ) -> Answer | Failure:
-    """Send one request and read its answer whole. Never raises for the network's sake."""
+    """Send one request and read its answer whole; `large` is held for the rest of one past LARGE_BYTES.
+
+    Never raises for the network's sake.
+    """
     token = _on_sent.set(on_sent)
     try:
         response = await http.send(request, stream=True)
-        try:
+        async with AsyncExitStack() as held:
+            held.push_async_callback(response.aclose)
             chunks: list[bytes] = []
-            received = 0
+            received, is_large = 0, False
             async for chunk in response.aiter_bytes():
                 received += len(chunk)
+                if received > LARGE_BYTES and not is_large:
+                    is_large = True
+                    await held.enter_async_context(large)
                 if received > max_body:
                     return Failure(
                         Kind.TOO_LARGE,
@@ -125,8 +138,6 @@ async def exchange(
             body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
             headers = {name.decode("latin-1").lower(): text.decode("latin-1") for name, text in response.headers.raw}
             return Answer(response.status_code, headers, body, response.num_bytes_downloaded)
-        finally:
-            await response.aclose()
     except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, aiohttp.ClientError, OSError, TimeoutError) as error:
         return _failure(error, request.url.host)
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import tracemalloc
 from urllib.parse import parse_qsl
 
 import pytest
@@ -289,3 +290,32 @@ async def test_a_client_of_the_callers_stays_open() -> None:
             await client.site()
         assert not http.is_closed
         await http.aclose()
+
+
+async def test_large_answers_are_not_all_in_memory_at_once() -> None:
+    """One is read at a time, however many requests are under way; each is whole."""
+    size, number = 8_000_000, 8
+    version = example.version()
+    version["attributes"] = {"text": "x" * size}
+    body = doc([version], meta={"total_count": 1})
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "application/json"})
+        await response.prepare(request)
+        for start in range(0, len(body), 100_000):
+            await response.write(body[start : start + 100_000])
+        return response
+
+    async def length(client: cma.Client) -> int:
+        page = await client.versions_page("A")
+        return len(page.items[0].attributes_raw)
+
+    async with upstream(answer) as url, client_of(url, deadline=30.0) as client:
+        tracemalloc.start()
+        try:
+            lengths = await asyncio.gather(*(length(client) for _ in range(number)))
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+    assert lengths == [len(json.dumps(version["attributes"]))] * number
+    assert peak < 4 * size
