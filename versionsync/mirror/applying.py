@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 from versionsync.ledger.ids import VersionId
 from versionsync.ledger.plan import RecordPlan
 from versionsync.ledger.records import Editor
+from versionsync.mirror import tables
 from versionsync.mirror.editors import note_editors
 from versionsync.mirror.leases import Lease, hold
 from versionsync.mirror.record_rows import insert_records, update_records
@@ -76,13 +77,15 @@ def apply(
     take_flags(tx, source_id, changed)
     keep_rewritten(tx, source_id, rewritten, observed_at=observed_at, run_id=run_id)
     inserted = insert_versions(tx, source_id, new, contents, observed_at=observed_at)
+    if inserted:  # before the events, each of which refers to a version
+        learn_first_statistics(tx, tables.versions, tables.records, tables.editors, tables.models)
     update_contents(tx, source_id, rewritten, contents)
     update_versions(tx, source_id, [change.after for change in changed], observed_at=observed_at)
     update_records(tx, source_id, plans, observed_at=observed_at)
     told = [each for plan in plans for each in told_by(plan)]
     written = tell(tx, source_id, told, observed_at=observed_at, run_id=run_id)
-    if inserted:
-        learn_first_statistics(tx)
+    if written:
+        learn_first_statistics(tx, tables.events)
     return Applied(
         versions_inserted=inserted,
         versions_changed=len(changed),

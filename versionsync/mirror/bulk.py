@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["IDS_AT_ONCE", "chunked", "insert_many", "insert_or_keep", "insert_or_update", "run_many"]
 
 ROWS_AT_ONCE = 500
-CHARACTERS_AT_ONCE = 8 * 1024 * 1024
+CHARACTERS_AT_ONCE = 1024 * 1024
 IDS_AT_ONCE = 500
 
 T = TypeVar("T")

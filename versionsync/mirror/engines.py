@@ -31,7 +31,7 @@ __all__ = ["open_engine", "our_errors", "reading"]
 SQLITE_NEEDED = (3, 35, 0)
 POSTGRES_NEEDED = 13
 BUSY_SECONDS = 30.0
-CACHE_KIB = 32 * 1024
+CACHE_KIB = 8 * 1024
 CONNECT_SECONDS = 10
 READS = "versionsync_reads"
 

@@ -5,7 +5,7 @@ All keys start with the source, of which there are few. A database that was neve
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Table, text
 
 from versionsync.mirror.types import POSTGRES
 
@@ -15,18 +15,19 @@ __all__ = ["learn_first_statistics", "learn_statistics"]
 ENOUGH_ROWS = 1000
 SAMPLED_ROWS = 1000
 
-_ROWS_WHEN_LAST_ANALYZED = text("SELECT reltuples FROM pg_class WHERE oid = 'versions'::regclass")
-_ANALYZE = text("ANALYZE records, versions, events, editors, models")
+_ROWS_WHEN_LAST_ANALYZED = text("SELECT reltuples FROM pg_class WHERE oid = CAST(:name AS regclass)")
 
 
-def learn_first_statistics(tx: Connection) -> None:
-    """Show PostgreSQL the tables as soon as there are rows in them, in the middle of a first backfill.
+def learn_first_statistics(tx: Connection, *tables: Table) -> None:
+    """Show PostgreSQL the tables as soon as there are rows in the first of them, in the middle of a first backfill.
 
     It finds a row by its source alone until then, and so takes longer for each the more there are: foreign keys are
     checked that way. By itself it learns better only after a minute or more. A user who may not ask is ignored.
     """
-    if tx.dialect.name == POSTGRES and (tx.scalar(_ROWS_WHEN_LAST_ANALYZED) or 0) < ENOUGH_ROWS:
-        tx.execute(_ANALYZE)
+    if tx.dialect.name == POSTGRES:
+        known = tx.scalar(_ROWS_WHEN_LAST_ANALYZED, {"name": tables[0].name}) or 0
+        if known < ENOUGH_ROWS:
+            tx.exec_driver_sql(f"ANALYZE {', '.join(table.name for table in tables)}")
 
 
 def learn_statistics(tx: Connection) -> None:
