@@ -103,6 +103,7 @@ async def _read(client: cma.Client, record_id: RecordId, task: PullTask | None) 
                 retrieved = await _formerly_published(client, task, listed, contents)
                 if retrieved is not None:
                     return Pulled(record_id, record, listed, retrieved, is_complete=False, contents=contents)
+            del page  # its contents are spooled, and need not be in memory while the next page comes
     except cma.NotFound:
         raise RecordGone(record_id) from None
     return Pulled(record_id, record, listed, (), is_complete=True, contents=contents)

@@ -19,7 +19,7 @@ from versionsync.ledger.records import KnownRecord, SeenRecord
 __all__ = ["ContentSpool", "PullTask", "TaskSpool"]
 
 TASKS_IN_MEMORY_BYTES = 4 * 1024 * 1024
-CONTENTS_IN_MEMORY_BYTES = 8 * 1024 * 1024
+CONTENTS_IN_MEMORY_BYTES = 1024 * 1024
 _LENGTH_BYTES = 4
 
 

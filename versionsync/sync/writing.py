@@ -37,7 +37,8 @@ __all__ = ["Arrival", "Writer"]
 
 BATCH_RECORDS = 256
 BATCH_BYTES = 8 * 1024 * 1024
-QUEUE_BYTES = 24 * 1024 * 1024
+QUEUE_BYTES = 16 * 1024 * 1024
+VERSION_BYTES = 2048  # about what a version takes in memory besides its content, with all that is made of it
 LINGER_SECONDS = 0.2
 
 
@@ -59,8 +60,8 @@ class Arrival:
 
     @property
     def size(self) -> int:
-        """Bytes of content."""
-        return self.pulled.contents.size
+        """Bytes of memory, about: the contents, and as many small objects as there are versions."""
+        return self.pulled.contents.size + VERSION_BYTES * len(self.pulled.listed)
 
 
 @dataclass(frozen=True, slots=True)
