@@ -26,11 +26,11 @@ def world() -> World:
     return world
 
 
-def synced(lab: Lab, **options: object) -> int:
+def synced(lab: Lab, *, full: bool = False) -> int:
     """How many requests one run makes that has to succeed."""
 
     def run() -> None:
-        report = lab.sync(glance_from=ALWAYS, **options)
+        report = lab.sync(glance_from=ALWAYS, full=full)
         assert report.outcome is Outcome.SUCCEEDED, report
 
     return lab.requests(run)
