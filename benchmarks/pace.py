@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass
+from typing import Literal
 
 import httpx
 
@@ -51,20 +52,21 @@ class _Paced:
     all_requests: int
 
 
-OTHERS = {
-    "alone": None,
-    "beside 20 requests in 3 s, evenly": Other(1, WINDOW_SECONDS / 20),
-    "beside 20 requests in 3 s, at once": Other(20, WINDOW_SECONDS),
+CASES: dict[str, tuple[Literal["answers", "requests"], Other | None]] = {
+    "alone": ("answers", None),
+    "beside 20 requests in 3 s, evenly": ("answers", Other(1, WINDOW_SECONDS / 20)),
+    "beside 20 requests in 3 s, at once": ("answers", Other(20, WINDOW_SECONDS)),
+    "alone, all of it before the request is counted": ("requests", None),
 }
 
 
 def measure(databases: Databases, *, small: bool, large: bool) -> list[Table]:
     """The table of pace."""
     seconds = 20.0 if small else 300.0 if large else 60.0
-    project = Project(records=int((seconds + SETTLING_SECONDS) * 25) + 500, versions=2, limit=LIMIT, is_slow=True)
+    records = int((seconds + SETTLING_SECONDS) * 25) + 500
     rows = []
-    for name, other in OTHERS.items():
-        with serving(project) as upstream:
+    for name, (late, other) in CASES.items():
+        with serving(Project(records=records, versions=2, limit=LIMIT, late=late)) as upstream:
             database = databases.sqlite()
             paced = in_own_process(_pace, upstream, database.url, other, seconds)
         allowed = LIMIT / WINDOW_SECONDS * paced.seconds

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 __all__ = ["TOKEN", "Project"]
 
@@ -13,7 +14,8 @@ TOKEN = "simulator-full-access"
 class Project:
     """So many records with so many versions each, of so many bytes; `long` more with `long_versions` each.
 
-    `limit`: requests in 3 seconds for the whole project, None for no limit. `is_slow`: 50 to 300 ms an answer.
+    `limit`: requests in 3 seconds for the whole project, None for no limit. `late`: what takes 50 to
+    300 ms, the answers of requests that were counted at once, or the requests until they are.
     """
 
     records: int
@@ -22,7 +24,7 @@ class Project:
     long: int = 0
     long_versions: int = 0
     limit: int | None = None
-    is_slow: bool = False
+    late: Literal["answers", "requests"] | None = None
 
     @property
     def histories(self) -> list[int]:

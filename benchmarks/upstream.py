@@ -27,6 +27,7 @@ from versionsync.simulator.news_prose import paragraph
 __all__ = ["build", "serving"]
 
 LATENCY = (0.05, 0.3)
+LATE = {"answers": FaultKind.SLOW, "requests": FaultKind.LATE}
 START_SECONDS = 600
 STEP = timedelta(minutes=1)
 PROSE_STEP = 37
@@ -70,7 +71,7 @@ def serving(project: Project) -> Iterator[str]:
 
 
 def _serve(project: Project, ready: Connection) -> None:
-    faults = Faults(seed=1, rates={FaultKind.SLOW: 1.0} if project.is_slow else {}, slow_seconds=LATENCY)
+    faults = Faults(seed=1, rates={LATE[project.late]: 1.0} if project.late else {}, slow_seconds=LATENCY)
     limits = RateLimit(project.limit, scope="project") if project.limit else None
 
     def tell(simulator: Simulator) -> None:

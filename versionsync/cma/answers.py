@@ -82,7 +82,7 @@ _PERMISSION: Final = {
     "PLAN_UPGRADE_REQUIRED": "the project's plan does not include this",
 }
 _LATER: Final = {
-    "MAINTENANCE_MODE": "the project is in maintenance mode, which refuses writes",
+    "MAINTENANCE_MODE": "the project is in maintenance mode: wait until it is over",
     "ENVIRONMENT_IN_READ_ONLY_MODE": "the environment is read-only while it is being forked",
     "ENVIRONMENT_NOT_READY": "the environment is still being created",
 }
@@ -150,6 +150,12 @@ def judge(answer: Answer, *, request: str, now: float) -> Failure | CmaError:
         return Failure(Kind.MAINTENANCE, _LATER[code], after, status, code, request_id)
     if error is not None and error.transient:
         return Failure(Kind.TRANSIENT, "upstream says that this is for now only", after, status, code, request_id)
+    if status == 511:
+        return Unavailable(
+            "the network here wants a login before it lets anyone out: open a web page on this machine and log in",
+            request=request,
+            status=status,
+        )
     if status >= 500:
         return Failure(Kind.SERVER, "upstream has a fault", after, status, code, request_id)
     if 300 <= status < 400:

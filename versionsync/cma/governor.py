@@ -58,7 +58,7 @@ class Governor:
 
     @property
     def budget(self) -> int | None:
-        """Requests in 3 s that are asked for at present: below `limit` while others use the token, or after a 429."""
+        """Requests in 3 s that are asked for at present: below `limit` while others use the token."""
         return None if self.unlimited else self._pacer.budget(self._clock())
 
     @property

@@ -5,12 +5,12 @@ may leave when fewer than `limit` others left within the last 3 s plus a guard: 
 less than the guard, no 3 seconds at upstream hold more than `limit`, be its windows fixed or sliding. The guard is the
 whole price: 3 / 3.05 = 98.4 % of what is allowed.
 
-The limit is not ours alone. Three things lower the budget below it:
+Three things make us slower:
 
 - *others*: `X-RateLimit-Remaining` is smaller than our own requests explain, so another program uses the same
   project. We leave it what it used lately, and some room to grow.
-- *a 429*: everybody waits until upstream's reset. Afterwards the budget is a little smaller for a while, since
-  something that we cannot see (a shared plan under load, a slow way) made our arithmetic wrong.
+- *a 429*: everybody waits until upstream's reset. Something that we cannot see (a way that varies more, a shared plan
+  under load) made our arithmetic wrong, so the guard doubles, and narrows again in minutes without another 429.
 - *a ceiling* set by the user.
 """
 
@@ -39,6 +39,12 @@ _AT_ONCE: Final = 1 / 3
 _SPREAD: Final = 0.5
 # Evenly among others: who asks only at the start of a window never sees what the others use of its end.
 _SPREAD_AMONG_OTHERS: Final = 0.95
+# How wide a guard may get: the pace is then half of what is allowed.
+_GUARD_SECONDS_MAX: Final = WINDOW_SECONDS
+# What a window without a 429 leaves of a wider guard: half of it in 70 s.
+_NARROWING: Final = 0.97
+# 429s with less time between them are in a row.
+_IN_A_ROW_SECONDS: Final = 5 * WINDOW_SECONDS
 _LIMIT_RANGE: Final = range(1, 100_001)
 _HOLD_SECONDS_MAX: Final = 3600.0
 
@@ -63,15 +69,14 @@ class Pacer:
             raise ValueError(f"a rate limit is at least 1 request in 3 seconds, not {ceiling}")
         self._announced = DOCUMENTED_LIMIT if ceiling is None else max(ceiling, DOCUMENTED_LIMIT)
         self._ceiling = ceiling
-        self._guard = guard
+        self._steady_guard = self._guard = guard
+        self._guard_at = float("-inf")
         self._sent: list[float] = []  # rises; kept for two windows, since answers are compared with what left before
         self._pending = 0  # granted and not yet sent
         self._granted_at = float("-inf")
         self._others: list[tuple[float, int]] = []  # (when, how many of the window's requests were not ours)
         self._held_until = 0.0
         self._episode = 0  # 429s in a row, those of one moment counted once
-        self._penalty = 0.0
-        self._penalty_at = 0.0
 
     @property
     def limit(self) -> int:
@@ -84,18 +89,17 @@ class Pacer:
 
     def budget(self, now: float) -> int:
         """Requests in 3 s that we allow ourselves now."""
-        self._relax(now)
-        budget = float(self._announced)
+        budget = self._announced
         if others := self._others_now(now):
             budget -= others + max(2, others // 4)
-        budget -= self._penalty
         floor = max(1, int(self._announced * _FLOOR))
-        return max(1, min(self.limit, max(floor, int(budget))))
+        return min(self.limit, max(floor, budget))
 
     def wait(self, now: float) -> float:
         """Seconds until the next request may leave: 0 for now, infinity for when one of those granted has left."""
         if held := self.held(now):
             return held
+        self._narrow(now)
         window = WINDOW_SECONDS + self._guard
         recent = len(self._sent) - bisect_right(self._sent, now - window)
         budget = self.budget(now)
@@ -150,12 +154,11 @@ class Pacer:
         """A 429: hold everybody until upstream's reset. Returns the seconds of the hold."""
         first_of_episode = slot.sent_at is None or slot.sent_at >= self._held_until
         if first_of_episode:
-            self._episode = self._episode + 1 if self._penalty > 0 else 1
-            self._relax(now)
-            self._penalty = min(self._announced / 2, self._penalty * 2 + self._announced * 0.05)
-            self._penalty_at = now
+            self._episode = self._episode + 1 if now < self._held_until + _IN_A_ROW_SECONDS else 1
+            self._narrow(now)
+            self._guard, self._guard_at = min(2 * self._guard, _GUARD_SECONDS_MAX), now
         pause = min(2.0 ** (self._episode - 1), 30.0) if reset is None else min(max(reset, 0.0), _HOLD_SECONDS_MAX)
-        self._held_until = max(self._held_until, now + pause + self._guard)
+        self._held_until = max(self._held_until, now + pause + self._steady_guard)
         return self.held(now)
 
     def _space(self, used: int, budget: int) -> float:
@@ -164,14 +167,12 @@ class Pacer:
             return WINDOW_SECONDS / budget * _SPREAD_AMONG_OTHERS
         return WINDOW_SECONDS / budget * _SPREAD if used > budget * _AT_ONCE else 0.0
 
-    def _relax(self, now: float) -> None:
-        """Every window without a 429 gives back a part of what the last one cost."""
-        windows = int((now - max(self._penalty_at, self._held_until)) / WINDOW_SECONDS)
-        if self._penalty and windows > 0:
-            self._penalty -= windows * self._announced * 0.01
-            self._penalty_at = now
-            if self._penalty <= 0:
-                self._penalty = 0.0
+    def _narrow(self, now: float) -> None:
+        """Every window without a 429 gives back a part of what the last ones added to the guard."""
+        if self._guard > self._steady_guard:
+            windows = max(0.0, now - max(self._guard_at, self._held_until)) / WINDOW_SECONDS
+            self._guard = self._steady_guard + (self._guard - self._steady_guard) * _NARROWING**windows
+            self._guard_at = now
 
     def _others_now(self, now: float) -> int:
         """The most that others used in a window lately."""

@@ -72,8 +72,8 @@ def backoff(tries: int, *, random: random.Random, first: float = 0.5, most: floa
 class Policy:
     """`deadline` is the most seconds a request may take from its first try on, waits included.
 
-    `first_contact_tries` holds as long as upstream never answered at all: then the address is probably wrong, and
-    whoever typed it wants to know now.
+    `first_contact_tries` holds as long as upstream never answered at all, also where it hangs up on us: then the
+    address is probably wrong, and whoever typed it wants to know now.
     """
 
     deadline: float = 300.0
@@ -99,7 +99,8 @@ class Policy:
             return None
         if method != "GET" and not (failure.kind is Kind.THROTTLED or not failure.was_sent):
             return None
-        if not answered_before and not failure.was_sent and tries >= self.first_contact_tries:
+        is_no_contact = not failure.was_sent or failure.kind is Kind.RESET
+        if not answered_before and is_no_contact and tries >= self.first_contact_tries:
             return None
         most = _MOST_TRIES.get(failure.kind)
         if failure.kind is Kind.TIMEOUT and most_timeouts is not None:

@@ -32,6 +32,7 @@ from httpx_aiohttp import AiohttpTransport
 
 from versionsync.cma.answers import Answer
 from versionsync.cma.retry import Failure, Kind
+from versionsync.cma.tls import handshake_problem
 
 __all__ = ["MAX_BODY_BYTES", "Timeouts", "exchange", "open_http"]
 
@@ -71,8 +72,11 @@ async def _headers_sent(*_: object) -> None:
 
 
 def open_http(base_url: str, *, connections: int) -> httpx.AsyncClient:
-    """An HTTP client for `base_url`, honouring HTTPS_PROXY, NO_PROXY and SSL_CERT_FILE. The caller closes it."""
-    context = httpx.create_ssl_context()
+    """An HTTP client for `base_url`, honouring HTTPS_PROXY, NO_PROXY and SSL_CERT_FILE. The caller closes it.
+
+    Raises ValueError where one of these names what cannot be used.
+    """
+    context, proxy = _trust(), _proxy_for(base_url)
 
     def session() -> aiohttp.ClientSession:
         traces = aiohttp.TraceConfig()
@@ -84,8 +88,18 @@ def open_http(base_url: str, *, connections: int) -> httpx.AsyncClient:
             trace_configs=[traces],
         )
 
-    transport = AiohttpTransport(verify=context, client=session, proxy=_proxy_for(base_url))
+    transport = AiohttpTransport(verify=context, client=session, proxy=proxy)
     return httpx.AsyncClient(transport=transport, follow_redirects=False, trust_env=False)
+
+
+def _trust() -> ssl.SSLContext:
+    """Whose certificates are believed: those that SSL_CERT_FILE or SSL_CERT_DIR name, else certifi's."""
+    try:
+        return httpx.create_ssl_context()
+    except (OSError, ssl.SSLError) as error:
+        name = "SSL_CERT_FILE" if os.environ.get("SSL_CERT_FILE") else "SSL_CERT_DIR"
+        why = "holds no certificate" if isinstance(error, ssl.SSLError) else error.strerror
+        raise ValueError(f"{name} names {os.environ.get(name)}, which cannot be used: {why}") from None
 
 
 def _proxy_for(base_url: str) -> httpx.Proxy | None:
@@ -97,7 +111,11 @@ def _proxy_for(base_url: str) -> httpx.Proxy | None:
     address = urllib.request.getproxies().get(parts.scheme)
     if not address or (parts.hostname and urllib.request.proxy_bypass(parts.hostname)):
         return None
-    proxy = httpx.Proxy(address)
+    try:
+        proxy = httpx.Proxy(address)
+    except (ValueError, httpx.InvalidURL):
+        # Its words hold the address, which may hold a password.
+        raise ValueError(f"{parts.scheme.upper()}_PROXY names no http or socks5 address") from None
     if proxy.raw_auth is None:
         return proxy
     password = b64encode(b":".join(proxy.raw_auth)).decode()
@@ -139,15 +157,16 @@ async def exchange(
             headers = {name.decode("latin-1").lower(): text.decode("latin-1") for name, text in response.headers.raw}
             return Answer(response.status_code, headers, body, response.num_bytes_downloaded)
     except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, aiohttp.ClientError, OSError, TimeoutError) as error:
-        return _failure(error, request.url.host)
+        return _failure(error, request.url)
     finally:
         _on_sent.reset(token)
 
 
-def _failure(error: BaseException, host: str) -> Failure:
+def _failure(error: BaseException, url: httpx.URL) -> Failure:
     """What an exception of httpx or aiohttp means. The library's own words are used only where they hold no headers."""
+    host, scheme = url.host, "" if url.scheme == "https" else ": base_url says http, should it be https?"
     cause = error.__cause__ if isinstance(error.__cause__, aiohttp.ClientError | TimeoutError) else error
-    kind, detail = Kind.RESET, f"the connection to {host} failed ({type(cause).__name__})"
+    kind, detail = Kind.RESET, f"{host} broke off the connection before it had answered{scheme}"
     match cause:
         case aiohttp.ClientConnectorDNSError():
             kind, detail = Kind.DNS, f"the name {host} cannot be resolved: check base_url and the network"
@@ -158,27 +177,25 @@ def _failure(error: BaseException, host: str) -> Failure:
         case aiohttp.ClientProxyConnectionError() | httpx.ProxyError():
             kind, detail = Kind.PROXY, f"the proxy on the way to {host} is not there: check HTTPS_PROXY and NO_PROXY"
         case aiohttp.ClientConnectorError() | httpx.ConnectError():
-            kind, detail = Kind.REFUSED, f"no connection to {host}{_reason(cause)}"
+            kind, detail = Kind.REFUSED, f"no connection to {host}{_reason(cause)}: check base_url and the network"
         case aiohttp.ConnectionTimeoutError() | httpx.ConnectTimeout() | httpx.PoolTimeout():
-            kind, detail = Kind.CONNECT_TIMEOUT, f"no connection to {host} in time"
+            kind, detail = Kind.CONNECT_TIMEOUT, f"no connection to {host} in time: check base_url and the network"
         case TimeoutError() | httpx.TimeoutException():
             kind, detail = Kind.TIMEOUT, "no answer in time"
         case aiohttp.ClientPayloadError() | httpx.DecodingError() | httpx.ReadError() | httpx.RemoteProtocolError():
             kind, detail = Kind.TORN, "the answer broke off or was garbled"
         case aiohttp.ClientResponseError():
-            kind, detail = Kind.TORN, "the answer is not HTTP"
+            kind, detail = Kind.TORN, f"the answer is not HTTP{scheme}"
         case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError() | httpx.UnsupportedProtocol() | httpx.InvalidURL():
             kind, detail = Kind.TLS, f"{host or 'base_url'} cannot be asked: base_url must be an http(s) address"
     return Failure(kind, detail)
 
 
 def _reason(error: object) -> str:
-    """The operating system's or OpenSSL's own words."""
+    """The operating system's own words, or what a failed handshake means."""
     inner = getattr(error, "os_error", None) or getattr(error, "certificate_error", None)
-    if isinstance(inner, ssl.SSLCertVerificationError):
-        return f": {inner.verify_message}"
     if isinstance(inner, ssl.SSLError):
-        return f": {inner.reason}"
+        return f": {handshake_problem(inner)}"
     if isinstance(inner, OSError) and inner.errno:
         return f": {os.strerror(inner.errno)}"
     return ""

@@ -38,7 +38,9 @@ class FaultKind(StrEnum):
     WRONG_SHAPE = "wrong_shape"
     """Valid JSON that is no document."""
     SLOW = "slow"
-    """The answer takes a while."""
+    """The answer takes a while, as that of a busy server: the request was counted when it came."""
+    LATE = "late"
+    """The request takes a while to arrive, as on a busy way: it is counted only then."""
     STALL = "stall"
     """The answer takes longer than anybody waits."""
     REPEATED_PAGE = "repeated_page"
@@ -202,7 +204,7 @@ class Faults:
 
     def _seconds(self, kind: FaultKind) -> float:
         match kind:
-            case FaultKind.SLOW:
+            case FaultKind.SLOW | FaultKind.LATE:
                 return self._random.uniform(*self.slow_seconds)
             case FaultKind.STALL:
                 return self.stall_seconds

@@ -68,15 +68,17 @@ class Server:
     async def _handle(self, route: Route, request: web.Request) -> web.StreamResponse:
         method, target = request.method, request.path_qs
         fault = self.faults.choose(method, target)
-        if fault is not None:
+        if fault is not None and fault.kind is FaultKind.LATE:
             await wait(fault)
-        self.world.tick()
-        now = self.world.clock.now()
-        headers = self._headers(now)
+        now, headers = self._moment()
         token: Token | None = None
         try:
             token = self._token(request)
-            self._count(token, headers)
+            rate = self._count(token, headers)
+            if fault is not None and fault.kind is not FaultKind.LATE:
+                await wait(fault)
+                now, headers = self._moment()
+                headers |= rate
             if fault is not None and fault.kind in ANSWERED_INSTEAD:
                 reply, headers = answer_instead(fault, headers, self._new_request_id())
             else:
@@ -137,13 +139,15 @@ class Server:
             raise Refused("INSUFFICIENT_PERMISSIONS", 401, details={"ability": "can_access_cma"})
         return token
 
-    def _count(self, token: Token, headers: dict[str, str]) -> None:
+    def _count(self, token: Token, headers: dict[str, str]) -> dict[str, str]:
+        """Count a request that has arrived; returns the headers that tell of it."""
         if self.limits is None:
-            return
+            return {}
         allowance = self.limits.take(token.secret)
-        headers.update(allowance.headers())
+        headers |= allowance.headers()
         if allowance.is_refused:
             raise Refused("RATE_LIMIT_EXCEEDED", 429, transient=True)
+        return allowance.headers()
 
     def _environment(self, request: web.Request, token: Token, now: datetime) -> Environment:
         environment = self.world.environment(request.headers.get("X-Environment"))
@@ -153,6 +157,12 @@ class Server:
         if not request.path.startswith("/environments"):
             environment.demand_ready(now)
         return environment
+
+    def _moment(self) -> tuple[datetime, dict[str, str]]:
+        """What time it is, and the headers of an answer that is given now."""
+        self.world.tick()
+        now = self.world.clock.now()
+        return now, self._headers(now)
 
     def _headers(self, now: datetime) -> dict[str, str]:
         second = int(now.timestamp())

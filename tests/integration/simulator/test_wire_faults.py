@@ -72,8 +72,9 @@ def test_bodies_may_be_no_document(served: Served, faults: Faults, ids: list[str
         msgspec.json.decode(answer.content, type=dict[str, list[object]])
 
 
-def test_answers_may_be_slow(served: Served, faults: Faults) -> None:
-    faults.plant(FaultKind.SLOW, seconds=0.3)
+@pytest.mark.parametrize("kind", [FaultKind.SLOW, FaultKind.LATE])
+def test_answers_may_be_slow(served: Served, faults: Faults, kind: FaultKind) -> None:
+    faults.plant(kind, seconds=0.3)
     before = time.monotonic()
     served.get("/site")
     assert time.monotonic() - before >= 0.3
