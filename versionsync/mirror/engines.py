@@ -72,6 +72,7 @@ def _open_sqlite(url: URL, *, create: bool) -> Engine:
             f"Python's SQLite is {sqlite3.sqlite_version}; versionsync needs 3.35 or later: use a newer Python"
         )
     path, where = sqlite_path(url), safe_url(url)
+    busy_seconds = _busy_seconds(url)
     if filesystem := unsafe_for_wal(path):
         raise DatabaseUnavailable(
             f"{where} lies on a file system ({filesystem}) on which SQLite's write-ahead log is not safe: "
@@ -86,7 +87,7 @@ def _open_sqlite(url: URL, *, create: bool) -> Engine:
         connection = sqlite3.connect(
             f"file:{quote(str(path))}?mode=rw",
             uri=True,
-            timeout=BUSY_SECONDS,
+            timeout=busy_seconds,
             isolation_level=None,  # transactions begin where we say, not where sqlite3 guesses
             check_same_thread=False,
         )
@@ -98,10 +99,38 @@ def _open_sqlite(url: URL, *, create: bool) -> Engine:
         return connection
 
     engine = create_engine(url, creator=connect, hide_parameters=True)
-    event.listen(engine, "begin", _begin_sqlite)
     _speak_our_errors(engine, where)
     engine.connect().close()
+    opened = _identity(path)
+
+    def begin(connection: Connection) -> None:
+        if _identity(path) != opened:
+            raise DatabaseUnavailable(
+                f"the database {where} was deleted, moved or replaced while it was in use, and is not written to any "
+                "more: see that the right file is in its place, then run this again"
+            )
+        _begin_sqlite(connection)
+
+    event.listen(engine, "begin", begin)
     return engine
+
+
+def _busy_seconds(url: URL) -> float:
+    """How long to wait for other writers: `?timeout=SECONDS` of the URL, as SQLAlchemy has it."""
+    said = url.query.get("timeout", BUSY_SECONDS)
+    try:
+        return float(said)  # type: ignore[arg-type]  # several of them come as a tuple, which is wrong too
+    except (TypeError, ValueError):
+        raise DatabaseUnavailable(f"the `timeout` of {safe_url(url)} must be a number of seconds") from None
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which file it is, whatever its name; None: there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _set_up(connection: sqlite3.Connection, where: str) -> None:
@@ -171,6 +200,8 @@ def _keep_jsonb_as_text(connection: psycopg.Connection, _: object) -> None:
 
 def _speak_our_errors(engine: Engine, where: str) -> None:
     def on_error(context: ExceptionContext) -> None:
+        if context.is_pre_ping:
+            return  # a connection that was lost while it rested: the pool makes another
         if meaning := meaning_of(context.original_exception, where):
             raise meaning from context.original_exception
 

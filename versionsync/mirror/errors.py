@@ -2,6 +2,7 @@
 
 MirrorError
 ├── DatabaseUnavailable   not now: unreachable, locked, full, read-only, wrong password; says what to do
+│   └── TransactionLost   the server ended the transaction, or was not there to begin one: it can be done again
 ├── NotAMirror            there is no database here, or it is another program's
 ├── SchemaBehind          made by an older versionsync: upgrade it
 ├── SchemaNewer           made by a newer versionsync: upgrade the program
@@ -28,6 +29,7 @@ __all__ = [
     "RefusedContent",
     "SchemaBehind",
     "SchemaNewer",
+    "TransactionLost",
 ]
 
 
@@ -37,6 +39,13 @@ class MirrorError(Exception):
 
 class DatabaseUnavailable(MirrorError):
     """The database cannot be reached, read or written now; nothing is lost, and the next run goes on from there."""
+
+
+class TransactionLost(DatabaseUnavailable):
+    """The server is away, or has ended the transaction: nothing of it is written, and it can be done again as it was.
+
+    A transaction whose commit was not answered is not one of these: nobody knows whether it is written.
+    """
 
 
 class NotAMirror(MirrorError):
@@ -84,7 +93,7 @@ class LeaseHeld(MirrorError):
 
 
 class LeaseLost(MirrorError):
-    """The lease was taken over by another process. The transaction wrote nothing."""
+    """Another process took the source over while we were held up. The transaction wrote nothing."""
 
 
 class RefusedContent(MirrorError):

@@ -6,7 +6,7 @@ import sqlite3
 import sys
 from typing import TYPE_CHECKING
 
-from versionsync.mirror.errors import DatabaseUnavailable, MirrorError, NotAMirror, RefusedContent
+from versionsync.mirror.errors import DatabaseUnavailable, MirrorError, NotAMirror, RefusedContent, TransactionLost
 
 if TYPE_CHECKING:
     import psycopg
@@ -28,25 +28,30 @@ SQLITE_MEANINGS: dict[int, str] = {
 }
 SQLITE_REFUSALS = {sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_RANGE}
 
+LOST = "has lost the connection: try again later"
 POSTGRES_MEANINGS: tuple[tuple[str, str], ...] = (
     ("28", "refuses the user or the password: check both in the database URL"),
     ("3D", "does not exist: create it (`createdb NAME`), or check the name in the database URL"),
     ("42501", "does not allow this user to do that: grant it CREATE and the rights to its tables"),
     ("25006", "is read-only (a standby?): use the primary server"),
+    ("25P03", "has ended a transaction that paused too long (idle_in_transaction_session_timeout): raise the limit"),
+    ("25P04", "has ended a transaction that took too long (transaction_timeout): raise the limit"),
     ("53100", "cannot grow: the server's disk is full; free some space, then run this again"),
     ("53300", "has too many connections: raise max_connections, or close some"),
     ("53", "lacks a resource (memory, disk or connections): see the server's log"),
-    ("55P03", "is locked by another session: try again later"),
+    ("55P03", "is locked by another session, perhaps a process that was stopped in the middle: end it, or wait"),
     ("40", "could not keep this transaction apart from another one: try again"),
     ("57014", "cancelled the statement (statement_timeout?): raise the limit"),
-    ("57", "is shutting down or starting: try again later"),
+    ("57", "is shutting down or starting, or has ended our connection: try again later"),
     ("58", "reports an error of its system (disk or files): see the server's log"),
-    ("08", "has lost the connection: try again later"),
+    ("08", LOST),
     ("XX", "reports an internal error, perhaps damage: see the server's log"),
 )
 POSTGRES_REFUSALS = ("22", "23", "54")
+# What was tried may work in a moment. A limit of time that the user has set would only be reached again.
+POSTGRES_PASSES = ("08", "25P03", "40", "53300", "57P01", "57P02", "57P03", "57P05")
 
-# libpq gives no code for a connection that never was; its words are the same in all of its versions.
+# libpq gives no code for a connection that never was, or that went away; its words are the same in all of its versions.
 POSTGRES_CONNECT_MEANINGS: tuple[tuple[str, str], ...] = (
     ("password authentication failed", "refuses the user or the password: check both in the database URL"),
     ("no password supplied", "wants a password: put it in the database URL, or in a password file"),
@@ -54,6 +59,8 @@ POSTGRES_CONNECT_MEANINGS: tuple[tuple[str, str], ...] = (
     ("role ", "does not know this user: check the database URL"),
     ("does not exist", "does not exist: create it (`createdb NAME`), or check the name in the database URL"),
     ("starting up", "is starting: try again later"),
+    ("recovery mode", "is starting: try again later"),
+    ("not yet accepting connections", "is starting: try again later"),
     ("shutting down", "is shutting down: try again later"),
     ("too many clients", "has too many connections: raise max_connections, or close some"),
     ("Connection refused", "cannot be reached: is the server running, and are host and port right?"),
@@ -62,8 +69,22 @@ POSTGRES_CONNECT_MEANINGS: tuple[tuple[str, str], ...] = (
     ("failed to resolve host", "cannot be reached: its host name is not known"),
     ("Name or service not known", "cannot be reached: its host name is not known"),
     ("timeout", "does not answer: check host, port and firewall"),
+    ("closed", LOST),
+    ("connection is lost", LOST),
+    ("EOF detected", LOST),
+    ("Connection reset", LOST),
+    ("Broken pipe", LOST),
     ("SSL", "could not agree on encryption: check `sslmode` in the database URL"),
     ("certificate", "could not agree on encryption: check `sslmode` and `sslrootcert` in the database URL"),
+)
+POSTGRES_STAYS = (
+    "password authentication failed",
+    "no password supplied",
+    "no pg_hba.conf entry",
+    "role ",
+    "does not exist",
+    "SSL",
+    "certificate",
 )
 
 
@@ -103,13 +124,15 @@ def _of_postgres(error: BaseException, where: str) -> MirrorError | None:
         said = str(error)
         for words, meaning in POSTGRES_CONNECT_MEANINGS:
             if words in said:
-                return DatabaseUnavailable(f"the database {where} {meaning}")
-        return DatabaseUnavailable(f"the database {where} cannot be reached, or has lost the connection: try again")
+                kind = DatabaseUnavailable if words in POSTGRES_STAYS else TransactionLost
+                return kind(f"the database {where} {meaning}")
+        return TransactionLost(f"the database {where} cannot be reached, or has lost the connection: try again")
     if state.startswith(POSTGRES_REFUSALS):
         return RefusedContent(f"the database {where} refuses a row: {_what_was_refused(error)}")
     for start, meaning in POSTGRES_MEANINGS:
         if state.startswith(start):
-            return DatabaseUnavailable(f"the database {where} {meaning}")
+            kind = TransactionLost if state.startswith(POSTGRES_PASSES) else DatabaseUnavailable
+            return kind(f"the database {where} {meaning}")
     return None
 
 

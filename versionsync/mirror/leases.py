@@ -16,10 +16,12 @@ from versionsync.mirror.database import Mirror
 from versionsync.mirror.errors import LeaseHeld, LeaseLost
 from versionsync.mirror.holders import Holder
 from versionsync.mirror.tables import leases, sources
+from versionsync.mirror.types import POSTGRES
 
 __all__ = ["LEASE_SECONDS", "HeldLease", "Holder", "Lease", "acquire", "current", "hold", "release", "renew"]
 
 LEASE_SECONDS = 30
+LOCK_SECONDS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,26 +49,37 @@ def acquire(mirror: Mirror, source_id: int, holder: Holder) -> Lease:
 
     A holder that is known to be dead is followed at once, any other when its lease has expired. Raises LeaseHeld.
     """
-    with mirror.write() as tx:
-        # SQLite has no FOR UPDATE; BEGIN IMMEDIATE has locked the database already.
-        epoch = tx.scalar(select(leases.c.epoch).where(leases.c.source_id == source_id).with_for_update())
-        if epoch is None:
-            raise LookupError(f"there is no source {source_id}")
-        held = current(tx, source_id)
-        if held is not None and not held.is_expired and not held.holder.is_known_dead():
-            name = tx.scalar(select(sources.c.name).where(sources.c.id == source_id))
-            raise LeaseHeld(str(name), holder=str(held.holder), expires_at=held.expires_at)
-        lease = Lease(source_id, epoch + 1, holder)
-        tx.execute(
-            update(leases)
-            .where(leases.c.source_id == source_id)
-            .values(
-                holder=holder.to_json(),
-                epoch=lease.epoch,
-                expires_at=database_time(tx, seconds=LEASE_SECONDS),
-            )
+    return mirror.transact(lambda tx: _take(tx, source_id, holder))
+
+
+def _take(tx: Connection, source_id: int, holder: Holder) -> Lease:
+    _refuse_held(tx, source_id)
+    if tx.dialect.name == POSTGRES:
+        # A process that was stopped in the middle of a transaction keeps the row locked, though its lease is over.
+        tx.exec_driver_sql(f"SET LOCAL lock_timeout = '{LOCK_SECONDS:d}s'")
+    # SQLite has no FOR UPDATE; BEGIN IMMEDIATE has locked the database already.
+    epoch = tx.scalar(select(leases.c.epoch).where(leases.c.source_id == source_id).with_for_update())
+    if epoch is None:
+        raise LookupError(f"there is no source {source_id}")
+    _refuse_held(tx, source_id)
+    lease = Lease(source_id, epoch + 1, holder)
+    tx.execute(
+        update(leases)
+        .where(leases.c.source_id == source_id)
+        .values(
+            holder=holder.to_json(),
+            epoch=lease.epoch,
+            expires_at=database_time(tx, seconds=LEASE_SECONDS),
         )
+    )
     return lease
+
+
+def _refuse_held(tx: Connection, source_id: int) -> None:
+    held = current(tx, source_id)
+    if held is not None and not held.is_expired and not held.holder.is_known_dead():
+        name = tx.scalar(select(sources.c.name).where(sources.c.id == source_id))
+        raise LeaseHeld(str(name), holder=str(held.holder), expires_at=held.expires_at)
 
 
 def hold(tx: Connection, lease: Lease) -> None:
@@ -80,27 +93,29 @@ def hold(tx: Connection, lease: Lease) -> None:
         .values(expires_at=database_time(tx, seconds=LEASE_SECONDS))
     )
     if held.rowcount != 1:
-        now = current(tx, lease.source_id)
         raise LeaseLost(
-            f"the lease of source {lease.source_id} (epoch {lease.epoch}) is over: "
-            + (f"{now.holder} has taken it (epoch {now.epoch})" if now else "it was given back")
+            f"the lease of source {lease.source_id} (epoch {lease.epoch}) is over: {_how_it_ended(tx, lease)}; "
+            "nothing was written since: run this again"
         )
+
+
+def _how_it_ended(tx: Connection, lease: Lease) -> str:
+    now = current(tx, lease.source_id)
+    if now is not None:
+        return f"{now.holder} has taken it (epoch {now.epoch})"
+    epoch = tx.scalar(select(leases.c.epoch).where(leases.c.source_id == lease.source_id))
+    return "it was given back" if epoch == lease.epoch else "another process has had it since"
 
 
 def renew(mirror: Mirror, lease: Lease) -> None:
     """Hold the lease for another LEASE_SECONDS. Raises LeaseLost."""
-    with mirror.write() as tx:
-        hold(tx, lease)
+    mirror.transact(lambda tx: hold(tx, lease))
 
 
 def release(mirror: Mirror, lease: Lease) -> None:
     """Give the lease back, if it is still ours."""
-    with mirror.write() as tx:
-        tx.execute(
-            update(leases)
-            .where(leases.c.source_id == lease.source_id, leases.c.epoch == lease.epoch)
-            .values(holder=None, expires_at=None)
-        )
+    mine = (leases.c.source_id == lease.source_id) & (leases.c.epoch == lease.epoch)
+    mirror.transact(lambda tx: tx.execute(update(leases).where(mine).values(holder=None, expires_at=None)))
 
 
 def current(connection: Connection, source_id: int) -> HeldLease | None:

@@ -58,8 +58,7 @@ class SweepMarks:
     def mark_and_look_up(self, ids: Sequence[RecordId]) -> dict[RecordId, KnownRecord]:
         """Mark these records; returns what the mirror holds of them."""
         self.mark(ids)
-        with self._mirror.read() as connection:
-            return known_records(connection, self._source_id, ids)
+        return self._mirror.query(lambda connection: known_records(connection, self._source_id, ids))
 
     def count(self) -> int:
         """How many different records were seen."""
@@ -73,20 +72,20 @@ class SweepMarks:
             yield from ((id, model) for id, model in page if id not in marked)
 
     def _live_pages(self) -> Iterator[list[tuple[RecordId, ModelId]]]:
+        last = RecordId("")
+        while page := self._live_page(last):
+            yield page
+            last = page[-1][0]
+
+    def _live_page(self, after: RecordId) -> list[tuple[RecordId, ModelId]]:
         query = (
             select(records.c.id, records.c.model_id)
-            .where(records.c.source_id == self._source_id, records.c.deleted_at.is_(None))
+            .where(records.c.source_id == self._source_id, records.c.deleted_at.is_(None), records.c.id > after)
             .order_by(records.c.id)
             .limit(IDS_AT_ONCE)
         )
-        last = ""
-        while True:
-            with self._mirror.read() as connection:
-                rows = connection.execute(query.where(records.c.id > last)).all()
-            if not rows:
-                return
-            yield [(RecordId(row[0]), ModelId(row[1])) for row in rows]
-            last = rows[-1][0]
+        rows = self._mirror.query(lambda connection: connection.execute(query).all())
+        return [(RecordId(row[0]), ModelId(row[1])) for row in rows]
 
     def _among(self, ids: Sequence[RecordId]) -> set[str]:
         places = ",".join("?" * len(ids))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict
 from datetime import datetime
 from typing import TypedDict, TypeVar
@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from structlog.typing import FilteringBoundLogger
 
 from versionsync.mirror.database import Mirror
-from versionsync.mirror.errors import LeaseHeld, LeaseLost
+from versionsync.mirror.errors import LeaseHeld, LeaseLost, MirrorError
 from versionsync.mirror.leases import Holder, Lease, acquire, release, renew
 from versionsync.mirror.runs import finish_run, interrupt_stale_runs, start_run
 from versionsync.mirror.sources import update_checkpoint
@@ -58,21 +58,11 @@ class Desk:
 
     async def read(self, query: Callable[[Connection], T]) -> T:
         """What `query` finds in one snapshot."""
-
-        def work() -> T:
-            with self.mirror.read() as connection:
-                return query(connection)
-
-        return await self.reading.run(work)
+        return await self.reading.run(self.mirror.query, query)
 
     async def write(self, change: Callable[[Connection], T]) -> T:
         """What `change` returns; its transaction is committed when it ends and rolled back when it raises."""
-
-        def work() -> T:
-            with self.mirror.write() as tx:
-                return change(tx)
-
-        return await self.writing.run(work)
+        return await self.writing.run(self.mirror.transact, change)
 
 
 class Tenure:
@@ -90,9 +80,17 @@ class Tenure:
 
         def take() -> Tenure:
             lease = acquire(desk.mirror, source_id, holder)
-            with desk.mirror.write() as tx:
+
+            def note(tx: Connection) -> int:
                 interrupt_stale_runs(tx, lease, finished_at=now)
-                return cls(desk, lease, start_run(tx, lease, kind=kind, trigger=trigger, started_at=now))
+                return start_run(tx, lease, kind=kind, trigger=trigger, started_at=now)
+
+            try:
+                return cls(desk, lease, desk.mirror.transact(note))
+            except BaseException:
+                with suppress(MirrorError):  # then it ends by itself
+                    release(desk.mirror, lease)
+                raise
 
         deadline = asyncio.get_running_loop().time() + wait_seconds
         while True:

@@ -26,7 +26,7 @@ from versionsync.mirror.database import Mirror
 from versionsync.mirror.errors import RefusedContent
 from versionsync.mirror.leases import Lease
 from versionsync.mirror.queries import known_records, known_versions
-from versionsync.mirror.writer import apply
+from versionsync.mirror.writer import Applied, apply
 from versionsync.sync.pull import Pulled
 from versionsync.sync.report import Counts, RecordFailure
 from versionsync.sync.spool import ContentSpool
@@ -218,10 +218,13 @@ class Writer:
     def _apply(self, batch: Sequence[_Hashed]) -> None:
         """One transaction: what the mirror holds, what that makes of what was read, and the writing of it."""
         now = self._now()
-        with self._mirror.write() as tx:
+        contents = _Contents(ready.arrival.pulled.contents for ready in batch)
+
+        def work(tx: Connection) -> Applied:
             plans = self._plan(tx, batch, now)
-            contents = _Contents(ready.arrival.pulled.contents for ready in batch)
-            applied = apply(tx, self._lease, plans, contents, observed_at=now, run_id=self._run_id)
+            return apply(tx, self._lease, plans, contents, observed_at=now, run_id=self._run_id)
+
+        applied = self._mirror.transact(work)
         self._counts.versions_inserted += applied.versions_inserted
         self._counts.versions_changed += applied.versions_changed
         self._counts.versions_rewritten += applied.versions_rewritten

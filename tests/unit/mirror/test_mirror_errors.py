@@ -10,8 +10,8 @@ import psycopg
 import pytest
 from psycopg import errors
 
-from versionsync.mirror.errors import DatabaseUnavailable, MirrorError, NotAMirror, RefusedContent
-from versionsync.mirror.failures import POSTGRES_CONNECT_MEANINGS, SQLITE_MEANINGS, meaning_of
+from versionsync.mirror.errors import DatabaseUnavailable, MirrorError, NotAMirror, RefusedContent, TransactionLost
+from versionsync.mirror.failures import POSTGRES_CONNECT_MEANINGS, POSTGRES_STAYS, SQLITE_MEANINGS, meaning_of
 
 WHERE = "postgresql://me:***@host/db"
 
@@ -31,14 +31,15 @@ def test_errors_load_no_library() -> None:
         (errors.InsufficientPrivilege, DatabaseUnavailable, "does not allow this user"),
         (errors.ReadOnlySqlTransaction, DatabaseUnavailable, "is read-only"),
         (errors.DiskFull, DatabaseUnavailable, "disk is full"),
-        (errors.TooManyConnections, DatabaseUnavailable, "too many connections"),
+        (errors.TooManyConnections, TransactionLost, "too many connections"),
         (errors.OutOfMemory, DatabaseUnavailable, "lacks a resource"),
         (errors.LockNotAvailable, DatabaseUnavailable, "is locked"),
-        (errors.DeadlockDetected, DatabaseUnavailable, "try again"),
-        (errors.SerializationFailure, DatabaseUnavailable, "try again"),
+        (errors.DeadlockDetected, TransactionLost, "try again"),
+        (errors.SerializationFailure, TransactionLost, "try again"),
         (errors.QueryCanceled, DatabaseUnavailable, "statement_timeout"),
-        (errors.AdminShutdown, DatabaseUnavailable, "is shutting down"),
-        (errors.ConnectionFailure, DatabaseUnavailable, "lost the connection"),
+        (errors.IdleInTransactionSessionTimeout, TransactionLost, "paused too long"),
+        (errors.AdminShutdown, TransactionLost, "is shutting down"),
+        (errors.ConnectionFailure, TransactionLost, "lost the connection"),
         (errors.DataCorrupted, DatabaseUnavailable, "internal error"),
         (errors.UniqueViolation, RefusedContent, "UniqueViolation"),
         (errors.UntranslatableCharacter, RefusedContent, "UntranslatableCharacter"),
@@ -56,9 +57,28 @@ def test_postgresql_says_it_by_code(error: type[psycopg.Error], kind: type[Mirro
 
 @pytest.mark.parametrize("words", [words for words, _ in POSTGRES_CONNECT_MEANINGS])
 def test_a_connection_that_never_was_is_told_by_its_words(words: str) -> None:
-    """There is no code for it."""
+    """There is no code for it. What waiting does not mend is not waited for."""
     meaning = meaning_of(psycopg.OperationalError(f"connection failed: FATAL: {words} for me"), WHERE)
-    assert type(meaning) is DatabaseUnavailable
+    assert type(meaning) is (DatabaseUnavailable if words in POSTGRES_STAYS else TransactionLost)
+    assert set(POSTGRES_STAYS) <= {words for words, _ in POSTGRES_CONNECT_MEANINGS}
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "consuming input failed: server closed the connection unexpectedly",
+        "consuming input failed: SSL connection has been closed unexpectedly",
+        "consuming input failed: SSL SYSCALL error: EOF detected",
+        "sending query failed: could not send data to server: Broken pipe",
+        "the connection is closed",
+        "the connection is lost",
+    ],
+)
+def test_a_connection_that_went_away_is_not_taken_for_a_wrong_setting(said: str) -> None:
+    """As over TLS, whose name is in what is said of every loss."""
+    meaning = meaning_of(psycopg.OperationalError(said), WHERE)
+    assert type(meaning) is TransactionLost
+    assert "has lost the connection" in str(meaning)
 
 
 def test_a_mistake_in_a_statement_is_a_bug() -> None:
