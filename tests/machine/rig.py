@@ -51,10 +51,15 @@ class Meanwhile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Disturbance:
-    """What happens to one run. `cancelled_at`, `overtaken_at`: after which request; None: not at all."""
+    """What happens to one run.
+
+    `vanished`: the share of records that no listing shows. `cancelled_at`, `overtaken_at`: after which request; None:
+    not at all.
+    """
 
     faults: Sequence[Planted] = ()
     rates: Mapping[FaultKind, float] | None = None
+    vanished: float = 0.0
     meanwhile: Sequence[Meanwhile] = ()
     cancelled_at: int | None = None
     overtaken_at: int | None = None
@@ -69,7 +74,7 @@ class Rig:
     def __init__(self, mirror: Mirror, *, switches: Switches, skew: timedelta, page: int | None) -> None:
         self.mirror = mirror
         self.world = World(seed=1, clock=Clock.stopped(START), switches=switches)
-        self.faults = Faults(seed=1, slow_seconds=(0.0, 0.02))
+        self.faults = Faults(seed=1, slow_seconds=(0.0, 0.02), stall_seconds=2 * IMPATIENCE_SECONDS)
         self.simulator = SimulatorThread(self.world, faults=self.faults)
         self.spec: SourceSpec | None = None
         self._skew = skew
@@ -105,6 +110,10 @@ class Rig:
     def wait(self, seconds: float) -> None:
         """Let time pass at upstream."""
         self.simulator.act(lambda world: world.clock.advance(timedelta(seconds=seconds)))
+
+    def move_our_clock(self, seconds: float) -> None:
+        """Our clock jumps, forward or back."""
+        self._skew += timedelta(seconds=seconds)
 
     def truth(self, environment: str) -> Truth:
         """What a perfect mirror of this environment would hold."""
@@ -153,6 +162,7 @@ class Rig:
         if disturbance.overtaken_at and overtake:
             self.faults.interject(lambda _: overtake(), nth=disturbance.overtaken_at)
         self.faults.rates.update(disturbance.rates or {})
+        self.faults.vanished_share = disturbance.vanished
         try:
             return await task
         except asyncio.CancelledError:

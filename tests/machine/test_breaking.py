@@ -38,8 +38,8 @@ EXAMPLES = int(os.environ.get("VERSIONSYNC_TEST_EXAMPLES", "15"))
 STEPS = 25
 QUIET_RUNS = 3
 
-# A 429 stops everybody for real seconds, a stall for longer: these have tests of their own.
-KINDS = sorted(set(FaultKind) - {FaultKind.STALL, FaultKind.THROTTLED, FaultKind.THROTTLED_BARE})
+# A 429 stops everybody for real seconds: it has tests of its own.
+KINDS = sorted(set(FaultKind) - {FaultKind.THROTTLED, FaultKind.THROTTLED_BARE})
 
 whom = st.integers(0, 7)
 whens = st.integers(1, 12)
@@ -124,6 +124,11 @@ class Breaking(RuleBasedStateMachine):
         """Time passes."""
         self.rig.wait(seconds)
 
+    @rule(seconds=st.sampled_from([-86_400, -3600, -5, 5, 3600, 86_400]))
+    def our_clock_jumps(self, seconds: float) -> None:
+        """Somebody sets the clock of the machine on which we run."""
+        self.rig.move_our_clock(seconds)
+
     @rule(earlier=st.integers(0, 3))
     def promote(self, earlier: int) -> None:
         """An environment is promoted: one of those that were, or a new copy of the primary one."""
@@ -172,6 +177,11 @@ class Breaking(RuleBasedStateMachine):
     def sync_at_a_bad_time(self, options: SyncOptions, kind: FaultKind, rate: float) -> None:
         """One kind of fault, again and again."""
         self.run(options, Disturbance(rates={kind: rate}))
+
+    @rule(options=run_options, share=st.sampled_from([0.5, 1.0]))
+    def sync_while_records_vanish(self, options: SyncOptions, share: float) -> None:
+        """Listings show only some of the records, or none: nothing is taken for deleted that can be asked for."""
+        self.run(options, Disturbance(vanished=share))
 
     @rule(options=run_options, at=whens)
     def sync_and_cancel(self, options: SyncOptions, at: int) -> None:
