@@ -1,0 +1,87 @@
+"""Every kind of fault, once, at every request of a run: of a first one, and of one after edits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.fixtures.comparing import differences, differences_of_meta
+from tests.fixtures.databases import MakeDatabase
+from tests.machine.acts import do, open_project
+from tests.machine.fresh import EmptiedPostgres, FreshDatabase, FreshSqlite
+from tests.machine.rig import Disturbance, Planted, Rig
+from tests.machine.witness import contradictions
+from versionsync.simulator import FaultKind, Switches, World
+from versionsync.sync.report import Outcome, SyncOptions
+
+RUN = SyncOptions(settle=False, glance_from=0)
+MOST_REQUESTS = 40
+ACTS = ("edit", "publish", "create", "delete", "add_field", "publish_one_locale")
+
+
+@pytest.mark.parametrize("kind", sorted(FaultKind))
+@pytest.mark.parametrize("is_first", [True, False], ids=["first run", "later run"])
+def test_a_fault_at_any_request_is_survived_on_sqlite(
+    sqlite_template: Path, tmp_path: Path, kind: FaultKind, is_first: bool
+) -> None:
+    """The run says how it went; the next quiet one makes mirror and events as the truth is."""
+    hit_every_request(FreshSqlite(sqlite_template, tmp_path), kind, is_first=is_first)
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("kind", [FaultKind.INTERNAL_ERROR, FaultKind.RESET, FaultKind.EMPTY_PAGE, FaultKind.STALE])
+def test_a_fault_at_any_request_is_survived_on_postgresql(
+    make_postgres_database: MakeDatabase, kind: FaultKind
+) -> None:
+    """As on SQLite, with one fault of each sort."""
+    hit_every_request(EmptiedPostgres(make_postgres_database()), kind, is_first=False)
+
+
+def hit_every_request(database: FreshDatabase, kind: FaultKind, *, is_first: bool) -> None:
+    """One project and one mirror for each request of the run."""
+    for nth in range(1, MOST_REQUESTS):
+        with opened(database, is_first=is_first) as rig:
+            before = rig.requests
+            report = rig.run(RUN, Disturbance(faults=[Planted(kind, nth)]))
+            if rig.requests - before < nth:
+                assert nth > 5, "a run of so few requests proves nothing"
+                return
+            assert report is not None
+            assert (report.error is not None) == (report.outcome is Outcome.FAILED)
+            with rig.mirror.read() as connection:
+                assert list(contradictions(connection, rig.listed())) == [], nth
+            rig.wait(60)
+            report = rig.run(RUN)
+            assert report is not None
+            assert report.outcome is Outcome.SUCCEEDED, (nth, report)
+            assert differences(rig.mirror, rig.truth("main")) == [], nth
+            assert differences_of_meta(rig.mirror, rig.listed()) == [], nth
+    raise AssertionError(f"a run of so small a project takes {MOST_REQUESTS} requests")
+
+
+@contextmanager
+def opened(database: FreshDatabase, *, is_first: bool) -> Iterator[Rig]:
+    """A project of a few records, and where `is_first` is not so, its mirror and a few acts since."""
+    with ExitStack() as stack:
+        mirror, _ = stack.enter_context(database.open())
+        rig = Rig(mirror, switches=Switches(), skew=timedelta(0), page=2)
+        rig.open()
+        stack.callback(rig.close)
+        rig.simulator.act(lambda world: open_project(world, records=3))
+        if not is_first:
+            rig.wait(60)
+            rig.run(RUN)
+        rig.wait(60)
+        rig.simulator.act(some_acts)
+        yield rig
+
+
+def some_acts(world: World) -> None:
+    """A few of the editors' acts, each a minute after the last."""
+    for number, name in enumerate(ACTS):
+        world.clock.advance(timedelta(minutes=1))
+        do(world, name, number)
