@@ -8,7 +8,7 @@ from typing import Final
 from structlog.typing import FilteringBoundLogger
 
 from versionsync import cma
-from versionsync.config import Secret, SourceSettings
+from versionsync.config import InvalidSetting, Secret, SourceSettings
 from versionsync.config.definition import RateLimit
 
 __all__ = ["HASTY_SECONDS", "governor_of", "open_client"]
@@ -36,16 +36,19 @@ def open_client(
     """A client for `source`, an asynchronous context manager.
 
     `governor`: one that others of the same token use too. `deadline`: for how many seconds one request is
-    tried again (None: PATIENT_SECONDS).
+    tried again (None: PATIENT_SECONDS). Raises InvalidSetting for an address, a proxy or a file of CAs that is none.
     """
-    return cma.Client(
-        source.base_url,
-        token.reveal(),
-        environment=source.environment,
-        governor=governor or governor_of([source.rate_limit]),
-        deadline=PATIENT_SECONDS if deadline is None else deadline,
-        on_request=None if log is None else _Logged(log.bind(source=source.name)),
-    )
+    try:
+        return cma.Client(
+            source.base_url,
+            token.reveal(),
+            environment=source.environment,
+            governor=governor or governor_of([source.rate_limit]),
+            deadline=PATIENT_SECONDS if deadline is None else deadline,
+            on_request=None if log is None else _Logged(log.bind(source=source.name)),
+        )
+    except ValueError as error:  # its words are made to be shown
+        raise InvalidSetting(str(error), hint="Mend it or unset it; `versionsync doctor` tries it.") from None
 
 
 class _Logged:

@@ -105,7 +105,10 @@ def _source(session: Session, source: SourceSettings) -> Iterator[Finding]:
         async with open_client(source, token, deadline=HASTY_SECONDS) as client:
             return [finding async for finding in check_upstream(source, client)]
 
-    yield from asyncio.run(ask())
+    try:
+        yield from asyncio.run(ask())
+    except ConfigError as error:
+        yield failed("network", error, source=source.name)
 
 
 def _summary(found: list[Finding]) -> str:

@@ -173,7 +173,7 @@ def _hint(error: BaseException) -> str | None:
         case cma.EnvironmentUnknown():
             return "Set `environment` to one that exists, or leave it out to follow the primary one."
         case cma.Unavailable():
-            return "Look at base_url and the network. Nothing is lost: the next run goes on from there."
+            return "Nothing is lost: once that has passed or is mended, the next run goes on from there."
         case cma.ProtocolError():
             return "Run it again; if it stays, report the line above: it holds nothing of your project's content."
         case _:

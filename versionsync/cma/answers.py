@@ -136,7 +136,14 @@ def judge(answer: Answer, *, request: str, now: float) -> Failure | CmaError:
     if status in (408, 504):
         return Failure(Kind.TIMEOUT, "a gateway got no answer in time", after, status, code, request_id)
     if status == 407:
-        return Failure(Kind.PROXY, "the proxy wants a password: check HTTPS_PROXY", after, status, code, request_id)
+        return Failure(
+            Kind.PROXY,
+            "the proxy wants a user and a password, which HTTPS_PROXY can hold",
+            after,
+            status,
+            code,
+            request_id,
+        )
     if status == 413:
         return Rejected(
             "the answer would be too large",

@@ -30,7 +30,7 @@ SQLITE_REFUSALS = {sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQL
 
 LOST = "has lost the connection: try again later"
 POSTGRES_MEANINGS: tuple[tuple[str, str], ...] = (
-    ("28", "refuses the user or the password: check both in the database URL"),
+    ("28", "refuses the user or the password (check both in the database URL)"),
     ("3D", "does not exist: create it (`createdb NAME`), or check the name in the database URL"),
     ("42501", "does not allow this user to do that: grant it CREATE and the rights to its tables"),
     ("25006", "is read-only (a standby?): use the primary server"),
@@ -53,8 +53,8 @@ POSTGRES_PASSES = ("08", "25P03", "40", "53300", "57P01", "57P02", "57P03", "57P
 
 # libpq gives no code for a connection that never was, or that went away; its words are the same in all of its versions.
 POSTGRES_CONNECT_MEANINGS: tuple[tuple[str, str], ...] = (
-    ("password authentication failed", "refuses the user or the password: check both in the database URL"),
-    ("no password supplied", "wants a password: put it in the database URL, or in a password file"),
+    ("password authentication failed", "refuses the user or the password (check both in the database URL)"),
+    ("no password supplied", "wants a password, in the database URL or in a password file"),
     ("no pg_hba.conf entry", "does not let this user in from here: see pg_hba.conf on the server"),
     ("role ", "does not know this user: check the database URL"),
     ("does not exist", "does not exist: create it (`createdb NAME`), or check the name in the database URL"),

@@ -9,6 +9,7 @@ from hypothesis import assume, given
 from hypothesis.strategies import characters, text
 
 from versionsync.cli.redaction import Redactor
+from versionsync.mirror.failures import POSTGRES_CONNECT_MEANINGS, POSTGRES_MEANINGS, SQLITE_MEANINGS
 
 PRINTABLE = characters(min_codepoint=33, max_codepoint=126)
 
@@ -84,3 +85,9 @@ def test_a_very_short_secret_does_not_eat_plain_words() -> None:
     redactor = Redactor()
     redactor.learn("a")
     assert redactor.redact("a banana") == "a banana"
+
+
+def test_what_is_said_of_passwords_is_not_taken_for_one() -> None:
+    """The sentences about databases come through whole."""
+    for meaning in (*SQLITE_MEANINGS.values(), *dict((*POSTGRES_MEANINGS, *POSTGRES_CONNECT_MEANINGS)).values()):
+        assert Redactor().redact(meaning) == meaning

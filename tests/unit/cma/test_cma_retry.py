@@ -87,6 +87,13 @@ def test_a_wrong_address_is_told_within_three_tries() -> None:
     assert wait(Kind.DNS, tries=30, answered_before=True) is not None
 
 
+def test_who_always_hangs_up_is_told_within_three_tries() -> None:
+    """As a port does that expects TLS and is spoken to without; a server that restarts is waited for."""
+    assert wait(Kind.RESET, tries=2, answered_before=False) is not None
+    assert wait(Kind.RESET, tries=3, answered_before=False) is None
+    assert wait(Kind.RESET, tries=30, answered_before=True) is not None
+
+
 def test_timeouts_are_counted() -> None:
     """A page that times out again and again is asked for smaller instead."""
     assert wait(Kind.TIMEOUT, tries=1, most_timeouts=2) is not None
