@@ -18,7 +18,18 @@ from versionsync.mirror.holders import Holder
 from versionsync.mirror.tables import leases, sources
 from versionsync.mirror.types import POSTGRES
 
-__all__ = ["LEASE_SECONDS", "HeldLease", "Holder", "Lease", "acquire", "current", "hold", "release", "renew"]
+__all__ = [
+    "LEASE_SECONDS",
+    "HeldLease",
+    "Holder",
+    "Lease",
+    "acquire",
+    "current",
+    "give_back",
+    "hold",
+    "release",
+    "renew",
+]
 
 LEASE_SECONDS = 30
 LOCK_SECONDS = 10
@@ -114,8 +125,16 @@ def renew(mirror: Mirror, lease: Lease) -> None:
 
 def release(mirror: Mirror, lease: Lease) -> None:
     """Give the lease back, if it is still ours."""
-    mine = (leases.c.source_id == lease.source_id) & (leases.c.epoch == lease.epoch)
-    mirror.transact(lambda tx: tx.execute(update(leases).where(mine).values(holder=None, expires_at=None)))
+    mirror.transact(lambda tx: give_back(tx, lease))
+
+
+def give_back(tx: Connection, lease: Lease) -> None:
+    """As `release`, within the transaction `tx`: the last thing that its holder does in it."""
+    tx.execute(
+        update(leases)
+        .where(leases.c.source_id == lease.source_id, leases.c.epoch == lease.epoch)
+        .values(holder=None, expires_at=None)
+    )
 
 
 def current(connection: Connection, source_id: int) -> HeldLease | None:

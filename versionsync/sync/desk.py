@@ -13,8 +13,8 @@ from sqlalchemy import Connection
 from structlog.typing import FilteringBoundLogger
 
 from versionsync.mirror.database import Mirror
-from versionsync.mirror.errors import LeaseHeld, LeaseLost, MirrorError
-from versionsync.mirror.leases import Holder, Lease, acquire, release, renew
+from versionsync.mirror.errors import LeaseHeld, MirrorError
+from versionsync.mirror.leases import Holder, Lease, acquire, give_back, release, renew
 from versionsync.mirror.runs import finish_run, interrupt_stale_runs, start_run
 from versionsync.mirror.sources import update_checkpoint
 from versionsync.sync.report import Counts, Outcome, RunKind
@@ -103,8 +103,9 @@ class Tenure:
                 await asyncio.sleep(LEASE_LOOK_SECONDS)
             except asyncio.CancelledError:
                 # A lease that is taken behind our back must be given back by us.
-                tenure = await taking
-                await tenure.end(Outcome.INTERRUPTED, Counts(), error=None, checkpoint={})
+                with suppress(MirrorError):  # then the next run notes it
+                    tenure = await taking
+                    await tenure.end(Outcome.INTERRUPTED, Counts(), error=None, checkpoint={})
                 raise
 
     @asynccontextmanager
@@ -121,9 +122,9 @@ class Tenure:
             await self._desk.writing.run(renew, self._desk.mirror, self.lease)
 
     async def end(self, outcome: Outcome, counts: Counts, *, error: str | None, checkpoint: Checkpoint) -> None:
-        """Record the outcome and the checkpoint that it allows, in one transaction, and give the lease back.
+        """Record the outcome and the checkpoint that it allows, and give the lease back, in one transaction.
 
-        A lease that was lost leaves nothing to record: the next holder notes this run as interrupted.
+        Raises MirrorError. Where the lease was lost nothing is recorded: the next holder notes it as interrupted.
         """
 
         def note(tx: Connection) -> None:
@@ -138,9 +139,6 @@ class Tenure:
                 counts=asdict(counts),
                 error=error,
             )
+            give_back(tx, self.lease)
 
-        try:
-            await self._desk.write(note)
-            await self._desk.writing.run(release, self._desk.mirror, self.lease)
-        except LeaseLost:
-            self._desk.log.warning("lease.lost", epoch=self.lease.epoch)
+        await self._desk.write(note)
