@@ -1,0 +1,250 @@
+"""Whatever a PostgreSQL server does in the middle of a run: a short outage is outlasted, anything else is told."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import gettempdir
+from uuid import uuid4
+
+import psycopg
+import pytest
+from sqlalchemy import make_url
+
+from tests.fixtures.databases import MakeDatabase
+from tests.fixtures.disturbed import DisturbedMirror, Moment, Side
+from tests.fixtures.ordeal import EVER, READS, Ordeal, everywhere, failed, ordeal, succeeded
+from tests.fixtures.postgres_server import OwnServer, own_server
+from versionsync.mirror.database import TRIES, Mirror
+from versionsync.mirror.errors import TransactionLost
+from versionsync.mirror.migrate import upgrade
+
+pytestmark = pytest.mark.postgres
+
+
+@pytest.fixture
+def end_connections(postgres_server: str) -> Iterator[Callable[[Mirror], None]]:
+    """End all connections of a mirror to its server, as an administrator or a restart does."""
+    with psycopg.connect(postgres_server, autocommit=True) as superuser:
+
+        def end(mirror: Mirror) -> None:
+            name = make_url(mirror.where).database
+            pids = superuser.execute("SELECT pid FROM pg_stat_activity WHERE datname = %s", [name]).fetchall()
+            for (pid,) in pids:
+                superuser.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+
+        yield end
+
+
+@contextmanager
+def administrator(lab: Ordeal) -> Iterator[psycopg.Connection]:
+    """Another connection to the mirror's database, each statement its own transaction."""
+    url = make_url(lab.url).set(drivername="postgresql")
+    with psycopg.connect(url.render_as_string(hide_password=False), autocommit=True) as connection:
+        yield connection
+
+
+@pytest.mark.parametrize("moment", Moment)
+def test_a_connection_that_is_ended_is_replaced(
+    moment: Moment, make_postgres_database: MakeDatabase, end_connections: Callable[[Mirror], None]
+) -> None:
+    """At each write: what was not committed is done again, and nobody notices. Of a lost commit nobody knows."""
+    everywhere(
+        make_postgres_database,
+        lambda lab: lambda _: end_connections(lab.mirror),
+        succeeded if moment is not Moment.DONE else failed("lost the connection during a commit", "run this again"),
+        moment=moment,
+    )
+
+
+def test_a_reading_that_is_ended_is_asked_again(
+    make_postgres_database: MakeDatabase, end_connections: Callable[[Mirror], None]
+) -> None:
+    """Each one that a run does."""
+    with ordeal(make_postgres_database()) as lab:
+        lab.make_it_right()
+        for nth in range(1, READS + 1):
+            lab.edit()
+            lab.mirror.plant(lambda _: end_connections(lab.mirror), nth=nth, side=Side.READ)
+            report = lab.sync_and_tell()
+            assert lab.mirror.happened, "there were fewer transactions than there must be: the test is void"
+            succeeded(report)
+            lab.make_it_right(after=report)
+
+
+def test_a_connection_that_is_ended_each_time_ends_the_run(
+    make_postgres_database: MakeDatabase, end_connections: Callable[[Mirror], None]
+) -> None:
+    """It is tried a few times, not for ever; what was written before stays."""
+    with ordeal(make_postgres_database()) as lab:
+        lab.mirror.plant(lambda _: end_connections(lab.mirror), nth=4, times=EVER)
+        report = lab.sync_and_tell()
+        failed("is shutting down or starting, or has ended our connection: try again later")(report)
+        assert isinstance(report.error, TransactionLost)
+        assert lab.mirror.happened == 2 * TRIES, "the work, then the noting of the outcome"
+        lab.make_it_right()
+        assert lab.outcomes() == ["interrupted", "succeeded"]
+
+
+def fail_with(state: str) -> str:
+    """SQL that lets the writing of versions fail with an error code of PostgreSQL's."""
+    return f"""
+        CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '{state}'; END $$;
+        CREATE TRIGGER fail AFTER INSERT ON versions FOR EACH STATEMENT EXECUTE FUNCTION fail();
+    """
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    {
+        "53100": "cannot grow: the server's disk is full; free some space, then run this again",
+        "53200": "lacks a resource",
+        "25006": "is read-only (a standby?): use the primary server",
+        "57014": "cancelled the statement (statement_timeout?): raise the limit",
+        "58030": "reports an error of its system (disk or files): see the server's log",
+        "XX001": "reports an internal error, perhaps damage: see the server's log",
+        "40P01": "could not keep this transaction apart from another one: try again",
+    }.items(),
+)
+def test_what_the_server_refuses_ends_the_run(state: str, words: str, make_postgres_database: MakeDatabase) -> None:
+    """Nothing of the batch is there, no record counts as seen; the outcome is recorded, since that can be written."""
+    with ordeal(make_postgres_database()) as lab, administrator(lab) as connection:
+        connection.execute(fail_with(state))
+        failed(words)(lab.sync_and_tell())
+        assert lab.outcomes() == ["failed"]
+        assert connection.execute("SELECT count(*) FROM versions").fetchone() == (0,)
+        assert connection.execute("SELECT count(*) FROM records").fetchone() == (0,)
+        connection.execute("DROP TRIGGER fail ON versions")
+        lab.make_it_right()
+
+
+def test_a_mirror_that_turns_read_only_ends_the_run(
+    make_postgres_database: MakeDatabase, end_connections: Callable[[Mirror], None]
+) -> None:
+    """As when a standby takes the place of a primary that is behind the same name."""
+    with ordeal(make_postgres_database()) as lab:
+
+        def turn(is_read_only: str) -> None:
+            with administrator(lab) as connection:
+                connection.execute("SET default_transaction_read_only = off")
+                name = make_url(lab.mirror.where).database
+                connection.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = {is_read_only}')
+            end_connections(lab.mirror)
+
+        lab.mirror.plant(lambda _: turn("on"), nth=4, moment=Moment.BEFORE)
+        failed("is read-only (a standby?): use the primary server")(lab.sync_and_tell())
+        turn("off")
+        lab.make_it_right()
+
+
+@pytest.mark.parametrize(
+    ("limit", "words"), [("lock_timeout", "is locked by another session"), ("statement_timeout", "raise the limit")]
+)
+def test_a_table_that_somebody_locks_ends_the_run(limit: str, words: str, make_postgres_database: MakeDatabase) -> None:
+    """Where the user has set how long to wait."""
+    with ordeal(make_postgres_database()) as lab, administrator(lab) as connection:
+        connection.execute(f"ALTER DATABASE \"{make_url(lab.mirror.where).database}\" SET {limit} = '200ms'")
+        with DisturbedMirror.open(lab.url) as lab.mirror, connection.transaction():
+            connection.execute("LOCK TABLE versions IN SHARE MODE")
+            failed(words)(lab.sync_and_tell())
+            assert lab.outcomes() == ["failed"]
+        with DisturbedMirror.open(lab.url) as lab.mirror:
+            lab.make_it_right()
+
+
+def test_of_a_deadlock_nobody_notices(make_postgres_database: MakeDatabase) -> None:
+    """Somebody locks `versions`, which we want, and wants our lease's row; the server ends ours, and we try again."""
+    with ordeal(make_postgres_database()) as lab, administrator(lab) as other:
+        other.execute("SET deadlock_timeout = '1h'")  # it is for us to find it
+        taken = threading.Event()
+
+        def be_in_the_way() -> None:
+            with other.transaction():
+                other.execute("LOCK TABLE versions IN SHARE MODE")
+                taken.set()
+                with administrator(lab) as looking:
+                    while not looking.execute("SELECT 1 FROM pg_locks WHERE NOT granted").fetchone():
+                        time.sleep(0.01)
+                other.execute("UPDATE leases SET expires_at = expires_at")
+
+        thread = threading.Thread(target=be_in_the_way)
+        thread.start()
+        assert taken.wait(10)
+        report = lab.sync_and_tell()
+        thread.join()
+        succeeded(report)
+        lab.make_it_right(after=report)
+        with administrator(lab) as looking:
+            looking.execute("SELECT pg_stat_force_next_flush()")
+            deadlocks = looking.execute(
+                "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
+            ).fetchone()
+        assert deadlocks == (1,)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[OwnServer]:
+    """A server that these tests may stop."""
+    with own_server(Path(gettempdir()) / f"versionsync-pg-own-{uuid4().hex[:12]}") as running:
+        yield running
+
+
+@pytest.fixture
+def url(server: OwnServer) -> str:
+    """An upgraded database of it."""
+    name = f"test_{uuid4().hex}"
+    with psycopg.connect(server.url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} ENCODING 'UTF8' TEMPLATE template0")
+    made = make_url(server.url).set(database=name).render_as_string(hide_password=False)
+    upgrade(made)
+    return made
+
+
+@pytest.mark.parametrize("mode", ["fast", "immediate"])
+@pytest.mark.parametrize("side", Side)
+def test_a_restart_of_the_server_is_outlasted(mode: str, side: Side, server: OwnServer, url: str) -> None:
+    """The server is away for a second, begun within a transaction: the run goes on when it is back."""
+
+    def restart() -> None:
+        server.stop(mode)
+        thread = threading.Thread(target=start_later)
+        thread.start()
+        threads.append(thread)
+
+    def start_later() -> None:
+        time.sleep(0.5)
+        server.start()
+
+    threads: list[threading.Thread] = []
+    with ordeal(url, outage_seconds=30) as lab:
+        lab.mirror.plant(lambda _: restart(), nth=5, side=side)
+        report = lab.sync_and_tell()
+        for thread in threads:
+            thread.join()
+        assert lab.mirror.happened == 1
+        succeeded(report)
+        lab.make_it_right(after=report)
+        assert lab.outcomes() == ["succeeded"]
+
+
+def test_a_server_that_stays_away_ends_the_run(server: OwnServer, url: str) -> None:
+    """It is waited for once, not for each transaction; the next run begins where this one was."""
+    with ordeal(url, outage_seconds=1.0) as lab:
+        lab.mirror.plant(lambda _: server.stop("fast"), nth=4, moment=Moment.BEFORE)
+        began = time.monotonic()
+        report = lab.sync_and_tell()
+        took = time.monotonic() - began
+        try:
+            failed("cannot be reached: is the server running")(report)
+            assert isinstance(report.error, TransactionLost)
+            assert 0.7 < took < 8, "for each of the transactions that were to come it would be longer"
+            with pytest.raises(TransactionLost, match="cannot be reached"):
+                Mirror.open(url)
+        finally:
+            server.start()
+        lab.make_it_right()
+        assert lab.outcomes() == ["interrupted", "succeeded"]
