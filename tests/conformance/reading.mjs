@@ -272,6 +272,10 @@ check('roles are listed and found', async () => {
 check('whoever the token speaks for is found', async () => {
   const me = await dato.users.findMe();
   assert.equal(me.type, 'access_token');
+  const { included } = await dato.users.rawFindMe({ include: 'role' });
+  assert.deepEqual(included.map((one) => one.type), ['role']);
+  const [everything] = included[0].meta.final_permissions.positive_item_type_permissions;
+  assert.equal(everything.action, 'all');
 });
 
 check('all ids are valid to the client', async () => {

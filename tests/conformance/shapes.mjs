@@ -77,6 +77,7 @@ shape('collaborators', 'UserInstancesTargetSchema', () => dato.users.rawList());
 shape('single sign-on users', 'SsoUserInstancesTargetSchema', () => dato.ssoUsers.rawList());
 shape('access tokens', 'AccessTokenInstancesTargetSchema', () => dato.accessTokens.rawList());
 shape('roles', 'RoleInstancesTargetSchema', () => dato.roles.rawList());
+shape('whoever asks', 'UserMeTargetSchema', () => dato.users.rawFindMe({ include: 'role' }));
 shape('uploads', 'UploadInstancesTargetSchema', () => dato.uploads.rawList());
 shape('an upload', 'UploadSelfTargetSchema', async () => dato.uploads.rawFind((await dato.uploads.list())[0].id));
 shape('workflows', 'WorkflowInstancesTargetSchema', () => dato.workflows.rawList());

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from versionsync.simulator.journal import EditorRef
+from versionsync.simulator.models import Model
 from versionsync.simulator.problems import Refused
 
 __all__ = ["FULL_ACCESS_TOKEN", "Editor", "EditorKind", "People", "Role", "Token"]
@@ -60,6 +61,10 @@ class Role:
     """`all`, `primary_only`, `sandbox_only` or `none`."""
     hidden_models: frozenset[str] = field(default_factory=frozenset)
     """Ids or api_keys of models whose records are not listed, and 404 when asked for."""
+
+    def hides(self, model: Model) -> bool:
+        """Whether records of *model* are not shown."""
+        return model.id in self.hidden_models or model.api_key in self.hidden_models
 
     def demand(self, ability: str) -> None:
         """Raise INSUFFICIENT_PERMISSIONS unless the role has *ability*, one of the members `can_…`."""

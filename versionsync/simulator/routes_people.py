@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from versionsync.simulator.calls import Call, Reply, Route, json_reply
 from versionsync.simulator.editors import Editor, EditorKind, Role
-from versionsync.simulator.problems import not_found
+from versionsync.simulator.problems import invalid_params, not_found
 from versionsync.simulator.resources import Resource, reference
 
 __all__ = ["ROUTES", "person"]
@@ -79,28 +79,33 @@ def _get(kind: EditorKind, ability: str) -> Callable[[Call], Reply]:
 
 
 def get_me(call: Call) -> Reply:
-    """`GET /users/me`: whoever the token speaks for."""
-    return json_reply(person(call, call.editor))
+    """`GET /users/me`: whoever the token speaks for, with its role when `include` asks for it."""
+    wanted = call.query.get("include")
+    if wanted not in (None, "role"):
+        raise invalid_params("include", f"unknown: {wanted}")
+    included = None if wanted is None else [_role(call, call.role)]
+    return json_reply(person(call, call.editor), included=included)
 
 
 def list_roles(call: Call) -> Reply:
     """`GET /roles`"""
     call.demand("can_manage_users")
-    return json_reply([_role(role) for role in call.world.people.roles.values()])
+    return json_reply([_role(call, role) for role in call.world.people.roles.values()])
 
 
 def get_role(call: Call) -> Reply:
     """`GET /roles/:id`"""
     call.demand("can_manage_users")
     if role := call.world.people.roles.get(call.ids["id"]):
-        return json_reply(_role(role))
+        return json_reply(_role(call, role))
     raise not_found("role", call.ids["id"])
 
 
-def _role(role: Role) -> Resource:
+def _role(call: Call, role: Role) -> Resource:
     abilities = {
         **dict.fromkeys(_ABILITIES_OF_EVERYBODY, True),
         **{permissions: [] for permissions in _PERMISSIONS_NOT_SIMULATED},
+        **_permissions(call, role),
         "can_edit_schema": role.can_edit_schema,
         "can_manage_users": role.can_manage_users,
         "can_manage_access_tokens": role.can_manage_access_tokens,
@@ -118,6 +123,24 @@ def _role(role: Role) -> Resource:
     )
 
 
+def _permissions(call: Call, role: Role) -> dict[str, list[dict[str, Any]]]:
+    """What *role* may do to records: everything, but not read those of hidden models."""
+    of_everybody = {"item_type": None, "workflow": None, "on_creator": "anyone"}
+    anything = {"action": "all", "on_stage": None, "to_stage": None, "localization_scope": "all", "locale": None}
+    environments = call.world.environments.values()
+    return {
+        "positive_item_type_permissions": [
+            {**of_everybody, **anything, "environment": environment.id} for environment in environments
+        ],
+        "negative_item_type_permissions": [
+            {**of_everybody, "action": "read", "environment": environment.id, "item_type": model.id}
+            for environment in environments
+            for model in environment.models.values()
+            if role.hides(model)
+        ],
+    }
+
+
 _ABILITIES_OF_EVERYBODY: Final = (
     *("can_edit_favicon", "can_edit_site", "can_manage_menu", "can_edit_environment", "can_manage_shared_filters"),
     *("can_manage_upload_collections", "can_manage_build_triggers", "can_manage_search_indexes", "can_manage_sso"),
@@ -126,7 +149,7 @@ _ABILITIES_OF_EVERYBODY: Final = (
 )
 _PERMISSIONS_NOT_SIMULATED: Final = tuple(
     f"{sign}_{subject}_permissions"
-    for subject in ("item_type", "upload", "build_trigger", "search_index")
+    for subject in ("upload", "build_trigger", "search_index")
     for sign in ("positive", "negative")
 )
 

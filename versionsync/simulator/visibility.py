@@ -14,8 +14,7 @@ __all__ = ["is_listed", "sees_model", "visible_record"]
 
 def sees_model(call: Call, model: Model) -> bool:
     """Whether the token may read records of *model*."""
-    hidden = call.role.hidden_models
-    return model.id not in hidden and model.api_key not in hidden
+    return not call.role.hides(model)
 
 
 def visible_record(call: Call, record_id: str) -> Record:

@@ -133,3 +133,18 @@ def test_the_log_names_tokens_and_never_holds_them(served: Served) -> None:
     assert (known.token, unknown.token) == ("Full-access API token", None)
     assert "secret" not in repr(unknown)
     assert "simulator-full-access" not in repr(known)
+
+
+def test_a_token_can_ask_for_its_own_role(served: Served) -> None:
+    """Whatever else it may not do; what is hidden from it is forbidden to be read."""
+    header = limited(served, hidden_models=frozenset({"post"}), can_manage_users=False)
+    answer = served.http.get("/users/me?include=role", headers=header).json()
+    (role,) = answer["included"]
+    final = role["meta"]["final_permissions"]
+    assert [(entry["action"], entry["item_type"]) for entry in final["positive_item_type_permissions"]] == [
+        ("all", None)
+    ]
+    (forbidden,) = final["negative_item_type_permissions"]
+    assert (forbidden["action"], forbidden["item_type"], forbidden["environment"]) == ("read", served.post.id, "main")
+    assert "included" not in served.http.get("/users/me", headers=header).json()
+    assert served.refused(served.http.get("/users/me?include=site", headers=header)) == (422, "INVALID_PARAMS")
