@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         Webhook,
         WebhookCall,
     )
+    from versionsync.cma.roles import Reading, Role
     from versionsync.cma.secret import Secret
     from versionsync.cma.session import Exchange, Usage
     from versionsync.cma.transport import Timeouts, open_http
@@ -85,6 +86,7 @@ _HOMES = {
         "Webhook",
         "WebhookCall",
     ),
+    "roles": ("Reading", "Role"),
     "secret": ("Secret",),
     "session": ("Exchange", "Usage"),
     "transport": ("Timeouts", "open_http"),
@@ -116,9 +118,11 @@ __all__ = [
     "PagesMoved",
     "PermissionDenied",
     "ProtocolError",
+    "Reading",
     "Ref",
     "Rejected",
     "RepeatedPage",
+    "Role",
     "Schema",
     "Secret",
     "Site",

@@ -38,6 +38,7 @@ from versionsync.cma.resources import (
     WebhookCall,
 )
 from versionsync.cma.retry import Policy
+from versionsync.cma.roles import Role, role_of_me
 from versionsync.cma.secret import Secret
 from versionsync.cma.session import Call, Exchange, Reply, Session, Usage, checked_base_url, checked_token
 from versionsync.cma.transport import Timeouts, open_http
@@ -165,6 +166,14 @@ class Client:
         """All models and block models. One request."""
         return await self._all("/item-types", decode.item_type)
 
+    async def has_item_type(self, item_type_id: str) -> bool:
+        """Whether a model exists, as far as this token may see. One request."""
+        try:
+            await self._one(f"/item-types/{_id(item_type_id)}", decode.item_type)
+        except NotFound:
+            return False
+        return True
+
     async def fields(self, item_type_id: str) -> tuple[Field, ...]:
         """The fields of a model. One request."""
         return await self._all(f"/item-types/{_id(item_type_id)}/fields", decode.field)
@@ -264,6 +273,13 @@ class Client:
             return result
 
     # Who
+
+    async def own_role(self) -> Role | None:
+        """What this token may read; None where upstream does not say."""
+        try:
+            return await self._read("/users/me", role_of_me, (("include", "role"),), content=False)
+        except (NotFound, PermissionDenied, ProtocolError, Rejected):
+            return None
 
     async def users(self) -> tuple[Editor, ...]:
         """The collaborators. Raises PermissionDenied when the role may not read them, as do the next two."""

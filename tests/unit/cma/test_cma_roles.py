@@ -1,0 +1,119 @@
+"""What a role's permissions are understood to show of a model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import Raw
+
+from versionsync.cma.roles import Permission, Reading, Role, role_of_me
+
+
+def entry(action: str = "all", environment: str = "main", **more: Any) -> Permission:
+    """A permission as upstream writes most of them."""
+    return msgspec.convert({"on_creator": "anyone", **more, "action": action, "environment": environment}, Permission)
+
+
+def reading(positive: list[Permission], negative: list[Permission] | None = None) -> Reading:
+    """Of the model `article` in `main`."""
+    return Role(name="r", positive=tuple(positive), negative=tuple(negative or [])).reading("article", "main")
+
+
+@pytest.mark.parametrize(
+    ("positive", "negative", "shows"),
+    [
+        ([entry()], [], Reading.ALL),
+        ([entry("read")], [], Reading.ALL),
+        ([entry("read", item_type="article")], [], Reading.ALL),
+        ([entry("read", item_type="article", on_creator="self"), entry("all")], [], Reading.ALL),
+        ([entry()], [entry("delete"), entry("update", item_type="article")], Reading.ALL),
+        ([entry()], [entry("read", item_type="another")], Reading.ALL),
+        ([entry()], [entry("read", environment="next")], Reading.ALL),
+        ([entry(on_creator="self")], [], Reading.SOME),
+        ([entry("read", on_stage="done")], [], Reading.SOME),
+        ([entry("read", workflow="w")], [], Reading.SOME),
+        ([entry()], [entry("read", on_creator="role")], Reading.SOME),
+        ([entry()], [entry("read", item_type="article")], Reading.NONE),
+        ([entry()], [entry("all")], Reading.NONE),
+        ([entry("update")], [], Reading.NONE),
+        ([entry(environment="next")], [], Reading.NONE),
+        ([entry(item_type="another")], [], Reading.NONE),
+        ([], [], Reading.NONE),
+    ],
+)
+def test_it_shows_what_it_allows_less_what_it_forbids(
+    positive: list[Permission], negative: list[Permission], shows: Reading
+) -> None:
+    """Only what is about reading, this model and this environment counts."""
+    assert reading(positive, negative) is shows
+
+
+ENTRIES = st.lists(
+    st.builds(
+        entry,
+        st.sampled_from(["all", "read", "update"]),
+        st.sampled_from(["main", "next"]),
+        item_type=st.sampled_from([None, "article", "another"]),
+        on_creator=st.sampled_from(["anyone", "self", "role"]),
+        on_stage=st.sampled_from([None, "done"]),
+    ),
+    max_size=5,
+)
+
+
+@given(positive=ENTRIES, negative=ENTRIES, more=ENTRIES)
+def test_forbidding_more_never_shows_more(
+    positive: list[Permission], negative: list[Permission], more: list[Permission]
+) -> None:
+    """And allowing more never shows less."""
+    rank = [Reading.NONE, Reading.SOME, Reading.ALL].index
+    assert rank(reading(positive, negative + more)) <= rank(reading(positive, negative))
+    assert rank(reading(positive + more, negative)) >= rank(reading(positive, negative))
+
+
+def role(**permissions: Any) -> Raw:
+    """A role on the wire."""
+    final = {"positive_item_type_permissions": [], "negative_item_type_permissions": [], "can_edit_site": True}
+    document = {
+        "id": "1",
+        "type": "role",
+        "attributes": {"name": "Editor"},
+        "meta": {"final_permissions": final | permissions},
+    }
+    return Raw(msgspec.json.encode(document))
+
+
+def test_the_role_is_read_from_beside_the_answer() -> None:
+    """Whatever else is there, and whatever else its entries say."""
+    given = {
+        "action": "all",
+        "environment": "main",
+        "item_type": None,
+        "on_creator": "anyone",
+        "locale": "en",
+        "new": 1,
+    }
+    found = role_of_me(Raw(b"{}"), [Raw(b'{"id":"2","type":"user"}'), role(positive_item_type_permissions=[given])])
+    assert found is not None
+    assert (found.name, found.reading("article", "main")) == ("Editor", Reading.ALL)
+
+
+@pytest.mark.parametrize(
+    "included",
+    [
+        [],
+        [Raw(b'{"id":"2","type":"user"}')],
+        [Raw(b'{"id":"1","type":"role"}')],
+        [Raw(b'{"id":"1","type":"role","attributes":{"name":"x"},"meta":{}}')],
+        [role(positive_item_type_permissions=None)],
+        [role(negative_item_type_permissions=[{"verb": "read"}])],
+        [Raw(b"[]")],
+    ],
+)
+def test_what_is_not_understood_says_nothing(included: list[Raw]) -> None:
+    """Rather than that all is hidden."""
+    assert role_of_me(Raw(b"{}"), included) is None

@@ -1,0 +1,113 @@
+"""What the token's own role lets it read: from upstream's word for it to a verdict on each model. Pure.
+
+Upstream answers 404 for a record that was deleted and for one that the role hides. The role is what tells them apart.
+Its *final* permissions are those in force: roles may inherit, and upstream has added that up already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+from msgspec import Raw
+
+from versionsync.cma.wire import Mismatch, NotJson, read
+
+__all__ = ["Permission", "Reading", "Role", "role_of_me"]
+
+_READING: Final = frozenset({"read", "all"})
+
+
+class Reading(StrEnum):
+    """How many of a model's records a role shows."""
+
+    ALL = "all"
+    SOME = "some"
+    NONE = "none"
+
+
+class Permission(msgspec.Struct, frozen=True):
+    """One entry of a role: an action in an environment; what is None there is not restricted."""
+
+    action: str
+    environment: str
+    item_type: str | None = None
+    workflow: str | None = None
+    on_stage: str | None = None
+    on_creator: str | None = None
+
+    def is_about(self, item_type_id: str, environment: str) -> bool:
+        """Whether it allows or forbids to read records of this model there. Which models a workflow has is unsaid."""
+        is_it = self.item_type is None or self.item_type == item_type_id
+        return self.action in _READING and self.environment == environment and is_it
+
+    @property
+    def is_of_all(self) -> bool:
+        """Whether it is about all records, not those of one creator, stage or workflow."""
+        return self.workflow is None and self.on_stage is None and self.on_creator in (None, "anyone")
+
+
+class Role(msgspec.Struct, frozen=True, kw_only=True):
+    """A role: what it allows, less what it forbids."""
+
+    name: str
+    positive: tuple[Permission, ...]
+    negative: tuple[Permission, ...]
+
+    def reading(self, item_type_id: str, environment: str) -> Reading:
+        """How many of the records of a model it shows in `environment` (the id of one)."""
+        allows = [each for each in self.positive if each.is_about(item_type_id, environment)]
+        forbids = [each for each in self.negative if each.is_about(item_type_id, environment)]
+        if not allows or _any_of_all(forbids):
+            return Reading.NONE
+        return Reading.ALL if _any_of_all(allows) and not forbids else Reading.SOME
+
+
+class _Final(msgspec.Struct, frozen=True):
+    positive_item_type_permissions: tuple[Permission, ...]
+    negative_item_type_permissions: tuple[Permission, ...]
+
+
+class _Meta(msgspec.Struct, frozen=True):
+    final_permissions: _Final
+
+
+class _Attributes(msgspec.Struct, frozen=True):
+    name: str
+
+
+class _Role(msgspec.Struct, frozen=True):
+    attributes: _Attributes
+    meta: _Meta
+
+
+class _Typed(msgspec.Struct, frozen=True):
+    type: str
+
+
+_ROLE: Final = msgspec.json.Decoder(_Role)
+_TYPED: Final = msgspec.json.Decoder(_Typed)
+
+
+def role_of_me(_: Raw, included: list[Raw]) -> Role | None:
+    """The role beside the answer to who we are; None: there is none, or its permissions are of an unknown form."""
+    for each in included:
+        try:
+            if read(_TYPED, each).type != "role":
+                continue
+            wire = read(_ROLE, each)
+        except (Mismatch, NotJson):
+            return None
+        final = wire.meta.final_permissions
+        return Role(
+            name=wire.attributes.name,
+            positive=final.positive_item_type_permissions,
+            negative=final.negative_item_type_permissions,
+        )
+    return None
+
+
+def _any_of_all(permissions: Sequence[Permission]) -> bool:
+    return any(each.is_of_all for each in permissions)
