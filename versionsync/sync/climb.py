@@ -7,20 +7,16 @@ what was read is still written.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from itertools import islice
 
 from versionsync import cma
 from versionsync.ledger.ids import ModelId, RecordId
 from versionsync.ledger.records import KnownRecord
 from versionsync.mirror.known import (
     known_records,
-    live_counts_by_model,
     live_counts_by_status,
     live_record_count,
     oldest_synced,
@@ -28,41 +24,21 @@ from versionsync.mirror.known import (
 from versionsync.mirror.sweep import SweepMarks
 from versionsync.sync.crew import Crew
 from versionsync.sync.desk import Desk, Tenure
+from versionsync.sync.findings import Findings
 from versionsync.sync.glance import Tally, glance
 from versionsync.sync.pull import RecordGone, pull_record
 from versionsync.sync.report import Progress, RecordFailure, SourceSpec, SyncOptions
+from versionsync.sync.settling import Settler
+from versionsync.sync.sight import Sight
 from versionsync.sync.spool import PullTask, TaskSpool
 from versionsync.sync.sweep import Sweep, Sweeper, differs
 from versionsync.sync.translate import seen_record
-from versionsync.sync.vanish import check_brake, settle_absent
 from versionsync.sync.writing import Arrival, Writer
 
-__all__ = ["Climb", "Findings"]
+__all__ = ["Climb"]
 
-ABSENT_CHUNK = 500
 TIMES_ASKED_AGAIN = 3
 ASK_AGAIN_SECONDS = 0.5
-
-
-@dataclass(slots=True)
-class Findings:
-    """What a run found besides what it wrote.
-
-    `looked_from` and `began_at` are our clock and upstream's when it began to look for changes (None: it did not, or it
-    cannot be told), `has_swept` whether it listed all records, `is_complete` whether it is sure to have seen every
-    change, `is_doubtful` whether a record's meta and versions did not tell the same state. The last two are set by a
-    rehearsal only.
-    """
-
-    looked_from: datetime | None = None
-    began_at: datetime | None = None
-    has_swept: bool = False
-    is_complete: bool = True
-    is_doubtful: bool = False
-    failures: list[RecordFailure] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    would_pull: int | None = None
-    would_delete: int | None = None
 
 
 class Climb:
@@ -97,6 +73,14 @@ class Climb:
         self._writer = Writer(
             desk.mirror, desk.writing, tenure.lease, run_id=tenure.run_id, counts=progress.counts, now=desk.now
         )
+        self._sight = Sight(
+            client,
+            {ModelId(model.id): model.api_key for model in schema.item_types},
+            believes_all=options.allow_vanish,
+        )
+        self._settler = Settler(
+            desk, client, self._source_id, spec, crew=self._crew, writer=self._writer, sight=self._sight, found=found
+        )
 
     async def everything(self, *, since: datetime | None, stamp: datetime | None) -> None:
         """A pull of each record that differs, and the settling of those that are not listed any more.
@@ -124,7 +108,7 @@ class Climb:
         self._progress.phase = "pulling"
         await self._pull(PullTask(record, known.get(record.id)) for record in seen.changed if differs(record, known))
         await self._ask_suspects_again()
-        await self._settle_gone()
+        await self._settler.settle_gone()
         await self._writer.flush()
         counts = await self._desk.read(lambda connection: live_counts_by_status(connection, self._source_id))
         tally = Tally(sum(counts.values()), counts.get("published", 0), counts.get("updated", 0))
@@ -154,8 +138,8 @@ class Climb:
                 await self._ask_suspects_again()
                 self._progress.phase = "checking"
                 if sweep.is_complete:
-                    await self._settle_unlisted(marks)
-                await self._settle_gone()
+                    await self._settler.settle_unlisted(marks)
+                await self._settler.settle_gone()
             finally:
                 await self._desk.reading.run(marks.close)
 
@@ -176,7 +160,7 @@ class Climb:
         async with self._writing():
             await self._crew.each(ids, RecordId, partial(self._read_to_the_end, known))
             await self._ask_suspects_again()
-            await self._settle_gone()
+            await self._settler.settle_gone()
         self._conclude()
 
     async def scrub(self, count: int) -> None:
@@ -227,56 +211,11 @@ class Climb:
         except cma.NotFound:
             if id not in known:
                 raise
-            await settle_absent(self._client, known[id], self._writer, model_exists=self._has_model(known[id]))
-            return
+            raise RecordGone(id) from None
         await self._pull_one(PullTask(seen_record(item), known.get(id), to_the_end=True))
-
-    async def _settle_unlisted(self, marks: SweepMarks) -> None:
-        vanished = await self._desk.reading.run(lambda: Counter(model for _, model in marks.unseen()))
-        if not vanished:
-            return
-        if not self._options.allow_vanish:
-            live = await self._desk.read(lambda connection: live_counts_by_model(connection, self._source_id))
-            check_brake(self._spec.name, self._spec.max_vanish, vanished, live, models=self._model_names())
-        unlisted = marks.unseen()
-        while some := await self._desk.reading.run(lambda: list(islice(unlisted, ABSENT_CHUNK))):
-            await self._settle([id for id, _ in some], was_listed=False)
-
-    async def _settle_gone(self) -> None:
-        """Records that were listed, and gone when their versions were asked for."""
-        ids, self._crew.gone = self._crew.gone, []
-        known = await self._settle(ids, was_listed=True)
-        await self._crew.each([id for id in ids if id not in known], RecordId, self._expect_nothing)
-
-    async def _expect_nothing(self, id: RecordId) -> None:
-        """A record that came and went while we read is none of ours; one that is there is not read yet."""
-        try:
-            await self._client.item(id)
-        except cma.NotFound:
-            return
-        raise RecordGone(id)
-
-    async def _settle(self, ids: Sequence[RecordId], *, was_listed: bool) -> Mapping[RecordId, KnownRecord]:
-        """Ask for each of `ids` that the mirror holds, and returns those."""
-        known = await self._known(ids)
-
-        async def one(record: KnownRecord) -> None:
-            is_there = await settle_absent(self._client, record, self._writer, model_exists=self._has_model(record))
-            if is_there and not was_listed:
-                self._found.is_complete = False
-                self._found.notes.append(f"record {record.id} was not listed, but it exists")
-
-        await self._crew.each(known.values(), lambda record: record.id, one)
-        return known
 
     async def _known(self, ids: Sequence[RecordId]) -> dict[RecordId, KnownRecord]:
         return await self._desk.read(lambda connection: known_records(connection, self._source_id, ids))
-
-    def _model_names(self) -> dict[ModelId, str]:
-        return {ModelId(model.id): model.api_key for model in self._schema.item_types}
-
-    def _has_model(self, record: KnownRecord) -> bool:
-        return record.model_id in self._model_names()
 
     def _count(self) -> None:
         counts, usage = self._progress.counts, self._client.usage
@@ -284,6 +223,9 @@ class Climb:
 
     def _conclude(self) -> None:
         found = self._found
+        if note := self._sight.note(self._spec.name):
+            found.is_complete = False
+            found.notes.append(note)
         found.failures.extend(self._crew.failures)
         found.failures.extend(RecordFailure(id, "it exists, but its versions are not found") for id in self._crew.gone)
         found.failures.extend(self._writer.failures)

@@ -8,18 +8,22 @@ from sqlalchemy import Connection
 
 from versionsync import cma
 from versionsync.ledger.events import Basis, Event, EventType
+from versionsync.ledger.ids import ModelId
 from versionsync.ledger.schema import plan_schema
 from versionsync.ledger.times import format_time
+from versionsync.mirror.known import live_counts_by_model
 from versionsync.mirror.leases import Lease
 from versionsync.mirror.schema import known_schema, upsert_schema
 from versionsync.mirror.sources import Project, SourceRow, update_checkpoint, update_project
 from versionsync.mirror.typed_views import rebuild_typed_views
 from versionsync.mirror.writer import write_events
+from versionsync.sync.desk import Desk
 from versionsync.sync.environment import Place
 from versionsync.sync.report import SourceSpec
 from versionsync.sync.translate import schema_of
+from versionsync.sync.vanish import check_brake
 
-__all__ = ["is_elsewhere", "note_project", "note_schema", "project_of"]
+__all__ = ["doubt_missing_models", "is_elsewhere", "note_project", "note_schema", "project_of"]
 
 
 def project_of(site: cma.Site, spec: SourceSpec, place: Place) -> Project:
@@ -66,6 +70,27 @@ def note_project(
         },
     )
     return write_events(tx, lease, [event], observed_at=observed_at, run_id=run_id)
+
+
+async def doubt_missing_models(
+    desk: Desk, client: cma.Client, source_id: int, spec: SourceSpec, schema: cma.Schema
+) -> None:
+    """Nothing, where every model that `schema` does not name any more can be held to be deleted.
+
+    Each is asked for by its id, and together they must not take too many records along: a token that is shown fewer
+    models sees just that. Raises PagesMoved for one that exists, TooMuchVanished, CmaError.
+    """
+    seen = {ModelId(model.id) for model in schema.item_types}
+    known = await desk.read(lambda connection: known_schema(connection, source_id))
+    missing = known.models.keys() - seen
+    if not missing:
+        return
+    for id in sorted(missing):
+        if await client.has_item_type(id):
+            name = known.models[id].api_key
+            raise cma.PagesMoved(f"the model {name} was not named with the others, but it exists", request="GET /site")
+    live = await desk.read(lambda connection: live_counts_by_model(connection, source_id))
+    check_brake(spec.name, spec.max_vanish, {id: live.get(id, 0) for id in missing}, live, models={})
 
 
 def note_schema(

@@ -6,8 +6,8 @@ from versionsync import cma
 from versionsync.ledger.ids import ModelId
 from versionsync.mirror.sources import SourceRow
 from versionsync.mirror.sweep import SweepMarks
-from versionsync.sync.climb import Findings
 from versionsync.sync.desk import Desk
+from versionsync.sync.findings import Findings
 from versionsync.sync.report import Progress, SyncOptions
 from versionsync.sync.spool import TaskSpool
 from versionsync.sync.sweep import Sweeper

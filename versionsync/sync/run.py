@@ -24,12 +24,13 @@ from versionsync.mirror.errors import MirrorError
 from versionsync.mirror.known import has_due_schedule
 from versionsync.mirror.sources import SourceRow, register_source, source
 from versionsync.sync.beacon import is_settled, is_trusted, settling_seconds
-from versionsync.sync.climb import Climb, Findings
+from versionsync.sync.climb import Climb
 from versionsync.sync.crew import first_error
 from versionsync.sync.desk import Checkpoint, Desk, Tenure
 from versionsync.sync.editors import read_editors
 from versionsync.sync.environment import Place, find_environment
-from versionsync.sync.project import is_elsewhere, note_project, note_schema, project_of
+from versionsync.sync.findings import Findings
+from versionsync.sync.project import doubt_missing_models, is_elsewhere, note_project, note_schema, project_of
 from versionsync.sync.rehearsal import rehearse
 from versionsync.sync.report import Outcome, Progress, RunKind, RunReport, SourceSpec, SyncOptions
 from versionsync.sync.threads import DatabaseThread
@@ -171,6 +172,8 @@ class _Run:
             return
         client = self._client.with_environment(place.environment)
         schema = self._schema or await client.schema()
+        if not self._options.allow_vanish:
+            await doubt_missing_models(self._desk, client, known.id, self._spec, schema)
         told = await self._desk.write(lambda tx: self._note(tx, tenure, known, schema, place))
         self._progress.counts.events_written += told
         unnamed = await self._desk.read(lambda connection: unknown_editors(connection, known.id))

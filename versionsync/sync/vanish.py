@@ -1,8 +1,8 @@
 """What a sweep did not list any more: gone, or only not shown.
 
 A listing is no evidence (invariant 5). Each record is asked for by its id, and only where upstream answers that it
-does not exist is it held to be deleted. Too many at once are not believed at all: to a token that sees less, records
-look deleted that are not.
+does not exist is it held to be deleted; but not where the token's own role hides records of its model, since upstream
+gives the same answer then. Too many at once are not believed at all.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ from versionsync.ledger.brake import Vanished, VanishLimit, pulls_the_brake
 from versionsync.ledger.ids import ModelId
 from versionsync.ledger.records import DeletionEvidence, KnownRecord
 from versionsync.sync.pull import pull_record, read_history
+from versionsync.sync.sight import Sight
 from versionsync.sync.spool import PullTask
 from versionsync.sync.translate import seen_record
 from versionsync.sync.writing import Arrival, Writer
 
-__all__ = ["TooMuchVanished", "check_brake", "settle_absent"]
+__all__ = ["TooMuchVanished", "check_brake", "settle_absent", "whole_model_gone"]
 
 
 class TooMuchVanished(Exception):
@@ -48,7 +49,16 @@ def check_brake(
         raise TooMuchVanished(source, seen, model_name=models.get(seen.model_id) if seen.model_id else None)
 
 
-async def settle_absent(client: cma.Client, known: KnownRecord, writer: Writer, *, model_exists: bool) -> bool:
+def whole_model_gone(model: str, count: int) -> str:
+    """What to tell where all records of a model are held to be deleted, and nobody knows what the role shows."""
+    return (
+        f"no record of the model {model} is there any more: upstream says that the {count} do not exist, and they are "
+        "held to be deleted. It says the same of what a role hides, and does not tell this token its role: "
+        "if that hides them, they come back as record.returned once it does not"
+    )
+
+
+async def settle_absent(client: cma.Client, known: KnownRecord, writer: Writer, sight: Sight) -> bool:
     """Ask for a record that was not listed, and give the writer what comes of it; returns whether it is there.
 
     Raises CmaError, RecordGone and StaleAnswer.
@@ -56,7 +66,11 @@ async def settle_absent(client: cma.Client, known: KnownRecord, writer: Writer, 
     try:
         item = await client.item(known.id)
     except cma.NotFound:
-        evidence = DeletionEvidence.NOT_FOUND if model_exists else DeletionEvidence.MODEL_DELETED
+        if await sight.hides(known.model_id):
+            sight.count_hidden(known.model_id, 1)
+            return False
+        exists = known.model_id in sight.models
+        evidence = DeletionEvidence.NOT_FOUND if exists else DeletionEvidence.MODEL_DELETED
         await writer.put(Arrival(await read_history(client, known.id), evidence))
         return False
     record = seen_record(item)

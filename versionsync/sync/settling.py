@@ -1,0 +1,122 @@
+"""The last rung: what is not there any more, settled record by record once it is not too much to be believed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import islice
+
+from versionsync import cma
+from versionsync.ledger.ids import ModelId, RecordId
+from versionsync.ledger.records import KnownRecord
+from versionsync.mirror.known import known_records, live_counts_by_model
+from versionsync.mirror.sweep import SweepMarks
+from versionsync.sync.crew import Crew
+from versionsync.sync.desk import Desk
+from versionsync.sync.findings import Findings
+from versionsync.sync.pull import RecordGone
+from versionsync.sync.report import SourceSpec
+from versionsync.sync.sight import Sight
+from versionsync.sync.vanish import check_brake, settle_absent, whole_model_gone
+from versionsync.sync.writing import Writer
+
+__all__ = ["Settler"]
+
+ABSENT_CHUNK = 500
+
+
+class Settler:
+    """Settles what a sweep did not list, and what went while it was read (those in `crew.gone`).
+
+    What comes of it goes to `writer`, what is worth telling into `found`.
+    """
+
+    def __init__(
+        self,
+        desk: Desk,
+        client: cma.Client,
+        source_id: int,
+        spec: SourceSpec,
+        *,
+        crew: Crew,
+        writer: Writer,
+        sight: Sight,
+        found: Findings,
+    ) -> None:
+        self._desk = desk
+        self._client = client
+        self._source_id = source_id
+        self._spec = spec
+        self._crew = crew
+        self._writer = writer
+        self._sight = sight
+        self._found = found
+
+    async def settle_unlisted(self, marks: SweepMarks) -> None:
+        """What a complete sweep did not list. Raises TooMuchVanished, CmaError, MirrorError (perhaps in a group)."""
+        vanished = await self._desk.reading.run(lambda: Counter(model for _, model in marks.unseen()))
+        if not vanished:
+            return
+        hidden = await self._doubt(vanished)
+        for model in hidden:
+            self._sight.count_hidden(model, vanished[model])
+        unlisted = (id for id, model in marks.unseen() if model not in hidden)
+        while some := await self._desk.reading.run(lambda: list(islice(unlisted, ABSENT_CHUNK))):
+            await self._settle(some, was_listed=False)
+
+    async def settle_gone(self) -> None:
+        """What was listed, or asked for by its id, and was gone when it was read. Raises as `settle_unlisted`."""
+        ids, self._crew.gone = self._crew.gone, []
+        if not ids:
+            return
+        live = [record for record in (await self._known(ids)).values() if record.deleted_at is None]
+        if live:
+            await self._doubt(Counter(record.model_id for record in live))
+        known = await self._settle(ids, was_listed=True)
+        await self._crew.each([id for id in ids if id not in known], RecordId, self._expect_nothing)
+
+    async def _doubt(self, vanished: Counter[ModelId]) -> frozenset[ModelId]:
+        """The models of `vanished` whose records the token is not shown, so that nothing can be said of them.
+
+        Raises TooMuchVanished if what else is gone is too much to be believed.
+        """
+        names = self._sight.models
+        live = await self._desk.read(lambda connection: live_counts_by_model(connection, self._source_id))
+        if self._sight.believes_all:
+            by_model = {names.get(model, model): count for model, count in vanished.items()}
+            self._desk.log.warning("vanish.allowed", unlisted=vanished.total(), of=sum(live.values()), models=by_model)
+            return frozenset()
+        hidden = frozenset([model for model in vanished if await self._sight.hides(model)])
+        others = {model: count for model, count in vanished.items() if model not in hidden}
+        check_brake(self._spec.name, self._spec.max_vanish, others, live, models=names)
+        if self._sight.is_unknown:
+            self._found.notes.extend(
+                whole_model_gone(names[model], count)
+                for model, count in others.items()
+                if model in names and count >= live.get(model, 0)
+            )
+        return hidden
+
+    async def _settle(self, ids: Sequence[RecordId], *, was_listed: bool) -> Mapping[RecordId, KnownRecord]:
+        """Ask for each of `ids` that the mirror holds, and returns those."""
+        known = await self._known(ids)
+
+        async def one(record: KnownRecord) -> None:
+            is_there = await settle_absent(self._client, record, self._writer, self._sight)
+            if is_there and not was_listed:
+                self._found.is_complete = False
+                self._found.notes.append(f"record {record.id} was not listed, but it exists")
+
+        await self._crew.each(known.values(), lambda record: record.id, one)
+        return known
+
+    async def _expect_nothing(self, id: RecordId) -> None:
+        """A record that came and went while we read is none of ours; one that is there is not read yet."""
+        try:
+            await self._client.item(id)
+        except cma.NotFound:
+            return
+        raise RecordGone(id)
+
+    async def _known(self, ids: Sequence[RecordId]) -> dict[RecordId, KnownRecord]:
+        return await self._desk.read(lambda connection: known_records(connection, self._source_id, ids))

@@ -1,0 +1,82 @@
+"""What the token is shown: whether upstream's "not found" for a record says that it was deleted, or nothing at all.
+
+Upstream answers 404 for what a role hides as it does for what does not exist. Whoever is told so asks for the token's
+own role: once in a run, and only in runs in which something is not there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping
+
+from versionsync import cma
+from versionsync.ledger.ids import ModelId
+
+__all__ = ["Sight"]
+
+
+class Sight:
+    """What the token's role says of the records of each model, and how many of them were left alone because of it."""
+
+    def __init__(self, client: cma.Client, models: Mapping[ModelId, str], *, believes_all: bool) -> None:
+        """`models` are those that upstream has, and their names; `believes_all`: whatever the role says."""
+        self.models = models
+        self._client = client
+        self.believes_all = believes_all
+        self._role: cma.Role | None = None
+        self._was_asked = False
+        self._verdicts: dict[ModelId, bool] = {}
+        self._hidden: Counter[ModelId] = Counter()
+        self._asking = asyncio.Lock()
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether upstream was asked, and did not say what the role may read."""
+        return self._was_asked and self._role is None
+
+    async def hides(self, model: ModelId) -> bool:
+        """Whether the role does not show all records of `model`, so that none can be said to be gone.
+
+        Of a model that upstream no longer has, nothing is hidden. Raises CmaError.
+        """
+        if self.believes_all or model not in self.models:
+            return False
+        async with self._asking:
+            if model not in self._verdicts:
+                self._verdicts[model] = await self._judge(model)
+        return self._verdicts[model]
+
+    def count_hidden(self, model: ModelId, number: int) -> None:
+        """Note that so many records of `model` are not there, and are not held to be deleted."""
+        self._hidden[model] += number
+
+    def note(self, source: str) -> str | None:
+        """What to tell of them; None: there were none."""
+        if not self._hidden or self._role is None:
+            return None
+        names = ", ".join(sorted(self.models.get(model, model) for model in self._hidden))
+        return (
+            f"the token's role {self._role.name} does not show all records of: {names}. "
+            f"{self._hidden.total()} that are not there any more are not held to be deleted. Let the role read them; "
+            f"if they were really deleted, run `versionsync sync {source} --allow-vanish` once"
+        )
+
+    async def _judge(self, model: ModelId) -> bool:
+        if not self._was_asked:
+            self._role = await self._client.own_role()
+            self._was_asked = True
+        environment = self._client.environment_id
+        if self._role is None or environment is None:
+            return False
+        reading = self._role.reading(model, environment)
+        if reading is cma.Reading.NONE:
+            # A role that shows what we took it to hide was misread: then it says nothing.
+            return not await self._is_listed(model)
+        return reading is cma.Reading.SOME
+
+    async def _is_listed(self, model: ModelId) -> bool:
+        try:
+            return (await self._client.items_page(offset=0, limit=1, model=model)).total > 0
+        except (cma.NotFound, cma.PermissionDenied, cma.Rejected):
+            return False
