@@ -1,0 +1,224 @@
+"""A token that sees less than the one before it: nothing is held to be deleted because of it, and it is told."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import func, select
+
+from tests.fixtures.comparing import differences
+from tests.fixtures.gateways import Given, gateway
+from tests.fixtures.lab import Lab
+from versionsync import cma
+from versionsync.mirror.tables import events, models, records
+from versionsync.simulator import FULL_ACCESS_TOKEN, Role, Token, World
+from versionsync.sync.report import Outcome, RunReport
+from versionsync.sync.vanish import TooMuchVanished
+
+NARROW = "narrow"
+
+
+def posts(lab: Lab, number: int, *, model: str = "post") -> list[str]:
+    """Make `number` records."""
+    return [
+        lab.act(lambda world, title=str(place): world.create(world.user, model, {"title": title})).id
+        for place in range(number)
+    ]
+
+
+def narrow(lab: Lab, **abilities: object) -> None:
+    """Exchange the token for one whose role has these abilities."""
+
+    def restrict(world: World) -> None:
+        role = world.people.add_role(Role("77", "Editors of prices", **abilities))  # type: ignore[arg-type]
+        world.people.add_token(Token(NARROW, world.user, role))
+
+    lab.act(restrict)
+    lab.token = NARROW
+
+
+def deleted(lab: Lab) -> tuple[int, int, int]:
+    """How many records and models are held to be deleted, and how many events say so."""
+    with lab.mirror.read() as connection:
+        gone = [
+            connection.scalar(select(func.count()).select_from(table).where(table.c.deleted_at.is_not(None)))
+            for table in (records, models)
+        ]
+        told = connection.scalar(select(func.count()).where(events.c.type.in_(["record.deleted", "model.deleted"])))
+    return gone[0] or 0, gone[1] or 0, told or 0
+
+
+def only_told(report: RunReport, *, hidden: int) -> None:
+    """The run is partial for what the role hides, and its note says what to do."""
+    assert report.outcome is Outcome.PARTIAL, report
+    (note,) = report.notes
+    assert "the token's role Editors of prices does not show all records of: post." in note
+    assert f"{hidden} that are not there any more are not held to be deleted" in note
+    assert "--allow-vanish" in note
+
+
+@pytest.mark.parametrize("number", [1, 3, 30])
+def test_a_hidden_model_is_not_deleted_however_small_it_is(lab: Lab, number: int) -> None:
+    """Its role says so; when it sees it again, nothing has happened."""
+    posts(lab, number)
+    (price,) = posts(lab, 1, model="price")
+    lab.sync()
+    narrow(lab, hidden_models=frozenset({"post"}))
+    lab.act(lambda world: world.update(world.user, price, {"title": "2"}))
+    only_told(lab.sync(), hidden=number)
+    only_told(lab.sync(), hidden=number)
+    assert deleted(lab) == (0, 0, 0)
+    lab.token = FULL_ACCESS_TOKEN
+    assert lab.sync().outcome is Outcome.SUCCEEDED
+    assert differences(lab.mirror, lab.truth(), watched=True) == []
+
+
+def test_what_the_role_does_show_is_still_held_to_be_deleted(lab: Lab) -> None:
+    """One hidden model does not keep the others from being right."""
+    posts(lab, 3)
+    prices = posts(lab, 5, model="price")
+    lab.sync()
+    narrow(lab, hidden_models=frozenset({"post"}))
+    lab.act(lambda world: world.delete(world.user, prices[0]))
+    only_told(lab.sync(), hidden=3)
+    assert deleted(lab) == (1, 0, 1)
+
+
+def test_hidden_records_are_not_asked_for_one_by_one(lab: Lab) -> None:
+    """The answers would say nothing."""
+    posts(lab, 30)
+    lab.sync()
+    narrow(lab, hidden_models=frozenset({"post"}))
+    beacon, schema, sweep, role, look = 1, 1, 1, 1, 1
+    assert lab.requests(lambda: lab.sync(full=True)) == beacon + schema + sweep + role + look
+
+
+@pytest.mark.parametrize("how", [{"scrub": 50}, {"record_ids": True}])
+def test_reading_old_histories_again_deletes_nothing_that_is_hidden(lab: Lab, how: dict[str, object]) -> None:
+    """A scrub has no list to compare with: each record answers for itself, and none may be believed."""
+    ids = posts(lab, 3)
+    posts(lab, 1, model="price")
+    lab.sync()
+    narrow(lab, hidden_models=frozenset({"post"}))
+    only_told(lab.sync(**(how if "scrub" in how else {"record_ids": tuple(ids)})), hidden=3)
+    assert deleted(lab) == (0, 0, 0)
+
+
+def test_a_scrub_that_finds_too_many_gone_believes_none(lab: Lab) -> None:
+    """The brake is not only for lists."""
+    ids = posts(lab, 12)
+    lab.sync()
+    for id in ids:
+        lab.act(lambda world, gone=id: world.delete(world.user, gone))
+    report = lab.sync(scrub=50)
+    assert isinstance(report.error, TooMuchVanished)
+    assert deleted(lab) == (0, 0, 0)
+    assert lab.sync(scrub=50, allow_vanish=True).outcome is Outcome.SUCCEEDED
+    assert differences(lab.mirror, lab.truth()) == []
+
+
+def test_allowing_it_says_what_it_will_do_before_it_does(lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+    """How many of which model, at a level that is always shown; then it is done, whatever the role says."""
+    posts(lab, 3)
+    posts(lab, 1, model="price")
+    lab.sync()
+    narrow(lab, hidden_models=frozenset({"post"}))
+    capsys.readouterr()
+    assert lab.sync(full=True, allow_vanish=True).outcome is Outcome.SUCCEEDED
+    said = capsys.readouterr().out
+    allowed = next(place for place, line in enumerate(said.splitlines()) if "vanish.allowed" in line)
+    done = next(place for place, line in enumerate(said.splitlines()) if "run.finished" in line)
+    assert allowed < done
+    assert "[warning" in said.splitlines()[allowed]
+    assert "models={'post': 3} of=4" in said.splitlines()[allowed]
+    assert deleted(lab) == (3, 0, 3)
+
+
+def unreadable_role(path: str) -> Given | None:
+    """A token that may not know who it is."""
+    if not path.startswith("/users/me"):
+        return None
+    attributes = {"code": "INSUFFICIENT_PERMISSIONS", "details": {}}
+    body = json.dumps({"data": [{"id": "1", "type": "api_error", "attributes": attributes}]})
+    return Given(401, body, {"Content-Type": "application/json"})
+
+
+def test_where_nobody_tells_the_role_a_small_model_is_told_and_a_large_one_not_believed(lab: Lab) -> None:
+    """As far as that can go: upstream's answers are those of a deletion."""
+    posts(lab, 3)
+    posts(lab, 40, model="price")
+    lab.sync()
+    direct = lab.spec
+    with gateway(direct.base_url, instead=unreadable_role) as url:
+        lab.spec = replace(direct, base_url=url)
+        narrow(lab, hidden_models=frozenset({"price"}))
+        assert isinstance(lab.sync(full=True).error, TooMuchVanished)
+        assert deleted(lab) == (0, 0, 0)
+        narrow(lab, hidden_models=frozenset({"post"}))
+        report = lab.sync(full=True)
+        assert report.outcome is Outcome.SUCCEEDED
+        assert any("no record of the model post is there any more" in note for note in report.notes)
+    lab.spec, lab.token = direct, FULL_ACCESS_TOKEN
+    assert lab.sync(full=True).outcome is Outcome.SUCCEEDED
+    with lab.mirror.read() as connection:
+        assert connection.scalar(select(func.count()).where(events.c.type == "record.returned")) == 3
+
+
+def test_a_role_that_shows_what_it_is_said_to_hide_was_misread(lab: Lab) -> None:
+    """Upstream's list is the better witness: deletions are told then as ever."""
+    ids = posts(lab, 5)
+    lab.sync()
+    lab.act(lambda world: world.delete(world.user, ids[0]))
+    nothing = {"positive_item_type_permissions": [], "negative_item_type_permissions": []}
+    role = {"id": "1", "type": "role", "attributes": {"name": "r"}, "meta": {"final_permissions": nothing}}
+    body = json.dumps({"data": {"id": "1", "type": "user"}, "included": [role]})
+    given = Given(200, body, {"Content-Type": "application/json"})
+    with gateway(lab.spec.base_url, instead=lambda path: given if path.startswith("/users/me") else None) as url:
+        lab.spec = replace(lab.spec, base_url=url)
+        assert lab.sync().outcome is Outcome.SUCCEEDED
+    assert deleted(lab) == (1, 0, 1)
+
+
+def without_model(api_key: str) -> Callable[[World], None]:
+    """A project that does not show one of its models to anybody."""
+
+    def hide(world: World) -> None:
+        id = next(id for id, model in world.primary.models.items() if model.api_key == api_key)
+        del world.primary.models[id]
+        for record in [record for record in world.primary.records.values() if record.model.id == id]:
+            del world.primary.records[record.id]
+
+    return hide
+
+
+def test_a_large_model_that_is_not_even_named_any_more_is_not_believed(lab: Lab) -> None:
+    """Neither its records nor the model itself are held to be deleted, unless that is allowed."""
+    posts(lab, 30)
+    posts(lab, 5, model="price")
+    lab.sync()
+    lab.simulator.act(without_model("post"))
+    report = lab.sync(full=True)
+    assert isinstance(report.error, TooMuchVanished)
+    assert deleted(lab) == (0, 0, 0)
+    assert lab.sync(full=True, allow_vanish=True).outcome is Outcome.SUCCEEDED
+    assert deleted(lab) == (30, 1, 31)
+
+
+def test_a_token_that_may_not_read_versions_any_more_ends_the_run(lab: Lab) -> None:
+    """In a run with changes, and in one that looks at everything; nothing is missing because of it."""
+    ids = posts(lab, 3)
+    lab.sync()
+    narrow(lab, can_read_versions=False)
+    lab.act(lambda world: world.update(world.user, ids[0], {"title": "new"}))
+    lab.act(lambda world: world.delete(world.user, ids[1]))
+    for options in ({}, {"full": True}, {"scrub": 3}):
+        report = lab.sync(**options)
+        assert isinstance(report.error, cma.PermissionDenied), report
+        assert "can_read_versions" in str(report.error)
+    assert deleted(lab) == (0, 0, 0)
+    lab.token = FULL_ACCESS_TOKEN
+    assert lab.sync().outcome is Outcome.SUCCEEDED
+    assert differences(lab.mirror, lab.truth(), watched=True) == []
