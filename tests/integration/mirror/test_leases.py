@@ -13,10 +13,12 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text, update
 
+from tests.fixtures.databases import MakeDatabase
 from tests.integration.mirror.desk import at, project
+from versionsync.mirror import leases as leases_module
 from versionsync.mirror.clock import database_time
 from versionsync.mirror.database import Mirror
-from versionsync.mirror.errors import LeaseHeld, LeaseLost
+from versionsync.mirror.errors import DatabaseUnavailable, LeaseHeld, LeaseLost
 from versionsync.mirror.leases import LEASE_SECONDS, Holder, Lease, acquire, current, hold, release, renew
 from versionsync.mirror.sources import register_source
 from versionsync.mirror.tables import leases
@@ -140,6 +142,27 @@ def test_of_many_that_want_it_at_once_one_gets_it(mirror: Mirror, source_id: int
 
     with ThreadPoolExecutor(8) as pool:
         assert sum(pool.map(attempt, range(16))) == 1
+
+
+@pytest.mark.postgres
+def test_a_lease_that_is_locked_is_not_waited_for_without_end(
+    make_postgres_database: MakeDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that was stopped in the middle of a transaction keeps its row locked, though its time is over."""
+    monkeypatch.setattr(leases_module, "LOCK_SECONDS", 1)
+    with Mirror.open(make_postgres_database()) as mirror:
+        with mirror.write() as tx:
+            source_id = register_source(tx, "website", project(), observed_at=at(0)).id
+        lease = acquire(mirror, source_id, ELSEWHERE)
+        with mirror.write() as stopped:
+            hold(stopped, lease)
+            with pytest.raises(LeaseHeld, match="elsewhere"):  # its time is not over: no need to wait
+                acquire(mirror, source_id, ME)
+        _expire(mirror, source_id)
+        with mirror.write() as stopped:
+            hold(stopped, lease)
+            with pytest.raises(DatabaseUnavailable, match="locked by another session, perhaps"):
+                acquire(mirror, source_id, ME)
 
 
 def test_leases_of_two_sources_do_not_meet(mirror: Mirror, source_id: int) -> None:
