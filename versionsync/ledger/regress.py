@@ -1,20 +1,21 @@
 """Answers that go back in time. Pure.
 
 What a version was once seen to be, it stays or outlives: a publication that began does not begin earlier, one that
-ended does not go on, the current version is followed only by a newer one, and one that had gone is not current in its
-place. An answer that says otherwise is probably an old one, from a cache or a replica that lags. It may be true all the
-same (another environment was promoted; two publications lay within one second), so it is a reason to ask again, not to
-refuse.
+ended does not go on, the current version is followed only by a newer one, one that had gone is not current in its
+place, and rewritten content does not return. An answer that says otherwise is probably an old one, from a cache
+or a replica that lags. It may be true all the same (another environment was promoted; two publications lay within one
+second; a field got its old name back), so it is a reason to ask again, not to refuse.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
+from versionsync.ledger.ids import VersionId
 from versionsync.ledger.records import KnownRecord, SeenRecord
 from versionsync.ledger.versions import SeenVersion, Version
 
-__all__ = ["meta_goes_back", "versions_go_back"]
+__all__ = ["contents_go_back", "meta_goes_back", "rewritten", "versions_go_back"]
 
 
 def meta_goes_back(known: KnownRecord | None, seen: SeenRecord) -> bool:
@@ -40,6 +41,17 @@ def versions_go_back(known: Sequence[Version], seen: Sequence[SeenVersion]) -> b
     ):  # merged, or made again; but what had gone comes not back alone
         return by_id[after.id].missing_since is not None
     return by_id[after.id].ordinal < before.ordinal
+
+
+def rewritten(known: Sequence[Version], seen: Iterable[SeenVersion]) -> list[VersionId]:
+    """The versions of a record that now have other content than the mirror holds."""
+    hashes = {version.id: version.content_hash for version in known}
+    return [version.id for version in seen if hashes.get(version.id, version.content_hash) != version.content_hash]
+
+
+def contents_go_back(former: Mapping[VersionId, Collection[bytes]], seen: Iterable[SeenVersion]) -> bool:
+    """Whether a version has content again that it had once; `former` are the hashes of what was rewritten."""
+    return any(version.content_hash in former.get(version.id, ()) for version in seen)
 
 
 def _publication_goes_back(known: Version, seen: SeenVersion) -> bool:

@@ -12,9 +12,10 @@ from versionsync.ledger.ids import ModelId, RecordId, VersionId
 from versionsync.ledger.records import Editor, KnownRecord
 from versionsync.ledger.versions import Version
 from versionsync.mirror.bulk import chunked
-from versionsync.mirror.tables import records, versions
+from versionsync.mirror.tables import records, version_rewrites, versions
 
 __all__ = [
+    "former_contents",
     "has_due_schedule",
     "known_records",
     "known_versions",
@@ -77,6 +78,18 @@ def known_versions(
         for row in connection.execute(query):
             found.setdefault(RecordId(row.record_id), []).append(_version(row))
     return {id: tuple(listed) for id, listed in found.items()}
+
+
+def former_contents(connection: Connection, source_id: int, ids: Iterable[VersionId]) -> dict[VersionId, set[bytes]]:
+    """The hashes of what these versions said before they were rewritten; one that never was is left out."""
+    found: dict[VersionId, set[bytes]] = {}
+    for chunk in chunked(ids):
+        query = select(version_rewrites.c.version_id, version_rewrites.c.attributes_hash).where(
+            version_rewrites.c.source_id == source_id, version_rewrites.c.version_id.in_(chunk)
+        )
+        for row in connection.execute(query):
+            found.setdefault(VersionId(row.version_id), set()).add(row.attributes_hash)
+    return found
 
 
 def has_due_schedule(connection: Connection, source_id: int, *, after: datetime, until: datetime) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from versionsync.mirror.editors import unknown_editors
 from versionsync.mirror.event_rows import EventRow, events_after, last_event_id, last_events
 from versionsync.mirror.known import (
+    former_contents,
     known_records,
     known_versions,
     live_counts_by_model,
@@ -22,6 +23,7 @@ __all__ = [
     "SourceRow",
     "current_lease",
     "events_after",
+    "former_contents",
     "known_records",
     "known_schema",
     "known_versions",

@@ -20,12 +20,12 @@ from versionsync.ledger.ids import RecordId, VersionId
 from versionsync.ledger.order import oldest_first
 from versionsync.ledger.plan import Contradiction, Pull, RecordPlan, plan_deletion, plan_record
 from versionsync.ledger.records import DeletionEvidence, KnownRecord
-from versionsync.ledger.regress import versions_go_back
+from versionsync.ledger.regress import contents_go_back, rewritten, versions_go_back
 from versionsync.ledger.versions import SeenVersion, Version
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.errors import RefusedContent
 from versionsync.mirror.leases import Lease
-from versionsync.mirror.queries import known_records, known_versions
+from versionsync.mirror.queries import former_contents, known_records, known_versions
 from versionsync.mirror.writer import Applied, apply
 from versionsync.sync.pull import Pulled
 from versionsync.sync.report import Counts, RecordFailure
@@ -234,10 +234,11 @@ class Writer:
         ids = [ready.arrival.record_id for ready in batch]
         records = known_records(tx, self._lease.source_id, ids)
         versions = known_versions(tx, self._lease.source_id, list(records))
+        suspected = self._going_back(tx, [ready for ready in batch if not ready.arrival.is_confirmed], versions)
         plans: dict[RecordId, RecordPlan] = {}
         for ready in batch:
             id = ready.arrival.record_id
-            if not ready.arrival.is_confirmed and versions_go_back(versions.get(id, ()), ready.versions):
+            if id in suspected and not ready.arrival.is_confirmed:
                 self.suspects.append(id)
                 continue
             try:
@@ -248,6 +249,19 @@ class Writer:
                 if plan is not None and id not in plans:
                     plans[id] = plan
         return list(plans.values())
+
+    def _going_back(
+        self, tx: Connection, batch: Sequence[_Hashed], known: Mapping[RecordId, Sequence[Version]]
+    ) -> set[RecordId]:
+        """The records of these that are shown as they were before."""
+        changed = [id for ready in batch for id in rewritten(known.get(ready.arrival.record_id, ()), ready.versions)]
+        former = former_contents(tx, self._lease.source_id, changed)
+        return {
+            ready.arrival.record_id
+            for ready in batch
+            if versions_go_back(known.get(ready.arrival.record_id, ()), ready.versions)
+            or contents_go_back(former, ready.versions)
+        }
 
     def _fail(self, arrival: Arrival, reason: str) -> None:
         self._failures[arrival.record_id] = reason

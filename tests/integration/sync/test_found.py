@@ -95,3 +95,33 @@ def test_an_old_answer_about_a_record_made_again_is_not_believed(make_lab: MakeL
     assert "version.returned" not in {type for type, *_ in told(lab.mirror)}
     lab.sync(full=True)
     assert differences(lab.mirror, lab.truth()) == []
+
+
+def test_old_content_in_an_old_answer_is_not_believed(make_lab: MakeLab) -> None:
+    """A field was renamed, which rewrote what was stored; an answer from before tells nothing new."""
+    faults = Faults()
+    lab = make_lab(World(seed=1, clock=Clock.stopped(START)), faults=faults)
+    model = lab.act(lambda world: world.create_model(world.account, "post", draft_mode=True))
+    title = lab.act(lambda world: world.create_field(world.account, model, "title")).id
+    post(lab)
+    faults.rates[FaultKind.STALE] = 0.0  # so that the simulator remembers its answers
+    lab.sync()
+    lab.act(lambda world: world.update_field(world.account, title, api_key="headline"))
+    lab.sync(full=True)
+    faults.plant(FaultKind.STALE, path="/versions")
+    lab.sync(full=True)
+    assert faults.injected[FaultKind.STALE] == 1, "nothing was old: the test is void"
+    assert [type for type, *_ in told(lab.mirror)].count("version.rewritten") == 1
+    assert differences(lab.mirror, lab.truth()) == []
+
+
+def test_content_that_really_comes_back_is_believed(lab: Lab) -> None:
+    """A field gets its old name back: asked a few times, upstream insists."""
+    subtitle = lab.act(lambda world: world.create_field(world.account, "post", "subtitle")).id
+    lab.act(lambda world: world.create(world.user, "post", {"subtitle": "first"}))
+    lab.sync(full=True)
+    for name in ("teaser", "subtitle"):
+        lab.act(lambda world, name=name: world.update_field(world.account, subtitle, api_key=name))  # type: ignore[misc]
+        assert lab.sync(full=True).outcome is Outcome.SUCCEEDED
+    assert [type for type, *_ in told(lab.mirror)].count("version.rewritten") == 2
+    assert differences(lab.mirror, lab.truth()) == []

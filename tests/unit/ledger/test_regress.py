@@ -7,9 +7,10 @@ from datetime import datetime
 
 import pytest
 
+from versionsync.ledger.ids import VersionId
 from versionsync.ledger.plan import Pull
 from versionsync.ledger.records import KnownRecord
-from versionsync.ledger.regress import meta_goes_back, versions_go_back
+from versionsync.ledger.regress import contents_go_back, meta_goes_back, rewritten, versions_go_back
 from versionsync.ledger.versions import SeenVersion
 
 from .build import at, record, seen
@@ -112,3 +113,16 @@ def test_order_is_told_by_ordinals_and_not_by_the_tuple() -> None:
     rows = tuple(mirror.versions.values())
     for order in (rows, rows[::-1]):
         assert versions_go_back(order, [seen("a", 0, "c"), seen("b", 10)])
+
+
+def test_content_that_was_rewritten_does_not_return() -> None:
+    """Other content is a rewrite; what a version said before its rewrite is told by an old answer."""
+    mirror = MemoryMirror()
+    mirror.look(
+        Pull(record=record(), versions=[seen("a"), seen("b", 10, "c", content="new")], is_complete=True), at(99)
+    )
+    known, former = tuple(mirror.versions.values()), {VersionId("b"): {seen("b", content="old").content_hash}}
+    for content, is_other, goes_back in (("new", [], False), ("newer", ["b"], False), ("old", ["b"], True)):
+        now = [seen("a"), seen("b", 10, "c", content=content), seen("c", 20)]
+        assert rewritten(known, now) == is_other
+        assert contents_go_back(former, now) is goes_back
