@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -17,6 +18,7 @@ from versionsync.ledger.ids import ModelId, RecordId
 from versionsync.ledger.records import KnownRecord
 from versionsync.mirror.bulk import IDS_AT_ONCE
 from versionsync.mirror.database import Mirror
+from versionsync.mirror.failures import meaning_of
 from versionsync.mirror.known import known_records
 from versionsync.mirror.tables import records
 
@@ -30,8 +32,9 @@ class SweepMarks:
         self._mirror = mirror
         self._source_id = source_id
         self._marks = sqlite3.connect("", isolation_level=None, check_same_thread=False)
-        self._marks.execute("PRAGMA journal_mode = OFF")
-        self._marks.execute("CREATE TABLE seen (id TEXT PRIMARY KEY) WITHOUT ROWID")
+        with _on_disk():
+            self._marks.execute("PRAGMA journal_mode = OFF")
+            self._marks.execute("CREATE TABLE seen (id TEXT PRIMARY KEY) WITHOUT ROWID")
 
     def __enter__(self) -> Self:
         return self
@@ -47,13 +50,15 @@ class SweepMarks:
 
     def clear(self) -> None:
         """Forget what was seen: the sweep starts again."""
-        self._marks.execute("DELETE FROM seen")
+        with _on_disk():
+            self._marks.execute("DELETE FROM seen")
 
     def mark(self, ids: Iterable[RecordId]) -> None:
         """Note that these records were seen; again does no harm."""
-        self._marks.execute("BEGIN")
-        self._marks.executemany("INSERT OR IGNORE INTO seen (id) VALUES (?)", ((id,) for id in ids))
-        self._marks.execute("COMMIT")
+        with _on_disk():
+            self._marks.execute("BEGIN")
+            self._marks.executemany("INSERT OR IGNORE INTO seen (id) VALUES (?)", ((id,) for id in ids))
+            self._marks.execute("COMMIT")
 
     def mark_and_look_up(self, ids: Sequence[RecordId]) -> dict[RecordId, KnownRecord]:
         """Mark these records; returns what the mirror holds of them."""
@@ -62,7 +67,8 @@ class SweepMarks:
 
     def count(self) -> int:
         """How many different records were seen."""
-        return int(self._marks.execute("SELECT count(*) FROM seen").fetchone()[0])
+        with _on_disk():
+            return int(self._marks.execute("SELECT count(*) FROM seen").fetchone()[0])
 
     def unseen(self) -> Iterator[tuple[RecordId, ModelId]]:
         """The mirror's live records that were not seen, with their models, by id."""
@@ -89,4 +95,17 @@ class SweepMarks:
 
     def _among(self, ids: Sequence[RecordId]) -> set[str]:
         places = ",".join("?" * len(ids))
-        return {row[0] for row in self._marks.execute(f"SELECT id FROM seen WHERE id IN ({places})", ids)}  # noqa: S608
+        with _on_disk():
+            found = self._marks.execute(f"SELECT id FROM seen WHERE id IN ({places})", ids)  # noqa: S608
+            return {row[0] for row in found}
+
+
+@contextmanager
+def _on_disk() -> Iterator[None]:
+    """What happens to the marks' own database is told as what happens to the mirror's."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        if meaning := meaning_of(error, "of what a sweep saw, in the folder for temporary files,"):
+            raise meaning from error
+        raise

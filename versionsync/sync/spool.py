@@ -1,6 +1,7 @@
 """What a run must remember while it goes on: in memory while it is small, on disk when it is not.
 
 A project's records to pull, and the contents of one record's versions, can each be of any size; memory must not be.
+Where the disk has no room for them, DatabaseUnavailable is raised.
 """
 
 from __future__ import annotations
@@ -8,13 +9,15 @@ from __future__ import annotations
 import tempfile
 import weakref
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from types import TracebackType
-from typing import Self
+from typing import IO, Self
 
 import msgspec
 
 from versionsync.ledger.ids import VersionId
 from versionsync.ledger.records import KnownRecord, SeenRecord
+from versionsync.mirror.errors import DatabaseUnavailable
 
 __all__ = ["ContentSpool", "PullTask", "TaskSpool"]
 
@@ -49,23 +52,26 @@ class TaskSpool:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
+        _discard(self._file)
 
     def add(self, task: PullTask) -> None:
         """Remember one more pull."""
         encoded = self._encoder.encode(task)
-        self._file.write(len(encoded).to_bytes(_LENGTH_BYTES, "big") + encoded)
+        with _on_disk(self._file):
+            self._file.write(len(encoded).to_bytes(_LENGTH_BYTES, "big") + encoded)
         self.count += 1
 
     def clear(self) -> None:
         """Forget all of them: the sweep starts again."""
-        self._file.seek(0)
-        self._file.truncate()
+        with _on_disk(self._file):
+            self._file.seek(0)
+            self._file.truncate()
         self.count = 0
 
     def __iter__(self) -> Iterator[PullTask]:
         """Every task once; nothing may be added meanwhile."""
-        self._file.seek(0)
+        with _on_disk(self._file):
+            self._file.seek(0)
         while length := self._file.read(_LENGTH_BYTES):
             yield self._decoder.decode(self._file.read(int.from_bytes(length, "big")))
 
@@ -79,14 +85,15 @@ class ContentSpool(Mapping[VersionId, bytes]):
 
     def __init__(self) -> None:
         self._file = tempfile.SpooledTemporaryFile(max_size=CONTENTS_IN_MEMORY_BYTES)  # noqa: SIM115 see close
-        self.close = weakref.finalize(self, self._file.close)
+        self.close = weakref.finalize(self, _discard, self._file)
         self._places: dict[VersionId, tuple[int, int]] = {}
         self._end = 0
 
     def add(self, id: VersionId, content: bytes) -> None:
         """Keep `content`; a second one under the same id replaces the first."""
-        self._file.seek(self._end)
-        self._file.write(content)
+        with _on_disk(self._file):
+            self._file.seek(self._end)
+            self._file.write(content)
         self._places[id] = (self._end, len(content))
         self._end += len(content)
 
@@ -97,11 +104,31 @@ class ContentSpool(Mapping[VersionId, bytes]):
 
     def __getitem__(self, id: VersionId) -> bytes:
         place, length = self._places[id]
-        self._file.seek(place)
-        return self._file.read(length)
+        with _on_disk(self._file):
+            self._file.seek(place)
+            return self._file.read(length)
 
     def __iter__(self) -> Iterator[VersionId]:
         return iter(self._places)
 
     def __len__(self) -> int:
         return len(self._places)
+
+
+@contextmanager
+def _on_disk(file: IO[bytes]) -> Iterator[None]:
+    """A disk without room is told as such. What the file still holds in memory has no room either."""
+    try:
+        yield
+    except OSError as error:
+        _discard(file)
+        raise DatabaseUnavailable(
+            f"there is no room for temporary files in {tempfile.gettempdir()} ({error.strerror}): "
+            "free some space there, or name another folder in TMPDIR, then run this again"
+        ) from error
+
+
+def _discard(file: IO[bytes]) -> None:
+    """Close it; what it would still write is wanted by nobody."""
+    with suppress(OSError):
+        file.close()

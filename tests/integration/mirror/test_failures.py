@@ -191,6 +191,21 @@ def test_a_lost_connection_is_told_and_the_next_transaction_finds_another(
 
 
 @pytest.mark.postgres
+def test_a_connection_that_was_lost_while_it_rested_is_replaced_at_once(
+    make_postgres_database: object, postgres_server: str
+) -> None:
+    """As by a restart between two runs: without any waiting."""
+    assert callable(make_postgres_database)
+    with Mirror.open(make_postgres_database(), outage_seconds=0.0) as mirror:
+        with mirror.read() as connection:
+            pid = connection.scalar(text("SELECT pg_backend_pid()"))
+        with psycopg.connect(postgres_server) as superuser:
+            superuser.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+        with mirror.write() as tx:
+            assert tx.scalar(text("SELECT pg_backend_pid()")) != pid
+
+
+@pytest.mark.postgres
 def test_a_database_that_cannot_hold_every_character_is_refused(postgres_server: str) -> None:
     """Found when it is opened, not when the first emoji comes."""
     with psycopg.connect(postgres_server, autocommit=True) as superuser:

@@ -1,0 +1,89 @@
+"""A disk without room for the mirror, or for temporary files, ends the real program's run with one line."""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.fixtures.comparing import differences
+from tests.fixtures.lab import START, Lab, MakeLab
+from versionsync.cli.exits import Exit
+from versionsync.simulator import FULL_ACCESS_TOKEN, Clock, World
+from versionsync.simulator.bulk import build_bulk
+
+LARGEST_FILE_BYTES = 400_000
+RECORDS = 20
+BYTES_PER_VERSION = 100_000
+"""All of them are more than the largest file, one record's are less than what is kept in memory."""
+
+
+def sync(lab: Lab, database_url: str, folder: Path, *, largest_file: int | None = None) -> tuple[int, str]:
+    """The exit code of the program, and what it said to a person."""
+
+    def limit() -> None:
+        if largest_file is not None:  # no file grows beyond it, as on a full disk
+            resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, resource.RLIM_INFINITY))
+
+    ran = subprocess.run(
+        [sys.executable, "-m", "versionsync", "sync"],
+        env={
+            **os.environ,
+            "DATOCMS_API_TOKEN": FULL_ACCESS_TOKEN,
+            "VERSIONSYNC_BASE_URL": lab.simulator.url,
+            "VERSIONSYNC_DATABASE_URL": database_url,
+            "VERSIONSYNC_RATE_LIMIT": "none",
+            "TMPDIR": str(folder),
+        },
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=limit,
+    )
+    return ran.returncode, ran.stderr
+
+
+def project(make_lab: MakeLab, *, records: int, bytes_per_version: int) -> Lab:
+    """A project with records of that size."""
+    world = World(seed=1, clock=Clock.stopped(START))
+    build_bulk(world, records=records, versions=1, bytes_per_version=bytes_per_version)
+    lab = make_lab(world)
+    lab.wait(60)
+    return lab
+
+
+def made_right(lab: Lab, database_url: str, folder: Path) -> None:
+    """With room, the next run ends as the truth is."""
+    code, said = sync(lab, database_url, folder)
+    assert code == Exit.DONE, said
+    assert differences(lab.mirror, lab.truth()) == []
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_mirror_that_cannot_grow_is_told(make_lab: MakeLab, database_url: str, tmp_path: Path) -> None:
+    """The file of a SQLite database, or its log."""
+    lab = project(make_lab, records=RECORDS, bytes_per_version=BYTES_PER_VERSION)
+    code, said = sync(lab, database_url, tmp_path, largest_file=LARGEST_FILE_BYTES)
+    assert code == Exit.DATABASE, said
+    assert "cannot be read or written: the disk reports an error (is it full, or broken?)" in said
+    assert "Traceback" not in said
+    made_right(lab, database_url, tmp_path)
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+def test_temporary_files_that_cannot_grow_are_told(make_lab: MakeLab, database_url: str, tmp_path: Path) -> None:
+    """A record's contents, when they are too large for memory. The mirror itself is elsewhere."""
+    lab = project(make_lab, records=2, bytes_per_version=RECORDS * BYTES_PER_VERSION)
+    code, said = sync(lab, database_url, tmp_path, largest_file=LARGEST_FILE_BYTES)
+    assert code == Exit.DATABASE, said
+    assert f"there is no room for temporary files in {tmp_path}" in said
+    assert "TMPDIR" in said
+    assert "Traceback" not in said
+    assert "Exception ignored" not in said
+    made_right(lab, database_url, tmp_path)
