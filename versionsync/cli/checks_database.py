@@ -15,10 +15,13 @@ from versionsync.mirror.database import Mirror
 from versionsync.mirror.errors import MirrorError, NotAMirror, SchemaBehind
 from versionsync.mirror.filesystems import filesystem_of, unsafe_for_wal
 from versionsync.mirror.holders import Holder
+from versionsync.mirror.integrity import problems_in
 from versionsync.mirror.queries import current_lease, sources_of
+from versionsync.mirror.sources import Project
+from versionsync.mirror.sources import source as source_row
 from versionsync.mirror.urls import database_url, safe_url, sqlite_path
 
-__all__ = ["check_database"]
+__all__ = ["check_database", "mirrored_project"]
 
 LITTLE_SPACE: Final = 1 << 30
 NO_SPACE: Final = 50 << 20
@@ -40,6 +43,18 @@ def check_database(url: str) -> Iterator[Finding]:
         yield from _check_schema(url, is_file=path is not None)
     except MirrorError as error:
         yield failed("database", error)
+
+
+def mirrored_project(url: str, source: str) -> Project | None:
+    """The project that the database at `url` mirrors under this name; None: none yet, or the database cannot tell."""
+    try:
+        if migrate.current(url) is None:
+            return None
+        with Mirror.open(url) as mirror, mirror.read() as connection:
+            known = source_row(connection, source)
+    except MirrorError:
+        return None  # `check_database` tells of it
+    return None if known is None else known.project
 
 
 def _check_file(path: Path) -> Iterator[Finding]:
@@ -93,7 +108,19 @@ def _check_schema(url: str, *, is_file: bool) -> Iterator[Finding]:
     yield good("database", f"{where} answers")
     yield good("schema", f"schema {migrate.head()}, as this version needs it")
     with Mirror.open(url) as mirror:
+        if is_file:
+            yield _check_integrity(mirror)
         yield from _check_leases(mirror)
+
+
+def _check_integrity(mirror: Mirror) -> Finding:
+    """Whether every page of a SQLite file is what it should be: a copy made while somebody wrote may be torn."""
+    with mirror.read() as connection:
+        found = problems_in(connection)
+    if found:
+        todo = "Restore it from a backup; copy it with SQLite's own .backup, not as a file that is in use."
+        return bad("integrity", f"{mirror.where} is damaged: {'; '.join(found)}", todo, Exit.DATABASE)
+    return good("integrity", "every page of the database was read, and is as it should be")
 
 
 def _check_leases(mirror: Mirror) -> Iterator[Finding]:

@@ -10,6 +10,7 @@ from versionsync.cli.exits import Exit
 from versionsync.cli.findings import Finding, bad, failed, good, warning
 from versionsync.cli.output import count
 from versionsync.config import SourceSettings
+from versionsync.mirror.sources import Project
 
 __all__ = ["check_upstream"]
 
@@ -21,8 +22,13 @@ EDITORS: Final[tuple[tuple[str, str, str], ...]] = (
 )
 
 
-async def check_upstream(source: SourceSettings, client: cma.Client) -> AsyncIterator[Finding]:
-    """What can be said of `source` with its token; ends early where nothing more can be asked."""
+async def check_upstream(
+    source: SourceSettings, client: cma.Client, *, mirrored: Project | None = None
+) -> AsyncIterator[Finding]:
+    """What can be said of `source` with its token; ends early where nothing more can be asked.
+
+    `mirrored` is the project that the database has under its name.
+    """
     try:
         site = await client.site()
     except cma.EnvironmentUnknown as error:
@@ -32,8 +38,14 @@ async def check_upstream(source: SourceSettings, client: cma.Client) -> AsyncIte
         yield failed("token", error, source=source.name)
         return
     yield good("token", f"it opens the project {site.name} (id {site.id})", source=source.name)
+    if mirrored is not None and mirrored.id != site.id:
+        message = f"the database mirrors {mirrored.name or 'a project'} (id {mirrored.id}) under this name"
+        todo = "Use the right token; or another source name or another database for this project."
+        yield bad("project", message, todo, Exit.USAGE, source=source.name)
+        return
     yield await _environment(source, client)
     yield await _records(source, client)
+    yield await _role(source, client)
     for check, what, method in EDITORS:
         yield await _editors(source, check, what, getattr(client, method))
     yield _rate_limit(source, client)
@@ -75,6 +87,28 @@ async def _records(source: SourceSettings, client: cma.Client) -> Finding:
         return failed("versions", error, source=source.name)
     message = f"it may read {count(page.total, 'record')}, and their versions ({versions.total:,} of the first one)"
     return good("versions", message, source=source.name)
+
+
+async def _role(source: SourceSettings, client: cma.Client) -> Finding:
+    """Whether the token's role shows all records: those that it hides are neither mirrored nor missed."""
+    try:
+        role, models = await client.own_role(), await client.item_types()
+    except cma.CmaError as error:
+        return failed("role", error, source=source.name)
+    environment = source.environment or client.last_environment
+    if role is None or environment is None:
+        message = "upstream does not say whether this token's role shows all records"
+        return warning("role", message, "Look it up: Project settings > Roles.", source=source.name)
+    partial = sorted(
+        model.api_key
+        for model in models
+        if not model.modular_block and role.reading(model.id, environment) is not cma.Reading.ALL
+    )
+    if not partial:
+        return good("role", f"{role.name} shows all records of all models", source=source.name)
+    message = f"{role.name} does not show all records of: {', '.join(partial)}"
+    todo = "Let it read them (Project settings > Roles), unless the mirror is to be without them."
+    return warning("role", message, todo, source=source.name)
 
 
 async def _editors(source: SourceSettings, check: str, what: str, read: Callable[[], Awaitable[object]]) -> Finding:

@@ -67,6 +67,7 @@ def examine(session: Session) -> Iterator[Finding]:
     names = ", ".join(source.name for source in configuration.sources)
     yield good("settings", f"{configuration.path or 'no file, the environment alone'}; sources: {names}")
     yield from _forgotten(session)
+    url: str | None = None
     try:
         url = session.database_url()
     except ConfigError as error:
@@ -74,7 +75,7 @@ def examine(session: Session) -> Iterator[Finding]:
     else:
         yield from check_database(url)
     for source in configuration.sources:
-        yield from _source(session, source)
+        yield from _source(session, source, url=url)
 
 
 def _forgotten(session: Session) -> Iterator[Finding]:
@@ -90,7 +91,8 @@ def _forgotten(session: Session) -> Iterator[Finding]:
         yield warning("settings", f"{', '.join(void)} has no effect: the file names its sources", todo)
 
 
-def _source(session: Session, source: SourceSettings) -> Iterator[Finding]:
+def _source(session: Session, source: SourceSettings, *, url: str | None) -> Iterator[Finding]:
+    from versionsync.cli.checks_database import mirrored_project
     from versionsync.cli.checks_upstream import check_upstream
     from versionsync.cli.clients import HASTY_SECONDS, open_client
     from versionsync.config import ConfigError
@@ -101,9 +103,11 @@ def _source(session: Session, source: SourceSettings) -> Iterator[Finding]:
         yield failed("token", error, source=source.name)
         return
 
+    mirrored = mirrored_project(url, source.name) if url is not None else None
+
     async def ask() -> list[Finding]:
         async with open_client(source, token, deadline=HASTY_SECONDS) as client:
-            return [finding async for finding in check_upstream(source, client)]
+            return [finding async for finding in check_upstream(source, client, mirrored=mirrored)]
 
     try:
         yield from asyncio.run(ask())

@@ -18,8 +18,9 @@ from urllib.parse import quote
 from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine, event
 
 from versionsync.mirror.errors import DatabaseUnavailable, NotAMirror
-from versionsync.mirror.failures import meaning_of
+from versionsync.mirror.failures import CUT_SHORT, meaning_of
 from versionsync.mirror.filesystems import unsafe_for_wal
+from versionsync.mirror.integrity import is_cut_short
 from versionsync.mirror.types import POSTGRES
 from versionsync.mirror.urls import database_url, safe_url, sqlite_path
 
@@ -78,6 +79,8 @@ def _open_sqlite(url: URL, *, create: bool) -> Engine:
             f"{where} lies on a file system ({filesystem}) on which SQLite's write-ahead log is not safe: "
             "put it on a local disk, or use PostgreSQL"
         )
+    if is_cut_short(path):
+        raise DatabaseUnavailable(f"the database {where} {CUT_SHORT}")
     if create:
         _make_file(path, where)
     elif not path.exists():

@@ -20,12 +20,13 @@ SQLITE_MEANINGS: dict[int, str] = {
     sqlite3.SQLITE_NOMEM: "needs more memory than there is",
     sqlite3.SQLITE_READONLY: "is read-only: check the permissions of the file and of its folder",
     sqlite3.SQLITE_IOERR: "cannot be read or written: the disk reports an error (is it full, or broken?)",
-    sqlite3.SQLITE_CORRUPT: "is damaged: restore it from a backup; `PRAGMA integrity_check` says how much is lost",
+    sqlite3.SQLITE_CORRUPT: "is damaged: restore it from a backup; `versionsync doctor` says what is wrong with it",
     sqlite3.SQLITE_FULL: "cannot grow: the disk is full; free some space, then run this again",
     sqlite3.SQLITE_CANTOPEN: "cannot be opened: check that its folder exists and may be written to",
     sqlite3.SQLITE_PROTOCOL: "is locked in a way that does not end: stop the other programs that use it",
     sqlite3.SQLITE_AUTH: "may not be changed by this connection",
 }
+CUT_SHORT = "is damaged: its end is missing, as in a copy that was not finished; restore it from a backup"
 SQLITE_REFUSALS = {sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_RANGE}
 
 LOST = "has lost the connection: try again later"

@@ -6,11 +6,13 @@ not give it, and databases on them have been seen to break within minutes.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 __all__ = ["filesystem_of", "find_mount", "unsafe_for_wal"]
 
 MOUNTS = Path("/proc/self/mountinfo")
+_ESCAPED = re.compile(r"\\([0-7]{3})")  # of blanks, and of backslashes themselves
 NETWORK = {
     "afs",
     "beegfs",
@@ -25,11 +27,17 @@ NETWORK = {
     "nfs",
     "nfs4",
     "ocfs2",
+    "orangefs",
+    "pvfs2",
 }
 WINDOWS = {"smb2", "smb3", "smbfs"}
 HOST_OF_A_VM = {"9p", "osxfs", "prl_fs", "vboxsf", "virtiofs", "vmhgfs"}
 IN_USER_SPACE = {
-    f"fuse.{name}" for name in ("ceph", "gcsfuse", "glusterfs", "goofys", "grpcfuse", "rclone", "s3fs", "sshfs")
+    f"fuse.{name}"
+    for name in (
+        *("blobfuse", "blobfuse2", "ceph", "curlftpfs", "davfs", "gcsfuse", "glusterfs", "goofys", "grpcfuse"),
+        *("juicefs", "mount-s3", "rclone", "s3fs", "smbnetfs", "sshfs", "vmhgfs-fuse"),
+    )
 }
 UNSAFE = NETWORK | WINDOWS | HOST_OF_A_VM | IN_USER_SPACE
 
@@ -57,7 +65,7 @@ def find_mount(path: Path, mountinfo: str) -> str | None:
         words = before.split(" ")
         if len(words) < 5 or not after:
             continue
-        point = words[4].encode().decode("unicode_escape") if "\\" in words[4] else words[4]
+        point = _ESCAPED.sub(lambda octal: chr(int(octal[1], 8)), words[4])
         depth = len(Path(point).parts)
         # Of two mounts at one place the later one hides the earlier.
         if path.is_relative_to(point) and (best is None or depth >= best[0]):

@@ -15,6 +15,7 @@ MOUNTS = """\
 40 22 0:50 / /srv/share rw,relatime shared:20 - nfs4 server:/export rw,vers=4.2
 41 40 0:51 / /srv/share/fast rw master:3 - tmpfs tmpfs rw
 42 22 0:52 / /mnt/my\\040disk rw - virtiofs host rw
+46 22 0:56 / /mnt/Büro\\040ü\\134x rw - smb3 //nas/x rw
 43 22 0:53 / /home/u rw - fuse.sshfs u@host: rw
 44 22 0:54 / /data rw - ext4 /dev/vdb rw
 45 44 0:55 / /data rw - cifs //nas/data rw
@@ -30,6 +31,7 @@ a line that nobody understands
         ("/srv/shared/mirror.db", "ext4"),
         ("/srv/share/fast/mirror.db", "tmpfs"),
         ("/mnt/my disk/mirror.db", "virtiofs"),
+        ("/mnt/Büro ü\\x/mirror.db", "smb3"),
         ("/home/u/mirror.db", "fuse.sshfs"),
         ("/data/mirror.db", "cifs"),
     ],
