@@ -43,6 +43,16 @@ def test_a_locked_file_is_named(sqlite_desk: Desk, tmp_path: Path) -> None:
     assert sqlite_desk.look(Shown("a", 1, "c")).versions_inserted == 1
 
 
+def test_how_long_to_wait_for_others_is_said_in_the_url(tmp_path: Path) -> None:
+    """In seconds."""
+    path = tmp_path / "mirror.db"
+    upgrade(f"sqlite:///{path}")
+    with Mirror.open(f"sqlite:///{path}?timeout=0.25") as mirror, mirror.read() as connection:
+        assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar() == 250
+    with pytest.raises(DatabaseUnavailable, match=r"`timeout` of .* must be a number of seconds"):
+        Mirror.open(f"sqlite:///{path}?timeout=soon")
+
+
 def test_a_full_disk_loses_nothing(sqlite_desk: Desk) -> None:
     """What was committed stays, and when there is room again the same writing succeeds."""
     sqlite_desk.look(Shown("a", 1, "c"))

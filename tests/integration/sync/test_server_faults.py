@@ -60,6 +60,25 @@ def test_a_connection_that_is_ended_is_replaced(
     )
 
 
+def test_a_connection_that_is_ended_within_a_batch_is_replaced(make_postgres_database: MakeDatabase) -> None:
+    """While versions are on their way to the server: all of them are sent again."""
+    with ordeal(make_postgres_database()) as lab, administrator(lab) as connection:
+        connection.execute("""
+            CREATE SEQUENCE rows_seen;
+            CREATE FUNCTION end_once() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN
+                IF nextval('rows_seen') = 3 THEN PERFORM pg_terminate_backend(pg_backend_pid()); END IF;
+                RETURN NEW;
+            END $$;
+            CREATE TRIGGER end_once BEFORE INSERT ON versions FOR EACH ROW EXECUTE FUNCTION end_once();
+        """)
+        report = lab.sync_and_tell()
+        assert connection.execute("SELECT last_value > 3 FROM rows_seen").fetchone() == (True,)
+        succeeded(report)
+        lab.make_it_right(after=report)
+        assert lab.outcomes() == ["succeeded"]
+
+
 def test_a_reading_that_is_ended_is_asked_again(
     make_postgres_database: MakeDatabase, end_connections: Callable[[Mirror], None]
 ) -> None:
