@@ -18,6 +18,7 @@ __all__ = [
     "Checkpoint",
     "Project",
     "SourceRow",
+    "refuse_another",
     "register_source",
     "source",
     "sources_of",
@@ -78,7 +79,7 @@ def register_source(tx: Connection, name: str, project: Project, *, observed_at:
     Raises OtherProject where the name is known for another project, or for another fixed environment.
     """
     if known := source(tx, name):
-        _refuse_another(known, project)
+        refuse_another(known, project)
         return known
     inserted = tx.execute(
         insert(sources)
@@ -127,7 +128,8 @@ def update_checkpoint(tx: Connection, lease: Lease, **columns: datetime | bool |
     tx.execute(update(sources).where(sources.c.id == lease.source_id).values(columns))
 
 
-def _refuse_another(known: SourceRow, project: Project) -> None:
+def refuse_another(known: SourceRow, project: Project) -> None:
+    """Raise OtherProject where `known` mirrors another project than this one, or another fixed environment of it."""
     if known.project.id != project.id:
         raise OtherProject(
             f"the source {known.name} mirrors the project {known.project.name or known.project.id} "

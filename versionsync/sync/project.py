@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -14,16 +15,31 @@ from versionsync.ledger.times import format_time
 from versionsync.mirror.known import live_counts_by_model
 from versionsync.mirror.leases import Lease
 from versionsync.mirror.schema import known_schema, upsert_schema
-from versionsync.mirror.sources import Project, SourceRow, update_checkpoint, update_project
+from versionsync.mirror.sources import Project, SourceRow, refuse_another, update_checkpoint, update_project
 from versionsync.mirror.typed_views import rebuild_typed_views
 from versionsync.mirror.writer import write_events
 from versionsync.sync.desk import Desk
-from versionsync.sync.environment import Place
+from versionsync.sync.environment import Place, find_environment
 from versionsync.sync.report import SourceSpec
 from versionsync.sync.translate import schema_of
 from versionsync.sync.vanish import check_brake
 
-__all__ = ["doubt_missing_models", "is_elsewhere", "note_project", "note_schema", "project_of"]
+__all__ = ["doubt_missing_models", "find_place", "is_elsewhere", "note_upstream", "project_of"]
+
+
+async def find_place(client: cma.Client, spec: SourceSpec, known: SourceRow | None, *, now: datetime) -> Place:
+    """The environment that `spec` means; `known` is its source as the database has it.
+
+    Raises CmaError, and OtherProject where the named environment is missing because the token is another project's.
+    """
+    last = known.project.environment if known else None
+    try:
+        return await find_environment(client, named=spec.environment, last=last, now=now)
+    except cma.EnvironmentUnknown:
+        if known is not None:
+            site = await client.with_environment(None).site()
+            refuse_another(known, replace(known.project, id=site.id, name=site.name))
+        raise
 
 
 def project_of(site: cma.Site, spec: SourceSpec, place: Place) -> Project:
@@ -44,7 +60,27 @@ def is_elsewhere(known: Project, environment: str, created_at: datetime | None) 
     return (known.environment, known.environment_created_at) != (environment, created_at)
 
 
-def note_project(
+def note_upstream(
+    tx: Connection,
+    lease: Lease,
+    known: SourceRow,
+    schema: cma.Schema,
+    project: Project,
+    *,
+    run_id: int,
+    observed_at: datetime,
+) -> int:
+    """Write what changed about the project and its schema, and return the number of events.
+
+    Raises OtherProject, and has then written nothing.
+    """
+    refuse_another(known, project)
+    seen_before = known.checkpoint.last_complete_sweep_at
+    moved = _note_project(tx, lease, known, project, run_id=run_id, observed_at=observed_at)
+    return moved + _note_schema(tx, lease, schema, seen_before=seen_before, run_id=run_id, observed_at=observed_at)
+
+
+def _note_project(
     tx: Connection, lease: Lease, known: SourceRow, project: Project, *, run_id: int, observed_at: datetime
 ) -> int:
     """Write what changed about the project, and return the number of events: a followed primary that is another one."""
@@ -93,7 +129,7 @@ async def doubt_missing_models(
     check_brake(spec.name, spec.max_vanish, {id: live.get(id, 0) for id in missing}, live, models={})
 
 
-def note_schema(
+def _note_schema(
     tx: Connection,
     lease: Lease,
     schema: cma.Schema,

@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection
 from structlog.typing import FilteringBoundLogger
 
 from versionsync import cma
@@ -28,9 +27,9 @@ from versionsync.sync.climb import Climb
 from versionsync.sync.crew import first_error
 from versionsync.sync.desk import Checkpoint, Desk, Tenure
 from versionsync.sync.editors import read_editors
-from versionsync.sync.environment import Place, find_environment
+from versionsync.sync.environment import Place
 from versionsync.sync.findings import Findings
-from versionsync.sync.project import doubt_missing_models, is_elsewhere, note_project, note_schema, project_of
+from versionsync.sync.project import doubt_missing_models, find_place, is_elsewhere, note_upstream, project_of
 from versionsync.sync.rehearsal import rehearse
 from versionsync.sync.report import Outcome, Progress, RunKind, RunReport, SourceSpec, SyncOptions
 from versionsync.sync.threads import DatabaseThread
@@ -127,7 +126,16 @@ class _Run:
             self._found.would_pull = self._found.would_delete = 0
             return
         client = self._client.with_environment(place.environment)
-        await rehearse(self._desk, client, known, self._options, progress=self._progress, found=self._found)
+        await rehearse(
+            self._desk,
+            client,
+            known,
+            self._spec,
+            self._options,
+            place=place,
+            progress=self._progress,
+            found=self._found,
+        )
 
     async def _register(self) -> SourceRow:
         """A source is known once upstream was asked what it is."""
@@ -139,10 +147,7 @@ class _Run:
     async def _find(self, known: SourceRow | None) -> Place:
         if self._place is None:
             self._progress.phase = "connecting"
-            last = known.project.environment if known else None
-            self._place = await find_environment(
-                self._client, named=self._spec.environment, last=last, now=self._desk.now()
-            )
+            self._place = await find_place(self._client, self._spec, known, now=self._desk.now())
         return self._place
 
     def _trusts(self, known: SourceRow, place: Place) -> bool:
@@ -174,7 +179,10 @@ class _Run:
         schema = self._schema or await client.schema()
         if not self._options.allow_vanish:
             await doubt_missing_models(self._desk, client, known.id, self._spec, schema)
-        told = await self._desk.write(lambda tx: self._note(tx, tenure, known, schema, place))
+        project, run_id, now = project_of(schema.site, self._spec, place), tenure.run_id, self._desk.now()
+        told = await self._desk.write(
+            lambda tx: note_upstream(tx, tenure.lease, known, schema, project, run_id=run_id, observed_at=now)
+        )
         self._progress.counts.events_written += told
         unnamed = await self._desk.read(lambda connection: unknown_editors(connection, known.id))
         climb = Climb(
@@ -198,14 +206,6 @@ class _Run:
             since = known.checkpoint.last_data_change_at if self._trusts(known, place) else None
             await climb.everything(since=since, stamp=place.beacon.last_data_change_at)
         await self._name_editors(client, tenure, [] if self._options.full else unnamed)
-
-    def _note(self, tx: Connection, tenure: Tenure, known: SourceRow, schema: cma.Schema, place: Place) -> int:
-        """Write what changed about the project and its schema; returns the number of events."""
-        now, project = self._desk.now(), project_of(schema.site, self._spec, place)
-        register_source(tx, self._spec.name, project, observed_at=now)  # refuses another project under a known name
-        lease, run_id, seen_before = tenure.lease, tenure.run_id, known.checkpoint.last_complete_sweep_at
-        moved = note_project(tx, lease, known, project, run_id=run_id, observed_at=now)
-        return moved + note_schema(tx, lease, schema, seen_before=seen_before, run_id=run_id, observed_at=now)
 
     async def _name_editors(self, client: cma.Client, tenure: Tenure, asked_before: Sequence[Editor]) -> None:
         """Ask for the names of the editors that this run met first; those who had none before have none now."""

@@ -18,7 +18,7 @@ from tests.integration.cli.conftest import Cli, Ran
 from tests.integration.cli.looking import rows, version_count
 from tests.integration.cli.worlds import blog
 from versionsync.mirror import migrate
-from versionsync.simulator import FULL_ACCESS_TOKEN, Role, SimulatorThread, Token
+from versionsync.simulator import FULL_ACCESS_TOKEN, Role, SimulatorThread, Token, World
 
 WRONG_TOKEN = "0123456789abcdef0123456789abcd"
 
@@ -169,13 +169,46 @@ def test_a_database_of_a_newer_version(cli: Cli, at: dict[str, str], tmp_path: P
 
 def test_a_database_of_another_project(cli: Cli, at: dict[str, str], tmp_path: Path) -> None:
     cli("sync", **at)
-    other = blog()
-    other.project_id = "99999"
-    other.update(other.account, next(iter(other.primary.records)), {"title": "Elsewhere"})
-    with SimulatorThread(other) as upstream:
+    with SimulatorThread(another_project()) as upstream:
         ran = cli("sync", **(at | {"VERSIONSYNC_BASE_URL": upstream.url}))
     check(ran, code=2, says=r"mirrors the project .* but its token now leads to .*99999")
     assert version_count(tmp_path / "versionsync.db") == 6
+
+
+@pytest.mark.parametrize("options", [[], ["--full"], ["--scrub", "3"], ["--dry-run"], ["--dry-run", "--full"]])
+def test_another_project_is_refused_by_whatever_would_read_it(
+    cli: Cli, at: dict[str, str], tmp_path: Path, options: list[str]
+) -> None:
+    """Both are named, `doctor` tells it too, and with the right token all goes on."""
+    cli("sync", **at)
+    with SimulatorThread(another_project()) as upstream:
+        wrong = at | {"VERSIONSYNC_BASE_URL": upstream.url}
+        check(cli("sync", *options, **wrong), code=2, says=r"\(id 205\), but its token now leads to .* \(id 99999\)")
+        ran = cli("doctor", "--json", **wrong)
+    (told,) = [finding for finding in ran.json["findings"] if finding["verdict"] == "bad"]
+    assert (ran.code, told["check"]) == (2, "project")
+    assert "id 205" in told["message"]
+    assert rows(tmp_path / "versionsync.db", "select count(*), count(deleted_at) from records") == [(3, 0)]
+    assert cli("sync", "--full", **at).code == 0
+    assert version_count(tmp_path / "versionsync.db") == 6
+
+
+def test_another_project_without_the_named_environment(cli: Cli, at: dict[str, str], upstream: SimulatorThread) -> None:
+    """It is the project that is wrong, not the environment's name."""
+    upstream.act(lambda world: world.fork(world.account, "main", "staging"))
+    staging = at | {"VERSIONSYNC_ENVIRONMENT": "staging"}
+    assert cli("sync", **staging).code == 0
+    with SimulatorThread(another_project()) as other:
+        ran = cli("sync", **(staging | {"VERSIONSYNC_BASE_URL": other.url}))
+    check(ran, code=2, says=r"\(id 205\), but its token now leads to .* \(id 99999\)")
+
+
+def another_project() -> World:
+    """Of the same age, with the same names, and a history of its own."""
+    world = blog()
+    world.project_id = "99999"
+    world.update(world.account, next(iter(world.primary.records)), {"title": "Elsewhere"})
+    return world
 
 
 def test_a_postgresql_that_is_down(cli: Cli, at: dict[str, str]) -> None:
