@@ -29,7 +29,7 @@ from versionsync.sync.glance import Tally, glance
 from versionsync.sync.pull import RecordGone, pull_record
 from versionsync.sync.report import Progress, RecordFailure, SourceSpec, SyncOptions
 from versionsync.sync.settling import Settler
-from versionsync.sync.sight import Sight
+from versionsync.sync.sight import Sight, names_of
 from versionsync.sync.spool import PullTask, TaskSpool
 from versionsync.sync.sweep import Sweep, Sweeper, differs
 from versionsync.sync.translate import seen_record
@@ -73,11 +73,7 @@ class Climb:
         self._writer = Writer(
             desk.mirror, desk.writing, tenure.lease, run_id=tenure.run_id, counts=progress.counts, now=desk.now
         )
-        self._sight = Sight(
-            client,
-            {ModelId(model.id): model.api_key for model in schema.item_types},
-            believes_all=options.allow_vanish,
-        )
+        self._sight = Sight(client, names_of(schema), believes_all=options.allow_vanish)
         self._settler = Settler(
             desk, client, self._source_id, spec, crew=self._crew, writer=self._writer, sight=self._sight, found=found
         )

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
+
 from versionsync import cma
 from versionsync.ledger.ids import ModelId
+from versionsync.mirror.known import live_counts_by_model
 from versionsync.mirror.sources import SourceRow, refuse_another
 from versionsync.mirror.sweep import SweepMarks
 from versionsync.sync.desk import Desk
 from versionsync.sync.environment import Place
 from versionsync.sync.findings import Findings
-from versionsync.sync.project import project_of
+from versionsync.sync.project import doubt_missing_models, project_of
 from versionsync.sync.report import Progress, SourceSpec, SyncOptions
+from versionsync.sync.sight import Sight, names_of
 from versionsync.sync.spool import TaskSpool
 from versionsync.sync.sweep import Sweeper
+from versionsync.sync.vanish import hidden_models
 
 __all__ = ["rehearse"]
 
@@ -30,13 +36,15 @@ async def rehearse(
 ) -> None:
     """Count what a sync would pull, and how many records are not listed any more, into `found`.
 
-    Raises CmaError, and OtherProject as the sync would.
+    Raises CmaError, and OtherProject or TooMuchVanished as the sync would.
     """
     if known is None:
         found.would_pull, found.would_delete = (await client.items_page(offset=0, limit=1)).total, 0
         return
     schema = await client.schema()
     refuse_another(known, project_of(schema.site, spec, place))
+    if not options.allow_vanish:
+        await doubt_missing_models(desk, client, known.id, spec, schema)
     models = [ModelId(model.id) for model in schema.item_types if not model.modular_block]
     with TaskSpool() as tasks:
         marks = await desk.reading.run(SweepMarks, desk.mirror, known.id)
@@ -46,6 +54,23 @@ async def rehearse(
             found.is_complete = sweep.is_complete
             found.failures = sweep.failures
             found.would_pull = tasks.count
-            found.would_delete = await desk.reading.run(lambda: sum(1 for _ in marks.unseen()))
+            vanished = await desk.reading.run(lambda: Counter(model for _, model in marks.unseen()))
         finally:
             await desk.reading.run(marks.close)
+    if not sweep.is_complete:  # then a sync would not settle what was not listed
+        vanished.clear()
+    live = await desk.read(lambda connection: live_counts_by_model(connection, known.id))
+    sight = Sight(client, names_of(schema), believes_all=options.allow_vanish)
+    await _doubt(sight, spec, vanished, live, found=found)
+
+
+async def _doubt(
+    sight: Sight, spec: SourceSpec, vanished: Counter[ModelId], live: Mapping[ModelId, int], *, found: Findings
+) -> None:
+    """Count which of the `vanished` a sync would ask for."""
+    for model in await hidden_models(sight, spec, vanished, live):
+        sight.count_hidden(model, vanished.pop(model))
+    found.would_delete = vanished.total()
+    if note := sight.note(spec.name):
+        found.is_complete = False
+        found.notes.append(note)

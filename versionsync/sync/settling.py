@@ -17,7 +17,7 @@ from versionsync.sync.findings import Findings
 from versionsync.sync.pull import RecordGone
 from versionsync.sync.report import SourceSpec
 from versionsync.sync.sight import Sight
-from versionsync.sync.vanish import check_brake, settle_absent, whole_model_gone
+from versionsync.sync.vanish import hidden_models, settle_absent, whole_model_gone
 from versionsync.sync.writing import Writer
 
 __all__ = ["Settler"]
@@ -76,23 +76,17 @@ class Settler:
         await self._crew.each([id for id in ids if id not in known], RecordId, self._expect_nothing)
 
     async def _doubt(self, vanished: Counter[ModelId]) -> frozenset[ModelId]:
-        """The models of `vanished` whose records the token is not shown, so that nothing can be said of them.
-
-        Raises TooMuchVanished if what else is gone is too much to be believed.
-        """
+        """As `hidden_models`; and tells what is going to be believed because it was allowed, or for want of a role."""
         names = self._sight.models
         live = await self._desk.read(lambda connection: live_counts_by_model(connection, self._source_id))
         if self._sight.believes_all:
             by_model = {names.get(model, model): count for model, count in vanished.items()}
             self._desk.log.warning("vanish.allowed", unlisted=vanished.total(), of=sum(live.values()), models=by_model)
-            return frozenset()
-        hidden = frozenset([model for model in vanished if await self._sight.hides(model)])
-        others = {model: count for model, count in vanished.items() if model not in hidden}
-        check_brake(self._spec.name, self._spec.max_vanish, others, live, models=names)
+        hidden = await hidden_models(self._sight, self._spec, vanished, live)
         if self._sight.is_unknown:
             self._found.notes.extend(
                 whole_model_gone(names[model], count)
-                for model, count in others.items()
+                for model, count in vanished.items()
                 if model in names and count >= live.get(model, 0)
             )
         return hidden

@@ -13,7 +13,12 @@ from collections.abc import Mapping
 from versionsync import cma
 from versionsync.ledger.ids import ModelId
 
-__all__ = ["Sight"]
+__all__ = ["Sight", "names_of"]
+
+
+def names_of(schema: cma.Schema) -> dict[ModelId, str]:
+    """The models that upstream has, by their names."""
+    return {ModelId(model.id): model.api_key for model in schema.item_types}
 
 
 class Sight:

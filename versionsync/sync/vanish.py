@@ -14,12 +14,13 @@ from versionsync.ledger.brake import Vanished, VanishLimit, pulls_the_brake
 from versionsync.ledger.ids import ModelId
 from versionsync.ledger.records import DeletionEvidence, KnownRecord
 from versionsync.sync.pull import pull_record, read_history
+from versionsync.sync.report import SourceSpec
 from versionsync.sync.sight import Sight
 from versionsync.sync.spool import PullTask
 from versionsync.sync.translate import seen_record
 from versionsync.sync.writing import Arrival, Writer
 
-__all__ = ["TooMuchVanished", "check_brake", "settle_absent", "whole_model_gone"]
+__all__ = ["TooMuchVanished", "check_brake", "hidden_models", "settle_absent", "whole_model_gone"]
 
 
 class TooMuchVanished(Exception):
@@ -47,6 +48,21 @@ def check_brake(
     gone_models = frozenset(vanished.keys() - models.keys())
     if seen := pulls_the_brake(limit, vanished, live, deleted_models=gone_models):
         raise TooMuchVanished(source, seen, model_name=models.get(seen.model_id) if seen.model_id else None)
+
+
+async def hidden_models(
+    sight: Sight, spec: SourceSpec, vanished: Mapping[ModelId, int], live: Mapping[ModelId, int]
+) -> frozenset[ModelId]:
+    """The models of `vanished` whose records the token is not shown, so that nothing can be said of them.
+
+    Raises TooMuchVanished if what else is gone is too much to be believed, and CmaError.
+    """
+    if sight.believes_all:
+        return frozenset()
+    hidden = frozenset([model for model in vanished if await sight.hides(model)])
+    others = {model: count for model, count in vanished.items() if model not in hidden}
+    check_brake(spec.name, spec.max_vanish, others, live, models=sight.models)
+    return hidden
 
 
 def whole_model_gone(model: str, count: int) -> str:

@@ -76,6 +76,24 @@ def test_a_hidden_model_is_not_deleted_however_small_it_is(lab: Lab, number: int
     assert differences(lab.mirror, lab.truth(), watched=True) == []
 
 
+def test_a_rehearsal_counts_no_hidden_record_and_stops_where_the_sync_would(lab: Lab) -> None:
+    """What it says is what would be done."""
+    posts(lab, 3)
+    prices = posts(lab, 40, model="price")
+    lab.sync()
+    full = lab.token
+    narrow(lab, hidden_models=frozenset({"post"}))
+    report = lab.sync(full=True, dry_run=True)
+    only_told(report, hidden=3)
+    assert (report.would_pull, report.would_delete) == (40, 0)
+    lab.token = full
+    for id in prices[:20]:
+        lab.act(lambda world, gone=id: world.delete(world.user, gone))
+    assert isinstance(lab.sync(dry_run=True).error, TooMuchVanished)
+    assert lab.sync(dry_run=True, allow_vanish=True).would_delete == 20
+    assert deleted(lab) == (0, 0, 0)
+
+
 def test_what_the_role_does_show_is_still_held_to_be_deleted(lab: Lab) -> None:
     """One hidden model does not keep the others from being right."""
     posts(lab, 3)
