@@ -200,6 +200,18 @@ records = Table(
     both_or_none("creator_type", "creator_id", "ck_records_creator_is_whole"),
     Index("records_of_model", "source_id", "model_id", "updated_at"),
     Index("records_by_synced_at", "source_id", "synced_at"),
+    Index(
+        "records_to_be_published",
+        "source_id",
+        "publication_scheduled_at",
+        **only_where("publication_scheduled_at IS NOT NULL"),
+    ),
+    Index(
+        "records_to_be_unpublished",
+        "source_id",
+        "unpublishing_scheduled_at",
+        **only_where("unpublishing_scheduled_at IS NOT NULL"),
+    ),
     comment="Records (`item` in the API) as they are now, deleted ones too.",
 )
 

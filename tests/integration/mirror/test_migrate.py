@@ -8,7 +8,9 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import inspect, text
 
 from versionsync.mirror import engines, migrate
 from versionsync.mirror.database import Mirror
@@ -26,6 +28,30 @@ def test_an_empty_database_becomes_a_mirror(empty_url: str) -> None:
     check(empty_url)
     with Mirror.open(empty_url) as mirror, mirror.read() as connection:
         assert connection.scalar(text("SELECT count(*) FROM source_status")) == 0
+
+
+def test_a_database_of_the_first_schema_keeps_its_rows(empty_url: str) -> None:
+    """And has what was added since."""
+    engine = open_engine(empty_url, create=True)
+    with engine.begin() as transaction:
+        config = Config()
+        config.set_main_option("script_location", str(migrations_folder()))
+        config.attributes["connection"] = transaction
+        command.upgrade(config, "0001")
+        transaction.execute(
+            text(
+                "INSERT INTO sources (name, project_id, environment, follows_primary, base_url, locales, created_at) "
+                "VALUES ('website', '1', 'main', true, 'https://cms.example', '[]', '2026-01-01T00:00:00.000000Z')"
+            )
+        )
+    engine.dispose()
+    with pytest.raises(SchemaBehind, match="versionsync db upgrade"):
+        Mirror.open(empty_url)
+    assert upgrade(empty_url) == ("0001", HEAD)
+    with Mirror.open(empty_url) as mirror, mirror.read() as connection:
+        assert connection.scalar(text("SELECT source FROM source_status")) == "website"
+        indexes = {index["name"] for index in inspect(connection).get_indexes("records")}
+        assert {"records_to_be_published", "records_to_be_unpublished"} <= indexes
 
 
 def test_an_upgraded_database_is_only_read(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

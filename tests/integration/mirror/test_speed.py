@@ -44,6 +44,11 @@ QUESTIONS = {
         "SELECT id FROM records WHERE source_id = 1 ORDER BY synced_at LIMIT 10",
         "records_by_synced_at",
     ),
+    "records that are scheduled": (
+        "SELECT id FROM records WHERE source_id = 1 AND publication_scheduled_at "
+        "BETWEEN '2026-01-01T00:00:00.000000Z' AND '2026-01-02T00:00:00.000000Z'",
+        "records_to_be_published",
+    ),
     "fields of a model": (
         "SELECT id FROM fields WHERE source_id = 1 AND model_id = 'm' ORDER BY position",
         "fields_of_model",
