@@ -275,10 +275,10 @@ class Client:
     # Who
 
     async def own_role(self) -> Role | None:
-        """What this token may read; None where upstream does not say."""
+        """What this token may read; None where upstream does not say, or not in a form that is known. One request."""
         try:
             return await self._read("/users/me", role_of_me, (("include", "role"),), content=False)
-        except (NotFound, PermissionDenied, ProtocolError, Rejected):
+        except (NotFound, PermissionDenied, Rejected):
             return None
 
     async def users(self) -> tuple[Editor, ...]:

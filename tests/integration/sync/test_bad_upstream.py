@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
+import httpx
 import pytest
 from sqlalchemy import func, select
 
@@ -157,11 +159,7 @@ def test_allowing_it_says_what_it_will_do_before_it_does(lab: Lab, capsys: pytes
 
 def unreadable_role(path: str) -> Given | None:
     """A token that may not know who it is."""
-    if not path.startswith("/users/me"):
-        return None
-    attributes = {"code": "INSUFFICIENT_PERMISSIONS", "details": {}}
-    body = json.dumps({"data": [{"id": "1", "type": "api_error", "attributes": attributes}]})
-    return Given(401, body, {"Content-Type": "application/json"})
+    return refusal("INSUFFICIENT_PERMISSIONS", 401) if path.startswith("/users/me") else None
 
 
 def test_where_nobody_tells_the_role_a_small_model_is_told_and_a_large_one_not_believed(lab: Lab) -> None:
@@ -198,6 +196,66 @@ def test_a_role_that_shows_what_it_is_said_to_hide_was_misread(lab: Lab) -> None
         lab.spec = replace(lab.spec, base_url=url)
         assert lab.sync().outcome is Outcome.SUCCEEDED
     assert deleted(lab) == (1, 0, 1)
+
+
+def refusal(code: str, status: int) -> Given:
+    """An answer of the API that says no."""
+    body = json.dumps({"data": [{"id": "1", "type": "api_error", "attributes": {"code": code, "details": {}}}]})
+    return Given(status, body, {"Content-Type": "application/json"})
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_refusal_is_no_absence(lab: Lab, status: int) -> None:
+    """Where upstream refuses to show a record rather than not to find it, nobody knows whether it is there."""
+    ids = posts(lab, 3)
+    lab.sync()
+    lab.act(lambda world: world.delete(world.user, ids[0]))
+    direct, refused = lab.spec, refusal("INSUFFICIENT_PERMISSIONS", status)
+    with gateway(direct.base_url, instead=lambda path: refused if path.startswith(f"/items/{ids[0]}") else None) as url:
+        lab.spec = replace(direct, base_url=url)
+        assert isinstance(lab.sync().error, cma.PermissionDenied)
+    assert deleted(lab) == (0, 0, 0)
+    lab.spec = direct
+    assert lab.sync().outcome is Outcome.SUCCEEDED
+    assert deleted(lab) == (1, 0, 1)
+
+
+def test_a_role_that_cannot_be_read_for_now_is_no_reason_to_believe(lab: Lab) -> None:
+    """The run fails; only a clear answer that there is no role to read leaves the limits alone."""
+    posts(lab, 3)
+    lab.sync()
+    direct = lab.spec
+    garbled = Given(200, '{"included": "unexpected"}', {"Content-Type": "application/json"})
+    narrow(lab, hidden_models=frozenset({"post"}))
+    with gateway(direct.base_url, instead=lambda path: garbled if path.startswith("/users/me") else None) as url:
+        lab.spec = replace(direct, base_url=url)
+        assert isinstance(lab.sync(full=True).error, cma.ProtocolError)
+    assert deleted(lab) == (0, 0, 0)
+    lab.spec = direct
+    only_told(lab.sync(full=True), hidden=3)
+
+
+def test_a_model_that_exists_though_it_is_not_named_is_not_gone(lab: Lab) -> None:
+    """As in a listing that moved: asked for by its id, it is there."""
+    posts(lab, 3)
+    posts(lab, 3, model="price")
+    lab.sync()
+    direct, schema = lab.spec, "/site?include="
+    with gateway(direct.base_url, instead=lambda path: shortened if path.startswith(schema) else None) as url:
+        headers = {"Authorization": f"Bearer {FULL_ACCESS_TOKEN}"}
+        site = httpx.get(f"{direct.base_url}{schema}item_types,item_types.fields", headers=headers).json()
+        site["included"] = [each for each in site["included"] if not is_of_model(each, "post")]
+        shortened = Given(200, json.dumps(site), {"Content-Type": "application/json"})
+        lab.spec = replace(direct, base_url=url)
+        error = lab.sync(full=True).error
+        assert isinstance(error, cma.PagesMoved)
+        assert "the model post was not named with the others, but it exists" in str(error)
+    assert deleted(lab) == (0, 0, 0)
+
+
+def is_of_model(entity: dict[str, Any], api_key: str) -> bool:
+    """Whether it is the model called so."""
+    return bool(entity["type"] == "item_type" and entity["attributes"]["api_key"] == api_key)
 
 
 def without_model(api_key: str) -> Callable[[World], None]:
