@@ -43,6 +43,9 @@ async def check_upstream(
         todo = "Use the right token; or another source name or another database for this project."
         yield bad("project", message, todo, Exit.USAGE, source=source.name)
         return
+    if await _is_in_maintenance(client):
+        todo = "Nothing to do for the mirror: a sync only reads."
+        yield warning("maintenance", "the project is in maintenance: nobody can write to it", todo, source=source.name)
     yield await _environment(source, client)
     yield await _records(source, client)
     yield await _role(source, client)
@@ -50,6 +53,14 @@ async def check_upstream(
         yield await _editors(source, check, what, getattr(client, method))
     yield _rate_limit(source, client)
     yield _clock(source, client)
+
+
+async def _is_in_maintenance(client: cma.Client) -> bool:
+    """Whether it is, as far as this token may know."""
+    try:
+        return await client.maintenance_mode()
+    except (cma.NotFound, cma.PermissionDenied, cma.Rejected):
+        return False
 
 
 async def _environment(source: SourceSettings, client: cma.Client) -> Finding:

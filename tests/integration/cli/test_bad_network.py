@@ -207,7 +207,9 @@ def test_a_project_in_maintenance_is_mirrored_all_the_same(
     """Only writes wait for its end, and a sync writes nothing upstream."""
     upstream.act(lambda world: setattr(world, "maintenance_mode", True))
     assert cli("sync", **at).code == 0
-    assert cli("doctor", **at).code == 0
+    ran = cli("doctor", **at)
+    assert ran.code == 0
+    assert "! default: maintenance: the project is in maintenance" in ran.out
     assert version_count(tmp_path / "versionsync.db") == 6
 
 
