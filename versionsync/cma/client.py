@@ -19,7 +19,7 @@ from msgspec import Raw
 from versionsync import __version__
 from versionsync.cma import decode, people, webhooks, wire
 from versionsync.cma.answers import error_from_job
-from versionsync.cma.errors import NotFound, PermissionDenied, ProtocolError, Rejected, Unavailable
+from versionsync.cma.errors import AuthenticationError, NotFound, PermissionDenied, ProtocolError, Rejected, Unavailable
 from versionsync.cma.governor import Governor
 from versionsync.cma.resources import (
     BadEntry,
@@ -55,6 +55,7 @@ VERSIONS_PAGE: Final = 50
 WEBHOOK_CALLS_PAGE: Final = 500
 # A page that times out twice is asked for smaller, rather than a third time.
 _PAGE_TIMEOUTS: Final = 2
+_NOT_THERE: Final = frozenset({404, 405, 501})
 _MOST_SECONDS_BETWEEN_LOOKS: Final = 5
 
 
@@ -278,8 +279,12 @@ class Client:
         """What this token may read; None where upstream does not say, or not in a form that is known. One request."""
         try:
             return await self._read("/users/me", role_of_me, (("include", "role"),), content=False)
-        except (NotFound, PermissionDenied, Rejected):
+        except (AuthenticationError, NotFound, PermissionDenied, Rejected):
             return None
+        except Unavailable as error:
+            if error.status in _NOT_THERE:  # an API without this path, behind a server that says so in its own way
+                return None
+            raise
 
     async def users(self) -> tuple[Editor, ...]:
         """The collaborators. Raises PermissionDenied when the role may not read them, as do the next two."""

@@ -319,3 +319,14 @@ async def test_large_answers_are_not_all_in_memory_at_once() -> None:
             tracemalloc.stop()
     assert lengths == [len(json.dumps(version["attributes"]))] * number
     assert peak < 4 * size
+
+
+@pytest.mark.parametrize("status", [404, 405, 501])
+async def test_an_api_that_does_not_tell_roles_is_no_fault(status: int) -> None:
+    """However it says that there is no such path."""
+
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(status=status, text="no such page")
+
+    async with upstream(answer) as url, client_of(url, deadline=1.0) as client:
+        assert await client.own_role() is None
