@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select, update
 
+from versionsync.mirror.bulk import insert_or_keep
 from versionsync.mirror.errors import OtherProject
 from versionsync.mirror.leases import Lease, hold
 from versionsync.mirror.tables import leases, sources
@@ -81,8 +82,8 @@ def register_source(tx: Connection, name: str, project: Project, *, observed_at:
     if known := source(tx, name):
         refuse_another(known, project)
         return known
-    inserted = tx.execute(
-        insert(sources)
+    inserted = tx.scalar(
+        insert_or_keep(sources, tx.dialect.name)
         .values(
             name=name,
             project_id=project.id,
@@ -95,10 +96,12 @@ def register_source(tx: Connection, name: str, project: Project, *, observed_at:
             created_at=observed_at,
         )
         .returning(sources.c.id)
-    ).scalar_one()
-    tx.execute(insert(leases).values(source_id=inserted))
-    made = source(tx, name)
+    )
+    if inserted is not None:
+        tx.execute(insert(leases).values(source_id=inserted))
+    made = source(tx, name)  # another process may have made it since we looked
     assert made is not None
+    refuse_another(made, project)
     return made
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -40,6 +43,26 @@ def test_a_source_is_registered_once(mirror: Mirror) -> None:
         assert source(connection, "website") == first
         assert source(connection, "Website") is None
         assert sources_of(connection) == [other, first]
+
+
+def test_a_source_that_two_processes_register_at_once_is_one(mirror: Mirror) -> None:
+    """The later one waits, and finds what the earlier one has made; another project is refused then, too."""
+    begun = threading.Barrier(3)
+
+    def register(id: str) -> int:
+        begun.wait(10)
+        with mirror.write() as tx:
+            return register_source(tx, "website", project(id=id), observed_at=at(0)).id
+
+    with ThreadPoolExecutor(2) as pool:
+        with mirror.write() as tx:
+            made = register_source(tx, "website", project(), observed_at=at(0))
+            same, another = pool.submit(register, made.project.id), pool.submit(register, "another")
+            begun.wait(10)
+            time.sleep(0.1)  # until both have looked, and wait
+        assert same.result() == made.id
+        with pytest.raises(OtherProject):
+            another.result()
 
 
 def test_another_project_under_a_known_name_is_refused(mirror: Mirror) -> None:
