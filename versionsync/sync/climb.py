@@ -186,7 +186,10 @@ class Climb:
         if self._believes:  # then what the mirror holds is no measure of what is read, nor of how far
             task = PullTask(task.record, None, to_the_end=True)
         pulled = await pull_record(self._client, task)
-        self._found.is_doubtful |= pulled.is_doubtful
+        if pulled.is_doubtful:
+            self._found.doubtful.add(task.record.id)
+        else:  # it may have been read before in this run
+            self._found.doubtful.discard(task.record.id)
         await self._writer.put(Arrival(pulled, is_confirmed=self._believes))
 
     async def _ask_suspects_again(self) -> None:

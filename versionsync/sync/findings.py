@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from versionsync.ledger.ids import RecordId
 from versionsync.sync.report import RecordFailure
 
 __all__ = ["Findings"]
@@ -16,15 +17,15 @@ class Findings:
 
     `looked_from` and `began_at` are our clock and upstream's when it began to look for changes (None: it did not, or it
     cannot be told), `has_swept` whether it listed all records, `is_complete` whether it is sure to have seen every
-    change, `is_doubtful` whether a record's meta and versions did not tell the same state. The last two are set by a
-    rehearsal only.
+    change, `doubtful` holds the records whose meta and versions did not tell the same state when they were last read.
+    The last two are set by a rehearsal only.
     """
 
     looked_from: datetime | None = None
     began_at: datetime | None = None
     has_swept: bool = False
     is_complete: bool = True
-    is_doubtful: bool = False
+    doubtful: set[RecordId] = field(default_factory=set)
     failures: list[RecordFailure] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     would_pull: int | None = None

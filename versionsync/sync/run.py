@@ -160,6 +160,14 @@ class _Run:
             now=self._desk.now(),
         )
 
+    def _is_new_here(self, known: SourceRow, place: Place) -> bool:
+        """Whether another environment was swept last: what the mirror holds is then no measure of this one."""
+        if is_elsewhere(known.project, place.environment, place.created_at):
+            return True
+        if known.checkpoint.last_complete_sweep_at is None or place.beacon.last_data_change_at is None:
+            return False
+        return known.checkpoint.last_data_change_at is None  # a run noticed it, and ended before it had swept
+
     async def _may_rest(self, known: SourceRow, place: Place) -> bool:
         if self._options.full or self._options.record_ids or self._options.scrub or not self._trusts(known, place):
             return False
@@ -194,7 +202,7 @@ class _Run:
             progress=self._progress,
             found=self._found,
             schema=schema,
-            believes=is_elsewhere(known.project, place.environment, place.created_at),
+            believes=self._is_new_here(known, place),
         )
         if self._options.record_ids:
             await climb.single([RecordId(id) for id in self._options.record_ids])
@@ -255,7 +263,7 @@ class _Run:
             if found.has_swept:
                 checkpoint["last_complete_sweep_at"] = found.looked_from
             checkpoint["last_data_change_at"] = beacon.last_data_change_at
-            checkpoint["beacon_is_settled"] = is_settled(beacon, found.began_at) and not found.is_doubtful
+            checkpoint["beacon_is_settled"] = is_settled(beacon, found.began_at) and not found.doubtful
         return checkpoint
 
     def _count(self) -> None:

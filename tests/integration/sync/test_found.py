@@ -125,3 +125,17 @@ def test_content_that_really_comes_back_is_believed(lab: Lab) -> None:
         assert lab.sync(full=True).outcome is Outcome.SUCCEEDED
     assert [type for type, *_ in told(lab.mirror)].count("version.rewritten") == 2
     assert differences(lab.mirror, lab.truth()) == []
+
+
+def test_what_was_asked_for_again_and_believed_is_in_doubt_no_more(lab: Lab) -> None:
+    """An environment comes back, and the run that notices reads another record: the next but one may rest."""
+    edited, other = post(lab), post(lab)
+    lab.act(lambda world: world.fork(world.account, "main", "copy"))
+    lab.act(lambda world: world.promote(world.account, "copy"))
+    lab.act(lambda world: world.update(world.user, edited, {"title": "in the copy"}))
+    lab.sync()
+    lab.act(lambda world: world.promote(world.account, "main"))
+    lab.sync(record_ids=(other,))
+    assert lab.sync().outcome is Outcome.SUCCEEDED
+    assert lab.requests(lab.sync) == 1
+    assert differences(lab.mirror, lab.truth("main"), before=[lab.truth("copy")]) == []
