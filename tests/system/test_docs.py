@@ -146,6 +146,8 @@ NOT_RUN = {
     ". .venv/bin/activate": "the tests have an environment of their own",
     "pip install": "tests/system/test_wheel.py installs it",
     ".venv/bin/pytest": "it runs this test",
+    "VERSIONSYNC_TEST_": "it repeats a test for long",
+    ".venv/bin/python -m benchmarks": "it takes an hour",
     ".venv/bin/python docs/images/make.py": "it would change the picture",
 }
 
