@@ -42,6 +42,9 @@ MEANINGS: Final[dict[Exit, str]] = {
     Exit.INTERRUPTED: "Interrupted by Ctrl-C or SIGTERM. What was committed is kept.",
 }
 
+# Codes of upstream that are about the project or its plan: no role can help.
+_OF_THE_PROJECT: Final = frozenset({"DEACTIVATED_SITE", "PLAN_UPGRADE_REQUIRED"})
+
 _WORST_FIRST: Final = (
     Exit.INTERRUPTED,
     Exit.UNEXPECTED,
@@ -169,6 +172,8 @@ def _hint(error: BaseException) -> str | None:
                 "Set another token: DatoCMS shows it in Project settings > API tokens. `versionsync doctor` tries it."
             )
         case cma.PermissionDenied():
+            if error.code in _OF_THE_PROJECT:
+                return "No token can help: see the project's plan and payment in its dashboard."
             return "Give the token's role what it lacks: Project settings > Roles. `versionsync doctor` lists it."
         case cma.EnvironmentUnknown():
             return "Set `environment` to one that exists, or leave it out to follow the primary one."

@@ -154,7 +154,8 @@ def judge(answer: Answer, *, request: str, now: float) -> Failure | CmaError:
             about_limit=True,
         )
     if error is not None and code in _LATER:
-        return Failure(Kind.MAINTENANCE, _LATER[code], after, status, code, request_id)
+        kind = Kind.TRANSIENT if error.transient else Kind.MAINTENANCE
+        return Failure(kind, _LATER[code], after, status, code, request_id)
     if error is not None and error.transient:
         return Failure(Kind.TRANSIENT, "upstream says that this is for now only", after, status, code, request_id)
     if status == 511:

@@ -27,6 +27,7 @@ __all__ = [
     "current",
     "give_back",
     "hold",
+    "limit_lock_wait",
     "release",
     "renew",
 ]
@@ -63,11 +64,15 @@ def acquire(mirror: Mirror, source_id: int, holder: Holder) -> Lease:
     return mirror.transact(lambda tx: _take(tx, source_id, holder))
 
 
+def limit_lock_wait(tx: Connection) -> None:
+    """Let this transaction wait for locks for seconds, not for ever: who holds one may have been stopped meanwhile."""
+    if tx.dialect.name == POSTGRES:  # SQLite never waits for longer
+        tx.exec_driver_sql(f"SET LOCAL lock_timeout = '{LOCK_SECONDS:d}s'")
+
+
 def _take(tx: Connection, source_id: int, holder: Holder) -> Lease:
     _refuse_held(tx, source_id)
-    if tx.dialect.name == POSTGRES:
-        # A process that was stopped in the middle of a transaction keeps the row locked, though its lease is over.
-        tx.exec_driver_sql(f"SET LOCAL lock_timeout = '{LOCK_SECONDS:d}s'")
+    limit_lock_wait(tx)
     # SQLite has no FOR UPDATE; BEGIN IMMEDIATE has locked the database already.
     epoch = tx.scalar(select(leases.c.epoch).where(leases.c.source_id == source_id).with_for_update())
     if epoch is None:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row, insert, select, update
 
 from versionsync.mirror.bulk import insert_or_keep
 from versionsync.mirror.errors import OtherProject
-from versionsync.mirror.leases import Lease, hold
+from versionsync.mirror.leases import Lease, hold, limit_lock_wait
 from versionsync.mirror.tables import leases, sources
 
 __all__ = [
@@ -82,6 +82,7 @@ def register_source(tx: Connection, name: str, project: Project, *, observed_at:
     if known := source(tx, name):
         refuse_another(known, project)
         return known
+    limit_lock_wait(tx)
     inserted = tx.scalar(
         insert_or_keep(sources, tx.dialect.name)
         .values(

@@ -21,6 +21,7 @@ ANSWERED_INSTEAD: Final = frozenset(
         FaultKind.INTERNAL_ERROR,
         FaultKind.BAD_GATEWAY,
         FaultKind.UNAVAILABLE,
+        FaultKind.NOT_FOUND,
         FaultKind.THROTTLED,
         FaultKind.THROTTLED_BARE,
     }
@@ -46,6 +47,8 @@ def answer_instead(fault: Fault, headers: dict[str, str], id: str) -> tuple[Repl
             return Reply(_GATEWAY_PAGE, 502), {"Content-Type": "text/html", "Date": headers["Date"]}
         case FaultKind.UNAVAILABLE:
             return Reply(Refused("SERVICE_UNAVAILABLE", 503, transient=True).document(id), 503), headers
+        case FaultKind.NOT_FOUND:
+            return Reply(Refused("NOT_FOUND", 404).document(id), 404), headers
         case FaultKind.THROTTLED:
             limit = headers.get("X-RateLimit-Limit", "60")
             rate = {"X-RateLimit-Limit": limit, "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "1"}

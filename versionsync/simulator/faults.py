@@ -31,6 +31,8 @@ class FaultKind(StrEnum):
     """429 with the rate headers, below the announced limit."""
     THROTTLED_BARE = "throttled_bare"
     """429 without any rate header."""
+    NOT_FOUND = "not_found"
+    """404 with an error document for what is there, as a replica may say that lags behind."""
     RESET = "reset"
     """The connection is cut in the middle of the body."""
     TRUNCATED = "truncated"

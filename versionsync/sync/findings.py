@@ -17,7 +17,7 @@ class Findings:
 
     `looked_from` and `began_at` are our clock and upstream's when it began to look for changes (None: it did not, or it
     cannot be told), `has_swept` whether it listed all records, `is_complete` whether it is sure to have seen every
-    change, `doubtful` holds the records whose meta and versions did not tell the same state when they were last read.
+    change, `doubtful` holds the records of which two answers did not tell the same state when they were last read.
     The last two are set by a rehearsal only.
     """
 

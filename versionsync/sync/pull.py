@@ -63,21 +63,25 @@ async def pull_record(client: cma.Client, task: PullTask) -> Pulled:
     went in the meantime, StaleAnswer if upstream keeps answering with an older state than it showed before, and
     CmaError.
     """
+    is_old = False
     for attempt in range(ATTEMPTS):
         is_last = attempt + 1 == ATTEMPTS
         try:
+            if is_old:
+                await asyncio.sleep(STALE_WAIT_SECONDS * (attempt - 1))
+                task = await _look_again(client, task)
             pulled = await _read(client, task.record.id, task)
-        except cma.PagesMoved:
+        except (cma.PagesMoved, RecordGone) as error:
             if is_last:
                 raise
+            is_old |= isinstance(error, RecordGone)  # it was there when it was listed
             continue
         if not await _is_older(client, task, pulled):
             if _is_one_state(task.record, pulled) and not meta_goes_back(task.known, task.record):
                 return pulled
             if is_last:
                 return replace(pulled, is_doubtful=True)
-        await asyncio.sleep(STALE_WAIT_SECONDS * attempt)
-        task = await _look_again(client, task)
+        is_old = True
     raise StaleAnswer("its versions are older than what upstream showed before")
 
 

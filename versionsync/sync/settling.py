@@ -69,6 +69,7 @@ class Settler:
         ids, self._crew.gone = self._crew.gone, []
         if not ids:
             return
+        self._found.doubtful.update(ids)  # the next run looks again, whatever is believed now
         live = [record for record in (await self._known(ids)).values() if record.deleted_at is None]
         if live:
             await self._doubt(Counter(record.model_id for record in live))

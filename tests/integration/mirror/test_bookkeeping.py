@@ -11,9 +11,10 @@ import pytest
 
 from tests.integration.mirror.desk import MODEL, Desk, Shown, a_field, at, model, project
 from versionsync.ledger.records import Editor
+from versionsync.mirror import engines, leases
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.editors import EditorRow, unknown_editors
-from versionsync.mirror.errors import LeaseLost, OtherProject
+from versionsync.mirror.errors import DatabaseUnavailable, LeaseLost, OtherProject
 from versionsync.mirror.leases import release
 from versionsync.mirror.queries import (
     known_schema,
@@ -63,6 +64,22 @@ def test_a_source_that_two_processes_register_at_once_is_one(mirror: Mirror) -> 
         assert same.result() == made.id
         with pytest.raises(OtherProject):
             another.result()
+
+
+def test_a_source_that_a_stopped_process_registers_is_not_waited_for_for_ever(
+    mirror: Mirror, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its transaction may stay open as long as it likes."""
+    monkeypatch.setattr(leases, "LOCK_SECONDS", 1)
+    monkeypatch.setattr(engines, "BUSY_SECONDS", 1.0)
+    with mirror.write() as stopped:
+        register_source(stopped, "website", project(), observed_at=at(0))
+        with (
+            Mirror.open(database_url) as other,
+            pytest.raises(DatabaseUnavailable, match="locked"),
+            other.write() as tx,
+        ):
+            register_source(tx, "website", project(), observed_at=at(0))
 
 
 def test_another_project_under_a_known_name_is_refused(mirror: Mirror) -> None:

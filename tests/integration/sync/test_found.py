@@ -1,9 +1,10 @@
-"""What the breaking machine has found, each by its smallest example."""
+"""What the breaking machine and outsiders have found, each by its smallest example."""
 
 from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
@@ -16,6 +17,11 @@ from versionsync.sync.report import Outcome, SyncOptions
 def post(lab: Lab, title: str = "first") -> str:
     """A new post's id."""
     return lab.act(lambda world: world.create(world.user, "post", {"title": title})).id
+
+
+def edit(world: World, record_id: str) -> None:
+    """Another title."""
+    world.update(world.user, record_id, {"title": "second"})
 
 
 def test_an_environment_that_comes_back_is_believed_at_once(lab: Lab) -> None:
@@ -139,3 +145,35 @@ def test_what_was_asked_for_again_and_believed_is_in_doubt_no_more(lab: Lab) -> 
     assert lab.sync().outcome is Outcome.SUCCEEDED
     assert lab.requests(lab.sync) == 1
     assert differences(lab.mirror, lab.truth("main"), before=[lab.truth("copy")]) == []
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_listed_record_that_is_not_found_at_once_is_not_gone(make_lab: MakeLab, times: int) -> None:
+    """A replica that lags knows nothing of it yet: neither a new record is lacking, nor an old one deleted."""
+    faults = Faults()
+    lab = make_lab(World(seed=1, clock=Clock.stopped(START)), faults=faults)
+    model = lab.act(lambda world: world.create_model(world.account, "post", draft_mode=True))
+    lab.act(lambda world: world.create_field(world.account, model, "title"))
+    for _ in range(2):
+        id = post(lab)
+        faults.plant(FaultKind.NOT_FOUND, path=f"/items/{id}", times=times)
+        assert lab.sync().outcome is Outcome.SUCCEEDED
+        lab.act(partial(edit, record_id=id))
+        faults.plant(FaultKind.NOT_FOUND, path=f"/items/{id}", times=times)
+        assert lab.sync().outcome is Outcome.SUCCEEDED
+    assert faults.injected[FaultKind.NOT_FOUND] == 4 * times
+    assert differences(lab.mirror, lab.truth()) == []
+
+
+def test_what_was_listed_and_is_gone_is_looked_for_once_more(make_lab: MakeLab) -> None:
+    """However often upstream says so in one run: the next one does not rest."""
+    faults = Faults()
+    lab = make_lab(World(seed=1, clock=Clock.stopped(START)), faults=faults)
+    model = lab.act(lambda world: world.create_model(world.account, "post", draft_mode=True))
+    lab.act(lambda world: world.create_field(world.account, model, "title"))
+    id = post(lab)
+    faults.plant(FaultKind.NOT_FOUND, path=f"/items/{id}", times=5)
+    lab.sync()
+    faults.clear()
+    lab.sync()
+    assert differences(lab.mirror, lab.truth()) == []

@@ -28,6 +28,7 @@ CODES: list[tuple[BaseException, Exit]] = [
     (TooMuchVanished("web", Vanished(None, 30, 100), model_name=None), Exit.PARTIAL),
     (cma.AuthenticationError("x", request="GET /site"), Exit.REFUSED),
     (cma.PermissionDenied("x", request="GET /site"), Exit.REFUSED),
+    (cma.PermissionDenied("x", request="GET /site", code="DEACTIVATED_SITE"), Exit.REFUSED),
     (cma.EnvironmentUnknown("x", request="GET /site"), Exit.REFUSED),
     (cma.NotFound("x", request="GET /items/1"), Exit.REFUSED),
     (cma.Rejected("x", request="GET /items"), Exit.REFUSED),

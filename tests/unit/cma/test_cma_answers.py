@@ -84,10 +84,11 @@ def test_these_answers_are_failures_that_may_mend(status: int, code: str | None,
     assert failure.kind is kind
 
 
-@pytest.mark.parametrize("status", [409, 422, 500])
-def test_an_error_marked_transient_may_mend(status: int) -> None:
+@pytest.mark.parametrize("code", ["CONCURRENT_ITEM_UPDATE", "MAINTENANCE_MODE", "ENVIRONMENT_NOT_READY"])
+@pytest.mark.parametrize("status", [409, 422, 500, 503])
+def test_an_error_marked_transient_may_mend(status: int, code: str) -> None:
     """Whatever its code and status."""
-    failure = verdict(answer(status, "CONCURRENT_ITEM_UPDATE", transient=True))
+    failure = verdict(answer(status, code, transient=True))
     assert isinstance(failure, Failure)
     assert failure.kind is Kind.TRANSIENT
 
