@@ -33,7 +33,9 @@ async def shown(runs: Sequence[Progress], output: Output) -> AsyncIterator[None]
         yield
     finally:
         task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        (fault,) = await asyncio.gather(task, return_exceptions=True)
+        if isinstance(fault, Exception):  # what was to be shown is not worth a run
+            output.note(f"progress could not be shown: {fault}")
 
 
 async def _write_lines(runs: Sequence[Progress], output: Output) -> None:
@@ -86,7 +88,8 @@ def _bars(output: Output) -> Bars:
         """Leaves room at the right for the ^C that a terminal shows: on a line of its own it would break the bar."""
 
         def get_renderable(self) -> RenderableType:
-            return Constrain(super().get_renderable(), max(self.console.width - len("^C") - 1, 20))
+            # Not self.console, which is not there yet when Rich asks first.
+            return Constrain(super().get_renderable(), max(output.notes.width - len("^C") - 1, 20))
 
     return Narrower(
         TextColumn("[bold]{task.description}"),
