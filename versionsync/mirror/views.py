@@ -185,12 +185,13 @@ _PUBLICATIONS = View(
         "model_id": "`models.id`.",
         "record_id": "`records.id`.",
         "version_id": "`versions.id`.",
-        "live_from": "When it was published.",
+        "live_from": "When it was published, or its record returned with it live.",
         "live_from_basis": "`upstream` said when; or it was only `observed` to be live then.",
         "live_until": "When it was unpublished, another publication took its place, or the record was deleted; "
         "NULL: it is live.",
-        "event_id": "`events.id` of its publication.",
+        "event_id": "`events.id` of its publication, or of its record's return.",
     },
+    # A record that returns with the version that was live when it went has that flag still: no event turned it.
     # "What follows" is looked for from the end backwards: databases add to such a window row by row, but would go
     # through a window that looks forward again for each of its rows.
     """\
@@ -227,8 +228,41 @@ FROM (
             ORDER BY e.occurred_at DESC, e.id DESC
             ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
         ) AS unpublished_at
-    FROM events AS e
-    WHERE e.type IN ('version.published', 'version.unpublished', 'record.deleted')
+    FROM (
+        SELECT id, source_id, type, record_id, version_id, model_id, occurred_at, occurred_basis
+        FROM events
+        WHERE type IN ('version.published', 'version.unpublished', 'record.deleted')
+        UNION ALL
+        SELECT
+            returned.id,
+            returned.source_id,
+            last.type,
+            last.record_id,
+            last.version_id,
+            last.model_id,
+            returned.occurred_at,
+            returned.occurred_basis
+        FROM events AS returned
+        JOIN events AS last ON last.id = (
+            SELECT max(flag.id)
+            FROM events AS flag
+            WHERE flag.source_id = returned.source_id
+                AND flag.record_id = returned.record_id
+                AND flag.id < returned.id
+                AND flag.type IN ('version.published', 'version.unpublished')
+        )
+        WHERE returned.type = 'record.returned'
+            AND last.type = 'version.published'
+            AND NOT EXISTS (
+                SELECT 1
+                FROM events AS then_told
+                WHERE then_told.source_id = returned.source_id
+                    AND then_told.record_id = returned.record_id
+                    AND then_told.id > returned.id
+                    AND then_told.observed_at = returned.observed_at
+                    AND then_told.type IN ('version.published', 'version.unpublished')
+            )
+    ) AS e
 ) AS told
 JOIN sources AS s ON s.id = told.source_id
 WHERE told.type = 'version.published'""",

@@ -14,7 +14,7 @@ from versionsync.mirror.types import UtcTime
 from versionsync.mirror.views import VIEWS
 
 # A changed view reaches a database with a migration only: when this fails, add an (empty) one, then note it here.
-KNOWN = ("0002", "c7daa4f52f4529ee")
+KNOWN = ("0003", "675ad361319555ad")
 
 
 def test_a_changed_view_comes_with_a_migration() -> None:
@@ -80,6 +80,20 @@ def test_publications_are_all_of_them(desk: Desk) -> None:
         ("b", at(8), at(9)),
         ("c", at(9), at(1006)),
     ]
+
+
+def test_a_version_that_is_live_when_its_record_returns_is_live_again(desk: Desk) -> None:
+    """As when another environment was followed for a while; one that is not is told by its own event."""
+    desk.look(Shown("a", 1, "cp", live=(2, None)))
+    desk.delete()
+    desk.look(Shown("a", 1, "cp", live=(2, None)))
+    first, again = _intervals(desk, "publications", "live_from", "live_until")
+    assert first == ("a", at(2), at(1002))
+    assert again == ("a", at(1003), None)
+    desk.delete()
+    desk.look(Shown("a", 1, "c", live=(2, 7)))
+    assert _intervals(desk, "publications", "live_from", "live_until")[1][2] == at(1004)
+    assert len(_intervals(desk, "publications", "live_from", "live_until")) == 2
 
 
 def test_a_publication_that_is_told_late_does_not_end_a_later_one(desk: Desk) -> None:
