@@ -6,7 +6,10 @@ import json
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.integration.cli.conftest import Cli
+from tests.integration.cli.looking import version_count
 from tests.integration.cli.processes import PROGRAM, environment, running
 from versionsync.simulator import FULL_ACCESS_TOKEN, SimulatorThread
 
@@ -30,6 +33,16 @@ def _script(folder: Path) -> Path:
     path.write_text(f'#!/bin/sh\nexec {" ".join(PROGRAM)} "$@"\n')
     path.chmod(0o755)
     return path
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_closed_stream_is_no_error(at: dict[str, str], tmp_path: Path, closed: str) -> None:
+    """And none of the files that are opened takes its place."""
+    script = f"{' '.join(PROGRAM)} sync {closed}"
+    run = subprocess.run(["bash", "-c", script], cwd=tmp_path, env=environment(**at), capture_output=True, check=False)
+    assert run.returncode == 0, run.stderr
+    assert b"Traceback" not in run.stderr
+    assert version_count(tmp_path / "versionsync.db") > 0
 
 
 def test_a_reader_that_has_enough_is_no_error(cli: Cli, at: dict[str, str], tmp_path: Path) -> None:
