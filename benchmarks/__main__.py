@@ -14,7 +14,7 @@ def main() -> None:
     parser.add_argument("what", nargs="?", default="all", choices=("all", "requests", "speed", "memory", "pace"))
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--small", action="store_true", help="a tenth of everything: a minute or two in all")
-    size.add_argument("--large", action="store_true", help="memory at a million versions, pace over five minutes")
+    size.add_argument("--large", action="store_true", help="memory at a million versions, five minutes of pace")
     parser.add_argument("--write", action="store_true", help="write the results into docs/performance.md")
     arguments = parser.parse_args()
 
