@@ -108,6 +108,7 @@ NAMES = {
     "/items/{item_id}": "single records",
     "/items/{item_id}/versions": "versions",
     "/versions/{version_id}": "single versions",
+    "/users/me": "own role",
     "/users": "editors",
     "/sso-users": "editors",
     "/access_tokens": "editors",
