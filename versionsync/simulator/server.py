@@ -85,10 +85,11 @@ class Server:
                 reply = await self._answer(route, request, token, now, headers)
         except Refused as refused:
             reply = Reply(refused.document(self._new_request_id()), refused.status)
+        where = headers.get("X-Environment", "")  # no cache gives the answers of one environment for another's
         if fault is not None and 200 <= reply.status < 300:
-            reply = distort(fault, reply, self.faults, path=request.path, url=target)
+            reply = distort(fault, reply, self.faults, path=where + request.path, url=where + target)
         elif method == "GET" and reply.status == 200:
-            self.faults.remember(request.path, target, reply.body)
+            self.faults.remember(where + request.path, where + target, reply.body)
         name = token.editor.name if token else None
         self.requests.add(
             LoggedRequest(
