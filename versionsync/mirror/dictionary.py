@@ -32,6 +32,7 @@ ORDER = (
     "editors",
     "runs",
     "leases",
+    "followers",
 )
 SQLITE: Dialect = sqlite.dialect()
 POSTGRES: Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy left its types out

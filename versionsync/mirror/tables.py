@@ -47,6 +47,7 @@ __all__ = [
     "editors",
     "events",
     "fields",
+    "followers",
     "leases",
     "metadata",
     "models",
@@ -296,6 +297,7 @@ version_rewrites = Table(
     refer("version_rewrites", "editors", "editor_type", "editor_id"),
     refer_to_run("version_rewrites"),
     CheckConstraint("length(attributes_hash) = 32", name="ck_version_rewrites_attributes_hash_is_sha256"),
+    Index("version_rewrites_of_run", "run_id"),
     comment="What a version held before upstream rewrote it in place (a burst of edits that was merged).",
 )
 
@@ -327,6 +329,7 @@ events = Table(
     Index("events_in_order", "source_id", "id"),
     Index("events_of_record", "source_id", "record_id", "id"),
     Index("events_of_version", "source_id", "version_id", "id"),
+    Index("events_of_run", "run_id"),
     comment="Every transition of a version, a record or the schema, once; written with the change itself.",
     sqlite_autoincrement=True,
 )
@@ -386,4 +389,22 @@ leases = Table(
     CheckConstraint("epoch >= 0", name="ck_leases_epoch_rises"),
     both_or_none("holder", "expires_at", "ck_leases_holder_has_an_end"),
     comment="Who may write to a source now.",
+)
+
+
+class _Followers(TypedColumns):
+    source_id: Named[int] = source()
+    holder: Named[str | None] = json("The daemon that follows the source: host, pid, start; NULL: none.")
+    expires_at: Named[datetime | None] = time("By the database's clock; renewed while that daemon lives.")
+    next_look_at: Named[datetime | None] = time("When it means to look next.")
+    next_look_reason: Named[str | None] = words("Why then.")
+
+
+followers = Table(
+    "followers",
+    metadata,
+    _Followers,
+    refer_to_source("followers"),
+    both_or_none("holder", "expires_at", "ck_followers_holder_has_an_end"),
+    comment="Which daemon follows a source; another one stands by. The right to write is the lease alone.",
 )

@@ -1,0 +1,32 @@
+"""Tell which daemon follows a source, so that a second one stands by; find what a run wrote, so that idle ones can go.
+
+Additive: one table, empty until a daemon runs, and two indexes. Without them the database reads every event for each
+run that is forgotten, to see that none refers to it.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+from versionsync.mirror.types import JsonText, UtcTime
+
+revision = "0004"
+down_revision = "0003"
+
+
+def upgrade() -> None:
+    """Additive: nothing that is mirrored is touched."""
+    op.create_table(
+        "followers",
+        sa.Column("source_id", sa.Integer(), nullable=False),
+        sa.Column("holder", JsonText()),
+        sa.Column("expires_at", UtcTime()),
+        sa.Column("next_look_at", UtcTime()),
+        sa.Column("next_look_reason", sa.Text()),
+        sa.CheckConstraint("(holder IS NULL) = (expires_at IS NULL)", name="ck_followers_holder_has_an_end"),
+        sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_followers_source_id"),
+        sa.PrimaryKeyConstraint("source_id", name="pk_followers"),
+    )
+    op.create_index("events_of_run", "events", ["run_id"])
+    op.create_index("version_rewrites_of_run", "version_rewrites", ["run_id"])

@@ -1,0 +1,89 @@
+"""One daemon follows a source, the others stand by; what it found nothing in is forgotten after a while."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import select, text, update
+
+from tests.integration.mirror.desk import Desk
+from versionsync.mirror.followers import follow, followed_by, leave, note_next_look
+from versionsync.mirror.holders import Holder
+from versionsync.mirror.retention import KEEP_FAILED, KEEP_IDLE, forget_runs
+from versionsync.mirror.runs import finish_run, start_run
+from versionsync.mirror.tables import followers, runs
+
+ONE, TWO = Holder(host="one", pid=1), Holder(host="two", pid=2)
+LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def test_only_one_follows(desk: Desk) -> None:
+    """Whoever came first, for as long as it says so."""
+    with desk.mirror.write() as tx:
+        assert follow(tx, desk.lease.source_id, ONE) == ONE
+        assert follow(tx, desk.lease.source_id, TWO) == ONE
+        assert follow(tx, desk.lease.source_id, ONE) == ONE
+
+
+def test_one_that_leaves_is_followed_at_once(desk: Desk) -> None:
+    """And one that does not follow cannot leave in another's place."""
+    with desk.mirror.write() as tx:
+        follow(tx, desk.lease.source_id, ONE)
+        leave(tx, desk.lease.source_id, TWO)
+        assert follow(tx, desk.lease.source_id, TWO) == ONE
+        leave(tx, desk.lease.source_id, ONE)
+        assert followed_by(tx, desk.lease.source_id) is None
+        assert follow(tx, desk.lease.source_id, TWO) == TWO
+
+
+def test_one_that_falls_silent_is_overtaken(desk: Desk) -> None:
+    """And stands by when it wakes up."""
+    with desk.mirror.write() as tx:
+        follow(tx, desk.lease.source_id, ONE)
+        tx.execute(update(followers).values(expires_at=LONG_AGO))
+        assert follow(tx, desk.lease.source_id, TWO) == TWO
+        assert follow(tx, desk.lease.source_id, ONE) == TWO
+
+
+def test_the_follower_alone_says_when_it_looks_next(desk: Desk) -> None:
+    """For `status`."""
+    with desk.mirror.write() as tx:
+        follow(tx, desk.lease.source_id, ONE)
+        note_next_look(tx, desk.lease.source_id, ONE, at=LONG_AGO, reason="quiet")
+        note_next_look(tx, desk.lease.source_id, TWO, at=LONG_AGO, reason="never")
+        told = followed_by(tx, desk.lease.source_id)
+    assert told is not None
+    assert (told.next_look_at, told.next_look_reason) == (LONG_AGO, "quiet")
+
+
+def test_idle_runs_are_forgotten_and_what_wrote_something_is_kept(desk: Desk) -> None:
+    """Failures stay longer; the last run stays whatever it was."""
+    now = LONG_AGO + timedelta(days=365)
+
+    def run(age: timedelta, outcome: str, **counts: int) -> int:
+        with desk.mirror.write() as tx:
+            id = start_run(tx, desk.lease, kind="incremental", trigger="schedule", started_at=now - age)
+            finish_run(tx, desk.lease, id, outcome=outcome, finished_at=now - age, counts=counts)
+        return id
+
+    old, hour = KEEP_IDLE + timedelta(hours=1), timedelta(hours=1)
+    gone = run(old, "succeeded", requests=1)
+    kept = [
+        run(KEEP_IDLE - hour, "succeeded"),
+        run(old, "failed"),
+        run(old, "succeeded", versions_inserted=1),
+        run(old, "succeeded", events_written=1),
+    ]
+    long_failed = run(KEEP_FAILED + hour, "failed")
+    told = run(old, "succeeded")
+    with desk.mirror.write() as tx:
+        event = "INSERT INTO events (source_id, type, occurred_at, occurred_basis, observed_at, run_id, data, key) "
+        values = f"VALUES (1, 'x', '{now}', 'observed', '{now}', {told}, '{{}}', 'k')"
+        tx.execute(text(event + values))
+    last = run(old, "succeeded")
+    with desk.mirror.write() as tx:
+        before = set(tx.scalars(select(runs.c.id)))
+        assert forget_runs(tx, desk.lease, now=now) == 2
+        assert before - set(tx.scalars(select(runs.c.id))) == {gone, long_failed}
+        assert {*kept, told, last} <= before
+        assert forget_runs(tx, desk.lease, now=now) == 0
