@@ -17,6 +17,7 @@ from versionsync.cli.events import events
 from versionsync.cli.exits import Exit, problem_of
 from versionsync.cli.init import init
 from versionsync.cli.output import to_json
+from versionsync.cli.run import run as run_daemon
 from versionsync.cli.session import Session
 from versionsync.cli.simulator import simulator
 from versionsync.cli.status import status
@@ -47,7 +48,7 @@ def _root(
 
 
 app.callback(invoke_without_command=True)(shared_options(_root))
-for verb in (init, doctor, demo, sync, status, events):
+for verb in (init, doctor, demo, sync, run_daemon, status, events):
     add_verb(app, verb)
 app.add_typer(db.app, name="db")
 add_verb(app, simulator)

@@ -125,9 +125,20 @@ def _exit_of_ours(error: BaseException) -> Exit:
         case ["versionsync", "cma"]:
             return _exit_of_cma(error)
         case ["versionsync", "sync"]:
-            from versionsync.sync.vanish import TooMuchVanished
+            return _exit_of_sync(error)
+        case _:
+            return Exit.UNEXPECTED
 
-            return Exit.PARTIAL if isinstance(error, TooMuchVanished) else Exit.UNEXPECTED
+
+def _exit_of_sync(error: BaseException) -> Exit:
+    from versionsync.sync.deadline import Stalled
+    from versionsync.sync.vanish import TooMuchVanished
+
+    match error:
+        case TooMuchVanished():
+            return Exit.PARTIAL
+        case Stalled():
+            return Exit.UNAVAILABLE
         case _:
             return Exit.UNEXPECTED
 

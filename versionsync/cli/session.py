@@ -93,6 +93,10 @@ class Session:
     @cached_property
     def configuration(self) -> Configuration:
         """The settings. Raises a ConfigError."""
+        return self.load_settings()
+
+    def load_settings(self) -> Configuration:
+        """The settings as they are now: for whoever runs so long that they change. Raises a ConfigError."""
         from versionsync.config import load
 
         configuration = load(config=self.options.config, database_url=self.options.database, environ=self.environ)
@@ -103,9 +107,7 @@ class Session:
 
     def sources(self, names: Sequence[str]) -> list[SourceSettings]:
         """The sources called `names`, each once; all of them if none is named. Raises UnknownSource."""
-        if not names:
-            return list(self.configuration.sources)
-        return [self.configuration.source(name) for name in dict.fromkeys(names)]
+        return self.configuration.named(names)
 
     def api_token(self, source: SourceSettings) -> Secret:
         """The token of `source`, masked from now on in whatever is written. Raises SecretProblem."""

@@ -125,6 +125,26 @@ class SourceSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             description="How many records may be gone at once before a run believes that it sees less, and stops.",
         ),
     ] = field(default_factory=VanishSettings)
+    max_staleness: Annotated[
+        float,
+        Meta(
+            ge=1,
+            le=604_800,
+            description="How old the mirror may become, in seconds, while `versionsync run` follows the source: it "
+            "looks at least that often, and more often while the project is being edited. A look without anything new "
+            "costs one request.",
+            extra={"example": "60"},
+        ),
+    ] = 60.0
+    scrub: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="So many histories a day are read again by `versionsync run`, the longest unread first, a "
+            "request each: that finds what no stamp tells. 0: none.",
+            extra={"example": "240"},
+        ),
+    ] = 240
 
 
 class HttpSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -6,7 +6,7 @@ import os
 import re
 import stat
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -66,6 +66,10 @@ class Configuration:
             f"there is no source called {name}",
             hint=f"Did you mean {meant}?" if meant else f"The settings have: {', '.join(names)}.",
         )
+
+    def named(self, names: Sequence[str]) -> list[SourceSettings]:
+        """The sources called `names`, each once; all of them if none is named. Raises UnknownSource."""
+        return [self.source(name) for name in dict.fromkeys(names)] if names else list(self.sources)
 
     def database_url(self) -> Secret:
         """The URL of the database, which may hold a password. Raises SecretProblem if its file cannot be used."""

@@ -49,7 +49,8 @@ class SyncOptions:
     `scrub`: re-read the histories of that many records, the longest unread first. `allow_vanish`: the mass-vanish
     brake is off for this run. `settle`: wait up to two seconds where upstream has only just changed, so that the next
     run can tell by one request that nothing did since. `glance_from`: from how many records on changes are asked for
-    before all records are listed. `wait_seconds`: how long to wait for another process's lease.
+    before all records are listed. `wait_seconds`: how long to wait for another process's lease. `stall_seconds`: the
+    run is ended, as failed, when nothing moves for so long (None: it never is).
     """
 
     full: bool = False
@@ -60,6 +61,7 @@ class SyncOptions:
     settle: bool = True
     glance_from: int = 2000
     wait_seconds: float = 0.0
+    stall_seconds: float | None = None
     trigger: str = "cli"
 
 

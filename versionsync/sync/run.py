@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from structlog.typing import FilteringBoundLogger
@@ -25,6 +26,7 @@ from versionsync.mirror.sources import SourceRow, refuse_another, register_sourc
 from versionsync.sync.beacon import is_settled, is_trusted, settling_seconds
 from versionsync.sync.climb import Climb
 from versionsync.sync.crew import first_error
+from versionsync.sync.deadline import ended_if_stalled
 from versionsync.sync.desk import Checkpoint, Desk, Tenure
 from versionsync.sync.editors import read_editors
 from versionsync.sync.environment import Place
@@ -83,7 +85,10 @@ class _Run:
         """Do it, whatever comes of it."""
         error: BaseException | None = None
         try:
-            await (self._rehearse() if self._options.dry_run else self._sync())
+            async with ended_if_stalled(
+                self._mark, seconds=self._options.stall_seconds, phase=lambda: self._progress.phase
+            ):
+                await (self._rehearse() if self._options.dry_run else self._sync())
         except asyncio.CancelledError:
             with suppress(MirrorError):  # then the next run notes it
                 await asyncio.shield(self._end(Outcome.INTERRUPTED, None))
@@ -99,6 +104,10 @@ class _Run:
             outcome, error = Outcome.FAILED, error or late
         self._progress.phase = "finished"
         return self._told(outcome, error)
+
+    def _mark(self) -> object:
+        """Another value than before, when anything got done: an answer, a try that failed, a transaction."""
+        return self._progress.phase, replace(self._progress.counts), replace(self._client.usage)
 
     async def _sync(self) -> None:
         known = await self._desk.read(lambda connection: source(connection, self._spec.name))

@@ -1,0 +1,228 @@
+"""The daemon follows: without being asked, whatever happens to upstream, the database and other daemons."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import select, update
+
+from tests.fixtures.daemons import eventually, followed, following, is_mirrored
+from tests.fixtures.disturbed import DisturbedMirror, Moment, Side
+from tests.fixtures.lab import Lab, MakeLab
+from versionsync.config import InvalidSetting
+from versionsync.daemon.state import Stance
+from versionsync.daemon.waits import Trouble
+from versionsync.mirror.database import Mirror
+from versionsync.mirror.errors import TransactionLost
+from versionsync.mirror.followers import follow, followed_by
+from versionsync.mirror.holders import Holder
+from versionsync.mirror.leases import acquire, current, release
+from versionsync.mirror.queries import last_runs
+from versionsync.mirror.tables import followers
+from versionsync.simulator import FULL_ACCESS_TOKEN, FaultKind
+
+ELSEWHERE = Holder(host="elsewhere", pid=7)
+
+
+def post(lab: Lab, title: str) -> str:
+    """Let an editor write something new; returns the record's id."""
+    return lab.act(lambda world: world.create(world.user, "post", {"title": title})).id
+
+
+async def test_an_edit_is_mirrored_without_anyone_asking(lab: Lab) -> None:
+    """And the one after it."""
+    id = post(lab, "one")
+    async with following(lab.mirror, followed(lab)) as watched:
+        await eventually(lambda: is_mirrored(lab))
+        lab.act(lambda world: world.update(world.user, id, {"title": "two"}))
+        await eventually(lambda: is_mirrored(lab))
+        lab.act(lambda world: world.publish(world.user, id))
+        await eventually(lambda: is_mirrored(lab))
+        assert watched.state().stance is Stance.FOLLOWING
+    with lab.mirror.read() as connection:
+        assert {run.trigger for run in last_runs(connection)} == {"schedule"}
+        assert current(connection, 1) is None
+        assert followed_by(connection, 1) is None
+
+
+async def test_an_idle_look_costs_one_request(lab: Lab) -> None:
+    """Once all is mirrored and the last change is a moment old."""
+    post(lab, "one")
+    async with following(lab.mirror, followed(lab)) as watched:
+        lab.wait(60)
+        await eventually(lambda: is_mirrored(lab))
+        await eventually(lambda: watched.state().runs["succeeded"] > 2)
+        runs, requests = watched.state().runs["succeeded"], watched.state().total.requests
+        await eventually(lambda: watched.state().runs["succeeded"] >= runs + 3)
+        state = watched.state()
+        assert state.total.requests - requests == state.runs["succeeded"] - runs
+
+
+async def test_a_failing_source_delays_no_other(lab: Lab) -> None:
+    """Its trouble is told once, whatever the number of tries."""
+    post(lab, "one")
+    async with following(lab.mirror, followed(lab), followed(lab, name="broken", token="revoked")) as watched:
+        await eventually(lambda: watched.state("broken").stance is Stance.FAILING)
+        for title in ("two", "three"):
+            post(lab, title)
+            await eventually(lambda: is_mirrored(lab), seconds=5)
+        watched.daemon.reload()  # tried at once
+        await eventually(lambda: watched.state("broken").failures > 1)
+        assert watched.state("broken").trouble is Trouble.REFUSED
+        assert len(watched.told("warning", "source.failing", "broken")) == 1
+        assert watched.told("warning", "source.failing", "website") == []
+
+
+async def test_a_token_that_is_revoked_and_comes_back(lab: Lab) -> None:
+    """It is told once, tried again gently, and its recovery is told."""
+    post(lab, "one")
+    async with following(lab.mirror, followed(lab)) as watched:
+        await eventually(lambda: is_mirrored(lab))
+        token = lab.act(lambda world: world.people.tokens.pop(FULL_ACCESS_TOKEN))
+        await eventually(lambda: watched.state().stance is Stance.FAILING)
+        state = watched.state()
+        assert state.trouble is Trouble.REFUSED
+        assert state.next_look_at is not None
+        assert state.next_look_at - datetime.now(UTC) > timedelta(seconds=10)
+        lab.act(lambda world: world.people.add_token(token))
+        post(lab, "two")
+        watched.daemon.reload()
+        await eventually(lambda: watched.state().stance is Stance.FOLLOWING)
+        await eventually(lambda: is_mirrored(lab))
+        assert len(watched.told("warning", "source.failing")) == 1
+        assert len(watched.told("info", "source.recovered")) == 1
+
+
+async def test_a_hung_upstream_is_a_failed_run_that_is_tried_again(lab: Lab) -> None:
+    """The answer does not come; the run's deadline does."""
+    post(lab, "one")
+    lab.simulator.simulator.faults.plant(FaultKind.STALL, path="/items", seconds=60)
+    async with following(lab.mirror, followed(lab), stall_seconds=1.0) as watched:
+        await eventually(lambda: watched.state().failures == 1)
+        assert watched.state().trouble is Trouble.UNAVAILABLE
+        await eventually(lambda: is_mirrored(lab))
+        assert watched.state().failures == 0
+    with lab.mirror.read() as connection:
+        failed = [run for run in last_runs(connection) if run.outcome == "failed"]
+        assert ["nothing moved for 1 s" in (run.error or "") for run in failed] == [True]
+
+
+@pytest.fixture
+def disturbed(database_url: str) -> Iterator[DisturbedMirror]:
+    """A mirror that can be lost for a while."""
+    with DisturbedMirror.open(database_url, outage_seconds=0.2) as mirror:
+        yield mirror
+
+
+async def test_a_database_that_goes_and_comes_back(disturbed: DisturbedMirror, make_lab: MakeLab) -> None:
+    """Told once; then it goes on by itself."""
+    lab = make_lab()
+    lab.act(lambda world: world.create_model(world.account, "post"))
+    lab.act(lambda world: world.create_field(world.account, "post", "title"))
+    post(lab, "one")
+
+    def away(_: object) -> None:
+        raise TransactionLost("the database is away")
+
+    async with following(disturbed, followed(lab)) as watched:
+        await eventually(lambda: is_mirrored(lab))
+        disturbed.plant(away, moment=Moment.BEFORE, side=Side.READ, times=1_000_000)
+        post(lab, "two")
+        await eventually(lambda: watched.state().failures > 1)
+        assert watched.state().trouble is Trouble.DATABASE
+        disturbed.leave_alone()
+        await eventually(lambda: is_mirrored(lab))
+        assert watched.state().stance is Stance.FOLLOWING
+        assert len(watched.told("warning", "source.failing")) == 1
+
+
+async def test_the_second_daemon_stands_by_and_takes_over(lab: Lab) -> None:
+    """It asks upstream nothing while the first one is there."""
+    post(lab, "one")
+    await asyncio.to_thread(lab.sync)
+    with lab.mirror.write() as tx:
+        follow(tx, 1, ELSEWHERE)
+    async with following(lab.mirror, followed(lab)) as watched:
+        await eventually(lambda: watched.state().stance is Stance.STANDBY)
+        asked = lab.simulator.simulator.requests.total
+        post(lab, "two")
+        watched.daemon.reload()
+        await asyncio.sleep(0.5)
+        assert lab.simulator.simulator.requests.total == asked
+        assert len(watched.told("info", "source.standing_by")) == 1
+        with lab.mirror.write() as tx:
+            tx.execute(update(followers).values(expires_at=datetime(2026, 1, 1, tzinfo=UTC)))
+        await eventually(lambda: is_mirrored(lab))
+        assert len(watched.told("info", "source.followed")) == 1
+
+
+async def test_a_sync_by_hand_is_waited_for(lab: Lab) -> None:
+    """No failure: somebody else writes for a moment."""
+    post(lab, "one")
+    await asyncio.to_thread(lab.sync)
+    lease = acquire(lab.mirror, 1, ELSEWHERE)
+    async with following(lab.mirror, followed(lab)) as watched:
+        await eventually(lambda: watched.state().stance is Stance.STANDBY)
+        assert watched.state().failures == 0
+        assert len(watched.told("info", "source.written_elsewhere")) == 1
+        release(lab.mirror, lease)
+        post(lab, "two")
+        await eventually(lambda: is_mirrored(lab))
+
+
+async def test_settings_are_read_again(lab: Lab) -> None:
+    """A source that is new is followed, one that is gone is left."""
+    post(lab, "one")
+    async with following(lab.mirror, followed(lab)) as watched:
+        await eventually(lambda: is_mirrored(lab))
+        watched.sources = [followed(lab, name="other")]
+        os.kill(os.getpid(), signal.SIGHUP)
+        await eventually(lambda: list(watched.daemon.states) == ["other"])
+        await eventually(lambda: is_mirrored(lab, source_id=2))
+        with lab.mirror.read() as connection:
+            assert followed_by(connection, 1) is None
+
+
+async def test_bad_settings_are_refused_and_the_old_ones_kept(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In one line that says what is wrong."""
+    async with following(lab.mirror, followed(lab)) as watched:
+
+        def bad() -> None:
+            raise InvalidSetting("versionsync.toml: no", hint="mend it")
+
+        monkeypatch.setattr(watched.daemon, "_load", bad)
+        watched.daemon.reload()
+        await eventually(lambda: watched.told("error", "settings.refused"))
+        post(lab, "one")
+        await eventually(lambda: is_mirrored(lab))
+
+
+async def test_old_histories_are_read_again(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In slices, between looks."""
+    monkeypatch.setattr("versionsync.daemon.follower.SCRUB_SECONDS", 0.5)
+    for number in range(3):
+        post(lab, f"post {number}")
+    async with following(lab.mirror, followed(lab, scrub=24)):
+        await eventually(lambda: "scrub" in kinds(lab.mirror))
+
+
+def kinds(mirror: Mirror) -> set[str]:
+    """What the runs were."""
+    with mirror.read() as connection:
+        return {run.kind for run in last_runs(connection, limit=100)}
+
+
+async def test_who_looks_next_and_why_is_in_the_database(lab: Lab) -> None:
+    """For whoever asks the database alone."""
+    async with following(lab.mirror, followed(lab)):
+
+        def told() -> object:
+            with lab.mirror.read() as connection:
+                return connection.scalar(select(followers.c.next_look_reason))
+
+        await eventually(told)

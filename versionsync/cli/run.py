@@ -1,0 +1,107 @@
+"""`versionsync run`: follow the sources, for as long as it is let."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from versionsync.cli.session import Options, Session
+from versionsync.cli.verbs import flag
+
+if TYPE_CHECKING:
+    from versionsync import cma
+    from versionsync.config import Configuration, Secret, SourceSettings
+    from versionsync.config.definition import RateLimit
+    from versionsync.daemon.follower import Followed
+
+__all__ = ["run"]
+
+
+def run(
+    session: Session,
+    sources: Annotated[
+        list[str] | None, typer.Argument(metavar="[SOURCE]...", help="Sources to follow; all of them if none is named.")
+    ] = None,
+    *,
+    upgrade: Annotated[
+        bool, flag("--upgrade", help="Bring a PostgreSQL to this schema first. (A SQLite file is, always.)")
+    ] = False,
+) -> None:
+    """Follow the sources: mirror what changes soon after it has, until it is stopped.
+
+    Ctrl-C or SIGTERM stops it within two seconds, whatever it is at; the next start goes on from there. SIGHUP makes it
+    read its settings again. A second one on the same database stands by, and takes over when the first one ends.
+    """
+    from versionsync.daemon.service import Daemon
+
+    session.also(Options(verbose=1))  # a service tells what it does
+    settings = _Settings(session, sources or ())
+    followed = settings.followed(session.configuration)
+    with session.open_mirror(create=True, upgrade=upgrade) as mirror:
+
+        async def follow() -> None:
+            await Daemon(mirror, followed, load=settings.load, log=session.log).run()
+
+        asyncio.run(follow())
+
+
+class _Settings:
+    """The settings as the daemon wants them. Sources of one token share a governor, whatever is reloaded meanwhile."""
+
+    def __init__(self, session: Session, names: Sequence[str]) -> None:
+        self._session = session
+        self._names = names
+        self._governors: dict[Secret, tuple[Sequence[RateLimit | None], cma.Governor]] = {}
+
+    def load(self) -> list[Followed]:
+        """The sources, read again. Raises a ConfigError, and then nothing has changed."""
+        from versionsync.config import InvalidSetting
+
+        configuration, before = self._session.load_settings(), self._session.configuration
+        if configuration.database_url() != before.database_url() or configuration.http != before.http:
+            raise InvalidSetting(
+                "database_url and [http] cannot change while it runs", hint="Restart it for these; or set them back."
+            )
+        return self.followed(configuration)
+
+    def followed(self, configuration: Configuration) -> list[Followed]:
+        """The sources, all tokens at hand. Raises a ConfigError."""
+        from versionsync.cli.clients import governor_of
+
+        chosen = configuration.named(self._names)
+        tokens = {source.name: self._token(configuration, source) for source in chosen}
+        for token in dict.fromkeys(tokens.values()):
+            limits = [source.rate_limit for source in chosen if tokens[source.name] == token]
+            if token not in self._governors or self._governors[token][0] != limits:
+                self._governors[token] = limits, governor_of(limits)
+        return [self._followed(configuration, source) for source in chosen]
+
+    def _followed(self, configuration: Configuration, source: SourceSettings) -> Followed:
+        from versionsync.cli.side_by_side import spec_of
+        from versionsync.daemon.follower import Followed
+
+        return Followed(
+            spec=spec_of(source),
+            max_staleness=source.max_staleness,
+            scrub=source.scrub,
+            open_client=partial(self._open, configuration, source),
+        )
+
+    def _open(self, configuration: Configuration, source: SourceSettings) -> AbstractAsyncContextManager[cma.Client]:
+        """A client for one run: its token may have been exchanged in its file since the last one."""
+        from versionsync.cli.clients import governor_of, open_client
+
+        token = self._token(configuration, source)
+        limits = [source.rate_limit]
+        _, governor = self._governors.setdefault(token, (limits, governor_of(limits)))
+        return open_client(source, token, governor=governor, log=self._session.log)
+
+    def _token(self, configuration: Configuration, source: SourceSettings) -> Secret:
+        token = configuration.api_token(source)
+        self._session.redactor.learn(token.reveal())
+        return token

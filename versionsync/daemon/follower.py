@@ -1,0 +1,255 @@
+"""Follows one source: looks, reads old histories again, keeps others standing by, and sets its own pace.
+
+Every look is a whole sync: the engine itself decides how far up its ladder it must go, and is the only way in which
+the mirror changes. What goes wrong with one source is told once, tried again, and told once more when it has passed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import Final
+
+from structlog.typing import FilteringBoundLogger
+
+from versionsync import cma
+from versionsync.daemon.bookkeeping import Bookkeeping
+from versionsync.daemon.judging import found_something, is_held_elsewhere, trouble_of
+from versionsync.daemon.state import SourceState, Stance
+from versionsync.daemon.timetable import Timetable
+from versionsync.daemon.waits import HELD_SECONDS, STANDBY_SECONDS, Trouble, next_look, retry_wait
+from versionsync.mirror.database import Mirror
+from versionsync.mirror.errors import MirrorError
+from versionsync.mirror.holders import Holder
+from versionsync.sync import sync_source
+from versionsync.sync.report import Counts, Outcome, Progress, RunKind, RunReport, SourceSpec, SyncOptions
+
+__all__ = ["Followed", "Follower"]
+
+STALL_SECONDS: Final = 300.0
+"""The deadline of a run: so long may pass without an answer or a transaction."""
+KEEP_SECONDS: Final = 10.0
+"""How often it is said that the source is followed: thrice in the time after which another one takes over."""
+SCRUB_SECONDS: Final = 3600.0
+SCRUBS_A_DAY: Final = 24
+TIDY_SECONDS: Final = 6 * 3600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Followed:
+    """A source as the settings have it. `open_client` makes a client for one run, with the token as it is by then.
+
+    `max_staleness`: seconds that a look may be old; `scrub`: histories that are read again a day.
+    """
+
+    spec: SourceSpec
+    max_staleness: float
+    scrub: int
+    open_client: Callable[[], AbstractAsyncContextManager[cma.Client]] = field(compare=False)
+
+
+class Follower:
+    """One source of one daemon. `state` is how it stands."""
+
+    def __init__(
+        self,
+        mirror: Mirror,
+        source: Followed,
+        timetable: Timetable,
+        *,
+        log: FilteringBoundLogger,
+        random: Random,
+        stall_seconds: float = STALL_SECONDS,
+    ) -> None:
+        self.source = source
+        self.name = source.spec.name
+        self.state = SourceState(name=self.name, max_staleness=source.max_staleness, since=_now())
+        self._mirror = mirror
+        self._books = Bookkeeping(mirror, self.name)
+        self._timetable = timetable
+        self._log = log.bind(source=self.name)
+        self._random = random
+        self._stall_seconds = stall_seconds
+        self._turn = asyncio.Lock()
+        self._changed_at = time.monotonic()  # who has just started looks often: nobody knows yet how quiet it is
+
+    def begin(self) -> None:
+        """Look now, and do everything else at its time."""
+        name, add = self.name, self._timetable.add
+        add(f"{name}:look", self._look, every=self.source.max_staleness, first_in=0)
+        add(f"{name}:keep", self._keep, every=KEEP_SECONDS, first_in=KEEP_SECONDS)
+        add(f"{name}:scrub", self._scrub, every=SCRUB_SECONDS, first_in=SCRUB_SECONDS * self._random.uniform(0.2, 1))
+        add(f"{name}:tidy", self._tidy, every=TIDY_SECONDS, first_in=TIDY_SECONDS * self._random.uniform(0.05, 1))
+
+    def change(self, source: Followed) -> None:
+        """Go on with other settings, from the next run on; look soon."""
+        self.source = source
+        self.state.max_staleness = source.max_staleness
+        self.look_soon()
+
+    def look_soon(self) -> None:
+        """Look as soon as nothing else of this source is under way."""
+        self._timetable.next_in(f"{self.name}:look", 0)
+
+    async def end(self) -> None:
+        """Stop whatever is under way, cleanly, and let another daemon follow the source."""
+        for job in ("look", "keep", "scrub", "tidy"):
+            await self._timetable.remove(f"{self.name}:{job}")
+        await self.leave()
+
+    async def leave(self) -> None:
+        """Let another daemon follow the source at once. A database that is away learns it when the time is over."""
+        try:
+            await self._books.leave()
+        except MirrorError as error:
+            self._log.debug("source.left_unsaid", error=str(error))
+        await self._books.close()
+
+    async def _look(self) -> None:
+        async with self._turn:
+            if (other := await self._follow()) is not None:
+                self._stand_by(other)
+                return
+            report = await self._run(SyncOptions(trigger="schedule", stall_seconds=self._stall_seconds))
+            await self._conclude(report)
+
+    async def _scrub(self) -> None:
+        number = -(-self.source.scrub // SCRUBS_A_DAY)
+        async with self._turn:
+            # One that fails or stands by has other things to do; what is old now is older in an hour.
+            if number and self.state.stance is Stance.FOLLOWING:
+                await self._run(SyncOptions(scrub=number, trigger="schedule", stall_seconds=self._stall_seconds))
+
+    async def _keep(self) -> None:
+        """Say that this daemon is still there, also while a run takes its time."""
+        if self.state.stance is not Stance.STANDBY:
+            try:
+                await self._books.follow()
+            except MirrorError as error:
+                self._log.debug("source.kept_unsaid", error=str(error))  # a look will tell it
+
+    async def _tidy(self) -> None:
+        async with self._turn:
+            if self.state.stance is Stance.FOLLOWING:
+                try:
+                    forgotten = await self._books.forget_runs(_now())
+                except MirrorError as error:
+                    self._log.info("runs.kept", error=str(error))
+                else:
+                    self._log.debug("runs.forgotten", number=forgotten)
+
+    async def _follow(self) -> str | None:
+        """The other daemon that follows the source; None: it is this one, as far as the database can say."""
+        try:
+            return await self._books.follow()
+        except MirrorError:
+            return None  # the run tells it, and says why
+
+    async def _run(self, options: SyncOptions) -> RunReport:
+        state, spec = self.state, self.source.spec
+        state.progress, state.began_at = Progress(source=spec.name), _now()
+        began = time.monotonic()
+        try:
+            async with self.source.open_client() as client:
+                report = await sync_source(self._mirror, client, spec, options, progress=state.progress, log=self._log)
+        except Exception as error:  # whatever it is, it is this source's trouble and no other's
+            report = RunReport(
+                source=spec.name,
+                kind=RunKind.INCREMENTAL,
+                outcome=Outcome.FAILED,
+                counts=state.progress.counts,
+                error=error,
+            )
+        finally:
+            state.progress, state.last_run_seconds = None, time.monotonic() - began
+        state.last_run_at = state.began_at
+        if not is_held_elsewhere(report.error):
+            state.runs[report.outcome] += 1
+        _add(state.total, report.counts)
+        return report
+
+    def _stand_by(self, other: str) -> None:
+        if self.state.stance is not Stance.STANDBY:
+            self._log.info("source.standing_by", other=other)
+        self.state.stance, self.state.other = Stance.STANDBY, other
+        self.state.trouble = self.state.error = None
+        self._next(STANDBY_SECONDS, "another one follows it", self._random.uniform(0.8, 1.2))
+
+    async def _conclude(self, report: RunReport) -> None:
+        trouble = trouble_of(report)
+        if report.error is not None and is_held_elsewhere(report.error):
+            self._held(report.error)
+        elif trouble is None:
+            self._succeeded(report)
+        else:
+            self._failed(trouble, report)
+        try:
+            await self._books.note_next_look(self.state.next_look_at, self.state.next_look_reason)
+        except MirrorError as error:
+            self._log.debug("source.next_look_unsaid", error=str(error))
+
+    def _held(self, error: BaseException) -> None:
+        """Another process writes to the source, such as a sync by hand; or a lease of ours is not over yet."""
+        if getattr(error, "holder", None) == str(Holder.of_this_process()):
+            self._next(HELD_SECONDS, "its last run could not give back the lease")
+            return
+        if self.state.stance is not Stance.STANDBY:
+            self._log.info("source.written_elsewhere", reason=str(error))
+        self.state.stance, self.state.other = Stance.STANDBY, getattr(error, "holder", None)
+        self._next(HELD_SECONDS, "another process writes to it", self._random.uniform(0.8, 1.2))
+
+    def _succeeded(self, report: RunReport) -> None:
+        state = self.state
+        if state.failures:
+            self._log.info("source.recovered", failures=state.failures)
+        elif state.stance is Stance.STANDBY:
+            self._log.info("source.followed", instead_of=state.other)
+        state.stance, state.trouble, state.error, state.failures, state.other = Stance.FOLLOWING, None, None, 0, None
+        state.last_success_at = state.began_at
+        if found_something(report):
+            self._changed_at, state.last_change_at = time.monotonic(), _now()
+        quiet = time.monotonic() - self._changed_at
+        seconds = next_look(quiet_seconds=quiet, max_staleness=self.source.max_staleness)
+        self._next(seconds, f"nothing has changed for {quiet:.0f} s")
+
+    def _failed(self, trouble: Trouble, report: RunReport) -> None:
+        state = self.state
+        said = state.trouble
+        state.failures += 1
+        state.stance, state.trouble, state.other = Stance.FAILING, trouble, None
+        state.error = _reason(report)
+        seconds = retry_wait(trouble, state.failures, random=self._random)
+        tell = self._log.debug if said is trouble else self._log.warning
+        hint = getattr(report.error, "hint", None)
+        tell("source.failing", trouble=trouble.value, reason=state.error, **({"hint": hint} if hint else {}))
+        if trouble is Trouble.UNEXPECTED:
+            self._log.debug("source.failing", exc_info=report.error)
+        self._next(seconds, f"failure {state.failures}: {trouble.value}")
+
+    def _next(self, seconds: float, reason: str, chance: float = 1.0) -> None:
+        seconds *= chance
+        self.state.next_look_at, self.state.next_look_reason = _now() + timedelta(seconds=seconds), reason
+        self._timetable.next_in(f"{self.name}:look", seconds)
+
+
+def _reason(report: RunReport) -> str:
+    if report.error is not None:
+        return " ".join(str(report.error).split()) or type(report.error).__name__
+    if report.failures:
+        first = report.failures[0]
+        return f"{len(report.failures)} records were not mirrored, the first is {first.record_id}: {first.reason}"
+    return "; ".join(report.notes) or "it did not see every record"
+
+
+def _add(total: Counts, counts: Counts) -> None:
+    for each in fields(Counts):
+        setattr(total, each.name, getattr(total, each.name) + getattr(counts, each.name))
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,41 @@
+"""What came of a run, as far as it matters for the next one."""
+
+from __future__ import annotations
+
+from versionsync import cma
+from versionsync.config import ConfigError
+from versionsync.daemon.waits import Trouble
+from versionsync.mirror.errors import LeaseHeld, LeaseLost, MirrorError, OtherProject
+from versionsync.sync.deadline import Stalled
+from versionsync.sync.report import Outcome, RunReport
+from versionsync.sync.vanish import TooMuchVanished
+
+__all__ = ["found_something", "is_held_elsewhere", "trouble_of"]
+
+
+def is_held_elsewhere(error: BaseException | None) -> bool:
+    """Whether another process writes to the source: no trouble, but a reason to come back."""
+    return isinstance(error, LeaseHeld | LeaseLost)
+
+
+def found_something(report: RunReport) -> bool:
+    """Whether upstream had changed since the last look."""
+    counts = report.counts
+    return bool(counts.versions_inserted or counts.versions_changed or counts.events_written)
+
+
+def trouble_of(report: RunReport) -> Trouble | None:
+    """What was wrong with a run; None: nothing."""
+    match report.error:
+        case None:
+            return None if report.outcome is Outcome.SUCCEEDED else Trouble.PARTIAL
+        case cma.Unavailable() | cma.ProtocolError() | Stalled():
+            return Trouble.UNAVAILABLE
+        case cma.CmaError() | ConfigError() | OtherProject():
+            return Trouble.REFUSED
+        case MirrorError():
+            return Trouble.DATABASE
+        case TooMuchVanished():
+            return Trouble.PARTIAL
+        case _:
+            return Trouble.UNEXPECTED

@@ -1,0 +1,136 @@
+"""The daemon as a whole: a follower a source, one timetable, and what comes from outside."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from random import Random
+from typing import Final
+
+from structlog.typing import FilteringBoundLogger
+
+from versionsync.config import ConfigError
+from versionsync.daemon.follower import STALL_SECONDS, Followed, Follower
+from versionsync.daemon.signals import handled
+from versionsync.daemon.state import SourceState
+from versionsync.daemon.timetable import Timetable
+from versionsync.mirror.database import Mirror
+
+__all__ = ["Daemon"]
+
+CLOCK_SECONDS: Final = 5.0
+CLOCK_JUMP_SECONDS: Final = 2.0
+
+
+class Daemon:
+    """Follows `sources` until it is told to stop. `load` reads the settings again and returns the sources they have."""
+
+    def __init__(
+        self,
+        mirror: Mirror,
+        sources: Sequence[Followed],
+        *,
+        load: Callable[[], Sequence[Followed]],
+        log: FilteringBoundLogger,
+        random: Random | None = None,
+        stall_seconds: float = STALL_SECONDS,
+    ) -> None:
+        self._mirror = mirror
+        self._sources = sources
+        self._load = load
+        self._log = log
+        self._random = random or Random()  # noqa: S311 - waits, not secrets
+        self._stall_seconds = stall_seconds
+        self._timetable = Timetable(log)
+        self._followers: dict[str, Follower] = {}
+        self._stopping = asyncio.Event()
+        self._reload = asyncio.Event()
+
+    @property
+    def states(self) -> Mapping[str, SourceState]:
+        """How it stands with each source."""
+        return {name: follower.state for name, follower in self._followers.items()}
+
+    def stop(self) -> None:
+        """End cleanly: what is committed stays, runs under way are recorded as interrupted."""
+        self._stopping.set()
+
+    def reload(self) -> None:
+        """Read the settings again. Bad ones are refused, and the old ones stay."""
+        self._reload.set()
+
+    async def run(self) -> None:
+        """Until `stop`, SIGTERM or SIGINT."""
+        with handled(stop=self.stop, reload=self.reload):
+            self._timetable.start()
+            for source in self._sources:
+                self._add(source)
+            self._log.info("daemon.started", sources=len(self._followers))
+            helpers = [asyncio.create_task(self._watch_clock()), asyncio.create_task(self._follow_settings())]
+            try:
+                await self._stopping.wait()
+            finally:
+                for helper in helpers:
+                    helper.cancel()
+                await self._end()
+            self._log.info("daemon.stopped")
+
+    async def _end(self) -> None:
+        self._log.info("daemon.stopping")
+        await self._timetable.stop()
+        async with asyncio.TaskGroup() as group:
+            for follower in self._followers.values():
+                group.create_task(follower.leave())
+
+    def _add(self, source: Followed) -> None:
+        follower = Follower(
+            self._mirror,
+            source,
+            self._timetable,
+            log=self._log,
+            random=self._random,
+            stall_seconds=self._stall_seconds,
+        )
+        self._followers[follower.name] = follower
+        follower.begin()
+
+    async def _follow_settings(self) -> None:
+        while True:
+            await self._reload.wait()
+            self._reload.clear()
+            try:
+                sources = await asyncio.to_thread(self._load)
+            except ConfigError as error:
+                self._log.error("settings.refused", reason=str(error), hint=error.hint)
+                continue
+            await self._take(sources)
+
+    async def _take(self, sources: Sequence[Followed]) -> None:
+        """Follow these from now on. Every one is looked at soon: who reloads has mended something, or added it."""
+        wanted = {source.spec.name: source for source in sources}
+        for name in self._followers.keys() - wanted.keys():
+            await self._followers.pop(name).end()
+        for name, source in wanted.items():
+            follower = self._followers.get(name)
+            if follower is None:
+                self._add(source)
+            else:
+                follower.change(source)
+        self._log.info("settings.reloaded", sources=len(self._followers))
+
+    async def _watch_clock(self) -> None:
+        """The scheduler waits for times of day. Set back by an hour, it would sleep for one."""
+        before = _offset()
+        while True:
+            await asyncio.sleep(CLOCK_SECONDS)
+            if abs((now := _offset()) - before) > CLOCK_JUMP_SECONDS:
+                self._log.info("clock.was_set", seconds=round(now - before))
+                self._timetable.begin_again()
+            before = now
+
+
+def _offset() -> float:
+    """Between the time of day and a clock that never jumps."""
+    return datetime.now(UTC).timestamp() - time.monotonic()

@@ -1,0 +1,54 @@
+"""How it stands with each source, in memory: written by its follower, read by whoever is asked for it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from versionsync.daemon.waits import Trouble
+from versionsync.sync.report import Counts, Outcome, Progress
+
+__all__ = ["SourceState", "Stance"]
+
+
+class Stance(StrEnum):
+    """What this daemon is to a source."""
+
+    STARTING = "starting"
+    """Nothing came of it yet."""
+    FOLLOWING = "following"
+    """It looks, and all is well."""
+    STANDBY = "standby"
+    """Another daemon follows the source, or another process writes to it."""
+    FAILING = "failing"
+    """The last look did not do all that it should; it is tried again."""
+
+
+@dataclass(slots=True, kw_only=True)
+class SourceState:
+    """One source. `progress` is that of the run under way, if one is; `total` and `runs` count since the start."""
+
+    name: str
+    max_staleness: float
+    since: datetime
+    stance: Stance = Stance.STARTING
+    trouble: Trouble | None = None
+    error: str | None = None
+    failures: int = 0
+    other: str | None = None
+    progress: Progress | None = None
+    began_at: datetime | None = None
+    last_run_at: datetime | None = None
+    last_run_seconds: float | None = None
+    last_success_at: datetime | None = None
+    last_change_at: datetime | None = None
+    next_look_at: datetime | None = None
+    next_look_reason: str | None = None
+    total: Counts = field(default_factory=Counts)
+    runs: Counter[Outcome] = field(default_factory=Counter)
+
+    def staleness(self, now: datetime) -> float:
+        """Seconds since the last look that succeeded began, or since the start where none has."""
+        return max((now - (self.last_success_at or self.since)).total_seconds(), 0.0)

@@ -1,0 +1,106 @@
+"""The scheduler: which job comes when. In memory only, made from the settings at each start.
+
+Interval triggers in UTC, so that no change to summer time skips or repeats anything; a job that comes late is done all
+the same, once; a job never runs beside itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Final
+
+from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_MISSED, JobExecutionEvent
+from apscheduler.jobstores.base import JobLookupError
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.interval import IntervalTrigger
+from structlog.typing import FilteringBoundLogger
+
+__all__ = ["Timetable"]
+
+LEAST_SECONDS: Final = 0.05
+
+Work = Callable[[], Awaitable[None]]
+
+
+class Timetable:
+    """Jobs by name. All of it belongs to one event loop."""
+
+    def __init__(self, log: FilteringBoundLogger) -> None:
+        self._log = log
+        self._every: dict[str, float] = {}
+        self._running: dict[str, asyncio.Task[object]] = {}
+        self._scheduler = AsyncIOScheduler(
+            timezone=UTC, job_defaults={"max_instances": 1, "coalesce": True, "misfire_grace_time": None}
+        )
+        self._scheduler.add_listener(self._heard, EVENT_JOB_ERROR | EVENT_JOB_MISSED)
+
+    def start(self) -> None:
+        """From now on jobs that are due begin."""
+        self._scheduler.start()
+
+    def add(self, name: str, work: Work, *, every: float, first_in: float) -> None:
+        """Do `work` in `first_in` seconds and then every `every` seconds, unless `next_in` says otherwise."""
+        self._every[name] = every
+        self._scheduler.add_job(partial(self._do, name, work), self._trigger(every, first_in), id=name, name=name)
+
+    def next_in(self, name: str, seconds: float) -> None:
+        """Do the job `name` next in so many seconds, and every so many from then on. One that is gone stays so."""
+        if name in self._every:
+            self._every[name] = max(seconds, LEAST_SECONDS)
+            with suppress(JobLookupError):
+                self._scheduler.reschedule_job(name, trigger=self._trigger(self._every[name], seconds))
+
+    def begin_again(self) -> None:
+        """Count all waits from now: the clock was set, and who waits for a time of day may wait for hours."""
+        for name, every in self._every.items():
+            self.next_in(name, every)
+
+    async def remove(self, name: str) -> None:
+        """Take the job out; if it is under way, it is cancelled and waited for."""
+        self._every.pop(name, None)
+        with suppress(JobLookupError):
+            self._scheduler.remove_job(name)
+        if task := self._running.get(name):
+            task.cancel()
+            await asyncio.wait({task})
+
+    async def stop(self) -> None:
+        """Begin nothing any more, cancel what is under way, and wait for its end."""
+        self._every.clear()
+        if self._scheduler.running:
+            self._scheduler.pause()
+        running = set(self._running.values())
+        for task in running:
+            task.cancel()
+        if running:
+            await asyncio.wait(running)
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=False)
+            await asyncio.sleep(0)  # it shuts down from the loop
+
+    async def _do(self, name: str, work: Work) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._running[name] = task
+        try:
+            await work()
+        finally:
+            del self._running[name]
+
+    def _heard(self, event: JobExecutionEvent) -> None:
+        if isinstance(error := event.exception, asyncio.CancelledError):
+            return
+        if error is not None:
+            self._log.error("job.failed", job=event.job_id, error=repr(error), exc_info=error)
+        else:
+            self._log.warning("job.missed", job=event.job_id, due_at=event.scheduled_run_time)
+
+    @staticmethod
+    def _trigger(every: float, first_in: float) -> IntervalTrigger:
+        first = datetime.now(UTC) + timedelta(seconds=max(first_in, 0.0))
+        # APScheduler takes an interval of zero for a second.
+        return IntervalTrigger(seconds=max(every, LEAST_SECONDS), start_date=first, timezone=UTC)

@@ -1,0 +1,76 @@
+"""When to look next. Pure: how long nothing has happened goes in, seconds come out.
+
+A project that was just edited is probably edited again soon; one that was quiet for an hour can wait some minutes. So
+the next look comes after a tenth of the time for which nothing has changed: what is new is then seen after a tenth of
+the pause before it, and a whole night costs a few looks more than an hour does. Nights and weekends need no setting.
+
+A failure is tried again soon at first and then less often, up to a limit that never moves. Every wait has some
+randomness in it: those who failed together shall not come back together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from random import Random
+from typing import Final
+
+__all__ = ["HELD_SECONDS", "QUICKEST_SECONDS", "STANDBY_SECONDS", "Retry", "Trouble", "next_look", "retry_wait"]
+
+QUICKEST_SECONDS: Final = 10.0
+"""However busy a project is, it is not looked at more often, unless it must be fresher than that."""
+
+QUIET_SHARE: Final = 0.1
+LEAST_OF_A_WAIT: Final = 0.5
+
+HELD_SECONDS: Final = 5.0
+"""How soon a source is tried again to which another process is writing; a fraction of the time for a lease."""
+
+STANDBY_SECONDS: Final = 5.0
+"""How often one that stands by looks whether the other one is still there. It asks the database alone."""
+
+
+class Trouble(StrEnum):
+    """Why a look did not do all that it should."""
+
+    UNAVAILABLE = "unavailable"
+    """DatoCMS does not answer, or not in a form that can be read; or the run hung."""
+    REFUSED = "refused"
+    """The token, its role or the environment: somebody has to mend that."""
+    DATABASE = "database"
+    """The database cannot be reached or written."""
+    PARTIAL = "partial"
+    """Some records could not be mirrored, or so many had vanished that it was not believed."""
+    UNEXPECTED = "unexpected"
+    """A fault of our own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Seconds to the first try after a failure; each further failure doubles them, up to `most`."""
+
+    first: float
+    most: float
+
+
+RETRIES: Final[dict[Trouble, Retry]] = {
+    Trouble.UNAVAILABLE: Retry(5, 120),
+    Trouble.DATABASE: Retry(2, 30),
+    Trouble.UNEXPECTED: Retry(5, 120),
+    # These do not pass by themselves within seconds, and each try may cost a sweep.
+    Trouble.REFUSED: Retry(30, 300),
+    Trouble.PARTIAL: Retry(30, 300),
+}
+
+
+def next_look(*, quiet_seconds: float, max_staleness: float) -> float:
+    """Seconds until the next look at a source in which nothing has changed for `quiet_seconds`."""
+    quickest = min(QUICKEST_SECONDS, max_staleness)
+    return min(max(quiet_seconds * QUIET_SHARE, quickest), max_staleness)
+
+
+def retry_wait(trouble: Trouble, failures: int, *, random: Random) -> float:
+    """Seconds until the next try after `failures` in a row, at least 1; up to half of the wait is left to chance."""
+    retry = RETRIES[trouble]
+    doublings = min(failures - 1, 16)  # a float has an end, the failures of a year have not
+    return min(retry.first * 2.0**doublings, retry.most) * random.uniform(LEAST_OF_A_WAIT, 1.0)
