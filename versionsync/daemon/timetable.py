@@ -45,14 +45,18 @@ class Timetable:
     def add(self, name: str, work: Work, *, every: float, first_in: float) -> None:
         """Do `work` in `first_in` seconds and then every `every` seconds, unless `next_in` says otherwise."""
         self._every[name] = every
-        self._scheduler.add_job(partial(self._do, name, work), self._trigger(every, first_in), id=name, name=name)
+        first = _in(first_in)
+        self._scheduler.add_job(
+            partial(self._do, name, work), _trigger(every, first), next_run_time=first, id=name, name=name
+        )
 
     def next_in(self, name: str, seconds: float) -> None:
         """Do the job `name` next in so many seconds, and every so many from then on. One that is gone stays so."""
         if name in self._every:
             self._every[name] = max(seconds, LEAST_SECONDS)
+            first = _in(seconds)
             with suppress(JobLookupError):
-                self._scheduler.reschedule_job(name, trigger=self._trigger(self._every[name], seconds))
+                self._scheduler.modify_job(name, trigger=_trigger(self._every[name], first), next_run_time=first)
 
     def begin_again(self) -> None:
         """Count all waits from now: the clock was set, and who waits for a time of day may wait for hours."""
@@ -99,8 +103,12 @@ class Timetable:
         else:
             self._log.warning("job.missed", job=event.job_id, due_at=event.scheduled_run_time)
 
-    @staticmethod
-    def _trigger(every: float, first_in: float) -> IntervalTrigger:
-        first = datetime.now(UTC) + timedelta(seconds=max(first_in, 0.0))
-        # APScheduler takes an interval of zero for a second.
-        return IntervalTrigger(seconds=max(every, LEAST_SECONDS), start_date=first, timezone=UTC)
+
+def _in(seconds: float) -> datetime:
+    return datetime.now(UTC) + timedelta(seconds=max(seconds, 0.0))
+
+
+def _trigger(every: float, first: datetime) -> IntervalTrigger:
+    # APScheduler takes an interval of zero for a second. A first time that is just over it would leave out: whoever
+    # uses this says when the next run is.
+    return IntervalTrigger(seconds=max(every, LEAST_SECONDS), start_date=first, timezone=UTC)

@@ -40,10 +40,15 @@ def follow(tx: Connection, source_id: int, me: Holder) -> Holder:
     other = followed_by(tx, source_id)
     if other is not None and other.holder != me and not other.is_over:
         return other.holder
+    is_new = other is None or other.holder != me
     tx.execute(
         update(followers)
         .where(followers.c.source_id == source_id)
-        .values(holder=me.to_json(), expires_at=database_time(tx, seconds=FOLLOW_SECONDS))
+        .values(
+            holder=me.to_json(),
+            expires_at=database_time(tx, seconds=FOLLOW_SECONDS),
+            **({"next_look_at": None, "next_look_reason": None} if is_new else {}),
+        )
     )
     return me
 

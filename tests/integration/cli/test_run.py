@@ -1,0 +1,184 @@
+"""`versionsync run` as a process: it follows, stops when it is told to, and reads its settings again."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from sqlite3 import OperationalError
+from subprocess import Popen
+
+import pytest
+
+from tests.fixtures.comparing import differences
+from tests.fixtures.gateways import unused_port
+from tests.integration.cli.conftest import Cli
+from tests.integration.cli.looking import rows, version_count
+from tests.integration.cli.processes import running
+from tests.integration.cli.worlds import blog
+from versionsync.mirror.database import Mirror
+from versionsync.simulator import FULL_ACCESS_TOKEN, RateLimit, SimulatorThread
+from versionsync.simulator.truth import truth
+
+STOP_SECONDS = 2.0
+
+
+def eventually(what: Callable[[], object], seconds: float = 30.0) -> None:
+    """Until `what()` is true; a database that is not there yet is false."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            if what():
+                return
+        except OperationalError:
+            pass
+        time.sleep(0.05)
+    raise AssertionError(f"not within {seconds:.0f} s")
+
+
+def stop(process: Popen[str], number: signal.Signals = signal.SIGTERM) -> tuple[float, str]:
+    """How long it took to end, and what it had said."""
+    begun = time.monotonic()
+    process.send_signal(number)
+    _, err = process.communicate(timeout=30)
+    return time.monotonic() - begun, err
+
+
+@pytest.fixture
+def at(upstream: SimulatorThread) -> dict[str, str]:
+    """How a process finds `upstream`."""
+    return {
+        "DATOCMS_API_TOKEN": FULL_ACCESS_TOKEN,
+        "VERSIONSYNC_BASE_URL": upstream.url,
+        "VERSIONSYNC_RATE_LIMIT": "none",
+        "VERSIONSYNC_HTTP_PORT": "0",
+    }
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_mirrors_and_a_signal_ends_it_well(at: dict[str, str], tmp_path: Path, number: signal.Signals) -> None:
+    """Exit code 0: it did what it was told."""
+    with running("run", cwd=tmp_path, **at) as process:
+        eventually(lambda: version_count(tmp_path / "versionsync.db") == 6)
+        eventually(lambda: rows(tmp_path / "versionsync.db", "select 1 from followers where next_look_at is not null"))
+        took, err = stop(process, number)
+    assert process.returncode == 0
+    assert took < STOP_SECONDS
+    said = [json.loads(line) for line in err.splitlines()]
+    assert [line["event"] for line in said if line["event"].startswith("daemon")] == [
+        "daemon.started",
+        "daemon.stopping",
+        "daemon.stopped",
+    ]
+    assert set(rows(tmp_path / "versionsync.db", "select outcome from runs")) == {("succeeded",)}
+    assert rows(tmp_path / "versionsync.db", "select holder from followers") == [(None,)]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_sigterm_at_any_moment_ends_it_within_two_seconds(tmp_path: Path, seed: int) -> None:
+    """Nothing is half-written, and the next start ends in the same mirror."""
+    chance = random.Random(seed)
+    with SimulatorThread(blog(records=60), limits=RateLimit(60)) as simulator:
+        at = {
+            "DATOCMS_API_TOKEN": FULL_ACCESS_TOKEN,
+            "VERSIONSYNC_BASE_URL": simulator.url,
+            "VERSIONSYNC_HTTP_PORT": "0",
+        }
+        with running("run", cwd=tmp_path, **at) as process:
+            eventually(lambda: rows(tmp_path / "versionsync.db", "select 1 from runs"))
+            time.sleep(chance.uniform(0, 3))
+            took, err = stop(process)
+        assert process.returncode == 0, f"seed {seed}: {err}"
+        assert took < STOP_SECONDS, f"seed {seed}"
+        outcomes = {outcome for (outcome,) in rows(tmp_path / "versionsync.db", "select outcome from runs")}
+        assert outcomes <= {"succeeded", "interrupted"}, f"seed {seed}"
+        with running("run", cwd=tmp_path, **at | {"VERSIONSYNC_RATE_LIMIT": "none"}) as process:
+            eventually(lambda: version_count(tmp_path / "versionsync.db") == 120)
+            eventually(lambda: ("running",) not in rows(tmp_path / "versionsync.db", "select outcome from runs"))
+            stop(process)
+        with Mirror.open(f"sqlite:///{tmp_path / 'versionsync.db'}") as mirror:
+            told = simulator.act(lambda world: truth(world.journal, "main"))
+            assert differences(mirror, told) == [], f"seed {seed}"
+
+
+def test_a_second_one_stands_by_and_takes_over(at: dict[str, str], tmp_path: Path) -> None:
+    """When the first one is killed, and it asks nothing before."""
+    database = tmp_path / "versionsync.db"
+
+    def follower() -> int:
+        ((holder,),) = rows(database, "select holder from followers")
+        return 0 if holder is None else int(json.loads(holder)["pid"])
+
+    with running("run", cwd=tmp_path, **at) as first:
+        eventually(lambda: rows(database, "select 1 from followers where next_look_at is not null"))
+        with running("run", cwd=tmp_path, **at) as second:
+            assert second.stderr is not None
+            assert any("source.standing_by" in line for line in second.stderr)  # reads no further
+            assert follower() == first.pid
+            first.kill()
+            first.wait()
+            killed = time.monotonic()
+            eventually(lambda: follower() == second.pid)
+            assert time.monotonic() - killed < 10
+            eventually(lambda: rows(database, "select 1 from followers where next_look_at is not null"))
+            _, err = stop(second)
+    assert "source.standing_by" not in err
+    assert err.count("source.followed") == 1
+
+
+def test_settings_are_read_again_and_bad_ones_refused(
+    upstream: SimulatorThread, at: dict[str, str], tmp_path: Path
+) -> None:
+    """One line says what is wrong, and the old ones stay."""
+    file = tmp_path / "versionsync.toml"
+
+    def write(*names: str, more: str = "") -> None:
+        sources = (
+            f'[[sources]]\nname = "{name}"\nbase_url = "{upstream.url}"\nrate_limit = "none"\n' for name in names
+        )
+        file.write_text("\n".join([*sources, more]))
+
+    def known() -> list[str]:
+        return [name for (name,) in rows(tmp_path / "versionsync.db", "select name from sources order by id")]
+
+    write("one")
+    with running("run", cwd=tmp_path, **at) as process:
+        eventually(lambda: known() == ["one"])
+        write("one", "two", more="nonsense = 1")
+        process.send_signal(signal.SIGHUP)
+        time.sleep(1)
+        write("one", "two")
+        process.send_signal(signal.SIGHUP)
+        eventually(lambda: known() == ["one", "two"])
+        _, err = stop(process)
+    assert process.returncode == 0
+    refused = [json.loads(line) for line in err.splitlines() if "settings.refused" in line]
+    assert len(refused) == 1
+    assert "nonsense" in refused[0]["reason"]
+
+
+def test_wrong_settings_are_told_at_once(cli: Cli, tmp_path: Path) -> None:
+    """As by every other command."""
+    assert cli("run").code == 2
+    assert cli("run", DATOCMS_API_TOKEN="<token>").code == 2
+    gone = cli("run", "--database", f"{tmp_path}/none/x.db", DATOCMS_API_TOKEN="t", VERSIONSYNC_HTTP_PORT="0")
+    assert gone.code == 6
+
+
+def test_an_upstream_that_is_away_is_waited_for(tmp_path: Path) -> None:
+    """It does not end: it is a service."""
+    port = unused_port()
+    at = {
+        "DATOCMS_API_TOKEN": FULL_ACCESS_TOKEN,
+        "VERSIONSYNC_BASE_URL": f"http://127.0.0.1:{port}",
+        "VERSIONSYNC_HTTP_PORT": "0",
+    }
+    with running("run", cwd=tmp_path, **at) as process:
+        time.sleep(1.5)
+        with SimulatorThread(blog(), port=port):
+            eventually(lambda: version_count(tmp_path / "versionsync.db") == 6)
+        stop(process)
+    assert process.returncode == 0
