@@ -126,16 +126,20 @@ def _exit_of_ours(error: BaseException) -> Exit:
             return _exit_of_cma(error)
         case ["versionsync", "sync"]:
             return _exit_of_sync(error)
+        case ["versionsync", "daemon"]:
+            from versionsync.daemon.errors import CannotListen
+
+            return Exit.USAGE if isinstance(error, CannotListen) else Exit.UNEXPECTED
         case _:
             return Exit.UNEXPECTED
 
 
 def _exit_of_sync(error: BaseException) -> Exit:
-    from versionsync.sync.deadline import Stalled
+    from versionsync.sync.deadline import RequestsSpent, Stalled
     from versionsync.sync.vanish import TooMuchVanished
 
     match error:
-        case TooMuchVanished():
+        case TooMuchVanished() | RequestsSpent():
             return Exit.PARTIAL
         case Stalled():
             return Exit.UNAVAILABLE

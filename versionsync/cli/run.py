@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
@@ -37,15 +38,23 @@ def run(
     Ctrl-C or SIGTERM stops it within two seconds, whatever it is at; the next start goes on from there. SIGHUP makes it
     read its settings again. A second one on the same database stands by, and takes over when the first one ends.
     """
+    from versionsync.daemon.http import App, serving
+    from versionsync.daemon.metrics import Metrics
     from versionsync.daemon.service import Daemon
 
     session.also(Options(verbose=1))  # a service tells what it does
     settings = _Settings(session, sources or ())
     followed = settings.followed(session.configuration)
+    http = session.configuration.http
     with session.open_mirror(create=True, upgrade=upgrade) as mirror:
 
         async def follow() -> None:
-            await Daemon(mirror, followed, load=settings.load, log=session.log).run()
+            daemon = Daemon(mirror, followed, load=settings.load, log=session.log)
+            metrics = Metrics(lambda: daemon.states, now=lambda: datetime.now(UTC))
+            daemon.on_run(metrics.ran)
+            app = App(lambda: daemon.states, metrics, redact=session.redactor.redact)
+            async with serving(app, host=http.host, port=http.port, log=session.log):
+                await daemon.run()
 
         asyncio.run(follow())
 
@@ -83,12 +92,14 @@ class _Settings:
 
     def _followed(self, configuration: Configuration, source: SourceSettings) -> Followed:
         from versionsync.cli.side_by_side import spec_of
+        from versionsync.daemon.budget import Budget
         from versionsync.daemon.follower import Followed
 
         return Followed(
             spec=spec_of(source),
             max_staleness=source.max_staleness,
             scrub=source.scrub,
+            budget=None if source.budget is None else Budget.parse(source.budget),
             open_client=partial(self._open, configuration, source),
         )
 

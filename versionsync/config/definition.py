@@ -136,6 +136,19 @@ class SourceSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             extra={"example": "60"},
         ),
     ] = 60.0
+    budget: Annotated[
+        Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,11}/(day|month)$")] | None,
+        Meta(
+            description="How many requests `versionsync run` may send to the project, a day or a month (in UTC), for "
+            "all of its sources together. Where that is short it first reads fewer old histories again, then sweeps "
+            "less often, then looks less often than `max_staleness` asks for, and says so.",
+            extra={
+                "example": '"3000/day"',
+                "default": "no limit",
+                "expected": 'a number of requests a day or a month, such as "3000/day" or "100000/month"',
+            },
+        ),
+    ] = None
     scrub: Annotated[
         int,
         Meta(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.errors import LeaseHeld
@@ -11,6 +11,7 @@ from versionsync.mirror.holders import Holder
 from versionsync.mirror.leases import acquire, release
 from versionsync.mirror.retention import forget_runs
 from versionsync.mirror.sources import source
+from versionsync.mirror.usage import ProjectUse, add_requests, project_use
 from versionsync.sync.threads import DatabaseThread
 
 __all__ = ["Bookkeeping"]
@@ -46,6 +47,14 @@ class Bookkeeping:
         """Forget runs that wrote nothing and are old; returns how many. None, while another process writes."""
         return await self._thread.run(self._forget_runs, now)
 
+    async def add_requests(self, day: date, requests: int) -> bool:
+        """Note that so many more requests were sent on a UTC day; False: not now, the source is not known yet."""
+        return await self._thread.run(self._add_requests, day, requests)
+
+    async def project_use(self, since: date) -> ProjectUse:
+        """What was sent to the source's project since the beginning of a UTC day, by all of its sources."""
+        return await self._thread.run(self._project_use, since)
+
     async def close(self) -> None:
         """End the thread, when what it was given is done."""
         await self._thread.__aexit__(None, None, None)
@@ -69,6 +78,17 @@ class Bookkeeping:
     def _note_next_look(self, at: datetime, reason: str) -> None:
         if (id := self._id()) is not None:
             self._mirror.transact(lambda tx: note_next_look(tx, id, self._me, at=at, reason=reason))
+
+    def _add_requests(self, day: date, requests: int) -> bool:
+        if (id := self._id()) is None:
+            return False
+        self._mirror.transact(lambda tx: add_requests(tx, id, day, requests))
+        return True
+
+    def _project_use(self, since: date) -> ProjectUse:
+        if (id := self._id()) is None:
+            return ProjectUse(0, 1)
+        return self._mirror.query(lambda connection: project_use(connection, id, since=since))
 
     def _forget_runs(self, now: datetime) -> int:
         if (id := self._id()) is None:

@@ -10,16 +10,18 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from random import Random
-from typing import Final
+from typing import Any, Final
 
 from structlog.typing import FilteringBoundLogger
 
 from versionsync import cma
 from versionsync.daemon.bookkeeping import Bookkeeping
-from versionsync.daemon.judging import found_something, is_held_elsewhere, trouble_of
+from versionsync.daemon.budget import Budget, Pace, Purse, arithmetic, pace_of
+from versionsync.daemon.judging import found_something, is_held_elsewhere, reason_of, trouble_of
+from versionsync.daemon.spending import Spending
 from versionsync.daemon.state import SourceState, Stance
 from versionsync.daemon.timetable import Timetable
 from versionsync.daemon.waits import HELD_SECONDS, STANDBY_SECONDS, Trouble, next_look, retry_wait
@@ -27,7 +29,7 @@ from versionsync.mirror.database import Mirror
 from versionsync.mirror.errors import MirrorError
 from versionsync.mirror.holders import Holder
 from versionsync.sync import sync_source
-from versionsync.sync.report import Counts, Outcome, Progress, RunKind, RunReport, SourceSpec, SyncOptions
+from versionsync.sync.report import Outcome, Progress, RunKind, RunReport, SourceSpec, SyncOptions
 
 __all__ = ["Followed", "Follower"]
 
@@ -44,12 +46,14 @@ TIDY_SECONDS: Final = 6 * 3600.0
 class Followed:
     """A source as the settings have it. `open_client` makes a client for one run, with the token as it is by then.
 
-    `max_staleness`: seconds that a look may be old; `scrub`: histories that are read again a day.
+    `max_staleness`: seconds that a look may be old; `scrub`: histories that are read again a day; `budget`: None is no
+    limit.
     """
 
     spec: SourceSpec
     max_staleness: float
     scrub: int
+    budget: Budget | None = None
     open_client: Callable[[], AbstractAsyncContextManager[cma.Client]] = field(compare=False)
 
 
@@ -65,16 +69,22 @@ class Follower:
         log: FilteringBoundLogger,
         random: Random,
         stall_seconds: float = STALL_SECONDS,
+        on_run: Callable[[str, float], None] = lambda _source, _seconds: None,
     ) -> None:
         self.source = source
         self.name = source.spec.name
         self.state = SourceState(name=self.name, max_staleness=source.max_staleness, since=_now())
         self._mirror = mirror
         self._books = Bookkeeping(mirror, self.name)
+        self._spending = Spending(self._books)
+        self._has_told_arithmetic = False
+        self._is_wanted = False
         self._timetable = timetable
         self._log = log.bind(source=self.name)
         self._random = random
         self._stall_seconds = stall_seconds
+        self._on_run = on_run
+        self._records: int | None = None
         self._turn = asyncio.Lock()
         self._changed_at = time.monotonic()  # who has just started looks often: nobody knows yet how quiet it is
 
@@ -88,12 +98,14 @@ class Follower:
 
     def change(self, source: Followed) -> None:
         """Go on with other settings, from the next run on; look soon."""
+        self._has_told_arithmetic = self._has_told_arithmetic and source == self.source
         self.source = source
         self.state.max_staleness = source.max_staleness
         self.look_soon()
 
     def look_soon(self) -> None:
         """Look as soon as nothing else of this source is under way."""
+        self._is_wanted = True
         self._timetable.next_in(f"{self.name}:look", 0)
 
     async def end(self) -> None:
@@ -105,6 +117,7 @@ class Follower:
     async def leave(self) -> None:
         """Let another daemon follow the source at once. A database that is away learns it when the time is over."""
         try:
+            await self._spending.count()
             await self._books.leave()
         except MirrorError as error:
             self._log.debug("source.left_unsaid", error=str(error))
@@ -112,21 +125,28 @@ class Follower:
 
     async def _look(self) -> None:
         async with self._turn:
+            self._is_wanted = False
             if (other := await self._follow()) is not None:
                 self._stand_by(other)
                 return
-            report = await self._run(SyncOptions(trigger="schedule", stall_seconds=self._stall_seconds))
-            await self._conclude(report)
+            pace = await self._pace()
+            if self.state.purse is not None and self.state.purse.is_spent:
+                self._wait_for_budget(self.state.purse)
+                return
+            report = await self._run(self._options(beacon_trust=timedelta(days=pace.sweep_days)))
+            await self._conclude(report, pace)
 
     async def _scrub(self) -> None:
-        number = -(-self.source.scrub // SCRUBS_A_DAY)
         async with self._turn:
             # One that fails or stands by has other things to do; what is old now is older in an hour.
-            if number and self.state.stance is Stance.FOLLOWING:
-                await self._run(SyncOptions(scrub=number, trigger="schedule", stall_seconds=self._stall_seconds))
+            if self.state.stance is Stance.FOLLOWING:
+                number = -(-(await self._pace()).scrubs_a_day // SCRUBS_A_DAY)
+                if number:
+                    await self._run(self._options(scrub=number))
 
     async def _keep(self) -> None:
-        """Say that this daemon is still there, also while a run takes its time."""
+        """Say that this daemon is still there, and what it has spent, also while a run takes its time."""
+        await self._spending.count()
         if self.state.stance is not Stance.STANDBY:
             try:
                 await self._books.follow()
@@ -150,12 +170,40 @@ class Follower:
         except MirrorError:
             return None  # the run tells it, and says why
 
+    async def _pace(self) -> Pace:
+        """What the budget pays for now. Where it does not pay for what is wanted, that is told once."""
+        source, state = self.source, self.state
+        try:
+            state.purse = await self._spending.purse(source.budget)
+        except MirrorError as error:
+            self._log.debug("budget.unknown", error=str(error))  # the run tells it
+        wants = self._spending.wants(max_staleness=source.max_staleness, scrubs_a_day=source.scrub)
+        state.pace = pace_of(wants, state.purse)
+        if state.purse is not None and not self._has_told_arithmetic:
+            self._has_told_arithmetic = True
+            if told := arithmetic(wants, state.purse):
+                self._log.warning("budget.too_small", arithmetic=told)
+        return state.pace
+
+    def _options(self, **options: Any) -> SyncOptions:
+        most = None if self.state.purse is None else self.state.purse.for_a_run
+        return SyncOptions(trigger="schedule", stall_seconds=self._stall_seconds, max_requests=most, **options)
+
+    def _wait_for_budget(self, purse: Purse) -> None:
+        state = self.state
+        reason = f"{purse.budget} are spent ({purse.spent:,}): it goes on at {purse.ends_at:%Y-%m-%d %H:%M} UTC"
+        if state.trouble is not Trouble.BUDGET:
+            self._log.warning("source.failing", trouble=Trouble.BUDGET.value, reason=reason)
+        state.stance, state.trouble, state.error, state.failures = Stance.FAILING, Trouble.BUDGET, reason, 1
+        self._next(purse.seconds_left + self._random.uniform(0, 5), "the budget is spent")
+
     async def _run(self, options: SyncOptions) -> RunReport:
         state, spec = self.state, self.source.spec
         state.progress, state.began_at = Progress(source=spec.name), _now()
         began = time.monotonic()
         try:
             async with self.source.open_client() as client:
+                self._spending.begin(client)
                 report = await sync_source(self._mirror, client, spec, options, progress=state.progress, log=self._log)
         except Exception as error:  # whatever it is, it is this source's trouble and no other's
             report = RunReport(
@@ -166,26 +214,30 @@ class Follower:
                 error=error,
             )
         finally:
+            self._records = state.progress.records_total
             state.progress, state.last_run_seconds = None, time.monotonic() - began
         state.last_run_at = state.began_at
+        await self._spending.end()
         if not is_held_elsewhere(report.error):
             state.runs[report.outcome] += 1
-        _add(state.total, report.counts)
+            self._on_run(self.name, state.last_run_seconds)
+        state.add(report.counts)
         return report
 
     def _stand_by(self, other: str) -> None:
         if self.state.stance is not Stance.STANDBY:
             self._log.info("source.standing_by", other=other)
         self.state.stance, self.state.other = Stance.STANDBY, other
-        self.state.trouble = self.state.error = None
+        self.state.trouble, self.state.error, self.state.failures = None, None, 0
         self._next(STANDBY_SECONDS, "another one follows it", self._random.uniform(0.8, 1.2))
 
-    async def _conclude(self, report: RunReport) -> None:
+    async def _conclude(self, report: RunReport, pace: Pace) -> None:
         trouble = trouble_of(report)
+        self._spending.learn(report, found=found_something(report), records=self._records)
         if report.error is not None and is_held_elsewhere(report.error):
             self._held(report.error)
         elif trouble is None:
-            self._succeeded(report)
+            self._succeeded(report, pace)
         else:
             self._failed(trouble, report)
         try:
@@ -203,7 +255,7 @@ class Follower:
         self.state.stance, self.state.other = Stance.STANDBY, getattr(error, "holder", None)
         self._next(HELD_SECONDS, "another process writes to it", self._random.uniform(0.8, 1.2))
 
-    def _succeeded(self, report: RunReport) -> None:
+    def _succeeded(self, report: RunReport, pace: Pace) -> None:
         state = self.state
         if state.failures:
             self._log.info("source.recovered", failures=state.failures)
@@ -214,15 +266,18 @@ class Follower:
         if found_something(report):
             self._changed_at, state.last_change_at = time.monotonic(), _now()
         quiet = time.monotonic() - self._changed_at
-        seconds = next_look(quiet_seconds=quiet, max_staleness=self.source.max_staleness)
-        self._next(seconds, f"nothing has changed for {quiet:.0f} s")
+        seconds = next_look(quiet_seconds=quiet, max_staleness=pace.look_seconds)
+        if found_something(report):
+            seconds = max(seconds, pace.after_change_seconds)
+        slowed = " (slowed down by the budget)" if pace.look_seconds > self.source.max_staleness else ""
+        self._next(seconds, f"nothing has changed for {quiet:.0f} s{slowed}")
 
     def _failed(self, trouble: Trouble, report: RunReport) -> None:
         state = self.state
         said = state.trouble
         state.failures += 1
         state.stance, state.trouble, state.other = Stance.FAILING, trouble, None
-        state.error = _reason(report)
+        state.error = reason_of(report)
         seconds = retry_wait(trouble, state.failures, random=self._random)
         tell = self._log.debug if said is trouble else self._log.warning
         hint = getattr(report.error, "hint", None)
@@ -232,23 +287,9 @@ class Follower:
         self._next(seconds, f"failure {state.failures}: {trouble.value}")
 
     def _next(self, seconds: float, reason: str, chance: float = 1.0) -> None:
-        seconds *= chance
+        seconds = 0.0 if self._is_wanted else seconds * chance  # a look that was under way began too early
         self.state.next_look_at, self.state.next_look_reason = _now() + timedelta(seconds=seconds), reason
         self._timetable.next_in(f"{self.name}:look", seconds)
-
-
-def _reason(report: RunReport) -> str:
-    if report.error is not None:
-        return " ".join(str(report.error).split()) or type(report.error).__name__
-    if report.failures:
-        first = report.failures[0]
-        return f"{len(report.failures)} records were not mirrored, the first is {first.record_id}: {first.reason}"
-    return "; ".join(report.notes) or "it did not see every record"
-
-
-def _add(total: Counts, counts: Counts) -> None:
-    for each in fields(Counts):
-        setattr(total, each.name, getattr(total, each.name) + getattr(counts, each.name))
 
 
 def _now() -> datetime:

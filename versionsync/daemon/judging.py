@@ -6,11 +6,11 @@ from versionsync import cma
 from versionsync.config import ConfigError
 from versionsync.daemon.waits import Trouble
 from versionsync.mirror.errors import LeaseHeld, LeaseLost, MirrorError, OtherProject
-from versionsync.sync.deadline import Stalled
+from versionsync.sync.deadline import RequestsSpent, Stalled
 from versionsync.sync.report import Outcome, RunReport
 from versionsync.sync.vanish import TooMuchVanished
 
-__all__ = ["found_something", "is_held_elsewhere", "trouble_of"]
+__all__ = ["found_something", "is_held_elsewhere", "reason_of", "trouble_of"]
 
 
 def is_held_elsewhere(error: BaseException | None) -> bool:
@@ -35,7 +35,19 @@ def trouble_of(report: RunReport) -> Trouble | None:
             return Trouble.REFUSED
         case MirrorError():
             return Trouble.DATABASE
+        case RequestsSpent():
+            return Trouble.BUDGET
         case TooMuchVanished():
             return Trouble.PARTIAL
         case _:
             return Trouble.UNEXPECTED
+
+
+def reason_of(report: RunReport) -> str:
+    """Why a run did not do all that it should, in one line."""
+    if report.error is not None:
+        return " ".join(str(report.error).split()) or type(report.error).__name__
+    if report.failures:
+        first = report.failures[0]
+        return f"{len(report.failures)} records were not mirrored, the first is {first.record_id}: {first.reason}"
+    return "; ".join(report.notes) or "it did not see every record"

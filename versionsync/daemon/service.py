@@ -45,8 +45,13 @@ class Daemon:
         self._stall_seconds = stall_seconds
         self._timetable = Timetable(log)
         self._followers: dict[str, Follower] = {}
+        self._listeners: list[Callable[[str, float], None]] = []
         self._stopping = asyncio.Event()
         self._reload = asyncio.Event()
+
+    def on_run(self, listener: Callable[[str, float], None]) -> None:
+        """Call `listener` with the source and the seconds of each run that ended. Before `run`."""
+        self._listeners.append(listener)
 
     @property
     def states(self) -> Mapping[str, SourceState]:
@@ -92,9 +97,14 @@ class Daemon:
             log=self._log,
             random=self._random,
             stall_seconds=self._stall_seconds,
+            on_run=self._ran,
         )
         self._followers[follower.name] = follower
         follower.begin()
+
+    def _ran(self, source: str, seconds: float) -> None:
+        for listener in self._listeners:
+            listener(source, seconds)
 
     async def _follow_settings(self) -> None:
         while True:
@@ -102,8 +112,9 @@ class Daemon:
             self._reload.clear()
             try:
                 sources = await asyncio.to_thread(self._load)
-            except ConfigError as error:
-                self._log.error("settings.refused", reason=str(error), hint=error.hint)
+            except (ConfigError, OSError) as error:
+                hint = getattr(error, "hint", "The old ones stay in force.")
+                self._log.error("settings.refused", reason=str(error), hint=hint)
                 continue
             await self._take(sources)
 

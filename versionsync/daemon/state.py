@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
 
+from versionsync.daemon.budget import Pace, Purse
 from versionsync.daemon.waits import Trouble
 from versionsync.sync.report import Counts, Outcome, Progress
 
@@ -46,8 +47,15 @@ class SourceState:
     last_change_at: datetime | None = None
     next_look_at: datetime | None = None
     next_look_reason: str | None = None
+    purse: Purse | None = None
+    pace: Pace | None = None
     total: Counts = field(default_factory=Counts)
     runs: Counter[Outcome] = field(default_factory=Counter)
+
+    def add(self, counts: Counts) -> None:
+        """Add the counts of a run to those since the start."""
+        for each in fields(Counts):
+            setattr(self.total, each.name, getattr(self.total, each.name) + getattr(counts, each.name))
 
     def staleness(self, now: datetime) -> float:
         """Seconds since the last look that succeeded began, or since the start where none has."""

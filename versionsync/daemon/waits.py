@@ -41,6 +41,8 @@ class Trouble(StrEnum):
     """The database cannot be reached or written."""
     PARTIAL = "partial"
     """Some records could not be mirrored, or so many had vanished that it was not believed."""
+    BUDGET = "budget"
+    """The requests of the day or the month are spent, or those of one run."""
     UNEXPECTED = "unexpected"
     """A fault of our own."""
 
@@ -60,6 +62,7 @@ RETRIES: Final[dict[Trouble, Retry]] = {
     # These do not pass by themselves within seconds, and each try may cost a sweep.
     Trouble.REFUSED: Retry(30, 300),
     Trouble.PARTIAL: Retry(30, 300),
+    Trouble.BUDGET: Retry(60, 300),
 }
 
 

@@ -33,6 +33,7 @@ ORDER = (
     "runs",
     "leases",
     "followers",
+    "usage",
 )
 SQLITE: Dialect = sqlite.dialect()
 POSTGRES: Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy left its types out

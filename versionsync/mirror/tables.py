@@ -54,6 +54,7 @@ __all__ = [
     "records",
     "runs",
     "sources",
+    "usage",
     "version_rewrites",
     "versions",
 ]
@@ -407,4 +408,20 @@ followers = Table(
     refer_to_source("followers"),
     both_or_none("holder", "expires_at", "ck_followers_holder_has_an_end"),
     comment="Which daemon follows a source; another one stands by. The right to write is the lease alone.",
+)
+
+
+class _Usage(TypedColumns):
+    source_id: Named[int] = source()
+    day: Named[str] = identifier("The day in UTC, as `2026-03-01`.", key=True)
+    requests: Named[int] = count("Requests that the daemon sent for the source on that day, each try counted.")
+
+
+usage = Table(
+    "usage",
+    metadata,
+    _Usage,
+    refer_to_source("usage"),
+    CheckConstraint("requests >= 0", name="ck_usage_requests_rise"),
+    comment="How many requests the daemon sent: what a budget is measured by.",
 )

@@ -39,6 +39,8 @@ def settling_seconds(beacon: Beacon) -> float:
     return min(max(missing.total_seconds(), 0.0), SETTLING.total_seconds())
 
 
-def is_trusted(*, was_settled: bool, last_complete_sweep_at: datetime | None, now: datetime) -> bool:
-    """Whether the last stamp can be built on: it was settled, under a complete sweep of the last day."""
-    return was_settled and last_complete_sweep_at is not None and now - last_complete_sweep_at < BEACON_TRUST
+def is_trusted(
+    *, was_settled: bool, last_complete_sweep_at: datetime | None, now: datetime, trust: timedelta = BEACON_TRUST
+) -> bool:
+    """Whether the last stamp can be built on: it was settled, under a complete sweep no longer ago than `trust`."""
+    return was_settled and last_complete_sweep_at is not None and now - last_complete_sweep_at < trust

@@ -1,4 +1,7 @@
-"""A run's deadline, which moves on with what it gets done: one that hangs is ended, one that only takes long is not."""
+"""A run's limits: its deadline, which moves on with what it gets done, and the most requests that it may send.
+
+One that hangs is ended, one that only takes long is not. What is committed stays, however a run is ended.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,10 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-__all__ = ["Stalled", "ended_if_stalled"]
+__all__ = ["RequestsSpent", "Stalled", "within_limits"]
 
-LOOKS = 10
-"""How often within the time allowed it is seen whether anything moved."""
+LOOK_SECONDS = 0.2
+"""How often it is seen whether anything moved, and how much was sent."""
 
 
 class Stalled(Exception):
@@ -21,32 +24,55 @@ class Stalled(Exception):
         super().__init__(f"nothing moved for {seconds:.0f} s while it was {phase}: the run was ended")
 
 
+class RequestsSpent(Exception):
+    """The run was ended because it had sent all the requests that it might."""
+
+    hint = "Nothing is lost: the next run goes on from there."
+
+    def __init__(self, requests: int) -> None:
+        super().__init__(f"the run was ended after {requests:,} requests, as many as the budget leaves for one")
+
+
 @asynccontextmanager
-async def ended_if_stalled(
-    mark: Callable[[], object], *, seconds: float | None, phase: Callable[[], str]
+async def within_limits(
+    mark: Callable[[], object],
+    requests: Callable[[], int],
+    *,
+    phase: Callable[[], str],
+    stall_seconds: float | None,
+    max_requests: int | None,
 ) -> AsyncIterator[None]:
-    """Cancel the block when `mark()` stays equal for so many seconds (None: never), and raise Stalled in its place."""
-    if seconds is None:
+    """Cancel the block when `mark()` stays equal for `stall_seconds`, or `requests()` reaches `max_requests`.
+
+    None is no limit. Raises Stalled or RequestsSpent in the place of the cancellation.
+    """
+    if stall_seconds is None and max_requests is None:
         yield
         return
-    limit = asyncio.timeout(seconds)
+    limit = asyncio.timeout(stall_seconds)
+    spent = False
+
+    async def watch() -> None:
+        nonlocal spent
+        loop, seen = asyncio.get_running_loop(), mark()
+        while not limit.expired():
+            await asyncio.sleep(LOOK_SECONDS)
+            if max_requests is not None and requests() >= max_requests:
+                spent = True
+                limit.reschedule(loop.time())
+                return
+            if stall_seconds is not None and (now := mark()) != seen:
+                seen = now
+                limit.reschedule(loop.time() + stall_seconds)
+
     try:
         async with limit:
-            watch = asyncio.create_task(_watch(limit, mark, seconds))
+            watching = asyncio.create_task(watch())
             try:
                 yield
             finally:
-                watch.cancel()
+                watching.cancel()
     except TimeoutError:
-        if limit.expired():
-            raise Stalled(seconds, phase()) from None
-        raise
-
-
-async def _watch(limit: asyncio.Timeout, mark: Callable[[], object], seconds: float) -> None:
-    loop, seen = asyncio.get_running_loop(), mark()
-    while True:
-        await asyncio.sleep(seconds / LOOKS)
-        if (now := mark()) != seen and not limit.expired():
-            seen = now
-            limit.reschedule(loop.time() + seconds)
+        if not limit.expired():
+            raise
+        raise (RequestsSpent(requests()) if spent else Stalled(stall_seconds or 0.0, phase())) from None

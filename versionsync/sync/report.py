@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from enum import StrEnum
 
 from versionsync.ledger.brake import VanishLimit
+from versionsync.sync.beacon import BEACON_TRUST
 
 __all__ = ["Counts", "Outcome", "Progress", "RecordFailure", "RunKind", "RunReport", "SourceSpec", "SyncOptions"]
 
@@ -50,7 +52,8 @@ class SyncOptions:
     brake is off for this run. `settle`: wait up to two seconds where upstream has only just changed, so that the next
     run can tell by one request that nothing did since. `glance_from`: from how many records on changes are asked for
     before all records are listed. `wait_seconds`: how long to wait for another process's lease. `stall_seconds`: the
-    run is ended, as failed, when nothing moves for so long (None: it never is).
+    run is ended, as failed, when nothing moves for so long (None: it never is). `max_requests`: it is ended when it has
+    sent so many. `beacon_trust`: for so long after a complete sweep upstream's stamp of the last change is believed.
     """
 
     full: bool = False
@@ -62,6 +65,8 @@ class SyncOptions:
     glance_from: int = 2000
     wait_seconds: float = 0.0
     stall_seconds: float | None = None
+    max_requests: int | None = None
+    beacon_trust: timedelta = BEACON_TRUST
     trigger: str = "cli"
 
 

@@ -26,7 +26,7 @@ from versionsync.mirror.sources import SourceRow, refuse_another, register_sourc
 from versionsync.sync.beacon import is_settled, is_trusted, settling_seconds
 from versionsync.sync.climb import Climb
 from versionsync.sync.crew import first_error
-from versionsync.sync.deadline import ended_if_stalled
+from versionsync.sync.deadline import within_limits
 from versionsync.sync.desk import Checkpoint, Desk, Tenure
 from versionsync.sync.editors import read_editors
 from versionsync.sync.environment import Place
@@ -85,8 +85,12 @@ class _Run:
         """Do it, whatever comes of it."""
         error: BaseException | None = None
         try:
-            async with ended_if_stalled(
-                self._mark, seconds=self._options.stall_seconds, phase=lambda: self._progress.phase
+            async with within_limits(
+                self._mark,
+                lambda: self._client.usage.requests,
+                phase=lambda: self._progress.phase,
+                stall_seconds=self._options.stall_seconds,
+                max_requests=self._options.max_requests,
             ):
                 await (self._rehearse() if self._options.dry_run else self._sync())
         except asyncio.CancelledError:
@@ -167,6 +171,7 @@ class _Run:
             was_settled=known.checkpoint.beacon_is_settled,
             last_complete_sweep_at=known.checkpoint.last_complete_sweep_at,
             now=self._desk.now(),
+            trust=self._options.beacon_trust,
         )
 
     def _is_new_here(self, known: SourceRow, place: Place) -> bool:

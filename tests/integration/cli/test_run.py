@@ -182,3 +182,15 @@ def test_an_upstream_that_is_away_is_waited_for(tmp_path: Path) -> None:
             eventually(lambda: version_count(tmp_path / "versionsync.db") == 6)
         stop(process)
     assert process.returncode == 0
+
+
+def test_a_port_that_is_taken_is_a_wrong_setting(cli: Cli, at: dict[str, str], tmp_path: Path) -> None:
+    """Exit code 2, and one line that says who has it."""
+    port = str(unused_port())
+    with running("run", cwd=tmp_path, **at | {"VERSIONSYNC_HTTP_PORT": port}) as process:
+        assert process.stderr is not None
+        assert any("http.listening" in line for line in process.stderr)
+        second = cli("run", **at | {"VERSIONSYNC_HTTP_PORT": port})
+        assert second.code == 2
+        assert f"another versionsync (process {process.pid}) is running here already" in second.err
+        stop(process)

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -15,6 +16,7 @@ from tests.fixtures.daemons import eventually, followed, following, is_mirrored
 from tests.fixtures.disturbed import DisturbedMirror, Moment, Side
 from tests.fixtures.lab import Lab, MakeLab
 from versionsync.config import InvalidSetting
+from versionsync.daemon.budget import Budget
 from versionsync.daemon.state import Stance
 from versionsync.daemon.waits import Trouble
 from versionsync.mirror.database import Mirror
@@ -24,6 +26,7 @@ from versionsync.mirror.holders import Holder
 from versionsync.mirror.leases import acquire, current, release
 from versionsync.mirror.queries import last_runs
 from versionsync.mirror.tables import followers
+from versionsync.mirror.usage import add_requests
 from versionsync.simulator import FULL_ACCESS_TOKEN, FaultKind
 
 ELSEWHERE = Holder(host="elsewhere", pid=7)
@@ -226,3 +229,52 @@ async def test_who_looks_next_and_why_is_in_the_database(lab: Lab) -> None:
                 return connection.scalar(select(followers.c.next_look_reason))
 
         await eventually(told)
+
+
+async def test_a_budget_is_counted_and_slows_the_looks_down(lab: Lab) -> None:
+    """It is told at the start, with its arithmetic, and a new daemon knows what the old one spent."""
+    post(lab, "one")
+    small = replace(followed(lab), budget=Budget.parse("100/day"))
+    async with following(lab.mirror, small) as watched:
+        await eventually(lambda: watched.state().stance is Stance.FOLLOWING)
+        (told,) = watched.told("warning", "budget.too_small")
+        assert "of 100 requests a day" in str(told["arithmetic"])
+        state = watched.state()
+        assert state.next_look_at is not None
+        assert state.next_look_at - datetime.now(UTC) > timedelta(minutes=1)
+        sent = state.total.requests
+    async with following(lab.mirror, small) as watched:
+        await eventually(lambda: watched.state().purse)
+        purse = watched.state().purse
+        assert purse is not None
+        assert purse.spent == sent
+
+
+async def test_a_budget_that_is_spent_is_waited_for(lab: Lab) -> None:
+    """Nothing is asked any more, it is told once, and more budget helps at once."""
+    post(lab, "one")
+    await asyncio.to_thread(lab.sync)
+    with lab.mirror.write() as tx:
+        add_requests(tx, 1, datetime.now(UTC).date(), 95)
+    asked = lab.simulator.simulator.requests.total
+    post(lab, "two")
+    async with following(lab.mirror, replace(followed(lab), budget=Budget.parse("100/day"))) as watched:
+        await eventually(lambda: watched.state().trouble is Trouble.BUDGET)
+        watched.daemon.reload()
+        await asyncio.sleep(0.5)
+        assert lab.simulator.simulator.requests.total == asked
+        assert len(watched.told("warning", "source.failing")) == 1
+        assert "100 requests a day are spent (95): it goes on at" in (watched.state().error or "")
+        watched.sources = [replace(followed(lab), budget=Budget.parse("1000000/day"))]
+        watched.daemon.reload()
+        await eventually(lambda: is_mirrored(lab))
+
+
+async def test_a_look_that_is_asked_for_during_another_one_comes_after_it(lab: Lab) -> None:
+    """Whatever it was asked for may have happened behind the first one's back."""
+    lab.simulator.simulator.faults.plant(FaultKind.SLOW, path="/site", seconds=1.0)
+    slow = replace(followed(lab), max_staleness=600.0)
+    async with following(lab.mirror, slow) as watched:
+        await eventually(lambda: watched.state().progress)
+        watched.daemon.reload()
+        await eventually(lambda: watched.state().runs["succeeded"] >= 2, seconds=8)

@@ -1,0 +1,76 @@
+"""A run's limits: one that hangs is ended as failed, one that has sent its requests too; what is committed stays."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from tests.fixtures.comparing import differences
+from tests.fixtures.lab import Lab
+from versionsync.mirror.queries import last_runs
+from versionsync.simulator import FaultKind, RateLimit, World
+from versionsync.sync.deadline import RequestsSpent, Stalled
+from versionsync.sync.report import Outcome, SyncOptions
+
+
+def write(lab: Lab, number: int) -> None:
+    """So many records."""
+
+    def act(world: World) -> None:
+        for each in range(number):
+            world.create(world.user, "post", {"title": f"{each}"})
+
+    lab.act(act)
+
+
+def test_a_run_that_hangs_is_ended_as_failed(lab: Lab) -> None:
+    """And the next one does all of it."""
+    write(lab, 2)
+    lab.simulator.simulator.faults.plant(FaultKind.STALL, path="/versions", seconds=30)
+    begun = time.monotonic()
+    report = lab.sync(stall_seconds=1.0)
+    assert time.monotonic() - begun < 10
+    assert report.outcome is Outcome.FAILED
+    assert isinstance(report.error, Stalled)
+    with lab.mirror.read() as connection:
+        assert [(run.outcome, run.error) for run in last_runs(connection)] == [("failed", str(report.error))]
+    assert lab.sync(stall_seconds=5.0).outcome is Outcome.SUCCEEDED
+    assert differences(lab.mirror, lab.truth()) == []
+
+
+def test_a_run_that_only_takes_long_is_not_ended(lab: Lab) -> None:
+    """As long as something moves."""
+    write(lab, 30)
+    lab.simulator.simulator.limits = RateLimit(15)
+    assert lab.sync(stall_seconds=3.5).outcome is Outcome.SUCCEEDED
+
+
+def test_a_run_that_has_sent_its_requests_is_ended(lab: Lab) -> None:
+    """The following ones go on from where it was."""
+    write(lab, 60)
+    lab.simulator.simulator.limits = RateLimit(30)
+    report = lab.sync(max_requests=20)
+    assert report.outcome is Outcome.FAILED
+    assert isinstance(report.error, RequestsSpent)
+    assert 20 <= report.counts.requests < 60
+    kept = report.counts.versions_inserted
+    lab.simulator.simulator.limits = None
+    assert lab.sync().counts.versions_inserted == 60 - kept
+    assert differences(lab.mirror, lab.truth()) == []
+
+
+def test_cancelling_a_run_with_limits_interrupts_it(lab: Lab) -> None:
+    """A limit does not take a cancellation for its own."""
+    write(lab, 1)
+    lab.simulator.simulator.faults.plant(FaultKind.STALL, path="/items", seconds=30)
+
+    async def cancel() -> None:
+        task = asyncio.create_task(lab.run(SyncOptions(settle=False, stall_seconds=60, max_requests=1000)))
+        await asyncio.sleep(0.5)
+        task.cancel()
+        await asyncio.wait({task})
+        assert task.cancelled()
+
+    asyncio.run(cancel())
+    with lab.mirror.read() as connection:
+        assert [run.outcome for run in last_runs(connection)] == ["interrupted"]

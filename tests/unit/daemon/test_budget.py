@@ -1,0 +1,189 @@
+"""A budget is kept whatever happens, and what is thinned out first is what can best be missed."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from random import Random
+
+import pytest
+from hypothesis import assume, given
+from hypothesis.strategies import builds, datetimes, floats, integers, just, sampled_from
+
+from versionsync.daemon.budget import (
+    MOST_LOOK_SECONDS,
+    MOST_SWEEP_DAYS,
+    Budget,
+    Pace,
+    Period,
+    Purse,
+    Wants,
+    arithmetic,
+    pace_of,
+)
+from versionsync.daemon.waits import next_look
+
+START = datetime(2026, 11, 1, tzinfo=UTC)
+
+budgets = builds(Budget, integers(1, 10_000_000), sampled_from(Period))
+FIRST, LAST = datetime(2024, 1, 1), datetime(2030, 1, 1)  # noqa: DTZ001 - Hypothesis adds the zone
+times = datetimes(FIRST, LAST, timezones=just(UTC))
+purses = builds(Purse, budget=budgets, spent=integers(0, 10_000_000), sharers=integers(1, 9), now=times)
+wants = builds(
+    Wants,
+    look_seconds=floats(1, 604_800),
+    scrubs_a_day=integers(0, 100_000),
+    look_requests=floats(1, 100),
+    change_requests=floats(1, 1000),
+    sweep_requests=integers(1, 5000),
+)
+
+
+def cost(wants: Wants, pace: Pace) -> float:
+    """Requests a day."""
+    looks = wants.look_requests * 86_400 / pace.look_seconds
+    return looks + wants.sweep_requests / pace.sweep_days + pace.scrubs_a_day
+
+
+@given(wants, purses)
+def test_the_pace_costs_no_more_than_there_is(wants: Wants, purse: Purse) -> None:
+    """But where even the slowest one does; a quarter is left for changes."""
+    pace = pace_of(wants, purse)
+    sweeps_least = pace.sweep_days == pytest.approx(MOST_SWEEP_DAYS)
+    slowest = pace.look_seconds >= MOST_LOOK_SECONDS and sweeps_least and not pace.scrubs_a_day
+    assert slowest or cost(wants, pace) <= purse.a_day * 0.75 + 1e-6 * purse.a_day
+
+
+@given(wants, purses)
+def test_nothing_is_done_more_often_than_it_is_wanted(wants: Wants, purse: Purse) -> None:
+    """However much there is."""
+    pace = pace_of(wants, purse)
+    assert pace.look_seconds >= wants.look_seconds
+    assert 1 <= pace.sweep_days <= MOST_SWEEP_DAYS
+    assert 0 <= pace.scrubs_a_day <= wants.scrubs_a_day
+
+
+@given(wants, purses)
+def test_scrubs_are_thinned_out_before_sweeps_and_sweeps_before_looks(wants: Wants, purse: Purse) -> None:
+    """Each only when the one before it is at its least."""
+    pace = pace_of(wants, purse)
+    if pace.sweep_days > 1:
+        assert pace.scrubs_a_day == 0
+    if pace.look_seconds > wants.look_seconds * (1 + 1e-9):
+        assert pace.sweep_days == pytest.approx(MOST_SWEEP_DAYS)
+
+
+@given(wants, purses, integers(1, 1_000_000))
+def test_who_has_spent_more_goes_no_faster(wants: Wants, purse: Purse, more: int) -> None:
+    """So that spending slows itself down."""
+    poorer = Purse(budget=purse.budget, spent=purse.spent + more, sharers=purse.sharers, now=purse.now)
+    one, two = pace_of(wants, purse), pace_of(wants, poorer)
+    assert two.look_seconds >= one.look_seconds
+    assert two.sweep_days >= one.sweep_days
+    assert two.scrubs_a_day <= one.scrubs_a_day
+    assert two.after_change_seconds >= one.after_change_seconds
+
+
+@given(budgets, times)
+def test_a_period_is_one_and_the_next_follows_it(budget: Budget, now: datetime) -> None:
+    """Days and months in UTC, of whatever length."""
+    start, end = budget.period.bounds(now)
+    assert start <= now < end
+    assert budget.period.bounds(end)[0] == end
+    assert budget.period.bounds(end - timedelta(microseconds=1)) == (start, end)
+
+
+@given(wants, purses)
+def test_a_budget_that_is_too_small_is_told_with_its_arithmetic(wants: Wants, purse: Purse) -> None:
+    """And one that is not is not."""
+    assume(wants.look_seconds < MOST_LOOK_SECONDS)
+    told = arithmetic(wants, purse)
+    assert (told is not None) == pace_of(wants, purse).is_less_than(wants)
+
+
+def test_the_arithmetic_in_numbers() -> None:
+    """As it is told at the start."""
+    purse = Purse(budget=Budget.parse("1000/day"), spent=0, sharers=1, now=START)
+    assert arithmetic(Wants(look_seconds=60, scrubs_a_day=240), purse) == (
+        "max_staleness = 60 takes 1,440 requests a day, a sweep 5 and old histories 240; of 1,000 requests a day 1,000 "
+        "are left, 750 a day without the quarter that is kept for changes: it looks every 115 s, sweeps every 7 days "
+        "and reads 0 old histories a day"
+    )
+    assert arithmetic(Wants(look_seconds=600, scrubs_a_day=240), purse) is None
+
+
+@pytest.mark.parametrize("text", ["", "3000", "0/day", "-1/day", "3000/year", "3,000/day", "3000 / day", "1e3/day"])
+def test_what_is_no_budget(text: str) -> None:
+    """Everything that is not spelled as the settings say."""
+    with pytest.raises(ValueError, match="is no budget"):
+        Budget.parse(text)
+
+
+def month(budget: str, *, editing: float, seed: int = 1, look_seconds: float = 60.0) -> tuple[list[int], list[float]]:
+    """A month of so many edits an hour at day: the requests of each day, and how late each edit was seen."""
+    random, now, given = Random(seed), START, Budget.parse(budget)
+    wants = Wants(look_seconds=look_seconds, scrubs_a_day=240)
+    spent_by_day, late = [0] * 31, list[float]()
+    average, changed_at, pending = 1.0, START, list[datetime]()
+    swept_at, scrubbed = START, 0.0
+    while now < START + timedelta(days=30):
+        start = given.period.bounds(now)[0]
+        since = (start - START).days
+        purse = Purse(budget=given, spent=sum(spent_by_day[since:]), sharers=1, now=now)
+        if purse.is_spent:
+            pause, found = purse.seconds_left, False
+        else:
+            wants = Wants(look_seconds=look_seconds, scrubs_a_day=240, look_requests=average)
+            pace = pace_of(wants, purse)
+            requests = min(8 + len(pending) if pending else 1, purse.for_a_run)
+            found = bool(pending)
+            late += [(now - edit).total_seconds() for edit in pending]
+            pending.clear()
+            average += 0.05 * (requests - average)
+            if found:
+                changed_at = now
+            if now - swept_at > timedelta(days=pace.sweep_days):
+                swept_at, requests = now, requests + wants.sweep_requests
+            pause = next_look(quiet_seconds=(now - changed_at).total_seconds(), max_staleness=pace.look_seconds)
+            if found:
+                pause = max(pause, pace.after_change_seconds)
+            scrubbed += pace.scrubs_a_day * pause / 86_400
+            requests, scrubbed = requests + int(scrubbed), scrubbed % 1
+            spent_by_day[(now - START).days] += requests
+        if 8 <= now.hour < 18 and now.weekday() < 5:
+            rate = editing * pause / 3600
+            edits = int(rate) + (random.random() < rate % 1)
+            pending += [now + timedelta(seconds=random.uniform(0, pause)) for _ in range(edits)]
+        now += timedelta(seconds=pause)
+    return spent_by_day[:30], late
+
+
+@pytest.mark.parametrize("editing", [0, 2, 20, 200])
+def test_a_budget_of_3000_a_day_is_kept_over_a_month(editing: float) -> None:
+    """However much is edited."""
+    days, _ = month("3000/day", editing=editing)
+    assert max(days) <= 3000
+
+
+def test_what_3000_a_day_give() -> None:
+    """An ordinary day's edits are seen within about two minutes, most of them much sooner."""
+    days, late = month("3000/day", editing=6)
+    late.sort()
+    assert max(days) <= 3000
+    assert late[len(late) // 2] < 60
+    assert late[int(len(late) * 0.99)] < 240
+
+
+def test_a_month_of_100000_lasts_to_its_end() -> None:
+    """Nothing is left to wait for on the last day, even where an edit comes every minute of every working day."""
+    days, late = month("100000/month", editing=60)
+    assert sum(days) <= 100_000
+    assert min(days) > 500
+    assert max(late) < 3600
+
+
+def test_an_idle_day_costs_what_the_settings_say() -> None:
+    """A look a minute, a sweep, the old histories; and a tenth of that where the mirror may be ten minutes old."""
+    days, _ = month("1000000/day", editing=0)
+    assert days[10] == pytest.approx(1440 + 240 + 5, abs=15)
+    days, _ = month("1000000/day", editing=0, look_seconds=600)
+    assert days[10] == pytest.approx(144 + 240 + 5, abs=15)

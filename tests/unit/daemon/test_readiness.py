@@ -1,0 +1,57 @@
+"""Ready: every source is followed by somebody, and fresh; and if not, in one line why."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from versionsync.daemon.readiness import reason_of, reasons
+from versionsync.daemon.state import SourceState, Stance
+
+NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
+
+
+def state(stance: Stance, *, seen: float | None = 0, failures: int = 0, name: str = "website") -> SourceState:
+    """A source that was last seen whole so many seconds ago."""
+    success = None if seen is None else NOW - timedelta(seconds=seen)
+    since = NOW - timedelta(days=1)
+    return SourceState(
+        name=name,
+        max_staleness=60,
+        since=since,
+        stance=stance,
+        failures=failures,
+        error="no answer",
+        last_success_at=success,
+    )
+
+
+@pytest.mark.parametrize(
+    ("found", "says"),
+    [
+        (state(Stance.FOLLOWING), None),
+        (state(Stance.FOLLOWING, seen=140), None),
+        (state(Stance.FOLLOWING, seen=200), "last seen whole 200 s ago, and may be 60 s old"),
+        (state(Stance.STANDBY, seen=None), None),
+        (state(Stance.STARTING, seen=None), "first run is not done yet"),
+        (state(Stance.FAILING, failures=1), None),
+        (state(Stance.FAILING, failures=1, seen=200), "last seen whole 200 s ago"),
+        (state(Stance.FAILING, failures=2), "2 failures in a row, the last one: no answer"),
+    ],
+)
+def test_a_reason_says_what_is_wrong(found: SourceState, says: str | None) -> None:
+    """One failure is none yet; standing by is as good as following."""
+    reason = reason_of(found, NOW)
+    assert (reason is None) if says is None else (reason is not None and says in reason)
+
+
+def test_each_source_has_its_line() -> None:
+    """Those that are well have none."""
+    found = [state(Stance.FOLLOWING, name="one"), state(Stance.STARTING, name="two"), state(Stance.STARTING, name="x")]
+    assert [line.partition(":")[0] for line in reasons(found, NOW)] == ["two", "x"]
+
+
+def test_a_clock_that_was_set_back_makes_nothing_negative() -> None:
+    """A look that succeeded in the future was now."""
+    assert state(Stance.FOLLOWING, seen=-3600).staleness(NOW) == 0

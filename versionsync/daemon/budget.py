@@ -1,0 +1,188 @@
+"""What a budget of requests allows. Pure: what was spent and what time it is go in, the pace comes out.
+
+What is left of the period is spread over what is left of its time; whatever happens, the pace follows from that, so
+that it slows down by itself long before nothing is left. Where it does not pay for everything, old histories are read
+again less often at first, then complete sweeps are made less often (a week apart at the most), then the source is
+looked at less often. A quarter is kept for what changes: reading it is what the rest is for.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Final, Self
+
+__all__ = ["Budget", "Pace", "Period", "Purse", "Wants", "arithmetic", "pace_of"]
+
+DAY_SECONDS: Final = 86_400.0
+FOR_CHANGES: Final = 0.25
+"""The share that is kept for reading what changed."""
+MOST_BURST: Final = 4.0
+BURST_POWER: Final = 4.0
+"""A fifth more than an even share may be spent twice as fast, and so on up to MOST_BURST."""
+MOST_SWEEP_DAYS: Final = 7.0
+MOST_LOOK_SECONDS: Final = 6 * 3600.0
+RUN_SHARE: Final = 0.5
+"""Of what is left, one run may spend this share: a first backfill must leave something for looking."""
+SPENT_BELOW: Final = 10
+"""With fewer requests left than a run with a change takes, the next period is waited for."""
+
+_SPELLED: Final = re.compile(r"([1-9][0-9]*)/(day|month)")
+
+
+class Period(StrEnum):
+    """What a budget is for; both begin at midnight in UTC."""
+
+    DAY = "day"
+    MONTH = "month"
+
+    def bounds(self, now: datetime) -> tuple[datetime, datetime]:
+        """When the period around `now` began, and when the next one begins."""
+        start = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        if self is Period.DAY:
+            return start, start + timedelta(days=1)
+        start = start.replace(day=1)
+        return start, (start + timedelta(days=32)).replace(day=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """So many requests a period."""
+
+    requests: int
+    period: Period
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """`3000/day`, `100000/month`. Raises ValueError."""
+        found = _SPELLED.fullmatch(text)
+        if found is None:
+            raise ValueError(f"{text} is no budget: 3000/day or 100000/month")
+        return cls(int(found[1]), Period(found[2]))
+
+    def __str__(self) -> str:
+        return f"{self.requests:,} requests a {self.period.value}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Purse:
+    """How it stands with a budget at one moment. `sharers`: how many sources spend it."""
+
+    budget: Budget
+    spent: int
+    sharers: int
+    now: datetime
+
+    @property
+    def left(self) -> int:
+        """Requests that may still be sent in this period, by all who share it."""
+        return max(self.budget.requests - self.spent, 0)
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether it is better to wait for the next period."""
+        return self.left < SPENT_BELOW
+
+    @property
+    def ends_at(self) -> datetime:
+        """When the next period begins."""
+        return self.budget.period.bounds(self.now)[1]
+
+    @property
+    def seconds_left(self) -> float:
+        """Of this period; at least one."""
+        return max((self.ends_at - self.now).total_seconds(), 1.0)
+
+    @property
+    def a_day(self) -> float:
+        """Requests a day that one of the sharers may send from now on."""
+        return self.left / self.sharers / (self.seconds_left / DAY_SECONDS)
+
+    @property
+    def burst(self) -> float:
+        """How much faster than evenly it may be spent now: what a quiet time has saved is there for a busy one."""
+        start, end = self.budget.period.bounds(self.now)
+        even = self.budget.requests / self.sharers / ((end - start).total_seconds() / DAY_SECONDS)
+        return min(max((self.a_day / even) ** BURST_POWER, 1.0), MOST_BURST)
+
+    @property
+    def for_a_run(self) -> int:
+        """The most that one run may send."""
+        return max(int(self.left * RUN_SHARE / self.sharers), 1)
+
+    @property
+    def forecast(self) -> int:
+        """What will be spent by the end of the period, if it goes on as it went."""
+        start, end = self.budget.period.bounds(self.now)
+        gone = max((self.now - start).total_seconds(), 1.0)
+        return round(self.spent * (end - start).total_seconds() / gone)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wants:
+    """What the settings ask for, and the requests of an average look, of one that finds something, of a sweep."""
+
+    look_seconds: float
+    scrubs_a_day: int
+    look_requests: float = 1.0
+    change_requests: float = 8.0
+    sweep_requests: int = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """What is paid for: a look that often; after one that found something, so long a pause; sweeps and scrubs."""
+
+    look_seconds: float
+    after_change_seconds: float
+    sweep_days: float
+    scrubs_a_day: int
+
+    def is_less_than(self, wants: Wants) -> bool:
+        """Whether something of what is wanted is not paid for."""
+        return self.look_seconds > wants.look_seconds or self.sweep_days > 1 or self.scrubs_a_day < wants.scrubs_a_day
+
+
+def pace_of(wants: Wants, purse: Purse | None) -> Pace:
+    """The pace that a budget pays for from now on; None: there is no budget."""
+    if purse is None:
+        return Pace(
+            look_seconds=wants.look_seconds, after_change_seconds=0.0, sweep_days=1.0, scrubs_a_day=wants.scrubs_a_day
+        )
+    room = purse.a_day * (1 - FOR_CHANGES)
+    looks = wants.look_requests * DAY_SECONDS / wants.look_seconds
+    scrubs = int(min(max(room - looks - wants.sweep_requests, 0.0), wants.scrubs_a_day))
+    for_sweeps = max(room - looks, wants.sweep_requests / MOST_SWEEP_DAYS)
+    sweep_days = min(max(wants.sweep_requests / for_sweeps, 1.0), MOST_SWEEP_DAYS)
+    for_looks = room - scrubs - wants.sweep_requests / sweep_days
+    longest = max(MOST_LOOK_SECONDS, wants.look_seconds)
+    return Pace(
+        look_seconds=_seconds_each(wants.look_requests, for_looks, at_least=wants.look_seconds, at_most=longest),
+        after_change_seconds=_seconds_each(
+            wants.change_requests, purse.a_day * purse.burst, at_least=0.0, at_most=longest
+        ),
+        sweep_days=sweep_days,
+        scrubs_a_day=scrubs,
+    )
+
+
+def arithmetic(wants: Wants, purse: Purse) -> str | None:
+    """Why the budget does not pay for what is wanted, in numbers; None: it does."""
+    pace = pace_of(wants, purse)
+    if not pace.is_less_than(wants):
+        return None
+    looks, room = wants.look_requests * DAY_SECONDS / wants.look_seconds, purse.a_day * (1 - FOR_CHANGES)
+    shared = f", shared by {purse.sharers} sources," if purse.sharers > 1 else ""
+    return (
+        f"max_staleness = {wants.look_seconds:g} takes {looks:,.0f} requests a day, a sweep {wants.sweep_requests:,} "
+        f"and old histories {wants.scrubs_a_day:,}; of {purse.budget}{shared} {purse.left:,} are left, {room:,.0f} a "
+        f"day without the quarter that is kept for changes: it looks every {pace.look_seconds:,.0f} s, sweeps every "
+        f"{pace.sweep_days:.3g} days and reads {pace.scrubs_a_day:,} old histories a day"
+    )
+
+
+def _seconds_each(requests: float, a_day: float, *, at_least: float, at_most: float) -> float:
+    """How often something may be done that costs so many requests, where so many a day are there for it."""
+    return at_most if a_day <= 0 else min(max(requests * DAY_SECONDS / a_day, at_least), at_most)

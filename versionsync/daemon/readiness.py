@@ -1,0 +1,39 @@
+"""Whether all is as it should be, and if not, why: for whoever watches over the daemon. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Final
+
+from versionsync.daemon.state import SourceState, Stance
+from versionsync.daemon.waits import Trouble
+
+__all__ = ["reason_of", "reasons"]
+
+SLACK_SECONDS: Final = 30.0
+FAILURES: Final = 2
+"""One failure passes by itself more often than not; from the second in a row on it is told."""
+
+
+def reasons(states: Iterable[SourceState], now: datetime) -> list[str]:
+    """What keeps the daemon from being ready, a line a source; none: nothing."""
+    return [f"{state.name}: {reason}" for state in states if (reason := reason_of(state, now))]
+
+
+def reason_of(state: SourceState, now: datetime) -> str | None:
+    """What is not as it should be with one source; None: nothing. One that another process follows is fine."""
+    stale = state.staleness(now)
+    match state.stance:
+        case Stance.STANDBY:
+            return None
+        case Stance.FAILING if state.trouble is Trouble.BUDGET:
+            return state.error
+        case Stance.FAILING if state.failures >= FAILURES:
+            return f"{state.failures} failures in a row, the last one: {state.error}"
+        case Stance.STARTING:
+            return "its first run is not done yet"
+        case _ if stale > 2 * state.max_staleness + SLACK_SECONDS:
+            return f"it was last seen whole {stale:.0f} s ago, and may be {state.max_staleness:.0f} s old"
+        case _:
+            return None

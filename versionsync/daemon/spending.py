@@ -1,0 +1,81 @@
+"""What one source spends of its budget: counted in the database as it goes, and learned from for the next looks."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Final
+
+from versionsync import cma
+from versionsync.daemon.bookkeeping import Bookkeeping
+from versionsync.daemon.budget import Budget, Purse, Wants
+from versionsync.mirror.errors import MirrorError
+from versionsync.sync.report import RunReport
+
+__all__ = ["Spending"]
+
+WEIGHT: Final = 0.05
+"""How much the last look counts in the average of what a look costs."""
+ITEMS_A_REQUEST: Final = 500
+BESIDES_ITEMS: Final = 3
+
+
+class Spending:
+    """The requests of one source. What the database could not be told yet is told with the next."""
+
+    def __init__(self, books: Bookkeeping) -> None:
+        self._books = books
+        self._client: cma.Client | None = None
+        self._counted = 0
+        self._owed = 0
+        self._look_requests = 1.0
+        self._change_requests = 8.0
+        self._sweep_requests = 5
+
+    def begin(self, client: cma.Client) -> None:
+        """A run sends its requests with `client`."""
+        self._client, self._counted = client, 0
+
+    async def end(self) -> None:
+        """The run is over."""
+        await self.count()
+        self._client = None
+
+    async def count(self) -> None:
+        """Note what was sent since the last time. A database that is away is told later."""
+        if self._client is not None:
+            sent = self._client.usage.requests
+            self._owed, self._counted = self._owed + sent - self._counted, sent
+        if self._owed:
+            owed = self._owed
+            try:
+                if await self._books.add_requests(datetime.now(UTC).date(), owed):
+                    self._owed -= owed
+            except MirrorError:
+                return
+
+    async def purse(self, budget: Budget | None) -> Purse | None:
+        """How it stands with the budget, if there is one. Raises MirrorError."""
+        if budget is None:
+            return None
+        now = datetime.now(UTC)
+        use = await self._books.project_use(budget.period.bounds(now)[0].date())
+        return Purse(budget=budget, spent=use.requests + self._owed, sharers=use.sources, now=now)
+
+    def learn(self, report: RunReport, *, found: bool, records: int | None) -> None:
+        """What a look cost; `records` is how many there are, where it saw that."""
+        requests = float(max(report.counts.requests, 1))
+        self._look_requests += WEIGHT * (requests - self._look_requests)
+        if found:
+            self._change_requests += WEIGHT * (requests - self._change_requests)
+        if records is not None:
+            self._sweep_requests = -(-records // ITEMS_A_REQUEST) + BESIDES_ITEMS
+
+    def wants(self, *, max_staleness: float, scrubs_a_day: int) -> Wants:
+        """What the settings ask for, with what it costs."""
+        return Wants(
+            look_seconds=max_staleness,
+            scrubs_a_day=scrubs_a_day,
+            look_requests=self._look_requests,
+            change_requests=self._change_requests,
+            sweep_requests=self._sweep_requests,
+        )

@@ -1,0 +1,45 @@
+"""Requests that were sent, by source and day: so a budget is kept over restarts, and over all sources of a project."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+from sqlalchemy import Connection, func, select, update
+
+from versionsync.mirror.bulk import insert_or_keep
+from versionsync.mirror.tables import sources, usage
+
+__all__ = ["ProjectUse", "add_requests", "project_use"]
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectUse:
+    """Requests to one project, and how many sources sent them (1 at the least)."""
+
+    requests: int
+    sources: int
+
+
+def add_requests(tx: Connection, source_id: int, day: date, requests: int) -> None:
+    """Note that a source sent so many more `requests` on a UTC day."""
+    first = tx.execute(
+        insert_or_keep(usage, tx.dialect.name).values(source_id=source_id, day=day.isoformat(), requests=requests)
+    )
+    if not first.rowcount:
+        tx.execute(
+            update(usage)
+            .where(usage.c.source_id == source_id, usage.c.day == day.isoformat())
+            .values(requests=usage.c.requests + requests)
+        )
+
+
+def project_use(connection: Connection, source_id: int, *, since: date) -> ProjectUse:
+    """What all sources of the source's project sent since the beginning of a UTC day: a quota is the project's."""
+    project = select(sources.c.project_id).where(sources.c.id == source_id).scalar_subquery()
+    requests, senders = connection.execute(
+        select(func.coalesce(func.sum(usage.c.requests), 0), func.count(usage.c.source_id.distinct()))
+        .select_from(usage.join(sources, sources.c.id == usage.c.source_id))
+        .where(sources.c.project_id == project, usage.c.day >= since.isoformat())
+    ).one()
+    return ProjectUse(int(requests), max(int(senders), 1))
