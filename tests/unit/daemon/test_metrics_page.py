@@ -1,0 +1,38 @@
+"""The page about the daemon names every metric that there is, with what the daemon itself says of it, and no other."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.fixtures.pages import ROOT
+from versionsync.daemon.budget import Budget, Purse
+from versionsync.daemon.metrics import Metrics
+from versionsync.daemon.state import SourceState
+
+PAGE = ROOT / "docs" / "daemon.md"
+
+
+def test_the_page_has_every_metric_with_its_meaning() -> None:
+    """And its labels."""
+    now = datetime(2026, 11, 1, tzinfo=UTC)
+    purse = Purse(budget=Budget.parse("3000/day"), spent=1, sharers=1, now=now)
+    states = {"website": SourceState(name="website", max_staleness=60, since=now, purse=purse)}
+    metrics = Metrics(lambda: states, now=lambda: now)
+    metrics.ran("website", 1.0)
+    there = {}
+    for family in text_string_to_metric_families(metrics.text().decode()):
+        if family.name.startswith("versionsync_") and not family.name.endswith(("_build_info", "_created")):
+            name = f"{family.name}_total" if family.type == "counter" else family.name
+            labels = {label for sample in family.samples for label in sample.labels} - {"le"}
+            there[name] = (labels, family.documentation.rstrip("."))
+    row = re.compile(r"^\| `(versionsync_\w+)` \| (.*?) \| (.*) \|$", re.MULTILINE)
+    documented = {
+        name: (set(re.findall(r"`(\w+)`", labels)), meaning) for name, labels, meaning in row.findall(PAGE.read_text())
+    }
+    assert documented.keys() == there.keys()
+    for name, (labels, meaning) in there.items():
+        assert documented[name][0] == labels, name
+        assert documented[name][1].startswith(meaning), name
