@@ -105,7 +105,7 @@ class Purse:
         """How much faster than evenly it may be spent now: what a quiet time has saved is there for a busy one."""
         start, end = self.budget.period.bounds(self.now)
         even = self.budget.requests / self.sharers / ((end - start).total_seconds() / DAY_SECONDS)
-        return min(max((self.a_day / even) ** BURST_POWER, 1.0), MOST_BURST)
+        return min(max(float((self.a_day / even) ** BURST_POWER), 1.0), MOST_BURST)
 
     @property
     def for_a_run(self) -> int:
