@@ -1,7 +1,7 @@
 """Tell which daemon follows a source, so that a second one stands by; find what a run wrote, so that idle ones can go.
 
-Additive: two tables, empty until a daemon runs (who follows what; how many requests it sent), and two indexes. Without
-those the database reads every event for each run that is forgotten, to see that none refers to it.
+Additive: three tables, empty until a daemon runs (who follows what; how many requests it sent; what webhooks told), and
+two indexes. Without those the database reads every event for each run that is forgotten, to see that none refers to it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from versionsync.mirror.types import IdText, JsonText, UtcTime
 
 revision = "0004"
 down_revision = "0003"
+
+RISING = sa.BigInteger().with_variant(sa.Integer(), "sqlite")  # SQLite numbers only an INTEGER PRIMARY KEY by itself
 
 
 def upgrade() -> None:
@@ -37,5 +39,17 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_usage_source_id"),
         sa.PrimaryKeyConstraint("source_id", "day", name="pk_usage"),
     )
+    op.create_table(
+        "hints",
+        sa.Column("id", RISING, sa.Identity(), nullable=False),
+        sa.Column("source_id", sa.Integer(), nullable=False),
+        sa.Column("record_id", IdText(), nullable=False),
+        sa.Column("event_type", sa.Text(), nullable=False),
+        sa.Column("received_at", UtcTime(), nullable=False),
+        sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_hints_source_id"),
+        sa.PrimaryKeyConstraint("id", name="pk_hints"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("hints_in_order", "hints", ["source_id", "id"])
     op.create_index("events_of_run", "events", ["run_id"])
     op.create_index("version_rewrites_of_run", "version_rewrites", ["run_id"])

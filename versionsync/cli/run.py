@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from versionsync import cma
     from versionsync.config import Configuration, Secret, SourceSettings
     from versionsync.config.definition import RateLimit
-    from versionsync.daemon.follower import Followed
+    from versionsync.daemon.followed import Followed
+    from versionsync.daemon.hints import Login
 
 __all__ = ["run"]
 
@@ -40,6 +41,7 @@ def run(
     """
     from versionsync.daemon.http import App, serving
     from versionsync.daemon.metrics import Metrics
+    from versionsync.daemon.receiver import Receiver
     from versionsync.daemon.service import Daemon
 
     session.also(Options(verbose=1))  # a service tells what it does
@@ -52,7 +54,8 @@ def run(
             daemon = Daemon(mirror, followed, load=settings.load, log=session.log)
             metrics = Metrics(lambda: daemon.states, now=lambda: datetime.now(UTC))
             daemon.on_run(metrics.ran)
-            app = App(lambda: daemon.states, metrics, redact=session.redactor.redact)
+            receiver = Receiver(lambda: daemon.followers, log=session.log)
+            app = App(lambda: daemon.states, metrics, redact=session.redactor.redact, receiver=receiver)
             async with serving(app, host=http.host, port=http.port, log=session.log):
                 await daemon.run()
 
@@ -93,12 +96,13 @@ class _Settings:
     def _followed(self, configuration: Configuration, source: SourceSettings) -> Followed:
         from versionsync.cli.side_by_side import spec_of
         from versionsync.daemon.budget import Budget
-        from versionsync.daemon.follower import Followed
+        from versionsync.daemon.followed import Followed
 
         return Followed(
             spec=spec_of(source),
             max_staleness=source.max_staleness,
             scrub=source.scrub,
+            webhook=self._login(configuration, source),
             budget=None if source.budget is None else Budget.parse(source.budget),
             open_client=partial(self._open, configuration, source),
         )
@@ -111,6 +115,15 @@ class _Settings:
         limits = [source.rate_limit]
         _, governor = self._governors.setdefault(token, (limits, governor_of(limits)))
         return open_client(source, token, governor=governor, log=self._session.log)
+
+    def _login(self, configuration: Configuration, source: SourceSettings) -> Login | None:
+        from versionsync.daemon.hints import Login
+
+        password = configuration.webhook_password(source)
+        if password is None:
+            return None
+        self._session.redactor.learn(password.reveal())
+        return Login(source.webhook_user, password)
 
     def _token(self, configuration: Configuration, source: SourceSettings) -> Secret:
         token = configuration.api_token(source)

@@ -12,7 +12,13 @@ from versionsync.config.definition import DEFAULT_DATABASE_URL, DEFAULT_TOKEN_VA
 from versionsync.config.errors import SecretProblem
 from versionsync.config.secret import Secret
 
-__all__ = ["looks_like_a_placeholder", "read_api_token", "read_database_url", "read_secret_file"]
+__all__ = [
+    "looks_like_a_placeholder",
+    "read_api_token",
+    "read_database_url",
+    "read_secret_file",
+    "read_webhook_password",
+]
 
 CREDENTIALS_VARIABLE: Final = "CREDENTIALS_DIRECTORY"
 CONTAINER_SECRETS: Final = Path("/run/secrets")
@@ -64,6 +70,26 @@ def read_api_token(source: SourceSettings, *, folder: Path, environ: Mapping[str
             hint="There must be nothing but the token: no name before it, no second line.",
         )
     return Secret(token)
+
+
+def read_webhook_password(source: SourceSettings, *, folder: Path, environ: Mapping[str, str]) -> Secret | None:
+    """The password that the webhook of `source` must say; None: none is set, and no webhook is heard.
+
+    Raises SecretProblem if its variable or its file is missing or says nothing, or if others can read the file.
+    """
+    if source.webhook_password_file is not None:
+        path = _locate(source.webhook_password_file, folder=folder, environ=environ)
+        where, text = str(path), read_secret_file(path, environ=environ)
+    elif source.webhook_password_env is not None:
+        where, text = source.webhook_password_env, environ.get(source.webhook_password_env, "")
+    else:
+        return None
+    if not text.strip():
+        raise SecretProblem(
+            f"the webhook of source {source.name} has no password: {where} is not set, or empty",
+            hint="Put a long random one there and into DatoCMS; or take the setting out, and no webhook is heard.",
+        )
+    return Secret(text.strip())
 
 
 def read_database_url(settings: Settings, *, folder: Path, environ: Mapping[str, str]) -> Secret:

@@ -125,6 +125,29 @@ class SourceSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             description="How many records may be gone at once before a run believes that it sees less, and stops.",
         ),
     ] = field(default_factory=VanishSettings)
+    webhook_user: Annotated[
+        Annotated[str, Meta(min_length=1, pattern=r"^[^:]*$")],
+        Meta(
+            description="The user name that DatoCMS's webhook sends to `versionsync run`.",
+            extra={"example": '"versionsync"', "expected": "a text in quotes, without a colon"},
+        ),
+    ] = "versionsync"
+    webhook_password_env: Annotated[
+        Annotated[str, Meta(min_length=1)] | None,
+        Meta(
+            description="The environment variable that holds the password of the webhook. Without a password, here or "
+            "in a file, no webhook is heard.",
+            extra={"example": '"VERSIONSYNC_WEBHOOK_PASSWORD"'},
+        ),
+    ] = None
+    webhook_password_file: Annotated[
+        Annotated[str, Meta(min_length=1)] | None,
+        Meta(
+            description="A file that holds nothing but the password of the webhook; it is looked up like "
+            "`api_token_file`.",
+            extra={"example": '"website.webhook"'},
+        ),
+    ] = None
     max_staleness: Annotated[
         float,
         Meta(

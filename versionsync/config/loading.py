@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from versionsync.config.checking import check_table, check_text
-from versionsync.config.credentials import read_api_token, read_database_url
+from versionsync.config.credentials import read_api_token, read_database_url, read_webhook_password
 from versionsync.config.definition import DEFAULT_SOURCE, HttpSettings, Settings, SourceSettings
 from versionsync.config.errors import FileProblem, InvalidSetting, SecretProblem, UnknownSource
 from versionsync.config.fields import nearest, settings_of
@@ -78,6 +78,10 @@ class Configuration:
     def api_token(self, source: SourceSettings) -> Secret:
         """The token of `source`. Raises SecretProblem if it is missing, a placeholder or readable by others."""
         return read_api_token(source, folder=self.folder, environ=self.environ)
+
+    def webhook_password(self, source: SourceSettings) -> Secret | None:
+        """The password of the webhook of `source`; None: it has none. Raises SecretProblem if it cannot be read."""
+        return read_webhook_password(source, folder=self.folder, environ=self.environ)
 
 
 def load(
@@ -161,6 +165,12 @@ def _check_whole(settings: Settings, path: Path, mode: int) -> None:
         given = [name for name in ("api_token_env", "api_token_file", "api_token") if getattr(source, name) is not None]
         if len(given) > 1:
             raise InvalidSetting(f"{path}: {where} has {' and '.join(given)}", hint="Keep one of them.")
+    for number, source in enumerate(settings.sources):
+        if source.webhook_password_env is not None and source.webhook_password_file is not None:
+            raise InvalidSetting(
+                f"{path}: sources[{number}] has webhook_password_env and webhook_password_file",
+                hint="Keep one of them.",
+            )
     if settings.database_url is not None and settings.database_url_file is not None:
         raise InvalidSetting(f"{path}: database_url and database_url_file are both set", hint="Keep one of them.")
     secrets = [f"sources[{number}].api_token" for number, source in enumerate(settings.sources) if source.api_token]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 
+from versionsync.daemon.hints import MOST_HINTS, Call, Heard
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.errors import LeaseHeld
 from versionsync.mirror.followers import follow, leave, note_next_look
+from versionsync.mirror.hints import Hints, add_hint, forget_hints, waiting_hints
 from versionsync.mirror.holders import Holder
 from versionsync.mirror.leases import acquire, release
 from versionsync.mirror.retention import forget_runs
@@ -55,6 +57,18 @@ class Bookkeeping:
         """What was sent to the source's project since the beginning of a UTC day, by all of its sources."""
         return await self._thread.run(self._project_use, since)
 
+    async def hear(self, call: Call) -> Heard:
+        """Keep what a webhook told, if it is about this source."""
+        return await self._thread.run(self._hear, call)
+
+    async def hints(self) -> Hints | None:
+        """What webhooks told and no run has looked at yet; one more than MOST_HINTS at the most."""
+        return await self._thread.run(self._hints)
+
+    async def forget_hints(self, hints: Hints) -> None:
+        """A run has looked at these."""
+        await self._thread.run(self._forget_hints, hints)
+
     async def close(self) -> None:
         """End the thread, when what it was given is done."""
         await self._thread.__aexit__(None, None, None)
@@ -89,6 +103,28 @@ class Bookkeeping:
         if (id := self._id()) is None:
             return ProjectUse(0, 1)
         return self._mirror.query(lambda connection: project_use(connection, id, since=since))
+
+    def _hear(self, call: Call) -> Heard:
+        known = self._mirror.query(lambda connection: source(connection, self._name))
+        if known is None:
+            return Heard.NOTED
+        project = known.project
+        if call.environment not in (None, project.environment) or str(call.site_id or project.id) != project.id:
+            return Heard.ELSEWHERE
+        if (record_id := call.record_id) is None:
+            return Heard.NOTED
+        now = datetime.now(UTC)
+        self._mirror.transact(lambda tx: add_hint(tx, known.id, record_id, event_type=call.event_type, received_at=now))
+        return Heard.TAKEN
+
+    def _hints(self) -> Hints | None:
+        if (id := self._id()) is None:
+            return None
+        return self._mirror.query(lambda connection: waiting_hints(connection, id, limit=MOST_HINTS + 1))
+
+    def _forget_hints(self, hints: Hints) -> None:
+        if (id := self._id()) is not None:
+            self._mirror.transact(lambda tx: forget_hints(tx, id, up_to=hints.last_id))
 
     def _forget_runs(self, now: datetime) -> int:
         if (id := self._id()) is None:

@@ -9,17 +9,17 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any, Final
 
 from structlog.typing import FilteringBoundLogger
 
-from versionsync import cma
 from versionsync.daemon.bookkeeping import Bookkeeping
-from versionsync.daemon.budget import Budget, Pace, Purse, arithmetic, pace_of
+from versionsync.daemon.budget import Pace, Purse
+from versionsync.daemon.followed import Followed
+from versionsync.daemon.hints import MOST_HINTS, Call, Heard
 from versionsync.daemon.judging import found_something, is_held_elsewhere, reason_of, trouble_of
 from versionsync.daemon.spending import Spending
 from versionsync.daemon.state import SourceState, Stance
@@ -27,11 +27,12 @@ from versionsync.daemon.timetable import Timetable
 from versionsync.daemon.waits import HELD_SECONDS, STANDBY_SECONDS, Trouble, next_look, retry_wait
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.errors import MirrorError
+from versionsync.mirror.hints import Hints
 from versionsync.mirror.holders import Holder
 from versionsync.sync import sync_source
-from versionsync.sync.report import Outcome, Progress, RunKind, RunReport, SourceSpec, SyncOptions
+from versionsync.sync.report import Outcome, Progress, RunKind, RunReport, SyncOptions
 
-__all__ = ["Followed", "Follower"]
+__all__ = ["STALL_SECONDS", "Follower"]
 
 STALL_SECONDS: Final = 300.0
 """The deadline of a run: so long may pass without an answer or a transaction."""
@@ -40,21 +41,6 @@ KEEP_SECONDS: Final = 10.0
 SCRUB_SECONDS: Final = 3600.0
 SCRUBS_A_DAY: Final = 24
 TIDY_SECONDS: Final = 6 * 3600.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Followed:
-    """A source as the settings have it. `open_client` makes a client for one run, with the token as it is by then.
-
-    `max_staleness`: seconds that a look may be old; `scrub`: histories that are read again a day; `budget`: None is no
-    limit.
-    """
-
-    spec: SourceSpec
-    max_staleness: float
-    scrub: int
-    budget: Budget | None = None
-    open_client: Callable[[], AbstractAsyncContextManager[cma.Client]] = field(compare=False)
 
 
 class Follower:
@@ -76,11 +62,11 @@ class Follower:
         self.state = SourceState(name=self.name, max_staleness=source.max_staleness, since=_now())
         self._mirror = mirror
         self._books = Bookkeeping(mirror, self.name)
-        self._spending = Spending(self._books)
-        self._has_told_arithmetic = False
         self._is_wanted = False
+        self._whole_at = float("-inf")
         self._timetable = timetable
         self._log = log.bind(source=self.name)
+        self._spending = Spending(self._books, self.state, log=self._log)
         self._random = random
         self._stall_seconds = stall_seconds
         self._on_run = on_run
@@ -98,7 +84,8 @@ class Follower:
 
     def change(self, source: Followed) -> None:
         """Go on with other settings, from the next run on; look soon."""
-        self._has_told_arithmetic = self._has_told_arithmetic and source == self.source
+        if source != self.source:
+            self._spending.tell_again()
         self.source = source
         self.state.max_staleness = source.max_staleness
         self.look_soon()
@@ -107,6 +94,13 @@ class Follower:
         """Look as soon as nothing else of this source is under way."""
         self._is_wanted = True
         self._timetable.next_in(f"{self.name}:look", 0)
+
+    async def hear(self, call: Call) -> Heard:
+        """Keep what a webhook told, and look. Raises MirrorError."""
+        heard = await self._books.hear(call)
+        if heard is not Heard.ELSEWHERE:
+            self.look_soon()
+        return heard
 
     async def end(self) -> None:
         """Stop whatever is under way, cleanly, and let another daemon follow the source."""
@@ -129,18 +123,41 @@ class Follower:
             if (other := await self._follow()) is not None:
                 self._stand_by(other)
                 return
-            pace = await self._pace()
+            pace = await self._spending.pace(self.source)
             if self.state.purse is not None and self.state.purse.is_spent:
                 self._wait_for_budget(self.state.purse)
                 return
-            report = await self._run(self._options(beacon_trust=timedelta(days=pace.sweep_days)))
+            hints = await self._hints()
+            options = self._options(beacon_trust=timedelta(days=pace.sweep_days))
+            if hints is not None and self._may_look_at_these_alone(hints):
+                options = replace(options, record_ids=tuple(hints.record_ids), trigger="webhook")
+            report = await self._run(options)
+            if hints is not None and report.error is None:
+                await self._forget(hints)
             await self._conclude(report, pace)
+
+    def _may_look_at_these_alone(self, hints: Hints) -> bool:
+        """Whether the rest is fresh enough: a stream of webhooks must not put off what none of them tells."""
+        is_fresh = time.monotonic() - self._whole_at < self.source.max_staleness
+        return is_fresh and self.state.stance is Stance.FOLLOWING and len(hints.record_ids) <= MOST_HINTS
+
+    async def _hints(self) -> Hints | None:
+        try:
+            return await self._books.hints()
+        except MirrorError:
+            return None  # the run tells it
+
+    async def _forget(self, hints: Hints) -> None:
+        try:
+            await self._books.forget_hints(hints)
+        except MirrorError as error:
+            self._log.debug("hints.kept", error=str(error))  # looked at once more
 
     async def _scrub(self) -> None:
         async with self._turn:
             # One that fails or stands by has other things to do; what is old now is older in an hour.
             if self.state.stance is Stance.FOLLOWING:
-                number = -(-(await self._pace()).scrubs_a_day // SCRUBS_A_DAY)
+                number = -(-(await self._spending.pace(self.source)).scrubs_a_day // SCRUBS_A_DAY)
                 if number:
                     await self._run(self._options(scrub=number))
 
@@ -169,21 +186,6 @@ class Follower:
             return await self._books.follow()
         except MirrorError:
             return None  # the run tells it, and says why
-
-    async def _pace(self) -> Pace:
-        """What the budget pays for now. Where it does not pay for what is wanted, that is told once."""
-        source, state = self.source, self.state
-        try:
-            state.purse = await self._spending.purse(source.budget)
-        except MirrorError as error:
-            self._log.debug("budget.unknown", error=str(error))  # the run tells it
-        wants = self._spending.wants(max_staleness=source.max_staleness, scrubs_a_day=source.scrub)
-        state.pace = pace_of(wants, state.purse)
-        if state.purse is not None and not self._has_told_arithmetic:
-            self._has_told_arithmetic = True
-            if told := arithmetic(wants, state.purse):
-                self._log.warning("budget.too_small", arithmetic=told)
-        return state.pace
 
     def _options(self, **options: Any) -> SyncOptions:
         most = None if self.state.purse is None else self.state.purse.for_a_run
@@ -236,6 +238,8 @@ class Follower:
         self._spending.learn(report, found=found_something(report), records=self._records)
         if report.error is not None and is_held_elsewhere(report.error):
             self._held(report.error)
+        elif report.error is None and report.kind is RunKind.RECORDS:
+            self._looked_at_hints(report, pace)
         elif trouble is None:
             self._succeeded(report, pace)
         else:
@@ -255,6 +259,13 @@ class Follower:
         self.state.stance, self.state.other = Stance.STANDBY, getattr(error, "holder", None)
         self._next(HELD_SECONDS, "another process writes to it", self._random.uniform(0.8, 1.2))
 
+    def _looked_at_hints(self, report: RunReport, pace: Pace) -> None:
+        """A whole look comes soon, and tells what these could not give: this is neither success nor failure."""
+        if found_something(report):
+            self._changed_at, self.state.last_change_at = time.monotonic(), _now()
+        seconds = next_look(quiet_seconds=0.0, max_staleness=pace.look_seconds)
+        self._next(max(seconds, pace.after_change_seconds), "a webhook told of a change")
+
     def _succeeded(self, report: RunReport, pace: Pace) -> None:
         state = self.state
         if state.failures:
@@ -262,7 +273,7 @@ class Follower:
         elif state.stance is Stance.STANDBY:
             self._log.info("source.followed", instead_of=state.other)
         state.stance, state.trouble, state.error, state.failures, state.other = Stance.FOLLOWING, None, None, 0, None
-        state.last_success_at = state.began_at
+        state.last_success_at, self._whole_at = state.began_at, time.monotonic()
         if found_something(report):
             self._changed_at, state.last_change_at = time.monotonic(), _now()
         quiet = time.monotonic() - self._changed_at

@@ -37,7 +37,7 @@ _HEADERS: Final = {
 
 
 class App:
-    """What is answered to whom. `redact` masks secrets in errors."""
+    """What is answered to whom. `redact` masks secrets in errors; `receiver` answers the calls of webhooks."""
 
     def __init__(
         self,
@@ -45,6 +45,7 @@ class App:
         metrics: Metrics,
         *,
         redact: Callable[[str], str],
+        receiver: Callable[[web.Request], Awaitable[web.StreamResponse]] | None = None,
     ) -> None:
         self._states = states
         self._metrics = metrics
@@ -60,6 +61,8 @@ class App:
                 web.get("/status", self._status),
             ]
         )
+        if receiver is not None:
+            self.web.router.add_post("/webhooks/{source}", receiver)
 
     async def _home(self, _: web.Request) -> web.StreamResponse:
         raise web.HTTPFound("/status")

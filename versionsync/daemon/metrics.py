@@ -15,6 +15,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from prometheus_client.registry import Collector
 
 from versionsync import __version__
+from versionsync.daemon.hints import Heard
 from versionsync.daemon.state import SourceState, Stance
 from versionsync.sync.report import Counts, Outcome
 
@@ -132,6 +133,13 @@ def _counters(states: Iterable[SourceState]) -> Iterator[Metric]:
             if outcome is not Outcome.RUNNING:
                 runs.add_metric([state.name, outcome.value], state.runs[outcome])
     yield runs
+    calls = CounterMetricFamily(
+        "versionsync_webhook_calls", "Calls of webhooks, by what became of them.", labels=["source", "result"]
+    )
+    for state in states:
+        for heard in Heard:
+            calls.add_metric([state.name, heard.value], state.heard[heard])
+    yield calls
 
 
 def _timestamp(time: datetime | None) -> float:

@@ -12,7 +12,8 @@ from typing import Final
 from structlog.typing import FilteringBoundLogger
 
 from versionsync.config import ConfigError
-from versionsync.daemon.follower import STALL_SECONDS, Followed, Follower
+from versionsync.daemon.followed import Followed
+from versionsync.daemon.follower import STALL_SECONDS, Follower
 from versionsync.daemon.signals import handled
 from versionsync.daemon.state import SourceState
 from versionsync.daemon.timetable import Timetable
@@ -57,6 +58,11 @@ class Daemon:
     def states(self) -> Mapping[str, SourceState]:
         """How it stands with each source."""
         return {name: follower.state for name, follower in self._followers.items()}
+
+    @property
+    def followers(self) -> Mapping[str, Follower]:
+        """Who follows each source."""
+        return self._followers
 
     def stop(self) -> None:
         """End cleanly: what is committed stays, runs under way are recorded as interrupted."""

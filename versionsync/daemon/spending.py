@@ -5,9 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Final
 
+from structlog.typing import FilteringBoundLogger
+
 from versionsync import cma
 from versionsync.daemon.bookkeeping import Bookkeeping
-from versionsync.daemon.budget import Budget, Purse, Wants
+from versionsync.daemon.budget import Budget, Pace, Purse, Wants, arithmetic, pace_of
+from versionsync.daemon.followed import Followed
+from versionsync.daemon.state import SourceState
 from versionsync.mirror.errors import MirrorError
 from versionsync.sync.report import RunReport
 
@@ -22,8 +26,11 @@ BESIDES_ITEMS: Final = 3
 class Spending:
     """The requests of one source. What the database could not be told yet is told with the next."""
 
-    def __init__(self, books: Bookkeeping) -> None:
+    def __init__(self, books: Bookkeeping, state: SourceState, *, log: FilteringBoundLogger) -> None:
         self._books = books
+        self._state = state
+        self._log = log
+        self._has_told = False
         self._client: cma.Client | None = None
         self._counted = 0
         self._owed = 0
@@ -53,8 +60,31 @@ class Spending:
             except MirrorError:
                 return
 
-    async def purse(self, budget: Budget | None) -> Purse | None:
-        """How it stands with the budget, if there is one. Raises MirrorError."""
+    async def pace(self, source: Followed) -> Pace:
+        """What the budget pays for now. Where it does not pay for what is wanted, that is told once."""
+        wants = Wants(
+            look_seconds=source.max_staleness,
+            scrubs_a_day=source.scrub,
+            look_requests=self._look_requests,
+            change_requests=self._change_requests,
+            sweep_requests=self._sweep_requests,
+        )
+        state = self._state
+        try:
+            state.purse = await self._purse(source.budget)
+        except MirrorError as error:
+            self._log.debug("budget.unknown", error=str(error))  # the run tells it
+        if state.purse is not None and not self._has_told:
+            self._has_told = True
+            if told := arithmetic(wants, state.purse):
+                self._log.warning("budget.too_small", arithmetic=told)
+        return pace_of(wants, state.purse)
+
+    def tell_again(self) -> None:
+        """The settings have changed: what the budget does not pay for is told once more."""
+        self._has_told = False
+
+    async def _purse(self, budget: Budget | None) -> Purse | None:
         if budget is None:
             return None
         now = datetime.now(UTC)
@@ -69,13 +99,3 @@ class Spending:
             self._change_requests += WEIGHT * (requests - self._change_requests)
         if records is not None:
             self._sweep_requests = -(-records // ITEMS_A_REQUEST) + BESIDES_ITEMS
-
-    def wants(self, *, max_staleness: float, scrubs_a_day: int) -> Wants:
-        """What the settings ask for, with what it costs."""
-        return Wants(
-            look_seconds=max_staleness,
-            scrubs_a_day=scrubs_a_day,
-            look_requests=self._look_requests,
-            change_requests=self._change_requests,
-            sweep_requests=self._sweep_requests,
-        )

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
 
-from versionsync.daemon.budget import Pace, Purse
+from versionsync.daemon.budget import Purse
+from versionsync.daemon.hints import Heard
 from versionsync.daemon.waits import Trouble
 from versionsync.sync.report import Counts, Outcome, Progress
 
@@ -48,8 +49,8 @@ class SourceState:
     next_look_at: datetime | None = None
     next_look_reason: str | None = None
     purse: Purse | None = None
-    pace: Pace | None = None
     total: Counts = field(default_factory=Counts)
+    heard: Counter[Heard] = field(default_factory=Counter)
     runs: Counter[Outcome] = field(default_factory=Counter)
 
     def add(self, counts: Counts) -> None:

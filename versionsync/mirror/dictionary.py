@@ -34,6 +34,7 @@ ORDER = (
     "leases",
     "followers",
     "usage",
+    "hints",
 )
 SQLITE: Dialect = sqlite.dialect()
 POSTGRES: Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy left its types out

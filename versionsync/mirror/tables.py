@@ -48,6 +48,7 @@ __all__ = [
     "events",
     "fields",
     "followers",
+    "hints",
     "leases",
     "metadata",
     "models",
@@ -424,4 +425,23 @@ usage = Table(
     refer_to_source("usage"),
     CheckConstraint("requests >= 0", name="ck_usage_requests_rise"),
     comment="How many requests the daemon sent: what a budget is measured by.",
+)
+
+
+class _Hints(TypedColumns):
+    id: Named[int] = rising("Rises.")
+    source_id: Named[int] = source(key=False)
+    record_id: Named[str] = identifier("The record that may have changed; it need not be known.")
+    event_type: Named[str] = words("What the webhook said: `create`, `update`, `delete`, `publish`, `unpublish`.")
+    received_at: Named[datetime] = time("When it was received.")
+
+
+hints = Table(
+    "hints",
+    metadata,
+    _Hints,
+    refer_to_source("hints"),
+    Index("hints_in_order", "source_id", "id"),
+    comment="What webhooks told and no run has looked at yet.",
+    sqlite_autoincrement=True,
 )

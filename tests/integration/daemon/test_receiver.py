@@ -1,0 +1,181 @@
+"""Webhooks are heard: what they name is mirrored at once, and nothing that is wrong with one does any harm."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+import httpx
+import pytest
+import structlog
+from sqlalchemy import func, select
+
+from tests.fixtures.daemons import Watched, eventually, followed, following, is_mirrored
+from tests.fixtures.lab import Lab
+from versionsync.config import Secret
+from versionsync.daemon.hints import Heard, Login, read_call
+from versionsync.daemon.http import App, serving
+from versionsync.daemon.metrics import Metrics
+from versionsync.daemon.receiver import BODY_BYTES, Receiver
+from versionsync.daemon.state import Stance
+from versionsync.mirror.followers import follow
+from versionsync.mirror.holders import Holder
+from versionsync.mirror.queries import last_runs
+from versionsync.mirror.tables import hints
+
+QUIET = structlog.wrap_logger(structlog.PrintLogger(), wrapper_class=structlog.make_filtering_bound_logger(60))
+LOGIN = ("versionsync", "pässword:with a colon")
+
+
+@dataclass(frozen=True)
+class Listening:
+    """A daemon that hears webhooks and looks by itself every ten minutes only."""
+
+    watched: Watched
+    http: httpx.AsyncClient
+    url: str
+
+    async def call(self, body: object, *, auth: tuple[str, str] | None = LOGIN) -> httpx.Response:
+        """One call, as DatoCMS makes them."""
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        return await self.http.post("/webhooks/website", content=content, auth=httpx.BasicAuth(*auth) if auth else None)
+
+    def heard(self, what: Heard) -> int:
+        """How many calls became that."""
+        return self.watched.state().heard[what]
+
+
+@asynccontextmanager
+async def listening(lab: Lab, *, password: str | None = LOGIN[1]) -> AsyncIterator[Listening]:
+    """The lab's project, all of it mirrored already."""
+    login = None if password is None else Login(LOGIN[0], Secret(password))
+    source = replace(followed(lab), max_staleness=600.0, webhook=login)
+    async with following(lab.mirror, source) as watched:
+        await eventually(lambda: watched.state().stance in (Stance.FOLLOWING, Stance.STANDBY))
+        metrics = Metrics(lambda: watched.daemon.states, now=lambda: datetime.now(UTC))
+        receiver = Receiver(lambda: watched.daemon.followers, log=watched.log)
+        app = App(lambda: watched.daemon.states, metrics, redact=str, receiver=receiver)
+        async with (
+            serving(app, host="127.0.0.1", port=0, log=QUIET) as url,
+            httpx.AsyncClient(base_url=url) as http,
+        ):
+            yield Listening(watched, http, f"{url}/webhooks/website")
+
+
+def register(lab: Lab, url: str) -> None:
+    """Let upstream call."""
+    user, password = LOGIN
+    lab.act(lambda world: world.webhooks.register("mirror", url, http_basic_user=user, http_basic_password=password))
+
+
+def waiting(lab: Lab) -> int:
+    """Hints that no run has looked at."""
+    with lab.mirror.read() as connection:
+        return connection.scalar(select(func.count()).select_from(hints)) or 0
+
+
+async def test_what_a_webhook_names_is_mirrored_at_once(lab: Lab) -> None:
+    """An edit, a publication and a deletion; long before the daemon would have looked by itself."""
+    async with listening(lab) as one:
+        register(lab, one.url)
+        id = lab.act(lambda world: world.create(world.user, "post", {"title": "one"})).id
+        await eventually(lambda: is_mirrored(lab), seconds=8)
+        lab.act(lambda world: world.publish(world.user, id))
+        await eventually(lambda: is_mirrored(lab), seconds=8)
+        lab.act(lambda world: world.delete(world.user, id))
+        await eventually(lambda: is_mirrored(lab), seconds=8)
+        await eventually(lambda: waiting(lab) == 0)
+        assert one.heard(Heard.TAKEN) == 3
+    with lab.mirror.read() as connection:
+        assert "webhook" in {run.trigger for run in last_runs(connection)}
+
+
+async def test_doubled_and_reordered_calls_do_no_harm(lab: Lab) -> None:
+    """Nor do calls about a record that does not exist."""
+    async with listening(lab) as one:
+        id = lab.act(lambda world: world.create(world.user, "post", {"title": "one"})).id
+        for event_type in ("delete", "update", "create", "update"):
+            assert (await one.call(about(id, event_type))).status_code == 202
+        assert (await one.call(about("AAAAAAAAAAAAAAAAAAAAAA"))).status_code == 202
+        await eventually(lambda: is_mirrored(lab))
+        await eventually(lambda: waiting(lab) == 0)
+
+
+def about(id: str, event_type: str = "update", **more: object) -> dict[str, object]:
+    """A call about a record."""
+    return {"entity_type": "item", "event_type": event_type, "environment": "main", "entity": {"id": id}} | more
+
+
+async def test_a_wrong_password_is_refused_and_told_once_without_it(lab: Lab) -> None:
+    """Whatever is wrong with it."""
+    async with listening(lab) as one:
+        for auth in (None, (LOGIN[0], "wrong"), ("somebody", LOGIN[1]), (LOGIN[0], "")):
+            answer = await one.call(about("x"), auth=auth)
+            assert answer.status_code == 401
+            assert answer.headers["WWW-Authenticate"].startswith("Basic")
+        answer = await one.http.post("/webhooks/website", content=b"{}", headers={"Authorization": "Basic !!"})
+        assert answer.status_code == 401
+        assert one.heard(Heard.REFUSED) == 5
+        assert len(one.watched.told("warning", "webhook.not_taken")) == 1
+        assert waiting(lab) == 0
+        assert "wrong" not in str(one.watched.logger.calls)
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{", b"\xff", b'{"entity_type": 1}', b"[" * 100_000])
+async def test_what_is_no_call_is_400(lab: Lab, body: bytes) -> None:
+    """And is looked for all the same."""
+    async with listening(lab) as one:
+        assert (await one.call(body)).status_code == 400
+        assert one.heard(Heard.UNREADABLE) == 1
+
+
+async def test_a_body_without_an_end_is_not_read_to_it(lab: Lab) -> None:
+    """413 above the limit."""
+    async with listening(lab) as one:
+        assert (await one.call(b" " * (BODY_BYTES + 1))).status_code == 413
+        assert one.heard(Heard.UNREADABLE) == 1
+
+
+async def test_calls_about_something_else_are_ignored(lab: Lab) -> None:
+    """Another environment, another project; a model is a reason to look."""
+    async with listening(lab) as one:
+        assert (await one.call(about("x", environment="sandbox"))).text == "elsewhere\n"
+        assert (await one.call(about("x", site_id="1"))).text == "elsewhere\n"
+        assert (await one.call({"entity_type": "item_type", "event_type": "update"})).text == "noted\n"
+        assert waiting(lab) == 0
+
+
+async def test_a_source_without_a_password_has_no_receiver(lab: Lab) -> None:
+    """Nor has one that does not exist; nobody learns which."""
+    async with listening(lab, password=None) as one:
+        known = await one.call(about("x"))
+        unknown = await one.http.post("/webhooks/other", content=b"{}", auth=LOGIN)
+        assert (known.status_code, known.text) == (unknown.status_code, unknown.text) == (404, unknown.text)
+
+
+async def test_a_hint_outlives_the_daemon_that_took_it(lab: Lab) -> None:
+    """The one that stands by keeps it; the one that follows looks."""
+    await asyncio.to_thread(lab.sync)
+    with lab.mirror.write() as tx:
+        follow(tx, 1, Holder(host="elsewhere", pid=7))
+    id = lab.act(lambda world: world.create(world.user, "post", {"title": "one"})).id
+    async with listening(lab) as one:
+        assert (await one.call(about(id))).status_code == 202
+        assert waiting(lab) == 1
+    with lab.mirror.write() as tx:
+        tx.exec_driver_sql("UPDATE followers SET holder = NULL, expires_at = NULL")
+    async with following(lab.mirror, replace(followed(lab), max_staleness=600.0)):
+        await eventually(lambda: is_mirrored(lab))
+        await eventually(lambda: waiting(lab) == 0)
+
+
+def test_only_what_is_needed_of_a_call_is_read() -> None:
+    """The rest may be anything."""
+    call = read_call(json.dumps(about("abc", entity={"id": "abc", "attributes": {"title": 1e300}})).encode())
+    assert call is not None
+    assert call.record_id == "abc"
+    assert read_call(b'{"entity_type":"upload","event_type":"create","entity":{"id":"u"}}').record_id is None  # type: ignore[union-attr]

@@ -1,0 +1,80 @@
+"""What webhooks told of one source, until a run has looked at it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from hashlib import sha256
+from hmac import compare_digest
+from typing import Final
+
+import msgspec
+
+from versionsync.config import Secret
+
+__all__ = ["MOST_HINTS", "Call", "Heard", "Login", "read_call"]
+
+MOST_HINTS: Final = 100
+"""With more records than that a whole look costs less than asking for each."""
+
+
+class Heard(StrEnum):
+    """What became of a call to the receiver."""
+
+    TAKEN = "taken"
+    """A record may have changed, and that is kept until a run has looked."""
+    NOTED = "noted"
+    """Something else may have changed: a look follows."""
+    ELSEWHERE = "elsewhere"
+    """It is about another environment or another project: nothing to do."""
+    REFUSED = "refused"
+    """The password was wrong, or there was none."""
+    UNREADABLE = "unreadable"
+    """It was too large, or no call of a webhook. A look follows all the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """What a webhook must say to be heard: HTTP's basic authentication."""
+
+    user: str
+    password: Secret
+
+    def is_said_by(self, user: str, password: str) -> bool:
+        """Whether both are right; it takes as long to find out whatever is wrong."""
+        return compare_digest(_digest(user, password), _digest(self.user, self.password.reveal()))
+
+
+class _Entity(msgspec.Struct):
+    id: str
+    type: str = ""
+
+
+class Call(msgspec.Struct):
+    """The part of a webhook's call that is read. Nothing else of it is believed, or kept."""
+
+    entity_type: str
+    event_type: str
+    environment: str | None = None
+    site_id: str | int | None = None
+    entity: _Entity | None = None
+
+    @property
+    def record_id(self) -> str | None:
+        """The record that it is about."""
+        return self.entity.id if self.entity is not None and self.entity_type == "item" and self.entity.id else None
+
+
+_DECODER: Final = msgspec.json.Decoder(Call)
+
+
+def read_call(body: bytes) -> Call | None:
+    """The call in `body`; None: it is none."""
+    try:
+        return _DECODER.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def _digest(user: str, password: str) -> bytes:
+    return sha256(f"{user}\0{password}".encode()).digest()

@@ -1,0 +1,41 @@
+"""Hints that a record has changed: kept from when a webhook told it until a run has looked. They are never data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, delete, insert, select
+
+from versionsync.mirror.tables import hints
+
+__all__ = ["Hints", "add_hint", "forget_hints", "waiting_hints"]
+
+
+@dataclass(frozen=True, slots=True)
+class Hints:
+    """Records that may have changed, each once, and up to which hint that is so."""
+
+    record_ids: Sequence[str]
+    last_id: int
+
+
+def add_hint(tx: Connection, source_id: int, record_id: str, *, event_type: str, received_at: datetime) -> None:
+    """Keep a hint."""
+    tx.execute(
+        insert(hints).values(source_id=source_id, record_id=record_id, event_type=event_type, received_at=received_at)
+    )
+
+
+def waiting_hints(connection: Connection, source_id: int, *, limit: int) -> Hints | None:
+    """The oldest `limit` hints of a source; None: there are none."""
+    rows = connection.execute(
+        select(hints.c.id, hints.c.record_id).where(hints.c.source_id == source_id).order_by(hints.c.id).limit(limit)
+    ).all()
+    return Hints(tuple(dict.fromkeys(row.record_id for row in rows)), rows[-1].id) if rows else None
+
+
+def forget_hints(tx: Connection, source_id: int, *, up_to: int) -> None:
+    """A run has looked at all that these hinted at."""
+    tx.execute(delete(hints).where(hints.c.source_id == source_id, hints.c.id <= up_to))
