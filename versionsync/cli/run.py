@@ -55,7 +55,7 @@ def run(
             metrics = Metrics(lambda: daemon.states, now=lambda: datetime.now(UTC))
             daemon.on_run(metrics.ran)
             receiver = Receiver(lambda: daemon.followers, log=session.log)
-            app = App(lambda: daemon.states, metrics, redact=session.redactor.redact, receiver=receiver)
+            app = App(lambda: daemon.states, metrics, redact=session.redactor.redact, receiver=receiver.answer)
             async with serving(app, host=http.host, port=http.port, log=session.log):
                 await daemon.run()
 

@@ -32,7 +32,7 @@ class Receiver:
         self._log = log
         self._said: set[tuple[str, Heard]] = set()
 
-    async def __call__(self, request: web.Request) -> web.StreamResponse:
+    async def answer(self, request: web.Request) -> web.StreamResponse:
         """Answer one call: 2xx once it is kept, so that upstream may forget it."""
         follower = self._followers().get(request.match_info["source"])
         login = None if follower is None else follower.source.webhook

@@ -24,7 +24,7 @@ from versionsync.daemon.state import SourceState, Stance
 from versionsync.simulator import FaultKind
 from versionsync.sync.report import Counts
 
-QUIET = structlog.wrap_logger(structlog.PrintLogger(), wrapper_class=structlog.make_filtering_bound_logger(60))
+QUIET = structlog.wrap_logger(structlog.PrintLogger(), wrapper_class=structlog.make_filtering_bound_logger(50))
 BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 
 

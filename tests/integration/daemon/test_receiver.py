@@ -27,7 +27,7 @@ from versionsync.mirror.holders import Holder
 from versionsync.mirror.queries import last_runs
 from versionsync.mirror.tables import hints
 
-QUIET = structlog.wrap_logger(structlog.PrintLogger(), wrapper_class=structlog.make_filtering_bound_logger(60))
+QUIET = structlog.wrap_logger(structlog.PrintLogger(), wrapper_class=structlog.make_filtering_bound_logger(50))
 LOGIN = ("versionsync", "pässword:with a colon")
 
 
@@ -58,7 +58,7 @@ async def listening(lab: Lab, *, password: str | None = LOGIN[1]) -> AsyncIterat
         await eventually(lambda: watched.state().stance in (Stance.FOLLOWING, Stance.STANDBY))
         metrics = Metrics(lambda: watched.daemon.states, now=lambda: datetime.now(UTC))
         receiver = Receiver(lambda: watched.daemon.followers, log=watched.log)
-        app = App(lambda: watched.daemon.states, metrics, redact=str, receiver=receiver)
+        app = App(lambda: watched.daemon.states, metrics, redact=str, receiver=receiver.answer)
         async with (
             serving(app, host="127.0.0.1", port=0, log=QUIET) as url,
             httpx.AsyncClient(base_url=url) as http,
