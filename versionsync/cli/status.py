@@ -15,6 +15,7 @@ from versionsync.cli.session import Session
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from versionsync.mirror.followers import Following
     from versionsync.mirror.leases import HeldLease
     from versionsync.mirror.queries import RunRow, SourceRow
     from versionsync.mirror.standing import Standing
@@ -26,12 +27,16 @@ STALE: Final = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class SourceStatus:
-    """All that is known of one source; `run` is None before the first one, `lease` while nobody writes."""
+    """All that is known of one source.
+
+    `run` is None before the first one, `lease` while nobody writes, `follower` while no daemon follows it.
+    """
 
     source: SourceRow
     standing: Standing
     run: RunRow | None
     lease: HeldLease | None
+    follower: Following | None = None
 
 
 def status(
@@ -87,12 +92,16 @@ def ago(time: datetime, now: datetime) -> str:
 
 
 def _look(connection: Connection, source: SourceRow) -> SourceStatus:
-    from versionsync.mirror.queries import current_lease, last_runs
+    from versionsync.mirror.queries import current_lease, followed_by, last_runs
     from versionsync.mirror.standing import standing
 
     runs = last_runs(connection, source.id, limit=1)
     return SourceStatus(
-        source, standing(connection, source.id), runs[0] if runs else None, current_lease(connection, source.id)
+        source,
+        standing(connection, source.id),
+        runs[0] if runs else None,
+        current_lease(connection, source.id),
+        followed_by(connection, source.id),
     )
 
 
@@ -130,12 +139,22 @@ def _show(session: Session, one: SourceStatus, now: datetime) -> None:
     _fact(session, "last run", _run(one.run, now) if one.run else "none yet")
     if one.lease is not None and not _is_over(one.lease):
         _fact(session, "writing", f"{one.lease.holder}, until {when(one.lease.expires_at)} UTC unless renewed")
+    if one.follower is not None and not one.follower.is_over:
+        _fact(session, "followed by", f"{one.follower.holder}{_next_look(one.follower, now)}")
     for line in attention(one, now):
         output.prose((f"  {output.symbol(None)} {session.redactor.redact(line)}", "yellow"), hang=4)
 
 
 def _fact(session: Session, name: str, value: str) -> None:
     session.output.prose(f"  {name:<12} {value}", hang=15)
+
+
+def _next_look(follower: Following, now: datetime) -> str:
+    if follower.next_look_at is None:
+        return ""
+    seconds = (follower.next_look_at - now).total_seconds()
+    when_ = f"in {count(int(seconds), 'second')}" if seconds > 0 else "now"
+    return f", which looks {when_}: {follower.next_look_reason}"
 
 
 def _run(run: RunRow, now: datetime) -> str:
@@ -161,6 +180,15 @@ def _entry(one: SourceStatus, now: datetime) -> dict[str, Any]:
             "epoch": lease.epoch,
             "expires_at": lease.expires_at,
             "is_over": _is_over(lease),
+        },
+        "follower": None
+        if one.follower is None
+        else {
+            "holder": str(one.follower.holder),
+            "expires_at": one.follower.expires_at,
+            "is_over": one.follower.is_over,
+            "next_look_at": one.follower.next_look_at,
+            "next_look_reason": one.follower.next_look_reason,
         },
         "attention": list(attention(one, now)),
     }

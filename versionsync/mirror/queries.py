@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from versionsync.mirror.editors import unknown_editors
 from versionsync.mirror.event_rows import EventRow, events_after, last_event_id, last_events
+from versionsync.mirror.followers import followed_by
 from versionsync.mirror.known import (
     former_contents,
     known_records,
@@ -23,6 +24,7 @@ __all__ = [
     "SourceRow",
     "current_lease",
     "events_after",
+    "followed_by",
     "former_contents",
     "known_records",
     "known_schema",

@@ -194,3 +194,44 @@ def test_a_port_that_is_taken_is_a_wrong_setting(cli: Cli, at: dict[str, str], t
         assert second.code == 2
         assert f"another versionsync (process {process.pid}) is running here already" in second.err
         stop(process)
+
+
+def test_a_daemon_that_was_suspended_and_overtaken_writes_nothing(at: dict[str, str], tmp_path: Path) -> None:
+    """It stands by when it wakes up (invariant 8)."""
+    database = tmp_path / "versionsync.db"
+    over = "expires_at = '2026-01-01T00:00:00.000000Z' where holder is not null"
+
+    def runs_of(process: Popen[str]) -> int:
+        return len(rows(database, f"select 1 from runs where holder like 'process {process.pid} %'"))
+
+    with running("run", cwd=tmp_path, **at) as first:
+        eventually(lambda: rows(database, "select 1 from followers where next_look_at is not null"))
+        with running("run", cwd=tmp_path, **at) as second:
+            assert second.stderr is not None
+            assert any("source.standing_by" in line for line in second.stderr)
+            first.send_signal(signal.SIGSTOP)
+            rows(database, f"update followers set {over}")
+            rows(database, f"update leases set {over}")
+            eventually(lambda: runs_of(second))
+            written = runs_of(first)
+            first.send_signal(signal.SIGCONT)
+            assert first.stderr is not None
+            assert any("source.standing_by" in line for line in first.stderr)
+            assert runs_of(first) == written
+            stop(second)
+            stop(first)
+
+
+def test_status_says_who_follows_and_when_it_looks_next(cli: Cli, at: dict[str, str], tmp_path: Path) -> None:
+    """And why then."""
+    with running("run", cwd=tmp_path, **at) as process:
+        database = tmp_path / "versionsync.db"
+        eventually(lambda: rows(database, "select 1 from followers where next_look_at is not null"))
+        told = cli("status", **at)
+        (source,) = cli("status", "--json", **at).json["sources"]
+        stop(process)
+    assert f"followed by  process {process.pid} on" in told.out
+    assert "which looks" in told.out
+    assert source["follower"]["next_look_reason"].startswith("nothing has changed for")
+    (source,) = cli("status", "--json", **at).json["sources"]
+    assert source["follower"] is None

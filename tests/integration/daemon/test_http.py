@@ -88,7 +88,7 @@ async def test_metrics_have_units_and_few_labels(lab: Lab) -> None:
     families = {family.name: family for family in text_string_to_metric_families(answer.text)}
     ours = {name: family for name, family in families.items() if name.startswith("versionsync_")}
     labels = {label for family in ours.values() for sample in family.samples for label in sample.labels}
-    assert labels == {"source", "outcome", "stance", "version", "le"}
+    assert labels == {"source", "outcome", "stance", "result", "version", "le"}
     assert all(family.documentation.endswith(".") for family in ours.values())
     samples = {(sample.name, *sample.labels.values()): sample.value for f in ours.values() for sample in f.samples}
     assert samples["versionsync_versions_inserted_total", "website"] == 1

@@ -1,0 +1,53 @@
+"""Two seconds after SIGTERM nothing is left, whatever the process was at."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+BUSY = """
+import asyncio
+import time
+from versionsync.daemon.signals import handled
+
+async def main():
+    stopped = asyncio.Event()
+    with handled(stop=stopped.set, reload=lambda: print("again", flush=True)):
+        print("ready", flush=True)
+        {work}
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize(
+    "work",
+    ["await stopped.wait()", "time.sleep(60)", "while True: pass", "await stopped.wait(); time.sleep(60)"],
+    ids=["idle", "blocked", "busy", "a clean-up that hangs"],
+)
+def test_it_ends_within_two_seconds_with_exit_code_0(work: str) -> None:
+    """Cleanly where it can, where it stands otherwise."""
+    with subprocess.Popen([sys.executable, "-c", BUSY.format(work=work)], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        begun = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+        assert time.monotonic() - begun < 2.0
+
+
+def test_sighup_ends_nothing() -> None:
+    """It is told each time."""
+    code = BUSY.format(work="await stopped.wait()")
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        for _ in range(2):
+            process.send_signal(signal.SIGHUP)
+            assert process.stdout.readline() == "again\n"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
