@@ -43,12 +43,13 @@ def run(
     from versionsync.daemon.metrics import Metrics
     from versionsync.daemon.receiver import Receiver
     from versionsync.daemon.service import Daemon
+    from versionsync.daemon.signals import prepared
 
     session.also(Options(verbose=1))  # a service tells what it does
     settings = _Settings(session, sources or ())
     followed = settings.followed(session.configuration)
     http = session.configuration.http
-    with session.open_mirror(create=True, upgrade=upgrade) as mirror:
+    with prepared(), session.open_mirror(create=True, upgrade=upgrade) as mirror:
 
         async def follow() -> None:
             daemon = Daemon(mirror, followed, load=settings.load, log=session.log)

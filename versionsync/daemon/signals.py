@@ -10,17 +10,30 @@ import asyncio
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
-from typing import Final
+from typing import Final, TypeAlias
 
-__all__ = ["STOP_SECONDS", "handled"]
+__all__ = ["STOP_SECONDS", "handled", "prepared"]
 
 STOPPING: Final = (signal.SIGINT, signal.SIGTERM)
 
+Handler: TypeAlias = Callable[[int, FrameType | None], None] | signal.Handlers
+
 STOP_SECONDS: Final = 1.7
 """How long a clean end may take; what is left of two seconds is for the process itself."""
+
+
+@contextmanager
+def prepared() -> Iterator[None]:
+    """While the block runs, outside of a loop: SIGTERM ends the program with exit code 0, SIGHUP does nothing."""
+
+    def leave(_number: int, _frame: FrameType | None) -> None:
+        raise SystemExit(0)
+
+    with _set({signal.SIGTERM: leave, signal.SIGHUP: signal.SIG_IGN}):
+        yield
 
 
 @contextmanager
@@ -38,8 +51,13 @@ def handled(*, stop: Callable[[], None], reload: Callable[[], None]) -> Iterator
     def on_reload(_number: int, _frame: FrameType | None) -> None:
         loop.call_soon_threadsafe(reload)
 
-    before = {number: signal.signal(number, on_stop) for number in STOPPING}
-    before[signal.SIGHUP] = signal.signal(signal.SIGHUP, on_reload)
+    with _set({signal.SIGHUP: on_reload, **dict.fromkeys(STOPPING, on_stop)}):
+        yield
+
+
+@contextmanager
+def _set(handlers: Mapping[signal.Signals, Handler]) -> Iterator[None]:
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield
     finally:

@@ -21,7 +21,8 @@ from structlog.typing import FilteringBoundLogger
 
 __all__ = ["Timetable"]
 
-LEAST_SECONDS: Final = 0.05
+LEAST_SECONDS: Final = 1.0
+"""A job that was asked for at once, and says itself when it comes again, is not tried more often meanwhile."""
 
 Work = Callable[[], Awaitable[None]]
 
@@ -109,6 +110,5 @@ def _in(seconds: float) -> datetime:
 
 
 def _trigger(every: float, first: datetime) -> IntervalTrigger:
-    # APScheduler takes an interval of zero for a second. A first time that is just over it would leave out: whoever
-    # uses this says when the next run is.
-    return IntervalTrigger(seconds=max(every, LEAST_SECONDS), start_date=first, timezone=UTC)
+    # A first time that is just over it would leave out: whoever uses this also says when the next run is.
+    return IntervalTrigger(seconds=every, start_date=first, timezone=UTC)
