@@ -263,8 +263,8 @@ class Follower:
         """A whole look comes soon, and tells what these could not give: this is neither success nor failure."""
         if found_something(report):
             self._changed_at, self.state.last_change_at = time.monotonic(), _now()
-        seconds = next_look(quiet_seconds=0.0, max_staleness=pace.look_seconds)
-        self._next(max(seconds, pace.after_change_seconds), "a webhook told of a change")
+        since = time.monotonic() - self._whole_at
+        self._next(max(pace.look_seconds - since, pace.after_change_seconds), "webhooks tell of changes")
 
     def _succeeded(self, report: RunReport, pace: Pace) -> None:
         state = self.state
@@ -277,6 +277,9 @@ class Follower:
         if found_something(report):
             self._changed_at, state.last_change_at = time.monotonic(), _now()
         quiet = time.monotonic() - self._changed_at
+        if self.source.webhook is not None and state.heard[Heard.TAKEN]:
+            self._next(max(pace.look_seconds, pace.after_change_seconds), "webhooks tell of changes")
+            return
         seconds = next_look(quiet_seconds=quiet, max_staleness=pace.look_seconds)
         if found_something(report):
             seconds = max(seconds, pace.after_change_seconds)
