@@ -63,6 +63,8 @@ class Follower:
         self._mirror = mirror
         self._books = Bookkeeping(mirror, self.name)
         self._is_wanted = False
+        self._is_told = False
+        self._not_before = 0.0
         self._whole_at = float("-inf")
         self._timetable = timetable
         self._log = log.bind(source=self.name)
@@ -99,7 +101,8 @@ class Follower:
         """Keep what a webhook told, and look. Raises MirrorError."""
         heard = await self._books.hear(call)
         if heard is not Heard.ELSEWHERE:
-            self.look_soon()
+            self._is_told = True
+            self._timetable.next_in(f"{self.name}:look", self._earliest())
         return heard
 
     async def end(self) -> None:
@@ -119,7 +122,7 @@ class Follower:
 
     async def _look(self) -> None:
         async with self._turn:
-            self._is_wanted = False
+            self._is_wanted = self._is_told = False
             if (other := await self._follow()) is not None:
                 self._stand_by(other)
                 return
@@ -235,6 +238,8 @@ class Follower:
 
     async def _conclude(self, report: RunReport, pace: Pace) -> None:
         trouble = trouble_of(report)
+        if found_something(report):
+            self._not_before = time.monotonic() + pace.after_change_seconds
         self._spending.learn(report, found=found_something(report), records=self._records)
         if report.error is not None and is_held_elsewhere(report.error):
             self._held(report.error)
@@ -300,8 +305,18 @@ class Follower:
             self._log.debug("source.failing", exc_info=report.error)
         self._next(seconds, f"failure {state.failures}: {trouble.value}")
 
+    def _earliest(self) -> float:
+        """Seconds until a webhook's hint may be followed: at once, unless the budget has just paid for a change."""
+        return max(self._not_before - time.monotonic(), 0.0)
+
     def _next(self, seconds: float, reason: str, chance: float = 1.0) -> None:
-        seconds = 0.0 if self._is_wanted else seconds * chance  # a look that was under way began too early
+        # A look that was asked for while another one was under way: that one may have begun too early.
+        if self._is_wanted:
+            seconds = 0.0
+        elif self._is_told:
+            seconds = self._earliest()
+        else:
+            seconds *= chance
         self.state.next_look_at, self.state.next_look_reason = _now() + timedelta(seconds=seconds), reason
         self._timetable.next_in(f"{self.name}:look", seconds)
 
