@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from random import Random
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from structlog.typing import FilteringBoundLogger
 
+from versionsync.daemon.agenda import Agenda
 from versionsync.daemon.bookkeeping import Bookkeeping
 from versionsync.daemon.budget import Pace, Purse
 from versionsync.daemon.followed import Followed
@@ -42,6 +43,8 @@ SCRUB_SECONDS: Final = 3600.0
 SCRUBS_A_DAY: Final = 24
 TIDY_SECONDS: Final = 6 * 3600.0
 
+T = TypeVar("T")
+
 
 class Follower:
     """One source of one daemon. `state` is how it stands."""
@@ -62,11 +65,9 @@ class Follower:
         self.state = SourceState(name=self.name, max_staleness=source.max_staleness, since=_now())
         self._mirror = mirror
         self._books = Bookkeeping(mirror, self.name)
-        self._is_wanted = False
-        self._is_told = False
-        self._not_before = 0.0
         self._whole_at = float("-inf")
         self._timetable = timetable
+        self._agenda = Agenda(timetable, self.state)
         self._log = log.bind(source=self.name)
         self._spending = Spending(self._books, self.state, log=self._log)
         self._random = random
@@ -79,7 +80,7 @@ class Follower:
     def begin(self) -> None:
         """Look now, and do everything else at its time."""
         name, add = self.name, self._timetable.add
-        add(f"{name}:look", self._look, every=self.source.max_staleness, first_in=0)
+        add(self._agenda.job, self._look, every=self.source.max_staleness, first_in=0)
         add(f"{name}:keep", self._keep, every=KEEP_SECONDS, first_in=KEEP_SECONDS)
         add(f"{name}:scrub", self._scrub, every=SCRUB_SECONDS, first_in=SCRUB_SECONDS * self._random.uniform(0.2, 1))
         add(f"{name}:tidy", self._tidy, every=TIDY_SECONDS, first_in=TIDY_SECONDS * self._random.uniform(0.05, 1))
@@ -94,15 +95,13 @@ class Follower:
 
     def look_soon(self) -> None:
         """Look as soon as nothing else of this source is under way."""
-        self._is_wanted = True
-        self._timetable.next_in(f"{self.name}:look", 0)
+        self._agenda.soon()
 
     async def hear(self, call: Call) -> Heard:
         """Keep what a webhook told, and look. Raises MirrorError."""
         heard = await self._books.hear(call)
         if heard is not Heard.ELSEWHERE:
-            self._is_told = True
-            self._timetable.next_in(f"{self.name}:look", self._earliest())
+            self._agenda.hinted()
         return heard
 
     async def end(self) -> None:
@@ -113,48 +112,33 @@ class Follower:
 
     async def leave(self) -> None:
         """Let another daemon follow the source at once. A database that is away learns it when the time is over."""
-        try:
-            await self._spending.count()
-            await self._books.leave()
-        except MirrorError as error:
-            self._log.debug("source.left_unsaid", error=str(error))
+        await self._spending.count()
+        await self._unless_away(self._books.leave())
         await self._books.close()
 
     async def _look(self) -> None:
         async with self._turn:
-            self._is_wanted = self._is_told = False
-            if (other := await self._follow()) is not None:
+            self._agenda.began()
+            if (other := await self._unless_away(self._books.follow())) is not None:
                 self._stand_by(other)
                 return
             pace = await self._spending.pace(self.source)
             if self.state.purse is not None and self.state.purse.is_spent:
                 self._wait_for_budget(self.state.purse)
                 return
-            hints = await self._hints()
+            hints = await self._unless_away(self._books.hints())
             options = self._options(beacon_trust=timedelta(days=pace.sweep_days))
             if hints is not None and self._may_look_at_these_alone(hints):
                 options = replace(options, record_ids=tuple(hints.record_ids), trigger="webhook")
             report = await self._run(options)
             if hints is not None and report.error is None:
-                await self._forget(hints)
+                await self._unless_away(self._books.forget_hints(hints))
             await self._conclude(report, pace)
 
     def _may_look_at_these_alone(self, hints: Hints) -> bool:
         """Whether the rest is fresh enough: a stream of webhooks must not put off what none of them tells."""
         is_fresh = time.monotonic() - self._whole_at < self.source.max_staleness
         return is_fresh and self.state.stance is Stance.FOLLOWING and len(hints.record_ids) <= MOST_HINTS
-
-    async def _hints(self) -> Hints | None:
-        try:
-            return await self._books.hints()
-        except MirrorError:
-            return None  # the run tells it
-
-    async def _forget(self, hints: Hints) -> None:
-        try:
-            await self._books.forget_hints(hints)
-        except MirrorError as error:
-            self._log.debug("hints.kept", error=str(error))  # looked at once more
 
     async def _scrub(self) -> None:
         async with self._turn:
@@ -168,27 +152,13 @@ class Follower:
         """Say that this daemon is still there, and what it has spent, also while a run takes its time."""
         await self._spending.count()
         if self.state.stance is not Stance.STANDBY:
-            try:
-                await self._books.follow()
-            except MirrorError as error:
-                self._log.debug("source.kept_unsaid", error=str(error))  # a look will tell it
+            await self._unless_away(self._books.follow())
 
     async def _tidy(self) -> None:
         async with self._turn:
             if self.state.stance is Stance.FOLLOWING:
-                try:
-                    forgotten = await self._books.forget_runs(_now())
-                except MirrorError as error:
-                    self._log.info("runs.kept", error=str(error))
-                else:
-                    self._log.debug("runs.forgotten", number=forgotten)
-
-    async def _follow(self) -> str | None:
-        """The other daemon that follows the source; None: it is this one, as far as the database can say."""
-        try:
-            return await self._books.follow()
-        except MirrorError:
-            return None  # the run tells it, and says why
+                forgotten = await self._unless_away(self._books.forget_runs(_now()))
+                self._log.debug("runs.forgotten", number=forgotten)
 
     def _options(self, **options: Any) -> SyncOptions:
         most = None if self.state.purse is None else self.state.purse.for_a_run
@@ -200,7 +170,7 @@ class Follower:
         if state.trouble is not Trouble.BUDGET:
             self._log.warning("source.failing", trouble=Trouble.BUDGET.value, reason=reason)
         state.stance, state.trouble, state.error, state.failures = Stance.FAILING, Trouble.BUDGET, reason, 1
-        self._next(purse.seconds_left + self._random.uniform(0, 5), "the budget is spent")
+        self._agenda.next_in(purse.seconds_left + self._random.uniform(0, 5), "the budget is spent")
 
     async def _run(self, options: SyncOptions) -> RunReport:
         state, spec = self.state, self.source.spec
@@ -234,12 +204,12 @@ class Follower:
             self._log.info("source.standing_by", other=other)
         self.state.stance, self.state.other = Stance.STANDBY, other
         self.state.trouble, self.state.error, self.state.failures = None, None, 0
-        self._next(STANDBY_SECONDS, "another one follows it", self._random.uniform(0.8, 1.2))
+        self._agenda.next_in(STANDBY_SECONDS * self._random.uniform(0.8, 1.2), "another one follows it")
 
     async def _conclude(self, report: RunReport, pace: Pace) -> None:
         trouble = trouble_of(report)
         if found_something(report):
-            self._not_before = time.monotonic() + pace.after_change_seconds
+            self._agenda.pay(pace.after_change_seconds)
         self._spending.learn(report, found=found_something(report), records=self._records)
         if report.error is not None and is_held_elsewhere(report.error):
             self._held(report.error)
@@ -249,27 +219,24 @@ class Follower:
             self._succeeded(report, pace)
         else:
             self._failed(trouble, report)
-        try:
-            await self._books.note_next_look(self.state.next_look_at, self.state.next_look_reason)
-        except MirrorError as error:
-            self._log.debug("source.next_look_unsaid", error=str(error))
+        await self._unless_away(self._books.note_next_look(self.state.next_look_at, self.state.next_look_reason))
 
     def _held(self, error: BaseException) -> None:
         """Another process writes to the source, such as a sync by hand; or a lease of ours is not over yet."""
         if getattr(error, "holder", None) == str(Holder.of_this_process()):
-            self._next(HELD_SECONDS, "its last run could not give back the lease")
+            self._agenda.next_in(HELD_SECONDS, "its last run could not give back the lease")
             return
         if self.state.stance is not Stance.STANDBY:
             self._log.info("source.written_elsewhere", reason=str(error))
         self.state.stance, self.state.other = Stance.STANDBY, getattr(error, "holder", None)
-        self._next(HELD_SECONDS, "another process writes to it", self._random.uniform(0.8, 1.2))
+        self._agenda.next_in(HELD_SECONDS * self._random.uniform(0.8, 1.2), "another process writes to it")
 
     def _looked_at_hints(self, report: RunReport, pace: Pace) -> None:
         """A whole look comes soon, and tells what these could not give: this is neither success nor failure."""
         if found_something(report):
             self._changed_at, self.state.last_change_at = time.monotonic(), _now()
         since = time.monotonic() - self._whole_at
-        self._next(max(pace.look_seconds - since, pace.after_change_seconds), "webhooks tell of changes")
+        self._agenda.next_in(max(pace.look_seconds - since, pace.after_change_seconds), "webhooks tell of changes")
 
     def _succeeded(self, report: RunReport, pace: Pace) -> None:
         state = self.state
@@ -283,13 +250,13 @@ class Follower:
             self._changed_at, state.last_change_at = time.monotonic(), _now()
         quiet = time.monotonic() - self._changed_at
         if self.source.webhook is not None and state.heard[Heard.TAKEN]:
-            self._next(max(pace.look_seconds, pace.after_change_seconds), "webhooks tell of changes")
+            self._agenda.next_in(max(pace.look_seconds, pace.after_change_seconds), "webhooks tell of changes")
             return
         seconds = next_look(quiet_seconds=quiet, max_staleness=pace.look_seconds)
         if found_something(report):
             seconds = max(seconds, pace.after_change_seconds)
         slowed = " (slowed down by the budget)" if pace.look_seconds > self.source.max_staleness else ""
-        self._next(seconds, f"nothing has changed for {quiet:.0f} s{slowed}")
+        self._agenda.next_in(seconds, f"nothing has changed for {quiet:.0f} s{slowed}")
 
     def _failed(self, trouble: Trouble, report: RunReport) -> None:
         state = self.state
@@ -303,22 +270,15 @@ class Follower:
         tell("source.failing", trouble=trouble.value, reason=state.error, **({"hint": hint} if hint else {}))
         if trouble is Trouble.UNEXPECTED:
             self._log.debug("source.failing", exc_info=report.error)
-        self._next(seconds, f"failure {state.failures}: {trouble.value}")
+        self._agenda.next_in(seconds, f"failure {state.failures}: {trouble.value}")
 
-    def _earliest(self) -> float:
-        """Seconds until a webhook's hint may be followed: at once, unless the budget has just paid for a change."""
-        return max(self._not_before - time.monotonic(), 0.0)
-
-    def _next(self, seconds: float, reason: str, chance: float = 1.0) -> None:
-        # A look that was asked for while another one was under way: that one may have begun too early.
-        if self._is_wanted:
-            seconds = 0.0
-        elif self._is_told:
-            seconds = self._earliest()
-        else:
-            seconds *= chance
-        self.state.next_look_at, self.state.next_look_reason = _now() + timedelta(seconds=seconds), reason
-        self._timetable.next_in(f"{self.name}:look", seconds)
+    async def _unless_away(self, asked: Awaitable[T]) -> T | None:
+        """What the database says; None where it is away. No more is made of that: a run tells it, and says why."""
+        try:
+            return await asked
+        except MirrorError as error:
+            self._log.debug("database.away", error=str(error))
+            return None
 
 
 def _now() -> datetime:

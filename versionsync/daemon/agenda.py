@@ -1,0 +1,57 @@
+"""When one source is looked at next, by what is known and by what is asked for meanwhile."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+
+from versionsync.daemon.state import SourceState
+from versionsync.daemon.timetable import Timetable
+
+__all__ = ["Agenda"]
+
+
+class Agenda:
+    """The next look at a source, in the timetable and in the source's state.
+
+    A look that is asked for while another one is under way comes after it: that one may have begun too early.
+    """
+
+    def __init__(self, timetable: Timetable, state: SourceState) -> None:
+        self.job = f"{state.name}:look"
+        self._timetable = timetable
+        self._state = state
+        self._is_wanted = False
+        self._is_hinted = False
+        self._not_before = 0.0
+
+    def soon(self) -> None:
+        """Look as soon as nothing else of this source is under way."""
+        self._is_wanted = True
+        self._timetable.next_in(self.job, 0)
+
+    def hinted(self) -> None:
+        """Look where a webhook hints at: at once, unless the budget has just paid for a change."""
+        self._is_hinted = True
+        self._timetable.next_in(self.job, self._rest())
+
+    def began(self) -> None:
+        """A look begins: it sees all that was asked for until now."""
+        self._is_wanted = self._is_hinted = False
+
+    def pay(self, seconds: float) -> None:
+        """A change was read: for so long the budget pays for no other one that is only hinted at."""
+        self._not_before = time.monotonic() + seconds
+
+    def next_in(self, seconds: float, reason: str) -> None:
+        """Look in so many seconds, for this reason, unless it is asked for earlier."""
+        if self._is_wanted:
+            seconds = 0.0
+        elif self._is_hinted:
+            seconds = self._rest()
+        self._state.next_look_at = datetime.now(UTC) + timedelta(seconds=max(seconds, 0.0))
+        self._state.next_look_reason = reason
+        self._timetable.next_in(self.job, seconds)
+
+    def _rest(self) -> float:
+        return max(self._not_before - time.monotonic(), 0.0)
