@@ -125,19 +125,20 @@ class Follower:
             pace = await self._spending.pace(self.source)
             if self.state.purse is not None and self.state.purse.is_spent:
                 self._wait_for_budget(self.state.purse)
+                await self._note_next_look()
                 return
             hints = await self._unless_away(self._books.hints())
             options = self._options(beacon_trust=timedelta(days=pace.sweep_days))
-            if hints is not None and self._may_look_at_these_alone(hints):
+            if hints is not None and self._may_look_at_these_alone(hints, pace):
                 options = replace(options, record_ids=tuple(hints.record_ids), trigger="webhook")
             report = await self._run(options)
             if hints is not None and report.error is None:
                 await self._unless_away(self._books.forget_hints(hints))
             await self._conclude(report, pace)
 
-    def _may_look_at_these_alone(self, hints: Hints) -> bool:
+    def _may_look_at_these_alone(self, hints: Hints, pace: Pace) -> bool:
         """Whether the rest is fresh enough: a stream of webhooks must not put off what none of them tells."""
-        is_fresh = time.monotonic() - self._whole_at < self.source.max_staleness
+        is_fresh = time.monotonic() - self._whole_at < pace.look_seconds
         return is_fresh and self.state.stance is Stance.FOLLOWING and len(hints.record_ids) <= MOST_HINTS
 
     async def _scrub(self) -> None:
@@ -219,6 +220,9 @@ class Follower:
             self._succeeded(report, pace)
         else:
             self._failed(trouble, report)
+        await self._note_next_look()
+
+    async def _note_next_look(self) -> None:
         await self._unless_away(self._books.note_next_look(self.state.next_look_at, self.state.next_look_reason))
 
     def _held(self, error: BaseException) -> None:
