@@ -23,15 +23,12 @@ class ProjectUse:
 
 def add_requests(tx: Connection, source_id: int, day: date, requests: int) -> None:
     """Note that a source sent so many more `requests` on a UTC day."""
-    first = tx.execute(
-        insert_or_keep(usage, tx.dialect.name).values(source_id=source_id, day=day.isoformat(), requests=requests)
+    tx.execute(insert_or_keep(usage, tx.dialect.name).values(source_id=source_id, day=day.isoformat()))
+    tx.execute(
+        update(usage)
+        .where(usage.c.source_id == source_id, usage.c.day == day.isoformat())
+        .values(requests=usage.c.requests + requests)
     )
-    if not first.rowcount:
-        tx.execute(
-            update(usage)
-            .where(usage.c.source_id == source_id, usage.c.day == day.isoformat())
-            .values(requests=usage.c.requests + requests)
-        )
 
 
 def project_use(connection: Connection, source_id: int, *, since: date) -> ProjectUse:
