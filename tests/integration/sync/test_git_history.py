@@ -31,9 +31,12 @@ def git(*arguments: str) -> bytes:
 
 
 def commits_of_files() -> dict[str, list[tuple[bytes, datetime, str]]]:
-    """Each Markdown and Python file's texts, oldest first, with the time and author of their commits."""
+    """Each Markdown and Python file's texts, oldest first, with the author and the time of their commits.
+
+    It is the committer's time: a rebase keeps the other one.
+    """
     found: dict[str, list[tuple[bytes, datetime, str]]] = defaultdict(list)
-    log = git("log", "--reverse", "--raw", "--no-renames", "--no-abbrev", "--format=>%at|%an", "--", "*.md", "*.py")
+    log = git("log", "--reverse", "--raw", "--no-renames", "--no-abbrev", "--format=>%ct|%an", "--", "*.md", "*.py")
     at, author = "0", ""
     for line in filter(None, log.decode().splitlines()):
         if line.startswith(">"):
