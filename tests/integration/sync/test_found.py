@@ -19,6 +19,15 @@ def post(lab: Lab, title: str = "first") -> str:
     return lab.act(lambda world: world.create(world.user, "post", {"title": title})).id
 
 
+def lab_with_faults(make_lab: MakeLab) -> tuple[Lab, Faults]:
+    """A lab with the model `post` whose upstream can be disturbed."""
+    faults = Faults()
+    lab = make_lab(World(seed=1, clock=Clock.stopped(START)), faults=faults)
+    model = lab.act(lambda world: world.create_model(world.account, "post", draft_mode=True))
+    lab.act(lambda world: world.create_field(world.account, model, "title"))
+    return lab, faults
+
+
 def edit(world: World, record_id: str) -> None:
     """Another title."""
     world.update(world.user, record_id, {"title": "second"})
@@ -84,10 +93,7 @@ def test_a_mixture_ends_before_the_whole_goes_live(lab: Lab, seconds: int) -> No
 
 def test_an_old_answer_about_a_record_made_again_is_not_believed(make_lab: MakeLab) -> None:
     """Meta and versions of the life before, all of one second: a version that had gone is not current again."""
-    faults = Faults()
-    lab = make_lab(World(seed=1, clock=Clock.stopped(START)), faults=faults)
-    model = lab.act(lambda world: world.create_model(world.account, "post", draft_mode=True))
-    lab.act(lambda world: world.create_field(world.account, model, "title"))
+    lab, faults = lab_with_faults(make_lab)
     id = post(lab)
     faults.rates[FaultKind.STALE] = 0.0  # so that the simulator remembers its answers
     lab.pause = timedelta(0)
@@ -150,10 +156,7 @@ def test_what_was_asked_for_again_and_believed_is_in_doubt_no_more(lab: Lab) -> 
 @pytest.mark.parametrize("times", [1, 2])
 def test_a_listed_record_that_is_not_found_at_once_is_not_gone(make_lab: MakeLab, times: int) -> None:
     """A replica that lags knows nothing of it yet: neither a new record is lacking, nor an old one deleted."""
-    faults = Faults()
-    lab = make_lab(World(seed=1, clock=Clock.stopped(START)), faults=faults)
-    model = lab.act(lambda world: world.create_model(world.account, "post", draft_mode=True))
-    lab.act(lambda world: world.create_field(world.account, model, "title"))
+    lab, faults = lab_with_faults(make_lab)
     for _ in range(2):
         id = post(lab)
         faults.plant(FaultKind.NOT_FOUND, path=f"/items/{id}", times=times)
@@ -167,10 +170,7 @@ def test_a_listed_record_that_is_not_found_at_once_is_not_gone(make_lab: MakeLab
 
 def test_what_was_listed_and_is_gone_is_looked_for_once_more(make_lab: MakeLab) -> None:
     """However often upstream says so in one run: the next one does not rest."""
-    faults = Faults()
-    lab = make_lab(World(seed=1, clock=Clock.stopped(START)), faults=faults)
-    model = lab.act(lambda world: world.create_model(world.account, "post", draft_mode=True))
-    lab.act(lambda world: world.create_field(world.account, model, "title"))
+    lab, faults = lab_with_faults(make_lab)
     id = post(lab)
     faults.plant(FaultKind.NOT_FOUND, path=f"/items/{id}", times=5)
     lab.sync()
