@@ -68,10 +68,15 @@ class Climb:
         self._progress = progress
         self._found = found
         self._schema = schema
-        self._believes = believes
         self._crew = Crew(self._count)
         self._writer = Writer(
-            desk.mirror, desk.writing, tenure.lease, run_id=tenure.run_id, counts=progress.counts, now=desk.now
+            desk.mirror,
+            desk.writing,
+            tenure.lease,
+            run_id=tenure.run_id,
+            counts=progress.counts,
+            now=desk.now,
+            believes=believes,
         )
         self._sight = Sight(client, names_of(schema), believes_all=options.allow_vanish)
         self._settler = Settler(
@@ -183,26 +188,29 @@ class Climb:
         await self._crew.each(tasks, lambda task: task.record.id, self._pull_one)
 
     async def _pull_one(self, task: PullTask) -> None:
-        if self._believes:  # then what the mirror holds is no measure of what is read, nor of how far
+        if self._writer.believes:  # then what the mirror holds is no measure of what is read, nor of how far
             task = PullTask(task.record, None, to_the_end=True)
         pulled = await pull_record(self._client, task)
         if pulled.is_doubtful:
             self._found.doubtful.add(task.record.id)
         else:  # it may have been read before in this run
             self._found.doubtful.discard(task.record.id)
-        await self._writer.put(Arrival(pulled, is_confirmed=self._believes))
+        await self._writer.put(Arrival(pulled))
 
     async def _ask_suspects_again(self) -> None:
         """Records whose versions went back in time: asked for again a few times, and believed if they insist."""
+        believed = self._writer.believes
         for times in range(1, TIMES_ASKED_AGAIN + 1):
             await self._writer.flush()
-            ids, self._writer.suspects = self._writer.suspects, []
+            ids, self._writer.suspects = sorted(self._writer.suspects), set()
             if not ids:
                 return
             await asyncio.sleep(ASK_AGAIN_SECONDS)
-            self._believes = times == TIMES_ASKED_AGAIN
+            self._writer.believes = believed or times == TIMES_ASKED_AGAIN
             known = await self._known(ids)
             await self._crew.each(ids, RecordId, partial(self._read_to_the_end, known))
+        await self._writer.flush()
+        self._writer.believes = believed
 
     async def _read_to_the_end(self, known: Mapping[RecordId, KnownRecord], id: RecordId) -> None:
         try:
@@ -229,6 +237,6 @@ class Climb:
         found.failures.extend(RecordFailure(id, "it exists, but its versions are not found") for id in self._crew.gone)
         found.failures.extend(self._writer.failures)
         found.failures.extend(
-            RecordFailure(id, "upstream shows an older state of it than before") for id in self._writer.suspects
+            RecordFailure(id, "upstream shows an older state of it than before") for id in sorted(self._writer.suspects)
         )
         self._progress.counts.records_failed = len(found.failures)

@@ -44,14 +44,10 @@ LINGER_SECONDS = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """One record's versions as they were read; where the record itself is gone, `evidence` says how we know.
-
-    `is_confirmed`: it is believed even where it goes back behind what the mirror holds.
-    """
+    """One record's versions as they were read; where the record itself is gone, `evidence` says how we know."""
 
     pulled: Pulled
     evidence: DeletionEvidence | None = None
-    is_confirmed: bool = False
 
     @property
     def record_id(self) -> RecordId:
@@ -119,7 +115,8 @@ class Writer:
 
     `put` may be called by any number of readers, `run` is the one that writes. A record that cannot be planned or
     that the database refuses is a failure of its own, and stops no other (invariant 13). One that goes back in time is
-    not written but listed in `suspects`, to be asked for again.
+    not written but listed in `suspects`, to be asked for again, unless the writer `believes` what arrives: that may be
+    changed while nothing waits to be written.
     """
 
     def __init__(
@@ -131,7 +128,9 @@ class Writer:
         run_id: int,
         counts: Counts,
         now: Callable[[], datetime],
+        believes: bool,
     ) -> None:
+        self.believes = believes
         self._mirror = mirror
         self._writing = writing
         self._lease = lease
@@ -141,7 +140,7 @@ class Writer:
         self._queue: asyncio.Queue[Arrival | _Mark] = asyncio.Queue()
         self._room = _Room(QUEUE_BYTES)
         self._failures: dict[RecordId, str] = {}
-        self.suspects: list[RecordId] = []
+        self.suspects: set[RecordId] = set()
 
     @property
     def failures(self) -> list[RecordFailure]:
@@ -234,12 +233,12 @@ class Writer:
         ids = [ready.arrival.record_id for ready in batch]
         records = known_records(tx, self._lease.source_id, ids)
         versions = known_versions(tx, self._lease.source_id, list(records))
-        suspected = self._going_back(tx, [ready for ready in batch if not ready.arrival.is_confirmed], versions)
+        suspected = set() if self.believes else self._going_back(tx, batch, versions)
+        self.suspects |= suspected
         plans: dict[RecordId, RecordPlan] = {}
         for ready in batch:
             id = ready.arrival.record_id
-            if id in suspected and not ready.arrival.is_confirmed:
-                self.suspects.append(id)
+            if id in suspected:
                 continue
             try:
                 plan = _plan_one(ready, records.get(id), versions.get(id, ()), now)

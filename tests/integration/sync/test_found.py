@@ -10,7 +10,7 @@ import pytest
 
 from tests.fixtures.comparing import differences, told
 from tests.fixtures.lab import START, Lab, MakeLab
-from versionsync.simulator import Clock, FaultKind, Faults, Selection, World
+from versionsync.simulator import Clock, FaultKind, Faults, Selection, Switches, World
 from versionsync.sync.report import Outcome, SyncOptions
 
 
@@ -19,10 +19,10 @@ def post(lab: Lab, title: str = "first") -> str:
     return lab.act(lambda world: world.create(world.user, "post", {"title": title})).id
 
 
-def lab_with_faults(make_lab: MakeLab) -> tuple[Lab, Faults]:
+def lab_with_faults(make_lab: MakeLab, switches: Switches | None = None) -> tuple[Lab, Faults]:
     """A lab with the model `post` whose upstream can be disturbed."""
     faults = Faults()
-    lab = make_lab(World(seed=1, clock=Clock.stopped(START)), faults=faults)
+    lab = make_lab(World(seed=1, clock=Clock.stopped(START), switches=switches), faults=faults)
     model = lab.act(lambda world: world.create_model(world.account, "post", draft_mode=True))
     lab.act(lambda world: world.create_field(world.account, model, "title"))
     return lab, faults
@@ -177,3 +177,18 @@ def test_what_was_listed_and_is_gone_is_looked_for_once_more(make_lab: MakeLab) 
     faults.clear()
     lab.sync()
     assert differences(lab.mirror, lab.truth()) == []
+
+
+def test_a_record_that_is_gone_in_an_environment_that_comes_back_is_believed(make_lab: MakeLab) -> None:
+    """What upstream still lists of it is older than what the mirror holds, and stays so."""
+    lab, _ = lab_with_faults(make_lab, Switches(deleted_versions_readable=True))
+    id = post(lab)
+    lab.act(lambda world: world.fork(world.account, "main", "copy"))
+    lab.act(lambda world: world.promote(world.account, "copy"))
+    lab.act(lambda world: world.publish(world.user, id))
+    lab.sync()
+    lab.act(lambda world: world.delete(world.user, id, environment="main"))
+    lab.act(lambda world: world.promote(world.account, "main"))
+    assert lab.sync(allow_vanish=True).outcome is Outcome.SUCCEEDED
+    assert lab.requests(lab.sync) == 1
+    assert differences(lab.mirror, lab.truth("main"), before=[lab.truth("copy")]) == []
