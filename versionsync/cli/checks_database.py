@@ -130,7 +130,7 @@ def _check_leases(mirror: Mirror) -> Iterator[Finding]:
             held = current_lease(connection, source.id)
             if held is None:
                 yield good("lease", "nobody is writing", source=source.name)
-            elif held.is_expired or held.holder.is_known_dead():
+            elif held.is_over:
                 yield good("lease", f"{held.holder} has left its lease; the next sync takes it", source=source.name)
             elif held.holder != Holder.of_this_process():
                 until = f"{held.expires_at:%H:%M:%S} UTC"

@@ -74,7 +74,7 @@ def attention(one: SourceStatus, now: datetime) -> Iterator[str]:
     if run is not None and run.outcome in ("failed", "partial", "interrupted"):
         how = "failed" if run.outcome == "failed" else f"was {run.outcome}"
         yield f"the last run {how}{f': {run.error}' if run.error else ''}"
-    if run is not None and run.outcome == "running" and (one.lease is None or _is_over(one.lease)):
+    if run is not None and run.outcome == "running" and (one.lease is None or one.lease.is_over):
         yield "the last run ended without a word; the next one goes on from there"
     if fresh is None:
         yield "no run has succeeded yet"
@@ -113,10 +113,6 @@ def _not_synced_yet(session: Session, known: Sequence[str]) -> list[str]:
     return [source.name for source in configuration.sources if source.name not in known]
 
 
-def _is_over(lease: HeldLease) -> bool:
-    return lease.is_expired or lease.holder.is_known_dead()
-
-
 def _show(session: Session, one: SourceStatus, now: datetime) -> None:
     output, project = session.output, one.source.project
     output.line(one.source.name, style="bold")
@@ -137,7 +133,7 @@ def _show(session: Session, one: SourceStatus, now: datetime) -> None:
     fresh = one.source.checkpoint.last_success_at
     _fact(session, "fresh as of", f"{when(fresh)} UTC ({ago(fresh, now)})" if fresh else "never")
     _fact(session, "last run", _run(one.run, now) if one.run else "none yet")
-    if one.lease is not None and not _is_over(one.lease):
+    if one.lease is not None and not one.lease.is_over:
         _fact(session, "writing", f"{one.lease.holder}, until {when(one.lease.expires_at)} UTC unless renewed")
     if one.follower is not None and not one.follower.is_over:
         _fact(session, "followed by", f"{one.follower.holder}{_next_look(one.follower, now)}")
@@ -179,7 +175,7 @@ def _entry(one: SourceStatus, now: datetime) -> dict[str, Any]:
             "holder": str(lease.holder),
             "epoch": lease.epoch,
             "expires_at": lease.expires_at,
-            "is_over": _is_over(lease),
+            "is_over": lease.is_over,
         },
         "follower": None
         if one.follower is None

@@ -47,13 +47,18 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class HeldLease:
-    """What the database says of a source's lease: who holds it, until when, and whether that is over already."""
+    """What the database says of a source's lease: who holds it, until when, and whether that time has come."""
 
     source_id: int
     epoch: int
     holder: Holder
     expires_at: datetime
     is_expired: bool
+
+    @property
+    def is_over(self) -> bool:
+        """Whether anybody may take it: its time has come, or its holder is known to be dead."""
+        return self.is_expired or self.holder.is_known_dead()
 
 
 def acquire(mirror: Mirror, source_id: int, holder: Holder) -> Lease:
@@ -93,7 +98,7 @@ def _take(tx: Connection, source_id: int, holder: Holder) -> Lease:
 
 def _refuse_held(tx: Connection, source_id: int) -> None:
     held = current(tx, source_id)
-    if held is not None and not held.is_expired and not held.holder.is_known_dead():
+    if held is not None and not held.is_over:
         name = tx.scalar(select(sources.c.name).where(sources.c.id == source_id))
         raise LeaseHeld(str(name), holder=str(held.holder), expires_at=held.expires_at)
 
