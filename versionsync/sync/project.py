@@ -24,7 +24,7 @@ from versionsync.sync.report import SourceSpec
 from versionsync.sync.translate import schema_of
 from versionsync.sync.vanish import check_brake
 
-__all__ = ["doubt_missing_models", "find_place", "is_elsewhere", "note_upstream", "project_of"]
+__all__ = ["doubt_upstream", "find_place", "is_elsewhere", "note_upstream", "project_of"]
 
 
 async def find_place(client: cma.Client, spec: SourceSpec, known: SourceRow | None, *, now: datetime) -> Place:
@@ -72,9 +72,8 @@ def note_upstream(
 ) -> int:
     """Write what changed about the project and its schema, and return the number of events.
 
-    Raises OtherProject, and has then written nothing.
+    `doubt_upstream` comes before.
     """
-    refuse_another(known, project)
     seen_before = known.checkpoint.last_complete_sweep_at
     moved = _note_project(tx, lease, known, project, run_id=run_id, observed_at=observed_at)
     return moved + _note_schema(tx, lease, schema, seen_before=seen_before, run_id=run_id, observed_at=observed_at)
@@ -108,7 +107,26 @@ def _note_project(
     return write_events(tx, lease, [event], observed_at=observed_at, run_id=run_id)
 
 
-async def doubt_missing_models(
+async def doubt_upstream(
+    desk: Desk,
+    client: cma.Client,
+    known: SourceRow,
+    spec: SourceSpec,
+    schema: cma.Schema,
+    project: Project,
+    *,
+    allow_vanish: bool,
+) -> None:
+    """Nothing, where upstream is what `known` mirrors, and says enough of it; `allow_vanish` believes less, too.
+
+    Raises OtherProject, and else as `_doubt_missing_models`.
+    """
+    refuse_another(known, project)  # before its models are missed
+    if not allow_vanish:
+        await _doubt_missing_models(desk, client, known.id, spec, schema)
+
+
+async def _doubt_missing_models(
     desk: Desk, client: cma.Client, source_id: int, spec: SourceSpec, schema: cma.Schema
 ) -> None:
     """Nothing, where every model that `schema` does not name any more can be held to be deleted.

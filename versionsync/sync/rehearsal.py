@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from versionsync import cma
 from versionsync.ledger.ids import ModelId
 from versionsync.mirror.known import live_counts_by_model
-from versionsync.mirror.sources import SourceRow, refuse_another
+from versionsync.mirror.sources import SourceRow
 from versionsync.mirror.sweep import SweepMarks
 from versionsync.sync.desk import Desk
 from versionsync.sync.environment import Place
 from versionsync.sync.findings import Findings
-from versionsync.sync.project import doubt_missing_models, project_of
+from versionsync.sync.project import doubt_upstream, project_of
 from versionsync.sync.report import Progress, SourceSpec, SyncOptions
 from versionsync.sync.sight import Sight, names_of
 from versionsync.sync.spool import TaskSpool
@@ -42,9 +42,8 @@ async def rehearse(
         found.would_pull, found.would_delete = (await client.items_page(offset=0, limit=1)).total, 0
         return
     schema = await client.schema()
-    refuse_another(known, project_of(schema.site, spec, place))
-    if not options.allow_vanish:
-        await doubt_missing_models(desk, client, known.id, spec, schema)
+    project = project_of(schema.site, spec, place)
+    await doubt_upstream(desk, client, known, spec, schema, project, allow_vanish=options.allow_vanish)
     models = [ModelId(model.id) for model in schema.item_types if not model.modular_block]
     with TaskSpool() as tasks:
         marks = await desk.reading.run(SweepMarks, desk.mirror, known.id)

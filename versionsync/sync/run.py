@@ -22,7 +22,7 @@ from versionsync.mirror.database import Mirror
 from versionsync.mirror.editors import unknown_editors, upsert_editors
 from versionsync.mirror.errors import MirrorError
 from versionsync.mirror.known import has_due_schedule
-from versionsync.mirror.sources import SourceRow, refuse_another, register_source, source
+from versionsync.mirror.sources import SourceRow, register_source, source
 from versionsync.sync.beacon import is_settled, is_trusted, settling_seconds
 from versionsync.sync.climb import Climb
 from versionsync.sync.crew import first_error
@@ -31,7 +31,7 @@ from versionsync.sync.desk import Checkpoint, Desk, Tenure
 from versionsync.sync.editors import read_editors
 from versionsync.sync.environment import Place
 from versionsync.sync.findings import Findings
-from versionsync.sync.project import doubt_missing_models, find_place, is_elsewhere, note_upstream, project_of
+from versionsync.sync.project import doubt_upstream, find_place, is_elsewhere, note_upstream, project_of
 from versionsync.sync.rehearsal import rehearse
 from versionsync.sync.report import Outcome, Progress, RunKind, RunReport, SourceSpec, SyncOptions
 from versionsync.sync.threads import DatabaseThread
@@ -200,9 +200,9 @@ class _Run:
         client = self._client.with_environment(place.environment)
         schema = self._schema or await client.schema()
         project, run_id, now = project_of(schema.site, self._spec, place), tenure.run_id, self._desk.now()
-        refuse_another(known, project)  # before its models are missed
-        if not self._options.allow_vanish:
-            await doubt_missing_models(self._desk, client, known.id, self._spec, schema)
+        await doubt_upstream(
+            self._desk, client, known, self._spec, schema, project, allow_vanish=self._options.allow_vanish
+        )
         told = await self._desk.write(
             lambda tx: note_upstream(tx, tenure.lease, known, schema, project, run_id=run_id, observed_at=now)
         )
