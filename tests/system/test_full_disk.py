@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import resource
 import subprocess
 import sys
@@ -13,7 +12,7 @@ import pytest
 from tests.fixtures.comparing import differences
 from tests.fixtures.lab import START, Lab, MakeLab
 from versionsync.cli.exits import Exit
-from versionsync.simulator import FULL_ACCESS_TOKEN, Clock, World
+from versionsync.simulator import Clock, World
 from versionsync.simulator.bulk import build_bulk
 
 LARGEST_FILE_BYTES = 400_000
@@ -31,14 +30,7 @@ def sync(lab: Lab, database_url: str, folder: Path, *, largest_file: int | None 
 
     ran = subprocess.run(
         [sys.executable, "-m", "versionsync", "sync"],
-        env={
-            **os.environ,
-            "DATOCMS_API_TOKEN": FULL_ACCESS_TOKEN,
-            "VERSIONSYNC_BASE_URL": lab.simulator.url,
-            "VERSIONSYNC_DATABASE_URL": database_url,
-            "VERSIONSYNC_RATE_LIMIT": "none",
-            "TMPDIR": str(folder),
-        },
+        env={**lab.environ(database_url), "TMPDIR": str(folder)},
         cwd=folder,
         capture_output=True,
         text=True,

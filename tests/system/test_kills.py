@@ -20,7 +20,7 @@ from tests.fixtures.comparing import differences, told
 from tests.fixtures.lab import START, Lab, MakeLab
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.tables import records, runs
-from versionsync.simulator import FULL_ACCESS_TOKEN, Clock, Faults, World
+from versionsync.simulator import Clock, Faults, World
 from versionsync.simulator.bulk import build_bulk
 from versionsync.sync.writing import BATCH_RECORDS
 
@@ -40,13 +40,7 @@ class Program:
     def __init__(self, lab: Lab, faults: Faults, database_url: str, folder: Path) -> None:
         self._faults = faults
         self._folder = folder
-        self._environment = {
-            **os.environ,
-            "DATOCMS_API_TOKEN": FULL_ACCESS_TOKEN,
-            "VERSIONSYNC_BASE_URL": lab.simulator.url,
-            "VERSIONSYNC_DATABASE_URL": database_url,
-            "VERSIONSYNC_RATE_LIMIT": "none",
-        }
+        self._environment = lab.environ(database_url)
 
     def sync(self, *, killed_after: int | None = None, seconds: float = 0.0) -> bool:
         """Whether a sync ended by itself; it is killed so many seconds after its nth request was answered."""

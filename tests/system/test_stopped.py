@@ -5,7 +5,6 @@ The real program, SIGSTOP and SIGCONT; the half minute after which a lease has e
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -24,7 +23,7 @@ from versionsync.cli.exits import Exit
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.errors import DatabaseUnavailable
 from versionsync.mirror.tables import runs
-from versionsync.simulator import FULL_ACCESS_TOKEN, Clock, FaultKind, Faults, World
+from versionsync.simulator import Clock, FaultKind, Faults, World
 from versionsync.simulator.bulk import build_bulk
 
 RECORDS = 300
@@ -37,13 +36,7 @@ class Program:
 
     def __init__(self, lab: Lab, database_url: str, folder: Path) -> None:
         self._folder = folder
-        self._environment = {
-            **os.environ,
-            "DATOCMS_API_TOKEN": FULL_ACCESS_TOKEN,
-            "VERSIONSYNC_BASE_URL": lab.simulator.url,
-            "VERSIONSYNC_DATABASE_URL": database_url,
-            "VERSIONSYNC_RATE_LIMIT": "none",
-        }
+        self._environment = lab.environ(database_url)
 
     @contextmanager
     def syncing(self) -> Iterator[subprocess.Popen[str]]:

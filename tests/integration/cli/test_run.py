@@ -48,14 +48,9 @@ def stop(process: Popen[str], number: signal.Signals = signal.SIGTERM) -> tuple[
 
 
 @pytest.fixture
-def at(upstream: SimulatorThread) -> dict[str, str]:
-    """How a process finds `upstream`."""
-    return {
-        "DATOCMS_API_TOKEN": FULL_ACCESS_TOKEN,
-        "VERSIONSYNC_BASE_URL": upstream.url,
-        "VERSIONSYNC_RATE_LIMIT": "none",
-        "VERSIONSYNC_HTTP_PORT": "0",
-    }
+def at(at: dict[str, str]) -> dict[str, str]:
+    """As for the other commands, on any port."""
+    return {**at, "VERSIONSYNC_HTTP_PORT": "0"}
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
