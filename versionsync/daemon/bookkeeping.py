@@ -71,7 +71,7 @@ class Bookkeeping:
 
     async def close(self) -> None:
         """End the thread, when what it was given is done."""
-        await self._thread.__aexit__(None, None, None)
+        await self._thread.close()
 
     def _id(self) -> int | None:
         if self._source_id is None:

@@ -8,6 +8,7 @@ from typing import Final
 from structlog.typing import FilteringBoundLogger
 
 from versionsync import cma
+from versionsync.cma.client import ITEMS_PAGE
 from versionsync.daemon.bookkeeping import Bookkeeping
 from versionsync.daemon.budget import Budget, Pace, Purse, Wants, arithmetic, pace_of
 from versionsync.daemon.followed import Followed
@@ -19,7 +20,6 @@ __all__ = ["Spending"]
 
 WEIGHT: Final = 0.05
 """How much the last look counts in the average of what a look costs."""
-ITEMS_A_REQUEST: Final = 500
 BESIDES_ITEMS: Final = 3
 
 
@@ -98,4 +98,4 @@ class Spending:
         if found:
             self._change_requests += WEIGHT * (requests - self._change_requests)
         if records is not None:
-            self._sweep_requests = -(-records // ITEMS_A_REQUEST) + BESIDES_ITEMS
+            self._sweep_requests = -(-records // ITEMS_PAGE) + BESIDES_ITEMS

@@ -145,10 +145,11 @@ class Server:
         if self.limits is None:
             return {}
         allowance = self.limits.take(token.secret)
-        headers |= allowance.headers()
+        rate = allowance.headers()
+        headers |= rate
         if allowance.is_refused:
             raise Refused("RATE_LIMIT_EXCEEDED", 429, transient=True)
-        return allowance.headers()
+        return rate
 
     def _environment(self, request: web.Request, token: Token, now: datetime) -> Environment:
         environment = self.world.environment(request.headers.get("X-Environment"))

@@ -150,8 +150,7 @@ class Climb:
         found.began_at = sweep.began_at
         found.failures.extend(sweep.failures)
         if not sweep.is_complete:
-            found.is_complete = False
-            found.notes.append("the list of records moved while it was read: what is not listed was not looked for")
+            found.fall_short("the list of records moved while it was read: what is not listed was not looked for")
 
     async def single(self, ids: Sequence[RecordId]) -> None:
         """These records, their histories to the end; one that is gone is told. Raises as `everything`."""
@@ -231,8 +230,7 @@ class Climb:
     def _conclude(self) -> None:
         found = self._found
         if note := self._sight.note(self._spec.name):
-            found.is_complete = False
-            found.notes.append(note)
+            found.fall_short(note)
         found.failures.extend(self._crew.failures)
         found.failures.extend(RecordFailure(id, "it exists, but its versions are not found") for id in self._crew.gone)
         found.failures.extend(self._writer.failures)

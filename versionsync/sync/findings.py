@@ -30,3 +30,8 @@ class Findings:
     notes: list[str] = field(default_factory=list)
     would_pull: int | None = None
     would_delete: int | None = None
+
+    def fall_short(self, reason: str) -> None:
+        """The run is not sure to have seen every change, for this `reason`, which is told."""
+        self.is_complete = False
+        self.notes.append(reason)

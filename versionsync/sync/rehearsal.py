@@ -71,5 +71,4 @@ async def _doubt(
         sight.count_hidden(model, vanished.pop(model))
     found.would_delete = vanished.total()
     if note := sight.note(spec.name):
-        found.is_complete = False
-        found.notes.append(note)
+        found.fall_short(note)

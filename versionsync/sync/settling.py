@@ -99,8 +99,7 @@ class Settler:
         async def one(record: KnownRecord) -> None:
             is_there = await settle_absent(self._client, record, self._writer, self._sight)
             if is_there and not was_listed:
-                self._found.is_complete = False
-                self._found.notes.append(f"record {record.id} was not listed, but it exists")
+                self._found.fall_short(f"record {record.id} was not listed, but it exists")
 
         await self._crew.each(known.values(), lambda record: record.id, one)
         return known

@@ -26,7 +26,10 @@ class DatabaseThread:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # What was begun ends: a transaction is short, and half of one is rolled back by nobody but its own thread.
+        await self.close()
+
+    async def close(self) -> None:
+        """End the thread, when what it was given is done: half a transaction is rolled back by nobody else."""
         await asyncio.get_running_loop().run_in_executor(None, self._executor.shutdown)
 
     async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
