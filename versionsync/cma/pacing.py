@@ -26,8 +26,8 @@ DOCUMENTED_LIMIT: Final = 60
 WINDOW_SECONDS: Final = 3.0
 GUARD_SECONDS: Final = 0.05
 
-# How long another program's use is remembered. Few of our answers see the moment when a burst of its still counts and its
-# next one comes; forgotten after two windows, that moment costs such a program more than 1 % of 429s.
+# How long another program's use is remembered. Few of our answers see the moment when a burst of its still counts and
+# its next one comes; forgotten after two windows, that moment costs such a program more than 1 % of 429s.
 _OTHERS_SECONDS: Final = 10 * WINDOW_SECONDS
 # Less than this share of the limit is noise: requests on the way, or counted at both ends of a window.
 _OTHERS_NOISE: Final = 0.04

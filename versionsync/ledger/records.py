@@ -55,6 +55,7 @@ class KnownRecord:
     created_at: datetime | None
     updated_at: datetime | None
     published_at: datetime | None
+    first_published_at: datetime | None
     current_version_id: VersionId | None
     published_version_id: VersionId | None
     version_count: int

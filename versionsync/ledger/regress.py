@@ -10,12 +10,15 @@ second; a field got its old name back), so it is a reason to ask again, not to r
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
 
 from versionsync.ledger.ids import VersionId
 from versionsync.ledger.records import KnownRecord, SeenRecord
 from versionsync.ledger.versions import SeenVersion, Version
 
-__all__ = ["contents_go_back", "meta_goes_back", "rewritten", "versions_go_back"]
+__all__ = ["contents_go_back", "hides_publication", "meta_goes_back", "rewritten", "versions_go_back"]
+
+NEVER_LIVE = (False, None, None)
 
 
 def meta_goes_back(known: KnownRecord | None, seen: SeenRecord) -> bool:
@@ -43,6 +46,21 @@ def versions_go_back(known: Sequence[Version], seen: Sequence[SeenVersion]) -> b
     return by_id[after.id].ordinal < before.ordinal
 
 
+def hides_publication(
+    known: KnownRecord | None, seen: SeenRecord | None, before: Sequence[Version], after: Iterable[SeenVersion]
+) -> bool:
+    """Whether the times of a record's publications changed, while no version was published or unpublished.
+
+    Then its versions are older than its meta: live for no time, or once more, leaves all else as it was.
+    """
+    if known is None or known.deleted_at is not None or seen is None:
+        return False
+    if (known.published_at, known.first_published_at) == (seen.published_at, seen.first_published_at):
+        return False
+    was_live = {version.id: _liveness(version) for version in before}
+    return all(_liveness(version) == was_live.get(version.id, NEVER_LIVE) for version in after)
+
+
 def rewritten(known: Sequence[Version], seen: Iterable[SeenVersion]) -> list[VersionId]:
     """The versions of a record that now have other content than the mirror holds."""
     hashes = {version.id: version.content_hash for version in known}
@@ -52,6 +70,10 @@ def rewritten(known: Sequence[Version], seen: Iterable[SeenVersion]) -> list[Ver
 def contents_go_back(former: Mapping[VersionId, Collection[bytes]], seen: Iterable[SeenVersion]) -> bool:
     """Whether a version has content again that it had once; `former` are the hashes of what was rewritten."""
     return any(version.content_hash in former.get(version.id, ()) for version in seen)
+
+
+def _liveness(version: Version | SeenVersion) -> tuple[bool, datetime | None, datetime | None]:
+    return version.is_published, version.published_from, version.published_until
 
 
 def _publication_goes_back(known: Version, seen: SeenVersion) -> bool:

@@ -2,7 +2,8 @@
 
 Upstream stamps an environment with the time of its last change, in whole seconds at best. A change in the second
 that is already stamped does not move the stamp, so a stamp is trusted only once its second was over when the sweep
-behind it began: then it is *settled*.
+behind it began: then it is *settled*. And the sweep must account for it: a list without anything as young may be an
+old answer, so upstream is asked once more.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-__all__ = ["BEACON_TRUST", "Beacon", "is_settled", "is_trusted", "settling_seconds"]
+__all__ = ["BEACON_TRUST", "STAMP_DELAY", "Beacon", "is_explained", "is_settled", "is_trusted", "settling_seconds"]
 
 SETTLING = timedelta(seconds=2)
+STAMP_DELAY = timedelta(seconds=1)  # upstream may stamp its last change a little late
 BEACON_TRUST = timedelta(hours=24)
 
 
@@ -29,6 +31,17 @@ def is_settled(beacon: Beacon, swept_at: datetime | None) -> bool:
     if beacon.last_data_change_at is None or swept_at is None:
         return False
     return swept_at - beacon.last_data_change_at >= SETTLING
+
+
+def is_explained(stamp: datetime | None, youngest: datetime | None, *, last: datetime | None) -> bool:
+    """Whether a listing whose last edit or publication was at `youngest` can be one of after the `stamp`.
+
+    It can if that is as young as the stamp. A deletion or a change of the schema leaves nothing as young: then the
+    stamp has to be the one of the last look, too, `last` (None: there was none, or in another environment).
+    """
+    if stamp is None or stamp == last:
+        return True
+    return youngest is not None and youngest >= stamp - STAMP_DELAY and (last is None or youngest > last)
 
 
 def settling_seconds(beacon: Beacon) -> float:

@@ -22,6 +22,7 @@ from versionsync.mirror.known import (
     oldest_synced,
 )
 from versionsync.mirror.sweep import SweepMarks
+from versionsync.sync.beacon import is_explained
 from versionsync.sync.crew import Crew
 from versionsync.sync.desk import Desk, Tenure
 from versionsync.sync.findings import Findings
@@ -83,25 +84,34 @@ class Climb:
             desk, client, self._source_id, spec, crew=self._crew, writer=self._writer, sight=self._sight, found=found
         )
 
-    async def everything(self, *, since: datetime | None, stamp: datetime | None) -> None:
+    async def everything(self, *, last: datetime | None, stamp: datetime | None, trusts: bool) -> None:
         """A pull of each record that differs, and the settling of those that are not listed any more.
 
-        `since` is upstream's time of its last change before the last look (None: nothing before can be relied on),
-        `stamp` that before this one. Raises TooMuchVanished, CmaError, MirrorError (perhaps in a group).
+        `last` is upstream's time of its last change as the last look in this environment knew it, `stamp` as this one
+        does; `trusts`: only what came after `last` can be new. Raises TooMuchVanished, CmaError, MirrorError (perhaps
+        in a group).
         """
         self._progress.phase = "sweeping"
         self._found.looked_from = self._desk.now()
         async with self._writing():
-            if since is None or stamp is None or not await self._glance(since, stamp):
-                await self._sweep()
+            if not (trusts and await self._glance(last, stamp)):
+                sweep = await self._sweep(to_the_end=self._options.full)
+                # A run that is sure to be looked at again need not do it itself.
+                is_sure = sweep.is_complete and not self._sight.hidden
+                if is_sure and not is_explained(stamp, sweep.youngest, last=last):
+                    await asyncio.sleep(ASK_AGAIN_SECONDS)
+                    if not await self._glance(last, stamp, explains=False):
+                        await self._sweep(to_the_end=False)
         self._conclude()
 
-    async def _glance(self, since: datetime, stamp: datetime) -> bool:
-        """Whether what changed could be told, and proven, without a sweep."""
+    async def _glance(self, since: datetime | None, stamp: datetime | None, *, explains: bool = True) -> bool:
+        """Whether all that changed could be told, and proven, without a sweep; `explains` as in `glance`."""
+        if since is None or stamp is None:
+            return False
         live = await self._desk.read(lambda connection: live_record_count(connection, self._source_id))
         if live < self._options.glance_from or self._options.full:
             return False
-        seen = await glance(self._client, since=since, stamp=stamp)
+        seen = await glance(self._client, since=since, stamp=stamp, explains=explains)
         if seen is None:
             return False
         known = await self._known([record.id for record in seen.changed])
@@ -118,7 +128,7 @@ class Climb:
         self._found.began_at = seen.began_at
         return True
 
-    async def _sweep(self) -> None:
+    async def _sweep(self, *, to_the_end: bool) -> Sweep:
         self._progress.phase = "sweeping"
         with TaskSpool() as tasks:
             marks = await self._desk.reading.run(SweepMarks, self._desk.mirror, self._source_id)
@@ -129,7 +139,7 @@ class Climb:
                     self._desk.reading,
                     tasks,
                     progress=self._progress,
-                    to_the_end=self._options.full,
+                    to_the_end=to_the_end,
                 )
                 models = [ModelId(model.id) for model in self._schema.item_types if not model.modular_block]
                 sweep = await sweeper.sweep(models)
@@ -143,6 +153,7 @@ class Climb:
                 await self._settler.settle_gone()
             finally:
                 await self._desk.reading.run(marks.close)
+        return sweep
 
     def _note_sweep(self, sweep: Sweep) -> None:
         found = self._found

@@ -16,13 +16,12 @@ from datetime import datetime, timedelta
 from versionsync import cma
 from versionsync.ledger.content import ContentError
 from versionsync.ledger.records import SeenRecord
+from versionsync.sync.beacon import STAMP_DELAY
 from versionsync.sync.translate import seen_record
 
 __all__ = ["Glance", "Tally", "glance"]
 
-# Upstream may compare dates by the minute, and stamps its last change a little late.
-SLACK = timedelta(minutes=2)
-STAMP_DELAY = timedelta(seconds=1)
+SLACK = timedelta(minutes=2)  # upstream may compare dates by the minute
 MOST_CHANGED = 500
 
 
@@ -44,10 +43,11 @@ class Glance:
     began_at: datetime | None
 
 
-async def glance(client: cma.Client, *, since: datetime, stamp: datetime) -> Glance | None:
+async def glance(client: cma.Client, *, since: datetime, stamp: datetime, explains: bool) -> Glance | None:
     """What changed after `since`, in five requests; None: it cannot be told in so few.
 
-    `since` and `stamp` are upstream's times of the last change before the last look, and before this one.
+    `since` and `stamp` are upstream's times of the last change before the last look, and before this one. `explains`:
+    something as young as the stamp has to be found.
 
     Raises CmaError where a sweep would.
     """
@@ -57,7 +57,9 @@ async def glance(client: cma.Client, *, since: datetime, stamp: datetime) -> Gla
         if edited is None or published is None:
             return None
         moved = [time for item in (*edited.items, *published.items) for time in (item.updated_at, item.published_at)]
-        if not any(time and time >= stamp - STAMP_DELAY and (time > since or stamp == since) for time in moved):
+        if explains and not any(
+            time and time >= stamp - STAMP_DELAY and (time > since or stamp == since) for time in moved
+        ):
             return None
         tally = Tally(
             total=await _count(client, None),

@@ -226,8 +226,12 @@ class _Run:
         else:
             if self._options.settle:
                 await asyncio.sleep(settling_seconds(place.beacon))
-            since = known.checkpoint.last_data_change_at if self._trusts(known, place) else None
-            await climb.everything(since=since, stamp=place.beacon.last_data_change_at)
+            is_elsewhere_now = is_elsewhere(known.project, place.environment, place.created_at)
+            await climb.everything(
+                last=None if is_elsewhere_now else known.checkpoint.last_data_change_at,
+                stamp=place.beacon.last_data_change_at,
+                trusts=self._trusts(known, place),
+            )
         await self._name_editors(client, tenure, [] if self._options.full else unnamed)
 
     async def _name_editors(self, client: cma.Client, tenure: Tenure, asked_before: Sequence[Editor]) -> None:

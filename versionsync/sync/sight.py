@@ -40,6 +40,11 @@ class Sight:
         """Whether upstream was asked, and did not say what the role may read."""
         return self._was_asked and self._role is None
 
+    @property
+    def hidden(self) -> int:
+        """How many records are not there, and are not held to be deleted."""
+        return self._hidden.total()
+
     async def hides(self, model: ModelId) -> bool:
         """Whether the role does not show all records of `model`, so that none can be said to be gone.
 
@@ -63,7 +68,7 @@ class Sight:
         names = ", ".join(sorted(self.models.get(model, model) for model in self._hidden))
         return (
             f"the token's role {self._role.name} does not show all records of: {names}. "
-            f"{self._hidden.total()} that are not there any more are not held to be deleted. Let the role read them; "
+            f"{self.hidden} that are not there any more are not held to be deleted. Let the role read them; "
             f"if they were really deleted, run `versionsync sync {source} --allow-vanish` once"
         )
 

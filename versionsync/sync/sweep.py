@@ -29,11 +29,16 @@ ATTEMPTS = 3
 
 @dataclass(slots=True)
 class Sweep:
-    """What one sweep saw. `began_at` is upstream's clock at its first page; `total` what upstream counts."""
+    """What one sweep saw.
+
+    `began_at` is upstream's clock at its first page, `total` what upstream counts, `youngest` the time of the last edit
+    or publication of any record.
+    """
 
     is_complete: bool = False
     began_at: datetime | None = None
     total: int = 0
+    youngest: datetime | None = None
     failures: list[RecordFailure] = field(default_factory=list)
 
 
@@ -100,6 +105,8 @@ class Sweeper:
         unreadable = [RecordId(entry.id) for entry in page.bad if entry.id]
         known = await self._reading.run(self._marks.mark_and_look_up, [*ids, *unreadable])
         for record in seen:
+            times = (self._sweep.youngest, record.updated_at, record.published_at)
+            self._sweep.youngest = max((time for time in times if time), default=None)
             if self._to_the_end or differs(record, known):
                 self._tasks.add(PullTask(record, known.get(record.id), self._to_the_end))
         self._progress.records_planned = self._tasks.count

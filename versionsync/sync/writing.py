@@ -20,7 +20,7 @@ from versionsync.ledger.ids import RecordId, VersionId
 from versionsync.ledger.order import oldest_first
 from versionsync.ledger.plan import Contradiction, Pull, RecordPlan, plan_deletion, plan_record
 from versionsync.ledger.records import DeletionEvidence, KnownRecord
-from versionsync.ledger.regress import contents_go_back, rewritten, versions_go_back
+from versionsync.ledger.regress import contents_go_back, hides_publication, rewritten, versions_go_back
 from versionsync.ledger.versions import SeenVersion, Version
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.errors import RefusedContent
@@ -233,7 +233,7 @@ class Writer:
         ids = [ready.arrival.record_id for ready in batch]
         records = known_records(tx, self._lease.source_id, ids)
         versions = known_versions(tx, self._lease.source_id, list(records))
-        suspected = set() if self.believes else self._going_back(tx, batch, versions)
+        suspected = set() if self.believes else self._going_back(tx, batch, records, versions)
         self.suspects |= suspected
         plans: dict[RecordId, RecordPlan] = {}
         for ready in batch:
@@ -250,17 +250,26 @@ class Writer:
         return list(plans.values())
 
     def _going_back(
-        self, tx: Connection, batch: Sequence[_Hashed], known: Mapping[RecordId, Sequence[Version]]
+        self,
+        tx: Connection,
+        batch: Sequence[_Hashed],
+        records: Mapping[RecordId, KnownRecord],
+        known: Mapping[RecordId, Sequence[Version]],
     ) -> set[RecordId]:
         """The records of these that are shown as they were before."""
         changed = [id for ready in batch for id in rewritten(known.get(ready.arrival.record_id, ()), ready.versions)]
         former = former_contents(tx, self._lease.source_id, changed)
-        return {
-            ready.arrival.record_id
-            for ready in batch
-            if versions_go_back(known.get(ready.arrival.record_id, ()), ready.versions)
-            or contents_go_back(former, ready.versions)
-        }
+        suspected: set[RecordId] = set()
+        for ready in batch:
+            id = ready.arrival.record_id
+            before, after = known.get(id, ()), ready.versions
+            if (
+                versions_go_back(before, after)
+                or contents_go_back(former, after)
+                or hides_publication(records.get(id), ready.arrival.pulled.record, before, after)
+            ):
+                suspected.add(id)
+        return suspected
 
     def _fail(self, arrival: Arrival, reason: str) -> None:
         self._failures[arrival.record_id] = reason

@@ -192,3 +192,49 @@ def test_a_record_that_is_gone_in_an_environment_that_comes_back_is_believed(mak
     assert lab.sync(allow_vanish=True).outcome is Outcome.SUCCEEDED
     assert lab.requests(lab.sync) == 1
     assert differences(lab.mirror, lab.truth("main"), before=[lab.truth("copy")]) == []
+
+
+@pytest.mark.parametrize("is_promoted", [False, True], ids=["same environment", "promoted"])
+def test_a_list_that_does_not_tell_the_last_change_is_not_the_last_word(make_lab: MakeLab, is_promoted: bool) -> None:
+    """It is an old answer, or the change was of another kind: the next run looks again."""
+    lab, faults = lab_with_faults(make_lab)
+    faults.rates[FaultKind.STALE] = 0.0  # so that the simulator remembers its answers
+    id = post(lab)
+    lab.sync()
+    if is_promoted:
+        lab.act(lambda world: world.fork(world.account, "main", "copy"))
+        lab.act(lambda world: world.promote(world.account, "copy"))
+        lab.sync()
+    lab.act(lambda world: world.update(world.user, id, {"title": "meanwhile"}, environment="main"))
+    if is_promoted:
+        lab.act(lambda world: world.promote(world.account, "main"))
+    faults.plant(FaultKind.STALE, path=r"/items\?")
+    lab.sync()
+    assert faults.injected[FaultKind.STALE] == 1, "nothing was old: the test is void"
+    lab.sync()
+    assert differences(lab.mirror, lab.truth("main"), before=[lab.truth("copy")] if is_promoted else []) == []
+    assert lab.requests(lab.sync) == 1
+
+
+@pytest.mark.parametrize("is_live", [False, True], ids=["never live", "live"])
+def test_versions_that_do_not_tell_a_publication_that_the_meta_tells_are_old(make_lab: MakeLab, is_live: bool) -> None:
+    """Live for no time at all, or once more: the same version is current, and as live as before."""
+    lab, faults = lab_with_faults(make_lab)
+    id = post(lab)
+    faults.rates[FaultKind.STALE] = 0.0  # so that the simulator remembers its answers
+    if is_live:
+        lab.act(lambda world: world.publish(world.user, id))
+    lab.sync()
+
+    def turn_twice(world: World) -> None:
+        if is_live:
+            world.unpublish(world.user, id)
+        world.publish(world.user, id)
+        if not is_live:
+            world.unpublish(world.user, id)
+
+    lab.act(turn_twice)
+    faults.plant(FaultKind.STALE, path=f"/items/{id}/versions")
+    assert lab.sync().outcome is Outcome.SUCCEEDED
+    assert faults.injected[FaultKind.STALE] == 1, "nothing was old: the test is void"
+    assert differences(lab.mirror, lab.truth()) == []

@@ -122,6 +122,7 @@ class MemoryMirror:
             created_at=meta.created_at,
             updated_at=meta.updated_at,
             published_at=meta.published_at,
+            first_published_at=meta.first_published_at,
             current_version_id=plan.current_version_id,
             published_version_id=plan.published_version_id,
             version_count=plan.version_count,

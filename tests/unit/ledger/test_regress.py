@@ -10,7 +10,7 @@ import pytest
 from versionsync.ledger.ids import VersionId
 from versionsync.ledger.plan import Pull
 from versionsync.ledger.records import KnownRecord
-from versionsync.ledger.regress import contents_go_back, meta_goes_back, rewritten, versions_go_back
+from versionsync.ledger.regress import contents_go_back, hides_publication, meta_goes_back, rewritten, versions_go_back
 from versionsync.ledger.versions import SeenVersion
 
 from .build import at, record, seen
@@ -69,6 +69,7 @@ def known(updated: datetime | None, published: datetime | None, deleted: datetim
         created_at=at(0),
         updated_at=updated,
         published_at=published,
+        first_published_at=published,
         current_version_id=None,
         published_version_id=None,
         version_count=1,
@@ -126,3 +127,27 @@ def test_content_that_was_rewritten_does_not_return() -> None:
         now = [seen("a"), seen("b", 10, "c", content=content), seen("c", 20)]
         assert rewritten(known, now) == is_other
         assert contents_go_back(former, now) is goes_back
+
+
+def hides(after: Sequence[SeenVersion], *, published: int | None, before: Sequence[SeenVersion]) -> bool:
+    """Whether versions `after` hide a publication, of a record whose meta had none before."""
+    mirror = MemoryMirror()
+    mirror.look(Pull(record=record(), versions=before, is_complete=True), at(1000))
+    meta = record(first_published_at=published and at(published))
+    return hides_publication(mirror.known, meta, tuple(mirror.versions.values()), after)
+
+
+def test_a_publication_that_only_the_meta_tells_is_hidden() -> None:
+    draft = [seen("a", 0, "c")]
+    assert hides(draft, published=5, before=draft)
+    assert hides([seen("a", 0), seen("b", 3, "c")], published=5, before=draft), "an edit came before it"
+    assert not hides([seen("a", 0, "c", live=(5, 6))], published=5, before=draft)
+    assert not hides([seen("a", 0), seen("b", 3, "cp", live=(5, None))], published=5, before=draft)
+    assert not hides(draft, published=None, before=draft), "nothing was published"
+
+
+def test_of_a_record_that_is_new_or_was_gone_nothing_is_hidden() -> None:
+    draft = [seen("a", 0, "c")]
+    assert not hides_publication(None, record(first_published_at=at(5)), (), draft)
+    assert not hides_publication(known(at(10), None, deleted=at(90)), record(first_published_at=at(5)), (), draft)
+    assert not hides_publication(known(at(10), None), None, (), draft), "only its versions were read"
