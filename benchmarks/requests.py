@@ -33,11 +33,10 @@ def measure(databases: Databases, *, small: bool) -> list[Table]:
         bench = _Bench(simulator, mirror)
         rows.append(bench.row("first sync", least_for_backfill(project.histories)))
         rows.append(bench.row("nothing changed", BEACON))
-        for changed in (1, 10, 1_000):
-            simulator.act(_edit(changed))
-            rows.append(bench.row(f"{thousands(changed)} edited", least_for_changes(changed)))
+        rows.extend(bench.row_of_edits(number) for number in (1, 10))
         simulator.act(lambda world: world.delete(world.user, next(iter(world.primary.records))))
         rows.append(bench.row("1 deleted", least_for_changes(1)))
+        rows.append(bench.row_of_edits(1_000))
     return [
         Table(
             f"Requests, {thousands(records)} records, one in 200 with 120 versions",
@@ -72,6 +71,11 @@ class _Bench:
             f"{used - least:+,}",
             _what_for(log.by_route),
         ]
+
+    def row_of_edits(self, number: int) -> list[str]:
+        """So many edits, and a run."""
+        self._simulator.act(_edit(number))
+        return self.row(f"{thousands(number)} edited", least_for_changes(number))
 
     async def _run(self) -> None:
         async with open_client(self._simulator.url, cma.Governor(cma.UNLIMITED)) as client:
