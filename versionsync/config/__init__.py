@@ -8,11 +8,13 @@ from versionsync.config.errors import (
     ConfigError,
     FileProblem,
     InvalidSetting,
+    MissingExtra,
     SecretProblem,
     UnknownSetting,
     UnknownSource,
 )
 from versionsync.config.loading import LOCAL_FILE, SYSTEM_FILE, Configuration, load
+from versionsync.config.notices import NoticeSettings
 from versionsync.config.secret import Secret
 
 __all__ = [
@@ -23,6 +25,8 @@ __all__ = [
     "FileProblem",
     "HttpSettings",
     "InvalidSetting",
+    "MissingExtra",
+    "NoticeSettings",
     "Secret",
     "SecretProblem",
     "Settings",

@@ -8,14 +8,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from msgspec import Struct
+
 from versionsync.config.definition import DEFAULT_DATABASE_URL, DEFAULT_TOKEN_VARIABLE, Settings, SourceSettings
-from versionsync.config.errors import SecretProblem
+from versionsync.config.errors import InvalidSetting, SecretProblem
+from versionsync.config.notices import NoticeSettings
 from versionsync.config.secret import Secret
 
 __all__ = [
     "looks_like_a_placeholder",
     "read_api_token",
     "read_database_url",
+    "read_notice_url",
+    "read_ping_url",
     "read_secret_file",
     "read_webhook_password",
 ]
@@ -24,6 +29,7 @@ CREDENTIALS_VARIABLE: Final = "CREDENTIALS_DIRECTORY"
 CONTAINER_SECRETS: Final = Path("/run/secrets")
 SECRET_BYTES: Final = 64 * 1024
 
+_WEB_ADDRESS: Final = re.compile(r"https?://[^\s/]+(/\S*)?", re.IGNORECASE)
 _PLACEHOLDER: Final = re.compile(
     r"""
       <.*> | \[.*\] | \{.*\} | \$\{?\w*\}?                          # <token>, {{ token }}, ${TOKEN}
@@ -77,19 +83,52 @@ def read_webhook_password(source: SourceSettings, *, folder: Path, environ: Mapp
 
     Raises SecretProblem if its variable or its file is missing or says nothing, or if others can read the file.
     """
-    if source.webhook_password_file is not None:
-        path = _locate(source.webhook_password_file, folder=folder, environ=environ)
-        where, text = str(path), read_secret_file(path, environ=environ)
-    elif source.webhook_password_env is not None:
-        where, text = source.webhook_password_env, environ.get(source.webhook_password_env, "")
-    else:
+    given = _given(source, "webhook_password", folder=folder, environ=environ)
+    if given is None:
         return None
-    if not text.strip():
+    where, password = given
+    if not password:
         raise SecretProblem(
             f"the webhook of source {source.name} has no password: {where} is not set, or empty",
             hint="Put a long random one there and into DatoCMS; or take the setting out, and no webhook is heard.",
         )
-    return Secret(text.strip())
+    return Secret(password)
+
+
+def read_notice_url(notice: NoticeSettings, *, where: str, folder: Path, environ: Mapping[str, str]) -> Secret:
+    """The address to which notices go; `where` is the place of `notice` in the settings.
+
+    Raises SecretProblem if it is empty, or cannot be read.
+    """
+    given = _given(notice, "url", folder=folder, environ=environ)
+    if given is None or not given[1]:
+        raise SecretProblem(
+            f"{where} has no address: {given[0] if given else 'url'} is not set, or empty",
+            hint="Put an address of Apprise there, such as json://host/path; or take it out.",
+        )
+    return Secret(given[1])
+
+
+def read_ping_url(source: SourceSettings, *, folder: Path, environ: Mapping[str, str]) -> Secret | None:
+    """The address of the dead man's switch of `source`; None: it has none.
+
+    Raises SecretProblem if it is empty or cannot be read, InvalidSetting if it is no address of the web.
+    """
+    given = _given(source, "ping_url", folder=folder, environ=environ)
+    if given is None:
+        return None
+    where, url = given
+    if not url:
+        raise SecretProblem(
+            f"the dead man's switch of source {source.name} has no address: {where} is not set, or empty",
+            hint="Put the address there that the service shows; or take the setting out.",
+        )
+    if not _WEB_ADDRESS.fullmatch(url):
+        raise InvalidSetting(
+            f"the dead man's switch of source {source.name} is no address that can be called ({where})",
+            hint="It must start with https:// or http:// and have no spaces in it.",
+        )
+    return Secret(url)
 
 
 def read_database_url(settings: Settings, *, folder: Path, environ: Mapping[str, str]) -> Secret:
@@ -127,6 +166,18 @@ def read_secret_file(path: Path, *, environ: Mapping[str, str]) -> str:
         raise SecretProblem(f"{path} is not text", hint="It must hold the secret and nothing else.") from None
     except OSError as error:
         raise SecretProblem(f"{path} cannot be read: {error.strerror}", hint="Check its owner and mode.") from error
+
+
+def _given(settings: Struct, name: str, *, folder: Path, environ: Mapping[str, str]) -> tuple[str, str] | None:
+    """Where the secret is that `name`, `name`_env or `name`_file gives, and what it is; None: none of them is set."""
+    file, variable = getattr(settings, f"{name}_file"), getattr(settings, f"{name}_env")
+    itself: Secret | None = getattr(settings, name, None)
+    if file is not None:
+        path = _locate(file, folder=folder, environ=environ)
+        return str(path), read_secret_file(path, environ=environ).strip()
+    if variable is not None:
+        return variable, environ.get(variable, "").strip()
+    return None if itself is None else (name, itself.reveal().strip())
 
 
 def _find_token(source: SourceSettings, *, folder: Path, environ: Mapping[str, str]) -> tuple[str, str | None]:

@@ -11,6 +11,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 
 from msgspec import Meta, Struct, field
 
+from versionsync.config.notices import NoticeSettings
 from versionsync.config.secret import Secret
 
 __all__ = [
@@ -181,6 +182,30 @@ class SourceSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             extra={"example": "240"},
         ),
     ] = 240
+    ping_url_env: Annotated[
+        Annotated[str, Meta(min_length=1)] | None,
+        Meta(
+            description="The environment variable that holds an address which `versionsync run` calls after looks "
+            "that succeeded, once a minute at the most: that of a dead man's switch, which tells you when the calls "
+            "stop.",
+            extra={"example": '"VERSIONSYNC_PING_URL"'},
+        ),
+    ] = None
+    ping_url_file: Annotated[
+        Annotated[str, Meta(min_length=1)] | None,
+        Meta(
+            description="A file that holds nothing but that address; it is looked up like `api_token_file`.",
+            extra={"example": '"website.ping"'},
+        ),
+    ] = None
+    ping_url: Annotated[
+        Secret | None,
+        Meta(
+            description="The address itself. Who knows it can call it too, so it is refused if others can read the "
+            "settings file.",
+            extra={"env": "VERSIONSYNC_PING_URL", "example": '"https://hc-ping.com/…"'},
+        ),
+    ] = None
 
 
 class HttpSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -232,6 +257,12 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     sources: Annotated[
         tuple[SourceSettings, ...],
         Meta(description="The projects to mirror. None: one named `default`, described by the environment."),
+    ] = ()
+    notices: Annotated[
+        tuple[NoticeSettings, ...],
+        Meta(
+            description="Who is told when something is wrong while `versionsync run` follows the sources. None: nobody."
+        ),
     ] = ()
     http: Annotated[
         HttpSettings,

@@ -5,12 +5,21 @@ ConfigError
 ├── UnknownSetting       no setting has this name; the nearest one that exists
 ├── InvalidSetting       a setting has a value that it cannot have, or two that exclude each other are set
 ├── UnknownSource        a source was asked for that the settings do not have; the nearest one that exists
+├── MissingExtra         a setting needs a part of versionsync that is not installed
 └── SecretProblem        a token or a password is missing, a placeholder, or in a file that others can read
 """
 
 from __future__ import annotations
 
-__all__ = ["ConfigError", "FileProblem", "InvalidSetting", "SecretProblem", "UnknownSetting", "UnknownSource"]
+__all__ = [
+    "ConfigError",
+    "FileProblem",
+    "InvalidSetting",
+    "MissingExtra",
+    "SecretProblem",
+    "UnknownSetting",
+    "UnknownSource",
+]
 
 
 class ConfigError(Exception):
@@ -35,6 +44,10 @@ class InvalidSetting(ConfigError):
 
 class UnknownSource(ConfigError):
     """The settings have no source of this name."""
+
+
+class MissingExtra(ConfigError):
+    """A setting needs a part of versionsync that is not installed."""
 
 
 class SecretProblem(ConfigError):

@@ -65,9 +65,10 @@ def _setting(field: msgspec.structs.FieldInfo, hint: object) -> Setting:
     extra = meta.extra or {}
     inner = _without_none(hint)
     parts = get_args(inner)
-    many = get_origin(inner) is tuple
-    table = parts[0] if many else inner
+    is_list = get_origin(inner) is tuple
+    table = parts[0] if is_list else inner
     table = table if isinstance(table, type) and issubclass(table, Struct) else None
+    many = is_list and table is not None
     return Setting(
         name=field.name,
         type=hint,
@@ -119,6 +120,8 @@ def _kinds(kind: inspect.Type) -> Iterator[type]:
             yield from {type(value) for value in kind.values}
         case inspect.BoolType():
             yield bool
+        case inspect.VarTupleType():
+            yield list
 
 
 def _expected(name: str, hint: object, *, table: type[Struct] | None, many: bool) -> str:

@@ -9,22 +9,37 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
+from msgspec import Struct
 
 from versionsync.config.checking import check_table, check_text
-from versionsync.config.credentials import read_api_token, read_database_url, read_webhook_password
+from versionsync.config.credentials import (
+    read_api_token,
+    read_database_url,
+    read_notice_url,
+    read_ping_url,
+    read_webhook_password,
+)
 from versionsync.config.definition import DEFAULT_SOURCE, HttpSettings, Settings, SourceSettings
 from versionsync.config.errors import FileProblem, InvalidSetting, SecretProblem, UnknownSource
 from versionsync.config.fields import nearest, settings_of
+from versionsync.config.notices import NoticeSettings
 from versionsync.config.secret import Secret
 
 __all__ = ["LOCAL_FILE", "SYSTEM_FILE", "Configuration", "load"]
 
+S = TypeVar("S", SourceSettings, HttpSettings, NoticeSettings)
+
 LOCAL_FILE: Final = Path("versionsync.toml")
 SYSTEM_FILE: Final = Path("/etc/versionsync/versionsync.toml")
 
+_EITHER_OR: Final = (
+    ("api_token_env", "api_token_file", "api_token"),
+    ("webhook_password_env", "webhook_password_file"),
+    ("ping_url_env", "ping_url_file", "ping_url"),
+)
 _PASSWORD_IN_URL: Final = re.compile(r"^[a-z0-9+.-]+://[^/@\s]*:[^/@\s]+@", re.IGNORECASE)
 
 
@@ -83,6 +98,20 @@ class Configuration:
         """The password of the webhook of `source`; None: it has none. Raises SecretProblem if it cannot be read."""
         return read_webhook_password(source, folder=self.folder, environ=self.environ)
 
+    @property
+    def notices(self) -> tuple[NoticeSettings, ...]:
+        """Who is told when something is wrong; without any, the one that the environment names."""
+        return self.settings.notices
+
+    def notice_url(self, notice: NoticeSettings) -> Secret:
+        """Where `notice`, one of `notices`, goes. Raises SecretProblem if that is missing or cannot be read."""
+        where = f"notices[{self.notices.index(notice)}]"
+        return read_notice_url(notice, where=where, folder=self.folder, environ=self.environ)
+
+    def ping_url(self, source: SourceSettings) -> Secret | None:
+        """The dead man's switch of `source`; None: it has none. Raises a ConfigError if it cannot be read or called."""
+        return read_ping_url(source, folder=self.folder, environ=self.environ)
+
 
 def load(
     *,
@@ -104,6 +133,8 @@ def load(
     if not named:
         source = SourceSettings(name=DEFAULT_SOURCE)
         settings = msgspec.structs.replace(settings, sources=(_with_environment(source, environ),))
+    if not settings.notices and (notice := _with_environment(NoticeSettings(), environ)).url is not None:
+        settings = msgspec.structs.replace(settings, notices=(notice,))
     settings = msgspec.structs.replace(settings, http=_with_environment(settings.http, environ))
     settings = _with_database(settings, database_url, environ)
     return Configuration(settings=settings, path=path, file_names_sources=named, environ=environ)
@@ -162,18 +193,22 @@ def _check_whole(settings: Settings, path: Path, mode: int) -> None:
                 f"{path}: {where}.name: the name {source.name} is taken by sources[{first}]",
                 hint="Give each source a name of its own; upper and lower case do not count.",
             )
-        given = [name for name in ("api_token_env", "api_token_file", "api_token") if getattr(source, name) is not None]
-        if len(given) > 1:
-            raise InvalidSetting(f"{path}: {where} has {' and '.join(given)}", hint="Keep one of them.")
-    for number, source in enumerate(settings.sources):
-        if source.webhook_password_env is not None and source.webhook_password_file is not None:
-            raise InvalidSetting(
-                f"{path}: sources[{number}] has webhook_password_env and webhook_password_file",
-                hint="Keep one of them.",
-            )
+        for names_of_one in _EITHER_OR:
+            _check_one_of(source, names_of_one, f"{path}: {where}")
+    for number, notice in enumerate(settings.notices):
+        where = f"{path}: notices[{number}]"
+        if not _check_one_of(notice, ("url_env", "url_file", "url"), where):
+            raise InvalidSetting(f"{where} has no url_env, url_file or url", hint="Set one of them.")
+        for name in notice.sources or ():
+            if name not in {source.name for source in settings.sources}:
+                meant = nearest(name, [source.name for source in settings.sources])
+                hint = f"Did you mean {meant}?" if meant else "Name some of the sources in the file, or leave it out."
+                raise InvalidSetting(f"{where}.sources: there is no source called {name}", hint=hint)
     if settings.database_url is not None and settings.database_url_file is not None:
         raise InvalidSetting(f"{path}: database_url and database_url_file are both set", hint="Keep one of them.")
     secrets = [f"sources[{number}].api_token" for number, source in enumerate(settings.sources) if source.api_token]
+    secrets += [f"sources[{number}].ping_url" for number, source in enumerate(settings.sources) if source.ping_url]
+    secrets += [f"notices[{number}].url" for number, notice in enumerate(settings.notices) if notice.url]
     if settings.database_url is not None and _PASSWORD_IN_URL.match(settings.database_url.reveal()):
         secrets.append("the password in database_url")
     if secrets and mode & (stat.S_IRWXG | stat.S_IRWXO):
@@ -183,9 +218,15 @@ def _check_whole(settings: Settings, path: Path, mode: int) -> None:
         )
 
 
-def _with_environment(
-    table: SourceSettings | HttpSettings, environ: Mapping[str, str]
-) -> SourceSettings | HttpSettings:
+def _check_one_of(table: Struct, names: Sequence[str], where: str) -> bool:
+    """Whether one of these settings is set. Raises InvalidSetting if several are."""
+    given = [name for name in names if getattr(table, name) is not None]
+    if len(given) > 1:
+        raise InvalidSetting(f"{where} has {' and '.join(given)}", hint="Keep one of them.")
+    return bool(given)
+
+
+def _with_environment(table: S, environ: Mapping[str, str]) -> S:
     given = {
         setting.name: check_text(text, setting)
         for setting in settings_of(type(table))

@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from versionsync.config.definition import HttpSettings, Settings, SourceSettings, VanishSettings
 from versionsync.config.fields import Setting, settings_of
+from versionsync.config.notices import NoticeSettings
 
 __all__ = ["example_file", "main", "settings_file", "settings_page"]
 
@@ -60,6 +61,16 @@ _EXAMPLE_HEAD: Final = """\
 """
 
 
+_CONDITIONS: Final[Mapping[type[Struct], str]] = {
+    SourceSettings: "; only where no file names a source",
+    NoticeSettings: "; only where no file has one",
+}
+_NOTICES: Final = (
+    "Who is told when something is wrong while `versionsync run` follows the sources, and when it has passed: a table "
+    "for each place, with its address in `url_env`, `url_file` or `url`."
+)
+
+
 def settings_page() -> str:
     """`docs/settings.md`."""
     parts = [
@@ -67,6 +78,7 @@ def settings_page() -> str:
         _section("At the top of the file", "", Settings),
         _section("`[[sources]]`", f"{SourceSettings.__doc__} One such table for each.", SourceSettings),
         _section("`max_vanish` of a source", f"{VanishSettings.__doc__}", VanishSettings),
+        _section("`[[notices]]`", f"{NoticeSettings.__doc__} As many such tables as there are places.", NoticeSettings),
         _section("`[http]`", f"{HttpSettings.__doc__}", HttpSettings),
         _variables(),
     ]
@@ -84,6 +96,13 @@ def settings_file(sources: Sequence[Mapping[str, TomlValue]], *, top: Mapping[st
     for source in sources:
         lines += ["[[sources]]", *_toml_lines(SourceSettings, source)]
     lines += ["[http]", *_toml_lines(HttpSettings, {})]
+    lines += [*textwrap.wrap(_NOTICES, 96, initial_indent="# ", subsequent_indent="# "), "#"]
+    lines += ["#     [[notices]]"]
+    lines += [
+        f"#     {setting.name} = {setting.example}"
+        for setting in settings_of(NoticeSettings)
+        if setting.name not in ("url", "url_env")
+    ]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -114,8 +133,9 @@ def _section(title: str, introduction: str, struct: type[Struct]) -> str:
 def _variables() -> str:
     rows = ["## Environment variables", "", "| variable | stands for |", "| --- | --- |"]
     rows += ["| `DATOCMS_API_TOKEN` | the API token of every source that names no other |"]
-    for prefix, struct in (("", Settings), ("sources.", SourceSettings), ("http.", HttpSettings)):
-        condition = "; only where no file names a source" if struct is SourceSettings else ""
+    tables = (("", Settings), ("sources.", SourceSettings), ("http.", HttpSettings), ("notices.", NoticeSettings))
+    for prefix, struct in tables:
+        condition = _CONDITIONS.get(struct, "")
         rows += [
             f"| `{setting.env}` | `{prefix}{setting.name}`{condition} |"
             for setting in settings_of(struct)
