@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from versionsync.cli.exits import Exit
 from versionsync.cli.findings import Finding, Verdict, failed, good, verdict_of, warning
 from versionsync.cli.session import Session
+from versionsync.cli.verbs import flag
 
 if TYPE_CHECKING:
     from versionsync.config import SourceSettings
@@ -22,13 +23,19 @@ _GOOD: Final[dict[Verdict, bool | None]] = {Verdict.GOOD: True, Verdict.WARNING:
 _STYLES: Final[dict[Verdict, str]] = {Verdict.GOOD: "green", Verdict.WARNING: "yellow", Verdict.BAD: "bold red"}
 
 
-def doctor(session: Session) -> None:
+def doctor(
+    session: Session,
+    *,
+    send_test_notice: Annotated[
+        bool, flag("--send-test-notice", help="Send a notice to each place of [[notices]], to see that it arrives.")
+    ] = False,
+) -> None:
     """Check the settings, the token and what its role may read, the database and its disk; say what to do.
 
     Nothing is changed. Ends with the exit code that the first thing found wrong would have given a sync.
     """
     found: list[Finding] = []
-    for finding in examine(session):
+    for finding in examine(session, send_test_notice=send_test_notice):
         found.append(finding)
         if not session.output.as_json:
             show(session, finding)
@@ -54,9 +61,10 @@ def show(session: Session, finding: Finding) -> None:
         output.prose(" " * hang, redact(finding.todo), hang=hang)
 
 
-def examine(session: Session) -> Iterator[Finding]:
+def examine(session: Session, *, send_test_notice: bool = False) -> Iterator[Finding]:
     """Everything that is looked at, one after the other; what needs settings only where there are some."""
     from versionsync.cli.checks_database import check_database
+    from versionsync.cli.checks_notices import check_notices, check_switches
     from versionsync.config import ConfigError
 
     try:
@@ -76,6 +84,8 @@ def examine(session: Session) -> Iterator[Finding]:
         yield from check_database(url)
     for source in configuration.sources:
         yield from _source(session, source, url=url)
+    yield from check_notices(session, send=send_test_notice)
+    yield from check_switches(session)
 
 
 def _forgotten(session: Session) -> Iterator[Finding]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from functools import partial
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from versionsync.config import Configuration, Secret, SourceSettings
     from versionsync.config.definition import RateLimit
     from versionsync.daemon.followed import Followed
+    from versionsync.daemon.herald import Subscription
     from versionsync.daemon.hints import Login
 
 __all__ = ["run"]
@@ -39,8 +40,11 @@ def run(
     Ctrl-C or SIGTERM stops it within two seconds, whatever it is at; the next start goes on from there. SIGHUP makes it
     read its settings again. A second one on the same database stands by, and takes over when the first one ends.
     """
+    from versionsync.daemon.herald import Herald
     from versionsync.daemon.http import App, serving
+    from versionsync.daemon.lookout import watched
     from versionsync.daemon.metrics import Metrics
+    from versionsync.daemon.pinging import Pinger
     from versionsync.daemon.receiver import Receiver
     from versionsync.daemon.service import Daemon
     from versionsync.daemon.signals import prepared
@@ -57,19 +61,29 @@ def run(
             daemon.on_run(metrics.ran)
             receiver = Receiver(lambda: daemon.followers, log=session.log)
             app = App(lambda: daemon.states, metrics, redact=session.redactor.redact, receiver=receiver.answer)
-            async with serving(app, host=http.host, port=http.port, log=session.log):
+            herald = Herald(lambda: settings.subscriptions, log=session.log, redact=session.redactor.redact)
+            pinger = Pinger(lambda: settings.ping_urls, log=session.log)
+            async with (
+                serving(app, host=http.host, port=http.port, log=session.log),
+                watched(lambda: daemon.states, [herald, pinger], log=session.log),
+            ):
                 await daemon.run()
 
         asyncio.run(follow())
 
 
 class _Settings:
-    """The settings as the daemon wants them. Sources of one token share a governor, whatever is reloaded meanwhile."""
+    """The settings as the daemon wants them. Sources of one token share a governor, whatever is reloaded meanwhile.
+
+    `subscriptions` and `ping_urls` are who is told, as it was last loaded.
+    """
 
     def __init__(self, session: Session, names: Sequence[str]) -> None:
         self._session = session
         self._names = names
         self._governors: dict[Secret, tuple[Sequence[RateLimit | None], cma.Governor]] = {}
+        self.subscriptions: Sequence[Subscription] = ()
+        self.ping_urls: Mapping[str, Secret] = {}
 
     def load(self) -> list[Followed]:
         """The sources, read again. Raises a ConfigError, and then nothing has changed."""
@@ -85,14 +99,19 @@ class _Settings:
     def followed(self, configuration: Configuration) -> list[Followed]:
         """The sources, all tokens at hand. Raises a ConfigError."""
         from versionsync.cli.clients import governor_of
+        from versionsync.cli.notices import ping_urls, subscriptions
 
         chosen = configuration.named(self._names)
+        told = subscriptions(configuration, redactor=self._session.redactor)
+        urls = ping_urls(configuration, chosen, redactor=self._session.redactor)
         tokens = {source.name: self._token(configuration, source) for source in chosen}
         for token in dict.fromkeys(tokens.values()):
             limits = [source.rate_limit for source in chosen if tokens[source.name] == token]
             if token not in self._governors or self._governors[token][0] != limits:
                 self._governors[token] = limits, governor_of(limits)
-        return [self._followed(configuration, source) for source in chosen]
+        followed = [self._followed(configuration, source) for source in chosen]
+        self.subscriptions, self.ping_urls = told, urls
+        return followed
 
     def _followed(self, configuration: Configuration, source: SourceSettings) -> Followed:
         from versionsync.cli.side_by_side import spec_of

@@ -38,7 +38,7 @@ def trouble_of(report: RunReport) -> Trouble | None:
         case RequestsSpent():
             return Trouble.BUDGET
         case TooMuchVanished():
-            return Trouble.PARTIAL
+            return Trouble.VANISHED
         case _:
             return Trouble.UNEXPECTED
 

@@ -40,7 +40,9 @@ class Trouble(StrEnum):
     DATABASE = "database"
     """The database cannot be reached or written."""
     PARTIAL = "partial"
-    """Some records could not be mirrored, or so many had vanished that it was not believed."""
+    """Some records could not be mirrored."""
+    VANISHED = "vanished"
+    """So many records had vanished that it was not believed."""
     BUDGET = "budget"
     """The requests of the day or the month are spent, or those of one run."""
     UNEXPECTED = "unexpected"
@@ -62,6 +64,7 @@ RETRIES: Final[dict[Trouble, Retry]] = {
     # These do not pass by themselves within seconds, and each try may cost a sweep.
     Trouble.REFUSED: Retry(30, 300),
     Trouble.PARTIAL: Retry(30, 300),
+    Trouble.VANISHED: Retry(30, 300),
     Trouble.BUDGET: Retry(60, 300),
 }
 

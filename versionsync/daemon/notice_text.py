@@ -1,0 +1,107 @@
+"""What a notice says: which source, what is wrong, since when, what to do, and which machine says so. Pure.
+
+It holds no content of a project, and is redacted by whoever sends it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from versionsync.daemon.notices import MOST_AN_HOUR, NoticeKind
+from versionsync.daemon.state import SourceState
+from versionsync.daemon.waits import Trouble
+
+__all__ = ["Notice", "notice_of", "trial"]
+
+_MINUTE, _HOUR, _DAY = 60, 3600, 86_400
+
+_TODO: Final[Mapping[Trouble, str]] = {
+    Trouble.UNAVAILABLE: "Nothing, if DatoCMS is away for a while: it goes on by itself. Otherwise look at the network "
+    "of this machine: `versionsync doctor` tries it.",
+    Trouble.REFUSED: "Somebody has to mend the token, its role or the environment: `versionsync doctor` says which. "
+    "A token that is exchanged in its file is used by itself.",
+    Trouble.DATABASE: "See that the database is up and its disk has room: `versionsync doctor` tries it. It goes on by "
+    "itself.",
+    Trouble.PARTIAL: "All other records are mirrored, and these are tried again. If it stays, look at them in DatoCMS.",
+    Trouble.VANISHED: "Nothing was marked as deleted, and nothing will be until somebody says that it is so.",
+    Trouble.BUDGET: "It goes on by itself when the budget allows; raise `budget`, or ask for less by `max_staleness` "
+    "and `scrub`.",
+    Trouble.UNEXPECTED: "This should not happen: run `versionsync sync --debug` and report what it shows.",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """One notice as it is sent. `kind` and `source` are None for one that only tries whether it arrives."""
+
+    kind: NoticeKind | None
+    source: str | None
+    title: str
+    body: str
+
+
+def notice_of(kind: NoticeKind, state: SourceState, *, now: datetime, host: str, is_last: bool = False) -> Notice:
+    """What is told of a source as it stands. `is_last`: no more can be told within the hour."""
+    lines = [*_lines(kind, state, now), f"{host}, {_time(now)}"]
+    if is_last:
+        lines.append(f"No more than {MOST_AN_HOUR} notices an hour are sent here: what comes now has to wait.")
+    return Notice(kind=kind, source=state.name, title=_title(kind, state, now), body="\n".join(lines))
+
+
+def trial(*, host: str, now: datetime) -> Notice:
+    """A notice that says nothing but that notices arrive."""
+    body = f"Nothing is wrong: somebody tries whether notices arrive.\n{host}, {_time(now)}"
+    return Notice(kind=None, source=None, title="versionsync: a test", body=body)
+
+
+def _title(kind: NoticeKind, state: SourceState, now: datetime) -> str:
+    match kind:
+        case NoticeKind.FAILING:
+            what = f"failing ({state.failures} in a row)"
+        case NoticeKind.STALE:
+            what = f"stale for {_duration(state.staleness(now))}"
+        case NoticeKind.VANISHED:
+            what = "too many records vanished at once"
+        case NoticeKind.RECOVERED:
+            what = "well again"
+    return f"versionsync: {state.name}: {what}"
+
+
+def _lines(kind: NoticeKind, state: SourceState, now: datetime) -> list[str]:
+    if kind is NoticeKind.RECOVERED:
+        return [f"The source {state.name} is mirrored again, as of {_time(state.last_success_at or now)}."]
+    lines = [f"{_sentence(state.error)}"] if state.error else []
+    if not state.error and state.progress is not None:
+        lines.append(f"A run is under way and not done yet: {state.progress.phase}.")
+    lines.append(_since(state, now))
+    if state.trouble is not None:
+        lines.append(f"What to do: {_TODO[state.trouble]}")
+    elif kind is NoticeKind.STALE:
+        lines.append("What to do: `versionsync status` says what it is at.")
+    return lines
+
+
+def _since(state: SourceState, now: datetime) -> str:
+    ago = _duration(state.staleness(now))
+    if state.last_success_at is None:
+        return f"No look at {state.name} has succeeded since the start {ago} ago ({_time(state.since)})."
+    return f"The last look at {state.name} that succeeded was {ago} ago ({_time(state.last_success_at)})."
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
+
+
+def _duration(seconds: float) -> str:
+    """As somebody would say it: one unit is enough."""
+    for unit, name in ((_DAY, "days"), (_HOUR, "hours"), (_MINUTE, "minutes")):
+        if seconds >= 2 * unit:
+            return f"{seconds // unit:.0f} {name}"
+    return f"{seconds:.0f} seconds"
+
+
+def _time(time: datetime) -> str:
+    return f"{time:%Y-%m-%d %H:%M:%S} UTC"
