@@ -33,7 +33,8 @@ MEANINGS: Final[dict[Exit, str]] = {
     Exit.DONE: "Done.",
     Exit.UNEXPECTED: "Unexpected: a fault of versionsync's own. `--debug` shows where.",
     Exit.USAGE: "The command line or the settings are wrong.",
-    Exit.PARTIAL: "Finished, but partial: some records could not be mirrored, or too many had vanished to believe it.",
+    Exit.PARTIAL: "Finished, but partial: some records could not be mirrored, or too many had vanished to believe it. "
+    "Of `status`: something needs attention.",
     Exit.REFUSED: "DatoCMS refused: the token, its permissions or the environment.",
     Exit.UNAVAILABLE: "DatoCMS could not be reached, or its answers could not be understood.",
     Exit.DATABASE: "The database cannot be used, or is not at the schema of this version.",

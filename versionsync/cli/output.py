@@ -12,17 +12,21 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import Enum
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from versionsync.cli.redaction import Redactor
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
-__all__ = ["Column", "Output", "count", "duration", "fitted", "to_json", "when"]
+__all__ = ["Cell", "Column", "Output", "count", "duration", "fitted", "to_json", "when"]
 
 PIPE_WIDTH: Final = 10_000
 NARROWEST: Final = 4
+
+Cell: TypeAlias = str | tuple[str, str]
+"""What stands in a table: a text, in its column's style or with a style of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +71,23 @@ class Output:
 
         On a terminal it is wrapped between words, all lines but the first `hang` columns from the left.
         """
+        self.drawn(self.prose_lines(*parts, hang=hang))
+
+    def prose_lines(self, *parts: str | tuple[str, str], hang: int = 0) -> list[Text]:
+        """As `prose`, for whoever draws them."""
         from rich.text import Text
 
         whole = Text.assemble(*parts)
-        for number, line in enumerate(whole.wrap(self.results, max(self.results.width - hang, 20))):
+        lead, rest = (whole[:hang], whole[hang:]) if hang else (Text(), whole)
+        wrapped = rest.wrap(self.results, max(self.results.width - hang, 20))
+        for line in wrapped:
             line.rstrip()
-            self.results.print(Text(" " * hang if number else "") + line, soft_wrap=True)
+        return [(Text(" " * hang) if number else lead) + line for number, line in enumerate(wrapped)]
+
+    def drawn(self, lines: Iterable[Text]) -> None:
+        """Lines of results that fit already."""
+        for line in lines:
+            self.results.print(line, soft_wrap=True)
 
     def note(self, text: str, *, style: str = "") -> None:
         """A line for the person who waits; left out under --json."""
@@ -89,19 +104,26 @@ class Output:
         if hint:
             self.notes.print(Text.assemble("versionsync: ", ("hint: ", "bold"), redact(hint)))
 
-    def table(self, columns: Sequence[Column], rows: Iterable[Sequence[str]], *, indent: int = 0) -> None:
+    def table(self, columns: Sequence[Column], rows: Iterable[Sequence[Cell]], *, indent: int = 0) -> None:
         """A table of results, `indent` columns from the left; where space is short, columns that may shrink do."""
+        self.drawn(self.table_lines(columns, rows, indent=indent))
+
+    def table_lines(self, columns: Sequence[Column], rows: Iterable[Sequence[Cell]], *, indent: int = 0) -> list[Text]:
+        """As `table`, for whoever draws them."""
         from rich.text import Text
 
-        cells = [[column.head for column in columns], *([_printable(cell) for cell in row] for row in rows)]
-        widths = fitted(columns, cells, self.results.width - indent)
-        for number, row in enumerate(cells):
+        heads: Sequence[Cell] = [(column.head, "bold") for column in columns]
+        cells = [[_styled(cell, column) for cell, column in zip(row, columns, strict=True)] for row in (heads, *rows)]
+        widths = fitted(columns, [[text for text, _ in row] for row in cells], self.results.width - indent)
+        lines = []
+        for row in cells:
             line = Text(" " * indent)
-            for column, cell, width in zip(columns, row, widths, strict=True):
-                line.append(_aligned(cell, width, column.side), style="bold" if number == 0 else column.style)
+            for column, (cell, style), width in zip(columns, row, widths, strict=True):
+                line.append(_aligned(cell, width, column.side), style=style)
                 line.append("  ")
             line.rstrip()
-            self.results.print(line, soft_wrap=True)
+            lines.append(line)
+        return lines
 
     def symbol(self, good: bool | None) -> str:
         """✓, ✗ or ! (None), as far as the terminal can show them."""
@@ -148,6 +170,11 @@ def _aligned(cell: str, width: int, side: Literal["left", "right"]) -> str:
     if missing < 0:
         return set_cell_size(cell, width - 1) + "…"
     return " " * missing + cell if side == "right" else cell + " " * missing
+
+
+def _styled(cell: Cell, column: Column) -> tuple[str, str]:
+    text, style = (cell, column.style) if isinstance(cell, str) else cell
+    return _printable(text), style
 
 
 def _printable(cell: str) -> str:

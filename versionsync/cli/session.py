@@ -121,19 +121,23 @@ class Session:
         self.redactor.learn_url(url)
         return url
 
-    def open_mirror(self, *, create: bool = False, upgrade: bool = False) -> Mirror:
+    def open_mirror(
+        self, *, create: bool = False, upgrade: bool = False, outage_seconds: float | None = None
+    ) -> Mirror:
         """The mirror. With `create` a SQLite file is made and upgraded where needed; with `upgrade` PostgreSQL too.
 
+        A server that goes away later is waited for, `outage_seconds` long; None: as long as is usual.
         Raises a MirrorError.
         """
         from versionsync.mirror import migrate
         from versionsync.mirror.database import Mirror
+        from versionsync.mirror.patience import OUTAGE_SECONDS
         from versionsync.mirror.urls import database_url
 
         url = self.database_url()
         if upgrade or (create and database_url(url).get_backend_name() == "sqlite"):
             migrate.upgrade(url)
-        return Mirror.open(url)
+        return Mirror.open(url, outage_seconds=OUTAGE_SECONDS if outage_seconds is None else outage_seconds)
 
     def known_sources(self, mirror: Mirror, names: Sequence[str]) -> list[SourceRow]:
         """The sources of the mirror called `names`, all of them if none is named. Raises UnknownSource."""

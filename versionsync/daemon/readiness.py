@@ -9,7 +9,7 @@ from typing import Final
 from versionsync.daemon.state import SourceState, Stance
 from versionsync.daemon.waits import Trouble
 
-__all__ = ["is_stale", "reason_of", "reasons"]
+__all__ = ["is_stale", "reason_of", "reasons", "stale_after"]
 
 SLACK_SECONDS: Final = 30.0
 FAILURES: Final = 2
@@ -19,6 +19,11 @@ FAILURES: Final = 2
 def reasons(states: Iterable[SourceState], now: datetime) -> list[str]:
     """What keeps the daemon from being ready, a line a source; none: nothing."""
     return [f"{state.name}: {reason}" for state in states if (reason := reason_of(state, now))]
+
+
+def stale_after(max_staleness: float) -> float:
+    """Seconds after which a source is not fresh any more that may be `max_staleness` old: one look may be missed."""
+    return 2 * max_staleness + SLACK_SECONDS
 
 
 def reason_of(state: SourceState, now: datetime) -> str | None:
@@ -33,7 +38,7 @@ def reason_of(state: SourceState, now: datetime) -> str | None:
             return f"{state.failures} failures in a row, the last one: {state.error}"
         case Stance.STARTING:
             return "its first run is not done yet"
-        case _ if stale > _limit(state):
+        case _ if stale > stale_after(state.max_staleness):
             return f"it was last seen whole {stale:.0f} s ago, and may be {state.max_staleness:.0f} s old"
         case _:
             return None
@@ -41,11 +46,7 @@ def reason_of(state: SourceState, now: datetime) -> str | None:
 
 def is_stale(state: SourceState, now: datetime) -> bool:
     """Whether it was not seen whole for too long, and not because a budget makes it wait: then the next look is due."""
-    if state.stance is Stance.STARTING or state.staleness(now) <= _limit(state):
+    if state.stance is Stance.STARTING or state.staleness(now) <= stale_after(state.max_staleness):
         return False
     due = state.next_look_at
     return state.stance is Stance.FAILING or due is None or (now - due).total_seconds() > SLACK_SECONDS
-
-
-def _limit(state: SourceState) -> float:
-    return 2 * state.max_staleness + SLACK_SECONDS

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, func, select, update
 from versionsync.mirror.bulk import insert_or_keep
 from versionsync.mirror.tables import sources, usage
 
-__all__ = ["ProjectUse", "add_requests", "project_use"]
+__all__ = ["ProjectUse", "add_requests", "project_use", "requests_since"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,3 +40,11 @@ def project_use(connection: Connection, source_id: int, *, since: date) -> Proje
         .where(sources.c.project_id == project, usage.c.day >= since.isoformat())
     ).one()
     return ProjectUse(int(requests), max(int(senders), 1))
+
+
+def requests_since(connection: Connection, source_id: int, *, since: date) -> int:
+    """What the source's daemon sent for it alone since the beginning of a UTC day."""
+    sent = select(func.coalesce(func.sum(usage.c.requests), 0)).where(
+        usage.c.source_id == source_id, usage.c.day >= since.isoformat()
+    )
+    return int(connection.scalar(sent) or 0)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
-import pytest
-
 from tests.integration.cli.conftest import Cli
-from versionsync.cli.status import ago
+from tests.integration.cli.looking import rows
+from versionsync.mirror.holders import Holder
 
 
 def test_people_see_numbers_freshness_and_the_last_run(cli: Cli, at: dict[str, str]) -> None:
@@ -36,6 +35,7 @@ def test_a_failed_run_needs_attention(cli: Cli, at: dict[str, str]) -> None:
     (source,) = cli("status", "--json", **at).json["sources"]
     assert source["last_run"]["outcome"] == "failed"
     assert source["attention"][0].startswith("the last run failed: ")
+    assert cli("status", **at).code == 3
     assert "0123456789abcdef" not in str(source)
 
 
@@ -57,17 +57,74 @@ def test_a_source_that_is_not_there_is_answered_with_the_nearest(cli: Cli, at: d
     assert "Did you mean default?" in ran.err
 
 
-@pytest.mark.parametrize(
-    ("passed", "told"),
-    [
-        (timedelta(seconds=1), "1 second ago"),
-        (timedelta(seconds=100), "100 seconds ago"),
-        (timedelta(minutes=3), "3 minutes ago"),
-        (timedelta(hours=30), "30 hours ago"),
-        (timedelta(days=3), "3 days ago"),
-        (timedelta(seconds=-5), "0 seconds ago"),
-    ],
-)
-def test_a_time_is_told_in_words(passed: timedelta, told: str) -> None:
-    now = datetime(2026, 1, 1, tzinfo=UTC)
-    assert ago(now - passed, now) == told
+def test_the_exit_code_is_for_monitoring(cli: Cli, at: dict[str, str], tmp_path: Path) -> None:
+    """0 right after a sync; 3 for what was never synced or is too old; 6 without a database."""
+    assert cli("status", **at).code == 6
+    cli("sync", **at)
+    assert cli("status", **at).code == 0
+    long_ago = "2026-01-01T00:00:00.000000Z"
+    rows(tmp_path / "versionsync.db", f"update runs set started_at = '{long_ago}', finished_at = '{long_ago}'")
+    stale = cli("status", "--json", **at)
+    assert (stale.code, stale.json["exit"]) == (3, 3)
+    assert "nothing succeeded for" in stale.json["sources"][0]["attention"][0]
+    assert cli("status", "--max-age", "1000000000", **at).code == 0
+    cli("sync", **at)
+    (tmp_path / "versionsync.toml").write_text("[[sources]]\nname = 'default'\n[[sources]]\nname = 'shop'\n")
+    assert cli("status").code == 3
+    assert cli("status", "default").code == 0
+
+
+def test_several_sources_have_a_line_each_and_one_that_is_named_has_all_of_it(cli: Cli, at: dict[str, str]) -> None:
+    """What needs attention is told of each of them."""
+    toml = "".join(f"[[sources]]\nname = '{name}'\nbase_url = '{at['VERSIONSYNC_BASE_URL']}'\n" for name in "ab")
+    Path("versionsync.toml").write_text(toml.replace("name = 'b'\n", "name = 'b'\nbudget = '500/day'\n"))
+    cli("sync", **at)
+    rows(Path("versionsync.db"), "update runs set outcome = 'failed', error = 'too bad' where source_id = 1")
+    rows(Path("versionsync.db"), "insert into usage values (2, date('now'), 123)")
+    told = cli("status", **at)
+    head, a, b, attention, *_ = told.out.splitlines()
+    assert head.split() == ["source", "versions", "fresh", "as", "of", "last", "run", "next", "run", "budget", "left"]
+    assert a.split()[:3] == ["!", "a", "6"]
+    assert b.split()[1:3] == ["b", "6"]
+    assert b.split()[-1] == "377"
+    assert attention == "! a: the last run failed: too bad"
+    assert told.code == 3
+    assert "  budget       500 requests a day: 123 spent, 377 left, " in cli("status", "b", **at).out
+    (budget,) = [one["budget"] for one in cli("status", "b", "--json", **at).json["sources"]]
+    assert (budget["spent"], budget["left"], budget["period"]) == (123, 377, "day")
+
+
+def test_the_view_says_the_same(cli: Cli, at: dict[str, str], tmp_path: Path) -> None:
+    """For who only knows SQL."""
+    cli("sync", **at)
+    (source,) = cli("status", "--json", **at).json["sources"]
+    (seen,) = rows(
+        tmp_path / "versionsync.db",
+        "select source, records, versions, last_success_at, last_complete_sweep_at, last_run_id, last_run_outcome "
+        "from source_status",
+    )
+    run, held = source["last_run"], source["mirrored"]
+    said = (source["source"], held["records"], held["versions"], source["last_success_at"])
+    times = [source["last_success_at"], source["last_complete_sweep_at"]]
+    assert seen[:3] == said[:3]
+    assert [time(text) for text in seen[3:5]] == [time(text) for text in times]
+    assert seen[5:] == (run["id"], run["outcome"])
+
+
+def test_a_run_under_way_is_shown_as_far_as_it_is(cli: Cli, at: dict[str, str], tmp_path: Path) -> None:
+    """And is no trouble."""
+    cli("sync", **at)
+    database = tmp_path / "versionsync.db"
+    me = Holder.of_this_process().to_json()
+    rows(database, "update runs set outcome = 'running', finished_at = null")
+    rows(database, f"update leases set holder = '{me}', expires_at = '2126-01-01T00:00:00.000000Z'")
+    told = cli("status", **at)
+    assert "under way    #1 backfill, since 0:0" in told.out
+    assert "3 records read, 20 events" in told.out
+    assert told.code == 0
+    assert cli("status", "--json", **at).json["sources"][0]["under_way"]["events"] == 20
+
+
+def time(text: str) -> datetime:
+    """A time as the database or JSON spells it."""
+    return datetime.fromisoformat(text).astimezone(UTC)

@@ -1,0 +1,175 @@
+"""What needs attention of a source: by its runs, its age, its daemon and its budget."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from versionsync.cli.attention import SourceStatus, ago, attention
+from versionsync.daemon.budget import Budget, Purse
+from versionsync.mirror.followers import Following
+from versionsync.mirror.freshness import Lag, RunSoFar
+from versionsync.mirror.holders import Holder
+from versionsync.mirror.leases import HeldLease
+from versionsync.mirror.runs import RunRow
+from versionsync.mirror.sources import Checkpoint, Project, SourceRow
+from versionsync.mirror.standing import Standing
+
+NOW = datetime(2026, 11, 2, 12, tzinfo=UTC)
+SOMEBODY = Holder("elsewhere", 12)
+LIMIT = timedelta(seconds=150)
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+
+
+def run(outcome: str, *, id: int = 1, began: timedelta = MINUTE, error: str | None = None) -> RunRow:
+    finished = None if outcome == "running" else NOW - began
+    return RunRow(
+        id=id,
+        source_id=1,
+        kind="incremental",
+        trigger="test",
+        holder=str(SOMEBODY),
+        started_at=NOW - began,
+        finished_at=finished,
+        outcome=outcome,
+        counts={"requests": 1},
+        error=error,
+    )
+
+
+def follower(*, silent: timedelta | None = None) -> Following:
+    """One that is there, or that has been silent for so long."""
+    return Following(
+        holder=SOMEBODY,
+        expires_at=NOW + MINUTE if silent is None else NOW - silent,
+        is_over=silent is not None,
+        next_look_at=NOW,
+        next_look_reason="nothing has changed for 60 s",
+    )
+
+
+def one(*runs: RunRow, fresh: timedelta | None = MINUTE, **known: Any) -> SourceStatus:
+    """A source of which the mirror is whole as of `fresh` ago."""
+    at = None if fresh is None else NOW - fresh
+    checkpoint = Checkpoint(
+        last_data_change_at=None,
+        beacon_is_settled=True,
+        last_complete_sweep_at=at,
+        last_scrub_at=None,
+        last_success_at=at,
+    )
+    project = Project(id="1", name="x", environment="main", follows_primary=True, base_url="http://x")
+    source = SourceRow(id=1, name="website", project=project, checkpoint=checkpoint, created_at=NOW)
+    nothing = Standing(models=0, records=0, records_deleted=0, versions=0, versions_missing=0, events=0)
+    lease = HeldLease(1, 1, SOMEBODY, NOW + MINUTE, False)
+    if runs and runs[0].outcome == "running":
+        known = {"lease": lease, "so_far": RunSoFar(records=0, events=0)} | known
+    defaults = {"standing": nothing, "followed_limit": LIMIT, "fresh_as_of": at}
+    return SourceStatus(source=source, runs=runs, **defaults | known)
+
+
+def told(status: SourceStatus, max_age: timedelta | None = None) -> list[str]:
+    return list(attention(status, NOW, max_age=max_age))
+
+
+def test_a_source_that_is_fresh_needs_none() -> None:
+    assert told(one(run("succeeded"))) == []
+    assert told(one(run("succeeded"), follower=follower())) == []
+
+
+def test_one_failure_is_told_where_nobody_tries_again() -> None:
+    """Where a daemon does, from the second one on."""
+    failed = run("failed", error="no such host")
+    assert told(one(failed, run("succeeded"))) == ["the last run failed: no such host"]
+    assert told(one(failed, run("succeeded"), follower=follower())) == []
+    assert told(one(failed, run("partial"), follower=follower())) == ["the last run failed: no such host"]
+
+
+def test_a_run_that_is_under_way_is_no_trouble() -> None:
+    """Be it the first one, or one after an interruption; what failed before it still is."""
+    assert told(one(run("running"), fresh=None)) == []
+    assert told(one(run("running"), run("interrupted"))) == []
+    assert told(one(run("running"), run("failed"))) == ["the last run failed"]
+
+
+def test_a_source_that_is_tried_again_and_again_stays_stale_meanwhile() -> None:
+    """It must not be well whenever a try has just begun; but a run that takes long makes nothing staler."""
+    stale = one(run("running", began=MINUTE), fresh=HOUR, follower=follower())
+    assert told(stale) == ["nothing succeeded for 60 minutes, it may be 2 minutes old"]
+    assert told(one(run("running", began=HOUR), fresh=HOUR + MINUTE, follower=follower())) == []
+
+
+@pytest.mark.parametrize("outcome", ["interrupted", "running"])
+def test_a_run_that_was_cut_off_is_told_unless_a_daemon_goes_on(outcome: str) -> None:
+    cut = one(run(outcome), lease=None)
+    assert len(told(cut)) == 1
+    assert told(one(run(outcome), lease=None, follower=follower())) == []
+
+
+def test_a_source_without_a_daemon_may_be_a_day_old() -> None:
+    assert told(one(run("succeeded"), fresh=DAY - MINUTE)) == []
+    assert told(one(run("succeeded"), fresh=2 * DAY)) == ["nothing succeeded for 2 days, it may be 24 hours old"]
+    assert told(one(run("succeeded"), fresh=HOUR), MINUTE) != []
+    assert told(one(run("succeeded"), fresh=2 * DAY), 3 * DAY) == []
+
+
+def test_a_daemon_makes_it_fresher_also_when_it_ended_without_a_word() -> None:
+    """For a day: later on nobody knows whether it should still be there."""
+    assert told(one(run("succeeded"), fresh=HOUR, follower=follower())) != []
+    (line,) = told(one(run("succeeded"), fresh=HOUR, follower=follower(silent=HOUR)))
+    assert line.endswith(": the daemon that followed it (process 12 on elsewhere) ended without a word")
+    assert told(one(run("succeeded"), fresh=MINUTE, follower=follower(silent=HOUR))) == []
+    assert told(one(run("succeeded"), fresh=HOUR, follower=follower(silent=2 * DAY))) == []
+
+
+def test_settings_that_do_not_know_the_source_say_nothing_of_its_age() -> None:
+    """They may be another machine's."""
+    assert told(one(run("succeeded"), fresh=HOUR, follower=follower(), followed_limit=None)) == []
+
+
+def test_a_source_that_was_never_whole_needs_attention() -> None:
+    assert told(one(fresh=None)) == ["no run has succeeded yet"]
+
+
+def test_a_spent_budget_is_told_while_a_daemon_waits_for_it() -> None:
+    purse = Purse(budget=Budget.parse("3000/day"), spent=2995, sharers=1, now=NOW)
+    line = "3,000 requests a day are spent: it goes on at 2026-11-03 00:00 UTC"
+    assert told(one(run("succeeded"), purse=purse, follower=follower())) == [line]
+    assert told(one(run("succeeded"), purse=purse)) == []
+
+
+def test_a_budget_that_slows_a_daemon_down_makes_nothing_stale_until_a_look_is_due() -> None:
+    """The settings ask for less than they pay for: that is told at the daemon's start."""
+    purse = Purse(budget=Budget.parse("3000/day"), spent=2000, sharers=1, now=NOW)
+    waiting = replace(follower(), next_look_at=NOW + HOUR)
+    late = replace(follower(), next_look_at=NOW - HOUR)
+    assert told(one(run("succeeded"), fresh=HOUR, purse=purse, follower=waiting)) == []
+    assert told(one(run("succeeded"), fresh=HOUR, purse=purse, follower=late)) != []
+    assert told(one(run("succeeded"), fresh=HOUR, purse=purse, follower=waiting), MINUTE) != []
+    assert told(one(run("failed"), fresh=HOUR, purse=purse, follower=waiting)) != []
+
+
+@pytest.mark.parametrize(
+    ("passed", "words"),
+    [
+        (timedelta(seconds=1), "1 second ago"),
+        (timedelta(seconds=100), "100 seconds ago"),
+        (timedelta(minutes=3), "3 minutes ago"),
+        (timedelta(hours=30), "30 hours ago"),
+        (timedelta(days=3), "3 days ago"),
+        (timedelta(seconds=-5), "0 seconds ago"),
+    ],
+)
+def test_a_time_is_told_in_words(passed: timedelta, words: str) -> None:
+    assert ago(NOW - passed, NOW) == words
+
+
+def test_a_lag_is_that_of_half_and_of_nine_of_ten() -> None:
+    """A clock behind upstream's makes none less than nothing."""
+    took = [timedelta(seconds=seconds) for seconds in (10, 9, 8, 7, 6, 5, 4, 3, 2, -1)]
+    assert Lag.of(took) == Lag(median=timedelta(seconds=5), ninth=timedelta(seconds=9), versions=10)
+    assert Lag.of(took[:1]) == Lag(median=timedelta(seconds=10), ninth=timedelta(seconds=10), versions=1)
+    assert Lag.of([]) is None

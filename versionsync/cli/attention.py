@@ -1,0 +1,149 @@
+"""What somebody should look at, of all that is known of a source. Pure: the time is an argument.
+
+It says the same as the daemon's `/readyz`, from the database alone. A daemon that follows a source tries again by
+itself what failed once; where nobody follows it, one failure is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from versionsync.cli.output import count
+
+if TYPE_CHECKING:
+    from versionsync.daemon.budget import Purse
+    from versionsync.mirror.followers import Following
+    from versionsync.mirror.freshness import Lag, RunSoFar
+    from versionsync.mirror.leases import HeldLease
+    from versionsync.mirror.queries import RunRow, SourceRow
+    from versionsync.mirror.standing import Standing
+
+__all__ = ["SourceStatus", "ago", "attention", "span"]
+
+STALE: Final = timedelta(days=1)
+"""What nobody follows is looked at once a day, where nothing else is said."""
+REMEMBERED: Final = timedelta(days=1)
+"""For so long a daemon that ended without a word counts as one that should be there."""
+
+DUE: Final = timedelta(seconds=30)
+"""So late a look may be that a daemon has announced."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceStatus:
+    """All that is known of one source.
+
+    `runs` are the newest ones, newest first; `so_far` is None unless one is under way, `lease` while nobody writes,
+    `follower` where no daemon follows it, `fresh_as_of` before it was ever whole, `lag` while nothing has changed.
+    `followed_limit` is the age at which a daemon calls it stale, by the settings; None: they do not know the source.
+    `purse`: how it stands with its budget; None: it has none. `today` and `this_month`: requests of its daemon, in UTC.
+    """
+
+    source: SourceRow
+    standing: Standing
+    runs: Sequence[RunRow] = ()
+    so_far: RunSoFar | None = None
+    fresh_as_of: datetime | None = None
+    lag: Lag | None = None
+    lease: HeldLease | None = None
+    follower: Following | None = None
+    followed_limit: timedelta | None = None
+    purse: Purse | None = None
+    today: int = 0
+    this_month: int = 0
+
+    @property
+    def is_written(self) -> bool:
+        """Whether a process holds its lease now."""
+        return self.lease is not None and not self.lease.is_over
+
+    @property
+    def is_followed(self) -> bool:
+        """Whether a daemon follows it now."""
+        return self.follower is not None and not self.follower.is_over
+
+    @property
+    def under_way(self) -> RunRow | None:
+        """The run that goes on now."""
+        newest = self.runs[0] if self.runs else None
+        return newest if newest is not None and newest.outcome == "running" and self.is_written else None
+
+    @property
+    def ended(self) -> Sequence[RunRow]:
+        """The newest runs that are not under way, newest first; one that still says `running` was cut off."""
+        return self.runs[1:] if self.under_way is not None else self.runs
+
+    def limit(self, now: datetime, max_age: timedelta | None = None) -> timedelta:
+        """How old it may be. `max_age` is what was asked for; else it depends on whether a daemon should follow it."""
+        if max_age is not None:
+            return max_age
+        silent = self.follower is not None and self.follower.is_over and now - self.follower.expires_at > REMEMBERED
+        if self.follower is None or silent or self.followed_limit is None:
+            return STALE
+        return self.followed_limit
+
+
+def attention(one: SourceStatus, now: datetime, *, max_age: timedelta | None = None) -> Iterator[str]:
+    """What somebody should look at, a line each; none: all is well."""
+    last = one.ended[0] if one.ended else None
+    if last is not None and (told := _what_went_wrong(one, last)):
+        yield told
+    limit = one.limit(now, max_age)
+    # A run that has just begun makes nothing fresher; one that takes long makes nothing staler.
+    reference = now if one.under_way is None else one.under_way.started_at
+    if one.fresh_as_of is None:
+        if one.under_way is None:
+            never = one.source.checkpoint.last_success_at is None
+            yield "no run has succeeded yet" if never else "no run has seen all of it yet"
+    elif reference - one.fresh_as_of > limit and not (max_age is None and _waits_for_budget(one, now)):
+        yield f"nothing succeeded for {span(now - one.fresh_as_of)}, it may be {span(limit)} old{_who_left(one)}"
+    if one.is_followed and one.purse is not None and one.purse.is_spent:
+        yield f"{one.purse.budget} are spent: it goes on at {one.purse.ends_at:%Y-%m-%d %H:%M} UTC"
+
+
+def span(time: timedelta) -> str:
+    """`1 second`, `90 seconds`, `3 hours`."""
+    seconds = max(time.total_seconds(), 0.0)
+    for unit, size in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
+        if seconds >= 2 * size:
+            return count(int(seconds // size), unit)
+    return count(int(seconds), "second")
+
+
+def ago(time: datetime, now: datetime) -> str:
+    """`5 seconds ago`, `3 hours ago`."""
+    return f"{span(now - time)} ago"
+
+
+def _what_went_wrong(one: SourceStatus, last: RunRow) -> str | None:
+    match last.outcome:
+        case "failed" | "partial":
+            if one.is_followed and (len(one.ended) < 2 or one.ended[1].outcome not in ("failed", "partial")):
+                return None
+            how = "failed" if last.outcome == "failed" else f"was {last.outcome}"
+            return f"the last run {how}{f': {last.error}' if last.error else ''}"
+        case "interrupted" | "running" if one.is_followed or one.under_way is not None:
+            return None
+        case "interrupted":
+            return f"the last run was interrupted{f': {last.error}' if last.error else ''}"
+        case "running":
+            return "the last run ended without a word; the next one goes on from there"
+        case _:
+            return None
+
+
+def _waits_for_budget(one: SourceStatus, now: datetime) -> bool:
+    """Whether all is well but that a budget lets it look less often than the settings ask for."""
+    if one.purse is None or one.follower is None or one.follower.is_over or one.follower.next_look_at is None:
+        return False
+    is_due = now - one.follower.next_look_at > DUE
+    return not is_due and bool(one.ended) and one.ended[0].outcome == "succeeded"
+
+
+def _who_left(one: SourceStatus) -> str:
+    if one.follower is None or not one.follower.is_over:
+        return ""
+    return f": the daemon that followed it ({one.follower.holder}) ended without a word"

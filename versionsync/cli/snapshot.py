@@ -1,0 +1,126 @@
+"""Asks the database how it stands with its sources, at one moment."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from versionsync.cli.attention import SourceStatus, attention
+from versionsync.cli.exits import Exit
+from versionsync.cli.session import Session
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from versionsync.config import SourceSettings
+    from versionsync.daemon.budget import Purse
+    from versionsync.mirror.database import Mirror
+    from versionsync.mirror.queries import SourceRow
+    from versionsync.mirror.standing import Standing
+
+__all__ = ["Looker", "Snapshot"]
+
+RUNS: Final = 3
+"""One that is under way, and two that ended: from the second failure on a daemon's are told."""
+COUNTING_SHARE: Final = 20
+"""Rows are counted again when so many times as long has passed as it took: a large mirror is not kept busy."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """How it stood with the sources at one moment, and which ones of the settings are not in the database yet."""
+
+    at: datetime
+    sources: Sequence[SourceStatus]
+    not_synced_yet: Sequence[str]
+    max_age: timedelta | None
+
+    def attention(self, one: SourceStatus) -> list[str]:
+        """What somebody should look at, of one of the sources."""
+        return list(attention(one, self.at, max_age=self.max_age))
+
+    def limit(self, one: SourceStatus) -> timedelta:
+        """How old one of the sources may be."""
+        return one.limit(self.at, self.max_age)
+
+    @property
+    def exit(self) -> Exit:
+        """For a monitoring script: PARTIAL where something needs attention, and where nothing is mirrored."""
+        is_well = bool(self.sources) and not self.not_synced_yet
+        return Exit.DONE if is_well and not any(map(self.attention, self.sources)) else Exit.PARTIAL
+
+
+class Looker:
+    """Takes snapshots of the sources called `names`, all of them if none is named."""
+
+    def __init__(self, session: Session, names: Sequence[str], *, max_age: timedelta | None = None) -> None:
+        self._session = session
+        self._names = names
+        self._max_age = max_age
+        self._settings = {source.name: source for source in session.configuration.sources}
+        self._counted: dict[int, tuple[Standing, float]] = {}
+
+    def look(self, mirror: Mirror) -> Snapshot:
+        """How it stands now. Raises UnknownSource and MirrorError."""
+        known = self._session.known_sources(mirror, self._names)
+        sources = mirror.query(lambda connection: [self._one(connection, source) for source in known])
+        waiting = [] if self._names else self._not_synced_yet(source.name for source in known)
+        return Snapshot(at=datetime.now(UTC), sources=sources, not_synced_yet=waiting, max_age=self._max_age)
+
+    def _one(self, connection: Connection, source: SourceRow) -> SourceStatus:
+        from versionsync.daemon.budget import Period
+        from versionsync.daemon.readiness import stale_after
+        from versionsync.mirror.queries import current_lease, followed_by, lag, last_runs, run_so_far, whole_as_of
+        from versionsync.mirror.usage import requests_since
+
+        now, id, settings = datetime.now(UTC), source.id, self._settings.get(source.name)
+        runs = last_runs(connection, id, limit=RUNS)
+        began = {period: period.bounds(now)[0].date() for period in Period}
+        return SourceStatus(
+            source=source,
+            standing=self._standing(connection, id),
+            runs=runs,
+            so_far=run_so_far(connection, runs[0]) if runs and runs[0].outcome == "running" else None,
+            fresh_as_of=whole_as_of(connection, id) or source.checkpoint.last_complete_sweep_at,
+            lag=lag(connection, id),
+            lease=current_lease(connection, id),
+            follower=followed_by(connection, id),
+            followed_limit=timedelta(seconds=stale_after(settings.max_staleness)) if settings else None,
+            purse=_purse(connection, id, settings, now),
+            today=requests_since(connection, id, since=began[Period.DAY]),
+            this_month=requests_since(connection, id, since=began[Period.MONTH]),
+        )
+
+    def _standing(self, connection: Connection, source_id: int) -> Standing:
+        from versionsync.mirror.standing import standing
+
+        known = self._counted.get(source_id)
+        began = time.monotonic()
+        if known is not None and began < known[1]:
+            return known[0]
+        found = standing(connection, source_id)
+        ended = time.monotonic()
+        self._counted[source_id] = found, ended + COUNTING_SHARE * (ended - began)
+        return found
+
+    def _not_synced_yet(self, known: Iterable[str]) -> list[str]:
+        """Sources that the settings file names and the database does not have."""
+        if not self._session.configuration.file_names_sources:
+            return []
+        names = set(known)
+        return [name for name in self._settings if name not in names]
+
+
+def _purse(connection: Connection, source_id: int, settings: SourceSettings | None, now: datetime) -> Purse | None:
+    """How it stands with the budget that the settings give the source; as the daemon has it, give or take a run."""
+    from versionsync.daemon.budget import Budget, Purse
+    from versionsync.mirror.usage import project_use
+
+    if settings is None or settings.budget is None:
+        return None
+    budget = Budget.parse(settings.budget)
+    use = project_use(connection, source_id, since=budget.period.bounds(now)[0].date())
+    return Purse(budget=budget, spent=use.requests, sharers=use.sources, now=now)

@@ -1,0 +1,126 @@
+"""How it stands with the sources, for programs: what `versionsync status --json` writes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from versionsync.cli.attention import SourceStatus
+from versionsync.cli.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from versionsync.daemon.budget import Purse
+    from versionsync.mirror.followers import Following
+    from versionsync.mirror.freshness import Lag
+    from versionsync.mirror.leases import HeldLease
+    from versionsync.mirror.queries import RunRow
+
+__all__ = ["fields_of"]
+
+
+def fields_of(snapshot: Snapshot, redact: Callable[[str], str]) -> dict[str, Any]:
+    """All of a snapshot; what the database has of errors goes through `redact`."""
+    return {
+        "at": snapshot.at,
+        "exit": snapshot.exit,
+        "sources": [_source(snapshot, one, redact) for one in snapshot.sources],
+        "not_synced_yet": list(snapshot.not_synced_yet),
+    }
+
+
+def _source(snapshot: Snapshot, one: SourceStatus, redact: Callable[[str], str]) -> dict[str, Any]:
+    project, checkpoint = one.source.project, one.source.checkpoint
+    return {
+        "source": one.source.name,
+        "project": {"id": project.id, "name": project.name},
+        "environment": project.environment,
+        "follows_primary": project.follows_primary,
+        "fresh_as_of": one.fresh_as_of,
+        "stale_after_seconds": snapshot.limit(one).total_seconds(),
+        "last_success_at": checkpoint.last_success_at,
+        "last_complete_sweep_at": checkpoint.last_complete_sweep_at,
+        "mirrored": asdict(one.standing),
+        "last_run": _run(one.runs[0], redact) if one.runs else None,
+        "under_way": _under_way(one),
+        "next_look": _next_look(one.follower) if one.is_followed else None,
+        "lag": _lag(one.lag),
+        "requests": {"today": one.today, "this_month": one.this_month},
+        "budget": _budget(one.purse),
+        "lease": _lease(one.lease),
+        "follower": _follower(one.follower),
+        "attention": [redact(line) for line in snapshot.attention(one)],
+    }
+
+
+def _run(run: RunRow, redact: Callable[[str], str]) -> dict[str, Any]:
+    return {
+        "id": run.id,
+        "kind": run.kind,
+        "trigger": run.trigger,
+        "outcome": run.outcome,
+        "started_at": run.started_at,
+        "finished_at": run.finished_at,
+        "counts": dict(run.counts),
+        "error": None if run.error is None else redact(run.error),
+    }
+
+
+def _under_way(one: SourceStatus) -> dict[str, Any] | None:
+    run, so_far = one.under_way, one.so_far
+    if run is None or so_far is None:
+        return None
+    return {"run_id": run.id, "kind": run.kind, "started_at": run.started_at, **asdict(so_far)}
+
+
+def _next_look(follower: Following | None) -> dict[str, Any] | None:
+    if follower is None or follower.next_look_at is None:
+        return None
+    return {"at": follower.next_look_at, "reason": follower.next_look_reason}
+
+
+def _lag(lag: Lag | None) -> dict[str, Any] | None:
+    if lag is None:
+        return None
+    return {
+        "median_seconds": lag.median.total_seconds(),
+        "nine_of_ten_seconds": lag.ninth.total_seconds(),
+        "versions": lag.versions,
+    }
+
+
+def _budget(purse: Purse | None) -> dict[str, Any] | None:
+    if purse is None:
+        return None
+    return {
+        "requests": purse.budget.requests,
+        "period": purse.budget.period,
+        "spent": purse.spent,
+        "left": purse.left,
+        "forecast": purse.forecast,
+        "sources": purse.sharers,
+        "ends_at": purse.ends_at,
+    }
+
+
+def _lease(lease: HeldLease | None) -> dict[str, Any] | None:
+    if lease is None:
+        return None
+    return {
+        "holder": str(lease.holder),
+        "epoch": lease.epoch,
+        "expires_at": lease.expires_at,
+        "is_over": lease.is_over,
+    }
+
+
+def _follower(follower: Following | None) -> dict[str, Any] | None:
+    if follower is None:
+        return None
+    return {
+        "holder": str(follower.holder),
+        "expires_at": follower.expires_at,
+        "is_over": follower.is_over,
+        "next_look_at": follower.next_look_at,
+        "next_look_reason": follower.next_look_reason,
+    }

@@ -1,0 +1,197 @@
+"""How it stands with the sources, for people: all of one source, or a line each and what needs attention."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from versionsync.cli.attention import SourceStatus, ago, span
+from versionsync.cli.output import Cell, Column, Output, count, duration, when
+from versionsync.cli.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rich.text import Text
+
+    from versionsync.mirror.freshness import Lag
+    from versionsync.mirror.queries import RunRow
+
+__all__ = ["lines_of"]
+
+NAME_WIDTH: Final = 12
+GOOD, BAD, FAINT = "green", "yellow", "dim"
+
+Fact = tuple[str, str]
+
+
+def lines_of(
+    snapshot: Snapshot, output: Output, *, redact: Callable[[str], str], in_full: bool | None = None
+) -> list[Text]:
+    """A snapshot as lines that fit. `in_full`: all of each source, or (False) a table; None: all of a single one."""
+    lines: list[Text] = []
+    if in_full or (in_full is None and len(snapshot.sources) == 1):
+        for number, one in enumerate(snapshot.sources):
+            lines += output.prose_lines() if number else []
+            lines += _in_full(snapshot, one, output, redact)
+    elif snapshot.sources:
+        lines += output.table_lines(*_table(snapshot, output))
+        for one in snapshot.sources:
+            for told in snapshot.attention(one):
+                lines += output.prose_lines((f"{output.symbol(None)} {one.source.name}: {redact(told)}", BAD), hang=2)
+    for name in snapshot.not_synced_yet:
+        told = f"{output.symbol(None)} {name}: not synced yet. Run: versionsync sync {name}"
+        lines += output.prose_lines((told, BAD), hang=2)
+    if not lines:
+        lines += output.prose_lines("Nothing is mirrored yet. Run: versionsync sync")
+    return lines
+
+
+def _in_full(snapshot: Snapshot, one: SourceStatus, output: Output, redact: Callable[[str], str]) -> Iterator[Text]:
+    attention = snapshot.attention(one)
+    yield from output.prose_lines((one.source.name, f"bold {BAD if attention else GOOD}"))
+    for name, value in _facts(one, snapshot.at):
+        yield from output.prose_lines((f"  {name:<{NAME_WIDTH}} ", FAINT), value, hang=NAME_WIDTH + 3)
+    for told in attention:
+        yield from output.prose_lines((f"  {output.symbol(None)} {redact(told)}", BAD), hang=4)
+
+
+def _facts(one: SourceStatus, now: datetime) -> Iterator[Fact]:
+    project = one.source.project
+    yield "project", f"{project.name or '–'} (id {project.id})"
+    yield "environment", f"{project.environment}{' (the primary one, followed)' if project.follows_primary else ''}"
+    yield "mirrored", _mirrored(one)
+    fresh = one.fresh_as_of
+    yield "fresh as of", f"{when(fresh)} UTC ({ago(fresh, now)})" if fresh else "never yet"
+    yield "last run", _last_run(one.ended[0], now) if one.ended else "none yet"
+    if one.under_way is not None:
+        yield "under way", _under_way(one, one.under_way, now)
+    if one.lease is not None and one.is_written:
+        yield "writing", f"{one.lease.holder}, until {when(one.lease.expires_at)} UTC unless renewed"
+    yield "next run", _next_run(one, now)
+    if one.follower is not None:
+        over = "" if one.is_followed else f"nobody now; {ago(one.follower.expires_at, now)} it was "
+        yield "followed by", f"{over}{one.follower.holder}"
+    if one.lag is not None:
+        yield "lag", _lag(one.lag)
+    if one.purse is not None:
+        yield "budget", _budget(one)
+    elif one.follower is not None or one.this_month:
+        yield "requests", f"{one.today:,} today, {one.this_month:,} this month; no budget"
+
+
+def _mirrored(one: SourceStatus) -> str:
+    held = one.standing
+    deleted = f" and {held.records_deleted:,} deleted" if held.records_deleted else ""
+    kept = f" ({held.versions_missing:,} gone upstream)" if held.versions_missing else ""
+    parts = (
+        f"{count(held.records - held.records_deleted, 'record')}{deleted}",
+        f"{count(held.versions, 'version')}{kept}",
+        count(held.events, "event"),
+        count(held.models, "model"),
+    )
+    return ", ".join(parts)
+
+
+def _last_run(run: RunRow, now: datetime) -> str:
+    outcome = run.outcome if run.finished_at is not None else "cut off"
+    took = f", took {duration((run.finished_at - run.started_at).total_seconds())}" if run.finished_at else ""
+    requests = f", {count(run.counts['requests'], 'request')}" if run.finished_at else ""
+    return f"#{run.id} {run.kind}, {outcome}, {ago(run.started_at, now)}{took}{requests}"
+
+
+def _under_way(one: SourceStatus, run: RunRow, now: datetime) -> str:
+    seconds = max((now - run.started_at).total_seconds(), 0.0)
+    told = f"#{run.id} {run.kind}, since {duration(seconds)}"
+    if one.so_far is None or not (one.so_far.records or one.so_far.events):
+        return told
+    rate = f" ({one.so_far.events / seconds:,.0f}/s)" if seconds >= 1 else ""
+    return f"{told}, {count(one.so_far.records, 'record')} read, {count(one.so_far.events, 'event')}{rate}"
+
+
+def _next_run(one: SourceStatus, now: datetime) -> str:
+    follower = one.follower
+    if follower is None or follower.is_over:
+        return "when it is asked for: no `versionsync run` follows it"
+    if follower.next_look_at is None:
+        return "not known yet"
+    seconds = int((follower.next_look_at - now).total_seconds())
+    due = f"in {span(timedelta(seconds=seconds))}" if seconds > 0 else "now"
+    return f"{due}: {follower.next_look_reason}" if follower.next_look_reason else due
+
+
+def _lag(lag: Lag) -> str:
+    """Upstream tells whole seconds: a tenth is more than can be known."""
+    median, ninth = lag.median.total_seconds(), lag.ninth.total_seconds()
+    of = f"of the last {lag.versions} versions" if lag.versions > 1 else "for the last version"
+    if lag.versions == 1:
+        return f"{_seconds(median)} from upstream to its row, {of}"
+    return f"{_seconds(median)} from upstream to their row for half {of}, {_seconds(ninth)} for nine of ten"
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 10 else span(timedelta(seconds=seconds))
+
+
+def _budget(one: SourceStatus) -> str:
+    purse = one.purse
+    assert purse is not None
+    shared = f", shared by {purse.sharers} sources" if purse.sharers > 1 else ""
+    numbers = f"{purse.spent:,} spent, {purse.left:,} left, {purse.forecast:,} forecast"
+    return f"{purse.budget}{shared}: {numbers}, until {purse.ends_at:%Y-%m-%d %H:%M} UTC"
+
+
+def _table(snapshot: Snapshot, output: Output) -> tuple[Sequence[Column], list[list[Cell]]]:
+    """A line a source. Budget and lag have a column where at least one of them has any."""
+    sources, now = snapshot.sources, snapshot.at
+    columns = [
+        Column(""),
+        Column("source", shrinks=True),
+        Column("versions", "right"),
+        Column("fresh as of", "right"),
+        Column("last run"),
+        Column("next run"),
+    ]
+    has_lag, has_budget = any(one.lag for one in sources), any(one.purse for one in sources)
+    columns += [Column("lag", "right")] if has_lag else []
+    columns += [Column("budget left", "right")] if has_budget else []
+    rows: list[list[Cell]] = []
+    for one in sources:
+        is_well = not snapshot.attention(one)
+        row: list[Cell] = [
+            (output.symbol(True), GOOD) if is_well else (output.symbol(None), BAD),
+            (one.source.name, "" if is_well else BAD),
+            f"{one.standing.versions:,}",
+            _short(now - one.fresh_as_of) + " ago" if one.fresh_as_of else "never",
+            _outcome(one, now),
+            _when_next(one, now),
+        ]
+        row += [_short(one.lag.median) if one.lag else "–"] if has_lag else []
+        row += [f"{one.purse.left:,}" if one.purse else "–"] if has_budget else []
+        rows.append(row)
+    return columns, rows
+
+
+def _outcome(one: SourceStatus, now: datetime) -> Cell:
+    if one.under_way is not None:
+        return f"running {duration((now - one.under_way.started_at).total_seconds())}", "cyan"
+    return one.ended[0].outcome if one.ended else "–"
+
+
+def _when_next(one: SourceStatus, now: datetime) -> str:
+    if one.follower is None or one.follower.is_over:
+        return "–"
+    at = one.follower.next_look_at
+    if at is None:
+        return "?"
+    return f"in {_short(at - now)}" if at > now else "now"
+
+
+def _short(time: timedelta) -> str:
+    """`5 s`, `12 min`, `3 h`, `4 d`."""
+    seconds = max(time.total_seconds(), 0.0)
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{int(seconds // size)} {unit}"
+    return f"{int(seconds)} s"
