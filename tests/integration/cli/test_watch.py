@@ -1,0 +1,159 @@
+"""`versionsync status --watch`: a live view that outlives its database, and leaves the terminal as it was."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import subprocess
+import termios
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.integration.cli.conftest import Cli
+from tests.integration.cli.looking import rows
+from tests.integration.cli.processes import PROGRAM, environment, running
+
+ROWS, COLUMNS = 24, 80
+ENTER, LEAVE = "\x1b[?1049h", "\x1b[?1049l"
+
+
+class Terminal:
+    """A terminal with the program in it, and all that was written to it."""
+
+    def __init__(self, process: subprocess.Popen[bytes], end: int) -> None:
+        self.process = process
+        self.written = ""
+        self._end = end
+
+    def until(self, words: str, *, seconds: float = 20.0) -> None:
+        """Read until `words` have been written since the last time."""
+        start, deadline = len(self.written), time.monotonic() + seconds
+        while words not in self.text(start):
+            assert time.monotonic() < deadline, self.text(start)
+            self._read()
+
+    def end(self, number: int) -> None:
+        """Send a signal and read to the end."""
+        self.process.send_signal(number)
+        while self._read():
+            pass
+        self.process.wait(10)
+
+    def text(self, start: int = 0) -> str:
+        """What was written from there on, without colours and movements."""
+        return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", self.written[start:])
+
+    def _read(self) -> bool:
+        if not select.select([self._end], [], [], 1.0)[0]:
+            return True
+        try:
+            piece = os.read(self._end, 65536)
+        except OSError:  # Linux says so when the other end is closed
+            return False
+        self.written += piece.decode()
+        return bool(piece)
+
+
+@contextmanager
+def terminal(*argv: str, cwd: Path, **environ: str) -> Iterator[Terminal]:
+    """The program on a terminal of 80 columns while the block runs."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
+    env = environment(TERM="xterm-256color", **environ)
+    with subprocess.Popen([*PROGRAM, *argv], cwd=cwd, env=env, stdin=theirs, stdout=theirs, stderr=theirs) as process:
+        os.close(theirs)
+        try:
+            yield Terminal(process, ours)
+        finally:
+            process.kill()
+            os.close(ours)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_terminal_shows_what_changes_until_it_is_ended(
+    cli: Cli, at: dict[str, str], tmp_path: Path, number: signal.Signals
+) -> None:
+    """On a screen of its own, without erasing it; with code 0."""
+    cli("sync", **at)
+    with terminal("status", "--watch", "0.2", cwd=tmp_path, **at) as shown:
+        shown.until("#1 backfill, succeeded")
+        cli("sync", **at)
+        shown.until("#2 incremental, succeeded")
+        shown.end(number)
+        assert shown.process.returncode == 0
+    assert shown.written.count(ENTER) == shown.written.count(LEAVE) == 1
+    between = shown.written[shown.written.index(ENTER) + len(ENTER) : shown.written.index(LEAVE)]
+    assert "\x1b[2J" not in between
+    assert "\x1b[2K" not in between
+    assert "Traceback" not in shown.written
+
+
+def test_a_database_that_goes_away_is_told_with_since_when(cli: Cli, at: dict[str, str], tmp_path: Path) -> None:
+    """What was known stays in view, and it goes on by itself."""
+    cli("sync", **at)
+    database, away = tmp_path / "versionsync.db", tmp_path / "away.db"
+    with terminal("status", "--watch", "0.2", cwd=tmp_path, **at) as shown:
+        shown.until("#1 backfill, succeeded")
+        database.rename(away)
+        shown.until("no answer from the database since 2")
+        shown.until("#1 backfill, succeeded")
+        away.rename(database)
+        shown.until("succeeded")
+        cli("sync", **at)
+        shown.until("#2 incremental, succeeded")
+        shown.end(signal.SIGINT)
+        assert shown.process.returncode == 0
+
+
+def test_a_pipe_gets_each_look_as_lines(cli: Cli, at: dict[str, str], tmp_path: Path) -> None:
+    """Without anything that moves a cursor."""
+    cli("sync", **at)
+    with running("status", "--watch", "0.2", cwd=tmp_path, **at) as process:
+        assert process.stdout is not None
+        heads = []
+        while len(heads) < 3:
+            line = process.stdout.readline()
+            assert "\x1b" not in line
+            heads += [line] if line.endswith(" UTC\n") and line.startswith("20") else []
+        process.send_signal(signal.SIGINT)
+        process.wait(10)
+    assert process.returncode == 0
+
+
+def test_programs_get_an_object_a_line(cli: Cli, at: dict[str, str], tmp_path: Path) -> None:
+    """One while the database is away, too."""
+    cli("sync", **at)
+    with running("status", "--watch", "0.2", "--json", cwd=tmp_path, **at) as process:
+        assert process.stdout is not None
+        assert json.loads(process.stdout.readline())["sources"][0]["source"] == "default"
+        (tmp_path / "versionsync.db").rename(tmp_path / "away.db")
+        while "error" not in (told := json.loads(process.stdout.readline())):
+            pass
+        assert set(told) == {"at", "away_since", "error"}
+        process.send_signal(signal.SIGINT)
+        process.wait(10)
+    assert process.returncode == 0
+
+
+def test_what_is_wrong_from_the_start_is_an_error(cli: Cli, at: dict[str, str], tmp_path: Path) -> None:
+    """As without --watch."""
+    assert cli("status", "--watch", **at).code == 6
+    cli("sync", **at)
+    assert cli("status", "--watch", "0.01", **at).code == 2
+    assert cli("status", "--watch", "1", "2", **at).code == 2
+    assert cli("status", "--watch", "defalt", **at).code == 2
+    rows(tmp_path / "versionsync.db", "update versionsync_schema set version_num = '9999'")
+    newer = cli("status", "--watch", **at)
+    assert newer.code == 6
+    assert "newer than this program's" in newer.err
+    assert cli("status", **at).code == 6
