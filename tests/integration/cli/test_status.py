@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
+
 from tests.integration.cli.conftest import Cli
 from tests.integration.cli.looking import rows
+from tests.integration.cli.processes import PROGRAM, environment
 from versionsync.mirror.holders import Holder
 
 
@@ -123,6 +129,30 @@ def test_a_run_under_way_is_shown_as_far_as_it_is(cli: Cli, at: dict[str, str], 
     assert "3 records read, 20 events" in told.out
     assert told.code == 0
     assert cli("status", "--json", **at).json["sources"][0]["under_way"]["events"] == 20
+
+
+@pytest.mark.skipif(shutil.which("setpriv") is None and os.geteuid() == 0, reason="root writes everywhere")
+def test_a_database_that_may_only_be_read_is_told_or_shown(cli: Cli, at: dict[str, str], tmp_path: Path) -> None:
+    """SQLite needs a place for its log, even to read: the folder; the file itself may be read-only."""
+    cli("sync", **at)
+    folder = tmp_path / "closed"
+    folder.mkdir()
+    (tmp_path / "versionsync.db").rename(folder / "versionsync.db")
+    (folder / "versionsync.db").chmod(0o444)
+    less = "-dac_override,-dac_read_search"
+    drop = ["setpriv", f"--bounding-set={less}", f"--inh-caps={less}"] if os.geteuid() == 0 else []
+
+    def status() -> subprocess.CompletedProcess[str]:
+        command = [*drop, *PROGRAM, "status", "--database", "versionsync.db"]
+        return subprocess.run(command, cwd=folder, env=environment(**at), capture_output=True, text=True, check=False)
+
+    folder.chmod(0o555)
+    refused = status()
+    folder.chmod(0o755)
+    assert refused.returncode == 6
+    assert "is read-only: check the permissions of the file and of its folder" in refused.stderr
+    shown = status()
+    assert (shown.returncode, shown.stderr) == (0, "")
 
 
 def time(text: str) -> datetime:

@@ -16,9 +16,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import gettempdir
+from uuid import uuid4
 
 import pytest
 
+from tests.fixtures.postgres_server import own_server
 from tests.integration.cli.conftest import Cli
 from tests.integration.cli.looking import rows
 from tests.integration.cli.processes import PROGRAM, environment, running
@@ -143,6 +146,27 @@ def test_programs_get_an_object_a_line(cli: Cli, at: dict[str, str], tmp_path: P
         process.send_signal(signal.SIGINT)
         process.wait(10)
     assert process.returncode == 0
+
+
+@pytest.mark.postgres
+def test_a_server_that_is_restarted_is_looked_at_again(cli: Cli, at: dict[str, str], tmp_path: Path) -> None:
+    """By itself, and told meanwhile."""
+    with own_server(Path(gettempdir()) / f"versionsync-pg-own-{uuid4().hex[:12]}") as server:
+        at["VERSIONSYNC_DATABASE_URL"] = server.url
+        cli("sync", "--upgrade", **at)
+        with running("status", "--watch", "0.2", "--json", cwd=tmp_path, **at) as process:
+            assert process.stdout is not None
+            assert json.loads(process.stdout.readline())["exit"] == 0
+            server.stop("immediate")
+            while "away_since" not in json.loads(process.stdout.readline()):
+                pass
+            server.start()
+            while "away_since" in (told := json.loads(process.stdout.readline())):
+                pass
+            assert told["sources"][0]["mirrored"]["versions"] == 6
+            process.send_signal(signal.SIGINT)
+            process.wait(10)
+        assert process.returncode == 0
 
 
 def test_what_is_wrong_from_the_start_is_an_error(cli: Cli, at: dict[str, str], tmp_path: Path) -> None:
