@@ -10,6 +10,7 @@ from structlog.typing import FilteringBoundLogger
 from versionsync import cma
 from versionsync.config import InvalidSetting, Secret, SourceSettings
 from versionsync.config.definition import RateLimit
+from versionsync.sync.tracing import request_span
 
 __all__ = ["HASTY_SECONDS", "governor_of", "open_client"]
 
@@ -52,13 +53,17 @@ def open_client(
 
 
 class _Logged:
-    """Tells the log of each try; as a warning only where tries go on failing, since somebody may be waiting."""
+    """Tells whoever traces, and the log, of each try.
+
+    As a warning only where tries go on failing, since somebody may be waiting.
+    """
 
     def __init__(self, log: FilteringBoundLogger) -> None:
         self._log = log
         self._failures = 0
 
     def __call__(self, exchange: cma.Exchange) -> None:
+        request_span(exchange)
         facts = {"request": f"{exchange.method} {exchange.path}", "status": exchange.status}
         seconds = round(exchange.seconds, 3)
         if exchange.status == TOO_MANY_REQUESTS:

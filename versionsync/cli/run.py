@@ -40,6 +40,7 @@ def run(
     Ctrl-C or SIGTERM stops it within two seconds, whatever it is at; the next start goes on from there. SIGHUP makes it
     read its settings again. A second one on the same database stands by, and takes over when the first one ends.
     """
+    from versionsync.cli.tracing import tracing
     from versionsync.daemon.herald import Herald
     from versionsync.daemon.http import App, serving
     from versionsync.daemon.lookout import watched
@@ -53,7 +54,7 @@ def run(
     settings = _Settings(session, sources or ())
     followed = settings.followed(session.configuration)
     http = session.configuration.http
-    with prepared(), session.open_mirror(create=True, upgrade=upgrade) as mirror:
+    with prepared(), tracing(session), session.open_mirror(create=True, upgrade=upgrade) as mirror:
 
         async def follow() -> None:
             daemon = Daemon(mirror, followed, load=settings.load, log=session.log)

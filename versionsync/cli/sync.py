@@ -68,6 +68,7 @@ def sync(
 
     It can be stopped at any time and goes on where it stopped. A run without anything new costs one request.
     """
+    from versionsync.cli.tracing import tracing
     from versionsync.sync.report import SyncOptions
 
     options = SyncOptions(
@@ -81,7 +82,7 @@ def sync(
     works = planned(session, sources or ())
     if options.record_ids and len(works) > 1:
         raise typer.BadParameter("name the source of the record, there are several", param_hint="--record")
-    with session.open_mirror(create=True, upgrade=upgrade) as mirror:
+    with tracing(session), session.open_mirror(create=True, upgrade=upgrade) as mirror:
         reports = run_all(session, mirror, works, options)
     tell(session, reports, [work.seconds for work in works])
 

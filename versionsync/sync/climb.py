@@ -91,7 +91,7 @@ class Climb:
         does; `trusts`: only what came after `last` can be new. Raises TooMuchVanished, CmaError, MirrorError (perhaps
         in a group).
         """
-        self._progress.phase = "sweeping"
+        self._progress.enter("sweeping")
         self._found.looked_from = self._desk.now()
         async with self._writing():
             if not (trusts and await self._glance(last, stamp)):
@@ -116,7 +116,7 @@ class Climb:
             return False
         known = await self._known([record.id for record in seen.changed])
         self._progress.records_total = seen.tally.total
-        self._progress.phase = "pulling"
+        self._progress.enter("pulling")
         await self._pull(PullTask(record, known.get(record.id)) for record in seen.changed if differs(record, known))
         await self._ask_suspects_again()
         await self._settler.settle_gone()
@@ -129,7 +129,7 @@ class Climb:
         return True
 
     async def _sweep(self, *, to_the_end: bool) -> Sweep:
-        self._progress.phase = "sweeping"
+        self._progress.enter("sweeping")
         with TaskSpool() as tasks:
             marks = await self._desk.reading.run(SweepMarks, self._desk.mirror, self._source_id)
             try:
@@ -144,10 +144,10 @@ class Climb:
                 models = [ModelId(model.id) for model in self._schema.item_types if not model.modular_block]
                 sweep = await sweeper.sweep(models)
                 self._note_sweep(sweep)
-                self._progress.phase = "pulling"
+                self._progress.enter("pulling")
                 await self._pull(tasks)
                 await self._ask_suspects_again()
-                self._progress.phase = "checking"
+                self._progress.enter("checking")
                 if sweep.is_complete:
                     await self._settler.settle_unlisted(marks)
                 await self._settler.settle_gone()
@@ -166,7 +166,7 @@ class Climb:
     async def single(self, ids: Sequence[RecordId]) -> None:
         """These records, their histories to the end; one that is gone is told. Raises as `everything`."""
         known = await self._known(ids)
-        self._progress.phase = "pulling"
+        self._progress.enter("pulling")
         self._progress.records_planned = len(ids)
         async with self._writing():
             await self._crew.each(ids, RecordId, partial(self._read_to_the_end, known))

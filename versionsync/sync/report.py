@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
@@ -88,7 +88,7 @@ class Counts:
 
 @dataclass(slots=True)
 class Progress:
-    """How a run is going; written by the engine, read by whoever draws it.
+    """How a run is going; written by the engine, read by whoever draws it. `on_phase` is told of each phase.
 
     `phase` is one of waiting, connecting, sweeping, pulling, checking, finished. `records_total` is how many records
     upstream has (None until the first page), `records_planned` how many of those seen so far need a pull.
@@ -99,6 +99,13 @@ class Progress:
     records_total: int | None = None
     records_planned: int = 0
     counts: Counts = field(default_factory=Counts)
+    on_phase: Callable[[str], None] | None = field(default=None, repr=False, compare=False)
+
+    def enter(self, phase: str) -> None:
+        """Another phase begins."""
+        self.phase = phase
+        if self.on_phase is not None:
+            self.on_phase(phase)
 
 
 @dataclass(frozen=True, slots=True)

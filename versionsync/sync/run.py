@@ -35,6 +35,7 @@ from versionsync.sync.project import doubt_upstream, find_place, is_elsewhere, n
 from versionsync.sync.rehearsal import rehearse
 from versionsync.sync.report import Outcome, Progress, RunKind, RunReport, SourceSpec, SyncOptions
 from versionsync.sync.threads import DatabaseThread
+from versionsync.sync.tracing import traced
 
 __all__ = ["sync_source"]
 
@@ -62,7 +63,8 @@ async def sync_source(
     """
     async with DatabaseThread(f"{spec.name}-reads") as reading, DatabaseThread(f"{spec.name}-writes") as writing:
         desk = Desk(mirror, reading, writing, now=now, log=log.bind(source=spec.name))
-        return await _Run(desk, client, spec, options, progress).report()
+        run = _Run(desk, client, spec, options, progress)
+        return await traced(spec, options, progress, run.report)
 
 
 class _Run:
@@ -106,7 +108,7 @@ class _Run:
             await self._end(outcome, error)
         except MirrorError as late:
             outcome, error = Outcome.FAILED, error or late
-        self._progress.phase = "finished"
+        self._progress.enter("finished")
         return self._told(outcome, error)
 
     def _mark(self) -> object:
@@ -118,7 +120,7 @@ class _Run:
         if known is None:
             known = await self._register()
         self._kind = _kind(self._options, known)
-        self._progress.phase = "waiting"
+        self._progress.enter("waiting")
         self._tenure = await Tenure.begin(
             self._desk,
             known.id,
@@ -159,7 +161,7 @@ class _Run:
 
     async def _find(self, known: SourceRow | None) -> Place:
         if self._place is None:
-            self._progress.phase = "connecting"
+            self._progress.enter("connecting")
             self._place = await find_place(self._client, self._spec, known, now=self._desk.now())
         return self._place
 

@@ -1,0 +1,99 @@
+"""Who traces sees a span a run, its phases below it, and its requests below these; who does not pays nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+
+import pytest
+import structlog
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import SpanKind, StatusCode
+
+from tests.fixtures.lab import Lab
+from versionsync.cli.clients import open_client
+from versionsync.config import Secret, SourceSettings
+from versionsync.simulator import FaultKind
+from versionsync.sync import sync_source
+from versionsync.sync.report import Progress, RunReport, SyncOptions
+from versionsync.sync.tracing import traced_by
+
+
+@pytest.fixture
+def exporter() -> Iterator[InMemorySpanExporter]:
+    """Everything that begins within the test is traced to it."""
+    exporter, provider = InMemorySpanExporter(), TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    with traced_by(provider.get_tracer("test")):
+        yield exporter
+
+
+def sync(lab: Lab, *, token: str | None = None) -> RunReport:
+    """One run with a client as the command line makes it."""
+    source = SourceSettings(name="website", base_url=lab.spec.base_url, rate_limit="none")
+    log = structlog.wrap_logger(structlog.testing.CapturingLogger(), processors=[])
+    options = SyncOptions(settle=False)
+
+    async def run() -> RunReport:
+        async with open_client(source, Secret(token or lab.token), log=log) as client:
+            progress = Progress(source="website")
+            return await sync_source(lab.mirror, client, lab.spec, options, progress=progress, log=log)
+
+    return asyncio.run(run())
+
+
+def children(spans: Sequence[ReadableSpan], parent: ReadableSpan) -> list[ReadableSpan]:
+    """The spans directly below one."""
+    assert parent.context is not None
+    id = parent.context.span_id
+    return [span for span in spans if span.parent is not None and span.parent.span_id == id]
+
+
+def test_a_run_its_phases_and_its_requests_are_one_trace(lab: Lab, exporter: InMemorySpanExporter) -> None:
+    """Each request lies within its phase, and each phase within the run."""
+    lab.act(lambda world: world.create(world.user, "post", {"title": "the content itself"}))
+    report = sync(lab)
+    spans = exporter.get_finished_spans()
+    (run,) = [span for span in spans if span.parent is None]
+    assert run.name == "sync"
+    assert run.attributes is not None
+    assert run.attributes["versionsync.source"] == "website"
+    assert run.attributes["versionsync.outcome"] == "succeeded"
+    assert run.attributes["versionsync.versions_inserted"] == 1
+    phases = children(spans, run)
+    assert {"connecting", "sweeping", "pulling"} <= {phase.name for phase in phases}
+    requests = [span for phase in phases for span in children(spans, phase)]
+    assert len(requests) == report.counts.requests == len(spans) - len(phases) - 1
+    assert {span.kind for span in requests} == {SpanKind.CLIENT}
+    assert "GET /items" in {span.name for span in requests}
+    for span in spans:
+        text = span.to_json()
+        assert lab.token not in text
+        assert "the content itself" not in text
+
+
+def test_what_fails_is_marked(lab: Lab, exporter: InMemorySpanExporter) -> None:
+    """The request by what upstream said, the run by the kind of its error."""
+    lab.simulator.simulator.faults.plant(FaultKind.BAD_GATEWAY, path="/site")
+    sync(lab)
+    assert [span.attributes["http.response.status_code"] for span in failed(exporter) if span.attributes] == [502]
+    exporter.clear()
+    sync(lab, token="revoked")
+    told = {span.name: span.status.description for span in failed(exporter)}
+    assert told["sync"] == "AuthenticationError"
+
+
+def failed(exporter: InMemorySpanExporter) -> list[ReadableSpan]:
+    """The spans that are errors."""
+    return [span for span in exporter.get_finished_spans() if span.status.status_code is StatusCode.ERROR]
+
+
+def test_who_does_not_trace_does_not_load_it() -> None:
+    """Not a module of it, with all that a run needs loaded."""
+    code = "import sys, versionsync.cli.run, versionsync.cli.side_by_side, versionsync.daemon.service\n"
+    code += "sys.exit(any(name.startswith('opentelemetry') for name in sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

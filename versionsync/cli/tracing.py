@@ -1,0 +1,77 @@
+"""Sends traces where OpenTelemetry's own variables say; nothing, where they say nothing."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+from versionsync.cli.session import Session
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger
+
+__all__ = ["tracing"]
+
+ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+FLUSH_SECONDS: Final = 1.0
+"""What was not sent by then is not sent: somebody waits for the program to end."""
+
+
+@contextmanager
+def tracing(session: Session) -> Iterator[None]:
+    """While the block runs, its runs and requests are traced, if the environment names where traces go."""
+    if not _is_wanted(session.environ):
+        yield
+        return
+    try:
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+        from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_VERSION, Resource
+        from opentelemetry.sdk.trace import TracerProvider
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor
+    except ImportError:
+        session.log.info("tracing.not_installed", hint="pip install 'versionsync[otel]'; or unset OTEL_EXPORTER_OTLP_…")
+        yield
+        return
+    from versionsync import __version__
+    from versionsync.sync.tracing import traced_by
+
+    _listen(logging.getLogger("opentelemetry"), session.log)
+    name = session.environ.get("OTEL_SERVICE_NAME") or "versionsync"
+    resource = Resource.create({SERVICE_NAME: name, SERVICE_VERSION: __version__})
+    provider = TracerProvider(resource=resource, shutdown_on_exit=False)
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    try:
+        with traced_by(provider.get_tracer("versionsync", __version__)):
+            yield
+    finally:
+        ending = threading.Thread(target=provider.shutdown, name="traces", daemon=True)
+        ending.start()
+        ending.join(FLUSH_SECONDS)
+
+
+def _is_wanted(environ: Mapping[str, str]) -> bool:
+    is_off = (
+        environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true" or environ.get("OTEL_TRACES_EXPORTER") == "none"
+    )
+    return not is_off and any(environ.get(name, "").strip() for name in ENDPOINTS)
+
+
+def _listen(logger: logging.Logger, log: FilteringBoundLogger) -> None:
+    """What the library complains of comes to our log: once as a warning, since no trace arrives then."""
+    logger.propagate = False
+    logger.handlers = [_Complaints(log)]
+
+
+class _Complaints(logging.Handler):
+    def __init__(self, log: FilteringBoundLogger) -> None:
+        super().__init__(logging.WARNING)
+        self._log = log
+        self._has_told = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        tell = self._log.debug if self._has_told else self._log.warning
+        self._has_told = True
+        tell("tracing.failing", reason=" ".join(record.getMessage().split()))
