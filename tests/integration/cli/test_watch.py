@@ -8,6 +8,7 @@ import os
 import pty
 import re
 import select
+import shutil
 import signal
 import struct
 import subprocess
@@ -134,7 +135,7 @@ def test_a_pipe_gets_each_look_as_lines(cli: Cli, at: dict[str, str], tmp_path: 
 
 
 def test_programs_get_an_object_a_line(cli: Cli, at: dict[str, str], tmp_path: Path) -> None:
-    """One while the database is away, too."""
+    """One while the database is away, too; another file in its place is opened."""
     cli("sync", **at)
     with running("status", "--watch", "0.2", "--json", cwd=tmp_path, **at) as process:
         assert process.stdout is not None
@@ -143,6 +144,9 @@ def test_programs_get_an_object_a_line(cli: Cli, at: dict[str, str], tmp_path: P
         while "error" not in (told := json.loads(process.stdout.readline())):
             pass
         assert set(told) == {"at", "away_since", "error"}
+        shutil.copy(tmp_path / "away.db", tmp_path / "versionsync.db")
+        while "error" in json.loads(process.stdout.readline()):
+            pass
         process.send_signal(signal.SIGINT)
         process.wait(10)
     assert process.returncode == 0
