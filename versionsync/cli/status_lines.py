@@ -71,8 +71,8 @@ def _facts(one: SourceStatus, now: datetime) -> Iterator[Fact]:
         yield "writing", f"{one.lease.holder}, until {when(one.lease.expires_at)} UTC unless renewed"
     yield "next run", _next_run(one, now)
     if one.follower is not None:
-        over = "" if one.is_followed else f"nobody now; {ago(one.follower.expires_at, now)} it was "
-        yield "followed by", f"{over}{one.follower.holder}"
+        holder = str(one.follower.holder)
+        yield "followed by", holder if one.is_followed else f"nobody: {holder} did, and ended without a word"
     if one.lag is not None:
         yield "lag", _lag(one.lag)
     if one.purse is not None:
@@ -123,15 +123,17 @@ def _next_run(one: SourceStatus, now: datetime) -> str:
 
 def _lag(lag: Lag) -> str:
     """Upstream tells whole seconds: a tenth is more than can be known."""
-    median, ninth = lag.median.total_seconds(), lag.ninth.total_seconds()
-    of = f"of the last {lag.versions} versions" if lag.versions > 1 else "for the last version"
+    median, ninth = _seconds(lag.median), _seconds(lag.ninth)
     if lag.versions == 1:
-        return f"{_seconds(median)} from upstream to its row, {of}"
-    return f"{_seconds(median)} from upstream to their row for half {of}, {_seconds(ninth)} for nine of ten"
+        return f"the last version took {median} from upstream to its row"
+    return f"half of the last {lag.versions} versions took {median} at the most, nine of ten {ninth}"
 
 
-def _seconds(seconds: float) -> str:
-    return f"{seconds:.1f} s" if seconds < 10 else span(timedelta(seconds=seconds))
+def _seconds(time: timedelta) -> str:
+    seconds = time.total_seconds()
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    return f"{seconds:.0f} s" if seconds < 120 else span(time)
 
 
 def _budget(one: SourceStatus) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -129,6 +130,24 @@ def test_a_run_under_way_is_shown_as_far_as_it_is(cli: Cli, at: dict[str, str], 
     assert "3 records read, 20 events" in told.out
     assert told.code == 0
     assert cli("status", "--json", **at).json["sources"][0]["under_way"]["events"] == 20
+
+
+def test_how_long_changes_take_and_who_has_left_is_shown(cli: Cli, at: dict[str, str], tmp_path: Path) -> None:
+    """In words for people, in seconds for programs."""
+    cli("sync", **at)
+    database = tmp_path / "versionsync.db"
+    rows(database, "update runs set kind = 'incremental'")
+    gone = replace(Holder.of_this_process(), start=1).to_json()
+    rows(database, f"insert into followers values (1, '{gone}', '2126-01-01T00:00:00.000000Z', null, null)")
+    took = "occurred_at = '2026-11-01T00:00:00.000000Z', observed_at = '2026-11-01T00:00:01.500000Z'"
+    rows(database, f"update events set {took} where type = 'version.created'")
+    told = cli("status", **at)
+    (source,) = cli("status", "--json", **at).json["sources"]
+    assert "lag          half of the last 6 versions took 1.5 s at the most, nine of ten 1.5 s" in told.out
+    assert "followed by  nobody: process " in told.out
+    assert told.code == 0
+    assert source["lag"] == {"median_seconds": 1.5, "nine_of_ten_seconds": 1.5, "versions": 6}
+    assert source["next_look"] is None
 
 
 @pytest.mark.skipif(shutil.which("setpriv") is None and os.geteuid() == 0, reason="root writes everywhere")
