@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         Site,
         Webhook,
         WebhookCall,
+        WebhookEvents,
     )
     from versionsync.cma.roles import Reading, Role
     from versionsync.cma.secret import Secret
@@ -85,6 +86,7 @@ _HOMES = {
         "Site",
         "Webhook",
         "WebhookCall",
+        "WebhookEvents",
     ),
     "roles": ("Reading", "Role"),
     "secret": ("Secret",),
@@ -133,6 +135,7 @@ __all__ = [
     "Usage",
     "Webhook",
     "WebhookCall",
+    "WebhookEvents",
     "WebhookSpec",
     "open_http",
     "walk_items",

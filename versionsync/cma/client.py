@@ -316,7 +316,7 @@ class Client:
         return await self._write("POST", "/webhooks", webhooks.webhook, spec.body())
 
     async def update_webhook(self, webhook_id: str, spec: WebhookSpec) -> Webhook:
-        """Replace all settings of a webhook. Raises NotFound."""
+        """Replace the settings of a webhook; headers that `spec` does not name stay. Raises NotFound."""
         return await self._write("PUT", f"/webhooks/{_id(webhook_id)}", webhooks.webhook, spec.body(webhook_id))
 
     async def delete_webhook(self, webhook_id: str) -> None:
@@ -339,6 +339,19 @@ class Client:
         if order_by is not None:
             params.append(("order_by", order_by))
         return await self._page("/webhook_calls", webhooks.webhook_call, params, content=False)
+
+    async def webhook_call(self, call_id: str) -> WebhookCall:
+        """One call of the log. Raises NotFound."""
+        return await self._one(f"/webhook_calls/{_id(call_id)}", webhooks.webhook_call, content=False)
+
+    async def resend_webhook_call(self, call_id: str) -> None:
+        """Let a webhook be called once more with what it was told before. Raises NotFound.
+
+        It is on its way when this returns; what came of it the log tells.
+        """
+        path = f"/webhook_calls/{_id(call_id)}/resend_webhook"
+        call = Call(path, method="POST", body=b"", environment=self.environment_id, content=False)
+        await self._session.ask(call, lambda _: None)
 
     # How a request becomes a value
 

@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from versionsync.cma.errors import ProtocolError
+from versionsync.cma.secret import Secret
 
 __all__ = [
     "BadEntry",
@@ -25,6 +26,7 @@ __all__ = [
     "Site",
     "Webhook",
     "WebhookCall",
+    "WebhookEvents",
 ]
 
 T = TypeVar("T")
@@ -151,17 +153,30 @@ class JobResult(msgspec.Struct, frozen=True, kw_only=True):
     payload_raw: bytes
 
 
+class WebhookEvents(msgspec.Struct, frozen=True, kw_only=True):
+    """Which events of one kind of entity a webhook is called for; `is_filtered`: not for all of them."""
+
+    entity_type: str
+    event_types: tuple[str, ...]
+    is_filtered: bool = False
+
+
 class Webhook(msgspec.Struct, frozen=True, kw_only=True):
-    """A webhook of the project. Its password and the values of its headers are left out on purpose."""
+    """A webhook of the project. The values of its headers are left out on purpose; its password shows itself nowhere.
+
+    `is_custom`: its payload is not the usual one of the current version of the API, with its blocks as ids.
+    """
 
     id: str
     name: str
     url: str
     enabled: bool
     auto_retry: bool
+    is_custom: bool
     http_basic_user: str | None
+    http_basic_password: Secret | None
     header_names: tuple[str, ...]
-    events_raw: bytes
+    events: tuple[WebhookEvents, ...]
 
 
 class WebhookCall(msgspec.Struct, frozen=True, kw_only=True):

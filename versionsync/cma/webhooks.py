@@ -15,8 +15,14 @@ from versionsync.cma.wire import read
 __all__ = ["WebhookSpec", "webhook", "webhook_call"]
 
 
+PAYLOAD_VERSION: Final = "3"
+
+
 class WebhookSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """A webhook to be made or changed. `events` maps an entity type to its event types."""
+    """A webhook to be made or changed. `events` maps an entity type to its event types.
+
+    `headers` None: those that it has stay as they are; a new one has none.
+    """
 
     name: str
     url: str
@@ -25,7 +31,7 @@ class WebhookSpec(msgspec.Struct, frozen=True, kw_only=True):
     auto_retry: bool = True
     http_basic_user: str | None = None
     http_basic_password: Secret | None = None
-    headers: dict[str, str] = {}
+    headers: dict[str, str] | None = None
 
     def body(self, id: str | None = None) -> bytes:
         """The JSON:API document that makes it, or with an id changes it."""
@@ -38,9 +44,8 @@ class WebhookSpec(msgspec.Struct, frozen=True, kw_only=True):
                 "auto_retry": self.auto_retry,
                 "http_basic_user": self.http_basic_user,
                 "http_basic_password": self.http_basic_password.reveal() if self.http_basic_password else None,
-                "headers": self.headers,
                 "custom_payload": None,
-                "payload_api_version": "3",
+                "payload_api_version": PAYLOAD_VERSION,
                 "nested_items_in_payload": False,
                 "events": [
                     {"entity_type": entity, "event_types": list(types)} for entity, types in self.events.items()
@@ -49,7 +54,15 @@ class WebhookSpec(msgspec.Struct, frozen=True, kw_only=True):
         }
         if id is not None:
             data["id"] = id
+        if id is None or self.headers is not None:
+            data["attributes"]["headers"] = self.headers or {}
         return msgspec.json.encode({"data": data})
+
+
+class _Events(msgspec.Struct, frozen=True):
+    entity_type: str
+    event_types: tuple[str, ...] = ()
+    filters: tuple[Raw, ...] | None = None
 
 
 class _Attributes(msgspec.Struct, frozen=True):
@@ -58,8 +71,12 @@ class _Attributes(msgspec.Struct, frozen=True):
     enabled: bool = True
     auto_retry: bool = False
     http_basic_user: str | None = None
+    http_basic_password: str | None = None
     headers: dict[str, Raw] | None = None
-    events: Raw = Raw(b"[]")
+    custom_payload: str | None = None
+    payload_api_version: str = PAYLOAD_VERSION
+    nested_items_in_payload: bool = False
+    events: tuple[_Events, ...] = ()
 
 
 class _Webhook(msgspec.Struct, frozen=True):
@@ -98,7 +115,7 @@ _CALL: Final = msgspec.json.Decoder(_Call)
 
 
 def webhook(raw: Raw) -> out.Webhook:
-    """A webhook, without its password and the values of its headers."""
+    """A webhook, without the values of its headers."""
     wire = read(_WEBHOOK, raw)
     attributes = wire.attributes
     return out.Webhook(
@@ -107,9 +124,18 @@ def webhook(raw: Raw) -> out.Webhook:
         url=attributes.url,
         enabled=attributes.enabled,
         auto_retry=attributes.auto_retry,
+        is_custom=attributes.custom_payload is not None
+        or attributes.payload_api_version != PAYLOAD_VERSION
+        or attributes.nested_items_in_payload,
         http_basic_user=attributes.http_basic_user,
+        http_basic_password=None if attributes.http_basic_password is None else Secret(attributes.http_basic_password),
         header_names=tuple(attributes.headers or ()),
-        events_raw=bytes(attributes.events),
+        events=tuple(
+            out.WebhookEvents(
+                entity_type=each.entity_type, event_types=each.event_types, is_filtered=bool(each.filters)
+            )
+            for each in attributes.events
+        ),
     )
 
 

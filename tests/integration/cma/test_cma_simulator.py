@@ -126,8 +126,25 @@ async def test_webhooks_live_and_die(site: Site) -> None:
         assert await client.webhooks() == (made,)
         changed = await client.update_webhook(made.id, cma.WebhookSpec(name="other", url=spec.url, events=spec.events))
         assert (changed.id, changed.name) == (made.id, "other")
+        headed = cma.WebhookSpec(name="other", url=spec.url, events=spec.events, headers={"X-Key": "k"})
+        assert (await client.update_webhook(made.id, headed)).header_names == ("X-Key",)
+        assert (await client.update_webhook(made.id, spec)).header_names == ("X-Key",)  # not said: kept
         await client.delete_webhook(made.id)
         assert await client.webhooks() == ()
+
+
+async def test_a_call_is_made_once_more(site: Site) -> None:
+    """It is the same entry of the log, and tells what came of it."""
+    spec = cma.WebhookSpec(name="w", url="http://127.0.0.1:9/", events={"item": ("update",)}, auto_retry=False)
+    async with site.client() as client:
+        webhook = await client.create_webhook(spec)
+        site.simulator.act(lambda world: world.update(world.user, site.news.homepage, {}))
+        (call,) = (await client.webhook_calls_page(filters={"webhook_id": {"eq": webhook.id}})).items
+        await client.resend_webhook_call(call.id)
+        again = await client.webhook_call(call.id)
+        assert (again.id, again.webhook_id, again.event_type) == (call.id, webhook.id, "update")
+        with pytest.raises(cma.NotFound):
+            await client.resend_webhook_call("1")
 
 
 async def test_what_is_refused_has_its_own_error(site: Site) -> None:

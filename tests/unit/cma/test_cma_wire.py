@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.cma import wire_examples as example
+from versionsync import cma
 from versionsync.cma import decode, people, webhooks
 from versionsync.cma.resources import Ref
 from versionsync.cma.wire import Mismatch, NotJson, document, entries, without
@@ -310,3 +311,20 @@ def test_a_webhook_shows_no_password() -> None:
     webhook = document(json.dumps({"data": sent}).encode(), lambda raw, _: webhooks.webhook(raw))
     assert "hush" not in repr(webhook)
     assert webhook.header_names == ("X-Key",)
+    assert webhook.http_basic_password == cma.Secret("hush")
+
+
+def test_what_a_webhook_is_told_about_is_read() -> None:
+    """And whether that is all, in the usual form."""
+    events = [
+        {"entity_type": "item", "event_types": ["create", "update"], "filters": [{"entity_type": "item_type"}]},
+        {"entity_type": "upload", "event_types": ["delete"], "filters": None},
+    ]
+    attributes = {"name": "w", "url": "https://x", "events": events, "nested_items_in_payload": True}
+    sent = {"id": "4", "type": "webhook", "attributes": attributes}
+    webhook = document(json.dumps({"data": sent}).encode(), lambda raw, _: webhooks.webhook(raw))
+    assert webhook.is_custom
+    assert webhook.events == (
+        cma.WebhookEvents(entity_type="item", event_types=("create", "update"), is_filtered=True),
+        cma.WebhookEvents(entity_type="upload", event_types=("delete",)),
+    )
