@@ -35,6 +35,7 @@ ORDER = (
     "followers",
     "usage",
     "hints",
+    "webhook_logs",
 )
 SQLITE: Dialect = sqlite.dialect()
 POSTGRES: Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy left its types out

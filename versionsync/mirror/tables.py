@@ -58,6 +58,7 @@ __all__ = [
     "usage",
     "version_rewrites",
     "versions",
+    "webhook_logs",
 ]
 
 metadata = MetaData(naming_convention={"pk": "pk_%(table_name)s"})
@@ -444,4 +445,22 @@ hints = Table(
     Index("hints_in_order", "source_id", "id"),
     comment="What webhooks told and no run has looked at yet.",
     sqlite_autoincrement=True,
+)
+
+
+class _WebhookLogs(TypedColumns):
+    source_id: Named[int] = source()
+    webhook_id: Named[str] = identifier("The webhook of DatoCMS whose log of calls is read.")
+    read_at: Named[datetime] = time("When it was last read and told something, by upstream's clock.")
+    last_call_id: Named[str | None] = identifier("The newest call seen; NULL: the log was empty.")
+    last_call_at: Named[datetime | None] = time("When that call was made, by upstream's clock.")
+
+
+webhook_logs = Table(
+    "webhook_logs",
+    metadata,
+    _WebhookLogs,
+    refer_to_source("webhook_logs"),
+    both_or_none("last_call_id", "last_call_at", "ck_webhook_logs_call_has_a_time"),
+    comment="How far the log of a webhook's calls was read: the next reading proves by it that none was missed.",
 )

@@ -52,7 +52,8 @@ def test_a_database_of_the_first_schema_keeps_its_rows(empty_url: str) -> None:
         assert connection.scalar(text("SELECT source FROM source_status")) == "website"
         indexes = {index["name"] for index in inspect(connection).get_indexes("records")}
         assert {"records_to_be_published", "records_to_be_unpublished"} <= indexes
-        assert connection.scalar(text("SELECT count(*) FROM followers")) == 0
+        for added in ("followers", "usage", "hints", "webhook_logs"):
+            assert connection.scalar(text(f"SELECT count(*) FROM {added}")) == 0
 
 
 def test_an_upgraded_database_is_only_read(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
