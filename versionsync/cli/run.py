@@ -124,6 +124,7 @@ class _Settings:
             max_staleness=source.max_staleness,
             scrub=source.scrub,
             webhook=self._login(configuration, source),
+            reads_webhook_log=source.webhook_log,
             budget=None if source.budget is None else Budget.parse(source.budget),
             open_client=partial(self._open, configuration, source),
         )

@@ -149,6 +149,15 @@ class SourceSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             extra={"example": '"website.webhook"'},
         ),
     ] = None
+    webhook_log: Annotated[
+        bool,
+        Meta(
+            description="Whether `versionsync run` reads DatoCMS's log of the calls of this source's webhook, where "
+            "`versionsync webhook install` has made one: then changes are found within about a second without any "
+            "port being open, for a request each time. `false`: never.",
+            extra={"example": "true"},
+        ),
+    ] = True
     max_staleness: Annotated[
         float,
         Meta(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
+
+from sqlalchemy import Connection
 
 from versionsync.daemon.hints import MOST_HINTS, Call, Heard
 from versionsync.mirror.database import Mirror
@@ -12,8 +15,9 @@ from versionsync.mirror.hints import Hints, add_hint, forget_hints, waiting_hint
 from versionsync.mirror.holders import Holder
 from versionsync.mirror.leases import acquire, release
 from versionsync.mirror.retention import forget_runs
-from versionsync.mirror.sources import source
+from versionsync.mirror.sources import Project, source
 from versionsync.mirror.usage import ProjectUse, add_requests, project_use
+from versionsync.mirror.webhook_logs import ReadUpTo, note_reading, read_up_to
 from versionsync.sync.threads import DatabaseThread
 
 __all__ = ["Bookkeeping"]
@@ -60,6 +64,14 @@ class Bookkeeping:
     async def hear(self, call: Call) -> Heard:
         """Keep what a webhook told, if it is about this source."""
         return await self._thread.run(self._hear, call)
+
+    async def hear_log(self, calls: Sequence[Call], reading: ReadUpTo) -> Sequence[Heard]:
+        """Keep what a reading of the log of calls told, and how far it came, in one transaction."""
+        return await self._thread.run(self._hear_log, calls, reading)
+
+    async def log_read_up_to(self) -> ReadUpTo | None:
+        """How far the log of calls was read, by whichever daemon; None: never."""
+        return await self._thread.run(self._log_read_up_to)
 
     async def hints(self) -> Hints | None:
         """What webhooks told and no run has looked at yet; one more than MOST_HINTS at the most."""
@@ -108,14 +120,30 @@ class Bookkeeping:
         known = self._mirror.query(lambda connection: source(connection, self._name))
         if known is None:
             return Heard.NOTED
-        project = known.project
-        if call.environment not in (None, project.environment) or str(call.site_id or project.id) != project.id:
-            return Heard.ELSEWHERE
-        if (record_id := call.record_id) is None:
-            return Heard.NOTED
-        now = datetime.now(UTC)
-        self._mirror.transact(lambda tx: add_hint(tx, known.id, record_id, event_type=call.event_type, received_at=now))
-        return Heard.TAKEN
+        heard = _meaning(call, known.project)
+        if heard is Heard.TAKEN:
+            self._mirror.transact(lambda tx: _keep(tx, known.id, call))
+        return heard
+
+    def _hear_log(self, calls: Sequence[Call], reading: ReadUpTo) -> Sequence[Heard]:
+        known = self._mirror.query(lambda connection: source(connection, self._name))
+        if known is None:
+            return ()
+        heard = [_meaning(call, known.project) for call in calls]
+
+        def keep(tx: Connection) -> None:
+            for call, meaning in zip(calls, heard, strict=True):
+                if meaning is Heard.TAKEN:
+                    _keep(tx, known.id, call)
+            note_reading(tx, known.id, reading)
+
+        self._mirror.transact(keep)
+        return heard
+
+    def _log_read_up_to(self) -> ReadUpTo | None:
+        if (id := self._id()) is None:
+            return None
+        return self._mirror.query(lambda connection: read_up_to(connection, id))
 
     def _hints(self) -> Hints | None:
         if (id := self._id()) is None:
@@ -137,3 +165,15 @@ class Bookkeeping:
             return self._mirror.transact(lambda tx: forget_runs(tx, lease, now=now))
         finally:
             release(self._mirror, lease)
+
+
+def _meaning(call: Call, project: Project) -> Heard:
+    """What a call is to the source of `project`: about one of its records, about something else of it, or elsewhere."""
+    if call.environment not in (None, project.environment) or str(call.site_id or project.id) != project.id:
+        return Heard.ELSEWHERE
+    return Heard.NOTED if call.record_id is None else Heard.TAKEN
+
+
+def _keep(tx: Connection, source_id: int, call: Call) -> None:
+    assert call.record_id is not None
+    add_hint(tx, source_id, call.record_id, event_type=call.event_type, received_at=datetime.now(UTC))

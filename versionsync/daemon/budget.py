@@ -24,6 +24,11 @@ BURST_POWER: Final = 4.0
 """A fifth more than an even share may be spent twice as fast, and so on up to MOST_BURST."""
 MOST_SWEEP_DAYS: Final = 7.0
 MOST_LOOK_SECONDS: Final = 6 * 3600.0
+LOG_SECONDS: Final = 1.0
+MOST_LOG_SECONDS: Final = 10.0
+"""However little is left: these readings come instead of looks, which would come as often."""
+EDITED_SHARE: Final = 0.25
+"""The share of a day in which a project is edited, and the log of calls is read that often."""
 RUN_SHARE: Final = 0.5
 """Of what is left, one run may spend this share: a first backfill must leave something for looking."""
 SPENT_BELOW: Final = 10
@@ -133,12 +138,16 @@ class Wants:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """What is paid for: a look that often; after one that found something, so long a pause; sweeps and scrubs."""
+    """What is paid for: a look that often; after one that found something, so long a pause; sweeps and scrubs.
+
+    `log_seconds`: how often the log of webhook calls may be read while the project is being edited.
+    """
 
     look_seconds: float
     after_change_seconds: float
     sweep_days: float
     scrubs_a_day: int
+    log_seconds: float = 1.0
 
     def is_less_than(self, wants: Wants) -> bool:
         """Whether something of what is wanted is not paid for."""
@@ -165,6 +174,7 @@ def pace_of(wants: Wants, purse: Purse | None) -> Pace:
         ),
         sweep_days=sweep_days,
         scrubs_a_day=scrubs,
+        log_seconds=_seconds_each(EDITED_SHARE, for_looks - looks, at_least=LOG_SECONDS, at_most=MOST_LOG_SECONDS),
     )
 
 

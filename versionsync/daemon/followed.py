@@ -19,7 +19,8 @@ class Followed:
     """A source as the settings have it. `open_client` makes a client for one run, with the token as it is by then.
 
     `max_staleness`: seconds that a look may be old; `scrub`: histories that are read again a day; `budget`: None is no
-    limit. `webhook`: what a webhook must say to be heard; None: none is.
+    limit. `webhook`: what a webhook must say to be heard; None: none is. `reads_webhook_log`: whether
+    the log of its calls is read, where there is one.
     """
 
     spec: SourceSpec
@@ -27,4 +28,5 @@ class Followed:
     scrub: int
     budget: Budget | None = None
     webhook: Login | None = None
+    reads_webhook_log: bool = True
     open_client: Callable[[], AbstractAsyncContextManager[cma.Client]] = field(compare=False)

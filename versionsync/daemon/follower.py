@@ -18,10 +18,12 @@ from structlog.typing import FilteringBoundLogger
 
 from versionsync.daemon.agenda import Agenda
 from versionsync.daemon.bookkeeping import Bookkeeping
-from versionsync.daemon.budget import Pace, Purse
+from versionsync.daemon.budget import Pace, Purse, Wants, pace_of
+from versionsync.daemon.feed import Told
 from versionsync.daemon.followed import Followed
 from versionsync.daemon.hints import MOST_HINTS, Call, Heard
 from versionsync.daemon.judging import found_something, is_held_elsewhere, reason_of, trouble_of
+from versionsync.daemon.log_reader import ASLEEP_SECONDS, LogReader
 from versionsync.daemon.spending import Spending
 from versionsync.daemon.state import SourceState, Stance
 from versionsync.daemon.timetable import Timetable
@@ -70,6 +72,8 @@ class Follower:
         self._agenda = Agenda(timetable, self.state)
         self._log = log.bind(source=self.name)
         self._spending = Spending(self._books, self.state, log=self._log)
+        self._log_reader = LogReader(self._books, self.state, self._spending, self._agenda, timetable, log=self._log)
+        self._pace = pace_of(Wants(look_seconds=source.max_staleness, scrubs_a_day=source.scrub), None)
         self._random = random
         self._stall_seconds = stall_seconds
         self._on_run = on_run
@@ -81,6 +85,7 @@ class Follower:
         """Look now, and do everything else at its time."""
         name, add = self.name, self._timetable.add
         add(self._agenda.job, self._look, every=self.source.max_staleness, first_in=0)
+        add(self._log_reader.job, self._read_log, every=ASLEEP_SECONDS, first_in=ASLEEP_SECONDS)
         add(f"{name}:keep", self._keep, every=KEEP_SECONDS, first_in=KEEP_SECONDS)
         add(f"{name}:scrub", self._scrub, every=SCRUB_SECONDS, first_in=SCRUB_SECONDS * self._random.uniform(0.2, 1))
         add(f"{name}:tidy", self._tidy, every=TIDY_SECONDS, first_in=TIDY_SECONDS * self._random.uniform(0.05, 1))
@@ -89,6 +94,7 @@ class Follower:
         """Go on with other settings, from the next run on; look soon."""
         if source != self.source:
             self._spending.tell_again()
+        self._log_reader.find_again()
         self.source = source
         self.state.max_staleness = source.max_staleness
         self.look_soon()
@@ -102,16 +108,18 @@ class Follower:
         heard = await self._books.hear(call)
         if heard is not Heard.ELSEWHERE:
             self._agenda.hinted()
+        self._log_reader.received(call.webhook_call_id)
         return heard
 
     async def end(self) -> None:
         """Stop whatever is under way, cleanly, and let another daemon follow the source."""
-        for job in ("look", "keep", "scrub", "tidy"):
+        for job in ("look", "log", "keep", "scrub", "tidy"):
             await self._timetable.remove(f"{self.name}:{job}")
         await self.leave()
 
     async def leave(self) -> None:
         """Let another daemon follow the source at once. A database that is away learns it when the time is over."""
+        await self._log_reader.end()
         await self._spending.count()
         await self._unless_away(self._books.leave())
         await self._books.close()
@@ -122,7 +130,7 @@ class Follower:
             if (other := await self._unless_away(self._books.follow())) is not None:
                 self._stand_by(other)
                 return
-            pace = await self._spending.pace(self.source)
+            pace = self._pace = await self._spending.pace(self.source)
             if self.state.purse is not None and self.state.purse.is_spent:
                 self._wait_for_budget(self.state.purse)
                 await self._note_next_look()
@@ -140,6 +148,15 @@ class Follower:
         """Whether the rest is fresh enough: a stream of webhooks must not put off what none of them tells."""
         is_fresh = time.monotonic() - self._whole_at < pace.look_seconds
         return is_fresh and self.state.stance is Stance.FOLLOWING and len(hints.record_ids) <= MOST_HINTS
+
+    async def _read_log(self) -> None:
+        async with self._turn:
+            if await self._log_reader.read(self.source) is Told.LOOK:
+                self._whole_at = float("-inf")
+            self._plan_reading()
+
+    def _plan_reading(self) -> None:
+        self._log_reader.plan(self.source, self._pace, changed_at=self._changed_at)
 
     async def _scrub(self) -> None:
         async with self._turn:
@@ -220,6 +237,7 @@ class Follower:
             self._succeeded(report, pace)
         else:
             self._failed(trouble, report)
+        self._plan_reading()
         await self._note_next_look()
 
     async def _note_next_look(self) -> None:
@@ -252,8 +270,9 @@ class Follower:
         state.last_success_at, self._whole_at = state.began_at, time.monotonic()
         if found_something(report):
             self._changed_at, state.last_change_at = time.monotonic(), _now()
+            self._log_reader.doubt()  # which may not have told it
         quiet = time.monotonic() - self._changed_at
-        if self.source.webhook is not None and state.heard[Heard.TAKEN]:
+        if self._is_told():
             self._agenda.next_in(max(pace.look_seconds, pace.after_change_seconds), "webhooks tell of changes")
             return
         seconds = next_look(quiet_seconds=quiet, max_staleness=pace.look_seconds)
@@ -261,6 +280,11 @@ class Follower:
             seconds = max(seconds, pace.after_change_seconds)
         slowed = " (slowed down by the budget)" if pace.look_seconds > self.source.max_staleness else ""
         self._agenda.next_in(seconds, f"nothing has changed for {quiet:.0f} s{slowed}")
+
+    def _is_told(self) -> bool:
+        """Whether webhooks tell what changes, so that whole looks need not be more frequent than the settings say."""
+        receives = self.source.webhook is not None and self.state.heard[Heard.TAKEN] > 0
+        return receives or self._log_reader.tells(self.source)
 
     def _failed(self, trouble: Trouble, report: RunReport) -> None:
         state = self.state

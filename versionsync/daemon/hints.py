@@ -19,7 +19,7 @@ MOST_HINTS: Final = 100
 
 
 class Heard(StrEnum):
-    """What became of a call to the receiver."""
+    """What became of a call of a webhook."""
 
     TAKEN = "taken"
     """A record may have changed, and that is kept until a run has looked."""
@@ -29,6 +29,8 @@ class Heard(StrEnum):
     """It is about another environment or another project: nothing to do."""
     REFUSED = "refused"
     """The password was wrong, or there was none."""
+    FOUND = "found"
+    """It was found in the log of calls, and the receiver had not taken it: kept as if it had."""
     UNREADABLE = "unreadable"
     """It was too large, or no call of a webhook. A look follows all the same."""
 
@@ -57,6 +59,7 @@ class Call(msgspec.Struct):
     event_type: str
     environment: str | None = None
     site_id: str | int | None = None
+    webhook_call_id: str | int | None = None
     entity: _Entity | None = None
 
     @property

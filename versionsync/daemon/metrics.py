@@ -16,7 +16,7 @@ from prometheus_client.registry import Collector
 
 from versionsync import __version__
 from versionsync.daemon.hints import Heard
-from versionsync.daemon.state import SourceState, Stance
+from versionsync.daemon.state import LogReading, SourceState, Stance
 from versionsync.sync.report import Counts, Outcome
 
 __all__ = ["BUDGETS", "COUNTERS", "GAUGES", "Metrics"]
@@ -140,6 +140,15 @@ def _counters(states: Iterable[SourceState]) -> Iterator[Metric]:
         for heard in Heard:
             calls.add_metric([state.name, heard.value], state.heard[heard])
     yield calls
+    readings = CounterMetricFamily(
+        "versionsync_webhook_log_readings",
+        "Readings of the log of webhook calls, by how they ended.",
+        labels=["source", "result"],
+    )
+    for state in states:
+        for reading in LogReading:
+            readings.add_metric([state.name, reading.value], state.log_readings[reading])
+    yield readings
 
 
 def _timestamp(time: datetime | None) -> float:

@@ -47,6 +47,10 @@ class Spending:
         await self.count()
         self._client = None
 
+    def add(self, requests: int) -> None:
+        """So many requests were sent beside the runs; they are noted with the next count."""
+        self._owed += requests
+
     async def count(self) -> None:
         """Note what was sent since the last time. A database that is away is told later."""
         if self._client is not None:

@@ -12,7 +12,7 @@ from versionsync.daemon.hints import Heard
 from versionsync.daemon.waits import Trouble
 from versionsync.sync.report import Counts, Outcome, Progress
 
-__all__ = ["SourceState", "Stance"]
+__all__ = ["LogReading", "LogStance", "SourceState", "Stance"]
 
 
 class Stance(StrEnum):
@@ -26,6 +26,30 @@ class Stance(StrEnum):
     """Another daemon follows the source, or another process writes to it."""
     FAILING = "failing"
     """The last look did not do all that it should; it is tried again."""
+
+
+class LogStance(StrEnum):
+    """What this daemon knows of the log of a source's webhook."""
+
+    UNKNOWN = "unknown"
+    """It was not asked for yet, or the settings do not want it."""
+    ABSENT = "absent"
+    """The source has no webhook, or none that tells every change of a record."""
+    REFUSED = "refused"
+    """The token may not read webhooks."""
+    READ = "read"
+    """It is read, and tells what changes."""
+
+
+class LogReading(StrEnum):
+    """How a reading of that log ended."""
+
+    PROVEN = "proven"
+    """No call can be missing between this reading and the one before."""
+    UNPROVEN = "unproven"
+    """Some may be: all of the source is looked at."""
+    FAILED = "failed"
+    """It could not be read."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -51,6 +75,9 @@ class SourceState:
     purse: Purse | None = None
     total: Counts = field(default_factory=Counts)
     heard: Counter[Heard] = field(default_factory=Counter)
+    webhook_log: LogStance = LogStance.UNKNOWN
+    log_readings: Counter[LogReading] = field(default_factory=Counter)
+    log_read_at: datetime | None = None
     runs: Counter[Outcome] = field(default_factory=Counter)
 
     def add(self, counts: Counts) -> None:

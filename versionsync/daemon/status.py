@@ -99,6 +99,12 @@ def _source(state: SourceState, now: datetime, redact: Callable[[str], str]) -> 
             "forecast": state.purse.forecast,
             "ends_at": state.purse.ends_at,
         },
+        "webhooks": {
+            "log": state.webhook_log.value,
+            "log_read_at": state.log_read_at,
+            "log_readings": {reading.value: number for reading, number in state.log_readings.items()},
+            "calls": {heard.value: number for heard, number in state.heard.items()},
+        },
         "runs": {outcome.value: number for outcome, number in state.runs.items()},
         "total": asdict(state.total),
     }
@@ -122,6 +128,8 @@ def _facts(source: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
     if budget := source["budget"]:
         spent = f"{budget['spent']:,} spent, {budget['left']:,} left until {_time(budget['ends_at'])}"
         yield "budget", f"{escape(budget['budget'])}: {spent}, {budget['forecast']:,} forecast"
+    if source["webhooks"]["log"] == "read":
+        yield "webhook calls", f"their log was read {_time(source['webhooks']['log_read_at'])}"
     total = source["total"]
     numbers = ("requests", "versions_inserted", "events_written")
     yield "since the start", ", ".join(f"{total[name]:,} {name.replace('_', ' ')}" for name in numbers)

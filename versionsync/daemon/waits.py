@@ -15,12 +15,23 @@ from enum import StrEnum
 from random import Random
 from typing import Final
 
-__all__ = ["HELD_SECONDS", "QUICKEST_SECONDS", "STANDBY_SECONDS", "Retry", "Trouble", "next_look", "retry_wait"]
+__all__ = [
+    "HELD_SECONDS",
+    "QUICKEST_SECONDS",
+    "STANDBY_SECONDS",
+    "Retry",
+    "Trouble",
+    "next_look",
+    "next_reading",
+    "retry_wait",
+]
 
 QUICKEST_SECONDS: Final = 10.0
 """However busy a project is, it is not looked at more often, unless it must be fresher than that."""
 
 QUIET_SHARE: Final = 0.1
+BUSY_SECONDS: Final = 60.0
+"""So long after a change the log of webhook calls is read as often as it may; then less and less often."""
 LEAST_OF_A_WAIT: Final = 0.5
 
 HELD_SECONDS: Final = 5.0
@@ -73,6 +84,11 @@ def next_look(*, quiet_seconds: float, max_staleness: float) -> float:
     """Seconds until the next look at a source in which nothing has changed for `quiet_seconds`."""
     quickest = min(QUICKEST_SECONDS, max_staleness)
     return min(max(quiet_seconds * QUIET_SHARE, quickest), max_staleness)
+
+
+def next_reading(*, quiet_seconds: float, quickest: float) -> float:
+    """Seconds until the log of webhook calls is read again, `quickest` ones at the least."""
+    return quickest * max(quiet_seconds / BUSY_SECONDS, 1.0)
 
 
 def retry_wait(trouble: Trouble, failures: int, *, random: Random) -> float:

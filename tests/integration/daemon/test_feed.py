@@ -1,0 +1,220 @@
+"""The log of webhook calls is a feed of changes: no port is open, and whatever happens to calls, nothing is missed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import func, select
+
+from tests.fixtures.daemons import Watched, eventually, followed, following, is_mirrored
+from tests.fixtures.lab import Lab
+from versionsync.daemon.budget import Budget
+from versionsync.daemon.hints import Heard
+from versionsync.daemon.own_webhook import name_of
+from versionsync.daemon.state import LogReading, LogStance
+from versionsync.mirror.queries import last_runs
+from versionsync.mirror.tables import hints
+from versionsync.mirror.webhook_logs import read_up_to
+from versionsync.simulator import FULL_ACCESS_TOKEN, FaultKind, World
+from versionsync.simulator.webhooks import Webhook
+
+NOWHERE = "http://127.0.0.1:9/"
+"""A target that never answers: what DatoCMS logs is enough."""
+
+
+def register(lab: Lab, name: str = name_of("website"), **settings: object) -> Webhook:
+    """A webhook as `versionsync webhook install` makes it."""
+    return lab.act(lambda world: world.webhooks.register(name, NOWHERE, auto_retry=False, **settings))
+
+
+@asynccontextmanager
+async def reading(lab: Lab, **settings: object) -> AsyncIterator[Watched]:
+    """A daemon that looks by itself every ten minutes only, and has found the log."""
+    source = replace(followed(lab), **{"max_staleness": 600.0} | settings)
+    async with following(lab.mirror, source) as watched:
+        await eventually(lambda: watched.state().log_readings[LogReading.UNPROVEN] == 1)
+        await eventually(lambda: watched.state().log_readings[LogReading.PROVEN])
+        await eventually(lambda: is_mirrored(lab))
+        yield watched
+
+
+def post(lab: Lab, title: str) -> str:
+    """Let an editor write something new; returns the record's id."""
+    return lab.act(lambda world: world.create(world.user, "post", {"title": title})).id
+
+
+async def test_what_the_log_tells_is_mirrored_at_once(lab: Lab) -> None:
+    """An edit, a publication and a deletion, though nobody ever receives a call."""
+    register(lab)
+    async with reading(lab) as watched:
+        whole = watched.state().last_success_at
+        id = post(lab, "one")
+        await eventually(lambda: is_mirrored(lab), seconds=8)
+        lab.act(lambda world: world.publish(world.user, id))
+        await eventually(lambda: is_mirrored(lab), seconds=8)
+        lab.act(lambda world: world.delete(world.user, id))
+        await eventually(lambda: is_mirrored(lab), seconds=8)
+        assert watched.state().heard[Heard.FOUND] == 3
+        assert watched.state().last_success_at == whole  # by hints alone
+    with lab.mirror.read() as connection:
+        assert {run.kind for run in last_runs(connection, limit=3)} == {"records"}
+        assert connection.scalar(select(func.count()).select_from(hints)) == 0
+        up_to = read_up_to(connection, 1)
+    assert up_to is not None
+    assert up_to.last is not None
+
+
+async def test_an_idle_reading_costs_one_request_and_writes_nothing(lab: Lab) -> None:
+    """However many calls were made before."""
+    register(lab)
+    for number in range(40):
+        post(lab, f"post {number}")
+    async with reading(lab) as watched:
+        lab.wait(120)
+        proven = watched.state().log_readings[LogReading.PROVEN]
+        await eventually(lambda: watched.state().log_readings[LogReading.PROVEN] > proven)
+        asked, proven = lab.simulator.simulator.requests.total, watched.state().log_readings[LogReading.PROVEN]
+        await eventually(lambda: watched.state().log_readings[LogReading.PROVEN] >= proven + 2)
+        assert lab.simulator.simulator.requests.total - asked <= 3
+        assert watched.state().log_readings[LogReading.UNPROVEN] == 1
+
+
+async def test_a_pruned_log_is_followed_by_a_look(lab: Lab) -> None:
+    """What it no longer tells is found all the same."""
+    register(lab)
+    async with reading(lab) as watched:
+        post(lab, "one")
+        await eventually(lambda: is_mirrored(lab))
+
+        def edit_and_prune(world: World) -> None:
+            world.create(world.user, "post", {"title": "two"})
+            world.create(world.user, "post", {"title": "three"})
+            while len(world.webhooks.calls) > 1:
+                world.webhooks.calls.popitem(last=False)
+
+        lab.act(edit_and_prune)
+        await eventually(lambda: is_mirrored(lab), seconds=10)
+        assert watched.state().log_readings[LogReading.UNPROVEN] == 2
+
+
+async def test_calls_of_another_environment_are_left_alone(lab: Lab) -> None:
+    """A webhook is the project's, and hears of all environments."""
+    register(lab)
+    async with reading(lab) as watched:
+        lab.act(lambda world: world.fork(world.account, "main", "sandbox"))
+        runs = watched.state().runs["succeeded"]
+
+        def edit(world: World) -> None:
+            world.create(world.user, "post", {"title": "elsewhere"}, environment="sandbox")
+
+        lab.act(edit)
+        proven = watched.state().log_readings[LogReading.PROVEN]
+        await eventually(lambda: watched.state().log_readings[LogReading.PROVEN] >= proven + 2)
+        assert watched.state().heard[Heard.FOUND] == 0
+        assert watched.state().runs["succeeded"] - runs <= 1
+
+
+async def test_a_token_that_may_not_read_it_goes_on_as_before(lab: Lab) -> None:
+    """Told once; looks come as often as without."""
+    register(lab)
+
+    def restrict(world: World) -> None:
+        role = world.people.tokens[FULL_ACCESS_TOKEN].role
+        world.people.add_role(replace(role, can_manage_webhooks=False))
+
+    lab.act(restrict)
+    async with following(lab.mirror, followed(lab)) as watched:
+        await eventually(lambda: watched.state().webhook_log is LogStance.REFUSED)
+        post(lab, "one")
+        await eventually(lambda: is_mirrored(lab))
+        assert len(watched.told("info", "webhook_log.not_followed")) == 1
+        assert watched.told("warning", "source.failing") == []
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"enabled": False}, {"custom_payload": "{}"}, {"events": ()}],
+    ids=["disabled", "custom payload", "no events"],
+)
+async def test_a_webhook_that_does_not_tell_all_is_not_followed(lab: Lab, settings: dict[str, object]) -> None:
+    """It says why, once, and looks as often as without."""
+    webhook = register(lab)
+    lab.act(lambda world: [setattr(world.webhooks.registered[webhook.id], *each) for each in settings.items()])
+    async with following(lab.mirror, followed(lab)) as watched:
+        await eventually(lambda: watched.state().webhook_log is LogStance.ABSENT)
+        (told,) = watched.told("info", "webhook_log.not_followed")
+        assert "does not tell all" in str(told["reason"])
+
+
+async def test_a_webhook_that_is_removed_is_noticed(lab: Lab) -> None:
+    """By a look that finds what the log did not tell; from then on looks come more often again."""
+    webhook = register(lab)
+    async with reading(lab) as watched:
+        lab.act(lambda world: world.webhooks.registered.pop(webhook.id))
+        post(lab, "untold")
+        watched.daemon.followers["website"].look_soon()
+        await eventually(lambda: is_mirrored(lab))
+        await eventually(lambda: watched.state().webhook_log is LogStance.ABSENT)
+
+
+async def test_the_settings_can_do_without_it(lab: Lab) -> None:
+    """Then nothing is asked."""
+    register(lab)
+    async with following(lab.mirror, replace(followed(lab), reads_webhook_log=False)) as watched:
+        await eventually(lambda: watched.state().runs["succeeded"] > 3)
+        assert watched.state().webhook_log is LogStance.UNKNOWN
+    assert not any("webhook" in request.path for request in lab.simulator.simulator.requests)
+
+
+async def test_a_reading_that_fails_is_tried_again(lab: Lab) -> None:
+    """It is no trouble of the source's, and nothing is missed."""
+    register(lab)
+    async with reading(lab) as watched:
+        lab.simulator.simulator.faults.plant(FaultKind.WRONG_SHAPE, path="/webhook_calls", times=2)
+        lab.simulator.simulator.faults.plant(FaultKind.EMPTY_PAGE, path="/webhook_calls", nth=4)
+        post(lab, "one")
+        await eventually(lambda: is_mirrored(lab), seconds=10)
+        assert watched.state().log_readings[LogReading.FAILED] >= 1
+        assert watched.told("warning", "source.failing") == []
+
+
+async def test_a_restart_goes_on_where_the_log_was_read_to(lab: Lab) -> None:
+    """Proven from the first reading on."""
+    register(lab)
+    async with reading(lab):
+        post(lab, "one")
+        await eventually(lambda: is_mirrored(lab))
+    post(lab, "two")
+    async with following(lab.mirror, replace(followed(lab), max_staleness=600.0)) as watched:
+        await eventually(lambda: watched.state().log_readings[LogReading.PROVEN])
+        assert watched.state().log_readings[LogReading.UNPROVEN] == 0
+        await eventually(lambda: is_mirrored(lab))
+
+
+async def test_readings_count_towards_the_budget(lab: Lab) -> None:
+    """And stop when it is spent."""
+    register(lab)
+    async with reading(lab, budget=Budget.parse("100000/day")) as watched:
+        proven = watched.state().log_readings[LogReading.PROVEN]
+        await eventually(lambda: watched.state().log_readings[LogReading.PROVEN] >= proven + 2)
+        watched.daemon.followers["website"].look_soon()
+        await asyncio.sleep(0.5)
+        await eventually(lambda: (purse := watched.state().purse) and purse.spent >= proven + 2)
+        total = watched.state().total.requests
+        assert total <= lab.simulator.simulator.requests.total <= total + 4
+
+
+async def test_more_than_a_page_at_once_is_read_too(lab: Lab) -> None:
+    """Between two readings; with more than a few pages all is looked at."""
+    register(lab)
+    async with reading(lab) as watched:
+        lab.pause = timedelta(0)
+        for number in range(60):
+            post(lab, f"post {number}")
+        await eventually(lambda: is_mirrored(lab), seconds=20)
+        assert watched.state().heard[Heard.FOUND] >= 60

@@ -1,0 +1,207 @@
+"""The log of webhook calls as a feed of changes: no port need be open, and a call that was never delivered is found.
+
+DatoCMS logs each call of a webhook, delivered or not. Where the source has a webhook of its own and the token may read
+that log, one request tells all changes since the last one seen. What a call says of a record is not believed: it is a
+hint at a record to pull, just as one that the receiver took.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+from structlog.typing import FilteringBoundLogger
+
+from versionsync import cma
+from versionsync.config import ConfigError
+from versionsync.daemon.bookkeeping import Bookkeeping
+from versionsync.daemon.followed import Followed
+from versionsync.daemon.hints import Call, Heard, read_call
+from versionsync.daemon.own_webhook import own_webhooks, silence
+from versionsync.daemon.state import LogReading, LogStance, SourceState
+from versionsync.daemon.webhook_log import LogPage, Position, Reading, read_page
+from versionsync.mirror.errors import MirrorError
+from versionsync.mirror.webhook_logs import LoggedCall
+
+__all__ = ["Feed", "Told"]
+
+PAGE: Final = 30
+DEEP_PAGE: Final = 150
+"""What does not fit on it is more than a whole look costs."""
+READ_SECONDS: Final = 10.0
+"""So long a reading may take: looks wait for it, and are what tells that upstream is away."""
+CLIENT_SECONDS: Final = 60.0
+"""So long a connection is used again; with the next one a token is read anew from where it is kept."""
+FIND_SECONDS: Final = 3600.0
+FIND_PATIENCE: Final = 10.0
+"""A webhook is looked for at the start, then once an hour, or after ten of the longest pauses where that is longer."""
+RECEIVED_KEPT: Final = 1000
+
+
+class Told(StrEnum):
+    """What a reading told."""
+
+    NOTHING = "nothing"
+    HINTS = "hints"
+    """Records are named that may have changed."""
+    LOOK = "look"
+    """Something may have changed that no call names: all of the source must be looked at."""
+
+
+class Feed:
+    """The log of one source's webhook. Used by one task at a time."""
+
+    def __init__(self, books: Bookkeeping, state: SourceState, *, log: FilteringBoundLogger) -> None:
+        self._books = books
+        self._state = state
+        self._log = log
+        self._webhook_id: str | None = None
+        self._find_at = float("-inf")
+        self._position: Position | None = None
+        self._received: OrderedDict[str, None] = OrderedDict()
+        self._said: str | None = None
+        self._stack = AsyncExitStack()
+        self._client: cma.Client | None = None
+        self._client_until = 0.0
+        self.unproven_in_a_row = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the log tells what changes."""
+        return self._state.webhook_log is LogStance.READ
+
+    @property
+    def seconds_until_found(self) -> float:
+        """Until a webhook is looked for again."""
+        return max(self._find_at - time.monotonic(), 0.0)
+
+    def find_again(self) -> None:
+        """With the next reading look whether the webhook is (still) there."""
+        self._find_at = float("-inf")
+
+    def received(self, call_id: str) -> None:
+        """The receiver has taken this call: the log need not tell it again."""
+        self._received[call_id] = None
+        if len(self._received) > RECEIVED_KEPT:
+            self._received.popitem(last=False)
+
+    async def read(self, source: Followed) -> tuple[Told, int]:
+        """What is new, and how many requests were sent. Whatever goes wrong is told by the next look, or here once."""
+        before, sent = 0, 0
+        try:
+            async with asyncio.timeout(READ_SECONDS):
+                client = await self._open(source)
+                before = client.usage.requests
+                told = await self._read(client, source)
+        except (cma.PermissionDenied, cma.NotFound, cma.Rejected) as error:
+            self._close(LogStance.REFUSED, str(error), source)
+            told = Told.NOTHING
+        except (cma.CmaError, ConfigError, MirrorError, TimeoutError) as error:
+            self._log.debug("webhook_log.not_read", reason=str(error) or type(error).__name__)
+            self._state.log_readings[LogReading.FAILED] += 1
+            told = Told.NOTHING
+            self._client_until = 0.0
+        if self._client is not None:
+            sent = self._client.usage.requests - before
+        return told, sent
+
+    async def end(self) -> None:
+        """Close the connection."""
+        self._client = None
+        await self._stack.aclose()
+
+    async def _open(self, source: Followed) -> cma.Client:
+        if self._client is None or time.monotonic() > self._client_until:
+            await self.end()
+            self._stack = AsyncExitStack()
+            self._client = await self._stack.enter_async_context(source.open_client())
+            self._client_until = time.monotonic() + CLIENT_SECONDS
+        return self._client
+
+    async def _read(self, client: cma.Client, source: Followed) -> Told:
+        if time.monotonic() >= self._find_at:
+            await self._find(client, source)
+        if self._webhook_id is None:
+            return Told.NOTHING
+        if self._position is None:
+            up_to = await self._books.log_read_up_to()
+            self._position = None if up_to is None else Position(up_to=up_to)
+        webhook_id, position = self._webhook_id, self._position
+        calls, page = await _page(client, webhook_id, position, limit=PAGE)
+        reading = read_page(position, page, webhook_id=webhook_id)
+        if position is not None and not reading.is_proven and not page.is_whole:
+            calls, page = await _page(client, webhook_id, position, limit=DEEP_PAGE)
+            reading = read_page(position, page, webhook_id=webhook_id)
+        return await self._take(reading, calls)
+
+    async def _take(self, reading: Reading, calls: Sequence[cma.WebhookCall]) -> Told:
+        new = [call for call in calls if call.id in reading.new and call.id not in self._received]
+        read = [call for each in new if (call := read_call(each.request_payload.encode())) is not None]
+        unreadable = len(read) < len(new) or not reading.new <= {call.id for call in calls}
+        heard = await self._keep(read, reading)
+        self._position = reading.position
+        self._state.log_readings[LogReading.PROVEN if reading.is_proven else LogReading.UNPROVEN] += 1
+        self._state.log_read_at = datetime.now(UTC)
+        self._state.heard[Heard.FOUND] += heard.count(Heard.TAKEN)
+        if not reading.is_proven:
+            self.unproven_in_a_row += 1
+            self._log.info("webhook_log.unproven", calls=len(reading.new))
+            return Told.LOOK
+        self.unproven_in_a_row = 0
+        if unreadable or Heard.NOTED in heard:
+            return Told.LOOK
+        return Told.HINTS if Heard.TAKEN in heard else Told.NOTHING
+
+    async def _keep(self, calls: Sequence[Call], reading: Reading) -> Sequence[Heard]:
+        """Keep what they hint at, and how far that was; nothing is written where nothing is new."""
+        before = None if self._position is None else self._position.up_to
+        now = reading.position.up_to
+        if before is not None and not calls and (before.webhook_id, before.last) == (now.webhook_id, now.last):
+            return ()
+        return await self._books.hear_log(calls, now)
+
+    async def _find(self, client: cma.Client, source: Followed) -> None:
+        """Look for the source's webhook, and tell what has changed about it."""
+        patience = max(FIND_SECONDS, FIND_PATIENCE * source.max_staleness)
+        self._find_at = time.monotonic() + patience
+        own = own_webhooks(await client.webhooks(), source.spec.name)
+        webhook = next((one for one in own if silence(one) is None), None)
+        if webhook is None:
+            why = None if not own else f"the webhook {own[0].name} does not tell all: {silence(own[0])}"
+            self._close(LogStance.ABSENT, why, source)
+            return
+        if self._webhook_id != webhook.id:
+            self._log.info("webhook_log.followed", webhook=webhook.name, webhook_id=webhook.id)
+        self._webhook_id, self._state.webhook_log, self._said = webhook.id, LogStance.READ, None
+
+    def _close(self, stance: LogStance, why: str | None, source: Followed) -> None:
+        """There is no log to be read; `why` is told once. It goes on with looks alone."""
+        self._find_at = time.monotonic() + max(FIND_SECONDS, FIND_PATIENCE * source.max_staleness)
+        if self.is_open and why is None:
+            why = "the webhook is gone"
+        self._webhook_id, self._state.webhook_log = None, stance
+        if why is not None and why != self._said:
+            self._said = why
+            self._log.info("webhook_log.not_followed", reason=why)
+
+
+async def _page(
+    client: cma.Client, webhook_id: str, position: Position | None, *, limit: int
+) -> tuple[Sequence[cma.WebhookCall], LogPage]:
+    """The newest calls since `position`. One request."""
+    filters = {"webhook_id": {"eq": webhook_id}}
+    if position is not None and position.up_to.webhook_id == webhook_id and position.since is not None:
+        filters["created_at"] = {"gt": f"{position.since:%Y-%m-%dT%H:%M:%SZ}"}
+    page = await client.webhook_calls_page(limit=limit, order_by="created_at_desc", filters=filters)
+    return page.items, LogPage(
+        ids=page.ids,
+        calls=[LoggedCall(call.id, call.created_at) for call in page.items],
+        total=page.total,
+        at=page.at or datetime.now(UTC) + (client.clock_offset or timedelta()),
+    )
