@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from versionsync import __version__
-from versionsync.cli import db
+from versionsync.cli import db, webhook
 from versionsync.cli.demo import demo
 from versionsync.cli.doctor import doctor
 from versionsync.cli.events import events
@@ -50,6 +50,7 @@ def _root(
 app.callback(invoke_without_command=True)(shared_options(_root))
 for verb in (init, doctor, demo, sync, run_daemon, status, events):
     add_verb(app, verb)
+app.add_typer(webhook.app, name="webhook")
 app.add_typer(db.app, name="db")
 add_verb(app, simulator)
 

@@ -190,6 +190,8 @@ def _hint(error: BaseException) -> str | None:
         case cma.PermissionDenied():
             if error.code in _OF_THE_PROJECT:
                 return "No token can help: see the project's plan and payment in its dashboard."
+            if "/webhook" in error.request:
+                return "Give the token a role that may manage webhooks: Project settings > Roles."
             return "Give the token's role what it lacks: Project settings > Roles. `versionsync doctor` lists it."
         case cma.EnvironmentUnknown():
             return "Set `environment` to one that exists, or leave it out to follow the primary one."

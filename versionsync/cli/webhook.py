@@ -1,0 +1,223 @@
+"""`versionsync webhook`: a source's own webhook in its DatoCMS project, from making it to seeing that it works."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from versionsync.cli.exits import Exit
+from versionsync.cli.output import count
+from versionsync.cli.session import Session
+from versionsync.cli.verbs import add_verb, flag
+
+if TYPE_CHECKING:
+    from versionsync import cma
+    from versionsync.config import SourceSettings
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    help="The webhook by which DatoCMS tells what changes: make it, look at it, try it, remove it.",
+    no_args_is_help=True,
+)
+
+T = TypeVar("T")
+
+SourceArg = Annotated[
+    str | None,
+    typer.Argument(metavar="[SOURCE]", help="The source; it need not be named where the settings have only one."),
+]
+UrlOption = Annotated[
+    str | None,
+    typer.Option("--url", metavar="URL", help="Which webhook, where the project has several of that name."),
+]
+DryRun = Annotated[bool, flag("--dry-run", help="Only show what would be done.")]
+
+
+def install(
+    session: Session,
+    source: SourceArg = None,
+    *,
+    url: Annotated[
+        str | None,
+        typer.Option(
+            "--url",
+            metavar="URL",
+            help="What DatoCMS calls: the public address of the receiver, https://your.host/webhooks/SOURCE; without "
+            "one, any other that you name. It need not be said again for a webhook that is there.",
+        ),
+    ] = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Make the source's webhook, or mend the one that is there, and show first what that changes.
+
+    It is called for all events of records, is not called again when nobody answers, and logs in with the password of
+    the settings, where they have one. Whether or not anybody answers it, DatoCMS logs its calls, and `versionsync run`
+    reads that log: then changes are found within about a second without any port being open. A webhook of another
+    name or with another URL is never touched. The token's role must be allowed to manage webhooks.
+    """
+    from versionsync.cli.webhook_plan import installation
+
+    chosen, login = _chosen(session, source), _login(session, source)
+
+    async def carry_out(client: cma.Client) -> None:
+        plan = installation(await client.webhooks(), chosen.name, url=url, login=login)
+        if not session.output.as_json:
+            for line in plan.lines:
+                session.output.prose(line, hang=4)
+        made = plan.webhook
+        if not dry_run and plan.is_needed:
+            spec = plan.spec
+            made = await (client.update_webhook(made.id, spec) if made else client.create_webhook(spec))
+        if session.output.as_json:
+            session.output.json(
+                {
+                    "source": chosen.name,
+                    "action": plan.action.value,
+                    "done": plan.is_needed and not dry_run,
+                    "changes": plan.changes,
+                    "webhook": {"id": made.id if made else None, "name": plan.spec.name, "url": plan.spec.url},
+                }
+            )
+        elif plan.is_needed:
+            id = f" (id {made.id})" if made else ""
+            session.output.line(
+                "Nothing was done."
+                if dry_run
+                else f"Done{id}. A running daemon sees it within the hour, or at once on SIGHUP."
+            )
+
+    _ask(session, chosen, carry_out)
+
+
+def status(
+    session: Session,
+    sources: Annotated[
+        list[str] | None, typer.Argument(metavar="[SOURCE]...", help="Sources to show; all of them if none is named.")
+    ] = None,
+) -> None:
+    """Show whether the webhook is there and tells all that it should, and how its last calls went."""
+    from versionsync.cli.webhook_calls import entry, last_calls, show
+    from versionsync.daemon.own_webhook import own_webhooks
+
+    entries: list[dict[str, Any]] = []
+    for number, chosen in enumerate(session.sources(sources or ())):
+
+        async def look(client: cma.Client, name: str = chosen.name) -> Any:
+            own = own_webhooks(await client.webhooks(), name)
+            return [(webhook, await last_calls(client, webhook.id)) for webhook in own]
+
+        found = _ask(session, chosen, look)
+        if session.output.as_json:
+            webhooks = [entry(webhook, calls) for webhook, calls in found]
+            entries.append({"source": chosen.name, "installed": bool(found), "webhooks": webhooks})
+            continue
+        if number:
+            session.output.line()
+        session.output.line(chosen.name, style="bold")
+        for webhook, calls in found:
+            show(session.output, webhook, calls)
+        if not found:
+            session.output.line(f"  no webhook. Make one: versionsync webhook install {chosen.name} --url URL")
+    if session.output.as_json:
+        session.output.json({"sources": entries})
+
+
+def remove(session: Session, source: SourceArg = None, *, url: UrlOption = None, dry_run: DryRun = False) -> None:
+    """Remove the source's webhook from its project; no other is touched."""
+    from versionsync.cli.webhook_plan import chosen_of
+
+    chosen = _chosen(session, source)
+
+    async def carry_out(client: cma.Client) -> cma.Webhook | None:
+        webhook = chosen_of(await client.webhooks(), chosen.name, url=url)
+        if webhook is not None and not dry_run:
+            await client.delete_webhook(webhook.id)
+        return webhook
+
+    webhook = _ask(session, chosen, carry_out)
+    if session.output.as_json:
+        removed = None if webhook is None else {"id": webhook.id, "name": webhook.name, "url": webhook.url}
+        done = webhook is not None and not dry_run
+        session.output.json({"source": chosen.name, "webhook": removed, "done": done})
+    elif webhook is None:
+        session.output.line(f"{chosen.name} has no webhook: nothing to remove.")
+    else:
+        verb = "Would remove" if dry_run else "Removed"
+        session.output.prose(f"{verb} {webhook.name} (id {webhook.id}), which calls {webhook.url}", hang=4)
+
+
+def test(session: Session, source: SourceArg = None, *, url: UrlOption = None) -> None:
+    """Let DatoCMS make the webhook's last call once more, and tell what came of it. No content is touched.
+
+    DatoCMS can only repeat a call that it has made before: for a new webhook save any record first. Ends with code 3
+    where there was nothing to repeat, or where the call was not answered with 2xx.
+    """
+    from versionsync.cli.webhook_calls import Trial, try_again
+    from versionsync.cli.webhook_plan import chosen_of, none_there
+
+    chosen = _chosen(session, source)
+
+    async def carry_out(client: cma.Client) -> Trial | None:
+        webhook = chosen_of(await client.webhooks(), chosen.name, url=url)
+        if webhook is None:
+            raise none_there(chosen.name)
+        return await try_again(client, webhook)
+
+    trial = _ask(session, chosen, carry_out)
+    if session.output.as_json:
+        told = {"tested": False} if trial is None else {"tested": True} | trial.fields()
+        session.output.json({"source": chosen.name} | told)
+    elif trial is None:
+        session.output.prose(
+            f"{session.output.symbol(None)} Nothing can be tested yet: DatoCMS has made no call of this webhook, and "
+            "it can only repeat one. Save any record, then run this again.",
+            hang=2,
+        )
+    else:
+        session.output.prose(f"{session.output.symbol(trial.is_good)} {trial.sentence}", hang=2)
+    if trial is None or not trial.is_good:
+        raise typer.Exit(Exit.PARTIAL)
+
+
+def _chosen(session: Session, name: str | None) -> SourceSettings:
+    """The source that is meant. Raises UnknownSource."""
+    from versionsync.config import UnknownSource
+
+    sources: Sequence[SourceSettings] = session.sources([name] if name else ())
+    if len(sources) > 1:
+        names = ", ".join(source.name for source in sources)
+        raise UnknownSource(
+            f"which one of the {count(len(sources), 'source')} is meant?", hint=f"Name it. There are: {names}."
+        )
+    return sources[0]
+
+
+def _login(session: Session, name: str | None) -> tuple[str, str] | None:
+    """The user and the password that the settings have for the webhook."""
+    source = _chosen(session, name)
+    password = session.configuration.webhook_password(source)
+    if password is None:
+        return None
+    session.redactor.learn(password.reveal())
+    return source.webhook_user, password.reveal()
+
+
+def _ask(session: Session, source: SourceSettings, question: Callable[[cma.Client], Awaitable[T]]) -> T:
+    """What `question` finds out with a client of the source."""
+    from versionsync.cli.clients import HASTY_SECONDS, open_client
+
+    token = session.api_token(source)
+
+    async def ask() -> T:
+        async with open_client(source, token, log=session.log, deadline=HASTY_SECONDS) as client:
+            return await question(client)
+
+    return asyncio.run(ask())
+
+
+for verb in (install, status, remove, test):
+    add_verb(app, verb)
