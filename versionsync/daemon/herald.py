@@ -10,9 +10,9 @@ import asyncio
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
@@ -28,6 +28,9 @@ __all__ = ["Herald", "Subscription"]
 
 SEND_SECONDS: Final = 15.0
 """Who has not taken a notice by then has not got it."""
+GATHER_SECONDS: Final = 10.0
+"""Where there are several sources, so long is waited for the others: what ails one often ails all, and one notice is
+enough for that."""
 RETRY_SECONDS: Final = 60.0
 MOST_RETRY_SECONDS: Final = 900.0
 
@@ -51,6 +54,7 @@ class _Place:
     thread: threading.Thread | None = None
     failures: int = 0
     not_before: float = 0.0
+    due_since: float | None = None
 
     def is_free(self, clock: float) -> bool:
         """Whether something can be sent: no thread of the last time still hangs in it."""
@@ -79,6 +83,7 @@ class Herald:
         host: str | None = None,
         clock: Callable[[], float] = time.monotonic,
         send_seconds: float = SEND_SECONDS,
+        gather_seconds: float = GATHER_SECONDS,
     ) -> None:
         self._subscriptions = subscriptions
         self._log = log
@@ -86,6 +91,7 @@ class Herald:
         self._host = host or socket.gethostname()
         self._clock = clock
         self._send_seconds = send_seconds
+        self._gather_seconds = gather_seconds
         self._places: dict[Subscription, _Place] = {}
 
     def look(self, states: Mapping[str, SourceState], now: datetime) -> None:
@@ -104,20 +110,28 @@ class Herald:
         if tasks:
             await asyncio.wait(tasks)
 
-    def _tell(self, subscription: Subscription, place: _Place, states: Iterable[SourceState], now: datetime) -> None:
-        clock = self._clock()
-        for state in states:
-            kind = place.memory.next_of(state, subscription.rule, now=now, clock=clock)
-            if kind is not None:
-                is_last = place.memory.is_last_of_the_hour(clock)
-                notice = self._redacted(notice_of(kind, state, now=now, host=self._host, is_last=is_last))
-                place.task = asyncio.create_task(self._send(subscription, place, notice, state.name, kind))
-                return
+    def _tell(self, subscription: Subscription, place: _Place, states: Collection[SourceState], now: datetime) -> None:
+        clock, next_of = self._clock(), place.memory.next_of
+        kinds = [(next_of(state, subscription.rule, now=now, clock=clock), state) for state in states]
+        due = [(kind, state) for kind, state in kinds if kind is not None]
+        if not due:
+            place.due_since = None
+            return
+        place.due_since = clock if place.due_since is None else place.due_since
+        if len(states) > 1 and clock - place.due_since < self._gather_seconds:
+            return
+        place.due_since = None
+        is_last = place.memory.is_last_of_the_hour(clock)
+        notice = notice_of(due, now=now, host=self._host, is_last=is_last)
+        told = {state.name: kind for kind, state in due}
+        notice = replace(notice, body=self._redact(notice.body))
+        place.task = asyncio.create_task(self._send(subscription, place, notice, told))
 
     async def _send(
-        self, subscription: Subscription, place: _Place, notice: Notice, source: str, kind: NoticeKind
+        self, subscription: Subscription, place: _Place, notice: Notice, told: Mapping[str, NoticeKind]
     ) -> None:
-        log = self._log.bind(source=source, notice=kind.value, to=subscription.where)
+        about = ", ".join(f"{source}: {kind.value}" for source, kind in told.items())
+        log = self._log.bind(to=subscription.where, about=about)
         try:
             place.thread, sent = _on_a_thread(subscription.send, notice)
             async with asyncio.timeout(self._send_seconds):
@@ -129,13 +143,10 @@ class Herald:
             tell("notice.not_sent", reason=self._redact(reason))
         else:
             place.failures = 0
-            place.memory.told(source, kind, clock=self._clock())
+            place.memory.told(told, clock=self._clock())
             log.info("notice.sent")
         finally:
             place.task = None
-
-    def _redacted(self, notice: Notice) -> Notice:
-        return Notice(kind=notice.kind, source=notice.source, title=notice.title, body=self._redact(notice.body))
 
 
 def _on_a_thread(send: Send, notice: Notice) -> tuple[threading.Thread, asyncio.Future[None]]:

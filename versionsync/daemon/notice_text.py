@@ -5,12 +5,12 @@ It holds no content of a project, and is redacted by whoever sends it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from versionsync.daemon.notices import MOST_AN_HOUR, NoticeKind
+from versionsync.daemon.notices import MOST_AN_HOUR, NoticeKind, worst
 from versionsync.daemon.state import SourceState
 from versionsync.daemon.waits import Trouble
 
@@ -18,6 +18,12 @@ __all__ = ["Notice", "notice_of", "trial"]
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 
+_WORDS: Final[Mapping[NoticeKind, str]] = {
+    NoticeKind.FAILING: "failing",
+    NoticeKind.STALE: "stale",
+    NoticeKind.VANISHED: "too many records vanished at once",
+    NoticeKind.RECOVERED: "well again",
+}
 _TODO: Final[Mapping[Trouble, str]] = {
     Trouble.UNAVAILABLE: "Nothing, if DatoCMS is away for a while: it goes on by itself. Otherwise look at the network "
     "of this machine: `versionsync doctor` tries it.",
@@ -35,39 +41,49 @@ _TODO: Final[Mapping[Trouble, str]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
-    """One notice as it is sent. `kind` and `source` are None for one that only tries whether it arrives."""
+    """One notice as it is sent; `kind` is the worst thing in it, None where it only tries whether it arrives."""
 
     kind: NoticeKind | None
-    source: str | None
     title: str
     body: str
 
 
-def notice_of(kind: NoticeKind, state: SourceState, *, now: datetime, host: str, is_last: bool = False) -> Notice:
-    """What is told of a source as it stands. `is_last`: no more can be told within the hour."""
-    lines = [*_lines(kind, state, now), f"{host}, {_time(now)}"]
+def notice_of(
+    due: Sequence[tuple[NoticeKind, SourceState]], *, now: datetime, host: str, is_last: bool = False
+) -> Notice:
+    """What is told of these sources, at least one, as they stand. `is_last`: no more can be told within the hour."""
+    parts = ["\n".join(_lines(kind, state, now)) for kind, state in due]
+    foot = f"{host}, {_time(now)}"
     if is_last:
-        lines.append(f"No more than {MOST_AN_HOUR} notices an hour are sent here: what comes now has to wait.")
-    return Notice(kind=kind, source=state.name, title=_title(kind, state, now), body="\n".join(lines))
+        foot += f"\nNo more than {MOST_AN_HOUR} notices an hour are sent here: what comes now has to wait."
+    title = _title(*due[0], now) if len(due) == 1 else _title_of_many(due)
+    kind = worst(kind for kind, _ in due)
+    if len(due) == 1:
+        return Notice(kind=kind, title=title, body=f"{parts[0]}\n{foot}")
+    named = [f"{state.name}: {part}" for part, (_, state) in zip(parts, due, strict=True)]
+    return Notice(kind=kind, title=title, body="\n\n".join([*named, foot]))
 
 
 def trial(*, host: str, now: datetime) -> Notice:
     """A notice that says nothing but that notices arrive."""
     body = f"Nothing is wrong: somebody tries whether notices arrive.\n{host}, {_time(now)}"
-    return Notice(kind=None, source=None, title="versionsync: a test", body=body)
+    return Notice(kind=None, title="versionsync: a test", body=body)
 
 
 def _title(kind: NoticeKind, state: SourceState, now: datetime) -> str:
-    match kind:
-        case NoticeKind.FAILING:
-            what = f"failing ({state.failures} in a row)"
-        case NoticeKind.STALE:
-            what = f"stale for {_duration(state.staleness(now))}"
-        case NoticeKind.VANISHED:
-            what = "too many records vanished at once"
-        case NoticeKind.RECOVERED:
-            what = "well again"
+    what = _WORDS[kind]
+    if kind is NoticeKind.FAILING:
+        what += f" ({state.failures} in a row)"
+    elif kind is NoticeKind.STALE:
+        what += f" for {_duration(state.staleness(now))}"
     return f"versionsync: {state.name}: {what}"
+
+
+def _title_of_many(due: Sequence[tuple[NoticeKind, SourceState]]) -> str:
+    names: dict[NoticeKind, list[str]] = {}
+    for kind, state in due:
+        names.setdefault(kind, []).append(state.name)
+    return "versionsync: " + "; ".join(f"{_WORDS[kind]}: {', '.join(of)}" for kind, of in names.items())
 
 
 def _lines(kind: NoticeKind, state: SourceState, now: datetime) -> list[str]:

@@ -7,6 +7,7 @@ told in between is only what is worse than what was told before.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -16,7 +17,7 @@ from versionsync.daemon.readiness import is_stale
 from versionsync.daemon.state import SourceState, Stance
 from versionsync.daemon.waits import Trouble
 
-__all__ = ["MOST_AN_HOUR", "SETTLED_SECONDS", "Memory", "NoticeKind", "Rule", "kind_of"]
+__all__ = ["MOST_AN_HOUR", "SETTLED_SECONDS", "Memory", "NoticeKind", "Rule", "kind_of", "worst"]
 
 HOUR_SECONDS: Final = 3600.0
 
@@ -36,7 +37,7 @@ class NoticeKind(StrEnum):
     RECOVERED = "recovered"
 
 
-_WORSE_LAST: Final = (NoticeKind.STALE, NoticeKind.FAILING, NoticeKind.VANISHED)
+_WORSE_LAST: Final = (NoticeKind.RECOVERED, NoticeKind.STALE, NoticeKind.FAILING, NoticeKind.VANISHED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +64,11 @@ def kind_of(state: SourceState, now: datetime, rule: Rule) -> NoticeKind | None:
     if is_stale(state, now) and NoticeKind.STALE in rule.on:
         return NoticeKind.STALE
     return None
+
+
+def worst(kinds: Iterable[NoticeKind]) -> NoticeKind:
+    """The one of `kinds`, at least one, that a notice of all of them is about."""
+    return max(kinds, key=_WORSE_LAST.index)
 
 
 @dataclass(slots=True)
@@ -96,10 +102,12 @@ class Memory:
             return None
         return NoticeKind.RECOVERED if self._may_send(clock) else None
 
-    def told(self, source: str, kind: NoticeKind, *, clock: float) -> None:
-        """The notice has been sent."""
+    def told(self, kinds: Mapping[str, NoticeKind], *, clock: float) -> None:
+        """One notice has been sent, which says this of these sources."""
         self._sent.append(clock)
-        self._troubles.setdefault(source, _Trouble()).told = None if kind is NoticeKind.RECOVERED else kind
+        for source, kind in kinds.items():
+            trouble = self._troubles.setdefault(source, _Trouble())
+            trouble.told = None if kind is NoticeKind.RECOVERED else kind
 
     def is_last_of_the_hour(self, clock: float) -> bool:
         """Whether one more notice is the last one for now."""

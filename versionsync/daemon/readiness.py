@@ -28,7 +28,6 @@ def stale_after(max_staleness: float) -> float:
 
 def reason_of(state: SourceState, now: datetime) -> str | None:
     """What is not as it should be with one source; None: nothing. One that another process follows is fine."""
-    stale = state.staleness(now)
     match state.stance:
         case Stance.STANDBY:
             return None
@@ -38,8 +37,9 @@ def reason_of(state: SourceState, now: datetime) -> str | None:
             return f"{state.failures} failures in a row, the last one: {state.error}"
         case Stance.STARTING:
             return "its first run is not done yet"
-        case _ if stale > stale_after(state.max_staleness):
-            return f"it was last seen whole {stale:.0f} s ago, and may be {state.max_staleness:.0f} s old"
+        case _ if is_stale(state, now):
+            seconds = state.staleness(now)
+            return f"it was last seen whole {seconds:.0f} s ago, and may be {state.max_staleness:.0f} s old"
         case _:
             return None
 

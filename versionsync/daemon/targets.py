@@ -49,7 +49,8 @@ def open_target(url: Secret, *, where: str) -> Send:
             f"{where} needs Apprise, which is not installed",
             hint="Install it: pip install 'versionsync[notices]'; or take [[notices]] out of the settings.",
         ) from None
-    _keep_quiet(logging.getLogger("apprise"))
+    for library in ("apprise", "urllib3"):
+        _keep_quiet(logging.getLogger(library))
     # Without a limit of its own it sends on our thread; with one on a pool, and the end of the process waits for that.
     asset = apprise.AppriseAsset(app_id="versionsync", app_desc="versionsync", app_url="", service_timeout=0)
     service = apprise.Apprise.instantiate(url.reveal(), asset=asset)
@@ -84,7 +85,7 @@ def _send(app: apprise.Apprise, notice: Notice) -> None:
 
 
 def _keep_quiet(logger: logging.Logger) -> None:
-    """What it logs by itself holds addresses, in debugging; what matters of it is in NotSent."""
+    """What it logs by itself holds addresses; what matters of it is in NotSent."""
     logger.propagate = False
     if not logger.handlers:
         logger.addHandler(logging.NullHandler())

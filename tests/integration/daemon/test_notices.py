@@ -51,6 +51,7 @@ def herald(daemon: Watched, *subscriptions: Subscription, send_seconds: float = 
         redact=lambda text: text.replace("wrong", "W---G"),
         host="mirror1",
         send_seconds=send_seconds,
+        gather_seconds=0.5,
     )
 
 
@@ -100,6 +101,16 @@ async def test_too_many_that_vanish_are_told_at_once(lab: Lab) -> None:
         assert daemon.state().trouble is Trouble.VANISHED
         assert listener.titles() == ["versionsync: website: too many records vanished at once"]
         assert "versionsync sync website --allow-vanish" in listener.heard[0][2]["message"]
+
+
+async def test_what_ails_all_sources_is_one_notice(lab: Lab) -> None:
+    """Where they fail within moments of each other."""
+    sources = [followed(lab, name=name, token="another") for name in ("website", "shop", "blog")]
+    async with listening() as listener, following(lab.mirror, *sources) as daemon:
+        async with looking(daemon, [herald(daemon, subscription(listener))]):
+            await eventually(listener.titles)
+            await asyncio.sleep(1)
+        assert listener.titles() == ["versionsync: failing: website, shop, blog"]
 
 
 async def test_a_target_that_never_answers_delays_nothing(lab: Lab) -> None:

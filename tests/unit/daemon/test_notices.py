@@ -50,7 +50,7 @@ def told(situations: list[Situation], rule: Rule = ALL, *, every: float = SETTLE
             clock = (number + part) * every
             kind = memory.next_of(state(situation), rule, now=NOW, clock=clock)
             if kind is not None:
-                memory.told("website", kind, clock=clock)
+                memory.told({"website": kind}, clock=clock)
                 kinds.append(kind)
     return kinds
 
@@ -110,7 +110,7 @@ def test_what_did_not_arrive_is_told_again() -> None:
     memory = Memory()
     for clock in (0.0, 1.0, 2.0):
         assert memory.next_of(state(FAILING), ALL, now=NOW, clock=clock) is NoticeKind.FAILING
-    memory.told("website", NoticeKind.FAILING, clock=2.0)
+    memory.told({"website": NoticeKind.FAILING}, clock=2.0)
     assert memory.next_of(state(FAILING), ALL, now=NOW, clock=3.0) is None
 
 
@@ -119,7 +119,7 @@ def test_what_an_hour_has_no_room_for_comes_after_it() -> None:
     memory, number = Memory(), 0
     while memory.next_of(state(FAILING, name=f"source{number}"), ALL, now=NOW, clock=number) is not None:
         assert memory.is_last_of_the_hour(number) is (number == MOST_AN_HOUR - 1)
-        memory.told(f"source{number}", NoticeKind.FAILING, clock=number)
+        memory.told({f"source{number}": NoticeKind.FAILING}, clock=number)
         number += 1
     assert number == MOST_AN_HOUR
     assert memory.next_of(state(FAILING, name="one more"), ALL, now=NOW, clock=3599) is None

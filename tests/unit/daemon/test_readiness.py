@@ -46,6 +46,15 @@ def test_a_reason_says_what_is_wrong(found: SourceState, says: str | None) -> No
     assert (reason is None) if says is None else (reason is not None and says in reason)
 
 
+def test_a_source_that_its_budget_slows_down_is_ready() -> None:
+    """Until the look that it has announced is overdue."""
+    slow = state(Stance.FOLLOWING, seen=600)
+    slow.next_look_at = NOW + timedelta(seconds=60)
+    assert reason_of(slow, NOW) is None
+    slow.next_look_at = NOW - timedelta(seconds=60)
+    assert reason_of(slow, NOW) is not None
+
+
 def test_each_source_has_its_line() -> None:
     """Those that are well have none."""
     found = [state(Stance.FOLLOWING, name="one"), state(Stance.STARTING, name="two"), state(Stance.STARTING, name="x")]

@@ -1,0 +1,102 @@
+"""Whom the daemon tells: addresses are secrets, given in one of three ways, and what is wrong is said by its place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from versionsync.config import (
+    ConfigError,
+    Configuration,
+    InvalidSetting,
+    SecretProblem,
+    UnknownSetting,
+    load,
+)
+
+URL = "json://example.com/hook-of-mine"
+
+
+def loaded(folder: Path, text: str, *, mode: int = 0o600, **environ: str) -> Configuration:
+    """The settings of a file that says this besides its one source."""
+    path = folder / "versionsync.toml"
+    path.write_text(f"[[sources]]\nname = 'website'\n{text}")
+    path.chmod(mode)
+    return load(config=path, environ=environ)
+
+
+def url(configuration: Configuration) -> str:
+    """Where the first notice goes."""
+    return configuration.notice_url(configuration.notices[0]).reveal()
+
+
+def test_the_address_of_a_notice_is_given_in_one_of_three_ways(tmp_path: Path) -> None:
+    (tmp_path / "hook").write_text(f"{URL}\n")
+    (tmp_path / "hook").chmod(0o600)
+    for given in ("url = '" + URL + "'", "url_env = 'HOOK'", "url_file = 'hook'"):
+        assert url(loaded(tmp_path, f"[[notices]]\n{given}", HOOK=f" {URL} ")) == URL
+
+
+def test_without_a_file_the_environment_names_one_place() -> None:
+    configuration = load(environ={"VERSIONSYNC_NOTICE_URL": URL}, local_file=Path("none"), system_file=Path("none"))
+    assert url(configuration) == URL
+    assert set(configuration.notices[0].on) == {"failing", "stale", "vanished", "recovered"}
+    assert "hook-of-mine" not in repr(configuration)
+
+
+def test_a_file_without_notices_leaves_them_to_the_environment(tmp_path: Path) -> None:
+    assert url(loaded(tmp_path, "", VERSIONSYNC_NOTICE_URL=URL)) == URL
+    assert url(loaded(tmp_path, "[[notices]]\nurl_env = 'HOOK'", HOOK="json://a", VERSIONSYNC_NOTICE_URL=URL)) != URL
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "says"),
+    [
+        ("after = 3", InvalidSetting, "notices[0] has no url_env, url_file or url"),
+        ("url_env = 'A'\nurl_file = 'b'", InvalidSetting, "notices[0] has url_env and url_file"),
+        ("url_env = 'A'\nafter = 0", InvalidSetting, "notices[0].after must be a whole number, 1 or more"),
+        ("url_env = 'A'\non = 'failing'", InvalidSetting, "notices[0].on must be a list of failing, stale, vanished"),
+        ("url_env = 'A'\non = ['faling']", InvalidSetting, "notices[0].on must be a list of failing, stale, vanished"),
+        ("url_env = 'A'\non = []", InvalidSetting, "notices[0].on must be a list of failing, stale, vanished"),
+        ("url_env = 'A'\nsources = ['web']", InvalidSetting, "notices[0].sources: there is no source called web"),
+        ("url_env = 'A'\nafer = 3", UnknownSetting, "there is no setting notices[0].afer"),
+    ],
+)
+def test_what_is_wrong_with_a_notice_is_said_by_its_place(
+    tmp_path: Path, text: str, error: type[ConfigError], says: str
+) -> None:
+    with pytest.raises(error) as caught:
+        loaded(tmp_path, f"[[notices]]\n{text}")
+    assert says in str(caught.value)
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("text", [f"[[notices]]\nurl = '{URL}'", "ping_url = 'https://example.com/hook-of-mine'"])
+def test_a_file_with_an_address_in_it_must_not_be_read_by_others(tmp_path: Path, text: str) -> None:
+    with pytest.raises(SecretProblem, match=r"can be read by others \(mode 0640\)") as caught:
+        loaded(tmp_path, text, mode=0o640)
+    assert "hook-of-mine" not in f"{caught.value}{caught.value.hint}"
+
+
+@pytest.mark.parametrize("environ", [{}, {"HOOK": " "}])
+def test_an_address_that_is_not_there_is_named(tmp_path: Path, environ: dict[str, str]) -> None:
+    configuration = loaded(tmp_path, "ping_url_env = 'HOOK'\n[[notices]]\nurl_env = 'HOOK'", **environ)
+    with pytest.raises(SecretProblem, match=r"^notices\[0\] has no address: HOOK is not set, or empty$"):
+        configuration.notice_url(configuration.notices[0])
+    with pytest.raises(SecretProblem, match=r"^the dead man's switch of source website has no address: HOOK is not"):
+        configuration.ping_url(configuration.sources[0])
+
+
+def test_a_switch_is_an_address_of_the_web(tmp_path: Path) -> None:
+    """Without one nothing is called; the value of a wrong one is not repeated."""
+    assert loaded(tmp_path, "").ping_url(loaded(tmp_path, "").sources[0]) is None
+    configuration = loaded(tmp_path, "ping_url = 'https://example.com/hook'")
+    ping = configuration.ping_url(configuration.sources[0])
+    assert ping is not None
+    assert ping.reveal() == "https://example.com/hook"
+    for wrong in ("example.com/hook-of-mine", "ftp://example.com/hook-of-mine", "https://exa mple.com/hook-of-mine"):
+        configuration = loaded(tmp_path, f"ping_url = '{wrong}'")
+        with pytest.raises(InvalidSetting, match="is no address that can be called") as caught:
+            configuration.ping_url(configuration.sources[0])
+        assert "hook-of-mine" not in f"{caught.value}{caught.value.hint}"
