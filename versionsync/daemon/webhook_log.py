@@ -17,10 +17,12 @@ from typing import Final
 
 from versionsync.mirror.webhook_logs import LoggedCall, ReadUpTo
 
-__all__ = ["LATE_SECONDS", "LogPage", "Position", "Reading", "read_page"]
+__all__ = ["KEPT_SECONDS", "LATE_SECONDS", "LogPage", "Position", "Reading", "read_page"]
 
 LATE_SECONDS: Final = 60.0
 """How much later than it was made a call may appear in the log."""
+KEPT_SECONDS: Final = 3600.0
+"""So long each call is kept, at the least; days, as far as is known."""
 SAME_SECOND: Final = timedelta(seconds=1)
 """Times may be whole seconds: calls of one second have no order, and are all read."""
 
@@ -72,7 +74,8 @@ class Position:
     def is_continued_by(self, page: LogPage) -> bool:
         """Whether no call can be missing between what was read and `page`."""
         if (last := self.up_to.last) is None:
-            return page.is_whole  # the log was empty: all that is in it came since
+            # The log was empty: all that is in it came since, and nothing that came since can have gone already.
+            return page.is_whole and page.at - self.up_to.read_at < timedelta(seconds=KEPT_SECONDS)
         # What a page leaves out is older than what it shows, and of the last call nothing older can be new by now.
         return last.id in page.ids and (page.is_whole or (self._is_late_over and page.is_in_order))
 
