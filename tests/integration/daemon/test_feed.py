@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
+from random import Random
 
 import pytest
 from sqlalchemy import func, select
 
 from tests.fixtures.daemons import Watched, eventually, followed, following, is_mirrored
 from tests.fixtures.lab import Lab
+from tests.fixtures.listening import listening, unreliable_way
 from versionsync.daemon.budget import Budget
 from versionsync.daemon.hints import Heard
 from versionsync.daemon.own_webhook import name_of
@@ -218,3 +220,70 @@ async def test_more_than_a_page_at_once_is_read_too(lab: Lab) -> None:
             post(lab, f"post {number}")
         await eventually(lambda: is_mirrored(lab), seconds=20)
         assert watched.state().heard[Heard.FOUND] >= 60
+
+
+VERBS = ("create", "create", "update", "publish", "unpublish", "delete")
+
+
+def edit_a_lot(lab: Lab, *, seed: int, acts: int = 30) -> None:
+    """A busy day of editors: everything that can happen to a record; some are written and never touched again."""
+    random, ids = Random(seed), [post(lab, "first")]
+    for number in range(acts):
+        record, verb = (
+            random.choice(ids),
+            random.choice(("create", "create", "update", "publish", "unpublish", "delete")),
+        )
+        if verb == "create" or len(ids) < 3:
+            ids.append(post(lab, f"post {number}"))
+        elif verb == "update":
+            lab.act(edit_of(record, number))
+        else:
+            lab.act(act_on(record, verb))
+            if verb == "delete":
+                ids.remove(record)
+
+
+def edit_of(record: str, number: int) -> Callable[[World], object]:
+    """Another title."""
+    return lambda world: world.update(world.user, record, {"title": f"edit {number}"})
+
+
+def act_on(record: str, verb: str) -> Callable[[World], object]:
+    """Publish it, take it back, delete it."""
+    return lambda world: getattr(world, verb)(world.user, record)
+
+
+async def test_calls_that_the_receiver_never_got_are_found(lab: Lab) -> None:
+    """A third is lost, a third doubled, all are mixed up: nothing is missed, long before the next whole look."""
+    post(lab, "before")
+    async with listening(lab) as one, unreliable_way(one, seed=11) as url:
+        lab.act(lambda world: world.webhooks.register(name_of("website"), url, auto_retry=False))
+        one.watched.daemon.reload()
+        await eventually(lambda: one.watched.state().log_readings[LogReading.PROVEN])
+        whole = one.watched.state().last_success_at
+        await asyncio.to_thread(edit_a_lot, lab, seed=11)
+        await eventually(lambda: is_mirrored(lab), seconds=30)
+        assert one.heard(Heard.TAKEN) > 0
+        assert one.heard(Heard.FOUND) > 0
+        assert one.watched.state().last_success_at == whole
+
+
+async def test_an_unreliable_log_misses_nothing(lab: Lab) -> None:
+    """Old answers, pages back to front, empty ones and errors: what is not proven is looked at."""
+    register(lab)
+    async with reading(lab) as watched:
+        faults = lab.simulator.simulator.faults
+        faults.path = "/webhook_calls"
+        faults.rates.update(
+            {
+                FaultKind.REORDERED: 0.1,
+                FaultKind.STALE: 0.1,
+                FaultKind.EMPTY_PAGE: 0.1,
+                FaultKind.REPEATED_PAGE: 0.05,
+                FaultKind.INTERNAL_ERROR: 0.05,
+                FaultKind.WRONG_SHAPE: 0.05,
+            }
+        )
+        await asyncio.to_thread(edit_a_lot, lab, seed=12)
+        await eventually(lambda: is_mirrored(lab), seconds=60)
+        assert watched.told("warning", "source.failing") == []

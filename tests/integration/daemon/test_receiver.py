@@ -4,66 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import replace
 
-import httpx
 import pytest
-import structlog
 from sqlalchemy import func, select
 
-from tests.fixtures.daemons import Watched, eventually, followed, following, is_mirrored
+from tests.fixtures.daemons import eventually, followed, following, is_mirrored
 from tests.fixtures.lab import Lab
-from versionsync.config import Secret
-from versionsync.daemon.hints import Heard, Login, read_call
-from versionsync.daemon.http import App, serving
-from versionsync.daemon.metrics import Metrics
-from versionsync.daemon.receiver import BODY_BYTES, Receiver
-from versionsync.daemon.state import Stance
+from tests.fixtures.listening import LOGIN, listening
+from versionsync.daemon.hints import Heard, read_call
+from versionsync.daemon.receiver import BODY_BYTES
 from versionsync.mirror.followers import follow
 from versionsync.mirror.holders import Holder
 from versionsync.mirror.queries import last_runs
 from versionsync.mirror.tables import hints
-
-QUIET = structlog.wrap_logger(structlog.PrintLogger(), wrapper_class=structlog.make_filtering_bound_logger(50))
-LOGIN = ("versionsync", "pässword:with a colon")
-
-
-@dataclass(frozen=True)
-class Listening:
-    """A daemon that hears webhooks and looks by itself every ten minutes only."""
-
-    watched: Watched
-    http: httpx.AsyncClient
-    url: str
-
-    async def call(self, body: object, *, auth: tuple[str, str] | None = LOGIN) -> httpx.Response:
-        """One call, as DatoCMS makes them."""
-        content = body if isinstance(body, bytes) else json.dumps(body).encode()
-        return await self.http.post("/webhooks/website", content=content, auth=httpx.BasicAuth(*auth) if auth else None)
-
-    def heard(self, what: Heard) -> int:
-        """How many calls became that."""
-        return self.watched.state().heard[what]
-
-
-@asynccontextmanager
-async def listening(lab: Lab, *, password: str | None = LOGIN[1]) -> AsyncIterator[Listening]:
-    """The lab's project, all of it mirrored already."""
-    login = None if password is None else Login(LOGIN[0], Secret(password))
-    source = replace(followed(lab), max_staleness=600.0, webhook=login)
-    async with following(lab.mirror, source) as watched:
-        await eventually(lambda: watched.state().stance in (Stance.FOLLOWING, Stance.STANDBY))
-        metrics = Metrics(lambda: watched.daemon.states, now=lambda: datetime.now(UTC))
-        receiver = Receiver(lambda: watched.daemon.followers, log=watched.log)
-        app = App(lambda: watched.daemon.states, metrics, redact=str, receiver=receiver.answer)
-        async with (
-            serving(app, host="127.0.0.1", port=0, log=QUIET) as url,
-            httpx.AsyncClient(base_url=url) as http,
-        ):
-            yield Listening(watched, http, f"{url}/webhooks/website")
 
 
 def register(lab: Lab, url: str) -> None:
