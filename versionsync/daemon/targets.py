@@ -24,6 +24,7 @@ Send = Callable[[Notice], None]
 """Sends a notice and returns when it has arrived. Raises NotSent."""
 
 SHORTEST_SECRET: Final = 8
+LONG_FOR_A_WORD: Final = 20
 _TYPES: Final[dict[NoticeKind | None, str]] = {
     None: "info",
     NoticeKind.FAILING: "failure",
@@ -65,13 +66,17 @@ def open_target(url: Secret, *, where: str) -> Send:
 
 
 def secrets_in(url: Secret) -> list[str]:
-    """The address and every part of it that may be a secret: which ones are is known to its service alone."""
+    """The address, the password in it, and every other part that looks like a secret: its service alone knows more."""
     text = url.reveal()
-    parts = re.split(r"[:/@?&=]+", text.partition("://")[2])
-    # A host is no secret, but what stands in the place of one may be.
-    telling = [part for part in parts if len(part) >= SHORTEST_SECRET and "." not in part and part != "localhost"]
     password = re.search(r"://[^/@:]*:([^/@]+)@", text)
-    return [text, *telling, *(unquote(part) for part in telling), *([password.group(1)] if password else [])]
+    parts = [part for part in re.split(r"[:/@?&=]+", text.partition("://")[2]) if _looks_secret(part)]
+    return [text, *parts, *(unquote(part) for part in parts), *([password.group(1)] if password else [])]
+
+
+def _looks_secret(part: str) -> bool:
+    """Not a host, nor a plain word: to mask one of these would make the log unreadable."""
+    is_plain = part.isalpha() and (part.islower() or part.istitle()) and len(part) < LONG_FOR_A_WORD
+    return len(part) >= SHORTEST_SECRET and not is_plain and "." not in part
 
 
 def _send(app: apprise.Apprise, notice: Notice) -> None:

@@ -65,6 +65,7 @@ def told(situations: list[Situation], rule: Rule = ALL, *, every: float = SETTLE
         ([SPENT, SPENT, SPENT, WELL], ["stale", "recovered"]),
         ([VANISHED, VANISHED, WELL], ["vanished", "recovered"]),
         ([STALE, FAILING, VANISHED, FAILING, STALE, ONCE, WELL], ["stale", "failing", "vanished", "recovered"]),
+        ([FAILING, ONCE], ["failing"]),
         ([FAILING, STANDBY, FAILING], ["failing"]),
         ([FAILING, STANDBY, WELL], ["failing", "recovered"]),
         ([STANDBY, STARTING, WELL], []),

@@ -1,0 +1,31 @@
+"""What is told of several sources waits a moment for the others."""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+from structlog.testing import CapturingLogger
+
+from tests.unit.daemon.test_notices import FAILING, NOW, WELL, state
+from versionsync.config import Secret
+from versionsync.daemon.herald import GATHER_SECONDS, Herald, Subscription
+from versionsync.daemon.notice_text import Notice
+from versionsync.daemon.notices import Rule
+
+
+async def test_what_fails_within_moments_is_one_notice() -> None:
+    """Not the first one alone, and nothing is lost by waiting."""
+    clock, sent = [0.0], list[Notice]()
+    place = Subscription(where="notices[0]", url=Secret("x"), rule=Rule(), send=sent.append)
+    log = structlog.wrap_logger(CapturingLogger(), processors=[])
+    herald = Herald(lambda: [place], log=log, redact=str, host="mirror1", clock=lambda: clock[0])
+    both = {"website": state(FAILING), "shop": state(WELL, name="shop")}
+    herald.look(both, NOW)
+    both["shop"] = state(FAILING, name="shop")
+    for clock[0] in (GATHER_SECONDS / 2, GATHER_SECONDS):
+        await asyncio.sleep(0.1)
+        assert sent == []
+        herald.look(both, NOW)
+    await asyncio.sleep(0.1)
+    assert [notice.title for notice in sent] == ["versionsync: failing: website, shop"]
