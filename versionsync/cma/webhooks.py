@@ -69,14 +69,14 @@ class _Attributes(msgspec.Struct, frozen=True):
     name: str
     url: str
     enabled: bool = True
-    auto_retry: bool = False
+    auto_retry: bool | None = None
     http_basic_user: str | None = None
     http_basic_password: str | None = None
     headers: dict[str, Raw] | None = None
     custom_payload: str | None = None
-    payload_api_version: str = PAYLOAD_VERSION
-    nested_items_in_payload: bool = False
-    events: tuple[_Events, ...] = ()
+    payload_api_version: str | None = None
+    nested_items_in_payload: bool | None = None
+    events: tuple[_Events, ...] | None = None
 
 
 class _Webhook(msgspec.Struct, frozen=True):
@@ -89,7 +89,7 @@ class _CallAttributes(msgspec.Struct, frozen=True):
     event_type: str
     created_at: str
     status: str
-    request_payload: str = ""
+    request_payload: str | None = None
     response_status: int | None = None
     attempted_auto_retries_count: int = 0
     last_sent_at: str | None = None
@@ -123,10 +123,10 @@ def webhook(raw: Raw) -> out.Webhook:
         name=attributes.name,
         url=attributes.url,
         enabled=attributes.enabled,
-        auto_retry=attributes.auto_retry,
+        auto_retry=bool(attributes.auto_retry),
         is_custom=attributes.custom_payload is not None
-        or attributes.payload_api_version != PAYLOAD_VERSION
-        or attributes.nested_items_in_payload,
+        or attributes.payload_api_version not in (None, PAYLOAD_VERSION)
+        or bool(attributes.nested_items_in_payload),
         http_basic_user=attributes.http_basic_user,
         http_basic_password=None if attributes.http_basic_password is None else Secret(attributes.http_basic_password),
         header_names=tuple(attributes.headers or ()),
@@ -134,7 +134,7 @@ def webhook(raw: Raw) -> out.Webhook:
             out.WebhookEvents(
                 entity_type=each.entity_type, event_types=each.event_types, is_filtered=bool(each.filters)
             )
-            for each in attributes.events
+            for each in attributes.events or ()
         ),
     )
 
@@ -154,5 +154,5 @@ def webhook_call(raw: Raw) -> out.WebhookCall:
         status=call.status,
         response_status=call.response_status,
         attempted_auto_retries_count=call.attempted_auto_retries_count,
-        request_payload=call.request_payload,
+        request_payload=call.request_payload or "",
     )

@@ -41,6 +41,8 @@ CLIENT_SECONDS: Final = 60.0
 FIND_SECONDS: Final = 3600.0
 FIND_PATIENCE: Final = 10.0
 """A webhook is looked for at the start, then once an hour, or after ten of the longest pauses where that is longer."""
+FIND_AGAIN_SECONDS: Final = 60.0
+"""Where it could not be asked for; each time in a row twice as long."""
 RECEIVED_KEPT: Final = 1000
 
 
@@ -63,6 +65,7 @@ class Feed:
         self._log = log
         self._webhook_id: str | None = None
         self._find_at = float("-inf")
+        self._find_again_in = FIND_AGAIN_SECONDS
         self._position: Position | None = None
         self._received: OrderedDict[str, None] = OrderedDict()
         self._said: str | None = None
@@ -104,6 +107,8 @@ class Feed:
             told = Told.NOTHING
         except (cma.CmaError, ConfigError, MirrorError, TimeoutError) as error:
             self._log.debug("webhook_log.not_read", reason=str(error) or type(error).__name__)
+            self._find_at = max(self._find_at, time.monotonic() + min(self._find_again_in, FIND_SECONDS))
+            self._find_again_in *= 2.0
             self._state.log_readings[LogReading.FAILED] += 1
             told = Told.NOTHING
             self._client_until = 0.0
@@ -168,21 +173,24 @@ class Feed:
 
     async def _find(self, client: cma.Client, source: Followed) -> None:
         """Look for the source's webhook, and tell what has changed about it."""
-        patience = max(FIND_SECONDS, FIND_PATIENCE * source.max_staleness)
-        self._find_at = time.monotonic() + patience
         own = own_webhooks(await client.webhooks(), source.spec.name)
         webhook = next((one for one in own if silence(one) is None), None)
         if webhook is None:
             why = None if not own else f"the webhook {own[0].name} does not tell all: {silence(own[0])}"
             self._close(LogStance.ABSENT, why, source)
             return
+        self._find_later(source)
         if self._webhook_id != webhook.id:
             self._log.info("webhook_log.followed", webhook=webhook.name, webhook_id=webhook.id)
         self._webhook_id, self._state.webhook_log, self._said = webhook.id, LogStance.READ, None
 
+    def _find_later(self, source: Followed) -> None:
+        self._find_again_in = FIND_AGAIN_SECONDS
+        self._find_at = time.monotonic() + max(FIND_SECONDS, FIND_PATIENCE * source.max_staleness)
+
     def _close(self, stance: LogStance, why: str | None, source: Followed) -> None:
         """There is no log to be read; `why` is told once. It goes on with looks alone."""
-        self._find_at = time.monotonic() + max(FIND_SECONDS, FIND_PATIENCE * source.max_staleness)
+        self._find_later(source)
         if self.is_open and why is None:
             why = "the webhook is gone"
         self._webhook_id, self._state.webhook_log = None, stance

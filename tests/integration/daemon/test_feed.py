@@ -14,7 +14,7 @@ from sqlalchemy import func, select
 
 from tests.fixtures.daemons import Watched, eventually, followed, following, is_mirrored
 from tests.fixtures.lab import Lab
-from tests.fixtures.listening import listening, unreliable_way
+from tests.fixtures.listening import LOGIN, listening, unreliable_way
 from versionsync.daemon.budget import Budget
 from versionsync.daemon.hints import Heard
 from versionsync.daemon.own_webhook import name_of
@@ -185,6 +185,24 @@ async def test_a_reading_that_fails_is_tried_again(lab: Lab) -> None:
         assert watched.told("warning", "source.failing") == []
 
 
+async def test_a_webhook_is_looked_for_again_where_that_failed(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a minute, not after an hour."""
+    monkeypatch.setattr("versionsync.daemon.feed.FIND_AGAIN_SECONDS", 0.5)
+    register(lab)
+    lab.simulator.simulator.faults.plant(FaultKind.WRONG_SHAPE, path="/webhooks")
+    async with reading(lab) as watched:
+        assert watched.state().log_readings[LogReading.FAILED] == 1
+
+
+async def test_a_webhook_that_is_made_later_is_found_when_told(lab: Lab) -> None:
+    """By SIGHUP, without a restart."""
+    async with following(lab.mirror, replace(followed(lab), max_staleness=600.0)) as watched:
+        await eventually(lambda: watched.state().webhook_log is LogStance.ABSENT)
+        register(lab)
+        watched.daemon.reload()
+        await eventually(lambda: watched.state().webhook_log is LogStance.READ)
+
+
 async def test_a_restart_goes_on_where_the_log_was_read_to(lab: Lab) -> None:
     """Proven from the first reading on."""
     register(lab)
@@ -253,19 +271,33 @@ def act_on(record: str, verb: str) -> Callable[[World], object]:
     return lambda world: getattr(world, verb)(world.user, record)
 
 
-async def test_calls_that_the_receiver_never_got_are_found(lab: Lab) -> None:
-    """A third is lost, a third doubled, all are mixed up: nothing is missed, long before the next whole look."""
+async def test_an_unreliable_way_misses_nothing(lab: Lab) -> None:
+    """A third of the calls is lost, a third doubled, all are mixed up: long before the next whole look all is there."""
     post(lab, "before")
     async with listening(lab) as one, unreliable_way(one, seed=11) as url:
         lab.act(lambda world: world.webhooks.register(name_of("website"), url, auto_retry=False))
         one.watched.daemon.reload()
         await eventually(lambda: one.watched.state().log_readings[LogReading.PROVEN])
-        whole = one.watched.state().last_success_at
         await asyncio.to_thread(edit_a_lot, lab, seed=11)
         await eventually(lambda: is_mirrored(lab), seconds=30)
         assert one.heard(Heard.TAKEN) > 0
-        assert one.heard(Heard.FOUND) > 0
-        assert one.watched.state().last_success_at == whole
+
+
+async def test_a_call_that_the_receiver_never_got_is_found(lab: Lab) -> None:
+    """Once, and by the log alone; what the receiver has taken the log does not tell again."""
+    async with listening(lab) as one:
+        webhook = lab.act(lambda world: world.webhooks.register(name_of("website"), one.url, auto_retry=False))
+        webhook.http_basic_user, webhook.http_basic_password = LOGIN
+        one.watched.daemon.reload()
+        await eventually(lambda: one.watched.state().log_readings[LogReading.PROVEN])
+        post(lab, "heard")
+        await eventually(lambda: is_mirrored(lab))
+        assert one.heard(Heard.TAKEN) == 1
+        found = one.heard(Heard.FOUND)  # a reading may have come before the call did
+        lab.act(lambda world: setattr(world.webhooks.registered[webhook.id], "url", NOWHERE))
+        post(lab, "lost")
+        await eventually(lambda: is_mirrored(lab), seconds=20)
+        assert (one.heard(Heard.TAKEN), one.heard(Heard.FOUND) - found) == (1, 1)
 
 
 async def test_an_unreliable_log_misses_nothing(lab: Lab) -> None:
