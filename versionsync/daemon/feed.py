@@ -150,13 +150,15 @@ class Feed:
         read = [call for each in new if (call := read_call(each.request_payload.encode())) is not None]
         unreadable = len(read) < len(new) or not reading.new <= {call.id for call in calls}
         heard = await self._keep(read, reading)
+        is_first = self._position is None
         self._position = reading.position
         self._state.log_readings[LogReading.PROVEN if reading.is_proven else LogReading.UNPROVEN] += 1
         self._state.log_read_at = datetime.now(UTC)
         self._state.heard[Heard.FOUND] += heard.count(Heard.TAKEN)
         if not reading.is_proven:
             self.unproven_in_a_row += 1
-            self._log.info("webhook_log.unproven", calls=len(reading.new))
+            tell = self._log.debug if is_first else self._log.info
+            tell("webhook_log.unproven", calls=len(reading.new))
             return Told.LOOK
         self.unproven_in_a_row = 0
         if unreadable or Heard.NOTED in heard:

@@ -102,6 +102,7 @@ async def test_a_pruned_log_is_followed_by_a_look(lab: Lab) -> None:
         lab.act(edit_and_prune)
         await eventually(lambda: is_mirrored(lab), seconds=10)
         assert watched.state().log_readings[LogReading.UNPROVEN] == 2
+        assert len(watched.told("info", "webhook_log.unproven")) == 1  # the first reading can prove nothing
 
 
 async def test_calls_of_another_environment_are_left_alone(lab: Lab) -> None:
