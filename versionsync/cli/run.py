@@ -49,6 +49,7 @@ def run(
     from versionsync.daemon.receiver import Receiver
     from versionsync.daemon.service import Daemon
     from versionsync.daemon.signals import prepared
+    from versionsync.daemon.supervision import inherited_socket
 
     session.also(Options(verbose=1))  # a service tells what it does
     settings = _Settings(session, sources or ())
@@ -65,7 +66,7 @@ def run(
             herald = Herald(lambda: settings.subscriptions, log=session.log, redact=session.redactor.redact)
             pinger = Pinger(lambda: settings.ping_urls, log=session.log)
             async with (
-                serving(app, host=http.host, port=http.port, log=session.log),
+                serving(app, host=http.host, port=http.port, log=session.log, inherited=inherited_socket()),
                 watched(lambda: daemon.states, [herald, pinger], log=session.log),
             ):
                 await daemon.run()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -23,6 +23,7 @@ from versionsync.daemon.feed import Told
 from versionsync.daemon.followed import Followed
 from versionsync.daemon.hints import MOST_HINTS, Call, Heard
 from versionsync.daemon.judging import found_something, is_held_elsewhere, reason_of, trouble_of
+from versionsync.daemon.liveness import Activity
 from versionsync.daemon.log_reader import ASLEEP_SECONDS, LogReader
 from versionsync.daemon.spending import Spending
 from versionsync.daemon.state import SourceState, Stance
@@ -41,6 +42,8 @@ STALL_SECONDS: Final = 300.0
 """The deadline of a run: so long may pass without an answer or a transaction."""
 KEEP_SECONDS: Final = 10.0
 """How often it is said that the source is followed: thrice in the time after which another one takes over."""
+KEEP_PATIENCE: Final = 120.0
+"""So long a database may keep a call waiting before it counts as hanging: longer than it takes to give up on one."""
 SCRUB_SECONDS: Final = 3600.0
 SCRUBS_A_DAY: Final = 24
 TIDY_SECONDS: Final = 6 * 3600.0
@@ -78,6 +81,7 @@ class Follower:
         self._stall_seconds = stall_seconds
         self._on_run = on_run
         self._records: int | None = None
+        self._kept = 0
         self._turn = asyncio.Lock()
         self._changed_at = time.monotonic()  # who has just started looks often: nobody knows yet how quiet it is
 
@@ -123,6 +127,13 @@ class Follower:
         await self._spending.count()
         await self._unless_away(self._books.leave())
         await self._books.close()
+
+    def activities(self) -> Iterator[Activity]:
+        """What has to get on: keeping the source, always, and a run, which has a deadline of its own."""
+        yield Activity(f"{self.name}:keep", self._kept, KEEP_PATIENCE)
+        progress = self.state.progress
+        run = None if progress is None else (progress.phase, replace(progress.counts), self._spending.sent)
+        yield Activity(f"{self.name}:run", run, self._stall_seconds + KEEP_PATIENCE)
 
     async def _look(self) -> None:
         async with self._turn:
@@ -171,6 +182,7 @@ class Follower:
         await self._spending.count()
         if self.state.stance is not Stance.STANDBY:
             await self._unless_away(self._books.follow())
+        self._kept += 1
 
     async def _tidy(self) -> None:
         async with self._turn:

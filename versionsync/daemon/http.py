@@ -85,16 +85,21 @@ class App:
 
 
 @asynccontextmanager
-async def serving(app: App, *, host: str, port: int, log: FilteringBoundLogger) -> AsyncIterator[str]:
-    """Answer on `host` and `port` (0: a free one) while the block runs; the value is the URL. Raises CannotListen."""
+async def serving(
+    app: App, *, host: str, port: int, log: FilteringBoundLogger, inherited: socket.socket | None = None
+) -> AsyncIterator[str]:
+    """Answer on `host` and `port` (0: a free one) while the block runs; the value is the URL.
+
+    `inherited` is a socket that listens already, and is used instead. Raises CannotListen.
+    """
     runner = web.AppRunner(app.web, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
     await runner.setup()
     try:
         try:
-            await web.TCPSite(runner, host, port).start()
+            await (web.SockSite(runner, inherited) if inherited else web.TCPSite(runner, host, port)).start()
         except (OSError, UnicodeError) as error:
             raise await _why(error, host, port) from error
-        url = _url(host, runner.addresses[0][1])
+        url = _url(*runner.addresses[0][:2])
         log.info("http.listening", url=url)
         yield url
     finally:

@@ -14,8 +14,10 @@ from structlog.typing import FilteringBoundLogger
 from versionsync.config import ConfigError
 from versionsync.daemon.followed import Followed
 from versionsync.daemon.follower import STALL_SECONDS, Follower
+from versionsync.daemon.liveness import Liveness
 from versionsync.daemon.signals import handled
 from versionsync.daemon.state import SourceState
+from versionsync.daemon.supervision import Supervisor, is_ready, summary
 from versionsync.daemon.timetable import Timetable
 from versionsync.mirror.database import Mirror
 
@@ -23,6 +25,8 @@ __all__ = ["Daemon"]
 
 CLOCK_SECONDS: Final = 5.0
 CLOCK_JUMP_SECONDS: Final = 2.0
+TELL_SECONDS: Final = 5.0
+START_TELL_SECONDS: Final = 0.5
 
 
 class Daemon:
@@ -37,6 +41,7 @@ class Daemon:
         log: FilteringBoundLogger,
         random: Random | None = None,
         stall_seconds: float = STALL_SECONDS,
+        supervisor: Supervisor | None = None,
     ) -> None:
         self._mirror = mirror
         self._sources = sources
@@ -44,9 +49,12 @@ class Daemon:
         self._log = log
         self._random = random or Random()  # noqa: S311 - waits, not secrets
         self._stall_seconds = stall_seconds
+        self._supervisor = supervisor or Supervisor()
+        self._liveness = Liveness()
         self._timetable = Timetable(log)
         self._followers: dict[str, Follower] = {}
         self._listeners: list[Callable[[str, float], None]] = []
+        self._said_to_hang: list[str] = []
         self._stopping = asyncio.Event()
         self._reload = asyncio.Event()
 
@@ -79,7 +87,10 @@ class Daemon:
             for source in self._sources:
                 self._add(source)
             self._log.info("daemon.started", sources=len(self._followers))
-            helpers = [asyncio.create_task(self._watch_clock()), asyncio.create_task(self._follow_settings())]
+            helpers = [
+                asyncio.create_task(work())
+                for work in (self._watch_clock, self._follow_settings, self._tell_supervisor)
+            ]
             try:
                 await self._stopping.wait()
             finally:
@@ -90,6 +101,7 @@ class Daemon:
 
     async def _end(self) -> None:
         self._log.info("daemon.stopping")
+        self._supervisor.stopping()
         await self._timetable.stop()
         async with asyncio.TaskGroup() as group:
             for follower in self._followers.values():
@@ -116,13 +128,15 @@ class Daemon:
         while True:
             await self._reload.wait()
             self._reload.clear()
+            self._supervisor.reloading()
             try:
                 sources = await asyncio.to_thread(self._load)
             except (ConfigError, OSError) as error:
                 hint = getattr(error, "hint", "The old ones stay in force.")
                 self._log.error("settings.refused", reason=str(error), hint=hint)
-                continue
-            await self._take(sources)
+            else:
+                await self._take(sources)
+            self._supervisor.ready(summary(self.states.values()))
 
     async def _take(self, sources: Sequence[Followed]) -> None:
         """Follow these from now on. Every one is looked at soon: who reloads has mended something, or added it."""
@@ -136,6 +150,28 @@ class Daemon:
             else:
                 follower.change(source)
         self._log.info("settings.reloaded", sources=len(self._followers))
+
+    async def _tell_supervisor(self) -> None:
+        """Whether it is ready, and from then on that it gets on; whoever hears nothing any more restarts it."""
+        if not self._supervisor.is_there:
+            return
+        while not is_ready(self.states.values()):
+            if not self._hanging():
+                self._supervisor.starting(summary(self.states.values()))
+            await asyncio.sleep(START_TELL_SECONDS)
+        self._supervisor.ready(summary(self.states.values()))
+        while True:
+            hanging = self._hanging()
+            if not hanging:
+                self._supervisor.alive(summary(self.states.values()))
+            elif hanging != self._said_to_hang:
+                self._log.error("daemon.hangs", what=hanging)
+            self._said_to_hang = hanging
+            await asyncio.sleep(min(TELL_SECONDS, (self._supervisor.watchdog_seconds or TELL_SECONDS * 3) / 3))
+
+    def _hanging(self) -> list[str]:
+        activities = (each for follower in self._followers.values() for each in follower.activities())
+        return self._liveness.hanging(activities, time.monotonic())
 
     async def _watch_clock(self) -> None:
         """The scheduler waits for times of day. Set back by an hour, it would sleep for one."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -37,6 +38,11 @@ class Spending:
         self._look_requests = 1.0
         self._change_requests = 8.0
         self._sweep_requests = 5
+
+    @property
+    def sent(self) -> cma.Usage | None:
+        """What the run under way has sent until now; None: none is."""
+        return None if self._client is None else replace(self._client.usage)
 
     def begin(self, client: cma.Client) -> None:
         """A run sends its requests with `client`."""

@@ -1,0 +1,92 @@
+"""What the service manager is told, over a real socket, and what is inherited from it."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from versionsync.daemon.state import SourceState, Stance
+from versionsync.daemon.supervision import Supervisor, inherited_socket, is_ready, summary
+
+
+@pytest.fixture
+def manager(tmp_path: Path) -> Iterator[socket.socket]:
+    """The other end."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
+        listening.bind(str(tmp_path / "notify"))
+        listening.settimeout(5)
+        yield listening
+
+
+def state(name: str, stance: Stance, error: str | None = None) -> SourceState:
+    """A source that stands so."""
+    return SourceState(name=name, max_staleness=60, since=datetime.now(UTC), stance=stance, error=error)
+
+
+def test_each_message_is_one_datagram_of_variables(manager: socket.socket) -> None:
+    supervisor = Supervisor({"NOTIFY_SOCKET": manager.getsockname()})
+    supervisor.starting("1 starting")
+    assert manager.recv(1000) == b"STATUS=1 starting\nEXTEND_TIMEOUT_USEC=60000000"
+    supervisor.ready("1 following")
+    assert manager.recv(1000) == b"READY=1\nSTATUS=1 following"
+    supervisor.alive("website: a line\nand another")
+    assert manager.recv(1000) == b"WATCHDOG=1\nSTATUS=website: a line and another"
+    supervisor.reloading()
+    assert manager.recv(1000).startswith(b"RELOADING=1\nMONOTONIC_USEC=")
+    supervisor.stopping()
+    assert manager.recv(1000) == b"STOPPING=1\nSTATUS=stopping"
+
+
+def test_an_abstract_address_is_understood() -> None:
+    name = f"versionsync-test-{os.getpid()}"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
+        listening.bind(f"\0{name}")
+        listening.settimeout(5)
+        Supervisor({"NOTIFY_SOCKET": f"@{name}"}).status("well")
+        assert listening.recv(1000) == b"STATUS=well"
+
+
+@pytest.mark.parametrize("environ", [{}, {"NOTIFY_SOCKET": ""}, {"NOTIFY_SOCKET": "/nowhere/at/all"}])
+def test_where_nobody_listens_nothing_happens(environ: dict[str, str]) -> None:
+    Supervisor(environ).ready("1 following")
+
+
+@pytest.mark.parametrize(
+    ("environ", "seconds"),
+    [
+        ({}, None),
+        ({"WATCHDOG_USEC": "60000000"}, 60.0),
+        ({"WATCHDOG_USEC": "60000000", "WATCHDOG_PID": str(os.getpid())}, 60.0),
+        ({"WATCHDOG_USEC": "60000000", "WATCHDOG_PID": "1"}, None),
+        ({"WATCHDOG_USEC": "0"}, None),
+        ({"WATCHDOG_USEC": "soon"}, None),
+    ],
+)
+def test_a_watchdog_is_somebodys(environ: dict[str, str], seconds: float | None) -> None:
+    """The environment is inherited by children, for which it is not meant."""
+    assert Supervisor(environ).watchdog_seconds == seconds
+
+
+def test_ready_is_who_has_looked_once_however_that_ended() -> None:
+    """A token that does not work yet is no reason to be started again and again."""
+    assert is_ready([state("a", Stance.FOLLOWING), state("b", Stance.STANDBY), state("c", Stance.FAILING)])
+    assert not is_ready([state("a", Stance.FOLLOWING), state("b", Stance.STARTING)])
+
+
+def test_the_summary_counts_and_names_what_fails() -> None:
+    assert summary([]) == "no sources"
+    assert summary([state("a", Stance.FOLLOWING), state("b", Stance.FOLLOWING)]) == "2 following"
+    failing = state("shop", Stance.FAILING, "the token was refused")
+    assert summary([state("a", Stance.FOLLOWING), failing]) == "1 following, 1 failing; shop: the token was refused"
+    assert len(summary([state("shop", Stance.FAILING, "x" * 1000)])) == 200
+
+
+def test_a_socket_is_inherited_by_the_process_it_is_meant_for_only() -> None:
+    assert inherited_socket({}) is None
+    assert inherited_socket({"LISTEN_PID": "1", "LISTEN_FDS": "1"}) is None
+    assert inherited_socket({"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "0"}) is None
