@@ -147,6 +147,7 @@ NOT_RUN = {
     "pip install": "tests/system/test_wheel.py installs it",
     ".venv/bin/pytest": "it runs this test",
     "VERSIONSYNC_TEST_": "it repeats a test for long",
+    "VERSIONSYNC_SOAK_SECONDS": "it lasts half an hour",
     ".venv/bin/python -m benchmarks": "it takes an hour",
     ".venv/bin/python docs/images/make.py": "it would change the picture",
 }
