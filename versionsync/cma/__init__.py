@@ -47,8 +47,8 @@ if TYPE_CHECKING:
     )
     from versionsync.cma.roles import Reading, Role
     from versionsync.cma.secret import Secret
-    from versionsync.cma.session import Exchange, Usage
     from versionsync.cma.transport import Timeouts, open_http
+    from versionsync.cma.usage import Exchange, Result, Usage
     from versionsync.cma.webhooks import WebhookSpec
 
 _HOMES = {
@@ -90,8 +90,8 @@ _HOMES = {
     ),
     "roles": ("Reading", "Role"),
     "secret": ("Secret",),
-    "session": ("Exchange", "Usage"),
     "transport": ("Timeouts", "open_http"),
+    "usage": ("Exchange", "Result", "Usage"),
     "webhooks": ("WebhookSpec",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -124,6 +124,7 @@ __all__ = [
     "Ref",
     "Rejected",
     "RepeatedPage",
+    "Result",
     "Role",
     "Schema",
     "Secret",

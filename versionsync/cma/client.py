@@ -40,8 +40,9 @@ from versionsync.cma.resources import (
 from versionsync.cma.retry import Policy
 from versionsync.cma.roles import Role, role_of_me
 from versionsync.cma.secret import Secret
-from versionsync.cma.session import Call, Exchange, Reply, Session, Usage, checked_base_url, checked_token
+from versionsync.cma.session import Call, Reply, Session, checked_base_url, checked_token
 from versionsync.cma.transport import Timeouts, open_http
+from versionsync.cma.usage import Exchange, Usage
 from versionsync.cma.webhooks import WebhookSpec
 
 __all__ = ["BASE_URL", "Client"]

@@ -26,37 +26,16 @@ from versionsync.cma.retry import Failure, Kind, Policy
 from versionsync.cma.secret import Secret
 from versionsync.cma.times import http_date
 from versionsync.cma.transport import Timeouts, exchange
+from versionsync.cma.usage import Exchange, Result, Usage
 from versionsync.cma.wire import Mismatch, NotJson
 
-__all__ = ["Call", "Exchange", "Reply", "Session", "Usage", "checked_base_url", "checked_token"]
+__all__ = ["Call", "Reply", "Session", "checked_base_url", "checked_token"]
 
 T = TypeVar("T")
 
 API_VERSION: Final = "3"
 # Of these parameters errors show the values too; those of others may be content.
 _TELLING: Final = frozenset({"page[offset]", "page[limit]", "version", "nested", "include", "order_by", "filter[type]"})
-
-
-@dataclass(slots=True)
-class Usage:
-    """Counters that only rise. Every try counts as a request, as it does upstream; bytes are those on the wire."""
-
-    requests: int = 0
-    throttled: int = 0
-    retries: int = 0
-    bytes_received: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Exchange:
-    """One try, for logs and metrics: never a query, a token or content. `status` is None when no answer came."""
-
-    method: str
-    path: str
-    status: int | None
-    seconds: float
-    bytes: int
-    failure: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,9 +163,12 @@ class Session:
                 self.usage.requests += 1
             else:
                 self.governor.unsent(slot)
-        if isinstance(verdict, Failure) and verdict.kind is Kind.THROTTLED:
+        if is_throttled := isinstance(verdict, Failure) and verdict.kind is Kind.THROTTLED:
             self.usage.throttled += 1
             self.governor.throttled(slot, reset=verdict.retry_after)
+        status = outcome.status if isinstance(outcome, Answer) else None
+        result = Result.of(status, is_throttled=is_throttled, is_understood=isinstance(verdict, Reply))
+        self.usage.results[result] += 1
         self._report(call, outcome, verdict, time.monotonic() - started)
         if isinstance(verdict, CmaError):
             raise verdict

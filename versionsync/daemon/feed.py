@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
@@ -96,11 +96,11 @@ class Feed:
 
     async def read(self, source: Followed) -> tuple[Told, int]:
         """What is new, and how many requests were sent. Whatever goes wrong is told by the next look, or here once."""
-        before, sent = 0, 0
+        before, sent, results = 0, 0, Counter[cma.Result]()
         try:
             async with asyncio.timeout(READ_SECONDS):
                 client = await self._open(source)
-                before = client.usage.requests
+                before, results = client.usage.requests, Counter(client.usage.results)
                 told = await self._read(client, source)
         except (cma.PermissionDenied, cma.NotFound, cma.Rejected) as error:
             self._close(LogStance.REFUSED, str(error), source)
@@ -114,6 +114,7 @@ class Feed:
             self._client_until = 0.0
         if self._client is not None:
             sent = self._client.usage.requests - before
+            self._state.results += self._client.usage.results - results
         return told, sent
 
     async def end(self) -> None:
@@ -155,6 +156,7 @@ class Feed:
         self._state.log_readings[LogReading.PROVEN if reading.is_proven else LogReading.UNPROVEN] += 1
         self._state.log_read_at = datetime.now(UTC)
         self._state.heard[Heard.FOUND] += heard.count(Heard.TAKEN)
+        self._state.hints_waiting += heard.count(Heard.TAKEN)
         if not reading.is_proven:
             self.unproven_in_a_row += 1
             tell = self._log.debug if is_first else self._log.info

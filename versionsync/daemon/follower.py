@@ -113,6 +113,7 @@ class Follower:
         if heard is not Heard.ELSEWHERE:
             self._agenda.hinted()
         self._log_reader.received(call.webhook_call_id)
+        self.state.hints_waiting += heard is Heard.TAKEN
         return heard
 
     async def end(self) -> None:
@@ -147,12 +148,14 @@ class Follower:
                 await self._note_next_look()
                 return
             hints = await self._unless_away(self._books.hints())
+            waiting = self.state.hints_waiting = len(hints.record_ids) if hints is not None else 0
             options = self._options(beacon_trust=timedelta(days=pace.sweep_days))
             if hints is not None and self._may_look_at_these_alone(hints, pace):
                 options = replace(options, record_ids=tuple(hints.record_ids), trigger="webhook")
             report = await self._run(options)
             if hints is not None and report.error is None:
                 await self._unless_away(self._books.forget_hints(hints))
+                self.state.hints_waiting -= waiting
             await self._conclude(report, pace)
 
     def _may_look_at_these_alone(self, hints: Hints, pace: Pace) -> bool:
@@ -208,6 +211,7 @@ class Follower:
         began = time.monotonic()
         try:
             async with self.source.open_client() as client:
+                state.usage = client.usage
                 self._spending.begin(client)
                 report = await sync_source(self._mirror, client, spec, options, progress=state.progress, log=self._log)
         except Exception as error:  # whatever it is, it is this source's trouble and no other's
@@ -220,13 +224,15 @@ class Follower:
             )
         finally:
             self._records = state.progress.records_total
-            state.progress, state.last_run_seconds = None, time.monotonic() - began
+            state.last_run_seconds = time.monotonic() - began
         state.last_run_at = state.began_at
-        await self._spending.end()
+        state.ended(report)
         if not is_held_elsewhere(report.error):
             state.runs[report.outcome] += 1
+            if (trouble := trouble_of(report)) is not None:
+                state.troubles[trouble] += 1
             self._on_run(self.name, state.last_run_seconds)
-        state.add(report.counts)
+        await self._spending.end()
         return report
 
     def _stand_by(self, other: str) -> None:
@@ -234,6 +240,7 @@ class Follower:
             self._log.info("source.standing_by", other=other)
         self.state.stance, self.state.other = Stance.STANDBY, other
         self.state.trouble, self.state.error, self.state.failures = None, None, 0
+        self.state.hints_waiting = 0  # they are the other one's
         self._agenda.next_in(STANDBY_SECONDS * self._random.uniform(0.8, 1.2), "another one follows it")
 
     async def _conclude(self, report: RunReport, pace: Pace) -> None:

@@ -29,8 +29,10 @@ def trouble_of(report: RunReport) -> Trouble | None:
     match report.error:
         case None:
             return None if report.outcome is Outcome.SUCCEEDED else Trouble.PARTIAL
-        case cma.Unavailable() | cma.ProtocolError() | Stalled():
+        case cma.Unavailable() | cma.ProtocolError():
             return Trouble.UNAVAILABLE
+        case Stalled():
+            return Trouble.STALLED
         case cma.CmaError() | ConfigError() | OtherProject():
             return Trouble.REFUSED
         case MirrorError():

@@ -27,6 +27,8 @@ _WORDS: Final[Mapping[NoticeKind, str]] = {
 _TODO: Final[Mapping[Trouble, str]] = {
     Trouble.UNAVAILABLE: "Nothing, if DatoCMS is away for a while: it goes on by itself. Otherwise look at the network "
     "of this machine: `versionsync doctor` tries it.",
+    Trouble.STALLED: "Nothing, if it happens once. Otherwise see whether DatoCMS or the database hangs: "
+    "`versionsync doctor` tries both.",
     Trouble.REFUSED: "Somebody has to mend the token, its role or the environment: `versionsync doctor` says which. "
     "A token that is exchanged in its file is used by itself.",
     Trouble.DATABASE: "See that the database is up and its disk has room: `versionsync doctor` tries it. It goes on by "

@@ -72,6 +72,11 @@ class Daemon:
         """Who follows each source."""
         return self._followers
 
+    @property
+    def timetable(self) -> Timetable:
+        """Which job comes when, and what came of them."""
+        return self._timetable
+
     def stop(self) -> None:
         """End cleanly: what is committed stays, runs under way are recorded as interrupted."""
         self._stopping.set()

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
 
+from versionsync.cma import Result, Usage
 from versionsync.daemon.budget import Purse
 from versionsync.daemon.hints import Heard
 from versionsync.daemon.waits import Trouble
-from versionsync.sync.report import Counts, Outcome, Progress
+from versionsync.sync.lag import Lag
+from versionsync.sync.report import Counts, Outcome, Progress, RunKind, RunReport
 
 __all__ = ["LogReading", "LogStance", "SourceState", "Stance"]
 
@@ -54,7 +56,11 @@ class LogReading(StrEnum):
 
 @dataclass(slots=True, kw_only=True)
 class SourceState:
-    """One source. `progress` is that of the run under way, if one is; `total` and `runs` count since the start."""
+    """One source. `progress` and `usage` are of the run under way, if one is.
+
+    What counts since the start: `total`, `results`, `lag`, `heard`, `runs` and `troubles`. The first three take a run
+    in when it has ended: `counts` and `requests` have the one under way in them too, so that they never stand still.
+    """
 
     name: str
     max_staleness: float
@@ -65,6 +71,9 @@ class SourceState:
     failures: int = 0
     other: str | None = None
     progress: Progress | None = None
+    usage: Usage | None = None
+    lease_epoch: int = 0
+    hints_waiting: int = 0
     began_at: datetime | None = None
     last_run_at: datetime | None = None
     last_run_seconds: float | None = None
@@ -74,17 +83,41 @@ class SourceState:
     next_look_reason: str | None = None
     purse: Purse | None = None
     total: Counts = field(default_factory=Counts)
+    results: Counter[Result] = field(default_factory=Counter)
+    lag: Lag = field(default_factory=Lag)
     heard: Counter[Heard] = field(default_factory=Counter)
     webhook_log: LogStance = LogStance.UNKNOWN
     log_readings: Counter[LogReading] = field(default_factory=Counter)
     log_read_at: datetime | None = None
     runs: Counter[Outcome] = field(default_factory=Counter)
+    troubles: Counter[Trouble] = field(default_factory=Counter)
 
-    def add(self, counts: Counts) -> None:
-        """Add the counts of a run to those since the start."""
-        for each in fields(Counts):
-            setattr(self.total, each.name, getattr(self.total, each.name) + getattr(counts, each.name))
+    def ended(self, report: RunReport) -> None:
+        """The run under way has ended: from now on it is one of those that were."""
+        self.total = _sum(self.total, report.counts)
+        if self.usage is not None:
+            self.results += self.usage.results
+        if self.progress is not None:
+            if report.kind is not RunKind.BACKFILL:  # what was there before we were came late to nobody
+                self.lag.add(self.progress.lag)
+            if self.progress.lease is not None:
+                self.lease_epoch = self.progress.lease.epoch
+        self.progress = self.usage = None
+
+    @property
+    def counts(self) -> Counts:
+        """Those since the start."""
+        return self.total if self.progress is None else _sum(self.total, self.progress.counts)
+
+    @property
+    def requests(self) -> Counter[Result]:
+        """The requests since the start, by how they ended."""
+        return self.results if self.usage is None else self.results + self.usage.results
 
     def staleness(self, now: datetime) -> float:
         """Seconds since the last look that succeeded began, or since the start where none has."""
         return max((now - (self.last_success_at or self.since)).total_seconds(), 0.0)
+
+
+def _sum(some: Counts, more: Counts) -> Counts:
+    return Counts(**{each.name: getattr(some, each.name) + getattr(more, each.name) for each in fields(Counts)})

@@ -28,9 +28,11 @@ Work = Callable[[], Awaitable[None]]
 
 
 class Timetable:
-    """Jobs by name. All of it belongs to one event loop."""
+    """Jobs by name. All of it belongs to one event loop. `failed` and `missed` count its jobs."""
 
     def __init__(self, log: FilteringBoundLogger) -> None:
+        self.failed = 0
+        self.missed = 0
         self._log = log
         self._every: dict[str, float] = {}
         self._running: dict[str, asyncio.Task[object]] = {}
@@ -100,8 +102,10 @@ class Timetable:
         if isinstance(error := event.exception, asyncio.CancelledError):
             return
         if error is not None:
+            self.failed += 1
             self._log.error("job.failed", job=event.job_id, error=repr(error), exc_info=error)
         else:
+            self.missed += 1
             self._log.warning("job.missed", job=event.job_id, due_at=event.scheduled_run_time)
 
 

@@ -45,7 +45,9 @@ class Trouble(StrEnum):
     """Why a look did not do all that it should."""
 
     UNAVAILABLE = "unavailable"
-    """DatoCMS does not answer, or not in a form that can be read; or the run hung."""
+    """DatoCMS does not answer, or not in a form that can be read."""
+    STALLED = "stalled"
+    """A run hung, and was ended."""
     REFUSED = "refused"
     """The token, its role or the environment: somebody has to mend that."""
     DATABASE = "database"
@@ -70,6 +72,7 @@ class Retry:
 
 RETRIES: Final[dict[Trouble, Retry]] = {
     Trouble.UNAVAILABLE: Retry(5, 120),
+    Trouble.STALLED: Retry(5, 120),
     Trouble.DATABASE: Retry(2, 30),
     Trouble.UNEXPECTED: Retry(5, 120),
     # These do not pass by themselves within seconds, and each try may cost a sweep.

@@ -75,7 +75,7 @@ class Climb:
             desk.writing,
             tenure.lease,
             run_id=tenure.run_id,
-            counts=progress.counts,
+            progress=progress,
             now=desk.now,
             believes=believes,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict
@@ -14,10 +15,10 @@ from structlog.typing import FilteringBoundLogger
 
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.errors import LeaseHeld, MirrorError
-from versionsync.mirror.leases import Holder, Lease, acquire, give_back, release, renew
+from versionsync.mirror.leases import LEASE_SECONDS, Holder, Lease, acquire, give_back, release, renew
 from versionsync.mirror.runs import finish_run, interrupt_stale_runs, start_run
 from versionsync.mirror.sources import update_checkpoint
-from versionsync.sync.report import Counts, Outcome, RunKind
+from versionsync.sync.report import Counts, LeaseTerm, Outcome, RunKind
 from versionsync.sync.threads import DatabaseThread
 
 __all__ = ["Checkpoint", "Desk", "Tenure"]
@@ -68,10 +69,11 @@ class Desk:
 class Tenure:
     """The time for which a run holds its source's lease, and the run's row from its start to its outcome."""
 
-    def __init__(self, desk: Desk, lease: Lease, run_id: int) -> None:
+    def __init__(self, desk: Desk, lease: Lease, run_id: int, *, taken_at: float) -> None:
         self._desk = desk
         self.lease = lease
         self.run_id = run_id
+        self.term = LeaseTerm(lease.epoch, taken_at + LEASE_SECONDS)
 
     @classmethod
     async def begin(cls, desk: Desk, source_id: int, *, kind: RunKind, trigger: str, wait_seconds: float) -> Tenure:
@@ -79,6 +81,7 @@ class Tenure:
         holder, now = Holder.of_this_process(), desk.now()
 
         def take() -> Tenure:
+            taken_at = time.monotonic()
             lease = acquire(desk.mirror, source_id, holder)
 
             def note(tx: Connection) -> int:
@@ -86,7 +89,7 @@ class Tenure:
                 return start_run(tx, lease, kind=kind, trigger=trigger, started_at=now)
 
             try:
-                return cls(desk, lease, desk.mirror.transact(note))
+                return cls(desk, lease, desk.mirror.transact(note), taken_at=taken_at)
             except BaseException:
                 with suppress(MirrorError):  # then it ends by itself
                     release(desk.mirror, lease)
@@ -119,7 +122,9 @@ class Tenure:
     async def _keep(self) -> None:
         while True:
             await asyncio.sleep(RENEW_SECONDS)
+            renewed_at = time.monotonic()
             await self._desk.writing.run(renew, self._desk.mirror, self.lease)
+            self.term.until = renewed_at + LEASE_SECONDS
 
     async def end(self, outcome: Outcome, counts: Counts, *, error: str | None, checkpoint: Checkpoint) -> None:
         """Record the outcome and the checkpoint that it allows, and give the lease back, in one transaction.

@@ -9,8 +9,19 @@ from enum import StrEnum
 
 from versionsync.ledger.brake import VanishLimit
 from versionsync.sync.beacon import BEACON_TRUST
+from versionsync.sync.lag import Lag
 
-__all__ = ["Counts", "Outcome", "Progress", "RecordFailure", "RunKind", "RunReport", "SourceSpec", "SyncOptions"]
+__all__ = [
+    "Counts",
+    "LeaseTerm",
+    "Outcome",
+    "Progress",
+    "RecordFailure",
+    "RunKind",
+    "RunReport",
+    "SourceSpec",
+    "SyncOptions",
+]
 
 
 class Outcome(StrEnum):
@@ -87,17 +98,29 @@ class Counts:
 
 
 @dataclass(slots=True)
+class LeaseTerm:
+    """The lease that a run holds: its epoch, and until when it is ours at least, by the clock that never jumps."""
+
+    epoch: int
+    until: float
+
+
+@dataclass(slots=True)
 class Progress:
     """How a run is going; written by the engine, read by whoever draws it. `on_phase` is told of each phase.
 
     `phase` is one of waiting, connecting, sweeping, pulling, checking, finished. `records_total` is how many records
     upstream has (None until the first page), `records_planned` how many of those seen so far need a pull.
+    `queued_bytes` wait to be written; `lag` is that of the versions that were inserted.
     """
 
     source: str
     phase: str = "connecting"
     records_total: int | None = None
     records_planned: int = 0
+    queued_bytes: int = 0
+    lease: LeaseTerm | None = None
+    lag: Lag = field(default_factory=Lag)
     counts: Counts = field(default_factory=Counts)
     on_phase: Callable[[str], None] | None = field(default=None, repr=False, compare=False)
 

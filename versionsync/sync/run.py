@@ -128,6 +128,7 @@ class _Run:
             trigger=self._options.trigger,
             wait_seconds=self._options.wait_seconds,
         )
+        self._progress.lease = self._tenure.term
         async with self._tenure.kept():
             # Whoever held the lease until now may have gone on from what we read before.
             held = await self._desk.read(lambda connection: source(connection, self._spec.name)) or known

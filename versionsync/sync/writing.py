@@ -28,7 +28,7 @@ from versionsync.mirror.leases import Lease
 from versionsync.mirror.queries import former_contents, known_records, known_versions
 from versionsync.mirror.writer import Applied, apply
 from versionsync.sync.pull import Pulled
-from versionsync.sync.report import Counts, RecordFailure
+from versionsync.sync.report import Progress, RecordFailure
 from versionsync.sync.spool import ContentSpool
 from versionsync.sync.threads import DatabaseThread
 from versionsync.sync.translate import seen_version
@@ -80,17 +80,17 @@ class _Room:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._used = 0
         self._freed = asyncio.Condition()
+        self.used = 0
 
     async def take(self, size: int) -> None:
         async with self._freed:
-            await self._freed.wait_for(lambda: self._used == 0 or self._used + size <= self._limit)
-            self._used += size
+            await self._freed.wait_for(lambda: self.used == 0 or self.used + size <= self._limit)
+            self.used += size
 
     async def free(self, size: int) -> None:
         async with self._freed:
-            self._used -= size
+            self.used -= size
             self._freed.notify_all()
 
 
@@ -126,7 +126,7 @@ class Writer:
         lease: Lease,
         *,
         run_id: int,
-        counts: Counts,
+        progress: Progress,
         now: Callable[[], datetime],
         believes: bool,
     ) -> None:
@@ -135,7 +135,8 @@ class Writer:
         self._writing = writing
         self._lease = lease
         self._run_id = run_id
-        self._counts = counts
+        self._progress = progress
+        self._counts = progress.counts
         self._now = now
         self._queue: asyncio.Queue[Arrival | _Mark] = asyncio.Queue()
         self._room = _Room(QUEUE_BYTES)
@@ -150,6 +151,7 @@ class Writer:
     async def put(self, arrival: Arrival) -> None:
         """Give one record to the writer; waits while too much is waiting already."""
         await self._room.take(arrival.size)
+        self._progress.queued_bytes = self._room.used
         self._queue.put_nowait(arrival)
 
     async def flush(self) -> None:
@@ -171,6 +173,7 @@ class Writer:
                 self._counts.records_pulled += len(batch)
             for arrival in batch:
                 await self._room.free(arrival.size)
+                self._progress.queued_bytes = self._room.used
                 arrival.pulled.contents.close()
                 self._queue.task_done()
 
@@ -219,11 +222,15 @@ class Writer:
         now = self._now()
         contents = _Contents(ready.arrival.pulled.contents for ready in batch)
 
-        def work(tx: Connection) -> Applied:
+        def work(tx: Connection) -> tuple[Applied, list[RecordPlan]]:
             plans = self._plan(tx, batch, now)
-            return apply(tx, self._lease, plans, contents, observed_at=now, run_id=self._run_id)
+            return apply(tx, self._lease, plans, contents, observed_at=now, run_id=self._run_id), plans
 
-        applied = self._mirror.transact(work)
+        applied, plans = self._mirror.transact(work)
+        for plan in plans:
+            for change in plan.changes:
+                if change.before is None:
+                    self._progress.lag.observe((now - change.after.created_at).total_seconds())
         self._counts.versions_inserted += applied.versions_inserted
         self._counts.versions_changed += applied.versions_changed
         self._counts.versions_rewritten += applied.versions_rewritten

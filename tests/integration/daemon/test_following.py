@@ -107,7 +107,7 @@ async def test_a_hung_upstream_is_a_failed_run_that_is_tried_again(lab: Lab) -> 
     lab.simulator.simulator.faults.plant(FaultKind.STALL, path="/items", seconds=60)
     async with following(lab.mirror, followed(lab), stall_seconds=3.0) as watched:
         await eventually(lambda: watched.state().failures == 1)
-        assert watched.state().trouble is Trouble.UNAVAILABLE
+        assert watched.state().trouble is Trouble.STALLED
         await eventually(lambda: is_mirrored(lab))
         await eventually(lambda: watched.state().stance is Stance.FOLLOWING)
     with lab.mirror.read() as connection:

@@ -41,7 +41,9 @@ async def served(lab: Lab, **tokens: str) -> AsyncIterator[Served]:
     """The lab's project, followed as `website` and, with other tokens, under other names."""
     sources = [followed(lab), *(followed(lab, name=name, token=token) for name, token in tokens.items())]
     async with following(lab.mirror, *sources) as watched:
-        metrics = Metrics(lambda: watched.daemon.states, now=lambda: datetime.now(UTC))
+        metrics = Metrics(
+            lambda: watched.daemon.states, timetable=watched.daemon.timetable, now=lambda: datetime.now(UTC)
+        )
         watched.daemon.on_run(metrics.ran)
         app = App(lambda: watched.daemon.states, metrics, redact=lambda text: text.replace("revoked", "***"))
         async with (
@@ -89,7 +91,7 @@ async def test_metrics_have_units_and_few_labels(lab: Lab) -> None:
     families = {family.name: family for family in text_string_to_metric_families(answer.text)}
     ours = {name: family for name, family in families.items() if name.startswith("versionsync_")}
     labels = {label for family in ours.values() for sample in family.samples for label in sample.labels}
-    assert labels == {"source", "outcome", "stance", "result", "version", "le"}
+    assert labels == {"source", "outcome", "stance", "result", "trouble", "version", "le"}
     assert all(family.documentation.endswith(".") for family in ours.values())
     samples = {
         (sample.name, *sorted(sample.labels.values())): sample.value for f in ours.values() for sample in f.samples
@@ -97,10 +99,83 @@ async def test_metrics_have_units_and_few_labels(lab: Lab) -> None:
     assert samples["versionsync_versions_inserted_total", "website"] == 1
     assert samples["versionsync_runs_total", "succeeded", "website"] > 1
     assert samples["versionsync_source_stance", "following", "website"] == 1
-    assert samples["versionsync_requests_total", "website"] > 3
+    assert samples["versionsync_requests_total", "ok", "website"] > 3
     assert samples["versionsync_source_last_success_timestamp_seconds", "website"] > 1e9
     assert samples["versionsync_run_duration_seconds_count", "website"] >= 1
     assert "process_resident_memory_bytes" in families
+
+
+async def samples_of(served: Served) -> dict[tuple[str, ...], float]:
+    """The values of /metrics by name and labels in the order of their names, those of `website` without that label."""
+    text = (await served.http.get("/metrics")).text
+    families = text_string_to_metric_families(text)
+    return {
+        (sample.name, *(value for _, value in sorted(sample.labels.items()) if value != "website")): sample.value
+        for family in families
+        for sample in family.samples
+    }
+
+
+async def test_requests_are_counted_by_how_they_ended(lab: Lab) -> None:
+    """Each try once, the last word of upstream included."""
+    faults = lab.simulator.simulator.faults
+    async with served(lab) as one:
+        await eventually(lambda: one.watched.state().runs["succeeded"])
+        faults.plant(FaultKind.UNAVAILABLE, path="/site")
+        faults.plant(FaultKind.THROTTLED, path="/site", nth=2)
+        lab.act(lambda world: world.create(world.user, "post", {"title": "one"}))
+        await eventually(lambda: is_mirrored(lab))
+        await eventually(lambda: one.watched.state().requests["throttled"])
+        found = await samples_of(one)
+    assert found["versionsync_requests_total", "error"] == 1
+    assert found["versionsync_requests_total", "throttled"] == 1 == found["versionsync_requests_throttled_total",]
+    assert found["versionsync_requests_total", "refused"] == found["versionsync_requests_total", "no_answer"] == 0
+
+
+async def test_the_lag_of_what_came_after_the_backfill(lab: Lab) -> None:
+    """What was there before is none of it."""
+    lab.act(lambda world: world.create(world.user, "post", {"title": "old"}))
+    async with served(lab) as one:
+        await eventually(lambda: is_mirrored(lab))
+        await eventually(lambda: one.watched.state().runs["succeeded"])
+        assert (await samples_of(one))["versionsync_version_lag_seconds_count",] == 0
+        lab.act(lambda world: world.create(world.user, "post", {"title": "new"}))
+        await eventually(lambda: is_mirrored(lab))
+        await eventually(lambda: sum(one.watched.state().lag.numbers))
+        found = await samples_of(one)
+    assert found["versionsync_version_lag_seconds_count",] == 1
+    assert found["versionsync_version_lag_seconds_bucket", "+Inf"] == 1
+
+
+async def test_the_lease_while_a_run_holds_it(lab: Lab) -> None:
+    """And which epoch it was, when it does no longer."""
+    lab.act(lambda world: world.create(world.user, "post", {"title": "one"}))
+    lab.simulator.simulator.faults.plant(FaultKind.SLOW, path="/items", seconds=1.0)
+    async with served(lab) as one:
+        await eventually(lambda: (run := one.watched.state().progress) is not None and run.lease)
+        during = await samples_of(one)
+        await eventually(lambda: one.watched.state().runs["succeeded"])
+        lab.simulator.simulator.faults.plant(FaultKind.SLOW, path="/site", seconds=2.0)
+        await eventually(lambda: one.watched.state().progress is None)
+        after = one.watched.state()
+    assert during["versionsync_lease_held",] == 1
+    assert 20 < during["versionsync_lease_remaining_seconds",] <= 30
+    assert during["versionsync_lease_epoch",] == 1 <= after.lease_epoch
+    assert during["versionsync_run_under_way_seconds",] > 0
+
+
+async def test_counters_rise_while_a_run_goes_on_and_never_fall(lab: Lab) -> None:
+    """A first backfill may take hours."""
+    lab.act(lambda world: world.create(world.user, "post", {"title": "one"}))
+    lab.simulator.simulator.faults.plant(FaultKind.SLOW, path="/items", seconds=1.0)
+    seen: list[float] = []
+    async with served(lab) as one:
+        while not one.watched.state().runs["succeeded"]:
+            seen.append((await samples_of(one))["versionsync_requests_total", "ok"])
+            await asyncio.sleep(0.01)
+        seen.append((await samples_of(one))["versionsync_requests_total", "ok"])
+    assert seen == sorted(seen)
+    assert len(set(seen)) > 2
 
 
 async def test_every_count_of_a_run_is_a_metric() -> None:

@@ -28,7 +28,7 @@ def test_the_page_has_every_metric_with_its_meaning() -> None:
             name = f"{family.name}_total" if family.type == "counter" else family.name
             labels = {label for sample in family.samples for label in sample.labels} - {"le"}
             there[name] = (labels, family.documentation.rstrip("."))
-    row = re.compile(r"^\| `(versionsync_\w+)` \| (.*?) \| (.*) \|$", re.MULTILINE)
+    row = re.compile(r"^\| `(versionsync_\w+)` \|(.*?)\| (.*) \|$", re.MULTILINE)
     documented = {
         name: (set(re.findall(r"`(\w+)`", labels)), meaning) for name, labels, meaning in row.findall(PAGE.read_text())
     }
