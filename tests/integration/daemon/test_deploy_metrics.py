@@ -1,0 +1,207 @@
+"""What we ship for Grafana and Prometheus asks for what a running daemon tells, and alerts fire when they should."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+import pytest
+import structlog
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.fixtures.daemons import eventually, followed, following
+from tests.fixtures.lab import Lab
+from tests.fixtures.pages import ROOT
+from versionsync.daemon.budget import Budget
+from versionsync.daemon.http import App, serving
+from versionsync.daemon.metrics import Metrics
+
+ALERTS: Final = ROOT / "deploy" / "prometheus" / "alerts.yml"
+DASHBOARD: Final = ROOT / "deploy" / "grafana" / "versionsync.json"
+CASES: Final = Path(__file__).with_name("alerts_test.yml")
+PAGE: Final = ROOT / "docs" / "daemon.md"
+
+QUIET: Final = structlog.wrap_logger(structlog.PrintLogger(), wrapper_class=structlog.make_filtering_bound_logger(50))
+SCRAPED: Final = {"job", "instance"}
+"""The labels that Prometheus adds."""
+
+METRIC: Final = re.compile(r"\b(?:versionsync|process)_\w+")
+SELECTOR: Final = re.compile(r"(\w+)\{([^}]*)\}")
+MATCHER: Final = re.compile(r'(\w+)\s*(=~|!~|!=|=)\s*"([^"]*)"')
+GROUPED: Final = re.compile(r"\b(?:by|on|without|ignoring|group_left|group_right)\s*\(([^)]*)\)")
+
+Told = dict[str, list[dict[str, str]]]
+"""The labels of each sample of /metrics, by the sample's name."""
+
+needs_promtool = pytest.mark.skipif(
+    shutil.which("promtool") is None, reason="promtool is not installed: apt prometheus"
+)
+
+
+def rules() -> list[dict[str, Any]]:
+    """The alerts."""
+    return [rule for group in yaml.safe_load(ALERTS.read_text())["groups"] for rule in group["rules"]]
+
+
+def panels() -> list[dict[str, Any]]:
+    """The panels of the dashboard."""
+    found: list[dict[str, Any]] = json.loads(DASHBOARD.read_text())["panels"]
+    return found
+
+
+def questions() -> Iterator[tuple[str, str]]:
+    """What asks, and the PromQL that it asks with."""
+    for rule in rules():
+        yield rule["alert"], rule["expr"]
+    for panel in panels():
+        for target in panel["targets"]:
+            yield panel["title"], target["expr"]
+
+
+async def told_by_a_daemon(lab: Lab) -> Told:
+    """What a daemon tells on /metrics that follows a source with a budget and has done a run."""
+    async with following(lab.mirror, replace(followed(lab), budget=Budget.parse("100000/day"))) as watched:
+        metrics = Metrics(
+            lambda: watched.daemon.states, timetable=watched.daemon.timetable, now=lambda: datetime.now(UTC)
+        )
+        watched.daemon.on_run(metrics.ran)
+        app = App(lambda: watched.daemon.states, metrics, redact=str)
+        async with serving(app, host="127.0.0.1", port=0, log=QUIET) as url, httpx.AsyncClient(base_url=url) as http:
+            await eventually(lambda: watched.state().runs["succeeded"] and watched.state().purse)
+            text = (await http.get("/metrics")).text
+    told: Told = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            told.setdefault(sample.name, []).append(dict(sample.labels))
+    return told
+
+
+def unknown(expr: str, told: Told) -> Iterator[str]:
+    """The metrics, labels and values of labels in `expr` that the daemon does not tell."""
+    yield from (name for name in METRIC.findall(expr) if name not in told)
+    for name, matchers in SELECTOR.findall(expr):
+        for label, how, value in MATCHER.findall(matchers):
+            values = {labels[label] for labels in told.get(name, []) if label in labels}
+            if not values and label not in SCRAPED:
+                yield f"{name}{{{label}}}"
+            elif "$" not in value and label not in SCRAPED:
+                asked = value.split("|") if how in ("=~", "!~") else [value]
+                yield from (f'{name}{{{label}="{each}"}}' for each in asked if each not in values)
+    there = SCRAPED | {label for name in METRIC.findall(expr) for labels in told.get(name, []) for label in labels}
+    for labels in GROUPED.findall(expr):
+        yield from (label for label in re.findall(r"\w+", labels) if label not in there)
+
+
+async def test_all_that_is_asked_for_is_told(lab: Lab) -> None:
+    """Each metric, each label and each word that a label is compared with."""
+    told = await told_by_a_daemon(lab)
+    assert [(who, each) for who, expr in questions() for each in unknown(expr, told)] == []
+    assert all(METRIC.search(expr) for _, expr in questions())
+
+
+async def test_what_nobody_tells_is_noticed(lab: Lab) -> None:
+    """The test above can fail."""
+    told = await told_by_a_daemon(lab)
+    assert list(unknown("versionsync_no_such_total > 0", told)) == ["versionsync_no_such_total"]
+    assert list(unknown('versionsync_runs_total{result="ok"}', told)) == ["versionsync_runs_total{result}"]
+    assert list(unknown('versionsync_runs_total{outcome=~"failed|lost"}', told)) == [
+        'versionsync_runs_total{outcome="lost"}'
+    ]
+    assert list(unknown("sum by (job, sauce) (versionsync_runs_total)", told)) == ["sauce"]
+
+
+def test_legends_name_labels_that_are_left() -> None:
+    """A label that the query sums away would leave a gap in the legend."""
+    for panel in panels():
+        for target in panel["targets"]:
+            kept = {
+                label for labels in re.findall(r"\bby\s*\(([^)]*)\)", target["expr"]) for label in labels.split(", ")
+            }
+            assert set(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"])) <= kept, panel["title"]
+
+
+def test_panels_fill_the_grid_without_overlapping() -> None:
+    """24 columns, as Grafana has them."""
+    taken: set[tuple[int, int]] = set()
+    for panel in panels():
+        at = panel["gridPos"]
+        cells = {(x, y) for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])}
+        assert not cells & taken, panel["title"]
+        taken |= cells
+    assert taken == {(x, y) for x in range(24) for y in range(max(y for _, y in taken) + 1)}
+
+
+def test_each_panel_says_what_it_shows_in_which_unit() -> None:
+    """And takes its data from the source that the viewer has chosen."""
+    assert len({panel["id"] for panel in panels()}) == len(panels())
+    for panel in panels():
+        assert panel["description"].endswith("."), panel["title"]
+        assert panel["fieldConfig"]["defaults"]["unit"]
+        assert all(of["datasource"]["uid"] == "${datasource}" for of in (panel, *panel["targets"]))
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings: Iterable[str] = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_each_alert_says_what_to_do_and_where_it_is_explained() -> None:
+    """Whoever it wakes has nothing else."""
+    for rule in rules():
+        assert rule["labels"]["severity"] in {"critical", "warning"}, rule["alert"]
+        assert set(rule["annotations"]) == {"summary", "description", "section"}, rule["alert"]
+        page, _, anchor = rule["annotations"]["section"].partition("#")
+        assert (ROOT / page, anchor in anchors(PAGE)) == (PAGE, True), rule["alert"]
+
+
+def test_each_alert_has_a_case_in_which_it_fires_and_one_in_which_it_does_not() -> None:
+    """promtool runs them, where it is there."""
+    asked = [each for case in yaml.safe_load(CASES.read_text())["tests"] for each in case["alert_rule_test"]]
+    names = {rule["alert"] for rule in rules()}
+    assert {each["alertname"] for each in asked if each.get("exp_alerts")} == names
+    assert {each["alertname"] for each in asked if not each.get("exp_alerts")} == names
+
+
+@needs_promtool
+def test_prometheus_reads_the_alerts() -> None:
+    """Its own tool checks their syntax, that of the templates included."""
+    done = subprocess.run(["promtool", "check", "rules", ALERTS], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@needs_promtool
+def test_the_alerts_fire_when_they_should(tmp_path: Path) -> None:
+    """And never otherwise. What they say of it is left out: promtool would compare it word by word."""
+    bare = yaml.safe_load(ALERTS.read_text())
+    for group in bare["groups"]:
+        for rule in group["rules"]:
+            del rule["annotations"]
+    (tmp_path / ALERTS.name).write_text(yaml.safe_dump(bare))
+    cases = shutil.copy(CASES, tmp_path)
+    done = subprocess.run(["promtool", "test", "rules", cases], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@needs_promtool
+def test_prometheus_reads_the_queries_of_the_dashboard(tmp_path: Path) -> None:
+    """As rules that record, with a time and a source where Grafana puts them."""
+    exprs = [target["expr"] for panel in panels() for target in panel["targets"]]
+    put = {"$__rate_interval": "5m", "$__range": "6h", "$source": ".*"}
+    recorded = [
+        {"record": f"query_{number}", "expr": re.sub("|".join(map(re.escape, put)), lambda found: put[found[0]], expr)}
+        for number, expr in enumerate(exprs)
+    ]
+    file = tmp_path / "queries.yml"
+    file.write_text(yaml.safe_dump({"groups": [{"name": "dashboard", "rules": recorded}]}))
+    done = subprocess.run(["promtool", "check", "rules", file], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
