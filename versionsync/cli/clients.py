@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from structlog.typing import FilteringBoundLogger
@@ -55,27 +55,34 @@ def open_client(
 class _Logged:
     """Tells whoever traces, and the log, of each try.
 
-    As a warning only where tries go on failing, since somebody may be waiting.
+    What is not as usual is told once a client, which is once a run; as a warning only where tries go on failing, since
+    somebody may be waiting. The rest is for debugging: an outage must not fill the log.
     """
 
     def __init__(self, log: FilteringBoundLogger) -> None:
         self._log = log
         self._failures = 0
+        self._said: set[str] = set()
 
     def __call__(self, exchange: cma.Exchange) -> None:
         request_span(exchange)
         facts = {"request": f"{exchange.method} {exchange.path}", "status": exchange.status}
         seconds = round(exchange.seconds, 3)
         if exchange.status == TOO_MANY_REQUESTS:
-            self._log.info("request.throttled", **facts)
+            self._tell("request.throttled")("request.throttled", **facts)
         elif exchange.failure is not None or exchange.status is None or exchange.status >= SERVER_ERROR:
             self._failures += 1
-            self._log.info("request.failed", **facts, reason=exchange.failure, seconds=seconds)
+            self._tell("request.failed")("request.failed", **facts, reason=exchange.failure, seconds=seconds)
             if self._failures in WORTH_A_WARNING:
                 self._log.warning("upstream.failing", reason=exchange.failure, in_a_row=self._failures)
         else:
             self._failures = 0
             self._log.debug("request.finished", **facts, seconds=seconds, bytes=exchange.bytes)
+
+    def _tell(self, event: str) -> Callable[..., object]:
+        is_first = event not in self._said
+        self._said.add(event)
+        return self._log.info if is_first else self._log.debug
 
 
 def governor_of(rate_limits: Sequence[RateLimit | None]) -> cma.Governor:

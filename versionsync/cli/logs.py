@@ -1,6 +1,7 @@
 """The log: structlog to standard error, readable lines on a terminal and JSON elsewhere, never a secret.
 
-Nothing is configured globally: the log is made once and passed on.
+Nothing is configured globally: the log is made once and passed on. What a line is about comes first in it, always under
+the same names: the source, its run, the record.
 """
 
 from __future__ import annotations
@@ -8,14 +9,16 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import MutableMapping
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from versionsync.cli.redaction import Redactor
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger, Processor
 
-__all__ = ["make_log", "quiet_libraries"]
+__all__ = ["hear_libraries", "make_log"]
+
+FIRST: Final = ("time", "level", "event", "source", "run", "record")
 
 
 class _Stderr:
@@ -36,10 +39,12 @@ def make_log(*, level: int, as_json: bool, color: bool, redactor: Redactor) -> F
         return {key: _redacted(value, redactor) for key, value in event.items()}
 
     processors: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso" if as_json else "%H:%M:%S", utc=True, key="time"),
         structlog.processors.format_exc_info,
         without_secrets,
+        _in_order,
     ]
     if as_json:
         processors.append(structlog.processors.JSONRenderer(default=str))
@@ -58,11 +63,35 @@ def make_log(*, level: int, as_json: bool, color: bool, redactor: Redactor) -> F
     return log
 
 
-def quiet_libraries(level: int) -> None:
-    """Keep what libraries log by themselves off the terminal, but in debugging."""
+def hear_libraries(log: FilteringBoundLogger, *, level: int) -> None:
+    """Let what libraries log by themselves come to `log`, without secrets, as everything does.
+
+    Their errors, where it tells what happens; in debugging their warnings too. Never more: a database's library would
+    log content, and one of HTTP its headers.
+    """
     root = logging.getLogger()
     if not root.handlers:
-        root.addHandler(logging.StreamHandler() if level <= logging.DEBUG else logging.NullHandler())
+        root.addHandler(_Libraries(log) if level <= logging.INFO else logging.NullHandler())
+    # What a job raises is told by who plans it; that one was cancelled is no error.
+    logging.getLogger("apscheduler.executors").setLevel(logging.CRITICAL)
+
+
+class _Libraries(logging.Handler):
+    def __init__(self, log: FilteringBoundLogger) -> None:
+        super().__init__(logging.WARNING)
+        self._log = log
+
+    def emit(self, record: logging.LogRecord) -> None:
+        facts = {"library": record.name, "said": record.getMessage(), "exc_info": record.exc_info or None}
+        if record.levelno >= logging.ERROR:
+            self._log.error("library.failed", **facts)
+        else:
+            self._log.debug("library.warned", **facts)
+
+
+def _in_order(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    first = {name: event[name] for name in FIRST if name in event}
+    return {**first, **{name: value for name, value in event.items() if name not in first}}
 
 
 def _redacted(value: Any, redactor: Redactor) -> Any:

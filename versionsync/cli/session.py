@@ -72,16 +72,17 @@ class Session:
     @cached_property
     def log(self) -> FilteringBoundLogger:
         """The log, at the level that was asked for."""
-        from versionsync.cli.logs import make_log, quiet_libraries
+        from versionsync.cli.logs import hear_libraries, make_log
 
-        quiet_libraries(self.log_level)
         terminal = sys.stderr.isatty()
-        return make_log(
+        log = make_log(
             level=self.log_level,
             as_json=self.options.as_json or not terminal,
             color=self.color and terminal,
             redactor=self.redactor,
         )
+        hear_libraries(log, level=self.log_level)
+        return log
 
     @property
     def log_level(self) -> int:

@@ -22,7 +22,7 @@ from versionsync.daemon.budget import Pace, Purse, Wants, pace_of
 from versionsync.daemon.feed import Told
 from versionsync.daemon.followed import Followed
 from versionsync.daemon.hints import MOST_HINTS, Call, Heard
-from versionsync.daemon.judging import found_something, is_held_elsewhere, reason_of, trouble_of
+from versionsync.daemon.judging import found_something, is_held_elsewhere, level_of, reason_of, trouble_of
 from versionsync.daemon.liveness import Activity
 from versionsync.daemon.log_reader import ASLEEP_SECONDS, LogReader
 from versionsync.daemon.spending import Spending
@@ -227,12 +227,12 @@ class Follower:
             state.last_run_seconds = time.monotonic() - began
         state.last_run_at = state.began_at
         state.ended(report)
+        await self._spending.end()
         if not is_held_elsewhere(report.error):
             state.runs[report.outcome] += 1
             if (trouble := trouble_of(report)) is not None:
                 state.troubles[trouble] += 1
             self._on_run(self.name, state.last_run_seconds)
-        await self._spending.end()
         return report
 
     def _stand_by(self, other: str) -> None:
@@ -312,11 +312,13 @@ class Follower:
         state.stance, state.trouble, state.other = Stance.FAILING, trouble, None
         state.error = reason_of(report)
         seconds = retry_wait(trouble, state.failures, random=self._random)
-        tell = self._log.debug if said is trouble else self._log.warning
-        hint = getattr(report.error, "hint", None)
-        tell("source.failing", trouble=trouble.value, reason=state.error, **({"hint": hint} if hint else {}))
+        log = self._log if report.run_id is None else self._log.bind(run=report.run_id)
+        facts = {"trouble": trouble.value, "reason": state.error}
+        if hint := getattr(report.error, "hint", None):
+            facts["hint"] = hint
+        log.log(level_of(trouble, said=said, failures=state.failures), "source.failing", **facts)
         if trouble is Trouble.UNEXPECTED:
-            self._log.debug("source.failing", exc_info=report.error)
+            log.debug("source.failing", exc_info=report.error)
         self._agenda.next_in(seconds, f"failure {state.failures}: {trouble.value}")
 
     async def _unless_away(self, asked: Awaitable[T]) -> T | None:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import logging
+from typing import Final
+
 from versionsync import cma
 from versionsync.config import ConfigError
+from versionsync.daemon.readiness import FAILURES
 from versionsync.daemon.waits import Trouble
 from versionsync.mirror.errors import LeaseHeld, LeaseLost, MirrorError, OtherProject
 from versionsync.sync.deadline import RequestsSpent, Stalled
 from versionsync.sync.report import Outcome, RunReport
 from versionsync.sync.vanish import TooMuchVanished
 
-__all__ = ["found_something", "is_held_elsewhere", "reason_of", "trouble_of"]
+__all__ = ["found_something", "is_held_elsewhere", "level_of", "reason_of", "trouble_of"]
+
+PASSING: Final = frozenset({Trouble.UNAVAILABLE, Trouble.STALLED, Trouble.DATABASE})
+"""What passes by itself more often than not: nobody need be called before it has happened twice in a row."""
 
 
 def is_held_elsewhere(error: BaseException | None) -> bool:
@@ -53,3 +60,11 @@ def reason_of(report: RunReport) -> str:
         first = report.failures[0]
         return f"{len(report.failures)} records were not mirrored, the first is {first.record_id}: {first.reason}"
     return "; ".join(report.notes) or "it did not see every record"
+
+
+def level_of(trouble: Trouble, *, said: Trouble | None, failures: int) -> int:
+    """At which level the log tells a failure, after `said` and as that many in a row: a warning once, if at all."""
+    passes = trouble in PASSING
+    if trouble is said and not (passes and failures == FAILURES):
+        return logging.DEBUG
+    return logging.INFO if passes and failures < FAILURES else logging.WARNING

@@ -10,6 +10,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import TypeVar
 
+from structlog.contextvars import bound_contextvars
+
 from versionsync import cma
 from versionsync.ledger.content import ContentError
 from versionsync.ledger.ids import RecordId
@@ -56,7 +58,8 @@ class Crew:
 
     async def _one(self, id: RecordId, work: Awaitable[None]) -> None:
         try:
-            await work
+            with bound_contextvars(record=id):
+                await work
         except RecordGone:
             self.gone.append(id)
         except (cma.AuthenticationError, cma.EnvironmentUnknown, cma.EnvironmentMoved):

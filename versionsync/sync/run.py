@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from structlog.contextvars import bind_contextvars, bound_contextvars, unbind_contextvars
 from structlog.typing import FilteringBoundLogger
 
 from versionsync import cma
@@ -64,7 +65,11 @@ async def sync_source(
     async with DatabaseThread(f"{spec.name}-reads") as reading, DatabaseThread(f"{spec.name}-writes") as writing:
         desk = Desk(mirror, reading, writing, now=now, log=log.bind(source=spec.name))
         run = _Run(desk, client, spec, options, progress)
-        return await traced(spec, options, progress, run.report)
+        with bound_contextvars(source=spec.name):
+            try:
+                return await traced(spec, options, progress, run.report)
+            finally:
+                unbind_contextvars("run")
 
 
 class _Run:
@@ -129,6 +134,7 @@ class _Run:
             wait_seconds=self._options.wait_seconds,
         )
         self._progress.lease = self._tenure.term
+        bind_contextvars(run=self._tenure.run_id)  # in every line from now on, its requests' too
         async with self._tenure.kept():
             # Whoever held the lease until now may have gone on from what we read before.
             held = await self._desk.read(lambda connection: source(connection, self._spec.name)) or known
@@ -294,12 +300,15 @@ class _Run:
 
     def _told(self, outcome: Outcome, error: BaseException | None) -> RunReport:
         counts, found = self._progress.counts, self._found
+        for failure in found.failures[:FAILURES_RECORDED]:
+            self._desk.log.debug("record.failed", record=failure.record_id, reason=failure.reason)
         self._desk.log.info(
             "run.finished",
             kind=self._kind,
             outcome=outcome,
             requests=counts.requests,
             records_pulled=counts.records_pulled,
+            records_failed=counts.records_failed,
             versions_inserted=counts.versions_inserted,
             events=counts.events_written,
         )

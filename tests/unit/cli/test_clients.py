@@ -15,6 +15,7 @@ from versionsync.cli.side_by_side import Work, _governors, spec_of
 from versionsync.config import Secret, SourceSettings, VanishSettings
 
 FAILED = cma.Exchange(method="GET", path="/site", status=500, seconds=0.1, bytes=10, failure="server")
+THROTTLED = cma.Exchange(method="GET", path="/site", status=429, seconds=0.1, bytes=10, failure="throttled")
 FINISHED = cma.Exchange(method="GET", path="/site", status=200, seconds=0.1, bytes=10)
 
 
@@ -37,6 +38,15 @@ def test_the_engine_gets_what_the_settings_say() -> None:
     source = SourceSettings(name="web", environment="main", max_vanish=VanishSettings(share=0.5, number=3))
     spec = spec_of(source)
     assert (spec.name, spec.environment, spec.max_vanish.share, spec.max_vanish.number) == ("web", "main", 0.5, 3)
+
+
+def test_an_outage_does_not_fill_the_log(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each kind of trouble is told once a run; in debugging every try is."""
+    tell = _Logged(make_log(level=logging.INFO, as_json=True, color=False, redactor=Redactor()))
+    for exchange in [FAILED, THROTTLED] * 20:
+        tell(exchange)
+    events = [json.loads(line)["event"] for line in capsys.readouterr().err.splitlines()]
+    assert events == ["request.failed", "request.throttled", "upstream.failing", "upstream.failing"]
 
 
 def test_a_try_that_fails_is_no_warning_but_many_in_a_row_are(capsys: pytest.CaptureFixture[str]) -> None:

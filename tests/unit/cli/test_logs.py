@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+from structlog.contextvars import bound_contextvars
 
 from versionsync.cli.logs import make_log
 from versionsync.cli.redaction import Redactor
@@ -59,15 +60,40 @@ def test_what_is_below_the_level_is_not_written(redactor: Redactor, capsys: pyte
     assert capsys.readouterr().err == ""
 
 
+def test_what_a_line_is_about_comes_first(redactor: Redactor, capsys: pytest.CaptureFixture[str]) -> None:
+    """The source, its run, the record: also where the line itself does not say it."""
+    log = make_log(level=logging.INFO, as_json=True, color=False, redactor=redactor)
+    with bound_contextvars(record="r1", run=7, source="web"):
+        log.info("request.failed", status=500)
+    log.info("daemon.stopped")
+    inside, outside = (json.loads(line) for line in capsys.readouterr().err.splitlines())
+    assert list(inside) == ["time", "level", "event", "source", "run", "record", "status"]
+    assert (inside["source"], inside["run"], inside["record"]) == ("web", 7, "r1")
+    assert list(outside) == ["time", "level", "event"]
+
+
 LIBRARIES = """
-import asyncio, logging, sys, warnings
-from versionsync.cli.logs import quiet_libraries
-quiet_libraries({level})
-logging.getLogger("asyncio").error("noise")
+import logging, sys
+from versionsync.cli.logs import hear_libraries, make_log
+from versionsync.cli.redaction import Redactor
+redactor = Redactor()
+redactor.learn("hunter22")
+hear_libraries(make_log(level={level}, as_json=True, color=False, redactor=redactor), level={level})
+logging.getLogger("apscheduler.executors.default").error("a job that was cancelled")
+logging.getLogger("httpx").info("GET /items")
+logging.getLogger("sqlalchemy.engine").debug("INSERT ...")
+logging.getLogger("aiohttp.client").warning("a warning about %s", "hunter22")
+logging.getLogger("aiohttp.server").error("an error about %s", "hunter22")
 """
+WARNED = ("debug", "library.warned", "aiohttp.client", "a warning about ********")
+FAILED = ("error", "library.failed", "aiohttp.server", "an error about ********")
 
 
-@pytest.mark.parametrize(("level", "heard"), [(logging.WARNING, False), (logging.DEBUG, True)])
-def test_libraries_are_heard_in_debugging_alone(level: int, heard: bool) -> None:
+@pytest.mark.parametrize(
+    ("level", "heard"), [(logging.WARNING, []), (logging.INFO, [FAILED]), (logging.DEBUG, [WARNED, FAILED])]
+)
+def test_of_libraries_errors_are_heard_and_never_a_secret(level: int, heard: list[tuple[str, ...]]) -> None:
+    """Not even in debugging what would have content or headers in it."""
     run = subprocess.run([sys.executable, "-c", LIBRARIES.format(level=level)], capture_output=True, check=True)
-    assert (b"noise" in run.stderr) is heard
+    lines = [json.loads(line) for line in run.stderr.splitlines()]
+    assert [(line["level"], line["event"], line["library"], line["said"]) for line in lines] == heard
