@@ -234,7 +234,7 @@ async def test_who_looks_next_and_why_is_in_the_database(lab: Lab) -> None:
 async def test_a_budget_is_counted_and_slows_the_looks_down(lab: Lab) -> None:
     """It is told at the start, with its arithmetic, and a new daemon knows what the old one spent."""
     post(lab, "one")
-    small = replace(followed(lab), budget=Budget.parse("100/day"))
+    small = replace(followed(lab), budget=Budget.parse("100/day"), reads_webhook_log=False)
     async with following(lab.mirror, small) as watched:
         await eventually(lambda: watched.state().stance is Stance.FOLLOWING)
         (told,) = watched.told("warning", "budget.too_small")
