@@ -14,6 +14,7 @@ from sqlalchemy import Connection, case, select, update
 from versionsync.mirror.bulk import insert_or_keep
 from versionsync.mirror.clock import database_time
 from versionsync.mirror.holders import Holder
+from versionsync.mirror.leases import limit_lock_wait
 from versionsync.mirror.tables import followers
 
 __all__ = ["FOLLOW_SECONDS", "Following", "follow", "followed_by", "leave", "note_next_look"]
@@ -33,7 +34,11 @@ class Following:
 
 
 def follow(tx: Connection, source_id: int, me: Holder) -> Holder:
-    """Follow a source for another FOLLOW_SECONDS, unless another daemon does; returns who follows it now."""
+    """Follow a source for another FOLLOW_SECONDS, unless another daemon does; returns who follows it now.
+
+    Raises MirrorError through `Mirror.transact` where another daemon was stopped in the middle of doing the same.
+    """
+    limit_lock_wait(tx)
     tx.execute(insert_or_keep(followers, tx.dialect.name).values(source_id=source_id))
     # SQLite has no FOR UPDATE; BEGIN IMMEDIATE has locked the database already.
     tx.execute(select(followers.c.source_id).where(followers.c.source_id == source_id).with_for_update())

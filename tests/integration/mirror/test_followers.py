@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from sqlalchemy import select, text, update
 
-from tests.integration.mirror.desk import Desk
+from tests.fixtures.databases import MakeDatabase
+from tests.integration.mirror.desk import Desk, project
+from versionsync.mirror import leases
+from versionsync.mirror.database import Mirror
+from versionsync.mirror.errors import DatabaseUnavailable
 from versionsync.mirror.followers import follow, followed_by, leave, note_next_look
 from versionsync.mirror.holders import Holder
 from versionsync.mirror.retention import KEEP_FAILED, KEEP_IDLE, forget_runs
 from versionsync.mirror.runs import finish_run, start_run
+from versionsync.mirror.sources import register_source
 from versionsync.mirror.tables import followers, runs
 
 ONE, TWO = Holder(host="one", pid=1), Holder(host="two", pid=2)
@@ -87,3 +93,19 @@ def test_idle_runs_are_forgotten_and_what_wrote_something_is_kept(desk: Desk) ->
         assert before - set(tx.scalars(select(runs.c.id))) == {gone, long_failed}
         assert {*kept, told, last} <= before
         assert forget_runs(tx, desk.lease, now=now) == 0
+
+
+@pytest.mark.postgres
+def test_one_stopped_while_it_says_that_it_follows_is_not_waited_for_without_end(
+    make_postgres_database: MakeDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It keeps its row locked, however long it sleeps."""
+    monkeypatch.setattr(leases, "LOCK_SECONDS", 1)
+    with Mirror.open(make_postgres_database()) as mirror:
+        with mirror.write() as tx:
+            source_id = register_source(tx, "website", project(), observed_at=LONG_AGO).id
+            follow(tx, source_id, ONE)
+        with mirror.write() as stopped:
+            follow(stopped, source_id, ONE)
+            with pytest.raises(DatabaseUnavailable, match="locked by another session"):
+                mirror.transact(lambda tx: follow(tx, source_id, TWO))
