@@ -26,9 +26,11 @@ DOCUMENTED_LIMIT: Final = 60
 WINDOW_SECONDS: Final = 3.0
 GUARD_SECONDS: Final = 0.05
 
-# How long another program's use is remembered. Few of our answers see the moment when a burst of its still counts and
-# its next one comes; forgotten after two windows, that moment costs such a program more than 1 % of 429s.
+# How long another program's use is remembered: few of our answers see the moment in which two bursts of its count.
 _OTHERS_SECONDS: Final = 10 * WINDOW_SECONDS
+# Room to grow, as a share of what others use. Of a program that asks for a third of the limit at once, whenever a
+# window is over, two bursts count for a moment: with a quarter of room, 2 % of all requests were its 429s.
+_ROOM: Final = 0.6
 # Less than this share of the limit is noise: requests on the way, or counted at both ends of a window.
 _OTHERS_NOISE: Final = 0.04
 # However much others use, this share of the limit is asked for.
@@ -92,7 +94,7 @@ class Pacer:
         """Requests in 3 s that we allow ourselves now."""
         budget = self._announced
         if others := self._others_now(now):
-            budget -= others + max(2, others // 4)
+            budget -= others + max(2, round(others * _ROOM))
         floor = max(1, int(self._announced * _FLOOR))
         return min(self.limit, max(floor, budget))
 

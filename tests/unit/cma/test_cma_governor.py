@@ -84,7 +84,7 @@ def test_several_clients_of_one_token_share_the_limit(limiter: Callable[[], Limi
 
 @pytest.mark.parametrize("limiter", [Sliding, Fixed])
 def test_another_program_keeps_its_share(limiter: Callable[[], Limiter]) -> None:
-    """A program that uses a third of the limit meets next to no 429 once it was noticed, and we still get half."""
+    """A program that uses a third of the limit meets next to no 429 once it was noticed; we get most of the rest."""
 
     async def main(clock: Clock) -> tuple[Upstream, list[bool]]:
         upstream, governor = Upstream(limiter(), clock), Governor(clock=clock)
@@ -105,7 +105,7 @@ def test_another_program_keeps_its_share(limiter: Callable[[], Limiter]) -> None
     upstream, others = run(main)
     assert others.count(False) <= 0.02 * len(others)
     assert upstream.refused <= 0.01 * upstream.accepted
-    assert upstream.accepted >= 0.5 * 60 * 60
+    assert upstream.accepted >= 0.45 * 60 * 60
 
 
 def test_after_a_429_nobody_sends_before_the_reset() -> None:
