@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from tests.soak.plan import SECONDS_VARIABLE, SEED_VARIABLE
 
-for variable, value in zip((SECONDS_VARIABLE, SEED_VARIABLE), (*sys.argv[1:], "1800")[:2], strict=False):
-    os.environ.setdefault(variable, value)
-sys.exit(pytest.main(["-p", "no:cacheprovider", "-s", str(Path(__file__).parent)]))
+SECONDS, SEED = (*sys.argv[1:], *("1800", "1")[len(sys.argv) - 1 :])[:2]
+PYTEST = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-s", str(Path(__file__).parent)]
+
+# In a process of its own: how long it takes is read when its plan is imported.
+sys.exit(subprocess.run(PYTEST, env={**os.environ, SECONDS_VARIABLE: SECONDS, SEED_VARIABLE: SEED}).returncode)
