@@ -20,9 +20,10 @@ from structlog.typing import FilteringBoundLogger
 
 from versionsync.daemon.errors import CannotListen
 from versionsync.daemon.metrics import Metrics
+from versionsync.daemon.page import page
 from versionsync.daemon.readiness import reasons
 from versionsync.daemon.state import SourceState
-from versionsync.daemon.status import PROGRAM, identity, page, status
+from versionsync.daemon.status import PROGRAM, identity, status
 
 __all__ = ["App", "serving"]
 

@@ -35,6 +35,8 @@ def reason_of(state: SourceState, now: datetime) -> str | None:
             return state.error
         case Stance.FAILING if state.failures >= FAILURES:
             return f"{state.failures} failures in a row, the last one: {state.error}"
+        case Stance.FAILING if state.last_success_at is None:
+            return f"its first run failed: {state.error}"
         case Stance.STARTING:
             return "its first run is not done yet"
         case _ if is_stale(state, now):

@@ -36,6 +36,7 @@ def state(stance: Stance, *, seen: float | None = 0, failures: int = 0, name: st
         (state(Stance.STANDBY, seen=None), None),
         (state(Stance.STARTING, seen=None), "first run is not done yet"),
         (state(Stance.FAILING, failures=1), None),
+        (state(Stance.FAILING, failures=1, seen=None), "its first run failed: no answer"),
         (state(Stance.FAILING, failures=1, seen=200), "last seen whole 200 s ago"),
         (state(Stance.FAILING, failures=2), "2 failures in a row, the last one: no answer"),
     ],
