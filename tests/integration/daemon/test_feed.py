@@ -15,6 +15,7 @@ from sqlalchemy import func, select
 from tests.fixtures.daemons import Watched, eventually, followed, following, is_mirrored
 from tests.fixtures.lab import Lab
 from tests.fixtures.listening import LOGIN, listening, unreliable_way
+from versionsync import cma
 from versionsync.daemon.budget import Budget
 from versionsync.daemon.hints import Heard
 from versionsync.daemon.own_webhook import name_of
@@ -84,6 +85,17 @@ async def test_an_idle_reading_costs_one_request_and_writes_nothing(lab: Lab) ->
         await eventually(lambda: watched.state().log_readings[LogReading.PROVEN] >= proven + 2)
         assert lab.simulator.simulator.requests.total - asked <= 3
         assert watched.state().log_readings[LogReading.UNPROVEN] == 1
+
+
+async def test_every_request_is_counted_by_how_it_ended(lab: Lab) -> None:
+    """Those of looks and those of readings: upstream counts as many, besides what the end of the daemon cut off."""
+    register(lab)
+    async with reading(lab) as watched:
+        post(lab, "one")
+        await eventually(lambda: watched.state().log_readings[LogReading.PROVEN] > 2)
+        state = watched.state()
+    assert 0 <= lab.simulator.simulator.requests.total - state.requests.total() <= 2
+    assert set(state.requests) == {cma.Result.OK}
 
 
 async def test_a_pruned_log_is_followed_by_a_look(lab: Lab) -> None:
