@@ -53,8 +53,8 @@ def test_every_test_that_is_named_exists(page: Path) -> None:
 
 @each_page
 def test_no_page_names_a_machine(page: Path) -> None:
-    """No path of whoever wrote it."""
-    assert re.findall(r"(?<![\w.])/(?:home|root|tmp|Users|work|mnt|opt)/\S*", page.read_text()) == []
+    """No path of whoever wrote it; where the unit looks for the program is nobody's."""
+    assert re.findall(r"(?<![\w.])/(?:home|root|tmp|Users|work|mnt|opt(?!/versionsync))/\S*", page.read_text()) == []
 
 
 def test_each_invariant_is_numbered_and_has_a_test() -> None:
