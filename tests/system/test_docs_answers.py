@@ -73,7 +73,8 @@ def test_a_sync_costs_as_many_requests_as_the_readme_says(make_lab: MakeLab) -> 
         lab.act(lambda world, record=record: world.delete(world.user, record))
     lab.wait(60)
     measured.append(("7 records changed, 3 deleted", lab.requests(lab.sync)))
-    assert measured[-1][1] == 2 + pages + 7 + 1 + 2 * 3
+    again = pages  # the last change was a deletion: the list has nothing as young, and is read once more
+    assert measured[-1][1] == 2 + pages + 7 + 1 + 2 * 3 + again
 
     what = f"{RECORDS:,} records, {RECORDS * VERSIONS + 118 - VERSIONS:,} versions, one record with 118 of them"
     table = answer_table([what, "requests"], [(name, f"{requests:,}") for name, requests in measured])
