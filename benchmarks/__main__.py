@@ -1,4 +1,4 @@
-"""The command line: `python -m benchmarks [requests|speed|memory|pace|all] [--small|--large] [--write]`."""
+"""The command line: `python -m benchmarks [requests|following|speed|memory|pace|all] [--small|--large] [--write]`."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from collections.abc import Callable
 
 __all__ = ["main"]
 
+NAMES = ("requests", "following", "speed", "memory", "pace")
+
 
 def main() -> None:
     """Measure what was asked for, show it, and write it where it was asked to."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="What the mirror costs.")
-    parser.add_argument("what", nargs="?", default="all", choices=("all", "requests", "speed", "memory", "pace"))
+    parser.add_argument("what", nargs="?", default="all", choices=("all", *NAMES))
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--small", action="store_true", help="a tenth of everything: a minute or two in all")
     size.add_argument("--large", action="store_true", help="memory at a million versions, five minutes of pace")
@@ -22,13 +24,14 @@ def main() -> None:
     import psycopg
     from rich.console import Console
 
-    from benchmarks import memory, pace, page, requests, speed
+    from benchmarks import following, memory, pace, page, requests, speed
     from benchmarks.databases import Databases, databases
     from benchmarks.tables import Table
 
     small, large = arguments.small, arguments.large
     benches: dict[str, Callable[[Databases], list[Table]]] = {
         "requests": lambda made: requests.measure(made, small=small),
+        "following": lambda made: following.measure(made, small=small),
         "speed": lambda made: speed.measure(made, small=small),
         "memory": lambda made: memory.measure(made, small=small, large=large),
         "pace": lambda made: pace.measure(made, small=small, large=large),

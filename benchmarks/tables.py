@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
 from rich.table import Table as RichTable
 
-__all__ = ["Table", "megabytes", "share", "thousands", "times"]
+__all__ = ["Table", "megabytes", "seconds_at", "share", "thousands", "times"]
+
+
+EXACT_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,3 +62,11 @@ def times(one: float, other: float) -> str:
 def megabytes(size: float) -> str:
     """Bytes in MB of 1,000,000."""
     return f"{size / 1e6:,.0f} MB"
+
+
+def seconds_at(seconds: Sequence[float], quantile: float) -> str:
+    """That quantile (1.0: the most) of some durations: `0.42 s`, `12 s`, `-` of none."""
+    if not seconds:
+        return "-"
+    value = sorted(seconds)[max(math.ceil(quantile * len(seconds)) - 1, 0)]
+    return f"{value:.2f} s" if value < EXACT_SECONDS else f"{value:,.0f} s"
