@@ -24,6 +24,7 @@ from versionsync.config import errors as config_errors
 from versionsync.ledger.events import EventType
 from versionsync.mirror import errors as mirror_errors
 from versionsync.mirror.tables import events
+from versionsync.service import errors as service_errors
 from versionsync.simulator import FULL_ACCESS_TOKEN, SimulatorThread, Switches, World
 from versionsync.simulator.news import build_news
 from versionsync.sync.vanish import TooMuchVanished
@@ -105,9 +106,9 @@ def test_every_exit_code_is_explained() -> None:
 
 def test_every_error_is_explained() -> None:
     """All that a user can meet, and no other."""
-    bases = {"CmaError", "MirrorError", "ConfigError"}
+    bases = {"CmaError", "MirrorError", "ConfigError", "ServiceError"}
     known = {TooMuchVanished.__name__}
-    for module in (cma_errors, mirror_errors, config_errors):
+    for module in (cma_errors, mirror_errors, config_errors, service_errors):
         known |= _errors_of(module) - bases
     named = set(re.findall(r"(?:^\|.* \| |^\*)`([A-Z]\w+)`", TROUBLE.read_text(), flags=re.MULTILINE))
     assert named == known

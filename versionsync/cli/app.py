@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from versionsync import __version__
-from versionsync.cli import db, webhook
+from versionsync.cli import db, service, webhook
 from versionsync.cli.demo import demo
 from versionsync.cli.doctor import doctor
 from versionsync.cli.events import events
@@ -51,6 +51,7 @@ app.callback(invoke_without_command=True)(shared_options(_root))
 for verb in (init, doctor, demo, sync, run_daemon, status, events):
     add_verb(app, verb)
 app.add_typer(webhook.app, name="webhook")
+app.add_typer(service.app, name="service")
 app.add_typer(db.app, name="db")
 add_verb(app, simulator)
 

@@ -34,7 +34,7 @@ MEANINGS: Final[dict[Exit, str]] = {
     Exit.UNEXPECTED: "Unexpected: a fault of versionsync's own. `--debug` shows where.",
     Exit.USAGE: "The command line or the settings are wrong.",
     Exit.PARTIAL: "Finished, but partial: some records could not be mirrored, or too many had vanished to believe it. "
-    "Of `status`: something needs attention.",
+    "Of `status` and `service`: something needs attention.",
     Exit.REFUSED: "DatoCMS refused: the token, its permissions or the environment.",
     Exit.UNAVAILABLE: "DatoCMS could not be reached, or its answers could not be understood.",
     Exit.DATABASE: "The database cannot be used, or is not at the schema of this version.",
@@ -127,6 +127,10 @@ def _exit_of_ours(error: BaseException) -> Exit:
             return _exit_of_cma(error)
         case ["versionsync", "sync"]:
             return _exit_of_sync(error)
+        case ["versionsync", "service"]:
+            from versionsync.service.errors import NotStarted
+
+            return Exit.PARTIAL if isinstance(error, NotStarted) else Exit.USAGE
         case ["versionsync", "daemon"]:
             from versionsync.daemon.errors import CannotListen
 

@@ -24,6 +24,7 @@ __all__ = [
     "current",
     "head",
     "migrations_folder",
+    "refuse_newer",
     "require_head",
     "revision_of",
     "upgrade",
@@ -84,7 +85,7 @@ def require_head(connection: Connection, where: str) -> None:
     found = _current(connection, where)
     if found is None:
         raise NotAMirror(f"the database {where} is empty: `versionsync db upgrade` makes it a mirror")
-    _refuse_newer(found, where)
+    refuse_newer(found, where)
     if found != HEAD:
         raise SchemaBehind(where, current=found, head=HEAD)
 
@@ -101,7 +102,7 @@ def upgrade(url: str) -> tuple[str | None, str]:
         with reading(engine).connect() as connection:
             found = _current(connection, where)
         if found is not None:
-            _refuse_newer(found, where)
+            refuse_newer(found, where)
         if found != HEAD:
             found = _migrate(engine, where)
         return found, HEAD
@@ -118,7 +119,7 @@ def _migrate(engine: Engine, where: str) -> str | None:
             transaction.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK_KEY})
         found = _current(transaction, where)
         if found is not None:
-            _refuse_newer(found, where)
+            refuse_newer(found, where)
         if found != HEAD:
             config = Config()
             config.set_main_option("script_location", str(migrations_folder()).replace("%", "%%"))
@@ -149,6 +150,7 @@ def _current(connection: Connection, where: str) -> str | None:
     return None
 
 
-def _refuse_newer(found: str, where: str) -> None:
+def refuse_newer(found: str, where: str) -> None:
+    """Nothing, unless `found` is a schema that this program does not know yet. Raises SchemaNewer."""
     if not found.isdigit() or int(found) > int(HEAD):
         raise SchemaNewer(where, current=found, head=HEAD)

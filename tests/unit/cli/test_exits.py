@@ -15,6 +15,7 @@ from versionsync.cma import errors as cma
 from versionsync.config import errors as config
 from versionsync.ledger.brake import Vanished
 from versionsync.mirror import errors as mirror
+from versionsync.service import errors as service
 from versionsync.sync.vanish import TooMuchVanished
 
 HELD = mirror.LeaseHeld("web", holder="process 1 on here", expires_at=datetime(2026, 1, 1, tzinfo=UTC))
@@ -25,6 +26,8 @@ CODES: list[tuple[BaseException, Exit]] = [
     (config.SecretProblem("x", hint="y"), Exit.USAGE),
     (typer.BadParameter("x"), Exit.USAGE),
     (mirror.OtherProject("x"), Exit.USAGE),
+    (service.NoSystemd("x", hint="y"), Exit.USAGE),
+    (service.NotStarted("x", hint="y"), Exit.PARTIAL),
     (TooMuchVanished("web", Vanished(None, 30, 100), model_name=None), Exit.PARTIAL),
     (cma.AuthenticationError("x", request="GET /site"), Exit.REFUSED),
     (cma.PermissionDenied("x", request="GET /site"), Exit.REFUSED),
@@ -55,7 +58,7 @@ def test_each_error_has_its_exit_code(error: BaseException, code: Exit) -> None:
     assert exit_of(error) is code
 
 
-@pytest.mark.parametrize("module", [cma, mirror, config])
+@pytest.mark.parametrize("module", [cma, mirror, config, service])
 def test_no_error_of_ours_is_unexpected(module: object) -> None:
     """A class that somebody adds to a tree is told as what it is a kind of."""
     for _, kind in inspect.getmembers(module, inspect.isclass):

@@ -1,0 +1,174 @@
+"""What must be so before a service is installed: settings, secrets and a database that it can use."""
+
+from __future__ import annotations
+
+import sqlite3
+import stat
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from versionsync.service.errors import OutOfReach
+from versionsync.service.plan import Places
+from versionsync.service.units import Form
+
+if TYPE_CHECKING:
+    from versionsync.cli.session import Session
+    from versionsync.config import Configuration
+
+__all__ = ["Checked", "check_service", "named_credentials"]
+
+_SECRETS: Final = ("api_token", "webhook_password", "ping_url")
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What the settings ask of systemd: the files that it hands over, and the mode that their own file has."""
+
+    credentials: tuple[Path, ...]
+    settings_mode: int
+
+
+def check_service(session: Session, form: Form, places: Places, *, reads_secrets: bool) -> Checked:
+    """What the settings ask for; whoever may not read secrets learns no more than the settings say.
+
+    Raises a ConfigError, OutOfReach or a MirrorError for what would keep the service from starting."""
+    from versionsync.config import FileProblem, InvalidSetting, load
+
+    path = places.settings / form.settings
+    if session.options.config not in (None, path):
+        raise InvalidSetting(
+            f"the service reads its settings from {path}, not from {session.options.config}",
+            hint="Put the file there, or take --name for a service with settings of its own.",
+        )
+    if not path.exists():
+        raise FileProblem(
+            f"there is no settings file {path}",
+            hint=f"Write it: versionsync init --config {path} --token-file {path.with_name(form.credential)}",
+        )
+    # A service has none of the variables of a shell.
+    configuration = load(config=path, environ={})
+    _refuse_variables(configuration, path)
+    if not form.user:
+        _refuse_inline_secrets(configuration, path)
+    credentials = tuple(dict.fromkeys(_files(configuration, form, path)))
+    if reads_secrets:
+        _read_all(session, configuration, form)
+        _check_database(configuration, form, places)
+    return Checked(credentials, stat.S_IMODE(path.stat().st_mode))
+
+
+def named_credentials(form: Form, places: Places) -> tuple[Path, ...]:
+    """The files that the settings name; where these cannot be read, what the unit hands over anyway."""
+    from versionsync.config import ConfigError, load
+
+    path = places.settings / form.settings
+    try:
+        return tuple(dict.fromkeys(_files(load(config=path, environ={}), form, path)))
+    except (ConfigError, OutOfReach):
+        return (places.settings / form.credential,)
+
+
+def _refuse_variables(configuration: Configuration, path: Path) -> None:
+    from versionsync.config import SecretProblem
+
+    for where, name, table in _named(configuration):
+        if variable := getattr(table, f"{name}_env"):
+            raise SecretProblem(
+                f"{path}: {where} names the variable {variable}, and a service has none of your shell's variables",
+                hint=f"Put the secret into a file beside {path.name} and name it: {name}_file.",
+            )
+
+
+def _refuse_inline_secrets(configuration: Configuration, path: Path) -> None:
+    """A file with a secret in it is one that the service's user cannot read."""
+    from versionsync.config import SecretProblem
+
+    inline = [f"{where}: {name}" for where, name, table in _named(configuration) if getattr(table, name, None)]
+    if configuration.settings.database_url and "@" in configuration.settings.database_url.reveal():
+        from versionsync.mirror.urls import database_url
+
+        if database_url(configuration.settings.database_url.reveal()).password:
+            inline.append("database_url with a password")
+    if inline:
+        raise SecretProblem(
+            f"{path} holds a secret ({inline[0]}), and so the service's user, who is not root, must not read it",
+            hint="Put each secret into a file beside it, mode 0600, and name that: api_token_file, database_url_file.",
+        )
+
+
+def _files(configuration: Configuration, form: Form, path: Path) -> Iterator[Path]:
+    """The files that the settings name: systemd hands them over under their names."""
+    settings = configuration.settings
+    named = [(where, f"{name}_file", getattr(table, f"{name}_file")) for where, name, table in _named(configuration)]
+    named.append(("the settings", "database_url_file", settings.database_url_file))
+    for where, setting, file in named:
+        if file is None:
+            continue
+        if not form.user and Path(file).name != file:
+            raise OutOfReach(
+                f"{path}: {where} has {setting} = {file!r}, which the service's user cannot read",
+                hint=f"Put the file into {path.parent} and name it without a folder: systemd reads it there.",
+            )
+        yield path.parent / file
+    if any(not _says_token(source) for source in configuration.sources):
+        yield path.parent / form.credential
+
+
+def _read_all(session: Session, configuration: Configuration, form: Form) -> None:
+    """Each secret is there, not empty, and no file of it can be read by others."""
+    for source in configuration.sources:
+        if not _says_token(source):
+            source = msgspec.structs.replace(source, api_token_file=form.credential)
+        session.redactor.learn(configuration.api_token(source).reveal())
+        configuration.webhook_password(source)
+        configuration.ping_url(source)
+    for notice in configuration.notices:
+        configuration.notice_url(notice)
+    configuration.database_url()
+
+
+def _says_token(source: object) -> bool:
+    return any(getattr(source, name) is not None for name in ("api_token", "api_token_file", "api_token_env"))
+
+
+def _named(configuration: Configuration) -> Iterator[tuple[str, str, msgspec.Struct]]:
+    """Each secret that a table may name: where, by which setting, and the table."""
+    for source in configuration.sources:
+        yield from ((f"source {source.name}", name, source) for name in _SECRETS)
+    for number, notice in enumerate(configuration.notices):
+        yield f"notices[{number}]", "url", notice
+
+
+def _check_database(configuration: Configuration, form: Form, places: Places) -> None:
+    from versionsync.mirror.urls import database_url, sqlite_path
+
+    url = database_url(configuration.database_url().reveal())
+    if url.get_backend_name() != "sqlite":
+        return
+    sqlite_path(url)  # refuses what is no file
+    path = places.state / Path(url.database or "").expanduser()
+    if not form.user and not path.is_relative_to(places.state):
+        raise OutOfReach(
+            f"the service can write only into {places.state}, and the database is to be {path}",
+            hint='Leave database_url out, or name a file there: database_url = "sqlite:///versionsync.db".',
+        )
+    _check_schema(path)
+
+
+def _check_schema(path: Path) -> None:
+    """Read without opening it as a database: root must leave no file of its own in there."""
+    from versionsync.mirror.migrate import VERSION_TABLE, refuse_newer
+
+    if not path.is_file():
+        return
+    with (
+        suppress(sqlite3.Error),
+        closing(sqlite3.connect(f"file:{path.resolve()}?mode=ro&immutable=1", uri=True)) as database,
+    ):
+        if row := database.execute(f"SELECT version_num FROM {VERSION_TABLE}").fetchone():  # noqa: S608 - a constant
+            refuse_newer(str(row[0]), str(path))

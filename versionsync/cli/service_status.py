@@ -1,0 +1,129 @@
+"""How an installed service stands: what runs, since when, by which unit, and what of that needs somebody."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from versionsync.cli.output import Output
+from versionsync.service.plan import Files, Installation
+from versionsync.service.stamp import Standing
+from versionsync.service.systemd import Systemd
+
+__all__ = ["Seen", "look", "show"]
+
+_PROPERTIES: Final = ("ActiveState", "SubState", "StatusText", "Result", "MainPID", "NRestarts", "DropInPaths")
+_SINCE: Final = ("ActiveEnterTimestamp", "ExecMainExitTimestamp", "NeedDaemonReload")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What there is to say. `attention`: what needs somebody; nothing does where it is empty."""
+
+    service: str
+    program: str
+    state: str
+    status: str
+    since: str
+    pid: int
+    restarts: int
+    enabled: bool
+    installed: bool
+    standings: Sequence[tuple[Path, Standing]]
+    drop_ins: Sequence[str]
+    exposure: float | None
+    attention: Sequence[str]
+
+    def fields(self) -> dict[str, Any]:
+        """For programs."""
+        return {
+            "service": self.service,
+            "installed": self.installed,
+            "enabled": self.enabled,
+            "state": self.state,
+            "status": self.status,
+            "since": self.since or None,
+            "pid": self.pid or None,
+            "restarts": self.restarts,
+            "program": self.program,
+            "units": [{"path": str(path), "standing": standing.value} for path, standing in self.standings],
+            "drop_ins": list(self.drop_ins),
+            "exposure": self.exposure,
+            "attention": list(self.attention),
+        }
+
+
+def look(installation: Installation, files: Files, systemd: Systemd) -> Seen:
+    """Ask systemd. Raises NoSystemd."""
+    form = installation.form
+    told = systemd.show(form.service, *_PROPERTIES, *_SINCE)
+    timer = systemd.show(form.starter, "ActiveState") if form.timer and form.starter else None
+    own = files.found.keys()
+    standings = [(path, files.standing(path)) for path in files.wanted if files.found[path] is not None]
+    installed = bool(standings)
+    seen = Seen(
+        service=form.service,
+        program=str(installation.program),
+        state=f"{told['ActiveState']} ({told['SubState']})",
+        status=told["StatusText"],
+        since=told["ExecMainExitTimestamp"] if form.timer else told["ActiveEnterTimestamp"],
+        pid=int(told["MainPID"] or 0),
+        restarts=int(told["NRestarts"] or 0),
+        enabled=installed and systemd.is_enabled(form.enabled),
+        installed=installed,
+        standings=standings,
+        drop_ins=[path for path in told["DropInPaths"].split() if Path(path) not in own],
+        exposure=systemd.exposure(form.service) if installed else None,
+        attention=(),
+    )
+    return _with_attention(seen, told, files, timer, form.starter)
+
+
+def _with_attention(
+    seen: Seen, told: dict[str, str], files: Files, timer: dict[str, str] | None, starter: str | None
+) -> Seen:
+    from dataclasses import replace
+
+    def wrong() -> Iterator[str]:
+        if not seen.installed:
+            yield "it is not installed: versionsync service install"
+            return
+        if timer is not None and timer["ActiveState"] != "active":
+            yield f"{starter} is {timer['ActiveState']}: nothing starts it"
+        if told["ActiveState"] == "failed" or (timer is None and told["ActiveState"] not in _FINE):
+            yield f"it is {seen.state}, result: {told['Result']}"
+        if not seen.enabled:
+            yield "it is not enabled: it does not start by itself"
+        for path in files.of_standing(Standing.CHANGED):
+            yield f"{path} was changed by hand, or not installed by versionsync"
+        for path in files.of_standing(Standing.OLD, Standing.MISSING):
+            yield f"{path} is not this version's: versionsync service install"
+        if told["NeedDaemonReload"] == "yes":
+            yield "systemd has not read its unit files since they were changed: systemctl daemon-reload"
+
+    return replace(seen, attention=tuple(wrong()))
+
+
+_FINE: Final = frozenset({"active", "activating", "reloading"})
+
+
+def show(output: Output, seen: Seen) -> None:
+    """For people."""
+    output.line(seen.service, style="bold")
+    rows = {
+        "state": f"{seen.state}{f' since {seen.since}' if seen.since else ''}",
+        "says": seen.status,
+        "process": f"{seen.pid}, restarted {seen.restarts} times" if seen.pid else "",
+        "enabled": "yes" if seen.enabled else "no",
+        "program": seen.program,
+        "units": ", ".join(f"{path} ({standing.value})" for path, standing in seen.standings),
+        "drop-ins": ", ".join(seen.drop_ins),
+        "exposure": "" if seen.exposure is None else f"{seen.exposure} of 10, by systemd-analyze security",
+    }
+    for name, value in rows.items():
+        if value:
+            output.prose(f"  {name:<10}", value, hang=12)
+    for line in seen.attention:
+        output.prose((f"! {line}", "yellow"), hang=2)

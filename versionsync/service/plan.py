@@ -1,0 +1,215 @@
+"""What installing or removing a service is going to do, as data that can be shown before it is done. Pure."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Final, TypeAlias
+
+from versionsync.service.stamp import Standing, stamped, standing_of, without_stamp
+from versionsync.service.units import Form, units_of
+
+__all__ = [
+    "Command",
+    "Files",
+    "Installation",
+    "Mode",
+    "Places",
+    "Plan",
+    "Remove",
+    "Step",
+    "Write",
+    "files_of",
+    "removal",
+]
+
+UNIT_MODE: Final = 0o644
+READABLE: Final = 0o644
+DROP_IN: Final = "credentials.conf"
+
+Look: TypeAlias = Callable[[Path], str | None]
+"""What a file holds; None: there is none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """Where units, settings and state lie."""
+
+    units: Path
+    settings: Path
+    state: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """Write a file whole or not at all; `before` is what is lost by it."""
+
+    path: Path
+    text: str
+    before: str | None
+
+    def lines(self) -> Iterator[str]:
+        """For people."""
+        yield f"{'write ' if self.before is None else 'change'}  {self.path}"
+        if self.before is not None:
+            yield from (f"        {line}" for line in self.differences())
+
+    def differences(self) -> Iterator[str]:
+        """How it differs from what is there, line by line; the stamp does not count."""
+        old, new = without_stamp(self.before or "").splitlines(), without_stamp(self.text).splitlines()
+        lines = difflib.unified_diff(old, new, "there now", "to be written", lineterm="", n=0)
+        yield from (line for line in lines if not line.startswith("@@"))
+
+
+@dataclass(frozen=True, slots=True)
+class Remove:
+    """Remove a file."""
+
+    path: Path
+
+    def lines(self) -> Iterator[str]:
+        """For people."""
+        yield f"remove  {self.path}"
+
+
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """Let others read a file in which there is no secret."""
+
+    path: Path
+    before: int
+
+    def lines(self) -> Iterator[str]:
+        """For people."""
+        yield f"chmod   {self.path}: {self.before:04o} → {READABLE:04o}, so that the service's user can read it"
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """Have systemctl do something. `may_fail`: what it stops or forgets need not be there."""
+
+    argv: tuple[str, ...]
+    user: bool = False
+    may_fail: bool = False
+
+    def lines(self) -> Iterator[str]:
+        """For people."""
+        yield f"run     systemctl {'--user ' if self.user else ''}{' '.join(self.argv)}"
+
+
+Step: TypeAlias = Write | Remove | Mode | Command
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Steps, one after the other. `in_the_way`: files changed by hand, each with how it differs from ours."""
+
+    steps: tuple[Step, ...]
+    in_the_way: tuple[Write, ...] = ()
+
+    def lines(self) -> Iterator[str]:
+        """For people."""
+        for step in self.steps:
+            yield from step.lines()
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """The unit files and the drop-in of a service, as they should be (None: not at all) and as they are."""
+
+    wanted: dict[Path, str | None]
+    found: dict[Path, str | None]
+
+    def standing(self, path: Path) -> Standing:
+        """How one stands."""
+        return standing_of(self.found[path], self.wanted[path])
+
+    def of_standing(self, *standings: Standing) -> list[Path]:
+        """Those that stand so."""
+        return [path for path in self.wanted if self.standing(path) in standings]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Installation:
+    """What is installed: which units, of which program, where, with which secrets handed over by systemd."""
+
+    form: Form
+    program: PurePosixPath
+    places: Places
+    credentials: Sequence[Path]
+    version: str
+
+    def plan(self, files: Files, *, force: bool, active: bool, enabled: bool, settings_mode: int) -> Plan:
+        """How to get there from `files`, a service that is `active` and `enabled` or not, and settings of that mode."""
+        changed = files.of_standing(Standing.CHANGED)
+        kept = [] if force else changed
+        steps: list[Step] = [
+            self._write(path, files) if files.wanted[path] is not None else Remove(path)
+            for path in files.of_standing(Standing.MISSING, Standing.OLD, Standing.CHANGED)
+            if path not in kept
+        ]
+        is_new = bool(steps)
+        settings = self.places.settings / self.form.settings
+        if not self.form.user and settings_mode & READABLE != READABLE:
+            steps.append(Mode(settings, settings_mode))
+        if is_new or not (active and enabled):
+            steps += self._commands(is_new=is_new, restarts=is_new and active)
+        return Plan(steps=tuple(steps), in_the_way=tuple(self._write(path, files) for path in kept))
+
+    def _write(self, path: Path, files: Files) -> Write:
+        return Write(path, stamped(files.wanted[path] or "", self.version), files.found[path])
+
+    def _commands(self, *, is_new: bool, restarts: bool) -> Iterator[Command]:
+        def command(*argv: str, may_fail: bool = False) -> Command:
+            return Command(argv, user=self.form.user, may_fail=may_fail)
+
+        starter, service = self.form.starter, self.form.service
+        if is_new:
+            yield command("daemon-reload")
+        yield command("enable", *self.form.enabled)
+        if restarts:  # the socket first: it cannot be started again while the service runs
+            yield command("stop", *([starter] if starter else []), service)
+        yield command("reset-failed", *([starter] if starter else []), service, may_fail=True)
+        if starter:
+            yield command("start", starter)
+        # A first look may take hours: it is watched, not waited for.
+        yield command("start", "--no-block", service)
+
+
+def files_of(installation: Installation, look: Look) -> Files:
+    """The files of an installation: as they should be, and as `look` finds them."""
+    form, units = installation.form, installation.places.units
+    wanted: dict[Path, str | None] = {units / unit.name: unit.text for unit in units_of(form, installation.program)}
+    wanted[units / f"{form.service}.d" / DROP_IN] = _drop_in(form, installation.credentials)
+    return Files(wanted, {path: look(path) for path in wanted})
+
+
+def removal(form: Form, files: Files, *, force: bool, shared: bool) -> Plan:
+    """How to be rid of it. `shared`: another instance still needs the unit files of this one's template."""
+
+    def command(*argv: str, may_fail: bool = False) -> Command:
+        return Command(argv, user=form.user, may_fail=may_fail)
+
+    there = [path for path, text in files.found.items() if text is not None]
+    changed = [] if force else files.of_standing(Standing.CHANGED)
+    gone = [path for path in there if not (shared and path.name != DROP_IN)]
+    steps: list[Step] = []
+    if there:
+        steps += [
+            command("disable", *form.enabled, may_fail=True),
+            command("stop", *([form.starter] if form.starter else []), form.service, may_fail=True),
+        ]
+        steps += [Remove(path) for path in gone]
+        steps += [command("daemon-reload"), command("reset-failed", form.service, may_fail=True)]
+    in_the_way = [Write(path, files.wanted[path] or "", files.found[path]) for path in changed if path in gone]
+    return Plan(steps=tuple(steps), in_the_way=tuple(in_the_way))
+
+
+def _drop_in(form: Form, credentials: Sequence[Path]) -> str | None:
+    """Has systemd hand over what the settings name, where that is not what the unit hands over anyway."""
+    if form.user or [path.name for path in credentials] == [form.credential]:
+        return None
+    lines = [f"LoadCredential={path.name}:{path}" for path in credentials]
+    return "\n".join(["# The secrets that the settings name.", "[Service]", "LoadCredential=", *lines, ""])

@@ -1,0 +1,92 @@
+"""The door to systemd: systemctl, the journal, and how exposed a service is."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Sequence
+from typing import Final
+
+from versionsync.service.errors import NoSystemd
+
+__all__ = ["Systemd"]
+
+_SECONDS: Final = 60
+_EXPOSURE: Final = re.compile(r"exposure level for \S+: ([\d.]+)")
+
+
+class Systemd:
+    """The machine's systemd, or with `user` that of the user who asks."""
+
+    def __init__(self, *, user: bool) -> None:
+        self._scope = ("--user",) if user else ()
+        self.user = user
+
+    def require(self) -> None:
+        """Raises NoSystemd where none answers."""
+        self.run("show", "--property=Version")
+
+    def run(self, *argv: str, may_fail: bool = False) -> str:
+        """What systemctl prints. Raises NoSystemd if it is not there or, unless it `may_fail`, if it fails."""
+        if shutil.which("systemctl") is None:
+            raise NoSystemd(
+                "there is no systemd on this machine: systemctl was not found",
+                hint="Have what starts services here start `versionsync run`.",
+            )
+        ran = self._ran("systemctl", *self._scope, "--no-pager", *argv)
+        if ran.returncode and not may_fail:
+            said = " ".join(ran.stderr.split()) or f"it ended with code {ran.returncode}"
+            raise NoSystemd(f"systemctl {' '.join((*self._scope, *argv))}: {said}", hint=self._hint(said))
+        return ran.stdout
+
+    @property
+    def version(self) -> int:
+        """Its version, such as 252; 0 where there is none."""
+        if shutil.which("systemctl") is None:
+            return 0
+        found = re.match(r"systemd (\d+)", self._ran("systemctl", "--version").stdout)
+        return int(found[1]) if found else 0
+
+    def show(self, unit: str, *names: str) -> dict[str, str]:
+        """Properties of a unit; those of one that does not exist are what systemd says of such."""
+        lines = self.run("show", unit, *(f"--property={name}" for name in names)).splitlines()
+        told = dict(line.split("=", 1) for line in lines if "=" in line)
+        return {name: told.get(name, "") for name in names}
+
+    def is_enabled(self, units: Sequence[str]) -> bool:
+        """Whether all of them are started by themselves, at boot or by the clock."""
+        states = self.run("is-enabled", *units, may_fail=True).split()
+        return states == ["enabled"] * len(units)
+
+    def journal(self, unit: str, lines: int) -> list[str]:
+        """The last lines that the unit logged since it was last started; none where the journal cannot be read."""
+        since = self.show(unit, "InvocationID")["InvocationID"]
+        if not since or shutil.which("journalctl") is None:
+            return []
+        which = ("_SYSTEMD_INVOCATION_ID=" + since, "+", f"INVOCATION_ID={since}", "+", f"USER_INVOCATION_ID={since}")
+        ran = self._ran("journalctl", *self._scope, "--no-pager", "--output=cat", f"--lines={lines}", *which)
+        return ran.stdout.splitlines() if ran.returncode == 0 else []
+
+    def exposure(self, unit: str) -> float | None:
+        """How exposed a service is, from 0 to 10, as `systemd-analyze security` says; None: it says nothing."""
+        if self.user or shutil.which("systemd-analyze") is None:
+            return None
+        found = _EXPOSURE.search(self._ran("systemd-analyze", "--no-pager", "security", unit).stdout)
+        return float(found[1]) if found else None
+
+    def _hint(self, said: str) -> str:
+        if "Failed to connect to bus" in said and self.user:
+            return "Log in as that user, not by su or sudo: `machinectl shell USER@` does."
+        if "connect to bus" in said or "not been booted with systemd" in said:
+            return "This machine does not run systemd. Have what starts services here start `versionsync run`."
+        return "`systemctl status` and `journalctl -xe` say more."
+
+    @staticmethod
+    def _ran(*argv: str) -> subprocess.CompletedProcess[str]:
+        try:
+            return subprocess.run(argv, capture_output=True, text=True, timeout=_SECONDS, check=False)  # noqa: S603
+        except subprocess.TimeoutExpired:
+            raise NoSystemd(
+                f"{argv[0]} has not answered for {_SECONDS} s", hint="`systemctl list-jobs` shows what it waits for."
+            ) from None
