@@ -1,4 +1,4 @@
-"""The log: structlog to standard error, readable lines on a terminal and JSON elsewhere, never a secret.
+"""The log: structlog to standard error or systemd's journal, lines for people or JSON, never a secret.
 
 Nothing is configured globally: the log is made once and passed on. What a line is about comes first in it, always under
 the same names: the source, its run, the record.
@@ -6,11 +6,13 @@ the same names: the source, its run, the record.
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
+from versionsync.cli.journal import Journal
 from versionsync.cli.redaction import Redactor
 
 if TYPE_CHECKING:
@@ -31,8 +33,10 @@ class _Stderr:
         sys.stderr.flush()
 
 
-def make_log(*, level: int, as_json: bool, color: bool, redactor: Redactor) -> FilteringBoundLogger:
-    """A log that writes lines of `level` and above to standard error."""
+def make_log(
+    *, level: int, as_json: bool, color: bool, redactor: Redactor, journal: Journal | None = None
+) -> FilteringBoundLogger:
+    """A log that writes lines of `level` and above to standard error, or to the journal."""
     import structlog  # 150 ms: not for --help
 
     def without_secrets(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -46,7 +50,9 @@ def make_log(*, level: int, as_json: bool, color: bool, redactor: Redactor) -> F
         without_secrets,
         _in_order,
     ]
-    if as_json:
+    if journal is not None:
+        processors.append(_for_the_journal)
+    elif as_json:
         processors.append(structlog.processors.JSONRenderer(default=str))
     else:
         processors.append(
@@ -56,11 +62,27 @@ def make_log(*, level: int, as_json: bool, color: bool, redactor: Redactor) -> F
         )
     stderr: TextIO = _Stderr()  # type: ignore[assignment]
     log: FilteringBoundLogger = structlog.wrap_logger(
-        structlog.PrintLogger(stderr),
+        journal or structlog.PrintLogger(stderr),
         processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(level),
     )
     return log
+
+
+def _for_the_journal(
+    _: Any, __: str, event: MutableMapping[str, Any]
+) -> tuple[tuple[str, Mapping[str, Any]], dict[str, Any]]:
+    """A line for people: the journal has time and level itself, and is asked by fields."""
+    told = {name: value for name, value in event.items() if name not in ("time", "level", "event", "exception")}
+    words = [str(event.get("event")), *(f"{name}={_worded(value)}" for name, value in told.items())]
+    lines = [" ".join(words), *([str(event["exception"])] if "exception" in event else [])]
+    return ("\n".join(lines), event), {}
+
+
+def _worded(value: object) -> str:
+    if isinstance(value, str) and value and value.isprintable() and not set(value) & set(' "='):
+        return value
+    return json.dumps(value, ensure_ascii=False, default=str)
 
 
 def hear_libraries(log: FilteringBoundLogger, *, level: int) -> None:

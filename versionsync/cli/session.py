@@ -72,6 +72,7 @@ class Session:
     @cached_property
     def log(self) -> FilteringBoundLogger:
         """The log, at the level that was asked for."""
+        from versionsync.cli.journal import Journal, is_journal
         from versionsync.cli.logs import hear_libraries, make_log
 
         terminal = sys.stderr.isatty()
@@ -80,6 +81,7 @@ class Session:
             as_json=self.options.as_json or not terminal,
             color=self.color and terminal,
             redactor=self.redactor,
+            journal=Journal() if is_journal(self.environ) and not self.options.as_json else None,
         )
         hear_libraries(log, level=self.log_level)
         return log
