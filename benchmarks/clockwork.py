@@ -84,7 +84,7 @@ def live(
         open_client=upstream.open_client,
     )
     with (
-        patch("versionsync.daemon.follower.sync_source", Engine(upstream).run),
+        patch("versionsync.daemon.running.sync_source", Engine(upstream).run),
         patch("versionsync.daemon.follower.Bookkeeping", lambda _mirror, _name: Books()),
         _moved_clock() as clock,
     ):

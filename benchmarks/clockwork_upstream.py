@@ -11,7 +11,7 @@ from typing import Final, cast
 
 from benchmarks import costs
 from versionsync import cma
-from versionsync.cma.session import Usage
+from versionsync.cma import Usage
 from versionsync.daemon.hints import Call, read_call
 from versionsync.daemon.own_webhook import EVENTS, name_of
 from versionsync.sync.deadline import RequestsSpent

@@ -7,34 +7,32 @@ the mirror changes. What goes wrong with one source is told once, tried again, a
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from random import Random
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from structlog.typing import FilteringBoundLogger
 
 from versionsync.daemon.agenda import Agenda
 from versionsync.daemon.bookkeeping import Bookkeeping
-from versionsync.daemon.budget import Pace, Purse, Wants, pace_of
+from versionsync.daemon.budget import Pace, Wants, pace_of
 from versionsync.daemon.feed import Told
 from versionsync.daemon.followed import Followed
 from versionsync.daemon.hints import MOST_HINTS, Call, Heard
-from versionsync.daemon.judging import found_something, is_held_elsewhere, level_of, reason_of, trouble_of
+from versionsync.daemon.judging import found_something, trouble_of
 from versionsync.daemon.liveness import Activity
 from versionsync.daemon.log_reader import ASLEEP_SECONDS, LogReader
+from versionsync.daemon.running import Runner
 from versionsync.daemon.spending import Spending
+from versionsync.daemon.standing import Standing
 from versionsync.daemon.state import SourceState, Stance
 from versionsync.daemon.timetable import Timetable
-from versionsync.daemon.waits import HELD_SECONDS, STANDBY_SECONDS, Trouble, next_look, retry_wait
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.errors import MirrorError
 from versionsync.mirror.hints import Hints
-from versionsync.mirror.holders import Holder
-from versionsync.sync import sync_source
-from versionsync.sync.report import Outcome, Progress, RunKind, RunReport, SyncOptions
+from versionsync.sync.report import RunKind, RunReport, SyncOptions
 
 __all__ = ["STALL_SECONDS", "Follower"]
 
@@ -68,22 +66,20 @@ class Follower:
         self.source = source
         self.name = source.spec.name
         self.state = SourceState(name=self.name, max_staleness=source.max_staleness, since=_now())
-        self._mirror = mirror
         self._books = Bookkeeping(mirror, self.name)
-        self._whole_at = float("-inf")
         self._timetable = timetable
         self._agenda = Agenda(timetable, self.state)
         self._log = log.bind(source=self.name)
         self._spending = Spending(self._books, self.state, log=self._log)
+        self._standing = Standing(self.state, self._agenda, log=self._log, random=random)
+        self._runner = Runner(
+            mirror, self.state, self._spending, log=self._log, stall_seconds=stall_seconds, on_run=on_run
+        )
         self._log_reader = LogReader(self._books, self.state, self._spending, self._agenda, timetable, log=self._log)
         self._pace = pace_of(Wants(look_seconds=source.max_staleness, scrubs_a_day=source.scrub), None)
         self._random = random
-        self._stall_seconds = stall_seconds
-        self._on_run = on_run
-        self._records: int | None = None
         self._kept = 0
         self._turn = asyncio.Lock()
-        self._changed_at = time.monotonic()  # who has just started looks often: nobody knows yet how quiet it is
 
     def begin(self) -> None:
         """Look now, and do everything else at its time."""
@@ -134,25 +130,25 @@ class Follower:
         yield Activity(f"{self.name}:keep", self._kept, KEEP_PATIENCE)
         progress = self.state.progress
         run = None if progress is None else (progress.phase, replace(progress.counts), self._spending.sent)
-        yield Activity(f"{self.name}:run", run, self._stall_seconds + KEEP_PATIENCE)
+        yield Activity(f"{self.name}:run", run, self._runner.stall_seconds + KEEP_PATIENCE)
 
     async def _look(self) -> None:
         async with self._turn:
             self._agenda.began()
             if (other := await self._unless_away(self._books.follow())) is not None:
-                self._stand_by(other)
+                self._standing.stand_by(other)
                 return
             pace = self._pace = await self._spending.pace(self.source)
             if self.state.purse is not None and self.state.purse.is_spent:
-                self._wait_for_budget(self.state.purse)
+                self._standing.wait_for_budget(self.state.purse)
                 await self._note_next_look()
                 return
             hints = await self._unless_away(self._books.hints())
             waiting = self.state.hints_waiting = len(hints.record_ids) if hints is not None else 0
-            options = self._options(beacon_trust=timedelta(days=pace.sweep_days))
+            options = SyncOptions(trigger="schedule", beacon_trust=timedelta(days=pace.sweep_days))
             if hints is not None and self._may_look_at_these_alone(hints, pace):
                 options = replace(options, record_ids=tuple(hints.record_ids), trigger="webhook")
-            report = await self._run(options)
+            report = await self._runner.run(self.source, options)
             if hints is not None and report.error is None:
                 await self._unless_away(self._books.forget_hints(hints))
                 self.state.hints_waiting -= waiting
@@ -160,17 +156,25 @@ class Follower:
 
     def _may_look_at_these_alone(self, hints: Hints, pace: Pace) -> bool:
         """Whether the rest is fresh enough: a stream of webhooks must not put off what none of them tells."""
-        is_fresh = time.monotonic() - self._whole_at < pace.look_seconds
-        return is_fresh and self.state.stance is Stance.FOLLOWING and len(hints.record_ids) <= MOST_HINTS
+        return self._standing.is_fresh(pace) and len(hints.record_ids) <= MOST_HINTS
+
+    async def _conclude(self, report: RunReport, pace: Pace) -> None:
+        found = found_something(report)
+        self._spending.learn(report, found=found, records=self._runner.records)
+        self._standing.conclude(report, pace, is_told=self._is_told())
+        if found and report.kind is not RunKind.RECORDS and trouble_of(report) is None:
+            self._log_reader.doubt()  # which may not have told it
+        self._plan_reading()
+        await self._note_next_look()
 
     async def _read_log(self) -> None:
         async with self._turn:
             if await self._log_reader.read(self.source) is Told.LOOK:
-                self._whole_at = float("-inf")
+                self._standing.doubt()
             self._plan_reading()
 
     def _plan_reading(self) -> None:
-        self._log_reader.plan(self.source, self._pace, changed_at=self._changed_at)
+        self._log_reader.plan(self.source, self._pace, changed_at=self._standing.changed_at)
 
     async def _scrub(self) -> None:
         async with self._turn:
@@ -178,7 +182,7 @@ class Follower:
             if self.state.stance is Stance.FOLLOWING:
                 number = -(-(await self._spending.pace(self.source)).scrubs_a_day // SCRUBS_A_DAY)
                 if number:
-                    await self._run(self._options(scrub=number))
+                    await self._runner.run(self.source, SyncOptions(trigger="schedule", scrub=number))
 
     async def _keep(self) -> None:
         """Say that this daemon is still there, and what it has spent, also while a run takes its time."""
@@ -193,133 +197,13 @@ class Follower:
                 forgotten = await self._unless_away(self._books.forget_runs(_now()))
                 self._log.debug("runs.forgotten", number=forgotten)
 
-    def _options(self, **options: Any) -> SyncOptions:
-        most = None if self.state.purse is None else self.state.purse.for_a_run
-        return SyncOptions(trigger="schedule", stall_seconds=self._stall_seconds, max_requests=most, **options)
-
-    def _wait_for_budget(self, purse: Purse) -> None:
-        state = self.state
-        reason = f"{purse.budget} are spent ({purse.spent:,}): it goes on at {purse.ends_at:%Y-%m-%d %H:%M} UTC"
-        if state.trouble is not Trouble.BUDGET:
-            self._log.warning("source.failing", trouble=Trouble.BUDGET.value, reason=reason)
-        state.stance, state.trouble, state.error, state.failures = Stance.FAILING, Trouble.BUDGET, reason, 1
-        self._agenda.next_in(purse.seconds_left + self._random.uniform(0, 5), "the budget is spent")
-
-    async def _run(self, options: SyncOptions) -> RunReport:
-        state, spec = self.state, self.source.spec
-        state.progress, state.began_at = Progress(source=spec.name), _now()
-        began = time.monotonic()
-        try:
-            async with self.source.open_client() as client:
-                state.usage = client.usage
-                self._spending.begin(client)
-                report = await sync_source(self._mirror, client, spec, options, progress=state.progress, log=self._log)
-        except Exception as error:  # whatever it is, it is this source's trouble and no other's
-            report = RunReport(
-                source=spec.name,
-                kind=RunKind.INCREMENTAL,
-                outcome=Outcome.FAILED,
-                counts=state.progress.counts,
-                error=error,
-            )
-        finally:
-            self._records = state.progress.records_total
-            state.last_run_seconds = time.monotonic() - began
-        state.last_run_at = state.began_at
-        state.ended(report)
-        await self._spending.end()
-        if not is_held_elsewhere(report.error):
-            state.runs[report.outcome] += 1
-            if (trouble := trouble_of(report)) is not None:
-                state.troubles[trouble] += 1
-            self._on_run(self.name, state.last_run_seconds)
-        return report
-
-    def _stand_by(self, other: str) -> None:
-        if self.state.stance is not Stance.STANDBY:
-            self._log.info("source.standing_by", other=other)
-        self.state.stance, self.state.other = Stance.STANDBY, other
-        self.state.trouble, self.state.error, self.state.failures = None, None, 0
-        self.state.hints_waiting = 0  # they are the other one's
-        self._agenda.next_in(STANDBY_SECONDS * self._random.uniform(0.8, 1.2), "another one follows it")
-
-    async def _conclude(self, report: RunReport, pace: Pace) -> None:
-        trouble = trouble_of(report)
-        if found_something(report):
-            self._agenda.pay(pace.after_change_seconds)
-        self._spending.learn(report, found=found_something(report), records=self._records)
-        if report.error is not None and is_held_elsewhere(report.error):
-            self._held(report.error)
-        elif report.error is None and report.kind is RunKind.RECORDS:
-            self._looked_at_hints(report, pace)
-        elif trouble is None:
-            self._succeeded(report, pace)
-        else:
-            self._failed(trouble, report)
-        self._plan_reading()
-        await self._note_next_look()
-
     async def _note_next_look(self) -> None:
         await self._unless_away(self._books.note_next_look(self.state.next_look_at, self.state.next_look_reason))
-
-    def _held(self, error: BaseException) -> None:
-        """Another process writes to the source, such as a sync by hand; or a lease of ours is not over yet."""
-        if getattr(error, "holder", None) == str(Holder.of_this_process()):
-            self._agenda.next_in(HELD_SECONDS, "its last run could not give back the lease")
-            return
-        if self.state.stance is not Stance.STANDBY:
-            self._log.info("source.written_elsewhere", reason=str(error))
-        self.state.stance, self.state.other = Stance.STANDBY, getattr(error, "holder", None)
-        self._agenda.next_in(HELD_SECONDS * self._random.uniform(0.8, 1.2), "another process writes to it")
-
-    def _looked_at_hints(self, report: RunReport, pace: Pace) -> None:
-        """A whole look comes soon, and tells what these could not give: this is neither success nor failure."""
-        if found_something(report):
-            self._changed_at, self.state.last_change_at = time.monotonic(), _now()
-        since = time.monotonic() - self._whole_at
-        self._agenda.next_in(max(pace.look_seconds - since, pace.after_change_seconds), "webhooks tell of changes")
-
-    def _succeeded(self, report: RunReport, pace: Pace) -> None:
-        state = self.state
-        if state.failures:
-            self._log.info("source.recovered", failures=state.failures)
-        elif state.stance is Stance.STANDBY:
-            self._log.info("source.followed", instead_of=state.other)
-        state.stance, state.trouble, state.error, state.failures, state.other = Stance.FOLLOWING, None, None, 0, None
-        state.last_success_at, self._whole_at = state.began_at, time.monotonic()
-        if found_something(report):
-            self._changed_at, state.last_change_at = time.monotonic(), _now()
-            self._log_reader.doubt()  # which may not have told it
-        quiet = time.monotonic() - self._changed_at
-        if self._is_told():
-            self._agenda.next_in(max(pace.look_seconds, pace.after_change_seconds), "webhooks tell of changes")
-            return
-        seconds = next_look(quiet_seconds=quiet, max_staleness=pace.look_seconds)
-        if found_something(report):
-            seconds = max(seconds, pace.after_change_seconds)
-        slowed = " (slowed down by the budget)" if pace.look_seconds > self.source.max_staleness else ""
-        self._agenda.next_in(seconds, f"nothing has changed for {quiet:.0f} s{slowed}")
 
     def _is_told(self) -> bool:
         """Whether webhooks tell what changes, so that whole looks need not be more frequent than the settings say."""
         receives = self.source.webhook is not None and self.state.heard[Heard.TAKEN] > 0
         return receives or self._log_reader.tells(self.source)
-
-    def _failed(self, trouble: Trouble, report: RunReport) -> None:
-        state = self.state
-        said = state.trouble
-        state.failures += 1
-        state.stance, state.trouble, state.other = Stance.FAILING, trouble, None
-        state.error = reason_of(report)
-        seconds = retry_wait(trouble, state.failures, random=self._random)
-        log = self._log if report.run_id is None else self._log.bind(run=report.run_id)
-        facts = {"trouble": trouble.value, "reason": state.error}
-        if hint := getattr(report.error, "hint", None):
-            facts["hint"] = hint
-        log.log(level_of(trouble, said=said, failures=state.failures), "source.failing", **facts)
-        if trouble is Trouble.UNEXPECTED:
-            log.debug("source.failing", exc_info=report.error)
-        self._agenda.next_in(seconds, f"failure {state.failures}: {trouble.value}")
 
     async def _unless_away(self, asked: Awaitable[T]) -> T | None:
         """What the database says; None where it is away. No more is made of that: a run tells it, and says why."""

@@ -24,7 +24,7 @@ from versionsync.sync.report import SourceSpec
 from versionsync.sync.translate import schema_of
 from versionsync.sync.vanish import check_brake
 
-__all__ = ["doubt_upstream", "find_place", "is_elsewhere", "note_upstream", "project_of"]
+__all__ = ["doubt_upstream", "find_place", "is_elsewhere", "is_new_here", "note_upstream", "project_of"]
 
 
 async def find_place(client: cma.Client, spec: SourceSpec, known: SourceRow | None, *, now: datetime) -> Place:
@@ -58,6 +58,15 @@ def project_of(site: cma.Site, spec: SourceSpec, place: Place) -> Project:
 def is_elsewhere(known: Project, environment: str, created_at: datetime | None) -> bool:
     """Whether this is another environment than the one that was mirrored, or another one under its name."""
     return (known.environment, known.environment_created_at) != (environment, created_at)
+
+
+def is_new_here(known: SourceRow, place: Place) -> bool:
+    """Whether another environment was swept last: what the mirror holds is then no measure of this one."""
+    if is_elsewhere(known.project, place.environment, place.created_at):
+        return True
+    if known.checkpoint.last_complete_sweep_at is None or place.beacon.last_data_change_at is None:
+        return False
+    return known.checkpoint.last_data_change_at is None  # a run noticed it, and ended before it had swept
 
 
 def note_upstream(

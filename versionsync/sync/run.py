@@ -24,23 +24,22 @@ from versionsync.mirror.editors import unknown_editors, upsert_editors
 from versionsync.mirror.errors import MirrorError
 from versionsync.mirror.known import has_due_schedule
 from versionsync.mirror.sources import SourceRow, register_source, source
-from versionsync.sync.beacon import is_settled, is_trusted, settling_seconds
+from versionsync.sync.beacon import is_trusted, settling_seconds
 from versionsync.sync.climb import Climb
+from versionsync.sync.conclusion import FAILURES_TOLD, checkpoint_of, outcome_of, wrongs_of
 from versionsync.sync.crew import first_error
 from versionsync.sync.deadline import within_limits
-from versionsync.sync.desk import Checkpoint, Desk, Tenure
+from versionsync.sync.desk import Desk, Tenure
 from versionsync.sync.editors import read_editors
 from versionsync.sync.environment import Place
 from versionsync.sync.findings import Findings
-from versionsync.sync.project import doubt_upstream, find_place, is_elsewhere, note_upstream, project_of
+from versionsync.sync.project import doubt_upstream, find_place, is_elsewhere, is_new_here, note_upstream, project_of
 from versionsync.sync.rehearsal import rehearse
 from versionsync.sync.report import Outcome, Progress, RunKind, RunReport, SourceSpec, SyncOptions
 from versionsync.sync.threads import DatabaseThread
 from versionsync.sync.tracing import traced
 
 __all__ = ["sync_source"]
-
-FAILURES_RECORDED = 20
 
 
 def _utc_now() -> datetime:
@@ -108,7 +107,7 @@ class _Run:
             error = first_error(errors)
         except Exception as single:  # whatever it is, it ends this run alone, and the report says so
             error = single
-        outcome = self._outcome(error)
+        outcome = outcome_of(self._found, error)
         try:
             await self._end(outcome, error)
         except MirrorError as late:
@@ -183,14 +182,6 @@ class _Run:
             trust=self._options.beacon_trust,
         )
 
-    def _is_new_here(self, known: SourceRow, place: Place) -> bool:
-        """Whether another environment was swept last: what the mirror holds is then no measure of this one."""
-        if is_elsewhere(known.project, place.environment, place.created_at):
-            return True
-        if known.checkpoint.last_complete_sweep_at is None or place.beacon.last_data_change_at is None:
-            return False
-        return known.checkpoint.last_data_change_at is None  # a run noticed it, and ended before it had swept
-
     async def _may_rest(self, known: SourceRow, place: Place) -> bool:
         if self._options.full or self._options.record_ids or self._options.scrub or not self._trusts(known, place):
             return False
@@ -226,7 +217,7 @@ class _Run:
             progress=self._progress,
             found=self._found,
             schema=schema,
-            believes=self._is_new_here(known, place),
+            believes=is_new_here(known, place),
         )
         if self._options.record_ids:
             await climb.single([RecordId(id) for id in self._options.record_ids])
@@ -253,46 +244,12 @@ class _Run:
         if refused:
             self._found.notes.append(f"this token may not read editors of kind {', '.join(refused)}: ids only")
 
-    def _outcome(self, error: BaseException | None) -> Outcome:
-        if error is not None:
-            return Outcome.FAILED
-        return Outcome.PARTIAL if self._found.failures or not self._found.is_complete else Outcome.SUCCEEDED
-
     async def _end(self, outcome: Outcome, error: BaseException | None) -> None:
         self._count()
         if self._tenure is not None:
-            checkpoint = self._checkpoint(outcome)
-            await self._tenure.end(
-                outcome, self._progress.counts, error=self._what_is_wrong(error), checkpoint=checkpoint
-            )
-
-    def _what_is_wrong(self, error: BaseException | None) -> str | None:
-        """For the run's row: what ended it, or what it could not do."""
-        if error is not None:
-            return str(error)
-        failures, notes = self._found.failures, self._found.notes
-        lines = [f"record {failure.record_id}: {failure.reason}" for failure in failures[:FAILURES_RECORDED]]
-        if len(failures) > FAILURES_RECORDED:
-            lines.append(f"and {len(failures) - FAILURES_RECORDED} records more")
-        if not self._found.is_complete:
-            lines.extend(notes[:FAILURES_RECORDED])
-        return "\n".join(lines) or None
-
-    def _checkpoint(self, outcome: Outcome) -> Checkpoint:
-        """How far the mirror has come with this run. A beacon is kept only with everything behind it applied."""
-        now, found = self._desk.now(), self._found
-        if outcome is not Outcome.SUCCEEDED:
-            return {"beacon_is_settled": False} if found.looked_from else {}
-        checkpoint: Checkpoint = {"last_success_at": now}
-        if self._options.scrub:
-            checkpoint["last_scrub_at"] = now
-        if found.looked_from and self._place is not None:
-            beacon = self._place.beacon
-            if found.has_swept:
-                checkpoint["last_complete_sweep_at"] = found.looked_from
-            checkpoint["last_data_change_at"] = beacon.last_data_change_at
-            checkpoint["beacon_is_settled"] = is_settled(beacon, found.began_at) and not found.doubtful
-        return checkpoint
+            checkpoint = checkpoint_of(outcome, self._found, self._place, options=self._options, now=self._desk.now())
+            wrongs = wrongs_of(self._found, error)
+            await self._tenure.end(outcome, self._progress.counts, error=wrongs, checkpoint=checkpoint)
 
     def _count(self) -> None:
         counts, usage = self._progress.counts, self._client.usage
@@ -300,7 +257,7 @@ class _Run:
 
     def _told(self, outcome: Outcome, error: BaseException | None) -> RunReport:
         counts, found = self._progress.counts, self._found
-        for failure in found.failures[:FAILURES_RECORDED]:
+        for failure in found.failures[:FAILURES_TOLD]:
             self._desk.log.debug("record.failed", record=failure.record_id, reason=failure.reason)
         self._desk.log.info(
             "run.finished",

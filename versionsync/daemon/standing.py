@@ -1,0 +1,127 @@
+"""How it stands with a source after each look: what is told of that, and when it is looked at next."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from random import Random
+
+from structlog.typing import FilteringBoundLogger
+
+from versionsync.daemon.agenda import Agenda
+from versionsync.daemon.budget import Pace, Purse
+from versionsync.daemon.judging import found_something, is_held_elsewhere, level_of, reason_of, trouble_of
+from versionsync.daemon.state import SourceState, Stance
+from versionsync.daemon.waits import HELD_SECONDS, STANDBY_SECONDS, Trouble, next_look, retry_wait
+from versionsync.mirror.holders import Holder
+from versionsync.sync.report import RunKind, RunReport
+
+__all__ = ["Standing"]
+
+
+class Standing:
+    """Of one source, written into its state. `changed_at`: when a look last found something, by the monotonic clock."""
+
+    def __init__(self, state: SourceState, agenda: Agenda, *, log: FilteringBoundLogger, random: Random) -> None:
+        self.changed_at = time.monotonic()  # who has just started looks often: nobody knows yet how quiet it is
+        self._whole_at = float("-inf")
+        self._state = state
+        self._agenda = agenda
+        self._log = log
+        self._random = random
+
+    def is_fresh(self, pace: Pace) -> bool:
+        """Whether the whole source was looked at, and all was well, as lately as it should be."""
+        return time.monotonic() - self._whole_at < pace.look_seconds and self._state.stance is Stance.FOLLOWING
+
+    def doubt(self) -> None:
+        """Something may have changed that nothing names: the whole source has to be looked at."""
+        self._whole_at = float("-inf")
+
+    def conclude(self, report: RunReport, pace: Pace, *, is_told: bool) -> None:
+        """A look has ended. `is_told`: webhooks tell what changes, so that looks need not be more frequent."""
+        trouble = trouble_of(report)
+        if found_something(report):
+            self._agenda.pay(pace.after_change_seconds)
+        if report.error is not None and is_held_elsewhere(report.error):
+            self._held(report.error)
+        elif report.error is None and report.kind is RunKind.RECORDS:
+            self._looked_at_hints(report, pace)
+        elif trouble is None:
+            self._succeeded(report, pace, is_told=is_told)
+        else:
+            self._failed(trouble, report)
+
+    def stand_by(self, other: str) -> None:
+        """Another daemon follows the source."""
+        if self._state.stance is not Stance.STANDBY:
+            self._log.info("source.standing_by", other=other)
+        self._state.stance, self._state.other = Stance.STANDBY, other
+        self._state.trouble, self._state.error, self._state.failures = None, None, 0
+        self._state.hints_waiting = 0  # they are the other one's
+        self._agenda.next_in(STANDBY_SECONDS * self._random.uniform(0.8, 1.2), "another one follows it")
+
+    def wait_for_budget(self, purse: Purse) -> None:
+        """Nothing is left of it: the next period is waited for."""
+        state = self._state
+        reason = f"{purse.budget} are spent ({purse.spent:,}): it goes on at {purse.ends_at:%Y-%m-%d %H:%M} UTC"
+        if state.trouble is not Trouble.BUDGET:
+            self._log.warning("source.failing", trouble=Trouble.BUDGET.value, reason=reason)
+        state.stance, state.trouble, state.error, state.failures = Stance.FAILING, Trouble.BUDGET, reason, 1
+        self._agenda.next_in(purse.seconds_left + self._random.uniform(0, 5), "the budget is spent")
+
+    def _held(self, error: BaseException) -> None:
+        """Another process writes to the source, such as a sync by hand; or a lease of ours is not over yet."""
+        if getattr(error, "holder", None) == str(Holder.of_this_process()):
+            self._agenda.next_in(HELD_SECONDS, "its last run could not give back the lease")
+            return
+        if self._state.stance is not Stance.STANDBY:
+            self._log.info("source.written_elsewhere", reason=str(error))
+        self._state.stance, self._state.other = Stance.STANDBY, getattr(error, "holder", None)
+        self._agenda.next_in(HELD_SECONDS * self._random.uniform(0.8, 1.2), "another process writes to it")
+
+    def _looked_at_hints(self, report: RunReport, pace: Pace) -> None:
+        """A whole look comes soon, and tells what these could not give: this is neither success nor failure."""
+        if found_something(report):
+            self._note_change()
+        since = time.monotonic() - self._whole_at
+        self._agenda.next_in(max(pace.look_seconds - since, pace.after_change_seconds), "webhooks tell of changes")
+
+    def _succeeded(self, report: RunReport, pace: Pace, *, is_told: bool) -> None:
+        state = self._state
+        if state.failures:
+            self._log.info("source.recovered", failures=state.failures)
+        elif state.stance is Stance.STANDBY:
+            self._log.info("source.followed", instead_of=state.other)
+        state.stance, state.trouble, state.error, state.failures, state.other = Stance.FOLLOWING, None, None, 0, None
+        state.last_success_at, self._whole_at = state.began_at, time.monotonic()
+        if found_something(report):
+            self._note_change()
+        quiet = time.monotonic() - self.changed_at
+        if is_told:
+            self._agenda.next_in(max(pace.look_seconds, pace.after_change_seconds), "webhooks tell of changes")
+            return
+        seconds = next_look(quiet_seconds=quiet, max_staleness=pace.look_seconds)
+        if found_something(report):
+            seconds = max(seconds, pace.after_change_seconds)
+        slowed = " (slowed down by the budget)" if pace.look_seconds > state.max_staleness else ""
+        self._agenda.next_in(seconds, f"nothing has changed for {quiet:.0f} s{slowed}")
+
+    def _failed(self, trouble: Trouble, report: RunReport) -> None:
+        state = self._state
+        said = state.trouble
+        state.failures += 1
+        state.stance, state.trouble, state.other = Stance.FAILING, trouble, None
+        state.error = reason_of(report)
+        seconds = retry_wait(trouble, state.failures, random=self._random)
+        log = self._log if report.run_id is None else self._log.bind(run=report.run_id)
+        facts = {"trouble": trouble.value, "reason": state.error}
+        if hint := getattr(report.error, "hint", None):
+            facts["hint"] = hint
+        log.log(level_of(trouble, said=said, failures=state.failures), "source.failing", **facts)
+        if trouble is Trouble.UNEXPECTED:
+            log.debug("source.failing", exc_info=report.error)
+        self._agenda.next_in(seconds, f"failure {state.failures}: {trouble.value}")
+
+    def _note_change(self) -> None:
+        self.changed_at, self._state.last_change_at = time.monotonic(), datetime.now(UTC)

@@ -1,0 +1,53 @@
+"""What is made of a run when it is over: its outcome, its checkpoint, what is wrong with it. Pure."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from versionsync.sync.beacon import is_settled
+from versionsync.sync.desk import Checkpoint
+from versionsync.sync.environment import Place
+from versionsync.sync.findings import Findings
+from versionsync.sync.report import Outcome, SyncOptions
+
+__all__ = ["FAILURES_TOLD", "checkpoint_of", "outcome_of", "wrongs_of"]
+
+FAILURES_TOLD = 20
+"""So many records that could not be mirrored are named, in the run's row and in the log."""
+
+
+def outcome_of(found: Findings, error: BaseException | None) -> Outcome:
+    """How a run ended that was not interrupted (invariant 7)."""
+    if error is not None:
+        return Outcome.FAILED
+    return Outcome.PARTIAL if found.failures or not found.is_complete else Outcome.SUCCEEDED
+
+
+def wrongs_of(found: Findings, error: BaseException | None) -> str | None:
+    """For the run's row: what ended it, or what it could not do."""
+    if error is not None:
+        return str(error)
+    lines = [f"record {failure.record_id}: {failure.reason}" for failure in found.failures[:FAILURES_TOLD]]
+    if len(found.failures) > FAILURES_TOLD:
+        lines.append(f"and {len(found.failures) - FAILURES_TOLD} records more")
+    if not found.is_complete:
+        lines.extend(found.notes[:FAILURES_TOLD])
+    return "\n".join(lines) or None
+
+
+def checkpoint_of(
+    outcome: Outcome, found: Findings, place: Place | None, *, options: SyncOptions, now: datetime
+) -> Checkpoint:
+    """How far the mirror has come with this run. A beacon is kept only with everything behind it applied."""
+    if outcome is not Outcome.SUCCEEDED:
+        return {"beacon_is_settled": False} if found.looked_from else {}
+    checkpoint: Checkpoint = {"last_success_at": now}
+    if options.scrub:
+        checkpoint["last_scrub_at"] = now
+    if found.looked_from and place is not None:
+        beacon = place.beacon
+        if found.has_swept:
+            checkpoint["last_complete_sweep_at"] = found.looked_from
+        checkpoint["last_data_change_at"] = beacon.last_data_change_at
+        checkpoint["beacon_is_settled"] = is_settled(beacon, found.began_at) and not found.doubtful
+    return checkpoint
