@@ -15,6 +15,7 @@ from versionsync.cli.demo import demo
 from versionsync.cli.doctor import doctor
 from versionsync.cli.events import events
 from versionsync.cli.exits import Exit, problem_of
+from versionsync.cli.health import health
 from versionsync.cli.init import init
 from versionsync.cli.output import to_json
 from versionsync.cli.run import run as run_daemon
@@ -48,7 +49,7 @@ def _root(
 
 
 app.callback(invoke_without_command=True)(shared_options(_root))
-for verb in (init, doctor, demo, sync, run_daemon, status, events):
+for verb in (init, doctor, demo, sync, run_daemon, status, health, events):
     add_verb(app, verb)
 app.add_typer(webhook.app, name="webhook")
 app.add_typer(service.app, name="service")

@@ -34,7 +34,7 @@ MEANINGS: Final[dict[Exit, str]] = {
     Exit.UNEXPECTED: "Unexpected: a fault of versionsync's own. `--debug` shows where.",
     Exit.USAGE: "The command line or the settings are wrong.",
     Exit.PARTIAL: "Finished, but partial: some records could not be mirrored, or too many had vanished to believe it. "
-    "Of `status` and `service`: something needs attention.",
+    "Of `status`, `health` and `service`: something needs attention.",
     Exit.REFUSED: "DatoCMS refused: the token, its permissions or the environment.",
     Exit.UNAVAILABLE: "DatoCMS could not be reached, or its answers could not be understood.",
     Exit.DATABASE: "The database cannot be used, or is not at the schema of this version.",
@@ -132,9 +132,19 @@ def _exit_of_ours(error: BaseException) -> Exit:
 
             return Exit.PARTIAL if isinstance(error, NotStarted) else Exit.USAGE
         case ["versionsync", "daemon"]:
-            from versionsync.daemon.errors import CannotListen
+            return _exit_of_daemon(error)
+        case _:
+            return Exit.UNEXPECTED
 
-            return Exit.USAGE if isinstance(error, CannotListen) else Exit.UNEXPECTED
+
+def _exit_of_daemon(error: BaseException) -> Exit:
+    from versionsync.daemon.errors import CannotListen, NotAlive
+
+    match error:
+        case CannotListen():
+            return Exit.USAGE
+        case NotAlive():
+            return Exit.PARTIAL
         case _:
             return Exit.UNEXPECTED
 

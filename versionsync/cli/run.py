@@ -62,7 +62,13 @@ def run(
             metrics = Metrics(lambda: daemon.states, timetable=daemon.timetable, now=lambda: datetime.now(UTC))
             daemon.on_run(metrics.ran)
             receiver = Receiver(lambda: daemon.followers, log=session.log)
-            app = App(lambda: daemon.states, metrics, redact=session.redactor.redact, receiver=receiver.answer)
+            app = App(
+                lambda: daemon.states,
+                metrics,
+                redact=session.redactor.redact,
+                hanging=daemon.hanging,
+                receiver=receiver.answer,
+            )
             herald = Herald(lambda: settings.subscriptions, log=session.log, redact=session.redactor.redact)
             pinger = Pinger(lambda: settings.ping_urls, log=session.log)
             async with (

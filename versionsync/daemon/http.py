@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -18,6 +18,7 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST
 from structlog.typing import FilteringBoundLogger
 
+from versionsync.daemon.asking import reachable, url_of
 from versionsync.daemon.errors import CannotListen
 from versionsync.daemon.metrics import Metrics
 from versionsync.daemon.page import page
@@ -38,7 +39,9 @@ _HEADERS: Final = {
 
 
 class App:
-    """What is answered to whom. `redact` masks secrets in errors; `receiver` answers the calls of webhooks."""
+    """What is answered to whom. `hanging` names what does not get on, `redact` masks secrets in errors, `receiver`
+    answers the calls of webhooks.
+    """
 
     def __init__(
         self,
@@ -46,11 +49,13 @@ class App:
         metrics: Metrics,
         *,
         redact: Callable[[str], str],
+        hanging: Callable[[], Sequence[str]] = tuple,
         receiver: Callable[[web.Request], Awaitable[web.StreamResponse]] | None = None,
     ) -> None:
         self._states = states
         self._metrics = metrics
         self._redact = redact
+        self._hanging = hanging
         self._started_at = datetime.now(UTC)
         self.web = web.Application(middlewares=[_with_headers])
         self.web.add_routes(
@@ -69,7 +74,8 @@ class App:
         raise web.HTTPFound("/status")
 
     async def _livez(self, _: web.Request) -> web.StreamResponse:
-        return _json(identity())
+        hanging = self._hanging()
+        return _json(identity() | {"hanging": hanging}, status=503 if hanging else 200)
 
     async def _readyz(self, _: web.Request) -> web.StreamResponse:
         found = [self._redact(reason) for reason in reasons(self._states().values(), datetime.now(UTC))]
@@ -100,7 +106,7 @@ async def serving(
             await (web.SockSite(runner, inherited) if inherited else web.TCPSite(runner, host, port)).start()
         except (OSError, UnicodeError) as error:
             raise await _why(error, host, port) from error
-        url = _url(*runner.addresses[0][:2])
+        url = url_of(*runner.addresses[0][:2])
         log.info("http.listening", url=url)
         yield url
     finally:
@@ -115,11 +121,11 @@ async def _why(error: OSError | UnicodeError, host: str, port: int) -> CannotLis
     if code == errno.EADDRINUSE:
         if pid := await _ours(host, port):
             return CannotListen(
-                f"another versionsync (process {pid}) is running here already, and listens on {_url(host, port)}",
+                f"another versionsync (process {pid}) is running here already, and listens on {url_of(host, port)}",
                 hint="Stop that one; or, for a second one that stands by, set [http] port to another one (0: any).",
             )
         return CannotListen(
-            f"another program listens on {_url(host, port)} already",
+            f"another program listens on {url_of(host, port)} already",
             hint="Set [http] port, or VERSIONSYNC_HTTP_PORT, to another one; 0 takes any that is free.",
         )
     if code in (errno.EACCES, errno.EPERM):
@@ -131,23 +137,19 @@ async def _why(error: OSError | UnicodeError, host: str, port: int) -> CannotLis
             f"this machine has no address {host}", hint="Set [http] host to 127.0.0.1, or to an address that it has."
         )
     reason = error.strerror if isinstance(error, OSError) else str(error)
-    return CannotListen(f"cannot listen on {_url(host, port)}: {reason}", hint="Check [http] host and port.")
+    return CannotListen(f"cannot listen on {url_of(host, port)}: {reason}", hint="Check [http] host and port.")
 
 
 async def _ours(host: str, port: int) -> int | None:
     """The process of the versionsync that has the port; None: it is another program, or does not say."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - what is listened on elsewhere
+    host = reachable(host)
     try:
         timeout = aiohttp.ClientTimeout(total=ASK_SECONDS)
-        async with aiohttp.ClientSession(timeout=timeout) as http, http.get(f"{_url(host, port)}/livez") as answer:
+        async with aiohttp.ClientSession(timeout=timeout) as http, http.get(f"{url_of(host, port)}/livez") as answer:
             told = msgspec.json.decode(await answer.content.read(4096))
     except (TimeoutError, aiohttp.ClientError, msgspec.DecodeError, OSError):
         return None
     return told.get("pid") if isinstance(told, dict) and told.get("program") == PROGRAM else None
-
-
-def _url(host: str, port: int) -> str:
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _json(value: Mapping[str, Any], *, status: int = 200) -> web.Response:

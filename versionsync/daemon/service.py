@@ -77,6 +77,15 @@ class Daemon:
         """Which job comes when, and what came of them."""
         return self._timetable
 
+    def hanging(self) -> list[str]:
+        """What should have got on and has not, since it was last asked several times; the log is told of it once."""
+        activities = (each for follower in self._followers.values() for each in follower.activities())
+        hanging = self._liveness.hanging(activities, time.monotonic())
+        if hanging and hanging != self._said_to_hang:
+            self._log.error("daemon.hangs", what=hanging)
+        self._said_to_hang = hanging
+        return hanging
+
     def stop(self) -> None:
         """End cleanly: what is committed stays, runs under way are recorded as interrupted."""
         self._stopping.set()
@@ -161,22 +170,14 @@ class Daemon:
         if not self._supervisor.is_there:
             return
         while not is_ready(self.states.values()):
-            if not self._hanging():
+            if not self.hanging():
                 self._supervisor.starting(summary(self.states.values()))
             await asyncio.sleep(START_TELL_SECONDS)
         self._supervisor.ready(summary(self.states.values()))
         while True:
-            hanging = self._hanging()
-            if not hanging:
+            if not self.hanging():
                 self._supervisor.alive(summary(self.states.values()))
-            elif hanging != self._said_to_hang:
-                self._log.error("daemon.hangs", what=hanging)
-            self._said_to_hang = hanging
             await asyncio.sleep(min(TELL_SECONDS, (self._supervisor.watchdog_seconds or TELL_SECONDS * 3) / 3))
-
-    def _hanging(self) -> list[str]:
-        activities = (each for follower in self._followers.values() for each in follower.activities())
-        return self._liveness.hanging(activities, time.monotonic())
 
     async def _watch_clock(self) -> None:
         """The scheduler waits for times of day. Set back by an hour, it would sleep for one."""

@@ -19,6 +19,7 @@ from tests.fixtures.gateways import Given, gateway, unused_port
 from tests.fixtures.lab import Lab
 from versionsync.daemon.errors import CannotListen
 from versionsync.daemon.http import App, serving
+from versionsync.daemon.liveness import Activity
 from versionsync.daemon.metrics import Metrics
 from versionsync.daemon.state import SourceState, Stance
 from versionsync.simulator import FaultKind
@@ -45,7 +46,12 @@ async def served(lab: Lab, **tokens: str) -> AsyncIterator[Served]:
             lambda: watched.daemon.states, timetable=watched.daemon.timetable, now=lambda: datetime.now(UTC)
         )
         watched.daemon.on_run(metrics.ran)
-        app = App(lambda: watched.daemon.states, metrics, redact=lambda text: text.replace("revoked", "***"))
+        app = App(
+            lambda: watched.daemon.states,
+            metrics,
+            redact=lambda text: text.replace("revoked", "***"),
+            hanging=watched.daemon.hanging,
+        )
         async with (
             serving(app, host="127.0.0.1", port=0, log=QUIET) as url,
             httpx.AsyncClient(base_url=url) as http,
@@ -79,6 +85,17 @@ async def test_not_ready_while_one_source_fails(lab: Lab) -> None:
         assert len(answer.json()["reasons"]) == 1
         assert "broken: 2 failures in a row" in answer.json()["reasons"][0]
         assert (await one.http.get("/livez")).status_code == 200
+
+
+async def test_one_that_hangs_says_so(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the watchdog of systemd hears, whoever restarts containers hears too."""
+    async with served(lab) as one:
+        await eventually(lambda: one.watched.state().stance is Stance.FOLLOWING)
+        stuck = Activity("website:keep", mark=1, patience=0.0)
+        monkeypatch.setattr(one.watched.daemon.followers["website"], "activities", lambda: [stuck])
+        assert (await one.http.get("/livez")).status_code == 200
+        answer = await one.http.get("/livez")
+        assert (answer.status_code, answer.json()["hanging"]) == (503, ["website:keep"])
 
 
 async def test_metrics_have_units_and_few_labels(lab: Lab) -> None:
