@@ -1,21 +1,18 @@
 """`python -m tests.service.real_systemd [ROOT]`: boots a real systemd, and does to the service what it must survive.
 
 As root on Debian, with debootstrap and systemd-container. ROOT is made where it is not there yet (a minute, 400 MB),
-and used again otherwise. The machine shares the network of this one, where the simulator runs.
+and used again otherwise. The machine shares the network of this one, where the simulator runs. It takes two minutes.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
-import sqlite3
-import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -23,179 +20,146 @@ import httpx
 
 from tests.fixtures.gateways import unused_port
 from tests.integration.cli.worlds import blog
+from tests.service.machine import PROGRAM, Machine, booted, eventually, prepare, say
 from versionsync.simulator import FULL_ACCESS_TOKEN, SimulatorThread, World
 
-CHECKOUT = Path(__file__).parents[2]
-UNITS = CHECKOUT / "deploy" / "systemd"
-PACKAGES = "systemd,systemd-sysv,dbus,python3,python3-venv,ca-certificates,procps"
-PROGRAM = "/opt/versionsync/bin/versionsync"
 PASSWORD = "for-the-webhook"
 STOP_SECONDS = 2.0
+WORST_EXPOSURE = 1.5
+EVERY_SERVICE = (
+    "versionsync.service",
+    "versionsync@shop.service",
+    "versionsync-sync.service",
+    "versionsync-sync@shop.service",
+)
+
+Follows = Callable[[Machine, str], None]
 
 
-def say(what: str) -> None:
-    """A line for whoever watches."""
-    sys.stdout.write(f"{what}\n")
-    sys.stdout.flush()
+class Upstream:
+    """The simulated project, and whether the mirror of a machine follows it."""
+
+    def __init__(self, simulator: SimulatorThread) -> None:
+        self.url = simulator.url
+        self._simulator = simulator
+
+    def edit(self) -> int:
+        """One version more; how many there are."""
+
+        def act(world: World) -> int:
+            world.clock.advance(timedelta(minutes=1))
+            record = next(iter(world.primary.records.values()))
+            world.update(world.user, record.id, {"title": f"edited at {time.monotonic()}"})
+            return sum(len(record.versions) for record in world.primary.records.values())
+
+        return self._simulator.act(act)
+
+    def is_followed(self, machine: Machine, when: str, state: Path | None = None) -> None:
+        """An edit comes to the mirror by itself."""
+        number = self.edit()
+        eventually(f"{when}, an edit is mirrored", lambda: machine.versions(state) == number)
 
 
-def prepare(root: Path) -> None:
-    """A Debian with this checkout's wheel and units in it."""
-    if not (root / "bin").exists():
-        run("debootstrap", "--variant=minbase", f"--include={PACKAGES}", "bookworm", str(root))
-    with tempfile.TemporaryDirectory() as wheels:
-        run(sys.executable, "-m", "pip", "wheel", "--quiet", "--wheel-dir", wheels, str(CHECKOUT))
-        shutil.rmtree(root / "wheels", ignore_errors=True)
-        shutil.copytree(wheels, root / "wheels")
-    shutil.rmtree(root / "opt" / "versionsync", ignore_errors=True)
-    run("chroot", str(root), "python3", "-m", "venv", "/opt/versionsync")
-    pip = ("/opt/versionsync/bin/pip", "install", "--quiet", "--no-index", "--find-links", "/wheels", "versionsync")
-    run("chroot", str(root), *pip)
-    for unit in UNITS.glob("versionsync.*"):
-        shutil.copy(unit, root / "etc" / "systemd" / "system")
-    shutil.rmtree(root / "var" / "lib" / "private" / "versionsync", ignore_errors=True)
-
-
-def configure(root: Path, *, upstream: str, port: int) -> None:
-    """Settings, token, and what is other than in the field: a free port, a watchdog that is soon impatient."""
+def configure(root: Path, name: str, upstream: str, *, port: int | None = None, webhook: bool = False) -> Path:
+    """Settings as somebody writes them: readable by them alone; no secrets yet."""
     etc = root / "etc" / "versionsync"
     etc.mkdir(exist_ok=True)
-    (etc / "versionsync.toml").write_text(
-        f'[[sources]]\nname = "website"\nbase_url = "{upstream}"\napi_token_file = "api_token"\n'
-        'max_staleness = 2\nwebhook_password_file = "webhook_password"\n'
-    )
-    for name, secret in (("api_token", FULL_ACCESS_TOKEN), ("webhook_password", PASSWORD)):
-        (etc / name).write_text(secret)
-        (etc / name).chmod(0o600)
-    overrides = {
-        "versionsync.service": "[Service]\nWatchdogSec=6\nRestartSec=1\n"
-        "LoadCredential=webhook_password:/etc/versionsync/webhook_password\n",
-        "versionsync.socket": f"[Socket]\nListenStream=\nListenStream=127.0.0.1:{port}\n",
-    }
-    for unit, text in overrides.items():
-        folder = root / "etc" / "systemd" / "system" / f"{unit}.d"
-        folder.mkdir(exist_ok=True)
-        (folder / "test.conf").write_text(text)
-    run("chroot", str(root), "systemctl", "enable", "--quiet", "versionsync.service", "versionsync.socket")
+    lines = ["[http]", f"port = {port}"] if port else []
+    lines += ["[[sources]]", 'name = "website"', f'base_url = "{upstream}"', "max_staleness = 2"]
+    lines += [f'api_token_file = "{name}.token"', *(['webhook_password_file = "webhook_password"'] if webhook else [])]
+    settings = etc / f"{name}.toml"
+    settings.write_text("\n".join(lines) + "\n")
+    settings.chmod(0o600)
+    return settings
 
 
-def run(*command: str) -> str:
-    """What `command` prints. Raises CalledProcessError."""
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+def hide(path: Path, secret: str) -> None:
+    """Put a secret into a file of its own."""
+    path.write_text(secret)
+    path.chmod(0o600)
 
 
-class Machine:
-    """A booted machine."""
-
-    def __init__(self, root: Path, init: int) -> None:
-        self.database = root / "var" / "lib" / "private" / "versionsync" / "versionsync.db"
-        self._init = init
-
-    def run(self, *command: str) -> str:
-        """What `command` prints within the machine."""
-        return run("nsenter", f"--target={self._init}", "--mount", "--uts", "--ipc", "--pid", *command)
-
-    def show(self, name: str) -> str:
-        """A property of the service."""
-        return self.run("systemctl", "show", "versionsync.service", f"--property={name}", "--value").strip()
-
-    def is_active(self) -> bool:
-        """Whether the service is up and ready."""
-        with suppress(subprocess.CalledProcessError):
-            return self.show("ActiveState") == "active" and self.show("SubState") == "running"
-        return False
-
-    def log(self) -> str:
-        """What the service has said."""
-        return self.run("journalctl", "--unit=versionsync", "--no-pager", "--output=cat")
-
-    def versions(self) -> int:
-        """How many versions are mirrored."""
-        with suppress(sqlite3.OperationalError), sqlite3.connect(f"file:{self.database}?mode=ro", uri=True) as mirror:
-            return int(mirror.execute("select count(*) from versions").fetchone()[0])
-        return 0
-
-
-@contextmanager
-def booted(root: Path) -> Iterator[Machine]:
-    """The machine until the block ends."""
-    nspawn = ["systemd-nspawn", "--quiet", "--register=no", "--keep-unit", "--directory", str(root), "--boot"]
-    with subprocess.Popen(nspawn, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as process:
-        try:
-            yield Machine(root, _init_of(process))
-        finally:
-            process.terminate()
-            try:
-                process.wait(30)
-            except subprocess.TimeoutExpired:
-                process.kill()
-
-
-def _init_of(nspawn: subprocess.Popen[bytes]) -> int:
-    found: list[int] = []
-
-    def look() -> bool:
-        children = Path(f"/proc/{nspawn.pid}/task/{nspawn.pid}/children").read_text().split()
-        found[:] = [int(pid) for pid in children if Path(f"/proc/{pid}/comm").read_text().startswith("systemd")]
-        return bool(found)
-
-    eventually("the machine boots", look)
-    return found[0]
-
-
-def eventually(what: str, holds: Callable[[], object], *, within: float = 60.0) -> float:
-    """Wait until it holds; the seconds that it took. Raises AssertionError."""
-    began = time.monotonic()
-    while not holds():
-        if time.monotonic() - began > within:
-            raise AssertionError(f"not within {within:.0f} s: {what}")
-        time.sleep(0.05)
-    took = time.monotonic() - began
-    say(f"ok    {what}: {took:.1f} s")
-    return took
+def override(root: Path, unit: str, text: str) -> None:
+    """As `systemctl edit` does it: a free port, or a watchdog that is soon impatient."""
+    folder = root / "etc" / "systemd" / "system" / f"{unit}.d"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "test.conf").write_text(text)
 
 
 def main(root: Path) -> None:
     """Everything, one after the other."""
     prepare(root)
     port = unused_port()
-    with SimulatorThread(blog(records=20)) as upstream:
-        configure(root, upstream=upstream.url, port=port)
-
-        def edit() -> int:
-            """One version more; how many there are."""
-
-            def act(world: World) -> int:
-                world.clock.advance(timedelta(minutes=1))
-                record = next(iter(world.primary.records.values()))
-                world.update(world.user, record.id, {"title": f"edited at {time.monotonic()}"})
-                return sum(len(record.versions) for record in world.primary.records.values())
-
-            return upstream.act(act)
-
-        def follows(machine: Machine, after: str) -> None:
-            number = edit()
-            eventually(f"{after}, an edit is mirrored", lambda: machine.versions() == number)
-
+    override(root, "versionsync.service", "[Service]\nWatchdogSec=6\nRestartSec=1\n")
+    override(root, "versionsync.socket", f"[Socket]\nListenStream=\nListenStream=127.0.0.1:{port}\n")
+    with SimulatorThread(blog(records=20)) as simulator:
+        upstream = Upstream(simulator)
         with booted(root) as machine:
-            eventually("it is active", machine.is_active)
-            follows(machine, "once active")
-            survive(machine, follows, port)
+            install(machine, upstream)
+            survive(machine, upstream, port)
+            end_for_good(machine)
+            several(machine, upstream)
+            by_timer(machine, upstream)
+            as_a_user(machine, upstream)
+            expose(machine)
         with booted(root) as machine:
             eventually("after a reboot, it is active", machine.is_active)
-            follows(machine, "after a reboot")
-    rating = run("systemd-analyze", "security", "--offline=true", str(UNITS / "versionsync.service")).splitlines()[-1]
-    say(f"      {rating.strip('→ ')}")
+            upstream.is_followed(machine, "after a reboot")
+            eventually("and the instance", lambda: machine.is_active("versionsync@shop.service"))
+            eventually("and the timer", lambda: machine.show("ActiveState", "versionsync-sync@shop.timer") == "active")
+            remove(machine)
 
 
-def survive(machine: Machine, follows: Callable[[Machine, str], None], port: int) -> None:
+def install(machine: Machine, upstream: Upstream) -> None:
+    """What is missing is told; what is there, made a service of."""
+    etc = machine.root / "etc" / "versionsync"
+    machine.service("install", "--yes", code=2, told="there is no settings file")
+    settings = configure(machine.root, "versionsync", upstream.url, webhook=True)
+    machine.service("install", "--yes", code=2, told="there is no file /etc/versionsync/versionsync.token")
+    hide(etc / "versionsync.token", "\n")
+    machine.service("install", "--yes", code=2, told="is empty")
+    hide(etc / "versionsync.token", FULL_ACCESS_TOKEN)
+    hide(etc / "webhook_password", PASSWORD)
+    machine.service("install", code=2, told="--yes does it without asking")
+    say(machine.service("install", "--dry-run", told="Nothing was done."))
+    assert machine.show("LoadState") == "not-found"
+    began = time.monotonic()
+    say(machine.service("install", "--yes", told="versionsync.service is up: 1 following"))
+    say(f"      installed and followed after {time.monotonic() - began:.1f} s")
+    assert settings.stat().st_mode & 0o777 == 0o644
+    assert machine.is_active()
+    upstream.is_followed(machine, "once active")
+    say(machine.service("status", told="active (running)"))
+    machine.service("install", "--yes", told="is installed, and as it should be")
+
+    unit = machine.root / "etc" / "systemd" / "system" / "versionsync.service"
+    unit.write_text(unit.read_text().replace("WatchdogSec=60", "WatchdogSec=600"))
+    say(machine.service("install", "--yes", code=2, told="changed by hand"))
+    assert "WatchdogSec=600" in unit.read_text()
+    machine.service("status", code=3, told="was changed by hand")
+    machine.service("install", "--yes", "--force", told="versionsync.service is up")
+    upstream.is_followed(machine, "installed again")
+
+    found = machine.entries("VERSIONSYNC_SOURCE=website", "VERSIONSYNC_EVENT=run.finished")
+    assert found, machine.log()[-2000:]
+    entry = found[-1]
+    say(
+        f"      in the journal: { ({name: value for name, value in entry.items() if name.startswith('VERSIONSYNC_')}) }"
+    )
+    say(f"      PRIORITY={entry['PRIORITY']} MESSAGE={entry['MESSAGE']}")
+    assert entry["_SYSTEMD_UNIT"] == "versionsync.service"
+    assert entry["_TRANSPORT"] == "journal"
+    assert machine.entries(f"VERSIONSYNC_RUN={entry['VERSIONSYNC_RUN']}")
+
+
+def survive(machine: Machine, upstream: Upstream, port: int) -> None:
     """What must not end it, and what must."""
     for signal, what in (("KILL", "killed"), ("STOP", "stopped, so that the watchdog must act")):
         before = machine.show("MainPID")
         machine.run("kill", f"-{signal}", before)
         eventually(f"{what}, it is restarted", lambda old=before: machine.show("MainPID") not in (old, "0"))  # type: ignore[misc]
         eventually(f"{what}, it is active again", machine.is_active)
-        follows(machine, f"{what}")
+        upstream.is_followed(machine, what)
 
     settings = "/etc/versionsync/versionsync.toml"
     before = machine.show("MainPID")
@@ -206,7 +170,7 @@ def survive(machine: Machine, follows: Callable[[Machine, str], None], port: int
     machine.run("systemctl", "reload", "versionsync")
     eventually("good ones are taken", lambda: "settings.reloaded" in machine.log())
     assert machine.show("MainPID") == before
-    follows(machine, "reloaded")
+    upstream.is_followed(machine, "reloaded")
 
     answers: list[int] = []
     body = json.dumps({"webhook_call_id": "1", "webhook_id": "1", "entity_type": "item", "event_type": "update"})
@@ -231,7 +195,120 @@ def survive(machine: Machine, follows: Callable[[Machine, str], None], port: int
     assert took < STOP_SECONDS
     assert machine.show("Result") == "success"
     machine.run("systemctl", "start", "versionsync.socket", "versionsync.service")
-    follows(machine, "started again")
+    upstream.is_followed(machine, "started again")
+
+
+def end_for_good(machine: Machine) -> None:
+    """Wrong settings are not tried again; what may pass is, and not too often."""
+    settings = "/etc/versionsync/versionsync.toml"
+    machine.run("sh", "-c", f"cp {settings} /tmp/good; echo 'nonsense = 1' >> {settings}")
+    machine.tried("systemctl", "restart", "versionsync.service")
+    eventually("wrong settings end it", lambda: machine.show("ActiveState") == "failed")
+    time.sleep(3)
+    assert machine.show("ActiveState") == "failed"
+    assert (machine.show("ExecMainStatus"), machine.show("NRestarts")) == ("2", "0")
+    machine.service("status", code=3, told="it is failed")
+    machine.run("sh", "-c", f"cp /tmp/good {settings}")
+    machine.service("install", "--yes", told="versionsync.service is up")
+
+
+def several(machine: Machine, upstream: Upstream) -> None:
+    """An instance has settings, a token, a state and a port of its own."""
+    configure(machine.root, "shop", upstream.url, port=unused_port())
+    hide(machine.root / "etc" / "versionsync" / "shop.token", FULL_ACCESS_TOKEN)
+    state = machine.state("versionsync-shop")
+
+    shutil.copytree(machine.state(), state)
+    (state / "versionsync.db").write_text("no database at all, and long enough to be looked at by SQLite")
+    said = machine.service("install", "--yes", "--name", "shop", code=3, told="is installed, and does not run")
+    say(said)
+    assert "exit code 6" in said
+    time.sleep(12)
+    restarts = int(machine.show("NRestarts", "versionsync@shop.service"))
+    say(f"      a database that is none: {restarts} restarts in 12 s")
+    assert 1 <= restarts <= 4
+    machine.run("systemctl", "stop", "versionsync@shop.service")
+    shutil.rmtree(state)
+
+    say(machine.service("install", "--yes", "--name", "shop", told="versionsync@shop.service is up"))
+    upstream.is_followed(machine, "as an instance", state)
+    assert machine.show("User", "versionsync@shop.service") == "versionsync-shop"
+    machine.service("status", "--name", "shop", told="active (running)")
+    assert machine.is_active()
+
+
+def by_timer(machine: Machine, upstream: Upstream) -> None:
+    """It mirrors once at first, and then when the timer says so."""
+    machine.service("uninstall", "--yes", "--name", "shop", told="/var/lib/versionsync-shop with what is mirrored")
+    number = upstream.edit()
+    state = machine.state("versionsync-shop")
+    say(machine.service("install", "--yes", "--name", "shop", "--timer", told="the first sync has begun"))
+    eventually("the first sync mirrors", lambda: machine.versions(state) == number)
+    eventually("and ends", lambda: machine.show("ActiveState", "versionsync-sync@shop.service") == "inactive")
+    assert machine.show("Result", "versionsync-sync@shop.service") == "success"
+    say(machine.run("systemctl", "list-timers", "--no-pager", "versionsync-sync@shop.timer").splitlines()[1])
+    machine.service("status", "--name", "shop", "--timer")
+    override(
+        machine.root,
+        "versionsync-sync@shop.timer",
+        "[Timer]\nOnCalendar=\nOnCalendar=*:*:0/5\nAccuracySec=1\nRandomizedDelaySec=0\n",
+    )
+    machine.run("systemctl", "daemon-reload")
+    machine.run("systemctl", "restart", "versionsync-sync@shop.timer")
+    upstream.is_followed(machine, "by the timer alone", state)
+    machine.service("install", "--yes", "--name", "shop", told="versionsync@shop.service is up")
+    upstream.is_followed(machine, "beside a daemon of the same state", state)
+    results = {machine.show(name, "versionsync-sync@shop.service") for name in ("Result",)}
+    say(f"      daemon and timer on one state, the timer's last result: {results}")
+    assert results == {"success"}
+
+
+def as_a_user(machine: Machine, upstream: Upstream) -> None:
+    """A service of somebody who is not root, without any help of root's but to stay when they log out."""
+    machine.tried("useradd", "--create-home", "--shell", "/bin/sh", "me")
+    machine.run("loginctl", "enable-linger", "me")
+    id = machine.run("id", "-u", "me").strip()
+    eventually("the user's systemd is up", lambda: machine.is_active(f"user@{id}.service"))
+    home = machine.root / "home" / "me"
+    folder = home / ".config" / "versionsync"
+    folder.mkdir(parents=True)
+    port = unused_port()
+    (folder / "blog.toml").write_text(
+        f'[http]\nport = {port}\n[[sources]]\nname = "website"\nbase_url = "{upstream.url}"\nmax_staleness = 2\n'
+        'api_token_file = "blog.token"\n'
+    )
+    hide(folder / "blog.token", FULL_ACCESS_TOKEN)
+    machine.run("chown", "-R", "me:me", "/home/me")
+    as_me = ("runuser", "-u", "me", "--", "env", "HOME=/home/me", f"XDG_RUNTIME_DIR=/run/user/{id}")
+    code, said = machine.tried(*as_me, PROGRAM, "service", "install", "--yes")
+    assert (code, "only root" in said) == (2, True), said
+    code, said = machine.tried(*as_me, PROGRAM, "service", "install", "--yes", "--user", "--name", "blog")
+    say(said)
+    assert code == 0
+    upstream.is_followed(machine, "as a user's service", home / ".config" / "versionsync-blog")
+    code, said = machine.tried(*as_me, PROGRAM, "service", "uninstall", "--yes", "--user", "--name", "blog")
+    assert code == 0, said
+
+
+def expose(machine: Machine) -> None:
+    """As systemd itself counts it, from 0 to 10."""
+    for unit in EVERY_SERVICE:
+        rating = machine.run("systemd-analyze", "--no-pager", "security", unit).splitlines()[-1].strip("→ ")
+        say(f"      {rating}")
+        assert float(rating.rpartition(":")[2].split()[0]) <= WORST_EXPOSURE
+
+
+def remove(machine: Machine) -> None:
+    """Nothing is left of the service, and all of what it mirrored."""
+    versions = machine.versions()
+    say(machine.service("uninstall", "--yes", told="Kept: /etc/versionsync/versionsync.toml"))
+    assert not machine.is_active()
+    assert machine.versions() == versions
+    machine.service("uninstall", "--yes", "--name", "shop", "--timer")
+    machine.service("uninstall", "--yes", "--name", "shop")
+    machine.service("status", code=3, told="not installed")
+    left = list((machine.root / "etc" / "systemd" / "system").rglob("versionsync*"))
+    assert all(path.suffix == ".d" or path.parent.suffix == ".d" for path in left), left
 
 
 if __name__ == "__main__":

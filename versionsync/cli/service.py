@@ -52,8 +52,8 @@ def install(
     Ends with code 3 where it is installed and does not run.
     """
     from versionsync.cli.service_checks import check_service
-    from versionsync.service.host import carry_out, places_of, program_path, read, watch_start
-    from versionsync.service.plan import Installation, files_of
+    from versionsync.service.host import activity_of, carry_out, places_of, program_path, read, watch_start
+    from versionsync.service.plan import Activity, Installation, files_of
     from versionsync.service.systemd import Systemd
 
     form, systemd = _form(user, name, timer), Systemd(user=user)
@@ -69,7 +69,7 @@ def install(
     plan = installation.plan(
         files_of(installation, read),
         force=force,
-        active=not dry_run and systemd.show(form.service, "ActiveState")["ActiveState"] in ("active", "activating"),
+        activity=Activity.RESTS if dry_run else activity_of(systemd, form),
         enabled=not dry_run and systemd.is_enabled(form.enabled),
         settings_mode=checked.settings_mode,
     )
@@ -236,8 +236,10 @@ def _tell(session: Session, form: Form, plan: Plan, running: Running | None) -> 
         session.output.line(f"{form.service} {state}: {running.status or 'no status yet'}")
     if running is not None:
         user = " --user" if form.user else ""
+        name = f" --name {form.instance}" if form.instance else ""
+        session.output.line(f"Its log:          journalctl{user} --unit={form.service}")
         session.output.line(
-            f"Its log: journalctl{user} --unit={form.service}. How it stands: versionsync service status"
+            f"How it stands:    versionsync service status{user}{name}{' --timer' if form.timer else ''}"
         )
 
 

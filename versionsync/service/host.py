@@ -14,12 +14,13 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from versionsync.service.errors import BadInstance, NotStarted, OutOfReach, ServiceError
-from versionsync.service.plan import READABLE, UNIT_MODE, Command, Mode, Places, Plan, Remove, Write
+from versionsync.service.plan import READABLE, UNIT_MODE, Activity, Command, Mode, Places, Plan, Remove, Write
 from versionsync.service.systemd import Systemd
 from versionsync.service.units import DEFAULT_PROGRAM, Form
 
 __all__ = [
     "Running",
+    "activity_of",
     "carry_out",
     "check_instance",
     "installed_program",
@@ -123,6 +124,16 @@ def require_reach(path: Path) -> None:
             )
 
 
+def activity_of(systemd: Systemd, form: Form) -> Activity:
+    """What the service is at, or the timer that starts it."""
+    now = systemd.show(form.service, "ActiveState", "SubState")
+    if now["ActiveState"] == "failed" or now["SubState"] == "auto-restart":
+        return Activity.FAILS
+    if form.timer and form.starter:
+        now = systemd.show(form.starter, "ActiveState")
+    return Activity.RUNS if now["ActiveState"] in ("active", "activating", "reloading") else Activity.RESTS
+
+
 def read(path: Path) -> str | None:
     """What a file holds; None: there is none. One that is masked holds nothing."""
     try:
@@ -154,14 +165,15 @@ def carry_out(plan: Plan, systemd: Systemd) -> None:
 
 def watch_start(systemd: Systemd, form: Form, *, seconds: float = START_SECONDS) -> Running:
     """See that the service comes up: ready, or still at its first look after `seconds`. Raises NotStarted."""
+    began = time.time()
     if form.timer:
-        return _watch_timer(systemd, form)
+        return _watch_timer(systemd, form, began)
     until = time.monotonic() + seconds
     steady_since: float | None = None
     while True:
         now = systemd.show(form.service, "ActiveState", "SubState", "StatusText", "Result", "NRestarts")
         if now["ActiveState"] == "failed" or now["SubState"] == "auto-restart":
-            raise _not_started(systemd, form)
+            raise _not_started(systemd, form, began)
         is_ready = now["ActiveState"] in ("active", "reloading")
         steady_since = (steady_since or time.monotonic()) if is_ready else None
         if steady_since and time.monotonic() - steady_since >= STEADY_SECONDS:
@@ -169,24 +181,24 @@ def watch_start(systemd: Systemd, form: Form, *, seconds: float = START_SECONDS)
         if time.monotonic() > until:
             if now["ActiveState"] == "activating":
                 return Running(False, now["StatusText"])
-            raise _not_started(systemd, form)
+            raise _not_started(systemd, form, began)
         time.sleep(0.1)
 
 
-def _watch_timer(systemd: Systemd, form: Form) -> Running:
+def _watch_timer(systemd: Systemd, form: Form, began: float) -> Running:
     assert form.starter
     if systemd.show(form.starter, "ActiveState")["ActiveState"] != "active":
-        raise _not_started(systemd, form)
+        raise _not_started(systemd, form, began)
     time.sleep(STEADY_SECONDS)
     if systemd.show(form.service, "ActiveState")["ActiveState"] == "failed":
-        raise _not_started(systemd, form)
+        raise _not_started(systemd, form, began)
     return Running(True, "")
 
 
-def _not_started(systemd: Systemd, form: Form) -> NotStarted:
+def _not_started(systemd: Systemd, form: Form, began: float) -> NotStarted:
     now = systemd.show(form.service, "Result", "ExecMainStatus")
     code = f", exit code {now['ExecMainStatus']}" if now["ExecMainStatus"] not in ("", "0") else ""
-    said = " | ".join(systemd.journal(form.service, 3)[-3:])
+    said = " ".join(systemd.last_words(form.service, since=began, lines=2))
     return NotStarted(
         f"{form.service} is installed, and does not run (result: {now['Result'] or 'unknown'}{code})"
         + (f"; it said: {said}" if said else ""),

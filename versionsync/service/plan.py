@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 from pathlib import Path, PurePosixPath
 from typing import Final, TypeAlias
 
@@ -12,6 +13,7 @@ from versionsync.service.stamp import Standing, stamped, standing_of, without_st
 from versionsync.service.units import Form, units_of
 
 __all__ = [
+    "Activity",
     "Command",
     "Files",
     "Installation",
@@ -31,6 +33,15 @@ DROP_IN: Final = "credentials.conf"
 
 Look: TypeAlias = Callable[[Path], str | None]
 """What a file holds; None: there is none."""
+
+
+class Activity(Enum):
+    """What a service is at."""
+
+    RESTS = auto()
+    RUNS = auto()
+    FAILS = auto()
+    """It ended with a failure; or does so again and again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,8 +152,8 @@ class Installation:
     credentials: Sequence[Path]
     version: str
 
-    def plan(self, files: Files, *, force: bool, active: bool, enabled: bool, settings_mode: int) -> Plan:
-        """How to get there from `files`, a service that is `active` and `enabled` or not, and settings of that mode."""
+    def plan(self, files: Files, *, force: bool, activity: Activity, enabled: bool, settings_mode: int) -> Plan:
+        """How to get there from `files`, a service that is at this, enabled or not, and settings of that mode."""
         changed = files.of_standing(Standing.CHANGED)
         kept = [] if force else changed
         steps: list[Step] = [
@@ -154,24 +165,27 @@ class Installation:
         settings = self.places.settings / self.form.settings
         if not self.form.user and settings_mode & READABLE != READABLE:
             steps.append(Mode(settings, settings_mode))
-        if is_new or not (active and enabled):
-            steps += self._commands(is_new=is_new, restarts=is_new and active)
+        if is_new or not (activity is Activity.RUNS and enabled):
+            steps += self._commands(activity, is_new=is_new)
         return Plan(steps=tuple(steps), in_the_way=tuple(self._write(path, files) for path in kept))
 
     def _write(self, path: Path, files: Files) -> Write:
         return Write(path, stamped(files.wanted[path] or "", self.version), files.found[path])
 
-    def _commands(self, *, is_new: bool, restarts: bool) -> Iterator[Command]:
+    def _commands(self, activity: Activity, *, is_new: bool) -> Iterator[Command]:
         def command(*argv: str, may_fail: bool = False) -> Command:
             return Command(argv, user=self.form.user, may_fail=may_fail)
 
         starter, service = self.form.starter, self.form.service
+        both = [*([starter] if starter else []), service]
         if is_new:
             yield command("daemon-reload")
         yield command("enable", *self.form.enabled)
-        if restarts:  # the socket first: it cannot be started again while the service runs
-            yield command("stop", *([starter] if starter else []), service)
-        yield command("reset-failed", *([starter] if starter else []), service, may_fail=True)
+        if activity is Activity.FAILS or (is_new and activity is Activity.RUNS):
+            # The socket first: it cannot be started again while the service runs.
+            yield command("stop", *both, may_fail=True)
+        if activity is Activity.FAILS:
+            yield command("reset-failed", *both, may_fail=True)
         if starter:
             yield command("start", starter)
         # A first look may take hours: it is watched, not waited for.

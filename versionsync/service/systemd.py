@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -59,14 +60,15 @@ class Systemd:
         states = self.run("is-enabled", *units, may_fail=True).split()
         return states == ["enabled"] * len(units)
 
-    def journal(self, unit: str, lines: int) -> list[str]:
-        """The last lines that the unit logged since it was last started; none where the journal cannot be read."""
-        since = self.show(unit, "InvocationID")["InvocationID"]
-        if not since or shutil.which("journalctl") is None:
+    def last_words(self, unit: str, *, since: float, lines: int) -> list[str]:
+        """The last lines that the unit itself has logged since a time of the clock; none where nobody may read them."""
+        if shutil.which("journalctl") is None:
             return []
-        which = ("_SYSTEMD_INVOCATION_ID=" + since, "+", f"INVOCATION_ID={since}", "+", f"USER_INVOCATION_ID={since}")
-        ran = self._ran("journalctl", *self._scope, "--no-pager", "--output=cat", f"--lines={lines}", *which)
-        return ran.stdout.splitlines() if ran.returncode == 0 else []
+        asked = (f"--unit={unit}", f"--since=@{int(since)}", "--lines=50", "--output=json")
+        ran = self._ran("journalctl", *self._scope, "--no-pager", *asked)
+        entries = [json.loads(line) for line in ran.stdout.splitlines()] if ran.returncode == 0 else []
+        said = [entry.get("MESSAGE") for entry in entries if entry.get("SYSLOG_IDENTIFIER") != "systemd"]
+        return [line for line in said if isinstance(line, str)][-lines:]
 
     def exposure(self, unit: str) -> float | None:
         """How exposed a service is, from 0 to 10, as `systemd-analyze security` says; None: it says nothing."""

@@ -6,7 +6,19 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from versionsync.service.plan import Command, Files, Installation, Mode, Places, Plan, Remove, Write, files_of, removal
+from versionsync.service.plan import (
+    Activity,
+    Command,
+    Files,
+    Installation,
+    Mode,
+    Places,
+    Plan,
+    Remove,
+    Write,
+    files_of,
+    removal,
+)
 from versionsync.service.stamp import Standing, stamped, standing_of, without_stamp
 from versionsync.service.units import DEFAULT_PROGRAM, Form, units_of
 
@@ -29,13 +41,13 @@ def planned(
     disk: Disk,
     *,
     force: bool = False,
-    active: bool = False,
+    at: Activity = Activity.RESTS,
     enabled: bool = False,
     mode: int = 0o644,
 ) -> Plan:
     """What installing would do to such a disk."""
     files = files_of(what, disk.get)
-    return what.plan(files, force=force, active=active, enabled=enabled, settings_mode=mode)
+    return what.plan(files, force=force, activity=at, enabled=enabled, settings_mode=mode)
 
 
 def done(plan: Plan, disk: Disk) -> Disk:
@@ -72,7 +84,6 @@ def test_a_first_installation_writes_enables_and_starts() -> None:
     assert commands(plan) == [
         "daemon-reload",
         "enable versionsync.socket versionsync.service",
-        "reset-failed versionsync.socket versionsync.service",
         "start versionsync.socket",
         "start --no-block versionsync.service",
     ]
@@ -92,21 +103,30 @@ def test_an_instance_has_the_template_and_its_own_name() -> None:
 
 
 def test_one_that_runs_as_it_should_is_left_alone() -> None:
-    assert planned(installation(Form()), installed(), active=True, enabled=True).steps == ()
+    assert planned(installation(Form()), installed(), at=Activity.RUNS, enabled=True).steps == ()
 
 
-@pytest.mark.parametrize(("active", "enabled"), [(False, True), (True, False)])
-def test_one_that_does_not_run_is_started_without_writing(active: bool, enabled: bool) -> None:
-    plan = planned(installation(Form()), installed(), active=active, enabled=enabled)
+@pytest.mark.parametrize(("at", "enabled"), [(Activity.RESTS, True), (Activity.RUNS, False)])
+def test_one_that_does_not_run_is_started_without_writing(at: Activity, enabled: bool) -> None:
+    plan = planned(installation(Form()), installed(), at=at, enabled=enabled)
     assert paths(plan, Write) == set()
     assert "daemon-reload" not in commands(plan)
     assert commands(plan)[-1] == "start --no-block versionsync.service"
 
 
+def test_one_that_fails_is_started_afresh() -> None:
+    """Also where systemd has given it up."""
+    plan = planned(installation(Form()), installed(), at=Activity.FAILS, enabled=True)
+    assert commands(plan)[1:3] == [
+        "stop versionsync.socket versionsync.service",
+        "reset-failed versionsync.socket versionsync.service",
+    ]
+
+
 def test_another_version_is_written_over_and_restarted() -> None:
     """Both are stopped first: a socket cannot be started while its service runs without it."""
     moved = installation(Form(), program=PurePosixPath("/opt/new/versionsync"))
-    plan = planned(moved, installed(), active=True, enabled=True)
+    plan = planned(moved, installed(), at=Activity.RUNS, enabled=True)
     assert paths(plan, Write) == {UNIT}
     assert "stop versionsync.socket versionsync.service" in commands(plan)
     assert any("+ExecStart=/opt/new/versionsync" in line for line in plan.lines())
@@ -119,10 +139,10 @@ def test_another_version_is_written_over_and_restarted() -> None:
 def test_what_was_changed_by_hand_is_in_the_way(text: str) -> None:
     """An edit, a masked unit, somebody else's: it is named with how it differs, and only force overwrites it."""
     disk = installed() | {UNIT: text}
-    plan = planned(installation(Form()), disk, active=True, enabled=True)
+    plan = planned(installation(Form()), disk, at=Activity.RUNS, enabled=True)
     assert [write.path for write in plan.in_the_way] == [UNIT]
     assert any(line.startswith("+") for line in plan.in_the_way[0].differences())
-    forced = planned(installation(Form()), disk, force=True, active=True, enabled=True)
+    forced = planned(installation(Form()), disk, force=True, at=Activity.RUNS, enabled=True)
     assert forced.in_the_way == ()
     assert done(forced, disk) == installed()
 
@@ -130,7 +150,7 @@ def test_what_was_changed_by_hand_is_in_the_way(text: str) -> None:
 def test_a_unit_copied_from_the_repository_is_as_good() -> None:
     """It has no stamp, and is ours all the same."""
     copied = {PLACES.units / unit.name: unit.text for unit in units_of(Form())}
-    assert planned(installation(Form()), copied, active=True, enabled=True).steps == ()
+    assert planned(installation(Form()), copied, at=Activity.RUNS, enabled=True).steps == ()
 
 
 def test_secrets_that_the_settings_name_are_handed_over() -> None:
@@ -140,7 +160,7 @@ def test_secrets_that_the_settings_name_are_handed_over() -> None:
     (drop_in,) = [step for step in first.steps if isinstance(step, Write) and step.path == DROP_IN]
     assert "LoadCredential=\nLoadCredential=web.token:/etc/versionsync/web.token\n" in drop_in.text
     assert "LoadCredential=webhook:/etc/versionsync/webhook\n" in drop_in.text
-    later = planned(installation(Form()), done(first, {}), active=True, enabled=True)
+    later = planned(installation(Form()), done(first, {}), at=Activity.RUNS, enabled=True)
     assert paths(later, Remove) == {DROP_IN}
 
 
