@@ -3,19 +3,38 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
-
-from versionsync.cli.app import run
-from versionsync.cli.session import Session
+from types import FrameType
 
 __all__ = ["main"]
+
+INTERRUPTED = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv` (the process's own, if None) in a session of its own; returns the exit code."""
+    _heed_sigterm()
     _open_what_is_closed()
+    # Not before: importing takes long enough for a signal to be missed.
+    from versionsync.cli.app import run
+    from versionsync.cli.session import Session
+
     return run(sys.argv[1:] if argv is None else argv, Session())
+
+
+def _heed_sigterm() -> None:
+    """SIGTERM ends process 1 of a container too, where nothing else is done about it yet, or at all.
+
+    The kernel, which ends any other process, keeps from that one each signal that it has no handler for.
+    """
+
+    def leave(_number: int, _frame: FrameType | None) -> None:
+        os._exit(INTERRUPTED)  # what is committed stays, what is not is rolled back by the database
+
+    if os.getpid() == 1:
+        signal.signal(signal.SIGTERM, leave)
 
 
 def _open_what_is_closed() -> None:

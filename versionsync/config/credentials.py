@@ -54,8 +54,10 @@ def read_api_token(source: SourceSettings, *, folder: Path, environ: Mapping[str
     """
     where, text = _find_token(source, folder=folder, environ=environ)
     if text is None:
+        directory = environ.get(CREDENTIALS_VARIABLE) if source.api_token_env is None else None
+        nor = f", and {directory} has no file {source.name} or api_token" if directory else ""
         raise SecretProblem(
-            f"source {source.name} has no API token: {where} is not set",
+            f"source {source.name} has no API token: {where} is not set{nor}",
             hint=f"Set {where} to a token of the DatoCMS project (Project settings > API tokens), or run "
             "`versionsync init` on a terminal.",
         )

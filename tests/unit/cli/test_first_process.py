@@ -1,0 +1,27 @@
+"""In a container it is process 1, whom a signal without a handler does not end."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from versionsync.cli.exits import Exit
+
+CODE = """
+import os, signal, time
+own, os.getpid = os.getpid(), lambda: {seen}
+from versionsync.__main__ import main
+main(["--version"])
+os.kill(own, signal.SIGTERM)
+time.sleep(10)
+"""
+
+
+@pytest.mark.parametrize(("seen", "code"), [(1, Exit.INTERRUPTED), (2, -signal.SIGTERM)])
+def test_sigterm_ends_it_wherever_nothing_better_is_done_about_it(seen: int, code: int) -> None:
+    """And elsewhere it is the kernel's business, as ever."""
+    ran = subprocess.run([sys.executable, "-c", CODE.format(seen=seen)], check=False, timeout=60, capture_output=True)
+    assert ran.returncode == code, ran.stderr
