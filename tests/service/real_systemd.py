@@ -26,12 +26,7 @@ from versionsync.simulator import FULL_ACCESS_TOKEN, SimulatorThread, World
 PASSWORD = "for-the-webhook"
 STOP_SECONDS = 2.0
 WORST_EXPOSURE = 1.5
-EVERY_SERVICE = (
-    "versionsync.service",
-    "versionsync@shop.service",
-    "versionsync-sync.service",
-    "versionsync-sync@shop.service",
-)
+SERVICES = ("versionsync.service", "versionsync@shop.service", "versionsync-sync@shop.service")
 
 Follows = Callable[[Machine, str], None]
 
@@ -294,7 +289,7 @@ def as_a_user(machine: Machine, upstream: Upstream) -> None:
 
 def expose(machine: Machine) -> None:
     """As systemd itself counts it, from 0 to 10."""
-    for unit in EVERY_SERVICE:
+    for unit in SERVICES:
         rating = machine.run("systemd-analyze", "--no-pager", "security", unit).splitlines()[-1].strip("→ ")
         say(f"      {rating}")
         assert float(rating.rpartition(":")[2].split()[0]) <= WORST_EXPOSURE
