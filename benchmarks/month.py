@@ -24,13 +24,13 @@ def tables(*, days: int) -> list[Table]:
     return [_month(days), _idle()]
 
 
-def office_hours(days: int) -> list[datetime]:
+def office_hours(days: int, *, between: float = BETWEEN_EDITS) -> list[datetime]:
     """When somebody edits: at random, every two minutes on average, for eight hours on the first 21 workdays."""
     random, edits = Random(1), list[datetime]()
     workdays = [at for at in (START + timedelta(days=number) for number in range(days)) if at.weekday() < SATURDAY]
     for day in workdays[:WORKDAYS]:
         at = day + BEGINS_AT
-        while (at := at + timedelta(seconds=random.expovariate(1 / BETWEEN_EDITS))) < day + BEGINS_AT + HOURS:
+        while (at := at + timedelta(seconds=random.expovariate(1 / between))) < day + BEGINS_AT + HOURS:
             edits.append(at)
     return edits
 

@@ -33,7 +33,7 @@ class Agenda:
     def hinted(self) -> None:
         """Look where a webhook hints at: at once, unless the budget has just paid for a change."""
         self._is_hinted = True
-        self._timetable.next_in(self.job, self._rest())
+        self._timetable.next_in(self.job, self.rest_seconds)
 
     def began(self) -> None:
         """A look begins: it sees all that was asked for until now."""
@@ -48,10 +48,12 @@ class Agenda:
         if self._is_wanted:
             seconds = 0.0
         elif self._is_hinted:
-            seconds = self._rest()
+            seconds = self.rest_seconds
         self._state.next_look_at = datetime.now(UTC) + timedelta(seconds=max(seconds, 0.0))
         self._state.next_look_reason = reason
         self._timetable.next_in(self.job, seconds)
 
-    def _rest(self) -> float:
+    @property
+    def rest_seconds(self) -> float:
+        """For so long nothing is done about a hint."""
         return max(self._not_before - time.monotonic(), 0.0)

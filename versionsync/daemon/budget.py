@@ -3,16 +3,20 @@
 What is left of the period is spread over what is left of its time; whatever happens, the pace follows from that, so
 that it slows down by itself long before nothing is left. Where it does not pay for everything, old histories are read
 again less often at first, then complete sweeps are made less often (a week apart at the most), then the source is
-looked at less often. A quarter is kept for what changes: reading it is what the rest is for.
+looked at less often. A quarter is kept for what changes: reading it is what the rest is for. The log of webhook calls
+is read with what is left over, and not at all where it would tell no sooner than looks do.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Final, Self
+
+from versionsync.daemon.editing import Editing
+from versionsync.daemon.waits import BUSY_SECONDS, QUICKEST_SECONDS, QUIET_SHARE
 
 __all__ = ["Budget", "Pace", "Period", "Purse", "Wants", "arithmetic", "pace_of"]
 
@@ -25,10 +29,12 @@ BURST_POWER: Final = 4.0
 MOST_SWEEP_DAYS: Final = 7.0
 MOST_LOOK_SECONDS: Final = 6 * 3600.0
 LOG_SECONDS: Final = 1.0
-MOST_LOG_SECONDS: Final = 10.0
-"""However little is left: these readings come instead of looks, which would come as often."""
-EDITED_SHARE: Final = 0.25
-"""The share of a day in which a project is edited, and the log of calls is read that often."""
+MOST_LOG_SECONDS: Final = BUSY_SECONDS * QUIET_SHARE
+"""Read less often while a project is edited, the log tells no sooner than a look would, and costs as much."""
+PAUSE_SHARE: Final = 0.1
+"""Where the pauses after changes are a larger share of the time between changes, these delay what changes."""
+HISTORY_REQUESTS: Final = 2
+"""An old history is the record and its versions."""
 RUN_SHARE: Final = 0.5
 """Of what is left, one run may spend this share: a first backfill must leave something for looking."""
 SPENT_BELOW: Final = 10
@@ -127,27 +133,32 @@ class Purse:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wants:
-    """What the settings ask for, and the requests of an average look, of one that finds something, of a sweep."""
+    """What the settings ask for, and the requests of an average look, of one that finds something, of a sweep.
+
+    `editing`: what was seen of how the project is edited.
+    """
 
     look_seconds: float
     scrubs_a_day: int
     look_requests: float = 1.0
     change_requests: float = 8.0
     sweep_requests: int = 5
+    editing: Editing = field(default_factory=Editing)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
     """What is paid for: a look that often; after one that found something, so long a pause; sweeps and scrubs.
 
-    `log_seconds`: how often the log of webhook calls may be read while the project is being edited.
+    `log_seconds`: how often the log of webhook calls may be read while the project is being edited; None: looks give
+    as much for the same requests.
     """
 
     look_seconds: float
     after_change_seconds: float
     sweep_days: float
     scrubs_a_day: int
-    log_seconds: float = 1.0
+    log_seconds: float | None = LOG_SECONDS
 
     def is_less_than(self, wants: Wants) -> bool:
         """Whether something of what is wanted is not paid for."""
@@ -162,20 +173,34 @@ def pace_of(wants: Wants, purse: Purse | None) -> Pace:
         )
     room = purse.a_day * (1 - FOR_CHANGES)
     looks = wants.look_requests * DAY_SECONDS / wants.look_seconds
-    scrubs = int(min(max(room - looks - wants.sweep_requests, 0.0), wants.scrubs_a_day))
+    for_scrubs = max(room - looks - wants.sweep_requests, 0.0)
+    scrubs = int(min(for_scrubs / HISTORY_REQUESTS, wants.scrubs_a_day))
     for_sweeps = max(room - looks, wants.sweep_requests / MOST_SWEEP_DAYS)
     sweep_days = min(max(wants.sweep_requests / for_sweeps, 1.0), MOST_SWEEP_DAYS)
-    for_looks = room - scrubs - wants.sweep_requests / sweep_days
+    for_looks = room - HISTORY_REQUESTS * scrubs - wants.sweep_requests / sweep_days
     longest = max(MOST_LOOK_SECONDS, wants.look_seconds)
+    pause = _seconds_each(wants.change_requests, purse.a_day * purse.burst, at_least=0.0, at_most=longest)
     return Pace(
         look_seconds=_seconds_each(wants.look_requests, for_looks, at_least=wants.look_seconds, at_most=longest),
-        after_change_seconds=_seconds_each(
-            wants.change_requests, purse.a_day * purse.burst, at_least=0.0, at_most=longest
-        ),
+        after_change_seconds=pause,
         sweep_days=sweep_days,
         scrubs_a_day=scrubs,
-        log_seconds=_seconds_each(EDITED_SHARE, for_looks - looks, at_least=LOG_SECONDS, at_most=MOST_LOG_SECONDS),
+        log_seconds=_log_seconds(wants, purse, besides=purse.a_day * (1 - FOR_CHANGES) - for_looks, pause=pause),
     )
+
+
+def _log_seconds(wants: Wants, purse: Purse, *, besides: float, pause: float) -> float | None:
+    """How often the log may be read while somebody edits, with what looks leave over, however long that goes on.
+
+    Nothing is taken from looks for it: a source is never fresher without a webhook than with one. `besides`: requests a
+    day for what is no look; `pause`: seconds after each change.
+    """
+    if pause > wants.editing.change_seconds * PAUSE_SHARE:
+        return None
+    share = wants.editing.share_of(purse.now, purse.ends_at)
+    looks = (1 - share) * DAY_SECONDS / wants.look_seconds + share * wants.editing.requests_a_day
+    seconds = _seconds_each(share, purse.a_day - besides - looks, at_least=LOG_SECONDS, at_most=QUICKEST_SECONDS)
+    return seconds if seconds < min(MOST_LOG_SECONDS, wants.look_seconds) else None
 
 
 def arithmetic(wants: Wants, purse: Purse) -> str | None:
@@ -183,13 +208,15 @@ def arithmetic(wants: Wants, purse: Purse) -> str | None:
     pace = pace_of(wants, purse)
     if not pace.is_less_than(wants):
         return None
+    histories = wants.scrubs_a_day * HISTORY_REQUESTS
     looks, room = wants.look_requests * DAY_SECONDS / wants.look_seconds, purse.a_day * (1 - FOR_CHANGES)
     shared = f", shared by {purse.sharers} sources," if purse.sharers > 1 else ""
+    unread = ", and no log of webhook calls" if pace.log_seconds is None else ""
     return (
         f"max_staleness = {wants.look_seconds:g} takes {looks:,.0f} requests a day, a sweep {wants.sweep_requests:,} "
-        f"and old histories {wants.scrubs_a_day:,}; of {purse.budget}{shared} {purse.left:,} are left, {room:,.0f} a "
-        f"day without the quarter that is kept for changes: it looks every {pace.look_seconds:,.0f} s, sweeps every "
-        f"{pace.sweep_days:.3g} days and reads {pace.scrubs_a_day:,} old histories a day"
+        f"and {wants.scrubs_a_day:,} old histories {histories:,}; of {purse.budget}{shared} {purse.left:,} are left, "
+        f"{room:,.0f} a day without the quarter that is kept for changes: it looks every {pace.look_seconds:,.0f} s, "
+        f"sweeps every {pace.sweep_days:.3g} days and reads {pace.scrubs_a_day:,} old histories a day{unread}"
     )
 
 

@@ -69,6 +69,7 @@ class Feed:
         self._position: Position | None = None
         self._received: OrderedDict[str, None] = OrderedDict()
         self._said: str | None = None
+        self._has_told_pause = False
         self._stack = AsyncExitStack()
         self._client: cma.Client | None = None
         self._client_until = 0.0
@@ -77,12 +78,21 @@ class Feed:
     @property
     def is_open(self) -> bool:
         """Whether the log tells what changes."""
-        return self._state.webhook_log is LogStance.READ
+        return self._webhook_id is not None
 
     @property
     def seconds_until_found(self) -> float:
         """Until a webhook is looked for again."""
         return max(self._find_at - time.monotonic(), 0.0)
+
+    def pause(self) -> None:
+        """It is not read until the next reading: the budget does not pay for it."""
+        if self._state.webhook_log not in (LogStance.UNKNOWN, LogStance.READ):
+            return
+        self._state.webhook_log = LogStance.UNPAID
+        if not self._has_told_pause:
+            self._has_told_pause = True
+            self._log.info("webhook_log.not_followed", reason="the budget pays for looks alone, for now")
 
     def find_again(self) -> None:
         """With the next reading look whether the webhook is (still) there."""
@@ -138,6 +148,7 @@ class Feed:
         if self._position is None:
             up_to = await self._books.log_read_up_to()
             self._position = None if up_to is None else Position(up_to=up_to)
+        self._state.webhook_log = LogStance.READ
         webhook_id, position = self._webhook_id, self._position
         calls, page = await _page(client, webhook_id, position, limit=PAGE)
         reading = read_page(position, page, webhook_id=webhook_id)

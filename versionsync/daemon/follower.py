@@ -161,7 +161,7 @@ class Follower:
     async def _conclude(self, report: RunReport, pace: Pace) -> None:
         found = found_something(report)
         self._spending.learn(report, found=found, records=self._runner.records)
-        self._standing.conclude(report, pace, is_told=self._is_told())
+        self._standing.conclude(report, pace, is_told=self._is_told(pace))
         if found and report.kind is not RunKind.RECORDS and trouble_of(report) is None:
             self._log_reader.doubt()  # which may not have told it
         self._plan_reading()
@@ -200,10 +200,10 @@ class Follower:
     async def _note_next_look(self) -> None:
         await self._unless_away(self._books.note_next_look(self.state.next_look_at, self.state.next_look_reason))
 
-    def _is_told(self) -> bool:
+    def _is_told(self, pace: Pace) -> bool:
         """Whether webhooks tell what changes, so that whole looks need not be more frequent than the settings say."""
         receives = self.source.webhook is not None and self.state.heard[Heard.TAKEN] > 0
-        return receives or self._log_reader.tells(self.source)
+        return receives or self._log_reader.tells(self.source, pace)
 
     async def _unless_away(self, asked: Awaitable[T]) -> T | None:
         """What the database says; None where it is away. No more is made of that: a run tells it, and says why."""

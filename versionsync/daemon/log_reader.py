@@ -63,9 +63,9 @@ class LogReader:
         if self._feed.is_open:
             self._feed.find_again()
 
-    def tells(self, source: Followed) -> bool:
+    def tells(self, source: Followed, pace: Pace) -> bool:
         """Whether the log tells what changes."""
-        return source.reads_webhook_log and self._feed.is_open
+        return source.reads_webhook_log and self._feed.is_open and pace.log_seconds is not None
 
     async def read(self, source: Followed) -> Told:
         """Read it, if it may be read now, and have a look where it says so."""
@@ -96,10 +96,14 @@ class LogReader:
     def _wait(self, source: Followed, pace: Pace, quiet_seconds: float) -> float:
         if not self._may_read(source):
             return ASLEEP_SECONDS
+        if pace.log_seconds is None:
+            self._feed.pause()
+            return ASLEEP_SECONDS
         if not self._feed.is_open:
             return self._feed.seconds_until_found
         # Where the receiver works, the log is for the calls that it never got.
         quickest = QUICKEST_SECONDS if self._state.heard[Heard.TAKEN] else pace.log_seconds
         seconds = next_reading(quiet_seconds=quiet_seconds, quickest=quickest)
         seconds *= 2.0 ** min(self._feed.unproven_in_a_row, MOST_DOUBLINGS)
+        seconds = max(seconds, self._agenda.rest_seconds)
         return seconds if seconds < pace.look_seconds else ASLEEP_SECONDS

@@ -12,6 +12,7 @@ from versionsync import cma
 from versionsync.cma.client import ITEMS_PAGE
 from versionsync.daemon.bookkeeping import Bookkeeping
 from versionsync.daemon.budget import Budget, Pace, Purse, Wants, arithmetic, pace_of
+from versionsync.daemon.editing import Editing
 from versionsync.daemon.followed import Followed
 from versionsync.daemon.state import SourceState
 from versionsync.mirror.errors import MirrorError
@@ -38,6 +39,7 @@ class Spending:
         self._look_requests = 1.0
         self._change_requests = 8.0
         self._sweep_requests = 5
+        self._editing = Editing()
 
     @property
     def sent(self) -> cma.Usage | None:
@@ -78,6 +80,7 @@ class Spending:
             look_requests=self._look_requests,
             change_requests=self._change_requests,
             sweep_requests=self._sweep_requests,
+            editing=self._editing,
         )
         state = self._state
         try:
@@ -104,6 +107,7 @@ class Spending:
     def learn(self, report: RunReport, *, found: bool, records: int | None) -> None:
         """What a look cost; `records` is how many there are, where it saw that."""
         requests = float(max(report.counts.requests, 1))
+        self._editing.looked(datetime.now(UTC), requests, found=found)
         self._look_requests += WEIGHT * (requests - self._look_requests)
         if found:
             self._change_requests += WEIGHT * (requests - self._change_requests)

@@ -41,6 +41,8 @@ class LogStance(StrEnum):
     """The token may not read webhooks."""
     READ = "read"
     """It is read, and tells what changes."""
+    UNPAID = "unpaid"
+    """It is not read for now: the budget pays for looks alone."""
 
 
 class LogReading(StrEnum):

@@ -16,8 +16,10 @@ from random import Random
 from typing import Final
 
 __all__ = [
+    "BUSY_SECONDS",
     "HELD_SECONDS",
     "QUICKEST_SECONDS",
+    "QUIET_SHARE",
     "STANDBY_SECONDS",
     "Retry",
     "Trouble",
@@ -30,6 +32,7 @@ QUICKEST_SECONDS: Final = 10.0
 """However busy a project is, it is not looked at more often, unless it must be fresher than that."""
 
 QUIET_SHARE: Final = 0.1
+"""The next look comes after this share of the time for which nothing has changed."""
 BUSY_SECONDS: Final = 60.0
 """So long after a change the log of webhook calls is read as often as it may; then less and less often."""
 LEAST_OF_A_WAIT: Final = 0.5

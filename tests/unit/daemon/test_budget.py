@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis.strategies import builds, datetimes, floats, integers, just, sampled_from
 
 from versionsync.daemon.budget import (
+    HISTORY_REQUESTS,
     MOST_LOOK_SECONDS,
     MOST_SWEEP_DAYS,
     Budget,
@@ -42,7 +43,7 @@ wants = builds(
 def cost(wants: Wants, pace: Pace) -> float:
     """Requests a day."""
     looks = wants.look_requests * 86_400 / pace.look_seconds
-    return looks + wants.sweep_requests / pace.sweep_days + pace.scrubs_a_day
+    return looks + wants.sweep_requests / pace.sweep_days + HISTORY_REQUESTS * pace.scrubs_a_day
 
 
 @given(wants, purses)
@@ -105,9 +106,9 @@ def test_the_arithmetic_in_numbers() -> None:
     """As it is told at the start."""
     purse = Purse(budget=Budget.parse("1000/day"), spent=0, sharers=1, now=START)
     assert arithmetic(Wants(look_seconds=60, scrubs_a_day=240), purse) == (
-        "max_staleness = 60 takes 1,440 requests a day, a sweep 5 and old histories 240; of 1,000 requests a day 1,000 "
-        "are left, 750 a day without the quarter that is kept for changes: it looks every 115 s, sweeps every 7 days "
-        "and reads 0 old histories a day"
+        "max_staleness = 60 takes 1,440 requests a day, a sweep 5 and 240 old histories 480; of 1,000 requests a day "
+        "1,000 are left, 750 a day without the quarter that is kept for changes: it looks every 115 s, sweeps every 7 "
+        "days and reads 0 old histories a day, and no log of webhook calls"
     )
     assert arithmetic(Wants(look_seconds=600, scrubs_a_day=240), purse) is None
 

@@ -47,3 +47,18 @@ def test_without_a_budget_an_edit_is_seen_as_soon_as_the_settings_say() -> None:
     assert seen[Hears.LOG][-1] <= 60.0
     assert seen[Hears.LOG][len(seen[Hears.LOG]) // 2] <= 3.0
     assert seen[Hears.RECEIVER][-1] == 0.0
+
+
+@pytest.mark.parametrize("requests", [1_000, 3_000, 8_000, 15_000])
+@pytest.mark.parametrize("between", [20.0, 120.0])
+def test_a_log_of_calls_makes_nothing_later(requests: int, between: float) -> None:
+    """Within any budget, half of all edits, all but one in a hundred and the last one: but for what chance does."""
+    edits = office_hours(4, between=between)
+    alone, with_log = (
+        sorted(live(days=4, edits=edits, hears=hears, budget=f"{requests}/day").latencies)
+        for hears in (Hears.NOTHING, Hears.LOG)
+    )
+    for quantile in (0.5, 0.99):
+        place = int(len(alone) * quantile)
+        assert with_log[place] <= 1.1 * alone[place] + 2.0
+    assert with_log[-1] <= max(1.1 * alone[-1], 60.0)

@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis.strategies import builds, datetimes, floats, integers, just, sampled_from
 
-from versionsync.daemon.budget import LOG_SECONDS, MOST_LOG_SECONDS, Budget, Pace, Purse, Wants, pace_of
-from versionsync.daemon.waits import BUSY_SECONDS, next_reading
+from versionsync.daemon.budget import LOG_SECONDS, MOST_LOG_SECONDS, Budget, Pace, Period, Purse, Wants, pace_of
+from versionsync.daemon.editing import Editing
+from versionsync.daemon.waits import BUSY_SECONDS, next_look, next_reading
 
 WANTS = Wants(look_seconds=60, scrubs_a_day=240)
+DAY = 86_400.0
+
+times = datetimes(datetime(2024, 1, 1), datetime(2030, 1, 1), timezones=just(UTC))  # noqa: DTZ001 - Hypothesis adds it
+purses = builds(
+    Purse,
+    budget=builds(Budget, integers(100, 10_000_000), sampled_from(Period)),
+    spent=integers(0, 1_000_000),
+    sharers=integers(1, 3),
+    now=times,
+)
+edited = builds(Editing, seconds=floats(600, 100_000), requests=floats(0, 50_000), changes=floats(0.1, 5000))
+wants = builds(Wants, look_seconds=floats(1, 86_400), scrubs_a_day=integers(0, 10_000), editing=edited)
 
 
-def pace(budget: str, *, spent: int = 0) -> Pace:
-    """What a budget pays for at the beginning of its day."""
-    now = datetime(2026, 11, 2, tzinfo=UTC)
-    return pace_of(WANTS, Purse(budget=Budget.parse(budget), spent=spent, sharers=1, now=now))
+def pace(budget: str, *, spent: int = 0, editing: Editing | None = None) -> Pace:
+    """What a budget pays for at nine in the morning, when the night took some of it."""
+    now = datetime(2026, 11, 2, 9, tzinfo=UTC)
+    purse = Purse(budget=Budget.parse(budget), spent=600 + spent, sharers=1, now=now)
+    return pace_of(Wants(look_seconds=60, scrubs_a_day=240, editing=editing or Editing()), purse)
 
 
 def test_it_is_read_less_and_less_often() -> None:
@@ -30,15 +46,82 @@ def test_without_a_budget_it_is_read_every_second() -> None:
 
 
 @pytest.mark.parametrize(
-    ("budget", "seconds"), [("100000/day", 1.0), ("30000/day", 1.04), ("10000/day", 3.71), ("3000/day", 10.0)]
+    ("budget", "seconds"), [("100000/day", 1.0), ("30000/day", 1.44), ("20000/day", 2.88), ("10000/day", None)]
 )
-def test_a_budget_pays_for_so_much(budget: str, seconds: float) -> None:
-    """What is left when all else is paid for, spent in a quarter of the day."""
+def test_a_budget_pays_for_so_much(budget: str, seconds: float | None) -> None:
+    """Where nothing is known yet, a change a minute is expected; what is left beside that is for the log."""
     assert pace(budget).log_seconds == pytest.approx(seconds, abs=0.01)
 
 
-def test_a_budget_that_runs_out_slows_it_down_first() -> None:
+def test_a_project_in_which_little_changes_has_it_read_with_less() -> None:
+    """What its changes do not take is there for the log."""
+    little = Editing(seconds=36_000, requests=4_000, changes=60)
+    assert pace("10000/day", editing=little).log_seconds == pytest.approx(5.26, abs=0.01)
+    assert pace("3000/day", editing=little).log_seconds is None
+
+
+def test_a_budget_that_runs_out_ends_it_first() -> None:
     """Looks stay as they are."""
-    rich, poor = pace("10000/day"), pace("10000/day", spent=6500)
-    assert rich.log_seconds < poor.log_seconds <= MOST_LOG_SECONDS
+    rich, poor = pace("30000/day"), pace("30000/day", spent=20_000)
+    assert rich.log_seconds is not None
+    assert poor.log_seconds is None
     assert rich.look_seconds == poor.look_seconds == 60
+
+
+@given(wants, purses, floats(0, 100_000))
+def test_with_a_log_nothing_is_seen_later_than_without(wants: Wants, purse: Purse, quiet: float) -> None:
+    """Where it is read, it is read at least as often as looks alone would come; where it is not, these do come."""
+    seconds = pace_of(wants, purse).log_seconds
+    if seconds is not None:
+        alone = next_look(quiet_seconds=quiet, max_staleness=wants.look_seconds)
+        reading = next_reading(quiet_seconds=quiet, quickest=seconds)
+        assert min(reading, wants.look_seconds) <= alone * (1 + 1e-9)
+
+
+@given(wants, purses)
+def test_readings_take_nothing_from_looks(wants: Wants, purse: Purse) -> None:
+    """All that is to come in this period is paid for, though somebody edits for as long as is expected at the most."""
+    pace = pace_of(wants, purse)
+    if pace.log_seconds is not None:
+        share = wants.editing.share_of(purse.now, purse.ends_at)
+        looks = (1 - share) * DAY / wants.look_seconds + share * wants.editing.requests_a_day
+        besides = 2 * pace.scrubs_a_day + wants.sweep_requests / pace.sweep_days
+        assert looks + besides + share * DAY / pace.log_seconds <= purse.a_day * (1 + 1e-9)
+        assert LOG_SECONDS <= pace.log_seconds < MOST_LOG_SECONDS
+
+
+@given(wants, purses, integers(1, 1_000_000))
+def test_who_has_spent_more_reads_no_more_often(wants: Wants, purse: Purse, more: int) -> None:
+    """So that readings slow themselves down."""
+    poorer = Purse(budget=purse.budget, spent=purse.spent + more, sharers=purse.sharers, now=purse.now)
+    one, two = pace_of(wants, purse).log_seconds, pace_of(wants, poorer).log_seconds
+    if two is not None:
+        assert one is not None
+        assert one <= two
+
+
+def test_what_a_change_takes_is_learned() -> None:
+    """From the time of editing alone: neither a night nor a weekend counts."""
+    editing, now = Editing(), datetime(2026, 11, 2, 9, tzinfo=UTC)
+    for day in (0, 1):
+        for number in range(240):
+            at = now + timedelta(days=day, seconds=120 * number)
+            editing.looked(at, 10.0, found=True)
+    assert editing.change_seconds == pytest.approx(120, rel=0.05)
+    assert editing.requests_a_day == pytest.approx(10 * DAY / 120, rel=0.05)
+    quiet = editing.requests_a_day
+    for minute in range(600):
+        editing.looked(now + timedelta(days=2, minutes=minute), 1.0, found=False)
+    assert editing.requests_a_day == quiet
+
+
+def test_editing_is_expected_for_the_rest_of_a_workday() -> None:
+    """What was worked today is over; an hour may always follow; a month has more days."""
+    nine = datetime(2026, 11, 2, 9, tzinfo=UTC)
+    midnight = nine + timedelta(hours=15)
+    assert Editing().share_of(nine, midnight) == pytest.approx(8 / 15)
+    worked = Editing(today=nine.date(), seconds_today=6 * 3600.0)
+    assert worked.share_of(nine + timedelta(hours=6), midnight) == pytest.approx(2 / 9)
+    worked = Editing(today=nine.date(), seconds_today=9 * 3600.0)
+    assert worked.share_of(nine + timedelta(hours=9), midnight) == pytest.approx(1 / 6)
+    assert Editing().share_of(nine, midnight + timedelta(days=20)) == pytest.approx((8 + 160) / (15 + 480))
