@@ -27,7 +27,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _heed_sigterm() -> None:
     """SIGTERM ends process 1 of a container too, where nothing else is done about it yet, or at all.
 
-    The kernel, which ends any other process, keeps from that one each signal that it has no handler for.
+    The kernel, which ends any other process, keeps from that one each signal that it has no handler for. One that is
+    blocked it keeps until then: so the image has it blocked from before Python begins.
     """
 
     def leave(_number: int, _frame: FrameType | None) -> None:
@@ -35,6 +36,7 @@ def _heed_sigterm() -> None:
 
     if os.getpid() == 1:
         signal.signal(signal.SIGTERM, leave)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
 
 
 def _open_what_is_closed() -> None:
