@@ -12,7 +12,7 @@ from versionsync.daemon.errors import NotAlive
 __all__ = ["Alive", "ask", "reachable", "url_of"]
 
 ANSWER_SECONDS: Final = 4.0
-"""Less than the five seconds after which a container's health check is ended, so that the reason is told."""
+"""Less than the ten seconds after which a container's health check is ended, so that the reason is told."""
 ANSWER_BYTES: Final = 64 * 1024
 PROGRAM: Final = "versionsync"
 
