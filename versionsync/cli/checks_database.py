@@ -10,6 +10,7 @@ from typing import Final
 
 from versionsync.cli.exits import Exit
 from versionsync.cli.findings import Finding, bad, failed, good, warning
+from versionsync.cli.output import size
 from versionsync.mirror import migrate
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.errors import MirrorError, NotAMirror, SchemaBehind
@@ -79,7 +80,7 @@ def _check_file(path: Path) -> Iterator[Finding]:
 
 def _check_space(folder: Path) -> Finding:
     free = shutil.disk_usage(folder).free
-    message = f"{_size(free)} free in {folder}"
+    message = f"{size(free)} free in {folder}"
     if free < NO_SPACE:
         return bad("disk space", message, "Make room: a full disk stops the sync.", Exit.DATABASE)
     if free < LITTLE_SPACE:
@@ -138,11 +139,3 @@ def _check_leases(mirror: Mirror) -> Iterator[Finding]:
                 yield warning(
                     "lease", message, "A sync started now would wait with --wait SECONDS.", source=source.name
                 )
-
-
-def _size(number: float) -> str:
-    for unit in ("bytes", "KB", "MB", "GB"):
-        if number < 1000:
-            return f"{number:.0f} {unit}"
-        number /= 1000
-    return f"{number:.1f} TB"

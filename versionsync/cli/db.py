@@ -1,15 +1,16 @@
-"""`versionsync db`: the database's schema, and where the database is."""
+"""`versionsync db`: the database's schema, where the database is, and its backup."""
 
 from __future__ import annotations
 
 import typer
 
+from versionsync.cli.db_backup import backup
 from versionsync.cli.session import Session
 from versionsync.cli.verbs import add_verb
 
 __all__ = ["app"]
 
-app = typer.Typer(help="The database: its schema, and where it is.", no_args_is_help=True)
+app = typer.Typer(help="The database: its schema, where it is, and its backup.", no_args_is_help=True)
 
 
 def upgrade(session: Session) -> None:
@@ -61,5 +62,5 @@ def url(session: Session) -> None:
         session.output.line(shown)
 
 
-for verb in (upgrade, current, check, url):
+for verb in (upgrade, current, check, url, backup):
     add_verb(app, verb)

@@ -166,7 +166,7 @@ def _exit_of_mirror(error: BaseException) -> Exit:
     from versionsync.mirror import errors as mirror
 
     match error:
-        case mirror.OtherProject():
+        case mirror.OtherProject() | mirror.BackupRefused():
             return Exit.USAGE
         case mirror.LeaseHeld() | mirror.LeaseLost():
             return Exit.LEASE

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-__all__ = ["Cell", "Column", "Output", "count", "duration", "fitted", "to_json", "when"]
+__all__ = ["Cell", "Column", "Output", "count", "duration", "fitted", "size", "to_json", "when"]
 
 PIPE_WIDTH: Final = 10_000
 NARROWEST: Final = 4
@@ -204,6 +204,15 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def size(number: float) -> str:
+    """`512 bytes`, `34 KB`, `1 GB`: of so many bytes, in thousands."""
+    for unit in ("bytes", "KB", "MB", "GB"):
+        if number < 1000:
+            return f"{number:.0f} {unit}"
+        number /= 1000
+    return f"{number:.1f} TB"
 
 
 def _plain(value: Any) -> object:

@@ -9,6 +9,7 @@ MirrorError
 ├── OtherProject          a known source name that now leads to another project
 ├── LeaseHeld             another process writes to this source; `holder` and `expires_at` say which and how long
 ├── LeaseLost             another process took the source over: nothing of ours was written (invariant 8)
+├── BackupRefused         the place for a backup cannot be taken, or it is made by another program; says which
 └── RefusedContent        rows that the database will not take, whoever asks (invariant 13)
 
 This module imports no library, so that exit codes can be told without loading one. No message holds a password
@@ -20,6 +21,7 @@ from __future__ import annotations
 from datetime import datetime
 
 __all__ = [
+    "BackupRefused",
     "DatabaseUnavailable",
     "LeaseHeld",
     "LeaseLost",
@@ -94,6 +96,10 @@ class LeaseHeld(MirrorError):
 
 class LeaseLost(MirrorError):
     """Another process took the source over while we were held up. The transaction wrote nothing."""
+
+
+class BackupRefused(MirrorError):
+    """What was asked for is no place for a backup, or another program makes it. Nothing was written."""
 
 
 class RefusedContent(MirrorError):
