@@ -55,17 +55,30 @@ class Upstream:
         eventually(f"{when}, an edit is mirrored", lambda: machine.versions(state) == number)
 
 
-def configure(root: Path, name: str, upstream: str, *, port: int | None = None, webhook: bool = False) -> Path:
-    """Settings as somebody writes them: readable by them alone; no secrets yet."""
-    etc = root / "etc" / "versionsync"
+def initialize(machine: Machine, upstream: str) -> Path:
+    """Settings as `init` writes them for root, the token beside them; then somebody adds two lines."""
+    etc = machine.root / "etc" / "versionsync"
     etc.mkdir(exist_ok=True)
-    lines = ["[http]", f"port = {port}"] if port else []
-    lines += ["[[sources]]", 'name = "website"', f'base_url = "{upstream}"', "max_staleness = 2"]
-    lines += [f'api_token_file = "{name}.token"', *(['webhook_password_file = "webhook_password"'] if webhook else [])]
-    settings = etc / f"{name}.toml"
-    settings.write_text("\n".join(lines) + "\n")
-    settings.chmod(0o600)
+    hide(etc / "api_token", FULL_ACCESS_TOKEN)
+    options = ("--config", "/etc/versionsync/versionsync.toml", "--token-file", "/etc/versionsync/api_token")
+    machine.run(PROGRAM, "init", "--yes", *options, "--base-url", upstream, "--name", "website")
+    settings = etc / "versionsync.toml"
+    token = 'api_token_file = "api_token"\n'
+    more = 'max_staleness = 2\nwebhook_password_file = "webhook_password"\n'
+    assert token in settings.read_text()
+    settings.write_text(settings.read_text().replace(token, token + more))
+    assert settings.stat().st_mode & 0o777 == 0o600
     return settings
+
+
+def configure(root: Path, name: str, upstream: str, *, port: int) -> None:
+    """Settings of an instance."""
+    settings = root / "etc" / "versionsync" / f"{name}.toml"
+    settings.write_text(
+        f'[http]\nport = {port}\n[[sources]]\nname = "website"\nbase_url = "{upstream}"\nmax_staleness = 2\n'
+        f'api_token_file = "{name}.token"\n'
+    )
+    settings.chmod(0o600)
 
 
 def hide(path: Path, secret: str) -> None:
@@ -109,14 +122,14 @@ def install(machine: Machine, upstream: Upstream) -> None:
     """What is missing is told; what is there, made a service of."""
     etc = machine.root / "etc" / "versionsync"
     machine.service("install", "--yes", code=2, told="there is no settings file")
-    settings = configure(machine.root, "versionsync", upstream.url, webhook=True)
-    machine.service("install", "--yes", code=2, told="there is no file /etc/versionsync/versionsync.token")
-    hide(etc / "versionsync.token", "\n")
-    machine.service("install", "--yes", code=2, told="is empty")
-    hide(etc / "versionsync.token", FULL_ACCESS_TOKEN)
+    settings = initialize(machine, upstream.url)
+    machine.service("install", "--yes", code=2, told="there is no file /etc/versionsync/webhook_password")
     hide(etc / "webhook_password", PASSWORD)
+    hide(etc / "api_token", "\n")
+    machine.service("install", "--yes", code=2, told="is empty")
+    hide(etc / "api_token", FULL_ACCESS_TOKEN)
     machine.service("install", code=2, told="--yes does it without asking")
-    say(machine.service("install", "--dry-run", told="Nothing was done."))
+    machine.service("install", "--dry-run", told="Nothing was done.")
     assert machine.show("LoadState") == "not-found"
     began = time.monotonic()
     say(machine.service("install", "--yes", told="versionsync.service is up: 1 following"))

@@ -150,6 +150,7 @@ NOT_RUN = {
     "VERSIONSYNC_TEST_": "it repeats a test for long",
     "VERSIONSYNC_SOAK_SECONDS": "it lasts half an hour",
     ".venv/bin/python -m benchmarks": "it takes an hour",
+    ".venv/bin/python -m tests.service": "it needs root, and boots a machine",
     ".venv/bin/python docs/images/make.py": "it would change the picture",
 }
 

@@ -110,6 +110,20 @@ def test_nothing_of_development_is_installed(environment: Path) -> None:
     assert not {"pytest", "mypy", "hypothesis", "ruff"} & {line.split()[0] for line in listed.stdout.splitlines()}
 
 
+def test_it_would_install_itself_as_a_service(installed: Installed) -> None:
+    """The units are in the wheel, and start the program by the path that it has."""
+    settings = installed.folder / ".config" / "versionsync"
+    settings.mkdir(parents=True)
+    (settings / "versionsync.toml").write_text('[[sources]]\nname = "web"\napi_token_file = "api_token"\n')
+    (settings / "api_token").touch(mode=0o600)
+    (settings / "api_token").write_text("0123456789abcdef")
+    shown = installed.run("service", "install", "--user", "--dry-run")
+    program = (installed.bin / "versionsync").resolve()
+    assert f"+ExecStart={program} --config %E/versionsync/versionsync.toml run" in shown
+    assert "+ListenStream=127.0.0.1:8765" in shown
+    assert not (installed.folder / ".config" / "systemd").exists()
+
+
 def test_the_demo_runs(installed: Installed) -> None:
     assert "versionsync-demo.db" in installed.run("demo", "--fast")
     assert (installed.folder / "versionsync-demo.db").exists()

@@ -29,7 +29,7 @@ Name = Annotated[
     typer.Option("--name", metavar="NAME", help="One of several services, each with settings of its own: NAME.toml."),
 ]
 Timer = Annotated[bool, flag("--timer", help="A sync every quarter of an hour, instead of a daemon.")]
-DryRun = Annotated[bool, flag("--dry-run", help="Show what would be done, and do nothing.")]
+DryRun = Annotated[bool, flag("--dry-run", help="Show what would be done, new files in full, and do nothing.")]
 Yes = Annotated[bool, flag("-y", "--yes", help="Do it without asking.")]
 
 
@@ -73,7 +73,7 @@ def install(
         enabled=not dry_run and systemd.is_enabled(form.enabled),
         settings_mode=checked.settings_mode,
     )
-    _show(session, plan, done=f"{form.service} is installed, and as it should be.")
+    _show(session, plan, whole=dry_run, done=f"{form.service} is installed, and as it should be.")
     _refuse_changed(plan)
     if dry_run:
         return _tell(session, form, plan, None)
@@ -108,7 +108,7 @@ def uninstall(
     installation, files = _found(session, form, systemd)
     others = others_of(form, installation.places, systemd)
     plan = removal(form, files, force=force, shared=bool(others))
-    _show(session, plan, done=f"{form.service} is not installed.")
+    _show(session, plan, whole=dry_run, done=f"{form.service} is not installed.")
     _refuse_changed(plan)
     if not dry_run:
         _confirm(session, plan, yes=yes)
@@ -182,12 +182,12 @@ def _found(session: Session, form: Form, systemd: Systemd) -> tuple[Installation
     return installation, files_of(installation, read)
 
 
-def _show(session: Session, plan: Plan, *, done: str) -> None:
+def _show(session: Session, plan: Plan, *, whole: bool, done: str) -> None:
     if session.output.as_json:
         return
     if not plan.steps and not plan.in_the_way:
         session.output.line(done)
-    for line in plan.lines():
+    for line in plan.lines(whole=whole):
         session.output.line(line)
     for write in plan.in_the_way:
         session.output.line(f"keep    {write.path}, which was changed by hand:")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from versionsync.service.errors import BadInstance, NotStarted, OutOfReach, ServiceError
+from versionsync.service.errors import BadInstance, NoSystemd, NotStarted, OutOfReach, ServiceError
 from versionsync.service.plan import READABLE, UNIT_MODE, Activity, Command, Mode, Places, Plan, Remove, Write
 from versionsync.service.systemd import Systemd
 from versionsync.service.units import DEFAULT_PROGRAM, Form
@@ -156,11 +156,24 @@ def carry_out(plan: Plan, systemd: Systemd) -> None:
                 case Mode():
                     step.path.chmod(READABLE)
                 case Command():
-                    systemd.run(*step.argv, may_fail=step.may_fail)
+                    _command(step, systemd)
         except OSError as error:
             raise ServiceError(
                 f"{error.filename} cannot be written: {error.strerror}", hint="Check its owner and mode."
             ) from error
+
+
+def _command(step: Command, systemd: Systemd) -> None:
+    try:
+        systemd.run(*step.argv, may_fail=step.may_fail)
+    except NoSystemd as error:
+        if step.argv[0] != "start":
+            raise
+        unit = step.argv[-1]
+        hint = f"journalctl {'--user ' if step.user else ''}--unit={unit} says why"
+        if unit.endswith(".socket"):
+            hint += f"; if another program has its port, choose another: systemctl edit {unit}"
+        raise NotStarted(f"{unit} is installed, and does not start: {error}", hint=f"{hint}.") from error
 
 
 def watch_start(systemd: Systemd, form: Form, *, seconds: float = START_SECONDS) -> Running:

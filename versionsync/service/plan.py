@@ -61,10 +61,10 @@ class Write:
     text: str
     before: str | None
 
-    def lines(self) -> Iterator[str]:
-        """For people."""
+    def lines(self, *, whole: bool = False) -> Iterator[str]:
+        """For people; of a new file its path alone, unless the `whole` of it is asked for."""
         yield f"{'write ' if self.before is None else 'change'}  {self.path}"
-        if self.before is not None:
+        if whole or self.before is not None:
             yield from (f"        {line}" for line in self.differences())
 
     def differences(self) -> Iterator[str]:
@@ -120,10 +120,10 @@ class Plan:
     steps: tuple[Step, ...]
     in_the_way: tuple[Write, ...] = ()
 
-    def lines(self) -> Iterator[str]:
+    def lines(self, *, whole: bool = False) -> Iterator[str]:
         """For people."""
         for step in self.steps:
-            yield from step.lines()
+            yield from step.lines(whole=whole) if isinstance(step, Write) else step.lines()
 
 
 @dataclass(frozen=True, slots=True)

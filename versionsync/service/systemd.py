@@ -13,6 +13,7 @@ from versionsync.service.errors import NoSystemd
 
 __all__ = ["Systemd"]
 
+OLDEST: Final = 247
 _SECONDS: Final = 60
 _EXPOSURE: Final = re.compile(r"exposure level for \S+: ([\d.]+)")
 
@@ -25,8 +26,13 @@ class Systemd:
         self.user = user
 
     def require(self) -> None:
-        """Raises NoSystemd where none answers."""
+        """Raises NoSystemd where none answers, or one that is too old."""
         self.run("show", "--property=Version")
+        if self.version < OLDEST:
+            raise NoSystemd(
+                f"systemd {self.version} is too old: version {OLDEST} was the first to hand over secrets",
+                hint="Take a container, or have it start `versionsync run` by a unit of your own.",
+            )
 
     def run(self, *argv: str, may_fail: bool = False) -> str:
         """What systemctl prints. Raises NoSystemd if it is not there or, unless it `may_fail`, if it fails."""

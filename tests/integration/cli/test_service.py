@@ -106,6 +106,7 @@ def test_it_shows_what_it_would_do_and_does_nothing(machine: Host) -> None:
     assert ran.code == 0, ran.err
     assert f"write   {machine.units / 'versionsync.service'}" in ran.out
     assert "run     systemctl --user enable versionsync.socket versionsync.service" in ran.out
+    assert "+WatchdogSec=60" in ran.out
     assert "Nothing was done." in ran.out
     assert machine.calls == []
     assert not machine.units.exists()
@@ -144,8 +145,10 @@ def test_one_that_does_not_come_up_is_told(machine: Host) -> None:
 def test_what_systemd_refuses_is_told(machine: Host) -> None:
     machine.answers(DEAD, refused="versionsync.socket")
     ran = machine.run("install", "--yes")
-    assert ran.code == 2
-    assert "systemctl --user start versionsync.socket: Job failed" in ran.err
+    assert ran.code == 3
+    assert "versionsync.socket is installed, and does not start: systemctl" in ran.err
+    assert "Job failed" in ran.err
+    assert "if another program has its port" in ran.err
 
 
 def test_a_unit_that_was_changed_is_kept(machine: Host) -> None:
@@ -242,6 +245,15 @@ def test_an_instance_leaves_the_template_to_the_others(machine: Host) -> None:
     ran = machine.run("uninstall", "--yes", "--name", "shop")
     assert "The template stays: it is also that of versionsync@blog.service." in ran.out
     assert (machine.units / "versionsync@.service").exists()
+
+
+def test_one_that_is_too_old_is_told(machine: Host) -> None:
+    """It would leave out the line that hands over the token, and start all the same."""
+    systemctl = machine.home / "bin" / "systemctl"
+    systemctl.write_text(SYSTEMCTL.replace("systemd 252 (252.1)", "systemd 245 (245.4)"))
+    ran = machine.run("install", "--yes")
+    assert ran.code == 2
+    assert "systemd 245 is too old" in ran.err
 
 
 def test_without_systemd_it_says_so(machine: Host) -> None:
