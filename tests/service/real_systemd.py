@@ -148,6 +148,16 @@ def install(machine: Machine, upstream: Upstream) -> None:
     machine.service("install", "--yes", "--force", told="versionsync.service is up")
     upstream.is_followed(machine, "installed again")
 
+    before = machine.show("MainPID")
+    machine.run(
+        "find", "/opt/versionsync", "-name", "program.py", "-exec", "chmod", "u+r", "{}", "+"
+    )  # as good as an upgrade
+    machine.service("status", code=3, told="started before this version was installed")
+    machine.service("install", "--yes", told="versionsync.service is up")
+    assert machine.show("MainPID") != before
+    machine.service("status")
+    upstream.is_followed(machine, "upgraded")
+
     found = machine.entries("VERSIONSYNC_SOURCE=website", "VERSIONSYNC_EVENT=run.finished")
     assert found, machine.log()[-2000:]
     entry = found[-1]

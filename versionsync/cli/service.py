@@ -14,8 +14,8 @@ from versionsync.cli.session import Session
 from versionsync.cli.verbs import add_verb, flag
 
 if TYPE_CHECKING:
-    from versionsync.service.host import Running
     from versionsync.service.plan import Files, Installation, Plan
+    from versionsync.service.running import Running
     from versionsync.service.systemd import Systemd
     from versionsync.service.units import Form
 
@@ -52,8 +52,10 @@ def install(
     Ends with code 3 where it is installed and does not run.
     """
     from versionsync.cli.service_checks import check_service
-    from versionsync.service.host import activity_of, carry_out, places_of, program_path, read, watch_start
+    from versionsync.service.host import carry_out, places_of, read
     from versionsync.service.plan import Activity, Installation, files_of
+    from versionsync.service.program import program_path
+    from versionsync.service.running import activity_of, watch_start
     from versionsync.service.systemd import Systemd
 
     form, systemd = _form(user, name, timer), Systemd(user=user)
@@ -97,8 +99,9 @@ def uninstall(
     Shows first what it will do. Unit files that somebody has changed are kept, and nothing is done, unless --force says
     otherwise.
     """
-    from versionsync.service.host import carry_out, others_of
+    from versionsync.service.host import carry_out
     from versionsync.service.plan import removal
+    from versionsync.service.running import others_of
     from versionsync.service.systemd import Systemd
 
     form, systemd = _form(user, name, timer), Systemd(user=user)
@@ -168,13 +171,14 @@ def _require_root(form: Form, *, dry_run: bool) -> None:
 def _found(session: Session, form: Form, systemd: Systemd) -> tuple[Installation, Files]:
     """What is installed, and how it stands to what this version would install for the program and settings there."""
     from versionsync.cli.service_checks import named_credentials
-    from versionsync.service.host import installed_program, places_of, read
+    from versionsync.service.host import places_of, read
     from versionsync.service.plan import Installation, files_of
+    from versionsync.service.program import installed_program
 
     places = places_of(form, session.environ, systemd=systemd.version)
     installation = Installation(
         form=form,
-        program=installed_program(form, places),
+        program=installed_program(form, places, read),
         places=places,
         credentials=named_credentials(form, places),
         version=__version__,

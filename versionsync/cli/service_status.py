@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from versionsync.cli.output import Output
-from versionsync.service.plan import Files, Installation
+from versionsync.service.plan import Activity, Files, Installation
+from versionsync.service.running import activity_of
 from versionsync.service.stamp import Standing
 from versionsync.service.systemd import Systemd
+from versionsync.service.units import Form
 
 __all__ = ["Seen", "look", "show"]
 
@@ -59,10 +61,8 @@ def look(installation: Installation, files: Files, systemd: Systemd) -> Seen:
     """Ask systemd. Raises NoSystemd."""
     form = installation.form
     told = systemd.show(form.service, *_PROPERTIES, *_SINCE)
-    timer = systemd.show(form.starter, "ActiveState") if form.timer and form.starter else None
     own = files.found.keys()
     standings = [(path, files.standing(path)) for path in files.wanted if files.found[path] is not None]
-    installed = bool(standings)
     seen = Seen(
         service=form.service,
         program=str(installation.program),
@@ -71,42 +71,39 @@ def look(installation: Installation, files: Files, systemd: Systemd) -> Seen:
         since=told["ExecMainExitTimestamp"] if form.timer else told["ActiveEnterTimestamp"],
         pid=int(told["MainPID"] or 0),
         restarts=int(told["NRestarts"] or 0),
-        enabled=installed and systemd.is_enabled(form.enabled),
-        installed=installed,
+        enabled=bool(standings) and systemd.is_enabled(form.enabled),
+        installed=bool(standings),
         standings=standings,
         drop_ins=[path for path in told["DropInPaths"].split() if Path(path) not in own],
-        exposure=systemd.exposure(form.service) if installed else None,
+        exposure=systemd.exposure(form.service) if standings else None,
         attention=(),
     )
-    return _with_attention(seen, told, files, timer, form.starter)
+    wrong = _wrong(seen, files, form, activity_of(systemd, form), told) if seen.installed else [_NOT_INSTALLED]
+    return replace(seen, attention=tuple(wrong))
 
 
-def _with_attention(
-    seen: Seen, told: dict[str, str], files: Files, timer: dict[str, str] | None, starter: str | None
-) -> Seen:
-    from dataclasses import replace
+_NOT_INSTALLED: Final = "it is not installed: versionsync service install"
 
-    def wrong() -> Iterator[str]:
-        if not seen.installed:
-            yield "it is not installed: versionsync service install"
-            return
-        if timer is not None and timer["ActiveState"] != "active":
-            yield f"{starter} is {timer['ActiveState']}: nothing starts it"
-        if told["ActiveState"] == "failed" or (timer is None and told["ActiveState"] not in _FINE):
+
+def _wrong(seen: Seen, files: Files, form: Form, activity: Activity, told: dict[str, str]) -> Iterator[str]:
+    """What needs somebody, and mostly what to do."""
+    match activity:
+        case Activity.FAILS:
             yield f"it is {seen.state}, result: {told['Result']}"
-        if not seen.enabled:
-            yield "it is not enabled: it does not start by itself"
-        for path in files.of_standing(Standing.CHANGED):
-            yield f"{path} was changed by hand, or not installed by versionsync"
-        for path in files.of_standing(Standing.OLD, Standing.MISSING):
-            yield f"{path} is not this version's: versionsync service install"
-        if told["NeedDaemonReload"] == "yes":
-            yield "systemd has not read its unit files since they were changed: systemctl daemon-reload"
-
-    return replace(seen, attention=tuple(wrong()))
-
-
-_FINE: Final = frozenset({"active", "activating", "reloading"})
+        case Activity.RESTS:
+            yield f"{form.starter} is not active: nothing starts it" if form.timer else f"it is {seen.state}"
+        case Activity.RUNS_OLD:
+            yield f"it was started before this version was installed: {form.systemctl} restart {form.service}"
+        case Activity.RUNS:
+            pass
+    if not seen.enabled:
+        yield "it is not enabled: it does not start by itself"
+    for path in files.of_standing(Standing.CHANGED):
+        yield f"{path} was changed by hand, or not installed by versionsync"
+    for path in files.of_standing(Standing.OLD, Standing.MISSING):
+        yield f"{path} is not this version's: versionsync service install"
+    if told["NeedDaemonReload"] == "yes":
+        yield f"systemd has not read its unit files since they were changed: {form.systemctl} daemon-reload"
 
 
 def show(output: Output, seen: Seen) -> None:

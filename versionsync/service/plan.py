@@ -17,6 +17,7 @@ __all__ = [
     "Command",
     "Files",
     "Installation",
+    "Look",
     "Mode",
     "Places",
     "Plan",
@@ -40,6 +41,8 @@ class Activity(Enum):
 
     RESTS = auto()
     RUNS = auto()
+    RUNS_OLD = auto()
+    """It runs, and was started before this program was installed."""
     FAILS = auto()
     """It ended with a failure; or does so again and again."""
 
@@ -181,7 +184,7 @@ class Installation:
         if is_new:
             yield command("daemon-reload")
         yield command("enable", *self.form.enabled)
-        if activity is Activity.FAILS or (is_new and activity is Activity.RUNS):
+        if activity in (Activity.FAILS, Activity.RUNS_OLD) or (is_new and activity is Activity.RUNS):
             # The socket first: it cannot be started again while the service runs.
             yield command("stop", *both, may_fail=True)
         if activity is Activity.FAILS:

@@ -16,7 +16,7 @@ from versionsync.cli import service_checks
 from versionsync.cli.session import Options, Session
 from versionsync.config import InvalidSetting, SecretProblem
 from versionsync.mirror.errors import SchemaNewer
-from versionsync.service import host
+from versionsync.service import host, program, running
 from versionsync.service.errors import BadInstance, OutOfReach, ServiceError
 from versionsync.service.plan import Places
 from versionsync.service.units import Form
@@ -81,7 +81,8 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cli: Cli) -> Host:
     monkeypatch.setenv("PATH", f"{home / 'bin'}:/usr/bin:/bin")
     monkeypatch.setenv("CALLS", str(home / "calls"))
     monkeypatch.setenv("SHOWN", str(home / "shown"))
-    monkeypatch.setattr(host, "STEADY_SECONDS", 0.0)
+    monkeypatch.setattr(running, "STEADY_SECONDS", 0.0)
+    monkeypatch.setattr(running, "installed_at", lambda: 60.0)
     (home / "bin" / "versionsync").touch(mode=0o755)
     monkeypatch.setattr(sys, "argv", [str(home / "bin" / "versionsync")])
     machine = Host(home, cli, monkeypatch)
@@ -168,6 +169,22 @@ def test_a_unit_that_was_changed_is_kept(machine: Host) -> None:
     assert unit.read_text() != mine
 
 
+def test_an_upgrade_restarts_it(machine: Host) -> None:
+    """Also where its unit is what it was: the process is still that of the version before."""
+    machine.answers(UP)
+    machine.run("install", "--yes")
+    machine.answers(f"{UP}ExecMainStartTimestampMonotonic=1\n")
+    ran = machine.run("install", "--yes")
+    assert ran.code == 0
+    assert "write" not in ran.out
+    assert machine.calls[-4:] == [
+        "enable versionsync.socket versionsync.service",
+        "stop versionsync.socket versionsync.service",
+        "start versionsync.socket",
+        "start --no-block versionsync.service",
+    ]
+
+
 def test_nobody_said_yes(machine: Host) -> None:
     ran = machine.run("install")
     assert ran.code == 2
@@ -200,7 +217,9 @@ def test_status_says_what_runs_and_that_all_is_well(machine: Host) -> None:
         (None, FAILED, "enabled", "it is failed (failed), result: exit-code"),
         (None, UP, "disabled", "it does not start by itself"),
         ("# mine\n", UP, "enabled", "was changed by hand"),
-        (None, f"{UP}NeedDaemonReload=yes\n", "enabled", "systemctl daemon-reload"),
+        (None, DEAD, "enabled", "it is inactive (dead)"),
+        (None, f"{UP}ExecMainStartTimestampMonotonic=1\n", "enabled", "systemctl --user restart versionsync.service"),
+        (None, f"{UP}NeedDaemonReload=yes\n", "enabled", "systemctl --user daemon-reload"),
     ],
 )
 def test_status_says_what_needs_somebody(
@@ -369,12 +388,12 @@ def test_settings_elsewhere_are_refused(etc: Etc) -> None:
 @pytest.mark.parametrize("hidden", ["/root/venv/bin/versionsync", "/home/me/bin/versionsync", "/tmp/versionsync"])
 def test_a_program_that_the_service_cannot_reach_is_refused(hidden: str) -> None:
     with pytest.raises(OutOfReach, match="is shut to it"):
-        host.require_reach(Path(hidden))
+        program.require_reach(Path(hidden))
 
 
 def test_a_folder_that_others_may_not_enter_is_named(tmp_path: Path) -> None:
-    program = tmp_path / "shut" / "versionsync"
-    program.parent.mkdir(mode=0o700)
-    program.write_text("")
+    path = tmp_path / "shut" / "versionsync"
+    path.parent.mkdir(mode=0o700)
+    path.touch()
     with pytest.raises(ServiceError):
-        host.require_reach(program)
+        program.require_reach(path)
