@@ -17,11 +17,11 @@ import pytest
 
 from tests.fixtures.comparing import differences
 from tests.fixtures.gateways import unused_port
+from tests.fixtures.programs import Program, Sample
 from tests.soak.database import Database, database
 from tests.soak.disk import disk
 from tests.soak.mischief import Mischief
 from tests.soak.plan import QUIET_SECONDS, SECONDS, SEED
-from tests.soak.program import Program, Sample
 from tests.soak.upstream import Upstream, upstream
 from versionsync.mirror.database import Mirror
 from versionsync.simulator import FULL_ACCESS_TOKEN
