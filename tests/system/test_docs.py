@@ -58,6 +58,23 @@ def test_no_page_names_a_machine(page: Path) -> None:
     assert re.findall(r"(?<![\w.])/(?:home|root|tmp|Users|work|mnt|opt(?!/versionsync))/\S*", page.read_text()) == []
 
 
+@each_page
+def test_every_command_line_that_is_shown_exists(page: Path) -> None:
+    """Its verb and its options: those of docs/commands.md, which is made from the program."""
+    options = _options_by_verb()
+    wrong = [line for line in _shown_command_lines(page) if not _is_understood(line, options)]
+    assert wrong == []
+
+
+def test_a_command_line_that_does_not_exist_is_noticed() -> None:
+    """The test above can fail."""
+    options = _options_by_verb()
+    assert _is_understood("versionsync service install --name shop --yes", options)
+    assert _is_understood("versionsync --config a.toml sync website --wait 60", options)
+    assert not _is_understood("versionsync service instal", options)
+    assert not _is_understood("versionsync sync --whole", options)
+
+
 def test_each_invariant_is_numbered_and_has_a_test() -> None:
     """Thirteen of them, as the code cites them."""
     sections = re.split(r"^## ", GUARANTEES.read_text(), flags=re.MULTILINE)[1:]
@@ -266,6 +283,46 @@ def _bold_texts(picture: Path) -> list[str]:
     styles = re.findall(r"\.(demo-r\d+) \{[^}]*font-weight: bold", text)
     found = re.findall(r'<text class="(demo-r\d+)"[^>]*>(.*?)</text>', text)
     return [drawn.strip() for style, drawn in found if style in styles]
+
+
+def _options_by_verb() -> dict[str, set[str]]:
+    """The options of each verb, those of every command included."""
+    text = (ROOT / "docs" / "commands.md").read_text()
+    sections: dict[str, str] = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL))
+    options = {
+        name: {
+            option
+            for row in re.findall(r"^\| (.*?) \|", body, re.MULTILINE)
+            for option in re.findall(r"`(-[-\w]+)`", row)
+        }
+        for name, body in sections.items()
+    }
+    shared = options["Options of every command"] | {"--help", "-h", "-vv"}
+    return {"": shared | {"--version", "--install-completion"}} | {
+        name: own | shared for name, own in options.items() if f"versionsync {name}" in sections[name]
+    }
+
+
+def _shown_command_lines(page: Path) -> list[str]:
+    """Of blocks and of the text."""
+    text = page.read_text()
+    lines = [command for block in blocks(page, "sh") for command in _commands(block)]
+    lines += [" ".join(code.split()) for code in re.findall(r"(?<!`)`(versionsync [^`]+)`(?!`)", text)]
+    shown = [re.match(r"(?:\w+=\S* |sudo )*(?:/\S*/)?(versionsync [^|;&>#)]*)", line) for line in lines]
+    return [found[1] for found in shown if found]
+
+
+def _is_understood(line: str, options: dict[str, set[str]]) -> bool:
+    words = line.split()[1:]
+    plain = [word for word in words if not word.startswith("-")]
+    pairs = [" ".join(plain[at : at + size]) for size in (2, 1) for at in range(len(plain) - size + 1)]
+    verb = next((pair for pair in pairs if pair in options), "")
+    if plain and not verb and plain not in ([group] for group in _GROUPS):
+        return False
+    return {word.partition("=")[0] for word in words if word.startswith("-")} <= options[verb]
+
+
+_GROUPS = ("service", "db", "webhook")
 
 
 def _commands(block: Block) -> list[str]:

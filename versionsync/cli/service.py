@@ -248,7 +248,11 @@ def _tell(session: Session, form: Form, plan: Plan, running: Running | None) -> 
 
 
 def _fields(form: Form, plan: Plan) -> dict[str, Any]:
-    return {"service": form.service, "steps": [" ".join(next(step.lines()).split()) for step in plan.steps]}
+    from versionsync.service.plan import Write
+
+    steps = [" ".join(next(step.lines()).split()) for step in plan.steps]
+    files = {str(step.path): step.text for step in plan.steps if isinstance(step, Write)}
+    return {"service": form.service, "steps": steps, "files": files}
 
 
 for verb in (install, status, uninstall):
