@@ -1,4 +1,4 @@
-"""What somebody should look at, of all that is known of a source. Pure: the time is an argument.
+"""What somebody should look at, of all that is known of a source, and which exit code tells it. Pure.
 
 It says the same as the daemon's `/readyz`, from the database alone. A daemon that follows a source tries again by
 itself what failed once; where nobody follows it, one failure is told.
@@ -11,17 +11,19 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
+from versionsync.cli.exits import Exit, exit_of_trouble
 from versionsync.cli.output import count
 
 if TYPE_CHECKING:
     from versionsync.daemon.budget import Purse
     from versionsync.mirror.followers import Following
-    from versionsync.mirror.freshness import Lag, RunSoFar
+    from versionsync.mirror.freshness import Lag
     from versionsync.mirror.leases import HeldLease
     from versionsync.mirror.queries import RunRow, SourceRow
     from versionsync.mirror.standing import Standing
+    from versionsync.mirror.webhooks import WebhookRow
 
-__all__ = ["SourceStatus", "ago", "attention", "span"]
+__all__ = ["Remark", "SourceStatus", "ago", "remarks", "span"]
 
 STALE: Final = timedelta(days=1)
 """What nobody follows is looked at once a day, where nothing else is said."""
@@ -36,8 +38,8 @@ DUE: Final = timedelta(seconds=30)
 class SourceStatus:
     """All that is known of one source.
 
-    `runs` are the newest ones, newest first; `so_far` is None unless one is under way, `lease` while nobody writes,
-    `follower` where no daemon follows it, `fresh_as_of` before it was ever whole, `lag` while nothing has changed.
+    `runs` are the newest ones, newest first; `lease` is None while nobody writes, `follower` where no daemon follows
+    it, `webhook` where none ever did, `lag` while nothing has changed.
     `followed_limit` is the age at which a daemon calls it stale, by the settings; None: they do not know the source.
     `purse`: how it stands with its budget; None: it has none. `today` and `this_month`: requests of its daemon, in UTC.
     """
@@ -45,15 +47,19 @@ class SourceStatus:
     source: SourceRow
     standing: Standing
     runs: Sequence[RunRow] = ()
-    so_far: RunSoFar | None = None
-    fresh_as_of: datetime | None = None
     lag: Lag | None = None
     lease: HeldLease | None = None
     follower: Following | None = None
+    webhook: WebhookRow | None = None
     followed_limit: timedelta | None = None
     purse: Purse | None = None
     today: int = 0
     this_month: int = 0
+
+    @property
+    def fresh_as_of(self) -> datetime | None:
+        """The moment of which all that was upstream is mirrored; None: it was never whole."""
+        return self.source.checkpoint.whole_as_of
 
     @property
     def is_written(self) -> bool:
@@ -86,22 +92,40 @@ class SourceStatus:
         return self.followed_limit
 
 
-def attention(one: SourceStatus, now: datetime, *, max_age: timedelta | None = None) -> Iterator[str]:
-    """What somebody should look at, a line each; none: all is well."""
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """Something that somebody should look at, in one line; `exit` tells a program which kind of thing it is."""
+
+    text: str
+    exit: Exit = Exit.PARTIAL
+
+
+def remarks(one: SourceStatus, now: datetime, *, max_age: timedelta | None = None) -> Iterator[Remark]:
+    """What somebody should look at; none: all is well.
+
+    A run that failed is told by the code that a sync would have ended with.
+    """
     last = one.ended[0] if one.ended else None
     if last is not None and (told := _what_went_wrong(one, last)):
-        yield told
+        yield Remark(told, exit_of_trouble(last.error_kind))
     limit = one.limit(now, max_age)
     # A run that has just begun makes nothing fresher; one that takes long makes nothing staler.
     reference = now if one.under_way is None else one.under_way.started_at
     if one.fresh_as_of is None:
         if one.under_way is None:
             never = one.source.checkpoint.last_success_at is None
-            yield "no run has succeeded yet" if never else "no run has seen all of it yet"
+            yield Remark("no run has succeeded yet" if never else "no run has seen all of it yet")
     elif reference - one.fresh_as_of > limit and not (max_age is None and _waits_for_budget(one, now)):
-        yield f"nothing succeeded for {span(now - one.fresh_as_of)}, it may be {span(limit)} old{_who_left(one)}"
+        yield Remark(
+            f"nothing succeeded for {span(now - one.fresh_as_of)}, it may be {span(limit)} old{_who_left(one)}"
+        )
     if one.is_followed and one.purse is not None and one.purse.is_spent:
-        yield f"{one.purse.budget} are spent: it goes on at {one.purse.ends_at:%Y-%m-%d %H:%M} UTC"
+        yield Remark(f"{one.purse.budget} are spent: it goes on at {one.purse.ends_at:%Y-%m-%d %H:%M} UTC")
+    if one.is_followed and one.webhook is not None and one.webhook.is_silent:
+        yield Remark(
+            f"its webhook tells nothing any more: {count(one.webhook.untold, 'look')} in a row found changes of which "
+            "no call had told. `versionsync webhook status` shows its last calls"
+        )
 
 
 def span(time: timedelta) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
-__all__ = ["MEANINGS", "Exit", "Problem", "exit_of", "problem_of", "worst"]
+__all__ = ["MEANINGS", "TROUBLES", "Exit", "Problem", "exit_of", "exit_of_trouble", "problem_of", "worst"]
 
 
 class Exit(IntEnum):
@@ -34,7 +34,7 @@ MEANINGS: Final[dict[Exit, str]] = {
     Exit.UNEXPECTED: "Unexpected: a fault of versionsync's own. `--debug` shows where.",
     Exit.USAGE: "The command line or the settings are wrong.",
     Exit.PARTIAL: "Finished, but partial: some records could not be mirrored, or too many had vanished to believe it. "
-    "Of `status`, `health` and `service`: something needs attention.",
+    "Of `status`, `health` and `service`: something else needs attention.",
     Exit.REFUSED: "DatoCMS refused: the token, its permissions or the environment.",
     Exit.UNAVAILABLE: "DatoCMS could not be reached, or its answers could not be understood.",
     Exit.DATABASE: "The database cannot be used, or is not at the schema of this version.",
@@ -45,6 +45,19 @@ MEANINGS: Final[dict[Exit, str]] = {
 
 # Codes of upstream that are about the project or its plan: no role can help.
 _OF_THE_PROJECT: Final = frozenset({"DEACTIVATED_SITE", "PLAN_UPGRADE_REQUIRED"})
+
+TROUBLES: Final[dict[str, Exit]] = {
+    "refused": Exit.REFUSED,
+    "unavailable": Exit.UNAVAILABLE,
+    "stalled": Exit.UNAVAILABLE,
+    "database": Exit.DATABASE,
+    "settings": Exit.USAGE,
+    "partial": Exit.PARTIAL,
+    "vanished": Exit.PARTIAL,
+    "budget": Exit.PARTIAL,
+    "unexpected": Exit.UNEXPECTED,
+}
+"""How `status` ends for a source whose last run failed, by `runs.error_kind`: as that run did, or would have."""
 
 _WORST_FIRST: Final = (
     Exit.INTERRUPTED,
@@ -102,6 +115,11 @@ def problem_of(error: BaseException) -> Problem:
             "This should not happen. Run it again with --debug and report what it shows.",
         )
     return Problem(exit, exit.name.lower(), _one_line(error), getattr(error, "hint", None) or _hint(error))
+
+
+def exit_of_trouble(kind: str | None) -> Exit:
+    """The exit code of a run that is over, by its `runs.error_kind`; PARTIAL where that is not known."""
+    return TROUBLES.get(kind or "", Exit.PARTIAL)
 
 
 def _exit(error: BaseException) -> Exit:

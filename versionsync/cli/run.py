@@ -46,6 +46,7 @@ def run(
     from versionsync.daemon.lookout import watched
     from versionsync.daemon.metrics import Metrics
     from versionsync.daemon.pinging import Pinger
+    from versionsync.daemon.recalling import Recall
     from versionsync.daemon.receiver import Receiver
     from versionsync.daemon.service import Daemon
     from versionsync.daemon.signals import prepared
@@ -69,7 +70,10 @@ def run(
                 hanging=daemon.hanging,
                 receiver=receiver.answer,
             )
-            herald = Herald(lambda: settings.subscriptions, log=session.log, redact=session.redactor.redact)
+            recall = Recall(lambda: daemon.followers, log=session.log)
+            herald = Herald(
+                lambda: settings.subscriptions, log=session.log, redact=session.redactor.redact, recall=recall
+            )
             pinger = Pinger(lambda: settings.ping_urls, log=session.log)
             async with (
                 serving(app, host=http.host, port=http.port, log=session.log, inherited=inherited_socket()),

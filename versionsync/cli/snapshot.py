@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from versionsync.cli.attention import SourceStatus, attention
-from versionsync.cli.exits import Exit
+from versionsync.cli.attention import Remark, SourceStatus, remarks
+from versionsync.cli.exits import Exit, worst
 from versionsync.cli.session import Session
 
 if TYPE_CHECKING:
@@ -38,9 +38,17 @@ class Snapshot:
     not_synced_yet: Sequence[str]
     max_age: timedelta | None
 
-    def attention(self, one: SourceStatus) -> list[str]:
+    def remarks(self, one: SourceStatus) -> list[Remark]:
         """What somebody should look at, of one of the sources."""
-        return list(attention(one, self.at, max_age=self.max_age))
+        return list(remarks(one, self.at, max_age=self.max_age))
+
+    def attention(self, one: SourceStatus) -> list[str]:
+        """The same as lines."""
+        return [remark.text for remark in self.remarks(one)]
+
+    def exit_of(self, one: SourceStatus) -> Exit:
+        """The exit code of one of the sources."""
+        return worst(remark.exit for remark in self.remarks(one))
 
     def limit(self, one: SourceStatus) -> timedelta:
         """How old one of the sources may be."""
@@ -48,9 +56,9 @@ class Snapshot:
 
     @property
     def exit(self) -> Exit:
-        """For a monitoring script: PARTIAL where something needs attention, and where nothing is mirrored."""
-        is_well = bool(self.sources) and not self.not_synced_yet
-        return Exit.DONE if is_well and not any(map(self.attention, self.sources)) else Exit.PARTIAL
+        """For a monitoring script: the worst of the sources; PARTIAL at least where one is not mirrored yet."""
+        is_all = bool(self.sources) and not self.not_synced_yet
+        return worst([*map(self.exit_of, self.sources), Exit.DONE if is_all else Exit.PARTIAL])
 
 
 class Looker:
@@ -73,21 +81,20 @@ class Looker:
     def _one(self, connection: Connection, source: SourceRow) -> SourceStatus:
         from versionsync.daemon.budget import Period
         from versionsync.daemon.readiness import stale_after
-        from versionsync.mirror.queries import current_lease, followed_by, lag, last_runs, run_so_far, whole_as_of
+        from versionsync.mirror.queries import current_lease, followed_by, lag, last_runs
         from versionsync.mirror.usage import requests_since
+        from versionsync.mirror.webhooks import webhook_row
 
         now, id, settings = datetime.now(UTC), source.id, self._settings.get(source.name)
-        runs = last_runs(connection, id, limit=RUNS)
         began = {period: period.bounds(now)[0].date() for period in Period}
         return SourceStatus(
             source=source,
             standing=self._standing(connection, id),
-            runs=runs,
-            so_far=run_so_far(connection, runs[0]) if runs and runs[0].outcome == "running" else None,
-            fresh_as_of=whole_as_of(connection, id) or source.checkpoint.last_complete_sweep_at,
+            runs=last_runs(connection, id, limit=RUNS),
             lag=lag(connection, id),
             lease=current_lease(connection, id),
             follower=followed_by(connection, id),
+            webhook=webhook_row(connection, id),
             followed_limit=timedelta(seconds=stale_after(settings.max_staleness)) if settings else None,
             purse=_purse(connection, id, settings, now),
             today=requests_since(connection, id, since=began[Period.DAY]),

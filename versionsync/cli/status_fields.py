@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from versionsync.mirror.freshness import Lag
     from versionsync.mirror.leases import HeldLease
     from versionsync.mirror.queries import RunRow
+    from versionsync.mirror.webhooks import WebhookRow
 
 __all__ = ["fields_of"]
 
@@ -36,6 +37,7 @@ def _source(snapshot: Snapshot, one: SourceStatus, redact: Callable[[str], str])
         "project": {"id": project.id, "name": project.name},
         "environment": project.environment,
         "follows_primary": project.follows_primary,
+        "exit": snapshot.exit_of(one),
         "fresh_as_of": one.fresh_as_of,
         "stale_after_seconds": snapshot.limit(one).total_seconds(),
         "last_success_at": checkpoint.last_success_at,
@@ -49,6 +51,7 @@ def _source(snapshot: Snapshot, one: SourceStatus, redact: Callable[[str], str])
         "budget": _budget(one.purse),
         "lease": _lease(one.lease),
         "follower": _follower(one.follower),
+        "webhook": _webhook(one.webhook),
         "attention": [redact(line) for line in snapshot.attention(one)],
     }
 
@@ -63,14 +66,20 @@ def _run(run: RunRow, redact: Callable[[str], str]) -> dict[str, Any]:
         "finished_at": run.finished_at,
         "counts": dict(run.counts),
         "error": None if run.error is None else redact(run.error),
+        "error_kind": run.error_kind,
     }
 
 
 def _under_way(one: SourceStatus) -> dict[str, Any] | None:
-    run, so_far = one.under_way, one.so_far
-    if run is None or so_far is None:
+    if (run := one.under_way) is None:
         return None
-    return {"run_id": run.id, "kind": run.kind, "started_at": run.started_at, **asdict(so_far)}
+    return {
+        "run_id": run.id,
+        "kind": run.kind,
+        "started_at": run.started_at,
+        "records": run.counts["records_pulled"],
+        "events": run.counts["events_written"],
+    }
 
 
 def _next_look(follower: Following | None) -> dict[str, Any] | None:
@@ -124,3 +133,9 @@ def _follower(follower: Following | None) -> dict[str, Any] | None:
         "next_look_at": follower.next_look_at,
         "next_look_reason": follower.next_look_reason,
     }
+
+
+def _webhook(webhook: WebhookRow | None) -> dict[str, Any] | None:
+    if webhook is None:
+        return None
+    return asdict(webhook) | {"is_silent": webhook.is_silent}

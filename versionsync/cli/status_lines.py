@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from versionsync.mirror.freshness import Lag
     from versionsync.mirror.queries import RunRow
+    from versionsync.mirror.webhooks import WebhookRow
 
 __all__ = ["lines_of"]
 
@@ -66,13 +67,15 @@ def _facts(one: SourceStatus, now: datetime) -> Iterator[Fact]:
     yield "fresh as of", f"{when(fresh)} UTC ({ago(fresh, now)})" if fresh else "never yet"
     yield "last run", _last_run(one.ended[0], now) if one.ended else "none yet"
     if one.under_way is not None:
-        yield "under way", _under_way(one, one.under_way, now)
+        yield "under way", _under_way(one.under_way, now)
     if one.lease is not None and one.is_written:
         yield "writing", f"{one.lease.holder}, until {when(one.lease.expires_at)} UTC unless renewed"
     yield "next run", _next_run(one, now)
     if one.follower is not None:
         holder = str(one.follower.holder)
         yield "followed by", holder if one.is_followed else f"nobody: {holder} did, and ended without a word"
+    if one.webhook is not None and (told := _webhook(one.webhook, now)):
+        yield "webhook", told
     if one.lag is not None:
         yield "lag", _lag(one.lag)
     if one.purse is not None:
@@ -101,13 +104,30 @@ def _last_run(run: RunRow, now: datetime) -> str:
     return f"#{run.id} {run.kind}, {outcome}, {ago(run.started_at, now)}{took}{requests}"
 
 
-def _under_way(one: SourceStatus, run: RunRow, now: datetime) -> str:
-    seconds = max((now - run.started_at).total_seconds(), 0.0)
+def _under_way(run: RunRow, now: datetime) -> str:
+    seconds, counts = max((now - run.started_at).total_seconds(), 0.0), run.counts
     told = f"#{run.id} {run.kind}, since {duration(seconds)}"
-    if one.so_far is None or not (one.so_far.records or one.so_far.events):
+    if not counts["requests"]:
         return told
-    rate = f" ({one.so_far.events / seconds:,.0f}/s)" if seconds >= 1 else ""
-    return f"{told}, {count(one.so_far.records, 'record')} read, {count(one.so_far.events, 'event')}{rate}"
+    told += f", {count(counts['requests'], 'request')}"
+    if not counts["records_pulled"]:
+        return f"{told}, {count(counts['records_swept'], 'record')} compared"
+    rate = f" ({counts['events_written'] / seconds:,.0f}/s)" if seconds >= 1 else ""
+    return f"{told}, {count(counts['records_pulled'], 'record')} read, {count(counts['events_written'], 'event')}{rate}"
+
+
+def _webhook(webhook: WebhookRow, now: datetime) -> str | None:
+    """How it does; None: there is none, or none that is used."""
+    if not webhook.is_used:
+        return "the token may not read the log of its calls" if webhook.log == "refused" else None
+    parts = [f"last call {ago(webhook.last_call_at, now)}" if webhook.last_call_at else "no call yet"]
+    if webhook.log == "read":
+        parts.append(f"its log was read {ago(webhook.log_read_at, now)}" if webhook.log_read_at else "its log is read")
+    if webhook.last_gap_at is not None:
+        parts.append(f"{count(webhook.gaps, 'gap')}, the last {ago(webhook.last_gap_at, now)}")
+    if webhook.waiting:
+        parts.append(f"{count(webhook.waiting, 'hint')} waiting")
+    return ", ".join(parts)
 
 
 def _next_run(one: SourceStatus, now: datetime) -> str:

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 
 from sqlalchemy import Connection
 
 from versionsync.daemon.hints import MOST_HINTS, Call, Heard
+from versionsync.daemon.notices import NoticeKind
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.errors import LeaseHeld
 from versionsync.mirror.followers import follow, leave, note_next_look
 from versionsync.mirror.hints import Hints, add_hint, forget_hints, waiting_hints
 from versionsync.mirror.holders import Holder
 from versionsync.mirror.leases import acquire, release
+from versionsync.mirror.notices import forget_notice, keep_notice, notices_told
 from versionsync.mirror.retention import forget_runs
 from versionsync.mirror.sources import Project, source
 from versionsync.mirror.usage import ProjectUse, add_requests, project_use
 from versionsync.mirror.webhook_logs import ReadUpTo, note_reading, read_up_to
+from versionsync.mirror.webhooks import WebhookNews, note_call, note_gap, note_webhook
 from versionsync.sync.threads import DatabaseThread
 
 __all__ = ["Bookkeeping"]
@@ -36,9 +39,12 @@ class Bookkeeping:
         self._source_id: int | None = None
         self._thread = DatabaseThread(f"{name}-books")
 
-    async def follow(self) -> str | None:
-        """Say that this process follows the source; returns who else does, in whose favour it stands by."""
-        return await self._thread.run(self._follow)
+    async def follow(self, webhook: WebhookNews) -> str | None:
+        """Say that this process follows the source, and how its webhook does.
+
+        Returns who else follows it, in whose favour this one stands by.
+        """
+        return await self._thread.run(self._follow, webhook)
 
     async def leave(self) -> None:
         """Say that it does no longer."""
@@ -65,9 +71,12 @@ class Bookkeeping:
         """Keep what a webhook told, if it is about this source."""
         return await self._thread.run(self._hear, call)
 
-    async def hear_log(self, calls: Sequence[Call], reading: ReadUpTo) -> Sequence[Heard]:
-        """Keep what a reading of the log of calls told, and how far it came, in one transaction."""
-        return await self._thread.run(self._hear_log, calls, reading)
+    async def hear_log(self, calls: Sequence[Call], reading: ReadUpTo, *, is_gap: bool) -> Sequence[Heard]:
+        """Keep what a reading of the log of calls told, and how far it came, in one transaction.
+
+        `is_gap`: it could not prove that no call was missed since the one before.
+        """
+        return await self._thread.run(self._hear_log, calls, reading, is_gap=is_gap)
 
     async def log_read_up_to(self) -> ReadUpTo | None:
         """How far the log of calls was read, by whichever daemon; None: never."""
@@ -76,6 +85,14 @@ class Bookkeeping:
     async def hints(self) -> Hints | None:
         """What webhooks told and no run has looked at yet; one more than MOST_HINTS at the most."""
         return await self._thread.run(self._hints)
+
+    async def notices_told(self) -> Mapping[str, NoticeKind]:
+        """What was told of the source that is not over, by the place that was told."""
+        return await self._thread.run(self._notices_told)
+
+    async def keep_notices(self, told: Mapping[str, NoticeKind | None], at: datetime) -> None:
+        """This was told of the source to these places; None: that all is well again. Nothing, where it is not known."""
+        await self._thread.run(self._keep_notices, told, at)
 
     async def forget_hints(self, hints: Hints) -> None:
         """A run has looked at these."""
@@ -91,10 +108,17 @@ class Bookkeeping:
             self._source_id = None if known is None else known.id
         return self._source_id
 
-    def _follow(self) -> str | None:
+    def _follow(self, webhook: WebhookNews) -> str | None:
         if (id := self._id()) is None:
             return None
-        holder = self._mirror.transact(lambda tx: follow(tx, id, self._me))
+
+        def note(tx: Connection) -> Holder:
+            holder = follow(tx, id, self._me)
+            if holder == self._me:
+                note_webhook(tx, id, webhook)
+            return holder
+
+        holder = self._mirror.transact(note)
         return None if holder == self._me else str(holder)
 
     def _leave(self) -> None:
@@ -121,11 +145,11 @@ class Bookkeeping:
         if known is None:
             return Heard.NOTED
         heard = _meaning(call, known.project)
-        if heard is Heard.TAKEN:
+        if heard is not Heard.ELSEWHERE:
             self._mirror.transact(lambda tx: _keep(tx, known.id, call))
         return heard
 
-    def _hear_log(self, calls: Sequence[Call], reading: ReadUpTo) -> Sequence[Heard]:
+    def _hear_log(self, calls: Sequence[Call], reading: ReadUpTo, *, is_gap: bool) -> Sequence[Heard]:
         known = self._mirror.query(lambda connection: source(connection, self._name))
         if known is None:
             return ()
@@ -133,9 +157,11 @@ class Bookkeeping:
 
         def keep(tx: Connection) -> None:
             for call, meaning in zip(calls, heard, strict=True):
-                if meaning is Heard.TAKEN:
+                if meaning is not Heard.ELSEWHERE:
                     _keep(tx, known.id, call)
             note_reading(tx, known.id, reading)
+            if is_gap:
+                note_gap(tx, known.id, at=datetime.now(UTC))
 
         self._mirror.transact(keep)
         return heard
@@ -149,6 +175,25 @@ class Bookkeeping:
         if (id := self._id()) is None:
             return None
         return self._mirror.query(lambda connection: waiting_hints(connection, id, limit=MOST_HINTS + 1))
+
+    def _notices_told(self) -> Mapping[str, NoticeKind]:
+        if (id := self._id()) is None:
+            return {}
+        told = self._mirror.query(lambda connection: notices_told(connection, id))
+        return {place: NoticeKind(kind) for place, kind in told.items()}
+
+    def _keep_notices(self, told: Mapping[str, NoticeKind | None], at: datetime) -> None:
+        if (id := self._id()) is None:
+            return
+
+        def keep(tx: Connection) -> None:
+            for place, kind in told.items():
+                if kind is None:
+                    forget_notice(tx, id, place)
+                else:
+                    keep_notice(tx, id, place, told=kind, at=at)
+
+        self._mirror.transact(keep)
 
     def _forget_hints(self, hints: Hints) -> None:
         if (id := self._id()) is not None:
@@ -175,5 +220,8 @@ def _meaning(call: Call, project: Project) -> Heard:
 
 
 def _keep(tx: Connection, source_id: int, call: Call) -> None:
-    assert call.record_id is not None
-    add_hint(tx, source_id, call.record_id, event_type=call.event_type, received_at=datetime.now(UTC))
+    """A call that tells of a change: that it came, and the record that it names."""
+    now = datetime.now(UTC)
+    note_call(tx, source_id, at=now)
+    if call.record_id is not None:
+        add_hint(tx, source_id, call.record_id, event_type=call.event_type, received_at=now)

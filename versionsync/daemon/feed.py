@@ -161,15 +161,19 @@ class Feed:
         new = [call for call in calls if call.id in reading.new and call.id not in self._received]
         read = [call for each in new if (call := read_call(each.request_payload.encode())) is not None]
         unreadable = len(read) < len(new) or not reading.new <= {call.id for call in calls}
-        heard = await self._keep(read, reading)
         is_first = self._position is None
+        heard = await self._keep(read, reading, is_gap=not (is_first or reading.is_proven))
         self._position = reading.position
         self._state.log_readings[LogReading.PROVEN if reading.is_proven else LogReading.UNPROVEN] += 1
         self._state.log_read_at = datetime.now(UTC)
         self._state.heard[Heard.FOUND] += heard.count(Heard.TAKEN)
         self._state.hints_waiting += heard.count(Heard.TAKEN)
+        if any(meaning is not Heard.ELSEWHERE for meaning in heard):
+            self._state.called(datetime.now(UTC))
         if not reading.is_proven:
             self.unproven_in_a_row += 1
+            if not is_first:
+                self._state.log_gaps, self._state.last_gap_at = self._state.log_gaps + 1, datetime.now(UTC)
             tell = self._log.debug if is_first else self._log.info
             tell("webhook_log.unproven", calls=len(reading.new))
             return Told.LOOK
@@ -178,13 +182,14 @@ class Feed:
             return Told.LOOK
         return Told.HINTS if Heard.TAKEN in heard else Told.NOTHING
 
-    async def _keep(self, calls: Sequence[Call], reading: Reading) -> Sequence[Heard]:
+    async def _keep(self, calls: Sequence[Call], reading: Reading, *, is_gap: bool) -> Sequence[Heard]:
         """Keep what they hint at, and how far that was; nothing is written where nothing is new."""
         before = None if self._position is None else self._position.up_to
         now = reading.position.up_to
-        if before is not None and not calls and (before.webhook_id, before.last) == (now.webhook_id, now.last):
+        is_as_before = before is not None and (before.webhook_id, before.last) == (now.webhook_id, now.last)
+        if is_as_before and not calls and not is_gap:
             return ()
-        return await self._books.hear_log(calls, now)
+        return await self._books.hear_log(calls, now, is_gap=is_gap)
 
     async def _find(self, client: cma.Client, source: Followed) -> None:
         """Look for the source's webhook, and tell what has changed about it."""

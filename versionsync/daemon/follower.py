@@ -7,7 +7,7 @@ the mirror changes. What goes wrong with one source is told once, tried again, a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -24,6 +24,7 @@ from versionsync.daemon.hints import MOST_HINTS, Call, Heard
 from versionsync.daemon.judging import found_something, trouble_of
 from versionsync.daemon.liveness import Activity
 from versionsync.daemon.log_reader import ASLEEP_SECONDS, LogReader
+from versionsync.daemon.notices import NoticeKind
 from versionsync.daemon.running import Runner
 from versionsync.daemon.spending import Spending
 from versionsync.daemon.standing import Standing
@@ -32,6 +33,7 @@ from versionsync.daemon.timetable import Timetable
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.errors import MirrorError
 from versionsync.mirror.hints import Hints
+from versionsync.mirror.webhooks import WebhookNews
 from versionsync.sync.report import RunKind, RunReport, SyncOptions
 
 __all__ = ["STALL_SECONDS", "Follower"]
@@ -66,6 +68,7 @@ class Follower:
         self.source = source
         self.name = source.spec.name
         self.state = SourceState(name=self.name, max_staleness=source.max_staleness, since=_now())
+        self.state.receives = source.webhook is not None
         self._books = Bookkeeping(mirror, self.name)
         self._timetable = timetable
         self._agenda = Agenda(timetable, self.state)
@@ -97,6 +100,7 @@ class Follower:
         self._log_reader.find_again()
         self.source = source
         self.state.max_staleness = source.max_staleness
+        self.state.receives, self.state.untold = source.webhook is not None, 0
         self.look_soon()
 
     def look_soon(self) -> None:
@@ -108,6 +112,7 @@ class Follower:
         heard = await self._books.hear(call)
         if heard is not Heard.ELSEWHERE:
             self._agenda.hinted()
+            self.state.called(_now())
         self._log_reader.received(call.webhook_call_id)
         self.state.hints_waiting += heard is Heard.TAKEN
         return heard
@@ -135,7 +140,7 @@ class Follower:
     async def _look(self) -> None:
         async with self._turn:
             self._agenda.began()
-            if (other := await self._unless_away(self._books.follow())) is not None:
+            if (other := await self._unless_away(self._books.follow(self._news()))) is not None:
                 self._standing.stand_by(other)
                 return
             pace = self._pace = await self._spending.pace(self.source)
@@ -148,11 +153,39 @@ class Follower:
             options = SyncOptions(trigger="schedule", beacon_trust=timedelta(days=pace.sweep_days))
             if hints is not None and self._may_look_at_these_alone(hints, pace):
                 options = replace(options, record_ids=tuple(hints.record_ids), trigger="webhook")
+            told_since = self.state.last_run_at
             report = await self._runner.run(self.source, options)
+            self._judge_webhook(report, told_since=told_since, is_hinted=hints is not None)
             if hints is not None and report.error is None:
                 await self._unless_away(self._books.forget_hints(hints))
                 self.state.hints_waiting -= waiting
             await self._conclude(report, pace)
+
+    def _judge_webhook(self, report: RunReport, *, told_since: datetime | None, is_hinted: bool) -> None:
+        """See whether this look found what calls of the webhook should have told, and had not since the one before."""
+        state, counts = self.state, report.counts
+        is_news = report.kind is RunKind.INCREMENTAL and counts.versions_inserted + counts.versions_changed > 0
+        if told_since is None or is_hinted or not (is_news and state.is_webhook_used):
+            return
+        if state.stance is Stance.FOLLOWING and (state.last_call_at is None or state.last_call_at < told_since):
+            state.untold += 1
+
+    def _news(self) -> WebhookNews:
+        state = self.state
+        return WebhookNews(
+            receives=state.receives,
+            log=state.webhook_log.value,
+            log_read_at=state.log_read_at,
+            untold=state.untold,
+        )
+
+    async def notices_told(self) -> Mapping[str, NoticeKind]:
+        """What was told of the source that is not over, by the place that was told. Raises MirrorError."""
+        return await self._books.notices_told()
+
+    async def keep_notices(self, told: Mapping[str, NoticeKind | None], at: datetime) -> None:
+        """This was told of the source to these places; None: that all is well again. Raises MirrorError."""
+        await self._books.keep_notices(told, at)
 
     def _may_look_at_these_alone(self, hints: Hints, pace: Pace) -> bool:
         """Whether the rest is fresh enough: a stream of webhooks must not put off what none of them tells."""
@@ -188,7 +221,7 @@ class Follower:
         """Say that this daemon is still there, and what it has spent, also while a run takes its time."""
         await self._spending.count()
         if self.state.stance is not Stance.STANDBY:
-            await self._unless_away(self._books.follow())
+            await self._unless_away(self._books.follow(self._news()))
         self._kept += 1
 
     async def _tidy(self) -> None:

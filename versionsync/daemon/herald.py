@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from hashlib import sha256
 from typing import Final
 
 from structlog.typing import FilteringBoundLogger
@@ -21,6 +22,7 @@ from structlog.typing import FilteringBoundLogger
 from versionsync.config import Secret
 from versionsync.daemon.notice_text import Notice, notice_of
 from versionsync.daemon.notices import Memory, NoticeKind, Rule
+from versionsync.daemon.recalling import Recall
 from versionsync.daemon.state import SourceState
 from versionsync.daemon.targets import NotSent, Send
 
@@ -33,6 +35,7 @@ GATHER_SECONDS: Final = 10.0
 enough for that."""
 RETRY_SECONDS: Final = 60.0
 MOST_RETRY_SECONDS: Final = 900.0
+DIGITS: Final = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +46,16 @@ class Subscription:
     url: Secret
     rule: Rule
     send: Send = field(compare=False)
+
+    @property
+    def place(self) -> str:
+        """What it is called where others read it: the kind of service, and digits that tell addresses apart.
+
+        They are too few to find an address by, or a password in it.
+        """
+        url, about = self.url.reveal(), sorted(self.rule.sources or ())
+        digest = sha256("\0".join([url, *sorted(self.rule.on), *about]).encode()).hexdigest()
+        return f"{url.partition('://')[0].lower()}-{digest[:DIGITS]}"
 
 
 @dataclass(slots=True)
@@ -71,7 +84,7 @@ class _Place:
 class Herald:
     """Looks at how the sources stand, and tells those whom `subscriptions` returns; it is asked at every look.
 
-    `redact` masks secrets in what is told.
+    `redact` masks secrets in what is told; `recall` keeps it over a new start.
     """
 
     def __init__(
@@ -80,6 +93,7 @@ class Herald:
         *,
         log: FilteringBoundLogger,
         redact: Callable[[str], str],
+        recall: Recall | None = None,
         host: str | None = None,
         clock: Callable[[], float] = time.monotonic,
         send_seconds: float = SEND_SECONDS,
@@ -88,6 +102,7 @@ class Herald:
         self._subscriptions = subscriptions
         self._log = log
         self._redact = redact
+        self._recall = recall
         self._host = host or socket.gethostname()
         self._clock = clock
         self._send_seconds = send_seconds
@@ -97,10 +112,21 @@ class Herald:
     def look(self, states: Mapping[str, SourceState], now: datetime) -> None:
         """Begin to send what is to be told; nothing here waits."""
         before = self._places
-        self._places = {wanted: before.get(wanted) or _Place() for wanted in self._subscriptions()}
+        self._places = {wanted: before.get(wanted) or self._new(wanted) for wanted in self._subscriptions()}
+        told_of = list(states.values())
+        if self._recall is not None:
+            memories = {wanted.place: place.memory for wanted, place in self._places.items()}
+            ready = self._recall.look(states, memories, now=now, clock=self._clock())
+            told_of = [state for state in told_of if state.name in ready]
         for subscription, place in self._places.items():
             if place.is_free(self._clock()):
-                self._tell(subscription, place, states.values(), now)
+                self._tell(subscription, place, told_of, now, is_alone=len(states) == 1)
+
+    def _new(self, subscription: Subscription) -> _Place:
+        place = _Place()
+        if self._recall is not None:
+            self._recall.remember(subscription.place, place.memory)
+        return place
 
     async def close(self) -> None:
         """Wait for nothing any more."""
@@ -109,8 +135,18 @@ class Herald:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
+        if self._recall is not None:
+            await self._recall.close()
 
-    def _tell(self, subscription: Subscription, place: _Place, states: Collection[SourceState], now: datetime) -> None:
+    def _tell(
+        self,
+        subscription: Subscription,
+        place: _Place,
+        states: Collection[SourceState],
+        now: datetime,
+        *,
+        is_alone: bool,
+    ) -> None:
         clock, next_of = self._clock(), place.memory.next_of
         kinds = [(next_of(state, subscription.rule, now=now, clock=clock), state) for state in states]
         due = [(kind, state) for kind, state in kinds if kind is not None]
@@ -118,7 +154,7 @@ class Herald:
             place.due_since = None
             return
         place.due_since = clock if place.due_since is None else place.due_since
-        if len(states) > 1 and clock - place.due_since < self._gather_seconds:
+        if not is_alone and clock - place.due_since < self._gather_seconds:
             return
         place.due_since = None
         is_last = place.memory.is_last_of_the_hour(clock)

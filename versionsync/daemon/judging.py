@@ -5,14 +5,11 @@ from __future__ import annotations
 import logging
 from typing import Final
 
-from versionsync import cma
 from versionsync.config import ConfigError
 from versionsync.daemon.readiness import FAILURES
-from versionsync.daemon.waits import Trouble
-from versionsync.mirror.errors import LeaseHeld, LeaseLost, MirrorError, OtherProject
-from versionsync.sync.deadline import RequestsSpent, Stalled
-from versionsync.sync.report import Outcome, RunReport
-from versionsync.sync.vanish import TooMuchVanished
+from versionsync.mirror.errors import LeaseHeld, LeaseLost
+from versionsync.sync.report import RunReport
+from versionsync.sync.trouble import Trouble, trouble_in
 
 __all__ = ["found_something", "is_held_elsewhere", "level_of", "reason_of", "trouble_of"]
 
@@ -33,23 +30,9 @@ def found_something(report: RunReport) -> bool:
 
 def trouble_of(report: RunReport) -> Trouble | None:
     """What was wrong with a run; None: nothing."""
-    match report.error:
-        case None:
-            return None if report.outcome is Outcome.SUCCEEDED else Trouble.PARTIAL
-        case cma.Unavailable() | cma.ProtocolError():
-            return Trouble.UNAVAILABLE
-        case Stalled():
-            return Trouble.STALLED
-        case cma.CmaError() | ConfigError() | OtherProject():
-            return Trouble.REFUSED
-        case MirrorError():
-            return Trouble.DATABASE
-        case RequestsSpent():
-            return Trouble.BUDGET
-        case TooMuchVanished():
-            return Trouble.VANISHED
-        case _:
-            return Trouble.UNEXPECTED
+    if isinstance(report.error, ConfigError):  # of a token that is not there any more: the engine knows no settings
+        return Trouble.SETTINGS
+    return trouble_in(report.outcome, report.error)
 
 
 def reason_of(report: RunReport) -> str:

@@ -28,9 +28,9 @@ from versionsync.cma import Result
 from versionsync.daemon.hints import Heard
 from versionsync.daemon.state import LogReading, SourceState, Stance
 from versionsync.daemon.timetable import Timetable
-from versionsync.daemon.waits import Trouble
 from versionsync.sync.lag import LAG_SECONDS
 from versionsync.sync.report import Counts, Outcome
+from versionsync.sync.trouble import Trouble
 
 __all__ = ["BUDGETS", "COUNTERS", "GAUGES", "Metrics"]
 

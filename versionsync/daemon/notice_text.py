@@ -12,7 +12,7 @@ from typing import Final
 
 from versionsync.daemon.notices import MOST_AN_HOUR, NoticeKind, worst
 from versionsync.daemon.state import SourceState
-from versionsync.daemon.waits import Trouble
+from versionsync.sync.trouble import Trouble
 
 __all__ = ["Notice", "notice_of", "trial"]
 
@@ -31,6 +31,8 @@ _TODO: Final[Mapping[Trouble, str]] = {
     "`versionsync doctor` tries both.",
     Trouble.REFUSED: "Somebody has to mend the token, its role or the environment: `versionsync doctor` says which. "
     "A token that is exchanged in its file is used by itself.",
+    Trouble.SETTINGS: "Somebody has to mend the settings: they lead to another project or environment than before, or "
+    "to a token that is not there. `versionsync doctor` says which.",
     Trouble.DATABASE: "See that the database is up and its disk has room: `versionsync doctor` tries it. It goes on by "
     "itself.",
     Trouble.PARTIAL: "All other records are mirrored, and these are tried again. If it stays, look at them in DatoCMS.",

@@ -15,7 +15,7 @@ from typing import Final
 
 from versionsync.daemon.readiness import is_stale
 from versionsync.daemon.state import SourceState, Stance
-from versionsync.daemon.waits import Trouble
+from versionsync.sync.trouble import Trouble
 
 __all__ = ["MOST_AN_HOUR", "SETTLED_SECONDS", "Memory", "NoticeKind", "Rule", "kind_of", "worst"]
 
@@ -108,6 +108,21 @@ class Memory:
         for source, kind in kinds.items():
             trouble = self._troubles.setdefault(source, _Trouble())
             trouble.told = None if kind is NoticeKind.RECOVERED else kind
+
+    def told_of(self, source: str) -> NoticeKind | None:
+        """The worst that was told of a source since it was well; None: nothing."""
+        trouble = self._troubles.get(source)
+        return None if trouble is None else trouble.told
+
+    def recall(self, source: str, kind: NoticeKind) -> None:
+        """This was told of a source before this memory began."""
+        trouble = self._troubles.setdefault(source, _Trouble())
+        if _is_worse(kind, trouble.told):
+            trouble.told = kind
+
+    def forget(self, source: str) -> None:
+        """Others tell of that source."""
+        self._troubles.pop(source, None)
 
     def is_last_of_the_hour(self, clock: float) -> bool:
         """Whether one more notice is the last one for now."""

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from versionsync.daemon.state import SourceState, Stance
-from versionsync.daemon.waits import Trouble
+from versionsync.sync.trouble import Trouble
 
 __all__ = ["is_stale", "reason_of", "reasons", "stale_after"]
 

@@ -12,9 +12,10 @@ from versionsync.daemon.agenda import Agenda
 from versionsync.daemon.budget import Pace, Purse
 from versionsync.daemon.judging import found_something, is_held_elsewhere, level_of, reason_of, trouble_of
 from versionsync.daemon.state import SourceState, Stance
-from versionsync.daemon.waits import HELD_SECONDS, STANDBY_SECONDS, Trouble, next_look, retry_wait
+from versionsync.daemon.waits import HELD_SECONDS, STANDBY_SECONDS, next_look, retry_wait
 from versionsync.mirror.holders import Holder
 from versionsync.sync.report import RunKind, RunReport
+from versionsync.sync.trouble import Trouble
 
 __all__ = ["Standing"]
 
@@ -58,7 +59,7 @@ class Standing:
             self._log.info("source.standing_by", other=other)
         self._state.stance, self._state.other = Stance.STANDBY, other
         self._state.trouble, self._state.error, self._state.failures = None, None, 0
-        self._state.hints_waiting = 0  # they are the other one's
+        self._state.hints_waiting = self._state.untold = 0  # they are the other one's
         self._agenda.next_in(STANDBY_SECONDS * self._random.uniform(0.8, 1.2), "another one follows it")
 
     def wait_for_budget(self, purse: Purse) -> None:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
 from versionsync.cma import Result, Usage
 from versionsync.daemon.budget import Purse
 from versionsync.daemon.hints import Heard
-from versionsync.daemon.waits import Trouble
+from versionsync.mirror.webhooks import SILENT_AFTER
 from versionsync.sync.lag import Lag
 from versionsync.sync.report import Counts, Outcome, Progress, RunKind, RunReport
+from versionsync.sync.trouble import Trouble
 
 __all__ = ["LogReading", "LogStance", "SourceState", "Stance"]
 
@@ -91,12 +92,31 @@ class SourceState:
     webhook_log: LogStance = LogStance.UNKNOWN
     log_readings: Counter[LogReading] = field(default_factory=Counter)
     log_read_at: datetime | None = None
+    log_gaps: int = 0
+    last_gap_at: datetime | None = None
+    receives: bool = False
+    last_call_at: datetime | None = None
+    untold: int = 0
     runs: Counter[Outcome] = field(default_factory=Counter)
     troubles: Counter[Trouble] = field(default_factory=Counter)
 
+    def called(self, at: datetime) -> None:
+        """A call of the webhook has told of a change, whichever way it came."""
+        self.last_call_at, self.untold = at, 0
+
+    @property
+    def is_webhook_used(self) -> bool:
+        """Whether calls should tell what changes: they are received, or their log is read."""
+        return self.receives or self.webhook_log is LogStance.READ
+
+    @property
+    def is_webhook_silent(self) -> bool:
+        """Whether they should, and do no longer."""
+        return self.is_webhook_used and self.untold >= SILENT_AFTER
+
     def ended(self, report: RunReport) -> None:
         """The run under way has ended: from now on it is one of those that were."""
-        self.total = _sum(self.total, report.counts)
+        self.total += report.counts
         if self.usage is not None:
             self.results += self.usage.results
         if self.progress is not None:
@@ -109,7 +129,7 @@ class SourceState:
     @property
     def counts(self) -> Counts:
         """Those since the start."""
-        return self.total if self.progress is None else _sum(self.total, self.progress.counts)
+        return self.total if self.progress is None else self.total + self.progress.counts
 
     @property
     def requests(self) -> Counter[Result]:
@@ -119,7 +139,3 @@ class SourceState:
     def staleness(self, now: datetime) -> float:
         """Seconds since the last look that succeeded began, or since the start where none has."""
         return max((now - (self.last_success_at or self.since)).total_seconds(), 0.0)
-
-
-def _sum(some: Counts, more: Counts) -> Counts:
-    return Counts(**{each.name: getattr(some, each.name) + getattr(more, each.name) for each in fields(Counts)})

@@ -11,9 +11,10 @@ randomness in it: those who failed together shall not come back together.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from random import Random
 from typing import Final
+
+from versionsync.sync.trouble import Trouble
 
 __all__ = [
     "BUSY_SECONDS",
@@ -22,7 +23,6 @@ __all__ = [
     "QUIET_SHARE",
     "STANDBY_SECONDS",
     "Retry",
-    "Trouble",
     "next_look",
     "next_reading",
     "retry_wait",
@@ -44,27 +44,6 @@ STANDBY_SECONDS: Final = 5.0
 """How often one that stands by looks whether the other one is still there. It asks the database alone."""
 
 
-class Trouble(StrEnum):
-    """Why a look did not do all that it should."""
-
-    UNAVAILABLE = "unavailable"
-    """DatoCMS does not answer, or not in a form that can be read."""
-    STALLED = "stalled"
-    """A run hung, and was ended."""
-    REFUSED = "refused"
-    """The token, its role or the environment: somebody has to mend that."""
-    DATABASE = "database"
-    """The database cannot be reached or written."""
-    PARTIAL = "partial"
-    """Some records could not be mirrored."""
-    VANISHED = "vanished"
-    """So many records had vanished that it was not believed."""
-    BUDGET = "budget"
-    """The requests of the day or the month are spent, or those of one run."""
-    UNEXPECTED = "unexpected"
-    """A fault of our own."""
-
-
 @dataclass(frozen=True, slots=True)
 class Retry:
     """Seconds to the first try after a failure; each further failure doubles them, up to `most`."""
@@ -80,6 +59,7 @@ RETRIES: Final[dict[Trouble, Retry]] = {
     Trouble.UNEXPECTED: Retry(5, 120),
     # These do not pass by themselves within seconds, and each try may cost a sweep.
     Trouble.REFUSED: Retry(30, 300),
+    Trouble.SETTINGS: Retry(30, 300),
     Trouble.PARTIAL: Retry(30, 300),
     Trouble.VANISHED: Retry(30, 300),
     Trouble.BUDGET: Retry(60, 300),

@@ -29,7 +29,6 @@ __all__ = [
     "hold",
     "limit_lock_wait",
     "release",
-    "renew",
 ]
 
 LEASE_SECONDS = 30
@@ -126,11 +125,6 @@ def _how_it_ended(tx: Connection, lease: Lease) -> str:
         return f"{now.holder} has taken it (epoch {now.epoch})"
     epoch = tx.scalar(select(leases.c.epoch).where(leases.c.source_id == lease.source_id))
     return "it was given back" if epoch == lease.epoch else "another process has had it since"
-
-
-def renew(mirror: Mirror, lease: Lease) -> None:
-    """Hold the lease for another LEASE_SECONDS. Raises LeaseLost."""
-    mirror.transact(lambda tx: hold(tx, lease))
 
 
 def release(mirror: Mirror, lease: Lease) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from versionsync.mirror.editors import unknown_editors
 from versionsync.mirror.event_rows import EventRow, events_after, last_event_id, last_events
 from versionsync.mirror.followers import followed_by
-from versionsync.mirror.freshness import lag, run_so_far, whole_as_of
+from versionsync.mirror.freshness import lag
 from versionsync.mirror.known import (
     former_contents,
     known_records,
@@ -37,9 +37,7 @@ __all__ = [
     "live_counts_by_model",
     "live_record_count",
     "oldest_synced",
-    "run_so_far",
     "source",
     "sources_of",
     "unknown_editors",
-    "whole_as_of",
 ]

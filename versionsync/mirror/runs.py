@@ -43,6 +43,7 @@ class RunRow:
     outcome: str
     counts: Mapping[str, int]
     error: str | None
+    error_kind: str | None
 
 
 def start_run(tx: Connection, lease: Lease, *, kind: str, trigger: str, started_at: datetime) -> int:
@@ -77,13 +78,17 @@ def finish_run(
     finished_at: datetime,
     counts: Mapping[str, int],
     error: str | None = None,
+    error_kind: str | None = None,
 ) -> None:
-    """Note how a run ended: `outcome` is one of succeeded, partial, failed, interrupted (invariant 7)."""
+    """Note how a run ended: `outcome` is one of succeeded, partial, failed, interrupted (invariant 7).
+
+    `error_kind` is `error` as one of the words of `runs.error_kind`.
+    """
     hold(tx, lease)
     tx.execute(
         update(runs)
         .where(runs.c.id == run_id)
-        .values(outcome=outcome, finished_at=finished_at, error=error, **_only_counts(counts))
+        .values(outcome=outcome, finished_at=finished_at, error=error, error_kind=error_kind, **_only_counts(counts))
     )
     if counts.get("versions_inserted"):
         learn_statistics(tx)
@@ -129,4 +134,5 @@ def _row(row: Row[Any]) -> RunRow:
         outcome=row.outcome,
         counts={name: getattr(row, name) for name in COUNTS},
         error=row.error,
+        error_kind=row.error_kind,
     )

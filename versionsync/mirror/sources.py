@@ -50,6 +50,7 @@ class Checkpoint:
     last_complete_sweep_at: datetime | None
     last_scrub_at: datetime | None
     last_success_at: datetime | None
+    whole_as_of: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,6 +169,7 @@ def _row(row: Row[Any]) -> SourceRow:
             last_complete_sweep_at=row.last_complete_sweep_at,
             last_scrub_at=row.last_scrub_at,
             last_success_at=row.last_success_at,
+            whole_as_of=row.whole_as_of,
         ),
         created_at=row.created_at,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import ColumnElement, Connection, Table, func, select
 
 from versionsync.mirror.tables import events, models, records, versions
 
@@ -24,22 +24,20 @@ class Standing:
 
 
 def standing(connection: Connection, source_id: int) -> Standing:
-    """The numbers of a source. Counting takes a while in a large mirror: it is for people who ask."""
-    records_, deleted = connection.execute(
-        select(func.count(), func.count(records.c.deleted_at)).where(records.c.source_id == source_id)
-    ).one()
-    versions_, missing = connection.execute(
-        select(func.count(), func.count(versions.c.missing_since)).where(versions.c.source_id == source_id)
-    ).one()
-    models_ = select(func.count()).where(
-        models.c.source_id == source_id, models.c.deleted_at.is_(None), models.c.is_block.is_(False)
-    )
-    events_ = select(func.count()).where(events.c.source_id == source_id)
+    """The numbers of a source. Counting takes a while in a large mirror: it is for people who ask.
+
+    Each is counted by an index of its own, since the tables hold all contents.
+    """
+
+    def count(table: Table, *conditions: ColumnElement[bool]) -> int:
+        query = select(func.count()).select_from(table).where(table.c.source_id == source_id, *conditions)
+        return connection.scalar(query) or 0
+
     return Standing(
-        models=connection.scalar(models_) or 0,
-        records=records_,
-        records_deleted=deleted,
-        versions=versions_,
-        versions_missing=missing,
-        events=connection.scalar(events_) or 0,
+        models=count(models, models.c.deleted_at.is_(None), models.c.is_block.is_(False)),
+        records=count(records),
+        records_deleted=count(records, records.c.deleted_at.is_not(None)),
+        versions=count(versions),
+        versions_missing=count(versions, versions.c.missing_since.is_not(None)),
+        events=count(events),
     )

@@ -19,6 +19,7 @@ from sqlalchemy import (
     MetaData,
     Named,
     Table,
+    Text,
     TypedColumns,
 )
 
@@ -52,6 +53,7 @@ __all__ = [
     "leases",
     "metadata",
     "models",
+    "notices",
     "records",
     "runs",
     "sources",
@@ -59,6 +61,7 @@ __all__ = [
     "version_rewrites",
     "versions",
     "webhook_logs",
+    "webhooks",
 ]
 
 metadata = MetaData(naming_convention={"pk": "pk_%(table_name)s"})
@@ -85,8 +88,14 @@ class _Sources(TypedColumns):
     )
     last_complete_sweep_at: Named[datetime | None] = time("When the last sweep that saw every record began.")
     last_scrub_at: Named[datetime | None] = time("When old histories were last re-read.")
-    last_success_at: Named[datetime | None] = time("When the last run that succeeded ended.")
+    last_success_at: Named[datetime | None] = time(
+        "When the last run that succeeded ended, be it one that read a few records only."
+    )
     created_at: Named[datetime] = time("When the source was first registered.")
+    whole_as_of: Named[datetime | None] = time(
+        "The moment of which the mirror holds all that was upstream: when the last run began that looked at all of the "
+        "source and succeeded; NULL: it was never whole."
+    )
 
 
 sources = Table(
@@ -216,6 +225,7 @@ records = Table(
         "unpublishing_scheduled_at",
         **only_where("unpublishing_scheduled_at IS NOT NULL"),
     ),
+    Index("records_deleted", "source_id", "deleted_at", **only_where("deleted_at IS NOT NULL")),
     comment="Records (`item` in the API) as they are now, deleted ones too.",
 )
 
@@ -274,6 +284,7 @@ versions = Table(
         "published_until",
         **only_where("published_from IS NOT NULL"),
     ),
+    Index("versions_missing", "source_id", "missing_since", **only_where("missing_since IS NOT NULL")),
     comment="Every version of every record (`item_version` in the API); never deleted.",
 )
 
@@ -349,7 +360,7 @@ class _Runs(TypedColumns):
     outcome: Named[str] = words(
         "`running`; `succeeded`: all that it planned was applied; else `partial`, `failed` or `interrupted`."
     )
-    requests: Named[int] = count("Requests sent.")
+    requests: Named[int] = count("Requests sent; like all counts, it rises while the run goes on.")
     throttled: Named[int] = count("Answers that said `slower` (429).")
     bytes_received: Named[int] = count("Bytes of all answers.", big=True)
     records_swept: Named[int] = count("Records whose fingerprint was compared.")
@@ -360,6 +371,11 @@ class _Runs(TypedColumns):
     versions_rewritten: Named[int] = count("Of these: other content under the same id.")
     events_written: Named[int] = count("Events.")
     error: Named[str | None] = words("Why it failed, or what it could not do.")
+    error_kind: Named[str | None] = words(
+        "The same as one word, for programs: `refused` (token, role, environment), `unavailable`, `stalled` (it hung), "
+        "`database`, `settings` (they lead elsewhere), `partial` (some records), `vanished` (too many to believe), "
+        "`budget` (spent), `unexpected` (a fault of our own); NULL: nothing was wrong, or it was interrupted."
+    )
 
 
 runs = Table(
@@ -371,6 +387,11 @@ runs = Table(
         "outcome IN ('running', 'succeeded', 'partial', 'failed', 'interrupted')", name="ck_runs_outcome_is_known"
     ),
     CheckConstraint("(outcome = 'running') = (finished_at IS NULL)", name="ck_runs_only_running_is_unfinished"),
+    CheckConstraint(
+        "error_kind IN ('refused', 'unavailable', 'stalled', 'database', 'settings', 'partial', 'vanished', 'budget', "
+        "'unexpected')",
+        name="ck_runs_error_kind_is_known",
+    ),
     Index("runs_in_order", "source_id", "id"),
     comment="Every sync of a source, with what it cost, what it did and how it ended.",
     sqlite_autoincrement=True,
@@ -463,4 +484,54 @@ webhook_logs = Table(
     refer_to_source("webhook_logs"),
     both_or_none("last_call_id", "last_call_at", "ck_webhook_logs_call_has_a_time"),
     comment="How far the log of a webhook's calls was read: the next reading proves by it that none was missed.",
+)
+
+
+class _Webhooks(TypedColumns):
+    source_id: Named[int] = source()
+    receives: Named[bool] = flag(
+        "Whether the daemon's settings have a password for calls, so that its receiver hears them.", "false"
+    )
+    last_call_at: Named[datetime | None] = time(
+        "When a call that told of a change was last received, or found in the log, by our clock."
+    )
+    log: Named[str] = column(
+        Text(),
+        "What the daemon knows of the log of calls: `unknown` (not asked for), `absent` (no webhook, or none that "
+        "tells all), `refused` (the token may not read it), `read`.",
+        default="'unknown'",
+    )
+    log_read_at: Named[datetime | None] = time("When the log was last read, by our clock; noted every few seconds.")
+    gaps: Named[int] = count("How often a reading could not prove that no call was missed: a whole look followed each.")
+    last_gap_at: Named[datetime | None] = time("When that last happened.")
+    untold: Named[int] = count("Looks in a row that found changes of which no call had told; a call sets it to 0.")
+
+
+webhooks = Table(
+    "webhooks",
+    metadata,
+    _Webhooks,
+    refer_to_source("webhooks"),
+    CheckConstraint("log IN ('unknown', 'absent', 'refused', 'read')", name="ck_webhooks_log_is_known"),
+    CheckConstraint("gaps >= 0 AND untold >= 0", name="ck_webhooks_counts_are_no_debt"),
+    comment="How the webhook of a source does, as the daemon that follows it last knew.",
+)
+
+
+class _Notices(TypedColumns):
+    source_id: Named[int] = source()
+    place: Named[str] = identifier(
+        "Who was told: the kind of service, and four digits that tell addresses apart.", key=True
+    )
+    told: Named[str] = words("The worst that was told since all was well: `stale`, `failing`, `vanished`.")
+    told_at: Named[datetime] = time("When.")
+
+
+notices = Table(
+    "notices",
+    metadata,
+    _Notices,
+    refer_to_source("notices"),
+    CheckConstraint("told IN ('failing', 'stale', 'vanished')", name="ck_notices_told_is_known"),
+    comment="Troubles that were told and are not over: a daemon that starts again tells them no second time.",
 )

@@ -282,12 +282,14 @@ _STATUS = View(
         "last_event_id": "The newest event's `id`.",
         "last_data_change_at": "Upstream's own time of its last change, as of the last complete sweep.",
         "last_complete_sweep_at": "When the last sweep that saw every record began.",
-        "last_success_at": "When the last run that succeeded ended.",
+        "whole_as_of": "The moment of which the mirror holds all that was upstream: how fresh it is.",
+        "last_success_at": "When the last run that succeeded ended, be it one that read a few records only.",
         "last_run_id": "The newest run: `runs.id`.",
         "last_run_outcome": "Its outcome.",
         "last_run_started_at": "When it began.",
         "last_run_finished_at": "When it ended.",
         "last_run_error": "Why it failed, or what it could not do.",
+        "last_run_error_kind": "The same as one word: `runs.error_kind`.",
     },
     """\
 SELECT
@@ -295,18 +297,21 @@ SELECT
     s.id AS source_id,
     s.project_name,
     s.environment,
-    (SELECT count(*) FROM records AS r WHERE r.source_id = s.id AND r.deleted_at IS NULL) AS records,
+    (SELECT count(*) FROM records AS r WHERE r.source_id = s.id)
+        - (SELECT count(*) FROM records AS r WHERE r.source_id = s.id AND r.deleted_at IS NOT NULL) AS records,
     (SELECT count(*) FROM records AS r WHERE r.source_id = s.id AND r.deleted_at IS NOT NULL) AS deleted_records,
     (SELECT count(*) FROM versions AS v WHERE v.source_id = s.id) AS versions,
     (SELECT max(e.id) FROM events AS e WHERE e.source_id = s.id) AS last_event_id,
     s.last_data_change_at,
     s.last_complete_sweep_at,
+    s.whole_as_of,
     s.last_success_at,
     run.id AS last_run_id,
     run.outcome AS last_run_outcome,
     run.started_at AS last_run_started_at,
     run.finished_at AS last_run_finished_at,
-    run.error AS last_run_error
+    run.error AS last_run_error,
+    run.error_kind AS last_run_error_kind
 FROM sources AS s
 LEFT JOIN runs AS run ON run.id = (SELECT max(latest.id) FROM runs AS latest WHERE latest.source_id = s.id)""",
 )

@@ -69,7 +69,7 @@ class Climb:
         self._progress = progress
         self._found = found
         self._schema = schema
-        self._crew = Crew(self._count)
+        self._crew = Crew(lambda: self._progress.sent(client.usage))
         self._writer = Writer(
             desk.mirror,
             desk.writing,
@@ -190,7 +190,7 @@ class Climb:
             except Exception as error:  # whatever it is, it waits for the writer, and is raised below
                 fault = error
             self._writer.close()
-        self._count()
+        self._progress.sent(self._client.usage)
         if fault is not None:
             raise fault
 
@@ -233,10 +233,6 @@ class Climb:
 
     async def _known(self, ids: Sequence[RecordId]) -> dict[RecordId, KnownRecord]:
         return await self._desk.read(lambda connection: known_records(connection, self._source_id, ids))
-
-    def _count(self) -> None:
-        counts, usage = self._progress.counts, self._client.usage
-        counts.requests, counts.throttled, counts.bytes_received = usage.requests, usage.throttled, usage.bytes_received
 
     def _conclude(self) -> None:
         found = self._found

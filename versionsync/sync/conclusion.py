@@ -8,12 +8,15 @@ from versionsync.sync.beacon import is_settled
 from versionsync.sync.desk import Checkpoint
 from versionsync.sync.environment import Place
 from versionsync.sync.findings import Findings
-from versionsync.sync.report import Outcome, SyncOptions
+from versionsync.sync.report import Outcome, RunKind
 
-__all__ = ["FAILURES_TOLD", "checkpoint_of", "outcome_of", "wrongs_of"]
+__all__ = ["FAILURES_TOLD", "LOOKS_AT_ALL", "checkpoint_of", "outcome_of", "wrongs_of"]
 
 FAILURES_TOLD = 20
 """So many records that could not be mirrored are named, in the run's row and in the log."""
+
+LOOKS_AT_ALL = frozenset({RunKind.BACKFILL, RunKind.INCREMENTAL, RunKind.FULL})
+"""What such a run began with is the whole source; the others read some histories only."""
 
 
 def outcome_of(found: Findings, error: BaseException | None) -> Outcome:
@@ -36,14 +39,16 @@ def wrongs_of(found: Findings, error: BaseException | None) -> str | None:
 
 
 def checkpoint_of(
-    outcome: Outcome, found: Findings, place: Place | None, *, options: SyncOptions, now: datetime
+    outcome: Outcome, found: Findings, place: Place | None, *, kind: RunKind, started_at: datetime, now: datetime
 ) -> Checkpoint:
     """How far the mirror has come with this run. A beacon is kept only with everything behind it applied."""
     if outcome is not Outcome.SUCCEEDED:
         return {"beacon_is_settled": False} if found.looked_from else {}
     checkpoint: Checkpoint = {"last_success_at": now}
-    if options.scrub:
+    if kind is RunKind.SCRUB:
         checkpoint["last_scrub_at"] = now
+    if kind in LOOKS_AT_ALL:
+        checkpoint["whole_as_of"] = started_at
     if found.looked_from and place is not None:
         beacon = place.beacon
         if found.has_swept:

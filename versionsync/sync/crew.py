@@ -29,7 +29,7 @@ T = TypeVar("T")
 class Crew:
     """Does work for many records; what went wrong with single ones is in `failures`, who had gone in `gone`."""
 
-    def __init__(self, on_done: Callable[[], None]) -> None:
+    def __init__(self, on_done: Callable[[], object]) -> None:
         self._on_done = on_done
         self._succeeded = 0
         self._strikes = 0

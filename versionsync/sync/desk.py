@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict
 from datetime import datetime
+from functools import partial
 from typing import TypedDict, TypeVar
 
 from sqlalchemy import Connection
@@ -15,11 +16,12 @@ from structlog.typing import FilteringBoundLogger
 
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.errors import LeaseHeld, MirrorError
-from versionsync.mirror.leases import LEASE_SECONDS, Holder, Lease, acquire, give_back, release, renew
-from versionsync.mirror.runs import finish_run, interrupt_stale_runs, start_run
+from versionsync.mirror.leases import LEASE_SECONDS, Holder, Lease, acquire, give_back, release
+from versionsync.mirror.runs import finish_run, interrupt_stale_runs, start_run, update_run
 from versionsync.mirror.sources import update_checkpoint
 from versionsync.sync.report import Counts, LeaseTerm, Outcome, RunKind
 from versionsync.sync.threads import DatabaseThread
+from versionsync.sync.trouble import Trouble
 
 __all__ = ["Checkpoint", "Desk", "Tenure"]
 
@@ -37,6 +39,7 @@ class Checkpoint(TypedDict, total=False):
     last_complete_sweep_at: datetime
     last_scrub_at: datetime
     last_success_at: datetime
+    whole_as_of: datetime
 
 
 class Desk:
@@ -69,10 +72,11 @@ class Desk:
 class Tenure:
     """The time for which a run holds its source's lease, and the run's row from its start to its outcome."""
 
-    def __init__(self, desk: Desk, lease: Lease, run_id: int, *, taken_at: float) -> None:
+    def __init__(self, desk: Desk, lease: Lease, run_id: int, *, started_at: datetime, taken_at: float) -> None:
         self._desk = desk
         self.lease = lease
         self.run_id = run_id
+        self.started_at = started_at
         self.term = LeaseTerm(lease.epoch, taken_at + LEASE_SECONDS)
 
     @classmethod
@@ -89,7 +93,7 @@ class Tenure:
                 return start_run(tx, lease, kind=kind, trigger=trigger, started_at=now)
 
             try:
-                return cls(desk, lease, desk.mirror.transact(note), taken_at=taken_at)
+                return cls(desk, lease, desk.mirror.transact(note), started_at=now, taken_at=taken_at)
             except BaseException:
                 with suppress(MirrorError):  # then it ends by itself
                     release(desk.mirror, lease)
@@ -108,28 +112,35 @@ class Tenure:
                 # A lease that is taken behind our back must be given back by us.
                 with suppress(MirrorError):  # then the next run notes it
                     tenure = await taking
-                    await tenure.end(Outcome.INTERRUPTED, Counts(), error=None, checkpoint={})
+                    await tenure.end(Outcome.INTERRUPTED, Counts(), wrongs=None, trouble=None, checkpoint={})
                 raise
 
     @asynccontextmanager
-    async def kept(self) -> AsyncIterator[None]:
-        """The lease is renewed while the block runs; losing it ends the block with a group that holds LeaseLost."""
+    async def kept(self, counts: Callable[[], Counts]) -> AsyncIterator[None]:
+        """The lease is renewed while the block runs; losing it ends the block with a group that holds LeaseLost.
+
+        How far the run is by then is noted with it, so that a run which only reads moves too.
+        """
         async with asyncio.TaskGroup() as group:
-            renewal = group.create_task(self._keep())
+            renewal = group.create_task(self._keep(counts))
             yield
             renewal.cancel()
 
-    async def _keep(self) -> None:
+    async def _keep(self, counts: Callable[[], Counts]) -> None:
         while True:
             await asyncio.sleep(RENEW_SECONDS)
             renewed_at = time.monotonic()
-            await self._desk.writing.run(renew, self._desk.mirror, self.lease)
+            # Whatever is written holds the lease for longer.
+            await self._desk.write(partial(update_run, lease=self.lease, run_id=self.run_id, counts=asdict(counts())))
             self.term.until = renewed_at + LEASE_SECONDS
 
-    async def end(self, outcome: Outcome, counts: Counts, *, error: str | None, checkpoint: Checkpoint) -> None:
+    async def end(
+        self, outcome: Outcome, counts: Counts, *, wrongs: str | None, trouble: Trouble | None, checkpoint: Checkpoint
+    ) -> None:
         """Record the outcome and the checkpoint that it allows, and give the lease back, in one transaction.
 
-        Raises MirrorError. Where the lease was lost nothing is recorded: the next holder notes it as interrupted.
+        `wrongs` is what the run could not do, `trouble` the same as one word. Raises MirrorError. Where the lease was
+        lost nothing is recorded: the next holder notes it as interrupted.
         """
 
         def note(tx: Connection) -> None:
@@ -142,7 +153,8 @@ class Tenure:
                 outcome=outcome,
                 finished_at=self._desk.now(),
                 counts=asdict(counts),
-                error=error,
+                error=wrongs,
+                error_kind=trouble,
             )
             give_back(tx, self.lease)
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from enum import StrEnum
 
+from versionsync.cma import Usage
 from versionsync.ledger.brake import VanishLimit
 from versionsync.sync.beacon import BEACON_TRUST
 from versionsync.sync.lag import Lag
@@ -96,6 +97,10 @@ class Counts:
     versions_rewritten: int = 0
     events_written: int = 0
 
+    def __add__(self, more: Counts) -> Counts:
+        """Both together."""
+        return Counts(**{each.name: getattr(self, each.name) + getattr(more, each.name) for each in fields(self)})
+
 
 @dataclass(slots=True)
 class LeaseTerm:
@@ -129,6 +134,12 @@ class Progress:
         self.phase = phase
         if self.on_phase is not None:
             self.on_phase(phase)
+
+    def sent(self, usage: Usage) -> Counts:
+        """The counts, now that so much was sent and received."""
+        counts = self.counts
+        counts.requests, counts.throttled, counts.bytes_received = usage.requests, usage.throttled, usage.bytes_received
+        return counts
 
 
 @dataclass(frozen=True, slots=True)

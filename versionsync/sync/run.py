@@ -38,6 +38,7 @@ from versionsync.sync.rehearsal import rehearse
 from versionsync.sync.report import Outcome, Progress, RunKind, RunReport, SourceSpec, SyncOptions
 from versionsync.sync.threads import DatabaseThread
 from versionsync.sync.tracing import traced
+from versionsync.sync.trouble import trouble_in
 
 __all__ = ["sync_source"]
 
@@ -134,7 +135,7 @@ class _Run:
         )
         self._progress.lease = self._tenure.term
         bind_contextvars(run=self._tenure.run_id)  # in every line from now on, its requests' too
-        async with self._tenure.kept():
+        async with self._tenure.kept(lambda: self._progress.sent(self._client.usage)):
             # Whoever held the lease until now may have gone on from what we read before.
             held = await self._desk.read(lambda connection: source(connection, self._spec.name)) or known
             self._project_name = held.project.name
@@ -245,15 +246,18 @@ class _Run:
             self._found.notes.append(f"this token may not read editors of kind {', '.join(refused)}: ids only")
 
     async def _end(self, outcome: Outcome, error: BaseException | None) -> None:
-        self._count()
+        counts = self._progress.sent(self._client.usage)
         if self._tenure is not None:
-            checkpoint = checkpoint_of(outcome, self._found, self._place, options=self._options, now=self._desk.now())
-            wrongs = wrongs_of(self._found, error)
-            await self._tenure.end(outcome, self._progress.counts, error=wrongs, checkpoint=checkpoint)
-
-    def _count(self) -> None:
-        counts, usage = self._progress.counts, self._client.usage
-        counts.requests, counts.throttled, counts.bytes_received = usage.requests, usage.throttled, usage.bytes_received
+            checkpoint = checkpoint_of(
+                outcome,
+                self._found,
+                self._place,
+                kind=self._kind,
+                started_at=self._tenure.started_at,
+                now=self._desk.now(),
+            )
+            wrongs, trouble = wrongs_of(self._found, error), trouble_in(outcome, error)
+            await self._tenure.end(outcome, counts, wrongs=wrongs, trouble=trouble, checkpoint=checkpoint)
 
     def _told(self, outcome: Outcome, error: BaseException | None) -> RunReport:
         counts, found = self._progress.counts, self._found

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import Enum
 
@@ -26,9 +26,9 @@ from versionsync.mirror.database import Mirror
 from versionsync.mirror.errors import RefusedContent
 from versionsync.mirror.leases import Lease
 from versionsync.mirror.queries import former_contents, known_records, known_versions
-from versionsync.mirror.writer import Applied, apply
+from versionsync.mirror.writer import Applied, apply, update_run
 from versionsync.sync.pull import Pulled
-from versionsync.sync.report import Progress, RecordFailure
+from versionsync.sync.report import Counts, Progress, RecordFailure
 from versionsync.sync.spool import ContentSpool
 from versionsync.sync.threads import DatabaseThread
 from versionsync.sync.translate import seen_version
@@ -224,7 +224,10 @@ class Writer:
 
         def work(tx: Connection) -> tuple[Applied, list[RecordPlan]]:
             plans = self._plan(tx, batch, now)
-            return apply(tx, self._lease, plans, contents, observed_at=now, run_id=self._run_id), plans
+            applied = apply(tx, self._lease, plans, contents, observed_at=now, run_id=self._run_id)
+            so_far = self._counts + Counts(records_pulled=len(batch), **asdict(applied))  # it may be killed after this
+            update_run(tx, self._lease, self._run_id, asdict(so_far))
+            return applied, plans
 
         applied, plans = self._mirror.transact(work)
         for plan in plans:

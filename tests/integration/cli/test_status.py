@@ -42,7 +42,8 @@ def test_a_failed_run_needs_attention(cli: Cli, at: dict[str, str]) -> None:
     (source,) = cli("status", "--json", **at).json["sources"]
     assert source["last_run"]["outcome"] == "failed"
     assert source["attention"][0].startswith("the last run failed: ")
-    assert cli("status", **at).code == 3
+    assert (source["exit"], source["last_run"]["error_kind"]) == (4, "refused")
+    assert cli("status", **at).code == 4
     assert "0123456789abcdef" not in str(source)
 
 
@@ -70,7 +71,7 @@ def test_the_exit_code_is_for_monitoring(cli: Cli, at: dict[str, str], tmp_path:
     cli("sync", **at)
     assert cli("status", **at).code == 0
     long_ago = "2026-01-01T00:00:00.000000Z"
-    rows(tmp_path / "versionsync.db", f"update runs set started_at = '{long_ago}', finished_at = '{long_ago}'")
+    rows(tmp_path / "versionsync.db", f"update sources set whole_as_of = '{long_ago}'")
     stale = cli("status", "--json", **at)
     assert (stale.code, stale.json["exit"]) == (3, 3)
     assert "nothing succeeded for" in stale.json["sources"][0]["attention"][0]

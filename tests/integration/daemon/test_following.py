@@ -18,7 +18,6 @@ from tests.fixtures.lab import Lab, MakeLab
 from versionsync.config import InvalidSetting
 from versionsync.daemon.budget import Budget
 from versionsync.daemon.state import Stance
-from versionsync.daemon.waits import Trouble
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.errors import TransactionLost
 from versionsync.mirror.followers import follow, followed_by
@@ -28,6 +27,7 @@ from versionsync.mirror.queries import last_runs
 from versionsync.mirror.tables import followers
 from versionsync.mirror.usage import add_requests
 from versionsync.simulator import FULL_ACCESS_TOKEN, FaultKind
+from versionsync.sync.trouble import Trouble
 
 ELSEWHERE = Holder(host="elsewhere", pid=7)
 

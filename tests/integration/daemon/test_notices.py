@@ -22,11 +22,11 @@ from versionsync.daemon.notices import Rule
 from versionsync.daemon.pinging import Pinger
 from versionsync.daemon.state import Stance
 from versionsync.daemon.targets import open_target
-from versionsync.daemon.waits import Trouble
 from versionsync.ledger.brake import VanishLimit
 from versionsync.mirror.followers import follow
 from versionsync.mirror.holders import Holder
 from versionsync.simulator import FULL_ACCESS_TOKEN
+from versionsync.sync.trouble import Trouble
 
 TICK = 0.05
 

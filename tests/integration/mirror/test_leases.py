@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from sqlalchemy import text, update
@@ -19,7 +20,7 @@ from versionsync.mirror import leases as leases_module
 from versionsync.mirror.clock import database_time
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.errors import DatabaseUnavailable, LeaseHeld, LeaseLost
-from versionsync.mirror.leases import LEASE_SECONDS, Holder, Lease, acquire, current, hold, release, renew
+from versionsync.mirror.leases import LEASE_SECONDS, Holder, Lease, acquire, current, hold, release
 from versionsync.mirror.sources import register_source
 from versionsync.mirror.tables import leases
 
@@ -51,7 +52,7 @@ def test_a_free_lease_is_taken_held_and_given_back(mirror: Mirror, source_id: in
     for epoch in (1, 2):
         lease = acquire(mirror, source_id, ME)
         assert lease == Lease(source_id, epoch, ME)
-        renew(mirror, lease)
+        mirror.transact(partial(hold, lease=lease))
         with mirror.read() as connection:
             held = current(connection, source_id)
         assert held is not None
@@ -108,7 +109,7 @@ def test_an_expired_lease_that_nobody_took_is_still_held(mirror: Mirror, source_
     """A process that was suspended goes on if it missed nothing."""
     lease = acquire(mirror, source_id, ME)
     _expire(mirror, source_id)
-    renew(mirror, lease)
+    mirror.transact(lambda tx: hold(tx, lease))
     with mirror.read() as connection:
         held = current(connection, source_id)
     assert held is not None

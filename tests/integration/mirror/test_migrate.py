@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import stat
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from datetime import UTC, datetime
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from versionsync.mirror.database import Mirror
 from versionsync.mirror.engines import open_engine
 from versionsync.mirror.errors import DatabaseUnavailable, NotAMirror, SchemaBehind, SchemaNewer
 from versionsync.mirror.migrate import HEAD, VERSION_TABLE, check, current, migrations_folder, upgrade
+from versionsync.mirror.runs import last_runs
+from versionsync.mirror.sources import sources_of
 
 
 def test_an_empty_database_becomes_a_mirror(empty_url: str) -> None:
@@ -32,19 +35,12 @@ def test_an_empty_database_becomes_a_mirror(empty_url: str) -> None:
 
 def test_a_database_of_the_first_schema_keeps_its_rows(empty_url: str) -> None:
     """And has what was added since."""
-    engine = open_engine(empty_url, create=True)
-    with engine.begin() as transaction:
-        config = Config()
-        config.set_main_option("script_location", str(migrations_folder()))
-        config.attributes["connection"] = transaction
-        command.upgrade(config, "0001")
-        transaction.execute(
-            text(
-                "INSERT INTO sources (name, project_id, environment, follows_primary, base_url, locales, created_at) "
-                "VALUES ('website', '1', 'main', true, 'https://cms.example', '[]', '2026-01-01T00:00:00.000000Z')"
-            )
-        )
-    engine.dispose()
+    _make(
+        empty_url,
+        "0001",
+        "INSERT INTO sources (name, project_id, environment, follows_primary, base_url, locales, created_at) "
+        "VALUES ('website', '1', 'main', true, 'https://cms.example', '[]', '2026-01-01T00:00:00.000000Z')",
+    )
     with pytest.raises(SchemaBehind, match="versionsync db upgrade"):
         Mirror.open(empty_url)
     assert upgrade(empty_url) == ("0001", HEAD)
@@ -52,8 +48,42 @@ def test_a_database_of_the_first_schema_keeps_its_rows(empty_url: str) -> None:
         assert connection.scalar(text("SELECT source FROM source_status")) == "website"
         indexes = {index["name"] for index in inspect(connection).get_indexes("records")}
         assert {"records_to_be_published", "records_to_be_unpublished"} <= indexes
-        for added in ("followers", "usage", "hints", "webhook_logs"):
+        for added in ("followers", "usage", "hints", "webhook_logs", "webhooks", "notices"):
             assert connection.scalar(text(f"SELECT count(*) FROM {added}")) == 0
+
+
+def test_a_source_is_whole_as_of_the_last_run_that_is_known_to_have_seen_all(empty_url: str) -> None:
+    """0006: runs that read a few records only, or fell short, do not count; and nothing is made up about old errors."""
+    started = {
+        ("old", "backfill", "succeeded"): 1,
+        ("old", "incremental", "succeeded"): 2,
+        ("old", "records", "succeeded"): 3,
+        ("old", "scrub", "succeeded"): 4,
+        ("old", "incremental", "failed"): 5,
+        ("swept", "records", "succeeded"): 6,
+    }
+    _make(
+        empty_url,
+        "0005",
+        *(
+            "INSERT INTO sources (name, project_id, environment, follows_primary, base_url, created_at, "
+            f"last_complete_sweep_at) VALUES ('{name}', '1', 'main', true, 'https://x.test', '{_hour(0)}', {swept})"
+            for name, swept in (("old", f"'{_hour(1)}'"), ("swept", f"'{_hour(3)}'"), ("new", "NULL"))
+        ),
+        *(
+            "INSERT INTO runs (source_id, kind, trigger, holder, started_at, finished_at, outcome, error) "
+            f"SELECT id, '{kind}', 'cli', 'me', '{_hour(hour)}', '{_hour(hour)}', '{outcome}', 'the token is revoked' "
+            f"FROM sources WHERE name = '{name}'"
+            for (name, kind, outcome), hour in started.items()
+        ),
+    )
+    assert upgrade(empty_url) == ("0005", HEAD)
+    with Mirror.open(empty_url) as mirror, mirror.read() as connection:
+        whole = {one.name: one.checkpoint.whole_as_of for one in sources_of(connection)}
+        assert whole == {"old": _time(2), "swept": _time(3), "new": None}
+        assert [run.error_kind for run in last_runs(connection)] == [None] * len(started)
+        (old,) = connection.execute(text("SELECT last_run_error FROM source_status WHERE source = 'old'")).all()
+        assert old == ("the token is revoked",)
 
 
 def test_an_upgraded_database_is_only_read(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,6 +206,27 @@ def test_the_program_knows_the_newest_migration(tmp_path: Path) -> None:
     scripts = ScriptDirectory.from_config(config)
     assert scripts.get_heads() == [HEAD]
     assert all(script.revision.isdigit() and len(script.revision) == 4 for script in scripts.walk_revisions())
+
+
+def _make(url: str, revision: str, *rows: str) -> None:
+    """A database of an older program, with rows in it."""
+    engine = open_engine(url, create=True)
+    with engine.begin() as transaction:
+        config = Config()
+        config.set_main_option("script_location", str(migrations_folder()))
+        config.attributes["connection"] = transaction
+        command.upgrade(config, revision)
+        for row in rows:
+            transaction.execute(text(row))
+    engine.dispose()
+
+
+def _hour(hour: int) -> str:
+    return f"2026-01-01T{hour:02}:00:00.000000Z"
+
+
+def _time(hour: int) -> datetime:
+    return datetime(2026, 1, 1, hour, tzinfo=UTC)
 
 
 def _stamp(url: str, revision: str) -> None:

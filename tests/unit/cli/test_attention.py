@@ -8,15 +8,18 @@ from typing import Any
 
 import pytest
 
-from versionsync.cli.attention import SourceStatus, ago, attention
+from versionsync.cli.attention import SourceStatus, ago, remarks
+from versionsync.cli.exits import TROUBLES, Exit
 from versionsync.daemon.budget import Budget, Purse
 from versionsync.mirror.followers import Following
-from versionsync.mirror.freshness import Lag, RunSoFar
+from versionsync.mirror.freshness import Lag
 from versionsync.mirror.holders import Holder
 from versionsync.mirror.leases import HeldLease
 from versionsync.mirror.runs import RunRow
 from versionsync.mirror.sources import Checkpoint, Project, SourceRow
 from versionsync.mirror.standing import Standing
+from versionsync.mirror.webhooks import SILENT_AFTER, WebhookRow
+from versionsync.sync.trouble import Trouble
 
 NOW = datetime(2026, 11, 2, 12, tzinfo=UTC)
 SOMEBODY = Holder("elsewhere", 12)
@@ -24,7 +27,9 @@ LIMIT = timedelta(seconds=150)
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
 
-def run(outcome: str, *, id: int = 1, began: timedelta = MINUTE, error: str | None = None) -> RunRow:
+def run(
+    outcome: str, *, id: int = 1, began: timedelta = MINUTE, error: str | None = None, kind: str | None = None
+) -> RunRow:
     finished = None if outcome == "running" else NOW - began
     return RunRow(
         id=id,
@@ -37,6 +42,7 @@ def run(outcome: str, *, id: int = 1, began: timedelta = MINUTE, error: str | No
         outcome=outcome,
         counts={"requests": 1},
         error=error,
+        error_kind=kind,
     )
 
 
@@ -60,19 +66,26 @@ def one(*runs: RunRow, fresh: timedelta | None = MINUTE, **known: Any) -> Source
         last_complete_sweep_at=at,
         last_scrub_at=None,
         last_success_at=at,
+        whole_as_of=at,
     )
     project = Project(id="1", name="x", environment="main", follows_primary=True, base_url="http://x")
     source = SourceRow(id=1, name="website", project=project, checkpoint=checkpoint, created_at=NOW)
     nothing = Standing(models=0, records=0, records_deleted=0, versions=0, versions_missing=0, events=0)
     lease = HeldLease(1, 1, SOMEBODY, NOW + MINUTE, False)
     if runs and runs[0].outcome == "running":
-        known = {"lease": lease, "so_far": RunSoFar(records=0, events=0)} | known
-    defaults = {"standing": nothing, "followed_limit": LIMIT, "fresh_as_of": at}
+        known = {"lease": lease} | known
+    defaults = {"standing": nothing, "followed_limit": LIMIT}
     return SourceStatus(source=source, runs=runs, **defaults | known)
 
 
 def told(status: SourceStatus, max_age: timedelta | None = None) -> list[str]:
-    return list(attention(status, NOW, max_age=max_age))
+    return [remark.text for remark in remarks(status, NOW, max_age=max_age)]
+
+
+def webhook(**known: Any) -> WebhookRow:
+    """One that is received, and told something a minute ago."""
+    well = {"receives": True, "last_call_at": NOW - MINUTE, "log": "absent", "log_read_at": None, "untold": 0}
+    return WebhookRow(**well | {"gaps": 0, "last_gap_at": None, "waiting": 0} | known)
 
 
 def test_a_source_that_is_fresh_needs_none() -> None:
@@ -86,6 +99,43 @@ def test_one_failure_is_told_where_nobody_tries_again() -> None:
     assert told(one(failed, run("succeeded"))) == ["the last run failed: no such host"]
     assert told(one(failed, run("succeeded"), follower=follower())) == []
     assert told(one(failed, run("partial"), follower=follower())) == ["the last run failed: no such host"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "exit"),
+    [
+        ("refused", Exit.REFUSED),
+        ("unavailable", Exit.UNAVAILABLE),
+        ("stalled", Exit.UNAVAILABLE),
+        ("database", Exit.DATABASE),
+        ("settings", Exit.USAGE),
+        ("vanished", Exit.PARTIAL),
+        ("unexpected", Exit.UNEXPECTED),
+        (None, Exit.PARTIAL),
+    ],
+)
+def test_a_failure_is_told_by_the_code_that_a_sync_would_have_ended_with(kind: str | None, exit: Exit) -> None:
+    """That of an older program's run is not known."""
+    failed = one(run("failed", kind=kind), fresh=DAY * 2)
+    assert [remark.exit for remark in remarks(failed, NOW)] == [exit, Exit.PARTIAL]
+
+
+def test_each_kind_of_trouble_has_an_exit_code() -> None:
+    """Of those that a run may end with."""
+    assert {str(kind) for kind in Trouble} == TROUBLES.keys()
+
+
+def test_a_webhook_that_tells_nothing_any_more_is_told() -> None:
+    """Where it should: one that nobody receives and whose log is not read leaves nothing untold."""
+    followed = {"follower": follower()}
+    silent = one(run("succeeded"), webhook=webhook(untold=SILENT_AFTER), **followed)
+    assert told(silent) == [
+        "its webhook tells nothing any more: 3 looks in a row found changes of which no call had told. "
+        "`versionsync webhook status` shows its last calls"
+    ]
+    assert told(one(run("succeeded"), webhook=webhook(untold=SILENT_AFTER - 1), **followed)) == []
+    assert told(one(run("succeeded"), webhook=webhook(receives=False, untold=9), **followed)) == []
+    assert told(one(run("succeeded"), webhook=webhook(untold=9))) == []
 
 
 def test_a_run_that_is_under_way_is_no_trouble() -> None:

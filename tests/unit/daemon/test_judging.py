@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from versionsync.daemon.judging import level_of
-from versionsync.daemon.waits import Trouble
+from versionsync.sync.trouble import Trouble
 
 DEBUG, INFO, WARNING = logging.DEBUG, logging.INFO, logging.WARNING
 

@@ -9,7 +9,7 @@ import pytest
 from versionsync.daemon.notice_text import notice_of, trial
 from versionsync.daemon.notices import NoticeKind
 from versionsync.daemon.state import SourceState, Stance
-from versionsync.daemon.waits import Trouble
+from versionsync.sync.trouble import Trouble
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 

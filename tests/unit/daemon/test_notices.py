@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from versionsync.daemon.notices import MOST_AN_HOUR, SETTLED_SECONDS, Memory, NoticeKind, Rule, kind_of
 from versionsync.daemon.state import SourceState, Stance
-from versionsync.daemon.waits import Trouble
+from versionsync.sync.trouble import Trouble
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 ALL = Rule()

@@ -9,8 +9,8 @@ from versionsync.daemon.budget import Budget, Purse
 from versionsync.daemon.page import page
 from versionsync.daemon.state import SourceState, Stance
 from versionsync.daemon.status import status
-from versionsync.daemon.waits import Trouble
 from versionsync.sync.report import Counts, Progress
+from versionsync.sync.trouble import Trouble
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 

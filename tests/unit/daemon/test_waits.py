@@ -7,7 +7,8 @@ from random import Random
 from hypothesis import given
 from hypothesis.strategies import floats, integers, randoms, sampled_from
 
-from versionsync.daemon.waits import QUICKEST_SECONDS, RETRIES, Trouble, next_look, retry_wait
+from versionsync.daemon.waits import QUICKEST_SECONDS, RETRIES, next_look, retry_wait
+from versionsync.sync.trouble import Trouble
 
 quiet = floats(0, 1e9)
 staleness = floats(1, 604_800)

@@ -1,0 +1,88 @@
+"""What the rows of runs and sources tell: how far a run is, what was wrong with it, of when all is mirrored."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import func, select
+
+from tests.fixtures.lab import Lab
+from versionsync.mirror.errors import DatabaseUnavailable
+from versionsync.mirror.runs import RunRow, last_runs
+from versionsync.mirror.sources import source
+from versionsync.mirror.tables import events
+from versionsync.sync import writing
+from versionsync.sync.desk import Tenure
+from versionsync.sync.report import Outcome
+
+
+def last(lab: Lab) -> RunRow:
+    """The newest run."""
+    return lab.mirror.query(last_runs)[0]
+
+
+def whole(lab: Lab) -> object:
+    """Of when the mirror is whole, as its source's row has it."""
+    known = lab.mirror.query(lambda connection: source(connection, "website"))
+    return None if known is None else known.checkpoint.whole_as_of
+
+
+def test_it_is_whole_as_of_the_start_of_the_last_run_that_saw_all(lab: Lab) -> None:
+    """Be it that nothing had changed. Histories read again or named by a webhook make nothing whole."""
+    post = lab.act(lambda world: world.create(world.user, "post", {"title": "one"}))
+    lab.sync()
+    first = last(lab).started_at
+    assert whole(lab) == first
+    lab.act(lambda world: world.update(world.user, post.id, {"title": "two"}))
+    lab.sync(record_ids=(post.id,))
+    lab.sync(scrub=1)
+    assert last(lab).outcome == "succeeded"
+    assert whole(lab) == first
+    lab.sync()
+    assert whole(lab) == last(lab).started_at > first
+    idle = lab.sync()
+    assert idle.counts.requests == 1
+    assert whole(lab) == last(lab).started_at
+
+
+def test_a_run_that_fell_short_makes_nothing_whole(lab: Lab) -> None:
+    lab.act(lambda world: world.create(world.user, "post", {"title": "one"}))
+    lab.sync()
+    before = whole(lab)
+    lab.token = "another"
+    assert lab.sync().outcome is Outcome.FAILED
+    assert whole(lab) == before
+
+
+def test_a_run_says_in_a_word_what_was_wrong_with_it(lab: Lab) -> None:
+    """And nothing where nothing was."""
+    ids = [lab.act(lambda world: world.create(world.user, "post", {"title": "x"})).id for _ in range(30)]
+    lab.sync()
+    assert last(lab).error_kind is None
+    for id in ids[:15]:
+        lab.act(lambda world, gone=id: world.delete(world.user, gone))
+    lab.sync()
+    assert last(lab).error_kind == "vanished"
+    lab.token = "another"
+    lab.sync()
+    assert last(lab).error_kind == "refused"
+
+
+def test_a_run_that_ends_without_a_word_has_told_how_far_it_came(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each transaction has its counts in it; the next run notes it as interrupted, and leaves them."""
+    for number in range(6):
+        lab.act(lambda world, title=str(number): world.create(world.user, "post", {"title": title}))
+
+    async def never(*_: object, **__: object) -> None:
+        raise DatabaseUnavailable("it was killed")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(writing, "BATCH_RECORDS", 2)
+        patched.setattr(Tenure, "end", never)
+        lab.sync()
+    cut = last(lab)
+    with lab.mirror.read() as connection:
+        written = connection.scalar(select(func.count()).where(events.c.run_id == cut.id))
+    assert cut.outcome == "running"
+    assert cut.counts["records_pulled"] == cut.counts["versions_inserted"] == 6
+    assert cut.counts["events_written"] == written
+    assert cut.counts["requests"] > 6

@@ -1,0 +1,59 @@
+"""What went wrong with a run, as one word of a closed set: for its row, for what is done next, for programs. Pure."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from versionsync import cma
+from versionsync.mirror.errors import MirrorError, OtherProject
+from versionsync.sync.deadline import RequestsSpent, Stalled
+from versionsync.sync.report import Outcome
+from versionsync.sync.vanish import TooMuchVanished
+
+__all__ = ["Trouble", "trouble_in"]
+
+
+class Trouble(StrEnum):
+    """Why a run did not do all that it should; the values are those of `runs.error_kind`."""
+
+    UNAVAILABLE = "unavailable"
+    """DatoCMS does not answer, or not in a form that can be read."""
+    STALLED = "stalled"
+    """A run hung, and was ended."""
+    REFUSED = "refused"
+    """The token, its role or the environment: somebody has to mend that."""
+    SETTINGS = "settings"
+    """The settings lead to another project or environment than before, or name what is not there."""
+    DATABASE = "database"
+    """The database cannot be reached or written."""
+    PARTIAL = "partial"
+    """Some records could not be mirrored."""
+    VANISHED = "vanished"
+    """So many records had vanished that it was not believed."""
+    BUDGET = "budget"
+    """The requests of the day or the month are spent, or those of one run."""
+    UNEXPECTED = "unexpected"
+    """A fault of our own."""
+
+
+def trouble_in(outcome: Outcome, error: BaseException | None) -> Trouble | None:
+    """What was wrong with a run that ended so; None: nothing, or it was interrupted, which is nobody's fault."""
+    match error:
+        case None:
+            return Trouble.PARTIAL if outcome in (Outcome.PARTIAL, Outcome.FAILED) else None
+        case cma.Unavailable() | cma.ProtocolError():
+            return Trouble.UNAVAILABLE
+        case Stalled():
+            return Trouble.STALLED
+        case cma.CmaError():
+            return Trouble.REFUSED
+        case OtherProject():
+            return Trouble.SETTINGS
+        case MirrorError():
+            return Trouble.DATABASE
+        case RequestsSpent():
+            return Trouble.BUDGET
+        case TooMuchVanished():
+            return Trouble.VANISHED
+        case _:
+            return Trouble.UNEXPECTED
