@@ -10,6 +10,7 @@ from versionsync.daemon.hints import MOST_HINTS, Call, Heard
 from versionsync.mirror.hints import Hints
 from versionsync.mirror.usage import ProjectUse
 from versionsync.mirror.webhook_logs import ReadUpTo
+from versionsync.mirror.webhooks import WebhookNews
 
 __all__ = ["Books"]
 
@@ -23,7 +24,7 @@ class Books:
         self._last_hint = 0
         self._read_up_to: ReadUpTo | None = None
 
-    async def follow(self) -> str | None:
+    async def follow(self, webhook: WebhookNews) -> str | None:
         """Nobody else follows."""
         return None
 
@@ -55,7 +56,7 @@ class Books:
         self._hints[self._last_hint] = call.record_id or ""
         return Heard.TAKEN
 
-    async def hear_log(self, calls: Sequence[Call], reading: ReadUpTo) -> Sequence[Heard]:
+    async def hear_log(self, calls: Sequence[Call], reading: ReadUpTo, *, is_gap: bool) -> Sequence[Heard]:
         """Keep what a reading of the log of calls told."""
         self._read_up_to = reading
         return [await self.hear(call) for call in calls]

@@ -104,6 +104,7 @@ def _forgotten(session: Session) -> Iterator[Finding]:
 def _source(session: Session, source: SourceSettings, *, url: str | None) -> Iterator[Finding]:
     from versionsync.cli.checks_database import mirrored_project
     from versionsync.cli.checks_upstream import check_upstream
+    from versionsync.cli.checks_webhook import check_webhook
     from versionsync.cli.clients import HASTY_SECONDS, open_client
     from versionsync.config import ConfigError
 
@@ -113,11 +114,19 @@ def _source(session: Session, source: SourceSettings, *, url: str | None) -> Ite
         yield failed("token", error, source=source.name)
         return
 
+    try:
+        login = session.webhook_login(source)
+    except ConfigError as error:
+        yield failed("webhook", error, source=source.name)
+        login = None
     mirrored = mirrored_project(url, source.name) if url is not None else None
 
     async def ask() -> list[Finding]:
         async with open_client(source, token, deadline=HASTY_SECONDS) as client:
-            return [finding async for finding in check_upstream(source, client, mirrored=mirrored)]
+            found = [finding async for finding in check_upstream(source, client, mirrored=mirrored)]
+            if verdict_of(found) is Exit.DONE:
+                found += [finding async for finding in check_webhook(source, client, login=login)]
+            return found
 
     try:
         yield from asyncio.run(ask())

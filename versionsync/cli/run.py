@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from versionsync.config.definition import RateLimit
     from versionsync.daemon.followed import Followed
     from versionsync.daemon.herald import Subscription
-    from versionsync.daemon.hints import Login
 
 __all__ = ["run"]
 
@@ -134,7 +133,7 @@ class _Settings:
             spec=spec_of(source),
             max_staleness=source.max_staleness,
             scrub=source.scrub,
-            webhook=self._login(configuration, source),
+            webhook=self._session.webhook_login(source, configuration),
             reads_webhook_log=source.webhook_log,
             budget=None if source.budget is None else Budget.parse(source.budget),
             open_client=partial(self._open, configuration, source),
@@ -148,15 +147,6 @@ class _Settings:
         limits = [source.rate_limit]
         _, governor = self._governors.setdefault(token, (limits, governor_of(limits)))
         return open_client(source, token, governor=governor, log=self._session.log)
-
-    def _login(self, configuration: Configuration, source: SourceSettings) -> Login | None:
-        from versionsync.daemon.hints import Login
-
-        password = configuration.webhook_password(source)
-        if password is None:
-            return None
-        self._session.redactor.learn(password.reveal())
-        return Login(source.webhook_user, password)
 
     def _token(self, configuration: Configuration, source: SourceSettings) -> Secret:
         token = configuration.api_token(source)

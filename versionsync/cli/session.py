@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from versionsync.config import Configuration, Secret, SourceSettings
+    from versionsync.daemon.hints import Login
     from versionsync.mirror.database import Mirror
     from versionsync.mirror.queries import SourceRow
 
@@ -117,6 +118,19 @@ class Session:
         token = self.configuration.api_token(source)
         self.redactor.learn(token.reveal())
         return token
+
+    def webhook_login(self, source: SourceSettings, configuration: Configuration | None = None) -> Login | None:
+        """What calls of the webhook of `source` must say, masked from now on; None: nothing is set.
+
+        `configuration` is where to look: that of the session, if none is given. Raises SecretProblem.
+        """
+        from versionsync.daemon.hints import Login
+
+        password = (configuration or self.configuration).webhook_password(source)
+        if password is None:
+            return None
+        self.redactor.learn(password.reveal())
+        return Login(source.webhook_user, password)
 
     def database_url(self) -> str:
         """The URL of the database, its password masked from now on. Raises SecretProblem."""

@@ -52,8 +52,8 @@ def status(
     Its exit code is for monitoring: 0 if every source is mirrored and fresh and its last run succeeded. Where the last
     run failed it is the code that a sync would have ended with: 4 if DatoCMS refused, 5 if it could not be reached, 6
     if the database could not be used (or cannot be asked now), 2 for the settings, 1 for a fault of versionsync's own.
-    It is 3 for all else that needs attention (a line that begins with !, `attention` in JSON). Of several sources the
-    worst decides: what a person must mend comes before what passes. A run that is under way is no trouble; nor is a
+    It is 3 for all else that needs attention (a line that begins with !, `attention` in JSON). The worst
+    of several sources is told. A run that is under way is no trouble; nor is a
     single failure where a daemon follows the source and tries again.
     """
     from versionsync.cli.snapshot import Looker

@@ -61,7 +61,8 @@ def install(
     """
     from versionsync.cli.webhook_plan import installation
 
-    chosen, login = _chosen(session, source), _login(session, source)
+    chosen = _chosen(session, source)
+    login = session.webhook_login(chosen)
 
     async def carry_out(client: cma.Client) -> None:
         plan = installation(await client.webhooks(), chosen.name, url=url, login=login)
@@ -194,16 +195,6 @@ def _chosen(session: Session, name: str | None) -> SourceSettings:
             f"which one of the {count(len(sources), 'source')} is meant?", hint=f"Name it. There are: {names}."
         )
     return sources[0]
-
-
-def _login(session: Session, name: str | None) -> tuple[str, str] | None:
-    """The user and the password that the settings have for the webhook."""
-    source = _chosen(session, name)
-    password = session.configuration.webhook_password(source)
-    if password is None:
-        return None
-    session.redactor.learn(password.reveal())
-    return source.webhook_user, password.reveal()
 
 
 def _ask(session: Session, source: SourceSettings, question: Callable[[cma.Client], Awaitable[T]]) -> T:

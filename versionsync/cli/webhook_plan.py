@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from versionsync import cma
 from versionsync.config import InvalidSetting
+from versionsync.daemon.hints import Login
 from versionsync.daemon.own_webhook import EVENTS, free_name, own_webhooks, told_events
 
 __all__ = ["Action", "Installation", "chosen_of", "installation", "none_there"]
@@ -60,12 +61,10 @@ class Installation:
             yield f"Left alone: {other.name} (id {other.id}), which calls {other.url}"
 
 
-def installation(
-    webhooks: Sequence[cma.Webhook], source: str, *, url: str | None, login: tuple[str, str] | None
-) -> Installation:
+def installation(webhooks: Sequence[cma.Webhook], source: str, *, url: str | None, login: Login | None) -> Installation:
     """What makes a source's webhook as it should be. `url` None: that of the only one there is.
 
-    `login`: user and password for HTTP basic authentication; None: those that it has. Raises InvalidSetting.
+    `login`: what its calls say by HTTP basic authentication; None: those that it has. Raises InvalidSetting.
     """
     found = chosen_of(webhooks, source, url=url)
     if found is None and url is None:
@@ -154,8 +153,8 @@ def _changes(found: cma.Webhook, spec: cma.WebhookSpec) -> Iterator[str]:
         yield "payload: the usual one"
 
 
-def _said(login: tuple[str, str] | None) -> tuple[str | None, cma.Secret | None]:
-    return (None, None) if login is None else (login[0], cma.Secret(login[1]))
+def _said(login: Login | None) -> tuple[str | None, cma.Secret | None]:
+    return (None, None) if login is None else (login.user, cma.Secret(login.password.reveal()))
 
 
 def _login(user: str | None) -> str:

@@ -80,6 +80,22 @@ GAUGES: Final[dict[str, tuple[str, Callable[[SourceState, datetime], float]]]] =
         "Hints of webhooks that no run has looked at yet.",
         lambda state, _: float(state.hints_waiting),
     ),
+    "versionsync_webhook_used": (
+        "1 where calls of a webhook should tell what changes: they are received, or their log is read.",
+        lambda state, _: float(state.is_webhook_used),
+    ),
+    "versionsync_webhook_last_call_timestamp_seconds": (
+        "When a call last told of a change, received or found in the log; 0: none has since the start.",
+        lambda state, _: _timestamp(state.last_call_at),
+    ),
+    "versionsync_webhook_untold_changes": (
+        "Looks in a row that found changes of which no call had told.",
+        lambda state, _: float(state.untold),
+    ),
+    "versionsync_webhook_log_read_timestamp_seconds": (
+        "When the log of calls was last read; 0: it was not since the start.",
+        lambda state, _: _timestamp(state.log_read_at),
+    ),
     "versionsync_writer_queue_bytes": (
         "What was read and is not written yet.",
         lambda state, _: 0.0 if state.progress is None else float(state.progress.queued_bytes),

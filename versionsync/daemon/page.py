@@ -110,12 +110,27 @@ def _facts(source: Mapping[str, Any], now: datetime) -> Iterator[tuple[str, str]
         yield "last failure", escape(source["error"] or "")
     if budget := source["budget"]:
         yield "budget", _budget(budget, now)
-    if source["webhooks"]["log"] == "read":
-        yield "webhook calls", f"their log was read {_ago(source['webhooks']['log_read_at'], now)}"
+    if told := _webhook(source["webhooks"], now):
+        yield "webhook", told
     total = source["total"]
     if total["requests"]:
         versions, events = total["versions_inserted"], total["events_written"]
         yield "since the start", f"{total['requests']:,} requests, {versions:,} versions, {events:,} events"
+
+
+def _webhook(webhook: Mapping[str, Any], now: datetime) -> str:
+    """How it does; nothing where none is used."""
+    is_read = webhook["log"] == "read"
+    if not is_read and not webhook["receives"]:
+        return "the token may not read the log of its calls" if webhook["log"] == "refused" else ""
+    parts = [f"last call {_ago(webhook['last_call_at'], now, never='none since the start')}"]
+    if is_read:
+        parts.append(f"log read {_ago(webhook['log_read_at'], now)}")
+    if webhook["log_gaps"]:
+        parts.append(f"{webhook['log_gaps']:,} gaps, the last {_ago(webhook['last_gap_at'], now)}")
+    if webhook["hints_waiting"]:
+        parts.append(f"{webhook['hints_waiting']:,} hints waiting")
+    return ", ".join(parts)
 
 
 def _run(run: Mapping[str, Any], now: datetime) -> str:

@@ -9,7 +9,7 @@ from typing import Final
 from versionsync.daemon.state import SourceState, Stance
 from versionsync.sync.trouble import Trouble
 
-__all__ = ["is_stale", "reason_of", "reasons", "stale_after"]
+__all__ = ["attention_of", "is_stale", "reason_of", "reasons", "stale_after"]
 
 SLACK_SECONDS: Final = 30.0
 FAILURES: Final = 2
@@ -44,6 +44,15 @@ def reason_of(state: SourceState, now: datetime) -> str | None:
             return f"it was last seen whole {seconds:.0f} s ago, and may be {state.max_staleness:.0f} s old"
         case _:
             return None
+
+
+def attention_of(state: SourceState, now: datetime) -> str | None:
+    """What somebody should look at; None: nothing. Besides what is not as it should be, what costs its speed alone."""
+    if reason := reason_of(state, now):
+        return reason
+    if state.stance is Stance.FOLLOWING and state.is_webhook_silent:
+        return f"its webhook tells nothing any more: {state.untold} looks in a row found changes that no call had told"
+    return None
 
 
 def is_stale(state: SourceState, now: datetime) -> bool:

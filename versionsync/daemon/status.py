@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from versionsync import __version__
-from versionsync.daemon.readiness import reason_of, reasons
+from versionsync.daemon.readiness import attention_of, reasons
 from versionsync.daemon.state import SourceState
 
 __all__ = ["PROGRAM", "identity", "status"]
@@ -36,7 +36,7 @@ def status(
 
 
 def _source(state: SourceState, now: datetime, redact: Callable[[str], str]) -> dict[str, Any]:
-    reason = reason_of(state, now)
+    reason = attention_of(state, now)
     progress = state.progress
     return {
         "source": state.name,
@@ -73,8 +73,15 @@ def _source(state: SourceState, now: datetime, redact: Callable[[str], str]) -> 
             "ends_at": state.purse.ends_at,
         },
         "webhooks": {
+            "receives": state.receives,
+            "last_call_at": state.last_call_at,
+            "hints_waiting": state.hints_waiting,
+            "untold": state.untold,
+            "is_silent": state.is_webhook_silent,
             "log": state.webhook_log.value,
             "log_read_at": state.log_read_at,
+            "log_gaps": state.log_gaps,
+            "last_gap_at": state.last_gap_at,
             "log_readings": {reading.value: number for reading, number in state.log_readings.items()},
             "calls": {heard.value: number for heard, number in state.heard.items()},
         },

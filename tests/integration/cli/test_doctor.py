@@ -43,6 +43,7 @@ def test_where_all_is_well_it_says_so_and_ends_with_0(cli: Cli, at: dict[str, st
         "API tokens",
         "rate limit",
         "clock",
+        "webhook",
     }
 
 
