@@ -55,8 +55,8 @@ class Upstream:
         eventually(f"{when}, an edit is mirrored", lambda: machine.versions(state) == number)
 
 
-def initialize(machine: Machine, upstream: str) -> Path:
-    """Settings as `init` writes them for root, the token beside them; then somebody adds two lines."""
+def initialize(machine: Machine, upstream: str, port: int) -> Path:
+    """Settings as `init` writes them for root, the token beside them; then somebody adds some lines."""
     etc = machine.root / "etc" / "versionsync"
     etc.mkdir(exist_ok=True)
     hide(etc / "api_token", FULL_ACCESS_TOKEN)
@@ -66,7 +66,7 @@ def initialize(machine: Machine, upstream: str) -> Path:
     token = 'api_token_file = "api_token"\n'
     more = 'max_staleness = 2\nwebhook_password_file = "webhook_password"\n'
     assert token in settings.read_text()
-    settings.write_text(settings.read_text().replace(token, token + more))
+    settings.write_text(f"{settings.read_text().replace(token, token + more)}\n[http]\nport = {port}\n")
     assert settings.stat().st_mode & 0o777 == 0o600
     return settings
 
@@ -99,11 +99,10 @@ def main(root: Path) -> None:
     prepare(root)
     port = unused_port()
     override(root, "versionsync.service", "[Service]\nWatchdogSec=6\nRestartSec=1\n")
-    override(root, "versionsync.socket", f"[Socket]\nListenStream=\nListenStream=127.0.0.1:{port}\n")
     with SimulatorThread(blog(records=20)) as simulator:
         upstream = Upstream(simulator)
         with booted(root) as machine:
-            install(machine, upstream)
+            install(machine, upstream, port)
             survive(machine, upstream, port)
             end_for_good(machine)
             several(machine, upstream)
@@ -118,11 +117,11 @@ def main(root: Path) -> None:
             remove(machine)
 
 
-def install(machine: Machine, upstream: Upstream) -> None:
+def install(machine: Machine, upstream: Upstream, port: int) -> None:
     """What is missing is told; what is there, made a service of."""
     etc = machine.root / "etc" / "versionsync"
     machine.service("install", "--yes", code=2, told="there is no settings file")
-    settings = initialize(machine, upstream.url)
+    settings = initialize(machine, upstream.url, port)
     machine.service("install", "--yes", code=2, told="there is no file /etc/versionsync/webhook_password")
     hide(etc / "webhook_password", PASSWORD)
     hide(etc / "api_token", "\n")

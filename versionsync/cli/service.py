@@ -14,7 +14,10 @@ from versionsync.cli.session import Session
 from versionsync.cli.verbs import add_verb, flag
 
 if TYPE_CHECKING:
-    from versionsync.service.plan import Files, Installation, Plan
+    from pathlib import PurePosixPath
+
+    from versionsync.cli.service_checks import Asked
+    from versionsync.service.plan import Files, Installation, Places, Plan
     from versionsync.service.running import Running
     from versionsync.service.systemd import Systemd
     from versionsync.service.units import Form
@@ -53,7 +56,7 @@ def install(
     """
     from versionsync.cli.service_checks import check_service
     from versionsync.service.host import carry_out, places_of, read
-    from versionsync.service.plan import Activity, Installation, files_of
+    from versionsync.service.plan import Activity, files_of
     from versionsync.service.program import program_path
     from versionsync.service.running import activity_of, watch_start
     from versionsync.service.systemd import Systemd
@@ -65,9 +68,7 @@ def install(
     places = places_of(form, session.environ, systemd=systemd.version)
     program = program_path(form)
     checked = check_service(session, form, places, reads_secrets=user or os.geteuid() == 0)
-    installation = Installation(
-        form=form, program=program, places=places, credentials=checked.credentials, version=__version__
-    )
+    installation = _installation(form, program, places, checked.asked)
     plan = installation.plan(
         files_of(installation, read),
         force=force,
@@ -170,20 +171,28 @@ def _require_root(form: Form, *, dry_run: bool) -> None:
 
 def _found(session: Session, form: Form, systemd: Systemd) -> tuple[Installation, Files]:
     """What is installed, and how it stands to what this version would install for the program and settings there."""
-    from versionsync.cli.service_checks import named_credentials
+    from versionsync.cli.service_checks import asked_by_settings
     from versionsync.service.host import places_of, read
-    from versionsync.service.plan import Installation, files_of
+    from versionsync.service.plan import files_of
     from versionsync.service.program import installed_program
 
     places = places_of(form, session.environ, systemd=systemd.version)
-    installation = Installation(
+    program = installed_program(form, places, read)
+    installation = _installation(form, program, places, asked_by_settings(form, places))
+    return installation, files_of(installation, read)
+
+
+def _installation(form: Form, program: PurePosixPath, places: Places, asked: Asked) -> Installation:
+    from versionsync.service.plan import Installation
+
+    return Installation(
         form=form,
-        program=installed_program(form, places, read),
+        program=program,
         places=places,
-        credentials=named_credentials(form, places),
+        credentials=asked.credentials,
+        address=asked.address,
         version=__version__,
     )
-    return installation, files_of(installation, read)
 
 
 def _show(session: Session, plan: Plan, *, whole: bool, done: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import sqlite3
 import stat
 from collections.abc import Iterator
@@ -14,22 +15,30 @@ import msgspec
 
 from versionsync.service.errors import OutOfReach
 from versionsync.service.plan import Places
-from versionsync.service.units import Form
+from versionsync.service.units import DEFAULT_ADDRESS, Form
 
 if TYPE_CHECKING:
     from versionsync.cli.session import Session
-    from versionsync.config import Configuration
+    from versionsync.config import Configuration, HttpSettings
 
-__all__ = ["Checked", "check_service", "named_credentials"]
+__all__ = ["Asked", "Checked", "asked_by_settings", "check_service"]
 
 _SECRETS: Final = ("api_token", "webhook_password", "ping_url")
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
-    """What the settings ask of systemd: the files that it hands over, and the mode that their own file has."""
+class Asked:
+    """What the settings ask of systemd: the files that it hands over, and where its socket listens."""
 
     credentials: tuple[Path, ...]
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What the settings ask for, and the mode that their own file has."""
+
+    asked: Asked
     settings_mode: int
 
 
@@ -55,22 +64,49 @@ def check_service(session: Session, form: Form, places: Places, *, reads_secrets
     _refuse_variables(configuration, path)
     if not form.user:
         _refuse_inline_secrets(configuration, path)
-    credentials = tuple(dict.fromkeys(_files(configuration, form, path)))
+    asked = _asked(configuration, form, path)
     if reads_secrets:
         _read_all(session, configuration, form)
         _check_database(configuration, form, places)
-    return Checked(credentials, stat.S_IMODE(path.stat().st_mode))
+    return Checked(asked, stat.S_IMODE(path.stat().st_mode))
 
 
-def named_credentials(form: Form, places: Places) -> tuple[Path, ...]:
-    """The files that the settings name; where these cannot be read, what the unit hands over anyway."""
+def asked_by_settings(form: Form, places: Places) -> Asked:
+    """What the settings ask for; where these cannot be used, what the units have anyway."""
     from versionsync.config import ConfigError, load
 
     path = places.settings / form.settings
     try:
-        return tuple(dict.fromkeys(_files(load(config=path, environ={}), form, path)))
+        return _asked(load(config=path, environ={}), form, path)
     except (ConfigError, OutOfReach):
-        return (places.settings / form.credential,)
+        return Asked((places.settings / form.credential,), DEFAULT_ADDRESS)
+
+
+def _asked(configuration: Configuration, form: Form, path: Path) -> Asked:
+    listens = form.instance is None and not form.timer
+    return Asked(
+        credentials=tuple(dict.fromkeys(_files(configuration, form, path))),
+        address=_address(configuration.http, path) if listens else DEFAULT_ADDRESS,
+    )
+
+
+def _address(http: HttpSettings, path: Path) -> str:
+    """As systemd wants it."""
+    from versionsync.config import InvalidSetting
+
+    try:
+        ip = ipaddress.ip_address("127.0.0.1" if http.host == "localhost" else http.host)
+    except ValueError:
+        raise InvalidSetting(
+            f"{path}: http.host must be an IP address: systemd opens the port",
+            hint='For example "127.0.0.1", or "0.0.0.0" for every address of the machine.',
+        ) from None
+    if http.port == 0:
+        raise InvalidSetting(
+            f"{path}: http.port must be a port of its own: systemd opens it, and takes no free one",
+            hint="Leave it out for 8765.",
+        )
+    return f"[{ip}]:{http.port}" if ip.version == 6 else f"{ip}:{http.port}"
 
 
 def _refuse_variables(configuration: Configuration, path: Path) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from versionsync.cli.output import Output
+from versionsync.cli.output import Output, count
 from versionsync.service.plan import Activity, Files, Installation
 from versionsync.service.running import activity_of
 from versionsync.service.stamp import Standing
@@ -112,7 +112,7 @@ def show(output: Output, seen: Seen) -> None:
     rows = {
         "state": f"{seen.state}{f' since {seen.since}' if seen.since else ''}",
         "says": seen.status,
-        "process": f"{seen.pid}, restarted {seen.restarts} times" if seen.pid else "",
+        "process": f"{seen.pid}, {count(seen.restarts, 'restart')} by systemd" if seen.pid else "",
         "enabled": "yes" if seen.enabled else "no",
         "program": seen.program,
         "units": ", ".join(f"{path} ({standing.value})" for path, standing in seen.standings),

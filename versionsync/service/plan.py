@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final, TypeAlias
 
 from versionsync.service.stamp import Standing, stamped, standing_of, without_stamp
-from versionsync.service.units import Form, units_of
+from versionsync.service.units import DEFAULT_ADDRESS, Form, units_of
 
 __all__ = [
     "Activity",
@@ -30,7 +30,9 @@ __all__ = [
 
 UNIT_MODE: Final = 0o644
 READABLE: Final = 0o644
-DROP_IN: Final = "credentials.conf"
+CREDENTIALS: Final = "credentials.conf"
+ADDRESS: Final = "address.conf"
+OURS: Final = (CREDENTIALS, ADDRESS)
 
 Look: TypeAlias = Callable[[Path], str | None]
 """What a file holds; None: there is none."""
@@ -147,13 +149,14 @@ class Files:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Installation:
-    """What is installed: which units, of which program, where, with which secrets handed over by systemd."""
+    """What is installed: which units, of which program, where; with which secrets handed over, listening where."""
 
     form: Form
     program: PurePosixPath
     places: Places
     credentials: Sequence[Path]
     version: str
+    address: str = DEFAULT_ADDRESS
 
     def plan(self, files: Files, *, force: bool, activity: Activity, enabled: bool, settings_mode: int) -> Plan:
         """How to get there from `files`, a service that is at this, enabled or not, and settings of that mode."""
@@ -199,7 +202,9 @@ def files_of(installation: Installation, look: Look) -> Files:
     """The files of an installation: as they should be, and as `look` finds them."""
     form, units = installation.form, installation.places.units
     wanted: dict[Path, str | None] = {units / unit.name: unit.text for unit in units_of(form, installation.program)}
-    wanted[units / f"{form.service}.d" / DROP_IN] = _drop_in(form, installation.credentials)
+    wanted[units / f"{form.service}.d" / CREDENTIALS] = _handed_over(form, installation.credentials)
+    if form.starter and not form.timer:
+        wanted[units / f"{form.starter}.d" / ADDRESS] = _listening(installation.address)
     return Files(wanted, {path: look(path) for path in wanted})
 
 
@@ -211,7 +216,7 @@ def removal(form: Form, files: Files, *, force: bool, shared: bool) -> Plan:
 
     there = [path for path, text in files.found.items() if text is not None]
     changed = [] if force else files.of_standing(Standing.CHANGED)
-    gone = [path for path in there if not (shared and path.name != DROP_IN)]
+    gone = [path for path in there if not (shared and path.name not in OURS)]
     steps: list[Step] = []
     if there:
         steps += [
@@ -224,7 +229,14 @@ def removal(form: Form, files: Files, *, force: bool, shared: bool) -> Plan:
     return Plan(steps=tuple(steps), in_the_way=tuple(in_the_way))
 
 
-def _drop_in(form: Form, credentials: Sequence[Path]) -> str | None:
+def _listening(address: str) -> str | None:
+    """Has the socket listen where the settings say, where that is not where it listens anyway."""
+    if address == DEFAULT_ADDRESS:
+        return None
+    return f"# The address that [http] of the settings names.\n[Socket]\nListenStream=\nListenStream={address}\n"
+
+
+def _handed_over(form: Form, credentials: Sequence[Path]) -> str | None:
     """Has systemd hand over what the settings name, where that is not what the unit hands over anyway."""
     if form.user or [path.name for path in credentials] == [form.credential]:
         return None

@@ -16,9 +16,10 @@ from typing import Final
 
 from versionsync.service import sandbox, wording
 
-__all__ = ["DEFAULT_PROGRAM", "Form", "Unit", "units_of"]
+__all__ = ["DEFAULT_ADDRESS", "DEFAULT_PROGRAM", "Form", "Unit", "units_of"]
 
 DEFAULT_PROGRAM: Final = PurePosixPath("/opt/versionsync/bin/versionsync")
+DEFAULT_ADDRESS: Final = "127.0.0.1:8765"
 FOLDER: Final = Path(__file__).resolve().parents[2] / "deploy" / "systemd"
 
 
@@ -92,9 +93,9 @@ def units_of(form: Form, program: PurePosixPath = DEFAULT_PROGRAM) -> tuple[Unit
     if form.starter is None:
         return (service,)
     kind, text = ("timer", wording.TIMER) if form.timer else ("socket", wording.SOCKET)
-    return service, Unit(
-        f"{form.stem}.{kind}", text.format(which=" (%i)" if form.instance else "", edit=_edit(form, f".{kind}"))
-    )
+    which = " (%i)" if form.instance else ""
+    text = text.format(which=which, edit=_edit(form, f".{kind}"), address=DEFAULT_ADDRESS)
+    return service, Unit(f"{form.stem}.{kind}", text)
 
 
 def _service(form: Form, program: PurePosixPath) -> str:

@@ -88,14 +88,15 @@ UMask=0077
 
 SOCKET: Final = """\
 # Where the daemon answers: health, metrics, status, webhooks. systemd holds the socket, so that a webhook that comes
-# while the daemon restarts waits instead of being refused. [http] of the settings does not count then.
+# while the daemon restarts waits instead of being refused. [http] of the settings does not count then, but where
+# `versionsync service install` has found it.
 # Change the address with `{edit}`, not here.
 
 [Unit]
 Description=versionsync, its HTTP port{which}
 
 [Socket]
-ListenStream=127.0.0.1:8765
+ListenStream={address}
 Backlog=1024
 
 [Install]

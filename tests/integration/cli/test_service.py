@@ -317,13 +317,13 @@ def etc(tmp_path: Path) -> Etc:
 def test_what_the_settings_name_is_handed_over(etc: Etc) -> None:
     """By name, each once; and where a source names nothing, the file that the unit expects."""
     folder = etc.places.settings
-    assert etc.check().credentials == (folder / "web.token",)
+    assert etc.check().asked.credentials == (folder / "web.token",)
     (folder / "shop.toml").write_text(
         '[[sources]]\nname = "a"\n[[sources]]\nname = "b"\napi_token_file = "web.token"\n'
     )
     (folder / "shop.token").write_text("0123456789abcdef")
     (folder / "shop.token").chmod(0o600)
-    assert set(etc.check(Form(instance="shop")).credentials) == {folder / "web.token", folder / "shop.token"}
+    assert set(etc.check(Form(instance="shop")).asked.credentials) == {folder / "web.token", folder / "shop.token"}
 
 
 @pytest.mark.parametrize("token", ["", "  \n", "<token>"])
@@ -378,6 +378,30 @@ def test_a_database_of_a_newer_version_is_refused_and_not_touched(etc: Etc) -> N
     with pytest.raises(SchemaNewer, match="newer than this program"):
         etc.check()
     assert sorted(etc.places.state.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "address"),
+    [
+        ("127.0.0.1", 8765, "127.0.0.1:8765"),
+        ("localhost", 9000, "127.0.0.1:9000"),
+        ("0.0.0.0", 80, "0.0.0.0:80"),
+        ("::1", 9000, "[::1]:9000"),
+        ("my.host", 9000, None),
+        ("127.0.0.1", 0, None),
+    ],
+)
+def test_systemd_opens_the_port_of_the_settings(etc: Etc, host: str, port: int, address: str | None) -> None:
+    """Where it can: an instance opens it by itself."""
+    for name in ("versionsync", "shop"):
+        file = write_settings(etc.places.settings, name)
+        file.write_text(f'[http]\nhost = "{host}"\nport = {port}\n{file.read_text()}')
+    if address is None:
+        with pytest.raises(InvalidSetting, match="systemd opens"):
+            etc.check()
+    else:
+        assert etc.check().asked.address == address
+    assert etc.check(Form(instance="shop")).asked.address == "127.0.0.1:8765"
 
 
 def test_settings_elsewhere_are_refused(etc: Etc) -> None:

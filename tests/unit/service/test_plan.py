@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -162,6 +163,18 @@ def test_secrets_that_the_settings_name_are_handed_over() -> None:
     assert "LoadCredential=webhook:/etc/versionsync/webhook\n" in drop_in.text
     later = planned(installation(Form()), done(first, {}), at=Activity.RUNS, enabled=True)
     assert paths(later, Remove) == {DROP_IN}
+
+
+def test_the_socket_listens_where_the_settings_say() -> None:
+    """And no more when they say nothing."""
+    elsewhere = replace(installation(Form()), address="[::1]:9000")
+    first = planned(elsewhere, {})
+    path = Path("/u/versionsync.socket.d/address.conf")
+    (drop_in,) = [step for step in first.steps if isinstance(step, Write) and step.path == path]
+    assert "[Socket]\nListenStream=\nListenStream=[::1]:9000\n" in drop_in.text
+    assert paths(planned(installation(Form()), done(first, {})), Remove) == {path}
+    for form in (Form(instance="shop"), Form(timer=True)):
+        assert path not in paths(planned(replace(installation(form), address="[::1]:9000"), {}), Write)
 
 
 def test_a_user_hands_nothing_over() -> None:
