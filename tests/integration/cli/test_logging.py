@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.integration.cli.processes import running
+from tests.integration.cli.processes import PROGRAM, environment, running
+from versionsync.cli.journal import ADDRESS
 from versionsync.simulator import FULL_ACCESS_TOKEN, FaultKind, SimulatorThread
 
 SECRET = "a title that is nobody's business"
@@ -75,3 +79,16 @@ def test_info_is_a_few_lines_a_run_whatever_happens(busy: SimulatorThread, tmp_p
 def test_no_secret_and_no_content_even_in_debugging(busy: SimulatorThread, tmp_path: Path) -> None:
     """Of our own lines and of those of the libraries."""
     assert log_of(busy, tmp_path, "-vv", until="run.finished")
+
+
+@pytest.mark.skipif(Path(ADDRESS).exists(), reason="the journal of this machine would take the lines")
+def test_a_service_whose_journal_takes_no_entries_marks_its_lines(at: dict[str, str], tmp_path: Path) -> None:
+    """Standard error leads to the journal, says the environment: each line begins with its priority there."""
+    path = tmp_path / "stream"
+    with path.open("w") as stream:
+        status = os.fstat(stream.fileno())
+        environ = environment(**at, JOURNAL_STREAM=f"{status.st_dev}:{status.st_ino}")
+        subprocess.run([*PROGRAM, "sync", "-v"], cwd=tmp_path, env=environ, stdout=subprocess.DEVNULL, stderr=stream)
+    lines = path.read_text().splitlines()
+    assert any(re.match(r"<6>run\.finished source=default run=1 .*outcome=succeeded", line) for line in lines), lines
+    assert FULL_ACCESS_TOKEN not in "".join(lines)
