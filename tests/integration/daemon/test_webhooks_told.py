@@ -1,0 +1,83 @@
+"""How a webhook does is told: in the database, on /status, in the metrics."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from tests.fixtures.daemons import SOON, eventually, followed, following, is_mirrored
+from tests.fixtures.lab import Lab
+from tests.integration.daemon.test_feed import register
+from tests.integration.daemon.test_receiver import about
+from versionsync.config import Secret
+from versionsync.daemon.hints import Login, read_call
+from versionsync.daemon.metrics import Metrics
+from versionsync.daemon.own_webhook import name_of
+from versionsync.daemon.readiness import reasons
+from versionsync.daemon.state import LogStance
+from versionsync.daemon.status import status
+from versionsync.mirror.webhooks import SILENT_AFTER, WebhookRow, webhook_row
+
+LOGIN = Login("versionsync", Secret("correct horse"))
+
+
+def row(lab: Lab) -> WebhookRow | None:
+    """What the database has of it."""
+    return lab.mirror.query(lambda connection: webhook_row(connection, 1))
+
+
+async def edit(lab: Lab) -> str:
+    """Let an editor write something, and wait until a look has found it."""
+    id = lab.act(lambda world: world.create(world.user, "post", {"title": "new"})).id
+    await eventually(lambda: is_mirrored(lab))
+    return id
+
+
+async def test_a_webhook_that_tells_nothing_any_more_is_noticed(lab: Lab) -> None:
+    """By looks that find what it had not told; a call ends that. Readiness is not concerned: all is fresh."""
+    source = replace(followed(lab), webhook=LOGIN, reads_webhook_log=False)
+    async with following(lab.mirror, source) as watched:
+        state = watched.state
+        await eventually(lambda: state().runs["succeeded"] >= 2)
+        for number in range(SILENT_AFTER):
+            id = await edit(lab)
+            await eventually(lambda expected=number + 1: state().untold == expected)
+        now = datetime.now(UTC)
+        (told,) = status(watched.daemon.states, started_at=now, now=now, redact=str)["sources"]
+        assert told["webhooks"]["is_silent"]
+        assert "its webhook tells nothing any more" in told["attention"]
+        assert list(reasons(watched.daemon.states.values(), now)) == []
+        metrics = Metrics(lambda: watched.daemon.states, now=lambda: now).text().decode()
+        assert 'versionsync_webhook_untold_changes{source="website"} 3.0' in metrics
+        await eventually(lambda: (known := row(lab)) is not None and known.is_silent)
+
+        call = read_call(json.dumps(about(id)).encode())
+        assert call is not None
+        await watched.daemon.followers["website"].hear(call)
+        assert state().untold == 0
+        await eventually(lambda: (known := row(lab)) is not None and not known.is_silent and known.last_call_at)
+
+
+async def test_where_nobody_waits_for_calls_nothing_is_untold(lab: Lab) -> None:
+    """Looks find everything, and that is as it should be."""
+    async with following(lab.mirror, replace(followed(lab), reads_webhook_log=False)) as watched:
+        await eventually(lambda: watched.state().runs["succeeded"] >= 2)
+        for _ in range(SILENT_AFTER):
+            await edit(lab)
+            await asyncio.sleep(2 * SOON)
+        assert watched.state().untold == 0
+
+
+async def test_the_log_that_is_read_is_told(lab: Lab) -> None:
+    """When it was read, and when it last told something."""
+    register(lab, name_of("website"))
+    async with following(lab.mirror, replace(followed(lab), max_staleness=600.0)) as watched:
+        await eventually(lambda: watched.state().webhook_log is LogStance.READ)
+        await edit(lab)
+        await eventually(lambda: (known := row(lab)) is not None and known.log == "read" and known.last_call_at)
+    known = row(lab)
+    assert known is not None
+    assert (known.gaps, known.untold) == (0, 0)
+    assert known.log_read_at is not None
