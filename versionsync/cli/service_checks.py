@@ -45,7 +45,8 @@ class Checked:
 def check_service(session: Session, form: Form, places: Places, *, reads_secrets: bool) -> Checked:
     """What the settings ask for; whoever may not read secrets learns no more than the settings say.
 
-    Raises a ConfigError, OutOfReach or a MirrorError for what would keep the service from starting."""
+    Raises a ConfigError, OutOfReach or a MirrorError for what would keep the service from starting.
+    """
     from versionsync.config import FileProblem, InvalidSetting, load
 
     path = places.settings / form.settings
@@ -58,6 +59,11 @@ def check_service(session: Session, form: Form, places: Places, *, reads_secrets
         raise FileProblem(
             f"there is no settings file {path}",
             hint=f"Write it: versionsync init --config {path} --token-file {path.with_name(form.credential)}",
+        )
+    if not form.user and not path.parent.stat().st_mode & stat.S_IXOTH:
+        raise OutOfReach(
+            f"the service's user cannot read {path}: others may not enter {path.parent}",
+            hint=f"Run: chmod 755 {path.parent}. The secrets in it are files of their own, mode 0600.",
         )
     # A service has none of the variables of a shell.
     configuration = load(config=path, environ={})

@@ -94,6 +94,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cli: Cli) -> Host:
 def write_settings(folder: Path, name: str = "versionsync", token: str = "0123456789abcdef", **more: str) -> Path:
     """Settings of one source with its token in a file beside them."""
     folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o755)
     lines = [f"{setting} = {value}\n" for setting, value in more.items()]
     file = folder / f"{name}.toml"
     file.write_text(f'{"".join(lines)}[[sources]]\nname = "web"\napi_token_file = "web.token"\n')
@@ -360,6 +361,12 @@ def test_a_secret_that_the_service_could_not_read_is_refused(
     with pytest.raises(error, match=words) as caught:
         etc.check()
     assert "0123456789abcdef" not in str(caught.value)
+
+
+def test_a_folder_of_settings_that_is_shut_is_refused(etc: Etc) -> None:
+    etc.places.settings.chmod(0o700)
+    with pytest.raises(OutOfReach, match="others may not enter"):
+        etc.check()
 
 
 def test_a_database_that_the_service_could_not_write_is_refused(etc: Etc) -> None:
