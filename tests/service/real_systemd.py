@@ -66,7 +66,9 @@ def initialize(machine: Machine, upstream: str, port: int) -> Path:
     token = 'api_token_file = "api_token"\n'
     more = 'max_staleness = 2\nwebhook_password_file = "webhook_password"\n'
     assert token in settings.read_text()
-    settings.write_text(f"{settings.read_text().replace(token, token + more)}\n[http]\nport = {port}\n")
+    text = settings.read_text()
+    assert "# port = 8765\n" in text
+    settings.write_text(text.replace(token, token + more).replace("# port = 8765\n", f"port = {port}\n"))
     assert settings.stat().st_mode & 0o777 == 0o600
     return settings
 

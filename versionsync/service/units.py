@@ -101,7 +101,12 @@ def units_of(form: Form, program: PurePosixPath = DEFAULT_PROGRAM) -> tuple[Unit
 def _service(form: Form, program: PurePosixPath) -> str:
     start = f"{_quoted(str(program))} --config {'%E' if form.user else '/etc'}/versionsync/{form.settings}"
     runs = wording.SYNC if form.timer else wording.DAEMON
-    parts = [_about(form), _unit(form), runs.format(start=start, credential=_handed_over(form)), _identity(form)]
+    parts = [
+        _about(form),
+        _unit(form),
+        runs.format(start=start, credential=_handed_over(form)),
+        _identity(form, program),
+    ]
     parts.append(sandbox.OF_A_USER if form.user else sandbox.OF_THE_MACHINE)
     if not form.timer:
         also = f"Also={form.starter}\n" if form.starter else ""
@@ -131,8 +136,10 @@ def _unit(form: Form) -> str:
     return "\n".join(lines) + "\n" + ("" if form.timer else wording.START_LIMIT)
 
 
-def _identity(form: Form) -> str:
-    return wording.IDENTITY.format(user="" if form.user else wording.USER.format(state=form.state), state=form.state)
+def _identity(form: Form, program: PurePosixPath) -> str:
+    user = "" if form.user else wording.USER.format(state=form.state)
+    unpacks = wording.UNPACKS.format(state=form.state) if program.suffix == ".pyz" else ""
+    return wording.IDENTITY.format(user=user, state=form.state) + unpacks
 
 
 def _handed_over(form: Form) -> str:

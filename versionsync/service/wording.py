@@ -14,6 +14,7 @@ __all__ = [
     "START_LIMIT",
     "SYNC",
     "TIMER",
+    "UNPACKS",
     "USER",
 ]
 
@@ -76,6 +77,12 @@ USER: Final = """\
 # A user that exists only while it runs; of the same name, whichever unit writes to this state.
 DynamicUser=yes
 User={state}
+"""
+
+UNPACKS: Final = """\
+# A single file unpacks itself before it starts.
+CacheDirectory={state}
+Environment=SHIV_ROOT=%C/{state}
 """
 
 IDENTITY: Final = """\
