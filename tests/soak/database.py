@@ -10,8 +10,8 @@ from pathlib import Path
 import psycopg
 from sqlalchemy import make_url
 
+from tests.fixtures.disk import Disk
 from tests.fixtures.postgres_server import OwnServer, own_server
-from tests.soak.disk import Disk
 from versionsync.mirror.migrate import upgrade
 
 __all__ = ["Database", "database"]

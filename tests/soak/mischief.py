@@ -7,9 +7,9 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
+from tests.fixtures.disk import Disk
 from tests.fixtures.programs import Program
 from tests.soak.database import Database
-from tests.soak.disk import Disk
 
 __all__ = ["Mischief"]
 

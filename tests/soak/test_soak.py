@@ -16,10 +16,10 @@ from uuid import uuid4
 import pytest
 
 from tests.fixtures.comparing import differences
+from tests.fixtures.disk import disk
 from tests.fixtures.gateways import unused_port
 from tests.fixtures.programs import Program, Sample
 from tests.soak.database import Database, database
-from tests.soak.disk import disk
 from tests.soak.mischief import Mischief
 from tests.soak.plan import QUIET_SECONDS, SECONDS, SEED
 from tests.soak.upstream import Upstream, upstream
@@ -33,6 +33,8 @@ WARM_SECONDS = 45.0
 MOST_GROWTH = 1.15
 MOST_FILES = 4
 STOP_SECONDS = 2.0
+MEGABYTES = 700
+"""Of the disk that is filled once."""
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="processes are watched through /proc")
@@ -43,7 +45,7 @@ def test_mirror_and_events_are_the_truth_whatever_happened(tmp_path: Path) -> No
     print(f"VERSIONSYNC_TEST_SEED={SEED}")
     with (
         upstream(SEED) as project,
-        disk(Path(gettempdir()) / f"versionsync-soak-{uuid4().hex[:8]}") as small,
+        disk(Path(gettempdir()) / f"versionsync-soak-{uuid4().hex[:8]}", megabytes=MEGABYTES) as small,
         database(small) as postgres,
     ):
         mortal, lasting = (_program(name, tmp_path, project, postgres) for name in ("mortal", "lasting"))

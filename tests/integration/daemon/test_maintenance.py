@@ -1,0 +1,93 @@
+"""A project in maintenance is followed all the same; one that answers nothing meanwhile is waited for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import pytest
+
+from tests.fixtures.daemons import Watched, eventually, followed, following, is_mirrored
+from tests.fixtures.gateways import Given, gateway
+from tests.fixtures.lab import Lab
+from versionsync.daemon.state import Stance
+from versionsync.sync.trouble import Trouble
+
+REFUSED = {"id": "1", "type": "api_error", "attributes": {"code": "MAINTENANCE_MODE", "details": {}}}
+
+MOST_REFUSED = 3
+"""A run that is told so asks no more; what is asked for beside that, such as the webhook, may be refused too."""
+
+
+@dataclass
+class Gate:
+    """A project whose maintenance refuses reads, too, while it `is_closed`."""
+
+    is_closed: bool
+    url: str = ""
+    refused: int = 0
+
+    def answer(self, _path: str) -> Given | None:
+        """In the place of the project's own."""
+        if not self.is_closed:
+            return None
+        self.refused += 1
+        return Given(503, json.dumps({"data": [REFUSED]}), {"Content-Type": "application/json"})
+
+
+@contextmanager
+def gate(lab: Lab, *, is_closed: bool) -> Iterator[Gate]:
+    """One before the lab's project, while the block runs."""
+    made = Gate(is_closed)
+    with gateway(lab.spec.base_url, instead=made.answer) as made.url:
+        yield made
+
+
+def post(lab: Lab, title: str) -> None:
+    """Let an editor write something new."""
+    lab.act(lambda world: world.create(world.user, "post", {"title": title}))
+
+
+async def test_whoever_only_reads_does_not_notice_a_maintenance(lab: Lab) -> None:
+    """At the start and later: DatoCMS refuses writes alone."""
+    post(lab, "one")
+    lab.act(lambda world: setattr(world, "maintenance_mode", True))
+    async with following(lab.mirror, followed(lab)) as watched:
+        await eventually(lambda: is_mirrored(lab))
+        post(lab, "two")
+        await eventually(lambda: is_mirrored(lab))
+        lab.act(lambda world: setattr(world, "maintenance_mode", False))
+        post(lab, "three")
+        await eventually(lambda: is_mirrored(lab))
+        assert watched.state().failures == 0
+
+
+@pytest.mark.parametrize("is_closed", [True, False], ids=["from the start", "later"])
+async def test_a_maintenance_that_refuses_reads_is_waited_for(lab: Lab, is_closed: bool) -> None:
+    """Told once with its name, asked about gently, and over by itself."""
+    post(lab, "one")
+    with gate(lab, is_closed=is_closed) as before:
+        async with following(lab.mirror, followed(lab, url=before.url)) as watched:
+            if not is_closed:
+                await eventually(lambda: is_mirrored(lab))
+                before.is_closed = True
+            await _refused(watched, times=1)
+            post(lab, "two")
+            assert before.refused <= MOST_REFUSED
+            watched.daemon.reload()  # tried at once
+            await _refused(watched, times=2)
+            assert "MAINTENANCE_MODE: the project is in maintenance mode" in str(watched.state().error)
+            before.is_closed = False
+            watched.daemon.reload()
+            await eventually(lambda: watched.state().stance is Stance.FOLLOWING)
+            await eventually(lambda: is_mirrored(lab))
+            assert len(watched.told("warning", "source.failing")) == 1
+            assert len(watched.told("info", "source.recovered")) == 1
+
+
+async def _refused(watched: Watched, *, times: int) -> None:
+    await eventually(lambda: watched.state().failures == times)
+    assert watched.state().stance is Stance.FAILING
+    assert watched.state().trouble is Trouble.UNAVAILABLE
