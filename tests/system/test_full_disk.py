@@ -22,6 +22,11 @@ BYTES_PER_VERSION = 100_000
 
 
 def sync(lab: Lab, database_url: str, folder: Path, *, largest_file: int | None = None) -> tuple[int, str]:
+    """The exit code of `sync`, and what it said to a person."""
+    return program("sync", lab=lab, database_url=database_url, folder=folder, largest_file=largest_file)
+
+
+def program(*argv: str, lab: Lab, database_url: str, folder: Path, largest_file: int | None = None) -> tuple[int, str]:
     """The exit code of the program, and what it said to a person."""
 
     def limit() -> None:
@@ -29,7 +34,7 @@ def sync(lab: Lab, database_url: str, folder: Path, *, largest_file: int | None 
             resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, resource.RLIM_INFINITY))
 
     ran = subprocess.run(
-        [sys.executable, "-m", "versionsync", "sync"],
+        [sys.executable, "-m", "versionsync", *argv],
         env={**lab.environ(database_url), "TMPDIR": str(folder)},
         cwd=folder,
         capture_output=True,
@@ -79,3 +84,20 @@ def test_temporary_files_that_cannot_grow_are_told(make_lab: MakeLab, database_u
     assert "Traceback" not in said
     assert "Exception ignored" not in said
     made_right(lab, database_url, tmp_path)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_backup_that_finds_no_room_leaves_nothing(make_lab: MakeLab, database_url: str, tmp_path: Path) -> None:
+    """Above all not something that looks like a backup; the old one is as it was."""
+    lab = project(make_lab, records=RECORDS, bytes_per_version=BYTES_PER_VERSION)
+    made_right(lab, database_url, tmp_path)
+    (tmp_path / "backup.db").write_text("the last one")
+    backup = ("db", "backup", "--force", "backup.db")
+    code, said = program(*backup, lab=lab, database_url=database_url, folder=tmp_path, largest_file=LARGEST_FILE_BYTES)
+    assert code == Exit.DATABASE, said
+    assert "backup.db.partial cannot be read or written: the disk reports an error (is it full" in said
+    assert "Traceback" not in said
+    assert [path.name for path in tmp_path.glob("backup*")] == ["backup.db"]
+    assert (tmp_path / "backup.db").read_text() == "the last one"
+    code, said = program(*backup, lab=lab, database_url=database_url, folder=tmp_path)
+    assert code == Exit.DONE, said

@@ -33,6 +33,8 @@ __all__ = ["Backup", "Copied", "back_up", "pg_dump_command"]
 PAGES_AT_ONCE: Final = 2_000
 """About 8 MB: some tenths of a second, even on a slow disk."""
 
+DAMAGE: Final = {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+
 Copied = Callable[[int, int], object]
 """Told now and then how many pages of how many are copied."""
 
@@ -157,10 +159,9 @@ def _check(partial: Path, rows: dict[str, int]) -> None:
     """Open the copy as a restored one would be, and read all of it."""
     uri = f"file:{quote(str(partial))}?mode=ro&immutable=1"  # so that SQLite puts no files of its own beside it
     with _errors_of(partial), closing(sqlite3.connect(uri, uri=True)) as copy:
-        problems = [str(row[0]) for row in copy.execute("PRAGMA integrity_check(3)")]
-        if problems != ["ok"]:
+        if problem := _problem_in(copy):
             raise DatabaseUnavailable(
-                f"the backup is damaged ({problems[0]}), and was removed: see whether the database is "
+                f"the backup is damaged ({problem}), and was removed: see whether the database is "
                 "(`versionsync doctor`), and whether the disk is sound"
             )
         found = {name: copy.execute(_counting(name)).fetchone()[0] for name in rows}
@@ -170,6 +171,17 @@ def _check(partial: Path, rows: dict[str, int]) -> None:
             f"the backup has {found[other]:,} rows in {other} where the database has {rows[other]:,}, and was removed: "
             "run it again; if it stays, the disk is not sound"
         )
+
+
+def _problem_in(copy: sqlite3.Connection) -> str | None:
+    """The first thing that SQLite's own check of every page finds; None: it is whole."""
+    try:
+        said = [str(row[0]) for row in copy.execute("PRAGMA integrity_check(1)")]
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode & 0xFF in DAMAGE:
+            return str(error)
+        raise
+    return None if said == ["ok"] else said[0].splitlines()[-1]
 
 
 def _tables(connection: Connection) -> list[str]:

@@ -160,17 +160,32 @@ def test_two_backups_to_one_file_do_not_meet(database_url: str, tmp_path: Path) 
     assert back_up(database_url, tmp_path / "backup.db", copied=second).path.exists()
 
 
-def test_a_backup_that_the_disk_spoils_is_not_called_one(database_url: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("at", [0, 40, 8192], ids=["its head", "its schema", "a page"])
+def test_a_backup_that_the_disk_spoils_is_not_called_one(at: int, database_url: str, tmp_path: Path) -> None:
     """It is read to its end before it takes its name."""
 
     def spoil(pages: int, of: int) -> None:
         if pages == of:
             with (tmp_path / "backup.db.partial").open("r+b") as file:
-                file.seek(8192)
+                file.seek(at)
                 file.write(b"\xff" * 20_000)
 
-    with pytest.raises((DatabaseUnavailable, NotAMirror), match="damaged"):
+    with pytest.raises(DatabaseUnavailable, match=r"the backup is damaged .*and was removed"):
         back_up(database_url, tmp_path / "backup.db", copied=spoil)
+    assert not list(tmp_path.glob("backup.db*"))
+
+
+def test_a_backup_that_lacks_rows_is_not_called_one(database_url: str, tmp_path: Path) -> None:
+    """Whole in SQLite's eyes, and all the same not what the database is."""
+
+    def take_away(pages: int, of: int) -> None:
+        if pages == of:
+            with closing(sqlite3.connect(tmp_path / "backup.db.partial", isolation_level=None)) as copy:
+                copy.execute("PRAGMA journal_mode = DELETE")
+                copy.execute("DELETE FROM versionsync_schema")
+
+    with pytest.raises(DatabaseUnavailable, match="has 0 rows in versionsync_schema where the database has 1"):
+        back_up(database_url, tmp_path / "backup.db", copied=take_away)
     assert not list(tmp_path.glob("backup.db*"))
 
 
