@@ -6,6 +6,7 @@ import asyncio
 import json
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 
 from tests.fixtures.daemons import SOON, eventually, followed, following, is_mirrored
 from tests.fixtures.lab import Lab
@@ -16,9 +17,10 @@ from versionsync.daemon.hints import Login, read_call
 from versionsync.daemon.metrics import Metrics
 from versionsync.daemon.own_webhook import name_of
 from versionsync.daemon.readiness import reasons
-from versionsync.daemon.state import LogStance
+from versionsync.daemon.state import LogStance, SourceState
 from versionsync.daemon.status import status
 from versionsync.mirror.webhooks import SILENT_AFTER, WebhookRow, webhook_row
+from versionsync.sync.report import Outcome
 
 LOGIN = Login("versionsync", Secret("correct horse"))
 
@@ -26,6 +28,10 @@ LOGIN = Login("versionsync", Secret("correct horse"))
 def row(lab: Lab) -> WebhookRow | None:
     """What the database has of it."""
     return lab.mirror.query(lambda connection: webhook_row(connection, 1))
+
+
+def _is_untold(state: SourceState, looks: int) -> bool:
+    return state.untold == looks
 
 
 async def edit(lab: Lab) -> str:
@@ -40,10 +46,10 @@ async def test_a_webhook_that_tells_nothing_any_more_is_noticed(lab: Lab) -> Non
     source = replace(followed(lab), webhook=LOGIN, reads_webhook_log=False)
     async with following(lab.mirror, source) as watched:
         state = watched.state
-        await eventually(lambda: state().runs["succeeded"] >= 2)
+        await eventually(lambda: state().runs[Outcome.SUCCEEDED] >= 2)
         for number in range(SILENT_AFTER):
             id = await edit(lab)
-            await eventually(lambda expected=number + 1: state().untold == expected)
+            await eventually(partial(_is_untold, state(), number + 1))
         now = datetime.now(UTC)
         (told,) = status(watched.daemon.states, started_at=now, now=now, redact=str)["sources"]
         assert told["webhooks"]["is_silent"]
@@ -63,7 +69,7 @@ async def test_a_webhook_that_tells_nothing_any_more_is_noticed(lab: Lab) -> Non
 async def test_where_nobody_waits_for_calls_nothing_is_untold(lab: Lab) -> None:
     """Looks find everything, and that is as it should be."""
     async with following(lab.mirror, replace(followed(lab), reads_webhook_log=False)) as watched:
-        await eventually(lambda: watched.state().runs["succeeded"] >= 2)
+        await eventually(lambda: watched.state().runs[Outcome.SUCCEEDED] >= 2)
         for _ in range(SILENT_AFTER):
             await edit(lab)
             await asyncio.sleep(2 * SOON)
