@@ -53,9 +53,9 @@ class Recall:
                 self._leave(name, places)
             elif self._is_free(name, clock):
                 if name not in self._kept:
-                    self._begin(self._read(name, places, clock))
+                    self._begin(self._read(self._books()[name], name, places, clock))
                 elif changes := self._changes(name, state, places):
-                    self._begin(self._write(name, changes, now, clock))
+                    self._begin(self._write(self._books()[name], name, changes, now, clock))
         return frozenset(self._may_be_told)
 
     def remember(self, place: str, memory: Memory) -> None:
@@ -91,9 +91,9 @@ class Recall:
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         self._task = asyncio.create_task(work)
 
-    async def _read(self, name: str, places: Mapping[str, Memory], clock: float) -> None:
+    async def _read(self, book: Book, name: str, places: Mapping[str, Memory], clock: float) -> None:
         try:
-            self._kept[name] = dict(await self._books()[name].notices_told())
+            self._kept[name] = dict(await book.notices_told())
         except (MirrorError, RuntimeError) as error:
             # That the database is away may be the very thing to tell.
             self._log.debug("notices.not_read", source=name, reason=str(error))
@@ -104,9 +104,11 @@ class Recall:
                     places[place].recall(name, kind)
         self._may_be_told.add(name)
 
-    async def _write(self, name: str, changes: Mapping[str, NoticeKind | None], now: datetime, clock: float) -> None:
+    async def _write(
+        self, book: Book, name: str, changes: Mapping[str, NoticeKind | None], now: datetime, clock: float
+    ) -> None:
         try:
-            await self._books()[name].keep_notices(changes, now)
+            await book.keep_notices(changes, now)
         except (MirrorError, RuntimeError) as error:
             self._log.debug("notices.not_kept", source=name, reason=str(error))
             self._not_before[name] = clock + AGAIN_SECONDS

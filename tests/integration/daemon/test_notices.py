@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -20,11 +20,13 @@ from versionsync.daemon.lookout import Watcher, watched
 from versionsync.daemon.notice_text import Notice
 from versionsync.daemon.notices import Rule
 from versionsync.daemon.pinging import Pinger
+from versionsync.daemon.recalling import Recall
 from versionsync.daemon.state import Stance
 from versionsync.daemon.targets import open_target
 from versionsync.ledger.brake import VanishLimit
 from versionsync.mirror.followers import follow
 from versionsync.mirror.holders import Holder
+from versionsync.mirror.notices import notices_told
 from versionsync.simulator import FULL_ACCESS_TOKEN
 from versionsync.sync.trouble import Trouble
 
@@ -49,6 +51,7 @@ def herald(daemon: Watched, *subscriptions: Subscription, send_seconds: float = 
         lambda: subscriptions,
         log=daemon.log,
         redact=lambda text: text.replace("wrong", "W---G"),
+        recall=Recall(lambda: daemon.daemon.followers, log=daemon.log),
         host="mirror1",
         send_seconds=send_seconds,
         gather_seconds=0.5,
@@ -85,6 +88,31 @@ async def test_a_revoked_token_is_told_once_and_its_return_once(lab: Lab) -> Non
         assert "the API token is W---G" in told["message"]
         assert "mirror1" in told["message"]
         assert FULL_ACCESS_TOKEN not in told["message"]
+
+
+async def test_a_daemon_that_starts_again_in_the_middle_of_a_trouble_tells_it_no_second_time(lab: Lab) -> None:
+    """And tells once that it has passed: the database knows who was told what."""
+    post(lab, "one")
+    async with listening() as listener:
+        place = subscription(listener)
+        async with following(lab.mirror, followed(lab)) as daemon, looking(daemon, [herald(daemon, place)]):
+            await eventually(lambda: is_mirrored(lab))
+            token = lab.act(lambda world: world.people.tokens.pop(FULL_ACCESS_TOKEN))
+            await eventually(lambda: list(kept(lab)) == [place.place])
+        for _ in range(2):
+            async with following(lab.mirror, followed(lab)) as daemon, looking(daemon, [herald(daemon, place)]):
+                await eventually(lambda: daemon.state().failures)
+                await asyncio.sleep(10 * TICK)
+        assert listener.titles() == ["versionsync: website: failing (1 in a row)"]
+        lab.act(lambda world: world.people.add_token(token))
+        async with following(lab.mirror, followed(lab)) as daemon, looking(daemon, [herald(daemon, place)]):
+            await eventually(lambda: not kept(lab))
+        assert listener.titles()[1:] == ["versionsync: website: well again"]
+
+
+def kept(lab: Lab) -> Mapping[str, str]:
+    """What the database knows to have been told, by place."""
+    return lab.mirror.query(lambda connection: notices_told(connection, 1))
 
 
 async def test_too_many_that_vanish_are_told_at_once(lab: Lab) -> None:
