@@ -7,157 +7,28 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from tempfile import gettempdir
 from typing import Final
 from uuid import uuid4
 
-import httpx
 import pytest
-from sqlalchemy import select
-from sqlalchemy.exc import DatabaseError
 
-from tests.fixtures.comparing import differences
-from tests.fixtures.gateways import unused_port
-from tests.fixtures.newsroom import Newsroom
+from tests.fixtures.lasting import Daemon, Project, eventually
 from tests.fixtures.postgres_server import own_server
-from tests.fixtures.programs import Program
-from versionsync.mirror.database import Mirror
-from versionsync.mirror.errors import MirrorError
 from versionsync.mirror.migrate import upgrade
-from versionsync.mirror.tables import sources
-from versionsync.simulator import FULL_ACCESS_TOKEN, FaultKind, Faults, SimulatorThread, World
-from versionsync.simulator.truth import truth
+from versionsync.simulator import FaultKind
 
 OUTAGE_SECONDS: Final = float(os.environ.get("VERSIONSYNC_TEST_OUTAGE_SECONDS", "34"))
-FRESH_SECONDS: Final = 1
 NOTICED_SECONDS: Final = 60.0
 """What is a second old at the most counts as stale after half a minute."""
 RECOVERED_SECONDS: Final = 150.0
 """The longest wait between two tries is two minutes."""
 MOST_REQUESTS: Final = 12 + OUTAGE_SECONDS / 8
-PASSWORD: Final = "of a webhook"
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(OUTAGE_SECONDS + NOTICED_SECONDS + RECOVERED_SECONDS + 120)]
-
-
-class Project:
-    """A project whose server can be taken away and brought back, at the same address; its editors go on meanwhile."""
-
-    def __init__(self, seed: int) -> None:
-        self.faults = Faults(seed=seed, stall_seconds=3600.0)
-        self._world = World(seed=seed)
-        self._newsroom = Newsroom(seed)
-        self._port = unused_port()
-        self._running: SimulatorThread | None = None
-        self._newsroom.open(self._world, records=10)
-        self.start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._port}"
-
-    @property
-    def requests(self) -> int:
-        """That were ever made."""
-        assert self._running is not None
-        return self._running.simulator.requests.total
-
-    def start(self) -> None:
-        self._running = SimulatorThread(self._world, port=self._port, faults=self.faults)
-        self._running.__enter__()
-
-    def stop(self) -> None:
-        """Nobody listens any more."""
-        if self._running is not None:
-            self._running.__exit__(None, None, None)
-            self._running = None
-
-    def edit(self, times: int = 5) -> None:
-        """Editors do something."""
-        for _ in range(times):
-            self._act(self._newsroom.act)
-
-    def call(self, url: str) -> None:
-        """From now on a webhook calls this URL."""
-        self._act(
-            lambda world: world.webhooks.register(
-                "outage", url, http_basic_user="versionsync", http_basic_password=PASSWORD
-            )
-        )
-
-    def is_mirrored(self, database_url: str, name: str) -> bool:
-        """Whether the mirror is as the truth is."""
-        expected = self._act(lambda world: truth(world.journal, "main"))
-        with Mirror.open(database_url) as mirror:
-            with mirror.read() as connection:
-                source_id = connection.scalar(select(sources.c.id).where(sources.c.name == name))
-            return source_id is not None and not differences(mirror, expected, source_id=source_id)
-
-    def _act(self, act):  # type: ignore[no-untyped-def]
-        return act(self._world) if self._running is None else self._running.act(act)
-
-
-class Daemon(Program):
-    """One that follows these projects."""
-
-    def __init__(self, folder: Path, database_url: str, projects: Mapping[str, Project]) -> None:
-        port = unused_port()
-        tables = (
-            f"""
-            [[sources]]
-            name = "{name}"
-            base_url = "{project.url}"
-            rate_limit = "none"
-            max_staleness = {FRESH_SECONDS}
-            webhook_password_env = "PASSWORD"
-            """
-            for name, project in projects.items()
-        )
-        (folder / "versionsync.toml").write_text("".join(tables) + f"\n[http]\nport = {port}\n")
-        environment = {
-            "VERSIONSYNC_DATABASE_URL": database_url,
-            "DATOCMS_API_TOKEN": FULL_ACCESS_TOKEN,
-            "PASSWORD": PASSWORD,
-        }
-        super().__init__("daemon", folder, environment, port=port)
-
-    def ask(self, path: str) -> tuple[int, str]:
-        """What it answers."""
-        answer = httpx.get(f"http://127.0.0.1:{self.port}{path}", timeout=10)
-        return answer.status_code, answer.text
-
-    def is_ready(self) -> bool:
-        """A program that has just been started does not listen yet."""
-        with suppress(httpx.ConnectError):
-            return self.ask("/readyz")[0] == 200
-        return False
-
-    def lives(self) -> bool:
-        """Still the same process, and well."""
-        return self.ask("/livez")[0] == 200
-
-    @contextmanager
-    def living(self) -> Iterator[None]:
-        """While the block runs."""
-        self.start()
-        try:
-            yield
-        finally:
-            self.bury()
-
-
-def eventually(what: Callable[[], object], *, seconds: float) -> None:
-    """Wait until it is so. A database that is not there yet says nothing."""
-    deadline = time.monotonic() + seconds
-    while True:
-        with suppress(MirrorError, DatabaseError):
-            if what():
-                return
-        assert time.monotonic() < deadline, f"not within {seconds:.0f} s"
-        time.sleep(0.2)
 
 
 def outlast(since: float) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 import re
 import signal
 import time
@@ -14,15 +13,12 @@ from subprocess import Popen
 
 import pytest
 
-from tests.fixtures.comparing import differences
 from tests.fixtures.gateways import unused_port
 from tests.integration.cli.conftest import Cli
 from tests.integration.cli.looking import rows, version_count
 from tests.integration.cli.processes import running
 from tests.integration.cli.worlds import blog
-from versionsync.mirror.database import Mirror
-from versionsync.simulator import FULL_ACCESS_TOKEN, RateLimit, SimulatorThread
-from versionsync.simulator.truth import truth
+from versionsync.simulator import FULL_ACCESS_TOKEN, SimulatorThread
 
 STOP_SECONDS = 2.0
 
@@ -71,33 +67,6 @@ def test_it_mirrors_and_a_signal_ends_it_well(at: dict[str, str], tmp_path: Path
     ]
     assert set(rows(tmp_path / "versionsync.db", "select outcome from runs")) == {("succeeded",)}
     assert rows(tmp_path / "versionsync.db", "select holder from followers") == [(None,)]
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_sigterm_at_any_moment_ends_it_within_two_seconds(tmp_path: Path, seed: int) -> None:
-    """Nothing is half-written, and the next start ends in the same mirror."""
-    chance = random.Random(seed)
-    with SimulatorThread(blog(records=60), limits=RateLimit(60)) as simulator:
-        at = {
-            "DATOCMS_API_TOKEN": FULL_ACCESS_TOKEN,
-            "VERSIONSYNC_BASE_URL": simulator.url,
-            "VERSIONSYNC_HTTP_PORT": "0",
-        }
-        with running("run", cwd=tmp_path, **at) as process:
-            eventually(lambda: rows(tmp_path / "versionsync.db", "select 1 from runs"))
-            time.sleep(chance.uniform(0, 3))
-            took, err = stop(process)
-        assert process.returncode == 0, f"seed {seed}: {err}"
-        assert took < STOP_SECONDS, f"seed {seed}"
-        outcomes = {outcome for (outcome,) in rows(tmp_path / "versionsync.db", "select outcome from runs")}
-        assert outcomes <= {"succeeded", "interrupted"}, f"seed {seed}"
-        with running("run", cwd=tmp_path, **at | {"VERSIONSYNC_RATE_LIMIT": "none"}) as process:
-            eventually(lambda: version_count(tmp_path / "versionsync.db") == 120)
-            eventually(lambda: ("running",) not in rows(tmp_path / "versionsync.db", "select outcome from runs"))
-            stop(process)
-        with Mirror.open(f"sqlite:///{tmp_path / 'versionsync.db'}") as mirror:
-            told = simulator.act(lambda world: truth(world.journal, "main"))
-            assert differences(mirror, told) == [], f"seed {seed}"
 
 
 def test_a_second_one_stands_by_and_takes_over(at: dict[str, str], tmp_path: Path) -> None:

@@ -1,0 +1,33 @@
+"""Somebody sets the clock of a machine while a daemon runs on it."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.fixtures.lasting import Daemon, Project, eventually
+
+
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGUSR2], ids=["back", "ahead"])
+def test_an_hour_back_or_ahead_puts_off_no_look(database_url: str, tmp_path: Path, number: signal.Signals) -> None:
+    """What is edited then is mirrored as soon as ever, and the times of its events are upstream's."""
+    project = Project(1)
+    daemon = Daemon(tmp_path, database_url, {"website": project}, argv=("-m", "tests.fixtures.clock_that_jumps"))
+    with daemon.living():
+        try:
+            eventually(lambda: project.is_mirrored(database_url, "website"), seconds=60)
+            eventually(daemon.is_ready, seconds=10)
+            daemon.send(number)
+            project.edit()
+            eventually(lambda: project.is_mirrored(database_url, "website"), seconds=20)
+            eventually(lambda: daemon.said("clock.was_set"), seconds=10)
+            eventually(daemon.is_ready, seconds=10)
+            project.edit()
+            eventually(lambda: project.is_mirrored(database_url, "website"), seconds=20)
+            daemon.end()
+        finally:
+            project.stop()
+    assert [abs(line["seconds"]) for line in daemon.said("clock.was_set")] == [pytest.approx(3600, abs=5)]  # type: ignore[arg-type]
+    assert [line for line in daemon.said("source.failing") if line["level"] == "warning"] == []
