@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import signal
 from collections.abc import Iterator
@@ -15,7 +14,6 @@ from sqlalchemy import select, update
 
 from tests.fixtures.daemons import eventually, followed, following, is_mirrored
 from tests.fixtures.disturbed import DisturbedMirror, Moment, Side
-from tests.fixtures.gateways import Given, gateway
 from tests.fixtures.lab import Lab, MakeLab
 from versionsync.config import InvalidSetting
 from versionsync.daemon.budget import Budget
@@ -101,25 +99,6 @@ async def test_a_token_that_is_revoked_and_comes_back(lab: Lab) -> None:
         await eventually(lambda: is_mirrored(lab))
         assert len(watched.told("warning", "source.failing")) == 1
         assert len(watched.told("info", "source.recovered")) == 1
-
-
-async def test_a_project_in_maintenance_is_followed_again_when_that_is_over(lab: Lab) -> None:
-    """Where maintenance refuses reads too; at the start, and later."""
-    error = {"id": "1", "type": "api_error", "attributes": {"code": "MAINTENANCE_MODE", "details": {}}}
-    refusing = Given(503, json.dumps({"data": [error]}), {"Content-Type": "application/json"})
-    in_maintenance = True
-    with gateway(lab.spec.base_url, instead=lambda _path: refusing if in_maintenance else None) as url:
-        async with following(lab.mirror, followed(lab, url=url)) as watched:
-            for title in ("at the start", "later"):
-                in_maintenance = True
-                post(lab, title)
-                await eventually(lambda: watched.state().stance is Stance.FAILING)
-                assert watched.state().trouble is Trouble.UNAVAILABLE
-                assert "maintenance" in (watched.state().error or "")
-                in_maintenance = False
-                watched.daemon.reload()
-                await eventually(lambda: watched.state().stance is Stance.FOLLOWING)
-                assert is_mirrored(lab)
 
 
 async def test_a_hung_upstream_is_a_failed_run_that_is_tried_again(lab: Lab) -> None:
