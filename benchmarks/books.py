@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from datetime import date, datetime
 
 from versionsync.daemon.hints import MOST_HINTS, Call, Heard
@@ -70,6 +70,10 @@ class Books:
         kept = sorted(self._hints)[: MOST_HINTS + 1]
         return Hints(tuple(dict.fromkeys(self._hints[id] for id in kept)), kept[-1]) if kept else None
 
-    async def forget_hints(self, hints: Hints) -> None:
-        """A run has looked at these."""
-        self._hints = {id: record for id, record in self._hints.items() if id > hints.last_id}
+    async def forget_hints(self, hints: Hints, *, besides: Set[str] = frozenset()) -> None:
+        """A run has mirrored what these hint at."""
+        self._hints = {id: record for id, record in self._hints.items() if id > hints.last_id or record in besides}
+
+    async def whole_as_of(self) -> datetime | None:
+        """No other daemon has looked before."""
+        return None

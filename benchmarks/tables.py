@@ -68,5 +68,5 @@ def seconds_at(seconds: Sequence[float], quantile: float) -> str:
     """That quantile (1.0: the most) of some durations: `0.42 s`, `12 s`, `-` of none."""
     if not seconds:
         return "-"
-    value = sorted(seconds)[max(math.ceil(quantile * len(seconds)) - 1, 0)]
+    value = abs(round(sorted(seconds)[max(math.ceil(quantile * len(seconds)) - 1, 0)], 2))  # -0.00 is nothing, too
     return f"{value:.2f} s" if value < EXACT_SECONDS else f"{value:,.0f} s"

@@ -39,6 +39,10 @@ class Agenda:
         """A look begins: it sees all that was asked for until now."""
         self._is_wanted = self._is_hinted = False
 
+    def hints_read(self) -> None:
+        """The look under way knows of all hints until now."""
+        self._is_hinted = False
+
     def pay(self, seconds: float) -> None:
         """A change was read: for so long the budget pays for no other one that is only hinted at."""
         self._not_before = time.monotonic() + seconds

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from datetime import UTC, date, datetime
 
 from sqlalchemy import Connection
@@ -12,6 +12,7 @@ from versionsync.daemon.notices import NoticeKind
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.errors import LeaseHeld
 from versionsync.mirror.followers import follow, leave, note_next_look
+from versionsync.mirror.freshness import whole_as_of
 from versionsync.mirror.hints import Hints, add_hint, forget_hints, waiting_hints
 from versionsync.mirror.holders import Holder
 from versionsync.mirror.leases import acquire, release
@@ -94,9 +95,13 @@ class Bookkeeping:
         """This was told of the source to these places; None: that all is well again. Nothing, where it is not known."""
         await self._thread.run(self._keep_notices, told, at)
 
-    async def forget_hints(self, hints: Hints) -> None:
-        """A run has looked at these."""
-        await self._thread.run(self._forget_hints, hints)
+    async def forget_hints(self, hints: Hints, *, besides: Set[str] = frozenset()) -> None:
+        """A run has mirrored what these hint at, but for the records `besides`."""
+        await self._thread.run(self._forget_hints, hints, besides)
+
+    async def whole_as_of(self) -> datetime | None:
+        """When the last look at the whole source that succeeded began, whoever looked; None: there was none."""
+        return await self._thread.run(self._whole_as_of)
 
     async def close(self) -> None:
         """End the thread, when what it was given is done."""
@@ -195,9 +200,14 @@ class Bookkeeping:
 
         self._mirror.transact(keep)
 
-    def _forget_hints(self, hints: Hints) -> None:
+    def _forget_hints(self, hints: Hints, besides: Set[str]) -> None:
         if (id := self._id()) is not None:
-            self._mirror.transact(lambda tx: forget_hints(tx, id, up_to=hints.last_id))
+            self._mirror.transact(lambda tx: forget_hints(tx, id, up_to=hints.last_id, besides=besides))
+
+    def _whole_as_of(self) -> datetime | None:
+        if (id := self._id()) is None:
+            return None
+        return self._mirror.query(lambda connection: whole_as_of(connection, id))
 
     def _forget_runs(self, now: datetime) -> int:
         if (id := self._id()) is None:

@@ -21,7 +21,7 @@ from versionsync.daemon.budget import Pace, Wants, pace_of
 from versionsync.daemon.feed import Told
 from versionsync.daemon.followed import Followed
 from versionsync.daemon.hints import MOST_HINTS, Call, Heard
-from versionsync.daemon.judging import found_something, trouble_of
+from versionsync.daemon.judging import found_something, left_to_do, trouble_of
 from versionsync.daemon.liveness import Activity
 from versionsync.daemon.log_reader import ASLEEP_SECONDS, LogReader
 from versionsync.daemon.notices import NoticeKind
@@ -110,6 +110,8 @@ class Follower:
     async def hear(self, call: Call) -> Heard:
         """Keep what a webhook told, and look. Raises MirrorError."""
         heard = await self._books.hear(call)
+        if heard is Heard.NOTED:
+            self._standing.doubt()  # no record is named: looking at those that others name is not enough
         if heard is not Heard.ELSEWHERE:
             self._agenda.hinted()
             self.state.called(_now())
@@ -140,15 +142,19 @@ class Follower:
     async def _look(self) -> None:
         async with self._turn:
             self._agenda.began()
-            if (other := await self._unless_away(self._books.follow(self._news()))) is not None:
+            other = await self._unless_away(self._books.follow(self._news()))
+            pace = self._pace = await self._spending.pace(self.source, tell=other is None)
+            if other is not None or self.state.last_success_at is None:
+                self._standing.seen(await self._unless_away(self._books.whole_as_of()))
+            if other is not None:
                 self._standing.stand_by(other)
                 return
-            pace = self._pace = await self._spending.pace(self.source)
             if self.state.purse is not None and self.state.purse.is_spent:
                 self._standing.wait_for_budget(self.state.purse)
                 await self._note_next_look()
                 return
             hints = await self._unless_away(self._books.hints())
+            self._agenda.hints_read()
             waiting = self.state.hints_waiting = len(hints.record_ids) if hints is not None else 0
             options = SyncOptions(trigger="schedule", beacon_trust=timedelta(days=pace.sweep_days))
             if hints is not None and self._may_look_at_these_alone(hints, pace):
@@ -156,9 +162,9 @@ class Follower:
             told_since = self.state.last_run_at
             report = await self._runner.run(self.source, options)
             self._judge_webhook(report, told_since=told_since, is_hinted=hints is not None)
-            if hints is not None and report.error is None:
-                await self._unless_away(self._books.forget_hints(hints))
-                self.state.hints_waiting -= waiting
+            if hints is not None and (left := left_to_do(report)) is not None:
+                await self._unless_away(self._books.forget_hints(hints, besides=left))
+                self.state.hints_waiting -= waiting - len(left & set(hints.record_ids))
             await self._conclude(report, pace)
 
     def _judge_webhook(self, report: RunReport, *, told_since: datetime | None, is_hinted: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Set
 from typing import Final
 
 from versionsync.config import ConfigError
@@ -11,9 +12,9 @@ from versionsync.mirror.errors import LeaseHeld, LeaseLost
 from versionsync.sync.report import RunReport
 from versionsync.sync.trouble import Trouble, trouble_in
 
-__all__ = ["found_something", "is_held_elsewhere", "level_of", "reason_of", "trouble_of"]
+__all__ = ["found_something", "is_held_elsewhere", "left_to_do", "level_of", "reason_of", "trouble_of"]
 
-PASSING: Final = frozenset({Trouble.UNAVAILABLE, Trouble.STALLED, Trouble.DATABASE})
+PASSING: Final = frozenset({Trouble.UNAVAILABLE, Trouble.STALLED, Trouble.DATABASE, Trouble.PARTIAL})
 """What passes by itself more often than not: nobody need be called before it has happened twice in a row."""
 
 
@@ -26,6 +27,13 @@ def found_something(report: RunReport) -> bool:
     """Whether upstream had changed since the last look."""
     counts = report.counts
     return bool(counts.versions_inserted or counts.versions_changed or counts.events_written)
+
+
+def left_to_do(report: RunReport) -> Set[str] | None:
+    """The records that a run could not mirror though they are there; None: it may have been any."""
+    if report.error is not None or (report.outcome is not Outcome.SUCCEEDED and not report.failures):
+        return None
+    return {failure.record_id for failure in report.failures if not failure.is_unknown}
 
 
 def trouble_of(report: RunReport) -> Trouble | None:

@@ -35,7 +35,6 @@ from versionsync.sync.trouble import Trouble
 __all__ = ["BUDGETS", "COUNTERS", "GAUGES", "Metrics"]
 
 COUNTERS: Final[dict[str, tuple[str, str]]] = {
-    "throttled": ("versionsync_requests_throttled", "Answers that said `slower` (429)."),
     "bytes_received": ("versionsync_received_bytes", "Bytes of all answers, as they came over the wire."),
     "records_swept": ("versionsync_records_swept", "Records whose fingerprint was compared."),
     "records_pulled": ("versionsync_records_pulled", "Records whose versions were read."),
@@ -230,7 +229,7 @@ def _counters_by_word(states: Iterable[SourceState]) -> Iterator[Metric]:
         for result in Result:
             requests.add_metric([state.name, result.value], sent[result])
         for outcome in Outcome:
-            if outcome is not Outcome.RUNNING:
+            if outcome not in (Outcome.RUNNING, Outcome.INTERRUPTED):  # who is interrupted counts no more
                 runs.add_metric([state.name, outcome.value], state.runs[outcome])
         for trouble in Trouble:
             failures.add_metric([state.name, trouble.value], state.troubles[trouble])

@@ -18,7 +18,7 @@ from structlog.typing import FilteringBoundLogger
 
 from versionsync import __version__
 from versionsync.config import Secret
-from versionsync.daemon.state import SourceState
+from versionsync.daemon.state import SourceState, Stance
 
 __all__ = ["Pinger"]
 
@@ -58,7 +58,8 @@ class Pinger:
         for name, url in self._urls().items():
             switch = self._switches.setdefault(name, _Switch())
             success = states[name].last_success_at if name in states else None
-            is_due = success is not None and success != switch.told and self._clock() >= switch.not_before
+            is_ours = name in states and states[name].stance is Stance.FOLLOWING
+            is_due = is_ours and success != switch.told and self._clock() >= switch.not_before
             if is_due and switch.task is None:
                 switch.task = asyncio.create_task(self._call(name, switch, url, success))
 

@@ -72,8 +72,8 @@ class Spending:
             except MirrorError:
                 return
 
-    async def pace(self, source: Followed) -> Pace:
-        """What the budget pays for now. Where it does not pay for what is wanted, that is told once."""
+    async def pace(self, source: Followed, *, tell: bool = True) -> Pace:
+        """What the budget pays for now. Where it does not pay for what is wanted, that is told once, if at all."""
         wants = Wants(
             look_seconds=source.max_staleness,
             scrubs_a_day=source.scrub,
@@ -87,7 +87,7 @@ class Spending:
             state.purse = await self._purse(source.budget)
         except MirrorError as error:
             self._log.debug("budget.unknown", error=str(error))  # the run tells it
-        if state.purse is not None and not self._has_told:
+        if tell and state.purse is not None and not self._has_told:
             self._has_told = True
             if told := arithmetic(wants, state.purse):
                 self._log.warning("budget.too_small", arithmetic=told)

@@ -10,7 +10,7 @@ from structlog.typing import FilteringBoundLogger
 
 from versionsync.daemon.agenda import Agenda
 from versionsync.daemon.budget import Pace, Purse
-from versionsync.daemon.judging import found_something, is_held_elsewhere, level_of, reason_of, trouble_of
+from versionsync.daemon.judging import found_something, is_held_elsewhere, left_to_do, level_of, reason_of, trouble_of
 from versionsync.daemon.state import SourceState, Stance
 from versionsync.daemon.waits import HELD_SECONDS, STANDBY_SECONDS, next_look, retry_wait
 from versionsync.mirror.holders import Holder
@@ -26,6 +26,7 @@ class Standing:
     def __init__(self, state: SourceState, agenda: Agenda, *, log: FilteringBoundLogger, random: Random) -> None:
         self.changed_at = time.monotonic()  # who has just started looks often: nobody knows yet how quiet it is
         self._whole_at = float("-inf")
+        self._hints_left = 0
         self._state = state
         self._agenda = agenda
         self._log = log
@@ -34,6 +35,11 @@ class Standing:
     def is_fresh(self, pace: Pace) -> bool:
         """Whether the whole source was looked at, and all was well, as lately as it should be."""
         return time.monotonic() - self._whole_at < pace.look_seconds and self._state.stance is Stance.FOLLOWING
+
+    def seen(self, whole_as_of: datetime | None) -> None:
+        """What the database says of the last look that succeeded, of this daemon or of another one."""
+        if whole_as_of is not None:
+            self._state.last_success_at = whole_as_of
 
     def doubt(self) -> None:
         """Something may have changed that nothing names: the whole source has to be looked at."""
@@ -85,8 +91,14 @@ class Standing:
         """A whole look comes soon, and tells what these could not give: this is neither success nor failure."""
         if found_something(report):
             self._note_change()
-        since = time.monotonic() - self._whole_at
-        self._agenda.next_in(max(pace.look_seconds - since, pace.after_change_seconds), "webhooks tell of changes")
+        whole_in = max(pace.look_seconds - (time.monotonic() - self._whole_at), pace.after_change_seconds)
+        if left_to_do(report) == set():
+            self._hints_left = 0
+            self._agenda.next_in(whole_in, "webhooks tell of changes")
+            return
+        self._hints_left += 1
+        again_in = max(retry_wait(Trouble.PARTIAL, self._hints_left, random=self._random), pace.after_change_seconds)
+        self._agenda.next_in(min(again_in, whole_in), f"not all that webhooks named was mirrored: {reason_of(report)}")
 
     def _succeeded(self, report: RunReport, pace: Pace, *, is_told: bool) -> None:
         state = self._state

@@ -57,10 +57,11 @@ RETRIES: Final[dict[Trouble, Retry]] = {
     Trouble.STALLED: Retry(5, 120),
     Trouble.DATABASE: Retry(2, 30),
     Trouble.UNEXPECTED: Retry(5, 120),
+    # Mostly one answer that came wrong; what does not pass is asked for with every try, so these end up far apart.
+    Trouble.PARTIAL: Retry(3, 300),
     # These do not pass by themselves within seconds, and each try may cost a sweep.
     Trouble.REFUSED: Retry(30, 300),
     Trouble.SETTINGS: Retry(30, 300),
-    Trouble.PARTIAL: Retry(30, 300),
     Trouble.VANISHED: Retry(30, 300),
     Trouble.BUDGET: Retry(60, 300),
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -36,6 +36,10 @@ def waiting_hints(connection: Connection, source_id: int, *, limit: int) -> Hint
     return Hints(tuple(dict.fromkeys(row.record_id for row in rows)), rows[-1].id) if rows else None
 
 
-def forget_hints(tx: Connection, source_id: int, *, up_to: int) -> None:
-    """A run has looked at all that these hinted at."""
-    tx.execute(delete(hints).where(hints.c.source_id == source_id, hints.c.id <= up_to))
+def forget_hints(tx: Connection, source_id: int, *, up_to: int, besides: Set[str] = frozenset()) -> None:
+    """A run has mirrored all that these hinted at, but for the records `besides`."""
+    tx.execute(
+        delete(hints).where(
+            hints.c.source_id == source_id, hints.c.id <= up_to, hints.c.record_id.not_in(sorted(besides))
+        )
+    )

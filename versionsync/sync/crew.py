@@ -80,7 +80,7 @@ class Crew:
             self._strikes = 0
 
     def _fail(self, id: RecordId, error: Exception) -> None:
-        self.failures.append(RecordFailure(id, str(error)))
+        self.failures.append(RecordFailure(id, str(error), is_unknown=isinstance(error, cma.NotFound)))
 
 
 def first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -144,10 +144,14 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class RecordFailure:
-    """A record that could not be mirrored in this run, and why. It is tried again by the next one (invariant 13)."""
+    """A record that could not be mirrored in this run, and why. It is tried again by the next one (invariant 13).
+
+    `is_unknown`: it was asked for by its id, and neither upstream nor the mirror knows it.
+    """
 
     record_id: str
     reason: str
+    is_unknown: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -145,7 +145,7 @@ async def test_requests_are_counted_by_how_they_ended(lab: Lab) -> None:
         await eventually(lambda: one.watched.state().requests["throttled"])
         found = await samples_of(one)
     assert found["versionsync_requests_total", "error"] == 1
-    assert found["versionsync_requests_total", "throttled"] == 1 == found["versionsync_requests_throttled_total",]
+    assert found["versionsync_requests_total", "throttled"] == 1
     assert found["versionsync_requests_total", "refused"] == found["versionsync_requests_total", "no_answer"] == 0
 
 
