@@ -12,7 +12,6 @@ from versionsync.daemon.notices import NoticeKind
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.errors import LeaseHeld
 from versionsync.mirror.followers import follow, leave, note_next_look
-from versionsync.mirror.freshness import whole_as_of
 from versionsync.mirror.hints import Hints, add_hint, forget_hints, waiting_hints
 from versionsync.mirror.holders import Holder
 from versionsync.mirror.leases import acquire, release
@@ -205,9 +204,8 @@ class Bookkeeping:
             self._mirror.transact(lambda tx: forget_hints(tx, id, up_to=hints.last_id, besides=besides))
 
     def _whole_as_of(self) -> datetime | None:
-        if (id := self._id()) is None:
-            return None
-        return self._mirror.query(lambda connection: whole_as_of(connection, id))
+        known = self._mirror.query(lambda connection: source(connection, self._name))
+        return None if known is None else known.checkpoint.whole_as_of
 
     def _forget_runs(self, now: datetime) -> int:
         if (id := self._id()) is None:

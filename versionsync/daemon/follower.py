@@ -28,7 +28,7 @@ from versionsync.daemon.notices import NoticeKind
 from versionsync.daemon.running import Runner
 from versionsync.daemon.spending import Spending
 from versionsync.daemon.standing import Standing
-from versionsync.daemon.state import SourceState, Stance
+from versionsync.daemon.state import LogStance, SourceState, Stance
 from versionsync.daemon.timetable import Timetable
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.errors import MirrorError
@@ -178,9 +178,10 @@ class Follower:
 
     def _news(self) -> WebhookNews:
         state = self.state
+        log = LogStance.UNKNOWN if state.webhook_log is LogStance.UNPAID else state.webhook_log  # not a lasting state
         return WebhookNews(
             receives=state.receives,
-            log=state.webhook_log.value,
+            log=log.value,
             log_read_at=state.log_read_at,
             untold=state.untold,
         )

@@ -9,7 +9,7 @@ from typing import Final
 from versionsync.config import ConfigError
 from versionsync.daemon.readiness import FAILURES
 from versionsync.mirror.errors import LeaseHeld, LeaseLost
-from versionsync.sync.report import RunReport
+from versionsync.sync.report import Outcome, RunReport
 from versionsync.sync.trouble import Trouble, trouble_in
 
 __all__ = ["found_something", "is_held_elsewhere", "left_to_do", "level_of", "reason_of", "trouble_of"]

@@ -21,8 +21,8 @@ from versionsync.daemon.follower import Follower
 from versionsync.daemon.hints import Call, Login, read_call
 from versionsync.daemon.state import Stance
 from versionsync.daemon.timetable import Timetable
-from versionsync.daemon.waits import Trouble
 from versionsync.mirror.database import Mirror
+from versionsync.mirror.webhooks import WebhookNews
 from versionsync.sync.report import (
     Counts,
     Outcome,
@@ -32,6 +32,7 @@ from versionsync.sync.report import (
     SourceSpec,
     SyncOptions,
 )
+from versionsync.sync.trouble import Trouble
 
 Work = Callable[[], Awaitable[None]]
 
@@ -61,7 +62,7 @@ class Shelf(Books):
         self.whole: datetime | None = None
         self.meanwhile: Callable[[], Awaitable[object]] | None = None
 
-    async def follow(self) -> str | None:
+    async def follow(self, webhook: WebhookNews) -> str | None:
         """Who else follows; and what happens meanwhile."""
         if self.meanwhile is not None:
             act, self.meanwhile = self.meanwhile, None
