@@ -66,6 +66,7 @@ def test_a_disk_that_is_full_and_gets_room_again(tmp_path: Path) -> None:
         daemon.start()
         try:
             eventually(is_mirrored)
+            eventually(lambda: httpx.get(f"http://127.0.0.1:{port}/readyz").status_code == 200)
             small.fill()
             asked = simulator.simulator.requests.total
             for _ in range(5):
@@ -81,6 +82,6 @@ def test_a_disk_that_is_full_and_gets_room_again(tmp_path: Path) -> None:
         finally:
             daemon.bury()
     (told,) = [line for line in daemon.said("source.failing") if line["level"] == "warning"]
-    assert "disk" in str(told["error"])
+    assert "the disk is full; free some space" in str(told["reason"])
     assert len(daemon.said("source.recovered")) == 1
     assert "Traceback" not in daemon.log.read_text()
