@@ -183,6 +183,8 @@ def _found(session: Session, form: Form, systemd: Systemd) -> tuple[Installation
 
 
 def _installation(form: Form, program: PurePosixPath, places: Places, asked: Asked) -> Installation:
+    from zipfile import is_zipfile
+
     from versionsync.service.plan import Installation
 
     return Installation(
@@ -191,6 +193,7 @@ def _installation(form: Form, program: PurePosixPath, places: Places, asked: Ask
         places=places,
         credentials=asked.credentials,
         address=asked.address,
+        is_single_file=is_zipfile(program),
         version=__version__,
     )
 

@@ -157,6 +157,7 @@ class Installation:
     credentials: Sequence[Path]
     version: str
     address: str = DEFAULT_ADDRESS
+    is_single_file: bool = False
 
     def plan(self, files: Files, *, force: bool, activity: Activity, enabled: bool, settings_mode: int) -> Plan:
         """How to get there from `files`, a service that is at this, enabled or not, and settings of that mode."""
@@ -201,7 +202,8 @@ class Installation:
 def files_of(installation: Installation, look: Look) -> Files:
     """The files of an installation: as they should be, and as `look` finds them."""
     form, units = installation.form, installation.places.units
-    wanted: dict[Path, str | None] = {units / unit.name: unit.text for unit in units_of(form, installation.program)}
+    made = units_of(form, installation.program, is_single_file=installation.is_single_file)
+    wanted: dict[Path, str | None] = {units / unit.name: unit.text for unit in made}
     wanted[units / f"{form.service}.d" / CREDENTIALS] = _handed_over(form, installation.credentials)
     if form.starter and not form.timer:
         wanted[units / f"{form.starter}.d" / ADDRESS] = _listening(installation.address)

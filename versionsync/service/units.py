@@ -86,10 +86,13 @@ class Form:
         return "systemctl --user" if self.user else "systemctl"
 
 
-def units_of(form: Form, program: PurePosixPath = DEFAULT_PROGRAM) -> tuple[Unit, ...]:
-    """The unit files of `form`, the service first; `program` is the installed program's path."""
+def units_of(form: Form, program: PurePosixPath = DEFAULT_PROGRAM, *, is_single_file: bool = False) -> tuple[Unit, ...]:
+    """The unit files of `form`, the service first; `program` is the installed program's path.
+
+    One that `is_single_file` unpacks itself, and is given a place for that.
+    """
     form = form if form.instance is None else replace(form, instance="%i")
-    service = Unit(f"{form.stem}.service", _service(form, program))
+    service = Unit(f"{form.stem}.service", _service(form, program, is_single_file))
     if form.starter is None:
         return (service,)
     kind, text = ("timer", wording.TIMER) if form.timer else ("socket", wording.SOCKET)
@@ -98,15 +101,12 @@ def units_of(form: Form, program: PurePosixPath = DEFAULT_PROGRAM) -> tuple[Unit
     return service, Unit(f"{form.stem}.{kind}", text)
 
 
-def _service(form: Form, program: PurePosixPath) -> str:
+def _service(form: Form, program: PurePosixPath, is_single_file: bool) -> str:
     start = f"{_quoted(str(program))} --config {'%E' if form.user else '/etc'}/versionsync/{form.settings}"
     runs = wording.SYNC if form.timer else wording.DAEMON
-    parts = [
-        _about(form),
-        _unit(form),
-        runs.format(start=start, credential=_handed_over(form)),
-        _identity(form, program),
-    ]
+    parts = [_about(form), _unit(form), runs.format(start=start, credential=_handed_over(form)), _identity(form)]
+    if is_single_file:
+        parts.append(wording.UNPACKS.format(state=form.state))
     parts.append(sandbox.OF_A_USER if form.user else sandbox.OF_THE_MACHINE)
     if not form.timer:
         also = f"Also={form.starter}\n" if form.starter else ""
@@ -136,10 +136,8 @@ def _unit(form: Form) -> str:
     return "\n".join(lines) + "\n" + ("" if form.timer else wording.START_LIMIT)
 
 
-def _identity(form: Form, program: PurePosixPath) -> str:
-    user = "" if form.user else wording.USER.format(state=form.state)
-    unpacks = wording.UNPACKS.format(state=form.state) if program.suffix == ".pyz" else ""
-    return wording.IDENTITY.format(user=user, state=form.state) + unpacks
+def _identity(form: Form) -> str:
+    return wording.IDENTITY.format(user="" if form.user else wording.USER.format(state=form.state), state=form.state)
 
 
 def _handed_over(form: Form) -> str:

@@ -118,7 +118,7 @@ def test_a_path_is_written_as_systemd_reads_it(program: str, start: str) -> None
 @pytest.mark.parametrize("user", [False, True])
 def test_a_single_file_has_a_place_to_unpack_itself(user: bool) -> None:
     """Its user has no home; and where it has one, the service may not be let in there."""
-    text = units_of(Form(user=user, instance="shop"), PurePosixPath("/opt/versionsync.pyz"))[0].text
+    text = units_of(Form(user=user, instance="shop"), is_single_file=True)[0].text
     assert "\nCacheDirectory=versionsync-%i\nEnvironment=SHIV_ROOT=%C/versionsync-%i\n" in text
     assert "SHIV_ROOT" not in units_of(Form(user=user))[0].text
 
