@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,6 +16,8 @@ from versionsync.cli.session import Session
 from versionsync.cli.verbs import flag
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from versionsync.cli.side_by_side import Work
     from versionsync.mirror.database import Mirror
     from versionsync.sync.report import RunReport, SyncOptions
@@ -83,7 +87,11 @@ def sync(
     if options.record_ids and len(works) > 1:
         raise typer.BadParameter("name the source of the record, there are several", param_hint="--record")
     with tracing(session), session.open_mirror(create=True, upgrade=upgrade) as mirror:
-        reports = run_all(session, mirror, works, options)
+        try:
+            reports = run_all(session, mirror, works, options)
+        finally:
+            if not dry_run:
+                count_requests(mirror, works)
     tell(session, reports, [work.seconds for work in works])
 
 
@@ -92,6 +100,23 @@ def planned(session: Session, names: Sequence[str]) -> list[Work]:
     from versionsync.cli.side_by_side import Work
 
     return [Work.on(source, session.api_token(source)) for source in session.sources(names)]
+
+
+def count_requests(mirror: Mirror, works: Sequence[Work]) -> None:
+    """Note what was sent: a budget that the daemon keeps is the project's. A database that is away is not told."""
+    from versionsync.mirror.errors import MirrorError
+    from versionsync.mirror.sources import source
+    from versionsync.mirror.usage import add_requests
+
+    today = datetime.now(UTC).date()
+    for work in works:
+
+        def note(tx: Connection, name: str = work.source.name, sent: int = work.progress.counts.requests) -> None:
+            if sent and (known := source(tx, name)) is not None:
+                add_requests(tx, known.id, today, sent)
+
+        with suppress(MirrorError):
+            mirror.transact(note)
 
 
 def run_all(session: Session, mirror: Mirror, works: Sequence[Work], options: SyncOptions) -> list[RunReport]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
@@ -69,10 +70,11 @@ def install(
         if not session.output.as_json:
             for line in plan.lines:
                 session.output.prose(line, hang=4)
-        made = plan.webhook
+        made, seen = plan.webhook, ""
         if not dry_run and plan.is_needed:
             spec = plan.spec
             made = await (client.update_webhook(made.id, spec) if made else client.create_webhook(spec))
+            seen = "within seconds" if _tell_daemon(session, chosen) else "within the hour, or at once on SIGHUP"
         if session.output.as_json:
             session.output.json(
                 {
@@ -85,11 +87,7 @@ def install(
             )
         elif plan.is_needed:
             id = f" (id {made.id})" if made else ""
-            session.output.line(
-                "Nothing was done."
-                if dry_run
-                else f"Done{id}. A running daemon sees it within the hour, or at once on SIGHUP."
-            )
+            session.output.line("Nothing was done." if dry_run else f"Done{id}. A running daemon sees it {seen}.")
 
     _ask(session, chosen, carry_out)
 
@@ -137,6 +135,7 @@ def remove(session: Session, source: SourceArg = None, *, url: UrlOption = None,
         webhook = chosen_of(await client.webhooks(), chosen.name, url=url)
         if webhook is not None and not dry_run:
             await client.delete_webhook(webhook.id)
+            _tell_daemon(session, chosen)
         return webhook
 
     webhook = _ask(session, chosen, carry_out)
@@ -195,6 +194,22 @@ def _chosen(session: Session, name: str | None) -> SourceSettings:
             f"which one of the {count(len(sources), 'source')} is meant?", hint=f"Name it. There are: {names}."
         )
     return sources[0]
+
+
+def _tell_daemon(session: Session, source: SourceSettings) -> bool:
+    """Tell who follows the source, through the database, that its webhook was changed; False: it cannot be told."""
+    from versionsync.config import ConfigError
+    from versionsync.mirror.errors import MirrorError
+    from versionsync.mirror.sources import source as source_called
+    from versionsync.mirror.webhook_logs import doubt_webhook
+
+    try:
+        with session.open_mirror(outage_seconds=0.0) as mirror, mirror.write() as tx:
+            if (known := source_called(tx, source.name)) is not None:
+                doubt_webhook(tx, known.id, at=datetime.now(UTC))
+            return known is not None
+    except (ConfigError, MirrorError):  # it need not be there for a webhook
+        return False
 
 
 def _ask(session: Session, source: SourceSettings, question: Callable[[cma.Client], Awaitable[T]]) -> T:

@@ -69,6 +69,7 @@ class Feed:
         self._position: Position | None = None
         self._received: OrderedDict[str, None] = OrderedDict()
         self._said: str | None = None
+        self._doubted_at: datetime | None = None
         self._has_told_pause = False
         self._stack = AsyncExitStack()
         self._client: cma.Client | None = None
@@ -97,6 +98,18 @@ class Feed:
     def find_again(self) -> None:
         """With the next reading look whether the webhook is (still) there."""
         self._find_at = float("-inf")
+
+    async def see_doubt(self) -> bool:
+        """Whether somebody has just changed the webhook, which the database tells: with the next reading it is found.
+
+        Raises MirrorError.
+        """
+        up_to = await self._books.log_read_up_to()
+        if up_to is None or not up_to.is_doubted or up_to.read_at == self._doubted_at:
+            return False
+        self._doubted_at, self._position = up_to.read_at, None
+        self.find_again()
+        return True
 
     def received(self, call_id: str) -> None:
         """The receiver has taken this call: the log need not tell it again."""

@@ -229,6 +229,7 @@ class Follower:
         await self._spending.count()
         if self.state.stance is not Stance.STANDBY:
             await self._unless_away(self._books.follow(self._news()))
+            await self._unless_away(self._log_reader.see_doubt(self.source))
         self._kept += 1
 
     async def _tidy(self) -> None:

@@ -58,6 +58,11 @@ class LogReader:
         """See soon whether there is a webhook now: the settings were read again."""
         self._feed.find_again()
 
+    async def see_doubt(self, source: Followed) -> None:
+        """Read soon where somebody has just changed the webhook. Costs no request. Raises MirrorError."""
+        if self._may_read(source) and await self._feed.see_doubt():
+            self._timetable.next_in(self.job, 0)
+
     def doubt(self) -> None:
         """A look found what the log may not have told: see soon whether the webhook is still there."""
         if self._feed.is_open:

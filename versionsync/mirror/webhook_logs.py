@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from sqlalchemy import Connection, select, update
 
 from versionsync.mirror.bulk import insert_or_keep
 from versionsync.mirror.tables import webhook_logs
 
-__all__ = ["LoggedCall", "ReadUpTo", "note_reading", "read_up_to"]
+__all__ = ["LoggedCall", "ReadUpTo", "doubt_webhook", "note_reading", "read_up_to"]
+
+
+DOUBTED: Final = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,11 @@ class ReadUpTo:
     read_at: datetime
     last: LoggedCall | None
 
+    @property
+    def is_doubted(self) -> bool:
+        """Whether it is no reading, but says since when the webhook may be another one."""
+        return self.webhook_id == DOUBTED
+
 
 def read_up_to(connection: Connection, source_id: int) -> ReadUpTo | None:
     """How far the log of a source's webhook was read; None: never."""
@@ -39,6 +48,11 @@ def read_up_to(connection: Connection, source_id: int) -> ReadUpTo | None:
     if row.last_call_id is not None and row.last_call_at is not None:
         last = LoggedCall(row.last_call_id, row.last_call_at)
     return ReadUpTo(webhook_id=row.webhook_id, read_at=row.read_at, last=last)
+
+
+def doubt_webhook(tx: Connection, source_id: int, *, at: datetime) -> None:
+    """Somebody has made, mended or removed the source's webhook: whoever reads its log looks for it again."""
+    note_reading(tx, source_id, ReadUpTo(webhook_id=DOUBTED, read_at=at, last=None))
 
 
 def note_reading(tx: Connection, source_id: int, reading: ReadUpTo) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 
 from tests.integration.cli.conftest import Cli
 from tests.integration.cli.looking import version_count
 from tests.integration.cli.worlds import blog
+from versionsync.mirror.database import Mirror
+from versionsync.mirror.usage import requests_since
 from versionsync.simulator import FULL_ACCESS_TOKEN, SimulatorThread
 
 
@@ -24,6 +27,16 @@ def test_a_second_sync_writes_nothing(cli: Cli, at: dict[str, str]) -> None:
     (source,) = cli("sync", "--json", **at).json["sources"]
     counts = source["counts"]
     assert (counts["versions_inserted"], counts["events_written"]) == (0, 0)
+
+
+def test_what_is_sent_by_hand_is_counted_for_the_budget(cli: Cli, at: dict[str, str], tmp_path: Path) -> None:
+    """Of each sync, but of no dry run, which writes nothing."""
+    sent = 0
+    for arguments in ((), ("--dry-run",), ("--full",)):
+        (source,) = cli("sync", "--json", *arguments, **at).json["sources"]
+        sent += 0 if arguments == ("--dry-run",) else source["counts"]["requests"]
+        with Mirror.open(str(tmp_path / "versionsync.db")) as mirror, mirror.read() as connection:
+            assert requests_since(connection, 1, since=date.min) == sent
 
 
 def test_json_is_one_object_and_nothing_else(cli: Cli, at: dict[str, str]) -> None:

@@ -12,6 +12,8 @@ import pytest
 
 from tests.integration.cli.conftest import Cli
 from versionsync.cli.exits import Exit
+from versionsync.mirror.database import Mirror
+from versionsync.mirror.webhook_logs import ReadUpTo, read_up_to
 from versionsync.simulator import FULL_ACCESS_TOKEN, SimulatorThread, World
 from versionsync.simulator.webhooks import Webhook
 
@@ -64,6 +66,28 @@ def test_it_is_made_once(cli: Cli, at: dict[str, str], upstream: SimulatorThread
     assert (made.name, made.url, made.enabled, made.auto_retry) == ("versionsync: default", URL, True, False)
     assert [(event.entity_type, event.event_types) for event in made.events] == [("item", ALL)]
     assert made.http_basic_user is None
+
+
+def test_a_running_daemon_is_told(cli: Cli, at: dict[str, str], upstream: SimulatorThread, tmp_path: Path) -> None:
+    """Through the database, where there is one that knows the source; when it is made, and when it is removed."""
+    assert "within the hour" in cli("webhook", "install", "--url", NOWHERE, **at).out
+    cli("sync", **at)
+    cli("webhook", "remove", **at)
+    with Mirror.open(str(tmp_path / "versionsync.db")) as mirror:
+
+        def told() -> ReadUpTo:
+            with mirror.read() as connection:
+                found = read_up_to(connection, 1)
+            assert found is not None
+            assert found.is_doubted
+            return found
+
+        removed = told()
+        assert "sees it within seconds" in cli("webhook", "install", "--url", NOWHERE, **at).out
+        assert told().read_at > removed.read_at
+        mended = told()
+        assert "Done" not in cli("webhook", "install", **at).out
+        assert told() == mended
 
 
 def test_a_dry_run_does_nothing(cli: Cli, at: dict[str, str], upstream: SimulatorThread) -> None:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from random import Random
 
 import pytest
@@ -22,7 +22,7 @@ from versionsync.daemon.own_webhook import name_of
 from versionsync.daemon.state import LogReading, LogStance
 from versionsync.mirror.queries import last_runs
 from versionsync.mirror.tables import hints
-from versionsync.mirror.webhook_logs import read_up_to
+from versionsync.mirror.webhook_logs import doubt_webhook, read_up_to
 from versionsync.simulator import FULL_ACCESS_TOKEN, FaultKind, World
 from versionsync.simulator.webhooks import Webhook
 
@@ -214,6 +214,26 @@ async def test_a_webhook_that_is_made_later_is_found_when_told(lab: Lab) -> None
         register(lab)
         watched.daemon.reload()
         await eventually(lambda: watched.state().webhook_log is LogStance.READ)
+
+
+async def test_a_webhook_that_is_made_later_is_found_through_the_database(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Within seconds of the command that makes it, once, and just so when it is removed."""
+    monkeypatch.setattr("versionsync.daemon.follower.KEEP_SECONDS", 0.3)
+    async with following(lab.mirror, replace(followed(lab), max_staleness=600.0)) as watched:
+        await eventually(lambda: watched.state().webhook_log is LogStance.ABSENT)
+        asked = lab.simulator.simulator.requests.total
+        await asyncio.sleep(1)
+        assert lab.simulator.simulator.requests.total == asked
+        webhook = register(lab)
+        with lab.mirror.write() as tx:
+            doubt_webhook(tx, 1, at=datetime.now(UTC))
+        await eventually(lambda: watched.state().log_readings[LogReading.PROVEN])
+        lab.act(lambda world: world.webhooks.registered.pop(webhook.id))
+        with lab.mirror.write() as tx:
+            doubt_webhook(tx, 1, at=datetime.now(UTC))
+        await eventually(lambda: watched.state().webhook_log is LogStance.ABSENT)
 
 
 async def test_a_restart_goes_on_where_the_log_was_read_to(lab: Lab) -> None:
