@@ -1,7 +1,7 @@
 """`python -m tests.service.real_systemd [ROOT]`: boots a real systemd, and does to the service what it must survive.
 
 As root on Debian, with debootstrap and systemd-container. ROOT is made where it is not there yet (a minute, 400 MB),
-and used again otherwise. The machine shares the network of this one, where the simulator runs. It takes two minutes.
+and used again otherwise. The machine shares the network of this one, where the simulator runs. It takes five minutes.
 """
 
 from __future__ import annotations
