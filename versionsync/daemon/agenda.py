@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime, timedelta
 
-from versionsync.daemon.state import SourceState
+from versionsync.daemon.state import SourceState, Stance
 from versionsync.daemon.timetable import Timetable
 
 __all__ = ["Agenda"]
@@ -31,9 +31,10 @@ class Agenda:
         self._timetable.next_in(self.job, 0)
 
     def hinted(self) -> None:
-        """Look where a webhook hints at: at once, unless the budget has just paid for a change."""
+        """Look where a webhook hints at: at once, unless the budget has just paid for a change, or the source fails."""
         self._is_hinted = True
-        self._timetable.next_in(self.job, self.rest_seconds)
+        if not self.is_failing:
+            self._timetable.next_in(self.job, self.rest_seconds)
 
     def began(self) -> None:
         """A look begins: it sees all that was asked for until now."""
@@ -51,11 +52,16 @@ class Agenda:
         """Look in so many seconds, for this reason, unless it is asked for earlier."""
         if self._is_wanted:
             seconds = 0.0
-        elif self._is_hinted:
+        elif self._is_hinted and not self.is_failing:
             seconds = self.rest_seconds
         self._state.next_look_at = datetime.now(UTC) + timedelta(seconds=max(seconds, 0.0))
         self._state.next_look_reason = reason
         self._timetable.next_in(self.job, seconds)
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether the next look is a try, to be made when it is due: while editors go on, calls come all the time."""
+        return self._state.stance is Stance.FAILING
 
     @property
     def rest_seconds(self) -> float:

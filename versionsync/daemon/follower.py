@@ -101,11 +101,12 @@ class Follower:
         self.source = source
         self.state.max_staleness = source.max_staleness
         self.state.receives, self.state.untold = source.webhook is not None, 0
-        self.look_soon()
+        self._agenda.soon()
 
     def look_soon(self) -> None:
-        """Look as soon as nothing else of this source is under way."""
-        self._agenda.soon()
+        """Look as soon as nothing else of this source is under way; one that fails is tried when that is due."""
+        if not self._agenda.is_failing:
+            self._agenda.soon()
 
     async def hear(self, call: Call) -> Heard:
         """Keep what a webhook told, and look. Raises MirrorError."""

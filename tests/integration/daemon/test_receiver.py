@@ -14,10 +14,12 @@ from tests.fixtures.lab import Lab
 from tests.fixtures.listening import LOGIN, listening
 from versionsync.daemon.hints import Heard, read_call
 from versionsync.daemon.receiver import BODY_BYTES
+from versionsync.daemon.state import Stance
 from versionsync.mirror.followers import follow
 from versionsync.mirror.holders import Holder
 from versionsync.mirror.queries import last_runs
 from versionsync.mirror.tables import hints
+from versionsync.simulator import FULL_ACCESS_TOKEN
 
 
 def register(lab: Lab, url: str) -> None:
@@ -133,3 +135,23 @@ def test_only_what_is_needed_of_a_call_is_read() -> None:
     assert call is not None
     assert call.record_id == "abc"
     assert read_call(b'{"entity_type":"upload","event_type":"create","entity":{"id":"u"}}').record_id is None  # type: ignore[union-attr]
+
+
+async def test_calls_make_no_try_of_a_source_that_fails_come_sooner(lab: Lab) -> None:
+    """A token is revoked while people edit: their calls are kept, and the next try is made when it is due."""
+    async with listening(lab) as one:
+        token = lab.act(lambda world: world.people.tokens.pop(FULL_ACCESS_TOKEN))
+        id = lab.act(lambda world: world.create(world.user, "post", {"title": "one"})).id
+        await one.call(about(id))
+        await eventually(lambda: one.watched.state().stance is Stance.FAILING)
+        failures, due = one.watched.state().failures, one.watched.state().next_look_at
+        for _ in range(10):
+            assert (await one.call(about(id))).status_code == 202
+            await asyncio.sleep(0.1)
+        assert (await one.call(b"no call")).status_code == 400
+        await asyncio.sleep(0.5)
+        assert (one.watched.state().failures, one.watched.state().next_look_at) == (failures, due)
+        lab.act(lambda world: world.people.add_token(token))
+        one.watched.daemon.reload()
+        await eventually(lambda: is_mirrored(lab))
+        await eventually(lambda: waiting(lab) == 0)
