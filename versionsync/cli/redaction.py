@@ -14,7 +14,7 @@ SHORTEST: Final = 4
 _BEARER: Final = re.compile(r"(?i)\b(bearer|basic)(\s+|%20)[A-Za-z0-9._~+/=-]+")
 _IN_URL: Final = re.compile(r"(?P<before>\b[A-Za-z][A-Za-z0-9+.-]*://[^\s:/@'\"]*:)(?P<secret>[^\s@'\"]+)(?=@)")
 # A URL that somebody mistyped is no URL, but its password still is one.
-_IN_MISTYPED_URL: Final = re.compile(r"[^\s:/@]*:/*[^\s:/@]*:(?P<secret>[^\s@]+)@|[^\s:/@]+:(?P<other>[^\s@]+)@")
+_IN_MISTYPED_URL: Final = re.compile(r"[^\s:/@]*:/*[^\s:/@]*:(?P<secret>[^\s@]+)@|[^\s:/@]+:(?!//)(?P<other>[^\s@]+)@")
 _NAMED: Final = re.compile(
     r"(?i)(?P<before>\b(?:password|passwd|pwd|api[-_]?token|access[-_]?token|secret)[\"']?\s*[=:]\s*[\"']?)[^\s\"'&,;}]+"
 )

@@ -45,6 +45,13 @@ def test_a_mistyped_url_still_has_a_password(url: str) -> None:
     assert redactor.redact("there is no file hunter22 here") == "there is no file ******** here"
 
 
+def test_a_url_without_a_password_is_shown_as_it_is() -> None:
+    redactor = Redactor()
+    redactor.learn_url("postgresql://postgres@127.0.0.1:5432/mirror")
+    said = "the database postgresql://postgres@127.0.0.1:5432/mirror is empty"
+    assert redactor.redact(said) == said
+
+
 def test_of_two_secrets_the_longer_one_is_masked_whole() -> None:
     redactor = Redactor()
     redactor.learn("abcd")
