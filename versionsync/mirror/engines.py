@@ -152,7 +152,7 @@ def _make_file(path: Path, where: str) -> None:
     except OSError as error:
         raise DatabaseUnavailable(
             f"the database {where} cannot be made or opened ({error.strerror}): "
-            "check that its folder exists, and that this user may write to both"
+            f"check that its folder exists, and that this user ({os.geteuid()}) may write to both"
         ) from error
 
 
