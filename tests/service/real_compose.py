@@ -29,7 +29,8 @@ PASSWORD: Final = "for-the-test"
 _POSTGRES: Final = """\
 FROM {base}
 RUN apt-get update -q && apt-get install -q -y --no-install-recommends postgresql
-RUN ln -s /usr/lib/postgresql/*/bin/* /usr/local/bin/ ; install -d -o postgres -m 0700 /var/lib/postgresql/data
+RUN ln -s /usr/lib/postgresql/*/bin/* /usr/local/bin/ ; install -d -o postgres -m 0700 /var/lib/postgresql/data ; \
+    install -d -o postgres -m 3777 /run/postgresql
 RUN printf '%s\\n' '#!/bin/sh' 'set -e' 'cd /var/lib/postgresql/data' 'if [ ! -e PG_VERSION ]; then' \
     'initdb -D . -U "$POSTGRES_USER" --pwfile="$POSTGRES_PASSWORD_FILE" --auth=scram-sha-256 --encoding=UTF8' \
     'echo "host all all all scram-sha-256" >> pg_hba.conf' \
