@@ -12,12 +12,12 @@ from versionsync.daemon.notices import NoticeKind
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.errors import LeaseHeld
 from versionsync.mirror.followers import follow, leave, note_next_look
-from versionsync.mirror.hints import Hints, add_hint, forget_hints, waiting_hints
+from versionsync.mirror.hints import Hints, add_hint, forget_hints, is_hinted, waiting_hints
 from versionsync.mirror.holders import Holder
 from versionsync.mirror.leases import acquire, release
 from versionsync.mirror.notices import forget_notice, keep_notice, notices_told
 from versionsync.mirror.retention import forget_runs
-from versionsync.mirror.sources import Project, source
+from versionsync.mirror.sources import Project, SourceRow, source
 from versionsync.mirror.usage import ProjectUse, add_requests, project_use
 from versionsync.mirror.webhook_logs import ReadUpTo, note_reading, read_up_to
 from versionsync.mirror.webhooks import WebhookNews, note_call, note_gap, note_webhook
@@ -73,6 +73,8 @@ class Bookkeeping:
 
     async def hear_log(self, calls: Sequence[Call], reading: ReadUpTo, *, is_gap: bool) -> Sequence[Heard]:
         """Keep what a reading of the log of calls told, and how far it came, in one transaction.
+
+        What a receiver has taken already, of whichever daemon, and no run has looked at is TAKEN; what is new is FOUND.
 
         `is_gap`: it could not prove that no call was missed since the one before.
         """
@@ -157,12 +159,11 @@ class Bookkeeping:
         known = self._mirror.query(lambda connection: source(connection, self._name))
         if known is None:
             return ()
-        heard = [_meaning(call, known.project) for call in calls]
+        heard = [Heard.ELSEWHERE] * len(calls)
 
         def keep(tx: Connection) -> None:
-            for call, meaning in zip(calls, heard, strict=True):
-                if meaning is not Heard.ELSEWHERE:
-                    _keep(tx, known.id, call)
+            for place, call in enumerate(calls):
+                heard[place] = _take_from_log(tx, known, call)
             note_reading(tx, known.id, reading)
             if is_gap:
                 note_gap(tx, known.id, at=datetime.now(UTC))
@@ -225,6 +226,20 @@ def _meaning(call: Call, project: Project) -> Heard:
     if call.environment not in (None, project.environment) or str(call.site_id or project.id) != project.id:
         return Heard.ELSEWHERE
     return Heard.NOTED if call.record_id is None else Heard.TAKEN
+
+
+def _take_from_log(tx: Connection, known: SourceRow, call: Call) -> Heard:
+    """Keep what a call in the log told; what became of it."""
+    meaning = _meaning(call, known.project)
+    if meaning is Heard.TAKEN:
+        assert call.record_id is not None
+        if not is_hinted(tx, known.id, call.record_id, event_type=call.event_type):
+            meaning = Heard.FOUND
+    if meaning is Heard.TAKEN:
+        note_call(tx, known.id, at=datetime.now(UTC))
+    elif meaning is not Heard.ELSEWHERE:
+        _keep(tx, known.id, call)
+    return meaning
 
 
 def _keep(tx: Connection, source_id: int, call: Call) -> None:

@@ -179,8 +179,8 @@ class Feed:
         self._position = reading.position
         self._state.log_readings[LogReading.PROVEN if reading.is_proven else LogReading.UNPROVEN] += 1
         self._state.log_read_at = datetime.now(UTC)
-        self._state.heard[Heard.FOUND] += heard.count(Heard.TAKEN)
-        self._state.hints_waiting += heard.count(Heard.TAKEN)
+        self._state.heard[Heard.FOUND] += heard.count(Heard.FOUND)
+        self._state.hints_waiting += heard.count(Heard.FOUND)
         if any(meaning is not Heard.ELSEWHERE for meaning in heard):
             self._state.called(datetime.now(UTC))
         if not reading.is_proven:
@@ -193,7 +193,7 @@ class Feed:
         self.unproven_in_a_row = 0
         if unreadable or Heard.NOTED in heard:
             return Told.LOOK
-        return Told.HINTS if Heard.TAKEN in heard else Told.NOTHING
+        return Told.HINTS if Heard.TAKEN in heard or Heard.FOUND in heard else Told.NOTHING
 
     async def _keep(self, calls: Sequence[Call], reading: Reading, *, is_gap: bool) -> Sequence[Heard]:
         """Keep what they hint at, and how far that was; nothing is written where nothing is new."""

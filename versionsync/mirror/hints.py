@@ -10,7 +10,7 @@ from sqlalchemy import Connection, delete, insert, select
 
 from versionsync.mirror.tables import hints
 
-__all__ = ["Hints", "add_hint", "forget_hints", "waiting_hints"]
+__all__ = ["Hints", "add_hint", "forget_hints", "is_hinted", "waiting_hints"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,14 @@ def add_hint(tx: Connection, source_id: int, record_id: str, *, event_type: str,
     tx.execute(
         insert(hints).values(source_id=source_id, record_id=record_id, event_type=event_type, received_at=received_at)
     )
+
+
+def is_hinted(connection: Connection, source_id: int, record_id: str, *, event_type: str) -> bool:
+    """Whether the same hint is kept already."""
+    same = select(hints.c.id).where(
+        hints.c.source_id == source_id, hints.c.record_id == record_id, hints.c.event_type == event_type
+    )
+    return connection.execute(same.limit(1)).first() is not None
 
 
 def waiting_hints(connection: Connection, source_id: int, *, limit: int) -> Hints | None:

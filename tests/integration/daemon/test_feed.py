@@ -20,6 +20,7 @@ from versionsync.daemon.budget import Budget
 from versionsync.daemon.hints import Heard
 from versionsync.daemon.own_webhook import name_of
 from versionsync.daemon.state import LogReading, LogStance
+from versionsync.mirror.hints import add_hint
 from versionsync.mirror.queries import last_runs
 from versionsync.mirror.tables import hints
 from versionsync.mirror.webhook_logs import doubt_webhook, read_up_to
@@ -331,6 +332,24 @@ async def test_a_call_that_the_receiver_never_got_is_found(lab: Lab) -> None:
         post(lab, "lost")
         await eventually(lambda: is_mirrored(lab), seconds=20)
         assert (one.heard(Heard.TAKEN), one.heard(Heard.FOUND) - found) == (1, 1)
+
+
+async def test_what_the_receiver_of_another_daemon_took_is_not_found(lab: Lab) -> None:
+    """It is looked at, once, and counted by who took it."""
+    register(lab)
+    async with reading(lab) as watched:
+
+        def edit_and_take(world: World) -> None:
+            id = world.create(world.user, "post", {"title": "one"}).id
+            with lab.mirror.write() as tx:
+                add_hint(tx, 1, id, event_type="create", received_at=datetime.now(UTC))
+
+        lab.act(edit_and_take)
+        await eventually(lambda: is_mirrored(lab), seconds=8)
+        assert watched.state().heard[Heard.FOUND] == 0
+        post(lab, "two")
+        await eventually(lambda: is_mirrored(lab), seconds=8)
+        assert watched.state().heard[Heard.FOUND] == 1
 
 
 async def test_an_unreliable_log_misses_nothing(lab: Lab) -> None:
