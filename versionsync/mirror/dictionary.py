@@ -43,7 +43,7 @@ POSTGRES: Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQL
 INTRODUCTION = """\
 # The database
 
-<!-- Made by `python -m versionsync.mirror.dictionary` from versionsync/mirror/tables.py and views.py; do not edit. -->
+<!-- Made by `python -m versionsync.mirror.dictionary` from versionsync/mirror/tables/ and views.py; do not edit. -->
 
 Every table, column, constraint, index and view of a mirror at schema {head}. In PostgreSQL the same sentences are the
 comments of the tables, columns and views (`\\d+ versions` in psql).

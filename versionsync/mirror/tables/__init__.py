@@ -1,0 +1,32 @@
+"""The mirror's tables: every column with its meaning, every rule as a constraint.
+
+CHECKs hold our own invariants only, never what upstream may send: an interval that ends before it starts is stored.
+Migrations are what makes a database; a test compares them with this. docs/schema.md is made from it.
+"""
+
+# isort: off - in the order in which docs/schema.md tells them.
+from versionsync.mirror.tables.registry import metadata
+from versionsync.mirror.tables.project import editors, fields, models, sources
+from versionsync.mirror.tables.history import events, records, version_rewrites, versions
+from versionsync.mirror.tables.work import followers, hints, leases, notices, runs, usage, webhook_logs, webhooks
+# isort: on
+
+__all__ = [
+    "editors",
+    "events",
+    "fields",
+    "followers",
+    "hints",
+    "leases",
+    "metadata",
+    "models",
+    "notices",
+    "records",
+    "runs",
+    "sources",
+    "usage",
+    "version_rewrites",
+    "versions",
+    "webhook_logs",
+    "webhooks",
+]
