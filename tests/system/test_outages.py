@@ -26,7 +26,7 @@ NOTICED_SECONDS: Final = 60.0
 """What is a second old at the most counts as stale after half a minute."""
 RECOVERED_SECONDS: Final = 150.0
 """The longest wait between two tries is two minutes."""
-MOST_REQUESTS: Final = 12 + OUTAGE_SECONDS / 8
+MOST_REQUESTS: Final = 12 + OUTAGE_SECONDS / 6
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(OUTAGE_SECONDS + NOTICED_SECONDS + RECOVERED_SECONDS + 120)]
 
