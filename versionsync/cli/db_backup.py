@@ -73,6 +73,7 @@ def _progress(output: Output) -> Iterator[Copied | None]:
             if pages < of:
                 bars.update(bar, completed=pages, total=of)
             else:
-                bars.reset(bar, description="checking", total=None)
+                bars.update(bar, visible=False)
+                bars.add_task("checking", total=None)
 
         yield copied
