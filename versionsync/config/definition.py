@@ -173,9 +173,9 @@ class SourceSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,11}/(day|month)$")] | None,
         Meta(
             description="How many requests `versionsync run` may send to the project, a day or a month (in UTC), for "
-            "all of its sources together. Where that is short it first leaves the log of webhook calls alone, then reads "
-            "fewer old histories again, then sweeps less often, then looks less often than `max_staleness` asks for, and "
-            "says so.",
+            "all of its sources together. Where that is short it first leaves the log of webhook calls alone, then "
+            "reads fewer old histories again, then sweeps less often, then looks less often than `max_staleness` asks "
+            "for, and says so.",
             extra={
                 "example": '"3000/day"',
                 "default": "no limit",
