@@ -43,6 +43,7 @@ class LogReader:
         log: FilteringBoundLogger,
     ) -> None:
         self.job = f"{state.name}:log"
+        self._read_at = float("-inf")
         self._feed = Feed(books, state, log=log)
         self._state = state
         self._spending = spending
@@ -77,6 +78,7 @@ class LogReader:
         purse = self._state.purse
         if not self._may_read(source) or (purse is not None and purse.is_spent):
             return Told.NOTHING
+        self._read_at = time.monotonic()
         told, requests = await self._feed.read(source)
         self._spending.add(requests)
         self._state.total.requests += requests
@@ -110,5 +112,7 @@ class LogReader:
         quickest = QUICKEST_SECONDS if self._state.heard[Heard.TAKEN] else pace.log_seconds
         seconds = next_reading(quiet_seconds=quiet_seconds, quickest=quickest)
         seconds *= 2.0 ** min(self._feed.unproven_in_a_row, MOST_DOUBLINGS)
-        seconds = max(seconds, self._agenda.rest_seconds)
-        return seconds if seconds < pace.look_seconds else ASLEEP_SECONDS
+        if max(seconds, self._agenda.rest_seconds) >= pace.look_seconds:
+            return ASLEEP_SECONDS
+        # Counted from the last reading: looks at what the receiver hears would put it off for ever.
+        return max(self._read_at + seconds - time.monotonic(), self._agenda.rest_seconds, 0.0)

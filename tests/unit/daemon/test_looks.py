@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any, cast
@@ -15,10 +15,10 @@ import structlog
 from benchmarks.books import Books
 from versionsync import cma
 from versionsync.config import Secret
-from versionsync.daemon.budget import Budget
+from versionsync.daemon.budget import Budget, Pace
 from versionsync.daemon.followed import Followed
 from versionsync.daemon.follower import Follower
-from versionsync.daemon.hints import Call, Login, read_call
+from versionsync.daemon.hints import Call, Heard, Login, read_call
 from versionsync.daemon.state import Stance
 from versionsync.daemon.timetable import Timetable
 from versionsync.mirror.database import Mirror
@@ -252,3 +252,19 @@ async def test_who_stands_by_tells_what_the_other_one_has_seen(monkeypatch: pyte
         assert desk.state.stance is Stance.STANDBY
         assert desk.state.last_success_at == desk.books.whole
         assert desk.state.purse.spent == spent
+
+
+async def test_looks_do_not_put_off_a_reading_of_the_log(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often a webhook is received: the log tells which calls were not."""
+    reader, now = desk.follower._log_reader, 1000.0
+    source = replace(desk.follower.source, reads_webhook_log=True)
+    await desk.look()
+    desk.state.heard[Heard.TAKEN] = 1
+    monkeypatch.setattr(reader._feed, "_webhook_id", "1")
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    pace = Pace(look_seconds=600, after_change_seconds=0, sweep_days=1, scrubs_a_day=0)
+    reader._read_at, waits = now, []
+    for now in (1000.0, 1003.0, 1006.0, 1009.0, 1012.0):
+        reader.plan(source, pace, changed_at=now)
+        waits.append(desk.jobs.waits["website:log"])
+    assert waits == [10.0, 7.0, 4.0, 1.0, 0.0]
