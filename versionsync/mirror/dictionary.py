@@ -36,6 +36,8 @@ ORDER = (
     "usage",
     "hints",
     "webhook_logs",
+    "webhooks",
+    "notices",
 )
 SQLITE: Dialect = sqlite.dialect()
 POSTGRES: Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy left its types out

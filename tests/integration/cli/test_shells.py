@@ -24,7 +24,7 @@ def test_bash_completes_verbs_and_options(tmp_path: Path) -> None:
 
     assert completed("versionsync sy", 1) == ["sync"]
     assert completed("versionsync sync --al", 2) == ["--allow-vanish"]
-    assert completed("versionsync db ", 2) == ["upgrade", "current", "check", "url"]
+    assert completed("versionsync db ", 2) == ["upgrade", "current", "check", "url", "backup"]
 
 
 def _script(folder: Path) -> Path:

@@ -4,13 +4,10 @@ CHECKs hold our own invariants only, never what upstream may send: an interval t
 Migrations are what makes a database; a test compares them with this. docs/schema.md is made from it.
 """
 
-# In the order in which docs/schema.md tells them.
-# isort: off
-from versionsync.mirror.tables.registry import metadata
-from versionsync.mirror.tables.project import editors, fields, models, sources
 from versionsync.mirror.tables.history import events, records, version_rewrites, versions
+from versionsync.mirror.tables.project import editors, fields, models, sources
+from versionsync.mirror.tables.registry import metadata
 from versionsync.mirror.tables.work import followers, hints, leases, notices, runs, usage, webhook_logs, webhooks
-# isort: on
 
 __all__ = [
     "editors",

@@ -112,7 +112,9 @@ followers = Table(
 class _Usage(TypedColumns):
     source_id: Named[int] = source()
     day: Named[str] = identifier("The day in UTC, as `2026-03-01`.", key=True)
-    requests: Named[int] = count("Requests that the daemon sent for the source on that day, each try counted.")
+    requests: Named[int] = count(
+        "Requests sent for the source on that day, by the daemon and by `sync`, each try counted."
+    )
 
 
 usage = Table(
@@ -121,7 +123,7 @@ usage = Table(
     _Usage,
     refer_to_source("usage"),
     CheckConstraint("requests >= 0", name="ck_usage_requests_rise"),
-    comment="How many requests the daemon sent: what a budget is measured by.",
+    comment="How many requests were sent: what a budget is measured by.",
 )
 
 
@@ -139,7 +141,7 @@ hints = Table(
     _Hints,
     refer_to_source("hints"),
     Index("hints_in_order", "source_id", "id"),
-    comment="What webhooks told and no run has looked at yet.",
+    comment="What webhooks told and no run has mirrored yet.",
     sqlite_autoincrement=True,
 )
 
