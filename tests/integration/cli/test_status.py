@@ -88,7 +88,8 @@ def test_several_sources_have_a_line_each_and_one_that_is_named_has_all_of_it(cl
     Path("versionsync.toml").write_text(toml.replace("name = 'b'\n", "name = 'b'\nbudget = '500/day'\n"))
     cli("sync", **at)
     rows(Path("versionsync.db"), "update runs set outcome = 'failed', error = 'too bad' where source_id = 1")
-    rows(Path("versionsync.db"), "update usage set requests = 123 * (source_id - 1)")
+    rows(Path("versionsync.db"), "delete from usage where source_id = 1")
+    rows(Path("versionsync.db"), "update usage set requests = 123")
     told = cli("status", **at)
     head, a, b, attention, *_ = told.out.splitlines()
     assert head.split() == ["source", "versions", "fresh", "as", "of", "last", "run", "next", "run", "budget", "left"]
