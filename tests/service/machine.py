@@ -8,38 +8,21 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+from tests.service.telling import eventually, say
 
 CHECKOUT = Path(__file__).parents[2]
 PACKAGES = "systemd,systemd-sysv,dbus,libpam-systemd,python3,python3-venv,ca-certificates,procps"
 PROGRAM = "/opt/versionsync/bin/versionsync"
 
 
-def say(what: str) -> None:
-    """A line for whoever watches."""
-    sys.stdout.write(f"{what}\n")
-    sys.stdout.flush()
-
-
 def run(*command: str) -> str:
     """What `command` prints. Raises CalledProcessError."""
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-
-
-def eventually(what: str, holds: Callable[[], object], *, within: float = 60.0) -> float:
-    """Wait until it holds; the seconds that it took. Raises AssertionError."""
-    began = time.monotonic()
-    while not holds():
-        if time.monotonic() - began > within:
-            raise AssertionError(f"not within {within:.0f} s: {what}")
-        time.sleep(0.05)
-    took = time.monotonic() - began
-    say(f"ok    {what}: {took:.1f} s")
-    return took
 
 
 def prepare(root: Path) -> None:

@@ -20,7 +20,8 @@ import httpx
 
 from tests.fixtures.gateways import unused_port
 from tests.integration.cli.worlds import blog
-from tests.service.machine import PROGRAM, Machine, booted, eventually, prepare, say
+from tests.service.machine import PROGRAM, Machine, booted, prepare
+from tests.service.telling import eventually, say
 from versionsync.simulator import FULL_ACCESS_TOKEN, SimulatorThread, World
 
 PASSWORD = "for-the-webhook"

@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.fixtures.datagrams import datagrams
 from tests.integration.cli.processes import PROGRAM, environment, running
 from versionsync.daemon.supervision import FIRST_INHERITED
 
@@ -21,9 +22,7 @@ from versionsync.daemon.supervision import FIRST_INHERITED
 @pytest.fixture
 def manager(tmp_path: Path) -> Iterator[socket.socket]:
     """Who hears what the service says."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
-        listening.bind(str(tmp_path / "notify"))
-        listening.settimeout(30)
+    with datagrams(tmp_path / "notify", patience=30) as listening:
         yield listening
 
 

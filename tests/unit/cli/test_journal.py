@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from structlog.contextvars import bound_contextvars
 
+from tests.fixtures.datagrams import datagrams
 from versionsync.cli import journal as journals
 from versionsync.cli.journal import Journal, is_journal
 from versionsync.cli.logs import make_log
@@ -39,9 +40,7 @@ def parsed(datagram: bytes) -> Heard:
 @pytest.fixture
 def journald(tmp_path: Path) -> Iterator[socket.socket]:
     """The other end."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
-        listening.bind(str(tmp_path / "journal"))
-        listening.settimeout(5)
+    with datagrams(tmp_path / "journal") as listening:
         yield listening
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.fixtures.datagrams import datagrams
 from versionsync.daemon.state import SourceState, Stance
 from versionsync.daemon.supervision import Supervisor, inherited_socket, is_ready, summary
 
@@ -17,9 +18,7 @@ from versionsync.daemon.supervision import Supervisor, inherited_socket, is_read
 @pytest.fixture
 def manager(tmp_path: Path) -> Iterator[socket.socket]:
     """The other end."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
-        listening.bind(str(tmp_path / "notify"))
-        listening.settimeout(5)
+    with datagrams(tmp_path / "notify") as listening:
         yield listening
 
 
