@@ -16,7 +16,7 @@ from tests.fixtures.daemons import eventually, followed, following, is_mirrored
 from tests.fixtures.disturbed import DisturbedMirror, Moment, Side
 from tests.fixtures.lab import Lab, MakeLab
 from versionsync.config import InvalidSetting
-from versionsync.daemon.budget import Budget
+from versionsync.daemon.budget import Budget, Period
 from versionsync.daemon.state import Stance
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.errors import TransactionLost
@@ -231,6 +231,14 @@ async def test_who_looks_next_and_why_is_in_the_database(lab: Lab) -> None:
         await eventually(told)
 
 
+@pytest.fixture
+def hours_of_the_day_are_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever o'clock it is: shortly before midnight any budget is large enough for what is left of the day."""
+    start, end = Period.DAY.bounds(datetime.now(UTC))
+    monkeypatch.setattr(Period, "bounds", lambda _period, _now: (start, end + timedelta(days=1)))
+
+
+@pytest.mark.usefixtures("hours_of_the_day_are_left")
 async def test_a_budget_is_counted_and_slows_the_looks_down(lab: Lab) -> None:
     """It is told at the start, with its arithmetic, and a new daemon knows what the old one spent."""
     post(lab, "one")
@@ -250,6 +258,7 @@ async def test_a_budget_is_counted_and_slows_the_looks_down(lab: Lab) -> None:
         assert purse.spent == sent
 
 
+@pytest.mark.usefixtures("hours_of_the_day_are_left")
 async def test_a_budget_that_is_spent_is_waited_for(lab: Lab) -> None:
     """Nothing is asked any more, it is told once, and more budget helps at once."""
     post(lab, "one")
