@@ -118,9 +118,8 @@ class Climb:
         self._progress.records_total = seen.tally.total
         self._progress.enter("pulling")
         await self._pull(PullTask(record, known.get(record.id)) for record in seen.changed if differs(record, known))
-        await self._ask_suspects_again()
         await self._settler.settle_gone()
-        await self._writer.flush()
+        await self._ask_suspects_again()
         counts = await self._desk.read(lambda connection: live_counts_by_status(connection, self._source_id))
         tally = Tally(sum(counts.values()), counts.get("published", 0), counts.get("updated", 0))
         if tally != seen.tally:
@@ -146,11 +145,11 @@ class Climb:
                 self._note_sweep(sweep)
                 self._progress.enter("pulling")
                 await self._pull(tasks)
-                await self._ask_suspects_again()
                 self._progress.enter("checking")
                 if sweep.is_complete:
                     await self._settler.settle_unlisted(marks)
                 await self._settler.settle_gone()
+                await self._ask_suspects_again()
             finally:
                 await self._desk.reading.run(marks.close)
         return sweep
@@ -170,8 +169,8 @@ class Climb:
         self._progress.records_planned = len(ids)
         async with self._writing():
             await self._crew.each(ids, RecordId, partial(self._read_to_the_end, known))
-            await self._ask_suspects_again()
             await self._settler.settle_gone()
+            await self._ask_suspects_again()
         self._conclude()
 
     async def scrub(self, count: int) -> None:
@@ -208,17 +207,18 @@ class Climb:
         await self._writer.put(Arrival(pulled))
 
     async def _ask_suspects_again(self) -> None:
-        """Records whose versions went back in time: asked for again a few times, and believed if they insist."""
+        """What went back in time: asked for again a few times, and believed if it insists. All is written then."""
         believed = self._writer.believes
         for times in range(1, TIMES_ASKED_AGAIN + 1):
             await self._writer.flush()
             ids, self._writer.suspects = sorted(self._writer.suspects), set()
             if not ids:
-                return
+                break
             await asyncio.sleep(ASK_AGAIN_SECONDS)
             self._writer.believes = believed or times == TIMES_ASKED_AGAIN
             known = await self._known(ids)
             await self._crew.each(ids, RecordId, partial(self._read_to_the_end, known))
+            await self._settler.settle_gone()
         await self._writer.flush()
         self._writer.believes = believed
 

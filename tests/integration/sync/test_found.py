@@ -194,6 +194,22 @@ def test_a_record_that_is_gone_in_an_environment_that_comes_back_is_believed(mak
     assert differences(lab.mirror, lab.truth("main"), before=[lab.truth("copy")]) == []
 
 
+def test_a_record_that_is_gone_and_whose_content_came_back_is_believed(make_lab: MakeLab) -> None:
+    """A field got its old name back before the record was deleted: what is still listed stays as it was once."""
+    lab, _ = lab_with_faults(make_lab, Switches(deleted_versions_readable=True))
+    subtitle = lab.act(lambda world: world.create_field(world.account, "post", "subtitle")).id
+    id = lab.act(lambda world: world.create(world.user, "post", {"subtitle": "first"})).id
+    lab.sync(full=True)
+    lab.act(lambda world: world.update_field(world.account, subtitle, api_key="teaser"))
+    lab.sync(full=True)
+    lab.act(lambda world: world.update_field(world.account, subtitle, api_key="subtitle"))
+    lab.act(lambda world: world.delete(world.user, id))
+    assert lab.sync(full=True).outcome is Outcome.SUCCEEDED
+    lab.sync()
+    assert lab.requests(lab.sync) == 1
+    assert differences(lab.mirror, lab.truth()) == []
+
+
 @pytest.mark.parametrize("is_promoted", [False, True], ids=["same environment", "promoted"])
 def test_a_list_that_does_not_tell_the_last_change_is_not_the_last_word(make_lab: MakeLab, is_promoted: bool) -> None:
     """It is an old answer, or the change was of another kind: the next run looks again."""
