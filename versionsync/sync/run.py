@@ -209,6 +209,7 @@ class _Run:
         )
         self._progress.counts.events_written += told
         unnamed = await self._desk.read(lambda connection: unknown_editors(connection, known.id))
+        self._found.is_new_here = is_new_here(known, place)
         climb = Climb(
             self._desk,
             client,
@@ -218,7 +219,7 @@ class _Run:
             progress=self._progress,
             found=self._found,
             schema=schema,
-            believes=is_new_here(known, place),
+            believes=self._found.is_new_here,
         )
         if self._options.record_ids:
             await climb.single([RecordId(id) for id in self._options.record_ids])

@@ -45,6 +45,7 @@ def test_an_environment_that_comes_back_is_believed_at_once(lab: Lab) -> None:
     assert report.outcome is Outcome.SUCCEEDED
     # The last environment, which is the primary one now, that one, the schema, the list, and the record's versions.
     assert report.counts.requests == 5
+    assert lab.requests(lab.sync) == 3, "swept once more"
     assert lab.requests(lab.sync) == 1
     assert differences(lab.mirror, lab.truth("main"), before=[lab.truth("copy")]) == []
 
@@ -149,6 +150,7 @@ def test_what_was_asked_for_again_and_believed_is_in_doubt_no_more(lab: Lab) -> 
     lab.act(lambda world: world.promote(world.account, "main"))
     lab.sync(record_ids=(other,))
     assert lab.sync().outcome is Outcome.SUCCEEDED
+    lab.sync()  # once more, for another environment
     assert lab.requests(lab.sync) == 1
     assert differences(lab.mirror, lab.truth("main"), before=[lab.truth("copy")]) == []
 
@@ -190,6 +192,7 @@ def test_a_record_that_is_gone_in_an_environment_that_comes_back_is_believed(mak
     lab.act(lambda world: world.delete(world.user, id, environment="main"))
     lab.act(lambda world: world.promote(world.account, "main"))
     assert lab.sync(allow_vanish=True).outcome is Outcome.SUCCEEDED
+    lab.sync()  # once more, for another environment
     assert lab.requests(lab.sync) == 1
     assert differences(lab.mirror, lab.truth("main"), before=[lab.truth("copy")]) == []
 
@@ -210,8 +213,14 @@ def test_a_record_that_is_gone_and_whose_content_came_back_is_believed(make_lab:
     assert differences(lab.mirror, lab.truth()) == []
 
 
-@pytest.mark.parametrize("is_promoted", [False, True], ids=["same environment", "promoted"])
-def test_a_list_that_does_not_tell_the_last_change_is_not_the_last_word(make_lab: MakeLab, is_promoted: bool) -> None:
+@pytest.mark.parametrize(
+    ("is_promoted", "times"),
+    [(False, 1), (True, 1), (True, 2)],
+    ids=["same environment", "promoted", "promoted, old again"],
+)
+def test_a_list_that_does_not_tell_the_last_change_is_not_the_last_word(
+    make_lab: MakeLab, is_promoted: bool, times: int
+) -> None:
     """It is an old answer, or the change was of another kind: the next run looks again."""
     lab, faults = lab_with_faults(make_lab)
     faults.rates[FaultKind.STALE] = 0.0  # so that the simulator remembers its answers
@@ -224,9 +233,9 @@ def test_a_list_that_does_not_tell_the_last_change_is_not_the_last_word(make_lab
     lab.act(lambda world: world.update(world.user, id, {"title": "meanwhile"}, environment="main"))
     if is_promoted:
         lab.act(lambda world: world.promote(world.account, "main"))
-    faults.plant(FaultKind.STALE, path=r"/items\?")
+    faults.plant(FaultKind.STALE, path=r"/items\?", times=times)
     lab.sync()
-    assert faults.injected[FaultKind.STALE] == 1, "nothing was old: the test is void"
+    assert faults.injected[FaultKind.STALE] == times, "nothing was old: the test is void"
     lab.sync()
     assert differences(lab.mirror, lab.truth("main"), before=[lab.truth("copy")] if is_promoted else []) == []
     assert lab.requests(lab.sync) == 1

@@ -229,6 +229,7 @@ def test_following_the_primary_environment_through_a_promotion(lab: Lab, mirror:
     with mirror.read() as connection:
         data = connection.scalar(select(events.c.data).where(events.c.type == "source.environment_changed"))
     assert '"main"' in str(data) and '"spring"' in str(data)
+    assert lab.requests(lambda: lab.sync(settled=False)) == 3, "swept once more"
     assert lab.requests(lambda: lab.sync(settled=False)) == 1
 
 
