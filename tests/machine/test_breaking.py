@@ -67,6 +67,7 @@ class Breaking(RuleBasedStateMachine):
         self.environments = ["main"]
         self.rig: Rig
         self.is_promoting = False
+        self.is_elsewhere = False
 
     @initialize(
         records=st.integers(0, 4),
@@ -148,6 +149,7 @@ class Breaking(RuleBasedStateMachine):
             self.rig.wait(1)
             self.rig.simulator.act(lambda world: world.promote(world.account, name))
         self.environments.append(name)
+        self.is_elsewhere = True
 
     # --- runs ---
 
@@ -235,6 +237,9 @@ class Breaking(RuleBasedStateMachine):
         truth = self.rig.truth(self.environments[-1])
         none_of(differences(self.watcher, truth, before=before, old_contents=not full))
         none_of(differences_of_meta(self.watcher, self.rig.listed()))
+        if self.is_elsewhere:  # then it is looked at once more
+            self.run(options)
+            self.is_elsewhere = False
         self.rest()
 
     def rest(self) -> None:
