@@ -22,6 +22,7 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from contextvars import ContextVar
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -139,8 +140,8 @@ async def exchange(
         response = await http.send(request, stream=True)
         async with AsyncExitStack() as held:
             held.push_async_callback(response.aclose)
-            chunks: list[bytes] = []
             received, is_large = 0, False
+            body = BytesIO()  # gives away what it holds without a copy of it
             async for chunk in response.aiter_bytes():
                 received += len(chunk)
                 if received > LARGE_BYTES and not is_large:
@@ -152,10 +153,9 @@ async def exchange(
                         f"the answer is larger than {max_body // 2**20} MiB",
                         status=response.status_code,
                     )
-                chunks.append(chunk)
-            body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+                body.write(chunk)
             headers = {name.decode("latin-1").lower(): text.decode("latin-1") for name, text in response.headers.raw}
-            return Answer(response.status_code, headers, body, response.num_bytes_downloaded)
+            return Answer(response.status_code, headers, body.getvalue(), response.num_bytes_downloaded)
     except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, aiohttp.ClientError, OSError, TimeoutError) as error:
         return _failure(error, request.url)
     finally:

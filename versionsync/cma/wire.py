@@ -11,6 +11,7 @@ body is read with each of them behind a mark, and the mark is taken away again: 
 from __future__ import annotations
 
 import re
+from codecs import getincrementaldecoder
 from collections.abc import Callable
 from typing import Final, Generic, NamedTuple, TypeVar
 
@@ -22,6 +23,7 @@ __all__ = ["Entries", "Mismatch", "NotJson", "document", "entries", "read", "wit
 T = TypeVar("T")
 S = TypeVar("S", bound=msgspec.Struct)
 
+_PIECE_BYTES: Final = 64 * 1024
 # Left to right, so that an escaped backslash before "ud800" is not taken for an escape of a surrogate.
 _ESCAPE: Final = re.compile(
     rb"\\(?:(?P<pair>u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|u(?P<lone>[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
@@ -161,8 +163,12 @@ def _id_of(raw: Raw) -> str | None:
 
 
 def _is_utf8(text: bytes) -> bool:
+    """Looked at piece by piece: as one string a page of 15 MB can take 60."""
+    decoder, view = getincrementaldecoder("utf-8")(), memoryview(text)
     try:
-        text.decode()
+        for start in range(0, len(view), _PIECE_BYTES):
+            decoder.decode(view[start : start + _PIECE_BYTES])
+        decoder.decode(b"", final=True)
     except UnicodeDecodeError:
         return False
     return True

@@ -165,6 +165,15 @@ def test_text_that_is_not_utf8_costs_only_its_entry() -> None:
     assert page.values[1].id == "b"
 
 
+@pytest.mark.parametrize("before", range(4))
+def test_a_large_text_is_utf8_wherever_its_characters_stand(before: int) -> None:
+    """It is looked at in pieces, and a piece may end within a character."""
+    text = b"x" * before + "\N{GRINNING FACE}".encode() * 100_000
+    body = example.page([example.version("a"), example.version("b")])
+    assert versions(body.replace(b"Hello", text, 1)).values[0].id == "a"
+    assert isinstance(versions(body.replace(b"Hello", text[:-1], 1)).values[0], Mismatch)
+
+
 @pytest.mark.parametrize("body", [b"", b"<html>", b'{"data": [', b'{"data": []} x', b'{"data": ["\n"]}', b"NaN"])
 def test_what_is_no_json_is_told_from_json_of_another_shape(body: bytes) -> None:
     """The first is worth another try, the second is not."""
