@@ -43,9 +43,6 @@ MEANINGS: Final[dict[Exit, str]] = {
     Exit.INTERRUPTED: "Interrupted by Ctrl-C or SIGTERM. What was committed is kept.",
 }
 
-# Codes of upstream that are about the project or its plan: no role can help.
-_OF_THE_PROJECT: Final = frozenset({"DEACTIVATED_SITE", "PLAN_UPGRADE_REQUIRED"})
-
 TROUBLES: Final[dict[str, Exit]] = {
     "refused": Exit.REFUSED,
     "unavailable": Exit.UNAVAILABLE,
@@ -220,7 +217,7 @@ def _hint(error: BaseException) -> str | None:
                 "Set another token: DatoCMS shows it in Project settings > API tokens. `versionsync doctor` tries it."
             )
         case cma.PermissionDenied():
-            if error.code in _OF_THE_PROJECT:
+            if error.is_of_project:
                 return "No token can help: see the project's plan and payment in its dashboard."
             if "/webhook" in error.request:
                 return "Give the token a role that may manage webhooks: Project settings > Roles."

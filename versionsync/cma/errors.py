@@ -20,6 +20,8 @@ NOT_FOUND becomes one; a 404 of a proxy, an unknown path or an unknown environme
 
 from __future__ import annotations
 
+from typing import Final
+
 __all__ = [
     "AuthenticationError",
     "CmaError",
@@ -35,6 +37,8 @@ __all__ = [
     "Unavailable",
     "Uncertain",
 ]
+
+_OF_THE_PROJECT: Final = frozenset({"DEACTIVATED_SITE", "PLAN_UPGRADE_REQUIRED"})
 
 
 class CmaError(Exception):
@@ -72,6 +76,12 @@ class AuthenticationError(CmaError):
 
 class PermissionDenied(CmaError):
     """The token is known, but its role, or the plan of the project, does not allow this."""
+
+    @property
+    def is_of_project(self) -> bool:
+        """Whether it is the project or its plan: then no role can help, and whatever else is asked is refused too."""
+        code = self.code or ""
+        return self.status == 402 or code in _OF_THE_PROJECT or code.endswith("_LIMIT_REACHED")
 
 
 class EnvironmentUnknown(CmaError):

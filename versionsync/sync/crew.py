@@ -65,8 +65,8 @@ class Crew:
         except (cma.AuthenticationError, cma.EnvironmentUnknown, cma.EnvironmentMoved):
             raise
         except cma.PermissionDenied as error:
-            if not self._succeeded:
-                raise  # nobody's versions may be read: that is the token's fault, not the record's
+            if error.is_of_project or not self._succeeded:
+                raise  # nobody's versions may be read: that is not the record's fault
             self._fail(id, error)
         except cma.Unavailable as error:
             self._fail(id, error)

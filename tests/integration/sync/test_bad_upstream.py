@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import func, select
 
 from tests.fixtures.comparing import differences
-from tests.fixtures.gateways import Given, gateway
+from tests.fixtures.gateways import Given, gateway, refusal
 from tests.fixtures.lab import Lab
 from versionsync import cma
 from versionsync.mirror.tables import events, models, records
@@ -196,12 +196,6 @@ def test_a_role_that_shows_what_it_is_said_to_hide_was_misread(lab: Lab) -> None
         lab.spec = replace(lab.spec, base_url=url)
         assert lab.sync().outcome is Outcome.SUCCEEDED
     assert deleted(lab) == (1, 0, 1)
-
-
-def refusal(code: str, status: int) -> Given:
-    """An answer of the API that says no."""
-    body = json.dumps({"data": [{"id": "1", "type": "api_error", "attributes": {"code": code, "details": {}}}]})
-    return Given(status, body, {"Content-Type": "application/json"})
 
 
 @pytest.mark.parametrize("status", [401, 403])

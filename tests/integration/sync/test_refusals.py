@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from itertools import count
 
 import pytest
 from sqlalchemy import func, select
 
 from tests.fixtures.comparing import differences, told
+from tests.fixtures.gateways import gateway, refusal
 from tests.fixtures.lab import START, Lab, MakeLab
 from versionsync import cma
 from versionsync.mirror.errors import LeaseHeld, OtherProject
 from versionsync.mirror.leases import Holder, acquire
 from versionsync.mirror.tables import records, runs
 from versionsync.simulator import Clock, Role, Token, World
+from versionsync.sync.crew import READERS
 from versionsync.sync.report import Outcome, SyncOptions
 from versionsync.sync.vanish import TooMuchVanished
 
@@ -173,6 +176,22 @@ def test_a_token_that_may_not_read_versions_is_refused(lab: Lab) -> None:
     lab.token = lab.act(restrict)
     report = lab.sync()
     assert isinstance(report.error, cma.PermissionDenied)
+
+
+def test_a_project_that_is_switched_off_in_the_middle_is_asked_no_more(lab: Lab) -> None:
+    """As when its quota is spent: each record would be refused alike. What was read until then is kept."""
+    many_posts(lab, 100)
+    direct, asked, off = lab.spec, count(1), refusal("DEACTIVATED_SITE", 402)
+    with gateway(direct.base_url, instead=lambda _: off if next(asked) > 40 else None) as url:
+        lab.spec = replace(direct, base_url=url)
+        report = lab.sync()
+    assert isinstance(report.error, cma.PermissionDenied)
+    assert report.counts.requests <= 40 + READERS
+    with lab.mirror.read() as connection:
+        assert connection.scalar(select(func.count()).select_from(records)) == report.counts.records_pulled > 0
+    lab.spec = direct
+    assert lab.sync().outcome is Outcome.SUCCEEDED
+    assert differences(lab.mirror, lab.truth()) == []
 
 
 def test_a_token_that_sees_less_is_told_and_is_no_deletion(lab: Lab) -> None:

@@ -59,6 +59,24 @@ def test_these_answers_are_errors_at_once(status: int, code: str | None, expecte
 
 
 @pytest.mark.parametrize(
+    ("status", "code", "expected"),
+    [
+        (402, "DEACTIVATED_SITE", True),
+        (422, "PLAN_UPGRADE_REQUIRED", True),
+        (422, "SITE_USAGE_LIMIT_REACHED", True),
+        (402, "SOMETHING_NEW", True),
+        (401, "INSUFFICIENT_PERMISSIONS", False),
+        (403, "SOMETHING_NEW", False),
+    ],
+)
+def test_what_is_refused_for_the_project_is_told_from_what_a_role_lacks(status: int, code: str, expected: bool) -> None:
+    """The one is refused for every record alike."""
+    error = verdict(answer(status, code))
+    assert isinstance(error, errors.PermissionDenied)
+    assert error.is_of_project is expected
+
+
+@pytest.mark.parametrize(
     ("status", "code", "kind"),
     [
         (429, "RATE_LIMIT_EXCEEDED", Kind.THROTTLED),
