@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import lru_cache
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, bindparam, func, select, update
 from sqlalchemy.sql.dml import Insert
 
 from versionsync.ledger.ids import ModelId
@@ -16,7 +16,7 @@ from versionsync.mirror.jsonb import stored_json
 from versionsync.mirror.leases import Lease, hold
 from versionsync.mirror.tables import fields, models
 
-__all__ = ["known_schema", "note_models", "upsert_schema"]
+__all__ = ["known_schema", "note_models", "schema_seen_at", "upsert_schema"]
 
 MODEL_DETAILS = ("api_key", "name", "is_block", "is_singleton", "draft_mode", "payload", "deleted_at")
 FIELD_DETAILS = (
@@ -68,6 +68,13 @@ def known_schema(connection: Connection, source_id: int) -> Schema:
             )
             for row in found_fields
         },
+    )
+
+
+def schema_seen_at(connection: Connection, source_id: int) -> datetime | None:
+    """When something of the schema was last new: a time at which all of it was read; None: it never was."""
+    return connection.scalar(
+        select(func.max(models.c.first_seen_at)).where(models.c.source_id == source_id, models.c.payload.is_not(None))
     )
 
 

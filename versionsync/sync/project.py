@@ -14,7 +14,7 @@ from versionsync.ledger.schema import plan_schema
 from versionsync.ledger.times import format_time
 from versionsync.mirror.known import live_counts_by_model
 from versionsync.mirror.leases import Lease
-from versionsync.mirror.schema import known_schema, upsert_schema
+from versionsync.mirror.schema import known_schema, schema_seen_at, upsert_schema
 from versionsync.mirror.sources import Project, SourceRow, refuse_another, update_checkpoint, update_project
 from versionsync.mirror.typed_views import rebuild_typed_views
 from versionsync.mirror.writer import write_events
@@ -83,7 +83,8 @@ def note_upstream(
 
     `doubt_upstream` comes before.
     """
-    seen_before = known.checkpoint.last_complete_sweep_at
+    # A first run that ended early, or was partial, has read the schema all the same.
+    seen_before = known.checkpoint.last_complete_sweep_at or schema_seen_at(tx, lease.source_id)
     moved = _note_project(tx, lease, known, project, run_id=run_id, observed_at=observed_at)
     return moved + _note_schema(tx, lease, schema, seen_before=seen_before, run_id=run_id, observed_at=observed_at)
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import func, select
 
 from tests.fixtures.comparing import differences, told
+from tests.fixtures.gateways import gateway, refusal
 from tests.fixtures.lab import START, Lab, MakeLab
+from versionsync.ledger.times import format_time
 from versionsync.mirror.database import Mirror
-from versionsync.mirror.tables import events, version_rewrites, versions
+from versionsync.mirror.tables import events, models, version_rewrites, versions
 from versionsync.simulator import Switches, World
 from versionsync.sync.report import Outcome, RunKind
 
@@ -213,6 +217,22 @@ def test_changes_of_the_schema_are_events(lab: Lab) -> None:
             "field.deleted",
             "model.created",
         ]
+
+
+def test_a_change_of_the_schema_is_told_though_no_run_has_succeeded_yet(lab: Lab) -> None:
+    """The first run has read the schema, whatever became of its records."""
+    post = lab.act(lambda world: world.create(world.user, "post", {"title": "first"}))
+    direct, refused = lab.spec, refusal("INVALID_PARAMS", 422)
+    with gateway(direct.base_url, instead=lambda path: refused if post.id in path else None) as url:
+        lab.spec = replace(direct, base_url=url)
+        assert lab.sync().outcome is Outcome.PARTIAL
+        lab.act(lambda world: world.create_field(world.account, "post", "body"))
+        assert lab.sync().outcome is Outcome.PARTIAL
+    with lab.mirror.read() as connection:
+        (row,) = connection.execute(select(events).where(events.c.type.startswith("field.")))
+        first_seen_at = connection.scalar(select(func.min(models.c.first_seen_at)))
+    assert row.type == "field.created"
+    assert json.loads(row.data)["after"] == format_time(first_seen_at)
 
 
 def test_following_the_primary_environment_through_a_promotion(lab: Lab, mirror: Mirror) -> None:
