@@ -97,7 +97,9 @@ _HINTS: Final = {
     "DELETE_RESTRICTION": "other records link to it",
     "DUPLICATE_SINGLETON": "its model allows only one record",
 }
+# Which code refuses too large a page is not documented: one of parameters, or one that says so by its name.
 _ABOUT_PARAMETERS: Final = frozenset({"INVALID_PARAMS", "INVALID_FORMAT", "INVALID_ATTRIBUTES"})
+_SAYS_LIMIT: Final = re.compile("LIMIT|PAGE|PAGINATION|TOO_LARGE")
 
 
 def is_json(content_type: str | None) -> bool:
@@ -230,7 +232,9 @@ def _client_error(status: int, error: _Attributes, *, request: str, request_id: 
         return PermissionDenied("the token's role or the project's plan does not allow this", **known)
     if code == "NOT_FOUND":
         return NotFound("no such entity, or this token may not see it", **known)
-    about_limit = code in _ABOUT_PARAMETERS and (b"limit" in bytes(error.details).lower() or not names)
+    about_limit = _SAYS_LIMIT.search(code or "") is not None or (
+        code in _ABOUT_PARAMETERS and (b"limit" in bytes(error.details).lower() or not names)
+    )
     if not hint and "field" in names:
         hint = f"field {names['field']}: {names.get('code', 'refused')}"
     return Rejected(hint or "upstream refused this request", about_limit=about_limit, **known)

@@ -151,7 +151,11 @@ def test_details_never_bring_content_into_an_error() -> None:
         ("INVALID_PARAMS", {"page": {"limit": ["must be at most 30"]}}, True),
         ("INVALID_PARAMS", {}, True),
         ("INVALID_FORMAT", {"messages": ["page[limit] too high"]}, True),
+        ("INVALID_PAGE_LIMIT", {"field": "size"}, True),
+        ("INVALID_PAGINATION", {"max": 30}, True),
+        ("RESPONSE_TOO_LARGE", {"code": "X"}, True),
         ("INVALID_PARAMS", {"name": "order_by"}, False),
+        ("INVALID_ORDERING", {}, False),
         ("ITEM_TYPE_NOT_FOUND", {"messages": ["limit"]}, False),
     ],
 )
