@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import Connection
 
 from versionsync import cma
-from versionsync.ledger.ids import ModelId
-from versionsync.mirror.known import live_counts_by_model
+from versionsync.ledger.ids import ModelId, RecordId
+from versionsync.ledger.records import KnownRecord
+from versionsync.mirror.known import known_records, live_counts_by_model, oldest_synced
 from versionsync.mirror.sources import SourceRow
 from versionsync.mirror.sweep import SweepMarks
+from versionsync.sync.crew import Crew
 from versionsync.sync.desk import Desk
 from versionsync.sync.environment import Place
 from versionsync.sync.findings import Findings
@@ -34,33 +38,87 @@ async def rehearse(
     progress: Progress,
     found: Findings,
 ) -> None:
-    """Count what a sync would pull, and how many records are not listed any more, into `found`.
+    """Count what a sync would pull, and how many records are not there any more, into `found`.
 
     Raises CmaError, and OtherProject or TooMuchVanished as the sync would.
     """
     if known is None:
-        found.would_pull, found.would_delete = (await client.items_page(offset=0, limit=1)).total, 0
+        single, all_of_it = len(options.record_ids), not (options.record_ids or options.scrub)
+        total = (await client.items_page(offset=0, limit=1)).total if all_of_it else single
+        found.would_pull, found.would_delete = total, 0
         return
     schema = await client.schema()
     project = project_of(schema.site, spec, place)
     await doubt_upstream(desk, client, known, spec, schema, project, allow_vanish=options.allow_vanish)
-    models = [ModelId(model.id) for model in schema.item_types if not model.modular_block]
+    if options.record_ids or options.scrub:
+        vanished = await _ask(desk, client, known.id, options, progress=progress, found=found)
+    else:
+        models = [ModelId(model.id) for model in schema.item_types if not model.modular_block]
+        vanished = await _list(desk, client, known.id, options, models, progress=progress, found=found)
+    live = await desk.read(lambda connection: live_counts_by_model(connection, known.id))
+    sight = Sight(client, names_of(schema), believes_all=options.allow_vanish)
+    await _doubt(sight, spec, vanished, live, found=found)
+
+
+async def _list(
+    desk: Desk,
+    client: cma.Client,
+    source_id: int,
+    options: SyncOptions,
+    models: Sequence[ModelId],
+    *,
+    progress: Progress,
+    found: Findings,
+) -> Counter[ModelId]:
+    """List all records; returns how many of each model are not listed any more."""
     with TaskSpool() as tasks:
-        marks = await desk.reading.run(SweepMarks, desk.mirror, known.id)
+        marks = await desk.reading.run(SweepMarks, desk.mirror, source_id)
         try:
             sweeper = Sweeper(client, marks, desk.reading, tasks, progress=progress, to_the_end=options.full)
             sweep = await sweeper.sweep(models)
             found.is_complete = sweep.is_complete
             found.failures = sweep.failures
             found.would_pull = tasks.count
-            vanished = await desk.reading.run(lambda: Counter(model for _, model in marks.unseen()))
+            if not sweep.is_complete:  # then a sync would not settle what was not listed
+                return Counter()
+            return await desk.reading.run(lambda: Counter(model for _, model in marks.unseen()))
         finally:
             await desk.reading.run(marks.close)
-    if not sweep.is_complete:  # then a sync would not settle what was not listed
-        vanished.clear()
-    live = await desk.read(lambda connection: live_counts_by_model(connection, known.id))
-    sight = Sight(client, names_of(schema), believes_all=options.allow_vanish)
-    await _doubt(sight, spec, vanished, live, found=found)
+
+
+async def _ask(
+    desk: Desk, client: cma.Client, source_id: int, options: SyncOptions, *, progress: Progress, found: Findings
+) -> Counter[ModelId]:
+    """Ask for the records whose histories would be read; returns how many of each model are not there any more."""
+
+    def wanted(connection: Connection) -> dict[RecordId, KnownRecord | None]:
+        ids = [RecordId(id) for id in options.record_ids]
+        if ids:
+            held = known_records(connection, source_id, ids)
+            return {id: held.get(id) for id in ids}
+        return {record.id: record for record in oldest_synced(connection, source_id, options.scrub)}
+
+    records = await desk.read(wanted)
+    vanished: Counter[ModelId] = Counter()
+    found.would_pull = 0
+
+    async def one(id: RecordId) -> None:
+        held = records[id]
+        try:
+            await client.item(id)
+        except cma.NotFound:
+            if held is None:
+                raise
+            if held.deleted_at is None:
+                vanished[held.model_id] += 1
+        else:
+            found.would_pull = (found.would_pull or 0) + 1
+
+    progress.enter("checking")
+    crew = Crew(lambda: progress.sent(client.usage))
+    await crew.each(records, RecordId, one)
+    found.failures = crew.failures
+    return vanished
 
 
 async def _doubt(

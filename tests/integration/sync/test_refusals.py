@@ -123,6 +123,24 @@ def test_a_dry_run_writes_nothing(lab: Lab) -> None:
         assert connection.scalar(select(func.count()).select_from(runs)) == 1
 
 
+def test_a_dry_run_of_single_records_tells_of_these_alone(lab: Lab) -> None:
+    """Also of a scrub: what is gone and what never was are told apart, and nothing is written."""
+    unknown = "AAAAAAAAQACAAAAAAAAAAA"
+    assert lab.sync(dry_run=True, record_ids=(unknown,)).would_pull == 1, "nothing is known yet"
+    assert lab.sync(dry_run=True, scrub=3).would_pull == 0
+    ids = many_posts(lab, 5)
+    lab.sync()
+    many_posts(lab, 2)
+    lab.act(lambda world: world.delete(world.user, ids[1]))
+    before = told(lab.mirror)
+    report = lab.sync(dry_run=True, record_ids=(*ids[:3], unknown))
+    assert (report.would_pull, report.would_delete) == (2, 1)
+    assert (report.outcome, [failure.record_id for failure in report.failures]) == (Outcome.PARTIAL, [unknown])
+    report = lab.sync(dry_run=True, scrub=9)
+    assert (report.would_pull, report.would_delete, report.outcome) == (4, 1, Outcome.SUCCEEDED)
+    assert told(lab.mirror) == before
+
+
 def test_single_records_can_be_read_again(lab: Lab) -> None:
     """Also one that is gone; one that never was is a failure of its own."""
     ids = many_posts(lab, 3)
