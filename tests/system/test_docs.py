@@ -115,6 +115,13 @@ def test_events_are_as_they_are_documented(make_lab: MakeLab) -> None:
     assert {type for type, _, _ in told} == set(documented)
 
 
+@each_page
+def test_every_time_in_a_query_has_all_its_digits(page: Path) -> None:
+    """SQLite compares texts: of a shorter one midnight would be on the wrong side."""
+    times = [time for block in blocks(page, "sql") for time in re.findall(r"'(\d{4}-\d\d-\d\dT[^']*)'", block.text)]
+    assert [time for time in times if not re.fullmatch(r"[\d-]{10}T[\d:]{8}\.\d{6}Z", time)] == []
+
+
 def test_every_exit_code_is_explained() -> None:
     """The table of docs/troubleshooting.md."""
     codes = re.findall(r"^\| (\d+) \|", TROUBLE.read_text(), flags=re.MULTILINE)

@@ -51,7 +51,7 @@ Every table, column, constraint, index and view of a mirror at schema {head}. In
 comments of the tables, columns and views (`\\d+ versions` in psql).
 
 - **Times** are UTC: `timestamptz` in PostgreSQL; in SQLite text of 27 characters, `2026-03-01T10:00:00.000000Z`, whose
-  order is that of time.
+  order is that of time: compare it with text of just as many.
 - **JSON** is `jsonb` in PostgreSQL, and text that holds JSON in SQLite (`json_extract(attributes, '$.title')`).
 - **Booleans** are 1 and 0 in SQLite; `WHERE is_current` works on both.
 - **Ids** are DatoCMS's own and are compared byte by byte: upper and lower case differ.
