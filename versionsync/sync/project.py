@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -24,7 +24,15 @@ from versionsync.sync.report import SourceSpec
 from versionsync.sync.translate import schema_of
 from versionsync.sync.vanish import check_brake
 
-__all__ = ["doubt_upstream", "find_place", "is_elsewhere", "is_new_here", "note_upstream", "project_of"]
+__all__ = ["Noted", "doubt_upstream", "find_place", "is_elsewhere", "is_new_here", "note_upstream", "project_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """What came of noting the project and its schema: how many events, and the typed views that could not follow it."""
+
+    events: int
+    blocked_views: tuple[str, ...]
 
 
 async def find_place(client: cma.Client, spec: SourceSpec, known: SourceRow | None, *, now: datetime) -> Place:
@@ -78,15 +86,13 @@ def note_upstream(
     *,
     run_id: int,
     observed_at: datetime,
-) -> int:
-    """Write what changed about the project and its schema, and return the number of events.
-
-    `doubt_upstream` comes before.
-    """
+) -> Noted:
+    """Write what changed about the project and its schema. `doubt_upstream` comes before."""
     # A first run that ended early, or was partial, has read the schema all the same.
     seen_before = known.checkpoint.last_complete_sweep_at or schema_seen_at(tx, lease.source_id)
     moved = _note_project(tx, lease, known, project, run_id=run_id, observed_at=observed_at)
-    return moved + _note_schema(tx, lease, schema, seen_before=seen_before, run_id=run_id, observed_at=observed_at)
+    noted = _note_schema(tx, lease, schema, seen_before=seen_before, run_id=run_id, observed_at=observed_at)
+    return replace(noted, events=noted.events + moved)
 
 
 def _note_project(
@@ -165,8 +171,8 @@ def _note_schema(
     seen_before: datetime | None,
     run_id: int,
     observed_at: datetime,
-) -> int:
-    """Write what changed about models and fields, make the typed views fit, and return the number of events."""
+) -> Noted:
+    """Write what changed about models and fields, and make the typed views fit."""
     plan = plan_schema(
         known_schema(tx, lease.source_id), schema_of(schema), seen_before=seen_before, observed_at=observed_at
     )
@@ -179,5 +185,6 @@ def _note_schema(
         deleted_fields=plan.deleted_fields,
         observed_at=observed_at,
     )
-    rebuild_typed_views(tx, lease.source_id)
-    return write_events(tx, lease, plan.events, observed_at=observed_at, run_id=run_id)
+    views = rebuild_typed_views(tx, lease.source_id)
+    events = write_events(tx, lease, plan.events, observed_at=observed_at, run_id=run_id)
+    return Noted(events, views.blocked)

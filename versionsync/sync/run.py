@@ -204,10 +204,16 @@ class _Run:
         await doubt_upstream(
             self._desk, client, known, self._spec, schema, project, allow_vanish=self._options.allow_vanish
         )
-        told = await self._desk.write(
+        noted = await self._desk.write(
             lambda tx: note_upstream(tx, tenure.lease, known, schema, project, run_id=run_id, observed_at=now)
         )
-        self._progress.counts.events_written += told
+        self._progress.counts.events_written += noted.events
+        if noted.blocked_views:
+            self._desk.log.info("views.blocked", views=noted.blocked_views)
+            self._found.notes.append(
+                f"views of your own stand on {', '.join(noted.blocked_views)}, which cannot follow the schema: "
+                "drop yours, let a run find a change, and make them again"
+            )
         unnamed = await self._desk.read(lambda connection: unknown_editors(connection, known.id))
         self._found.is_new_here = is_new_here(known, place)
         climb = Climb(

@@ -6,7 +6,9 @@ import json
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
+from uuid import uuid4
 
+import pytest
 from sqlalchemy import text
 
 from tests.integration.mirror.desk import MODEL, Desk, Shown, a_field, at, model
@@ -204,6 +206,26 @@ def test_views_of_a_users_own_are_left_alone(desk: Desk) -> None:
     else:
         assert views.made == (VIEW,)
     assert desk.rows("SELECT * FROM mine") == []
+
+
+def test_a_readers_right_outlasts_a_view_by_default_privileges(desk: Desk) -> None:
+    """As docs/operations.md has it: a view with other columns is another one to PostgreSQL."""
+    if desk.mirror.dialect == "sqlite":
+        pytest.skip("SQLite has no users")
+    reader = f"reader_{uuid4().hex}"
+    with desk.mirror.write() as tx:
+        run_ddl(tx, f"CREATE ROLE {reader}")
+        run_ddl(tx, f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {reader}")
+        run_ddl(tx, f"ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO {reader}")
+    _define(desk, a_field("title"))
+    _define(desk, a_field("title", api_key="headline"))
+    try:
+        for name in (VIEW, "versions", "publications"):
+            assert desk.rows(f"SELECT has_table_privilege('{reader}', '{name}', 'SELECT')") == [(True,)], name
+    finally:
+        with desk.mirror.write() as tx:
+            run_ddl(tx, f"DROP OWNED BY {reader}")
+            run_ddl(tx, f"DROP ROLE {reader}")
 
 
 def test_a_migration_keeps_them(desk: Desk, database_url: str) -> None:
