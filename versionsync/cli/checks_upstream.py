@@ -69,10 +69,10 @@ async def _environment(source: SourceSettings, client: cma.Client) -> Finding:
         environments = await client.environments()
     except cma.PermissionDenied:
         message = "the token's role may not list the environments"
+        todo = "Let the role see the environments: without, each look costs as many requests as a list of all records."
         if source.environment is not None:
-            return warning(name, f"{source.environment} answers, though {message}", source=source.name)
-        todo = "Set `environment`, or let the role see the environments: otherwise a promotion goes unnoticed."
-        return warning(name, message, todo, source=source.name)
+            return warning(name, f"{source.environment} answers, though {message}", todo, source=source.name)
+        return warning(name, message, f"{todo} And a promotion goes unnoticed.", source=source.name)
     except cma.CmaError as error:
         return failed(name, error, source=source.name)
     primary = next((environment.id for environment in environments if environment.primary), None)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.fixtures.gateways import gateway, refusal
 from tests.integration.cli.conftest import Cli, Ran
 from versionsync.cli import checks_database
 from versionsync.mirror import leases
@@ -82,6 +83,20 @@ def test_a_host_that_does_not_answer_is_told_soon(cli: Cli, at: dict[str, str]) 
         ran = cli("doctor", "--json", **(at | {"VERSIONSYNC_BASE_URL": url}))
     assert ran.code == 5
     assert "Connection refused" in findings(ran)["token"]["message"]
+
+
+@pytest.mark.parametrize("environment", [{}, {"VERSIONSYNC_ENVIRONMENT": "main"}])
+def test_what_it_costs_that_the_role_may_not_see_the_environments_is_told(
+    cli: Cli, at: dict[str, str], environment: dict[str, str]
+) -> None:
+    """Whether or not the settings name one: without the beacon no look is cheap."""
+    refused = refusal("INSUFFICIENT_PERMISSIONS", 401)
+    instead = {"/environments": refused}
+    with gateway(at["VERSIONSYNC_BASE_URL"], instead=instead.get) as url:
+        found = findings(cli("doctor", "--json", **at | environment | {"VERSIONSYNC_BASE_URL": url}))["environment"]
+    assert found["verdict"] == "warning"
+    assert "each look costs as many requests as a list of all records" in found["todo"]
+    assert ("promotion" in found["todo"]) is not bool(environment)
 
 
 def test_an_unknown_environment_is_told(cli: Cli, at: dict[str, str]) -> None:

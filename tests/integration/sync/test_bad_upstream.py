@@ -292,3 +292,21 @@ def test_a_token_that_may_not_read_versions_any_more_ends_the_run(lab: Lab) -> N
     lab.token = FULL_ACCESS_TOKEN
     assert lab.sync().outcome is Outcome.SUCCEEDED
     assert differences(lab.mirror, lab.truth(), watched=True) == []
+
+
+def test_a_token_that_may_not_see_the_environments_lists_all_records_each_time(lab: Lab) -> None:
+    """Nothing tells it whether anything changed; the mirror is right all the same."""
+    posts(lab, 3)
+    direct, refused = lab.spec, refusal("INSUFFICIENT_PERMISSIONS", 401)
+
+    def instead(path: str) -> Given | None:
+        return refused if path.startswith("/environments") else None
+
+    with gateway(direct.base_url, instead=instead) as url:
+        lab.spec = replace(direct, base_url=url)
+        lab.sync()
+        site, schema, sweep = 1, 1, 1
+        assert lab.requests(lambda: lab.sync()) == site + schema + sweep
+        posts(lab, 1)
+        assert lab.sync().outcome is Outcome.SUCCEEDED
+    assert differences(lab.mirror, lab.truth()) == []
