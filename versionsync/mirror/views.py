@@ -192,6 +192,9 @@ _PUBLICATIONS = View(
         "event_id": "`events.id` of its publication, or of its record's return.",
     },
     # A record that returns with the version that was live when it went has that flag still: no event turned it.
+    # An end that was only observed is told with the time of the look, which may be later than what began before it: an
+    # unpublication is over when the same version is published again, a deletion when the record returns. What is told
+    # of one version, or of one record's deletions, is told in the order in which it happened; all else goes by time.
     # "What follows" is looked for from the end backwards: databases add to such a window row by row, but would go
     # through a window that looks forward again for each of its rows.
     """\
@@ -229,9 +232,43 @@ FROM (
             ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
         ) AS unpublished_at
     FROM (
-        SELECT id, source_id, type, record_id, version_id, model_id, occurred_at, occurred_basis
-        FROM events
-        WHERE type IN ('version.published', 'version.unpublished', 'record.deleted')
+        SELECT
+            flag.id,
+            flag.source_id,
+            flag.type,
+            flag.record_id,
+            flag.version_id,
+            flag.model_id,
+            CASE
+                WHEN flag.type = 'version.unpublished' AND flag.published_at < flag.occurred_at THEN flag.published_at
+                WHEN flag.type = 'record.deleted' AND flag.returned_at < flag.occurred_at THEN flag.returned_at
+                ELSE flag.occurred_at
+            END AS occurred_at,
+            flag.occurred_basis
+        FROM (
+            SELECT
+                id,
+                source_id,
+                type,
+                record_id,
+                version_id,
+                model_id,
+                occurred_at,
+                occurred_basis,
+                min(CASE WHEN type = 'version.published' THEN occurred_at END) OVER (
+                    PARTITION BY source_id, record_id, version_id
+                    ORDER BY id DESC
+                    ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+                ) AS published_at,
+                min(CASE WHEN type = 'record.returned' THEN occurred_at END) OVER (
+                    PARTITION BY source_id, record_id
+                    ORDER BY id DESC
+                    ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+                ) AS returned_at
+            FROM events
+            WHERE type IN ('version.published', 'version.unpublished', 'record.deleted', 'record.returned')
+        ) AS flag
+        WHERE flag.type <> 'record.returned'
         UNION ALL
         SELECT
             returned.id,

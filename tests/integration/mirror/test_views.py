@@ -14,7 +14,7 @@ from versionsync.mirror.types import UtcTime
 from versionsync.mirror.views import VIEWS
 
 # A changed view reaches a database with a migration only: when this fails, add an (empty) one, then note it here.
-KNOWN = ("0006", "c9193a7cfbe3c2e1")
+KNOWN = ("0007", "7fa63e70bee88a9a")
 
 
 def test_a_changed_view_comes_with_a_migration() -> None:
@@ -94,6 +94,31 @@ def test_a_version_that_is_live_when_its_record_returns_is_live_again(desk: Desk
     desk.look(Shown("a", 1, "c", live=(2, 7)))
     assert _intervals(desk, "publications", "live_from", "live_until")[1][2] == at(1004)
     assert len(_intervals(desk, "publications", "live_from", "live_until")) == 2
+
+
+def test_an_end_that_was_only_observed_does_not_end_what_began_before_it_was(desk: Desk) -> None:
+    """Taken off and published again while nobody looked: the end has the time of the look, the new start its own."""
+    desk.look(Shown("a", 1, "cp", live=(2, None)))
+    desk.look(Shown("a", 1, "cp", live=(6, None)))
+    assert _intervals(desk, "publications", "live_from", "live_until") == [("a", at(2), at(6)), ("a", at(6), None)]
+    desk.look(Shown("a", 1, "c", live=(8, 9)))
+    assert _intervals(desk, "publications", "live_from", "live_until") == [
+        ("a", at(2), at(6)),
+        ("a", at(6), at(8)),
+        ("a", at(8), at(9)),
+    ]
+
+
+def test_a_deletion_does_not_end_what_went_live_after_its_record_was_made_again(desk: Desk) -> None:
+    """Nobody looked in between: that the first one was deleted is known from the second one alone."""
+    desk.look(Shown("a", 1, "cp", live=(1, None)), created_at=at(1))
+    desk.look(Shown("b", 50, "cp", live=(50, None)), created_at=at(50))
+    assert _intervals(desk, "publications", "live_from", "live_until") == [("a", at(1), at(50)), ("b", at(50), None)]
+    desk.delete()
+    assert _intervals(desk, "publications", "live_from", "live_until") == [
+        ("a", at(1), at(50)),
+        ("b", at(50), at(1003)),
+    ]
 
 
 def test_a_publication_that_is_told_late_does_not_end_a_later_one(desk: Desk) -> None:

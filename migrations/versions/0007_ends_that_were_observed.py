@@ -1,0 +1,13 @@
+"""The view of publications tells no version as gone that is live. There is nothing to do: views follow the program.
+
+Additive.
+"""
+
+from __future__ import annotations
+
+revision = "0007"
+down_revision = "0006"
+
+
+def upgrade() -> None:
+    """Additive: nothing that is mirrored is touched."""
