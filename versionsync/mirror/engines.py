@@ -178,6 +178,14 @@ def _open_postgres(url: URL) -> Engine:
         hide_parameters=True,
     )
     event.listen(engine, "connect", _keep_jsonb_as_text)
+
+    def see_pooler(connection: psycopg.Connection, _: object) -> None:
+        try:
+            _prepare_nothing_behind_a_pooler(connection)
+        except Exception as error:
+            raise meaning_of(error, where) or error from error
+
+    event.listen(engine, "connect", see_pooler)
     _speak_our_errors(engine, where)
     with engine.connect() as connection:
         version = int(connection.exec_driver_sql("SHOW server_version_num").scalar_one()) // 10_000
@@ -199,6 +207,18 @@ def _keep_jsonb_as_text(connection: psycopg.Connection, _: object) -> None:
     from psycopg.types.string import TextLoader
 
     connection.adapters.register_loader("jsonb", TextLoader)
+
+
+def _prepare_nothing_behind_a_pooler(connection: psycopg.Connection) -> None:
+    """Have no statement prepared on the server, where transactions take turns on its connections.
+
+    There the next one may meet a connection on which ours is not prepared, or another client's is under its name. A
+    pooler (PgBouncer and its like) gives itself away: the process that it names is not the one that answers.
+    """
+    (answering,) = connection.execute("SELECT pg_backend_pid()").fetchone() or (None,)
+    connection.rollback()
+    if answering != connection.info.backend_pid:
+        connection.prepare_threshold = None
 
 
 def _speak_our_errors(engine: Engine, where: str) -> None:
