@@ -3,6 +3,9 @@
 A key names a transition within its source. Where it is there already, either the transition was told before, and is
 derived again from what upstream still shows: then it is dropped. Or the event comes with a change of a row that is
 written now: then it happened once more, and its key is numbered (`…#2`).
+
+What one look tells of the publications of a version is told so that a beginning and an end take turns, also where
+upstream goes back to a publication that was told, as another environment does.
 """
 
 from __future__ import annotations
@@ -48,11 +51,17 @@ DERIVED_ONLY = FLAG_EVENTS | {EventType.VERSION_CREATED}
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """An event to write. `may_be_known`: its key may be there; `with_change`: then it happened once more."""
+    """An event to write. `may_be_known`: its key may be there; `with_change`: then it happened once more.
+
+    `begins`: the key of the publication that this event makes room for; if that was told before, nothing ended.
+    `ends`: the key of the end of this publication; if that was not told before, it began once more.
+    """
 
     event: Event
     may_be_known: bool
     with_change: bool
+    begins: str | None = None
+    ends: str | None = None
 
 
 def write_events(
@@ -69,13 +78,14 @@ def told_by(plan: RecordPlan) -> Iterable[Told]:
     if plan.is_new:  # nothing of it was told before
         yield from (Told(event, may_be_known=False, with_change=False) for event in plan.events)
         return
-    flagged = _flag_changes(plan)
+    flagged, begins, ends = _flag_changes(plan), *_neighbours(plan)
     # Of several publications that one look tells, only the last is the change of the row; the others came before it.
     last = {(event.type, event.version_id): place for place, event in enumerate(plan.events)}
     for place, event in enumerate(plan.events):
         subject = (event.type, event.version_id)
         with_change = event.type not in DERIVED_ONLY or (subject in flagged and last[subject] == place)
-        yield Told(event, may_be_known=True, with_change=with_change)
+        key = event.key
+        yield Told(event, may_be_known=True, with_change=with_change, begins=begins.get(key), ends=ends.get(key))
 
 
 def tell(tx: Connection, source_id: int, told: Sequence[Told], *, observed_at: datetime, run_id: int | None) -> int:
@@ -84,8 +94,10 @@ def tell(tx: Connection, source_id: int, told: Sequence[Told], *, observed_at: d
     rows = []
     for each in told:
         event, key = each.event, each.event.key
+        if each.begins in taken:
+            continue
         if key in taken:
-            if not each.with_change:
+            if not each.with_change and (each.ends is None or each.ends in taken):
                 continue
             key = _next_key(tx, source_id, key, taken)
         if each.may_be_known:
@@ -121,6 +133,25 @@ def _flag_changes(plan: RecordPlan) -> set[tuple[EventType, VersionId | None]]:
             turned = EventType.VERSION_PUBLISHED if after.is_published else EventType.VERSION_UNPUBLISHED
             found.add((turned, after.id))
     return found
+
+
+def _neighbours(plan: RecordPlan) -> tuple[dict[str, str], dict[str, str]]:
+    """Of an end that is told since a publication follows: the key of that. Of other publications: that of their end."""
+    was_live = {change.after.id for change in plan.changes if change.before and change.before.is_published}
+    begins, ends = {}, {}
+    before: dict[VersionId | None, Event] = {}
+    for event in plan.events:
+        if event.type not in (EventType.VERSION_PUBLISHED, EventType.VERSION_UNPUBLISHED):
+            continue
+        last = before.get(event.version_id)
+        before[event.version_id] = event
+        if last is None or last.type is event.type:
+            continue
+        if event.type is EventType.VERSION_PUBLISHED:
+            begins[last.key] = event.key
+        elif event.version_id not in was_live:
+            ends[last.key] = event.key
+    return begins, ends
 
 
 def _taken_keys(tx: Connection, source_id: int, keys: Sequence[str]) -> set[str]:

@@ -70,6 +70,31 @@ def test_of_several_publications_in_one_look_only_the_last_turned_the_flag(desk:
     assert keys[-2:] == ["version.published:a:1", "version.published:a:2"]
 
 
+def test_going_back_to_a_publication_that_was_told_is_no_end(desk: Desk) -> None:
+    """Another environment, where the version was not published again: it is live there, and was all the time."""
+    desk.look(Shown("a", 1, "cp", live=(2, None)))
+    desk.look(Shown("a", 1, "cp", live=(6, None)))
+    told = _told_of_publications(desk)
+    assert told == ["published", "unpublished", "published"]
+    desk.look(Shown("a", 1, "cp", live=(2, None)))
+    assert _told_of_publications(desk) == told
+    desk.look(Shown("a", 1, "cp", live=(4, None)))
+    told += ["unpublished", "published"]
+    assert _told_of_publications(desk) == told
+    desk.look(Shown("a", 1, "c", live=(2, 9)))
+    assert _told_of_publications(desk) == [*told, "unpublished"]
+
+
+def test_a_known_publication_that_ended_otherwise_is_told_with_its_end(desk: Desk) -> None:
+    """It went on in another environment, and ended there at another time: no end is told without its beginning."""
+    desk.look(Shown("a", 1, "c", live=(2, 4)))
+    desk.look(Shown("a", 1, "c", live=(6, 8)))
+    desk.look(Shown("a", 1, "c", live=(2, 5)))
+    assert _told_of_publications(desk) == ["published", "unpublished"] * 3
+    desk.look(Shown("a", 1, "c", live=(6, 8)))
+    assert _told_of_publications(desk) == ["published", "unpublished"] * 3
+
+
 def test_numbers_of_one_key_are_not_those_of_a_longer_one(desk: Desk) -> None:
     """`…:1` and `…:12` are two keys."""
     for key in ("k:12", "k:1", "k:1", "k:12", "k:1"):
@@ -118,6 +143,10 @@ def test_events_are_read_after_an_id_by_source_and_type(desk: Desk) -> None:
         assert len(events_after(connection, None, 0)) == 6
         assert last_events(connection, source_id, limit=2) == mine[1:]
         assert last_event_id(connection) > last_event_id(connection, source_id) == mine[-1].id
+
+
+def _told_of_publications(desk: Desk) -> list[str]:
+    return [type.removeprefix("version.") for type, _ in desk.told() if type.endswith("published")]
 
 
 def _published(key: str) -> Event:
