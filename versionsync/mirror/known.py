@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Row, func, or_, select
@@ -24,6 +24,8 @@ __all__ = [
     "live_record_count",
     "oldest_synced",
 ]
+
+MOST_LATE = timedelta(minutes=10)
 
 _RECORD = select(
     records.c.id,
@@ -94,11 +96,19 @@ def former_contents(connection: Connection, source_id: int, ids: Iterable[Versio
 
 
 def has_due_schedule(connection: Connection, source_id: int, *, after: datetime, until: datetime) -> bool:
-    """Whether a live record was to be published or unpublished by schedule in `(after, until]`, upstream's clock."""
+    """Whether a live record was to be published or unpublished by schedule from `after` to `until`, upstream's clock.
+
+    Or shortly before, and the mirror does not show that it was: upstream may carry it out a little late.
+    """
     live = select(records.c.id).where(records.c.source_id == source_id, records.c.deleted_at.is_(None))
-    columns = (records.c.publication_scheduled_at, records.c.unpublishing_scheduled_at)
-    is_due = or_(*(live.where(column.between(after, until)).exists() for column in columns))  # each has an index
-    return connection.scalar(select(is_due)) is True
+    publication, unpublishing = records.c.publication_scheduled_at, records.c.unpublishing_scheduled_at
+    was_published = func.coalesce(records.c.published_at >= publication, False)
+    is_overdue = {publication: ~was_published, unpublishing: records.c.published_version_id.is_not(None)}
+    is_due = [
+        *(live.where(column.between(after, until)) for column in is_overdue),
+        *(live.where(column.between(after - MOST_LATE, after), still) for column, still in is_overdue.items()),
+    ]
+    return connection.scalar(select(or_(*(query.exists() for query in is_due)))) is True  # each has an index
 
 
 def live_record_count(connection: Connection, source_id: int) -> int:

@@ -300,6 +300,34 @@ def test_a_publication_by_schedule_is_seen_though_the_beacon_stands_still(make_l
     assert lab.requests(lambda: lab.sync(settled=False)) == 1
 
 
+@pytest.mark.parametrize("publishes", [True, False])
+def test_a_schedule_that_is_carried_out_late_is_seen_too(make_lab: MakeLab, publishes: bool) -> None:
+    """Though an edit after its time has moved the stamp beyond it, and what follows does not move it."""
+    lab = make_lab(switches=Switches(schedules_move_beacon=False))
+    lab.act(lambda world: world.create_field(world.account, world.create_model(world.account, "post"), "title"))
+    post, other = (lab.act(lambda world: world.create(world.user, "post", {"title": "first"})) for _ in range(2))
+    due, late = START + timedelta(hours=5), START + timedelta(hours=5, minutes=4)
+
+    def plan(world: World) -> None:
+        if publishes:
+            world.schedule_publication(world.user, post.id, due)
+        else:
+            world.publish(world.user, post.id)
+            world.schedule_unpublishing(world.user, post.id, due)
+        plans = world.primary.publications if publishes else world.primary.unpublishings
+        plans[post.id] = replace(plans[post.id], at=late)
+
+    lab.act(plan)
+    lab.sync()
+    lab.simulator.act(lambda world: world.clock.set(due))
+    lab.act(lambda world: world.update(world.user, other.id, {"title": "second"}))
+    assert lab.sync().counts.versions_inserted == 1
+    lab.wait(600)
+    lab.sync()
+    assert differences(lab.mirror, lab.truth(), watched=True) == []
+    assert lab.requests(lambda: lab.sync(settled=False)) == 1
+
+
 def test_a_small_change_in_a_large_project_costs_a_handful(lab: Lab) -> None:
     """Asked for by time and proven by counting; what that cannot see is found by a sweep."""
     ids = [
