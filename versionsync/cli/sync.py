@@ -75,6 +75,8 @@ def sync(
     from versionsync.cli.tracing import tracing
     from versionsync.sync.report import SyncOptions
 
+    if sum((full, bool(record), bool(scrub))) > 1:
+        raise typer.BadParameter("choose one of --full, --record and --scrub")
     options = SyncOptions(
         full=full,
         record_ids=tuple(dict.fromkeys(record or ())),
@@ -194,7 +196,7 @@ def _notes(session: Session, report: RunReport) -> None:
         output.note(f"{report.source}: record {failure.record_id}: {failure.reason}")
     if len(report.failures) > SHOWN_FAILURES:
         output.note(f"{report.source}: and {count(len(report.failures) - SHOWN_FAILURES, 'record')} more (--json: all)")
-    if report.failures:
+    if not all(failure.is_unknown for failure in report.failures):
         output.note(f"{report.source}: these records are tried again by the next run.")
     if report.error is not None:
         if session.options.debug:

@@ -64,6 +64,19 @@ def test_single_records_are_synced_alone(cli: Cli, at: dict[str, str], upstream:
     assert (source["kind"], source["counts"]["records_pulled"]) == ("records", 1)
 
 
+def test_a_record_that_nobody_knows_is_not_said_to_be_tried_again(cli: Cli, at: dict[str, str]) -> None:
+    ran = cli("sync", "--record", "AAAAAAAAQACAAAAAAAAAAA", **at)
+    assert ran.code == 3
+    assert "record AAAAAAAAQACAAAAAAAAAAA: " in ran.err
+    assert "tried again" not in ran.err
+
+
+def test_what_excludes_each_other_is_refused(cli: Cli, at: dict[str, str]) -> None:
+    for options in (("--record", "x", "--scrub", "2"), ("--full", "--scrub", "2"), ("--full", "--record", "x")):
+        ran = cli("sync", *options, **at)
+        assert (ran.code, "choose one of --full, --record and --scrub" in ran.err) == (2, True)
+
+
 def test_several_sources_run_side_by_side_and_a_failing_one_stops_no_other(
     cli: Cli, upstream: SimulatorThread, tmp_path: Path
 ) -> None:
