@@ -10,6 +10,8 @@ from versionsync.sync.beacon import Beacon
 
 __all__ = ["Place", "find_environment"]
 
+NOT_WHOLE = frozenset({"creating", "destroying"})
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -25,12 +27,17 @@ async def find_environment(client: cma.Client, *, named: str | None, last: str |
 
     A followed primary environment costs one request while it stays the primary one, and one more when it does not.
     A token that may not read environments still gets the one that answers it, without a beacon. Raises
-    EnvironmentUnknown if the named one is not there, and CmaError.
+    EnvironmentUnknown if the named one is not there, Unavailable while it is not whole, and CmaError.
     """
     try:
         found = await _find(client, named, last)
     except cma.PermissionDenied:
         return await _answering(client, named)
+    if found.status in NOT_WHOLE:  # what is not copied yet, or is gone already, was not deleted
+        raise cma.Unavailable(
+            f"the environment {found.id} is {found.status}, so that not all of it can be read",
+            request=f"GET /environments/{found.id}",
+        )
     offset = client.clock_offset or timedelta()
     return Place(found.id, found.created_at, Beacon(found.last_data_change_at, now + offset))
 

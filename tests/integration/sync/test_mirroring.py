@@ -13,11 +13,12 @@ from sqlalchemy import func, select
 from tests.fixtures.comparing import differences, told
 from tests.fixtures.gateways import gateway, refusal
 from tests.fixtures.lab import START, Lab, MakeLab
+from versionsync import cma
 from versionsync.ledger.times import format_time
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.tables import events, models, version_rewrites, versions
 from versionsync.simulator import Switches, World
-from versionsync.sync.report import Outcome, RunKind
+from versionsync.sync.report import Outcome, RunKind, RunReport
 
 Act = Callable[[World], object]
 
@@ -246,6 +247,22 @@ def test_a_change_of_the_schema_is_told_though_no_run_has_succeeded_yet(lab: Lab
         first_seen_at = connection.scalar(select(func.min(models.c.first_seen_at)))
     assert row.type == "field.created"
     assert json.loads(row.data)["after"] == format_time(first_seen_at)
+
+
+def test_an_environment_that_is_being_copied_is_waited_for(make_lab: MakeLab) -> None:
+    """Whatever it would answer: what is not there yet was not deleted."""
+    lab = make_lab(switches=Switches(fork_duration=timedelta(minutes=30)))
+    lab.act(lambda world: world.create_field(world.account, world.create_model(world.account, "post"), "title"))
+    lab.act(lambda world: world.create(world.user, "post", {"title": "first"}))
+    lab.act(lambda world: world.fork(world.account, "main", "spring"))
+    lab.spec = replace(lab.spec, environment="spring")
+    reports: list[RunReport] = []
+    assert lab.requests(lambda: reports.append(lab.sync())) == 1
+    assert isinstance(reports[0].error, cma.Unavailable)
+    assert "the environment spring is creating" in str(reports[0].error)
+    lab.wait(3600)
+    assert lab.sync().outcome is Outcome.SUCCEEDED
+    assert differences(lab.mirror, lab.truth("spring")) == []
 
 
 def test_following_the_primary_environment_through_a_promotion(lab: Lab, mirror: Mirror) -> None:
