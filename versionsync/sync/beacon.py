@@ -55,5 +55,8 @@ def settling_seconds(beacon: Beacon) -> float:
 def is_trusted(
     *, was_settled: bool, last_complete_sweep_at: datetime | None, now: datetime, trust: timedelta = BEACON_TRUST
 ) -> bool:
-    """Whether the last stamp can be built on: it was settled, under a complete sweep no longer ago than `trust`."""
-    return was_settled and last_complete_sweep_at is not None and now - last_complete_sweep_at < trust
+    """Whether the last stamp can be built on: it was settled, under a complete sweep no longer ago than `trust`.
+
+    One that was far ahead of now is as good as none: the clock was wrong then.
+    """
+    return was_settled and last_complete_sweep_at is not None and abs(now - last_complete_sweep_at) < trust
