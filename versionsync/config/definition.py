@@ -187,8 +187,8 @@ class SourceSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         int,
         Meta(
             ge=0,
-            description="So many histories a day are read again by `versionsync run`, the longest unread first, a "
-            "request each: that finds what no stamp tells. 0: none.",
+            description="So many histories a day are read again by `versionsync run`, the longest unread first, two "
+            "requests each: that finds what no stamp tells. 0: none.",
             extra={"example": "240"},
         ),
     ] = 240
