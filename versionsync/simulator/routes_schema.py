@@ -10,6 +10,7 @@ from versionsync.simulator.models import Workflow
 from versionsync.simulator.problems import invalid_params, not_found
 from versionsync.simulator.resources import Resource, reference
 from versionsync.simulator.routes_people import person
+from versionsync.simulator.visibility import named_model, named_models
 
 __all__ = ["ROUTES"]
 
@@ -24,7 +25,7 @@ def get_site(call: Call) -> Reply:
     wanted = {part.strip() for part in call.query.get("include", "").split(",") if part.strip()}
     if unknown := wanted - INCLUDABLE:
         raise invalid_params("include", f"unknown: {', '.join(sorted(unknown))}")
-    switches = world.switches
+    switches, models = world.switches, named_models(call)
     attributes: dict[str, Any] = {
         "name": world.name,
         "domain": None,
@@ -46,7 +47,7 @@ def get_site(call: Call) -> Reply:
     relationships = {
         "account": reference("account", world.account.id),
         "owner": reference("organization", world.organization.id),
-        "item_types": {"data": [{"id": model.id, "type": "item_type"} for model in where.models.values()]},
+        "item_types": {"data": [{"id": model.id, "type": "item_type"} for model in models]},
     }
     meta = {
         "created_at": writer.time(world.created_at),
@@ -67,9 +68,9 @@ def get_site(call: Call) -> Reply:
     if "account" in wanted:
         included += [person(call, editor) for editor in world.people.of_kind(EditorKind.ACCOUNT)]
     if "item_types" in wanted or "item_types.fields" in wanted:
-        included += [writer.model(model) for model in where.models.values()]
+        included += [writer.model(model) for model in models]
     if "item_types.fields" in wanted:
-        included += [writer.field(field) for model in where.models.values() for field in model.ordered_fields]
+        included += [writer.field(field) for model in models for field in model.ordered_fields]
     site = Resource(world.project_id, "site", attributes, relationships, meta)
     return json_reply(site, included=included if wanted else None)
 
@@ -77,18 +78,18 @@ def get_site(call: Call) -> Reply:
 def list_models(call: Call) -> Reply:
     """`GET /item-types`"""
     writer = call.writer()
-    return json_reply([writer.model(model) for model in call.environment.models.values()])
+    return json_reply([writer.model(model) for model in named_models(call)])
 
 
 def get_model(call: Call) -> Reply:
     """`GET /item-types/:id`"""
-    return json_reply(call.writer().model(call.environment.model(call.ids["model_id"])))
+    return json_reply(call.writer().model(named_model(call, call.ids["model_id"])))
 
 
 def list_fields(call: Call) -> Reply:
     """`GET /item-types/:id/fields`"""
     writer = call.writer()
-    return json_reply([writer.field(field) for field in call.environment.model(call.ids["model_id"]).ordered_fields])
+    return json_reply([writer.field(field) for field in named_model(call, call.ids["model_id"]).ordered_fields])
 
 
 def get_field(call: Call) -> Reply:

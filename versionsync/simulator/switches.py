@@ -55,6 +55,8 @@ class Switches:
     """Publishing by schedule moves `last_data_change_at`."""
     schema_moves_beacon: bool = True
     """Changes of models and fields move `last_data_change_at`."""
+    hidden_models_are_named: bool = True
+    """A model whose records a role hides is there all the same; otherwise it is as if it did not exist."""
 
     job_delay: timedelta | None = None
     """How long a job takes, by the clock; None: a moment, and no time at all while the clock stands still."""

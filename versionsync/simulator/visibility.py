@@ -9,12 +9,26 @@ from versionsync.simulator.models import Model
 from versionsync.simulator.problems import not_found
 from versionsync.simulator.records import Record
 
-__all__ = ["is_listed", "sees_model", "visible_record"]
+__all__ = ["is_listed", "named_model", "named_models", "sees_model", "visible_record"]
 
 
 def sees_model(call: Call, model: Model) -> bool:
     """Whether the token may read records of *model*."""
     return not call.role.hides(model)
+
+
+def named_models(call: Call) -> list[Model]:
+    """The models that the token is told of."""
+    models = call.environment.models.values()
+    return [model for model in models if call.world.switches.hidden_models_are_named or sees_model(call, model)]
+
+
+def named_model(call: Call, key: str) -> Model:
+    """The model with this id or api_key, if the token is told of it. Raises Refused (404)."""
+    model = call.environment.model(key)
+    if model not in named_models(call):
+        raise not_found("item_type", key)
+    return model
 
 
 def visible_record(call: Call, record_id: str) -> Record:

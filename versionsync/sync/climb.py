@@ -30,7 +30,7 @@ from versionsync.sync.glance import Tally, glance
 from versionsync.sync.pull import RecordGone, pull_record
 from versionsync.sync.report import Progress, RecordFailure, SourceSpec, SyncOptions
 from versionsync.sync.settling import Settler
-from versionsync.sync.sight import Sight, names_of
+from versionsync.sync.sight import Sight
 from versionsync.sync.spool import PullTask, TaskSpool
 from versionsync.sync.sweep import Sweep, Sweeper, differs
 from versionsync.sync.translate import seen_record
@@ -59,6 +59,7 @@ class Climb:
         progress: Progress,
         found: Findings,
         schema: cma.Schema,
+        sight: Sight,
         believes: bool,
     ) -> None:
         self._desk = desk
@@ -79,7 +80,7 @@ class Climb:
             now=desk.now,
             believes=believes,
         )
-        self._sight = Sight(client, names_of(schema), believes_all=options.allow_vanish)
+        self._sight = sight
         self._settler = Settler(
             desk, client, self._source_id, spec, crew=self._crew, writer=self._writer, sight=self._sight, found=found
         )

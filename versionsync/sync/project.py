@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -10,7 +11,7 @@ from sqlalchemy import Connection
 from versionsync import cma
 from versionsync.ledger.events import Basis, Event, EventType
 from versionsync.ledger.ids import ModelId
-from versionsync.ledger.schema import plan_schema
+from versionsync.ledger.schema import Schema, plan_schema
 from versionsync.ledger.times import format_time
 from versionsync.mirror.known import live_counts_by_model
 from versionsync.mirror.leases import Lease
@@ -21,6 +22,7 @@ from versionsync.mirror.writer import write_events
 from versionsync.sync.desk import Desk
 from versionsync.sync.environment import Place, find_environment
 from versionsync.sync.report import SourceSpec
+from versionsync.sync.sight import Sight
 from versionsync.sync.translate import schema_of
 from versionsync.sync.vanish import check_brake
 
@@ -84,14 +86,20 @@ def note_upstream(
     schema: cma.Schema,
     project: Project,
     *,
+    hidden: Collection[ModelId],
     run_id: int,
     observed_at: datetime,
 ) -> Noted:
-    """Write what changed about the project and its schema. `doubt_upstream` comes before."""
+    """Write what changed about the project and its schema; `hidden` models stay as they are.
+
+    `doubt_upstream` comes before, and tells which these are.
+    """
     # A first run that ended early, or was partial, has read the schema all the same.
     seen_before = known.checkpoint.last_complete_sweep_at or schema_seen_at(tx, lease.source_id)
     moved = _note_project(tx, lease, known, project, run_id=run_id, observed_at=observed_at)
-    noted = _note_schema(tx, lease, schema, seen_before=seen_before, run_id=run_id, observed_at=observed_at)
+    noted = _note_schema(
+        tx, lease, schema, hidden=hidden, seen_before=seen_before, run_id=run_id, observed_at=observed_at
+    )
     return replace(noted, events=noted.events + moved)
 
 
@@ -131,36 +139,38 @@ async def doubt_upstream(
     schema: cma.Schema,
     project: Project,
     *,
-    allow_vanish: bool,
-) -> None:
-    """Nothing, where upstream is what `known` mirrors, and says enough of it; `allow_vanish` believes less, too.
-
-    Raises OtherProject, and else as `_doubt_missing_models`.
-    """
+    sight: Sight,
+) -> frozenset[ModelId]:
+    """As `_doubt_missing_models`, where upstream is what `known` mirrors. Raises OtherProject, too."""
     refuse_another(known, project)  # before its models are missed
-    if not allow_vanish:
-        await _doubt_missing_models(desk, client, known.id, spec, schema)
+    if sight.believes_all:
+        return frozenset()
+    return await _doubt_missing_models(desk, client, known.id, spec, schema, sight)
 
 
 async def _doubt_missing_models(
-    desk: Desk, client: cma.Client, source_id: int, spec: SourceSpec, schema: cma.Schema
-) -> None:
-    """Nothing, where every model that `schema` does not name any more can be held to be deleted.
+    desk: Desk, client: cma.Client, source_id: int, spec: SourceSpec, schema: cma.Schema, sight: Sight
+) -> frozenset[ModelId]:
+    """The models that `schema` does not name any more and that are hidden; the others can be held to be deleted.
 
-    Each is asked for by its id, and together they must not take too many records along: a token that is shown fewer
-    models sees just that. Raises PagesMoved for one that exists, TooMuchVanished, CmaError.
+    Each is asked for by its id. One that has records is hidden where the role does not show all of them. The others
+    must not take too many along: a token that is shown fewer models sees just that, and may not be told its role.
+    Raises PagesMoved for a model that exists, TooMuchVanished, CmaError.
     """
     seen = {ModelId(model.id) for model in schema.item_types}
     known = await desk.read(lambda connection: known_schema(connection, source_id))
     missing = known.models.keys() - seen
     if not missing:
-        return
+        return frozenset()
     for id in sorted(missing):
         if await client.has_item_type(id):
             name = known.models[id].api_key
             raise cma.PagesMoved(f"the model {name} was not named with the others, but it exists", request="GET /site")
     live = await desk.read(lambda connection: live_counts_by_model(connection, source_id))
-    check_brake(spec.name, spec.max_vanish, {id: live.get(id, 0) for id in missing}, live, models={})
+    hidden = [id for id in missing if live.get(id) and await sight.hides_even(id, known.models[id].api_key)]
+    gone = {id: live.get(id, 0) for id in missing.difference(hidden)}
+    check_brake(spec.name, spec.max_vanish, gone, live, models={})
+    return frozenset(hidden)
 
 
 def _note_schema(
@@ -168,14 +178,18 @@ def _note_schema(
     lease: Lease,
     schema: cma.Schema,
     *,
+    hidden: Collection[ModelId],
     seen_before: datetime | None,
     run_id: int,
     observed_at: datetime,
 ) -> Noted:
     """Write what changed about models and fields, and make the typed views fit."""
-    plan = plan_schema(
-        known_schema(tx, lease.source_id), schema_of(schema), seen_before=seen_before, observed_at=observed_at
+    known, seen = known_schema(tx, lease.source_id), schema_of(schema)
+    kept = Schema(
+        models={**seen.models, **{id: model for id, model in known.models.items() if id in hidden}},
+        fields={**seen.fields, **{id: field for id, field in known.fields.items() if field.model_id in hidden}},
     )
+    plan = plan_schema(known, kept, seen_before=seen_before, observed_at=observed_at)
     upsert_schema(
         tx,
         lease,

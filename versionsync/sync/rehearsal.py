@@ -49,14 +49,14 @@ async def rehearse(
         return
     schema = await client.schema()
     project = project_of(schema.site, spec, place)
-    await doubt_upstream(desk, client, known, spec, schema, project, allow_vanish=options.allow_vanish)
+    sight = Sight(client, names_of(schema), believes_all=options.allow_vanish)
+    await doubt_upstream(desk, client, known, spec, schema, project, sight=sight)
     if options.record_ids or options.scrub:
         vanished = await _ask(desk, client, known.id, options, progress=progress, found=found)
     else:
         models = [ModelId(model.id) for model in schema.item_types if not model.modular_block]
         vanished = await _list(desk, client, known.id, options, models, progress=progress, found=found)
     live = await desk.read(lambda connection: live_counts_by_model(connection, known.id))
-    sight = Sight(client, names_of(schema), believes_all=options.allow_vanish)
     await _doubt(sight, spec, vanished, live, found=found)
 
 

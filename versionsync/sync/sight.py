@@ -48,7 +48,7 @@ class Sight:
     async def hides(self, model: ModelId) -> bool:
         """Whether the role does not show all records of `model`, so that none can be said to be gone.
 
-        Of a model that upstream no longer has, nothing is hidden. Raises CmaError.
+        Of a model that upstream no longer has, nothing is hidden; but see `hides_even`. Raises CmaError.
         """
         if self.believes_all or model not in self.models:
             return False
@@ -56,6 +56,14 @@ class Sight:
             if model not in self._verdicts:
                 self._verdicts[model] = await self._judge(model)
         return self._verdicts[model]
+
+    async def hides_even(self, model: ModelId, name: str) -> bool:
+        """As `hides`, of a model that upstream does not name: whether it is hidden, and counts as one that is there."""
+        others, self.models = self.models, {**self.models, model: name}
+        hidden = await self.hides(model)
+        if not hidden:
+            self.models = others
+        return hidden
 
     def count_hidden(self, model: ModelId, number: int) -> None:
         """Note that so many records of `model` are not there, and are not held to be deleted."""

@@ -78,6 +78,27 @@ def test_a_hidden_model_is_not_deleted_however_small_it_is(lab: Lab, number: int
     assert differences(lab.mirror, lab.truth(), watched=True) == []
 
 
+@pytest.mark.parametrize("number", [1, 3, 30])
+def test_a_hidden_model_that_is_not_even_named_is_not_deleted(lab: Lab, number: int) -> None:
+    """Nor are its fields; the role says that it shows none of its records, whatever else it hides."""
+    posts(lab, number)
+    (price,) = posts(lab, 1, model="price")
+    lab.sync()
+    narrow(lab, hidden_models=frozenset({"post"}))
+    lab.act(lambda world: setattr(world.switches, "hidden_models_are_named", False))
+    lab.act(lambda world: world.update(world.user, price, {"title": "2"}))
+    only_told(lab.sync(dry_run=True), hidden=number)
+    only_told(lab.sync(), hidden=number)
+    only_told(lab.sync(full=True), hidden=number)
+    assert deleted(lab) == (0, 0, 0)
+    lab.token = FULL_ACCESS_TOKEN
+    assert lab.sync().outcome is Outcome.SUCCEEDED
+    assert differences(lab.mirror, lab.truth(), watched=True) == []
+    narrow(lab, hidden_models=frozenset({"post"}))
+    assert lab.sync(full=True, allow_vanish=True).outcome is Outcome.SUCCEEDED
+    assert deleted(lab) == (number, 1, number + 1)
+
+
 def test_a_rehearsal_counts_no_hidden_record_and_stops_where_the_sync_would(lab: Lab) -> None:
     """What it says is what would be done."""
     posts(lab, 3)
