@@ -47,7 +47,7 @@ class _Records(TypedColumns):
     creator_type: Named[str | None] = identifier("Who made it: `editors.type`.")
     creator_id: Named[str | None] = identifier("Who made it: `editors.id`.")
     fingerprint: Named[bytes] = octets("SHA-256 of all of its meta: another one means that something changed.")
-    version_count: Named[int] = count("How many of its versions upstream listed at the last full look.")
+    version_count: Named[int] = count("How many of its versions upstream listed at the last look.")
     first_seen_at: Named[datetime] = time("When the mirror first saw it.")
     synced_at: Named[datetime] = time("When its versions were last read.")
     deleted_at: Named[datetime | None] = time("When it was known to be gone upstream; its rows stay.")
@@ -107,7 +107,10 @@ class _Versions(TypedColumns):
     published_from: Named[datetime | None] = time(
         "Since when it was live the last time; NULL: never, or before upstream kept such times."
     )
-    published_until: Named[datetime | None] = time("Until when it was live the last time; NULL: it still is.")
+    published_until: Named[datetime | None] = time(
+        "Until when it was live the last time; NULL: it still is, or was when it was last seen. Where a missing version's "
+        "time, or a deleted record's, ended is in the view `publications`."
+    )
     is_valid: Named[bool | None] = flag("Whether it obeys its model's validations, where upstream says so.")
     attributes: Named[str] = json("The content: a JSON object, a member a field, blocks whole.")
     attributes_exact: Named[bytes | None] = octets(
