@@ -108,7 +108,7 @@ class _Versions(TypedColumns):
         "Since when it was live the last time; NULL: never, or before upstream kept such times."
     )
     published_until: Named[datetime | None] = time(
-        "Until when it was live the last time; NULL: it still is, or was when it was last seen. Where a missing version's "
+        "Until when it was live the last time; NULL: it still is, or was when last seen. Where a missing version's "
         "time, or a deleted record's, ended is in the view `publications`."
     )
     is_valid: Named[bool | None] = flag("Whether it obeys its model's validations, where upstream says so.")
