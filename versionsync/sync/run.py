@@ -249,11 +249,10 @@ class _Run:
         """Ask for the names of the editors that this run met first; those who had none before have none now."""
         source_id = tenure.lease.source_id
         unnamed = await self._desk.read(lambda connection: unknown_editors(connection, source_id))
-        rows, refused = await read_editors(client, set(unnamed) - set(asked_before))
+        rows, notes = await read_editors(client, set(unnamed) - set(asked_before))
         if rows:
             await self._desk.write(lambda tx: upsert_editors(tx, tenure.lease, rows))
-        if refused:
-            self._found.notes.append(f"this token may not read editors of kind {', '.join(refused)}: ids only")
+        self._found.notes.extend(notes)
 
     async def _end(self, outcome: Outcome, error: BaseException | None) -> None:
         counts = self._progress.sent(self._client.usage)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from enum import StrEnum
 from itertools import count
 
 import pytest
@@ -17,6 +18,7 @@ from versionsync.mirror.errors import LeaseHeld, OtherProject
 from versionsync.mirror.leases import Holder, acquire
 from versionsync.mirror.tables import editors, records, runs
 from versionsync.simulator import Clock, Role, Token, World
+from versionsync.simulator.editors import Editor
 from versionsync.sync.crew import READERS
 from versionsync.sync.report import Outcome, SyncOptions
 from versionsync.sync.vanish import TooMuchVanished
@@ -217,6 +219,18 @@ def test_names_that_a_role_may_not_read_are_read_when_it_may(lab: Lab) -> None:
     lab.token = full_access
     lab.sync(full=True)
     assert None not in names()
+
+
+def test_a_kind_of_editor_that_is_new_is_told_once(lab: Lab) -> None:
+    """It is kept as it is."""
+    robot = Editor(StrEnum("Kind", {"ROBOT": "robot"}).ROBOT, "7", "Robby")
+    lab.act(lambda world: world.create(robot, "post", {"title": "1"}))
+    report = lab.sync()
+    assert report.outcome is Outcome.SUCCEEDED
+    assert report.notes == ["editors of kind robot are new to this program: ids only"]
+    lab.act(lambda world: world.create(robot, "post", {"title": "2"}))
+    assert lab.sync().notes == []
+    assert differences(lab.mirror, lab.truth()) == []
 
 
 def test_a_project_that_is_switched_off_in_the_middle_is_asked_no_more(lab: Lab) -> None:
