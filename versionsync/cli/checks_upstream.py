@@ -115,6 +115,8 @@ async def _role(source: SourceSettings, client: cma.Client) -> Finding:
         for model in models
         if not model.modular_block and role.reading(model.id, environment) is not cma.Reading.ALL
     )
+    named = {model.id for model in models}
+    partial += [f"{id} (a model that is not named)" for id in sorted(role.hides_besides(named, environment))]
     if not partial:
         return good("role", f"{role.name} shows all records of all models", source=source.name)
     message = f"{role.name} does not show all records of: {', '.join(partial)}"

@@ -6,7 +6,7 @@ Its *final* permissions are those in force: roles may inherit, and upstream has 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from enum import StrEnum
 from typing import Final
 
@@ -63,6 +63,11 @@ class Role(msgspec.Struct, frozen=True, kw_only=True):
         if not allows or _any_of_all(forbids):
             return Reading.NONE
         return Reading.ALL if _any_of_all(allows) and not forbids else Reading.SOME
+
+    def hides_besides(self, named: Collection[str], environment: str) -> frozenset[str]:
+        """The ids of models that it forbids to read in `environment` and that are not among the `named` ones."""
+        others = {each.item_type for each in self.negative if each.item_type is not None}.difference(named)
+        return frozenset(id for id in others if any(each.is_about(id, environment) for each in self.negative))
 
 
 class _Final(msgspec.Struct, frozen=True):

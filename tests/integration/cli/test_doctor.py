@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from versionsync.cli import checks_database
 from versionsync.mirror import leases
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.queries import source
+from versionsync.simulator import FULL_ACCESS_TOKEN, SimulatorThread, World
 
 
 def findings(ran: Ran) -> dict[str, Any]:
@@ -97,6 +99,26 @@ def test_what_it_costs_that_the_role_may_not_see_the_environments_is_told(
     assert found["verdict"] == "warning"
     assert "each look costs as many requests as a list of all records" in found["todo"]
     assert ("promotion" in found["todo"]) is not bool(environment)
+
+
+@pytest.mark.parametrize("is_named", [True, False])
+def test_a_model_that_the_role_hides_is_told(
+    cli: Cli, at: dict[str, str], upstream: SimulatorThread, is_named: bool
+) -> None:
+    """By its id, where upstream does not even name it."""
+
+    def hide(world: World) -> tuple[str, str]:
+        token = world.people.tokens[FULL_ACCESS_TOKEN]
+        model = next(iter(world.primary.models.values()))
+        role = world.people.add_role(replace(token.role, hidden_models=frozenset({model.id})))
+        world.people.add_token(replace(token, role=role))
+        world.switches.hidden_models_are_named = is_named
+        return model.id, model.api_key
+
+    id, name = upstream.act(hide)
+    found = findings(cli("doctor", "--json", **at))["role"]
+    assert found["verdict"] == "warning"
+    assert (name if is_named else f"{id} (a model that is not named)") in found["message"]
 
 
 def test_an_unknown_environment_is_told(cli: Cli, at: dict[str, str]) -> None:

@@ -52,6 +52,18 @@ def test_it_shows_what_it_allows_less_what_it_forbids(
     assert reading(positive, negative) is shows
 
 
+def test_what_it_forbids_and_is_not_named_is_told_by_its_id() -> None:
+    """A model that upstream does not name at all to this token; what is about other environments or acts is not."""
+    negative = (
+        entry("read", item_type="article"),
+        entry("read", item_type="hidden"),
+        entry("read", environment="next", item_type="elsewhere"),
+        entry("delete", item_type="kept"),
+    )
+    role = Role(name="r", positive=(entry(),), negative=negative)
+    assert role.hides_besides(["article"], "main") == {"hidden"}
+
+
 ENTRIES = st.lists(
     st.builds(
         entry,
