@@ -61,7 +61,7 @@ class Agenda:
     @property
     def is_failing(self) -> bool:
         """Whether the next look is a try, to be made when it is due: while editors go on, calls come all the time."""
-        return self._state.stance is Stance.FAILING
+        return self._state.stance is Stance.FAILING and not self._state.is_read
 
     @property
     def rest_seconds(self) -> float:

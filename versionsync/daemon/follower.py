@@ -220,7 +220,7 @@ class Follower:
     async def _scrub(self) -> None:
         async with self._turn:
             # One that fails or stands by has other things to do; what is old now is older in an hour.
-            if self.state.stance is Stance.FOLLOWING:
+            if self.state.is_read:
                 number = -(-(await self._spending.pace(self.source)).scrubs_a_day // SCRUBS_A_DAY)
                 if number:
                     await self._runner.run(self.source, SyncOptions(trigger="schedule", scrub=number))
@@ -235,7 +235,7 @@ class Follower:
 
     async def _tidy(self) -> None:
         async with self._turn:
-            if self.state.stance is Stance.FOLLOWING:
+            if self.state.is_read:
                 forgotten = await self._unless_away(self._books.forget_runs(_now()))
                 self._log.debug("runs.forgotten", number=forgotten)
 

@@ -18,7 +18,7 @@ from versionsync.daemon.feed import Feed, Told
 from versionsync.daemon.followed import Followed
 from versionsync.daemon.hints import Heard
 from versionsync.daemon.spending import Spending
-from versionsync.daemon.state import SourceState, Stance
+from versionsync.daemon.state import SourceState
 from versionsync.daemon.timetable import Timetable
 from versionsync.daemon.waits import QUICKEST_SECONDS, next_reading
 
@@ -98,7 +98,7 @@ class LogReader:
         await self._feed.end()
 
     def _may_read(self, source: Followed) -> bool:
-        return source.reads_webhook_log and self._state.stance is Stance.FOLLOWING
+        return source.reads_webhook_log and self._state.is_read
 
     def _wait(self, source: Followed, pace: Pace, quiet_seconds: float) -> float:
         if not self._may_read(source):

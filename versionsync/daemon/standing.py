@@ -26,6 +26,7 @@ class Standing:
     def __init__(self, state: SourceState, agenda: Agenda, *, log: FilteringBoundLogger, random: Random) -> None:
         self.changed_at = time.monotonic()  # who has just started looks often: nobody knows yet how quiet it is
         self._whole_at = float("-inf")
+        self._partial_seconds = 0.0
         self._hints_left = 0
         self._state = state
         self._agenda = agenda
@@ -33,8 +34,8 @@ class Standing:
         self._random = random
 
     def is_fresh(self, pace: Pace) -> bool:
-        """Whether the whole source was looked at, and all was well, as lately as it should be."""
-        return time.monotonic() - self._whole_at < pace.look_seconds and self._state.stance is Stance.FOLLOWING
+        """Whether the whole source was looked at as lately as it should be."""
+        return self._whole_again_in(pace) > 0 and self._state.is_read
 
     def seen(self, whole_as_of: datetime | None) -> None:
         """What the database says of the last look that succeeded, of this daemon or of another one."""
@@ -91,7 +92,7 @@ class Standing:
         """A whole look comes soon, and tells what these could not give: this is neither success nor failure."""
         if found_something(report):
             self._note_change()
-        whole_in = max(pace.look_seconds - (time.monotonic() - self._whole_at), pace.after_change_seconds)
+        whole_in = max(self._whole_again_in(pace), pace.after_change_seconds)
         if left_to_do(report) == set():
             self._hints_left = 0
             self._agenda.next_in(whole_in, "webhooks tell of changes")
@@ -107,7 +108,7 @@ class Standing:
         elif state.stance is Stance.STANDBY:
             self._log.info("source.followed", instead_of=state.other)
         state.stance, state.trouble, state.error, state.failures, state.other = Stance.FOLLOWING, None, None, 0, None
-        state.last_success_at, self._whole_at = state.began_at, time.monotonic()
+        state.last_success_at, self._whole_at, self._partial_seconds = state.began_at, time.monotonic(), 0.0
         if found_something(report):
             self._note_change()
         quiet = time.monotonic() - self.changed_at
@@ -127,6 +128,10 @@ class Standing:
         state.stance, state.trouble, state.other = Stance.FAILING, trouble, None
         state.error = reason_of(report)
         seconds = retry_wait(trouble, state.failures, random=self._random)
+        if left_to_do(report) is not None:
+            self._whole_at, self._partial_seconds = time.monotonic(), seconds
+            if found_something(report):
+                self._note_change()
         log = self._log if report.run_id is None else self._log.bind(run=report.run_id)
         facts = {"trouble": trouble.value, "reason": state.error}
         if hint := getattr(report.error, "hint", None):
@@ -135,6 +140,10 @@ class Standing:
         if trouble is Trouble.UNEXPECTED:
             log.debug("source.failing", exc_info=report.error)
         self._agenda.next_in(seconds, f"failure {state.failures}: {trouble.value}")
+
+    def _whole_again_in(self, pace: Pace) -> float:
+        """In how many seconds the whole source is due again: as its pace says, or to try what was not mirrored."""
+        return self._whole_at + (self._partial_seconds or pace.look_seconds) - time.monotonic()
 
     def _note_change(self) -> None:
         self.changed_at, self._state.last_change_at = time.monotonic(), datetime.now(UTC)

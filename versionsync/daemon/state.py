@@ -105,6 +105,11 @@ class SourceState:
         self.last_call_at, self.untold = at, 0
 
     @property
+    def is_read(self) -> bool:
+        """Whether looks get through, though single records may not."""
+        return self.stance is Stance.FOLLOWING or (self.stance is Stance.FAILING and self.trouble is Trouble.PARTIAL)
+
+    @property
     def is_webhook_used(self) -> bool:
         """Whether calls should tell what changes: they are received, or their log is read."""
         return self.receives or self.webhook_log is LogStance.READ

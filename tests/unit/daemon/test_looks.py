@@ -228,6 +228,36 @@ async def test_a_partial_look_is_tried_again_after_seconds(desk: Desk) -> None:
     assert 150 <= waits[-1] <= 300
 
 
+async def test_a_record_that_can_never_be_mirrored_delays_no_other(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What webhooks name is looked at alone and at once, until the whole is tried again."""
+    desk.failing, now = ("broken",), 1000.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    for _ in range(10):
+        await desk.look()
+    tried_in = desk.wait
+    assert tried_in >= 150
+    now += 100
+    await desk.call("one")
+    assert desk.wait == 0
+    assert (await desk.look()).record_ids == ("one",)
+    assert await desk.books.hints() is None
+    assert desk.state.trouble is Trouble.PARTIAL
+    assert desk.wait == pytest.approx(tried_in - 100)
+    now += desk.wait
+    await desk.call("two")
+    assert (await desk.look()).record_ids == ()
+
+
+async def test_old_histories_are_read_again_beside_a_record_that_cannot_be_mirrored(desk: Desk) -> None:
+    """As ever."""
+    await desk.look()
+    desk.failing = ("broken",)
+    await desk.look()
+    desk.follower.source = replace(desk.follower.source, scrub=24)
+    await desk.jobs.work["website:scrub"]()
+    assert desk.runs[-1].scrub == 1
+
+
 async def test_staleness_is_counted_over_a_restart(desk: Desk) -> None:
     """From the last look that succeeded, whoever looked."""
     now = datetime.now(UTC)
