@@ -196,7 +196,8 @@ _PUBLICATIONS = View(
     # unpublication is over when the same version is published again, a deletion when the record returns. What is told
     # of one version, or of one record's deletions, is told in the order in which it happened; all else goes by time.
     # "What follows" is looked for from the end backwards: databases add to such a window row by row, but would go
-    # through a window that looks forward again for each of its rows.
+    # through a window that looks forward again for each of its rows. And each window has a query of its own: only then
+    # SQLite asks the index where one record is asked for.
     """\
 SELECT
     s.name AS source,
@@ -213,93 +214,95 @@ SELECT
     told.id AS event_id
 FROM (
     SELECT
-        e.id,
-        e.source_id,
-        e.type,
-        e.record_id,
-        e.version_id,
-        e.model_id,
-        e.occurred_at,
-        e.occurred_basis,
-        min(CASE WHEN e.type IN ('version.published', 'record.deleted') THEN e.occurred_at END) OVER (
-            PARTITION BY e.source_id, e.record_id
-            ORDER BY e.occurred_at DESC, e.id DESC
-            ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
-        ) AS replaced_at,
-        min(CASE WHEN e.type = 'version.unpublished' THEN e.occurred_at END) OVER (
-            PARTITION BY e.source_id, e.record_id, e.version_id
-            ORDER BY e.occurred_at DESC, e.id DESC
+        replaced.*,
+        min(CASE WHEN replaced.type = 'version.unpublished' THEN replaced.occurred_at END) OVER (
+            PARTITION BY replaced.source_id, replaced.record_id, replaced.version_id
+            ORDER BY replaced.occurred_at DESC, replaced.id DESC
             ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
         ) AS unpublished_at
     FROM (
         SELECT
-            flag.id,
-            flag.source_id,
-            flag.type,
-            flag.record_id,
-            flag.version_id,
-            flag.model_id,
-            CASE
-                WHEN flag.type = 'version.unpublished' AND flag.published_at < flag.occurred_at THEN flag.published_at
-                WHEN flag.type = 'record.deleted' AND flag.returned_at < flag.occurred_at THEN flag.returned_at
-                ELSE flag.occurred_at
-            END AS occurred_at,
-            flag.occurred_basis
+            e.*,
+            min(CASE WHEN e.type IN ('version.published', 'record.deleted') THEN e.occurred_at END) OVER (
+                PARTITION BY e.source_id, e.record_id
+                ORDER BY e.occurred_at DESC, e.id DESC
+                ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+            ) AS replaced_at
         FROM (
             SELECT
-                id,
-                source_id,
-                type,
-                record_id,
-                version_id,
-                model_id,
-                occurred_at,
-                occurred_basis,
-                min(CASE WHEN type = 'version.published' THEN occurred_at END) OVER (
-                    PARTITION BY source_id, record_id, version_id
-                    ORDER BY id DESC
-                    ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
-                ) AS published_at,
-                min(CASE WHEN type = 'record.returned' THEN occurred_at END) OVER (
-                    PARTITION BY source_id, record_id
-                    ORDER BY id DESC
-                    ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
-                ) AS returned_at
-            FROM events
-            WHERE type IN ('version.published', 'version.unpublished', 'record.deleted', 'record.returned')
-        ) AS flag
-        WHERE flag.type <> 'record.returned'
-        UNION ALL
-        SELECT
-            returned.id,
-            returned.source_id,
-            last.type,
-            last.record_id,
-            last.version_id,
-            last.model_id,
-            returned.occurred_at,
-            returned.occurred_basis
-        FROM events AS returned
-        JOIN events AS last ON last.id = (
-            SELECT max(flag.id)
-            FROM events AS flag
-            WHERE flag.source_id = returned.source_id
-                AND flag.record_id = returned.record_id
-                AND flag.id < returned.id
-                AND flag.type IN ('version.published', 'version.unpublished')
-        )
-        WHERE returned.type = 'record.returned'
-            AND last.type = 'version.published'
-            AND NOT EXISTS (
-                SELECT 1
-                FROM events AS then_told
-                WHERE then_told.source_id = returned.source_id
-                    AND then_told.record_id = returned.record_id
-                    AND then_told.id > returned.id
-                    AND then_told.observed_at = returned.observed_at
-                    AND then_told.type IN ('version.published', 'version.unpublished')
+                flag.id,
+                flag.source_id,
+                flag.type,
+                flag.record_id,
+                flag.version_id,
+                flag.model_id,
+                CASE
+                    WHEN flag.type = 'version.unpublished' AND flag.published_at < flag.occurred_at
+                        THEN flag.published_at
+                    WHEN flag.type = 'record.deleted' AND flag.returned_at < flag.occurred_at THEN flag.returned_at
+                    ELSE flag.occurred_at
+                END AS occurred_at,
+                flag.occurred_basis
+            FROM (
+                SELECT
+                    again.*,
+                    min(CASE WHEN again.type = 'record.returned' THEN again.occurred_at END) OVER (
+                        PARTITION BY again.source_id, again.record_id
+                        ORDER BY again.id DESC
+                        ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+                    ) AS returned_at
+                FROM (
+                    SELECT
+                        id,
+                        source_id,
+                        type,
+                        record_id,
+                        version_id,
+                        model_id,
+                        occurred_at,
+                        occurred_basis,
+                        min(CASE WHEN type = 'version.published' THEN occurred_at END) OVER (
+                            PARTITION BY source_id, record_id, version_id
+                            ORDER BY id DESC
+                            ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+                        ) AS published_at
+                    FROM events
+                    WHERE type IN ('version.published', 'version.unpublished', 'record.deleted', 'record.returned')
+                ) AS again
+            ) AS flag
+            WHERE flag.type <> 'record.returned'
+            UNION ALL
+            SELECT
+                returned.id,
+                returned.source_id,
+                last.type,
+                returned.record_id,
+                last.version_id,
+                last.model_id,
+                returned.occurred_at,
+                returned.occurred_basis
+            FROM events AS returned
+            JOIN events AS last ON last.id = (
+                SELECT max(flag.id)
+                FROM events AS flag
+                WHERE flag.source_id = returned.source_id
+                    AND flag.record_id = returned.record_id
+                    AND flag.id < returned.id
+                    AND flag.type IN ('version.published', 'version.unpublished')
             )
-    ) AS e
+            WHERE returned.type = 'record.returned'
+                AND last.type = 'version.published'
+                AND NOT EXISTS (
+                    SELECT 1
+                    FROM events AS then_told
+                    WHERE then_told.source_id = returned.source_id
+                        AND then_told.record_id = returned.record_id
+                        AND then_told.id > returned.id
+                        AND then_told.observed_at = returned.observed_at
+                        AND then_told.type IN ('version.published', 'version.unpublished')
+                )
+        ) AS e
+    ) AS replaced
 ) AS told
 JOIN sources AS s ON s.id = told.source_id
 WHERE told.type = 'version.published'""",

@@ -40,6 +40,10 @@ QUESTIONS = {
         "AND (published_until IS NULL OR published_until > '2026-01-01T00:00:00.000000Z')",
         "versions_live_at",
     ),
+    "publications of a record": (
+        "SELECT * FROM publications WHERE source_id = 1 AND record_id = 'r'",
+        "SEARCH events USING|Scan (?:using|on) events_of_record.*record_id = 'r'",
+    ),
     "the records read longest ago": (
         "SELECT id FROM records WHERE source_id = 1 ORDER BY synced_at LIMIT 10",
         "records_by_synced_at",
