@@ -195,6 +195,8 @@ _PUBLICATIONS = View(
     # An end that was only observed is told with the time of the look, which may be later than what began before it: an
     # unpublication is over when the same version is published again, a deletion when the record returns. What is told
     # of one version, or of one record's deletions, is told in the order in which it happened; all else goes by time.
+    # What is live is what the version's flag says: another environment's times may be later than the one that is live
+    # now, and where upstream's clock is ahead of ours, what is observed may be earlier than what it ended.
     # "What follows" is looked for from the end backwards: databases add to such a window row by row, but would go
     # through a window that looks forward again for each of its rows. And each window has a query of its own: only then
     # SQLite asks the index where one record is asked for.
@@ -208,103 +210,114 @@ SELECT
     told.occurred_at AS live_from,
     told.occurred_basis AS live_from_basis,
     CASE
-        WHEN told.unpublished_at IS NULL OR told.replaced_at < told.unpublished_at THEN told.replaced_at
+        WHEN v.is_published AND r.deleted_at IS NULL AND told.id = told.last_id THEN NULL
+        WHEN told.unpublished_at IS NULL OR told.replaced_at < told.unpublished_at
+            THEN coalesce(told.replaced_at, told.occurred_at)
         ELSE told.unpublished_at
     END AS live_until,
     told.id AS event_id
 FROM (
     SELECT
-        replaced.*,
-        min(CASE WHEN replaced.type = 'version.unpublished' THEN replaced.occurred_at END) OVER (
-            PARTITION BY replaced.source_id, replaced.record_id, replaced.version_id
-            ORDER BY replaced.occurred_at DESC, replaced.id DESC
-            ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
-        ) AS unpublished_at
+        ended.*,
+        max(CASE WHEN ended.type = 'version.published' THEN ended.id END) OVER (
+            PARTITION BY ended.source_id, ended.record_id, ended.version_id
+        ) AS last_id
     FROM (
         SELECT
-            e.*,
-            min(CASE WHEN e.type IN ('version.published', 'record.deleted') THEN e.occurred_at END) OVER (
-                PARTITION BY e.source_id, e.record_id
-                ORDER BY e.occurred_at DESC, e.id DESC
+            replaced.*,
+            min(CASE WHEN replaced.type = 'version.unpublished' THEN replaced.occurred_at END) OVER (
+                PARTITION BY replaced.source_id, replaced.record_id, replaced.version_id
+                ORDER BY replaced.occurred_at DESC, replaced.id DESC
                 ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
-            ) AS replaced_at
+            ) AS unpublished_at
         FROM (
             SELECT
-                flag.id,
-                flag.source_id,
-                flag.type,
-                flag.record_id,
-                flag.version_id,
-                flag.model_id,
-                CASE
-                    WHEN flag.type = 'version.unpublished' AND flag.published_at < flag.occurred_at
-                        THEN flag.published_at
-                    WHEN flag.type = 'record.deleted' AND flag.returned_at < flag.occurred_at THEN flag.returned_at
-                    ELSE flag.occurred_at
-                END AS occurred_at,
-                flag.occurred_basis
+                e.*,
+                min(CASE WHEN e.type IN ('version.published', 'record.deleted') THEN e.occurred_at END) OVER (
+                    PARTITION BY e.source_id, e.record_id
+                    ORDER BY e.occurred_at DESC, e.id DESC
+                    ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+                ) AS replaced_at
             FROM (
                 SELECT
-                    again.*,
-                    min(CASE WHEN again.type = 'record.returned' THEN again.occurred_at END) OVER (
-                        PARTITION BY again.source_id, again.record_id
-                        ORDER BY again.id DESC
-                        ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
-                    ) AS returned_at
+                    flag.id,
+                    flag.source_id,
+                    flag.type,
+                    flag.record_id,
+                    flag.version_id,
+                    flag.model_id,
+                    CASE
+                        WHEN flag.type = 'version.unpublished' AND flag.published_at < flag.occurred_at
+                            THEN flag.published_at
+                        WHEN flag.type = 'record.deleted' AND flag.returned_at < flag.occurred_at THEN flag.returned_at
+                        ELSE flag.occurred_at
+                    END AS occurred_at,
+                    flag.occurred_basis
                 FROM (
                     SELECT
-                        id,
-                        source_id,
-                        type,
-                        record_id,
-                        version_id,
-                        model_id,
-                        occurred_at,
-                        occurred_basis,
-                        min(CASE WHEN type = 'version.published' THEN occurred_at END) OVER (
-                            PARTITION BY source_id, record_id, version_id
-                            ORDER BY id DESC
+                        again.*,
+                        min(CASE WHEN again.type = 'record.returned' THEN again.occurred_at END) OVER (
+                            PARTITION BY again.source_id, again.record_id
+                            ORDER BY again.id DESC
                             ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
-                        ) AS published_at
-                    FROM events
-                    WHERE type IN ('version.published', 'version.unpublished', 'record.deleted', 'record.returned')
-                ) AS again
-            ) AS flag
-            WHERE flag.type <> 'record.returned'
-            UNION ALL
-            SELECT
-                returned.id,
-                returned.source_id,
-                last.type,
-                returned.record_id,
-                last.version_id,
-                last.model_id,
-                returned.occurred_at,
-                returned.occurred_basis
-            FROM events AS returned
-            JOIN events AS last ON last.id = (
-                SELECT max(flag.id)
-                FROM events AS flag
-                WHERE flag.source_id = returned.source_id
-                    AND flag.record_id = returned.record_id
-                    AND flag.id < returned.id
-                    AND flag.type IN ('version.published', 'version.unpublished')
-            )
-            WHERE returned.type = 'record.returned'
-                AND last.type = 'version.published'
-                AND NOT EXISTS (
-                    SELECT 1
-                    FROM events AS then_told
-                    WHERE then_told.source_id = returned.source_id
-                        AND then_told.record_id = returned.record_id
-                        AND then_told.id > returned.id
-                        AND then_told.observed_at = returned.observed_at
-                        AND then_told.type IN ('version.published', 'version.unpublished')
+                        ) AS returned_at
+                    FROM (
+                        SELECT
+                            id,
+                            source_id,
+                            type,
+                            record_id,
+                            version_id,
+                            model_id,
+                            occurred_at,
+                            occurred_basis,
+                            min(CASE WHEN type = 'version.published' THEN occurred_at END) OVER (
+                                PARTITION BY source_id, record_id, version_id
+                                ORDER BY id DESC
+                                ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+                            ) AS published_at
+                        FROM events
+                        WHERE type IN ('version.published', 'version.unpublished', 'record.deleted', 'record.returned')
+                    ) AS again
+                ) AS flag
+                WHERE flag.type <> 'record.returned'
+                UNION ALL
+                SELECT
+                    returned.id,
+                    returned.source_id,
+                    last.type,
+                    returned.record_id,
+                    last.version_id,
+                    last.model_id,
+                    returned.occurred_at,
+                    returned.occurred_basis
+                FROM events AS returned
+                JOIN events AS last ON last.id = (
+                    SELECT max(flag.id)
+                    FROM events AS flag
+                    WHERE flag.source_id = returned.source_id
+                        AND flag.record_id = returned.record_id
+                        AND flag.id < returned.id
+                        AND flag.type IN ('version.published', 'version.unpublished')
                 )
-        ) AS e
-    ) AS replaced
+                WHERE returned.type = 'record.returned'
+                    AND last.type = 'version.published'
+                    AND NOT EXISTS (
+                        SELECT 1
+                        FROM events AS then_told
+                        WHERE then_told.source_id = returned.source_id
+                            AND then_told.record_id = returned.record_id
+                            AND then_told.id > returned.id
+                            AND then_told.observed_at = returned.observed_at
+                            AND then_told.type IN ('version.published', 'version.unpublished')
+                    )
+            ) AS e
+        ) AS replaced
+    ) AS ended
 ) AS told
 JOIN sources AS s ON s.id = told.source_id
+JOIN versions AS v ON v.source_id = told.source_id AND v.id = told.version_id
+JOIN records AS r ON r.source_id = told.source_id AND r.id = told.record_id
 WHERE told.type = 'version.published'""",
 )
 

@@ -14,7 +14,7 @@ from versionsync.mirror.types import UtcTime
 from versionsync.mirror.views import VIEWS
 
 # A changed view reaches a database with a migration only: when this fails, add an (empty) one, then note it here.
-KNOWN = ("0007", "f0943f20b323b6c4")
+KNOWN = ("0008", "9c96ab14a552e303")
 
 
 def test_a_changed_view_comes_with_a_migration() -> None:
@@ -119,6 +119,22 @@ def test_a_deletion_does_not_end_what_went_live_after_its_record_was_made_again(
         ("a", at(1), at(50)),
         ("b", at(50), at(1003)),
     ]
+
+
+def test_what_is_gone_is_not_live_though_upstreams_clock_is_ahead(desk: Desk) -> None:
+    """The deletion is observed by our clock, before the publication by theirs."""
+    desk.look(Shown("a", 1, "cp", live=(2000, None)))
+    desk.delete()
+    assert _intervals(desk, "publications", "live_from", "live_until") == [("a", at(2000), at(2000))]
+
+
+def test_what_is_live_is_so_though_another_environment_had_a_later_one(desk: Desk) -> None:
+    """It was published there again; here it never was."""
+    desk.look(Shown("a", 1, "cp", live=(2, None)))
+    desk.look(Shown("a", 1, live=(2, 6)), Shown("b", 5, "cp", live=(6, None)))
+    desk.look(Shown("a", 1, "cp", live=(2, None)))
+    last = [version for version, _, until in _intervals(desk, "publications", "live_from", "live_until") if not until]
+    assert last == ["a"]
 
 
 def test_a_publication_that_is_told_late_does_not_end_a_later_one(desk: Desk) -> None:
