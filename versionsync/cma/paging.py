@@ -14,7 +14,7 @@ from typing import Final, Generic, TypeVar
 import msgspec
 
 from versionsync.cma.client import ITEMS_PAGE, VERSIONS_PAGE, Client
-from versionsync.cma.errors import PagesMoved, ProtocolError, Rejected, RepeatedPage, Unavailable
+from versionsync.cma.errors import PagesMoved, Rejected, RepeatedPage, Unavailable
 from versionsync.cma.resources import Item, ItemVersion, Page
 
 __all__ = ["walk_items", "walk_versions"]
@@ -31,8 +31,8 @@ def walk_items(
 ) -> AsyncIterator[Page[Item]]:
     """The pages of all records (of a model), without the entries that repeat the page before. One request if they fit.
 
-    Raises PagesMoved at the end when the list changed, RepeatedPage at once when the offset has no effect, and
-    whatever `items_page` raises. Leaving the loop early costs nothing.
+    Raises PagesMoved at the end when the list changed, or has fewer entries than its count, RepeatedPage at once when
+    the offset has no effect, and whatever `items_page` raises. Leaving the loop early costs nothing.
     """
 
     def fetch(offset: int, limit: int) -> Awaitable[Page[Item]]:
@@ -104,9 +104,7 @@ class _Walk(Generic[T]):
             page = await self._shrinking(offset)
             if len(page.ids) > overlap or offset + len(page.ids) >= page.total:
                 return page
-        raise ProtocolError(
-            f"no entries at offset {offset}, though upstream counts {page.total}", request=self._request
-        )
+        raise PagesMoved(f"no entries at offset {offset}, though upstream counts {page.total}", request=self._request)
 
     async def _shrinking(self, offset: int) -> Page[T]:
         """A page, smaller and smaller as long as it is too large to be had; what worked is remembered."""

@@ -92,9 +92,15 @@ class Sweeper:
             yield page
 
     async def _by_model(self, models: Sequence[ModelId]) -> AsyncIterator[cma.Page[cma.Item]]:
+        moved: cma.PagesMoved | None = None
         for model in models:
-            async for page in cma.walk_items(self._client, model=model, order_by="id_ASC"):
-                yield page
+            try:
+                async for page in cma.walk_items(self._client, model=model, order_by="id_ASC"):
+                    yield page
+            except cma.PagesMoved as error:
+                moved = error  # what the other models have is mirrored all the same
+        if moved is not None:
+            raise moved
         self._sweep.total = (await self._client.items_page(offset=0, limit=1)).total
 
     async def _take(self, page: cma.Page[cma.Item]) -> None:

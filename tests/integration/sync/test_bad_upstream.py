@@ -331,3 +331,30 @@ def test_a_token_that_may_not_see_the_environments_lists_all_records_each_time(l
         posts(lab, 1)
         assert lab.sync().outcome is Outcome.SUCCEEDED
     assert differences(lab.mirror, lab.truth()) == []
+
+
+def test_records_that_are_listed_are_mirrored_whatever_their_number_is_said_to_be(lab: Lab) -> None:
+    """A count that no list reaches: the run is partial, holds nothing to be deleted, and mirrors what there is."""
+    ids = posts(lab, 3)
+    lab.sync()
+    new = [*posts(lab, 2), *posts(lab, 2, model="price")]
+    lab.act(lambda world: world.delete(world.user, ids[0]))
+    direct, headers = lab.spec, {"Authorization": f"Bearer {FULL_ACCESS_TOKEN}"}
+
+    def one_too_many(path: str) -> Given | None:
+        if not path.startswith("/items?"):
+            return None
+        answer = httpx.get(f"{direct.base_url}{path}", headers=headers).json()
+        answer["meta"]["total_count"] += 1
+        return Given(200, json.dumps(answer), {"Content-Type": "application/json"})
+
+    with gateway(direct.base_url, instead=one_too_many) as url:
+        lab.spec = replace(direct, base_url=url)
+        assert lab.sync().outcome is Outcome.PARTIAL
+    with lab.mirror.read() as connection:
+        assert {*ids, *new} == set(connection.scalars(select(records.c.id)))
+    assert deleted(lab) == (0, 0, 0)
+    lab.spec = direct
+    lab.sync()
+    assert deleted(lab) == (1, 0, 1)
+    assert differences(lab.mirror, lab.truth()) == []
