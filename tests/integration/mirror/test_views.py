@@ -14,7 +14,7 @@ from versionsync.mirror.types import UtcTime
 from versionsync.mirror.views import VIEWS
 
 # A changed view reaches a database with a migration only: when this fails, add an (empty) one, then note it here.
-KNOWN = ("0008", "9c96ab14a552e303")
+KNOWN = ("0007", "9c96ab14a552e303")
 
 
 def test_a_changed_view_comes_with_a_migration() -> None:

@@ -1,4 +1,4 @@
-"""The view of publications tells no version as gone that is live. There is nothing to do: views follow the program.
+"""The view of publications has as live what is live. There is nothing to do: views follow the program.
 
 Additive.
 """
