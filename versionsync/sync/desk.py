@@ -140,7 +140,7 @@ class Tenure:
         """Record the outcome and the checkpoint that it allows, and give the lease back, in one transaction.
 
         `wrongs` is what the run could not do, `trouble` the same as one word. Raises MirrorError. Where the lease was
-        lost nothing is recorded: the next holder notes it as interrupted.
+        lost nothing is recorded: the next holder notes it as interrupted. Cancelling does not keep it from being done.
         """
 
         def note(tx: Connection) -> None:
@@ -158,4 +158,6 @@ class Tenure:
             )
             give_back(tx, self.lease)
 
-        await self._desk.write(note)
+        # Waiting in the thread's queue it could still be cancelled, and the lease would be kept from the next holder.
+        # The thread ends when its queue is empty, and the run when the thread does.
+        await asyncio.shield(self._desk.write(note))

@@ -103,7 +103,7 @@ class _Run:
                 await (self._rehearse() if self._options.dry_run else self._sync())
         except asyncio.CancelledError:
             with suppress(MirrorError):  # then the next run notes it
-                await asyncio.shield(self._end(Outcome.INTERRUPTED, None))
+                await self._end(Outcome.INTERRUPTED, None)
             raise
         except BaseExceptionGroup as errors:
             error = first_error(errors)

@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 
+import pytest
+
 from tests.fixtures.comparing import differences
 from tests.fixtures.lab import Lab
+from versionsync.mirror.leases import current
 from versionsync.mirror.queries import last_runs
 from versionsync.simulator import FaultKind, RateLimit, World
 from versionsync.sync.deadline import RequestsSpent, Stalled
+from versionsync.sync.desk import Tenure
 from versionsync.sync.report import Outcome, SyncOptions
 
 
@@ -74,3 +78,27 @@ def test_cancelling_a_run_with_limits_interrupts_it(lab: Lab) -> None:
     asyncio.run(cancel())
     with lab.mirror.read() as connection:
         assert [run.outcome for run in last_runs(connection)] == ["interrupted"]
+
+
+def test_cancelling_a_run_that_ends_lets_it_end(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its outcome waits behind another transaction, and its lease must not be kept until it is too old."""
+    write(lab, 1)
+    end = Tenure.end
+
+    async def cancel() -> None:
+        async def end_cancelled(tenure: Tenure, *args: object, **told: object) -> None:
+            before = asyncio.create_task(tenure._desk.writing.run(time.sleep, 0.3))
+            await asyncio.sleep(0)
+            running.cancel()
+            await end(tenure, *args, **told)  # type: ignore[arg-type]
+            await before
+
+        monkeypatch.setattr(Tenure, "end", end_cancelled)
+        running = asyncio.create_task(lab.run(SyncOptions(settle=False)))
+        await asyncio.wait({running})
+        assert running.cancelled()
+
+    asyncio.run(cancel())
+    with lab.mirror.read() as connection:
+        assert [run.outcome for run in last_runs(connection)] == ["succeeded"]
+        assert current(connection, 1) is None
