@@ -273,5 +273,5 @@ async def test_the_real_rate_is_used_and_not_exceeded(windows: Literal["sliding"
                     group.create_task(reader(numbers))
             seconds = time.monotonic() - began
             assert client.usage.throttled <= 1
-            # The last one has to wait for all windows before it; half a second is for a busy machine.
-            assert seconds <= count / 60 * 3 / 0.98 + 0.5
+            # The last one has to wait for all windows before it; two seconds are for a busy machine, a window is three.
+            assert seconds <= count / 60 * 3 / 0.98 + 2
