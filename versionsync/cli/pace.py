@@ -16,12 +16,17 @@ LEAST_SECONDS: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """How far a run is: records that need nothing more, of how many (None: not known yet), and what it took."""
+    """How far a run is: records that need nothing more, of how many (None: not known yet), and what it took.
+
+    `pulled` were read, and `ahead` will have to be, as far as can be told from those that were listed.
+    """
 
     settled: int
     total: int | None
     versions: int
     requests: int
+    pulled: int = 0
+    ahead: float = 0.0
 
 
 def state_of(progress: Progress) -> State:
@@ -33,7 +38,9 @@ def state_of(progress: Progress) -> State:
     settled = max(counts.records_swept - waiting, 0) if total is not None else done
     if total is None and progress.records_planned:
         total = progress.records_planned
-    return State(settled, total, counts.versions_inserted, counts.requests)
+    unlisted = max((progress.records_total or 0) - counts.records_swept, 0)
+    ahead = waiting + unlisted * progress.records_planned / max(counts.records_swept, 1)
+    return State(settled, total, counts.versions_inserted, counts.requests, done, ahead)
 
 
 class Pace:
@@ -60,6 +67,9 @@ class Pace:
         span, last = self._span(), self._seen[-1][1] if self._seen else None
         if span is None or last is None or last.total is None:
             return None
+        # What is unchanged settles by the page, five hundred at once: that says nothing of how long pulls take.
+        if (pulled := last.pulled - self._seen[0][1].pulled) > 0:
+            return last.ahead * span / pulled
         settled = last.settled - self._seen[0][1].settled
         return (last.total - last.settled) * span / settled if settled > 0 else None
 

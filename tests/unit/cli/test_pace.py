@@ -30,6 +30,26 @@ def test_speed_and_time_left_follow_what_was_seen() -> None:
     assert pace.seconds_left == pytest.approx(8.0)
 
 
+def test_what_an_interrupted_run_left_behind_does_not_shorten_the_rest() -> None:
+    """Of 1,500 records 225 were mirrored before, and settle with the first page; the others take a pull each."""
+    pace = Pace()
+    for second in range(5):
+        counts = Counts(records_swept=1500 if second else 0, records_pulled=17 * second)
+        progress = Progress("web", records_total=1500, records_planned=1275 if second else 0, counts=counts)
+        pace.saw(state_of(progress), float(second))
+    assert pace.seconds_left == pytest.approx((1275 - 68) / 17)
+
+
+def test_what_was_not_listed_yet_is_taken_to_be_like_the_rest() -> None:
+    """Of 10,000 records half were listed, and one in a hundred of these has changed."""
+    pace = Pace()
+    for second in range(3):
+        counts = Counts(records_swept=5000, records_pulled=10 * second)
+        progress = Progress("web", records_total=10000, records_planned=50, counts=counts)
+        pace.saw(state_of(progress), float(second))
+    assert pace.seconds_left == pytest.approx((30 + 50) / 10)
+
+
 def test_what_is_long_ago_does_not_count() -> None:
     pace = Pace()
     for second in range(100):
