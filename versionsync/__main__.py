@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -17,6 +18,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv` (the process's own, if None) in a session of its own; returns the exit code."""
     _heed_sigterm()
     _open_what_is_closed()
+    _replace_what_an_encoding_lacks()
     # Not before: importing takes long enough for a signal to be missed.
     from versionsync.cli.app import run
     from versionsync.cli.session import Session
@@ -47,6 +49,13 @@ def _open_what_is_closed() -> None:
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))
+
+
+def _replace_what_an_encoding_lacks() -> None:
+    """A name in another script shall not end a command on a terminal that does not know that script."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="replace")
 
 
 if __name__ == "__main__":

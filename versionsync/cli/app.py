@@ -14,10 +14,10 @@ from versionsync.cli import db, service, webhook
 from versionsync.cli.demo import demo
 from versionsync.cli.doctor import doctor
 from versionsync.cli.events import events
-from versionsync.cli.exits import Exit, problem_of
+from versionsync.cli.exits import OUTPUT, Exit, problem_of
 from versionsync.cli.health import health
 from versionsync.cli.init import init
-from versionsync.cli.output import to_json
+from versionsync.cli.output import give_up_results, to_json
 from versionsync.cli.run import run as run_daemon
 from versionsync.cli.session import Session
 from versionsync.cli.simulator import simulator
@@ -75,6 +75,8 @@ def _tell(error: BaseException, argv: Sequence[str], session: Session) -> Exit:
     if "--debug" in argv:
         sys.stderr.write(session.redactor.redact("".join(traceback.format_exception(error))))
     problem = problem_of(error).redacted(session.redactor.redact)
+    if problem.kind == OUTPUT:
+        give_up_results()
     if "--json" in argv:
         sys.stderr.write(to_json({"error": problem.to_fields()}) + "\n")
     elif problem.exit is Exit.INTERRUPTED:

@@ -5,13 +5,14 @@ When several sources fail, the worst decides: see `worst`.
 
 from __future__ import annotations
 
+import errno
 from asyncio import CancelledError
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
-__all__ = ["MEANINGS", "TROUBLES", "Exit", "Problem", "exit_of", "exit_of_trouble", "problem_of", "worst"]
+__all__ = ["MEANINGS", "OUTPUT", "TROUBLES", "Exit", "Problem", "exit_of", "exit_of_trouble", "problem_of", "worst"]
 
 
 class Exit(IntEnum):
@@ -31,7 +32,8 @@ class Exit(IntEnum):
 
 MEANINGS: Final[dict[Exit, str]] = {
     Exit.DONE: "Done.",
-    Exit.UNEXPECTED: "Unexpected: a fault of versionsync's own. `--debug` shows where.",
+    Exit.UNEXPECTED: "Unexpected: a fault of versionsync's own, of which `--debug` shows where; or standard output "
+    "could not be written.",
     Exit.USAGE: "The command line or the settings are wrong.",
     Exit.PARTIAL: "Finished, but partial: some records could not be mirrored, or too many had vanished to believe it. "
     "Of `status`, `health` and `service`: something else needs attention.",
@@ -55,6 +57,9 @@ TROUBLES: Final[dict[str, Exit]] = {
     "unexpected": Exit.UNEXPECTED,
 }
 """How `status` ends for a source whose last run failed, by `runs.error_kind`: as that run did, or would have."""
+
+OUTPUT: Final = "output"
+"""The kind of problem where standard output cannot be written."""
 
 _WORST_FIRST: Final = (
     Exit.INTERRUPTED,
@@ -104,6 +109,13 @@ def exit_of(error: BaseException) -> Exit:
 def problem_of(error: BaseException) -> Problem:
     """`error` as it is told: its exit code, one line, and what to do."""
     exit = _exit(error)
+    if _is_of_standard_output(error):
+        return Problem(
+            exit,
+            OUTPUT,
+            f"standard output cannot be written: {_one_line(error)}",
+            "Make room, or let it write elsewhere. Only the answer is lost: what was committed is kept.",
+        )
     if exit is Exit.UNEXPECTED:
         return Problem(
             exit,
@@ -232,9 +244,18 @@ def _hint(error: BaseException) -> str | None:
             return None
 
 
+def _is_of_standard_output(error: BaseException) -> bool:
+    """Whether the disk behind it is full, or broken. An error of any other file bears its name."""
+    if not isinstance(error, OSError) or error.filename is not None:
+        return False
+    return error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+
+
 def _one_line(error: BaseException) -> str:
     from typer import TyperException
 
+    if isinstance(error, OSError) and error.strerror and _is_of_standard_output(error):
+        return error.strerror
     if isinstance(error, TyperException):
         return " ".join(error.format_message().split())
     if isinstance(error, KeyboardInterrupt):

@@ -6,6 +6,8 @@ is drawn, not before.
 
 from __future__ import annotations
 
+import os
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-__all__ = ["Cell", "Column", "Output", "count", "duration", "fitted", "size", "to_json", "when"]
+__all__ = ["Cell", "Column", "Output", "count", "duration", "fitted", "give_up_results", "size", "to_json", "when"]
 
 PIPE_WIDTH: Final = 10_000
 NARROWEST: Final = 4
@@ -59,7 +61,8 @@ class Output:
 
     def json(self, value: object) -> None:
         """One object on a line of its own, at once: a reader of a stream shall not wait for a buffer."""
-        sys.stdout.write(to_json(value) + "\n")
+        text = to_json(value)
+        sys.stdout.write((text if _is_utf(sys.stdout.encoding) else _escaped(text)) + "\n")
         sys.stdout.flush()
 
     def line(self, text: str = "", *, style: str = "") -> None:
@@ -127,11 +130,9 @@ class Output:
 
     def symbol(self, good: bool | None) -> str:
         """✓, ✗ or ! (None), as far as the terminal can show them."""
-        encoding = (self.results.encoding or "ascii").lower()
-        plain = not encoding.startswith("utf")
         if good is None:
             return "!"
-        if plain:
+        if not _is_utf(self.results.encoding):
             return "ok" if good else "x"
         return "✓" if good else "✗"
 
@@ -147,6 +148,11 @@ class Output:
             highlight=False,
             width=PIPE_WIDTH if piped else None,
         )
+
+
+def give_up_results() -> None:
+    """Let what standard output has not taken go nowhere: Python must not try again to write it at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def fitted(columns: Sequence[Column], cells: Sequence[Sequence[str]], room: int) -> list[int]:
@@ -187,6 +193,20 @@ def to_json(value: object) -> str:
     import msgspec
 
     return msgspec.json.encode(value, enc_hook=_plain).decode()
+
+
+def _is_utf(encoding: str | None) -> bool:
+    return (encoding or "ascii").lower().startswith("utf")
+
+
+def _escaped(json: str) -> str:
+    """The same JSON in ASCII."""
+    return re.sub(r"[^\x00-\x7f]", lambda found: _in_utf16(found[0]), json)
+
+
+def _in_utf16(char: str) -> str:
+    units = char.encode("utf-16-be")
+    return "".join(f"\\u{units[at] << 8 | units[at + 1]:04x}" for at in range(0, len(units), 2))
 
 
 def when(time: datetime | None) -> str:

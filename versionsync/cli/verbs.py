@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from versionsync.cli.output import give_up_results
 from versionsync.cli.session import Options, Session
 
 __all__ = ["add_verb", "flag", "shared_options"]
@@ -92,9 +92,8 @@ def shared_options(function: Callable[..., None]) -> Callable[..., None]:
         try:
             function(session, **given)
             sys.stdout.flush()
-        except BrokenPipeError:
-            # The reader (`| head`) has enough. Python must not try to flush again at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        except BrokenPipeError:  # the reader (`| head`) has enough
+            give_up_results()
 
     parameters = [
         inspect.Parameter("ctx", keyword, annotation=typer.Context),

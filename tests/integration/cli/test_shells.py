@@ -11,7 +11,7 @@ import pytest
 from tests.integration.cli.conftest import Cli
 from tests.integration.cli.looking import version_count
 from tests.integration.cli.processes import PROGRAM, environment, running
-from versionsync.simulator import FULL_ACCESS_TOKEN, SimulatorThread
+from versionsync.simulator import FULL_ACCESS_TOKEN, SimulatorThread, World
 
 
 def test_bash_completes_verbs_and_options(tmp_path: Path) -> None:
@@ -51,6 +51,55 @@ def test_a_reader_that_has_enough_is_no_error(cli: Cli, at: dict[str, str], tmp_
         pipe = f"set -o pipefail; {' '.join(PROGRAM)} {argv} | head -1"
         run = subprocess.run(["bash", "-c", pipe], cwd=tmp_path, env=environment(), capture_output=True, check=False)
         assert (run.returncode, run.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("argv", ["events --since 0", "events --json", "db url", "--help", "status --json"])
+def test_a_full_disk_behind_standard_output_is_told_as_such(
+    cli: Cli, at: dict[str, str], tmp_path: Path, argv: str
+) -> None:
+    """It is no fault of the program, which nobody needs to report."""
+    cli("sync", **at)
+    run = subprocess.run(
+        ["bash", "-c", f"{' '.join(PROGRAM)} {argv} >/dev/full"],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 1
+    assert "standard output cannot be written: No space left on device" in run.stderr
+    assert "report" not in run.stderr
+    assert "Exception ignored" not in run.stderr
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_what_an_encoding_lacks_is_replaced(tmp_path: Path, encoding: str) -> None:
+    """Names in all scripts, on a terminal that knows few of them."""
+    run = subprocess.run(
+        [*PROGRAM, "demo", "--fast"],
+        cwd=tmp_path,
+        env=environment(PYTHONIOENCODING=encoding),
+        capture_output=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    assert "Søren Ødegård".encode(encoding, "replace") in run.stdout
+
+
+def test_json_is_json_whatever_the_encoding(tmp_path: Path) -> None:
+    """Escaped where the stream knows less than UTF-8."""
+    with SimulatorThread(World(seed=1, name="Zażółć 日本語 🌊"), limits=None) as simulator:
+        upstream = {"DATOCMS_API_TOKEN": FULL_ACCESS_TOKEN, "VERSIONSYNC_BASE_URL": simulator.url}
+        for encoding, written in (("latin-1", "ascii"), ("utf-8", "utf-8")):
+            run = subprocess.run(
+                [*PROGRAM, "sync", "--json"],
+                cwd=tmp_path,
+                env=environment(PYTHONIOENCODING=encoding, **upstream),
+                capture_output=True,
+                check=False,
+            )
+            assert json.loads(run.stdout.decode(written))["sources"][0]["project"] == "Zażółć 日本語 🌊"
 
 
 def test_following_shows_what_comes_as_it_comes_also_of_new_sources(
