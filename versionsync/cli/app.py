@@ -23,7 +23,7 @@ from versionsync.cli.session import Session
 from versionsync.cli.simulator import simulator
 from versionsync.cli.status import status
 from versionsync.cli.sync import sync
-from versionsync.cli.verbs import add_verb, flag, shared_options
+from versionsync.cli.verbs import Verbs, add_verb, flag, shared_options
 
 __all__ = ["app", "run"]
 
@@ -31,6 +31,7 @@ PROGRAM = "versionsync"
 
 app = typer.Typer(
     name=PROGRAM,
+    cls=Verbs,
     help="Keeps every version of every DatoCMS record in a database of your own, and tells each change as an event.",
     epilog="`versionsync demo` shows it in twenty seconds, with nothing to configure.",
     pretty_exceptions_enable=False,

@@ -6,11 +6,11 @@ import typer
 
 from versionsync.cli.db_backup import backup
 from versionsync.cli.session import Session
-from versionsync.cli.verbs import add_verb
+from versionsync.cli.verbs import Verbs, add_verb
 
 __all__ = ["app"]
 
-app = typer.Typer(help="The database: its schema, where it is, and its backup.", no_args_is_help=True)
+app = typer.Typer(cls=Verbs, help="The database: its schema, where it is, and its backup.", no_args_is_help=True)
 
 
 def upgrade(session: Session) -> None:

@@ -76,10 +76,15 @@ def _verbs(group: Any, before: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...
 
 
 def _section(words: tuple[str, ...], command: Any) -> str:
-    arguments = " ".join(param.metavar for param in command.params if param.param_type_name == "argument")
+    arguments = " ".join(_argument(param) for param in command.params if param.param_type_name == "argument")
     call = " ".join(filter(None, [PROGRAM, *words, "[OPTIONS]", arguments]))
     lines = [f"## {' '.join(words)}", "", "```", call, "```", "", command.help, ""]
     return "\n".join(lines) + "\n" + _table(command.params, shared=False)
+
+
+def _argument(param: Any) -> str:
+    name = param.metavar if param.required else f"[{param.metavar}]"
+    return name if param.nargs == 1 else f"{name}..."
 
 
 def _table(params: Sequence[Any], *, shared: bool) -> str:
@@ -94,7 +99,7 @@ def _row(param: Any) -> str:
     if param.name in ("help", "version", "install_completion", "show_completion"):
         return ""
     if param.param_type_name == "argument":
-        return f"| `{param.metavar}` | {param.help} |"
+        return f"| `{_argument(param)}` | {param.help} |"
     names = ", ".join(f"`{name}`" for name in sorted(param.opts, key=len))
     value = f" `{param.metavar}`" if param.metavar else ""
     default = param.default

@@ -27,7 +27,7 @@ __all__ = ["run"]
 def run(
     session: Session,
     sources: Annotated[
-        list[str] | None, typer.Argument(metavar="[SOURCE]...", help="Sources to follow; all of them if none is named.")
+        list[str] | None, typer.Argument(metavar="SOURCE", help="Sources to follow; all of them if none is named.")
     ] = None,
     *,
     upgrade: Annotated[

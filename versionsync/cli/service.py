@@ -11,7 +11,7 @@ import typer
 from versionsync import __version__
 from versionsync.cli.exits import Exit
 from versionsync.cli.session import Session
-from versionsync.cli.verbs import add_verb, flag
+from versionsync.cli.verbs import Verbs, add_verb, flag
 
 if TYPE_CHECKING:
     from pathlib import PurePosixPath
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-app = typer.Typer(help="The service: systemd starts it, watches it, and starts it again.", no_args_is_help=True)
+app = typer.Typer(
+    cls=Verbs, help="The service: systemd starts it, watches it, and starts it again.", no_args_is_help=True
+)
 
 User = Annotated[bool, flag("--user", help="A service of your own user, instead of the machine's.")]
 Name = Annotated[

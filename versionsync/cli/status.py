@@ -22,7 +22,7 @@ _NUMBER: Final = re.compile(r"\d+(\.\d+)?")
 def status(
     session: Session,
     sources: Annotated[
-        list[str] | None, typer.Argument(metavar="[SOURCE]...", help="Sources to show; all of them if none is named.")
+        list[str] | None, typer.Argument(metavar="SOURCE", help="Sources to show; all of them if none is named.")
     ] = None,
     *,
     max_age: Annotated[

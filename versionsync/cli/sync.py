@@ -40,7 +40,7 @@ COLUMNS = (
 def sync(
     session: Session,
     sources: Annotated[
-        list[str] | None, typer.Argument(metavar="[SOURCE]...", help="Sources to sync; all of them if none is named.")
+        list[str] | None, typer.Argument(metavar="SOURCE", help="Sources to sync; all of them if none is named.")
     ] = None,
     *,
     full: Annotated[bool, flag("--full", help="Look at every record and read every history to its end.")] = False,

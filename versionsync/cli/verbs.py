@@ -10,18 +10,19 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 from versionsync.cli.output import give_up_results
 from versionsync.cli.session import Options, Session
 
-__all__ = ["add_verb", "flag", "shared_options"]
+__all__ = ["Verbs", "add_verb", "flag", "shared_options"]
 
 PANEL: Final = "Options of every command"
 
 
 def flag(*names: str, help: str, panel: str | None = None) -> Any:
-    """An option without a value. (Typer would show its type as well, which tells nobody anything.)"""
-    return typer.Option(*names, help=help, metavar="", rich_help_panel=panel)
+    """An option without a value."""
+    return typer.Option(*names, help=help, rich_help_panel=panel)
 
 
 _SHARED: Final[dict[str, tuple[Any, Any]]] = {
@@ -63,7 +64,6 @@ _SHARED: Final[dict[str, tuple[Any, Any]]] = {
                 help="Log what happens; twice: everything.",
                 rich_help_panel=PANEL,
                 show_default=False,
-                metavar="",
             ),
         ],
         0,
@@ -77,6 +77,29 @@ _SHARED: Final[dict[str, tuple[Any, Any]]] = {
         False,
     ),
 }
+
+
+class Verb(TyperCommand):
+    """A command whose help says nothing of types: `<bool>` beside a flag tells nobody anything."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        return _without_types(super().get_params(ctx))
+
+
+class Verbs(TyperGroup):
+    """The same for a group of them."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        return _without_types(super().get_params(ctx))
+
+
+def _without_types(params: list[Any]) -> list[Any]:
+    for param in params:
+        if param.param_type_name == "argument":
+            param.display_type_rich = lambda ctx: None
+        elif param.metavar is None:
+            param.metavar = ""
+    return params
 
 
 def shared_options(function: Callable[..., None]) -> Callable[..., None]:
@@ -112,4 +135,4 @@ def add_verb(app: typer.Typer, function: Callable[..., None], *, name: str | Non
     """Add `function` to `app` as a verb; its docstring is the help, its first line the short one."""
     paragraphs = inspect.cleandoc(function.__doc__ or "").split("\n\n")
     help = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
-    app.command(name or function.__name__, help=help, epilog=epilog or None)(shared_options(function))
+    app.command(name or function.__name__, cls=Verb, help=help, epilog=epilog or None)(shared_options(function))

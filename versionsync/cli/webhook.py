@@ -12,7 +12,7 @@ import typer
 from versionsync.cli.exits import Exit
 from versionsync.cli.output import count
 from versionsync.cli.session import Session
-from versionsync.cli.verbs import add_verb, flag
+from versionsync.cli.verbs import Verbs, add_verb, flag
 
 if TYPE_CHECKING:
     from versionsync import cma
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["app"]
 
 app = typer.Typer(
+    cls=Verbs,
     help="The webhook by which DatoCMS tells what changes: make it, look at it, try it, remove it.",
     no_args_is_help=True,
 )
@@ -29,7 +30,7 @@ T = TypeVar("T")
 
 SourceArg = Annotated[
     str | None,
-    typer.Argument(metavar="[SOURCE]", help="The source; it need not be named where the settings have only one."),
+    typer.Argument(metavar="SOURCE", help="The source; it need not be named where the settings have only one."),
 ]
 UrlOption = Annotated[
     str | None,
@@ -95,7 +96,7 @@ def install(
 def status(
     session: Session,
     sources: Annotated[
-        list[str] | None, typer.Argument(metavar="[SOURCE]...", help="Sources to show; all of them if none is named.")
+        list[str] | None, typer.Argument(metavar="SOURCE", help="Sources to show; all of them if none is named.")
     ] = None,
 ) -> None:
     """Show whether the webhook is there and tells all that it should, and how its last calls went."""

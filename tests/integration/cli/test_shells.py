@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -128,3 +129,13 @@ def test_help_is_there_without_a_verb(cli: Cli) -> None:
     group = cli("db")
     assert group.code == 2
     assert group.err == ""
+
+
+@pytest.mark.parametrize("verb", ["", "sync", "db", "db backup", "webhook install", "status"])
+def test_help_says_nothing_of_types(cli: Cli, verb: str) -> None:
+    """Nor are there brackets in brackets: an argument is written as everywhere else."""
+    ran = cli(*verb.split(), "--help", COLUMNS="80")
+    assert not re.findall(r"<\w+(?:\[\w+\])?>", ran.out)
+    assert "[[" not in ran.out
+    if verb == "sync":
+        assert "Usage: versionsync sync [OPTIONS] [SOURCE]..." in ran.out
