@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -140,7 +139,7 @@ def _try(session: Session, source: SourceSettings, token: Secret) -> str:
     project, findings = asyncio.run(ask())
     if not session.output.as_json:
         for finding in findings:
-            show(session, finding)
+            show(session, replace(finding, source=None))  # it has no name yet
     code = verdict_of(findings)
     if code is not Exit.DONE:
         session.output.note("Nothing was written.")
@@ -180,16 +179,13 @@ def _refuse_overwriting(path: Path, *, force: bool) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    """Write a file that only its owner can read, whole or not at all."""
+    """Write a file that only its owner can read."""
     from versionsync.config import FileProblem
+    from versionsync.files import write_whole
 
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-            file.write(text)
-        fresh.replace(path)
+        write_whole(path, text, mode=0o600)
     except OSError as error:
-        fresh.unlink(missing_ok=True)
         raise FileProblem(f"{path} cannot be written: {error.strerror}", hint="Choose another folder.") from error
 
 

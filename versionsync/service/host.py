@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from versionsync.files import write_whole
 from versionsync.service.errors import BadInstance, NoSystemd, NotStarted, ServiceError
 from versionsync.service.plan import READABLE, UNIT_MODE, Command, Mode, Places, Plan, Remove, Write
 from versionsync.service.systemd import Systemd
@@ -58,7 +58,8 @@ def carry_out(plan: Plan, systemd: Systemd) -> None:
         try:
             match step:
                 case Write():
-                    _write(step)
+                    step.path.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
+                    write_whole(step.path, step.text, mode=UNIT_MODE)
                 case Remove():
                     step.path.unlink(missing_ok=True)
                     with suppress(OSError):  # not empty: somebody else's drop-ins
@@ -84,21 +85,6 @@ def _command(step: Command, systemd: Systemd) -> None:
         if unit.endswith(".socket"):
             hint += f"; if another program has its port, choose another: systemctl edit {unit}"
         raise NotStarted(f"{unit} is installed, and does not start: {error}", hint=f"{hint}.") from error
-
-
-def _write(step: Write) -> None:
-    step.path.parent.mkdir(parents=True, exist_ok=True, mode=0o755)
-    fresh = step.path.with_name(f".{step.path.name}.{os.getpid()}")
-    try:
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, UNIT_MODE), "w", encoding="utf-8") as file:
-            os.fchmod(file.fileno(), UNIT_MODE)
-            file.write(step.text)
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(step.path)
-    except BaseException:
-        fresh.unlink(missing_ok=True)
-        raise
 
 
 def _remove_drop_in_folder(folder: Path) -> None:

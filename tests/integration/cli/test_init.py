@@ -33,7 +33,7 @@ def test_options_alone_write_a_file_with_which_a_sync_works(
 ) -> None:
     ran = cli("init", "--yes", "--base-url", upstream.url, **VARIABLE)
     assert ran.code == 0
-    assert "✓ new: token: it opens the project Simulated project" in ran.out
+    assert "✓ token: it opens the project Simulated project" in ran.out
     assert "Next:    versionsync sync\n" in ran.out
     path = tmp_path / "versionsync.toml"
     assert path.stat().st_mode & 0o777 == 0o600
