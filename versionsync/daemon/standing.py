@@ -12,7 +12,7 @@ from versionsync.daemon.agenda import Agenda
 from versionsync.daemon.budget import Pace, Purse
 from versionsync.daemon.judging import found_something, is_held_elsewhere, left_to_do, level_of, reason_of, trouble_of
 from versionsync.daemon.state import SourceState, Stance
-from versionsync.daemon.waits import HELD_SECONDS, STANDBY_SECONDS, next_look, retry_wait
+from versionsync.daemon.waits import HELD_SECONDS, STANDBY_SECONDS, next_look, retry_wait, why_then
 from versionsync.mirror.holders import Holder
 from versionsync.sync.report import RunKind, RunReport
 from versionsync.sync.trouble import Trouble
@@ -119,7 +119,8 @@ class Standing:
         if found_something(report):
             seconds = max(seconds, pace.after_change_seconds)
         slowed = " (slowed down by the budget)" if pace.look_seconds > state.max_staleness else ""
-        self._agenda.next_in(seconds, f"nothing has changed for {quiet:.0f} s{slowed}")
+        why = why_then(quiet_seconds=quiet, has_changed=state.last_change_at is not None)
+        self._agenda.next_in(seconds, f"{why}{slowed}")
 
     def _failed(self, trouble: Trouble, report: RunReport) -> None:
         state = self._state
@@ -139,7 +140,8 @@ class Standing:
         log.log(level_of(trouble, said=said, failures=state.failures), "source.failing", **facts)
         if trouble is Trouble.UNEXPECTED:
             log.debug("source.failing", exc_info=report.error)
-        self._agenda.next_in(seconds, f"failure {state.failures}: {trouble.value}")
+        row = "1 failure" if state.failures == 1 else f"{state.failures} failures in a row"
+        self._agenda.next_in(seconds, f"{row} ({trouble.value})")
 
     def _whole_again_in(self, pace: Pace) -> float:
         """In how many seconds the whole source is due again: as its pace says, or to try what was not mirrored."""

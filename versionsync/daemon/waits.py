@@ -26,7 +26,11 @@ __all__ = [
     "next_look",
     "next_reading",
     "retry_wait",
+    "why_then",
 ]
+
+LONGEST_IN_SECONDS: Final = 120.0
+"""A longer time is told in minutes."""
 
 QUICKEST_SECONDS: Final = 10.0
 """However busy a project is, it is not looked at more often, unless it must be fresher than that."""
@@ -71,6 +75,15 @@ def next_look(*, quiet_seconds: float, max_staleness: float) -> float:
     """Seconds until the next look at a source in which nothing has changed for `quiet_seconds`."""
     quickest = min(QUICKEST_SECONDS, max_staleness)
     return min(max(quiet_seconds * QUIET_SHARE, quickest), max_staleness)
+
+
+def why_then(*, quiet_seconds: float, has_changed: bool) -> str:
+    """Why `next_look` says so. `has_changed`: a change was seen since the start; otherwise that is what is recent."""
+    if quiet_seconds < QUICKEST_SECONDS:
+        return "something has just changed" if has_changed else "the daemon has just started"
+    told_in_seconds = quiet_seconds < LONGEST_IN_SECONDS
+    span = f"{quiet_seconds:.0f} s" if told_in_seconds else f"{quiet_seconds / 60:.0f} minutes"
+    return f"nothing has changed for {span}"
 
 
 def next_reading(*, quiet_seconds: float, quickest: float) -> float:

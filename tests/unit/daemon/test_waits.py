@@ -7,7 +7,7 @@ from random import Random
 from hypothesis import given
 from hypothesis.strategies import floats, integers, randoms, sampled_from
 
-from versionsync.daemon.waits import QUICKEST_SECONDS, RETRIES, next_look, retry_wait
+from versionsync.daemon.waits import QUICKEST_SECONDS, RETRIES, next_look, retry_wait, why_then
 from versionsync.sync.trouble import Trouble
 
 quiet = floats(0, 1e9)
@@ -59,3 +59,11 @@ def test_a_quiet_night_costs_few_looks() -> None:
         elapsed += next_look(quiet_seconds=elapsed, max_staleness=3600)
         looks += 1
     assert looks < 80
+
+
+def test_it_is_told_why_then_in_words_that_are_true() -> None:
+    """Nobody is told that nothing has changed for 0 s, nor how many seconds a weekend has."""
+    assert why_then(quiet_seconds=0.2, has_changed=True) == "something has just changed"
+    assert why_then(quiet_seconds=0.2, has_changed=False) == "the daemon has just started"
+    assert why_then(quiet_seconds=90.4, has_changed=False) == "nothing has changed for 90 s"
+    assert why_then(quiet_seconds=3600.0, has_changed=True) == "nothing has changed for 60 minutes"
