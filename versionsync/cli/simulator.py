@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from functools import partial
 from pathlib import Path
@@ -77,7 +78,11 @@ def simulator(
     try:
         serve(world, host, port, faults=faults, limits=_limits(rate_limit), on_start=partial(_tell, session))
     except OSError as error:
-        raise typer.BadParameter(f"cannot listen on {host}:{port}: {error.strerror}", param_hint="--port") from error
+        if error.errno == errno.EADDRINUSE:
+            why = f"another program listens on {host}:{port} already; 0 takes a port that is free"
+        else:
+            why = f"cannot listen on {host}:{port}: {error.strerror}"
+        raise typer.BadParameter(why, param_hint="--port") from error
 
 
 def build_world(*, git: Path | None = None, records: int | None = None, versions: int = 1, seed: int = 1) -> World:

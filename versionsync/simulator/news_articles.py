@@ -18,9 +18,8 @@ from versionsync.simulator.uploads import Upload
 
 __all__ = ["EDITS", "NUMBERS_THAT_FLOATS_LOSE", "STRANGE_TEXT", "Draft", "file_value", "long_draft", "odd_attributes"]
 
-LARGEST_RECORD_BYTES: Final = 300_000
 LONG_BODY_BYTES: Final = 285_000
-"""A body that leaves room for the rest of the record."""
+"""A body that leaves room for the rest of the record: DatoCMS takes 300 KB at the most."""
 
 STRANGE_TEXT: Final = (
     "nul:\x00 bell:\x07 tab:\t line:\u2028 bom:\ufeff joined:👩‍👩‍👧‍👦 é e\u0301 \u202eright to left\u202c"

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
-from typing import Final
 
 from versionsync.simulator.clock import Clock
 from versionsync.simulator.editors import FULL_ACCESS_TOKEN, Editor, EditorKind, People, Role, Token
@@ -20,8 +19,6 @@ from versionsync.simulator.records import Record
 from versionsync.simulator.switches import Switches
 
 __all__ = ["Happening", "HappeningType", "WorldState"]
-
-MILLISECOND: Final = timedelta(milliseconds=1)
 
 
 class HappeningType(StrEnum):

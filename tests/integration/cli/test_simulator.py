@@ -61,7 +61,7 @@ def test_a_port_that_is_taken_is_told(cli: Cli, tmp_path: Path) -> None:
         port = json.loads(process.stdout.readline())["url"].rpartition(":")[2]
         ran = cli("simulator", "--port", port, "--records", "1")
     assert ran.code == 2
-    assert "in use" in ran.err
+    assert f"another program listens on 127.0.0.1:{port} already; 0 takes a port that is free" in ran.err
 
 
 def test_a_wrong_fault_and_a_wrong_limit_are_told(cli: Cli) -> None:
