@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from versionsync.cli.exits import Exit
+from versionsync.cli.exits import Exit, problem_of, worst
 from versionsync.cli.output import count
 from versionsync.cli.session import Session
 from versionsync.cli.verbs import Verbs, add_verb, flag
@@ -100,30 +100,44 @@ def status(
     ] = None,
 ) -> None:
     """Show whether the webhook is there and tells all that it should, and how its last calls went."""
+    shown: list[tuple[Exit, dict[str, Any]]] = []
+    for number, chosen in enumerate(session.sources(sources or ())):
+        if number and not session.output.as_json:
+            session.output.line()
+        shown.append(_show(session, chosen))
+    if session.output.as_json:
+        session.output.json({"sources": [told for _, told in shown]})
+    if (code := worst(exit for exit, _ in shown)) is not Exit.DONE:
+        raise typer.Exit(code)
+
+
+def _show(session: Session, source: SourceSettings) -> tuple[Exit, dict[str, Any]]:
+    """The webhooks of one source; what ails it is told, and keeps nobody from the next."""
     from versionsync.cli.webhook_calls import entry, last_calls, show
+    from versionsync.cma import CmaError
+    from versionsync.config import ConfigError
     from versionsync.daemon.own_webhook import own_webhooks
 
-    entries: list[dict[str, Any]] = []
-    for number, chosen in enumerate(session.sources(sources or ())):
+    async def look(client: cma.Client) -> list[tuple[cma.Webhook, Sequence[cma.WebhookCall]]]:
+        own = own_webhooks(await client.webhooks(), source.name)
+        return [(webhook, await last_calls(client, webhook.id)) for webhook in own]
 
-        async def look(client: cma.Client, name: str = chosen.name) -> Any:
-            own = own_webhooks(await client.webhooks(), name)
-            return [(webhook, await last_calls(client, webhook.id)) for webhook in own]
-
-        found = _ask(session, chosen, look)
-        if session.output.as_json:
-            webhooks = [entry(webhook, calls) for webhook, calls in found]
-            entries.append({"source": chosen.name, "installed": bool(found), "webhooks": webhooks})
-            continue
-        if number:
-            session.output.line()
-        session.output.line(chosen.name, style="bold")
+    output = session.output
+    try:
+        found = _ask(session, source, look)
+    except (CmaError, ConfigError) as error:
+        problem = problem_of(error).redacted(session.redactor.redact)
+        if not output.as_json:
+            output.error(f"{source.name}: {problem.message}", problem.hint)
+        return problem.exit, {"source": source.name, "error": problem.to_fields()}
+    if not output.as_json:
+        output.line(source.name, style="bold")
         for webhook, calls in found:
-            show(session.output, webhook, calls)
+            show(output, webhook, calls)
         if not found:
-            session.output.line(f"  no webhook. Make one: versionsync webhook install {chosen.name} --url URL")
-    if session.output.as_json:
-        session.output.json({"sources": entries})
+            output.line(f"  no webhook. Make one: versionsync webhook install {source.name} --url URL")
+    webhooks = [entry(webhook, calls) for webhook, calls in found]
+    return Exit.DONE, {"source": source.name, "installed": bool(found), "webhooks": webhooks}
 
 
 def remove(session: Session, source: SourceArg = None, *, url: UrlOption = None, dry_run: DryRun = False) -> None:

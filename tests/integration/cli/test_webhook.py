@@ -195,6 +195,23 @@ def test_status_shows_the_last_calls(cli: Cli, at: dict[str, str], upstream: Sim
     assert "it is disabled" in cli("webhook", "status", **at).out
 
 
+def test_one_source_that_cannot_be_asked_hides_no_other(
+    cli: Cli, at: dict[str, str], upstream: SimulatorThread, tmp_path: Path
+) -> None:
+    """It is named, and the others are shown."""
+    settings = "".join(
+        f"[[sources]]\nname = '{name}'\nbase_url = '{url}'\n"
+        for name, url in (("gone", NOWHERE), ("web", upstream.url))
+    )
+    (tmp_path / "versionsync.toml").write_text(settings)
+    ran = cli("webhook", "status", **at)
+    assert ran.code == Exit.UNAVAILABLE
+    assert "error: gone: GET /webhooks: no connection" in ran.err
+    assert "versionsync webhook install web --url URL" in ran.out
+    gone, web = cli("webhook", "status", "--json", **at).json["sources"]
+    assert (gone["error"]["kind"], web["installed"]) == ("unavailable", False)
+
+
 def test_a_test_needs_a_call_to_repeat(cli: Cli, at: dict[str, str], upstream: SimulatorThread) -> None:
     """Nothing is touched to have one; and without a webhook there is nothing at all."""
     assert cli("webhook", "test", **at).code == Exit.USAGE
