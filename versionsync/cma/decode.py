@@ -1,7 +1,7 @@
 """The resources on the wire: one builder for each, from the bytes of an entry to its value in `resources`.
 
 The structs say which members must be there; everything that the vendor marks as optional, deprecated or recent may be
-missing. Times are checked here: the first that is none gives the path of its member.
+missing, or `null`. Times are checked here: the first that is none gives the path of its member.
 """
 
 from __future__ import annotations
@@ -75,7 +75,6 @@ class _VersionMeta(msgspec.Struct, frozen=True):
 
 class _VersionLinks(msgspec.Struct, frozen=True):
     item_type: _Required
-    item: _Required
     editor: _To | None = None
 
 
@@ -88,28 +87,28 @@ class _Version(msgspec.Struct, frozen=True):
 
 class _SiteAttributes(msgspec.Struct, frozen=True):
     name: str
-    locales: tuple[str, ...] = ()
+    locales: tuple[str, ...] | None = None
     last_data_change_at: str | None = None
 
 
 class _SiteMeta(msgspec.Struct, frozen=True):
     created_at: str | None = None
-    milliseconds_in_datetime: bool = False
+    milliseconds_in_datetime: bool | None = None
 
 
 class _Site(msgspec.Struct, frozen=True):
     id: str
     attributes: _SiteAttributes
-    meta: _SiteMeta = _SiteMeta()
+    meta: _SiteMeta | None = None
 
 
 class _EnvironmentMeta(msgspec.Struct, frozen=True):
-    status: str = "ready"
-    primary: bool = False
+    status: str | None = None
+    primary: bool | None = None
     last_data_change_at: str | None = None
     created_at: str | None = None
     forked_from: str | None = None
-    read_only_mode: bool = False
+    read_only_mode: bool | None = None
 
 
 class _Environment(msgspec.Struct, frozen=True):
@@ -120,9 +119,9 @@ class _Environment(msgspec.Struct, frozen=True):
 class _ItemTypeAttributes(msgspec.Struct, frozen=True):
     name: str
     api_key: str
-    modular_block: bool = False
-    singleton: bool = False
-    draft_mode_active: bool = False
+    modular_block: bool | None = None
+    singleton: bool | None = None
+    draft_mode_active: bool | None = None
 
 
 class _ItemType(msgspec.Struct, frozen=True):
@@ -133,9 +132,9 @@ class _ItemType(msgspec.Struct, frozen=True):
 class _FieldAttributes(msgspec.Struct, frozen=True):
     api_key: str
     field_type: str
-    label: str = ""
-    localized: bool = False
-    position: int = 0
+    label: str | None = None
+    localized: bool | None = None
+    position: int | None = None
 
 
 class _FieldLinks(msgspec.Struct, frozen=True):
@@ -241,7 +240,6 @@ def item_version(raw: Raw) -> out.ItemVersion:
     meta, links = wire.meta, wire.relationships
     return out.ItemVersion(
         id=wire.id,
-        item_id=links.item.data.id,
         item_type_id=links.item_type.data.id,
         editor=links.editor.data if links.editor else None,
         created_at=time(meta.created_at, "$.meta.created_at"),
@@ -257,13 +255,14 @@ def item_version(raw: Raw) -> out.ItemVersion:
 def site(raw: Raw) -> out.Site:
     """A project."""
     wire = read(_SITE, raw)
+    meta = wire.meta or _SiteMeta()
     return out.Site(
         id=wire.id,
         name=wire.attributes.name,
-        locales=wire.attributes.locales,
+        locales=wire.attributes.locales or (),
         last_data_change_at=maybe_time(wire.attributes.last_data_change_at, "$.attributes.last_data_change_at"),
-        milliseconds_in_datetime=wire.meta.milliseconds_in_datetime,
-        created_at=maybe_time(wire.meta.created_at, "$.meta.created_at"),
+        milliseconds_in_datetime=bool(meta.milliseconds_in_datetime),
+        created_at=maybe_time(meta.created_at, "$.meta.created_at"),
         raw=without(raw, "google_maps_api_token"),
     )
 
@@ -273,12 +272,12 @@ def environment(raw: Raw) -> out.Environment:
     wire = read(_ENVIRONMENT, raw)
     return out.Environment(
         id=wire.id,
-        status=wire.meta.status,
-        primary=wire.meta.primary,
+        status=wire.meta.status or "ready",
+        primary=bool(wire.meta.primary),
         last_data_change_at=maybe_time(wire.meta.last_data_change_at, "$.meta.last_data_change_at"),
         created_at=maybe_time(wire.meta.created_at, "$.meta.created_at"),
         forked_from=wire.meta.forked_from,
-        read_only_mode=wire.meta.read_only_mode,
+        read_only_mode=bool(wire.meta.read_only_mode),
     )
 
 
@@ -289,9 +288,9 @@ def item_type(raw: Raw) -> out.ItemType:
         id=wire.id,
         name=wire.attributes.name,
         api_key=wire.attributes.api_key,
-        modular_block=wire.attributes.modular_block,
-        singleton=wire.attributes.singleton,
-        draft_mode_active=wire.attributes.draft_mode_active,
+        modular_block=bool(wire.attributes.modular_block),
+        singleton=bool(wire.attributes.singleton),
+        draft_mode_active=bool(wire.attributes.draft_mode_active),
         raw=bytes(raw),
     )
 
@@ -303,10 +302,10 @@ def field(raw: Raw) -> out.Field:
         id=wire.id,
         item_type_id=wire.relationships.item_type.data.id,
         api_key=wire.attributes.api_key,
-        label=wire.attributes.label,
+        label=wire.attributes.label or "",
         field_type=wire.attributes.field_type,
-        localized=wire.attributes.localized,
-        position=wire.attributes.position,
+        localized=bool(wire.attributes.localized),
+        position=wire.attributes.position or 0,
         raw=bytes(raw),
     )
 

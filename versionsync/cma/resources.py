@@ -120,7 +120,6 @@ class ItemVersion(msgspec.Struct, frozen=True, kw_only=True):
     """A version of a record, with its blocks whole. `attributes_raw` is the exact text of its content."""
 
     id: str
-    item_id: str
     item_type_id: str
     editor: Ref | None
     created_at: datetime

@@ -60,7 +60,7 @@ def test_optional_members_may_be_missing() -> None:
     assert (item.creator, item.status, item.stage, item.is_valid, item.current_version) == (None,) * 5
     sent = example.version()
     sent["meta"] = {"created_at": "2026-03-01T10:00:00Z", "is_current": True, "is_published": False}
-    sent["relationships"]["editor"] = {"data": None}
+    sent["relationships"] = {"item_type": sent["relationships"]["item_type"], "editor": {"data": None}}
     (version,) = versions(example.page([sent])).values
     assert (version.editor, version.is_valid, version.published_from, version.published_until) == (None,) * 4
 
@@ -136,7 +136,11 @@ def test_lone_surrogates_in_names_become_the_replacement_character() -> None:
         (lambda v: v["meta"].pop("is_current"), "$.data[1].meta", "object missing required field `is_current`"),
         (lambda v: v.update(id=5), "$.data[1].id", "expected `str`"),
         (lambda v: v.update(attributes=SECRET_CONTENT), None, None),
-        (lambda v: v["relationships"].update(item=None), "$.data[1].relationships.item", "expected `object`"),
+        (
+            lambda v: v["relationships"].update(item_type=None),
+            "$.data[1].relationships.item_type",
+            "expected `object`",
+        ),
         (lambda v: v.clear(), "$.data[1]", "object missing required field `id`"),
     ],
 )
@@ -228,6 +232,24 @@ def test_the_schema_comes_from_one_answer() -> None:
     (field,) = schema.fields
     assert (field.item_type_id, field.api_key, field.localized, field.position) == ("mod", "title", True, 1)
     assert json.loads(field.raw) == example.field()
+
+
+def test_members_that_nobody_promises_may_be_null() -> None:
+    """What a program need not say it may say with `null`, too: no run must end because of it."""
+    site, model, field = example.site(), example.item_type(), example.field()
+    site["attributes"]["locales"] = site["meta"]["milliseconds_in_datetime"] = None
+    model["attributes"].update(modular_block=None, singleton=None, draft_mode_active=None)
+    field["attributes"].update(label=None, localized=None, position=None)
+    schema = document(json.dumps({"data": site, "included": [model, field]}).encode(), decode.schema)
+    assert (schema.site.locales, schema.site.milliseconds_in_datetime) == ((), False)
+    (read_model,), (read_field,) = schema.item_types, schema.fields
+    assert (read_model.modular_block, read_model.singleton, read_model.draft_mode_active) == (False, False, False)
+    assert (read_field.label, read_field.localized, read_field.position) == ("", False, 0)
+    meta = {"status": None, "primary": None, "read_only_mode": None}
+    body = json.dumps({"data": {"id": "main", "type": "environment", "meta": meta}}).encode()
+    environment = document(body, lambda raw, _: decode.environment(raw))
+    assert (environment.status, environment.primary, environment.read_only_mode) == ("ready", False, False)
+    assert document(json.dumps({"data": site | {"meta": None}}).encode(), decode.schema).site.created_at is None
 
 
 def test_a_bad_entry_among_the_included_is_named() -> None:
