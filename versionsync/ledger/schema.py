@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
-
-import msgspec
+from functools import partial
+from math import isfinite
 
 from versionsync.ledger.content import canonical
 from versionsync.ledger.events import Basis, Event, EventType, JsonValue
@@ -150,15 +150,20 @@ def _difference(before: str, after: str) -> dict[str, JsonValue]:
 
 
 def _value(member: JsonValue) -> bytes:
-    return canonical(msgspec.json.encode(member))  # to Python, true is 1
+    return canonical(json.dumps(member).encode())  # to Python, true is 1
 
 
 def _members(payload: str) -> dict[str, JsonValue]:
-    document = msgspec.json.decode(payload, type=_Document)
-    relationships = {name: value for name, value in document.relationships.items() if name not in _NOT_A_CHANGE}
-    return {**document.attributes, **relationships}
+    # The standard library's reader: msgspec refuses lone surrogates, which editors paste into descriptions.
+    document = json.loads(payload, parse_float=partial(_number, float), parse_int=partial(_number, int))
+    attributes, relationships = document.get("attributes") or {}, document.get("relationships") or {}
+    return {**attributes, **{name: value for name, value in relationships.items() if name not in _NOT_A_CHANGE}}
 
 
-class _Document(msgspec.Struct):
-    attributes: dict[str, Any] = {}
-    relationships: dict[str, Any] = {}
+def _number(type_: Callable[[str], int | float], text: str) -> int | float | str:
+    """The number that `text` spells; `text` itself where Python has no such number."""
+    try:
+        number = type_(text)
+    except ValueError:
+        return text
+    return number if isinstance(number, int) or isfinite(number) else text

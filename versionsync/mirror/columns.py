@@ -13,12 +13,11 @@ from sqlalchemy import (
     Identity,
     Integer,
     LargeBinary,
-    Text,
     text,
 )
 from sqlalchemy.types import TypeEngine
 
-from versionsync.mirror.types import IdText, JsonText, UtcTime
+from versionsync.mirror.types import IdText, JsonText, UtcTime, WordsText
 
 __all__ = [
     "both_or_none",
@@ -61,7 +60,7 @@ def identifier(comment: str, *, key: bool = False) -> Column[Any]:
 
 def words(comment: str) -> Column[Any]:
     """Text for people, or one of a few words."""
-    return column(Text(), comment)
+    return column(WordsText(), comment)
 
 
 def flag(comment: str, default: str | None = None) -> Column[Any]:

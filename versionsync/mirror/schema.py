@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
 
@@ -16,7 +17,7 @@ from versionsync.mirror.jsonb import stored_json
 from versionsync.mirror.leases import Lease, hold
 from versionsync.mirror.tables import fields, models
 
-__all__ = ["known_schema", "note_models", "schema_seen_at", "upsert_schema"]
+__all__ = ["as_kept", "known_schema", "note_models", "schema_seen_at", "upsert_schema"]
 
 MODEL_DETAILS = ("api_key", "name", "is_block", "is_singleton", "draft_mode", "payload", "deleted_at")
 FIELD_DETAILS = (
@@ -68,6 +69,14 @@ def known_schema(connection: Connection, source_id: int) -> Schema:
             )
             for row in found_fields
         },
+    )
+
+
+def as_kept(tx: Connection, seen: Schema) -> Schema:
+    """`seen` as this database will give it back: what it keeps in another form is no change the next time."""
+    return Schema(
+        models={id: replace(model, payload=stored_json(tx, model.payload)) for id, model in seen.models.items()},
+        fields={id: replace(field, payload=stored_json(tx, field.payload)) for id, field in seen.fields.items()},
     )
 
 

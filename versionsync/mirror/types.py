@@ -17,7 +17,7 @@ from sqlalchemy.types import TypeDecorator, TypeEngine, UserDefinedType
 
 from versionsync.ledger.times import format_time, parse_time
 
-__all__ = ["POSTGRES", "IdText", "JsonText", "UtcTime", "UuidText"]
+__all__ = ["POSTGRES", "IdText", "JsonText", "UtcTime", "UuidText", "WordsText"]
 
 POSTGRES = "postgresql"
 
@@ -69,6 +69,17 @@ class JsonText(TypeDecorator[str]):
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         """`jsonb`, or text."""
         return dialect.type_descriptor(_Jsonb() if dialect.name == POSTGRES else Text())
+
+
+class WordsText(TypeDecorator[str]):
+    """Text for people. PostgreSQL has no U+0000, and SQLite's own functions end a text there: U+FFFD stands for it."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """`value` as both databases keep it whole."""
+        return value if value is None else value.replace("\0", "\ufffd")
 
 
 class UuidText(TypeDecorator[UUID]):

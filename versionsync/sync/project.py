@@ -15,7 +15,7 @@ from versionsync.ledger.schema import Schema, plan_schema
 from versionsync.ledger.times import format_time
 from versionsync.mirror.known import live_counts_by_model
 from versionsync.mirror.leases import Lease
-from versionsync.mirror.schema import known_schema, schema_seen_at, upsert_schema
+from versionsync.mirror.schema import as_kept, known_schema, schema_seen_at, upsert_schema
 from versionsync.mirror.sources import Project, SourceRow, refuse_another, update_checkpoint, update_project
 from versionsync.mirror.typed_views import rebuild_typed_views
 from versionsync.mirror.writer import write_events
@@ -184,7 +184,7 @@ def _note_schema(
     observed_at: datetime,
 ) -> Noted:
     """Write what changed about models and fields, and make the typed views fit."""
-    known, seen = known_schema(tx, lease.source_id), schema_of(schema)
+    known, seen = known_schema(tx, lease.source_id), as_kept(tx, schema_of(schema))
     kept = Schema(
         models={**seen.models, **{id: model for id, model in known.models.items() if id in hidden}},
         fields={**seen.fields, **{id: field for id, field in known.fields.items() if field.model_id in hidden}},

@@ -120,6 +120,24 @@ def test_values_that_python_takes_for_equal_are_a_change(before: object, after: 
     assert told(found) == [("field.changed", "m", {"validators": [before, after]})]
 
 
+@pytest.mark.parametrize("text", ["cut \ud83d here", "nul \x00 here"])
+def test_text_that_json_libraries_refuse_is_a_change_as_any_other(text: str) -> None:
+    """Editors paste half an emoji, and upstream sends it on."""
+    odd = field("f", "m", hint=text)
+    assert told(plan(schema(TITLE), schema(odd))) == [("field.changed", "m", {"hint": [None, text]})]
+    assert told(plan(schema(odd), schema(TITLE))) == [("field.changed", "m", {"hint": [text, None]})]
+    assert plan(schema(odd), schema(odd)) == SchemaPlan((), (), (), (), ())
+
+
+def test_numbers_that_python_cannot_hold_are_a_change_as_any_other() -> None:
+    small, large = (
+        replace(TITLE, payload=TITLE.payload.replace('"validators": {}', f'"validators": {{"max": {number}}}'))
+        for number in ("1", "1e400")
+    )
+    ((_, _, changes),) = told(plan(schema(small), schema(large)))
+    assert changes == {"validators": [{"max": 1}, {"max": "1e400"}]}
+
+
 def test_another_spelling_is_no_change_and_writes_nothing() -> None:
     """PostgreSQL keeps the payload's value, not its text."""
     spaced = json.dumps(json.loads(TITLE.payload), indent=2, sort_keys=True)
