@@ -50,11 +50,12 @@ def note_editors(tx: Connection, source_id: int, mentioned: Iterable[Editor]) ->
         run_many(tx, _presence(tx.dialect.name), KEY, [(source_id, type_, id) for type_, id in wanted])
 
 
-def unknown_editors(connection: Connection, source_id: int) -> list[Editor]:
-    """The editors of whom nothing but type and id is known."""
+def unknown_editors(connection: Connection, source_id: int, *, nameless_too: bool = False) -> list[Editor]:
+    """The editors of whom nothing was written; with `nameless_too` those who have no name, whatever was written."""
+    unknown = editors.c.name if nameless_too else editors.c.payload
     query = (
         select(editors.c.type, editors.c.id)
-        .where(editors.c.source_id == source_id, editors.c.payload.is_(None))
+        .where(editors.c.source_id == source_id, unknown.is_(None))
         .order_by(editors.c.type, editors.c.id)
     )
     return [Editor(type=row.type, id=row.id) for row in connection.execute(query)]

@@ -8,7 +8,7 @@ trusts the one before it more than it must, and every step can be stopped anywhe
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -18,7 +18,6 @@ from structlog.typing import FilteringBoundLogger
 
 from versionsync import cma
 from versionsync.ledger.ids import RecordId
-from versionsync.ledger.records import Editor
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.editors import unknown_editors, upsert_editors
 from versionsync.mirror.errors import MirrorError
@@ -216,7 +215,6 @@ class _Run:
                 f"views of your own stand on {', '.join(noted.blocked_views)}, which cannot follow the schema: "
                 "drop yours, let a run find a change, and make them again"
             )
-        unnamed = await self._desk.read(lambda connection: unknown_editors(connection, known.id))
         self._found.is_new_here = is_new_here(known, place)
         climb = Climb(
             self._desk,
@@ -243,13 +241,13 @@ class _Run:
                 stamp=place.beacon.last_data_change_at,
                 trusts=self._trusts(known, place),
             )
-        await self._name_editors(client, tenure, [] if self._options.full else unnamed)
+        await self._name_editors(client, tenure)
 
-    async def _name_editors(self, client: cma.Client, tenure: Tenure, asked_before: Sequence[Editor]) -> None:
-        """Ask for the names of the editors that this run met first; those who had none before have none now."""
-        source_id = tenure.lease.source_id
-        unnamed = await self._desk.read(lambda connection: unknown_editors(connection, source_id))
-        rows, notes = await read_editors(client, set(unnamed) - set(asked_before))
+    async def _name_editors(self, client: cma.Client, tenure: Tenure) -> None:
+        """Ask for the names of editors of whom upstream was not asked yet; a full run asks for the nameless again."""
+        source_id, full = tenure.lease.source_id, self._options.full
+        unknown = await self._desk.read(lambda connection: unknown_editors(connection, source_id, nameless_too=full))
+        rows, notes = await read_editors(client, unknown)
         if rows:
             await self._desk.write(lambda tx: upsert_editors(tx, tenure.lease, rows))
         self._found.notes.extend(notes)
