@@ -16,6 +16,7 @@ from tests.fixtures.daemons import eventually, followed, following, is_mirrored
 from tests.fixtures.disturbed import DisturbedMirror, Moment, Side
 from tests.fixtures.lab import Lab, MakeLab
 from versionsync.config import InvalidSetting
+from versionsync.daemon import follower
 from versionsync.daemon.budget import Budget, Period
 from versionsync.daemon.state import Stance
 from versionsync.mirror.database import Mirror
@@ -162,6 +163,30 @@ async def test_the_second_daemon_stands_by_and_takes_over(lab: Lab) -> None:
             tx.execute(update(followers).values(expires_at=datetime(2026, 1, 1, tzinfo=UTC)))
         await eventually(lambda: is_mirrored(lab))
         await eventually(lambda: watched.told("info", "source.followed"))
+
+
+async def test_who_does_the_first_run_is_who_follows_as_soon_as_it_is_done(lab: Lab) -> None:
+    """Before it, the source is not in the database; a second daemon that starts in between must not take it over."""
+    post(lab, "one")
+    async with following(lab.mirror, replace(followed(lab), max_staleness=60.0)) as watched:
+        await eventually(lambda: watched.state().last_success_at)
+        await asyncio.sleep(0.3)
+        with lab.mirror.read() as connection:
+            following_it = followed_by(connection, 1)
+        assert following_it is not None
+        assert following_it.next_look_at is not None
+
+
+async def test_one_that_is_overtaken_stands_by_before_its_next_look(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which may be far away, where looks are dear."""
+    monkeypatch.setattr(follower, "KEEP_SECONDS", 0.2)
+    post(lab, "one")
+    await asyncio.to_thread(lab.sync)
+    async with following(lab.mirror, replace(followed(lab), max_staleness=600.0)) as watched:
+        await eventually(lambda: watched.state().stance is Stance.FOLLOWING)
+        with lab.mirror.write() as tx:
+            tx.execute(update(followers).values(holder=ELSEWHERE.to_json()))
+        await eventually(lambda: watched.state().stance is Stance.STANDBY, seconds=5)
 
 
 async def test_a_sync_by_hand_is_waited_for(lab: Lab) -> None:
