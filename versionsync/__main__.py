@@ -6,7 +6,8 @@ import io
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from types import FrameType
 
 __all__ = ["main"]
@@ -19,9 +20,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     _heed_sigterm()
     _open_what_is_closed()
     _replace_what_an_encoding_lacks()
-    # Not before: importing takes long enough for a signal to be missed.
-    from versionsync.cli.app import run
-    from versionsync.cli.session import Session
+    with _ended_by_sigint():
+        # Not before: importing takes long enough for a signal to be missed.
+        from versionsync.cli.app import run
+        from versionsync.cli.session import Session
 
     return run(sys.argv[1:] if argv is None else argv, Session())
 
@@ -33,12 +35,27 @@ def _heed_sigterm() -> None:
     blocked it keeps until then: so the image has it blocked from before Python begins.
     """
 
-    def leave(_number: int, _frame: FrameType | None) -> None:
-        os._exit(INTERRUPTED)  # what is committed stays, what is not is rolled back by the database
-
     if os.getpid() == 1:
-        signal.signal(signal.SIGTERM, leave)
+        signal.signal(signal.SIGTERM, _leave)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+
+
+@contextmanager
+def _ended_by_sigint() -> Iterator[None]:
+    """Ctrl-C ends the process at once while the block runs, unless whoever started it has it ignored.
+
+    As an exception it would show a traceback, or be dropped: Python tells, and raises nothing, where it comes while one
+    of the import system's own callbacks runs.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _leave)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def _leave(_number: int, _frame: FrameType | None) -> None:
+    os._exit(INTERRUPTED)  # what is committed stays, what is not is rolled back by the database
 
 
 def _open_what_is_closed() -> None:

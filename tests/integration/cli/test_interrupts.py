@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -93,10 +95,41 @@ def test_the_next_run_goes_on_from_there(cli: Cli, slow: dict[str, str], tmp_pat
     assert versions(tmp_path) == 240
 
 
+LOADING = """
+import os, signal, sys, weakref
+
+class Thing: ...
+
+class Finder:
+    def find_spec(name, path=None, target=None):
+        if name == "versionsync.cli.session":
+            thing = Thing()
+            seen = weakref.ref(thing, lambda _: os.kill(os.getpid(), signal.SIGINT))
+            del thing
+
+from versionsync.__main__ import main
+sys.meta_path.insert(0, Finder)
+sys.exit(main(["--version"]))
+"""
+
+
+def test_ctrl_c_while_it_loads_ends_it_in_silence() -> None:
+    """Also where Python drops exceptions."""
+    ran = subprocess.run([sys.executable, "-c", LOADING], capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (130, "", "")
+
+
+def test_ctrl_c_that_is_ignored_stays_so() -> None:
+    """As the shell has it for what runs in the background."""
+    code = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n" + LOADING
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stderr) == (0, "")
+
+
 def test_a_signal_before_anything_began_ends_it_too(tmp_path: Path, slow: dict[str, str]) -> None:
     with running("sync", cwd=tmp_path, **slow) as process:
         time.sleep(0.15)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=30)
-    assert process.returncode in (130, -signal.SIGINT)
+    assert process.returncode in (130, -signal.SIGINT), err
     assert "Traceback" not in err or process.returncode == -signal.SIGINT
