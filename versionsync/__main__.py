@@ -6,13 +6,14 @@ import io
 import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import threading
+from collections.abc import Sequence
 from types import FrameType
 
 __all__ = ["main"]
 
 INTERRUPTED = 130
+AGAIN_SECONDS = 0.02
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -20,10 +21,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     _heed_sigterm()
     _open_what_is_closed()
     _replace_what_an_encoding_lacks()
-    with _ended_by_sigint():
+    sys.unraisablehook = _hear_again
+    try:
         # Not before: importing takes long enough for a signal to be missed.
         from versionsync.cli.app import run
         from versionsync.cli.session import Session
+    except KeyboardInterrupt:
+        return INTERRUPTED
 
     return run(sys.argv[1:] if argv is None else argv, Session())
 
@@ -35,27 +39,27 @@ def _heed_sigterm() -> None:
     blocked it keeps until then: so the image has it blocked from before Python begins.
     """
 
+    def leave(_number: int, _frame: FrameType | None) -> None:
+        os._exit(INTERRUPTED)  # what is committed stays, what is not is rolled back by the database
+
     if os.getpid() == 1:
-        signal.signal(signal.SIGTERM, _leave)
+        signal.signal(signal.SIGTERM, leave)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
 
 
-@contextmanager
-def _ended_by_sigint() -> Iterator[None]:
-    """Ctrl-C ends the process at once while the block runs, unless whoever started it has it ignored.
+def _hear_again(dropped: sys.UnraisableHookArgs) -> None:
+    """Ctrl-C comes again a moment later where Python dropped the exception that it is, as it must in some callbacks.
 
-    As an exception it would show a traceback, or be dropped: Python tells, and raises nothing, where it comes while one
-    of the import system's own callbacks runs.
+    The import system has one for each module, so that it happens to one in a hundred while all is loaded.
     """
-    before = signal.getsignal(signal.SIGINT)
-    if before is signal.default_int_handler:
-        signal.signal(signal.SIGINT, _leave)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-def _leave(_number: int, _frame: FrameType | None) -> None:
-    os._exit(INTERRUPTED)  # what is committed stays, what is not is rolled back by the database
+    if dropped.exc_type is not KeyboardInterrupt:
+        sys.__unraisablehook__(dropped)
+        return
+    main = threading.main_thread().ident
+    assert main is not None
+    again = threading.Timer(AGAIN_SECONDS, signal.pthread_kill, (main, signal.SIGINT))
+    again.daemon = True
+    again.start()
 
 
 def _open_what_is_closed() -> None:
