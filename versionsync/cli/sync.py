@@ -61,7 +61,11 @@ def sync(
     wait: Annotated[
         float,
         typer.Option(
-            "--wait", metavar="SECONDS", min=0, help="Wait that long for another process's lease.", show_default=False
+            "--wait",
+            metavar="SECONDS",
+            min=0,
+            help="Wait that long while another process writes to the source.",
+            show_default=False,
         ),
     ] = 0.0,
     upgrade: Annotated[

@@ -36,7 +36,7 @@ RateLimit: TypeAlias = Annotated[int, Meta(ge=1)] | Literal["none"]
 
 
 class VanishSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How many records may vanish from one listing before a run stops and tombstones nothing."""
+    """How many records may vanish from one listing before a run stops and marks none as deleted."""
 
     share: Annotated[
         float,
@@ -174,8 +174,8 @@ class SourceSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Meta(
             description="How many requests `versionsync run` may send to the project, a day or a month (in UTC), for "
             "all of its sources together. Where that is short it first leaves the log of webhook calls alone, then "
-            "reads fewer old histories again, then sweeps less often, then looks less often than `max_staleness` asks "
-            "for, and says so.",
+            "reads fewer old histories again, then lists all records less often, then looks less often than "
+            "`max_staleness` asks for, and says so.",
             extra={
                 "example": '"3000/day"',
                 "default": "no limit",
@@ -188,7 +188,7 @@ class SourceSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Meta(
             ge=0,
             description="So many histories a day are read again by `versionsync run`, the longest unread first, two "
-            "requests each: that finds what no stamp tells. 0: none.",
+            "requests each: that finds what no list of records shows. 0: none.",
             extra={"example": "240"},
         ),
     ] = 240
