@@ -208,6 +208,8 @@ class Follower:
         if found and report.kind is not RunKind.RECORDS and trouble_of(report) is None:
             self._log_reader.doubt()  # which may not have told it
         self._plan_reading()
+        if report.kind is RunKind.BACKFILL:  # before it the database did not know the source, nor who follows it
+            await self._unless_away(self._books.follow(self._news()))
         await self._note_next_look()
 
     async def _read_log(self) -> None:

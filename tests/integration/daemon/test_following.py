@@ -54,6 +54,24 @@ async def test_an_edit_is_mirrored_without_anyone_asking(lab: Lab) -> None:
         assert followed_by(connection, 1) is None
 
 
+async def test_who_follows_is_known_as_soon_as_the_first_run_has_ended(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And when it looks next: `status` right after the start is not told that nobody follows."""
+    monkeypatch.setattr("versionsync.daemon.follower.KEEP_SECONDS", 60.0)
+    post(lab, "one")
+    async with following(lab.mirror, replace(followed(lab), max_staleness=3600.0)) as watched:
+        await eventually(lambda: watched.state().runs["succeeded"] == 1)
+
+        def looks_next() -> bool:
+            with lab.mirror.read() as connection:
+                follower = followed_by(connection, 1)
+            return follower is not None and follower.next_look_at is not None
+
+        await eventually(looks_next, seconds=2)
+        assert watched.state().runs["succeeded"] == 1
+
+
 async def test_an_idle_look_costs_one_request(lab: Lab) -> None:
     """Once all is mirrored and the last change is a moment old."""
     post(lab, "one")
