@@ -167,8 +167,16 @@ def _tell(session: Session, target: Path, token: _Token, name: str) -> None:
         return
     output.line()
     output.line(f"Written: {' and '.join(files)}, readable by you alone.")
-    option = f" --config {target}" if session.options.config else ""
-    output.line(f"Next:    versionsync sync{option}")
+    output.line(f"Next:    versionsync {_what_is_next(session, target)}")
+
+
+def _what_is_next(session: Session, target: Path) -> str:
+    """The command for which the settings are there: a service where it reads them, a first sync elsewhere."""
+    from versionsync.config import SYSTEM_FILE
+
+    if target.parent == SYSTEM_FILE.parent:
+        return "service install" + (f" --name {target.stem}" if target.name != SYSTEM_FILE.name else "")
+    return "sync" + (f" --config {target}" if session.options.config else "")
 
 
 def _refuse_overwriting(path: Path, *, force: bool) -> None:

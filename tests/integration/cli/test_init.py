@@ -48,6 +48,17 @@ def test_options_alone_write_a_file_with_which_a_sync_works(
     assert cli("sync", **VARIABLE).code == 0
 
 
+@pytest.mark.parametrize(("file", "next"), [("versionsync.toml", ""), ("shop.toml", " --name shop")])
+def test_settings_where_a_service_reads_them_are_followed_by_one(
+    cli: Cli, upstream: SimulatorThread, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, next: str
+) -> None:
+    """A sync from there would fill another database, in the folder where somebody happens to be."""
+    monkeypatch.setattr("versionsync.config.SYSTEM_FILE", tmp_path / "versionsync.toml")
+    ran = cli("init", "--yes", "--base-url", upstream.url, "--config", str(tmp_path / file), **VARIABLE)
+    assert ran.code == 0
+    assert f"Next:    versionsync service install{next}\n" in ran.out
+
+
 def test_a_person_is_asked_and_the_token_goes_into_a_file_of_its_own(
     cli: Cli, upstream: SimulatorThread, tmp_path: Path, answers: list[str]
 ) -> None:
