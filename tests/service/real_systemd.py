@@ -13,6 +13,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -21,7 +22,7 @@ import httpx
 from tests.fixtures.gateways import unused_port
 from tests.integration.cli.worlds import blog
 from tests.service.machine import PROGRAM, Machine, booted, prepare
-from tests.service.telling import eventually, say
+from tests.service.telling import check, eventually, say
 from versionsync.simulator import FULL_ACCESS_TOKEN, SimulatorThread, World
 
 PASSWORD = "for-the-webhook"
@@ -107,7 +108,7 @@ def main(root: Path) -> None:
         with booted(root) as machine:
             install(machine, upstream, port)
             survive(machine, upstream, port)
-            end_for_good(machine)
+            end_for_good(machine, port)
             several(machine, upstream)
             by_timer(machine, upstream)
             as_a_user(machine, upstream)
@@ -220,7 +221,7 @@ def survive(machine: Machine, upstream: Upstream, port: int) -> None:
     assert min(took) < STOP_SECONDS
 
 
-def end_for_good(machine: Machine) -> None:
+def end_for_good(machine: Machine, port: int) -> None:
     """Wrong settings are not tried again; what may pass is, and not too often."""
     settings = "/etc/versionsync/versionsync.toml"
     machine.run("sh", "-c", f"cp {settings} /tmp/good; echo 'nonsense = 1' >> {settings}")
@@ -229,8 +230,28 @@ def end_for_good(machine: Machine) -> None:
     time.sleep(3)
     assert machine.show("ActiveState") == "failed"
     assert (machine.show("ExecMainStatus"), machine.show("NRestarts")) == ("2", "0")
-    machine.service("status", code=3, told="it is failed")
+    machine.service("status", code=3, told="there is no setting")
+
+    # Whoever calls the port has it tried again, which systemd ends after twenty times.
+    with suppress(httpx.HTTPError):
+        httpx.get(f"http://127.0.0.1:{port}/livez", timeout=60)
+    eventually("called, its socket gives up", lambda: machine.show("ActiveState", "versionsync.socket") == "failed")
     machine.run("sh", "-c", f"cp /tmp/good {settings}")
+    machine.run("systemctl", "reset-failed", "versionsync.service")
+    machine.run("systemctl", "start", "versionsync.service")
+    check("its socket comes up with it", machine.show("ActiveState", "versionsync.socket") == "active")
+    machine.run("systemctl", "stop", "versionsync.socket")
+    machine.service("status", code=3, told="versionsync.socket is not active")
+    machine.service("install", "--yes", told="versionsync.service is up")
+    machine.service("status")
+
+    token = machine.root / "etc" / "versionsync" / "api_token"
+    token.rename(token.with_name("hidden"))
+    machine.tried("systemctl", "restart", "versionsync.service")
+    check("without its token it is not tried again", machine.show("ActiveState") == "failed")
+    machine.service("status", code=3, told="there is no file /etc/versionsync/api_token")
+    machine.service("install", "--yes", code=2, told="there is no file /etc/versionsync/api_token")
+    token.with_name("hidden").rename(token)
     machine.service("install", "--yes", told="versionsync.service is up")
 
 

@@ -65,8 +65,7 @@ def install(
 
     form, systemd = _form(user, name, timer), Systemd(user=user)
     _require_root(form, dry_run=dry_run)
-    if not dry_run:
-        systemd.require()
+    is_there = _is_there(systemd, must=not dry_run)
     places = places_of(form, session.environ, systemd=systemd.version)
     program = program_path(form)
     checked = check_service(session, form, places, reads_secrets=user or os.geteuid() == 0)
@@ -74,8 +73,8 @@ def install(
     plan = installation.plan(
         files_of(installation, read),
         force=force,
-        activity=Activity.RESTS if dry_run else activity_of(systemd, form),
-        enabled=not dry_run and systemd.is_enabled(form.enabled),
+        activity=activity_of(systemd, form) if is_there else Activity.RESTS,
+        enabled=is_there and systemd.is_enabled(form.enabled),
         settings_mode=checked.settings_mode,
     )
     _show(session, plan, whole=dry_run, done=f"{form.service} is installed, and as it should be.")
@@ -169,6 +168,19 @@ def _require_root(form: Form, *, dry_run: bool) -> None:
             "only root may change the machine's services",
             hint="Run it with sudo; or --user for a service of your own; --dry-run shows what would be done.",
         )
+
+
+def _is_there(systemd: Systemd, *, must: bool) -> bool:
+    """Whether there is a systemd that answers. Raises NoSystemd where there `must` be one."""
+    from versionsync.service.errors import NoSystemd
+
+    try:
+        systemd.require()
+    except NoSystemd:
+        if must:
+            raise
+        return False
+    return True
 
 
 def _found(session: Session, form: Form, systemd: Systemd) -> tuple[Installation, Files]:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from versionsync.cli.output import Output, count
 from versionsync.service.plan import Activity, Files, Installation
-from versionsync.service.running import activity_of
+from versionsync.service.running import activity_of, reason_of_end
 from versionsync.service.stamp import Standing
 from versionsync.service.systemd import Systemd
 from versionsync.service.units import Form
 
 __all__ = ["Seen", "look", "show"]
 
-_PROPERTIES: Final = ("ActiveState", "SubState", "StatusText", "Result", "MainPID", "NRestarts", "DropInPaths")
+_PROPERTIES: Final = ("ActiveState", "SubState", "StatusText", "MainPID", "NRestarts", "DropInPaths")
 _SINCE: Final = ("ActiveEnterTimestamp", "ExecMainExitTimestamp", "NeedDaemonReload")
 
 
@@ -78,24 +79,42 @@ def look(installation: Installation, files: Files, systemd: Systemd) -> Seen:
         exposure=systemd.exposure(form.service) if standings else None,
         attention=(),
     )
-    wrong = _wrong(seen, files, form, activity_of(systemd, form), told) if seen.installed else [_NOT_INSTALLED]
-    return replace(seen, attention=tuple(wrong))
+    if not seen.installed:
+        return replace(seen, attention=(_NOT_INSTALLED,))
+    activity = activity_of(systemd, form)
+    reason = reason_of_end(systemd, form) if activity is Activity.FAILS else ""
+    wrong = (*_at_rest(seen, form, activity, reason), *_gone(installation), *_wrong(seen, files, form, told))
+    return replace(seen, attention=wrong)
 
 
 _NOT_INSTALLED: Final = "it is not installed: versionsync service install"
 
 
-def _wrong(seen: Seen, files: Files, form: Form, activity: Activity, told: dict[str, str]) -> Iterator[str]:
-    """What needs somebody, and mostly what to do."""
+def _at_rest(seen: Seen, form: Form, activity: Activity, reason: str) -> Iterator[str]:
+    """That it does not run as it should, and mostly what to do."""
     match activity:
         case Activity.FAILS:
-            yield f"it is {seen.state}, result: {told['Result']}"
+            yield f"it is {seen.state}: {reason}"
         case Activity.RESTS:
             yield f"{form.starter} is not active: nothing starts it" if form.timer else f"it is {seen.state}"
         case Activity.RUNS_OLD:
             yield f"it was started before this version was installed: {form.systemctl} restart {form.service}"
+        case Activity.RUNS_ALONE:
+            yield f"{form.starter} is not active, so calls are refused while it restarts: versionsync service install"
         case Activity.RUNS:
             pass
+
+
+def _gone(installation: Installation) -> Iterator[str]:
+    """Secrets that are not there any more: without them it does not start again."""
+    for path in installation.credentials:
+        with suppress(PermissionError):  # it is not for this user to know
+            if not path.exists():
+                yield f"there is no file {path}, which the settings name: it does not start without"
+
+
+def _wrong(seen: Seen, files: Files, form: Form, told: dict[str, str]) -> Iterator[str]:
+    """What else needs somebody, and mostly what to do."""
     if not seen.enabled:
         yield "it is not enabled: it does not start by itself"
     for path in files.of_standing(Standing.CHANGED):

@@ -45,6 +45,8 @@ class Activity(Enum):
     RUNS = auto()
     RUNS_OLD = auto()
     """It runs, and was started before this program was installed."""
+    RUNS_ALONE = auto()
+    """It runs, and its socket does not listen: calls that come while it restarts are refused."""
     FAILS = auto()
     """It ended with a failure; or does so again and again."""
 
@@ -188,7 +190,8 @@ class Installation:
         if is_new:
             yield command("daemon-reload")
         yield command("enable", *self.form.enabled)
-        if activity in (Activity.FAILS, Activity.RUNS_OLD) or (is_new and activity is Activity.RUNS):
+        must_stop = (Activity.FAILS, Activity.RUNS_OLD, Activity.RUNS_ALONE)
+        if activity in must_stop or (is_new and activity is Activity.RUNS):
             # The socket first: it cannot be started again while the service runs.
             yield command("stop", *both, may_fail=True)
         if activity is Activity.FAILS:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,7 +13,7 @@ from versionsync.service.program import installed_at
 from versionsync.service.systemd import Systemd
 from versionsync.service.units import Form
 
-__all__ = ["Running", "activity_of", "others_of", "watch_start"]
+__all__ = ["Running", "activity_of", "others_of", "reason_of_end", "watch_start"]
 
 START_SECONDS: Final = 20
 """A first look may take hours: so long it is watched."""
@@ -33,13 +34,21 @@ def activity_of(systemd: Systemd, form: Form) -> Activity:
     now = systemd.show(form.service, "ActiveState", "SubState", "ExecMainStartTimestampMonotonic")
     if now["ActiveState"] == "failed" or now["SubState"] == "auto-restart":
         return Activity.FAILS
-    if form.timer and form.starter:
-        runs = systemd.show(form.starter, "ActiveState")["ActiveState"] == "active"
-        return Activity.RUNS if runs else Activity.RESTS
+    is_set = form.starter is None or systemd.show(form.starter, "ActiveState")["ActiveState"] == "active"
+    if form.timer:
+        return Activity.RUNS if is_set else Activity.RESTS
     if now["ActiveState"] not in ("active", "activating", "reloading"):
         return Activity.RESTS
-    started = int(now["ExecMainStartTimestampMonotonic"] or 0) / 1e6
-    return Activity.RUNS_OLD if 0 < started < installed_at() else Activity.RUNS
+    if not is_set:
+        return Activity.RUNS_ALONE
+    return Activity.RUNS_OLD if 0 < _started(now) < installed_at() else Activity.RUNS
+
+
+def reason_of_end(systemd: Systemd, form: Form) -> str:
+    """Why the service ended, as far as systemd and its own last words tell."""
+    now = systemd.show(form.service, "ExecMainStartTimestampMonotonic")
+    # What its last start said: what it said before that is no reason.
+    return _reason(systemd, form, since=time.time() - (time.monotonic() - _started(now)))
 
 
 def others_of(form: Form, places: Places, systemd: Systemd) -> list[str]:
@@ -85,13 +94,21 @@ def _watch_timer(systemd: Systemd, form: Form, began: float) -> Running:
     return Running(True, "")
 
 
-def _not_started(systemd: Systemd, form: Form, began: float) -> NotStarted:
+def _started(now: Mapping[str, str]) -> float:
+    """When its process began, by the clock that counts from the machine's start; 0: never."""
+    return int(now["ExecMainStartTimestampMonotonic"] or 0) / 1e6
+
+
+def _reason(systemd: Systemd, form: Form, *, since: float) -> str:
     now = systemd.show(form.service, "Result", "ExecMainStatus")
     code = f", exit code {now['ExecMainStatus']}" if now["ExecMainStatus"] not in ("", "0") else ""
-    said = " ".join(systemd.last_words(form.service, since=began, lines=2))
+    said = " ".join(systemd.last_words(form.service, since=since, lines=2))
+    return f"result {now['Result'] or 'unknown'}{code}" + (f"; it said: {said}" if said else "")
+
+
+def _not_started(systemd: Systemd, form: Form, began: float) -> NotStarted:
     return NotStarted(
-        f"{form.service} is installed, and does not run (result: {now['Result'] or 'unknown'}{code})"
-        + (f"; it said: {said}" if said else ""),
+        f"{form.service} is installed, and does not run: {_reason(systemd, form, since=began)}",
         hint=f"Mend what it says and run: {form.systemctl} restart {form.service}. Its whole log: journalctl "
         f"{'--user ' if form.user else ''}--unit={form.service}",
     )

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 from versionsync.service.errors import NoSystemd
@@ -14,6 +15,8 @@ from versionsync.service.errors import NoSystemd
 __all__ = ["Systemd"]
 
 OLDEST: Final = 247
+BOOTED: Final = Path("/run/systemd/system")
+"""It is there where systemd started the machine, and nowhere else: sd_booted(3)."""
 _SECONDS: Final = 60
 _EXPOSURE: Final = re.compile(r"exposure level for \S+: ([\d.]+)")
 
@@ -27,6 +30,12 @@ class Systemd:
 
     def require(self) -> None:
         """Raises NoSystemd where none answers, or one that is too old."""
+        self._require_systemctl()
+        if not BOOTED.is_dir():
+            raise NoSystemd(
+                "this machine was not started by systemd",
+                hint="Have what starts services here start `versionsync run`.",
+            )
         self.run("show", "--property=Version")
         if self.version < OLDEST:
             raise NoSystemd(
@@ -36,11 +45,7 @@ class Systemd:
 
     def run(self, *argv: str, may_fail: bool = False) -> str:
         """What systemctl prints. Raises NoSystemd if it is not there or, unless it `may_fail`, if it fails."""
-        if shutil.which("systemctl") is None:
-            raise NoSystemd(
-                "there is no systemd on this machine: systemctl was not found",
-                hint="Have what starts services here start `versionsync run`.",
-            )
+        self._require_systemctl()
         ran = self._ran("systemctl", *self._scope, "--no-pager", *argv)
         if ran.returncode and not may_fail:
             said = " ".join(ran.stderr.split()) or f"it ended with code {ran.returncode}"
@@ -83,11 +88,17 @@ class Systemd:
         found = _EXPOSURE.search(self._ran("systemd-analyze", "--no-pager", "security", unit).stdout)
         return float(found[1]) if found else None
 
+    @staticmethod
+    def _require_systemctl() -> None:
+        if shutil.which("systemctl") is None:
+            raise NoSystemd(
+                "there is no systemd on this machine: systemctl was not found",
+                hint="Have what starts services here start `versionsync run`.",
+            )
+
     def _hint(self, said: str) -> str:
         if "Failed to connect to bus" in said and self.user:
             return "Log in as that user, not by su or sudo: `machinectl shell USER@` does."
-        if "connect to bus" in said or "not been booted with systemd" in said:
-            return "This machine does not run systemd. Have what starts services here start `versionsync run`."
         return "`systemctl status` and `journalctl -xe` say more."
 
     @staticmethod

@@ -104,7 +104,9 @@ def units_of(form: Form, program: PurePosixPath = DEFAULT_PROGRAM, *, is_single_
 def _service(form: Form, program: PurePosixPath, is_single_file: bool) -> str:
     start = f"{_quoted(str(program))} --config {'%E' if form.user else '/etc'}/versionsync/{form.settings}"
     runs = wording.SYNC if form.timer else wording.DAEMON
-    parts = [_about(form), _unit(form), runs.format(start=start, credential=_handed_over(form)), _identity(form)]
+    socket = wording.WITH_SOCKET.format(socket=form.starter) if form.starter else ""
+    does = runs.format(start=start, credential=_handed_over(form), socket=socket)
+    parts = [_about(form), _unit(form), does, _identity(form)]
     if is_single_file:
         parts.append(wording.UNPACKS.format(state=form.state))
     parts.append(sandbox.OF_A_USER if form.user else sandbox.OF_THE_MACHINE)

@@ -16,6 +16,7 @@ __all__ = [
     "TIMER",
     "UNPACKS",
     "USER",
+    "WITH_SOCKET",
 ]
 
 ABOUT: Final = """\
@@ -44,7 +45,7 @@ Type=notify
 NotifyAccess=main
 ExecStart={start} run
 ExecReload=/bin/kill -HUP $MAINPID
-{credential}
+{socket}{credential}
 # Ready after the first look at each source. A first backfill may take hours: while it gets on, it asks for more time.
 TimeoutStartSec=90
 # It stops within two seconds.
@@ -56,8 +57,13 @@ RestartSec=5
 # From 5 s to a minute in six steps. systemd before 254 does not know these two, and says so.
 RestartSteps=6
 RestartMaxDelaySec=60
-# 2: the settings are wrong. Starting again changes nothing, and asks upstream nothing.
-RestartPreventExitStatus=2
+# 2: the settings are wrong. 243: a file with a secret is not there. Starting again changes nothing.
+RestartPreventExitStatus=2 243
+"""
+
+WITH_SOCKET: Final = """\
+# It is started together with its socket, also where that has given up, as it does after twenty starts in vain.
+Sockets={socket}
 """
 
 SYNC: Final = """\

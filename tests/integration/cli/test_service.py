@@ -16,7 +16,7 @@ from versionsync.cli import service_checks
 from versionsync.cli.session import Options, Session
 from versionsync.config import InvalidSetting, SecretProblem
 from versionsync.mirror.errors import SchemaNewer
-from versionsync.service import host, program, running
+from versionsync.service import host, program, running, systemd
 from versionsync.service.errors import BadInstance, OutOfReach, ServiceError
 from versionsync.service.plan import Places
 from versionsync.service.units import Form
@@ -27,7 +27,7 @@ SYSTEMCTL = """#!/bin/sh
 echo "$@" >> "$CALLS"
 case "$1" in
     --version) echo "systemd 252 (252.1)" ;;
-    show) [ "$2" = --property=Version ] || cat "$SHOWN" ;;
+    show) [ "$2" = --property=Version ] || cat "$(dirname "$SHOWN")/$2" 2> /dev/null || cat "$SHOWN" ;;
     is-enabled) for unit in "$@"; do [ "$unit" = is-enabled ] || echo "$ENABLED"; done ;;
     start) case "$*" in *"$REFUSED"*) echo "Job failed" >&2; exit 1 ;; esac ;;
 esac
@@ -61,9 +61,9 @@ class Host:
         lines = (self.home / "calls").read_text().splitlines() if (self.home / "calls").exists() else []
         return [line for line in lines if not line.startswith(("show", "--version", "is-enabled", "list-units"))]
 
-    def answers(self, shown: str, *, enabled: str = "enabled", refused: str = "nothing") -> None:
-        """What systemctl says from now on."""
-        (self.home / "shown").write_text(shown)
+    def answers(self, shown: str, *, enabled: str = "enabled", refused: str = "nothing", of: str = "shown") -> None:
+        """What systemctl says from now on, of every unit or `of` one."""
+        (self.home / of).write_text(shown)
         for name, value in (("ENABLED", enabled), ("REFUSED", refused)):
             self.monkeypatch.setenv(name, value)
 
@@ -83,6 +83,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cli: Cli) -> Host:
     monkeypatch.setenv("SHOWN", str(home / "shown"))
     monkeypatch.setattr(running, "STEADY_SECONDS", 0.0)
     monkeypatch.setattr(running, "installed_at", lambda: 60.0)
+    monkeypatch.setattr(systemd, "BOOTED", home)
     (home / "bin" / "versionsync").touch(mode=0o755)
     monkeypatch.setattr(sys, "argv", [str(home / "bin" / "versionsync")])
     machine = Host(home, cli, monkeypatch)
@@ -114,6 +115,21 @@ def test_it_shows_what_it_would_do_and_does_nothing(machine: Host) -> None:
     assert not machine.units.exists()
 
 
+def test_it_shows_that_there_is_nothing_to_do(machine: Host) -> None:
+    machine.answers(UP)
+    machine.run("install", "--yes")
+    ran = machine.run("install", "--dry-run")
+    assert "versionsync.service is installed, and as it should be." in ran.out
+    assert "run " not in ran.out
+
+
+def test_it_shows_what_it_would_do_also_without_systemd(machine: Host) -> None:
+    machine.monkeypatch.setenv("PATH", str(machine.settings))
+    ran = machine.run("install", "--dry-run")
+    assert ran.code == 0, ran.err
+    assert "run     systemctl --user enable versionsync.socket versionsync.service" in ran.out
+
+
 def test_it_installs_starts_and_sees_that_it_runs(machine: Host) -> None:
     """Units that everybody may read, with the program's own path."""
     machine.answers(UP, enabled="disabled")
@@ -140,7 +156,7 @@ def test_one_that_does_not_come_up_is_told(machine: Host) -> None:
     machine.answers(FAILED)
     ran = machine.run("install", "--yes")
     assert ran.code == 3
-    assert "is installed, and does not run (result: exit-code, exit code 6)" in ran.err
+    assert "is installed, and does not run: result exit-code, exit code 6" in ran.err
     assert "journalctl --user --unit=versionsync.service" in ran.err
 
 
@@ -215,7 +231,7 @@ def test_status_says_what_runs_and_that_all_is_well(machine: Host) -> None:
 @pytest.mark.parametrize(
     ("change", "shown", "enabled", "attention"),
     [
-        (None, FAILED, "enabled", "it is failed (failed), result: exit-code"),
+        (None, FAILED, "enabled", "it is failed (failed): result exit-code, exit code 6"),
         (None, UP, "disabled", "it does not start by itself"),
         ("# mine\n", UP, "enabled", "was changed by hand"),
         (None, DEAD, "enabled", "it is inactive (dead)"),
@@ -234,6 +250,44 @@ def test_status_says_what_needs_somebody(
     ran = machine.run("status")
     assert ran.code == 3
     assert attention in ran.out
+
+
+def test_status_says_what_a_service_that_has_ended_said(machine: Host) -> None:
+    machine.answers(UP)
+    machine.run("install", "--yes")
+    machine.answers(f"{FAILED}ExecMainStartTimestampMonotonic=1\n")
+    journalctl = machine.home / "bin" / "journalctl"
+    journalctl.write_text("""#!/bin/sh\necho '{"MESSAGE": "the disk is full", "SYSLOG_IDENTIFIER": "versionsync"}'\n""")
+    journalctl.chmod(0o755)
+    assert "exit code 6; it said: the disk is full" in " ".join(machine.run("status").out.split())
+
+
+def test_status_names_a_secret_that_is_gone(machine: Host) -> None:
+    """systemd itself says "Protocol error" of that."""
+    machine.answers(UP)
+    machine.run("install", "--yes")
+    (machine.settings / "web.token").unlink()
+    ran = machine.run("status")
+    assert ran.code == 3
+    assert f"there is no file {machine.settings / 'web.token'}" in " ".join(ran.out.split())
+
+
+def test_a_socket_that_has_given_up_is_told_and_started_again(machine: Host) -> None:
+    """It does so when its service ended twenty times; whoever then starts the service alone has none."""
+    machine.answers(UP)
+    machine.run("install", "--yes")
+    machine.answers("ActiveState=failed\nSubState=failed\n", of="versionsync.socket")
+    ran = machine.run("status")
+    assert ran.code == 3
+    assert "versionsync.socket is not active" in ran.out
+    told = len(machine.calls)
+    assert machine.run("install", "--yes").code == 0
+    assert machine.calls[told:] == [
+        "enable versionsync.socket versionsync.service",
+        "stop versionsync.socket versionsync.service",
+        "start versionsync.socket",
+        "start --no-block versionsync.service",
+    ]
 
 
 def test_what_is_not_installed_needs_somebody(machine: Host) -> None:
@@ -281,6 +335,15 @@ def test_without_systemd_it_says_so(machine: Host) -> None:
     ran = machine.run("install", "--yes")
     assert ran.code == 2
     assert "there is no systemd on this machine" in ran.err
+
+
+@pytest.mark.parametrize("verb", ["install", "status", "uninstall"])
+def test_where_systemd_is_installed_and_does_not_run_it_says_so(machine: Host, verb: str) -> None:
+    machine.monkeypatch.setattr(systemd, "BOOTED", machine.home / "nothing")
+    ran = machine.run(verb)
+    assert ran.code == 2
+    assert ran.err.startswith("versionsync: error: this machine was not started by systemd\n")
+    assert machine.calls == []
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be somebody else")

@@ -97,6 +97,13 @@ def test_each_has_a_place_of_its_own(form: Form) -> None:
     assert (f"LoadCredential={token}:/etc/versionsync/{token}" in lines) is not form.user
 
 
+@each_form
+def test_what_starts_the_service_starts_its_socket(form: Form) -> None:
+    """One that has given up, since its service could not be started, comes up again with it."""
+    wants = [line for line in lines_of(form) if line.startswith("Sockets=")]
+    assert wants == ([] if form.timer or form.instance else ["Sockets=versionsync.socket"])
+
+
 def test_a_user_and_a_group_of_that_name_can_be_made() -> None:
     """31 characters at the most, which leaves 19 for an instance."""
     assert len(Form(instance="x" * 19).state) == 31
@@ -125,11 +132,14 @@ def test_a_single_file_has_a_place_to_unpack_itself(user: bool) -> None:
 
 @pytest.mark.parametrize("timer", [False, True])
 def test_an_end_that_starting_again_does_not_mend_is_final(timer: bool) -> None:
-    """Wrong settings stop the daemon; a timer goes on, and a partial sync is a failure."""
+    """Wrong settings, or a secret that is not there to be handed over, stop the daemon.
+
+    A timer goes on, and a partial sync is a failure.
+    """
     lines = lines_of(Form(timer=timer))
     if timer:
         assert "SuccessExitStatus=7 130" in lines
         assert not any(line.startswith("Restart=") for line in lines)
     else:
-        assert "RestartPreventExitStatus=2" in lines
+        assert "RestartPreventExitStatus=2 243" in lines
         assert {"RestartSec=5", "RestartSteps=6", "RestartMaxDelaySec=60", "StartLimitBurst=20"} <= set(lines)
