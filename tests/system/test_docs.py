@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import re
@@ -29,7 +30,9 @@ from versionsync.simulator import FULL_ACCESS_TOKEN, SimulatorThread, Switches, 
 from versionsync.simulator.news import build_news
 from versionsync.sync.vanish import TooMuchVanished
 
-EVENTS, GUARANTEES, TROUBLE = (ROOT / "docs" / f"{name}.md" for name in ("events", "guarantees", "troubleshooting"))
+EVENTS, GUARANTEES, OPERATIONS, TROUBLE = (
+    ROOT / "docs" / f"{name}.md" for name in ("events", "guarantees", "operations", "troubleshooting")
+)
 README = ROOT / "README.md"
 LINK = re.compile(r"\]\(([^)\s]+)\)|(?:src|srcset|href)=\"([^\"]+)\"")
 NAMED_TEST = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
@@ -156,6 +159,31 @@ def test_the_picture_shows_the_demo_of_today(tmp_path: Path) -> None:
         assert [heading for heading in headings if heading not in ran] == []
 
 
+def test_every_event_of_the_log_is_explained() -> None:
+    """In the table of docs/operations.md, and no other; what only `-vv` shows is for whoever reads the code."""
+    section = OPERATIONS.read_text().partition("### Its log")[2].partition("\n## ")[0]
+    told = [
+        name for row in re.findall(r"^\| (`.*?) \|", section, re.MULTILINE) for name in re.findall(r"`(\w+\.\w+)`", row)
+    ]
+    assert sorted(told) == sorted(set(_logged()))
+
+
+def _logged() -> Iterator[str]:
+    """The names that are given to a method of a log, or to one that was chosen before (`tell`), debugging left out."""
+    for file in sorted((ROOT / "versionsync").rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Call):
+                method = node.func
+                if isinstance(method, ast.Call):
+                    method = method.func
+                name = method.attr if isinstance(method, ast.Attribute) else getattr(method, "id", "")
+                if name in ("info", "warning", "error", "log", "tell", "_tell"):
+                    said = [arg.value for arg in node.args[:2] if isinstance(arg, ast.Constant)]
+                    yield from (
+                        word for word in said if isinstance(word, str) and re.fullmatch(r"[a-z_]+\.[a-z_]+", word)
+                    )
+
+
 @pytest.fixture
 def upstream() -> Iterator[dict[str, str]]:
     """Where the commands of the pages find a DatoCMS."""
@@ -177,7 +205,7 @@ NOT_RUN = {
     ".venv/bin/python -m tests.service": "it needs root, and boots a machine",
     ".venv/bin/pip install": "it would change the environment that the tests run in",
     ".venv/bin/python -m tests.release": "it takes three quarters of an hour, and a package registry",
-    ".venv/bin/python docs/images/make.py": "it would change the picture",
+    ".venv/bin/python docs/images/": "it would change the pictures",
 }
 
 
