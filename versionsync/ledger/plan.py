@@ -240,8 +240,18 @@ def _look(
         places={version.id: place for place, version in enumerate(after)},
         new=frozenset(version.id for slot, version in zip(slots, after, strict=True) if slot.known is None),
         current_place=next((place for place, version in enumerate(after) if version.is_current), None),
+        moved_from=_moved_from(slots, after),
         is_reborn=is_reborn,
     )
+
+
+def _moved_from(slots: Sequence[Slot], after: Sequence[Version]) -> datetime | None:
+    """The time that the current version had when it was last looked at, if it was current then and has moved since."""
+    for slot, version in zip(slots, after, strict=True):
+        before = slot.known
+        if before and before.is_current and version.is_current and before.created_at < version.created_at:
+            return before.created_at
+    return None
 
 
 def _told(changes: Iterable[Change], look: Look) -> Iterator[Event]:

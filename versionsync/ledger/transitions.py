@@ -49,7 +49,8 @@ class Look:
 
     `order` holds the versions after the look, oldest first; `places` where each stands in it; `current_place` where
     the current one stands (None: there is none). `starts` is each version's time in that order, never falling; `new`
-    are those that were not mirrored before. `seen_before` is when the record was last looked at, `published_before`
+    are those that were not mirrored before. `moved_from` is the time that the current one had at the last look, where
+    it was that then and has a later one now. `seen_before` is when the record was last looked at, `published_before`
     its last publication as known then. `is_reborn`: the record was deleted and made again since, perhaps many times.
     """
 
@@ -63,6 +64,7 @@ class Look:
     places: Mapping[VersionId, int]
     new: frozenset[VersionId]
     current_place: int | None
+    moved_from: datetime | None
     is_reborn: bool
 
     def successor(self, version: Version) -> Version | None:
@@ -141,7 +143,10 @@ def _currency(change: Change, look: Look) -> Iterator[tuple[Moment, Event]]:
     place = look.places[after.id]
     was_current = before is not None and before.is_current
     # A version made before the current one was current in its time; one listed after it (a published mixture) never.
-    passed = before is None and (after.is_current or look.current_place is None or place < look.current_place)
+    # Nor was a mixture that the current one has passed: with an edit merged into it, it moves to the end of the list.
+    is_before = look.current_place is None or place < look.current_place
+    is_overtaken = look.moved_from is not None and after.created_at >= look.moved_from
+    passed = before is None and (after.is_current or (is_before and not is_overtaken))
     if passed:
         moment = Moment(look.starts[place], place, Rank.BECAME_CURRENT)
         yield moment, _stated(EventType.VERSION_BECAME_CURRENT, after, look, at=after.created_at, key=after.id)

@@ -149,6 +149,16 @@ def test_a_published_mixture_made_after_the_current_version_never_was_current(mi
     )
 
 
+def test_a_mixture_that_an_edit_merged_into_the_current_version_overtakes_never_was_current(mirror: Mirror) -> None:
+    """The current version keeps its id and gets a later time; whoever reads the events knows it is current still."""
+    mirror.shows(seen("a", 0, "c"))
+    mixture = seen("m", 20, "p", live=(20, None))
+    assert mirror.shows(mixture, seen("a", 30, "c", content="a, merged")) == lines(
+        "created m 20, published m 20, rewritten a ?"
+    )
+    assert mirror.shows(mixture, seen("a", 30, "c", content="a, merged")) == []
+
+
 def test_the_successor_of_a_current_version_is_not_the_mixture_beside_it(mirror: Mirror) -> None:
     mixture = seen("m", 20, "p", live=(20, None))
     mirror.shows(seen("a", 0, "c"), mixture)
