@@ -30,7 +30,7 @@ __all__ = [
     "upgrade",
 ]
 
-HEAD = "0007"
+HEAD = "0008"
 VERSION_TABLE = "versionsync_schema"  # not Alembic's usual name: other programs may share a PostgreSQL database
 LOCK_KEY = 0x7665727379  # "versy": any number that no other program takes
 

@@ -130,6 +130,7 @@ _TIMELINE = View(
         "published_until": "Until when it was live the last time.",
         "missing_since": "Since when upstream lists it no more, while its record lives.",
     },
+    # An end that was only observed is earlier than its beginning where upstream's clock is ahead of ours.
     """\
 SELECT
     s.name AS source,
@@ -146,7 +147,11 @@ SELECT
     became.occurred_at AS current_from,
     coalesce(
         (
-            SELECT superseded.occurred_at
+            SELECT
+                CASE
+                    WHEN superseded.occurred_at < became.occurred_at THEN became.occurred_at
+                    ELSE superseded.occurred_at
+                END
             FROM events AS superseded
             WHERE superseded.source_id = v.source_id
                 AND superseded.version_id = v.id
@@ -155,7 +160,10 @@ SELECT
             ORDER BY superseded.id
             LIMIT 1
         ),
-        CASE WHEN v.is_current THEN r.deleted_at END
+        CASE
+            WHEN v.is_current AND r.deleted_at < became.occurred_at THEN became.occurred_at
+            WHEN v.is_current THEN r.deleted_at
+        END
     ) AS current_until,
     v.is_current,
     v.is_published,

@@ -14,7 +14,7 @@ from versionsync.mirror.types import UtcTime
 from versionsync.mirror.views import VIEWS
 
 # A changed view reaches a database with a migration only: when this fails, add an (empty) one, then note it here.
-KNOWN = ("0007", "9c96ab14a552e303")
+KNOWN = ("0008", "81cb9ce427828837")
 
 
 def test_a_changed_view_comes_with_a_migration() -> None:
@@ -53,6 +53,19 @@ def test_the_timeline_tells_when_each_version_was_the_newest(desk: Desk) -> None
         ("b", at(2), at(5)),
         ("c", at(5), None),
         ("x", at(3), at(1003)),
+    ]
+
+
+def test_the_timeline_ends_nothing_before_it_began_though_upstreams_clock_is_ahead(desk: Desk) -> None:
+    """The deletion is observed by our clock, before the version was made by theirs; so is a current one's end."""
+    desk.look(Shown("x", 5000, "c"))
+    desk.delete()
+    desk.look(Shown("a", 5000), Shown("b", 6000, "c"), id="kept")
+    desk.look(Shown("a", 5000, "c"), id="kept")
+    assert _intervals(desk, "version_timeline", "current_from", "current_until") == [
+        ("a", at(1004), None),
+        ("b", at(6000), at(6000)),
+        ("x", at(5000), at(5000)),
     ]
 
 
