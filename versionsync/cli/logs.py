@@ -55,6 +55,7 @@ def make_log(
     elif as_json:
         processors.append(structlog.processors.JSONRenderer(default=str))
     else:
+        processors.append(_without_nothing)
         processors.append(
             structlog.dev.ConsoleRenderer(
                 colors=color, timestamp_key="time", pad_event_to=0, pad_level=False, sort_keys=False
@@ -67,6 +68,11 @@ def make_log(
         wrapper_class=structlog.make_filtering_bound_logger(level),
     )
     return log
+
+
+def _without_nothing(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """A terminal has little room, and most runs find nothing: what there is none of is left out."""
+    return {name: value for name, value in event.items() if value is not None and (value != 0 or value is False)}
 
 
 def _for_the_journal(

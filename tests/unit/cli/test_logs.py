@@ -55,6 +55,17 @@ def test_lines_for_people_are_short(redactor: Redactor, capsys: pytest.CaptureFi
     assert capsys.readouterr().err.split(maxsplit=1)[1] == "[info] run.finished versions=6 token=********\n"
 
 
+def test_lines_for_people_leave_out_what_there_is_none_of(
+    redactor: Redactor, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On a terminal most runs find nothing; a program still reads every count."""
+    facts = {"requests": 1, "records_failed": 0, "status": None, "is_late": False}
+    make_log(level=logging.INFO, as_json=False, color=False, redactor=redactor).info("run.finished", **facts)
+    assert capsys.readouterr().err.rstrip().endswith("[info] run.finished requests=1 is_late=False")
+    make_log(level=logging.INFO, as_json=True, color=False, redactor=redactor).info("run.finished", **facts)
+    assert json.loads(capsys.readouterr().err).items() >= facts.items()
+
+
 def test_what_is_below_the_level_is_not_written(redactor: Redactor, capsys: pytest.CaptureFixture[str]) -> None:
     make_log(level=logging.WARNING, as_json=True, color=False, redactor=redactor).info("run.started")
     assert capsys.readouterr().err == ""
