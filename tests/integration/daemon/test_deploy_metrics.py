@@ -28,6 +28,7 @@ from versionsync.daemon.metrics import Metrics
 ALERTS: Final = ROOT / "deploy" / "prometheus" / "alerts.yml"
 DASHBOARD: Final = ROOT / "deploy" / "grafana" / "versionsync.json"
 CASES: Final = Path(__file__).with_name("alerts_test.yml")
+PICTURE: Final = ROOT / "docs" / "images" / "dashboard.svg"
 PAGE: Final = ROOT / "docs" / "daemon.md"
 OPERATIONS: Final = ROOT / "docs" / "operations.md"
 
@@ -118,6 +119,12 @@ async def test_what_nobody_tells_is_noticed(lab: Lab) -> None:
         'versionsync_runs_total{outcome="lost"}'
     ]
     assert list(unknown("sum by (job, sauce) (versionsync_runs_total)", told)) == ["sauce"]
+
+
+def test_the_picture_shows_the_panels_of_today() -> None:
+    """`docs/images/dashboard.py` draws it anew."""
+    titles = re.findall(r'<text class="title"[^>]*>(.*?)</text>', PICTURE.read_text())
+    assert titles == [panel["title"] for panel in panels()]
 
 
 def test_legends_name_labels_that_are_left() -> None:
