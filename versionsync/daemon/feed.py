@@ -174,7 +174,8 @@ class Feed:
         new = [call for call in calls if call.id in reading.new and call.id not in self._received]
         read = [call for each in new if (call := read_call(each.request_payload.encode())) is not None]
         unreadable = len(read) < len(new) or not reading.new <= {call.id for call in calls}
-        is_first = self._position is None
+        # What was only doubted, since somebody has made or mended the webhook, was never read up to anywhere.
+        is_first = self._position is None or self._position.up_to.is_doubted
         heard = await self._keep(read, reading, is_gap=not (is_first or reading.is_proven))
         self._position = reading.position
         self._state.log_readings[LogReading.PROVEN if reading.is_proven else LogReading.UNPROVEN] += 1

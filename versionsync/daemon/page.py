@@ -114,8 +114,8 @@ def _facts(source: Mapping[str, Any], now: datetime) -> Iterator[tuple[str, str]
         yield "webhook", told
     total = source["total"]
     if total["requests"]:
-        versions, events = total["versions_inserted"], total["events_written"]
-        yield "since the start", f"{total['requests']:,} requests, {versions:,} versions, {events:,} events"
+        counts = (("requests", "request"), ("versions_inserted", "version"), ("events_written", "event"))
+        yield "since the start", ", ".join(_count(total[name], noun) for name, noun in counts)
 
 
 def _webhook(webhook: Mapping[str, Any], now: datetime) -> str:
@@ -123,14 +123,19 @@ def _webhook(webhook: Mapping[str, Any], now: datetime) -> str:
     is_read = webhook["log"] == "read"
     if not is_read and not webhook["receives"]:
         return "the token may not read the log of its calls" if webhook["log"] == "refused" else ""
-    parts = [f"last call {_ago(webhook['last_call_at'], now, never='none since the start')}"]
+    last_call = webhook["last_call_at"]
+    parts = [f"last call {_ago(last_call, now)}" if last_call else "no call since the start"]
     if is_read:
         parts.append(f"log read {_ago(webhook['log_read_at'], now)}")
     if webhook["log_gaps"]:
-        parts.append(f"{webhook['log_gaps']:,} gaps, the last {_ago(webhook['last_gap_at'], now)}")
+        parts.append(f"{_count(webhook['log_gaps'], 'gap')}, the last {_ago(webhook['last_gap_at'], now)}")
     if webhook["hints_waiting"]:
-        parts.append(f"{webhook['hints_waiting']:,} hints waiting")
+        parts.append(f"{_count(webhook['hints_waiting'], 'hint')} waiting")
     return ", ".join(parts)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _run(run: Mapping[str, Any], now: datetime) -> str:

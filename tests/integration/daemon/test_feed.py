@@ -237,6 +237,7 @@ async def test_a_webhook_that_is_made_later_is_found_through_the_database(
         with lab.mirror.write() as tx:
             doubt_webhook(tx, 1, at=datetime.now(UTC))
         await eventually(lambda: watched.state().log_readings[LogReading.PROVEN])
+        assert watched.state().log_gaps == 0
         lab.act(lambda world: world.webhooks.registered.pop(webhook.id))
         with lab.mirror.write() as tx:
             doubt_webhook(tx, 1, at=datetime.now(UTC))

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from versionsync.daemon.budget import Budget, Purse
 from versionsync.daemon.page import page
-from versionsync.daemon.state import SourceState, Stance
+from versionsync.daemon.state import LogStance, SourceState, Stance
 from versionsync.daemon.status import status
 from versionsync.sync.report import Counts, Progress
 from versionsync.sync.trouble import Trouble
@@ -76,6 +76,13 @@ def test_a_run_and_a_budget_are_drawn() -> None:
     text = shown(well(progress=run, began_at=NOW - timedelta(seconds=20), purse=purse))
     assert "pulling for 20 s: 50 of 200 records <progress max=200 value=50></progress>" in text
     assert "<progress max=3000 value=900></progress> 900 of 3,000 requests a day; 2,100 left" in text
+
+
+def test_what_there_is_one_of_is_no_plural() -> None:
+    """Of a webhook that was made a moment ago, say."""
+    state = well(webhook_log=LogStance.READ, log_read_at=NOW, log_gaps=1, last_gap_at=NOW, hints_waiting=1)
+    text = re.sub(r"<time [^>]*>|</time>", "", shown(state))
+    assert "no call since the start, log read 0 s ago, 1 gap, the last 0 s ago, 1 hint waiting" in text
 
 
 def test_nothing_in_it_is_html() -> None:
