@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["sync"]
 
 SHOWN_FAILURES = 10
+NO_IDS = frozenset({"", ".", ".."})
+"""What no address can name; whether there is a record of another id is upstream's to say."""
 
 COLUMNS = (
     Column("source", shrinks=True),
@@ -81,6 +83,8 @@ def sync(
 
     if sum((full, bool(record), bool(scrub))) > 1:
         raise typer.BadParameter("choose one of --full, --record and --scrub")
+    if record and not NO_IDS.isdisjoint(record):
+        raise typer.BadParameter("this is not an id", param_hint="--record")
     options = SyncOptions(
         full=full,
         record_ids=tuple(dict.fromkeys(record or ())),

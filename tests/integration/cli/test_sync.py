@@ -77,6 +77,14 @@ def test_what_excludes_each_other_is_refused(cli: Cli, at: dict[str, str]) -> No
         assert (ran.code, "choose one of --full, --record and --scrub" in ran.err) == (2, True)
 
 
+@pytest.mark.parametrize("id", ["", ".", ".."])
+def test_what_cannot_be_an_id_is_refused_before_anything_is_asked(cli: Cli, at: dict[str, str], id: str) -> None:
+    """As from a script whose variable is empty."""
+    ran = cli("sync", "--record", id, **at)
+    assert (ran.code, ran.out) == (2, "")
+    assert "Invalid value for --record: this is not an id" in ran.err
+
+
 def test_several_sources_run_side_by_side_and_a_failing_one_stops_no_other(
     cli: Cli, upstream: SimulatorThread, tmp_path: Path
 ) -> None:
