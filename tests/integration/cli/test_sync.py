@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import date
 from pathlib import Path
 
+import pytest
+
 from tests.integration.cli.conftest import Cli
 from tests.integration.cli.looking import version_count
 from tests.integration.cli.worlds import blog
