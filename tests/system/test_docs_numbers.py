@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import re
+import sqlite3
+import subprocess
+import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 from tests.fixtures.pages import ROOT
+from tests.integration.cli.processes import PROGRAM, environment
+from versionsync.simulator import FULL_ACCESS_TOKEN, SimulatorThread, World
+from versionsync.simulator.bulk import build_bulk
 
 DOCS = ROOT / "docs"
+RECORDS = 2_000
+SETTLED_SECONDS = 3.0
 
 
 @dataclass(frozen=True)
@@ -68,6 +78,49 @@ def test_no_peak_of_memory_is_higher_than_what_is_said() -> None:
     peaks = [float(cell.split()[0]) for row in _rows() if row[1:2] and row[1].endswith(" MB") for cell in row[1:3]]
     assert len(peaks) >= 20
     assert most * 0.9 < max(peaks) <= most
+
+
+@pytest.mark.slow
+def test_as_many_bytes_come_as_is_said(tmp_path: Path) -> None:
+    """`docs/operations.md`, where it sizes a line."""
+    idle, a_record, a_version, ten_edits, a_list = _numbers_said(
+        Said(
+            "operations.md",
+            "an idle look N KB; the first sync N KB a record and N KB a version; a look that finds ten edits of "
+            "records with ten versions N KB; a list of all records N KB for 500",
+            (),
+        )
+    )
+    world = World(seed=1)
+    build_bulk(world, records=RECORDS, versions=10)
+    with SimulatorThread(world) as simulator:
+        first = _kilobytes(tmp_path, simulator)
+        assert first == pytest.approx(RECORDS * (a_record + 10 * a_version), rel=0.15)
+        time.sleep(SETTLED_SECONDS)
+        assert _kilobytes(tmp_path, simulator) == pytest.approx(idle, rel=0.15)
+        for record in list(world.primary.records)[:10]:
+            simulator.act(lambda world, record=record: world.update(world.user, record, {"title": "new"}))  # type: ignore[misc]
+        time.sleep(SETTLED_SECONDS)
+        assert _kilobytes(tmp_path, simulator) == pytest.approx(ten_edits, rel=0.25)
+        sweep = _kilobytes(tmp_path, simulator, is_due=True)
+        assert sweep * 500 / RECORDS == pytest.approx(a_list, rel=0.25)
+
+
+def _kilobytes(folder: Path, simulator: SimulatorThread, *, is_due: bool = False) -> float:
+    """What one sync received. `is_due`: the list of all records that is read once a day is."""
+    if is_due:
+        with sqlite3.connect(folder / "versionsync.db") as database:
+            database.execute("UPDATE sources SET last_complete_sweep_at = ?", ("2026-01-01T00:00:00.000000Z",))
+    environ = {
+        "DATOCMS_API_TOKEN": FULL_ACCESS_TOKEN,
+        "VERSIONSYNC_BASE_URL": simulator.url,
+        "VERSIONSYNC_RATE_LIMIT": "none",
+    }
+    run = subprocess.run(
+        [*PROGRAM, "sync", "--json"], cwd=folder, env=environment(**environ), capture_output=True, check=True
+    )
+    counts = json.loads(run.stdout)["sources"][0]["counts"]
+    return float(counts["bytes_received"]) / 1000
 
 
 def _numbers_said(said: Said) -> list[float]:
