@@ -134,6 +134,10 @@ def test_only_what_is_needed_of_a_call_is_read() -> None:
     call = read_call(json.dumps(about("abc", entity={"id": "abc", "attributes": {"title": 1e300}})).encode())
     assert call is not None
     assert call.record_id == "abc"
+    half = read_call(json.dumps(about("abc", entity={"id": "abc", "attributes": {"title": "cut \ud83d"}})).encode())
+    assert half is not None, "half an emoji, which is sent as it was pasted"
+    assert half.record_id == "abc"
+    assert read_call(json.dumps(about("\ud83d")).encode()) is None, "that is no id"
     assert read_call(b'{"entity_type":"upload","event_type":"create","entity":{"id":"u"}}').record_id is None  # type: ignore[union-attr]
 
 
