@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import io
 import os
 import signal
 import sys
 import threading
 from collections.abc import Sequence
 from types import FrameType
+
+from versionsync.cli.streams import prepare_streams
 
 __all__ = ["main"]
 
@@ -19,8 +20,7 @@ AGAIN_SECONDS = 0.02
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv` (the process's own, if None) in a session of its own; returns the exit code."""
     _heed_sigterm()
-    _open_what_is_closed()
-    _replace_what_an_encoding_lacks()
+    prepare_streams()
     sys.unraisablehook = _hear_again
     try:
         # Not before: importing takes long enough for a signal to be missed.
@@ -60,23 +60,6 @@ def _hear_again(dropped: sys.UnraisableHookArgs) -> None:
     again = threading.Timer(AGAIN_SECONDS, signal.pthread_kill, (main, signal.SIGINT))
     again.daemon = True
     again.start()
-
-
-def _open_what_is_closed() -> None:
-    """A standard stream that the caller has closed (`>&-`) leads nowhere.
-
-    Otherwise its number would be that of the next file to be opened, such as the database.
-    """
-    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        if getattr(sys, name) is None:
-            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))
-
-
-def _replace_what_an_encoding_lacks() -> None:
-    """A name in another script shall not end a command on a terminal that does not know that script."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
-            stream.reconfigure(errors="replace")
 
 
 if __name__ == "__main__":

@@ -17,11 +17,12 @@ from versionsync.cli.events import events
 from versionsync.cli.exits import OUTPUT, Exit, problem_of
 from versionsync.cli.health import health
 from versionsync.cli.init import init
-from versionsync.cli.output import give_up_results, to_json
+from versionsync.cli.output import to_json
 from versionsync.cli.run import run as run_daemon
 from versionsync.cli.session import Session
 from versionsync.cli.simulator import simulator
 from versionsync.cli.status import status
+from versionsync.cli.streams import give_up_results
 from versionsync.cli.sync import sync
 from versionsync.cli.verbs import Verbs, add_verb, flag, shared_options
 

@@ -6,7 +6,6 @@ is drawn, not before.
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-__all__ = ["Cell", "Column", "Output", "count", "duration", "fitted", "give_up_results", "size", "to_json", "when"]
+__all__ = ["Cell", "Column", "Output", "count", "duration", "fitted", "size", "to_json", "when"]
 
 PIPE_WIDTH: Final = 10_000
 NARROWEST: Final = 4
@@ -148,11 +147,6 @@ class Output:
             highlight=False,
             width=PIPE_WIDTH if piped else None,
         )
-
-
-def give_up_results() -> None:
-    """Let what standard output has not taken go nowhere: Python must not try again to write it at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def fitted(columns: Sequence[Column], cells: Sequence[Sequence[str]], room: int) -> list[int]:

@@ -12,8 +12,8 @@ from typing import Annotated, Any, Final
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from versionsync.cli.output import give_up_results
 from versionsync.cli.session import Options, Session
+from versionsync.cli.streams import give_up_results
 
 __all__ = ["Verbs", "add_verb", "flag", "shared_options"]
 

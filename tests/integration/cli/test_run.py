@@ -16,7 +16,7 @@ import pytest
 from tests.fixtures.gateways import unused_port
 from tests.integration.cli.conftest import Cli
 from tests.integration.cli.looking import rows, version_count
-from tests.integration.cli.processes import running
+from tests.integration.cli.processes import PROGRAM, environment, running
 from tests.integration.cli.worlds import blog
 from versionsync.simulator import FULL_ACCESS_TOKEN, SimulatorThread
 
@@ -68,6 +68,17 @@ def test_it_mirrors_and_a_signal_ends_it_well(at: dict[str, str], tmp_path: Path
     ]
     assert set(rows(tmp_path / "versionsync.db", "select outcome from runs")) == {("succeeded",)}
     assert rows(tmp_path / "versionsync.db", "select holder from followers") == [(None,)]
+
+
+def test_a_log_that_cannot_be_written_stops_no_daemon(at: dict[str, str], tmp_path: Path) -> None:
+    """The disk behind it is full: the mirror may be on another one."""
+    with Path("/dev/full").open("wb") as full:
+        process = Popen([*PROGRAM, "run"], cwd=tmp_path, env=environment(**at), stderr=full)
+        try:
+            eventually(lambda: version_count(tmp_path / "versionsync.db") == 6)
+        finally:
+            process.terminate()
+            assert process.wait(timeout=30) == 0
 
 
 def test_a_second_one_stands_by_and_takes_over(at: dict[str, str], tmp_path: Path) -> None:

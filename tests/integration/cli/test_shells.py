@@ -74,6 +74,18 @@ def test_a_full_disk_behind_standard_output_is_told_as_such(
     assert "Exception ignored" not in run.stderr
 
 
+def test_a_full_disk_behind_standard_error_stops_no_sync_and_hides_no_failure(
+    at: dict[str, str], tmp_path: Path
+) -> None:
+    """What would be said is lost; the exit code says how it ended."""
+    script = f"{' '.join(PROGRAM)} -vv sync 2>/dev/full"
+    for token, code in ((FULL_ACCESS_TOKEN, 0), ("wrong", 4)):
+        environ = environment(**at | {"DATOCMS_API_TOKEN": token})
+        run = subprocess.run(["bash", "-c", script], cwd=tmp_path, env=environ, capture_output=True, check=False)
+        assert run.returncode == code
+    assert version_count(tmp_path / "versionsync.db") > 0
+
+
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
 def test_what_an_encoding_lacks_is_replaced(tmp_path: Path, encoding: str) -> None:
     """Names in all scripts, on a terminal that knows few of them."""
