@@ -66,7 +66,7 @@ def run(argv: Sequence[str], session: Session) -> Exit:
         code = command.main(args=list(argv) or ["--help"], prog_name=PROGRAM, standalone_mode=False, obj=session)
     except SystemExit as ended:
         # Typer's own ways out: completion, and a reader such as `| head` that has enough.
-        return Exit.DONE if isinstance(ended.__context__, BrokenPipeError) else Exit(int(ended.code or 0))
+        return session.verdict if isinstance(ended.__context__, BrokenPipeError) else Exit(int(ended.code or 0))
     except BaseException as error:  # whatever it is, a person shall not see a traceback of it
         return _tell(error, argv, session)
     return Exit(code or 0)

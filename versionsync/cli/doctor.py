@@ -37,9 +37,10 @@ def doctor(
     found: list[Finding] = []
     for finding in examine(session, send_test_notice=send_test_notice):
         found.append(finding)
+        session.verdict = verdict_of(found)
         if not session.output.as_json:
             show(session, finding)
-    code = verdict_of(found)
+    code = session.verdict
     if session.output.as_json:
         session.output.json({"exit": code, "findings": [_entry(finding, session) for finding in found]})
     else:

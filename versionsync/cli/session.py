@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from versionsync.cli.exits import Exit
 from versionsync.cli.output import Output
 from versionsync.cli.redaction import Redactor
 
@@ -49,12 +50,16 @@ class Options:
 
 
 class Session:
-    """One invocation. Settings are loaded, and the log is made, when they are first asked for."""
+    """One invocation. Settings are loaded, and the log is made, when they are first asked for.
+
+    `verdict` is how the command ends, as far as it knows: that counts also where nobody reads its results to the end.
+    """
 
     def __init__(self, *, environ: Mapping[str, str] | None = None, options: Options | None = None) -> None:
         self.environ = os.environ if environ is None else environ
         self.options = options or Options()
         self.redactor = Redactor()
+        self.verdict = Exit.DONE
 
     def also(self, options: Options) -> None:
         """Take more options into account. Must come before the settings, the output or the log are used."""

@@ -68,6 +68,7 @@ def status(
     with session.open_mirror() as mirror:
         snapshot = Looker(session, names, max_age=age).look(mirror)
     redact, output = session.redactor.redact, session.output
+    session.verdict = snapshot.exit
     if output.as_json:
         output.json(fields_of(snapshot, redact))
     else:

@@ -144,6 +144,7 @@ def run_all(session: Session, mirror: Mirror, works: Sequence[Work], options: Sy
             work, told=lambda: session.output.note("Stopping cleanly… (once more stops at once)")
         )
     except KeyboardInterrupt:
+        session.verdict = Exit.INTERRUPTED
         kept = sum(work.progress.counts.versions_inserted for work in works)
         session.output.note(
             f"Interrupted. What was committed is kept ({count(kept, 'new version')}); the next run goes on from there."
@@ -155,7 +156,7 @@ def run_all(session: Session, mirror: Mirror, works: Sequence[Work], options: Sy
 
 def tell(session: Session, reports: Sequence[RunReport], seconds: Sequence[float]) -> None:
     """Show what came of the runs; ends the program with the code of the worst of them unless all is well."""
-    code = worst(_exit(report) for report in reports)
+    code = session.verdict = worst(_exit(report) for report in reports)
     if session.output.as_json:
         entries = [_entry(report, took, session) for report, took in zip(reports, seconds, strict=True)]
         session.output.json({"exit": code, "sources": entries})

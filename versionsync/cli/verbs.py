@@ -117,6 +117,7 @@ def shared_options(function: Callable[..., None]) -> Callable[..., None]:
             sys.stdout.flush()
         except BrokenPipeError:  # the reader (`| head`) has enough
             give_up_results()
+            raise typer.Exit(session.verdict) from None
 
     parameters = [
         inspect.Parameter("ctx", keyword, annotation=typer.Context),

@@ -115,6 +115,22 @@ def test_json_is_json_whatever_the_encoding(tmp_path: Path) -> None:
             assert json.loads(run.stdout.decode(written))["sources"][0]["project"] == "Zażółć 日本語 🌊"
 
 
+@pytest.mark.parametrize(("argv", "code"), [("sync", 4), ("sync --json", 4), ("status", 4), ("db current", 0)])
+def test_a_reader_that_has_enough_hides_no_failure(
+    cli: Cli, at: dict[str, str], tmp_path: Path, argv: str, code: int
+) -> None:
+    """A script that shows only the beginning still learns how it ended."""
+    refused = at | {"DATOCMS_API_TOKEN": "wrong"}
+    cli("sync", **at)
+    cli("sync", **refused)
+    script = f"{' '.join(PROGRAM)} {argv} | true; exit ${{PIPESTATUS[0]}}"
+    run = subprocess.run(
+        ["bash", "-c", script], cwd=tmp_path, env=environment(**refused), capture_output=True, check=False
+    )
+    assert run.returncode == code, run.stderr
+    assert b"BrokenPipe" not in run.stderr
+
+
 def test_following_shows_what_comes_as_it_comes_also_of_new_sources(
     cli: Cli, upstream: SimulatorThread, tmp_path: Path
 ) -> None:
