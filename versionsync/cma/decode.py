@@ -171,8 +171,8 @@ class _Maintenance(msgspec.Struct, frozen=True):
 
 class _DailyUsageAttributes(msgspec.Struct, frozen=True):
     date: str
-    cma_api_calls: int = 0
-    cma_traffic_bytes: int = 0
+    cma_api_calls: int | None = None
+    cma_traffic_bytes: int | None = None
 
 
 class _DailyUsage(msgspec.Struct, frozen=True):
@@ -345,4 +345,6 @@ def maintenance(raw: Raw, _: list[Raw]) -> bool:
 def daily_usage(raw: Raw) -> out.DailyUsage:
     """One day's usage."""
     wire = read(_DAILY_USAGE, raw).attributes
-    return out.DailyUsage(date=wire.date, cma_api_calls=wire.cma_api_calls, cma_traffic_bytes=wire.cma_traffic_bytes)
+    return out.DailyUsage(
+        date=wire.date, cma_api_calls=wire.cma_api_calls or 0, cma_traffic_bytes=wire.cma_traffic_bytes or 0
+    )

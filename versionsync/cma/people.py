@@ -27,7 +27,7 @@ class _Attributes(msgspec.Struct, frozen=True):
 class _Editor(msgspec.Struct, frozen=True):
     id: str
     type: str
-    attributes: _Attributes = _Attributes()
+    attributes: _Attributes | None = None
 
 
 class _To(msgspec.Struct, frozen=True):
@@ -40,7 +40,7 @@ class _SiteLinks(msgspec.Struct, frozen=True):
 
 
 class _Site(msgspec.Struct, frozen=True):
-    relationships: _SiteLinks = _SiteLinks()
+    relationships: _SiteLinks | None = None
 
 
 _EDITOR: Final = msgspec.json.Decoder(_Editor)
@@ -50,7 +50,7 @@ _SITE: Final = msgspec.json.Decoder(_Site)
 def editor(raw: Raw) -> out.Editor:
     """A collaborator, single sign-on user, token, account or organization. A token's own value is left out."""
     wire = read(_EDITOR, raw)
-    person = wire.attributes
+    person = wire.attributes or _Attributes()
     names = " ".join(name for name in (person.first_name, person.last_name) if name)
     return out.Editor(
         type=wire.type,
@@ -64,7 +64,7 @@ def editor(raw: Raw) -> out.Editor:
 
 def owners(raw: Raw, included: list[Raw]) -> tuple[out.Editor, ...]:
     """The account and the organization behind the project, as far as the answer tells: often by their ids alone."""
-    links = read(_SITE, raw).relationships
+    links = read(_SITE, raw).relationships or _SiteLinks()
     refs = [link.data for link in (links.owner, links.account) if link and link.data]
     found = {
         (ref.type, ref.id): out.Editor(type=ref.type, id=ref.id, name=None, email=None, raw=msgspec.json.encode(ref))

@@ -61,14 +61,14 @@ class WebhookSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 class _Events(msgspec.Struct, frozen=True):
     entity_type: str
-    event_types: tuple[str, ...] = ()
+    event_types: tuple[str, ...] | None = None
     filters: tuple[Raw, ...] | None = None
 
 
 class _Attributes(msgspec.Struct, frozen=True):
     name: str
     url: str
-    enabled: bool = True
+    enabled: bool | None = None
     auto_retry: bool | None = None
     http_basic_user: str | None = None
     http_basic_password: str | None = None
@@ -91,7 +91,7 @@ class _CallAttributes(msgspec.Struct, frozen=True):
     status: str
     request_payload: str | None = None
     response_status: int | None = None
-    attempted_auto_retries_count: int = 0
+    attempted_auto_retries_count: int | None = None
     last_sent_at: str | None = None
     next_retry_at: str | None = None
 
@@ -101,13 +101,13 @@ class _To(msgspec.Struct, frozen=True):
 
 
 class _CallLinks(msgspec.Struct, frozen=True):
-    webhook: _To = _To()
+    webhook: _To | None = None
 
 
 class _Call(msgspec.Struct, frozen=True):
     id: str
     attributes: _CallAttributes
-    relationships: _CallLinks = _CallLinks()
+    relationships: _CallLinks | None = None
 
 
 _WEBHOOK: Final = msgspec.json.Decoder(_Webhook)
@@ -122,7 +122,7 @@ def webhook(raw: Raw) -> out.Webhook:
         id=wire.id,
         name=attributes.name,
         url=attributes.url,
-        enabled=attributes.enabled,
+        enabled=attributes.enabled is not False,
         auto_retry=bool(attributes.auto_retry),
         is_custom=attributes.custom_payload is not None
         or attributes.payload_api_version not in (None, PAYLOAD_VERSION)
@@ -132,7 +132,7 @@ def webhook(raw: Raw) -> out.Webhook:
         header_names=tuple(attributes.headers or ()),
         events=tuple(
             out.WebhookEvents(
-                entity_type=each.entity_type, event_types=each.event_types, is_filtered=bool(each.filters)
+                entity_type=each.entity_type, event_types=each.event_types or (), is_filtered=bool(each.filters)
             )
             for each in attributes.events or ()
         ),
@@ -143,9 +143,10 @@ def webhook_call(raw: Raw) -> out.WebhookCall:
     """An entry of the log of calls, without the headers of the request."""
     wire = read(_CALL, raw)
     call = wire.attributes
+    link = wire.relationships.webhook if wire.relationships else None
     return out.WebhookCall(
         id=wire.id,
-        webhook_id=wire.relationships.webhook.data.id if wire.relationships.webhook.data else None,
+        webhook_id=link.data.id if link and link.data else None,
         entity_type=call.entity_type,
         event_type=call.event_type,
         created_at=time(call.created_at, "$.attributes.created_at"),
@@ -153,6 +154,6 @@ def webhook_call(raw: Raw) -> out.WebhookCall:
         next_retry_at=maybe_time(call.next_retry_at, "$.attributes.next_retry_at"),
         status=call.status,
         response_status=call.response_status,
-        attempted_auto_retries_count=call.attempted_auto_retries_count,
+        attempted_auto_retries_count=call.attempted_auto_retries_count or 0,
         request_payload=call.request_payload or "",
     )

@@ -78,6 +78,7 @@ _LIST: Final = msgspec.json.Decoder(_List)
 _DOCUMENT: Final = msgspec.json.Decoder(_Document)
 _ID: Final = msgspec.json.Decoder(_Id)
 _OBJECT: Final = msgspec.json.Decoder(dict[str, Raw])
+_OBJECT_OR_NULL: Final = msgspec.json.Decoder(dict[str, Raw] | None)
 
 
 def read(decoder: msgspec.json.Decoder[T], body: bytes | Raw) -> T:
@@ -135,7 +136,7 @@ def without(raw: Raw, *secrets: str) -> bytes:
     """The bytes of an entry without the attributes called `secrets`; as sent when it has none of them."""
     entry = read(_OBJECT, raw)
     try:
-        attributes = read(_OBJECT, entry.get("attributes", Raw(b"{}")))
+        attributes = read(_OBJECT_OR_NULL, entry.get("attributes", Raw(b"null"))) or {}
     except Mismatch as mismatch:
         raise mismatch.under("$.attributes") from None
     if not attributes.keys() & set(secrets):

@@ -335,6 +335,42 @@ def test_a_webhook_call_shows_no_password() -> None:
     assert "c2VjcmV0" not in repr(call)
 
 
+def test_a_webhook_and_its_calls_may_say_null() -> None:
+    """Of what was not tried again, of what is told to nobody."""
+    attributes = {
+        "name": "w",
+        "url": "https://x",
+        "enabled": None,
+        "events": [{"entity_type": "item", "event_types": None}],
+    }
+    sent = {"id": "4", "type": "webhook", "attributes": attributes}
+    webhook = document(json.dumps({"data": sent}).encode(), lambda raw, _: webhooks.webhook(raw))
+    assert (webhook.enabled, webhook.events) == (True, (cma.WebhookEvents(entity_type="item", event_types=()),))
+    attributes = {
+        "entity_type": "item",
+        "event_type": "update",
+        "created_at": "2026-03-01T10:00:00Z",
+        "status": "pending",
+    }
+    sent = {
+        "id": "9",
+        "attributes": attributes | {"attempted_auto_retries_count": None},
+        "relationships": {"webhook": None},
+    }
+    for links in ({"webhook": None}, None):
+        (call,) = entries(example.page([sent | {"relationships": links}]), webhooks.webhook_call, paged=True).values
+        assert (call.webhook_id, call.attempted_auto_retries_count) == (None, 0)
+
+
+def test_people_and_days_may_say_null() -> None:
+    """Of somebody nothing but the id is told; on a day nothing was asked."""
+    (nobody,) = editors({"type": "access_token", "id": "1", "attributes": None})
+    assert (nobody.type, nobody.id, nobody.name, nobody.email) == ("access_token", "1", None, None)
+    sent = {"id": "1", "attributes": {"date": "2026-03-01", "cma_api_calls": None, "cma_traffic_bytes": None}}
+    (day,) = entries(json.dumps({"data": [sent]}).encode(), decode.daily_usage, paged=False).values
+    assert (day.cma_api_calls, day.cma_traffic_bytes) == (0, 0)
+
+
 def test_a_webhook_shows_no_password() -> None:
     """Names of headers, not their values."""
     attributes = {"name": "w", "url": "https://x", "http_basic_password": "hush", "headers": {"X-Key": "hush"}}
