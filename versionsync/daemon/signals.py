@@ -1,5 +1,7 @@
 """SIGTERM and Ctrl-C stop the daemon within two seconds, whatever it is at; SIGHUP makes it read its settings again.
 
+SIGHUP is also what a program gets whose terminal is closed: who has started the daemon in one, to watch it, ends it so.
+
 Stopping cleanly mostly takes some hundredths. A database that does not answer, or a processor that others use, must
 not make it longer: then the process ends where it stands, and the database rolls back what was not committed.
 """
@@ -17,6 +19,7 @@ from typing import Final, TypeAlias
 
 __all__ = ["STOP_SECONDS", "handled", "prepared"]
 
+STDERR: Final = 2
 STOPPING: Final = (signal.SIGINT, signal.SIGTERM)
 
 Handler: TypeAlias = Callable[[int, FrameType | None], None] | signal.Handlers
@@ -27,12 +30,20 @@ STOP_SECONDS: Final = 1.7
 
 @contextmanager
 def prepared() -> Iterator[None]:
-    """While the block runs, outside of a loop: SIGTERM ends the program with exit code 0, SIGHUP does nothing."""
+    """While the block runs, outside of a loop: SIGTERM ends the program with exit code 0.
+
+    SIGHUP does nothing, unless the terminal is closed.
+    """
+    is_watched = os.isatty(STDERR)
 
     def leave(_number: int, _frame: FrameType | None) -> None:
         raise SystemExit(0)
 
-    with _set({signal.SIGTERM: leave, signal.SIGHUP: signal.SIG_IGN}):
+    def leave_with_the_terminal(_number: int, _frame: FrameType | None) -> None:
+        if is_watched and not os.isatty(STDERR):
+            raise SystemExit(0)
+
+    with _set({signal.SIGTERM: leave, signal.SIGHUP: leave_with_the_terminal}):
         yield
 
 
@@ -40,6 +51,7 @@ def prepared() -> Iterator[None]:
 def handled(*, stop: Callable[[], None], reload: Callable[[], None]) -> Iterator[None]:
     """While the block runs, signals call `stop` or `reload` on the running event loop."""
     loop = asyncio.get_running_loop()
+    is_watched = os.isatty(STDERR)
 
     # Plain handlers, not the loop's: the clock starts when the signal comes, however busy the loop is.
     def on_stop(_number: int, _frame: FrameType | None) -> None:
@@ -48,8 +60,11 @@ def handled(*, stop: Callable[[], None], reload: Callable[[], None]) -> Iterator
         timer.start()
         loop.call_soon_threadsafe(stop)
 
-    def on_reload(_number: int, _frame: FrameType | None) -> None:
-        loop.call_soon_threadsafe(reload)
+    def on_reload(number: int, frame: FrameType | None) -> None:
+        if is_watched and not os.isatty(STDERR):
+            on_stop(number, frame)
+        else:
+            loop.call_soon_threadsafe(reload)
 
     with _set({signal.SIGHUP: on_reload, **dict.fromkeys(STOPPING, on_stop)}):
         yield

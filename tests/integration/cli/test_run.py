@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import re
 import signal
 import time
@@ -79,6 +81,25 @@ def test_a_log_that_cannot_be_written_stops_no_daemon(at: dict[str, str], tmp_pa
         finally:
             process.terminate()
             assert process.wait(timeout=30) == 0
+
+
+def test_it_ends_with_the_terminal_in_which_it_was_started(at: dict[str, str], tmp_path: Path) -> None:
+    """SIGHUP says so there. Otherwise it would go on where nobody sees it, and keep its port."""
+    ours, its = pty.openpty()
+    environ = environment(**at)
+    process = Popen(
+        [*PROGRAM, "run"], cwd=tmp_path, env=environ, stdin=its, stdout=its, stderr=its, start_new_session=True
+    )
+    os.close(its)
+    try:
+        eventually(lambda: rows(tmp_path / "versionsync.db", "select 1 from followers where next_look_at is not null"))
+        os.close(ours)
+        process.send_signal(signal.SIGHUP)
+        assert process.wait(timeout=30) == 0
+    finally:
+        process.kill()
+        process.wait()
+    assert rows(tmp_path / "versionsync.db", "select holder from followers") == [(None,)]
 
 
 def test_a_second_one_stands_by_and_takes_over(at: dict[str, str], tmp_path: Path) -> None:
