@@ -64,11 +64,11 @@ async def test_what_the_log_tells_is_mirrored_at_once(lab: Lab) -> None:
     async with reading(lab) as watched:
         whole = watched.state().last_success_at
         id = post(lab, "one")
-        await eventually(lambda: is_mirrored(lab), seconds=8)
+        await eventually(lambda: is_mirrored(lab), seconds=20)
         lab.act(lambda world: world.publish(world.user, id))
-        await eventually(lambda: is_mirrored(lab), seconds=8)
+        await eventually(lambda: is_mirrored(lab), seconds=20)
         lab.act(lambda world: world.delete(world.user, id))
-        await eventually(lambda: is_mirrored(lab), seconds=8)
+        await eventually(lambda: is_mirrored(lab), seconds=20)
         assert watched.state().heard[Heard.FOUND] == 3
         assert watched.state().last_success_at == whole  # by hints alone
         await eventually(lambda: hints_kept(lab) == 0)
@@ -352,10 +352,10 @@ async def test_what_the_receiver_of_another_daemon_took_is_not_found(lab: Lab) -
                 add_hint(tx, 1, id, event_type="create", received_at=datetime.now(UTC))
 
         lab.act(edit_and_take)
-        await eventually(lambda: is_mirrored(lab), seconds=8)
+        await eventually(lambda: is_mirrored(lab), seconds=20)
         assert watched.state().heard[Heard.FOUND] == 0
         post(lab, "two")
-        await eventually(lambda: is_mirrored(lab), seconds=8)
+        await eventually(lambda: is_mirrored(lab), seconds=20)
         assert watched.state().heard[Heard.FOUND] == 1
 
 

@@ -68,7 +68,7 @@ async def test_who_follows_is_known_as_soon_as_the_first_run_has_ended(
                 follower = followed_by(connection, 1)
             return follower is not None and follower.next_look_at is not None
 
-        await eventually(looks_next, seconds=2)
+        await eventually(looks_next)
         assert watched.state().runs["succeeded"] == 1
 
 
@@ -92,7 +92,7 @@ async def test_a_failing_source_delays_no_other(lab: Lab) -> None:
         await eventually(lambda: watched.state("broken").stance is Stance.FAILING)
         for title in ("two", "three"):
             post(lab, title)
-            await eventually(lambda: is_mirrored(lab), seconds=5)
+            await eventually(lambda: is_mirrored(lab), seconds=20)
         watched.daemon.reload()  # tried at once
         await eventually(lambda: watched.state("broken").failures > 1)
         assert watched.state("broken").trouble is Trouble.REFUSED
@@ -204,7 +204,7 @@ async def test_one_that_is_overtaken_stands_by_before_its_next_look(lab: Lab, mo
         await eventually(lambda: watched.state().stance is Stance.FOLLOWING)
         with lab.mirror.write() as tx:
             tx.execute(update(followers).values(holder=ELSEWHERE.to_json()))
-        await eventually(lambda: watched.state().stance is Stance.STANDBY, seconds=5)
+        await eventually(lambda: watched.state().stance is Stance.STANDBY, seconds=20)
 
 
 async def test_a_sync_by_hand_is_waited_for(lab: Lab) -> None:
@@ -329,4 +329,4 @@ async def test_a_look_that_is_asked_for_during_another_one_comes_after_it(lab: L
     async with following(lab.mirror, slow) as watched:
         await eventually(lambda: watched.state().progress)
         watched.daemon.reload()
-        await eventually(lambda: watched.state().runs["succeeded"] >= 2, seconds=8)
+        await eventually(lambda: watched.state().runs["succeeded"] >= 2, seconds=20)

@@ -206,7 +206,7 @@ async def test_status_is_json_for_programs_and_a_page_for_people(lab: Lab) -> No
     """And neither has any content."""
     lab.act(lambda world: world.create(world.user, "post", {"title": "very secret"}))
     async with served(lab, broken="revoked") as one:
-        await eventually(lambda: one.watched.state().runs["succeeded"])
+        await eventually(lambda: one.watched.state().stance is Stance.FOLLOWING)
         await eventually(lambda: one.watched.state("broken").failures)
         told = (await one.http.get("/status")).json()
         page = await one.http.get("/status", headers=BROWSER)

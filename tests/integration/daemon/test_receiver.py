@@ -39,11 +39,11 @@ async def test_what_a_webhook_names_is_mirrored_at_once(lab: Lab) -> None:
     async with listening(lab) as one:
         register(lab, one.url)
         id = lab.act(lambda world: world.create(world.user, "post", {"title": "one"})).id
-        await eventually(lambda: is_mirrored(lab), seconds=8)
+        await eventually(lambda: is_mirrored(lab), seconds=20)
         lab.act(lambda world: world.publish(world.user, id))
-        await eventually(lambda: is_mirrored(lab), seconds=8)
+        await eventually(lambda: is_mirrored(lab), seconds=20)
         lab.act(lambda world: world.delete(world.user, id))
-        await eventually(lambda: is_mirrored(lab), seconds=8)
+        await eventually(lambda: is_mirrored(lab), seconds=20)
         await eventually(lambda: waiting(lab) == 0)
         assert one.heard(Heard.TAKEN) == 3
     with lab.mirror.read() as connection:
