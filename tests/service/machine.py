@@ -25,10 +25,10 @@ def run(*command: str) -> str:
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
-def prepare(root: Path) -> None:
-    """A Debian with this checkout's wheel in it, and nothing left of an earlier try."""
+def prepare(root: Path, suite: str) -> None:
+    """A Debian of that name with this checkout's wheel in it, and nothing left of an earlier try."""
     if not (root / "bin").exists():
-        run("debootstrap", "--variant=minbase", f"--include={PACKAGES}", "bookworm", str(root))
+        run("debootstrap", "--variant=minbase", f"--include={PACKAGES}", suite, str(root))
     with tempfile.TemporaryDirectory() as wheels:
         run(sys.executable, "-m", "pip", "wheel", "--quiet", "--wheel-dir", wheels, str(CHECKOUT))
         shutil.rmtree(root / "wheels", ignore_errors=True)
@@ -89,8 +89,8 @@ class Machine:
         return False
 
     def log(self, unit: str = "versionsync") -> str:
-        """What a unit has said."""
-        return self.run("journalctl", f"--unit={unit}", "--no-pager", "--output=cat")
+        """What a unit has said since the machine was booted."""
+        return self.run("journalctl", f"--unit={unit}", "--boot", "--no-pager", "--output=cat")
 
     def entries(self, *matches: str) -> list[dict[str, Any]]:
         """The entries of the journal that match."""

@@ -2,7 +2,8 @@
 
 A process id alone says little: it is used again after a while, and in another container it is somebody else. Linux
 names the running kernel (boot id), the container (pid namespace) and the process's start; only where all of these are
-ours and the process is not there, it is dead. Anywhere else nobody can tell, and its lease has to expire.
+ours and the process is not there, it is dead. Anywhere else nobody can tell, and its lease has to expire. That it is
+not seen in /proc proves nothing: the processes of other users and services may be hidden there.
 """
 
 from __future__ import annotations
@@ -52,21 +53,46 @@ class Holder:
             return False
         if (self.host, self.boot_id, self.pid_namespace) != (socket.gethostname(), _boot_id(), _pid_namespace()):
             return False
-        return _start(self.pid) != self.start
+        return not _lives(self.pid, self.start)
 
     def __str__(self) -> str:
         return f"process {self.pid} on {self.host}"
 
 
+def _lives(pid: int, start: int) -> bool:
+    """Whether the process that had this id at that start may still be there; not: all but its exit status is gone."""
+    words = _stat(pid)
+    if words is None:
+        return _is_used(pid)
+    return words[0] not in "ZX" and int(words[19]) == start
+
+
+def _is_used(pid: int) -> bool:
+    """Whether there is a process of that id, seen or hidden. No signal is sent."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # another user's
+        return True
+    return True
+
+
 def _start(pid: int) -> int | None:
-    """When a process of this container started; None: there is none, or only its exit status is left."""
+    """When a process of this container started; None: it is not to be seen."""
+    words = _stat(pid)
+    return None if words is None else int(words[19])
+
+
+def _stat(pid: int) -> list[str] | None:
+    """What the kernel says of a process, from its state on; None: it is not there, or hidden."""
     try:
         stat = (PROC / str(pid) / "stat").read_text()
     except OSError:
         return None
     # The name, in parentheses, may hold anything; behind it the state comes first, and the start as the 20th.
     words = stat.rpartition(")")[2].split()
-    return None if len(words) < 20 or words[0] in "ZX" else int(words[19])
+    return words if len(words) >= 20 else None
 
 
 def _boot_id() -> str | None:

@@ -10,12 +10,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
 
 import pytest
 from sqlalchemy import text, update
 
 from tests.fixtures.databases import MakeDatabase
 from tests.integration.mirror.desk import at, project
+from versionsync.mirror import holders
 from versionsync.mirror import leases as leases_module
 from versionsync.mirror.clock import database_time
 from versionsync.mirror.database import Mirror
@@ -103,6 +105,18 @@ def test_a_process_id_that_is_used_again_is_another_process() -> None:
     assert ME.start is not None
     assert replace(ME, start=ME.start - 1).is_known_dead()
     assert not ME.is_known_dead()
+
+
+def test_a_process_that_cannot_be_seen_is_not_known_to_be_dead(
+    dead_process: Holder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The processes of other users and services are hidden from a service (hidepid, systemd's ProtectProc=)."""
+    for name in ("self", "sys"):
+        (tmp_path / name).symlink_to(f"/proc/{name}")
+    monkeypatch.setattr(holders, "PROC", tmp_path)
+    assert Holder.of_this_process().pid_namespace == ME.pid_namespace
+    assert not ME.is_known_dead()
+    assert dead_process.is_known_dead()
 
 
 def test_an_expired_lease_that_nobody_took_is_still_held(mirror: Mirror, source_id: int) -> None:
