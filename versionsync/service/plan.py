@@ -222,14 +222,12 @@ def removal(form: Form, files: Files, *, force: bool, shared: bool) -> Plan:
     there = [path for path, text in files.found.items() if text is not None]
     changed = [] if force else files.of_standing(Standing.CHANGED)
     gone = [path for path in there if not (shared and path.name not in OURS)]
+    both = [*([form.starter] if form.starter else []), form.service]
     steps: list[Step] = []
     if there:
-        steps += [
-            command("disable", *form.enabled, may_fail=True),
-            command("stop", *([form.starter] if form.starter else []), form.service, may_fail=True),
-        ]
+        steps += [command("disable", *form.enabled, may_fail=True), command("stop", *both, may_fail=True)]
         steps += [Remove(path) for path in gone]
-        steps += [command("daemon-reload"), command("reset-failed", form.service, may_fail=True)]
+        steps += [command("daemon-reload"), command("reset-failed", *both, may_fail=True)]
     in_the_way = [Write(path, files.wanted[path] or "", files.found[path]) for path in changed if path in gone]
     return Plan(steps=tuple(steps), in_the_way=tuple(in_the_way))
 

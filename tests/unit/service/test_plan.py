@@ -200,6 +200,7 @@ def test_removing_stops_first_and_leaves_nothing() -> None:
         "disable versionsync.socket versionsync.service",
         "stop versionsync.socket versionsync.service",
     ]
+    assert commands(plan)[-1] == "reset-failed versionsync.socket versionsync.service"
     assert done(plan, disk) == {}
 
 
