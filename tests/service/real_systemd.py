@@ -1,7 +1,9 @@
-"""`python -m tests.service.real_systemd [ROOT]`: boots a real systemd, and does to the service what it must survive.
+"""`python -m tests.service.real_systemd [ROOT [SUITE]]`: does to the service what it must survive, with a real systemd.
 
 As root on Debian, with debootstrap and systemd-container. ROOT is made where it is not there yet (a minute, 400 MB),
-and used again otherwise. The machine shares the network of this one, where the simulator runs. It takes five minutes.
+and used again otherwise. SUITE is the Debian in it: bookworm with systemd 252, or trixie with 257, each with a Python
+(3.11, 3.13) that must also be the one that runs this, since it makes the wheels. The machine shares the network of this
+one, where the simulator runs. It takes five minutes.
 """
 
 from __future__ import annotations
@@ -98,9 +100,9 @@ def override(root: Path, unit: str, text: str) -> None:
     (folder / "test.conf").write_text(text)
 
 
-def main(root: Path) -> None:
+def main(root: Path, suite: str) -> None:
     """Everything, one after the other."""
-    prepare(root)
+    prepare(root, suite)
     port = unused_port()
     override(root, "versionsync.service", "[Service]\nWatchdogSec=6\nRestartSec=1\n")
     with SimulatorThread(blog(records=20)) as simulator:
@@ -301,9 +303,13 @@ def by_timer(machine: Machine, upstream: Upstream) -> None:
     upstream.is_followed(machine, "by the timer alone", state)
     machine.service("install", "--yes", "--name", "shop", told="versionsync@shop.service is up")
     upstream.is_followed(machine, "beside a daemon of the same state", state)
+    time.sleep(15)  # three times
     results = {machine.show(name, "versionsync-sync@shop.service") for name in ("Result",)}
     say(f"      daemon and timer on one state, the timer's last result: {results}")
     assert results == {"success"}
+    # They do not see each other's processes, and must not take each other for dead.
+    said = machine.log("versionsync@shop") + machine.log("versionsync-sync@shop")
+    check("neither takes the other's lease", "has taken it" not in said)
 
 
 def as_a_user(machine: Machine, upstream: Upstream) -> None:
@@ -328,7 +334,9 @@ def as_a_user(machine: Machine, upstream: Upstream) -> None:
     code, said = machine.tried(*as_me, PROGRAM, "service", "install", "--yes", "--user", "--name", "blog")
     say(said)
     assert code == 0
-    upstream.is_followed(machine, "as a user's service", home / ".config" / "versionsync-blog")
+    states = home / ".local" / "state"  # since systemd 254; before that, among the settings
+    state = (states if states.exists() else home / ".config") / "versionsync-blog"
+    upstream.is_followed(machine, "as a user's service", state)
     code, said = machine.tried(*as_me, PROGRAM, "service", "uninstall", "--yes", "--user", "--name", "blog")
     assert code == 0, said
 
@@ -355,4 +363,5 @@ def remove(machine: Machine) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1] if len(sys.argv) > 1 else tempfile.mkdtemp(prefix="versionsync-systemd-")))
+    given = sys.argv[1:]
+    main(Path(given[0] if given else tempfile.mkdtemp(prefix="versionsync-systemd-")), (*given[1:], "bookworm")[0])
