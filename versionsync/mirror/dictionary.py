@@ -75,8 +75,8 @@ changes. Their own columns come first: {own}; a field of such a name is called `
 A field that was retyped is NULL in versions that hold another type. A deleted field keeps its column, and a deleted
 model its view, since their versions are still here; a renamed field is found in old versions under its old name.
 
-Half an emoji (a lone surrogate, as when a text was cut within one) is U+FFFD in PostgreSQL. In SQLite it is there as it is,
-and no UTF-8: in Python, `connection.text_factory = lambda text: text.decode(errors="replace")` reads it.
+Half an emoji (a lone surrogate, as when a text was cut within one) is U+FFFD in PostgreSQL. In SQLite it is there as it
+is, and no UTF-8: in Python, `connection.text_factory = lambda text: text.decode(errors="replace")` reads it.
 """
 
 MEANINGS = {
