@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import accumulate
 
 from versionsync.ledger.events import Basis, Event, EventType
 from versionsync.ledger.ids import ModelId, RecordId, VersionId
+from versionsync.ledger.look import Look, look_at
 from versionsync.ledger.order import Slot, merge, number
 from versionsync.ledger.records import DeletionEvidence, KnownRecord, SeenRecord
 from versionsync.ledger.times import format_time
-from versionsync.ledger.transitions import Look, transitions
+from versionsync.ledger.transitions import transitions
 from versionsync.ledger.versions import Change, SeenVersion, Version
 
 __all__ = ["Contradiction", "Pull", "RecordPlan", "plan_deletion", "plan_record"]
@@ -70,7 +70,7 @@ def plan_record(
     after = tuple(_after(slots, pull.versions, observed_at, is_complete=pull.is_complete))
     changes = _changes(slots, after)
     replaced = known is not None and _was_replaced(known, versions, pull)
-    look = _look(
+    look = look_at(
         record.id,
         slots,
         after,
@@ -113,7 +113,7 @@ def plan_deletion(
     if not any(version.is_current for version in still_listed):
         after = tuple(_as_before_deletion(slots, after))
     changes = _changes(slots, after)
-    look = _look(
+    look = look_at(
         known.id,
         slots,
         after,
@@ -217,41 +217,6 @@ def _changes(slots: Sequence[Slot], after: Sequence[Version]) -> tuple[Change, .
     return tuple(
         Change(slot.known, version) for slot, version in zip(slots, after, strict=True) if slot.known != version
     )
-
-
-def _look(
-    record_id: RecordId,
-    slots: Sequence[Slot],
-    after: tuple[Version, ...],
-    known: KnownRecord | None,
-    *,
-    published_at: datetime | None,
-    observed_at: datetime,
-    is_reborn: bool,
-) -> Look:
-    return Look(
-        record_id=record_id,
-        observed_at=observed_at,
-        seen_before=known.synced_at if known else None,
-        published_at=published_at,
-        published_before=known.published_at if known else None,
-        order=after,
-        starts=tuple(accumulate((version.created_at for version in after), max)),
-        places={version.id: place for place, version in enumerate(after)},
-        new=frozenset(version.id for slot, version in zip(slots, after, strict=True) if slot.known is None),
-        current_place=next((place for place, version in enumerate(after) if version.is_current), None),
-        moved_from=_moved_from(slots, after),
-        is_reborn=is_reborn,
-    )
-
-
-def _moved_from(slots: Sequence[Slot], after: Sequence[Version]) -> datetime | None:
-    """The time that the current version had when it was last looked at, if it was current then and has moved since."""
-    for slot, version in zip(slots, after, strict=True):
-        before = slot.known
-        if before and before.is_current and version.is_current and before.created_at < version.created_at:
-            return before.created_at
-    return None
 
 
 def _told(changes: Iterable[Change], look: Look) -> Iterator[Event]:

@@ -9,102 +9,15 @@ the same; of several, only the last is known.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
-from enum import IntEnum
 
 from versionsync.ledger.events import Basis, Event, EventType, JsonValue
-from versionsync.ledger.ids import RecordId, VersionId
+from versionsync.ledger.look import Look, Moment, Rank
 from versionsync.ledger.times import format_time
 from versionsync.ledger.versions import Change, Version
 
-__all__ = ["Look", "Moment", "Rank", "transitions"]
-
-
-class Rank(IntEnum):
-    """What comes first of what happens to one version within one instant."""
-
-    CREATED = 0
-    PREDECESSOR_SUPERSEDED = 1
-    BECAME_CURRENT = 2
-    PREDECESSOR_UNPUBLISHED = 3
-    PUBLISHED = 4
-    UNPUBLISHED = 5
-    PUBLISHED_OVER_MIXTURE = 6
-    OBSERVED = 7
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Moment:
-    """A place in the order of a record's transitions: the time, then which version's doing it was, then its rank."""
-
-    at: datetime
-    place: int
-    rank: Rank
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
-    """What all versions of one record share in one look at it.
-
-    `order` holds the versions after the look, oldest first; `places` where each stands in it; `current_place` where
-    the current one stands (None: there is none). `starts` is each version's time in that order, never falling; `new`
-    are those that were not mirrored before. `moved_from` is the time that the current one had at the last look, where
-    it was that then and has a later one now. `seen_before` is when the record was last looked at, `published_before`
-    its last publication as known then. `is_reborn`: the record was deleted and made again since, perhaps many times.
-    """
-
-    record_id: RecordId
-    observed_at: datetime
-    seen_before: datetime | None
-    published_at: datetime | None
-    published_before: datetime | None
-    order: tuple[Version, ...]
-    starts: tuple[datetime, ...]
-    places: Mapping[VersionId, int]
-    new: frozenset[VersionId]
-    current_place: int | None
-    moved_from: datetime | None
-    is_reborn: bool
-
-    def successor(self, version: Version) -> Version | None:
-        """The version by whose making `version` was superseded (None: it was not so that it happened).
-
-        For one that was current at the last look this is a new one: a known one in between never became current.
-        """
-        later = self.order[self.places[version.id] + 1 :]
-        return next((other for other in later if version.id in self.new or other.id in self.new), None)
-
-    def began(self, version: Version) -> datetime | None:
-        """When the last publication of `version` began; an interval that is not told takes the record's time."""
-        return version.published_from or (self.published_at if version.is_published else None)
-
-    def taken_over_by(self, version: Version, at: datetime | None) -> Version | None:
-        """The version whose publication ended that of `version` (at the time `at`, None: unknown).
-
-        A later one took over if it began then: at its publication it was current, and `version` was so before. The
-        first one that did ended it, since publications follow one another as versions do. Only a mixture is followed
-        by an earlier one, too: by the current version, when that is published whole.
-        """
-        place = self.places[version.id]
-        for other in self.order[place + 1 :]:
-            began = self.began(other)
-            if began is not None and at in (None, began):
-                return other
-        if at is None:
-            return None
-        return next((other for other in reversed(self.order[:place]) if self._lives_on(other, at)), None)
-
-    def mixture_before(self, version: Version, at: datetime) -> Version | None:
-        """The later version that was live until `version` was published at the time `at`: a mixture."""
-        later = self.order[self.places[version.id] + 1 :]
-        return next(
-            (o for o in reversed(later) if o.published_until == at and self.taken_over_by(o, at) is version), None
-        )
-
-    def _lives_on(self, version: Version, at: datetime) -> bool:
-        """Whether `version` went live at the time `at`, and for longer than that moment."""
-        return self.began(version) == at and (version.published_until is None or version.published_until > at)
+__all__ = ["transitions"]
 
 
 def transitions(change: Change, look: Look) -> Iterator[tuple[Moment, Event]]:
@@ -153,6 +66,9 @@ def _currency(change: Change, look: Look) -> Iterator[tuple[Moment, Event]]:
     elif after.is_current and not was_current:
         yield _seen(EventType.VERSION_BECAME_CURRENT, after, look, rank=Rank.BECAME_CURRENT)
     if (passed or was_current) and not after.is_current:
+        if was_current and look.went_with_the_last(after):
+            yield look.beginning, _seen(EventType.VERSION_SUPERSEDED, after, look)[1]
+            return
         successor = look.successor(after)
         if successor is None:
             yield _seen(EventType.VERSION_SUPERSEDED, after, look, rank=Rank.PREDECESSOR_SUPERSEDED)
@@ -183,6 +99,9 @@ def _publication(change: Change, look: Look) -> Iterator[tuple[Moment, Event]]:
         if not after.is_published:
             yield _unpublished(after, look)
     elif before.is_published and not after.is_published:
+        if look.went_with_the_last(after):
+            yield look.beginning, _seen(EventType.VERSION_UNPUBLISHED, after, look)[1]
+            return
         yield _unpublished(after, look)
     elif after.is_published and not before.is_published:
         yield _published(after, look)

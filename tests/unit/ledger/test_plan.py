@@ -499,6 +499,30 @@ def test_a_version_found_late_in_between_has_its_own_story(mirror: Mirror) -> No
     ) == lines("created b 10, became_current b 10, superseded b 20")
 
 
+@pytest.mark.parametrize("copied", [True, False])
+def test_the_history_of_another_environment_begins_when_that_of_the_last_one_has_ended(
+    mirror: Mirror, copied: bool
+) -> None:
+    """Another environment became the primary one. Its versions may have ids of their own, and be older."""
+    mirror.shows(seen("a", 0), seen("b", 10, "cp", live=(20, None)))
+    told = mirror.shows(
+        seen("a" if copied else "a2", 0), seen("d", 5, live=(6, 12)), seen("e", 12, "cp", live=(12, None))
+    )
+    first = [] if copied else lines("created a2 0, became_current a2 0, superseded a2 5")
+    ends = lines("superseded b ?, unpublished b ?")
+    assert told[:2] == ends
+    assert sorted(told[2:]) == sorted(
+        [
+            *first,
+            *lines(
+                "created d 5, became_current d 5, published d 6, created e 12, superseded d 12, became_current e 12,"
+                "unpublished d 12, published e 12, missing b ?"
+            ),
+            *([] if copied else lines("missing a ?")),
+        ]
+    )
+
+
 # --- deletion and return ---
 
 
