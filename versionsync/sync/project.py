@@ -18,7 +18,7 @@ from versionsync.mirror.leases import Lease
 from versionsync.mirror.schema import as_kept, known_schema, schema_seen_at, upsert_schema
 from versionsync.mirror.sources import Project, SourceRow, refuse_another, update_checkpoint, update_project
 from versionsync.mirror.typed_views import rebuild_typed_views
-from versionsync.mirror.writer import write_events
+from versionsync.mirror.writer import update_run, write_events
 from versionsync.sync.desk import Desk
 from versionsync.sync.environment import Place, find_environment
 from versionsync.sync.report import SourceSpec
@@ -100,7 +100,10 @@ def note_upstream(
     noted = _note_schema(
         tx, lease, schema, hidden=hidden, seen_before=seen_before, run_id=run_id, observed_at=observed_at
     )
-    return replace(noted, events=noted.events + moved)
+    noted = replace(noted, events=noted.events + moved)
+    if noted.events:  # nothing was written before, and the run may be killed after this
+        update_run(tx, lease, run_id, {"events_written": noted.events})
+    return noted
 
 
 def _note_project(

@@ -86,3 +86,18 @@ def test_a_run_that_ends_without_a_word_has_told_how_far_it_came(lab: Lab, monke
     assert cut.counts["records_pulled"] == cut.counts["versions_inserted"] == 6
     assert cut.counts["events_written"] == written
     assert cut.counts["requests"] > 6
+
+
+def test_a_run_that_ends_without_a_word_has_told_of_the_schema_too(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its events come before anything is read, and may be all that it wrote."""
+    lab.sync()
+    lab.act(lambda world: world.create_model(world.account, "news"))
+
+    async def never(*_: object, **__: object) -> None:
+        raise DatabaseUnavailable("it was killed")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Tenure, "end", never)
+        lab.sync()
+    cut = last(lab)
+    assert (cut.outcome, cut.counts["events_written"]) == ("running", 1)
