@@ -112,6 +112,16 @@ class Look:
             (o for o in reversed(later) if o.published_until == at and self.taken_over_by(o, at) is version), None
         )
 
+    def mixture_between(self, version: Version) -> Version | None:
+        """The first version that was new and went live before `version` did so again: a mixture."""
+        again = self.began(version)
+        went_live = [
+            (began, other)
+            for other in self._after(self.places[version.id])
+            if other.id in self.new and again and (began := self.began(other)) and began < again
+        ]
+        return min(went_live, key=lambda one: one[0])[1] if went_live else None
+
     def _lives_on(self, version: Version, at: datetime) -> bool:
         """Whether `version` went live at the time `at`, and for longer than that moment."""
         return self.began(version) == at and (version.published_until is None or version.published_until > at)
@@ -158,4 +168,11 @@ def _is_elsewhere(slots: Sequence[Slot], after: Sequence[Version]) -> bool:
     """Whether the version that was current is missing, and older ones are new: another environment's."""
     both = list(zip(slots, after, strict=True))
     former = next((now for slot, now in both if slot.known and slot.known.is_current and now.missing_since), None)
-    return former is not None and any(slot.known is None and now.created_at < former.created_at for slot, now in both)
+    if former is None:
+        return False
+    # One of the same second that is current may have taken its place, as where an edit is merged under another id.
+    return any(
+        slot.known is None
+        and (now.created_at < former.created_at or (now.created_at == former.created_at and not now.is_current))
+        for slot, now in both
+    )

@@ -158,7 +158,8 @@ def _unpublished_meanwhile(before: Version, after: Version, look: Look) -> tuple
     began = format_time(after.published_from)
     _, event = _seen(EventType.VERSION_UNPUBLISHED, before, look, data={"before": began})
     event = replace(event, key=f"{event.type}:{before.id}:before:{began}")
-    return _unpublishing_moment(after, look, after.published_from, after), event
+    mixture = look.mixture_between(after)
+    return _unpublishing_moment(after, look, after.published_from, mixture or after), event
 
 
 def _publishing_moment(version: Version, look: Look, at: datetime) -> Moment:

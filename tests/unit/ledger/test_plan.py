@@ -523,6 +523,23 @@ def test_the_history_of_another_environment_begins_when_that_of_the_last_one_has
     )
 
 
+def test_a_copied_first_version_is_as_old_as_the_one_that_was_current(mirror: Mirror) -> None:
+    """In another environment it has an id of its own, and an edit came after it."""
+    mirror.shows(seen("a", 0, "c"))
+    told = mirror.shows(seen("a2", 0), seen("b", 10, "c"))
+    assert told == lines(
+        "superseded a ?, created a2 0, became_current a2 0, created b 10, superseded a2 10, became_current b 10,"
+        "missing a ?"
+    )
+
+
+def test_a_mixture_ends_what_was_live_before_that_is_live_again(mirror: Mirror) -> None:
+    """Upstream has overwritten when the current version ceased to be live for the first time: the mixture tells."""
+    mirror.shows(seen("a", 0, "cp", live=(1, None)))
+    told = mirror.shows(seen("a", 0, "cp", live=(9, None)), seen("m", 5, live=(5, 9)))
+    assert told == lines("created m 5, unpublished a ?, published m 5, unpublished m 9, published a 9")
+
+
 # --- deletion and return ---
 
 
