@@ -162,8 +162,6 @@ class Follower:
                 options = replace(options, record_ids=tuple(hints.record_ids), trigger="webhook")
             told_since = self.state.last_run_at
             report = await self._runner.run(self.source, options)
-            if told_since is None:  # who puts a source into the database can say only now that it follows it
-                await self._unless_away(self._books.follow(self._news()))
             self._judge_webhook(report, told_since=told_since, is_hinted=hints is not None)
             if hints is not None and (left := left_to_do(report)) is not None:
                 await self._unless_away(self._books.forget_hints(hints, besides=left))

@@ -34,13 +34,13 @@ def prepared() -> Iterator[None]:
 
     SIGHUP does nothing, unless the terminal is closed.
     """
-    is_watched = os.isatty(STDERR)
+    is_closed = _closing()
 
     def leave(_number: int, _frame: FrameType | None) -> None:
         raise SystemExit(0)
 
     def leave_with_the_terminal(_number: int, _frame: FrameType | None) -> None:
-        if is_watched and not os.isatty(STDERR):
+        if is_closed():
             raise SystemExit(0)
 
     with _set({signal.SIGTERM: leave, signal.SIGHUP: leave_with_the_terminal}):
@@ -51,7 +51,7 @@ def prepared() -> Iterator[None]:
 def handled(*, stop: Callable[[], None], reload: Callable[[], None]) -> Iterator[None]:
     """While the block runs, signals call `stop` or `reload` on the running event loop."""
     loop = asyncio.get_running_loop()
-    is_watched = os.isatty(STDERR)
+    is_closed = _closing()
 
     # Plain handlers, not the loop's: the clock starts when the signal comes, however busy the loop is.
     def on_stop(_number: int, _frame: FrameType | None) -> None:
@@ -61,13 +61,19 @@ def handled(*, stop: Callable[[], None], reload: Callable[[], None]) -> Iterator
         loop.call_soon_threadsafe(stop)
 
     def on_reload(number: int, frame: FrameType | None) -> None:
-        if is_watched and not os.isatty(STDERR):
+        if is_closed():
             on_stop(number, frame)
         else:
             loop.call_soon_threadsafe(reload)
 
     with _set({signal.SIGHUP: on_reload, **dict.fromkeys(STOPPING, on_stop)}):
         yield
+
+
+def _closing() -> Callable[[], bool]:
+    """Tells, asked later, whether the terminal that is standard error now has been closed since."""
+    is_watched = os.isatty(STDERR)
+    return lambda: is_watched and not os.isatty(STDERR)
 
 
 @contextmanager

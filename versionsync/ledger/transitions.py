@@ -67,7 +67,7 @@ def _currency(change: Change, look: Look) -> Iterator[tuple[Moment, Event]]:
         yield _seen(EventType.VERSION_BECAME_CURRENT, after, look, rank=Rank.BECAME_CURRENT)
     if (passed or was_current) and not after.is_current:
         if was_current and look.went_with_the_last(after):
-            yield look.beginning, _seen(EventType.VERSION_SUPERSEDED, after, look)[1]
+            yield look.beginning, _observed(EventType.VERSION_SUPERSEDED, after, look)
             return
         successor = look.successor(after)
         if successor is None:
@@ -77,7 +77,7 @@ def _currency(change: Change, look: Look) -> Iterator[tuple[Moment, Event]]:
         moment = Moment(look.starts[place], place, Rank.PREDECESSOR_SUPERSEDED)
         if was_current and look.is_reborn and after.missing_since is not None:
             # It went with an earlier life of its record: who followed it in that one cannot be seen any more.
-            _, event = _seen(EventType.VERSION_SUPERSEDED, after, look)
+            event = _observed(EventType.VERSION_SUPERSEDED, after, look)
         else:
             key = f"{after.id}:{successor.id}"
             event = _stated(EventType.VERSION_SUPERSEDED, after, look, at=successor.created_at, key=key)
@@ -100,7 +100,7 @@ def _publication(change: Change, look: Look) -> Iterator[tuple[Moment, Event]]:
             yield _unpublished(after, look)
     elif before.is_published and not after.is_published:
         if look.went_with_the_last(after):
-            yield look.beginning, _seen(EventType.VERSION_UNPUBLISHED, after, look)[1]
+            yield look.beginning, _observed(EventType.VERSION_UNPUBLISHED, after, look)
             return
         yield _unpublished(after, look)
     elif after.is_published and not before.is_published:
@@ -144,7 +144,7 @@ def _unpublished(version: Version, look: Look) -> tuple[Moment, Event]:
     until = version.published_until
     successor = look.taken_over_by(version, until)
     if until is None:
-        _, event = _seen(EventType.VERSION_UNPUBLISHED, version, look)
+        event = _observed(EventType.VERSION_UNPUBLISHED, version, look)
         return _unpublishing_moment(version, look, look.observed_at, successor), event
     began = format_time(version.published_from) if version.published_from else ""
     key = f"{version.id}:{began}:{format_time(until)}"
@@ -156,7 +156,7 @@ def _unpublished_meanwhile(before: Version, after: Version, look: Look) -> tuple
     """The end of a publication that upstream has overwritten with the next one of the same version."""
     assert after.published_from is not None
     began = format_time(after.published_from)
-    _, event = _seen(EventType.VERSION_UNPUBLISHED, before, look, data={"before": began})
+    event = _observed(EventType.VERSION_UNPUBLISHED, before, look, data={"before": began})
     event = replace(event, key=f"{event.type}:{before.id}:before:{began}")
     mixture = look.mixture_between(after)
     return _unpublishing_moment(after, look, after.published_from, mixture or after), event
@@ -199,8 +199,13 @@ def _seen(
     data: Mapping[str, JsonValue] | None = None,
     rank: Rank = Rank.OBSERVED,
 ) -> tuple[Moment, Event]:
+    moment = Moment(max(look.observed_at, look.starts[-1]), len(look.order), rank)
+    return moment, _observed(type, version, look, data=data)
+
+
+def _observed(type: EventType, version: Version, look: Look, *, data: Mapping[str, JsonValue] | None = None) -> Event:
     after = format_time(look.seen_before) if look.seen_before else None
-    event = Event(
+    return Event(
         type=type,
         key=f"{type}:{version.id}:observed:{format_time(look.observed_at)}",
         occurred_at=look.observed_at,
@@ -210,4 +215,3 @@ def _seen(
         model_id=version.model_id,
         data={"after": after, **(data or {})},
     )
-    return Moment(max(look.observed_at, look.starts[-1]), len(look.order), rank), event

@@ -18,6 +18,7 @@ OLDEST: Final = 247
 BOOTED: Final = Path("/run/systemd/system")
 """It is there where systemd started the machine, and nowhere else: sd_booted(3)."""
 _SECONDS: Final = 60
+_WITHOUT: Final = "Have what starts services here start `versionsync run`."
 _EXPOSURE: Final = re.compile(r"exposure level for \S+: ([\d.]+)")
 
 
@@ -32,10 +33,7 @@ class Systemd:
         """Raises NoSystemd where none answers, or one that is too old."""
         self._require_systemctl()
         if not BOOTED.is_dir():
-            raise NoSystemd(
-                "this machine was not started by systemd",
-                hint="Have what starts services here start `versionsync run`.",
-            )
+            raise NoSystemd("this machine was not started by systemd", hint=_WITHOUT)
         self.run("show", "--property=Version")
         if self.version < OLDEST:
             raise NoSystemd(
@@ -91,10 +89,7 @@ class Systemd:
     @staticmethod
     def _require_systemctl() -> None:
         if shutil.which("systemctl") is None:
-            raise NoSystemd(
-                "there is no systemd on this machine: systemctl was not found",
-                hint="Have what starts services here start `versionsync run`.",
-            )
+            raise NoSystemd("there is no systemd on this machine: systemctl was not found", hint=_WITHOUT)
 
     def _hint(self, said: str) -> str:
         if "Failed to connect to bus" in said and self.user:
