@@ -2,7 +2,8 @@
 
 A page holds 500 records, or 50 versions of one record. Nothing tells the versions of two records in one request, so
 each record whose versions are wanted costs one, and one more for every further 50. One request reads the beacon (an
-environment with the time of its last change), one the project with its whole schema.
+environment with the time of its last change), one the project with its whole schema. Before a new record is taken for
+one, the schema is read again: its model may have become a block model while records were listed.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ RECORDS_PAGE = 500
 VERSIONS_PAGE = 50
 BEACON = 1
 SCHEMA = 1
+SCHEMA_AGAIN = 1
 
 
 def least_for_listing(records: int) -> int:
@@ -31,7 +33,7 @@ def least_for_histories(histories: Iterable[int]) -> int:
 def least_for_backfill(histories: Iterable[int]) -> int:
     """To mirror records with so many versions each for the first time."""
     lengths = list(histories)
-    return BEACON + SCHEMA + least_for_listing(len(lengths)) + least_for_histories(lengths)
+    return BEACON + SCHEMA + least_for_listing(len(lengths)) + SCHEMA_AGAIN + least_for_histories(lengths)
 
 
 def least_for_changes(changed: int) -> int:

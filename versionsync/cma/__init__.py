@@ -26,7 +26,7 @@ if TYPE_CHECKING:
         Uncertain,
     )
     from versionsync.cma.governor import UNLIMITED, Governor
-    from versionsync.cma.paging import walk_items, walk_versions
+    from versionsync.cma.paging import model_groups, walk_items, walk_versions
     from versionsync.cma.resources import (
         BadEntry,
         DailyUsage,
@@ -69,7 +69,7 @@ _HOMES = {
         "Uncertain",
     ),
     "governor": ("UNLIMITED", "Governor"),
-    "paging": ("walk_items", "walk_versions"),
+    "paging": ("model_groups", "walk_items", "walk_versions"),
     "resources": (
         "BadEntry",
         "DailyUsage",
@@ -138,6 +138,7 @@ __all__ = [
     "WebhookCall",
     "WebhookEvents",
     "WebhookSpec",
+    "model_groups",
     "open_http",
     "walk_items",
     "walk_versions",

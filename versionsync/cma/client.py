@@ -168,13 +168,12 @@ class Client:
         """All models and block models. One request."""
         return await self._all("/item-types", decode.item_type)
 
-    async def has_item_type(self, item_type_id: str) -> bool:
-        """Whether a model exists, as far as this token may see. One request."""
+    async def item_type(self, item_type_id: str) -> ItemType | None:
+        """Return one model; None where it does not exist, as far as this token may see. One request."""
         try:
-            await self._one(f"/item-types/{_id(item_type_id)}", decode.item_type)
+            return await self._one(f"/item-types/{_id(item_type_id)}", decode.item_type)
         except NotFound:
-            return False
-        return True
+            return None
 
     async def fields(self, item_type_id: str) -> tuple[Field, ...]:
         """The fields of a model. One request."""
@@ -203,22 +202,34 @@ class Client:
         *,
         offset: int = 0,
         limit: int = ITEMS_PAGE,
-        model: str | None = None,
+        models: Sequence[str] = (),
         order_by: str | None = None,
         ids: Sequence[str] | None = None,
         filters: Mapping[str, Mapping[str, str]] | None = None,
         nested: bool = False,
     ) -> Page[Item]:
-        """A page of records in their current versions; without `model`, of all models.
+        """Return one page of records in their current versions.
 
-        `model` is an id or api_key; `order_by` needs it. `ids` asks for these records (or blocks) and excludes `model`.
-        `filters` is `{"_updated_at": {"gt": "2026-03-01T10:00:00Z"}}`. With `nested` a page holds at most 30.
+        Without `models` and `ids` upstream lists the records of all models and every block record besides.
+
+        Args:
+            offset: How many entries of the list come before the page.
+            limit: The most entries of the page: up to 500, with `nested` up to 30.
+            models: Ids or api_keys of the models to list; see `model_groups` for how many fit into one request.
+            order_by: Such as `id_ASC`. Upstream accepts it with exactly one model.
+            ids: Ids of the records (or blocks) to list. Excludes `models`.
+            filters: Conditions by column, such as `{"_updated_at": {"gt": "2026-03-01T10:00:00Z"}}`.
+            nested: Whether blocks come whole rather than as ids.
+
+        Raises:
+            Rejected: Upstream refuses the query, for instance because it does not know one of `models`.
+            CmaError: Anything else that can go wrong; see `errors`.
         """
         params = [*_page(offset, limit), ("version", "current")]
         if nested:
             params.append(("nested", "true"))
-        if model is not None:
-            params.append(("filter[type]", model))
+        if models:
+            params.append(("filter[type]", ",".join(models)))
         if ids is not None:
             params.append(("filter[ids]", ",".join(ids)))
         for name, conditions in (filters or {}).items():

@@ -8,8 +8,9 @@ after everything that can be read was handed over.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Final, Generic, TypeVar
+from urllib.parse import quote
 
 import msgspec
 
@@ -17,26 +18,56 @@ from versionsync.cma.client import ITEMS_PAGE, VERSIONS_PAGE, Client
 from versionsync.cma.errors import PagesMoved, Rejected, RepeatedPage, Unavailable
 from versionsync.cma.resources import Item, ItemVersion, Page
 
-__all__ = ["walk_items", "walk_versions"]
+__all__ = ["FILTER_BYTES", "model_groups", "walk_items", "walk_versions"]
 
 T = TypeVar("T", bound=Item | ItemVersion)
 Ids = tuple[str | None, ...]
+
+FILTER_BYTES: Final = 6000
+"""How long the value of one `filter[type]` may be: 240 models with ids of the usual length."""
 
 # An overlap of one needs two; below that a page that is too large stays too large.
 _LEAST: Final = 2
 
 
-def walk_items(
-    client: Client, *, model: str | None = None, order_by: str | None = None, limit: int = ITEMS_PAGE
-) -> AsyncIterator[Page[Item]]:
-    """The pages of all records (of a model), without the entries that repeat the page before. One request if they fit.
+def model_groups(models: Sequence[str]) -> list[tuple[str, ...]]:
+    """Split models into groups, so that the ids of each fit into one `filter[type]`.
 
-    Raises PagesMoved at the end when the list changed, or has fewer entries than its count, RepeatedPage at once when
-    the offset has no effect, and whatever `items_page` raises. Leaving the loop early costs nothing.
+    A group takes at most `FILTER_BYTES` of the address: servers and proxies refuse long ones, many from 8 KB on.
+    """
+    groups: list[list[str]] = []
+    room = 0
+    for model in models:
+        size = len(quote(f"{model},", safe=""))
+        if size > room:
+            groups.append([])
+            room = FILTER_BYTES
+        groups[-1].append(model)
+        room -= size
+    return [tuple(group) for group in groups]
+
+
+def walk_items(
+    client: Client, *, models: Sequence[str] = (), order_by: str | None = None, limit: int = ITEMS_PAGE
+) -> AsyncIterator[Page[Item]]:
+    """Iterate over the pages of a list of records, without the entries that repeat the page before.
+
+    It takes one request if all entries fit into one page. Leaving the loop early costs nothing.
+
+    Args:
+        client: Where to read from.
+        models: Ids of the models to list; without them block records are listed, too.
+        order_by: As in `items_page`.
+        limit: The most entries of a page.
+
+    Raises:
+        PagesMoved: At the end, when the list changed or has fewer entries than its count.
+        RepeatedPage: At once, when the offset has no effect.
+        CmaError: Whatever `items_page` raises.
     """
 
     def fetch(offset: int, limit: int) -> Awaitable[Page[Item]]:
-        return client.items_page(offset=offset, limit=limit, model=model, order_by=order_by)
+        return client.items_page(offset=offset, limit=limit, models=models, order_by=order_by)
 
     return _Walk(fetch, client.page_limits, kind="items", limit=max(limit, _LEAST), overlap=1, request="GET /items")
 

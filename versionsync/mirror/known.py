@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, func, or_, select
 
 from versionsync.ledger.ids import ModelId, RecordId, VersionId
 from versionsync.ledger.records import Editor, KnownRecord
 from versionsync.ledger.versions import Version
 from versionsync.mirror.bulk import chunked
-from versionsync.mirror.tables import records, version_rewrites, versions
+from versionsync.mirror.tables import models, records, version_rewrites, versions
 
 __all__ = [
     "former_contents",
@@ -128,23 +128,24 @@ def live_counts_by_model(connection: Connection, source_id: int) -> dict[ModelId
 
 
 def live_counts_by_status(connection: Connection, source_id: int) -> dict[str | None, int]:
-    """How many records of each status are not deleted; None: of models without draft mode."""
-    query = (
-        select(records.c.status, func.count())
-        .where(records.c.source_id == source_id, records.c.deleted_at.is_(None))
-        .group_by(records.c.status)
-    )
+    """Count the live records of each status, without those of models that are block models now."""
+    query = select(records.c.status, func.count()).where(*_live(source_id)).group_by(records.c.status)
     return {row[0]: row[1] for row in connection.execute(query)}
 
 
 def oldest_synced(connection: Connection, source_id: int, limit: int) -> list[KnownRecord]:
     """The live records whose versions were not read for the longest time, the longest first."""
-    query = (
-        _RECORD.where(records.c.source_id == source_id, records.c.deleted_at.is_(None))
-        .order_by(records.c.synced_at, records.c.id)
-        .limit(limit)
-    )
+    query = _RECORD.where(*_live(source_id)).order_by(records.c.synced_at, records.c.id).limit(limit)
     return [_record(row) for row in connection.execute(query)]
+
+
+def _live(source_id: int) -> tuple[ColumnElement[bool], ...]:
+    """Conditions for the records that upstream should list.
+
+    Records of a model that became a block model stay as they were: upstream shows them as blocks, if at all.
+    """
+    blocks = select(models.c.id).where(models.c.source_id == source_id, models.c.is_block)
+    return records.c.source_id == source_id, records.c.deleted_at.is_(None), records.c.model_id.not_in(blocks)
 
 
 def _record(row: Row[*tuple[Any, ...]]) -> KnownRecord:

@@ -13,7 +13,7 @@ from datetime import datetime
 from functools import partial
 
 from versionsync import cma
-from versionsync.ledger.ids import ModelId, RecordId
+from versionsync.ledger.ids import RecordId
 from versionsync.ledger.records import KnownRecord
 from versionsync.mirror.known import (
     known_records,
@@ -27,12 +27,12 @@ from versionsync.sync.crew import Crew
 from versionsync.sync.desk import Desk, Tenure
 from versionsync.sync.findings import Findings
 from versionsync.sync.glance import Tally, glance
-from versionsync.sync.pull import RecordGone, pull_record
+from versionsync.sync.pull import IsBlock, RecordGone, pull_record
 from versionsync.sync.report import Progress, RecordFailure, SourceSpec, SyncOptions
 from versionsync.sync.settling import Settler
 from versionsync.sync.sight import Sight
 from versionsync.sync.spool import PullTask, TaskSpool
-from versionsync.sync.sweep import Sweep, Sweeper, differs
+from versionsync.sync.sweep import Models, Sweep, Sweeper, differs, is_unknown
 from versionsync.sync.translate import seen_record
 from versionsync.sync.writing import Arrival, Writer
 
@@ -69,7 +69,7 @@ class Climb:
         self._options = options
         self._progress = progress
         self._found = found
-        self._schema = schema
+        self._models = Models.of(schema)
         self._crew = Crew(lambda: self._progress.sent(client.usage))
         self._writer = Writer(
             desk.mirror,
@@ -112,10 +112,14 @@ class Climb:
         live = await self._desk.read(lambda connection: live_record_count(connection, self._source_id))
         if live < self._options.glance_from or self._options.full:
             return False
-        seen = await glance(self._client, since=since, stamp=stamp, explains=explains)
+        models = self._models.listed
+        seen = await glance(self._client, models, since=since, stamp=stamp, explains=explains)
         if seen is None:
             return False
         known = await self._known([record.id for record in seen.changed])
+        has_unknown = any(is_unknown(record, known) for record in seen.changed)
+        if has_unknown and Models.of(await self._client.schema()).listed != models:
+            return False  # what looks like a new record may be a block now
         self._progress.records_total = seen.tally.total
         self._progress.enter("pulling")
         await self._pull(PullTask(record, known.get(record.id)) for record in seen.changed if differs(record, known))
@@ -138,17 +142,18 @@ class Climb:
                     marks,
                     self._desk.reading,
                     tasks,
+                    sight=self._sight,
                     progress=self._progress,
                     to_the_end=to_the_end,
+                    now=self._desk.now,
                 )
-                models = [ModelId(model.id) for model in self._schema.item_types if not model.modular_block]
-                sweep = await sweeper.sweep(models)
+                sweep = await sweeper.sweep(self._models)
                 self._note_sweep(sweep)
                 self._progress.enter("pulling")
-                await self._pull(tasks)
+                await self._pull(task for task in tasks if task.record.model_id in sweep.models)
                 self._progress.enter("checking")
                 if sweep.is_complete:
-                    await self._settler.settle_unlisted(marks)
+                    await self._settler.settle_unlisted(marks, sweep)
                 await self._settler.settle_gone()
                 await self._ask_suspects_again()
             finally:
@@ -160,6 +165,7 @@ class Climb:
         found.has_swept = True
         found.began_at = sweep.began_at
         found.failures.extend(sweep.failures)
+        found.is_schema_changed |= sweep.is_schema_changed
         if not sweep.is_complete:
             found.fall_short("the list of records moved while it was read: what is not listed was not looked for")
 
@@ -230,7 +236,10 @@ class Climb:
             if id not in known:
                 raise
             raise RecordGone(id) from None
-        await self._pull_one(PullTask(seen_record(item), known.get(id), to_the_end=True))
+        record = seen_record(item)
+        if record.model_id in self._models.blocks:
+            raise IsBlock(id)
+        await self._pull_one(PullTask(record, known.get(id), to_the_end=True))
 
     async def _known(self, ids: Sequence[RecordId]) -> dict[RecordId, KnownRecord]:
         return await self._desk.read(lambda connection: known_records(connection, self._source_id, ids))

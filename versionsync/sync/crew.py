@@ -15,7 +15,7 @@ from structlog.contextvars import bound_contextvars
 from versionsync import cma
 from versionsync.ledger.content import ContentError
 from versionsync.ledger.ids import RecordId
-from versionsync.sync.pull import RecordGone, StaleAnswer
+from versionsync.sync.pull import IsBlock, RecordGone, StaleAnswer
 from versionsync.sync.report import RecordFailure
 
 __all__ = ["Crew", "first_error"]
@@ -73,7 +73,7 @@ class Crew:
             self._strikes += 1
             if self._strikes >= STRIKES:
                 raise  # it is upstream that is not there; every other record would only wait as long
-        except (cma.CmaError, StaleAnswer, ContentError) as error:
+        except (cma.CmaError, IsBlock, StaleAnswer, ContentError) as error:
             self._fail(id, error)
         else:
             self._succeeded += 1

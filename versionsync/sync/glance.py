@@ -9,14 +9,16 @@ the beacon's stamp (an answer may be old, or the change be one of another kind),
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from versionsync import cma
 from versionsync.ledger.content import ContentError
+from versionsync.ledger.ids import ModelId
 from versionsync.ledger.records import SeenRecord
 from versionsync.sync.beacon import STAMP_DELAY
+from versionsync.sync.sweep import count_records, is_of_models
 from versionsync.sync.translate import seen_record
 
 __all__ = ["Glance", "Tally", "glance"]
@@ -43,51 +45,63 @@ class Glance:
     began_at: datetime | None
 
 
-async def glance(client: cma.Client, *, since: datetime, stamp: datetime, explains: bool) -> Glance | None:
-    """What changed after `since`, in five requests; None: it cannot be told in so few.
+async def glance(
+    client: cma.Client, models: frozenset[ModelId], *, since: datetime, stamp: datetime, explains: bool
+) -> Glance | None:
+    """Return what changed after `since`, in five requests; None where that cannot be known from so few.
 
-    `since` and `stamp` are upstream's times of the last change before the last look, and before this one. `explains`:
-    something as young as the stamp has to be found.
+    Args:
+        client: Where to read from.
+        models: The models that have records. Where their ids are too many for one query, it takes five requests for
+            each part of them.
+        since: Upstream's time of the last change as the last run knew it.
+        stamp: The same as this run knows it.
+        explains: Whether something as young as `stamp` has to be found.
 
-    Raises CmaError where a sweep would.
+    Raises:
+        CmaError: Where a sweep would raise it.
     """
+    if not models:
+        return None
     try:
-        edited = await _changed(client, "_updated_at", since)
-        published = await _changed(client, "_published_at", since)
+        edited = await _changed(client, models, "_updated_at", since)
+        published = await _changed(client, models, "_published_at", since)
         if edited is None or published is None:
             return None
-        moved = [time for item in (*edited.items, *published.items) for time in (item.updated_at, item.published_at)]
+        changed = [item for page in (*edited, *published) for item in page.items]
+        moved = [time for item in changed for time in (item.updated_at, item.published_at)]
         if explains and not any(
             time and time >= stamp - STAMP_DELAY and (time > since or stamp == since) for time in moved
         ):
             return None
         tally = Tally(
-            total=await _count(client, None),
-            published=await _count(client, "published"),
-            updated=await _count(client, "updated"),
+            total=await count_records(client, models),
+            published=await count_records(client, models, status="published"),
+            updated=await count_records(client, models, status="updated"),
         )
-    except (cma.Rejected, cma.ProtocolError, ContentError):
-        return None  # a sweep reads the same without filters, or says what is wrong
-    found = {item.id: seen_record(item) for item in (*edited.items, *published.items)}
-    return Glance(tuple(found.values()), tally, edited.at)
+        found = {item.id: seen_record(item) for item in changed}
+    except (cma.Rejected, cma.NotFound, cma.ProtocolError, ContentError):
+        return None  # a sweep reads the same without these filters, or says what is wrong
+    return Glance(tuple(found.values()), tally, edited[0].at)
 
 
-async def _changed(client: cma.Client, column: str, since: datetime) -> cma.Page[cma.Item] | None:
+async def _changed(
+    client: cma.Client, models: frozenset[ModelId], column: str, since: datetime
+) -> list[cma.Page[cma.Item]] | None:
     after = since - SLACK
-    page = await client.items_page(
-        offset=0, limit=MOST_CHANGED, filters={column: {"gt": after.isoformat(timespec="seconds")}}
-    )
-    if page.bad or len(page.items) != page.total:
-        return None
-    return page if all(_is_after(item, column, after) for item in page.items) else None
+    filters = {column: {"gt": after.isoformat(timespec="seconds")}}
+    pages = []
+    for group in cma.model_groups(sorted(models)):
+        page = await client.items_page(offset=0, limit=MOST_CHANGED, models=group, filters=filters)
+        if page.bad or len(page.items) != page.total or not is_of_models(page.items, group):
+            return None
+        if not all(_is_after(item, column, after) for item in page.items):
+            return None
+        pages.append(page)
+    return pages
 
 
 def _is_after(item: cma.Item, column: str, after: datetime) -> bool:
     """Whether the filter was obeyed, to the minute: an upstream that does not know it may ignore it."""
     moved = item.updated_at if column == "_updated_at" else item.published_at
     return moved is not None and moved >= after - timedelta(minutes=1)
-
-
-async def _count(client: cma.Client, status: str | None) -> int:
-    filters: Mapping[str, Mapping[str, str]] | None = {"_status": {"eq": status}} if status else None
-    return (await client.items_page(offset=0, limit=1, filters=filters)).total

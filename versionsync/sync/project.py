@@ -166,7 +166,7 @@ async def _doubt_missing_models(
     if not missing:
         return frozenset()
     for id in sorted(missing):
-        if await client.has_item_type(id):
+        if await client.item_type(id) is not None:
             name = known.models[id].api_key
             raise cma.PagesMoved(f"the model {name} was not named with the others, but it exists", request="GET /site")
     live = await desk.read(lambda connection: live_counts_by_model(connection, source_id))

@@ -23,7 +23,7 @@ from versionsync.ledger.regress import meta_goes_back
 from versionsync.sync.spool import ContentSpool, PullTask
 from versionsync.sync.translate import seen_record, seen_version
 
-__all__ = ["Pulled", "RecordGone", "StaleAnswer", "pull_record", "read_history"]
+__all__ = ["IsBlock", "Pulled", "RecordGone", "StaleAnswer", "pull_record", "read_history"]
 
 ATTEMPTS = 3
 STALE_WAIT_SECONDS = 0.5
@@ -32,6 +32,13 @@ _NOT_HASHED = b""
 
 class RecordGone(Exception):
     """The record has no versions to read any more: it was deleted since it was listed."""
+
+
+class IsBlock(Exception):
+    """The id is that of a block, which is part of a record's content and has no versions of its own here."""
+
+    def __init__(self, id: RecordId) -> None:
+        super().__init__(f"{id} is a block, not a record: give the id of the record that it is part of")
 
 
 class StaleAnswer(Exception):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from sqlalchemy import Connection
 
@@ -21,7 +21,7 @@ from versionsync.sync.project import doubt_upstream, project_of
 from versionsync.sync.report import Progress, SourceSpec, SyncOptions
 from versionsync.sync.sight import Sight, names_of
 from versionsync.sync.spool import TaskSpool
-from versionsync.sync.sweep import Sweeper
+from versionsync.sync.sweep import Models, Sweeper, count_records
 from versionsync.sync.vanish import hidden_models
 
 __all__ = ["rehearse"]
@@ -43,9 +43,9 @@ async def rehearse(
     Raises CmaError, and OtherProject or TooMuchVanished as the sync would.
     """
     if known is None:
-        single, all_of_it = len(options.record_ids), not (options.record_ids or options.scrub)
-        total = (await client.items_page(offset=0, limit=1)).total if all_of_it else single
-        found.would_pull, found.would_delete = total, 0
+        found.would_pull, found.would_delete = len(options.record_ids), 0
+        if not (options.record_ids or options.scrub):
+            found.would_pull = await count_records(client, Models.of(await client.schema()).listed)
         return
     schema = await client.schema()
     project = project_of(schema.site, spec, place)
@@ -54,8 +54,8 @@ async def rehearse(
     if options.record_ids or options.scrub:
         vanished = await _ask(desk, client, known.id, options, progress=progress, found=found)
     else:
-        models = [ModelId(model.id) for model in schema.item_types if not model.modular_block]
-        vanished = await _list(desk, client, known.id, options, models, progress=progress, found=found)
+        models = Models.of(schema)
+        vanished = await _list(desk, client, known.id, options, models, sight=sight, progress=progress, found=found)
     live = await desk.read(lambda connection: live_counts_by_model(connection, known.id))
     await _doubt(sight, spec, vanished, live, found=found)
 
@@ -65,8 +65,9 @@ async def _list(
     client: cma.Client,
     source_id: int,
     options: SyncOptions,
-    models: Sequence[ModelId],
+    models: Models,
     *,
+    sight: Sight,
     progress: Progress,
     found: Findings,
 ) -> Counter[ModelId]:
@@ -74,14 +75,26 @@ async def _list(
     with TaskSpool() as tasks:
         marks = await desk.reading.run(SweepMarks, desk.mirror, source_id)
         try:
-            sweeper = Sweeper(client, marks, desk.reading, tasks, progress=progress, to_the_end=options.full)
+            sweeper = Sweeper(
+                client,
+                marks,
+                desk.reading,
+                tasks,
+                sight=sight,
+                progress=progress,
+                to_the_end=options.full,
+                now=desk.now,
+            )
             sweep = await sweeper.sweep(models)
             found.is_complete = sweep.is_complete
             found.failures = sweep.failures
-            found.would_pull = tasks.count
+            found.would_pull = sum(task.record.model_id in sweep.models for task in tasks)
             if not sweep.is_complete:  # then a sync would not settle what was not listed
                 return Counter()
-            return await desk.reading.run(lambda: Counter(model for _, model in marks.unseen()))
+            left_alone = sweep.uncertain - sweep.refused
+            return await desk.reading.run(
+                lambda: Counter(model for _, model in marks.unseen() if model not in left_alone)
+            )
         finally:
             await desk.reading.run(marks.close)
 

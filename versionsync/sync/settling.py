@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 
 from versionsync import cma
 from versionsync.ledger.ids import ModelId, RecordId
-from versionsync.ledger.records import KnownRecord
+from versionsync.ledger.records import DeletionEvidence, KnownRecord
 from versionsync.mirror.known import known_records, live_counts_by_model
 from versionsync.mirror.sweep import SweepMarks
 from versionsync.sync.crew import Crew
 from versionsync.sync.desk import Desk
 from versionsync.sync.findings import Findings
-from versionsync.sync.pull import RecordGone
+from versionsync.sync.pull import RecordGone, read_history
 from versionsync.sync.report import SourceSpec
 from versionsync.sync.sight import Sight
-from versionsync.sync.vanish import hidden_models, settle_absent, whole_model_gone
-from versionsync.sync.writing import Writer
+from versionsync.sync.sweep import Sweep
+from versionsync.sync.vanish import Presence, ask_for, hidden_models, whole_model_gone
+from versionsync.sync.writing import Arrival, Writer
 
 __all__ = ["Settler"]
 
@@ -52,15 +53,22 @@ class Settler:
         self._sight = sight
         self._found = found
 
-    async def settle_unlisted(self, marks: SweepMarks) -> None:
-        """What a complete sweep did not list. Raises TooMuchVanished, CmaError, MirrorError (perhaps in a group)."""
+    async def settle_unlisted(self, marks: SweepMarks, sweep: Sweep) -> None:
+        """Settle what a complete `sweep` did not list, except records of models whose records it could not list.
+
+        Raises TooMuchVanished, CmaError, MirrorError (perhaps in a group).
+        """
         vanished = await self._desk.reading.run(lambda: Counter(model for _, model in marks.unseen()))
         if not vanished:
             return
-        hidden = await self._doubt(vanished)
-        for model in hidden:
+        hidden = await self._hidden_among(sweep.refused & vanished.keys(), vanished)
+        for model in sweep.uncertain:
+            vanished.pop(model, None)
+        also_hidden = await self._doubt(vanished) if vanished else frozenset()
+        for model in also_hidden:
             self._sight.count_hidden(model, vanished[model])
-        unlisted = (id for id, model in marks.unseen() if model not in hidden)
+        left_alone = sweep.uncertain | hidden | also_hidden
+        unlisted = (id for id, model in marks.unseen() if model not in left_alone)
         while some := await self._desk.reading.run(lambda: list(islice(unlisted, ABSENT_CHUNK))):
             await self._settle(some, was_listed=False)
 
@@ -75,6 +83,21 @@ class Settler:
             await self._doubt(Counter(record.model_id for record in live))
         known = await self._settle(ids, was_listed=True)
         await self._crew.each([id for id in ids if id not in known], RecordId, self._expect_nothing)
+
+    async def _hidden_among(self, refused: Iterable[ModelId], vanished: Mapping[ModelId, int]) -> frozenset[ModelId]:
+        """The models that upstream did not list because the role hides them.
+
+        One that the role shows, and that still exists, should have been listed: then the run is partial.
+        """
+        hidden = frozenset([model for model in refused if await self._sight.hides(model)])
+        for model in hidden:
+            self._sight.count_hidden(model, vanished[model])
+        for model in set(refused) - hidden:
+            self._found.is_schema_changed = True  # the next run asks again
+            found = await self._client.item_type(model)
+            if found is not None and not found.modular_block:
+                self._found.fall_short(f"upstream does not list the records of the model {found.api_key}")
+        return hidden
 
     async def _doubt(self, vanished: Counter[ModelId]) -> frozenset[ModelId]:
         """As `hidden_models`; and tells what is going to be believed because it was allowed, or for want of a role."""
@@ -95,14 +118,39 @@ class Settler:
     async def _settle(self, ids: Sequence[RecordId], *, was_listed: bool) -> Mapping[RecordId, KnownRecord]:
         """Ask for each of `ids` that the mirror holds, and returns those."""
         known = await self._known(ids)
+        absent: list[KnownRecord] = []
 
-        async def one(record: KnownRecord) -> None:
-            is_there = await settle_absent(self._client, record, self._writer, self._sight)
-            if is_there and not was_listed:
-                self._found.fall_short(f"record {record.id} was not listed, but it exists")
+        async def ask(record: KnownRecord) -> None:
+            match await ask_for(self._client, record, self._writer, self._sight):
+                case Presence.ABSENT:
+                    absent.append(record)
+                case Presence.PRESENT if not was_listed:
+                    self._found.fall_short(f"record {record.id} was not listed, but it exists")
 
-        await self._crew.each(known.values(), lambda record: record.id, one)
+        await self._crew.each(known.values(), lambda record: record.id, ask)
+        models = {model: await self._state_of(model) for model in {record.model_id for record in absent}}
+        deleted = [record for record in absent if models[record.model_id] is not None]
+
+        async def delete(record: KnownRecord) -> None:
+            evidence = models[record.model_id]
+            assert evidence is not None
+            await self._writer.put(Arrival(await read_history(self._client, record.id), evidence))
+
+        await self._crew.each(deleted, lambda record: record.id, delete)
         return known
+
+    async def _state_of(self, model: ModelId) -> DeletionEvidence | None:
+        """What the absence of a record of `model` proves now; None: nothing, since the model itself has changed.
+
+        A record of a model that became a block model is not found any more, and was not deleted.
+        """
+        found = await self._client.item_type(model)
+        if found is not None and not found.modular_block:
+            return DeletionEvidence.NOT_FOUND
+        if found is None and model not in self._sight.models:  # known to be deleted before anything was listed
+            return DeletionEvidence.MODEL_DELETED
+        self._found.is_schema_changed = True
+        return None
 
     async def _expect_nothing(self, id: RecordId) -> None:
         """A record that came and went while we read is none of ours; one that is there is not read yet."""

@@ -57,6 +57,16 @@ class Sight:
                 self._verdicts[model] = await self._judge(model)
         return self._verdicts[model]
 
+    async def shows_nothing_of(self, model: ModelId) -> bool:
+        """Return whether the role shows no record of `model`, so that it need not be listed. Raises CmaError."""
+        if self.believes_all:
+            return False
+        role = await self._own_role()
+        environment = self._client.environment_id
+        if role is None or environment is None or role.reading(model, environment) is not cma.Reading.NONE:
+            return False
+        return await self.hides(model)
+
     async def hides_even(self, model: ModelId, name: str) -> bool:
         """As `hides`, of a model that upstream does not name: whether it is hidden, and counts as one that is there."""
         others, self.models = self.models, {**self.models, model: name}
@@ -80,14 +90,17 @@ class Sight:
             f"if they were really deleted, run `versionsync sync {source} --allow-vanish` once"
         )
 
-    async def _judge(self, model: ModelId) -> bool:
+    async def _own_role(self) -> cma.Role | None:
         if not self._was_asked:
             self._role = await self._client.own_role()
             self._was_asked = True
-        environment = self._client.environment_id
-        if self._role is None or environment is None:
+        return self._role
+
+    async def _judge(self, model: ModelId) -> bool:
+        role, environment = await self._own_role(), self._client.environment_id
+        if role is None or environment is None:
             return False
-        reading = self._role.reading(model, environment)
+        reading = role.reading(model, environment)
         if reading is cma.Reading.NONE:
             # A role that shows what we took it to hide was misread: then it says nothing.
             return not await self._is_listed(model)
@@ -95,6 +108,8 @@ class Sight:
 
     async def _is_listed(self, model: ModelId) -> bool:
         try:
-            return (await self._client.items_page(offset=0, limit=1, model=model)).total > 0
+            page = await self._client.items_page(offset=0, limit=1, models=(model,))
         except (cma.NotFound, cma.PermissionDenied, cma.Rejected):
             return False
+        # Upstream may ignore a model that it does not accept, and list everything else.
+        return any(item.item_type_id == model for item in page.items)

@@ -1,16 +1,20 @@
 """The second rung: list all records, and find those whose fingerprint is not the one that the mirror holds.
 
-A listing over all models costs the fewest requests, but stands in upstream's own order (newest update first) and so
-moves while editors work. Where it moved, the models are listed one by one in the order of their records' ids, which
-no edit changes. Either way every page overlaps the one before it by a record, and a sweep is complete only if as
-many different records were seen as upstream counts (invariant 6).
+Without a filter upstream lists block records, too, so every list names the models that it wants. One list over all
+models costs the fewest requests, but stands in upstream's own order (newest update first) and so moves while editors
+work. Where it moved, or where upstream does not accept the models, they are listed one by one in the order of their
+records' ids, which no edit changes. Either way every page overlaps the one before it by a record, and a sweep is
+complete only if as many different records were seen as upstream counts (invariant 6).
+
+The models may change between the schema and the list: a model that becomes a block model would bring its blocks. So
+the schema is read once more before a record that the mirror does not hold is taken for one (invariant 14).
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from versionsync import cma
 from versionsync.ledger.content import ContentError
@@ -18,28 +22,66 @@ from versionsync.ledger.ids import ModelId, RecordId
 from versionsync.ledger.records import KnownRecord, SeenRecord
 from versionsync.mirror.sweep import SweepMarks
 from versionsync.sync.report import Progress, RecordFailure
+from versionsync.sync.sight import Sight
 from versionsync.sync.spool import PullTask, TaskSpool
 from versionsync.sync.threads import DatabaseThread
 from versionsync.sync.translate import seen_record
 
-__all__ = ["Sweep", "Sweeper", "differs"]
+__all__ = ["Models", "Sweep", "Sweeper", "count_records", "differs", "is_of_models", "is_unknown"]
 
-ATTEMPTS = 3
+ATTEMPTS = 4
+UNKNOWN_MODEL = "ITEM_TYPE_NOT_FOUND"
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """The models of one schema: `listed` are those that have records, `blocks` the block models."""
+
+    listed: frozenset[ModelId]
+    blocks: frozenset[ModelId]
+
+    @classmethod
+    def of(cls, schema: cma.Schema) -> Models:
+        """Divide the models of `schema` into those with records and block models."""
+        blocks = frozenset(ModelId(model.id) for model in schema.item_types if model.modular_block)
+        return cls(frozenset(ModelId(model.id) for model in schema.item_types) - blocks, blocks)
+
+    @property
+    def all(self) -> frozenset[ModelId]:
+        """Every model, block models included."""
+        return self.listed | self.blocks
 
 
 @dataclass(slots=True)
 class Sweep:
     """What one sweep saw.
 
-    `began_at` is upstream's clock at its first page, `total` what upstream counts, `youngest` the time of the last edit
-    or publication of any record.
+    Attributes:
+        is_complete: Whether every record was seen.
+        began_at: Upstream's clock at the first page.
+        total: How many records upstream counts.
+        youngest: The time of the last edit or publication of any record.
+        models: The models whose records were listed, and that still had records afterwards.
+        uncertain: The models that upstream named before or after the list, and whose records were not all listed. The
+            absence of such a record says nothing.
+        refused: Those of the uncertain models that upstream did not list though it names them.
+        is_schema_changed: Whether the models changed during the sweep.
+        failures: The entries that could not be read.
     """
 
     is_complete: bool = False
     began_at: datetime | None = None
     total: int = 0
     youngest: datetime | None = None
+    models: frozenset[ModelId] = frozenset()
+    uncertain: frozenset[ModelId] = frozenset()
+    refused: frozenset[ModelId] = frozenset()
+    is_schema_changed: bool = False
     failures: list[RecordFailure] = field(default_factory=list)
+
+
+class _FilterFailed(Exception):
+    """Upstream did not list the models that it was asked for: it refused one of them, or listed others."""
 
 
 class Sweeper:
@@ -52,56 +94,143 @@ class Sweeper:
         reading: DatabaseThread,
         tasks: TaskSpool,
         *,
+        sight: Sight,
         progress: Progress,
         to_the_end: bool,
+        now: Callable[[], datetime],
     ) -> None:
         self._client = client
         self._marks = marks
         self._reading = reading
         self._tasks = tasks
+        self._sight = sight
         self._progress = progress
         self._to_the_end = to_the_end
+        self._now = now
         self._sweep = Sweep()
+        self._refused: dict[ModelId, cma.CmaError | None] = {}
+        self._empty: set[ModelId] = set()
+        self._has_unknown = False
 
-    async def sweep(self, models: Sequence[ModelId]) -> Sweep:
-        """List everything once more until it stood still, at most three times; `models` are upstream's, without blocks.
+    async def sweep(self, models: Models) -> Sweep:
+        """List everything, at most four times, until the list and the models stood still.
 
-        Raises CmaError if a page cannot be had.
+        Args:
+            models: The models of the schema that was just read.
+
+        Raises:
+            CmaError: If a page cannot be had.
         """
-        for attempt in range(ATTEMPTS):
-            self._sweep = Sweep()
-            self._tasks.clear()
-            await self._reading.run(self._marks.clear)
-            self._progress.counts.records_swept = 0
-            pages = self._everything() if attempt == 0 else self._by_model(models)
+        latest, wanted, one_by_one = models, models.listed, False
+        for _ in range(ATTEMPTS):
+            await self._begin()
             try:
-                async for page in pages:
+                async for page in self._pages(wanted, one_by_one=one_by_one):
                     await self._take(page)
             except cma.PagesMoved:
+                one_by_one = True
                 continue
-            seen = await self._reading.run(self._marks.count)
-            if seen == self._sweep.total:
-                self._sweep.is_complete = True
-                break
-        return self._sweep
+            except _FilterFailed:
+                latest = await self._read_models()
+                visible = frozenset([id for id in latest.listed if not await self._sight.shows_nothing_of(id)])
+                one_by_one = one_by_one or visible == wanted
+                wanted = visible
+                continue
+            if await self._is_suspiciously_empty():
+                one_by_one = True
+                continue
+            if await self._reading.run(self._marks.count) != self._sweep.total:
+                one_by_one = True
+                continue
+            if self._has_unknown:
+                before, latest = latest, await self._read_models()
+                if latest.listed != before.listed:
+                    wanted, one_by_one = latest.listed, True
+                    continue
+                self._has_unknown = False
+            self._sweep.is_complete = True
+            break
+        if self._has_unknown:
+            latest = await self._read_models()
+        sweep = self._sweep
+        sweep.models = (wanted & latest.listed).difference(self._refused)
+        sweep.refused = (latest.listed & models.listed) - sweep.models
+        sweep.uncertain = (models.all | latest.all) - sweep.models
+        sweep.is_schema_changed = latest != models
+        return sweep
 
-    async def _everything(self) -> AsyncIterator[cma.Page[cma.Item]]:
-        async for page in cma.walk_items(self._client):
-            self._sweep.total = page.total
-            self._progress.records_total = page.total
-            yield page
+    async def _begin(self) -> None:
+        self._sweep = Sweep()
+        self._refused, self._empty = {}, set()
+        self._has_unknown = False
+        self._tasks.clear()
+        await self._reading.run(self._marks.clear)
+        self._progress.counts.records_swept = 0
 
-    async def _by_model(self, models: Sequence[ModelId]) -> AsyncIterator[cma.Page[cma.Item]]:
+    async def _read_models(self) -> Models:
+        return Models.of(await self._client.schema())
+
+    def _pages(self, models: frozenset[ModelId], *, one_by_one: bool) -> AsyncIterator[cma.Page[cma.Item]]:
+        if not models:  # nothing is asked for, so that no page says what time it is at upstream
+            self._sweep.began_at = self._now() + (self._client.clock_offset or timedelta())
+        return self._one_by_one(sorted(models)) if one_by_one else self._together(sorted(models))
+
+    async def _together(self, models: Sequence[ModelId]) -> AsyncIterator[cma.Page[cma.Item]]:
+        """List all models in as few lists as their ids fit into."""
+        for group in cma.model_groups(models):
+            before, total = self._sweep.total, 0
+            try:
+                async for page in cma.walk_items(self._client, models=group):
+                    if not is_of_models(page.items, group):
+                        raise _FilterFailed
+                    total = page.total
+                    self._progress.records_total = self._sweep.total = before + total
+                    yield page
+            except (cma.Rejected, cma.NotFound):
+                raise _FilterFailed from None
+            if total == 0:
+                self._empty.update(map(ModelId, group))
+
+    async def _one_by_one(self, models: Sequence[ModelId]) -> AsyncIterator[cma.Page[cma.Item]]:
+        """List each model by itself. One that upstream does not list is noted in `_refused`."""
         moved: cma.PagesMoved | None = None
         for model in models:
             try:
-                async for page in cma.walk_items(self._client, model=model, order_by="id_ASC"):
+                async for page in cma.walk_items(self._client, models=(model,), order_by="id_ASC"):
+                    if not is_of_models(page.items, (model,)):
+                        self._refused[model] = None
+                        break
                     yield page
             except cma.PagesMoved as error:
                 moved = error  # what the other models have is mirrored all the same
+            except (cma.Rejected, cma.NotFound) as error:
+                self._refused[model] = error
+            except cma.PermissionDenied as error:
+                if error.is_of_project:
+                    raise
+                self._refused[model] = error
         if moved is not None:
             raise moved
-        self._sweep.total = (await self._client.items_page(offset=0, limit=1)).total
+        self._raise_if_all_are_refused(models)
+        try:
+            self._sweep.total = await count_records(self._client, [id for id in models if id not in self._refused])
+        except cma.Rejected as error:
+            raise cma.PagesMoved(f"the models changed while they were listed: {error}", request="GET /items") from None
+
+    def _raise_if_all_are_refused(self, models: Sequence[ModelId]) -> None:
+        """Where no model can be listed it is the request that upstream refuses, unless it says that it is the model."""
+        errors = [error for error in self._refused.values() if error is not None and error.code != UNKNOWN_MODEL]
+        if errors and len(self._refused) == len(models):
+            raise errors[0]
+
+    async def _is_suspiciously_empty(self) -> bool:
+        """Whether a list of several models was empty though the mirror holds records of them.
+
+        Upstream may answer so where it does not accept one of the models.
+        """
+        if not self._empty:
+            return False
+        return await self._reading.run(lambda: any(model in self._empty for _, model in self._marks.unseen()))
 
     async def _take(self, page: cma.Page[cma.Item]) -> None:
         if self._sweep.began_at is None:
@@ -113,6 +242,7 @@ class Sweeper:
         for record in seen:
             times = (self._sweep.youngest, record.updated_at, record.published_at)
             self._sweep.youngest = max((time for time in times if time), default=None)
+            self._has_unknown |= is_unknown(record, known)
             if self._to_the_end or differs(record, known):
                 self._tasks.add(PullTask(record, known.get(record.id), self._to_the_end))
         self._progress.records_planned = self._tasks.count
@@ -126,6 +256,31 @@ class Sweeper:
                 yield seen_record(item)
             except ContentError as error:
                 self._sweep.failures.append(RecordFailure(item.id, f"its meta cannot be read: {error}"))
+
+
+async def count_records(client: cma.Client, models: Iterable[str], *, status: str | None = None) -> int:
+    """Return how many records upstream counts of these models, of one status or of any; one request a group of models.
+
+    Raises CmaError, and Rejected where upstream does not accept one of the models.
+    """
+    filters = {"_status": {"eq": status}} if status else None
+    pages = [
+        await client.items_page(offset=0, limit=1, models=group, filters=filters)
+        for group in cma.model_groups(sorted(models))
+    ]
+    return sum(page.total for page in pages)
+
+
+def is_of_models(items: Iterable[cma.Item], models: Iterable[str]) -> bool:
+    """Return whether all `items` are records of the `models` that were asked for."""
+    wanted = frozenset(models)
+    return all(item.item_type_id in wanted for item in items)
+
+
+def is_unknown(record: SeenRecord, known: Mapping[RecordId, KnownRecord]) -> bool:
+    """Return whether the mirror does not hold `record`, or holds it as deleted; `known` is what it holds around it."""
+    held = known.get(record.id)
+    return held is None or held.deleted_at is not None
 
 
 def differs(record: SeenRecord, known: Mapping[RecordId, KnownRecord]) -> bool:

@@ -8,19 +8,20 @@ gives the same answer then. Too many at once are not believed at all.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import Enum
 
 from versionsync import cma
 from versionsync.ledger.brake import Vanished, VanishLimit, pulls_the_brake
 from versionsync.ledger.ids import ModelId
-from versionsync.ledger.records import DeletionEvidence, KnownRecord
-from versionsync.sync.pull import pull_record, read_history
+from versionsync.ledger.records import KnownRecord
+from versionsync.sync.pull import pull_record
 from versionsync.sync.report import SourceSpec
 from versionsync.sync.sight import Sight
 from versionsync.sync.spool import PullTask
 from versionsync.sync.translate import seen_record
 from versionsync.sync.writing import Arrival, Writer
 
-__all__ = ["TooMuchVanished", "check_brake", "hidden_models", "settle_absent", "whole_model_gone"]
+__all__ = ["Presence", "TooMuchVanished", "ask_for", "check_brake", "hidden_models", "whole_model_gone"]
 
 
 class TooMuchVanished(Exception):
@@ -74,8 +75,16 @@ def whole_model_gone(model: str, count: int) -> str:
     )
 
 
-async def settle_absent(client: cma.Client, known: KnownRecord, writer: Writer, sight: Sight) -> bool:
-    """Ask for a record that was not listed, and give the writer what comes of it; returns whether it is there.
+class Presence(Enum):
+    """What upstream answered for one record."""
+
+    PRESENT = "present"
+    HIDDEN = "hidden"
+    ABSENT = "absent"
+
+
+async def ask_for(client: cma.Client, known: KnownRecord, writer: Writer, sight: Sight) -> Presence:
+    """Ask for a record that was not listed. Give the writer what it is now, if it is there.
 
     Raises CmaError, RecordGone and StaleAnswer.
     """
@@ -84,12 +93,9 @@ async def settle_absent(client: cma.Client, known: KnownRecord, writer: Writer, 
     except cma.NotFound:
         if await sight.hides(known.model_id):
             sight.count_hidden(known.model_id, 1)
-            return False
-        exists = known.model_id in sight.models
-        evidence = DeletionEvidence.NOT_FOUND if exists else DeletionEvidence.MODEL_DELETED
-        await writer.put(Arrival(await read_history(client, known.id), evidence))
-        return False
+            return Presence.HIDDEN
+        return Presence.ABSENT
     record = seen_record(item)
     if record.fingerprint != known.fingerprint:
         await writer.put(Arrival(await pull_record(client, PullTask(record, known))))
-    return True
+    return Presence.PRESENT

@@ -64,7 +64,7 @@ async def test_records_are_always_asked_for_in_their_current_versions() -> None:
     """The default differs between projects."""
     recorder = Recorder(example.page([example.item()]))
     async with upstream(recorder) as url, client_of(url) as client:
-        page = await client.items_page(offset=499, model="article", order_by="id_ASC")
+        page = await client.items_page(offset=499, models=["article"], order_by="id_ASC")
         assert recorder.asked == (
             "/items",
             {

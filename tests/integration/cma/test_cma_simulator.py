@@ -157,7 +157,7 @@ async def test_what_is_refused_has_its_own_error(site: Site) -> None:
             await client.items_page()
     async with site.client() as client:
         with pytest.raises(cma.Rejected):
-            await client.items_page(model="no_such_model")
+            await client.items_page(models=["no_such_model"])
         with pytest.raises(cma.Rejected):
             await client.items_page(order_by="id_ASC")
 
