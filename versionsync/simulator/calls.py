@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from versionsync.simulator import content as contents
+from versionsync.simulator.blocks import BlockRecords
 from versionsync.simulator.documents import Writer
 from versionsync.simulator.editors import Editor, Role, Token
 from versionsync.simulator.environments import Environment
@@ -37,6 +38,7 @@ class Services:
     jobs: Jobs
     faults: Faults
     requests: RequestsLog
+    blocks: BlockRecords
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +84,11 @@ class Call:
         return value in {"true", "1"}
 
     def page(self, *, default: int, most: int) -> slice:
-        """The page that is asked for. Raises Refused (422) when it is longer than *most*."""
+        """The page that is asked for; a limit of 0 asks for the count alone. Raises Refused (422) above *most*."""
         limit = self._number("page[limit]", default)
         offset = self._number("page[offset]", 0)
-        if not 1 <= limit <= most:
-            raise invalid_params("page[limit]", f"must be between 1 and {most}")
+        if limit > most:
+            raise invalid_params("page[limit]", f"must be between 0 and {most}")
         return slice(offset, offset + limit)
 
     def _number(self, name: str, default: int) -> int:

@@ -7,9 +7,9 @@ kind are served as they were written. Only fields that hold blocks are looked in
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
@@ -28,6 +28,7 @@ __all__ = [
     "split",
     "split_list",
     "take_locales",
+    "whole_blocks",
     "without_locale",
 ]
 
@@ -150,21 +151,22 @@ def flatten(content: bytes, block_fields: Iterable[str]) -> bytes:
 def blocks_by_id(content: bytes) -> dict[str, Block]:
     """Every whole block in *content*, at any depth."""
     found: dict[str, Block] = {}
-
-    def visit(value: Json) -> None:
-        if is_block(value):
-            found[cast("str", value["id"])] = value
-        if isinstance(value, dict):
-            for inner in value.values():
-                visit(inner)
-        elif isinstance(value, list):
-            for inner in value:
-                visit(inner)
-
     for text in split(content).values():
         if b'"item"' in bytes(text):
-            visit(load(text))
+            found |= {block["id"]: block for block in whole_blocks(load(text))}
     return found
+
+
+def whole_blocks(value: Json) -> Iterator[Block]:
+    """Every whole block in a decoded *value*, at any depth; one that holds others comes first."""
+    if is_block(value):
+        yield value
+    if isinstance(value, dict):
+        for inner in value.values():
+            yield from whole_blocks(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from whole_blocks(inner)
 
 
 def take_locales(

@@ -17,9 +17,9 @@ Neither limits nor faults nor the log of requests see these calls.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, get_type_hints
 
 import msgspec
 from aiohttp import web
@@ -182,15 +182,8 @@ class _Control:
         )
 
     async def set_switches(self, request: web.Request) -> bytes:
-        known = {field.name: getattr(Switches(), field.name) for field in fields(Switches)}
-        for name, value in msgspec.json.decode(await request.read(), type=dict[str, Any]).items():
-            if name not in known:
-                raise ValueError(f"there is no switch {name!r}; there are: {', '.join(known)}")
-            usual = known[name]
-            if isinstance(usual, timedelta) or (name == "job_delay" and value is not None):
-                value = timedelta(seconds=value)
-            elif isinstance(usual, datetime):
-                value = parse_time(value)
+        sent = msgspec.json.decode(await request.read(), type=dict[str, Any])
+        for name, value in {name: _switch(name, value) for name, value in sent.items()}.items():
             setattr(self._world.switches, name, value)
         return await self.switches(request)
 
@@ -232,6 +225,20 @@ class _Control:
         order = msgspec.json.decode(await request.read(), type=ActOrder)
         self._world.tick()
         return msgspec.json.encode(perform(self._world, order.act, order.editor, order.arguments))
+
+
+def _switch(name: str, value: Any) -> object:
+    """The *value* of the switch *name*. Raises ValueError, or a ValidationError of msgspec."""
+    known = get_type_hints(Switches)
+    if name not in known:
+        raise ValueError(f"there is no switch {name!r}; there are: {', '.join(known)}")
+    usual = getattr(Switches(), name)
+    if isinstance(usual, timedelta) or (name == "job_delay" and value is not None):
+        return timedelta(seconds=value)
+    if isinstance(usual, datetime):
+        return parse_time(value)
+    converted: object = msgspec.convert(value, known[name])
+    return converted
 
 
 def _json(body: bytes, *, status: int = 200) -> web.Response:

@@ -73,14 +73,18 @@ class Writer:
         )
 
     def item(self, record: Record, *, published: bool = False) -> ItemResource:
-        """The resource of *record*, with the content of its current version, or of the one that is *published*."""
+        """The resource of *record*, or of a block, with the content of its current or its *published* version."""
         head, live = record.head, record.published
         shown = live if published and live is not None else head
+        links = ItemRelationships(ToOne(Identifier(record.model.id, "item_type")))
+        if not record.model.is_block:
+            links.creator = ToOne(record.creator.ref)
+        has_status = record.model.draft_mode or self._switches.status_without_drafts == "published"
         return ItemResource(
             record.id,
             "item",
             self._attributes(shown),
-            ItemRelationships(ToOne(Identifier(record.model.id, "item_type")), ToOne(record.creator.ref)),
+            links,
             ItemMeta(
                 show_time(record.created_at, self._switches),
                 show_time(record.updated_at, self._switches),
@@ -88,7 +92,7 @@ class Writer:
                 self.time(record.first_published_at),
                 self.time(record.publication_scheduled_at),
                 self.time(record.unpublishing_scheduled_at),
-                record.status,
+                record.status if has_status else None,
                 shown.is_valid,
                 head.is_valid,
                 None if live is None else live.is_valid,

@@ -58,10 +58,13 @@ class Environment:
 
     def model(self, key: str) -> Model:
         """The model with this id or api_key. Raises Refused (404)."""
-        found = self.models.get(key) or next((model for model in self.models.values() if model.api_key == key), None)
-        if found is None:
-            raise not_found("item_type", key)
-        return found
+        if found := self.find_model(key):
+            return found
+        raise not_found("item_type", key)
+
+    def find_model(self, key: str) -> Model | None:
+        """The model with this id or api_key, if there is one."""
+        return self.models.get(key) or next((model for model in self.models.values() if model.api_key == key), None)
 
     def field(self, field_id: str) -> Field:
         """The field with this id. Raises Refused (404)."""
@@ -71,15 +74,16 @@ class Environment:
         raise not_found("field", field_id)
 
     def record(self, record_id: str) -> Record:
-        """The record with this id, unless it was deleted. Raises Refused (404)."""
-        if record := self.records.get(record_id):
-            return record
-        raise not_found("item", record_id)
+        """The record with this id, unless it was deleted, or is a block by now. Raises Refused (404)."""
+        record = self.records.get(record_id)
+        if record is None or record.model.is_block:
+            raise not_found("item", record_id)
+        return record
 
     def version(self, version_id: str, *, of_deleted: bool = False) -> Version:
         """The version with this id. Raises Refused (404)."""
         version = self.versions.get(version_id)
-        if version is None or (version.record.is_deleted and not of_deleted):
+        if version is None or (version.record.is_deleted and not of_deleted) or version.record.model.is_block:
             raise not_found("item_version", version_id)
         return version
 

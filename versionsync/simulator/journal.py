@@ -25,6 +25,7 @@ __all__ = [
     "EnvironmentRenamed",
     "Fact",
     "Journal",
+    "ModelTurned",
     "PublicationBegan",
     "PublicationEnded",
     "RecordDeleted",
@@ -139,6 +140,13 @@ class SchemaChanged(Fact, frozen=True, gc=False):
     model_id: str
     api_key: str
     field_id: str | None = None
+
+
+class ModelTurned(Fact, frozen=True, gc=False):
+    """A model became a block model, or a model of records again. Its records are served as blocks meanwhile."""
+
+    model_id: str
+    is_block: bool
 
 
 class EnvironmentMade(Fact, frozen=True, gc=False):

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from itertools import chain
 from operator import ge, gt, le, lt
 from typing import Any, Final
 
 from versionsync.simulator import content as contents
+from versionsync.simulator.blocks import own_records
 from versionsync.simulator.calls import Call
-from versionsync.simulator.environments import Environment
 from versionsync.simulator.models import Model
 from versionsync.simulator.problems import Refused, invalid_params
 from versionsync.simulator.records import Record
 from versionsync.simulator.times import parse_time
 from versionsync.simulator.visibility import is_listed, sees_model
 
-__all__ = ["VERSION_CHOICES", "Listings", "blocks_among"]
+__all__ = ["VERSION_CHOICES", "Listings"]
 
 VERSION_CHOICES: Final = frozenset({"current", "published", "published-or-current"})
 LISTINGS_KEPT: Final = 16
@@ -39,7 +40,7 @@ _META_COLUMNS: Final[Mapping[str, Column]] = {
     "_unpublishing_scheduled_at": lambda record: record.unpublishing_scheduled_at,
     "_status": lambda record: record.status,
     "_is_valid": lambda record: record.head.is_valid,
-    "_creator": lambda record: record.creator.id,
+    "_creator": lambda record: None if record.model.is_block else record.creator.id,
 }
 _COMPARISONS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {"gt": gt, "lt": lt, "gte": ge, "lte": le}
 
@@ -54,9 +55,10 @@ class Listings:
 
     def records(self, call: Call) -> Sequence[Record]:
         """All records that the query of *call* asks for, in its order. Raises Refused (422)."""
-        where = call.environment
+        where, switches = call.environment, call.world.switches
         query = tuple(sorted((key, value) for key, value in call.query.items() if not key.startswith("page[")))
-        key = (where, where.revision, call.role, call.services.faults.vanished_share, query)
+        rules = (switches.lists_blocks, switches.unknown_model_in_filter, switches.date_filters_cut_to_minute)
+        key = (where, where.revision, call.role, call.services.faults.vanished_share, rules, query)
         found = self._kept.get(key)
         if found is None:
             found = self._kept[key] = _find(call)
@@ -71,26 +73,48 @@ def _find(call: Call) -> Sequence[Record]:
     model = models[0] if models is not None and len(models) == 1 else None
     predicates = [*_predicates(call, model)]
     if models is not None:
-        predicates.insert(0, lambda record: record.model in models)
-    candidates = call.environment.records.values() if by_id is None else by_id
+        wanted = frozenset(models)
+        predicates.insert(0, lambda record: record.model in wanted)
+    candidates = _candidates(call, models) if by_id is None else by_id
     found = [
         record for record in candidates if is_listed(call, record) and all(matches(record) for matches in predicates)
     ]
     return _ordered(call, found, model)
 
 
+def _candidates(call: Call, models: Sequence[Model] | None) -> Iterable[Record]:
+    """The records, and the blocks where the query may be about some; otherwise no content is read."""
+    records = own_records(call.environment)
+    wants_blocks = call.world.switches.lists_blocks if models is None else any(model.is_block for model in models)
+    return chain(records, call.services.blocks.of(call.environment).values()) if wants_blocks else records
+
+
 def _models(call: Call) -> list[Model] | None:
-    """The models of `filter[type]`; None: all of them."""
+    """The models of `filter[type]`; None: no filter. The switch says what becomes of an id that is not seen."""
     wanted = call.query.get("filter[type]")
     if wanted is None:
         return None
-    models: list[Model] = []
-    for key in wanted.split(","):
-        try:
-            models.append(call.environment.model(key.strip()))
-        except Refused:
-            raise Refused("ITEM_TYPE_NOT_FOUND", details={"item_type": key}) from None
-    return [model for model in models if sees_model(call, model)]
+    seen: list[Model] = []
+    unseen: list[str] = []
+    for key in (part.strip() for part in wanted.split(",")):
+        model = call.environment.find_model(key)
+        if model is None or not sees_model(call, model):
+            unseen.append(key)
+        elif model not in seen:
+            seen.append(model)
+    if not unseen:
+        return seen
+    match call.world.switches.unknown_model_in_filter:
+        case "refused":
+            raise Refused("ITEM_TYPE_NOT_FOUND", details={"item_type": unseen[0]})
+        case "ignored":
+            return seen or None
+        case "all_ignored":
+            return None
+        case "empty":
+            return seen
+        case "all_empty":
+            return []
 
 
 def _ids(call: Call, models: list[Model] | None) -> list[Record] | None:
@@ -99,8 +123,13 @@ def _ids(call: Call, models: list[Model] | None) -> list[Record] | None:
         return None
     if models is not None:
         raise invalid_params("filter[ids]", "cannot go together with filter[type]")
-    found = (call.environment.records.get(id.strip()) for id in dict.fromkeys(wanted.split(",")))
-    return [record for record in found if record is not None]
+    asked = list(dict.fromkeys(id.strip() for id in wanted.split(",")))
+    known = call.environment.records
+    found = [known[id] for id in asked if id in known]
+    if len(found) < len(asked):
+        blocks = call.services.blocks.of(call.environment)
+        found += [blocks[id] for id in asked if id not in known and id in blocks]
+    return found
 
 
 def _predicates(call: Call, model: Model | None) -> list[Predicate]:
@@ -213,15 +242,3 @@ def _order_column(model: Model, key: str) -> Column:
     except Refused:
         raise Refused("INVALID_ORDERING", details={"field": key, "model": model.api_key}) from None
     return lambda record: None if (value := column(record)) is None else _as_text(value)
-
-
-def blocks_among(environment: Environment, ids: Sequence[str]) -> dict[str, contents.Block]:
-    """The blocks among *ids*, found in the current content of all records."""
-    wanted = {id: f'"{id}"'.encode() for id in ids}
-    found: dict[str, contents.Block] = {}
-    for record in environment.records.values():
-        text = record.head.read()
-        if any(quoted in text for quoted in wanted.values()):
-            blocks = contents.blocks_by_id(text)
-            found |= {id: blocks[id] for id in wanted if id in blocks}
-    return found

@@ -154,7 +154,7 @@ class PublishingActs(WorldState):
         return record
 
     def _carry_out(self, where: Environment, plan: Scheduled) -> None:
-        record = where.record(plan.record_id)
+        record = where.records[plan.record_id]
         editor = plan.editor or record.creator
         beacon_before = list(where.changes)
         if plan.publishes:
@@ -170,7 +170,7 @@ class PublishingActs(WorldState):
                 locales = plan.selection.locales if plan.selection else None
                 self.unpublish(editor, record.id, locales, recursive=True, environment=where.id)
         except Refused:
-            where.touch(self.now())  # an invalid record stays as it is; its plan is gone all the same
+            where.touch(self.now())  # an invalid record, or a block by now, stays as it is; its plan is gone
         if not self.switches.schedules_move_beacon:
             where.changes = beacon_before
 

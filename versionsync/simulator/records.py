@@ -72,10 +72,8 @@ class Record:
         return self.current
 
     @property
-    def status(self) -> str | None:
-        """`draft`, `updated` or `published`; None where the model has no drafts."""
-        if not self.model.draft_mode:
-            return None
+    def status(self) -> str:
+        """`draft`, `updated` or `published`; without draft mode every save is live, so it is `published`."""
         if self.published is None:
             return "draft"
         return "published" if self.published is self.current else "updated"

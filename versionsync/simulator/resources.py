@@ -54,10 +54,10 @@ class Resource(msgspec.Struct, omit_defaults=True):
 
 
 class ItemRelationships(msgspec.Struct, gc=False):
-    """What a record points to."""
+    """What a record points to; a block has no creator."""
 
     item_type: ToOne
-    creator: ToOne
+    creator: ToOne | msgspec.UnsetType = msgspec.UNSET
 
 
 class ItemMeta(msgspec.Struct, gc=False):

@@ -8,11 +8,11 @@ import msgspec
 
 from versionsync.simulator import content as contents
 from versionsync.simulator.calls import Call, Reply, Route, json_reply, page_reply
-from versionsync.simulator.listing import VERSION_CHOICES, Listings, blocks_among
+from versionsync.simulator.listing import VERSION_CHOICES, Listings
 from versionsync.simulator.problems import invalid_params, not_found
 from versionsync.simulator.records import Version
 from versionsync.simulator.resources import Resource, reference
-from versionsync.simulator.visibility import sees_model, visible_record
+from versionsync.simulator.visibility import block_asked_for, sees_model, visible_record
 
 __all__ = ["item_routes"]
 
@@ -32,10 +32,7 @@ def item_routes() -> tuple[Route, ...]:
         records = listings.records(call)
         writer = call.writer()
         data: list[Any] = [writer.item(record, published=shows_published) for record in records[page]]
-        total = len(records)
-        if "filter[ids]" in call.query and (blocks := _asked_blocks(call)):
-            data, total = [*data, *blocks], total + len(blocks)
-        return page_reply(data, total)
+        return page_reply(data, len(records))
 
     return (Route("GET", "/items", list_items), *_ROUTES)
 
@@ -43,7 +40,7 @@ def item_routes() -> tuple[Route, ...]:
 def get_item(call: Call) -> Reply:
     """`GET /items/:id`"""
     shows_published = _shows_published(call, default="current")
-    record = visible_record(call, call.ids["item_id"])
+    record = block_asked_for(call, call.world.switches.block_by_id) or visible_record(call, call.ids["item_id"])
     if call.query.get("version") == "published" and record.published is None:
         raise not_found("item", record.id)
     return json_reply(call.writer().item(record, published=shows_published))
@@ -54,7 +51,9 @@ def references(call: Call) -> Reply:
     record = visible_record(call, call.ids["item_id"])
     writer = call.writer()
     linking = call.world.references(record.id, environment=call.environment.id)
-    return json_reply([writer.item(other) for other in linking if sees_model(call, other.model)])
+    return json_reply(
+        [writer.item(other) for other in linking if not other.model.is_block and sees_model(call, other.model)]
+    )
 
 
 def current_vs_published_state(call: Call) -> Reply:
@@ -98,12 +97,6 @@ def _shows_published(call: Call, *, default: str | None = None) -> bool:
     if choice not in VERSION_CHOICES:
         raise invalid_params("version", f"one of {', '.join(sorted(VERSION_CHOICES))}")
     return choice != "current"
-
-
-def _asked_blocks(call: Call) -> list[dict[str, Any]]:
-    ids = [id.strip() for id in call.query["filter[ids]"].split(",")]
-    asked = [id for id in ids if id not in call.environment.records]
-    return list(blocks_among(call.environment, asked).values()) if asked else []
 
 
 def _locales(version: Version | None) -> list[str]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from versionsync.simulator.calls import Call, Reply, Route, encode, json_reply, page_reply
 from versionsync.simulator.problems import not_found
-from versionsync.simulator.records import Record
+from versionsync.simulator.records import Record, Version
 from versionsync.simulator.resources import Document
 from versionsync.simulator.routes_jobs import as_job
-from versionsync.simulator.visibility import visible_record
+from versionsync.simulator.visibility import block_asked_for, visible_record
 
 __all__ = ["ROUTES"]
 
@@ -20,7 +22,7 @@ def list_versions(call: Call) -> Reply:
     call.demand("can_read_versions")
     most = min(LARGEST_PAGE, call.world.switches.nested_versions_limit) if call.nested else LARGEST_PAGE
     page = call.page(default=min(DEFAULT_PAGE, most), most=most)
-    versions = _record_with_versions(call).versions
+    versions = _versions(call)
     total = len(versions)
     if call.world.switches.versions_order == "oldest_first":
         chosen = versions[page]
@@ -52,6 +54,15 @@ def restore_version(call: Call) -> Reply:
         return encode(Document([writer.item(record), writer.version(version)]))
 
     return as_job(call, restore)
+
+
+def _versions(call: Call) -> Sequence[Version]:
+    """The versions that the path asks for, oldest first; the switch `block_versions` says which of a block."""
+    answer = call.world.switches.block_versions
+    block = block_asked_for(call, answer)
+    if block is None:
+        return _record_with_versions(call).versions
+    return block.versions if answer == "versions" else []
 
 
 def _record_with_versions(call: Call) -> Record:

@@ -9,7 +9,7 @@ from versionsync.simulator import content as contents
 from versionsync.simulator.content import Json
 from versionsync.simulator.editors import Editor
 from versionsync.simulator.environments import Environment
-from versionsync.simulator.journal import Cause, Change, RecordDeleted, SchemaChanged, VersionRewritten
+from versionsync.simulator.journal import Cause, Change, ModelTurned, RecordDeleted, SchemaChanged, VersionRewritten
 from versionsync.simulator.models import FIELD_TYPES, Field, Model, Workflow
 from versionsync.simulator.problems import Refused, invalid_field
 from versionsync.simulator.publishing_acts import PublishingActs
@@ -47,10 +47,16 @@ class SchemaActs(PublishingActs):
         return model
 
     def update_model(self, editor: Editor, model: str, *, environment: str | None = None, **settings: Json) -> Model:
-        """Change *settings* of a model (named by id or api_key); switching drafts off publishes what is current."""
+        """Change *settings* of a model (named by id or api_key); switching drafts off publishes what is current.
+
+        With *is_block* it becomes a block model: its records are kept, but served as blocks until it is turned back.
+        """
         where = self.environment(environment)
         changed = where.model(model)
+        was_block = changed.is_block
         _apply(changed, settings)
+        if changed.is_block is not was_block:
+            self.journal.write(ModelTurned(self.now(), where.id, changed.id, changed.is_block))
         if settings.get("draft_mode") is False:
             for record in where.records.values():
                 if record.model is changed:
@@ -182,11 +188,10 @@ class SchemaActs(PublishingActs):
     ) -> None:
         """Put every version's attributes of *model*, a block's too, through *change*."""
         for version in list(where.versions.values()):
-            if model.is_block:
-                if model.id.encode() in (old := version.read()):
-                    self._rewrite(where, version, _change_blocks(version.record, old, model.id, change), cause)
-            elif version.record.model is model:
+            if version.record.model is model:
                 self._rewrite(where, version, contents.join(change(contents.split(version.read()))), cause)
+            elif model.is_block and model.id.encode() in (old := version.read()):
+                self._rewrite(where, version, _change_blocks(version.record, old, model.id, change), cause)
 
     def _rewrite(self, where: Environment, version: Version, new: bytes, cause: Cause) -> None:
         if new != version.read():

@@ -11,6 +11,7 @@ from typing import Final
 
 from aiohttp import web
 
+from versionsync.simulator.blocks import BlockRecords
 from versionsync.simulator.calls import Call, Reply, Route, Services
 from versionsync.simulator.editors import Token
 from versionsync.simulator.environments import Environment
@@ -52,7 +53,7 @@ class Server:
         self.limits = limits
         self.requests = RequestsLog()
         self.jobs = Jobs(world)
-        self._services = Services(self.jobs, self.faults, self.requests)
+        self._services = Services(self.jobs, self.faults, self.requests, BlockRecords())
         self._compress = compress
         self._date: tuple[int, str] = (0, "")
         self._request_number = 0

@@ -38,6 +38,22 @@ class Switches:
     renamed_fields: Literal["new_key", "old_key"] = "new_key"
     """Under which key versions older than the renaming show the field."""
 
+    status_without_drafts: Literal["published", "null"] = "published"
+    """The `status` of records of models without draft mode."""
+
+    lists_blocks: bool = True
+    """`/items` without `filter[type]` lists and counts the block records, too."""
+    block_by_id: Literal["404", "422", "block"] = "404"
+    """What `/items/:id` answers for a block."""
+    block_versions: Literal["404", "422", "empty", "versions"] = "404"
+    """What `/items/:id/versions` answers for a block."""
+    unknown_model_in_filter: Literal["refused", "ignored", "empty", "all_ignored", "all_empty"] = "refused"
+    """What `filter[type]` does with an id that is unknown, or of a model that the role may not read.
+
+    `refused`: 422. `ignored`: as if it were not there; without any other id, as if there were no filter. `empty`: it
+    lists nothing. `all_ignored`, `all_empty`: one such id does this to the whole filter.
+    """
+
     versions_order: Literal["newest_first", "oldest_first"] = "newest_first"
     nested_items_limit: int = 30
     nested_versions_limit: int = 50

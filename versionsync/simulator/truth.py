@@ -10,6 +10,7 @@ Conventions, where there is a choice:
 - When a record returns under its old id, its earlier versions go (`version.missing`), and lose their flags first.
 - What happened keeps its true time: a version that a burst rewrote was created when it was first saved, though upstream
   now says otherwise; a record that claims another time (`meta.created_at`) was created when it was made.
+- Records of a model that became a block model stay as they are until it is turned back.
 - A fork's past is its source's past, with the version ids that it has in the fork.
 """
 
@@ -113,6 +114,8 @@ class Truth:
     versions: dict[str, TruthVersion] = field(default_factory=dict)
     records: dict[str, TruthRecord] = field(default_factory=dict)
     transitions: list[Transition] = field(default_factory=list)
+    block_models: set[str] = field(default_factory=set)
+    """Models that became block models: their records are served as blocks, so a mirror cannot follow them."""
 
     def current_version(self, record_id: str) -> TruthVersion | None:
         """The version of a record that is (or, when it was deleted, was) current."""
@@ -191,6 +194,8 @@ class Truth:
                 self._tell(TransitionType.VERSION_PUBLISHED, at, version.record_id, version_id)
             case facts.PublicationEnded(version_id=version_id):
                 self._end_publication(self.versions[version_id], at)
+            case facts.ModelTurned(model_id=model_id, is_block=is_block):
+                (self.block_models.add if is_block else self.block_models.discard)(model_id)
             case _:
                 pass  # the schema has no part in the truth about versions
 
@@ -228,7 +233,7 @@ class Truth:
     def _fork(self, fact: facts.EnvironmentForked) -> Truth:
         """A copy of this truth as the past of another environment."""
         names = fact.version_ids or {}
-        forked = Truth(fact.environment)
+        forked = Truth(fact.environment, block_models=set(self.block_models))
         for record in self.records.values():
             if record.alive:
                 copied = copy(record)

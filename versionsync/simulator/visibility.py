@@ -6,10 +6,10 @@ import zlib
 
 from versionsync.simulator.calls import Call
 from versionsync.simulator.models import Model
-from versionsync.simulator.problems import not_found
+from versionsync.simulator.problems import Refused, not_found
 from versionsync.simulator.records import Record
 
-__all__ = ["is_listed", "named_model", "named_models", "sees_model", "visible_record"]
+__all__ = ["block_asked_for", "is_listed", "named_model", "named_models", "sees_model", "visible_record"]
 
 
 def sees_model(call: Call, model: Model) -> bool:
@@ -37,6 +37,23 @@ def visible_record(call: Call, record_id: str) -> Record:
     if not sees_model(call, record.model):
         raise not_found("item", record_id)
     return record
+
+
+def block_asked_for(call: Call, answer: str) -> Record | None:
+    """The block that the path's `item_id` names, where *answer*, the value of a switch, wants it to be shown.
+
+    None when the path names no block, or when *answer* is `404`, as for any unknown id. Raises Refused (422) for `422`.
+    """
+    record_id = call.ids["item_id"]
+    known = call.environment.records.get(record_id)
+    if answer == "404" or (known is not None and not known.model.is_block):
+        return None
+    block = call.services.blocks.find(call.environment, record_id)
+    if block is None or not sees_model(call, block.model):
+        return None
+    if answer == "422":
+        raise Refused("INVALID_ENTITY_ID", details={"id": record_id, "reason": "a block"})
+    return block
 
 
 def is_listed(call: Call, record: Record) -> bool:

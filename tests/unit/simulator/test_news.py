@@ -132,7 +132,7 @@ def test_a_record_may_have_only_one_of_the_locales() -> None:
 def test_categories_are_live_with_each_save() -> None:
     world, news, told = a_site()
     for category in news.categories:
-        assert world.primary.records[category].status is None
+        assert world.primary.records[category].status == "published"
         assert told.current_version(category) is told.published_version(category)
     assert any(len(told.records[category].version_ids) > 1 for category in news.categories)
 

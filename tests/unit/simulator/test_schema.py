@@ -103,7 +103,7 @@ def test_switching_drafts_off_publishes_what_is_current(stage: Stage) -> None:
     record = stage.world.create(stage.world.user, stage.post, {})
     stage.world.update_model(stage.world.account, "post", draft_mode=False)
     assert record.published is record.head
-    assert record.status is None
+    assert record.status == "published"
 
 
 def test_names_are_unique_and_settings_are_known(stage: Stage) -> None:
