@@ -61,13 +61,18 @@ class Settler:
         vanished = await self._desk.reading.run(lambda: Counter(model for _, model in marks.unseen()))
         if not vanished:
             return
-        hidden = await self._hidden_among(sweep.refused & vanished.keys(), vanished)
-        for model in sweep.uncertain:
+        refused = sweep.refused & vanished.keys()
+        uncertain = sweep.uncertain
+        if self._sight.believes_all:
+            uncertain -= refused
+        else:
+            await self._check_refused(refused, vanished)
+        for model in uncertain:
             vanished.pop(model, None)
         also_hidden = await self._doubt(vanished) if vanished else frozenset()
         for model in also_hidden:
             self._sight.count_hidden(model, vanished[model])
-        left_alone = sweep.uncertain | hidden | also_hidden
+        left_alone = uncertain | also_hidden
         unlisted = (id for id, model in marks.unseen() if model not in left_alone)
         while some := await self._desk.reading.run(lambda: list(islice(unlisted, ABSENT_CHUNK))):
             await self._settle(some, was_listed=False)
@@ -84,20 +89,19 @@ class Settler:
         known = await self._settle(ids, was_listed=True)
         await self._crew.each([id for id in ids if id not in known], RecordId, self._expect_nothing)
 
-    async def _hidden_among(self, refused: Iterable[ModelId], vanished: Mapping[ModelId, int]) -> frozenset[ModelId]:
-        """The models that upstream did not list because the role hides them.
+    async def _check_refused(self, refused: Iterable[ModelId], vanished: Mapping[ModelId, int]) -> None:
+        """Find out why upstream did not list these models: the role hides them, or they have just been changed.
 
         One that the role shows, and that still exists, should have been listed: then the run is partial.
         """
-        hidden = frozenset([model for model in refused if await self._sight.hides(model)])
-        for model in hidden:
-            self._sight.count_hidden(model, vanished[model])
-        for model in set(refused) - hidden:
+        for model in refused:
+            if await self._sight.hides(model):
+                self._sight.count_hidden(model, vanished[model])
+                continue
             self._found.is_schema_changed = True  # the next run asks again
             found = await self._client.item_type(model)
             if found is not None and not found.modular_block:
                 self._found.fall_short(f"upstream does not list the records of the model {found.api_key}")
-        return hidden
 
     async def _doubt(self, vanished: Counter[ModelId]) -> frozenset[ModelId]:
         """As `hidden_models`; and tells what is going to be believed because it was allowed, or for want of a role."""

@@ -134,8 +134,9 @@ def test_hidden_records_are_not_asked_for_one_by_one(lab: Lab) -> None:
     posts(lab, 1, model="price")
     lab.sync()
     narrow(lab, hidden_models=frozenset({"post"}))
-    beacon, schema, sweep, role, look = 1, 1, 1, 1, 1
-    assert lab.requests(lambda: lab.sync(full=True)) == beacon + schema + sweep + 1 + role + look
+    beacon, schema, refused, schema_again, role, proof, sweep, price = 1, 1, 1, 1, 1, 1, 1, 1
+    expected = beacon + schema + refused + schema_again + role + proof + sweep + price
+    assert lab.requests(lambda: lab.sync(full=True)) == expected
 
 
 @pytest.mark.parametrize("how", [{"scrub": 50}, {"record_ids": True}])
@@ -188,6 +189,7 @@ def test_where_nobody_tells_the_role_a_small_model_is_told_and_a_large_one_not_b
     """As far as that can go: upstream's answers are those of a deletion."""
     posts(lab, 3)
     posts(lab, 40, model="price")
+    lab.act(lambda world: setattr(world.switches, "unknown_model_in_filter", "empty"))
     lab.sync()
     direct = lab.spec
     with gateway(direct.base_url, instead=unreadable_role) as url:
@@ -203,6 +205,20 @@ def test_where_nobody_tells_the_role_a_small_model_is_told_and_a_large_one_not_b
     assert lab.sync(full=True).outcome is Outcome.SUCCEEDED
     with lab.mirror.read() as connection:
         assert connection.scalar(select(func.count()).where(events.c.type == "record.returned")) == 3
+
+
+def test_a_model_that_upstream_does_not_list_though_it_exists_is_partial(lab: Lab) -> None:
+    """Where upstream does not show the token its role, a refused list says nothing about the records."""
+    posts(lab, 3)
+    posts(lab, 4, model="price")
+    lab.sync()
+    with gateway(lab.spec.base_url, instead=unreadable_role) as url:
+        lab.spec = replace(lab.spec, base_url=url)
+        narrow(lab, hidden_models=frozenset({"post"}))
+        report = lab.sync(full=True)
+    assert report.outcome is Outcome.PARTIAL
+    assert list(report.notes) == ["upstream does not list the records of the model post"]
+    assert deleted(lab) == (0, 0, 0)
 
 
 def test_a_role_that_shows_what_it_is_said_to_hide_was_misread(lab: Lab) -> None:
