@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from versionsync.mirror.engines import open_engine
 from versionsync.mirror.furnish import clear, furnish
-from versionsync.mirror.migrate import HEAD, VERSION_TABLE
+from versionsync.mirror.migrate import VERSION_TABLE, head
 from versionsync.mirror.tables import metadata
 
 
@@ -38,10 +38,10 @@ def migrate(connection: Connection) -> None:
     )
     with context.begin_transaction():
         before = context.get_context().get_current_revision()
-        if before != HEAD:
+        if before != head():
             clear(connection)
         context.run_migrations()
-        if before != HEAD:
+        if before != head():
             furnish(connection)
 
 

@@ -204,7 +204,7 @@ def _check_database(configuration: Configuration, form: Form, places: Places) ->
 
 def _check_schema(path: Path) -> None:
     """Read without opening it as a database: root must leave no file of its own in there."""
-    from versionsync.mirror.migrate import VERSION_TABLE, refuse_newer
+    from versionsync.mirror.migrate import VERSION_TABLE, refuse_unknown
 
     if not path.is_file():
         return
@@ -213,4 +213,4 @@ def _check_schema(path: Path) -> None:
         closing(sqlite3.connect(f"file:{path.resolve()}?mode=ro&immutable=1", uri=True)) as database,
     ):
         if row := database.execute(f"SELECT version_num FROM {VERSION_TABLE}").fetchone():  # noqa: S608 - a constant
-            refuse_newer(str(row[0]), str(path))
+            refuse_unknown(str(row[0]), str(path))

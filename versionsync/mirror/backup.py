@@ -24,7 +24,7 @@ from sqlalchemy.dialects import sqlite
 from versionsync.mirror.engines import open_engine, reading
 from versionsync.mirror.errors import BackupRefused, DatabaseUnavailable, NotAMirror
 from versionsync.mirror.failures import meaning_of
-from versionsync.mirror.migrate import revision_of
+from versionsync.mirror.migrate import refuse_unreleased, revision_of
 from versionsync.mirror.types import POSTGRES
 from versionsync.mirror.urls import SECRET_OPTIONS, database_url, safe_url, sqlite_path
 
@@ -53,7 +53,8 @@ def back_up(url: str, target: Path, *, replace: bool = False, copied: Copied | N
     """Copy the SQLite mirror at `url`, at whatever schema it is, to the file `target`, which only its owner can read.
 
     `replace`: a file of that name may be replaced, once the new one is whole. Raises BackupRefused for a target that
-    cannot be taken and for PostgreSQL, NotAMirror, or DatabaseUnavailable; there is no new target then.
+    cannot be taken and for PostgreSQL, NotAMirror, SchemaUnreleased or DatabaseUnavailable; there is no new target
+    then.
     """
     parsed = database_url(url)
     if parsed.get_backend_name() == POSTGRES:
@@ -70,6 +71,7 @@ def back_up(url: str, target: Path, *, replace: bool = False, copied: Copied | N
             revision = revision_of(connection)
             if revision is None:
                 raise NotAMirror(f"the database {safe_url(parsed)} is empty: there is nothing to back up")
+            refuse_unreleased(revision, safe_url(parsed))
             rows = {name: int(connection.exec_driver_sql(_counting(name)).scalar_one()) for name in _tables(connection)}
             _copy(connection, partial, copied)
             _check(partial, rows)

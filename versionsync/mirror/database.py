@@ -37,7 +37,7 @@ class Mirror:
 
     @classmethod
     def open(cls, url: str, *, outage_seconds: float = OUTAGE_SECONDS) -> Self:
-        """Open the mirror at `url`. Raises DatabaseUnavailable, NotAMirror, SchemaBehind or SchemaNewer."""
+        """Open the mirror at `url`. Raises DatabaseUnavailable, NotAMirror or an error of its schema."""
         engine = open_engine(url)
         try:
             with reading(engine).connect() as connection:

@@ -6,6 +6,7 @@ MirrorError
 ├── NotAMirror            there is no database here, or it is another program's
 ├── SchemaBehind          made by an older versionsync: upgrade it
 ├── SchemaNewer           made by a newer versionsync: upgrade the program
+├── SchemaUnreleased      made by a versionsync from before 0.1.0: it cannot be upgraded
 ├── OtherProject          a known source name that now leads to another project
 ├── LeaseHeld             another process writes to this source; `holder` and `expires_at` say which and how long
 ├── LeaseLost             another process took the source over: nothing of ours was written (invariant 8)
@@ -31,6 +32,7 @@ __all__ = [
     "RefusedContent",
     "SchemaBehind",
     "SchemaNewer",
+    "SchemaUnreleased",
     "TransactionLost",
 ]
 
@@ -75,6 +77,17 @@ class SchemaNewer(MirrorError):
         )
         self.current = current
         self.head = head
+
+
+class SchemaUnreleased(MirrorError):
+    """The database was made by a versionsync from before 0.1.0, the first release. It was not changed."""
+
+    def __init__(self, where: str, *, current: str) -> None:
+        super().__init__(
+            f"the database {where} is at schema {current}, from before versionsync 0.1.0, and cannot be upgraded: "
+            "keep it, and sync into a new database"
+        )
+        self.current = current
 
 
 class OtherProject(MirrorError):

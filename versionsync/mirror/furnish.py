@@ -8,7 +8,7 @@ from __future__ import annotations
 from sqlalchemy import Connection, select
 from sqlalchemy.schema import SetColumnComment, SetTableComment
 
-from versionsync.mirror.migrate import HEAD, revision_of
+from versionsync.mirror.migrate import head, revision_of
 from versionsync.mirror.tables import metadata, sources
 from versionsync.mirror.typed_views import drop_typed_views, rebuild_typed_views
 from versionsync.mirror.types import POSTGRES
@@ -26,7 +26,7 @@ def clear(connection: Connection) -> None:
 
 def furnish(connection: Connection) -> None:
     """Give the database its comments and views, if it is at this program's schema."""
-    if revision_of(connection) != HEAD:
+    if revision_of(connection) != head():
         return
     if connection.dialect.name == POSTGRES:
         _comment(connection)

@@ -1,36 +1,47 @@
 """Bring a database to this program's schema, or say how far it is from it.
 
 Reading comes first: a database that is there already costs one SELECT and no lock, however many processes start at
-once. Only a migration takes a lock, in its own transaction, and looks again behind it. Revisions are numbers (`0001`),
-so that a database of a newer program is told from one of an older.
+once. Only a migration takes a lock, in its own transaction, and reads again once it has it. A revision is a name; their
+order is that of `REVISIONS`. A database at a revision that is not in there was made by a newer program, or before the
+first release.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 from sqlalchemy import Connection, Engine, inspect, select, text
 from sqlalchemy.sql.expression import column, table
 
 from versionsync.mirror.engines import open_engine, reading
-from versionsync.mirror.errors import NotAMirror, SchemaBehind, SchemaNewer
+from versionsync.mirror.errors import NotAMirror, SchemaBehind, SchemaNewer, SchemaUnreleased
 from versionsync.mirror.types import POSTGRES
 from versionsync.mirror.urls import database_url, safe_url, sqlite_path
 
 __all__ = [
     "HEAD",
+    "REVISIONS",
+    "UNRELEASED",
     "VERSION_TABLE",
     "check",
     "current",
     "head",
     "migrations_folder",
-    "refuse_newer",
+    "refuse_unknown",
+    "refuse_unreleased",
     "require_head",
     "revision_of",
     "upgrade",
 ]
 
-HEAD = "0008"
+REVISIONS: Final = ("initial",)
+"""Every revision that a released program has made, oldest first. A test compares it with `migrations/`."""
+
+HEAD: Final = REVISIONS[-1]
+UNRELEASED: Final = frozenset(f"{number:04}" for number in range(1, 9))
+"""The revisions of development before 0.1.0. No migration leads from them to the first schema."""
+
 VERSION_TABLE = "versionsync_schema"  # not Alembic's usual name: other programs may share a PostgreSQL database
 LOCK_KEY = 0x7665727379  # "versy": any number that no other program takes
 
@@ -38,7 +49,7 @@ _revision = table(VERSION_TABLE, column("version_num"))
 
 
 def head() -> str:
-    """The schema that this program needs. A test holds it to what `migrations/` says: Alembic takes long to import."""
+    """The schema that this program needs. It is noted here, since Alembic takes long to import."""
     return HEAD
 
 
@@ -54,7 +65,7 @@ def migrations_folder() -> Path:
 def current(url: str) -> str | None:
     """The schema of the database at `url`; None: it is empty, or a file that does not exist yet.
 
-    Raises NotAMirror if it is another program's.
+    Raises NotAMirror if it is another program's, SchemaUnreleased if it is from before 0.1.0.
     """
     parsed = database_url(url)
     if parsed.get_backend_name() != POSTGRES and not sqlite_path(parsed).exists():
@@ -70,7 +81,7 @@ def current(url: str) -> str | None:
 def check(url: str) -> None:
     """Nothing, if the database at `url` is at this program's schema.
 
-    Raises NotAMirror, SchemaBehind or SchemaNewer.
+    Raises NotAMirror, SchemaBehind, SchemaNewer or SchemaUnreleased.
     """
     engine = open_engine(url)
     try:
@@ -85,7 +96,7 @@ def require_head(connection: Connection, where: str) -> None:
     found = _current(connection, where)
     if found is None:
         raise NotAMirror(f"the database {where} is empty: `versionsync db upgrade` makes it a mirror")
-    refuse_newer(found, where)
+    refuse_unknown(found, where)
     if found != HEAD:
         raise SchemaBehind(where, current=found, head=HEAD)
 
@@ -94,7 +105,7 @@ def upgrade(url: str) -> tuple[str | None, str]:
     """Bring the database at `url` to this program's schema; returns the schema before and after.
 
     A SQLite file that does not exist is made. Any number of processes may do so at once. Raises DatabaseUnavailable,
-    NotAMirror or SchemaNewer, and has then changed nothing.
+    NotAMirror, SchemaNewer or SchemaUnreleased, and has then changed nothing.
     """
     engine = open_engine(url, create=True)
     where = safe_url(engine.url)
@@ -102,7 +113,7 @@ def upgrade(url: str) -> tuple[str | None, str]:
         with reading(engine).connect() as connection:
             found = _current(connection, where)
         if found is not None:
-            refuse_newer(found, where)
+            refuse_unknown(found, where)
         if found != HEAD:
             found = _migrate(engine, where)
         return found, HEAD
@@ -119,7 +130,7 @@ def _migrate(engine: Engine, where: str) -> str | None:
             transaction.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK_KEY})
         found = _current(transaction, where)
         if found is not None:
-            refuse_newer(found, where)
+            refuse_unknown(found, where)
         if found != HEAD:
             config = Config()
             config.set_main_option("script_location", str(migrations_folder()).replace("%", "%%"))
@@ -137,6 +148,7 @@ def revision_of(connection: Connection) -> str | None:
 
 def _current(connection: Connection, where: str) -> str | None:
     if (found := revision_of(connection)) is not None:
+        refuse_unreleased(found, where)
         return found
     from versionsync.mirror.tables import metadata
 
@@ -150,7 +162,14 @@ def _current(connection: Connection, where: str) -> str | None:
     return None
 
 
-def refuse_newer(found: str, where: str) -> None:
-    """Nothing, unless `found` is a schema that this program does not know yet. Raises SchemaNewer."""
-    if not found.isdigit() or int(found) > int(HEAD):
+def refuse_unknown(found: str, where: str) -> None:
+    """Return if this program knows the schema `found`. Raises SchemaNewer or SchemaUnreleased otherwise."""
+    refuse_unreleased(found, where)
+    if found not in REVISIONS:
         raise SchemaNewer(where, current=found, head=HEAD)
+
+
+def refuse_unreleased(found: str, where: str) -> None:
+    """Raise SchemaUnreleased if `found` is a schema from before the first release."""
+    if found in UNRELEASED:
+        raise SchemaUnreleased(where, current=found)

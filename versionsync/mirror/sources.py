@@ -39,6 +39,10 @@ class Project:
     base_url: str
     locales: Sequence[str] = ()
     environment_created_at: datetime | None = None
+    project_hash: bytes | None = None
+    time_precision: int | None = None
+    time_zone: str | None = None
+    history_retention_days: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +55,8 @@ class Checkpoint:
     last_scrub_at: datetime | None
     last_success_at: datetime | None
     whole_as_of: datetime | None = None
+    unexplained_change_since: datetime | None = None
+    unexplained_read_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,13 +95,8 @@ def register_source(tx: Connection, name: str, project: Project, *, observed_at:
         .values(
             name=name,
             project_id=project.id,
-            project_name=project.name,
-            environment=project.environment,
-            follows_primary=project.follows_primary,
-            base_url=project.base_url,
-            locales=json.dumps(list(project.locales)),
-            environment_created_at=project.environment_created_at,
             created_at=observed_at,
+            **_columns_of(project),
         )
         .returning(sources.c.id)
     )
@@ -110,18 +111,7 @@ def register_source(tx: Connection, name: str, project: Project, *, observed_at:
 def update_project(tx: Connection, lease: Lease, project: Project) -> None:
     """Note what upstream now says of the project and the environment; following the primary one to another included."""
     hold(tx, lease)
-    tx.execute(
-        update(sources)
-        .where(sources.c.id == lease.source_id)
-        .values(
-            project_name=project.name,
-            environment=project.environment,
-            follows_primary=project.follows_primary,
-            base_url=project.base_url,
-            locales=json.dumps(list(project.locales)),
-            environment_created_at=project.environment_created_at,
-        )
-    )
+    tx.execute(update(sources).where(sources.c.id == lease.source_id).values(_columns_of(project)))
 
 
 def update_checkpoint(tx: Connection, lease: Lease, **columns: datetime | bool | None) -> None:
@@ -150,6 +140,22 @@ def refuse_another(known: SourceRow, project: Project) -> None:
         )
 
 
+def _columns_of(project: Project) -> dict[str, Any]:
+    """What can change about a project: all but its id."""
+    return {
+        "project_name": project.name,
+        "environment": project.environment,
+        "follows_primary": project.follows_primary,
+        "base_url": project.base_url,
+        "locales": json.dumps(list(project.locales)),
+        "environment_created_at": project.environment_created_at,
+        "project_hash": project.project_hash,
+        "time_precision": project.time_precision,
+        "time_zone": project.time_zone,
+        "history_retention_days": project.history_retention_days,
+    }
+
+
 def _row(row: Row[Any]) -> SourceRow:
     return SourceRow(
         id=row.id,
@@ -162,6 +168,10 @@ def _row(row: Row[Any]) -> SourceRow:
             base_url=row.base_url,
             locales=tuple(json.loads(row.locales)),
             environment_created_at=row.environment_created_at,
+            project_hash=row.project_hash,
+            time_precision=row.time_precision,
+            time_zone=row.time_zone,
+            history_retention_days=row.history_retention_days,
         ),
         checkpoint=Checkpoint(
             last_data_change_at=row.last_data_change_at,
@@ -170,6 +180,8 @@ def _row(row: Row[Any]) -> SourceRow:
             last_scrub_at=row.last_scrub_at,
             last_success_at=row.last_success_at,
             whole_as_of=row.whole_as_of,
+            unexplained_change_since=row.unexplained_change_since,
+            unexplained_read_at=row.unexplained_read_at,
         ),
         created_at=row.created_at,
     )

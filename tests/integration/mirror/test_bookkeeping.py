@@ -129,6 +129,26 @@ def test_checkpoints_move_one_by_one(desk: Desk) -> None:
     assert (row.project.environment, row.project.name, row.project.environment_created_at) == ("next", "News 2", at(3))
 
 
+def test_what_is_known_of_a_project_and_of_an_unexplained_change_is_read_back(desk: Desk) -> None:
+    """All of it is optional, and is NULL at first."""
+    known = {"project_hash": bytes(range(32)), "time_precision": 3, "time_zone": "UTC", "history_retention_days": 30}
+    with desk.mirror.read() as connection:
+        before = source(connection, "website")
+    assert before is not None
+    assert before.project == project()
+    assert (before.checkpoint.unexplained_change_since, before.checkpoint.unexplained_read_at) == (None, None)
+    with desk.mirror.write() as tx:
+        update_project(tx, desk.lease, project(**known))
+        update_checkpoint(tx, desk.lease, unexplained_change_since=at(5), unexplained_read_at=at(6))
+        register_source(tx, "shop", project(**known), observed_at=at(0))
+    with desk.mirror.read() as connection:
+        after, shop = source(connection, "website"), source(connection, "shop")
+    assert after is not None
+    assert shop is not None
+    assert after.project == shop.project == project(**known)
+    assert (after.checkpoint.unexplained_change_since, after.checkpoint.unexplained_read_at) == (at(5), at(6))
+
+
 def test_nothing_is_noted_without_the_lease(desk: Desk) -> None:
     """Invariant 8 holds for all of it."""
     release(desk.mirror, desk.lease)

@@ -30,6 +30,7 @@ BREACHES = {
     "a negative count": "UPDATE records SET version_count = -1",
     "an event told twice": "UPDATE events SET key = 'same'",
     "an event of no version": "UPDATE events SET version_id = 'none' WHERE version_id IS NOT NULL",
+    "an actor without an id": "UPDATE events SET actor_type = 'user'",
     "an event on another basis": "UPDATE events SET occurred_basis = 'guess'",
     "a run that ended without an end": "UPDATE runs SET outcome = 'succeeded'",
     "an outcome of another kind": "UPDATE runs SET outcome = 'fine', finished_at = started_at",

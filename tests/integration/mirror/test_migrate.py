@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
+import shutil
 import stat
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from datetime import UTC, datetime
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import pytest
-from alembic import command
 from alembic.config import Config
-from sqlalchemy import inspect, text
+from alembic.script import ScriptDirectory
+from sqlalchemy import text
 
+from tests.integration.mirror.desk import Desk, Shown
 from versionsync.mirror import engines, migrate
 from versionsync.mirror.database import Mirror
-from versionsync.mirror.engines import open_engine
-from versionsync.mirror.errors import DatabaseUnavailable, NotAMirror, SchemaBehind, SchemaNewer
-from versionsync.mirror.migrate import HEAD, VERSION_TABLE, check, current, migrations_folder, upgrade
-from versionsync.mirror.runs import last_runs
-from versionsync.mirror.sources import sources_of
+from versionsync.mirror.engines import open_engine, reading
+from versionsync.mirror.errors import DatabaseUnavailable, NotAMirror, SchemaBehind, SchemaNewer, SchemaUnreleased
+from versionsync.mirror.migrate import (
+    HEAD,
+    REVISIONS,
+    UNRELEASED,
+    VERSION_TABLE,
+    check,
+    current,
+    migrations_folder,
+    revision_of,
+    upgrade,
+)
+from versionsync.mirror.tables import metadata
+from versionsync.mirror.typed_views import rebuild_typed_views
 
 
 def test_an_empty_database_becomes_a_mirror(empty_url: str) -> None:
@@ -33,57 +45,25 @@ def test_an_empty_database_becomes_a_mirror(empty_url: str) -> None:
         assert connection.scalar(text("SELECT count(*) FROM source_status")) == 0
 
 
-def test_a_database_of_the_first_schema_keeps_its_rows(empty_url: str) -> None:
-    """And has what was added since."""
-    _make(
-        empty_url,
-        "0001",
-        "INSERT INTO sources (name, project_id, environment, follows_primary, base_url, locales, created_at) "
-        "VALUES ('website', '1', 'main', true, 'https://cms.example', '[]', '2026-01-01T00:00:00.000000Z')",
-    )
-    with pytest.raises(SchemaBehind, match="versionsync db upgrade"):
+def test_the_next_schema_keeps_every_row(empty_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A program with one migration more asks for the upgrade, and adds to a database with rows, views and all."""
+    upgrade(empty_url)
+    with Mirror.open(empty_url) as mirror:
+        desk = Desk.open(mirror)
+        desk.look(Shown("a", 1), Shown("b", 2, "cp"))
+        with mirror.write() as tx:
+            rebuild_typed_views(tx, desk.lease.source_id)
+    before = _rows(empty_url)
+    _add_a_migration(monkeypatch, tmp_path)
+    with pytest.raises(SchemaBehind, match="at schema initial, this program needs second: run `versionsync db upgrade"):
         Mirror.open(empty_url)
-    assert upgrade(empty_url) == ("0001", HEAD)
+    assert upgrade(empty_url) == ("initial", "second")
+    after = _rows(empty_url)
+    assert [row.pop("added") for row in after["versions"]] == ["yes", "yes"]
+    assert after == before
     with Mirror.open(empty_url) as mirror, mirror.read() as connection:
-        assert connection.scalar(text("SELECT source FROM source_status")) == "website"
-        indexes = {index["name"] for index in inspect(connection).get_indexes("records")}
-        assert {"records_to_be_published", "records_to_be_unpublished"} <= indexes
-        for added in ("followers", "usage", "hints", "webhook_logs", "webhooks", "notices"):
-            assert connection.scalar(text(f"SELECT count(*) FROM {added}")) == 0
-
-
-def test_a_source_is_whole_as_of_the_last_run_that_is_known_to_have_seen_all(empty_url: str) -> None:
-    """0006: runs that read a few records only, or fell short, do not count; and nothing is made up about old errors."""
-    started = {
-        ("old", "backfill", "succeeded"): 1,
-        ("old", "incremental", "succeeded"): 2,
-        ("old", "records", "succeeded"): 3,
-        ("old", "scrub", "succeeded"): 4,
-        ("old", "incremental", "failed"): 5,
-        ("swept", "records", "succeeded"): 6,
-    }
-    _make(
-        empty_url,
-        "0005",
-        *(
-            "INSERT INTO sources (name, project_id, environment, follows_primary, base_url, created_at, "
-            f"last_complete_sweep_at) VALUES ('{name}', '1', 'main', true, 'https://x.test', '{_hour(0)}', {swept})"
-            for name, swept in (("old", f"'{_hour(1)}'"), ("swept", f"'{_hour(3)}'"), ("new", "NULL"))
-        ),
-        *(
-            "INSERT INTO runs (source_id, kind, trigger, holder, started_at, finished_at, outcome, error) "
-            f"SELECT id, '{kind}', 'cli', 'me', '{_hour(hour)}', '{_hour(hour)}', '{outcome}', 'the token is revoked' "
-            f"FROM sources WHERE name = '{name}'"
-            for (name, kind, outcome), hour in started.items()
-        ),
-    )
-    assert upgrade(empty_url) == ("0005", HEAD)
-    with Mirror.open(empty_url) as mirror, mirror.read() as connection:
-        whole = {one.name: one.checkpoint.whole_as_of for one in sources_of(connection)}
-        assert whole == {"old": _time(2), "swept": _time(3), "new": None}
-        assert [run.error_kind for run in last_runs(connection)] == [None] * len(started)
-        (old,) = connection.execute(text("SELECT last_run_error FROM source_status WHERE source = 'old'")).all()
-        assert old == ("the token is revoked",)
+        for view in ("source_status", "current_versions", "website_article_versions"):
+            assert connection.scalar(text(f"SELECT count(*) FROM {view}")), view
 
 
 def test_an_upgraded_database_is_only_read(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,18 +95,27 @@ def test_many_threads_may_upgrade_at_once(empty_url: str) -> None:
 
 def test_a_database_of_a_newer_program_is_left_alone(database_url: str) -> None:
     """The error says which of the two to upgrade."""
-    _stamp(database_url, "9999")
-    for attempt in (upgrade, check, Mirror.open):
-        with pytest.raises(SchemaNewer, match=r"9999, which is newer.*upgrade versionsync"):
+    for revision in ("history_pages", "0009", "9999"):
+        _stamp(database_url, revision)
+        for attempt in (upgrade, check, Mirror.open):
+            with pytest.raises(SchemaNewer, match=rf"{revision}, which is newer.*upgrade versionsync"):
+                attempt(database_url)
+        assert current(database_url) == revision
+
+
+@pytest.mark.parametrize("revision", sorted(UNRELEASED))
+def test_a_database_from_before_the_first_release_is_refused(database_url: str, revision: str) -> None:
+    """In one line, wherever it is opened; nothing in it is changed."""
+    _stamp(database_url, revision)
+    for attempt in (upgrade, check, current, Mirror.open):
+        with pytest.raises(
+            SchemaUnreleased, match=f"at schema {revision}, from before versionsync 0.1.0.*keep it, and "
+        ):
             attempt(database_url)
-
-
-def test_a_database_of_an_older_program_is_not_opened(database_url: str) -> None:
-    """Until it is upgraded."""
-    _stamp(database_url, "0000")
-    with pytest.raises(SchemaBehind, match="versionsync db upgrade") as caught:
-        Mirror.open(database_url)
-    assert (caught.value.current, caught.value.head) == ("0000", HEAD)
+    engine = open_engine(database_url)
+    with engine.connect() as connection:
+        assert revision_of(connection) == revision
+    engine.dispose()
 
 
 def test_an_empty_database_is_not_opened(empty_url: str) -> None:
@@ -196,37 +185,51 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_program_knows_the_newest_migration(tmp_path: Path) -> None:
-    """Without importing Alembic; and revisions are numbers."""
-    from alembic.config import Config
-    from alembic.script import ScriptDirectory
-
+def test_the_program_knows_all_migrations_and_their_order() -> None:
+    """Without importing Alembic. No name is one that a database from before the first release can have."""
     config = Config()
     config.set_main_option("script_location", str(migrations_folder()))
     scripts = ScriptDirectory.from_config(config)
-    assert scripts.get_heads() == [HEAD]
-    assert all(script.revision.isdigit() and len(script.revision) == 4 for script in scripts.walk_revisions())
+    assert [script.revision for script in scripts.walk_revisions()][::-1] == list(REVISIONS)
+    assert not UNRELEASED & set(REVISIONS)
 
 
-def _make(url: str, revision: str, *rows: str) -> None:
-    """A database of an older program, with rows in it."""
-    engine = open_engine(url, create=True)
-    with engine.begin() as transaction:
-        config = Config()
-        config.set_main_option("script_location", str(migrations_folder()))
-        config.attributes["connection"] = transaction
-        command.upgrade(config, revision)
-        for row in rows:
-            transaction.execute(text(row))
-    engine.dispose()
+NEXT = """
+import sqlalchemy as sa
+from alembic import op
+
+revision = "second"
+down_revision = "initial"
 
 
-def _hour(hour: int) -> str:
-    return f"2026-01-01T{hour:02}:00:00.000000Z"
+def upgrade() -> None:
+    op.add_column("versions", sa.Column("added", sa.Text(), server_default="yes"))
+"""
 
 
-def _time(hour: int) -> datetime:
-    return datetime(2026, 1, 1, hour, tzinfo=UTC)
+def _add_a_migration(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """From here on the program has one migration more."""
+    folder = tmp_path / "migrations"
+    shutil.copytree(migrations_folder(), folder)
+    (folder / "versions" / "second_schema.py").write_text(NEXT)
+    monkeypatch.setattr(migrate, "migrations_folder", lambda: folder)
+    monkeypatch.setattr(migrate, "REVISIONS", ("initial", "second"))
+    monkeypatch.setattr(migrate, "HEAD", "second")
+
+
+def _rows(url: str) -> dict[str, list[dict[str, Any]]]:
+    """The rows of all tables, in an order that depends only on their content."""
+    engine = open_engine(url)
+    try:
+        with reading(engine).connect() as connection:
+            return {
+                name: sorted(
+                    (dict(row) for row in connection.execute(text(f"SELECT * FROM {name}")).mappings()), key=repr
+                )
+                for name in metadata.tables
+            }
+    finally:
+        engine.dispose()
 
 
 def _stamp(url: str, revision: str) -> None:

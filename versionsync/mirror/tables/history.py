@@ -192,6 +192,10 @@ class _Events(TypedColumns):
     run_id: Named[int | None] = column(BigInteger(), "The run that saw it.")
     data: Named[str] = json("What else is known of it.", "'{}'")
     key: Named[str] = identifier("Derived from the transition itself: one event for one transition.")
+    actor_type: Named[str | None] = identifier(
+        "Who published, unpublished or deleted, from the project's audit log, where it can be read: `editors.type`."
+    )
+    actor_id: Named[str | None] = identifier("The same actor: `editors.id`.")
 
 
 events = Table(
@@ -202,6 +206,7 @@ events = Table(
     refer("events", "versions", "version_id"),
     refer_to_run("events"),
     CheckConstraint("occurred_basis IN ('upstream', 'observed')", name="ck_events_occurred_basis_is_known"),
+    both_or_none("actor_type", "actor_id", "ck_events_actor_is_whole"),
     Index("events_key", "source_id", "key", unique=True),
     Index("events_in_order", "source_id", "id"),
     Index("events_of_record", "source_id", "record_id", "id"),

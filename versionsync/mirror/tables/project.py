@@ -6,7 +6,18 @@ from datetime import datetime
 
 from sqlalchemy import Column, Identity, Index, Integer, Named, Table, TypedColumns
 
-from versionsync.mirror.columns import flag, identifier, json, number, refer, refer_to_source, source, time, words
+from versionsync.mirror.columns import (
+    flag,
+    identifier,
+    json,
+    number,
+    octets,
+    refer,
+    refer_to_source,
+    source,
+    time,
+    words,
+)
 from versionsync.mirror.tables.registry import metadata
 
 __all__ = ["editors", "fields", "models", "sources"]
@@ -40,6 +51,20 @@ class _Sources(TypedColumns):
     whole_as_of: Named[datetime | None] = time(
         "The moment of which the mirror holds all that was upstream: when the last run began that looked at all of the "
         "source and succeeded; NULL: it was never whole."
+    )
+    unexplained_change_since: Named[datetime | None] = time(
+        "Since when upstream's time of the last change shows a change that no run has found. NULL: there is none."
+    )
+    unexplained_read_at: Named[datetime | None] = time("When histories were last read to find that change.")
+    project_hash: Named[bytes | None] = octets(
+        "SHA-256 of the project's own description, to recognise a change of the project itself."
+    )
+    time_precision: Named[int | None] = number(
+        "How many decimal places of a second upstream's times have (0 or 3). NULL: not known yet."
+    )
+    time_zone: Named[str | None] = words("The project's time zone, as upstream names it.")
+    history_retention_days: Named[int | None] = number(
+        "For how many days upstream keeps versions, where its plan says so. NULL: for good, or not known."
     )
 
 

@@ -1,8 +1,8 @@
-"""The first schema: sources, schema of the project, records, versions, events, runs and leases.
+"""The first schema: every table, constraint and index.
 
-There are no rows yet. Comments and views are not here: they hold no data, and follow the program
-(`versionsync.mirror.furnish`). Where the server can, content is compressed with lz4, which costs half the time of
-PostgreSQL's own method.
+Until 0.1.0 is released, this is the only migration, and every change of the schema is made here. Comments and views are
+not here: they hold no data, and every migration makes them anew (`versionsync.mirror.furnish`). Where PostgreSQL can,
+content is compressed with lz4, which takes half the time of PostgreSQL's own method.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from alembic import op
 
 from versionsync.mirror.types import POSTGRES, IdText, JsonText, UtcTime, UuidText
 
-revision = "0001"
+revision = "initial"
 down_revision = None
 
 RISING = sa.BigInteger().with_variant(sa.Integer(), "sqlite")  # SQLite numbers only an INTEGER PRIMARY KEY by itself
@@ -31,6 +31,12 @@ def upgrade() -> None:
     _records_to_versions()
     _version_rewrites()
     _events()
+    _followers()
+    _usage()
+    _hints()
+    _webhook_logs()
+    _webhooks()
+    _notices()
     _compress_with_lz4()
 
 
@@ -56,6 +62,13 @@ def _sources() -> None:
         sa.Column("last_scrub_at", UtcTime()),
         sa.Column("last_success_at", UtcTime()),
         sa.Column("created_at", UtcTime(), nullable=False),
+        sa.Column("whole_as_of", UtcTime()),
+        sa.Column("unexplained_change_since", UtcTime()),
+        sa.Column("unexplained_read_at", UtcTime()),
+        sa.Column("project_hash", sa.LargeBinary()),
+        sa.Column("time_precision", sa.Integer()),
+        sa.Column("time_zone", sa.Text()),
+        sa.Column("history_retention_days", sa.Integer()),
         sa.PrimaryKeyConstraint("id", name="pk_sources"),
         sqlite_autoincrement=True,
     )
@@ -138,9 +151,15 @@ def _runs() -> None:
         sa.Column("versions_rewritten", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("events_written", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("error", sa.Text()),
+        sa.Column("error_kind", sa.Text()),
         sa.CheckConstraint("(outcome = 'running') = (finished_at IS NULL)", name="ck_runs_only_running_is_unfinished"),
         sa.CheckConstraint(
             "outcome IN ('running', 'succeeded', 'partial', 'failed', 'interrupted')", name="ck_runs_outcome_is_known"
+        ),
+        sa.CheckConstraint(
+            "error_kind IN ('refused', 'unavailable', 'stalled', 'database', 'settings', 'partial', 'vanished', "
+            "'budget', 'unexpected')",
+            name="ck_runs_error_kind_is_known",
         ),
         sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_runs_source_id"),
         sa.PrimaryKeyConstraint("id", name="pk_runs"),
@@ -211,6 +230,9 @@ def _records() -> None:
     )
     op.create_index("records_by_synced_at", "records", ["source_id", "synced_at"])
     op.create_index("records_of_model", "records", ["source_id", "model_id", "updated_at"])
+    _partial_index("records_deleted", "records", "deleted_at")
+    _partial_index("records_to_be_published", "records", "publication_scheduled_at")
+    _partial_index("records_to_be_unpublished", "records", "unpublishing_scheduled_at")
 
 
 def _versions() -> None:
@@ -263,6 +285,7 @@ def _versions() -> None:
         sqlite_where=sa.text("published_from IS NOT NULL"),
         postgresql_where=sa.text("published_from IS NOT NULL"),
     )
+    _partial_index("versions_missing", "versions", "missing_since")
     op.create_index("versions_of_model", "versions", ["source_id", "model_id", "created_at"])
     op.create_index("versions_of_record", "versions", ["source_id", "record_id", "ordinal"], unique=True)
     op.create_index(
@@ -330,6 +353,7 @@ def _version_rewrites() -> None:
         ),
         sa.PrimaryKeyConstraint("source_id", "version_id", "observed_at", name="pk_version_rewrites"),
     )
+    op.create_index("version_rewrites_of_run", "version_rewrites", ["run_id"])
 
 
 def _events() -> None:
@@ -347,6 +371,9 @@ def _events() -> None:
         sa.Column("run_id", sa.BigInteger()),
         sa.Column("data", JsonText(), server_default=sa.text("'{}'"), nullable=False),
         sa.Column("key", IdText(), nullable=False),
+        sa.Column("actor_type", IdText()),
+        sa.Column("actor_id", IdText()),
+        sa.CheckConstraint("(actor_type IS NULL) = (actor_id IS NULL)", name="ck_events_actor_is_whole"),
         sa.CheckConstraint("occurred_basis IN ('upstream', 'observed')", name="ck_events_occurred_basis_is_known"),
         sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name="fk_events_run_id"),
         sa.ForeignKeyConstraint(
@@ -360,8 +387,95 @@ def _events() -> None:
     )
     op.create_index("events_in_order", "events", ["source_id", "id"])
     op.create_index("events_key", "events", ["source_id", "key"], unique=True)
+    op.create_index("events_of_run", "events", ["run_id"])
     op.create_index("events_of_record", "events", ["source_id", "record_id", "id"])
     op.create_index("events_of_version", "events", ["source_id", "version_id", "id"])
+
+
+def _followers() -> None:
+    op.create_table(
+        "followers",
+        sa.Column("source_id", sa.Integer(), nullable=False),
+        sa.Column("holder", JsonText()),
+        sa.Column("expires_at", UtcTime()),
+        sa.Column("next_look_at", UtcTime()),
+        sa.Column("next_look_reason", sa.Text()),
+        sa.CheckConstraint("(holder IS NULL) = (expires_at IS NULL)", name="ck_followers_holder_has_an_end"),
+        sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_followers_source_id"),
+        sa.PrimaryKeyConstraint("source_id", name="pk_followers"),
+    )
+
+
+def _usage() -> None:
+    op.create_table(
+        "usage",
+        sa.Column("source_id", sa.Integer(), nullable=False),
+        sa.Column("day", IdText(), nullable=False),
+        sa.Column("requests", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.CheckConstraint("requests >= 0", name="ck_usage_requests_rise"),
+        sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_usage_source_id"),
+        sa.PrimaryKeyConstraint("source_id", "day", name="pk_usage"),
+    )
+
+
+def _hints() -> None:
+    op.create_table(
+        "hints",
+        sa.Column("id", RISING, sa.Identity(), nullable=False),
+        sa.Column("source_id", sa.Integer(), nullable=False),
+        sa.Column("record_id", IdText(), nullable=False),
+        sa.Column("event_type", sa.Text(), nullable=False),
+        sa.Column("received_at", UtcTime(), nullable=False),
+        sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_hints_source_id"),
+        sa.PrimaryKeyConstraint("id", name="pk_hints"),
+        sqlite_autoincrement=True,
+    )
+    op.create_index("hints_in_order", "hints", ["source_id", "id"])
+
+
+def _webhook_logs() -> None:
+    op.create_table(
+        "webhook_logs",
+        sa.Column("source_id", sa.Integer(), nullable=False),
+        sa.Column("webhook_id", IdText(), nullable=False),
+        sa.Column("read_at", UtcTime(), nullable=False),
+        sa.Column("last_call_id", IdText()),
+        sa.Column("last_call_at", UtcTime()),
+        sa.CheckConstraint("(last_call_id IS NULL) = (last_call_at IS NULL)", name="ck_webhook_logs_call_has_a_time"),
+        sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_webhook_logs_source_id"),
+        sa.PrimaryKeyConstraint("source_id", name="pk_webhook_logs"),
+    )
+
+
+def _webhooks() -> None:
+    op.create_table(
+        "webhooks",
+        sa.Column("source_id", sa.Integer(), nullable=False),
+        sa.Column("receives", sa.Boolean(), server_default=sa.text("false"), nullable=False),
+        sa.Column("last_call_at", UtcTime()),
+        sa.Column("log", sa.Text(), server_default=sa.text("'unknown'"), nullable=False),
+        sa.Column("log_read_at", UtcTime()),
+        sa.Column("gaps", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("last_gap_at", UtcTime()),
+        sa.Column("untold", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.CheckConstraint("log IN ('unknown', 'absent', 'refused', 'read')", name="ck_webhooks_log_is_known"),
+        sa.CheckConstraint("gaps >= 0 AND untold >= 0", name="ck_webhooks_counts_are_no_debt"),
+        sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_webhooks_source_id"),
+        sa.PrimaryKeyConstraint("source_id", name="pk_webhooks"),
+    )
+
+
+def _notices() -> None:
+    op.create_table(
+        "notices",
+        sa.Column("source_id", sa.Integer(), nullable=False),
+        sa.Column("place", IdText(), nullable=False),
+        sa.Column("told", sa.Text(), nullable=False),
+        sa.Column("told_at", UtcTime(), nullable=False),
+        sa.CheckConstraint("told IN ('failing', 'stale', 'vanished')", name="ck_notices_told_is_known"),
+        sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_notices_source_id"),
+        sa.PrimaryKeyConstraint("source_id", "place", name="pk_notices"),
+    )
 
 
 def _compress_with_lz4() -> None:
@@ -373,3 +487,9 @@ def _compress_with_lz4() -> None:
     if methods and "lz4" in methods:
         for table in ("versions", "version_rewrites"):
             op.execute(f"ALTER TABLE {table} ALTER COLUMN attributes SET COMPRESSION lz4")
+
+
+def _partial_index(name: str, table: str, column: str) -> None:
+    """An index of the few rows that have the column."""
+    present = sa.text(f"{column} IS NOT NULL")
+    op.create_index(name, table, ["source_id", column], sqlite_where=present, postgresql_where=present)
