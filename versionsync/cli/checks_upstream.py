@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Final
 
 from versionsync import cma
@@ -88,16 +88,32 @@ async def _environment(source: SourceSettings, client: cma.Client) -> Finding:
 
 
 async def _records(source: SourceSettings, client: cma.Client) -> Finding:
-    """Whether records can be listed, and the versions of the first one read."""
+    """Whether records can be listed, and the versions of the first one read. Blocks are no records."""
     try:
-        page = await client.items_page(offset=0, limit=1)
-        if not page.items:
+        models = [model.id for model in await client.item_types() if not model.modular_block]
+        pages = [page async for page in _first_pages(client, models)]
+        first = next((item for page in pages for item in page.items), None)
+        if first is None:
             return warning("versions", "there is no record to try it on", source=source.name)
-        versions = await client.versions_page(page.items[0].id, offset=0, limit=1)
+        versions = await client.versions_page(first.id, offset=0, limit=1)
     except cma.CmaError as error:
         return failed("versions", error, source=source.name)
-    message = f"it may read {count(page.total, 'record')}, and their versions ({versions.total:,} of the first one)"
+    records = count(sum(page.total for page in pages), "record")
+    message = f"it may read {records}, and their versions ({versions.total:,} of the first one)"
     return good("versions", message, source=source.name)
+
+
+async def _first_pages(client: cma.Client, models: Sequence[str]) -> AsyncIterator[cma.Page[cma.Item]]:
+    """A page of one record for all models; where upstream refuses one that the role hides, for each of the others."""
+    for group in cma.model_groups(models):
+        try:
+            yield await client.items_page(offset=0, limit=1, models=group)
+        except cma.Rejected:
+            if len(models) == 1:
+                return
+            for model in group:
+                async for page in _first_pages(client, [model]):
+                    yield page
 
 
 async def _role(source: SourceSettings, client: cma.Client) -> Finding:
