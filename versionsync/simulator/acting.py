@@ -18,6 +18,7 @@ ACTS: Final = frozenset(
     {
         *("create_model", "update_model", "destroy_model", "create_field", "update_field", "destroy_field"),
         *("add_locale", "remove_locale", "create_workflow"),
+        *("update_site", "activate_milliseconds", "activate_improved_timezone_management"),
         *("create", "update", "duplicate", "delete", "restore", "move_to_stage"),
         *("publish", "unpublish", "schedule_publication", "schedule_unpublishing"),
         *("cancel_publication", "cancel_unpublishing"),
@@ -36,7 +37,8 @@ def perform(world: World, act: str, editor: str, arguments: Mapping[str, Any]) -
     """
     if act not in ACTS:
         raise ValueError(f"there is no act {act!r}; there are: {', '.join(sorted(ACTS))}")
-    known = {name: _COERCIONS[name](world, value) if name in _COERCIONS else value for name, value in arguments.items()}
+    coercions = {} if act == "update_site" else _COERCIONS  # its locales have an order
+    known = {name: coercions[name](world, value) if name in coercions else value for name, value in arguments.items()}
     return _plain(getattr(world, act)(_editor(world, editor), **known))
 
 

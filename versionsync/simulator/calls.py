@@ -74,7 +74,8 @@ class Call:
 
     def writer(self, *, nested: bool | None = None) -> Writer:
         """Writes resources of this call's environment."""
-        return Writer(self.environment, self.world.switches, self.now, nested=self.nested if nested is None else nested)
+        nested = self.nested if nested is None else nested
+        return Writer(self.environment, self.world.switches, self.world.time_format, self.now, nested=nested)
 
     def flag(self, name: str) -> bool:
         """The boolean query parameter *name*; left out: false."""

@@ -20,6 +20,7 @@ __all__ = [
     "Members",
     "blocks_by_id",
     "flatten",
+    "is_block",
     "join",
     "load",
     "map_blocks",

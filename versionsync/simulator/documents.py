@@ -8,6 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from versionsync.simulator import content as contents
+from versionsync.simulator.date_times import DateTimes
 from versionsync.simulator.environments import Environment, Scheduled
 from versionsync.simulator.models import Field, Model
 from versionsync.simulator.records import Record, Version
@@ -26,7 +27,7 @@ from versionsync.simulator.resources import (
     reference,
 )
 from versionsync.simulator.switches import Switches
-from versionsync.simulator.times import show_time
+from versionsync.simulator.times import TimeFormat
 
 __all__ = ["Writer"]
 
@@ -34,18 +35,22 @@ __all__ = ["Writer"]
 class Writer:
     """Writes resources of *environment* in the form that *switches* ask for, as they are at *now*."""
 
-    __slots__ = ("_environment", "_flat", "_now", "_switches")
+    __slots__ = ("_date_times", "_environment", "_flat", "_now", "_show", "_switches")
 
-    def __init__(self, environment: Environment, switches: Switches, now: datetime, *, nested: bool = True) -> None:
-        """*nested*: blocks whole, otherwise their ids."""
+    def __init__(
+        self, environment: Environment, switches: Switches, times: TimeFormat, now: datetime, *, nested: bool = True
+    ) -> None:
+        """*times*: how times are printed. *nested*: blocks whole, otherwise their ids."""
         self._environment = environment
         self._switches = switches
+        self._show = times.show
         self._now = now
         self._flat = not nested
+        self._date_times: DateTimes | None = None
 
     def time(self, at: datetime | None) -> str | None:
         """*at* as text; None stays None."""
-        return None if at is None else show_time(at, self._switches)
+        return None if at is None else self._show(at)
 
     def version(self, version: Version) -> VersionResource:
         """The resource of *version*."""
@@ -56,14 +61,14 @@ class Writer:
         return VersionResource(
             version.id,
             "item_version",
-            self._attributes(version),
+            self._attributes(version, (version.created_at,) * 2 if show.versions_repeat_times else None),
             VersionRelationships(
                 ToOne(Identifier(record.model.id, "item_type")),
                 ToOne(Identifier(record.id, "item")),
                 ToOne(version.editor.ref),
             ),
             VersionMeta(
-                show_time(version.created_at, show),
+                self._show(version.created_at),
                 version.is_valid,
                 version.is_published,
                 version.is_current,
@@ -83,11 +88,13 @@ class Writer:
         return ItemResource(
             record.id,
             "item",
-            self._attributes(shown),
+            self._attributes(
+                shown, (record.created_at, record.updated_at) if self._switches.items_repeat_times else None
+            ),
             links,
             ItemMeta(
-                show_time(record.created_at, self._switches),
-                show_time(record.updated_at, self._switches),
+                self._show(record.created_at),
+                self._show(record.updated_at),
                 self.time(record.published_at),
                 self.time(record.first_published_at),
                 self.time(record.publication_scheduled_at),
@@ -112,8 +119,8 @@ class Writer:
         meta = EnvironmentMeta(
             status,
             False,
-            show_time(environment.created_at, self._switches),
-            show_time(changed, self._switches),
+            self._show(environment.created_at),
+            self._show(changed),
             environment.is_primary,
             environment.forked_from,
             done,
@@ -191,10 +198,18 @@ class Writer:
         }
         return Resource(plan.record_id, "scheduled_unpublishing", attributes, relationships)
 
-    def _attributes(self, version: Version) -> msgspec.Raw:
-        text = version.read()
-        if self._flat and (keys := version.record.model.block_keys):
+    def _attributes(self, version: Version, repeated: tuple[datetime, datetime] | None) -> msgspec.Raw:
+        """The content as an answer shows it; *repeated*: the times of making and of saving to repeat in it."""
+        text, model = version.read(), version.record.model
+        if self._flat and (keys := model.block_keys):
             text = contents.flatten(text, keys)
+        if self._date_times is None:
+            self._date_times = DateTimes(self._environment.models)
+        text = self._date_times.printed(text, model, self._show, blocks=not self._flat)
+        if repeated is not None:
+            created_at, updated_at = map(self._show, repeated)
+            times = {"updated_at": contents.raw(updated_at), "created_at": contents.raw(created_at)}
+            text = contents.join({**contents.split(text), **times})
         return msgspec.Raw(text)
 
     def _default_value(self, field: Field) -> Any:

@@ -52,6 +52,7 @@ class Role:
     can_read_versions: bool = True
     can_write: bool = True
     can_edit_schema: bool = True
+    can_edit_site: bool = True
     can_manage_users: bool = True
     can_manage_access_tokens: bool = True
     can_manage_webhooks: bool = True

@@ -135,7 +135,7 @@ class Environment:
             uploads=dict(self.uploads),
             publications=dict(self.publications),
             unpublishings=dict(self.unpublishings),
-            changes=[at],
+            changes=[],
         )
         for record in self.records.values():
             copied = replace(record, model=models[record.model.id], versions=[], current=None, published=None)

@@ -54,6 +54,7 @@ class Cause(StrEnum):
     FIELD_RENAMED = "field_renamed"
     LOCALE_REMOVED = "locale_removed"
     SELECTIVE_PUBLISHING = "selective_publishing"
+    TIME_ZONE_CHANGED = "time_zone_changed"
 
 
 class Change(StrEnum):
@@ -72,7 +73,7 @@ class EditorRef(msgspec.Struct, frozen=True, gc=False):
 
 
 class Fact(msgspec.Struct, frozen=True, tag=True, gc=False):
-    """Something that happened in *environment* at *at*, in the resolution in which upstream keeps times."""
+    """Something that happened in *environment* at *at*, in milliseconds, as upstream keeps times."""
 
     at: datetime
     environment: str

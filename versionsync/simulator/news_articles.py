@@ -84,7 +84,7 @@ class Draft:
             "pictures": [file_value(desk.picture()) for _ in range(rng.randint(0, 3))],
             "video": None,
             "dateline": day.date().isoformat(),
-            "happens_at": (day + timedelta(days=rng.randint(1, 30))).astimezone(UTC).isoformat(timespec="seconds"),
+            "happens_at": (day + timedelta(days=rng.randint(1, 30))).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             "accent": {
                 "red": rng.randrange(256),
                 "green": rng.randrange(256),

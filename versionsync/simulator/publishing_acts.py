@@ -29,7 +29,8 @@ class PublishingActs(WorldState):
     ) -> Record:
         """Make the current version live; with a *selection* only that part of it, over what is live already.
 
-        In a tree, an unpublished parent is UNPUBLISHED_PARENT, or is published too (*recursive*).
+        What is live already stays as it is: nothing moves then. In a tree, an unpublished parent is
+        UNPUBLISHED_PARENT, or is published too (*recursive*).
         """
         where = self.environment(environment)
         record = where.record(record_id)
@@ -37,11 +38,16 @@ class PublishingActs(WorldState):
             return record
         self._settle_parent(editor, where, record, recursive=recursive)
         before = self.before(where, record)
+        content = record.published.content if record.published else None
         if not record.head.is_valid and selection is None:
             raise Refused("INVALID_FIELD", details={"code": "VALIDATION_INVALID", "item": record_id})
         version = record.head if selection is None else self._mixture(where, record, editor, selection)
-        self._go_live(where, record, version)
-        self._published_or_not(where, record)
+        if version is not record.published or version.content is not content:
+            live_since = record.published_at
+            self._go_live(where, record, version)
+            if live_since is not None and not self.switches.republishing_moves_published_at:
+                record.published_at = live_since
+            self._published_or_not(where, record)
         self.tell(HappeningType.PUBLISH, where, record, before)
         return record
 
@@ -69,7 +75,7 @@ class PublishingActs(WorldState):
             self._go_live(where, record, self._mixture(where, record, editor, Selection(left), reduces=True))
         else:
             self._go_dark(where, record)
-        self._published_or_not(where, record)
+        self._published_or_not(where, record, moves_beacon=self.switches.unpublishing_moves_beacon)
         self.tell(HappeningType.UNPUBLISH, where, record, before)
         return record
 
@@ -194,12 +200,12 @@ class PublishingActs(WorldState):
         record.published_at = None
         self.journal.write(PublicationEnded(now, where.id, version.id))
 
-    def _published_or_not(self, where: Environment, record: Record) -> None:
+    def _published_or_not(self, where: Environment, record: Record, *, moves_beacon: bool = True) -> None:
         now = self.now()
         record.sequence = self.next_sequence()
         if self.switches.publishing_moves_updated_at:
             record.updated_at = now
-        where.touch(now)
+        where.touch(now, moves_beacon=moves_beacon)
 
     def _mixture(
         self, where: Environment, record: Record, editor: Editor, selection: Selection, *, reduces: bool = False
@@ -221,6 +227,8 @@ class PublishingActs(WorldState):
             mixed = contents.join(members)
         if contents.load(mixed) == contents.load(head.read()):
             return head
+        if published is not None and contents.load(mixed) == contents.load(published.read()):
+            return published
         if published is not None and not self.switches.selective_publish_makes_version and not published.is_current:
             published.content = mixed
             self.journal.write(

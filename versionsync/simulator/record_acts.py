@@ -135,7 +135,7 @@ class RecordActs(PublishingActs):
         where.unpublishings.pop(record_id, None)
         record.is_deleted = True
         self.journal.write(RecordDeleted(now, where.id, record_id))
-        where.touch(now)
+        where.touch(now, moves_beacon=self.switches.deleting_moves_beacon)
         self.tell(HappeningType.DELETE, where, record, before)
         return record
 

@@ -107,6 +107,7 @@ def _role(call: Call, role: Role) -> Resource:
         **{permissions: [] for permissions in _PERMISSIONS_NOT_SIMULATED},
         **_permissions(call, role),
         "can_edit_schema": role.can_edit_schema,
+        "can_edit_site": role.can_edit_site,
         "can_manage_users": role.can_manage_users,
         "can_manage_access_tokens": role.can_manage_access_tokens,
         "can_manage_webhooks": role.can_manage_webhooks,
@@ -142,7 +143,7 @@ def _permissions(call: Call, role: Role) -> dict[str, list[dict[str, Any]]]:
 
 
 _ABILITIES_OF_EVERYBODY: Final = (
-    *("can_edit_favicon", "can_edit_site", "can_manage_menu", "can_edit_environment", "can_manage_shared_filters"),
+    *("can_edit_favicon", "can_manage_menu", "can_edit_environment", "can_manage_shared_filters"),
     *("can_manage_upload_collections", "can_manage_build_triggers", "can_manage_search_indexes", "can_manage_sso"),
     *("can_access_audit_log", "can_manage_workflows", "can_perform_site_search", "can_access_build_events_log"),
     "can_access_search_index_events_log",

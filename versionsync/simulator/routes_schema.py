@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from versionsync.simulator.calls import Call, Reply, Route, json_reply
 from versionsync.simulator.editors import EditorKind
 from versionsync.simulator.models import Workflow
 from versionsync.simulator.problems import invalid_params, not_found
 from versionsync.simulator.resources import Resource, reference
+from versionsync.simulator.routes_jobs import as_job
 from versionsync.simulator.routes_people import person
 from versionsync.simulator.visibility import named_model, named_models
 
@@ -17,6 +20,26 @@ __all__ = ["ROUTES"]
 INCLUDABLE = frozenset(
     {"item_types", "item_types.fields", "item_types.fieldsets", "item_types.singleton_item", "account"}
 )
+
+
+class SentSite(msgspec.Struct):
+    """The settings of a project that a request may change here."""
+
+    name: str | None = None
+    timezone: str | None = None
+    locales: list[str] | None = None
+
+
+class SiteData(msgspec.Struct):
+    """The data of such a request."""
+
+    attributes: SentSite = msgspec.field(default_factory=SentSite)
+
+
+class SiteBody(msgspec.Struct):
+    """The body of such a request."""
+
+    data: SiteData
 
 
 def get_site(call: Call) -> Reply:
@@ -52,7 +75,7 @@ def get_site(call: Call) -> Reply:
     meta = {
         "created_at": writer.time(world.created_at),
         "draft_mode_default": True,
-        "improved_timezone_management": True,
+        "improved_timezone_management": switches.improved_timezone_management,
         "improved_hex_management": True,
         "improved_gql_multilocale_fields": True,
         "improved_gql_visibility_control": True,
@@ -73,6 +96,42 @@ def get_site(call: Call) -> Reply:
         included += [writer.field(field) for model in models for field in model.ordered_fields]
     site = Resource(world.project_id, "site", attributes, relationships, meta)
     return json_reply(site, included=included if wanted else None)
+
+
+def update_site(call: Call) -> Reply:
+    """`PUT /site`, a job: the name, the time zone, the locales; other settings are taken, and change nothing."""
+    call.demand("can_edit_site")
+    sent = call.decode(SiteBody).data.attributes
+
+    def run() -> bytes:
+        call.world.update_site(
+            call.editor,
+            name=sent.name,
+            timezone=sent.timezone,
+            locales=sent.locales,
+            environment=call.environment.id,
+        )
+        return get_site(call).body
+
+    return as_job(call, run)
+
+
+def activate_milliseconds(call: Call) -> Reply:
+    """`PUT /site/activate-milliseconds-in-datetime`"""
+    call.demand("can_edit_site")
+    call.world.activate_milliseconds(call.editor, environment=call.environment.id)
+    return get_site(call)
+
+
+def activate_improved_timezone_management(call: Call) -> Reply:
+    """`PUT /site/activate-improved-timezone-management`, a job."""
+    call.demand("can_edit_site")
+
+    def run() -> bytes:
+        call.world.activate_improved_timezone_management(call.editor, environment=call.environment.id)
+        return get_site(call).body
+
+    return as_job(call, run)
 
 
 def list_models(call: Call) -> Reply:
@@ -119,6 +178,9 @@ def _workflow(workflow: Workflow) -> Resource:
 
 ROUTES = (
     Route("GET", "/site", get_site),
+    Route("PUT", "/site", update_site),
+    Route("PUT", "/site/activate-milliseconds-in-datetime", activate_milliseconds),
+    Route("PUT", "/site/activate-improved-timezone-management", activate_improved_timezone_management),
     Route("GET", "/item-types", list_models),
     Route("GET", "/item-types/{model_id}", get_model),
     Route("GET", "/item-types/{model_id}/fields", list_fields),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, tzinfo
 from enum import StrEnum
 
 from versionsync.simulator.clock import Clock
@@ -17,6 +17,7 @@ from versionsync.simulator.models import Model
 from versionsync.simulator.problems import Refused
 from versionsync.simulator.records import Record
 from versionsync.simulator.switches import Switches
+from versionsync.simulator.times import TimeFormat, zone_named
 
 __all__ = ["Happening", "HappeningType", "WorldState"]
 
@@ -56,7 +57,7 @@ class WorldState:
         name: str = "Simulated project",
         environment: str = "main",
         locales: tuple[str, ...] = ("en",),
-        timezone: str = "Europe/Rome",
+        timezone: str = "UTC",
         switches: Switches | None = None,
     ) -> None:
         """An empty project with one environment, an editor of each kind and the token `FULL_ACCESS_TOKEN`.
@@ -96,9 +97,19 @@ class WorldState:
         self.people.add_token(Token(FULL_ACCESS_TOKEN, self.api, everything))
 
     def now(self) -> datetime:
-        """The time in the resolution in which upstream keeps times, so that what is served is what is true."""
+        """The time in milliseconds: upstream keeps them even where it prints whole seconds."""
         now = self._acting_at or self.clock.now()
-        return now.replace(microsecond=now.microsecond // 1000 * 1000 if self.switches.milliseconds else 0)
+        return now.replace(microsecond=now.microsecond // 1000 * 1000)
+
+    @property
+    def zone(self) -> tzinfo:
+        """The project's time zone."""
+        return zone_named(self.timezone)
+
+    @property
+    def time_format(self) -> TimeFormat:
+        """The form in which answers print times now."""
+        return TimeFormat(self.zone, self.switches.milliseconds, self.switches.times_with_offset)
 
     @contextmanager
     def acting_at(self, at: datetime) -> Iterator[None]:

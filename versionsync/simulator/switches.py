@@ -14,9 +14,15 @@ class Switches:
     """May be changed at any time; what happened before stays as it happened."""
 
     milliseconds: bool = False
-    """Times with milliseconds; otherwise whole seconds."""
+    """Times are printed with milliseconds; otherwise in whole seconds. The world keeps milliseconds either way."""
     times_with_offset: bool = False
-    """Times end in `+00:00` rather than `Z`."""
+    """Times in UTC end in `+00:00` rather than `Z`. In any other time zone they end in its offset."""
+    improved_timezone_management: bool = True
+    """A change of the time zone moves no instant; otherwise it moves those of `date_time` fields."""
+    items_repeat_times: bool = False
+    """Records repeat `created_at` and `updated_at` among their attributes, as they did in 2021."""
+    versions_repeat_times: bool = False
+    """Versions do the same, with the time of the version."""
 
     history_resolution: timedelta = timedelta(0)
     """Edits of one editor that come within this long are merged; zero: never."""
@@ -26,8 +32,12 @@ class Switches:
     """A merge in place leaves the version's `created_at` as it was."""
     versions_kept: int | None = None
     """How many versions of a record are kept; the oldest go first, the current and the published one never."""
+    history_retention_days: int | None = None
+    """For how many days the plan keeps versions, by the same rule; None: for good."""
 
     publishing_moves_updated_at: bool = False
+    republishing_moves_published_at: bool = True
+    """Publishing a record that is live moves its `published_at`; otherwise only `published_from` of the version."""
     selective_publish_makes_version: bool = True
     """A selection is published as a version of its own; otherwise the published version is rewritten in place."""
     tracks_intervals_since: datetime = datetime(2026, 6, 17, tzinfo=UTC)
@@ -67,6 +77,10 @@ class Switches:
 
     data_change_delay: timedelta = timedelta(0)
     """How long after a change `last_data_change_at` moves (and to that moment, not to the change's)."""
+    unpublishing_moves_beacon: bool = True
+    """Unpublishing moves `last_data_change_at`."""
+    deleting_moves_beacon: bool = True
+    """Deleting a record moves `last_data_change_at`."""
     schedules_move_beacon: bool = True
     """Publishing by schedule moves `last_data_change_at`."""
     schema_moves_beacon: bool = True

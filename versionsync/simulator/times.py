@@ -2,21 +2,46 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
+from functools import lru_cache
 from typing import Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from versionsync.simulator.problems import Refused
-from versionsync.simulator.switches import Switches
+from versionsync.simulator.problems import Refused, invalid_field
 
-__all__ = ["parse_time", "show_time"]
+__all__ = ["TimeFormat", "parse_time", "zone_named"]
 
+_NAMES_OF_UTC: Final = frozenset({"UTC", "Etc/UTC"})
 _OFFSET_LENGTH: Final = len("+00:00")
 
 
-def show_time(at: datetime, switches: Switches) -> str:
-    """*at* as an answer shows it: whole seconds or milliseconds, `Z` or an offset."""
-    text = at.isoformat(timespec="milliseconds" if switches.milliseconds else "seconds")
-    return text if switches.times_with_offset else text[:-_OFFSET_LENGTH] + "Z"
+@dataclass(frozen=True, slots=True)
+class TimeFormat:
+    """The form in which answers print times. It changes their text, never the instant."""
+
+    zone: tzinfo = UTC
+    """The project's time zone: times are printed with its offset."""
+    milliseconds: bool = False
+    """Print milliseconds; otherwise whole seconds."""
+    utc_with_offset: bool = False
+    """Print `+00:00` in UTC rather than `Z`."""
+
+    def show(self, at: datetime) -> str:
+        """Return *at* as an answer prints it."""
+        text = at.astimezone(self.zone).isoformat(timespec="milliseconds" if self.milliseconds else "seconds")
+        return text[:-_OFFSET_LENGTH] + "Z" if self.zone is UTC and not self.utc_with_offset else text
+
+
+@lru_cache(maxsize=64)
+def zone_named(name: str) -> tzinfo:
+    """Return the time zone called *name*. Raises Refused (422)."""
+    if name in _NAMES_OF_UTC:
+        return UTC
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise invalid_field("timezone", "VALIDATION_INCLUSION", value=name) from None
 
 
 def parse_time(text: str) -> datetime:

@@ -176,7 +176,7 @@ class Webhooks:
         return _ENCODER.encode(self._writer(where, self._world.now(), nested=False).item(record))
 
     def _writer(self, where: Environment, now: datetime, *, nested: bool) -> Writer:
-        return Writer(where, self._world.switches, now, nested=nested)
+        return Writer(where, self._world.switches, self._world.time_format, now, nested=nested)
 
 
 def _entity_type(happening: Happening) -> str:

@@ -82,6 +82,43 @@ def test_a_selection_is_published_over_what_is_live(stage: Stage, makes_version:
     assert stage.truth().versions[record.published.id].content == record.published.read()  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize("moves", [True, False])
+@pytest.mark.parametrize("selection", [None, Selection.of(["it"])])
+def test_publishing_what_is_live_may_leave_published_at_where_it_was(
+    stage: Stage, selection: Selection | None, moves: bool
+) -> None:
+    world = stage.world
+    world.switches.republishing_moves_published_at = moves
+    record = world.create(world.user, stage.post, {"title": {"en": "a", "it": "a"}})
+    world.publish(world.user, record.id)
+    first = record.published_at
+    stage.wait(hours=1)
+    world.update(world.user, record.id, {"title": {"en": "b", "it": "b"}})
+    world.publish(world.user, record.id, selection)
+    assert record.published_at == (world.now() if moves else first)
+    assert record.published is not None
+    assert record.published.live == ((world.now(), None),)
+    world.unpublish(world.user, record.id)
+    stage.wait(hours=1)
+    world.publish(world.user, record.id)
+    assert record.published_at == world.now()
+    assert record.first_published_at == first
+
+
+@pytest.mark.parametrize("selection", [None, Selection.of(["en"])])
+def test_publishing_what_is_published_already_changes_nothing(stage: Stage, selection: Selection | None) -> None:
+    world = stage.world
+    record = world.create(world.user, stage.post, {"title": {"en": "a", "it": "a"}})
+    world.publish(world.user, record.id)
+    if selection is not None:
+        world.update(world.user, record.id, {"title": {"en": "a", "it": "b"}})
+    before, sequence, facts = stage.truth(), record.sequence, len(world.journal)
+    stage.wait(hours=1)
+    world.publish(world.user, record.id, selection)
+    assert (stage.truth(), record.sequence, len(world.journal)) == (before, sequence, facts)
+    assert world.primary.last_data_change_at(world.now(), timedelta(0)) < world.now()
+
+
 def test_a_selection_of_everything_publishes_the_current_version(stage: Stage) -> None:
     world = stage.world
     record = world.create(world.user, stage.post, {"title": {"en": "a"}, "price": 1})
