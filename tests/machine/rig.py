@@ -124,7 +124,7 @@ class Rig:
 
         def look(world: World) -> dict[str, SeenRecord]:
             where = world.environment(None)
-            writer = Writer(where, world.switches, world.clock.now())
+            writer = Writer(where, world.switches, world.time_format, world.clock.now())
             items = (decode.item(Raw(encode(writer.item(record)))) for record in where.records.values())
             return {item.id: seen_record(item) for item in items}
 

@@ -6,7 +6,7 @@ Neither limits nor faults nor the log of requests see these calls.
 | --- | --- |
 | `GET /_simulator/` | says what is simulated |
 | `GET`, `POST /_simulator/clock` | reads the clock; `{"advance_seconds": 60}`, `{"set": "…"}`, `{"stopped": true}` |
-| `GET`, `POST /_simulator/faults` | settings, counts; `{"clear": true, "rates": {…}, "plant": [{"kind": …}]}` |
+| `GET`, `POST /_simulator/faults` | settings, counts; `{"clear": true, "remember": true, "plant": [{"kind": …}]}` |
 | `GET`, `POST /_simulator/switches` | reads, changes `Switches`; durations in seconds |
 | `POST /_simulator/limits` | `{"limit": 60}` or null, `{"reserve": 10}` |
 | `GET`, `DELETE /_simulator/requests` | counts and the latest requests (`?latest=100`); forgets them |
@@ -56,12 +56,18 @@ class Plant(msgspec.Struct, forbid_unknown_fields=True):
     nth: int = 1
     times: int = 1
     seconds: float | None = None
+    code: str = "SITE_NOT_READY"
+    status: int = 503
+    transient: bool = False
+    records: list[str] | None = None
 
 
 class FaultsOrder(msgspec.Struct, forbid_unknown_fields=True):
     """What to do to the faults; members that are left out stay as they are."""
 
     clear: bool = False
+    remember: bool = False
+    """Keep the present state of all environments, for answers that lag behind."""
     rates: dict[FaultKind, float] | None = None
     path: str | None = None
     slow_seconds: tuple[float, float] | None = None
@@ -158,6 +164,7 @@ class _Control:
         if order.advance_seconds:
             clock.advance(timedelta(seconds=order.advance_seconds))
         self._world.tick()
+        self._world.expire_versions()
         return await self.clock(request)
 
     async def faults(self, request: web.Request) -> bytes:
@@ -168,11 +175,13 @@ class _Control:
         faults = self._server.faults
         if order.clear:
             faults.clear()
+        if order.remember:
+            self._world.remember()
         for name in ("rates", "path", "slow_seconds", "stall_seconds", "vanished_share"):
             if (value := getattr(order, name)) is not None:
                 setattr(faults, name, value)
         for one in order.plant:
-            faults.plant(one.kind, path=one.path, method=one.method, nth=one.nth, times=one.times, seconds=one.seconds)
+            faults.plant(**msgspec.structs.asdict(one))
         return await self.faults(request)
 
     async def switches(self, request: web.Request) -> bytes:

@@ -1,4 +1,4 @@
-"""Sending webhook calls: in the background, with a few retries hours apart by the simulator's clock."""
+"""Sending webhook calls: in the background, with retries up to two days apart by the simulator's clock."""
 
 from __future__ import annotations
 
@@ -17,8 +17,12 @@ __all__ = ["Deliveries"]
 
 LOOK_SECONDS: Final = 0.05
 ANSWER_SECONDS: Final = 8.0
-RETRY_AFTER: Final = (timedelta(minutes=2), timedelta(minutes=6), timedelta(minutes=30), timedelta(hours=1))
-"""How long after a failed attempt the next one comes, with `auto_retry`."""
+RETRY_AFTER: Final = (
+    *(timedelta(minutes=minutes) for minutes in (2, 6, 30)),
+    *(timedelta(hours=hours) for hours in (1, 5)),
+    *(timedelta(days=days) for days in (1, 2)),
+)
+"""How long after a failed attempt the next one comes, with `auto_retry`: in all, more than three days."""
 
 
 class Deliveries:
@@ -53,8 +57,12 @@ class Deliveries:
     async def _send(self, session: aiohttp.ClientSession, call: WebhookCall) -> None:
         webhook = call.webhook
         call.last_sent_at = self._world.now()
+        payload = call.sent_payload.encode()
         try:
-            async with session.post(webhook.url, data=call.payload.encode(), headers=call.request_headers) as response:
+            for _ in range(1 if self._world.switches.webhooks_call_twice == "same_call" else 0):
+                async with session.post(webhook.url, data=payload, headers=call.request_headers) as response:
+                    await response.read()
+            async with session.post(webhook.url, data=payload, headers=call.request_headers) as response:
                 call.response_status = response.status
                 call.response_headers = dict(response.headers)
                 call.response_payload = (await response.read()).decode(errors="replace")

@@ -129,7 +129,7 @@ class Writer:
 
     def model(self, model: Model) -> Resource:
         """The resource of *model*."""
-        singleton = next((record for record in self._environment.records.values() if record.model is model), None)
+        singleton = next((record for record in self._environment.records.values() if record.model.id == model.id), None)
         singleton = singleton if model.is_singleton else None
         attributes = {
             "name": model.name,

@@ -35,6 +35,11 @@ class EnvironmentActs(WorldState):
         self.tell(HappeningType.CREATE, forked, forked)
         return forked
 
+    def remember(self) -> None:
+        """Keep the records of all environments as they are now, for answers that lag behind (`FaultKind.LAGGING`)."""
+        for environment in self.environments.values():
+            environment.remember()
+
     def promote(self, editor: Editor, environment_id: str) -> Environment:
         """Make another environment the primary one."""
         promoted = self.environment(environment_id)

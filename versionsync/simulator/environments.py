@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -55,6 +55,10 @@ class Environment:
     """Rises with each change; what was computed for an older one is stale."""
     changes: list[datetime] = field(default_factory=list)
     """When data changed, as far as `last_data_change_at` still has to say so."""
+    former_schema: Environment | None = None
+    """This environment with the schema before its last change, for answers that are old."""
+    remembered: Environment | None = None
+    """This environment as it was at `World.remember`, for answers that lag behind."""
 
     def model(self, key: str) -> Model:
         """The model with this id or api_key. Raises Refused (404)."""
@@ -119,7 +123,6 @@ class Environment:
         Its versions get ids from *new_id*, and the map from old to new comes back; without *new_id* they keep theirs.
         """
         models = deepcopy(self.models)
-        renamed: dict[str, str] = {}
         forked = replace(
             self,
             id=environment_id,
@@ -136,18 +139,65 @@ class Environment:
             publications=dict(self.publications),
             unpublishings=dict(self.unpublishings),
             changes=[],
+            former_schema=None,
+            remembered=None,
         )
+        renamed = self._copy_records(forked, models, new_id)
+        return forked, renamed if new_id is not None else None
+
+    def keep_schema(self, changing: Model | None = None) -> None:
+        """Keep the schema as it is, because it is about to change: *changing* is the model that will."""
+        models = dict(self.models)
+        if changing is not None:
+            models[changing.id] = deepcopy(changing)
+        self.former_schema = replace(
+            self,
+            models=models,
+            locales=list(self.locales),
+            changes=list(self.changes),
+            former_schema=None,
+            remembered=None,
+        )
+
+    def remember(self) -> None:
+        """Keep the records as they are, for `lagging`."""
+        snapshot = replace(
+            self,
+            locales=list(self.locales),
+            records={},
+            versions={},
+            changes=list(self.changes),
+            former_schema=None,
+            remembered=None,
+        )
+        self._copy_records(snapshot, self.models, None)
+        self.remembered = snapshot
+
+    def lagging(self, record_ids: frozenset[str] | None) -> Environment:
+        """This environment as `remember` kept it, in all records or in those of *record_ids*."""
+        old = self.remembered
+        if old is None or record_ids is None:
+            return old or self
+        records = {id: record for id, record in self.records.items() if id not in record_ids}
+        records |= {id: old.records[id] for id in record_ids if id in old.records}
+        return replace(self, records=records)
+
+    def _copy_records(
+        self, copy: Environment, models: Mapping[str, Model], new_id: Callable[[], str] | None
+    ) -> dict[str, str]:
+        """Give *copy* records and versions of its own, and return the new ids of versions by the old ones."""
+        renamed: dict[str, str] = {}
         for record in self.records.values():
             copied = replace(record, model=models[record.model.id], versions=[], current=None, published=None)
-            forked.records[copied.id] = copied
+            copy.records[copied.id] = copied
             for version in record.versions:
                 twin = replace(version, record=copied)
                 if new_id is not None:
                     twin.id = renamed[version.id] = new_id()
                 copied.versions.append(twin)
-                forked.versions[twin.id] = twin
+                copy.versions[twin.id] = twin
                 if version.is_current:
                     copied.current = twin
                 if version.is_published:
                     copied.published = twin
-        return forked, renamed if new_id is not None else None
+        return renamed

@@ -24,6 +24,7 @@ ANSWERED_INSTEAD: Final = frozenset(
         FaultKind.NOT_FOUND,
         FaultKind.THROTTLED,
         FaultKind.THROTTLED_BARE,
+        FaultKind.REFUSED,
     }
 )
 """The kinds in which the request is not carried out at all."""
@@ -39,24 +40,27 @@ async def wait(fault: Fault) -> None:
         await asyncio.sleep(fault.seconds)
 
 
-def answer_instead(fault: Fault, headers: dict[str, str], id: str) -> tuple[Reply, dict[str, str]]:
+def answer_instead(fault: Fault, headers: dict[str, str]) -> tuple[Reply, dict[str, str]]:
     """The answer, with its headers, that takes the place of the true one."""
     without_rate = {name: value for name, value in headers.items() if not name.startswith("X-RateLimit")}
     match fault.kind:
         case FaultKind.BAD_GATEWAY:
             return Reply(_GATEWAY_PAGE, 502), {"Content-Type": "text/html", "Date": headers["Date"]}
         case FaultKind.UNAVAILABLE:
-            return Reply(Refused("SERVICE_UNAVAILABLE", 503, transient=True).document(id), 503), headers
+            return Reply(Refused("SERVICE_UNAVAILABLE", 503, transient=True).document(), 503), headers
+        case FaultKind.REFUSED:
+            refused = Refused(fault.code, fault.status, transient=fault.transient)
+            return Reply(refused.document(), refused.status), headers
         case FaultKind.NOT_FOUND:
-            return Reply(Refused("NOT_FOUND", 404).document(id), 404), headers
+            return Reply(Refused("NOT_FOUND", 404).document(), 404), headers
         case FaultKind.THROTTLED:
             limit = headers.get("X-RateLimit-Limit", "60")
             rate = {"X-RateLimit-Limit": limit, "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "1"}
-            return Reply(Refused("RATE_LIMIT_EXCEEDED", 429, transient=True).document(id), 429), headers | rate
+            return Reply(Refused("RATE_LIMIT_EXCEEDED", 429, transient=True).document(), 429), headers | rate
         case FaultKind.THROTTLED_BARE:
-            return Reply(Refused("RATE_LIMIT_EXCEEDED", 429, transient=True).document(id), 429), without_rate
+            return Reply(Refused("RATE_LIMIT_EXCEEDED", 429, transient=True).document(), 429), without_rate
         case _:
-            return Reply(Refused("EXCEPTION", 500).document(id), 500), headers
+            return Reply(Refused("EXCEPTION", 500).document(), 500), headers
 
 
 def distort(fault: Fault, reply: Reply, faults: Faults, *, path: str, url: str) -> Reply:
@@ -66,6 +70,8 @@ def distort(fault: Fault, reply: Reply, faults: Faults, *, path: str, url: str) 
             return Reply(reply.body[: len(reply.body) // 2], reply.status)
         case FaultKind.WRONG_SHAPE:
             return Reply(b'{"data":"unexpected","jsonapi":null}', reply.status)
+        case FaultKind.NULL_BODY:
+            return Reply(b"null", reply.status)
         case FaultKind.STALE:
             return Reply(faults.stale(url) or reply.body, reply.status)
         case FaultKind.REPEATED_PAGE:

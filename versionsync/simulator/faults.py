@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
@@ -53,8 +53,20 @@ class FaultKind(StrEnum):
     """An answer of earlier, though a newer one has been given since."""
     REORDERED = "reordered"
     """A list back to front."""
+    REFUSED = "refused"
+    """An error document with any code and status; at random: one of those that pass by themselves."""
+    NULL_BODY = "null_body"
+    """200 with the body `null`."""
+    OLD_SCHEMA = "old_schema"
+    """The schema, and the site, as they were before the last change of the schema."""
+    LAGGING = "lagging"
+    """The records as they were at `World.remember`: an answer of a cache, or of a replica that lags behind."""
 
 
+PASSING_CODES: Final = ("SITE_NOT_READY", "PLATFORM_SCHEDULED_MAINTENANCE", "SERVICE_UNAVAILABLE")
+"""The codes of errors that pass by themselves."""
+PASSING_STATUSES: Final = (422, 423, 503)
+"""Statuses for them: the vendor does not say which they have."""
 NEED_MEMORY: Final = frozenset({FaultKind.REPEATED_PAGE, FaultKind.STALE})
 
 
@@ -64,6 +76,12 @@ class Fault:
 
     kind: FaultKind
     seconds: float = 0.0
+    code: str = "SITE_NOT_READY"
+    """The error's code, for `REFUSED`; *status* and *transient* likewise."""
+    status: int = 503
+    transient: bool = False
+    records: frozenset[str] | None = None
+    """The ids of the records of which an answer is old, for `LAGGING`; None: of all."""
 
 
 @dataclass(slots=True)
@@ -122,12 +140,19 @@ class Faults:
         nth: int = 1,
         times: int = 1,
         seconds: float | None = None,
+        code: str = "SITE_NOT_READY",
+        status: int = 503,
+        transient: bool = False,
+        records: Iterable[str] | None = None,
     ) -> None:
         """Let *kind* hit the *nth* request from now on whose path and query contain the regular expression *path*.
 
-        *times*: and as many in a row in all. *seconds*: how long it takes, for kinds that take time.
+        *times*: and as many in a row in all. *seconds*: how long it takes, for kinds that take time. *code*, *status*,
+        *transient*: of the error, for `REFUSED`. *records*: whose answers are old, for `LAGGING`; None: all.
         """
-        fault = Fault(kind, seconds if seconds is not None else self._seconds(kind))
+        seconds = seconds if seconds is not None else self._seconds(kind)
+        chosen = None if records is None else frozenset(records)
+        fault = Fault(kind, seconds, code, status, transient, chosen)
         self._planted.append(_Planted(re.compile(path), method, nth, times, fault=fault))
 
     def interject(
@@ -156,7 +181,7 @@ class Faults:
             drawn = self._random.random()
             for kind, rate in self.rates.items():
                 if drawn < rate:
-                    chosen = Fault(kind, self._seconds(kind))
+                    chosen = self._at_random(kind)
                     break
                 drawn -= rate
         if chosen is not None:
@@ -203,6 +228,11 @@ class Faults:
             "planted": len(self._planted),
             "injected": {kind.value: count for kind, count in self.injected.items()},
         }
+
+    def _at_random(self, kind: FaultKind) -> Fault:
+        if kind is not FaultKind.REFUSED:
+            return Fault(kind, self._seconds(kind))
+        return Fault(kind, code=self._random.choice(PASSING_CODES), status=self._random.choice(PASSING_STATUSES))
 
     def _seconds(self, kind: FaultKind) -> float:
         match kind:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 
 import msgspec
@@ -26,13 +27,14 @@ class Refused(Exception):
         self.details = dict(details or {})
         self.transient = transient
 
-    def document(self, id: str) -> bytes:
-        """The JSON:API error document; *id* is the error's own."""
+    def document(self) -> bytes:
+        """The JSON:API error document. Its id is the same for every error of this code, as upstream's is."""
         attributes: dict[str, object] = {"code": self.code}
         if self.transient:
             attributes["transient"] = True
         attributes["doc_url"] = f"https://www.datocms.com/docs/content-management-api/errors#{self.code}"
         attributes["details"] = self.details
+        id = f"{zlib.crc32(self.code.encode()) & 0xFFFFFF:06x}"
         return msgspec.json.encode({"data": [{"id": id, "type": "api_error", "attributes": attributes}]})
 
 

@@ -148,6 +148,7 @@ class PublishingActs(WorldState):
         record = where.record(plan.record_id)
         if plan.at <= self.now():
             raise Refused("INVALID_DATE", details={"at": plan.at.isoformat(), "reason": "not in the future"})
+        before = self.before(where, record)
         plan = Scheduled(plan.at, plan.record_id, plan.publishes, plan.selection, editor)
         if plan.publishes:
             where.publications[record.id] = plan
@@ -157,6 +158,7 @@ class PublishingActs(WorldState):
             record.unpublishing_scheduled_at = plan.at
         record.sequence = self.next_sequence()
         where.touch(self.now())
+        self.tell(HappeningType.UPDATE, where, record, before)
         return record
 
     def _carry_out(self, where: Environment, plan: Scheduled) -> None:

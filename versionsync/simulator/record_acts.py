@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from versionsync.simulator import content as contents
 from versionsync.simulator import ids
@@ -71,6 +71,8 @@ class RecordActs(PublishingActs):
         where.records[record_id] = record
         self._save(where, record, editor, saved)
         self.tell(HappeningType.CREATE, where, record)
+        if not model.draft_mode:
+            self.tell(HappeningType.PUBLISH, where, record)
         return record
 
     def update(
@@ -106,6 +108,8 @@ class RecordActs(PublishingActs):
             record.sequence = self.next_sequence()
             where.touch(self.now())
         self.tell(HappeningType.UPDATE, where, record, before)
+        if saved is not None and not record.model.draft_mode:
+            self.tell(HappeningType.PUBLISH, where, record)
         return record
 
     def move_to_stage(self, editor: Editor, record_id: str, stage: str, *, environment: str | None = None) -> Record:
@@ -136,6 +140,8 @@ class RecordActs(PublishingActs):
         record.is_deleted = True
         self.journal.write(RecordDeleted(now, where.id, record_id))
         where.touch(now, moves_beacon=self.switches.deleting_moves_beacon)
+        if record.published is not None:
+            self.tell(HappeningType.UNPUBLISH, where, record)
         self.tell(HappeningType.DELETE, where, record, before)
         return record
 
@@ -219,6 +225,22 @@ class RecordActs(PublishingActs):
             if not version.is_current and not version.is_published:
                 self.journal.write(VersionDropped(self.now(), where.id, version.id))
                 self._forget(where, record, version)
+
+    def expire_versions(self) -> int:
+        """Drop the versions that are older than the plan keeps them; return how many."""
+        days, dropped = self.switches.history_retention_days, 0
+        if days is None:
+            return dropped
+        oldest = self.now() - timedelta(days=days)
+        for where in self.environments.values():
+            for record in where.records.values():
+                for version in [version for version in record.versions if version.created_at < oldest]:
+                    if not version.is_current and not version.is_published:
+                        self.journal.write(VersionDropped(self.now(), where.id, version.id))
+                        self._forget(where, record, version)
+                        dropped += 1
+            where.touch(self.now(), moves_beacon=False)
+        return dropped
 
     def _free_record_id(self, where: Environment, wanted: str | None) -> str:
         if wanted is None:

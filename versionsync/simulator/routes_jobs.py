@@ -18,7 +18,7 @@ def as_job(call: Call, act: Callable[[], bytes]) -> Reply:
     try:
         status, payload = 200, act()
     except Refused as refused:
-        status, payload = refused.status, refused.document(call.world.ids.new())
+        status, payload = refused.status, refused.document()
     job = call.services.jobs.finish(status, payload)
     return json_reply(Resource(job.id, "job"), status=202)
 

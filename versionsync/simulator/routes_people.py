@@ -126,7 +126,8 @@ def _role(call: Call, role: Role) -> Resource:
 
 def _permissions(call: Call, role: Role) -> dict[str, list[dict[str, Any]]]:
     """What *role* may do to records: everything, but not read those of hidden models."""
-    of_everybody = {"item_type": None, "workflow": None, "on_creator": "anyone"}
+    all_models = None if call.world.switches.all_models_in_roles == "null" else ""
+    of_everybody = {"item_type": all_models, "workflow": None, "on_creator": "anyone"}
     anything = {"action": "all", "on_stage": None, "to_stage": None, "localization_scope": "all", "locale": None}
     environments = call.world.environments.values()
     return {

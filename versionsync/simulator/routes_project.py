@@ -92,6 +92,49 @@ def usage_counter(call: Call) -> Reply:
     return json_reply(Resource("cma_user_requests", "usage_counter", {"result": result}))
 
 
+def subscription_limits(call: Call) -> Reply:
+    """`GET /subscription-limits`: what the plan allows, and how much of it is used."""
+    return json_reply(list(_limits(call).values()))
+
+
+def subscription_limit(call: Call) -> Reply:
+    """`GET /subscription-limits/:id`"""
+    if limit := _limits(call).get(call.ids["limit_id"]):
+        return json_reply(limit)
+    raise not_found("subscription_limit", call.ids["limit_id"])
+
+
+def subscription_features(call: Call) -> Reply:
+    """`GET /subscription-features`: what the plan allows to do."""
+    features = {"audit_log": False, "workflows": True, "sso": True, "item_locking": True}
+    in_use = {"workflows": bool(call.environment.workflows)}
+    return json_reply(
+        [
+            Resource(
+                code, "subscription_feature", {"code": code, "enabled": enabled, "in_use": in_use.get(code, False)}
+            )
+            for code, enabled in features.items()
+        ]
+    )
+
+
+def _limits(call: Call) -> dict[str, Resource]:
+    where, world = call.environment, call.world
+    limits: dict[str, tuple[int, int | None]] = {
+        "item_types": (len(where.models), None),
+        "items": (len(where.records), 300_000),
+        "locales": (len(where.locales), 50),
+        "sandbox_environments": (len(world.environments) - 1, 10),
+        "cma_api_calls": (call.services.requests.total, 1_000_000),
+    }
+    if world.switches.limits_show_retention:
+        limits["history_retention_days"] = (0, world.switches.history_retention_days)
+    return {
+        code: Resource(code, "subscription_limit", {"code": code, "usage": usage, "limit": limit})
+        for code, (usage, limit) in limits.items()
+    }
+
+
 def _upload(upload: Upload, writer: Writer) -> Resource:
     path = f"/205/{upload.id}-{upload.filename}"
     attributes: dict[str, Any] = {
@@ -140,6 +183,9 @@ ROUTES = (
     Route("GET", "/maintenance-mode", get_maintenance_mode),
     Route("PUT", "/maintenance-mode/activate", activate_maintenance_mode),
     Route("PUT", "/maintenance-mode/deactivate", deactivate_maintenance_mode),
+    Route("GET", "/subscription-limits", subscription_limits),
+    Route("GET", "/subscription-limits/{limit_id}", subscription_limit),
+    Route("GET", "/subscription-features", subscription_features),
     Route("GET", "/daily-site-usages", daily_usages),
     Route("GET", "/usage-log-counters/{counter_id}", usage_counter),
 )

@@ -192,7 +192,7 @@ def _call(one: WebhookCall, writer: Writer) -> Resource:
         "created_at": writer.time(one.created_at),
         "request_url": one.webhook.url,
         "request_headers": one.request_headers,
-        "request_payload": one.payload,
+        "request_payload": one.sent_payload,
         "response_status": one.response_status,
         "response_headers": one.response_headers,
         "response_payload": one.response_payload,

@@ -38,6 +38,7 @@ class SchemaActs(PublishingActs):
         where = self.environment(environment)
         if any(model.api_key == api_key for model in where.models.values()):
             raise invalid_field("api_key", "VALIDATION_UNIQUE")
+        where.keep_schema()
         name = settings.pop("name", None) or api_key.replace("_", " ").capitalize()
         model = Model(id or self.ids.new(), api_key, name)
         _apply(model, settings)
@@ -54,6 +55,7 @@ class SchemaActs(PublishingActs):
         where = self.environment(environment)
         changed = where.model(model)
         was_block = changed.is_block
+        where.keep_schema(changed)
         _apply(changed, settings)
         if changed.is_block is not was_block:
             self.journal.write(ModelTurned(self.now(), where.id, changed.id, changed.is_block))
@@ -69,6 +71,7 @@ class SchemaActs(PublishingActs):
         """Remove a model, and with it its records and their versions."""
         where = self.environment(environment)
         gone = where.model(model)
+        where.keep_schema()
         for record in [record for record in where.records.values() if record.model is gone]:
             del where.records[record.id]
             where.deleted[record.id] = record
@@ -99,6 +102,7 @@ class SchemaActs(PublishingActs):
             raise Refused("INVALID_ATTRIBUTES", details={"field_type": field_type})
         if owner.field_by_key(api_key):
             raise invalid_field("api_key", "VALIDATION_UNIQUE")
+        where.keep_schema(owner)
         label = settings.pop("label", None) or api_key.replace("_", " ").capitalize()
         field = Field(id or self.ids.new(), owner.id, api_key, field_type, label, position=len(owner.fields) + 1)
         _apply(field, settings)
@@ -116,6 +120,7 @@ class SchemaActs(PublishingActs):
         new_key = settings.get("api_key", old_key)
         if new_key != old_key and model.field_by_key(new_key):
             raise invalid_field("api_key", "VALIDATION_UNIQUE")
+        where.keep_schema(model)
         _apply(field, settings)
         if new_key != old_key:
             if self.switches.renamed_fields == "new_key":
@@ -134,6 +139,7 @@ class SchemaActs(PublishingActs):
         where = self.environment(environment)
         field = where.field(field_id)
         model = where.models[field.model_id]
+        where.keep_schema(model)
         keys = {field.api_key, *(old for old, new in model.former_keys.items() if new == field.api_key)}
         del model.fields[field_id]
         self._rewrite_members(where, model, partial(_without, keys), Cause.FIELD_REMOVED)
@@ -145,6 +151,7 @@ class SchemaActs(PublishingActs):
         """Let content be written in another *locale*."""
         where = self.environment(environment)
         if locale not in where.locales:
+            where.keep_schema()
             where.locales.append(locale)
             where.touch(self.now(), moves_beacon=self.switches.schema_moves_beacon)
 
@@ -153,6 +160,7 @@ class SchemaActs(PublishingActs):
         where = self.environment(environment)
         if locale not in where.locales or len(where.locales) == 1:
             raise invalid_field("locales", "VALIDATION_INCLUSION", locale=locale)
+        where.keep_schema()
         where.locales.remove(locale)
         gone = frozenset({locale})
         for version in where.versions.values():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import time
 import zlib
 from collections.abc import Mapping
 from datetime import datetime
@@ -16,7 +18,7 @@ from versionsync.simulator.calls import Call, Reply, Route, Services
 from versionsync.simulator.editors import Token
 from versionsync.simulator.environments import Environment
 from versionsync.simulator.fault_answers import ANSWERED_INSTEAD, answer_instead, cut_off, distort, wait
-from versionsync.simulator.faults import FaultKind, Faults
+from versionsync.simulator.faults import Fault, FaultKind, Faults
 from versionsync.simulator.jobs import Jobs
 from versionsync.simulator.limits import RateLimit
 from versionsync.simulator.problems import Refused
@@ -30,6 +32,8 @@ __all__ = ["Server"]
 LARGEST_BODY_BYTES: Final = 16 * 1024 * 1024
 SMALLEST_COMPRESSED_BYTES: Final = 1024
 COMPRESSION_LEVEL: Final = 1  # a local server's time is dearer than its bytes
+QUEUE_MILLISECONDS: Final = (2, 0, 8, -1, 4)
+"""What `X-Queue-Time` says, in turn: the clocks of two machines differ, so it can be negative."""
 API_VERSIONS: Final = frozenset({"2", "3"})
 _ACCEPTABLE: Final = ("application/json", "application/vnd.api+json", "application/*", "*/*")
 _CONTENT_TYPES: Final = frozenset({"application/json", "application/vnd.api+json"})
@@ -67,6 +71,7 @@ class Server:
         self.app.router.add_route(nowhere.method, nowhere.path, partial(self._handle, nowhere))
 
     async def _handle(self, route: Route, request: web.Request) -> web.StreamResponse:
+        began = time.monotonic()
         method, target = request.method, request.path_qs
         fault = self.faults.choose(method, target)
         if fault is not None and fault.kind is FaultKind.LATE:
@@ -81,11 +86,11 @@ class Server:
                 now, headers = self._moment()
                 headers |= rate
             if fault is not None and fault.kind in ANSWERED_INSTEAD:
-                reply, headers = answer_instead(fault, headers, self._new_request_id())
+                reply, headers = answer_instead(fault, headers)
             else:
-                reply = await self._answer(route, request, token, now, headers)
+                reply = await self._answer(route, request, token, now, headers, fault)
         except Refused as refused:
-            reply = Reply(refused.document(self._new_request_id()), refused.status)
+            reply = Reply(refused.document(), refused.status)
         where = headers.get("X-Environment", "")  # no cache gives the answers of one environment for another's
         if fault is not None and 200 <= reply.status < 300:
             reply = distort(fault, reply, self.faults, path=where + request.path, url=where + target)
@@ -106,16 +111,28 @@ class Server:
         )
         for act in self.faults.acts_after(method, target):
             act(self.world)
+        if "X-Request-Id" in headers:  # a gateway adds none of these
+            headers["X-Runtime"] = f"{time.monotonic() - began:.6f}"
+            if reply.status in {200, 201}:
+                headers["ETag"] = f'W/"{hashlib.blake2b(reply.body, digest_size=16).hexdigest()}"'
         if fault is not None and fault.kind is FaultKind.RESET:
             return await cut_off(request, reply, headers)
         return self._response(request, reply, headers)
 
     async def _answer(
-        self, route: Route, request: web.Request, token: Token, now: datetime, headers: dict[str, str]
+        self,
+        route: Route,
+        request: web.Request,
+        token: Token,
+        now: datetime,
+        headers: dict[str, str],
+        fault: Fault | None,
     ) -> Reply:
         _check_headers(request)
         environment = self._environment(request, token, now)
         headers["X-Environment"] = environment.id
+        if fault is not None and request.method == "GET":
+            environment = _of_earlier(fault, environment)
         call = Call(
             self.world,
             environment,
@@ -133,7 +150,9 @@ class Server:
         return route.handler(call)
 
     def _token(self, request: web.Request) -> Token:
-        scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
+        if "Authorization" not in request.headers:
+            raise Refused("INVALID_SITE", 401)
+        scheme, _, secret = request.headers["Authorization"].partition(" ")
         token = self.world.people.tokens.get(secret.strip())
         if scheme.lower() != "bearer" or token is None:
             raise Refused("INVALID_AUTHORIZATION_HEADER", 401)
@@ -177,7 +196,9 @@ class Server:
             "Server": "versionsync simulator",
             "X-Api-Version": "3",
             "X-Request-Id": self._new_request_id(),
-            "X-Queue-Time": "0",
+            "X-Queue-Time": f"{QUEUE_MILLISECONDS[self._request_number % len(QUEUE_MILLISECONDS)]}ms",
+            "Cf-Ray": f"{self._request_number:016x}-SIM",
+            "Cache-Control": "max-age=0, private, must-revalidate",
         }
 
     def _new_request_id(self) -> str:
@@ -197,6 +218,17 @@ class Server:
             response.headers["Content-Encoding"] = "gzip"
             response.headers["Vary"] = "Accept-Encoding"
         return response
+
+
+def _of_earlier(fault: Fault, environment: Environment) -> Environment:
+    """The environment as it was before, where *fault* wants the answer to be old."""
+    match fault.kind:
+        case FaultKind.OLD_SCHEMA:
+            return environment.former_schema or environment
+        case FaultKind.LAGGING:
+            return environment.lagging(fault.records)
+        case _:
+            return environment
 
 
 def _check_headers(request: web.Request) -> None:

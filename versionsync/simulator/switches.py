@@ -85,8 +85,17 @@ class Switches:
     """Publishing by schedule moves `last_data_change_at`."""
     schema_moves_beacon: bool = True
     """Changes of models and fields move `last_data_change_at`."""
+    all_models_in_roles: Literal["null", "empty"] = "null"
+    """What a role's permissions name instead of a model when they are about all: null, or an empty text, as in 2021."""
+    limits_show_retention: bool = True
+    """`/subscription-limits` has a limit `history_retention_days`, as the plan has such an attribute."""
     hidden_models_are_named: bool = True
     """A model whose records a role hides is there all the same; otherwise it is as if it did not exist."""
+
+    webhook_delay: timedelta = timedelta(0)
+    """How long after an act its webhook calls are first sent, by the clock."""
+    webhooks_call_twice: Literal["never", "same_call", "another_call"] = "never"
+    """Each act calls twice: the same call comes again, or another call with an id of its own."""
 
     job_delay: timedelta | None = None
     """How long a job takes, by the clock; None: a moment, and no time at all while the clock stands still."""

@@ -23,6 +23,7 @@ from versionsync.simulator.state import Happening, HappeningType, WorldState
 __all__ = ["CallStatus", "Event", "Webhook", "WebhookCall", "Webhooks"]
 
 CALLS_KEPT: Final = 10_000
+_RETRIES: Final = '"attempted_auto_retries_count":'
 _ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
 
 
@@ -95,6 +96,11 @@ class WebhookCall:
         return headers
 
     @property
+    def sent_payload(self) -> str:
+        """The payload as it is sent now: it says how many retries there were."""
+        return self.payload.replace(f"{_RETRIES}0", f"{_RETRIES}{self.retries}", 1)
+
+    @property
     def is_waiting(self) -> bool:
         """Whether it is still to be sent, now or at `next_retry_at`."""
         return self.status in {CallStatus.PENDING, CallStatus.RESCHEDULED}
@@ -119,19 +125,22 @@ class Webhooks:
 
     def due(self, now: datetime) -> list[WebhookCall]:
         """The calls that are to be sent now."""
+        first = now - self._world.switches.webhook_delay
         return [
             call
             for call in self.calls.values()
-            if call.is_waiting and (call.next_retry_at is None or call.next_retry_at <= now)
+            if call.is_waiting
+            and (call.created_at <= first if call.next_retry_at is None else call.next_retry_at <= now)
         ]
 
     def resend(self, call: WebhookCall) -> None:
         """Let *call* be sent once more, whatever became of it."""
-        call.status, call.next_retry_at = CallStatus.PENDING, None
+        call.status, call.next_retry_at = CallStatus.PENDING, self._world.now()
 
     def _happened(self, happening: Happening) -> None:
         entity_type = _entity_type(happening)
-        for webhook in self.registered.values():
+        times = 2 if self._world.switches.webhooks_call_twice == "another_call" else 1
+        for webhook in [webhook for webhook in self.registered.values() for _ in range(times)]:
             if webhook.wants(entity_type, happening.type.value):
                 self._number += 1
                 call_id = str(self._number)

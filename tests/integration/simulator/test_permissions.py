@@ -24,6 +24,20 @@ def limited(served: Served, *, can_access_cma: bool = True, **abilities: Any) ->
     return {"Authorization": "Bearer limited"}
 
 
+def test_no_token_at_all_names_no_project(served: Served) -> None:
+    request = served.http.build_request("GET", "/site")
+    del request.headers["Authorization"]
+    assert served.refused(served.http.send(request)) == (401, "INVALID_SITE")
+
+
+@pytest.mark.parametrize(("switch", "expected"), [("null", None), ("empty", "")])
+def test_a_role_means_all_models_by_null_or_by_an_empty_text(served: Served, switch: str, expected: str | None) -> None:
+    served.http.post("/_simulator/switches", json={"all_models_in_roles": switch})
+    (role,) = served.get("/users/me?include=role")["included"]
+    (permission,) = role["attributes"]["positive_item_type_permissions"]
+    assert (permission["item_type"], permission["action"]) == (expected, "all")
+
+
 @pytest.mark.parametrize("header", ["", "Bearer nobody", "Basic simulator-full-access", "simulator-full-access"])
 def test_a_wrong_token_is_told_so(served: Served, header: str) -> None:
     answer = served.http.get("/site", headers={"Authorization": header})

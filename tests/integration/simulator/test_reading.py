@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 import urllib.request
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -276,6 +277,61 @@ def test_answers_name_version_environment_and_request(served: Served) -> None:
     assert (one["X-Api-Version"], one["X-Environment"]) == ("3", "main")
     assert one["X-Request-Id"] != two["X-Request-Id"]
     assert one["Content-Type"].startswith("application/json")
+
+
+def test_answers_have_the_headers_that_were_recorded(served: Served) -> None:
+    answers = [served.http.get("/items").headers for _ in range(10)]
+    queued = [headers["X-Queue-Time"] for headers in answers]
+    assert all(re.fullmatch(r"-?\d+ms", text) for text in queued)
+    assert any(text.startswith("-") for text in queued)
+    assert any(not text.startswith("-") for text in queued)
+    assert all(0 <= float(headers["X-Runtime"]) < 60 for headers in answers)
+    assert re.fullmatch(r'W/"[0-9a-f]{32}"', answers[0]["ETag"])
+    assert len({headers["ETag"] for headers in answers}) == 1
+    assert len({headers["Cf-Ray"] for headers in answers}) == 10
+    assert "X-RateLimit-Reset" not in answers[0]
+    served.act(lambda world: world.create(world.user, "post", {}))
+    assert served.http.get("/items").headers["ETag"] != answers[0]["ETag"]
+
+
+def test_the_plan_says_how_long_versions_are_kept(served: Served) -> None:
+    served.http.post("/_simulator/switches", json={"history_retention_days": 30})
+    limits = {one["id"]: one["attributes"] for one in served.get("/subscription-limits")["data"]}
+    assert limits["history_retention_days"] == {"code": "history_retention_days", "usage": 0, "limit": 30}
+    assert served.get("/subscription-limits/items")["data"] == {
+        "id": "items",
+        "type": "subscription_limit",
+        "attributes": limits["items"],
+    }
+    assert served.refused(served.http.get("/subscription-limits/unknown")) == (404, "NOT_FOUND")
+    features = served.get("/subscription-features")["data"]
+    assert {one["type"] for one in features} == {"subscription_feature"}
+    assert {frozenset(one["attributes"]) for one in features} == {frozenset({"code", "enabled", "in_use"})}
+    served.http.post("/_simulator/switches", json={"history_retention_days": None})
+    assert served.get("/subscription-limits/history_retention_days")["data"]["attributes"]["limit"] is None
+    served.http.post("/_simulator/switches", json={"limits_show_retention": False})
+    assert served.http.get("/subscription-limits/history_retention_days").status_code == 404
+
+
+def test_versions_older_than_the_plan_keeps_them_go(served: Served) -> None:
+    def write(world: World) -> str:
+        id = world.create(world.user, "post", {"title": {"en": "0"}}).id
+        world.publish(world.user, id)
+        for number in range(1, 4):
+            world.clock.advance(timedelta(days=1))
+            world.update(world.user, id, {"title": {"en": str(number)}})
+        return id
+
+    id = served.act(write)
+    served.http.post("/_simulator/switches", json={"history_retention_days": 2})
+    served.http.post("/_simulator/clock", json={"advance_seconds": 3600})
+    left = [one["attributes"]["title"]["en"] for one in served.get(f"/items/{id}/versions")["data"]]
+    assert left == ["3", "2", "0"]  # what is live stays, however old
+    served.http.post("/_simulator/clock", json={"advance_seconds": 86400 * 30})
+    left = [one["attributes"]["title"]["en"] for one in served.get(f"/items/{id}/versions")["data"]]
+    assert left == ["3", "0"]
+    missing = [one for one in served.get("/_simulator/truth")["transitions"] if one["type"] == "version.missing"]
+    assert len(missing) == 2
 
 
 def test_answers_are_compressed_when_asked(served: Served) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.integration.simulator.conftest import Served
+from versionsync.simulator import World
 
 
 class Receiver:
@@ -110,9 +111,9 @@ def test_a_scheduled_publication_is_told(served: Served, receiver: Receiver) -> 
     id = served.act(lambda world: world.create(world.user, "post", {}).id)
     served.act(lambda world: world.schedule_publication(world.user, id, world.now() + timedelta(hours=1)))
     served.act(lambda world: world.clock.advance(timedelta(hours=2)))
-    eventually(lambda: len(receiver.arrived) == 2)
+    eventually(lambda: len(receiver.arrived) == 3)
     triggered = {payload["event_type"]: payload["event_triggered_at"] for _, payload in receiver.arrived}
-    assert triggered.keys() == {"create", "publish"}  # in either order: none is promised
+    assert triggered.keys() == {"create", "update", "publish"}  # in any order: none is promised
     assert triggered["publish"] == "2026-09-01T10:00:00Z"
 
 
@@ -128,6 +129,64 @@ def test_failed_calls_come_again_later(served: Served, receiver: Receiver) -> No
     served.act(lambda world: world.clock.advance(timedelta(minutes=3)))
     eventually(lambda: served.get("/webhook_calls")["data"][0]["attributes"]["status"] == "success")
     assert len(receiver.arrived) == 2
+
+
+def test_failed_calls_come_seven_times_more_and_the_last_is_three_days_late(served: Served, receiver: Receiver) -> None:
+    register(served, receiver.url)
+    receiver.status = 500
+    served.act(lambda world: world.create(world.user, "post", {}))
+    late, minutes = [], 0.0
+    for number, wait in enumerate([0, 2, 6, 30, 60, 5 * 60, 24 * 60, 48 * 60], start=1):
+        minutes += wait
+        served.act(lambda world, wait=wait: world.clock.advance(timedelta(minutes=wait)))
+        eventually(lambda number=number: len(receiver.arrived) == number)
+        late.append(minutes)
+        expected = "failed" if number == 8 else "rescheduled"
+        eventually(
+            lambda expected=expected: served.get("/webhook_calls")["data"][0]["attributes"]["status"] == expected
+        )
+    payloads = [payload for _, payload in receiver.arrived]
+    assert [payload["attempted_auto_retries_count"] for payload in payloads] == list(range(8))
+    assert len({payload["webhook_call_id"] for payload in payloads}) == 1
+    assert late[-1] > 3 * 24 * 60
+    served.act(lambda world: world.clock.advance(timedelta(days=30)))
+    assert served.get("/webhook_calls")["data"][0]["attributes"]["next_retry_at"] is None
+
+
+@pytest.mark.parametrize(("twice", "calls", "ids"), [("never", 1, 1), ("same_call", 2, 1), ("another_call", 2, 2)])
+def test_one_act_may_call_twice(served: Served, receiver: Receiver, twice: str, calls: int, ids: int) -> None:
+    register(served, receiver.url)
+    served.http.post("/_simulator/switches", json={"webhooks_call_twice": twice})
+    served.act(lambda world: world.create(world.user, "post", {}))
+    eventually(lambda: all(one["attributes"]["status"] == "success" for one in served.get("/webhook_calls")["data"]))
+    assert len(receiver.arrived) == calls
+    assert len({payload["webhook_call_id"] for _, payload in receiver.arrived}) == ids
+    assert served.get("/webhook_calls")["meta"]["total_count"] == ids
+
+
+def test_calls_may_be_late(served: Served, receiver: Receiver) -> None:
+    register(served, receiver.url)
+    served.http.post("/_simulator/switches", json={"webhook_delay": 3600})
+    served.act(lambda world: world.create(world.user, "post", {}))
+    time.sleep(0.2)
+    assert receiver.arrived == []
+    served.act(lambda world: world.clock.advance(timedelta(hours=1)))
+    eventually(lambda: receiver.arrived)
+    assert receiver.arrived[0][1]["event_triggered_at"] == "2026-09-01T09:00:00Z"
+
+
+def test_without_drafts_a_save_publishes_and_a_deletion_unpublishes(served: Served, receiver: Receiver) -> None:
+    register(served, receiver.url)
+
+    def act(world: World) -> None:
+        world.create_model(world.account, "note", draft_mode=False)
+        id = world.create(world.user, "note", {}).id
+        world.update(world.user, id, {})
+        world.delete(world.user, id)
+
+    served.act(act)
+    told = [one["attributes"]["event_type"] for one in served.get("/webhook_calls?order_by=created_at_asc")["data"]]
+    assert told == ["create", "publish", "update", "publish", "unpublish", "delete"]
 
 
 def test_without_retries_a_call_fails_and_can_be_sent_again(served: Served, receiver: Receiver) -> None:

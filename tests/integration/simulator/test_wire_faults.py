@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from tests.integration.simulator.conftest import Served
-from versionsync.simulator import FaultKind, Faults
+from versionsync.simulator import FaultKind, Faults, World
 
 PAGES = "/items?filter[type]=post&order_by=id_ASC&page[limit]=2&page[offset]="
 
@@ -39,6 +39,105 @@ def test_errors_take_the_place_of_an_answer_once(
     assert ("X-RateLimit-Reset" in answer.headers) == (kind is FaultKind.THROTTLED)
     assert answer.json()["data"][0]["attributes"].get("transient") == (True if status != 500 else None)
     assert served.get("/items")["data"] == []
+
+
+@pytest.mark.parametrize("code", ["SITE_NOT_READY", "PLATFORM_SCHEDULED_MAINTENANCE", "SERVICE_UNAVAILABLE"])
+@pytest.mark.parametrize("status", [400, 422, 503])
+@pytest.mark.parametrize("transient", [True, False])
+def test_an_error_can_have_any_code_and_status(served: Served, code: str, status: int, transient: bool) -> None:
+    plant = {"kind": "refused", "code": code, "status": status, "transient": transient, "times": 2}
+    served.http.post("/_simulator/faults", json={"plant": [plant]})
+    answers = [served.http.get("/site") for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [status, status, 200]
+    assert [served.refused(answer) for answer in answers[:2]] == [(status, code)] * 2
+    assert answers[0].json()["data"][0]["attributes"].get("transient", False) is transient
+    assert answers[0].json() == answers[1].json()  # an error's id is that of its kind
+    assert answers[0].headers["X-Request-Id"] != answers[1].headers["X-Request-Id"]
+
+
+def test_errors_at_random_are_those_that_pass(served: Served, faults: Faults) -> None:
+    faults.rates[FaultKind.REFUSED] = 1.0
+    refusals = {served.refused(served.http.get("/site")) for _ in range(60)}
+    assert {code for _, code in refusals} == {"SITE_NOT_READY", "PLATFORM_SCHEDULED_MAINTENANCE", "SERVICE_UNAVAILABLE"}
+    assert {status for status, _ in refusals} == {422, 423, 503}
+
+
+def test_a_body_may_be_null(served: Served, faults: Faults) -> None:
+    faults.plant(FaultKind.NULL_BODY)
+    answer = served.http.get("/items")
+    assert (answer.status_code, answer.json()) == (200, None)
+    assert served.get("/items")["data"] == []
+
+
+SCHEMA = "/site?include=item_types,item_types.fields"
+
+
+def test_the_schema_may_be_old_for_some_answers(served: Served) -> None:
+    served.act(lambda world: world.create_field(world.account, served.post, "price", "integer"))
+    before = served.get(SCHEMA)
+    served.act(lambda world: world.clock.advance(timedelta(hours=1)))
+    (field,) = [one["id"] for one in before["included"] if one["attributes"]["api_key"] == "price"]
+    served.act(lambda world: world.update_field(world.account, field, api_key="cost"))
+    after = served.get(SCHEMA)
+    assert before != after
+    served.http.post("/_simulator/faults", json={"plant": [{"kind": "old_schema", "path": "^/site", "times": 3}]})
+    assert [served.get(SCHEMA) for _ in range(4)] == [before, before, before, after]
+
+
+@pytest.mark.parametrize("change", ["create_model", "destroy_model", "update_model", "create_field", "destroy_field"])
+def test_an_old_schema_is_that_before_the_last_change(served: Served, faults: Faults, change: str) -> None:
+    def act(world: World) -> object:
+        match change:
+            case "create_model":
+                return world.create_model(world.account, "page")
+            case "destroy_model":
+                return world.destroy_model(world.account, "post")
+            case "update_model":
+                return world.update_model(world.account, "post", name="Renamed")
+            case "create_field":
+                return world.create_field(world.account, "post", "extra")
+            case _:
+                return world.destroy_field(world.account, next(iter(served.post.fields)))
+
+    before = served.get(SCHEMA)
+    served.act(act)
+    faults.plant(FaultKind.OLD_SCHEMA, path="^/site")
+    assert [served.get(SCHEMA) == before for _ in range(2)] == [True, False]
+
+
+def test_old_answers_of_records_may_last(served: Served, faults: Faults, ids: list[str]) -> None:
+    id, paths = ids[0], ("/items", f"/items/{ids[0]}", f"/items/{ids[0]}/versions")
+    before = [served.get(path) for path in paths]
+    served.http.post("/_simulator/faults", json={"remember": True})
+
+    def act(world: World) -> None:
+        world.clock.advance(timedelta(hours=1))
+        world.update(world.user, id, {"title": {"en": "new"}})
+        world.publish(world.user, id)
+        world.create(world.user, "post", {})
+
+    served.act(act)
+    after = [served.get(path) for path in paths]
+    for path, old, new in zip(paths, before, after, strict=True):
+        assert old != new
+        faults.plant(FaultKind.LAGGING, path=rf"^{path}$", times=6)
+        assert [served.get(path) for _ in range(7)] == [old] * 6 + [new]
+
+
+def test_old_answers_may_be_those_of_one_record(served: Served, faults: Faults, ids: list[str]) -> None:
+    served.act(lambda world: world.remember())
+
+    def act(world: World) -> list[str]:
+        world.clock.advance(timedelta(hours=1))
+        return [world.update(world.user, id, {"title": {"en": "new"}}).head.id for id in ids[:2]]
+
+    current = served.act(act)
+    plant = {"kind": "lagging", "path": r"^/items\?", "times": 6, "records": [ids[0]]}
+    served.http.post("/_simulator/faults", json={"plant": [plant]})
+    for number in range(7):
+        listed = {one["id"]: one["meta"]["current_version"] for one in served.get("/items?page[limit]=5")["data"]}
+        assert (listed[ids[0]] == current[0]) == (number == 6)
+        assert listed[ids[1]] == current[1]
 
 
 def test_a_gateway_answers_with_html(served: Served, faults: Faults) -> None:
