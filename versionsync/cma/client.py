@@ -168,16 +168,17 @@ class Client:
         """All models and block models. One request."""
         return await self._all("/item-types", decode.item_type)
 
-    async def item_type(self, item_type_id: str) -> ItemType | None:
-        """Return one model; None where it does not exist, as far as this token may see. One request."""
-        try:
-            return await self._one(f"/item-types/{_id(item_type_id)}", decode.item_type)
-        except NotFound:
-            return None
+    async def item_type(self, item_type_id: str) -> ItemType:
+        """A model or block model. One request. Raises NotFound, also for one that the token may not see."""
+        return await self._one(f"/item-types/{_id(item_type_id)}", decode.item_type)
 
     async def fields(self, item_type_id: str) -> tuple[Field, ...]:
         """The fields of a model. One request."""
         return await self._all(f"/item-types/{_id(item_type_id)}/fields", decode.field)
+
+    async def field(self, field_id: str) -> Field:
+        """A field. One request. Raises NotFound."""
+        return await self._one(f"/fields/{_id(field_id)}", decode.field)
 
     async def environments(self) -> tuple[Environment, ...]:
         """All environments of the project. One request."""

@@ -14,7 +14,7 @@ from versionsync.ledger.events import Basis, Event, EventType, JsonValue
 from versionsync.ledger.ids import ModelId
 from versionsync.ledger.times import format_time
 
-__all__ = ["Field", "Model", "Schema", "SchemaPlan", "plan_schema"]
+__all__ = ["Field", "Model", "Schema", "SchemaPlan", "changed_members", "is_same_value", "plan_schema"]
 
 # A model's lists of its fields change with every field, which has an event of its own.
 _NOT_A_CHANGE = frozenset({"fields", "fieldsets"})
@@ -139,18 +139,26 @@ def _name(thing: Model | Field) -> dict[str, JsonValue]:
     return {"id": thing.id, "api_key": thing.api_key}
 
 
-def _difference(before: str, after: str) -> dict[str, JsonValue]:
-    """What differs between two documents, by member: `[before, after]`. Their `meta` moves by itself: left out."""
+def changed_members(before: str, after: str) -> dict[str, tuple[JsonValue, JsonValue]]:
+    """Compare two descriptions of a model or field: by member its value before and after, where these differ.
+
+    Their `meta` is left out, since it moves by itself.
+    """
     old, new = _members(before), _members(after)
     return {
-        name: [old.get(name), new.get(name)]
+        name: (old.get(name), new.get(name))
         for name in sorted(old.keys() | new.keys())
-        if _value(old.get(name)) != _value(new.get(name))
+        if not is_same_value(old.get(name), new.get(name))
     }
 
 
-def _value(member: JsonValue) -> bytes:
-    return canonical(json.dumps(member).encode())  # to Python, true is 1
+def is_same_value(one: JsonValue, other: JsonValue) -> bool:
+    """Whether two members have the same JSON value. To Python, true is 1."""
+    return canonical(json.dumps(one).encode()) == canonical(json.dumps(other).encode())
+
+
+def _difference(before: str, after: str) -> dict[str, JsonValue]:
+    return {name: list(values) for name, values in changed_members(before, after).items()}
 
 
 def _members(payload: str) -> dict[str, JsonValue]:

@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
 
-from sqlalchemy import Connection, bindparam, func, select, update
+from sqlalchemy import Connection, Table, bindparam, func, select, update
 from sqlalchemy.sql.dml import Insert
 
+from versionsync.ledger.events import EventType, JsonValue
 from versionsync.ledger.ids import ModelId
 from versionsync.ledger.schema import Field, Model, Schema
+from versionsync.ledger.schema_doubts import FormerValues
 from versionsync.mirror.bulk import insert_or_keep, insert_or_update, run_many
 from versionsync.mirror.jsonb import stored_json
 from versionsync.mirror.leases import Lease, hold
-from versionsync.mirror.tables import fields, models
+from versionsync.mirror.tables import events, fields, models
 
-__all__ = ["as_kept", "known_schema", "note_models", "schema_seen_at", "upsert_schema"]
+__all__ = [
+    "DeletedIds",
+    "as_kept",
+    "deleted_ids",
+    "former_values",
+    "known_schema",
+    "note_models",
+    "schema_seen_at",
+    "upsert_schema",
+]
 
 MODEL_DETAILS = ("api_key", "name", "is_block", "is_singleton", "draft_mode", "payload", "deleted_at")
 FIELD_DETAILS = (
@@ -70,6 +82,43 @@ def known_schema(connection: Connection, source_id: int) -> Schema:
             for row in found_fields
         },
     )
+
+
+@dataclass(frozen=True, slots=True)
+class DeletedIds:
+    """The ids of the models and fields that are marked deleted."""
+
+    models: frozenset[str]
+    fields: frozenset[str]
+
+
+def deleted_ids(connection: Connection, source_id: int) -> DeletedIds:
+    """The models and fields of a source that are marked deleted."""
+
+    def ids(table: Table) -> frozenset[str]:
+        query = select(table.c.id).where(table.c.source_id == source_id, table.c.deleted_at.is_not(None))
+        return frozenset(connection.scalars(query))
+
+    return DeletedIds(ids(models), ids(fields))
+
+
+def former_values(connection: Connection, source_id: int, type: EventType, ids: Iterable[str]) -> FormerValues:
+    """The values that models or fields had before, as their events of this `type` (`field.changed`) say."""
+    return {id: _former_values(connection, source_id, f"{type}:{id}:") for id in ids}
+
+
+def _former_values(connection: Connection, source_id: int, key: str) -> dict[str, list[JsonValue]]:
+    # ";" is the character after ":": between them are the keys of all events of this type and id.
+    told = connection.scalars(
+        select(events.c.data).where(
+            events.c.source_id == source_id, events.c.key > key, events.c.key < f"{key.removesuffix(':')};"
+        )
+    )
+    found: dict[str, list[JsonValue]] = {}
+    for data in map(json.loads, told):
+        for name, (before, _) in data.get("changes", {}).items():
+            found.setdefault(name, []).append(before)
+    return found
 
 
 def as_kept(tx: Connection, seen: Schema) -> Schema:

@@ -165,7 +165,7 @@ class Climb:
         found.has_swept = True
         found.began_at = sweep.began_at
         found.failures.extend(sweep.failures)
-        found.is_schema_changed |= sweep.is_schema_changed
+        found.schema_is_settled &= not sweep.is_schema_changed
         if not sweep.is_complete:
             found.fall_short("the list of records moved while it was read: what is not listed was not looked for")
 

@@ -17,9 +17,9 @@ class Findings:
 
     `looked_from` and `began_at` are our clock and upstream's when it began to look for changes (None: it did not, or it
     cannot be told), `has_swept` whether it listed all records, `is_complete` whether it is sure to have seen every
-    change, `is_new_here` whether another environment was swept last, `is_schema_changed` whether the models changed
-    while records were listed, `doubtful` holds the records of which two answers did not tell the same state when they
-    were last read.
+    change, `is_new_here` whether another environment was swept last, `schema_is_settled` whether no model or field is
+    left to be asked for and none changed while records were listed, `doubtful` holds the records of which two answers
+    did not tell the same state when they were last read.
     The last two are set by a rehearsal only.
     """
 
@@ -28,7 +28,7 @@ class Findings:
     has_swept: bool = False
     is_complete: bool = True
     is_new_here: bool = False
-    is_schema_changed: bool = False
+    schema_is_settled: bool = True
     doubtful: set[RecordId] = field(default_factory=set)
     failures: list[RecordFailure] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)

@@ -21,12 +21,41 @@ from versionsync.mirror.typed_views import rebuild_typed_views
 from versionsync.mirror.writer import update_run, write_events
 from versionsync.sync.desk import Desk
 from versionsync.sync.environment import Place, find_environment
+from versionsync.sync.findings import Findings
 from versionsync.sync.report import SourceSpec
-from versionsync.sync.sight import Sight
+from versionsync.sync.schema_check import check_schema
+from versionsync.sync.sight import Sight, names_of
 from versionsync.sync.translate import schema_of
 from versionsync.sync.vanish import check_brake
 
-__all__ = ["Noted", "doubt_upstream", "find_place", "is_elsewhere", "is_new_here", "note_upstream", "project_of"]
+__all__ = [
+    "Believed",
+    "Noted",
+    "believe_upstream",
+    "find_place",
+    "is_elsewhere",
+    "is_new_here",
+    "note_upstream",
+    "project_of",
+]
+
+NAMES_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Believed:
+    """What upstream says of the project, as far as it can be believed.
+
+    schema: Its models and fields.
+    project: What to note of the project.
+    sight: What the token's role shows of these models.
+    hidden: The models that upstream does not find because the role hides them. Their rows stay.
+    """
+
+    schema: cma.Schema
+    project: Project
+    sight: Sight
+    hidden: frozenset[ModelId]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,22 +112,23 @@ def note_upstream(
     tx: Connection,
     lease: Lease,
     known: SourceRow,
-    schema: cma.Schema,
-    project: Project,
+    upstream: Believed,
     *,
-    hidden: Collection[ModelId],
     run_id: int,
     observed_at: datetime,
 ) -> Noted:
-    """Write what changed about the project and its schema; `hidden` models stay as they are.
-
-    `doubt_upstream` comes before, and tells which these are.
-    """
+    """Write what changed about the project and its schema."""
     # A first run that ended early, or was partial, has read the schema all the same.
     seen_before = known.checkpoint.last_complete_sweep_at or schema_seen_at(tx, lease.source_id)
-    moved = _note_project(tx, lease, known, project, run_id=run_id, observed_at=observed_at)
+    moved = _note_project(tx, lease, known, upstream.project, run_id=run_id, observed_at=observed_at)
     noted = _note_schema(
-        tx, lease, schema, hidden=hidden, seen_before=seen_before, run_id=run_id, observed_at=observed_at
+        tx,
+        lease,
+        upstream.schema,
+        hidden=upstream.hidden,
+        seen_before=seen_before,
+        run_id=run_id,
+        observed_at=observed_at,
     )
     noted = replace(noted, events=noted.events + moved)
     if noted.events:  # nothing was written before, and the run may be killed after this
@@ -134,45 +164,55 @@ def _note_project(
     return write_events(tx, lease, [event], observed_at=observed_at, run_id=run_id)
 
 
-async def doubt_upstream(
+async def believe_upstream(
     desk: Desk,
     client: cma.Client,
     known: SourceRow,
     spec: SourceSpec,
     schema: cma.Schema,
-    project: Project,
     *,
-    sight: Sight,
-) -> frozenset[ModelId]:
-    """As `_doubt_missing_models`, where upstream is what `known` mirrors. Raises OtherProject, too."""
-    refuse_another(known, project)  # before its models are missed
-    if sight.believes_all:
-        return frozenset()
-    return await _doubt_missing_models(desk, client, known.id, spec, schema, sight)
+    place: Place,
+    believes_all: bool,
+    found: Findings,
+) -> Believed:
+    """Check the answer `schema` before anything is made of it; what stays open goes into `found`.
 
-
-async def _doubt_missing_models(
-    desk: Desk, client: cma.Client, source_id: int, spec: SourceSpec, schema: cma.Schema, sight: Sight
-) -> frozenset[ModelId]:
-    """The models that `schema` does not name any more and that are hidden; the others can be held to be deleted.
-
-    Each is asked for by its id. One that has records is hidden where the role does not show all of them. The others
-    must not take too many along: a token that is shown fewer models sees just that, and may not be told its role.
-    Raises PagesMoved for a model that exists, TooMuchVanished, CmaError.
+    Raises OtherProject, TooMuchVanished, CmaError, MirrorError.
     """
-    seen = {ModelId(model.id) for model in schema.item_types}
+    refuse_another(known, project_of(schema.site, spec, place))  # before its models are missed
+    checked = await check_schema(desk, client, known.id, schema)
+    if checked.unasked:
+        found.schema_is_settled = False
+        found.notes.append(
+            f"{checked.unasked} models and fields of the schema are deleted or changed as it seems; "
+            "the next runs ask for them"
+        )
+    if checked.contradicted:
+        found.schema_is_settled = False
+        found.fall_short(
+            "the list of models and fields contradicts what upstream says of single ones "
+            f"({', '.join(checked.contradicted[:NAMES_SHOWN])}): the schema stays as it was known"
+        )
+    sight = Sight(client, names_of(checked.schema), believes_all=believes_all)
+    hidden = frozenset[ModelId]()
+    if checked.gone and not believes_all:
+        hidden = await _hidden_among(desk, known.id, spec, checked.gone, sight)
+    return Believed(checked.schema, project_of(checked.schema.site, spec, place), sight, hidden)
+
+
+async def _hidden_among(
+    desk: Desk, source_id: int, spec: SourceSpec, gone: frozenset[ModelId], sight: Sight
+) -> frozenset[ModelId]:
+    """The models among `gone`, which upstream does not find, that are hidden; the others can be held to be deleted.
+
+    One that has records is hidden where the role does not show all of them. The others must not take too many along: a
+    token that is shown fewer models sees just that, and may not be told its role. Raises TooMuchVanished, CmaError.
+    """
     known = await desk.read(lambda connection: known_schema(connection, source_id))
-    missing = known.models.keys() - seen
-    if not missing:
-        return frozenset()
-    for id in sorted(missing):
-        if await client.item_type(id) is not None:
-            name = known.models[id].api_key
-            raise cma.PagesMoved(f"the model {name} was not named with the others, but it exists", request="GET /site")
     live = await desk.read(lambda connection: live_counts_by_model(connection, source_id))
-    hidden = [id for id in missing if live.get(id) and await sight.hides_even(id, known.models[id].api_key)]
-    gone = {id: live.get(id, 0) for id in missing.difference(hidden)}
-    check_brake(spec.name, spec.max_vanish, gone, live, models={})
+    hidden = [id for id in gone if live.get(id) and await sight.hides_even(id, known.models[id].api_key)]
+    deleted = {id: live.get(id, 0) for id in gone.difference(hidden)}
+    check_brake(spec.name, spec.max_vanish, deleted, live, models={})
     return frozenset(hidden)
 
 

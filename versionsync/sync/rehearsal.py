@@ -17,9 +17,9 @@ from versionsync.sync.crew import Crew
 from versionsync.sync.desk import Desk
 from versionsync.sync.environment import Place
 from versionsync.sync.findings import Findings
-from versionsync.sync.project import doubt_upstream, project_of
+from versionsync.sync.project import believe_upstream
 from versionsync.sync.report import Progress, SourceSpec, SyncOptions
-from versionsync.sync.sight import Sight, names_of
+from versionsync.sync.sight import Sight
 from versionsync.sync.spool import TaskSpool
 from versionsync.sync.sweep import Models, Sweeper, count_records
 from versionsync.sync.vanish import hidden_models
@@ -48,16 +48,18 @@ async def rehearse(
             found.would_pull = await count_records(client, Models.of(await client.schema()).listed)
         return
     schema = await client.schema()
-    project = project_of(schema.site, spec, place)
-    sight = Sight(client, names_of(schema), believes_all=options.allow_vanish)
-    await doubt_upstream(desk, client, known, spec, schema, project, sight=sight)
+    upstream = await believe_upstream(
+        desk, client, known, spec, schema, place=place, believes_all=options.allow_vanish, found=found
+    )
     if options.record_ids or options.scrub:
         vanished = await _ask(desk, client, known.id, options, progress=progress, found=found)
     else:
-        models = Models.of(schema)
-        vanished = await _list(desk, client, known.id, options, models, sight=sight, progress=progress, found=found)
+        models = Models.of(upstream.schema)
+        vanished = await _list(
+            desk, client, known.id, options, models, sight=upstream.sight, progress=progress, found=found
+        )
     live = await desk.read(lambda connection: live_counts_by_model(connection, known.id))
-    await _doubt(sight, spec, vanished, live, found=found)
+    await _doubt(upstream.sight, spec, vanished, live, found=found)
 
 
 async def _list(
@@ -86,7 +88,7 @@ async def _list(
                 now=desk.now,
             )
             sweep = await sweeper.sweep(models)
-            found.is_complete = sweep.is_complete
+            found.is_complete = found.is_complete and sweep.is_complete
             found.failures = sweep.failures
             found.would_pull = sum(task.record.model_id in sweep.models for task in tasks)
             if not sweep.is_complete:  # then a sync would not settle what was not listed

@@ -32,10 +32,9 @@ from versionsync.sync.desk import Desk, Tenure
 from versionsync.sync.editors import read_editors
 from versionsync.sync.environment import Place
 from versionsync.sync.findings import Findings
-from versionsync.sync.project import doubt_upstream, find_place, is_elsewhere, is_new_here, note_upstream, project_of
+from versionsync.sync.project import believe_upstream, find_place, is_elsewhere, is_new_here, note_upstream, project_of
 from versionsync.sync.rehearsal import rehearse
 from versionsync.sync.report import Outcome, Progress, RunKind, RunReport, SourceSpec, SyncOptions
-from versionsync.sync.sight import Sight, names_of
 from versionsync.sync.threads import DatabaseThread
 from versionsync.sync.tracing import traced
 from versionsync.sync.trouble import trouble_in
@@ -200,13 +199,19 @@ class _Run:
             return
         client = self._client.with_environment(place.environment)
         schema = self._schema or await client.schema()
-        project, run_id, now = project_of(schema.site, self._spec, place), tenure.run_id, self._desk.now()
-        sight = Sight(client, names_of(schema), believes_all=self._options.allow_vanish)
-        hidden = await doubt_upstream(self._desk, client, known, self._spec, schema, project, sight=sight)
+        upstream = await believe_upstream(
+            self._desk,
+            client,
+            known,
+            self._spec,
+            schema,
+            place=place,
+            believes_all=self._options.allow_vanish,
+            found=self._found,
+        )
+        run_id, now = tenure.run_id, self._desk.now()
         noted = await self._desk.write(
-            lambda tx: note_upstream(
-                tx, tenure.lease, known, schema, project, hidden=hidden, run_id=run_id, observed_at=now
-            )
+            lambda tx: note_upstream(tx, tenure.lease, known, upstream, run_id=run_id, observed_at=now)
         )
         self._progress.counts.events_written += noted.events
         if noted.blocked_views:
@@ -224,8 +229,8 @@ class _Run:
             self._options,
             progress=self._progress,
             found=self._found,
-            schema=schema,
-            sight=sight,
+            schema=upstream.schema,
+            sight=upstream.sight,
             believes=self._found.is_new_here,
         )
         if self._options.record_ids:

@@ -98,8 +98,8 @@ class Settler:
             if await self._sight.hides(model):
                 self._sight.count_hidden(model, vanished[model])
                 continue
-            self._found.is_schema_changed = True  # the next run asks again
-            found = await self._client.item_type(model)
+            self._found.schema_is_settled = False  # the next run asks again
+            found = await self._find(model)
             if found is not None and not found.modular_block:
                 self._found.fall_short(f"upstream does not list the records of the model {found.api_key}")
 
@@ -148,13 +148,20 @@ class Settler:
 
         A record of a model that became a block model is not found any more, and was not deleted.
         """
-        found = await self._client.item_type(model)
+        found = await self._find(model)
         if found is not None and not found.modular_block:
             return DeletionEvidence.NOT_FOUND
         if found is None and model not in self._sight.models:  # known to be deleted before anything was listed
             return DeletionEvidence.MODEL_DELETED
-        self._found.is_schema_changed = True
+        self._found.schema_is_settled = False
         return None
+
+    async def _find(self, model: ModelId) -> cma.ItemType | None:
+        """The model as it is now; None where it does not exist, or not for this token."""
+        try:
+            return await self._client.item_type(model)
+        except cma.NotFound:
+            return None
 
     async def _expect_nothing(self, id: RecordId) -> None:
         """A record that came and went while we read is none of ours; one that is there is not read yet."""

@@ -9,7 +9,16 @@ from versionsync.ledger.records import Editor, SeenRecord
 from versionsync.ledger.schema import Field, Model, Schema
 from versionsync.ledger.versions import SeenVersion
 
-__all__ = ["editor_of", "schema_of", "seen_record", "seen_version"]
+__all__ = [
+    "editor_of",
+    "field_of",
+    "item_type_of",
+    "model_of",
+    "schema_of",
+    "seen_record",
+    "seen_version",
+    "upstream_field_of",
+]
 
 
 def editor_of(ref: cma.Ref | None) -> Editor | None:
@@ -56,29 +65,60 @@ def seen_version(version: cma.ItemVersion, content_hash: bytes) -> SeenVersion:
 def schema_of(schema: cma.Schema) -> Schema:
     """Upstream's models and fields, block models included, by their ids."""
     return Schema(
-        models={
-            ModelId(item_type.id): Model(
-                id=ModelId(item_type.id),
-                api_key=item_type.api_key,
-                name=item_type.name,
-                is_block=item_type.modular_block,
-                is_singleton=item_type.singleton,
-                draft_mode=item_type.draft_mode_active,
-                payload=item_type.raw.decode(),
-            )
-            for item_type in schema.item_types
-        },
-        fields={
-            field.id: Field(
-                id=field.id,
-                model_id=ModelId(field.item_type_id),
-                api_key=field.api_key,
-                label=field.label,
-                field_type=field.field_type,
-                is_localized=field.localized,
-                position=field.position,
-                payload=field.raw.decode(),
-            )
-            for field in schema.fields
-        },
+        models={ModelId(item_type.id): model_of(item_type) for item_type in schema.item_types},
+        fields={field.id: field_of(field) for field in schema.fields},
+    )
+
+
+def model_of(item_type: cma.ItemType) -> Model:
+    """A model as upstream described it."""
+    return Model(
+        id=ModelId(item_type.id),
+        api_key=item_type.api_key,
+        name=item_type.name,
+        is_block=item_type.modular_block,
+        is_singleton=item_type.singleton,
+        draft_mode=item_type.draft_mode_active,
+        payload=item_type.raw.decode(),
+    )
+
+
+def field_of(field: cma.Field) -> Field:
+    """A field as upstream described it."""
+    return Field(
+        id=field.id,
+        model_id=ModelId(field.item_type_id),
+        api_key=field.api_key,
+        label=field.label,
+        field_type=field.field_type,
+        is_localized=field.localized,
+        position=field.position,
+        payload=field.raw.decode(),
+    )
+
+
+def item_type_of(model: Model) -> cma.ItemType:
+    """A model of the mirror, as if upstream had described it."""
+    return cma.ItemType(
+        id=model.id,
+        name=model.name,
+        api_key=model.api_key,
+        modular_block=model.is_block,
+        singleton=model.is_singleton,
+        draft_mode_active=model.draft_mode,
+        raw=model.payload.encode(),
+    )
+
+
+def upstream_field_of(field: Field) -> cma.Field:
+    """A field of the mirror, as if upstream had described it."""
+    return cma.Field(
+        id=field.id,
+        item_type_id=field.model_id,
+        api_key=field.api_key,
+        label=field.label,
+        field_type=field.field_type,
+        localized=field.is_localized,
+        position=field.position,
+        raw=field.payload.encode(),
     )

@@ -1,0 +1,280 @@
+"""An old answer of the schema, as upstream's caches give: no event says what did not happen."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import func, select
+
+from tests.fixtures.gateways import Given, gateway, refusal
+from tests.fixtures.lab import Lab
+from versionsync import cma
+from versionsync.mirror.tables import events, fields, models, records
+from versionsync.simulator import FULL_ACCESS_TOKEN, World
+from versionsync.sync import schema_check
+from versionsync.sync.report import Outcome
+
+SCHEMA = "/site?include="
+LASTING = 1_000
+
+
+@pytest.fixture(autouse=True)
+def _without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schema_check, "ASK_AGAIN_SECONDS", 0.01)
+
+
+@dataclass
+class Upstream:
+    """What a gateway before the simulator has seen, and how many old answers it still gives."""
+
+    old: str
+    left: int
+    paths: list[str]
+
+    def asked(self, path: str) -> int:
+        """How many requests had a path that begins so."""
+        return sum(each.startswith(path) for each in self.paths)
+
+    def instead(self, path: str) -> Given | None:
+        """The old answer to a request for the schema, as often as there is one left."""
+        self.paths.append(path)
+        if not path.startswith(SCHEMA) or not self.left:
+            return None
+        self.left -= 1
+        return Given(200, self.old, {"Content-Type": "application/json"})
+
+
+def schema_now(lab: Lab) -> str:
+    """The present answer."""
+    url = f"{lab.simulator.url}{SCHEMA}item_types,item_types.fields"
+    return httpx.get(url, headers={"Authorization": f"Bearer {FULL_ACCESS_TOKEN}"}).text
+
+
+@contextmanager
+def answering(lab: Lab, old: str, times: int) -> Iterator[Upstream]:
+    """The first requests for the schema are answered with `old`."""
+    direct, upstream = lab.spec, Upstream(old, times, [])
+    with gateway(lab.simulator.url, instead=upstream.instead) as url:
+        lab.spec = replace(direct, base_url=url)
+        try:
+            yield upstream
+        finally:
+            lab.spec = direct
+
+
+def told(lab: Lab) -> list[tuple[str, Any]]:
+    """Type and subject of all events of the schema."""
+    query = (
+        select(events.c.type, events.c.data)
+        .where(events.c.type.like("model.%") | events.c.type.like("field.%"))
+        .order_by(events.c.id)
+    )
+    with lab.mirror.read() as connection:
+        found = [(type, json.loads(data)) for type, data in connection.execute(query)]
+    return [(type, (data.get("field") or data.get("model"))["api_key"]) for type, data in found]
+
+
+def rows(lab: Lab) -> list[Any]:
+    """All models and fields."""
+    with lab.mirror.read() as connection:
+        return [connection.execute(select(table).order_by(table.c.id)).all() for table in (models, fields)]
+
+
+def field_of(lab: Lab, api_key: str, model: str = "post") -> str:
+    """Make a field; returns its id."""
+    return lab.act(lambda world: world.create_field(world.account, model, api_key)).id
+
+
+def grow(lab: Lab) -> None:
+    field_of(lab, "subtitle")
+
+
+def shrink(lab: Lab) -> None:
+    (gone,) = lab.simulator.act(
+        lambda world: [field.id for field in world.primary.model("price").fields.values() if field.api_key == "title"]
+    )
+    lab.act(lambda world: world.destroy_field(world.account, gone))
+
+
+def rename(lab: Lab) -> None:
+    (id,) = lab.simulator.act(
+        lambda world: [field.id for field in world.primary.model("post").fields.values() if field.api_key == "title"]
+    )
+    lab.act(lambda world: world.update_field(world.account, id, api_key="headline"))
+
+
+def rename_model(lab: Lab) -> None:
+    lab.act(lambda world: world.update_model(world.account, "price", name="Offer"))
+
+
+def add_model(lab: Lab) -> None:
+    model = lab.act(lambda world: world.create_model(world.account, "page"))
+    field_of(lab, "title", model.id)
+    lab.act(lambda world: world.create(world.user, "page", {"title": "A page"}))
+
+
+def remove_model(lab: Lab) -> None:
+    lab.act(lambda world: world.destroy_model(world.account, "price"))
+
+
+CHANGES = [grow, shrink, rename, rename_model, add_model, remove_model]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("how", [{"full": True}, {"full": True, "allow_vanish": True}, {"scrub": 3}])
+def test_an_old_answer_is_asked_for_again(lab: Lab, change: Any, how: dict[str, Any]) -> None:
+    """It contradicts what the mirror wrote last. No event comes of it, and the run succeeds."""
+    lab.act(lambda world: world.create(world.user, "post", {"title": "A post"}))
+    lab.sync()
+    old = schema_now(lab)
+    change(lab)
+    lab.sync()
+    before, kept = told(lab), rows(lab)
+    assert before
+    with answering(lab, old, 1) as upstream:
+        assert lab.sync(**how).outcome is Outcome.SUCCEEDED
+    assert upstream.asked(SCHEMA) == 2
+    assert (told(lab), rows(lab)) == (before, kept)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_an_old_answer_that_lasts_is_never_believed(lab: Lab, change: Any) -> None:
+    """The rows that are known stay. The run is partial and says why; the next one is not."""
+    lab.act(lambda world: world.create(world.user, "post", {"title": "A post"}))
+    lab.sync()
+    old = schema_now(lab)
+    change(lab)
+    lab.sync()
+    before, kept = told(lab), rows(lab)
+    with answering(lab, old, LASTING) as upstream:
+        report = lab.sync(full=True)
+        assert report.outcome is Outcome.PARTIAL
+        assert any("the list of models and fields contradicts" in note for note in report.notes)
+        assert upstream.asked(SCHEMA) == 1 + schema_check.TIMES_ASKED_AGAIN
+        assert upstream.asked("/fields/") + upstream.asked("/item-types/") == 1
+    assert (told(lab), rows(lab)) == (before, kept)
+    with lab.mirror.read() as connection:
+        assert connection.scalar(select(func.count()).where(records.c.deleted_at.is_not(None))) == 0
+    assert lab.sync().outcome is Outcome.SUCCEEDED
+    assert (told(lab), rows(lab)) == (before, kept)
+
+
+def test_what_really_changed_is_believed(lab: Lab) -> None:
+    """Deleted, returned, and named as before: each costs one question, asked by its id."""
+    subtitle = field_of(lab, "subtitle")
+    lab.sync()
+    lab.act(lambda world: world.update_field(world.account, subtitle, api_key="teaser"))
+    lab.sync()
+    with answering(lab, "", 0) as upstream:
+        lab.act(lambda world: world.update_field(world.account, subtitle, api_key="subtitle"))
+        assert lab.sync().outcome is Outcome.SUCCEEDED
+        lab.act(lambda world: world.destroy_field(world.account, subtitle))
+        assert lab.sync().outcome is Outcome.SUCCEEDED
+        lab.act(lambda world: world.create_field(world.account, "post", "subtitle", id=subtitle))
+        assert lab.sync().outcome is Outcome.SUCCEEDED
+        assert upstream.asked("/fields/") == 3
+        assert upstream.asked(SCHEMA) == 3
+    assert told(lab) == [
+        ("field.changed", "teaser"),
+        ("field.changed", "subtitle"),
+        ("field.deleted", "subtitle"),
+        ("field.created", "subtitle"),
+    ]
+
+
+def test_the_fields_of_a_model_need_no_question_of_their_own(lab: Lab) -> None:
+    """Neither when it is gone, nor when it is back."""
+    for number in range(5):
+        field_of(lab, f"field_{number}", "price")
+    lab.sync()
+    price = lab.simulator.act(lambda world: world.primary.model("price"))
+    with answering(lab, "", 0) as upstream:
+        lab.act(lambda world: world.destroy_model(world.account, "price"))
+        assert lab.sync().outcome is Outcome.SUCCEEDED
+        assert (upstream.asked("/item-types/"), upstream.asked("/fields/")) == (1, 0)
+        lab.act(lambda world: put_back(world, price))
+        assert lab.sync().outcome is Outcome.SUCCEEDED
+        assert (upstream.asked("/item-types/"), upstream.asked("/fields/")) == (2, 0)
+    assert [type for type, _ in told(lab)] == [
+        "model.deleted",
+        *["field.deleted"] * 6,
+        "model.created",
+        *["field.created"] * 6,
+    ]
+
+
+def put_back(world: World, model: Any) -> None:
+    """Make a model again, with its id and those of its fields."""
+    made = world.create_model(world.account, model.api_key, id=model.id)
+    for field in model.fields.values():
+        world.create_field(world.account, made, field.api_key, id=field.id)
+
+
+def test_many_deleted_fields_are_confirmed_over_several_runs(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One question each, a limited number in a run. The runs between do not rest."""
+    monkeypatch.setattr(schema_check, "MOST_QUESTIONS", 5)
+    ids = [field_of(lab, f"field_{number}") for number in range(12)]
+    lab.sync()
+    for id in ids:
+        lab.act(lambda world, gone=id: world.destroy_field(world.account, gone))
+    seen = []
+    with answering(lab, "", 0) as upstream:
+        for _ in range(4):
+            report = lab.sync()
+            assert report.outcome is Outcome.SUCCEEDED
+            seen.append((upstream.asked("/fields/"), len(told(lab)), bool(report.notes)))
+    assert seen == [(5, 5, True), (10, 10, True), (12, 12, False), (12, 12, False)]
+    assert lab.requests(lab.sync) == 1
+
+
+def test_many_fields_that_are_back_are_confirmed_over_several_runs(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a promoted environment brings them."""
+    monkeypatch.setattr(schema_check, "MOST_QUESTIONS", 5)
+    ids = [field_of(lab, f"field_{number}") for number in range(7)]
+    lab.sync()
+    for id in ids:
+        lab.act(lambda world, gone=id: world.destroy_field(world.account, gone))
+    lab.sync()
+    lab.sync()
+    for number, id in enumerate(ids):
+        lab.act(lambda world, n=number, back=id: world.create_field(world.account, "post", f"field_{n}", id=back))
+    created = []
+    for _ in range(3):
+        assert lab.sync().outcome is Outcome.SUCCEEDED
+        created.append(sum(type == "field.created" for type, _ in told(lab)))
+    assert created == [5, 7, 7]
+
+
+def test_a_refusal_is_no_absence(lab: Lab) -> None:
+    """Only NOT_FOUND says that a field is gone."""
+    subtitle = field_of(lab, "subtitle")
+    lab.sync()
+    lab.act(lambda world: world.destroy_field(world.account, subtitle))
+    refused = refusal("INSUFFICIENT_PERMISSIONS", 401)
+    direct = lab.spec
+    with gateway(direct.base_url, instead=lambda path: refused if path.startswith("/fields/") else None) as url:
+        lab.spec = replace(direct, base_url=url)
+        assert isinstance(lab.sync().error, cma.PermissionDenied)
+    assert told(lab) == []
+    lab.spec = direct
+    assert lab.sync().outcome is Outcome.SUCCEEDED
+    assert told(lab) == [("field.deleted", "subtitle")]
+
+
+def test_a_dry_run_believes_no_old_answer_either(lab: Lab) -> None:
+    """It says what a sync would do, and writes nothing."""
+    lab.act(lambda world: world.create(world.user, "post", {"title": "A post"}))
+    lab.sync()
+    old = schema_now(lab)
+    add_model(lab)
+    lab.sync()
+    with answering(lab, old, LASTING):
+        report = lab.sync(full=True, dry_run=True)
+    assert report.outcome is Outcome.PARTIAL
+    assert (report.would_pull, report.would_delete) == (2, 0)
