@@ -242,6 +242,6 @@ def _note_schema(
         deleted_fields=plan.deleted_fields,
         observed_at=observed_at,
     )
-    views = rebuild_typed_views(tx, lease.source_id)
     events = write_events(tx, lease, plan.events, observed_at=observed_at, run_id=run_id)
+    views = rebuild_typed_views(tx, lease.source_id)  # after the events, which hold the former names of fields
     return Noted(events, views.blocked)

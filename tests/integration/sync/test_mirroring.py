@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 
 from tests.fixtures.comparing import differences, told
 from tests.fixtures.gateways import gateway, refusal
@@ -218,6 +218,19 @@ def test_changes_of_the_schema_are_events(lab: Lab) -> None:
             "field.deleted",
             "model.created",
         ]
+
+
+def test_a_renamed_field_is_in_its_view_at_once_for_versions_with_its_old_name(make_lab: MakeLab) -> None:
+    """The view is made from the event of this run, too."""
+    lab = make_lab(switches=Switches(renamed_fields="old_key"))
+    model = lab.act(lambda world: world.create_model(world.account, "post"))
+    field = lab.act(lambda world: world.create_field(world.account, model, "title"))
+    lab.act(lambda world: world.create(world.user, "post", {"title": "one"}))
+    lab.sync()
+    lab.act(lambda world: world.update_field(world.account, field.id, api_key="headline"))
+    lab.sync()
+    with lab.mirror.read() as connection:
+        assert connection.execute(text("SELECT headline FROM website_post_versions")).all() == [("one",)]
 
 
 def test_a_view_that_cannot_follow_the_schema_is_told(lab: Lab) -> None:
