@@ -75,28 +75,60 @@ _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 _CODE: Final = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 _MAX_RESET_SECONDS: Final = 86_400.0
 
-# Codes that say the same whatever their status, which the vendor does not document for all of them.
+# Codes that mean the same whatever their status. The vendor documents neither all statuses nor all causes: where a
+# cause is not certain, the hint names no more than the code does.
 _PERMISSION: Final = {
     "INSUFFICIENT_PERMISSIONS": "the role of the token does not allow this: extend it in the project's settings",
     "DEACTIVATED_SITE": "the project is switched off: its quota or its payment, see its dashboard",
     "PLAN_UPGRADE_REQUIRED": "the project's plan does not include this",
 }
+# What ends by itself, and how it is waited for. Maintenance mode and a fork last as long as people want or need, and
+# concern writes: waiting within a request would only delay the report, so the next run asks again. The others end
+# within seconds or minutes: a read is asked again until its deadline. A write that got SERVICE_UNAVAILABLE may have
+# been done all the same; before the others no write is begun.
 _LATER: Final = {
-    "MAINTENANCE_MODE": "the project is in maintenance mode: wait until it is over",
-    "ENVIRONMENT_IN_READ_ONLY_MODE": "the environment is read-only while it is being forked",
-    "ENVIRONMENT_NOT_READY": "the environment is still being created",
+    "MAINTENANCE_MODE": (Kind.MAINTENANCE, "the project is in maintenance mode: wait until it is over"),
+    "ENVIRONMENT_IN_READ_ONLY_MODE": (Kind.MAINTENANCE, "the environment is read-only while it is being forked"),
+    "ENVIRONMENT_NOT_READY": (Kind.MAINTENANCE, "the environment is still being created"),
+    "SITE_NOT_READY": (Kind.TRANSIENT, "the project is not ready yet: DatoCMS is still preparing it"),
+    "PLATFORM_SCHEDULED_MAINTENANCE": (Kind.TRANSIENT, "DatoCMS is in scheduled maintenance: see its status page"),
+    "SERVICE_UNAVAILABLE": (Kind.SERVER, "DatoCMS is not available at the moment"),
+    "CONCURRENT_ITEM_UPDATE": (Kind.TRANSIENT, "the record is being changed by another request"),
+    "CONCURRENT_ITEM_TYPE_UPDATE": (Kind.TRANSIENT, "the model is being changed by another request"),
 }
 _HINTS: Final = {
     "INVALID_AUTHORIZATION_HEADER": "the API token is wrong, revoked or of another project",
+    "INVALID_SITE": "the request arrived without an API token: a proxy on the way may remove it, or base_url is wrong",
     "INVALID_ENVIRONMENT": "this environment does not exist in the project",
     "INVALID_ENDPOINT": "this address is none of the API: check base_url",
     "INVALID_API_VERSION": "upstream does not know version 3 of its API: a newer versionsync is needed",
+    "INVALID_ACCEPT_HEADER": "the Accept header is missing or was changed on the way",
+    "INVALID_CONTENT_TYPE_HEADER": "the Content-Type header is missing or was changed on the way",
+    "INVALID_JSON_BODY": "upstream could not read the body as JSON",
+    "INVALID_ENTITY_ID": "an id has a form that upstream does not accept",
+    "INVALID_FILTER_FIELDS_PARAM": "upstream does not accept this filter",
+    "INVALID_ORDERING": "upstream does not accept this order",
+    "INVALID_DATE": "upstream does not accept this date",
     "STALE_ITEM_VERSION": "the record was changed meanwhile",
+    "UNMANAGED_EDIT_CONFLICT": "the record was changed by another editor meanwhile",
     "ITEM_LOCKED": "somebody has the record open in the editor",
     "ITEM_TYPE_NOT_FOUND": "this model does not exist",
     "DELETE_RESTRICTION": "other records link to it",
+    "PUBLISHED_REFERENCES": "published records link to it: unpublish or change them first",
+    "PUBLISHED_CHILDREN": "records below it in the tree are published: unpublish them first",
+    "UNPUBLISHED_PARENT": "the record above it in the tree is not published: publish that one first",
+    "UNPUBLISHED_LINK": "it links to a record that is not published: publish that one first",
     "DUPLICATE_SINGLETON": "its model allows only one record",
+    "ITEM_TYPE_IS_SINGLETON": "its model allows only one record",
+    "TECHNICAL_LIMIT_REACHED": "this exceeds a technical limit of DatoCMS, such as the size of a record",
+    "TOO_MANY_OPERATIONS": "DatoCMS allows no more operations of this kind for now: try again later",
 }
+# They end in _LIMIT_REACHED or are named with the plan's limits, but concern one request, not the whole project.
+_OF_ONE_REQUEST: Final = frozenset({"TECHNICAL_LIMIT_REACHED", "TOO_MANY_OPERATIONS"})
+# Who refuses a long address is often a gateway, with a web page; over HTTP/2 the address is a header. No code of the
+# API is known for it.
+_TOO_LONG_STATUSES: Final = frozenset({414, 431})
+_SAYS_TOO_LONG: Final = re.compile("UR[IL]_TOO_(LONG|LARGE)")
 # Which code refuses too large a page is not documented: one of parameters, or one that says so by its name.
 _ABOUT_PARAMETERS: Final = frozenset({"INVALID_PARAMS", "INVALID_FORMAT", "INVALID_ATTRIBUTES"})
 _SAYS_LIMIT: Final = re.compile("LIMIT|PAGE|PAGINATION|TOO_LARGE")
@@ -135,6 +167,9 @@ def judge(answer: Answer, *, request: str, now: float) -> Failure | CmaError:
         reset = rate(headers).reset
         wait = after if reset is None else reset
         return Failure(Kind.THROTTLED, "the rate limit is exceeded", wait, status, code, request_id)
+    if error is not None and code in _LATER:
+        kind, hint = _LATER[code]
+        return Failure(Kind.TRANSIENT if error.transient else kind, hint, after, status, code, request_id)
     if status in (408, 504):
         return Failure(Kind.TIMEOUT, "a gateway got no answer in time", after, status, code, request_id)
     if status == 407:
@@ -155,9 +190,15 @@ def judge(answer: Answer, *, request: str, now: float) -> Failure | CmaError:
             request_id=request_id,
             about_limit=True,
         )
-    if error is not None and code in _LATER:
-        kind = Kind.TRANSIENT if error.transient else Kind.MAINTENANCE
-        return Failure(kind, _LATER[code], after, status, code, request_id)
+    if status in _TOO_LONG_STATUSES or (status >= 400 and _SAYS_TOO_LONG.search(code or "")):
+        return Rejected(
+            "the address of the request is too long",
+            request=request,
+            status=status,
+            code=code,
+            request_id=request_id,
+            too_long=True,
+        )
     if error is not None and error.transient:
         return Failure(Kind.TRANSIENT, "upstream says that this is for now only", after, status, code, request_id)
     if status == 511:
@@ -226,9 +267,9 @@ def _client_error(status: int, error: _Attributes, *, request: str, request_id: 
         return PermissionDenied(_PERMISSION[code] + (f" (wanted: {ability})" if ability else ""), **known)
     if code == "INVALID_ENVIRONMENT":
         return EnvironmentUnknown(hint or "", **known)
-    if code == "INVALID_AUTHORIZATION_HEADER" or status == 401:
+    if code in ("INVALID_AUTHORIZATION_HEADER", "INVALID_SITE") or status == 401:
         return AuthenticationError(hint or "upstream does not accept the API token", **known)
-    if status in (402, 403) or (code is not None and code.endswith("_LIMIT_REACHED")):
+    if code not in _OF_ONE_REQUEST and (status in (402, 403) or (code or "").endswith("_LIMIT_REACHED")):
         return PermissionDenied("the token's role or the project's plan does not allow this", **known)
     if code == "NOT_FOUND":
         return NotFound("no such entity, or this token may not see it", **known)

@@ -93,7 +93,12 @@ class NotFound(CmaError):
 
 
 class Rejected(CmaError):
-    """Any other 4xx. `about_limit` is true when it is the page's limit (or the answer's size) that was refused."""
+    """Any other 4xx.
+
+    `about_limit` is true when upstream refused the page's limit (or the answer's size): ask for a smaller page.
+    `too_long` is true when the address of the request was too long, for instance a filter with hundreds of ids: split
+    it. A gateway may refuse it, so `code` is often None.
+    """
 
     def __init__(
         self,
@@ -104,9 +109,11 @@ class Rejected(CmaError):
         code: str | None = None,
         request_id: str | None = None,
         about_limit: bool = False,
+        too_long: bool = False,
     ) -> None:
         super().__init__(message, request=request, status=status, code=code, request_id=request_id)
         self.about_limit = about_limit
+        self.too_long = too_long
 
 
 class Unavailable(CmaError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 
 import pytest
 from hypothesis import given
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from tests.unit.cma import wire_examples as example
 from versionsync.cma import errors
 from versionsync.cma.answers import Answer, error_from_job, error_of, is_json, judge, rate, retry_after
-from versionsync.cma.retry import Failure, Kind
+from versionsync.cma.retry import Failure, Kind, Policy
 
 CONTENT = "the board resigns tomorrow"
 
@@ -33,6 +34,8 @@ def verdict(given: Answer) -> Failure | errors.CmaError:
     [
         (401, "INVALID_AUTHORIZATION_HEADER", errors.AuthenticationError),
         (401, "SOMETHING_NEW", errors.AuthenticationError),
+        (401, "INVALID_SITE", errors.AuthenticationError),
+        (404, "INVALID_SITE", errors.AuthenticationError),
         (401, "INSUFFICIENT_PERMISSIONS", errors.PermissionDenied),
         (403, "SOMETHING_NEW", errors.PermissionDenied),
         (402, "DEACTIVATED_SITE", errors.PermissionDenied),
@@ -48,6 +51,12 @@ def verdict(given: Answer) -> Failure | errors.CmaError:
         (406, "INVALID_ACCEPT_HEADER", errors.Rejected),
         (413, "ANYTHING", errors.Rejected),
         (413, None, errors.Rejected),
+        (414, None, errors.Rejected),
+        (431, None, errors.Rejected),
+        (422, "TECHNICAL_LIMIT_REACHED", errors.Rejected),
+        (403, "TECHNICAL_LIMIT_REACHED", errors.Rejected),
+        (403, "TOO_MANY_OPERATIONS", errors.Rejected),
+        (422, "UNMANAGED_EDIT_CONFLICT", errors.Rejected),
         (302, None, errors.Unavailable),
     ],
 )
@@ -90,6 +99,8 @@ def test_what_is_refused_for_the_project_is_told_from_what_a_role_lacks(status: 
         (503, "MAINTENANCE_MODE", Kind.MAINTENANCE),
         (422, "MAINTENANCE_MODE", Kind.MAINTENANCE),
         (422, "ENVIRONMENT_NOT_READY", Kind.MAINTENANCE),
+        (409, "CONCURRENT_ITEM_UPDATE", Kind.TRANSIENT),
+        (422, "CONCURRENT_ITEM_TYPE_UPDATE", Kind.TRANSIENT),
         (200, None, Kind.NOT_JSON),
         (404, None, Kind.NOT_JSON),
         (403, None, Kind.NOT_JSON),
@@ -100,6 +111,123 @@ def test_these_answers_are_failures_that_may_mend(status: int, code: str | None,
     failure = verdict(answer(status, code))
     assert isinstance(failure, Failure)
     assert failure.kind is kind
+
+
+@pytest.mark.parametrize("code", ["SITE_NOT_READY", "PLATFORM_SCHEDULED_MAINTENANCE", "SERVICE_UNAVAILABLE"])
+@pytest.mark.parametrize("transient", [False, True])
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 407, 408, 409, 413, 422, 500, 503, 504])
+def test_what_passes_by_itself_is_waited_for_whatever_its_status(status: int, code: str, transient: bool) -> None:
+    """A read is asked again until the deadline ends, then it is reported as unavailable, with the code."""
+    failure = verdict(answer(status, code, transient=transient))
+    assert isinstance(failure, Failure)
+    policy, chance = Policy(deadline=300.0), random.Random(1)
+    for tries, elapsed in [(1, 0.0), (30, 200.0)]:
+        assert policy.wait(failure, method="GET", tries=tries, elapsed=elapsed, random=chance) is not None
+    assert policy.wait(failure, method="GET", tries=31, elapsed=299.9, random=chance) is None
+    assert policy.wait(failure, method="POST", tries=1, elapsed=0.0, random=chance) is None
+    error = error_of(failure, method="GET", request="GET /items", tries=31)
+    assert type(error) is errors.Unavailable
+    assert (error.status, error.code, error.too_slow) == (status, code, False)
+
+
+def test_a_write_is_uncertain_only_where_it_may_have_been_done() -> None:
+    """A project that is not ready does nothing; a service that fails may fail after the act."""
+    for code, expected in [
+        ("SITE_NOT_READY", errors.Unavailable),
+        ("PLATFORM_SCHEDULED_MAINTENANCE", errors.Unavailable),
+        ("SERVICE_UNAVAILABLE", errors.Uncertain),
+    ]:
+        failure = verdict(answer(503, code))
+        assert isinstance(failure, Failure)
+        assert type(error_of(failure, method="POST", request="POST /x", tries=1)) is expected
+
+
+@pytest.mark.parametrize("code", ["MAINTENANCE_MODE", "ENVIRONMENT_IN_READ_ONLY_MODE"])
+def test_what_lasts_as_long_as_people_want_is_reported_at_once(code: str) -> None:
+    """Reads go on in maintenance. A read that is refused all the same is left to the next run."""
+    failure = verdict(answer(503, code))
+    assert isinstance(failure, Failure)
+    assert Policy().wait(failure, method="GET", tries=1, elapsed=0.0, random=random.Random(1)) is None
+    assert type(error_of(failure, method="GET", request="GET /items", tries=1)) is errors.Unavailable
+
+
+@pytest.mark.parametrize(
+    ("given_answer", "expected"),
+    [
+        (answer(414), True),
+        (answer(414, "ANYTHING"), True),
+        (answer(431), True),
+        (answer(400, "URI_TOO_LONG"), True),
+        (answer(422, "REQUEST_URL_TOO_LARGE"), True),
+        (answer(413), False),
+        (answer(422, "RESPONSE_TOO_LARGE"), False),
+        (answer(422, "INVALID_PARAMS"), False),
+    ],
+)
+def test_an_address_that_is_too_long_is_recognized(given_answer: Answer, expected: bool) -> None:
+    """Also where a gateway refuses it with a web page: the caller then splits its filter, not its page."""
+    error = verdict(given_answer)
+    assert isinstance(error, errors.Rejected)
+    assert error.too_long is expected
+    assert not (error.too_long and error.about_limit)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "CONCURRENT_ITEM_UPDATE",
+        "CONCURRENT_ITEM_TYPE_UPDATE",
+        "DEACTIVATED_SITE",
+        "DELETE_RESTRICTION",
+        "DUPLICATE_SINGLETON",
+        "ENVIRONMENT_IN_READ_ONLY_MODE",
+        "ENVIRONMENT_NOT_READY",
+        "INVALID_ACCEPT_HEADER",
+        "INVALID_API_VERSION",
+        "INVALID_AUTHORIZATION_HEADER",
+        "INVALID_CONTENT_TYPE_HEADER",
+        "INVALID_DATE",
+        "INVALID_ENDPOINT",
+        "INVALID_ENTITY_ID",
+        "INVALID_ENVIRONMENT",
+        "INVALID_FILTER_FIELDS_PARAM",
+        "INVALID_JSON_BODY",
+        "INVALID_ORDERING",
+        "INVALID_SITE",
+        "ITEM_LOCKED",
+        "ITEM_TYPE_IS_SINGLETON",
+        "ITEM_TYPE_NOT_FOUND",
+        "MAINTENANCE_MODE",
+        "PLAN_UPGRADE_REQUIRED",
+        "PLATFORM_SCHEDULED_MAINTENANCE",
+        "PUBLISHED_CHILDREN",
+        "PUBLISHED_REFERENCES",
+        "SERVICE_UNAVAILABLE",
+        "SITE_NOT_READY",
+        "STALE_ITEM_VERSION",
+        "TECHNICAL_LIMIT_REACHED",
+        "TOO_MANY_OPERATIONS",
+        "UNMANAGED_EDIT_CONFLICT",
+        "UNPUBLISHED_LINK",
+        "UNPUBLISHED_PARENT",
+    ],
+)
+def test_every_documented_code_has_a_hint_of_its_own(code: str) -> None:
+    """The code is kept for support, and the sentence says what it means."""
+    given_verdict = verdict(answer(422, code))
+    text = given_verdict.detail if isinstance(given_verdict, Failure) else given_verdict.message
+    unknown = verdict(answer(422, "SOMETHING_NEW"))
+    assert isinstance(unknown, errors.Rejected)
+    assert text
+    assert text != unknown.message
+    assert given_verdict.code == code
+
+
+def test_a_refused_field_is_named_without_its_value() -> None:
+    """INVALID_FIELD brings the field's name and the validation's."""
+    error = verdict(answer(422, "INVALID_FIELD", details={"field": "title", "code": "VALIDATION_REQUIRED"}))
+    assert isinstance(error, errors.Rejected)
+    assert error.message == "field title: VALIDATION_REQUIRED"
 
 
 @pytest.mark.parametrize("code", ["CONCURRENT_ITEM_UPDATE", "MAINTENANCE_MODE", "ENVIRONMENT_NOT_READY"])

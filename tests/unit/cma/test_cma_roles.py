@@ -27,6 +27,11 @@ def reading(positive: list[Permission], negative: list[Permission] | None = None
     ("positive", "negative", "shows"),
     [
         ([entry()], [], Reading.ALL),
+        ([entry(item_type="")], [], Reading.ALL),
+        ([entry("read", item_type="", workflow="", on_stage="", on_creator="")], [], Reading.ALL),
+        ([entry(item_type="", on_creator="self")], [], Reading.SOME),
+        ([entry()], [entry("read", item_type="")], Reading.NONE),
+        ([entry()], [entry("read", item_type="", workflow="w")], Reading.SOME),
         ([entry("read")], [], Reading.ALL),
         ([entry("read", item_type="article")], [], Reading.ALL),
         ([entry("read", item_type="article", on_creator="self"), entry("all")], [], Reading.ALL),
@@ -62,6 +67,8 @@ def test_what_it_forbids_and_is_not_named_is_told_by_its_id() -> None:
     )
     role = Role(name="r", positive=(entry(),), negative=negative)
     assert role.hides_besides(["article"], "main") == {"hidden"}
+    of_all = Role(name="r", positive=(entry(),), negative=(entry("read", item_type=""),))
+    assert of_all.hides_besides(["article"], "main") == set()
 
 
 ENTRIES = st.lists(
@@ -69,9 +76,9 @@ ENTRIES = st.lists(
         entry,
         st.sampled_from(["all", "read", "update"]),
         st.sampled_from(["main", "next"]),
-        item_type=st.sampled_from([None, "article", "another"]),
-        on_creator=st.sampled_from(["anyone", "self", "role"]),
-        on_stage=st.sampled_from([None, "done"]),
+        item_type=st.sampled_from([None, "", "article", "another"]),
+        on_creator=st.sampled_from(["anyone", "", "self", "role"]),
+        on_stage=st.sampled_from([None, "", "done"]),
     ),
     max_size=5,
 )
@@ -114,10 +121,41 @@ def test_the_role_is_read_from_beside_the_answer() -> None:
     assert (found.name, found.reading("article", "main")) == ("Editor", Reading.ALL)
 
 
+def old_role(**relationships: Any) -> Raw:
+    """A role in the form of 2021: its own permissions alone, and an empty text for all models."""
+    document = {
+        "id": "301",
+        "type": "role",
+        "attributes": {
+            "name": "Writer",
+            "environments_access": "primary_only",
+            "positive_item_type_permissions": [
+                {"environment": "main", "item_type": "", "action": "all", "on_creator": "anyone"}
+            ],
+            "negative_item_type_permissions": [{"environment": "main", "item_type": "7", "action": "read"}],
+            "positive_build_trigger_permissions": [{"build_trigger": ""}],
+        },
+    }
+    return Raw(msgspec.json.encode(document | ({"relationships": relationships} if relationships else {})))
+
+
+@pytest.mark.parametrize("links", [{}, {"inherits_permissions_from": {"data": []}}])
+def test_a_role_without_final_permissions_has_its_own(links: dict[str, Any]) -> None:
+    """Where it inherits nothing, both are the same."""
+    found = role_of_me(Raw(b"{}"), [old_role(**links)])
+    assert found is not None
+    assert (found.name, found.reading("article", "main"), found.reading("7", "main")) == (
+        "Writer",
+        Reading.ALL,
+        Reading.NONE,
+    )
+
+
 @pytest.mark.parametrize(
     "included",
     [
         [],
+        [old_role(inherits_permissions_from={"data": [{"id": "9", "type": "role"}]})],
         [Raw(b'{"id":"2","type":"user"}')],
         [Raw(b'{"id":"1","type":"role"}')],
         [Raw(b'{"id":"1","type":"role","attributes":{"name":"x"},"meta":{}}')],
