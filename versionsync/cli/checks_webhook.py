@@ -58,8 +58,8 @@ def _flaws(webhook: cma.Webhook) -> Iterator[tuple[str, str]]:
         yield flaw, "`versionsync webhook install` mends it."
     if webhook.auto_retry:
         yield (
-            "a call that nobody answers is made again, which helps nobody",
-            "`versionsync webhook install` turns it off.",
+            "DatoCMS makes a call that failed again, for more than three days; by then its change was found",
+            "`versionsync webhook install` turns that off.",
         )
 
 

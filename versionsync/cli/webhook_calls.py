@@ -19,7 +19,9 @@ CALLS_SHOWN: Final = 5
 PATIENCE_SECONDS: Final = 20.0
 """Longer than DatoCMS waits for an answer."""
 LOOK_SECONDS: Final = 0.5
-UNDER_WAY: Final = frozenset({"pending", "rescheduled"})
+UNDER_WAY: Final = frozenset({"pending"})
+"""`rescheduled` is not among them: such a call has failed. With automatic retries DatoCMS makes it again up to seven
+times, after 2, 6 and 30 minutes, 1 and 5 hours, 1 and 2 days."""
 COLUMNS: Final = (
     Column("time (UTC)"),
     Column("event"),

@@ -1,7 +1,9 @@
 """The receiver of DatoCMS's webhooks: `POST /webhooks/{source}`.
 
 A call is a hint, never data: it names a record to look at. Doubled, late and reordered ones are harmless, and what is
-never delivered is found by the next look.
+never delivered is found by the next look. With automatic retries a call may come again up to seven times, the last time
+more than three days after the act. So nothing here depends on its age, and no call is refused for its id: the first one
+may have been taken by a daemon whose database then went away.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ def test_one_that_was_installed_is_good(cli: Cli, at: dict[str, str], upstream: 
     ("settings", "flaw"),
     [
         ({"enabled": False}, "it is disabled"),
-        ({"auto_retry": True}, "a call that nobody answers is made again"),
+        ({"auto_retry": True}, "DatoCMS makes a call that failed again"),
         ({"url": "https://mirror.example/hooks"}, "which is not the receiver of default"),
         ({"http_basic_user": "somebody"}, "its user or password is not that of the settings"),
     ],
@@ -76,6 +76,23 @@ def test_what_somebody_changed_is_told(
     assert flaw in found["message"]
     assert found["todo"]
     assert "correct horse" not in str(found)
+
+
+def test_calls_that_are_to_be_made_again_have_not_arrived(
+    cli: Cli, at: dict[str, str], upstream: SimulatorThread
+) -> None:
+    """With automatic retries a call is `rescheduled` for days before DatoCMS gives up on it."""
+    toml = f"[[sources]]\nname = 'default'\nbase_url = '{at['VERSIONSYNC_BASE_URL']}'\nrate_limit = 'none'\n"
+    Path("versionsync.toml").write_text(f"{toml}webhook_password_env = 'WEBHOOK_PASSWORD'\n")
+    at = {"DATOCMS_API_TOKEN": at["DATOCMS_API_TOKEN"], "WEBHOOK_PASSWORD": "correct horse"}
+    cli("webhook", "install", "--url", URL, **at)
+    change(upstream, auto_retry=True)
+    edit(upstream)
+    upstream.act(lambda world: [setattr(call, "status", "rescheduled") for call in world.webhooks.calls.values()])
+    calls = told(cli, at)[-1]
+    assert (calls["check"], calls["verdict"]) == ("webhook calls", "warning")
+    assert "of the last" in calls["message"]
+    assert "did not arrive" in calls["message"]
 
 
 def test_a_receiver_without_a_password_is_told(cli: Cli, at: dict[str, str]) -> None:

@@ -236,6 +236,17 @@ def test_a_test_tells_the_answer_and_how_long_it_took(
     assert (failed.code, "did not answer" in failed.out) == (Exit.PARTIAL, True)
 
 
+def test_a_test_does_not_wait_for_the_retries_of_days(cli: Cli, at: dict[str, str], upstream: SimulatorThread) -> None:
+    """A call that failed and is rescheduled has failed: that is reported within seconds."""
+    upstream.act(lambda world: world.clock.run())
+    cli("webhook", "install", "--url", NOWHERE, **at)
+    upstream.act(lambda world: [setattr(one, "auto_retry", True) for one in world.webhooks.registered.values()])
+    edit(upstream)
+    ran = cli("webhook", "test", "--json", **at)
+    assert (ran.code, ran.json["status"]) == (Exit.PARTIAL, "rescheduled")
+    assert ran.json["seconds"] < 15
+
+
 def test_a_role_that_may_not_manage_webhooks_is_told(cli: Cli, at: dict[str, str], upstream: SimulatorThread) -> None:
     """By every verb, with what it lacks."""
 

@@ -18,7 +18,7 @@ from versionsync.daemon.state import Stance
 from versionsync.mirror.followers import follow
 from versionsync.mirror.holders import Holder
 from versionsync.mirror.queries import last_runs
-from versionsync.mirror.tables import hints
+from versionsync.mirror.tables import events, hints
 from versionsync.simulator import FULL_ACCESS_TOKEN
 
 
@@ -59,6 +59,31 @@ async def test_doubled_and_reordered_calls_do_no_harm(lab: Lab) -> None:
         assert (await one.call(about("AAAAAAAAAAAAAAAAAAAAAA"))).status_code == 202
         await eventually(lambda: is_mirrored(lab))
         await eventually(lambda: waiting(lab) == 0)
+
+
+async def test_calls_that_are_three_days_old_and_come_again_do_no_harm(lab: Lab) -> None:
+    """DatoCMS makes a failed call again for more than three days, with the same id; by then all of it is mirrored."""
+    alive = lab.act(lambda world: world.create(world.user, "post", {"title": "one"})).id
+    gone = lab.act(lambda world: world.create(world.user, "post", {"title": "two"})).id
+    lab.act(lambda world: world.delete(world.user, gone))
+    async with listening(lab) as one:
+        await eventually(lambda: is_mirrored(lab))
+        with lab.mirror.read() as connection:
+            before = connection.scalar(select(func.max(events.c.id)))
+        for number in range(8):
+            for id, event_type in ((alive, "create"), (alive, "publish"), (gone, "create"), (gone, "delete")):
+                retry = {
+                    "webhook_call_id": f"{id}:{event_type}",
+                    "event_triggered_at": "2020-01-01T00:00:00Z",
+                    "attempted_auto_retries_count": number,
+                }
+                assert (await one.call(about(id, event_type, **retry))).status_code == 202
+        assert one.heard(Heard.TAKEN) == 32
+        await eventually(lambda: waiting(lab) == 0)
+        assert is_mirrored(lab)
+        assert one.watched.state().error is None
+    with lab.mirror.read() as connection:
+        assert connection.scalar(select(func.max(events.c.id))) == before
 
 
 def about(id: str, event_type: str = "update", **more: object) -> dict[str, object]:
