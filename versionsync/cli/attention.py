@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from versionsync.mirror.standing import Standing
     from versionsync.mirror.webhooks import WebhookRow
 
-__all__ = ["Remark", "SourceStatus", "ago", "remarks", "span"]
+__all__ = ["Remark", "SourceStatus", "ago", "remarks", "span", "sync_before"]
 
 STALE: Final = timedelta(days=1)
 """What nobody follows is looked at once a day, where nothing else is said."""
@@ -60,6 +60,11 @@ class SourceStatus:
     def fresh_as_of(self) -> datetime | None:
         """The moment of which all that was upstream is mirrored; None: it was never whole."""
         return self.source.checkpoint.whole_as_of
+
+    @property
+    def sync_before(self) -> datetime | None:
+        """Until when the next sync misses no version; None: it is not known, or DatoCMS keeps all versions."""
+        return sync_before(self.fresh_as_of, self.source.project.history_retention_days)
 
     @property
     def is_written(self) -> bool:
@@ -119,6 +124,9 @@ def remarks(one: SourceStatus, now: datetime, *, max_age: timedelta | None = Non
         yield Remark(
             f"nothing succeeded for {span(now - one.fresh_as_of)}, it may be {span(limit)} old{_who_left(one)}"
         )
+    if one.sync_before is not None and one.sync_before <= reference:
+        days = count(one.source.project.history_retention_days or 0, "day")
+        yield Remark(f"versions may be lost: DatoCMS keeps them for {days}, and this is how long no sync was complete")
     if one.is_followed and one.purse is not None and one.purse.is_spent:
         yield Remark(f"{one.purse.budget} are spent: it goes on at {one.purse.ends_at:%Y-%m-%d %H:%M} UTC")
     if one.is_followed and one.webhook is not None and one.webhook.is_silent:
@@ -126,6 +134,20 @@ def remarks(one: SourceStatus, now: datetime, *, max_age: timedelta | None = Non
             f"its webhook tells nothing any more: {count(one.webhook.untold, 'look')} in a row found changes of which "
             "no call had told. `versionsync webhook status` shows its last calls"
         )
+
+
+def sync_before(fresh_as_of: datetime | None, retention_days: int | None) -> datetime | None:
+    """Return when DatoCMS begins to delete versions that the mirror does not have.
+
+    A version that was made just after the last complete sync is kept for `retention_days`. None: the mirror was never
+    complete, the days are not known, or they are too many for a date.
+    """
+    if fresh_as_of is None or retention_days is None:
+        return None
+    try:
+        return fresh_as_of + timedelta(days=retention_days)
+    except OverflowError:
+        return None
 
 
 def span(time: timedelta) -> str:

@@ -18,11 +18,11 @@ from versionsync.mirror.filesystems import filesystem_of, unsafe_for_wal
 from versionsync.mirror.holders import Holder
 from versionsync.mirror.integrity import problems_in
 from versionsync.mirror.queries import current_lease, sources_of
-from versionsync.mirror.sources import Project
+from versionsync.mirror.sources import SourceRow
 from versionsync.mirror.sources import source as source_row
 from versionsync.mirror.urls import database_url, safe_url, sqlite_path
 
-__all__ = ["check_database", "mirrored_project"]
+__all__ = ["check_database", "mirrored_source"]
 
 LITTLE_SPACE: Final = 1 << 30
 NO_SPACE: Final = 50 << 20
@@ -46,16 +46,15 @@ def check_database(url: str) -> Iterator[Finding]:
         yield failed("database", error)
 
 
-def mirrored_project(url: str, source: str) -> Project | None:
-    """The project that the database at `url` mirrors under this name; None: none yet, or the database cannot tell."""
+def mirrored_source(url: str, source: str) -> SourceRow | None:
+    """The source that the database at `url` has under this name; None: none yet, or the database cannot be read."""
     try:
         if migrate.current(url) is None:
             return None
         with Mirror.open(url) as mirror, mirror.read() as connection:
-            known = source_row(connection, source)
+            return source_row(connection, source)
     except MirrorError:
-        return None  # `check_database` tells of it
-    return None if known is None else known.project
+        return None  # `check_database` reports it
 
 
 def _check_file(path: Path) -> Iterator[Finding]:

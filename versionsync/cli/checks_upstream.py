@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from datetime import UTC, datetime
 from typing import Final
 
 from versionsync import cma
+from versionsync.cli.attention import ago, sync_before
 from versionsync.cli.exits import Exit
 from versionsync.cli.findings import Finding, bad, failed, good, warning
-from versionsync.cli.output import count
+from versionsync.cli.output import count, when
 from versionsync.config import SourceSettings
-from versionsync.mirror.sources import Project
+from versionsync.mirror.sources import SourceRow
 
 __all__ = ["check_upstream"]
 
@@ -23,11 +25,11 @@ EDITORS: Final[tuple[tuple[str, str, str], ...]] = (
 
 
 async def check_upstream(
-    source: SourceSettings, client: cma.Client, *, mirrored: Project | None = None
+    source: SourceSettings, client: cma.Client, *, mirrored: SourceRow | None = None
 ) -> AsyncIterator[Finding]:
     """What can be said of `source` with its token; ends early where nothing more can be asked.
 
-    `mirrored` is the project that the database has under its name.
+    `mirrored` is the source that the database has under its name.
     """
     try:
         site = await client.site()
@@ -38,8 +40,9 @@ async def check_upstream(
         yield failed("token", error, source=source.name)
         return
     yield good("token", f"it opens the project {site.name} (id {site.id})", source=source.name)
-    if mirrored is not None and mirrored.id != site.id:
-        message = f"the database mirrors {mirrored.name or 'a project'} (id {mirrored.id}) under this name"
+    if mirrored is not None and mirrored.project.id != site.id:
+        other = mirrored.project
+        message = f"the database mirrors {other.name or 'a project'} (id {other.id}) under this name"
         todo = "Use the right token; or another source name or another database for this project."
         yield bad("project", message, todo, Exit.USAGE, source=source.name)
         return
@@ -48,6 +51,7 @@ async def check_upstream(
         yield warning("maintenance", "the project is in maintenance: nobody can write to it", todo, source=source.name)
     yield await _environment(source, client)
     yield await _records(source, client)
+    yield await _history(source, client, mirrored)
     yield await _role(source, client)
     for check, what, method in EDITORS:
         yield await _editors(source, check, what, getattr(client, method))
@@ -114,6 +118,35 @@ async def _first_pages(client: cma.Client, models: Sequence[str]) -> AsyncIterat
             for model in group:
                 async for page in _first_pages(client, [model]):
                     yield page
+
+
+async def _history(source: SourceSettings, client: cma.Client, mirrored: SourceRow | None) -> Finding:
+    """For how long DatoCMS keeps versions, and how often the source must be synced for that."""
+    try:
+        retention = await client.history_retention()
+    except cma.CmaError as error:
+        return failed("history", error, source=source.name)
+    if retention is None:
+        message = "DatoCMS does not state here for how long it keeps versions; the project's plan does"
+        return good("history", message, source=source.name)
+    if retention.days is None:
+        return good("history", "DatoCMS keeps all versions, by the project's plan", source=source.name)
+    kept, often = f"DatoCMS keeps versions for {count(retention.days, 'day')}", f"at least every {retention.days} days"
+    if retention.days == 1:
+        often = "at least once a day"
+    whole = None if mirrored is None else mirrored.checkpoint.whole_as_of
+    if whole is None:
+        todo = f"Run `versionsync sync {source.name}` now, then {often}. Older versions are gone already."
+        return warning("history", f"{kept}, and the mirror is not complete yet", todo, source=source.name)
+    before, now = sync_before(whole, retention.days), datetime.now(UTC)
+    if before is None:
+        return good("history", kept, source=source.name)
+    if before <= now:
+        todo = f"Run `versionsync sync {source.name}` now, then {often}."
+        message = f"{kept}, and the last complete sync began {ago(whole, now)}: versions may be lost"
+        return warning("history", message, todo, source=source.name)
+    message = f"{kept}, the mirror keeps them permanently: sync before {when(before)} UTC, and {often}"
+    return good("history", message, source=source.name)
 
 
 async def _role(source: SourceSettings, client: cma.Client) -> Finding:

@@ -103,7 +103,7 @@ def _forgotten(session: Session) -> Iterator[Finding]:
 
 
 def _source(session: Session, source: SourceSettings, *, url: str | None) -> Iterator[Finding]:
-    from versionsync.cli.checks_database import mirrored_project
+    from versionsync.cli.checks_database import mirrored_source
     from versionsync.cli.checks_upstream import check_upstream
     from versionsync.cli.checks_webhook import check_webhook
     from versionsync.cli.clients import HASTY_SECONDS, open_client
@@ -120,7 +120,7 @@ def _source(session: Session, source: SourceSettings, *, url: str | None) -> Ite
     except ConfigError as error:
         yield failed("webhook", error, source=source.name)
         login = None
-    mirrored = mirrored_project(url, source.name) if url is not None else None
+    mirrored = mirrored_source(url, source.name) if url is not None else None
 
     async def ask() -> list[Finding]:
         async with open_client(source, token, deadline=HASTY_SECONDS) as client:

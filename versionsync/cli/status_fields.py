@@ -42,6 +42,7 @@ def _source(snapshot: Snapshot, one: SourceStatus, redact: Callable[[str], str])
         "stale_after_seconds": snapshot.limit(one).total_seconds(),
         "last_success_at": checkpoint.last_success_at,
         "last_complete_sweep_at": checkpoint.last_complete_sweep_at,
+        "history": _history(one),
         "mirrored": asdict(one.standing),
         "last_run": _run(one.runs[0], redact) if one.runs else None,
         "under_way": _under_way(one),
@@ -54,6 +55,12 @@ def _source(snapshot: Snapshot, one: SourceStatus, redact: Callable[[str], str])
         "webhook": _webhook(one.webhook),
         "attention": [redact(line) for line in snapshot.attention(one)],
     }
+
+
+def _history(one: SourceStatus) -> dict[str, Any] | None:
+    if (days := one.source.project.history_retention_days) is None:
+        return None
+    return {"retention_days": days, "sync_before": one.sync_before}
 
 
 def _run(run: RunRow, redact: Callable[[str], str]) -> dict[str, Any]:

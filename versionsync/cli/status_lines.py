@@ -65,6 +65,8 @@ def _facts(one: SourceStatus, now: datetime) -> Iterator[Fact]:
     yield "mirrored", _mirrored(one)
     fresh = one.fresh_as_of
     yield "fresh as of", f"{when(fresh)} UTC ({ago(fresh, now)})" if fresh else "never yet"
+    if (days := one.source.project.history_retention_days) is not None:
+        yield "history", _history(one, days)
     yield "last run", _last_run(one.ended[0], now) if one.ended else "none yet"
     if one.under_way is not None:
         yield "under way", _under_way(one.under_way, now)
@@ -95,6 +97,12 @@ def _mirrored(one: SourceStatus) -> str:
         count(held.models, "model"),
     )
     return ", ".join(parts)
+
+
+def _history(one: SourceStatus, days: int) -> str:
+    """For how long DatoCMS keeps versions, and when the next sync is needed for that."""
+    kept = f"DatoCMS keeps versions for {count(days, 'day')}"
+    return kept if one.sync_before is None else f"{kept}: sync before {when(one.sync_before)} UTC"
 
 
 def _last_run(run: RunRow, now: datetime) -> str:

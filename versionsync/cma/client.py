@@ -27,6 +27,7 @@ from versionsync.cma.resources import (
     Editor,
     Environment,
     Field,
+    HistoryRetention,
     Item,
     ItemType,
     ItemVersion,
@@ -57,6 +58,7 @@ WEBHOOK_CALLS_PAGE: Final = 500
 # A page that times out twice is asked for smaller, rather than a third time.
 _PAGE_TIMEOUTS: Final = 2
 _NOT_THERE: Final = frozenset({404, 405, 501})
+_HISTORY_RETENTION: Final = "history_retention_days"
 _MOST_SECONDS_BETWEEN_LOOKS: Final = 5
 
 
@@ -195,6 +197,30 @@ class Client:
     async def daily_usages(self) -> tuple[DailyUsage, ...]:
         """What the project used, a day each. Needs a role that may see it."""
         return await self._all("/daily-site-usages", decode.daily_usage, content=False)
+
+    async def history_retention(self) -> HistoryRetention | None:
+        """For how long upstream keeps versions, as the limits of the plan state it. One request.
+
+        Of the vendor's types only the plan itself has the attribute `history_retention_days`, and no path of this API
+        returns a plan. Its limits can be listed, by codes that are not documented. So None is a usual answer: the role
+        may not read them, this is not among them, or it has another form. Raises Unavailable.
+        """
+        call = Call("/subscription-limits", environment=self.environment_id, content=False)
+        try:
+            reply = await self._session.ask(call, partial(wire.entries, build=decode.plan_limit, paged=False))
+        except (AuthenticationError, NotFound, PermissionDenied, ProtocolError, Rejected):
+            return None
+        except Unavailable as error:
+            if error.status in _NOT_THERE:
+                return None
+            raise
+        for limit in self._paged(call, reply).items:
+            if _HISTORY_RETENTION not in (limit.code, limit.id):
+                continue
+            if limit.limit is None:
+                return HistoryRetention(days=None)
+            return HistoryRetention(days=int(limit.limit)) if limit.limit >= 1 else None
+        return None
 
     # Records and their versions
 

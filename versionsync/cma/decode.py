@@ -26,6 +26,7 @@ __all__ = [
     "job_id",
     "job_result",
     "maintenance",
+    "plan_limit",
     "schema",
     "site",
 ]
@@ -180,6 +181,16 @@ class _DailyUsage(msgspec.Struct, frozen=True):
     attributes: _DailyUsageAttributes
 
 
+class _PlanLimitAttributes(msgspec.Struct, frozen=True):
+    code: str
+    limit: float | None = None
+
+
+class _PlanLimit(msgspec.Struct, frozen=True):
+    id: str
+    attributes: _PlanLimitAttributes
+
+
 _ITEM: Final = msgspec.json.Decoder(_Item)
 _ITEM_META: Final = msgspec.json.Decoder(_ItemMeta)
 _VERSION: Final = msgspec.json.Decoder(_Version)
@@ -191,6 +202,7 @@ _TYPED: Final = msgspec.json.Decoder(_Typed)
 _REF: Final = msgspec.json.Decoder(out.Ref)
 _JOB_RESULT: Final = msgspec.json.Decoder(_JobResult)
 _MAINTENANCE: Final = msgspec.json.Decoder(_Maintenance)
+_PLAN_LIMIT: Final = msgspec.json.Decoder(_PlanLimit)
 _DAILY_USAGE: Final = msgspec.json.Decoder(_DailyUsage)
 
 
@@ -348,3 +360,9 @@ def daily_usage(raw: Raw) -> out.DailyUsage:
     return out.DailyUsage(
         date=wire.date, cma_api_calls=wire.cma_api_calls or 0, cma_traffic_bytes=wire.cma_traffic_bytes or 0
     )
+
+
+def plan_limit(raw: Raw) -> out.PlanLimit:
+    """A limit of the project's plan."""
+    wire = read(_PLAN_LIMIT, raw)
+    return out.PlanLimit(id=wire.id, code=wire.attributes.code, limit=wire.attributes.limit)

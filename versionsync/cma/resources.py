@@ -16,11 +16,13 @@ __all__ = [
     "Editor",
     "Environment",
     "Field",
+    "HistoryRetention",
     "Item",
     "ItemType",
     "ItemVersion",
     "JobResult",
     "Page",
+    "PlanLimit",
     "Ref",
     "Schema",
     "Site",
@@ -200,6 +202,20 @@ class DailyUsage(msgspec.Struct, frozen=True, kw_only=True):
     date: str
     cma_api_calls: int
     cma_traffic_bytes: int
+
+
+class HistoryRetention(msgspec.Struct, frozen=True, kw_only=True):
+    """For how many days upstream keeps versions, by the project's plan. `days` None: permanently."""
+
+    days: int | None
+
+
+class PlanLimit(msgspec.Struct, frozen=True, kw_only=True):
+    """A limit of the project's plan. `limit` None: the plan does not limit this."""
+
+    id: str
+    code: str
+    limit: float | None
 
 
 class BadEntry(msgspec.Struct, frozen=True):

@@ -24,6 +24,7 @@ __all__ = [
     "source",
     "sources_of",
     "update_checkpoint",
+    "update_history_retention",
     "update_project",
 ]
 
@@ -112,6 +113,12 @@ def update_project(tx: Connection, lease: Lease, project: Project) -> None:
     """Note what upstream now says of the project and the environment; following the primary one to another included."""
     hold(tx, lease)
     tx.execute(update(sources).where(sources.c.id == lease.source_id).values(_columns_of(project)))
+
+
+def update_history_retention(tx: Connection, lease: Lease, days: int | None) -> None:
+    """Note for how many days upstream keeps versions. None: permanently, or it is not known."""
+    hold(tx, lease)
+    tx.execute(update(sources).where(sources.c.id == lease.source_id).values(history_retention_days=days))
 
 
 def update_checkpoint(tx: Connection, lease: Lease, **columns: datetime | bool | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from dataclasses import replace
 from pathlib import Path
@@ -9,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from tests.fixtures.gateways import gateway, refusal
+from tests.fixtures.gateways import Given, gateway, refusal
 from tests.integration.cli.conftest import Cli, Ran
+from tests.integration.cli.looking import rows
 from versionsync.cli import checks_database
 from versionsync.mirror import leases
 from versionsync.mirror.database import Mirror
@@ -40,6 +42,7 @@ def test_where_all_is_well_it_says_so_and_ends_with_0(cli: Cli, at: dict[str, st
         "token",
         "environment",
         "versions",
+        "history",
         "role",
         "users",
         "SSO users",
@@ -180,3 +183,38 @@ def test_somebody_who_writes_is_worth_knowing(cli: Cli, at: dict[str, str]) -> N
     ran = cli("sync", **at)
     assert ran.code == 7
     assert "process 7 on elsewhere" in ran.err
+
+
+def plan(limit: int | None) -> Given:
+    """What a plan allows, as DatoCMS may state it."""
+    attributes = {"code": "history_retention_days", "usage": 0, "limit": limit}
+    body = json.dumps({"data": [{"id": "1", "type": "subscription_limit", "attributes": attributes}]})
+    return Given(200, body, {"Content-Type": "application/json"})
+
+
+def test_it_says_how_soon_history_is_lost(cli: Cli, at: dict[str, str], tmp_path: Path) -> None:
+    """Before the first sync, after it, and when too much time has passed."""
+
+    def history(limit: int | None) -> dict[str, Any]:
+        instead = {"/subscription-limits": plan(limit)}
+        with gateway(at["VERSIONSYNC_BASE_URL"], instead=instead.get) as url:
+            ran = cli("doctor", "--json", **at | {"VERSIONSYNC_BASE_URL": url})
+        assert ran.code == 0, ran.written
+        found: dict[str, Any] = findings(ran)["history"]
+        return found
+
+    assert "does not state" in findings(cli("doctor", "--json", **at))["history"]["message"]
+    never = history(30)
+    assert (never["verdict"], "the mirror is not complete yet" in never["message"]) == ("warning", True)
+    assert "sync default` now, then at least every 30 days" in never["todo"]
+    cli("sync", **at)
+    since = "2026-03-01T10:00:00.000000Z"
+    rows(tmp_path / "versionsync.db", f"update sources set whole_as_of = '{since}'")
+    well = history(36_500)
+    assert well["verdict"] == "good"
+    assert "sync before 2126-02-05 10:00:00 UTC, and at least every 36500 days" in well["message"]
+    late = history(1)
+    assert (late["verdict"], "versions may be lost" in late["message"]) == ("warning", True)
+    assert "at least once a day" in late["todo"]
+    assert history(None)["message"] == "DatoCMS keeps all versions, by the project's plan"
+    assert history(10**9)["verdict"] == "good"

@@ -36,6 +36,26 @@ def test_programs_see_the_same(cli: Cli, at: dict[str, str]) -> None:
     assert source["attention"] == []
 
 
+def test_it_says_how_soon_history_is_lost(cli: Cli, at: dict[str, str], tmp_path: Path) -> None:
+    """Where that is known: as a line, as JSON, and as a warning when it is too late."""
+    cli("sync", **at)
+    assert "history" not in cli("status", **at).out
+    (source,) = cli("status", "--json", **at).json["sources"]
+    assert source["history"] is None
+    database = tmp_path / "versionsync.db"
+    rows(database, "update sources set history_retention_days = 36500, whole_as_of = '2026-03-01T10:00:00.000000Z'")
+    said = "history      DatoCMS keeps versions for 36,500 days: sync before 2126-02-05 10:00:00 UTC"
+    assert said in cli("status", **at).out
+    (source,) = cli("status", "--json", **at).json["sources"]
+    assert source["history"]["retention_days"] == 36_500
+    assert time(source["history"]["sync_before"]) == datetime(2126, 2, 5, 10, tzinfo=UTC)
+    assert not any("lost" in line for line in source["attention"])
+    rows(database, "update sources set history_retention_days = 1, whole_as_of = '2026-01-01T00:00:00.000000Z'")
+    late = cli("status", "--json", "--max-age", "1000000000", **at)
+    assert (late.code, len(late.json["sources"][0]["attention"])) == (3, 1)
+    assert "versions may be lost: DatoCMS keeps them for 1 day" in late.json["sources"][0]["attention"][0]
+
+
 def test_a_failed_run_needs_attention(cli: Cli, at: dict[str, str]) -> None:
     cli("sync", **at)
     cli("sync", **(at | {"DATOCMS_API_TOKEN": "0123456789abcdef"}))

@@ -330,3 +330,55 @@ async def test_an_api_that_does_not_tell_roles_is_no_fault(status: int) -> None:
 
     async with upstream(answer) as url, client_of(url, deadline=1.0) as client:
         assert await client.own_role() is None
+
+
+def plan_limit(code: str, limit: object, **more: object) -> dict[str, object]:
+    """A limit of the project's plan, as the vendor's types have it."""
+    attributes = {"code": code, "usage": 2, "limit": limit}
+    return {"id": code, "type": "subscription_limit", "attributes": attributes} | more
+
+
+@pytest.mark.parametrize(
+    ("limits", "expected"),
+    [
+        ([plan_limit("locales", 3), plan_limit("history_retention_days", 30)], cma.HistoryRetention(days=30)),
+        ([plan_limit("history_retention_days", 30.0)], cma.HistoryRetention(days=30)),
+        ([plan_limit("other", 7, id="history_retention_days")], cma.HistoryRetention(days=7)),
+        ([plan_limit("history_retention_days", None)], cma.HistoryRetention(days=None)),
+        ([plan_limit("history_retention_days", 0)], None),
+        ([plan_limit("history_retention_days", "30 days")], None),
+        ([{"id": "1", "type": "subscription_limit"}, plan_limit("locales", 3)], None),
+        ([], None),
+    ],
+)
+async def test_the_plan_may_state_how_long_versions_are_kept(
+    limits: list[object], expected: cma.HistoryRetention | None
+) -> None:
+    """One request; an entry of another form hides no other."""
+    recorder = Recorder(doc(limits))
+    async with upstream(recorder) as url, client_of(url) as client:
+        assert await client.history_retention() == expected
+    assert [path for _, path, _, _ in recorder.requests] == ["/subscription-limits"]
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (401, json.dumps(example.error("INSUFFICIENT_PERMISSIONS"))),
+        (404, json.dumps(example.error("INVALID_ENDPOINT"))),
+        (404, json.dumps(example.error("NOT_FOUND"))),
+        (422, json.dumps(example.error("PLAN_UPGRADE_REQUIRED"))),
+        (200, json.dumps({"data": {"id": "1"}})),
+    ],
+)
+async def test_a_plan_that_cannot_be_read_is_not_known(status: int, body: str) -> None:
+    """Not a fault: most roles may not read it."""
+    async with upstream(Recorder(body.encode(), status=status)) as url, client_of(url, deadline=2.0) as client:
+        assert await client.history_retention() is None
+
+
+async def test_an_upstream_that_is_away_is_reported() -> None:
+    """It says nothing about the plan."""
+    async with upstream(Recorder(b"{}", status=500)) as url, client_of(url, deadline=0.5) as client:
+        with pytest.raises(cma.Unavailable):
+            await client.history_retention()

@@ -26,7 +26,12 @@ from versionsync.mirror.queries import (
     sources_of,
 )
 from versionsync.mirror.runs import finish_run, interrupt_stale_runs, start_run, update_run
-from versionsync.mirror.sources import register_source, update_checkpoint, update_project
+from versionsync.mirror.sources import (
+    register_source,
+    update_checkpoint,
+    update_history_retention,
+    update_project,
+)
 from versionsync.mirror.writer import upsert_editors, upsert_schema
 
 
@@ -149,6 +154,17 @@ def test_what_is_known_of_a_project_and_of_an_unexplained_change_is_read_back(de
     assert (after.checkpoint.unexplained_change_since, after.checkpoint.unexplained_read_at) == (at(5), at(6))
 
 
+def test_how_long_versions_are_kept_is_noted_by_itself(desk: Desk) -> None:
+    """None takes it back, and nothing else changes."""
+    for days in (30, None):
+        with desk.mirror.write() as tx:
+            update_history_retention(tx, desk.lease, days)
+        with desk.mirror.read() as connection:
+            row = source(connection, "website")
+        assert row is not None
+        assert row.project == project(history_retention_days=days)
+
+
 def test_nothing_is_noted_without_the_lease(desk: Desk) -> None:
     """Invariant 8 holds for all of it."""
     release(desk.mirror, desk.lease)
@@ -156,6 +172,7 @@ def test_nothing_is_noted_without_the_lease(desk: Desk) -> None:
         for write in (
             lambda: update_checkpoint(tx, desk.lease, last_success_at=at(1)),
             lambda: update_project(tx, desk.lease, project()),
+            lambda: update_history_retention(tx, desk.lease, 30),
             lambda: upsert_schema(tx, desk.lease, [], [], observed_at=at(1)),
             lambda: upsert_editors(tx, desk.lease, []),
             lambda: start_run(tx, desk.lease, kind="full", trigger="test", started_at=at(1)),

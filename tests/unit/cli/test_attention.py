@@ -184,6 +184,20 @@ def test_a_source_that_was_never_whole_needs_attention() -> None:
     assert told(one(fresh=None)) == ["no run has succeeded yet"]
 
 
+@pytest.mark.parametrize(
+    ("fresh", "days", "is_lost"),
+    [(29 * DAY, 30, False), (30 * DAY, 30, True), (30 * DAY, None, False), (None, 30, False), (DAY, 10**9, False)],
+)
+def test_versions_are_lost_when_no_sync_was_complete_for_too_long(
+    fresh: timedelta | None, days: int | None, is_lost: bool
+) -> None:
+    """Whatever age was asked for."""
+    status = one(run("succeeded"), fresh=fresh)
+    project = replace(status.source.project, history_retention_days=days)
+    status = replace(status, source=replace(status.source, project=project))
+    assert any("versions may be lost" in text for text in told(status, 100 * DAY)) is is_lost
+
+
 def test_a_spent_budget_is_told_while_a_daemon_waits_for_it() -> None:
     purse = Purse(budget=Budget.parse("3000/day"), spent=2995, sharers=1, now=NOW)
     line = "3,000 requests a day are spent: it goes on at 2026-11-03 00:00 UTC"
