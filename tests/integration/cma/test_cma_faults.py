@@ -9,6 +9,7 @@ import re
 import ssl
 import traceback
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from versionsync.cma import transport
 
 OK = json.dumps({"data": example.site()})
 CONTENT = "the board resigns tomorrow"
+TESTS = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
@@ -430,7 +432,7 @@ def _everything_of(error: BaseException | None) -> tuple[str, str]:
     while error is not None:
         said += [repr(error), str(error), repr(vars(error))]
         for frame, _ in traceback.walk_tb(error.__traceback__):
-            if "/tests/" not in frame.f_code.co_filename:
+            if not Path(frame.f_code.co_filename).is_relative_to(TESTS):
                 frames.append(repr(frame.f_locals))
         error = error.__cause__ or error.__context__
     assert frames
