@@ -1,0 +1,208 @@
+"""An old answer that lasts: a cache or a replica that shows an earlier state six times in a row."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+
+from tests.fixtures.comparing import differences, told
+from tests.fixtures.lab import START, Lab, MakeLab
+from versionsync.simulator import Clock, FaultKind, Faults, World
+from versionsync.sync.report import Outcome
+
+# What is believed does not depend on the database, and each test waits for real seconds.
+pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
+TIMES = 6
+EVERYTHING = "/items"
+VERSIONS = "/versions"
+
+
+def edit(world: World, id: str) -> None:
+    """Another title."""
+    world.update(world.user, id, {"title": "second"})
+
+
+def edit_in_a_burst(world: World, id: str) -> None:
+    """Another title in the same version."""
+    world.switches.history_resolution = timedelta(days=1)
+    edit(world, id)
+
+
+def publish(world: World, id: str) -> None:
+    """The current version is live."""
+    world.publish(world.user, id)
+
+
+def unpublish(world: World, id: str) -> None:
+    """Nothing is live."""
+    world.unpublish(world.user, id)
+
+
+def publish_again(world: World, id: str) -> None:
+    """The live version is unpublished, and published again."""
+    world.unpublish(world.user, id)
+    world.clock.advance(timedelta(seconds=5))
+    world.publish(world.user, id)
+
+
+def delete(world: World, id: str) -> None:
+    """The record is gone."""
+    world.delete(world.user, id)
+
+
+class Upstream:
+    """A post, live if it is to be; what upstream answered about it is remembered, so that it can come again."""
+
+    def __init__(self, make_lab: MakeLab, *, is_live: bool) -> None:
+        self.faults = Faults()
+        self.lab: Lab = make_lab(World(seed=1, clock=Clock.stopped(START)), faults=self.faults)
+        model = self.lab.act(lambda world: world.create_model(world.account, "post", draft_mode=True))
+        self.lab.act(lambda world: world.create_field(world.account, model, "title"))
+        self.id = self.lab.act(lambda world: world.create(world.user, "post", {"title": "first"})).id
+        if is_live:
+            self.lab.act(lambda world: publish(world, self.id))
+        self.faults.rates[FaultKind.STALE] = 0.0  # so that the simulator remembers its answers
+        self.read_everything()
+
+    def read_everything(self) -> None:
+        """Read the list, the record by its id and its versions."""
+        self.lab.sync(full=True)
+        self.lab.sync(record_ids=(self.id,))
+
+    def answer_late(self, path: str, times: int = TIMES) -> None:
+        """Answer the next requests whose path contains `path` as before the last change."""
+        self.faults.plant(FaultKind.STALE, path=path, times=times)
+
+    @property
+    def old_answers(self) -> int:
+        """How many there were."""
+        return self.faults.injected.get(FaultKind.STALE, 0)
+
+    def assert_true(self) -> None:
+        """The mirror is as the truth is, and the next run rests."""
+        assert differences(self.lab.mirror, self.lab.truth()) == []
+        assert self.lab.requests(self.lab.sync) == 1
+
+
+@pytest.mark.parametrize("act", [edit, edit_in_a_burst, publish, unpublish, publish_again, delete])
+def test_old_answers_about_what_the_mirror_knows_make_no_event(
+    act: Callable[[World, str], None], make_lab: MakeLab
+) -> None:
+    """The list, the record and its versions are all as they were before the last change, in six answers."""
+    upstream = Upstream(make_lab, is_live=act in (unpublish, publish_again))
+    lab = upstream.lab
+    lab.act(lambda world: act(world, upstream.id))
+    if act is delete:
+        lab.sync(full=True)
+    else:
+        upstream.read_everything()
+    before = told(lab.mirror)
+    upstream.answer_late(EVERYTHING)
+    lab.sync(full=True)
+    assert upstream.old_answers == TIMES
+    assert told(lab.mirror) == before
+    lab.sync()
+    lab.sync()
+    assert told(lab.mirror) == before
+    upstream.assert_true()
+
+
+@pytest.mark.parametrize("act", [edit, publish, unpublish])
+@pytest.mark.parametrize("is_known", [False, True], ids=["new", "known"])
+def test_old_versions_below_a_true_meta_make_no_event(
+    act: Callable[[World, str], None], is_known: bool, make_lab: MakeLab
+) -> None:
+    """Whether the mirror knows the change or not: what is told in the end is what happened."""
+    upstream = Upstream(make_lab, is_live=act is unpublish)
+    lab = upstream.lab
+    lab.act(lambda world: act(world, upstream.id))
+    if is_known:
+        upstream.read_everything()
+    before = told(lab.mirror)
+    upstream.answer_late(VERSIONS)
+    lab.sync(full=True)
+    assert upstream.old_answers >= 3
+    assert not is_known or told(lab.mirror) == before
+    upstream.faults.clear()
+    lab.sync()
+    lab.sync()
+    upstream.assert_true()
+
+
+@pytest.mark.parametrize("path", [VERSIONS, r"/items\?|/versions"], ids=["versions", "list and versions"])
+def test_a_version_that_is_known_is_not_taken_back_by_an_old_answer(path: str, make_lab: MakeLab) -> None:
+    """Asked for by its id, it exists: so the record's versions are old. The run says that it could not read them."""
+    upstream = Upstream(make_lab, is_live=False)
+    lab = upstream.lab
+    lab.act(lambda world: edit(world, upstream.id))
+    upstream.read_everything()
+    before = told(lab.mirror)
+    upstream.answer_late(path)
+    report = lab.sync(full=True)
+    assert upstream.old_answers >= 3
+    assert report.outcome is Outcome.PARTIAL
+    (failure,) = report.failures
+    assert failure.record_id == upstream.id
+    assert "its versions are older than what upstream showed before" in failure.reason
+    assert told(lab.mirror) == before
+    upstream.faults.clear()
+    assert lab.sync().outcome is Outcome.SUCCEEDED
+    lab.sync()
+    upstream.assert_true()
+
+
+@pytest.mark.parametrize("act", [edit_in_a_burst, publish_again])
+@pytest.mark.parametrize("times", [1, 2, 3])
+def test_what_goes_back_is_asked_for_three_times_before_it_is_believed(
+    act: Callable[[World, str], None], times: int, make_lab: MakeLab
+) -> None:
+    """Content and publications that go back show only in versions: an answer that comes thrice is not believed yet."""
+    upstream = Upstream(make_lab, is_live=act is publish_again)
+    lab = upstream.lab
+    lab.act(lambda world: act(world, upstream.id))
+    upstream.read_everything()
+    before = told(lab.mirror)
+    upstream.answer_late(VERSIONS, times)
+    assert lab.sync(full=True).outcome is Outcome.SUCCEEDED
+    assert upstream.old_answers == times
+    assert told(lab.mirror) == before
+    upstream.assert_true()
+
+
+def test_old_versions_are_asked_for_again_after_a_while_with_the_meta(make_lab: MakeLab) -> None:
+    """Once more at once, then half a second later; each time the record itself is read first."""
+    upstream = Upstream(make_lab, is_live=False)
+    lab, asked, moments = upstream.lab, list[str](), list[float]()
+
+    def note(what: str) -> Callable[[World], None]:
+        def act(_: World) -> None:
+            asked.append(what)
+            moments.append(time.monotonic())
+
+        return act
+
+    lab.act(lambda world: edit(world, upstream.id))
+    upstream.faults.interject(note("versions"), path=f"/items/{upstream.id}/versions", times=3)
+    upstream.faults.interject(note("record"), path=rf"/items/{upstream.id}(\?|$)", times=3)
+    upstream.answer_late(VERSIONS, 2)
+    assert lab.sync().outcome is Outcome.SUCCEEDED
+    assert asked == ["versions", "record", "versions", "record", "versions"]
+    assert moments[4] - moments[2] >= 0.5
+    lab.sync()  # its meta was read from an old list, perhaps
+    upstream.assert_true()
+
+
+def test_a_meta_that_is_older_than_the_versions_is_read_again(make_lab: MakeLab) -> None:
+    """An editor is faster than the run: what is written is of one moment, and the next list says the same."""
+    upstream = Upstream(make_lab, is_live=False)
+    lab = upstream.lab
+    lab.act(lambda world: edit(world, upstream.id))
+    upstream.faults.interject(lambda world: publish(world, upstream.id), path=r"/items\?")
+    assert lab.sync().counts.versions_inserted == 1
+    report = lab.sync()
+    assert (report.counts.records_swept, report.counts.records_pulled) == (1, 0)
+    upstream.assert_true()
