@@ -89,6 +89,7 @@ class _Version(msgspec.Struct, frozen=True):
 class _SiteAttributes(msgspec.Struct, frozen=True):
     name: str
     locales: tuple[str, ...] | None = None
+    timezone: str | None = None
     last_data_change_at: str | None = None
 
 
@@ -272,6 +273,7 @@ def site(raw: Raw) -> out.Site:
         id=wire.id,
         name=wire.attributes.name,
         locales=wire.attributes.locales or (),
+        time_zone=wire.attributes.timezone,
         last_data_change_at=maybe_time(wire.attributes.last_data_change_at, "$.attributes.last_data_change_at"),
         milliseconds_in_datetime=bool(meta.milliseconds_in_datetime),
         created_at=maybe_time(meta.created_at, "$.meta.created_at"),

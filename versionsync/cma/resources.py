@@ -47,6 +47,7 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     name: str
     locales: tuple[str, ...]
+    time_zone: str | None
     last_data_change_at: datetime | None
     milliseconds_in_datetime: bool
     created_at: datetime | None

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, and_, case, func, or_, select
 
 from versionsync.ledger.ids import ModelId, RecordId, VersionId
 from versionsync.ledger.records import Editor, KnownRecord
@@ -23,9 +23,12 @@ __all__ = [
     "live_counts_by_status",
     "live_record_count",
     "oldest_synced",
+    "publication_candidates",
 ]
 
 MOST_LATE = timedelta(minutes=10)
+UPDATED, PUBLISHED = "updated", "published"
+SCRUB_UPDATED_AFTER = timedelta(days=1)
 
 _RECORD = select(
     records.c.id,
@@ -133,9 +136,42 @@ def live_counts_by_status(connection: Connection, source_id: int) -> dict[str | 
     return {row[0]: row[1] for row in connection.execute(query)}
 
 
-def oldest_synced(connection: Connection, source_id: int, limit: int) -> list[KnownRecord]:
-    """The live records whose versions were not read for the longest time, the longest first."""
-    query = _RECORD.where(*_live(source_id)).order_by(records.c.synced_at, records.c.id).limit(limit)
+def oldest_synced(connection: Connection, source_id: int, limit: int, *, now: datetime) -> list[KnownRecord]:
+    """Return the live records whose versions were not read for the longest time, at most `limit` of them.
+
+    Up to half of them are records with status `updated` that were not read for a day: of these alone a publication can
+    leave no trace in the list of records, behind another edit of the same record.
+    """
+    longest_first = (records.c.synced_at, records.c.id)
+    updated = _RECORD.where(
+        *_live(source_id), records.c.status == UPDATED, records.c.synced_at <= now - SCRUB_UPDATED_AFTER
+    )
+    first = [_record(row) for row in connection.execute(updated.order_by(*longest_first).limit(-(-limit // 2)))]
+    rest = _RECORD.where(*_live(source_id), records.c.id.not_in([record.id for record in first]))
+    others = connection.execute(rest.order_by(*longest_first).limit(limit - len(first)))
+    return first + [_record(row) for row in others]
+
+
+def publication_candidates(
+    connection: Connection, source_id: int, *, since: datetime, published_after: datetime, limit: int
+) -> list[KnownRecord]:
+    """Return live records that may have been published without a trace, and whose versions were not read `since`.
+
+    Those with status `updated` come first, then those published after `published_after`; of each the one that was
+    published last. Models without draft mode are left out: there each publication is a new version.
+    """
+    without_drafts = select(models.c.id).where(models.c.source_id == source_id, models.c.draft_mode.is_(False))
+    is_updated = records.c.status == UPDATED
+    query = (
+        _RECORD.where(
+            *_live(source_id),
+            records.c.model_id.not_in(without_drafts),
+            records.c.synced_at < since,
+            or_(is_updated, and_(records.c.status == PUBLISHED, records.c.published_at >= published_after)),
+        )
+        .order_by(case((is_updated, 0), else_=1), records.c.published_at.desc(), records.c.id)
+        .limit(limit)
+    )
     return [_record(row) for row in connection.execute(query)]
 
 

@@ -20,6 +20,7 @@ from versionsync.mirror.known import (
     live_counts_by_status,
     live_record_count,
     oldest_synced,
+    publication_candidates,
 )
 from versionsync.mirror.sweep import SweepMarks
 from versionsync.sync.beacon import is_explained
@@ -34,6 +35,7 @@ from versionsync.sync.sight import Sight
 from versionsync.sync.spool import PullTask, TaskSpool
 from versionsync.sync.sweep import Models, Sweep, Sweeper, differs, is_unknown
 from versionsync.sync.translate import seen_record
+from versionsync.sync.unexplained import RECENTLY, UnexplainedChange, within
 from versionsync.sync.writing import Arrival, Writer
 
 __all__ = ["Climb"]
@@ -85,25 +87,51 @@ class Climb:
             desk, client, self._source_id, spec, crew=self._crew, writer=self._writer, sight=self._sight, found=found
         )
 
-    async def everything(self, *, last: datetime | None, stamp: datetime | None, trusts: bool) -> None:
-        """A pull of each record that differs, and the settling of those that are not listed any more.
+    async def everything(self, *, last: datetime | None, stamp: datetime | None, trusts: bool) -> bool:
+        """Pull each record that differs, and settle those that are not listed any more.
 
-        `last` is upstream's time of its last change as the last look in this environment knew it, `stamp` as this one
-        does; `trusts`: only what came after `last` can be new. Raises TooMuchVanished, CmaError, MirrorError (perhaps
-        in a group).
+        Args:
+            last: Upstream's time of its last change as the last run in this environment knew it.
+            stamp: The same as this run knows it.
+            trusts: Whether only what came after `last` can be new.
+
+        Returns:
+            Whether what was found explains that `stamp` is not `last`.
+
+        Raises:
+            TooMuchVanished, CmaError, MirrorError: Perhaps in a group.
         """
         self._progress.enter("sweeping")
         self._found.looked_from = self._desk.now()
+        explained = True
         async with self._writing():
             if not (trusts and await self._glance(last, stamp)):
                 sweep = await self._sweep(to_the_end=self._options.full)
-                # A run that is sure to be looked at again need not do it itself.
+                # A run that is sure to be followed by another one need not read the list again itself.
                 is_sure = sweep.is_complete and not self._sight.hidden
-                if is_sure and not is_explained(stamp, sweep.youngest, last=last):
+                explained = not is_sure or is_explained(stamp, sweep.youngest, last=last)
+                if not explained:
                     await asyncio.sleep(ASK_AGAIN_SECONDS)
                     if not await self._glance(last, stamp, explains=False):
-                        await self._sweep(to_the_end=False)
-        self._conclude()
+                        sweep = await self._sweep(to_the_end=False)
+                        explained = is_explained(stamp, sweep.youngest, last=last)
+        failures = self._found.failures or self._crew.failures or self._writer.failures
+        return explained or self._options.full or self._found.changed > 0 or bool(failures)
+
+    async def read_candidates(self, since: datetime, requests: int) -> None:
+        """Read the histories of records that may have been published without a trace, with at most these requests.
+
+        `since` is when the change was noticed: a history that was read later shows it. Raises as `everything`.
+        """
+        query = partial(
+            publication_candidates, source_id=self._source_id, since=since, published_after=since - RECENTLY
+        )
+        found = await self._desk.read(partial(query, limit=max(requests, 1)))
+        some = [record.id for record in within(requests, found)]
+        if some:
+            await self.single(some)
+        is_over = not await self._desk.read(partial(query, limit=1))
+        self._found.unexplained = UnexplainedChange(None if is_over else since, self._desk.now() if some else None)
 
     async def _glance(self, since: datetime | None, stamp: datetime | None, *, explains: bool = True) -> bool:
         """Whether all that changed could be told, and proven, without a sweep; `explains` as in `glance`."""
@@ -120,9 +148,11 @@ class Climb:
         has_unknown = any(is_unknown(record, known) for record in seen.changed)
         if has_unknown and Models.of(await self._client.schema()).listed != models:
             return False  # what looks like a new record may be a block now
+        changed = [record for record in seen.changed if differs(record, known)]
+        self._found.changed += len(changed)
         self._progress.records_total = seen.tally.total
         self._progress.enter("pulling")
-        await self._pull(PullTask(record, known.get(record.id)) for record in seen.changed if differs(record, known))
+        await self._pull(PullTask(record, known.get(record.id)) for record in changed)
         await self._settler.settle_gone()
         await self._ask_suspects_again()
         counts = await self._desk.read(lambda connection: live_counts_by_status(connection, self._source_id))
@@ -165,6 +195,7 @@ class Climb:
         found.has_swept = True
         found.began_at = sweep.began_at
         found.failures.extend(sweep.failures)
+        found.changed += sweep.changed
         found.schema_is_settled &= not sweep.is_schema_changed
         if not sweep.is_complete:
             found.fall_short("the list of records moved while it was read: what is not listed was not looked for")
@@ -178,11 +209,12 @@ class Climb:
             await self._crew.each(ids, RecordId, partial(self._read_to_the_end, known))
             await self._settler.settle_gone()
             await self._ask_suspects_again()
-        self._conclude()
 
     async def scrub(self, count: int) -> None:
         """Read the histories of `count` records again to the end, those that were not read for the longest time."""
-        known = await self._desk.read(lambda connection: oldest_synced(connection, self._source_id, count))
+        known = await self._desk.read(
+            lambda connection: oldest_synced(connection, self._source_id, count, now=self._desk.now())
+        )
         await self.single([record.id for record in known])
 
     @asynccontextmanager
@@ -244,7 +276,8 @@ class Climb:
     async def _known(self, ids: Sequence[RecordId]) -> dict[RecordId, KnownRecord]:
         return await self._desk.read(lambda connection: known_records(connection, self._source_id, ids))
 
-    def _conclude(self) -> None:
+    def conclude(self) -> None:
+        """Add what went wrong with single records to what was found. To be called once, at the end."""
         found = self._found
         if note := self._sight.note(self._spec.name):
             found.fall_short(note)

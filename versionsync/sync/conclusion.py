@@ -42,9 +42,14 @@ def checkpoint_of(
     outcome: Outcome, found: Findings, place: Place | None, *, kind: RunKind, started_at: datetime, now: datetime
 ) -> Checkpoint:
     """How far the mirror has come with this run. A beacon is kept only with everything behind it applied."""
+    checkpoint: Checkpoint = {}
+    if found.unexplained is not None and found.unexplained.read_at is not None:
+        checkpoint["unexplained_read_at"] = found.unexplained.read_at
     if outcome is not Outcome.SUCCEEDED:
-        return {"beacon_is_settled": False} if found.looked_from else {}
-    checkpoint: Checkpoint = {"last_success_at": now}
+        return {**checkpoint, "beacon_is_settled": False} if found.looked_from else checkpoint
+    checkpoint["last_success_at"] = now
+    if found.unexplained is not None:
+        checkpoint["unexplained_change_since"] = found.unexplained.since
     if kind is RunKind.SCRUB:
         checkpoint["last_scrub_at"] = now
     if kind in LOOKS_AT_ALL:

@@ -40,6 +40,8 @@ class Checkpoint(TypedDict, total=False):
     last_scrub_at: datetime
     last_success_at: datetime
     whole_as_of: datetime
+    unexplained_change_since: datetime | None
+    unexplained_read_at: datetime
 
 
 class Desk:

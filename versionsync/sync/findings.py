@@ -7,6 +7,7 @@ from datetime import datetime
 
 from versionsync.ledger.ids import RecordId
 from versionsync.sync.report import RecordFailure
+from versionsync.sync.unexplained import UnexplainedChange
 
 __all__ = ["Findings"]
 
@@ -18,8 +19,9 @@ class Findings:
     `looked_from` and `began_at` are our clock and upstream's when it began to look for changes (None: it did not, or it
     cannot be told), `has_swept` whether it listed all records, `is_complete` whether it is sure to have seen every
     change, `is_new_here` whether another environment was swept last, `schema_is_settled` whether no model or field is
-    left to be asked for and none changed while records were listed, `doubtful` holds the records of which two answers
-    did not tell the same state when they were last read.
+    left to be asked for and none changed while records were listed, `changed` how many records differed from the mirror
+    or were deleted, `unexplained` what is known of a change that no list shows (None: as before), `doubtful` holds the
+    records of which two answers did not tell the same state when they were last read.
     The last two are set by a rehearsal only.
     """
 
@@ -28,6 +30,8 @@ class Findings:
     has_swept: bool = False
     is_complete: bool = True
     is_new_here: bool = False
+    changed: int = 0
+    unexplained: UnexplainedChange | None = None
     schema_is_settled: bool = True
     doubtful: set[RecordId] = field(default_factory=set)
     failures: list[RecordFailure] = field(default_factory=list)

@@ -25,7 +25,7 @@ from versionsync.sync.findings import Findings
 from versionsync.sync.report import SourceSpec
 from versionsync.sync.schema_check import check_schema
 from versionsync.sync.sight import Sight, names_of
-from versionsync.sync.translate import schema_of
+from versionsync.sync.translate import project_hash, schema_of
 from versionsync.sync.vanish import check_brake
 
 __all__ = [
@@ -60,9 +60,14 @@ class Believed:
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    """What came of noting the project and its schema: how many events, and the typed views that could not follow it."""
+    """What came of noting the project and its schema.
+
+    `events` is how many were written, `is_change` whether the project or its schema differed from the mirror,
+    `blocked_views` the typed views that could not follow.
+    """
 
     events: int
+    is_change: bool
     blocked_views: tuple[str, ...]
 
 
@@ -81,8 +86,8 @@ async def find_place(client: cma.Client, spec: SourceSpec, known: SourceRow | No
         raise
 
 
-def project_of(site: cma.Site, spec: SourceSpec, place: Place) -> Project:
-    """What upstream says of the project now."""
+def project_of(site: cma.Site, spec: SourceSpec, place: Place, known: Project | None) -> Project:
+    """What upstream says of the project now; what other answers say of it stays as it is `known`."""
     return Project(
         id=site.id,
         name=site.name,
@@ -91,6 +96,10 @@ def project_of(site: cma.Site, spec: SourceSpec, place: Place) -> Project:
         base_url=spec.base_url,
         locales=site.locales,
         environment_created_at=place.created_at,
+        project_hash=project_hash(site),
+        time_precision=known.time_precision if known else None,
+        time_zone=site.time_zone,
+        history_retention_days=known.history_retention_days if known else None,
     )
 
 
@@ -130,7 +139,7 @@ def note_upstream(
         run_id=run_id,
         observed_at=observed_at,
     )
-    noted = replace(noted, events=noted.events + moved)
+    noted = replace(noted, events=noted.events + moved, is_change=noted.is_change or known.project != upstream.project)
     if noted.events:  # nothing was written before, and the run may be killed after this
         update_run(tx, lease, run_id, {"events_written": noted.events})
     return noted
@@ -146,7 +155,7 @@ def _note_project(
     update_project(tx, lease, project)
     if is_elsewhere(before, project.environment, project.environment_created_at):
         # The last stamp is another environment's: it must not outlive a run that stops before it has swept this one.
-        update_checkpoint(tx, lease, last_data_change_at=None, beacon_is_settled=False)
+        update_checkpoint(tx, lease, last_data_change_at=None, beacon_is_settled=False, unexplained_change_since=None)
     if before.environment == project.environment:
         return 0
     seen_before = known.checkpoint.last_success_at
@@ -179,7 +188,7 @@ async def believe_upstream(
 
     Raises OtherProject, TooMuchVanished, CmaError, MirrorError.
     """
-    refuse_another(known, project_of(schema.site, spec, place))  # before its models are missed
+    refuse_another(known, project_of(schema.site, spec, place, known.project))  # before its models are missed
     checked = await check_schema(desk, client, known.id, schema)
     if checked.unasked:
         found.schema_is_settled = False
@@ -197,7 +206,7 @@ async def believe_upstream(
     hidden = frozenset[ModelId]()
     if checked.gone and not believes_all:
         hidden = await _hidden_among(desk, known.id, spec, checked.gone, sight)
-    return Believed(checked.schema, project_of(checked.schema.site, spec, place), sight, hidden)
+    return Believed(checked.schema, project_of(checked.schema.site, spec, place, known.project), sight, hidden)
 
 
 async def _hidden_among(
@@ -244,4 +253,5 @@ def _note_schema(
     )
     events = write_events(tx, lease, plan.events, observed_at=observed_at, run_id=run_id)
     views = rebuild_typed_views(tx, lease.source_id)  # after the events, which hold the former names of fields
-    return Noted(events, views.blocked)
+    is_change = bool(plan.models or plan.fields or plan.deleted_models or plan.deleted_fields)
+    return Noted(events, is_change, views.blocked)

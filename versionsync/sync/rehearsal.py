@@ -111,7 +111,7 @@ async def _ask(
         if ids:
             held = known_records(connection, source_id, ids)
             return {id: held.get(id) for id in ids}
-        return {record.id: record for record in oldest_synced(connection, source_id, options.scrub)}
+        return {record.id: record for record in oldest_synced(connection, source_id, options.scrub, now=desk.now())}
 
     records = await desk.read(wanted)
     vanished: Counter[ModelId] = Counter()

@@ -11,6 +11,7 @@ from versionsync.cma import Usage
 from versionsync.ledger.brake import VanishLimit
 from versionsync.sync.beacon import BEACON_TRUST
 from versionsync.sync.lag import Lag
+from versionsync.sync.unexplained import ReadLimit
 
 __all__ = [
     "Counts",
@@ -66,6 +67,7 @@ class SyncOptions:
     before all records are listed. `wait_seconds`: how long to wait for another process's lease. `stall_seconds`: the
     run is ended, as failed, when nothing moves for so long (None: it never is). `max_requests`: it is ended when it has
     sent so many. `beacon_trust`: for so long after a complete sweep upstream's stamp of the last change is believed.
+    `unexplained`: how many requests may look for a change that no list shows.
     """
 
     full: bool = False
@@ -79,6 +81,7 @@ class SyncOptions:
     stall_seconds: float | None = None
     max_requests: int | None = None
     beacon_trust: timedelta = BEACON_TRUST
+    unexplained: ReadLimit = field(default_factory=ReadLimit)
     trigger: str = "cli"
 
 

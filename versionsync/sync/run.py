@@ -22,7 +22,7 @@ from versionsync.mirror.database import Mirror
 from versionsync.mirror.editors import unknown_editors, upsert_editors
 from versionsync.mirror.errors import MirrorError
 from versionsync.mirror.known import has_due_schedule
-from versionsync.mirror.sources import SourceRow, register_source, source
+from versionsync.mirror.sources import SourceRow, register_source, source, update_history_retention
 from versionsync.sync.beacon import is_trusted, settling_seconds
 from versionsync.sync.climb import Climb
 from versionsync.sync.conclusion import FAILURES_TOLD, checkpoint_of, outcome_of, wrongs_of
@@ -35,11 +35,18 @@ from versionsync.sync.findings import Findings
 from versionsync.sync.project import believe_upstream, find_place, is_elsewhere, is_new_here, note_upstream, project_of
 from versionsync.sync.rehearsal import rehearse
 from versionsync.sync.report import Outcome, Progress, RunKind, RunReport, SourceSpec, SyncOptions
+from versionsync.sync.retention import is_due, read_history_retention
 from versionsync.sync.threads import DatabaseThread
 from versionsync.sync.tracing import traced
 from versionsync.sync.trouble import trouble_in
+from versionsync.sync.unexplained import LEAST_REQUESTS, UnexplainedChange
 
 __all__ = ["sync_source"]
+
+UNEXPLAINED = (
+    "upstream reports a change that no list shows, such as a publication of single locales: "
+    "the histories of records that may have been published are read, in this run and the next ones"
+)
 
 
 def _utc_now() -> datetime:
@@ -162,7 +169,7 @@ class _Run:
         """A source is known once upstream was asked what it is."""
         place = await self._find(None)
         self._schema = await self._client.with_environment(place.environment).schema()
-        project, now = project_of(self._schema.site, self._spec, place), self._desk.now()
+        project, now = project_of(self._schema.site, self._spec, place, None), self._desk.now()
         return await self._desk.write(lambda tx: register_source(tx, self._spec.name, project, observed_at=now))
 
     async def _find(self, known: SourceRow | None) -> Place:
@@ -195,7 +202,10 @@ class _Run:
 
     async def _climb(self, known: SourceRow, tenure: Tenure) -> None:
         place = await self._find(known)
-        if await self._may_rest(known, place):
+        rests = await self._may_rest(known, place)
+        limit, pending = self._options.unexplained, known.checkpoint.unexplained_change_since
+        allowed = self._within_budget(limit.allowance(known.checkpoint.unexplained_read_at, self._desk.now()))
+        if rests and (pending is None or allowed < limit.least):
             return
         client = self._client.with_environment(place.environment)
         schema = self._schema or await client.schema()
@@ -238,15 +248,42 @@ class _Run:
         elif self._options.scrub:
             await climb.scrub(self._options.scrub)
         else:
-            if self._options.settle:
-                await asyncio.sleep(settling_seconds(place.beacon))
-            is_elsewhere_now = is_elsewhere(known.project, place.environment, place.created_at)
-            await climb.everything(
-                last=None if is_elsewhere_now else known.checkpoint.last_data_change_at,
-                stamp=place.beacon.last_data_change_at,
-                trusts=self._trusts(known, place),
-            )
+            if not rests and await self._climb_everything(climb, known, place) and not noted.is_change:
+                pending = self._found.looked_from
+            elif self._options.full or self._found.is_new_here:
+                self._found.unexplained, pending = UnexplainedChange(None, None), None
+            if pending is not None and self._found.is_complete and not upstream.sight.hidden:
+                await climb.read_candidates(pending, allowed - rests)  # the schema was read for this alone
+                if self._found.unexplained is not None and self._found.unexplained.since is not None:
+                    self._found.notes.append(UNEXPLAINED)
+            await self._read_retention(client, known, tenure)
+        climb.conclude()
         await self._name_editors(client, tenure)
+
+    async def _read_retention(self, client: cma.Client, known: SourceRow, tenure: Tenure) -> None:
+        """Learn once a day for how long upstream keeps versions, where it says so."""
+        if not is_due(known.checkpoint, now=self._desk.now(), is_full=self._options.full):
+            return
+        retention = await read_history_retention(client)
+        if retention is not None and retention.days != known.project.history_retention_days:
+            days = retention.days
+            await self._desk.write(lambda tx: update_history_retention(tx, tenure.lease, days))
+
+    async def _climb_everything(self, climb: Climb, known: SourceRow, place: Place) -> bool:
+        """Find what changed, and return whether upstream shows a change that is not among it."""
+        if self._options.settle:
+            await asyncio.sleep(settling_seconds(place.beacon))
+        is_elsewhere_now = is_elsewhere(known.project, place.environment, place.created_at)
+        last = None if is_elsewhere_now else known.checkpoint.last_data_change_at
+        stamp = place.beacon.last_data_change_at
+        is_explained = await climb.everything(last=last, stamp=stamp, trusts=self._trusts(known, place))
+        return last is not None and stamp is not None and stamp != last and not is_explained
+
+    def _within_budget(self, requests: int) -> int:
+        """As many of these requests as the run may still send, and a few less."""
+        if self._options.max_requests is None:
+            return requests
+        return max(min(requests, self._options.max_requests - self._client.usage.requests - LEAST_REQUESTS), 0)
 
     async def _name_editors(self, client: cma.Client, tenure: Tenure) -> None:
         """Ask for the names of editors of whom upstream was not asked yet; a full run asks for the nameless again."""

@@ -138,6 +138,7 @@ class Settler:
         async def delete(record: KnownRecord) -> None:
             evidence = models[record.model_id]
             assert evidence is not None
+            self._found.changed += 1
             await self._writer.put(Arrival(await read_history(self._client, record.id), evidence))
 
         await self._crew.each(deleted, lambda record: record.id, delete)

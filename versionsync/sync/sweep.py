@@ -61,6 +61,7 @@ class Sweep:
         began_at: Upstream's clock at the first page.
         total: How many records upstream counts.
         youngest: The time of the last edit or publication of any record.
+        changed: How many records differ from the mirror.
         models: The models whose records were listed, and that still had records afterwards.
         uncertain: The models that upstream named before or after the list, and whose records were not all listed. The
             absence of such a record says nothing.
@@ -73,6 +74,7 @@ class Sweep:
     began_at: datetime | None = None
     total: int = 0
     youngest: datetime | None = None
+    changed: int = 0
     models: frozenset[ModelId] = frozenset()
     uncertain: frozenset[ModelId] = frozenset()
     refused: frozenset[ModelId] = frozenset()
@@ -243,7 +245,9 @@ class Sweeper:
             times = (self._sweep.youngest, record.updated_at, record.published_at)
             self._sweep.youngest = max((time for time in times if time), default=None)
             self._has_unknown |= is_unknown(record, known)
-            if self._to_the_end or differs(record, known):
+            is_changed = differs(record, known)
+            self._sweep.changed += is_changed
+            if self._to_the_end or is_changed:
                 self._tasks.add(PullTask(record, known.get(record.id), self._to_the_end))
         self._progress.records_planned = self._tasks.count
         self._progress.counts.records_swept += len(seen)

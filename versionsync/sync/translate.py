@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+
 from versionsync import cma
+from versionsync.ledger.content import content_hash
 from versionsync.ledger.fingerprint import fingerprint
 from versionsync.ledger.ids import ModelId, RecordId, VersionId
 from versionsync.ledger.records import Editor, SeenRecord
@@ -14,11 +17,14 @@ __all__ = [
     "field_of",
     "item_type_of",
     "model_of",
+    "project_hash",
     "schema_of",
     "seen_record",
     "seen_version",
     "upstream_field_of",
 ]
+
+_MOVES = frozenset({"last_data_change_at", "created_at"})
 
 
 def editor_of(ref: cma.Ref | None) -> Editor | None:
@@ -60,6 +66,20 @@ def seen_version(version: cma.ItemVersion, content_hash: bytes) -> SeenVersion:
         is_valid=version.is_valid,
         content_hash=content_hash,
     )
+
+
+def project_hash(site: cma.Site) -> bytes:
+    """Return 32 bytes that change with the project's own description, as its settings do.
+
+    Left out are the time of the last change, which every edit moves, and the time of creation, which upstream prints
+    in the project's time zone.
+    """
+    document = json.loads(site.raw)  # msgspec refuses lone surrogates, which a name may hold
+    described = {
+        part: {name: value for name, value in (document.get(part) or {}).items() if name not in _MOVES}
+        for part in ("attributes", "meta")
+    }
+    return content_hash(json.dumps(described).encode())
 
 
 def schema_of(schema: cma.Schema) -> Schema:

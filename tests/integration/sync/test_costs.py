@@ -14,6 +14,7 @@ from versionsync.simulator.bulk import build_bulk
 from versionsync.sync.report import Outcome
 
 KINDS_OF_EDITOR = 4  # users, users of single sign-on, tokens, and the owner: one request each, once
+PLAN = 1  # for how long versions are kept, once a day
 PROOF = 4  # what was published since, and how many records there are, of each of two statuses
 ALWAYS = 0
 
@@ -39,7 +40,7 @@ def synced(lab: Lab, *, full: bool = False) -> int:
 def test_a_backfill_costs_the_least_and_the_names_of_editors(make_lab: MakeLab, world: World) -> None:
     """One request for each record, two for the list, one for beacon and schema each (invariant 12)."""
     lab = make_lab(world)
-    assert synced(lab) == least_for_backfill([2] * 520) + KINDS_OF_EDITOR
+    assert synced(lab) == least_for_backfill([2] * 520) + KINDS_OF_EDITOR + PLAN
 
 
 def test_a_run_with_nothing_new_costs_the_beacon(make_lab: MakeLab, world: World) -> None:
@@ -83,10 +84,10 @@ def test_a_history_costs_a_request_for_each_fifty_versions(make_lab: MakeLab, le
     bulk = build_bulk(world, records=1, versions=1)
     record = world.load(bulk.models[0], long_past(world, length))
     lab = make_lab(world)
-    assert synced(lab) == least_for_backfill([1, length]) + kinds_of_editor(world)
+    assert synced(lab) == least_for_backfill([1, length]) + kinds_of_editor(world) + PLAN
     lab.act(partial(edit, record_id=record.id))
     assert synced(lab) == least_for_changes(1) + PROOF
-    assert synced(lab, full=True) == BEACON + SCHEMA + 1 + least_for_histories([1, length + 1])
+    assert synced(lab, full=True) == BEACON + SCHEMA + 1 + least_for_histories([1, length + 1]) + PLAN
 
 
 def edit(world: World, record_id: str) -> None:
