@@ -27,7 +27,7 @@ from versionsync.cma.secret import Secret
 from versionsync.cma.times import http_date
 from versionsync.cma.transport import Timeouts, exchange
 from versionsync.cma.usage import Exchange, Result, Usage
-from versionsync.cma.wire import Mismatch, NotJson
+from versionsync.cma.wire import Mismatch, NotADocument, NotJson
 
 __all__ = ["Call", "Reply", "Session", "checked_base_url", "checked_token"]
 
@@ -110,7 +110,8 @@ class Session:
     async def ask(self, call: Call, read: Callable[[bytes], T]) -> Reply[T]:
         """Send `call` until it is answered or not worth another try, and decode the answer with `read`.
 
-        Raises a CmaError. `read` may raise NotJson, which is worth another try, or Mismatch, which is not.
+        Raises a CmaError. `read` may raise NotJson or NotADocument, which are worth another try, or Mismatch, which is
+        not.
         """
         tries = 0
         first_try: float | None = None
@@ -220,6 +221,9 @@ class Session:
             return Reply(read(answer.body), at)
         except NotJson as error:
             return Failure(Kind.TORN, f"the answer is no JSON: {error}", None, answer.status, None, request_id)
+        except NotADocument as error:
+            detail = f"the answer is no document of the API: {error}"
+            return Failure(Kind.TORN, detail, None, answer.status, None, request_id)
         except Mismatch as error:
             return ProtocolError(
                 error.expected, request=str(call), where=error.where, status=answer.status, request_id=request_id

@@ -18,7 +18,7 @@ from typing import Final, Generic, NamedTuple, TypeVar
 import msgspec
 from msgspec import Raw
 
-__all__ = ["Entries", "Mismatch", "NotJson", "document", "entries", "read", "without"]
+__all__ = ["Entries", "Mismatch", "NotADocument", "NotJson", "document", "entries", "read", "without"]
 
 T = TypeVar("T")
 S = TypeVar("S", bound=msgspec.Struct)
@@ -33,6 +33,10 @@ _ESCAPE: Final = re.compile(
 
 class NotJson(ValueError):
     """The body is no JSON at all: torn, or not from the API."""
+
+
+class NotADocument(ValueError):
+    """JSON that is no JSON:API document: `null`, a list, a text, or without `data`. Not what the API itself answers."""
 
 
 class Mismatch(ValueError):
@@ -81,6 +85,10 @@ _OBJECT: Final = msgspec.json.Decoder(dict[str, Raw])
 _OBJECT_OR_NULL: Final = msgspec.json.Decoder(dict[str, Raw] | None)
 
 
+class _TooDeep(Mismatch):
+    """JSON that is nested deeper than it can be read."""
+
+
 def read(decoder: msgspec.json.Decoder[T], body: bytes | Raw) -> T:
     """Decode, or say in our own terms why not. Raises NotJson or Mismatch."""
     try:
@@ -91,13 +99,14 @@ def read(decoder: msgspec.json.Decoder[T], body: bytes | Raw) -> T:
     except msgspec.DecodeError as error:
         raise NotJson(str(error)) from None
     except RecursionError:
-        raise Mismatch("expected JSON that is not nested so deeply") from None
+        raise _TooDeep("expected JSON that is not nested so deeply") from None
 
 
 def entries(body: bytes, build: Callable[[Raw], S], *, paged: bool) -> Entries[S]:
     """A list, entry by entry: one that does not fit costs only itself.
 
-    `paged` lists must tell their `total_count`; of others it is the number of entries.
+    `paged` lists must tell their `total_count`; of others it is the number of entries. Raises NotJson, NotADocument or
+    Mismatch.
     """
     listed, body, mark = _open(_LIST, body)
     total = listed.meta.total_count if listed.meta is not None else None
@@ -121,7 +130,7 @@ def entries(body: bytes, build: Callable[[Raw], S], *, paged: bool) -> Entries[S
 
 
 def document(body: bytes, build: Callable[[Raw, list[Raw]], T]) -> T:
-    """A single resource, with what is included beside it."""
+    """A single resource, with what is included beside it. Raises NotJson, NotADocument or Mismatch."""
     answer, body, mark = _open(_DOCUMENT, body)
     if not _is_utf8(body):
         raise NotJson("the text is not UTF-8")
@@ -178,7 +187,7 @@ def _is_utf8(text: bytes) -> bool:
 def _open(decoder: msgspec.json.Decoder[T], body: bytes) -> tuple[T, bytes, bytes]:
     """The envelope, the body in which it was read, and the mark before lone surrogates, empty when there are none."""
     try:
-        return read(decoder, body), body, b""
+        return _envelope(decoder, body), body, b""
     except NotJson:
         mark = b"lone-surrogate"
         while mark in body:
@@ -186,7 +195,18 @@ def _open(decoder: msgspec.json.Decoder[T], body: bytes) -> tuple[T, bytes, byte
         marked = _ESCAPE.sub(lambda m: mark + b":" + m["lone"] + b";" if m["lone"] else m[0], body)
         if marked == body:
             raise
-        return read(decoder, marked), marked, mark
+        return _envelope(decoder, marked), marked, mark
+
+
+def _envelope(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
+    try:
+        return read(decoder, body)
+    except _TooDeep:
+        raise
+    except Mismatch as mismatch:
+        if mismatch.where == "$":
+            raise NotADocument(mismatch.expected) from None
+        raise
 
 
 def _unmark(value: S, mark: bytes) -> S:

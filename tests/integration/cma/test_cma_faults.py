@@ -86,6 +86,10 @@ MENDING = {
     "a web page": says("<html>", kind="text/html"),
     "half of the JSON": says(OK[:50]),
     "an empty body": says(""),
+    "null": says("null"),
+    "a list without its envelope": says("[]"),
+    "a text": says('"busy"'),
+    "an object without data": says('{"meta": {}}'),
     "a hang-up": hangs_up,
     "a torn body": tears,
     "429": says(json.dumps(example.error("RATE_LIMIT_EXCEEDED")), status=429, X_RateLimit_Reset="0"),
@@ -379,6 +383,16 @@ async def test_an_answer_of_another_shape_names_request_and_place() -> None:
     error = failed.value
     assert str(error) == "GET /site: 200: $.data.attributes.name: expected `str`, got `int` (request req-9)"
     assert CONTENT not in "".join(traceback.format_exception(error))
+
+
+async def test_an_answer_that_is_never_a_document_is_given_up() -> None:
+    """After as many tries as any other torn answer; the message holds nothing of it."""
+    script = Script(says(json.dumps(CONTENT)))
+    async with upstream(script) as url, client_of(url) as client:
+        with pytest.raises(cma.Unavailable, match="no document of the API: expected `object`, got `str`") as failed:
+            await client.items_page()
+    assert script.count == 5
+    assert CONTENT not in str(failed.value)
 
 
 async def test_a_list_with_a_bad_entry_that_must_be_whole_is_an_error() -> None:

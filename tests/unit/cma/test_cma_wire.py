@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,7 +17,7 @@ from tests.unit.cma import wire_examples as example
 from versionsync import cma
 from versionsync.cma import decode, people, webhooks
 from versionsync.cma.resources import Ref
-from versionsync.cma.wire import Mismatch, NotJson, document, entries, without
+from versionsync.cma.wire import Mismatch, NotADocument, NotJson, document, entries, without
 
 SECRET_CONTENT = "the board resigns tomorrow"
 
@@ -188,9 +189,8 @@ def test_what_is_no_json_is_told_from_json_of_another_shape(body: bytes) -> None
 @pytest.mark.parametrize(
     ("body", "where"),
     [
-        (b"[]", "$"),
         (b'{"data": {}}', "$.data"),
-        (b'{"meta": {"total_count": 1}}', "$"),
+        (b'{"data": null}', "$.data"),
         (b'{"data": []}', "$.meta.total_count"),
         (b'{"data": [], "meta": {}}', "$.meta.total_count"),
         (b'{"data": [], "meta": {"total_count": -1}}', "$.meta.total_count"),
@@ -205,10 +205,18 @@ def test_json_of_another_shape_says_where(body: bytes, where: str) -> None:
     assert mismatch.value.where == where
 
 
+@pytest.mark.parametrize("body", [b"null", b"[]", b'"busy"', b"5", b"{}", b'{"meta": {"total_count": 1}}'])
+@pytest.mark.parametrize("read", [versions, lambda body: document(body, decode.schema)])
+def test_json_that_is_no_document_is_told_apart(body: bytes, read: Callable[[bytes], object]) -> None:
+    """It is worth another try, as what is no JSON is; a document of another shape is not."""
+    with pytest.raises(NotADocument, match=r"^(expected|object missing)"):
+        read(body)
+
+
 @given(st.binary(max_size=200))
 def test_no_body_breaks_the_decoder(body: bytes) -> None:
-    """Two errors and no third."""
-    with contextlib.suppress(NotJson, Mismatch):
+    """Three errors and no fourth."""
+    with contextlib.suppress(NotJson, NotADocument, Mismatch):
         versions(body)
 
 
