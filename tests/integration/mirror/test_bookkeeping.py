@@ -271,7 +271,7 @@ def test_live_records_are_counted_and_found_by_their_last_look(desk: Desk) -> No
     with desk.mirror.read() as connection:
         assert live_record_count(connection, desk.lease.source_id) == 3
         assert live_counts_by_model(connection, desk.lease.source_id) == {MODEL: 3}
-        assert [record.id for record in oldest_synced(connection, desk.lease.source_id, 2, now=NOW)] == ["r2", "r3"]
+        assert [record.id for record in oldest_synced(connection, desk.lease.source_id, 2, now=at(0))] == ["r2", "r3"]
 
 
 def _row_versions(desk: Desk) -> list[tuple[object, ...]]:
