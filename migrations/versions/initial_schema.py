@@ -157,8 +157,8 @@ def _runs() -> None:
             "outcome IN ('running', 'succeeded', 'partial', 'failed', 'interrupted')", name="ck_runs_outcome_is_known"
         ),
         sa.CheckConstraint(
-            "error_kind IN ('refused', 'unavailable', 'stalled', 'database', 'settings', 'partial', 'vanished', "
-            "'budget', 'unexpected')",
+            "error_kind IN ('refused', 'unavailable', 'stalled', 'database', 'settings', 'partial', 'unknown_record', "
+            "'vanished', 'budget', 'unexpected')",
             name="ck_runs_error_kind_is_known",
         ),
         sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_runs_source_id"),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from versionsync.cli.exits import Exit, exit_of_trouble
+from versionsync.cli.exits import UNKNOWN_RECORD, Exit, exit_of_trouble
 from versionsync.cli.output import count
 
 if TYPE_CHECKING:
@@ -87,6 +87,11 @@ class SourceStatus:
         """The newest runs that are not under way, newest first; one that still says `running` was cut off."""
         return self.runs[1:] if self.under_way is not None else self.runs
 
+    @property
+    def judged(self) -> Sequence[RunRow]:
+        """As `ended`, without runs that were asked for an unknown record: they say nothing about the source."""
+        return [run for run in self.ended if run.error_kind != UNKNOWN_RECORD]
+
     def limit(self, now: datetime, max_age: timedelta | None = None) -> timedelta:
         """How old it may be. `max_age` is what was asked for; else it depends on whether a daemon should follow it."""
         if max_age is not None:
@@ -110,7 +115,7 @@ def remarks(one: SourceStatus, now: datetime, *, max_age: timedelta | None = Non
 
     A run that failed is told by the code that a sync would have ended with.
     """
-    last = one.ended[0] if one.ended else None
+    last = one.judged[0] if one.judged else None
     if last is not None and (told := _what_went_wrong(one, last)):
         yield Remark(told, exit_of_trouble(last.error_kind))
     limit = one.limit(now, max_age)
@@ -167,7 +172,7 @@ def ago(time: datetime, now: datetime) -> str:
 def _what_went_wrong(one: SourceStatus, last: RunRow) -> str | None:
     match last.outcome:
         case "failed" | "partial":
-            if one.is_followed and (len(one.ended) < 2 or one.ended[1].outcome not in ("failed", "partial")):
+            if one.is_followed and (len(one.judged) < 2 or one.judged[1].outcome not in ("failed", "partial")):
                 return None
             how = "failed" if last.outcome == "failed" else f"was {last.outcome}"
             return f"the last run {how}{f': {last.error}' if last.error else ''}"
@@ -186,7 +191,7 @@ def _waits_for_budget(one: SourceStatus, now: datetime) -> bool:
     if one.purse is None or one.follower is None or one.follower.is_over or one.follower.next_look_at is None:
         return False
     is_due = now - one.follower.next_look_at > DUE
-    return not is_due and bool(one.ended) and one.ended[0].outcome == "succeeded"
+    return not is_due and bool(one.judged) and one.judged[0].outcome == "succeeded"
 
 
 def _who_left(one: SourceStatus) -> str:

@@ -12,7 +12,18 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
-__all__ = ["MEANINGS", "OUTPUT", "TROUBLES", "Exit", "Problem", "exit_of", "exit_of_trouble", "problem_of", "worst"]
+__all__ = [
+    "MEANINGS",
+    "OUTPUT",
+    "TROUBLES",
+    "UNKNOWN_RECORD",
+    "Exit",
+    "Problem",
+    "exit_of",
+    "exit_of_trouble",
+    "problem_of",
+    "worst",
+]
 
 
 class Exit(IntEnum):
@@ -45,6 +56,9 @@ MEANINGS: Final[dict[Exit, str]] = {
     Exit.INTERRUPTED: "Interrupted by Ctrl-C or SIGTERM. What was committed is kept.",
 }
 
+UNKNOWN_RECORD: Final = "unknown_record"
+"""The `runs.error_kind` of a run that says nothing about its source: it was asked for a record that does not exist."""
+
 TROUBLES: Final[dict[str, Exit]] = {
     "refused": Exit.REFUSED,
     "unavailable": Exit.UNAVAILABLE,
@@ -52,6 +66,7 @@ TROUBLES: Final[dict[str, Exit]] = {
     "database": Exit.DATABASE,
     "settings": Exit.USAGE,
     "partial": Exit.PARTIAL,
+    UNKNOWN_RECORD: Exit.PARTIAL,
     "vanished": Exit.PARTIAL,
     "budget": Exit.PARTIAL,
     "unexpected": Exit.UNEXPECTED,

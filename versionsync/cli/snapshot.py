@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from versionsync.cli.attention import Remark, SourceStatus, remarks
-from versionsync.cli.exits import Exit, worst
+from versionsync.cli.exits import UNKNOWN_RECORD, Exit, worst
 from versionsync.cli.session import Session
 
 if TYPE_CHECKING:
@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 __all__ = ["Looker", "Snapshot"]
 
 RUNS: Final = 3
-"""One that is under way, and two that ended: from the second failure on a daemon's are told."""
+"""One that is under way, and two that ended: from the second failure on a daemon's are told.
+
+Runs that were asked for an unknown record come on top.
+"""
 COUNTING_SHARE: Final = 20
 """Rows are counted again when so many times as long has passed as it took: a large mirror is not kept busy."""
 
@@ -90,7 +93,7 @@ class Looker:
         return SourceStatus(
             source=source,
             standing=self._standing(connection, id),
-            runs=last_runs(connection, id, limit=RUNS),
+            runs=last_runs(connection, id, limit=RUNS, besides=UNKNOWN_RECORD),
             lag=lag(connection, id),
             lease=current_lease(connection, id),
             follower=followed_by(connection, id),

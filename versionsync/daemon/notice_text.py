@@ -36,6 +36,7 @@ _TODO: Final[Mapping[Trouble, str]] = {
     Trouble.DATABASE: "See that the database is up and its disk has room: `versionsync doctor` tries it. It goes on by "
     "itself.",
     Trouble.PARTIAL: "All other records are mirrored, and these are tried again. If it stays, look at them in DatoCMS.",
+    Trouble.UNKNOWN_RECORD: "Nothing: the source is well. Check the id of the record that was asked for.",
     Trouble.VANISHED: "Nothing was marked as deleted, and nothing will be until somebody says that it is so.",
     Trouble.BUDGET: "It goes on by itself when the budget allows; raise `budget`, or ask for less by `max_staleness` "
     "and `scrub`.",

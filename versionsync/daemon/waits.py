@@ -63,6 +63,7 @@ RETRIES: Final[dict[Trouble, Retry]] = {
     Trouble.UNEXPECTED: Retry(5, 120),
     # Mostly one answer that came wrong; what does not pass is asked for with every try, so these end up far apart.
     Trouble.PARTIAL: Retry(3, 300),
+    Trouble.UNKNOWN_RECORD: Retry(3, 300),
     # These do not pass by themselves within seconds, and each try may cost a sweep.
     Trouble.REFUSED: Retry(30, 300),
     Trouble.SETTINGS: Retry(30, 300),

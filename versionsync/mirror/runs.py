@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, desc, insert, select, update
+from sqlalchemy import Connection, Row, desc, func, insert, select, true, update
 
 from versionsync.mirror.leases import Lease, hold
 from versionsync.mirror.statistics import learn_statistics
@@ -108,12 +108,19 @@ def interrupt_stale_runs(tx: Connection, lease: Lease, *, finished_at: datetime)
     ).rowcount
 
 
-def last_runs(connection: Connection, source_id: int | None = None, *, limit: int = 20) -> list[RunRow]:
-    """The newest runs of a source, or of all (None), newest first."""
-    query = select(runs).order_by(desc(runs.c.id)).limit(limit)
+def last_runs(
+    connection: Connection, source_id: int | None = None, *, limit: int = 20, besides: str | None = None
+) -> list[RunRow]:
+    """The newest runs of a source, or of all (None), newest first.
+
+    At most `limit`, besides those whose `error_kind` is `besides`: these are not counted.
+    """
+    counted = select(runs.c.id).where(runs.c.error_kind.is_distinct_from(besides) if besides else true())
+    query = select(runs).order_by(desc(runs.c.id))
     if source_id is not None:
-        query = query.where(runs.c.source_id == source_id)
-    return [_row(row) for row in connection.execute(query)]
+        counted, query = (each.where(runs.c.source_id == source_id) for each in (counted, query))
+    oldest = counted.order_by(desc(runs.c.id)).limit(1).offset(limit - 1).scalar_subquery()
+    return [_row(row) for row in connection.execute(query.where(runs.c.id >= func.coalesce(oldest, 0)))]
 
 
 def _only_counts(counts: Mapping[str, int]) -> dict[str, int]:

@@ -39,6 +39,11 @@ class Findings:
     would_pull: int | None = None
     would_delete: int | None = None
 
+    @property
+    def only_unknown(self) -> bool:
+        """Whether nothing is wrong but that records were asked for by id that neither upstream nor the mirror has."""
+        return self.is_complete and all(failure.is_unknown for failure in self.failures)
+
     def fall_short(self, reason: str) -> None:
         """The run is not sure to have seen every change, for this `reason`, which is told."""
         self.is_complete = False

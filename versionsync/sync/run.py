@@ -38,7 +38,7 @@ from versionsync.sync.report import Outcome, Progress, RunKind, RunReport, Sourc
 from versionsync.sync.retention import is_due, read_history_retention
 from versionsync.sync.threads import DatabaseThread
 from versionsync.sync.tracing import traced
-from versionsync.sync.trouble import trouble_in
+from versionsync.sync.trouble import Trouble, trouble_in
 from versionsync.sync.unexplained import LEAST_REQUESTS, UnexplainedChange
 
 __all__ = ["sync_source"]
@@ -305,8 +305,12 @@ class _Run:
                 started_at=self._tenure.started_at,
                 now=self._desk.now(),
             )
-            wrongs, trouble = wrongs_of(self._found, error), trouble_in(outcome, error)
+            wrongs, trouble = wrongs_of(self._found, error), self._trouble(outcome, error)
             await self._tenure.end(outcome, counts, wrongs=wrongs, trouble=trouble, checkpoint=checkpoint)
+
+    def _trouble(self, outcome: Outcome, error: BaseException | None) -> Trouble | None:
+        only_unknown = self._kind is RunKind.RECORDS and self._found.only_unknown
+        return trouble_in(outcome, error, only_unknown=only_unknown)
 
     def _told(self, outcome: Outcome, error: BaseException | None) -> RunReport:
         counts, found = self._progress.counts, self._found

@@ -28,6 +28,8 @@ class Trouble(StrEnum):
     """The database cannot be reached or written."""
     PARTIAL = "partial"
     """Some records could not be mirrored."""
+    UNKNOWN_RECORD = "unknown_record"
+    """Records were asked for by id that neither upstream nor the mirror has. Nothing is wrong with the source."""
     VANISHED = "vanished"
     """So many records had vanished that it was not believed."""
     BUDGET = "budget"
@@ -36,9 +38,14 @@ class Trouble(StrEnum):
     """A fault of our own."""
 
 
-def trouble_in(outcome: Outcome, error: BaseException | None) -> Trouble | None:
-    """What was wrong with a run that ended so; None: nothing, or it was interrupted, which is nobody's fault."""
+def trouble_in(outcome: Outcome, error: BaseException | None, *, only_unknown: bool = False) -> Trouble | None:
+    """What was wrong with a run that ended so; None: nothing, or it was interrupted, which is nobody's fault.
+
+    `only_unknown`: it is partial only because of records that are unknown.
+    """
     match error:
+        case None if outcome is Outcome.PARTIAL and only_unknown:
+            return Trouble.UNKNOWN_RECORD
         case None:
             return Trouble.PARTIAL if outcome in (Outcome.PARTIAL, Outcome.FAILED) else None
         case cma.Unavailable() | cma.ProtocolError():

@@ -67,6 +67,23 @@ def test_a_failed_run_needs_attention(cli: Cli, at: dict[str, str]) -> None:
     assert "0123456789abcdef" not in str(source)
 
 
+def test_a_record_id_that_is_unknown_says_nothing_about_the_source(cli: Cli, at: dict[str, str]) -> None:
+    """It is the command that was wrong, and that command said so. The run before it counts, be it good or bad."""
+    cli("sync", **at)
+    for _ in range(4):
+        assert cli("sync", "--record", "AAAAAAAAQACAAAAAAAAAAA", **at).code == 3
+        ran = cli("status", "--json", **at)
+        (source,) = ran.json["sources"]
+        assert (ran.code, source["exit"], source["attention"]) == (0, 0, [])
+        assert (source["last_run"]["outcome"], source["last_run"]["error_kind"]) == ("partial", "unknown_record")
+    cli("sync", **(at | {"DATOCMS_API_TOKEN": "0123456789abcdef"}))
+    for _ in range(4):
+        cli("sync", "--record", "AAAAAAAAQACAAAAAAAAAAA", **at)
+    assert cli("status", **at).code == 4
+    cli("sync", **at)
+    assert cli("status", **at).code == 0
+
+
 def test_a_source_that_was_never_synced_is_shown_with_what_to_do(cli: Cli, at: dict[str, str], tmp_path: Path) -> None:
     cli("sync", **at)
     (tmp_path / "versionsync.toml").write_text("[[sources]]\nname = 'default'\n[[sources]]\nname = 'shop'\n")

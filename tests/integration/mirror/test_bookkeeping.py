@@ -6,6 +6,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -206,6 +207,26 @@ def test_a_run_is_recorded_from_its_start_to_its_outcome(desk: Desk) -> None:
     assert {name: number for name, number in first.counts.items() if number} == counts
     assert (newest.id, newest.outcome, newest.finished_at) == (second, "running", None)
     assert newest.holder == str(desk.lease.holder)
+
+
+def test_runs_of_a_kind_can_be_left_uncounted(desk: Desk) -> None:
+    """They are among the newest runs, and make room for none of the others."""
+    release(desk.mirror, desk.lease)
+    other = Desk.open(desk.mirror, "other")
+    kinds = ["partial", None, "unknown_record", "unknown_record", None, "unknown_record"]
+    for kind in kinds:
+        with desk.mirror.write() as tx:
+            id = start_run(tx, other.lease, kind="records", trigger="test", started_at=at(1))
+            finish_run(tx, other.lease, id, outcome="partial", finished_at=at(2), counts={}, error_kind=kind)
+    with desk.mirror.read() as connection:
+
+        def found(**options: Any) -> list[str | None]:
+            return [run.error_kind for run in last_runs(connection, other.lease.source_id, **options)]
+
+        assert found(limit=2) == kinds[:-3:-1]
+        assert found(limit=2, besides="unknown_record") == kinds[:0:-1]
+        assert len(found(limit=5, besides="unknown_record")) == len(kinds) + 1
+        assert len(last_runs(connection, limit=8, besides="partial")) == len(kinds) + 2
 
 
 def test_runs_that_died_are_interrupted(desk: Desk) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from sqlalchemy import func, select
 
+from tests.fixtures.gateways import Given, gateway
 from tests.fixtures.lab import Lab
 from versionsync.mirror.errors import DatabaseUnavailable
 from versionsync.mirror.runs import RunRow, last_runs
@@ -65,6 +68,21 @@ def test_a_run_says_in_a_word_what_was_wrong_with_it(lab: Lab) -> None:
     lab.token = "another"
     lab.sync()
     assert last(lab).error_kind == "refused"
+
+
+def test_a_record_that_is_unknown_is_told_from_one_that_was_not_mirrored(lab: Lab) -> None:
+    """The others are mirrored. As soon as one could not be, that is what was wrong with the run."""
+    one, two = (lab.act(lambda world: world.create(world.user, "post", {"title": "x"})).id for _ in range(2))
+    lab.sync()
+    unknown = "AAAAAAAAQACAAAAAAAAAAA"
+    report = lab.sync(record_ids=(one, unknown))
+    assert (report.outcome, report.counts.records_pulled) == (Outcome.PARTIAL, 1)
+    assert last(lab).error_kind == "unknown_record"
+    direct, garbled = lab.spec, Given(200, '{"data": {"id": 5}}', {"Content-Type": "application/json"})
+    with gateway(direct.base_url, instead=lambda path: garbled if path.startswith(f"/items/{two}") else None) as url:
+        lab.spec = replace(direct, base_url=url)
+        assert lab.sync(record_ids=(one, two, unknown)).outcome is Outcome.PARTIAL
+    assert last(lab).error_kind == "partial"
 
 
 def test_a_run_that_ends_without_a_word_has_told_how_far_it_came(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from versionsync.cli.attention import SourceStatus, ago, remarks
-from versionsync.cli.exits import TROUBLES, Exit
+from versionsync.cli.exits import TROUBLES, UNKNOWN_RECORD, Exit
 from versionsync.daemon.budget import Budget, Purse
 from versionsync.mirror.followers import Following
 from versionsync.mirror.freshness import Lag
@@ -118,6 +118,15 @@ def test_a_failure_is_told_by_the_code_that_a_sync_would_have_ended_with(kind: s
     """That of an older program's run is not known."""
     failed = one(run("failed", kind=kind), fresh=DAY * 2)
     assert [remark.exit for remark in remarks(failed, NOW)] == [exit, Exit.PARTIAL]
+
+
+def test_a_run_that_was_asked_for_an_unknown_record_does_not_count() -> None:
+    """Neither as a failure, nor as a success after one, nor as the second failure in a row."""
+    unknown = run("partial", kind=UNKNOWN_RECORD)
+    assert told(one(unknown, run("succeeded"))) == []
+    assert told(one(unknown, unknown, run("succeeded"), follower=follower())) == []
+    assert told(one(unknown, run("failed", error="no such host"))) == ["the last run failed: no such host"]
+    assert told(one(run("failed"), unknown, run("succeeded"), follower=follower())) == []
 
 
 def test_each_kind_of_trouble_has_an_exit_code() -> None:

@@ -48,8 +48,9 @@ class _Runs(TypedColumns):
     error: Named[str | None] = words("Why it failed, or what it could not do.")
     error_kind: Named[str | None] = words(
         "The same as one word, for programs: `refused` (token, role, environment), `unavailable`, `stalled` (it hung), "
-        "`database`, `settings` (they lead elsewhere), `partial` (some records), `vanished` (too many to believe), "
-        "`budget` (spent), `unexpected` (a fault of our own); NULL: nothing was wrong, or it was interrupted."
+        "`database`, `settings` (they lead elsewhere), `partial` (some records), `unknown_record` (one was asked for "
+        "that neither upstream nor the mirror has), `vanished` (too many to believe), `budget` (spent), `unexpected` "
+        "(a fault of our own); NULL: nothing was wrong, or it was interrupted."
     )
 
 
@@ -63,8 +64,8 @@ runs = Table(
     ),
     CheckConstraint("(outcome = 'running') = (finished_at IS NULL)", name="ck_runs_only_running_is_unfinished"),
     CheckConstraint(
-        "error_kind IN ('refused', 'unavailable', 'stalled', 'database', 'settings', 'partial', 'vanished', 'budget', "
-        "'unexpected')",
+        "error_kind IN ('refused', 'unavailable', 'stalled', 'database', 'settings', 'partial', 'unknown_record', "
+        "'vanished', 'budget', 'unexpected')",
         name="ck_runs_error_kind_is_known",
     ),
     Index("runs_in_order", "source_id", "id"),
