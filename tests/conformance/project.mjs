@@ -26,4 +26,25 @@ check('usage is told by caller', async () => {
   assert.ok(result.some((one) => one.counter > 0 && typeof one.value === 'string'));
 });
 
+check('the plan tells its limits and features', async () => {
+  const limits = await dato.subscriptionLimits.list();
+  assert.ok(limits.some((one) => one.code === 'history_retention_days' && one.limit === null));
+  const features = await dato.subscriptionFeatures.list();
+  assert.ok(features.some((one) => one.code === 'workflows' && one.enabled));
+});
+
+check('the time zone and milliseconds change the text of times, and no instant', async () => {
+  const find = async () => (await dato.items.list({ filter: { type: 'article' }, page: { limit: 1 } }))[0];
+  const before = await find();
+  assert.match(before.meta.created_at, /:\d\dZ$/);
+  assert.equal((await dato.site.update({ timezone: 'Asia/Tokyo' })).timezone, 'Asia/Tokyo');
+  const after = await find();
+  assert.match(after.meta.created_at, /:\d\d\+09:00$/);
+  assert.equal(Date.parse(after.meta.created_at), Date.parse(before.meta.created_at));
+  assert.equal(Date.parse(after.happens_at), Date.parse(before.happens_at));
+  assert.equal((await dato.site.activateMillisecondsInDatetime()).meta.milliseconds_in_datetime, true);
+  assert.match((await find()).meta.created_at, /:\d\d\.\d{3}\+09:00$/);
+  await dato.site.update({ timezone: 'UTC' });
+});
+
 await run({ inTurn: true });

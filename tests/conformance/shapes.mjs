@@ -27,6 +27,11 @@ const hook = {
 
 shape('the site', 'SiteSelfTargetSchema', () => dato.site.rawFind());
 shape('the site with the schema', 'SiteSelfTargetSchema', () => dato.site.rawFind({ include: 'item_types,item_types.fields' }));
+shape('the changed site', 'SiteUpdateJobSchema', () =>
+  dato.site.rawUpdate({ data: { type: 'site', attributes: { timezone: 'UTC' } } }));
+shape('the limits of the plan', 'SubscriptionLimitInstancesTargetSchema', () => dato.subscriptionLimits.rawList());
+shape('a limit of the plan', 'SubscriptionLimitSelfTargetSchema', () => dato.subscriptionLimits.rawFind('items'));
+shape('the features of the plan', 'SubscriptionFeatureInstancesTargetSchema', () => dato.subscriptionFeatures.rawList());
 shape('the environments', 'EnvironmentInstancesTargetSchema', () => dato.environments.rawList());
 shape('an environment', 'EnvironmentSelfTargetSchema', () => dato.environments.rawFind('main'));
 shape('a forked environment', 'EnvironmentForkJobSchema', () => dato.environments.rawFork('main', { data: { type: 'environment', id: 'fork' } }));
@@ -43,6 +48,7 @@ shape('a new field', 'FieldCreateJobSchema', () =>
   dato.fields.rawCreate(models.author.id, { data: { type: 'field', attributes: { label: 'X', api_key: 'x', field_type: 'boolean' } } }));
 shape('records', 'ItemInstancesTargetSchema', () => dato.items.rawList({ page: { limit: 100 }, version: 'current' }));
 shape('nested records', 'ItemInstancesTargetSchema<ItemTypeDefinition, true>', () => dato.items.rawList({ nested: true, version: 'current' }));
+shape('block records', 'ItemInstancesTargetSchema', () => dato.items.rawList({ filter: { type: 'quote' }, version: 'current' }));
 shape('a record', 'ItemSelfTargetSchema', () => dato.items.rawFind(article.id));
 shape('a nested record', 'ItemSelfTargetSchema<ItemTypeDefinition, true>', () => dato.items.rawFind(article.id, { nested: true }));
 shape('a new record', 'ItemCreateTargetSchema', write);

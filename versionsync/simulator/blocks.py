@@ -83,16 +83,17 @@ def _refresh(kept: _Kept, environment: Environment) -> None:
     models = environment.models
     by_owner: dict[str, _Known] = {}
     by_id: dict[str, Record] = {}
-    with_blocks = {id for id, model in models.items() if model.block_keys}
+    keys_of = {id: model.block_keys for id, model in models.items()}
     for record in environment.records.values():
         if record.model.is_block:
             by_id.setdefault(record.id, record)
-        if record.model.id not in with_blocks:
+        keys = keys_of.get(record.model.id)
+        if not keys:
             continue
-        content, state = record.head.content, _state(record)
+        content, state = record.head.content, _state(record, keys)
         known = kept.by_owner.get(record.id)
         if known is None or known.content is not content or known.state != state:
-            known = _Known(content, state, tuple(_blocks_of(record, models)))
+            known = _Known(content, state, tuple(_blocks_of(record, keys, models)))
         by_owner[record.id] = known
         for block in known.blocks:
             if block.model.is_block and models.get(block.model.id) is block.model:
@@ -100,7 +101,7 @@ def _refresh(kept: _Kept, environment: Environment) -> None:
     kept.by_owner, kept.by_id, kept.revision = by_owner, by_id, environment.revision
 
 
-def _state(record: Record) -> tuple[object, ...]:
+def _state(record: Record, keys: tuple[str, ...]) -> tuple[object, ...]:
     """What a block takes over from its record, besides its content."""
     return (
         record.updated_at,
@@ -108,13 +109,13 @@ def _state(record: Record) -> tuple[object, ...]:
         record.published is None,
         record.published is record.current,
         record.sequence,
-        record.model.block_keys,
+        keys,
     )
 
 
-def _blocks_of(record: Record, models: Mapping[str, Model]) -> Iterator[Record]:
+def _blocks_of(record: Record, keys: tuple[str, ...], models: Mapping[str, Model]) -> Iterator[Record]:
     members = contents.split(record.head.read())
-    for key in record.model.block_keys:
+    for key in keys:
         if key not in members:
             continue
         for block in contents.whole_blocks(contents.load(members[key])):

@@ -14,6 +14,7 @@ from versionsync.simulator.models import Model
 __all__ = ["DateTimes"]
 
 _DATE_TIME: Final = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?", re.ASCII)
+_CANDIDATE: Final = re.compile(rb'"(\d{4}-\d\d-\d\d[T ][\d:.+Z-]+)"')
 
 Print = Callable[[datetime], str]
 """Gives an instant its text."""
@@ -39,6 +40,9 @@ class DateTimes:
         Texts that are no date-times stay as they are. *blocks*: those in whole blocks are printed anew, too.
         """
         if not self.may_be_in(model, blocks=blocks):
+            return text
+        # Most content has the right texts already: that is seen without taking it apart.
+        if all((value := found[1].decode()) == _printed(value, show) for found in _CANDIDATE.finditer(text)):
             return text
         members = contents.split(text)
         for key in self._keys.get(model.id, ()):

@@ -129,8 +129,7 @@ class Writer:
 
     def model(self, model: Model) -> Resource:
         """The resource of *model*."""
-        singleton = next((record for record in self._environment.records.values() if record.model.id == model.id), None)
-        singleton = singleton if model.is_singleton else None
+        singleton = self._singleton(model) if model.is_singleton else None
         attributes = {
             "name": model.name,
             "api_key": model.api_key,
@@ -211,6 +210,9 @@ class Writer:
             times = {"updated_at": contents.raw(updated_at), "created_at": contents.raw(created_at)}
             text = contents.join({**contents.split(text), **times})
         return msgspec.Raw(text)
+
+    def _singleton(self, model: Model) -> Record | None:
+        return next((record for record in self._environment.records.values() if record.model.id == model.id), None)
 
     def _default_value(self, field: Field) -> Any:
         if not field.localized or isinstance(field.default_value, dict):

@@ -171,6 +171,7 @@ class PublishingActs(WorldState):
         else:
             del where.unpublishings[record.id]
             record.unpublishing_scheduled_at = None
+        where.touch(self.now(), moves_beacon=False)  # the plan is gone, even where the act changes nothing
         try:
             if plan.publishes:
                 self.publish(editor, record.id, plan.selection, recursive=True, environment=where.id)

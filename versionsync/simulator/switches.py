@@ -39,7 +39,10 @@ class Switches:
     republishing_moves_published_at: bool = True
     """Publishing a record that is live moves its `published_at`; otherwise only `published_from` of the version."""
     selective_publish_makes_version: bool = True
-    """A selection is published as a version of its own; otherwise the published version is rewritten in place."""
+    """A selection is published as a version of its own; otherwise the published version is rewritten in place.
+
+    Rewriting it moves no time: neither `published_at` of the record nor `published_from` of the version.
+    """
     tracks_intervals_since: datetime = datetime(2026, 6, 17, tzinfo=UTC)
     """Publications that began before have no interval."""
 

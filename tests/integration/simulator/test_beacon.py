@@ -54,3 +54,14 @@ def test_whether_unpublishing_and_deleting_move_it_is_a_switch(served: Served, s
         expected or switch != "deleting_moves_beacon",
     )
     assert served.get("/items")["meta"] == {"total_count": 0}
+
+
+def test_a_plan_to_publish_what_is_live_goes_when_it_is_due_and_moves_nothing(served: Served) -> None:
+    id = served.act(lambda world: world.create(world.user, "post", {}).id)
+    served.act(lambda world: world.publish(world.user, id))
+    served.act(lambda world: world.schedule_publication(world.user, id, world.now() + timedelta(minutes=30)))
+    (planned,) = served.get("/items")["data"]
+    assert planned["meta"]["publication_scheduled_at"] == "2026-09-01T09:30:00Z"
+    assert not moves(served, lambda world: world.tick())
+    (live,) = served.get("/items")["data"]
+    assert live["meta"] == {**planned["meta"], "publication_scheduled_at": None}
