@@ -43,10 +43,7 @@ class PublishingActs(WorldState):
             raise Refused("INVALID_FIELD", details={"code": "VALIDATION_INVALID", "item": record_id})
         version = record.head if selection is None else self._mixture(where, record, editor, selection)
         if version is not record.published or version.content is not content:
-            live_since = record.published_at
             self._go_live(where, record, version)
-            if live_since is not None and not self.switches.republishing_moves_published_at:
-                record.published_at = live_since
             self._published_or_not(where, record)
         self.tell(HappeningType.PUBLISH, where, record, before)
         return record
@@ -186,11 +183,13 @@ class PublishingActs(WorldState):
     def _go_live(self, where: Environment, record: Record, version: Version) -> None:
         if record.published is version:
             return
+        live_since = record.published_at
         self._go_dark(where, record)
         now = self.now()
         version.live = (*version.live, (now, None))
         record.published = version
-        record.published_at = now
+        moves = live_since is None or self.switches.republishing_moves_published_at
+        record.published_at = now if moves else live_since
         record.first_published_at = record.first_published_at or now
         self.journal.write(PublicationBegan(now, where.id, version.id))
 

@@ -37,7 +37,10 @@ class Switches:
 
     publishing_moves_updated_at: bool = False
     republishing_moves_published_at: bool = True
-    """Publishing a record that is live moves its `published_at`; otherwise only `published_from` of the version."""
+    """Publishing a record that is live moves its `published_at`; otherwise only `published_from` of the version.
+
+    The same holds for unpublishing some locales of it. Without draft mode each save moves both.
+    """
     selective_publish_makes_version: bool = True
     """A selection is published as a version of its own; otherwise the published version is rewritten in place.
 

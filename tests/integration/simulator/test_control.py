@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.integration.simulator.conftest import Served
+from versionsync.simulator import Switches
 
 
 def order(served: Served, path: str, body: object, *, status: int = 200) -> Any:
@@ -77,6 +78,13 @@ def test_switches_are_read_and_thrown(served: Served) -> None:
     assert (thrown["history_resolution"], thrown["versions_order"], thrown["job_delay"]) == (600.0, "oldest_first", 2.0)
     order(served, "switches", {"tracks_intervals_since": "2026-10-01T00:00:00Z", "job_delay": None})
     assert served.act(lambda world: world.switches.tracks_intervals_since.month) == 10
+
+
+def test_every_switch_can_be_read_and_set_back(served: Served) -> None:
+    usual = served.get("/_simulator/switches")
+    assert usual.keys() == Switches.__dataclass_fields__.keys()
+    assert order(served, "switches", usual) == usual
+    assert served.act(lambda world: world.switches) == Switches()
 
 
 def test_the_overview_says_what_is_simulated(served: Served) -> None:

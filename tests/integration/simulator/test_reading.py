@@ -8,10 +8,12 @@ import urllib.request
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
+import httpx
 import pytest
 
+from tests.fixtures.old_project import AUTHOR, BLOCK, POST, build_old_project
 from tests.integration.simulator.conftest import Served
-from versionsync.simulator import FULL_ACCESS_TOKEN, LoadedVersion, World
+from versionsync.simulator import FULL_ACCESS_TOKEN, LoadedVersion, SimulatorThread, World
 
 
 def with_versions(world: World, count: int) -> str:
@@ -332,6 +334,30 @@ def test_versions_older_than_the_plan_keeps_them_go(served: Served) -> None:
     assert left == ["3", "0"]
     missing = [one for one in served.get("/_simulator/truth")["transitions"] if one["type"] == "version.missing"]
     assert len(missing) == 2
+
+
+def test_an_old_project_has_decimal_ids_offsets_and_blocks_in_its_list() -> None:
+    world = build_old_project(datetime(2021, 2, 8, 12, 51, 20, 323_000, UTC))
+    with SimulatorThread(world) as simulator:
+        headers = {"Authorization": f"Bearer {FULL_ACCESS_TOKEN}"}
+        with httpx.Client(base_url=simulator.url, headers=headers) as http:
+            listed = http.get("/items?version=published").json()
+            versions = http.get(f"/items/{POST}/versions?nested=true").json()
+    assert [one["id"] for one in listed["data"]] == [POST, BLOCK, AUTHOR]
+    assert ["creator" in one["relationships"] for one in listed["data"]] == [True, False, True]
+    post = listed["data"][0]
+    assert post["attributes"] == {
+        "heading": {"en": "A day", "it": "Un giorno"},
+        "starts_at": "2021-07-01T08:00:00.125+01:00",
+        "body": {"schema": "dast", "document": {"type": "root", "children": [{"type": "block", "item": BLOCK}]}},
+        "updated_at": "2021-02-08T12:51:26.565+00:00",
+        "created_at": "2021-02-08T12:51:26.565+00:00",
+    }
+    assert post["meta"]["published_at"] == "2021-02-08T12:51:26.589+00:00"
+    assert post["meta"]["status"] == "published"
+    (version,) = versions["data"]
+    assert (version["id"], version["meta"]["published_from"]) == ("5000002", None)
+    assert "created_at" not in version["attributes"]
 
 
 def test_answers_are_compressed_when_asked(served: Served) -> None:

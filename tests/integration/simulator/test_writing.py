@@ -197,6 +197,41 @@ def test_a_fork_can_be_watched(served: Served) -> None:
     assert "fork_completion_percentage" not in served.get("/environments/next")["data"]["meta"]
 
 
+@pytest.mark.parametrize("moves", [True, False])
+def test_publishing_another_locale_may_leave_no_trace_in_the_meta(served: Served, moves: bool) -> None:
+    served.http.post("/_simulator/switches", json={"republishing_moves_published_at": moves})
+    id = create(served, {"title": {"en": "a", "it": "a"}})["id"]
+    served.send("PUT", f"/items/{id}/publish")
+    served.act(lambda world: world.clock.advance(timedelta(hours=1)))
+    served.act(lambda world: world.update(world.user, id, {"title": {"en": "b", "it": "b"}}))
+    before = served.get(f"/items/{id}")["data"]["meta"]
+    served.act(lambda world: world.clock.advance(timedelta(hours=1)))
+    beacon = served.get("/site")["data"]["attributes"]["last_data_change_at"]
+    selected = {"content_in_locales": ["it"], "non_localized_content": False}
+    body = {"data": {"type": "selective_publish_operation", "attributes": selected}}
+    served.send("PUT", f"/items/{id}/publish", body)
+    after = served.get(f"/items/{id}")["data"]["meta"]
+    assert (after == before) is not moves
+    assert (after["published_at"] == "2026-09-01T11:00:00Z") is moves
+    assert served.get("/site")["data"]["attributes"]["last_data_change_at"] > beacon
+    (live,) = [one for one in served.get(f"/items/{id}/versions")["data"] if one["meta"]["is_published"]]
+    assert live["attributes"]["title"] == {"en": "a", "it": "b"}
+    assert live["meta"]["published_from"] == "2026-09-01T11:00:00Z"
+
+    served.act(lambda world: world.clock.advance(timedelta(hours=1)))
+    selected = {"content_in_locales": ["en"]}
+    body = {"data": {"type": "selective_unpublish_operation", "attributes": selected}}
+    served.send("PUT", f"/items/{id}/unpublish", body)
+    reduced = served.get(f"/items/{id}?version=published")["data"]
+    assert reduced["attributes"]["title"] == {"it": "b"}
+    assert reduced["meta"]["published_at"] == ("2026-09-01T12:00:00Z" if moves else after["published_at"])
+    served.send("PUT", f"/items/{id}/unpublish")
+    meta = served.get(f"/items/{id}")["data"]["meta"]
+    assert (meta["status"], meta["published_at"], meta["first_published_at"]) == (
+        "draft", None, "2026-09-01T09:00:00Z",
+    )  # fmt: skip
+
+
 def test_maintenance_stops_writes_and_not_reads(served: Served) -> None:
     served.send("PUT", "/maintenance-mode/activate")
     assert served.refused(served.http.post("/items", json=item(served, {})))[1] == "MAINTENANCE_MODE"
