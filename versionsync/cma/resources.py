@@ -135,8 +135,9 @@ class ItemVersion(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Editor(msgspec.Struct, frozen=True, kw_only=True):
-    """Whoever makes versions: `type` is account, user, sso_user, access_token or organization.
+    """Who saves versions, which may not be who publishes them.
 
+    `type` is account, user, sso_user, access_token or organization.
     `raw` is the whole entity; that of an access token never holds the token itself.
     """
 

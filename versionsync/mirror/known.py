@@ -131,7 +131,10 @@ def live_counts_by_model(connection: Connection, source_id: int) -> dict[ModelId
 
 
 def live_counts_by_status(connection: Connection, source_id: int) -> dict[str | None, int]:
-    """Count the live records of each status, without those of models that are block models now."""
+    """Count the live records of each status, without those of models that are block models now.
+
+    None counts those without a status, which upstream's schema allows.
+    """
     query = select(records.c.status, func.count()).where(*_live(source_id)).group_by(records.c.status)
     return {row[0]: row[1] for row in connection.execute(query)}
 

@@ -34,7 +34,9 @@ class _Records(TypedColumns):
     source_id: Named[int] = source()
     id: Named[str] = identifier("DatoCMS's id.", key=True)
     model_id: Named[str] = identifier("The model that it belongs to.")
-    status: Named[str | None] = words("`draft`, `updated`, `published`; NULL in a model without draft mode.")
+    status: Named[str | None] = words(
+        "`draft`, `updated` or `published`; `published` in a model without draft mode. NULL: upstream gave none."
+    )
     stage: Named[str | None] = words("The id of its stage in a workflow.")
     current_version_id: Named[str | None] = identifier("The version with `is_current`.")
     published_version_id: Named[str | None] = identifier("The version with `is_published`.")
@@ -100,8 +102,8 @@ class _Versions(TypedColumns):
         BigInteger(), "Rises in upstream's order within a record, with gaps: it orders versions of one second."
     )
     created_at: Named[datetime] = time("When it was made, as upstream says.")
-    editor_type: Named[str | None] = identifier("Who made it: `editors.type`.")
-    editor_id: Named[str | None] = identifier("Who made it: `editors.id`.")
+    editor_type: Named[str | None] = identifier("Who saved it, which may not be who published it: `editors.type`.")
+    editor_id: Named[str | None] = identifier("The same person or token: `editors.id`.")
     is_current: Named[bool] = flag("Whether it is the newest one: at most one of a record.")
     is_published: Named[bool] = flag("Whether it is the live one: at most one of a record.")
     published_from: Named[datetime | None] = time(
@@ -157,8 +159,8 @@ class _VersionRewrites(TypedColumns):
     version_id: Named[str] = identifier("The version that came back with other content under the same id.", key=True)
     observed_at: Named[datetime] = time("When the other content was first seen.", key=True)
     created_at: Named[datetime] = time("The version's time before.")
-    editor_type: Named[str | None] = identifier("Its editor before: `editors.type`.")
-    editor_id: Named[str | None] = identifier("Its editor before: `editors.id`.")
+    editor_type: Named[str | None] = identifier("Who had saved it before: `editors.type`.")
+    editor_id: Named[str | None] = identifier("The same person or token: `editors.id`.")
     attributes: Named[str] = json("Its content before.")
     attributes_exact: Named[bytes | None] = octets("Its content's text as sent, as in `versions`.")
     attributes_hash: Named[bytes] = octets("SHA-256 of the value of its content before.")

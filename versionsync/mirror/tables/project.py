@@ -136,5 +136,5 @@ editors = Table(
     metadata,
     _Editors,
     refer_to_source("editors"),
-    comment="Who made versions and records; kept when they leave.",
+    comment="Who saved versions and created records; kept when they leave.",
 )
