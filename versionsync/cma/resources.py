@@ -120,7 +120,10 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ItemVersion(msgspec.Struct, frozen=True, kw_only=True):
-    """A version of a record, with its blocks whole. `attributes_raw` is the exact text of its content."""
+    """A version of a record, with its blocks whole. `attributes_raw` is the exact text of its content.
+
+    `editor` is who saved it. No member says who published it.
+    """
 
     id: str
     item_type_id: str

@@ -282,6 +282,7 @@ def test_details_never_bring_content_into_an_error() -> None:
         ("INVALID_PAGE_LIMIT", {"field": "size"}, True),
         ("INVALID_PAGINATION", {"max": 30}, True),
         ("RESPONSE_TOO_LARGE", {"code": "X"}, True),
+        ("TECHNICAL_LIMIT_REACHED", {}, True),
         ("INVALID_PARAMS", {"name": "order_by"}, False),
         ("INVALID_ORDERING", {}, False),
         ("ITEM_TYPE_NOT_FOUND", {"messages": ["limit"]}, False),
