@@ -12,13 +12,13 @@ __all__ = ["is_due", "read_history_retention"]
 ASK_AFTER = timedelta(days=1)
 
 
-def is_due(known: Checkpoint, *, now: datetime, is_full: bool = False) -> bool:
-    """Return whether a run should also ask for the retention: one that is full, or the first one of a day.
+def is_due(known: Checkpoint, *, now: datetime) -> bool:
+    """Return whether a run should also ask for the retention: when no list was complete for a day.
 
     `known` is the checkpoint from before the run. A run that ends after one request never asks.
     """
     last = known.last_complete_sweep_at
-    return is_full or last is None or abs(now - last) >= ASK_AFTER
+    return last is None or abs(now - last) >= ASK_AFTER
 
 
 async def read_history_retention(client: cma.Client) -> cma.HistoryRetention | None:

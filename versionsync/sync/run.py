@@ -262,7 +262,7 @@ class _Run:
 
     async def _read_retention(self, client: cma.Client, known: SourceRow, tenure: Tenure) -> None:
         """Learn once a day for how long upstream keeps versions, where it says so."""
-        if not is_due(known.checkpoint, now=self._desk.now(), is_full=self._options.full):
+        if not is_due(known.checkpoint, now=self._desk.now()):
             return
         retention = await read_history_retention(client)
         if retention is not None and retention.days != known.project.history_retention_days:

@@ -134,8 +134,8 @@ def test_hidden_records_are_not_asked_for_one_by_one(lab: Lab) -> None:
     posts(lab, 1, model="price")
     lab.sync()
     narrow(lab, hidden_models=frozenset({"post"}))
-    beacon, schema, refused, schema_again, role, proof, sweep, price, plan = (1,) * 9
-    expected = beacon + schema + refused + schema_again + role + proof + sweep + price + plan
+    beacon, schema, refused, schema_again, role, proof, sweep, price = (1,) * 8
+    expected = beacon + schema + refused + schema_again + role + proof + sweep + price
     assert lab.requests(lambda: lab.sync(full=True)) == expected
 
 

@@ -304,7 +304,7 @@ def test_a_long_history_costs_one_request_more_only_where_it_must(lab: Lab) -> N
         lab.act(lambda world, number=number: world.update(world.user, post.id, {"title": str(number)}))
     lab.sync()
     assert differences(lab.mirror, lab.truth()) == []
-    assert lab.requests(lambda: lab.sync(full=True)) == 7  # beacon, schema, sweep, three pages, plan
+    assert lab.requests(lambda: lab.sync(full=True)) == 6  # beacon, schema, sweep, three pages
 
     lab.act(lambda world: world.update(world.user, post.id, {"title": "130"}))
     assert lab.requests(lab.sync) == 4  # beacon, schema, sweep, one page

@@ -13,16 +13,15 @@ NOW = datetime(2026, 11, 2, 12, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
-    ("last", "is_full", "expected"),
+    ("last", "expected"),
     [
-        (None, False, True),
-        (datetime(2026, 11, 1, 12, 0, tzinfo=UTC), False, True),
-        (datetime(2026, 11, 1, 12, 1, tzinfo=UTC), False, False),
-        (NOW, False, False),
-        (NOW, True, True),
+        (None, True),
+        (datetime(2026, 11, 1, 12, 0, tzinfo=UTC), True),
+        (datetime(2026, 11, 1, 12, 1, tzinfo=UTC), False),
+        (NOW, False),
     ],
 )
-def test_it_asks_once_a_day(last: datetime | None, is_full: bool, expected: bool) -> None:
+def test_it_asks_once_a_day(last: datetime | None, expected: bool) -> None:
     """So that editing all day costs one request, and a new plan is noticed within a day of the next change."""
     checkpoint = Checkpoint(
         last_data_change_at=None,
@@ -31,4 +30,4 @@ def test_it_asks_once_a_day(last: datetime | None, is_full: bool, expected: bool
         last_scrub_at=None,
         last_success_at=last,
     )
-    assert is_due(checkpoint, now=NOW, is_full=is_full) is expected
+    assert is_due(checkpoint, now=NOW) is expected
