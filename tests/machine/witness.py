@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 from sqlalchemy import Connection, func, select
 
+from versionsync.ledger.fingerprint import same_fingerprint
 from versionsync.ledger.records import SeenRecord
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.tables import events, fields, models, records, runs, version_rewrites, versions
@@ -63,7 +64,9 @@ def contradictions(connection: Connection, listed: Mapping[str, SeenRecord] | No
             if flagged_id != getattr(record, column):
                 yield f"record {record.id}: {column} is {getattr(record, column)}, but {flag} has {flagged_id}"
         seen = listed.get(record.id) if listed else None
-        passes = seen is not None and seen.fingerprint == record.fingerprint and record.deleted_at is None
+        passes = (
+            seen is not None and same_fingerprint(seen.fingerprint, record.fingerprint) and record.deleted_at is None
+        )
         if seen and passes and seen.current_version_id != record.current_version_id:
             yield f"invariant 4: record {record.id} passes for seen, but {seen.current_version_id} is current"
     told: dict[tuple[str, str], bool] = {}

@@ -20,6 +20,7 @@ from versionsync.ledger.ids import RecordId, VersionId
 from versionsync.ledger.order import is_newest_first
 from versionsync.ledger.records import SeenRecord
 from versionsync.ledger.regress import meta_goes_back
+from versionsync.ledger.times import same_instant
 from versionsync.sync.spool import ContentSpool, PullTask
 from versionsync.sync.translate import seen_record, seen_version
 
@@ -137,7 +138,7 @@ def _is_enough(task: PullTask, listed: Sequence[cma.ItemVersion], total: int) ->
         return False
     if any(version.is_published for version in listed) or not _is_live(record):
         return True
-    return known.published_version_id is not None and record.published_at == known.published_at
+    return known.published_version_id is not None and same_instant(record.published_at, known.published_at)
 
 
 async def _formerly_published(

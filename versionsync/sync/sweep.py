@@ -18,6 +18,7 @@ from datetime import datetime, timedelta
 
 from versionsync import cma
 from versionsync.ledger.content import ContentError
+from versionsync.ledger.fingerprint import same_fingerprint
 from versionsync.ledger.ids import ModelId, RecordId
 from versionsync.ledger.records import KnownRecord, SeenRecord
 from versionsync.mirror.sweep import SweepMarks
@@ -290,4 +291,4 @@ def is_unknown(record: SeenRecord, known: Mapping[RecordId, KnownRecord]) -> boo
 def differs(record: SeenRecord, known: Mapping[RecordId, KnownRecord]) -> bool:
     """Whether the mirror does not hold `record` as it was seen; `known` is what it holds of the records around it."""
     held = known.get(record.id)
-    return held is None or held.deleted_at is not None or held.fingerprint != record.fingerprint
+    return held is None or held.deleted_at is not None or not same_fingerprint(held.fingerprint, record.fingerprint)

@@ -12,6 +12,7 @@ from enum import Enum
 
 from versionsync import cma
 from versionsync.ledger.brake import Vanished, VanishLimit, pulls_the_brake
+from versionsync.ledger.fingerprint import same_fingerprint
 from versionsync.ledger.ids import ModelId
 from versionsync.ledger.records import KnownRecord
 from versionsync.sync.pull import pull_record
@@ -96,6 +97,6 @@ async def ask_for(client: cma.Client, known: KnownRecord, writer: Writer, sight:
             return Presence.HIDDEN
         return Presence.ABSENT
     record = seen_record(item)
-    if record.fingerprint != known.fingerprint:
+    if not same_fingerprint(record.fingerprint, known.fingerprint):
         await writer.put(Arrival(await pull_record(client, PullTask(record, known))))
     return Presence.PRESENT

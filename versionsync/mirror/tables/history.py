@@ -48,7 +48,10 @@ class _Records(TypedColumns):
     unpublishing_scheduled_at: Named[datetime | None] = time("When it will be unpublished by itself.")
     creator_type: Named[str | None] = identifier("Who made it: `editors.type`.")
     creator_id: Named[str | None] = identifier("Who made it: `editors.id`.")
-    fingerprint: Named[bytes] = octets("SHA-256 of all of its meta: another one means that something changed.")
+    fingerprint: Named[bytes] = octets(
+        "A hash of all of its meta; times count as instants, whatever their zone and precision. Another one means that "
+        "something changed."
+    )
     version_count: Named[int] = count("How many of its versions upstream listed at the last look.")
     first_seen_at: Named[datetime] = time("When the mirror first saw it.")
     synced_at: Named[datetime] = time("When its versions were last read.")
