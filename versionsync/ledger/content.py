@@ -17,7 +17,15 @@ from typing import Never
 
 import msgspec
 
-__all__ = ["ContentError", "canonical", "canonical_number", "content_hash", "parse_exactly"]
+__all__ = [
+    "ContentError",
+    "canonical",
+    "canonical_number",
+    "canonical_value",
+    "content_hash",
+    "parse_exactly",
+    "parse_value",
+]
 
 PLAIN_INTEGER_DIGITS = 4300
 TOO_DEEP = "nested too deep to be read"
@@ -34,13 +42,25 @@ def content_hash(content: bytes) -> bytes:
 
 def canonical(content: bytes) -> bytes:
     """The one spelling of the value of the JSON text `content`. Raises ContentError if it has none."""
+    return canonical_value(parse_value(content))
+
+
+def parse_value(content: bytes) -> object:
+    """The value of the JSON text `content`: whole numbers as int or as a spelling, all others as their spelling.
+
+    A spelling is the `msgspec.Raw` of the number's canonical text. Compare two values by `canonical_value`. Raises
+    ContentError if `content` is no JSON.
+    """
     try:
-        return _ENCODER.encode(_DECODER.decode(content))
+        return _DECODER.decode(content)
     except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError):
-        pass  # what msgspec refuses may be rare and right: the exact way decides
+        return parse_exactly(content)  # what msgspec refuses may be rare and right: the exact way decides
     except RecursionError:
         raise ContentError(TOO_DEEP) from None
-    value = parse_exactly(content)
+
+
+def canonical_value(value: object) -> bytes:
+    """The one spelling of a value that `parse_value` returned, or of a part of it. Raises ContentError if too deep."""
     try:
         return _encode_exactly(value)
     except RecursionError:

@@ -11,6 +11,7 @@ from itertools import accumulate
 from versionsync.ledger.ids import RecordId, VersionId
 from versionsync.ledger.order import Slot
 from versionsync.ledger.records import KnownRecord
+from versionsync.ledger.times import is_before, same_instant
 from versionsync.ledger.versions import Version
 
 __all__ = ["Look", "Moment", "Rank", "look_at"]
@@ -99,7 +100,7 @@ class Look:
         place = self.places[version.id]
         for other in self._after(place):
             began = self.began(other)
-            if began is not None and at in (None, began):
+            if began is not None and (at is None or same_instant(at, began)):
                 return other
         if at is None:
             return None
@@ -109,7 +110,12 @@ class Look:
         """The later version that was live until `version` was published at the time `at`: a mixture."""
         later = self.order[self.places[version.id] + 1 :]
         return next(
-            (o for o in reversed(later) if o.published_until == at and self.taken_over_by(o, at) is version), None
+            (
+                other
+                for other in reversed(later)
+                if same_instant(other.published_until, at) and self.taken_over_by(other, at) is version
+            ),
+            None,
         )
 
     def mixture_between(self, version: Version) -> Version | None:
@@ -118,13 +124,14 @@ class Look:
         went_live = [
             (began, other)
             for other in self._after(self.places[version.id])
-            if other.id in self.new and again and (began := self.began(other)) and began < again
+            if other.id in self.new and again and (began := self.began(other)) and is_before(began, again)
         ]
         return min(went_live, key=lambda one: one[0])[1] if went_live else None
 
     def _lives_on(self, version: Version, at: datetime) -> bool:
         """Whether `version` went live at the time `at`, and for longer than that moment."""
-        return self.began(version) == at and (version.published_until is None or version.published_until > at)
+        until = version.published_until
+        return same_instant(self.began(version), at) and (until is None or is_before(at, until))
 
 
 def look_at(
@@ -173,6 +180,9 @@ def _is_elsewhere(slots: Sequence[Slot], after: Sequence[Version]) -> bool:
     # One of the same second that is current may have taken its place, as where an edit is merged under another id.
     return any(
         slot.known is None
-        and (now.created_at < former.created_at or (now.created_at == former.created_at and not now.is_current))
+        and (
+            is_before(now.created_at, former.created_at)
+            or (same_instant(now.created_at, former.created_at) and not now.is_current)
+        )
         for slot, now in both
     )

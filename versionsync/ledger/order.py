@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from versionsync.ledger.times import is_before
 from versionsync.ledger.versions import SeenVersion, Version
 
 __all__ = ["ORDINAL_STEP", "Slot", "is_newest_first", "merge", "number", "oldest_first"]
@@ -61,7 +62,7 @@ def merge(known: Sequence[Version], seen: Sequence[SeenVersion]) -> list[Slot]:
         while waiting < len(unseen) and (
             unseen[waiting].ordinal < before.ordinal
             if before
-            else version.is_current or unseen[waiting].created_at <= version.created_at
+            else version.is_current or not is_before(version.created_at, unseen[waiting].created_at)
         ):
             slots.append(Slot(unseen[waiting], None))
             waiting += 1

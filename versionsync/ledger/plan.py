@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from versionsync.ledger.events import Basis, Event, EventType
+from versionsync.ledger.events import Basis, Event, EventType, JsonValue
 from versionsync.ledger.ids import ModelId, RecordId, VersionId
 from versionsync.ledger.look import Look, look_at
 from versionsync.ledger.order import Slot, merge, number
 from versionsync.ledger.records import DeletionEvidence, KnownRecord, SeenRecord
-from versionsync.ledger.times import format_time
+from versionsync.ledger.sameness import keep_record_times, keep_version_times, times_of
+from versionsync.ledger.times import cut, format_time, is_before, precision
 from versionsync.ledger.transitions import transitions
 from versionsync.ledger.versions import Change, SeenVersion, Version
 
@@ -62,9 +63,12 @@ def plan_record(
 
     A flag that a seen version has, no other keeps (invariant 2). A version that was not seen is missing only if all
     were read. Each changed flag has its event (invariant 3). Planning again gives no change and no event (invariant
-    10). Raises Contradiction for a pull that cannot be true.
+    10), nor does the same instant in another precision. Raises Contradiction for a pull that cannot be true.
     """
     _check(pull.versions)
+    pull = replace(
+        pull, record=keep_record_times(known, pull.record), versions=_with_known_times(versions, pull.versions)
+    )
     record = pull.record
     slots = merge(versions, pull.versions)
     after = tuple(_after(slots, pull.versions, observed_at, is_complete=pull.is_complete))
@@ -90,7 +94,7 @@ def plan_record(
         deleted_at=None,
         deletion_evidence=None,
         changes=changes,
-        events=(*_record_events(known, record, observed_at, replaced=replaced), *_told(changes, look)),
+        events=_in_order(_record_events(known, record, observed_at, replaced=replaced), changes, look),
     )
 
 
@@ -108,6 +112,7 @@ def plan_deletion(
     is known to be gone already has no second event.
     """
     _check(still_listed)
+    still_listed = _with_known_times(versions, still_listed)
     slots = merge(versions, still_listed)
     after = tuple(_after(slots, still_listed, observed_at, is_complete=False))
     if not any(version.is_current for version in still_listed):
@@ -134,7 +139,7 @@ def plan_deletion(
         deleted_at=known.deleted_at or observed_at,
         deletion_evidence=evidence,
         changes=changes,
-        events=(*_told(changes, look), *deleted),
+        events=_in_order((), changes, look, last=deleted),
     )
 
 
@@ -145,6 +150,11 @@ def _check(versions: Sequence[SeenVersion]) -> None:
         raise Contradiction("more than one version is current")
     if sum(version.is_published for version in versions) > 1:
         raise Contradiction("more than one version is published")
+
+
+def _with_known_times(known: Iterable[Version], seen: Sequence[SeenVersion]) -> Sequence[SeenVersion]:
+    by_id = {version.id: version for version in known}
+    return [keep_version_times(by_id[version.id], version) if version.id in by_id else version for version in seen]
 
 
 def _after(
@@ -215,13 +225,69 @@ def _row(seen: SeenVersion, ordinal: int) -> Version:
 
 def _changes(slots: Sequence[Slot], after: Sequence[Version]) -> tuple[Change, ...]:
     return tuple(
-        Change(slot.known, version) for slot, version in zip(slots, after, strict=True) if slot.known != version
+        Change(slot.known, version, cause=slot.seen.rewrite_cause if slot.seen else None)
+        for slot, version in zip(slots, after, strict=True)
+        if slot.known != version
     )
 
 
-def _told(changes: Iterable[Change], look: Look) -> Iterator[Event]:
-    told = [transition for change in changes for transition in transitions(change, look)]
-    return (event for _, event in sorted(told, key=lambda transition: transition[0]))
+def _in_order(
+    first: Iterable[Event], changes: Iterable[Change], look: Look, *, last: Iterable[Event] = ()
+) -> tuple[Event, ...]:
+    """All events of one look in the order of their ids, which is that of their times.
+
+    Times of different precision are compared at the coarsest one; within that, the order of the versions counts.
+    Upstream states no time for what was only observed: that had happened by the next event that has one. `first` and
+    `last` are those of the record itself.
+    """
+    unit = precision(time for version in look.order for time in times_of(version))
+    told = sorted(
+        (transition for change in changes for transition in transitions(change, look)),
+        key=lambda told: replace(told[0], at=cut(told[0].at, unit)),
+    )
+    # When another environment becomes the primary one, the versions of the last one end when we see that. The past of
+    # those that replace them is told after it.
+    count = sum(moment == look.beginning for moment, _ in told)
+    ended, events = [event for _, event in told[:count]], [event for _, event in told[count:]]
+    if ended:
+        return (*first, *ended, *_rising([*events, *last], unit))
+    return tuple(_rising([*first, *events, *last], unit))
+
+
+def _rising(events: Sequence[Event], unit: int) -> list[Event]:
+    """Return `events` with times that do not fall, as far as upstream does not state that they do.
+
+    What was only observed takes the time of the next event that has one, if that is earlier than the observation;
+    `before` in its data says so. It takes that of the event before it where our clock is behind upstream's. A stated
+    time takes that of the event before it only if they are one instant at the precision `unit`, the coarsest of all.
+    """
+    latest_possible: list[datetime] = []
+    next_stated: datetime | None = None
+    for event in reversed(events):
+        at = event.occurred_at
+        if next_stated is not None:
+            at = min(at, next_stated)
+        if event.basis is Basis.UPSTREAM:
+            next_stated = at
+        latest_possible.append(at)
+    found: list[Event] = []
+    latest: datetime | None = None
+    for event, at in zip(events, reversed(latest_possible), strict=True):
+        if event.basis is Basis.OBSERVED:
+            at = at if latest is None else max(at, latest)
+            found.append(event if at == event.occurred_at else _by(event, at))
+        elif latest is not None and cut(event.occurred_at, unit) == cut(latest, unit):
+            found.append(replace(event, occurred_at=max(event.occurred_at, latest)))
+        else:
+            found.append(event)
+        latest = found[-1].occurred_at if latest is None else max(latest, found[-1].occurred_at)
+    return found
+
+
+def _by(event: Event, at: datetime) -> Event:
+    """An observed event that had happened by the time `at`."""
+    before: dict[str, JsonValue] = {"before": format_time(at)} if at < event.occurred_at else {}
+    return replace(event, occurred_at=at, data={**event.data, **before})
 
 
 def _flagged(versions: Iterable[Version], flag: Callable[[Version], bool]) -> VersionId | None:
@@ -230,7 +296,11 @@ def _flagged(versions: Iterable[Version], flag: Callable[[Version], bool]) -> Ve
 
 def _is_younger(known: KnownRecord, record: SeenRecord) -> bool:
     """Whether the record was made later than the one of this id that the mirror holds."""
-    return record.created_at is not None and known.created_at is not None and record.created_at > known.created_at
+    return (
+        record.created_at is not None
+        and known.created_at is not None
+        and is_before(known.created_at, record.created_at)
+    )
 
 
 def _was_replaced(known: KnownRecord, versions: Sequence[Version], pull: Pull) -> bool:

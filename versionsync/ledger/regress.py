@@ -14,6 +14,8 @@ from datetime import datetime
 
 from versionsync.ledger.ids import VersionId
 from versionsync.ledger.records import KnownRecord, SeenRecord
+from versionsync.ledger.sameness import keep_version_times
+from versionsync.ledger.times import is_before, same_instant
 from versionsync.ledger.versions import SeenVersion, Version
 
 __all__ = ["contents_go_back", "hides_publication", "meta_goes_back", "rewritten", "versions_go_back"]
@@ -25,8 +27,8 @@ def meta_goes_back(known: KnownRecord | None, seen: SeenRecord) -> bool:
     """Whether a record's meta is older than what the mirror holds of it."""
     if known is None or known.deleted_at is not None:
         return False
-    was_updated_later = known.updated_at and seen.updated_at and seen.updated_at < known.updated_at
-    was_published_later = known.published_at and seen.published_at and seen.published_at < known.published_at
+    was_updated_later = known.updated_at and seen.updated_at and is_before(seen.updated_at, known.updated_at)
+    was_published_later = known.published_at and seen.published_at and is_before(seen.published_at, known.published_at)
     return bool(was_updated_later or was_published_later)
 
 
@@ -55,10 +57,12 @@ def hides_publication(
     """
     if known is None or known.deleted_at is not None or seen is None:
         return False
-    if (known.published_at, known.first_published_at) == (seen.published_at, seen.first_published_at):
+    if same_instant(known.published_at, seen.published_at) and same_instant(
+        known.first_published_at, seen.first_published_at
+    ):
         return False
-    was_live = {version.id: _liveness(version) for version in before}
-    return all(_liveness(version) == was_live.get(version.id, NEVER_LIVE) for version in after)
+    by_id = {version.id: version for version in before}
+    return all(_was_as_live(by_id.get(version.id), version) for version in after)
 
 
 def rewritten(known: Sequence[Version], seen: Iterable[SeenVersion]) -> list[VersionId]:
@@ -72,6 +76,12 @@ def contents_go_back(former: Mapping[VersionId, Collection[bytes]], seen: Iterab
     return any(version.content_hash in former.get(version.id, ()) for version in seen)
 
 
+def _was_as_live(known: Version | None, seen: SeenVersion) -> bool:
+    if known is None:
+        return _liveness(seen) == NEVER_LIVE
+    return _liveness(known) == _liveness(keep_version_times(known, seen))
+
+
 def _liveness(version: Version | SeenVersion) -> tuple[bool, datetime | None, datetime | None]:
     return version.is_published, version.published_from, version.published_until
 
@@ -79,8 +89,8 @@ def _liveness(version: Version | SeenVersion) -> tuple[bool, datetime | None, da
 def _publication_goes_back(known: Version, seen: SeenVersion) -> bool:
     if known.published_from is None:
         return False
-    if seen.published_from is None or seen.published_from < known.published_from:
+    if seen.published_from is None or is_before(seen.published_from, known.published_from):
         return True
-    if seen.published_from > known.published_from or known.published_until is None:
+    if is_before(known.published_from, seen.published_from) or known.published_until is None:
         return False
-    return seen.published_until is None or seen.published_until < known.published_until
+    return seen.published_until is None or is_before(seen.published_until, known.published_until)

@@ -14,7 +14,7 @@ from datetime import datetime
 
 from versionsync.ledger.events import Basis, Event, EventType, JsonValue
 from versionsync.ledger.look import Look, Moment, Rank
-from versionsync.ledger.times import format_time
+from versionsync.ledger.times import format_time, is_before
 from versionsync.ledger.versions import Change, Version
 
 __all__ = ["transitions"]
@@ -43,6 +43,7 @@ def _existence(change: Change, look: Look) -> Iterator[tuple[Moment, Event]]:
                 "previous_hash": before.content_hash.hex(),
                 "hash": after.content_hash.hex(),
                 "previous_created_at": format_time(before.created_at),
+                **({"cause": change.cause} if change.cause else {}),
             },
         )
     if before.missing_since is None and after.missing_since is not None:
@@ -57,9 +58,9 @@ def _currency(change: Change, look: Look) -> Iterator[tuple[Moment, Event]]:
     was_current = before is not None and before.is_current
     # A version made before the current one was current in its time; one listed after it (a published mixture) never.
     # Nor was a mixture that the current one has passed: with an edit merged into it, it moves to the end of the list.
-    is_before = look.current_place is None or place < look.current_place
-    is_overtaken = look.moved_from is not None and after.created_at >= look.moved_from
-    passed = before is None and (after.is_current or (is_before and not is_overtaken))
+    came_before = look.current_place is None or place < look.current_place
+    is_overtaken = look.moved_from is not None and not is_before(after.created_at, look.moved_from)
+    passed = before is None and (after.is_current or (came_before and not is_overtaken))
     if passed:
         moment = Moment(look.starts[place], place, Rank.BECAME_CURRENT)
         yield moment, _stated(EventType.VERSION_BECAME_CURRENT, after, look, at=after.created_at, key=after.id)
@@ -115,7 +116,7 @@ def _is_another_publication(before: Version, after: Version, look: Look) -> bool
         return False
     if before.published_from is None and before.is_published:
         # Live before and now with a start: the same publication, unless it began after the last one known then.
-        return look.published_before is not None and after.published_from > look.published_before
+        return look.published_before is not None and is_before(look.published_before, after.published_from)
     return True
 
 

@@ -13,7 +13,11 @@ __all__ = ["Change", "SeenVersion", "Version"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeenVersion:
-    """One version in a pull. Its content travels beside it; here is the hash of its value."""
+    """One version in a pull. Its content travels beside it; here is the hash of its value.
+
+    Where the mirror holds the same content in other words, the hash is that of the mirror's. `rewrite_cause` says why
+    the content is another one, where that is known: `time_zone`, if only the project's zone changed.
+    """
 
     id: VersionId
     model_id: ModelId
@@ -25,6 +29,7 @@ class SeenVersion:
     published_until: datetime | None
     is_valid: bool | None
     content_hash: bytes
+    rewrite_cause: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,10 +52,11 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One version before (None: not mirrored yet) and after."""
+    """One version before (None: not mirrored yet) and after. `cause` says why it was rewritten, where that is known."""
 
     before: Version | None
     after: Version
+    cause: str | None = None
 
     @property
     def is_rewrite(self) -> bool:

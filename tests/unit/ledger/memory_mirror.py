@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import dropwhile, pairwise
 
 from versionsync.ledger.events import Basis, Event, EventType
 from versionsync.ledger.ids import VersionId
 from versionsync.ledger.plan import Pull, RecordPlan, plan_deletion, plan_record
 from versionsync.ledger.records import DeletionEvidence, KnownRecord
-from versionsync.ledger.times import format_time
+from versionsync.ledger.times import format_time, is_before, same_instant
 from versionsync.ledger.versions import Change, SeenVersion, Version
 
 __all__ = ["MemoryMirror", "Replay", "Row"]
 
 CURRENT = {EventType.VERSION_BECAME_CURRENT: True, EventType.VERSION_SUPERSEDED: False}
 PUBLISHED = {EventType.VERSION_PUBLISHED: True, EventType.VERSION_UNPUBLISHED: False}
+ENDS = (EventType.VERSION_SUPERSEDED, EventType.VERSION_UNPUBLISHED)
 ALWAYS_ACCOMPANIED = {
     EventType.VERSION_MISSING,
     EventType.VERSION_RETURNED,
@@ -134,9 +136,12 @@ class MemoryMirror:
         keys = [event.key for event in plan.events]
         assert len(set(keys)) == len(keys), "one plan tells each transition once"
         seen_before = format_time(self.known.synced_at) if self.known else None
+        for earlier, later in pairwise(_consistent(plan)):
+            assert earlier.occurred_at <= later.occurred_at, f"{later.key} happened before {earlier.key}"
         for event in plan.events:
             if event.basis is Basis.OBSERVED:
-                assert event.occurred_at == observed_at
+                if event.occurred_at < observed_at:  # something later has a time
+                    assert event.data["before"] == format_time(event.occurred_at)
                 assert event.data["after"] == seen_before, "it had not happened when last looked at"
         for change in plan.changes:
             for types, flag in ((CURRENT, "is_current"), (PUBLISHED, "is_published")):
@@ -183,6 +188,42 @@ class Replay:
                     assert types is PUBLISHED, f"{event.key}: told of one that is not so"
                     assert event.version_id not in self.ever_published, f"{event.key}: told of one that is not so"
             self.ever_published |= self.published
+
+
+def _consistent(plan: RecordPlan) -> Iterator[Event]:
+    """The events whose stated times do not contradict the times at which upstream says that versions were made.
+
+    A publication may have begun before its version was made, since a burst of edits moves the time of that. A record
+    may be younger than its versions, since an editor may set its time. Where older versions replace those that were
+    there, as those of another environment do, the events that end the latter come first.
+    """
+    events = list(plan.events)
+    if any(_is_replaced_by_older(change, plan) for change in plan.changes):
+        events = [event for event in events if event.version_id is not None]
+        events = [*dropwhile(lambda event: event.basis is Basis.OBSERVED and event.type in ENDS, events)]
+    made_at = {change.after.id: change.after.created_at for change in plan.changes}
+    oldest = min(made_at.values(), default=None)
+    for event in events:
+        if event.version_id is None and oldest is not None:
+            contradicts = event.basis is Basis.UPSTREAM and event.occurred_at > oldest
+        else:
+            made = made_at.get(event.version_id) if event.version_id else None
+            contradicts = event.basis is Basis.UPSTREAM and made is not None and is_before(event.occurred_at, made)
+        if not contradicts:
+            yield event
+
+
+def _is_replaced_by_older(change: Change, plan: RecordPlan) -> bool:
+    """Whether a version that was current is missing, and one that is new is not younger."""
+    before = change.before
+    if before is None or not before.is_current or change.after.missing_since is None:
+        return False
+    new = [other.after for other in plan.changes if other.before is None]
+    return any(
+        is_before(version.created_at, before.created_at)
+        or (same_instant(version.created_at, before.created_at) and not version.is_current)
+        for version in new
+    )
 
 
 def _about(change: Change, events: Sequence[Event]) -> Iterator[Event]:

@@ -69,8 +69,9 @@ class Upstream:
     ) -> None:
         self.draft_mode = draft_mode
         self.whole_seconds = whole_seconds
+        self.was_reprinted = False
         self.keeps_published_at = keeps_published_at
-        self.now = EPOCH
+        self.now = EPOCH + timedelta(milliseconds=123)  # never `.000`, which is compared as a time without milliseconds
         self.tracks_intervals = True
         self.truth: list[Happening] = []
         self.made: list[_Version] = []  # oldest first
@@ -168,6 +169,10 @@ class Upstream:
         self._tell(EventType.VERSION_MISSING, swallowed.id, [])
         self._restate()
 
+    def reprint(self) -> None:
+        """The project's times are printed in another precision from now on; nothing happens."""
+        self.whole_seconds, self.was_reprinted = not self.whole_seconds, True
+
     def purge_oldest(self) -> None:
         self._tell(EventType.VERSION_MISSING, self.versions.pop(0).id, [])
         self._restate()
@@ -252,8 +257,11 @@ class Upstream:
         return [happening for happening in self.truth if id(happening) in told]
 
     def shown(self, happening: Happening) -> set[datetime]:
-        """The times that upstream states or stated for it, as precisely as it does."""
-        return {self._shown(at) for at in happening.at}
+        """The times that upstream states or stated for it, as precisely as it does or did."""
+        cut = {at.replace(microsecond=0) for at in happening.at}
+        if not self.was_reprinted:
+            return cut if self.whole_seconds else set(happening.at)
+        return cut | set(happening.at)
 
     # --- inside ---
 

@@ -331,7 +331,112 @@ def test_our_clock_orders_nothing(mirror: Mirror, ours: int) -> None:
     assert [event for event in told if event != "rewritten a ?"] == lines(
         "created b 20, superseded a 20, became_current b 20, unpublished a ?, published b 25"
     )
-    assert mirror.event("rewritten").occurred_at == at(30 + ours)
+    # A clock that is behind upstream's does not put it before what upstream says had happened by then.
+    assert mirror.event("rewritten").occurred_at == max(at(30 + ours), at(20))
+
+
+# --- the order of ids and of times ---
+
+
+def test_a_take_over_without_an_end_has_the_time_at_which_its_successor_went_live(mirror: Mirror) -> None:
+    """A version that was live before upstream kept such times has no end of its own."""
+    mirror.shows(seen("a", 0, "cp"), published_at=at(5))
+    told = mirror.shows(seen("a", 0), seen("b", 10, "cp", live=(20, None)), published_at=at(20))
+    assert told[-2:] == lines("unpublished a ?, published b 20")
+    ended = mirror.event("unpublished")
+    assert (ended.occurred_at, ended.basis) == (at(20), Basis.OBSERVED)
+    assert ended.data == {"after": format_time(at(1000)), "before": format_time(at(20))}
+
+
+def test_a_publication_that_was_overwritten_had_ended_when_the_next_one_began(mirror: Mirror) -> None:
+    mirror.shows(seen("a", 0, "cp"), published_at=at(5))
+    mirror.shows(seen("a", 0, "cp", live=(9, None)), published_at=at(9))
+    ended = mirror.event("unpublished")
+    assert (ended.occurred_at, ended.basis) == (at(9), Basis.OBSERVED)
+    assert ended.data == {"after": format_time(at(1000)), "before": format_time(at(9))}
+
+
+def test_an_end_that_nothing_follows_has_the_time_at_which_we_saw_it(mirror: Mirror) -> None:
+    mirror.shows(seen("a", 0, "cp"), published_at=at(5))
+    mirror.shows(seen("a", 0, "c"), published_at=at(5))
+    ended = mirror.event("unpublished")
+    assert (ended.occurred_at, ended.data) == (at(1001), {"after": format_time(at(1000))})
+
+
+def test_a_record_made_again_unseen_was_deleted_by_then(mirror: Mirror) -> None:
+    mirror.shows(*A_AND_B)
+    mirror.shows(seen("x", 70, "c"), created_at=at(70))
+    deleted, superseded = mirror.event("deleted"), mirror.event("superseded", "b")
+    assert (deleted.occurred_at, deleted.data["before"]) == (at(70), format_time(at(70)))
+    assert (superseded.occurred_at, superseded.data["before"]) == (at(70), format_time(at(70)))
+    assert mirror.event("missing", "b").occurred_at == at(1001)
+
+
+def test_a_record_that_was_edited_had_returned_by_then(mirror: Mirror) -> None:
+    mirror.shows(*A_AND_B)
+    mirror.is_gone()
+    mirror.shows(A_AND_B[0], seen("b", 10), seen("c", 1001.5, "c"))
+    assert mirror.event("returned").occurred_at == at(1001.5)
+
+
+# --- times that are printed in another precision ---
+
+FINE = [seen("a", 0.195, live=(5.2, 9.7)), seen("b", 8.4, "cp", live=(9.7, None)), seen("m", 9.3)]
+COARSE = [seen("a", 0, live=(5, 9)), seen("b", 8, "cp", live=(9, None)), seen("m", 9)]
+
+
+@pytest.mark.parametrize(("before", "now"), [(FINE, COARSE), (COARSE, FINE)], ids=["to seconds", "to milliseconds"])
+@pytest.mark.parametrize("complete", [True, False])
+def test_another_precision_is_no_change(
+    mirror: Mirror, before: list[SeenVersion], now: list[SeenVersion], complete: bool
+) -> None:
+    """There and back, and the times first seen stay."""
+    mirror.shows(*before, published_at=before[1].published_from)
+    rows = dict(mirror.versions)
+    for versions in (now, before, now):
+        assert mirror.shows(*versions, complete=complete, published_at=versions[1].published_from) == []
+        assert mirror.versions == rows
+
+
+@pytest.mark.parametrize(("before", "now"), [(FINE, COARSE), (COARSE, FINE)], ids=["to seconds", "to milliseconds"])
+def test_what_happens_after_the_precision_changed_is_told_as_before(
+    mirror: Mirror, before: list[SeenVersion], now: list[SeenVersion]
+) -> None:
+    fine = now is FINE
+    mirror.shows(*before, published_at=before[1].published_from)
+    ended = replace(now[1], is_current=False, is_published=False, published_until=at(20.6 if fine else 20))
+    latest = seen("c", 20.6, "cp", live=(20.6, None)) if fine else seen("c", 20, "cp", live=(20, None))
+    told = mirror.shows(now[0], ended, now[2], latest, published_at=latest.published_from)
+    when = "20.6" if fine else "20"
+    assert told == lines(
+        f"created c {when}, superseded b {when}, became_current c {when}, unpublished b {when}, published c {when}"
+    )
+    assert mirror.versions[before[1].id].published_from == before[1].published_from
+
+
+def test_within_one_precision_milliseconds_count(mirror: Mirror) -> None:
+    mirror.shows(seen("a", 0.1, "cp", live=(5.2, None)))
+    told = mirror.shows(seen("a", 0.1, "cp", live=(5.4, None)))
+    assert told == lines("unpublished a ?, published a 5.4")
+
+
+def test_a_precision_that_became_coarser_does_not_turn_the_order_round(mirror: Mirror) -> None:
+    """An end that is printed in seconds seems to come before a beginning that was printed in milliseconds."""
+    mirror.shows(seen("a", 0.195, "cp", live=(5.7, None)), published_at=at(5.7))
+    told = mirror.shows(seen("a", 0, live=(5, 5)), seen("b", 5, "cp", live=(5, None)), published_at=at(5))
+    assert told == lines("created b 5, superseded a 5, became_current b 5, unpublished a 5, published b 5")
+    assert (
+        mirror.shows(seen("a", 0.195, live=(5.7, 5.9)), seen("b", 5.8, "cp", live=(5.9, None)), published_at=at(5.9))
+        == []
+    )
+
+
+def test_a_rewrite_that_only_the_zone_made_says_so(mirror: Mirror) -> None:
+    mirror.shows(seen("a", 0, "c"))
+    mirror.shows(replace(seen("a", 0, "c", content="moved"), rewrite_cause="time_zone"))
+    assert mirror.event("rewritten").data["cause"] == "time_zone"
+    mirror.shows(seen("a", 0, "c", content="edited"))
+    assert "cause" not in mirror.event("rewritten").data
 
 
 # --- looks that read only a part ---
