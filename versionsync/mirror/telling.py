@@ -4,6 +4,9 @@ A key names a transition within its source. Where it is there already, either th
 derived again from what upstream still shows: then it is dropped. Or the event comes with a change of a row that is
 written now: then it happened once more, and its key is numbered (`…#2`).
 
+Keys hold times in full precision, and upstream may print a time in another precision the next time. So the key of a
+publication or of its end is there, too, if one is there that differs from it only in how precise its times are.
+
 What one look tells of the publications of a version is told so that a beginning and an end take turns, also where
 upstream goes back to a publication that was told, as another environment does.
 """
@@ -11,8 +14,9 @@ upstream goes back to a publication that was told, as another environment does.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy import Connection, select
@@ -20,6 +24,7 @@ from sqlalchemy import Connection, select
 from versionsync.ledger.events import Event, EventType
 from versionsync.ledger.ids import VersionId
 from versionsync.ledger.plan import RecordPlan
+from versionsync.ledger.times import parse_time, same_instant
 from versionsync.mirror.bulk import chunked, insert_many
 from versionsync.mirror.jsonb import stored_json
 from versionsync.mirror.leases import Lease, hold
@@ -47,6 +52,11 @@ FLAG_EVENTS = {
     EventType.VERSION_UNPUBLISHED,
 }
 DERIVED_ONLY = FLAG_EVENTS | {EventType.VERSION_CREATED}
+# Their keys hold times of upstream's.
+TIMED = {EventType.VERSION_PUBLISHED, EventType.VERSION_UNPUBLISHED}
+OBSERVED = ":observed:"  # before a time of ours, which has one form
+_TIME_IN_KEY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
+SECOND_WIDTH = len("2026-03-01T10:00:00")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,27 +89,31 @@ def told_by(plan: RecordPlan) -> Iterable[Told]:
         yield from (Told(event, may_be_known=False, with_change=False) for event in plan.events)
         return
     flagged, begins, ends = _flag_changes(plan), *_neighbours(plan)
+    new = {change.after.id for change in plan.changes if change.before is None}
     # Of several publications that one look tells, only the last is the change of the row; the others came before it.
     last = {(event.type, event.version_id): place for place, event in enumerate(plan.events)}
     for place, event in enumerate(plan.events):
         subject = (event.type, event.version_id)
         with_change = event.type not in DERIVED_ONLY or (subject in flagged and last[subject] == place)
         key = event.key
-        yield Told(event, may_be_known=True, with_change=with_change, begins=begins.get(key), ends=ends.get(key))
+        may_be_known = event.version_id not in new  # a version has its row as soon as something is told of it
+        yield Told(
+            event, may_be_known=may_be_known, with_change=with_change, begins=begins.get(key), ends=ends.get(key)
+        )
 
 
 def tell(tx: Connection, source_id: int, told: Sequence[Told], *, observed_at: datetime, run_id: int | None) -> int:
     """Write `told` in its order; returns how many were written."""
-    taken = _taken_keys(tx, source_id, [each.event.key for each in told if each.may_be_known])
+    taken = _taken_keys(tx, source_id, [each.event for each in told if each.may_be_known])
     rows = []
     for each in told:
         event, key = each.event, each.event.key
-        if each.begins in taken:
+        if each.begins is not None and taken.find(each.begins):
             continue
-        if key in taken:
-            if not each.with_change and (each.ends is None or each.ends in taken):
+        if each.may_be_known and (known := taken.find(key)):
+            if not each.with_change and (each.ends is None or taken.find(each.ends)):
                 continue
-            key = _next_key(tx, source_id, key, taken)
+            key = _next_key(tx, source_id, known, taken)
         if each.may_be_known:
             taken.add(key)
         rows.append(
@@ -154,14 +168,60 @@ def _neighbours(plan: RecordPlan) -> tuple[dict[str, str], dict[str, str]]:
     return begins, ends
 
 
-def _taken_keys(tx: Connection, source_id: int, keys: Sequence[str]) -> set[str]:
-    found: set[str] = set()
-    for chunk in chunked(keys):
-        found.update(tx.scalars(select(events.c.key).where(events.c.source_id == source_id, events.c.key.in_(chunk))))
+@dataclass(slots=True)
+class _Keys:
+    """Keys of events that are written, found by another key of the same transition."""
+
+    _all: set[str] = field(default_factory=set)
+    _timed: dict[str, list[str]] = field(default_factory=dict)
+
+    def add(self, key: str) -> None:
+        """Add a key that is taken."""
+        self._all.add(key)
+        if (by_second := _to_the_second(key)) != key:
+            self._timed.setdefault(by_second, []).append(key)
+
+    def find(self, key: str) -> str | None:
+        """Return `key` if it is taken, else one whose times are the same instants, else None."""
+        if key in self._all:
+            return key
+        return next((other for other in self._timed.get(_to_the_second(key), ()) if _same_times(key, other)), None)
+
+
+def _to_the_second(key: str) -> str:
+    """`key` with its times cut to whole seconds; a key with a time of ours as it is."""
+    return key if OBSERVED in key else _TIME_IN_KEY.sub(lambda time: time[0][:SECOND_WIDTH], key)
+
+
+def _same_times(one: str, other: str) -> bool:
+    pairs = zip(_TIME_IN_KEY.findall(one), _TIME_IN_KEY.findall(other), strict=True)
+    return all(same_instant(parse_time(time), parse_time(again)) for time, again in pairs)
+
+
+def _taken_keys(tx: Connection, source_id: int, happened: Sequence[Event]) -> _Keys:
+    """The keys that are taken of those of `happened`, in any precision of their times."""
+    found = _Keys()
+    exact, timed = [], []
+    for event in happened:
+        if event.type in TIMED and event.version_id is not None and OBSERVED not in event.key:
+            timed.append(event)
+        else:
+            exact.append(event.key)
+    for chunk in chunked(exact):
+        for key in tx.scalars(select(events.c.key).where(events.c.source_id == source_id, events.c.key.in_(chunk))):
+            found.add(key)
+    versions = sorted({event.version_id for event in timed if event.version_id is not None})
+    types = {event.type.value for event in timed}
+    for some in chunked(versions):
+        query = select(events.c.key).where(
+            events.c.source_id == source_id, events.c.version_id.in_(some), events.c.type.in_(types)
+        )
+        for key in tx.scalars(query):
+            found.add(key)
     return found
 
 
-def _next_key(tx: Connection, source_id: int, key: str, taken: set[str]) -> str:
+def _next_key(tx: Connection, source_id: int, key: str, taken: _Keys) -> str:
     """`key` with the first number that is not taken."""
     # "$" is the character after "#": between them lie the numbered keys, whatever follows.
     numbered = set(
@@ -172,6 +232,6 @@ def _next_key(tx: Connection, source_id: int, key: str, taken: set[str]) -> str:
         )
     )
     number = 2
-    while (candidate := f"{key}#{number}") in numbered or candidate in taken:
+    while (candidate := f"{key}#{number}") in numbered or taken.find(candidate) == candidate:
         number += 1
     return candidate

@@ -95,6 +95,35 @@ def test_a_known_publication_that_ended_otherwise_is_told_with_its_end(desk: Des
     assert _told_of_publications(desk) == ["published", "unpublished"] * 3
 
 
+@pytest.mark.parametrize(("first", "second"), [(0.195, 0), (0, 0.195)], ids=["to seconds", "to milliseconds"])
+def test_a_publication_is_known_in_any_precision(desk: Desk, first: float, second: float) -> None:
+    """Its key holds the time as it was printed when it was told."""
+    desk.look(Shown("a", 1 + first, "c", live=(2 + first, 4 + first)))
+    desk.look(Shown("a", 1 + first, "c", live=(6 + first, 8 + first)))
+    told = desk.told()
+    desk.look(Shown("a", 1 + second, "c", live=(2 + second, 4 + second)))  # back in an environment mirrored earlier
+    assert desk.told() == told
+    desk.look(Shown("a", 1 + second, "cp", live=(6 + second, None)))
+    assert desk.told()[len(told) :] == [("version.published", "a")], "its flag turned: it was published once more"
+    numbered = desk.rows("SELECT key FROM events WHERE key LIKE '%#2'")
+    (original,) = desk.rows("SELECT key FROM events WHERE key LIKE 'version.published:a:2026-07-01T12:00:06.%00Z'")
+    assert numbered == [(f"{original[0]}#2",)]
+
+
+def test_publications_of_one_second_are_two_where_milliseconds_are_told(desk: Desk) -> None:
+    desk.look(Shown("a", 1.1, "c", live=(2.1, 2.3)))
+    desk.look(Shown("a", 1.1, "c", live=(2.5, 2.7)))
+    assert _told_of_publications(desk) == ["published", "unpublished"] * 2
+
+
+def test_an_observation_is_another_one_a_moment_later(desk: Desk) -> None:
+    """Its time is ours, and never printed in another form."""
+    for number, moment in enumerate((1.0, 1.25, 1.5)):
+        now = at(2000 + moment)
+        desk.write([desk.plan([Shown("a", 1, "cp" if number % 2 else "c")], now=now)], [Shown("a", 1)], now=now)
+    assert _told_of_publications(desk) == ["published", "unpublished"]
+
+
 def test_numbers_of_one_key_are_not_those_of_a_longer_one(desk: Desk) -> None:
     """`…:1` and `…:12` are two keys."""
     for key in ("k:12", "k:1", "k:1", "k:12", "k:1"):
