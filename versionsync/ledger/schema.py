@@ -8,16 +8,20 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from math import isfinite
+from typing import Any
 
 from versionsync.ledger.content import canonical
 from versionsync.ledger.events import Basis, Event, EventType, JsonValue
 from versionsync.ledger.ids import ModelId
+from versionsync.ledger.sameness import same_value
 from versionsync.ledger.times import format_time
 
 __all__ = ["Field", "Model", "Schema", "SchemaPlan", "changed_members", "is_same_value", "plan_schema"]
 
 # A model's lists of its fields change with every field, which has an event of its own.
 _NOT_A_CHANGE = frozenset({"fields", "fieldsets"})
+# Members of a date_time field that hold times, which upstream prints in the project's zone and precision.
+_WITH_TIMES = frozenset({"default_value", "validators"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +112,7 @@ def _model_events(known: Schema, seen: Schema, stamp: _Stamp) -> Iterator[Event]
         before = known.models.get(id)
         if before is None:
             yield stamp.event(EventType.MODEL_CREATED, id, id, {"model": _name(model)})
-        elif changes := _difference(before.payload, model.payload):
+        elif changes := _difference(before, model):
             yield stamp.event(EventType.MODEL_CHANGED, id, id, {"model": _name(model), "changes": changes})
     for id, model in known.models.items():
         if id not in seen.models:
@@ -120,7 +124,7 @@ def _field_events(known: Schema, seen: Schema, stamp: _Stamp) -> Iterator[Event]
         before = known.fields.get(id)
         if before is None:
             yield stamp.event(EventType.FIELD_CREATED, id, field.model_id, {"field": _name(field)})
-        elif changes := _difference(before.payload, field.payload):
+        elif changes := _difference(before, field):
             data: dict[str, JsonValue] = {"field": _name(field), "changes": changes}
             yield stamp.event(EventType.FIELD_CHANGED, id, field.model_id, data)
     for id, field in known.fields.items():
@@ -132,40 +136,65 @@ def _is_same(known: Model | Field | None, seen: Model | Field) -> bool:
     """Whether the mirror's row says what upstream does; PostgreSQL gives the payload back in another spelling."""
     if known is None or replace(known, payload=seen.payload) != seen:
         return False
-    return canonical(known.payload.encode()) == canonical(seen.payload.encode())
+    before, after = known.payload.encode(), seen.payload.encode()
+    if canonical(before) == canonical(after):
+        return True
+    if not _has_times(seen):
+        return False
+    one, other = _document(known.payload), _document(seen.payload)
+    attributes = [document.get("attributes") or {} for document in (one, other)]
+    times = [members.pop(name, None) for name in sorted(_WITH_TIMES) for members in attributes]
+    return _value(one) == _value(other) and all(
+        is_same_value(before, after, with_times=True) for before, after in zip(times[::2], times[1::2], strict=True)
+    )
+
+
+def _has_times(thing: Model | Field) -> bool:
+    return isinstance(thing, Field) and thing.field_type == "date_time"
 
 
 def _name(thing: Model | Field) -> dict[str, JsonValue]:
     return {"id": thing.id, "api_key": thing.api_key}
 
 
-def changed_members(before: str, after: str) -> dict[str, tuple[JsonValue, JsonValue]]:
+def changed_members(before: Model | Field, after: Model | Field) -> dict[str, tuple[JsonValue, JsonValue]]:
     """Compare two descriptions of a model or field: by member its value before and after, where these differ.
 
-    Their `meta` is left out, since it moves by itself.
+    Their `meta` is left out, since it moves by itself. A time in another zone or precision is the same time.
     """
-    old, new = _members(before), _members(after)
+    old, new = _members(before.payload), _members(after.payload)
+    with_times = _WITH_TIMES if _has_times(before) and _has_times(after) else frozenset()
     return {
         name: (old.get(name), new.get(name))
         for name in sorted(old.keys() | new.keys())
-        if not is_same_value(old.get(name), new.get(name))
+        if not is_same_value(old.get(name), new.get(name), with_times=name in with_times)
     }
 
 
-def is_same_value(one: JsonValue, other: JsonValue) -> bool:
-    """Whether two members have the same JSON value. To Python, true is 1."""
-    return canonical(json.dumps(one).encode()) == canonical(json.dumps(other).encode())
+def is_same_value(one: JsonValue, other: JsonValue, *, with_times: bool = False) -> bool:
+    """Return whether two members have the same JSON value; `with_times`: a time in another form is the same one."""
+    before, after = _value(one), _value(other)
+    return before == after or (with_times and same_value(before, after))
 
 
-def _difference(before: str, after: str) -> dict[str, JsonValue]:
+def _difference(before: Model | Field, after: Model | Field) -> dict[str, JsonValue]:
     return {name: list(values) for name, values in changed_members(before, after).items()}
 
 
+def _value(member: JsonValue) -> bytes:
+    return canonical(json.dumps(member).encode())  # to Python, true is 1
+
+
 def _members(payload: str) -> dict[str, JsonValue]:
-    # The standard library's reader: msgspec refuses lone surrogates, which editors paste into descriptions.
-    document = json.loads(payload, parse_float=partial(_number, float), parse_int=partial(_number, int))
+    document = _document(payload)
     attributes, relationships = document.get("attributes") or {}, document.get("relationships") or {}
     return {**attributes, **{name: value for name, value in relationships.items() if name not in _NOT_A_CHANGE}}
+
+
+def _document(payload: str) -> dict[str, Any]:
+    # The standard library's reader: msgspec refuses lone surrogates, which editors paste into descriptions.
+    document: dict[str, Any] = json.loads(payload, parse_float=partial(_number, float), parse_int=partial(_number, int))
+    return document
 
 
 def _number(type_: Callable[[str], int | float], text: str) -> int | float | str:

@@ -57,7 +57,7 @@ class Belief(Generic[T]):
 
 def changed_ids(live: Mapping[str, T], seen: Mapping[str, T]) -> list[str]:
     """The ids of what is in both, with different descriptions."""
-    return [id for id, row in seen.items() if id in live and changed_members(live[id].payload, row.payload)]
+    return [id for id, row in seen.items() if id in live and changed_members(live[id], row)]
 
 
 def doubts_about(
@@ -104,11 +104,11 @@ def _contradicts(id: str, seen: Mapping[str, T], doubts: Doubts, answer: T | Non
         return answer is not None
     if id in doubts.returned or answer is None:
         return answer is None
-    return not doubts.reverted[id].isdisjoint(changed_members(seen[id].payload, answer.payload))
+    return not doubts.reverted[id].isdisjoint(changed_members(seen[id], answer))
 
 
 def _reverted(live: T, seen: T, former: Mapping[str, Sequence[JsonValue]]) -> frozenset[str]:
-    changes = changed_members(live.payload, seen.payload)
+    changes = changed_members(live, seen)
     return frozenset(name for name, (_, after) in changes.items() if _is_among(after, former.get(name, ())))
 
 

@@ -194,3 +194,48 @@ def test_all_of_it_is_told_in_one_order() -> None:
     assert [event.key.split(":")[1] for event in found.events] == [f"m{n}" for n in range(9)] + [
         f"f{n}" for n in range(9)
     ]
+
+
+# --- times in a field's description ---
+
+NOON, NOON_IN_ROME, LATER = "2026-03-01T11:00:00Z", "2026-03-01T12:00:00.195+01:00", "2026-03-01T11:00:01Z"
+
+
+def date_time(**attributes: Any) -> Field:
+    return replace(field("f", "m", **attributes), field_type="date_time")
+
+
+@pytest.mark.parametrize("make", [lambda text: {"default_value": text}, lambda text: {"default_value": {"en": text}}])
+def test_a_default_time_that_is_printed_in_another_form_is_no_change(make: Any) -> None:
+    found = plan(schema(model("m"), date_time(**make(NOON))), schema(model("m"), date_time(**make(NOON_IN_ROME))))
+    assert (found.fields, found.events) == ((), ())
+    found = plan(schema(model("m"), date_time(**make(NOON))), schema(model("m"), date_time(**make(LATER))))
+    assert [event.type for event in found.events] == [EventType.FIELD_CHANGED]
+    assert found.events[0].data["changes"] == {
+        "default_value": [make(NOON)["default_value"], make(LATER)["default_value"]]
+    }
+    assert found.fields == (date_time(**make(LATER)),)
+
+
+def test_a_limit_of_times_that_is_printed_in_another_form_is_no_change() -> None:
+    limits = [date_time(validators={"date_time_range": {"min": text}}) for text in (NOON, NOON_IN_ROME, LATER)]
+    assert plan(schema(limits[0]), schema(limits[1])).fields == ()
+    assert plan(schema(limits[0]), schema(limits[2])).fields == (limits[2],)
+
+
+def test_what_changes_beside_a_time_in_another_form_is_told_alone() -> None:
+    before, after = date_time(default_value=NOON, hint="a"), date_time(default_value=NOON_IN_ROME, hint="b")
+    found = plan(schema(before), schema(after))
+    assert [event.data["changes"] for event in found.events] == [{"hint": ["a", "b"]}]
+    assert found.fields == (after,)
+
+
+def test_the_default_of_a_text_field_is_a_text() -> None:
+    found = plan(schema(field("f", "m", default_value=NOON)), schema(field("f", "m", default_value=NOON_IN_ROME)))
+    assert [event.data["changes"] for event in found.events] == [{"default_value": [NOON, NOON_IN_ROME]}]
+
+
+def test_a_document_without_attributes_is_compared() -> None:
+    bare = replace(date_time(), payload='{"id":"x","n":1}')
+    assert plan(schema(bare), schema(replace(bare, payload='{"id":"x","n":2}'))).fields != ()
+    assert plan(schema(bare), schema(replace(bare, payload='{"n":1.0,"id":"x"}'))).fields == ()
