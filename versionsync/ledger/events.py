@@ -29,6 +29,7 @@ class EventType(StrEnum):
     RECORD_DELETED = "record.deleted"
     RECORD_RETURNED = "record.returned"
     SOURCE_ENVIRONMENT_CHANGED = "source.environment_changed"
+    SOURCE_FORMAT_CHANGED = "source.format_changed"
     MODEL_CREATED = "model.created"
     MODEL_CHANGED = "model.changed"
     MODEL_DELETED = "model.deleted"
