@@ -221,6 +221,29 @@ def test_a_model_that_upstream_does_not_list_though_it_exists_is_partial(lab: La
     assert deleted(lab) == (0, 0, 0)
 
 
+def test_an_unreadable_role_and_a_deleted_model_in_one_run(lab: Lab) -> None:
+    """A note names only the model that still exists; of one that is gone, its records are deleted without doubt."""
+    model = lab.act(lambda world: world.create_model(world.account, "gone"))
+    lab.act(lambda world: world.create_field(world.account, model, "title"))
+    kept = posts(lab, 40, model="price")
+    gone = posts(lab, 3)
+    posts(lab, 2, model="gone")
+    lab.sync()
+    for id in gone:
+        lab.act(lambda world, one=id: world.delete(world.user, one))  # type: ignore[misc]
+    lab.act(lambda world: world.delete(world.user, kept[0]))
+    lab.act(lambda world: world.destroy_model(world.account, "gone"))
+    direct = lab.spec
+    with gateway(direct.base_url, instead=unreadable_role) as url:
+        lab.spec = replace(direct, base_url=url)
+        report = lab.sync()
+    assert report.outcome is Outcome.SUCCEEDED, report
+    (note,) = report.notes
+    assert "no record of the model post is there any more: upstream says that the 3 do not exist" in note
+    assert deleted(lab) == (6, 1, 7)
+    assert differences(lab.mirror, lab.truth()) == []
+
+
 def test_a_role_that_shows_what_it_is_said_to_hide_was_misread(lab: Lab) -> None:
     """Upstream's list is the better witness: deletions are told then as ever."""
     ids = posts(lab, 5)

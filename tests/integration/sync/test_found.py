@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import partial
 
@@ -89,6 +90,60 @@ def test_a_mixture_ends_before_the_whole_goes_live(lab: Lab, seconds: int) -> No
     lab.sync()
     live = [type for type, _, _, _ in told(lab.mirror) if type.endswith("published")]
     assert live == ["version.published", "version.unpublished", "version.published"]
+    assert differences(lab.mirror, lab.truth()) == []
+
+
+@pytest.mark.parametrize("seconds", [1, 60])
+@pytest.mark.parametrize("checked", [(2, 3), (0, 2, 3), (0, 3), (3,)], ids=lambda moments: f"checked after {moments}")
+def test_two_mixtures_between_two_checks_and_then_the_whole(lab: Lab, checked: Sequence[int], seconds: int) -> None:
+    """One locale goes live, then the other one, then everything, whenever a run comes by."""
+    for locale in ("it", "de"):  # a third one, which stays behind: two of two would be the whole
+        lab.act(lambda world, locale=locale: world.add_locale(world.account, locale))  # type: ignore[misc]
+    lab.act(lambda world: world.create_field(world.account, "post", "body", localized=True))
+    id = lab.act(lambda world: world.create(world.user, "post", {"body": {"en": "one", "it": "uno", "de": "eins"}})).id
+    lab.act(lambda world: world.publish(world.user, id))
+    lab.act(lambda world: world.update(world.user, id, {"body": {"en": "two", "it": "due", "de": "zwei"}}))
+    if 0 in checked:
+        assert lab.sync().outcome is Outcome.SUCCEEDED
+    lab.pause = timedelta(seconds=seconds)
+    acts: list[Callable[[World], object]] = [
+        lambda world: world.publish(world.user, id, Selection.of(["en"])),
+        lambda world: world.publish(world.user, id, Selection.of(["it"])),
+        lambda world: world.publish(world.user, id),
+    ]
+    lab.wait(60)
+    for moment, act in enumerate(acts, start=1):
+        lab.act(act)
+        if moment in checked:
+            assert lab.sync().outcome is Outcome.SUCCEEDED
+            assert differences(lab.mirror, lab.truth()) == []
+            live = [type for type, _, _, _ in told(lab.mirror) if type.endswith("published")]
+            assert live == (["version.published", "version.unpublished"] * len(live))[: len(live)]
+            assert len(live) % 2, "one version is live"
+    assert lab.requests(lab.sync) == 1
+
+
+@pytest.mark.parametrize("seconds", [1, 60])
+def test_a_version_is_live_again_after_two_mixtures(lab: Lab, seconds: int) -> None:
+    """It was taken back, one locale went live, then the other one, then all of it: no two are live at once."""
+    for locale in ("it", "de"):  # a third one, which stays behind: two of two would be the whole
+        lab.act(lambda world, locale=locale: world.add_locale(world.account, locale))  # type: ignore[misc]
+    lab.act(lambda world: world.create_field(world.account, "post", "body", localized=True))
+    id = lab.act(lambda world: world.create(world.user, "post", {"body": {"en": "one", "it": "uno", "de": "eins"}})).id
+    lab.act(lambda world: world.publish(world.user, id))
+    lab.sync()
+    lab.pause = timedelta(seconds=seconds)
+    lab.wait(60)
+    lab.act(lambda world: world.unpublish(world.user, id))
+    for locale in ("en", "it"):
+        lab.act(lambda world, locale=locale: world.publish(world.user, id, Selection.of([locale])))  # type: ignore[misc]
+    lab.act(lambda world: world.publish(world.user, id))
+    assert lab.sync().outcome is Outcome.SUCCEEDED
+    live = [(type, version) for type, _, version, _ in told(lab.mirror) if type.endswith("published")]
+    assert [type for type, _ in live] == ["version.published", "version.unpublished"] * (len(live) // 2) + [
+        "version.published"
+    ]
+    assert all(one == other for (_, one), (_, other) in zip(live[::2], live[1::2], strict=False))
     assert differences(lab.mirror, lab.truth()) == []
 
 
