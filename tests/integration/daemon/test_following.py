@@ -16,7 +16,7 @@ from tests.fixtures.daemons import eventually, followed, following, is_mirrored
 from tests.fixtures.disturbed import DisturbedMirror, Moment, Side
 from tests.fixtures.lab import Lab, MakeLab
 from versionsync.config import InvalidSetting
-from versionsync.daemon import follower
+from versionsync.daemon import follower, spending
 from versionsync.daemon.budget import Budget, Period
 from versionsync.daemon.state import Stance
 from versionsync.mirror.database import Mirror
@@ -320,6 +320,44 @@ async def test_a_budget_that_is_spent_is_waited_for(lab: Lab) -> None:
         watched.sources = [replace(followed(lab), budget=Budget.parse("1000000/day"))]
         watched.daemon.reload()
         await eventually(lambda: is_mirrored(lab))
+
+
+@pytest.mark.usefixtures("hours_of_the_day_are_left")
+async def test_a_run_leaves_the_share_of_the_other_sources(lab: Lab) -> None:
+    """Of the 300 requests that are left one run may send half, and of two sources of a project each a quarter."""
+    website = lab.spec
+    for name in ("website", "other"):
+        lab.spec = replace(website, name=name)
+        await asyncio.to_thread(lab.sync)
+    with lab.mirror.write() as tx:
+        for source_id in (1, 2):
+            add_requests(tx, source_id, datetime.now(UTC).date(), 50)
+    for number in range(200):
+        post(lab, str(number))
+    async with following(lab.mirror, replace(followed(lab), budget=Budget.parse("400/day"))) as watched:
+        await eventually(lambda: watched.state().last_run_at)
+        purse = watched.state().purse
+        assert purse is not None
+        assert (purse.sharers, purse.left, purse.for_a_run) == (2, 300, 75)
+        assert watched.state().troubles == {Trouble.BUDGET: 1}
+        assert 75 <= watched.state().total.requests < 200
+
+
+@pytest.mark.usefixtures("hours_of_the_day_are_left")
+async def test_what_a_sweep_costs_is_learned_from_the_number_of_records(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beacon, schema and total, and a request for each page of the list; a page is of two records here."""
+    monkeypatch.setattr(spending, "ITEMS_PAGE", 2)
+    for number in range(7):
+        post(lab, str(number))
+    large = replace(followed(lab), budget=Budget.parse("1000000/day"), reads_webhook_log=False)
+    async with following(lab.mirror, large) as watched:
+        await eventually(lambda: watched.state().runs["succeeded"])
+        watched.sources = [replace(large, budget=Budget.parse("100/day"))]
+        watched.daemon.reload()
+        await eventually(lambda: watched.told("warning", "budget.too_small"))
+        assert "a sweep 7 " in str(watched.told("warning", "budget.too_small")[0]["arithmetic"])
 
 
 async def test_a_look_that_is_asked_for_during_another_one_comes_after_it(lab: Lab) -> None:

@@ -374,6 +374,31 @@ def test_a_token_that_may_not_see_the_environments_lists_all_records_each_time(l
     assert differences(lab.mirror, lab.truth()) == []
 
 
+def test_a_list_that_names_a_record_twice_on_one_page_is_not_complete(lab: Lab) -> None:
+    """It has as many entries as upstream counts, but one record is not among them: that one is not deleted."""
+    posts(lab, 3)
+    lab.sync()
+    direct, headers = lab.spec, {"Authorization": f"Bearer {FULL_ACCESS_TOKEN}"}
+
+    def first_twice(path: str) -> Given | None:
+        if not path.startswith("/items?"):
+            return None
+        answer = httpx.get(f"{direct.base_url}{path}", headers=headers).json()
+        if len(answer["data"]) == 3:
+            answer["data"][2] = answer["data"][0]
+        return Given(200, json.dumps(answer), {"Content-Type": "application/json"})
+
+    with gateway(direct.base_url, instead=first_twice) as url:
+        lab.spec = replace(direct, base_url=url)
+        report = lab.sync(full=True)
+    assert report.outcome is Outcome.PARTIAL
+    assert any("the list of records moved while it was read" in note for note in report.notes)
+    assert deleted(lab) == (0, 0, 0)
+    lab.spec = direct
+    assert lab.sync().outcome is Outcome.SUCCEEDED
+    assert differences(lab.mirror, lab.truth()) == []
+
+
 def test_records_that_are_listed_are_mirrored_whatever_their_number_is_said_to_be(lab: Lab) -> None:
     """A count that no list reaches: the run is partial, holds nothing to be deleted, and mirrors what there is."""
     ids = posts(lab, 3)

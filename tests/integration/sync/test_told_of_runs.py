@@ -29,6 +29,21 @@ def whole(lab: Lab) -> object:
     return None if known is None else known.checkpoint.whole_as_of
 
 
+def test_the_total_is_what_upstream_counts(lab: Lab) -> None:
+    """Whether all records are listed or only asked for what changed; a run that rests knows of none."""
+    for title in ("one", "two", "three"):
+        lab.act(lambda world, title=title: world.create(world.user, "post", {"title": title}))  # type: ignore[misc]
+    lab.sync()
+    assert (lab.progress.records_total, lab.progress.counts.records_swept) == (3, 3)
+    lab.act(lambda world: world.create(world.user, "price", {"title": "four"}))
+    lab.sync(glance_from=1)
+    assert (lab.progress.records_total, lab.progress.counts.records_swept) == (4, 0)
+    lab.sync(full=True)
+    assert (lab.progress.records_total, lab.progress.counts.records_swept) == (4, 4)
+    lab.sync()
+    assert lab.progress.records_total is None
+
+
 def test_it_is_whole_as_of_the_start_of_the_last_run_that_saw_all(lab: Lab) -> None:
     """Be it that nothing had changed. Histories read again or named by a webhook make nothing whole."""
     post = lab.act(lambda world: world.create(world.user, "post", {"title": "one"}))

@@ -68,6 +68,24 @@ def test_these_answers_are_errors_at_once(status: int, code: str | None, expecte
 
 
 @pytest.mark.parametrize(
+    ("status", "code", "said"),
+    [
+        (401, "INVALID_AUTHORIZATION_HEADER", "the API token is wrong, revoked or of another project"),
+        (422, "INVALID_AUTHORIZATION_HEADER", "the API token is wrong, revoked or of another project"),
+        (401, "SOMETHING_NEW", "upstream does not accept the API token"),
+        (404, "INVALID_ENVIRONMENT", "this environment does not exist in the project"),
+        (422, "ITEM_LOCKED", "somebody has the record open in the editor"),
+        (422, "SOMETHING_NEW", "upstream refused this request"),
+    ],
+)
+def test_an_error_says_what_is_wrong(status: int, code: str, said: str) -> None:
+    """As exactly as its code allows."""
+    error = verdict(answer(status, code))
+    assert isinstance(error, errors.CmaError)
+    assert error.message == said
+
+
+@pytest.mark.parametrize(
     ("status", "code", "expected"),
     [
         (402, "DEACTIVATED_SITE", True),

@@ -208,6 +208,15 @@ def test_a_version_that_comes_twice_is_told() -> None:
     assert isinstance(walk(List(names(25), before=before), versions=True)[1], errors.PagesMoved)
 
 
+@pytest.mark.parametrize("ids", [["a", "b", "a"], ["a", "a", "b"], ["a", "b", "b"]])
+@pytest.mark.parametrize("limit", [2, 10])
+def test_a_version_that_comes_twice_within_one_page_is_told(ids: list[str], limit: int) -> None:
+    """Upstream counts as many entries as came: only the ids show that one is missing."""
+    error = walk(List(ids), limit, versions=True)[1]
+    assert isinstance(error, errors.PagesMoved)
+    assert "an entry came twice" in str(error)
+
+
 @given(bad=st.sets(st.sampled_from(names(25))), versions=st.booleans())
 def test_bad_entries_do_not_disturb_the_walk(bad: set[str], versions: bool) -> None:
     """Wherever they are, at the overlap too."""

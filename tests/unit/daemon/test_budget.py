@@ -85,6 +85,38 @@ def test_who_has_spent_more_goes_no_faster(wants: Wants, purse: Purse, more: int
     assert two.after_change_seconds >= one.after_change_seconds * (1 - 1e-9)
 
 
+def test_a_run_may_spend_its_share_of_half_of_what_is_left() -> None:
+    """The other half is for the other runs, and the other sources of the project have as much."""
+    purse = Purse(budget=Budget.parse("1000/day"), spent=200, sharers=1, now=START)
+    assert [replace(purse, sharers=sharers).for_a_run for sharers in (1, 2, 3, 4)] == [400, 200, 133, 100]
+    assert replace(purse, spent=998).for_a_run == 1
+    assert replace(purse, spent=1200, sharers=4).for_a_run == 1, "it may ask once, and then knows"
+
+
+@given(purses)
+def test_all_sharers_together_leave_half_of_what_is_left(purse: Purse) -> None:
+    """If each of them has a run at the same moment."""
+    assert purse.for_a_run >= 1
+    assert purse.for_a_run == 1 or purse.for_a_run * purse.sharers <= purse.left / 2
+
+
+@pytest.mark.parametrize(
+    ("budget", "spent", "now", "expected"),
+    [
+        ("1000/day", 500, START + timedelta(hours=6), 2000),
+        ("1000/day", 500, START + timedelta(hours=24, seconds=-1), 500),
+        ("30000/month", 300, START + timedelta(days=3), 3000),
+        ("1000/day", 0, START + timedelta(hours=6), 0),
+        ("1000/day", 2, START, 2 * 86_400),
+    ],
+)
+def test_the_forecast_is_what_will_be_spent_if_it_goes_on_so(
+    budget: str, spent: int, now: datetime, expected: int
+) -> None:
+    """By the end of the period; November has thirty days."""
+    assert Purse(budget=Budget.parse(budget), spent=spent, sharers=3, now=now).forecast == expected
+
+
 @given(budgets, times)
 def test_a_period_is_one_and_the_next_follows_it(budget: Budget, now: datetime) -> None:
     """Days and months in UTC, of whatever length."""
