@@ -16,6 +16,7 @@ from versionsync.ledger.brake import VanishLimit
 from versionsync.mirror.database import Mirror
 from versionsync.sync.report import Outcome, Progress, RunKind, RunReport, SourceSpec, SyncOptions
 from versionsync.sync.run import sync_source
+from versionsync.sync.unexplained import ReadLimit
 
 __all__ = ["Work", "spec_of", "sync_all"]
 
@@ -42,6 +43,7 @@ def spec_of(source: SourceSettings) -> SourceSpec:
         base_url=source.base_url,
         environment=source.environment,
         max_vanish=VanishLimit(share=source.max_vanish.share, number=source.max_vanish.number),
+        unexplained=ReadLimit(at_once=source.change_search.at_once, per_hour=source.change_search.per_hour),
     )
 
 

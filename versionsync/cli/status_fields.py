@@ -42,6 +42,7 @@ def _source(snapshot: Snapshot, one: SourceStatus, redact: Callable[[str], str])
         "stale_after_seconds": snapshot.limit(one).total_seconds(),
         "last_success_at": checkpoint.last_success_at,
         "last_complete_sweep_at": checkpoint.last_complete_sweep_at,
+        "unexplained_change_since": checkpoint.unexplained_change_since,
         "history": _history(one),
         "mirrored": asdict(one.standing),
         "last_run": _run(one.runs[0], redact) if one.runs else None,

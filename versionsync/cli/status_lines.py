@@ -67,6 +67,8 @@ def _facts(one: SourceStatus, now: datetime) -> Iterator[Fact]:
     yield "fresh as of", f"{when(fresh)} UTC ({ago(fresh, now)})" if fresh else "never yet"
     if (days := one.source.project.history_retention_days) is not None:
         yield "history", _history(one, days)
+    if (since := one.source.checkpoint.unexplained_change_since) is not None:
+        yield "searching", f"for a change that no list shows, reported {when(since)} UTC ({ago(since, now)})"
     yield "last run", _last_run(one.ended[0], now) if one.ended else "none yet"
     if one.under_way is not None:
         yield "under way", _under_way(one.under_way, now)

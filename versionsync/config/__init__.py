@@ -3,7 +3,7 @@
 Nothing here reads a secret before it is asked for, and a secret shows itself only through `Secret.reveal`.
 """
 
-from versionsync.config.definition import HttpSettings, Settings, SourceSettings, VanishSettings
+from versionsync.config.definition import HttpSettings, SearchSettings, Settings, SourceSettings, VanishSettings
 from versionsync.config.errors import (
     ConfigError,
     FileProblem,
@@ -27,6 +27,7 @@ __all__ = [
     "InvalidSetting",
     "MissingExtra",
     "NoticeSettings",
+    "SearchSettings",
     "Secret",
     "SecretProblem",
     "Settings",

@@ -21,6 +21,7 @@ __all__ = [
     "DEFAULT_TOKEN_VARIABLE",
     "HttpSettings",
     "RateLimit",
+    "SearchSettings",
     "Settings",
     "SourceSettings",
     "VanishSettings",
@@ -51,6 +52,24 @@ class VanishSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         int,
         Meta(ge=1, description="… and at least this many records.", extra={"example": "10"}),
     ] = 10
+
+
+class SearchSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How many requests may search for a change that no list of records shows."""
+
+    at_once: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="When DatoCMS reports a change that no list shows, such as a publication of single locales, a "
+            "run reads histories to find it. It sends at most this many requests for that, …",
+            extra={"example": "60"},
+        ),
+    ] = 60
+    per_hour: Annotated[
+        int,
+        Meta(ge=0, description="… and the next runs at most this many an hour.", extra={"example": "60"}),
+    ] = 60
 
 
 class SourceSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -126,6 +145,10 @@ class SourceSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             description="How many records may be gone at once before a run believes that it sees less, and stops.",
         ),
     ] = field(default_factory=VanishSettings)
+    change_search: Annotated[
+        SearchSettings,
+        Meta(description="How many requests may search for a change that no list of records shows."),
+    ] = field(default_factory=SearchSettings)
     webhook_user: Annotated[
         Annotated[str, Meta(min_length=1, pattern=r"^[^:]*$")],
         Meta(

@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from versionsync.config.definition import HttpSettings, Settings, SourceSettings, VanishSettings
+from versionsync.config.definition import HttpSettings, SearchSettings, Settings, SourceSettings, VanishSettings
 from versionsync.config.fields import Setting, settings_of
 from versionsync.config.notices import NoticeSettings
 
@@ -78,6 +78,7 @@ def settings_page() -> str:
         _section("At the top of the file", "", Settings),
         _section("`[[sources]]`", f"{SourceSettings.__doc__} One such table for each.", SourceSettings),
         _section("`max_vanish` of a source", f"{VanishSettings.__doc__}", VanishSettings),
+        _section("`change_search` of a source", f"{SearchSettings.__doc__}", SearchSettings),
         _section("`[[notices]]`", f"{NoticeSettings.__doc__} As many such tables as there are places.", NoticeSettings),
         _section("`[http]`", f"{HttpSettings.__doc__}", HttpSettings),
         _variables(),

@@ -124,6 +124,11 @@ class Purse:
         return max(int(self.left * RUN_SHARE / self.sharers), 1)
 
     @property
+    def for_changes_an_hour(self) -> int:
+        """The requests that are kept for changes, in an hour, for one of the sharers."""
+        return int(self.a_day * FOR_CHANGES / 24)
+
+    @property
     def forecast(self) -> int:
         """What will be spent by the end of the period, if it goes on as it went."""
         start, end = self.budget.period.bounds(self.now)

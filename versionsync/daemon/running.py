@@ -47,7 +47,10 @@ class Runner:
     async def run(self, source: Followed, options: SyncOptions) -> RunReport:
         """Sync the source, within the deadline and as far as the budget goes. What goes wrong is in the report."""
         state, spec = self._state, source.spec
-        most = None if state.purse is None else state.purse.for_a_run
+        most = None
+        if state.purse is not None:
+            most = state.purse.for_a_run
+            spec = replace(spec, unexplained=spec.unexplained.at_most(state.purse.for_changes_an_hour))
         options = replace(options, stall_seconds=self.stall_seconds, max_requests=most)
         state.progress, state.began_at = Progress(source=spec.name), datetime.now(UTC)
         began = time.monotonic()

@@ -82,6 +82,7 @@ class SourceState:
     last_run_seconds: float | None = None
     last_success_at: datetime | None = None
     last_change_at: datetime | None = None
+    unexplained_change_since: datetime | None = None
     next_look_at: datetime | None = None
     next_look_reason: str | None = None
     purse: Purse | None = None
@@ -130,6 +131,8 @@ class SourceState:
             if self.progress.lease is not None:
                 self.lease_epoch = self.progress.lease.epoch
         self.progress = self.usage = None
+        if report.run_id is not None:
+            self.unexplained_change_since = report.unexplained_change_since
 
     @property
     def counts(self) -> Counts:

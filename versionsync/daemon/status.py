@@ -50,6 +50,7 @@ def _source(state: SourceState, now: datetime, redact: Callable[[str], str]) -> 
         "max_staleness_seconds": state.max_staleness,
         "last_success_at": state.last_success_at,
         "last_change_at": state.last_change_at,
+        "unexplained_change_since": state.unexplained_change_since,
         "last_run_at": state.last_run_at,
         "last_run_seconds": None if state.last_run_seconds is None else round(state.last_run_seconds, 3),
         "next_look_at": state.next_look_at,

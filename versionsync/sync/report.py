@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from versionsync.cma import Usage
@@ -48,12 +48,17 @@ class RunKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceSpec:
-    """One configured source, as far as the engine needs it. `environment` is None where it follows the primary one."""
+    """One configured source, as far as the engine needs it.
+
+    `environment` is None where it follows the primary one, `unexplained` limits the search for a change that no list
+    shows.
+    """
 
     name: str
     base_url: str
     environment: str | None = None
     max_vanish: VanishLimit = field(default_factory=VanishLimit)
+    unexplained: ReadLimit = field(default_factory=ReadLimit)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +72,6 @@ class SyncOptions:
     before all records are listed. `wait_seconds`: how long to wait for another process's lease. `stall_seconds`: the
     run is ended, as failed, when nothing moves for so long (None: it never is). `max_requests`: it is ended when it has
     sent so many. `beacon_trust`: for so long after a complete sweep upstream's stamp of the last change is believed.
-    `unexplained`: how many requests may look for a change that no list shows.
     """
 
     full: bool = False
@@ -81,7 +85,6 @@ class SyncOptions:
     stall_seconds: float | None = None
     max_requests: int | None = None
     beacon_trust: timedelta = BEACON_TRUST
-    unexplained: ReadLimit = field(default_factory=ReadLimit)
     trigger: str = "cli"
 
 
@@ -159,7 +162,11 @@ class RecordFailure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunReport:
-    """What came of one run. `error` ended a failed one; `run_id` is None if nothing was recorded (a dry run)."""
+    """What came of one run.
+
+    `error` ended a failed one; `run_id` is None if nothing was recorded (a dry run). `unexplained_change_since`: the
+    search for a change that no list shows is under way since then.
+    """
 
     source: str
     kind: RunKind
@@ -173,3 +180,4 @@ class RunReport:
     notes: Sequence[str] = ()
     would_pull: int | None = None
     would_delete: int | None = None
+    unexplained_change_since: datetime | None = None

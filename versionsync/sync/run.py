@@ -93,6 +93,7 @@ class _Run:
         self._schema: cma.Schema | None = None
         self._project_name: str | None = None
         self._found = Findings()
+        self._unexplained_since: datetime | None = None
 
     async def report(self) -> RunReport:
         """Do it, whatever comes of it."""
@@ -203,7 +204,8 @@ class _Run:
     async def _climb(self, known: SourceRow, tenure: Tenure) -> None:
         place = await self._find(known)
         rests = await self._may_rest(known, place)
-        limit, pending = self._options.unexplained, known.checkpoint.unexplained_change_since
+        limit, pending = self._spec.unexplained, known.checkpoint.unexplained_change_since
+        self._unexplained_since = pending
         allowed = self._within_budget(limit.allowance(known.checkpoint.unexplained_read_at, self._desk.now()))
         if rests and (pending is None or allowed < limit.least):
             return
@@ -254,7 +256,9 @@ class _Run:
                 self._found.unexplained, pending = UnexplainedChange(None, None), None
             if pending is not None and self._found.is_complete and not upstream.sight.hidden:
                 await climb.read_candidates(pending, allowed - rests)  # the schema was read for this alone
-                if self._found.unexplained is not None and self._found.unexplained.since is not None:
+            if self._found.unexplained is not None:
+                self._unexplained_since = self._found.unexplained.since
+                if self._unexplained_since is not None:
                     self._found.notes.append(UNEXPLAINED)
             await self._read_retention(client, known, tenure)
         climb.conclude()
@@ -339,6 +343,7 @@ class _Run:
             notes=found.notes,
             would_pull=found.would_pull,
             would_delete=found.would_delete,
+            unexplained_change_since=self._unexplained_since,
         )
 
 

@@ -43,7 +43,11 @@ class ReadLimit:
     @property
     def least(self) -> int:
         """For fewer requests than these, a run that rests does not begin to read."""
-        return min(LEAST_REQUESTS, self.at_once)
+        return max(min(LEAST_REQUESTS, self.at_once), 1)
+
+    def at_most(self, per_hour: int) -> ReadLimit:
+        """Return this limit, lowered to what a budget leaves for an hour."""
+        return ReadLimit(min(self.at_once, per_hour), min(self.per_hour, per_hour))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -96,28 +97,29 @@ def test_a_publication_that_no_list_shows_is_found_at_once(posts: Lab) -> None:
 def test_a_limit_spreads_the_search_over_runs(posts: Lab) -> None:
     """A run succeeds though it has not found the change, and the next ones go on until each candidate was read once."""
     publish_in_italian(posts, 0)  # the one that was published first is read last
-    limit = ReadLimit(at_once=10, per_hour=10)
+    posts.spec = replace(posts.spec, unexplained=ReadLimit(at_once=10, per_hour=10))
     beacon, schema, list_, list_again, histories = 1, 1, 1, 1, 10
-    assert posts.requests(lambda: posts.sync(unexplained=limit)) == beacon + schema + list_ + list_again + histories
+    assert posts.requests(lambda: posts.sync()) == beacon + schema + list_ + list_again + histories
     since = checkpoint(posts).unexplained_change_since
     assert since is not None
     assert publications(posts) == POSTS
-    assert posts.requests(lambda: posts.sync(unexplained=limit)) == 1
+    assert posts.requests(lambda: posts.sync()) == 1
     an_hour_passes(posts)
-    assert posts.requests(lambda: posts.sync(unexplained=limit)) == beacon + schema + 8
+    assert posts.requests(lambda: posts.sync()) == beacon + schema + 8
     assert checkpoint(posts).unexplained_change_since == since
     an_hour_passes(posts)
-    posts.sync(unexplained=limit)
+    posts.sync()
     assert checkpoint(posts).unexplained_change_since is None
     assert publications(posts) == POSTS + 1
     assert differences(posts.mirror, posts.truth()) == []
-    assert posts.requests(lambda: posts.sync(unexplained=limit)) == 1
+    assert posts.requests(lambda: posts.sync()) == 1
 
 
 def test_a_run_says_that_it_looks_for_a_change(posts: Lab) -> None:
     """As a note; the run is a success."""
     publish_in_italian(posts, 0)
-    report = posts.sync(unexplained=ReadLimit(at_once=4, per_hour=4))
+    posts.spec = replace(posts.spec, unexplained=ReadLimit(at_once=4, per_hour=4))
+    report = posts.sync()
     assert report.outcome is Outcome.SUCCEEDED
     assert ["upstream reports a change that no list shows" in note for note in report.notes] == [True]
 
@@ -144,7 +146,8 @@ def test_what_explains_a_change_costs_no_search(posts: Lab, how: str) -> None:
 def test_a_full_sync_explains_everything(posts: Lab) -> None:
     """It reads all histories anyway, and ends a search that is under way."""
     publish_in_italian(posts, 0)
-    posts.sync(unexplained=ReadLimit(at_once=2, per_hour=2))
+    posts.spec = replace(posts.spec, unexplained=ReadLimit(at_once=2, per_hour=2))
+    posts.sync()
     assert checkpoint(posts).unexplained_change_since is not None
     posts.sync(full=True)
     assert checkpoint(posts).unexplained_change_since is None
