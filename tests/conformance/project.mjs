@@ -26,7 +26,7 @@ check('usage is told by caller', async () => {
   assert.ok(result.some((one) => one.counter > 0 && typeof one.value === 'string'));
 });
 
-check('the plan tells its limits and features', async () => {
+check('the limits and features of the plan can be read', async () => {
   const limits = await dato.subscriptionLimits.list();
   assert.ok(limits.some((one) => one.code === 'history_retention_days' && one.limit === null));
   const features = await dato.subscriptionFeatures.list();

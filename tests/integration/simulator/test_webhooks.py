@@ -185,8 +185,8 @@ def test_without_drafts_a_save_publishes_and_a_deletion_unpublishes(served: Serv
         world.delete(world.user, id)
 
     served.act(act)
-    told = [one["attributes"]["event_type"] for one in served.get("/webhook_calls?order_by=created_at_asc")["data"]]
-    assert told == ["create", "publish", "update", "publish", "unpublish", "delete"]
+    called = [one["attributes"]["event_type"] for one in served.get("/webhook_calls?order_by=created_at_asc")["data"]]
+    assert called == ["create", "publish", "update", "publish", "unpublish", "delete"]
 
 
 def test_without_retries_a_call_fails_and_can_be_sent_again(served: Served, receiver: Receiver) -> None:
