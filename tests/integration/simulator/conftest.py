@@ -21,7 +21,10 @@ class Served:
         self.simulator = simulator
         self.post = post
         self.block = block
-        self.http = httpx.Client(base_url=simulator.url, headers={"Authorization": f"Bearer {FULL_ACCESS_TOKEN}"})
+        self.http = httpx.Client(
+            base_url=simulator.url,
+            headers={"Authorization": f"Bearer {FULL_ACCESS_TOKEN}", "Accept": "application/json"},
+        )
 
     def act(self, act: Callable[[World], T]) -> T:
         """Let somebody act on the world."""

@@ -110,6 +110,8 @@ def test_a_role_may_be_kept_to_some_environments(served: Served, access: str, pr
     ("name", "value", "status", "code"),
     [
         ("Accept", "text/html", 406, "INVALID_ACCEPT_HEADER"),
+        ("Accept", "*/*", 406, "INVALID_ACCEPT_HEADER"),
+        ("Accept", "", 406, "INVALID_ACCEPT_HEADER"),
         ("X-Api-Version", "9", 400, "INVALID_API_VERSION"),
         ("X-Environment", "nowhere", 404, "INVALID_ENVIRONMENT"),
     ],

@@ -339,7 +339,7 @@ def test_versions_older_than_the_plan_keeps_them_go(served: Served) -> None:
 def test_an_old_project_has_decimal_ids_offsets_and_blocks_in_its_list() -> None:
     world = build_old_project(datetime(2021, 2, 8, 12, 51, 20, 323_000, UTC))
     with SimulatorThread(world) as simulator:
-        headers = {"Authorization": f"Bearer {FULL_ACCESS_TOKEN}"}
+        headers = {"Authorization": f"Bearer {FULL_ACCESS_TOKEN}", "Accept": "application/json"}
         with httpx.Client(base_url=simulator.url, headers=headers) as http:
             listed = http.get("/items?version=published").json()
             versions = http.get(f"/items/{POST}/versions?nested=true").json()
@@ -362,7 +362,8 @@ def test_an_old_project_has_decimal_ids_offsets_and_blocks_in_its_list() -> None
 
 def test_answers_are_compressed_when_asked(served: Served) -> None:
     def fetch(encoding: str) -> tuple[str | None, bytes]:
-        headers = {"Authorization": f"Bearer {FULL_ACCESS_TOKEN}", "Accept-Encoding": encoding}
+        headers = {"Authorization": f"Bearer {FULL_ACCESS_TOKEN}", "Accept": "application/json"}
+        headers["Accept-Encoding"] = encoding
         url = f"{served.simulator.url}/site?include=item_types,item_types.fields"
         with urllib.request.urlopen(urllib.request.Request(url, headers=headers)) as answer:
             return answer.headers["Content-Encoding"], answer.read()

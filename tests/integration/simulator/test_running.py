@@ -12,7 +12,7 @@ import pytest
 
 from versionsync.simulator import FULL_ACCESS_TOKEN, Simulator, SimulatorThread, World
 
-HEADERS = {"Authorization": f"Bearer {FULL_ACCESS_TOKEN}"}
+HEADERS = {"Authorization": f"Bearer {FULL_ACCESS_TOKEN}", "Accept": "application/json"}
 
 
 async def test_a_simulator_answers_while_its_block_runs() -> None:

@@ -297,7 +297,7 @@ def test_a_model_that_exists_though_it_is_not_named_is_not_gone(lab: Lab) -> Non
     lab.sync()
     direct, schema = lab.spec, "/site?include="
     with gateway(direct.base_url, instead=lambda path: shortened if path.startswith(schema) else None) as url:
-        headers = {"Authorization": f"Bearer {FULL_ACCESS_TOKEN}"}
+        headers = {"Authorization": f"Bearer {FULL_ACCESS_TOKEN}", "Accept": "application/json"}
         site = httpx.get(f"{direct.base_url}{schema}item_types,item_types.fields", headers=headers).json()
         site["included"] = [each for each in site["included"] if not is_of_model(each, "post")]
         shortened = Given(200, json.dumps(site), {"Content-Type": "application/json"})
@@ -405,7 +405,7 @@ def test_records_that_are_listed_are_mirrored_whatever_their_number_is_said_to_b
     lab.sync()
     new = [*posts(lab, 2), *posts(lab, 2, model="price")]
     lab.act(lambda world: world.delete(world.user, ids[0]))
-    direct, headers = lab.spec, {"Authorization": f"Bearer {FULL_ACCESS_TOKEN}"}
+    direct, headers = lab.spec, {"Authorization": f"Bearer {FULL_ACCESS_TOKEN}", "Accept": "application/json"}
 
     def one_too_many(path: str) -> Given | None:
         if not path.startswith("/items?"):
