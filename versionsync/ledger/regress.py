@@ -2,9 +2,9 @@
 
 What a version was once seen to be, it stays or outlives: a publication that began does not begin earlier, one that
 ended does not go on, the current version is followed only by a newer one, one that had gone is not current in its
-place, and rewritten content does not return. An answer that says otherwise is probably an old one, from a cache
-or a replica that lags. It may be true all the same (another environment was promoted; two publications lay within one
-second; a field got its old name back), so it is a reason to ask again, not to refuse.
+place, a deleted record stays deleted, and rewritten content does not return. An answer that says otherwise is probably
+an old one, from a cache or a replica that lags. It may be true all the same (another environment was promoted; two
+publications lay within one second; a field got its old name back), so it is a reason to ask again, not to refuse.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from versionsync.ledger.sameness import keep_version_times
 from versionsync.ledger.times import is_before, same_instant
 from versionsync.ledger.versions import SeenVersion, Version
 
-__all__ = ["contents_go_back", "hides_publication", "meta_goes_back", "rewritten", "versions_go_back"]
+__all__ = ["comes_back", "contents_go_back", "hides_publication", "meta_goes_back", "rewritten", "versions_go_back"]
 
 NEVER_LIVE = (False, None, None)
 
@@ -30,6 +30,13 @@ def meta_goes_back(known: KnownRecord | None, seen: SeenRecord) -> bool:
     was_updated_later = known.updated_at and seen.updated_at and is_before(seen.updated_at, known.updated_at)
     was_published_later = known.published_at and seen.published_at and is_before(seen.published_at, known.published_at)
     return bool(was_updated_later or was_published_later)
+
+
+def comes_back(known: KnownRecord | None, seen: SeenRecord | None) -> bool:
+    """Return whether a deleted record is shown again as it was: one that was made again is younger."""
+    if known is None or known.deleted_at is None or seen is None:
+        return False
+    return known.created_at is None or seen.created_at is None or seen.created_at <= known.created_at
 
 
 def versions_go_back(known: Sequence[Version], seen: Sequence[SeenVersion]) -> bool:

@@ -20,7 +20,7 @@ from versionsync.ledger.ids import RecordId, VersionId
 from versionsync.ledger.order import oldest_first
 from versionsync.ledger.plan import Contradiction, Pull, RecordPlan, plan_deletion, plan_record
 from versionsync.ledger.records import DeletionEvidence, KnownRecord
-from versionsync.ledger.regress import contents_go_back, hides_publication, rewritten, versions_go_back
+from versionsync.ledger.regress import comes_back, contents_go_back, hides_publication, rewritten, versions_go_back
 from versionsync.ledger.versions import SeenVersion, Version
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.errors import RefusedContent
@@ -274,7 +274,8 @@ class Writer:
             id = ready.arrival.record_id
             before, after = known.get(id, ()), ready.versions
             if (
-                versions_go_back(before, after)
+                comes_back(records.get(id), ready.arrival.pulled.record)
+                or versions_go_back(before, after)
                 or contents_go_back(former, after)
                 or hides_publication(records.get(id), ready.arrival.pulled.record, before, after)
             ):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
@@ -10,7 +11,14 @@ import pytest
 from versionsync.ledger.ids import VersionId
 from versionsync.ledger.plan import Pull
 from versionsync.ledger.records import KnownRecord
-from versionsync.ledger.regress import contents_go_back, hides_publication, meta_goes_back, rewritten, versions_go_back
+from versionsync.ledger.regress import (
+    comes_back,
+    contents_go_back,
+    hides_publication,
+    meta_goes_back,
+    rewritten,
+    versions_go_back,
+)
 from versionsync.ledger.versions import SeenVersion
 
 from .build import at, record, seen
@@ -105,6 +113,19 @@ def test_a_records_times_do_not_fall(
 def test_a_record_that_is_new_or_was_gone_may_have_any_time() -> None:
     assert not meta_goes_back(None, record(updated_at=at(5)))
     assert not meta_goes_back(known(at(10), None, deleted=at(90)), record(updated_at=at(5)))
+
+
+@pytest.mark.parametrize(
+    ("created", "expected"), [(at(0), True), (at(-1), True), (None, True), (at(1), False)], ids=str
+)
+def test_a_deleted_record_comes_back_only_if_it_is_no_younger(created: datetime | None, expected: bool) -> None:
+    """One that was made again under its id has a later time; the same one is shown again, or shown by an old answer."""
+    gone = known(None, None, deleted=at(90))
+    assert comes_back(gone, record(created_at=created)) is expected
+    assert comes_back(replace(gone, created_at=None), record(created_at=created))
+    assert not comes_back(replace(gone, deleted_at=None), record(created_at=created))
+    assert not comes_back(None, record(created_at=created))
+    assert not comes_back(gone, None)
 
 
 def test_order_is_told_by_ordinals_and_not_by_the_tuple() -> None:
