@@ -404,3 +404,25 @@ def test_counting_finds_what_hides_behind_an_edit(lab: Lab) -> None:
     lab.act(lambda world: world.update(world.user, ids[1], {"title": "newer"}))
     lab.sync(glance_from=1)
     assert differences(lab.mirror, lab.truth(), watched=True) == []
+
+
+@pytest.mark.parametrize("others", [0, 1, 2])
+def test_a_record_that_the_database_refuses_stops_no_other(lab: Lab, others: int) -> None:
+    """Invariant 13: it is named, those written with it are mirrored, and the next run tries it again."""
+    lab.act(lambda world: world.create(world.user, "post", {"title": "same"}))
+    lab.sync()
+    with lab.mirror.write() as tx:
+        tx.execute(text("CREATE UNIQUE INDEX no_two_alike ON versions (attributes_hash)"))
+    refused = lab.act(lambda world: world.create(world.user, "post", {"title": "same"})).id
+    for number in range(others):
+        lab.act(lambda world, number=number: world.create(world.user, "post", {"title": str(number)}))  # type: ignore[misc]
+    report = lab.sync()
+    assert report.outcome is Outcome.PARTIAL
+    (failure,) = report.failures
+    assert failure.record_id == refused
+    assert "refuses a row" in failure.reason
+    assert report.counts.versions_inserted == others
+    with lab.mirror.write() as tx:
+        tx.execute(text("DROP INDEX no_two_alike"))
+    assert lab.sync().outcome is Outcome.SUCCEEDED
+    assert differences(lab.mirror, lab.truth()) == []
