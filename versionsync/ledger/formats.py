@@ -14,7 +14,7 @@ from versionsync.ledger.events import Basis, Event, EventType, JsonValue
 from versionsync.ledger.fingerprint import precision_of
 from versionsync.ledger.times import format_time
 
-__all__ = ["TimeFormat", "finest_precision", "plan_format_change"]
+__all__ = ["TimeFormat", "finer", "finest_precision", "plan_format_change"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,11 @@ class TimeFormat:
             self.precision if seen.precision is None else seen.precision,
             self.zone if seen.zone is None else seen.zone,
         )
+
+
+def finer(one: int | None, other: int | None) -> int | None:
+    """Return the larger number of decimals of a second; None is not known."""
+    return max((each for each in (one, other) if each is not None), default=None)
 
 
 def finest_precision(fingerprints: Iterable[bytes]) -> int | None:

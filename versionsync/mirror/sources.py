@@ -26,6 +26,7 @@ __all__ = [
     "update_checkpoint",
     "update_history_retention",
     "update_project",
+    "update_time_format",
 ]
 
 
@@ -113,6 +114,13 @@ def update_project(tx: Connection, lease: Lease, project: Project) -> None:
     """Note what upstream now says of the project and the environment; following the primary one to another included."""
     hold(tx, lease)
     tx.execute(update(sources).where(sources.c.id == lease.source_id).values(_columns_of(project)))
+
+
+def update_time_format(tx: Connection, lease: Lease, *, precision: int | None, zone: str | None) -> None:
+    """Note in which form upstream prints times: the decimals of a second, and the project's zone."""
+    hold(tx, lease)
+    values = {"time_precision": precision, "time_zone": zone}
+    tx.execute(update(sources).where(sources.c.id == lease.source_id).values(values))
 
 
 def update_history_retention(tx: Connection, lease: Lease, days: int | None) -> None:

@@ -13,6 +13,7 @@ from datetime import datetime
 from functools import partial
 
 from versionsync import cma
+from versionsync.ledger.formats import finest_precision
 from versionsync.ledger.ids import RecordId
 from versionsync.ledger.records import KnownRecord
 from versionsync.mirror.known import (
@@ -150,6 +151,8 @@ class Climb:
             return False  # what looks like a new record may be a block now
         changed = [record for record in seen.changed if differs(record, known)]
         self._found.changed += len(changed)
+        precision = finest_precision(record.fingerprint for record in seen.changed)
+        self._found.precision = self._found.precision if precision is None else precision
         self._progress.records_total = seen.tally.total
         self._progress.enter("pulling")
         await self._pull(PullTask(record, known.get(record.id)) for record in changed)
@@ -196,6 +199,7 @@ class Climb:
         found.began_at = sweep.began_at
         found.failures.extend(sweep.failures)
         found.changed += sweep.changed
+        found.precision = sweep.precision
         found.schema_is_settled &= not sweep.is_schema_changed
         if not sweep.is_complete:
             found.fall_short("the list of records moved while it was read: what is not listed was not looked for")

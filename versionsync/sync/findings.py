@@ -16,13 +16,21 @@ __all__ = ["Findings"]
 class Findings:
     """What a run found besides what it wrote.
 
-    `looked_from` and `began_at` are our clock and upstream's when it began to look for changes (None: it did not, or it
-    cannot be told), `has_swept` whether it listed all records, `is_complete` whether it is sure to have seen every
-    change, `is_new_here` whether another environment was swept last, `schema_is_settled` whether no model or field is
-    left to be asked for and none changed while records were listed, `changed` how many records differed from the mirror
-    or were deleted, `unexplained` what is known of a change that no list shows (None: as before), `doubtful` holds the
-    records of which two answers did not tell the same state when they were last read.
-    The last two are set by a rehearsal only.
+    Attributes:
+        looked_from: When it began to look for changes, by our clock. None: it did not.
+        began_at: The same by upstream's clock. None: it did not, or that is not known.
+        has_swept: Whether it listed all records.
+        is_complete: Whether it is sure to have seen every change.
+        is_new_here: Whether another environment was swept last.
+        changed: How many records differed from the mirror or were deleted.
+        precision: How many decimals of a second upstream's times have. None: that was not seen.
+        unexplained: What is known of a change that no list shows. None: as before.
+        schema_is_settled: Whether no model or field is left to be asked for, and none changed during the list.
+        doubtful: The records whose meta and versions did not show the same state when they were last read.
+        failures: The records that could not be mirrored.
+        notes: What to report besides.
+        would_pull: How many records a sync would read; set by a dry run only.
+        would_delete: How many records a sync would ask for as deleted; set by a dry run only.
     """
 
     looked_from: datetime | None = None
@@ -31,6 +39,7 @@ class Findings:
     is_complete: bool = True
     is_new_here: bool = False
     changed: int = 0
+    precision: int | None = None
     unexplained: UnexplainedChange | None = None
     schema_is_settled: bool = True
     doubtful: set[RecordId] = field(default_factory=set)

@@ -10,13 +10,21 @@ from sqlalchemy import Connection
 
 from versionsync import cma
 from versionsync.ledger.events import Basis, Event, EventType
+from versionsync.ledger.formats import TimeFormat, plan_format_change
 from versionsync.ledger.ids import ModelId
 from versionsync.ledger.schema import Schema, plan_schema
 from versionsync.ledger.times import format_time
 from versionsync.mirror.known import live_counts_by_model
 from versionsync.mirror.leases import Lease
 from versionsync.mirror.schema import as_kept, known_schema, schema_seen_at, upsert_schema
-from versionsync.mirror.sources import Project, SourceRow, refuse_another, update_checkpoint, update_project
+from versionsync.mirror.sources import (
+    Project,
+    SourceRow,
+    refuse_another,
+    update_checkpoint,
+    update_project,
+    update_time_format,
+)
 from versionsync.mirror.typed_views import rebuild_typed_views
 from versionsync.mirror.writer import update_run, write_events
 from versionsync.sync.desk import Desk
@@ -33,8 +41,10 @@ __all__ = [
     "Noted",
     "believe_upstream",
     "find_place",
+    "is_another_format",
     "is_elsewhere",
     "is_new_here",
+    "note_format",
     "note_upstream",
     "project_of",
 ]
@@ -98,7 +108,7 @@ def project_of(site: cma.Site, spec: SourceSpec, place: Place, known: Project | 
         environment_created_at=place.created_at,
         project_hash=project_hash(site),
         time_precision=known.time_precision if known else None,
-        time_zone=site.time_zone,
+        time_zone=known.time_zone if known else site.time_zone,
         history_retention_days=known.history_retention_days if known else None,
     )
 
@@ -143,6 +153,27 @@ def note_upstream(
     if noted.events:  # nothing was written before, and the run may be killed after this
         update_run(tx, lease, run_id, {"events_written": noted.events})
     return noted
+
+
+def is_another_format(known: Project, seen: TimeFormat) -> bool:
+    """Return whether upstream was seen to print times in another form than is known."""
+    return _format_of(known).updated(seen) != _format_of(known)
+
+
+def _format_of(known: Project) -> TimeFormat:
+    return TimeFormat(known.time_precision, known.time_zone)
+
+
+def note_format(
+    tx: Connection, lease: Lease, known: SourceRow, seen: TimeFormat, *, run_id: int, observed_at: datetime
+) -> int:
+    """Save in which form upstream prints times now, with the event of a change; return the number of events."""
+    before = _format_of(known.project)
+    now = before.updated(seen)
+    update_time_format(tx, lease, precision=now.precision, zone=now.zone)
+    seen_before = known.checkpoint.last_success_at
+    event = plan_format_change(before, now, seen_before=seen_before, observed_at=observed_at)
+    return write_events(tx, lease, [event], observed_at=observed_at, run_id=run_id) if event else 0
 
 
 def _note_project(

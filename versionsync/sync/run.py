@@ -17,6 +17,7 @@ from structlog.contextvars import bind_contextvars, bound_contextvars, unbind_co
 from structlog.typing import FilteringBoundLogger
 
 from versionsync import cma
+from versionsync.ledger.formats import TimeFormat
 from versionsync.ledger.ids import RecordId
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.editors import unknown_editors, upsert_editors
@@ -32,7 +33,16 @@ from versionsync.sync.desk import Desk, Tenure
 from versionsync.sync.editors import read_editors
 from versionsync.sync.environment import Place
 from versionsync.sync.findings import Findings
-from versionsync.sync.project import believe_upstream, find_place, is_elsewhere, is_new_here, note_upstream, project_of
+from versionsync.sync.project import (
+    believe_upstream,
+    find_place,
+    is_another_format,
+    is_elsewhere,
+    is_new_here,
+    note_format,
+    note_upstream,
+    project_of,
+)
 from versionsync.sync.rehearsal import rehearse
 from versionsync.sync.report import Outcome, Progress, RunKind, RunReport, SourceSpec, SyncOptions
 from versionsync.sync.retention import is_due, read_history_retention
@@ -260,9 +270,19 @@ class _Run:
                 self._unexplained_since = self._found.unexplained.since
                 if self._unexplained_since is not None:
                     self._found.notes.append(UNEXPLAINED)
+            await self._note_format(known, upstream.schema.site.time_zone, tenure)
             await self._read_retention(client, known, tenure)
         climb.conclude()
         await self._name_editors(client, tenure)
+
+    async def _note_format(self, known: SourceRow, zone: str | None, tenure: Tenure) -> None:
+        """Save in which form upstream prints times, as far as this run has seen it."""
+        seen, run_id, now = TimeFormat(self._found.precision, zone), tenure.run_id, self._desk.now()
+        if not is_another_format(known.project, seen):
+            return
+        self._progress.counts.events_written += await self._desk.write(
+            lambda tx: note_format(tx, tenure.lease, known, seen, run_id=run_id, observed_at=now)
+        )
 
     async def _read_retention(self, client: cma.Client, known: SourceRow, tenure: Tenure) -> None:
         """Learn once a day for how long upstream keeps versions, where it says so."""

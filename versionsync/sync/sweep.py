@@ -19,6 +19,7 @@ from datetime import datetime, timedelta
 from versionsync import cma
 from versionsync.ledger.content import ContentError
 from versionsync.ledger.fingerprint import same_fingerprint
+from versionsync.ledger.formats import finer, finest_precision
 from versionsync.ledger.ids import ModelId, RecordId
 from versionsync.ledger.records import KnownRecord, SeenRecord
 from versionsync.mirror.sweep import SweepMarks
@@ -63,6 +64,7 @@ class Sweep:
         total: How many records upstream counts.
         youngest: The time of the last edit or publication of any record.
         changed: How many records differ from the mirror.
+        precision: How many decimals of a second upstream's times have, where that was seen.
         models: The models whose records were listed, and that still had records afterwards.
         uncertain: The models that upstream named before or after the list, and whose records were not all listed. The
             absence of such a record says nothing.
@@ -76,6 +78,7 @@ class Sweep:
     total: int = 0
     youngest: datetime | None = None
     changed: int = 0
+    precision: int | None = None
     models: frozenset[ModelId] = frozenset()
     uncertain: frozenset[ModelId] = frozenset()
     refused: frozenset[ModelId] = frozenset()
@@ -242,6 +245,7 @@ class Sweeper:
         ids = [record.id for record in seen]
         unreadable = [RecordId(entry.id) for entry in page.bad if entry.id]
         known = await self._reading.run(self._marks.mark_and_look_up, [*ids, *unreadable])
+        self._sweep.precision = finer(self._sweep.precision, finest_precision(each.fingerprint for each in seen))
         for record in seen:
             times = (self._sweep.youngest, record.updated_at, record.published_at)
             self._sweep.youngest = max((time for time in times if time), default=None)
