@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import pairwise
 
 from versionsync.ledger.events import Basis, Event, EventType, JsonValue
 from versionsync.ledger.ids import ModelId, RecordId, VersionId
 from versionsync.ledger.look import Look, look_at
 from versionsync.ledger.order import Slot, merge, number
 from versionsync.ledger.records import DeletionEvidence, KnownRecord, SeenRecord
-from versionsync.ledger.sameness import keep_record_times, keep_version_times, times_of
+from versionsync.ledger.sameness import keep_record_times, keep_version_times
 from versionsync.ledger.times import cut, format_time, is_before, precision
 from versionsync.ledger.transitions import transitions
 from versionsync.ledger.versions import Change, SeenVersion, Version
@@ -94,7 +95,12 @@ def plan_record(
         deleted_at=None,
         deletion_evidence=None,
         changes=changes,
-        events=_in_order(_record_events(known, record, observed_at, replaced=replaced), changes, look),
+        events=_in_order(
+            changes,
+            look,
+            own=tuple(_record_events(known, record, observed_at, replaced=replaced)),
+            since=_since(known, record),
+        ),
     )
 
 
@@ -139,7 +145,7 @@ def plan_deletion(
         deleted_at=known.deleted_at or observed_at,
         deletion_evidence=evidence,
         changes=changes,
-        events=_in_order((), changes, look, last=deleted),
+        events=_in_order(changes, look, last=deleted),
     )
 
 
@@ -232,26 +238,37 @@ def _changes(slots: Sequence[Slot], after: Sequence[Version]) -> tuple[Change, .
 
 
 def _in_order(
-    first: Iterable[Event], changes: Iterable[Change], look: Look, *, last: Iterable[Event] = ()
+    changes: Iterable[Change],
+    look: Look,
+    *,
+    own: Sequence[Event] = (),
+    since: datetime | None = None,
+    last: Sequence[Event] = (),
 ) -> tuple[Event, ...]:
     """All events of one look in the order of their ids, which is that of their times.
 
     Times of different precision are compared at the coarsest one; within that, the order of the versions counts.
-    Upstream states no time for what was only observed: that had happened by the next event that has one. `first` and
-    `last` are those of the record itself.
+    Upstream states no time for what was only observed: that had happened by the next event that has one. The record's
+    `own` events come after what upstream says had happened before the time `since` (None: they come first), those in
+    `last` after all others.
     """
-    unit = precision(time for version in look.order for time in times_of(version))
-    told = sorted(
-        (transition for change in changes for transition in transitions(change, look)),
-        key=lambda told: replace(told[0], at=cut(told[0].at, unit)),
-    )
+    told = [transition for change in changes for transition in transitions(change, look)]
+    unit = precision(moment.at for moment, _ in told)
+    told.sort(key=lambda told: (cut(told[0].at, unit), told[0].place, told[0].rank))
     # When another environment becomes the primary one, the versions of the last one end when we see that. The past of
     # those that replace them is told after it.
-    count = sum(moment == look.beginning for moment, _ in told)
+    beginning = look.beginning if told else None  # a look at no version has none
+    count = sum(moment == beginning for moment, _ in told)
     ended, events = [event for _, event in told[:count]], [event for _, event in told[count:]]
     if ended:
-        return (*first, *ended, *_rising([*events, *last], unit))
-    return tuple(_rising([*first, *events, *last], unit))
+        return (*own, *ended, *_rising([*events, *last], unit))
+    earlier = [
+        place
+        for place, event in enumerate(events, start=1)
+        if since is not None and event.basis is Basis.UPSTREAM and event.occurred_at < since
+    ]
+    split = max(earlier, default=0)
+    return tuple(_rising([*events[:split], *own, *events[split:], *last], unit))
 
 
 def _rising(events: Sequence[Event], unit: int) -> list[Event]:
@@ -261,6 +278,10 @@ def _rising(events: Sequence[Event], unit: int) -> list[Event]:
     `before` in its data says so. It takes that of the event before it where our clock is behind upstream's. A stated
     time takes that of the event before it only if they are one instant at the precision `unit`, the coarsest of all.
     """
+    if all(
+        one.basis is Basis.UPSTREAM and one.occurred_at <= other.occurred_at for one, other in pairwise(events)
+    ) and (not events or events[-1].basis is Basis.UPSTREAM):
+        return [*events]  # the usual case
     latest_possible: list[datetime] = []
     next_stated: datetime | None = None
     for event in reversed(events):
@@ -311,6 +332,13 @@ def _was_replaced(known: KnownRecord, versions: Sequence[Version], pull: Pull) -
     if known.deleted_at is not None or not pull.is_complete or not _is_younger(known, pull.record):
         return False
     return {version.id for version in pull.versions}.isdisjoint(version.id for version in versions)
+
+
+def _since(known: KnownRecord | None, record: SeenRecord) -> datetime | None:
+    """When a record returned, as far as that is known: no earlier than this."""
+    if known is None:
+        return None
+    return record.created_at if _is_younger(known, record) else known.deleted_at
 
 
 def _record_events(

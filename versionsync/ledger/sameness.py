@@ -28,7 +28,6 @@ __all__ = [
     "keep_record_times",
     "keep_version_times",
     "same_value",
-    "times_of",
 ]
 
 
@@ -244,7 +243,11 @@ def keep_version_times(known: Version, seen: SeenVersion) -> SeenVersion:
     Where the precision became coarser while the version was live, its publication may seem to end a fraction of a
     second before it began. Its end is kept as upstream states it, so that it is recognised in finer precision, too.
     """
-    if times_of(known) == times_of(seen):
+    if (
+        known.created_at == seen.created_at
+        and known.published_from == seen.published_from
+        and known.published_until == seen.published_until
+    ):
         return seen
     created_at = known.created_at if same_instant(known.created_at, seen.created_at) else seen.created_at
     published_until = _kept(known.published_until, seen.published_until)
@@ -252,11 +255,6 @@ def keep_version_times(known: Version, seen: SeenVersion) -> SeenVersion:
     is_same = known.is_published or known.published_until in (None, published_until)
     published_from = _kept(known.published_from, seen.published_from) if is_same else seen.published_from
     return replace(seen, created_at=created_at, published_from=published_from, published_until=published_until)
-
-
-def times_of(version: Version | SeenVersion) -> tuple[datetime | None, ...]:
-    """Return the times that upstream states of a version."""
-    return version.created_at, version.published_from, version.published_until
 
 
 def _kept(known: datetime | None, seen: datetime | None) -> datetime | None:

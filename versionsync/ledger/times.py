@@ -78,7 +78,13 @@ def is_before(a: datetime, b: datetime) -> bool:
 
 def precision(times: Iterable[datetime | None]) -> int:
     """Return the coarsest precision of some times, in microseconds; of no time at all that of microseconds."""
-    return max((_unit(time) for time in times if time is not None), default=1)
+    coarsest = 1
+    for time in times:
+        if time is not None and (unit := _unit(time)) > coarsest:
+            coarsest = unit
+            if unit == _SECOND:
+                break
+    return coarsest
 
 
 def cut(time: datetime, unit: int) -> datetime:

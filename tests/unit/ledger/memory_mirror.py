@@ -204,8 +204,8 @@ def _consistent(plan: RecordPlan) -> Iterator[Event]:
     made_at = {change.after.id: change.after.created_at for change in plan.changes}
     oldest = min(made_at.values(), default=None)
     for event in events:
-        if event.version_id is None and oldest is not None:
-            contradicts = event.basis is Basis.UPSTREAM and event.occurred_at > oldest
+        if event.type is EventType.RECORD_CREATED:
+            contradicts = oldest is not None and event.occurred_at > oldest
         else:
             made = made_at.get(event.version_id) if event.version_id else None
             contradicts = event.basis is Basis.UPSTREAM and made is not None and is_before(event.occurred_at, made)
