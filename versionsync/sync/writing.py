@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from enum import Enum
 
@@ -21,9 +21,11 @@ from versionsync.ledger.order import oldest_first
 from versionsync.ledger.plan import Contradiction, Pull, RecordPlan, plan_deletion, plan_record
 from versionsync.ledger.records import DeletionEvidence, KnownRecord
 from versionsync.ledger.regress import comes_back, contents_go_back, hides_publication, rewritten, versions_go_back
+from versionsync.ledger.sameness import Sameness, compare_contents
 from versionsync.ledger.versions import SeenVersion, Version
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.errors import RefusedContent
+from versionsync.mirror.known import content_fields, former_texts, stored_texts
 from versionsync.mirror.leases import Lease
 from versionsync.mirror.queries import former_contents, known_records, known_versions
 from versionsync.mirror.writer import Applied, apply, update_run
@@ -40,6 +42,7 @@ BATCH_BYTES = 8 * 1024 * 1024
 QUEUE_BYTES = 16 * 1024 * 1024
 VERSION_BYTES = 2048  # about what a version takes in memory besides its content, with all that is made of it
 LINGER_SECONDS = 0.2
+TIME_ZONE = "time_zone"  # why a version was rewritten, in the data of its event
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +246,7 @@ class Writer:
         ids = [ready.arrival.record_id for ready in batch]
         records = known_records(tx, self._lease.source_id, ids)
         versions = known_versions(tx, self._lease.source_id, list(records))
+        batch = self._recognise(tx, batch, versions)
         suspected = set() if self.believes else self._going_back(tx, batch, records, versions)
         self.suspects |= suspected
         plans: dict[RecordId, RecordPlan] = {}
@@ -259,6 +263,49 @@ class Writer:
                     plans[id] = plan
         return list(plans.values())
 
+    def _recognise(
+        self, tx: Connection, batch: Sequence[_Hashed], known: Mapping[RecordId, Sequence[Version]]
+    ) -> Sequence[_Hashed]:
+        """`batch`, where each version that says the same as in the mirror in other words has the mirror's hash."""
+        changed = {
+            id: (ready, version)
+            for ready in batch
+            for id, version in _other_contents(ready, known.get(ready.arrival.record_id, ()))
+        }
+        if not changed:
+            return batch
+        fields = content_fields(tx, self._lease.source_id)
+        settled: dict[VersionId, SeenVersion] = {}
+        for stored in stored_texts(tx, self._lease.source_id, changed):
+            ready, version = changed[stored.version_id]
+            seen = ready.arrival.pulled.contents[version.id]
+            sameness = compare_contents(stored.text, seen, fields, version.model_id, stored_at=stored.stored_at)
+            if sameness is Sameness.SAME:
+                settled[version.id] = replace(version, content_hash=stored.hash)
+            elif sameness is Sameness.MOVED:
+                settled[version.id] = replace(version, rewrite_cause=TIME_ZONE)
+        return [
+            _Hashed(ready.arrival, [settled.get(version.id, version) for version in ready.versions]) for ready in batch
+        ]
+
+    def _recognise_former(
+        self, tx: Connection, batch: Sequence[_Hashed], former: Mapping[VersionId, set[bytes]]
+    ) -> None:
+        """Add to the hashes of `former` contents those of `batch` that say the same in other words."""
+        if not former:
+            return
+        fields = content_fields(tx, self._lease.source_id)
+        for ready in batch:
+            for version in ready.versions:
+                if version.content_hash in former.get(version.id, {version.content_hash}):
+                    continue  # it was never rewritten, or is recognised already
+                seen = ready.arrival.pulled.contents[version.id]
+                for stored in former_texts(tx, self._lease.source_id, version.id):
+                    sameness = compare_contents(stored.text, seen, fields, version.model_id, stored_at=stored.stored_at)
+                    if sameness is Sameness.SAME:
+                        former[version.id].add(version.content_hash)
+                        break
+
     def _going_back(
         self,
         tx: Connection,
@@ -269,6 +316,7 @@ class Writer:
         """The records of these that are shown as they were before."""
         changed = [id for ready in batch for id in rewritten(known.get(ready.arrival.record_id, ()), ready.versions)]
         former = former_contents(tx, self._lease.source_id, changed)
+        self._recognise_former(tx, batch, former)
         suspected: set[RecordId] = set()
         for ready in batch:
             id = ready.arrival.record_id
@@ -296,6 +344,12 @@ def _plan_one(
     if known is None or known.deleted_at is not None or evidence is None:
         return None  # never mirrored, or told already
     return plan_deletion(known, versions, still_listed=ready.versions, evidence=evidence, observed_at=now)
+
+
+def _other_contents(ready: _Hashed, known: Sequence[Version]) -> Iterator[tuple[VersionId, SeenVersion]]:
+    """The versions whose content has another hash than in the mirror."""
+    changed = set(rewritten(known, ready.versions))
+    return ((version.id, version) for version in ready.versions if version.id in changed)
 
 
 def _hashed(version: cma.ItemVersion, contents: ContentSpool) -> SeenVersion:

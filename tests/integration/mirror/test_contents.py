@@ -1,0 +1,102 @@
+"""What the mirror gives back of contents and fields, to compare what is seen with."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from tests.integration.mirror.desk import MODEL, Desk, Shown, a_field, at, model
+from versionsync.ledger.content import content_hash
+from versionsync.ledger.ids import ModelId, VersionId
+from versionsync.ledger.sameness import ContentFields
+from versionsync.ledger.schema import Field, Schema, plan_schema
+from versionsync.mirror.known import CONTENTS_AT_ONCE, content_fields, former_texts, stored_texts
+from versionsync.mirror.schema import as_kept, known_schema
+from versionsync.mirror.writer import upsert_schema, write_events
+
+EXACT = b'{"title": "\\ud800\\u0000", "n": 1e200000}'
+
+
+@pytest.mark.parametrize("raw", [b'{"title": "a", "n": 1.0}', EXACT], ids=["plain", "exact"])
+def test_a_stored_content_has_the_value_that_was_seen(desk: Desk, raw: bytes) -> None:
+    """Also what `jsonb` cannot hold."""
+    desk.look(Shown("a", 1, "c", content=raw))
+    with desk.mirror.read() as connection:
+        (stored,) = stored_texts(connection, desk.lease.source_id, [VersionId("a"), VersionId("unknown")])
+    assert content_hash(stored.text) == stored.hash == content_hash(raw)
+    assert (stored.version_id, stored.stored_at) == ("a", at(1001))
+
+
+def test_of_a_rewritten_version_all_contents_come_back(desk: Desk) -> None:
+    texts = [b'{"n": 1}', EXACT, b'{"n": 3}']
+    for text in texts:
+        desk.look(Shown("a", 1, "c", content=text))
+    with desk.mirror.read() as connection:
+        (stored,) = stored_texts(connection, desk.lease.source_id, [VersionId("a")])
+        former = list(former_texts(connection, desk.lease.source_id, VersionId("a")))
+        assert list(former_texts(connection, desk.lease.source_id, VersionId("b"))) == []
+    assert (content_hash(stored.text), stored.stored_at) == (content_hash(texts[2]), at(1003))
+    assert {(content_hash(one.text), one.stored_at) for one in former} == {
+        (content_hash(texts[0]), at(1001)),
+        (content_hash(texts[1]), at(1002)),
+    }
+
+
+def test_any_number_of_contents_is_read_a_few_at_a_time(desk: Desk) -> None:
+    count = 2 * CONTENTS_AT_ONCE + 1
+    desk.look(*(Shown(f"v{n}", n, "c" if n + 1 == count else "") for n in range(count)))
+    with desk.mirror.read() as connection:
+        ids = [VersionId(f"v{n}") for n in range(count)]
+        assert {one.version_id for one in stored_texts(connection, desk.lease.source_id, ids)} == set(ids)
+
+
+def see(desk: Desk, *fields: Field) -> None:
+    """Read the schema, with these fields of MODEL and of a block model."""
+    now = desk.now()
+    models = {ModelId(id): model(id, is_block=id != MODEL) for id in (MODEL, "block")}
+    with desk.mirror.write() as tx:
+        seen = as_kept(tx, Schema(models, {field.id: field for field in fields}))
+        plan = plan_schema(known_schema(tx, desk.lease.source_id), seen, seen_before=at(0), observed_at=now)
+        upsert_schema(tx, desk.lease, plan.models, plan.fields, deleted_fields=plan.deleted_fields, observed_at=now)
+        write_events(tx, desk.lease, plan.events, observed_at=now, run_id=desk.run_id)
+
+
+def known_fields(desk: Desk) -> ContentFields:
+    with desk.mirror.read() as connection:
+        return content_fields(connection, desk.lease.source_id)
+
+
+def payload(**attributes: object) -> str:
+    return json.dumps({"attributes": attributes})
+
+
+def test_the_fields_are_those_that_are_there_by_their_names_now(desk: Desk) -> None:
+    other = Desk.open(desk.mirror, "second", id="p2")
+    see(other, a_field("elsewhere"))
+    title, text = a_field("title"), a_field("text", "text", model_id=ModelId("block"))
+    assert known_fields(desk) == ContentFields({}, {})
+    see(desk, title, text)
+    assert known_fields(desk) == ContentFields({MODEL: {"title": "string"}, ModelId("block"): {"text": "text"}}, {})
+    see(desk, replace(title, api_key="headline", payload=payload(field_type="string", api_key="headline")))
+    assert known_fields(desk) == ContentFields({MODEL: {"headline": "string"}, ModelId("block"): {}}, {})
+
+
+def test_a_field_of_another_shape_says_since_when(desk: Desk) -> None:
+    title, price = a_field("title"), a_field("price", "float")
+    see(desk, title, price)
+    see(desk, replace(title, label="Name", payload=payload(field_type="string", label="Name")), price)
+    assert known_fields(desk).reshaped == {}, "another label is no other shape"
+    see(desk, replace(title, field_type="integer", payload=payload(field_type="integer")), price)
+    assert known_fields(desk).reshaped == {MODEL: {"title": at(1003)}}
+    renamed = replace(
+        title, api_key="name", field_type="integer", payload=payload(field_type="integer", api_key="name")
+    )
+    localized = replace(price, is_localized=True, payload=payload(field_type="float", localized=True))
+    see(desk, renamed, localized)
+    assert known_fields(desk) == ContentFields(
+        {MODEL: {"name": "integer", "price": "float"}}, {MODEL: {"name": at(1003), "price": at(1004)}}
+    )
+    see(desk, localized)
+    assert known_fields(desk).reshaped == {MODEL: {"price": at(1004)}}
