@@ -122,7 +122,10 @@ class _Versions(TypedColumns):
         "The content's text as sent, where `jsonb` cannot hold it (U+0000, lone surrogates, numbers beyond range, "
         "members twice); otherwise NULL."
     )
-    attributes_hash: Named[bytes] = octets("SHA-256 of the content's value, however it is spelled.")
+    attributes_hash: Named[bytes] = octets(
+        "SHA-256 of the content's value as first seen, however it is spelled. The same content in other words, such as "
+        "times in another zone, does not change it."
+    )
     first_seen_at: Named[datetime] = time("When the mirror first saw it.")
     changed_at: Named[datetime] = time("When this row was last changed; at first `first_seen_at`.")
     missing_since: Named[datetime | None] = time("Since when upstream lists it no more, while its record lives.")
