@@ -13,7 +13,16 @@ from versionsync.mirror.leases import Lease, hold
 from versionsync.mirror.statistics import learn_statistics
 from versionsync.mirror.tables import runs
 
-__all__ = ["COUNTS", "RunRow", "finish_run", "interrupt_stale_runs", "last_runs", "start_run", "update_run"]
+__all__ = [
+    "COUNTS",
+    "RunRow",
+    "finish_run",
+    "has_written_since",
+    "interrupt_stale_runs",
+    "last_runs",
+    "start_run",
+    "update_run",
+]
 
 COUNTS = (
     "requests",
@@ -143,3 +152,11 @@ def _row(row: Row[Any]) -> RunRow:
         error=row.error,
         error_kind=row.error_kind,
     )
+
+
+def has_written_since(connection: Connection, source_id: int, *, since: datetime, besides: int) -> bool:
+    """Return whether a run that began after `since` wrote events, other than the run `besides`."""
+    query = select(runs.c.id).where(
+        runs.c.source_id == source_id, runs.c.started_at > since, runs.c.id != besides, runs.c.events_written > 0
+    )
+    return connection.scalar(select(query.exists())) is True

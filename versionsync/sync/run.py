@@ -23,6 +23,7 @@ from versionsync.mirror.database import Mirror
 from versionsync.mirror.editors import unknown_editors, upsert_editors
 from versionsync.mirror.errors import MirrorError
 from versionsync.mirror.known import has_due_schedule
+from versionsync.mirror.runs import has_written_since
 from versionsync.mirror.sources import SourceRow, register_source, source, update_history_retention
 from versionsync.sync.beacon import is_trusted, settling_seconds
 from versionsync.sync.climb import Climb
@@ -216,8 +217,8 @@ class _Run:
         rests = await self._may_rest(known, place)
         limit, pending = self._spec.unexplained, known.checkpoint.unexplained_change_since
         self._unexplained_since = pending
-        allowed = self._within_budget(limit.allowance(known.checkpoint.unexplained_read_at, self._desk.now()))
-        if rests and (pending is None or allowed < limit.least):
+        allowed = limit.allowance(known.checkpoint.unexplained_read_at, self._desk.now())
+        if rests and (pending is None or self._within_budget(allowed) < limit.least):
             return
         client = self._client.with_environment(place.environment)
         schema = self._schema or await client.schema()
@@ -260,12 +261,13 @@ class _Run:
         elif self._options.scrub:
             await climb.scrub(self._options.scrub)
         else:
-            if not rests and await self._climb_everything(climb, known, place) and not noted.is_change:
+            if not rests and await self._is_unexplained(climb, known, place, tenure, is_change=noted.is_change):
                 pending = self._found.looked_from
             elif self._options.full or self._found.is_new_here:
                 self._found.unexplained, pending = UnexplainedChange(None, None), None
             if pending is not None and self._found.is_complete and not upstream.sight.hidden:
-                await climb.read_candidates(pending, allowed - rests)  # the schema was read for this alone
+                schema_cost = 1 if rests else 0  # it was read for this alone
+                await climb.read_candidates(pending, self._within_budget(allowed - schema_cost))
             if self._found.unexplained is not None:
                 self._unexplained_since = self._found.unexplained.since
                 if self._unexplained_since is not None:
@@ -293,15 +295,26 @@ class _Run:
             days = retention.days
             await self._desk.write(lambda tx: update_history_retention(tx, tenure.lease, days))
 
-    async def _climb_everything(self, climb: Climb, known: SourceRow, place: Place) -> bool:
-        """Find what changed, and return whether upstream shows a change that is not among it."""
+    async def _is_unexplained(
+        self, climb: Climb, known: SourceRow, place: Place, tenure: Tenure, *, is_change: bool
+    ) -> bool:
+        """Find what changed, and return whether upstream shows a change that is not among it.
+
+        `is_change`: the project or its schema changed. What another run wrote since the last complete one, such as one
+        of single records, explains a change, too.
+        """
         if self._options.settle:
             await asyncio.sleep(settling_seconds(place.beacon))
         is_elsewhere_now = is_elsewhere(known.project, place.environment, place.created_at)
         last = None if is_elsewhere_now else known.checkpoint.last_data_change_at
         stamp = place.beacon.last_data_change_at
         is_explained = await climb.everything(last=last, stamp=stamp, trusts=self._trusts(known, place))
-        return last is not None and stamp is not None and stamp != last and not is_explained
+        if last is None or stamp is None or stamp == last or is_explained or is_change:
+            return False
+        since = known.checkpoint.whole_as_of
+        return since is not None and not await self._desk.read(
+            lambda connection: has_written_since(connection, known.id, since=since, besides=tenure.run_id)
+        )
 
     def _within_budget(self, requests: int) -> int:
         """As many of these requests as the run may still send, and a few less."""

@@ -143,6 +143,20 @@ def test_what_explains_a_change_costs_no_search(posts: Lab, how: str) -> None:
     assert posts.requests(lambda: posts.sync()) == 1
 
 
+@pytest.mark.parametrize("act", ["publish", "delete"])
+def test_what_a_run_of_single_records_found_explains_a_change(posts: Lab, act: str) -> None:
+    """As where a webhook names the record: the next complete run finds the beacon moved, and nothing else."""
+    id = posts.simulator.act(lambda world: list(world.primary.records)[3])
+    if act == "publish":
+        publish_in_italian(posts, 3)
+    else:
+        posts.act(lambda world: world.delete(world.user, id))
+    assert posts.sync(record_ids=(id,)).counts.events_written > 0
+    beacon, schema, list_, list_again = 1, 1, 1, 1
+    assert posts.requests(lambda: posts.sync()) == beacon + schema + list_ + list_again
+    assert posts.requests(lambda: posts.sync()) == 1
+
+
 def test_a_full_sync_explains_everything(posts: Lab) -> None:
     """It reads all histories anyway, and ends a search that is under way."""
     publish_in_italian(posts, 0)

@@ -93,6 +93,15 @@ def test_a_run_may_spend_its_share_of_half_of_what_is_left() -> None:
     assert replace(purse, spent=1200, sharers=4).for_a_run == 1, "it may ask once, and then knows"
 
 
+def test_the_search_for_a_change_takes_the_share_that_is_kept_for_changes() -> None:
+    """A quarter of what is left, spread over what is left of the time, for each of the sharers."""
+    purse = Purse(budget=Budget.parse("2400/day"), spent=0, sharers=1, now=START)
+    assert purse.for_changes_an_hour == 25
+    assert replace(purse, sharers=5).for_changes_an_hour == 5
+    assert replace(purse, spent=1200, now=START + timedelta(hours=12)).for_changes_an_hour == 25
+    assert replace(purse, spent=2400).for_changes_an_hour == 0
+
+
 @given(purses)
 def test_all_sharers_together_leave_half_of_what_is_left(purse: Purse) -> None:
     """If each of them has a run at the same moment."""
