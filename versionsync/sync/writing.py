@@ -23,9 +23,9 @@ from versionsync.ledger.records import DeletionEvidence, KnownRecord
 from versionsync.ledger.regress import comes_back, contents_go_back, hides_publication, rewritten, versions_go_back
 from versionsync.ledger.sameness import Sameness, compare_contents
 from versionsync.ledger.versions import SeenVersion, Version
+from versionsync.mirror.contents import content_fields, former_texts, stored_texts
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.errors import RefusedContent
-from versionsync.mirror.known import content_fields, former_texts, stored_texts
 from versionsync.mirror.leases import Lease
 from versionsync.mirror.queries import former_contents, known_records, known_versions
 from versionsync.mirror.writer import Applied, apply, update_run

@@ -12,7 +12,7 @@ from versionsync.ledger.content import content_hash
 from versionsync.ledger.ids import ModelId, VersionId
 from versionsync.ledger.sameness import ContentFields
 from versionsync.ledger.schema import Field, Schema, plan_schema
-from versionsync.mirror.known import CONTENTS_AT_ONCE, content_fields, former_texts, stored_texts
+from versionsync.mirror.contents import CONTENTS_AT_ONCE, content_fields, former_texts, stored_texts
 from versionsync.mirror.schema import as_kept, known_schema
 from versionsync.mirror.writer import upsert_schema, write_events
 

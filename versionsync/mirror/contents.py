@@ -1,0 +1,105 @@
+"""What the mirror holds of contents and fields: to compare content with that is seen again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, func, select
+
+from versionsync.ledger.events import EventType
+from versionsync.ledger.ids import ModelId, VersionId
+from versionsync.ledger.sameness import ContentFields
+from versionsync.mirror.bulk import chunked
+from versionsync.mirror.tables import events, fields, version_rewrites, versions
+
+__all__ = ["StoredContent", "content_fields", "former_texts", "stored_texts"]
+
+CONTENTS_AT_ONCE = 16  # each may be hundreds of kilobytes long
+RESHAPES = ("field_type", "localized")
+
+
+@dataclass(frozen=True, slots=True)
+class StoredContent:
+    """The content of a version as the mirror stored it.
+
+    `text` is its JSON text, `hash` that of its value. `stored_at` is when the mirror first saw it.
+    """
+
+    version_id: VersionId
+    text: bytes
+    hash: bytes
+    stored_at: datetime
+
+
+def stored_texts(connection: Connection, source_id: int, ids: Iterable[VersionId]) -> Iterator[StoredContent]:
+    """The contents that these versions have in the mirror, a few of them in memory at a time."""
+    last = (
+        select(func.max(version_rewrites.c.observed_at))
+        .where(version_rewrites.c.source_id == versions.c.source_id, version_rewrites.c.version_id == versions.c.id)
+        .scalar_subquery()
+    )
+    for chunk in chunked(ids, CONTENTS_AT_ONCE):
+        query = select(
+            versions.c.id,
+            versions.c.attributes,
+            versions.c.attributes_exact,
+            versions.c.attributes_hash,
+            func.coalesce(last, versions.c.first_seen_at, type_=versions.c.first_seen_at.type),
+        ).where(versions.c.source_id == source_id, versions.c.id.in_(chunk))
+        for id, text, exact, hash, stored_at in connection.execute(query):
+            yield StoredContent(VersionId(id), text.encode() if exact is None else exact, hash, stored_at)
+
+
+def former_texts(connection: Connection, source_id: int, id: VersionId) -> Iterator[StoredContent]:
+    """The contents that a version had before it was rewritten, a few of them in memory at a time."""
+    observed = connection.scalars(
+        select(version_rewrites.c.observed_at)
+        .where(version_rewrites.c.source_id == source_id, version_rewrites.c.version_id == id)
+        .order_by(version_rewrites.c.observed_at.desc())
+    ).all()
+    for chunk in chunked(observed, CONTENTS_AT_ONCE):
+        query = select(
+            version_rewrites.c.attributes,
+            version_rewrites.c.attributes_exact,
+            version_rewrites.c.attributes_hash,
+            version_rewrites.c.first_seen_at,
+        ).where(
+            version_rewrites.c.source_id == source_id,
+            version_rewrites.c.version_id == id,
+            version_rewrites.c.observed_at.in_(chunk),
+        )
+        for text, exact, hash, stored_at in connection.execute(query):
+            yield StoredContent(id, text.encode() if exact is None else exact, hash, stored_at)
+
+
+def content_fields(connection: Connection, source_id: int) -> ContentFields:
+    """What is known of the fields of a source: their types now, and which were reshaped when."""
+    types: dict[ModelId, dict[str, str]] = {}
+    present: dict[str, tuple[ModelId, str]] = {}
+    query = select(fields.c.id, fields.c.model_id, fields.c.api_key, fields.c.field_type, fields.c.deleted_at).where(
+        fields.c.source_id == source_id
+    )
+    for row in connection.execute(query):
+        of_model = types.setdefault(ModelId(row.model_id), {})  # a model that lost all of its fields is known, too
+        if row.deleted_at is None:
+            of_model[row.api_key] = row.field_type
+            present[row.id] = ModelId(row.model_id), row.api_key
+    reshaped: dict[ModelId, dict[str, datetime]] = {}
+    told = (
+        select(events.c.data, events.c.occurred_at)
+        .where(
+            events.c.source_id == source_id,
+            events.c.record_id.is_(None),  # for the index: few events are about no record
+            events.c.type == EventType.FIELD_CHANGED.value,
+        )
+        .order_by(events.c.id)
+    )
+    for text, at in connection.execute(told):
+        data = json.loads(text)
+        if present.get(data["field"]["id"]) and any(name in data.get("changes", {}) for name in RESHAPES):
+            model_id, api_key = present[data["field"]["id"]]
+            reshaped.setdefault(model_id, {})[api_key] = at
+    return ContentFields(types, reshaped)
