@@ -202,6 +202,7 @@ NOT_RUN = {
     "VERSIONSYNC_TEST_": "it repeats a test for long",
     "VERSIONSYNC_SOAK_SECONDS": "it lasts half an hour",
     ".venv/bin/python -m benchmarks": "it takes an hour",
+    ".venv/bin/python -m tests.mutation": "it takes an hour and a half",
     ".venv/bin/python -m tests.service": "it needs root, and boots a machine",
     ".venv/bin/pip install": "it would change the environment that the tests run in",
     ".venv/bin/python -m tests.release": "it takes three quarters of an hour, and a package registry",
