@@ -27,6 +27,7 @@ LAYERS: Final = {
 }
 """The folders of each layer's own tests. What survives those meets the tests of the engine, which uses the layers."""
 OF_THE_ENGINE: Final = ("unit/ledger", "integration/sync")
+SLOW: Final = {"test_faults", "test_walks", "test_database_faults", "test_lasting_old_answers", "test_costs"}
 ONE_TEST_SECONDS: Final = 60
 END_SECONDS: Final = 20
 PYTEST: Final = ["-m", "pytest", "-x", "-q", "-p", "no:xdist", "-p", "no:cacheprovider"]
@@ -93,11 +94,11 @@ class Copy:
         return Verdict("killed" if tests.returncode else "survived", time.monotonic() - began, " ".join(failed[:1]))
 
     def _files(self, path: str, folders: Sequence[str]) -> list[str]:
-        """Return the test files, folder by folder; within one, those first that import the module."""
+        """Return the test files, folder by folder: first those that import the module, last the slow ones."""
         module, found = path.removesuffix(".py").replace("/", "."), list[Path]()
         for folder in folders:
             files = sorted((self._folder / "tests" / folder).glob("test_*.py"))
-            found += sorted(files, key=lambda file: f"{module} import" not in file.read_text())
+            found += sorted(files, key=lambda file: (file.stem in SLOW, f"{module} import" not in file.read_text()))
         return [str(file.relative_to(self._folder)) for file in found]
 
 
