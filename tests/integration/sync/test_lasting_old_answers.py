@@ -198,3 +198,22 @@ def test_a_meta_that_is_older_than_the_versions_is_read_again(make_lab: MakeLab)
     report = lab.sync()
     assert (report.counts.records_swept, report.counts.records_pulled) == (1, 0)
     upstream.assert_true()
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_what_goes_back_in_a_quick_check_is_asked_for_again(times: int, make_lab: MakeLab) -> None:
+    """A version was live for no time at all: only its interval shows it, and the old answer has none."""
+    upstream = Upstream(make_lab, is_live=False)
+    lab = upstream.lab
+
+    def publish_and_unpublish(world: World) -> None:
+        publish(world, upstream.id)
+        unpublish(world, upstream.id)
+
+    lab.act(publish_and_unpublish)
+    lab.act(lambda world: world.create(world.user, "post", {"title": "other"}))
+    upstream.answer_late(f"/items/{upstream.id}/versions", times)
+    report = lab.sync(glance_from=1)
+    assert (report.outcome, report.counts.records_swept) == (Outcome.SUCCEEDED, 0)
+    assert upstream.old_answers == times
+    upstream.assert_true()
