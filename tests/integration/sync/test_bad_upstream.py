@@ -399,6 +399,20 @@ def test_a_list_that_names_a_record_twice_on_one_page_is_not_complete(lab: Lab) 
     assert differences(lab.mirror, lab.truth()) == []
 
 
+def test_a_list_that_is_refused_for_every_model_ends_the_run(lab: Lab) -> None:
+    """It is the request that upstream refuses, not one of the models: no other list would help."""
+    posts(lab, 2)
+    posts(lab, 2, model="price")
+    lab.sync()
+    direct, refused = lab.spec, refusal("INVALID_PARAMS", 422)
+    with gateway(direct.base_url, instead=lambda path: refused if path.startswith("/items?") else None) as url:
+        lab.spec = replace(direct, base_url=url)
+        report = lab.sync(full=True)
+    assert report.outcome is Outcome.FAILED
+    assert isinstance(report.error, cma.Rejected)
+    assert deleted(lab) == (0, 0, 0)
+
+
 def test_records_that_are_listed_are_mirrored_whatever_their_number_is_said_to_be(lab: Lab) -> None:
     """A count that no list reaches: the run is partial, holds nothing to be deleted, and mirrors what there is."""
     ids = posts(lab, 3)
