@@ -33,11 +33,12 @@ IMPATIENCE_SECONDS = 0.24
 
 @dataclass(frozen=True, slots=True)
 class Planted:
-    """A fault at the nth request of a run, and at as many in a row."""
+    """A fault at the nth request of a run whose path matches, and at as many in a row."""
 
     kind: FaultKind
     nth: int
     times: int = 1
+    path: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,10 @@ class Rig:
         """Let somebody do something; returns whether upstream let it be done."""
         return self.simulator.act(lambda world: do(world, name, which))
 
+    def remember(self) -> None:
+        """Keep the records as they are now, for answers that lag behind."""
+        self.simulator.act(lambda world: world.environment(None).remember())
+
     def wait(self, seconds: float) -> None:
         """Let time pass at upstream."""
         self.simulator.act(lambda world: world.clock.advance(timedelta(seconds=seconds)))
@@ -154,7 +159,7 @@ class Rig:
     ) -> RunReport | None:
         task, loop = asyncio.ensure_future(self._sync(options, is_impatient=True)), asyncio.get_running_loop()
         for fault in disturbance.faults:
-            self.faults.plant(fault.kind, nth=fault.nth, times=fault.times)
+            self.faults.plant(fault.kind, path=fault.path, nth=fault.nth, times=fault.times)
         for one in disturbance.meanwhile:
             self.faults.interject(lambda world, one=one: do(world, one.act, one.which), nth=one.nth)  # type: ignore[misc]
         if disturbance.cancelled_at:

@@ -41,6 +41,10 @@ QUIET_RUNS = 3
 # A 429 stops everybody for real seconds: it has tests of its own.
 KINDS = sorted(set(FaultKind) - {FaultKind.THROTTLED, FaultKind.THROTTLED_BARE})
 
+# Of versions alone the fourth old answer in a row is believed: content and publications can really go back.
+LAGGING_VERSIONS = Planted(FaultKind.LAGGING, nth=1, times=3, path="/versions")
+LAGS = [LAGGING_VERSIONS, *(Planted(FaultKind.LAGGING, nth=1, times=6, path=path) for path in ("/items", r"/items\?"))]
+
 whom = st.integers(0, 7)
 whens = st.integers(1, 12)
 content_acts = st.sampled_from(sorted(CONTENT_ACTS))
@@ -184,6 +188,21 @@ class Breaking(RuleBasedStateMachine):
     def sync_at_a_bad_time(self, options: SyncOptions, kind: FaultKind, rate: float) -> None:
         """One kind of fault, again and again."""
         self.run(options, Disturbance(rates={kind: rate}))
+
+    @rule(options=run_options, what=content_acts, whom=whom, lag=st.sampled_from(LAGS))
+    def sync_behind_a_replica_that_lags(self, options: SyncOptions, what: str, whom: int, lag: Planted) -> None:
+        """Several answers in a row are from before an act that the mirror knows: nothing goes back."""
+        self.rig.remember()
+        self.rig.act(what, whom)
+        self.run(options)
+        self.run(options, Disturbance(faults=[lag]))
+
+    @rule(options=run_options, what=content_acts, whom=whom)
+    def sync_with_versions_that_lag(self, options: SyncOptions, what: str, whom: int) -> None:
+        """The list shows an act, and the versions do not show it yet."""
+        self.rig.remember()
+        self.rig.act(what, whom)
+        self.run(options, Disturbance(faults=[LAGGING_VERSIONS]))
 
     @rule(options=run_options, share=st.sampled_from([0.5, 1.0]))
     def sync_while_records_vanish(self, options: SyncOptions, share: float) -> None:
