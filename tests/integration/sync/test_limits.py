@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
+from datetime import datetime, timedelta
 
 import pytest
 
 from tests.fixtures.comparing import differences
 from tests.fixtures.lab import Lab
-from versionsync.mirror.leases import current
+from versionsync.mirror.leases import LEASE_SECONDS, current
 from versionsync.mirror.queries import last_runs
 from versionsync.simulator import FaultKind, RateLimit, World
+from versionsync.sync import desk
 from versionsync.sync.deadline import RequestsSpent, Stalled
 from versionsync.sync.desk import Tenure
 from versionsync.sync.report import Outcome, SyncOptions
@@ -102,3 +104,27 @@ def test_cancelling_a_run_that_ends_lets_it_end(lab: Lab, monkeypatch: pytest.Mo
     with lab.mirror.read() as connection:
         assert [run.outcome for run in last_runs(connection)] == ["succeeded"]
         assert current(connection, 1) is None
+
+
+def test_the_lease_of_a_long_run_is_renewed(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the database, and in what the daemon's metrics say of it."""
+    write(lab, 1)
+    lab.sync()
+    monkeypatch.setattr(desk, "RENEW_SECONDS", 0.1)
+    lab.simulator.simulator.faults.plant(FaultKind.SLOW, path="/items", seconds=1.0)
+    seen: list[datetime] = []
+
+    def look(_: World) -> None:
+        with lab.mirror.read() as connection:
+            lease = current(connection, 1)
+        assert lease is not None
+        seen.append(lease.expires_at)
+
+    lab.simulator.simulator.faults.interject(look, path=r"/site\?include")
+    lab.simulator.simulator.faults.interject(look, path="/items")
+    began = time.monotonic()
+    assert lab.sync(full=True).outcome is Outcome.SUCCEEDED
+    term = lab.progress.lease
+    assert term is not None
+    assert began + 0.5 < term.until - LEASE_SECONDS < time.monotonic()
+    assert seen[1] - seen[0] > timedelta(seconds=0.5)
