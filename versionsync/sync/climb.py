@@ -41,7 +41,7 @@ from versionsync.sync.writing import Arrival, Writer
 
 __all__ = ["Climb"]
 
-TIMES_ASKED_AGAIN = 3
+TIMES_ASKED_AGAIN = 6
 ASK_AGAIN_SECONDS = 0.5
 
 

@@ -60,6 +60,6 @@ def checkpoint_of(
             checkpoint["last_complete_sweep_at"] = found.looked_from
         checkpoint["last_data_change_at"] = beacon.last_data_change_at
         # In another environment older states are believed, so that an old answer is one that only a next look can tell.
-        is_sure = found.schema_is_settled and not (found.doubtful or found.is_new_here)
+        is_sure = found.schema_is_settled and not (found.doubtful or found.is_new_here or found.is_unexplained)
         checkpoint["beacon_is_settled"] = is_sure and is_settled(beacon, found.began_at)
     return checkpoint

@@ -24,6 +24,7 @@ class Findings:
         is_new_here: Whether another environment was swept last.
         changed: How many records differed from the mirror or were deleted.
         precision: How many decimals of a second upstream's times have. None: that was not seen.
+        is_unexplained: Whether upstream reports a change since the last run, and nothing that was found is that change.
         unexplained: What is known of a change that no list shows. None: as before.
         schema_is_settled: Whether no model or field is left to be asked for, and none changed during the list.
         doubtful: The records whose meta and versions did not show the same state when they were last read.
@@ -40,6 +41,7 @@ class Findings:
     is_new_here: bool = False
     changed: int = 0
     precision: int | None = None
+    is_unexplained: bool = False
     unexplained: UnexplainedChange | None = None
     schema_is_settled: bool = True
     doubtful: set[RecordId] = field(default_factory=set)

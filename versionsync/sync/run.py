@@ -262,7 +262,7 @@ class _Run:
             await climb.scrub(self._options.scrub)
         else:
             if not rests and await self._is_unexplained(climb, known, place, tenure, is_change=noted.is_change):
-                pending = self._found.looked_from
+                pending, self._found.is_unexplained = self._found.looked_from, True  # the lists may have been old
             elif self._options.full or self._found.is_new_here:
                 self._found.unexplained, pending = UnexplainedChange(None, None), None
             if pending is not None and self._found.is_complete and not upstream.sight.hidden:
