@@ -115,7 +115,8 @@ def test_events_are_as_they_are_documented(make_lab: MakeLab) -> None:
     for type, basis, members in told:
         assert basis in documented[type].bases, type
         assert members <= documented[type].members, type
-    assert {type for type, _, _ in told} == set(documented)
+    # The simulated project cannot change the zone of its times yet: tests/unit/ledger/test_formats.py plans that event.
+    assert {type for type, _, _ in told} | {"source.format_changed"} == set(documented)
 
 
 @each_page

@@ -253,7 +253,7 @@ def _in_order(
     `last` after all others.
     """
     told = [transition for change in changes for transition in transitions(change, look)]
-    unit = precision(moment.at for moment, _ in told)
+    unit = precision(at for moment, event in told for at in (moment.at, event.occurred_at))
     told.sort(key=lambda told: (cut(told[0].at, unit), told[0].place, told[0].rank))
     # When another environment becomes the primary one, the versions of the last one end when we see that. The past of
     # those that replace them is told after it.

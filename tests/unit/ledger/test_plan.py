@@ -431,6 +431,15 @@ def test_a_precision_that_became_coarser_does_not_turn_the_order_round(mirror: M
     )
 
 
+def test_an_end_known_in_seconds_does_not_come_before_what_is_told_in_milliseconds(mirror: Mirror) -> None:
+    """Of the same second, it keeps its place among the versions."""
+    mirror.shows(seen("a", 0, "c", live=(None, 5)))
+    told = mirror.shows(seen("a", 0.123, live=(5.123, 5.123)), seen("b", 5.523, "c"))
+    assert told[-2:] == lines("superseded a 5.523, became_current b 5.523")
+    times = [event.occurred_at for event in mirror.events[-len(told) :]]
+    assert times == sorted(times)
+
+
 def test_a_rewrite_that_only_the_zone_made_says_so(mirror: Mirror) -> None:
     mirror.shows(seen("a", 0, "c"))
     mirror.shows(replace(seen("a", 0, "c", content="moved"), rewrite_cause="time_zone"))
