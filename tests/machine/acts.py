@@ -7,20 +7,37 @@ of their making, round and round. So a list of names and numbers tells a whole d
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
-from versionsync.simulator import Refused, Selection, World
-from versionsync.simulator.editors import Editor
+from versionsync.simulator import FULL_ACCESS_TOKEN, Refused, Selection, World
+from versionsync.simulator import content as contents
+from versionsync.simulator.editors import Editor, Role
 from versionsync.simulator.models import Field, Model
 from versionsync.simulator.records import Record
 
-__all__ = ["CONTENT_ACTS", "SCHEMA_ACTS", "Act", "do", "open_project"]
+__all__ = [
+    "ACTS",
+    "CONTENT_ACTS",
+    "ROLE_ACTS",
+    "SCHEMA_ACTS",
+    "SITE_ACTS",
+    "Act",
+    "do",
+    "hidden_models",
+    "open_project",
+    "show_everything",
+]
 
 Act = Callable[[World, int], object]
 T = TypeVar("T")
 
-TYPES = ("string", "text", "integer", "boolean", "json")
+TYPES = ("string", "text", "integer", "boolean", "json", "date_time", "rich_text", "single_block")
+RETYPED = TYPES[:6]
+ZONES = ("UTC", "Europe/Rome", "America/New_York")
+DEEPEST = 2
+FIRST_DATE_TIME = datetime(2025, 1, 1, 8, 30, tzinfo=UTC)
 BURST = timedelta(seconds=30)
 SECOND = timedelta(seconds=1)
 
@@ -28,19 +45,30 @@ SECOND = timedelta(seconds=1)
 def do(world: World, name: str, which: int) -> bool:
     """Do the act of that name; returns whether upstream let it be done."""
     try:
-        ({**CONTENT_ACTS, **SCHEMA_ACTS}[name])(world, which)
+        ACTS[name](world, which)
     except (Refused, _NothingThere):
         return False
     return True
 
 
 def open_project(world: World, *, records: int) -> None:
-    """Two locales; `post`, with drafts, stages and a localized field; `price`, without drafts; the first records."""
+    """Two locales; `post`, with drafts, stages, a localized field and blocks; `price`, without drafts; some records.
+
+    The blocks are of two models: `section` may hold others.
+    """
     world.add_locale(world.account, "it")
     workflow = world.create_workflow(world.account, "desk", ["writing", "checking"])
     post = world.create_model(world.account, "post", draft_mode=True, workflow_id=workflow.id)
     world.create_field(world.account, post, "title")
     world.create_field(world.account, post, "body", "text", localized=True)
+    quote = world.create_model(world.account, "quote", is_block=True)
+    world.create_field(world.account, quote, "title")
+    world.create_field(world.account, quote, "said_at", "date_time")
+    section = world.create_model(world.account, "section", is_block=True)
+    world.create_field(world.account, section, "title")
+    world.create_field(world.account, section, "parts", "rich_text")
+    world.create_field(world.account, post, "parts", "rich_text")
+    world.create_field(world.account, post, "held_at", "date_time")
     price = world.create_model(world.account, "price", draft_mode=False)
     world.create_field(world.account, price, "title")
     for number in range(records):
@@ -60,6 +88,27 @@ def edit(world: World, which: int) -> None:
     """A record says something else in each of its fields."""
     record = _record(world, which)
     world.update(_editor(world, which), record.id, _attributes(world, record.model))
+
+
+def replace_some_blocks(world: World, which: int) -> None:
+    """Of the blocks of a record the first stay, the last goes and another one comes; a nested one may change."""
+    record = _record(world, which)
+    key = _pick([field.api_key for field in record.model.ordered_fields if field.field_type == "rich_text"], which)
+    members = contents.split(record.head.read())
+    value = contents.load(members[key]) if key in members else []
+    held = [block["id"] for block in value if contents.is_block(block)] if isinstance(value, list) else []
+    kept = [] if which % 3 == 0 else held[:-1]
+    if kept and which % 2:
+        first = contents.blocks_by_id(record.head.read())[kept[0]]
+        owner = world.environment(None).find_model(_model_id(first))
+        if owner is not None and owner.is_block:
+            changed = {"id": kept[0], "type": "item", "attributes": _attributes(world, owner, depth=DEEPEST)}
+            kept = [{**changed, "relationships": first["relationships"]}, *kept[1:]]
+    field = record.model.field_by_key(key)
+    new: object = [*kept, *_blocks(world, which % 3, depth=1)]
+    if field is not None and field.localized:
+        new = {"en": new}
+    world.update(_editor(world, which), record.id, {key: new})
 
 
 def edit_at_once(world: World, which: int) -> None:
@@ -188,11 +237,23 @@ def change_draft_mode(world: World, which: int) -> None:
 
 
 def delete_model(world: World, which: int) -> None:
-    """A model goes with its records; the last one stays."""
+    """A model goes with its records; the last one stays, and so do the block models."""
     found = _models(world)
     if len(found) == 1:
         raise _NothingThere
     world.destroy_model(world.account, _pick(found, which).id)
+
+
+def turn_model(world: World, which: int) -> None:
+    """A model becomes a block model, or one with records again."""
+    model = _pick(list(world.environment(None).models.values()), which)
+    world.update_model(world.account, model.id, is_block=not model.is_block)
+
+
+def turn_model_back(world: World, which: int) -> None:
+    """A block model that has records has them again."""
+    turned = {record.model.id for record in world.environment(None).records.values() if record.model.is_block}
+    world.update_model(world.account, _pick(sorted(turned), which), is_block=False)
 
 
 def add_field(world: World, which: int) -> None:
@@ -208,7 +269,7 @@ def rename_field(world: World, which: int) -> None:
 
 def retype_field(world: World, which: int) -> None:
     """Another type; what is stored stays."""
-    world.update_field(world.account, _field(world, which).id, field_type=TYPES[which % len(TYPES)])
+    world.update_field(world.account, _field(world, which).id, field_type=RETYPED[which % len(RETYPED)])
 
 
 def delete_field(world: World, which: int) -> None:
@@ -216,10 +277,72 @@ def delete_field(world: World, which: int) -> None:
     world.destroy_field(world.account, _field(world, which).id)
 
 
+# --- the project, and what upstream's answers are like ---
+
+
+def switch_milliseconds(world: World, _: int) -> None:
+    """Times are printed with milliseconds, or no more."""
+    world.switches.milliseconds = not world.switches.milliseconds
+    world.environment(None).touch(world.now())
+
+
+def change_time_zone(world: World, which: int) -> None:
+    """Times are printed in another zone; some of them move where upstream does not manage zones well."""
+    world.update_site(world.account, timezone=ZONES[which % len(ZONES)])
+
+
+def switch_timezone_management(world: World, _: int) -> None:
+    """From now on another zone moves no instant; or does again."""
+    world.switches.improved_timezone_management = not world.switches.improved_timezone_management
+    world.environment(None).touch(world.now())
+
+
+def switch_offset(world: World, _: int) -> None:
+    """`Z` or `+00:00`: nobody's act, so that nothing moves."""
+    world.switches.times_with_offset = not world.switches.times_with_offset
+
+
+def repeat_times_in_versions(world: World, _: int) -> None:
+    """Versions have members that are no fields, or no more; nothing moves."""
+    world.switches.versions_repeat_times = not world.switches.versions_repeat_times
+
+
+def repeat_times_in_records(world: World, _: int) -> None:
+    """Records have members that are no fields, or no more; nothing moves."""
+    world.switches.items_repeat_times = not world.switches.items_repeat_times
+
+
+# --- what the token may see ---
+
+
+def hide_model(world: World, which: int) -> None:
+    """The token's role does not show the records of a model any more."""
+    model = _pick(list(world.environment(None).models.values()), which)
+    role = _role(world)
+    world.people.add_role(replace(role, hidden_models=role.hidden_models | {model.id}))
+
+
+def show_model(world: World, which: int) -> None:
+    """The token's role shows the records of a model again."""
+    hidden = hidden_models(world)
+    world.people.add_role(replace(_role(world), hidden_models=hidden - {_pick(sorted(hidden), which)}))
+
+
+def show_everything(world: World) -> None:
+    """The token's role shows all records."""
+    world.people.add_role(replace(_role(world), hidden_models=frozenset()))
+
+
+def hidden_models(world: World) -> frozenset[str]:
+    """The models whose records the token's role does not show."""
+    return _role(world).hidden_models
+
+
 CONTENT_ACTS: Mapping[str, Act] = {
     act.__name__: act
     for act in (
         edit,
+        replace_some_blocks,
         create,
         publish,
         unpublish,
@@ -245,12 +368,27 @@ SCHEMA_ACTS: Mapping[str, Act] = {
         rename_model,
         change_draft_mode,
         delete_model,
+        turn_model,
+        turn_model_back,
         add_field,
         rename_field,
         retype_field,
         delete_field,
     )
 }
+SITE_ACTS: Mapping[str, Act] = {
+    act.__name__: act
+    for act in (
+        switch_milliseconds,
+        change_time_zone,
+        switch_timezone_management,
+        switch_offset,
+        repeat_times_in_versions,
+        repeat_times_in_records,
+    )
+}
+ROLE_ACTS: Mapping[str, Act] = {act.__name__: act for act in (hide_model, show_model)}
+ACTS: Mapping[str, Act] = {**CONTENT_ACTS, **SCHEMA_ACTS, **SITE_ACTS, **ROLE_ACTS}
 
 
 class _NothingThere(Exception):
@@ -272,23 +410,28 @@ def _record(world: World, which: int) -> Record:
 
 
 def _field(world: World, which: int) -> Field:
-    return _pick([field for model in _models(world) for field in model.ordered_fields], which)
+    models = world.environment(None).models.values()
+    return _pick([field for model in models for field in model.ordered_fields], which)
+
+
+def _role(world: World) -> Role:
+    return world.people.tokens[FULL_ACCESS_TOKEN].role
 
 
 def _editor(world: World, which: int) -> Editor:
     return _pick([world.user, world.account, world.sso_user, world.api], which)
 
 
-def _soon(world: World, which: int):  # type: ignore[no-untyped-def]
+def _soon(world: World, which: int) -> datetime:
     return world.now() + timedelta(seconds=(1, 30, 3600)[which % 3])
 
 
-def _attributes(world: World, model: Model) -> dict[str, object]:
-    """Something new in each field of a record of `model`."""
-    return {field.api_key: _value(world, field) for field in model.ordered_fields}
+def _attributes(world: World, model: Model, *, depth: int = 0) -> dict[str, object]:
+    """Something new in each field of a record, or of a block in that depth, of `model`."""
+    return {field.api_key: _value(world, field, depth=depth) for field in model.ordered_fields}
 
 
-def _value(world: World, field: Field) -> object:
+def _value(world: World, field: Field, *, depth: int) -> object:
     number = int(world.ids.number())
     value: object
     match field.field_type:
@@ -298,6 +441,40 @@ def _value(world: World, field: Field) -> object:
             value = number % 2 == 0
         case "json":
             value = f'{{"number": {number}}}'
+        case "date_time":
+            at = FIRST_DATE_TIME + timedelta(hours=number % 50_000, milliseconds=number % 1000)
+            value = at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        case "rich_text":
+            value = _blocks(world, number % 3, depth=depth + 1)
+        case "single_block":
+            value = next(iter(_blocks(world, number % 2, depth=depth + 1)), None)
         case _:
             value = f"text {number}"
     return {"en": value, "it": value} if field.localized else value
+
+
+def _blocks(world: World, number: int, *, depth: int) -> list[dict[str, object]]:
+    """New blocks, which hold others down to some depth."""
+    records = world.environment(None).records.values()
+    have_records = {record.model.id for record in records}
+    models = [
+        model for model in world.environment(None).models.values() if model.is_block and model.id not in have_records
+    ]
+    if not models or depth > DEEPEST:
+        return []
+    chosen = [models[(number + each) % len(models)] for each in range(number)]
+    return [
+        {
+            "type": "item",
+            "attributes": _attributes(world, model, depth=depth),
+            "relationships": {"item_type": {"data": {"id": model.id, "type": "item_type"}}},
+        }
+        for model in chosen
+    ]
+
+
+def _model_id(block: dict[str, object]) -> str:
+    match block:
+        case {"relationships": {"item_type": {"data": {"id": str(id)}}}}:
+            return id
+    return ""

@@ -11,24 +11,30 @@ from datetime import UTC, datetime, timedelta
 import structlog
 from msgspec import Raw
 
-from tests.machine.acts import do
+from tests.machine.acts import do, hidden_models, show_everything
 from versionsync import cma
 from versionsync.cma import decode
 from versionsync.ledger.records import SeenRecord
 from versionsync.mirror.database import Mirror
 from versionsync.simulator import FULL_ACCESS_TOKEN, Clock, FaultKind, Faults, SimulatorThread, Switches, World
+from versionsync.simulator import content as contents
+from versionsync.simulator.blocks import own_records
 from versionsync.simulator.calls import encode
 from versionsync.simulator.documents import Writer
+from versionsync.simulator.journal import RecordMade
 from versionsync.simulator.truth import Truth, truth
 from versionsync.sync import sync_source
 from versionsync.sync.report import Progress, RunReport, SourceSpec, SyncOptions
 from versionsync.sync.translate import seen_record
+from versionsync.sync.unexplained import ReadLimit
 
 __all__ = ["Disturbance", "Meanwhile", "Planted", "Rig"]
 
 START = datetime(2026, 9, 1, 9, 0, tzinfo=UTC)
 # A request that fails is given up at once: how often it is asked again has tests of its own, and real seconds.
 IMPATIENCE_SECONDS = 0.24
+# Changes that no list shows are looked for to the end at once: that this is limited has tests of its own.
+UNLIMITED_READS = ReadLimit(at_once=10**6, per_hour=10**16)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +84,9 @@ class Rig:
         self.faults = Faults(seed=1, slow_seconds=(0.0, 0.02), stall_seconds=2 * IMPATIENCE_SECONDS)
         self.simulator = SimulatorThread(self.world, faults=self.faults)
         self.spec: SourceSpec | None = None
+        self.is_role_readable = True
+        self.format_changes = 0
+        """How often the time zone or the precision of times changed."""
         self._skew = skew
         self._page = page
         self._ticks = 0
@@ -89,7 +98,7 @@ class Rig:
     def open(self) -> None:
         """Start the simulator."""
         self.simulator.__enter__()
-        self.spec = SourceSpec(name="website", base_url=self.simulator.url)
+        self.spec = SourceSpec(name="website", base_url=self.simulator.url, unexplained=UNLIMITED_READS)
         self._http = cma.open_http(self.simulator.url, connections=100)  # what takes the time of a short run otherwise
         self._settle_faults()
 
@@ -106,7 +115,18 @@ class Rig:
 
     def act(self, name: str, which: int) -> bool:
         """Let somebody do something; returns whether upstream let it be done."""
-        return self.simulator.act(lambda world: do(world, name, which))
+        return self.simulator.act(lambda world: self._do(world, name, which))
+
+    def _do(self, world: World, name: str, which: int) -> bool:
+        before = _time_format(world)
+        is_done = do(world, name, which)
+        self.format_changes += _time_format(world) != before
+        return is_done
+
+    @property
+    def time_format(self) -> tuple[int, str]:
+        """How many decimals the project's times have, and its time zone."""
+        return self.simulator.act(_time_format)
 
     def remember(self) -> None:
         """Keep the records as they are now, for answers that lag behind."""
@@ -125,15 +145,46 @@ class Rig:
         return self.simulator.act(lambda world: truth(world.journal, environment))
 
     def listed(self) -> dict[str, SeenRecord]:
-        """The primary environment's records, as a listing shows them now."""
+        """The primary environment's records, as a listing shows them now to a role that may read all of them."""
 
         def look(world: World) -> dict[str, SeenRecord]:
             where = world.environment(None)
             writer = Writer(where, world.switches, world.time_format, world.clock.now())
-            items = (decode.item(Raw(encode(writer.item(record)))) for record in where.records.values())
+            items = (decode.item(Raw(encode(writer.item(record)))) for record in own_records(where))
             return {item.id: seen_record(item) for item in items}
 
         return self.simulator.act(look)
+
+    def ever_made(self) -> frozenset[str]:
+        """The ids of all records that there ever were, in any environment."""
+        return self.simulator.act(
+            lambda world: frozenset(fact.record_id for fact in world.journal if isinstance(fact, RecordMade))
+        )
+
+    def block_models(self) -> frozenset[str]:
+        """The block models of the primary environment."""
+        return self.simulator.act(
+            lambda world: frozenset(model.id for model in world.environment(None).models.values() if model.is_block)
+        )
+
+    def blocks(self) -> list[str]:
+        """The ids of the blocks in the current content of the primary environment's records."""
+
+        def look(world: World) -> list[str]:
+            records = own_records(world.environment(None))
+            return [id for record in records for id in contents.blocks_by_id(record.head.read())]
+
+        return self.simulator.act(look)
+
+    @property
+    def hidden_models(self) -> frozenset[str]:
+        """The models whose records the token's role does not show."""
+        return self.simulator.act(hidden_models)
+
+    def show_everything(self) -> None:
+        """The token's role shows all records, and upstream says so."""
+        self.simulator.act(show_everything)
+        self.is_role_readable = True
 
     @property
     def requests(self) -> int:
@@ -157,11 +208,14 @@ class Rig:
     async def _run(
         self, options: SyncOptions, disturbance: Disturbance, overtake: Callable[[], None] | None
     ) -> RunReport | None:
-        task, loop = asyncio.ensure_future(self._sync(options, is_impatient=True)), asyncio.get_running_loop()
+        is_disturbed = bool(disturbance.faults or disturbance.rates)
+        task = asyncio.ensure_future(self._sync(options, is_impatient=is_disturbed))
+        loop = asyncio.get_running_loop()
+        self._hide_role()
         for fault in disturbance.faults:
             self.faults.plant(fault.kind, path=fault.path, nth=fault.nth, times=fault.times)
         for one in disturbance.meanwhile:
-            self.faults.interject(lambda world, one=one: do(world, one.act, one.which), nth=one.nth)  # type: ignore[misc]
+            self.faults.interject(lambda world, one=one: self._do(world, one.act, one.which), nth=one.nth)  # type: ignore[misc]
         if disturbance.cancelled_at:
             self.faults.interject(lambda _: loop.call_soon_threadsafe(task.cancel), nth=disturbance.cancelled_at)
         if disturbance.overtaken_at and overtake:
@@ -177,6 +231,7 @@ class Rig:
 
     async def _run_two(self, options: SyncOptions, second_after: int) -> tuple[RunReport, RunReport]:
         loop, go = asyncio.get_running_loop(), asyncio.Event()
+        self._hide_role()
         self.faults.interject(lambda _: loop.call_soon_threadsafe(go.set), nth=second_after)
         first = asyncio.ensure_future(self._sync(options))
         first.add_done_callback(lambda _: go.set())
@@ -195,7 +250,7 @@ class Rig:
             environment=self.spec.environment,
             governor=cma.Governor(cma.UNLIMITED),
             http=self._http,
-            deadline=IMPATIENCE_SECONDS if is_impatient and self._expects_faults() else 60.0,
+            deadline=IMPATIENCE_SECONDS if is_impatient else 60.0,
         ) as client:
             if self._page is not None:
                 client.page_limits.update(items=self._page, versions=self._page)
@@ -209,10 +264,14 @@ class Rig:
                 now=self.now,
             )
 
-    def _expects_faults(self) -> bool:
-        described = self.faults.describe()
-        return bool(described["planted"]) or any(self.faults.rates.values())
+    def _hide_role(self) -> None:
+        if not self.is_role_readable:
+            self.faults.plant(FaultKind.NOT_FOUND, path="^/users/me", times=10**9)
 
     def _settle_faults(self) -> None:
         self.faults.clear()
         self.faults.rates[FaultKind.STALE] = 0.0  # so that the simulator remembers answers for a stale one later
+
+
+def _time_format(world: World) -> tuple[int, str]:
+    return 3 if world.switches.milliseconds else 0, world.timezone

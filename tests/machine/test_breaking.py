@@ -12,34 +12,47 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from typing import Any, get_args, get_type_hints
 
 import pytest
 from hypothesis import HealthCheck, Phase, note, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from hypothesis.stateful import run_state_machine_as_test as run_machine
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 
 from tests.fixtures.comparing import differences, differences_of_meta
 from tests.fixtures.databases import MakeDatabase
-from tests.machine.acts import CONTENT_ACTS, SCHEMA_ACTS, open_project
+from tests.machine.acts import CONTENT_ACTS, ROLE_ACTS, SCHEMA_ACTS, SITE_ACTS, open_project
 from tests.machine.fresh import EmptiedPostgres, FreshDatabase, FreshSqlite
 from tests.machine.rig import Disturbance, Meanwhile, Planted, Rig
 from tests.machine.witness import Witness, contradictions, written
+from versionsync.ledger.brake import VanishLimit
 from versionsync.mirror.errors import LeaseHeld, LeaseLost
-from versionsync.mirror.tables import leases, sources
+from versionsync.mirror.tables import events, leases, records, sources
 from versionsync.simulator import FaultKind, Switches
+from versionsync.simulator.truth import Truth
+from versionsync.sync import climb, pull, schema_check
 from versionsync.sync.report import Outcome, RunReport, SyncOptions
 
 EXAMPLES = int(os.environ.get("VERSIONSYNC_TEST_EXAMPLES", "15"))
 STEPS = 25
-QUIET_RUNS = 3
+QUIET_RUNS = 4
+EVERY_RECORD = 10**6
+NO_TRUST = timedelta(0)
+ANY_NUMBER = VanishLimit(number=10**9)
+# How many answers in a row may be old: whoever is shown the same old state for longer has to believe it.
+LONGEST_LAG = 6
+# What a run waits before it asks again; the answers here do not get better with time.
+SECONDS_BEFORE_ASKING_AGAIN = 0.01
 
 # A 429 stops everybody for real seconds: it has tests of its own.
 KINDS = sorted(set(FaultKind) - {FaultKind.THROTTLED, FaultKind.THROTTLED_BARE})
+OLD_ANSWERS = sorted({FaultKind.STALE, FaultKind.OLD_SCHEMA, FaultKind.LAGGING})
 
 # Of versions alone the fourth old answer in a row is believed: content and publications can really go back.
 LAGGING_VERSIONS = Planted(FaultKind.LAGGING, nth=1, times=3, path="/versions")
@@ -49,14 +62,60 @@ whom = st.integers(0, 7)
 whens = st.integers(1, 12)
 content_acts = st.sampled_from(sorted(CONTENT_ACTS))
 schema_acts = st.sampled_from(sorted(SCHEMA_ACTS))
+site_acts = st.sampled_from(sorted(SITE_ACTS))
+role_acts = st.sampled_from(sorted(ROLE_ACTS))
 planted = st.lists(st.builds(Planted, st.sampled_from(KINDS), whens, st.integers(1, 2)), max_size=3)
 meanwhile = st.lists(
-    st.builds(Meanwhile, st.one_of(content_acts, content_acts, schema_acts), whom, whens), min_size=1, max_size=4
+    st.builds(Meanwhile, st.one_of(content_acts, content_acts, schema_acts, site_acts, role_acts), whom, whens),
+    min_size=1,
+    max_size=4,
 )
 run_options = st.one_of(
     st.builds(SyncOptions, settle=st.just(False), glance_from=st.sampled_from([0, 2000])),
     st.builds(SyncOptions, settle=st.just(False), full=st.just(True)),
     st.builds(SyncOptions, settle=st.just(False), scrub=st.integers(1, 3)),
+)
+
+
+def _any_of(name: str) -> st.SearchStrategy[Any]:
+    """Any value of a switch that has a few named ones."""
+    return st.sampled_from(get_args(get_type_hints(Switches)[name]))
+
+
+NAMED = (
+    "unknown_model_in_filter",
+    "block_by_id",
+    "block_versions",
+    "renamed_fields",
+    "status_without_drafts",
+    "versions_order",
+)
+SWITCHED = (
+    "milliseconds",
+    "times_with_offset",
+    "improved_timezone_management",
+    "items_repeat_times",
+    "versions_repeat_times",
+    "merged_versions_keep_id",
+    "merged_versions_keep_created_at",
+    "deleted_versions_readable",
+    "publishing_moves_updated_at",
+    "republishing_moves_published_at",
+    "selective_publish_makes_version",
+    "forks_keep_version_ids",
+    "unpublishing_moves_beacon",
+    "deleting_moves_beacon",
+    "schedules_move_beacon",
+    "schema_moves_beacon",
+    "lists_blocks",
+    "lists_current_versions",
+    "hidden_models_are_named",
+)
+upstreams = st.builds(
+    Switches,
+    data_change_delay=st.sampled_from([timedelta(0), timedelta(seconds=1), timedelta(seconds=20)]),
+    **{name: st.booleans() for name in SWITCHED},
+    **{name: _any_of(name) for name in NAMED},
 )
 
 
@@ -72,45 +131,19 @@ class Breaking(RuleBasedStateMachine):
         self.rig: Rig
         self.is_promoting = False
         self.is_elsewhere = False
+        self.switches: Switches
+        self.was_hidden: set[str] = set()
 
     @initialize(
         records=st.integers(0, 4),
         page=st.sampled_from([None, 2, 3]),
         skew=st.sampled_from([0, -90, 90]),
-        keeps_id=st.booleans(),
-        keeps_time=st.booleans(),
-        readable=st.booleans(),
-        moves_time=st.booleans(),
-        makes_version=st.booleans(),
-        new_ids=st.booleans(),
-        schedules=st.booleans(),
+        switches=upstreams,
         follows=st.booleans(),
     )
-    def begin(
-        self,
-        *,
-        records: int,
-        page: int | None,
-        skew: int,
-        keeps_id: bool,
-        keeps_time: bool,
-        readable: bool,
-        moves_time: bool,
-        makes_version: bool,
-        new_ids: bool,
-        schedules: bool,
-        follows: bool,
-    ) -> None:
+    def begin(self, *, records: int, page: int | None, skew: int, switches: Switches, follows: bool) -> None:
         """A project with a few records, at an upstream that behaves in one of the ways that are not promised."""
-        switches = Switches(
-            merged_versions_keep_id=keeps_id,
-            merged_versions_keep_created_at=keeps_time,
-            deleted_versions_readable=readable,
-            publishing_moves_updated_at=moves_time,
-            selective_publish_makes_version=makes_version,
-            forks_keep_version_ids=not new_ids,
-            schedules_move_beacon=schedules,
-        )
+        self.switches = switches
         self.rig = Rig(self.mirror, switches=switches, skew=timedelta(seconds=skew), page=page)
         self.rig.open()
         self.is_promoting = follows  # the order of what was told can be compared only within one environment
@@ -127,6 +160,26 @@ class Breaking(RuleBasedStateMachine):
     def administer(self, what: str, whom: int) -> None:
         """An administrator does something."""
         self.rig.act(what, whom)
+
+    @rule(what=site_acts, whom=whom)
+    def set_up(self, what: str, whom: int) -> None:
+        """The format of upstream's answers changes."""
+        self.rig.act(what, whom)
+
+    @rule(what=role_acts, whom=whom)
+    def change_role(self, what: str, whom: int) -> None:
+        """The token sees more, or less."""
+        self.rig.act(what, whom)
+
+    @rule()
+    def hide_or_show_the_role(self) -> None:
+        """Upstream does not say any more what the token may see; or does again."""
+        self.rig.is_role_readable = not self.rig.is_role_readable
+
+    @rule()
+    def remember(self) -> None:
+        """What answers that lag behind will show."""
+        self.rig.remember()
 
     @rule(seconds=st.sampled_from([0.4, 1, 2, 60, 600, 86_400]))
     def wait(self, seconds: float) -> None:
@@ -164,10 +217,11 @@ class Breaking(RuleBasedStateMachine):
 
     @rule(whom=st.lists(whom, min_size=1, max_size=3, unique=True))
     def sync_records(self, whom: Sequence[int]) -> None:
-        """Single records, perhaps such as are gone or were never seen."""
+        """Single records, perhaps such as are gone or were never seen, or blocks."""
         ids = self.rig.simulator.act(
             lambda world: [*world.environment(None).records, *world.environment(None).deleted] or ["nobody"]
         )
+        ids = ids + self.rig.blocks()[:2]
         self.run(SyncOptions(settle=False, record_ids=tuple({ids[number % len(ids)] for number in whom})))
 
     @rule(full=st.booleans())
@@ -203,6 +257,11 @@ class Breaking(RuleBasedStateMachine):
         self.rig.remember()
         self.rig.act(what, whom)
         self.run(options, Disturbance(faults=[LAGGING_VERSIONS]))
+
+    @rule(options=run_options, kind=st.sampled_from(OLD_ANSWERS), nth=whens, times=st.integers(3, LONGEST_LAG))
+    def sync_while_old_answers_last(self, options: SyncOptions, kind: FaultKind, nth: int, times: int) -> None:
+        """Upstream shows an earlier state many times in a row."""
+        self.run(options, Disturbance(faults=[Planted(kind, nth, times)]))
 
     @rule(options=run_options, share=st.sampled_from([0.5, 1.0]))
     def sync_while_records_vanish(self, options: SyncOptions, share: float) -> None:
@@ -241,26 +300,116 @@ class Breaking(RuleBasedStateMachine):
             assert isinstance(report.error, LeaseLost), report.error
             assert written(self.watcher) == seen[0]
 
-    @rule(full=st.booleans(), glance=st.booleans())
-    def be_quiet(self, full: bool, glance: bool) -> None:
-        """Nothing disturbs a run and nobody acts: it ends as the truth is, and the next one rests."""
-        self.rig.wait(60)
-        options = SyncOptions(settle=False, full=full, glance_from=0 if glance else 2000, allow_vanish=True)
-        for _ in range(QUIET_RUNS):
-            report = self.run(options)
-            if report is not None and report.outcome is Outcome.SUCCEEDED:
-                break
-        else:
-            raise AssertionError(f"{QUIET_RUNS} quiet runs, and it still says {report}")
-        before = [self.rig.truth(name) for name in self.environments[:-1]]
-        truth = self.rig.truth(self.environments[-1])
-        id = self.source_id()
-        none_of(differences(self.watcher, truth, before=before, old_contents=not full, source_id=id))
-        none_of(differences_of_meta(self.watcher, self.rig.listed(), source_id=id))
+    @rule(full=st.booleans(), glance=st.booleans(), allow_vanish=st.booleans())
+    def be_quiet(self, full: bool, glance: bool, allow_vanish: bool) -> None:
+        """Nothing disturbs a run and nobody acts: it ends as the truth is, and the next one rests.
+
+        Where a publication may leave no trace, another edit of its record masks it: then every history is read.
+        """
+        is_complete = full
+        self.rig.show_everything()
+        options = self.run_to_the_end(full=full, glance=glance, allow_vanish=allow_vanish)
+        if not full and not self.switches.republishing_moves_published_at:
+            report = self.run(SyncOptions(settle=False, scrub=EVERY_RECORD))
+            assert report is not None
+            assert report.outcome is Outcome.SUCCEEDED, report
+            is_complete = True
+        self.compare(old_contents=not is_complete)
         if self.is_elsewhere:  # then it is looked at once more
             self.run(options)
             self.is_elsewhere = False
         self.rest()
+
+    @precondition(lambda self: self.switches.unpublishing_moves_beacon)
+    @rule(what=content_acts, whom=whom)
+    def act_between_quiet_runs(self, what: str, whom: int) -> None:
+        """One act that nothing masks: whatever it was, the next runs find it without reading every history."""
+        self.be_quiet(full=True, glance=False, allow_vanish=True)
+        self.rig.act(what, whom)
+        self.run_to_the_end(full=False, glance=False, allow_vanish=False)
+        self.compare(old_contents=False)
+
+    @precondition(lambda self: not self.is_promoting and bool(self.rig.hidden_models))
+    @rule(full=st.booleans())
+    def be_quiet_with_a_role_that_hides(self, full: bool) -> None:
+        """What the role hides stays as it was seen last, and everything else is as the truth is."""
+        self.rig.is_role_readable = True
+        hidden = self.rig.hidden_models
+        self.rig.wait(60)
+        self.set_brake(ANY_NUMBER)
+        options = SyncOptions(settle=False, full=full, beacon_trust=NO_TRUST)
+        for _ in range(QUIET_RUNS):
+            report = self.run(options)
+        self.set_brake(VanishLimit())
+        assert report is not None
+        assert not report.failures, report
+        assert report.error is None, report
+        self.run(SyncOptions(settle=False, scrub=EVERY_RECORD))
+        truth = self.rig.truth(self.environments[-1])
+        truth.block_models |= hidden
+        self.compare(truth, old_contents=False)
+
+    def run_to_the_end(self, *, full: bool, glance: bool, allow_vanish: bool) -> SyncOptions:
+        """Quiet runs until one says that nothing is left to do; returns their options."""
+        switches = self.switches
+        moves_beacon = switches.unpublishing_moves_beacon, switches.deleting_moves_beacon, switches.schema_moves_beacon
+        options = SyncOptions(
+            settle=False,
+            full=full,
+            glance_from=0 if glance else 2000,
+            allow_vanish=allow_vanish,
+        )
+        if not all(moves_beacon):
+            options = replace(options, beacon_trust=NO_TRUST)
+        self.rig.wait(60)
+        self.set_brake(ANY_NUMBER)
+        try:
+            for _ in range(QUIET_RUNS):
+                report = self.run(options)
+                if (
+                    report is not None
+                    and report.outcome is Outcome.SUCCEEDED
+                    and report.unexplained_change_since is None
+                ):
+                    return options
+        finally:
+            self.set_brake(VanishLimit())
+        raise AssertionError(f"{QUIET_RUNS} quiet runs, and it still says {report}")
+
+    def set_brake(self, limit: VanishLimit) -> None:
+        """How much may vanish before a run stops."""
+        assert self.rig.spec is not None
+        self.rig.spec = replace(self.rig.spec, max_vanish=limit)
+
+    def compare(self, truth: Truth | None = None, *, old_contents: bool) -> None:
+        """The mirror is as the truth is; that of the primary environment, unless another is given."""
+        before = [self.rig.truth(name) for name in self.environments[:-1]]
+        truth = truth or self.rig.truth(self.environments[-1])
+        id = self.source_id()
+        listed = {id: record for id, record in self.rig.listed().items() if record.model_id not in truth.block_models}
+        none_of(
+            differences(
+                self.watcher,
+                truth,
+                before=before,
+                old_contents=old_contents,
+                source_id=id,
+                was_hidden=self.was_hidden,
+            )
+        )
+        none_of(differences_of_meta(self.watcher, listed, source_id=id))
+        self.compare_format()
+
+    def compare_format(self) -> None:
+        """How upstream prints times is known, and was not told to have changed more often than it did."""
+        changed = select(func.count()).where(events.c.type == "source.format_changed").select_from(events)
+        with self.watcher.read() as connection:
+            told = connection.scalar(changed) or 0
+            known = connection.execute(select(sources.c.time_precision, sources.c.time_zone)).one()
+        precision, zone = self.rig.time_format
+        assert known.time_zone == zone
+        assert known.time_precision == precision or not self.rig.listed()
+        assert told <= self.rig.format_changes
 
     def source_id(self) -> int:
         """Mostly 1: of two processes that register it at once, PostgreSQL has the second number for either."""
@@ -277,8 +426,15 @@ class Breaking(RuleBasedStateMachine):
 
     def run(self, options: SyncOptions, disturbance: Disturbance | None = None, **more: object) -> RunReport | None:
         """One run, watched by another connection; whatever happens to it, it ends with an outcome."""
+        disturbance = disturbance or Disturbance()
+        held, hidden = self.mirrored(), self.rig.hidden_models
         with self.witness.watching():
             report = self.rig.run(options, disturbance, **more)  # type: ignore[arg-type]
+        self.note_hidden(hidden | self.rig.hidden_models, disturbance)
+        if not (disturbance.meanwhile or disturbance.faults or disturbance.rates):
+            blocks = self.rig.block_models()
+            new = {id for id, model in self.mirrored().items() if model in blocks} - held.keys()
+            assert not new, f"invariant 14: {new} were mirrored while they were blocks"
         if report is None:
             note("  # cancelled")
         else:
@@ -288,13 +444,27 @@ class Breaking(RuleBasedStateMachine):
             assert (report.error is not None) == (report.outcome is Outcome.FAILED)
         return report
 
+    def mirrored(self) -> dict[str, str]:
+        """The models of the mirrored records, by the records' ids."""
+        with self.watcher.read() as connection:
+            return {row.id: row.model_id for row in connection.execute(select(records.c.id, records.c.model_id))}
+
+    def note_hidden(self, hidden: frozenset[str], disturbance: Disturbance) -> None:
+        """What is hidden by a role that nobody can read cannot be told from what was deleted."""
+        if self.rig.is_role_readable:
+            return
+        is_changed = any(one.act in ROLE_ACTS for one in disturbance.meanwhile)
+        found = self.rig.truth(self.environments[-1]).records
+        self.was_hidden |= {id for id, record in found.items() if is_changed or record.model_id in hidden}
+
     # --- what must be true ---
 
     @invariant()
     @precondition(lambda self: hasattr(self, "rig"))
     def nothing_committed_contradicts_itself(self) -> None:
-        """Invariants 2, 3 and 4, now and at each look that was taken during a run."""
+        """Invariants 2, 3, 4 and 14, now, and the first three at each look that was taken during a run."""
         none_of(self.witness.seen)
+        assert self.mirrored().keys() <= self.rig.ever_made(), "invariant 14: what is mirrored was no record"
         with self.watcher.read() as connection:
             none_of(contradictions(connection, self.rig.listed()))
 
@@ -302,7 +472,7 @@ class Breaking(RuleBasedStateMachine):
         """In the end, everything is quiet and read again to the end."""
         try:
             if hasattr(self, "rig"):
-                self.be_quiet(full=True, glance=False)
+                self.be_quiet(full=True, glance=False, allow_vanish=True)
         finally:
             if hasattr(self, "rig"):
                 self.rig.close()
@@ -329,6 +499,13 @@ def break_it(database: FreshDatabase) -> None:
             phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink],
         ),
     )
+
+
+@pytest.fixture(autouse=True)
+def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(climb, "ASK_AGAIN_SECONDS", SECONDS_BEFORE_ASKING_AGAIN)
+    monkeypatch.setattr(schema_check, "ASK_AGAIN_SECONDS", SECONDS_BEFORE_ASKING_AGAIN)
+    monkeypatch.setattr(pull, "STALE_WAIT_SECONDS", SECONDS_BEFORE_ASKING_AGAIN)
 
 
 @pytest.mark.timeout(60 + 20 * EXAMPLES)
