@@ -132,6 +132,7 @@ class Settler:
                     self._found.fall_short(f"record {record.id} was not listed, but it exists")
 
         await self._crew.each(known.values(), lambda record: record.id, ask)
+        absent = await self._without_hidden(absent)
         models = {model: await self._state_of(model) for model in {record.model_id for record in absent}}
         deleted = [record for record in absent if models[record.model_id] is not None]
 
@@ -143,6 +144,16 @@ class Settler:
 
         await self._crew.each(deleted, lambda record: record.id, delete)
         return known
+
+    async def _without_hidden(self, absent: list[KnownRecord]) -> list[KnownRecord]:
+        """Leave out the records of models that the role hides by now: it may have changed since it was asked for."""
+        if not absent:
+            return absent
+        hidden = await self._sight.hides_now({record.model_id for record in absent})
+        for record in absent:
+            if record.model_id in hidden:
+                self._sight.count_hidden(record.model_id, 1)
+        return [record for record in absent if record.model_id not in hidden]
 
     async def _state_of(self, model: ModelId) -> DeletionEvidence | None:
         """What the absence of a record of `model` proves now; None: nothing, since the model itself has changed.

@@ -1,14 +1,15 @@
 """What the token is shown: whether upstream's "not found" for a record says that it was deleted, or nothing at all.
 
-Upstream answers 404 for what a role hides as it does for what does not exist. Whoever is told so asks for the token's
-own role: once in a run, and only in runs in which something is not there.
+Upstream answers 404 for what a role hides as it does for what does not exist. So after such an answer the engine asks
+for the token's own role, but only in runs in which something is not there. The role may change during a run: before a
+record is held to be deleted, the role is asked for once more.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from versionsync import cma
 from versionsync.ledger.ids import ModelId
@@ -66,6 +67,14 @@ class Sight:
         if role is None or environment is None or role.reading(model, environment) is not cma.Reading.NONE:
             return False
         return await self.hides(model)
+
+    async def hides_now(self, models: Iterable[ModelId]) -> frozenset[ModelId]:
+        """Return the models of which the role, as it is by now, does not show all records. Raises CmaError."""
+        async with self._asking:
+            if self._role is not None:  # a token that is not told its role is not told a minute later
+                self._was_asked = False
+                self._verdicts.clear()
+        return frozenset([model for model in models if await self.hides(model)])
 
     async def hides_even(self, model: ModelId, name: str) -> bool:
         """As `hides`, of a model that upstream does not name: whether it is hidden, and counts as one that is there."""

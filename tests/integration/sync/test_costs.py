@@ -63,7 +63,7 @@ def test_a_change_costs_its_records_and_a_proof(make_lab: MakeLab, world: World,
 
 
 def test_a_deletion_costs_a_sweep_two_looks_and_a_glance(make_lab: MakeLab, world: World) -> None:
-    """What the token may read at all is asked for, then the deleted record, its model, and its versions.
+    """What the token may read is asked for, then the deleted record, then once more, its model, and its versions.
 
     Nothing in the list is as young as the change, so it could be an old one: what is young is asked for once more.
     """
@@ -71,7 +71,7 @@ def test_a_deletion_costs_a_sweep_two_looks_and_a_glance(make_lab: MakeLab, worl
     synced(lab)
     deleted = next(iter(world.primary.records))
     lab.act(lambda world: world.delete(world.user, deleted))
-    sweep, role, model, looks = 2, 1, 1, 2
+    sweep, role, model, looks = 2, 2, 1, 2
     edits, publications, counts = 1, 1, 3
     before, after = edits + publications, edits + publications + counts
     assert synced(lab) == BEACON + SCHEMA + before + sweep + role + model + looks + after
