@@ -65,11 +65,8 @@ schema_acts = st.sampled_from(sorted(SCHEMA_ACTS))
 site_acts = st.sampled_from(sorted(SITE_ACTS))
 role_acts = st.sampled_from(sorted(ROLE_ACTS))
 planted = st.lists(st.builds(Planted, st.sampled_from(KINDS), whens, st.integers(1, 2)), max_size=3)
-meanwhile = st.lists(
-    st.builds(Meanwhile, st.one_of(content_acts, content_acts, schema_acts, site_acts, role_acts), whom, whens),
-    min_size=1,
-    max_size=4,
-)
+any_act = st.one_of(content_acts, content_acts, schema_acts, site_acts, role_acts)
+meanwhile = st.lists(st.builds(Meanwhile, any_act, whom, whens), min_size=1, max_size=4)
 run_options = st.one_of(
     st.builds(SyncOptions, settle=st.just(False), glance_from=st.sampled_from([0, 2000])),
     st.builds(SyncOptions, settle=st.just(False), full=st.just(True)),
@@ -160,6 +157,13 @@ class Breaking(RuleBasedStateMachine):
     def administer(self, what: str, whom: int) -> None:
         """An administrator does something."""
         self.rig.act(what, whom)
+
+    @rule(acts=st.lists(st.tuples(any_act, whom), min_size=2, max_size=6), seconds=st.sampled_from([0.4, 2, 60]))
+    def work(self, acts: Sequence[tuple[str, int]], seconds: float) -> None:
+        """Everybody is busy for a while."""
+        for what, whom in acts:
+            self.rig.act(what, whom)
+            self.rig.wait(seconds)
 
     @rule(what=site_acts, whom=whom)
     def set_up(self, what: str, whom: int) -> None:
