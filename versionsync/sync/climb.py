@@ -268,10 +268,16 @@ class Climb:
     async def _read_to_the_end(self, known: Mapping[RecordId, KnownRecord], id: RecordId) -> None:
         try:
             item = await self._client.item(id)
-        except cma.NotFound:
-            if id not in known:
-                raise
-            raise RecordGone(id) from None
+        except cma.NotFound as error:
+            if id in known:
+                raise RecordGone(id) from None
+            raise cma.NotFound(
+                "no record has this id, or the token may not see it; a block is part of a record and has no id to sync",
+                request=error.request,
+                status=error.status,
+                code=error.code,
+                request_id=error.request_id,
+            ) from None
         record = seen_record(item)
         if record.model_id in self._models.blocks:
             raise IsBlock(id)
