@@ -210,9 +210,9 @@ class SourceSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         int,
         Meta(
             ge=0,
-            description="How many histories a day `versionsync run` reads again, two requests each, to find what no list "
-            "of records shows. Up to half are of records with a draft newer than their live version, each at most once "
-            "a day; otherwise those that were not read for the longest time come first. 0: none.",
+            description="How many histories a day `versionsync run` reads again, two requests each, to find what no "
+            "list of records shows. Up to half are of records with a draft newer than their live version, each at most "
+            "once a day; otherwise those that were not read for the longest time come first. 0: none.",
             extra={"example": "240"},
         ),
     ] = 240
