@@ -53,7 +53,8 @@ class Upstream:
 def schema_now(lab: Lab) -> str:
     """The present answer."""
     url = f"{lab.simulator.url}{SCHEMA}item_types,item_types.fields"
-    return httpx.get(url, headers={"Authorization": f"Bearer {FULL_ACCESS_TOKEN}"}).text
+    headers = {"Authorization": f"Bearer {FULL_ACCESS_TOKEN}", "Accept": "application/json"}
+    return httpx.get(url, headers=headers).text
 
 
 @contextmanager
