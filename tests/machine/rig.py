@@ -72,6 +72,16 @@ class Disturbance:
     overtaken_at: int | None = None
 
 
+class _Client(cma.Client):
+    """A client whose clock is that of the rig: the machine's own is months away from the simulator's."""
+
+    skew = timedelta(0)
+
+    @property
+    def clock_offset(self) -> timedelta | None:
+        return -self.skew
+
+
 class Rig:
     """One example's world and mirror. Upstream's clock stands still unless somebody lets time pass.
 
@@ -244,7 +254,7 @@ class Rig:
 
     async def _sync(self, options: SyncOptions, *, is_impatient: bool = False) -> RunReport:
         assert self.spec is not None
-        async with cma.Client(
+        async with _Client(
             self.spec.base_url,
             FULL_ACCESS_TOKEN,
             environment=self.spec.environment,
@@ -252,6 +262,7 @@ class Rig:
             http=self._http,
             deadline=IMPATIENCE_SECONDS if is_impatient else 60.0,
         ) as client:
+            client.skew = self._skew
             if self._page is not None:
                 client.page_limits.update(items=self._page, versions=self._page)
             return await sync_source(
