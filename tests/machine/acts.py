@@ -145,6 +145,7 @@ def publish_one_locale(world: World, which: int) -> None:
     Not in the very second of the current version: a list of nothing else could then be read from either end.
     """
     world.clock.advance(SECOND)
+    world.tick()
     selection = Selection.of(["en" if which % 2 else "it"], non_localized=which % 3 == 0)
     world.publish(_editor(world, which), _record(world, which).id, selection)
 
@@ -157,6 +158,7 @@ def unpublish(world: World, which: int) -> None:
 def unpublish_one_locale(world: World, which: int) -> None:
     """One locale of what is live goes; a second later, as above."""
     world.clock.advance(SECOND)
+    world.tick()
     locales = frozenset({"en" if which % 2 else "it"})
     world.unpublish(_editor(world, which), _record(world, which).id, locales)
 

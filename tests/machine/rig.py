@@ -144,7 +144,12 @@ class Rig:
 
     def wait(self, seconds: float) -> None:
         """Let time pass at upstream."""
-        self.simulator.act(lambda world: world.clock.advance(timedelta(seconds=seconds)))
+
+        def pass_by(world: World) -> None:
+            world.clock.advance(timedelta(seconds=seconds))
+            world.tick()  # what was planned is done in its time, whether anybody asks or not
+
+        self.simulator.act(pass_by)
 
     def move_our_clock(self, seconds: float) -> None:
         """Our clock jumps, forward or back."""
