@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
 from itertools import islice
 
 from versionsync import cma
@@ -24,6 +26,10 @@ from versionsync.sync.writing import Arrival, Writer
 __all__ = ["Settler"]
 
 ABSENT_CHUNK = 500
+OLDEST_ANSWER = timedelta(days=1)
+"""No answer of a cache, or of a replica that lags behind, is older than this."""
+TIMES_ASKED_AGAIN = 5
+ASK_AGAIN_SECONDS = 0.5
 
 
 class Settler:
@@ -132,6 +138,13 @@ class Settler:
                     self._found.fall_short(f"record {record.id} was not listed, but it exists")
 
         await self._crew.each(known.values(), lambda record: record.id, ask)
+        for _ in range(TIMES_ASKED_AGAIN):
+            young = [record for record in absent if self._is_young(record)]
+            if not young:
+                break
+            await asyncio.sleep(ASK_AGAIN_SECONDS)
+            absent = [record for record in absent if not self._is_young(record)]
+            await self._crew.each(young, lambda record: record.id, ask)
         absent = await self._without_hidden(absent)
         models = {model: await self._state_of(model) for model in {record.model_id for record in absent}}
         deleted = [record for record in absent if models[record.model_id] is not None]
@@ -144,6 +157,11 @@ class Settler:
 
         await self._crew.each(deleted, lambda record: record.id, delete)
         return known
+
+    def _is_young(self, record: KnownRecord) -> bool:
+        """Whether the record may be absent from an answer only because that is older than the record."""
+        upstream_now = self._desk.now() + (self._client.clock_offset or timedelta())
+        return record.created_at is not None and record.created_at > upstream_now - OLDEST_ANSWER
 
     async def _without_hidden(self, absent: list[KnownRecord]) -> list[KnownRecord]:
         """Leave out the records of models that the role hides by now: it may have changed since it was asked for."""

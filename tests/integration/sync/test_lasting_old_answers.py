@@ -232,3 +232,18 @@ def test_what_goes_back_in_a_quick_check_is_asked_for_again(times: int, make_lab
     assert (report.outcome, report.counts.records_swept) == (Outcome.SUCCEEDED, 0)
     assert upstream.old_answers == times
     upstream.assert_true()
+
+
+def test_old_answers_from_before_a_record_was_made_do_not_delete_it(make_lab: MakeLab) -> None:
+    """The list and the record are as they were before it was made, in six answers."""
+    upstream = Upstream(make_lab, is_live=False)
+    lab = upstream.lab
+    lab.act(lambda world: world.create(world.user, "post", {"title": "second"}))
+    lab.sync()
+    before = told(lab.mirror)
+    upstream.answer_late(EVERYTHING)
+    assert lab.sync(full=True).outcome is Outcome.PARTIAL
+    assert upstream.old_answers == TIMES
+    assert told(lab.mirror) == before
+    assert lab.sync().outcome is Outcome.SUCCEEDED
+    upstream.assert_true()
