@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -21,7 +22,7 @@ from versionsync.simulator import content as contents
 from versionsync.simulator.blocks import own_records
 from versionsync.simulator.calls import encode
 from versionsync.simulator.documents import Writer
-from versionsync.simulator.journal import RecordMade
+from versionsync.simulator.journal import Change, RecordMade, SchemaChanged
 from versionsync.simulator.truth import Truth, truth
 from versionsync.sync import sync_source
 from versionsync.sync.report import Progress, RunReport, SourceSpec, SyncOptions
@@ -175,6 +176,39 @@ class Rig:
         return self.simulator.act(
             lambda world: frozenset(fact.record_id for fact in world.journal if isinstance(fact, RecordMade))
         )
+
+    def schema(self) -> tuple[dict[str, tuple[object, ...]], dict[str, tuple[object, ...]]]:
+        """What a mirror must hold of the models and fields of the primary environment, by their ids."""
+
+        def look(world: World) -> tuple[dict[str, tuple[object, ...]], dict[str, tuple[object, ...]]]:
+            models = world.environment(None).models.values()
+            return {model.id: (model.api_key, model.name, model.is_block, model.draft_mode) for model in models}, {
+                field.id: (model.id, field.api_key, field.field_type, field.localized)
+                for model in models
+                for field in model.ordered_fields
+            }
+
+        return self.simulator.act(look)
+
+    def schema_changes(self) -> Counter[str]:
+        """How often models and fields were made and removed, by the types of events; a model takes its fields along."""
+
+        def look(world: World) -> Counter[str]:
+            seen: Counter[str] = Counter()
+            fields: dict[str, set[str]] = defaultdict(set)
+            for fact in world.journal:
+                if not isinstance(fact, SchemaChanged) or fact.change is Change.CHANGED:
+                    continue
+                is_made = fact.change is Change.MADE
+                kind = "model" if fact.field_id is None else "field"
+                seen[f"{kind}.{'created' if is_made else 'deleted'}"] += 1
+                if fact.field_id is not None:
+                    (fields[fact.model_id].add if is_made else fields[fact.model_id].discard)(fact.field_id)
+                elif not is_made:
+                    seen["field.deleted"] += len(fields.pop(fact.model_id, ()))
+            return seen
+
+        return self.simulator.act(look)
 
     def block_models(self) -> frozenset[str]:
         """The block models of the primary environment."""
