@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import Enum
 
 from versionsync.ledger.content import ContentError, canonical_value, parse_value
@@ -48,14 +48,15 @@ class ContentFields:
     """What the mirror knows of the fields of a source.
 
     `types` holds, for each model that has or had a field, the type of each present field by its api_key. `reshaped`
-    holds when a field of a model, by its api_key, was last seen to have another type, or to be localized or no more.
+    holds the id of the last event in which a field of a model, by its api_key, got another type, or became localized
+    or no longer is. The order of events does not depend on the clock.
     """
 
     types: Mapping[ModelId, Mapping[str, str]]
-    reshaped: Mapping[ModelId, Mapping[str, datetime]]
+    reshaped: Mapping[ModelId, Mapping[str, int]]
 
-    def compared(self, model_id: ModelId, stored_at: datetime) -> Mapping[str, str] | None:
-        """Return the fields of a model whose values can be compared with those of content stored at `stored_at`.
+    def compared(self, model_id: ModelId, stored_by: int) -> Mapping[str, str] | None:
+        """Return the fields of a model whose values can be compared with those of content stored by `stored_by`.
 
         They are the present ones, by their api_key, without those that were reshaped since. None: no field of the
         model is known.
@@ -64,7 +65,7 @@ class ContentFields:
         reshaped = self.reshaped.get(model_id)
         if not types or not reshaped:
             return types
-        return {key: type for key, type in types.items() if key not in reshaped or reshaped[key] < stored_at}
+        return {key: type for key, type in types.items() if key not in reshaped or reshaped[key] < stored_by}
 
 
 class _Rule(Enum):
@@ -103,23 +104,23 @@ _RULES = {
     _Rule.EXACT,
 )
 _MISSING = object()
-_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+_NO_EVENT = 0
 _Pair = tuple[object, object, _Rule]
 
 
 def compare_contents(
-    stored: bytes, seen: bytes, fields: ContentFields, model_id: ModelId, *, stored_at: datetime
+    stored: bytes, seen: bytes, fields: ContentFields, model_id: ModelId, *, stored_by: int
 ) -> Sameness:
     """Compare two contents (JSON texts) of one version of a model by their values.
 
     A member that is no present field of the model never makes a difference by itself, nor does a field that was
-    reshaped after `stored_at`, when the mirror stored `stored`. The same goes for the blocks inside. If no field of a
-    model is known, all of its members are compared, and date-times that are one instant are equal. Content that cannot
-    be read is different.
+    reshaped after `stored_by`, the event with which the mirror stored `stored`. The same goes for the blocks inside.
+    If no field of a model is known, all of its members are compared, and date-times that are one instant are equal.
+    Content that cannot be read is different.
     """
     try:
         before, after = parse_value(stored), parse_value(seen)
-        return _compare(_members(before, after, model_id, fields, stored_at), fields, stored_at)
+        return _compare(_members(before, after, model_id, fields, stored_by), fields, stored_by)
     except ContentError:
         return Sameness.DIFFERENT
 
@@ -130,10 +131,10 @@ def same_value(a: bytes, b: bytes) -> bool:
     Raises ContentError if one is no JSON.
     """
     pair = (parse_value(a), parse_value(b), _Rule.TOLERANT)
-    return _compare(iter([pair]), ContentFields({}, {}), _LONG_AGO) is Sameness.SAME
+    return _compare(iter([pair]), ContentFields({}, {}), _NO_EVENT) is Sameness.SAME
 
 
-def _compare(pairs: Iterator[_Pair], fields: ContentFields, stored_at: datetime) -> Sameness:
+def _compare(pairs: Iterator[_Pair], fields: ContentFields, stored_by: int) -> Sameness:
     result = Sameness.SAME
     # A stack of our own: contents are nested as deep as Python can read them, so nothing here may call itself.
     waiting = list(pairs)
@@ -147,7 +148,7 @@ def _compare(pairs: Iterator[_Pair], fields: ContentFields, stored_at: datetime)
             case dict(), dict():
                 if a.keys() != b.keys():
                     return Sameness.DIFFERENT
-                waiting.extend(_inside(a, b, rule, fields, stored_at))
+                waiting.extend(_inside(a, b, rule, fields, stored_by))
             case list(), list():
                 if len(a) != len(b):
                     return Sameness.DIFFERENT
@@ -181,7 +182,7 @@ def _time(text: str, rule: _Rule) -> TimeText | None:
 
 
 def _inside(
-    a: dict[str, object], b: dict[str, object], rule: _Rule, fields: ContentFields, stored_at: datetime
+    a: dict[str, object], b: dict[str, object], rule: _Rule, fields: ContentFields, stored_by: int
 ) -> Iterator[_Pair]:
     """The members of two objects that have the same ones; those of a block by the fields of its model."""
     model_id = None if rule is _Rule.TIME else _block_model(a)
@@ -190,14 +191,14 @@ def _inside(
         return
     for name in a:
         if name == "attributes":
-            yield from _members(a[name], b[name], model_id, fields, stored_at)
+            yield from _members(a[name], b[name], model_id, fields, stored_by)
         else:
             yield a[name], b[name], _Rule.TOLERANT
 
 
-def _members(a: object, b: object, model_id: ModelId, fields: ContentFields, stored_at: datetime) -> Iterator[_Pair]:
+def _members(a: object, b: object, model_id: ModelId, fields: ContentFields, stored_by: int) -> Iterator[_Pair]:
     """The members of the `attributes` of a version or block that count: its model's fields."""
-    types = fields.compared(model_id, stored_at)
+    types = fields.compared(model_id, stored_by)
     if types is None or not isinstance(a, dict) or not isinstance(b, dict):
         yield a, b, _Rule.TOLERANT
         return

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import ColumnElement, Connection, ScalarSelect, func, select
 
 from versionsync.ledger.events import EventType
 from versionsync.ledger.ids import ModelId, VersionId
@@ -25,32 +25,29 @@ RESHAPES = ("field_type", "localized")
 class StoredContent:
     """The content of a version as the mirror stored it.
 
-    `text` is its JSON text, `hash` that of its value. `stored_at` is when the mirror first saw it.
+    `text` is its JSON text, `hash` that of its value. `stored_by` is the id of the event
+    with which the mirror stored it; of a former content it may be an earlier one of the version.
     """
 
     version_id: VersionId
     text: bytes
     hash: bytes
-    stored_at: datetime
+    stored_by: int
 
 
 def stored_texts(connection: Connection, source_id: int, ids: Iterable[VersionId]) -> Iterator[StoredContent]:
     """The contents that these versions have in the mirror, a few of them in memory at a time."""
-    last = (
-        select(func.max(version_rewrites.c.observed_at))
-        .where(version_rewrites.c.source_id == versions.c.source_id, version_rewrites.c.version_id == versions.c.id)
-        .scalar_subquery()
-    )
+    last = _event_of(versions.c.source_id, versions.c.id, func.max)
     for chunk in chunked(ids, CONTENTS_AT_ONCE):
         query = select(
             versions.c.id,
             versions.c.attributes,
             versions.c.attributes_exact,
             versions.c.attributes_hash,
-            func.coalesce(last, versions.c.first_seen_at, type_=versions.c.first_seen_at.type),
+            last,
         ).where(versions.c.source_id == source_id, versions.c.id.in_(chunk))
-        for id, text, exact, hash, stored_at in connection.execute(query):
-            yield StoredContent(VersionId(id), text.encode() if exact is None else exact, hash, stored_at)
+        for id, text, exact, hash, stored_by in connection.execute(query):
+            yield StoredContent(VersionId(id), text.encode() if exact is None else exact, hash, stored_by)
 
 
 def former_texts(connection: Connection, source_id: int, id: VersionId) -> Iterator[StoredContent]:
@@ -65,14 +62,26 @@ def former_texts(connection: Connection, source_id: int, id: VersionId) -> Itera
             version_rewrites.c.attributes,
             version_rewrites.c.attributes_exact,
             version_rewrites.c.attributes_hash,
-            version_rewrites.c.first_seen_at,
+            _event_of(version_rewrites.c.source_id, version_rewrites.c.version_id, func.min),
         ).where(
             version_rewrites.c.source_id == source_id,
             version_rewrites.c.version_id == id,
             version_rewrites.c.observed_at.in_(chunk),
         )
-        for text, exact, hash, stored_at in connection.execute(query):
-            yield StoredContent(id, text.encode() if exact is None else exact, hash, stored_at)
+        for text, exact, hash, stored_by in connection.execute(query):
+            yield StoredContent(id, text.encode() if exact is None else exact, hash, stored_by)
+
+
+def _event_of(
+    source_id: ColumnElement[int], version_id: ColumnElement[str], choose: Callable[..., ColumnElement[Any]]
+) -> ScalarSelect[Any]:
+    """The id of the first or last event with which a content of a version was stored; 0: none."""
+    stored = (EventType.VERSION_CREATED.value, EventType.VERSION_REWRITTEN.value)
+    return (
+        select(func.coalesce(choose(events.c.id), 0))
+        .where(events.c.source_id == source_id, events.c.version_id == version_id, events.c.type.in_(stored))
+        .scalar_subquery()
+    )
 
 
 def content_fields(connection: Connection, source_id: int) -> ContentFields:
@@ -87,9 +96,9 @@ def content_fields(connection: Connection, source_id: int) -> ContentFields:
         if row.deleted_at is None:
             of_model[row.api_key] = row.field_type
             present[row.id] = ModelId(row.model_id), row.api_key
-    reshaped: dict[ModelId, dict[str, datetime]] = {}
+    reshaped: dict[ModelId, dict[str, int]] = {}
     told = (
-        select(events.c.data, events.c.occurred_at)
+        select(events.c.data, events.c.id)
         .where(
             events.c.source_id == source_id,
             events.c.record_id.is_(None),  # for the index: few events are about no record
@@ -97,9 +106,9 @@ def content_fields(connection: Connection, source_id: int) -> ContentFields:
         )
         .order_by(events.c.id)
     )
-    for text, at in connection.execute(told):
+    for text, id in connection.execute(told):
         data = json.loads(text)
         if present.get(data["field"]["id"]) and any(name in data.get("changes", {}) for name in RESHAPES):
             model_id, api_key = present[data["field"]["id"]]
-            reshaped.setdefault(model_id, {})[api_key] = at
+            reshaped.setdefault(model_id, {})[api_key] = id
     return ContentFields(types, reshaped)

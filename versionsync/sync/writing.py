@@ -279,7 +279,7 @@ class Writer:
         for stored in stored_texts(tx, self._lease.source_id, changed):
             ready, version = changed[stored.version_id]
             seen = ready.arrival.pulled.contents[version.id]
-            sameness = compare_contents(stored.text, seen, fields, version.model_id, stored_at=stored.stored_at)
+            sameness = compare_contents(stored.text, seen, fields, version.model_id, stored_by=stored.stored_by)
             if sameness is Sameness.SAME:
                 settled[version.id] = replace(version, content_hash=stored.hash)
             elif sameness is Sameness.MOVED:
@@ -301,7 +301,7 @@ class Writer:
                     continue  # it was never rewritten, or is recognised already
                 seen = ready.arrival.pulled.contents[version.id]
                 for stored in former_texts(tx, self._lease.source_id, version.id):
-                    sameness = compare_contents(stored.text, seen, fields, version.model_id, stored_at=stored.stored_at)
+                    sameness = compare_contents(stored.text, seen, fields, version.model_id, stored_by=stored.stored_by)
                     if sameness is Sameness.SAME:
                         former[version.id].add(version.content_hash)
                         break

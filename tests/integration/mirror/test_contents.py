@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import select
 
 from tests.integration.mirror.desk import MODEL, Desk, Shown, a_field, at, model
 from versionsync.ledger.content import content_hash
@@ -14,6 +15,7 @@ from versionsync.ledger.sameness import ContentFields
 from versionsync.ledger.schema import Field, Schema, plan_schema
 from versionsync.mirror.contents import CONTENTS_AT_ONCE, content_fields, former_texts, stored_texts
 from versionsync.mirror.schema import as_kept, known_schema
+from versionsync.mirror.tables import events
 from versionsync.mirror.writer import upsert_schema, write_events
 
 EXACT = b'{"title": "\\ud800\\u0000", "n": 1e200000}'
@@ -26,7 +28,7 @@ def test_a_stored_content_has_the_value_that_was_seen(desk: Desk, raw: bytes) ->
     with desk.mirror.read() as connection:
         (stored,) = stored_texts(connection, desk.lease.source_id, [VersionId("a"), VersionId("unknown")])
     assert content_hash(stored.text) == stored.hash == content_hash(raw)
-    assert (stored.version_id, stored.stored_at) == ("a", at(1001))
+    assert (stored.version_id, stored.stored_by) == ("a", event_ids(desk, "version.created")[0])
 
 
 def test_of_a_rewritten_version_all_contents_come_back(desk: Desk) -> None:
@@ -37,10 +39,11 @@ def test_of_a_rewritten_version_all_contents_come_back(desk: Desk) -> None:
         (stored,) = stored_texts(connection, desk.lease.source_id, [VersionId("a")])
         former = list(former_texts(connection, desk.lease.source_id, VersionId("a")))
         assert list(former_texts(connection, desk.lease.source_id, VersionId("b"))) == []
-    assert (content_hash(stored.text), stored.stored_at) == (content_hash(texts[2]), at(1003))
-    assert {(content_hash(one.text), one.stored_at) for one in former} == {
-        (content_hash(texts[0]), at(1001)),
-        (content_hash(texts[1]), at(1002)),
+    (created,), rewritten = event_ids(desk, "version.created"), event_ids(desk, "version.rewritten")
+    assert (content_hash(stored.text), stored.stored_by) == (content_hash(texts[2]), rewritten[1])
+    assert {(content_hash(one.text), one.stored_by) for one in former} == {
+        (content_hash(texts[0]), created),
+        (content_hash(texts[1]), created),
     }
 
 
@@ -50,6 +53,19 @@ def test_any_number_of_contents_is_read_a_few_at_a_time(desk: Desk) -> None:
     with desk.mirror.read() as connection:
         ids = [VersionId(f"v{n}") for n in range(count)]
         assert {one.version_id for one in stored_texts(connection, desk.lease.source_id, ids)} == set(ids)
+
+
+def event_ids(desk: Desk, type: str) -> list[int]:
+    """The ids of all events of this type, in their order."""
+    with desk.mirror.read() as connection:
+        return list(connection.scalars(select(events.c.id).where(events.c.type == type).order_by(events.c.id)))
+
+
+def is_about(desk: Desk, id: int, field: Field) -> bool:
+    """Whether an event is about this field."""
+    with desk.mirror.read() as connection:
+        data = connection.scalar(select(events.c.data).where(events.c.id == id))
+    return bool(json.loads(data)["field"]["id"] == field.id)
 
 
 def see(desk: Desk, *fields: Field) -> None:
@@ -88,15 +104,19 @@ def test_a_field_of_another_shape_says_since_when(desk: Desk) -> None:
     see(desk, title, price)
     see(desk, replace(title, label="Name", payload=payload(field_type="string", label="Name")), price)
     assert known_fields(desk).reshaped == {}, "another label is no other shape"
+    relabelled = event_ids(desk, "field.changed")
     see(desk, replace(title, field_type="integer", payload=payload(field_type="integer")), price)
-    assert known_fields(desk).reshaped == {MODEL: {"title": at(1003)}}
+    (first,) = [id for id in event_ids(desk, "field.changed") if id not in relabelled]
+    assert known_fields(desk).reshaped == {MODEL: {"title": first}}
     renamed = replace(
         title, api_key="name", field_type="integer", payload=payload(field_type="integer", api_key="name")
     )
     localized = replace(price, is_localized=True, payload=payload(field_type="float", localized=True))
+    before = event_ids(desk, "field.changed")
     see(desk, renamed, localized)
+    (second,) = [id for id in event_ids(desk, "field.changed") if id not in before and is_about(desk, id, price)]
     assert known_fields(desk) == ContentFields(
-        {MODEL: {"name": "integer", "price": "float"}}, {MODEL: {"name": at(1003), "price": at(1004)}}
+        {MODEL: {"name": "integer", "price": "float"}}, {MODEL: {"name": first, "price": second}}
     )
     see(desk, localized)
-    assert known_fields(desk).reshaped == {MODEL: {"price": at(1004)}}
+    assert known_fields(desk).reshaped == {MODEL: {"price": second}}

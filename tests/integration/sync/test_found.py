@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
 import pytest
+from sqlalchemy import select
 
 from tests.fixtures.comparing import differences, told
 from tests.fixtures.lab import START, Lab, MakeLab
+from versionsync.mirror.tables import versions
 from versionsync.simulator import FULL_ACCESS_TOKEN, Clock, FaultKind, Faults, Selection, Switches, World
 from versionsync.sync.report import Outcome, SyncOptions
 
@@ -346,3 +348,23 @@ def test_a_role_that_hides_more_in_the_middle_of_a_run_deletes_nothing(make_lab:
     lab.act(hide)
     assert lab.sync(full=True).outcome is Outcome.SUCCEEDED
     assert differences(lab.mirror, lab.truth()) == []
+
+
+def test_a_clock_that_is_set_back_does_not_hide_that_a_field_was_retyped(lab: Lab) -> None:
+    """A date-time that is a text from now on is printed as it was entered: no rewrite, whatever our clock says."""
+    when = lab.act(lambda world: world.create_field(world.account, "post", "when", "date_time"))
+    lab.act(lambda world: world.update_site(world.account, timezone="Europe/Rome"))
+    id = lab.act(lambda world: world.create(world.user, "post", {"title": "first", "when": "2026-03-01T09:00:00Z"})).id
+    lab.sync()
+    with lab.mirror.write() as tx:  # the clock was a day ahead
+        tx.execute(versions.update().values(first_seen_at=versions_seen_at(lab) + timedelta(days=1)))
+    lab.act(lambda world: world.update_field(world.account, when.id, field_type="string"))
+    lab.act(lambda world: world.publish(world.user, id))
+    lab.sync(full=True)
+    assert not [one for one in told(lab.mirror) if one[0] == "version.rewritten"]
+
+
+def versions_seen_at(lab: Lab) -> datetime:
+    """When the only version was first seen."""
+    with lab.mirror.read() as connection:
+        return connection.execute(select(versions.c.first_seen_at)).scalar_one()
