@@ -35,6 +35,7 @@ COMPRESSION_LEVEL: Final = 1  # a local server's time is dearer than its bytes
 QUEUE_MILLISECONDS: Final = (2, 0, 8, -1, 4)
 """What `X-Queue-Time` says, in turn: the clocks of two machines differ, so it can be negative."""
 API_VERSIONS: Final = frozenset({"2", "3"})
+_SCHEMA_PATHS: Final = ("/site", "/item-types", "/fields")
 _JSON_TYPES: Final = frozenset({"application/json", "application/vnd.api+json"})
 _GZIP_WINDOW_BITS: Final = 31
 
@@ -131,7 +132,7 @@ class Server:
         environment = self._environment(request, token, now)
         headers["X-Environment"] = environment.id
         if fault is not None and request.method == "GET":
-            environment = _of_earlier(fault, environment)
+            environment = _of_earlier(fault, environment, request.path)
         call = Call(
             self.world,
             environment,
@@ -219,10 +220,10 @@ class Server:
         return response
 
 
-def _of_earlier(fault: Fault, environment: Environment) -> Environment:
+def _of_earlier(fault: Fault, environment: Environment, path: str) -> Environment:
     """The environment as it was before, where *fault* wants the answer to be old."""
     match fault.kind:
-        case FaultKind.OLD_SCHEMA:
+        case FaultKind.OLD_SCHEMA if path.startswith(_SCHEMA_PATHS):  # how records look is no part of the schema
             return environment.former_schema or environment
         case FaultKind.LAGGING:
             return environment.lagging(fault.records)

@@ -105,6 +105,15 @@ def test_an_old_schema_is_that_before_the_last_change(served: Served, faults: Fa
     assert [served.get(SCHEMA) == before for _ in range(2)] == [True, False]
 
 
+def test_an_old_schema_changes_no_record(served: Served, faults: Faults, ids: list[str]) -> None:
+    """They are listed, and look, as they do by the schema of now."""
+    served.act(lambda world: world.update_model(world.account, "post", name="Renamed"))
+    for path in ("/items?filter[type]=post", f"/items/{ids[0]}/versions"):
+        now = served.get(path)
+        faults.plant(FaultKind.OLD_SCHEMA)
+        assert served.get(path) == now
+
+
 def test_old_answers_of_records_may_last(served: Served, faults: Faults, ids: list[str]) -> None:
     id, paths = ids[0], ("/items", f"/items/{ids[0]}", f"/items/{ids[0]}/versions")
     before = [served.get(path) for path in paths]
