@@ -192,7 +192,9 @@ def plan(limit: int | None) -> Given:
     return Given(200, body, {"Content-Type": "application/json"})
 
 
-def test_it_says_how_soon_history_is_lost(cli: Cli, at: dict[str, str], tmp_path: Path) -> None:
+def test_it_says_how_soon_history_is_lost(
+    cli: Cli, at: dict[str, str], upstream: SimulatorThread, tmp_path: Path
+) -> None:
     """Before the first sync, after it, and when too much time has passed."""
 
     def history(limit: int | None) -> dict[str, Any]:
@@ -203,6 +205,7 @@ def test_it_says_how_soon_history_is_lost(cli: Cli, at: dict[str, str], tmp_path
         found: dict[str, Any] = findings(ran)["history"]
         return found
 
+    upstream.act(lambda world: setattr(world.switches, "limits_show_retention", False))
     assert "does not state" in findings(cli("doctor", "--json", **at))["history"]["message"]
     never = history(30)
     assert (never["verdict"], "the mirror is not complete yet" in never["message"]) == ("warning", True)

@@ -69,7 +69,7 @@ async def test_what_the_log_tells_is_mirrored_at_once(lab: Lab) -> None:
         await eventually(lambda: is_mirrored(lab), seconds=20)
         lab.act(lambda world: world.delete(world.user, id))
         await eventually(lambda: is_mirrored(lab), seconds=20)
-        assert watched.state().heard[Heard.FOUND] == 3
+        assert watched.state().heard[Heard.FOUND] == 4, "a deletion of what is live is told as its end, too"
         assert watched.state().last_success_at == whole  # by hints alone
         await eventually(lambda: hints_kept(lab) == 0)
     with lab.mirror.read() as connection:
