@@ -28,6 +28,7 @@ __all__ = [
     "known_schema",
     "note_models",
     "schema_seen_at",
+    "seen_first_since",
     "upsert_schema",
 ]
 
@@ -100,6 +101,15 @@ def deleted_ids(connection: Connection, source_id: int) -> DeletedIds:
         return frozenset(connection.scalars(query))
 
     return DeletedIds(ids(models), ids(fields))
+
+
+def seen_first_since(connection: Connection, source_id: int, since: datetime) -> frozenset[str]:
+    """The ids of the models and fields that the mirror first saw after `since`."""
+    queries = (
+        select(table.c.id).where(table.c.source_id == source_id, table.c.first_seen_at > since)
+        for table in (models, fields)
+    )
+    return frozenset(id for query in queries for id in connection.scalars(query))
 
 
 def former_values(connection: Connection, source_id: int, type: EventType, ids: Iterable[str]) -> FormerValues:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final, TypeVar
 
 from sqlalchemy import Connection
@@ -19,7 +20,7 @@ from versionsync.ledger.events import EventType
 from versionsync.ledger.ids import ModelId
 from versionsync.ledger.schema import Field, Model, Schema
 from versionsync.ledger.schema_doubts import Belief, FormerValues, believe, changed_ids, doubts_about
-from versionsync.mirror.schema import DeletedIds, as_kept, deleted_ids, former_values, known_schema
+from versionsync.mirror.schema import DeletedIds, as_kept, deleted_ids, former_values, known_schema, seen_first_since
 from versionsync.sync.desk import Desk
 from versionsync.sync.translate import field_of, item_type_of, model_of, schema_of, upstream_field_of
 
@@ -27,6 +28,9 @@ __all__ = ["CheckedSchema", "check_schema"]
 
 TIMES_ASKED_AGAIN: Final = 3
 ASK_AGAIN_SECONDS: Final = 0.5
+TIMES_ABSENCE_ASKED_AGAIN: Final = 5
+OLDEST_ANSWER: Final = timedelta(days=1)
+"""No answer of a cache, or of a replica that lags behind, is older than this."""
 MOST_QUESTIONS: Final = 50
 """The most questions by id in a run. Models that may be deleted are not counted: their records depend on them."""
 
@@ -55,7 +59,7 @@ async def check_schema(desk: Desk, client: cma.Client, source_id: int, answer: c
     Costs nothing where there is no contradiction. Raises CmaError and MirrorError.
     """
     held = await desk.read(lambda connection: _held(connection, source_id))
-    questions = _Questions(desk, client)
+    questions = _Questions(desk, client, source_id, held)
     again = 0
     while True:
         check = _Check(desk, source_id, held, questions, await desk.read(_kept(schema_of(answer))))
@@ -95,11 +99,17 @@ def _kept(seen: Schema) -> Callable[[Connection], Schema]:
 
 
 class _Questions:
-    """What upstream says of models and fields by id; None: 404. Each is asked for once in a run."""
+    """What upstream says of models and fields by id; None: 404. Each is asked for once in a run.
 
-    def __init__(self, desk: Desk, client: cma.Client) -> None:
+    One that the mirror first saw less than a day ago, and for which upstream returns 404, is asked for a few times
+    more: the answer may be older than it is.
+    """
+
+    def __init__(self, desk: Desk, client: cma.Client, source_id: int, held: _Held) -> None:
         self._desk = desk
         self._client = client
+        self._source_id = source_id
+        self._live = held.live.models.keys() | held.live.fields.keys()
         self._left = MOST_QUESTIONS
         self.models: dict[str, Model | None] = {}
         self.fields: dict[str, Field | None] = {}
@@ -113,17 +123,34 @@ class _Questions:
     async def _ask(
         self, ids: Iterable[str], answers: dict[str, T | None], ask: Callable[[str], Awaitable[T]], *, counted: bool
     ) -> None:
+        absent: set[str] = set()
         for id in ids:
             if id in answers:
                 continue
             if counted:
                 if not self._left:
-                    return
+                    break
                 self._left -= 1
-            try:
-                answers[id] = await ask(id)
-            except cma.NotFound:
-                answers[id] = None
+            answers[id] = await self._answer(ask, id)
+            if answers[id] is None and id in self._live:
+                absent.add(id)
+        if absent:
+            since = self._desk.now() - OLDEST_ANSWER
+            absent &= await self._desk.read(lambda connection: seen_first_since(connection, self._source_id, since))
+        for _ in range(TIMES_ABSENCE_ASKED_AGAIN):
+            if not absent:
+                break
+            await asyncio.sleep(ASK_AGAIN_SECONDS)
+            for id in sorted(absent):
+                answers[id] = await self._answer(ask, id)
+            absent = {id for id in absent if answers[id] is None}
+
+    @staticmethod
+    async def _answer(ask: Callable[[str], Awaitable[T]], id: str) -> T | None:
+        try:
+            return await ask(id)
+        except cma.NotFound:
+            return None
 
     async def _model(self, id: str) -> Model:
         model = model_of(await self._client.item_type(id))

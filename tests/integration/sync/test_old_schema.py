@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from tests.fixtures.gateways import Given, gateway, refusal
-from tests.fixtures.lab import Lab
+from tests.fixtures.lab import START, Lab
 from versionsync import cma
 from versionsync.mirror.tables import events, fields, models, records
 from versionsync.simulator import FULL_ACCESS_TOKEN, World
@@ -36,6 +37,8 @@ class Upstream:
     old: str
     left: int
     paths: list[str]
+    missing: list[Given] = field(default_factory=list)
+    """Answers about single models and fields."""
 
     def asked(self, path: str) -> int:
         """How many requests had a path that begins so."""
@@ -44,6 +47,8 @@ class Upstream:
     def instead(self, path: str) -> Given | None:
         """The old answer to a request for the schema, as often as there is one left."""
         self.paths.append(path)
+        if self.missing and path.startswith(("/fields/", "/item-types/")):
+            return self.missing.pop()
         if not path.startswith(SCHEMA) or not self.left:
             return None
         self.left -= 1
@@ -90,6 +95,14 @@ def rows(lab: Lab) -> list[Any]:
 def field_of(lab: Lab, api_key: str, model: str = "post") -> str:
     """Make a field; returns its id."""
     return lab.act(lambda world: world.create_field(world.account, model, api_key)).id
+
+
+def sync_long_ago(lab: Lab) -> None:
+    """A run, after which no model or field is so young that an answer can be older than it."""
+    lab.sync()
+    with lab.mirror.write() as tx:
+        for table in (models, fields):
+            tx.execute(update(table).values(first_seen_at=START - timedelta(days=2)))
 
 
 def grow(lab: Lab) -> None:
@@ -166,10 +179,26 @@ def test_an_old_answer_that_lasts_is_never_believed(lab: Lab, change: Any) -> No
     assert (told(lab), rows(lab)) == (before, kept)
 
 
+@pytest.mark.parametrize("add", [grow, add_model])
+def test_what_has_just_been_made_is_not_deleted_by_old_answers(lab: Lab, add: Any) -> None:
+    """The list is from before it was made, and so are five answers about it alone."""
+    lab.sync()
+    old = schema_now(lab)
+    add(lab)
+    lab.sync()
+    before, kept = told(lab), rows(lab)
+    missing = refusal("NOT_FOUND", 404)
+    with answering(lab, old, LASTING) as upstream:
+        upstream.missing = [missing] * 5
+        assert lab.sync(full=True).outcome is Outcome.PARTIAL
+        assert not upstream.missing
+    assert (told(lab), rows(lab)) == (before, kept)
+
+
 def test_what_really_changed_is_believed(lab: Lab) -> None:
     """Deleted, returned, and named as before: each costs one question, asked by its id."""
     subtitle = field_of(lab, "subtitle")
-    lab.sync()
+    sync_long_ago(lab)
     lab.act(lambda world: world.update_field(world.account, subtitle, api_key="teaser"))
     lab.sync()
     with answering(lab, "", 0) as upstream:
@@ -193,7 +222,7 @@ def test_the_fields_of_a_model_need_no_question_of_their_own(lab: Lab) -> None:
     """Neither when it is gone, nor when it is back."""
     for number in range(5):
         field_of(lab, f"field_{number}", "price")
-    lab.sync()
+    sync_long_ago(lab)
     price = lab.simulator.act(lambda world: world.primary.model("price"))
     with answering(lab, "", 0) as upstream:
         lab.act(lambda world: world.destroy_model(world.account, "price"))
@@ -213,15 +242,15 @@ def test_the_fields_of_a_model_need_no_question_of_their_own(lab: Lab) -> None:
 def put_back(world: World, model: Any) -> None:
     """Make a model again, with its id and those of its fields."""
     made = world.create_model(world.account, model.api_key, id=model.id)
-    for field in model.fields.values():
-        world.create_field(world.account, made, field.api_key, id=field.id)
+    for each in model.fields.values():
+        world.create_field(world.account, made, each.api_key, id=each.id)
 
 
 def test_many_deleted_fields_are_confirmed_over_several_runs(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     """One question each, a limited number in a run. The runs between do not rest."""
     monkeypatch.setattr(schema_check, "MOST_QUESTIONS", 5)
     ids = [field_of(lab, f"field_{number}") for number in range(12)]
-    lab.sync()
+    sync_long_ago(lab)
     for id in ids:
         lab.act(lambda world, gone=id: world.destroy_field(world.account, gone))
     seen = []
