@@ -2,9 +2,10 @@
 
 What a version was once seen to be, it stays or outlives: a publication that began does not begin earlier, one that
 ended does not go on, the current version is followed only by a newer one, one that had gone is not current in its
-place, a deleted record stays deleted, and rewritten content does not return. An answer that says otherwise is probably
-an old one, from a cache or a replica that lags. It may be true all the same (another environment was promoted; two
-publications lay within one second; a field got its old name back), so it is a reason to ask again, not to refuse.
+place, versions go from the oldest on, a deleted record stays deleted, and rewritten content does not return. An answer
+that says otherwise is probably an old one, from a cache or a replica that lags. It may be true all the same (another
+environment was promoted; two publications lay within one second; a field got its old name back), so it is a reason to
+ask again, not to refuse.
 """
 
 from __future__ import annotations
@@ -18,7 +19,15 @@ from versionsync.ledger.sameness import keep_version_times
 from versionsync.ledger.times import is_before, same_instant
 from versionsync.ledger.versions import SeenVersion, Version
 
-__all__ = ["comes_back", "contents_go_back", "hides_publication", "meta_goes_back", "rewritten", "versions_go_back"]
+__all__ = [
+    "comes_back",
+    "contents_go_back",
+    "forgets_newest",
+    "hides_publication",
+    "meta_goes_back",
+    "rewritten",
+    "versions_go_back",
+]
 
 NEVER_LIVE = (False, None, None)
 
@@ -53,6 +62,16 @@ def versions_go_back(known: Sequence[Version], seen: Sequence[SeenVersion]) -> b
     ):  # merged, or made again; but what had gone comes not back alone
         return by_id[after.id].missing_since is not None
     return by_id[after.id].ordinal < before.ordinal
+
+
+def forgets_newest(known: Sequence[Version], seen: Sequence[SeenVersion]) -> bool:
+    """Return whether a version is not listed any more, and every one that is, is older; `seen` is the whole list.
+
+    The versions that upstream really drops are old ones, and one that was merged is followed by another.
+    """
+    listed = {version.id for version in seen}
+    gone = [version.created_at for version in known if version.missing_since is None and version.id not in listed]
+    return bool(gone and listed) and max(gone) >= max(version.created_at for version in seen)
 
 
 def hides_publication(

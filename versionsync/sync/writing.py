@@ -20,7 +20,14 @@ from versionsync.ledger.ids import RecordId, VersionId
 from versionsync.ledger.order import oldest_first
 from versionsync.ledger.plan import Contradiction, Pull, RecordPlan, plan_deletion, plan_record
 from versionsync.ledger.records import DeletionEvidence, KnownRecord
-from versionsync.ledger.regress import comes_back, contents_go_back, hides_publication, rewritten, versions_go_back
+from versionsync.ledger.regress import (
+    comes_back,
+    contents_go_back,
+    forgets_newest,
+    hides_publication,
+    rewritten,
+    versions_go_back,
+)
 from versionsync.ledger.sameness import Sameness, compare_contents
 from versionsync.ledger.versions import SeenVersion, Version
 from versionsync.mirror.contents import content_fields, former_texts, stored_texts
@@ -325,6 +332,7 @@ class Writer:
                 comes_back(records.get(id), ready.arrival.pulled.record)
                 or versions_go_back(before, after)
                 or contents_go_back(former, after)
+                or (_is_whole(ready.arrival.pulled, records.get(id)) and forgets_newest(before, after))
                 or hides_publication(records.get(id), ready.arrival.pulled.record, before, after)
             ):
                 suspected.add(id)
@@ -332,6 +340,11 @@ class Writer:
 
     def _fail(self, arrival: Arrival, reason: str) -> None:
         self._failures[arrival.record_id] = reason
+
+
+def _is_whole(pulled: Pulled, known: KnownRecord | None) -> bool:
+    """Whether all versions were read of a record that is alive, and was when it was last read."""
+    return pulled.is_complete and pulled.record is not None and known is not None and known.deleted_at is None
 
 
 def _plan_one(

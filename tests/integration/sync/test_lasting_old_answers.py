@@ -10,7 +10,7 @@ import pytest
 
 from tests.fixtures.comparing import differences, told
 from tests.fixtures.lab import START, Lab, MakeLab
-from versionsync.simulator import Clock, FaultKind, Faults, World
+from versionsync.simulator import Clock, FaultKind, Faults, Selection, World
 from versionsync.sync.report import Outcome
 
 # What is believed does not depend on the database, and each test waits for real seconds.
@@ -246,4 +246,27 @@ def test_old_answers_from_before_a_record_was_made_do_not_delete_it(make_lab: Ma
     assert upstream.old_answers == TIMES
     assert told(lab.mirror) == before
     assert lab.sync().outcome is Outcome.SUCCEEDED
+    upstream.assert_true()
+
+
+@pytest.mark.parametrize("goes_dark", [False, True], ids=["live", "not live any more"])
+def test_old_versions_do_not_take_back_what_was_published_in_part(goes_dark: bool, make_lab: MakeLab) -> None:
+    """That is a version of its own, and not the current one: only the list of versions shows it."""
+    upstream = Upstream(make_lab, is_live=False)
+    lab = upstream.lab
+    lab.act(lambda world: world.add_locale(world.account, "it"))
+    lab.act(lambda world: world.create_field(world.account, "post", "body", localized=True))
+    lab.act(lambda world: world.update(world.user, upstream.id, {"body": {"en": "one", "it": "uno"}}))
+    lab.act(lambda world: world.remember())
+    lab.act(lambda world: world.publish(world.user, upstream.id, Selection.of(["en"])))
+    if goes_dark:
+        lab.act(lambda world: world.unpublish(world.user, upstream.id))
+    lab.sync()
+    before = told(lab.mirror)
+    upstream.answer_late(VERSIONS, 3)
+    lab.sync(full=True)
+    assert told(lab.mirror) == before
+    lab.sync()
+    lab.sync()
+    assert told(lab.mirror) == before
     upstream.assert_true()

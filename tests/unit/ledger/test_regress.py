@@ -14,6 +14,7 @@ from versionsync.ledger.records import KnownRecord
 from versionsync.ledger.regress import (
     comes_back,
     contents_go_back,
+    forgets_newest,
     hides_publication,
     meta_goes_back,
     rewritten,
@@ -172,3 +173,22 @@ def test_of_a_record_that_is_new_or_was_gone_nothing_is_hidden() -> None:
     assert not hides_publication(None, record(first_published_at=at(5)), (), draft)
     assert not hides_publication(known(at(10), None, deleted=at(90)), record(first_published_at=at(5)), (), draft)
     assert not hides_publication(known(at(10), None), None, (), draft), "only its versions were read"
+
+
+@pytest.mark.parametrize(
+    ("after", "expected"),
+    [
+        ([seen("old", 1, ""), seen("current", 2, "c"), seen("mixture", 3, "p")], False),
+        ([seen("old", 1, ""), seen("current", 2, "c")], True),
+        ([seen("old", 1, ""), seen("current", 2, "c"), seen("merged", 4, "p")], False),
+        ([seen("current", 2, "c"), seen("mixture", 3, "p")], False),
+        ([seen("old", 1, ""), seen("current", 3, "c")], True),
+        ([], False),
+    ],
+    ids=["all", "newest", "merged", "oldest", "same time", "none"],
+)
+def test_versions_go_from_the_oldest_on(after: Sequence[SeenVersion], expected: bool) -> None:
+    mirror = MemoryMirror()
+    before = [seen("old", 1, ""), seen("current", 2, "c"), seen("mixture", 3, "p")]
+    mirror.look(Pull(record=record(), versions=before, is_complete=True), at(1000))
+    assert forgets_newest(tuple(mirror.versions.values()), after) is expected
