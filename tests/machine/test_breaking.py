@@ -130,6 +130,7 @@ class Breaking(RuleBasedStateMachine):
         self.is_promoting = False
         self.switches: Switches
         self.was_hidden: set[str] = set()
+        self.may_lack_schema = False
 
     @initialize(
         records=st.integers(0, 4),
@@ -359,7 +360,11 @@ class Breaking(RuleBasedStateMachine):
         self.compare(truth, old_contents=False)
 
     def run_to_the_end(self, *, full: bool, glance: bool, allow_vanish: bool) -> SyncOptions:
-        """Quiet runs until one says that nothing is left to do; returns their options."""
+        """Quiet runs until one says that nothing is left to do; returns their options.
+
+        Where the beacon does not show a change, or an old schema lacked something new and nothing contradicted it, the
+        daily run finds it: the one that does not trust the beacon.
+        """
         switches = self.switches
         moves_beacon = switches.unpublishing_moves_beacon, switches.deleting_moves_beacon, switches.schema_moves_beacon
         options = SyncOptions(
@@ -368,7 +373,7 @@ class Breaking(RuleBasedStateMachine):
             glance_from=0 if glance else 2000,
             allow_vanish=allow_vanish,
         )
-        if not all(moves_beacon):
+        if self.may_lack_schema or not all(moves_beacon):
             options = replace(options, beacon_trust=NO_TRUST)
         self.rig.wait(60)
         self.set_brake(ANY_NUMBER)
@@ -380,6 +385,7 @@ class Breaking(RuleBasedStateMachine):
                     and report.outcome is Outcome.SUCCEEDED
                     and report.unexplained_change_since is None
                 ):
+                    self.may_lack_schema = False
                     return options
         finally:
             self.set_brake(VanishLimit())
@@ -460,6 +466,8 @@ class Breaking(RuleBasedStateMachine):
         held, hidden = self.mirrored(), self.rig.hidden_models
         with self.witness.watching():
             report = self.rig.run(options, disturbance, **more)  # type: ignore[arg-type]
+        kinds = {*(fault.kind for fault in disturbance.faults), *(disturbance.rates or {})}
+        self.may_lack_schema |= not kinds.isdisjoint({FaultKind.OLD_SCHEMA, FaultKind.STALE})
         self.note_hidden(hidden | self.rig.hidden_models, disturbance)
         if not (disturbance.meanwhile or disturbance.faults or disturbance.rates):
             blocks = self.rig.block_models()
