@@ -69,12 +69,15 @@ class Sight:
         return await self.hides(model)
 
     async def hides_now(self, models: Iterable[ModelId]) -> frozenset[ModelId]:
-        """Return the models of which the role, as it is by now, does not show all records. Raises CmaError."""
+        """Return the models of which the role, as it is by now, does not show all records. Raises CmaError.
+
+        So it is even with models that upstream does not name: what the role said before may have been an old answer.
+        """
         async with self._asking:
             if self._role is not None:  # a token that is not told its role is not told a minute later
                 self._was_asked = False
                 self._verdicts.clear()
-        return frozenset([model for model in models if await self.hides(model)])
+        return frozenset([model for model in models if await self.hides_even(model, self.models.get(model, model))])
 
     async def hides_even(self, model: ModelId, name: str) -> bool:
         """As `hides`, of a model that upstream does not name: whether it is hidden, and counts as one that is there."""

@@ -15,6 +15,7 @@ from tests.fixtures.comparing import differences, told
 from tests.fixtures.lab import START, Lab, MakeLab
 from versionsync.mirror.tables import versions
 from versionsync.simulator import FULL_ACCESS_TOKEN, Clock, FaultKind, Faults, Selection, Switches, World
+from versionsync.sync import schema_check
 from versionsync.sync.report import Outcome, SyncOptions
 
 
@@ -345,6 +346,24 @@ def test_a_role_that_hides_more_in_the_middle_of_a_run_deletes_nothing(make_lab:
         lab.sync(full=True)
         lab.act(lambda world: hide(world, "price"))
         assert not [one for one in told(lab.mirror) if one[0] == "record.deleted"], nth
+    lab.act(hide)
+    assert lab.sync(full=True).outcome is Outcome.SUCCEEDED
+    assert differences(lab.mirror, lab.truth()) == []
+
+
+def test_an_old_answer_about_the_role_deletes_no_record_of_a_model_that_is_not_named(make_lab: MakeLab) -> None:
+    """The model is not found, and the role seems to show it; when its records are not found, it hides them."""
+    lab, faults = lab_with_faults(make_lab, Switches(hidden_models_are_named=False))
+    price = lab.act(lambda world: world.create_model(world.account, "price"))
+    lab.act(lambda world: world.create_field(world.account, price, "title"))
+    for model in ("price", "post"):
+        lab.act(lambda world, model=model: world.create(world.user, model, {"title": "first"}))
+    lab.sync()
+    faults.interject(lambda world: hide(world, "post"), path="^/environments")
+    faults.interject(hide, path="^/item-types/", nth=1 + schema_check.TIMES_ABSENCE_ASKED_AGAIN)
+    faults.interject(lambda world: hide(world, "post"), path="^/users/me")
+    assert lab.sync(full=True).outcome is Outcome.PARTIAL
+    assert not [one for one in told(lab.mirror) if one[0] == "record.deleted"]
     lab.act(hide)
     assert lab.sync(full=True).outcome is Outcome.SUCCEEDED
     assert differences(lab.mirror, lab.truth()) == []
