@@ -37,7 +37,7 @@ from versionsync.mirror.errors import LeaseHeld, LeaseLost
 from versionsync.mirror.tables import events, fields, leases, models, records, sources
 from versionsync.simulator import FaultKind, Switches
 from versionsync.simulator.truth import Truth
-from versionsync.sync import climb, pull, schema_check, settling
+from versionsync.sync import climb, format_check, pull, schema_check, settling
 from versionsync.sync.report import Outcome, RunReport, SyncOptions
 
 EXAMPLES = int(os.environ.get("VERSIONSYNC_TEST_EXAMPLES", "15"))
@@ -547,6 +547,7 @@ def break_it(database: FreshDatabase) -> None:
 @pytest.fixture(autouse=True)
 def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(climb, "ASK_AGAIN_SECONDS", SECONDS_BEFORE_ASKING_AGAIN)
+    monkeypatch.setattr(format_check, "ASK_AGAIN_SECONDS", SECONDS_BEFORE_ASKING_AGAIN)
     monkeypatch.setattr(settling, "ASK_AGAIN_SECONDS", SECONDS_BEFORE_ASKING_AGAIN)
     monkeypatch.setattr(schema_check, "ASK_AGAIN_SECONDS", SECONDS_BEFORE_ASKING_AGAIN)
     monkeypatch.setattr(pull, "STALE_WAIT_SECONDS", SECONDS_BEFORE_ASKING_AGAIN)

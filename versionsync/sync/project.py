@@ -41,6 +41,7 @@ __all__ = [
     "Noted",
     "believe_upstream",
     "find_place",
+    "format_of",
     "is_another_format",
     "is_elsewhere",
     "is_new_here",
@@ -157,10 +158,11 @@ def note_upstream(
 
 def is_another_format(known: Project, seen: TimeFormat) -> bool:
     """Return whether upstream was seen to print times in another form than is known."""
-    return _format_of(known).updated(seen) != _format_of(known)
+    return format_of(known).updated(seen) != format_of(known)
 
 
-def _format_of(known: Project) -> TimeFormat:
+def format_of(known: Project) -> TimeFormat:
+    """Return in which form upstream is known to print times."""
     return TimeFormat(known.time_precision, known.time_zone)
 
 
@@ -168,7 +170,7 @@ def note_format(
     tx: Connection, lease: Lease, known: SourceRow, seen: TimeFormat, *, run_id: int, observed_at: datetime
 ) -> int:
     """Save in which form upstream prints times now, with the event of a change; return the number of events."""
-    before = _format_of(known.project)
+    before = format_of(known.project)
     now = before.updated(seen)
     update_time_format(tx, lease, precision=now.precision, zone=now.zone)
     seen_before = known.checkpoint.last_success_at

@@ -34,9 +34,11 @@ from versionsync.sync.desk import Desk, Tenure
 from versionsync.sync.editors import read_editors
 from versionsync.sync.environment import Place
 from versionsync.sync.findings import Findings
+from versionsync.sync.format_check import confirm_format
 from versionsync.sync.project import (
     believe_upstream,
     find_place,
+    format_of,
     is_another_format,
     is_elsewhere,
     is_new_here,
@@ -47,6 +49,7 @@ from versionsync.sync.project import (
 from versionsync.sync.rehearsal import rehearse
 from versionsync.sync.report import Outcome, Progress, RunKind, RunReport, SourceSpec, SyncOptions
 from versionsync.sync.retention import is_due, read_history_retention
+from versionsync.sync.sweep import Models
 from versionsync.sync.threads import DatabaseThread
 from versionsync.sync.tracing import traced
 from versionsync.sync.trouble import Trouble, trouble_in
@@ -272,18 +275,23 @@ class _Run:
                 self._unexplained_since = self._found.unexplained.since
                 if self._unexplained_since is not None:
                     self._found.notes.append(UNEXPLAINED)
-            await self._note_format(known, upstream.schema.site.time_zone, tenure)
+            await self._note_format(client, known, upstream.schema, tenure)
             await self._read_retention(client, known, tenure)
         climb.conclude()
         await self._name_editors(client, tenure)
 
-    async def _note_format(self, known: SourceRow, zone: str | None, tenure: Tenure) -> None:
+    async def _note_format(self, client: cma.Client, known: SourceRow, schema: cma.Schema, tenure: Tenure) -> None:
         """Save in which form upstream prints times, as far as this run has seen it."""
-        seen, run_id, now = TimeFormat(self._found.precision, zone), tenure.run_id, self._desk.now()
+        seen = TimeFormat(self._found.precision, schema.site.time_zone)
         if not is_another_format(known.project, seen):
             return
+        confirmed = await confirm_format(client, format_of(known.project), seen, Models.of(schema).listed)
+        self._found.schema_is_settled &= confirmed == seen
+        if not is_another_format(known.project, confirmed):
+            return
+        run_id, now = tenure.run_id, self._desk.now()
         self._progress.counts.events_written += await self._desk.write(
-            lambda tx: note_format(tx, tenure.lease, known, seen, run_id=run_id, observed_at=now)
+            lambda tx: note_format(tx, tenure.lease, known, confirmed, run_id=run_id, observed_at=now)
         )
 
     async def _read_retention(self, client: cma.Client, known: SourceRow, tenure: Tenure) -> None:

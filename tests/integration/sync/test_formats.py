@@ -12,7 +12,7 @@ from tests.fixtures.comparing import differences
 from tests.fixtures.lab import Lab, MakeLab
 from versionsync.mirror.sources import source
 from versionsync.mirror.tables import events
-from versionsync.simulator import World
+from versionsync.simulator import FaultKind, Faults, World
 from versionsync.sync.report import Outcome
 
 
@@ -58,16 +58,16 @@ def switch(lab: Lab, *, milliseconds: bool | None = None, zone: str | None = Non
 
 def test_a_change_of_format_is_one_event_and_reads_no_history(posts: Lab) -> None:
     """Once, with what it was and what it is; the list is enough to see that nothing else changed."""
-    beacon, schema, list_, list_again = 1, 1, 1, 1
+    beacon, schema, list_, list_again, confirmed = 1, 1, 1, 1, 2
     switch(posts, milliseconds=True)
-    assert posts.requests(lambda: posts.sync()) == beacon + schema + list_ + list_again
+    assert posts.requests(lambda: posts.sync()) == beacon + schema + list_ + list_again + confirmed
     seconds = {"time_precision": 0, "time_zone": "UTC"}
     milliseconds = {"time_precision": 3, "time_zone": "UTC"}
     rome = {"time_precision": 3, "time_zone": "Europe/Rome"}
     assert formats(posts) == [(seconds, milliseconds)]
     assert posts.requests(lambda: posts.sync()) == 1
     switch(posts, zone="Europe/Rome")
-    assert posts.requests(lambda: posts.sync()) == beacon + schema + list_ + list_again
+    assert posts.requests(lambda: posts.sync()) == beacon + schema + list_ + list_again + confirmed
     assert formats(posts) == [(seconds, milliseconds), (milliseconds, rome)]
     posts.sync(full=True)
     switch(posts, milliseconds=False, zone="UTC")
@@ -84,3 +84,23 @@ def test_the_format_is_known_from_the_first_sync_on(posts: Lab) -> None:
     assert found is not None
     assert (found.project.time_precision, found.project.time_zone) == (0, "UTC")
     assert formats(posts) == []
+
+
+@pytest.mark.parametrize("path", ["^/site", r"^/items\?"])
+def test_an_old_answer_is_no_change_of_the_format(path: str, make_lab: MakeLab) -> None:
+    """The project, or the list, is printed as it was before the change that is known."""
+    faults = Faults()
+    lab = make_lab(faults=faults)
+    lab.act(project)
+    faults.rates[FaultKind.STALE] = 0.0  # so that answers are remembered
+    lab.sync(full=True)
+    switch(lab, milliseconds=True, zone="Europe/Rome")
+    lab.sync(full=True)
+    before = formats(lab)
+    assert before
+    faults.plant(FaultKind.STALE, path=path)
+    lab.sync(full=True)
+    assert faults.injected == {FaultKind.STALE: 1}
+    lab.sync()
+    assert formats(lab) == before
+    assert lab.requests(lab.sync) == 1
