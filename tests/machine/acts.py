@@ -270,8 +270,10 @@ def rename_field(world: World, which: int) -> None:
 
 
 def retype_field(world: World, which: int) -> None:
-    """Another type; what is stored stays."""
-    world.update_field(world.account, _field(world, which).id, field_type=RETYPED[which % len(RETYPED)])
+    """Another type for a field without blocks; what is stored stays."""
+    models = world.environment(None).models.values()
+    found = [field for model in models for field in model.ordered_fields if field.field_type in RETYPED]
+    world.update_field(world.account, _pick(found, which).id, field_type=RETYPED[which % len(RETYPED)])
 
 
 def delete_field(world: World, which: int) -> None:

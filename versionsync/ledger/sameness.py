@@ -55,17 +55,9 @@ class ContentFields:
     types: Mapping[ModelId, Mapping[str, str]]
     reshaped: Mapping[ModelId, Mapping[str, int]]
 
-    def compared(self, model_id: ModelId, stored_by: int) -> Mapping[str, str] | None:
-        """Return the fields of a model whose values can be compared with those of content stored by `stored_by`.
-
-        They are the present ones, by their api_key, without those that were reshaped since. None: no field of the
-        model is known.
-        """
-        types = self.types.get(model_id)
-        reshaped = self.reshaped.get(model_id)
-        if not types or not reshaped:
-            return types
-        return {key: type for key, type in types.items() if key not in reshaped or reshaped[key] < stored_by}
+    def is_reshaped(self, model_id: ModelId, api_key: str, stored_by: int) -> bool:
+        """Return whether a present field of a model was reshaped after content was stored by the event `stored_by`."""
+        return self.reshaped.get(model_id, {}).get(api_key, 0) > stored_by
 
 
 class _Rule(Enum):
@@ -198,12 +190,15 @@ def _inside(
 
 def _members(a: object, b: object, model_id: ModelId, fields: ContentFields, stored_by: int) -> Iterator[_Pair]:
     """The members of the `attributes` of a version or block that count: its model's fields."""
-    types = fields.compared(model_id, stored_by)
+    types = fields.types.get(model_id)
     if types is None or not isinstance(a, dict) or not isinstance(b, dict):
         yield a, b, _Rule.TOLERANT
         return
     for key, type in types.items():
         before, after = a.get(key, _MISSING), b.get(key, _MISSING)
+        is_in_both = before is not _MISSING and after is not _MISSING
+        if is_in_both and fields.is_reshaped(model_id, key, stored_by):
+            continue  # its value was converted; one that was renamed, too, is only in one of them
         if before is not after:
             yield _null(before), _null(after), _RULES.get(type, _Rule.TOLERANT)
 

@@ -140,6 +140,7 @@ def test_a_field_that_was_reshaped_after_the_content_was_stored_makes_no_differe
     assert compare({"title": "1"}, {"title": 1}, fields=fields, stored_by=9) is SAME
     assert compare({"title": "1"}, {"title": 1}, fields=fields, stored_by=11) is DIFFERENT
     assert compare({"price": 1}, {"price": 2}, fields=fields, stored_by=9) is DIFFERENT
+    assert compare({"old_title": "1"}, {"title": 1}, fields=fields, stored_by=9) is DIFFERENT, "it was renamed, too"
 
 
 # --- blocks ---
