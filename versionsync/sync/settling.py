@@ -29,6 +29,8 @@ ABSENT_CHUNK = 500
 OLDEST_ANSWER = timedelta(days=1)
 """No answer of a cache, or of a replica that lags behind, is older than this."""
 TIMES_ASKED_AGAIN = 5
+FEW_YOUNG = 20
+"""More young records than these are asked for once more only: an import that was taken back must not cost so much."""
 ASK_AGAIN_SECONDS = 0.5
 
 
@@ -138,13 +140,14 @@ class Settler:
                     self._found.fall_short(f"record {record.id} was not listed, but it exists")
 
         await self._crew.each(known.values(), lambda record: record.id, ask)
-        for _ in range(TIMES_ASKED_AGAIN):
-            young = [record for record in absent if self._is_young(record)]
-            if not young:
-                break
+        young = [record for record in absent if self._is_young(record)]
+        times = TIMES_ASKED_AGAIN if len(young) <= FEW_YOUNG else 1
+        while young and times:
+            times -= 1
             await asyncio.sleep(ASK_AGAIN_SECONDS)
             absent = [record for record in absent if not self._is_young(record)]
             await self._crew.each(young, lambda record: record.id, ask)
+            young = [record for record in absent if self._is_young(record)]
         absent = await self._without_hidden(absent)
         models = {model: await self._state_of(model) for model in {record.model_id for record in absent}}
         deleted = [record for record in absent if models[record.model_id] is not None]
