@@ -33,6 +33,7 @@ __all__ = ["Models", "Sweep", "Sweeper", "count_records", "differs", "is_of_mode
 
 ATTEMPTS = 4
 UNKNOWN_MODEL = "ITEM_TYPE_NOT_FOUND"
+UNKNOWN_ORDER = "INVALID_ORDERING"
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,7 +211,8 @@ class Sweeper:
             except cma.PagesMoved as error:
                 moved = error  # what the other models have is mirrored all the same
             except (cma.Rejected, cma.NotFound) as error:
-                self._refused[model] = error
+                is_ignored = error.code == UNKNOWN_ORDER and await self._is_ignored(model)
+                self._refused[model] = None if is_ignored else error
             except cma.PermissionDenied as error:
                 if error.is_of_project:
                     raise
@@ -222,6 +224,14 @@ class Sweeper:
             self._sweep.total = await count_records(self._client, [id for id in models if id not in self._refused])
         except cma.Rejected as error:
             raise cma.PagesMoved(f"the models changed while they were listed: {error}", request="GET /items") from None
+
+    async def _is_ignored(self, model: ModelId) -> bool:
+        """Return whether upstream ignores that `model` alone is asked for: then it does not accept the order either."""
+        try:
+            page = await self._client.items_page(limit=1, models=(model,))
+        except (cma.Rejected, cma.NotFound):
+            return False
+        return all(item.item_type_id != model for item in page.items)
 
     def _raise_if_all_are_refused(self, models: Sequence[ModelId]) -> None:
         """Where no model can be listed it is the request that upstream refuses, unless it says that it is the model."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -364,6 +365,22 @@ def test_an_old_answer_about_the_role_deletes_no_record_of_a_model_that_is_not_n
     faults.interject(lambda world: hide(world, "post"), path="^/users/me")
     assert lab.sync(full=True).outcome is Outcome.PARTIAL
     assert not [one for one in told(lab.mirror) if one[0] == "record.deleted"]
+    lab.act(hide)
+    assert lab.sync(full=True).outcome is Outcome.SUCCEEDED
+    assert differences(lab.mirror, lab.truth()) == []
+
+
+@pytest.mark.parametrize("what", ["refused", "ignored", "empty", "all_ignored", "all_empty"])
+@pytest.mark.parametrize("lists_blocks", [False, True])
+def test_a_role_that_hides_every_model_fails_no_run(make_lab: MakeLab, what: Any, *, lists_blocks: bool) -> None:
+    """Without any model that upstream accepts there may be no filter, and then it accepts no order."""
+    lab, _ = lab_with_faults(make_lab, Switches(unknown_model_in_filter=what, lists_blocks=lists_blocks))
+    post(lab)
+    lab.sync()
+    lab.act(lambda world: hide(world, "post"))
+    for options in ({}, {"full": True}, {"full": True, "dry_run": True}):
+        lab.act(lambda world, name=str(options): world.update_site(world.account, name=name))
+        assert lab.sync(**options).outcome is Outcome.PARTIAL
     lab.act(hide)
     assert lab.sync(full=True).outcome is Outcome.SUCCEEDED
     assert differences(lab.mirror, lab.truth()) == []
