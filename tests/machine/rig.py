@@ -140,8 +140,12 @@ class Rig:
         return self.simulator.act(_time_format)
 
     def remember(self) -> None:
-        """Keep the records as they are now, for answers that lag behind."""
+        """Keep the records as they are now, for answers that lag behind; what comes after is a second later at least.
+
+        Within one second, a publication that ended and one that had not begun again look the same.
+        """
         self.simulator.act(lambda world: world.environment(None).remember())
+        self.wait(1)
 
     def wait(self, seconds: float) -> None:
         """Let time pass at upstream."""
