@@ -279,6 +279,7 @@ class Breaking(RuleBasedStateMachine):
         """Two processes on one database: the second is refused, or comes when the first is done."""
         with self.witness.watching():
             first, second = self.rig.run_two(options, second_after=after)
+        self.note_hidden(self.rig.hidden_models, Disturbance())
         for report in (first, second):
             if report.outcome is Outcome.FAILED:
                 assert isinstance(report.error, LeaseHeld), repr(report.error)
