@@ -11,7 +11,7 @@ Of the times of records and versions, the one that the mirror holds is kept wher
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import Enum
 
@@ -49,11 +49,13 @@ class ContentFields:
 
     `types` holds, for each model that has or had a field, the type of each present field by its api_key. `reshaped`
     holds the id of the last event in which a field of a model, by its api_key, got another type, or became localized
-    or no longer is. The order of events does not depend on the clock.
+    or no longer is. The order of events does not depend on the clock. `former` holds the api_key of each present field
+    by those that it had before: upstream may show old versions with them.
     """
 
     types: Mapping[ModelId, Mapping[str, str]]
     reshaped: Mapping[ModelId, Mapping[str, int]]
+    former: Mapping[ModelId, Mapping[str, str]] = field(default_factory=dict)
 
     def is_reshaped(self, model_id: ModelId, api_key: str, stored_by: int) -> bool:
         """Return whether a present field of a model was reshaped after content was stored by the event `stored_by`."""
@@ -105,7 +107,8 @@ def compare_contents(
 ) -> Sameness:
     """Compare two contents (JSON texts) of one version of a model by their values.
 
-    A member that is no present field of the model never makes a difference by itself, nor does a field that was
+    A member that is no present field of the model, under its name or a former one, never makes a difference by itself,
+    nor does a field that was
     reshaped after `stored_by`, the event with which the mirror stored `stored`. The same goes for the blocks inside.
     If no field of a model is known, all of its members are compared, and date-times that are one instant are equal.
     Content that cannot be read is different.
@@ -201,6 +204,9 @@ def _members(a: object, b: object, model_id: ModelId, fields: ContentFields, sto
             continue  # its value was converted; one that was renamed, too, is only in one of them
         if before is not after:
             yield _null(before), _null(after), _RULES.get(type, _Rule.TOLERANT)
+    for former, key in fields.former.get(model_id, {}).items():
+        if former not in types and former in a and former in b and not fields.is_reshaped(model_id, key, stored_by):
+            yield a[former], b[former], _RULES.get(types[key], _Rule.TOLERANT)
 
 
 def _null(value: object) -> object:

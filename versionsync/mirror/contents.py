@@ -85,7 +85,7 @@ def _event_of(
 
 
 def content_fields(connection: Connection, source_id: int) -> ContentFields:
-    """What is known of the fields of a source: their types now, and which were reshaped when."""
+    """What is known of the fields of a source: their types now, which were reshaped when, and their former names."""
     types: dict[ModelId, dict[str, str]] = {}
     present: dict[str, tuple[ModelId, str]] = {}
     query = select(fields.c.id, fields.c.model_id, fields.c.api_key, fields.c.field_type, fields.c.deleted_at).where(
@@ -97,6 +97,7 @@ def content_fields(connection: Connection, source_id: int) -> ContentFields:
             of_model[row.api_key] = row.field_type
             present[row.id] = ModelId(row.model_id), row.api_key
     reshaped: dict[ModelId, dict[str, int]] = {}
+    former: dict[ModelId, dict[str, str]] = {}
     told = (
         select(events.c.data, events.c.id)
         .where(
@@ -108,7 +109,12 @@ def content_fields(connection: Connection, source_id: int) -> ContentFields:
     )
     for text, id in connection.execute(told):
         data = json.loads(text)
-        if present.get(data["field"]["id"]) and any(name in data.get("changes", {}) for name in RESHAPES):
-            model_id, api_key = present[data["field"]["id"]]
+        if data["field"]["id"] not in present:
+            continue
+        model_id, api_key = present[data["field"]["id"]]
+        changes = data.get("changes", {})
+        if any(name in changes for name in RESHAPES):
             reshaped.setdefault(model_id, {})[api_key] = id
-    return ContentFields(types, reshaped)
+        if isinstance(changes.get("api_key"), list) and isinstance(changes["api_key"][0], str):
+            former.setdefault(model_id, {})[changes["api_key"][0]] = api_key
+    return ContentFields(types, reshaped, former)

@@ -120,3 +120,12 @@ def test_a_field_of_another_shape_says_since_when(desk: Desk) -> None:
     )
     see(desk, localized)
     assert known_fields(desk).reshaped == {MODEL: {"price": second}}
+
+
+def test_a_renamed_field_keeps_its_former_names(desk: Desk) -> None:
+    title = a_field("title", "text")
+    for name in ("title", "headline", "name"):
+        see(desk, replace(title, api_key=name, payload=payload(field_type="text", api_key=name)))
+    assert known_fields(desk).former == {MODEL: {"title": "name", "headline": "name"}}
+    see(desk)
+    assert known_fields(desk).former == {}

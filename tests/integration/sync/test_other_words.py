@@ -191,6 +191,25 @@ def test_a_zone_that_moves_instants_is_a_rewrite_with_its_cause(make_lab: MakeLa
     assert written(lab.sync(full=True).counts) == (0, 0, 0, 0)
 
 
+def test_a_zone_moves_instants_of_a_renamed_field_in_old_versions_too(make_lab: MakeLab) -> None:
+    """Upstream may go on to show them under the name that the field had."""
+    lab, post, other = a_project(make_lab, improved_timezone_management=False, milliseconds=True)
+    lab.act(lambda world: setattr(world.switches, "renamed_fields", "old_key"))
+    reprint(lab, starting_at("2026-03-01T10:00:00.195Z"))
+    lab.sync()
+    starts = lab.act(lambda world: world.environment().model("post").field_by_key("starts"))
+    assert starts is not None
+    lab.act(lambda world: world.update_field(world.account, starts.id, api_key="begins"))
+    lab.sync(full=True)
+    before = len(rewrites(lab))
+    lab.act(lambda world: world.update_site(world.account, timezone="Asia/Tokyo"))
+    report = lab.sync(full=True)
+    count = len(post.versions) + len(other.versions)
+    assert (report.outcome, report.counts.versions_rewritten) == (Outcome.SUCCEEDED, count)
+    assert [data.get("cause") for data in rewrites(lab)[before:]] == ["time_zone"] * count
+    assert written(lab.sync(full=True).counts) == (0, 0, 0, 0)
+
+
 def test_old_content_in_another_form_is_doubted_as_old_content(make_lab: MakeLab) -> None:
     """It was rewritten since: an answer that shows it again is asked for again before it is believed."""
     lab, post, other = a_project(make_lab)

@@ -305,3 +305,20 @@ def test_a_time_of_a_record_that_is_the_same_instant_stays() -> None:
     moved = keep_record_times(mirror.known, record(**dict.fromkeys(names, at(6))))
     assert [getattr(moved, name) for name in names] == [at(6)] * 4
     assert keep_record_times(None, moved) is moved
+
+
+def test_a_former_name_is_compared_as_the_field_that_it_was() -> None:
+    """Upstream may show old versions with it. In one content only, it is no present field."""
+    fields = ContentFields({MODEL: {"starts": "date_time", "name": "string"}}, {}, {MODEL: {"begins": "starts"}})
+
+    def compare(stored: dict[str, object], seen: dict[str, object]) -> Sameness:
+        texts = [json.dumps(each).encode() for each in (stored, seen)]
+        return compare_contents(*texts, fields, MODEL, stored_by=1)
+
+    assert compare({"begins": NOON}, {"begins": NOON_IN_ROME}) is SAME
+    assert compare({"begins": NOON}, {"begins": "2026-03-01T11:00:00+09:00"}) is MOVED
+    assert compare({"begins": NOON}, {"begins": LATER}) is DIFFERENT
+    assert compare({"begins": NOON}, {}) is SAME
+    taken = ContentFields({MODEL: {"starts": "date_time", "begins": "string"}}, {}, {MODEL: {"begins": "starts"}})
+    texts = [json.dumps({"begins": text}).encode() for text in (NOON, NOON_IN_ROME)]
+    assert compare_contents(*texts, taken, MODEL, stored_by=1) is DIFFERENT, "another field has the name now"
