@@ -56,7 +56,7 @@ class CheckedSchema:
 async def check_schema(desk: Desk, client: cma.Client, source_id: int, answer: cma.Schema) -> CheckedSchema:
     """Ask by id for whatever `answer` contradicts the mirror about. Reads the schema again if `answer` is old.
 
-    Costs nothing where there is no contradiction. Raises CmaError and MirrorError.
+    Costs nothing without a contradiction. Raises CmaError and MirrorError.
     """
     held = await desk.read(lambda connection: _held(connection, source_id))
     questions = _Questions(desk, client, source_id, held)

@@ -190,7 +190,7 @@ class Settler:
         return None
 
     async def _find(self, model: ModelId) -> cma.ItemType | None:
-        """The model as it is now; None where it does not exist, or not for this token."""
+        """Return the model as it is now; None if it does not exist, or not for this token."""
         try:
             return await self._client.item_type(model)
         except cma.NotFound:

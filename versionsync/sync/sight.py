@@ -2,7 +2,7 @@
 
 Upstream answers 404 for what a role hides as it does for what does not exist. So after such an answer the engine asks
 for the token's own role, but only in runs in which something is not there. The role may change during a run: before a
-record is held to be deleted, the role is asked for once more.
+record is marked deleted, the role is asked for once more.
 """
 
 from __future__ import annotations

@@ -65,7 +65,7 @@ class Sweep:
         total: How many records upstream counts.
         youngest: The time of the last edit or publication of any record.
         changed: How many records differ from the mirror.
-        precision: How many decimals of a second upstream's times have, where that was seen.
+        precision: How many decimals of a second upstream's times have. None: that was not seen.
         models: The models whose records were listed, and that still had records afterwards.
         uncertain: The models that upstream named before or after the list, and whose records were not all listed. The
             absence of such a record says nothing.
