@@ -11,11 +11,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-__all__ = ["BEACON_TRUST", "STAMP_DELAY", "Beacon", "is_explained", "is_settled", "is_trusted", "settling_seconds"]
+__all__ = [
+    "BEACON_TRUST",
+    "OLDEST_ANSWER",
+    "STAMP_DELAY",
+    "Beacon",
+    "is_explained",
+    "is_settled",
+    "is_trusted",
+    "settling_seconds",
+]
 
 SETTLING = timedelta(seconds=2)
 STAMP_DELAY = timedelta(seconds=1)  # upstream may stamp its last change a little late
 BEACON_TRUST = timedelta(hours=24)
+OLDEST_ANSWER = timedelta(days=1)
+"""No answer of a cache, or of a replica that lags behind, is older than this."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Final, TypeVar
 
 from sqlalchemy import Connection
@@ -21,6 +20,7 @@ from versionsync.ledger.ids import ModelId
 from versionsync.ledger.schema import Field, Model, Schema
 from versionsync.ledger.schema_doubts import Belief, FormerValues, believe, changed_ids, doubts_about
 from versionsync.mirror.schema import DeletedIds, as_kept, deleted_ids, former_values, known_schema, seen_first_since
+from versionsync.sync.beacon import OLDEST_ANSWER
 from versionsync.sync.desk import Desk
 from versionsync.sync.translate import field_of, item_type_of, model_of, schema_of, upstream_field_of
 
@@ -29,8 +29,6 @@ __all__ = ["CheckedSchema", "check_schema"]
 TIMES_ASKED_AGAIN: Final = 3
 ASK_AGAIN_SECONDS: Final = 0.5
 TIMES_ABSENCE_ASKED_AGAIN: Final = 5
-OLDEST_ANSWER: Final = timedelta(days=1)
-"""No answer of a cache, or of a replica that lags behind, is older than this."""
 MOST_QUESTIONS: Final = 50
 """The most questions by id in a run. Models that may be deleted are not counted: their records depend on them."""
 

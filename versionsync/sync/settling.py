@@ -13,6 +13,7 @@ from versionsync.ledger.ids import ModelId, RecordId
 from versionsync.ledger.records import DeletionEvidence, KnownRecord
 from versionsync.mirror.known import known_records, live_counts_by_model
 from versionsync.mirror.sweep import SweepMarks
+from versionsync.sync.beacon import OLDEST_ANSWER
 from versionsync.sync.crew import Crew
 from versionsync.sync.desk import Desk
 from versionsync.sync.findings import Findings
@@ -26,8 +27,6 @@ from versionsync.sync.writing import Arrival, Writer
 __all__ = ["Settler"]
 
 ABSENT_CHUNK = 500
-OLDEST_ANSWER = timedelta(days=1)
-"""No answer of a cache, or of a replica that lags behind, is older than this."""
 TIMES_ASKED_AGAIN = 5
 FEW_YOUNG = 20
 """More young records than these are asked for once more only: an import that was taken back must not cost so much."""
