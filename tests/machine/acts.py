@@ -124,8 +124,14 @@ def edit_at_once(world: World, which: int) -> None:
 
 
 def continue_burst(world: World, which: int) -> None:
-    """The last edit of a record is continued by its editor, within the time in which upstream merges."""
+    """The last edit of a record is continued by its editor, within the time in which upstream merges.
+
+    Not in the very second of a locale's publication, as in `publish_one_locale`.
+    """
     record = _record(world, which)
+    if record.versions[-1] is not record.head:
+        world.clock.advance(SECOND)
+        world.tick()
     before = world.switches.history_resolution
     world.switches.history_resolution = timedelta(days=1)
     try:
