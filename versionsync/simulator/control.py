@@ -1,6 +1,6 @@
 """Driving a simulator from another process: JSON under `/_simulator/`, beside the API and unknown to its clients.
 
-Neither limits nor faults nor the log of requests see these calls.
+Neither limits nor faults nor the log of requests see these calls. `?project=ID` names another project than the first.
 
 | request | does |
 | --- | --- |
@@ -11,6 +11,7 @@ Neither limits nor faults nor the log of requests see these calls.
 | `POST /_simulator/limits` | `{"limit": 60}` or null, `{"reserve": 10}` |
 | `GET`, `DELETE /_simulator/requests` | counts and the latest requests (`?latest=100`); forgets them |
 | `GET /_simulator/truth` | what a perfect mirror holds (`?environment=main`) |
+| `GET`, `POST /_simulator/projects` | lists the projects; makes an empty one (`{"name": "…"}`) and its token |
 | `POST /_simulator/act` | `{"act": "publish", "editor": "user", "arguments": {"record_id": "…"}}` |
 """
 
@@ -28,10 +29,12 @@ from versionsync.simulator.acting import perform
 from versionsync.simulator.faults import FaultKind
 from versionsync.simulator.limits import RateLimit
 from versionsync.simulator.problems import Refused
+from versionsync.simulator.project import Project
 from versionsync.simulator.server import Server
 from versionsync.simulator.switches import Switches
 from versionsync.simulator.times import parse_time
 from versionsync.simulator.truth import truth
+from versionsync.simulator.world import World
 
 __all__ = ["mount"]
 
@@ -83,6 +86,12 @@ class LimitsOrder(msgspec.Struct, forbid_unknown_fields=True):
     reserve: int = 0
 
 
+class ProjectOrder(msgspec.Struct, forbid_unknown_fields=True):
+    """A new project; None: a name with a number."""
+
+    name: str | None = None
+
+
 class ActOrder(msgspec.Struct, forbid_unknown_fields=True):
     """An act of the world, by its name, and who does it: `user`, `account`, … or `type/id`."""
 
@@ -107,6 +116,8 @@ def mount(server: Server) -> None:
         ("DELETE", "/requests", control.forget_requests),
         ("GET", "/truth", control.truth),
         ("POST", "/act", control.act),
+        ("GET", "/projects", control.projects),
+        ("POST", "/projects", control.create_project),
     ):
         server.app.router.add_route(method, PREFIX + path, _guarded(handler))
 
@@ -126,10 +137,15 @@ def _guarded(handler: Callable[[web.Request], Awaitable[bytes]]) -> Callable[[we
 class _Control:
     def __init__(self, server: Server) -> None:
         self._server = server
-        self._world = server.world
+
+    def _project(self, request: web.Request) -> Project:
+        return self._server.project(request.query.get("project"))
+
+    def _world(self, request: web.Request) -> World:
+        return self._project(request).world
 
     async def overview(self, request: web.Request) -> bytes:
-        world = self._world
+        world = self._world(request)
         return msgspec.json.encode(
             {
                 "project_id": world.project_id,
@@ -151,32 +167,32 @@ class _Control:
         )
 
     async def clock(self, request: web.Request) -> bytes:
-        clock = self._world.clock
+        clock = self._world(request).clock
         return msgspec.json.encode({"now": clock.now(), "stopped": clock.is_stopped})
 
     async def set_clock(self, request: web.Request) -> bytes:
         order = msgspec.json.decode(await request.read(), type=ClockOrder)
-        clock = self._world.clock
+        clock = self._world(request).clock
         if order.stopped is not None:
             clock.stop() if order.stopped else clock.run()
         if order.set is not None:
             clock.set(parse_time(order.set))
         if order.advance_seconds:
             clock.advance(timedelta(seconds=order.advance_seconds))
-        self._world.tick()
-        self._world.expire_versions()
+        self._world(request).tick()
+        self._world(request).expire_versions()
         return await self.clock(request)
 
     async def faults(self, request: web.Request) -> bytes:
-        return msgspec.json.encode(self._server.faults.describe())
+        return msgspec.json.encode(self._project(request).faults.describe())
 
     async def set_faults(self, request: web.Request) -> bytes:
         order = msgspec.json.decode(await request.read(), type=FaultsOrder)
-        faults = self._server.faults
+        faults = self._project(request).faults
         if order.clear:
             faults.clear()
         if order.remember:
-            self._world.remember()
+            self._world(request).remember()
         for name in ("rates", "path", "slow_seconds", "stall_seconds", "vanished_share"):
             if (value := getattr(order, name)) is not None:
                 setattr(faults, name, value)
@@ -185,7 +201,7 @@ class _Control:
         return await self.faults(request)
 
     async def switches(self, request: web.Request) -> bytes:
-        values = asdict(self._world.switches)
+        values = asdict(self._world(request).switches)
         return msgspec.json.encode(
             {name: value.total_seconds() if isinstance(value, timedelta) else value for name, value in values.items()}
         )
@@ -193,16 +209,16 @@ class _Control:
     async def set_switches(self, request: web.Request) -> bytes:
         sent = msgspec.json.decode(await request.read(), type=dict[str, Any])
         for name, value in {name: _switch(name, value) for name, value in sent.items()}.items():
-            setattr(self._world.switches, name, value)
+            setattr(self._world(request).switches, name, value)
         return await self.switches(request)
 
     async def set_limits(self, request: web.Request) -> bytes:
         order = msgspec.json.decode(await request.read(), type=LimitsOrder)
         if order.limit is None:
-            self._server.limits = None
+            self._project(request).limits = None
         elif order.limit is not msgspec.UNSET:
-            self._server.limits = RateLimit(order.limit)
-        limits = self._server.limits
+            self._project(request).limits = RateLimit(order.limit)
+        limits = self._project(request).limits
         if limits is not None:
             limits.reserve(order.reserve)
         return msgspec.json.encode(
@@ -210,7 +226,7 @@ class _Control:
         )
 
     async def requests(self, request: web.Request) -> bytes:
-        log = self._server.requests
+        log = self._project(request).requests
         latest = list(log)[-int(request.query.get("latest", LATEST)) :]
         return msgspec.json.encode(
             {
@@ -223,17 +239,29 @@ class _Control:
         )
 
     async def forget_requests(self, request: web.Request) -> bytes:
-        self._server.requests.reset()
+        self._project(request).requests.reset()
         return await self.requests(request)
 
     async def truth(self, request: web.Request) -> bytes:
-        environment = request.query.get("environment") or self._world.primary.id
-        return truth(self._world.journal, environment).to_json()
+        environment = request.query.get("environment") or self._world(request).primary.id
+        return truth(self._world(request).journal, environment).to_json()
+
+    async def projects(self, request: web.Request) -> bytes:
+        return msgspec.json.encode([_described(project) for project in self._server.projects])
+
+    async def create_project(self, request: web.Request) -> bytes:
+        order = msgspec.json.decode(await request.read() or b"{}", type=ProjectOrder)
+        return msgspec.json.encode(_described(self._server.create_project(order.name)))
 
     async def act(self, request: web.Request) -> bytes:
         order = msgspec.json.decode(await request.read(), type=ActOrder)
-        self._world.tick()
-        return msgspec.json.encode(perform(self._world, order.act, order.editor, order.arguments))
+        self._world(request).tick()
+        return msgspec.json.encode(perform(self._world(request), order.act, order.editor, order.arguments))
+
+
+def _described(project: Project) -> dict[str, str]:
+    world = project.world
+    return {"project_id": world.project_id, "name": world.name, "token": world.token}
 
 
 def _switch(name: str, value: Any) -> object:

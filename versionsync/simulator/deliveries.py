@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Sequence
 from datetime import timedelta
 from types import TracebackType
 from typing import Final, Self
 
 import aiohttp
 
+from versionsync.simulator.project import Project
 from versionsync.simulator.webhooks import CallStatus, WebhookCall
 from versionsync.simulator.world import World
 
@@ -26,10 +28,13 @@ RETRY_AFTER: Final = (
 
 
 class Deliveries:
-    """Sends what the webhooks of *world* have to send while the block runs."""
+    """Sends what the webhooks of *projects* have to send while the block runs; the list may grow.
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    Within a project a slow receiver keeps the next calls waiting.
+    """
+
+    def __init__(self, projects: Sequence[Project]) -> None:
+        self._projects = projects
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -46,34 +51,40 @@ class Deliveries:
 
     async def _run(self) -> None:
         timeout = aiohttp.ClientTimeout(total=ANSWER_SECONDS)
-        async with aiohttp.ClientSession(timeout=timeout) as session:
+        async with aiohttp.ClientSession(timeout=timeout) as session, asyncio.TaskGroup() as sending:
+            busy: dict[int, asyncio.Task[None]] = {}
             while True:
-                if self._world.webhooks.registered:
-                    self._world.tick()
-                    due = self._world.webhooks.due(self._world.now())
-                    await asyncio.gather(*(self._send(session, call) for call in due))
+                for number, project in enumerate(self._projects):
+                    if project.world.webhooks.registered and (number not in busy or busy[number].done()):
+                        busy[number] = sending.create_task(_send_due(session, project.world))
                 await asyncio.sleep(LOOK_SECONDS)
 
-    async def _send(self, session: aiohttp.ClientSession, call: WebhookCall) -> None:
-        webhook = call.webhook
-        call.last_sent_at = self._world.now()
-        payload = call.sent_payload.encode()
-        try:
-            for _ in range(1 if self._world.switches.webhooks_call_twice == "same_call" else 0):
-                async with session.post(webhook.url, data=payload, headers=call.request_headers) as response:
-                    await response.read()
+
+async def _send_due(session: aiohttp.ClientSession, world: World) -> None:
+    world.tick()
+    await asyncio.gather(*(_send(session, world, call) for call in world.webhooks.due(world.now())))
+
+
+async def _send(session: aiohttp.ClientSession, world: World, call: WebhookCall) -> None:
+    webhook = call.webhook
+    call.last_sent_at = world.now()
+    payload = call.sent_payload.encode()
+    try:
+        for _ in range(1 if world.switches.webhooks_call_twice == "same_call" else 0):
             async with session.post(webhook.url, data=payload, headers=call.request_headers) as response:
-                call.response_status = response.status
-                call.response_headers = dict(response.headers)
-                call.response_payload = (await response.read()).decode(errors="replace")
-            delivered = 200 <= call.response_status < 300
-        except (aiohttp.ClientError, TimeoutError) as error:
-            call.response_status, call.response_payload, delivered = None, str(error), False
-        if delivered:
-            call.status, call.next_retry_at = CallStatus.SUCCESS, None
-        elif webhook.auto_retry and call.retries < len(RETRY_AFTER):
-            call.status = CallStatus.RESCHEDULED
-            call.next_retry_at = self._world.now() + RETRY_AFTER[call.retries]
-            call.retries += 1
-        else:
-            call.status, call.next_retry_at = CallStatus.FAILED, None
+                await response.read()
+        async with session.post(webhook.url, data=payload, headers=call.request_headers) as response:
+            call.response_status = response.status
+            call.response_headers = dict(response.headers)
+            call.response_payload = (await response.read()).decode(errors="replace")
+        delivered = 200 <= call.response_status < 300
+    except (aiohttp.ClientError, TimeoutError) as error:
+        call.response_status, call.response_payload, delivered = None, str(error), False
+    if delivered:
+        call.status, call.next_retry_at = CallStatus.SUCCESS, None
+    elif webhook.auto_retry and call.retries < len(RETRY_AFTER):
+        call.status = CallStatus.RESCHEDULED
+        call.next_retry_at = world.now() + RETRY_AFTER[call.retries]
+        call.retries += 1
+    else:
+        call.status, call.next_retry_at = CallStatus.FAILED, None

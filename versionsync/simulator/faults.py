@@ -6,7 +6,7 @@ import random
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
@@ -130,6 +130,10 @@ class Faults:
         self._planted: list[_Planted] = []
         self._bodies: OrderedDict[str, tuple[bytes, bytes]] = OrderedDict()
         self._last_page: dict[str, bytes] = {}
+
+    def alike(self) -> Faults:
+        """The same rates and settings for another project, with nothing planted and no memory."""
+        return replace(self, rates=dict(self.rates))
 
     def plant(
         self,

@@ -29,7 +29,10 @@ SHUTDOWN_SECONDS: Final = 0.5
 
 
 class Simulator:
-    """A server for *world*, up while the block runs: `async with Simulator(world) as simulator: simulator.url`."""
+    """A server for *world*, up while the block runs: `async with Simulator(world) as simulator: simulator.url`.
+
+    `world`, `faults`, `requests` and `limits` are those of its first project; `server` knows all of them.
+    """
 
     def __init__(
         self,
@@ -46,8 +49,8 @@ class Simulator:
         mount(self.server)
         self.server.close_routes()
         self.world = world
-        self.faults = self.server.faults
-        self.requests = self.server.requests
+        self.faults = self.server.first.faults
+        self.requests = self.server.first.requests
         self._host = host
         self._port = port
         self._running = AsyncExitStack()
@@ -63,11 +66,11 @@ class Simulator:
     @property
     def limits(self) -> RateLimit | None:
         """The rate limit, if there is one; it can be exchanged while the server runs."""
-        return self.server.limits
+        return self.server.first.limits
 
     @limits.setter
     def limits(self, limits: RateLimit | None) -> None:
-        self.server.limits = limits
+        self.server.first.limits = limits
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
@@ -75,7 +78,7 @@ class Simulator:
             stack.push_async_callback(runner.cleanup)
             await runner.setup()
             await web.TCPSite(runner, self._host, self._port).start()
-            await stack.enter_async_context(Deliveries(self.world))
+            await stack.enter_async_context(Deliveries(self.server.projects))
             host, port = runner.addresses[0][:2]
             self._url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
             self._running = stack.pop_all()

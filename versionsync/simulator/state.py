@@ -59,8 +59,9 @@ class WorldState:
         locales: tuple[str, ...] = ("en",),
         timezone: str = "UTC",
         switches: Switches | None = None,
+        token: str = FULL_ACCESS_TOKEN,
     ) -> None:
-        """An empty project with one environment, an editor of each kind and the token `FULL_ACCESS_TOKEN`.
+        """An empty project with one environment, an editor of each kind and the API token *token*.
 
         *seed* decides every id; *clock* (left out: a running one) every time.
         """
@@ -69,6 +70,7 @@ class WorldState:
         self.project_id = project_id
         self.name = name
         self.timezone = timezone
+        self.token = token
         self.switches = switches or Switches()
         self.ids = Ids(seed)
         self.journal = Journal()
@@ -94,7 +96,7 @@ class WorldState:
             Editor(EditorKind.SSO_USER, self.ids.new(), "Cleo Editor", "cleo@example.com", everything.id)
         )
         self.api = Editor(EditorKind.ACCESS_TOKEN, number(), "Full-access API token", role_id=everything.id)
-        self.people.add_token(Token(FULL_ACCESS_TOKEN, self.api, everything))
+        self.people.add_token(Token(self.token, self.api, everything))
 
     def now(self) -> datetime:
         """The time in milliseconds: upstream keeps them even where it prints whole seconds."""

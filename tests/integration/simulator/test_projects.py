@@ -1,0 +1,46 @@
+"""Several projects in one simulator, told apart by the API token."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+
+from tests.integration.simulator.conftest import Served
+
+
+def new_project(served: Served, **order: str) -> Any:
+    """Make another project, and return what the simulator says of it."""
+    return served.http.post("/_simulator/projects", json=order).json()
+
+
+def models_of(served: Served, token: str) -> list[str]:
+    """The api_keys of the models that this token sees."""
+    headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
+    answer = httpx.get(f"{served.simulator.url}/item-types", headers=headers)
+    return [model["attributes"]["api_key"] for model in answer.json()["data"]]
+
+
+def test_a_new_project_is_empty_and_has_a_token_of_its_own(served: Served) -> None:
+    """What is made with its token is made there alone."""
+    first, second = new_project(served), new_project(served, name="Second")
+    assert second["name"] == "Second"
+    assert len({first["token"], second["token"], first["project_id"], second["project_id"]}) == 4
+    served.http.headers["Authorization"] = f"Bearer {second['token']}"
+    served.send(
+        "POST", "/item-types", {"data": {"type": "item_type", "attributes": {"name": "A", "api_key": "a"}}}, status=201
+    )
+    assert models_of(served, second["token"]) == ["a"]
+    assert models_of(served, first["token"]) == []
+    assert served.get("/site")["data"]["id"] == second["project_id"]
+
+
+def test_the_control_endpoints_can_name_a_project(served: Served) -> None:
+    """Without a name it is the first one."""
+    made = new_project(served)
+    listed = served.http.get("/_simulator/projects").json()
+    assert [project["project_id"] for project in listed] == ["205", made["project_id"]]
+    overview = served.http.get("/_simulator/", params={"project": made["project_id"]}).json()
+    assert (overview["project_id"], overview["tokens"]) == (made["project_id"], [made["token"]])
+    assert served.http.get("/_simulator/").json()["project_id"] == "205"
+    assert served.http.get("/_simulator/", params={"project": "1"}).status_code == 400
