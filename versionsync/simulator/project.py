@@ -158,7 +158,7 @@ class Project:
 
     def _environment(self, request: web.Request, token: Token, now: datetime) -> Environment:
         environment = self.world.environment(request.headers.get("X-Environment"))
-        if not may_access(token.role.environments_access, environment):
+        if not may_access(token.role.final_environments_access, environment):
             details = {"ability": "environments_access", "environment": environment.id}
             raise Refused("INSUFFICIENT_PERMISSIONS", 401, details=details)
         if not request.path.startswith("/environments"):

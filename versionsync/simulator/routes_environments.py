@@ -26,7 +26,7 @@ def may_access(access: str, environment: Environment) -> bool:
 
 def list_environments(call: Call) -> Reply:
     """`GET /environments`"""
-    writer, access = call.writer(), call.role.environments_access
+    writer, access = call.writer(), call.role.final_environments_access
     return json_reply([writer.environment(one) for one in call.world.environments.values() if may_access(access, one)])
 
 
@@ -46,7 +46,7 @@ def fork(call: Call) -> Reply:
 
 def promote(call: Call) -> Reply:
     """`PUT /environments/:id/promote`"""
-    call.demand("can_manage_environments")
+    call.demand("can_promote_environments")
     return json_reply(call.writer().environment(call.world.promote(call.editor, _named(call).id)))
 
 
@@ -65,7 +65,7 @@ def destroy(call: Call) -> Reply:
 
 def _named(call: Call) -> Environment:
     environment = call.world.environments.get(call.ids["environment_id"])
-    if environment is None or not may_access(call.role.environments_access, environment):
+    if environment is None or not may_access(call.role.final_environments_access, environment):
         raise not_found("environment", call.ids["environment_id"])
     return environment
 

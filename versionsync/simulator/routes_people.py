@@ -1,14 +1,15 @@
-"""Who there is: collaborators, single sign-on users, API tokens, roles."""
+"""Who there is: collaborators, single sign-on users, API tokens."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 from versionsync.simulator.calls import Call, Reply, Route, json_reply
-from versionsync.simulator.editors import Editor, EditorKind, Role
+from versionsync.simulator.editors import Editor, EditorKind
 from versionsync.simulator.problems import invalid_params, not_found
 from versionsync.simulator.resources import Resource, reference
+from versionsync.simulator.routes_roles import role_resource
 
 __all__ = ["ROUTES", "person"]
 
@@ -83,77 +84,9 @@ def get_me(call: Call) -> Reply:
     wanted = call.query.get("include")
     if wanted not in (None, "role"):
         raise invalid_params("include", f"unknown: {wanted}")
-    included = None if wanted is None else [_role(call, call.role)]
+    included = None if wanted is None else [role_resource(call, call.role)]
     return json_reply(person(call, call.editor), included=included)
 
-
-def list_roles(call: Call) -> Reply:
-    """`GET /roles`"""
-    call.demand("can_manage_users")
-    return json_reply([_role(call, role) for role in call.world.people.roles.values()])
-
-
-def get_role(call: Call) -> Reply:
-    """`GET /roles/:id`"""
-    call.demand("can_manage_users")
-    if role := call.world.people.roles.get(call.ids["id"]):
-        return json_reply(_role(call, role))
-    raise not_found("role", call.ids["id"])
-
-
-def _role(call: Call, role: Role) -> Resource:
-    abilities = {
-        **dict.fromkeys(_ABILITIES_OF_EVERYBODY, True),
-        **{permissions: [] for permissions in _PERMISSIONS_NOT_SIMULATED},
-        **_permissions(call, role),
-        "can_edit_schema": role.can_edit_schema,
-        "can_edit_site": role.can_edit_site,
-        "can_manage_users": role.can_manage_users,
-        "can_manage_access_tokens": role.can_manage_access_tokens,
-        "can_manage_webhooks": role.can_manage_webhooks,
-        "can_manage_environments": role.can_manage_environments,
-        "can_promote_environments": role.can_manage_environments,
-        "environments_access": role.environments_access,
-    }
-    return Resource(
-        role.id,
-        "role",
-        {"name": role.name, **abilities},
-        {"inherits_permissions_from": {"data": []}},
-        {"final_permissions": abilities},
-    )
-
-
-def _permissions(call: Call, role: Role) -> dict[str, list[dict[str, Any]]]:
-    """What *role* may do to records: everything, but not read those of hidden models."""
-    all_models = None if call.world.switches.all_models_in_roles == "null" else ""
-    of_everybody = {"item_type": all_models, "workflow": None, "on_creator": "anyone"}
-    anything = {"action": "all", "on_stage": None, "to_stage": None, "localization_scope": "all", "locale": None}
-    environments = call.world.environments.values()
-    return {
-        "positive_item_type_permissions": [
-            {**of_everybody, **anything, "environment": environment.id} for environment in environments
-        ],
-        "negative_item_type_permissions": [
-            {**of_everybody, "action": "read", "environment": environment.id, "item_type": model.id}
-            for environment in environments
-            for model in environment.models.values()
-            if role.hides(model)
-        ],
-    }
-
-
-_ABILITIES_OF_EVERYBODY: Final = (
-    *("can_edit_favicon", "can_manage_menu", "can_edit_environment", "can_manage_shared_filters"),
-    *("can_manage_upload_collections", "can_manage_build_triggers", "can_manage_search_indexes", "can_manage_sso"),
-    *("can_access_audit_log", "can_manage_workflows", "can_perform_site_search", "can_access_build_events_log"),
-    "can_access_search_index_events_log",
-)
-_PERMISSIONS_NOT_SIMULATED: Final = tuple(
-    f"{sign}_{subject}_permissions"
-    for subject in ("upload", "build_trigger", "search_index")
-    for sign in ("positive", "negative")
-)
 
 ROUTES = (
     Route("GET", "/users", _list(EditorKind.USER, "can_manage_users")),
@@ -163,6 +96,4 @@ ROUTES = (
     Route("GET", "/sso-users/{id}", _get(EditorKind.SSO_USER, "can_manage_users")),
     Route("GET", "/access_tokens", _list(EditorKind.ACCESS_TOKEN, "can_manage_access_tokens")),
     Route("GET", "/access_tokens/{id}", _get(EditorKind.ACCESS_TOKEN, "can_manage_access_tokens")),
-    Route("GET", "/roles", list_roles),
-    Route("GET", "/roles/{id}", get_role),
 )

@@ -39,14 +39,14 @@ def get_maintenance_mode(call: Call) -> Reply:
 
 def activate_maintenance_mode(call: Call) -> Reply:
     """`PUT /maintenance-mode/activate`"""
-    call.demand("can_manage_environments")
+    call.demand("can_promote_environments")
     call.world.maintenance_mode = True
     return get_maintenance_mode(call)
 
 
 def deactivate_maintenance_mode(call: Call) -> Reply:
     """`PUT /maintenance-mode/deactivate`"""
-    call.demand("can_manage_environments")
+    call.demand("can_promote_environments")
     call.world.maintenance_mode = False
     return get_maintenance_mode(call)
 

@@ -7,9 +7,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from enum import StrEnum
+from typing import Any
 
 from versionsync.simulator.clock import Clock
-from versionsync.simulator.editors import FULL_ACCESS_TOKEN, Editor, EditorKind, People, Role, Token
+from versionsync.simulator.editors import ABILITIES, FULL_ACCESS_TOKEN, Editor, EditorKind, People, Role, Token
 from versionsync.simulator.environments import Environment
 from versionsync.simulator.ids import Ids
 from versionsync.simulator.journal import EnvironmentMade, Journal
@@ -97,6 +98,12 @@ class WorldState:
         )
         self.api = Editor(EditorKind.ACCESS_TOKEN, number(), "Full-access API token", role_id=everything.id)
         self.people.add_token(Token(self.token, self.api, everything))
+        self._add_role_of_editors()
+
+    def _add_role_of_editors(self) -> None:
+        """Add the other role that upstream makes with every project: all of the content, and none of the settings."""
+        denied: dict[str, Any] = dict.fromkeys(set(ABILITIES) - {"can_edit_favicon"}, False)
+        self.people.add_role(Role(self.ids.new(), "Editor", environments_access="primary_only", **denied))
 
     def now(self) -> datetime:
         """The time in milliseconds: upstream keeps them even where it prints whole seconds."""

@@ -93,6 +93,10 @@ class Switches:
     """Changes of models and fields move `last_data_change_at`."""
     all_models_in_roles: Literal["null", "empty"] = "null"
     """What a role's permissions name instead of a model when they are about all: null, or an empty text, as in 2021."""
+    environments_of_new_roles: Literal["primary_only", "all"] = "primary_only"
+    """Which environments a role may enter whose maker does not say."""
+    roles_in_use_stay: bool = True
+    """A role that somebody has cannot be removed; otherwise they are left without one."""
     limits_show_retention: bool = True
     """`/subscription-limits` has a limit `history_retention_days`, as the plan has such an attribute."""
     hidden_models_are_named: bool = True

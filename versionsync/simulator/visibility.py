@@ -14,7 +14,7 @@ __all__ = ["block_asked_for", "is_listed", "named_model", "named_models", "sees_
 
 def sees_model(call: Call, model: Model) -> bool:
     """Whether the token may read records of *model*."""
-    return not call.role.hides(model)
+    return not call.role.hides(model, call.environment.id)
 
 
 def named_models(call: Call) -> list[Model]:
@@ -61,4 +61,4 @@ def is_listed(call: Call, record: Record) -> bool:
     share = call.services.faults.vanished_share
     if share and zlib.crc32(record.id.encode()) / 2**32 < share:
         return False
-    return not call.role.hidden_models or sees_model(call, record.model)
+    return call.role.sees_everything or sees_model(call, record.model)

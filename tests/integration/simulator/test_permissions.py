@@ -62,7 +62,9 @@ def test_a_right_token_without_permission_is_told_otherwise(served: Served) -> N
         ("can_manage_access_tokens", "GET", "/access_tokens"),
         ("can_manage_webhooks", "GET", "/webhooks"),
         ("can_manage_webhooks", "GET", "/webhook_calls"),
-        ("can_manage_environments", "PUT", "/environments/main/promote"),
+        ("can_manage_environments", "DELETE", "/environments/main"),
+        ("can_promote_environments", "PUT", "/environments/main/promote"),
+        ("can_promote_environments", "PUT", "/maintenance-mode/activate"),
         ("can_access_usage", "GET", "/daily-site-usages"),
     ],
 )
