@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
@@ -167,6 +168,8 @@ class People:
         self.editors: dict[tuple[str, str], Editor] = {}
         self.roles: dict[str, Role] = {}
         self.tokens: dict[str, Token] = {}
+        self.last_used: dict[str, datetime] = {}
+        """When the API was last asked with a token, by the id of its editor."""
 
     def add(self, editor: Editor) -> Editor:
         """Make *editor* known, or replace the one of its kind with its id, for its tokens too."""

@@ -36,6 +36,10 @@ class Ids:
         bits = bits & ~(0x3 << 62) | (2 << 62)  # RFC 4122 variant
         return base64.urlsafe_b64encode(bits.to_bytes(16, "big"))[:22].decode("ascii")
 
+    def secret(self) -> str:
+        """The next secret of an API token: 30 hexadecimal digits."""
+        return f"{self._random.getrandbits(120):030x}"
+
     def number(self) -> str:
         """The next decimal id."""
         self._number += 1

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from versionsync.simulator.copies import copy_name
-from versionsync.simulator.editors import NOTHING, Editor, Role
+from versionsync.simulator.editors import NOTHING, Editor, EditorKind, Role, Token
 from versionsync.simulator.permissions import Permission, allows_writing, check
 from versionsync.simulator.problems import Refused, invalid_field, not_found
 from versionsync.simulator.state import WorldState
@@ -80,6 +80,49 @@ class PeopleActs(WorldState):
             people.tokens[token.secret] = replace(token, role=nobody)
         for holder in holders:
             people.add(replace(holder, role_id=None))
+        return gone
+
+    def access_token(self, token_id: str) -> Token:
+        """The API token with this id. Raises Refused (404)."""
+        if found := self.people.token_of(token_id):
+            return found
+        raise not_found("access_token", token_id)
+
+    def create_access_token(self, editor: Editor, name: str, role_id: str, **settings: Any) -> Token:
+        """A new API token with the role *role_id*; *settings* are the members `can_access_…` of `Token`."""
+        role = self.role(role_id)
+        speaker = Editor(EditorKind.ACCESS_TOKEN, self.ids.number(), name, role_id=role.id)
+        return self.people.add_token(Token(self.ids.secret(), speaker, role, **settings))
+
+    def update_access_token(
+        self, editor: Editor, token_id: str, *, name: str | None = None, role_id: str | None = None, **settings: Any
+    ) -> Token:
+        """Change what is given of an API token; one that upstream made with the project cannot be changed."""
+        token = self.access_token(token_id)
+        if token.hardcoded_type is not None:
+            raise Refused("NON_EDITABLE_ACCESS_TOKEN", details={"access_token": token_id})
+        role = token.role if role_id is None else self.role(role_id)
+        speaker = replace(token.editor, name=name or token.editor.name, role_id=role_id or token.editor.role_id)
+        return self.people.add_token(replace(token, editor=speaker, role=role, **settings))
+
+    def regenerate_access_token(self, editor: Editor, token_id: str) -> Token:
+        """Give an API token another secret; the old one is no token any more."""
+        old = self.access_token(token_id)
+        del self.people.tokens[old.secret]
+        new = self.people.add_token(replace(old, secret=self.ids.secret()))
+        if self.token == old.secret:
+            self.token = new.secret
+        return new
+
+    def destroy_access_token(self, editor: Editor, token_id: str, *, heir: Editor | None = None) -> Token:
+        """Remove an API token; the records that it made are *heir*'s from now on, where there is one."""
+        gone = self.access_token(token_id)
+        self.people.remove(gone.editor)
+        for where in self.environments.values() if heir is not None else ():
+            for record in where.records.values():
+                if heir is not None and record.creator.ref == gone.editor.ref:
+                    record.creator = heir
+                    where.touch(self.now(), moves_beacon=False)
         return gone
 
 

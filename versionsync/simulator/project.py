@@ -143,6 +143,7 @@ class Project:
             raise Refused("INVALID_AUTHORIZATION_HEADER", 401)
         if not token.can_access_cma:
             raise Refused("INSUFFICIENT_PERMISSIONS", 401, details={"ability": "can_access_cma"})
+        self.world.people.last_used[token.editor.id] = self.world.clock.now()
         return token
 
     def _count(self, token: Token, headers: dict[str, str]) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from versionsync.simulator import (
+    routes_access_tokens,
     routes_environments,
     routes_jobs,
     routes_people,
@@ -29,6 +30,7 @@ def all_routes() -> tuple[Route, ...]:
         *routes_versions.ROUTES,
         *routes_people.ROUTES,
         *routes_roles.ROUTES,
+        *routes_access_tokens.ROUTES,
         *routes_record_acts.ROUTES,
         *routes_schema_acts.ROUTES,
         *routes_webhooks.ROUTES,

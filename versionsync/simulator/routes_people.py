@@ -1,8 +1,9 @@
-"""Who there is: collaborators, single sign-on users, API tokens."""
+"""Who there is: collaborators, single sign-on users, and whoever asks."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Any
 
 from versionsync.simulator.calls import Call, Reply, Route, json_reply
@@ -11,7 +12,7 @@ from versionsync.simulator.problems import invalid_params, not_found
 from versionsync.simulator.resources import Resource, reference
 from versionsync.simulator.routes_roles import role_resource
 
-__all__ = ["ROUTES", "person"]
+__all__ = ["ROUTES", "how_long_ago", "person"]
 
 
 def person(call: Call, editor: Editor) -> Resource:
@@ -47,18 +48,35 @@ def person(call: Call, editor: Editor) -> Resource:
             }
             return Resource(editor.id, "sso_user", attributes, {"groups": {"data": []}, **roles}, {"last_access": None})
         case EditorKind.ACCESS_TOKEN:
-            token = next((token for token in call.world.people.tokens.values() if token.editor.id == editor.id), None)
+            token, is_told = call.world.people.token_of(editor.id), call.role.can("can_manage_access_tokens")
             attributes = {
                 "name": editor.name,
-                "token": token.secret if token else None,
-                "can_access_cda": True,
-                "can_access_cda_preview": True,
+                "token": token.secret if token and is_told else None,
+                "can_access_cda": token.can_access_cda if token else True,
+                "can_access_cda_preview": token.can_access_cda_preview if token else True,
                 "can_access_cma": token.can_access_cma if token else True,
-                "hardcoded_type": None,
-                "last_cma_access": "today",
+                "hardcoded_type": token.hardcoded_type if token else None,
+                "last_cma_access": how_long_ago(call.world.people.last_used.get(editor.id), call.now),
                 "last_cda_access": "never",
             }
             return Resource(editor.id, "access_token", attributes, roles)
+
+
+def how_long_ago(at: datetime | None, now: datetime) -> str:
+    """The word by which upstream says when a token was last used: from `today` to `last_month`, and `never`."""
+    if at is None:
+        return "never"
+    day, today = at.date(), now.date()
+    monday, first = today - timedelta(days=today.weekday()), today.replace(day=1)
+    limits = (
+        ("today", today),
+        ("yesterday", today - timedelta(days=1)),
+        ("this_week", monday),
+        ("last_week", monday - timedelta(days=7)),
+        ("this_month", first),
+        ("last_month", (first - timedelta(days=1)).replace(day=1)),
+    )
+    return next((word for word, begins in limits if day >= begins), "never")
 
 
 def _list(kind: EditorKind, ability: str) -> Callable[[Call], Reply]:
@@ -94,6 +112,4 @@ ROUTES = (
     Route("GET", "/users/{id}", _get(EditorKind.USER, "can_manage_users")),
     Route("GET", "/sso-users", _list(EditorKind.SSO_USER, "can_manage_users")),
     Route("GET", "/sso-users/{id}", _get(EditorKind.SSO_USER, "can_manage_users")),
-    Route("GET", "/access_tokens", _list(EditorKind.ACCESS_TOKEN, "can_manage_access_tokens")),
-    Route("GET", "/access_tokens/{id}", _get(EditorKind.ACCESS_TOKEN, "can_manage_access_tokens")),
 )
