@@ -51,10 +51,13 @@ def build_bulk(
 ) -> Bulk:
     """Add *records* records with *versions* versions each to *world*; they lie before its present.
 
-    *seed*: of the content (None: the world's). *bytes_per_version*: about how long its JSON text is.
+    *seed*: of the content (None: the world's). *bytes_per_version*: about how long its JSON text is. Without records
+    there are no models either: the project is as empty as a new one.
     """
     if records < 0 or versions < 1:
         raise ValueError(f"{records} records with {versions} versions each cannot be built")
+    if not records:
+        return Bulk((), 0, 0)
     recipe = _Recipe.of(world.seed if seed is None else seed, max(bytes_per_version, LEAST_BYTES))
     ends = world.now()
     # Records begin in turn, a step apart or less, so that the oldest is never older than a few years.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -52,7 +53,10 @@ class Server:
         return project
 
     def create_project(self, name: str | None = None) -> Project:
-        """A new, empty project with a token of its own, `world.token`; its clock is that of the first."""
+        """A new, empty project with a token of its own, `world.token`; its clock is that of the first.
+
+        It prints times as projects made today do: with milliseconds and an offset. The other switches are copied.
+        """
         number = FIRST_PROJECT + len(self.projects)
         first = self.first.world
         return self.add(
@@ -62,7 +66,7 @@ class Server:
                 project_id=str(number),
                 name=name or f"Project {number}",
                 token=f"{FULL_ACCESS_TOKEN}-{len(self.projects) + 1}",
-                switches=first.switches,
+                switches=replace(first.switches, milliseconds=True, times_with_offset=True),
             )
         )
 

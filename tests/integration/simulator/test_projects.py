@@ -44,3 +44,21 @@ def test_the_control_endpoints_can_name_a_project(served: Served) -> None:
     assert (overview["project_id"], overview["tokens"]) == (made["project_id"], [made["token"]])
     assert served.http.get("/_simulator/").json()["project_id"] == "205"
     assert served.http.get("/_simulator/", params={"project": "1"}).status_code == 400
+
+
+def test_a_new_project_prints_times_as_projects_made_today_do(served: Served) -> None:
+    """With milliseconds and an offset; the first project keeps its own form."""
+    made = new_project(served)
+    assert served.get("/environments/main")["data"]["meta"]["created_at"] == "2026-09-01T09:00:00Z"
+    served.http.headers["Authorization"] = f"Bearer {made['token']}"
+    assert served.get("/environments/main")["data"]["meta"]["created_at"] == "2026-09-01T09:00:00.000+00:00"
+    assert served.get("/site")["data"]["meta"]["milliseconds_in_datetime"] is True
+
+
+def test_a_switch_of_one_project_leaves_the_others_alone(served: Served) -> None:
+    """Each project has switches of its own."""
+    made = new_project(served)
+    served.http.post("/_simulator/switches", params={"project": made["project_id"]}, json={"lists_blocks": False})
+    assert served.http.get("/_simulator/switches").json()["lists_blocks"] is True
+    of_the_new = served.http.get("/_simulator/switches", params={"project": made["project_id"]}).json()
+    assert of_the_new["lists_blocks"] is False

@@ -24,6 +24,13 @@ def test_there_are_as_many_records_and_versions_as_asked_for() -> None:
     assert len(told.versions) == 300
 
 
+def test_a_project_without_records_has_no_models_either() -> None:
+    """It is as empty as a project that was just made."""
+    world = bulk_world(0, 6)
+    assert not world.primary.models
+    assert world.created_at == world.now()
+
+
 def test_every_status_is_there() -> None:
     statuses = Counter(record.status for record in bulk_world(48, 3).primary.records.values())
     assert set(statuses) == {"draft", "published", "updated"}
