@@ -64,6 +64,7 @@ def _selection(world: World, value: Any) -> Selection | None:
 _COERCIONS: Final[Mapping[str, Callable[[World, Any], Any]]] = {
     "at": lambda world, value: parse_time(value),
     "created_at": lambda world, value: None if value is None else parse_time(value),
+    "first_published_at": lambda world, value: None if value is None else parse_time(value),
     "creator": lambda world, value: None if value is None else _editor(world, value),
     "selection": _selection,
     "locales": lambda world, value: None if value is None else frozenset(value),

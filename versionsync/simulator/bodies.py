@@ -31,6 +31,7 @@ class Meta(msgspec.Struct):
     """The meta that a request may set; the rest of it is ignored."""
 
     created_at: str | None = None
+    first_published_at: str | None = None
     current_version: str | None = None
     stage: str | None = None
 

@@ -176,8 +176,12 @@ class Writer:
         return Resource(field.id, "field", attributes, relationships)
 
     def scheduled(self, plan: Scheduled) -> Resource:
-        """The resource of a planned publication or unpublishing."""
+        """The resource of a planned publication or unpublishing.
+
+        Its time is the text that was sent, in every project: the vendor's tests have `…Z` where records show `…+00:00`.
+        """
         selection = plan.selection
+        at = plan.as_sent or self.time(plan.at)
         relationships = {"item": reference("item", plan.record_id)}
         if plan.publishes:
             chosen: dict[str, Any] | None = None
@@ -187,12 +191,12 @@ class Writer:
                     "non_localized_content": selection.non_localized,
                 }
             attributes: dict[str, Any] = {
-                "publication_scheduled_at": self.time(plan.at),
+                "publication_scheduled_at": at,
                 "selective_publication": chosen,
             }
             return Resource(plan.record_id, "scheduled_publication", attributes, relationships)
         attributes = {
-            "unpublishing_scheduled_at": self.time(plan.at),
+            "unpublishing_scheduled_at": at,
             "content_in_locales": sorted(selection.locales) if selection else None,
         }
         return Resource(plan.record_id, "scheduled_unpublishing", attributes, relationships)

@@ -30,6 +30,8 @@ class Scheduled:
     selection: Selection | None = None
     editor: Editor | None = None
     """Who planned it: a selection may be written as a version, and versions name somebody."""
+    as_sent: str | None = None
+    """The text of *at* in the request that planned it; the plan itself is printed with this text."""
 
 
 @dataclass(slots=True, eq=False)

@@ -87,6 +87,11 @@ class Model:
         return sorted(self.fields.values(), key=lambda field: field.position)
 
     @property
+    def title_key(self) -> str | None:
+        """The api_key of the field that names its records: the first one that holds a line of text."""
+        return next((field.api_key for field in self.ordered_fields if field.field_type == "string"), None)
+
+    @property
     def block_keys(self) -> tuple[str, ...]:
         """The api_keys of the fields that hold blocks, old names included."""
         keys = tuple(field.api_key for field in self.fields.values() if field.holds_blocks)

@@ -83,10 +83,14 @@ class PublishingActs(WorldState):
         at: datetime,
         selection: Selection | None = None,
         *,
+        as_sent: str | None = None,
         environment: str | None = None,
     ) -> Record:
-        """Let the clock publish the record (or a *selection* of it) at *at*; an earlier plan is replaced."""
-        return self._schedule(editor, Scheduled(at, record_id, True, selection), environment)
+        """Let the clock publish the record (or a *selection* of it) at *at*; an earlier plan is replaced.
+
+        *as_sent*: the text of *at* in the request.
+        """
+        return self._schedule(Scheduled(at, record_id, True, selection, editor, as_sent), environment)
 
     def schedule_unpublishing(
         self,
@@ -95,11 +99,15 @@ class PublishingActs(WorldState):
         at: datetime,
         locales: frozenset[str] | None = None,
         *,
+        as_sent: str | None = None,
         environment: str | None = None,
     ) -> Record:
-        """Let the clock unpublish the record (or some *locales* of it) at *at*; an earlier plan is replaced."""
+        """Let the clock unpublish the record (or some *locales* of it) at *at*; an earlier plan is replaced.
+
+        *as_sent*: the text of *at* in the request.
+        """
         selection = None if locales is None else Selection(locales)
-        return self._schedule(editor, Scheduled(at, record_id, False, selection), environment)
+        return self._schedule(Scheduled(at, record_id, False, selection, editor, as_sent), environment)
 
     def cancel_publication(self, editor: Editor, record_id: str, *, environment: str | None = None) -> Record:
         """Forget the planned publication."""
@@ -140,13 +148,12 @@ class PublishingActs(WorldState):
                 self._carry_out(self.environments[environment_id], plan)
             carried_out += 1
 
-    def _schedule(self, editor: Editor, plan: Scheduled, environment: str | None) -> Record:
+    def _schedule(self, plan: Scheduled, environment: str | None) -> Record:
         where = self.environment(environment)
         record = where.record(plan.record_id)
         if plan.at <= self.now():
             raise Refused("INVALID_DATE", details={"at": plan.at.isoformat(), "reason": "not in the future"})
         before = self.before(where, record)
-        plan = Scheduled(plan.at, plan.record_id, plan.publishes, plan.selection, editor)
         if plan.publishes:
             where.publications[record.id] = plan
             record.publication_scheduled_at = plan.at

@@ -38,14 +38,15 @@ class RecordActs(PublishingActs):
         *,
         id: str | None = None,
         created_at: datetime | None = None,
+        first_published_at: datetime | None = None,
         creator: Editor | None = None,
         stage: str | None = None,
         environment: str | None = None,
     ) -> Record:
         """A new record of *model* (or its id or api_key), with its first version.
 
-        *id* may be that of a deleted record, which then returns. *created_at* and *creator* are what the record is to
-        claim. Without draft mode it is published at once.
+        *id* may be that of a deleted record, which then returns. *created_at*, *first_published_at* and *creator* are
+        what the record is to claim. Without draft mode it is published at once.
         """
         where = self.environment(environment)
         model = where.model(model.id if isinstance(model, Model) else model)
@@ -63,7 +64,13 @@ class RecordActs(PublishingActs):
             for version in returned.versions:
                 del where.versions[version.id]
         record = Record(
-            record_id, model, creator or editor, created_at or now, now, stage=stage or self._first_stage(where, model)
+            record_id,
+            model,
+            creator or editor,
+            created_at or now,
+            now,
+            first_published_at=first_published_at,
+            stage=stage or self._first_stage(where, model),
         )
         self.journal.write(
             RecordMade(now, where.id, record_id, model.id, record.creator.ref, record.created_at, returned is not None)
@@ -117,12 +124,12 @@ class RecordActs(PublishingActs):
         return self.update(editor, record_id, stage=stage, environment=environment)
 
     def duplicate(self, editor: Editor, record_id: str, *, environment: str | None = None) -> Record:
-        """Another record with the same content; its blocks get ids of their own."""
+        """Another record with the same content, but for its title, which says so; its blocks get ids of their own."""
         where = self.environment(environment)
         source = where.record(record_id)
         if source.model.is_singleton:
             raise Refused("ITEM_TYPE_IS_SINGLETON", details={"model": source.model.id})
-        return self.create(editor, source.model, self._with_new_block_ids(source), environment=where.id)
+        return self.create(editor, source.model, self._duplicated(source), environment=where.id)
 
     def delete(self, editor: Editor, record_id: str, *, environment: str | None = None) -> Record:
         """Delete the record, with its versions. A link that must not dangle: DELETE_RESTRICTION."""
@@ -259,12 +266,27 @@ class RecordActs(PublishingActs):
             raise Refused("INVALID_ATTRIBUTES", details={"stage": stage, "model": model.id})
         return stage
 
-    def _with_new_block_ids(self, record: Record) -> bytes:
+    def _duplicated(self, record: Record) -> bytes:
+        """The content of a duplicate of *record*."""
         members = contents.split(record.head.read())
+        title = record.model.title_key
+        if title is not None and title in members:
+            members[title] = contents.raw(_marked(contents.load(members[title])))
         for key in record.model.block_keys:
             if key in members:
                 members[key] = contents.raw(_renew_ids(contents.load(members[key]), self.ids))
         return contents.join(members)
+
+
+def _marked(title: Json) -> Json:
+    """The *title* of a duplicate, in each locale; an empty one stays empty."""
+    match title:
+        case str() if title:
+            return f"{title} (duplicate)"
+        case dict():
+            return {locale: _marked(inner) for locale, inner in title.items()}
+        case _:
+            return title
 
 
 def _renew_ids(value: Json, supply: ids.Ids) -> Json:

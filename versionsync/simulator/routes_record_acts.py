@@ -36,6 +36,7 @@ def create(call: Call) -> Reply:
         sent.attributes or {},
         id=sent.id,
         created_at=parse_time(meta.created_at) if meta.created_at else None,
+        first_published_at=parse_time(meta.first_published_at) if meta.first_published_at else None,
         creator=_creator(call, links),
         stage=meta.stage,
         environment=call.environment.id,
@@ -125,6 +126,7 @@ def schedule_publication(call: Call) -> Reply:
         record.id,
         parse_time(plan.publication_scheduled_at),
         None if part is None else _selection(part),
+        as_sent=plan.publication_scheduled_at,
         environment=call.environment.id,
     )
     return _scheduled(call, record, publishes=True)
@@ -140,6 +142,7 @@ def schedule_unpublishing(call: Call) -> Reply:
         record.id,
         parse_time(plan.unpublishing_scheduled_at),
         None if plan.content_in_locales is None else frozenset(plan.content_in_locales),
+        as_sent=plan.unpublishing_scheduled_at,
         environment=call.environment.id,
     )
     return _scheduled(call, record, publishes=False)

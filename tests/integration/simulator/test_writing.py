@@ -42,6 +42,42 @@ def test_a_record_goes_through_its_life(served: Served) -> None:
     assert len(versions(served, id)) == 1
 
 
+def test_a_draft_was_never_published_unless_the_request_says_so(served: Served) -> None:
+    """`first_published_at` is null, or what was sent; `updated_at` and `published_at` cannot be sent."""
+    assert create(served, {})["meta"]["first_published_at"] is None
+    past = "2018-11-24T10:00"
+    sent = dict.fromkeys(("created_at", "first_published_at", "updated_at", "published_at"), past)
+    made = create(served, {}, meta=sent)
+    assert made["meta"]["created_at"] == made["meta"]["first_published_at"] == "2018-11-24T10:00:00Z"
+    assert (made["meta"]["updated_at"], made["meta"]["published_at"]) == ("2026-09-01T09:00:00Z", None)
+    published = served.send("PUT", f"/items/{made['id']}/publish")["data"]["meta"]
+    assert published["first_published_at"] == "2018-11-24T10:00:00Z"
+    assert published["published_at"] == "2026-09-01T09:00:00Z"
+
+
+@pytest.mark.parametrize("act", ["publication", "unpublishing"])
+def test_a_plan_is_told_with_the_text_that_was_sent(served: Served, act: str) -> None:
+    """The record prints the same moment in the form of the project."""
+    made = create(served, {})
+    path, name = f"/items/{made['id']}/scheduled-{act}", f"{act}_scheduled_at"
+    plan = served.send("POST", path, {"data": {"attributes": {name: "2056-02-10T12:03:42.208+01:00"}}}, status=201)
+    assert plan["data"]["attributes"][name] == "2056-02-10T12:03:42.208+01:00"
+    assert plan["included"][0]["meta"][name] == "2056-02-10T11:03:42Z"
+    assert served.send("DELETE", path)["data"]["meta"][name] is None
+
+
+def test_a_page_of_none_gives_the_count_alone(served: Served) -> None:
+    """For each list that has pages."""
+    made = create(served, {})
+    create(served, {})
+    assert served.get("/items?page[limit]=0") == {"data": [], "meta": {"total_count": 2}}
+    assert served.get(f"/items?filter[type]={served.post.id}&page[limit]=0")["meta"]["total_count"] == 2
+    versions_page = served.get(f"/items/{made['id']}/versions?page[limit]=0")
+    assert (versions_page["data"], versions_page["meta"]["total_count"]) == ([], 1)
+    assert served.get("/uploads?page[limit]=0") == {"data": [], "meta": {"total_count": 0}}
+    assert served.get("/webhook_calls?page[limit]=0")["data"] == []
+
+
 def test_the_editor_of_a_version_is_whoever_the_token_speaks_for(served: Served) -> None:
     made = create(served, {})
     api = served.act(lambda world: world.api)

@@ -134,6 +134,30 @@ def test_duplicating_gives_blocks_ids_of_their_own(stage: Stage) -> None:
     assert [inner["attributes"] for inner in contents.load(twin.head.read())["body"]] == [{"text": "a"}] * 2
 
 
+@pytest.mark.parametrize(
+    ("title", "expected"),
+    [
+        ({"en": "a", "it": "b"}, {"en": "a (duplicate)", "it": "b (duplicate)"}),
+        ({"en": ""}, {"en": ""}),
+        ({"en": None}, {"en": None}),
+    ],
+)
+def test_the_title_of_a_duplicate_says_so(
+    stage: Stage, title: dict[str, str | None], expected: dict[str, str | None]
+) -> None:
+    """In each locale that has a title; nothing else of the content changes."""
+    record = stage.world.create(stage.world.user, stage.post, {"title": title, "price": 3})
+    twin = stage.world.duplicate(stage.world.user, record.id)
+    assert contents.load(twin.head.read()) == contents.load(record.head.read()) | {"title": expected}
+
+
+def test_a_model_without_a_line_of_text_has_duplicates_without_a_mark(stage: Stage) -> None:
+    """There is no title to put it in."""
+    record = stage.world.create(stage.world.user, stage.quote, {"text": "a"})
+    twin = stage.world.duplicate(stage.world.user, record.id)
+    assert twin.head.read() == record.head.read()
+
+
 def test_blocks_may_be_sent_by_id_and_changed_in_part(stage: Stage) -> None:
     world = stage.world
     block = world.create_model(world.account, "paragraph", is_block=True)
