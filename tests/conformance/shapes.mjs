@@ -20,6 +20,11 @@ const written = { item_type: { data: { type: 'item_type', id: models.article.id 
 const write = () => dato.items.rawCreate({ data: { type: 'item', attributes: { title: { en: 'Hello' } }, relationships: written } });
 const pointer = ({ data: { id } }) => ({ type: 'item', id });
 const later = '2099-01-01T00:00:00Z';
+const sentFile = async () => {
+  const { id, url } = await dato.uploadRequest.create({ filename: 'a.txt' });
+  await fetch(url, { method: 'PUT', body: 'hello' });
+  return id;
+};
 const hook = {
   name: 'hook', url: 'http://127.0.0.1:9/', headers: {}, http_basic_user: null, http_basic_password: null, custom_payload: null,
   events: [{ entity_type: 'item', event_types: ['create'] }], auto_retry: true,
@@ -86,6 +91,18 @@ shape('roles', 'RoleInstancesTargetSchema', () => dato.roles.rawList());
 shape('whoever asks', 'UserMeTargetSchema', () => dato.users.rawFindMe({ include: 'role' }));
 shape('uploads', 'UploadInstancesTargetSchema', () => dato.uploads.rawList());
 shape('an upload', 'UploadSelfTargetSchema', async () => dato.uploads.rawFind((await dato.uploads.list())[0].id));
+shape('an upload request', 'UploadRequestCreateTargetSchema', () =>
+  dato.uploadRequest.rawCreate({ data: { type: 'upload_request', attributes: { filename: 'a.txt' } } }));
+shape('a new upload', 'UploadCreateJobSchema', async () =>
+  dato.uploads.rawCreate({ data: { type: 'upload', attributes: { path: await sentFile() } } }));
+shape('a changed upload', 'UploadUpdateJobSchema', async () => {
+  const { data: { id } } = await dato.uploads.rawCreate({ data: { type: 'upload', attributes: { path: await sentFile() } } });
+  return dato.uploads.rawUpdate(id, { data: { type: 'upload', id, attributes: { notes: 'n' } } });
+});
+shape('a destroyed upload', 'UploadDestroyTargetSchema', async () => {
+  const { data: { id } } = await dato.uploads.rawCreate({ data: { type: 'upload', attributes: { path: await sentFile() } } });
+  return dato.uploads.rawDestroy(id);
+});
 shape('workflows', 'WorkflowInstancesTargetSchema', () => dato.workflows.rawList());
 shape('a new webhook', 'WebhookCreateTargetSchema', () => dato.webhooks.rawCreate({ data: { type: 'webhook', attributes: hook } }));
 shape('webhooks', 'WebhookInstancesTargetSchema', async () => {

@@ -56,6 +56,8 @@ class Call:
     body: bytes
     now: datetime
     services: Services
+    origin: str
+    """The base URL under which the simulator was asked, without a slash at the end."""
 
     @property
     def editor(self) -> Editor:

@@ -1,4 +1,4 @@
-"""How records, versions, models and environments look in an answer."""
+"""How records, versions, models, uploads and environments look in an answer."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ from versionsync.simulator.resources import (
 )
 from versionsync.simulator.switches import Switches
 from versionsync.simulator.times import TimeFormat
+from versionsync.simulator.uploads import Upload
 
 __all__ = ["Writer"]
 
@@ -175,6 +176,37 @@ class Writer:
         relationships = {"item_type": reference("item_type", field.model_id), "fieldset": {"data": None}}
         return Resource(field.id, "field", attributes, relationships)
 
+    def upload(self, upload: Upload) -> Resource:
+        """The resource of *upload*."""
+        file = upload.file
+        attributes: dict[str, Any] = {
+            "size": file.size,
+            "width": file.width,
+            "height": file.height,
+            "path": upload.path,
+            "basename": upload.basename,
+            "filename": file.filename,
+            "url": f"https://www.datocms-assets.com{upload.path}",
+            "format": file.format,
+            "mime_type": file.mime_type,
+            "author": upload.author,
+            "copyright": upload.copyright,
+            "notes": upload.notes,
+            "md5": file.md5,
+            **dict.fromkeys(_NOT_MEASURED),
+            "default_field_metadata": {**_NO_METADATA, **upload.metadata},
+            "is_image": upload.is_image,
+            "created_at": self.time(upload.created_at),
+            "updated_at": self.time(upload.updated_at),
+            "tags": list(upload.tags),
+            "smart_tags": [],
+            "exif_info": {},
+            "colors": [],
+        }
+        relationships = {"upload_collection": {"data": None}, "creator": {"data": upload.creator}}
+        antivirus = {"antivirus": {"status": "skipped", "checked_at": None, "threat_name": None}}
+        return Resource(upload.id, "upload", attributes, relationships, antivirus)
+
     def scheduled(self, plan: Scheduled) -> Resource:
         """The resource of a planned publication or unpublishing.
 
@@ -240,3 +272,12 @@ _MODEL_FIELD_RELATIONSHIPS: Final = (
     "excerpt_field",
     "ordering_field",
 )
+_NOT_MEASURED: Final = (*("duration", "frame_rate", "blurhash", "thumbhash", "mux_playback_id", "mux_mp4_highest_res"),)
+"""What upstream's services find out about an upload."""
+_NO_METADATA: Final[dict[str, Any]] = {
+    "alt": {},
+    "title": {},
+    "custom_data": {},
+    "focal_point": None,
+    "poster_time": None,
+}

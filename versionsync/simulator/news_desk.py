@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from versionsync.simulator.editors import Editor, EditorKind
 from versionsync.simulator.news_schema import NewsSchema
-from versionsync.simulator.uploads import Upload
+from versionsync.simulator.uploads import FileFacts, Upload
 from versionsync.simulator.world import World
 
 __all__ = ["Desk", "Staff", "hire", "take_pictures"]
@@ -62,16 +62,23 @@ def take_pictures(world: World, staff: Staff, count: int = 12) -> tuple[Upload, 
             (f"minutes-{number}.pdf", "application/pdf") if number % 6 == 0 else (f"{number}.jpg", "image/jpeg")
         )
         shape = (None, None) if mime_type == "application/pdf" else (1200 + 16 * number, 800)
-        upload = Upload(
-            id=world.ids.new(),
+        file = FileFacts(
             filename=name,
             size=20_000 + 1_234 * number,
-            mime_type=mime_type,
             md5=hashlib.md5(name.encode(), usedforsecurity=False).hexdigest(),
-            creator=staff.writers[number % len(staff.writers)].ref,
-            created_at=world.now(),
+            mime_type=mime_type,
+            format=name.rpartition(".")[2],
             width=shape[0],
             height=shape[1],
+        )
+        upload_id = world.ids.new()
+        upload = Upload(
+            id=upload_id,
+            path=f"/{world.project_id}/{upload_id}-{name}",
+            file=file,
+            creator=staff.writers[number % len(staff.writers)].ref,
+            created_at=world.now(),
+            updated_at=world.now(),
             author="Giulia Ferrè",
             tags=("archive",) if number % 3 == 0 else (),
         )

@@ -129,6 +129,7 @@ class Project:
             await request.read() if request.can_read_body else b"",
             now,
             self._services,
+            f"{request.scheme}://{request.host}",
         )
         if self.world.maintenance_mode and request.method != "GET" and not request.path.startswith("/maintenance-mode"):
             raise Refused("MAINTENANCE_MODE", 503, details={"reason": "writes wait until the maintenance is over"})

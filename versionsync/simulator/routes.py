@@ -12,6 +12,7 @@ from versionsync.simulator import (
     routes_roles,
     routes_schema,
     routes_schema_acts,
+    routes_uploads,
     routes_versions,
     routes_webhooks,
 )
@@ -34,6 +35,7 @@ def all_routes() -> tuple[Route, ...]:
         *routes_record_acts.ROUTES,
         *routes_schema_acts.ROUTES,
         *routes_webhooks.ROUTES,
+        *routes_uploads.ROUTES,
         *routes_project.ROUTES,
         *routes_jobs.ROUTES,
     )

@@ -1,35 +1,14 @@
-"""The rest of a project: assets, maintenance, usage."""
+"""The rest of a project: maintenance, usage, what the plan allows."""
 
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
 
-from versionsync.simulator.calls import Call, Reply, Route, json_reply, page_reply
-from versionsync.simulator.documents import Writer
+from versionsync.simulator.calls import Call, Reply, Route, json_reply
 from versionsync.simulator.problems import invalid_params, not_found
 from versionsync.simulator.resources import Resource
-from versionsync.simulator.uploads import Upload
 
 __all__ = ["ROUTES"]
-
-
-def list_uploads(call: Call) -> Reply:
-    """`GET /uploads`"""
-    page = call.page(default=30, most=500)
-    uploads = list(call.environment.uploads.values())
-    if (ids := call.query.get("filter[ids]")) is not None:
-        wanted = {id.strip() for id in ids.split(",")}
-        uploads = [upload for upload in uploads if upload.id in wanted]
-    writer = call.writer()
-    return page_reply([_upload(upload, writer) for upload in uploads[page]], len(uploads))
-
-
-def get_upload(call: Call) -> Reply:
-    """`GET /uploads/:id`"""
-    if upload := call.environment.uploads.get(call.ids["upload_id"]):
-        return json_reply(_upload(upload, call.writer()))
-    raise not_found("upload", call.ids["upload_id"])
 
 
 def get_maintenance_mode(call: Call) -> Reply:
@@ -135,51 +114,7 @@ def _limits(call: Call) -> dict[str, Resource]:
     }
 
 
-def _upload(upload: Upload, writer: Writer) -> Resource:
-    path = f"/205/{upload.id}-{upload.filename}"
-    attributes: dict[str, Any] = {
-        "size": upload.size,
-        "width": upload.width,
-        "height": upload.height,
-        "path": path,
-        "basename": upload.filename.rpartition(".")[0],
-        "filename": upload.filename,
-        "url": f"https://www.datocms-assets.com{path}",
-        "format": upload.extension,
-        "mime_type": upload.mime_type,
-        "author": upload.author,
-        "copyright": upload.copyright,
-        "notes": upload.notes,
-        "md5": upload.md5,
-        "duration": None,
-        "frame_rate": None,
-        "blurhash": None,
-        "thumbhash": None,
-        "mux_playback_id": None,
-        "mux_mp4_highest_res": None,
-        "default_field_metadata": {
-            "alt": {},
-            "title": {},
-            "custom_data": {},
-            "focal_point": None,
-            "poster_time": None,
-        },
-        "is_image": upload.is_image,
-        "created_at": writer.time(upload.created_at),
-        "updated_at": writer.time(upload.created_at),
-        "tags": list(upload.tags),
-        "smart_tags": [],
-        "exif_info": {},
-        "colors": [],
-    }
-    relationships = {"upload_collection": {"data": None}, "creator": {"data": upload.creator}}
-    antivirus = {"antivirus": {"status": "skipped", "checked_at": None, "threat_name": None}}
-    return Resource(upload.id, "upload", attributes, relationships, antivirus)
-
-
 ROUTES = (
-    Route("GET", "/uploads", list_uploads),
-    Route("GET", "/uploads/{upload_id}", get_upload),
     Route("GET", "/maintenance-mode", get_maintenance_mode),
     Route("PUT", "/maintenance-mode/activate", activate_maintenance_mode),
     Route("PUT", "/maintenance-mode/deactivate", deactivate_maintenance_mode),

@@ -18,7 +18,7 @@ from versionsync.simulator.saving import Saving
 from versionsync.simulator.times import parse_time
 from versionsync.simulator.visibility import sees_model, visible_record
 
-__all__ = ["ROUTES"]
+__all__ = ["ROUTES", "creator_named"]
 
 NOTHING: Final = Reply(b"", 204)
 
@@ -37,7 +37,7 @@ def create(call: Call) -> Reply:
         id=sent.id,
         created_at=parse_time(meta.created_at) if meta.created_at else None,
         first_published_at=parse_time(meta.first_published_at) if meta.first_published_at else None,
-        creator=_creator(call, links),
+        creator=creator_named(call, links),
         stage=meta.stage,
         environment=call.environment.id,
     )
@@ -55,7 +55,7 @@ def update(call: Call) -> Reply:
         sent.attributes,
         if_current=meta.current_version,
         stage=meta.stage if meta.stage != record.stage else None,
-        creator=_creator(call, sent.relationships or Relationships()),
+        creator=creator_named(call, sent.relationships or Relationships()),
         environment=call.environment.id,
     )
     return _item(call, updated)
@@ -222,7 +222,8 @@ def _model(call: Call, links: Relationships) -> Model:
     return model
 
 
-def _creator(call: Call, links: Relationships) -> Editor | None:
+def creator_named(call: Call, links: Relationships) -> Editor | None:
+    """The creator that a request names; None: it names none. Raises Refused (422)."""
     if links.creator is None:
         return None
     sent = links.creator.data

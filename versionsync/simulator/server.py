@@ -15,6 +15,7 @@ from versionsync.simulator.limits import RateLimit
 from versionsync.simulator.problems import Refused, not_found
 from versionsync.simulator.project import Project, secret_of
 from versionsync.simulator.routes import all_routes
+from versionsync.simulator.routes_uploads import FILES_PREFIX
 from versionsync.simulator.world import World
 
 __all__ = ["Server"]
@@ -39,6 +40,7 @@ class Server:
         self.app = web.Application(client_max_size=LARGEST_BODY_BYTES)
         for route in all_routes():
             self.app.router.add_route(route.method, route.path, partial(self._handle, route))
+        self.app.router.add_put(FILES_PREFIX + "/{project}/{name}", self._receive_file)
 
     @property
     def first(self) -> Project:
@@ -88,6 +90,16 @@ class Server:
         secret = secret_of(request)
         known = (project for project in self.projects if secret in project.world.people.tokens)
         return await next(known, self.first).handle(route, request)
+
+    async def _receive_file(self, request: web.Request) -> web.Response:
+        """Take the bytes of a file; no token is needed, but the signature that came with the address."""
+        path = request.path.removeprefix(FILES_PREFIX)
+        try:
+            files = self.project(request.match_info["project"]).world.files
+            files.receive(path, request.query.get("signature", ""), await request.read())
+        except Refused as refused:
+            return web.Response(body=refused.document(), status=refused.status, content_type="application/json")
+        return web.Response()
 
 
 def _no_such_endpoint(call: Call) -> Reply:

@@ -19,12 +19,13 @@ from versionsync.simulator.problems import Refused
 from versionsync.simulator.records import Record
 from versionsync.simulator.switches import Switches
 from versionsync.simulator.times import TimeFormat, zone_named
+from versionsync.simulator.uploads import Upload
 
 __all__ = ["Happening", "HappeningType", "WorldState"]
 
 
 class HappeningType(StrEnum):
-    """What a webhook can be told about a record or model."""
+    """What a webhook can be told."""
 
     CREATE = "create"
     UPDATE = "update"
@@ -41,7 +42,7 @@ class Happening:
 
     type: HappeningType
     environment: Environment
-    entity: Record | Model | Environment | None
+    entity: Record | Model | Environment | Upload | None
     at: datetime
     before: bytes | None = None
 
@@ -162,7 +163,7 @@ class WorldState:
         self,
         type: HappeningType,
         environment: Environment,
-        entity: Record | Model | Environment | None,
+        entity: Record | Model | Environment | Upload | None,
         before: bytes | None = None,
     ) -> None:
         """Tell the listeners that something happened."""

@@ -91,6 +91,8 @@ class Switches:
     """Publishing by schedule moves `last_data_change_at`."""
     schema_moves_beacon: bool = True
     """Changes of models and fields move `last_data_change_at`."""
+    uploads_move_beacon: bool = True
+    """Creating, changing and destroying uploads moves `last_data_change_at`."""
     all_models_in_roles: Literal["null", "empty"] = "null"
     """What a role's permissions name instead of a model when they are about all: null, or an empty text, as in 2021."""
     environments_of_new_roles: Literal["primary_only", "all"] = "primary_only"

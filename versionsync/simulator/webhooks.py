@@ -19,6 +19,7 @@ from versionsync.simulator.environments import Environment
 from versionsync.simulator.models import Model
 from versionsync.simulator.records import Record
 from versionsync.simulator.state import Happening, HappeningType, WorldState
+from versionsync.simulator.uploads import Upload
 
 __all__ = ["CallStatus", "Event", "Webhook", "WebhookCall", "Webhooks"]
 
@@ -171,6 +172,9 @@ class Webhooks:
             case Model() as model:
                 payload["entity"] = writer.model(model)
                 payload["related_entities"] = []
+            case Upload() as upload:
+                payload["entity"] = writer.upload(upload)
+                payload["related_entities"] = []
             case Environment() as environment:
                 payload["entity"] = writer.environment(environment)
                 payload["related_entities"] = []
@@ -194,5 +198,7 @@ def _entity_type(happening: Happening) -> str:
             return "item"
         case Model():
             return "item_type"
+        case Upload():
+            return "upload"
         case _:
             return "environment"
