@@ -40,12 +40,20 @@ def simulator(
             help="The history of a Git repository: its files are records, its commits versions.",
         ),
     ] = None,
-    records: Annotated[
-        int | None, typer.Option("--records", metavar="N", min=0, help="So many records, made up.")
-    ] = None,
+    records: Annotated[int | None, typer.Option("--records", metavar="N", min=0, help="N records, made up.")] = None,
     versions: Annotated[
-        int, typer.Option("--versions", metavar="N", min=1, help="So many versions of each of them.")
+        int, typer.Option("--versions", metavar="N", min=1, help="N versions of each made-up record.")
     ] = 6,
+    projects: Annotated[
+        int | None,
+        typer.Option(
+            "--projects",
+            metavar="N",
+            min=1,
+            help="N projects, told apart by their tokens. Each has 10 made-up records, or as many as --records says; "
+            "with --news a news site each, which takes 5 MB and 0.2 s a project.",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="The same seed makes the same project.")] = 1,
     rate_limit: Annotated[
         str,
@@ -61,22 +69,36 @@ def simulator(
 ) -> None:
     """Serve a local DatoCMS: the same API, an invented project.
 
-    Without --git or --records it is the news site. Its token is simulator-full-access. Ctrl-C ends it.
+    Without --git, --records or --projects it is the news site. Its token is simulator-full-access; those of more
+    projects are simulator-full-access-2, -3 and so on. Ctrl-C ends it.
     """
     from versionsync.simulator import FaultKind, Faults, serve
     from versionsync.simulator.git_repository import RepositoryUnreadable
 
     if sum(given for given in (news, git is not None, records is not None)) > 1:
         raise typer.BadParameter("choose one of --news, --git and --records")
+    if git is not None and projects is not None:
+        raise typer.BadParameter("a Git history is one project: leave --projects out", param_hint="--projects")
     try:
-        world = build_world(git=git, records=records, versions=versions, seed=seed)
+        if projects is not None:
+            world, *others = _build_worlds(projects, news=news, records=records, versions=versions, seed=seed)
+        else:
+            world, others = build_world(git=git, records=records, versions=versions, seed=seed), []
     except RepositoryUnreadable as error:
         raise typer.BadParameter(str(error), param_hint="--git") from error
     faults = Faults(seed=seed, rates=dict(map(_fault, fault or ())))
     if latency:
         faults.rates[FaultKind.SLOW], faults.slow_seconds = 1.0, (latency * 0.5, latency * 1.5)
     try:
-        serve(world, host, port, faults=faults, limits=_limits(rate_limit), on_start=partial(_tell, session))
+        serve(
+            world,
+            host,
+            port,
+            others=others,
+            faults=faults,
+            limits=_limits(rate_limit),
+            on_start=partial(_tell, session),
+        )
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             why = f"another program listens on {host}:{port} already; 0 takes a port that is free"
@@ -103,6 +125,17 @@ def build_world(*, git: Path | None = None, records: int | None = None, versions
     return world
 
 
+def _build_worlds(projects: int, *, news: bool, records: int | None, versions: int, seed: int) -> list[World]:
+    from versionsync.simulator import World
+    from versionsync.simulator.news import build_news
+    from versionsync.simulator.several import SMALL_RECORDS, bulk_worlds, filled_worlds
+
+    first = World(seed=seed)
+    if news:
+        return list(filled_worlds(first, projects, lambda world, _: build_news(world)))
+    return list(bulk_worlds(first, projects, records=SMALL_RECORDS if records is None else records, versions=versions))
+
+
 def _fault(said: str) -> tuple[FaultKind, float]:
     from versionsync.simulator import FaultKind
 
@@ -127,18 +160,27 @@ def _limits(rate_limit: str) -> RateLimit | None:
 
 def _tell(session: Session, running: Simulator) -> None:
     """Where it answers, and how to use it: a program reads this to know that it is up."""
-    from versionsync.simulator import FULL_ACCESS_TOKEN
-
-    world, output = running.world, session.output
-    records = len(world.primary.records)
-    versions = sum(len(record.versions) for record in world.primary.records.values())
+    output = session.output
+    projects = [project.world for project in running.server.projects]
+    first = projects[0]
+    records = sum(len(world.primary.records) for world in projects)
+    versions = sum(len(record.versions) for world in projects for record in world.primary.records.values())
     if output.as_json:
-        output.json({"url": running.url, "token": FULL_ACCESS_TOKEN, "records": records, "versions": versions})
+        listed = [{"id": world.project_id, "name": world.name, "token": world.token} for world in projects]
+        output.json(
+            {"url": running.url, "token": first.token, "records": records, "versions": versions, "projects": listed}
+        )
         return
-    output.line(f"{world.name}: {count(records, 'record')}, {count(versions, 'version')}.")
+    what = first.name if len(projects) == 1 else count(len(projects), "project")
+    output.line(f"{what}: {count(records, 'record')}, {count(versions, 'version')}.")
     output.line(f"It answers at {running.url}; Ctrl-C ends it. In another terminal:")
     output.line()
-    output.line(f"  export DATOCMS_API_TOKEN={FULL_ACCESS_TOKEN}")
+    output.line(f"  export DATOCMS_API_TOKEN={first.token}")
     output.line(f"  export VERSIONSYNC_BASE_URL={running.url}")
     output.line("  versionsync sync")
+    if len(projects) > 1:
+        output.line()
+        others = projects[1].token if len(projects) == 2 else f"{projects[1].token} to {projects[-1].token}"
+        output.line("This is the token of the first project. Those of the others are")
+        output.line(f"{others}.")
     sys.stdout.flush()

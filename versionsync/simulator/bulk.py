@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -47,12 +48,19 @@ class Bulk:
 
 
 def build_bulk(
-    world: World, *, records: int, versions: int, seed: int | None = None, bytes_per_version: int = BYTES_PER_VERSION
+    world: World,
+    *,
+    records: int,
+    versions: int,
+    seed: int | None = None,
+    bytes_per_version: int = BYTES_PER_VERSION,
+    first_number: int = 0,
 ) -> Bulk:
     """Add *records* records with *versions* versions each to *world*; they lie before its present.
 
-    *seed*: of the content (None: the world's). *bytes_per_version*: about how long its JSON text is. Without records
-    there are no models either: the project is as empty as a new one.
+    *seed*: of the content (None: the world's). *bytes_per_version*: about how long its JSON text is. *first_number*:
+    of the records, so that several worlds can share the prose of one *seed* and still differ. Without records there are
+    no models either: the project is as empty as a new one.
     """
     if records < 0 or versions < 1:
         raise ValueError(f"{records} records with {versions} versions each cannot be built")
@@ -71,7 +79,7 @@ def build_bulk(
         for number in range(records):
             model = models[number % len(models)]
             born = (begins + spread * (number + 1)).replace(microsecond=0)
-            world.load(model, _past(number, versions, born, model, editors, recipe))
+            world.load(model, _past(first_number + number, versions, born, model, editors, recipe))
     return Bulk(models, records, records * versions)
 
 
@@ -121,13 +129,18 @@ class _Recipe(msgspec.Struct, frozen=True, gc=False):
 
     @classmethod
     def of(cls, seed: int, bytes_per_version: int) -> _Recipe:
-        rng = random.Random(f"bulk:{seed}")  # noqa: S311 - repeatable on purpose
         length = bytes_per_version - FRAME_BYTES
-        pool = bytearray()
-        while len(pool) < POOL_BYTES + length:
-            plain = unicodedata.normalize("NFKD", paragraph(rng).en).encode("ascii", "ignore")
-            pool += plain + b" "
-        return cls(bytes(pool), length)
+        return cls(_pool(seed, POOL_BYTES + length), length)
+
+
+@lru_cache(maxsize=1)
+def _pool(seed: int, length: int) -> bytes:
+    """At least *length* bytes of prose; kept, because a thousand small projects are made from the same."""
+    rng = random.Random(f"bulk:{seed}")  # noqa: S311 - repeatable on purpose
+    pool = bytearray()
+    while len(pool) < length:
+        pool += unicodedata.normalize("NFKD", paragraph(rng).en).encode("ascii", "ignore") + b" "
+    return bytes(pool)
 
 
 class _Content(msgspec.Struct, frozen=True, gc=False):

@@ -55,7 +55,7 @@ class Deliveries:
             busy: dict[int, asyncio.Task[None]] = {}
             while True:
                 for number, project in enumerate(self._projects):
-                    if project.world.webhooks.registered and (number not in busy or busy[number].done()):
+                    if project.world.has_webhooks and (number not in busy or busy[number].done()):
                         busy[number] = sending.create_task(_send_due(session, project.world))
                 await asyncio.sleep(LOOK_SECONDS)
 

@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -126,10 +127,14 @@ class Faults:
 
     def __post_init__(self) -> None:
         self.injected: dict[FaultKind, int] = {}
-        self._random = random.Random(f"faults:{self.seed}")  # noqa: S311 - repeatable on purpose
         self._planted: list[_Planted] = []
         self._bodies: OrderedDict[str, tuple[bytes, bytes]] = OrderedDict()
         self._last_page: dict[str, bytes] = {}
+
+    @cached_property
+    def _random(self) -> random.Random:
+        """Made when it is needed: it takes 2.5 KB, and most projects of a simulator have no faults."""
+        return random.Random(f"faults:{self.seed}")  # noqa: S311 - repeatable on purpose
 
     def alike(self) -> Faults:
         """The same rates and settings for another project, with nothing planted and no memory."""

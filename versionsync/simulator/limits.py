@@ -59,6 +59,16 @@ class RateLimit:
         self._uses: dict[str, deque[float]] = {}
         self._reserved: deque[float] = deque()
 
+    def alike(self) -> RateLimit:
+        """The same limit for another project, with nothing counted yet."""
+        return RateLimit(
+            self.limit,
+            window_seconds=self.window_seconds,
+            windows=self.windows,
+            scope=self.scope,
+            monotonic=self._monotonic,
+        )
+
     def take(self, token: str) -> Allowance:
         """Count a request of *token*, unless its window is full."""
         now = self._monotonic()

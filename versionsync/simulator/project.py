@@ -21,7 +21,7 @@ from versionsync.simulator.faults import Fault, FaultKind, Faults
 from versionsync.simulator.jobs import Jobs
 from versionsync.simulator.limits import RateLimit
 from versionsync.simulator.problems import Refused
-from versionsync.simulator.requests_log import LoggedRequest, RequestsLog
+from versionsync.simulator.requests_log import REQUESTS_KEPT, LoggedRequest, RequestsLog
 from versionsync.simulator.routes_environments import may_access
 from versionsync.simulator.world import World
 
@@ -41,13 +41,19 @@ class Project:
     """Answers the requests about *world*."""
 
     def __init__(
-        self, world: World, *, faults: Faults | None = None, limits: RateLimit | None = None, compress: bool = True
+        self,
+        world: World,
+        *,
+        faults: Faults | None = None,
+        limits: RateLimit | None = None,
+        compress: bool = True,
+        requests_kept: int = REQUESTS_KEPT,
     ) -> None:
-        """*limits* None: no rate limit at all."""
+        """*limits* None: no rate limit at all. *requests_kept*: by the log of requests."""
         self.world = world
         self.faults = faults or Faults()
         self.limits = limits
-        self.requests = RequestsLog()
+        self.requests = RequestsLog(requests_kept)
         self.jobs = Jobs(world)
         self._services = Services(self.jobs, self.faults, self.requests, BlockRecords())
         self.compress = compress

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-__all__ = ["LoggedRequest", "RequestsLog"]
+__all__ = ["REQUESTS_KEPT", "LoggedRequest", "RequestsLog"]
 
 REQUESTS_KEPT: Final = 100_000
 
@@ -30,8 +30,9 @@ class LoggedRequest:
 class RequestsLog:
     """The latest requests, and counts of all of them."""
 
-    def __init__(self) -> None:
-        self._latest: deque[LoggedRequest] = deque(maxlen=REQUESTS_KEPT)
+    def __init__(self, kept: int = REQUESTS_KEPT) -> None:
+        """*kept*: how many of the latest requests are remembered; each takes about 400 bytes."""
+        self._latest: deque[LoggedRequest] = deque(maxlen=kept)
         self.reset()
 
     def reset(self) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
 from functools import partial
 from types import TracebackType
@@ -38,14 +39,15 @@ class Simulator:
         self,
         world: World,
         *,
+        others: Iterable[World] = (),
         host: str = "127.0.0.1",
         port: int = 0,
         faults: Faults | None = None,
         limits: RateLimit | None = None,
         compress: bool = True,
     ) -> None:
-        """*port* 0: a free one. *limits* None: no rate limit."""
-        self.server = Server(world, faults=faults, limits=limits, compress=compress)
+        """*others*: the worlds of more projects. *port* 0: a free one. *limits* None: no rate limit."""
+        self.server = Server(world, others=others, faults=faults, limits=limits, compress=compress)
         mount(self.server)
         self.server.close_routes()
         self.world = world
@@ -106,9 +108,10 @@ class SimulatorThread:
         faults: Faults | None = None,
         limits: RateLimit | None = None,
         compress: bool = True,
+        others: Iterable[World] = (),
     ) -> None:
         self._make: Callable[[], Simulator] = partial(
-            Simulator, world, host=host, port=port, faults=faults, limits=limits, compress=compress
+            Simulator, world, others=others, host=host, port=port, faults=faults, limits=limits, compress=compress
         )
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -176,17 +179,22 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 0,
     *,
+    others: Iterable[World] = (),
     faults: Faults | None = None,
     limits: RateLimit | None = None,
     on_start: Callable[[Simulator], object] | None = None,
 ) -> None:
-    """Serve *world* until SIGINT or SIGTERM; *on_start* is called with the running simulator."""
+    """Serve *world*, and those of *others*, until SIGINT or SIGTERM; *on_start* is called with the running simulator.
+
+    What is there at the start is taken to stay: the garbage collector does not look at it again.
+    """
 
     async def run() -> None:
         stop = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        async with Simulator(world, host=host, port=port, faults=faults, limits=limits) as simulator:
+        async with Simulator(world, others=others, host=host, port=port, faults=faults, limits=limits) as simulator:
+            gc.freeze()  # a full collection over a million versions would make some request wait for a second
             if on_start is not None:
                 on_start(simulator)
             await stop.wait()

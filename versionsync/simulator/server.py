@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterable
 from functools import partial
 from typing import Final
 
 from aiohttp import web
 
 from versionsync.simulator.calls import Call, Reply, Route
-from versionsync.simulator.editors import FULL_ACCESS_TOKEN
 from versionsync.simulator.faults import Faults
 from versionsync.simulator.limits import RateLimit
 from versionsync.simulator.problems import Refused, not_found
 from versionsync.simulator.project import Project, secret_of
 from versionsync.simulator.routes import all_routes
 from versionsync.simulator.routes_uploads import FILES_PREFIX
+from versionsync.simulator.several import another_world
 from versionsync.simulator.world import World
 
 __all__ = ["Server"]
 
 LARGEST_BODY_BYTES: Final = 16 * 1024 * 1024
-FIRST_PROJECT: Final = 205
+REQUESTS_KEPT_OF_OTHERS: Final = 200
+"""How many requests the log of each project but the first keeps: a thousand full logs would take gigabytes."""
 
 
 class Server:
@@ -31,12 +32,16 @@ class Server:
         self,
         world: World,
         *,
+        others: Iterable[World] = (),
         faults: Faults | None = None,
         limits: RateLimit | None = None,
         compress: bool = True,
     ) -> None:
-        """*limits* None: no rate limit at all."""
+        """*others*: the worlds of more projects. *limits* None: no rate limit at all."""
         self.projects = [Project(world, faults=faults, limits=limits, compress=compress)]
+        self._by_secret: dict[str, Project] = {}
+        for other in others:
+            self.add(other)
         self.app = web.Application(client_max_size=LARGEST_BODY_BYTES)
         for route in all_routes():
             self.app.router.add_route(route.method, route.path, partial(self._handle, route))
@@ -48,9 +53,13 @@ class Server:
         return self.projects[0]
 
     def add(self, world: World) -> Project:
-        """Serve *world*, too, with the faults and the rate limit of the first project."""
+        """Serve *world*, too, with faults and a rate limit like those of the first project."""
         first = self.first
-        project = Project(world, faults=first.faults.alike(), limits=first.limits, compress=first.compress)
+        limits = first.limits.alike() if first.limits is not None else None
+        faults = first.faults.alike()
+        project = Project(
+            world, faults=faults, limits=limits, compress=first.compress, requests_kept=REQUESTS_KEPT_OF_OTHERS
+        )
         self.projects.append(project)
         return project
 
@@ -59,18 +68,9 @@ class Server:
 
         It prints times as projects made today do: with milliseconds and an offset. The other switches are copied.
         """
-        number = FIRST_PROJECT + len(self.projects)
-        first = self.first.world
-        return self.add(
-            World(
-                seed=first.seed + len(self.projects),
-                clock=first.clock,
-                project_id=str(number),
-                name=name or f"Project {number}",
-                token=f"{FULL_ACCESS_TOKEN}-{len(self.projects) + 1}",
-                switches=replace(first.switches, milliseconds=True, times_with_offset=True),
-            )
-        )
+        world = another_world(self.first.world, len(self.projects) + 1, name)
+        world.switches.milliseconds = world.switches.times_with_offset = True
+        return self.add(world)
 
     def project(self, project_id: str | None) -> Project:
         """The project with this id; None: the first. Raises Refused (404)."""
@@ -87,9 +87,25 @@ class Server:
         self.app.router.add_route(nowhere.method, nowhere.path, partial(self._handle, nowhere))
 
     async def _handle(self, route: Route, request: web.Request) -> web.StreamResponse:
-        secret = secret_of(request)
-        known = (project for project in self.projects if secret in project.world.people.tokens)
-        return await next(known, self.first).handle(route, request)
+        return await self._project_with(secret_of(request)).handle(route, request)
+
+    def _project_with(self, secret: str | None) -> Project:
+        """The project that knows the token *secret*; the first one if none does: it refuses the request.
+
+        Tokens come, go and change at any time, through the API and otherwise. So what was found is only a hint, which
+        holds as long as the project still knows the token; all projects are searched when it does not.
+        """
+        if secret is None:
+            return self.first
+        known = self._by_secret.get(secret)
+        if known is not None and secret in known.world.people.tokens:
+            return known
+        for project in self.projects:
+            if secret in project.world.people.tokens:
+                self._by_secret[secret] = project
+                return project
+        self._by_secret.pop(secret, None)
+        return self.first
 
     async def _receive_file(self, request: web.Request) -> web.Response:
         """Take the bytes of a file; no token is needed, but the signature that came with the address."""

@@ -31,3 +31,8 @@ class World(BulkActs, RecordActs, SiteActs, EnvironmentActs, PeopleActs, UploadA
     def webhooks(self) -> Webhooks:
         """The project's webhooks, which hear of what happens once they are registered."""
         return Webhooks(self)
+
+    @property
+    def has_webhooks(self) -> bool:
+        """Whether any webhook is registered; asking makes no `webhooks`."""
+        return "webhooks" in vars(self) and bool(self.webhooks.registered)

@@ -28,6 +28,36 @@ def test_the_simulator_says_where_it_is_serves_a_sync_and_ends_at_a_signal(cli: 
     assert (process.returncode, err) == (0, "")
 
 
+def test_several_projects_are_told_with_their_tokens_and_are_mirrored_apart(cli: Cli, tmp_path: Path) -> None:
+    with running(
+        "simulator", "--port", "0", "--projects", "3", "--rate-limit", "none", "--json", cwd=tmp_path
+    ) as process:
+        assert process.stdout
+        told = json.loads(process.stdout.readline())
+        assert (told["records"], told["versions"]) == (30, 180)
+        assert [project["token"] for project in told["projects"]] == [
+            told["token"],
+            "simulator-full-access-2",
+            "simulator-full-access-3",
+        ]
+        for number, project in enumerate(told["projects"]):
+            at = {"DATOCMS_API_TOKEN": project["token"], "VERSIONSYNC_BASE_URL": told["url"]}
+            ran = cli("sync", "--json", "--database", f"{number}.db", **at)
+            assert ran.json["sources"][0]["counts"]["versions_inserted"] == 60
+    titles = "select json_extract(attributes, '$.title') from versions"
+    mirrored = [{row[0] for row in rows(tmp_path / f"{number}.db", titles)} for number in range(3)]
+    assert len(set.union(*mirrored)) == 180
+
+
+def test_a_thousand_projects_fit_a_terminal(tmp_path: Path) -> None:
+    with running("simulator", "--port", "0", "--projects", "1000", "--records", "0", cwd=tmp_path) as process:
+        assert process.stdout
+        told = [process.stdout.readline() for _ in range(9)]
+    assert told[0] == "1,000 projects: 0 records, 0 versions.\n"
+    assert told[-1] == "simulator-full-access-2 to simulator-full-access-1000.\n"
+    assert max(len(line) for line in told) <= 80
+
+
 def test_a_git_history_is_mirrored(cli: Cli, tmp_path: Path) -> None:
     repository = tmp_path / "repository"
     repository.mkdir()
@@ -68,6 +98,7 @@ def test_a_wrong_fault_and_a_wrong_limit_are_told(cli: Cli) -> None:
     assert "there are internal_error, " in cli("simulator", "--fault", "nonsense=1").err
     assert "a whole number, 1 or more" in cli("simulator", "--rate-limit", "often").err
     assert "choose one of --news, --git and --records" in cli("simulator", "--news", "--records", "3").err
+    assert "a Git history is one project" in cli("simulator", "--git", ".", "--projects", "2").err
 
 
 def test_the_demo_needs_nothing_takes_less_than_twenty_seconds_and_leaves_a_database(tmp_path: Path) -> None:

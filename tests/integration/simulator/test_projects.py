@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 
 from tests.integration.simulator.conftest import Served
+from versionsync.simulator.server import REQUESTS_KEPT_OF_OTHERS
 
 
 def new_project(served: Served, **order: str) -> Any:
@@ -62,3 +63,45 @@ def test_a_switch_of_one_project_leaves_the_others_alone(served: Served) -> None
     assert served.http.get("/_simulator/switches").json()["lists_blocks"] is True
     of_the_new = served.http.get("/_simulator/switches", params={"project": made["project_id"]}).json()
     assert of_the_new["lists_blocks"] is False
+
+
+def test_a_token_leads_to_its_project_whatever_becomes_of_it(served: Served) -> None:
+    """Deleted it is refused, and in another project it leads there: what was found before is only a hint."""
+    first, second = new_project(served, name="First"), new_project(served, name="Second")
+    worlds = {project.world.token: project.world for project in served.simulator.simulator.server.projects}
+    served.http.headers["Authorization"] = f"Bearer {first['token']}"
+    assert served.get("/site")["data"]["id"] == first["project_id"]
+
+    token = served.act(lambda _: worlds[first["token"]].people.tokens.pop(first["token"]))
+    assert served.refused(served.http.get("/site")) == (401, "INVALID_AUTHORIZATION_HEADER")
+
+    served.act(lambda _: worlds[second["token"]].people.add_token(token))
+    assert served.get("/site")["data"]["id"] == second["project_id"]
+
+
+def test_switches_and_limits_are_those_of_one_project(served: Served) -> None:
+    """A new project begins with those of the first."""
+    served.http.post("/_simulator/limits", json={"limit": 2})
+    served.http.post("/_simulator/switches", json={"versions_order": "oldest_first"})
+    first, second = new_project(served), new_project(served)
+    of_second = {"project": second["project_id"]}
+    assert served.http.get("/_simulator/switches", params=of_second).json()["versions_order"] == "oldest_first"
+
+    served.http.post("/_simulator/switches", params=of_second, json={"versions_order": "newest_first"})
+    served.http.post("/_simulator/limits", params=of_second, json={"reserve": 2})
+    assert served.http.get("/_simulator/switches").json()["versions_order"] == "oldest_first"
+    answers = [
+        served.http.get("/site", headers={"Authorization": f"Bearer {token}"})
+        for token in (first["token"], second["token"])
+    ]
+    assert [answer.status_code for answer in answers] == [200, 429]
+
+
+def test_the_log_of_an_added_project_keeps_fewer_requests(served: Served) -> None:
+    """A thousand full logs would take gigabytes; the counts are of all requests."""
+    made = new_project(served)
+    served.http.post("/_simulator/limits", params={"project": made["project_id"]}, json={"limit": None})
+    log = served.simulator.simulator.server.project(made["project_id"]).requests
+    for _ in range(REQUESTS_KEPT_OF_OTHERS + 1):
+        models_of(served, made["token"])
+    assert (len(log), log.total) == (REQUESTS_KEPT_OF_OTHERS, REQUESTS_KEPT_OF_OTHERS + 1)
