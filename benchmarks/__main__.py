@@ -1,4 +1,4 @@
-"""The command line: `python -m benchmarks [requests|following|speed|memory|pace|all] [--small|--large] [--write]`."""
+"""The command line: `python -m benchmarks [all|requests|…|simulator] [--small|--large] [--write]`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 __all__ = ["main"]
 
-NAMES = ("requests", "following", "speed", "memory", "pace")
+NAMES = ("requests", "following", "speed", "memory", "pace", "simulator")
 
 
 def main() -> None:
@@ -24,7 +24,7 @@ def main() -> None:
     import psycopg
     from rich.console import Console
 
-    from benchmarks import following, memory, pace, page, requests, speed
+    from benchmarks import following, memory, pace, page, requests, simulator, speed
     from benchmarks.databases import Databases, databases
     from benchmarks.tables import Table
 
@@ -35,6 +35,7 @@ def main() -> None:
         "speed": lambda made: speed.measure(made, small=small),
         "memory": lambda made: memory.measure(made, small=small, large=large),
         "pace": lambda made: pace.measure(made, small=small, large=large),
+        "simulator": lambda _: simulator.measure(small=small),
     }
     console = Console()
     with databases() as made:
