@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine, event
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from versionsync.mirror.errors import DatabaseUnavailable, NotAMirror
 from versionsync.mirror.failures import CUT_SHORT, meaning_of
@@ -35,6 +36,15 @@ BUSY_SECONDS = 30.0
 CACHE_KIB = 8 * 1024
 CONNECT_SECONDS = 10
 READS = "versionsync_reads"
+POOLED = "versionsync_pooled"
+
+# What an administrator, a role or the environment may set otherwise, and what rows, times and bytes are read with.
+SESSION = {
+    "TimeZone": "UTC",  # elsewhere the first or the last day of all that a datetime can hold is out of its range
+    "DateStyle": "ISO, MDY",
+    "client_encoding": "UTF8",
+    "standard_conforming_strings": "on",  # else COPY and DDL have backslashes taken for escapes
+}
 
 
 def open_engine(url: str, *, create: bool = False) -> Engine:
@@ -174,18 +184,20 @@ def _open_postgres(url: URL) -> Engine:
         url,
         connect_args={name: value for name, value in defaults.items() if name not in url.query},
         pool_pre_ping=True,  # the server may have been restarted between two runs
+        isolation_level="READ COMMITTED",  # what waited for a lock goes on with what is there by then
         paramstyle="format",  # by place, as SQLite: `bulk` counts on it
         hide_parameters=True,
     )
     event.listen(engine, "connect", _keep_jsonb_as_text)
 
-    def see_pooler(connection: psycopg.Connection, _: object) -> None:
+    def set_up(connection: psycopg.Connection, record: ConnectionPoolEntry) -> None:
         try:
-            _prepare_nothing_behind_a_pooler(connection)
+            record.info[POOLED] = _set_up_session(connection)
         except Exception as error:
             raise meaning_of(error, where) or error from error
 
-    event.listen(engine, "connect", see_pooler)
+    event.listen(engine, "connect", set_up, insert=True)  # before SQLAlchemy reads anything
+    event.listen(engine, "begin", _begin_behind_a_pooler)
     _speak_our_errors(engine, where)
     with engine.connect() as connection:
         version = int(connection.exec_driver_sql("SHOW server_version_num").scalar_one()) // 10_000
@@ -209,16 +221,29 @@ def _keep_jsonb_as_text(connection: psycopg.Connection, _: object) -> None:
     connection.adapters.register_loader("jsonb", TextLoader)
 
 
-def _prepare_nothing_behind_a_pooler(connection: psycopg.Connection) -> None:
-    """Have no statement prepared on the server, where transactions take turns on its connections.
+def _set_up_session(connection: psycopg.Connection) -> bool:
+    """Set what the mirror depends on; returns whether a pooler stands between, where transactions take turns.
 
-    There the next one may meet a connection on which ours is not prepared, or another client's is under its name. A
-    pooler (PgBouncer and its like) gives itself away: the process that it names is not the one that answers.
+    There the next one may meet a connection on which no statement of ours is prepared, or another client's is under its
+    name: nothing is prepared. A pooler (PgBouncer and its like) gives itself away: the process that it names is not the
+    one that answers.
     """
-    (answering,) = connection.execute("SELECT pg_backend_pid()").fetchone() or (None,)
-    connection.rollback()
-    if answering != connection.info.backend_pid:
+    row = connection.execute(f"SELECT pg_backend_pid(), {_settings(is_local=False)}".encode()).fetchone()
+    connection.commit()
+    is_pooled = row is None or row[0] != connection.info.backend_pid
+    if is_pooled:
         connection.prepare_threshold = None
+    return is_pooled
+
+
+def _begin_behind_a_pooler(connection: Connection) -> None:
+    """Set it for this transaction: it may be on another connection of the server than the one before."""
+    if connection.connection.info.get(POOLED):
+        connection.exec_driver_sql(f"SELECT {_settings(is_local=True)}")
+
+
+def _settings(*, is_local: bool) -> str:
+    return ", ".join(f"set_config('{name}', '{value}', {is_local})" for name, value in SESSION.items())
 
 
 def _speak_our_errors(engine: Engine, where: str) -> None:
