@@ -197,7 +197,7 @@ class Climb:
         found = self._found
         found.has_swept = True
         found.began_at = sweep.began_at
-        found.failures.extend(sweep.failures)
+        found.failures = list(sweep.failures)  # another sweep of this run listed all of them again
         found.changed += sweep.changed
         found.precision = sweep.precision
         found.schema_is_settled &= not sweep.is_schema_changed
@@ -291,10 +291,16 @@ class Climb:
         found = self._found
         if note := self._sight.note(self._spec.name):
             found.fall_short(note)
-        found.failures.extend(self._crew.failures)
-        found.failures.extend(RecordFailure(id, "it exists, but its versions are not found") for id in self._crew.gone)
-        found.failures.extend(self._writer.failures)
-        found.failures.extend(
-            RecordFailure(id, "upstream shows an older state of it than before") for id in sorted(self._writer.suspects)
-        )
+        of_single = [
+            *self._crew.failures,
+            *(RecordFailure(id, "it exists, but its versions are not found") for id in self._crew.gone),
+            *self._writer.failures,
+            *(
+                RecordFailure(id, "upstream shows an older state of it than before")
+                for id in sorted(self._writer.suspects)
+            ),
+        ]
+        named = {failure.record_id for failure in found.failures}
+        last = {failure.record_id: failure for failure in of_single}  # one that was read again may have failed again
+        found.failures.extend(failure for id, failure in last.items() if id not in named)
         self._progress.counts.records_failed = len(found.failures)
