@@ -8,7 +8,9 @@ from one snapshot.
 from __future__ import annotations
 
 import os
+import random
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +20,7 @@ from urllib.parse import quote
 from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine, event
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from versionsync.mirror.errors import DatabaseUnavailable, NotAMirror
+from versionsync.mirror.errors import DatabaseUnavailable, NotAMirror, another_programs
 from versionsync.mirror.failures import CUT_SHORT, meaning_of
 from versionsync.mirror.filesystems import unsafe_for_wal
 from versionsync.mirror.integrity import is_cut_short
@@ -28,11 +30,14 @@ from versionsync.mirror.urls import database_url, safe_url, sqlite_path
 if TYPE_CHECKING:
     import psycopg
 
-__all__ = ["open_engine", "our_errors", "reading"]
+__all__ = ["VERSION_TABLE", "open_engine", "our_errors", "reading"]
+
+VERSION_TABLE = "versionsync_schema"  # not Alembic's usual name: other programs may share a PostgreSQL database
 
 SQLITE_NEEDED = (3, 35, 0)
 POSTGRES_NEEDED = 13
 BUSY_SECONDS = 30.0
+LONGEST_PAUSE_SECONDS = 0.05
 CACHE_KIB = 8 * 1024
 CONNECT_SECONDS = 10
 READS = "versionsync_reads"
@@ -105,7 +110,7 @@ def _open_sqlite(url: URL, *, create: bool) -> Engine:
             check_same_thread=False,
         )
         try:
-            _set_up(connection, where)
+            _set_up(connection, where, busy_seconds=busy_seconds)
         except BaseException:
             connection.close()
             raise
@@ -146,14 +151,44 @@ def _identity(path: Path) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def _set_up(connection: sqlite3.Connection, where: str) -> None:
-    (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
-    if mode != "wal":
-        raise DatabaseUnavailable(
-            f"the database {where} cannot have a write-ahead log here: put it on a local disk, or use PostgreSQL"
-        )
+def _set_up(connection: sqlite3.Connection, where: str, *, busy_seconds: float) -> None:
+    if _journal_mode(connection) != "wal":
+        _refuse_strangers_file(connection, where)  # the change is for good
+        _turn_wal_on(connection, where, busy_seconds=busy_seconds)
     for pragma in ("synchronous = NORMAL", "foreign_keys = ON", f"cache_size = -{CACHE_KIB:d}"):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _journal_mode(connection: sqlite3.Connection, *, new: str = "") -> str:
+    (mode,) = connection.execute(f"PRAGMA journal_mode{new and f' = {new}'}").fetchone()
+    return str(mode)
+
+
+def _refuse_strangers_file(connection: sqlite3.Connection, where: str) -> None:
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if tables and VERSION_TABLE not in tables:
+        raise another_programs(where, min(tables))
+
+
+def _turn_wal_on(connection: sqlite3.Connection, where: str, *, busy_seconds: float) -> None:
+    """Have a write-ahead log, as soon as nobody else writes: for this change SQLite itself does not always wait.
+
+    Several processes that make one new file at once meet here.
+    """
+    deadline = time.monotonic() + busy_seconds
+    while True:
+        try:
+            mode = _journal_mode(connection, new="WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:
+                raise
+            time.sleep(random.uniform(0, LONGEST_PAUSE_SECONDS))
+            continue
+        if mode != "wal":
+            raise DatabaseUnavailable(
+                f"the database {where} cannot have a write-ahead log here: put it on a local disk, or use PostgreSQL"
+            )
+        return
 
 
 def _make_file(path: Path, where: str) -> None:

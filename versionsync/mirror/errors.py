@@ -34,6 +34,7 @@ __all__ = [
     "SchemaNewer",
     "SchemaUnreleased",
     "TransactionLost",
+    "another_programs",
 ]
 
 
@@ -54,6 +55,14 @@ class TransactionLost(DatabaseUnavailable):
 
 class NotAMirror(MirrorError):
     """There is no database at this place, or it is not a mirror of ours. It was not touched."""
+
+
+def another_programs(where: str, table: str) -> NotAMirror:
+    """The error for a database `where` that another program has made, as its `table` shows."""
+    return NotAMirror(
+        f"the database {where} belongs to another program (it has a table {table}): "
+        "choose another file, database or schema (search_path)"
+    )
 
 
 class SchemaBehind(MirrorError):

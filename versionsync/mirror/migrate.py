@@ -14,8 +14,8 @@ from typing import Final
 from sqlalchemy import Connection, Engine, inspect, select, text
 from sqlalchemy.sql.expression import column, table
 
-from versionsync.mirror.engines import open_engine, reading
-from versionsync.mirror.errors import NotAMirror, SchemaBehind, SchemaNewer, SchemaUnreleased
+from versionsync.mirror.engines import VERSION_TABLE, open_engine, reading
+from versionsync.mirror.errors import NotAMirror, SchemaBehind, SchemaNewer, SchemaUnreleased, another_programs
 from versionsync.mirror.types import POSTGRES
 from versionsync.mirror.urls import database_url, safe_url, sqlite_path
 
@@ -42,7 +42,6 @@ HEAD: Final = REVISIONS[-1]
 UNRELEASED: Final = frozenset(f"{number:04}" for number in range(1, 9))
 """The revisions of development before 0.1.0. No migration leads from them to the first schema."""
 
-VERSION_TABLE = "versionsync_schema"  # not Alembic's usual name: other programs may share a PostgreSQL database
 LOCK_KEY = 0x7665727379  # "versy": any number that no other program takes
 
 _revision = table(VERSION_TABLE, column("version_num"))
@@ -155,10 +154,7 @@ def _current(connection: Connection, where: str) -> str | None:
     tables = set(inspect(connection).get_table_names()) - {VERSION_TABLE}
     strangers = tables if connection.dialect.name != POSTGRES else tables & set(metadata.tables)
     if strangers:
-        raise NotAMirror(
-            f"the database {where} belongs to another program (it has a table {min(strangers)}): "
-            "choose another file, database or schema (search_path)"
-        )
+        raise another_programs(where, min(strangers))
     return None
 
 

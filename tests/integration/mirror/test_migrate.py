@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
 import stat
+import threading
+import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import closing
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -16,6 +20,7 @@ from sqlalchemy import text
 
 from tests.integration.mirror.desk import Desk, Shown
 from versionsync.mirror import engines, migrate
+from versionsync.mirror.backup import back_up
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.engines import open_engine, reading
 from versionsync.mirror.errors import DatabaseUnavailable, NotAMirror, SchemaBehind, SchemaNewer, SchemaUnreleased
@@ -91,6 +96,59 @@ def test_many_threads_may_upgrade_at_once(empty_url: str) -> None:
     """As a program with several sources would."""
     with ThreadPoolExecutor(4) as pool:
         assert {after for _, after in pool.map(upgrade, [empty_url] * 4)} == {HEAD}
+
+
+@pytest.mark.parametrize("begin", ["BEGIN IMMEDIATE", "BEGIN EXCLUSIVE"])
+def test_a_new_file_that_another_process_makes_is_waited_for(tmp_path: Path, begin: str) -> None:
+    """Between the two, SQLite does not wait by itself for the change to a write-ahead log."""
+    path = tmp_path / "new.db"
+    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
+        other.execute(begin)
+        release = threading.Timer(0.5, other.execute, ["COMMIT"])
+        release.start()
+        try:
+            assert upgrade(str(path)) == (None, HEAD)
+        finally:
+            release.join()
+
+
+def test_a_new_file_that_stays_locked_is_named(tmp_path: Path) -> None:
+    """Once `?timeout=` is over, which is the limit for every lock."""
+    path = tmp_path / "new.db"
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        began = time.monotonic()
+        with pytest.raises(DatabaseUnavailable, match=r"new.db\?timeout=1 is locked by another program"):
+            upgrade(f"sqlite:///{path}?timeout=1")
+        assert 1 <= time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize("mode", ["delete", "persist", "truncate", "wal"])
+def test_another_programs_file_is_looked_at_and_left_as_it_was(tmp_path: Path, mode: str) -> None:
+    """To the byte, with its own kind of journal."""
+    path = tmp_path / "theirs.db"
+    with closing(sqlite3.connect(path)) as theirs:
+        theirs.execute(f"PRAGMA journal_mode = {mode}")
+        theirs.execute("CREATE TABLE photos (id integer)")
+        theirs.execute("INSERT INTO photos VALUES (1)")
+        theirs.commit()
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    target = tmp_path / "backup.db"
+    attempts = (upgrade, check, current, Mirror.open, lambda url: back_up(url, target))
+    for attempt in attempts:
+        with pytest.raises(NotAMirror, match=r"belongs to another program .*photos|there is nothing to back up"):
+            attempt(str(path))
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
+
+
+def test_a_mirror_that_was_given_another_kind_of_journal_gets_its_own_back(tmp_path: Path) -> None:
+    """As by a program that copies databases."""
+    path = tmp_path / "mirror.db"
+    upgrade(str(path))
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("PRAGMA journal_mode = DELETE")
+    with Mirror.open(str(path)) as mirror, mirror.read() as connection:
+        assert connection.scalar(text("PRAGMA journal_mode")) == "wal"
 
 
 def test_a_database_of_a_newer_program_is_left_alone(database_url: str) -> None:
