@@ -8,7 +8,6 @@ from one snapshot.
 from __future__ import annotations
 
 import os
-import random
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -37,7 +36,7 @@ VERSION_TABLE = "versionsync_schema"  # not Alembic's usual name: other programs
 SQLITE_NEEDED = (3, 35, 0)
 POSTGRES_NEEDED = 13
 BUSY_SECONDS = 30.0
-LONGEST_PAUSE_SECONDS = 0.05
+PAUSE_SECONDS = 0.02
 CACHE_KIB = 8 * 1024
 CONNECT_SECONDS = 10
 READS = "versionsync_reads"
@@ -182,7 +181,7 @@ def _turn_wal_on(connection: sqlite3.Connection, where: str, *, busy_seconds: fl
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:
                 raise
-            time.sleep(random.uniform(0, LONGEST_PAUSE_SECONDS))
+            time.sleep(PAUSE_SECONDS)
             continue
         if mode != "wal":
             raise DatabaseUnavailable(
