@@ -1,7 +1,7 @@
 """The scheduler: which job comes when. In memory only, made from the settings at each start.
 
-Interval triggers in UTC, so that no change to summer time skips or repeats anything; a job that comes late is done all
-the same, once; a job never runs beside itself.
+Intervals in UTC, so that no change to summer time skips or repeats anything. A job that comes late is done all the
+same, once: after a clock that jumps ahead by years, too. A job never runs beside itself.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Final
 from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_MISSED, JobExecutionEvent
 from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
-from apscheduler.triggers.interval import IntervalTrigger
+from apscheduler.triggers.base import BaseTrigger
 from structlog.typing import FilteringBoundLogger
 
 __all__ = ["Timetable"]
@@ -49,17 +49,14 @@ class Timetable:
         """Do `work` in `first_in` seconds and then every `every` seconds, unless `next_in` says otherwise."""
         self._every[name] = every
         first = _in(first_in)
-        self._scheduler.add_job(
-            partial(self._do, name, work), _trigger(every, first), next_run_time=first, id=name, name=name
-        )
+        self._scheduler.add_job(partial(self._do, name, work), _Every(every), next_run_time=first, id=name, name=name)
 
     def next_in(self, name: str, seconds: float) -> None:
         """Do the job `name` next in so many seconds, and every so many from then on. One that is gone stays so."""
         if name in self._every:
             self._every[name] = max(seconds, LEAST_SECONDS)
-            first = _in(seconds)
             with suppress(JobLookupError):
-                self._scheduler.modify_job(name, trigger=_trigger(self._every[name], first), next_run_time=first)
+                self._scheduler.modify_job(name, trigger=_Every(self._every[name]), next_run_time=_in(seconds))
 
     def begin_again(self) -> None:
         """Count all waits from now: the clock was set, and who waits for a time of day may wait for hours."""
@@ -109,10 +106,21 @@ class Timetable:
             self._log.warning("job.missed", job=event.job_id, due_at=event.scheduled_run_time)
 
 
+class _Every(BaseTrigger):  # type: ignore[misc] # apscheduler has no types
+    """Every `seconds` after the last time, and always later than now.
+
+    APScheduler asks for one time after another until one is later than now, and only then makes one run of all that
+    came due. Its own IntervalTrigger answers with every time in between: 31 million for ten years of ten seconds each.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._interval = timedelta(seconds=seconds)
+
+    def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime:
+        """Return the time after `previous_fire_time`; where that has passed, one interval from `now`."""
+        after = now if previous_fire_time is None else previous_fire_time + self._interval
+        return after if after > now else now + self._interval
+
+
 def _in(seconds: float) -> datetime:
     return datetime.now(UTC) + timedelta(seconds=max(seconds, 0.0))
-
-
-def _trigger(every: float, first: datetime) -> IntervalTrigger:
-    # A first time that is just over it would leave out: whoever uses this also says when the next run is.
-    return IntervalTrigger(seconds=every, start_date=first, timezone=UTC)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import structlog
+import time_machine
 from structlog.testing import CapturingLogger
 
 from versionsync.daemon.timetable import Timetable
@@ -120,3 +121,26 @@ async def test_a_clock_that_was_set_back_makes_nobody_wait(timetable: Timetable)
     timetable.begin_again()
     await asyncio.sleep(0.3)
     assert work.ended >= 1
+
+
+async def test_a_clock_that_jumps_ahead_by_centuries_costs_one_run(timetable: Timetable) -> None:
+    """What is missed is not counted out: of one second each that would be 250 thousand million runs."""
+    work = Work()
+    timetable.add("job", work, every=1, first_in=1)
+    job = timetable._scheduler.get_job("job")
+    then = datetime.now(UTC) + timedelta(days=7900 * 365)
+    assert job.trigger.get_next_fire_time(job.next_run_time, then) > then
+    with time_machine.travel(then, tick=True):
+        timetable._scheduler.wakeup()
+        await asyncio.sleep(0.2)
+        assert work.ended == 1
+        await asyncio.sleep(1.1)
+        assert work.ended == 2
+
+
+async def test_a_job_that_is_on_time_keeps_its_time(timetable: Timetable) -> None:
+    """The wake-up is always a little late: that adds up to nothing."""
+    timetable.add("job", Work(), every=10, first_in=3600)
+    job = timetable._scheduler.get_job("job")
+    due = job.next_run_time
+    assert job.trigger.get_next_fire_time(due, due + timedelta(seconds=0.1)) == due + timedelta(seconds=10)
