@@ -60,7 +60,6 @@ def run(
         async def follow() -> None:
             daemon = Daemon(mirror, followed, load=settings.load, log=session.log)
             metrics = Metrics(lambda: daemon.states, timetable=daemon.timetable, now=lambda: datetime.now(UTC))
-            daemon.on_run(metrics.ran)
             receiver = Receiver(lambda: daemon.followers, log=session.log)
             app = App(
                 lambda: daemon.states,

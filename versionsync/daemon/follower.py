@@ -7,7 +7,7 @@ the mirror changes. What goes wrong with one source is told once, tried again, a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -63,7 +63,6 @@ class Follower:
         log: FilteringBoundLogger,
         random: Random,
         stall_seconds: float = STALL_SECONDS,
-        on_run: Callable[[str, float], None] = lambda _source, _seconds: None,
     ) -> None:
         self.source = source
         self.name = source.spec.name
@@ -75,9 +74,7 @@ class Follower:
         self._log = log.bind(source=self.name)
         self._spending = Spending(self._books, self.state, log=self._log)
         self._standing = Standing(self.state, self._agenda, log=self._log, random=random)
-        self._runner = Runner(
-            mirror, self.state, self._spending, log=self._log, stall_seconds=stall_seconds, on_run=on_run
-        )
+        self._runner = Runner(mirror, self.state, self._spending, log=self._log, stall_seconds=stall_seconds)
         self._log_reader = LogReader(self._books, self.state, self._spending, self._agenda, timetable, log=self._log)
         self._pace = pace_of(Wants(look_seconds=source.max_staleness, scrubs_a_day=source.scrub), None)
         self._random = random
@@ -141,6 +138,15 @@ class Follower:
         yield Activity(f"{self.name}:run", run, self._runner.stall_seconds + KEEP_PATIENCE)
 
     async def _look(self) -> None:
+        try:
+            await self._look_once()
+        except Exception as error:
+            # A fault of ours beside the run itself: without this nobody but the log would know that nothing comes of
+            # the looks. The timetable tells it with its traceback.
+            self._standing.fail(error)
+            raise
+
+    async def _look_once(self) -> None:
         async with self._turn:
             self._agenda.began()
             other = await self._unless_away(self._books.follow(self._news()))

@@ -1,5 +1,7 @@
 """What Prometheus is told. Everything is read from the sources' states when it is asked for; nothing is global.
 
+None of prometheus-client's own counters are used: PROMETHEUS_MULTIPROC_DIR would make them write to files.
+
 Names have their units in them; the only labels are the source, and where it must be one of a closed set of words. What
 each metric is, and where its value comes from, is one line of a table below.
 """
@@ -13,7 +15,7 @@ from datetime import datetime
 from itertools import accumulate
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Histogram, ProcessCollector, generate_latest
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
@@ -26,7 +28,7 @@ from prometheus_client.registry import Collector
 from versionsync import __version__
 from versionsync.cma import Result
 from versionsync.daemon.hints import Heard
-from versionsync.daemon.state import LogReading, SourceState, Stance
+from versionsync.daemon.state import RUN_SECONDS, LogReading, SourceState, Stance
 from versionsync.daemon.timetable import Timetable
 from versionsync.sync.lag import LAG_SECONDS
 from versionsync.sync.report import Counts, Outcome
@@ -119,8 +121,6 @@ BUDGETS: Final[dict[str, str]] = {
     "versionsync_budget_forecast_requests": "Requests that will have been sent at its end, if it goes on as it went.",
 }
 
-RUN_SECONDS: Final = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200)
-
 
 class Metrics(Collector):
     """The metrics of one daemon. `states` gives the sources as they are when it is asked; `timetable` has its jobs."""
@@ -136,19 +136,8 @@ class Metrics(Collector):
         self._now = now
         self._timetable = timetable
         self._registry = CollectorRegistry()
-        self._run_seconds = Histogram(
-            "versionsync_run_duration_seconds",
-            "How long runs took.",
-            ["source"],
-            buckets=RUN_SECONDS,
-            registry=self._registry,
-        )
         ProcessCollector(registry=self._registry)
         self._registry.register(self)
-
-    def ran(self, source: str, seconds: float) -> None:
-        """A run of `source` took so long."""
-        self._run_seconds.labels(source).observe(seconds)
 
     def text(self) -> bytes:
         """All of them, in Prometheus's own format."""
@@ -162,6 +151,7 @@ class Metrics(Collector):
         yield from _budgets(states)
         yield from _counters(states)
         yield from _counters_by_word(states)
+        yield _run_times(states)
         yield _lag(states)
         yield from self._jobs()
 
@@ -240,17 +230,29 @@ def _counters_by_word(states: Iterable[SourceState]) -> Iterator[Metric]:
     yield from (requests, runs, failures, calls, readings)
 
 
+def _run_times(states: Iterable[SourceState]) -> Metric:
+    times = HistogramMetricFamily("versionsync_run_duration_seconds", "How long runs took.", labels=["source"])
+    for state in states:
+        buckets = _buckets(RUN_SECONDS, state.run_seconds.numbers)
+        times.add_metric([state.name], buckets=buckets, sum_value=state.run_seconds.seconds)
+    return times
+
+
 def _lag(states: Iterable[SourceState]) -> Metric:
     lag = HistogramMetricFamily(
         "versionsync_version_lag_seconds",
         "From upstream's time of a version to its row, for versions that came after the first backfill.",
         labels=["source"],
     )
-    ends = [*(str(seconds) for seconds in LAG_SECONDS), "+Inf"]
     for state in states:
-        buckets = list(zip(ends, map(float, accumulate(state.lag.numbers)), strict=True))
+        buckets = _buckets(LAG_SECONDS, state.lag.numbers)
         lag.add_metric([state.name], buckets=buckets, sum_value=state.lag.seconds)
     return lag
+
+
+def _buckets(ends: Iterable[float], numbers: Iterable[int]) -> list[tuple[str, float]]:
+    """The numbers of a histogram's classes as Prometheus wants them: each with all of the classes below it."""
+    return list(zip([*map(str, ends), "+Inf"], map(float, accumulate(numbers)), strict=True))
 
 
 def _timestamp(at: datetime | None) -> float:

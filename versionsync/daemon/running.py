@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -21,10 +20,7 @@ __all__ = ["Runner"]
 
 
 class Runner:
-    """The runs of one source. `records`: how many records the last one saw upstream, None where it did not look.
-
-    `on_run` is called with the source and the seconds of each run that ended.
-    """
+    """The runs of one source. `records`: how many records the last one saw upstream, None where it did not look."""
 
     def __init__(
         self,
@@ -34,7 +30,6 @@ class Runner:
         *,
         log: FilteringBoundLogger,
         stall_seconds: float,
-        on_run: Callable[[str, float], None],
     ) -> None:
         self.stall_seconds = stall_seconds
         self.records: int | None = None
@@ -42,7 +37,6 @@ class Runner:
         self._state = state
         self._spending = spending
         self._log = log
-        self._on_run = on_run
 
     async def run(self, source: Followed, options: SyncOptions) -> RunReport:
         """Sync the source, within the deadline and as far as the budget goes. What goes wrong is in the report."""
@@ -77,5 +71,5 @@ class Runner:
             state.runs[report.outcome] += 1
             if (trouble := trouble_of(report)) is not None:
                 state.troubles[trouble] += 1
-            self._on_run(spec.name, state.last_run_seconds)
+            state.run_seconds.observe(state.last_run_seconds)
         return report

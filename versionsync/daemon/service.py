@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from random import Random
 from typing import Final
@@ -27,6 +27,7 @@ CLOCK_SECONDS: Final = 5.0
 CLOCK_JUMP_SECONDS: Final = 2.0
 TELL_SECONDS: Final = 5.0
 START_TELL_SECONDS: Final = 0.5
+AGAIN_SECONDS: Final = 5.0
 
 
 class Daemon:
@@ -53,14 +54,9 @@ class Daemon:
         self._liveness = Liveness()
         self._timetable = Timetable(log)
         self._followers: dict[str, Follower] = {}
-        self._listeners: list[Callable[[str, float], None]] = []
         self._said_to_hang: list[str] = []
         self._stopping = asyncio.Event()
         self._reload = asyncio.Event()
-
-    def on_run(self, listener: Callable[[str, float], None]) -> None:
-        """Call `listener` with the source and the seconds of each run that ended. Before `run`."""
-        self._listeners.append(listener)
 
     @property
     def states(self) -> Mapping[str, SourceState]:
@@ -102,7 +98,7 @@ class Daemon:
                 self._add(source)
             self._log.info("daemon.started", sources=len(self._followers))
             helpers = [
-                asyncio.create_task(work())
+                asyncio.create_task(self._go_on(work))
                 for work in (self._watch_clock, self._follow_settings, self._tell_supervisor)
             ]
             try:
@@ -129,14 +125,18 @@ class Daemon:
             log=self._log,
             random=self._random,
             stall_seconds=self._stall_seconds,
-            on_run=self._ran,
         )
         self._followers[follower.name] = follower
         follower.begin()
 
-    def _ran(self, source: str, seconds: float) -> None:
-        for listener in self._listeners:
-            listener(source, seconds)
+    async def _go_on(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Do `work`, and begin again after a fault of ours in it: a daemon must not quietly lose one of its parts."""
+        while True:
+            try:
+                return await work()
+            except Exception as error:
+                self._log.error("helper.failed", helper=work.__name__.strip("_"), error=repr(error), exc_info=error)
+                await asyncio.sleep(AGAIN_SECONDS)
 
     async def _follow_settings(self) -> None:
         while True:

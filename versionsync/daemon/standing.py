@@ -14,7 +14,7 @@ from versionsync.daemon.judging import found_something, is_held_elsewhere, left_
 from versionsync.daemon.state import SourceState, Stance
 from versionsync.daemon.waits import HELD_SECONDS, STANDBY_SECONDS, next_look, retry_wait, why_then
 from versionsync.mirror.holders import Holder
-from versionsync.sync.report import RunKind, RunReport
+from versionsync.sync.report import Counts, Outcome, RunKind, RunReport
 from versionsync.sync.trouble import Trouble
 
 __all__ = ["Standing"]
@@ -59,6 +59,13 @@ class Standing:
             self._succeeded(report, pace, is_told=is_told)
         else:
             self._failed(trouble, report)
+
+    def fail(self, error: Exception) -> None:
+        """A look ended with a fault of ours, whether or not its run did what it should."""
+        kind, outcome = RunKind.INCREMENTAL, Outcome.FAILED
+        self._state.progress = self._state.usage = None
+        report = RunReport(source=self._state.name, kind=kind, outcome=outcome, counts=Counts(), error=error)
+        self._failed(Trouble.UNEXPECTED, report)
 
     def stand_by(self, other: str) -> None:
         """Another daemon follows the source."""

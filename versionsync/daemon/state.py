@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Final
 
 from versionsync.cma import Result, Usage
 from versionsync.daemon.budget import Purse
@@ -15,7 +17,10 @@ from versionsync.sync.lag import Lag
 from versionsync.sync.report import Counts, Outcome, Progress, RunKind, RunReport
 from versionsync.sync.trouble import Trouble
 
-__all__ = ["LogReading", "LogStance", "SourceState", "Stance"]
+__all__ = ["RUN_SECONDS", "LogReading", "LogStance", "RunTimes", "SourceState", "Stance"]
+
+RUN_SECONDS: Final = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 7200.0)
+"""The upper ends of the classes of `RunTimes`."""
 
 
 class Stance(StrEnum):
@@ -57,12 +62,26 @@ class LogReading(StrEnum):
     """It could not be read."""
 
 
+@dataclass(slots=True)
+class RunTimes:
+    """How long runs took: a histogram. `numbers`: how many runs are in each class, the last one without an end."""
+
+    numbers: list[int] = field(default_factory=lambda: [0] * (len(RUN_SECONDS) + 1))
+    seconds: float = 0.0
+
+    def observe(self, seconds: float) -> None:
+        """One more run, that took so long."""
+        self.numbers[bisect_left(RUN_SECONDS, seconds)] += 1
+        self.seconds += seconds
+
+
 @dataclass(slots=True, kw_only=True)
 class SourceState:
     """One source. `progress` and `usage` are of the run under way, if one is.
 
-    What counts since the start: `total`, `results`, `lag`, `heard`, `runs` and `troubles`. The first three take a run
-    in when it has ended: `counts` and `requests` have the one under way in them too, so that they never stand still.
+    What counts since the start: `total`, `results`, `lag`, `run_seconds`, `heard`, `runs` and `troubles`. The first
+    three take a run in when it has ended: `counts` and `requests` have the one under way in them too, so that they
+    never stand still.
     """
 
     name: str
@@ -89,6 +108,7 @@ class SourceState:
     total: Counts = field(default_factory=Counts)
     results: Counter[Result] = field(default_factory=Counter)
     lag: Lag = field(default_factory=Lag)
+    run_seconds: RunTimes = field(default_factory=RunTimes)
     heard: Counter[Heard] = field(default_factory=Counter)
     webhook_log: LogStance = LogStance.UNKNOWN
     log_readings: Counter[LogReading] = field(default_factory=Counter)

@@ -13,6 +13,7 @@ from pathlib import Path
 from sqlite3 import OperationalError
 from subprocess import Popen
 
+import httpx
 import pytest
 
 from tests.fixtures.gateways import unused_port
@@ -81,6 +82,21 @@ def test_a_log_that_cannot_be_written_stops_no_daemon(at: dict[str, str], tmp_pa
         finally:
             process.terminate()
             assert process.wait(timeout=30) == 0
+
+
+@pytest.mark.parametrize("folder", ["nowhere", "."], ids=["a folder that is not there", "any folder"])
+def test_prometheus_for_many_processes_ends_no_run(at: dict[str, str], tmp_path: Path, folder: str) -> None:
+    """PROMETHEUS_MULTIPROC_DIR is meant for web servers: nothing is written for it, and all is told as without it."""
+    port = unused_port()
+    environ = at | {"PROMETHEUS_MULTIPROC_DIR": folder, "VERSIONSYNC_HTTP_PORT": str(port)}
+    with running("run", cwd=tmp_path, **environ) as process:
+        eventually(lambda: rows(tmp_path / "versionsync.db", "select 1 from followers where next_look_at is not null"))
+        eventually(lambda: httpx.get(f"http://127.0.0.1:{port}/readyz").status_code == 200)
+        metrics = httpx.get(f"http://127.0.0.1:{port}/metrics").text
+        _, err = stop(process)
+    assert re.search(r'versionsync_run_duration_seconds_count\{source="default"\} [1-9]', metrics)
+    assert "job.failed" not in err
+    assert list(tmp_path.glob("*.db")) == [tmp_path / "versionsync.db"]
 
 
 def test_it_ends_with_the_terminal_in_which_it_was_started(at: dict[str, str], tmp_path: Path) -> None:

@@ -75,7 +75,6 @@ async def told_by_a_daemon(lab: Lab) -> Told:
         metrics = Metrics(
             lambda: watched.daemon.states, timetable=watched.daemon.timetable, now=lambda: datetime.now(UTC)
         )
-        watched.daemon.on_run(metrics.ran)
         app = App(lambda: watched.daemon.states, metrics, redact=str)
         async with serving(app, host="127.0.0.1", port=0, log=QUIET) as url, httpx.AsyncClient(base_url=url) as http:
             await eventually(lambda: watched.state().runs["succeeded"] and watched.state().purse)

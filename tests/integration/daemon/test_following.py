@@ -16,7 +16,7 @@ from tests.fixtures.daemons import eventually, followed, following, is_mirrored
 from tests.fixtures.disturbed import DisturbedMirror, Moment, Side
 from tests.fixtures.lab import Lab, MakeLab
 from versionsync.config import InvalidSetting
-from versionsync.daemon import follower, spending
+from versionsync.daemon import follower, service, spending
 from versionsync.daemon.budget import Budget, Period
 from versionsync.daemon.state import Stance
 from versionsync.mirror.database import Mirror
@@ -232,6 +232,21 @@ async def test_settings_are_read_again(lab: Lab) -> None:
         await eventually(lambda: is_mirrored(lab, source_id=2))
         with lab.mirror.read() as connection:
             assert followed_by(connection, 1) is None
+
+
+async def test_a_fault_while_settings_are_read_costs_no_later_reading(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told, and SIGHUP is heard as before."""
+    monkeypatch.setattr(service, "AGAIN_SECONDS", 0.1)
+    async with following(lab.mirror, followed(lab)) as watched:
+        monkeypatch.setattr(watched.daemon, "_load", lambda: 1 // 0)
+        watched.daemon.reload()
+        await eventually(lambda: watched.told("error", "helper.failed"))
+        monkeypatch.setattr(watched.daemon, "_load", lambda: watched.sources)
+        watched.daemon.reload()
+        await eventually(lambda: watched.told("info", "settings.reloaded"))
+        assert len(watched.told("error", "helper.failed")) == 1
 
 
 async def test_bad_settings_are_refused_and_the_old_ones_kept(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,7 +45,6 @@ async def served(lab: Lab, **tokens: str) -> AsyncIterator[Served]:
         metrics = Metrics(
             lambda: watched.daemon.states, timetable=watched.daemon.timetable, now=lambda: datetime.now(UTC)
         )
-        watched.daemon.on_run(metrics.ran)
         app = App(
             lambda: watched.daemon.states,
             metrics,

@@ -298,3 +298,19 @@ async def test_looks_do_not_put_off_a_reading_of_the_log(desk: Desk, monkeypatch
         reader.plan(source, pace, changed_at=now)
         waits.append(desk.jobs.waits["website:log"])
     assert waits == [10.0, 7.0, 4.0, 1.0, 0.0]
+
+
+async def test_a_fault_of_ours_beside_the_run_is_told_as_a_failure(desk: Desk) -> None:
+    """Without this it would be starting for ever, and nobody but the log would know."""
+
+    async def fail() -> None:
+        raise ZeroDivisionError("a number of records")
+
+    desk.books.meanwhile = fail
+    with pytest.raises(ZeroDivisionError):
+        await desk.look()
+    assert (desk.state.stance, desk.state.trouble) == (Stance.FAILING, Trouble.UNEXPECTED)
+    assert desk.state.error == "a number of records"
+    assert 1 <= desk.wait <= 5
+    await desk.look()
+    assert desk.state.stance is Stance.FOLLOWING
