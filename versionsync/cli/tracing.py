@@ -40,9 +40,17 @@ def tracing(session: Session) -> Iterator[None]:
 
     _listen(logging.getLogger("opentelemetry"), session.log)
     name = session.environ.get("OTEL_SERVICE_NAME") or "versionsync"
-    resource = Resource.create({SERVICE_NAME: name, SERVICE_VERSION: __version__})
-    provider = TracerProvider(resource=resource, shutdown_on_exit=False)
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    try:
+        resource = Resource.create({SERVICE_NAME: name, SERVICE_VERSION: __version__})
+        provider = TracerProvider(resource=resource, shutdown_on_exit=False)
+        provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    except Exception as error:
+        # Values of its variables that the library does not like end in any exception. Traces are a convenience.
+        session.log.warning(
+            "tracing.failing", reason=f"{type(error).__name__}: {error}", hint="Correct the OTEL_… value."
+        )
+        yield
+        return
     try:
         with traced_by(provider.get_tracer("versionsync", __version__)):
             yield

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Final
 
+from versionsync.daemon.errors import CannotListen
 from versionsync.daemon.state import SourceState, Stance
 
 __all__ = ["Supervisor", "inherited_socket", "is_ready", "summary"]
@@ -88,11 +89,20 @@ def summary(states: Iterable[SourceState]) -> str:
 def inherited_socket(environ: Mapping[str, str] = os.environ) -> socket.socket | None:
     """The listening socket that a socket unit opened for this process; None: there is none.
 
-    It outlives the process, so that who calls during a restart waits instead of being refused.
+    It outlives the process, so that who calls during a restart waits instead of being refused. Raises CannotListen.
     """
     if environ.get("LISTEN_PID") != str(os.getpid()) or environ.get("LISTEN_FDS", "0") in ("", "0"):
         return None
-    return socket.socket(fileno=FIRST_INHERITED)
+    try:
+        inherited = socket.socket(fileno=FIRST_INHERITED)
+        if inherited.type != socket.SOCK_STREAM or not inherited.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            raise OSError("it does not listen")
+    except OSError as error:
+        raise CannotListen(
+            f"the socket that was handed over (LISTEN_FDS) cannot be used: {error.strerror or error}",
+            hint="Its unit must have ListenStream=, and no Accept=yes; or start without LISTEN_FDS.",
+        ) from None
+    return inherited
 
 
 def _watchdog_seconds(environ: Mapping[str, str]) -> float | None:

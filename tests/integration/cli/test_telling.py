@@ -156,6 +156,15 @@ async def test_traces_can_be_switched_off(at: dict[str, str], tmp_path: Path, va
         assert listener.heard == []
 
 
+def test_a_value_that_opentelemetry_does_not_take_costs_the_traces_alone(at: dict[str, str], tmp_path: Path) -> None:
+    """It may be set for every program of a machine."""
+    more = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9", "OTEL_BSP_SCHEDULE_DELAY": "0"}
+    with running("sync", cwd=tmp_path, **at, **more) as process:
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert len([line for line in err.splitlines() if "tracing.failing" in line]) == 1
+
+
 def test_traces_without_their_extra_are_only_missing(
     cli: Cli, at: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -89,3 +91,32 @@ def test_a_socket_is_inherited_by_the_process_it_is_meant_for_only() -> None:
     assert inherited_socket({}) is None
     assert inherited_socket({"LISTEN_PID": "1", "LISTEN_FDS": "1"}) is None
     assert inherited_socket({"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "0"}) is None
+
+
+@pytest.mark.parametrize("kind", ["a file", "a datagram socket", "one that does not listen"])
+def test_what_is_no_listening_socket_is_refused_in_a_line(kind: str) -> None:
+    """As a socket unit may hand it over, or a shell."""
+    made = {
+        "a file": lambda: os.open(os.devnull, os.O_RDONLY),
+        "a datagram socket": lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM).detach(),
+        "one that does not listen": lambda: socket.socket().detach(),
+    }[kind]()
+    script = (
+        "import os, sys; os.dup2(int(sys.argv[1]), 3); os.environ['LISTEN_PID'] = str(os.getpid())\n"
+        "from versionsync.daemon.supervision import inherited_socket\n"
+        "try: inherited_socket()\n"
+        "except Exception as error: print(type(error).__name__)\n"
+    )
+    try:
+        ran = subprocess.run(
+            [sys.executable, "-c", script, str(made)],
+            env=os.environ | {"LISTEN_FDS": "1", "PYTHONPATH": str(Path(__file__).parents[3])},
+            pass_fds=(made,),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+    finally:
+        os.close(made)
+    assert ran.stdout == "CannotListen\n", ran.stderr
