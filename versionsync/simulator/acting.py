@@ -19,6 +19,7 @@ ACTS: Final = frozenset(
         *("create_model", "update_model", "destroy_model", "create_field", "update_field", "destroy_field"),
         *("add_locale", "remove_locale", "create_workflow"),
         *("update_site", "activate_milliseconds", "activate_improved_timezone_management"),
+        "set_maintenance_mode",
         *("create", "update", "duplicate", "delete", "restore", "move_to_stage"),
         *("publish", "unpublish", "schedule_publication", "schedule_unpublishing"),
         *("cancel_publication", "cancel_unpublishing"),

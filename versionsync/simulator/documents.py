@@ -207,6 +207,10 @@ class Writer:
         antivirus = {"antivirus": {"status": "skipped", "checked_at": None, "threat_name": None}}
         return Resource(upload.id, "upload", attributes, relationships, antivirus)
 
+    def maintenance_mode(self, *, active: bool) -> Resource:
+        """The resource that says whether writes wait."""
+        return Resource("maintenance_mode", "maintenance_mode", {"active": active})
+
     def scheduled(self, plan: Scheduled) -> Resource:
         """The resource of a planned publication or unpublishing.
 

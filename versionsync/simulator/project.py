@@ -33,6 +33,8 @@ QUEUE_MILLISECONDS: Final = (2, 0, 8, -1, 4)
 """What `X-Queue-Time` says, in turn: the clocks of two machines differ, so it can be negative."""
 API_VERSIONS: Final = frozenset({"2", "3"})
 _SCHEMA_PATHS: Final = ("/site", "/item-types", "/fields")
+_GO_ON: Final = ("/maintenance-mode", "/items/validate", "/items/{item_id}/validate", "/audit-log-events/query")
+"""What goes on during maintenance although it is no GET: it writes nothing, or ends the maintenance."""
 _JSON_TYPES: Final = frozenset({"application/json", "application/vnd.api+json"})
 _GZIP_WINDOW_BITS: Final = 31
 
@@ -137,8 +139,9 @@ class Project:
             self._services,
             f"{request.scheme}://{request.host}",
         )
-        if self.world.maintenance_mode and request.method != "GET" and not request.path.startswith("/maintenance-mode"):
-            raise Refused("MAINTENANCE_MODE", 503, details={"reason": "writes wait until the maintenance is over"})
+        if self.world.maintenance_mode and request.method != "GET" and not route.path.startswith(_GO_ON):
+            status = self.world.switches.maintenance_status
+            raise Refused("MAINTENANCE_MODE", status, details={"reason": "writes wait until the maintenance is over"})
         return route.handler(call)
 
     def _token(self, request: web.Request) -> Token:

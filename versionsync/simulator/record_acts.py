@@ -160,6 +160,8 @@ class RecordActs(PublishingActs):
         before = self.before(where, record)
         self._save(where, record, editor, Saved(version.read(), version.is_valid), may_merge=False)
         self.tell(HappeningType.UPDATE, where, record, before)
+        if not record.model.draft_mode:
+            self.tell(HappeningType.PUBLISH, where, record)
         return record, record.head
 
     def references(

@@ -13,20 +13,20 @@ __all__ = ["ROUTES"]
 
 def get_maintenance_mode(call: Call) -> Reply:
     """`GET /maintenance-mode`"""
-    return json_reply(Resource("maintenance_mode", "maintenance_mode", {"active": call.world.maintenance_mode}))
+    return json_reply(call.writer().maintenance_mode(active=call.world.maintenance_mode))
 
 
 def activate_maintenance_mode(call: Call) -> Reply:
     """`PUT /maintenance-mode/activate`"""
     call.demand("can_promote_environments")
-    call.world.maintenance_mode = True
+    call.world.set_maintenance_mode(call.editor, active=True)
     return get_maintenance_mode(call)
 
 
 def deactivate_maintenance_mode(call: Call) -> Reply:
     """`PUT /maintenance-mode/deactivate`"""
     call.demand("can_promote_environments")
-    call.world.maintenance_mode = False
+    call.world.set_maintenance_mode(call.editor, active=False)
     return get_maintenance_mode(call)
 
 

@@ -10,6 +10,7 @@ from versionsync.simulator.date_times import DateTimes
 from versionsync.simulator.editors import Editor
 from versionsync.simulator.journal import Cause
 from versionsync.simulator.schema_acts import SchemaActs
+from versionsync.simulator.state import HappeningType
 from versionsync.simulator.times import zone_named
 
 __all__ = ["SiteActs"]
@@ -54,6 +55,12 @@ class SiteActs(SchemaActs):
         """Leave the instants of `date_time` fields alone when the time zone changes."""
         self.switches.improved_timezone_management = True
         self.environment(environment).touch(self.now())
+
+    def set_maintenance_mode(self, editor: Editor, active: bool) -> None:
+        """Let writes wait from now on, or no longer."""
+        if active is not self.maintenance_mode:
+            self.maintenance_mode = active
+            self.tell(HappeningType.CHANGE, self.primary, None)
 
     def _move_date_times(self, old: tzinfo, new: tzinfo) -> None:
         """Let every `date_time` field show the same hour in the *new* zone as it did in the *old* one."""

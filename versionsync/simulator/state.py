@@ -38,7 +38,10 @@ class HappeningType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Happening:
-    """Something that webhooks are told: *entity* as it is now, and the record's document as it was before."""
+    """Something that webhooks are told: *entity* as it is now, and the record's document as it was before.
+
+    Without an entity it is about the maintenance mode of the project.
+    """
 
     type: HappeningType
     environment: Environment

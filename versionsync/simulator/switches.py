@@ -91,6 +91,8 @@ class Switches:
     """Publishing by schedule moves `last_data_change_at`."""
     schema_moves_beacon: bool = True
     """Changes of models and fields move `last_data_change_at`."""
+    maintenance_status: int = 503
+    """The status of a write that is refused with MAINTENANCE_MODE."""
     uploads_move_beacon: bool = True
     """Creating, changing and destroying uploads moves `last_data_change_at`."""
     all_models_in_roles: Literal["null", "empty"] = "null"

@@ -178,6 +178,9 @@ class Webhooks:
             case Environment() as environment:
                 payload["entity"] = writer.environment(environment)
                 payload["related_entities"] = []
+            case None:
+                payload["entity"] = writer.maintenance_mode(active=self._world.maintenance_mode)
+                payload["related_entities"] = []
         if happening.before is not None and happening.type is HappeningType.UPDATE:
             payload["previous_entity"] = msgspec.Raw(happening.before)
         return _ENCODER.encode(payload).decode()
@@ -200,5 +203,7 @@ def _entity_type(happening: Happening) -> str:
             return "item_type"
         case Upload():
             return "upload"
-        case _:
+        case Environment():
             return "environment"
+        case None:
+            return "maintenance_mode"

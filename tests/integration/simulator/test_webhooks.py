@@ -175,18 +175,122 @@ def test_calls_may_be_late(served: Served, receiver: Receiver) -> None:
     assert receiver.arrived[0][1]["event_triggered_at"] == "2026-09-01T09:00:00Z"
 
 
+def called(served: Served, *acts: Callable[[World], object]) -> list[list[str]]:
+    """What each of *acts* makes a webhook hear, in the order of the calls."""
+    told: list[list[str]] = []
+    seen = 0
+    for act in acts:
+        served.act(act)
+        document = served.get("/webhook_calls?order_by=created_at_asc&page[limit]=500")
+        kinds = [one["attributes"]["event_type"] for one in document["data"]]
+        told.append(kinds[seen:])
+        seen = len(kinds)
+    return told
+
+
 def test_without_drafts_a_save_publishes_and_a_deletion_unpublishes(served: Served, receiver: Receiver) -> None:
+    """A duplicate and a restored version are saves, too."""
     register(served, receiver.url)
+    model = served.act(lambda world: world.create_model(world.account, "note", draft_mode=False))
+    record = served.act(lambda world: world.create(world.user, model, {}))
+    first = record.head.id
+    told = called(
+        served,
+        lambda world: None,
+        lambda world: world.update(world.user, record.id, {}),
+        lambda world: world.restore(world.user, first),
+        lambda world: world.publish(world.user, record.id),
+        lambda world: world.duplicate(world.user, record.id),
+        lambda world: world.delete(world.user, record.id),
+    )
+    saved = ["update", "publish"]
+    assert told == [["create", "publish"], saved, saved, [], ["create", "publish"], ["unpublish", "delete"]]
 
-    def act(world: World) -> None:
-        world.create_model(world.account, "note", draft_mode=False)
-        id = world.create(world.user, "note", {}).id
-        world.update(world.user, id, {})
-        world.delete(world.user, id)
 
-    served.act(act)
-    called = [one["attributes"]["event_type"] for one in served.get("/webhook_calls?order_by=created_at_asc")["data"]]
-    assert called == ["create", "publish", "update", "publish", "unpublish", "delete"]
+def test_with_drafts_each_act_is_told_by_itself(served: Served, receiver: Receiver) -> None:
+    """A deletion is told as two only where something was live."""
+    register(served, receiver.url)
+    record = served.act(lambda world: world.create(world.user, "post", {}))
+    first = record.head.id
+    told = called(
+        served,
+        lambda world: None,
+        lambda world: world.update(world.user, record.id, {}),
+        lambda world: world.restore(world.user, first),
+        lambda world: world.publish(world.user, record.id),
+        lambda world: world.unpublish(world.user, record.id),
+        lambda world: world.unpublish(world.user, record.id),
+        lambda world: world.delete(world.user, record.id),
+    )
+    assert told == [["create"], ["update"], ["update"], ["publish"], ["unpublish"], [], ["delete"]]
+
+
+def test_the_deletion_of_what_is_live_unpublishes_first(served: Served, receiver: Receiver) -> None:
+    """One by one, and in bulk."""
+    register(served, receiver.url)
+    ids = [served.act(lambda world: world.create(world.user, "post", {}).id) for _ in range(3)]
+    told = called(
+        served,
+        lambda world: None,
+        lambda world: world.publish_many(world.user, ids[1:]),
+        lambda world: world.update(world.user, ids[1], {}),
+        lambda world: world.delete(world.user, ids[1]),
+        lambda world: world.delete_many(world.user, [ids[0], ids[2]]),
+    )
+    gone = ["unpublish", "delete"]
+    assert told == [["create"] * 3, ["publish"] * 2, ["update"], gone, ["delete", *gone]]
+
+
+def test_a_plan_is_an_update_and_its_time_an_act_of_its_own(served: Served, receiver: Receiver) -> None:
+    """The same for publishing and unpublishing."""
+    register(served, receiver.url)
+    id = served.act(lambda world: world.create(world.user, "post", {}).id)
+
+    def later(world: World) -> None:
+        world.clock.advance(timedelta(hours=2))
+        world.tick()
+
+    told = called(
+        served,
+        lambda world: None,
+        lambda world: world.schedule_publication(world.user, id, world.now() + timedelta(hours=1)),
+        later,
+        lambda world: world.schedule_unpublishing(world.user, id, world.now() + timedelta(hours=1)),
+        later,
+    )
+    assert told == [["create"], ["update"], ["publish"], ["update"], ["unpublish"]]
+
+
+def test_the_maintenance_mode_is_told_when_it_changes(served: Served, receiver: Receiver) -> None:
+    """Of the project, so without related entities; switching on what is on already changes nothing."""
+    events = [{"entity_type": "maintenance_mode", "event_types": ["change"]}]
+    register(served, receiver.url, events=events)
+    for _ in range(2):
+        served.send("PUT", "/maintenance-mode/activate?force=true")
+    eventually(lambda: len(receiver.arrived) == 1)
+    served.send("PUT", "/maintenance-mode/deactivate")
+    eventually(lambda: len(receiver.arrived) == 2)
+    for (_, payload), active in zip(receiver.arrived, (True, False), strict=True):
+        assert (payload["entity_type"], payload["event_type"]) == ("maintenance_mode", "change")
+        assert payload["entity"] == {
+            "id": "maintenance_mode",
+            "type": "maintenance_mode",
+            "attributes": {"active": active},
+        }
+
+
+@pytest.mark.parametrize("status", [503, 422])
+def test_in_maintenance_writes_wait_and_reads_go_on(served: Served, status: int) -> None:
+    """Upstream does not say with which status; a validation writes nothing."""
+    id = served.act(lambda world: world.create(world.user, "post", {}).id)
+    served.http.post("/_simulator/switches", json={"maintenance_status": status})
+    served.send("PUT", "/maintenance-mode/activate")
+    sent = {"data": {"attributes": {"title": {"en": "a"}}}}
+    assert served.refused(served.http.put(f"/items/{id}", json=sent)) == (status, "MAINTENANCE_MODE")
+    assert served.get(f"/items/{id}")["data"]["meta"]["status"] == "draft"
+    assert served.http.post(f"/items/{id}/validate", json=sent).status_code == 204
+    served.send("PUT", "/maintenance-mode/deactivate")
+    served.send("PUT", f"/items/{id}", sent)
 
 
 def test_without_retries_a_call_fails_and_can_be_sent_again(served: Served, receiver: Receiver) -> None:
