@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from versionsync.simulator.editors import Editor
 from versionsync.simulator.environments import Environment
-from versionsync.simulator.models import Field, Model, Workflow
+from versionsync.simulator.models import Field, Fieldset, Model, Workflow
 from versionsync.simulator.records import Record, Selection, Version
 from versionsync.simulator.times import parse_time
 from versionsync.simulator.world import World
@@ -16,7 +16,9 @@ __all__ = ["ACTS", "perform"]
 
 ACTS: Final = frozenset(
     {
-        *("create_model", "update_model", "destroy_model", "create_field", "update_field", "destroy_field"),
+        *("create_model", "update_model", "destroy_model", "duplicate_model"),
+        *("create_field", "update_field", "destroy_field", "duplicate_field"),
+        *("create_fieldset", "update_fieldset", "destroy_fieldset"),
         *("add_locale", "remove_locale", "create_workflow"),
         *("update_site", "activate_milliseconds", "activate_improved_timezone_management"),
         "set_maintenance_mode",
@@ -82,7 +84,7 @@ def _plain(result: object) -> object:
                 "current_version": result.head.id,
                 "published_version": None if published is None else published.id,
             }
-        case Version() | Workflow():
+        case Version() | Workflow() | Fieldset():
             return {"id": result.id}
         case Model() | Field():
             return {"id": result.id, "api_key": result.api_key}

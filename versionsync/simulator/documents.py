@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
 from versionsync.simulator import content as contents
 from versionsync.simulator.date_times import DateTimes
 from versionsync.simulator.environments import Environment, Scheduled
-from versionsync.simulator.models import Field, Model
+from versionsync.simulator.models import MODEL_FIELDS, Field, Fieldset, Model
 from versionsync.simulator.records import Record, Version
 from versionsync.simulator.resources import (
     EnvironmentMeta,
@@ -142,19 +142,22 @@ class Writer:
             "tree": model.tree,
             "all_locales_required": model.all_locales_required,
             "collection_appearance": model.collection_appearance,
-            "ordering_direction": None,
-            "ordering_meta": None,
+            "ordering_direction": model.ordering_direction,
+            "ordering_meta": model.ordering_meta,
             "has_singleton_item": singleton is not None,
             "hint": model.hint,
-            "inverse_relationships_enabled": False,
+            "inverse_relationships_enabled": model.inverse_relationships_enabled,
         }
         nothing: dict[str, Any] = {"data": None}
         relationships = {
             "fields": {"data": [{"id": field.id, "type": "field"} for field in model.ordered_fields]},
-            "fieldsets": {"data": []},
+            "fieldsets": {"data": [{"id": one.id, "type": "fieldset"} for one in model.ordered_fieldsets]},
             "singleton_item": reference("item", singleton.id) if singleton else nothing,
             "workflow": reference("workflow", model.workflow_id) if model.workflow_id else nothing,
-            **dict.fromkeys(_MODEL_FIELD_RELATIONSHIPS, nothing),
+            **{
+                name: reference("field", model.chosen_fields[name]) if name in model.chosen_fields else nothing
+                for name in MODEL_FIELDS
+            },
         }
         return Resource(model.id, "item_type", attributes, relationships, {"has_singleton_item": singleton is not None})
 
@@ -171,9 +174,10 @@ class Writer:
             "appearance": field.appearance or {"editor": field.field_type, "parameters": {}, "addons": []},
             "default_value": self._default_value(field),
             "deep_filtering_enabled": field.deep_filtering_enabled,
-            "content_link_enabled": False,
+            "content_link_enabled": field.content_link_enabled,
         }
-        relationships = {"item_type": reference("item_type", field.model_id), "fieldset": {"data": None}}
+        fieldset = reference("fieldset", field.fieldset_id) if field.fieldset_id else {"data": None}
+        relationships = {"item_type": reference("item_type", field.model_id), "fieldset": fieldset}
         return Resource(field.id, "field", attributes, relationships)
 
     def upload(self, upload: Upload) -> Resource:
@@ -210,6 +214,17 @@ class Writer:
     def maintenance_mode(self, *, active: bool) -> Resource:
         """The resource that says whether writes wait."""
         return Resource("maintenance_mode", "maintenance_mode", {"active": active})
+
+    def fieldset(self, fieldset: Fieldset) -> Resource:
+        """The resource of *fieldset*."""
+        attributes = {
+            "title": fieldset.title,
+            "hint": fieldset.hint,
+            "collapsible": fieldset.collapsible,
+            "start_collapsed": fieldset.start_collapsed,
+            "position": fieldset.position,
+        }
+        return Resource(fieldset.id, "fieldset", attributes, {"item_type": reference("item_type", fieldset.model_id)})
 
     def scheduled(self, plan: Scheduled) -> Resource:
         """The resource of a planned publication or unpublishing.
@@ -268,14 +283,6 @@ class Writer:
         )
 
 
-_MODEL_FIELD_RELATIONSHIPS: Final = (
-    "presentation_title_field",
-    "presentation_image_field",
-    "title_field",
-    "image_preview_field",
-    "excerpt_field",
-    "ordering_field",
-)
 _NOT_MEASURED: Final = (*("duration", "frame_rate", "blurhash", "thumbhash", "mux_playback_id", "mux_mp4_highest_res"),)
 """What upstream's services find out about an upload."""
 _NO_METADATA: Final[dict[str, Any]] = {

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from versionsync.simulator.editors import Editor
-from versionsync.simulator.models import Field, Model, Workflow
+from versionsync.simulator.models import Field, Fieldset, Model, Workflow
 from versionsync.simulator.problems import Refused, not_found
 from versionsync.simulator.records import Record, Selection, Version
 from versionsync.simulator.uploads import Upload
@@ -78,6 +78,13 @@ class Environment:
             if field_id in model.fields:
                 return model.fields[field_id]
         raise not_found("field", field_id)
+
+    def fieldset(self, fieldset_id: str) -> Fieldset:
+        """The fieldset with this id. Raises Refused (404)."""
+        for model in self.models.values():
+            if fieldset_id in model.fieldsets:
+                return model.fieldsets[fieldset_id]
+        raise not_found("fieldset", fieldset_id)
 
     def record(self, record_id: str) -> Record:
         """The record with this id, unless it was deleted, or is a block by now. Raises Refused (404)."""

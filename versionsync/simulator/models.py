@@ -7,7 +7,7 @@ from typing import Final
 
 from versionsync.simulator.content import BLOCK_FIELD_TYPES, Json
 
-__all__ = ["FIELD_TYPES", "Field", "Model", "Workflow"]
+__all__ = ["FIELD_TYPES", "MODEL_FIELDS", "Field", "Fieldset", "Model", "Workflow"]
 
 FIELD_TYPES: Final = frozenset(
     {
@@ -19,6 +19,16 @@ FIELD_TYPES: Final = frozenset(
 
 LIST_TYPES: Final = frozenset({"gallery", "links", "rich_text"})
 """The types of field whose emptiness is a list."""
+
+MODEL_FIELDS: Final = (
+    "presentation_title_field",
+    "presentation_image_field",
+    "title_field",
+    "image_preview_field",
+    "excerpt_field",
+    "ordering_field",
+)
+"""The relationships of a model to some of its fields: what stands for a record where little room is, and so on."""
 
 
 @dataclass(slots=True, eq=False)
@@ -37,6 +47,8 @@ class Field:
     default_value: Json = None
     appearance: dict[str, Json] | None = None
     deep_filtering_enabled: bool = False
+    content_link_enabled: bool = False
+    fieldset_id: str | None = None
 
     @property
     def initial_value(self) -> Json:
@@ -57,6 +69,19 @@ class Field:
 
 
 @dataclass(slots=True, eq=False)
+class Fieldset:
+    """A group of a model's fields, as editors see it."""
+
+    id: str
+    model_id: str
+    title: str
+    hint: str | None = None
+    collapsible: bool = False
+    start_collapsed: bool = False
+    position: int = 1
+
+
+@dataclass(slots=True, eq=False)
 class Model:
     """A model: what its records look like, and how they are saved."""
 
@@ -72,8 +97,14 @@ class Model:
     draft_saving: bool = False
     hint: str | None = None
     collection_appearance: str = "table"
+    ordering_direction: str | None = None
+    ordering_meta: str | None = None
+    inverse_relationships_enabled: bool = False
     workflow_id: str | None = None
     fields: dict[str, Field] = field(default_factory=dict)
+    fieldsets: dict[str, Fieldset] = field(default_factory=dict)
+    chosen_fields: dict[str, str] = field(default_factory=dict)
+    """The ids of the fields that `MODEL_FIELDS` point to, where they point to one."""
     former_keys: dict[str, str] = field(default_factory=dict)
     """Old api_keys of renamed fields and what they are called now, where old versions keep the old key."""
 
@@ -83,8 +114,24 @@ class Model:
 
     @property
     def ordered_fields(self) -> list[Field]:
-        """The fields as an editor sees them."""
-        return sorted(self.fields.values(), key=lambda field: field.position)
+        """The fields as an editor sees them: those of a fieldset where the fieldset stands."""
+        return sorted(self.fields.values(), key=self._place)
+
+    @property
+    def ordered_fieldsets(self) -> list[Fieldset]:
+        """The fieldsets as an editor sees them."""
+        return sorted(self.fieldsets.values(), key=lambda fieldset: fieldset.position)
+
+    def next_position(self, fieldset_id: str | None) -> int:
+        """The position behind all that stand in a fieldset, or beside the fieldsets (None)."""
+        inner = [field.position for field in self.fields.values() if field.fieldset_id == fieldset_id]
+        sets = [] if fieldset_id is not None else [fieldset.position for fieldset in self.fieldsets.values()]
+        return max([0, *inner, *sets]) + 1
+
+    def _place(self, field: Field) -> tuple[int, int]:
+        if field.fieldset_id is None:
+            return field.position, 0
+        return self.fieldsets[field.fieldset_id].position, field.position
 
     @property
     def title_key(self) -> str | None:

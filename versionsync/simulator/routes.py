@@ -5,6 +5,7 @@ from __future__ import annotations
 from versionsync.simulator import (
     routes_access_tokens,
     routes_environments,
+    routes_fieldsets,
     routes_jobs,
     routes_people,
     routes_project,
@@ -34,6 +35,7 @@ def all_routes() -> tuple[Route, ...]:
         *routes_access_tokens.ROUTES,
         *routes_record_acts.ROUTES,
         *routes_schema_acts.ROUTES,
+        *routes_fieldsets.ROUTES,
         *routes_webhooks.ROUTES,
         *routes_uploads.ROUTES,
         *routes_project.ROUTES,

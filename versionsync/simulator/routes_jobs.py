@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from http import HTTPStatus
 
 import msgspec
 
@@ -13,10 +14,13 @@ from versionsync.simulator.resources import Resource
 __all__ = ["ROUTES", "as_job"]
 
 
-def as_job(call: Call, act: Callable[[], bytes]) -> Reply:
-    """Answer 202 with a job whose result is what *act* returns, or the error document of what it refuses."""
+def as_job(call: Call, act: Callable[[], bytes], *, status: int = 200) -> Reply:
+    """Answer 202 with a job whose result is what *act* returns, or the error document of what it refuses.
+
+    *status* is what the request itself would have been answered with, had it gone well at once.
+    """
     try:
-        status, payload = 200, act()
+        payload = act()
     except Refused as refused:
         status, payload = refused.status, refused.document()
     job = call.services.jobs.finish(status, payload)
@@ -26,9 +30,12 @@ def as_job(call: Call, act: Callable[[], bytes]) -> Reply:
 def job_result(call: Call) -> Reply:
     """`GET /job-results/:id`"""
     job = call.services.jobs.result(call.ids["job_id"])
-    return json_reply(
-        Resource(job.id, "job_result", {"status": job.status, "payload": msgspec.Raw(job.payload or b"null")})
-    )
+    attributes = {
+        "status": job.status,
+        "statusText": HTTPStatus(job.status).phrase,
+        "payload": msgspec.Raw(job.payload or b"null"),
+    }
+    return json_reply(Resource(job.id, "job_result", attributes))
 
 
 ROUTES = (Route("GET", "/job-results/{job_id}", job_result),)

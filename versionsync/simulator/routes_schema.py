@@ -94,6 +94,8 @@ def get_site(call: Call) -> Reply:
         included += [writer.model(model) for model in models]
     if "item_types.fields" in wanted:
         included += [writer.field(field) for model in models for field in model.ordered_fields]
+    if "item_types.fieldsets" in wanted:
+        included += [writer.fieldset(fieldset) for model in models for fieldset in model.ordered_fieldsets]
     site = Resource(world.project_id, "site", attributes, relationships, meta)
     return json_reply(site, included=included if wanted else None)
 

@@ -4,19 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from typing import Final
 
 from versionsync.simulator import content as contents
 from versionsync.simulator.content import Json
 from versionsync.simulator.editors import Editor
 from versionsync.simulator.environments import Environment
 from versionsync.simulator.journal import Cause, Change, ModelTurned, RecordDeleted, SchemaChanged, VersionRewritten
-from versionsync.simulator.models import FIELD_TYPES, Field, Model, Workflow
+from versionsync.simulator.models import FIELD_TYPES, Field, Fieldset, Model, Workflow
 from versionsync.simulator.problems import Refused, invalid_field
 from versionsync.simulator.publishing_acts import PublishingActs
 from versionsync.simulator.records import Record, Version
 from versionsync.simulator.state import HappeningType
 
-__all__ = ["SchemaActs"]
+__all__ = ["SchemaActs", "apply_settings"]
+
+_CHOSEN_BY_TYPE: Final[Mapping[str, tuple[str, ...]]] = {
+    "string": ("title_field", "presentation_title_field"),
+    "file": ("image_preview_field", "presentation_image_field"),
+    "gallery": ("image_preview_field", "presentation_image_field"),
+    "text": ("excerpt_field",),
+    "structured_text": ("excerpt_field",),
+}
+"""The relationships of a model that point to its first field of some type, if nothing else is said."""
+_IMAGES: Final = frozenset({"image_preview_field", "presentation_image_field"})
+_OF_BLOCKS: Final = frozenset({"presentation_title_field", "presentation_image_field"})
+"""Those of them that a block model has, too."""
 
 
 class SchemaActs(PublishingActs):
@@ -41,9 +54,11 @@ class SchemaActs(PublishingActs):
         where.keep_schema()
         name = settings.pop("name", None) or api_key.replace("_", " ").capitalize()
         model = Model(id or self.ids.new(), api_key, name)
-        _apply(model, settings)
+        chosen = settings.pop("chosen_fields", {})
+        apply_settings(model, settings)
+        _choose_fields(model, chosen, model.ordering_meta)
         where.models[model.id] = model
-        self._schema_changed(where, Change.MADE, model)
+        self.schema_changed(where, Change.MADE, model)
         self.tell(HappeningType.CREATE, where, model)
         return model
 
@@ -55,15 +70,19 @@ class SchemaActs(PublishingActs):
         where = self.environment(environment)
         changed = where.model(model)
         was_block = changed.is_block
+        new_key = settings.get("api_key", changed.api_key)
+        if new_key != changed.api_key and any(other.api_key == new_key for other in where.models.values()):
+            raise invalid_field("api_key", "VALIDATION_UNIQUE")
         where.keep_schema(changed)
-        _apply(changed, settings)
+        _choose_fields(changed, settings.pop("chosen_fields", {}), settings.get("ordering_meta", changed.ordering_meta))
+        apply_settings(changed, settings)
         if changed.is_block is not was_block:
             self.journal.write(ModelTurned(self.now(), where.id, changed.id, changed.is_block))
         if settings.get("draft_mode") is False:
             for record in where.records.values():
                 if record.model is changed:
                     self._go_live(where, record, record.head)
-        self._schema_changed(where, Change.CHANGED, changed)
+        self.schema_changed(where, Change.CHANGED, changed)
         self.tell(HappeningType.UPDATE, where, changed)
         return changed
 
@@ -80,7 +99,7 @@ class SchemaActs(PublishingActs):
             where.unpublishings.pop(record.id, None)
             self.journal.write(RecordDeleted(self.now(), where.id, record.id))
         del where.models[gone.id]
-        self._schema_changed(where, Change.REMOVED, gone)
+        self.schema_changed(where, Change.REMOVED, gone)
         self.tell(HappeningType.DELETE, where, gone)
         return gone
 
@@ -104,10 +123,15 @@ class SchemaActs(PublishingActs):
             raise invalid_field("api_key", "VALIDATION_UNIQUE")
         where.keep_schema(owner)
         label = settings.pop("label", None) or api_key.replace("_", " ").capitalize()
-        field = Field(id or self.ids.new(), owner.id, api_key, field_type, label, position=len(owner.fields) + 1)
-        _apply(field, settings)
+        fieldset_id = settings.pop("fieldset_id", None)
+        _check_fieldset(owner, fieldset_id)
+        position = owner.next_position(fieldset_id)
+        field = Field(id or self.ids.new(), owner.id, api_key, field_type, label, position=position)
+        field.fieldset_id = fieldset_id
+        apply_settings(field, settings)
         owner.fields[field.id] = field
-        self._schema_changed(where, Change.MADE, owner, field)
+        self._choose(owner, field)
+        self.schema_changed(where, Change.MADE, owner, field)
         self.tell(HappeningType.UPDATE, where, owner)
         return field
 
@@ -120,8 +144,13 @@ class SchemaActs(PublishingActs):
         new_key = settings.get("api_key", old_key)
         if new_key != old_key and model.field_by_key(new_key):
             raise invalid_field("api_key", "VALIDATION_UNIQUE")
+        if settings.get("field_type", field.field_type) not in FIELD_TYPES:
+            raise Refused("INVALID_ATTRIBUTES", details={"field_type": settings["field_type"]})
+        if settings.get("fieldset_id", field.fieldset_id) != field.fieldset_id:
+            _check_fieldset(model, settings["fieldset_id"])
+            settings.setdefault("position", model.next_position(settings["fieldset_id"]))
         where.keep_schema(model)
-        _apply(field, settings)
+        apply_settings(field, settings)
         if new_key != old_key:
             if self.switches.renamed_fields == "new_key":
                 self._rewrite_members(where, model, partial(_rename, old_key, new_key), Cause.FIELD_RENAMED)
@@ -130,7 +159,7 @@ class SchemaActs(PublishingActs):
                     **{old: new_key if new == old_key else new for old, new in model.former_keys.items()},
                     old_key: new_key,
                 }
-        self._schema_changed(where, Change.CHANGED, model, field)
+        self.schema_changed(where, Change.CHANGED, model, field)
         self.tell(HappeningType.UPDATE, where, model)
         return field
 
@@ -142,8 +171,9 @@ class SchemaActs(PublishingActs):
         where.keep_schema(model)
         keys = {field.api_key, *(old for old, new in model.former_keys.items() if new == field.api_key)}
         del model.fields[field_id]
+        model.chosen_fields = {name: id for name, id in model.chosen_fields.items() if id != field_id}
         self._rewrite_members(where, model, partial(_without, keys), Cause.FIELD_REMOVED)
-        self._schema_changed(where, Change.REMOVED, model, field)
+        self.schema_changed(where, Change.REMOVED, model, field)
         self.tell(HappeningType.UPDATE, where, model)
         return field
 
@@ -186,7 +216,17 @@ class SchemaActs(PublishingActs):
         where.workflows[workflow.id] = workflow
         return workflow
 
-    def _schema_changed(self, where: Environment, change: Change, model: Model, field: Field | None = None) -> None:
+    def _choose(self, model: Model, field: Field) -> None:
+        """Let a new *field* stand for the records of *model*, where none of its kind does: see `assigned_fields`."""
+        if self.switches.assigned_fields == "none":
+            return
+        for name in _CHOSEN_BY_TYPE.get(field.field_type, ()):
+            is_wanted = name == "title_field" or self.switches.assigned_fields == "all"
+            if is_wanted and not (model.is_block and name not in _OF_BLOCKS):
+                model.chosen_fields.setdefault(name, field.id)
+
+    def schema_changed(self, where: Environment, change: Change, model: Model, field: Field | None = None) -> None:
+        """Write down that a model, or one of its fields, was made, changed or removed."""
         api_key = model.api_key if field is None else field.api_key
         self.journal.write(SchemaChanged(self.now(), where.id, change, model.id, api_key, field.id if field else None))
         where.touch(self.now(), moves_beacon=self.switches.schema_moves_beacon)
@@ -207,12 +247,35 @@ class SchemaActs(PublishingActs):
             self.journal.write(VersionRewritten(self.now(), where.id, version.id, new, cause))
 
 
-def _apply(target: Model | Field, settings: Mapping[str, Json]) -> None:
+def apply_settings(target: Model | Field | Fieldset, settings: Mapping[str, Json]) -> None:
     """Set members by name; a name that is none of them is the caller's mistake."""
     for name, value in settings.items():
         if not hasattr(target, name):
             raise TypeError(f"{type(target).__name__} has no setting {name!r}")
         setattr(target, name, value)
+
+
+def _choose_fields(model: Model, chosen: Mapping[str, str | None], ordering_meta: str | None) -> None:
+    """Point relationships of *model* to other fields, or to none. Raises Refused (422) before anything changes.
+
+    *ordering_meta*: the other way to order its records, which excludes the relationship.
+    """
+    for name, field_id in chosen.items():
+        if field_id is None:
+            continue
+        field = model.fields.get(field_id)
+        is_right = field is not None and (name not in _IMAGES or field.holds_files)
+        if not is_right or (model.is_block and name not in _OF_BLOCKS):
+            raise invalid_field(name, "VALIDATION_INCLUSION")
+    named = {name: id for name, id in {**model.chosen_fields, **chosen}.items() if id is not None}
+    if ordering_meta is not None and "ordering_field" in named:
+        raise invalid_field("ordering_meta", "VALIDATION_EXCLUSION")
+    model.chosen_fields = named
+
+
+def _check_fieldset(model: Model, fieldset_id: str | None) -> None:
+    if fieldset_id is not None and fieldset_id not in model.fieldsets:
+        raise invalid_field("fieldset", "VALIDATION_INCLUSION")
 
 
 def _rename(old: str, new: str, members: Mapping[str, Json]) -> dict[str, Json]:

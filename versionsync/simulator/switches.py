@@ -95,6 +95,14 @@ class Switches:
     """The status of a write that is refused with MAINTENANCE_MODE."""
     uploads_move_beacon: bool = True
     """Creating, changing and destroying uploads moves `last_data_change_at`."""
+    assigned_fields: Literal["title", "all", "none"] = "title"
+    """Which relationships of a model point to the first field of their kind, when somebody makes it.
+
+    `title`: `title_field` to a single-line string, as recorded in 2021. `all`: those of the image, the excerpt and the
+    presentation as well.
+    """
+    updating_models_is_job: bool = True
+    """`PUT /item-types/:id` answers with a job, as the vendor's types say; otherwise at once, as recorded in 2021."""
     all_models_in_roles: Literal["null", "empty"] = "null"
     """What a role's permissions name instead of a model when they are about all: null, or an empty text, as in 2021."""
     environments_of_new_roles: Literal["primary_only", "all"] = "primary_only"

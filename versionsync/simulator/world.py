@@ -5,7 +5,9 @@ from __future__ import annotations
 from functools import cached_property
 
 from versionsync.simulator.bulk_acts import BulkActs
+from versionsync.simulator.copy_acts import CopyActs
 from versionsync.simulator.environment_acts import EnvironmentActs
+from versionsync.simulator.fieldset_acts import FieldsetActs
 from versionsync.simulator.loading import Loading
 from versionsync.simulator.people_acts import PeopleActs
 from versionsync.simulator.record_acts import RecordActs
@@ -16,15 +18,16 @@ from versionsync.simulator.webhooks import Webhooks
 __all__ = ["World"]
 
 
-class World(BulkActs, RecordActs, SiteActs, EnvironmentActs, PeopleActs, UploadActs, Loading):
+class World(BulkActs, RecordActs, SiteActs, FieldsetActs, CopyActs, EnvironmentActs, PeopleActs, UploadActs, Loading):
     """One DatoCMS project, in memory.
 
     Each act takes the editor first, happens at `clock.now()` in the environment named (None: the primary one), writes
     the journal, and raises `Refused` where upstream would answer with an error. The topics, a module each: records
     (`record_acts`), many at once (`bulk_acts`), publishing by hand and by schedule (`publishing_acts`), models, fields
-    and locales (`schema_acts`), the project (`site_acts`), environments (`environment_acts`), roles and API tokens
-    (`people_acts`), assets (`upload_acts`), a ready-made past (`loading`). `journal` knows what happened, `people` who
-    there is, `switches` how upstream behaves where its vendor does not say.
+    and locales (`schema_acts`), fieldsets (`fieldset_acts`), copies of models and fields (`copy_acts`), the project
+    (`site_acts`), environments (`environment_acts`), roles and API tokens (`people_acts`), assets
+    (`upload_acts`), a ready-made past (`loading`). `journal` knows what happened, `people` who there is, `switches` how
+    upstream behaves where its vendor does not say.
     """
 
     @cached_property

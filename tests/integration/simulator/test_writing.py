@@ -196,7 +196,7 @@ def test_the_schema_can_be_written(served: Served) -> None:
     attributes = {"label": "Name", "api_key": "name", "field_type": "string", "localized": True}
     status, payload = served.job("POST", f"/item-types/{model['id']}/fields", {"data": {"attributes": attributes}})
     field = payload["data"]
-    assert (status, field["attributes"]["localized"]) == (200, True)
+    assert (status, field["attributes"]["localized"]) == (201, True)
     assert [one["id"] for one in served.get(f"/item-types/{model['id']}/fields")["data"]] == [field["id"]]
     _, payload = served.job("PUT", f"/fields/{field['id']}", {"data": {"attributes": {"api_key": "label"}}})
     assert served.get(f"/fields/{field['id']}")["data"] == payload["data"]
