@@ -31,7 +31,7 @@ def deactivate_maintenance_mode(call: Call) -> Reply:
 
 
 def daily_usages(call: Call) -> Reply:
-    """`GET /daily-site-usages`: one row a day on which there were requests."""
+    """`GET /daily-site-usages`: one row a day on which there were requests, and one for today."""
     call.demand("can_access_usage")
     calls: Counter[str] = Counter()
     traffic: Counter[str] = Counter()
@@ -53,7 +53,7 @@ def daily_usages(call: Call) -> Reply:
                 "daily_usage",
                 {"date": day, "cma_api_calls": calls[day], "cma_traffic_bytes": traffic[day], **nothing},
             )
-            for day in sorted(calls)
+            for day in sorted({*calls, call.now.date().isoformat()})
         ]
     )
 

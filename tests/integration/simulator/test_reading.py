@@ -393,3 +393,10 @@ def test_the_state_of_current_and_published_is_told(served: Served) -> None:
     assert document["data"]["attributes"]["changed_locales"] == ["en"]
     assert document["data"]["attributes"]["added_locales"] == ["it"]
     assert [one["type"] for one in document["included"]] == ["scheduled_publication", "item_version", "item_version"]
+
+
+def test_a_fresh_project_has_used_nothing_today(served: Served) -> None:
+    (today,) = served.get("/daily-site-usages")["data"]
+    assert (today["id"], today["attributes"]["cma_api_calls"]) == ("2026-09-01", 0)
+    (today,) = served.get("/daily-site-usages")["data"]
+    assert today["attributes"]["cma_api_calls"] == 1
