@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from versionsync.simulator import (
     routes_access_tokens,
+    routes_empty_lists,
     routes_environments,
     routes_fieldsets,
     routes_jobs,
@@ -40,4 +41,5 @@ def all_routes() -> tuple[Route, ...]:
         *routes_uploads.ROUTES,
         *routes_project.ROUTES,
         *routes_jobs.ROUTES,
+        *routes_empty_lists.ROUTES,
     )
