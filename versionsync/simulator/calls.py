@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from versionsync.simulator import content as contents
+from versionsync.simulator.audit_log import AuditLog
 from versionsync.simulator.blocks import BlockRecords
 from versionsync.simulator.documents import Writer
 from versionsync.simulator.editors import Editor, Role, Token
@@ -39,6 +40,7 @@ class Services:
     faults: Faults
     requests: RequestsLog
     blocks: BlockRecords
+    audit_log: AuditLog
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from typing import Final
 
 from aiohttp import web
 
+from versionsync.simulator.audit_log import NOT_AUDITED, AuditLog, action_name
 from versionsync.simulator.blocks import BlockRecords
 from versionsync.simulator.calls import Call, Reply, Route, Services
 from versionsync.simulator.editors import Token
@@ -57,7 +58,8 @@ class Project:
         self.limits = limits
         self.requests = RequestsLog(requests_kept)
         self.jobs = Jobs(world)
-        self._services = Services(self.jobs, self.faults, self.requests, BlockRecords())
+        self.audit_log = AuditLog()
+        self._services = Services(self.jobs, self.faults, self.requests, BlockRecords(), self.audit_log)
         self.compress = compress
         self._date: tuple[int, str] = (0, "")
         self._request_number = 0
@@ -142,7 +144,23 @@ class Project:
         if self.world.maintenance_mode and request.method != "GET" and not route.path.startswith(_GO_ON):
             status = self.world.switches.maintenance_status
             raise Refused("MAINTENANCE_MODE", status, details={"reason": "writes wait until the maintenance is over"})
-        return route.handler(call)
+        reply = route.handler(call)
+        if request.method != "GET" and route.path not in NOT_AUDITED:
+            self.audit_log.add(
+                self.world.now(),
+                action=action_name(request.method, route.path),
+                actor=token.editor,
+                role=token.role,
+                environment=environment.id,
+                is_primary=environment.is_primary,
+                method=request.method,
+                path=request.path,
+                request_id=headers["X-Request-Id"],
+                request=call.body,
+                status=reply.status,
+                response=reply.body,
+            )
+        return reply
 
     def _token(self, request: web.Request) -> Token:
         secret = secret_of(request)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from versionsync.simulator import (
     routes_access_tokens,
+    routes_audit_log,
     routes_empty_lists,
     routes_environments,
     routes_fieldsets,
@@ -40,6 +41,7 @@ def all_routes() -> tuple[Route, ...]:
         *routes_webhooks.ROUTES,
         *routes_uploads.ROUTES,
         *routes_project.ROUTES,
+        *routes_audit_log.ROUTES,
         *routes_jobs.ROUTES,
         *routes_empty_lists.ROUTES,
     )

@@ -85,7 +85,8 @@ def subscription_limit(call: Call) -> Reply:
 
 def subscription_features(call: Call) -> Reply:
     """`GET /subscription-features`: what the plan allows to do."""
-    features = {"audit_log": False, "workflows": True, "sso": True, "item_locking": True}
+    audit_log = call.world.switches.plan_has_audit_log
+    features = {"audit_log": audit_log, "workflows": True, "sso": True, "item_locking": True}
     in_use = {"workflows": bool(call.environment.workflows)}
     return json_reply(
         [

@@ -91,6 +91,10 @@ class Switches:
     """Publishing by schedule moves `last_data_change_at`."""
     schema_moves_beacon: bool = True
     """Changes of models and fields move `last_data_change_at`."""
+    plan_has_audit_log: bool = True
+    """The plan has the audit log; otherwise reading it is refused with PLAN_UPGRADE_REQUIRED."""
+    audit_log_order: Literal["newest_first", "oldest_first"] = "newest_first"
+    """In which order the audit log is read."""
     maintenance_status: int = 503
     """The status of a write that is refused with MAINTENANCE_MODE."""
     uploads_move_beacon: bool = True
