@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -20,22 +20,33 @@ class Refused(Exception):
         *,
         details: Mapping[str, object] | None = None,
         transient: bool = False,
+        others: Sequence[Refused] = (),
     ) -> None:
+        """*others*: what is wrong besides, and is told in the same answer."""
         super().__init__(f"{status} {code} {dict(details or {})}")
         self.code = code
         self.status = status
         self.details = dict(details or {})
         self.transient = transient
+        self.others = tuple(others)
 
     def document(self) -> bytes:
-        """The JSON:API error document. Its id is the same for every error of this code, as upstream's is."""
+        """The JSON:API error document."""
+        return msgspec.json.encode({"data": [one.error() for one in (self, *self.others)]})
+
+    def error(self) -> dict[str, object]:
+        """This error alone. Its id is the same for every error of this code, as upstream's is."""
         attributes: dict[str, object] = {"code": self.code}
         if self.transient:
             attributes["transient"] = True
         attributes["doc_url"] = f"https://www.datocms.com/docs/content-management-api/errors#{self.code}"
         attributes["details"] = self.details
         id = f"{zlib.crc32(self.code.encode()) & 0xFFFFFF:06x}"
-        return msgspec.json.encode({"data": [{"id": id, "type": "api_error", "attributes": attributes}]})
+        return {"id": id, "type": "api_error", "attributes": attributes}
+
+    def along_with(self, others: Sequence[Refused]) -> Refused:
+        """The same refusal, with *others* in its answer."""
+        return Refused(self.code, self.status, details=self.details, transient=self.transient, others=others)
 
 
 def not_found(entity: str, id: str) -> Refused:

@@ -50,13 +50,7 @@ class RecordActs(PublishingActs):
         """
         where = self.environment(environment)
         model = where.model(model.id if isinstance(model, Model) else model)
-        if model.is_block:
-            raise Refused(
-                "INVALID_ATTRIBUTES", details={"reason": "blocks exist only within records", "model": model.id}
-            )
-        if model.is_singleton and any(record.model is model for record in where.records.values()):
-            raise Refused("DUPLICATE_SINGLETON", details={"model": model.id})
-        saved = Saving(where, model, self.ids.new).prepare(attributes)
+        saved = self._prepared(where, model, attributes, self.ids)
         record_id = self._free_record_id(where, id)
         now = self.now()
         returned = where.deleted.pop(record_id, None)
@@ -104,7 +98,9 @@ class RecordActs(PublishingActs):
             raise Refused("STALE_ITEM_VERSION", details={"current_version": record.head.id, "sent": if_current})
         before = self.before(where, record)
         saved = (
-            None if attributes is None else Saving(where, record.model, self.ids.new).prepare(attributes, record=record)
+            None
+            if attributes is None
+            else self._saving(where, record.model, self.ids).prepare(attributes, record=record)
         )
         if stage is not None:
             record.stage = self._known_stage(where, record.model, stage)
@@ -118,6 +114,17 @@ class RecordActs(PublishingActs):
         if saved is not None and not record.model.draft_mode:
             self.tell(HappeningType.PUBLISH, where, record)
         return record
+
+    def check_new(self, model: Model | str, attributes: Attributes, *, environment: str | None = None) -> None:
+        """Raise what `create` would refuse *attributes* for; nothing changes, not even which id comes next."""
+        where = self.environment(environment)
+        self._prepared(where, where.model(model.id if isinstance(model, Model) else model), attributes, ids.Ids())
+
+    def check(self, record_id: str, attributes: Attributes, *, environment: str | None = None) -> None:
+        """Raise what `update` would refuse *attributes* for; nothing changes."""
+        where = self.environment(environment)
+        record = where.record(record_id)
+        self._saving(where, record.model, ids.Ids()).prepare(attributes, record=record)
 
     def move_to_stage(self, editor: Editor, record_id: str, stage: str, *, environment: str | None = None) -> Record:
         """Move the record to another *stage* of its workflow; neither a version nor `updated_at` tells of it."""
@@ -177,6 +184,19 @@ class RecordActs(PublishingActs):
             and quoted in record.head.read()
             and (not forbidding_deletion or _forbids_deletion(record, quoted))
         ]
+
+    def _prepared(self, where: Environment, model: Model, attributes: Attributes, supply: ids.Ids) -> Saved:
+        """What a new record of *model* would be made of; its blocks get ids from *supply*."""
+        if model.is_block:
+            raise Refused(
+                "INVALID_ATTRIBUTES", details={"reason": "blocks exist only within records", "model": model.id}
+            )
+        if model.is_singleton and any(record.model is model for record in where.records.values()):
+            raise Refused("DUPLICATE_SINGLETON", details={"model": model.id})
+        return self._saving(where, model, supply).prepare(attributes)
+
+    def _saving(self, where: Environment, model: Model, supply: ids.Ids) -> Saving:
+        return Saving(where, model, supply.new, names_paths=self.switches.block_problems_name == "path")
 
     def _save(
         self, where: Environment, record: Record, editor: Editor, saved: Saved, *, may_merge: bool = True

@@ -14,7 +14,6 @@ from versionsync.simulator.problems import Refused
 from versionsync.simulator.records import Record, Selection
 from versionsync.simulator.resources import Document
 from versionsync.simulator.routes_jobs import as_job
-from versionsync.simulator.saving import Saving
 from versionsync.simulator.times import parse_time
 from versionsync.simulator.visibility import sees_model, visible_record
 
@@ -65,14 +64,14 @@ def validate_new(call: Call) -> Reply:
     """`POST /items/validate`: nothing, or what `create` would refuse."""
     sent = call.decode(ItemBody).data
     model = _model(call, sent.relationships or Relationships())
-    Saving(call.environment, model, call.world.ids.new).prepare(sent.attributes or {})
+    call.world.check_new(model, sent.attributes or {}, environment=call.environment.id)
     return NOTHING
 
 
 def validate_existing(call: Call) -> Reply:
     """`POST /items/:id/validate`: nothing, or what `update` would refuse."""
     sent, record = call.decode(ItemBody).data, visible_record(call, call.ids["item_id"])
-    Saving(call.environment, record.model, call.world.ids.new).prepare(sent.attributes or {}, record=record)
+    call.world.check(record.id, sent.attributes or {}, environment=call.environment.id)
     return NOTHING
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -45,6 +45,8 @@ class Saving:
     environment: Environment
     model: Model
     new_id: Callable[[], str]
+    names_paths: bool = True
+    """Say of a field in a block where it is, such as `sections.0.words`; otherwise which field holds the block."""
 
     def prepare(self, attributes: Attributes, *, record: Record | None = None) -> Saved:
         """The content that saving *attributes* leads to; *record*: what they change. Raises Refused (422)."""
@@ -62,10 +64,11 @@ class Saving:
         for key, value in attributes.items():
             members[key] = self._whole(value, known.get(key), blocks)
         self._fill(members, known)
-        problem = self._first_problem(members, known, record)
-        if problem is not None and not self.model.draft_saving:
-            raise problem
-        return Saved(contents.join(members), is_valid=problem is None)
+        problems = list(self._problems(members, known, record))
+        if problems and not self.model.draft_saving:
+            first, *others = problems
+            raise first.along_with(others)
+        return Saved(contents.join(members), is_valid=not problems)
 
     def _is_tree_member(self, key: str) -> bool:
         return key in TREE_MEMBERS and (self.model.tree or self.model.sortable)
@@ -89,14 +92,29 @@ class Saving:
                     default = dict.fromkeys(locales or self.environment.locales[:1], default)
                 members[key] = contents.raw(default)
 
-    def _first_problem(self, members: Members, known: Mapping[str, Field], record: Record | None) -> Refused | None:
+    def _problems(self, members: Members, known: Mapping[str, Field], record: Record | None) -> Iterator[Refused]:
+        """Which fields break their validators, those of blocks included: upstream tells all of them at once."""
         for key, field in known.items():
             value = bytes(members[key]).strip()
             if "required" in field.validators and _is_empty(value, localized=field.localized):
-                return invalid_field(key, "VALIDATION_REQUIRED", field_id=field.id, field_type=field.field_type)
-            if "unique" in field.validators and value not in {b"null", b'""'} and self._is_taken(key, value, record):
-                return invalid_field(key, "VALIDATION_UNIQUE", field_id=field.id, field_type=field.field_type)
-        return None
+                yield _broken(field, "VALIDATION_REQUIRED", key)
+            elif "unique" in field.validators and value not in {b"null", b'""'} and self._is_taken(key, value, record):
+                yield _broken(field, "VALIDATION_UNIQUE", key)
+            if field.holds_blocks:
+                for path, inner in self._problems_of_blocks(contents.load(value), key):
+                    yield _broken(inner, "VALIDATION_REQUIRED", path if self.names_paths else key)
+
+    def _problems_of_blocks(self, value: Json, path: str) -> Iterator[tuple[str, Field]]:
+        """The required fields that are empty in the blocks of *value*, and where they are."""
+        for place, block in _blocks_by_place(value, path):
+            model = self._block_model(block.get("relationships"))
+            for field in model.ordered_fields:
+                inner = block["attributes"].get(field.api_key)
+                text = bytes(contents.raw(inner)).strip()
+                if "required" in field.validators and _is_empty(text, localized=field.localized):
+                    yield f"{place}.{field.api_key}", field
+                if field.holds_blocks:
+                    yield from self._problems_of_blocks(inner, f"{place}.{field.api_key}")
 
     def _is_taken(self, key: str, value: bytes, record: Record | None) -> bool:
         return any(
@@ -165,6 +183,34 @@ def _whole_files(value: Json) -> Json:
             return [_whole_files(inner) for inner in value]
         case _:
             return value
+
+
+def _broken(field: Field, code: str, path: str) -> Refused:
+    return invalid_field(path, code, field_id=field.id, field_label=field.label, field_type=field.field_type)
+
+
+def _blocks_by_place(value: Json, path: str) -> Iterator[tuple[str, Block]]:
+    """The outermost blocks in *value*, each with its place: by locale, and by its number in a list or a document."""
+    match value:
+        case {"schema": "dast", "document": document}:
+            for number, block in enumerate(_blocks_of_nodes(document)):
+                yield f"{path}.{number}", block
+        case {"type": "item", "attributes": _}:
+            yield path, value
+        case dict():
+            for locale, inner in value.items():
+                yield from _blocks_by_place(inner, f"{path}.{locale}")
+        case list():
+            for number, inner in enumerate(value):
+                yield from _blocks_by_place(inner, f"{path}.{number}")
+
+
+def _blocks_of_nodes(node: Json) -> Iterator[Block]:
+    if isinstance(node, dict):
+        if contents.is_block(node.get("item")):
+            yield node["item"]
+        for child in node.get("children") or ():
+            yield from _blocks_of_nodes(child)
 
 
 def _is_empty(value: bytes, *, localized: bool) -> bool:

@@ -91,6 +91,8 @@ class Switches:
     """Publishing by schedule moves `last_data_change_at`."""
     schema_moves_beacon: bool = True
     """Changes of models and fields move `last_data_change_at`."""
+    block_problems_name: Literal["path", "field"] = "path"
+    """What an error about a field in a block names: its place (`sections.0.words`), or the field with the block."""
     plan_has_audit_log: bool = True
     """The plan has the audit log; otherwise reading it is refused with PLAN_UPGRADE_REQUIRED."""
     audit_log_order: Literal["newest_first", "oldest_first"] = "newest_first"
