@@ -135,7 +135,10 @@ class Model:
 
     @property
     def title_key(self) -> str | None:
-        """The api_key of the field that names its records: the first one that holds a line of text."""
+        """The api_key of the field that names its records: the chosen one, else the first that holds a line of text."""
+        chosen = self.fields.get(self.chosen_fields.get("title_field", ""))
+        if chosen is not None:
+            return chosen.api_key
         return next((field.api_key for field in self.ordered_fields if field.field_type == "string"), None)
 
     @property

@@ -275,3 +275,12 @@ def test_the_same_seed_makes_the_same_world() -> None:
         model = world.create_model(world.account, "post")
         ids.append(world.create(world.user, model, {}).head.id)
     assert ids[0] == ids[1]
+
+
+def test_the_title_of_a_duplicate_is_in_the_field_that_is_the_title(stage: Stage) -> None:
+    """Which need not be the first one with a line of text."""
+    field = stage.world.create_field(stage.world.account, stage.post, "headline")
+    stage.post.chosen_fields["title_field"] = field.id
+    record = stage.world.create(stage.world.user, stage.post, {"title": {"en": "a"}, "headline": "b"})
+    content = contents.load(stage.world.duplicate(stage.world.user, record.id).head.read())
+    assert (content["title"], content["headline"]) == ({"en": "a"}, "b (duplicate)")
