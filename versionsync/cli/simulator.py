@@ -6,7 +6,7 @@ import errno
 import sys
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from versionsync.simulator import FaultKind, RateLimit, Simulator, World
 
 __all__ = ["build_world", "simulator"]
+
+MOST_PACE: Final = 6_000
+"""A hundred acts a second in each project."""
 
 
 def simulator(
@@ -54,7 +57,24 @@ def simulator(
             "with --news a news site each, which takes 5 MB and 0.2 s a project.",
         ),
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", metavar="N", help="The same seed makes the same project.")] = 1,
+    live: Annotated[
+        bool, flag("--live", help="Editors work by themselves, in every project; -v shows what each of them does.")
+    ] = False,
+    pace: Annotated[
+        float | None,
+        typer.Option(
+            "--pace",
+            metavar="N",
+            help="How fast they work: N acts a minute in each project, on average; 12 unless given. An act is a "
+            "save, a publication, a deletion and so on.",
+        ),
+    ] = None,
+    seed: Annotated[
+        int,
+        typer.Option(
+            "--seed", metavar="N", help="The same seed makes the same project, and with --live the same acts."
+        ),
+    ] = 1,
     rate_limit: Annotated[
         str,
         typer.Option("--rate-limit", metavar="N", help='Requests in 3 seconds, or "none".'),
@@ -74,11 +94,15 @@ def simulator(
     """
     from versionsync.simulator import FaultKind, Faults, serve
     from versionsync.simulator.git_repository import RepositoryUnreadable
+    from versionsync.simulator.live import PACE
 
     if sum(given for given in (news, git is not None, records is not None)) > 1:
         raise typer.BadParameter("choose one of --news, --git and --records")
     if git is not None and projects is not None:
         raise typer.BadParameter("a Git history is one project: leave --projects out", param_hint="--projects")
+    if pace is not None and not (live and 0 < pace <= MOST_PACE):
+        why = f"more than 0, and {MOST_PACE:,} at the most" if live else "nobody works without --live"
+        raise typer.BadParameter(why, param_hint="--pace")
     try:
         if projects is not None:
             world, *others = _build_worlds(projects, news=news, records=records, versions=versions, seed=seed)
@@ -97,7 +121,9 @@ def simulator(
             others=others,
             faults=faults,
             limits=_limits(rate_limit),
-            on_start=partial(_tell, session),
+            pace=(PACE if pace is None else pace) if live else None,
+            tell=partial(_tell_act, session, projects=projects or 1) if session.options.verbose else None,
+            on_start=partial(_tell, session, live=live),
         )
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
@@ -158,7 +184,13 @@ def _limits(rate_limit: str) -> RateLimit | None:
     return RateLimit(int(rate_limit))
 
 
-def _tell(session: Session, running: Simulator) -> None:
+def _tell_act(session: Session, world: World, done: str, *, projects: int) -> None:
+    """What an editor did: when, in which project where there are several, and what."""
+    where = f"  {world.name}" if projects > 1 else ""
+    session.output.note(f"{world.now():%H:%M:%S}{where}  {done}")
+
+
+def _tell(session: Session, running: Simulator, *, live: bool) -> None:
     """Where it answers, and how to use it: a program reads this to know that it is up."""
     output = session.output
     projects = [project.world for project in running.server.projects]
@@ -178,9 +210,13 @@ def _tell(session: Session, running: Simulator) -> None:
     output.line(f"  export DATOCMS_API_TOKEN={first.token}")
     output.line(f"  export VERSIONSYNC_BASE_URL={running.url}")
     output.line("  versionsync sync")
+    if live:
+        output.line("  versionsync run                # in a third: versionsync events --follow")
     if len(projects) > 1:
         output.line()
         others = projects[1].token if len(projects) == 2 else f"{projects[1].token} to {projects[-1].token}"
         output.line("This is the token of the first project. Those of the others are")
         output.line(f"{others}.")
+    if live and session.options.verbose:
+        output.line()
     sys.stdout.flush()

@@ -18,6 +18,7 @@ from versionsync.simulator.control import mount
 from versionsync.simulator.deliveries import Deliveries
 from versionsync.simulator.faults import Faults
 from versionsync.simulator.limits import RateLimit
+from versionsync.simulator.live import LiveEditors
 from versionsync.simulator.server import Server
 from versionsync.simulator.world import World
 
@@ -45,14 +46,20 @@ class Simulator:
         faults: Faults | None = None,
         limits: RateLimit | None = None,
         compress: bool = True,
+        pace: float | None = None,
+        tell: Callable[[World, str], object] | None = None,
     ) -> None:
-        """*others*: the worlds of more projects. *port* 0: a free one. *limits* None: no rate limit."""
+        """*others*: the worlds of more projects. *port* 0: a free one. *limits* None: no rate limit.
+
+        *pace*: editors work by themselves, with so many acts a minute in each project; *tell* is called with each act.
+        """
         self.server = Server(world, others=others, faults=faults, limits=limits, compress=compress)
         mount(self.server)
         self.server.close_routes()
         self.world = world
         self.faults = self.server.first.faults
         self.requests = self.server.first.requests
+        self._editors = None if pace is None else LiveEditors(self.server.projects, pace=pace, tell=tell)
         self._host = host
         self._port = port
         self._running = AsyncExitStack()
@@ -81,6 +88,8 @@ class Simulator:
             await runner.setup()
             await web.TCPSite(runner, self._host, self._port).start()
             await stack.enter_async_context(Deliveries(self.server.projects))
+            if self._editors is not None:
+                await stack.enter_async_context(self._editors)
             host, port = runner.addresses[0][:2]
             self._url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
             self._running = stack.pop_all()
@@ -182,18 +191,23 @@ def serve(
     others: Iterable[World] = (),
     faults: Faults | None = None,
     limits: RateLimit | None = None,
+    pace: float | None = None,
+    tell: Callable[[World, str], object] | None = None,
     on_start: Callable[[Simulator], object] | None = None,
 ) -> None:
     """Serve *world*, and those of *others*, until SIGINT or SIGTERM; *on_start* is called with the running simulator.
 
-    What is there at the start is taken to stay: the garbage collector does not look at it again.
+    *pace* and *tell* are those of `Simulator`. What is there at the start is taken to stay: the garbage collector does
+    not look at it again.
     """
 
     async def run() -> None:
         stop = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        async with Simulator(world, others=others, host=host, port=port, faults=faults, limits=limits) as simulator:
+        async with Simulator(
+            world, others=others, host=host, port=port, faults=faults, limits=limits, pace=pace, tell=tell
+        ) as simulator:
             gc.freeze()  # a full collection over a million versions would make some request wait for a second
             if on_start is not None:
                 on_start(simulator)

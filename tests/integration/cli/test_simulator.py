@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import time
@@ -58,6 +59,32 @@ def test_a_thousand_projects_fit_a_terminal(tmp_path: Path) -> None:
     assert max(len(line) for line in told) <= 80
 
 
+def test_editors_work_by_themselves_and_what_they_do_is_mirrored(cli: Cli, tmp_path: Path) -> None:
+    simulated = ["simulator", "--port", "0", "--records", "5", "--rate-limit", "none", "--json"]
+    with running(*simulated, "--projects", "2", "--live", "--pace", "3000", cwd=tmp_path) as process:
+        assert process.stdout
+        told = json.loads(process.stdout.readline())
+        for number, project in enumerate(told["projects"]):
+            at = {"DATOCMS_API_TOKEN": project["token"], "VERSIONSYNC_BASE_URL": told["url"]}
+            database = f"{number}.db"
+            cli("sync", "--database", database, **at)
+            time.sleep(0.5)
+            ran = cli("sync", "--json", "--database", database, **at)
+            assert ran.json["sources"][0]["counts"]["events_written"] > 0
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=10)
+    assert (process.returncode, err) == (0, "")
+
+
+def test_what_editors_do_is_shown_with_v(tmp_path: Path) -> None:
+    with running(
+        "simulator", "--port", "0", "--live", "--pace", "3000", "-v", "--projects", "2", cwd=tmp_path
+    ) as process:
+        assert process.stderr
+        line = process.stderr.readline()
+    assert re.match(r"\d\d:\d\d:\d\d  (Simulated project|Project 206)  [A-Z]\w+ [A-Z]\w+ \w+ ", line)
+
+
 def test_a_git_history_is_mirrored(cli: Cli, tmp_path: Path) -> None:
     repository = tmp_path / "repository"
     repository.mkdir()
@@ -98,6 +125,8 @@ def test_a_wrong_fault_and_a_wrong_limit_are_told(cli: Cli) -> None:
     assert "there are internal_error, " in cli("simulator", "--fault", "nonsense=1").err
     assert "a whole number, 1 or more" in cli("simulator", "--rate-limit", "often").err
     assert "choose one of --news, --git and --records" in cli("simulator", "--news", "--records", "3").err
+    assert "nobody works without --live" in cli("simulator", "--pace", "3").err
+    assert "more than 0" in cli("simulator", "--live", "--pace", "0").err
     assert "a Git history is one project" in cli("simulator", "--git", ".", "--projects", "2").err
 
 
