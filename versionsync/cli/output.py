@@ -97,6 +97,13 @@ class Output:
             text = self._redactor.redact(text)
             self.notes.print(text, style=style or None, markup=False, highlight=False)
 
+    def warning(self, message: str) -> None:
+        """What a person should know who starts something; on standard error under --json, too."""
+        from rich.text import Text
+
+        message = self._redactor.redact(message)
+        self.notes.print(Text.assemble("versionsync: ", ("warning: ", "bold yellow"), message))
+
     def error(self, message: str, hint: str | None) -> None:
         """What is wrong, and what to do about it."""
         from rich.text import Text

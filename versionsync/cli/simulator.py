@@ -16,9 +16,11 @@ from versionsync.cli.verbs import flag
 
 if TYPE_CHECKING:
     from versionsync.simulator import FaultKind, RateLimit, Simulator, World
+    from versionsync.simulator.control_access import ControlToken
 
 __all__ = ["build_world", "simulator"]
 
+CONTROL_TOKEN_VARIABLE: Final = "VERSIONSYNC_SIMULATOR_CONTROL_TOKEN"  # noqa: S105 - a name
 MOST_PACE: Final = 6_000
 """A hundred acts a second in each project."""
 
@@ -26,7 +28,15 @@ MOST_PACE: Final = 6_000
 def simulator(
     session: Session,
     *,
-    host: Annotated[str, typer.Option("--host", metavar="ADDRESS", help="Address to listen on.")] = "127.0.0.1",
+    host: Annotated[
+        str,
+        typer.Option(
+            "--host",
+            metavar="ADDRESS",
+            help="Address to listen on. Under another than the default other machines can use the API, whose tokens "
+            "everybody knows.",
+        ),
+    ] = "127.0.0.1",
     port: Annotated[
         int, typer.Option("--port", metavar="PORT", min=0, max=65535, help="Port to listen on; 0: a free one.")
     ] = 8080,
@@ -82,6 +92,15 @@ def simulator(
     latency: Annotated[
         float, typer.Option("--latency", metavar="SECONDS", min=0, help="How long each answer takes, on average.")
     ] = 0.0,
+    control_token: Annotated[
+        str | None,
+        typer.Option(
+            "--control-token",
+            metavar="TOKEN",
+            help="Opens the control endpoints (/_simulator/) to other machines. Better set "
+            f"{CONTROL_TOKEN_VARIABLE}: others can read a command line.",
+        ),
+    ] = None,
     fault: Annotated[
         list[str] | None,
         typer.Option("--fault", metavar="KIND=SHARE", help="Something that goes wrong: internal_error=0.05, …"),
@@ -93,6 +112,7 @@ def simulator(
     projects are simulator-full-access-2, -3 and so on. Ctrl-C ends it.
     """
     from versionsync.simulator import FaultKind, Faults, serve
+    from versionsync.simulator.control_access import is_loopback
     from versionsync.simulator.git_repository import RepositoryUnreadable
     from versionsync.simulator.live import PACE
 
@@ -113,6 +133,14 @@ def simulator(
     faults = Faults(seed=seed, rates=dict(map(_fault, fault or ())))
     if latency:
         faults.rates[FaultKind.SLOW], faults.slow_seconds = 1.0, (latency * 0.5, latency * 1.5)
+    token = _control_token(control_token or session.environ.get(CONTROL_TOKEN_VARIABLE) or None)
+    if not is_loopback(host):
+        who = "other machines need the control token" if token else "no other machine can use them"
+        session.output.warning(
+            f"--host {host}: each machine that reaches this one can read and change the simulated projects, for their "
+            "tokens are no secret, and can let this machine call any address, by a webhook. The control endpoints "
+            f"(/_simulator/) answer programs on this machine; {who}."
+        )
     try:
         serve(
             world,
@@ -123,6 +151,7 @@ def simulator(
             limits=_limits(rate_limit),
             pace=(PACE if pace is None else pace) if live else None,
             tell=partial(_tell_act, session, projects=projects or 1) if session.options.verbose else None,
+            control_token=token,
             on_start=partial(_tell, session, live=live),
         )
     except OSError as error:
@@ -172,6 +201,17 @@ def _fault(said: str) -> tuple[FaultKind, float]:
         kinds = ", ".join(known.value for known in FaultKind)
         message = f"{said} is not KIND=SHARE, with a share of requests from 0 to 1; there are {kinds}"
         raise typer.BadParameter(message, param_hint="--fault") from None
+
+
+def _control_token(said: str | None) -> ControlToken | None:
+    from versionsync.simulator.control_access import ControlToken
+
+    if said is None:
+        return None
+    try:
+        return ControlToken(said)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=f"--control-token or {CONTROL_TOKEN_VARIABLE}") from None
 
 
 def _limits(rate_limit: str) -> RateLimit | None:

@@ -1,6 +1,7 @@
 """Driving a simulator from another process: JSON under `/_simulator/`, beside the API and unknown to its clients.
 
 Neither limits nor faults nor the log of requests see these calls. `?project=ID` names another project than the first.
+Only programs on this machine may use them, and those that send the control token (see `control_access`).
 
 | request | does |
 | --- | --- |
@@ -26,6 +27,7 @@ import msgspec
 from aiohttp import web
 
 from versionsync.simulator.acting import perform
+from versionsync.simulator.control_access import ControlToken, why_refused
 from versionsync.simulator.faults import FaultKind
 from versionsync.simulator.limits import RateLimit
 from versionsync.simulator.problems import Refused
@@ -100,8 +102,8 @@ class ActOrder(msgspec.Struct, forbid_unknown_fields=True):
     arguments: dict[str, Any] = {}
 
 
-def mount(server: Server) -> None:
-    """Add the control endpoints to *server*'s application."""
+def mount(server: Server, token: ControlToken | None = None) -> None:
+    """Add the control endpoints to *server*'s application; *token* opens them to other machines."""
     control = _Control(server)
     for method, path, handler in (
         ("GET", "/", control.overview),
@@ -119,13 +121,19 @@ def mount(server: Server) -> None:
         ("GET", "/projects", control.projects),
         ("POST", "/projects", control.create_project),
     ):
-        server.app.router.add_route(method, PREFIX + path, _guarded(handler))
+        server.app.router.add_route(method, PREFIX + path, _guarded(handler, token))
 
 
-def _guarded(handler: Callable[[web.Request], Awaitable[bytes]]) -> Callable[[web.Request], Awaitable[web.Response]]:
-    """*handler*, with what the caller did wrong as an answer rather than as a traceback."""
+def _guarded(
+    handler: Callable[[web.Request], Awaitable[bytes]], token: ControlToken | None
+) -> Callable[[web.Request], Awaitable[web.Response]]:
+    """*handler* for those who may use it, with what they did wrong as an answer rather than as a traceback."""
 
     async def guarded(request: web.Request) -> web.Response:
+        own_origin = f"{request.scheme}://{request.host}"
+        why = why_refused(request.remote, request.headers, own_origin=own_origin, token=token)
+        if why is not None:
+            return _json(msgspec.json.encode({"error": why}), status=403)
         try:
             return _json(await handler(request))
         except (msgspec.MsgspecError, Refused, ValueError, TypeError, KeyError) as error:

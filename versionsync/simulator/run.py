@@ -15,6 +15,7 @@ from typing import Final, Self, TypeVar
 from aiohttp import web
 
 from versionsync.simulator.control import mount
+from versionsync.simulator.control_access import ControlToken
 from versionsync.simulator.deliveries import Deliveries
 from versionsync.simulator.faults import Faults
 from versionsync.simulator.limits import RateLimit
@@ -48,13 +49,15 @@ class Simulator:
         compress: bool = True,
         pace: float | None = None,
         tell: Callable[[World, str], object] | None = None,
+        control_token: ControlToken | None = None,
     ) -> None:
         """*others*: the worlds of more projects. *port* 0: a free one. *limits* None: no rate limit.
 
+        *control_token*: opens the control endpoints to other machines.
         *pace*: editors work by themselves, with so many acts a minute in each project; *tell* is called with each act.
         """
         self.server = Server(world, others=others, faults=faults, limits=limits, compress=compress)
-        mount(self.server)
+        mount(self.server, control_token)
         self.server.close_routes()
         self.world = world
         self.faults = self.server.first.faults
@@ -118,9 +121,18 @@ class SimulatorThread:
         limits: RateLimit | None = None,
         compress: bool = True,
         others: Iterable[World] = (),
+        control_token: ControlToken | None = None,
     ) -> None:
         self._make: Callable[[], Simulator] = partial(
-            Simulator, world, others=others, host=host, port=port, faults=faults, limits=limits, compress=compress
+            Simulator,
+            world,
+            others=others,
+            host=host,
+            port=port,
+            faults=faults,
+            limits=limits,
+            compress=compress,
+            control_token=control_token,
         )
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -193,12 +205,13 @@ def serve(
     limits: RateLimit | None = None,
     pace: float | None = None,
     tell: Callable[[World, str], object] | None = None,
+    control_token: ControlToken | None = None,
     on_start: Callable[[Simulator], object] | None = None,
 ) -> None:
     """Serve *world*, and those of *others*, until SIGINT or SIGTERM; *on_start* is called with the running simulator.
 
-    *pace* and *tell* are those of `Simulator`. What is there at the start is taken to stay: the garbage collector does
-    not look at it again.
+    *pace*, *tell* and *control_token* are those of `Simulator`. What is there at the start is taken to stay: the
+    garbage collector does not look at it again.
     """
 
     async def run() -> None:
@@ -206,7 +219,15 @@ def serve(
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         async with Simulator(
-            world, others=others, host=host, port=port, faults=faults, limits=limits, pace=pace, tell=tell
+            world,
+            others=others,
+            host=host,
+            port=port,
+            faults=faults,
+            limits=limits,
+            pace=pace,
+            tell=tell,
+            control_token=control_token,
         ) as simulator:
             gc.freeze()  # a full collection over a million versions would make some request wait for a second
             if on_start is not None:

@@ -9,10 +9,13 @@ import subprocess
 import time
 from pathlib import Path
 
+import httpx
+
 from tests.integration.cli.conftest import Cli
 from tests.integration.cli.looking import rows
 from tests.integration.cli.processes import PROGRAM, environment, running
 from versionsync.cli.demo import QUESTIONS
+from versionsync.cli.simulator import CONTROL_TOKEN_VARIABLE
 
 
 def test_the_simulator_says_where_it_is_serves_a_sync_and_ends_at_a_signal(cli: Cli, tmp_path: Path) -> None:
@@ -83,6 +86,34 @@ def test_what_editors_do_is_shown_with_v(tmp_path: Path) -> None:
         assert process.stderr
         line = process.stderr.readline()
     assert re.match(r"\d\d:\d\d:\d\d  (Simulated project|Project 206)  [A-Z]\w+ [A-Z]\w+ \w+ ", line)
+
+
+def test_an_address_that_others_can_reach_is_warned_of(tmp_path: Path) -> None:
+    at = ["simulator", "--port", "0", "--records", "0", "--json"]
+    secret = "sixteen-letters-"
+    told = {}
+    for host, environ in (("0.0.0.0", {}), ("0.0.0.0", {CONTROL_TOKEN_VARIABLE: secret}), ("localhost", {})):
+        with running(*at, "--host", host, cwd=tmp_path, **environ) as process:
+            assert process.stdout
+            url = json.loads(process.stdout.readline())["url"].replace("0.0.0.0", "127.0.0.1")
+            elsewhere = {"X-Forwarded-For": "203.0.113.7"}
+            assert httpx.get(f"{url}/_simulator/").status_code == 200
+            assert httpx.get(f"{url}/_simulator/", headers=elsewhere).status_code == 403
+            answer = httpx.get(f"{url}/_simulator/", headers=elsewhere | {"Authorization": f"Bearer {secret}"})
+            assert answer.status_code == (200 if environ else 403)
+            process.send_signal(signal.SIGINT)
+            told[host, bool(environ)] = process.communicate(timeout=10)[1]
+    assert "tokens are no secret" in told["0.0.0.0", False]
+    assert "no other machine can use them" in told["0.0.0.0", False]
+    assert "other machines need the control token" in told["0.0.0.0", True]
+    assert secret not in told["0.0.0.0", True]
+    assert told["localhost", False] == ""
+
+
+def test_a_control_token_that_is_easy_to_guess_is_refused(cli: Cli) -> None:
+    ran = cli("simulator", "--control-token", "secret")
+    assert (ran.code, "16 characters or more" in ran.err) == (2, True)
+    assert "16 characters or more" in cli("simulator", **{CONTROL_TOKEN_VARIABLE: "has a space in it "}).err
 
 
 def test_a_git_history_is_mirrored(cli: Cli, tmp_path: Path) -> None:

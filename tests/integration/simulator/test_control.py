@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.integration.simulator.conftest import Served
-from versionsync.simulator import Switches
+from versionsync.simulator import SimulatorThread, Switches, World
 
 
 def order(served: Served, path: str, body: object, *, status: int = 200) -> Any:
@@ -108,3 +109,29 @@ def test_the_overview_says_what_is_simulated(served: Served) -> None:
 )
 def test_what_makes_no_sense_is_told(served: Served, path: str, body: object) -> None:
     assert order(served, path, body, status=400)["error"]
+
+
+def test_a_page_of_another_site_may_not_use_the_control_endpoints(served: Served) -> None:
+    """Every one of them is guarded; the API itself does not know what an origin is."""
+    elsewhere = {"Origin": "https://example.com"}
+    for route in served.simulator.simulator.server.app.router.routes():
+        path = route.resource.canonical if route.resource is not None else ""
+        if path.startswith("/_simulator") and route.method != "HEAD":
+            answer = served.http.request(route.method, path, headers=elsewhere, json={})
+            assert (answer.status_code, "another site" in answer.json()["error"]) == (403, True), path
+    assert served.http.get("/site", headers=elsewhere).status_code == 200
+
+
+def test_another_name_than_that_of_this_machine_is_refused(served: Served) -> None:
+    assert served.http.get("/_simulator/", headers={"Host": "example.com"}).status_code == 403
+    port = served.simulator.url.rpartition(":")[2]
+    own = {"Host": f"localhost:{port}", "Origin": f"http://localhost:{port}"}
+    assert served.http.get("/_simulator/", headers=own).status_code == 200
+
+
+def test_a_program_that_comes_by_ipv6_is_on_this_machine() -> None:
+    try:
+        with SimulatorThread(World(), host="::1") as simulator:
+            assert httpx.get(f"{simulator.url}/_simulator/").status_code == 200
+    except OSError:
+        pytest.skip("this machine has no IPv6")
