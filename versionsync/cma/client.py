@@ -417,17 +417,20 @@ class Client:
 
     async def _all(self, path: str, build: Callable[[Raw], T], *, content: bool = True) -> tuple[T, ...]:
         """A list that comes whole. An entry that cannot be read fails all of it: these lists are short."""
-        call = Call(path, environment=self.environment_id, content=content)
-        page = self._paged(call, await self._session.ask(call, partial(wire.entries, build=build, paged=False)))
+        page = await self._whole(path, build, content=content)
         for bad in page.bad:
             raise bad.error
         return page.items
+
+    async def _whole(self, path: str, build: Callable[[Raw], T], *, content: bool = True) -> Page[T]:
+        call = Call(path, environment=self.environment_id, content=content)
+        return self._paged(call, await self._session.ask(call, wire.ListReader(build, paged=False)))
 
     async def _page(
         self, path: str, build: Callable[[Raw], T], params: Iterable[tuple[str, str]], *, content: bool = True
     ) -> Page[T]:
         call = Call(path, tuple(params), "GET", None, self.environment_id, content, _PAGE_TIMEOUTS)
-        return self._paged(call, await self._session.ask(call, partial(wire.entries, build=build, paged=True)))
+        return self._paged(call, await self._session.ask(call, wire.ListReader(build, paged=True)))
 
     def _paged(self, call: Call, reply: Reply[wire.Entries[T]]) -> Page[T]:
         read = reply.value

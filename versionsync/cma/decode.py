@@ -192,6 +192,8 @@ class _PlanLimit(msgspec.Struct, frozen=True):
     attributes: _PlanLimitAttributes
 
 
+_LONGEST_ID: Final = 255
+
 _ITEM: Final = msgspec.json.Decoder(_Item)
 _ITEM_META: Final = msgspec.json.Decoder(_ItemMeta)
 _VERSION: Final = msgspec.json.Decoder(_Version)
@@ -205,6 +207,13 @@ _JOB_RESULT: Final = msgspec.json.Decoder(_JobResult)
 _MAINTENANCE: Final = msgspec.json.Decoder(_Maintenance)
 _PLAN_LIMIT: Final = msgspec.json.Decoder(_PlanLimit)
 _DAILY_USAGE: Final = msgspec.json.Decoder(_DailyUsage)
+
+
+def identifier(text: str) -> str:
+    """The id of an entity, which stands in paths of requests and in keys of tables: no text of any kind will do."""
+    if not text.isprintable() or not 0 < len(text) <= _LONGEST_ID or text in (".", ".."):
+        raise Mismatch("expected an id", "$.id")
+    return text
 
 
 def time(text: str, where: str) -> datetime:
@@ -229,7 +238,7 @@ def item(raw: Raw) -> out.Item:
         raise mismatch.under("$.meta") from None
     links = wire.relationships
     return out.Item(
-        id=wire.id,
+        id=identifier(wire.id),
         item_type_id=links.item_type.data.id,
         creator=links.creator.data if links.creator else None,
         status=meta.status,
@@ -252,7 +261,7 @@ def item_version(raw: Raw) -> out.ItemVersion:
     wire = read(_VERSION, raw)
     meta, links = wire.meta, wire.relationships
     return out.ItemVersion(
-        id=wire.id,
+        id=identifier(wire.id),
         item_type_id=links.item_type.data.id,
         editor=links.editor.data if links.editor else None,
         created_at=time(meta.created_at, "$.meta.created_at"),
@@ -299,7 +308,7 @@ def item_type(raw: Raw) -> out.ItemType:
     """A model."""
     wire = read(_ITEM_TYPE, raw)
     return out.ItemType(
-        id=wire.id,
+        id=identifier(wire.id),
         name=wire.attributes.name,
         api_key=wire.attributes.api_key,
         modular_block=bool(wire.attributes.modular_block),
@@ -313,7 +322,7 @@ def field(raw: Raw) -> out.Field:
     """A field of a model."""
     wire = read(_FIELD, raw)
     return out.Field(
-        id=wire.id,
+        id=identifier(wire.id),
         item_type_id=wire.relationships.item_type.data.id,
         api_key=wire.attributes.api_key,
         label=wire.attributes.label or "",

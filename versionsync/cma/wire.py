@@ -6,6 +6,9 @@ JSON and never with a value from it, since that may be the project's content.
 
 msgspec refuses escapes of lone surrogates (`\\ud800` alone), which editors can paste and upstream then sends. Such a
 body is read with each of them behind a mark, and the mark is taken away again: the bytes handed out are those sent.
+
+A list in which one entry is no JSON that can be read (NaN, nested too deep) is divided into its entries by brackets
+alone, so that each of the others is read, and that one is named. Half a list cannot be divided so.
 """
 
 from __future__ import annotations
@@ -13,12 +16,24 @@ from __future__ import annotations
 import re
 from codecs import getincrementaldecoder
 from collections.abc import Callable
+from hashlib import sha256
 from typing import Final, Generic, NamedTuple, TypeVar
 
 import msgspec
 from msgspec import Raw
 
-__all__ = ["Entries", "Mismatch", "NotADocument", "NotJson", "document", "entries", "read", "without"]
+__all__ = [
+    "Entries",
+    "ListReader",
+    "Mismatch",
+    "NotADocument",
+    "NotJson",
+    "document",
+    "entries",
+    "read",
+    "salvaged",
+    "without",
+]
 
 T = TypeVar("T")
 S = TypeVar("S", bound=msgspec.Struct)
@@ -29,6 +44,9 @@ _ESCAPE: Final = re.compile(
     rb"\\(?:(?P<pair>u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|u(?P<lone>[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
     re.DOTALL,
 )
+# A quote that begins no whole string is a token of its own: what follows it cannot be trusted.
+_TOKEN: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|["\[\]{},:]', re.DOTALL)
+_CLOSES: Final = {b"[": b"]", b"{": b"}"}
 
 
 class NotJson(ValueError):
@@ -81,6 +99,7 @@ class _Id(msgspec.Struct, frozen=True):
 _LIST: Final = msgspec.json.Decoder(_List)
 _DOCUMENT: Final = msgspec.json.Decoder(_Document)
 _ID: Final = msgspec.json.Decoder(_Id)
+_TEXT: Final = msgspec.json.Decoder(str)
 _OBJECT: Final = msgspec.json.Decoder(dict[str, Raw])
 _OBJECT_OR_NULL: Final = msgspec.json.Decoder(dict[str, Raw] | None)
 
@@ -109,6 +128,50 @@ def entries(body: bytes, build: Callable[[Raw], S], *, paged: bool) -> Entries[S
     Mismatch.
     """
     listed, body, mark = _open(_LIST, body)
+    return _entries(listed, body, mark, build, paged=paged)
+
+
+def salvaged(body: bytes, build: Callable[[Raw], S], *, paged: bool) -> Entries[S] | None:
+    """As `entries`, of a list that cannot be read as a whole because of some of its entries; None: that is not why."""
+    body, mark = _marked(body)
+    if not (parts := _divided(body, b'"data"')):
+        return None
+    listed, around = parts
+    try:
+        envelope = read(_LIST, around)
+    except (NotJson, Mismatch):
+        return None
+    envelope = msgspec.structs.replace(envelope, data=[Raw(entry) for entry in listed])
+    return _entries(envelope, body, mark, build, paged=paged)
+
+
+class ListReader(Generic[S]):
+    """Reads one list, however often it has to be asked for.
+
+    What is no JSON may have been spoiled on its way, and is worth another try. Only where the same bytes come again the
+    list is salvaged.
+    """
+
+    def __init__(self, build: Callable[[Raw], S], *, paged: bool) -> None:
+        self._build = build
+        self._paged = paged
+        self._unreadable: bytes | None = None
+
+    def __call__(self, body: bytes) -> Entries[S]:
+        """As `entries`."""
+        try:
+            return entries(body, self._build, paged=self._paged)
+        except (NotJson, _TooDeep) as error:
+            before, self._unreadable = self._unreadable, sha256(body).digest()
+            if isinstance(error, NotJson) and before != self._unreadable:
+                raise
+            found = salvaged(body, self._build, paged=self._paged)
+            if found is None:
+                raise
+            return found
+
+
+def _entries(listed: _List, body: bytes, mark: bytes, build: Callable[[Raw], S], *, paged: bool) -> Entries[S]:
     total = listed.meta.total_count if listed.meta is not None else None
     if total is None or total < 0:
         if paged:
@@ -163,13 +226,65 @@ def _entry(raw: Raw, build: Callable[[Raw], S], *, is_text: bool) -> S | Mismatc
         return build(raw)
     except Mismatch as mismatch:
         return mismatch
+    except NotJson:
+        return Mismatch("expected JSON")
 
 
 def _id_of(raw: Raw) -> str | None:
     try:
         return read(_ID, raw).id
     except (Mismatch, NotJson):
+        return _text_of_member(bytes(raw), b'"id"')
+
+
+def _text_of_member(entry: bytes, name: bytes) -> str | None:
+    """The text that an object has under `name`, which need not be JSON in any other place."""
+    depth, last, key = 0, b"", b""
+    for token in _TOKEN.finditer(entry):
+        found = token[0]
+        if depth == 1 and key == name and found.startswith(b'"'):
+            try:
+                return read(_TEXT, found)
+            except (Mismatch, NotJson):
+                return None
+        key = last if found == b":" and depth == 1 else b""
+        depth += (found in _CLOSES) - (found in _CLOSES.values())
+        last = found
+    return None
+
+
+def _divided(body: bytes, name: bytes) -> tuple[list[bytes], bytes] | None:
+    """The entries of the list that a document has under `name`, and the document without them.
+
+    None where it has no such list, or where its brackets do not fit: then it is torn.
+    """
+    open_brackets: list[bytes] = []
+    listed: list[bytes] = []
+    began = ended = start = 0
+    last = key = b""
+    for token in _TOKEN.finditer(body):
+        found, depth = token[0], len(open_brackets)
+        if found == b'"' or (not depth and ended):
+            return None
+        if found in _CLOSES:
+            open_brackets.append(_CLOSES[found])
+            if found == b"[" and depth == 1 and key == name and not began:
+                began = start = token.end()
+        elif found in _CLOSES.values():
+            if not depth or open_brackets.pop() != found:
+                return None
+            if began and not ended and depth == 2:
+                ended = token.start()
+                if listed or body[start:ended].strip():
+                    listed.append(body[start:ended].strip())
+        elif found == b"," and began and not ended and depth == 2:
+            listed.append(body[start : token.start()].strip())
+            start = token.end()
+        key = last if found == b":" and depth == 1 else b""
+        last = found
+    if open_brackets or not ended or not all(listed):
         return None
+    return listed, body[:began] + body[ended:]
 
 
 def _is_utf8(text: bytes) -> bool:
@@ -189,13 +304,19 @@ def _open(decoder: msgspec.json.Decoder[T], body: bytes) -> tuple[T, bytes, byte
     try:
         return _envelope(decoder, body), body, b""
     except NotJson:
-        mark = b"lone-surrogate"
-        while mark in body:
-            mark += b"-"
-        marked = _ESCAPE.sub(lambda m: mark + b":" + m["lone"] + b";" if m["lone"] else m[0], body)
-        if marked == body:
+        marked, mark = _marked(body)
+        if not mark:
             raise
         return _envelope(decoder, marked), marked, mark
+
+
+def _marked(body: bytes) -> tuple[bytes, bytes]:
+    """The body with each lone surrogate behind a mark, and the mark; empty when there are none."""
+    mark = b"lone-surrogate"
+    while mark in body:
+        mark += b"-"
+    marked = _ESCAPE.sub(lambda m: mark + b":" + m["lone"] + b";" if m["lone"] else m[0], body)
+    return marked, mark if marked != body else b""
 
 
 def _envelope(decoder: msgspec.json.Decoder[T], body: bytes) -> T:

@@ -34,6 +34,8 @@ __all__ = ["Models", "Sweep", "Sweeper", "count_records", "differs", "is_of_mode
 ATTEMPTS = 4
 UNKNOWN_MODEL = "ITEM_TYPE_NOT_FOUND"
 UNKNOWN_ORDER = "INVALID_ORDERING"
+NAMELESS = "(without an id)"
+LONGEST_NAME = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +120,7 @@ class Sweeper:
         self._refused: dict[ModelId, cma.CmaError | None] = {}
         self._empty: set[ModelId] = set()
         self._has_unknown = False
+        self._nameless = 0
 
     async def sweep(self, models: Models) -> Sweep:
         """List everything, at most four times, until the list and the models stood still.
@@ -146,7 +149,7 @@ class Sweeper:
             if await self._is_suspiciously_empty():
                 one_by_one = True
                 continue
-            if await self._reading.run(self._marks.count) != self._sweep.total:
+            if await self._reading.run(self._marks.count) + self._nameless != self._sweep.total:
                 one_by_one = True
                 continue
             if self._has_unknown:
@@ -170,6 +173,7 @@ class Sweeper:
         self._sweep = Sweep()
         self._refused, self._empty = {}, set()
         self._has_unknown = False
+        self._nameless = 0
         self._tasks.clear()
         await self._reading.run(self._marks.clear)
         self._progress.counts.records_swept = 0
@@ -252,9 +256,10 @@ class Sweeper:
         if self._sweep.began_at is None:
             self._sweep.began_at = page.at
         seen = list(self._readable(page))
-        ids = [record.id for record in seen]
-        unreadable = [RecordId(entry.id) for entry in page.bad if entry.id]
-        known = await self._reading.run(self._marks.mark_and_look_up, [*ids, *unreadable])
+        # What cannot be read is there all the same: it must not be taken for deleted.
+        await self._reading.run(self._marks.mark, [RecordId(entry.id) for entry in page.bad if entry.id])
+        self._nameless += sum(not entry.id for entry in page.bad)
+        known = await self._reading.run(self._marks.mark_and_look_up, [record.id for record in seen])
         self._sweep.precision = finer(self._sweep.precision, finest_precision(each.fingerprint for each in seen))
         for record in seen:
             times = (self._sweep.youngest, record.updated_at, record.published_at)
@@ -269,12 +274,20 @@ class Sweeper:
 
     def _readable(self, page: cma.Page[cma.Item]) -> Iterable[SeenRecord]:
         for entry in page.bad:
-            self._sweep.failures.append(RecordFailure(entry.id or "(without an id)", str(entry.error)))
+            self._sweep.failures.append(RecordFailure(_name_of(entry), str(entry.error)))
         for item in page.items:
             try:
                 yield seen_record(item)
             except ContentError as error:
                 self._sweep.failures.append(RecordFailure(item.id, f"its meta cannot be read: {error}"))
+
+
+def _name_of(entry: cma.BadEntry) -> str:
+    """What to call an entry that cannot be read; what it has for an id may be of any kind and length."""
+    if not entry.id:
+        return NAMELESS
+    shown = entry.id if len(entry.id) <= LONGEST_NAME else f"{entry.id[:LONGEST_NAME]}…"
+    return shown if shown.isprintable() else ascii(shown)
 
 
 async def count_records(client: cma.Client, models: Iterable[str], *, status: str | None = None) -> int:

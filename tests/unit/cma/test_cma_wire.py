@@ -16,8 +16,17 @@ from hypothesis import strategies as st
 from tests.unit.cma import wire_examples as example
 from versionsync import cma
 from versionsync.cma import decode, people, webhooks
-from versionsync.cma.resources import Ref
-from versionsync.cma.wire import Mismatch, NotADocument, NotJson, document, entries, without
+from versionsync.cma.resources import ItemVersion, Ref
+from versionsync.cma.wire import (
+    ListReader,
+    Mismatch,
+    NotADocument,
+    NotJson,
+    document,
+    entries,
+    salvaged,
+    without,
+)
 
 SECRET_CONTENT = "the board resigns tomorrow"
 
@@ -227,6 +236,69 @@ def test_a_page_torn_anywhere_is_never_taken_for_a_shorter_one(data: st.DataObje
     cut = data.draw(st.integers(0, len(body) - 1))
     with pytest.raises(NotJson):
         versions(body[:cut])
+
+
+BAD = [b"NaN", b"-Infinity", b'"\n"', b"[" * 100_000 + b"]" * 100_000, b"[1,,2]", b"{}{}", b"01"]
+
+
+@pytest.mark.parametrize("bad", BAD)
+@pytest.mark.parametrize("place", range(3))
+def test_a_list_is_read_around_what_is_no_json(bad: bytes, place: int) -> None:
+    """Whatever the others hold: brackets and quotes in texts, half an emoji; and the bad one has its id still."""
+    entries = [example.version(id) for id in "abc"]
+    for entry in entries:
+        entry["attributes"] = {"title": '],}"{[\\', "half": "\ud83d", "id": "no"}
+    entries[place]["attributes"] = {"id": "no", "title": "Hello"}
+    page = salvaged(example.page(entries).replace(b'"Hello"', bad), decode.item_version, paged=True)
+    assert page is not None
+    assert page.ids == ("a", "b", "c")
+    assert page.total == 3
+    assert [isinstance(value, Mismatch) for value in page.values] == [number == place for number in range(3)]
+    for value in page.values:
+        if isinstance(value, ItemVersion):
+            assert json.loads(value.attributes_raw)["half"] == "\ud83d"
+
+
+@given(st.data())
+def test_half_a_list_is_not_read_around_what_is_no_json(data: st.DataObject) -> None:
+    """Wherever it is torn, in a text as well."""
+    body = example.page([example.version("a"), example.version("b")]).replace(b'"Hello"', b'[NaN, "]}]}"]')
+    cut = data.draw(st.integers(0, len(body) - 1))
+    assert salvaged(body[:cut], decode.item_version, paged=True) is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<html>",
+        b"{}",
+        b'{"data": NaN}',
+        b'{"data": {"data": []}}',
+        b'{"data": [NaN]}',
+        b'{"data": [NaN], "meta": NaN}',
+        b'{"data": [NaN,], "meta": {"total_count": 1}}',
+        b'{"data": [NaN], "meta": {"total_count": 1}} {}',
+        b'[{"data": [NaN], "meta": {"total_count": 1}}]',
+    ],
+)
+def test_what_is_no_list_is_not_read_around_what_is_no_json(body: bytes) -> None:
+    """Only the entries may be in disorder, not what is around them."""
+    with contextlib.suppress(Mismatch):
+        assert salvaged(body, decode.item_version, paged=True) is None
+
+
+def test_a_reader_salvages_only_what_comes_twice() -> None:
+    """What was spoiled on its way is different the next time; what is nested too deep is what upstream sends."""
+    spoiled, other = (
+        example.page([example.version("a"), example.version("b")]).replace(b'"Hello"', bad, 1) for bad in BAD[:2]
+    )
+    read = ListReader(decode.item_version, paged=True)
+    for body in (spoiled, other):
+        with pytest.raises(NotJson):
+            read(body)
+    assert read(other).ids == ("a", "b")
+    deep = spoiled.replace(b"NaN", BAD[3])
+    assert ListReader(decode.item_version, paged=True)(deep).ids == ("a", "b")
 
 
 def test_the_schema_comes_from_one_answer() -> None:
