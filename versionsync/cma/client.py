@@ -35,6 +35,7 @@ from versionsync.cma.resources import (
     Page,
     Schema,
     Site,
+    Unreadable,
     Webhook,
     WebhookCall,
 )
@@ -155,16 +156,25 @@ class Client:
         return await self._one("/site", decode.site)
 
     async def schema(self) -> Schema:
-        """The project with all its models and fields. One request, unless upstream does not include them."""
+        """The project with all its models and fields. One request, unless upstream does not include them.
+
+        A model or field that cannot be read is among the `unreadable`, and does not fail the others.
+        """
         include = (("include", "item_types,item_types.fields"),)
         try:
             schema = await self._read("/site", decode.schema, include)
         except Rejected:
             schema = Schema(site=await self.site(), item_types=(), fields=())
-        item_types, fields = schema.item_types or await self.item_types(), schema.fields
+        item_types, fields, unreadable = schema.item_types, schema.fields, list(schema.unreadable)
+        if not item_types:
+            page = await self._whole("/item-types", decode.item_type)
+            item_types = page.items
+            unreadable += _unreadable(page)
         if item_types and not fields:
-            fields = tuple([field for each in item_types for field in await self.fields(each.id)])
-        return Schema(site=schema.site, item_types=item_types, fields=fields)
+            pages = [await self._whole(f"/item-types/{_id(each.id)}/fields", decode.field) for each in item_types]
+            fields = tuple([field for page in pages for field in page.items])
+            unreadable += [each for page in pages for each in _unreadable(page)]
+        return Schema(site=schema.site, item_types=item_types, fields=fields, unreadable=tuple(unreadable))
 
     async def item_types(self) -> tuple[ItemType, ...]:
         """All models and block models. One request."""
@@ -183,8 +193,11 @@ class Client:
         return await self._one(f"/fields/{_id(field_id)}", decode.field)
 
     async def environments(self) -> tuple[Environment, ...]:
-        """All environments of the project. One request."""
-        return await self._all("/environments", decode.environment, content=False)
+        """All environments of the project that can be read. One request. Raises where the primary one is not."""
+        page = await self._whole("/environments", decode.environment, content=False)
+        if page.bad and not any(each.primary for each in page.items):
+            raise page.bad[0].error
+        return page.items
 
     async def environment(self, environment_id: str) -> Environment:
         """One environment, with its `last_data_change_at`: the beacon. Raises NotFound."""
@@ -405,7 +418,7 @@ class Client:
         content: bool = True,
     ) -> V:
         call = Call(path, tuple(params), method, body, self.environment_id, content)
-        return (await self._session.ask(call, lambda answer: wire.document(answer, build))).value
+        return (await self._session.ask(call, wire.document_reader(build))).value
 
     async def _one(
         self, path: str, build: Callable[[Raw], V], params: Iterable[tuple[str, str]] = (), *, content: bool = True
@@ -424,13 +437,13 @@ class Client:
 
     async def _whole(self, path: str, build: Callable[[Raw], T], *, content: bool = True) -> Page[T]:
         call = Call(path, environment=self.environment_id, content=content)
-        return self._paged(call, await self._session.ask(call, wire.ListReader(build, paged=False)))
+        return self._paged(call, await self._session.ask(call, wire.list_reader(build, paged=False)))
 
     async def _page(
         self, path: str, build: Callable[[Raw], T], params: Iterable[tuple[str, str]], *, content: bool = True
     ) -> Page[T]:
         call = Call(path, tuple(params), "GET", None, self.environment_id, content, _PAGE_TIMEOUTS)
-        return self._paged(call, await self._session.ask(call, wire.ListReader(build, paged=True)))
+        return self._paged(call, await self._session.ask(call, wire.list_reader(build, paged=True)))
 
     def _paged(self, call: Call, reply: Reply[wire.Entries[T]]) -> Page[T]:
         read = reply.value
@@ -443,6 +456,10 @@ class Client:
             ]
         )
         return Page(items=good, total=read.total, ids=read.ids, bad=bad, at=reply.at)
+
+
+def _unreadable(page: Page[T]) -> list[Unreadable]:
+    return [Unreadable(bad.id, str(bad.error)) for bad in page.bad]
 
 
 def _id(id: str) -> str:

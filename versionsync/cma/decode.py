@@ -14,7 +14,7 @@ from msgspec import Raw
 
 from versionsync.cma import resources as out
 from versionsync.cma.times import parse_time
-from versionsync.cma.wire import Mismatch, read, without
+from versionsync.cma.wire import Mismatch, NotJson, id_of, read, without
 
 __all__ = [
     "daily_usage",
@@ -193,6 +193,7 @@ class _PlanLimit(msgspec.Struct, frozen=True):
 
 
 _LONGEST_ID: Final = 255
+_MOST_PLACES: Final = 2**31 - 1
 
 _ITEM: Final = msgspec.json.Decoder(_Item)
 _ITEM_META: Final = msgspec.json.Decoder(_ItemMeta)
@@ -328,15 +329,16 @@ def field(raw: Raw) -> out.Field:
         label=wire.attributes.label or "",
         field_type=wire.attributes.field_type,
         localized=bool(wire.attributes.localized),
-        position=wire.attributes.position or 0,
+        position=max(-_MOST_PLACES, min(wire.attributes.position or 0, _MOST_PLACES)),  # for one that no column holds
         raw=bytes(raw),
     )
 
 
 def schema(raw: Raw, included: list[Raw]) -> out.Schema:
-    """The project with its models and fields, as `include` brought them."""
+    """The project with its models and fields, as `include` brought them. One that does not fit costs only itself."""
     item_types: list[out.ItemType] = []
     fields: list[out.Field] = []
+    unreadable: list[out.Unreadable] = []
     for index, each in enumerate(included):
         try:
             match read(_TYPED, each).type:
@@ -345,8 +347,11 @@ def schema(raw: Raw, included: list[Raw]) -> out.Schema:
                 case "field":
                     fields.append(field(each))
         except Mismatch as mismatch:
-            raise mismatch.under(f"$.included[{index}]") from None
-    return out.Schema(site=site(raw), item_types=tuple(item_types), fields=tuple(fields))
+            mismatch = mismatch.under(f"$.included[{index}]")
+            unreadable.append(out.Unreadable(id_of(each), f"{mismatch.where}: {mismatch.expected}"))
+        except NotJson:
+            unreadable.append(out.Unreadable(id_of(each), f"$.included[{index}]: expected JSON"))
+    return out.Schema(site=site(raw), item_types=tuple(item_types), fields=tuple(fields), unreadable=tuple(unreadable))
 
 
 def job_id(raw: Raw, _: list[Raw]) -> str:

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Raw
 
 from versionsync.cma import resources as out
+from versionsync.cma.decode import identifier
 from versionsync.cma.wire import Mismatch, read, without
 
 __all__ = ["editor", "owners"]
@@ -54,7 +55,7 @@ def editor(raw: Raw) -> out.Editor:
     names = " ".join(name for name in (person.first_name, person.last_name) if name)
     return out.Editor(
         type=wire.type,
-        id=wire.id,
+        id=identifier(wire.id),
         name=person.full_name or person.name or names or None,
         # The user name of a single sign-on user is an email address, as the vendor documents it.
         email=person.email or person.username,

@@ -26,6 +26,7 @@ __all__ = [
     "Ref",
     "Schema",
     "Site",
+    "Unreadable",
     "Webhook",
     "WebhookCall",
     "WebhookEvents",
@@ -91,12 +92,20 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
     raw: bytes
 
 
+class Unreadable(msgspec.Struct, frozen=True):
+    """A model or field that could not be read, and why. `id` is None when not even that could."""
+
+    id: str | None
+    reason: str
+
+
 class Schema(msgspec.Struct, frozen=True, kw_only=True):
-    """The project, its models and its fields, as one answer told them."""
+    """The project, its models and its fields, as one answer told them; those that could not be read are named."""
 
     site: Site
     item_types: tuple[ItemType, ...]
     fields: tuple[Field, ...]
+    unreadable: tuple[Unreadable, ...] = ()
 
 
 class Item(msgspec.Struct, frozen=True, kw_only=True):

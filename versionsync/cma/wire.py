@@ -16,6 +16,7 @@ from __future__ import annotations
 import re
 from codecs import getincrementaldecoder
 from collections.abc import Callable
+from functools import partial
 from hashlib import sha256
 from typing import Final, Generic, NamedTuple, TypeVar
 
@@ -24,12 +25,15 @@ from msgspec import Raw
 
 __all__ = [
     "Entries",
-    "ListReader",
     "Mismatch",
     "NotADocument",
     "NotJson",
+    "Reader",
     "document",
+    "document_reader",
     "entries",
+    "id_of",
+    "list_reader",
     "read",
     "salvaged",
     "without",
@@ -145,30 +149,52 @@ def salvaged(body: bytes, build: Callable[[Raw], S], *, paged: bool) -> Entries[
     return _entries(envelope, body, mark, build, paged=paged)
 
 
-class ListReader(Generic[S]):
-    """Reads one list, however often it has to be asked for.
+class Reader(Generic[T]):
+    """Reads one answer, however often it has to be asked for.
 
-    What is no JSON may have been spoiled on its way, and is worth another try. Only where the same bytes come again the
-    list is salvaged.
+    What is no JSON may have been spoiled on its way, and is worth another try. Only where the same bytes come again,
+    what can be read of them is salvaged.
     """
 
-    def __init__(self, build: Callable[[Raw], S], *, paged: bool) -> None:
-        self._build = build
-        self._paged = paged
+    def __init__(self, whole: Callable[[bytes], T], parts: Callable[[bytes], T | None]) -> None:
+        self._whole = whole
+        self._parts = parts
         self._unreadable: bytes | None = None
 
-    def __call__(self, body: bytes) -> Entries[S]:
-        """As `entries`."""
+    def __call__(self, body: bytes) -> T:
+        """What the answer says. Raises as `entries` or `document`."""
         try:
-            return entries(body, self._build, paged=self._paged)
+            return self._whole(body)
         except (NotJson, _TooDeep) as error:
             before, self._unreadable = self._unreadable, sha256(body).digest()
             if isinstance(error, NotJson) and before != self._unreadable:
                 raise
-            found = salvaged(body, self._build, paged=self._paged)
+            found = self._parts(body)
             if found is None:
                 raise
             return found
+
+
+def list_reader(build: Callable[[Raw], S], *, paged: bool) -> Reader[Entries[S]]:
+    """A reader of a list: an entry that is no JSON costs only itself."""
+    return Reader(partial(entries, build=build, paged=paged), partial(salvaged, build=build, paged=paged))
+
+
+def document_reader(build: Callable[[Raw, list[Raw]], T]) -> Reader[T]:
+    """A reader of a resource with others included. What is no JSON among these is left to `build`."""
+    return Reader(partial(document, build=build), partial(_salvaged_document, build=build))
+
+
+def _salvaged_document(body: bytes, build: Callable[[Raw, list[Raw]], T]) -> T | None:
+    body, mark = _marked(body)
+    if not (parts := _divided(body, b'"included"')) or not _is_utf8(body):
+        return None
+    included, around = parts
+    try:
+        answer = read(_DOCUMENT, around)
+    except (NotJson, Mismatch):
+        return None
+    return _built(answer.data, [Raw(entry) for entry in included], build, mark)
 
 
 def _entries(listed: _List, body: bytes, mark: bytes, build: Callable[[Raw], S], *, paged: bool) -> Entries[S]:
@@ -183,7 +209,7 @@ def _entries(listed: _List, body: bytes, mark: bytes, build: Callable[[Raw], S],
     for index, raw in enumerate(listed.data):
         value = _entry(raw, build, is_text=is_text)
         if isinstance(value, Mismatch):
-            ids.append(_id_of(raw))
+            ids.append(id_of(raw))
             values.append(value.under(f"$.data[{index}]"))
         else:
             value = _unmark(value, mark) if mark else value
@@ -197,8 +223,12 @@ def document(body: bytes, build: Callable[[Raw, list[Raw]], T]) -> T:
     answer, body, mark = _open(_DOCUMENT, body)
     if not _is_utf8(body):
         raise NotJson("the text is not UTF-8")
+    return _built(answer.data, answer.included, build, mark)
+
+
+def _built(data: Raw, included: list[Raw], build: Callable[[Raw, list[Raw]], T], mark: bytes) -> T:
     try:
-        value = build(answer.data, answer.included)
+        value = build(data, included)
     except Mismatch as mismatch:
         raise mismatch if mismatch.where.startswith("$.included") else mismatch.under("$.data") from None
     return _unmark(value, mark) if mark and isinstance(value, msgspec.Struct) else value
@@ -230,7 +260,8 @@ def _entry(raw: Raw, build: Callable[[Raw], S], *, is_text: bool) -> S | Mismatc
         return Mismatch("expected JSON")
 
 
-def _id_of(raw: Raw) -> str | None:
+def id_of(raw: Raw) -> str | None:
+    """The id of an entity that cannot be read, if it has one."""
     try:
         return read(_ID, raw).id
     except (Mismatch, NotJson):

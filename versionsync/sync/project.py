@@ -229,6 +229,13 @@ async def believe_upstream(
             f"{checked.unasked} models and fields of the schema are deleted or changed as it seems; "
             "the next runs ask for them"
         )
+    if checked.unreadable:
+        found.schema_is_settled = False
+        name, reason = next(iter(checked.unreadable.items()))
+        found.fall_short(
+            "models or fields that cannot be read stay as they were known, and of new ones no record is mirrored: "
+            f"{', '.join(list(checked.unreadable)[:NAMES_SHOWN])} ({name}: {reason})"
+        )
     if checked.contradicted:
         found.schema_is_settled = False
         found.fall_short(

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
+import msgspec
 from sqlalchemy import Connection
 
 from versionsync import cma
@@ -29,6 +30,7 @@ __all__ = ["CheckedSchema", "check_schema"]
 TIMES_ASKED_AGAIN: Final = 3
 ASK_AGAIN_SECONDS: Final = 0.5
 TIMES_ABSENCE_ASKED_AGAIN: Final = 5
+LONGEST_NAME: Final = 64
 MOST_QUESTIONS: Final = 50
 """The most questions by id in a run. Models that may be deleted are not counted: their records depend on them."""
 
@@ -43,12 +45,14 @@ class CheckedSchema:
     gone: The models of the mirror for which upstream returns 404. They are deleted, or hidden from the token.
     contradicted: The api_keys of models and fields about which upstream contradicts itself, to the last try.
     unasked: How many models and fields are left for the next run, because this one has asked enough.
+    unreadable: The models and fields that could not be read, by their names or ids, and why. The mirror's rows stand.
     """
 
     schema: cma.Schema
     gone: frozenset[ModelId]
     contradicted: tuple[str, ...]
     unasked: int
+    unreadable: Mapping[str, str]
 
 
 async def check_schema(desk: Desk, client: cma.Client, source_id: int, answer: cma.Schema) -> CheckedSchema:
@@ -60,6 +64,7 @@ async def check_schema(desk: Desk, client: cma.Client, source_id: int, answer: c
     questions = _Questions(desk, client, source_id, held)
     again = 0
     while True:
+        answer = _with_unreadable(answer, held.live)
         check = _Check(desk, source_id, held, questions, await desk.read(_kept(schema_of(answer))))
         models = await check.models()
         fields = await check.fields(models)
@@ -79,7 +84,23 @@ async def check_schema(desk: Desk, client: cma.Client, source_id: int, answer: c
         gone=frozenset(held.live.models.keys() - models.rows.keys()),
         contradicted=tuple(contradicted),
         unasked=len(models.unasked) + len(fields.unasked),
+        unreadable={_name_of(each.id, held.live): each.reason for each in answer.unreadable} | questions.unreadable,
     )
+
+
+def _with_unreadable(answer: cma.Schema, live: Schema) -> cma.Schema:
+    """`answer` with the mirror's own rows for the models and fields that could not be read."""
+    ids = {each.id for each in answer.unreadable}
+    models = [item_type_of(model) for id, model in live.models.items() if id in ids]
+    fields = [upstream_field_of(field) for id, field in live.fields.items() if id in ids]
+    return msgspec.structs.replace(answer, item_types=(*answer.item_types, *models), fields=(*answer.fields, *fields))
+
+
+def _name_of(id: str | None, live: Schema) -> str:
+    known = live.models.get(ModelId(id or "")) or live.fields.get(id or "")
+    if known is not None:
+        return known.api_key
+    return ascii(id[:LONGEST_NAME]) if id else "one without an id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +128,12 @@ class _Questions:
         self._desk = desk
         self._client = client
         self._source_id = source_id
+        self._held = held.live
         self._live = held.live.models.keys() | held.live.fields.keys()
         self._left = MOST_QUESTIONS
         self.models: dict[str, Model | None] = {}
         self.fields: dict[str, Field | None] = {}
+        self.unreadable: dict[str, str] = {}
 
     async def ask_for_models(self, ids: Iterable[str], *, counted: bool) -> None:
         await self._ask(ids, self.models, self._model, counted=counted)
@@ -119,7 +142,12 @@ class _Questions:
         await self._ask(ids, self.fields, self._field, counted=True)
 
     async def _ask(
-        self, ids: Iterable[str], answers: dict[str, T | None], ask: Callable[[str], Awaitable[T]], *, counted: bool
+        self,
+        ids: Iterable[str],
+        answers: dict[str, T | None],
+        ask: Callable[[str], Awaitable[T | None]],
+        *,
+        counted: bool,
     ) -> None:
         absent: set[str] = set()
         for id in ids:
@@ -144,19 +172,32 @@ class _Questions:
             absent = {id for id in absent if answers[id] is None}
 
     @staticmethod
-    async def _answer(ask: Callable[[str], Awaitable[T]], id: str) -> T | None:
+    async def _answer(ask: Callable[[str], Awaitable[T | None]], id: str) -> T | None:
         try:
             return await ask(id)
         except cma.NotFound:
             return None
 
-    async def _model(self, id: str) -> Model:
-        model = model_of(await self._client.item_type(id))
+    async def _model(self, id: str) -> Model | None:
+        try:
+            model = model_of(await self._client.item_type(id))
+        except cma.ProtocolError as error:
+            return self._as_held(id, error, self._held.models.get(ModelId(id)))
         return (await self._desk.read(_kept(Schema({model.id: model}, {})))).models[model.id]
 
-    async def _field(self, id: str) -> Field:
-        field = field_of(await self._client.field(id))
+    async def _field(self, id: str) -> Field | None:
+        try:
+            field = field_of(await self._client.field(id))
+        except cma.ProtocolError as error:
+            return self._as_held(id, error, self._held.fields.get(id))
         return (await self._desk.read(_kept(Schema({}, {field.id: field})))).fields[field.id]
+
+    def _as_held(self, id: str, error: cma.ProtocolError, held: T | None) -> T | None:
+        """What is there and cannot be read stays as it was known: live, or deleted."""
+        if isinstance(error, cma.EnvironmentMoved):
+            raise error
+        self.unreadable[_name_of(id, self._held)] = str(error)
+        return held
 
 
 class _Check:

@@ -141,7 +141,7 @@ class Sweeper:
                 one_by_one = True
                 continue
             except _FilterFailed:
-                latest = await self._read_models()
+                latest = await self._read_models(models)
                 visible = frozenset([id for id in latest.listed if not await self._sight.shows_nothing_of(id)])
                 one_by_one = one_by_one or visible == wanted
                 wanted = visible
@@ -153,7 +153,7 @@ class Sweeper:
                 one_by_one = True
                 continue
             if self._has_unknown:
-                before, latest = latest, await self._read_models()
+                before, latest = latest, await self._read_models(models)
                 if latest.listed != before.listed:
                     wanted, one_by_one = latest.listed, True
                     continue
@@ -161,7 +161,7 @@ class Sweeper:
             self._sweep.is_complete = True
             break
         if self._has_unknown:
-            latest = await self._read_models()
+            latest = await self._read_models(models)
         sweep = self._sweep
         sweep.models = (wanted & latest.listed).difference(self._refused)
         sweep.refused = (latest.listed & models.listed) - sweep.models
@@ -178,8 +178,10 @@ class Sweeper:
         await self._reading.run(self._marks.clear)
         self._progress.counts.records_swept = 0
 
-    async def _read_models(self) -> Models:
-        return Models.of(await self._client.schema())
+    async def _read_models(self, before: Models) -> Models:
+        schema = await self._client.schema()
+        models, unreadable = Models.of(schema), {ModelId(each.id) for each in schema.unreadable if each.id}
+        return Models(models.listed | (unreadable & before.listed), models.blocks | (unreadable & before.blocks))
 
     def _pages(self, models: frozenset[ModelId], *, one_by_one: bool) -> AsyncIterator[cma.Page[cma.Item]]:
         if not models:  # nothing is asked for, so that no page says what time it is at upstream

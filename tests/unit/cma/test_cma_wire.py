@@ -18,12 +18,12 @@ from versionsync import cma
 from versionsync.cma import decode, people, webhooks
 from versionsync.cma.resources import ItemVersion, Ref
 from versionsync.cma.wire import (
-    ListReader,
     Mismatch,
     NotADocument,
     NotJson,
     document,
     entries,
+    list_reader,
     salvaged,
     without,
 )
@@ -292,13 +292,13 @@ def test_a_reader_salvages_only_what_comes_twice() -> None:
     spoiled, other = (
         example.page([example.version("a"), example.version("b")]).replace(b'"Hello"', bad, 1) for bad in BAD[:2]
     )
-    read = ListReader(decode.item_version, paged=True)
+    read = list_reader(decode.item_version, paged=True)
     for body in (spoiled, other):
         with pytest.raises(NotJson):
             read(body)
     assert read(other).ids == ("a", "b")
     deep = spoiled.replace(b"NaN", BAD[3])
-    assert ListReader(decode.item_version, paged=True)(deep).ids == ("a", "b")
+    assert list_reader(decode.item_version, paged=True)(deep).ids == ("a", "b")
 
 
 def test_the_schema_comes_from_one_answer() -> None:

@@ -1,0 +1,139 @@
+"""A model, a field or an environment that cannot be read: it is named, stays as it was, and stops no other."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from tests.fixtures.comparing import differences
+from tests.fixtures.lab import Lab
+from tests.integration.sync.test_bad_entries import Spoil, spoiled
+from versionsync.mirror.tables import events, fields, models
+from versionsync.simulator import World
+from versionsync.sync.report import Outcome, RunReport
+
+
+def ids(lab: Lab) -> tuple[str, str]:
+    """Of the model `price` and its field."""
+
+    def find(world: World) -> tuple[str, str]:
+        model = world.environment(None).model("price")
+        return model.id, next(iter(model.fields))
+
+    return lab.simulator.act(find)
+
+
+def entity(id: str, change: Any) -> Spoil:
+    """The entity of this id among those that are included is what `change` makes of it, as text."""
+
+    def spoil(_: str, text: str) -> str:
+        document = json.loads(text)
+        if "included" not in document:
+            return text
+        place = next(n for n, each in enumerate(document["included"]) if each["id"] == id)
+        changed = change(document["included"][place])
+        document["included"][place] = "HERE"
+        return json.dumps(document).replace('"HERE"', changed)
+
+    return spoil
+
+
+def without_attributes(one: dict[str, Any]) -> str:
+    return json.dumps(one | {"attributes": None})
+
+
+def not_a_number(one: dict[str, Any]) -> str:
+    return json.dumps(one | {"meta": "HERE TOO"}).replace('"HERE TOO"', "NaN")
+
+
+def nested(one: dict[str, Any]) -> str:
+    return json.dumps(one | {"meta": "HERE TOO"}).replace('"HERE TOO"', "[" * 100_000 + "]" * 100_000)
+
+
+def without_id(one: dict[str, Any]) -> str:
+    return json.dumps(one | {"id": None})
+
+
+def no_id(one: dict[str, Any]) -> str:
+    return json.dumps(one | {"id": ".."})
+
+
+def told(lab: Lab) -> list[str]:
+    with lab.mirror.read() as connection:
+        return list(connection.scalars(select(events.c.type).where(events.c.record_id.is_(None))))
+
+
+def partial(report: RunReport, name: str) -> None:
+    assert report.outcome is Outcome.PARTIAL, report
+    assert any("cannot be read stay as they were known" in note and name in note for note in report.notes), report
+
+
+@pytest.mark.parametrize("change", [without_attributes, not_a_number, nested, without_id, no_id])
+@pytest.mark.parametrize("kind", ["model", "field"])
+def test_a_known_one_stays_as_it_was(lab: Lab, kind: str, change: Any) -> None:
+    """Its records too are mirrored on; nothing is held to be deleted."""
+    price = lab.act(lambda world: world.create(world.user, "price", {"title": "1"})).id
+    lab.sync()
+    before = told(lab)
+    lab.act(lambda world: world.update(world.user, price, {"title": "2"}))
+    lab.act(lambda world: world.create(world.user, "post", {"title": "3"}))
+    id = ids(lab)[kind == "field"]
+    with spoiled(lab, entity(id, change), path="/site"):
+        report = lab.sync()
+        if change in (without_id, no_id):  # nobody knows that it is this one; asked for by its id it can be read
+            assert report.outcome is Outcome.PARTIAL
+            assert report.counts.records_pulled >= 1
+        else:
+            partial(report, "price" if kind == "model" else "title")
+            assert report.counts.records_pulled == 2
+        assert told(lab) == before
+    assert lab.sync().outcome is Outcome.SUCCEEDED
+    assert told(lab) == before
+    assert differences(lab.mirror, lab.truth()) == []
+
+
+@pytest.mark.parametrize("kind", ["model", "field"])
+def test_a_new_one_comes_when_it_can_be_read(lab: Lab, kind: str) -> None:
+    """Until then the run says which one is missing."""
+    lab.act(lambda world: world.create(world.user, "price", {"title": "1"}))
+    lab.act(lambda world: world.create(world.user, "post", {"title": "1"}))
+    model, field = ids(lab)
+    id = model if kind == "model" else field
+    with spoiled(lab, entity(id, not_a_number), path="/site"):
+        report = lab.sync()
+        partial(report, id)
+        assert report.counts.records_pulled == (1 if kind == "model" else 2)
+    assert lab.sync().outcome is Outcome.SUCCEEDED
+    assert differences(lab.mirror, lab.truth()) == []
+    with lab.mirror.read() as connection:
+        assert connection.scalar(select(models.c.api_key).where(models.c.id == model)) == "price"
+        assert connection.scalar(select(fields.c.api_key).where(fields.c.id == field)) == "title"
+
+
+def test_a_place_that_no_column_holds_stops_nothing(lab: Lab) -> None:
+    """The whole number of a field's place has no limit in JSON."""
+    _, field = ids(lab)
+
+    def far(one: dict[str, Any]) -> str:
+        return json.dumps(one | {"attributes": one["attributes"] | {"position": 10**15}})
+
+    with spoiled(lab, entity(field, far), path="/site"):
+        assert lab.sync().outcome is Outcome.SUCCEEDED
+
+
+def test_another_environment_that_cannot_be_read_is_no_concern(lab: Lab) -> None:
+    """The primary one is among the others."""
+    lab.act(lambda world: world.fork(world.account, "main", "other"))
+
+    def spoil(_: str, text: str) -> str:
+        document = json.loads(text)
+        for each in document["data"]:
+            if each["id"] == "other":
+                each["meta"] = None
+        return json.dumps(document)
+
+    with spoiled(lab, spoil, path="/environments"):
+        assert lab.sync().outcome is Outcome.SUCCEEDED
