@@ -26,6 +26,7 @@ from versionsync.cma.retry import Failure, Kind, Policy
 from versionsync.cma.secret import Secret
 from versionsync.cma.times import http_date
 from versionsync.cma.transport import Timeouts, exchange
+from versionsync.cma.unpacking import ACCEPTED
 from versionsync.cma.usage import Exchange, Result, Usage
 from versionsync.cma.wire import Mismatch, NotADocument, NotJson
 
@@ -97,6 +98,7 @@ class Session:
             {
                 "Authorization": f"Bearer {token.reveal()}",
                 "Accept": "application/json",
+                "Accept-Encoding": ACCEPTED,
                 "X-Api-Version": API_VERSION,
                 "User-Agent": user_agent,
             }

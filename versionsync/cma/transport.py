@@ -1,6 +1,6 @@
 """The door to the network: httpx over aiohttp, with what goes wrong there as a `Failure` instead of an exception.
 
-Four things are done here because nobody above could do them:
+Six things are done here because nobody above could do them:
 
 - aiohttp silently sends a GET, PUT or DELETE again when a kept connection drops. Such a repetition is neither paced nor
   counted, and a write may happen twice; `_no_hidden_retries` takes it away.
@@ -9,6 +9,10 @@ Four things are done here because nobody above could do them:
 - The exceptions of both hold the request with its Authorization header. None of them leaves this module.
 - A page of versions may have 15 MB. One such answer is read at a time, the others wait with what they have so far, so
   that memory does not grow with the number of requests under way.
+- httpx unpacks a chunk at once, as often as its headers say: 3 KB that are packed twice become 4 GB. So answers are
+  unpacked here, once, and in small steps.
+- aiohttp skips interim answers (1xx) and starts to wait anew after each. So the time until an answer begins is measured
+  here.
 """
 
 from __future__ import annotations
@@ -17,6 +21,7 @@ import asyncio
 import os
 import ssl
 import urllib.request
+import zlib
 from base64 import b64encode
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -34,12 +39,14 @@ from httpx_aiohttp import AiohttpTransport
 from versionsync.cma.answers import Answer
 from versionsync.cma.retry import Failure, Kind
 from versionsync.cma.tls import handshake_problem
+from versionsync.cma.unpacking import PACKED, Unpacker
 
 __all__ = ["MAX_BODY_BYTES", "Timeouts", "exchange", "open_http"]
 
 MAX_BODY_BYTES: Final = 64 * 1024 * 1024
 LARGE_BYTES: Final = 512 * 1024
 _KEEP_ALIVE_SECONDS: Final = 30.0
+_PLAIN: Final = frozenset({"", "identity"})
 
 _on_sent: ContextVar[Callable[[], None] | None] = ContextVar("versionsync.cma.on_sent", default=None)
 
@@ -135,31 +142,55 @@ async def exchange(
 
     Never raises for the network's sake.
     """
-    token = _on_sent.set(on_sent)
     try:
-        response = await http.send(request, stream=True)
+        response = await _begun(http, request, on_sent)
         async with AsyncExitStack() as held:
             held.push_async_callback(response.aclose)
+            status, packing = response.status_code, response.headers.get("content-encoding", "").strip().lower()
+            if packing not in _PLAIN | PACKED:
+                detail = "the answer is packed in a way that was not asked for: does a proxy on the way pack it again?"
+                return Failure(Kind.TORN, detail, status=status)
+            unpack = None if packing in _PLAIN else Unpacker()
             received, is_large = 0, False
             body = BytesIO()  # gives away what it holds without a copy of it
-            async for chunk in response.aiter_bytes():
-                received += len(chunk)
-                if received > LARGE_BYTES and not is_large:
-                    is_large = True
-                    await held.enter_async_context(large)
-                if received > max_body:
-                    return Failure(
-                        Kind.TOO_LARGE,
-                        f"the answer is larger than {max_body // 2**20} MiB",
-                        status=response.status_code,
-                    )
-                body.write(chunk)
+            async for chunk in response.aiter_raw():
+                for piece in (chunk,) if unpack is None else unpack.pieces(chunk):
+                    received += len(piece)
+                    if received > LARGE_BYTES and not is_large:
+                        is_large = True
+                        await held.enter_async_context(large)
+                    if max(received, response.num_bytes_downloaded) > max_body:
+                        detail = f"the answer is larger than {max_body // 2**20} MiB"
+                        return Failure(Kind.TOO_LARGE, detail, status=status)
+                    body.write(piece)
+            if unpack is not None and not unpack.is_whole:
+                return Failure(Kind.TORN, "the answer broke off or was garbled", status=status)
             headers = {name.decode("latin-1").lower(): text.decode("latin-1") for name, text in response.headers.raw}
-            return Answer(response.status_code, headers, body.getvalue(), response.num_bytes_downloaded)
+            return Answer(status, headers, body.getvalue(), response.num_bytes_downloaded)
+    except zlib.error:
+        return Failure(Kind.TORN, "the answer broke off or was garbled")
     except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, aiohttp.ClientError, OSError, TimeoutError) as error:
         return _failure(error, request.url)
-    finally:
-        _on_sent.reset(token)
+
+
+async def _begun(http: httpx.AsyncClient, request: httpx.Request, on_sent: Callable[[], None]) -> httpx.Response:
+    """The answer once its head is there: in the time for reading (and writing), however often upstream says wait."""
+    loop, timeouts = asyncio.get_running_loop(), request.extensions.get("timeout", {})
+    seconds = timeouts.get("read")
+    if seconds is not None and request.method != "GET":
+        seconds += timeouts.get("write") or 0.0
+    async with asyncio.timeout(None) as limit:
+
+        def sent() -> None:
+            on_sent()
+            if seconds is not None:
+                limit.reschedule(loop.time() + seconds)
+
+        token = _on_sent.set(sent)
+        try:
+            return await http.send(request, stream=True)
+        finally:
+            _on_sent.reset(token)
 
 
 def _failure(error: BaseException, url: httpx.URL) -> Failure:

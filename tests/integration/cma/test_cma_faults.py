@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 import json
 import re
 import ssl
 import traceback
+import tracemalloc
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -208,6 +210,84 @@ async def test_an_answer_without_end_is_cut(monkeypatch: pytest.MonkeyPatch, pac
             await client.site()
     assert failed.value.too_slow
     assert client.usage.requests == 1
+
+
+@pytest.mark.parametrize("encoding", ["gzip, gzip", "gzip,identity,gzip", "br", "zstd", "compress"])
+async def test_what_is_packed_as_nobody_asked_is_not_unpacked(encoding: str) -> None:
+    """Packed twice, a few KB are some GB."""
+    once = gzip.compress(b"0" * 2**26)
+
+    async def handler(_: web.Request) -> web.StreamResponse:
+        headers = {"Content-Encoding": encoding, "Content-Type": "application/json"}
+        return web.Response(body=gzip.compress(once), headers=headers)
+
+    async with upstream(handler) as url, client_of(url, deadline=0.2) as client:
+        with pytest.raises(cma.Unavailable, match="packed in a way that was not asked for"):
+            await client.site()
+
+
+async def test_a_packed_answer_takes_no_more_than_it_may_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A chunk of the wire may hold a thousand times its size."""
+    monkeypatch.setitem(transport.exchange.__kwdefaults__, "max_body", 2**20)
+    packed = gzip.compress(b"0" * 2**28)  # 270 KB
+
+    async def handler(_: web.Request) -> web.StreamResponse:
+        return web.Response(body=packed, headers={"Content-Encoding": "gzip"})
+
+    async with upstream(handler) as url, client_of(url) as client:
+        tracemalloc.start()
+        try:
+            with pytest.raises(cma.Unavailable, match="larger than 1 MiB"):
+                await client.site()
+            assert tracemalloc.get_traced_memory()[1] < 8 * 2**20
+        finally:
+            tracemalloc.stop()
+
+
+async def test_what_follows_a_packed_answer_is_bounded_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not looked at, but would come for ever."""
+    monkeypatch.setitem(transport.exchange.__kwdefaults__, "max_body", 2**20)
+    body = gzip.compress(OK.encode()) + b"x" * 2**21
+
+    async def handler(_: web.Request) -> web.StreamResponse:
+        return web.Response(body=body, headers={"Content-Encoding": "gzip"})
+
+    async with upstream(handler) as url, client_of(url) as client:
+        with pytest.raises(cma.Unavailable, match="larger than 1 MiB"):
+            await client.site()
+
+
+async def test_a_packed_answer_that_ends_too_soon_is_torn() -> None:
+    """Though its length is as it was announced."""
+
+    async def handler(_: web.Request) -> web.StreamResponse:
+        return web.Response(body=gzip.compress(OK.encode())[:-9], headers={"Content-Encoding": "gzip"})
+
+    async with upstream(handler) as url, client_of(url, deadline=0.2) as client:
+        with pytest.raises(cma.Unavailable, match="broke off or was garbled"):
+            await client.site()
+
+
+async def test_interim_answers_without_end_are_no_answer() -> None:
+    """103 and 102 may come before an answer. Each of them begins the library's own time-out anew."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            await reader.readuntil(b"\r\n\r\n")
+            while True:
+                writer.write(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n")
+                await writer.drain()
+                await asyncio.sleep(0.01)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with server:
+        async with client_of(url, timeouts=cma.Timeouts(read=0.3), deadline=300.0) as client, asyncio.timeout(20):
+            with pytest.raises(cma.Unavailable, match=r"no answer in time \(5 tries\)") as failed:
+                await client.site()
+        await asyncio.sleep(0.1)
+    assert failed.value.too_slow
 
 
 async def test_packed_answers_are_unpacked() -> None:
