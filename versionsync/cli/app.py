@@ -61,6 +61,8 @@ add_verb(app, simulator)
 
 def run(argv: Sequence[str], session: Session) -> Exit:
     """Run one command line. Nothing is raised: an error is told on standard error and becomes the exit code."""
+    for argument in argv:  # refused or mistyped, it may be repeated in an error
+        session.redactor.learn_url(argument)
     try:
         command = typer.main.get_command(app)
         code = command.main(args=list(argv) or ["--help"], prog_name=PROGRAM, standalone_mode=False, obj=session)

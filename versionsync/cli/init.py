@@ -56,8 +56,12 @@ def init(
     the settings file. Nothing is written before all was tried, and no file is overwritten.
     """
     from versionsync.config import LOCAL_FILE
+    from versionsync.config.credentials import check_database_url
+    from versionsync.config.loading import check_command_line
 
     target = session.options.config or LOCAL_FILE
+    if session.options.database is not None:
+        check_command_line(session.options.database)
     _refuse_overwriting(target, force=force)
     asks = not yes and sys.stdin.isatty()
     ask = _asked if asks else _unasked
@@ -72,6 +76,8 @@ def init(
     project = None if no_test else _try(session, _source(given), token.secret)
     name = name or ask("Name of this source", _slug(project or "default"))
     database = session.options.database or ask("Database", "sqlite:///versionsync.db")
+    session.redactor.learn_url(database)
+    check_database_url(database, where="what was given")
     text = _settings(name, given, database, session)
     if token.is_new:
         _write(token.path, f"{token.secret.reveal()}\n")

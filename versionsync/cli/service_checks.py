@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from versionsync.database_urls import parse
 from versionsync.service.errors import OutOfReach
 from versionsync.service.plan import Places
 from versionsync.service.units import DEFAULT_ADDRESS, Form
@@ -131,11 +132,8 @@ def _refuse_inline_secrets(configuration: Configuration, path: Path) -> None:
     from versionsync.config import SecretProblem
 
     inline = [f"{where}: {name}" for where, name, table in _named(configuration) if getattr(table, name, None)]
-    if configuration.settings.database_url and "@" in configuration.settings.database_url.reveal():
-        from versionsync.mirror.urls import database_url
-
-        if database_url(configuration.settings.database_url.reveal()).password:
-            inline.append("database_url with a password")
+    if (url := configuration.settings.database_url) and parse(url.reveal()).secrets:
+        inline.append("database_url with a password")
     if inline:
         raise SecretProblem(
             f"{path} holds a secret ({inline[0]}), and so the service's user, who is not root, must not read it",

@@ -138,7 +138,7 @@ class Session:
         return Login(source.webhook_user, password)
 
     def database_url(self) -> str:
-        """The URL of the database, its password masked from now on. Raises SecretProblem."""
+        """The URL of the database, its password masked from now on. Raises a ConfigError."""
         url = self.configuration.database_url().reveal()
         self.redactor.learn_url(url)
         return url

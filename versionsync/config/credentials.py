@@ -14,8 +14,10 @@ from versionsync.config.definition import DEFAULT_DATABASE_URL, DEFAULT_TOKEN_VA
 from versionsync.config.errors import InvalidSetting, SecretProblem
 from versionsync.config.notices import NoticeSettings
 from versionsync.config.secret import Secret
+from versionsync.database_urls import BadDatabaseUrl, DatabaseUrl, parse
 
 __all__ = [
+    "check_database_url",
     "looks_like_a_placeholder",
     "read_api_token",
     "read_database_url",
@@ -134,16 +136,31 @@ def read_ping_url(source: SourceSettings, *, folder: Path, environ: Mapping[str,
 
 
 def read_database_url(settings: Settings, *, folder: Path, environ: Mapping[str, str]) -> Secret:
-    """The URL of the database: set itself, or in a file, or handed over by the service manager, or the default."""
+    """The URL of the database: set itself, or in a file, or handed over by the service manager, or the default.
+
+    Raises SecretProblem if it is empty or its file cannot be used, InvalidSetting if it is no database URL.
+    """
     if settings.database_url is not None:
-        return _not_empty(settings.database_url, "database_url")
-    if settings.database_url_file is not None:
+        where, url = "database_url", settings.database_url
+    elif settings.database_url_file is not None:
         path = _locate(settings.database_url_file, folder=folder, environ=environ)
-        return _not_empty(Secret(read_secret_file(path, environ=environ).strip()), str(path))
-    handed = _credential("database_url", environ)
-    if handed is not None:
-        return _not_empty(Secret(read_secret_file(handed, environ=environ).strip()), str(handed))
-    return Secret(DEFAULT_DATABASE_URL)
+        where, url = str(path), Secret(read_secret_file(path, environ=environ).strip())
+    elif (handed := _credential("database_url", environ)) is not None:
+        where, url = str(handed), Secret(read_secret_file(handed, environ=environ).strip())
+    else:
+        return Secret(DEFAULT_DATABASE_URL)
+    if not url.reveal().strip():
+        raise SecretProblem(f"the database URL is empty ({where})", hint="For example: sqlite:///versionsync.db")
+    check_database_url(url.reveal(), where=where)
+    return url
+
+
+def check_database_url(text: str, *, where: str) -> DatabaseUrl:
+    """The parts of a database URL that stands at `where`. Raises InvalidSetting if it is none; `text` is not quoted."""
+    try:
+        return parse(text)
+    except BadDatabaseUrl as error:
+        raise InvalidSetting(f"{error} ({where})", hint=error.hint) from None
 
 
 def read_secret_file(path: Path, *, environ: Mapping[str, str]) -> str:
@@ -217,9 +234,3 @@ def _is_handed_over(path: Path, environ: Mapping[str, str]) -> bool:
     directory = environ.get(CREDENTIALS_VARIABLE)
     guarded = [CONTAINER_SECRETS.resolve(), *([Path(directory).resolve()] if directory else [])]
     return any(path.is_relative_to(folder) or resolved.is_relative_to(folder) for folder in guarded)
-
-
-def _not_empty(url: Secret, where: str) -> Secret:
-    if not url.reveal().strip():
-        raise SecretProblem(f"the database URL is empty ({where})", hint="For example: sqlite:///versionsync.db")
-    return url

@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from versionsync.config.checking import check_table, check_text
 from versionsync.config.credentials import (
+    check_database_url,
     read_api_token,
     read_database_url,
     read_notice_url,
@@ -28,7 +29,7 @@ from versionsync.config.fields import nearest, settings_of
 from versionsync.config.notices import NoticeSettings
 from versionsync.config.secret import Secret
 
-__all__ = ["LOCAL_FILE", "SYSTEM_FILE", "Configuration", "load"]
+__all__ = ["LOCAL_FILE", "SYSTEM_FILE", "Configuration", "check_command_line", "load"]
 
 S = TypeVar("S", SourceSettings, HttpSettings, NoticeSettings)
 
@@ -40,7 +41,6 @@ _EITHER_OR: Final = (
     ("webhook_password_env", "webhook_password_file"),
     ("ping_url_env", "ping_url_file", "ping_url"),
 )
-_PASSWORD_IN_URL: Final = re.compile(r"^[a-z0-9+.-]+://[^/@\s]*:[^/@\s]+@", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +87,7 @@ class Configuration:
         return [self.source(name) for name in dict.fromkeys(names)] if names else list(self.sources)
 
     def database_url(self) -> Secret:
-        """The URL of the database, which may hold a password. Raises SecretProblem if its file cannot be used."""
+        """The URL of the database, which may hold a password. Raises a ConfigError if it or its file cannot be used."""
         return read_database_url(self.settings, folder=self.folder, environ=self.environ)
 
     def api_token(self, source: SourceSettings) -> Secret:
@@ -209,7 +209,8 @@ def _check_whole(settings: Settings, path: Path, mode: int) -> None:
     secrets = [f"sources[{number}].api_token" for number, source in enumerate(settings.sources) if source.api_token]
     secrets += [f"sources[{number}].ping_url" for number, source in enumerate(settings.sources) if source.ping_url]
     secrets += [f"notices[{number}].url" for number, notice in enumerate(settings.notices) if notice.url]
-    if settings.database_url is not None and _PASSWORD_IN_URL.match(settings.database_url.reveal()):
+    url = settings.database_url.reveal().strip() if settings.database_url is not None else ""
+    if url and check_database_url(url, where=f"{path}: database_url").secrets:
         secrets.append("the password in database_url")
     if secrets and mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise SecretProblem(
@@ -226,6 +227,15 @@ def _check_one_of(table: Struct, names: Sequence[str], where: str) -> bool:
     return bool(given)
 
 
+def check_command_line(database_url: str) -> None:
+    """Refuse what `--database` must not say. Raises InvalidSetting, or SecretProblem for a password."""
+    if check_database_url(database_url, where="--database").secrets:
+        raise SecretProblem(
+            "a password on the command line can be read by every user of this machine",
+            hint="Set VERSIONSYNC_DATABASE_URL, or database_url_file in the settings.",
+        )
+
+
 def _with_environment(table: S, environ: Mapping[str, str]) -> S:
     given = {
         setting.name: check_text(text, setting)
@@ -238,16 +248,14 @@ def _with_environment(table: S, environ: Mapping[str, str]) -> S:
 def _with_database(settings: Settings, database_url: str | None, environ: Mapping[str, str]) -> Settings:
     """The database that the command line names, else the environment, else the file."""
     if database_url is not None:
-        if _PASSWORD_IN_URL.match(database_url):
-            raise SecretProblem(
-                "a password on the command line can be read by every user of this machine",
-                hint="Set VERSIONSYNC_DATABASE_URL, or database_url_file in the settings.",
-            )
+        check_command_line(database_url)
         return msgspec.structs.replace(settings, database_url=Secret(database_url), database_url_file=None)
     known = {setting.name: setting for setting in settings_of(Settings)}
     for name in ("database_url", "database_url_file"):
         setting = known[name]
         if text := environ.get(setting.env or "", "").strip():
             none = {"database_url": None, "database_url_file": None}
+            if name == "database_url":
+                check_database_url(text, where=f"the variable {setting.env}")
             return msgspec.structs.replace(settings, **(none | {name: check_text(text, setting)}))
     return settings

@@ -49,6 +49,9 @@ An API token is looked for in this order:
 
 The URL of a database with a password may stand in `database_url`, in the file that `database_url_file` names, or in
 `$CREDENTIALS_DIRECTORY/database_url`. On the command line it is refused, since every user of a machine can read that.
+In a password of a URL, write `@` as `%40`, `/` as `%2F`, `?` as `%3F` and `%` as `%25`; among parameters also `&` as
+`%26`. A URL in which the end of the password can be doubted is refused. What is no URL is the path of a SQLite file,
+unless it looks like something else, such as `host=… password=…` or `localhost:5432/…`: that is refused too.
 
 A file with a secret in it is refused if its group or others can read it (`chmod 600 FILE`). Files in
 `CREDENTIALS_DIRECTORY` and in `/run/secrets` (Docker, Kubernetes) are taken whatever their mode: their folder is

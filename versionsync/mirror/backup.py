@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-from sqlalchemy import URL, Connection, func, select, table, text
+from sqlalchemy import Connection, func, select, table, text
 from sqlalchemy.dialects import sqlite
 
 from versionsync.mirror.engines import open_engine, reading
@@ -26,7 +26,7 @@ from versionsync.mirror.errors import BackupRefused, DatabaseUnavailable, NotAMi
 from versionsync.mirror.failures import meaning_of
 from versionsync.mirror.migrate import refuse_unreleased, revision_of
 from versionsync.mirror.types import POSTGRES
-from versionsync.mirror.urls import SECRET_OPTIONS, database_url, safe_url, sqlite_path
+from versionsync.mirror.urls import database_url, parsed_url, safe_url, sqlite_path
 
 __all__ = ["Backup", "Copied", "back_up", "pg_dump_command"]
 
@@ -86,11 +86,8 @@ def back_up(url: str, target: Path, *, replace: bool = False, copied: Copied | N
 
 def pg_dump_command(url: str, target: Path) -> str:
     """The command that backs up the PostgreSQL database at `url`, without its password."""
-    parsed = database_url(url)
-    user = URL.create(
-        "postgresql", parsed.username, None, parsed.host, parsed.port, parsed.database, parsed.query
-    ).difference_update_query([name for name in parsed.query if name.lower() in SECRET_OPTIONS])
-    return f"pg_dump --format=custom --file={shlex.quote(str(target))} {shlex.quote(user.render_as_string())}"
+    without = parsed_url(url).without_secrets()
+    return f"pg_dump --format=custom --file={shlex.quote(str(target))} {shlex.quote(without)}"
 
 
 def _see_that_it_is_free(source: Path, target: Path, *, replace: bool) -> None:

@@ -1,19 +1,25 @@
-"""Database URLs: what users write, made into what SQLAlchemy takes, and shown without secrets."""
+"""Database URLs for SQLAlchemy, and as they are shown: without secrets."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from sqlalchemy import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy import URL
 
+from versionsync.database_urls import BadDatabaseUrl, DatabaseUrl, parse
 from versionsync.mirror.errors import DatabaseUnavailable
 
-__all__ = ["database_url", "safe_url", "sqlite_path"]
+__all__ = ["database_url", "parsed_url", "safe_url", "sqlite_path"]
 
-POSTGRES_DRIVERS = {"postgres", "postgresql", "postgresql+psycopg"}
-SQLITE_DRIVERS = {"sqlite", "sqlite+pysqlite"}
-SECRET_OPTIONS = {"password", "sslpassword", "sslkey", "passfile", "passcode"}
+DRIVERS = {"sqlite": "sqlite+pysqlite", "postgresql": "postgresql+psycopg"}
+
+
+def parsed_url(url: str) -> DatabaseUrl:
+    """`url` in its parts. Raises DatabaseUnavailable for what is none; the message never quotes it."""
+    try:
+        return parse(url)
+    except BadDatabaseUrl as error:
+        raise DatabaseUnavailable(f"{error}. {error.hint}") from None
 
 
 def database_url(url: str) -> URL:
@@ -21,31 +27,24 @@ def database_url(url: str) -> URL:
 
     Raises DatabaseUnavailable for anything that is neither; the message never quotes the URL.
     """
-    if "://" not in url:
-        return URL.create("sqlite+pysqlite", database=url)
-    try:
-        parsed = make_url(url)
-    except (ArgumentError, ValueError):
-        # `from None`: SQLAlchemy's own error quotes the whole URL, with the password in it.
-        raise DatabaseUnavailable(
-            "the database URL cannot be read; it looks like postgresql://USER:PASSWORD@HOST:PORT/DATABASE or "
-            "sqlite:///PATH (a `/`, `@`, `:` or `%` within a password is written %2F, %40, %3A, %25)"
-        ) from None
-    if parsed.drivername in POSTGRES_DRIVERS:
-        return parsed.set(drivername="postgresql+psycopg")
-    if parsed.drivername in SQLITE_DRIVERS:
-        return parsed.set(drivername="sqlite+pysqlite")
-    raise DatabaseUnavailable(
-        f"versionsync does not know databases of the kind {parsed.drivername!r}: use sqlite:///PATH or postgresql://…"
+    parts = parsed_url(url)
+    query: dict[str, tuple[str, ...]] = {}
+    for name, value in parts.query:
+        query[name] = (*query.get(name, ()), value)
+    return URL.create(
+        DRIVERS[parts.backend],
+        username=parts.user,
+        password=parts.password,
+        host=parts.host,
+        port=parts.port,
+        database=parts.database,
+        query={name: values if len(values) > 1 else values[0] for name, values in query.items()},
     )
 
 
 def safe_url(url: str | URL) -> str:
     """`url` for people and logs, without any secret in it (invariant 11)."""
-    parsed = database_url(url) if isinstance(url, str) else url
-    masked = {name: "***" if name.lower() in SECRET_OPTIONS else value for name, value in parsed.query.items()}
-    plain = parsed.get_backend_name()
-    return parsed.set(drivername=plain, query=masked).render_as_string(hide_password=True)
+    return (parsed_url(url) if isinstance(url, str) else _parts(url)).shown()
 
 
 def sqlite_path(url: URL) -> Path:
@@ -53,3 +52,16 @@ def sqlite_path(url: URL) -> Path:
     if not url.database or url.database == ":memory:":
         raise DatabaseUnavailable("a mirror in memory would be lost: name a file, such as sqlite:///versionsync.db")
     return Path(url.database).expanduser().absolute()
+
+
+def _parts(url: URL) -> DatabaseUrl:
+    values = ((name, value) for name, value in url.query.items())
+    return DatabaseUrl(
+        backend="sqlite" if url.get_backend_name() == "sqlite" else "postgresql",
+        database=url.database,
+        host=url.host,
+        port=url.port,
+        user=url.username,
+        password=url.password,
+        query=tuple((name, one) for name, many in values for one in ((many,) if isinstance(many, str) else many)),
+    )

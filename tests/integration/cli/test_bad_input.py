@@ -237,7 +237,7 @@ def test_a_postgresql_that_is_not_at_this_schema(cli: Cli, at: dict[str, str], e
 
 def test_a_url_that_is_none(cli: Cli, at: dict[str, str]) -> None:
     ran = cli("sync", **at, VERSIONSYNC_DATABASE_URL="mysql://me:hunter22@db/x")
-    check(ran, code=6, says="does not know databases of the kind")
+    check(ran, code=2, says=r"does not know databases of the kind mysql \(the variable VERSIONSYNC_DATABASE_URL\)")
     assert "hunter22" not in ran.written
 
 

@@ -6,12 +6,20 @@ import json
 import os
 import time
 from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
+from hypothesis import given
+from hypothesis import settings as settings_of_hypothesis
+from hypothesis.strategies import booleans, characters, lists, sampled_from, text
 
 from tests.integration.cli.processes import running
 from tests.integration.cli.worlds import blog
+from versionsync.cli.app import run
+from versionsync.cli.session import Session
 from versionsync.simulator import FaultKind, Faults, SimulatorThread, Token
 
 TOKEN = "5e1f0c7ab2d94e6f8a3b1c0d9e8f7a"
@@ -103,6 +111,56 @@ def test_no_password_of_a_database_is_said(unruly: SimulatorThread, tmp_path: Pa
         assert PASSWORD not in said
 
 
+URLS = (
+    "postgresql://me:{}@127.0.0.1:1/mirror",
+    "postgresql://127.0.0.1:1/mirror?user=me&password={}",
+    "postgresql://me@127.0.0.1:1/mirror?sslpassword={}&sslmode=disable",
+    "postgresql://me:{}@127.0.0.1:one/mirror",
+    "postgresql:/me:{}@127.0.0.1:1/mirror",
+    "host=127.0.0.1 port=1 user=me password={}",
+    "psql 'postgresql://me:{}@127.0.0.1:1/mirror'",
+)
+FRAGMENT = text("ABCDEFGHJKMNPQRSTUVWXYZ23456789", min_size=7, max_size=9)
+BETWEEN = text(characters(min_codepoint=33, max_codepoint=0x2FF, exclude_categories=["Zs", "Cc"]), max_size=3)
+
+
+@settings_of_hypothesis(max_examples=60, deadline=None)
+@given(
+    form=sampled_from(URLS),
+    fragments=lists(FRAGMENT, min_size=1, max_size=3),
+    between=BETWEEN,
+    is_quoted=booleans(),
+    argv=sampled_from([("db", "url"), ("db", "check", "--debug"), ("status", "--json"), ("db", "backup", "x.db")]),
+    is_option=booleans(),
+)
+def test_no_password_of_any_database_url_is_said(
+    form: str, fragments: list[str], between: str, is_quoted: bool, argv: tuple[str, ...], is_option: bool
+) -> None:
+    """Whatever is in it, whether it is raw or quoted, whether the URL is taken or refused, wherever it stands."""
+    password = between.join(fragments)
+    url = form.format(quote(password, safe="") if is_quoted else password)
+    argv, environ = ((*argv, "--database", url), {}) if is_option else (argv, {"VERSIONSYNC_DATABASE_URL": url})
+    with redirect_stdout(StringIO()) as out, redirect_stderr(StringIO()) as err:
+        code = run(argv, Session(environ=environ))
+    said = out.getvalue() + err.getvalue()
+    assert said
+    assert not [fragment for fragment in fragments if fragment in said]
+    assert (code == 0) is (argv == ("db", "url") and code != 2)
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql://me:{}@h/x", "postgresql://h/x?password={}", "postgresql://h?PASSWORD={}"]
+)
+@pytest.mark.parametrize("argv", [("db", "url"), ("init", "--yes", "--no-test")], ids=" ".join)
+def test_a_password_on_the_command_line_is_refused_whatever_the_command(
+    tmp_path: Path, url: str, argv: tuple[str, ...]
+) -> None:
+    code, said = spoken(tmp_path, *argv, "--database", url.format("hunter22"), DATOCMS_API_TOKEN=TOKEN)
+    assert code == 2
+    assert "a password on the command line can be read by every user" in said
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_settings_file_with_everything_wrong_repeats_none_of_it(tmp_path: Path) -> None:
     texts = (
         f"[[sources]]\nname = 'web'\napi_token = {TOKEN}\n",
@@ -112,12 +170,12 @@ def test_a_settings_file_with_everything_wrong_repeats_none_of_it(tmp_path: Path
         f"database_url = 'oracle://me:{PASSWORD}@db/x'\n",
         f"[[sources]]\nname = 'web'\nbase_url = 'https://me:{PASSWORD}@proxy/'\n",
     )
-    for text in texts:
-        (tmp_path / "versionsync.toml").write_text(text)
+    for table in texts:
+        (tmp_path / "versionsync.toml").write_text(table)
         (tmp_path / "versionsync.toml").chmod(0o600)
         for argv in (("doctor", "--debug"), ("status", "--debug")):
             code, said = spoken(tmp_path, *argv)
-            assert code != 0, (text, said)
+            assert code != 0, (table, said)
             assert TOKEN not in said
             assert PASSWORD not in said
 

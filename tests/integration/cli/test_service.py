@@ -426,6 +426,17 @@ def test_a_secret_that_the_service_could_not_read_is_refused(
     assert "0123456789abcdef" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "url", ["postgresql://me:0123456789abcdef@db/x", "postgresql://db/x?password=0123456789abcdef"]
+)
+def test_a_file_with_a_password_of_a_database_is_not_made_readable(etc: Etc, url: str) -> None:
+    write_settings(etc.places.settings, database_url=f'"{url}"')
+    (etc.places.settings / "versionsync.toml").chmod(0o600)
+    with pytest.raises(SecretProblem, match="holds a secret .*must not read it") as caught:
+        etc.check()
+    assert "0123456789abcdef" not in str(caught.value)
+
+
 def test_a_folder_of_settings_that_is_shut_is_refused(etc: Etc) -> None:
     etc.places.settings.chmod(0o700)
     with pytest.raises(OutOfReach, match="others may not enter"):

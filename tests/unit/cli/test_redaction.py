@@ -9,6 +9,7 @@ from hypothesis import assume, given
 from hypothesis.strategies import characters, text
 
 from versionsync.cli.redaction import Redactor
+from versionsync.database_urls import EXAMPLES
 from versionsync.mirror.failures import POSTGRES_CONNECT_MEANINGS, POSTGRES_MEANINGS, SQLITE_MEANINGS
 
 PRINTABLE = characters(min_codepoint=33, max_codepoint=126)
@@ -68,6 +69,10 @@ def test_of_two_secrets_the_longer_one_is_masked_whole() -> None:
         ("host=db password=hunter22 user=me", "host=db password=******** user=me"),
         ('{"api_token": "9f1c7e5b"}', '{"api_token": "********"}'),
         ("/items?page[limit]=500&access_token=9f1c", "/items?page[limit]=500&access_token=********"),
+        ("postgresql://me:p@ss/w@rd@db/x", "postgresql://me:********@db/x"),
+        ("password: hunter22", "password: ********"),
+        ("Api-Token: abcdefghijklmnopqrst", "Api-Token: ********"),
+        ("password='hunter'", "password='********'"),
     ],
 )
 def test_what_looks_like_a_secret_is_masked_though_nobody_knows_it(text: str, shown: str) -> None:
@@ -81,6 +86,12 @@ def test_what_looks_like_a_secret_is_masked_though_nobody_knows_it(text: str, sh
         "https://site-api.datocms.com/items/abc/versions?page[offset]=50",
         "sqlite:////var/lib/versionsync/mirror.db",
         "postgresql://me@db/x",
+        "access_token: ids only",
+        "the password: see its file, the secret: nobody knows",
+        "a basic plan, the bearer of this, Basic authentication",
+        "http://127.0.0.1:8765/status and me@example.com",
+        "https://host.example:8443/hook?to=me@example.com",
+        EXAMPLES,
         "process 4711 on host-3; its lease ends at 2026-03-01 10:00:00 UTC",
     ],
 )
@@ -92,6 +103,12 @@ def test_a_very_short_secret_does_not_eat_plain_words() -> None:
     redactor = Redactor()
     redactor.learn("a")
     assert redactor.redact("a banana") == "a banana"
+
+
+def test_a_password_that_is_a_plain_word_does_not_eat_longer_ones() -> None:
+    redactor = Redactor()
+    redactor.learn_url("postgresql://postgres:postgres@db/x")
+    assert redactor.redact("postgresql: no postgres here") == "postgresql: no ******** here"
 
 
 def test_what_is_said_of_passwords_is_not_taken_for_one() -> None:

@@ -108,9 +108,42 @@ def test_a_variable_with_a_wrong_value_is_named(loads: Load, port: str) -> None:
 
 
 def test_a_password_on_the_command_line_is_refused_and_not_repeated(loads: Load) -> None:
-    with pytest.raises(SecretProblem, match="can be read by every user") as caught:
-        loads(database_url="postgresql://me:hunter22@db/mirror")
-    assert "hunter22" not in f"{caught.value}{caught.value.hint}"
+    for url in ("postgresql://me:hunter22@db/mirror", "postgresql://db?user=me&password=hunter22"):
+        with pytest.raises(SecretProblem, match="can be read by every user") as caught:
+            loads(database_url=url)
+        assert "hunter22" not in f"{caught.value}{caught.value.hint}"
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql://me:hunter22@db", "postgresql://db?password=hunter22", "postgresql://:#@db"]
+)
+def test_a_settings_file_that_others_can_read_has_no_password_of_a_database(tmp_path: Path, url: str) -> None:
+    path = tmp_path / "versionsync.toml"
+    path.write_text(f"database_url = '{url}'\n")
+    path.chmod(0o644)
+    with pytest.raises(SecretProblem, match="holds the password in database_url and can be read by others"):
+        load(config=path, environ={})
+    path.chmod(0o600)
+    assert load(config=path, environ={}).database_url().reveal() == url
+
+
+@pytest.mark.parametrize("url", ["host=db user=me password=hunter22", "postgresql://me:hunter@22@db", "mysql://db/x"])
+def test_what_is_no_database_url_is_refused_with_its_place_and_not_repeated(
+    loads: Load, tmp_path: Path, url: str
+) -> None:
+    (tmp_path / "url").write_text(url)
+    (tmp_path / "url").chmod(0o600)
+    places: dict[str, Callable[[], object]] = {
+        "--database": lambda: loads(database_url=url),
+        "the variable VERSIONSYNC_DATABASE_URL": lambda: loads(environ={"VERSIONSYNC_DATABASE_URL": url}),
+        "/url": lambda: loads(environ={"VERSIONSYNC_DATABASE_URL_FILE": str(tmp_path / "url")}).database_url(),
+        "local.toml: database_url": lambda: loads(local=f"database_url = '{url}'\n"),
+    }
+    for place, read in places.items():
+        with pytest.raises(InvalidSetting) as caught:
+            read()
+        assert f"{place})" in str(caught.value)
+        assert not [part for part in ("hunter", "22") if part in f"{caught.value}{caught.value.hint}"]
 
 
 def test_a_source_is_found_by_its_name_or_the_nearest_one_is_named(loads: Load) -> None:
