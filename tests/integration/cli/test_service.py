@@ -432,7 +432,7 @@ def test_a_secret_that_the_service_could_not_read_is_refused(
 def test_a_file_with_a_password_of_a_database_is_not_made_readable(etc: Etc, url: str) -> None:
     write_settings(etc.places.settings, database_url=f'"{url}"')
     (etc.places.settings / "versionsync.toml").chmod(0o600)
-    with pytest.raises(SecretProblem, match="holds a secret .*must not read it") as caught:
+    with pytest.raises(SecretProblem, match=r"holds a secret .*must not read it") as caught:
         etc.check()
     assert "0123456789abcdef" not in str(caught.value)
 
