@@ -68,6 +68,7 @@ def examine(session: Session, *, send_test_notice: bool = False) -> Iterator[Fin
     from versionsync.cli.checks_notices import check_notices, check_switches
     from versionsync.config import ConfigError
 
+    session.keeps_doubts = True
     try:
         configuration = session.configuration
     except ConfigError as error:
@@ -75,6 +76,8 @@ def examine(session: Session, *, send_test_notice: bool = False) -> Iterator[Fin
         return
     names = ", ".join(source.name for source in configuration.sources)
     yield good("settings", f"{configuration.path or 'no file, the environment alone'}; sources: {names}")
+    for doubt in configuration.doubts:
+        yield warning("settings", doubt.message, doubt.hint)
     yield from _forgotten(session)
     url: str | None = None
     try:

@@ -55,13 +55,15 @@ def init(
     The token goes into a file of its own that only you can read, or stays in its environment variable: it never is in
     the settings file. Nothing is written before all was tried, and no file is overwritten.
     """
-    from versionsync.config import LOCAL_FILE
+    from versionsync.config import LOCAL_FILE, Settings, SourceSettings
     from versionsync.config.credentials import check_database_url
     from versionsync.config.loading import check_command_line
+    from versionsync.config.variables import unknown_variables
 
     target = session.options.config or LOCAL_FILE
     if session.options.database is not None:
         check_command_line(session.options.database)
+    unknown_variables(Settings(sources=(SourceSettings(name="new", api_token_env=token_env),)), session.environ)
     _refuse_overwriting(target, force=force)
     asks = not yes and sys.stdin.isatty()
     ask = _asked if asks else _unasked

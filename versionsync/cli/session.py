@@ -53,6 +53,7 @@ class Session:
     """One invocation. Settings are loaded, and the log is made, when they are first asked for.
 
     `verdict` is how the command ends, as far as it knows: that counts also where nobody reads its results to the end.
+    `keeps_doubts`: the command itself tells what is doubtful about the settings.
     """
 
     def __init__(self, *, environ: Mapping[str, str] | None = None, options: Options | None = None) -> None:
@@ -60,6 +61,7 @@ class Session:
         self.options = options or Options()
         self.redactor = Redactor()
         self.verdict = Exit.DONE
+        self.keeps_doubts = False
 
     def also(self, options: Options) -> None:
         """Take more options into account. Must come before the settings, the output or the log are used."""
@@ -101,8 +103,11 @@ class Session:
 
     @cached_property
     def configuration(self) -> Configuration:
-        """The settings. Raises a ConfigError."""
-        return self.load_settings()
+        """The settings; what is doubtful about them is told once. Raises a ConfigError."""
+        configuration = self.load_settings()
+        for doubt in () if self.keeps_doubts else configuration.doubts:
+            self.log.warning("settings.doubtful", reason=doubt.message, hint=doubt.hint)
+        return configuration
 
     def load_settings(self) -> Configuration:
         """The settings as they are now: for whoever runs so long that they change. Raises a ConfigError."""

@@ -6,7 +6,7 @@ import os
 import re
 import stat
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeVar
@@ -28,8 +28,9 @@ from versionsync.config.errors import FileProblem, InvalidSetting, SecretProblem
 from versionsync.config.fields import nearest, settings_of
 from versionsync.config.notices import NoticeSettings
 from versionsync.config.secret import Secret
+from versionsync.config.variables import unknown_variables
 
-__all__ = ["LOCAL_FILE", "SYSTEM_FILE", "Configuration", "check_command_line", "load"]
+__all__ = ["LOCAL_FILE", "SYSTEM_FILE", "Configuration", "Doubt", "check_command_line", "load"]
 
 S = TypeVar("S", SourceSettings, HttpSettings, NoticeSettings)
 
@@ -44,16 +45,26 @@ _EITHER_OR: Final = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Doubt:
+    """Something about the settings that works, and may not be what was meant; and what to do about it."""
+
+    message: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Configuration:
     """The settings in force, and where they came from.
 
-    `path` is the file that was read, if any was; `file_names_sources`: the environment describes none of them.
+    `path` is the file that was read, if any was; `file_names_sources`: the environment describes none of them;
+    `doubts`: what somebody should know of them.
     """
 
     settings: Settings
     path: Path | None
     file_names_sources: bool
     environ: Mapping[str, str] = field(repr=False)
+    doubts: tuple[Doubt, ...] = ()
 
     @property
     def sources(self) -> tuple[SourceSettings, ...]:
@@ -129,6 +140,7 @@ def load(
     environ = os.environ if environ is None else environ
     path = config if config is not None else _find(local_file, system_file)
     settings = _read(path) if path is not None else Settings()
+    unknown = unknown_variables(settings, environ)
     named = bool(settings.sources)
     if not named:
         source = SourceSettings(name=DEFAULT_SOURCE)
@@ -137,7 +149,17 @@ def load(
         settings = msgspec.structs.replace(settings, notices=(notice,))
     settings = msgspec.structs.replace(settings, http=_with_environment(settings.http, environ))
     settings = _with_database(settings, database_url, environ)
-    return Configuration(settings=settings, path=path, file_names_sources=named, environ=environ)
+    return Configuration(
+        settings=settings, path=path, file_names_sources=named, environ=environ, doubts=tuple(_doubts(unknown))
+    )
+
+
+def _doubts(unknown: Sequence[str]) -> Iterator[Doubt]:
+    for name in unknown:
+        yield Doubt(
+            message=f"the variable {name} has no effect: there is none of this name",
+            hint="docs/settings.md lists the variables; unset it if it is not for versionsync.",
+        )
 
 
 def _find(*candidates: Path) -> Path | None:

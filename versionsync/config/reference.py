@@ -37,7 +37,9 @@ No file is needed. `DATOCMS_API_TOKEN` alone is a whole configuration: one sourc
 environment, SQLite in `./versionsync.db`. [versionsync.example.toml](versionsync.example.toml) shows every setting, and
 `versionsync init` writes a file that fits; `versionsync doctor` tells what is wrong with one.
 
-A setting that does not exist is an error, not a comment: the message names the nearest one that does.
+A setting that does not exist is an error, not a comment: the message names the nearest one that does. So is a variable
+that resembles one of ours, such as `VERSIONSYNC_DATABSE_URL`. Any other variable that begins with `VERSIONSYNC_` is
+logged once as a warning, unless the settings mention it or Kubernetes made it.
 
 ## Secrets
 

@@ -67,6 +67,33 @@ def test_a_host_that_does_not_exist(cli: Cli, at: dict[str, str]) -> None:
     check(ran, code=5, says="nowhere.invalid")
 
 
+@pytest.mark.parametrize("argv", [("sync",), ("status",), ("doctor",), ("init", "--yes", "--no-test")], ids=" ".join)
+def test_a_misspelt_variable_leads_to_no_other_database(
+    cli: Cli, at: dict[str, str], tmp_path: Path, argv: tuple[str, ...]
+) -> None:
+    ran = cli(*argv, **at, VERSIONSYNC_DATABSE_URL="sqlite:///elsewhere.db")
+    assert ran.code == 2
+    assert "there is no variable VERSIONSYNC_DATABSE_URL" in ran.written
+    assert "Did you mean VERSIONSYNC_DATABASE_URL?" in ran.written
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_variable_that_is_none_of_ours_is_told_once(cli: Cli, at: dict[str, str]) -> None:
+    ran = cli("sync", **at, VERSIONSYNC_IMAGE="versionsync:1.2")
+    assert ran.code == 0
+    assert ran.err.count("VERSIONSYNC_IMAGE") == 1
+    assert '"event": "settings.doubtful"' in ran.err
+    told = cli("doctor", **at, VERSIONSYNC_IMAGE="versionsync:1.2")
+    assert (told.out.count("VERSIONSYNC_IMAGE"), told.err.count("VERSIONSYNC_IMAGE")) == (1, 0)
+
+
+@pytest.mark.parametrize("text", ["host=db user=me password=hunter22", "sqlite:other.db", "localhost:5432/mirror"])
+def test_what_is_no_database_url_becomes_no_file(cli: Cli, at: dict[str, str], tmp_path: Path, text: str) -> None:
+    for argv, environ in ((("--database", text), {}), ((), {"VERSIONSYNC_DATABASE_URL": text})):
+        check(cli("sync", *argv, **at, **environ), code=2, says="is none, and no path of a file either")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_no_token_at_all(cli: Cli) -> None:
     check(cli("sync"), code=2, says="source default has no API token: DATOCMS_API_TOKEN is not set")
 
