@@ -17,6 +17,7 @@ import msgspec
 from versionsync.simulator.documents import Writer
 from versionsync.simulator.environments import Environment
 from versionsync.simulator.models import Model
+from versionsync.simulator.persons import person_resource
 from versionsync.simulator.records import Record
 from versionsync.simulator.state import Happening, HappeningType, WorldState
 from versionsync.simulator.uploads import Upload
@@ -168,13 +169,17 @@ class Webhooks:
         match happening.entity:
             case Record() as record:
                 payload["entity"] = writer.item(record)
-                payload["related_entities"] = [writer.model(record.model)]
+                creator = person_resource(self._world.people, record.creator, happening.at)
+                payload["related_entities"] = [writer.model(record.model), creator]
             case Model() as model:
                 payload["entity"] = writer.model(model)
                 payload["related_entities"] = []
             case Upload() as upload:
                 payload["entity"] = writer.upload(upload)
-                payload["related_entities"] = []
+                made_by = self._world.people.editors.get((upload.creator.type, upload.creator.id))
+                payload["related_entities"] = [
+                    person_resource(self._world.people, editor, happening.at) for editor in (made_by,) if editor
+                ]
             case Environment() as environment:
                 payload["entity"] = writer.environment(environment)
                 payload["related_entities"] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import httpx
@@ -189,6 +190,9 @@ def test_webhooks_hear_of_uploads(served: Served) -> None:
     calls = served.get("/webhook_calls?order_by=created_at_asc")["data"]
     told = [(call["attributes"]["entity_type"], call["attributes"]["event_type"]) for call in calls]
     assert told == [("upload", "create"), ("upload", "update"), ("upload", "delete")]
+    payload = json.loads(calls[0]["attributes"]["request_payload"])
+    assert (payload["entity"]["id"], payload["entity"]["attributes"]["width"]) == (id, 30)
+    assert [one["type"] for one in payload["related_entities"]] == ["access_token"]
 
 
 def test_who_may_not_write_may_not_upload(served: Served) -> None:

@@ -97,13 +97,25 @@ def test_every_act_on_a_record_is_told(served: Served, receiver: Receiver) -> No
     assert payload["entity"]["id"] == id
     assert payload["entity"]["attributes"]["title"] == {"en": "b"}
     assert payload["previous_entity"]["attributes"]["title"] == {"en": "a"}
-    assert [one["type"] for one in payload["related_entities"]] == ["item_type"]
+    assert [one["type"] for one in payload["related_entities"]] == ["item_type", "user"]
     assert {name: payload[name] for name in ("webhook_id", "environment", "is_environment_primary", "entity_type")} == {
         "webhook_id": webhook_id,
         "environment": "main",
         "is_environment_primary": True,
         "entity_type": "item",
     }
+
+
+def test_a_call_never_names_the_secret_of_a_token(served: Served, receiver: Receiver) -> None:
+    """A token is a creator like any other, and is described with what anybody may know."""
+    register(served, receiver.url)
+    served.act(lambda world: world.create(world.api, "post", {}))
+    eventually(lambda: receiver.arrived)
+    _, creator = receiver.arrived[0][1]["related_entities"]
+    api = served.act(lambda world: world.api)
+    assert (creator["type"], creator["id"]) == ("access_token", api.id)
+    assert creator["attributes"]["name"] == api.name
+    assert creator["attributes"]["token"] is None
 
 
 def test_a_scheduled_publication_is_told(served: Served, receiver: Receiver) -> None:
