@@ -141,4 +141,11 @@ check('nothing is planned for a time that has passed', async () => {
   await refused(dato.scheduledPublication.create(record.id, { publication_scheduled_at: '2001-01-01T00:00:00Z' }), 'INVALID_DATE', 422);
 });
 
+check('a planned time comes back as it was sent', async () => {
+  const record = await write();
+  const at = '2056-02-10T12:03:42.208+01:00';
+  assert.equal((await dato.scheduledPublication.create(record.id, { publication_scheduled_at: at })).publication_scheduled_at, at);
+  assert.equal((await dato.scheduledUnpublishing.create(record.id, { unpublishing_scheduled_at: at })).unpublishing_scheduled_at, at);
+});
+
 await run();

@@ -287,4 +287,11 @@ check('all ids are valid to the client', async () => {
   for (const one of [...records, ...models, ...fields, ...versions]) assert.ok(cma.isValidId(one.id), one.id);
 });
 
+check('a page of none gives the count alone', async () => {
+  const { data, meta } = await dato.items.rawList({ filter: { type: 'article' }, page: { limit: 0 } });
+  const whole = await dato.items.list({ filter: { type: 'article' }, page: { limit: 500 } });
+  assert.deepEqual(data, []);
+  assert.equal(meta.total_count, whole.length);
+});
+
 await run();

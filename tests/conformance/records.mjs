@@ -1,7 +1,7 @@
 // What a writer does to records: create, update, duplicate, delete, bring back, restore.
 
 import * as cma from '@datocms/cma-client-node';
-import { all, assert, check, client, refused, run } from './harness.mjs';
+import { all, assert, check, client, control, refused, run } from './harness.mjs';
 
 const dato = client();
 const schema = new cma.SchemaRepository(dato);
@@ -160,6 +160,7 @@ check('a duplicate has the content, but not the blocks, of its original', async 
   const twin = await dato.items.duplicate(created.id);
   assert.notEqual(twin.id, created.id);
   assert.notEqual(twin.sections[0], created.sections[0]);
+  assert.deepEqual(twin.title, { en: 'Hello (duplicate)', it: 'Ciao (duplicate)' });
   const nested = await dato.items.find(twin.id, { nested: true });
   assert.equal(nested.sections[0].attributes.words, 'one');
 });
@@ -232,6 +233,43 @@ check('content may be checked before it is sent', async () => {
   await dato.items.validateExisting(created.id, { reads: 3 });
   await refused(dato.items.validateExisting(created.id, { title: { en: null } }), 'INVALID_FIELD', 422);
   assert.equal((await dato.items.find(created.id)).meta.current_version, created.meta.current_version);
+});
+
+check('all that is wrong is told at once, in blocks as well', async () => {
+  const { token } = await control('projects', {});
+  const other = client({ apiToken: token, autoRetry: false });
+  const block = await other.itemTypes.create({ name: 'Line', api_key: 'line', modular_block: true });
+  const model = await other.itemTypes.create({ name: 'Poem', api_key: 'poem' });
+  const required = { required: {} };
+  await other.fields.create(block.id, { label: 'Words', api_key: 'words', field_type: 'string', validators: required });
+  await other.fields.create(model.id, { label: 'Title', api_key: 'title', field_type: 'string', validators: required });
+  await other.fields.create(model.id, {
+    label: 'Lines', api_key: 'lines', field_type: 'rich_text', validators: { rich_text_blocks: { item_types: [block.id] } },
+  });
+  const line = (words) => cma.buildBlockRecord({ item_type: { type: 'item_type', id: block.id }, words });
+  const poem = { item_type: { type: 'item_type', id: model.id }, title: null, lines: [line('One'), line('')] };
+  for (const attempt of [other.items.validateNew(poem), other.items.create(poem)]) {
+    const error = await refused(attempt, 'INVALID_FIELD', 422);
+    assert.deepEqual(error.errors.map(({ attributes: { details } }) => [details.field, details.code]), [
+      ['title', 'VALIDATION_REQUIRED'], ['lines.1.words', 'VALIDATION_REQUIRED'],
+    ]);
+  }
+  assert.equal((await other.items.rawList({ page: { limit: 0 } })).meta.total_count, 0);
+});
+
+check('a new project prints milliseconds and an offset, and a record may claim when it was first published', async () => {
+  const { token } = await control('projects', {});
+  const other = client({ apiToken: token });
+  assert.deepEqual(await other.itemTypes.list(), []);
+  const model = await other.itemTypes.create({ name: 'Note', api_key: 'note' });
+  await other.fields.create(model.id, { label: 'Title', api_key: 'title', field_type: 'string' });
+  const item_type = { type: 'item_type', id: model.id };
+  const at = '2018-11-24T10:00';
+  const old = await other.items.create({ item_type, meta: { created_at: at, first_published_at: at, published_at: at } });
+  assert.equal(old.meta.created_at, '2018-11-24T10:00:00.000+00:00');
+  assert.equal(old.meta.first_published_at, old.meta.created_at);
+  assert.equal(old.meta.published_at, null);
+  assert.equal((await other.items.create({ item_type })).meta.first_published_at, null);
 });
 
 await run();

@@ -29,6 +29,7 @@ def _add_restricted_tokens(world: World) -> None:
         "no-versions": Role(world.ids.new(), "No versions", can_read_versions=False),
         "read-only": Role(world.ids.new(), "Read only", can_write=False, can_edit_schema=False),
         "no-users": Role(world.ids.new(), "No users", can_manage_users=False, can_manage_access_tokens=False),
+        "no-audit-log": Role(world.ids.new(), "No audit log", can_access_audit_log=False),
         "primary-only": Role(world.ids.new(), "Primary only", environments_access="primary_only"),
         "no-articles": Role(world.ids.new(), "No articles", hidden_models=frozenset({"article"})),
     }

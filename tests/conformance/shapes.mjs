@@ -115,6 +115,12 @@ shape('calls of webhooks', 'WebhookCallInstancesTargetSchema', async () => {
   return dato.webhookCalls.rawList();
 });
 shape('the maintenance mode', 'MaintenanceModeSelfTargetSchema', () => dato.maintenanceMode.rawFind());
+shape('the audit log', 'AuditLogEventQueryTargetSchema', async () => {
+  await write();
+  return dato.auditLogEvents.rawQuery({ data: { type: 'audit_log_query', attributes: { detailed_log: true } } });
+});
+shape('the audit log in short', 'AuditLogEventQueryTargetSchema', () =>
+  dato.auditLogEvents.rawQuery({ data: { type: 'audit_log_query', attributes: {} } }));
 shape('daily usages', 'DailyUsageInstancesTargetSchema', () => dato.dailyUsages.rawList());
 shape('a usage counter', 'UsageCounterSelfTargetSchema', () => dato.usageCounters.rawFind('cma_user_requests', { period: 'today' }));
 

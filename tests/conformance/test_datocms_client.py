@@ -19,6 +19,7 @@ SCRIPTS = (
     "limits",
     "project",
     "uploads",
+    "audit",
     "shapes",
 )
 

@@ -2,7 +2,7 @@
 
 import { createServer } from 'node:http';
 import { once } from 'node:events';
-import { all, assert, check, client, eventually, refused, run } from './harness.mjs';
+import { all, assert, check, client, control, eventually, refused, run } from './harness.mjs';
 
 const dato = client();
 const models = Object.fromEntries((await dato.itemTypes.list()).map((model) => [model.api_key, model]));
@@ -62,7 +62,9 @@ check('a call says what happened, to whom, and where', async () => {
     ['item', 'publish', 'main', true, made.id],
   );
   assert.equal(said.entity.meta.status, 'published');
-  assert.ok(said.related_entities.some((one) => one.id === models.article.id));
+  assert.deepEqual(said.related_entities.map(({ type, id }) => [type, id]), [
+    ['item_type', models.article.id], ['access_token', record.creator.id],
+  ]);
 });
 
 check('an update is told with what was there before', async () => {
@@ -120,6 +122,59 @@ check('a call that is to be tried again says when', async () => {
   await publishSomething();
   const call = await loggedCall(made, 'rescheduled');
   assert.ok(Date.parse(call.next_retry_at) > Date.parse(call.last_sent_at));
+});
+
+/** What a webhook hears of `record`, from the log of calls, in the order of the calls. */
+async function heard(webhook, record) {
+  const filter = { fields: { webhook_id: { eq: webhook.id } } };
+  const calls = await all(dato.webhookCalls.listPagedIterator({ filter, order_by: 'created_at_asc' }, { perPage: 500 }));
+  const about = calls.filter((call) => JSON.parse(call.request_payload).entity.id === record.id);
+  return about.toSorted((one, other) => Number(one.id) - Number(other.id)).map((call) => call.event_type);
+}
+
+const everything = [{ entity_type: 'item', event_types: ['create', 'update', 'delete', 'publish', 'unpublish'] }];
+
+check('without drafts a save is told as two, and so is a deletion', async () => {
+  const made = await hook('/without-drafts', { events: everything });
+  const record = await dato.items.create({ item_type: { type: 'item_type', id: models.category.id }, name: { en: 'Told' } });
+  await dato.items.update(record.id, { name: { en: 'Told again' } });
+  await dato.items.destroy(record.id);
+  assert.deepEqual(await heard(made, record), ['create', 'publish', 'update', 'publish', 'unpublish', 'delete']);
+});
+
+check('with drafts a deletion is told as two where something was live', async () => {
+  const made = await hook('/with-drafts', { events: everything });
+  const write = () => dato.items.create({ item_type: { type: 'item_type', id: models.article.id }, title: { en: 'Told' } });
+  const [live, draft] = [await write(), await write()];
+  await dato.items.publish(live.id);
+  await dato.items.update(live.id, { reads: 1 });
+  await dato.items.destroy(live.id);
+  await dato.items.destroy(draft.id);
+  assert.deepEqual(await heard(made, live), ['create', 'publish', 'update', 'unpublish', 'delete']);
+  assert.deepEqual(await heard(made, draft), ['create', 'delete']);
+});
+
+check('a plan is told as an update', async () => {
+  const made = await hook('/planned', { events: everything });
+  const record = await dato.items.create({ item_type: { type: 'item_type', id: models.article.id }, title: { en: 'Planned' } });
+  await dato.scheduledPublication.create(record.id, { publication_scheduled_at: '2099-01-01T00:00:00Z' });
+  assert.deepEqual(await heard(made, record), ['create', 'update']);
+});
+
+check('the maintenance mode is told', async () => {
+  const { token } = await control('projects', {});
+  const other = client({ apiToken: token }); // where nothing else is going on
+  await other.webhooks.create({
+    name: 'maintenance', url: `${address}/maintenance`, headers: {}, http_basic_user: null, http_basic_password: null,
+    custom_payload: null, events: [{ entity_type: 'maintenance_mode', event_types: ['change'] }],
+  });
+  await other.maintenanceMode.activate({ force: true });
+  await eventually(() => received.get('/maintenance')?.length === 1, 'the beginning of the maintenance');
+  await other.maintenanceMode.deactivate();
+  await eventually(() => received.get('/maintenance')?.length === 2, 'its end');
+  const said = received.get('/maintenance').map(({ body }) => JSON.parse(body));
+  assert.deepEqual(said.map((one) => [one.entity_type, one.event_type]), Array(2).fill(['maintenance_mode', 'change']));
+  assert.deepEqual(said.map((one) => one.entity.attributes.active), [true, false]);
 });
 
 await run();
