@@ -12,7 +12,7 @@ Only programs on this machine may use them, and those that send the control toke
 | `POST /_simulator/limits` | `{"limit": 60}` or null, `{"reserve": 10}` |
 | `GET`, `DELETE /_simulator/requests` | counts and the latest requests (`?latest=100`); forgets them |
 | `GET /_simulator/truth` | what a perfect mirror holds (`?environment=main`) |
-| `GET`, `POST /_simulator/projects` | lists the projects; makes an empty one (`{"name": "…"}`) and its token |
+| `GET`, `POST /_simulator/projects` | lists the projects; makes an empty one (`{"name": "…", "token": "…"}`) |
 | `POST /_simulator/act` | `{"act": "publish", "editor": "user", "arguments": {"record_id": "…"}}` |
 """
 
@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from datetime import datetime, timedelta
-from typing import Any, Final, get_type_hints
+from typing import Annotated, Any, Final, get_type_hints
 
 import msgspec
 from aiohttp import web
@@ -89,9 +89,10 @@ class LimitsOrder(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class ProjectOrder(msgspec.Struct, forbid_unknown_fields=True):
-    """A new project; None: a name with a number."""
+    """A new project; None: a name, or a token, with a number."""
 
     name: str | None = None
+    token: Annotated[str, msgspec.Meta(pattern=r"^\S+$")] | None = None
 
 
 class ActOrder(msgspec.Struct, forbid_unknown_fields=True):
@@ -259,7 +260,7 @@ class _Control:
 
     async def create_project(self, request: web.Request) -> bytes:
         order = msgspec.json.decode(await request.read() or b"{}", type=ProjectOrder)
-        return msgspec.json.encode(_described(self._server.create_project(order.name)))
+        return msgspec.json.encode(_described(self._server.create_project(order.name, order.token)))
 
     async def act(self, request: web.Request) -> bytes:
         order = msgspec.json.decode(await request.read(), type=ActOrder)

@@ -63,12 +63,16 @@ class Server:
         self.projects.append(project)
         return project
 
-    def create_project(self, name: str | None = None) -> Project:
+    def create_project(self, name: str | None = None, token: str | None = None) -> Project:
         """A new, empty project with a token of its own, `world.token`; its clock is that of the first.
 
         It prints times as projects made today do: with milliseconds and an offset. The other switches are copied.
+        Raises ValueError where a project has *token* already: requests with it would be about that one.
         """
-        world = another_world(self.first.world, len(self.projects) + 1, name)
+        world = another_world(self.first.world, len(self.projects) + 1, name, token)
+        for project in self.projects:
+            if world.token in project.world.people.tokens:
+                raise ValueError(f"this token is taken by the project {project.world.project_id}")
         world.switches.milliseconds = world.switches.times_with_offset = True
         return self.add(world)
 

@@ -25,15 +25,18 @@ def token_of(number: int) -> str:
     return FULL_ACCESS_TOKEN if number == 1 else f"{FULL_ACCESS_TOKEN}-{number}"
 
 
-def another_world(first: World, number: int, name: str | None = None) -> World:
-    """An empty world for the project *number*, with the clock of *first*, and switches that begin as its do."""
+def another_world(first: World, number: int, name: str | None = None, token: str | None = None) -> World:
+    """An empty world for the project *number*, with the clock of *first*, and switches that begin as its do.
+
+    *name* and *token* are made from the number where they are None.
+    """
     project_id = str(FIRST_PROJECT + number - 1)
     return World(
         seed=first.seed + number - 1,
         clock=first.clock,
         project_id=project_id,
         name=name or f"Project {project_id}",
-        token=token_of(number),
+        token=token or token_of(number),
         switches=replace(first.switches),
     )
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import httpx
+import pytest
 
 from tests.integration.simulator.conftest import Served
+from versionsync.simulator import FULL_ACCESS_TOKEN, Token
 from versionsync.simulator.server import REQUESTS_KEPT_OF_OTHERS
 
 
@@ -34,6 +36,24 @@ def test_a_new_project_is_empty_and_has_a_token_of_its_own(served: Served) -> No
     assert models_of(served, second["token"]) == ["a"]
     assert models_of(served, first["token"]) == []
     assert served.get("/site")["data"]["id"] == second["project_id"]
+
+
+def test_a_new_project_can_have_a_token_of_choice(served: Served) -> None:
+    """A harness that knows the token beforehand finds the project by it."""
+    made = new_project(served, token="a-token-of-choice")
+    assert made["token"] == "a-token-of-choice"
+    assert models_of(served, "a-token-of-choice") == []
+    assert models_of(served, FULL_ACCESS_TOKEN) == ["paragraph", "post"]
+
+
+@pytest.mark.parametrize("token", [FULL_ACCESS_TOKEN, "second", "", "two words"])
+def test_a_token_that_names_another_project_or_none_is_refused(served: Served, token: str) -> None:
+    """A token of a project that was made in the API counts, too; nothing is made."""
+    served.act(
+        lambda world: world.people.add_token(Token("second", world.api, next(iter(world.people.roles.values()))))
+    )
+    assert served.http.post("/_simulator/projects", json={"token": token}).status_code == 400
+    assert len(served.http.get("/_simulator/projects").json()) == 1
 
 
 def test_the_control_endpoints_can_name_a_project(served: Served) -> None:
