@@ -1,6 +1,6 @@
 // What concerns the whole project: maintenance, usage, who uses it up.
 
-import { assert, check, client, refused, run } from './harness.mjs';
+import { assert, check, client, control, refused, run } from './harness.mjs';
 
 const dato = client();
 
@@ -31,6 +31,26 @@ check('the limits and features of the plan can be read', async () => {
   assert.ok(limits.some((one) => one.code === 'history_retention_days' && one.limit === null));
   const features = await dato.subscriptionFeatures.list();
   assert.ok(features.some((one) => one.code === 'workflows' && one.enabled));
+});
+
+check('a fresh project has a row of usage for today', async () => {
+  const { token: apiToken } = await control('projects', {});
+  const days = await client({ apiToken }).dailyUsages.list();
+  assert.deepEqual(days.map((day) => [day.cma_api_calls, day.mux_delivered_seconds]), [[0, 0]]);
+});
+
+check('there are lists of what a project has none of', async () => {
+  const { token: apiToken } = await control('projects', {});
+  const fresh = client({ apiToken });
+  for (const resource of [
+    'plugins', 'menuItems', 'schemaMenuItems', 'buildTriggers', 'searchIndexes', 'itemTypeFilters', 'uploadFilters',
+    'uploadCollections', 'siteInvitations', 'ssoGroups', 'workflows', 'buildEvents', 'searchIndexEvents', 'uploadTags', 'uploadSmartTags',
+  ]) {
+    assert.deepEqual(await fresh[resource].list(), [], resource);
+  }
+  assert.deepEqual(await fresh.searchResults.list({ filter: { query: 'a' } }), []);
+  const [upload] = await dato.uploads.list();
+  assert.deepEqual(await dato.uploadTracks.list(upload.id), []);
 });
 
 check('the time zone and milliseconds change the text of times, and no instant', async () => {

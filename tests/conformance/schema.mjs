@@ -79,6 +79,55 @@ check('a field of an unknown type is refused', async () => {
   await refused(dato.fields.create(model.id, { label: 'X', api_key: 'x', field_type: 'hologram' }), 'INVALID_ATTRIBUTES', 422);
 });
 
+check('a fieldset is made, changed and removed', async () => {
+  const { model, title } = await modelWithRecord();
+  const said = { title: 'Details', hint: 'a hint', collapsible: true, start_collapsed: true, position: 4 };
+  const fieldset = await dato.fieldsets.create(model, said);
+  const { title: name, hint, collapsible, start_collapsed, position } = await dato.fieldsets.find(fieldset);
+  assert.deepEqual({ title: name, hint, collapsible, start_collapsed, position }, said);
+  assert.deepEqual((await dato.itemTypes.find(model)).fieldsets.map((one) => one.id), [fieldset.id]);
+  assert.equal((await dato.fieldsets.update(fieldset, { ...fieldset, title: 'More' })).title, 'More');
+  const moved = await dato.fields.update(title, { fieldset: { type: 'fieldset', id: fieldset.id } });
+  assert.equal(moved.fieldset.id, fieldset.id);
+  await dato.fieldsets.destroy(fieldset);
+  assert.deepEqual(await dato.fieldsets.list(model), []);
+  assert.equal((await dato.fields.find(title)).fieldset, null);
+});
+
+check('a model is copied with its fields, and without its records', async () => {
+  const { model, title } = await modelWithRecord();
+  const copy = await dato.itemTypes.duplicate(model);
+  assert.deepEqual([copy.name, copy.api_key], [`${model.name} (copy #1)`, `${model.api_key}_copy1`]);
+  const [field] = await dato.fields.list(copy);
+  assert.equal(field.api_key, 'title');
+  assert.notEqual(field.id, title.id);
+  assert.equal(copy.title_field.id, field.id);
+  assert.deepEqual(await dato.items.list({ filter: { type: copy.id } }), []);
+});
+
+check('a field is copied, and the copy is empty', async () => {
+  const { title, record } = await modelWithRecord();
+  const copy = await dato.fields.duplicate(title);
+  assert.deepEqual([copy.label, copy.api_key], ['Title (copy #1)', 'title_copy1']);
+  const updated = await dato.items.update(record.id, { title: 'new words' });
+  assert.equal(updated.title_copy1, null);
+});
+
+check('the first string of a model is its title, until somebody says otherwise', async () => {
+  const { model, title } = await modelWithRecord();
+  assert.equal((await dato.itemTypes.find(model)).title_field.id, title.id);
+  const other = await dato.fields.create(model, { label: 'Other', api_key: 'other', field_type: 'string' });
+  assert.equal((await dato.itemTypes.find(model)).title_field.id, title.id);
+  assert.equal((await dato.itemTypes.update(model, { title_field: other })).title_field.id, other.id);
+  await dato.fields.destroy(other);
+  assert.equal((await dato.itemTypes.find(model)).title_field, null);
+});
+
+check('a model does not point to a field of another', async () => {
+  const [one, other] = [await modelWithRecord(), await modelWithRecord()];
+  await refused(dato.itemTypes.update(one.model, { title_field: other.title }), 'INVALID_FIELD', 422, { field: 'title_field' });
+});
+
 check('what happens to the schema moves the beacon', async () => {
   const before = Date.parse((await dato.site.find()).last_data_change_at);
   await modelWithRecord();

@@ -19,6 +19,18 @@ const models = Object.fromEntries((await dato.itemTypes.list()).map((model) => [
 const written = { item_type: { data: { type: 'item_type', id: models.article.id } } };
 const write = () => dato.items.rawCreate({ data: { type: 'item', attributes: { title: { en: 'Hello' } }, relationships: written } });
 const pointer = ({ data: { id } }) => ({ type: 'item', id });
+const newFieldset = () => dato.fieldsets.rawCreate(models.page.id, { data: { type: 'fieldset', attributes: { title: 'Details' } } });
+const reading = { environment: 'main', action: 'read', on_creator: 'anyone' };
+const newRole = () => dato.roles.rawCreate({
+  data: { type: 'role', attributes: { name: 'Reader', positive_item_type_permissions: [reading], negative_item_type_permissions: [] } },
+});
+const newToken = async () => dato.accessTokens.rawCreate({
+  data: {
+    type: 'access_token',
+    attributes: { name: 'Build', can_access_cda: true, can_access_cda_preview: false, can_access_cma: false },
+    relationships: { role: { data: { type: 'role', id: (await newRole()).data.id } } },
+  },
+});
 const later = '2099-01-01T00:00:00Z';
 const sentFile = async () => {
   const { id, url } = await dato.uploadRequest.create({ filename: 'a.txt' });
@@ -51,6 +63,18 @@ shape('the fields of a block', 'FieldInstancesTargetSchema', () => dato.fields.r
 shape('a field', 'FieldSelfTargetSchema', async () => dato.fields.rawFind((await dato.fields.list('article'))[0].id));
 shape('a new field', 'FieldCreateJobSchema', () =>
   dato.fields.rawCreate(models.author.id, { data: { type: 'field', attributes: { label: 'X', api_key: 'x', field_type: 'boolean' } } }));
+shape('a copied field', 'FieldDuplicateJobSchema', async () => dato.fields.rawDuplicate((await dato.fields.list('quote'))[0].id));
+shape('a copied model', 'ItemTypeDuplicateTargetSchema', () => dato.itemTypes.rawDuplicate('homepage'));
+shape('a new fieldset', 'FieldsetCreateTargetSchema', newFieldset);
+shape('a changed fieldset', 'FieldsetUpdateTargetSchema', async () => {
+  const { data } = await newFieldset();
+  return dato.fieldsets.rawUpdate(data.id, { data: { type: 'fieldset', id: data.id, attributes: { title: 'More' } } });
+});
+shape('fieldsets', 'FieldsetInstancesTargetSchema', async () => {
+  await newFieldset();
+  return dato.fieldsets.rawList(models.page.id);
+});
+shape('a removed fieldset', 'FieldsetDestroyTargetSchema', async () => dato.fieldsets.rawDestroy((await newFieldset()).data.id));
 shape('records', 'ItemInstancesTargetSchema', () => dato.items.rawList({ page: { limit: 100 }, version: 'current' }));
 shape('nested records', 'ItemInstancesTargetSchema<ItemTypeDefinition, true>', () => dato.items.rawList({ nested: true, version: 'current' }));
 shape('block records', 'ItemInstancesTargetSchema', () => dato.items.rawList({ filter: { type: 'quote' }, version: 'current' }));
@@ -87,7 +111,14 @@ shape('a restored version', 'ItemVersionRestoreJobSchema', async () => dato.item
 shape('collaborators', 'UserInstancesTargetSchema', () => dato.users.rawList());
 shape('single sign-on users', 'SsoUserInstancesTargetSchema', () => dato.ssoUsers.rawList());
 shape('access tokens', 'AccessTokenInstancesTargetSchema', () => dato.accessTokens.rawList());
+shape('a new access token', 'AccessTokenCreateTargetSchema', newToken);
+shape('a renewed access token', 'AccessTokenRegenerateTokenTargetSchema', async () =>
+  dato.accessTokens.rawRegenerateToken((await newToken()).data.id));
+shape('a removed access token', 'AccessTokenDestroyTargetSchema', async () => dato.accessTokens.rawDestroy((await newToken()).data.id));
 shape('roles', 'RoleInstancesTargetSchema', () => dato.roles.rawList());
+shape('a new role', 'RoleCreateTargetSchema', newRole);
+shape('a copied role', 'RoleDuplicateTargetSchema', async () => dato.roles.rawDuplicate((await newRole()).data.id));
+shape('a removed role', 'RoleDestroyTargetSchema', async () => dato.roles.rawDestroy((await newRole()).data.id));
 shape('whoever asks', 'UserMeTargetSchema', () => dato.users.rawFindMe({ include: 'role' }));
 shape('uploads', 'UploadInstancesTargetSchema', () => dato.uploads.rawList());
 shape('an upload', 'UploadSelfTargetSchema', async () => dato.uploads.rawFind((await dato.uploads.list())[0].id));

@@ -18,6 +18,7 @@ SCRIPTS = (
     "refusals",
     "limits",
     "project",
+    "roles",
     "uploads",
     "audit",
     "shapes",
