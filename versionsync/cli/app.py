@@ -25,6 +25,7 @@ from versionsync.cli.status import status
 from versionsync.cli.streams import give_up_results
 from versionsync.cli.sync import sync
 from versionsync.cli.verbs import Verbs, add_verb, flag, shared_options
+from versionsync.text import printable_lines
 
 __all__ = ["app", "run"]
 
@@ -77,14 +78,16 @@ def run(argv: Sequence[str], session: Session) -> Exit:
 def _tell(error: BaseException, argv: Sequence[str], session: Session) -> Exit:
     # The command line itself may be what is wrong, and its options unread.
     if "--debug" in argv:
-        sys.stderr.write(session.redactor.redact("".join(traceback.format_exception(error))))
+        trace = session.redactor.redact("".join(traceback.format_exception(error)))
+        sys.stderr.write(printable_lines(trace, indent="    ") + "\n")
     problem = problem_of(error).redacted(session.redactor.redact)
     if problem.kind == OUTPUT:
         give_up_results()
     if "--json" in argv:
         sys.stderr.write(to_json({"error": problem.to_fields()}) + "\n")
     elif problem.exit is Exit.INTERRUPTED:
-        session.output.note("\nInterrupted.")
+        session.output.note("")  # the terminal has written ^C
+        session.output.note("Interrupted.")
     elif problem.message:  # a group without a verb has shown its help already
         session.output.error(problem.message, problem.hint)
     return problem.exit

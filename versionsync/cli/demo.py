@@ -154,7 +154,8 @@ class _Demo:
         if not output.as_json:
             output.line()
             output.line(f"  {question.asked}", style="bold")
-            output.line("\n".join(f"    {line}" for line in question.sql.splitlines()), style="cyan")
+            for line in question.sql.splitlines():
+                output.line(f"    {line}", style="cyan")
             output.line()
             self._table(names, rows)
         found = [dict(zip(names, row, strict=True)) for row in rows]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from versionsync.cli.journal import Journal
 from versionsync.cli.redaction import Redactor
+from versionsync.text import printable, printable_lines
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger, Processor
@@ -51,11 +52,11 @@ def make_log(
         _in_order,
     ]
     if journal is not None:
-        processors.append(_for_the_journal)
+        processors += [_printable, _for_the_journal]
     elif as_json:
         processors.append(structlog.processors.JSONRenderer(default=str))
     else:
-        processors.append(_without_nothing)
+        processors += [_printable, _without_nothing]
         processors.append(
             structlog.dev.ConsoleRenderer(
                 colors=color, timestamp_key="time", pad_event_to=0, pad_level=False, sort_keys=False
@@ -68,6 +69,14 @@ def make_log(
         wrapper_class=structlog.make_filtering_bound_logger(level),
     )
     return log
+
+
+def _printable(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """For people: nothing that a terminal would obey, and no line that only looks like one of ours."""
+    told = {name: printable(value) if isinstance(value, str) else value for name, value in event.items()}
+    if isinstance(trace := event.get("exception"), str):
+        told["exception"] = printable_lines(trace, indent="    ")
+    return told
 
 
 def _without_nothing(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

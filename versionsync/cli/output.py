@@ -1,11 +1,13 @@
 """What a command writes: results on standard output, anything else on standard error.
 
-A table fits the terminal; in a pipe it has no colour, no frame and no limit to its width. Rich is loaded when something
-is drawn, not before.
+All that people read goes through here, or through the log: both let nothing pass that a terminal would obey. A table
+fits the terminal; in a pipe it has no colour, no frame and no limit to its width. Rich is loaded when something is
+drawn, not before.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,6 +18,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from versionsync.cli.redaction import Redactor
+from versionsync.text import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -65,8 +68,8 @@ class Output:
         sys.stdout.flush()
 
     def line(self, text: str = "", *, style: str = "") -> None:
-        """A line of results. `text` is written as it is: brackets in it are no markup."""
-        self.results.print(text, style=style or None, markup=False, highlight=False, soft_wrap=True)
+        """A line of results. Brackets in `text` are no markup, a line break in it is a space."""
+        self.results.print(printable(text), style=style or None, markup=False, highlight=False, soft_wrap=True)
 
     def prose(self, *parts: str | tuple[str, str], hang: int = 0) -> None:
         """A line of results made of plain and of (text, style) parts.
@@ -79,7 +82,7 @@ class Output:
         """As `prose`, for whoever draws them."""
         from rich.text import Text
 
-        whole = Text.assemble(*parts)
+        whole = _clean(Text.assemble(*parts))
         lead, rest = (whole[:hang], whole[hang:]) if hang else (Text(), whole)
         wrapped = rest.wrap(self.results, max(self.results.width - hang, 20))
         for line in wrapped:
@@ -89,12 +92,12 @@ class Output:
     def drawn(self, lines: Iterable[Text]) -> None:
         """Lines of results that fit already."""
         for line in lines:
-            self.results.print(line, soft_wrap=True)
+            self.results.print(_clean(line), soft_wrap=True)
 
     def note(self, text: str, *, style: str = "") -> None:
         """A line for the person who waits; left out under --json."""
         if not self.as_json:
-            text = self._redactor.redact(text)
+            text = printable(self._redactor.redact(text))
             self.notes.print(text, style=style or None, markup=False, highlight=False)
 
     def warning(self, message: str) -> None:
@@ -108,10 +111,12 @@ class Output:
         """What is wrong, and what to do about it."""
         from rich.text import Text
 
-        redact = self._redactor.redact
-        self.notes.print(Text.assemble("versionsync: ", ("error: ", "bold red"), redact(message)))
+        def told(text: str) -> str:
+            return printable(self._redactor.redact(text))
+
+        self.notes.print(Text.assemble("versionsync: ", ("error: ", "bold red"), told(message)))
         if hint:
-            self.notes.print(Text.assemble("versionsync: ", ("hint: ", "bold"), redact(hint)))
+            self.notes.print(Text.assemble("versionsync: ", ("hint: ", "bold"), told(hint)))
 
     def table(self, columns: Sequence[Column], rows: Iterable[Sequence[Cell]], *, indent: int = 0) -> None:
         """A table of results, `indent` columns from the left; where space is short, columns that may shrink do."""
@@ -181,32 +186,37 @@ def _aligned(cell: str, width: int, side: Literal["left", "right"]) -> str:
 
 def _styled(cell: Cell, column: Column) -> tuple[str, str]:
     text, style = (cell, column.style) if isinstance(cell, str) else cell
-    return _printable(text), style
+    return printable(text), style
 
 
-def _printable(cell: str) -> str:
-    """A cell without anything that would move the cursor: content of records is somebody else's."""
-    return "".join(char if char.isprintable() else " " for char in cell)
+def _clean(line: Text) -> Text:
+    """`line` with what a terminal would obey replaced, each character by one: the styles stay where they are."""
+    line.plain = printable(line.plain)
+    return line
 
 
 def to_json(value: object) -> str:
-    """`value` as compact JSON; times in UTC with Z, enums by their value."""
+    """`value` as compact JSON; times in UTC with Z, enums by their value. What a terminal would obey is escaped."""
     import msgspec
 
-    return msgspec.json.encode(value, enc_hook=_plain).decode()
+    try:
+        text = msgspec.json.encode(value, enc_hook=_plain).decode()
+    except UnicodeEncodeError:  # a path or an argument that is not UTF-8
+        text = json.dumps(msgspec.to_builtins(value, enc_hook=_plain), separators=(",", ":"))
+    return text if text.isprintable() else "".join(char if char.isprintable() else _in_utf16(char) for char in text)
 
 
 def _is_utf(encoding: str | None) -> bool:
     return (encoding or "ascii").lower().startswith("utf")
 
 
-def _escaped(json: str) -> str:
+def _escaped(text: str) -> str:
     """The same JSON in ASCII."""
-    return re.sub(r"[^\x00-\x7f]", lambda found: _in_utf16(found[0]), json)
+    return re.sub(r"[^\x00-\x7f]", lambda found: _in_utf16(found[0]), text)
 
 
 def _in_utf16(char: str) -> str:
-    units = char.encode("utf-16-be")
+    units = char.encode("utf-16-be", "surrogatepass")
     return "".join(f"\\u{units[at] << 8 | units[at + 1]:04x}" for at in range(0, len(units), 2))
 
 

@@ -90,7 +90,7 @@ def test_a_traceback_is_one_entry(journald: socket.socket) -> None:
     except ValueError:
         log_to(Journal(journald.getsockname())).exception("run.failed")
     said = heard(journald)
-    assert said["MESSAGE"].startswith("run.failed\nTraceback")
+    assert said["MESSAGE"].startswith("run.failed\n    Traceback")
     assert said["MESSAGE"].endswith("ValueError: ********")
     assert said["PRIORITY"] == "3"
 
@@ -106,7 +106,7 @@ def test_where_no_journal_listens_standard_error_does(tmp_path: Path, capsys: py
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "<6>daemon.started"
     assert lines[1] == "<3>run.failed"
-    assert lines[-1] == "<3>ValueError: x"
+    assert lines[-1] == "<3>    ValueError: x"
     assert all(line.startswith("<3>") for line in lines[1:])
 
 

@@ -66,6 +66,26 @@ def test_lines_for_people_leave_out_what_there_is_none_of(
     assert json.loads(capsys.readouterr().err).items() >= facts.items()
 
 
+def test_a_line_for_people_is_one_line_and_moves_no_cursor(
+    redactor: Redactor, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What came from upstream, in values and in a traceback, looks like no other line of the log."""
+    hostile = "\x1b[2J\x9b1m\u202ex\n12:00:00 [info] run.finished"
+    log = make_log(level=logging.INFO, as_json=False, color=False, redactor=redactor)
+    log.bind(source=hostile).warning(f"run.failed {hostile}", reason=hostile, word="\x1b[31mx", nested={"a": [hostile]})
+    try:
+        raise ValueError(hostile)
+    except ValueError:
+        log.exception("run.failed")
+    err = capsys.readouterr().err
+    assert not [char for char in err if char != "\n" and not char.isprintable()]
+    first, second, *trace = err.splitlines()
+    assert first.count("run.finished") == 4
+    assert second.endswith("run.failed")
+    assert all(line.startswith("    ") for line in trace if line)
+    assert "run.finished" in trace[-1]
+
+
 def test_what_is_below_the_level_is_not_written(redactor: Redactor, capsys: pytest.CaptureFixture[str]) -> None:
     make_log(level=logging.WARNING, as_json=True, color=False, redactor=redactor).info("run.started")
     assert capsys.readouterr().err == ""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import unicodedata
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from enum import IntEnum, StrEnum
 
 import pytest
 from hypothesis import given
 from hypothesis.strategies import integers, lists, text
+from rich.text import Text
 
 from versionsync.cli.output import Column, Output, count, duration, fitted, to_json, when
 from versionsync.cli.redaction import Redactor
@@ -35,6 +38,54 @@ def test_what_would_move_the_cursor_is_not_drawn(output: Output, capsys: pytest.
     output.table(COLUMNS, [("1", "a\x1b[2J\nb\u202e", "now")])
     assert "\x1b" not in (out := capsys.readouterr().out)
     assert len(out.splitlines()) == 2
+
+
+HOSTILE = "\x1b]0;title\x07\x1b[2J\x9b31mred\nversionsync: error: forged\r\x85\u2028\u202e\ud800\x7f"
+
+
+def assert_tame(text: str) -> None:
+    """Nothing in it is obeyed by a terminal, line breaks of ours aside."""
+    assert not [char for char in text if char != "\n" and unicodedata.category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp")]
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda output: output.line(HOSTILE),
+        lambda output: output.line(HOSTILE, style="bold"),
+        lambda output: output.prose("✓ ", (HOSTILE, "bold"), HOSTILE, hang=2),
+        lambda output: output.table(COLUMNS, [("1", HOSTILE, (HOSTILE, "red"))]),
+        lambda output: output.drawn([Text(HOSTILE)]),
+        lambda output: output.note(HOSTILE),
+        lambda output: output.error(HOSTILE, None),
+        lambda output: output.error("wrong", HOSTILE),
+    ],
+    ids=["line", "styled", "prose", "table", "drawn", "note", "error", "hint"],
+)
+def test_nothing_that_a_terminal_obeys_is_written(
+    output: Output, write: Callable[[Output], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whichever way text goes: escape sequences, line breaks, changes of direction."""
+    write(output)
+    out, err = capsys.readouterr()
+    assert_tame(out + err)
+    assert "red" in out + err
+    assert not [line for line in (out + err).splitlines() if line.startswith("versionsync: error: forged")]
+
+
+def test_json_escapes_what_a_terminal_obeys_and_loses_nothing() -> None:
+    text = to_json({"title": HOSTILE})
+    assert_tame(text)
+    assert "\n" not in text
+    assert json.loads(text) == {"title": HOSTILE}
+
+
+def test_other_scripts_emoji_and_styles_come_through(capsys: pytest.CaptureFixture[str]) -> None:
+    told = "Ünï 日本 می\u200cخواهم 👩\u200d🚀 \ue000 $5\u00a0"
+    Output(as_json=False, color=False, redactor=Redactor()).line(told)
+    assert capsys.readouterr().out == told.replace("\u00a0", " ") + "\n"
+    (line,) = Output(as_json=False, color=True, redactor=Redactor()).prose_lines("a\x1bb", ("red", "red"))
+    assert (line.plain, [(span.start, span.end) for span in line.spans]) == ("a\ufffdbred", [(3, 6)])
 
 
 def test_where_space_is_short_only_what_may_shrink_does() -> None:
