@@ -69,6 +69,7 @@ def _sources() -> None:
         sa.Column("time_precision", sa.Integer()),
         sa.Column("time_zone", sa.Text()),
         sa.Column("history_retention_days", sa.Integer()),
+        sa.Column("blocked_views", JsonText(), server_default=sa.text("'{}'"), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_sources"),
         sqlite_autoincrement=True,
     )

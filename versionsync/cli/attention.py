@@ -132,6 +132,8 @@ def remarks(one: SourceStatus, now: datetime, *, max_age: timedelta | None = Non
     if one.sync_before is not None and one.sync_before <= reference:
         days = count(one.source.project.history_retention_days or 0, "day")
         yield Remark(f"versions may be lost: DatoCMS keeps them for {days}, and this is how long no sync was complete")
+    for name, obstacle in one.source.blocked_views.items():
+        yield Remark(f"the view {name} could not follow the schema and stays as it was: {obstacle}", Exit.DONE)
     if one.is_followed and one.purse is not None and one.purse.is_spent:
         yield Remark(f"{one.purse.budget} are spent: it goes on at {one.purse.ends_at:%Y-%m-%d %H:%M} UTC")
     if one.is_followed and one.webhook is not None and one.webhook.is_silent:

@@ -111,6 +111,7 @@ def _check_schema(url: str, *, is_file: bool) -> Iterator[Finding]:
         if is_file:
             yield _check_integrity(mirror)
         yield from _check_leases(mirror)
+        yield from _check_views(mirror)
 
 
 def _check_integrity(mirror: Mirror) -> Finding:
@@ -121,6 +122,14 @@ def _check_integrity(mirror: Mirror) -> Finding:
         todo = "Restore it from a backup; copy it with SQLite's own .backup, not as a file that is in use."
         return bad("integrity", f"{mirror.where} is damaged: {'; '.join(found)}", todo, Exit.DATABASE)
     return good("integrity", "every page of the database was read, and is as it should be")
+
+
+def _check_views(mirror: Mirror) -> Iterator[Finding]:
+    """Whether every typed view follows the schema: no fault of the mirror, whose tables hold everything."""
+    with mirror.read() as connection:
+        blocked = [(one.name, view, why) for one in sources_of(connection) for view, why in one.blocked_views.items()]
+    for source, view, obstacle in blocked:
+        yield warning("views", f"{view} could not follow the schema and stays as it was", obstacle, source=source)
 
 
 def _check_leases(mirror: Mirror) -> Iterator[Finding]:

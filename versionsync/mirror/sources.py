@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -19,6 +19,7 @@ __all__ = [
     "Checkpoint",
     "Project",
     "SourceRow",
+    "note_blocked_views",
     "refuse_another",
     "register_source",
     "source",
@@ -63,13 +64,14 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceRow:
-    """A source as the database has it."""
+    """A source as the database has it. `blocked_views`: its typed views that could not follow the schema, and why."""
 
     id: int
     name: str
     project: Project
     checkpoint: Checkpoint
     created_at: datetime
+    blocked_views: Mapping[str, str] = field(default_factory=dict)
 
 
 def source(connection: Connection, name: str) -> SourceRow | None:
@@ -127,6 +129,14 @@ def update_history_retention(tx: Connection, lease: Lease, days: int | None) -> 
     """Note for how many days upstream keeps versions. None: permanently, or it is not known."""
     hold(tx, lease)
     tx.execute(update(sources).where(sources.c.id == lease.source_id).values(history_retention_days=days))
+
+
+def note_blocked_views(tx: Connection, source_id: int, blocked: Mapping[str, str]) -> None:
+    """Note which typed views of a source could not follow the schema, and why; nothing is written where it is noted."""
+    said = json.dumps(dict(blocked), sort_keys=True)
+    known = tx.scalar(select(sources.c.blocked_views).where(sources.c.id == source_id))
+    if known is not None and json.loads(known) != blocked:
+        tx.execute(update(sources).where(sources.c.id == source_id).values(blocked_views=said))
 
 
 def update_checkpoint(tx: Connection, lease: Lease, **columns: datetime | bool | None) -> None:
@@ -199,4 +209,5 @@ def _row(row: Row[Any]) -> SourceRow:
             unexplained_read_at=row.unexplained_read_at,
         ),
         created_at=row.created_at,
+        blocked_views=json.loads(row.blocked_views),
     )

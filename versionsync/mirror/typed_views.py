@@ -18,7 +18,17 @@ from sqlalchemy import Connection, select, text
 from sqlalchemy.exc import DBAPIError
 
 from versionsync.ledger.events import EventType
-from versionsync.mirror.ddl import drop_view, name_in_sql, replace_view, run_ddl, text_in_sql
+from versionsync.mirror.ddl import (
+    OWN_VIEW,
+    drop_view,
+    in_the_way,
+    name_in_sql,
+    replace_view,
+    run_ddl,
+    text_in_sql,
+)
+from versionsync.mirror.errors import DatabaseUnavailable, RefusedContent, TransactionLost
+from versionsync.mirror.sources import note_blocked_views
 from versionsync.mirror.tables import events, fields, models, sources
 from versionsync.mirror.typed_columns import expression, kind_of
 from versionsync.mirror.types import POSTGRES
@@ -26,9 +36,24 @@ from versionsync.mirror.view_names import column_names, view_name
 
 __all__ = ["TypedViews", "drop_typed_views", "rebuild_typed_views"]
 
-# How our views are told from others: in SQLite by a comment in their text, in PostgreSQL by their comment.
-MARK = "typed view by versionsync"
+MARK = f"typed {OWN_VIEW}"
 MOST_COLUMNS = 1500
+LOCK_MILLISECONDS = 2_000
+LEAST_LOCK_MILLISECONDS = 100
+
+DEPENDED_ON = "2BP01"
+NO_RIGHT = "42501"
+LOCKED = ("55P03", "57014")
+OWNER = text(
+    """
+    SELECT (
+        SELECT pg_get_userbyid(c.relowner)
+        FROM pg_class AS c
+        JOIN pg_namespace AS n ON n.oid = c.relnamespace AND n.nspname = current_schema()
+        WHERE c.relname = :name
+    ), current_user
+    """
+)
 OWN_COLUMNS = (
     "version_id",
     "record_id",
@@ -46,8 +71,9 @@ POSTGRES_MARKS = text(
     """
     SELECT c.relname, d.description
     FROM pg_class AS c
+    JOIN pg_namespace AS n ON n.oid = c.relnamespace AND n.nspname = current_schema()
     JOIN pg_description AS d ON d.objoid = c.oid AND d.classoid = 'pg_class'::regclass AND d.objsubid = 0
-    WHERE c.relkind = 'v' AND pg_table_is_visible(c.oid) AND d.description LIKE :mark
+    WHERE c.relkind = 'v' AND d.description LIKE :mark
     """
 )
 SQLITE_MARKS = text("SELECT name, sql FROM sqlite_master WHERE type = 'view' AND sql LIKE :mark")
@@ -55,11 +81,11 @@ SQLITE_MARKS = text("SELECT name, sql FROM sqlite_master WHERE type = 'view' AND
 
 @dataclass(frozen=True, slots=True)
 class TypedViews:
-    """What a rebuilding did. `blocked` could not be changed, because views of a user's own stand on them."""
+    """What a rebuilding did. `blocked` are those that could not be changed, and why: they stay as they were."""
 
     made: tuple[str, ...]
     dropped: tuple[str, ...]
-    blocked: tuple[str, ...]
+    blocked: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,18 +101,25 @@ class _Definition:
 
 
 def rebuild_typed_views(tx: Connection, source_id: int) -> TypedViews:
-    """Make the typed views of a source what its schema says; only those that changed are touched."""
+    """Make the typed views of a source what its schema says; only those that changed are touched.
+
+    Whatever keeps a view from being changed is noted with the source, and fails nothing else.
+    """
     there = _marks(tx, source_id)
     wanted = {view.name: view for view in _definitions(tx, source_id)}
-    made: list[str] = []
-    dropped: list[str] = []
-    blocked: list[str] = []
-    for name in sorted(there.keys() - wanted.keys()):
-        (dropped if _try(tx, partial(drop_view, tx, name)) else blocked).append(name)
-    for name, view in wanted.items():
-        if there.get(name) != view.mark:
-            (made if _try(tx, partial(_make, tx, view)) else blocked).append(name)
-    return TypedViews(tuple(made), tuple(dropped), tuple(blocked))
+    changes = {name: partial(drop_view, tx, name) for name in sorted(there.keys() - wanted.keys())}
+    changes |= {name: partial(_make, tx, view) for name, view in wanted.items() if there.get(name) != view.mark}
+    blocked: dict[str, str] = {}
+    for name, change in changes.items():
+        if obstacle := _obstacle(tx, name, change, is_first=not blocked):
+            blocked[name] = obstacle
+    note_blocked_views(tx, source_id, blocked)
+    done = [name for name in changes if name not in blocked]
+    return TypedViews(
+        made=tuple(name for name in done if name in wanted),
+        dropped=tuple(name for name in done if name not in wanted),
+        blocked=blocked,
+    )
 
 
 def drop_typed_views(tx: Connection) -> None:
@@ -170,14 +203,44 @@ def _make(tx: Connection, view: _Definition) -> None:
         replace_view(tx, view.name, f"-- {view.mark}\n{view.query}")
 
 
-def _try(tx: Connection, change: Callable[[], None]) -> bool:
-    """Whether `change` could be made. PostgreSQL drops no view on which another one stands."""
+def _obstacle(tx: Connection, name: str, change: Callable[[], None], *, is_first: bool) -> str | None:
+    """Make a change to a view; returns what keeps it from being made, if anything does.
+
+    Another role may own it, views of a user's own may stand on it, something else may have its name, and a session that
+    reads it may not end: that is waited for, but only for the first of them.
+    """
+    if there := in_the_way(tx, name):
+        return f"{there} has this name: give that another one"
     try:
         with tx.begin_nested():
+            if tx.dialect.name == POSTGRES:
+                patience = LOCK_MILLISECONDS if is_first else LEAST_LOCK_MILLISECONDS
+                tx.exec_driver_sql(f"SET LOCAL lock_timeout = {patience:d}")
             change()
-    except DBAPIError:
-        return False
-    return True
+            if tx.dialect.name == POSTGRES:
+                tx.exec_driver_sql("SET LOCAL lock_timeout TO DEFAULT")
+    except TransactionLost:
+        raise
+    except (DBAPIError, DatabaseUnavailable, RefusedContent) as error:
+        return _reason(tx, name, error.orig if isinstance(error, DBAPIError) else error.__cause__)
+    return None
+
+
+def _reason(tx: Connection, name: str, cause: BaseException | None) -> str:
+    """Why a view could not be changed, and what to do, in a line without content."""
+    state = getattr(cause, "sqlstate", None)
+    if state == DEPENDED_ON:
+        detail = getattr(getattr(cause, "diag", None), "message_detail", None) or ""
+        first = detail.splitlines()[0] if detail else "views of your own stand on it"
+        return f"{first}: drop yours, and make it again after the next run"
+    if state == NO_RIGHT:
+        owner, ours = tx.execute(OWNER, {"name": name}).one()
+        if owner is None:
+            return f"the role {ours} may not create views in this schema: GRANT CREATE ON SCHEMA … TO {ours}"
+        return f"it belongs to the role {owner}: ALTER VIEW {name_in_sql(name)} OWNER TO {ours}, or drop it"
+    if state in LOCKED:
+        return "another session has it in use: the next run tries again"
+    return f"the database refuses it ({type(cause).__name__}{f' {state}' if state else ''})"
 
 
 def _marks(tx: Connection, source_id: int | None = None) -> dict[str, str]:

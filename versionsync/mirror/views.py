@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from versionsync.mirror.ddl import comment_on_view, drop_view, replace_view
+from versionsync.mirror.ddl import OWN_VIEW, comment_on_view, drop_view, in_the_way, replace_view
 from versionsync.mirror.errors import DatabaseUnavailable
+from versionsync.mirror.types import POSTGRES
 
 __all__ = ["VIEWS", "View", "drop_views", "make_views"]
 
@@ -29,16 +30,21 @@ class View:
 
 
 def make_views(tx: Connection) -> None:
-    """Make every view what is said here. Raises DatabaseUnavailable where views of a user's own forbid it."""
+    """Make every view what is said here. Raises DatabaseUnavailable where what a user has made forbids it."""
     for view in VIEWS:
+        if there := in_the_way(tx, view.name):
+            raise DatabaseUnavailable(
+                f"the view {view.name} cannot be made, as {there} has this name: give that another name, or choose "
+                "another database or schema (search_path)"
+            )
         try:
-            replace_view(tx, view.name, view.query)
+            replace_view(tx, view.name, view.query if tx.dialect.name == POSTGRES else f"-- {OWN_VIEW}\n{view.query}")
         except DBAPIError as error:
             raise DatabaseUnavailable(
                 f"the view {view.name} cannot be changed while views of your own stand on it: "
                 "drop them, upgrade, and make them again"
             ) from error
-        comment_on_view(tx, view.name, view.comment, view.columns)
+        comment_on_view(tx, view.name, f"{view.comment} ({OWN_VIEW})", view.columns)
 
 
 def drop_views(tx: Connection) -> None:

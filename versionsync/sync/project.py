@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -15,7 +15,7 @@ from versionsync.ledger.ids import ModelId
 from versionsync.ledger.schema import Schema, plan_schema
 from versionsync.ledger.times import format_time
 from versionsync.mirror.known import live_counts_by_model
-from versionsync.mirror.leases import Lease
+from versionsync.mirror.leases import Lease, hold
 from versionsync.mirror.schema import as_kept, known_schema, schema_seen_at, upsert_schema
 from versionsync.mirror.sources import (
     Project,
@@ -48,6 +48,7 @@ __all__ = [
     "note_format",
     "note_upstream",
     "project_of",
+    "rebuild_views",
 ]
 
 NAMES_SHOWN = 5
@@ -73,13 +74,11 @@ class Believed:
 class Noted:
     """What came of noting the project and its schema.
 
-    `events` is how many were written, `is_change` whether the project or its schema differed from the mirror,
-    `blocked_views` the typed views that could not follow.
+    `events` is how many were written, `is_change` whether the project or its schema differed from the mirror.
     """
 
     events: int
     is_change: bool
-    blocked_views: tuple[str, ...]
 
 
 async def find_place(client: cma.Client, spec: SourceSpec, known: SourceRow | None, *, now: datetime) -> Place:
@@ -249,6 +248,12 @@ async def believe_upstream(
     return Believed(checked.schema, project_of(checked.schema.site, spec, place, known.project), sight, hidden)
 
 
+def rebuild_views(tx: Connection, lease: Lease) -> Mapping[str, str]:
+    """Make the typed views fit the schema; returns those that could not be changed, and why. Raises LeaseLost."""
+    hold(tx, lease)
+    return rebuild_typed_views(tx, lease.source_id).blocked
+
+
 async def _hidden_among(
     desk: Desk, source_id: int, spec: SourceSpec, gone: frozenset[ModelId], sight: Sight
 ) -> frozenset[ModelId]:
@@ -275,7 +280,7 @@ def _note_schema(
     run_id: int,
     observed_at: datetime,
 ) -> Noted:
-    """Write what changed about models and fields, and make the typed views fit."""
+    """Write what changed about models and fields."""
     known, seen = known_schema(tx, lease.source_id), as_kept(tx, schema_of(schema))
     kept = Schema(
         models={**seen.models, **{id: model for id, model in known.models.items() if id in hidden}},
@@ -292,6 +297,5 @@ def _note_schema(
         observed_at=observed_at,
     )
     events = write_events(tx, lease, plan.events, observed_at=observed_at, run_id=run_id)
-    views = rebuild_typed_views(tx, lease.source_id)  # after the events, which hold the former names of fields
     is_change = bool(plan.models or plan.fields or plan.deleted_models or plan.deleted_fields)
-    return Noted(events, is_change, views.blocked)
+    return Noted(events, is_change)

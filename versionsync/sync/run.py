@@ -45,6 +45,7 @@ from versionsync.sync.project import (
     note_format,
     note_upstream,
     project_of,
+    rebuild_views,
 )
 from versionsync.sync.rehearsal import rehearse
 from versionsync.sync.report import Outcome, Progress, RunKind, RunReport, SourceSpec, SyncOptions
@@ -222,6 +223,8 @@ class _Run:
         self._unexplained_since = pending
         allowed = limit.allowance(known.checkpoint.unexplained_read_at, self._desk.now())
         if rests and (pending is None or self._within_budget(allowed) < limit.least):
+            if known.blocked_views:
+                await self._rebuild_views(tenure)
             return
         client = self._client.with_environment(place.environment)
         schema = self._schema or await client.schema()
@@ -240,12 +243,7 @@ class _Run:
             lambda tx: note_upstream(tx, tenure.lease, known, upstream, run_id=run_id, observed_at=now)
         )
         self._progress.counts.events_written += noted.events
-        if noted.blocked_views:
-            self._desk.log.info("views.blocked", views=noted.blocked_views)
-            self._found.notes.append(
-                f"views of your own stand on {', '.join(noted.blocked_views)}, which cannot follow the schema: "
-                "drop yours, let a run find a change, and make them again"
-            )
+        await self._rebuild_views(tenure)  # after the events, which hold the former names of fields
         self._found.is_new_here = is_new_here(known, place)
         climb = Climb(
             self._desk,
@@ -279,6 +277,16 @@ class _Run:
             await self._read_retention(client, known, tenure)
         climb.conclude()
         await self._name_editors(client, tenure)
+
+    async def _rebuild_views(self, tenure: Tenure) -> None:
+        """Make the typed views fit the schema. They are a convenience: what keeps them from it fails no run."""
+        blocked = await self._desk.write(lambda tx: rebuild_views(tx, tenure.lease))
+        if blocked:
+            self._desk.log.info("views.blocked", views=blocked)
+            self._found.notes.extend(
+                f"the view {name} could not follow the schema and stays as it was: {obstacle}"
+                for name, obstacle in blocked.items()
+            )
 
     async def _note_format(self, client: cma.Client, known: SourceRow, schema: cma.Schema, tenure: Tenure) -> None:
         """Save in which form upstream prints times, as far as this run has seen it."""

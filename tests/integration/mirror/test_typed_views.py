@@ -3,23 +3,45 @@
 from __future__ import annotations
 
 import json
+import time
+from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
+import psycopg
 import pytest
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 
 from tests.integration.mirror.desk import MODEL, Desk, Shown, a_field, at, model
 from versionsync.ledger.events import Basis, Event, EventType
 from versionsync.ledger.schema import Field
+from versionsync.mirror.database import Mirror
 from versionsync.mirror.ddl import run_ddl
 from versionsync.mirror.migrate import VERSION_TABLE, upgrade
+from versionsync.mirror.sources import sources_of
 from versionsync.mirror.typed_views import TypedViews, rebuild_typed_views
 from versionsync.mirror.writer import upsert_schema, write_events
 
-NOTHING = TypedViews((), (), ())
+NOTHING = TypedViews((), (), {})
+IN_THE_WAY = {
+    "sqlite": [
+        ("CREATE TABLE {} (id integer)", "DROP TABLE {}", "a table"),
+        ("CREATE VIEW {} AS SELECT 1 AS one", "DROP VIEW {}", "a view of somebody else's"),
+        ("CREATE INDEX {} ON models (name)", "DROP INDEX {}", "an index"),
+    ],
+    "postgresql": [
+        ("CREATE TABLE {} (id integer)", "DROP TABLE {}", "a table"),
+        ("CREATE VIEW {} AS SELECT 1 AS one", "DROP VIEW {}", "a view of somebody else's"),
+        ("CREATE MATERIALIZED VIEW {} AS SELECT 1 AS one", "DROP MATERIALIZED VIEW {}", "a materialized view"),
+        ("CREATE TYPE {} AS (one integer)", "DROP TYPE {}", "a type"),
+        ("CREATE TYPE {} AS ENUM ('one')", "DROP TYPE {}", "a type"),
+        ("CREATE DOMAIN {} AS integer", "DROP DOMAIN {}", "a type"),
+        ("CREATE SEQUENCE {}", "DROP SEQUENCE {}", "a sequence"),
+        ("CREATE INDEX {} ON models (name)", "DROP INDEX {}", "an index"),
+    ],
+}
 VIEW = "website_article_versions"
 
 
@@ -99,11 +121,11 @@ def test_a_value_of_any_type_reads_in_a_column_of_any(desk: Desk) -> None:
 
 def test_a_view_is_rebuilt_only_when_its_definition_changed(desk: Desk) -> None:
     """What another program has prepared, or a user has built on it, stays."""
-    assert _define(desk, a_field("title")) == TypedViews((VIEW,), (), ())
+    assert _define(desk, a_field("title")) == TypedViews((VIEW,), (), {})
     assert _rebuild(desk) == NOTHING
-    assert _define(desk, a_field("title"), a_field("more")) == TypedViews((VIEW,), (), ())
+    assert _define(desk, a_field("title"), a_field("more")) == TypedViews((VIEW,), (), {})
     assert _rebuild(desk) == NOTHING
-    assert _define(desk, a_field("title", "integer"), a_field("more")) == TypedViews((VIEW,), (), ())
+    assert _define(desk, a_field("title", "integer"), a_field("more")) == TypedViews((VIEW,), (), {})
 
 
 def test_a_deleted_model_and_its_fields_keep_their_view(desk: Desk) -> None:
@@ -191,7 +213,7 @@ def test_a_renamed_model_gets_another_view(desk: Desk) -> None:
     with desk.mirror.write() as tx:
         upsert_schema(tx, desk.lease, [model(api_key="story")], [], observed_at=at(9))
         views = rebuild_typed_views(tx, desk.lease.source_id)
-    assert views == TypedViews(("website_story_versions",), (VIEW,), ())
+    assert views == TypedViews(("website_story_versions",), (VIEW,), {})
 
 
 def test_views_of_a_users_own_are_left_alone(desk: Desk) -> None:
@@ -201,11 +223,91 @@ def test_views_of_a_users_own_are_left_alone(desk: Desk) -> None:
         run_ddl(tx, f"CREATE VIEW mine AS SELECT title FROM {VIEW}")
     views = _define(desk, a_field("title", "integer"))
     if desk.mirror.dialect == "postgresql":
-        assert views == TypedViews((), (), (VIEW,))
-        assert _define(desk, a_field("title"), a_field("more", position=2)) == TypedViews((VIEW,), (), ())
+        assert (views.made, views.dropped, list(views.blocked)) == ((), (), [VIEW])
+        assert f"view mine depends on view {VIEW}: drop yours" in views.blocked[VIEW]
+        assert _noted(desk) == views.blocked
+        assert _define(desk, a_field("title"), a_field("more", position=2)) == TypedViews((VIEW,), (), {})
     else:
         assert views.made == (VIEW,)
     assert desk.rows("SELECT * FROM mine") == []
+
+
+def test_a_view_is_made_as_soon_as_nothing_is_in_its_way(desk: Desk) -> None:
+    """What is noted is forgotten then."""
+    for make, drop, kind in IN_THE_WAY[desk.mirror.dialect]:
+        with desk.mirror.write() as tx:
+            run_ddl(tx, f"DROP VIEW IF EXISTS {VIEW}")
+            run_ddl(tx, make.format(VIEW))
+        views = _define(desk, a_field("title"))
+        assert views == TypedViews((), (), {VIEW: f"{kind} has this name: give that another one"})
+        assert _noted(desk) == views.blocked
+        assert _define(desk, a_field("title", "integer")).blocked == views.blocked
+        with desk.mirror.write() as tx:
+            run_ddl(tx, drop.format(VIEW))
+        assert _rebuild(desk) == TypedViews((VIEW,), (), {})
+        assert _noted(desk) == {}
+
+
+def test_a_view_of_somebody_elses_is_neither_replaced_nor_dropped(desk: Desk) -> None:
+    """It may be dear to them, and it has no mark of ours."""
+    with desk.mirror.write() as tx:
+        run_ddl(tx, f"CREATE VIEW {VIEW} AS SELECT 'theirs' AS title")
+    assert list(_define(desk, a_field("title")).blocked) == [VIEW]
+    with desk.mirror.write() as tx:
+        upsert_schema(tx, desk.lease, [model(api_key="story")], [], observed_at=at(9))
+        assert rebuild_typed_views(tx, desk.lease.source_id).dropped == ()
+    assert desk.rows(f"SELECT title FROM {VIEW}") == [("theirs",)]
+
+
+@pytest.fixture
+def other_role(desk: Desk) -> Iterator[str]:
+    """A role that may do everything with the tables, and owns none of the views."""
+    if desk.mirror.dialect == "sqlite":
+        pytest.skip("SQLite has no roles")
+    role = f"role_{uuid4().hex}"
+    with desk.mirror.write() as tx:
+        run_ddl(tx, f"CREATE ROLE {role} LOGIN")
+        run_ddl(tx, f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}")
+        run_ddl(tx, f"GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO {role}")
+        run_ddl(tx, f"GRANT USAGE ON SCHEMA public TO {role}")
+    yield role
+    with desk.mirror.write() as tx:
+        run_ddl(tx, f"DROP OWNED BY {role}")
+        run_ddl(tx, f"DROP ROLE {role}")
+
+
+def test_a_view_that_another_role_owns_stays_as_it_was(desk: Desk, database_url: str, other_role: str) -> None:
+    """And what cannot be made new is not made; both are told with what helps."""
+    _define(desk, a_field("title"))
+    owner = make_url(database_url).username
+    url = make_url(database_url).set(username=other_role).render_as_string(False)
+    with Mirror.open(url) as theirs, theirs.write() as tx:
+        upsert_schema(tx, desk.lease, [model()], [a_field("title", "integer")], observed_at=at(2))
+        upsert_schema(tx, desk.lease, [model("new")], [], observed_at=at(3))
+        views = rebuild_typed_views(tx, desk.lease.source_id)
+    assert views.made == ()
+    assert views.blocked == {
+        VIEW: f'it belongs to the role {owner}: ALTER VIEW "{VIEW}" OWNER TO {other_role}, or drop it',
+        "website_new_versions": f"the role {other_role} may not create views in this schema: "
+        f"GRANT CREATE ON SCHEMA … TO {other_role}",
+    }
+    assert _noted(desk) == views.blocked
+    assert _rebuild(desk).made == (VIEW, "website_new_versions")
+    assert _noted(desk) == {}
+
+
+def test_a_session_that_reads_a_view_is_not_waited_for_long(desk: Desk, database_url: str) -> None:
+    """A program that was left open in the middle of a transaction may read it for days."""
+    if desk.mirror.dialect == "sqlite":
+        pytest.skip("SQLite's readers keep nobody waiting")
+    _define(desk, a_field("title"))
+    with psycopg.connect(database_url) as idle:
+        idle.execute(f"SELECT * FROM {VIEW}".encode())
+        began = time.monotonic()
+        views = _define(desk, a_field("title", "integer"))
+        assert time.monotonic() - began < 10
+    assert views.blocked == {VIEW: "another session has it in use: the next run tries again"}
+    assert _rebuild(desk).made == (VIEW,)
 
 
 def test_a_readers_right_outlasts_a_view_by_default_privileges(desk: Desk) -> None:
@@ -241,6 +343,13 @@ def test_a_migration_keeps_them(desk: Desk, database_url: str) -> None:
         assert tx.scalar(text(f"SELECT count(*) FROM {VERSION_TABLE}")) == 1
     assert upgrade(database_url)[0] is not None
     assert _row(desk)["title"] == "x"
+
+
+def _noted(desk: Desk) -> dict[str, str]:
+    """What the source's row says is in the way of which view."""
+    with desk.mirror.read() as connection:
+        (found,) = sources_of(connection)
+    return dict(found.blocked_views)
 
 
 def _define(desk: Desk, *fields: Field) -> TypedViews:

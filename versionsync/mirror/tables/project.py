@@ -66,6 +66,11 @@ class _Sources(TypedColumns):
     history_retention_days: Named[int | None] = number(
         "For how many days upstream keeps versions, where its plan says so. NULL: for good, or not known."
     )
+    blocked_views: Named[str] = json(
+        "The typed views that could not follow the schema, as they were before: a JSON object of each view's name and "
+        "what is in its way. The next run tries again.",
+        "'{}'",
+    )
 
 
 sources = Table(

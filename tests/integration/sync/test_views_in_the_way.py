@@ -1,0 +1,43 @@
+"""Typed views that cannot follow the schema: they fail no run, and the next one tries again, even one that rests."""
+
+from __future__ import annotations
+
+from sqlalchemy import text
+
+from tests.fixtures.lab import Lab
+from versionsync.cli.attention import SourceStatus, remarks
+from versionsync.mirror.sources import sources_of
+from versionsync.mirror.standing import standing
+from versionsync.sync.report import Outcome
+
+VIEW = "website_post_versions"
+TOLD = f"the view {VIEW} could not follow the schema and stays as it was: a table has this name: give that another one"
+
+
+def attention(lab: Lab) -> list[str]:
+    """What `status` says that somebody should look at."""
+    with lab.mirror.read() as connection:
+        (one,) = sources_of(connection)
+        status = SourceStatus(
+            source=one, standing=standing(connection, one.id), runs=(), lag=None, lease=None, follower=None
+        )
+        return [remark.text for remark in remarks(status, one.checkpoint.last_success_at or one.created_at)]
+
+
+def test_a_run_succeeds_whatever_is_in_the_way_of_a_view(lab: Lab) -> None:
+    """What is in the way is told by every run and by `status`, until it is gone."""
+    with lab.mirror.write() as tx:
+        tx.execute(text(f"CREATE TABLE {VIEW} (id integer)"))
+    lab.act(lambda world: world.create(world.user, "post", {"title": "1"}))
+    for _ in range(2):  # the second one rests
+        report = lab.sync()
+        assert report.outcome is Outcome.SUCCEEDED
+        assert TOLD in report.notes
+        assert attention(lab) == [TOLD]
+    assert report.counts.requests == 1
+    with lab.mirror.write() as tx:
+        tx.execute(text(f"DROP TABLE {VIEW}"))
+    report = lab.sync()
+    assert (report.counts.requests, list(report.notes), attention(lab)) == (1, [], [])
+    with lab.mirror.read() as connection:
+        assert connection.scalar(text(f"SELECT count(*) FROM {VIEW}")) == 1
