@@ -57,10 +57,10 @@ class NotAMirror(MirrorError):
     """There is no database at this place, or it is not a mirror of ours. It was not touched."""
 
 
-def another_programs(where: str, table: str) -> NotAMirror:
-    """The error for a database `where` that another program has made, as its `table` shows."""
+def another_programs(where: str, name: str, *, kind: str = "a table") -> NotAMirror:
+    """The error for a database `where` that another program has made, as something of this name shows."""
     return NotAMirror(
-        f"the database {where} belongs to another program (it has a table {table}): "
+        f"the database {where} belongs to another program (it has {kind} {name}): "
         "choose another file, database or schema (search_path)"
     )
 

@@ -14,6 +14,7 @@ from typing import Final
 from sqlalchemy import Connection, Engine, inspect, select, text
 from sqlalchemy.sql.expression import column, table
 
+from versionsync.mirror.ddl import Occupant, occupants
 from versionsync.mirror.engines import VERSION_TABLE, open_engine, reading
 from versionsync.mirror.errors import NotAMirror, SchemaBehind, SchemaNewer, SchemaUnreleased, another_programs
 from versionsync.mirror.types import POSTGRES
@@ -45,6 +46,17 @@ UNRELEASED: Final = frozenset(f"{number:04}" for number in range(1, 9))
 LOCK_KEY = 0x7665727379  # "versy": any number that no other program takes
 
 _revision = table(VERSION_TABLE, column("version_num"))
+
+SEARCH_PATH = text(
+    """
+    SELECT current_schema(), current_setting('search_path'), (
+        SELECT n.nspname
+        FROM pg_class AS c
+        JOIN pg_namespace AS n ON n.oid = c.relnamespace
+        WHERE c.relname = :name AND pg_table_is_visible(c.oid)
+    )
+    """
+)
 
 
 def head() -> str:
@@ -139,23 +151,56 @@ def _migrate(engine: Engine, where: str) -> str | None:
 
 
 def revision_of(connection: Connection) -> str | None:
-    """The schema that the database says it is at; None: it says nothing."""
-    if not inspect(connection).has_table(VERSION_TABLE):
+    """The schema that the database says it is at; None: it says nothing.
+
+    Of PostgreSQL's schemas only the current one counts, the first of `search_path`: that is where tables are made.
+    """
+    if VERSION_TABLE not in occupants(connection, [VERSION_TABLE]):
         return None
     return connection.scalar(select(_revision.c.version_num))
 
 
 def _current(connection: Connection, where: str) -> str | None:
+    if connection.dialect.name == POSTGRES:
+        _check_search_path(connection, where)
     if (found := revision_of(connection)) is not None:
         refuse_unreleased(found, where)
         return found
-    from versionsync.mirror.tables import metadata
-
-    tables = set(inspect(connection).get_table_names()) - {VERSION_TABLE}
-    strangers = tables if connection.dialect.name != POSTGRES else tables & set(metadata.tables)
-    if strangers:
-        raise another_programs(where, min(strangers))
+    if connection.dialect.name == POSTGRES:
+        there = occupants(connection, _names())
+    else:
+        there = {name: Occupant("table", is_ours=False) for name in inspect(connection).get_table_names()}
+    # Tables first: of several things in the way they say the most.
+    for name, each in sorted(there.items(), key=lambda item: (item[1].kind != "table", item[0])):
+        if not each.is_ours:
+            raise another_programs(where, name, kind=each.with_article)
     return None
+
+
+def _names() -> list[str]:
+    """Of all that a first migration makes."""
+    from versionsync.mirror.tables import metadata
+    from versionsync.mirror.views import VIEWS
+
+    indexes = [index.name for each in metadata.tables.values() for index in each.indexes]
+    keys = [each.primary_key.name for each in metadata.tables.values()]
+    return [str(name) for name in (*metadata.tables, *indexes, *keys, *(view.name for view in VIEWS)) if name]
+
+
+def _check_search_path(connection: Connection, where: str) -> None:
+    """Raise NotAMirror where tables would be made in one schema, and are found in another, or would be made in none."""
+    current, path, other = connection.execute(SEARCH_PATH, {"name": VERSION_TABLE}).one()
+    if current is None:
+        raise NotAMirror(
+            f"the database {where} has none of the schemas that search_path names ({path}): create one "
+            "(CREATE SCHEMA …), or name another one (?options=-csearch_path%3DSCHEMA)"
+        )
+    if other is not None and other != current:
+        raise NotAMirror(
+            f"the database {where} shows a mirror in the schema {other}, but search_path ({path}) begins with the "
+            f"schema {current}, which has none: use one of them alone, with ?options=-csearch_path%3D{other} or "
+            f"?options=-csearch_path%3D{current}"
+        )
 
 
 def refuse_unknown(found: str, where: str) -> None:

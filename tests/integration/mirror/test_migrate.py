@@ -13,10 +13,11 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 
 from tests.integration.mirror.desk import Desk, Shown
 from versionsync.mirror import engines, migrate
@@ -24,6 +25,7 @@ from versionsync.mirror.backup import back_up
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.engines import open_engine, reading
 from versionsync.mirror.errors import DatabaseUnavailable, NotAMirror, SchemaBehind, SchemaNewer, SchemaUnreleased
+from versionsync.mirror.furnish import furnish
 from versionsync.mirror.migrate import (
     HEAD,
     REVISIONS,
@@ -191,6 +193,77 @@ def test_another_programs_database_is_not_touched(empty_url: str) -> None:
     for attempt in (upgrade, check, current, Mirror.open):
         with pytest.raises(NotAMirror, match=r"belongs to another program .*events"):
             attempt(empty_url)
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize(
+    ("make", "named"),
+    [
+        ("CREATE VIEW publications AS SELECT 1 AS one", "a view publications"),
+        ("CREATE MATERIALIZED VIEW source_status AS SELECT 1 AS one", "a materialized view source_status"),
+        ("CREATE TYPE versions AS ENUM ('one')", "a type versions"),
+        ("CREATE DOMAIN records AS integer", "a type records"),
+        ("CREATE TABLE theirs (id integer); CREATE INDEX events_key ON theirs (id)", "an index events_key"),
+        ("CREATE TABLE theirs (id integer CONSTRAINT pk_models PRIMARY KEY)", "an index pk_models"),
+        ("CREATE SEQUENCE leases", "a sequence leases"),
+        ("CREATE TYPE versions AS ENUM ('one'); CREATE TABLE events (id integer)", "a table events"),
+    ],
+)
+def test_what_is_in_the_way_is_named(empty_postgres_url: str, make: str, named: str) -> None:
+    """Not with SQL, and it is left as it was, above all a view that somebody has written."""
+    with psycopg.connect(empty_postgres_url, autocommit=True) as connection:
+        connection.execute(make.encode())
+    for attempt in (upgrade, check, current, Mirror.open):
+        with pytest.raises(NotAMirror, match=rf"belongs to another program \(it has {named}\): choose another"):
+            attempt(empty_postgres_url)
+    with psycopg.connect(empty_postgres_url) as connection:
+        count = "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relname = 'sources'"
+        assert connection.execute(count).fetchone() == (0,)
+
+
+@pytest.mark.postgres
+def test_only_the_current_schema_counts(empty_postgres_url: str) -> None:
+    """What is in others is no concern; where another one shows a mirror, nobody knows which one is meant."""
+    with psycopg.connect(empty_postgres_url, autocommit=True) as connection:
+        connection.execute("CREATE SCHEMA mine")
+        connection.execute("CREATE TABLE public.events (id integer)")
+        connection.execute("CREATE VIEW public.publications AS SELECT 1 AS one")
+
+    def within(path: str) -> str:
+        query = {**make_url(empty_postgres_url).query, "options": f"-csearch_path={path}"}
+        return make_url(empty_postgres_url).set(query=query).render_as_string(False)
+
+    assert upgrade(within("mine,public")) == (None, HEAD)
+    check(within("mine,public"))
+    with Mirror.open(within("mine,public")) as mirror:
+        desk = Desk.open(mirror)
+        desk.look(Shown("v1", 1, "c"))
+        with mirror.write() as tx:
+            assert rebuild_typed_views(tx, desk.lease.source_id).made == ("website_article_versions",)
+        assert desk.rows("SELECT version_id FROM website_article_versions") == [("v1",)]
+        assert desk.rows("SELECT * FROM public.publications") == [(1,)]
+    with psycopg.connect(empty_postgres_url, autocommit=True) as connection:
+        connection.execute("CREATE SCHEMA other")
+    for attempt in (upgrade, check, current, Mirror.open):
+        with pytest.raises(NotAMirror, match=r"shows a mirror in the schema mine, but search_path \(other, ?mine\)"):
+            attempt(within("other,mine"))
+        with pytest.raises(NotAMirror, match=r"none of the schemas that search_path names \(nowhere\): create one"):
+            attempt(within("nowhere"))
+    assert upgrade(within("other")) == (None, HEAD)
+
+
+def test_a_view_of_ours_that_somebody_has_replaced_stops_an_upgrade(database_url: str) -> None:
+    """It is theirs now."""
+    engine = open_engine(database_url)
+    with engine.begin() as tx:
+        tx.execute(text("DROP VIEW publications"))
+        tx.execute(text("CREATE VIEW publications AS SELECT 'theirs' AS one"))
+    refused = "the view publications cannot be made, as a view of somebody else's"
+    with pytest.raises(DatabaseUnavailable, match=refused), engine.begin() as tx:
+        furnish(tx)
+    with engine.connect() as connection:
+        assert connection.scalar(text("SELECT one FROM publications")) == "theirs"
+    engine.dispose()
 
 
 def test_another_program_may_share_a_postgresql_database(empty_postgres_url: str) -> None:
