@@ -58,9 +58,12 @@ def init(
     from versionsync.config import LOCAL_FILE, Settings, SourceSettings
     from versionsync.config.credentials import check_database_url
     from versionsync.config.loading import check_command_line
+    from versionsync.config.trust import check_found_folder
     from versionsync.config.variables import unknown_variables
 
     target = session.options.config or LOCAL_FILE
+    if session.options.config is None:
+        check_found_folder(target)
     if session.options.database is not None:
         check_command_line(session.options.database)
     unknown_variables(Settings(sources=(SourceSettings(name="new", api_token_env=token_env),)), session.environ)

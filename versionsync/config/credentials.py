@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import stat
 from collections.abc import Mapping
@@ -14,10 +15,12 @@ from versionsync.config.definition import DEFAULT_DATABASE_URL, DEFAULT_TOKEN_VA
 from versionsync.config.errors import InvalidSetting, SecretProblem
 from versionsync.config.notices import NoticeSettings
 from versionsync.config.secret import Secret
+from versionsync.config.trust import Owned, Self, doubt_of_secret
 from versionsync.database_urls import BadDatabaseUrl, DatabaseUrl, parse
 
 __all__ = [
     "check_database_url",
+    "check_secret_file",
     "looks_like_a_placeholder",
     "read_api_token",
     "read_database_url",
@@ -164,17 +167,16 @@ def check_database_url(text: str, *, where: str) -> DatabaseUrl:
 
 
 def read_secret_file(path: Path, *, environ: Mapping[str, str]) -> str:
-    """What `path` holds. Refuses a file that others can read, but where a service manager or a container put it."""
+    """What `path` holds.
+
+    Refuses a file that others can read, or that is somebody else's, but where a service manager or a container put it.
+    """
     try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode) and not stat.S_ISFIFO(status.st_mode):
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISFIFO(mode):
             raise SecretProblem(f"{path} is not a file", hint="Name the file that holds the secret.")
-        if status.st_mode & (stat.S_IRWXG | stat.S_IRWXO) and not _is_handed_over(path, environ):
-            raise SecretProblem(
-                f"{path} holds a secret and can be read by others (mode {stat.S_IMODE(status.st_mode):04o})",
-                hint=f"Run: chmod 600 {path}",
-            )
         with path.open("rb") as file:
+            check_secret_file(path, os.fstat(file.fileno()), "a secret", environ=environ)
             raw = file.read(SECRET_BYTES + 1)
         if len(raw) > SECRET_BYTES:
             raise SecretProblem(f"{path} is too large for a secret", hint="Name the file that holds the secret.")
@@ -185,6 +187,13 @@ def read_secret_file(path: Path, *, environ: Mapping[str, str]) -> str:
         raise SecretProblem(f"{path} is not text", hint="It must hold the secret and nothing else.") from None
     except OSError as error:
         raise SecretProblem(f"{path} cannot be read: {error.strerror}", hint="Check its owner and mode.") from error
+
+
+def check_secret_file(path: Path, status: Owned, what: str, *, environ: Mapping[str, str]) -> None:
+    """Raise SecretProblem if `path`, of this owner and mode, is no place for `what` it holds."""
+    doubt = None if _is_handed_over(path, environ) else doubt_of_secret(status, Self.now(), path)
+    if doubt is not None:
+        raise SecretProblem(f"{path} holds {what} and {doubt.why}", hint=f"Run: {doubt.command}")
 
 
 def _given(settings: Struct, name: str, *, folder: Path, environ: Mapping[str, str]) -> tuple[str, str] | None:

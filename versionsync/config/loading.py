@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
-import stat
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeVar
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Struct
@@ -17,6 +18,7 @@ from msgspec import Struct
 from versionsync.config.checking import check_table, check_text
 from versionsync.config.credentials import (
     check_database_url,
+    check_secret_file,
     read_api_token,
     read_database_url,
     read_notice_url,
@@ -28,6 +30,7 @@ from versionsync.config.errors import FileProblem, InvalidSetting, SecretProblem
 from versionsync.config.fields import nearest, settings_of
 from versionsync.config.notices import NoticeSettings
 from versionsync.config.secret import Secret
+from versionsync.config.trust import check_found
 from versionsync.config.variables import unknown_variables
 
 __all__ = ["LOCAL_FILE", "SYSTEM_FILE", "Configuration", "Doubt", "check_command_line", "load"]
@@ -139,7 +142,7 @@ def load(
     """
     environ = os.environ if environ is None else environ
     path = config if config is not None else _find(local_file, system_file)
-    settings = _read(path) if path is not None else Settings()
+    settings = Settings() if path is None else _read(path, found=config is None and path == local_file, environ=environ)
     unknown = unknown_variables(settings, environ)
     named = bool(settings.sources)
     if not named:
@@ -150,26 +153,52 @@ def load(
     settings = msgspec.structs.replace(settings, http=_with_environment(settings.http, environ))
     settings = _with_database(settings, database_url, environ)
     return Configuration(
-        settings=settings, path=path, file_names_sources=named, environ=environ, doubts=tuple(_doubts(unknown))
+        settings=settings,
+        path=path,
+        file_names_sources=named,
+        environ=environ,
+        doubts=tuple(_doubts(settings, unknown)),
     )
 
 
-def _doubts(unknown: Sequence[str]) -> Iterator[Doubt]:
+def _doubts(settings: Settings, unknown: Sequence[str]) -> Iterator[Doubt]:
     for name in unknown:
         yield Doubt(
             message=f"the variable {name} has no effect: there is none of this name",
             hint="docs/settings.md lists the variables; unset it if it is not for versionsync.",
         )
+    for source in settings.sources:
+        for name, url in (("base_url", source.base_url), ("ping_url", source.ping_url)):
+            if url is not None and _is_open(url if isinstance(url, str) else url.reveal()):
+                yield Doubt(
+                    message=f"source {source.name}: {name} is http:// to another machine: who is on the way reads and "
+                    "changes all that is sent, the token too",
+                    hint="Write https://; where the server has no TLS, put a proxy on its machine that has.",
+                )
+
+
+def _is_open(url: str) -> bool:
+    """Whether what is sent to this address leaves the machine, and can be read on the way."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    try:
+        is_here = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        is_here = host == "localhost" or host.endswith(".localhost")
+    return parts.scheme.lower() == "http" and not is_here
 
 
 def _find(*candidates: Path) -> Path | None:
     return next((path for path in candidates if path.exists()), None)
 
 
-def _read(path: Path) -> Settings:
+def _read(path: Path, *, found: bool, environ: Mapping[str, str]) -> Settings:
+    """The settings of a file; one that was only `found` in the current folder must be ours, or root's."""
     try:
-        text = path.read_text(encoding="utf-8")
-        mode = path.stat().st_mode
+        if found:
+            check_found(path)
+        with path.open(encoding="utf-8") as file:
+            text, status = file.read(), os.fstat(file.fileno())
     except FileNotFoundError:
         raise FileProblem(f"there is no settings file {path}", hint="`versionsync init` writes one.") from None
     except UnicodeDecodeError:
@@ -186,7 +215,9 @@ def _read(path: Path) -> Settings:
             hint="A text needs quotes, a table is [name], a source is [[sources]].",
         ) from None
     settings = check_table(table, Settings, file=str(path))
-    _check_whole(settings, path, mode)
+    _check_whole(settings, path)
+    if secrets := list(_inline_secrets(settings, path)):
+        check_secret_file(path, status, secrets[0], environ=environ)
     return settings
 
 
@@ -204,7 +235,7 @@ def _told_plainly(error: tomllib.TOMLDecodeError, text: str) -> str:
     return f"line {line}, column {column}: {what[:1].lower()}{what[1:]}"
 
 
-def _check_whole(settings: Settings, path: Path, mode: int) -> None:
+def _check_whole(settings: Settings, path: Path) -> None:
     """What can only be seen with the whole file at hand."""
     names: dict[str, int] = {}
     for number, source in enumerate(settings.sources):
@@ -228,17 +259,16 @@ def _check_whole(settings: Settings, path: Path, mode: int) -> None:
                 raise InvalidSetting(f"{where}.sources: there is no source called {name}", hint=hint)
     if settings.database_url is not None and settings.database_url_file is not None:
         raise InvalidSetting(f"{path}: database_url and database_url_file are both set", hint="Keep one of them.")
-    secrets = [f"sources[{number}].api_token" for number, source in enumerate(settings.sources) if source.api_token]
-    secrets += [f"sources[{number}].ping_url" for number, source in enumerate(settings.sources) if source.ping_url]
-    secrets += [f"notices[{number}].url" for number, notice in enumerate(settings.notices) if notice.url]
+
+
+def _inline_secrets(settings: Settings, path: Path) -> Iterator[str]:
+    """Where secrets stand in the settings themselves."""
+    yield from (f"sources[{number}].api_token" for number, source in enumerate(settings.sources) if source.api_token)
+    yield from (f"sources[{number}].ping_url" for number, source in enumerate(settings.sources) if source.ping_url)
+    yield from (f"notices[{number}].url" for number, notice in enumerate(settings.notices) if notice.url)
     url = settings.database_url.reveal().strip() if settings.database_url is not None else ""
     if url and check_database_url(url, where=f"{path}: database_url").secrets:
-        secrets.append("the password in database_url")
-    if secrets and mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise SecretProblem(
-            f"{path} holds {secrets[0]} and can be read by others (mode {stat.S_IMODE(mode):04o})",
-            hint=f"Run: chmod 600 {path}",
-        )
+        yield "the password in database_url"
 
 
 def _check_one_of(table: Struct, names: Sequence[str], where: str) -> bool:
