@@ -84,6 +84,7 @@ NAMED = (
     "renamed_fields",
     "status_without_drafts",
     "versions_order",
+    "assigned_fields",
 )
 SWITCHED = (
     "milliseconds",
