@@ -54,6 +54,11 @@ SAID = [
         "every two minutes come to about N in all, N where webhooks tell of edits, and N where",
         (("no budget, looks alone", 1), ("no budget, receiver", 1), ("no budget, log of calls", 1)),
     ),
+    Said(
+        "simulator.md",
+        "1,000 projects take N MB of memory, N KB each, and are up after N s of CPU time",
+        (("1,000", 2), ("1,000", 3), ("1,000", 1)),
+    ),
     Said("guarantees.md", "The pace uses N %", (("alone", 2),)),
     Said(
         "operations.md",

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any, Final
 
 import msgspec
@@ -66,8 +67,12 @@ class AuditLog:
 
     def __init__(self) -> None:
         self._events: deque[AuditEvent] = deque(maxlen=EVENTS_KEPT)
-        self._random = random.Random("audit log")  # noqa: S311 - repeatable on purpose
         self._latest = 0
+
+    @cached_property
+    def _random(self) -> random.Random:
+        """Made when it is needed: it takes 2.5 KB, and most of a thousand projects are only read."""
+        return random.Random("audit log")  # noqa: S311 - repeatable on purpose
 
     def add(self, at: datetime, **known: Any) -> None:
         """Note an event that happened at *at*; *known*: the members of `AuditEvent` besides `id`."""

@@ -36,6 +36,7 @@ class Switches:
     """For how many days the plan keeps versions, by the same rule; None: for good."""
 
     publishing_moves_updated_at: bool = False
+    """Publishing and unpublishing move the record's `updated_at`."""
     republishing_moves_published_at: bool = True
     """Publishing a record that is live moves its `published_at`; otherwise only `published_from` of the version.
 
@@ -71,13 +72,18 @@ class Switches:
     """
 
     versions_order: Literal["newest_first", "oldest_first"] = "newest_first"
+    """In which order `/items/:id/versions` lists."""
     nested_items_limit: int = 30
+    """The largest `page[limit]` of `/items` with `nested=true`; more is an error."""
     nested_versions_limit: int = 50
+    """The largest `page[limit]` of `/items/:id/versions` with `nested=true`; more is an error."""
     date_filters_cut_to_minute: bool = False
+    """Comparisons with a time look at whole minutes."""
     lists_current_versions: bool = True
     """`/items` without `version` shows current versions; otherwise published ones where there are any."""
 
     forks_keep_version_ids: bool = True
+    """The versions of a forked environment have the ids of those they were copied from; otherwise new ones."""
     fork_duration: timedelta = timedelta(0)
     """How long a forked environment is `creating`, by the clock."""
 
