@@ -112,7 +112,6 @@ def simulator(
     projects are simulator-full-access-2, -3 and so on. Ctrl-C ends it.
     """
     from versionsync.simulator import FaultKind, Faults, serve
-    from versionsync.simulator.control_access import is_loopback
     from versionsync.simulator.git_repository import RepositoryUnreadable
     from versionsync.simulator.live import PACE
 
@@ -134,13 +133,7 @@ def simulator(
     if latency:
         faults.rates[FaultKind.SLOW], faults.slow_seconds = 1.0, (latency * 0.5, latency * 1.5)
     token = _control_token(control_token or session.environ.get(CONTROL_TOKEN_VARIABLE) or None)
-    if not is_loopback(host):
-        who = "other machines need the control token" if token else "no other machine can use them"
-        session.output.warning(
-            f"--host {host}: each machine that reaches this one can read and change the simulated projects, for their "
-            "tokens are no secret, and can let this machine call any address, by a webhook. The control endpoints "
-            f"(/_simulator/) answer programs on this machine; {who}."
-        )
+    _warn_of(session, host, has_token=token is not None)
     try:
         serve(
             world,
@@ -212,6 +205,20 @@ def _control_token(said: str | None) -> ControlToken | None:
         return ControlToken(said)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint=f"--control-token or {CONTROL_TOKEN_VARIABLE}") from None
+
+
+def _warn_of(session: Session, host: str, *, has_token: bool) -> None:
+    """Say what others can do, where *host* is an address that they can reach."""
+    from versionsync.simulator.control_access import is_loopback
+
+    if is_loopback(host):
+        return
+    who = "other machines need the control token" if has_token else "no other machine can use them"
+    session.output.warning(
+        f"--host {host}: each machine that reaches this one can read and change the simulated projects, for their "
+        "tokens are no secret, and can let this machine call any address, by a webhook. The control endpoints "
+        f"(/_simulator/) answer programs on this machine; {who}."
+    )
 
 
 def _limits(rate_limit: str) -> RateLimit | None:

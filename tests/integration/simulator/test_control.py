@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Any
 
 import httpx
@@ -9,6 +10,7 @@ import pytest
 
 from tests.integration.simulator.conftest import Served
 from versionsync.simulator import SimulatorThread, Switches, World
+from versionsync.simulator.control_access import ControlToken
 
 
 def order(served: Served, path: str, body: object, *, status: int = 200) -> Any:
@@ -127,6 +129,28 @@ def test_another_name_than_that_of_this_machine_is_refused(served: Served) -> No
     port = served.simulator.url.rpartition(":")[2]
     own = {"Host": f"localhost:{port}", "Origin": f"http://localhost:{port}"}
     assert served.http.get("/_simulator/", headers=own).status_code == 200
+
+
+def test_a_program_that_comes_from_another_address_is_refused_without_the_token() -> None:
+    """This machine's own address in its network is another than loopback."""
+    address = _own_address()
+    if address is None:
+        pytest.skip("this machine has no address but loopback")
+    with SimulatorThread(World(), host=address, control_token=ControlToken("a-token-of-the-tests")) as simulator:
+        url = f"{simulator.url}/_simulator/"
+        answer = httpx.get(url)
+        assert (answer.status_code, "send the control token" in answer.json()["error"]) == (403, True)
+        assert httpx.get(url, headers={"Authorization": "Bearer a-token-of-the-tests"}).status_code == 200
+
+
+def _own_address() -> str | None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as found:
+        try:
+            found.connect(("192.0.2.1", 9))  # sends nothing: it only asks for the way there
+        except OSError:
+            return None
+        address: str = found.getsockname()[0]
+        return None if address.startswith("127.") else address
 
 
 def test_a_program_that_comes_by_ipv6_is_on_this_machine() -> None:

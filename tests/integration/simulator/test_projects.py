@@ -99,6 +99,34 @@ def test_a_token_leads_to_its_project_whatever_becomes_of_it(served: Served) -> 
     assert served.get("/site")["data"]["id"] == second["project_id"]
 
 
+def test_a_token_that_the_api_changes_leads_to_its_project(served: Served) -> None:
+    """Made, made anew and removed, in a project that is not the first."""
+    project = new_project(served)
+
+    def asked_with(token: str) -> tuple[int, str | None]:
+        answer = served.http.get("/site", headers={"Authorization": f"Bearer {token}"})
+        return answer.status_code, answer.json()["data"]["id"] if answer.is_success else None
+
+    def send(method: str, path: str, body: object = None) -> Any:
+        own = {"Authorization": f"Bearer {project['token']}"}
+        return served.http.request(method, path, json=body, headers=own).json()["data"]
+
+    (role, *_) = send("GET", "/roles")
+    access = {"can_access_cda": True, "can_access_cda_preview": True, "can_access_cma": True}
+    link = {"role": {"data": {"type": "role", "id": role["id"]}}}
+    sent = {"data": {"type": "access_token", "attributes": {"name": "Shop", **access}, "relationships": link}}
+    made = send("POST", "/access_tokens", sent)
+    first = made["attributes"]["token"]
+    assert asked_with(first) == (200, project["project_id"])
+
+    second = send("POST", f"/access_tokens/{made['id']}/regenerate_token")["attributes"]["token"]
+    assert asked_with(first) == (401, None)
+    assert asked_with(second) == (200, project["project_id"])
+
+    send("DELETE", f"/access_tokens/{made['id']}")
+    assert asked_with(second) == (401, None)
+
+
 def test_switches_and_limits_are_those_of_one_project(served: Served) -> None:
     """A new project begins with those of the first."""
     served.http.post("/_simulator/limits", json={"limit": 2})
