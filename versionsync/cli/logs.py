@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import time
+from collections import Counter
 from collections.abc import Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
@@ -20,6 +22,11 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger, Processor
 
 __all__ = ["hear_libraries", "make_log"]
+
+AGAIN_SECONDS: Final = 60.0
+"""What a library says again and again is shown that often."""
+SAME_LENGTH: Final = 60
+MOST_KINDS: Final = 200
 
 FIRST: Final = ("time", "level", "event", "source", "run", "record")
 
@@ -114,12 +121,32 @@ def hear_libraries(log: FilteringBoundLogger, *, level: int) -> None:
 
 
 class _Libraries(logging.Handler):
+    """What libraries log. The same once a minute at the most, with how often it was not shown since the last time."""
+
     def __init__(self, log: FilteringBoundLogger) -> None:
         super().__init__(logging.WARNING)
         self._log = log
+        self._shown_at: dict[tuple[str, int, str], float] = {}
+        self._hidden: Counter[tuple[str, int, str]] = Counter()
 
     def emit(self, record: logging.LogRecord) -> None:
-        facts = {"library": record.name, "said": record.getMessage(), "exc_info": record.exc_info or None}
+        # By the first line, before its arguments are put in: the rest differs each time.
+        first_line = str(record.msg).partition("\n")[0][:SAME_LENGTH]
+        what, now = (record.name, record.levelno, first_line), time.monotonic()
+        if now - self._shown_at.get(what, float("-inf")) < AGAIN_SECONDS:
+            self._hidden[what] += 1
+            return
+        if len(self._shown_at) >= MOST_KINDS:
+            self._shown_at.clear()
+            self._hidden.clear()
+        self._shown_at[what] = now
+        facts: dict[str, Any] = {
+            "library": record.name,
+            "said": record.getMessage(),
+            "exc_info": record.exc_info or None,
+        }
+        if times := self._hidden.pop(what, 0):
+            facts["not_shown"] = times
         if record.levelno >= logging.ERROR:
             self._log.error("library.failed", **facts)
         else:

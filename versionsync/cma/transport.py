@@ -18,6 +18,7 @@ Six things are done here because nobody above could do them:
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import ssl
 import urllib.request
@@ -37,6 +38,7 @@ from aiohttp.client_reqrep import ClientRequest, ClientResponse
 from httpx_aiohttp import AiohttpTransport
 
 from versionsync.cma.answers import Answer
+from versionsync.cma.errors import Unavailable
 from versionsync.cma.retry import Failure, Kind
 from versionsync.cma.tls import handshake_problem
 from versionsync.cma.unpacking import PACKED, Unpacker
@@ -46,6 +48,9 @@ __all__ = ["MAX_BODY_BYTES", "Timeouts", "exchange", "open_http"]
 MAX_BODY_BYTES: Final = 64 * 1024 * 1024
 LARGE_BYTES: Final = 512 * 1024
 _KEEP_ALIVE_SECONDS: Final = 30.0
+_OUT_OF_FILES: Final = (
+    "this process may open no more files and connections: raise its limit (LimitNOFILE= of its unit, or `ulimit -n`)"
+)
 _PLAIN: Final = frozenset({"", "identity"})
 
 _on_sent: ContextVar[Callable[[], None] | None] = ContextVar("versionsync.cma.on_sent", default=None)
@@ -82,7 +87,7 @@ async def _headers_sent(*_: object) -> None:
 def open_http(base_url: str, *, connections: int) -> httpx.AsyncClient:
     """An HTTP client for `base_url`, honouring HTTPS_PROXY, NO_PROXY and SSL_CERT_FILE. The caller closes it.
 
-    Raises ValueError where one of these names what cannot be used.
+    Raises ValueError where one of these names what cannot be used, Unavailable where no file can be opened.
     """
     context, proxy = _trust(), _proxy_for(base_url)
 
@@ -105,6 +110,8 @@ def _trust() -> ssl.SSLContext:
     try:
         return httpx.create_ssl_context()
     except (OSError, ssl.SSLError) as error:
+        if _is_out_of_files(error):
+            raise Unavailable(_OUT_OF_FILES, request="reading the CAs") from None
         name = "SSL_CERT_FILE" if os.environ.get("SSL_CERT_FILE") else "SSL_CERT_DIR"
         why = "holds no certificate" if isinstance(error, ssl.SSLError) else error.strerror
         raise ValueError(f"{name} names {os.environ.get(name)}, which cannot be used: {why}") from None
@@ -199,6 +206,8 @@ def _failure(error: BaseException, url: httpx.URL) -> Failure:
     cause = error.__cause__ if isinstance(error.__cause__, aiohttp.ClientError | TimeoutError) else error
     kind, detail = Kind.RESET, f"{host} broke off the connection before it had answered{scheme}"
     match cause:
+        case aiohttp.ClientConnectorError() if _is_out_of_files(cause.os_error):
+            kind, detail = Kind.REFUSED, f"no connection to {host}: {_OUT_OF_FILES}"
         case aiohttp.ClientConnectorDNSError():
             kind, detail = Kind.DNS, f"the name {host} cannot be resolved: check base_url and the network"
         case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientSSLError() | aiohttp.ServerFingerprintMismatch():
@@ -220,6 +229,10 @@ def _failure(error: BaseException, url: httpx.URL) -> Failure:
         case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError() | httpx.UnsupportedProtocol() | httpx.InvalidURL():
             kind, detail = Kind.TLS, f"{host or 'base_url'} cannot be asked: base_url must be an http(s) address"
     return Failure(kind, detail)
+
+
+def _is_out_of_files(error: OSError) -> bool:
+    return error.errno in (errno.EMFILE, errno.ENFILE)
 
 
 def _reason(error: object) -> str:

@@ -6,6 +6,7 @@ It runs in the daemon's event loop, so that it answers exactly as long as the da
 from __future__ import annotations
 
 import errno
+import logging
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -15,11 +16,13 @@ from typing import Any, Final
 import aiohttp
 import msgspec
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from prometheus_client import CONTENT_TYPE_LATEST
 from structlog.typing import FilteringBoundLogger
 
 from versionsync.daemon.asking import reachable, url_of
 from versionsync.daemon.errors import CannotListen
+from versionsync.daemon.listener import Limits, Listener, bind, most_connections
 from versionsync.daemon.metrics import Metrics
 from versionsync.daemon.page import page
 from versionsync.daemon.readiness import reasons
@@ -30,6 +33,8 @@ __all__ = ["App", "serving"]
 
 SHUTDOWN_SECONDS: Final = 0.2
 ASK_SECONDS: Final = 1.0
+LINGER_SECONDS: Final = 2.0
+"""So long the rest of a body is waited for that nobody reads, so that its sender sees our answer."""
 
 _HEADERS: Final = {
     "Cache-Control": "no-store",
@@ -57,7 +62,8 @@ class App:
         self._redact = redact
         self._hanging = hanging
         self._started_at = datetime.now(UTC)
-        self.web = web.Application(middlewares=[_with_headers])
+        self.listener: Listener | None = None
+        self.web = web.Application(middlewares=[self._under_way, _with_headers])
         self.web.add_routes(
             [
                 web.get("/", self._home),
@@ -69,6 +75,18 @@ class App:
         )
         if receiver is not None:
             self.web.router.add_post("/webhooks/{source}", receiver)
+
+    @web.middleware
+    async def _under_way(
+        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        if self.listener is None:
+            return await handler(request)
+        with self.listener.answering(request.transport):
+            response = await handler(request)
+            if self.listener.is_crowded:
+                response.force_close()
+            return response
 
     async def _home(self, _: web.Request) -> web.StreamResponse:
         raise web.HTTPFound("/status")
@@ -93,24 +111,60 @@ class App:
 
 @asynccontextmanager
 async def serving(
-    app: App, *, host: str, port: int, log: FilteringBoundLogger, inherited: socket.socket | None = None
+    app: App,
+    *,
+    host: str,
+    port: int,
+    log: FilteringBoundLogger,
+    inherited: socket.socket | None = None,
+    limits: Limits | None = None,
 ) -> AsyncIterator[str]:
     """Answer on `host` and `port` (0: a free one) while the block runs; the value is the URL.
 
-    `inherited` is a socket that listens already, and is used instead. Raises CannotListen.
+    `inherited` is a socket that listens already, and is used instead. `limits` are those of its connections (None: as
+    this process has descriptors). Raises CannotListen.
     """
-    runner = web.AppRunner(app.web, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
+    runner = web.AppRunner(
+        app.web,
+        access_log=None,
+        logger=_ServerLog(log),
+        shutdown_timeout=SHUTDOWN_SECONDS,
+        lingering_time=LINGER_SECONDS,
+        auto_decompress=False,  # what DatoCMS sends is not packed, and nobody else need be unpacked
+    )
     await runner.setup()
+    assert runner.server is not None
     try:
         try:
-            await (web.SockSite(runner, inherited) if inherited else web.TCPSite(runner, host, port)).start()
+            sockets = [inherited] if inherited else await bind(host, port)
+            limits = limits or Limits(connections=most_connections())
+            listener = app.listener = Listener(sockets, runner.server, limits=limits, log=log)
+            listener.start()
         except (OSError, UnicodeError) as error:
             raise await _why(error, host, port) from error
-        url = url_of(*runner.addresses[0][:2])
-        log.info("http.listening", url=url)
-        yield url
+        try:
+            url = url_of(*sockets[0].getsockname()[:2])
+            log.info("http.listening", url=url)
+            yield url
+        finally:
+            await listener.stop()
     finally:
         await runner.cleanup()
+
+
+class _ServerLog(logging.Logger):
+    """The log of aiohttp's server. What strangers send is no error of ours; faults go where those of libraries go."""
+
+    def __init__(self, log: FilteringBoundLogger) -> None:
+        super().__init__("versionsync.http")
+        self._ours = log
+
+    def handle(self, record: logging.LogRecord) -> None:
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, HttpProcessingError):
+            self._ours.debug("http.malformed", reason=f"{type(error).__name__}: {error.message}"[:200])
+        else:
+            logging.getLogger("aiohttp.server").handle(record)
 
 
 async def _why(error: OSError | UnicodeError, host: str, port: int) -> CannotListen:

@@ -59,6 +59,8 @@ RestartSteps=6
 RestartMaxDelaySec=60
 # 2: the settings are wrong. 243: a file with a secret is not there. Starting again changes nothing.
 RestartPreventExitStatus=2 243
+# Files and connections. Its own port takes a hundred of them at the most, however many call.
+LimitNOFILE=4096
 """
 
 WITH_SOCKET: Final = """\

@@ -7,10 +7,11 @@ import contextlib
 import gzip
 import json
 import re
+import resource
 import ssl
 import traceback
 import tracemalloc
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -381,6 +382,25 @@ async def test_a_certificate_that_nobody_trusts_is_told_at_once(untrusted: ssl.S
         ):
             await client.site()
     assert client.usage.retries == 0
+
+
+@pytest.fixture
+def out_of_files() -> Iterator[Callable[[], None]]:
+    """What makes that this process may open no file any more, until the end of the test."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    yield lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
+    resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+async def test_a_process_without_descriptors_says_so(out_of_files: Callable[[], None]) -> None:
+    """And blames neither the address nor SSL_CERT_FILE."""
+    async with upstream(Script(fine)) as url, client_of(url) as client:
+        out_of_files()
+        with pytest.raises(cma.Unavailable, match=r"may open no more files .*LimitNOFILE=") as failed:
+            await client.site()
+        with pytest.raises(cma.Unavailable, match=r"may open no more files .*LimitNOFILE="):
+            client_of(url)
+    assert "check base_url" not in str(failed.value)
 
 
 async def test_a_proxy_is_used_and_its_refusal_told(monkeypatch: pytest.MonkeyPatch) -> None:

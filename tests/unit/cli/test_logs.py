@@ -10,6 +10,7 @@ import sys
 import pytest
 from structlog.contextvars import bound_contextvars
 
+from versionsync.cli import logs
 from versionsync.cli.logs import make_log
 from versionsync.cli.redaction import Redactor
 
@@ -118,6 +119,30 @@ logging.getLogger("aiohttp.server").error("an error about %s", "hunter22")
 """
 WARNED = ("debug", "library.warned", "aiohttp.client", "a warning about ********")
 FAILED = ("error", "library.failed", "aiohttp.server", "an error about ********")
+
+
+def test_what_a_library_repeats_is_shown_once_a_minute_with_a_count(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The text may have other numbers in it each time; another error is shown at once."""
+    clock = [1000.0]
+    monkeypatch.setattr("versionsync.cli.logs.time.monotonic", lambda: clock[0])
+    handler = logs._Libraries(make_log(level=logging.INFO, as_json=True, color=False, redactor=Redactor()))
+
+    def fail(text: str, *arguments: object) -> None:
+        handler.emit(logging.LogRecord("asyncio", logging.ERROR, "", 0, text, arguments, None))
+
+    for number in range(1000):
+        fail(f"socket.accept() out of system resource\nsocket: <fd={number}>")
+        fail("an error about %s", number)
+    clock[0] += 61
+    fail("an error about %s", 7)
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [(line["said"].partition("\n")[0], line.get("not_shown")) for line in lines] == [
+        ("socket.accept() out of system resource", None),
+        ("an error about 0", None),
+        ("an error about 7", 999),
+    ]
 
 
 @pytest.mark.parametrize(
