@@ -24,7 +24,7 @@ from versionsync.mirror.failures import CUT_SHORT, meaning_of
 from versionsync.mirror.filesystems import unsafe_for_wal
 from versionsync.mirror.integrity import is_cut_short
 from versionsync.mirror.types import POSTGRES
-from versionsync.mirror.urls import database_url, safe_url, sqlite_path
+from versionsync.mirror.urls import database_url, safe_url, secrets_in, sqlite_path
 
 if TYPE_CHECKING:
     import psycopg
@@ -76,7 +76,8 @@ def our_errors(connection: Connection) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if meaning := meaning_of(error, safe_url(connection.engine.url)):
+        url = connection.engine.url
+        if meaning := meaning_of(error, safe_url(url), secrets=secrets_in(url)):
             raise meaning from error
         raise
 
@@ -228,7 +229,8 @@ def _open_postgres(url: URL) -> Engine:
         try:
             record.info[POOLED] = _set_up_session(connection)
         except Exception as error:
-            raise meaning_of(error, where) or error from error
+            connection.close()
+            raise meaning_of(error, where, secrets=secrets_in(url)) or error from error
 
     event.listen(engine, "connect", set_up, insert=True)  # before SQLAlchemy reads anything
     event.listen(engine, "begin", _begin_behind_a_pooler)
@@ -284,7 +286,7 @@ def _speak_our_errors(engine: Engine, where: str) -> None:
     def on_error(context: ExceptionContext) -> None:
         if context.is_pre_ping:
             return  # a connection that was lost while it rested: the pool makes another
-        if meaning := meaning_of(context.original_exception, where):
+        if meaning := meaning_of(context.original_exception, where, secrets=secrets_in(engine.url)):
             raise meaning from context.original_exception
 
     event.listen(engine, "handle_error", on_error)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import sys
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from versionsync.mirror.errors import DatabaseUnavailable, MirrorError, NotAMirror, RefusedContent, TransactionLost
@@ -78,6 +80,19 @@ POSTGRES_CONNECT_MEANINGS: tuple[tuple[str, str], ...] = (
     ("SSL", "could not agree on encryption: check `sslmode` in the database URL"),
     ("certificate", "could not agree on encryption: check `sslmode` and `sslrootcert` in the database URL"),
 )
+# What no waiting mends and no words of ours say better: a value or a combination that libpq, the server or a pooler
+# refuses. These come first, as the names of parameters in them (`connect_timeout`) hold words of the list above.
+POSTGRES_REFUSES = re.compile(
+    r"(?<![\w.'\"-])(?:invalid|unrecognized|unsupported|not supported|not allowed|required)(?![\w.-])|is read-only"
+    r"|certificate file|private key file|hot standby|missing \"=\""
+)
+OUR_OWN = re.compile("adapt|placeholder|the query has|result")  # a statement of ours with the wrong parameters
+LOST_WORDS = re.compile(r"closed|connection is lost|EOF detected|Connection re|Broken pipe|starting up|shutting down")
+STATEMENT_POOLING = "statement pooling"
+UNKNOWN_PARAMETER = re.compile(r'invalid (?:connection option|URI query parameter):? "([^"]+)"')
+SQLSTATES_QUOTED = ("0A", "26", "3F", "08P01")  # of a pooler, of another kind of server, of a search_path that is empty
+LONGEST_QUOTE = 300
+
 POSTGRES_STAYS = (
     "password authentication failed",
     "no password supplied",
@@ -89,13 +104,16 @@ POSTGRES_STAYS = (
 )
 
 
-def meaning_of(error: BaseException, where: str) -> MirrorError | None:
-    """Our error for a driver's `error` about the database `where` (a safe URL); None: it is a bug, not a condition."""
+def meaning_of(error: BaseException, where: str, *, secrets: Collection[str] = ()) -> MirrorError | None:
+    """Our error for a driver's `error` about the database `where` (a safe URL); None: it is a bug, not a condition.
+
+    `secrets`: what must not be shown though the driver says it.
+    """
     if isinstance(error, sqlite3.Error):
         return _of_sqlite(error, where)
     if isinstance(error, UnicodeEncodeError | OverflowError):
         return RefusedContent(f"the database {where} refuses a value: {type(error).__name__}")
-    return _of_postgres(error, where) if "psycopg" in sys.modules else None
+    return _of_postgres(error, where, secrets) if "psycopg" in sys.modules else None
 
 
 def _of_sqlite(error: sqlite3.Error, where: str) -> MirrorError | None:
@@ -111,23 +129,18 @@ def _of_sqlite(error: sqlite3.Error, where: str) -> MirrorError | None:
     return None
 
 
-def _of_postgres(error: BaseException, where: str) -> MirrorError | None:
+def _of_postgres(error: BaseException, where: str, secrets: Collection[str]) -> MirrorError | None:
     import psycopg
 
     if not isinstance(error, psycopg.Error):
         return None
     state = error.sqlstate
-    if state is None and isinstance(error, psycopg.DataError | psycopg.ProgrammingError):
+    if state is None and isinstance(error, psycopg.DataError):
         return RefusedContent(f"the database {where} refuses a value: {type(error).__name__}")
     if state is None:
-        if not isinstance(error, psycopg.OperationalError):
-            return None
-        said = str(error)
-        for words, meaning in POSTGRES_CONNECT_MEANINGS:
-            if words in said:
-                kind = DatabaseUnavailable if words in POSTGRES_STAYS else TransactionLost
-                return kind(f"the database {where} {meaning}")
-        return TransactionLost(f"the database {where} cannot be reached, or has lost the connection: try again")
+        return _without_a_code(error, where, _quoted(error, secrets))
+    if state.startswith(SQLSTATES_QUOTED):
+        return DatabaseUnavailable(f"the database {where} {_refusal(_quoted(error, secrets))}")
     if state.startswith(POSTGRES_REFUSALS):
         return RefusedContent(f"the database {where} refuses a row: {_what_was_refused(error)}")
     for start, meaning in POSTGRES_MEANINGS:
@@ -135,6 +148,44 @@ def _of_postgres(error: BaseException, where: str) -> MirrorError | None:
             kind = TransactionLost if state.startswith(POSTGRES_PASSES) else DatabaseUnavailable
             return kind(f"the database {where} {meaning}")
     return None
+
+
+def _without_a_code(error: psycopg.Error, where: str, said: str) -> MirrorError | None:
+    """What the driver or libpq says by itself: mostly of a connection that never was, or that went away."""
+    import psycopg
+
+    if isinstance(error, psycopg.ProgrammingError):
+        if OUR_OWN.search(said):
+            return None
+        return DatabaseUnavailable(f"the database {where} {_refusal(said)}")
+    if not isinstance(error, psycopg.OperationalError):
+        return None
+    if POSTGRES_REFUSES.search(said) and LOST_WORDS.search(said) is None:
+        return DatabaseUnavailable(f"the database {where} {_refusal(said)}")
+    for words, meaning in POSTGRES_CONNECT_MEANINGS:
+        if words in said:
+            kind = DatabaseUnavailable if words in POSTGRES_STAYS else TransactionLost
+            return kind(f"the database {where} {meaning}")
+    return TransactionLost(f"the database {where} cannot be reached, or has lost the connection: {said}")
+
+
+def _refusal(said: str) -> str:
+    """What to do where a parameter of the URL is refused, or else what the driver says."""
+    if STATEMENT_POOLING in said:
+        return "is behind a pooler in statement mode, which has no transactions: use its mode transaction or session"
+    if unknown := UNKNOWN_PARAMETER.search(said):
+        instead = ", or write options=-csearch_path%3DSCHEMA" if unknown[1] == "schema" else ""
+        return f"has a URL with a parameter that PostgreSQL does not know, {unknown[1]}: leave it out{instead}"
+    return f"cannot be used like this: {said}"
+
+
+def _quoted(error: psycopg.Error, secrets: Collection[str]) -> str:
+    """The driver's own sentence in one line, without the secrets and without what a terminal might obey."""
+    said = " ".join((error.diag.message_primary or str(error)).split())
+    said = "".join(character for character in said if character.isprintable())
+    for secret in sorted(filter(None, secrets), key=len, reverse=True):
+        said = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)" if len(secret) < 4 else re.escape(secret), "***", said)
+    return said if len(said) <= LONGEST_QUOTE else f"{said[:LONGEST_QUOTE]}…"
 
 
 def _what_was_refused(error: psycopg.Error) -> str:

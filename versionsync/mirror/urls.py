@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import quote, quote_plus
 
 from sqlalchemy import URL
 
 from versionsync.database_urls import BadDatabaseUrl, DatabaseUrl, parse
+from versionsync.database_urls import secrets_in as written_secrets
 from versionsync.mirror.errors import DatabaseUnavailable
 
-__all__ = ["database_url", "parsed_url", "safe_url", "sqlite_path"]
+__all__ = ["database_url", "parsed_url", "safe_url", "secrets_in", "sqlite_path"]
 
 DRIVERS = {"sqlite": "sqlite+pysqlite", "postgresql": "postgresql+psycopg"}
 
@@ -45,6 +47,12 @@ def database_url(url: str) -> URL:
 def safe_url(url: str | URL) -> str:
     """`url` for people and logs, without any secret in it (invariant 11)."""
     return (parsed_url(url) if isinstance(url, str) else _parts(url)).shown()
+
+
+def secrets_in(url: URL) -> frozenset[str]:
+    """What of `url` must not be shown, in each form in which a driver may repeat it."""
+    plain = written_secrets(url.render_as_string(hide_password=False))
+    return frozenset([*plain, *(quote(one, safe="") for one in plain), *(quote_plus(one) for one in plain)])
 
 
 def sqlite_path(url: URL) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from tests.fixtures.databases import MakeDatabase
 from tests.fixtures.poolers import pooler
 from tests.integration.mirror.desk import Desk, Shown
 from versionsync.mirror.database import Mirror
+from versionsync.mirror.errors import DatabaseUnavailable
 
 pytestmark = pytest.mark.postgres
 
@@ -76,3 +78,24 @@ def test_what_another_client_leaves_behind_a_pooler_matters_to_no_transaction(
             for name, value in (("TimeZone", "America/Los_Angeles"), ("DateStyle", "German")):
                 tx.execute(text("SELECT set_config(:name, :value, false)"), {"name": name, "value": value})
         _works(mirror)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value", "told"),
+    [
+        ("pgbouncer", "true", "a parameter that PostgreSQL does not know, pgbouncer: leave it out$"),
+        ("schema", "public", "schema: leave it out, or write options=-csearch_path%3DSCHEMA"),
+        ("connect_timeout", "soon", "cannot be used like this: bad value for connect_timeout: 'soon'"),
+        ("options", "-cno_such_setting=1", 'cannot be used like this: .*unrecognized configuration parameter "no_such'),
+        ("target_session_attrs", "standby", "cannot be .*server is not in hot standby mode"),
+    ],
+)
+def test_a_parameter_that_is_refused_is_named(
+    make_postgres_database: MakeDatabase, parameter: str, value: str, told: str
+) -> None:
+    """At once, and not as a value of a row, nor as something that later goes away."""
+    url = f"{make_postgres_database()}&{parameter}={value}"
+    began = time.monotonic()
+    with pytest.raises(DatabaseUnavailable, match=told):
+        Mirror.open(url)
+    assert time.monotonic() - began < 15

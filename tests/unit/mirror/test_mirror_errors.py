@@ -12,6 +12,7 @@ from psycopg import errors
 
 from versionsync.mirror.errors import DatabaseUnavailable, MirrorError, NotAMirror, RefusedContent, TransactionLost
 from versionsync.mirror.failures import POSTGRES_CONNECT_MEANINGS, POSTGRES_STAYS, SQLITE_MEANINGS, meaning_of
+from versionsync.mirror.urls import database_url, secrets_in
 
 WHERE = "postgresql://me:***@host/db"
 
@@ -72,6 +73,7 @@ def test_a_connection_that_never_was_is_told_by_its_words(words: str) -> None:
         "sending query failed: could not send data to server: Broken pipe",
         "the connection is closed",
         "the connection is lost",
+        "sending query failed: server closed the connection: not allowed any more",
     ],
 )
 def test_a_connection_that_went_away_is_not_taken_for_a_wrong_setting(said: str) -> None:
@@ -81,10 +83,58 @@ def test_a_connection_that_went_away_is_not_taken_for_a_wrong_setting(said: str)
     assert "has lost the connection" in str(meaning)
 
 
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ('invalid connection option "pgbouncer"', "does not know, pgbouncer: leave it out"),
+        ('invalid URI query parameter: "supa"', "does not know, supa: leave it out"),
+        ('invalid connection option "schema"', "leave it out, or write options=-csearch_path%3DSCHEMA"),
+        ('gssencmode value "require" invalid when GSSAPI support is not compiled in', "cannot be used like this: gss"),
+        ('invalid integer value "x" for connection option "connect_timeout"', "cannot be used like this: invalid int"),
+        ('root certificate file "/x.pem" does not exist', "cannot be used like this: root certificate file"),
+        ("connection failed: FATAL: unsupported startup parameter: options", "unsupported startup parameter: options"),
+        ("session is read-only", "cannot be used like this: session is read-only"),
+        ("ERROR: transaction blocks not allowed in statement pooling mode", "pooler in statement mode"),
+    ],
+)
+@pytest.mark.parametrize("kind", [psycopg.OperationalError, psycopg.ProgrammingError, errors.ProtocolViolation])
+def test_what_is_refused_at_the_door_is_quoted(kind: type[psycopg.Error], said: str, told: str) -> None:
+    """It has no code, or one that says nothing, and no waiting mends it."""
+    meaning = meaning_of(kind(said), WHERE)
+    assert type(meaning) is DatabaseUnavailable
+    assert told in str(meaning)
+
+
+@pytest.mark.parametrize("host", ["no-such-host.invalid", "invalid", "required-host", "unsupported"])
+def test_the_name_of_a_host_is_no_refusal(host: str) -> None:
+    """Whatever words it is made of."""
+    said = f"failed to resolve host '{host}': [Errno -2] Name or service not known"
+    assert "its host name is not known" in str(meaning_of(psycopg.OperationalError(said), WHERE))
+
+
+def test_what_nobody_knows_is_quoted_in_one_line_without_a_secret() -> None:
+    """As far as it is of use."""
+    said = "connection failed:\n\tthe moon \x1b[31mis full, pa%40ss or pa@ss of me, x or xx" + "!" * 1000
+    meaning = meaning_of(psycopg.OperationalError(said), WHERE, secrets=["pa@ss", "pa%40ss", "x"])
+    assert type(meaning) is TransactionLost
+    assert "lost the connection: connection failed: the moon [31mis full, *** or *** of me, *** or xx!!" in str(meaning)
+    assert str(meaning).isprintable()
+    assert len(str(meaning)) < 500
+
+
+def test_all_that_a_url_must_not_show_is_known() -> None:
+    """In the URL's own spelling, too."""
+    url = database_url("postgresql://me:pa%40ss+word@host/db?sslpassword=a%2Fb&sslmode=require")
+    assert {"pa@ss+word", "pa%40ss%2Bword", "a/b", "a%2Fb"} <= secrets_in(url)
+    assert "require" not in secrets_in(url)
+    assert secrets_in(database_url("sqlite:///x.db")) == frozenset()
+
+
 def test_a_mistake_in_a_statement_is_a_bug() -> None:
     """It is not hidden behind a message for users."""
     assert meaning_of(errors.UndefinedColumn("no such column"), WHERE) is None
     assert meaning_of(errors.SyntaxError("oops"), WHERE) is None
+    assert meaning_of(psycopg.ProgrammingError("cannot adapt type 'dict' using placeholder '%s'"), WHERE) is None
     with pytest.raises(sqlite3.OperationalError) as caught:
         sqlite3.connect(":memory:").execute("SELEC 1")
     assert meaning_of(caught.value, "sqlite:///x.db") is None
