@@ -29,7 +29,7 @@ class Settings:
     max_staleness: float
     receives: bool
     reads_log: bool
-    password: str = "of the benchmark"
+    password: str = "of the benchmark, long"
 
     @property
     def receiver(self) -> str:

@@ -27,7 +27,7 @@ from tests.service.machine import PROGRAM, Machine, booted, prepare
 from tests.service.telling import check, eventually, say
 from versionsync.simulator import FULL_ACCESS_TOKEN, SimulatorThread, World
 
-PASSWORD = "for-the-webhook"
+PASSWORD = "for-the-webhook-alone"
 STOP_SECONDS = 2.0
 WORST_EXPOSURE = 1.5
 SERVICES = ("versionsync.service", "versionsync@shop.service", "versionsync-sync@shop.service")

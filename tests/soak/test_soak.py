@@ -26,7 +26,7 @@ from tests.soak.upstream import Upstream, upstream
 from versionsync.mirror.database import Mirror
 from versionsync.simulator import FULL_ACCESS_TOKEN
 
-PASSWORD = "of a webhook"
+PASSWORD = "of a webhook, and long"
 LOOK_SECONDS = 1.0
 WARM_SECONDS = 45.0
 """A process that is younger has not done everything once."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 import typer
 
@@ -17,6 +18,7 @@ from versionsync.cli.verbs import Verbs, add_verb, flag
 if TYPE_CHECKING:
     from versionsync import cma
     from versionsync.config import SourceSettings
+    from versionsync.daemon.hints import Login
 
 __all__ = ["app"]
 
@@ -27,6 +29,8 @@ app = typer.Typer(
 )
 
 T = TypeVar("T")
+
+PASSWORD_BYTES: Final = 32
 
 SourceArg = Annotated[
     str | None,
@@ -57,21 +61,27 @@ def install(
     """Make the source's webhook, or mend the one that is there, and show first what that changes.
 
     It is called for all events of records, is not called again when nobody answers, and logs in with the password of
-    the settings, where they have one. Whether or not anybody answers it, DatoCMS logs its calls, and `versionsync run`
+    the settings, where they have one; where they name a file that is not there, a password is made and stored in it.
+    Whether or not anybody answers it, DatoCMS logs its calls, and `versionsync run`
     reads that log: then changes are found within about a second without any port being open. A webhook of another
     name or with another URL is never touched. The token's role must be allowed to manage webhooks.
     """
     from versionsync.cli.webhook_plan import installation
 
     chosen = _chosen(session, source)
-    login = session.webhook_login(chosen)
+    place = session.configuration.place_for_webhook_password(chosen)
+    login = session.webhook_login(chosen) if place is None else _new_login(session, chosen)
 
     async def carry_out(client: cma.Client) -> None:
         plan = installation(await client.webhooks(), chosen.name, url=url, login=login)
         if not session.output.as_json:
             for line in plan.lines:
                 session.output.prose(line, hang=4)
+            if place is not None:
+                session.output.prose(f"  a new password, in {place}", hang=4)
         made, seen = plan.webhook, ""
+        if not dry_run and place is not None and login is not None:
+            _store(place, login)
         if not dry_run and plan.is_needed:
             spec = plan.spec
             made = await (client.update_webhook(made.id, spec) if made else client.create_webhook(spec))
@@ -89,8 +99,39 @@ def install(
         elif plan.is_needed:
             id = f" (id {made.id})" if made else ""
             session.output.line("Nothing was done." if dry_run else f"Done{id}. A running daemon sees it {seen}.")
+            if place is not None and not dry_run:
+                session.output.prose(
+                    f"The daemon reads the password at its start, or on SIGHUP: it must be able to read {place}.",
+                    hang=2,
+                )
 
     _ask(session, chosen, carry_out)
+
+
+def _new_login(session: Session, source: SourceSettings) -> Login:
+    """A password that nobody guesses, masked from now on."""
+    import secrets
+
+    from versionsync.config import Secret
+    from versionsync.daemon.hints import Login
+
+    password = secrets.token_urlsafe(PASSWORD_BYTES)
+    session.redactor.learn(password)
+    return Login(source.webhook_user, Secret(password))
+
+
+def _store(place: Path, login: Login) -> None:
+    """Write the password where only its owner reads it. Raises SecretProblem."""
+    from versionsync.config import SecretProblem
+    from versionsync.files import write_whole
+
+    try:
+        write_whole(place, f"{login.password.reveal()}\n", mode=0o600)
+    except OSError as error:
+        raise SecretProblem(
+            f"the password of the webhook cannot be stored in {place}: {error.strerror}",
+            hint="Name another file in webhook_password_file, in a folder that is there and that you may write to.",
+        ) from error
 
 
 def status(

@@ -74,6 +74,12 @@ def installation(webhooks: Sequence[cma.Webhook], source: str, *, url: str | Non
         )
     user, password = _said(login) if login or found is None else (found.http_basic_user, found.http_basic_password)
     where = _checked(url) if found is None or url is not None else found.url
+    if not user and urlsplit(where).path.endswith(f"/webhooks/{source}"):
+        raise InvalidSetting(
+            f"the settings have no password for the webhook of {source}: the receiver would answer its calls with 404",
+            hint=f'Add webhook_password_file = "{source}.webhook" to the source; then this makes a password and stores '
+            "it there. A webhook that nobody answers needs another URL.",
+        )
     spec = cma.WebhookSpec(
         name=found.name if found else free_name(webhooks, source, where),
         url=where,

@@ -22,6 +22,7 @@ __all__ = [
     "check_database_url",
     "check_secret_file",
     "looks_like_a_placeholder",
+    "place_for_webhook_password",
     "read_api_token",
     "read_database_url",
     "read_notice_url",
@@ -33,6 +34,8 @@ __all__ = [
 CREDENTIALS_VARIABLE: Final = "CREDENTIALS_DIRECTORY"
 CONTAINER_SECRETS: Final = Path("/run/secrets")
 SECRET_BYTES: Final = 64 * 1024
+PASSWORD_LENGTH: Final = 16
+"""Of a webhook's password at the least: whoever reaches the port may try some."""
 
 _WEB_ADDRESS: Final = re.compile(r"https?://[^\s/]+(/\S*)?", re.IGNORECASE)
 _PLACEHOLDER: Final = re.compile(
@@ -99,7 +102,24 @@ def read_webhook_password(source: SourceSettings, *, folder: Path, environ: Mapp
             f"the webhook of source {source.name} has no password: {where} is not set, or empty",
             hint="Put a long random one there and into DatoCMS; or take the setting out, and no webhook is heard.",
         )
+    if len(password) < PASSWORD_LENGTH:
+        raise SecretProblem(
+            f"the password of the webhook of source {source.name} ({where}) has {len(password)} characters: "
+            f"it could be guessed, and must have {PASSWORD_LENGTH}",
+            hint="`versionsync webhook install` makes one where webhook_password_file names a file that is not there.",
+        )
     return Secret(password)
+
+
+def place_for_webhook_password(source: SourceSettings, *, folder: Path, environ: Mapping[str, str]) -> Path | None:
+    """Where a password for the webhook of `source` can be stored: the file that the settings name and nobody has made.
+
+    None: the file is there, or the settings name none.
+    """
+    if source.webhook_password_file is None:
+        return None
+    path = _locate(source.webhook_password_file, folder=folder, environ=environ)
+    return None if path.exists() or path.is_symlink() else path
 
 
 def read_notice_url(notice: NoticeSettings, *, where: str, folder: Path, environ: Mapping[str, str]) -> Secret:

@@ -160,7 +160,7 @@ class SourceSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Annotated[str, Meta(min_length=1)] | None,
         Meta(
             description="The environment variable that holds the password of the webhook. Without a password, here or "
-            "in a file, no webhook is heard.",
+            "in a file, no webhook is heard. It must have 16 characters.",
             extra={"example": '"VERSIONSYNC_WEBHOOK_PASSWORD"'},
         ),
     ] = None
@@ -168,7 +168,7 @@ class SourceSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Annotated[str, Meta(min_length=1)] | None,
         Meta(
             description="A file that holds nothing but the password of the webhook; it is looked up like "
-            "`api_token_file`.",
+            "`api_token_file`. `versionsync webhook install` makes one that is not there yet.",
             extra={"example": '"website.webhook"'},
         ),
     ] = None

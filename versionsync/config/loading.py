@@ -19,6 +19,7 @@ from versionsync.config.checking import check_table, check_text
 from versionsync.config.credentials import (
     check_database_url,
     check_secret_file,
+    place_for_webhook_password,
     read_api_token,
     read_database_url,
     read_notice_url,
@@ -107,6 +108,10 @@ class Configuration:
     def api_token(self, source: SourceSettings) -> Secret:
         """The token of `source`. Raises SecretProblem if it is missing, a placeholder or readable by others."""
         return read_api_token(source, folder=self.folder, environ=self.environ)
+
+    def place_for_webhook_password(self, source: SourceSettings) -> Path | None:
+        """The file that the settings name for the password of the webhook of `source`, if it is not there yet."""
+        return place_for_webhook_password(source, folder=self.folder, environ=self.environ)
 
     def webhook_password(self, source: SourceSettings) -> Secret | None:
         """The password of the webhook of `source`; None: it has none. Raises SecretProblem if it cannot be read."""

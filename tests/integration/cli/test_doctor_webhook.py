@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from tests.integration.cli.conftest import Cli
-from tests.integration.cli.test_webhook import NOWHERE, URL, edit
+from tests.integration.cli.test_webhook import NOWHERE, edit
+from tests.integration.cli.test_webhook import RECEIVER as URL
 from versionsync.simulator import FULL_ACCESS_TOKEN, SimulatorThread, World
 
 
@@ -67,7 +68,7 @@ def test_what_somebody_changed_is_told(
     """With what mends it."""
     toml = f"[[sources]]\nname = 'default'\nbase_url = '{at['VERSIONSYNC_BASE_URL']}'\nrate_limit = 'none'\n"
     Path("versionsync.toml").write_text(f"{toml}webhook_password_env = 'WEBHOOK_PASSWORD'\n")
-    at = {"DATOCMS_API_TOKEN": at["DATOCMS_API_TOKEN"], "WEBHOOK_PASSWORD": "correct horse"}
+    at = {"DATOCMS_API_TOKEN": at["DATOCMS_API_TOKEN"], "WEBHOOK_PASSWORD": "correct horse battery"}
     cli("webhook", "install", "--url", URL, **at)
     assert [finding["verdict"] for finding in told(cli, at)] == ["good", "good"]
     change(upstream, **settings)
@@ -75,7 +76,7 @@ def test_what_somebody_changed_is_told(
     assert found["verdict"] == "warning"
     assert flaw in found["message"]
     assert found["todo"]
-    assert "correct horse" not in str(found)
+    assert "correct horse battery" not in str(found)
 
 
 def test_calls_that_are_to_be_made_again_have_not_arrived(
@@ -84,7 +85,7 @@ def test_calls_that_are_to_be_made_again_have_not_arrived(
     """With automatic retries a call is `rescheduled` for days before DatoCMS gives up on it."""
     toml = f"[[sources]]\nname = 'default'\nbase_url = '{at['VERSIONSYNC_BASE_URL']}'\nrate_limit = 'none'\n"
     Path("versionsync.toml").write_text(f"{toml}webhook_password_env = 'WEBHOOK_PASSWORD'\n")
-    at = {"DATOCMS_API_TOKEN": at["DATOCMS_API_TOKEN"], "WEBHOOK_PASSWORD": "correct horse"}
+    at = {"DATOCMS_API_TOKEN": at["DATOCMS_API_TOKEN"], "WEBHOOK_PASSWORD": "correct horse battery"}
     cli("webhook", "install", "--url", URL, **at)
     change(upstream, auto_retry=True)
     edit(upstream)
@@ -95,9 +96,10 @@ def test_calls_that_are_to_be_made_again_have_not_arrived(
     assert "did not arrive" in calls["message"]
 
 
-def test_a_receiver_without_a_password_is_told(cli: Cli, at: dict[str, str]) -> None:
+def test_a_receiver_without_a_password_is_told(cli: Cli, at: dict[str, str], upstream: SimulatorThread) -> None:
     """It would answer 404 to every call."""
-    cli("webhook", "install", "--url", URL, **at)
+    cli("webhook", "install", "--url", NOWHERE, **at)
+    change(upstream, url=URL)
     assert "the settings have no password for it" in told(cli, at)[0]["message"]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -17,7 +18,8 @@ from versionsync.mirror.webhook_logs import ReadUpTo, read_up_to
 from versionsync.simulator import FULL_ACCESS_TOKEN, SimulatorThread, World
 from versionsync.simulator.webhooks import Webhook
 
-URL = "https://mirror.example/webhooks/default"
+URL = "https://mirror.example/hooks"
+RECEIVER = "https://mirror.example/webhooks/default"
 NOWHERE = "http://127.0.0.1:9/"
 ALL = ("create", "update", "delete", "publish", "unpublish")
 TWO_SOURCES = '[[sources]]\nname = "one"\n\n[[sources]]\nname = "two"\n'
@@ -111,16 +113,77 @@ def test_it_logs_in_with_the_password_of_the_settings(
         f'[[sources]]\nname = "default"\nbase_url = "{upstream.url}"\nrate_limit = "none"\n'
         'webhook_password_env = "HOOK"\n'
     )
-    ran = cli("webhook", "install", "--url", URL, **at, HOOK="hush-hush-1")
+    ran = cli("webhook", "install", "--url", URL, **at, HOOK="hush-hush-hush-1")
     assert ran.code == 0
     (made,) = there(upstream)
-    assert (made.http_basic_user, made.http_basic_password) == ("versionsync", "hush-hush-1")
-    again = cli("webhook", "install", **at, HOOK="hush-hush-2")
+    assert (made.http_basic_user, made.http_basic_password) == ("versionsync", "hush-hush-hush-1")
+    again = cli("webhook", "install", **at, HOOK="hush-hush-hush-2")
     assert "another password" in again.out
-    assert there(upstream)[0].http_basic_password == "hush-hush-2"
+    assert there(upstream)[0].http_basic_password == "hush-hush-hush-2"
     (tmp_path / "versionsync.toml").unlink()
     assert cli("webhook", "install", "--json", **at).json["action"] == "none"
     assert "hush" not in ran.written + again.written + cli("webhook", "status", "--json", **at).written
+
+
+def with_password_in(file: str, upstream: SimulatorThread, tmp_path: Path) -> None:
+    """Settings that name a file for the password of the webhook."""
+    (tmp_path / "versionsync.toml").write_text(
+        f'[[sources]]\nname = "default"\nbase_url = "{upstream.url}"\nrate_limit = "none"\n'
+        f'webhook_password_file = "{file}"\n'
+    )
+
+
+def test_it_makes_a_password_and_stores_it(
+    cli: Cli, at: dict[str, str], upstream: SimulatorThread, tmp_path: Path
+) -> None:
+    """Once, where the settings say; it is shown nowhere."""
+    with_password_in("default.webhook", upstream, tmp_path)
+    file = tmp_path / "default.webhook"
+    dry = cli("webhook", "install", "--url", RECEIVER, "--dry-run", **at)
+    assert (dry.code, file.exists()) == (0, False)
+    assert "a new password" in dry.out
+    ran = cli("webhook", "install", "--url", RECEIVER, **at)
+    assert ran.code == 0
+    password = file.read_text().strip()
+    assert len(password) >= 32
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert there(upstream)[0].http_basic_password == password
+    again = cli("webhook", "install", **at)
+    assert (again.code, file.read_text().strip()) == (0, password)
+    assert "as it should be" in again.out
+    assert password not in dry.written + ran.written + again.written
+
+
+def test_a_password_that_cannot_be_stored_makes_no_webhook(
+    cli: Cli, at: dict[str, str], upstream: SimulatorThread, tmp_path: Path
+) -> None:
+    """It would be lost."""
+    with_password_in("nowhere/default.webhook", upstream, tmp_path)
+    ran = cli("webhook", "install", "--url", RECEIVER, **at)
+    assert (ran.code, there(upstream)) == (2, [])
+    assert "cannot be stored" in ran.err
+
+
+def test_a_receiver_without_a_password_is_refused(cli: Cli, at: dict[str, str], upstream: SimulatorThread) -> None:
+    """It would answer every call with 404."""
+    ran = cli("webhook", "install", "--url", RECEIVER, **at)
+    assert (ran.code, there(upstream)) == (2, [])
+    assert "no password" in ran.err
+    assert 'webhook_password_file = "default.webhook"' in ran.err
+
+
+@pytest.mark.parametrize("command", [("run",), ("webhook", "install", "--url", "https://mirror.example/hooks")])
+def test_a_password_that_can_be_guessed_is_refused(
+    cli: Cli, at: dict[str, str], upstream: SimulatorThread, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    """With its length, and never itself."""
+    with_password_in("default.webhook", upstream, tmp_path)
+    (tmp_path / "default.webhook").write_text("fifteen-letters\n")
+    (tmp_path / "default.webhook").chmod(0o600)
+    ran = cli(*command, **at)
+    assert (ran.code, there(upstream)) == (2, [])
+    assert "has 15 characters" in ran.err
+    assert "fifteen-letters" not in ran.written
 
 
 @pytest.mark.parametrize(
@@ -149,7 +212,7 @@ def test_what_is_wrong_with_it_is_mended(
 
 def test_two_mirrors_do_not_fight_over_one_webhook(cli: Cli, at: dict[str, str], upstream: SimulatorThread) -> None:
     """Each has its own, by its URL; which one is meant must be said."""
-    other = "https://other.example/webhooks/default"
+    other = "https://other.example/hooks"
     cli("webhook", "install", "--url", URL, **at)
     ran = cli("webhook", "install", "--url", other, **at)
     assert "Left alone: versionsync: default" in ran.out

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from dataclasses import replace
 
 import pytest
@@ -12,6 +13,7 @@ from sqlalchemy import func, select
 from tests.fixtures.daemons import eventually, followed, following, is_mirrored
 from tests.fixtures.lab import Lab
 from tests.fixtures.listening import LOGIN, listening
+from versionsync.daemon import receiver
 from versionsync.daemon.hints import Heard, read_call
 from versionsync.daemon.receiver import BODY_BYTES
 from versionsync.daemon.state import Stance
@@ -89,6 +91,25 @@ async def test_calls_that_are_three_days_old_and_come_again_do_no_harm(lab: Lab)
 def about(id: str, event_type: str = "update", **more: object) -> dict[str, object]:
     """A call about a record."""
     return {"entity_type": "item", "event_type": event_type, "environment": "main", "entity": {"id": id}} | more
+
+
+async def test_passwords_cannot_be_tried_fast(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not over many connections either, nor by hanging up as soon as the answer is late."""
+    monkeypatch.setattr(receiver, "MOST_REFUSALS", 3)
+    async with listening(lab, refuse_seconds=3.0) as one:
+        begun = time.monotonic()
+        tries = [asyncio.create_task(one.call(about("x"), auth=(LOGIN[0], f"guess {number}"))) for number in range(9)]
+        await eventually(lambda: sum(task.done() for task in tries) == 6)
+        assert [task.result().status_code for task in tries if task.done()] == [429] * 6
+        for task in tries:
+            task.cancel()
+        assert (await one.call(about("x"))).status_code == 429  # a right one would tell who guesses that it is right
+        assert (await one.call(about("x"), auth=("a", "b"))).headers["Retry-After"] == "1"
+        await asyncio.sleep(max(0.0, begun + 4.0 - time.monotonic()))
+        assert (await one.call(about("x"))).status_code == 202
+        begun = time.monotonic()
+        assert (await one.call(about("x"), auth=(LOGIN[0], "guess"))).status_code == 401
+        assert time.monotonic() - begun >= 3.0
 
 
 async def test_a_wrong_password_is_refused_and_told_once_without_it(lab: Lab) -> None:
