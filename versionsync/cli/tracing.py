@@ -36,10 +36,12 @@ def tracing(session: Session) -> Iterator[None]:
         yield
         return
     from versionsync import __version__
+    from versionsync.outgoing import share_trust
     from versionsync.sync.tracing import traced_by
 
     _listen(logging.getLogger("opentelemetry"), session.log)
     name = session.environ.get("OTEL_SERVICE_NAME") or "versionsync"
+    share_trust()
     try:
         resource = Resource.create({SERVICE_NAME: name, SERVICE_VERSION: __version__})
         provider = TracerProvider(resource=resource, shutdown_on_exit=False)

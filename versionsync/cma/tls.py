@@ -15,6 +15,10 @@ _TRUST: Final = (
     "let SSL_CERT_FILE name the file with its CA"
 )
 _CLOCK: Final = "check this machine's clock; if it is right, whoever runs that server has to renew the certificate"
+_OTHER: Final = (
+    "the certificate, or that of a CA above it, is not made as it must be: whoever made it has to make another, "
+    "or SSL_CERT_FILE has to name the right CA"
+)
 _OTHER_HOST: Final = "another server answers there: check base_url, and what is between here and there"
 
 # By OpenSSL's codes of verification (X509_V_ERR_…), which have kept their numbers since it has had them.
@@ -37,7 +41,7 @@ def handshake_problem(error: ssl.SSLError) -> str:
     """`error` in a line: what OpenSSL says, and what to do about it."""
     if isinstance(error, ssl.SSLCertVerificationError):
         said = str(error.verify_message).rstrip(".")
-        advice = _BY_CODE.get(error.verify_code, "check this machine's clock, and its CAs (SSL_CERT_FILE)")
+        advice = _BY_CODE.get(error.verify_code, _OTHER)
         return f"{said}: {advice}"
     if error.reason in _NOT_TLS:
         return "what answers there speaks no TLS: should base_url begin with http://, or name another port?"

@@ -21,16 +21,13 @@ import asyncio
 import errno
 import os
 import ssl
-import urllib.request
 import zlib
-from base64 import b64encode
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from contextvars import ContextVar
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Final
-from urllib.parse import urlsplit
 
 import aiohttp
 import httpx
@@ -42,6 +39,7 @@ from versionsync.cma.errors import Unavailable
 from versionsync.cma.retry import Failure, Kind
 from versionsync.cma.tls import handshake_problem
 from versionsync.cma.unpacking import PACKED, Unpacker
+from versionsync.outgoing import proxy_for, trust
 
 __all__ = ["MAX_BODY_BYTES", "Timeouts", "exchange", "open_http"]
 
@@ -85,11 +83,17 @@ async def _headers_sent(*_: object) -> None:
 
 
 def open_http(base_url: str, *, connections: int) -> httpx.AsyncClient:
-    """An HTTP client for `base_url`, honouring HTTPS_PROXY, NO_PROXY and SSL_CERT_FILE. The caller closes it.
+    """An HTTP client for `base_url`, with the trust and the proxy that the environment names. The caller closes it.
 
     Raises ValueError where one of these names what cannot be used, Unavailable where no file can be opened.
     """
-    context, proxy = _trust(), _proxy_for(base_url)
+    try:
+        context = trust()
+    except OSError as error:
+        why = _OUT_OF_FILES if _is_out_of_files(error) else str(error)
+        raise Unavailable(why, request="reading the CAs") from None
+    named = proxy_for(base_url)
+    proxy = None if named is None else httpx.Proxy(named.url, headers=named.headers)
 
     def session() -> aiohttp.ClientSession:
         traces = aiohttp.TraceConfig()
@@ -103,38 +107,6 @@ def open_http(base_url: str, *, connections: int) -> httpx.AsyncClient:
 
     transport = AiohttpTransport(verify=context, client=session, proxy=proxy)
     return httpx.AsyncClient(transport=transport, follow_redirects=False, trust_env=False)
-
-
-def _trust() -> ssl.SSLContext:
-    """Whose certificates are believed: those that SSL_CERT_FILE or SSL_CERT_DIR name, else certifi's."""
-    try:
-        return httpx.create_ssl_context()
-    except (OSError, ssl.SSLError) as error:
-        if _is_out_of_files(error):
-            raise Unavailable(_OUT_OF_FILES, request="reading the CAs") from None
-        name = "SSL_CERT_FILE" if os.environ.get("SSL_CERT_FILE") else "SSL_CERT_DIR"
-        why = "holds no certificate" if isinstance(error, ssl.SSLError) else error.strerror
-        raise ValueError(f"{name} names {os.environ.get(name)}, which cannot be used: {why}") from None
-
-
-def _proxy_for(base_url: str) -> httpx.Proxy | None:
-    """The proxy that the environment names for this address. Its password goes into a header at once.
-
-    httpx-aiohttp would hand it to aiohttp in a form that aiohttp is giving up.
-    """
-    parts = urlsplit(base_url)
-    address = urllib.request.getproxies().get(parts.scheme)
-    if not address or (parts.hostname and urllib.request.proxy_bypass(parts.hostname)):
-        return None
-    try:
-        proxy = httpx.Proxy(address)
-    except (ValueError, httpx.InvalidURL):
-        # Its words hold the address, which may hold a password.
-        raise ValueError(f"{parts.scheme.upper()}_PROXY names no http or socks5 address") from None
-    if proxy.raw_auth is None:
-        return proxy
-    password = b64encode(b":".join(proxy.raw_auth)).decode()
-    return httpx.Proxy(proxy.url, headers={"Proxy-Authorization": f"Basic {password}"})
 
 
 async def exchange(
@@ -208,6 +180,8 @@ def _failure(error: BaseException, url: httpx.URL) -> Failure:
     match cause:
         case aiohttp.ClientConnectorError() if _is_out_of_files(cause.os_error):
             kind, detail = Kind.REFUSED, f"no connection to {host}: {_OUT_OF_FILES}"
+        case aiohttp.ClientConnectorDNSError() if cause.host != host:
+            kind, detail = Kind.PROXY, f"the name of the proxy, {cause.host}, cannot be resolved: check HTTPS_PROXY"
         case aiohttp.ClientConnectorDNSError():
             kind, detail = Kind.DNS, f"the name {host} cannot be resolved: check base_url and the network"
         case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientSSLError() | aiohttp.ServerFingerprintMismatch():

@@ -19,6 +19,7 @@ from structlog.typing import FilteringBoundLogger
 from versionsync import __version__
 from versionsync.config import Secret
 from versionsync.daemon.state import SourceState, Stance
+from versionsync.outgoing import proxy_for, trust
 
 __all__ = ["Pinger"]
 
@@ -92,9 +93,18 @@ async def _get(url: Secret) -> str | None:
     timeout = aiohttp.ClientTimeout(total=PING_SECONDS)
     headers = {"User-Agent": f"versionsync/{__version__}"}
     try:
+        context, proxy = trust(), proxy_for(url.reveal())
+    except ValueError as error:  # its words are made to be shown
+        return str(error)
+    except OSError as error:
+        return f"it cannot be reached: {error.strerror}"
+    through, login = (None, None) if proxy is None else (proxy.url, proxy.headers)
+    try:
         async with (
-            aiohttp.ClientSession(timeout=timeout, headers=headers, trust_env=True) as http,
-            http.get(url.reveal()) as answer,
+            aiohttp.ClientSession(
+                timeout=timeout, headers=headers, connector=aiohttp.TCPConnector(ssl=context)
+            ) as http,
+            http.get(url.reveal(), proxy=through, proxy_headers=login) as answer,
         ):
             return None if answer.ok else f"it answered with HTTP {answer.status}"
     except TimeoutError:

@@ -14,6 +14,7 @@ from urllib.parse import unquote
 from versionsync.config import InvalidSetting, MissingExtra, Secret
 from versionsync.daemon.notice_text import Notice
 from versionsync.daemon.notices import NoticeKind
+from versionsync.outgoing import share_trust
 
 if TYPE_CHECKING:
     import apprise
@@ -50,6 +51,7 @@ def open_target(url: Secret, *, where: str) -> Send:
             f"{where} needs Apprise, which is not installed",
             hint="Install it: pip install 'versionsync[notices]'; or take [[notices]] out of the settings.",
         ) from None
+    share_trust()
     for library in ("apprise", "urllib3"):
         _keep_quiet(logging.getLogger(library))
     # Without a limit of its own it sends on our thread; with one on a pool, and the end of the process waits for that.

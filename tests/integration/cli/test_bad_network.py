@@ -135,7 +135,7 @@ def test_a_proxy_that_is_no_address(cli: Cli, at: dict[str, str], monkeypatch: p
     monkeypatch.setenv("http_proxy", "htp://me:hunter22@proxy:x")
     monkeypatch.setenv("no_proxy", "")
     ran = cli("sync", **at)
-    check(ran, code=2, says="HTTP_PROXY names no http")
+    check(ran, code=2, says="HTTP_PROXY names no proxy")
     assert "hunter22" not in ran.written
 
 
@@ -193,6 +193,10 @@ def test_a_proxy_that_refuses_and_one_that_is_not_there(
     with gateway("", instead=lambda _path: Given(407)) as proxy:
         monkeypatch.setenv("https_proxy", proxy)
         both_tell(cli, far, says="the proxy on the way to .* said 407: check HTTPS_PROXY and NO_PROXY")
+    monkeypatch.setenv("https_proxy", "http://proxy.of-nobody.invalid:3128")
+    both_tell(cli, far, says=r"the name of the proxy, proxy\.of-nobody\.invalid, cannot be resolved: check HTTPS_PROXY")
+    monkeypatch.setenv("https_proxy", "socks5://me:hunter22@proxy:1080")
+    check(cli("sync", **far), code=2, says="HTTPS_PROXY names a SOCKS proxy")
     monkeypatch.setenv("https_proxy", f"http://{HERE}:{unused_port()}")
     both_tell(cli, far, says="the proxy on the way to .* is not there: check HTTPS_PROXY and NO_PROXY")
 
