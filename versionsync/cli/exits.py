@@ -6,6 +6,8 @@ When several sources fail, the worst decides: see `worst`.
 from __future__ import annotations
 
 import errno
+import os
+import sys
 from asyncio import CancelledError
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -76,6 +78,9 @@ TROUBLES: Final[dict[str, Exit]] = {
 OUTPUT: Final = "output"
 """The kind of problem where standard output cannot be written."""
 
+_NO_WAY: Final = {errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST, errno.EROFS, errno.ELOOP, errno.ENAMETOOLONG}
+"""What a path leads to when somebody else has made the folders, or may go there and we may not."""
+
 _WORST_FIRST: Final = (
     Exit.INTERRUPTED,
     Exit.UNEXPECTED,
@@ -124,6 +129,8 @@ def exit_of(error: BaseException) -> Exit:
 def problem_of(error: BaseException) -> Problem:
     """`error` as it is told: its exit code, one line, and what to do."""
     exit = _exit(error)
+    if surroundings := _of_surroundings(error):
+        return Problem(exit, exit.name.lower(), *surroundings)
     if _is_of_standard_output(error):
         return Problem(
             exit,
@@ -155,6 +162,8 @@ def _exit(error: BaseException) -> Exit:
         case KeyboardInterrupt() | Abort() | CancelledError():
             return Exit.INTERRUPTED
         case ConfigError() | TyperException():
+            return Exit.USAGE
+        case _ if _of_surroundings(error):
             return Exit.USAGE
         case _:
             return _exit_of_ours(error)
@@ -257,6 +266,26 @@ def _hint(error: BaseException) -> str | None:
             return "Run it again; if it stays, report the line above: it holds nothing of your project's content."
         case _:
             return None
+
+
+def _of_surroundings(error: BaseException) -> tuple[str, str] | None:
+    """What is wrong around the program, and what to do about it; None: that is not what `error` comes from."""
+    if isinstance(error, UnicodeEncodeError) and not sys.getfilesystemencoding().startswith("utf"):
+        said = f"the locale of this process ({sys.getfilesystemencoding()}) cannot write a name that is used here"
+        return said, "Set LC_ALL=C.UTF-8, or PYTHONUTF8=1."
+    if isinstance(error, FileNotFoundError) and error.filename is None and not _has_folder():
+        return "the current folder does not exist any more", "Change to another one."
+    if isinstance(error, OSError) and error.errno in _NO_WAY and error.filename is not None:
+        return f"{error.filename} cannot be used: {error.strerror}", "Check that its folder exists, its owner and mode."
+    return None
+
+
+def _has_folder() -> bool:
+    try:
+        os.getcwd()  # noqa: PTH109 - pathlib's raises the same
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _is_of_standard_output(error: BaseException) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import sqlite3
 import stat
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
 
 import msgspec
 
@@ -208,7 +210,9 @@ def _check_schema(path: Path) -> None:
         return
     with (
         suppress(sqlite3.Error),
-        closing(sqlite3.connect(f"file:{path.resolve()}?mode=ro&immutable=1", uri=True)) as database,
+        closing(
+            sqlite3.connect(f"file:{quote(os.fsencode(path.resolve()))}?mode=ro&immutable=1", uri=True)
+        ) as database,
     ):
         if row := database.execute(f"SELECT version_num FROM {VERSION_TABLE}").fetchone():  # noqa: S608 - a constant
             refuse_unknown(str(row[0]), str(path))

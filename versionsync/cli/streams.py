@@ -57,5 +57,6 @@ def _open_what_is_closed() -> None:
 def _replace_what_an_encoding_lacks() -> None:
     """A name in another script shall not end a command on a terminal that does not know that script."""
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+        # In the C locale it is surrogateescape, which knows no more of such names.
+        if isinstance(stream, io.TextIOWrapper) and stream.errors in ("strict", "surrogateescape"):
             stream.reconfigure(errors="replace")

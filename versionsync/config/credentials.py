@@ -75,6 +75,7 @@ def read_api_token(source: SourceSettings, *, folder: Path, environ: Mapping[str
             f"the API token of source {source.name} is empty ({where})",
             hint="Put the token there: DatoCMS shows it in Project settings > API tokens.",
         )
+    _refuse_quotes(token, f"the API token of source {source.name}", where)
     if looks_like_a_placeholder(token):
         raise SecretProblem(
             f"the API token of source {source.name} is only a placeholder ({where})",
@@ -97,6 +98,7 @@ def read_webhook_password(source: SourceSettings, *, folder: Path, environ: Mapp
     if given is None:
         return None
     where, password = given
+    _refuse_quotes(password, f"the webhook password of source {source.name}", where)
     if not password:
         raise SecretProblem(
             f"the webhook of source {source.name} has no password: {where} is not set, or empty",
@@ -133,6 +135,7 @@ def read_notice_url(notice: NoticeSettings, *, where: str, folder: Path, environ
             f"{where} has no address: {given[0] if given else 'url'} is not set, or empty",
             hint="Put an address of Apprise there, such as json://host/path; or take it out.",
         )
+    _refuse_quotes(given[1], f"the address of {where}", given[0])
     return Secret(given[1])
 
 
@@ -150,6 +153,7 @@ def read_ping_url(source: SourceSettings, *, folder: Path, environ: Mapping[str,
             f"the dead man's switch of source {source.name} has no address: {where} is not set, or empty",
             hint="Put the address there that the service shows; or take the setting out.",
         )
+    _refuse_quotes(url, f"the dead man's switch of source {source.name}", where)
     if not _WEB_ADDRESS.fullmatch(url):
         raise InvalidSetting(
             f"the dead man's switch of source {source.name} is no address that can be called ({where})",
@@ -216,6 +220,12 @@ def check_secret_file(path: Path, status: Owned, what: str, *, environ: Mapping[
         raise SecretProblem(f"{path} holds {what} and {doubt.why}", hint=f"Run: {doubt.command}")
 
 
+def _refuse_quotes(secret: str, what: str, where: str) -> None:
+    """Raise SecretProblem if there are quotes around a secret, as a shell takes off and a file of variables keeps."""
+    if re.fullmatch(r"(['\"`]).*\1", secret, re.DOTALL):
+        raise SecretProblem(f"{what} has quotes around it ({where})", hint="Write it without them.")
+
+
 def _given(settings: Struct, name: str, *, folder: Path, environ: Mapping[str, str]) -> tuple[str, str] | None:
     """Where the secret is that `name`, `name`_env or `name`_file gives, and what it is; None: none of them is set."""
     file, variable = getattr(settings, f"{name}_file"), getattr(settings, f"{name}_env")
@@ -251,7 +261,12 @@ def _credential(name: str, environ: Mapping[str, str]) -> Path | None:
 
 
 def _locate(name: str, *, folder: Path, environ: Mapping[str, str]) -> Path:
-    path = Path(name).expanduser()
+    if "\0" in name:
+        raise InvalidSetting("the name of a file with a secret has a NUL in it", hint="Write it again.")
+    try:
+        path = Path(name).expanduser()
+    except RuntimeError:
+        raise InvalidSetting(f"no home folder is known for {name}", hint="Write the whole path.") from None
     if path.is_absolute():
         return path
     return _credential(name, environ) or folder / path

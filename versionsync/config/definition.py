@@ -32,6 +32,9 @@ DEFAULT_DATABASE_URL: Final = "sqlite:///versionsync.db"
 DEFAULT_SOURCE: Final = "default"
 DEFAULT_TOKEN_VARIABLE: Final = "DATOCMS_API_TOKEN"  # noqa: S105 - a variable's name
 
+_LABEL: Final = r"[^\s/@:.?#\[\]]{1,63}"
+"""A part of a host's name, between its dots."""
+
 RateLimit: TypeAlias = Annotated[int, Meta(ge=1)] | Literal["none"]
 """Requests in three seconds, or none for a server that sets no limit."""
 
@@ -85,10 +88,15 @@ class SourceSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         ),
     ]
     environment: Annotated[
-        Annotated[str, Meta(min_length=1)] | None,
+        Annotated[str, Meta(pattern=r"^[A-Za-z0-9._~-]+$")] | None,
         Meta(
             description="The environment to mirror. Left out: the primary one, also after another has been promoted.",
-            extra={"env": "VERSIONSYNC_ENVIRONMENT", "example": '"main"', "default": "the primary environment"},
+            extra={
+                "env": "VERSIONSYNC_ENVIRONMENT",
+                "example": '"main"',
+                "default": "the primary environment",
+                "expected": "the id of an environment: letters, digits, - and _",
+            },
         ),
     ] = None
     api_token_env: Annotated[
@@ -117,7 +125,7 @@ class SourceSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     base_url: Annotated[
         str,
         Meta(
-            pattern=r"^https?://[^\s/@]+(/[^\s@]*)?$",
+            pattern=rf"^https?://(\[[0-9A-Fa-f:.]+\]|{_LABEL}(\.{_LABEL})*\.?)(:\d{{1,5}})?(/[^\s@]*)?$",
             description="Where the Content Management API is: another address only for a simulator or a proxy.",
             extra={
                 "env": "VERSIONSYNC_BASE_URL",

@@ -194,7 +194,17 @@ def _is_open(url: str) -> bool:
 
 
 def _find(*candidates: Path) -> Path | None:
-    return next((path for path in candidates if path.exists()), None)
+    for path in candidates:
+        try:
+            if path.exists():
+                return path
+        except PermissionError as error:
+            if path.is_absolute():
+                raise FileProblem(
+                    f"the settings file {path} cannot be read: {error.strerror}", hint="Check its owner and mode."
+                ) from error
+            # The current folder is shut, as that of root is after `sudo -u versionsync`: there is nothing to obey.
+    return None
 
 
 def _read(path: Path, *, found: bool, environ: Mapping[str, str]) -> Settings:
@@ -212,6 +222,8 @@ def _read(path: Path, *, found: bool, environ: Mapping[str, str]) -> Settings:
         raise FileProblem(
             f"the settings file {path} cannot be read: {error.strerror}", hint="Check its owner and mode."
         ) from error
+    if text.startswith("\ufeff"):
+        raise FileProblem(f"{path} begins with a byte order mark (BOM)", hint="Save it as UTF-8 without BOM.")
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

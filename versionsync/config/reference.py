@@ -31,7 +31,9 @@ This page is written by `python -m versionsync.config.reference`; change `versio
 
 The first that says something wins: the command line (`--config`, `--database`), the environment,
 `versionsync.toml` in the current folder, `/etc/versionsync/versionsync.toml`. `--config FILE` stands in for both files.
-One file is read, never two.
+One file is read, never two. `./versionsync.toml` can send any variable of your environment to an address of its own,
+so it is obeyed only if it and its folder belong to you or to root and nobody else may write them. A file that you name
+with `--config`, and that of `/etc/versionsync`, is obeyed whoever wrote it.
 
 No file is needed. `DATOCMS_API_TOKEN` alone is a whole configuration: one source named `default`, the primary
 environment, SQLite in `./versionsync.db`. [versionsync.example.toml](versionsync.example.toml) shows every setting, and
@@ -55,9 +57,12 @@ In a password of a URL, write `@` as `%40`, `/` as `%2F`, `?` as `%3F` and `%` a
 `%26`. A URL in which the end of the password can be doubted is refused. What is no URL is the path of a SQLite file,
 unless it looks like something else, such as `host=… password=…` or `localhost:5432/…`: that is refused too.
 
-A file with a secret in it is refused if its group or others can read it (`chmod 600 FILE`). Files in
-`CREDENTIALS_DIRECTORY` and in `/run/secrets` (Docker, Kubernetes) are taken whatever their mode: their folder is
-guarded.
+A file with a secret in it must be yours or root's. It is refused if its group or others can read it (`chmod 600 FILE`),
+except for a file of root that a group of yours may read: so Kubernetes gives out a secret with `defaultMode: 0440` and
+an `fsGroup`. Files in `CREDENTIALS_DIRECTORY` and in `/run/secrets` (Docker, Podman) are taken whatever their owner and
+mode: their folder is guarded. Quotes around a secret are an error: a shell takes them off, `--env-file` does not.
+
+A `base_url` or `ping_url` of another machine that begins with `http://` is logged as a warning.
 """
 
 _EXAMPLE_HEAD: Final = """\

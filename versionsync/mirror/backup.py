@@ -62,7 +62,7 @@ def back_up(url: str, target: Path, *, replace: bool = False, copied: Copied | N
             "a PostgreSQL database is backed up by PostgreSQL's own program, while versionsync runs: "
             f"{pg_dump_command(url, target)}"
         )
-    source, target = sqlite_path(parsed), target.expanduser().absolute()
+    source, target = sqlite_path(parsed), _absolute(target)
     _see_that_it_is_free(source, target, replace=replace)
     engine = open_engine(url)
     try:
@@ -82,6 +82,13 @@ def back_up(url: str, target: Path, *, replace: bool = False, copied: Copied | N
     finally:
         engine.dispose()
     return Backup(target, size, revision, rows)
+
+
+def _absolute(target: Path) -> Path:
+    try:
+        return target.expanduser().absolute()
+    except RuntimeError:
+        raise BackupRefused(f"no home folder is known for {target}: write the whole path") from None
 
 
 def pg_dump_command(url: str, target: Path) -> str:
@@ -156,7 +163,7 @@ def _copy(connection: Connection, partial: Path, copied: Copied | None) -> None:
 
 def _check(partial: Path, rows: dict[str, int]) -> None:
     """Open the copy as a restored one would be, and read all of it."""
-    uri = f"file:{quote(str(partial))}?mode=ro&immutable=1"  # so that SQLite puts no files of its own beside it
+    uri = f"file:{quote(os.fsencode(partial))}?mode=ro&immutable=1"  # so that SQLite puts no files of its own beside it
     with _errors_of(partial), closing(sqlite3.connect(uri, uri=True)) as copy:
         if problem := _problem_in(copy):
             raise DatabaseUnavailable(

@@ -103,7 +103,7 @@ def _open_sqlite(url: URL, *, create: bool) -> Engine:
 
     def connect() -> sqlite3.Connection:
         connection = sqlite3.connect(
-            f"file:{quote(str(path))}?mode=rw",
+            f"file:{quote(os.fsencode(path))}?mode=rw",
             uri=True,
             timeout=busy_seconds,
             isolation_level=None,  # transactions begin where we say, not where sqlite3 guesses

@@ -56,10 +56,22 @@ def secrets_in(url: URL) -> frozenset[str]:
 
 
 def sqlite_path(url: URL) -> Path:
-    """The file that a SQLite URL names. Raises DatabaseUnavailable for a database in memory: it would be lost."""
+    """The file that a SQLite URL names.
+
+    Raises DatabaseUnavailable for a database in memory, which would be lost, and for a place that cannot be looked at.
+    """
     if not url.database or url.database == ":memory:":
         raise DatabaseUnavailable("a mirror in memory would be lost: name a file, such as sqlite:///versionsync.db")
-    return Path(url.database).expanduser().absolute()
+    try:
+        path = Path(url.database).expanduser().absolute()
+        path.exists()
+    except RuntimeError:
+        raise DatabaseUnavailable(f"no home folder is known for {url.database}: write the whole path") from None
+    except PermissionError as error:
+        raise DatabaseUnavailable(
+            f"the database {path} cannot be reached ({error.strerror}): name one in a folder that this user may enter"
+        ) from error
+    return path
 
 
 def _parts(url: URL) -> DatabaseUrl:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from versionsync.files import write_whole
-from versionsync.service.errors import BadInstance, NoSystemd, NotStarted, ServiceError
+from versionsync.service.errors import BadInstance, NoSystemd, NotStarted, OutOfReach, ServiceError
 from versionsync.service.plan import READABLE, UNIT_MODE, Command, Mode, Places, Plan, Remove, Write
 from versionsync.service.systemd import Systemd
 from versionsync.service.units import Form
@@ -38,17 +38,26 @@ def places_of(form: Form, environ: Mapping[str, str], *, systemd: int) -> Places
         return Places(
             units=Path("/etc/systemd/system"), settings=Path("/etc/versionsync"), state=Path("/var/lib") / form.state
         )
-    home = Path(environ.get("HOME") or Path.home())
+    home = _home(environ)
     config = Path(environ.get("XDG_CONFIG_HOME") or home / ".config")
     states = Path(environ.get("XDG_STATE_HOME") or home / ".local" / "state") if systemd >= STATE_HOME_SINCE else config
     return Places(units=config / "systemd" / "user", settings=config / "versionsync", state=states / form.state)
+
+
+def _home(environ: Mapping[str, str]) -> Path:
+    try:
+        return Path(environ.get("HOME") or Path.home())
+    except RuntimeError:
+        raise OutOfReach(
+            "no home folder is known for this user, and a service of its own has its settings there", hint="Set HOME."
+        ) from None
 
 
 def read(path: Path) -> str | None:
     """What a file holds; None: there is none. One that is masked holds nothing."""
     try:
         return path.read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
 
 
