@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 from hashlib import sha256
 
-from sqlalchemy import bindparam, text
+from sqlalchemy import bindparam, inspect, text
 
 from tests.integration.mirror.desk import RECORD, Desk, Shown, at
 from versionsync.mirror.editors import EditorRow, upsert_editors
 from versionsync.mirror.migrate import HEAD
 from versionsync.mirror.types import UtcTime
-from versionsync.mirror.views import VIEWS
+from versionsync.mirror.views import VIEWS, drop_views, make_views
 
 # A changed view reaches a database with a migration only. When this fails after 0.1.0 is released, add a migration,
 # which may be empty. Note the new digest here.
@@ -22,6 +22,15 @@ def test_a_changed_view_comes_with_a_migration() -> None:
     """Otherwise a database that is there would keep the old one."""
     digest = sha256("\n".join(f"{view.name} {view.query}" for view in VIEWS).encode()).hexdigest()[:16]
     assert (HEAD, digest) == KNOWN
+
+
+def test_the_views_can_be_taken_away_and_made_again(desk: Desk) -> None:
+    """As a migration that alters their tables must: their order matters where one stands on another."""
+    with desk.mirror.write() as tx:
+        drop_views(tx)
+        assert not {view.name for view in VIEWS} & set(inspect(tx).get_view_names())
+        make_views(tx)
+        assert {view.name for view in VIEWS} <= set(inspect(tx).get_view_names())
 
 
 def test_every_column_of_a_view_is_documented(desk: Desk) -> None:
