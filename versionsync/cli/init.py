@@ -192,7 +192,10 @@ def _what_is_next(session: Session, target: Path) -> str:
 
 def _refuse_overwriting(path: Path, *, force: bool) -> None:
     from versionsync.config import FileProblem
+    from versionsync.files import no_file
 
+    if there := no_file(path):
+        raise FileProblem(f"{path} is {there}, which is not replaced", hint="Name the file itself.")
     if path.exists() and not force:
         raise FileProblem(f"{path} is there already", hint="--force overwrites it; --config FILE writes another.")
 

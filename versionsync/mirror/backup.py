@@ -21,6 +21,7 @@ from urllib.parse import quote
 from sqlalchemy import Connection, func, select, table, text
 from sqlalchemy.dialects import sqlite
 
+from versionsync.files import no_file
 from versionsync.mirror.engines import open_engine, reading
 from versionsync.mirror.errors import BackupRefused, DatabaseUnavailable, NotAMirror
 from versionsync.mirror.failures import meaning_of
@@ -100,8 +101,10 @@ def pg_dump_command(url: str, target: Path) -> str:
 def _see_that_it_is_free(source: Path, target: Path, *, replace: bool) -> None:
     if target.exists() and source.exists() and target.samefile(source):
         raise BackupRefused(f"{target} is the database itself: name another file")
-    if target.is_dir():
+    if target.is_dir() and not target.is_symlink():
         raise BackupRefused(f"{target} is a folder: name a file in it")
+    if there := no_file(target):  # whatever was said of replacing it
+        raise BackupRefused(f"{target} is {there}, which is not replaced: name a file")
     if target.exists() and not replace:
         raise BackupRefused(f"{target} is there already: name another file, or replace it (--force)")
     for beside in (target.with_name(f"{target.name}-wal"), target.with_name(f"{target.name}-journal")):
@@ -117,6 +120,8 @@ def _see_that_it_is_free(source: Path, target: Path, *, replace: bool) -> None:
 def _partial(target: Path) -> Iterator[Path]:
     """A file beside the target to write to: empty, its owner's alone, and gone afterwards unless it was renamed."""
     partial = target.with_name(f"{target.name}.partial")
+    if there := no_file(partial):
+        raise BackupRefused(f"{partial} is {there}, where the backup would be written first: remove it")
     try:
         file = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     except OSError as error:

@@ -19,6 +19,7 @@ from urllib.parse import quote
 from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine, event
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from versionsync.files import no_file
 from versionsync.mirror.errors import DatabaseUnavailable, NotAMirror, another_programs
 from versionsync.mirror.failures import CUT_SHORT, meaning_of
 from versionsync.mirror.filesystems import unsafe_for_wal
@@ -94,6 +95,8 @@ def _open_sqlite(url: URL, *, create: bool) -> Engine:
             f"{where} lies on a file system ({filesystem}) on which SQLite's write-ahead log is not safe: "
             "put it on a local disk, or use PostgreSQL"
         )
+    if path.exists() and (there := no_file(path.resolve())) and not path.is_dir():
+        raise NotAMirror(f"{where} is {there}, not a file: choose another file name")
     if is_cut_short(path):
         raise DatabaseUnavailable(f"the database {where} {CUT_SHORT}")
     if create:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from pathlib import Path
 
@@ -88,6 +89,26 @@ def test_nothing_is_overwritten_unless_told_to(cli: Cli, upstream: SimulatorThre
     assert path.read_text() == "# mine\n"
     assert cli("init", "--yes", "--force", "--base-url", upstream.url, **VARIABLE).code == 0
     assert "[[sources]]" in path.read_text()
+
+
+@pytest.mark.parametrize("force", [[], ["--force"]])
+def test_what_is_no_file_is_not_replaced(cli: Cli, tmp_path: Path, force: list[str]) -> None:
+    """Not a link, dangling or not, nor a pipe: what it says names the file itself instead."""
+    path = tmp_path / "versionsync.toml"
+    (tmp_path / "mine.toml").write_text("# dear")
+    for make, kind in (
+        (lambda: path.symlink_to("mine.toml"), "a link to mine.toml"),
+        (lambda: path.symlink_to("nowhere.toml"), "a link to nowhere.toml"),
+        (lambda: os.mkfifo(path), "a named pipe"),
+    ):
+        make()
+        before = path.lstat()
+        ran = cli("init", "--yes", "--no-test", *force, "--config", str(path), **VARIABLE)
+        assert ran.code == 2
+        assert f"versionsync.toml is {kind}, which is not replaced" in ran.err
+        assert os.path.samestat(path.lstat(), before)
+        path.unlink()
+    assert (tmp_path / "mine.toml").read_text() == "# dear"
 
 
 def test_a_token_that_does_not_work_leaves_nothing_behind(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 import stat
@@ -198,6 +199,31 @@ def test_a_database_in_use_is_never_replaced(database_url: str, tmp_path: Path) 
     for replace in (True, False):
         with pytest.raises(BackupRefused, match=r"a database in use, or one that was not closed \(other.db-wal"):
             back_up(database_url, tmp_path / "other.db", replace=replace)
+
+
+@pytest.mark.parametrize("name", ["backup.db", "backup.db.partial"])
+@pytest.mark.parametrize("replace", [True, False])
+def test_what_is_no_file_is_not_replaced(database_url: str, tmp_path: Path, name: str, replace: bool) -> None:
+    """A link leads somewhere, a device is everybody's: neither shall become a file, whatever was said."""
+    target, place = tmp_path / "backup.db", tmp_path / name
+    (tmp_path / "elsewhere.db").write_text("dear")
+    for make, kind in (
+        (lambda: os.mkfifo(place), "a named pipe"),
+        (lambda: place.symlink_to(tmp_path / "elsewhere.db"), "a link to .*elsewhere.db"),
+        (lambda: place.symlink_to(tmp_path / "nowhere"), "a link to .*nowhere"),
+        (lambda: place.symlink_to("/dev/null"), "a link to /dev/null"),
+        (lambda: place.symlink_to(tmp_path), "a link to "),
+    ):
+        make()
+        before = place.lstat()
+        with pytest.raises(BackupRefused, match=rf"{name} is {kind}|{name} is a database in use"):
+            back_up(database_url, target, replace=replace)
+        assert os.path.samestat(place.lstat(), before)
+        place.unlink()
+    assert (tmp_path / "elsewhere.db").read_text() == "dear"
+    assert not (tmp_path / "nowhere").exists()
+    with pytest.raises(BackupRefused, match="/dev/null is a device, which is not replaced"):
+        back_up(database_url, Path("/dev/null"), replace=replace)
 
 
 def test_a_place_that_cannot_be_written_to_is_named(database_url: str, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 import stat
@@ -305,6 +306,15 @@ def test_a_file_that_is_no_database_is_not_touched(tmp_path: Path) -> None:
         with pytest.raises(NotAMirror, match="is no SQLite database"):
             attempt(str(path))
     assert path.read_text().startswith("Dear Sir")
+
+
+def test_what_is_no_file_is_no_database(tmp_path: Path) -> None:
+    """A pipe would be read for ever."""
+    os.mkfifo(tmp_path / "pipe")
+    for place, kind in ((tmp_path / "pipe", "a named pipe"), (Path("/dev/zero"), "a device")):
+        for attempt in (upgrade, check, current, Mirror.open):
+            with pytest.raises(NotAMirror, match=f"is {kind}, not a file: choose another file name"):
+                attempt(f"sqlite:///{place}")
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
