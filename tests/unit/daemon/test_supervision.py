@@ -57,6 +57,13 @@ def test_where_nobody_listens_nothing_happens(environ: dict[str, str]) -> None:
     Supervisor(environ).ready("1 following")
 
 
+def test_a_manager_is_there_where_an_address_is_given() -> None:
+    """Only then is anything measured for it."""
+    assert Supervisor({"NOTIFY_SOCKET": "/run/notify"}).is_there
+    assert not Supervisor({}).is_there
+    assert not Supervisor({"NOTIFY_SOCKET": ""}).is_there
+
+
 @pytest.mark.parametrize(
     ("environ", "seconds"),
     [
