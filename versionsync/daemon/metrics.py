@@ -97,6 +97,10 @@ GAUGES: Final[dict[str, tuple[str, Callable[[SourceState, datetime], float]]]] =
         "When the log of calls was last read; 0: it was not since the start.",
         lambda state, _: _timestamp(state.log_read_at),
     ),
+    "versionsync_views_blocked": (
+        "Typed views that could not follow the schema, as of the last run.",
+        lambda state, _: float(state.blocked_views),
+    ),
     "versionsync_writer_queue_bytes": (
         "What was read and is not written yet.",
         lambda state, _: 0.0 if state.progress is None else float(state.progress.queued_bytes),

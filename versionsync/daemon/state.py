@@ -102,6 +102,7 @@ class SourceState:
     last_success_at: datetime | None = None
     last_change_at: datetime | None = None
     unexplained_change_since: datetime | None = None
+    blocked_views: int = 0
     next_look_at: datetime | None = None
     next_look_reason: str | None = None
     purse: Purse | None = None
@@ -153,6 +154,8 @@ class SourceState:
         self.progress = self.usage = None
         if report.run_id is not None:
             self.unexplained_change_since = report.unexplained_change_since
+        if report.blocked_views is not None:
+            self.blocked_views = len(report.blocked_views)
 
     @property
     def counts(self) -> Counts:

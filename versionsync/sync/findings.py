@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -30,6 +31,7 @@ class Findings:
         doubtful: The records whose meta and versions did not show the same state when they were last read.
         failures: The records that could not be mirrored.
         notes: What to report besides.
+        blocked_views: The typed views that could not follow the schema, and why. None: that was not tried.
         would_pull: How many records a sync would read; set by a dry run only.
         would_delete: How many records a sync would ask for as deleted; set by a dry run only.
     """
@@ -47,6 +49,7 @@ class Findings:
     doubtful: set[RecordId] = field(default_factory=set)
     failures: list[RecordFailure] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    blocked_views: Mapping[str, str] | None = None
     would_pull: int | None = None
     would_delete: int | None = None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -165,7 +165,8 @@ class RunReport:
     """What came of one run.
 
     `error` ended a failed one; `run_id` is None if nothing was recorded (a dry run). `unexplained_change_since`: the
-    search for a change that no list shows is under way since then.
+    search for a change that no list shows is under way since then. `blocked_views`: the typed views that could not
+    follow the schema, and why; None: that was not tried.
     """
 
     source: str
@@ -181,3 +182,4 @@ class RunReport:
     would_pull: int | None = None
     would_delete: int | None = None
     unexplained_change_since: datetime | None = None
+    blocked_views: Mapping[str, str] | None = None

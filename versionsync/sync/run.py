@@ -223,6 +223,7 @@ class _Run:
         self._unexplained_since = pending
         allowed = limit.allowance(known.checkpoint.unexplained_read_at, self._desk.now())
         if rests and (pending is None or self._within_budget(allowed) < limit.least):
+            self._found.blocked_views = {}
             if known.blocked_views:
                 await self._rebuild_views(tenure)
             return
@@ -281,6 +282,7 @@ class _Run:
     async def _rebuild_views(self, tenure: Tenure) -> None:
         """Make the typed views fit the schema. They are a convenience: what keeps them from it fails no run."""
         blocked = await self._desk.write(lambda tx: rebuild_views(tx, tenure.lease))
+        self._found.blocked_views = blocked
         if blocked:
             self._desk.log.info("views.blocked", views=blocked)
             self._found.notes.extend(
@@ -393,6 +395,7 @@ class _Run:
             would_pull=found.would_pull,
             would_delete=found.would_delete,
             unexplained_change_since=self._unexplained_since,
+            blocked_views=found.blocked_views,
         )
 
 

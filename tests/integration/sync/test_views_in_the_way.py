@@ -33,11 +33,13 @@ def test_a_run_succeeds_whatever_is_in_the_way_of_a_view(lab: Lab) -> None:
         report = lab.sync()
         assert report.outcome is Outcome.SUCCEEDED
         assert TOLD in report.notes
+        assert list(report.blocked_views or ()) == [VIEW]
         assert attention(lab) == [TOLD]
     assert report.counts.requests == 1
     with lab.mirror.write() as tx:
         tx.execute(text(f"DROP TABLE {VIEW}"))
     report = lab.sync()
     assert (report.counts.requests, list(report.notes), attention(lab)) == (1, [], [])
+    assert report.blocked_views == {}
     with lab.mirror.read() as connection:
         assert connection.scalar(text(f"SELECT count(*) FROM {VIEW}")) == 1

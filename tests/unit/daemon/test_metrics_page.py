@@ -11,6 +11,7 @@ from tests.fixtures.pages import ROOT
 from versionsync.daemon.budget import Budget, Purse
 from versionsync.daemon.metrics import Metrics
 from versionsync.daemon.state import SourceState
+from versionsync.sync.report import Counts, Outcome, RunKind, RunReport
 
 PAGE = ROOT / "docs" / "daemon.md"
 
@@ -36,3 +37,21 @@ def test_the_page_has_every_metric_with_its_meaning() -> None:
     for name, (labels, meaning) in there.items():
         assert documented[name][0] == labels, name
         assert documented[name][1].startswith(meaning), name
+
+
+def test_views_that_cannot_follow_the_schema_are_counted() -> None:
+    """As of the last run that tried; one that ended before that says nothing about them."""
+    now = datetime(2026, 11, 1, tzinfo=UTC)
+    state = SourceState(name="website", max_staleness=60, since=now)
+    for blocked, told in (({"a": "in use", "b": "in use"}, 2), (None, 2), ({}, 0)):
+        state.ended(
+            RunReport(
+                source="website",
+                kind=RunKind.INCREMENTAL,
+                outcome=Outcome.SUCCEEDED,
+                counts=Counts(),
+                blocked_views=blocked,
+            )
+        )
+        page = Metrics(lambda: {"website": state}, now=lambda: now).text().decode()
+        assert f'versionsync_views_blocked{{source="website"}} {told:.1f}\n' in page
