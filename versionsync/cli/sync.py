@@ -27,6 +27,7 @@ __all__ = ["sync"]
 SHOWN_FAILURES = 10
 NO_IDS = frozenset({"", ".", ".."})
 """What no address can name; whether there is a record of another id is upstream's to say."""
+LONGEST_ID = 255
 
 COLUMNS = (
     Column("source", shrinks=True),
@@ -83,7 +84,7 @@ def sync(
 
     if sum((full, bool(record), bool(scrub))) > 1:
         raise typer.BadParameter("choose one of --full, --record and --scrub")
-    if record and not NO_IDS.isdisjoint(record):
+    if any(id in NO_IDS or len(id) > LONGEST_ID or not id.isprintable() for id in record or ()):
         raise typer.BadParameter("this is not an id", param_hint="--record")
     options = SyncOptions(
         full=full,

@@ -60,6 +60,7 @@ WEBHOOK_CALLS_PAGE: Final = 500
 _PAGE_TIMEOUTS: Final = 2
 _NOT_THERE: Final = frozenset({404, 405, 501})
 _HISTORY_RETENTION: Final = "history_retention_days"
+_MOST_RETENTION_DAYS: Final = 36_525  # a century is for good, and what no date can be counted to
 _MOST_SECONDS_BETWEEN_LOOKS: Final = 5
 
 
@@ -230,7 +231,7 @@ class Client:
         for limit in self._paged(call, reply).items:
             if _HISTORY_RETENTION not in (limit.code, limit.id):
                 continue
-            if limit.limit is None:
+            if limit.limit is None or limit.limit > _MOST_RETENTION_DAYS:
                 return HistoryRetention(days=None)
             return HistoryRetention(days=int(limit.limit)) if limit.limit >= 1 else None
         return None

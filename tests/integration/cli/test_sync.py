@@ -79,7 +79,7 @@ def test_what_excludes_each_other_is_refused(cli: Cli, at: dict[str, str]) -> No
         assert (ran.code, "choose one of --full, --record and --scrub" in ran.err) == (2, True)
 
 
-@pytest.mark.parametrize("id", ["", ".", ".."])
+@pytest.mark.parametrize("id", ["", ".", "..", "a\nb", "x" * 70_000])
 def test_what_cannot_be_an_id_is_refused_before_anything_is_asked(cli: Cli, at: dict[str, str], id: str) -> None:
     """As from a script whose variable is empty."""
     ran = cli("sync", "--record", id, **at)

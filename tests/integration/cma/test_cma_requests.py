@@ -345,6 +345,7 @@ def plan_limit(code: str, limit: object, **more: object) -> dict[str, object]:
         ([plan_limit("history_retention_days", 30.0)], cma.HistoryRetention(days=30)),
         ([plan_limit("other", 7, id="history_retention_days")], cma.HistoryRetention(days=7)),
         ([plan_limit("history_retention_days", None)], cma.HistoryRetention(days=None)),
+        ([plan_limit("history_retention_days", 10**300)], cma.HistoryRetention(days=None)),
         ([plan_limit("history_retention_days", 0)], None),
         ([plan_limit("history_retention_days", "30 days")], None),
         ([{"id": "1", "type": "subscription_limit"}, plan_limit("locales", 3)], None),
