@@ -15,8 +15,8 @@ from urllib.parse import quote
 import msgspec
 
 from versionsync.cma.client import ITEMS_PAGE, VERSIONS_PAGE, Client
-from versionsync.cma.errors import PagesMoved, Rejected, RepeatedPage, Unavailable
-from versionsync.cma.resources import Item, ItemVersion, Page
+from versionsync.cma.errors import CmaError, PagesMoved, ProtocolError, Rejected, RepeatedPage, Unavailable
+from versionsync.cma.resources import BadEntry, Item, ItemVersion, Page
 
 __all__ = ["FILTER_BYTES", "model_groups", "walk_items", "walk_versions"]
 
@@ -26,7 +26,7 @@ Ids = tuple[str | None, ...]
 FILTER_BYTES: Final = 6000
 """How long the value of one `filter[type]` may be: 240 models with ids of the usual length."""
 
-# An overlap of one needs two; below that a page that is too large stays too large.
+# An overlap of one needs two.
 _LEAST: Final = 2
 
 
@@ -85,6 +85,11 @@ def walk_versions(client: Client, item_id: str, *, limit: int = VERSIONS_PAGE) -
     return _Walk(fetch, client.page_limits, kind="versions", limit=limit, overlap=0, request=request)
 
 
+def _is_too_much(error: Rejected | Unavailable) -> bool:
+    """Whether a smaller page may be had."""
+    return error.about_limit if isinstance(error, Rejected) else error.too_slow
+
+
 class _Walk(Generic[T]):
     """One walk: an iterator, not a generator, so that one left early leaves nothing to be finalized."""
 
@@ -100,6 +105,7 @@ class _Walk(Generic[T]):
     ) -> None:
         self._fetch = fetch
         self._limits = limits
+        self._limit_before = limits.get(kind, limit)  # it was not one entry alone that made it as small as that
         self._kind = kind
         self._limit = limit
         self._overlap = overlap
@@ -129,7 +135,7 @@ class _Walk(Generic[T]):
 
     async def _next(self) -> Page[T]:
         """The next page; an empty one before the end is asked for once more."""
-        overlap = self._overlap if self._position else 0
+        overlap = self._overlap if self._is_overlapping else 0
         offset = self._position - overlap
         for _ in range(2):
             page = await self._shrinking(offset)
@@ -138,21 +144,55 @@ class _Walk(Generic[T]):
         raise PagesMoved(f"no entries at offset {offset}, though upstream counts {page.total}", request=self._request)
 
     async def _shrinking(self, offset: int) -> Page[T]:
-        """A page, smaller and smaller as long as it is too large to be had; what worked is remembered."""
+        """A page, smaller and smaller as long as it is too large to be had; what worked is remembered.
+
+        A record that is too large by itself is a bad entry, and the pages behind it are as long as those before.
+        """
+        least = 1 + self._overlap
         while True:
             limit = min(self._limit, self._limits.get(self._kind, self._limit))
             try:
                 return await self._fetch(offset, limit)
-            except Rejected as error:
-                if not error.about_limit or limit <= _LEAST:
+            except (Rejected, Unavailable) as error:
+                if not _is_too_much(error):
                     raise
-            except Unavailable as error:
-                if not error.too_slow or limit <= _LEAST:
+                if limit <= least:
+                    if not self._overlap:
+                        raise
+                    page = await self._singly(offset, error)
+                    self._limits[self._kind] = self._limit_before
+                    return page
+            self._limits[self._kind] = max(least, limit // 2)
+
+    async def _singly(self, offset: int, error: CmaError) -> Page[T]:
+        """Two entries, each by itself; one that is too large even so is bad. Raises `error` if both are."""
+        pages: list[Page[T] | None] = []
+        for place in (offset, offset + 1):
+            try:
+                pages.append(await self._fetch(place, 1))
+            except (Rejected, Unavailable) as again:
+                if not _is_too_much(again):
                     raise
-            self._limits[self._kind] = max(_LEAST, limit // 2)
+                pages.append(None)
+        had = [page for page in pages if page is not None]
+        if not had:
+            raise error
+        reason = ProtocolError(f"the entry is too large to be had: {error.message}", request=error.request)
+        bad = BadEntry(None, reason)
+        return msgspec.structs.replace(
+            had[-1],
+            ids=tuple(id for page in pages for id in ((None,) if page is None else page.ids)),
+            items=tuple(item for page in had for item in page.items),
+            bad=tuple(each for page in pages for each in ((bad,) if page is None else page.bad)),
+        )
+
+    @property
+    def _is_overlapping(self) -> bool:
+        """Whether the next page begins with the last entry of this one; not with one that is too large to be had."""
+        return bool(self._overlap and self._position and self._last[-1:] != (None,))
 
     def _without_overlap(self, page: Page[T]) -> Page[T]:
-        if not (self._overlap and self._position and page.ids):
+        if not (self._is_overlapping and page.ids):
             self._position += len(page.ids)
             return page
         self._position += len(page.ids) - self._overlap

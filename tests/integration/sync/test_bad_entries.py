@@ -18,12 +18,15 @@ from versionsync.sync.report import Outcome
 
 TITLE = "the one that is bad"
 
-Spoil = Callable[[str, str], str]
+Spoil = Callable[[str, str], str | None]
 
 
 @contextmanager
 def spoiled(lab: Lab, spoil: Spoil, *, path: str = "/items") -> Iterator[None]:
-    """An upstream whose answers from `path` are what `spoil` makes of them, from the path and the text."""
+    """An upstream whose answers from `path` are what `spoil` makes of them, from the path and the text.
+
+    None: the answer is too large for a gateway on the way.
+    """
     direct = lab.spec
 
     def instead(asked: str) -> Given | None:
@@ -32,7 +35,8 @@ def spoiled(lab: Lab, spoil: Spoil, *, path: str = "/items") -> Iterator[None]:
         headers = {"Authorization": f"Bearer {FULL_ACCESS_TOKEN}", "Accept": "application/json", "X-Api-Version": "3"}
         answer = httpx.get(direct.base_url + asked, headers=headers)
         sent = {"Content-Type": "application/json", "Date": answer.headers["Date"]}
-        return Given(answer.status_code, spoil(asked, answer.text), sent)
+        text = spoil(asked, answer.text)
+        return Given(413) if text is None else Given(answer.status_code, text, sent)
 
     with gateway(direct.base_url, instead=instead) as url:
         lab.spec = replace(direct, base_url=url)
@@ -143,4 +147,22 @@ def test_a_page_that_was_spoiled_on_its_way_is_asked_for_again(lab: Lab) -> None
     times = iter([True])
     with spoiled(lab, lambda asked, text: titled("NaN")(asked, text) if next(times, False) else text):
         assert lab.sync().outcome is Outcome.SUCCEEDED
+    assert differences(lab.mirror, lab.truth()) == []
+
+
+def test_an_entry_that_is_too_large_to_be_had_stops_no_other(lab: Lab) -> None:
+    """Nothing of it comes, not even its id; by that the mirror knows it, asks for it, and does not take it for gone."""
+    bad = make(lab, 9)
+    lab.sync()
+    with spoiled(lab, lambda _, text: None if bad in text else text):
+        lab.act(lambda world: world.create(world.user, "post", {"title": "new"}))
+        lab.act(lambda world: world.update(world.user, bad, {"title": TITLE + "!"}))
+        lab.act(lambda world: world.create(world.user, "post", {"title": "newer"}))
+        report = lab.sync()
+        assert report.outcome is Outcome.PARTIAL, report
+        assert [failure.record_id for failure in report.failures] == ["(without an id)"]
+        assert "too large to be had" in report.failures[0].reason
+        assert f"record {bad} was not listed, but it exists" in report.notes
+        assert report.counts.records_pulled == 3  # the two that are new, and this one by its id
+    assert lab.sync().outcome is Outcome.SUCCEEDED
     assert differences(lab.mirror, lab.truth()) == []

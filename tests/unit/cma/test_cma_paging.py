@@ -265,7 +265,7 @@ def test_other_errors_end_the_walk_at_once(refusal: errors.CmaError) -> None:
 
 
 def test_a_page_that_no_size_makes_small_enough_is_an_error() -> None:
-    """It is asked for down to two entries, and no further."""
+    """It is asked for down to two entries, then for each of the two, and no further."""
     asked = []
 
     def before(_upstream: List, _number: int) -> None:
@@ -273,4 +273,38 @@ def test_a_page_that_no_size_makes_small_enough_is_an_error() -> None:
         raise errors.Rejected("x", request="x", about_limit=True)
 
     assert isinstance(walk(List(names(25), before=before), 500)[1], errors.Rejected)
-    assert len(asked) == 9
+    assert len(asked) == 11
+
+
+@pytest.mark.parametrize("large", [{0}, {1}, {12}, {23}, {24}, {3, 4}, {9, 10}, {0, 24}, {5, 12, 20}])
+def test_an_entry_that_is_too_large_by_itself_costs_only_itself(large: set[int]) -> None:
+    """It has no name, as nothing of it was had; the pages behind it are as long as those before."""
+
+    class Laden(List):
+        def _page(self, offset: int, limit: int, entity: Callable[[str], Any], build: Any) -> Page[Any]:
+            if large & set(range(offset, min(offset + limit, len(self.ids)))):
+                raise errors.Unavailable("x", request="x", too_slow=True)
+            return super()._page(offset, limit, entity, build)
+
+    upstream = Laden(names(25))
+    seen, error = walk(upstream)
+    assert error is None
+    assert seen == ["None" if number in large else f"r{number}" for number in range(25)]
+    assert set(upstream.page_limits.values()) == {10}
+
+
+def test_an_entry_that_is_too_large_costs_few_requests() -> None:
+    """Wherever it stands in a page of the usual size."""
+    for large in range(0, 1_200, 97):
+        asked = []
+
+        class Laden(List):
+            def _page(self, offset: int, limit: int, entity: Callable[[str], Any], build: Any) -> Page[Any]:
+                asked.append(limit)  # noqa: B023 - it is called within the loop
+                if offset <= large < offset + limit:  # noqa: B023
+                    raise errors.Unavailable("x", request="x", too_slow=True)
+                return super()._page(offset, limit, entity, build)
+
+        seen, error = walk(Laden(names(1_200)), 500)
+        assert (len(seen), seen.count("None"), error) == (1_200, 1, None)
+        assert len(asked) < 35
