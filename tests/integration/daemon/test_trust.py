@@ -1,0 +1,58 @@
+"""Pings and notices believe whom everything else believes: the CA that SSL_CERT_FILE names."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import trustme
+
+from tests.fixtures.gateways import Given, gateway
+from versionsync.config import Secret
+from versionsync.daemon.notice_text import Notice
+from versionsync.daemon.pinging import _get
+from versionsync.daemon.targets import NotSent, open_target
+
+NOTICE = Notice(title="a test", body="of the way", kind=None)
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A web server of a company, signed by its own CA, which is in `ca.pem`."""
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    ca = trustme.CA()
+    ca.cert_pem.write_to_path(tmp_path / "ca.pem")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    ca.issue_cert("127.0.0.1").configure_cert(context)
+    with gateway("", tls=context, instead=lambda _path: Given(200)) as url:
+        yield url
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)  # which a notice sets
+
+
+async def test_a_ping_believes_the_ca_that_is_named(
+    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And no other; a variable that is wrong is named."""
+    assert "cannot be reached" in str(await _get(Secret(server)))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    assert await _get(Secret(server)) is None
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none.pem"))
+    assert "SSL_CERT_FILE names" in str(await _get(Secret(server)))
+    monkeypatch.setenv("https_proxy", "socks5://me:hunter22@proxy")
+    monkeypatch.delenv("SSL_CERT_FILE")
+    assert "SOCKS" in str(await _get(Secret(server)))
+
+
+async def test_a_notice_believes_the_ca_that_is_named(
+    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its library has a variable of its own for that."""
+    target = Secret(server.replace("https://", "jsons://") + "/?method=get")
+    with pytest.raises(NotSent):
+        await asyncio.to_thread(open_target(target, where="notices[0]"), NOTICE)
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    await asyncio.to_thread(open_target(target, where="notices[0]"), NOTICE)
