@@ -70,9 +70,10 @@ def open_target(url: Secret, *, where: str) -> Send:
 def secrets_in(url: Secret) -> list[str]:
     """The address, the password in it, and every other part that looks like a secret: its service alone knows more."""
     text = url.reveal()
-    password = re.search(r"://[^/@:]*:([^/@]+)@", text)
+    # To the first `@` and to the last: a raw one may stand in the password, or behind the host.
+    passwords = [found[1] for end in ("[^/@]+", ".+") if (found := re.search(rf"://[^/@:]*:({end})@", text))]
     parts = [part for part in re.split(r"[:/@?&=]+", text.partition("://")[2]) if _looks_secret(part)]
-    return [text, *parts, *(unquote(part) for part in parts), *([password.group(1)] if password else [])]
+    return [text, *parts, *(unquote(part) for part in parts), *passwords]
 
 
 def _looks_secret(part: str) -> bool:

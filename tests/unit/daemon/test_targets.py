@@ -18,6 +18,8 @@ from versionsync.daemon.targets import secrets_in
         ),
         ("mailtos://someone:short@example.com", {"short"}),
         ("mailtos://someone:p%40ss-word1@example.com", {"p%40ss-word1", "p@ss-word1"}),
+        ("mailtos://someone:p@ss/wo@example.com", {"p", "p@ss/wo"}),
+        ("mailtos://me:short@example.com?to=you@example.com", {"short", "short@example.com?to=you"}),
         ("json://hooks.example.com/versionsync/webhooks", set()),
         ("ntfy://localhost/versionsync", set()),
     ],
