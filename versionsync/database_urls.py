@@ -71,6 +71,11 @@ class DatabaseUrl:
     secrets: tuple[str, ...] = field(default=(), repr=False)
     """Every part that must not be seen, as it was written and as it is decoded."""
 
+    def secret_parts(self) -> tuple[str, ...]:
+        """The password and the values of secret parameters, decoded."""
+        values = (value for name, value in self.query if _is_secret(name, value))
+        return tuple(value for value in (self.password, *values) if value)
+
     def shown(self) -> str:
         """The URL for people and logs: a mask stands for each secret, and for each parameter that nobody knows."""
         query = [(name, MASK) if _is_secret(name, value) else (name, _quoted(value)) for name, value in self.query]

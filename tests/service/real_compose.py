@@ -88,7 +88,7 @@ class Compose:
         return Container(self._engine, f"versionsync_{service}_1")
 
     def _do(self, *argv: str) -> None:
-        ports = {"VERSIONSYNC_PORT": str(self.port), "PROMETHEUS_PORT": str(self.prometheus_port)}
+        ports = {"VERSIONSYNC_HTTP_PORT": str(self.port), "PROMETHEUS_PORT": str(self.prometheus_port)}
         self._engine.must(str(PROGRAM), "--in-pod=false", *argv, cwd=self._folder, **ports)
 
     def asks(self, path: str) -> bool:

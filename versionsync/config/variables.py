@@ -31,6 +31,8 @@ _SERVICE_LINK: Final = re.compile(
     r"_SERVICE_HOST|_SERVICE_PORT(_[A-Z0-9_]+)?|_PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?"
 )
 _ADDRESS_OF_LINK: Final = re.compile(r"(tcp|udp|sctp)://")
+_READ_ELSEWHERE: Final = frozenset({"VERSIONSYNC_SIMULATOR_CONTROL_TOKEN"})
+"""An option of `versionsync simulator`, which reads no settings."""
 _TOKENS: Final = frozenset({"TOKEN", "API_TOKEN", "API_KEY", "DATOCMS_API_TOKEN", "DATOCMS_TOKEN"})
 
 
@@ -40,7 +42,7 @@ def unknown_variables(settings: Settings, environ: Mapping[str, str]) -> tuple[s
     Raises UnknownSetting for one that does.
     """
     known = _known()
-    exempt = {*known, *_named_by(settings)}
+    exempt = {*known, *_named_by(settings), *_READ_ELSEWHERE}
     found = []
     for name in sorted(environ):
         if name in exempt or not environ[name].strip() or not _OURS.match(name) or _is_not_for_us(name, environ[name]):

@@ -8,7 +8,6 @@ from urllib.parse import quote, quote_plus
 from sqlalchemy import URL
 
 from versionsync.database_urls import BadDatabaseUrl, DatabaseUrl, parse
-from versionsync.database_urls import secrets_in as written_secrets
 from versionsync.mirror.errors import DatabaseUnavailable
 
 __all__ = ["database_url", "parsed_url", "safe_url", "secrets_in", "sqlite_path"]
@@ -51,7 +50,7 @@ def safe_url(url: str | URL) -> str:
 
 def secrets_in(url: URL) -> frozenset[str]:
     """What of `url` must not be shown, in each form in which a driver may repeat it."""
-    plain = written_secrets(url.render_as_string(hide_password=False))
+    plain = _parts(url).secret_parts()
     return frozenset([*plain, *(quote(one, safe="") for one in plain), *(quote_plus(one) for one in plain)])
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from versionsync.config import NoticeSettings, Settings, SourceSettings, UnknownSetting
@@ -92,3 +95,13 @@ def test_what_the_settings_mention_is_left_alone() -> None:
     )
     names = ("API_TOKEN", "PING_URLS", "SHOP_PASSWORD", "NOTICES_URL")
     assert unknown_variables(settings, {f"VERSIONSYNC_{name}": "x" for name in names}) == ()
+
+
+def test_what_our_own_deployment_files_read_is_no_slip() -> None:
+    """They are read where a person runs commands, too."""
+    root = Path(__file__).parents[3]
+    texts = [path.read_text() for path in (root / "deploy").rglob("*") if path.suffix in {".yaml", ".yml", ".service"}]
+    named = {name for text in texts for name in re.findall(r"VERSIONSYNC_[A-Z_]+[A-Z]", text)}
+    assert "VERSIONSYNC_HTTP_PORT" in named
+    environ = dict.fromkeys(named | {"VERSIONSYNC_SIMULATOR_CONTROL_TOKEN"}, "9000")
+    assert unknown_variables(Settings(), environ) == ()

@@ -128,6 +128,7 @@ def test_all_that_a_url_must_not_show_is_known() -> None:
     assert {"pa@ss+word", "pa%40ss%2Bword", "a/b", "a%2Fb"} <= secrets_in(url)
     assert "require" not in secrets_in(url)
     assert secrets_in(database_url("sqlite:///x.db")) == frozenset()
+    assert "a b+c" in secrets_in(database_url("postgresql://host/db?password=a%20b%2Bc"))
 
 
 def test_a_mistake_in_a_statement_is_a_bug() -> None:
