@@ -126,7 +126,8 @@ class Feed:
                 before, results = client.usage.requests, Counter(client.usage.results)
                 told = await self._read(client, source)
         except (cma.PermissionDenied, cma.NotFound, cma.Rejected) as error:
-            self._close(LogStance.REFUSED, str(error), source)
+            # The sentence names the request, which is another one each time.
+            self._close(LogStance.REFUSED, str(error), source, kind=f"{type(error).__name__} {error.code}")
             told = Told.NOTHING
         except (cma.CmaError, ConfigError, MirrorError, TimeoutError) as error:
             self._log.debug("webhook_log.not_read", reason=str(error) or type(error).__name__)
@@ -222,14 +223,14 @@ class Feed:
         self._find_again_in = FIND_AGAIN_SECONDS
         self._find_at = time.monotonic() + max(FIND_SECONDS, FIND_PATIENCE * source.max_staleness)
 
-    def _close(self, stance: LogStance, why: str | None, source: Followed) -> None:
-        """There is no log to be read; `why` is told once. It goes on with looks alone."""
+    def _close(self, stance: LogStance, why: str | None, source: Followed, *, kind: str | None = None) -> None:
+        """There is no log to be read; `why` is told once for each `kind`. It goes on with looks alone."""
         self._find_later(source)
         if self.is_open and why is None:
             why = "the webhook is gone"
         self._webhook_id, self._state.webhook_log = None, stance
-        if why is not None and why != self._said:
-            self._said = why
+        if why is not None and (kind or why) != self._said:
+            self._said = kind or why
             self._log.info("webhook_log.not_followed", reason=why)
 
 

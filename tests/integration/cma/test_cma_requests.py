@@ -13,6 +13,8 @@ from aiohttp import web
 from tests.integration.cma.upstreams import TOKEN, api, client_of, upstream
 from tests.unit.cma import wire_examples as example
 from versionsync import __version__, cma
+from versionsync.cma.answers import Answer
+from versionsync.cma.transport import exchange, open_http
 
 
 class Recorder:
@@ -41,6 +43,22 @@ class Recorder:
 
 def doc(data: object, **more: object) -> bytes:
     return json.dumps({"data": data, **more}).encode()
+
+
+async def test_a_request_counts_from_when_it_has_left() -> None:
+    """Not from its answer: the window of the rate limit has begun by then."""
+    left = asyncio.Event()
+
+    async def answer(_: web.Request) -> web.Response:
+        async with asyncio.timeout(5):
+            await left.wait()
+        return api(doc(example.site()))
+
+    async with upstream(answer) as url, open_http(url, connections=1) as http:
+        request = http.build_request("GET", f"{url}/site", headers={"Authorization": f"Bearer {TOKEN}"})
+        answered = await exchange(http, request, on_sent=left.set, large=asyncio.Lock())
+    assert isinstance(answered, Answer)
+    assert answered.status == 200
 
 
 async def test_every_request_says_who_asks_and_for_what() -> None:

@@ -16,6 +16,7 @@ from tests.fixtures.daemons import Watched, eventually, followed, following, is_
 from tests.fixtures.lab import Lab
 from tests.fixtures.listening import LOGIN, listening, unreliable_way
 from versionsync import cma
+from versionsync.daemon import feed
 from versionsync.daemon.budget import Budget
 from versionsync.daemon.hints import Heard
 from versionsync.daemon.own_webhook import name_of
@@ -141,8 +142,10 @@ async def test_calls_of_another_environment_are_left_alone(lab: Lab) -> None:
         assert watched.state().runs["succeeded"] - runs <= 1
 
 
-async def test_a_token_that_may_not_read_it_goes_on_as_before(lab: Lab) -> None:
-    """Told once; looks come as often as without."""
+async def test_a_token_that_may_not_read_it_goes_on_as_before(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Told once, though it is tried again and again; looks come as often as without."""
+    monkeypatch.setattr(feed, "FIND_SECONDS", 0.1)
+    monkeypatch.setattr(feed, "FIND_PATIENCE", 0.0)
     register(lab)
 
     def restrict(world: World) -> None:
@@ -154,6 +157,7 @@ async def test_a_token_that_may_not_read_it_goes_on_as_before(lab: Lab) -> None:
         await eventually(lambda: watched.state().webhook_log is LogStance.REFUSED)
         post(lab, "one")
         await eventually(lambda: is_mirrored(lab))
+        await eventually(lambda: lab.simulator.simulator.requests.count("GET /webhooks") >= 3)
         assert len(watched.told("info", "webhook_log.not_followed")) == 1
         assert watched.told("warning", "source.failing") == []
 

@@ -67,6 +67,19 @@ def test_waits_grow() -> None:
     assert backoff(4, random=random.Random(1)) > backoff(1, random=random.Random(2))
 
 
+class Longest(random.Random):
+    """A jitter that takes nothing away."""
+
+    def random(self) -> float:
+        return 1.0
+
+
+def test_waits_double_from_the_first_until_the_most() -> None:
+    """Half a second, one, two, …, and never more than 20."""
+    waits = [backoff(tries, random=Longest()) for tries in range(1, 9)]
+    assert waits == [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 20.0, 20.0]
+
+
 def test_retry_after_is_honoured() -> None:
     """Upstream knows better than our doubling."""
     waited = Policy().wait(

@@ -45,3 +45,9 @@ def test_it_says_what_openssl_says_and_what_to_do(error: ssl.SSLError, says: str
     assert says in problem
     assert advises in problem.partition(says)[2]
     assert "\n" not in problem
+
+
+@pytest.mark.parametrize("code", [2, 18, 19, 20, 21])
+def test_a_ca_that_is_not_known_can_be_named(code: int) -> None:
+    """OpenSSL has five codes for it."""
+    assert "let SSL_CERT_FILE name the file with its CA" in handshake_problem(refused(code, "not known"))

@@ -9,9 +9,26 @@ from structlog.testing import CapturingLogger
 
 from tests.unit.daemon.test_notices import FAILING, NOW, WELL, state
 from versionsync.config import Secret
-from versionsync.daemon.herald import GATHER_SECONDS, Herald, Subscription
+from versionsync.daemon.herald import (
+    GATHER_SECONDS,
+    MOST_RETRY_SECONDS,
+    RETRY_SECONDS,
+    Herald,
+    Subscription,
+    _Place,
+)
 from versionsync.daemon.notice_text import Notice
 from versionsync.daemon.notices import Rule
+
+
+def test_a_notice_that_does_not_arrive_is_tried_later_each_time() -> None:
+    """After a minute, two, four, and at most a quarter of an hour."""
+    place, waits = _Place(), list[float]()
+    for _ in range(9):
+        place.put_off(1000.0)
+        waits.append(place.not_before - 1000.0)
+    assert waits == [min(RETRY_SECONDS * 2**doublings, MOST_RETRY_SECONDS) for doublings in range(9)]
+    assert (waits[0], waits[-1]) == (RETRY_SECONDS, MOST_RETRY_SECONDS)
 
 
 async def test_what_fails_within_moments_is_one_notice() -> None:
