@@ -24,8 +24,11 @@ def main() -> None:
     import psycopg
     from rich.console import Console
 
-    from benchmarks import following, memory, pace, page, requests, simulator, speed
+    from benchmarks import page, simulator
+    from benchmarks.daemon import latency as following
     from benchmarks.databases import Databases, databases
+    from benchmarks.engine import memory, requests, speed
+    from benchmarks.engine import rate as pace
     from benchmarks.tables import Table
 
     small, large = arguments.small, arguments.large

@@ -21,8 +21,8 @@ from versionsync.simulator import (
     World,
     serve,
 )
-from versionsync.simulator.bulk import build_bulk
-from versionsync.simulator.news_prose import paragraph
+from versionsync.simulator.scenarios.bulk import build_bulk
+from versionsync.simulator.scenarios.news.prose import paragraph
 
 __all__ = ["build", "serving"]
 

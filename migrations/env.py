@@ -1,7 +1,7 @@
 """What Alembic runs for every command: connect, and migrate in one transaction.
 
-The program passes an open transaction (`versionsync.mirror.migrate`). A developer who runs `alembic` in the checkout
-names the database with VERSIONSYNC_DATABASE_URL or `-x url=…`.
+The program passes an open transaction (`versionsync.mirror.schema.migrate`). A developer who runs `alembic` in the
+checkout names the database with VERSIONSYNC_DATABASE_URL or `-x url=…`.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ import os
 from alembic import context
 from sqlalchemy import Connection
 
-from versionsync.mirror.engines import open_engine
-from versionsync.mirror.furnish import clear, furnish
-from versionsync.mirror.migrate import VERSION_TABLE, head
-from versionsync.mirror.tables import metadata
+from versionsync.mirror.engine.engine import open_engine
+from versionsync.mirror.schema import metadata
+from versionsync.mirror.schema.migrate import VERSION_TABLE, head
+from versionsync.mirror.schema.refresh_views import create_views, drop_all_views
 
 
 def developers_url() -> str:
@@ -39,10 +39,10 @@ def migrate(connection: Connection) -> None:
     with context.begin_transaction():
         before = context.get_context().get_current_revision()
         if before != head():
-            clear(connection)
+            drop_all_views(connection)
         context.run_migrations()
         if before != head():
-            furnish(connection)
+            create_views(connection)
 
 
 given: Connection | None = context.config.attributes.get("connection")

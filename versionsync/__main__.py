@@ -9,7 +9,7 @@ import threading
 from collections.abc import Sequence
 from types import FrameType
 
-from versionsync.cli.streams import prepare_streams
+from versionsync.cli.terminal.streams import prepare_streams
 
 __all__ = ["main"]
 
@@ -24,8 +24,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     sys.unraisablehook = _hear_again
     try:
         # Not before: importing takes long enough for a signal to be missed.
-        from versionsync.cli.app import run
-        from versionsync.cli.session import Session
+        from versionsync.cli.context import Session
+        from versionsync.cli.main import run
     except KeyboardInterrupt:
         return INTERRUPTED
 

@@ -7,9 +7,10 @@ sequences in them, and a line break in one of them would look like a line of our
 from __future__ import annotations
 
 import unicodedata
+from datetime import UTC, datetime
 from typing import Final
 
-__all__ = ["printable", "printable_lines"]
+__all__ = ["count", "duration", "printable", "printable_lines", "size", "when"]
 
 REPLACEMENT: Final = "\ufffd"
 _JOINERS: Final = frozenset("\u200c\u200d")
@@ -37,3 +38,29 @@ def _shown(char: str) -> str:
     # Unassigned ones may be of a newer Unicode than Python's; private ones are some font's.
     is_to_be_seen = char in _JOINERS or unicodedata.category(char) in ("Cn", "Co")
     return char if is_to_be_seen else REPLACEMENT
+
+
+def when(time: datetime | None) -> str:
+    """A time for people: UTC, to the second. None: a dash."""
+    return time.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S") if time is not None else "–"
+
+
+def count(number: int, noun: str) -> str:
+    """`1 record`, `2 records`, `20,000 records`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def duration(seconds: float) -> str:
+    """`0:05`, `12:34`, `3:25:45`."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def size(number: float) -> str:
+    """`512 bytes`, `34 KB`, `1 GB`: of so many bytes, in thousands."""
+    for unit in ("bytes", "KB", "MB", "GB"):
+        if number < 1000:
+            return f"{number:.0f} {unit}"
+        number /= 1000
+    return f"{number:.1f} TB"

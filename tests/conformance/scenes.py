@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from versionsync.simulator import Editor, EditorKind, RateLimit, Role, SimulatorThread, Token, World
-from versionsync.simulator.news import build_news
+from versionsync.simulator.scenarios.news.site import build_news
 
 __all__ = ["scene"]
 

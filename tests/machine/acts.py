@@ -11,11 +11,11 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
-from versionsync.simulator import FULL_ACCESS_TOKEN, Refused, Selection, World
-from versionsync.simulator import content as contents
-from versionsync.simulator.editors import Editor, Role
-from versionsync.simulator.models import Field, Model
-from versionsync.simulator.records import Record
+from versionsync.simulator import FULL_ACCESS_TOKEN, ApiError, Selection, World
+from versionsync.simulator.world import content as contents
+from versionsync.simulator.world.models import Field, Model
+from versionsync.simulator.world.people import Editor, Role
+from versionsync.simulator.world.records import Record
 
 __all__ = [
     "ACTS",
@@ -46,7 +46,7 @@ def do(world: World, name: str, which: int) -> bool:
     """Do the act of that name; returns whether upstream let it be done."""
     try:
         ACTS[name](world, which)
-    except (Refused, _NothingThere):
+    except (ApiError, _NothingThere):
         return False
     return True
 
@@ -114,13 +114,13 @@ def replace_some_blocks(world: World, which: int) -> None:
 def edit_at_once(world: World, which: int) -> None:
     """Two edits of one editor within one second: a merged burst, where upstream merges."""
     record = _record(world, which)
-    before = world.switches.history_resolution
+    before = world.options.history_resolution
     for resolution in (before, BURST):
-        world.switches.history_resolution = resolution
+        world.options.history_resolution = resolution
         try:
             world.update(world.user, record.id, _attributes(world, record.model))
         finally:
-            world.switches.history_resolution = before
+            world.options.history_resolution = before
 
 
 def continue_burst(world: World, which: int) -> None:
@@ -132,12 +132,12 @@ def continue_burst(world: World, which: int) -> None:
     if record.versions[-1] is not record.head:
         world.clock.advance(SECOND)
         world.tick()
-    before = world.switches.history_resolution
-    world.switches.history_resolution = timedelta(days=1)
+    before = world.options.history_resolution
+    world.options.history_resolution = timedelta(days=1)
     try:
         world.update(record.head.editor, record.id, _attributes(world, record.model))
     finally:
-        world.switches.history_resolution = before
+        world.options.history_resolution = before
 
 
 def publish(world: World, which: int) -> None:
@@ -292,7 +292,7 @@ def delete_field(world: World, which: int) -> None:
 
 def switch_milliseconds(world: World, _: int) -> None:
     """Times are printed with milliseconds, or no more."""
-    world.switches.milliseconds = not world.switches.milliseconds
+    world.options.milliseconds = not world.options.milliseconds
     world.environment(None).touch(world.now())
 
 
@@ -303,23 +303,23 @@ def change_time_zone(world: World, which: int) -> None:
 
 def switch_timezone_management(world: World, _: int) -> None:
     """From now on another zone moves no instant; or does again."""
-    world.switches.improved_timezone_management = not world.switches.improved_timezone_management
+    world.options.improved_timezone_management = not world.options.improved_timezone_management
     world.environment(None).touch(world.now())
 
 
 def switch_offset(world: World, _: int) -> None:
     """`Z` or `+00:00`: nobody's act, so that nothing moves."""
-    world.switches.times_with_offset = not world.switches.times_with_offset
+    world.options.times_with_offset = not world.options.times_with_offset
 
 
 def repeat_times_in_versions(world: World, _: int) -> None:
     """Versions have members that are no fields, or no more; nothing moves."""
-    world.switches.versions_repeat_times = not world.switches.versions_repeat_times
+    world.options.versions_repeat_times = not world.options.versions_repeat_times
 
 
 def repeat_times_in_records(world: World, _: int) -> None:
     """Records have members that are no fields, or no more; nothing moves."""
-    world.switches.items_repeat_times = not world.switches.items_repeat_times
+    world.options.items_repeat_times = not world.options.items_repeat_times
 
 
 # --- what the token may see ---

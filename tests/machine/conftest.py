@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from versionsync.sync import climb, format_check, pull, schema_check, settling
+from versionsync.sync import deletions as settling
+from versionsync.sync import format_check, pull, schema_check
+from versionsync.sync import pipeline as climb
 
 # What a run waits before it asks again; the answers here do not get better with time.
 SECONDS_BEFORE_ASKING_AGAIN = 0.01

@@ -11,8 +11,8 @@ from typing import Protocol
 from sqlalchemy import text
 
 from versionsync.mirror.database import Mirror, open_engine
-from versionsync.mirror.tables import metadata
-from versionsync.mirror.typed_views import drop_typed_views
+from versionsync.mirror.schema import metadata
+from versionsync.mirror.schema.typed_views import drop_typed_views
 
 __all__ = ["EmptiedPostgres", "FreshDatabase", "FreshSqlite"]
 

@@ -17,13 +17,13 @@ from versionsync import cma
 from versionsync.cma import decode
 from versionsync.ledger.records import SeenRecord
 from versionsync.mirror.database import Mirror
-from versionsync.simulator import FULL_ACCESS_TOKEN, Clock, FaultKind, Faults, SimulatorThread, Switches, World
-from versionsync.simulator import content as contents
-from versionsync.simulator.blocks import own_records
-from versionsync.simulator.calls import encode
-from versionsync.simulator.documents import Writer
-from versionsync.simulator.journal import Change, RecordMade, SchemaChanged
-from versionsync.simulator.truth import Truth, truth
+from versionsync.simulator import FULL_ACCESS_TOKEN, Clock, FaultKind, Faults, SimulatorOptions, SimulatorThread, World
+from versionsync.simulator.api.request import encode
+from versionsync.simulator.world import content as contents
+from versionsync.simulator.world.blocks import own_records
+from versionsync.simulator.world.event_log import Change, RecordMade, SchemaChanged
+from versionsync.simulator.world.expected import ExpectedHistory, expected_history
+from versionsync.simulator.world.serialization import Serializer
 from versionsync.sync import sync_source
 from versionsync.sync.report import Progress, RunReport, SourceSpec, SyncOptions
 from versionsync.sync.translate import seen_record
@@ -89,7 +89,7 @@ class Rig:
     Our clock is upstream's, wrong by `skew`, and never shows a moment twice. Pages are of `page` entries.
     """
 
-    def __init__(self, mirror: Mirror, *, switches: Switches, skew: timedelta, page: int | None) -> None:
+    def __init__(self, mirror: Mirror, *, switches: SimulatorOptions, skew: timedelta, page: int | None) -> None:
         self.mirror = mirror
         self.world = World(seed=1, clock=Clock.stopped(START), switches=switches)
         self.faults = Faults(seed=1, slow_seconds=(0.0, 0.02), stall_seconds=2 * IMPATIENCE_SECONDS)
@@ -160,16 +160,16 @@ class Rig:
         """Our clock jumps, forward or back."""
         self._skew += timedelta(seconds=seconds)
 
-    def truth(self, environment: str) -> Truth:
+    def truth(self, environment: str) -> ExpectedHistory:
         """What a perfect mirror of this environment would hold."""
-        return self.simulator.act(lambda world: truth(world.journal, environment))
+        return self.simulator.act(lambda world: expected_history(world.event_log, environment))
 
     def listed(self) -> dict[str, SeenRecord]:
         """The primary environment's records, as a listing shows them now to a role that may read all of them."""
 
         def look(world: World) -> dict[str, SeenRecord]:
             where = world.environment(None)
-            writer = Writer(where, world.switches, world.time_format, world.clock.now())
+            writer = Serializer(where, world.options, world.time_format, world.clock.now())
             items = (decode.item(Raw(encode(writer.item(record)))) for record in own_records(where))
             return {item.id: seen_record(item) for item in items}
 
@@ -178,7 +178,7 @@ class Rig:
     def ever_made(self) -> frozenset[str]:
         """The ids of all records that there ever were, in any environment."""
         return self.simulator.act(
-            lambda world: frozenset(fact.record_id for fact in world.journal if isinstance(fact, RecordMade))
+            lambda world: frozenset(fact.record_id for fact in world.event_log if isinstance(fact, RecordMade))
         )
 
     def schema(self) -> tuple[dict[str, tuple[object, ...]], dict[str, tuple[object, ...]]]:
@@ -200,7 +200,7 @@ class Rig:
         def look(world: World) -> Counter[str]:
             seen: Counter[str] = Counter()
             fields: dict[str, set[str]] = defaultdict(set)
-            for fact in world.journal:
+            for fact in world.event_log:
                 if not isinstance(fact, SchemaChanged) or fact.change is Change.CHANGED:
                     continue
                 is_made = fact.change is Change.MADE
@@ -268,11 +268,11 @@ class Rig:
         for fault in disturbance.faults:
             self.faults.plant(fault.kind, path=fault.path, nth=fault.nth, times=fault.times)
         for one in disturbance.meanwhile:
-            self.faults.interject(lambda world, one=one: self._do(world, one.act, one.which), nth=one.nth)  # type: ignore[misc]
+            self.faults.run_after(lambda world, one=one: self._do(world, one.act, one.which), nth=one.nth)  # type: ignore[misc]
         if disturbance.cancelled_at:
-            self.faults.interject(lambda _: loop.call_soon_threadsafe(task.cancel), nth=disturbance.cancelled_at)
+            self.faults.run_after(lambda _: loop.call_soon_threadsafe(task.cancel), nth=disturbance.cancelled_at)
         if disturbance.overtaken_at and overtake:
-            self.faults.interject(lambda _: overtake(), nth=disturbance.overtaken_at)
+            self.faults.run_after(lambda _: overtake(), nth=disturbance.overtaken_at)
         self.faults.rates.update(disturbance.rates or {})
         self.faults.vanished_share = disturbance.vanished
         try:
@@ -285,7 +285,7 @@ class Rig:
     async def _run_two(self, options: SyncOptions, second_after: int) -> tuple[RunReport, RunReport]:
         loop, go = asyncio.get_running_loop(), asyncio.Event()
         self._hide_role()
-        self.faults.interject(lambda _: loop.call_soon_threadsafe(go.set), nth=second_after)
+        self.faults.run_after(lambda _: loop.call_soon_threadsafe(go.set), nth=second_after)
         first = asyncio.ensure_future(self._sync(options))
         first.add_done_callback(lambda _: go.set())
         await go.wait()
@@ -301,7 +301,7 @@ class Rig:
             self.spec.base_url,
             FULL_ACCESS_TOKEN,
             environment=self.spec.environment,
-            governor=cma.Governor(cma.UNLIMITED),
+            governor=cma.RateLimiter(cma.UNLIMITED),
             http=self._http,
             deadline=IMPATIENCE_SECONDS if is_impatient else 60.0,
         ) as client:
@@ -328,4 +328,4 @@ class Rig:
 
 
 def _time_format(world: World) -> tuple[int, str]:
-    return 3 if world.switches.milliseconds else 0, world.timezone
+    return 3 if world.options.milliseconds else 0, world.timezone

@@ -32,11 +32,11 @@ from tests.machine.acts import CONTENT_ACTS, ROLE_ACTS, SCHEMA_ACTS, SITE_ACTS, 
 from tests.machine.fresh import EmptiedPostgres, FreshDatabase, FreshSqlite
 from tests.machine.rig import Disturbance, Meanwhile, Planted, Rig
 from tests.machine.witness import Witness, contradictions, written
-from versionsync.ledger.brake import VanishLimit
+from versionsync.ledger.safeguards import MassDeleteLimit
 from versionsync.mirror.errors import LeaseHeld, LeaseLost
-from versionsync.mirror.tables import events, fields, leases, models, records, sources
-from versionsync.simulator import FaultKind, Switches
-from versionsync.simulator.truth import Truth
+from versionsync.mirror.schema import events, fields, leases, models, records, sources
+from versionsync.simulator import FaultKind, SimulatorOptions
+from versionsync.simulator.world.expected import ExpectedHistory
 from versionsync.sync.report import Outcome, RunReport, SyncOptions
 
 EXAMPLES = int(os.environ.get("VERSIONSYNC_TEST_EXAMPLES", "15"))
@@ -44,7 +44,7 @@ STEPS = 25
 QUIET_RUNS = 4
 EVERY_RECORD = 10**6
 NO_TRUST = timedelta(0)
-ANY_NUMBER = VanishLimit(number=10**9)
+ANY_NUMBER = MassDeleteLimit(count=10**9)
 # How many answers in a row may be old: whoever is shown the same old state for longer has to believe it.
 LONGEST_LAG = 6
 
@@ -66,15 +66,15 @@ planted = st.lists(st.builds(Planted, st.sampled_from(KINDS), whens, st.integers
 any_act = st.one_of(content_acts, content_acts, schema_acts, site_acts, role_acts)
 meanwhile = st.lists(st.builds(Meanwhile, any_act, whom, whens), min_size=1, max_size=4)
 run_options = st.one_of(
-    st.builds(SyncOptions, settle=st.just(False), glance_from=st.sampled_from([0, 2000])),
-    st.builds(SyncOptions, settle=st.just(False), full=st.just(True)),
-    st.builds(SyncOptions, settle=st.just(False), scrub=st.integers(1, 3)),
+    st.builds(SyncOptions, wait_until_settled=st.just(False), quick_check_from=st.sampled_from([0, 2000])),
+    st.builds(SyncOptions, wait_until_settled=st.just(False), full=st.just(True)),
+    st.builds(SyncOptions, wait_until_settled=st.just(False), scrub=st.integers(1, 3)),
 )
 
 
 def _any_of(name: str) -> st.SearchStrategy[Any]:
     """Any value of a switch that has a few named ones."""
-    return st.sampled_from(get_args(get_type_hints(Switches)[name]))
+    return st.sampled_from(get_args(get_type_hints(SimulatorOptions)[name]))
 
 
 NAMED = (
@@ -108,7 +108,7 @@ SWITCHED = (
     "hidden_models_are_named",
 )
 upstreams = st.builds(
-    Switches,
+    SimulatorOptions,
     data_change_delay=st.sampled_from([timedelta(0), timedelta(seconds=1), timedelta(seconds=20)]),
     **{name: st.booleans() for name in SWITCHED},
     **{name: _any_of(name) for name in NAMED},
@@ -126,7 +126,7 @@ class Breaking(RuleBasedStateMachine):
         self.environments = ["main"]
         self.rig: Rig
         self.is_promoting = False
-        self.switches: Switches
+        self.switches: SimulatorOptions
         self.was_hidden: set[str] = set()
         self.may_lack_schema = False
 
@@ -137,7 +137,7 @@ class Breaking(RuleBasedStateMachine):
         switches=upstreams,
         follows=st.booleans(),
     )
-    def begin(self, *, records: int, page: int | None, skew: int, switches: Switches, follows: bool) -> None:
+    def begin(self, *, records: int, page: int | None, skew: int, switches: SimulatorOptions, follows: bool) -> None:
         """A project with a few records, at an upstream that behaves in one of the ways that are not promised."""
         self.switches = switches
         self.rig = Rig(self.mirror, switches=switches, skew=timedelta(seconds=skew), page=page)
@@ -224,13 +224,13 @@ class Breaking(RuleBasedStateMachine):
             lambda world: [*world.environment(None).records, *world.environment(None).deleted] or ["nobody"]
         )
         ids = ids + self.rig.blocks()[:2]
-        self.run(SyncOptions(settle=False, record_ids=tuple({ids[number % len(ids)] for number in whom})))
+        self.run(SyncOptions(wait_until_settled=False, record_ids=tuple({ids[number % len(ids)] for number in whom})))
 
     @rule(full=st.booleans())
     def rehearse(self, full: bool) -> None:
         """A dry run writes nothing."""
         before = written(self.watcher)
-        self.run(SyncOptions(settle=False, dry_run=True, full=full))
+        self.run(SyncOptions(wait_until_settled=False, dry_run=True, full=full))
         assert written(self.watcher) == before
 
     @rule(options=run_options, faults=planted, meanwhile=meanwhile)
@@ -303,17 +303,17 @@ class Breaking(RuleBasedStateMachine):
             assert isinstance(report.error, LeaseLost), report.error
             assert written(self.watcher) == seen[0]
 
-    @rule(full=st.booleans(), glance=st.booleans(), allow_vanish=st.booleans())
-    def be_quiet(self, full: bool, glance: bool, allow_vanish: bool) -> None:
+    @rule(full=st.booleans(), glance=st.booleans(), allow_mass_delete=st.booleans())
+    def be_quiet(self, full: bool, glance: bool, allow_mass_delete: bool) -> None:
         """Nothing disturbs a run and nobody acts: it ends as the truth is, and the next one rests.
 
         Where a publication may leave no trace, another edit of its record masks it: then every history is read.
         """
         is_complete = full
         self.rig.show_everything()
-        options = self.run_to_the_end(full=full, glance=glance, allow_vanish=allow_vanish)
+        options = self.run_to_the_end(full=full, glance=glance, allow_mass_delete=allow_mass_delete)
         if not full and not self.switches.republishing_moves_published_at:
-            report = self.run(SyncOptions(settle=False, scrub=EVERY_RECORD))
+            report = self.run(SyncOptions(wait_until_settled=False, scrub=EVERY_RECORD))
             assert report is not None
             assert report.outcome is Outcome.SUCCEEDED, report
             is_complete = True
@@ -333,9 +333,9 @@ class Breaking(RuleBasedStateMachine):
     @rule(what=content_acts, whom=whom)
     def act_between_quiet_runs(self, what: str, whom: int) -> None:
         """One act that nothing masks: whatever it was, the next runs find it without reading every history."""
-        self.be_quiet(full=True, glance=False, allow_vanish=True)
+        self.be_quiet(full=True, glance=False, allow_mass_delete=True)
         self.rig.act(what, whom)
-        self.run_to_the_end(full=False, glance=False, allow_vanish=False)
+        self.run_to_the_end(full=False, glance=False, allow_mass_delete=False)
         self.compare(old_contents=False)
 
     @precondition(lambda self: not self.is_promoting and bool(self.rig.hidden_models))
@@ -346,19 +346,19 @@ class Breaking(RuleBasedStateMachine):
         hidden = self.rig.hidden_models
         self.rig.wait(60)
         self.set_brake(ANY_NUMBER)
-        options = SyncOptions(settle=False, full=full, beacon_trust=NO_TRUST)
+        options = SyncOptions(wait_until_settled=False, full=full, beacon_trust=NO_TRUST)
         for _ in range(QUIET_RUNS):
             report = self.run(options)
-        self.set_brake(VanishLimit())
+        self.set_brake(MassDeleteLimit())
         assert report is not None
         assert not report.failures, report
         assert report.error is None, report
-        self.run(SyncOptions(settle=False, scrub=EVERY_RECORD))
+        self.run(SyncOptions(wait_until_settled=False, scrub=EVERY_RECORD))
         truth = self.rig.truth(self.environments[-1])
         truth.block_models |= hidden
         self.compare(truth, old_contents=False)
 
-    def run_to_the_end(self, *, full: bool, glance: bool, allow_vanish: bool) -> SyncOptions:
+    def run_to_the_end(self, *, full: bool, glance: bool, allow_mass_delete: bool) -> SyncOptions:
         """Quiet runs until one says that nothing is left to do; returns their options.
 
         Where the beacon does not show a change, or an old schema lacked something new and nothing contradicted it, the
@@ -367,10 +367,10 @@ class Breaking(RuleBasedStateMachine):
         switches = self.switches
         moves_beacon = switches.unpublishing_moves_beacon, switches.deleting_moves_beacon, switches.schema_moves_beacon
         options = SyncOptions(
-            settle=False,
+            wait_until_settled=False,
             full=full,
-            glance_from=0 if glance else 2000,
-            allow_vanish=allow_vanish,
+            quick_check_from=0 if glance else 2000,
+            allow_mass_delete=allow_mass_delete,
         )
         if self.may_lack_schema or not all(moves_beacon):
             options = replace(options, beacon_trust=NO_TRUST)
@@ -387,15 +387,15 @@ class Breaking(RuleBasedStateMachine):
                     self.may_lack_schema = False
                     return options
         finally:
-            self.set_brake(VanishLimit())
+            self.set_brake(MassDeleteLimit())
         raise AssertionError(f"{QUIET_RUNS} quiet runs, and it still says {report}")
 
-    def set_brake(self, limit: VanishLimit) -> None:
+    def set_brake(self, limit: MassDeleteLimit) -> None:
         """How much may vanish before a run stops."""
         assert self.rig.spec is not None
-        self.rig.spec = replace(self.rig.spec, max_vanish=limit)
+        self.rig.spec = replace(self.rig.spec, mass_delete_limit=limit)
 
-    def compare(self, truth: Truth | None = None, *, old_contents: bool) -> None:
+    def compare(self, truth: ExpectedHistory | None = None, *, old_contents: bool) -> None:
         """The mirror is as the truth is; that of the primary environment, unless another is given."""
         before = [self.rig.truth(name) for name in self.environments[:-1]]
         truth = truth or self.rig.truth(self.environments[-1])
@@ -454,7 +454,7 @@ class Breaking(RuleBasedStateMachine):
     def rest(self) -> None:
         """Invariant 10: right after a quiet run another one asks one question, and writes nothing."""
         was, requests = written(self.watcher), self.rig.requests
-        report = self.run(SyncOptions(settle=False))
+        report = self.run(SyncOptions(wait_until_settled=False))
         now = written(self.watcher)
         assert changed_between(was, now) == {"finished runs"}, (was, now)
         assert self.rig.requests - requests == 1, report
@@ -509,7 +509,7 @@ class Breaking(RuleBasedStateMachine):
         """In the end, everything is quiet and read again to the end."""
         try:
             if hasattr(self, "rig"):
-                self.be_quiet(full=True, glance=False, allow_vanish=True)
+                self.be_quiet(full=True, glance=False, allow_mass_delete=True)
         finally:
             if hasattr(self, "rig"):
                 self.rig.close()

@@ -15,10 +15,10 @@ from tests.machine.acts import do, open_project
 from tests.machine.fresh import EmptiedPostgres, FreshDatabase, FreshSqlite
 from tests.machine.rig import Disturbance, Planted, Rig
 from tests.machine.witness import contradictions
-from versionsync.simulator import FaultKind, Switches, World
+from versionsync.simulator import FaultKind, SimulatorOptions, World
 from versionsync.sync.report import Outcome, SyncOptions
 
-RUN = SyncOptions(settle=False, glance_from=0)
+RUN = SyncOptions(wait_until_settled=False, quick_check_from=0)
 MOST_REQUESTS = 40
 ACTS = ("edit", "publish", "create", "delete", "add_field", "publish_one_locale")
 
@@ -69,7 +69,7 @@ def opened(database: FreshDatabase, *, is_first: bool) -> Iterator[Rig]:
     """A project of a few records, and where `is_first` is not so, its mirror and a few acts since."""
     with ExitStack() as stack:
         mirror, _ = stack.enter_context(database.open())
-        rig = Rig(mirror, switches=Switches(), skew=timedelta(0), page=2)
+        rig = Rig(mirror, switches=SimulatorOptions(), skew=timedelta(0), page=2)
         rig.open()
         stack.callback(rig.close)
         rig.simulator.act(lambda world: open_project(world, records=3))

@@ -9,10 +9,10 @@ from contextlib import contextmanager
 
 from sqlalchemy import Connection, func, select
 
-from versionsync.ledger.fingerprint import same_fingerprint
+from versionsync.ledger.content import same_fingerprint
 from versionsync.ledger.records import SeenRecord
 from versionsync.mirror.database import Mirror
-from versionsync.mirror.tables import events, fields, models, records, runs, version_rewrites, versions
+from versionsync.mirror.schema import events, fields, models, records, runs, version_rewrites, versions
 
 __all__ = ["Witness", "contradictions", "written"]
 

@@ -28,8 +28,8 @@ from tests.service.real_compose import compose
 from tests.service.telling import check, eventually, say
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.errors import MirrorError
-from versionsync.simulator import FULL_ACCESS_TOKEN, Clock, FaultKind, Faults, SimulatorThread, World, truth
-from versionsync.simulator.bulk import build_bulk
+from versionsync.simulator import FULL_ACCESS_TOKEN, Clock, FaultKind, Faults, SimulatorThread, World, expected_history
+from versionsync.simulator.scenarios.bulk import build_bulk
 
 RECORDS = 300
 VERSIONS = 2
@@ -95,7 +95,9 @@ class Project:
         """Whether the mirror is as the truth is now."""
         try:
             with Mirror.open(database_url) as mirror:
-                return not differences(mirror, self.upstream.act(lambda world: truth(world.journal, "main")))
+                return not differences(
+                    mirror, self.upstream.act(lambda world: expected_history(world.event_log, "main"))
+                )
         except MirrorError:
             return False
 

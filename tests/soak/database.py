@@ -12,7 +12,7 @@ from sqlalchemy import make_url
 
 from tests.fixtures.disk import Disk
 from tests.fixtures.postgres_server import OwnServer, own_server
-from versionsync.mirror.migrate import upgrade
+from versionsync.mirror.schema.migrate import upgrade
 
 __all__ = ["Database", "database"]
 

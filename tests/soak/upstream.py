@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection
 from tests.fixtures.newsroom import Newsroom
 from tests.soak.plan import EDITS_A_SECOND, FAULTS
 from versionsync.simulator import Faults, RateLimit, SimulatorThread, World
-from versionsync.simulator.truth import Truth, truth
+from versionsync.simulator.world.expected import ExpectedHistory, expected_history
 
 __all__ = ["Tally", "Upstream", "upstream"]
 
@@ -51,7 +51,7 @@ class Upstream:
         """What happened so far."""
         return self._ask("tally")  # type: ignore[no-any-return]
 
-    def truth(self) -> Truth:
+    def truth(self) -> ExpectedHistory:
         """What a perfect mirror would hold."""
         return self._ask("truth")  # type: ignore[no-any-return]
 
@@ -104,7 +104,7 @@ def _serve(pipe: Connection, seed: int) -> None:
                     tally.faults = Counter({kind.value: times for kind, times in faults.injected.items()})
                     pipe.send(tally)
                 case ("truth",):
-                    pipe.send(simulator.act(lambda world: truth(world.journal, "main")))
+                    pipe.send(simulator.act(lambda world: expected_history(world.event_log, "main")))
 
 
 def _edit(simulator: SimulatorThread, newsroom: Newsroom, tally: Tally, resting: threading.Event, seed: int) -> None:

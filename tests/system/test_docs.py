@@ -19,16 +19,16 @@ from sqlalchemy import select
 
 from tests.fixtures.lab import MakeLab
 from tests.fixtures.pages import PAGES, ROOT, Block, blocks
-from versionsync.cli.exits import Exit
+from versionsync.cli.exit_codes import Exit
 from versionsync.cma import errors as cma_errors
 from versionsync.config import errors as config_errors
 from versionsync.ledger.events import EventType
 from versionsync.mirror import errors as mirror_errors
-from versionsync.mirror.tables import events
-from versionsync.service import errors as service_errors
-from versionsync.simulator import FULL_ACCESS_TOKEN, SimulatorThread, Switches, World
-from versionsync.simulator.news import build_news
-from versionsync.sync.vanish import TooMuchVanished
+from versionsync.mirror.schema import events
+from versionsync.simulator import FULL_ACCESS_TOKEN, SimulatorOptions, SimulatorThread, World
+from versionsync.simulator.scenarios.news.site import build_news
+from versionsync.sync.deletions import MassDeletionError
+from versionsync.systemd import errors as service_errors
 
 EVENTS, GUARANTEES, OPERATIONS, TROUBLE = (
     ROOT / "docs" / f"{name}.md" for name in ("events", "guarantees", "operations", "troubleshooting")
@@ -101,7 +101,7 @@ def test_every_type_of_event_is_documented_and_no_other() -> None:
 def test_events_are_as_they_are_documented(make_lab: MakeLab) -> None:
     """Every type happens here: its basis and the members of its data are those of the table."""
     documented = _documented_events()
-    lab = make_lab(switches=Switches(versions_kept=3))
+    lab = make_lab(switches=SimulatorOptions(versions_kept=3))
     model = lab.act(lambda world: world.create_model(world.account, "post"))
     field = lab.act(lambda world: world.create_field(world.account, model, "title"))
     post = lab.act(lambda world: world.create(world.user, "post", {"title": "one"}))
@@ -135,7 +135,7 @@ def test_every_exit_code_is_explained() -> None:
 def test_every_error_is_explained() -> None:
     """All that a user can meet, and no other."""
     bases = {"CmaError", "MirrorError", "ConfigError", "ServiceError"}
-    known = {TooMuchVanished.__name__}
+    known = {MassDeletionError.__name__}
     for module in (cma_errors, mirror_errors, config_errors, service_errors):
         known |= _errors_of(module) - bases
     named = set(re.findall(r"(?:^\|.* \| |^\*)`([A-Z]\w+)`", TROUBLE.read_text(), flags=re.MULTILINE))
@@ -237,7 +237,9 @@ def test_what_contributors_are_told_to_run_exists(tmp_path: Path) -> None:
     for block in blocks(ROOT / "CONTRIBUTING.md", "sh"):
         for command in _commands(block):
             if not command.startswith(tuple(NOT_RUN)):
-                assert command.startswith(".venv/bin/python -m versionsync."), command
+                assert command.startswith((".venv/bin/python -m versionsync.", ".venv/bin/python -m docs.generate.")), (
+                    command
+                )
                 _run(f"{command.removeprefix('.venv/bin/')} --check", ROOT)
 
 
@@ -282,7 +284,7 @@ def _acts(post: str, field: str) -> list[Callable[[World], object]]:
         lambda world: world.update(world.user, post, {"body": "only in main"}),
         lambda world: world.promote(world.account, "spring"),
         lambda world: world.promote(world.account, "main"),
-        lambda world: setattr(world.switches, "history_resolution", timedelta(hours=1)),
+        lambda world: setattr(world.options, "history_resolution", timedelta(hours=1)),
         lambda world: world.update(world.user, post, {"body": "merged"}),
     ]
 

@@ -16,7 +16,7 @@ from tests.fixtures.lab import START, MakeLab
 from tests.fixtures.news_site import MakeNewsSite, news_site
 from tests.fixtures.pages import ANSWER, MEASURED, PAGES, ROOT, Block, answer_table, blocks, put_under, shown_under
 from versionsync.simulator import Clock, World
-from versionsync.simulator.bulk import build_bulk
+from versionsync.simulator.scenarios.bulk import build_bulk
 
 __all__ = ["news_site"]
 

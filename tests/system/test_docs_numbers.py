@@ -15,7 +15,7 @@ import pytest
 from tests.fixtures.pages import ROOT
 from tests.integration.cli.processes import PROGRAM, environment
 from versionsync.simulator import FULL_ACCESS_TOKEN, SimulatorThread, World
-from versionsync.simulator.bulk import build_bulk
+from versionsync.simulator.scenarios.bulk import build_bulk
 
 DOCS = ROOT / "docs"
 RECORDS = 2_000

@@ -25,10 +25,12 @@ import pytest
 
 from tests.fixtures.pages import ROOT, answer_table, blocks, put_under, shown_under
 from tests.integration.cli.processes import running
-from versionsync.simulator import FULL_ACCESS_TOKEN, Simulator, SimulatorThread, Switches, World, faults, switches
-from versionsync.simulator.faults import FaultKind
-from versionsync.simulator.news import build_news
-from versionsync.simulator.routes import all_routes
+from versionsync.simulator import FULL_ACCESS_TOKEN, Simulator, SimulatorOptions, SimulatorThread, World
+from versionsync.simulator.api.routes import all_routes
+from versionsync.simulator.http import faults
+from versionsync.simulator.http.faults import FaultKind
+from versionsync.simulator.scenarios.news.site import build_news
+from versionsync.simulator.world import options as switches
 
 WRITE: Final = bool(os.environ.get("VERSIONSYNC_TEST_WRITE"))
 PAGE: Final = ROOT / "docs" / "simulator.md"
@@ -62,7 +64,7 @@ def test_every_route_is_named_in_the_table_and_no_other() -> None:
 def test_every_switch_is_named_in_the_table_and_no_other() -> None:
     """Beside the part of the API about which it is."""
     named = [name for row in _rows() for name in re.findall(r"`(\w+)`", row["switches"])]
-    known = Switches.__dataclass_fields__.keys()
+    known = SimulatorOptions.__dataclass_fields__.keys()
     missing = [f"`{name}`" for name in known if name not in named]
     gone = [f"`{name}`" for name in named if name not in known]
     told = f'{PAGE.relative_to(ROOT)}, table under "What is simulated", column "switches"'
@@ -152,7 +154,7 @@ def test_the_other_commands_run(simulator: SimulatorThread, tmp_path: Path) -> N
     answers = [json.loads(file.read_bytes()) for file in tmp_path.glob("answer-*.json")]
     assert len(answers) == sum(command.startswith("curl") for command in commands) > 4
     assert (tmp_path / "versionsync.db").exists()
-    assert simulator.act(lambda world: world.switches.versions_order) == "oldest_first"
+    assert simulator.act(lambda world: world.options.versions_order) == "oldest_first"
 
 
 def test_the_example_in_python_runs() -> None:
@@ -176,10 +178,10 @@ def _faults_table() -> str:
 
 
 def _switches_table() -> str:
-    said, types, usual = _docstrings(switches, "Switches"), get_type_hints(Switches), Switches()
+    said, types, usual = _docstrings(switches, "SimulatorOptions"), get_type_hints(SimulatorOptions), SimulatorOptions()
     rows = []
-    for name in Switches.__dataclass_fields__:
-        assert name in said, f"versionsync/simulator/switches.py: `{name}` has no docstring"
+    for name in SimulatorOptions.__dataclass_fields__:
+        assert name in said, f"versionsync/simulator/world/options.py: `{name}` has no docstring"
         value = getattr(usual, name)
         others = [
             f"`{json.dumps(other)}`" for other in get_args(types[name]) if isinstance(other, str) and other != value

@@ -11,9 +11,9 @@ import pytest
 
 from tests.fixtures.comparing import differences
 from tests.fixtures.lab import START, Lab, MakeLab
-from versionsync.cli.exits import Exit
+from versionsync.cli.exit_codes import Exit
 from versionsync.simulator import Clock, World
-from versionsync.simulator.bulk import build_bulk
+from versionsync.simulator.scenarios.bulk import build_bulk
 
 LARGEST_FILE_BYTES = 400_000
 RECORDS = 20

@@ -19,10 +19,10 @@ from sqlalchemy import func, select
 from tests.fixtures.comparing import differences, told
 from tests.fixtures.lab import START, Lab, MakeLab
 from versionsync.mirror.database import Mirror
-from versionsync.mirror.tables import records, runs
+from versionsync.mirror.schema import records, runs
 from versionsync.simulator import Clock, Faults, World
-from versionsync.simulator.bulk import build_bulk
-from versionsync.sync.writing import BATCH_RECORDS
+from versionsync.simulator.scenarios.bulk import build_bulk
+from versionsync.sync.writer import BATCH_RECORDS
 
 KILLS = int(os.environ.get("VERSIONSYNC_TEST_KILLS", "20"))
 SEED = int(os.environ.get("VERSIONSYNC_TEST_SEED", "1"))
@@ -46,7 +46,7 @@ class Program:
         """Whether a sync ended by itself; it is killed so many seconds after its nth request was answered."""
         reached = threading.Event()
         if killed_after is not None:
-            self._faults.interject(lambda _: reached.set(), nth=killed_after)
+            self._faults.run_after(lambda _: reached.set(), nth=killed_after)
         log = self._folder / "sync.log"
         with (
             log.open("wb") as output,

@@ -18,7 +18,7 @@ import pytest
 
 from tests.fixtures.lasting import Daemon, Project, eventually
 from tests.fixtures.postgres_server import own_server
-from versionsync.mirror.migrate import upgrade
+from versionsync.mirror.schema.migrate import upgrade
 from versionsync.simulator import FaultKind
 
 OUTAGE_SECONDS: Final = float(os.environ.get("VERSIONSYNC_TEST_OUTAGE_SECONDS", "34"))

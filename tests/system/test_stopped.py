@@ -19,12 +19,12 @@ from sqlalchemy import select, text
 from tests.fixtures.comparing import differences, told
 from tests.fixtures.lab import START, Lab, MakeLab
 from tests.fixtures.ordeal import end_lease
-from versionsync.cli.exits import Exit
+from versionsync.cli.exit_codes import Exit
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.errors import DatabaseUnavailable
-from versionsync.mirror.tables import runs
+from versionsync.mirror.schema import runs
 from versionsync.simulator import Clock, FaultKind, Faults, World
-from versionsync.simulator.bulk import build_bulk
+from versionsync.simulator.scenarios.bulk import build_bulk
 
 RECORDS = 300
 SLOW_SECONDS = (0.1, 0.3)

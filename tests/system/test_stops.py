@@ -17,7 +17,7 @@ from sqlalchemy import select
 
 from tests.fixtures.lasting import Daemon, Project, eventually
 from versionsync.mirror.database import Mirror
-from versionsync.mirror.tables import runs
+from versionsync.mirror.schema import runs
 from versionsync.simulator import FaultKind
 
 STOPS: Final = int(os.environ.get("VERSIONSYNC_TEST_STOPS", "6"))

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis.strategies import DrawFn, characters, composite, lists, sampled_from, text
 from sqlalchemy import make_url
 
-from versionsync.cli.redaction import Redactor
 from versionsync.database_urls import BadDatabaseUrl, parse, secrets_in
+from versionsync.mirror.engine.urls import database_url, safe_url
 from versionsync.mirror.errors import DatabaseUnavailable
-from versionsync.mirror.urls import database_url, safe_url
+from versionsync.redaction import Redactor
 
 FRAGMENT = text("ABCDEFGHJKMNPQRSTUVWXYZ23456789", min_size=6, max_size=9)
 """A part of a password that stands in no message, with whatever else it may be together."""

@@ -11,17 +11,17 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from versionsync.cli.exits import UNKNOWN_RECORD, Exit, exit_of_trouble
-from versionsync.cli.output import count
+from versionsync.cli.exit_codes import UNKNOWN_RECORD, Exit, exit_of_trouble
+from versionsync.text import count
 
 if TYPE_CHECKING:
     from versionsync.daemon.budget import Purse
-    from versionsync.mirror.followers import Following
-    from versionsync.mirror.freshness import Lag
-    from versionsync.mirror.leases import HeldLease
-    from versionsync.mirror.queries import RunRow, SourceRow
-    from versionsync.mirror.standing import Standing
-    from versionsync.mirror.webhooks import WebhookRow
+    from versionsync.mirror.status import LagQuantiles, SourceCounts
+    from versionsync.mirror.tables.daemons import ActiveDaemon
+    from versionsync.mirror.tables.leases import HeldLease
+    from versionsync.mirror.tables.runs import RunRow
+    from versionsync.mirror.tables.sources import SourceRow
+    from versionsync.mirror.tables.webhooks import WebhookRow
 
 __all__ = ["Remark", "SourceStatus", "ago", "remarks", "span", "sync_before"]
 
@@ -45,11 +45,11 @@ class SourceStatus:
     """
 
     source: SourceRow
-    standing: Standing
+    standing: SourceCounts
     runs: Sequence[RunRow] = ()
-    lag: Lag | None = None
+    lag: LagQuantiles | None = None
     lease: HeldLease | None = None
-    follower: Following | None = None
+    follower: ActiveDaemon | None = None
     webhook: WebhookRow | None = None
     followed_limit: timedelta | None = None
     purse: Purse | None = None

@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from versionsync.cli.attention import Remark, SourceStatus, remarks
-from versionsync.cli.exits import UNKNOWN_RECORD, Exit, worst
-from versionsync.cli.session import Session
+from versionsync.cli.context import Session
+from versionsync.cli.exit_codes import UNKNOWN_RECORD, Exit, worst
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from versionsync.config import SourceSettings
     from versionsync.daemon.budget import Purse
     from versionsync.mirror.database import Mirror
-    from versionsync.mirror.queries import SourceRow
-    from versionsync.mirror.standing import Standing
+    from versionsync.mirror.status import SourceCounts
+    from versionsync.mirror.tables.sources import SourceRow
 
 __all__ = ["Looker", "Snapshot"]
 
@@ -72,7 +72,7 @@ class Looker:
         self._names = names
         self._max_age = max_age
         self._settings = {source.name: source for source in session.configuration.sources}
-        self._counted: dict[int, tuple[Standing, float]] = {}
+        self._counted: dict[int, tuple[SourceCounts, float]] = {}
 
     def look(self, mirror: Mirror) -> Snapshot:
         """How it stands now. Raises UnknownSource and MirrorError."""
@@ -84,9 +84,12 @@ class Looker:
     def _one(self, connection: Connection, source: SourceRow) -> SourceStatus:
         from versionsync.daemon.budget import Period
         from versionsync.daemon.readiness import stale_after
-        from versionsync.mirror.queries import current_lease, followed_by, lag, last_runs
-        from versionsync.mirror.usage import requests_since
-        from versionsync.mirror.webhooks import webhook_row
+        from versionsync.mirror.status import lag
+        from versionsync.mirror.tables.daemons import active_daemon
+        from versionsync.mirror.tables.leases import current as current_lease
+        from versionsync.mirror.tables.runs import last_runs
+        from versionsync.mirror.tables.usage import requests_since
+        from versionsync.mirror.tables.webhooks import webhook_row
 
         now, id, settings = datetime.now(UTC), source.id, self._settings.get(source.name)
         began = {period: period.bounds(now)[0].date() for period in Period}
@@ -96,7 +99,7 @@ class Looker:
             runs=last_runs(connection, id, limit=RUNS, besides=UNKNOWN_RECORD),
             lag=lag(connection, id),
             lease=current_lease(connection, id),
-            follower=followed_by(connection, id),
+            follower=active_daemon(connection, id),
             webhook=webhook_row(connection, id),
             followed_limit=timedelta(seconds=stale_after(settings.max_staleness)) if settings else None,
             purse=_purse(connection, id, settings, now),
@@ -104,14 +107,14 @@ class Looker:
             this_month=requests_since(connection, id, since=began[Period.MONTH]),
         )
 
-    def _standing(self, connection: Connection, source_id: int) -> Standing:
-        from versionsync.mirror.standing import standing
+    def _standing(self, connection: Connection, source_id: int) -> SourceCounts:
+        from versionsync.mirror.status import count_rows
 
         known = self._counted.get(source_id)
         began = time.monotonic()
         if known is not None and began < known[1]:
             return known[0]
-        found = standing(connection, source_id)
+        found = count_rows(connection, source_id)
         ended = time.monotonic()
         self._counted[source_id] = found, ended + COUNTING_SHARE * (ended - began)
         return found
@@ -127,10 +130,10 @@ class Looker:
 def _purse(connection: Connection, source_id: int, settings: SourceSettings | None, now: datetime) -> Purse | None:
     """How it stands with the budget that the settings give the source; as the daemon has it, give or take a run."""
     from versionsync.daemon.budget import Budget, Purse
-    from versionsync.mirror.usage import project_use
+    from versionsync.mirror.tables.usage import project_usage
 
     if settings is None or settings.budget is None:
         return None
     budget = Budget.parse(settings.budget)
-    use = project_use(connection, source_id, since=budget.period.bounds(now)[0].date())
+    use = project_usage(connection, source_id, since=budget.period.bounds(now)[0].date())
     return Purse(budget=budget, spent=use.requests, sharers=use.sources, now=now)

@@ -11,11 +11,11 @@ from versionsync.cli.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from versionsync.daemon.budget import Purse
-    from versionsync.mirror.followers import Following
-    from versionsync.mirror.freshness import Lag
-    from versionsync.mirror.leases import HeldLease
-    from versionsync.mirror.queries import RunRow
-    from versionsync.mirror.webhooks import WebhookRow
+    from versionsync.mirror.status import LagQuantiles
+    from versionsync.mirror.tables.daemons import ActiveDaemon
+    from versionsync.mirror.tables.leases import HeldLease
+    from versionsync.mirror.tables.runs import RunRow
+    from versionsync.mirror.tables.webhooks import WebhookRow
 
 __all__ = ["fields_of"]
 
@@ -90,18 +90,18 @@ def _under_way(one: SourceStatus) -> dict[str, Any] | None:
     }
 
 
-def _next_look(follower: Following | None) -> dict[str, Any] | None:
+def _next_look(follower: ActiveDaemon | None) -> dict[str, Any] | None:
     if follower is None or follower.next_look_at is None:
         return None
     return {"at": follower.next_look_at, "reason": follower.next_look_reason}
 
 
-def _lag(lag: Lag | None) -> dict[str, Any] | None:
+def _lag(lag: LagQuantiles | None) -> dict[str, Any] | None:
     if lag is None:
         return None
     return {
-        "median_seconds": lag.median.total_seconds(),
-        "nine_of_ten_seconds": lag.ninth.total_seconds(),
+        "median_seconds": lag.p50.total_seconds(),
+        "nine_of_ten_seconds": lag.p90.total_seconds(),
         "versions": lag.versions,
     }
 
@@ -131,7 +131,7 @@ def _lease(lease: HeldLease | None) -> dict[str, Any] | None:
     }
 
 
-def _follower(follower: Following | None) -> dict[str, Any] | None:
+def _follower(follower: ActiveDaemon | None) -> dict[str, Any] | None:
     if follower is None:
         return None
     return {

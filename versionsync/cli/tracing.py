@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from versionsync.cli.session import Session
+from versionsync.cli.context import Session
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger

@@ -8,32 +8,35 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from versionsync.secret import Secret
+
 if TYPE_CHECKING:
     from versionsync.cma.client import BASE_URL, Client
     from versionsync.cma.errors import (
         AuthenticationError,
         CmaError,
-        EnvironmentMoved,
-        EnvironmentUnknown,
+        EnvironmentChanged,
+        EnvironmentNotFound,
+        InvalidRequest,
         NotFound,
-        PagesMoved,
+        OutcomeUnknown,
+        PageShifted,
         PermissionDenied,
         ProtocolError,
-        Rejected,
         RepeatedPage,
         Throttled,
         Unavailable,
-        Uncertain,
     )
-    from versionsync.cma.governor import UNLIMITED, Governor
-    from versionsync.cma.paging import model_groups, walk_items, walk_versions
+    from versionsync.cma.pagination import iterate_items, iterate_versions, model_groups
+    from versionsync.cma.permissions import ReadAccess, Role
+    from versionsync.cma.rate_limiter import UNLIMITED, RateLimiter
     from versionsync.cma.resources import (
-        BadEntry,
         DailyUsage,
         Editor,
         Environment,
         Field,
         HistoryRetention,
+        InvalidResource,
         Item,
         ItemType,
         ItemVersion,
@@ -47,10 +50,8 @@ if TYPE_CHECKING:
         WebhookCall,
         WebhookEvents,
     )
-    from versionsync.cma.roles import Reading, Role
-    from versionsync.cma.secret import Secret
+    from versionsync.cma.session import Exchange, Result, Usage
     from versionsync.cma.transport import Timeouts, open_http
-    from versionsync.cma.usage import Exchange, Result, Usage
     from versionsync.cma.webhooks import WebhookSpec
 
 _HOMES = {
@@ -58,22 +59,22 @@ _HOMES = {
     "errors": (
         "AuthenticationError",
         "CmaError",
-        "EnvironmentMoved",
-        "EnvironmentUnknown",
+        "EnvironmentChanged",
+        "EnvironmentNotFound",
         "NotFound",
-        "PagesMoved",
+        "PageShifted",
         "PermissionDenied",
         "ProtocolError",
-        "Rejected",
+        "InvalidRequest",
         "RepeatedPage",
         "Throttled",
         "Unavailable",
-        "Uncertain",
+        "OutcomeUnknown",
     ),
-    "governor": ("UNLIMITED", "Governor"),
-    "paging": ("model_groups", "walk_items", "walk_versions"),
+    "rate_limiter": ("UNLIMITED", "RateLimiter"),
+    "pagination": ("model_groups", "iterate_items", "iterate_versions"),
     "resources": (
-        "BadEntry",
+        "InvalidResource",
         "DailyUsage",
         "Editor",
         "Environment",
@@ -92,10 +93,9 @@ _HOMES = {
         "WebhookCall",
         "WebhookEvents",
     ),
-    "roles": ("Reading", "Role"),
-    "secret": ("Secret",),
+    "permissions": ("ReadAccess", "Role"),
     "transport": ("Timeouts", "open_http"),
-    "usage": ("Exchange", "Result", "Usage"),
+    "session": ("Exchange", "Result", "Usage"),
     "webhooks": ("WebhookSpec",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -104,30 +104,31 @@ __all__ = [
     "BASE_URL",
     "UNLIMITED",
     "AuthenticationError",
-    "BadEntry",
     "Client",
     "CmaError",
     "DailyUsage",
     "Editor",
     "Environment",
-    "EnvironmentMoved",
-    "EnvironmentUnknown",
+    "EnvironmentChanged",
+    "EnvironmentNotFound",
     "Exchange",
     "Field",
-    "Governor",
     "HistoryRetention",
+    "InvalidRequest",
+    "InvalidResource",
     "Item",
     "ItemType",
     "ItemVersion",
     "JobResult",
     "NotFound",
+    "OutcomeUnknown",
     "Page",
-    "PagesMoved",
+    "PageShifted",
     "PermissionDenied",
     "ProtocolError",
-    "Reading",
+    "RateLimiter",
+    "ReadAccess",
     "Ref",
-    "Rejected",
     "RepeatedPage",
     "Result",
     "Role",
@@ -137,17 +138,16 @@ __all__ = [
     "Throttled",
     "Timeouts",
     "Unavailable",
-    "Uncertain",
     "Unreadable",
     "Usage",
     "Webhook",
     "WebhookCall",
     "WebhookEvents",
     "WebhookSpec",
+    "iterate_items",
+    "iterate_versions",
     "model_groups",
     "open_http",
-    "walk_items",
-    "walk_versions",
 ]
 
 

@@ -17,17 +17,24 @@ import msgspec
 from msgspec import Raw
 
 from versionsync import __version__
-from versionsync.cma import decode, people, webhooks, wire
-from versionsync.cma.answers import error_from_job
-from versionsync.cma.errors import AuthenticationError, NotFound, PermissionDenied, ProtocolError, Rejected, Unavailable
-from versionsync.cma.governor import Governor
+from versionsync.cma import decode, jsonapi, webhooks
+from versionsync.cma.errors import (
+    AuthenticationError,
+    InvalidRequest,
+    NotFound,
+    PermissionDenied,
+    ProtocolError,
+    Unavailable,
+)
+from versionsync.cma.permissions import Role, own_role
+from versionsync.cma.rate_limiter import RateLimiter
 from versionsync.cma.resources import (
-    BadEntry,
     DailyUsage,
     Editor,
     Environment,
     Field,
     HistoryRetention,
+    InvalidResource,
     Item,
     ItemType,
     ItemVersion,
@@ -39,13 +46,12 @@ from versionsync.cma.resources import (
     Webhook,
     WebhookCall,
 )
+from versionsync.cma.responses import error_from_job
 from versionsync.cma.retry import Policy
-from versionsync.cma.roles import Role, role_of_me
-from versionsync.cma.secret import Secret
-from versionsync.cma.session import Call, Reply, Session, checked_base_url, checked_token
+from versionsync.cma.session import ApiRequest, ApiResult, ApiSession, Exchange, Usage, checked_base_url, checked_token
 from versionsync.cma.transport import Timeouts, open_http
-from versionsync.cma.usage import Exchange, Usage
 from versionsync.cma.webhooks import WebhookSpec
+from versionsync.secret import Secret
 
 __all__ = ["BASE_URL", "Client"]
 
@@ -61,7 +67,7 @@ _PAGE_TIMEOUTS: Final = 2
 _NOT_THERE: Final = frozenset({404, 405, 501})
 _HISTORY_RETENTION: Final = "history_retention_days"
 _MOST_RETENTION_DAYS: Final = 36_525  # a century is for good, and what no date can be counted to
-_MOST_SECONDS_BETWEEN_LOOKS: Final = 5
+_MAX_POLL_SECONDS: Final = 5
 
 
 class Client:
@@ -83,20 +89,20 @@ class Client:
         token: str | Secret,
         *,
         environment: str | None = None,
-        governor: Governor | None = None,
+        governor: RateLimiter | None = None,
         http: httpx.AsyncClient | None = None,
         user_agent: str = f"versionsync/{__version__}",
         timeouts: Timeouts | None = None,
         deadline: float = 300.0,
         on_request: Callable[[Exchange], None] | None = None,
     ) -> None:
-        governor = governor or Governor()
+        governor = governor or RateLimiter()
         base_url = checked_base_url(base_url)
         token = checked_token(token if isinstance(token, Secret) else Secret(token))
         self._owned_http = None
         if http is None:
             http = self._owned_http = open_http(base_url, connections=governor.concurrency)
-        self._session = Session(
+        self._session = ApiSession(
             base_url,
             token,
             http=http,
@@ -125,7 +131,7 @@ class Client:
         return other
 
     @property
-    def governor(self) -> Governor:
+    def rate_limiter(self) -> RateLimiter:
         """The pace that this client keeps."""
         return self._session.governor
 
@@ -164,7 +170,7 @@ class Client:
         include = (("include", "item_types,item_types.fields"),)
         try:
             schema = await self._read("/site", decode.schema, include)
-        except Rejected:
+        except InvalidRequest:
             schema = Schema(site=await self.site(), item_types=(), fields=())
         item_types, fields, unreadable = schema.item_types, schema.fields, list(schema.unreadable)
         if not item_types:
@@ -219,10 +225,10 @@ class Client:
         returns a plan. Its limits can be listed, by codes that are not documented. So None is a usual answer: the role
         may not read them, this is not among them, or it has another form. Raises Unavailable.
         """
-        call = Call("/subscription-limits", environment=self.environment_id, content=False)
+        call = ApiRequest("/subscription-limits", environment=self.environment_id, content=False)
         try:
-            reply = await self._session.ask(call, partial(wire.entries, build=decode.plan_limit, paged=False))
-        except (AuthenticationError, NotFound, PermissionDenied, ProtocolError, Rejected):
+            reply = await self._session.send(call, partial(jsonapi.entries, build=decode.plan_limit, paged=False))
+        except (AuthenticationError, NotFound, PermissionDenied, ProtocolError, InvalidRequest):
             return None
         except Unavailable as error:
             if error.status in _NOT_THERE:
@@ -314,7 +320,7 @@ class Client:
         looks, until = 0, time.monotonic() + deadline
         while True:
             looks += 1
-            await asyncio.sleep(min(looks, _MOST_SECONDS_BETWEEN_LOOKS))
+            await asyncio.sleep(min(looks, _MAX_POLL_SECONDS))
             try:
                 result = await self.job_result(job_id)
             except NotFound as error:
@@ -331,8 +337,8 @@ class Client:
     async def own_role(self) -> Role | None:
         """What this token may read; None where upstream does not say, or not in a form that is known. One request."""
         try:
-            return await self._read("/users/me", role_of_me, (("include", "role"),), content=False)
-        except (AuthenticationError, NotFound, PermissionDenied, Rejected):
+            return await self._read("/users/me", own_role, (("include", "role"),), content=False)
+        except (AuthenticationError, NotFound, PermissionDenied, InvalidRequest):
             return None
         except Unavailable as error:
             if error.status in _NOT_THERE:  # an API without this path, behind a server that says so in its own way
@@ -341,22 +347,22 @@ class Client:
 
     async def users(self) -> tuple[Editor, ...]:
         """The collaborators. Raises PermissionDenied when the role may not read them, as do the next two."""
-        return await self._all("/users", people.editor, content=False)
+        return await self._all("/users", decode.editor, content=False)
 
     async def sso_users(self) -> tuple[Editor, ...]:
         """The users of single sign-on."""
-        return await self._all("/sso-users", people.editor, content=False)
+        return await self._all("/sso-users", decode.editor, content=False)
 
     async def access_tokens(self) -> tuple[Editor, ...]:
         """The API tokens, without the tokens themselves."""
-        return await self._all("/access_tokens", people.editor, content=False)
+        return await self._all("/access_tokens", decode.editor, content=False)
 
     async def owners(self) -> tuple[Editor, ...]:
         """The account and the organization that own the project, as far as upstream tells."""
         try:
-            return await self._read("/site", people.owners, (("include", "account"),))
-        except (Rejected, PermissionDenied):
-            return await self._read("/site", people.owners)
+            return await self._read("/site", decode.owners, (("include", "account"),))
+        except (InvalidRequest, PermissionDenied):
+            return await self._read("/site", decode.owners)
 
     # Webhooks
 
@@ -374,8 +380,10 @@ class Client:
 
     async def delete_webhook(self, webhook_id: str) -> None:
         """Delete a webhook. Raises NotFound."""
-        call = Call(f"/webhooks/{_id(webhook_id)}", method="DELETE", environment=self.environment_id, content=False)
-        await self._session.ask(call, lambda _: None)
+        call = ApiRequest(
+            f"/webhooks/{_id(webhook_id)}", method="DELETE", environment=self.environment_id, content=False
+        )
+        await self._session.send(call, lambda _: None)
 
     async def webhook_calls_page(
         self,
@@ -403,8 +411,8 @@ class Client:
         It is on its way when this returns; what came of it the log tells.
         """
         path = f"/webhook_calls/{_id(call_id)}/resend_webhook"
-        call = Call(path, method="POST", body=b"", environment=self.environment_id, content=False)
-        await self._session.ask(call, lambda _: None)
+        call = ApiRequest(path, method="POST", body=b"", environment=self.environment_id, content=False)
+        await self._session.send(call, lambda _: None)
 
     # How a request becomes a value
 
@@ -418,8 +426,8 @@ class Client:
         body: bytes | None = None,
         content: bool = True,
     ) -> V:
-        call = Call(path, tuple(params), method, body, self.environment_id, content)
-        return (await self._session.ask(call, wire.document_reader(build))).value
+        call = ApiRequest(path, tuple(params), method, body, self.environment_id, content)
+        return (await self._session.send(call, jsonapi.document_reader(build))).value
 
     async def _one(
         self, path: str, build: Callable[[Raw], V], params: Iterable[tuple[str, str]] = (), *, content: bool = True
@@ -437,23 +445,23 @@ class Client:
         return page.items
 
     async def _whole(self, path: str, build: Callable[[Raw], T], *, content: bool = True) -> Page[T]:
-        call = Call(path, environment=self.environment_id, content=content)
-        return self._paged(call, await self._session.ask(call, wire.list_reader(build, paged=False)))
+        call = ApiRequest(path, environment=self.environment_id, content=content)
+        return self._paged(call, await self._session.send(call, jsonapi.list_reader(build, paged=False)))
 
     async def _page(
         self, path: str, build: Callable[[Raw], T], params: Iterable[tuple[str, str]], *, content: bool = True
     ) -> Page[T]:
-        call = Call(path, tuple(params), "GET", None, self.environment_id, content, _PAGE_TIMEOUTS)
-        return self._paged(call, await self._session.ask(call, wire.list_reader(build, paged=True)))
+        call = ApiRequest(path, tuple(params), "GET", None, self.environment_id, content, _PAGE_TIMEOUTS)
+        return self._paged(call, await self._session.send(call, jsonapi.list_reader(build, paged=True)))
 
-    def _paged(self, call: Call, reply: Reply[wire.Entries[T]]) -> Page[T]:
+    def _paged(self, call: ApiRequest, reply: ApiResult[jsonapi.ResourceList[T]]) -> Page[T]:
         read = reply.value
-        good = tuple([value for value in read.values if not isinstance(value, wire.Mismatch)])
+        good = tuple([value for value in read.values if not isinstance(value, jsonapi.ShapeError)])
         bad = tuple(
             [
-                BadEntry(id, ProtocolError(value.expected, request=str(call), where=value.where))
+                InvalidResource(id, ProtocolError(value.expected, request=str(call), where=value.where))
                 for id, value in zip(read.ids, read.values, strict=True)
-                if isinstance(value, wire.Mismatch)
+                if isinstance(value, jsonapi.ShapeError)
             ]
         )
         return Page(items=good, total=read.total, ids=read.ids, bad=bad, at=reply.at)

@@ -13,11 +13,12 @@ import msgspec
 from msgspec import Raw
 
 from versionsync.cma import resources as out
+from versionsync.cma.jsonapi import InvalidJson, ShapeError, id_of, read, without
 from versionsync.cma.times import parse_time
-from versionsync.cma.wire import Mismatch, NotJson, id_of, read, without
 
 __all__ = [
     "daily_usage",
+    "editor",
     "environment",
     "field",
     "item",
@@ -26,10 +27,78 @@ __all__ = [
     "job_id",
     "job_result",
     "maintenance",
+    "owners",
     "plan_limit",
     "schema",
     "site",
 ]
+
+_OWNERS: Final = frozenset({"account", "organization"})
+
+
+class _Attributes(msgspec.Struct, frozen=True):
+    email: str | None = None
+    username: str | None = None
+    full_name: str | None = None
+    first_name: str | None = None
+    last_name: str | None = None
+    name: str | None = None
+
+
+class _Editor(msgspec.Struct, frozen=True):
+    id: str
+    type: str
+    attributes: _Attributes | None = None
+
+
+class _OwnerLink(msgspec.Struct, frozen=True):
+    data: out.Ref | None = None
+
+
+class _SiteLinks(msgspec.Struct, frozen=True):
+    owner: _OwnerLink | None = None
+    account: _OwnerLink | None = None
+
+
+class _OwnedSite(msgspec.Struct, frozen=True):
+    relationships: _SiteLinks | None = None
+
+
+_EDITOR: Final = msgspec.json.Decoder(_Editor)
+_OWNED_SITE: Final = msgspec.json.Decoder(_OwnedSite)
+
+
+def editor(raw: Raw) -> out.Editor:
+    """A collaborator, single sign-on user, token, account or organization. A token's own value is left out."""
+    wire = read(_EDITOR, raw)
+    person = wire.attributes or _Attributes()
+    names = " ".join(name for name in (person.first_name, person.last_name) if name)
+    return out.Editor(
+        type=wire.type,
+        id=identifier(wire.id),
+        name=person.full_name or person.name or names or None,
+        # The user name of a single sign-on user is an email address, as the vendor documents it.
+        email=person.email or person.username,
+        raw=without(raw, "token"),
+    )
+
+
+def owners(raw: Raw, included: list[Raw]) -> tuple[out.Editor, ...]:
+    """The account and the organization behind the project, as far as the answer tells: often by their ids alone."""
+    links = read(_OWNED_SITE, raw).relationships or _SiteLinks()
+    refs = [link.data for link in (links.owner, links.account) if link and link.data]
+    found = {
+        (ref.type, ref.id): out.Editor(type=ref.type, id=ref.id, name=None, email=None, raw=msgspec.json.encode(ref))
+        for ref in refs
+    }
+    for each in included:
+        try:
+            candidate = editor(each)
+        except ShapeError:
+            continue
+        if candidate.type in _OWNERS:
+            found[candidate.type, candidate.id] = candidate
+    return tuple(found.values())
 
 
 class _To(msgspec.Struct, frozen=True):
@@ -213,7 +282,7 @@ _DAILY_USAGE: Final = msgspec.json.Decoder(_DailyUsage)
 def identifier(text: str) -> str:
     """The id of an entity, which stands in paths of requests and in keys of tables: no text of any kind will do."""
     if not text.isprintable() or not 0 < len(text) <= _LONGEST_ID or text in (".", ".."):
-        raise Mismatch("expected an id", "$.id")
+        raise ShapeError("expected an id", "$.id")
     return text
 
 
@@ -222,7 +291,7 @@ def time(text: str, where: str) -> datetime:
     try:
         return parse_time(text)
     except ValueError:
-        raise Mismatch("expected a date-time", where) from None
+        raise ShapeError("expected a date-time", where) from None
 
 
 def maybe_time(text: str | None, where: str) -> datetime | None:
@@ -235,7 +304,7 @@ def item(raw: Raw) -> out.Item:
     wire = read(_ITEM, raw)
     try:
         meta = read(_ITEM_META, wire.meta)
-    except Mismatch as mismatch:
+    except ShapeError as mismatch:
         raise mismatch.under("$.meta") from None
     links = wire.relationships
     return out.Item(
@@ -346,10 +415,10 @@ def schema(raw: Raw, included: list[Raw]) -> out.Schema:
                     item_types.append(item_type(each))
                 case "field":
                     fields.append(field(each))
-        except Mismatch as mismatch:
+        except ShapeError as mismatch:
             mismatch = mismatch.under(f"$.included[{index}]")
             unreadable.append(out.Unreadable(id_of(each), f"{mismatch.where}: {mismatch.expected}"))
-        except NotJson:
+        except InvalidJson:
             unreadable.append(out.Unreadable(id_of(each), f"$.included[{index}]: expected JSON"))
     return out.Schema(site=site(raw), item_types=tuple(item_types), fields=tuple(fields), unreadable=tuple(unreadable))
 

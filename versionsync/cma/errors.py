@@ -3,15 +3,15 @@
     CmaError                     `request` names method, path and page; never a token, never content
     ├── AuthenticationError      the token is wrong, revoked or missing: set another one
     ├── PermissionDenied         the token's role (or the project's plan) does not allow this
-    ├── EnvironmentUnknown       the configured environment does not exist (any more)
+    ├── EnvironmentNotFound      the configured environment does not exist (any more)
     ├── NotFound                 upstream itself says that this entity does not exist, or not for this token
-    ├── Rejected                 upstream understood and said no; asking again changes nothing
+    ├── InvalidRequest           upstream understood and said no; asking again changes nothing
     ├── Unavailable              asking later may help; `retry_after` says when, if upstream did
     │   ├── Throttled            429 for longer than we were ready to wait
-    │   └── Uncertain            a write that may have happened: look before doing it again
+    │   └── OutcomeUnknown       a write that may have happened: look before doing it again
     └── ProtocolError            an answer that this client does not understand; says where and what was expected
-        ├── EnvironmentMoved     another environment answered than the one that was asked
-        ├── PagesMoved           the list changed while it was read: what was seen is not all
+        ├── EnvironmentChanged   another environment answered than the one that was asked
+        ├── PageShifted          the list changed while it was read: what was seen is not all
         └── RepeatedPage         two pages of a list are the same: the offset had no effect
 
 `NotFound` is evidence: a record is taken for deleted because of it. So only an answer of the API itself with the code
@@ -25,17 +25,17 @@ from typing import Final
 __all__ = [
     "AuthenticationError",
     "CmaError",
-    "EnvironmentMoved",
-    "EnvironmentUnknown",
+    "EnvironmentChanged",
+    "EnvironmentNotFound",
+    "InvalidRequest",
     "NotFound",
-    "PagesMoved",
+    "OutcomeUnknown",
+    "PageShifted",
     "PermissionDenied",
     "ProtocolError",
-    "Rejected",
     "RepeatedPage",
     "Throttled",
     "Unavailable",
-    "Uncertain",
 ]
 
 _OF_THE_PROJECT: Final = frozenset({"DEACTIVATED_SITE", "PLAN_UPGRADE_REQUIRED"})
@@ -84,7 +84,7 @@ class PermissionDenied(CmaError):
         return self.status == 402 or code in _OF_THE_PROJECT or code.endswith("_LIMIT_REACHED")
 
 
-class EnvironmentUnknown(CmaError):
+class EnvironmentNotFound(CmaError):
     """`X-Environment` named an environment that does not exist."""
 
 
@@ -92,7 +92,7 @@ class NotFound(CmaError):
     """The API answered NOT_FOUND: no such entity, or this token may not see it."""
 
 
-class Rejected(CmaError):
+class InvalidRequest(CmaError):
     """Any other 4xx.
 
     `about_limit` is true when upstream refused the page's limit (or the answer's size): ask for a smaller page.
@@ -143,7 +143,7 @@ class Throttled(Unavailable):
     """429 for longer than we were ready to wait."""
 
 
-class Uncertain(Unavailable):
+class OutcomeUnknown(Unavailable):
     """A write was sent and no answer came: it may or may not have happened."""
 
 
@@ -165,11 +165,11 @@ class ProtocolError(CmaError):
         self.where = where
 
 
-class EnvironmentMoved(ProtocolError):
+class EnvironmentChanged(ProtocolError):
     """The header `X-Environment` of an answer names another environment than the one that was asked for."""
 
 
-class PagesMoved(ProtocolError):
+class PageShifted(ProtocolError):
     """The list changed while it was read. Every page that could be read was handed over before this was raised."""
 
 

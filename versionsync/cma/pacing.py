@@ -27,21 +27,21 @@ WINDOW_SECONDS: Final = 3.0
 GUARD_SECONDS: Final = 0.05
 
 # How long another program's use is remembered: few of our answers see the moment in which two bursts of its count.
-_OTHERS_SECONDS: Final = 10 * WINDOW_SECONDS
+_OTHER_CLIENTS_SECONDS: Final = 10 * WINDOW_SECONDS
 # Room to grow, as a share of what others use. Of a program that asks for a third of the limit at once, whenever a
 # window is over, two bursts count for a moment: with a quarter of room, 2 % of all requests were its 429s.
-_ROOM: Final = 0.6
+_HEADROOM: Final = 0.6
 # Less than this share of the limit is noise: requests on the way, or counted at both ends of a window.
-_OTHERS_NOISE: Final = 0.04
+_OTHER_CLIENTS_NOISE: Final = 0.04
 # However much others use, this share of the limit is asked for.
 _FLOOR: Final = 0.1
 # A third of a window may leave at once, so that little work is done quickly; the rest is spread over half of the
 # window. Measured against bursts and against an even pace, with stalls on the way and with others at work: as fast as
 # bursts, with half of their 429s, and other programs get a word in.
-_AT_ONCE: Final = 1 / 3
-_SPREAD: Final = 0.5
+_BURST: Final = 1 / 3
+_SPACING: Final = 0.5
 # Evenly among others: who asks only at the start of a window never sees what the others use of its end.
-_SPREAD_AMONG_OTHERS: Final = 0.95
+_SPACING_BESIDE_OTHERS: Final = 0.95
 # How wide a guard may get: the pace is then half of what is allowed.
 _GUARD_SECONDS_MAX: Final = WINDOW_SECONDS
 # What a window without a 429 leaves of a wider guard: half of it in 70 s.
@@ -94,7 +94,7 @@ class Pacer:
         """Requests in 3 s that we allow ourselves now."""
         budget = self._announced
         if others := self._others_now(now):
-            budget -= others + max(2, round(others * _ROOM))
+            budget -= others + max(2, round(others * _HEADROOM))
         floor = max(1, int(self._announced * _FLOOR))
         return min(self.limit, max(floor, budget))
 
@@ -147,7 +147,7 @@ class Pacer:
         most_of_ours = len(self._sent) - bisect_right(self._sent, since - 2 * self._guard)
         least_of_ours = bisect_right(self._sent, slot.sent_at) - bisect_right(self._sent, since)
         used = self._announced - remaining
-        if used - most_of_ours > self._announced * _OTHERS_NOISE:
+        if used - most_of_ours > self._announced * _OTHER_CLIENTS_NOISE:
             others = used - least_of_ours
             while self._others and self._others[-1][1] <= others:  # so that the first is always the most
                 del self._others[-1]
@@ -167,8 +167,8 @@ class Pacer:
     def _space(self, used: int, budget: int) -> float:
         """Seconds between two requests while there is room for both."""
         if self._others:
-            return WINDOW_SECONDS / budget * _SPREAD_AMONG_OTHERS
-        return WINDOW_SECONDS / budget * _SPREAD if used > budget * _AT_ONCE else 0.0
+            return WINDOW_SECONDS / budget * _SPACING_BESIDE_OTHERS
+        return WINDOW_SECONDS / budget * _SPACING if used > budget * _BURST else 0.0
 
     def _narrow(self, now: float) -> None:
         """Every window without a 429 gives back a part of what the last ones added to the guard."""
@@ -179,7 +179,7 @@ class Pacer:
 
     def _others_now(self, now: float) -> int:
         """The most that others used in a window lately."""
-        while self._others and self._others[0][0] < now - _OTHERS_SECONDS:
+        while self._others and self._others[0][0] < now - _OTHER_CLIENTS_SECONDS:
             del self._others[0]
         return self._others[0][1] if self._others else 0
 

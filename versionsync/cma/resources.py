@@ -8,15 +8,15 @@ from typing import Generic, TypeVar
 import msgspec
 
 from versionsync.cma.errors import ProtocolError
-from versionsync.cma.secret import Secret
+from versionsync.secret import Secret
 
 __all__ = [
-    "BadEntry",
     "DailyUsage",
     "Editor",
     "Environment",
     "Field",
     "HistoryRetention",
+    "InvalidResource",
     "Item",
     "ItemType",
     "ItemVersion",
@@ -232,7 +232,7 @@ class PlanLimit(msgspec.Struct, frozen=True, kw_only=True):
     limit: float | None
 
 
-class BadEntry(msgspec.Struct, frozen=True):
+class InvalidResource(msgspec.Struct, frozen=True):
     """An entry of a page that could not be read; the rest of the page could. `id` is None when not even that could."""
 
     id: str | None
@@ -249,5 +249,5 @@ class Page(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     items: tuple[T, ...]
     total: int
     ids: tuple[str | None, ...]
-    bad: tuple[BadEntry, ...] = ()
+    bad: tuple[InvalidResource, ...] = ()
     at: datetime | None = None

@@ -36,9 +36,9 @@ class Kind(StrEnum):
 
 _NOT_SENT: Final = frozenset({Kind.DNS, Kind.REFUSED, Kind.TLS, Kind.PROXY, Kind.CONNECT_TIMEOUT})
 _CERTAINLY_REFUSED: Final = _NOT_SENT | {Kind.THROTTLED, Kind.TRANSIENT, Kind.MAINTENANCE}
-_HOPELESS: Final = frozenset({Kind.TLS, Kind.TOO_LARGE, Kind.MAINTENANCE})
+_NOT_RETRYABLE: Final = frozenset({Kind.TLS, Kind.TOO_LARGE, Kind.MAINTENANCE})
 # How often at most, whatever the deadline: what does not mend within these tries will not, or asking for less may help.
-_MOST_TRIES: Final = {Kind.TIMEOUT: 5, Kind.TORN: 5, Kind.NOT_JSON: 5, Kind.PROXY: 4}
+_MAX_ATTEMPTS: Final = {Kind.TIMEOUT: 5, Kind.TORN: 5, Kind.NOT_JSON: 5, Kind.PROXY: 4}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class Policy:
     """
 
     deadline: float = 300.0
-    first_contact_tries: int = 3
+    first_request_attempts: int = 3
 
     def wait(
         self,
@@ -95,14 +95,14 @@ class Policy:
         `tries` counts those that failed with this request so far, `elapsed` the seconds since its first. A 429 waits
         for 0 s here: it is the governor that holds everybody.
         """
-        if failure.kind in _HOPELESS:
+        if failure.kind in _NOT_RETRYABLE:
             return None
         if method != "GET" and not (failure.kind is Kind.THROTTLED or not failure.was_sent):
             return None
         is_no_contact = not failure.was_sent or failure.kind is Kind.RESET
-        if not answered_before and is_no_contact and tries >= self.first_contact_tries:
+        if not answered_before and is_no_contact and tries >= self.first_request_attempts:
             return None
-        most = _MOST_TRIES.get(failure.kind)
+        most = _MAX_ATTEMPTS.get(failure.kind)
         if failure.kind is Kind.TIMEOUT and most_timeouts is not None:
             most = most_timeouts
         if most is not None and tries >= most:

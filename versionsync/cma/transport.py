@@ -34,14 +34,51 @@ import httpx
 from aiohttp.client_reqrep import ClientRequest, ClientResponse
 from httpx_aiohttp import AiohttpTransport
 
-from versionsync.cma.answers import Answer
 from versionsync.cma.errors import Unavailable
+from versionsync.cma.responses import Response
 from versionsync.cma.retry import Failure, Kind
-from versionsync.cma.tls import handshake_problem
 from versionsync.cma.unpacking import PACKED, Unpacker
 from versionsync.outgoing import proxy_for, trust
 
-__all__ = ["MAX_BODY_BYTES", "Timeouts", "exchange", "open_http"]
+__all__ = ["MAX_BODY_BYTES", "Timeouts", "exchange", "handshake_problem", "open_http"]
+
+_TRUST: Final = (
+    "nobody trusted has signed the certificate: if a proxy of your own network did, "
+    "let SSL_CERT_FILE name the file with its CA"
+)
+_CLOCK: Final = "check this machine's clock; if it is right, whoever runs that server has to renew the certificate"
+_OTHER: Final = (
+    "the certificate, or that of a CA above it, is not made as it must be: whoever made it has to make another, "
+    "or SSL_CERT_FILE has to name the right CA"
+)
+_OTHER_HOST: Final = "another server answers there: check base_url, and what is between here and there"
+
+# By OpenSSL's codes of verification (X509_V_ERR_…), which have kept their numbers since it has had them.
+_BY_CODE: Final = {
+    2: _TRUST,  # no issuer
+    9: _CLOCK,  # not yet valid
+    10: _CLOCK,  # expired
+    18: _TRUST,  # signed by itself
+    19: _TRUST,  # one in the chain is
+    20: _TRUST,  # no issuer here
+    21: _TRUST,  # nothing but the certificate itself
+    23: "the certificate was revoked: another server answers there, or it has to be renewed",
+    62: _OTHER_HOST,  # of another name
+    64: _OTHER_HOST,  # of another address
+}
+_NOT_TLS: Final = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "UNEXPECTED_MESSAGE"})
+
+
+def handshake_problem(error: ssl.SSLError) -> str:
+    """`error` in a line: what OpenSSL says, and what to do about it."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        said = str(error.verify_message).rstrip(".")
+        advice = _BY_CODE.get(error.verify_code, _OTHER)
+        return f"{said}: {advice}"
+    if error.reason in _NOT_TLS:
+        return "what answers there speaks no TLS: should base_url begin with http://, or name another port?"
+    return f"{error.reason or 'the handshake failed'}: check base_url, and what is between here and there"
+
 
 MAX_BODY_BYTES: Final = 64 * 1024 * 1024
 LARGE_BYTES: Final = 512 * 1024
@@ -116,7 +153,7 @@ async def exchange(
     on_sent: Callable[[], None],
     large: asyncio.Lock,
     max_body: int = MAX_BODY_BYTES,
-) -> Answer | Failure:
+) -> Response | Failure:
     """Send one request and read its answer whole; `large` is held for the rest of one past LARGE_BYTES.
 
     Never raises for the network's sake.
@@ -145,7 +182,7 @@ async def exchange(
             if unpack is not None and not unpack.is_whole:
                 return Failure(Kind.TORN, "the answer broke off or was garbled", status=status)
             headers = {name.decode("latin-1").lower(): text.decode("latin-1") for name, text in response.headers.raw}
-            return Answer(status, headers, body.getvalue(), response.num_bytes_downloaded)
+            return Response(status, headers, body.getvalue(), response.num_bytes_downloaded)
     except zlib.error:
         return Failure(Kind.TORN, "the answer broke off or was garbled")
     except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, aiohttp.ClientError, OSError, TimeoutError) as error:

@@ -9,8 +9,8 @@ from msgspec import Raw
 
 from versionsync.cma import resources as out
 from versionsync.cma.decode import maybe_time, time
-from versionsync.cma.secret import Secret
-from versionsync.cma.wire import read
+from versionsync.cma.jsonapi import read
+from versionsync.secret import Secret
 
 __all__ = ["WebhookSpec", "webhook", "webhook_call"]
 

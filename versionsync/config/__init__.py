@@ -3,7 +3,14 @@
 Nothing here reads a secret before it is asked for, and a secret shows itself only through `Secret.reveal`.
 """
 
-from versionsync.config.definition import HttpSettings, SearchSettings, Settings, SourceSettings, VanishSettings
+from versionsync.config.definition import (
+    HttpSettings,
+    NoticeSettings,
+    SearchSettings,
+    Settings,
+    SourceSettings,
+    VanishSettings,
+)
 from versionsync.config.errors import (
     ConfigError,
     FileProblem,
@@ -14,8 +21,7 @@ from versionsync.config.errors import (
     UnknownSource,
 )
 from versionsync.config.loading import LOCAL_FILE, SYSTEM_FILE, Configuration, load
-from versionsync.config.notices import NoticeSettings
-from versionsync.config.secret import Secret
+from versionsync.secret import Secret
 
 __all__ = [
     "LOCAL_FILE",

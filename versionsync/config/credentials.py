@@ -11,12 +11,17 @@ from typing import Final
 
 from msgspec import Struct
 
-from versionsync.config.definition import DEFAULT_DATABASE_URL, DEFAULT_TOKEN_VARIABLE, Settings, SourceSettings
+from versionsync.config.definition import (
+    DEFAULT_DATABASE_URL,
+    DEFAULT_TOKEN_VARIABLE,
+    NoticeSettings,
+    Settings,
+    SourceSettings,
+)
 from versionsync.config.errors import InvalidSetting, SecretProblem
-from versionsync.config.notices import NoticeSettings
-from versionsync.config.secret import Secret
 from versionsync.config.trust import Owned, Self, doubt_of_secret
 from versionsync.database_urls import BadDatabaseUrl, DatabaseUrl, parse
+from versionsync.secret import Secret
 
 __all__ = [
     "check_database_url",

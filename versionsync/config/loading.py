@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Struct
 
-from versionsync.config.checking import check_table, check_text
+from versionsync.config.checking import check_table, check_text, nearest, settings_of
 from versionsync.config.credentials import (
     check_database_url,
     check_secret_file,
@@ -26,13 +26,11 @@ from versionsync.config.credentials import (
     read_ping_url,
     read_webhook_password,
 )
-from versionsync.config.definition import DEFAULT_SOURCE, HttpSettings, Settings, SourceSettings
+from versionsync.config.definition import DEFAULT_SOURCE, HttpSettings, NoticeSettings, Settings, SourceSettings
 from versionsync.config.errors import FileProblem, InvalidSetting, SecretProblem, UnknownSource
-from versionsync.config.fields import nearest, settings_of
-from versionsync.config.notices import NoticeSettings
-from versionsync.config.secret import Secret
 from versionsync.config.trust import check_found
 from versionsync.config.variables import unknown_variables
+from versionsync.secret import Secret
 
 __all__ = ["LOCAL_FILE", "SYSTEM_FILE", "Configuration", "Doubt", "check_command_line", "load"]
 

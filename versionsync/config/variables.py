@@ -14,10 +14,9 @@ from typing import Final
 
 from msgspec import Struct
 
-from versionsync.config.definition import DEFAULT_TOKEN_VARIABLE, HttpSettings, Settings, SourceSettings
+from versionsync.config.checking import settings_of
+from versionsync.config.definition import DEFAULT_TOKEN_VARIABLE, HttpSettings, NoticeSettings, Settings, SourceSettings
 from versionsync.config.errors import UnknownSetting
-from versionsync.config.fields import settings_of
-from versionsync.config.notices import NoticeSettings
 
 __all__ = ["unknown_variables"]
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from versionsync.daemon.state import SourceState, Stance
-from versionsync.sync.trouble import Trouble
+from versionsync.sync.error_kinds import ErrorKind
 
 __all__ = ["attention_of", "is_stale", "reason_of", "reasons", "stale_after"]
 
@@ -31,7 +31,7 @@ def reason_of(state: SourceState, now: datetime) -> str | None:
     match state.stance:
         case Stance.STANDBY:
             return None
-        case Stance.FAILING if state.trouble is Trouble.BUDGET:
+        case Stance.FAILING if state.trouble is ErrorKind.BUDGET:
             return state.error
         case Stance.FAILING if state.failures >= FAILURES:
             return f"{state.failures} failures in a row, the last one: {state.error}"

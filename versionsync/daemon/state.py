@@ -4,20 +4,41 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
+from versionsync import cma
 from versionsync.cma import Result, Usage
-from versionsync.daemon.budget import Purse
-from versionsync.daemon.hints import Heard
-from versionsync.mirror.webhooks import SILENT_AFTER
-from versionsync.sync.lag import Lag
-from versionsync.sync.report import Counts, Outcome, Progress, RunKind, RunReport
-from versionsync.sync.trouble import Trouble
+from versionsync.daemon.budget import Budget, Purse
+from versionsync.mirror.tables.webhooks import SILENT_AFTER_CHANGES
+from versionsync.sync.error_kinds import ErrorKind
+from versionsync.sync.report import Counts, LagHistogram, Outcome, Progress, RunKind, RunReport, SourceSpec
+from versionsync.webhooks.payload import Heard, Login
 
-__all__ = ["RUN_SECONDS", "LogReading", "LogStance", "RunTimes", "SourceState", "Stance"]
+__all__ = ["RUN_SECONDS", "Followed", "LogReading", "LogStance", "RunTimes", "SourceState", "Stance"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Followed:
+    """A source as the settings have it. `open_client` makes a client for one run, with the token as it is by then.
+
+    `max_staleness`: seconds that a look may be old; `scrub`: histories that are read again a day; `budget`: None is no
+    limit. `webhook`: what a webhook must say to be heard; None: none is. `reads_webhook_log`: whether
+    the log of its calls is read, where there is one.
+    """
+
+    spec: SourceSpec
+    max_staleness: float
+    scrub: int
+    budget: Budget | None = None
+    webhook: Login | None = None
+    reads_webhook_log: bool = True
+    open_client: Callable[[], AbstractAsyncContextManager[cma.Client]] = field(compare=False)
+
 
 RUN_SECONDS: Final = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 7200.0)
 """The upper ends of the classes of `RunTimes`."""
@@ -88,7 +109,7 @@ class SourceState:
     max_staleness: float
     since: datetime
     stance: Stance = Stance.STARTING
-    trouble: Trouble | None = None
+    trouble: ErrorKind | None = None
     error: str | None = None
     failures: int = 0
     other: str | None = None
@@ -108,7 +129,7 @@ class SourceState:
     purse: Purse | None = None
     total: Counts = field(default_factory=Counts)
     results: Counter[Result] = field(default_factory=Counter)
-    lag: Lag = field(default_factory=Lag)
+    lag: LagHistogram = field(default_factory=LagHistogram)
     run_seconds: RunTimes = field(default_factory=RunTimes)
     heard: Counter[Heard] = field(default_factory=Counter)
     webhook_log: LogStance = LogStance.UNKNOWN
@@ -120,7 +141,7 @@ class SourceState:
     last_call_at: datetime | None = None
     untold: int = 0
     runs: Counter[Outcome] = field(default_factory=Counter)
-    troubles: Counter[Trouble] = field(default_factory=Counter)
+    troubles: Counter[ErrorKind] = field(default_factory=Counter)
 
     def called(self, at: datetime) -> None:
         """A call of the webhook has told of a change, whichever way it came."""
@@ -129,7 +150,7 @@ class SourceState:
     @property
     def is_read(self) -> bool:
         """Whether looks get through, though single records may not."""
-        return self.stance is Stance.FOLLOWING or (self.stance is Stance.FAILING and self.trouble is Trouble.PARTIAL)
+        return self.stance is Stance.FOLLOWING or (self.stance is Stance.FAILING and self.trouble is ErrorKind.PARTIAL)
 
     @property
     def is_webhook_used(self) -> bool:
@@ -139,7 +160,7 @@ class SourceState:
     @property
     def is_webhook_silent(self) -> bool:
         """Whether they should, and do no longer."""
-        return self.is_webhook_used and self.untold >= SILENT_AFTER
+        return self.is_webhook_used and self.untold >= SILENT_AFTER_CHANGES
 
     def ended(self, report: RunReport) -> None:
         """The run under way has ended: from now on it is one of those that were."""

@@ -12,10 +12,14 @@ standard library's exact and slower way, to the same canonical form.
 from __future__ import annotations
 
 import json
+import re
 from hashlib import sha256
 from typing import Never
 
 import msgspec
+
+from versionsync.ledger.records import Editor
+from versionsync.ledger.times import read_time
 
 __all__ = [
     "ContentError",
@@ -23,12 +27,56 @@ __all__ = [
     "canonical_number",
     "canonical_value",
     "content_hash",
+    "fingerprint",
     "parse_exactly",
     "parse_value",
+    "precision_of",
+    "same_fingerprint",
 ]
 
+COARSE_BYTES = 16
+FINE_BYTES = 15
+NO_TIME = 255
+
+# A text that may be a date-time, in canonical JSON. A quote inside of a text follows a backslash, an opening one never.
+_MAYBE_A_TIME = re.compile(rb'(?<!\\)"([0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9:.]{8,}[Z UTC0-9:+-]*)"')
+
+
+def fingerprint(meta: bytes, *, model_id: str, creator: Editor | None) -> bytes:
+    """Return 32 bytes that stand for a record's `meta` (JSON as sent), its model and its creator.
+
+    They are 16 bytes of a hash in which times count as whole seconds, 15 bytes of a hash in which they count whole,
+    and the number of decimals of the finest time. Compare them with `same_fingerprint`. Raises ContentError if `meta`
+    is no JSON.
+    """
+    pieces = _MAYBE_A_TIME.split(canonical(meta))
+    coarse, fine = list(pieces), list(pieces)
+    decimals = NO_TIME
+    for place in range(1, len(pieces), 2):
+        quoted = b'"' + pieces[place] + b'"'
+        coarse[place] = fine[place] = quoted
+        if time := read_time(pieces[place].decode()):
+            coarse[place] = time.second.isoformat().encode()
+            fine[place] = coarse[place] + b"." + time.fraction.rstrip("0").encode()
+            decimals = max(len(time.fraction), 0 if decimals == NO_TIME else decimals)
+    who = f"{creator.type}:{creator.id}" if creator else ""
+    rest = (model_id.encode(), who.encode())
+    halves = (sha256(b"\n".join((b"".join(half), *rest))).digest() for half in (coarse, fine))
+    return next(halves)[:COARSE_BYTES] + next(halves)[:FINE_BYTES] + bytes((decimals,))
+
+
+def same_fingerprint(a: bytes, b: bytes) -> bool:
+    """Return whether nothing changed between two fingerprints but the zone or the precision of the printed times."""
+    return a == b or (a[:COARSE_BYTES] == b[:COARSE_BYTES] and a[-1] != b[-1])
+
+
+def precision_of(fingerprint: bytes) -> int | None:
+    """Return the number of decimals of the finest time in the meta, or None if it had no time."""
+    return None if fingerprint[-1] == NO_TIME else fingerprint[-1]
+
+
 PLAIN_INTEGER_DIGITS = 4300
-TOO_DEEP = "nested too deep to be read"
+NESTING_ERROR = "nested too deep to be read"
 
 
 class ContentError(ValueError):
@@ -56,7 +104,7 @@ def parse_value(content: bytes) -> object:
     except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError):
         return parse_exactly(content)  # what msgspec refuses may be rare and right: the exact way decides
     except RecursionError:
-        raise ContentError(TOO_DEEP) from None
+        raise ContentError(NESTING_ERROR) from None
 
 
 def canonical_value(value: object) -> bytes:
@@ -64,7 +112,7 @@ def canonical_value(value: object) -> bytes:
     try:
         return _encode_exactly(value)
     except RecursionError:
-        raise ContentError(TOO_DEEP) from None
+        raise ContentError(NESTING_ERROR) from None
 
 
 def parse_exactly(content: bytes) -> object:
@@ -77,7 +125,7 @@ def parse_exactly(content: bytes) -> object:
             content.decode(), parse_float=_raw_number, parse_int=_raw_number, parse_constant=_refuse_constant
         )
     except RecursionError:
-        raise ContentError(TOO_DEEP) from None
+        raise ContentError(NESTING_ERROR) from None
     except json.JSONDecodeError as error:
         raise ContentError(f"not JSON at character {error.pos}") from None
     except UnicodeDecodeError as error:

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from versionsync.ledger.ids import ModelId, RecordId, VersionId
 
-__all__ = ["Basis", "Event", "EventType", "JsonValue"]
+__all__ = ["Event", "EventType", "JsonValue", "TimeBasis"]
 
 JsonValue = str | int | float | bool | None | list["JsonValue"] | dict[str, "JsonValue"]
 
@@ -38,7 +38,7 @@ class EventType(StrEnum):
     FIELD_DELETED = "field.deleted"
 
 
-class Basis(StrEnum):
+class TimeBasis(StrEnum):
     """How we know when it happened: upstream said so, or we only saw that it had."""
 
     UPSTREAM = "upstream"
@@ -52,7 +52,7 @@ class Event:
     type: EventType
     key: str
     occurred_at: datetime
-    basis: Basis
+    basis: TimeBasis
     record_id: RecordId | None = None
     version_id: VersionId | None = None
     model_id: ModelId | None = None

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from versionsync.ledger.events import Basis, Event, EventType, JsonValue
-from versionsync.ledger.fingerprint import precision_of
+from versionsync.ledger.content import precision_of
+from versionsync.ledger.events import Event, EventType, JsonValue, TimeBasis
 from versionsync.ledger.times import format_time
 
 __all__ = ["TimeFormat", "finer", "finest_precision", "plan_format_change"]
@@ -64,7 +64,7 @@ def plan_format_change(
         type=EventType.SOURCE_FORMAT_CHANGED,
         key=f"{EventType.SOURCE_FORMAT_CHANGED}:observed:{format_time(observed_at)}",
         occurred_at=observed_at,
-        basis=Basis.OBSERVED,
+        basis=TimeBasis.OBSERVED,
         data={
             "after": format_time(seen_before) if seen_before else None,
             "before": _as_data(before),

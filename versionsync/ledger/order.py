@@ -10,16 +10,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from versionsync.ledger.records import SeenVersion, Version
 from versionsync.ledger.times import is_before
-from versionsync.ledger.versions import SeenVersion, Version
 
-__all__ = ["ORDINAL_STEP", "Slot", "is_newest_first", "merge", "number", "oldest_first"]
+__all__ = ["ORDINAL_STEP", "VersionPair", "is_newest_first", "merge", "number", "oldest_first"]
 
 ORDINAL_STEP = 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Slot:
+class VersionPair:
     """One version's place in the order: as known, as seen, or both."""
 
     known: Version | None
@@ -46,7 +46,7 @@ def oldest_first(listed: Sequence[SeenVersion]) -> tuple[SeenVersion, ...]:
     return tuple(by_time)
 
 
-def merge(known: Sequence[Version], seen: Sequence[SeenVersion]) -> list[Slot]:
+def merge(known: Sequence[Version], seen: Sequence[SeenVersion]) -> list[VersionPair]:
     """All versions of a record, oldest first: `known` by its ordinals, `seen` as upstream has it now.
 
     Where both speak, `seen` decides. A known version that was not seen keeps its place between its neighbours; a new
@@ -55,7 +55,7 @@ def merge(known: Sequence[Version], seen: Sequence[SeenVersion]) -> list[Slot]:
     by_id = {version.id: version for version in known}
     seen_ids = {version.id for version in seen}
     unseen = [version for version in sorted(known, key=lambda version: version.ordinal) if version.id not in seen_ids]
-    slots: list[Slot] = []
+    slots: list[VersionPair] = []
     waiting = 0
     for version in seen:
         before = by_id.get(version.id)
@@ -64,13 +64,13 @@ def merge(known: Sequence[Version], seen: Sequence[SeenVersion]) -> list[Slot]:
             if before
             else version.is_current or not is_before(version.created_at, unseen[waiting].created_at)
         ):
-            slots.append(Slot(unseen[waiting], None))
+            slots.append(VersionPair(unseen[waiting], None))
             waiting += 1
-        slots.append(Slot(before, version))
-    return slots + [Slot(version, None) for version in unseen[waiting:]]
+        slots.append(VersionPair(before, version))
+    return slots + [VersionPair(version, None) for version in unseen[waiting:]]
 
 
-def number(slots: Sequence[Slot]) -> list[int]:
+def number(slots: Sequence[VersionPair]) -> list[int]:
     """An ordinal for each slot, rising. Known ones are kept wherever they rise and leave room for the new ones."""
     ordinals = list(_fill(slots))
     if all(earlier < later for earlier, later in pairwise(ordinals)):
@@ -82,7 +82,7 @@ def _falls(listed: Sequence[SeenVersion]) -> bool:
     return all(earlier.created_at >= later.created_at for earlier, later in pairwise(listed))
 
 
-def _fill(slots: Sequence[Slot]) -> Iterator[int]:
+def _fill(slots: Sequence[VersionPair]) -> Iterator[int]:
     last, new = 0, 0
     for slot in slots:
         if slot.known is None:

@@ -7,25 +7,23 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import pairwise
 
-from versionsync.ledger.events import Basis, Event, EventType, JsonValue
+from versionsync.ledger.events import Event, EventType, JsonValue, TimeBasis
 from versionsync.ledger.ids import ModelId, RecordId, VersionId
-from versionsync.ledger.look import Look, look_at
-from versionsync.ledger.order import Slot, merge, number
-from versionsync.ledger.records import DeletionEvidence, KnownRecord, SeenRecord
+from versionsync.ledger.order import VersionPair, merge, number
+from versionsync.ledger.records import Change, DeletionEvidence, KnownRecord, SeenRecord, SeenVersion, Version
 from versionsync.ledger.sameness import keep_record_times, keep_version_times
 from versionsync.ledger.times import cut, format_time, is_before, precision
-from versionsync.ledger.transitions import transitions
-from versionsync.ledger.versions import Change, SeenVersion, Version
+from versionsync.ledger.transitions import Observation, observe, transitions
 
-__all__ = ["Contradiction", "Pull", "RecordPlan", "plan_deletion", "plan_record"]
+__all__ = ["FetchedHistory", "InconsistentHistory", "RecordPlan", "plan_deletion", "plan_record"]
 
 
-class Contradiction(ValueError):
+class InconsistentHistory(ValueError):
     """Upstream's answer cannot be true: two current versions, two published ones, one id twice."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pull:
+class FetchedHistory:
     """What was read of one record: its meta, and versions in the order in which they were made.
 
     `is_complete` says that every version upstream has was read. Otherwise `versions` is the newest part of the list,
@@ -58,7 +56,7 @@ class RecordPlan:
 
 
 def plan_record(
-    known: KnownRecord | None, versions: Sequence[Version], pull: Pull, *, observed_at: datetime
+    known: KnownRecord | None, versions: Sequence[Version], pull: FetchedHistory, *, observed_at: datetime
 ) -> RecordPlan:
     """The least that makes the mirror agree with `pull`; `known` and `versions` are what it holds of the record.
 
@@ -74,8 +72,8 @@ def plan_record(
     slots = merge(versions, pull.versions)
     after = tuple(_after(slots, pull.versions, observed_at, is_complete=pull.is_complete))
     changes = _changes(slots, after)
-    replaced = known is not None and _was_replaced(known, versions, pull)
-    look = look_at(
+    replaced = known is not None and _is_replaced(known, versions, pull)
+    look = observe(
         record.id,
         slots,
         after,
@@ -89,8 +87,8 @@ def plan_record(
         model_id=record.model_id,
         is_new=known is None,
         meta=record,
-        current_version_id=_flagged(after, lambda version: version.is_current),
-        published_version_id=_flagged(after, lambda version: version.is_published),
+        current_version_id=_flag_events(after, lambda version: version.is_current),
+        published_version_id=_flag_events(after, lambda version: version.is_published),
         version_count=sum(version.missing_since is None for version in after),
         deleted_at=None,
         deletion_evidence=None,
@@ -124,7 +122,7 @@ def plan_deletion(
     if not any(version.is_current for version in still_listed):
         after = tuple(_as_before_deletion(slots, after))
     changes = _changes(slots, after)
-    look = look_at(
+    look = observe(
         known.id,
         slots,
         after,
@@ -133,14 +131,14 @@ def plan_deletion(
         observed_at=observed_at,
         is_reborn=False,
     )
-    deleted = () if known.deleted_at else (_seen_to_be(EventType.RECORD_DELETED, known, observed_at),)
+    deleted = () if known.deleted_at else (_observed_event(EventType.RECORD_DELETED, known, observed_at),)
     return RecordPlan(
         record_id=known.id,
         model_id=known.model_id,
         is_new=False,
         meta=None,
-        current_version_id=_flagged(after, lambda version: version.is_current),
-        published_version_id=_flagged(after, lambda version: version.is_published),
+        current_version_id=_flag_events(after, lambda version: version.is_current),
+        published_version_id=_flag_events(after, lambda version: version.is_published),
         version_count=sum(version.missing_since is None for version in after),
         deleted_at=known.deleted_at or observed_at,
         deletion_evidence=evidence,
@@ -151,11 +149,11 @@ def plan_deletion(
 
 def _check(versions: Sequence[SeenVersion]) -> None:
     if len({version.id for version in versions}) != len(versions):
-        raise Contradiction("one version is listed twice")
+        raise InconsistentHistory("one version is listed twice")
     if sum(version.is_current for version in versions) > 1:
-        raise Contradiction("more than one version is current")
+        raise InconsistentHistory("more than one version is current")
     if sum(version.is_published for version in versions) > 1:
-        raise Contradiction("more than one version is published")
+        raise InconsistentHistory("more than one version is published")
 
 
 def _with_known_times(known: Iterable[Version], seen: Sequence[SeenVersion]) -> Sequence[SeenVersion]:
@@ -164,7 +162,7 @@ def _with_known_times(known: Iterable[Version], seen: Sequence[SeenVersion]) -> 
 
 
 def _after(
-    slots: Sequence[Slot], seen: Sequence[SeenVersion], observed_at: datetime, *, is_complete: bool
+    slots: Sequence[VersionPair], seen: Sequence[SeenVersion], observed_at: datetime, *, is_complete: bool
 ) -> Iterator[Version]:
     current_is_known = is_complete or any(version.is_current for version in seen)
     published_is_known = is_complete or any(version.is_published for version in seen)
@@ -183,16 +181,16 @@ def _after(
             )
 
 
-def _as_before_deletion(slots: Sequence[Slot], after: Sequence[Version]) -> Iterator[Version]:
+def _as_before_deletion(slots: Sequence[VersionPair], after: Sequence[Version]) -> Iterator[Version]:
     """`after` with the flags that the deletion took: as last seen, but for what was made or went live since."""
     made_since = [version.id for slot, version in zip(slots, after, strict=True) if slot.known is None]
-    current = made_since[-1] if made_since else _flagged(_known(slots), lambda version: version.is_current)
+    current = made_since[-1] if made_since else _flag_events(_known(slots), lambda version: version.is_current)
     live = _last_live(slots, after)
     for version in after:
         yield replace(version, is_current=version.id == current, is_published=version.id == live)
 
 
-def _last_live(slots: Sequence[Slot], after: Sequence[Version]) -> VersionId | None:
+def _last_live(slots: Sequence[VersionPair], after: Sequence[Version]) -> VersionId | None:
     """The version that was live when its record went: publications follow one another as versions do."""
     for slot, version in zip(reversed(slots), reversed(after), strict=True):
         if version.is_published or (slot.known and slot.known.is_published):
@@ -202,13 +200,13 @@ def _last_live(slots: Sequence[Slot], after: Sequence[Version]) -> VersionId | N
     return None
 
 
-def _went_live(slot: Slot) -> bool:
+def _went_live(slot: VersionPair) -> bool:
     """Whether this version was published since the last look: that ended the publication of any before it."""
     before = slot.known.published_from if slot.known else None
     return slot.seen is not None and slot.seen.published_from not in (None, before)
 
 
-def _known(slots: Iterable[Slot]) -> Iterator[Version]:
+def _known(slots: Iterable[VersionPair]) -> Iterator[Version]:
     return (slot.known for slot in slots if slot.known)
 
 
@@ -229,7 +227,7 @@ def _row(seen: SeenVersion, ordinal: int) -> Version:
     )
 
 
-def _changes(slots: Sequence[Slot], after: Sequence[Version]) -> tuple[Change, ...]:
+def _changes(slots: Sequence[VersionPair], after: Sequence[Version]) -> tuple[Change, ...]:
     return tuple(
         Change(slot.known, version, cause=slot.seen.rewrite_cause if slot.seen else None)
         for slot, version in zip(slots, after, strict=True)
@@ -239,7 +237,7 @@ def _changes(slots: Sequence[Slot], after: Sequence[Version]) -> tuple[Change, .
 
 def _in_order(
     changes: Iterable[Change],
-    look: Look,
+    look: Observation,
     *,
     own: Sequence[Event] = (),
     since: datetime | None = None,
@@ -254,10 +252,10 @@ def _in_order(
     """
     told = [transition for change in changes for transition in transitions(change, look)]
     unit = precision(at for moment, event in told for at in (moment.at, event.occurred_at))
-    told.sort(key=lambda told: (cut(told[0].at, unit), told[0].place, told[0].rank))
+    told.sort(key=lambda told: (cut(told[0].at, unit), told[0].position, told[0].rank))
     # When another environment becomes the primary one, the versions of the last one end when we see that. The past of
     # those that replace them is told after it.
-    beginning = look.beginning if told else None  # a look at no version has none
+    beginning = look.start if told else None  # a look at no version has none
     count = sum(moment == beginning for moment, _ in told)
     ended, events = [event for _, event in told[:count]], [event for _, event in told[count:]]
     if ended:
@@ -265,7 +263,7 @@ def _in_order(
     earlier = [
         place
         for place, event in enumerate(events, start=1)
-        if since is not None and event.basis is Basis.UPSTREAM and event.occurred_at < since
+        if since is not None and event.basis is TimeBasis.UPSTREAM and event.occurred_at < since
     ]
     split = max(earlier, default=0)
     return tuple(_rising([*events[:split], *own, *events[split:], *last], unit))
@@ -279,8 +277,8 @@ def _rising(events: Sequence[Event], unit: int) -> list[Event]:
     time takes that of the event before it only if they are one instant at the precision `unit`, the coarsest of all.
     """
     if all(
-        one.basis is Basis.UPSTREAM and one.occurred_at <= other.occurred_at for one, other in pairwise(events)
-    ) and (not events or events[-1].basis is Basis.UPSTREAM):
+        one.basis is TimeBasis.UPSTREAM and one.occurred_at <= other.occurred_at for one, other in pairwise(events)
+    ) and (not events or events[-1].basis is TimeBasis.UPSTREAM):
         return [*events]  # the usual case
     latest_possible: list[datetime] = []
     next_stated: datetime | None = None
@@ -288,13 +286,13 @@ def _rising(events: Sequence[Event], unit: int) -> list[Event]:
         at = event.occurred_at
         if next_stated is not None:
             at = min(at, next_stated)
-        if event.basis is Basis.UPSTREAM:
+        if event.basis is TimeBasis.UPSTREAM:
             next_stated = at
         latest_possible.append(at)
     found: list[Event] = []
     latest: datetime | None = None
     for event, at in zip(events, reversed(latest_possible), strict=True):
-        if event.basis is Basis.OBSERVED:
+        if event.basis is TimeBasis.OBSERVED:
             at = at if latest is None else max(at, latest)
             found.append(event if at == event.occurred_at else _by(event, at))
         elif latest is not None and cut(event.occurred_at, unit) == cut(latest, unit):
@@ -311,7 +309,7 @@ def _by(event: Event, at: datetime) -> Event:
     return replace(event, occurred_at=at, data={**event.data, **before})
 
 
-def _flagged(versions: Iterable[Version], flag: Callable[[Version], bool]) -> VersionId | None:
+def _flag_events(versions: Iterable[Version], flag: Callable[[Version], bool]) -> VersionId | None:
     return next((version.id for version in versions if flag(version)), None)
 
 
@@ -324,7 +322,7 @@ def _is_younger(known: KnownRecord, record: SeenRecord) -> bool:
     )
 
 
-def _was_replaced(known: KnownRecord, versions: Sequence[Version], pull: Pull) -> bool:
+def _is_replaced(known: KnownRecord, versions: Sequence[Version], pull: FetchedHistory) -> bool:
     """Whether the record was deleted and made again under its id while nobody looked.
 
     Being younger is not enough, since an update may set `created_at`: none of its old versions is listed either.
@@ -346,39 +344,39 @@ def _record_events(
 ) -> Iterator[Event]:
     if known is None:
         if record.created_at is None:
-            yield _seen_to_be(EventType.RECORD_CREATED, record, observed_at)
+            yield _observed_event(EventType.RECORD_CREATED, record, observed_at)
         else:
-            yield _stated(EventType.RECORD_CREATED, record, record.created_at, key=record.id)
+            yield _upstream_event(EventType.RECORD_CREATED, record, record.created_at, key=record.id)
         return
     if replaced:
-        yield _seen_to_be(EventType.RECORD_DELETED, known, observed_at)
+        yield _observed_event(EventType.RECORD_DELETED, known, observed_at)
     elif known.deleted_at is None:
         return
     if _is_younger(known, record) and record.created_at is not None:
         key = f"{record.id}:{format_time(record.created_at)}"
-        yield _stated(EventType.RECORD_RETURNED, record, record.created_at, key=key)
+        yield _upstream_event(EventType.RECORD_RETURNED, record, record.created_at, key=key)
     else:
-        yield _seen_to_be(EventType.RECORD_RETURNED, known, observed_at)
+        yield _observed_event(EventType.RECORD_RETURNED, known, observed_at)
 
 
-def _stated(type: EventType, record: SeenRecord, at: datetime, *, key: str) -> Event:
+def _upstream_event(type: EventType, record: SeenRecord, at: datetime, *, key: str) -> Event:
     return Event(
         type=type,
         key=f"{type}:{key}",
         occurred_at=at,
-        basis=Basis.UPSTREAM,
+        basis=TimeBasis.UPSTREAM,
         record_id=record.id,
         model_id=record.model_id,
     )
 
 
-def _seen_to_be(type: EventType, record: KnownRecord | SeenRecord, observed_at: datetime) -> Event:
+def _observed_event(type: EventType, record: KnownRecord | SeenRecord, observed_at: datetime) -> Event:
     seen_before = format_time(record.synced_at) if isinstance(record, KnownRecord) else None
     return Event(
         type=type,
         key=f"{type}:{record.id}:observed:{format_time(observed_at)}",
         occurred_at=observed_at,
-        basis=Basis.OBSERVED,
+        basis=TimeBasis.OBSERVED,
         record_id=record.id,
         model_id=record.model_id,
         data={"after": seen_before},

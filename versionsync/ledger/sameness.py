@@ -17,9 +17,8 @@ from enum import Enum
 
 from versionsync.ledger.content import ContentError, canonical_value, parse_value
 from versionsync.ledger.ids import ModelId
-from versionsync.ledger.records import KnownRecord, SeenRecord
+from versionsync.ledger.records import KnownRecord, SeenRecord, SeenVersion, Version
 from versionsync.ledger.times import TimeText, read_time, same_instant, same_time_text, same_wall_clock
-from versionsync.ledger.versions import SeenVersion, Version
 
 __all__ = [
     "ContentFields",

@@ -11,7 +11,7 @@ from math import isfinite
 from typing import Any
 
 from versionsync.ledger.content import canonical
-from versionsync.ledger.events import Basis, Event, EventType, JsonValue
+from versionsync.ledger.events import Event, EventType, JsonValue, TimeBasis
 from versionsync.ledger.ids import ModelId
 from versionsync.ledger.sameness import same_value
 from versionsync.ledger.times import format_time
@@ -101,7 +101,7 @@ class _Stamp:
             type=type,
             key=f"{type}:{id}:observed:{format_time(self.observed_at)}",
             occurred_at=self.observed_at,
-            basis=Basis.OBSERVED,
+            basis=TimeBasis.OBSERVED,
             model_id=model_id,
             data={"after": after, **data},
         )

@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 from versionsync.ledger.events import JsonValue
 from versionsync.ledger.schema import Field, Model, changed_members, is_same_value
 
-__all__ = ["Belief", "Doubts", "FormerValues", "believe", "changed_ids", "doubts_about"]
+__all__ = ["Accepted", "FormerValues", "Questions", "accept", "changed_ids", "questions_about"]
 
 T = TypeVar("T", Model, Field)
 
@@ -23,7 +23,7 @@ FormerValues = Mapping[str, Mapping[str, Sequence[JsonValue]]]
 
 
 @dataclass(frozen=True, slots=True)
-class Doubts:
+class Questions:
     """The ids about which an answer contradicts the mirror.
 
     missing: The mirror holds them, the answer does not name them.
@@ -42,7 +42,7 @@ class Doubts:
 
 
 @dataclass(frozen=True, slots=True)
-class Belief(Generic[T]):
+class Accepted(Generic[T]):
     """What to believe after upstream was asked by id.
 
     rows: The models or fields, by id. What is not in here is deleted, or was never there.
@@ -52,7 +52,7 @@ class Belief(Generic[T]):
 
     rows: Mapping[str, T]
     contradicted: tuple[str, ...]
-    unasked: tuple[str, ...]
+    unconfirmed: tuple[str, ...]
 
 
 def changed_ids(live: Mapping[str, T], seen: Mapping[str, T]) -> list[str]:
@@ -60,9 +60,9 @@ def changed_ids(live: Mapping[str, T], seen: Mapping[str, T]) -> list[str]:
     return [id for id, row in seen.items() if id in live and changed_members(live[id], row)]
 
 
-def doubts_about(
+def questions_about(
     live: Mapping[str, T], deleted: Collection[str], seen: Mapping[str, T], *, former: FormerValues
-) -> Doubts:
+) -> Questions:
     """Compare the answer `seen` with what the mirror holds.
 
     Args:
@@ -74,14 +74,16 @@ def doubts_about(
     reverted = {
         id: _reverted(live[id], seen[id], former.get(id, {})) for id in seen.keys() & live.keys() & former.keys()
     }
-    return Doubts(
+    return Questions(
         missing=frozenset(live.keys() - seen.keys()),
         returned=frozenset(seen.keys() & set(deleted)),
         reverted={id: members for id, members in reverted.items() if members},
     )
 
 
-def believe(live: Mapping[str, T], seen: Mapping[str, T], doubts: Doubts, answers: Mapping[str, T | None]) -> Belief[T]:
+def accept(
+    live: Mapping[str, T], seen: Mapping[str, T], doubts: Questions, answers: Mapping[str, T | None]
+) -> Accepted[T]:
     """Decide about each doubt by `answers`: what upstream says by id; None: it answered 404."""
     rows = dict(seen)
     contradicted, unasked = [], []
@@ -96,10 +98,10 @@ def believe(live: Mapping[str, T], seen: Mapping[str, T], doubts: Doubts, answer
             rows[id] = live[id]
         else:
             del rows[id]
-    return Belief(rows, tuple(contradicted), tuple(unasked))
+    return Accepted(rows, tuple(contradicted), tuple(unasked))
 
 
-def _contradicts(id: str, seen: Mapping[str, T], doubts: Doubts, answer: T | None) -> bool:
+def _contradicts(id: str, seen: Mapping[str, T], doubts: Questions, answer: T | None) -> bool:
     if id in doubts.missing:
         return answer is not None
     if id in doubts.returned or answer is None:

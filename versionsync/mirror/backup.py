@@ -22,21 +22,21 @@ from sqlalchemy import Connection, func, select, table, text
 from sqlalchemy.dialects import sqlite
 
 from versionsync.files import no_file
-from versionsync.mirror.engines import open_engine, reading
-from versionsync.mirror.errors import BackupRefused, DatabaseUnavailable, NotAMirror
-from versionsync.mirror.failures import meaning_of
-from versionsync.mirror.migrate import refuse_unreleased, revision_of
-from versionsync.mirror.types import POSTGRES
-from versionsync.mirror.urls import database_url, parsed_url, safe_url, sqlite_path
+from versionsync.mirror.engine.driver_errors import translate_error
+from versionsync.mirror.engine.engine import open_engine, reading
+from versionsync.mirror.engine.types import POSTGRES
+from versionsync.mirror.engine.urls import database_url, parsed_url, safe_url, sqlite_path
+from versionsync.mirror.errors import BackupError, DatabaseUnavailable, NotAMirror
+from versionsync.mirror.schema.migrate import check_released, revision_of
 
-__all__ = ["Backup", "Copied", "back_up", "pg_dump_command"]
+__all__ = ["Backup", "CopyProgress", "back_up", "pg_dump_command"]
 
 PAGES_AT_ONCE: Final = 2_000
 """About 8 MB: some tenths of a second, even on a slow disk."""
 
-DAMAGE: Final = {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+CORRUPT: Final = {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
-Copied = Callable[[int, int], object]
+CopyProgress = Callable[[int, int], object]
 """Told now and then how many pages of how many are copied."""
 
 
@@ -50,7 +50,7 @@ class Backup:
     rows: dict[str, int]
 
 
-def back_up(url: str, target: Path, *, replace: bool = False, copied: Copied | None = None) -> Backup:
+def back_up(url: str, target: Path, *, replace: bool = False, copied: CopyProgress | None = None) -> Backup:
     """Copy the SQLite mirror at `url`, at whatever schema it is, to the file `target`, which only its owner can read.
 
     `replace`: a file of that name may be replaced, once the new one is whole. Raises BackupRefused for a target that
@@ -59,12 +59,12 @@ def back_up(url: str, target: Path, *, replace: bool = False, copied: Copied | N
     """
     parsed = database_url(url)
     if parsed.get_backend_name() == POSTGRES:
-        raise BackupRefused(
+        raise BackupError(
             "a PostgreSQL database is backed up by PostgreSQL's own program, while versionsync runs: "
             f"{pg_dump_command(url, target)}"
         )
     source, target = sqlite_path(parsed), _absolute(target)
-    _see_that_it_is_free(source, target, replace=replace)
+    _check_not_locked(source, target, replace=replace)
     engine = open_engine(url)
     try:
         with _partial(target) as partial, reading(engine).connect() as connection, connection.begin():
@@ -72,12 +72,12 @@ def back_up(url: str, target: Path, *, replace: bool = False, copied: Copied | N
             revision = revision_of(connection)
             if revision is None:
                 raise NotAMirror(f"the database {safe_url(parsed)} is empty: there is nothing to back up")
-            refuse_unreleased(revision, safe_url(parsed))
+            check_released(revision, safe_url(parsed))
             rows = {name: int(connection.exec_driver_sql(_counting(name)).scalar_one()) for name in _tables(connection)}
             _copy(connection, partial, copied)
             _check(partial, rows)
             size = partial.stat().st_size
-            _see_that_it_is_free(source, target, replace=replace)
+            _check_not_locked(source, target, replace=replace)
             partial.replace(target)
             _sync(target.parent)
     finally:
@@ -89,7 +89,7 @@ def _absolute(target: Path) -> Path:
     try:
         return target.expanduser().absolute()
     except RuntimeError:
-        raise BackupRefused(f"no home folder is known for {target}: write the whole path") from None
+        raise BackupError(f"no home folder is known for {target}: write the whole path") from None
 
 
 def pg_dump_command(url: str, target: Path) -> str:
@@ -98,19 +98,19 @@ def pg_dump_command(url: str, target: Path) -> str:
     return f"pg_dump --format=custom --file={shlex.quote(str(target))} {shlex.quote(without)}"
 
 
-def _see_that_it_is_free(source: Path, target: Path, *, replace: bool) -> None:
+def _check_not_locked(source: Path, target: Path, *, replace: bool) -> None:
     if target.exists() and source.exists() and target.samefile(source):
-        raise BackupRefused(f"{target} is the database itself: name another file")
+        raise BackupError(f"{target} is the database itself: name another file")
     if target.is_dir() and not target.is_symlink():
-        raise BackupRefused(f"{target} is a folder: name a file in it")
+        raise BackupError(f"{target} is a folder: name a file in it")
     if there := no_file(target):  # whatever was said of replacing it
-        raise BackupRefused(f"{target} is {there}, which is not replaced: name a file")
+        raise BackupError(f"{target} is {there}, which is not replaced: name a file")
     if target.exists() and not replace:
-        raise BackupRefused(f"{target} is there already: name another file, or replace it (--force)")
+        raise BackupError(f"{target} is there already: name another file, or replace it (--force)")
     for beside in (target.with_name(f"{target.name}-wal"), target.with_name(f"{target.name}-journal")):
         # SQLite would take it for the log of the new file, and spoil that.
         if beside.exists() and beside.stat().st_size:
-            raise BackupRefused(
+            raise BackupError(
                 f"{target} is a database in use, or one that was not closed ({beside.name} is beside it): "
                 "name another file"
             )
@@ -121,11 +121,11 @@ def _partial(target: Path) -> Iterator[Path]:
     """A file beside the target to write to: empty, its owner's alone, and gone afterwards unless it was renamed."""
     partial = target.with_name(f"{target.name}.partial")
     if there := no_file(partial):
-        raise BackupRefused(f"{partial} is {there}, where the backup would be written first: remove it")
+        raise BackupError(f"{partial} is {there}, where the backup would be written first: remove it")
     try:
         file = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     except OSError as error:
-        raise BackupRefused(
+        raise BackupError(
             f"{partial} cannot be written ({error.strerror}): check that its folder exists and may be written to"
         ) from error
     try:
@@ -147,14 +147,14 @@ def _take(file: int, partial: Path) -> None:
     except OSError:
         is_ours = False
     if not is_ours:
-        raise BackupRefused(
+        raise BackupError(
             f"another backup to {partial.with_suffix('')} is being made: wait for it, or name another file"
         )
     os.ftruncate(file, 0)
     os.fchmod(file, 0o600)
 
 
-def _copy(connection: Connection, partial: Path, copied: Copied | None) -> None:
+def _copy(connection: Connection, partial: Path, copied: CopyProgress | None) -> None:
     def tell(_status: int, remaining: int, total: int) -> None:
         if copied is not None:
             copied(total - remaining, total)
@@ -189,7 +189,7 @@ def _problem_in(copy: sqlite3.Connection) -> str | None:
     try:
         said = [str(row[0]) for row in copy.execute("PRAGMA integrity_check(1)")]
     except sqlite3.DatabaseError as error:
-        if error.sqlite_errorcode & 0xFF in DAMAGE:
+        if error.sqlite_errorcode & 0xFF in CORRUPT:
             return str(error)
         raise
     return None if said == ["ok"] else said[0].splitlines()[-1]
@@ -219,7 +219,7 @@ def _errors_of(partial: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        if meaning := meaning_of(error, str(partial)):
+        if meaning := translate_error(error, str(partial)):
             raise meaning from error
         raise
 

@@ -12,8 +12,8 @@ from sqlalchemy import ColumnElement, Connection, ScalarSelect, func, select
 from versionsync.ledger.events import EventType
 from versionsync.ledger.ids import ModelId, VersionId
 from versionsync.ledger.sameness import ContentFields
-from versionsync.mirror.bulk import chunked
-from versionsync.mirror.tables import events, fields, version_rewrites, versions
+from versionsync.mirror.engine.bulk import chunked
+from versionsync.mirror.schema import events, fields, version_rewrites, versions
 
 __all__ = ["StoredContent", "content_fields", "former_texts", "stored_texts"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from types import TracebackType
@@ -9,15 +10,48 @@ from typing import Literal, Self, TypeVar
 
 from sqlalchemy import Connection, Engine, RootTransaction
 
-from versionsync.mirror.engines import open_engine, reading
+from versionsync.mirror.engine.engine import open_engine, reading
+from versionsync.mirror.engine.urls import safe_url
 from versionsync.mirror.errors import DatabaseUnavailable, TransactionLost
-from versionsync.mirror.migrate import require_head
-from versionsync.mirror.patience import OUTAGE_SECONDS, Patience
-from versionsync.mirror.urls import safe_url
+from versionsync.mirror.schema.migrate import require_head
 
-__all__ = ["Mirror", "open_engine", "safe_url"]
+__all__ = ["MAX_OUTAGE_SECONDS", "ConnectRetry", "Mirror", "open_engine", "safe_url"]
 
-TRIES = 3
+# Less than a lease lasts: whoever waits this long has mostly not lost it.
+MAX_OUTAGE_SECONDS = 20.0
+FIRST_PAUSE_SECONDS = 0.1
+LONGEST_PAUSE_SECONDS = 1.0
+
+
+class ConnectRetry:
+    """How long an outage may last until it is told. Of one that has lasted so long, only its end is waited for no more.
+
+    For any number of threads: each waits by itself.
+    """
+
+    def __init__(self, seconds: float = MAX_OUTAGE_SECONDS) -> None:
+        self._seconds = seconds
+        self._is_spent = False
+
+    def run(self, connect: Callable[[], T]) -> T:
+        """What `connect` returns as soon as it does. Raises TransactionLost where the outage lasts too long."""
+        deadline = time.monotonic() + self._seconds
+        pause = FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                connection = connect()
+            except TransactionLost:
+                if self._is_spent or time.monotonic() + pause > deadline:
+                    self._is_spent = True
+                    raise
+                time.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+            else:
+                self._is_spent = False
+                return connection
+
+
+MAX_ATTEMPTS = 3
 
 T = TypeVar("T")
 
@@ -29,14 +63,14 @@ class Mirror:
     goes away once the mirror is open is waited for, `outage_seconds` long, wherever a transaction begins.
     """
 
-    def __init__(self, engine: Engine, *, outage_seconds: float = OUTAGE_SECONDS) -> None:
+    def __init__(self, engine: Engine, *, outage_seconds: float = MAX_OUTAGE_SECONDS) -> None:
         self._engine = engine
         self._reader = reading(engine)
-        self._patience = Patience(outage_seconds)
+        self._connect_retry = ConnectRetry(outage_seconds)
         self.where = safe_url(engine.url)
 
     @classmethod
-    def open(cls, url: str, *, outage_seconds: float = OUTAGE_SECONDS) -> Self:
+    def open(cls, url: str, *, outage_seconds: float = MAX_OUTAGE_SECONDS) -> Self:
         """Open the mirror at `url`. Raises DatabaseUnavailable, NotAMirror or an error of its schema."""
         engine = open_engine(url)
         try:
@@ -55,7 +89,7 @@ class Mirror:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """One snapshot to read from; it never waits for a writer, and cannot write."""
-        with self._patience.wait_for(self._reader.connect) as connection, connection.begin():
+        with self._connect_retry.run(self._reader.connect) as connection, connection.begin():
             yield connection
 
     @contextmanager
@@ -64,7 +98,7 @@ class Mirror:
 
         Raises TransactionLost only where nothing of it is written.
         """
-        with self._patience.wait_for(self._engine.connect) as connection:
+        with self._connect_retry.run(self._engine.connect) as connection:
             transaction = connection.begin()
             try:
                 yield connection
@@ -75,14 +109,14 @@ class Mirror:
 
     def query(self, question: Callable[[Connection], T]) -> T:
         """What `question` finds in one snapshot; asked again from the start where the connection is lost."""
-        return _again(self.read, question)
+        return _retry(self.read, question)
 
     def transact(self, work: Callable[[Connection], T]) -> T:
         """What `work` returns; all that it writes is one transaction.
 
         It is done again from the start, a few times, where the server has ended the transaction before its commit.
         """
-        return _again(self.write, work)
+        return _retry(self.write, work)
 
     def close(self) -> None:
         """Close all connections."""
@@ -109,8 +143,8 @@ class Mirror:
         return f"Mirror({self.where!r})"
 
 
-def _again(begin: Callable[[], AbstractContextManager[Connection]], work: Callable[[Connection], T]) -> T:
-    for _ in range(TRIES - 1):
+def _retry(begin: Callable[[], AbstractContextManager[Connection]], work: Callable[[Connection], T]) -> T:
+    for _ in range(MAX_ATTEMPTS - 1):
         with suppress(TransactionLost), begin() as connection:
             return work(connection)
     with begin() as connection:

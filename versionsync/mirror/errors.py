@@ -22,18 +22,18 @@ from __future__ import annotations
 from datetime import datetime
 
 __all__ = [
-    "BackupRefused",
+    "BackupError",
+    "ContentRejected",
     "DatabaseUnavailable",
     "LeaseHeld",
     "LeaseLost",
     "MirrorError",
     "NotAMirror",
-    "OtherProject",
-    "RefusedContent",
     "SchemaBehind",
     "SchemaNewer",
     "SchemaUnreleased",
     "TransactionLost",
+    "WrongProject",
     "another_programs",
 ]
 
@@ -99,7 +99,7 @@ class SchemaUnreleased(MirrorError):
         self.current = current
 
 
-class OtherProject(MirrorError):
+class WrongProject(MirrorError):
     """A source of this name mirrors another project, or another environment of it."""
 
 
@@ -120,9 +120,9 @@ class LeaseLost(MirrorError):
     """Another process took the source over while we were held up. The transaction wrote nothing."""
 
 
-class BackupRefused(MirrorError):
+class BackupError(MirrorError):
     """What was asked for is no place for a backup, or another program makes it. Nothing was written."""
 
 
-class RefusedContent(MirrorError):
+class ContentRejected(MirrorError):
     """The database refuses a row for what is in it; trying again changes nothing."""

@@ -14,43 +14,50 @@
 
 from __future__ import annotations
 
-from versionsync.simulator.clock import Clock
-from versionsync.simulator.editors import FULL_ACCESS_TOKEN, Editor, EditorKind, Role, Token
-from versionsync.simulator.faults import FaultKind, Faults
-from versionsync.simulator.journal import Journal
-from versionsync.simulator.limits import RateLimit
-from versionsync.simulator.problems import Refused
-from versionsync.simulator.records import LoadedVersion, Record, Selection, Version
-from versionsync.simulator.run import Simulator, SimulatorThread, serve
-from versionsync.simulator.switches import Switches
-from versionsync.simulator.truth import Transition, TransitionType, Truth, TruthRecord, TruthVersion, truth
-from versionsync.simulator.world import World
+from versionsync.simulator.errors import ApiError
+from versionsync.simulator.http.faults import FaultKind, Faults
+from versionsync.simulator.http.limits import RateLimit
+from versionsync.simulator.http.run import Simulator, SimulatorThread, serve
+from versionsync.simulator.world.clock import Clock
+from versionsync.simulator.world.event_log import EventLog
+from versionsync.simulator.world.expected import (
+    ExpectedHistory,
+    ExpectedRecord,
+    ExpectedVersion,
+    Transition,
+    TransitionType,
+    expected_history,
+)
+from versionsync.simulator.world.options import SimulatorOptions
+from versionsync.simulator.world.people import FULL_ACCESS_TOKEN, Editor, EditorKind, Role, Token
+from versionsync.simulator.world.records import LoadedVersion, Record, Selection, Version
+from versionsync.simulator.world.world import World
 
 __all__ = [
     "FULL_ACCESS_TOKEN",
+    "ApiError",
     "Clock",
     "Editor",
     "EditorKind",
+    "EventLog",
+    "ExpectedHistory",
+    "ExpectedRecord",
+    "ExpectedVersion",
     "FaultKind",
     "Faults",
-    "Journal",
     "LoadedVersion",
     "RateLimit",
     "Record",
-    "Refused",
     "Role",
     "Selection",
     "Simulator",
+    "SimulatorOptions",
     "SimulatorThread",
-    "Switches",
     "Token",
     "Transition",
     "TransitionType",
-    "Truth",
-    "TruthRecord",
-    "TruthVersion",
     "Version",
     "World",
+    "expected_history",
     "serve",
-    "truth",
 ]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from versionsync import cma
 from versionsync.ledger.records import Editor
-from versionsync.mirror.editors import EditorRow
+from versionsync.mirror.tables.editors import EditorRow
 
 __all__ = ["read_editors"]
 
@@ -30,10 +30,10 @@ async def read_editors(client: cma.Client, wanted: Iterable[Editor]) -> tuple[li
     for kind in sorted(kinds):
         try:
             editors = await _read(client, kind)
-        except (cma.PermissionDenied, cma.NotFound, cma.Rejected):
+        except (cma.PermissionDenied, cma.NotFound, cma.InvalidRequest):
             refused.append(kind)
             continue
-        except cma.EnvironmentMoved:
+        except cma.EnvironmentChanged:
             raise
         except cma.ProtocolError:
             unreadable.append(kind)

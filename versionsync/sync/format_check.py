@@ -12,7 +12,7 @@ from versionsync.sync.translate import seen_record
 
 __all__ = ["confirm_format"]
 
-TIMES_ASKED_AGAIN: Final = 2
+ATTEMPTS: Final = 2
 ASK_AGAIN_SECONDS: Final = 0.5
 
 
@@ -23,7 +23,7 @@ async def confirm_format(client: cma.Client, known: TimeFormat, seen: TimeFormat
     Raises CmaError.
     """
     zone, precision = seen.zone, seen.precision
-    for _ in range(TIMES_ASKED_AGAIN):
+    for _ in range(ATTEMPTS):
         is_another_zone = None not in (known.zone, zone) and zone != known.zone
         is_another_precision = None not in (known.precision, precision) and precision != known.precision
         if is_another_zone or is_another_precision:
@@ -40,7 +40,7 @@ async def _precision(client: cma.Client, models: Iterable[str]) -> int | None:
     for group in cma.model_groups(sorted(models)):
         try:
             page = await client.items_page(limit=1, models=group)
-        except (cma.Rejected, cma.NotFound):
+        except (cma.InvalidRequest, cma.NotFound):
             continue
         if page.items:
             return finest_precision(seen_record(item).fingerprint for item in page.items)

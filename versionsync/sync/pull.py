@@ -19,19 +19,19 @@ from versionsync import cma
 from versionsync.ledger.ids import RecordId, VersionId
 from versionsync.ledger.order import is_newest_first
 from versionsync.ledger.records import SeenRecord
-from versionsync.ledger.regress import meta_goes_back
+from versionsync.ledger.safeguards import is_meta_stale
 from versionsync.ledger.times import same_instant
 from versionsync.sync.spool import ContentSpool, PullTask
 from versionsync.sync.translate import seen_record, seen_version
 
-__all__ = ["IsBlock", "Pulled", "RecordGone", "StaleAnswer", "pull_record", "read_history"]
+__all__ = ["IsBlock", "PulledRecord", "RecordMissing", "StaleResponse", "pull_record", "read_history"]
 
 ATTEMPTS = 3
 STALE_WAIT_SECONDS = 0.5
 _NOT_HASHED = b""
 
 
-class RecordGone(Exception):
+class RecordMissing(Exception):
     """The record has no versions to read any more: it was deleted since it was listed."""
 
 
@@ -42,12 +42,12 @@ class IsBlock(Exception):
         super().__init__(f"{id} is a block, not a record: give the id of the record that it is part of")
 
 
-class StaleAnswer(Exception):
+class StaleResponse(Exception):
     """Upstream's versions of a record are older than its meta, again and again."""
 
 
 @dataclass(frozen=True, slots=True)
-class Pulled:
+class PulledRecord:
     """What was read of one record. `listed` is in upstream's order, `retrieved` was asked for by id.
 
     `record` is its meta, None where only its versions were read. `is_doubtful` says that the two do not tell the same
@@ -55,16 +55,16 @@ class Pulled:
     hash and keep; hashing is work for another thread than the one that reads.
     """
 
-    record_id: RecordId
+    id: RecordId
     record: SeenRecord | None
     listed: Sequence[cma.ItemVersion]
     retrieved: Sequence[cma.ItemVersion]
     is_complete: bool
     contents: ContentSpool
-    is_doubtful: bool = False
+    is_inconsistent: bool = False
 
 
-async def pull_record(client: cma.Client, task: PullTask) -> Pulled:
+async def pull_record(client: cma.Client, task: PullTask) -> PulledRecord:
     """The versions of `task.record` that may differ from what the mirror holds.
 
     One request for a record with up to 50 versions, and for most of the longer ones. Raises RecordGone if the record
@@ -77,51 +77,51 @@ async def pull_record(client: cma.Client, task: PullTask) -> Pulled:
         try:
             if is_old:
                 await asyncio.sleep(STALE_WAIT_SECONDS * (attempt - 1))
-                task = await _look_again(client, task)
+                task = await _refetch(client, task)
             pulled = await _read(client, task.record.id, task)
-        except (cma.PagesMoved, RecordGone) as error:
+        except (cma.PageShifted, RecordMissing) as error:
             if is_last:
                 raise
-            is_old |= isinstance(error, RecordGone)  # it was there when it was listed
+            is_old |= isinstance(error, RecordMissing)  # it was there when it was listed
             continue
         if not await _is_older(client, task, pulled):
-            if _is_one_state(task.record, pulled) and not meta_goes_back(task.known, task.record):
+            if _is_one_state(task.record, pulled) and not is_meta_stale(task.known, task.record):
                 return pulled
             if is_last:
-                return replace(pulled, is_doubtful=True)
+                return replace(pulled, is_inconsistent=True)
         is_old = True
-    raise StaleAnswer("its versions are older than what upstream showed before")
+    raise StaleResponse("its versions are older than what upstream showed before")
 
 
-async def read_history(client: cma.Client, record_id: RecordId) -> Pulled:
+async def read_history(client: cma.Client, record_id: RecordId) -> PulledRecord:
     """Whatever upstream still lists of a record that is gone, to the end; nothing if that is gone too."""
     try:
         return await _read(client, record_id, None)
-    except RecordGone:
-        return Pulled(record_id, None, (), (), is_complete=True, contents=ContentSpool())
+    except RecordMissing:
+        return PulledRecord(record_id, None, (), (), is_complete=True, contents=ContentSpool())
 
 
-async def _read(client: cma.Client, record_id: RecordId, task: PullTask | None) -> Pulled:
+async def _read(client: cma.Client, record_id: RecordId, task: PullTask | None) -> PulledRecord:
     """All versions of a record, or as many as `task` needs."""
     record = task.record if task else None
     contents = ContentSpool()
     listed: list[cma.ItemVersion] = []
     try:
-        async for page in cma.walk_versions(client, record_id):
+        async for page in cma.iterate_versions(client, record_id):
             if page.bad:
                 raise page.bad[0].error
             listed.extend(_keep(version, contents) for version in page.items)
-            if task and _is_enough(task, listed, page.total):
+            if task and _covers_published(task, listed, page.total):
                 retrieved = await _formerly_published(client, task, listed, contents)
                 if retrieved is not None:
-                    return Pulled(record_id, record, listed, retrieved, is_complete=False, contents=contents)
+                    return PulledRecord(record_id, record, listed, retrieved, is_complete=False, contents=contents)
             del page  # its contents are spooled, and need not be in memory while the next page comes
     except cma.NotFound:
-        raise RecordGone(record_id) from None
-    return Pulled(record_id, record, listed, (), is_complete=True, contents=contents)
+        raise RecordMissing(record_id) from None
+    return PulledRecord(record_id, record, listed, (), is_complete=True, contents=contents)
 
 
-def _is_enough(task: PullTask, listed: Sequence[cma.ItemVersion], total: int) -> bool:
+def _covers_published(task: PullTask, listed: Sequence[cma.ItemVersion], total: int) -> bool:
     """Whether nothing below what is `listed` can have changed, but perhaps the formerly published version."""
     record, known = task.record, task.known
     if known is None or known.deleted_at is not None or task.to_the_end:
@@ -156,7 +156,7 @@ async def _formerly_published(
         return None
 
 
-def _is_one_state(record: SeenRecord, pulled: Pulled) -> bool:
+def _is_one_state(record: SeenRecord, pulled: PulledRecord) -> bool:
     """Whether meta and versions tell the same state: the same version is current, and one is live or none is."""
     current = next((version.id for version in pulled.listed if version.is_current), None)
     if record.current_version_id is not None and record.current_version_id != current:
@@ -165,7 +165,7 @@ def _is_one_state(record: SeenRecord, pulled: Pulled) -> bool:
     return record.status is None or is_shown_live == _is_live(record) or not pulled.is_complete
 
 
-async def _is_older(client: cma.Client, task: PullTask, pulled: Pulled) -> bool:
+async def _is_older(client: cma.Client, task: PullTask, pulled: PulledRecord) -> bool:
     """Whether the versions are those of an earlier state than the meta's, or than the mirror's.
 
     Fewer versions than before, the last current one not among them: it was taken back, or this is an old answer. Only
@@ -186,11 +186,11 @@ async def _is_older(client: cma.Client, task: PullTask, pulled: Pulled) -> bool:
     return True
 
 
-async def _look_again(client: cma.Client, task: PullTask) -> PullTask:
+async def _refetch(client: cma.Client, task: PullTask) -> PullTask:
     try:
         item = await client.item(task.record.id)
     except cma.NotFound:
-        raise RecordGone(task.record.id) from None
+        raise RecordMissing(task.record.id) from None
     return PullTask(seen_record(item), task.known, task.to_the_end)
 
 

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Final
 
 from versionsync.cma import Usage
-from versionsync.ledger.brake import VanishLimit
+from versionsync.ledger.safeguards import MassDeleteLimit
 from versionsync.sync.beacon import BEACON_TRUST
-from versionsync.sync.lag import Lag
 from versionsync.sync.unexplained import ReadLimit
 
 __all__ = [
+    "LAG_SECONDS",
     "Counts",
-    "LeaseTerm",
+    "LagHistogram",
+    "LeaseInfo",
     "Outcome",
     "Progress",
     "RecordFailure",
@@ -24,6 +27,28 @@ __all__ = [
     "SourceSpec",
     "SyncOptions",
 ]
+
+LAG_SECONDS: Final = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0, 6 * 3600.0, 86_400.0)
+"""The upper ends of its classes; what took longer is in one more."""
+
+
+@dataclass(slots=True)
+class LagHistogram:
+    """`numbers`: how many versions are in each class. Clocks may differ: less than nothing counts as nothing."""
+
+    counts: list[int] = field(default_factory=lambda: [0] * (len(LAG_SECONDS) + 1))
+    seconds: float = 0.0
+
+    def observe(self, seconds: float) -> None:
+        """One more version, that took so long."""
+        seconds = max(seconds, 0.0)
+        self.counts[bisect_left(LAG_SECONDS, seconds)] += 1
+        self.seconds += seconds
+
+    def add(self, other: LagHistogram) -> None:
+        """Count what the other one has counted."""
+        self.counts = [mine + theirs for mine, theirs in zip(self.counts, other.counts, strict=True)]
+        self.seconds += other.seconds
 
 
 class Outcome(StrEnum):
@@ -57,7 +82,7 @@ class SourceSpec:
     name: str
     base_url: str
     environment: str | None = None
-    max_vanish: VanishLimit = field(default_factory=VanishLimit)
+    mass_delete_limit: MassDeleteLimit = field(default_factory=MassDeleteLimit)
     unexplained: ReadLimit = field(default_factory=ReadLimit)
 
 
@@ -78,9 +103,9 @@ class SyncOptions:
     record_ids: tuple[str, ...] = ()
     scrub: int = 0
     dry_run: bool = False
-    allow_vanish: bool = False
-    settle: bool = True
-    glance_from: int = 2000
+    allow_mass_delete: bool = False
+    wait_until_settled: bool = True
+    quick_check_from: int = 2000
     wait_seconds: float = 0.0
     stall_seconds: float | None = None
     max_requests: int | None = None
@@ -109,7 +134,7 @@ class Counts:
 
 
 @dataclass(slots=True)
-class LeaseTerm:
+class LeaseInfo:
     """The lease that a run holds: its epoch, and until when it is ours at least, by the clock that never jumps."""
 
     epoch: int
@@ -130,12 +155,12 @@ class Progress:
     records_total: int | None = None
     records_planned: int = 0
     queued_bytes: int = 0
-    lease: LeaseTerm | None = None
-    lag: Lag = field(default_factory=Lag)
+    lease: LeaseInfo | None = None
+    lag: LagHistogram = field(default_factory=LagHistogram)
     counts: Counts = field(default_factory=Counts)
     on_phase: Callable[[str], None] | None = field(default=None, repr=False, compare=False)
 
-    def enter(self, phase: str) -> None:
+    def set_phase(self, phase: str) -> None:
         """Another phase begins."""
         self.phase = phase
         if self.on_phase is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from versionsync import cma
-from versionsync.mirror.sources import Checkpoint
+from versionsync.mirror.tables.sources import Checkpoint
 
 __all__ = ["is_due", "read_history_retention"]
 

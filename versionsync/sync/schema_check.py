@@ -19,19 +19,26 @@ from versionsync import cma
 from versionsync.ledger.events import EventType
 from versionsync.ledger.ids import ModelId
 from versionsync.ledger.schema import Field, Model, Schema
-from versionsync.ledger.schema_doubts import Belief, FormerValues, believe, changed_ids, doubts_about
-from versionsync.mirror.schema import DeletedIds, as_kept, deleted_ids, former_values, known_schema, seen_first_since
-from versionsync.sync.beacon import OLDEST_ANSWER
-from versionsync.sync.desk import Desk
+from versionsync.ledger.schema_doubts import Accepted, FormerValues, accept, changed_ids, questions_about
+from versionsync.mirror.tables.models import (
+    DeletedIds,
+    deleted_ids,
+    former_values,
+    load_schema,
+    normalized,
+    seen_first_since,
+)
+from versionsync.sync.beacon import MAX_ANSWER_AGE
+from versionsync.sync.context import Context
 from versionsync.sync.translate import field_of, item_type_of, model_of, schema_of, upstream_field_of
 
 __all__ = ["CheckedSchema", "check_schema"]
 
-TIMES_ASKED_AGAIN: Final = 3
+ATTEMPTS: Final = 3
 ASK_AGAIN_SECONDS: Final = 0.5
-TIMES_ABSENCE_ASKED_AGAIN: Final = 5
+ABSENCE_ATTEMPTS: Final = 5
 LONGEST_NAME: Final = 64
-MOST_QUESTIONS: Final = 50
+MAX_QUESTIONS: Final = 50
 """The most questions by id in a run. Models that may be deleted are not counted: their records depend on them."""
 
 T = TypeVar("T", Model, Field)
@@ -49,13 +56,13 @@ class CheckedSchema:
     """
 
     schema: cma.Schema
-    gone: frozenset[ModelId]
+    deleted: frozenset[ModelId]
     contradicted: tuple[str, ...]
-    unasked: int
+    unconfirmed: int
     unreadable: Mapping[str, str]
 
 
-async def check_schema(desk: Desk, client: cma.Client, source_id: int, answer: cma.Schema) -> CheckedSchema:
+async def check_schema(desk: Context, client: cma.Client, source_id: int, answer: cma.Schema) -> CheckedSchema:
     """Ask by id for whatever `answer` contradicts the mirror about. Reads the schema again if `answer` is old.
 
     Costs nothing without a contradiction. Raises CmaError and MirrorError.
@@ -70,7 +77,7 @@ async def check_schema(desk: Desk, client: cma.Client, source_id: int, answer: c
         fields = await check.fields(models)
         contradicted = _named(models, _by_text(held.live.models), _by_text(check.seen.models))
         contradicted += _named(fields, held.live.fields, check.seen.fields)
-        if not contradicted or again == TIMES_ASKED_AGAIN:
+        if not contradicted or again == ATTEMPTS:
             break
         again += 1
         await asyncio.sleep(ASK_AGAIN_SECONDS)
@@ -81,9 +88,9 @@ async def check_schema(desk: Desk, client: cma.Client, source_id: int, answer: c
         field_rows = {id: held.live.fields.get(id, row) for id, row in field_rows.items()}
     return CheckedSchema(
         schema=_as_answered(answer, check.seen, model_rows, field_rows),
-        gone=frozenset(held.live.models.keys() - models.rows.keys()),
+        deleted=frozenset(held.live.models.keys() - models.rows.keys()),
         contradicted=tuple(contradicted),
-        unasked=len(models.unasked) + len(fields.unasked),
+        unconfirmed=len(models.unconfirmed) + len(fields.unconfirmed),
         unreadable={_name_of(each.id, held.live): each.reason for each in answer.unreadable} | questions.unreadable,
     )
 
@@ -110,11 +117,11 @@ class _Held:
 
 
 def _held(connection: Connection, source_id: int) -> _Held:
-    return _Held(known_schema(connection, source_id), deleted_ids(connection, source_id))
+    return _Held(load_schema(connection, source_id), deleted_ids(connection, source_id))
 
 
 def _kept(seen: Schema) -> Callable[[Connection], Schema]:
-    return lambda connection: as_kept(connection, seen)
+    return lambda connection: normalized(connection, seen)
 
 
 class _Questions:
@@ -124,13 +131,13 @@ class _Questions:
     more: the answer may be older than it is.
     """
 
-    def __init__(self, desk: Desk, client: cma.Client, source_id: int, held: _Held) -> None:
+    def __init__(self, desk: Context, client: cma.Client, source_id: int, held: _Held) -> None:
         self._desk = desk
         self._client = client
         self._source_id = source_id
         self._held = held.live
         self._live = held.live.models.keys() | held.live.fields.keys()
-        self._left = MOST_QUESTIONS
+        self._left = MAX_QUESTIONS
         self.models: dict[str, Model | None] = {}
         self.fields: dict[str, Field | None] = {}
         self.unreadable: dict[str, str] = {}
@@ -161,9 +168,9 @@ class _Questions:
             if answers[id] is None and id in self._live:
                 absent.add(id)
         if absent:
-            since = self._desk.now() - OLDEST_ANSWER
+            since = self._desk.now() - MAX_ANSWER_AGE
             absent &= await self._desk.read(lambda connection: seen_first_since(connection, self._source_id, since))
-        for _ in range(TIMES_ABSENCE_ASKED_AGAIN):
+        for _ in range(ABSENCE_ATTEMPTS):
             if not absent:
                 break
             await asyncio.sleep(ASK_AGAIN_SECONDS)
@@ -194,7 +201,7 @@ class _Questions:
 
     def _as_held(self, id: str, error: cma.ProtocolError, held: T | None) -> T | None:
         """What is there and cannot be read stays as it was known: live, or deleted."""
-        if isinstance(error, cma.EnvironmentMoved):
+        if isinstance(error, cma.EnvironmentChanged):
             raise error
         self.unreadable[_name_of(id, self._held)] = str(error)
         return held
@@ -203,22 +210,22 @@ class _Questions:
 class _Check:
     """One answer, `seen`, compared with what the mirror holds."""
 
-    def __init__(self, desk: Desk, source_id: int, held: _Held, questions: _Questions, seen: Schema) -> None:
+    def __init__(self, desk: Context, source_id: int, held: _Held, questions: _Questions, seen: Schema) -> None:
         self._desk = desk
         self._source_id = source_id
         self._held = held
         self._questions = questions
         self.seen = seen
 
-    async def models(self) -> Belief[Model]:
+    async def models(self) -> Accepted[Model]:
         live, seen = _by_text(self._held.live.models), _by_text(self.seen.models)
         former = await self._former(EventType.MODEL_CHANGED, changed_ids(live, seen))
-        doubts = doubts_about(live, self._held.deleted.models, seen, former=former)
+        doubts = questions_about(live, self._held.deleted.models, seen, former=former)
         await self._questions.ask_for_models(sorted(doubts.missing), counted=False)
         await self._questions.ask_for_models(doubts.ids, counted=True)
-        return believe(live, seen, doubts, self._questions.models)
+        return accept(live, seen, doubts, self._questions.models)
 
-    async def fields(self, models: Belief[Model]) -> Belief[Field]:
+    async def fields(self, models: Accepted[Model]) -> Accepted[Field]:
         """As `models`, which are decided by now. The fields of a model that is gone or back come along with it."""
         held, named = self._held, self.seen.models
         absent = (held.live.models.keys() | named.keys()) - models.rows.keys()
@@ -229,9 +236,9 @@ class _Check:
         back = held.deleted.models & models.rows.keys()
         deleted = {id for id in held.deleted.fields if id in seen and seen[id].model_id not in back}
         former = await self._former(EventType.FIELD_CHANGED, changed_ids(live, seen))
-        doubts = doubts_about(live, deleted, seen, former=former)
+        doubts = questions_about(live, deleted, seen, former=former)
         await self._questions.ask_for_fields(doubts.ids)
-        return believe(live, seen, doubts, self._questions.fields)
+        return accept(live, seen, doubts, self._questions.fields)
 
     async def _former(self, type: EventType, ids: list[str]) -> FormerValues:
         if not ids:
@@ -239,7 +246,7 @@ class _Check:
         return await self._desk.read(lambda connection: former_values(connection, self._source_id, type, ids))
 
 
-def _named(belief: Belief[T], live: Mapping[str, T], seen: Mapping[str, T]) -> list[str]:
+def _named(belief: Accepted[T], live: Mapping[str, T], seen: Mapping[str, T]) -> list[str]:
     """The api_keys of what upstream contradicts itself about."""
     return [(live.get(id) or seen[id]).api_key for id in belief.contradicted]
 

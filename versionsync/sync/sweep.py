@@ -17,19 +17,18 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from versionsync import cma
-from versionsync.ledger.content import ContentError
-from versionsync.ledger.fingerprint import same_fingerprint
+from versionsync.ledger.content import ContentError, same_fingerprint
 from versionsync.ledger.formats import finer, finest_precision
 from versionsync.ledger.ids import ModelId, RecordId
 from versionsync.ledger.records import KnownRecord, SeenRecord
-from versionsync.mirror.sweep import SweepMarks
+from versionsync.mirror.engine.thread import DatabaseThread
+from versionsync.mirror.listed_ids import ListedIds
 from versionsync.sync.report import Progress, RecordFailure
-from versionsync.sync.sight import Sight
 from versionsync.sync.spool import PullTask, TaskSpool
-from versionsync.sync.threads import DatabaseThread
 from versionsync.sync.translate import seen_record
+from versionsync.sync.visibility import Visibility
 
-__all__ = ["Models", "Sweep", "Sweeper", "count_records", "differs", "is_of_models", "is_unknown"]
+__all__ = ["ListedModels", "Sweep", "SweepReader", "count_records", "has_changed", "is_of_models", "is_unknown"]
 
 ATTEMPTS = 4
 UNKNOWN_MODEL = "ITEM_TYPE_NOT_FOUND"
@@ -39,14 +38,14 @@ LONGEST_NAME = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Models:
+class ListedModels:
     """The models of one schema: `listed` are those that have records, `blocks` the block models."""
 
     listed: frozenset[ModelId]
     blocks: frozenset[ModelId]
 
     @classmethod
-    def of(cls, schema: cma.Schema) -> Models:
+    def group_of(cls, schema: cma.Schema) -> ListedModels:
         """Divide the models of `schema` into those with records and block models."""
         blocks = frozenset(ModelId(model.id) for model in schema.item_types if model.modular_block)
         return cls(frozenset(ModelId(model.id) for model in schema.item_types) - blocks, blocks)
@@ -79,7 +78,7 @@ class Sweep:
     is_complete: bool = False
     began_at: datetime | None = None
     total: int = 0
-    youngest: datetime | None = None
+    newest_update: datetime | None = None
     changed: int = 0
     precision: int | None = None
     models: frozenset[ModelId] = frozenset()
@@ -93,17 +92,17 @@ class _FilterFailed(Exception):
     """Upstream did not list the models that it was asked for: it refused one of them, or listed others."""
 
 
-class Sweeper:
+class SweepReader:
     """Sweeps one source: marks what it sees, and spools a pull for each record that differs."""
 
     def __init__(
         self,
         client: cma.Client,
-        marks: SweepMarks,
+        marks: ListedIds,
         reading: DatabaseThread,
         tasks: TaskSpool,
         *,
-        sight: Sight,
+        sight: Visibility,
         progress: Progress,
         to_the_end: bool,
         now: Callable[[], datetime],
@@ -112,7 +111,7 @@ class Sweeper:
         self._marks = marks
         self._reading = reading
         self._tasks = tasks
-        self._sight = sight
+        self._visibility = sight
         self._progress = progress
         self._to_the_end = to_the_end
         self._now = now
@@ -122,7 +121,7 @@ class Sweeper:
         self._has_unknown = False
         self._nameless = 0
 
-    async def sweep(self, models: Models) -> Sweep:
+    async def sweep(self, models: ListedModels) -> Sweep:
         """List everything, at most four times, until the list and the models stood still.
 
         Args:
@@ -136,13 +135,13 @@ class Sweeper:
             await self._begin()
             try:
                 async for page in self._pages(wanted, one_by_one=one_by_one):
-                    await self._take(page)
-            except cma.PagesMoved:
+                    await self._read_page(page)
+            except cma.PageShifted:
                 one_by_one = True
                 continue
             except _FilterFailed:
                 latest = await self._read_models(models)
-                visible = frozenset([id for id in latest.listed if not await self._sight.shows_nothing_of(id)])
+                visible = frozenset([id for id in latest.listed if not await self._visibility.shows_none_of(id)])
                 one_by_one = one_by_one or visible == wanted
                 wanted = visible
                 continue
@@ -178,10 +177,10 @@ class Sweeper:
         await self._reading.run(self._marks.clear)
         self._progress.counts.records_swept = 0
 
-    async def _read_models(self, before: Models) -> Models:
+    async def _read_models(self, before: ListedModels) -> ListedModels:
         schema = await self._client.schema()
-        models, unreadable = Models.of(schema), {ModelId(each.id) for each in schema.unreadable if each.id}
-        return Models(models.listed | (unreadable & before.listed), models.blocks | (unreadable & before.blocks))
+        models, unreadable = ListedModels.group_of(schema), {ModelId(each.id) for each in schema.unreadable if each.id}
+        return ListedModels(models.listed | (unreadable & before.listed), models.blocks | (unreadable & before.blocks))
 
     def _pages(self, models: frozenset[ModelId], *, one_by_one: bool) -> AsyncIterator[cma.Page[cma.Item]]:
         if not models:  # nothing is asked for, so that no page says what time it is at upstream
@@ -193,30 +192,30 @@ class Sweeper:
         for group in cma.model_groups(models):
             before, total = self._sweep.total, 0
             try:
-                async for page in cma.walk_items(self._client, models=group):
+                async for page in cma.iterate_items(self._client, models=group):
                     if not is_of_models(page.items, group):
                         raise _FilterFailed
                     total = page.total
                     self._progress.records_total = self._sweep.total = before + total
                     yield page
-            except (cma.Rejected, cma.NotFound):
+            except (cma.InvalidRequest, cma.NotFound):
                 raise _FilterFailed from None
             if total == 0:
                 self._empty.update(map(ModelId, group))
 
     async def _one_by_one(self, models: Sequence[ModelId]) -> AsyncIterator[cma.Page[cma.Item]]:
         """List each model by itself. One that upstream does not list is noted in `_refused`."""
-        moved: cma.PagesMoved | None = None
+        moved: cma.PageShifted | None = None
         for model in models:
             try:
-                async for page in cma.walk_items(self._client, models=(model,), order_by="id_ASC"):
+                async for page in cma.iterate_items(self._client, models=(model,), order_by="id_ASC"):
                     if not is_of_models(page.items, (model,)):
                         self._refused[model] = None
                         break
                     yield page
-            except cma.PagesMoved as error:
+            except cma.PageShifted as error:
                 moved = error  # what the other models have is mirrored all the same
-            except (cma.Rejected, cma.NotFound) as error:
+            except (cma.InvalidRequest, cma.NotFound) as error:
                 is_ignored = error.code == UNKNOWN_ORDER and await self._is_ignored(model)
                 self._refused[model] = None if is_ignored else error
             except cma.PermissionDenied as error:
@@ -228,14 +227,14 @@ class Sweeper:
         self._raise_if_all_are_refused(models)
         try:
             self._sweep.total = await count_records(self._client, [id for id in models if id not in self._refused])
-        except cma.Rejected as error:
-            raise cma.PagesMoved(f"the models changed while they were listed: {error}", request="GET /items") from None
+        except cma.InvalidRequest as error:
+            raise cma.PageShifted(f"the models changed while they were listed: {error}", request="GET /items") from None
 
     async def _is_ignored(self, model: ModelId) -> bool:
         """Return whether upstream ignores that `model` alone is asked for: then it does not accept the order either."""
         try:
             page = await self._client.items_page(limit=1, models=(model,))
-        except (cma.Rejected, cma.NotFound):
+        except (cma.InvalidRequest, cma.NotFound):
             return False
         return all(item.item_type_id != model for item in page.items)
 
@@ -252,22 +251,22 @@ class Sweeper:
         """
         if not self._empty:
             return False
-        return await self._reading.run(lambda: any(model in self._empty for _, model in self._marks.unseen()))
+        return await self._reading.run(lambda: any(model in self._empty for _, model in self._marks.not_listed()))
 
-    async def _take(self, page: cma.Page[cma.Item]) -> None:
+    async def _read_page(self, page: cma.Page[cma.Item]) -> None:
         if self._sweep.began_at is None:
             self._sweep.began_at = page.at
         seen = list(self._readable(page))
         # What cannot be read is there all the same: it must not be taken for deleted.
-        await self._reading.run(self._marks.mark, [RecordId(entry.id) for entry in page.bad if entry.id])
+        await self._reading.run(self._marks.add, [RecordId(entry.id) for entry in page.bad if entry.id])
         self._nameless += sum(not entry.id for entry in page.bad)
-        known = await self._reading.run(self._marks.mark_and_look_up, [record.id for record in seen])
+        known = await self._reading.run(self._marks.add_and_load, [record.id for record in seen])
         self._sweep.precision = finer(self._sweep.precision, finest_precision(each.fingerprint for each in seen))
         for record in seen:
-            times = (self._sweep.youngest, record.updated_at, record.published_at)
-            self._sweep.youngest = max((time for time in times if time), default=None)
+            times = (self._sweep.newest_update, record.updated_at, record.published_at)
+            self._sweep.newest_update = max((time for time in times if time), default=None)
             self._has_unknown |= is_unknown(record, known)
-            is_changed = differs(record, known)
+            is_changed = has_changed(record, known)
             self._sweep.changed += is_changed
             if self._to_the_end or is_changed:
                 self._tasks.add(PullTask(record, known.get(record.id), self._to_the_end))
@@ -284,7 +283,7 @@ class Sweeper:
                 self._sweep.failures.append(RecordFailure(item.id, f"its meta cannot be read: {error}"))
 
 
-def _name_of(entry: cma.BadEntry) -> str:
+def _name_of(entry: cma.InvalidResource) -> str:
     """What to call an entry that cannot be read; what it has for an id may be of any kind and length."""
     if not entry.id:
         return NAMELESS
@@ -317,7 +316,7 @@ def is_unknown(record: SeenRecord, known: Mapping[RecordId, KnownRecord]) -> boo
     return held is None or held.deleted_at is not None
 
 
-def differs(record: SeenRecord, known: Mapping[RecordId, KnownRecord]) -> bool:
+def has_changed(record: SeenRecord, known: Mapping[RecordId, KnownRecord]) -> bool:
     """Whether the mirror does not hold `record` as it was seen; `known` is what it holds of the records around it."""
     held = known.get(record.id)
     return held is None or held.deleted_at is not None or not same_fingerprint(held.fingerprint, record.fingerprint)

@@ -46,7 +46,7 @@ async def traced(
         return await run()
     told = {"versionsync.source": spec.name, "versionsync.trigger": options.trigger}
     with tracer.start_as_current_span("sync", attributes=told) as span, _Phases(tracer) as phases:
-        progress.on_phase, token = phases.enter, _phases.set(phases)
+        progress.on_phase, token = phases.start, _phases.set(phases)
         try:
             report = await run()
         except asyncio.CancelledError:
@@ -55,7 +55,7 @@ async def traced(
         finally:
             progress.on_phase = None
             _phases.reset(token)
-        _tell(span, report)
+        _set_status(span, report)
         return report
 
 
@@ -93,7 +93,7 @@ class _Phases:
         self._tracer = tracer
         self.span: Span | None = None
 
-    def enter(self, phase: str) -> None:
+    def start(self, phase: str) -> None:
         """Another phase begins."""
         self._end()
         if phase != "finished":
@@ -111,7 +111,7 @@ class _Phases:
             self.span = None
 
 
-def _tell(span: Span, report: RunReport) -> None:
+def _set_status(span: Span, report: RunReport) -> None:
     """How the run ended; its error by its kind alone, since traces are read by more people than a log."""
     from opentelemetry.trace import StatusCode
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 
 from versionsync import cma
-from versionsync.ledger.content import content_hash
-from versionsync.ledger.fingerprint import fingerprint
+from versionsync.ledger.content import content_hash, fingerprint
 from versionsync.ledger.ids import ModelId, RecordId, VersionId
-from versionsync.ledger.records import Editor, SeenRecord
+from versionsync.ledger.records import Editor, SeenRecord, SeenVersion
 from versionsync.ledger.schema import Field, Model, Schema
-from versionsync.ledger.versions import SeenVersion
 
 __all__ = [
     "editor_of",

@@ -15,12 +15,12 @@ from typing import Final
 
 from versionsync.ledger.records import KnownRecord
 
-__all__ = ["LEAST_REQUESTS", "RECENTLY", "ReadLimit", "UnexplainedChange", "requests_for", "within"]
+__all__ = ["RECENTLY", "RESERVED_REQUESTS", "ReadLimit", "UnexplainedChange", "requests_for", "within"]
 
 RECENTLY: Final = timedelta(days=7)
 """A record without a newer draft is a candidate if it was published at most this long before the change."""
 
-LEAST_REQUESTS: Final = 10
+RESERVED_REQUESTS: Final = 10
 """A run that found nothing else reads histories once it may send this many requests: the schema costs one of them."""
 
 VERSIONS_PAGE: Final = 50
@@ -43,7 +43,7 @@ class ReadLimit:
     @property
     def least(self) -> int:
         """For fewer requests than these, a run that rests does not begin to read."""
-        return max(min(LEAST_REQUESTS, self.at_once), 1)
+        return max(min(RESERVED_REQUESTS, self.at_once), 1)
 
     def at_most(self, per_hour: int) -> ReadLimit:
         """Return this limit, lowered to what a budget leaves for an hour."""

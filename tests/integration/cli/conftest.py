@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from tests.integration.cli.worlds import blog
-from versionsync.cli.app import run
-from versionsync.cli.session import Session
+from versionsync.cli.context import Session
+from versionsync.cli.main import run
 from versionsync.simulator import FULL_ACCESS_TOKEN, SimulatorThread
 
 

@@ -15,8 +15,8 @@ from tests.integration.cli.conftest import Cli
 from tests.integration.cli.looking import rows, version_count
 from tests.integration.cli.test_bad_input import check
 from tests.integration.cli.worlds import blog
-from versionsync.mirror import filesystems
-from versionsync.mirror.holders import Holder
+from versionsync.mirror.engine import sqlite_files as filesystems
+from versionsync.mirror.holder import Holder
 from versionsync.simulator import FULL_ACCESS_TOKEN, SimulatorThread, World
 
 MIRROR = "versionsync.db"

@@ -17,7 +17,7 @@ from sqlalchemy import make_url
 from tests.integration.cli.conftest import Cli, Ran
 from tests.integration.cli.looking import rows, version_count
 from tests.integration.cli.worlds import blog
-from versionsync.mirror import migrate
+from versionsync.mirror.schema import migrate
 from versionsync.simulator import FULL_ACCESS_TOKEN, Role, SimulatorThread, Token, World
 
 WRONG_TOKEN = "0123456789abcdef0123456789abcd"

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from tests.integration.cli.commands.test_webhook import NOWHERE, edit
+from tests.integration.cli.commands.test_webhook import RECEIVER as URL
 from tests.integration.cli.conftest import Cli
-from tests.integration.cli.test_webhook import NOWHERE, edit
-from tests.integration.cli.test_webhook import RECEIVER as URL
 from versionsync.simulator import FULL_ACCESS_TOKEN, SimulatorThread, World
 
 

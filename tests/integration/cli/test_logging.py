@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.cli.processes import PROGRAM, environment, running
-from versionsync.cli.journal import ADDRESS
+from versionsync.cli.logging.journal import ADDRESS
 from versionsync.simulator import FULL_ACCESS_TOKEN, FaultKind, SimulatorThread
 
 SECRET = "a title that is nobody's business"

@@ -18,8 +18,8 @@ from hypothesis.strategies import booleans, characters, lists, sampled_from, tex
 
 from tests.integration.cli.processes import running
 from tests.integration.cli.worlds import blog
-from versionsync.cli.app import run
-from versionsync.cli.session import Session
+from versionsync.cli.context import Session
+from versionsync.cli.main import run
 from versionsync.simulator import FaultKind, Faults, SimulatorThread, Token
 
 TOKEN = "5e1f0c7ab2d94e6f8a3b1c0d9e8f7a"

@@ -16,7 +16,7 @@ import pytest
 
 from tests.fixtures.datagrams import datagrams
 from tests.integration.cli.processes import PROGRAM, environment, running
-from versionsync.daemon.supervision import FIRST_INHERITED
+from versionsync.daemon.systemd_notify import FIRST_INHERITED
 
 
 @pytest.fixture

@@ -120,7 +120,7 @@ async def test_a_write_is_never_sent_twice(name: str) -> None:
         with pytest.raises(cma.Unavailable) as failed:
             await client.restore_version("cqE")
     assert script.count == 1
-    assert isinstance(failed.value, cma.Uncertain) == (name not in REFUSED_BEFORE_THE_ACT)
+    assert isinstance(failed.value, cma.OutcomeUnknown) == (name not in REFUSED_BEFORE_THE_ACT)
 
 
 @pytest.mark.parametrize("act", ["PUT", "DELETE"])
@@ -130,7 +130,7 @@ async def test_a_kept_connection_that_drops_repeats_no_write(act: str) -> None:
     spec = cma.WebhookSpec(name="w", url="https://x.io", events={})
     async with upstream(script) as url, client_of(url) as client:
         await client.site()
-        with pytest.raises(cma.Uncertain):
+        with pytest.raises(cma.OutcomeUnknown):
             await (client.update_webhook("4", spec) if act == "PUT" else client.delete_webhook("4"))
     assert script.count == 2
 
@@ -190,7 +190,7 @@ async def test_a_page_that_times_out_twice_is_asked_for_smaller() -> None:
         return api(example.page([example.item(id) for id in ids], 150))
 
     async with upstream(handler) as url, client_of(url, timeouts=slow) as client:
-        pages = [page async for page in cma.walk_items(client)]
+        pages = [page async for page in cma.iterate_items(client)]
         assert [len(page.items) for page in pages] == [125, 25]
         assert client.page_limits == {"items": 125}
 
@@ -327,7 +327,7 @@ async def test_a_refused_connection_is_told_within_seconds() -> None:
     """With the address and the reason; and since nothing left, nothing counts against the rate."""
     async with upstream(Script(fine)) as url:
         pass
-    async with client_of(url, deadline=300.0, governor=cma.Governor(1)) as client, asyncio.timeout(2.5):
+    async with client_of(url, deadline=300.0, governor=cma.RateLimiter(1)) as client, asyncio.timeout(2.5):
         with pytest.raises(cma.Unavailable, match=r"no connection to 127\.0\.0\.1: Connection refused"):
             await client.site()
     assert client.usage.requests == 0
@@ -434,7 +434,7 @@ async def test_a_proxy_is_used_and_its_refusal_told(monkeypatch: pytest.MonkeyPa
 
 async def test_a_cancelled_request_leaves_nothing_behind() -> None:
     """Ctrl-C in the middle of an answer: the connection is closed and the place given back."""
-    governor = cma.Governor(cma.UNLIMITED, concurrency=1)
+    governor = cma.RateLimiter(cma.UNLIMITED, concurrency=1)
     async with upstream(Script(says_nothing, fine)) as url, client_of(url, governor=governor) as client:
         stuck = asyncio.create_task(client.site())
         await asyncio.sleep(0.2)

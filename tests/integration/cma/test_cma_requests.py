@@ -13,7 +13,7 @@ from aiohttp import web
 from tests.integration.cma.upstreams import TOKEN, api, client_of, upstream
 from tests.unit.cma import wire_examples as example
 from versionsync import __version__, cma
-from versionsync.cma.answers import Answer
+from versionsync.cma.responses import Response
 from versionsync.cma.transport import exchange, open_http
 
 
@@ -57,7 +57,7 @@ async def test_a_request_counts_from_when_it_has_left() -> None:
     async with upstream(answer) as url, open_http(url, connections=1) as http:
         request = http.build_request("GET", f"{url}/site", headers={"Authorization": f"Bearer {TOKEN}"})
         answered = await exchange(http, request, on_sent=left.set, large=asyncio.Lock())
-    assert isinstance(answered, Answer)
+    assert isinstance(answered, Response)
     assert answered.status == 200
 
 
@@ -204,7 +204,7 @@ async def test_a_job_that_failed_raises_what_the_request_would_have() -> None:
         "attributes": {"status": 422, "payload": example.error("ITEM_LOCKED")},
     }
     async with upstream(Recorder(doc(result))) as url, client_of(url) as client:
-        with pytest.raises(cma.Rejected, match="ITEM_LOCKED") as refused:
+        with pytest.raises(cma.InvalidRequest, match="ITEM_LOCKED") as refused:
             await client.wait_for_job("j1")
     assert refused.value.status == 422
 
@@ -265,7 +265,7 @@ async def test_what_another_environment_answered_is_not_taken() -> None:
     """Not a byte of it."""
     recorder = Recorder(doc(example.site()), X_Environment="main")
     async with upstream(recorder) as url, client_of(url, environment="staging") as client:
-        with pytest.raises(cma.EnvironmentMoved, match="main answered, staging was asked"):
+        with pytest.raises(cma.EnvironmentChanged, match="main answered, staging was asked"):
             await client.site()
         follows = client.with_environment(None)
         await follows.site()
@@ -279,7 +279,7 @@ async def test_clients_of_one_project_share_connections_counters_and_pace() -> N
         other = client.with_environment("staging")
         await asyncio.gather(client.site(), other.site())
         assert client.usage is other.usage
-        assert client.governor is other.governor
+        assert client.rate_limiter is other.rate_limiter
         assert client.usage.requests == 2
         assert client.usage.bytes_received == 2 * len(recorder.body)
         assert abs(client.clock_offset.total_seconds()) < 2  # type: ignore[union-attr]
@@ -364,6 +364,7 @@ def plan_limit(code: str, limit: object, **more: object) -> dict[str, object]:
         ([plan_limit("other", 7, id="history_retention_days")], cma.HistoryRetention(days=7)),
         ([plan_limit("history_retention_days", None)], cma.HistoryRetention(days=None)),
         ([plan_limit("history_retention_days", 10**300)], cma.HistoryRetention(days=None)),
+        ([plan_limit("history_retention_days", 1)], cma.HistoryRetention(days=1)),
         ([plan_limit("history_retention_days", 0)], None),
         ([plan_limit("history_retention_days", "30 days")], None),
         ([{"id": "1", "type": "subscription_limit"}, plan_limit("locales", 3)], None),

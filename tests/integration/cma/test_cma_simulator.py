@@ -13,9 +13,17 @@ from typing import Literal
 import pytest
 
 from versionsync import cma
-from versionsync.simulator import FULL_ACCESS_TOKEN, Clock, FaultKind, RateLimit, SimulatorThread, World, truth
-from versionsync.simulator.bulk import build_bulk
-from versionsync.simulator.news import News, build_news
+from versionsync.simulator import (
+    FULL_ACCESS_TOKEN,
+    Clock,
+    FaultKind,
+    RateLimit,
+    SimulatorThread,
+    World,
+    expected_history,
+)
+from versionsync.simulator.scenarios.bulk import build_bulk
+from versionsync.simulator.scenarios.news.site import News, build_news
 
 
 @dataclass
@@ -27,7 +35,7 @@ class Site:
 
     def client(self, **more: object) -> cma.Client:
         """A client of it, without a pace."""
-        arguments = {"governor": cma.Governor(cma.UNLIMITED), "deadline": 20.0} | more
+        arguments = {"governor": cma.RateLimiter(cma.UNLIMITED), "deadline": 20.0} | more
         return cma.Client(self.simulator.url, FULL_ACCESS_TOKEN, **arguments)  # type: ignore[arg-type]
 
 
@@ -47,11 +55,11 @@ async def record_models(client: cma.Client) -> list[str]:
 async def everything(client: cma.Client, *, limit: int = 500) -> dict[str, list[cma.ItemVersion]]:
     """All records with all their versions, by the two walks."""
     found: dict[str, list[cma.ItemVersion]] = {}
-    async for page in cma.walk_items(client, models=await record_models(client), limit=limit):
+    async for page in cma.iterate_items(client, models=await record_models(client), limit=limit):
         assert not page.bad
         for item in page.items:
             found[item.id] = []
-            async for versions in cma.walk_versions(client, item.id, limit=5):
+            async for versions in cma.iterate_versions(client, item.id, limit=5):
                 assert not versions.bad
                 found[item.id].extend(versions.items)
     return found
@@ -62,7 +70,7 @@ async def test_the_walks_see_all_that_is_true(site: Site, limit: int) -> None:
     """Every record, every version, its flags, its editor, and its content byte for byte as JSON."""
     async with site.client() as client:
         found = await everything(client, limit=limit)
-    true = site.simulator.act(lambda world: truth(world.journal, "main"))
+    true = site.simulator.act(lambda world: expected_history(world.event_log, "main"))
     assert found.keys() == {record.id for record in true.records.values() if record.alive}
     for record_id, versions in found.items():
         expected = {version.id: version for version in true.listed_versions(record_id)}
@@ -158,20 +166,20 @@ async def test_what_is_refused_has_its_own_error(site: Site) -> None:
         with pytest.raises(cma.AuthenticationError, match="INVALID_AUTHORIZATION_HEADER"):
             await client.site()
     async with site.client(environment="nowhere") as client:
-        with pytest.raises(cma.EnvironmentUnknown, match="INVALID_ENVIRONMENT"):
+        with pytest.raises(cma.EnvironmentNotFound, match="INVALID_ENVIRONMENT"):
             await client.items_page()
     async with site.client() as client:
-        with pytest.raises(cma.Rejected):
+        with pytest.raises(cma.InvalidRequest):
             await client.items_page(models=["no_such_model"])
-        with pytest.raises(cma.Rejected):
+        with pytest.raises(cma.InvalidRequest):
             await client.items_page(order_by="id_ASC")
 
 
 async def test_a_page_limit_that_is_refused_shrinks(site: Site) -> None:
     """Down to what upstream takes."""
-    site.simulator.act(lambda world: setattr(world.switches, "nested_versions_limit", 7))
+    site.simulator.act(lambda world: setattr(world.options, "nested_versions_limit", 7))
     async with site.client() as client:
-        versions = [v async for page in cma.walk_versions(client, site.news.homepage) for v in page.items]
+        versions = [v async for page in cma.iterate_versions(client, site.news.homepage) for v in page.items]
         assert client.page_limits == {"versions": 6}
     assert versions[0].is_current
 
@@ -239,7 +247,7 @@ async def test_a_listing_that_cannot_be_trusted_is_an_error(
     site.simulator.simulator.faults.plant(kind, path="/items", nth=3, times=2)
     async with site.client() as client:
         with pytest.raises(error):
-            async for _ in cma.walk_items(client, limit=7):
+            async for _ in cma.iterate_items(client, limit=7):
                 pass
 
 
@@ -247,12 +255,12 @@ async def test_an_edit_between_two_pages_is_noticed(site: Site) -> None:
     """The edited record moves to the front of the list, and the pages do not overlap any more."""
     async with site.client() as client:
         models = await record_models(client)
-        last = [item.id async for page in cma.walk_items(client, models=models) for item in page.items][-1]
-        site.simulator.simulator.faults.interject(
+        last = [item.id async for page in cma.iterate_items(client, models=models) for item in page.items][-1]
+        site.simulator.simulator.faults.run_after(
             lambda world: world.update(world.account, last, {}), path="/items", nth=1
         )
-        with pytest.raises(cma.PagesMoved):
-            async for _ in cma.walk_items(client, models=models, limit=7):
+        with pytest.raises(cma.PageShifted):
+            async for _ in cma.iterate_items(client, models=models, limit=7):
                 pass
 
 

@@ -22,8 +22,10 @@ from msgspec import Raw
 
 from tests.integration.cma.upstreams import client_of, upstream
 from versionsync import cma
-from versionsync.cma import decode, roles, wire
-from versionsync.cma.answers import Answer, judge
+from versionsync.cma import decode
+from versionsync.cma import jsonapi as wire
+from versionsync.cma import permissions as roles
+from versionsync.cma.responses import Response, judge
 
 RECORDED: Final = Path(__file__).parents[3].parent / "shared" / "recorded" / "answers.ndjson"
 
@@ -241,7 +243,7 @@ def check_role(entity: Any) -> None:
     """Both recorded roles show all records: `item_type` is an empty text."""
     role = alone(roles.role, entity)
     assert role.name == entity["attributes"]["name"]
-    assert role.reading("any model", "main") is cma.Reading.ALL
+    assert role.reading("any model", "main") is cma.ReadAccess.ALL
 
 
 def check_job_result(entity: Any) -> None:
@@ -283,7 +285,7 @@ def test_every_error_is_the_one_that_its_code_says() -> None:
     """A model that does not exist, and results of jobs that are not ready."""
     errors = [given for given in exchanges() if given.status >= 400]
     for given in errors:
-        answer = Answer(given.status, given.headers, given.bytes, len(given.bytes))
+        answer = Response(given.status, given.headers, given.bytes, len(given.bytes))
         error = judge(answer, request=f"{given.method} {given.path}", now=0.0)
         assert type(error) is cma.NotFound
         assert (error.code, error.request_id) == ("NOT_FOUND", given.headers["x-request-id"])

@@ -22,8 +22,8 @@ from tests.fixtures.daemons import eventually, followed, following
 from tests.fixtures.lab import Lab
 from tests.fixtures.pages import ROOT
 from versionsync.daemon.budget import Budget
-from versionsync.daemon.http import App, serving
-from versionsync.daemon.metrics import Metrics
+from versionsync.daemon.http.app import App, serving
+from versionsync.daemon.http.metrics import Metrics
 
 ALERTS: Final = ROOT / "deploy" / "prometheus" / "alerts.yml"
 DASHBOARD: Final = ROOT / "deploy" / "grafana" / "versionsync.json"

@@ -16,19 +16,21 @@ from tests.fixtures.daemons import eventually, followed, following, is_mirrored
 from tests.fixtures.disturbed import DisturbedMirror, Moment, Side
 from tests.fixtures.lab import Lab, MakeLab
 from versionsync.config import InvalidSetting
-from versionsync.daemon import follower, service, spending
+from versionsync.daemon import daemon as service
+from versionsync.daemon import request_meter as spending
+from versionsync.daemon import worker as follower
 from versionsync.daemon.budget import Budget, Period
 from versionsync.daemon.state import Stance
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.errors import TransactionLost
-from versionsync.mirror.followers import follow, followed_by
-from versionsync.mirror.holders import Holder
-from versionsync.mirror.leases import acquire, current, release
-from versionsync.mirror.queries import last_runs
-from versionsync.mirror.tables import followers
-from versionsync.mirror.usage import add_requests
+from versionsync.mirror.holder import Holder
+from versionsync.mirror.schema import followers
+from versionsync.mirror.tables.daemons import active_daemon, claim_source
+from versionsync.mirror.tables.leases import acquire, current, release
+from versionsync.mirror.tables.runs import last_runs
+from versionsync.mirror.tables.usage import add_requests
 from versionsync.simulator import FULL_ACCESS_TOKEN, FaultKind, RateLimit
-from versionsync.sync.trouble import Trouble
+from versionsync.sync.error_kinds import ErrorKind
 
 ELSEWHERE = Holder(host="elsewhere", pid=7)
 
@@ -51,21 +53,21 @@ async def test_an_edit_is_mirrored_without_anyone_asking(lab: Lab) -> None:
     with lab.mirror.read() as connection:
         assert {run.trigger for run in last_runs(connection)} == {"schedule"}
         assert current(connection, 1) is None
-        assert followed_by(connection, 1) is None
+        assert active_daemon(connection, 1) is None
 
 
 async def test_who_follows_is_known_as_soon_as_the_first_run_has_ended(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And when it looks next: `status` right after the start is not told that nobody follows."""
-    monkeypatch.setattr("versionsync.daemon.follower.KEEP_SECONDS", 60.0)
+    monkeypatch.setattr("versionsync.daemon.worker.KEEP_SECONDS", 60.0)
     post(lab, "one")
     async with following(lab.mirror, replace(followed(lab), max_staleness=3600.0)) as watched:
         await eventually(lambda: watched.state().runs["succeeded"] == 1)
 
         def looks_next() -> bool:
             with lab.mirror.read() as connection:
-                follower = followed_by(connection, 1)
+                follower = active_daemon(connection, 1)
             return follower is not None and follower.next_look_at is not None
 
         await eventually(looks_next)
@@ -95,7 +97,7 @@ async def test_a_failing_source_delays_no_other(lab: Lab) -> None:
             await eventually(lambda: is_mirrored(lab), seconds=20)
         watched.daemon.reload()  # tried at once
         await eventually(lambda: watched.state("broken").failures > 1)
-        assert watched.state("broken").trouble is Trouble.REFUSED
+        assert watched.state("broken").trouble is ErrorKind.REFUSED
         assert len(watched.told("warning", "source.failing", "broken")) == 1
         assert watched.told("warning", "source.failing", "website") == []
 
@@ -108,7 +110,7 @@ async def test_a_token_that_is_revoked_and_comes_back(lab: Lab) -> None:
         token = lab.act(lambda world: world.people.tokens.pop(FULL_ACCESS_TOKEN))
         await eventually(lambda: watched.state().stance is Stance.FAILING)
         state = watched.state()
-        assert state.trouble is Trouble.REFUSED
+        assert state.trouble is ErrorKind.REFUSED
         assert state.next_look_at is not None
         assert state.next_look_at - datetime.now(UTC) > timedelta(seconds=10)
         lab.act(lambda world: world.people.add_token(token))
@@ -126,7 +128,7 @@ async def test_a_hung_upstream_is_a_failed_run_that_is_tried_again(lab: Lab) -> 
     lab.simulator.simulator.faults.plant(FaultKind.STALL, path="/items", seconds=60)
     async with following(lab.mirror, followed(lab), stall_seconds=3.0) as watched:
         await eventually(lambda: watched.state().failures == 1)
-        assert watched.state().trouble is Trouble.STALLED
+        assert watched.state().trouble is ErrorKind.STALLED
         await eventually(lambda: is_mirrored(lab))
         await eventually(lambda: watched.state().stance is Stance.FOLLOWING)
     with lab.mirror.read() as connection:
@@ -156,7 +158,7 @@ async def test_a_database_that_goes_and_comes_back(disturbed: DisturbedMirror, m
         disturbed.plant(away, moment=Moment.BEFORE, side=Side.READ, times=1_000_000)
         post(lab, "two")
         await eventually(lambda: watched.state().failures > 1)
-        assert watched.state().trouble is Trouble.DATABASE
+        assert watched.state().trouble is ErrorKind.DATABASE
         disturbed.leave_alone()
         await eventually(lambda: is_mirrored(lab))
         await eventually(lambda: watched.state().stance is Stance.FOLLOWING)
@@ -168,7 +170,7 @@ async def test_the_second_daemon_stands_by_and_takes_over(lab: Lab) -> None:
     post(lab, "one")
     await asyncio.to_thread(lab.sync)
     with lab.mirror.write() as tx:
-        follow(tx, 1, ELSEWHERE)
+        claim_source(tx, 1, ELSEWHERE)
     async with following(lab.mirror, followed(lab)) as watched:
         await eventually(lambda: watched.state().stance is Stance.STANDBY)
         asked = lab.simulator.simulator.requests.total
@@ -190,7 +192,7 @@ async def test_who_does_the_first_run_is_who_follows_as_soon_as_it_is_done(lab: 
         await eventually(lambda: watched.state().last_success_at)
         await asyncio.sleep(0.3)
         with lab.mirror.read() as connection:
-            following_it = followed_by(connection, 1)
+            following_it = active_daemon(connection, 1)
         assert following_it is not None
         assert following_it.next_look_at is not None
 
@@ -231,7 +233,7 @@ async def test_settings_are_read_again(lab: Lab) -> None:
         await eventually(lambda: list(watched.daemon.states) == ["other"])
         await eventually(lambda: is_mirrored(lab, source_id=2))
         with lab.mirror.read() as connection:
-            assert followed_by(connection, 1) is None
+            assert active_daemon(connection, 1) is None
 
 
 async def test_a_fault_while_settings_are_read_costs_no_later_reading(
@@ -265,7 +267,7 @@ async def test_bad_settings_are_refused_and_the_old_ones_kept(lab: Lab, monkeypa
 
 async def test_old_histories_are_read_again(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     """In slices, between looks."""
-    monkeypatch.setattr("versionsync.daemon.follower.SCRUB_SECONDS", 0.5)
+    monkeypatch.setattr("versionsync.daemon.worker.SCRUB_SECONDS", 0.5)
     for number in range(3):
         post(lab, f"post {number}")
     async with following(lab.mirror, followed(lab, scrub=24)):
@@ -291,9 +293,9 @@ async def test_who_looks_next_and_why_is_in_the_database(lab: Lab) -> None:
 
 @pytest.fixture
 def hours_of_the_day_are_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever o'clock it is: shortly before midnight any budget is large enough for what is left of the day."""
-    start, end = Period.DAY.bounds(datetime.now(UTC))
-    monkeypatch.setattr(Period, "bounds", lambda _period, _now: (start, end + timedelta(days=1)))
+    """A whole day, whatever o'clock it is: what a budget allows in a second depends on how much of its day is left."""
+    start, _ = Period.DAY.bounds(datetime.now(UTC))
+    monkeypatch.setattr(Period, "bounds", lambda _period, now: (start, now + timedelta(days=1)))
 
 
 @pytest.mark.usefixtures("hours_of_the_day_are_left")
@@ -326,7 +328,7 @@ async def test_a_budget_that_is_spent_is_waited_for(lab: Lab) -> None:
     asked = lab.simulator.simulator.requests.total
     post(lab, "two")
     async with following(lab.mirror, replace(followed(lab), budget=Budget.parse("100/day"))) as watched:
-        await eventually(lambda: watched.state().trouble is Trouble.BUDGET)
+        await eventually(lambda: watched.state().trouble is ErrorKind.BUDGET)
         watched.daemon.reload()
         await asyncio.sleep(0.5)
         assert lab.simulator.simulator.requests.total == asked
@@ -355,7 +357,7 @@ async def test_a_run_leaves_the_share_of_the_other_sources(lab: Lab) -> None:
         purse = watched.state().purse
         assert purse is not None
         assert (purse.sharers, purse.left, purse.for_a_run) == (2, 300, 75)
-        assert watched.state().troubles == {Trouble.BUDGET: 1}
+        assert watched.state().troubles == {ErrorKind.BUDGET: 1}
         assert 75 <= watched.state().total.requests < 150
 
 

@@ -16,9 +16,9 @@ import structlog
 from aiohttp import web
 from structlog.testing import CapturingLogger
 
-from versionsync.daemon.http import App, serving
+from versionsync.daemon.http.app import App, serving
+from versionsync.daemon.http.metrics import Metrics
 from versionsync.daemon.listener import Limits, most_connections
-from versionsync.daemon.metrics import Metrics
 
 FEW = Limits(connections=5, head_seconds=60, request_seconds=60, idle_seconds=60)
 

@@ -13,7 +13,7 @@ from tests.fixtures.daemons import Watched, eventually, followed, following, is_
 from tests.fixtures.gateways import Given, gateway
 from tests.fixtures.lab import Lab
 from versionsync.daemon.state import Stance
-from versionsync.sync.trouble import Trouble
+from versionsync.sync.error_kinds import ErrorKind
 
 REFUSED = {"id": "1", "type": "api_error", "attributes": {"code": "MAINTENANCE_MODE", "details": {}}}
 
@@ -90,4 +90,4 @@ async def test_a_maintenance_that_refuses_reads_is_waited_for(lab: Lab, is_close
 async def _refused(watched: Watched, *, times: int) -> None:
     await eventually(lambda: watched.state().failures == times)
     assert watched.state().stance is Stance.FAILING
-    assert watched.state().trouble is Trouble.UNAVAILABLE
+    assert watched.state().trouble is ErrorKind.UNAVAILABLE

@@ -12,9 +12,9 @@ import trustme
 
 from tests.fixtures.gateways import Given, gateway
 from versionsync.config import Secret
-from versionsync.daemon.notice_text import Notice
-from versionsync.daemon.pinging import _get
-from versionsync.daemon.targets import NotSent, open_target
+from versionsync.daemon.notifications.apprise import NotSent, open_target
+from versionsync.daemon.notifications.heartbeat import _get
+from versionsync.daemon.notifications.text import Notice
 
 NOTICE = Notice(title="a test", body="of the way", kind=None)
 

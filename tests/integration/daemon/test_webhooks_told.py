@@ -10,17 +10,17 @@ from functools import partial
 
 from tests.fixtures.daemons import SOON, eventually, followed, following, is_mirrored
 from tests.fixtures.lab import Lab
-from tests.integration.daemon.test_feed import register
-from tests.integration.daemon.test_receiver import about
+from tests.integration.daemon.test_webhook_log_poller import register
+from tests.integration.daemon.test_webhook_receiver import about
 from versionsync.config import Secret
-from versionsync.daemon.hints import Login, read_call
-from versionsync.daemon.metrics import Metrics
-from versionsync.daemon.own_webhook import name_of
+from versionsync.daemon.http.metrics import Metrics
+from versionsync.daemon.http.status import status
 from versionsync.daemon.readiness import reasons
 from versionsync.daemon.state import LogStance, SourceState
-from versionsync.daemon.status import status
-from versionsync.mirror.webhooks import SILENT_AFTER, WebhookRow, webhook_row
+from versionsync.mirror.tables.webhooks import SILENT_AFTER_CHANGES, WebhookRow, webhook_row
 from versionsync.sync.report import Outcome
+from versionsync.webhooks.payload import Login, read_call
+from versionsync.webhooks.registration import name_of
 
 LOGIN = Login("versionsync", Secret("correct horse"))
 
@@ -47,7 +47,7 @@ async def test_a_webhook_that_tells_nothing_any_more_is_noticed(lab: Lab) -> Non
     async with following(lab.mirror, source) as watched:
         state = watched.state
         await eventually(lambda: state().runs[Outcome.SUCCEEDED] >= 2)
-        for number in range(SILENT_AFTER):
+        for number in range(SILENT_AFTER_CHANGES):
             id = await edit(lab)
             await eventually(partial(_is_untold, state(), number + 1))
         now = datetime.now(UTC)
@@ -70,7 +70,7 @@ async def test_where_nobody_waits_for_calls_nothing_is_untold(lab: Lab) -> None:
     """Looks find everything, and that is as it should be."""
     async with following(lab.mirror, replace(followed(lab), reads_webhook_log=False)) as watched:
         await eventually(lambda: watched.state().runs[Outcome.SUCCEEDED] >= 2)
-        for _ in range(SILENT_AFTER):
+        for _ in range(SILENT_AFTER_CHANGES):
             await edit(lab)
             await asyncio.sleep(2 * SOON)
         assert watched.state().untold == 0

@@ -12,14 +12,16 @@ from sqlalchemy import text
 
 from versionsync.ledger.content import content_hash
 from versionsync.ledger.ids import ModelId, RecordId, VersionId
-from versionsync.ledger.plan import Pull, RecordPlan, plan_deletion, plan_record
-from versionsync.ledger.records import DeletionEvidence, Editor, SeenRecord
+from versionsync.ledger.plan import FetchedHistory, RecordPlan, plan_deletion, plan_record
+from versionsync.ledger.records import DeletionEvidence, Editor, SeenRecord, SeenVersion
 from versionsync.ledger.schema import Field, Model
-from versionsync.ledger.versions import SeenVersion
+from versionsync.mirror.apply import Applied, apply
 from versionsync.mirror.database import Mirror
-from versionsync.mirror.leases import Holder, Lease, acquire
-from versionsync.mirror.queries import known_records, known_versions
-from versionsync.mirror.writer import Applied, Project, apply, register_source, start_run, upsert_schema
+from versionsync.mirror.tables.leases import Holder, Lease, acquire
+from versionsync.mirror.tables.models import upsert_schema
+from versionsync.mirror.tables.records import load_records, load_versions
+from versionsync.mirror.tables.runs import start_run
+from versionsync.mirror.tables.sources import Project, register_source
 
 EPOCH = datetime(2026, 7, 1, 12, tzinfo=UTC)
 MODEL = ModelId("article")
@@ -144,10 +146,10 @@ class Desk:
     ) -> RecordPlan:
         """What seeing the record with these versions, oldest first, tells."""
         record_id = RecordId(id)
-        pull = Pull(record=seen_record(id, **meta), versions=[one.seen for one in shown], is_complete=whole)
+        pull = FetchedHistory(record=seen_record(id, **meta), versions=[one.seen for one in shown], is_complete=whole)
         with self.mirror.read() as connection:
-            known = known_records(connection, self.lease.source_id, [record_id])
-            versions = known_versions(connection, self.lease.source_id, [record_id])
+            known = load_records(connection, self.lease.source_id, [record_id])
+            versions = load_versions(connection, self.lease.source_id, [record_id])
         return plan_record(known.get(record_id), versions.get(record_id, ()), pull, observed_at=now)
 
     def delete(self, id: str = RECORD) -> Applied:
@@ -155,8 +157,8 @@ class Desk:
         now = self.now()
         record_id = RecordId(id)
         with self.mirror.read() as connection:
-            known = known_records(connection, self.lease.source_id, [record_id])[record_id]
-            versions = known_versions(connection, self.lease.source_id, [record_id])[record_id]
+            known = load_records(connection, self.lease.source_id, [record_id])[record_id]
+            versions = load_versions(connection, self.lease.source_id, [record_id])[record_id]
         plan = plan_deletion(known, versions, still_listed=(), evidence=DeletionEvidence.NOT_FOUND, observed_at=now)
         return self.write([plan], (), now=now)
 

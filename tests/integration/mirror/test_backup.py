@@ -18,9 +18,9 @@ from tests.fixtures.lab import START, Lab
 from versionsync.mirror import backup
 from versionsync.mirror.backup import back_up, pg_dump_command
 from versionsync.mirror.database import Mirror
-from versionsync.mirror.errors import BackupRefused, DatabaseUnavailable, NotAMirror
-from versionsync.mirror.migrate import HEAD, current
-from versionsync.mirror.tables import leases
+from versionsync.mirror.errors import BackupError, DatabaseUnavailable, NotAMirror
+from versionsync.mirror.schema import leases
+from versionsync.mirror.schema.migrate import HEAD, current
 from versionsync.simulator import World
 from versionsync.sync.report import Outcome
 
@@ -117,7 +117,7 @@ def test_a_mirror_of_another_schema_is_backed_up_as_it_is(database_url: str, tmp
 def test_a_file_that_is_there_is_not_replaced_unless_asked(database_url: str, tmp_path: Path) -> None:
     target = tmp_path / "dear.txt"
     target.write_text("Dear Sir or Madam")
-    with pytest.raises(BackupRefused, match=r"is there already: .*--force"):
+    with pytest.raises(BackupError, match=r"is there already: .*--force"):
         back_up(database_url, target)
     assert target.read_text() == "Dear Sir or Madam"
     assert back_up(database_url, target, replace=True).path == target
@@ -152,7 +152,7 @@ def test_two_backups_to_one_file_do_not_meet(database_url: str, tmp_path: Path) 
     """The second is refused; the first ends well."""
 
     def second(pages: int, of: int) -> None:
-        with pytest.raises(BackupRefused, match=r"another backup to .*backup\.db is being made"):
+        with pytest.raises(BackupError, match=r"another backup to .*backup\.db is being made"):
             back_up(database_url, tmp_path / "backup.db")
 
     assert back_up(database_url, tmp_path / "backup.db", copied=second).path.exists()
@@ -190,14 +190,14 @@ def test_a_backup_that_lacks_rows_is_not_called_one(database_url: str, tmp_path:
 def test_a_database_in_use_is_never_replaced(database_url: str, tmp_path: Path) -> None:
     """SQLite would play the old one's log into the new one: itself, another mirror, one that was not closed."""
     own = tmp_path / "mirror.db"
-    with pytest.raises(BackupRefused, match="is the database itself"):
+    with pytest.raises(BackupError, match="is the database itself"):
         back_up(database_url, own, replace=True)
     (tmp_path / "link.db").symlink_to(own)
-    with pytest.raises(BackupRefused, match="is the database itself"):
+    with pytest.raises(BackupError, match="is the database itself"):
         back_up(database_url, tmp_path / "link.db", replace=True)
     (tmp_path / "other.db-wal").write_bytes(b"log")
     for replace in (True, False):
-        with pytest.raises(BackupRefused, match=r"a database in use, or one that was not closed \(other.db-wal"):
+        with pytest.raises(BackupError, match=r"a database in use, or one that was not closed \(other.db-wal"):
             back_up(database_url, tmp_path / "other.db", replace=replace)
 
 
@@ -216,20 +216,20 @@ def test_what_is_no_file_is_not_replaced(database_url: str, tmp_path: Path, name
     ):
         make()
         before = place.lstat()
-        with pytest.raises(BackupRefused, match=rf"{name} is {kind}|{name} is a database in use"):
+        with pytest.raises(BackupError, match=rf"{name} is {kind}|{name} is a database in use"):
             back_up(database_url, target, replace=replace)
         assert os.path.samestat(place.lstat(), before)
         place.unlink()
     assert (tmp_path / "elsewhere.db").read_text() == "dear"
     assert not (tmp_path / "nowhere").exists()
-    with pytest.raises(BackupRefused, match="/dev/null is a device, which is not replaced"):
+    with pytest.raises(BackupError, match="/dev/null is a device, which is not replaced"):
         back_up(database_url, Path("/dev/null"), replace=replace)
 
 
 def test_a_place_that_cannot_be_written_to_is_named(database_url: str, tmp_path: Path) -> None:
-    with pytest.raises(BackupRefused, match="is a folder"):
+    with pytest.raises(BackupError, match="is a folder"):
         back_up(database_url, tmp_path)
-    with pytest.raises(BackupRefused, match=r"none/backup.db.partial cannot be written .*folder exists"):
+    with pytest.raises(BackupError, match=r"none/backup.db.partial cannot be written .*folder exists"):
         back_up(database_url, tmp_path / "none" / "backup.db")
 
 
@@ -247,7 +247,7 @@ def test_an_empty_or_foreign_database_is_not_backed_up(tmp_path: Path) -> None:
 def test_the_command_for_postgresql_has_no_password() -> None:
     """A process list would show it (invariant 11); pg_dump asks, or finds it where libpq does."""
     url = "postgresql+psycopg://me:hunter22@db.example:5433/mirror?sslmode=require&sslpassword=hunter23"
-    with pytest.raises(BackupRefused) as refused:
+    with pytest.raises(BackupError) as refused:
         back_up(url, Path("my backups/mirror.dump"))
     assert "hunter" not in str(refused.value)
     assert pg_dump_command(url, Path("my backups/mirror.dump")) == (

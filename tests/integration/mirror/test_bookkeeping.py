@@ -12,28 +12,23 @@ import pytest
 
 from tests.integration.mirror.desk import MODEL, Desk, Shown, a_field, at, model, project
 from versionsync.ledger.records import Editor
-from versionsync.mirror import engines, leases
 from versionsync.mirror.database import Mirror
-from versionsync.mirror.editors import EditorRow, unknown_editors
-from versionsync.mirror.errors import DatabaseUnavailable, LeaseLost, OtherProject
-from versionsync.mirror.leases import release
-from versionsync.mirror.queries import (
-    known_schema,
-    last_runs,
-    live_counts_by_model,
-    live_record_count,
-    oldest_synced,
-    source,
-    sources_of,
-)
-from versionsync.mirror.runs import finish_run, interrupt_stale_runs, start_run, update_run
-from versionsync.mirror.sources import (
+from versionsync.mirror.engine import engine as engines
+from versionsync.mirror.errors import DatabaseUnavailable, LeaseLost, WrongProject
+from versionsync.mirror.tables import leases
+from versionsync.mirror.tables.editors import EditorRow, unknown_editors, upsert_editors
+from versionsync.mirror.tables.leases import release
+from versionsync.mirror.tables.models import load_schema, upsert_schema
+from versionsync.mirror.tables.records import live_counts_by_model, live_record_count, oldest_synced
+from versionsync.mirror.tables.runs import finish_run, interrupt_stale_runs, last_runs, start_run, update_run
+from versionsync.mirror.tables.sources import (
+    load_source,
     register_source,
+    sources_of,
     update_checkpoint,
     update_history_retention,
     update_project,
 )
-from versionsync.mirror.writer import upsert_editors, upsert_schema
 
 
 def test_a_source_is_registered_once(mirror: Mirror) -> None:
@@ -47,8 +42,8 @@ def test_a_source_is_registered_once(mirror: Mirror) -> None:
     assert first.checkpoint.last_data_change_at is None
     assert not first.checkpoint.beacon_is_settled
     with mirror.read() as connection:
-        assert source(connection, "website") == first
-        assert source(connection, "Website") is None
+        assert load_source(connection, "website") == first
+        assert load_source(connection, "Website") is None
         assert sources_of(connection) == [other, first]
 
 
@@ -68,7 +63,7 @@ def test_a_source_that_two_processes_register_at_once_is_one(mirror: Mirror) -> 
             begun.wait(10)
             time.sleep(0.1)  # until both have looked, and wait
         assert same.result() == made.id
-        with pytest.raises(OtherProject):
+        with pytest.raises(WrongProject):
             another.result()
 
 
@@ -92,7 +87,7 @@ def test_another_project_under_a_known_name_is_refused(mirror: Mirror) -> None:
     """Histories of two projects must not meet."""
     with mirror.write() as tx:
         register_source(tx, "website", project(), observed_at=at(0))
-        with pytest.raises(OtherProject, match=r"mirrors the project News \(id p1\).*leads to Shop \(id p2\)"):
+        with pytest.raises(WrongProject, match=r"mirrors the project News \(id p1\).*leads to Shop \(id p2\)"):
             register_source(tx, "website", project(id="p2", name="Shop"), observed_at=at(1))
 
 
@@ -115,7 +110,7 @@ def test_only_a_source_that_follows_may_change_its_environment(
         if allowed:
             register_source(tx, "website", now, observed_at=at(1))
             return
-        with pytest.raises(OtherProject, match=r"mirrors the environment main, but its settings now say next"):
+        with pytest.raises(WrongProject, match=r"mirrors the environment main, but its settings now say next"):
             register_source(tx, "website", now, observed_at=at(1))
 
 
@@ -128,7 +123,7 @@ def test_checkpoints_move_one_by_one(desk: Desk) -> None:
         with pytest.raises(TypeError, match="no checkpoint columns: name"):
             update_checkpoint(tx, desk.lease, name=None)
     with desk.mirror.read() as connection:
-        row = source(connection, "website")
+        row = load_source(connection, "website")
     assert row is not None
     assert (row.checkpoint.last_data_change_at, row.checkpoint.last_success_at) == (at(7), at(8))
     assert row.checkpoint.beacon_is_settled
@@ -139,7 +134,7 @@ def test_what_is_known_of_a_project_and_of_an_unexplained_change_is_read_back(de
     """All of it is optional, and is NULL at first."""
     known = {"project_hash": bytes(range(32)), "time_precision": 3, "time_zone": "UTC", "history_retention_days": 30}
     with desk.mirror.read() as connection:
-        before = source(connection, "website")
+        before = load_source(connection, "website")
     assert before is not None
     assert before.project == project()
     assert (before.checkpoint.unexplained_change_since, before.checkpoint.unexplained_read_at) == (None, None)
@@ -148,7 +143,7 @@ def test_what_is_known_of_a_project_and_of_an_unexplained_change_is_read_back(de
         update_checkpoint(tx, desk.lease, unexplained_change_since=at(5), unexplained_read_at=at(6))
         register_source(tx, "shop", project(**known), observed_at=at(0))
     with desk.mirror.read() as connection:
-        after, shop = source(connection, "website"), source(connection, "shop")
+        after, shop = load_source(connection, "website"), load_source(connection, "shop")
     assert after is not None
     assert shop is not None
     assert after.project == shop.project == project(**known)
@@ -161,7 +156,7 @@ def test_how_long_versions_are_kept_is_noted_by_itself(desk: Desk) -> None:
         with desk.mirror.write() as tx:
             update_history_retention(tx, desk.lease, days)
         with desk.mirror.read() as connection:
-            row = source(connection, "website")
+            row = load_source(connection, "website")
         assert row is not None
         assert row.project == project(history_retention_days=days)
 
@@ -244,17 +239,17 @@ def test_the_schema_comes_back_as_it_was_seen(desk: Desk) -> None:
     title, body = a_field("title", is_localized=True, position=2), a_field("body", "structured_text")
     with desk.mirror.write() as tx:
         upsert_schema(tx, desk.lease, [model(), text], [title, body], observed_at=at(1))
-        seen = known_schema(tx, desk.lease.source_id)
+        seen = load_schema(tx, desk.lease.source_id)
         assert set(seen.models) == {MODEL, "text"}
         assert replace(seen.models[text.id], payload=text.payload) == text
         assert replace(seen.fields["title"], payload=title.payload) == title
 
         upsert_schema(tx, desk.lease, [], [], deleted_models=[text.id], deleted_fields=["body"], observed_at=at(2))
-        seen = known_schema(tx, desk.lease.source_id)
+        seen = load_schema(tx, desk.lease.source_id)
         assert (set(seen.models), set(seen.fields)) == ({MODEL}, {"title"})
 
         upsert_schema(tx, desk.lease, [text], [body], observed_at=at(3))
-        assert set(known_schema(tx, desk.lease.source_id).fields) == {"title", "body"}
+        assert set(load_schema(tx, desk.lease.source_id).fields) == {"title", "body"}
     assert desk.rows("SELECT count(*) FROM models WHERE deleted_at IS NOT NULL") == [(0,)]
 
 

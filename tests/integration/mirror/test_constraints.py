@@ -9,10 +9,10 @@ from sqlalchemy import CheckConstraint, Identity, inspect, text
 
 from tests.integration.mirror.desk import Desk, Shown
 from versionsync.mirror.database import Mirror
-from versionsync.mirror.errors import RefusedContent
-from versionsync.mirror.migrate import VERSION_TABLE
-from versionsync.mirror.tables import metadata
-from versionsync.mirror.views import VIEWS
+from versionsync.mirror.errors import ContentRejected
+from versionsync.mirror.schema import metadata
+from versionsync.mirror.schema.migrate import VERSION_TABLE
+from versionsync.mirror.schema.views import VIEWS
 
 BREACHES = {
     "two current versions": "UPDATE versions SET is_current = true",
@@ -45,13 +45,13 @@ BREACHES = {
 def test_the_database_refuses(desk: Desk, breach: str) -> None:
     """Each of these, and the transaction leaves nothing."""
     desk.look(Shown("a", 1), Shown("b", 2, "cp"))
-    with pytest.raises(RefusedContent, match="refuses a row"), desk.mirror.write() as tx:
+    with pytest.raises(ContentRejected, match="refuses a row"), desk.mirror.write() as tx:
         tx.execute(text(breach))
 
 
 def test_a_second_source_of_one_name_is_refused(desk: Desk) -> None:
     """Names are how users speak of sources."""
-    with pytest.raises(RefusedContent), desk.mirror.write() as tx:
+    with pytest.raises(ContentRejected), desk.mirror.write() as tx:
         tx.execute(
             text(
                 "INSERT INTO sources (name, project_id, environment, follows_primary, base_url, created_at) "

@@ -14,9 +14,9 @@ from versionsync.ledger.ids import ModelId, VersionId
 from versionsync.ledger.sameness import ContentFields
 from versionsync.ledger.schema import Field, Schema, plan_schema
 from versionsync.mirror.contents import CONTENTS_AT_ONCE, content_fields, former_texts, stored_texts
-from versionsync.mirror.schema import as_kept, known_schema
-from versionsync.mirror.tables import events
-from versionsync.mirror.writer import upsert_schema, write_events
+from versionsync.mirror.schema import events
+from versionsync.mirror.tables.events import write_events
+from versionsync.mirror.tables.models import load_schema, normalized, upsert_schema
 
 EXACT = b'{"title": "\\ud800\\u0000", "n": 1e200000}'
 
@@ -73,8 +73,8 @@ def see(desk: Desk, *fields: Field) -> None:
     now = desk.now()
     models = {ModelId(id): model(id, is_block=id != MODEL) for id in (MODEL, "block")}
     with desk.mirror.write() as tx:
-        seen = as_kept(tx, Schema(models, {field.id: field for field in fields}))
-        plan = plan_schema(known_schema(tx, desk.lease.source_id), seen, seen_before=at(0), observed_at=now)
+        seen = normalized(tx, Schema(models, {field.id: field for field in fields}))
+        plan = plan_schema(load_schema(tx, desk.lease.source_id), seen, seen_before=at(0), observed_at=now)
         upsert_schema(tx, desk.lease, plan.models, plan.fields, deleted_fields=plan.deleted_fields, observed_at=now)
         write_events(tx, desk.lease, plan.events, observed_at=now, run_id=desk.run_id)
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 from tests.integration.mirror.desk import Desk, Shown, at
-from versionsync.mirror.freshness import Lag, lag
-from versionsync.mirror.runs import start_run
+from versionsync.mirror.status import LagQuantiles, lag
+from versionsync.mirror.tables.runs import start_run
 
 
 def test_the_lag_is_from_upstreams_time_to_the_row(desk: Desk) -> None:
@@ -17,7 +17,7 @@ def test_the_lag_is_from_upstreams_time_to_the_row(desk: Desk) -> None:
     desk.look(Shown("v2", 998, "c"), id="two")  # at 1002
     with desk.mirror.read() as connection:
         told = lag(connection, desk.lease.source_id)
-    assert told == Lag(median=timedelta(seconds=4), ninth=timedelta(seconds=10), versions=2)
+    assert told == LagQuantiles(p50=timedelta(seconds=4), p90=timedelta(seconds=10), versions=2)
 
 
 def test_what_came_with_a_backfill_was_no_lag(desk: Desk) -> None:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from tests.integration.mirror.desk import Desk, at, project
-from versionsync.mirror.hints import add_hint, forget_hints, is_hinted, waiting_hints
-from versionsync.mirror.sources import register_source
+from versionsync.mirror.tables.sources import register_source
+from versionsync.mirror.tables.webhooks import delete_queued, is_pending, queue_record, queued_records
 
 
 def add(desk: Desk, *said: tuple[str, str]) -> None:
     """Keep hints: the id of a record, and the type of the event."""
     with desk.mirror.write() as tx:
         for second, (record_id, event_type) in enumerate(said):
-            add_hint(tx, desk.lease.source_id, record_id, event_type=event_type, received_at=at(second))
+            queue_record(tx, desk.lease.source_id, record_id, event_type=event_type, received_at=at(second))
 
 
 def test_a_hint_is_known_by_its_record_its_event_and_its_source(desk: Desk) -> None:
@@ -21,17 +21,17 @@ def test_a_hint_is_known_by_its_record_its_event_and_its_source(desk: Desk) -> N
     add(desk, ("a", "update"))
     with desk.mirror.read() as connection:
         mine = desk.lease.source_id
-        assert is_hinted(connection, mine, "a", event_type="update")
-        assert not is_hinted(connection, mine, "a", event_type="publish")
-        assert not is_hinted(connection, mine, "b", event_type="update")
-        assert not is_hinted(connection, other, "a", event_type="update")
+        assert is_pending(connection, mine, "a", event_type="update")
+        assert not is_pending(connection, mine, "a", event_type="publish")
+        assert not is_pending(connection, mine, "b", event_type="update")
+        assert not is_pending(connection, other, "a", event_type="update")
 
 
 def test_the_oldest_come_first_and_each_record_once(desk: Desk) -> None:
     """A limit cuts the hints, not the records."""
     add(desk, ("b", "update"), ("a", "update"), ("b", "publish"), ("c", "create"))
     with desk.mirror.read() as connection:
-        whole, part = (waiting_hints(connection, desk.lease.source_id, limit=limit) for limit in (9, 3))
+        whole, part = (queued_records(connection, desk.lease.source_id, limit=limit) for limit in (9, 3))
     assert whole is not None and part is not None
     assert (whole.record_ids, part.record_ids) == (("b", "a", "c"), ("b", "a"))
     assert part.last_id < whole.last_id
@@ -41,14 +41,14 @@ def test_what_a_run_has_seen_is_forgotten(desk: Desk) -> None:
     """Not what came after, and not what it could not read."""
     add(desk, ("a", "update"), ("b", "update"), ("c", "update"))
     with desk.mirror.read() as connection:
-        seen = waiting_hints(connection, desk.lease.source_id, limit=2)
+        seen = queued_records(connection, desk.lease.source_id, limit=2)
     assert seen is not None
     with desk.mirror.write() as tx:
-        forget_hints(tx, desk.lease.source_id, up_to=seen.last_id, besides={"b"})
+        delete_queued(tx, desk.lease.source_id, up_to=seen.last_id, besides={"b"})
     with desk.mirror.read() as connection:
-        left = waiting_hints(connection, desk.lease.source_id, limit=9)
+        left = queued_records(connection, desk.lease.source_id, limit=9)
         assert left is not None and left.record_ids == ("b", "c")
     with desk.mirror.write() as tx:
-        forget_hints(tx, desk.lease.source_id, up_to=left.last_id)
+        delete_queued(tx, desk.lease.source_id, up_to=left.last_id)
     with desk.mirror.read() as connection:
-        assert waiting_hints(connection, desk.lease.source_id, limit=9) is None
+        assert queued_records(connection, desk.lease.source_id, limit=9) is None

@@ -12,7 +12,7 @@ from tests.fixtures.databases import MakeDatabase
 from tests.fixtures.poolers import pooler
 from tests.integration.mirror.desk import Desk, Shown
 from versionsync.mirror.database import Mirror
-from versionsync.mirror.engines import open_engine
+from versionsync.mirror.engine.engine import open_engine
 
 pytestmark = pytest.mark.postgres
 

@@ -11,8 +11,8 @@ from sqlalchemy import text
 
 from tests.integration.mirror.desk import Desk, Shown
 from versionsync.ledger.ids import VersionId
-from versionsync.mirror.runs import finish_run
-from versionsync.mirror.writer import apply
+from versionsync.mirror.apply import apply
+from versionsync.mirror.tables.runs import finish_run
 
 MANY = [Shown(f"v{number}", number, "c" if number == 1199 else "") for number in range(1200)]
 QUESTIONS = {

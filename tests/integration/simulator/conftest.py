@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from versionsync.simulator import FULL_ACCESS_TOKEN, Clock, Faults, SimulatorThread, World
-from versionsync.simulator.models import Model
+from versionsync.simulator.world.models import Model
 
 T = TypeVar("T")
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.integration.simulator.conftest import Served
 from versionsync.simulator import FULL_ACCESS_TOKEN
-from versionsync.simulator.persons import how_long_ago
+from versionsync.simulator.world.persons import how_long_ago
 
 ACCESS = {"can_access_cda": True, "can_access_cda_preview": False, "can_access_cma": True}
 

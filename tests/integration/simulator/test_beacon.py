@@ -33,7 +33,7 @@ def test_publishing_moves_it_but_not_what_is_published_already(served: Served) -
 
 
 def test_a_fork_begins_with_its_own_creation_and_leaves_the_source_alone(served: Served) -> None:
-    served.act(lambda world: setattr(world.switches, "data_change_delay", timedelta(milliseconds=20)))
+    served.act(lambda world: setattr(world.options, "data_change_delay", timedelta(milliseconds=20)))
     assert not moves(served, lambda world: world.fork(world.account, "main", "next"))
     fork = served.get("/environments/next")["data"]["meta"]
     assert fork["last_data_change_at"] == fork["created_at"] > beacon(served)

@@ -9,7 +9,7 @@ import pytest
 
 from tests.integration.simulator.conftest import Served
 from versionsync.simulator import FULL_ACCESS_TOKEN, Token
-from versionsync.simulator.server import REQUESTS_KEPT_OF_OTHERS
+from versionsync.simulator.http.server import REQUESTS_KEPT_OF_OTHERS
 
 
 def new_project(served: Served, **order: str) -> Any:

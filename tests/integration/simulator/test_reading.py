@@ -88,7 +88,7 @@ def test_a_record_tells_its_fingerprint(served: Served) -> None:
 @pytest.mark.parametrize(("order", "first"), [("newest_first", "6"), ("oldest_first", "0")])
 def test_versions_come_in_pages_in_the_order_of_the_switch(served: Served, order: str, first: str) -> None:
     id = served.act(lambda world: with_versions(world, 7))
-    served.act(lambda world: setattr(world.switches, "versions_order", order))
+    served.act(lambda world: setattr(world.options, "versions_order", order))
     seen = []
     for offset in range(0, 9, 3):
         document = served.get(f"/items/{id}/versions?page[offset]={offset}&page[limit]=3")
@@ -104,7 +104,7 @@ def test_a_page_of_versions_is_15_and_at_most_50(served: Served) -> None:
     assert len(served.get(f"/items/{id}/versions")["data"]) == 15
     assert len(served.get(f"/items/{id}/versions?page[limit]=50&nested=true")["data"]) == 50
     assert served.refused(served.http.get(f"/items/{id}/versions?page[limit]=51")) == (422, "INVALID_PARAMS")
-    served.act(lambda world: setattr(world.switches, "nested_versions_limit", 20))
+    served.act(lambda world: setattr(world.options, "nested_versions_limit", 20))
     assert served.refused(served.http.get(f"/items/{id}/versions?page[limit]=50&nested=true"))[0] == 422
     assert len(served.get(f"/items/{id}/versions?page[limit]=50")["data"]) == 50
 
@@ -190,7 +190,7 @@ def test_listings_are_filtered_and_ordered(served: Served, query: str, expected:
 
 
 def test_date_filters_may_be_cut_to_the_minute(served: Served) -> None:
-    served.act(lambda world: setattr(world.switches, "date_filters_cut_to_minute", True))
+    served.act(lambda world: setattr(world.options, "date_filters_cut_to_minute", True))
     served.act(lambda world: (world.clock.advance(timedelta(seconds=30)), with_records(world, 1)))
     assert served.get("/items?filter[fields][_updated_at][gt]=2026-09-01T09:00:00Z")["data"] == []
 
@@ -218,7 +218,7 @@ def test_queries_that_make_no_sense_are_refused(served: Served, query: str, code
 
 
 def test_older_projects_list_what_is_published_unless_current_is_asked_for(served: Served) -> None:
-    served.act(lambda world: setattr(world.switches, "lists_current_versions", False))
+    served.act(lambda world: setattr(world.options, "lists_current_versions", False))
     id = served.act(lambda world: world.create(world.user, "post", {"title": {"en": "live"}}).id)
     served.act(lambda world: world.publish(world.user, id))
     served.act(lambda world: world.update(world.user, id, {"title": {"en": "draft"}}))
@@ -234,7 +234,7 @@ def test_versions_of_a_deleted_record_are_gone_or_still_readable(served: Served)
     served.act(lambda world: world.delete(world.user, id))
     paths = (f"/items/{id}/versions", f"/versions/{version_id}")
     assert [served.http.get(path).status_code for path in paths] == [404, 404]
-    served.act(lambda world: setattr(world.switches, "deleted_versions_readable", True))
+    served.act(lambda world: setattr(world.options, "deleted_versions_readable", True))
     assert [served.http.get(path).status_code for path in paths] == [200, 200]
     assert served.http.get(f"/items/{id}").status_code == 404
 
@@ -262,8 +262,8 @@ def test_times_are_written_as_the_project_is_set(
     served: Served, milliseconds: bool, with_offset: bool, expected: str
 ) -> None:
     def write(world: World) -> str:
-        world.switches.milliseconds = milliseconds
-        world.switches.times_with_offset = with_offset
+        world.options.milliseconds = milliseconds
+        world.options.times_with_offset = with_offset
         world.clock.advance(timedelta(milliseconds=250))
         return world.create(world.user, "post", {}).id
 

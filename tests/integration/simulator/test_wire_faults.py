@@ -240,7 +240,7 @@ def test_half_of_the_records_may_vanish_from_listings(served: Served, faults: Fa
 
 
 def test_the_world_can_move_between_two_pages(served: Served, faults: Faults, ids: list[str]) -> None:
-    faults.interject(lambda world: world.delete(world.user, ids[0]), path="/items")
+    faults.run_after(lambda world: world.delete(world.user, ids[0]), path="/items")
     first, second = served.get(f"{PAGES}0"), served.get(f"{PAGES}2")
     assert [one["id"] for one in first["data"]] == ids[:2]
     assert [one["id"] for one in second["data"]] == ids[3:5]

@@ -127,7 +127,7 @@ def test_restoring_is_a_job_that_yields_the_record_and_its_version(served: Serve
 
 
 def test_a_job_is_not_found_until_it_is_ready(served: Served) -> None:
-    served.act(lambda world: setattr(world.switches, "job_delay", timedelta(seconds=5)))
+    served.act(lambda world: setattr(world.options, "job_delay", timedelta(seconds=5)))
     id = create(served, {})["id"]
     job = served.send("DELETE", f"/items/{id}", status=202)["data"]
     assert served.refused(served.http.get(f"/job-results/{job['id']}")) == (404, "NOT_FOUND")
@@ -221,7 +221,7 @@ def test_environments_can_be_forked_promoted_renamed_and_destroyed(served: Serve
 
 
 def test_a_fork_can_be_watched(served: Served) -> None:
-    served.act(lambda world: setattr(world.switches, "fork_duration", timedelta(minutes=4)))
+    served.act(lambda world: setattr(world.options, "fork_duration", timedelta(minutes=4)))
     body = {"data": {"type": "environment", "id": "next"}}
     served.send("POST", "/environments/main/fork?immediate_return=true", body, status=201)
     served.act(lambda world: world.clock.advance(timedelta(minutes=1)))

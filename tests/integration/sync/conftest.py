@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from versionsync.sync import climb, format_check, schema_check, settling
+from versionsync.sync import deletions as settling
+from versionsync.sync import format_check, schema_check
+from versionsync.sync import pipeline as climb
 
 SECONDS_BEFORE_ASKING_AGAIN = 0.02
 

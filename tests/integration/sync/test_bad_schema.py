@@ -11,7 +11,7 @@ from sqlalchemy import select
 from tests.fixtures.comparing import differences
 from tests.fixtures.lab import Lab
 from tests.integration.sync.test_bad_entries import Spoil, spoiled
-from versionsync.mirror.tables import events, fields, models
+from versionsync.mirror.schema import events, fields, models
 from versionsync.simulator import World
 from versionsync.sync.report import Outcome, RunReport
 

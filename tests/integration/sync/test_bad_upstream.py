@@ -15,10 +15,10 @@ from tests.fixtures.comparing import differences
 from tests.fixtures.gateways import Given, gateway, refusal
 from tests.fixtures.lab import Lab
 from versionsync import cma
-from versionsync.mirror.tables import events, models, records
+from versionsync.mirror.schema import events, models, records
 from versionsync.simulator import FULL_ACCESS_TOKEN, Role, Token, World
+from versionsync.sync.deletions import MassDeletionError
 from versionsync.sync.report import Outcome, RunReport
-from versionsync.sync.vanish import TooMuchVanished
 
 NARROW = "narrow"
 
@@ -85,7 +85,7 @@ def test_a_hidden_model_that_is_not_even_named_is_not_deleted(lab: Lab, number: 
     (price,) = posts(lab, 1, model="price")
     lab.sync()
     narrow(lab, hidden_models=frozenset({"post"}))
-    lab.act(lambda world: setattr(world.switches, "hidden_models_are_named", False))
+    lab.act(lambda world: setattr(world.options, "hidden_models_are_named", False))
     lab.act(lambda world: world.update(world.user, price, {"title": "2"}))
     only_told(lab.sync(dry_run=True), hidden=number)
     only_told(lab.sync(), hidden=number)
@@ -95,7 +95,7 @@ def test_a_hidden_model_that_is_not_even_named_is_not_deleted(lab: Lab, number: 
     assert lab.sync().outcome is Outcome.SUCCEEDED
     assert differences(lab.mirror, lab.truth(), watched=True) == []
     narrow(lab, hidden_models=frozenset({"post"}))
-    assert lab.sync(full=True, allow_vanish=True).outcome is Outcome.SUCCEEDED
+    assert lab.sync(full=True, allow_mass_delete=True).outcome is Outcome.SUCCEEDED
     assert deleted(lab) == (number, 1, number + 1)
 
 
@@ -112,8 +112,8 @@ def test_a_rehearsal_counts_no_hidden_record_and_stops_where_the_sync_would(lab:
     lab.token = full
     for id in prices[:20]:
         lab.act(lambda world, gone=id: world.delete(world.user, gone))
-    assert isinstance(lab.sync(dry_run=True).error, TooMuchVanished)
-    assert lab.sync(dry_run=True, allow_vanish=True).would_delete == 20
+    assert isinstance(lab.sync(dry_run=True).error, MassDeletionError)
+    assert lab.sync(dry_run=True, allow_mass_delete=True).would_delete == 20
     assert deleted(lab) == (0, 0, 0)
 
 
@@ -157,9 +157,9 @@ def test_a_scrub_that_finds_too_many_gone_believes_none(lab: Lab) -> None:
     for id in ids:
         lab.act(lambda world, gone=id: world.delete(world.user, gone))
     report = lab.sync(scrub=50)
-    assert isinstance(report.error, TooMuchVanished)
+    assert isinstance(report.error, MassDeletionError)
     assert deleted(lab) == (0, 0, 0)
-    assert lab.sync(scrub=50, allow_vanish=True).outcome is Outcome.SUCCEEDED
+    assert lab.sync(scrub=50, allow_mass_delete=True).outcome is Outcome.SUCCEEDED
     assert differences(lab.mirror, lab.truth()) == []
 
 
@@ -170,7 +170,7 @@ def test_allowing_it_says_what_it_will_do_before_it_does(lab: Lab, capsys: pytes
     lab.sync()
     narrow(lab, hidden_models=frozenset({"post"}))
     capsys.readouterr()
-    assert lab.sync(full=True, allow_vanish=True).outcome is Outcome.SUCCEEDED
+    assert lab.sync(full=True, allow_mass_delete=True).outcome is Outcome.SUCCEEDED
     said = capsys.readouterr().out
     allowed = next(place for place, line in enumerate(said.splitlines()) if "vanish.allowed" in line)
     done = next(place for place, line in enumerate(said.splitlines()) if "run.finished" in line)
@@ -189,13 +189,13 @@ def test_where_nobody_tells_the_role_a_small_model_is_told_and_a_large_one_not_b
     """As far as that can go: upstream's answers are those of a deletion."""
     posts(lab, 3)
     posts(lab, 40, model="price")
-    lab.act(lambda world: setattr(world.switches, "unknown_model_in_filter", "empty"))
+    lab.act(lambda world: setattr(world.options, "unknown_model_in_filter", "empty"))
     lab.sync()
     direct = lab.spec
     with gateway(direct.base_url, instead=unreadable_role) as url:
         lab.spec = replace(direct, base_url=url)
         narrow(lab, hidden_models=frozenset({"price"}))
-        assert isinstance(lab.sync(full=True).error, TooMuchVanished)
+        assert isinstance(lab.sync(full=True).error, MassDeletionError)
         assert deleted(lab) == (0, 0, 0)
         narrow(lab, hidden_models=frozenset({"post"}))
         report = lab.sync(full=True)
@@ -333,9 +333,9 @@ def test_a_large_model_that_is_not_even_named_any_more_is_not_believed(lab: Lab)
     lab.sync()
     lab.simulator.act(without_model("post"))
     report = lab.sync(full=True)
-    assert isinstance(report.error, TooMuchVanished)
+    assert isinstance(report.error, MassDeletionError)
     assert deleted(lab) == (0, 0, 0)
-    assert lab.sync(full=True, allow_vanish=True).outcome is Outcome.SUCCEEDED
+    assert lab.sync(full=True, allow_mass_delete=True).outcome is Outcome.SUCCEEDED
     assert deleted(lab) == (30, 1, 31)
 
 
@@ -409,7 +409,7 @@ def test_a_list_that_is_refused_for_every_model_ends_the_run(lab: Lab) -> None:
         lab.spec = replace(direct, base_url=url)
         report = lab.sync(full=True)
     assert report.outcome is Outcome.FAILED
-    assert isinstance(report.error, cma.Rejected)
+    assert isinstance(report.error, cma.InvalidRequest)
     assert deleted(lab) == (0, 0, 0)
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 
 from tests.fixtures.comparing import differences
 from tests.fixtures.lab import Lab, MakeLab
-from versionsync.mirror.tables import events, models, records, versions
+from versionsync.mirror.schema import events, models, records, versions
 from versionsync.simulator import Editor, EditorKind, Role, Token, World
 from versionsync.sync.report import Outcome
 
@@ -93,8 +93,8 @@ def held(lab: Lab, model: str) -> tuple[int, int]:
 def switch(lab: Lab, **switches: object) -> None:
     """Change how upstream behaves, without any change of the project."""
     for name, value in switches.items():
-        assert hasattr(lab.simulator.act(lambda world: world.switches), name), name
-        lab.simulator.act(lambda world, name=name, value=value: setattr(world.switches, name, value))  # type: ignore[misc]
+        assert hasattr(lab.simulator.act(lambda world: world.options), name), name
+        lab.simulator.act(lambda world, name=name, value=value: setattr(world.options, name, value))  # type: ignore[misc]
 
 
 @pytest.mark.parametrize(("by_id", "by_versions"), ANSWERS_FOR_A_BLOCK)
@@ -114,10 +114,10 @@ def test_a_project_with_blocks_is_complete_and_rests(blocks: Lab, by_id: str, by
 
 def test_the_quick_check_counts_no_blocks(blocks: Lab) -> None:
     """Otherwise the counts of a large project would never agree, and each edit would cost a whole list."""
-    blocks.sync(glance_from=1)
+    blocks.sync(quick_check_from=1)
     post = ids(blocks, "post")[0]
     blocks.act(lambda world: world.update(world.user, post, {"body": body(world, "more")}))
-    assert blocks.requests(lambda: blocks.sync(glance_from=1)) == 8
+    assert blocks.requests(lambda: blocks.sync(quick_check_from=1)) == 8
     is_right(blocks)
 
 
@@ -213,7 +213,7 @@ def test_models_may_change_between_schema_and_list(blocks: Lab, change: Act, unk
     narrow(blocks)
     blocks.sync()
     blocks.act(lambda world: world.create(world.user, "page", {"title": "just made"}))
-    blocks.simulator.simulator.faults.interject(change, path="/site", nth=1)
+    blocks.simulator.simulator.faults.run_after(change, path="/site", nth=1)
     report = blocks.sync()
     assert report.error is None
     assert held(blocks, "page")[1] == 0

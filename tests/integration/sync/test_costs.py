@@ -1,4 +1,4 @@
-"""What a run costs upstream, exactly: the requests of each kind of run, as `benchmarks/least.py` counts them."""
+"""What a run costs upstream, exactly: the requests of each kind, as `benchmarks/engine/minimum_requests.py` counts."""
 
 from __future__ import annotations
 
@@ -7,10 +7,16 @@ from functools import partial
 
 import pytest
 
-from benchmarks.least import BEACON, SCHEMA, least_for_backfill, least_for_changes, least_for_histories
+from benchmarks.engine.minimum_requests import (
+    BEACON,
+    SCHEMA,
+    least_for_backfill,
+    least_for_changes,
+    least_for_histories,
+)
 from tests.fixtures.lab import START, Lab, MakeLab
 from versionsync.simulator import Clock, LoadedVersion, World
-from versionsync.simulator.bulk import build_bulk
+from versionsync.simulator.scenarios.bulk import build_bulk
 from versionsync.sync.report import Outcome
 
 KINDS_OF_EDITOR = 4  # users, users of single sign-on, tokens, and the owner: one request each, once
@@ -31,7 +37,7 @@ def synced(lab: Lab, *, full: bool = False) -> int:
     """How many requests one run makes that has to succeed."""
 
     def run() -> None:
-        report = lab.sync(glance_from=ALWAYS, full=full)
+        report = lab.sync(quick_check_from=ALWAYS, full=full)
         assert report.outcome is Outcome.SUCCEEDED, report
 
     return lab.requests(run)

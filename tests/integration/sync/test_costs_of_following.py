@@ -6,10 +6,10 @@ from datetime import timedelta
 
 import pytest
 
-from benchmarks import costs
+from benchmarks.daemon import run_costs as costs
 from tests.fixtures.lab import START, Lab, MakeLab
 from versionsync.simulator import Clock, World
-from versionsync.simulator.bulk import build_bulk
+from versionsync.simulator.scenarios.bulk import build_bulk
 from versionsync.sync.report import Outcome
 
 RECORDS = 520
@@ -30,7 +30,7 @@ def costs_of(lab: Lab, **options: object) -> int:
     """How many requests one run makes that has to succeed."""
 
     def run() -> None:
-        report = lab.sync(glance_from=ALWAYS, **options)
+        report = lab.sync(quick_check_from=ALWAYS, **options)
         assert report.outcome is Outcome.SUCCEEDED, report
 
     return lab.requests(run)

@@ -18,12 +18,12 @@ from sqlalchemy import Connection, make_url, select, text
 
 from tests.fixtures.disturbed import DisturbedMirror, Moment
 from tests.fixtures.ordeal import EVER, WRITES, Ordeal, end_lease, everywhere, failed, ordeal, succeeded
-from versionsync.cli.exits import Exit, problem_of
+from versionsync.cli.exit_codes import Exit, problem_of
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.errors import LeaseLost
-from versionsync.mirror.leases import Holder, acquire
-from versionsync.mirror.migrate import upgrade
-from versionsync.mirror.tables import runs
+from versionsync.mirror.schema import runs
+from versionsync.mirror.schema.migrate import upgrade
+from versionsync.mirror.tables.leases import Holder, acquire
 
 SHORT_SECONDS = 0.1
 ELSEWHERE = Holder("elsewhere", 1, start=5, boot_id="another kernel", pid_namespace="pid:[1]")

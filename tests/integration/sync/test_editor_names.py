@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from tests.fixtures.gateways import Given, gateway
 from tests.fixtures.lab import Lab
-from versionsync.mirror.tables import editors
+from versionsync.mirror.schema import editors
 from versionsync.simulator import FaultKind
 from versionsync.sync.report import Outcome
 

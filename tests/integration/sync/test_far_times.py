@@ -35,9 +35,9 @@ def test_the_first_and_the_last_time_are_mirrored_as_any_other(lab: Lab, time: d
         lab.act(lambda world, one=id: world.update(world.user, one, {"title": "2"}))  # type: ignore[misc]
     lab.act(lambda world: world.publish(world.user, ids[0]))
     lab.act(lambda world: world.delete(world.user, ids[2]))
-    assert lab.sync(glance_from=0).outcome is Outcome.SUCCEEDED
+    assert lab.sync(quick_check_from=0).outcome is Outcome.SUCCEEDED
     lab.act(lambda world: world.update(world.user, ids[1], {"title": "3"}))
-    for options in ({"glance_from": 0}, {"full": True}, {"scrub": 3}, {"record_ids": tuple(ids[:2])}):
+    for options in ({"quick_check_from": 0}, {"full": True}, {"scrub": 3}, {"record_ids": tuple(ids[:2])}):
         assert lab.sync(**options).outcome is Outcome.SUCCEEDED, options  # type: ignore[arg-type]
     assert unlike_truth(lab) == []
 

@@ -10,8 +10,8 @@ from sqlalchemy import select
 
 from tests.fixtures.comparing import differences
 from tests.fixtures.lab import Lab, MakeLab
-from versionsync.mirror.sources import source
-from versionsync.mirror.tables import events
+from versionsync.mirror.schema import events
+from versionsync.mirror.tables.sources import load_source
 from versionsync.simulator import FaultKind, Faults, World
 from versionsync.sync.report import Outcome
 
@@ -50,7 +50,7 @@ def formats(lab: Lab) -> list[tuple[object, object]]:
 def switch(lab: Lab, *, milliseconds: bool | None = None, zone: str | None = None) -> None:
     """An administrator changes how times are printed."""
     if milliseconds is not None:
-        lab.act(lambda world: setattr(world.switches, "milliseconds", milliseconds))
+        lab.act(lambda world: setattr(world.options, "milliseconds", milliseconds))
         lab.act(lambda world: world.update_site(world.account, name=f"milliseconds {milliseconds}"))
     if zone is not None:
         lab.act(lambda world: world.update_site(world.account, timezone=zone))
@@ -80,7 +80,7 @@ def test_a_change_of_format_is_one_event_and_reads_no_history(posts: Lab) -> Non
 def test_the_format_is_known_from_the_first_sync_on(posts: Lab) -> None:
     """It is no change when it is seen for the first time."""
     with posts.mirror.read() as connection:
-        found = source(connection, "website")
+        found = load_source(connection, "website")
     assert found is not None
     assert (found.project.time_precision, found.project.time_zone) == (0, "UTC")
     assert formats(posts) == []

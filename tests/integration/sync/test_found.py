@@ -14,8 +14,8 @@ from sqlalchemy import select
 
 from tests.fixtures.comparing import differences, told
 from tests.fixtures.lab import START, Lab, MakeLab
-from versionsync.mirror.tables import versions
-from versionsync.simulator import FULL_ACCESS_TOKEN, Clock, FaultKind, Faults, Selection, Switches, World
+from versionsync.mirror.schema import versions
+from versionsync.simulator import FULL_ACCESS_TOKEN, Clock, FaultKind, Faults, Selection, SimulatorOptions, World
 from versionsync.sync import schema_check
 from versionsync.sync.report import Outcome, SyncOptions
 
@@ -25,7 +25,7 @@ def post(lab: Lab, title: str = "first") -> str:
     return lab.act(lambda world: world.create(world.user, "post", {"title": title})).id
 
 
-def lab_with_faults(make_lab: MakeLab, switches: Switches | None = None) -> tuple[Lab, Faults]:
+def lab_with_faults(make_lab: MakeLab, switches: SimulatorOptions | None = None) -> tuple[Lab, Faults]:
     """A lab with the model `post` whose upstream can be disturbed."""
     faults = Faults()
     lab = make_lab(World(seed=1, clock=Clock.stopped(START), switches=switches), faults=faults)
@@ -73,13 +73,13 @@ def test_a_run_stopped_before_it_swept_another_environment_leaves_no_stamp_behin
     lab.act(lambda world: world.promote(world.account, "copy"))
 
     async def stopped() -> None:
-        task, loop = asyncio.ensure_future(lab.run(SyncOptions(settle=True))), asyncio.get_running_loop()
-        faults.interject(lambda _: loop.call_later(0.2, task.cancel), path=r"^/site\?include")
+        task, loop = asyncio.ensure_future(lab.run(SyncOptions(wait_until_settled=True))), asyncio.get_running_loop()
+        faults.run_after(lambda _: loop.call_later(0.2, task.cancel), path=r"^/site\?include")
         with pytest.raises(asyncio.CancelledError):
             await task
 
     asyncio.run(stopped())
-    assert lab.sync(glance_from=1).outcome is Outcome.SUCCEEDED
+    assert lab.sync(quick_check_from=1).outcome is Outcome.SUCCEEDED
     assert differences(lab.mirror, lab.truth("copy"), before=[lab.truth("main")]) == []
 
 
@@ -243,7 +243,7 @@ def test_what_was_listed_and_is_gone_is_looked_for_once_more(make_lab: MakeLab) 
 
 def test_a_record_that_is_gone_in_an_environment_that_comes_back_is_believed(make_lab: MakeLab) -> None:
     """What upstream still lists of it is older than what the mirror holds, and stays so."""
-    lab, _ = lab_with_faults(make_lab, Switches(deleted_versions_readable=True))
+    lab, _ = lab_with_faults(make_lab, SimulatorOptions(deleted_versions_readable=True))
     id = post(lab)
     lab.act(lambda world: world.fork(world.account, "main", "copy"))
     lab.act(lambda world: world.promote(world.account, "copy"))
@@ -251,7 +251,7 @@ def test_a_record_that_is_gone_in_an_environment_that_comes_back_is_believed(mak
     lab.sync()
     lab.act(lambda world: world.delete(world.user, id, environment="main"))
     lab.act(lambda world: world.promote(world.account, "main"))
-    assert lab.sync(allow_vanish=True).outcome is Outcome.SUCCEEDED
+    assert lab.sync(allow_mass_delete=True).outcome is Outcome.SUCCEEDED
     lab.sync()  # once more, for another environment
     assert lab.requests(lab.sync) == 1
     assert differences(lab.mirror, lab.truth("main"), before=[lab.truth("copy")]) == []
@@ -259,7 +259,7 @@ def test_a_record_that_is_gone_in_an_environment_that_comes_back_is_believed(mak
 
 def test_a_record_that_is_gone_and_whose_content_came_back_is_believed(make_lab: MakeLab) -> None:
     """A field got its old name back before the record was deleted: what is still listed stays as it was once."""
-    lab, _ = lab_with_faults(make_lab, Switches(deleted_versions_readable=True))
+    lab, _ = lab_with_faults(make_lab, SimulatorOptions(deleted_versions_readable=True))
     subtitle = lab.act(lambda world: world.create_field(world.account, "post", "subtitle")).id
     id = lab.act(lambda world: world.create(world.user, "post", {"subtitle": "first"})).id
     lab.sync(full=True)
@@ -343,7 +343,7 @@ def test_a_role_that_hides_more_in_the_middle_of_a_run_deletes_nothing(make_lab:
     lab.act(lambda world: hide(world, "price"))
     requests = lab.requests(lambda: lab.sync(full=True))
     for nth in range(1, requests + 1):
-        faults.interject(lambda world: hide(world, "price", "post"), nth=nth)
+        faults.run_after(lambda world: hide(world, "price", "post"), nth=nth)
         lab.sync(full=True)
         lab.act(lambda world: hide(world, "price"))
         assert not [one for one in told(lab.mirror) if one[0] == "record.deleted"], nth
@@ -354,15 +354,15 @@ def test_a_role_that_hides_more_in_the_middle_of_a_run_deletes_nothing(make_lab:
 
 def test_an_old_answer_about_the_role_deletes_no_record_of_a_model_that_is_not_named(make_lab: MakeLab) -> None:
     """The model is not found, and the role seems to show it; when its records are not found, it hides them."""
-    lab, faults = lab_with_faults(make_lab, Switches(hidden_models_are_named=False))
+    lab, faults = lab_with_faults(make_lab, SimulatorOptions(hidden_models_are_named=False))
     price = lab.act(lambda world: world.create_model(world.account, "price"))
     lab.act(lambda world: world.create_field(world.account, price, "title"))
     for model in ("price", "post"):
         lab.act(lambda world, model=model: world.create(world.user, model, {"title": "first"}))
     lab.sync()
-    faults.interject(lambda world: hide(world, "post"), path="^/environments")
-    faults.interject(hide, path="^/item-types/", nth=1 + schema_check.TIMES_ABSENCE_ASKED_AGAIN)
-    faults.interject(lambda world: hide(world, "post"), path="^/users/me")
+    faults.run_after(lambda world: hide(world, "post"), path="^/environments")
+    faults.run_after(hide, path="^/item-types/", nth=1 + schema_check.ABSENCE_ATTEMPTS)
+    faults.run_after(lambda world: hide(world, "post"), path="^/users/me")
     assert lab.sync(full=True).outcome is Outcome.PARTIAL
     assert not [one for one in told(lab.mirror) if one[0] == "record.deleted"]
     lab.act(hide)
@@ -374,7 +374,7 @@ def test_an_old_answer_about_the_role_deletes_no_record_of_a_model_that_is_not_n
 @pytest.mark.parametrize("lists_blocks", [False, True])
 def test_a_role_that_hides_every_model_fails_no_run(make_lab: MakeLab, what: Any, *, lists_blocks: bool) -> None:
     """Without any model that upstream accepts there may be no filter, and then it accepts no order."""
-    lab, _ = lab_with_faults(make_lab, Switches(unknown_model_in_filter=what, lists_blocks=lists_blocks))
+    lab, _ = lab_with_faults(make_lab, SimulatorOptions(unknown_model_in_filter=what, lists_blocks=lists_blocks))
     post(lab)
     lab.sync()
     lab.act(lambda world: hide(world, "post"))

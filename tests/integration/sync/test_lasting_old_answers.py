@@ -28,7 +28,7 @@ def edit(world: World, id: str) -> None:
 
 def edit_in_a_burst(world: World, id: str) -> None:
     """Another title in the same version."""
-    world.switches.history_resolution = timedelta(days=1)
+    world.options.history_resolution = timedelta(days=1)
     edit(world, id)
 
 
@@ -193,8 +193,8 @@ def test_old_versions_are_asked_for_again_after_a_while_with_the_meta(make_lab: 
         return act
 
     lab.act(lambda world: edit(world, upstream.id))
-    upstream.faults.interject(note("versions"), path=f"/items/{upstream.id}/versions", times=3)
-    upstream.faults.interject(note("record"), path=rf"/items/{upstream.id}(\?|$)", times=3)
+    upstream.faults.run_after(note("versions"), path=f"/items/{upstream.id}/versions", times=3)
+    upstream.faults.run_after(note("record"), path=rf"/items/{upstream.id}(\?|$)", times=3)
     upstream.answer_late(VERSIONS, 2)
     assert lab.sync().outcome is Outcome.SUCCEEDED
     assert asked == ["versions", "record", "versions", "record", "versions"]
@@ -208,7 +208,7 @@ def test_a_meta_that_is_older_than_the_versions_is_read_again(make_lab: MakeLab)
     upstream = Upstream(make_lab, is_live=False)
     lab = upstream.lab
     lab.act(lambda world: edit(world, upstream.id))
-    upstream.faults.interject(lambda world: publish(world, upstream.id), path=r"/items\?")
+    upstream.faults.run_after(lambda world: publish(world, upstream.id), path=r"/items\?")
     assert lab.sync().counts.versions_inserted == 1
     report = lab.sync()
     assert (report.counts.records_swept, report.counts.records_pulled) == (1, 0)
@@ -228,7 +228,7 @@ def test_what_goes_back_in_a_quick_check_is_asked_for_again(times: int, make_lab
     lab.act(publish_and_unpublish)
     lab.act(lambda world: world.create(world.user, "post", {"title": "other"}))
     upstream.answer_late(f"/items/{upstream.id}/versions", times)
-    report = lab.sync(glance_from=1)
+    report = lab.sync(quick_check_from=1)
     assert (report.outcome, report.counts.records_swept) == (Outcome.SUCCEEDED, 0)
     assert upstream.old_answers == times
     upstream.assert_true()

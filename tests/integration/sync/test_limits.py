@@ -10,12 +10,12 @@ import pytest
 
 from tests.fixtures.comparing import differences
 from tests.fixtures.lab import Lab
-from versionsync.mirror.leases import LEASE_SECONDS, current
-from versionsync.mirror.queries import last_runs
+from versionsync.mirror.tables.leases import LEASE_SECONDS, current
+from versionsync.mirror.tables.runs import last_runs
 from versionsync.simulator import FaultKind, RateLimit, World
-from versionsync.sync import desk
-from versionsync.sync.deadline import RequestsSpent, Stalled
-from versionsync.sync.desk import Tenure
+from versionsync.sync import lease as lease_module
+from versionsync.sync.lease import LeaseKeeper
+from versionsync.sync.limits import RequestLimitReached, StalledError
 from versionsync.sync.report import Outcome, SyncOptions
 
 
@@ -37,7 +37,7 @@ def test_a_run_that_hangs_is_ended_as_failed(lab: Lab) -> None:
     report = lab.sync(stall_seconds=1.0)
     assert time.monotonic() - begun < 10
     assert report.outcome is Outcome.FAILED
-    assert isinstance(report.error, Stalled)
+    assert isinstance(report.error, StalledError)
     with lab.mirror.read() as connection:
         assert [(run.outcome, run.error) for run in last_runs(connection)] == [("failed", str(report.error))]
     assert lab.sync(stall_seconds=5.0).outcome is Outcome.SUCCEEDED
@@ -57,7 +57,7 @@ def test_a_run_that_has_sent_its_requests_is_ended(lab: Lab) -> None:
     lab.simulator.simulator.limits = RateLimit(30)
     report = lab.sync(max_requests=20)
     assert report.outcome is Outcome.FAILED
-    assert isinstance(report.error, RequestsSpent)
+    assert isinstance(report.error, RequestLimitReached)
     assert 20 <= report.counts.requests < 60
     kept = report.counts.versions_inserted
     lab.simulator.simulator.limits = None
@@ -71,7 +71,7 @@ def test_cancelling_a_run_with_limits_interrupts_it(lab: Lab) -> None:
     lab.simulator.simulator.faults.plant(FaultKind.STALL, path="/items", seconds=30)
 
     async def cancel() -> None:
-        task = asyncio.create_task(lab.run(SyncOptions(settle=False, stall_seconds=60, max_requests=1000)))
+        task = asyncio.create_task(lab.run(SyncOptions(wait_until_settled=False, stall_seconds=60, max_requests=1000)))
         await asyncio.sleep(0.5)
         task.cancel()
         await asyncio.wait({task})
@@ -85,18 +85,18 @@ def test_cancelling_a_run_with_limits_interrupts_it(lab: Lab) -> None:
 def test_cancelling_a_run_that_ends_lets_it_end(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its outcome waits behind another transaction, and its lease must not be kept until it is too old."""
     write(lab, 1)
-    end = Tenure.end
+    end = LeaseKeeper.release
 
     async def cancel() -> None:
-        async def end_cancelled(tenure: Tenure, *args: object, **told: object) -> None:
+        async def end_cancelled(tenure: LeaseKeeper, *args: object, **told: object) -> None:
             before = asyncio.create_task(tenure._desk.writing.run(time.sleep, 0.3))
             await asyncio.sleep(0)
             running.cancel()
             await end(tenure, *args, **told)  # type: ignore[arg-type]
             await before
 
-        monkeypatch.setattr(Tenure, "end", end_cancelled)
-        running = asyncio.create_task(lab.run(SyncOptions(settle=False)))
+        monkeypatch.setattr(LeaseKeeper, "release", end_cancelled)
+        running = asyncio.create_task(lab.run(SyncOptions(wait_until_settled=False)))
         await asyncio.wait({running})
         assert running.cancelled()
 
@@ -110,7 +110,7 @@ def test_the_lease_of_a_long_run_is_renewed(lab: Lab, monkeypatch: pytest.Monkey
     """In the database, and in what the daemon's metrics say of it."""
     write(lab, 1)
     lab.sync()
-    monkeypatch.setattr(desk, "RENEW_SECONDS", 0.1)
+    monkeypatch.setattr(lease_module, "RENEW_SECONDS", 0.1)
     lab.simulator.simulator.faults.plant(FaultKind.SLOW, path="/items", seconds=1.0)
     seen: list[datetime] = []
 
@@ -120,8 +120,8 @@ def test_the_lease_of_a_long_run_is_renewed(lab: Lab, monkeypatch: pytest.Monkey
         assert lease is not None
         seen.append(lease.expires_at)
 
-    lab.simulator.simulator.faults.interject(look, path=r"/site\?include")
-    lab.simulator.simulator.faults.interject(look, path="/items")
+    lab.simulator.simulator.faults.run_after(look, path=r"/site\?include")
+    lab.simulator.simulator.faults.run_after(look, path="/items")
     began = time.monotonic()
     assert lab.sync(full=True).outcome is Outcome.SUCCEEDED
     term = lab.progress.lease

@@ -16,8 +16,8 @@ from tests.fixtures.lab import START, Lab, MakeLab
 from versionsync import cma
 from versionsync.ledger.times import format_time
 from versionsync.mirror.database import Mirror
-from versionsync.mirror.tables import events, models, version_rewrites, versions
-from versionsync.simulator import Switches, World
+from versionsync.mirror.schema import events, models, version_rewrites, versions
+from versionsync.simulator import SimulatorOptions, World
 from versionsync.sync.report import Outcome, RunKind, RunReport
 
 Act = Callable[[World], object]
@@ -120,7 +120,7 @@ def test_a_change_in_the_second_of_the_last_look_is_not_missed(lab: Lab) -> None
 
 def test_a_merged_burst_is_a_rewrite_and_loses_nothing(make_lab: MakeLab) -> None:
     """Invariant 1: the content first seen is kept beside the one that replaced it."""
-    lab = make_lab(switches=Switches(history_resolution=timedelta(hours=1)))
+    lab = make_lab(switches=SimulatorOptions(history_resolution=timedelta(hours=1)))
     lab.act(lambda world: world.create_field(world.account, world.create_model(world.account, "post"), "title"))
     post = lab.act(lambda world: world.create(world.user, "post", {"title": "first"}))
     lab.sync()
@@ -135,7 +135,7 @@ def test_a_merged_burst_is_a_rewrite_and_loses_nothing(make_lab: MakeLab) -> Non
 
 def test_a_burst_merged_under_a_new_id_is_missing_and_created(make_lab: MakeLab) -> None:
     """The old version stays, marked as missing, without its flag."""
-    lab = make_lab(switches=Switches(history_resolution=timedelta(hours=1), merged_versions_keep_id=False))
+    lab = make_lab(switches=SimulatorOptions(history_resolution=timedelta(hours=1), merged_versions_keep_id=False))
     lab.act(lambda world: world.create_field(world.account, world.create_model(world.account, "post"), "title"))
     post = lab.act(lambda world: world.create(world.user, "post", {"title": "first"}))
     lab.sync()
@@ -148,7 +148,7 @@ def test_a_burst_merged_under_a_new_id_is_missing_and_created(make_lab: MakeLab)
 @pytest.mark.parametrize("readable", [False, True])
 def test_a_deleted_record_is_a_tombstone_and_its_versions_stay(make_lab: MakeLab, readable: bool) -> None:
     """Invariants 1 and 5; what was still readable of it is mirrored."""
-    lab = make_lab(switches=Switches(deleted_versions_readable=readable))
+    lab = make_lab(switches=SimulatorOptions(deleted_versions_readable=readable))
     lab.act(lambda world: world.create_field(world.account, world.create_model(world.account, "post"), "title"))
     post = lab.act(lambda world: world.create(world.user, "post", {"title": "first"}))
     lab.sync()
@@ -222,7 +222,7 @@ def test_changes_of_the_schema_are_events(lab: Lab) -> None:
 
 def test_a_renamed_field_is_in_its_view_at_once_for_versions_with_its_old_name(make_lab: MakeLab) -> None:
     """The view is made from the event of this run, too."""
-    lab = make_lab(switches=Switches(renamed_fields="old_key"))
+    lab = make_lab(switches=SimulatorOptions(renamed_fields="old_key"))
     model = lab.act(lambda world: world.create_model(world.account, "post"))
     field = lab.act(lambda world: world.create_field(world.account, model, "title"))
     lab.act(lambda world: world.create(world.user, "post", {"title": "one"}))
@@ -264,7 +264,7 @@ def test_a_change_of_the_schema_is_told_though_no_run_has_succeeded_yet(lab: Lab
 
 def test_an_environment_that_is_being_copied_is_waited_for(make_lab: MakeLab) -> None:
     """Whatever it would answer: what is not there yet was not deleted."""
-    lab = make_lab(switches=Switches(fork_duration=timedelta(minutes=30)))
+    lab = make_lab(switches=SimulatorOptions(fork_duration=timedelta(minutes=30)))
     lab.act(lambda world: world.create_field(world.account, world.create_model(world.account, "post"), "title"))
     lab.act(lambda world: world.create(world.user, "post", {"title": "first"}))
     lab.act(lambda world: world.fork(world.account, "main", "spring"))
@@ -317,7 +317,7 @@ def test_a_long_history_costs_one_request_more_only_where_it_must(lab: Lab) -> N
 
 def test_a_publication_by_schedule_is_seen_though_the_beacon_stands_still(make_lab: MakeLab) -> None:
     """The mirror knows when it was due, and looks then."""
-    lab = make_lab(switches=Switches(schedules_move_beacon=False))
+    lab = make_lab(switches=SimulatorOptions(schedules_move_beacon=False))
     lab.act(lambda world: world.create_field(world.account, world.create_model(world.account, "post"), "title"))
     post = lab.act(lambda world: world.create(world.user, "post", {"title": "first"}))
     due = START + timedelta(hours=5)
@@ -333,7 +333,7 @@ def test_a_publication_by_schedule_is_seen_though_the_beacon_stands_still(make_l
 @pytest.mark.parametrize("publishes", [True, False])
 def test_a_schedule_that_is_carried_out_late_is_seen_too(make_lab: MakeLab, publishes: bool) -> None:
     """Though an edit after its time has moved the stamp beyond it, and what follows does not move it."""
-    lab = make_lab(switches=Switches(schedules_move_beacon=False))
+    lab = make_lab(switches=SimulatorOptions(schedules_move_beacon=False))
     lab.act(lambda world: world.create_field(world.account, world.create_model(world.account, "post"), "title"))
     post, other = (lab.act(lambda world: world.create(world.user, "post", {"title": "first"})) for _ in range(2))
     due, late = START + timedelta(hours=5), START + timedelta(hours=5, minutes=4)
@@ -366,7 +366,7 @@ def test_a_small_change_in_a_large_project_costs_a_handful(lab: Lab) -> None:
     ]
     for id in ids[:10]:
         lab.act(lambda world, live=id: world.publish(world.user, live))
-    lab.sync(glance_from=1)
+    lab.sync(quick_check_from=1)
     lab.wait(3600)
     glance, pull = 7, 1  # beacon, schema, five questions
     sweep = 4 + 1 + 5  # no time says so: all are listed, and then what is young is asked for once more
@@ -383,9 +383,9 @@ def test_a_small_change_in_a_large_project_costs_a_handful(lab: Lab) -> None:
     for expected, act in acts:
         lab.act(act)
         lab.wait(600)
-        assert lab.requests(lambda: lab.sync(settled=False, glance_from=1)) == expected
+        assert lab.requests(lambda: lab.sync(settled=False, quick_check_from=1)) == expected
         assert differences(lab.mirror, lab.truth(), watched=True) == []
-        assert lab.requests(lambda: lab.sync(settled=False, glance_from=1)) == 1
+        assert lab.requests(lambda: lab.sync(settled=False, quick_check_from=1)) == 1
 
 
 def test_counting_finds_what_hides_behind_an_edit(lab: Lab) -> None:
@@ -395,15 +395,15 @@ def test_counting_finds_what_hides_behind_an_edit(lab: Lab) -> None:
         for place in range(6)
     ]
     lab.act(lambda world: world.publish(world.user, ids[0]))
-    lab.sync(glance_from=1)
+    lab.sync(quick_check_from=1)
     lab.wait(3600)
     lab.act(lambda world: world.unpublish(world.user, ids[0]))
     lab.act(lambda world: world.update(world.user, ids[1], {"title": "new"}))
-    lab.sync(glance_from=1)
+    lab.sync(quick_check_from=1)
     assert differences(lab.mirror, lab.truth(), watched=True) == []
     lab.act(lambda world: world.delete(world.user, ids[2]))
     lab.act(lambda world: world.update(world.user, ids[1], {"title": "newer"}))
-    lab.sync(glance_from=1)
+    lab.sync(quick_check_from=1)
     assert differences(lab.mirror, lab.truth(), watched=True) == []
 
 

@@ -13,7 +13,7 @@ from sqlalchemy import select
 
 from tests.fixtures.gateways import Given, gateway
 from tests.fixtures.lab import Lab
-from versionsync.mirror.tables import editors, events, fields, models, sources
+from versionsync.mirror.schema import editors, events, fields, models, sources
 from versionsync.simulator import World
 from versionsync.sync.report import Outcome
 

@@ -10,8 +10,8 @@ from sqlalchemy import select
 from tests.fixtures.comparing import differences
 from tests.fixtures.lab import Lab, MakeLab
 from tests.fixtures.old_project import AUTHOR, BLOCK, POST, build_old_project
-from versionsync.mirror.sources import source
-from versionsync.mirror.tables import records, versions
+from versionsync.mirror.schema import records, versions
+from versionsync.mirror.tables.sources import load_source
 from versionsync.simulator import World
 from versionsync.sync.report import Outcome
 
@@ -19,7 +19,7 @@ from versionsync.sync.report import Outcome
 def old_lab(make_lab: MakeLab) -> Lab:
     """A lab of that project. Upstream shows its intervals of publication, so that they can be compared."""
     world = build_old_project(datetime(2021, 2, 8, 12, 51, 20, 323_000, UTC))
-    world.switches.tracks_intervals_since = datetime(2021, 1, 1, tzinfo=UTC)
+    world.options.tracks_intervals_since = datetime(2021, 1, 1, tzinfo=UTC)
     return make_lab(world)
 
 
@@ -43,7 +43,7 @@ def test_an_old_project_syncs_rests_and_holds_its_two_records(make_lab: MakeLab)
         content, uuid = connection.execute(
             select(versions.c.attributes, versions.c.uuid).where(versions.c.record_id == POST)
         ).one()
-        known = source(connection, "website")
+        known = load_source(connection, "website")
     assert uuid is None
     assert json.loads(content)["body"]["document"]["children"][0]["item"]["id"] == BLOCK
     assert known is not None
@@ -56,7 +56,7 @@ def test_an_old_project_goes_on(make_lab: MakeLab) -> None:
     lab.sync()
 
     def modernised(world: World) -> None:
-        world.switches.items_repeat_times = world.switches.milliseconds = False
+        world.options.items_repeat_times = world.options.milliseconds = False
         world.update_site(world.account, timezone="UTC")
         world.update(world.user, AUTHOR, {"name": "Another Writer"})
 

@@ -16,7 +16,7 @@ from sqlalchemy import func, select, update
 from tests.fixtures.gateways import Given, gateway, refusal
 from tests.fixtures.lab import START, Lab
 from versionsync import cma
-from versionsync.mirror.tables import events, fields, models, records
+from versionsync.mirror.schema import events, fields, models, records
 from versionsync.simulator import FULL_ACCESS_TOKEN, World
 from versionsync.sync import schema_check
 from versionsync.sync.report import Outcome
@@ -141,7 +141,7 @@ CHANGES = [grow, shrink, rename, rename_model, add_model, remove_model]
 
 
 @pytest.mark.parametrize("change", CHANGES)
-@pytest.mark.parametrize("how", [{"full": True}, {"full": True, "allow_vanish": True}, {"scrub": 3}])
+@pytest.mark.parametrize("how", [{"full": True}, {"full": True, "allow_mass_delete": True}, {"scrub": 3}])
 def test_an_old_answer_is_asked_for_again(lab: Lab, change: Any, how: dict[str, Any]) -> None:
     """It contradicts what the mirror wrote last. No event comes of it, and the run succeeds."""
     lab.act(lambda world: world.create(world.user, "post", {"title": "A post"}))
@@ -170,7 +170,7 @@ def test_an_old_answer_that_lasts_is_never_believed(lab: Lab, change: Any) -> No
         report = lab.sync(full=True)
         assert report.outcome is Outcome.PARTIAL
         assert any("the list of models and fields contradicts" in note for note in report.notes)
-        assert upstream.asked(SCHEMA) == 1 + schema_check.TIMES_ASKED_AGAIN
+        assert upstream.asked(SCHEMA) == 1 + schema_check.ATTEMPTS
         # Each that contradicts is asked for by itself: with its title a model loses what its `title_field` points to.
         assert upstream.asked("/fields/") + upstream.asked("/item-types/") == (2 if change is shrink else 1)
     assert (told(lab), rows(lab)) == (before, kept)
@@ -249,7 +249,7 @@ def put_back(world: World, model: Any) -> None:
 
 def test_many_deleted_fields_are_confirmed_over_several_runs(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     """One question each, a limited number in a run. The runs between do not rest."""
-    monkeypatch.setattr(schema_check, "MOST_QUESTIONS", 5)
+    monkeypatch.setattr(schema_check, "MAX_QUESTIONS", 5)
     ids = [field_of(lab, f"field_{number}") for number in range(12)]
     sync_long_ago(lab)
     for id in ids:
@@ -266,7 +266,7 @@ def test_many_deleted_fields_are_confirmed_over_several_runs(lab: Lab, monkeypat
 
 def test_many_fields_that_are_back_are_confirmed_over_several_runs(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     """As a promoted environment brings them."""
-    monkeypatch.setattr(schema_check, "MOST_QUESTIONS", 5)
+    monkeypatch.setattr(schema_check, "MAX_QUESTIONS", 5)
     ids = [field_of(lab, f"field_{number}") for number in range(7)]
     lab.sync()
     for id in ids:

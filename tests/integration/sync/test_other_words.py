@@ -12,9 +12,9 @@ from sqlalchemy import select
 
 from tests.fixtures.comparing import Told, told
 from tests.fixtures.lab import Lab, MakeLab
-from versionsync.mirror.tables import events, version_rewrites, versions
-from versionsync.simulator import Switches, World
-from versionsync.simulator.records import Record
+from versionsync.mirror.schema import events, version_rewrites, versions
+from versionsync.simulator import SimulatorOptions, World
+from versionsync.simulator.world.records import Record
 from versionsync.sync.report import Counts, Outcome
 
 ZONES = {"times_with_offset": True}
@@ -23,7 +23,7 @@ MILLISECONDS = {"milliseconds": True}
 
 def a_project(make_lab: MakeLab, **switches: bool) -> tuple[Lab, Record, Record]:
     """A lab whose times are never whole seconds, with two records that have a past."""
-    lab = make_lab(switches=Switches(**switches))  # type: ignore[arg-type]
+    lab = make_lab(switches=SimulatorOptions(**switches))  # type: ignore[arg-type]
     lab.pause = timedelta(seconds=61, milliseconds=195)
     lab.act(lambda world: world.create_model(world.account, "post"))
     lab.act(lambda world: world.create_field(world.account, "post", "title"))
@@ -50,7 +50,7 @@ def switch(lab: Lab, **settings: bool) -> None:
 
     def set_them(world: World) -> None:
         for name, value in settings.items():
-            setattr(world.switches, name, value)
+            setattr(world.options, name, value)
 
     lab.act(set_them)
 
@@ -194,7 +194,7 @@ def test_a_zone_that_moves_instants_is_a_rewrite_with_its_cause(make_lab: MakeLa
 def test_a_zone_moves_instants_of_a_renamed_field_in_old_versions_too(make_lab: MakeLab) -> None:
     """Upstream may go on to show them under the name that the field had."""
     lab, post, other = a_project(make_lab, improved_timezone_management=False, milliseconds=True)
-    lab.act(lambda world: setattr(world.switches, "renamed_fields", "old_key"))
+    lab.act(lambda world: setattr(world.options, "renamed_fields", "old_key"))
     reprint(lab, starting_at("2026-03-01T10:00:00.195Z"))
     lab.sync()
     starts = lab.act(lambda world: world.environment().model("post").field_by_key("starts"))

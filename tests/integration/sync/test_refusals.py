@@ -14,14 +14,14 @@ from tests.fixtures.comparing import differences, told
 from tests.fixtures.gateways import gateway, refusal
 from tests.fixtures.lab import START, Lab, MakeLab
 from versionsync import cma
-from versionsync.mirror.errors import LeaseHeld, OtherProject
-from versionsync.mirror.leases import Holder, acquire
-from versionsync.mirror.tables import editors, records, runs
+from versionsync.mirror.errors import LeaseHeld, WrongProject
+from versionsync.mirror.schema import editors, records, runs
+from versionsync.mirror.tables.leases import Holder, acquire
 from versionsync.simulator import Clock, Role, Token, World
-from versionsync.simulator.editors import Editor
-from versionsync.sync.crew import READERS
+from versionsync.simulator.world.people import Editor
+from versionsync.sync.deletions import MassDeletionError
 from versionsync.sync.report import Outcome, SyncOptions
-from versionsync.sync.vanish import TooMuchVanished
+from versionsync.sync.workers import WORKERS
 
 
 def deleted(lab: Lab) -> int:
@@ -46,11 +46,11 @@ def test_too_many_vanished_records_stop_the_run(lab: Lab) -> None:
         lab.act(lambda world, gone=id: world.delete(world.user, gone))
     report = lab.sync()
     assert report.outcome is Outcome.FAILED
-    assert isinstance(report.error, TooMuchVanished)
+    assert isinstance(report.error, MassDeletionError)
     assert "--allow-vanish" in str(report.error)
     assert deleted(lab) == 0
 
-    report = lab.sync(allow_vanish=True)
+    report = lab.sync(allow_mass_delete=True)
     assert report.outcome is Outcome.SUCCEEDED, report
     assert deleted(lab) == 15
     assert differences(lab.mirror, lab.truth()) == []
@@ -65,7 +65,7 @@ def test_a_whole_model_that_vanishes_stops_the_run_while_it_exists(lab: Lab) -> 
     for id in ids:
         lab.act(lambda world, gone=id: world.delete(world.user, gone))
     report = lab.sync()
-    assert isinstance(report.error, TooMuchVanished)
+    assert isinstance(report.error, MassDeletionError)
     assert "post" in str(report.error)
     assert deleted(lab) == 0
 
@@ -89,7 +89,7 @@ def test_another_project_under_a_known_name_is_refused(lab: Lab, make_lab: MakeL
     other = make_lab(World(seed=2, clock=Clock.stopped(START), project_id="999", name="Another"))
     other.act(lambda world: world.create_model(world.account, "post"))
     report = other.sync()
-    assert isinstance(report.error, OtherProject)
+    assert isinstance(report.error, WrongProject)
     assert told(lab.mirror) == before
 
 
@@ -99,7 +99,7 @@ def test_a_wrong_token_and_an_unknown_environment_are_told_apart(lab: Lab) -> No
     assert isinstance(lab.sync().error, cma.AuthenticationError)
     lab.token = "simulator-full-access"
     lab.spec = replace(lab.spec, environment="nowhere")
-    assert isinstance(lab.sync().error, cma.EnvironmentUnknown)
+    assert isinstance(lab.sync().error, cma.EnvironmentNotFound)
 
 
 def test_a_source_that_another_process_writes_is_left_alone(lab: Lab) -> None:
@@ -173,7 +173,7 @@ def test_a_cancelled_run_keeps_what_it_has_and_the_next_goes_on(lab: Lab) -> Non
     many_posts(lab, 40)
 
     async def cancel_soon() -> None:
-        task = asyncio.create_task(lab.run(SyncOptions(settle=False)))
+        task = asyncio.create_task(lab.run(SyncOptions(wait_until_settled=False)))
         await asyncio.sleep(0.05)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -241,7 +241,7 @@ def test_a_project_that_is_switched_off_in_the_middle_is_asked_no_more(lab: Lab)
         lab.spec = replace(direct, base_url=url)
         report = lab.sync()
     assert isinstance(report.error, cma.PermissionDenied)
-    assert report.counts.requests <= 40 + READERS
+    assert report.counts.requests <= 40 + WORKERS
     with lab.mirror.read() as connection:
         assert connection.scalar(select(func.count()).select_from(records)) == report.counts.records_pulled > 0
     lab.spec = direct

@@ -18,9 +18,9 @@ from tests.fixtures.databases import MakeDatabase
 from tests.fixtures.disturbed import DisturbedMirror, Moment, Side
 from tests.fixtures.ordeal import EVER, READS, Ordeal, everywhere, failed, ordeal, succeeded
 from tests.fixtures.postgres_server import OwnServer, own_server
-from versionsync.mirror.database import TRIES, Mirror
+from versionsync.mirror.database import MAX_ATTEMPTS, Mirror
 from versionsync.mirror.errors import TransactionLost
-from versionsync.mirror.migrate import upgrade
+from versionsync.mirror.schema.migrate import upgrade
 
 pytestmark = pytest.mark.postgres
 
@@ -103,7 +103,7 @@ def test_a_connection_that_is_ended_each_time_ends_the_run(
         report = lab.sync_and_tell()
         failed("is shutting down or starting, or has ended our connection: try again later")(report)
         assert isinstance(report.error, TransactionLost)
-        assert lab.mirror.happened == 2 * TRIES, "the work, then the noting of the outcome"
+        assert lab.mirror.happened == 2 * MAX_ATTEMPTS, "the work, then the noting of the outcome"
         lab.make_it_right()
         assert lab.outcomes() == ["interrupted", "succeeded"]
 

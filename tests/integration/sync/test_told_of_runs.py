@@ -10,11 +10,11 @@ from sqlalchemy import func, select
 from tests.fixtures.gateways import Given, gateway
 from tests.fixtures.lab import Lab
 from versionsync.mirror.errors import DatabaseUnavailable
-from versionsync.mirror.runs import RunRow, last_runs
-from versionsync.mirror.sources import source
-from versionsync.mirror.tables import events
-from versionsync.sync import writing
-from versionsync.sync.desk import Tenure
+from versionsync.mirror.schema import events
+from versionsync.mirror.tables.runs import RunRow, last_runs
+from versionsync.mirror.tables.sources import load_source
+from versionsync.sync import writer as writing
+from versionsync.sync.lease import LeaseKeeper
 from versionsync.sync.report import Outcome
 
 
@@ -25,7 +25,7 @@ def last(lab: Lab) -> RunRow:
 
 def whole(lab: Lab) -> object:
     """Of when the mirror is whole, as its source's row has it."""
-    known = lab.mirror.query(lambda connection: source(connection, "website"))
+    known = lab.mirror.query(lambda connection: load_source(connection, "website"))
     return None if known is None else known.checkpoint.whole_as_of
 
 
@@ -36,7 +36,7 @@ def test_the_total_is_what_upstream_counts(lab: Lab) -> None:
     lab.sync()
     assert (lab.progress.records_total, lab.progress.counts.records_swept) == (3, 3)
     lab.act(lambda world: world.create(world.user, "price", {"title": "four"}))
-    lab.sync(glance_from=1)
+    lab.sync(quick_check_from=1)
     assert (lab.progress.records_total, lab.progress.counts.records_swept) == (4, 0)
     lab.sync(full=True)
     assert (lab.progress.records_total, lab.progress.counts.records_swept) == (4, 4)
@@ -110,7 +110,7 @@ def test_a_run_that_ends_without_a_word_has_told_how_far_it_came(lab: Lab, monke
 
     with monkeypatch.context() as patched:
         patched.setattr(writing, "BATCH_RECORDS", 2)
-        patched.setattr(Tenure, "end", never)
+        patched.setattr(LeaseKeeper, "release", never)
         lab.sync()
     cut = last(lab)
     with lab.mirror.read() as connection:
@@ -130,7 +130,7 @@ def test_a_run_that_ends_without_a_word_has_told_of_the_schema_too(lab: Lab, mon
         raise DatabaseUnavailable("it was killed")
 
     with monkeypatch.context() as patched:
-        patched.setattr(Tenure, "end", never)
+        patched.setattr(LeaseKeeper, "release", never)
         lab.sync()
     cut = last(lab)
     assert (cut.outcome, cut.counts["events_written"]) == ("running", 1)

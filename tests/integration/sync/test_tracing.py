@@ -15,12 +15,12 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, StatusCode
 
 from tests.fixtures.lab import Lab
-from versionsync.cli.clients import open_client
 from versionsync.config import Secret, SourceSettings
 from versionsync.simulator import FaultKind
 from versionsync.sync import sync_source
 from versionsync.sync.report import Progress, RunReport, SyncOptions
 from versionsync.sync.tracing import traced_by
+from versionsync.wiring.clients import open_client
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def sync(lab: Lab, *, token: str | None = None) -> RunReport:
     """One run with a client as the command line makes it."""
     source = SourceSettings(name="website", base_url=lab.spec.base_url, rate_limit="none")
     log = structlog.wrap_logger(structlog.testing.CapturingLogger(), processors=[])
-    options = SyncOptions(settle=False)
+    options = SyncOptions(wait_until_settled=False)
 
     async def run() -> RunReport:
         async with open_client(source, Secret(token or lab.token), log=log) as client:
@@ -94,6 +94,6 @@ def failed(exporter: InMemorySpanExporter) -> list[ReadableSpan]:
 
 def test_who_does_not_trace_does_not_load_it() -> None:
     """Not a module of it, with all that a run needs loaded."""
-    code = "import sys, versionsync.cli.run, versionsync.cli.side_by_side, versionsync.daemon.service\n"
+    code = "import sys, versionsync.cli.commands.run, versionsync.wiring.sync_all, versionsync.daemon.daemon\n"
     code += "sys.exit(any(name.startswith('opentelemetry') for name in sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -10,8 +10,8 @@ from sqlalchemy import func, select, update
 
 from tests.fixtures.comparing import differences
 from tests.fixtures.lab import Lab, MakeLab
-from versionsync.mirror.sources import Checkpoint, source
-from versionsync.mirror.tables import events, records, sources
+from versionsync.mirror.schema import events, records, sources
+from versionsync.mirror.tables.sources import Checkpoint, load_source
 from versionsync.simulator import Selection, World
 from versionsync.sync.report import Outcome
 from versionsync.sync.unexplained import ReadLimit
@@ -21,11 +21,12 @@ POSTS = 12
 
 def localized(world: World) -> None:
     """A model with a localized title and two locales; some posts are live, each with a newer draft."""
-    world.switches.republishing_moves_published_at = False
+    world.options.republishing_moves_published_at = False
     world.add_locale(world.account, "it")
     model = world.create_model(world.account, "post")
     world.create_field(world.account, model, "title", localized=True)
     for number in range(POSTS):
+        world.clock.advance(timedelta(seconds=1))  # which was published first is told by time, not by chance
         id = world.create(world.user, "post", {"title": {"en": f"{number}", "it": f"{number}"}}).id
         world.publish(world.user, id)
         world.update(world.user, id, {"title": {"en": f"{number} new", "it": f"{number} nuovo"}})
@@ -66,7 +67,7 @@ def meta(lab: Lab, number: int) -> tuple[object, ...]:
 def checkpoint(lab: Lab) -> Checkpoint:
     """How far the mirror has come."""
     with lab.mirror.read() as connection:
-        found = source(connection, "website")
+        found = load_source(connection, "website")
     assert found is not None
     return found.checkpoint
 

@@ -6,8 +6,8 @@ from sqlalchemy import text
 
 from tests.fixtures.lab import Lab
 from versionsync.cli.attention import SourceStatus, remarks
-from versionsync.mirror.sources import sources_of
-from versionsync.mirror.standing import standing
+from versionsync.mirror.status import count_rows
+from versionsync.mirror.tables.sources import sources_of
 from versionsync.sync.report import Outcome
 
 VIEW = "website_post_versions"
@@ -19,7 +19,7 @@ def attention(lab: Lab) -> list[str]:
     with lab.mirror.read() as connection:
         (one,) = sources_of(connection)
         status = SourceStatus(
-            source=one, standing=standing(connection, one.id), runs=(), lag=None, lease=None, follower=None
+            source=one, standing=count_rows(connection, one.id), runs=(), lag=None, lease=None, follower=None
         )
         return [remark.text for remark in remarks(status, one.checkpoint.last_success_at or one.created_at)]
 

@@ -15,7 +15,7 @@ import pytest
 from tests.fixtures.comparing import differences, told
 from tests.fixtures.lab import START, Lab, MakeLab
 from tests.fixtures.newsroom import Newsroom
-from versionsync.simulator import Clock, FaultKind, Faults, Switches, World
+from versionsync.simulator import Clock, FaultKind, Faults, SimulatorOptions, World
 from versionsync.sync.report import Outcome, SyncOptions
 
 SEEDS = range(1, 1 + int(os.environ.get("VERSIONSYNC_TEST_SEEDS", "2")))
@@ -34,7 +34,7 @@ FAULTS = {
 def test_whatever_happens_a_quiet_run_makes_it_right(make_lab: MakeLab, seed: int) -> None:
     """No version, flag or transition is missed or imagined, and looking again changes nothing."""
     chance = random.Random(seed)
-    switches = Switches(
+    switches = SimulatorOptions(
         publishing_moves_updated_at=chance.random() < 0.5,
         deleted_versions_readable=chance.random() < 0.5,
         schedules_move_beacon=chance.random() < 0.5,
@@ -51,7 +51,7 @@ def test_whatever_happens_a_quiet_run_makes_it_right(make_lab: MakeLab, seed: in
         faults.rates = FAULTS if chance.random() < 0.5 else {}
         done.append(disturbed(lab, chance))
         faults.rates = {}
-        report = lab.sync(glance_from=chance.choice([1, 2000]), full=chance.random() < 0.2)
+        report = lab.sync(quick_check_from=chance.choice([1, 2000]), full=chance.random() < 0.2)
         done.append(f"quiet: {report.outcome} {report.error or ''} {[each.reason for each in report.failures]}")
         assert report.outcome is Outcome.SUCCEEDED, done
         assert differences(lab.mirror, lab.truth()) == [], done
@@ -66,18 +66,18 @@ def disturbed(lab: Lab, chance: random.Random) -> str:
     if kind == "stopped":
         return f"stopped: {asyncio.run(stop_after(lab, chance.uniform(0, 0.3)))}"
     options = {
-        "glance": SyncOptions(glance_from=1, settle=False),
-        "full": SyncOptions(full=True, settle=False),
-        "scrub": SyncOptions(scrub=5, settle=False),
-        "dry": SyncOptions(dry_run=True, settle=False),
+        "glance": SyncOptions(quick_check_from=1, wait_until_settled=False),
+        "full": SyncOptions(full=True, wait_until_settled=False),
+        "scrub": SyncOptions(scrub=5, wait_until_settled=False),
+        "dry": SyncOptions(dry_run=True, wait_until_settled=False),
     }
-    report = asyncio.run(lab.run(options.get(kind, SyncOptions(settle=False))))
+    report = asyncio.run(lab.run(options.get(kind, SyncOptions(wait_until_settled=False))))
     return f"{kind}: {report.outcome} {report.error or ''} {[each.reason for each in report.failures]}"
 
 
 async def stop_after(lab: Lab, seconds: float) -> str:
     """Cancel a run that lasts longer than that."""
-    task = asyncio.create_task(lab.run(SyncOptions(settle=False)))
+    task = asyncio.create_task(lab.run(SyncOptions(wait_until_settled=False)))
     done, _ = await asyncio.wait([task], timeout=seconds)
     if done:
         return str(task.result().outcome)

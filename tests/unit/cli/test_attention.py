@@ -9,17 +9,16 @@ from typing import Any
 import pytest
 
 from versionsync.cli.attention import SourceStatus, ago, remarks
-from versionsync.cli.exits import TROUBLES, UNKNOWN_RECORD, Exit
+from versionsync.cli.exit_codes import TROUBLES, UNKNOWN_RECORD, Exit
 from versionsync.daemon.budget import Budget, Purse
-from versionsync.mirror.followers import Following
-from versionsync.mirror.freshness import Lag
-from versionsync.mirror.holders import Holder
-from versionsync.mirror.leases import HeldLease
-from versionsync.mirror.runs import RunRow
-from versionsync.mirror.sources import Checkpoint, Project, SourceRow
-from versionsync.mirror.standing import Standing
-from versionsync.mirror.webhooks import SILENT_AFTER, WebhookRow
-from versionsync.sync.trouble import Trouble
+from versionsync.mirror.holder import Holder
+from versionsync.mirror.status import LagQuantiles, SourceCounts
+from versionsync.mirror.tables.daemons import ActiveDaemon
+from versionsync.mirror.tables.leases import HeldLease
+from versionsync.mirror.tables.runs import RunRow
+from versionsync.mirror.tables.sources import Checkpoint, Project, SourceRow
+from versionsync.mirror.tables.webhooks import SILENT_AFTER_CHANGES, WebhookRow
+from versionsync.sync.error_kinds import ErrorKind
 
 NOW = datetime(2026, 11, 2, 12, tzinfo=UTC)
 SOMEBODY = Holder("elsewhere", 12)
@@ -46,9 +45,9 @@ def run(
     )
 
 
-def follower(*, silent: timedelta | None = None) -> Following:
+def follower(*, silent: timedelta | None = None) -> ActiveDaemon:
     """One that is there, or that has been silent for so long."""
-    return Following(
+    return ActiveDaemon(
         holder=SOMEBODY,
         expires_at=NOW + MINUTE if silent is None else NOW - silent,
         is_over=silent is not None,
@@ -70,7 +69,7 @@ def one(*runs: RunRow, fresh: timedelta | None = MINUTE, **known: Any) -> Source
     )
     project = Project(id="1", name="x", environment="main", follows_primary=True, base_url="http://x")
     source = SourceRow(id=1, name="website", project=project, checkpoint=checkpoint, created_at=NOW)
-    nothing = Standing(models=0, records=0, records_deleted=0, versions=0, versions_missing=0, events=0)
+    nothing = SourceCounts(models=0, records=0, records_deleted=0, versions=0, versions_missing=0, events=0)
     lease = HeldLease(1, 1, SOMEBODY, NOW + MINUTE, False)
     if runs and runs[0].outcome == "running":
         known = {"lease": lease} | known
@@ -131,18 +130,18 @@ def test_a_run_that_was_asked_for_an_unknown_record_does_not_count() -> None:
 
 def test_each_kind_of_trouble_has_an_exit_code() -> None:
     """Of those that a run may end with."""
-    assert {str(kind) for kind in Trouble} == TROUBLES.keys()
+    assert {str(kind) for kind in ErrorKind} == TROUBLES.keys()
 
 
 def test_a_webhook_that_tells_nothing_any_more_is_told() -> None:
     """Where it should: one that nobody receives and whose log is not read leaves nothing untold."""
     followed = {"follower": follower()}
-    silent = one(run("succeeded"), webhook=webhook(untold=SILENT_AFTER), **followed)
+    silent = one(run("succeeded"), webhook=webhook(untold=SILENT_AFTER_CHANGES), **followed)
     assert told(silent) == [
         "its webhook tells nothing any more: 3 looks in a row found changes of which no call had told. "
         "`versionsync webhook status` shows its last calls"
     ]
-    assert told(one(run("succeeded"), webhook=webhook(untold=SILENT_AFTER - 1), **followed)) == []
+    assert told(one(run("succeeded"), webhook=webhook(untold=SILENT_AFTER_CHANGES - 1), **followed)) == []
     assert told(one(run("succeeded"), webhook=webhook(receives=False, untold=9), **followed)) == []
     assert told(one(run("succeeded"), webhook=webhook(untold=9))) == []
 
@@ -243,6 +242,6 @@ def test_a_time_is_told_in_words(passed: timedelta, words: str) -> None:
 def test_a_lag_is_that_of_half_and_of_nine_of_ten() -> None:
     """A clock behind upstream's makes none less than nothing."""
     took = [timedelta(seconds=seconds) for seconds in (10, 9, 8, 7, 6, 5, 4, 3, 2, -1)]
-    assert Lag.of(took) == Lag(median=timedelta(seconds=5), ninth=timedelta(seconds=9), versions=10)
-    assert Lag.of(took[:1]) == Lag(median=timedelta(seconds=10), ninth=timedelta(seconds=10), versions=1)
-    assert Lag.of([]) is None
+    assert LagQuantiles.of(took) == LagQuantiles(p50=timedelta(seconds=5), p90=timedelta(seconds=9), versions=10)
+    assert LagQuantiles.of(took[:1]) == LagQuantiles(p50=timedelta(seconds=10), p90=timedelta(seconds=10), versions=1)
+    assert LagQuantiles.of([]) is None

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from versionsync.cli.exits import Exit
+from versionsync.cli.exit_codes import Exit
 
 CODE = """
 import os, signal, time

@@ -11,21 +11,21 @@ from hypothesis import strategies as st
 
 from tests.unit.cma import wire_examples as example
 from versionsync.cma import errors
-from versionsync.cma.answers import Answer, error_from_job, error_of, is_json, judge, rate, retry_after
+from versionsync.cma.responses import Response, error_from_job, error_of, is_json, judge, rate, retry_after
 from versionsync.cma.retry import Failure, Kind, Policy
 
 CONTENT = "the board resigns tomorrow"
 
 
-def answer(status: int, code: str | None = None, **more: object) -> Answer:
+def answer(status: int, code: str | None = None, **more: object) -> Response:
     """An answer of the API with an error of this code; without one, a web page."""
     headers = {"content-type": "application/json; charset=utf-8", "x-request-id": "req-1"}
     if code is None:
-        return Answer(status, headers | {"content-type": "text/html"}, b"<html>" + CONTENT.encode(), 9)
-    return Answer(status, headers, json.dumps(example.error(code, **more)).encode(), 9)  # type: ignore[arg-type]
+        return Response(status, headers | {"content-type": "text/html"}, b"<html>" + CONTENT.encode(), 9)
+    return Response(status, headers, json.dumps(example.error(code, **more)).encode(), 9)  # type: ignore[arg-type]
 
 
-def verdict(given: Answer) -> Failure | errors.CmaError:
+def verdict(given: Response) -> Failure | errors.CmaError:
     return judge(given, request="GET /items", now=0.0)
 
 
@@ -41,22 +41,22 @@ def verdict(given: Answer) -> Failure | errors.CmaError:
         (402, "DEACTIVATED_SITE", errors.PermissionDenied),
         (422, "PLAN_UPGRADE_REQUIRED", errors.PermissionDenied),
         (422, "SITE_USAGE_LIMIT_REACHED", errors.PermissionDenied),
-        (404, "INVALID_ENVIRONMENT", errors.EnvironmentUnknown),
-        (422, "INVALID_ENVIRONMENT", errors.EnvironmentUnknown),
+        (404, "INVALID_ENVIRONMENT", errors.EnvironmentNotFound),
+        (422, "INVALID_ENVIRONMENT", errors.EnvironmentNotFound),
         (404, "NOT_FOUND", errors.NotFound),
-        (404, "INVALID_ENDPOINT", errors.Rejected),
-        (422, "INVALID_PARAMS", errors.Rejected),
-        (422, "STALE_ITEM_VERSION", errors.Rejected),
-        (422, "ITEM_TYPE_NOT_FOUND", errors.Rejected),
-        (406, "INVALID_ACCEPT_HEADER", errors.Rejected),
-        (413, "ANYTHING", errors.Rejected),
-        (413, None, errors.Rejected),
-        (414, None, errors.Rejected),
-        (431, None, errors.Rejected),
-        (422, "TECHNICAL_LIMIT_REACHED", errors.Rejected),
-        (403, "TECHNICAL_LIMIT_REACHED", errors.Rejected),
-        (403, "TOO_MANY_OPERATIONS", errors.Rejected),
-        (422, "UNMANAGED_EDIT_CONFLICT", errors.Rejected),
+        (404, "INVALID_ENDPOINT", errors.InvalidRequest),
+        (422, "INVALID_PARAMS", errors.InvalidRequest),
+        (422, "STALE_ITEM_VERSION", errors.InvalidRequest),
+        (422, "ITEM_TYPE_NOT_FOUND", errors.InvalidRequest),
+        (406, "INVALID_ACCEPT_HEADER", errors.InvalidRequest),
+        (413, "ANYTHING", errors.InvalidRequest),
+        (413, None, errors.InvalidRequest),
+        (414, None, errors.InvalidRequest),
+        (431, None, errors.InvalidRequest),
+        (422, "TECHNICAL_LIMIT_REACHED", errors.InvalidRequest),
+        (403, "TECHNICAL_LIMIT_REACHED", errors.InvalidRequest),
+        (403, "TOO_MANY_OPERATIONS", errors.InvalidRequest),
+        (422, "UNMANAGED_EDIT_CONFLICT", errors.InvalidRequest),
         (302, None, errors.Unavailable),
     ],
 )
@@ -153,7 +153,7 @@ def test_a_write_is_uncertain_only_where_it_may_have_been_done() -> None:
     for code, expected in [
         ("SITE_NOT_READY", errors.Unavailable),
         ("PLATFORM_SCHEDULED_MAINTENANCE", errors.Unavailable),
-        ("SERVICE_UNAVAILABLE", errors.Uncertain),
+        ("SERVICE_UNAVAILABLE", errors.OutcomeUnknown),
     ]:
         failure = verdict(answer(503, code))
         assert isinstance(failure, Failure)
@@ -182,10 +182,10 @@ def test_what_lasts_as_long_as_people_want_is_reported_at_once(code: str) -> Non
         (answer(422, "INVALID_PARAMS"), False),
     ],
 )
-def test_an_address_that_is_too_long_is_recognized(given_answer: Answer, expected: bool) -> None:
+def test_an_address_that_is_too_long_is_recognized(given_answer: Response, expected: bool) -> None:
     """Also where a gateway refuses it with a web page: the caller then splits its filter, not its page."""
     error = verdict(given_answer)
-    assert isinstance(error, errors.Rejected)
+    assert isinstance(error, errors.InvalidRequest)
     assert error.too_long is expected
     assert not (error.too_long and error.about_limit)
 
@@ -235,7 +235,7 @@ def test_every_documented_code_has_a_hint_of_its_own(code: str) -> None:
     given_verdict = verdict(answer(422, code))
     text = given_verdict.detail if isinstance(given_verdict, Failure) else given_verdict.message
     unknown = verdict(answer(422, "SOMETHING_NEW"))
-    assert isinstance(unknown, errors.Rejected)
+    assert isinstance(unknown, errors.InvalidRequest)
     assert text
     assert text != unknown.message
     assert given_verdict.code == code
@@ -244,7 +244,7 @@ def test_every_documented_code_has_a_hint_of_its_own(code: str) -> None:
 def test_a_refused_field_is_named_without_its_value() -> None:
     """INVALID_FIELD brings the field's name and the validation's."""
     error = verdict(answer(422, "INVALID_FIELD", details={"field": "title", "code": "VALIDATION_REQUIRED"}))
-    assert isinstance(error, errors.Rejected)
+    assert isinstance(error, errors.InvalidRequest)
     assert error.message == "field title: VALIDATION_REQUIRED"
 
 
@@ -265,7 +265,7 @@ def test_an_error_marked_transient_may_mend(status: int, code: str) -> None:
 def test_only_upstreams_own_not_found_is_not_found(status: int, code: str | None, content_type: str) -> None:
     """It is evidence of a deletion (invariant 5): a gateway's 404 or an unknown path must never look like it."""
     given_answer = answer(status, code)
-    given_answer = Answer(status, {**given_answer.headers, "content-type": content_type}, given_answer.body, 1)
+    given_answer = Response(status, {**given_answer.headers, "content-type": content_type}, given_answer.body, 1)
     if isinstance(verdict(given_answer), errors.NotFound):
         assert code == "NOT_FOUND"
         assert content_type == "application/json"
@@ -276,7 +276,7 @@ def test_only_upstreams_own_not_found_is_not_found(status: int, code: str | None
 def test_no_answer_breaks_the_judge(status: int, body: bytes, content_type: str | None) -> None:
     """There is always a verdict."""
     headers = {} if content_type is None else {"content-type": content_type}
-    assert isinstance(verdict(Answer(status, headers, body, 1)), Failure | errors.CmaError)
+    assert isinstance(verdict(Response(status, headers, body, 1)), Failure | errors.CmaError)
 
 
 def test_details_never_bring_content_into_an_error() -> None:
@@ -309,7 +309,7 @@ def test_details_never_bring_content_into_an_error() -> None:
 def test_a_refused_page_limit_is_recognized(code: str, details: object, about: bool) -> None:
     """So that a smaller page is tried, and only then."""
     error = verdict(answer(422, code, details=details))
-    assert isinstance(error, errors.Rejected)
+    assert isinstance(error, errors.InvalidRequest)
     assert error.about_limit is about
 
 
@@ -323,7 +323,7 @@ def test_the_waits_of_a_429_are_read() -> None:
         ({"retry-after": "soon", "x-ratelimit-reset": "-1"}, None),
         ({}, None),
     ]:
-        failure = verdict(Answer(429, {**base.headers, **headers}, base.body, 1))
+        failure = verdict(Response(429, {**base.headers, **headers}, base.body, 1))
         assert isinstance(failure, Failure)
         assert failure.retry_after == expected
 
@@ -371,14 +371,14 @@ def test_what_was_given_up_is_unavailable(kind: Kind) -> None:
 def test_a_write_that_may_have_happened_is_uncertain(kind: Kind) -> None:
     """Whoever sent it must look before doing it again."""
     happened = kind in (Kind.TIMEOUT, Kind.RESET, Kind.TORN, Kind.NOT_JSON, Kind.TOO_LARGE, Kind.SERVER)
-    assert isinstance(given_up(kind, method="POST"), errors.Uncertain) == happened
+    assert isinstance(given_up(kind, method="POST"), errors.OutcomeUnknown) == happened
 
 
 def test_the_error_in_a_jobs_result_is_the_requests_own() -> None:
     """In the same forms, transient ones included."""
     payload = json.dumps(example.error("ITEM_LOCKED")).encode()
     error = error_from_job(422, payload, request="job 1")
-    assert isinstance(error, errors.Rejected)
+    assert isinstance(error, errors.InvalidRequest)
     assert (error.code, error.request) == ("ITEM_LOCKED", "job 1")
     transient = json.dumps(example.error("CONCURRENT_ITEM_UPDATE", transient=True)).encode()
     assert isinstance(error_from_job(422, transient, request="job 1"), errors.Unavailable)

@@ -12,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.cma import wire_examples as example
-from versionsync.cma import decode, errors, wire
+from versionsync.cma import decode, errors
+from versionsync.cma import jsonapi as wire
 from versionsync.cma.client import Client
-from versionsync.cma.paging import walk_items, walk_versions
-from versionsync.cma.resources import BadEntry, Page
+from versionsync.cma.pagination import iterate_items, iterate_versions
+from versionsync.cma.resources import InvalidResource, Page
 
 
 @dataclasses.dataclass
@@ -47,10 +48,10 @@ class List:
             example.page(entries, len(self.ids) if self.total is None else self.total), build, paged=True
         )
         return Page(
-            items=tuple(value for value in read.values if not isinstance(value, wire.Mismatch)),
+            items=tuple(value for value in read.values if not isinstance(value, wire.ShapeError)),
             total=read.total,
             ids=read.ids,
-            bad=tuple(BadEntry(id, errors.ProtocolError("x", request="x")) for id in ids if id in self.bad),
+            bad=tuple(InvalidResource(id, errors.ProtocolError("x", request="x")) for id in ids if id in self.bad),
         )
 
 
@@ -60,7 +61,7 @@ def walk(upstream: List, limit: int = 10, *, versions: bool = False) -> tuple[li
 
     async def main() -> errors.CmaError | None:
         client = cast(Client, upstream)
-        pages = walk_versions(client, "r", limit=limit) if versions else walk_items(client, limit=limit)
+        pages = iterate_versions(client, "r", limit=limit) if versions else iterate_items(client, limit=limit)
         try:
             async for page in pages:
                 assert len(page.ids) == len(page.items) + len(page.bad)
@@ -129,7 +130,7 @@ def test_nothing_is_missed_in_silence(count: int, request: int, place: int, act:
     if error is None:
         assert set(upstream.ids) & set(names(count)) <= set(seen)
     else:
-        assert isinstance(error, errors.PagesMoved)
+        assert isinstance(error, errors.PageShifted)
 
 
 def test_a_moved_list_is_still_handed_over_before_it_is_told() -> None:
@@ -141,7 +142,7 @@ def test_a_moved_list_is_still_handed_over_before_it_is_told() -> None:
 
     seen, error = walk(List(names(25), before=before))
     assert set(names(25)) <= set(seen)
-    assert isinstance(error, errors.PagesMoved)
+    assert isinstance(error, errors.PageShifted)
 
 
 @BOTH
@@ -160,7 +161,7 @@ def test_an_empty_page_before_the_end_is_asked_once_more_then_an_error(versions:
     """A list that ends before its count is not taken for complete."""
     upstream = List(names(10), total=25)
     error = walk(upstream, versions=versions)[1]
-    assert isinstance(error, errors.PagesMoved)
+    assert isinstance(error, errors.PageShifted)
     assert len(upstream.asked) == 3
 
 
@@ -186,7 +187,7 @@ def test_a_total_that_moves_is_told(versions: bool) -> None:
             upstream.ids.append("new")
 
     error = walk(List(names(25), before=before), versions=versions)[1]
-    assert isinstance(error, errors.PagesMoved)
+    assert isinstance(error, errors.PageShifted)
 
 
 @BOTH
@@ -194,7 +195,7 @@ def test_more_entries_than_upstream_counts_are_told(versions: bool) -> None:
     """A count that is too low would end the walk early without a word."""
     seen, error = walk(List(names(10), total=8), versions=versions)
     assert seen == names(10)
-    assert isinstance(error, errors.PagesMoved)
+    assert isinstance(error, errors.PageShifted)
 
 
 def test_a_version_that_comes_twice_is_told() -> None:
@@ -205,7 +206,7 @@ def test_a_version_that_comes_twice_is_told() -> None:
             upstream.ids.insert(0, "new")
             upstream.ids.pop()
 
-    assert isinstance(walk(List(names(25), before=before), versions=True)[1], errors.PagesMoved)
+    assert isinstance(walk(List(names(25), before=before), versions=True)[1], errors.PageShifted)
 
 
 @pytest.mark.parametrize("ids", [["a", "b", "a"], ["a", "a", "b"], ["a", "b", "b"]])
@@ -213,7 +214,7 @@ def test_a_version_that_comes_twice_is_told() -> None:
 def test_a_version_that_comes_twice_within_one_page_is_told(ids: list[str], limit: int) -> None:
     """Upstream counts as many entries as came: only the ids show that one is missing."""
     error = walk(List(ids), limit, versions=True)[1]
-    assert isinstance(error, errors.PagesMoved)
+    assert isinstance(error, errors.PageShifted)
     assert "an entry came twice" in str(error)
 
 
@@ -227,7 +228,7 @@ def test_bad_entries_do_not_disturb_the_walk(bad: set[str], versions: bool) -> N
 def test_a_page_that_is_too_large_is_halved_and_the_client_remembers(versions: bool) -> None:
     """Refused for its limit, too large, or too slow: the next walk starts with what worked."""
     refusals: list[errors.CmaError] = [
-        errors.Rejected("x", request="x", about_limit=True),
+        errors.InvalidRequest("x", request="x", about_limit=True),
         errors.Unavailable("x", request="x", too_slow=True),
     ]
 
@@ -247,7 +248,7 @@ def test_a_page_that_is_too_large_is_halved_and_the_client_remembers(versions: b
 @pytest.mark.parametrize(
     "refusal",
     [
-        errors.Rejected("x", request="x"),
+        errors.InvalidRequest("x", request="x"),
         errors.Unavailable("x", request="x"),
         errors.NotFound("x", request="x"),
         errors.AuthenticationError("x", request="x"),
@@ -270,9 +271,9 @@ def test_a_page_that_no_size_makes_small_enough_is_an_error() -> None:
 
     def before(_upstream: List, _number: int) -> None:
         asked.append(1)
-        raise errors.Rejected("x", request="x", about_limit=True)
+        raise errors.InvalidRequest("x", request="x", about_limit=True)
 
-    assert isinstance(walk(List(names(25), before=before), 500)[1], errors.Rejected)
+    assert isinstance(walk(List(names(25), before=before), 500)[1], errors.InvalidRequest)
     assert len(asked) == 11
 
 

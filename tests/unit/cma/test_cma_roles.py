@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw
 
-from versionsync.cma.roles import Permission, Reading, Role, role_of_me
+from versionsync.cma.permissions import Permission, ReadAccess, Role, own_role
 
 
 def entry(action: str = "all", environment: str = "main", **more: Any) -> Permission:
@@ -18,7 +18,7 @@ def entry(action: str = "all", environment: str = "main", **more: Any) -> Permis
     return msgspec.convert({"on_creator": "anyone", **more, "action": action, "environment": environment}, Permission)
 
 
-def reading(positive: list[Permission], negative: list[Permission] | None = None) -> Reading:
+def reading(positive: list[Permission], negative: list[Permission] | None = None) -> ReadAccess:
     """Of the model `article` in `main`."""
     return Role(name="r", positive=tuple(positive), negative=tuple(negative or [])).reading("article", "main")
 
@@ -26,32 +26,32 @@ def reading(positive: list[Permission], negative: list[Permission] | None = None
 @pytest.mark.parametrize(
     ("positive", "negative", "shows"),
     [
-        ([entry()], [], Reading.ALL),
-        ([entry(item_type="")], [], Reading.ALL),
-        ([entry("read", item_type="", workflow="", on_stage="", on_creator="")], [], Reading.ALL),
-        ([entry(item_type="", on_creator="self")], [], Reading.SOME),
-        ([entry()], [entry("read", item_type="")], Reading.NONE),
-        ([entry()], [entry("read", item_type="", workflow="w")], Reading.SOME),
-        ([entry("read")], [], Reading.ALL),
-        ([entry("read", item_type="article")], [], Reading.ALL),
-        ([entry("read", item_type="article", on_creator="self"), entry("all")], [], Reading.ALL),
-        ([entry()], [entry("delete"), entry("update", item_type="article")], Reading.ALL),
-        ([entry()], [entry("read", item_type="another")], Reading.ALL),
-        ([entry()], [entry("read", environment="next")], Reading.ALL),
-        ([entry(on_creator="self")], [], Reading.SOME),
-        ([entry("read", on_stage="done")], [], Reading.SOME),
-        ([entry("read", workflow="w")], [], Reading.SOME),
-        ([entry()], [entry("read", on_creator="role")], Reading.SOME),
-        ([entry()], [entry("read", item_type="article")], Reading.NONE),
-        ([entry()], [entry("all")], Reading.NONE),
-        ([entry("update")], [], Reading.NONE),
-        ([entry(environment="next")], [], Reading.NONE),
-        ([entry(item_type="another")], [], Reading.NONE),
-        ([], [], Reading.NONE),
+        ([entry()], [], ReadAccess.ALL),
+        ([entry(item_type="")], [], ReadAccess.ALL),
+        ([entry("read", item_type="", workflow="", on_stage="", on_creator="")], [], ReadAccess.ALL),
+        ([entry(item_type="", on_creator="self")], [], ReadAccess.SOME),
+        ([entry()], [entry("read", item_type="")], ReadAccess.NONE),
+        ([entry()], [entry("read", item_type="", workflow="w")], ReadAccess.SOME),
+        ([entry("read")], [], ReadAccess.ALL),
+        ([entry("read", item_type="article")], [], ReadAccess.ALL),
+        ([entry("read", item_type="article", on_creator="self"), entry("all")], [], ReadAccess.ALL),
+        ([entry()], [entry("delete"), entry("update", item_type="article")], ReadAccess.ALL),
+        ([entry()], [entry("read", item_type="another")], ReadAccess.ALL),
+        ([entry()], [entry("read", environment="next")], ReadAccess.ALL),
+        ([entry(on_creator="self")], [], ReadAccess.SOME),
+        ([entry("read", on_stage="done")], [], ReadAccess.SOME),
+        ([entry("read", workflow="w")], [], ReadAccess.SOME),
+        ([entry()], [entry("read", on_creator="role")], ReadAccess.SOME),
+        ([entry()], [entry("read", item_type="article")], ReadAccess.NONE),
+        ([entry()], [entry("all")], ReadAccess.NONE),
+        ([entry("update")], [], ReadAccess.NONE),
+        ([entry(environment="next")], [], ReadAccess.NONE),
+        ([entry(item_type="another")], [], ReadAccess.NONE),
+        ([], [], ReadAccess.NONE),
     ],
 )
 def test_it_shows_what_it_allows_less_what_it_forbids(
-    positive: list[Permission], negative: list[Permission], shows: Reading
+    positive: list[Permission], negative: list[Permission], shows: ReadAccess
 ) -> None:
     """Only what is about reading, this model and this environment counts."""
     assert reading(positive, negative) is shows
@@ -66,9 +66,9 @@ def test_what_it_forbids_and_is_not_named_is_told_by_its_id() -> None:
         entry("delete", item_type="kept"),
     )
     role = Role(name="r", positive=(entry(),), negative=negative)
-    assert role.hides_besides(["article"], "main") == {"hidden"}
+    assert role.hides_outside(["article"], "main") == {"hidden"}
     of_all = Role(name="r", positive=(entry(),), negative=(entry("read", item_type=""),))
-    assert of_all.hides_besides(["article"], "main") == set()
+    assert of_all.hides_outside(["article"], "main") == set()
 
 
 ENTRIES = st.lists(
@@ -89,7 +89,7 @@ def test_forbidding_more_never_shows_more(
     positive: list[Permission], negative: list[Permission], more: list[Permission]
 ) -> None:
     """And allowing more never shows less."""
-    rank = [Reading.NONE, Reading.SOME, Reading.ALL].index
+    rank = [ReadAccess.NONE, ReadAccess.SOME, ReadAccess.ALL].index
     assert rank(reading(positive, negative + more)) <= rank(reading(positive, negative))
     assert rank(reading(positive + more, negative)) >= rank(reading(positive, negative))
 
@@ -116,9 +116,9 @@ def test_the_role_is_read_from_beside_the_answer() -> None:
         "locale": "en",
         "new": 1,
     }
-    found = role_of_me(Raw(b"{}"), [Raw(b'{"id":"2","type":"user"}'), role(positive_item_type_permissions=[given])])
+    found = own_role(Raw(b"{}"), [Raw(b'{"id":"2","type":"user"}'), role(positive_item_type_permissions=[given])])
     assert found is not None
-    assert (found.name, found.reading("article", "main")) == ("Editor", Reading.ALL)
+    assert (found.name, found.reading("article", "main")) == ("Editor", ReadAccess.ALL)
 
 
 def old_role(**relationships: Any) -> Raw:
@@ -142,12 +142,12 @@ def old_role(**relationships: Any) -> Raw:
 @pytest.mark.parametrize("links", [{}, {"inherits_permissions_from": {"data": []}}])
 def test_a_role_without_final_permissions_has_its_own(links: dict[str, Any]) -> None:
     """Where it inherits nothing, both are the same."""
-    found = role_of_me(Raw(b"{}"), [old_role(**links)])
+    found = own_role(Raw(b"{}"), [old_role(**links)])
     assert found is not None
     assert (found.name, found.reading("article", "main"), found.reading("7", "main")) == (
         "Writer",
-        Reading.ALL,
-        Reading.NONE,
+        ReadAccess.ALL,
+        ReadAccess.NONE,
     )
 
 
@@ -166,4 +166,4 @@ def test_a_role_without_final_permissions_has_its_own(links: dict[str, Any]) -> 
 )
 def test_what_is_not_understood_says_nothing(included: list[Raw]) -> None:
     """Rather than that all is hidden."""
-    assert role_of_me(Raw(b"{}"), included) is None
+    assert own_role(Raw(b"{}"), included) is None

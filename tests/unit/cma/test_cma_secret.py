@@ -7,8 +7,8 @@ import pickle
 
 import pytest
 
-from versionsync.cma.secret import Secret
-from versionsync.cma.session import Call, checked_base_url, checked_token
+from versionsync.cma.session import ApiRequest, checked_base_url, checked_token
+from versionsync.secret import Secret
 
 
 def test_no_way_of_printing_shows_it() -> None:
@@ -59,6 +59,6 @@ def test_a_slash_at_the_end_of_the_address_does_not_count() -> None:
 def test_a_request_is_named_without_what_may_be_content() -> None:
     """Pages, models and the like are told, values of filters are not."""
     params = (("page[offset]", "500"), ("filter[type]", "article"), ("filter[fields][title][eq]", "secret plans"))
-    call = Call("/items", params, method="POST", body=b"secret body")
+    call = ApiRequest("/items", params, method="POST", body=b"secret body")
     assert str(call) == "POST /items?page[offset]=500&filter[type]=article&filter[fields][title][eq]=…"
     assert "secret" not in repr(call)

@@ -46,6 +46,6 @@ def test_the_errors_cost_no_http_library() -> None:
 
 def test_an_error_says_request_answer_message_and_id() -> None:
     """In one line."""
-    error = cma.Rejected("no", request="GET /x", status=422, code="INVALID", request_id="r1")
+    error = cma.InvalidRequest("no", request="GET /x", status=422, code="INVALID", request_id="r1")
     assert str(error) == "GET /x: 422 INVALID: no (request r1)"
     assert str(cma.Unavailable("no", request="GET /x")) == "GET /x: no"

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from versionsync.cma.clock import ClockOffset
+from versionsync.cma.session import ClockOffset
 from versionsync.cma.times import http_date, parse_time
 
 

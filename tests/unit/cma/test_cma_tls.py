@@ -6,7 +6,7 @@ import ssl
 
 import pytest
 
-from versionsync.cma.tls import handshake_problem
+from versionsync.cma.transport import handshake_problem
 
 
 def refused(code: int, message: str) -> ssl.SSLError:

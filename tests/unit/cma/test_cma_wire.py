@@ -15,18 +15,19 @@ from hypothesis import strategies as st
 
 from tests.unit.cma import wire_examples as example
 from versionsync import cma
-from versionsync.cma import decode, people, webhooks
-from versionsync.cma.resources import ItemVersion, Ref
-from versionsync.cma.wire import (
-    Mismatch,
+from versionsync.cma import decode, webhooks
+from versionsync.cma import decode as people
+from versionsync.cma.jsonapi import (
+    InvalidJson,
     NotADocument,
-    NotJson,
+    ShapeError,
     document,
     entries,
     list_reader,
     salvaged,
     without,
 )
+from versionsync.cma.resources import ItemVersion, Ref
 
 SECRET_CONTENT = "the board resigns tomorrow"
 
@@ -164,7 +165,7 @@ def test_one_bad_entry_costs_only_itself(break_it: Any, where: str | None, expec
         assert page.values[1].attributes_raw == json.dumps(SECRET_CONTENT).encode()
         return
     error = page.values[1]
-    assert isinstance(error, Mismatch)
+    assert isinstance(error, ShapeError)
     assert error.where == where
     assert error.expected.startswith(str(expected))
     assert SECRET_CONTENT not in f"{error} {error!r} {error.__cause__!r} {error.__context__!r}"
@@ -175,7 +176,7 @@ def test_text_that_is_not_utf8_costs_only_its_entry() -> None:
     """JSON is UTF-8, and what is not cannot be stored as text."""
     body = example.page([example.version("a"), example.version("b")]).replace(b"Hello", b"H\xffllo", 1)
     page = versions(body)
-    assert isinstance(page.values[0], Mismatch)
+    assert isinstance(page.values[0], ShapeError)
     assert page.values[1].id == "b"
 
 
@@ -185,13 +186,13 @@ def test_a_large_text_is_utf8_wherever_its_characters_stand(before: int) -> None
     text = b"x" * before + "\N{GRINNING FACE}".encode() * 100_000
     body = example.page([example.version("a"), example.version("b")])
     assert versions(body.replace(b"Hello", text, 1)).values[0].id == "a"
-    assert isinstance(versions(body.replace(b"Hello", text[:-1], 1)).values[0], Mismatch)
+    assert isinstance(versions(body.replace(b"Hello", text[:-1], 1)).values[0], ShapeError)
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b'{"data": [', b'{"data": []} x', b'{"data": ["\n"]}', b"NaN"])
 def test_what_is_no_json_is_told_from_json_of_another_shape(body: bytes) -> None:
     """The first is worth another try, the second is not."""
-    with pytest.raises(NotJson):
+    with pytest.raises(InvalidJson):
         versions(body)
 
 
@@ -209,7 +210,7 @@ def test_what_is_no_json_is_told_from_json_of_another_shape(body: bytes) -> None
 )
 def test_json_of_another_shape_says_where(body: bytes, where: str) -> None:
     """A page without its count proves nothing, so it is refused."""
-    with pytest.raises(Mismatch) as mismatch:
+    with pytest.raises(ShapeError) as mismatch:
         versions(body)
     assert mismatch.value.where == where
 
@@ -225,7 +226,7 @@ def test_json_that_is_no_document_is_told_apart(body: bytes, read: Callable[[byt
 @given(st.binary(max_size=200))
 def test_no_body_breaks_the_decoder(body: bytes) -> None:
     """Three errors and no fourth."""
-    with contextlib.suppress(NotJson, NotADocument, Mismatch):
+    with contextlib.suppress(InvalidJson, NotADocument, ShapeError):
         versions(body)
 
 
@@ -234,7 +235,7 @@ def test_a_page_torn_anywhere_is_never_taken_for_a_shorter_one(data: st.DataObje
     """Half an answer is no answer."""
     body = example.page([example.version("a"), example.version("b")])
     cut = data.draw(st.integers(0, len(body) - 1))
-    with pytest.raises(NotJson):
+    with pytest.raises(InvalidJson):
         versions(body[:cut])
 
 
@@ -253,7 +254,7 @@ def test_a_list_is_read_around_what_is_no_json(bad: bytes, place: int) -> None:
     assert page is not None
     assert page.ids == ("a", "b", "c")
     assert page.total == 3
-    assert [isinstance(value, Mismatch) for value in page.values] == [number == place for number in range(3)]
+    assert [isinstance(value, ShapeError) for value in page.values] == [number == place for number in range(3)]
     for value in page.values:
         if isinstance(value, ItemVersion):
             assert json.loads(value.attributes_raw)["half"] == "\ud83d"
@@ -283,7 +284,7 @@ def test_half_a_list_is_not_read_around_what_is_no_json(data: st.DataObject) -> 
 )
 def test_what_is_no_list_is_not_read_around_what_is_no_json(body: bytes) -> None:
     """Only the entries may be in disorder, not what is around them."""
-    with contextlib.suppress(Mismatch):
+    with contextlib.suppress(ShapeError):
         assert salvaged(body, decode.item_version, paged=True) is None
 
 
@@ -294,7 +295,7 @@ def test_a_reader_salvages_only_what_comes_twice() -> None:
     )
     read = list_reader(decode.item_version, paged=True)
     for body in (spoiled, other):
-        with pytest.raises(NotJson):
+        with pytest.raises(InvalidJson):
             read(body)
     assert read(other).ids == ("a", "b")
     deep = spoiled.replace(b"NaN", BAD[3])

@@ -57,7 +57,10 @@ def test_an_unknown_setting_that_is_near_to_none_lists_them_all(tmp_path: Path) 
         ("[http]\nport = 70000\n", "http.port must be a whole number from 0 to 65535; this value is not"),
         ("[http]\nhost = 2020-01-01\n", "http.host must be a text in quotes; it is a date or a time"),
         ("[[sources]]\nname = 'a b'\n", "sources[0].name must be a name of letters, digits, - and _, 63 at the most; "),
-        (NAMED + "environment = ''\n", "sources[0].environment must be a text in quotes; this value is not"),
+        (
+            NAMED + "environment = ''\n",
+            "sources[0].environment must be the id of an environment: letters, digits, - and _",
+        ),
         (NAMED + "api_token = 3\n", "sources[0].api_token must be a text in quotes; it is a whole number"),
         (
             NAMED + "base_url = 'ftp://x'\n",

@@ -22,7 +22,7 @@ from versionsync.daemon.budget import (
     arithmetic,
     pace_of,
 )
-from versionsync.daemon.waits import next_look
+from versionsync.daemon.intervals import next_look
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
 

@@ -12,17 +12,16 @@ from typing import Any, cast
 import pytest
 import structlog
 
-from benchmarks.books import Books
+from benchmarks.daemon.memory_store import Books
 from versionsync import cma
 from versionsync.config import Secret
 from versionsync.daemon.budget import Budget, Pace
-from versionsync.daemon.followed import Followed
-from versionsync.daemon.follower import Follower
-from versionsync.daemon.hints import Call, Heard, Login, read_call
-from versionsync.daemon.state import Stance
-from versionsync.daemon.timetable import Timetable
+from versionsync.daemon.scheduler import Timetable
+from versionsync.daemon.state import Followed, Stance
+from versionsync.daemon.worker import Follower
 from versionsync.mirror.database import Mirror
-from versionsync.mirror.webhooks import WebhookNews
+from versionsync.mirror.tables.webhooks import WebhookUpdate
+from versionsync.sync.error_kinds import ErrorKind
 from versionsync.sync.report import (
     Counts,
     Outcome,
@@ -32,7 +31,7 @@ from versionsync.sync.report import (
     SourceSpec,
     SyncOptions,
 )
-from versionsync.sync.trouble import Trouble
+from versionsync.webhooks.payload import Call, Heard, Login, read_call
 
 Work = Callable[[], Awaitable[None]]
 
@@ -62,7 +61,7 @@ class Shelf(Books):
         self.whole: datetime | None = None
         self.meanwhile: Callable[[], Awaitable[object]] | None = None
 
-    async def follow(self, webhook: WebhookNews) -> str | None:
+    async def follow(self, webhook: WebhookUpdate) -> str | None:
         """Who else follows; and what happens meanwhile."""
         if self.meanwhile is not None:
             act, self.meanwhile = self.meanwhile, None
@@ -80,8 +79,8 @@ class Desk:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, budget: str | None = None) -> None:
         self.books, self.jobs, self.runs = Shelf(), Jobs(), list[SyncOptions]()
         self.failing: Sequence[str] = ()
-        monkeypatch.setattr("versionsync.daemon.running.sync_source", self._sync)
-        monkeypatch.setattr("versionsync.daemon.follower.Bookkeeping", lambda _mirror, _name: self.books)
+        monkeypatch.setattr("versionsync.daemon.runner.sync_source", self._sync)
+        monkeypatch.setattr("versionsync.daemon.worker.Bookkeeping", lambda _mirror, _name: self.books)
         source = Followed(
             spec=SourceSpec(name="website", base_url="https://example.com"),
             max_staleness=600.0,
@@ -174,10 +173,10 @@ async def test_a_hint_that_comes_during_a_look_is_looked_at_after_it(
         await desk.call("two")
         return await sync(*arguments, **more)
 
-    monkeypatch.setattr("versionsync.daemon.running.sync_source", slow)
+    monkeypatch.setattr("versionsync.daemon.runner.sync_source", slow)
     assert (await desk.look()).record_ids == ("one",)
     assert desk.wait == 0
-    monkeypatch.setattr("versionsync.daemon.running.sync_source", sync)
+    monkeypatch.setattr("versionsync.daemon.runner.sync_source", sync)
     assert (await desk.look()).record_ids == ("two",)
 
 
@@ -223,7 +222,7 @@ async def test_a_partial_look_is_tried_again_after_seconds(desk: Desk) -> None:
     for _ in range(10):
         await desk.look()
         waits.append(desk.wait)
-    assert desk.state.trouble is Trouble.PARTIAL
+    assert desk.state.trouble is ErrorKind.PARTIAL
     assert waits[0] <= 3
     assert 150 <= waits[-1] <= 300
 
@@ -241,7 +240,7 @@ async def test_a_record_that_can_never_be_mirrored_delays_no_other(desk: Desk, m
     assert desk.wait == 0
     assert (await desk.look()).record_ids == ("one",)
     assert await desk.books.hints() is None
-    assert desk.state.trouble is Trouble.PARTIAL
+    assert desk.state.trouble is ErrorKind.PARTIAL
     assert desk.wait == pytest.approx(tried_in - 100)
     now += desk.wait
     await desk.call("two")
@@ -309,7 +308,7 @@ async def test_a_fault_of_ours_beside_the_run_is_told_as_a_failure(desk: Desk) -
     desk.books.meanwhile = fail
     with pytest.raises(ZeroDivisionError):
         await desk.look()
-    assert (desk.state.stance, desk.state.trouble) == (Stance.FAILING, Trouble.UNEXPECTED)
+    assert (desk.state.stance, desk.state.trouble) == (Stance.FAILING, ErrorKind.UNEXPECTED)
     assert desk.state.error == "a number of records"
     assert 1 <= desk.wait <= 5
     await desk.look()

@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.fixtures.pages import ROOT
 from versionsync.daemon.budget import Budget, Purse
-from versionsync.daemon.metrics import Metrics
+from versionsync.daemon.http.metrics import Metrics
 from versionsync.daemon.state import SourceState
 from versionsync.sync.report import Counts, Outcome, RunKind, RunReport
 

@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from benchmarks.clockwork import START, Hears, live
-from benchmarks.month import office_hours
+from benchmarks.daemon.budget_month import office_hours
+from benchmarks.daemon.simulation import START, Hears, live
 
 DAYS = 7
 EDITS = office_hours(5)

@@ -8,9 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis.strategies import builds, datetimes, floats, integers, just, sampled_from
 
-from versionsync.daemon.budget import LOG_SECONDS, MOST_LOG_SECONDS, Budget, Pace, Period, Purse, Wants, pace_of
-from versionsync.daemon.editing import Editing
-from versionsync.daemon.waits import BUSY_SECONDS, next_look, next_reading
+from versionsync.daemon.budget import (
+    LOG_SECONDS,
+    MOST_LOG_SECONDS,
+    Budget,
+    Editing,
+    Pace,
+    Period,
+    Purse,
+    Wants,
+    pace_of,
+)
+from versionsync.daemon.intervals import BUSY_SECONDS, next_look, next_reading
 
 WANTS = Wants(look_seconds=60, scrubs_a_day=240)
 DAY = 86_400.0

@@ -15,8 +15,8 @@ import pytest
 import yaml
 
 from versionsync.config import load
+from versionsync.config.checking import settings_of
 from versionsync.config.definition import HttpSettings, Settings, SourceSettings
-from versionsync.config.fields import settings_of
 
 DEPLOY = Path(__file__).parents[3] / "deploy"
 CONTAINER = DEPLOY / "container"

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from versionsync.config import load
-from versionsync.daemon.http import App
+from versionsync.daemon.http.app import App
 
 KUBERNETES = Path(__file__).parents[3] / "deploy" / "kubernetes"
 OLDEST = "1.31"

@@ -7,8 +7,7 @@ from hashlib import sha256
 from typing import Any
 
 from versionsync.ledger.ids import ModelId, RecordId, VersionId
-from versionsync.ledger.records import Editor, SeenRecord
-from versionsync.ledger.versions import SeenVersion, Version
+from versionsync.ledger.records import Editor, SeenRecord, SeenVersion, Version
 
 __all__ = ["MODEL", "RECORD", "at", "record", "seen", "version"]
 

@@ -7,12 +7,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import dropwhile, pairwise
 
-from versionsync.ledger.events import Basis, Event, EventType
+from versionsync.ledger.events import Event, EventType, TimeBasis
 from versionsync.ledger.ids import VersionId
-from versionsync.ledger.plan import Pull, RecordPlan, plan_deletion, plan_record
-from versionsync.ledger.records import DeletionEvidence, KnownRecord
+from versionsync.ledger.plan import FetchedHistory, RecordPlan, plan_deletion, plan_record
+from versionsync.ledger.records import Change, DeletionEvidence, KnownRecord, SeenVersion, Version
 from versionsync.ledger.times import format_time, is_before, same_instant
-from versionsync.ledger.versions import Change, SeenVersion, Version
 
 __all__ = ["MemoryMirror", "Replay", "Row"]
 
@@ -53,7 +52,7 @@ class MemoryMirror:
         """All events, in the order of their ids."""
         return [row.event for row in self.rows]
 
-    def look(self, pull: Pull, observed_at: datetime) -> RecordPlan:
+    def look(self, pull: FetchedHistory, observed_at: datetime) -> RecordPlan:
         """Apply what `pull` shows; looking again must change nothing (invariant 10)."""
         plan = plan_record(self.known, self._ordered(), pull, observed_at=observed_at)
         self._apply(plan, observed_at)
@@ -139,7 +138,7 @@ class MemoryMirror:
         for earlier, later in pairwise(_consistent(plan)):
             assert earlier.occurred_at <= later.occurred_at, f"{later.key} happened before {earlier.key}"
         for event in plan.events:
-            if event.basis is Basis.OBSERVED:
+            if event.basis is TimeBasis.OBSERVED:
                 if event.occurred_at < observed_at:  # something later has a time
                     assert event.data["before"] == format_time(event.occurred_at)
                 assert event.data["after"] == seen_before, "it had not happened when last looked at"
@@ -200,7 +199,7 @@ def _consistent(plan: RecordPlan) -> Iterator[Event]:
     events = list(plan.events)
     if any(_is_replaced_by_older(change, plan) for change in plan.changes):
         events = [event for event in events if event.version_id is not None]
-        events = [*dropwhile(lambda event: event.basis is Basis.OBSERVED and event.type in ENDS, events)]
+        events = [*dropwhile(lambda event: event.basis is TimeBasis.OBSERVED and event.type in ENDS, events)]
     made_at = {change.after.id: change.after.created_at for change in plan.changes}
     oldest = min(made_at.values(), default=None)
     for event in events:
@@ -208,7 +207,7 @@ def _consistent(plan: RecordPlan) -> Iterator[Event]:
             contradicts = oldest is not None and event.occurred_at > oldest
         else:
             made = made_at.get(event.version_id) if event.version_id else None
-            contradicts = event.basis is Basis.UPSTREAM and made is not None and is_before(event.occurred_at, made)
+            contradicts = event.basis is TimeBasis.UPSTREAM and made is not None and is_before(event.occurred_at, made)
         if not contradicts:
             yield event
 

@@ -10,8 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from versionsync.ledger.content import ContentError
-from versionsync.ledger.fingerprint import fingerprint, precision_of, same_fingerprint
+from versionsync.ledger.content import ContentError, fingerprint, precision_of, same_fingerprint
 from versionsync.ledger.records import Editor
 
 from .printing import FORMATS, INSTANTS, Format, print_time

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from versionsync.ledger.events import Basis, EventType
-from versionsync.ledger.fingerprint import fingerprint
+from versionsync.ledger.content import fingerprint
+from versionsync.ledger.events import EventType, TimeBasis
 from versionsync.ledger.formats import TimeFormat, finest_precision, plan_format_change
 from versionsync.ledger.times import format_time
 
@@ -17,7 +17,7 @@ ROME, SECONDS, UNKNOWN = TimeFormat(3, "Europe/Rome"), TimeFormat(0, "UTC"), Tim
 def test_a_change_says_what_was_and_what_is() -> None:
     event = plan_format_change(SECONDS, ROME, seen_before=at(1), observed_at=at(2))
     assert event is not None
-    assert (event.type, event.basis, event.occurred_at) == (EventType.SOURCE_FORMAT_CHANGED, Basis.OBSERVED, at(2))
+    assert (event.type, event.basis, event.occurred_at) == (EventType.SOURCE_FORMAT_CHANGED, TimeBasis.OBSERVED, at(2))
     assert event.key == f"source.format_changed:observed:{format_time(at(2))}"
     assert event.data == {
         "after": format_time(at(1)),

@@ -14,11 +14,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from versionsync.ledger.events import Basis, Event, EventType
+from versionsync.ledger.events import Event, EventType, TimeBasis
 from versionsync.ledger.ids import VersionId
-from versionsync.ledger.plan import Pull
+from versionsync.ledger.plan import FetchedHistory
+from versionsync.ledger.records import Version
 from versionsync.ledger.times import same_instant
-from versionsync.ledger.versions import Version
 
 from .memory_mirror import MemoryMirror
 from .naive_upstream import Happening, Upstream
@@ -145,7 +145,7 @@ class RecordMachine(RuleBasedStateMachine):
             for event in told:
                 (happening,) = (h for h in happened if kind(h) == kind(event))
                 if event.version_id is not None and not happening.is_restated:
-                    assert event.basis is (Basis.UPSTREAM if happening.at else Basis.OBSERVED), event.key
+                    assert event.basis is (TimeBasis.UPSTREAM if happening.at else TimeBasis.OBSERVED), event.key
 
     def look(self, mirror: MemoryMirror, page: int) -> list[Event]:
         """The events that one look of `mirror` writes."""
@@ -178,12 +178,12 @@ class RecordMachine(RuleBasedStateMachine):
         happened = dict(enumerate(self.upstream.truth))
         places: list[tuple[Event, int, Happening]] = []
         for event in told:
-            is_plain = event.basis is Basis.UPSTREAM and event.version_id is not None
+            is_plain = event.basis is TimeBasis.UPSTREAM and event.version_id is not None
             start = since if is_plain or unstated_since is None else unstated_since
             place = next((n for n, h in happened.items() if n >= start and self.is_told_by(h, event)), None)
             assert place is not None, f"{event.key} did not happen since the last look"
             places.append((event, place, happened.pop(place)))
-        stated = [(event, place, h) for event, place, h in places if event.basis is Basis.UPSTREAM and h.version_id]
+        stated = [(event, place, h) for event, place, h in places if event.basis is TimeBasis.UPSTREAM and h.version_id]
         for n, (event, place, happening) in enumerate(stated):
             for later, its_place, its_happening in stated[n + 1 :]:
                 assert event.occurred_at <= later.occurred_at, f"{event.key} comes after {later.key}"
@@ -194,7 +194,7 @@ class RecordMachine(RuleBasedStateMachine):
     def is_told_by(self, happening: Happening, event: Event) -> bool:
         if kind(event) != kind(happening):
             return False
-        if event.basis is Basis.OBSERVED:
+        if event.basis is TimeBasis.OBSERVED:
             return True
         shown = self.upstream.shown(happening)
         return event.occurred_at in shown or (
@@ -220,14 +220,14 @@ class RecordMachine(RuleBasedStateMachine):
         newcomer.look(self.upstream.everything(), self.our_time())
         stated = self.upstream.stated()
         assert Counter(map(kind, newcomer.events)) == Counter(map(kind, stated))
-        assert all(event.basis is Basis.UPSTREAM for event in newcomer.events)
+        assert all(event.basis is TimeBasis.UPSTREAM for event in newcomer.events)
         self.check_story(newcomer.events, since=0)
         for mirror in (self.watcher, self.sleeper):
             assert_agrees(mirror, self.upstream.everything())
             for happening in stated:
                 if happening.version_id is not None:
                     bases = {event.basis for event in mirror.events if self.is_told_by(happening, event)}
-                    assert Basis.UPSTREAM in bases or (bases and happening.is_restated), happening
+                    assert TimeBasis.UPSTREAM in bases or (bases and happening.is_restated), happening
         self.check_agreement(newcomer)
 
     def check_agreement(self, newcomer: MemoryMirror) -> None:
@@ -250,7 +250,7 @@ def kind(told: Event | Happening) -> tuple[EventType, VersionId | None]:
     return type, told.version_id
 
 
-def assert_agrees(mirror: MemoryMirror, everything: Pull) -> None:
+def assert_agrees(mirror: MemoryMirror, everything: FetchedHistory) -> None:
     """The mirror shows each version that upstream has, as upstream has it and in its order, and no other as alive."""
     alive = [v for v in sorted(mirror.versions.values(), key=ordinal) if v.missing_since is None]
     assert [v.id for v in alive] == [v.id for v in everything.versions]

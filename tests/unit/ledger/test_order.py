@@ -9,15 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from versionsync.ledger.ids import VersionId
-from versionsync.ledger.order import ORDINAL_STEP, Slot, is_newest_first, merge, number, oldest_first
-from versionsync.ledger.versions import SeenVersion, Version
+from versionsync.ledger.order import ORDINAL_STEP, VersionPair, is_newest_first, merge, number, oldest_first
+from versionsync.ledger.records import SeenVersion, Version
 
 from .build import at, seen, version
 
 
-def ids(versions: list[Slot] | tuple[SeenVersion, ...]) -> str:
+def ids(versions: list[VersionPair] | tuple[SeenVersion, ...]) -> str:
     """The ids, one letter each, in order."""
-    return "".join((v.known or v.seen).id if isinstance(v, Slot) else v.id for v in versions)  # type: ignore[union-attr]
+    return "".join((v.known or v.seen).id if isinstance(v, VersionPair) else v.id for v in versions)  # type: ignore[union-attr]
 
 
 # --- the list ---
@@ -112,19 +112,19 @@ def test_seen_ones_in_another_order_than_known_are_put_in_the_order_seen() -> No
 def test_each_slot_says_what_is_known_and_what_is_seen() -> None:
     a, b = version("a", 10, 1), version("b", 20, 2)
     assert merge([a, b], [seen("b", 2), seen("c", 3)]) == [
-        Slot(a, None),
-        Slot(b, seen("b", 2)),
-        Slot(None, seen("c", 3)),
+        VersionPair(a, None),
+        VersionPair(b, seen("b", 2)),
+        VersionPair(None, seen("c", 3)),
     ]
 
 
 # --- ordinals ---
 
 
-def slots(*ordinals: int | None) -> list[Slot]:
+def slots(*ordinals: int | None) -> list[VersionPair]:
     """A slot for each: a known version with this ordinal, or (None) a new one."""
     return [
-        Slot(None, seen(f"n{n}")) if ordinal is None else Slot(version(f"k{n}", ordinal), None)
+        VersionPair(None, seen(f"n{n}")) if ordinal is None else VersionPair(version(f"k{n}", ordinal), None)
         for n, ordinal in enumerate(ordinals)
     ]
 
@@ -187,7 +187,7 @@ def test_a_hundred_versions_can_be_put_before_all_others_one_by_one() -> None:
     """A restored older history, found bit by bit: room runs out, order does not."""
     known: list[Version] = [version("z", ORDINAL_STEP)]
     for n in range(100):
-        slots = [Slot(None, seen(f"n{n}")), *(Slot(v, None) for v in known)]
+        slots = [VersionPair(None, seen(f"n{n}")), *(VersionPair(v, None) for v in known)]
         ordinals = number(slots)
         assert all(earlier < later for earlier, later in pairwise(ordinals))
         rows = [replace(version("z", 1), id=VersionId(f"n{n}"), created_at=at(0)), *known]

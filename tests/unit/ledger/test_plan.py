@@ -13,12 +13,11 @@ from typing import Any
 
 import pytest
 
-from versionsync.ledger.events import Basis, Event
+from versionsync.ledger.events import Event, TimeBasis
 from versionsync.ledger.ids import VersionId
-from versionsync.ledger.plan import Contradiction, Pull, RecordPlan, plan_deletion, plan_record
-from versionsync.ledger.records import DeletionEvidence
+from versionsync.ledger.plan import FetchedHistory, InconsistentHistory, RecordPlan, plan_deletion, plan_record
+from versionsync.ledger.records import DeletionEvidence, SeenVersion
 from versionsync.ledger.times import format_time
-from versionsync.ledger.versions import SeenVersion
 
 from .build import EPOCH, MODEL, RECORD, at, record, seen
 from .memory_mirror import MemoryMirror
@@ -36,7 +35,7 @@ class Mirror(MemoryMirror):
     ) -> list[str]:
         """The story of a look at these versions (oldest first)."""
         self.now = seen_at or self.now + timedelta(seconds=1)
-        plan = self.look(Pull(record=record(**meta), versions=versions, is_complete=complete), self.now)
+        plan = self.look(FetchedHistory(record=record(**meta), versions=versions, is_complete=complete), self.now)
         return story(plan.events)
 
     def is_gone(self, *still_listed: SeenVersion) -> list[str]:
@@ -61,7 +60,7 @@ def story(events: Sequence[Event]) -> list[str]:
 
 
 def line(event: Event) -> str:
-    when = f"{(event.occurred_at - EPOCH).total_seconds():g}" if event.basis is Basis.UPSTREAM else "?"
+    when = f"{(event.occurred_at - EPOCH).total_seconds():g}" if event.basis is TimeBasis.UPSTREAM else "?"
     return " ".join((event.type.removeprefix("version."), *([event.version_id] if event.version_id else []), when))
 
 
@@ -344,7 +343,7 @@ def test_a_take_over_without_an_end_has_the_time_at_which_its_successor_went_liv
     told = mirror.shows(seen("a", 0), seen("b", 10, "cp", live=(20, None)), published_at=at(20))
     assert told[-2:] == lines("unpublished a ?, published b 20")
     ended = mirror.event("unpublished")
-    assert (ended.occurred_at, ended.basis) == (at(20), Basis.OBSERVED)
+    assert (ended.occurred_at, ended.basis) == (at(20), TimeBasis.OBSERVED)
     assert ended.data == {"after": format_time(at(1000)), "before": format_time(at(20))}
 
 
@@ -352,7 +351,7 @@ def test_a_publication_that_was_overwritten_had_ended_when_the_next_one_began(mi
     mirror.shows(seen("a", 0, "cp"), published_at=at(5))
     mirror.shows(seen("a", 0, "cp", live=(9, None)), published_at=at(9))
     ended = mirror.event("unpublished")
-    assert (ended.occurred_at, ended.basis) == (at(9), Basis.OBSERVED)
+    assert (ended.occurred_at, ended.basis) == (at(9), TimeBasis.OBSERVED)
     assert ended.data == {"after": format_time(at(1000)), "before": format_time(at(9))}
 
 
@@ -607,7 +606,9 @@ def test_a_version_found_late_in_between_has_its_own_story(mirror: Mirror) -> No
         plan_record(
             mirror.known,
             sorted(mirror.versions.values(), key=lambda version: version.ordinal),
-            Pull(record=record(), versions=(seen("a", 0), seen("b", 10), seen("c", 20, "c")), is_complete=True),
+            FetchedHistory(
+                record=record(), versions=(seen("a", 0), seen("b", 10), seen("c", 20, "c")), is_complete=True
+            ),
             observed_at=at(2000),
         ).events
     ) == lines("created b 10, became_current b 10, superseded b 20")
@@ -862,15 +863,15 @@ def test_a_returned_record_whose_former_time_is_unknown_is_observed(mirror: Mirr
     ],
 )
 def test_a_contradiction_is_refused(mirror: Mirror, versions: tuple[SeenVersion, ...], what: str) -> None:
-    with pytest.raises(Contradiction, match=what):
+    with pytest.raises(InconsistentHistory, match=what):
         mirror.shows(*versions)
     mirror.shows(*A_AND_B)
-    with pytest.raises(Contradiction, match=what):
+    with pytest.raises(InconsistentHistory, match=what):
         mirror.is_gone(*versions)
 
 
 def test_a_plan_carries_the_meta_and_who_holds_the_flags(mirror: Mirror) -> None:
-    pull = Pull(record=record(status="updated"), versions=A_AND_B, is_complete=True)
+    pull = FetchedHistory(record=record(status="updated"), versions=A_AND_B, is_complete=True)
     plan = mirror.look(pull, at(1000))
     assert (plan.record_id, plan.model_id, plan.is_new, plan.meta) == (RECORD, MODEL, True, pull.record)
     assert (plan.current_version_id, plan.published_version_id, plan.version_count) == ("b", "a", 2)

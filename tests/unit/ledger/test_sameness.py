@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from versionsync.ledger.content import content_hash
 from versionsync.ledger.ids import ModelId
-from versionsync.ledger.plan import Pull
+from versionsync.ledger.plan import FetchedHistory
 from versionsync.ledger.sameness import (
     ContentFields,
     Sameness,
@@ -298,7 +298,8 @@ def test_a_time_of_a_record_that_is_the_same_instant_stays() -> None:
     mirror = MemoryMirror()
     names = ("created_at", "updated_at", "published_at", "first_published_at")
     mirror.look(
-        Pull(record=record(**dict.fromkeys(names, at(5))), versions=[seen("a", 5, "c")], is_complete=True), at(9)
+        FetchedHistory(record=record(**dict.fromkeys(names, at(5))), versions=[seen("a", 5, "c")], is_complete=True),
+        at(9),
     )
     kept = keep_record_times(mirror.known, record(**dict.fromkeys(names, at(5 + FINE))))
     assert [getattr(kept, name) for name in names] == [at(5)] * 4

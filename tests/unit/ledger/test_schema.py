@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from versionsync.ledger.events import Basis, Event, EventType
+from versionsync.ledger.events import Event, EventType, TimeBasis
 from versionsync.ledger.ids import ModelId
 from versionsync.ledger.schema import Field, Model, Schema, SchemaPlan, plan_schema
 
@@ -83,7 +83,7 @@ def test_a_new_model_and_its_field_are_told_and_written() -> None:
             type=EventType.MODEL_CREATED,
             key="model.created:m:observed:2026-07-01T12:00:20.000000Z",
             occurred_at=at(20),
-            basis=Basis.OBSERVED,
+            basis=TimeBasis.OBSERVED,
             model_id=ModelId("m"),
             data={"after": "2026-07-01T12:00:10.000000Z", "model": {"id": "m", "api_key": "article"}},
         ),
@@ -91,7 +91,7 @@ def test_a_new_model_and_its_field_are_told_and_written() -> None:
             type=EventType.FIELD_CREATED,
             key="field.created:f:observed:2026-07-01T12:00:20.000000Z",
             occurred_at=at(20),
-            basis=Basis.OBSERVED,
+            basis=TimeBasis.OBSERVED,
             model_id=ModelId("m"),
             data={"after": "2026-07-01T12:00:10.000000Z", "field": {"id": "f", "api_key": "title"}},
         ),

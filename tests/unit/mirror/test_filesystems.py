@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from versionsync.mirror import filesystems
-from versionsync.mirror.filesystems import filesystem_of, find_mount, unsafe_for_wal
+from versionsync.mirror.engine import sqlite_files as filesystems
+from versionsync.mirror.engine.sqlite_files import filesystem_of, find_mount, unsafe_for_wal
 
 MOUNTS = """\
 22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw

@@ -10,9 +10,14 @@ import psycopg
 import pytest
 from psycopg import errors
 
-from versionsync.mirror.errors import DatabaseUnavailable, MirrorError, NotAMirror, RefusedContent, TransactionLost
-from versionsync.mirror.failures import POSTGRES_CONNECT_MEANINGS, POSTGRES_STAYS, SQLITE_MEANINGS, meaning_of
-from versionsync.mirror.urls import database_url, secrets_in
+from versionsync.mirror.engine.driver_errors import (
+    POSTGRES_CONNECT_ERRORS,
+    POSTGRES_PERMANENT,
+    SQLITE_ERRORS,
+    translate_error,
+)
+from versionsync.mirror.engine.urls import database_url, secrets_in
+from versionsync.mirror.errors import ContentRejected, DatabaseUnavailable, MirrorError, NotAMirror, TransactionLost
 
 WHERE = "postgresql://me:***@host/db"
 
@@ -42,26 +47,26 @@ def test_errors_load_no_library() -> None:
         (errors.AdminShutdown, TransactionLost, "is shutting down"),
         (errors.ConnectionFailure, TransactionLost, "lost the connection"),
         (errors.DataCorrupted, DatabaseUnavailable, "internal error"),
-        (errors.UniqueViolation, RefusedContent, "UniqueViolation"),
-        (errors.UntranslatableCharacter, RefusedContent, "UntranslatableCharacter"),
-        (errors.ProgramLimitExceeded, RefusedContent, "ProgramLimitExceeded"),
+        (errors.UniqueViolation, ContentRejected, "UniqueViolation"),
+        (errors.UntranslatableCharacter, ContentRejected, "UntranslatableCharacter"),
+        (errors.ProgramLimitExceeded, ContentRejected, "ProgramLimitExceeded"),
     ],
 )
 def test_postgresql_says_it_by_code(error: type[psycopg.Error], kind: type[MirrorError], words: str) -> None:
     """And nothing of what the server says is quoted: it may hold content."""
-    meaning = meaning_of(error("secret content"), WHERE)
+    meaning = translate_error(error("secret content"), WHERE)
     assert type(meaning) is kind
     assert words in str(meaning)
     assert WHERE in str(meaning)
     assert "secret" not in str(meaning)
 
 
-@pytest.mark.parametrize("words", [words for words, _ in POSTGRES_CONNECT_MEANINGS])
+@pytest.mark.parametrize("words", [words for words, _ in POSTGRES_CONNECT_ERRORS])
 def test_a_connection_that_never_was_is_told_by_its_words(words: str) -> None:
     """There is no code for it. What waiting does not mend is not waited for."""
-    meaning = meaning_of(psycopg.OperationalError(f"connection failed: FATAL: {words} for me"), WHERE)
-    assert type(meaning) is (DatabaseUnavailable if words in POSTGRES_STAYS else TransactionLost)
-    assert set(POSTGRES_STAYS) <= {words for words, _ in POSTGRES_CONNECT_MEANINGS}
+    meaning = translate_error(psycopg.OperationalError(f"connection failed: FATAL: {words} for me"), WHERE)
+    assert type(meaning) is (DatabaseUnavailable if words in POSTGRES_PERMANENT else TransactionLost)
+    assert set(POSTGRES_PERMANENT) <= {words for words, _ in POSTGRES_CONNECT_ERRORS}
 
 
 @pytest.mark.parametrize(
@@ -78,7 +83,7 @@ def test_a_connection_that_never_was_is_told_by_its_words(words: str) -> None:
 )
 def test_a_connection_that_went_away_is_not_taken_for_a_wrong_setting(said: str) -> None:
     """As over TLS, whose name is in what is said of every loss."""
-    meaning = meaning_of(psycopg.OperationalError(said), WHERE)
+    meaning = translate_error(psycopg.OperationalError(said), WHERE)
     assert type(meaning) is TransactionLost
     assert "has lost the connection" in str(meaning)
 
@@ -100,7 +105,7 @@ def test_a_connection_that_went_away_is_not_taken_for_a_wrong_setting(said: str)
 @pytest.mark.parametrize("kind", [psycopg.OperationalError, psycopg.ProgrammingError, errors.ProtocolViolation])
 def test_what_is_refused_at_the_door_is_quoted(kind: type[psycopg.Error], said: str, told: str) -> None:
     """It has no code, or one that says nothing, and no waiting mends it."""
-    meaning = meaning_of(kind(said), WHERE)
+    meaning = translate_error(kind(said), WHERE)
     assert type(meaning) is DatabaseUnavailable
     assert told in str(meaning)
 
@@ -109,13 +114,13 @@ def test_what_is_refused_at_the_door_is_quoted(kind: type[psycopg.Error], said: 
 def test_the_name_of_a_host_is_no_refusal(host: str) -> None:
     """Whatever words it is made of."""
     said = f"failed to resolve host '{host}': [Errno -2] Name or service not known"
-    assert "its host name is not known" in str(meaning_of(psycopg.OperationalError(said), WHERE))
+    assert "its host name is not known" in str(translate_error(psycopg.OperationalError(said), WHERE))
 
 
 def test_what_nobody_knows_is_quoted_in_one_line_without_a_secret() -> None:
     """As far as it is of use."""
     said = "connection failed:\n\tthe moon \x1b[31mis full, pa%40ss or pa@ss of me, x or xx" + "!" * 1000
-    meaning = meaning_of(psycopg.OperationalError(said), WHERE, secrets=["pa@ss", "pa%40ss", "x"])
+    meaning = translate_error(psycopg.OperationalError(said), WHERE, secrets=["pa@ss", "pa%40ss", "x"])
     assert type(meaning) is TransactionLost
     assert "lost the connection: connection failed: the moon [31mis full, *** or *** of me, *** or xx!!" in str(meaning)
     assert str(meaning).isprintable()
@@ -133,29 +138,29 @@ def test_all_that_a_url_must_not_show_is_known() -> None:
 
 def test_a_mistake_in_a_statement_is_a_bug() -> None:
     """It is not hidden behind a message for users."""
-    assert meaning_of(errors.UndefinedColumn("no such column"), WHERE) is None
-    assert meaning_of(errors.SyntaxError("oops"), WHERE) is None
-    assert meaning_of(psycopg.ProgrammingError("cannot adapt type 'dict' using placeholder '%s'"), WHERE) is None
+    assert translate_error(errors.UndefinedColumn("no such column"), WHERE) is None
+    assert translate_error(errors.SyntaxError("oops"), WHERE) is None
+    assert translate_error(psycopg.ProgrammingError("cannot adapt type 'dict' using placeholder '%s'"), WHERE) is None
     with pytest.raises(sqlite3.OperationalError) as caught:
         sqlite3.connect(":memory:").execute("SELEC 1")
-    assert meaning_of(caught.value, "sqlite:///x.db") is None
-    assert meaning_of(ZeroDivisionError(), WHERE) is None
+    assert translate_error(caught.value, "sqlite:///x.db") is None
+    assert translate_error(ZeroDivisionError(), WHERE) is None
 
 
-@pytest.mark.parametrize("code", SQLITE_MEANINGS)
+@pytest.mark.parametrize("code", SQLITE_ERRORS)
 def test_sqlite_says_it_by_code(code: int) -> None:
     """The extended codes too, whose last byte is the code."""
     for extended in (code, code | 5 << 8):
         error = sqlite3.OperationalError("said")
         error.sqlite_errorcode = extended
-        meaning = meaning_of(error, "sqlite:///x.db")
+        meaning = translate_error(error, "sqlite:///x.db")
         assert type(meaning) is DatabaseUnavailable
-        assert str(meaning) == f"the database sqlite:///x.db {SQLITE_MEANINGS[code]}"
+        assert str(meaning) == f"the database sqlite:///x.db {SQLITE_ERRORS[code]}"
 
 
 def test_a_file_that_is_no_database_and_a_broken_rule() -> None:
     """Neither goes away by waiting."""
-    for code, kind in ((sqlite3.SQLITE_NOTADB, NotAMirror), (sqlite3.SQLITE_CONSTRAINT_CHECK, RefusedContent)):
+    for code, kind in ((sqlite3.SQLITE_NOTADB, NotAMirror), (sqlite3.SQLITE_CONSTRAINT_CHECK, ContentRejected)):
         error = sqlite3.DatabaseError("said")
         error.sqlite_errorcode = code
-        assert type(meaning_of(error, "sqlite:///x.db")) is kind
+        assert type(translate_error(error, "sqlite:///x.db")) is kind

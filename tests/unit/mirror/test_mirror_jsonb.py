@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from versionsync.mirror.jsonb import jsonb_form
+from versionsync.mirror.engine.jsonb import jsonb_form
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from versionsync.mirror.typed_columns import IS_DATE, IS_TIME, Kind, kind_of
+from versionsync.mirror.schema.typed_views import IS_DATE, IS_TIME, ColumnType, column_type
 
 
 @given(year=st.integers(0, 9999), month=st.integers(0, 14), day=st.integers(0, 33))
@@ -41,7 +41,7 @@ def test_only_moments_are_times(text: str, is_time: bool) -> None:
 
 def test_a_localized_field_is_an_object_by_locale() -> None:
     """Whatever its type; and so is what has no native type."""
-    assert kind_of("string", is_localized=False) is Kind.TEXT
-    assert kind_of("string", is_localized=True) is Kind.JSON
-    assert kind_of("structured_text", is_localized=False) is Kind.JSON
-    assert kind_of("what_comes_next", is_localized=False) is Kind.JSON
+    assert column_type("string", is_localized=False) is ColumnType.TEXT
+    assert column_type("string", is_localized=True) is ColumnType.JSON
+    assert column_type("structured_text", is_localized=False) is ColumnType.JSON
+    assert column_type("what_comes_next", is_localized=False) is ColumnType.JSON

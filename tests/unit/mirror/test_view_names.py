@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from versionsync.mirror.view_names import NAME_BYTES, column_names, view_name
+from versionsync.mirror.schema.typed_views import NAME_BYTES, column_names, view_name
 
 
 def test_a_view_is_named_after_source_and_model() -> None:

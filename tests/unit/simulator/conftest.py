@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from versionsync.simulator import Clock, Truth, World, truth
-from versionsync.simulator.models import Model
+from versionsync.simulator import Clock, ExpectedHistory, World, expected_history
+from versionsync.simulator.world.models import Model
 
 
 class Stage:
@@ -26,9 +26,9 @@ class Stage:
         """Let time pass."""
         self.world.clock.advance(timedelta(**duration))
 
-    def truth(self, environment: str = "main") -> Truth:
+    def truth(self, environment: str = "main") -> ExpectedHistory:
         """What the journal says."""
-        return truth(self.world.journal, environment)
+        return expected_history(self.world.event_log, environment)
 
     def told(self, record_id: str) -> list[str]:
         """The types of what happened to a record."""

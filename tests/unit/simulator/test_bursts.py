@@ -11,7 +11,7 @@ from versionsync.simulator import Record
 @pytest.fixture
 def draft(stage: Stage) -> Record:
     """A record whose next edits may be merged."""
-    stage.world.switches.history_resolution = timedelta(minutes=10)
+    stage.world.options.history_resolution = timedelta(minutes=10)
     return stage.world.create(stage.world.user, stage.post, {"price": 1})
 
 
@@ -29,14 +29,14 @@ def test_a_burst_rewrites_the_version_in_place(stage: Stage, draft: Record) -> N
 
 
 def test_a_merged_version_may_keep_its_time(stage: Stage, draft: Record) -> None:
-    stage.world.switches.merged_versions_keep_created_at = True
+    stage.world.options.merged_versions_keep_created_at = True
     stage.wait(minutes=5)
     stage.world.update(stage.world.user, draft.id, {"price": 2})
     assert draft.head.created_at == draft.created_at
 
 
 def test_a_merge_may_put_another_id_in_the_old_ones_place(stage: Stage, draft: Record) -> None:
-    stage.world.switches.merged_versions_keep_id = False
+    stage.world.options.merged_versions_keep_id = False
     first = draft.head
     stage.wait(minutes=5)
     stage.world.update(stage.world.user, draft.id, {"price": 2})
@@ -59,7 +59,7 @@ def test_no_burst_goes_on(stage: Stage, draft: Record, why: str) -> None:
         world.publish(world.user, draft.id)
         world.unpublish(world.user, draft.id)
     if why == "merging is off":
-        world.switches.history_resolution = timedelta(0)
+        world.options.history_resolution = timedelta(0)
     world.update(world.sso_user if why == "another editor" else world.user, draft.id, {"price": 2})
     assert len(draft.versions) == 2
 
@@ -67,8 +67,8 @@ def test_no_burst_goes_on(stage: Stage, draft: Record, why: str) -> None:
 @pytest.mark.parametrize("keeps_id", [True, False])
 def test_without_drafts_a_burst_stays_live(stage: Stage, keeps_id: bool) -> None:
     world = stage.world
-    world.switches.history_resolution = timedelta(minutes=10)
-    world.switches.merged_versions_keep_id = keeps_id
+    world.options.history_resolution = timedelta(minutes=10)
+    world.options.merged_versions_keep_id = keeps_id
     record = world.create(world.user, stage.quote, {"text": "a"})
     stage.wait(minutes=1)
     world.update(world.user, record.id, {"text": "b"})

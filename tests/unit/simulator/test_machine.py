@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, precondition, rule
 
 from tests.unit.simulator.naive import NaiveRecord
-from versionsync.simulator import Clock, Switches, TransitionType, World, truth
-from versionsync.simulator import content as contents
+from versionsync.simulator import Clock, SimulatorOptions, TransitionType, World, expected_history
+from versionsync.simulator.world import content as contents
 
 EDITORS = st.sampled_from(["user", "sso_user", "api"])
 PRICES = st.integers(0, 3)
@@ -25,7 +25,7 @@ class Newsroom(RuleBasedStateMachine):
 
     @initialize(resolution=st.sampled_from([0, 0, 90]), keeps_id=st.booleans(), milliseconds=st.booleans())
     def begin(self, resolution: int, keeps_id: bool, milliseconds: bool) -> None:
-        self.switches = Switches(
+        self.switches = SimulatorOptions(
             history_resolution=timedelta(seconds=resolution),
             merged_versions_keep_id=keeps_id,
             milliseconds=milliseconds,
@@ -109,7 +109,7 @@ class Newsroom(RuleBasedStateMachine):
     def all_three_agree(self) -> None:
         if not hasattr(self, "world"):
             return
-        seen = truth(self.world.journal, "main")
+        seen = expected_history(self.world.event_log, "main")
         assert seen.records.keys() == self.naive.keys()
         for id, naive in self.naive.items():
             assert seen.records[id].alive == naive.alive == (id in self.world.primary.records)
@@ -133,7 +133,7 @@ class Newsroom(RuleBasedStateMachine):
     @precondition(lambda self: hasattr(self, "world"))
     @invariant()
     def the_transitions_add_up_to_the_flags(self) -> None:
-        seen = truth(self.world.journal, "main")
+        seen = expected_history(self.world.event_log, "main")
         current: dict[str, list[str]] = defaultdict(list)
         live: dict[str, list[str]] = defaultdict(list)
         for one in seen.transitions:

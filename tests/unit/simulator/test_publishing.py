@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 
 from tests.unit.simulator.conftest import Stage
-from versionsync.simulator import Record, Refused, Selection
-from versionsync.simulator import content as contents
+from versionsync.simulator import ApiError, Record, Selection
+from versionsync.simulator.world import content as contents
 
 
 def title(record: Record) -> object:
@@ -58,7 +58,7 @@ def test_publishing_what_is_live_changes_nothing(stage: Stage) -> None:
 @pytest.mark.parametrize("moves", [True, False])
 def test_whether_publishing_moves_updated_at_is_a_switch(stage: Stage, moves: bool) -> None:
     world = stage.world
-    world.switches.publishing_moves_updated_at = moves
+    world.options.publishing_moves_updated_at = moves
     record = world.create(world.user, stage.post, {})
     stage.wait(minutes=1)
     world.publish(world.user, record.id)
@@ -68,7 +68,7 @@ def test_whether_publishing_moves_updated_at_is_a_switch(stage: Stage, moves: bo
 @pytest.mark.parametrize("makes_version", [True, False])
 def test_a_selection_is_published_over_what_is_live(stage: Stage, makes_version: bool) -> None:
     world = stage.world
-    world.switches.selective_publish_makes_version = makes_version
+    world.options.selective_publish_makes_version = makes_version
     record = world.create(world.user, stage.post, {"title": {"en": "a", "it": "a"}, "price": 1})
     world.publish(world.user, record.id)
     live = record.published
@@ -88,7 +88,7 @@ def test_publishing_what_is_live_may_leave_published_at_where_it_was(
     stage: Stage, selection: Selection | None, moves: bool
 ) -> None:
     world = stage.world
-    world.switches.republishing_moves_published_at = moves
+    world.options.republishing_moves_published_at = moves
     record = world.create(world.user, stage.post, {"title": {"en": "a", "it": "a"}})
     world.publish(world.user, record.id)
     first = record.published_at
@@ -112,10 +112,10 @@ def test_publishing_what_is_published_already_changes_nothing(stage: Stage, sele
     world.publish(world.user, record.id)
     if selection is not None:
         world.update(world.user, record.id, {"title": {"en": "a", "it": "b"}})
-    before, sequence, facts = stage.truth(), record.sequence, len(world.journal)
+    before, sequence, facts = stage.truth(), record.sequence, len(world.event_log)
     stage.wait(hours=1)
     world.publish(world.user, record.id, selection)
-    assert (stage.truth(), record.sequence, len(world.journal)) == (before, sequence, facts)
+    assert (stage.truth(), record.sequence, len(world.event_log)) == (before, sequence, facts)
     assert world.primary.last_data_change_at(world.now(), timedelta(0)) < world.now()
 
 
@@ -158,7 +158,7 @@ def test_a_plan_can_be_cancelled_once(stage: Stage) -> None:
     record = world.create(world.user, stage.post, {})
     world.schedule_publication(world.user, record.id, world.now() + timedelta(hours=1))
     world.cancel_publication(world.user, record.id)
-    with pytest.raises(Refused, match="NOT_FOUND"):
+    with pytest.raises(ApiError, match="NOT_FOUND"):
         world.cancel_publication(world.user, record.id)
     stage.wait(hours=2)
     assert world.tick() == 0
@@ -167,7 +167,7 @@ def test_a_plan_can_be_cancelled_once(stage: Stage) -> None:
 
 def test_a_plan_for_the_past_is_refused(stage: Stage) -> None:
     record = stage.world.create(stage.world.user, stage.post, {})
-    with pytest.raises(Refused, match="INVALID_DATE"):
+    with pytest.raises(ApiError, match="INVALID_DATE"):
         stage.world.schedule_publication(stage.world.user, record.id, stage.world.now())
 
 
@@ -182,7 +182,7 @@ def test_plans_of_a_deleted_record_are_forgotten(stage: Stage) -> None:
 
 def test_a_schedule_may_leave_the_beacon_where_it_was(stage: Stage) -> None:
     world = stage.world
-    world.switches.schedules_move_beacon = False
+    world.options.schedules_move_beacon = False
     record = world.create(world.user, stage.post, {})
     world.schedule_publication(world.user, record.id, world.now() + timedelta(hours=1))
     before = world.primary.last_data_change_at(world.now(), timedelta(0))
@@ -197,12 +197,12 @@ def test_trees_are_published_from_the_root_and_unpublished_from_the_leaves(stage
     page = world.create_model(world.account, "page", tree=True)
     parent = world.create(world.user, page, {})
     child = world.create(world.user, page, {"parent_id": parent.id})
-    with pytest.raises(Refused, match="UNPUBLISHED_PARENT"):
+    with pytest.raises(ApiError, match="UNPUBLISHED_PARENT"):
         world.publish(world.user, child.id)
     world.publish(world.user, child.id, recursive=True)
     assert parent.published
     assert child.published
-    with pytest.raises(Refused, match="PUBLISHED_CHILDREN"):
+    with pytest.raises(ApiError, match="PUBLISHED_CHILDREN"):
         world.unpublish(world.user, parent.id)
     world.unpublish(world.user, parent.id, recursive=True)
     assert child.published is None
@@ -215,5 +215,5 @@ def test_bulk_acts_reach_what_they_can(stage: Stage) -> None:
     assert world.publish_many(world.user, [*ids, world.ids.new()]) == (3, 1)
     assert world.unpublish_many(world.user, ids[:1]) == (1, 0)
     assert world.delete_many(world.user, ids) == (3, 0)
-    with pytest.raises(Refused, match="200"):
+    with pytest.raises(ApiError, match="200"):
         world.publish_many(world.user, ids * 67)

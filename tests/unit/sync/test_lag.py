@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import pytest
 
-from versionsync.sync.lag import LAG_SECONDS, Lag
+from versionsync.sync.report import LAG_SECONDS, LagHistogram
 
 
 @pytest.mark.parametrize(("seconds", "place"), [(-3.0, 0), (0.0, 0), (0.25, 0), (0.3, 1), (60.0, 7), (1e9, -1)])
 def test_a_lag_is_in_the_first_class_that_is_not_below_it(seconds: float, place: int) -> None:
     """The ends belong to their classes, as Prometheus has it; a clock that is ahead of ours counts as none."""
-    lag = Lag()
+    lag = LagHistogram()
     lag.observe(seconds)
-    assert sum(lag.numbers) == lag.numbers[place] == 1
+    assert sum(lag.counts) == lag.counts[place] == 1
     assert lag.seconds == max(seconds, 0)
 
 
 def test_two_add_up() -> None:
     """And the other one stays as it is."""
-    one, other = Lag(), Lag()
+    one, other = LagHistogram(), LagHistogram()
     one.observe(1.0)
     other.observe(LAG_SECONDS[-1] + 1)
     one.add(other)
-    assert (sum(one.numbers), sum(other.numbers)) == (2, 1)
+    assert (sum(one.counts), sum(other.counts)) == (2, 1)
     assert one.seconds == LAG_SECONDS[-1] + 2

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from versionsync.mirror.sources import Checkpoint
+from versionsync.mirror.tables.sources import Checkpoint
 from versionsync.sync.retention import is_due
 
 NOW = datetime(2026, 11, 2, 12, tzinfo=UTC)

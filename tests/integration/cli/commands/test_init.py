@@ -1,0 +1,168 @@
+"""`versionsync init`: tries what it was given, writes files that only their owner can read, overwrites nothing."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+
+import pytest
+import typer
+
+from tests.integration.cli.conftest import Cli
+from versionsync.cli.commands import init
+from versionsync.simulator import FULL_ACCESS_TOKEN, SimulatorThread
+
+VARIABLE = {"DATOCMS_API_TOKEN": FULL_ACCESS_TOKEN}
+
+
+@pytest.fixture
+def answers(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Somebody at a terminal, who gives these answers in turn; an empty one takes the default."""
+    given: list[str] = []
+
+    def prompt(question: str, default: str = "", **_: object) -> str:
+        return given.pop(0) or default
+
+    monkeypatch.setattr(typer, "prompt", prompt)
+    monkeypatch.setattr(init.sys.stdin, "isatty", lambda: True, raising=False)
+    return given
+
+
+def test_options_alone_write_a_file_with_which_a_sync_works(
+    cli: Cli, upstream: SimulatorThread, tmp_path: Path
+) -> None:
+    ran = cli("init", "--yes", "--base-url", upstream.url, **VARIABLE)
+    assert ran.code == 0
+    assert "✓ token: it opens the project Simulated project" in ran.out
+    assert "Next:    versionsync sync\n" in ran.out
+    path = tmp_path / "versionsync.toml"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert tomllib.loads(path.read_text()) == {
+        "database_url": "sqlite:///versionsync.db",
+        "sources": [
+            {"name": "simulated-project", "api_token_env": "DATOCMS_API_TOKEN", "base_url": upstream.url},
+        ],
+        "http": {},
+    }
+    assert FULL_ACCESS_TOKEN not in path.read_text()
+    assert cli("sync", **VARIABLE).code == 0
+
+
+@pytest.mark.parametrize(("file", "next"), [("versionsync.toml", ""), ("shop.toml", " --name shop")])
+def test_settings_where_a_service_reads_them_are_followed_by_one(
+    cli: Cli, upstream: SimulatorThread, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, next: str
+) -> None:
+    """A sync from there would fill another database, in the folder where somebody happens to be."""
+    monkeypatch.setattr("versionsync.config.SYSTEM_FILE", tmp_path / "versionsync.toml")
+    ran = cli("init", "--yes", "--base-url", upstream.url, "--config", str(tmp_path / file), **VARIABLE)
+    assert ran.code == 0
+    assert f"Next:    versionsync service install{next}\n" in ran.out
+
+
+def test_a_person_is_asked_and_the_token_goes_into_a_file_of_its_own(
+    cli: Cli, upstream: SimulatorThread, tmp_path: Path, answers: list[str]
+) -> None:
+    answers += [FULL_ACCESS_TOKEN, "main", "website", "sqlite:///mine.db"]
+    ran = cli("init", "--base-url", upstream.url)
+    assert (ran.code, answers) == (0, [])
+    settings = tomllib.loads((tmp_path / "versionsync.toml").read_text())
+    assert settings["database_url"] == "sqlite:///mine.db"
+    (source,) = settings["sources"]
+    assert (source["name"], source["environment"], source["api_token_file"]) == (
+        "website",
+        "main",
+        "versionsync.token",
+    )
+    token = tmp_path / "versionsync.token"
+    assert (token.read_text(), token.stat().st_mode & 0o777) == (f"{FULL_ACCESS_TOKEN}\n", 0o600)
+    assert cli("sync").code == 0
+    assert (tmp_path / "mine.db").exists()
+
+
+def test_nothing_is_overwritten_unless_told_to(cli: Cli, upstream: SimulatorThread, tmp_path: Path) -> None:
+    path = tmp_path / "versionsync.toml"
+    path.write_text("# mine\n")
+    ran = cli("init", "--yes", "--base-url", upstream.url, **VARIABLE)
+    assert ran.code == 2
+    assert "versionsync.toml is there already" in ran.err
+    assert path.read_text() == "# mine\n"
+    assert cli("init", "--yes", "--force", "--base-url", upstream.url, **VARIABLE).code == 0
+    assert "[[sources]]" in path.read_text()
+
+
+@pytest.mark.parametrize("force", [[], ["--force"]])
+def test_what_is_no_file_is_not_replaced(cli: Cli, tmp_path: Path, force: list[str]) -> None:
+    """Not a link, dangling or not, nor a pipe: what it says names the file itself instead."""
+    path = tmp_path / "versionsync.toml"
+    (tmp_path / "mine.toml").write_text("# dear")
+    for make, kind in (
+        (lambda: path.symlink_to("mine.toml"), "a link to mine.toml"),
+        (lambda: path.symlink_to("nowhere.toml"), "a link to nowhere.toml"),
+        (lambda: os.mkfifo(path), "a named pipe"),
+    ):
+        make()
+        before = path.lstat()
+        ran = cli("init", "--yes", "--no-test", *force, "--config", str(path), **VARIABLE)
+        assert ran.code == 2
+        assert f"versionsync.toml is {kind}, which is not replaced" in ran.err
+        assert os.path.samestat(path.lstat(), before)
+        path.unlink()
+    assert (tmp_path / "mine.toml").read_text() == "# dear"
+
+
+def test_a_token_that_does_not_work_leaves_nothing_behind(
+    cli: Cli, upstream: SimulatorThread, tmp_path: Path, answers: list[str]
+) -> None:
+    answers += ["0123456789abcdef", ""]
+    ran = cli("init", "--base-url", upstream.url)
+    assert ran.code == 4
+    assert list(tmp_path.iterdir()) == []
+    assert "0123456789abcdef" not in ran.written
+
+
+def test_without_a_terminal_and_without_a_token_it_says_what_is_missing(cli: Cli, tmp_path: Path) -> None:
+    ran = cli("init")
+    assert ran.code == 2
+    assert "DATOCMS_API_TOKEN is not set" in ran.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_token_file_that_is_there_is_named_in_the_settings(
+    cli: Cli, upstream: SimulatorThread, tmp_path: Path
+) -> None:
+    token = tmp_path / "mine.token"
+    token.write_text(FULL_ACCESS_TOKEN)
+    token.chmod(0o600)
+    assert cli("init", "--yes", "--token-file", "mine.token", "--base-url", upstream.url).code == 0
+    (source,) = tomllib.loads((tmp_path / "versionsync.toml").read_text())["sources"]
+    assert source["api_token_file"] == "mine.token"
+
+
+def test_an_environment_that_is_not_there_is_refused(cli: Cli, upstream: SimulatorThread, tmp_path: Path) -> None:
+    ran = cli("init", "--yes", "--environment", "nowhere", "--base-url", upstream.url, **VARIABLE)
+    assert ran.code == 4
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_wrong_option_is_told_as_a_wrong_setting_is(cli: Cli) -> None:
+    ran = cli("init", "--yes", "--base-url", "ftp://x", **VARIABLE)
+    assert ran.code == 2
+    assert "base_url must be an address that starts with https:// or http://" in ran.err
+
+
+def test_without_trying_no_network_is_needed(cli: Cli, tmp_path: Path) -> None:
+    ran = cli("init", "--yes", "--no-test", "--name", "web", "--json", **VARIABLE)
+    assert ran.json == {"written": ["versionsync.toml"], "source": "web"}
+
+
+def test_the_password_of_a_database_stays_in_its_variable(cli: Cli, tmp_path: Path) -> None:
+    cli("init", "--yes", "--no-test", VERSIONSYNC_DATABASE_URL="postgresql://me:hunter22@db/x", **VARIABLE)
+    assert "hunter22" not in (tmp_path / "versionsync.toml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("project", "name"), [("Acme News (2026)", "acme-news-2026"), ("Ünïcode", "n-code"), ("日本", "default")]
+)
+def test_a_source_is_named_after_its_project(project: str, name: str) -> None:
+    assert init._slug(project) == name

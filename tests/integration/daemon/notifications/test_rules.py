@@ -1,0 +1,261 @@
+"""People are told what is wrong, once, and when it has passed; no sync waits for that."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import structlog
+from structlog.testing import CapturingLogger
+
+from tests.fixtures.daemons import Watched, eventually, followed, following, is_mirrored
+from tests.fixtures.lab import Lab
+from tests.fixtures.listeners import Listener, listening
+from versionsync.config import Secret
+from versionsync.daemon.notifications.apprise import open_target
+from versionsync.daemon.notifications.heartbeat import Pinger
+from versionsync.daemon.notifications.notifier import Herald, Subscription
+from versionsync.daemon.notifications.persistence import Recall
+from versionsync.daemon.notifications.poller import Watcher, watched
+from versionsync.daemon.notifications.rules import Rule
+from versionsync.daemon.notifications.text import Notice
+from versionsync.daemon.state import Stance
+from versionsync.ledger.safeguards import MassDeleteLimit
+from versionsync.mirror.holder import Holder
+from versionsync.mirror.tables.daemons import claim_source
+from versionsync.mirror.tables.notifications import load_sent
+from versionsync.simulator import FULL_ACCESS_TOKEN
+from versionsync.sync.error_kinds import ErrorKind
+
+TICK = 0.05
+
+
+def post(lab: Lab, title: str) -> str:
+    """Let an editor write something new; returns the record's id."""
+    return lab.act(lambda world: world.create(world.user, "post", {"title": title})).id
+
+
+def subscription(listener: Listener, rule: Rule | None = None) -> Subscription:
+    """The listener wants to be told of the first failure."""
+    url = Secret(f"json://{listener.address}/hook")
+    send = open_target(url, where="notices[0]")
+    return Subscription(where="notices[0]", url=url, rule=rule or Rule(after=1), send=send)
+
+
+def herald(daemon: Watched, *subscriptions: Subscription, send_seconds: float = 15) -> Herald:
+    """One that tells these."""
+    return Herald(
+        lambda: subscriptions,
+        log=daemon.log,
+        redact=lambda text: text.replace("wrong", "W---G"),
+        recall=Recall(lambda: daemon.daemon.followers, log=daemon.log),
+        host="mirror1",
+        send_seconds=send_seconds,
+        gather_seconds=0.5,
+    )
+
+
+@asynccontextmanager
+async def looking(daemon: Watched, watchers: Sequence[Watcher]) -> AsyncIterator[None]:
+    """While the block runs, these look at the sources of the daemon."""
+    async with watched(lambda: daemon.daemon.states, watchers, log=daemon.log, every=TICK):
+        yield
+
+
+async def test_a_revoked_token_is_told_once_and_its_return_once(lab: Lab) -> None:
+    """However often it is tried in between."""
+    post(lab, "one")
+    async with listening() as listener, following(lab.mirror, followed(lab)) as daemon:
+        async with looking(daemon, [herald(daemon, subscription(listener))]):
+            await eventually(lambda: is_mirrored(lab))
+            token = lab.act(lambda world: world.people.tokens.pop(FULL_ACCESS_TOKEN))
+            await eventually(listener.titles)
+            daemon.daemon.reload()  # tried at once
+            await eventually(lambda: daemon.state().failures > 1)
+            await asyncio.sleep(10 * TICK)
+            assert listener.titles() == ["versionsync: website: failing (1 in a row)"]
+            lab.act(lambda world: world.people.add_token(token))
+            daemon.daemon.reload()
+            await eventually(lambda: len(listener.heard) > 1)
+            await asyncio.sleep(10 * TICK)
+        assert listener.titles()[1:] == ["versionsync: website: well again"]
+        told = listener.heard[0][2]
+        assert told["type"] == "failure"
+        assert told["message"].startswith("GET /")
+        assert "the API token is W---G" in told["message"]
+        assert "mirror1" in told["message"]
+        assert FULL_ACCESS_TOKEN not in told["message"]
+
+
+async def test_a_daemon_that_starts_again_in_the_middle_of_a_trouble_tells_it_no_second_time(lab: Lab) -> None:
+    """And tells once that it has passed: the database knows who was told what."""
+    post(lab, "one")
+    async with listening() as listener:
+        place = subscription(listener)
+        async with following(lab.mirror, followed(lab)) as daemon, looking(daemon, [herald(daemon, place)]):
+            await eventually(lambda: is_mirrored(lab))
+            token = lab.act(lambda world: world.people.tokens.pop(FULL_ACCESS_TOKEN))
+            await eventually(lambda: list(kept(lab)) == [place.place])
+        for _ in range(2):
+            async with following(lab.mirror, followed(lab)) as daemon, looking(daemon, [herald(daemon, place)]):
+                await eventually(lambda: daemon.state().failures)
+                await asyncio.sleep(10 * TICK)
+        assert listener.titles() == ["versionsync: website: failing (1 in a row)"]
+        lab.act(lambda world: world.people.add_token(token))
+        async with following(lab.mirror, followed(lab)) as daemon, looking(daemon, [herald(daemon, place)]):
+            await eventually(lambda: not kept(lab))
+        assert listener.titles()[1:] == ["versionsync: website: well again"]
+
+
+def kept(lab: Lab) -> Mapping[str, str]:
+    """What the database knows to have been told, by place."""
+    return lab.mirror.query(lambda connection: load_sent(connection, 1))
+
+
+async def test_too_many_that_vanish_are_told_at_once(lab: Lab) -> None:
+    """It need not happen thrice."""
+    ids = [post(lab, str(number)) for number in range(3)]
+    source = followed(lab)
+    source = replace(source, spec=replace(source.spec, mass_delete_limit=MassDeleteLimit(fraction=0.2, count=2)))
+    async with listening() as listener, following(lab.mirror, source) as daemon:
+        async with looking(daemon, [herald(daemon, subscription(listener, Rule()))]):
+            await eventually(lambda: is_mirrored(lab))
+            for record in ids:
+                lab.act(lambda world, record=record: world.delete(world.user, record))
+            await eventually(listener.titles)
+        assert daemon.state().trouble is ErrorKind.MASS_DELETE
+        assert listener.titles() == ["versionsync: website: too many records vanished at once"]
+        assert "versionsync sync website --allow-vanish" in listener.heard[0][2]["message"]
+
+
+async def test_what_ails_all_sources_is_one_notice(lab: Lab) -> None:
+    """Where they fail within moments of each other."""
+    sources = [followed(lab, name=name, token="another") for name in ("website", "shop", "blog")]
+    async with listening() as listener, following(lab.mirror, *sources) as daemon:
+        async with looking(daemon, [herald(daemon, subscription(listener))]):
+            await eventually(listener.titles)
+            await asyncio.sleep(1)
+        assert listener.titles() == ["versionsync: failing: website, shop, blog"]
+
+
+async def test_a_target_that_never_answers_delays_nothing(lab: Lab) -> None:
+    """Neither looks nor the end; it is told in the log once."""
+    post(lab, "one")
+    broken = followed(lab, name="broken", token="revoked")
+    async with listening() as listener, following(lab.mirror, followed(lab), broken) as daemon:
+        listener.status = None
+        async with looking(daemon, [herald(daemon, subscription(listener), send_seconds=0.5)]):
+            await eventually(lambda: listener.heard)
+            for title in ("two", "three"):
+                post(lab, title)
+                await eventually(lambda: is_mirrored(lab), seconds=20)
+            await eventually(lambda: daemon.told("warning", "notice.not_sent"))
+            began = asyncio.get_running_loop().time()
+        assert asyncio.get_running_loop().time() - began < 0.5
+        (line,) = daemon.told("warning", "notice.not_sent")
+        assert line["reason"] == "no answer within 0.5 s"
+        assert len(listener.heard) == 1
+
+
+async def test_a_target_that_refuses_is_tried_again(lab: Lab) -> None:
+    """Until it takes what is still so; the log names the reason, and no more than the first time."""
+    clock = [0.0]
+    async with listening() as listener, following(lab.mirror, followed(lab, token="revoked")) as daemon:
+        listener.status = 503
+        told = Herald(
+            lambda: [subscribed], log=daemon.log, redact=str, host="mirror1", clock=lambda: clock[0], send_seconds=5
+        )
+        subscribed = subscription(listener)
+        async with looking(daemon, [told]):
+            for tries in range(1, 4):
+                await eventually(lambda tries=tries: len(listener.heard) == tries)
+                await asyncio.sleep(10 * TICK)
+                assert len(listener.heard) == tries
+                listener.status = 503 if tries < 2 else 200
+                clock[0] += 1000
+            await eventually(lambda: daemon.told("info", "notice.sent"))
+        (line,) = daemon.told("warning", "notice.not_sent")
+        assert "503" in str(line["reason"])
+
+
+async def test_a_standby_tells_nothing(lab: Lab) -> None:
+    """The other one does."""
+    post(lab, "one")
+    await asyncio.to_thread(lab.sync)
+    with lab.mirror.write() as tx:
+        claim_source(tx, 1, Holder(host="elsewhere", pid=7))
+    async with listening() as listener, following(lab.mirror, followed(lab, token="revoked")) as daemon:
+        pinger = Pinger(lambda: {"website": Secret(f"http://{listener.address}/ping")}, log=daemon.log)
+        async with looking(daemon, [herald(daemon, subscription(listener)), pinger]):
+            await eventually(lambda: daemon.state().stance is Stance.STANDBY)
+            await asyncio.sleep(10 * TICK)
+    assert listener.heard == []
+
+
+def test_a_send_that_raises_is_a_notice_that_did_not_arrive() -> None:
+    """Whatever a library raises; and the thread leaves nothing behind."""
+    logger = CapturingLogger()
+
+    def broken(_: Notice) -> None:
+        raise ValueError("no such plugin")
+
+    async def tell() -> None:
+        from tests.unit.daemon.notifications.test_rules import FAILING, NOW, state
+
+        place = Subscription(where="notices[0]", url=Secret("x"), rule=Rule(), send=broken)
+        told = Herald(lambda: [place], log=structlog.wrap_logger(logger, processors=[]), redact=str)
+        told.look({"website": state(FAILING)}, NOW)
+        await eventually(lambda: logger.calls)
+
+    asyncio.run(tell())
+    assert [call.kwargs["reason"] for call in logger.calls] == ["ValueError: no such plugin"]
+    assert not [thread for thread in threading.enumerate() if thread.name == "notice"]
+
+
+async def test_the_switch_is_called_after_success_alone(lab: Lab) -> None:
+    """Not more than once a minute, and not while the source fails."""
+    post(lab, "one")
+    clock = [0.0]
+    async with listening() as listener, following(lab.mirror, followed(lab)) as daemon:
+        urls = {"website": Secret(f"http://{listener.address}/ping/secret")}
+        async with looking(daemon, [Pinger(lambda: urls, log=daemon.log, clock=lambda: clock[0])]):
+            await eventually(lambda: listener.heard)
+            runs = daemon.state().runs["succeeded"]
+            await eventually(lambda: daemon.state().runs["succeeded"] > runs + 2)
+            assert listener.heard == [("GET", "/ping/secret", None)]
+            clock[0] += 60
+            await eventually(lambda: len(listener.heard) == 2)
+            token = lab.act(lambda world: world.people.tokens.pop(FULL_ACCESS_TOKEN))
+            await eventually(lambda: daemon.state().stance is Stance.FAILING)
+            clock[0] += 60
+            await asyncio.sleep(10 * TICK)
+            heard = len(listener.heard)
+            clock[0] += 600
+            await asyncio.sleep(10 * TICK)
+            assert len(listener.heard) == heard
+            lab.act(lambda world: world.people.add_token(token))
+            daemon.daemon.reload()
+            await eventually(lambda: len(listener.heard) == heard + 1)
+
+
+async def test_a_switch_that_does_not_work_is_told_once_and_delays_nothing(lab: Lab) -> None:
+    """And once more when it works again; its address is not in the log."""
+    post(lab, "one")
+    clock = [0.0]
+    async with listening() as listener, following(lab.mirror, followed(lab)) as daemon:
+        listener.status = 500
+        urls = {"website": Secret(f"http://{listener.address}/ping/secret")}
+        async with looking(daemon, [Pinger(lambda: urls, log=daemon.log, clock=lambda: clock[0])]):
+            for calls in range(1, 4):
+                await eventually(lambda calls=calls: len(listener.heard) == calls)
+                await asyncio.sleep(2 * TICK)
+                clock[0] += 60
+            listener.status = 200
+            await eventually(lambda: daemon.told("info", "ping.works_again"))
+            assert is_mirrored(lab)
+        (line,) = daemon.told("warning", "ping.failed")
+        assert line["reason"] == "it answered with HTTP 500"
+        assert "secret" not in str(daemon.logger.calls)

@@ -1,0 +1,211 @@
+"""Webhooks are heard: what they name is mirrored at once, and nothing that is wrong with one does any harm."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import func, select
+
+from tests.fixtures.daemons import eventually, followed, following, is_mirrored
+from tests.fixtures.lab import Lab
+from tests.fixtures.listening import LOGIN, listening
+from versionsync.daemon import webhook_receiver as receiver
+from versionsync.daemon.state import Stance
+from versionsync.daemon.webhook_receiver import BODY_BYTES
+from versionsync.mirror.holder import Holder
+from versionsync.mirror.schema import events, hints
+from versionsync.mirror.tables.daemons import claim_source
+from versionsync.mirror.tables.runs import last_runs
+from versionsync.simulator import FULL_ACCESS_TOKEN
+from versionsync.webhooks.payload import Heard, read_call
+
+
+def register(lab: Lab, url: str) -> None:
+    """Let upstream call."""
+    user, password = LOGIN
+    lab.act(lambda world: world.webhooks.register("mirror", url, http_basic_user=user, http_basic_password=password))
+
+
+def waiting(lab: Lab) -> int:
+    """Hints that no run has looked at."""
+    with lab.mirror.read() as connection:
+        return connection.scalar(select(func.count()).select_from(hints)) or 0
+
+
+async def test_what_a_webhook_names_is_mirrored_at_once(lab: Lab) -> None:
+    """An edit, a publication and a deletion; long before the daemon would have looked by itself."""
+    async with listening(lab) as one:
+        register(lab, one.url)
+        id = lab.act(lambda world: world.create(world.user, "post", {"title": "one"})).id
+        await eventually(lambda: is_mirrored(lab), seconds=20)
+        lab.act(lambda world: world.publish(world.user, id))
+        await eventually(lambda: is_mirrored(lab), seconds=20)
+        lab.act(lambda world: world.delete(world.user, id))
+        await eventually(lambda: is_mirrored(lab), seconds=20)
+        await eventually(lambda: waiting(lab) == 0)
+        assert one.heard(Heard.TAKEN) == 4  # deleting what is live calls twice: unpublish and delete
+    with lab.mirror.read() as connection:
+        assert "webhook" in {run.trigger for run in last_runs(connection)}
+
+
+async def test_doubled_and_reordered_calls_do_no_harm(lab: Lab) -> None:
+    """Nor do calls about a record that does not exist."""
+    async with listening(lab) as one:
+        id = lab.act(lambda world: world.create(world.user, "post", {"title": "one"})).id
+        for event_type in ("delete", "update", "create", "update"):
+            assert (await one.call(about(id, event_type))).status_code == 202
+        assert (await one.call(about("AAAAAAAAAAAAAAAAAAAAAA"))).status_code == 202
+        await eventually(lambda: is_mirrored(lab))
+        await eventually(lambda: waiting(lab) == 0)
+
+
+async def test_calls_that_are_three_days_old_and_come_again_do_no_harm(lab: Lab) -> None:
+    """DatoCMS makes a failed call again for more than three days, with the same id; by then all of it is mirrored."""
+    alive = lab.act(lambda world: world.create(world.user, "post", {"title": "one"})).id
+    gone = lab.act(lambda world: world.create(world.user, "post", {"title": "two"})).id
+    lab.act(lambda world: world.delete(world.user, gone))
+    async with listening(lab) as one:
+        await eventually(lambda: is_mirrored(lab))
+        with lab.mirror.read() as connection:
+            before = connection.scalar(select(func.max(events.c.id)))
+        for number in range(8):
+            for id, event_type in ((alive, "create"), (alive, "publish"), (gone, "create"), (gone, "delete")):
+                retry = {
+                    "webhook_call_id": f"{id}:{event_type}",
+                    "event_triggered_at": "2020-01-01T00:00:00Z",
+                    "attempted_auto_retries_count": number,
+                }
+                assert (await one.call(about(id, event_type, **retry))).status_code == 202
+        assert one.heard(Heard.TAKEN) == 32
+        await eventually(lambda: waiting(lab) == 0)
+        assert is_mirrored(lab)
+        assert one.watched.state().error is None
+    with lab.mirror.read() as connection:
+        assert connection.scalar(select(func.max(events.c.id))) == before
+
+
+def about(id: str, event_type: str = "update", **more: object) -> dict[str, object]:
+    """A call about a record."""
+    return {"entity_type": "item", "event_type": event_type, "environment": "main", "entity": {"id": id}} | more
+
+
+async def test_passwords_cannot_be_tried_fast(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not over many connections either, nor by hanging up as soon as the answer is late."""
+    monkeypatch.setattr(receiver, "MOST_REFUSALS", 3)
+    async with listening(lab, refuse_seconds=3.0) as one:
+        begun = time.monotonic()
+        tries = [asyncio.create_task(one.call(about("x"), auth=(LOGIN[0], f"guess {number}"))) for number in range(9)]
+        await eventually(lambda: sum(task.done() for task in tries) == 6)
+        assert [task.result().status_code for task in tries if task.done()] == [429] * 6
+        for task in tries:
+            task.cancel()
+        assert (await one.call(about("x"))).status_code == 429  # a right one would tell who guesses that it is right
+        assert (await one.call(about("x"), auth=("a", "b"))).headers["Retry-After"] == "1"
+        await asyncio.sleep(max(0.0, begun + 4.0 - time.monotonic()))
+        assert (await one.call(about("x"))).status_code == 202
+        begun = time.monotonic()
+        assert (await one.call(about("x"), auth=(LOGIN[0], "guess"))).status_code == 401
+        assert time.monotonic() - begun >= 3.0
+
+
+async def test_a_wrong_password_is_refused_and_told_once_without_it(lab: Lab) -> None:
+    """Whatever is wrong with it."""
+    async with listening(lab) as one:
+        for auth in (None, (LOGIN[0], "wrong"), ("somebody", LOGIN[1]), (LOGIN[0], "")):
+            answer = await one.call(about("x"), auth=auth)
+            assert answer.status_code == 401
+            assert answer.headers["WWW-Authenticate"].startswith("Basic")
+        answer = await one.http.post("/webhooks/website", content=b"{}", headers={"Authorization": "Basic !!"})
+        assert answer.status_code == 401
+        assert one.heard(Heard.REFUSED) == 5
+        assert len(one.watched.told("warning", "webhook.not_taken")) == 1
+        assert waiting(lab) == 0
+        assert "wrong" not in str(one.watched.logger.calls)
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{", b"\xff", b'{"entity_type": 1}', b"[" * 100_000])
+async def test_what_is_no_call_is_400(lab: Lab, body: bytes) -> None:
+    """And is looked for all the same."""
+    async with listening(lab) as one:
+        assert (await one.call(body)).status_code == 400
+        assert one.heard(Heard.UNREADABLE) == 1
+
+
+async def test_a_body_without_an_end_is_not_read_to_it(lab: Lab) -> None:
+    """413 above the limit."""
+    async with listening(lab) as one:
+        assert (await one.call(b" " * (BODY_BYTES + 1))).status_code == 413
+        assert one.heard(Heard.UNREADABLE) == 1
+
+
+async def test_calls_about_something_else_are_ignored(lab: Lab) -> None:
+    """Another environment, another project; a model is a reason to look."""
+    async with listening(lab) as one:
+        for body, said in (
+            (about("x", environment="sandbox"), "elsewhere\n"),
+            (about("x", site_id="1"), "elsewhere\n"),
+            ({"entity_type": "item_type", "event_type": "update"}, "noted\n"),
+        ):
+            answer = await one.call(body)
+            assert (answer.status_code, answer.text) == (200, said)
+        assert waiting(lab) == 0
+
+
+async def test_a_source_without_a_password_has_no_receiver(lab: Lab) -> None:
+    """Nor has one that does not exist; nobody learns which."""
+    async with listening(lab, password=None) as one:
+        known = await one.call(about("x"))
+        unknown = await one.http.post("/webhooks/other", content=b"{}", auth=LOGIN)
+        assert (known.status_code, known.text) == (unknown.status_code, unknown.text) == (404, unknown.text)
+
+
+async def test_a_hint_outlives_the_daemon_that_took_it(lab: Lab) -> None:
+    """The one that stands by keeps it; the one that follows looks."""
+    await asyncio.to_thread(lab.sync)
+    with lab.mirror.write() as tx:
+        claim_source(tx, 1, Holder(host="elsewhere", pid=7))
+    id = lab.act(lambda world: world.create(world.user, "post", {"title": "one"})).id
+    async with listening(lab) as one:
+        assert (await one.call(about(id))).status_code == 202
+        assert waiting(lab) == 1
+    with lab.mirror.write() as tx:
+        tx.exec_driver_sql("UPDATE followers SET holder = NULL, expires_at = NULL")
+    async with following(lab.mirror, replace(followed(lab), max_staleness=600.0)):
+        await eventually(lambda: is_mirrored(lab))
+        await eventually(lambda: waiting(lab) == 0)
+
+
+def test_only_what_is_needed_of_a_call_is_read() -> None:
+    """The rest may be anything."""
+    call = read_call(json.dumps(about("abc", entity={"id": "abc", "attributes": {"title": 1e300}})).encode())
+    assert call is not None
+    assert call.record_id == "abc"
+    half = read_call(json.dumps(about("abc", entity={"id": "abc", "attributes": {"title": "cut \ud83d"}})).encode())
+    assert half is not None, "half an emoji, which is sent as it was pasted"
+    assert half.record_id == "abc"
+    assert read_call(json.dumps(about("\ud83d")).encode()) is None, "that is no id"
+    assert read_call(b'{"entity_type":"upload","event_type":"create","entity":{"id":"u"}}').record_id is None  # type: ignore[union-attr]
+
+
+async def test_calls_make_no_try_of_a_source_that_fails_come_sooner(lab: Lab) -> None:
+    """A token is revoked while people edit: their calls are kept, and the next try is made when it is due."""
+    async with listening(lab) as one:
+        token = lab.act(lambda world: world.people.tokens.pop(FULL_ACCESS_TOKEN))
+        id = lab.act(lambda world: world.create(world.user, "post", {"title": "one"})).id
+        await one.call(about(id))
+        await eventually(lambda: one.watched.state().stance is Stance.FAILING)
+        failures, due = one.watched.state().failures, one.watched.state().next_look_at
+        for _ in range(10):
+            assert (await one.call(about(id))).status_code == 202
+            await asyncio.sleep(0.1)
+        assert (await one.call(b"no call")).status_code == 400
+        await asyncio.sleep(0.5)
+        assert (one.watched.state().failures, one.watched.state().next_look_at) == (failures, due)
+        lab.act(lambda world: world.people.add_token(token))
+        one.watched.daemon.reload()
+        await eventually(lambda: is_mirrored(lab))
+        await eventually(lambda: waiting(lab) == 0)

@@ -1,0 +1,70 @@
+"""A past that is loaded is a past as if it had been acted."""
+
+from datetime import timedelta
+
+import pytest
+
+from tests.unit.simulator.conftest import Stage
+from versionsync.simulator import ApiError, LoadedVersion
+
+
+def test_loading_and_acting_tell_the_same_story(stage: Stage) -> None:
+    world = stage.world
+    start = world.now()
+    minute = timedelta(minutes=1)
+    acted = world.create(world.user, stage.post, {"price": 1})
+    stage.wait(minutes=1)
+    world.publish(world.user, acted.id)
+    stage.wait(minutes=1)
+    world.update(world.sso_user, acted.id, {"price": 2})
+    stage.wait(minutes=1)
+    world.publish(world.user, acted.id)
+    loaded = world.load(
+        stage.post,
+        [
+            LoadedVersion(acted.versions[0].content, world.user, start, live=((start + minute, start + 3 * minute),)),
+            LoadedVersion(acted.head.content, world.sso_user, start + 2 * minute, live=((start + 3 * minute, None),)),
+        ],
+    )
+    told = stage.truth().transitions
+    names = {version.id: number for one in (acted, loaded) for number, version in enumerate(one.versions)}
+
+    def story(record_id: str) -> list[tuple[object, ...]]:
+        return [(one.type, names.get(one.version_id or ""), one.at) for one in told if one.record_id == record_id]
+
+    assert story(loaded.id) == story(acted.id)
+    for name in ("created_at", "updated_at", "published_at", "first_published_at", "status"):
+        assert getattr(loaded, name) == getattr(acted, name)
+
+
+def test_content_can_be_made_when_it_is_read(stage: Stage) -> None:
+    made: list[int] = []
+
+    def make() -> bytes:
+        made.append(1)
+        return b'{"price":1}'
+
+    record = stage.world.load(stage.post, [LoadedVersion(make, stage.world.user, stage.world.now())])
+    assert made == []
+    assert record.head.read() == stage.truth().versions[record.head.id].content == b'{"price":1}'
+
+
+def test_two_versions_cannot_be_live_at_once(stage: Stage) -> None:
+    now = stage.world.now()
+    live = ((now, None),)
+    versions = [LoadedVersion(b"{}", stage.world.user, now, live=live) for _ in range(2)]
+    with pytest.raises(ApiError, match="live at once"):
+        stage.world.load(stage.post, versions)
+
+
+def test_a_record_without_versions_is_refused(stage: Stage) -> None:
+    with pytest.raises(ApiError, match="at least one"):
+        stage.world.load(stage.post, [])
+
+
+def test_the_past_is_told_in_the_order_of_time_whatever_was_loaded_first(stage: Stage) -> None:
+    world = stage.world
+    for days in (1, 3, 2):
+        world.load(stage.post, [LoadedVersion(b"{}", world.user, world.now() - timedelta(days=days))])
+    times = [one.at for one in stage.truth().transitions]
+    assert times == sorted(times)

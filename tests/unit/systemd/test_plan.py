@@ -1,0 +1,236 @@
+"""What is going to be done is known before it is done, and nobody's changes are lost."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from versionsync.systemd.plan import (
+    Activity,
+    Command,
+    Files,
+    Installation,
+    Mode,
+    Places,
+    Plan,
+    Remove,
+    Standing,
+    Write,
+    files_of,
+    removal,
+    stamped,
+    standing_of,
+    without_stamp,
+)
+from versionsync.systemd.units import DEFAULT_PROGRAM, Form, units_of
+
+PLACES = Places(units=Path("/u"), settings=Path("/etc/versionsync"), state=Path("/s"))
+UNIT, SOCKET = Path("/u/versionsync.service"), Path("/u/versionsync.socket")
+DROP_IN = Path("/u/versionsync.service.d/credentials.conf")
+TOKEN = Path("/etc/versionsync/api_token")
+
+Disk = dict[Path, str]
+
+
+def installation(form: Form, *credentials: Path, program: PurePosixPath = DEFAULT_PROGRAM) -> Installation:
+    """One whose settings name these secrets; none: the token where the unit expects it."""
+    named = credentials or (PLACES.settings / form.credential,)
+    return Installation(form=form, program=program, places=PLACES, credentials=named, version="1.0")
+
+
+def planned(
+    what: Installation,
+    disk: Disk,
+    *,
+    force: bool = False,
+    at: Activity = Activity.RESTS,
+    enabled: bool = False,
+    mode: int = 0o644,
+) -> Plan:
+    """What installing would do to such a disk."""
+    files = files_of(what, disk.get)
+    return what.plan(files, force=force, activity=at, enabled=enabled, settings_mode=mode)
+
+
+def done(plan: Plan, disk: Disk) -> Disk:
+    """The disk afterwards."""
+    disk = dict(disk)
+    for step in plan.steps:
+        match step:
+            case Write():
+                disk[step.path] = step.text
+            case Remove():
+                disk.pop(step.path, None)
+    return disk
+
+
+def commands(plan: Plan) -> list[str]:
+    """What systemctl is told."""
+    return [" ".join(step.argv) for step in plan.steps if isinstance(step, Command)]
+
+
+def paths(plan: Plan, kind: type[Write | Remove]) -> set[Path]:
+    """The files that are written, or removed."""
+    return {step.path for step in plan.steps if isinstance(step, kind)}
+
+
+def installed(form: Form = Form()) -> Disk:  # noqa: B008 - a value
+    """A disk after an installation."""
+    return done(planned(installation(form), {}), {})
+
+
+def test_a_first_installation_writes_enables_and_starts() -> None:
+    """The socket before the service, or the service would have taken the port."""
+    plan = planned(installation(Form()), {})
+    assert paths(plan, Write) == {UNIT, SOCKET}
+    assert commands(plan) == [
+        "daemon-reload",
+        "enable versionsync.socket versionsync.service",
+        "start versionsync.socket",
+        "start --no-block versionsync.service",
+    ]
+
+
+def test_a_timer_is_enabled_and_not_its_service() -> None:
+    """The first sync begins at once."""
+    plan = planned(installation(Form(timer=True)), {})
+    assert "enable versionsync-sync.timer" in commands(plan)
+    assert commands(plan)[-1] == "start --no-block versionsync-sync.service"
+
+
+def test_an_instance_has_the_template_and_its_own_name() -> None:
+    plan = planned(installation(Form(instance="shop")), {})
+    assert paths(plan, Write) == {Path("/u/versionsync@.service")}
+    assert "enable versionsync@shop.service" in commands(plan)
+
+
+def test_one_that_runs_as_it_should_is_left_alone() -> None:
+    assert planned(installation(Form()), installed(), at=Activity.RUNS, enabled=True).steps == ()
+
+
+@pytest.mark.parametrize(("at", "enabled"), [(Activity.RESTS, True), (Activity.RUNS, False)])
+def test_one_that_does_not_run_is_started_without_writing(at: Activity, enabled: bool) -> None:
+    plan = planned(installation(Form()), installed(), at=at, enabled=enabled)
+    assert paths(plan, Write) == set()
+    assert "daemon-reload" not in commands(plan)
+    assert commands(plan)[-1] == "start --no-block versionsync.service"
+
+
+def test_one_that_fails_is_started_afresh() -> None:
+    """Also where systemd has given it up."""
+    plan = planned(installation(Form()), installed(), at=Activity.FAILS, enabled=True)
+    assert commands(plan)[1:3] == [
+        "stop versionsync.socket versionsync.service",
+        "reset-failed versionsync.socket versionsync.service",
+    ]
+
+
+def test_another_version_is_written_over_and_restarted() -> None:
+    """Both are stopped first: a socket cannot be started while its service runs without it."""
+    moved = installation(Form(), program=PurePosixPath("/opt/new/versionsync"))
+    plan = planned(moved, installed(), at=Activity.RUNS, enabled=True)
+    assert paths(plan, Write) == {UNIT}
+    assert "stop versionsync.socket versionsync.service" in commands(plan)
+    assert any("+ExecStart=/opt/new/versionsync" in line for line in plan.lines())
+    assert any("-ExecStart=/opt/versionsync/bin/versionsync" in line for line in plan.lines())
+
+
+@pytest.mark.parametrize(
+    "text", [installed()[UNIT].replace("WatchdogSec=60", "WatchdogSec=6"), "", "[Service]\nExecStart=/bin/other\n"]
+)
+def test_what_was_changed_by_hand_is_in_the_way(text: str) -> None:
+    """An edit, a masked unit, somebody else's: it is named with how it differs, and only force overwrites it."""
+    disk = installed() | {UNIT: text}
+    plan = planned(installation(Form()), disk, at=Activity.RUNS, enabled=True)
+    assert [write.path for write in plan.in_the_way] == [UNIT]
+    assert any(line.startswith("+") for line in plan.in_the_way[0].differences())
+    forced = planned(installation(Form()), disk, force=True, at=Activity.RUNS, enabled=True)
+    assert forced.in_the_way == ()
+    assert done(forced, disk) == installed()
+
+
+def test_a_unit_copied_from_the_repository_is_as_good() -> None:
+    """It has no stamp, and is ours all the same."""
+    copied = {PLACES.units / unit.name: unit.text for unit in units_of(Form())}
+    assert planned(installation(Form()), copied, at=Activity.RUNS, enabled=True).steps == ()
+
+
+def test_secrets_that_the_settings_name_are_handed_over() -> None:
+    """Under their names, and no others."""
+    secrets = [Path("/etc/versionsync/web.token"), Path("/etc/versionsync/webhook")]
+    first = planned(installation(Form(), *secrets), {})
+    (drop_in,) = [step for step in first.steps if isinstance(step, Write) and step.path == DROP_IN]
+    assert "LoadCredential=\nLoadCredential=web.token:/etc/versionsync/web.token\n" in drop_in.text
+    assert "LoadCredential=webhook:/etc/versionsync/webhook\n" in drop_in.text
+    later = planned(installation(Form()), done(first, {}), at=Activity.RUNS, enabled=True)
+    assert paths(later, Remove) == {DROP_IN}
+
+
+def test_the_socket_listens_where_the_settings_say() -> None:
+    """And no more when they say nothing."""
+    elsewhere = replace(installation(Form()), address="[::1]:9000")
+    first = planned(elsewhere, {})
+    path = Path("/u/versionsync.socket.d/address.conf")
+    (drop_in,) = [step for step in first.steps if isinstance(step, Write) and step.path == path]
+    assert "[Socket]\nListenStream=\nListenStream=[::1]:9000\n" in drop_in.text
+    assert paths(planned(installation(Form()), done(first, {})), Remove) == {path}
+    for form in (Form(instance="shop"), Form(timer=True)):
+        assert path not in paths(planned(replace(installation(form), address="[::1]:9000"), {}), Write)
+
+
+def test_a_user_hands_nothing_over() -> None:
+    """Its service reads the files itself."""
+    plan = planned(installation(Form(user=True), Path("/etc/versionsync/web.token")), {})
+    assert DROP_IN not in paths(plan, Write)
+    assert {step.user for step in plan.steps if isinstance(step, Command)} == {True}
+
+
+@pytest.mark.parametrize(
+    ("user", "mode", "changes"), [(False, 0o600, True), (False, 0o644, False), (True, 0o600, False)]
+)
+def test_the_services_user_must_be_able_to_read_the_settings(user: bool, mode: int, changes: bool) -> None:
+    plan = planned(installation(Form(user=user)), {}, mode=mode)
+    assert any(isinstance(step, Mode) for step in plan.steps) is changes
+
+
+def test_removing_stops_first_and_leaves_nothing() -> None:
+    disk = installed()
+    files = files_of(installation(Form()), disk.get)
+    plan = removal(Form(), files, force=False, shared=False)
+    assert commands(plan)[:2] == [
+        "disable versionsync.socket versionsync.service",
+        "stop versionsync.socket versionsync.service",
+    ]
+    assert commands(plan)[-1] == "reset-failed versionsync.socket versionsync.service"
+    assert done(plan, disk) == {}
+
+
+def test_removing_keeps_what_was_changed_by_hand() -> None:
+    files = files_of(installation(Form()), (installed() | {SOCKET: "mine"}).get)
+    assert [write.path for write in removal(Form(), files, force=False, shared=False).in_the_way] == [SOCKET]
+    assert removal(Form(), files, force=True, shared=False).in_the_way == ()
+
+
+def test_a_template_stays_while_another_instance_needs_it() -> None:
+    form = Form(instance="shop")
+    files = files_of(installation(form), installed(form).get)
+    assert paths(removal(form, files, force=False, shared=True), Remove) == set()
+    assert paths(removal(form, files, force=False, shared=False), Remove) == {Path("/u/versionsync@.service")}
+
+
+def test_what_is_not_there_is_not_removed() -> None:
+    files = Files({UNIT: "x"}, {UNIT: None})
+    assert removal(Form(), files, force=False, shared=False).steps == ()
+
+
+def test_a_stamp_tells_an_old_file_from_a_changed_one() -> None:
+    old = stamped("as 1.0 wrote it\n", "1.0")
+    assert without_stamp(old) == "as 1.0 wrote it\n"
+    assert standing_of(old, "as 1.0 wrote it\n") is Standing.CURRENT
+    assert standing_of(old, "as 2.0 would\n") is Standing.OLD
+    assert standing_of(old.replace("wrote", "had"), "as 2.0 would\n") is Standing.CHANGED
+    assert standing_of(old + "# mine\n", "as 1.0 wrote it\n") is Standing.CHANGED
+    assert standing_of(None, "x") is Standing.MISSING
+    assert standing_of(None, None) is Standing.CURRENT

@@ -1,0 +1,187 @@
+"""What a page of the log of calls proves: whatever happens to the log, a call is told, or all is looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from random import Random
+
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, rule
+
+from versionsync.mirror.tables.webhooks import LogCursor, LoggedCall
+from versionsync.webhooks.log import KEPT_SECONDS, LATE_SECONDS, LogPage, Position, Reading, read_page
+
+EPOCH = datetime(2026, 9, 1, 9, 0, tzinfo=UTC)
+HOOK = "4"
+LATE = int(LATE_SECONDS)
+
+
+def at(seconds: float) -> datetime:
+    """A moment of upstream's clock."""
+    return EPOCH + timedelta(seconds=seconds)
+
+
+def page(*seconds: float, now: float = 1000, total: int | None = None) -> LogPage:
+    """The newest calls, made at these moments and called by them."""
+    calls = [LoggedCall(f"c{second:g}", at(second)) for second in seconds]
+    return LogPage(
+        ids=[call.id for call in calls], calls=calls, total=len(calls) if total is None else total, at=at(now)
+    )
+
+
+def stood(last: float | None, *, read_at: float = 1000, seen: Sequence[str] = ()) -> Position:
+    """Where a reader stood that saw a call made at `last` as the newest."""
+    call = None if last is None else LoggedCall(f"c{last:g}", at(last))
+    return Position(up_to=LogCursor(webhook_id=HOOK, read_at=at(read_at), last=call), seen=frozenset(seen))
+
+
+def read(position: Position | None, page: LogPage) -> Reading:
+    """What the page tells."""
+    return read_page(position, page, webhook_id=HOOK)
+
+
+def test_who_reads_for_the_first_time_has_proven_nothing() -> None:
+    """What was before is not in this log."""
+    told = read(None, page(900, 800))
+    assert not told.is_proven
+    assert told.position.up_to.last == LoggedCall("c900", at(900))
+
+
+def test_a_log_that_was_empty_tells_all() -> None:
+    """It is younger than the look before, as long as all of it is on the page."""
+    assert read(stood(None), page()).is_proven
+    told = read(stood(None), page(1010, 1005))
+    assert (told.new, told.is_proven) == ({"c1010", "c1005"}, True)
+    assert not read(stood(None), page(1010, 1005, total=3)).is_proven
+    assert not read(stood(None), page(now=1000 + KEPT_SECONDS)).is_proven  # some may have come and gone
+
+
+def test_the_newest_call_must_be_there_again() -> None:
+    """Or the log was pruned."""
+    assert read(stood(990), page(1010, 990)).is_proven
+    assert not read(stood(990), page(1010)).is_proven
+    assert not read(stood(990), page()).is_proven
+
+
+def test_only_what_was_not_seen_is_new() -> None:
+    """Calls come out of order and once more."""
+    told = read(stood(990, seen=["c990", "c985"]), page(1010, 990, 985, 980))
+    assert told.new == {"c1010", "c980"}
+    assert read(told.position, page(1010, 990, 985, 980)).new == frozenset()
+
+
+def test_a_late_call_is_waited_for() -> None:
+    """Until it cannot come any more the page must go back that far; then the newest call is enough."""
+    young, old = stood(1000 - LATE / 2), stood(1000 - 2 * LATE)
+    assert young.since == at(1000 - LATE / 2 - LATE)
+    assert old.since == at(1000 - 2 * LATE - 1)
+    assert not read(young, page(1010, 1000 - LATE / 2, total=9)).is_proven
+    assert read(old, page(1010, 1000 - 2 * LATE, total=9)).is_proven
+    assert stood(None).since is None
+
+
+def test_a_page_out_of_order_proves_nothing_by_its_order() -> None:
+    """What it leaves out may be the newest."""
+    old = 1000 - 2 * LATE
+    assert not read(stood(old), page(old, 1010, total=9)).is_proven
+    assert read(stood(old), page(old, 1010)).is_proven  # it is all there is
+
+
+def test_another_webhook_is_another_log() -> None:
+    """Nothing that was seen counts."""
+    told = read_page(stood(990), page(990), webhook_id="5")
+    assert (told.new, told.is_proven) == ({"c990"}, False)
+    assert told.position.up_to.webhook_id == "5"
+
+
+def test_a_call_that_cannot_be_read_is_new_all_the_same() -> None:
+    """Once; without an id nothing is proven."""
+    shown = replace(page(1010, 990), ids=["c1010", "bad", "c990"], total=3)
+    told = read(stood(990, seen=["c990"]), shown)
+    assert (told.new, told.is_proven) == ({"c1010", "bad"}, True)
+    assert read(told.position, shown).new == frozenset()
+    assert not read(stood(990), replace(shown, ids=["c1010", None, "c990"])).is_proven
+
+
+@given(st.lists(st.integers(0, 300), max_size=12), st.integers(0, 300))
+def test_reading_the_same_page_again_tells_nothing(seconds: list[int], last: int) -> None:
+    """Whatever is on it."""
+    shown = page(*sorted(set(seconds), reverse=True))
+    assert read(read(stood(last), shown).position, shown).new == frozenset()
+
+
+@dataclass
+class Made:
+    """A call as it really was: made, listed at some later time, perhaps pruned."""
+
+    id: str
+    made_at: float
+    listed_at: float
+    pruned: bool = False
+    is_covered: bool = False
+
+
+class LogMachine(RuleBasedStateMachine):
+    """Calls are listed late, out of order and doubled, pages are short, the log is pruned: none is missed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 1000.0
+        self.calls: list[Made] = []
+        self.position: Position | None = None
+        self.random = Random(7)
+        self.proven = 0
+
+    @rule(seconds=st.one_of(st.floats(0, 3), st.floats(0, 300), st.floats(3000, 8000)))
+    def time_passes(self, seconds: float) -> None:
+        """A moment, or a while."""
+        self.now += seconds
+
+    @rule(number=st.integers(1, 12), delay=st.one_of(st.just(0.0), st.floats(0, LATE_SECONDS)))
+    def calls_are_made(self, number: int, delay: float) -> None:
+        """Each is listed within LATE_SECONDS."""
+        for _ in range(number):
+            id = str(100_000 + len(self.calls))
+            self.calls.append(Made(id, self.now, self.now + delay * self.random.random()))
+
+    @rule(age=st.floats(KEPT_SECONDS, 3 * KEPT_SECONDS))
+    def the_log_is_pruned(self, age: float) -> None:
+        """What is old goes; nothing goes before it could be listed."""
+        for call in self.calls:
+            call.pruned |= call.made_at < self.now - age
+
+    @rule()
+    def a_daemon_is_started_again(self) -> None:
+        """What it has seen it knows no longer, only how far it was."""
+        if self.position is not None:
+            self.position = Position(up_to=self.position.up_to)
+
+    @rule()
+    def the_log_is_read(self) -> None:
+        """As the daemon does it: a short page, and a longer one where that proves nothing."""
+        listed = [call for call in self.calls if call.listed_at <= self.now]
+        shown = self.shown(listed, limit=5)
+        told = read(self.position, shown)
+        if self.position is not None and not told.is_proven and not shown.is_whole:
+            told = read(self.position, self.shown(listed, limit=20))
+        self.position = told.position
+        self.proven += told.is_proven
+        for call in listed:
+            # One that is unproven is followed by a look at all that there is by now.
+            call.is_covered |= call.id in told.new or not told.is_proven
+        assert [call for call in listed if not call.is_covered] == []
+
+    def shown(self, listed: Sequence[Made], *, limit: int) -> LogPage:
+        """A page in whole seconds, those of one second in any order."""
+        since = self.position.since if self.position is not None else None
+        found = [call for call in listed if not call.pruned and (since is None or at(int(call.made_at)) > since)]
+        self.random.shuffle(found)
+        found.sort(key=lambda call: -int(call.made_at))
+        calls = [LoggedCall(call.id, at(int(call.made_at))) for call in found[:limit]]
+        return LogPage(ids=[call.id for call in calls], calls=calls, total=len(found), at=at(int(self.now)))
+
+
+TestLogMachine = LogMachine.TestCase

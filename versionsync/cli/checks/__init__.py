@@ -1,0 +1,1 @@
+"""What `versionsync doctor` checks, a module a subject."""

@@ -1,0 +1,148 @@
+"""What `doctor` looks at in the database and around it. Nothing is changed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from versionsync.cli.checks.result import Finding, bad, failed, good, warning
+from versionsync.cli.exit_codes import Exit
+from versionsync.mirror.database import Mirror
+from versionsync.mirror.engine.sqlite_files import filesystem_of, problems_in, unsafe_for_wal
+from versionsync.mirror.engine.urls import database_url, safe_url, sqlite_path
+from versionsync.mirror.errors import MirrorError, NotAMirror, SchemaBehind
+from versionsync.mirror.holder import Holder
+from versionsync.mirror.schema import migrate
+from versionsync.mirror.tables.leases import current as current_lease
+from versionsync.mirror.tables.sources import SourceRow, sources_of
+from versionsync.mirror.tables.sources import load_source as source_row
+from versionsync.text import size
+
+__all__ = ["check_database", "mirrored_source"]
+
+LITTLE_SPACE: Final = 1 << 30
+NO_SPACE: Final = 50 << 20
+
+
+def check_database(url: str) -> Iterator[Finding]:
+    """Whether the database at `url` can be reached and written, is at this schema, has room, and is free."""
+    try:
+        parsed = database_url(url)
+        path = sqlite_path(parsed) if parsed.get_backend_name() == "sqlite" else None
+    except MirrorError as error:
+        yield failed("database", error)
+        return
+    if path is not None:
+        yield from _check_file(path)
+        if not path.exists():
+            return
+    try:
+        yield from _check_schema(url, is_file=path is not None)
+    except MirrorError as error:
+        yield failed("database", error)
+
+
+def mirrored_source(url: str, source: str) -> SourceRow | None:
+    """The source that the database at `url` has under this name; None: none yet, or the database cannot be read."""
+    try:
+        if migrate.current(url) is None:
+            return None
+        with Mirror.open(url) as mirror, mirror.read() as connection:
+            return source_row(connection, source)
+    except MirrorError:
+        return None  # `check_database` reports it
+
+
+def _check_file(path: Path) -> Iterator[Finding]:
+    folder = path.parent
+    if not folder.is_dir():
+        yield bad("database", f"there is no folder {folder}", f"Run: mkdir -p {folder}", Exit.DATABASE)
+        return
+    if not os.access(folder, os.W_OK):
+        todo = "SQLite writes files beside the database: make the folder writable, or choose another."
+        yield bad("database", f"the folder {folder} cannot be written", todo, Exit.DATABASE)
+    elif path.exists() and not os.access(path, os.W_OK):
+        yield bad("database", f"{path} cannot be written", "Check its owner and mode.", Exit.DATABASE)
+    elif not path.exists():
+        yield good("database", f"{path} does not exist yet; the first sync makes it")
+    if unsafe := unsafe_for_wal(folder):
+        todo = "Put the database on a local disk, or use PostgreSQL."
+        yield bad("file system", f"{folder} is on {unsafe}, where SQLite's log is not safe", todo, Exit.DATABASE)
+    else:
+        yield good("file system", f"{filesystem_of(folder) or 'this file system'} is fit for SQLite")
+    yield _check_space(folder)
+
+
+def _check_space(folder: Path) -> Finding:
+    free = shutil.disk_usage(folder).free
+    message = f"{size(free)} free in {folder}"
+    if free < NO_SPACE:
+        return bad("disk space", message, "Make room: a full disk stops the sync.", Exit.DATABASE)
+    if free < LITTLE_SPACE:
+        return warning("disk space", message, "A version takes about as much as its JSON: think whether it will do.")
+    return good("disk space", message)
+
+
+def _check_schema(url: str, *, is_file: bool) -> Iterator[Finding]:
+    where = safe_url(url)
+    try:
+        migrate.check(url)
+    except SchemaBehind as error:
+        if is_file:
+            yield warning("schema", f"{where} is at schema {error.current}; the next sync upgrades it to {error.head}")
+        else:
+            yield failed("schema", error)
+        return
+    except NotAMirror:
+        if migrate.current(url) is None:
+            if is_file:
+                yield warning("schema", f"{where} is empty; the next sync fills it")
+            else:
+                yield bad("schema", f"{where} is empty", "Run: versionsync db upgrade", Exit.DATABASE)
+            return
+        raise
+    yield good("database", f"{where} answers")
+    yield good("schema", f"schema {migrate.head()}, as this version needs it")
+    with Mirror.open(url) as mirror:
+        if is_file:
+            yield _check_integrity(mirror)
+        yield from _check_leases(mirror)
+        yield from _check_views(mirror)
+
+
+def _check_integrity(mirror: Mirror) -> Finding:
+    """Whether every page of a SQLite file is what it should be: a copy made while somebody wrote may be torn."""
+    with mirror.read() as connection:
+        found = problems_in(connection)
+    if found:
+        todo = "Restore it from a backup; copy it with SQLite's own .backup, not as a file that is in use."
+        return bad("integrity", f"{mirror.where} is damaged: {'; '.join(found)}", todo, Exit.DATABASE)
+    return good("integrity", "every page of the database was read, and is as it should be")
+
+
+def _check_views(mirror: Mirror) -> Iterator[Finding]:
+    """Whether every typed view follows the schema: no fault of the mirror, whose tables hold everything."""
+    with mirror.read() as connection:
+        blocked = [(one.name, view, why) for one in sources_of(connection) for view, why in one.blocked_views.items()]
+    for source, view, obstacle in blocked:
+        yield warning("views", f"{view} could not follow the schema and stays as it was", obstacle, source=source)
+
+
+def _check_leases(mirror: Mirror) -> Iterator[Finding]:
+    """Whether somebody is writing: no fault, but a sync would have to wait."""
+    with mirror.read() as connection:
+        for source in sources_of(connection):
+            held = current_lease(connection, source.id)
+            if held is None:
+                yield good("lease", "nobody is writing", source=source.name)
+            elif held.is_over:
+                yield good("lease", f"{held.holder} has left its lease; the next sync takes it", source=source.name)
+            elif held.holder != Holder.of_this_process():
+                until = f"{held.expires_at:%H:%M:%S} UTC"
+                message = f"{held.holder} is writing; its lease lasts until {until} unless renewed"
+                yield warning(
+                    "lease", message, "A sync started now would wait with --wait SECONDS.", source=source.name
+                )

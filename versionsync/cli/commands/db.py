@@ -1,0 +1,136 @@
+"""`versionsync db`: the database's schema, where the database is, and its backup."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from versionsync.cli.context import Session
+from versionsync.cli.options import Verbs, add_verb, flag
+from versionsync.cli.terminal.output import Output
+from versionsync.text import count, size
+
+if TYPE_CHECKING:
+    from versionsync.mirror.backup import CopyProgress
+
+__all__ = ["app", "backup"]
+
+
+def backup(
+    session: Session,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to make.", show_default=False)],
+    *,
+    force: Annotated[bool, flag("--force", help="Replace FILE, once its successor is whole.")] = False,
+) -> None:
+    """Copy a SQLite mirror to FILE, while others read and write it, and check the copy.
+
+    It holds one moment of the mirror, is read to its end and compared before it is called FILE, and only its owner can
+    read it. To restore it, stop versionsync, put it where the database was, and start versionsync. For PostgreSQL this
+    shows the command of pg_dump, and ends with code 2.
+    """
+    from versionsync.mirror.backup import back_up
+
+    began = time.monotonic()
+    with _progress(session.output) as copied:
+        made = back_up(session.database_url(), file, replace=force, copied=copied)
+    seconds = time.monotonic() - began
+    if session.output.as_json:
+        session.output.json(
+            {
+                "file": str(made.path),
+                "size_bytes": made.size_bytes,
+                "schema": made.revision,
+                "rows": made.rows,
+                "seconds": round(seconds, 3),
+            }
+        )
+        return
+    versions, records, events = (made.rows.get(table, 0) for table in ("versions", "records", "events"))
+    session.output.prose(
+        f"The backup is {made.path}: {count(versions, 'version')} of {count(records, 'record')} and "
+        f"{count(events, 'event')} at schema {made.revision}, {size(made.size_bytes)}. "
+        f"It was read again and compared, in {seconds:.1f} s."
+    )
+
+
+@contextmanager
+def _progress(output: Output) -> Iterator[CopyProgress | None]:
+    """A bar on a terminal, as soon as there is something to wait for."""
+    if output.as_json or not output.notes.is_terminal:
+        yield None
+        return
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    words = TextColumn("[bold]{task.description}")
+    with Progress(words, BarColumn(), TimeRemainingColumn(), console=output.notes, transient=True) as bars:
+        bar = bars.add_task("copying", total=None)
+
+        def copied(pages: int, of: int) -> None:
+            if pages < of:
+                bars.update(bar, completed=pages, total=of)
+            else:
+                bars.update(bar, visible=False)
+                bars.add_task("checking", total=None)
+
+        yield copied
+
+
+app = typer.Typer(cls=Verbs, help="The database: its schema, where it is, and its backup.", no_args_is_help=True)
+
+
+def upgrade(session: Session) -> None:
+    """Create the database's schema, or bring it to this version.
+
+    Nothing that the mirror holds is changed or removed. Several processes may do it at once: one does, the others wait.
+    """
+    from versionsync.mirror.schema import migrate
+
+    before, after = migrate.upgrade(session.database_url())
+    if session.output.as_json:
+        session.output.json({"before": before, "after": after, "changed": before != after})
+    elif before == after:
+        session.output.line(f"The database is at schema {after} already.")
+    else:
+        session.output.line(f"The database is now at schema {after}{f', it was at {before}' if before else ''}.")
+
+
+def current(session: Session) -> None:
+    """Show at which schema the database is, and which one this version needs."""
+    from versionsync.mirror.schema import migrate
+
+    now, head = migrate.current(session.database_url()), migrate.head()
+    if session.output.as_json:
+        session.output.json({"current": now, "head": head, "is_current": now == head})
+    else:
+        session.output.line(f"{now or 'none'} (this version needs {head})")
+
+
+def check(session: Session) -> None:
+    """Check that the database is at the schema of this version; otherwise exit with code 6."""
+    from versionsync.mirror.schema import migrate
+
+    migrate.check(session.database_url())
+    if session.output.as_json:
+        session.output.json({"current": migrate.head(), "is_current": True})
+    else:
+        session.output.line(f"The database is at schema {migrate.head()}, as it should be.")
+
+
+def url(session: Session) -> None:
+    """Show the database's URL, without its password."""
+    from versionsync.mirror.engine.urls import safe_url
+
+    shown = safe_url(session.database_url())
+    if session.output.as_json:
+        session.output.json({"url": shown})
+    else:
+        session.output.line(shown)
+
+
+for verb in (upgrade, current, check, url, backup):
+    add_verb(app, verb)

@@ -1,0 +1,216 @@
+"""`versionsync demo`: the whole product in twenty seconds, on a simulated news site. Nothing to configure."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+from versionsync.cli.context import Session
+from versionsync.cli.options import flag
+from versionsync.cli.terminal.output import Column
+from versionsync.text import count
+
+if TYPE_CHECKING:
+    from versionsync.mirror.database import Mirror
+    from versionsync.simulator import SimulatorThread
+    from versionsync.sync.report import RunReport
+
+__all__ = ["QUESTIONS", "Question", "demo"]
+
+SOURCE: Final = "demo"
+FILE: Final = "versionsync-demo.db"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Something that people ask of a history, and how SQL answers it."""
+
+    asked: str
+    sql: str
+
+
+QUESTIONS: Final = (
+    Question(
+        "What was live a month ago, and since when?",
+        """\
+SELECT json_extract(attributes, '$.title.en') AS title,
+       substr(live_from, 1, 16) AS live_since
+FROM publications JOIN versions ON versions.id = version_id
+WHERE live_from <= date('now', '-30 days')
+  AND (live_until IS NULL OR live_until > date('now', '-30 days'))
+  AND title IS NOT NULL
+ORDER BY live_from DESC LIMIT 5""",
+    ),
+    Question(
+        "Who edits, and how much of it went live?",
+        """\
+SELECT coalesce(editor_name, editor_type) AS editor, count(*) AS versions,
+       sum(published_from IS NOT NULL) AS went_live
+FROM version_timeline
+GROUP BY editor ORDER BY versions DESC LIMIT 5""",
+    ),
+    Question(
+        "What was in the records that are deleted? DatoCMS itself has forgotten it.",
+        """\
+SELECT json_extract(attributes, '$.title.en') AS title,
+       count(*) AS versions, substr(deleted_at, 1, 16) AS deleted
+FROM records JOIN versions ON record_id = records.id
+WHERE deleted_at IS NOT NULL
+GROUP BY records.id ORDER BY deleted_at DESC LIMIT 5""",
+    ),
+)
+
+EVENTS: Final = """\
+SELECT id, substr(occurred_at, 12, 8), occurred_basis, type,
+       (SELECT coalesce(json_extract(attributes, '$.title.en'), record_id)
+        FROM versions WHERE versions.record_id = events.record_id
+        ORDER BY ordinal DESC LIMIT 1)
+FROM events WHERE id > :seen ORDER BY id"""
+
+
+def demo(
+    session: Session,
+    *,
+    fast: Annotated[bool, flag("--fast", help="Do not keep to DatoCMS's rate limit.")] = False,
+) -> None:
+    """Show what versionsync does, on a simulated news site: no token, nothing to configure, under twenty seconds.
+
+    It mirrors the site, lets editors work on it, syncs again, shows the events and what SQL can ask. The database
+    stays, to play with: versionsync-demo.db in the current folder, or the one that --database names.
+    """
+    from versionsync.cli.commands.simulator import build_world
+    from versionsync.mirror.database import Mirror
+    from versionsync.mirror.schema import migrate
+    from versionsync.simulator import RateLimit, SimulatorThread
+
+    file = _free(session.options.database or FILE)
+    migrate.upgrade(str(file))
+    began = time.monotonic()
+    limits = None if fast else RateLimit()
+    with SimulatorThread(build_world(), limits=limits) as simulator, Mirror.open(str(file)) as mirror:
+        told = _Demo(session, simulator, mirror, fast=fast).show()
+    if session.output.as_json:
+        session.output.json(told | {"database": str(file), "seconds": round(time.monotonic() - began, 3)})
+        return
+    _step(session, f"The database is {file}: it is yours, to play with")
+    session.output.line(f"  sqlite3 -box {file}")
+    session.output.line(f"  versionsync events --database {file}")
+    session.output.line("  versionsync init      # and now with a project of your own")
+
+
+class _Demo:
+    def __init__(self, session: Session, simulator: SimulatorThread, mirror: Mirror, *, fast: bool) -> None:
+        self._session = session
+        self._simulator = simulator
+        self._mirror = mirror
+        self._fast = fast
+
+    def show(self) -> dict[str, Any]:
+        """Play it; returns what was shown, for programs."""
+        from versionsync.simulator.scenarios.news.site import editors_day
+
+        session = self._session
+        _step(session, "1. A news site in a simulated DatoCMS is mirrored with its whole history")
+        backfill = self._sync()
+        seen = self._rows("SELECT max(id) FROM events")[0][0]
+        _step(session, "2. Its editors go on working")
+        acts = self._simulator.act(editors_day)
+        _say(session, *acts)
+        _step(session, "3. The next sync reads what changed, and tells each transition as an event")
+        sync = self._sync()
+        events = self._rows(EVENTS, seen=seen)
+        self._table(["id", "at (UTC)", "said by", "type", "title"], events)
+        _step(session, "4. The history answers SQL")
+        answers = [self._ask(question) for question in QUESTIONS]
+        return {"backfill": backfill.counts, "acts": acts, "sync": sync.counts, "events": events, "answers": answers}
+
+    def _sync(self) -> RunReport:
+        """One run. Ends the program if it does not succeed, which only a disk can bring about here."""
+        from versionsync.cli.commands.sync import run_all, tell
+        from versionsync.config import Secret, SourceSettings
+        from versionsync.simulator import FULL_ACCESS_TOKEN
+        from versionsync.sync.report import SyncOptions
+        from versionsync.wiring.sync_all import Work
+
+        source = SourceSettings(name=SOURCE, base_url=self._simulator.url, rate_limit="none" if self._fast else None)
+        work = Work.on(source, Secret(FULL_ACCESS_TOKEN))
+        (report,) = run_all(self._session, self._mirror, [work], SyncOptions())
+        if report.error is not None or report.failures:
+            tell(self._session, [report], seconds=[work.seconds])
+        counts = report.counts
+        _say(
+            self._session,
+            f"{count(counts.versions_inserted, 'version')} of {count(counts.records_pulled, 'record')} and "
+            f"{count(counts.events_written, 'event')}, with {count(counts.requests, 'request')} "
+            f"in {work.seconds:.1f} s",
+        )
+        return report
+
+    def _ask(self, question: Question) -> dict[str, Any]:
+        names, rows = self._select(question.sql)
+        output = self._session.output
+        if not output.as_json:
+            output.line()
+            output.line(f"  {question.asked}", style="bold")
+            for line in question.sql.splitlines():
+                output.line(f"    {line}", style="cyan")
+            output.line()
+            self._table(names, rows)
+        found = [dict(zip(names, row, strict=True)) for row in rows]
+        return {"question": question.asked, "sql": question.sql, "rows": found}
+
+    def _table(self, names: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        if self._session.output.as_json:
+            return
+        shown = [["–" if cell is None else str(cell) for cell in row] for row in rows]
+        columns = [
+            Column(name, "right" if rows and isinstance(rows[0][number], int) else "left", shrinks=name == "title")
+            for number, name in enumerate(names)
+        ]
+        self._session.output.table(columns, shown, indent=4)
+
+    def _rows(self, sql: str, **values: object) -> list[tuple[Any, ...]]:
+        return self._select(sql, **values)[1]
+
+    def _select(self, sql: str, **values: object) -> tuple[list[str], list[tuple[Any, ...]]]:
+        from sqlalchemy import text
+
+        with self._mirror.read() as connection:
+            found = connection.execute(text(sql), values)
+            return list(found.keys()), [tuple(row) for row in found]
+
+
+def _step(session: Session, title: str) -> None:
+    if not session.output.as_json:
+        session.output.line()
+        session.output.line(title, style="bold green")
+
+
+def _say(session: Session, *lines: str) -> None:
+    if not session.output.as_json:
+        for line in lines:
+            session.output.prose(f"  {line}", hang=4)
+
+
+def _free(database: str) -> Path:
+    """The file for the demo's database; one of an earlier demo makes room for it, anything else is refused."""
+    from versionsync.config import FileProblem, InvalidSetting
+    from versionsync.mirror.database import Mirror
+    from versionsync.mirror.engine.urls import database_url, sqlite_path
+    from versionsync.mirror.tables.sources import sources_of
+
+    url = database_url(database)
+    if url.get_backend_name() != "sqlite":
+        raise InvalidSetting("the demo wants a SQLite file of its own", hint=f"Leave --database out: {FILE} is made.")
+    path = sqlite_path(url)
+    if path.exists():
+        with Mirror.open(database) as mirror, mirror.read() as connection:
+            names = {source.name for source in sources_of(connection)}
+        if names - {SOURCE}:
+            raise FileProblem(f"{path} holds another mirror", hint="Name another file with --database.")
+        for suffix in ("", "-wal", "-shm"):
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
+    return Path(database) if "://" not in database else path

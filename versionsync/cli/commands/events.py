@@ -1,0 +1,177 @@
+"""`versionsync events`: what happened to versions and records, in the order in which the mirror learned of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from versionsync.cli.context import Session
+from versionsync.cli.options import flag
+from versionsync.cli.terminal.output import Column
+from versionsync.text import when
+
+if TYPE_CHECKING:
+    from versionsync.mirror.database import Mirror
+    from versionsync.mirror.tables.events import EventRow
+    from versionsync.mirror.tables.sources import SourceRow
+
+__all__ = ["events"]
+
+LAST: Final = 20
+BATCH: Final = 1000
+COLUMNS: Final = (
+    Column("id", "right"),
+    Column("occurred (UTC)"),
+    Column("type"),
+    Column("record"),
+    Column("version", shrinks=True),
+    Column("source", shrinks=True),
+)
+POLL_SECONDS: Final = 1.0
+
+
+def events(
+    session: Session,
+    *,
+    follow: Annotated[bool, flag("-f", "--follow", help="Go on, and show new ones as they come.")] = False,
+    since: Annotated[
+        int | None,
+        typer.Option("--since", metavar="ID", min=0, help="Those after this id; 0: from the first one on."),
+    ] = None,
+    type: Annotated[
+        list[str] | None,
+        typer.Option("--type", metavar="TYPE", help="Only of this type (version.published, …); may be said again."),
+    ] = None,
+    source: Annotated[
+        list[str] | None, typer.Option("--source", metavar="NAME", help="Only of this source; may be said again.")
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            "--limit", metavar="N", min=1, help="So many at the most; without --since the last 20, with it all."
+        ),
+    ] = None,
+) -> None:
+    """Show the events: what became current, published, superseded, deleted, and when.
+
+    A program keeps the id of the last event that it has seen and asks for those --since it: within a source, ids are
+    committed in order, and nothing comes in between later.
+    """
+    types = [known_type(name) for name in type or ()]
+    with session.open_mirror() as mirror:
+        cursors = _Cursors(mirror, lambda: session.known_sources(mirror, source or ()), types)
+        if since is not None:
+            cursors.start_after(since)
+        else:
+            cursors.start_before_last(limit or LAST)
+        found = cursors.follow() if follow else cursors.rest()
+        _show(session, islice(found, limit), follow=follow)
+
+
+def known_type(name: str) -> str:
+    """`name`, if there is a type of event of that name; otherwise a usage error names the nearest one."""
+    from versionsync.config.checking import nearest
+    from versionsync.ledger.events import EventType
+
+    names = [kind.value for kind in EventType]
+    if name in names:
+        return name
+    meant = nearest(name, names)
+    raise typer.BadParameter(
+        f"there is no type {name}; " + (f"did you mean {meant}?" if meant else f"there are {', '.join(names)}"),
+        param_hint="--type",
+    )
+
+
+class _Cursors:
+    """How far each source was read: ids rise in order within a source, but not across sources."""
+
+    def __init__(self, mirror: Mirror, sources: Callable[[], list[SourceRow]], types: Sequence[str]) -> None:
+        self._mirror = mirror
+        self._sources = sources
+        self._types = types
+        self._first = 0
+        self._after: dict[str, int] = {}
+
+    def start_after(self, id: int) -> None:
+        self._first = id
+
+    def start_before_last(self, number: int) -> None:
+        from versionsync.mirror.tables.events import last_events
+
+        sources = self._sources()
+        with self._mirror.read() as connection:
+            rows = [row for one in sources for row in last_events(connection, one.id, types=self._types, limit=number)]
+        newest = sorted(row.id for row in rows)[-number:]
+        # A source that is first synced while we follow is shown from its first event on.
+        self._after = {source.name: newest[0] - 1 if newest else 0 for source in sources}
+
+    def rest(self) -> Iterator[EventRow]:
+        """What is there after the cursors, by id."""
+        while batch := self._batch():
+            yield from batch
+
+    def follow(self) -> Iterator[EventRow]:
+        """The same, and then whatever comes, without an end."""
+        while True:
+            yield from self.rest()
+            time.sleep(POLL_SECONDS)
+
+    def _batch(self) -> list[EventRow]:
+        from versionsync.mirror.tables.events import events_after
+
+        found: list[EventRow] = []
+        sources = self._sources()
+        with self._mirror.read() as connection:
+            for source in sources:
+                after = self._after.get(source.name, self._first)
+                found += events_after(connection, source.id, after, types=self._types, limit=BATCH)
+        # The lowest ids of all sources together: whatever else was read waits for the next batch.
+        found = sorted(found, key=lambda row: row.id)[:BATCH]
+        self._after |= {row.source: row.id for row in found}
+        return found
+
+
+def _show(session: Session, found: Iterator[EventRow], *, follow: bool) -> None:
+    if session.output.as_json:
+        for row in found:
+            session.output.json(to_fields(row))
+    elif follow:
+        for row in found:
+            id, at, type, record, version, source = _row(row)
+            session.output.line(f"{id:>8}  {at}  {type:<23}  {record:<22}  {version:<22}  {source}")
+    else:
+        rows = [_row(row) for row in found]
+        # The source comes last, and is left out where a terminal has little room and there is but one.
+        width = len(COLUMNS) - (session.output.results.is_terminal and len({row[-1] for row in rows}) == 1)
+        session.output.table(COLUMNS[:width], [row[:width] for row in rows])
+
+
+def to_fields(row: EventRow) -> dict[str, Any]:
+    """An event for programs: the columns of `events`, with the name of the source."""
+    import msgspec
+
+    from versionsync.ledger.times import format_time
+
+    return {
+        "id": row.id,
+        "source": row.source,
+        "type": row.type,
+        "record_id": row.record_id,
+        "version_id": row.version_id,
+        "model_id": row.model_id,
+        "occurred_at": format_time(row.occurred_at),
+        "occurred_basis": row.occurred_basis,
+        "observed_at": format_time(row.observed_at),
+        "run_id": row.run_id,
+        "data": msgspec.Raw(row.data.encode()),
+    }
+
+
+def _row(row: EventRow) -> tuple[str, ...]:
+    record = row.record_id or row.model_id or "–"
+    return (str(row.id), when(row.occurred_at), row.type, record, row.version_id or "–", row.source)

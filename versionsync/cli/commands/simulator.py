@@ -1,0 +1,269 @@
+"""`versionsync simulator`: a local DatoCMS, to try things on."""
+
+from __future__ import annotations
+
+import errno
+import sys
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from versionsync.cli.context import Session
+from versionsync.cli.options import flag
+from versionsync.text import count
+
+if TYPE_CHECKING:
+    from versionsync.simulator import FaultKind, RateLimit, Simulator, World
+    from versionsync.simulator.http.control_access import ControlToken
+
+__all__ = ["build_world", "simulator"]
+
+CONTROL_TOKEN_VARIABLE: Final = "VERSIONSYNC_SIMULATOR_CONTROL_TOKEN"  # noqa: S105 - a name
+MOST_PACE: Final = 6_000
+"""A hundred acts a second in each project."""
+
+
+def simulator(
+    session: Session,
+    *,
+    host: Annotated[
+        str,
+        typer.Option(
+            "--host",
+            metavar="ADDRESS",
+            help="Address to listen on. Under another than the default other machines can use the API, whose tokens "
+            "everybody knows.",
+        ),
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option("--port", metavar="PORT", min=0, max=65535, help="Port to listen on; 0: a free one.")
+    ] = 8080,
+    news: Annotated[
+        bool, flag("--news", help="A small news site: five models, two locales, every kind of field.")
+    ] = False,
+    git: Annotated[
+        Path | None,
+        typer.Option(
+            "--git",
+            metavar="PATH",
+            exists=True,
+            file_okay=False,
+            help="The history of a Git repository: its files are records, its commits versions.",
+        ),
+    ] = None,
+    records: Annotated[int | None, typer.Option("--records", metavar="N", min=0, help="N records, made up.")] = None,
+    versions: Annotated[
+        int, typer.Option("--versions", metavar="N", min=1, help="N versions of each made-up record.")
+    ] = 6,
+    projects: Annotated[
+        int | None,
+        typer.Option(
+            "--projects",
+            metavar="N",
+            min=1,
+            help="N projects, told apart by their tokens. Each has 10 made-up records, or as many as --records says; "
+            "with --news a news site each, which takes 5 MB and 0.2 s a project.",
+        ),
+    ] = None,
+    live: Annotated[
+        bool, flag("--live", help="Editors work by themselves, in every project; -v shows what each of them does.")
+    ] = False,
+    pace: Annotated[
+        float | None,
+        typer.Option(
+            "--pace",
+            metavar="N",
+            help="How fast they work: N acts a minute in each project, on average; 12 unless given. An act is a "
+            "save, a publication, a deletion and so on.",
+        ),
+    ] = None,
+    seed: Annotated[
+        int,
+        typer.Option(
+            "--seed", metavar="N", help="The same seed makes the same project, and with --live the same acts."
+        ),
+    ] = 1,
+    rate_limit: Annotated[
+        str,
+        typer.Option("--rate-limit", metavar="N", help='Requests in 3 seconds, or "none".'),
+    ] = "60",
+    latency: Annotated[
+        float, typer.Option("--latency", metavar="SECONDS", min=0, help="How long each answer takes, on average.")
+    ] = 0.0,
+    control_token: Annotated[
+        str | None,
+        typer.Option(
+            "--control-token",
+            metavar="TOKEN",
+            help="Opens the control endpoints (/_simulator/) to other machines. Better set "
+            f"{CONTROL_TOKEN_VARIABLE}: others can read a command line.",
+        ),
+    ] = None,
+    fault: Annotated[
+        list[str] | None,
+        typer.Option("--fault", metavar="KIND=SHARE", help="Something that goes wrong: internal_error=0.05, …"),
+    ] = None,
+) -> None:
+    """Serve a local DatoCMS: the same API, an invented project.
+
+    Without --git, --records or --projects it is the news site. Its token is simulator-full-access; those of more
+    projects are simulator-full-access-2, -3 and so on. Ctrl-C ends it.
+    """
+    from versionsync.simulator import FaultKind, Faults, serve
+    from versionsync.simulator.scenarios.git.repository import RepositoryUnreadable
+    from versionsync.simulator.scenarios.live import PACE
+
+    if sum(given for given in (news, git is not None, records is not None)) > 1:
+        raise typer.BadParameter("choose one of --news, --git and --records")
+    if git is not None and projects is not None:
+        raise typer.BadParameter("a Git history is one project: leave --projects out", param_hint="--projects")
+    if pace is not None and not (live and 0 < pace <= MOST_PACE):
+        why = f"more than 0, and {MOST_PACE:,} at the most" if live else "nobody works without --live"
+        raise typer.BadParameter(why, param_hint="--pace")
+    try:
+        if projects is not None:
+            world, *others = _build_worlds(projects, news=news, records=records, versions=versions, seed=seed)
+        else:
+            world, others = build_world(git=git, records=records, versions=versions, seed=seed), []
+    except RepositoryUnreadable as error:
+        raise typer.BadParameter(str(error), param_hint="--git") from error
+    faults = Faults(seed=seed, rates=dict(map(_fault, fault or ())))
+    if latency:
+        faults.rates[FaultKind.SLOW], faults.slow_seconds = 1.0, (latency * 0.5, latency * 1.5)
+    token = _control_token(control_token or session.environ.get(CONTROL_TOKEN_VARIABLE) or None)
+    _warn_of(session, host, has_token=token is not None)
+    try:
+        serve(
+            world,
+            host,
+            port,
+            others=others,
+            faults=faults,
+            limits=_limits(rate_limit),
+            pace=(PACE if pace is None else pace) if live else None,
+            tell=partial(_tell_act, session, projects=projects or 1) if session.options.verbose else None,
+            control_token=token,
+            on_start=partial(_tell, session, live=live),
+        )
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            why = f"another program listens on {host}:{port} already; 0 takes a port that is free"
+        else:
+            why = f"cannot listen on {host}:{port}: {error.strerror}"
+        raise typer.BadParameter(why, param_hint="--port") from error
+
+
+def build_world(*, git: Path | None = None, records: int | None = None, versions: int = 1, seed: int = 1) -> World:
+    """A project: from a Git repository, or of so many records, or the news site."""
+    from versionsync.simulator import World
+    from versionsync.simulator.scenarios.bulk import build_bulk
+    from versionsync.simulator.scenarios.news.site import build_news
+
+    world = World(seed=seed)
+    if git is not None:
+        from versionsync.simulator.scenarios.git.history import build_git
+
+        build_git(world, git)
+    elif records is not None:
+        build_bulk(world, records=records, versions=versions)
+    else:
+        build_news(world)
+    return world
+
+
+def _build_worlds(projects: int, *, news: bool, records: int | None, versions: int, seed: int) -> list[World]:
+    from versionsync.simulator import World
+    from versionsync.simulator.scenarios.news.site import build_news
+    from versionsync.simulator.scenarios.several import SMALL_RECORDS, bulk_worlds, filled_worlds
+
+    first = World(seed=seed)
+    if news:
+        return list(filled_worlds(first, projects, lambda world, _: build_news(world)))
+    return list(bulk_worlds(first, projects, records=SMALL_RECORDS if records is None else records, versions=versions))
+
+
+def _fault(said: str) -> tuple[FaultKind, float]:
+    from versionsync.simulator import FaultKind
+
+    kind, _, share = said.partition("=")
+    try:
+        return FaultKind(kind), float(share)
+    except ValueError:
+        kinds = ", ".join(known.value for known in FaultKind)
+        message = f"{said} is not KIND=SHARE, with a share of requests from 0 to 1; there are {kinds}"
+        raise typer.BadParameter(message, param_hint="--fault") from None
+
+
+def _control_token(said: str | None) -> ControlToken | None:
+    from versionsync.simulator.http.control_access import ControlToken
+
+    if said is None:
+        return None
+    try:
+        return ControlToken(said)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=f"--control-token or {CONTROL_TOKEN_VARIABLE}") from None
+
+
+def _warn_of(session: Session, host: str, *, has_token: bool) -> None:
+    """Say what others can do, where *host* is an address that they can reach."""
+    from versionsync.simulator.http.control_access import is_loopback
+
+    if is_loopback(host):
+        return
+    who = "other machines need the control token" if has_token else "no other machine can use them"
+    session.output.warning(
+        f"--host {host}: each machine that reaches this one can read and change the simulated projects, for their "
+        "tokens are no secret, and can let this machine call any address, by a webhook. The control endpoints "
+        f"(/_simulator/) answer programs on this machine; {who}."
+    )
+
+
+def _limits(rate_limit: str) -> RateLimit | None:
+    from versionsync.simulator import RateLimit
+
+    if rate_limit == "none":
+        return None
+    if not rate_limit.isdecimal() or not int(rate_limit):
+        raise typer.BadParameter('a whole number, 1 or more, or "none"', param_hint="--rate-limit")
+    return RateLimit(int(rate_limit))
+
+
+def _tell_act(session: Session, world: World, done: str, *, projects: int) -> None:
+    """What an editor did: when, in which project where there are several, and what."""
+    where = f"  {world.name}" if projects > 1 else ""
+    session.output.note(f"{world.now():%H:%M:%S}{where}  {done}")
+
+
+def _tell(session: Session, running: Simulator, *, live: bool) -> None:
+    """Where it answers, and how to use it: a program reads this to know that it is up."""
+    output = session.output
+    projects = [project.world for project in running.server.projects]
+    first = projects[0]
+    records = sum(len(world.primary.records) for world in projects)
+    versions = sum(len(record.versions) for world in projects for record in world.primary.records.values())
+    if output.as_json:
+        listed = [{"id": world.project_id, "name": world.name, "token": world.token} for world in projects]
+        output.json(
+            {"url": running.url, "token": first.token, "records": records, "versions": versions, "projects": listed}
+        )
+        return
+    what = first.name if len(projects) == 1 else count(len(projects), "project")
+    output.line(f"{what}: {count(records, 'record')}, {count(versions, 'version')}.")
+    output.line(f"It answers at {running.url}; Ctrl-C ends it. In another terminal:")
+    output.line()
+    output.line(f"  export DATOCMS_API_TOKEN={first.token}")
+    output.line(f"  export VERSIONSYNC_BASE_URL={running.url}")
+    output.line("  versionsync sync")
+    if live:
+        output.line("  versionsync run                # in a third: versionsync events --follow")
+    if len(projects) > 1:
+        output.line()
+        others = projects[1].token if len(projects) == 2 else f"{projects[1].token} to {projects[-1].token}"
+        output.line("This is the token of the first project. Those of the others are")
+        output.line(f"{others}.")
+    if live and session.options.verbose:
+        output.line()
+    sys.stdout.flush()

@@ -1,0 +1,236 @@
+"""`versionsync sync`: bring the mirror up to date, once."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from versionsync.cli.context import Session
+from versionsync.cli.exit_codes import Exit, problem_of, worst
+from versionsync.cli.options import flag
+from versionsync.cli.terminal.output import Column
+from versionsync.text import count
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from versionsync.mirror.database import Mirror
+    from versionsync.sync.report import RunReport, SyncOptions
+    from versionsync.wiring.sync_all import Work
+
+__all__ = ["sync"]
+
+SHOWN_FAILURES = 10
+NO_IDS = frozenset({"", ".", ".."})
+"""What no address can name; whether there is a record of another id is upstream's to say."""
+LONGEST_ID = 255
+
+COLUMNS = (
+    Column("source", shrinks=True),
+    Column("outcome"),
+    Column("records", "right"),
+    Column("new versions", "right"),
+    Column("events", "right"),
+    Column("requests", "right"),
+    Column("seconds", "right"),
+)
+
+
+def sync(
+    session: Session,
+    sources: Annotated[
+        list[str] | None, typer.Argument(metavar="SOURCE", help="Sources to sync; all of them if none is named.")
+    ] = None,
+    *,
+    full: Annotated[bool, flag("--full", help="Look at every record and read every history to its end.")] = False,
+    record: Annotated[
+        list[str] | None,
+        typer.Option("--record", metavar="ID", help="Only this record; may be said more than once."),
+    ] = None,
+    scrub: Annotated[
+        int,
+        typer.Option(
+            "--scrub", metavar="N", min=0, help="Read N histories again, the longest unread first.", show_default=False
+        ),
+    ] = 0,
+    dry_run: Annotated[bool, flag("--dry-run", help="Say what would be done, and write nothing.")] = False,
+    allow_vanish: Annotated[
+        bool, flag("--allow-vanish", help="Believe this once that many records were deleted (see max_vanish).")
+    ] = False,
+    wait: Annotated[
+        float,
+        typer.Option(
+            "--wait",
+            metavar="SECONDS",
+            min=0,
+            help="Wait that long while another process writes to the source.",
+            show_default=False,
+        ),
+    ] = 0.0,
+    upgrade: Annotated[
+        bool, flag("--upgrade", help="Bring a PostgreSQL to this schema first. (A SQLite file is, always.)")
+    ] = False,
+) -> None:
+    """Bring the mirror up to date: everything at first, then what has changed.
+
+    It can be stopped at any time and goes on where it stopped. A run without anything new costs one request.
+    """
+    from versionsync.cli.tracing import tracing
+    from versionsync.sync.report import SyncOptions
+
+    if sum((full, bool(record), bool(scrub))) > 1:
+        raise typer.BadParameter("choose one of --full, --record and --scrub")
+    if any(id in NO_IDS or len(id) > LONGEST_ID or not id.isprintable() for id in record or ()):
+        raise typer.BadParameter("this is not an id", param_hint="--record")
+    options = SyncOptions(
+        full=full,
+        record_ids=tuple(dict.fromkeys(record or ())),
+        scrub=scrub,
+        dry_run=dry_run,
+        allow_mass_delete=allow_vanish,
+        wait_seconds=wait,
+    )
+    works = planned(session, sources or ())
+    if options.record_ids and len(works) > 1:
+        raise typer.BadParameter("name the source of the record, there are several", param_hint="--record")
+    with tracing(session), session.open_mirror(create=True, upgrade=upgrade) as mirror:
+        try:
+            reports = run_all(session, mirror, works, options)
+        finally:
+            if not dry_run:
+                count_requests(mirror, works)
+    tell(session, reports, [work.seconds for work in works])
+
+
+def planned(session: Session, names: Sequence[str]) -> list[Work]:
+    """The work on the sources called `names`, all tokens at hand. Raises a ConfigError before anything is begun."""
+    from versionsync.wiring.sync_all import Work
+
+    return [Work.on(source, session.api_token(source)) for source in session.sources(names)]
+
+
+def count_requests(mirror: Mirror, works: Sequence[Work]) -> None:
+    """Note what was sent: a budget that the daemon keeps is the project's. A database that is away is not told."""
+    from versionsync.mirror.errors import MirrorError
+    from versionsync.mirror.tables.sources import load_source
+    from versionsync.mirror.tables.usage import add_requests
+
+    today = datetime.now(UTC).date()
+    for work in works:
+
+        def note(tx: Connection, name: str = work.source.name, sent: int = work.progress.counts.requests) -> None:
+            if sent and (known := load_source(tx, name)) is not None:
+                add_requests(tx, known.id, today, sent)
+
+        with suppress(MirrorError):
+            mirror.transact(note)
+
+
+def run_all(session: Session, mirror: Mirror, works: Sequence[Work], options: SyncOptions) -> list[RunReport]:
+    """Sync `works` side by side, showing how it goes. Ends the program with code 130 if it is interrupted."""
+    from versionsync.cli.signals import run_until_interrupted
+    from versionsync.cli.views.progress import shown
+    from versionsync.wiring.sync_all import sync_all
+
+    async def work() -> list[RunReport]:
+        async with shown([work.progress for work in works], session.output):
+            return await sync_all(mirror, works, options, log=session.log)
+
+    try:
+        return run_until_interrupted(
+            work, told=lambda: session.output.note("Stopping cleanly… (once more stops at once)")
+        )
+    except KeyboardInterrupt:
+        session.verdict = Exit.INTERRUPTED
+        kept = sum(work.progress.counts.versions_inserted for work in works)
+        session.output.note(
+            f"Interrupted. What was committed is kept ({count(kept, 'new version')}); the next run goes on from there."
+        )
+        if session.output.as_json:
+            session.output.json({"outcome": "interrupted", "exit": Exit.INTERRUPTED, "versions_inserted": kept})
+        raise typer.Exit(Exit.INTERRUPTED) from None
+
+
+def tell(session: Session, reports: Sequence[RunReport], seconds: Sequence[float]) -> None:
+    """Show what came of the runs; ends the program with the code of the worst of them unless all is well."""
+    code = session.verdict = worst(_exit(report) for report in reports)
+    if session.output.as_json:
+        entries = [_entry(report, took, session) for report, took in zip(reports, seconds, strict=True)]
+        session.output.json({"exit": code, "sources": entries})
+    else:
+        session.output.table(COLUMNS, [_row(report, took) for report, took in zip(reports, seconds, strict=True)])
+        for report in reports:
+            _notes(session, report)
+    if code is not Exit.DONE:
+        raise typer.Exit(code)
+
+
+def _exit(report: RunReport) -> Exit:
+    from versionsync.sync.report import Outcome
+
+    if report.error is not None:
+        return problem_of(report.error).exit
+    return {
+        Outcome.SUCCEEDED: Exit.DONE,
+        Outcome.PARTIAL: Exit.PARTIAL,
+        Outcome.INTERRUPTED: Exit.INTERRUPTED,
+    }.get(report.outcome, Exit.UNEXPECTED)
+
+
+def _row(report: RunReport, seconds: float) -> tuple[str, ...]:
+    counts = report.counts
+    return (
+        report.source,
+        f"{report.outcome.value}{' (dry run)' if report.run_id is None and report.would_pull is not None else ''}",
+        f"{counts.records_swept:,}",
+        f"{counts.versions_inserted:,}",
+        f"{counts.events_written:,}",
+        f"{counts.requests:,}",
+        f"{seconds:.1f}",
+    )
+
+
+def _notes(session: Session, report: RunReport) -> None:
+    """What a person should know besides the table: on standard error."""
+    output = session.output
+    if report.would_pull is not None:
+        would = f"{count(report.would_pull, 'record')} would be read, {report.would_delete or 0:,} marked as deleted"
+        output.line(f"{report.source}: {would}. Nothing was written.")
+    for note in report.notes:
+        output.note(f"{report.source}: {note}")
+    for failure in report.failures[:SHOWN_FAILURES]:
+        output.note(f"{report.source}: record {failure.record_id}: {failure.reason}")
+    if len(report.failures) > SHOWN_FAILURES:
+        output.note(f"{report.source}: and {count(len(report.failures) - SHOWN_FAILURES, 'record')} more (--json: all)")
+    if not all(failure.is_unknown for failure in report.failures):
+        output.note(f"{report.source}: these records are tried again by the next run.")
+    if report.error is not None:
+        if session.options.debug:
+            output.note("".join(traceback.format_exception(report.error)))
+        problem = problem_of(report.error)
+        output.error(f"{report.source}: {problem.message}", problem.hint)
+
+
+def _entry(report: RunReport, seconds: float, session: Session) -> dict[str, Any]:
+    problem = None if report.error is None else problem_of(report.error)
+    return {
+        "source": report.source,
+        "outcome": report.outcome,
+        "exit": _exit(report),
+        "kind": report.kind,
+        "run_id": report.run_id,
+        "project": report.project_name,
+        "environment": report.environment,
+        "seconds": round(seconds, 3),
+        "counts": report.counts,
+        "would_pull": report.would_pull,
+        "would_delete": report.would_delete,
+        "notes": list(report.notes),
+        "failures": list(report.failures),
+        "error": problem and problem.redacted(session.redactor.redact).to_fields(),
+    }

@@ -1,0 +1,285 @@
+"""`versionsync webhook`: a source's own webhook in its DatoCMS project, from making it to seeing that it works."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
+
+import typer
+
+from versionsync.cli.context import Session
+from versionsync.cli.exit_codes import Exit, problem_of, worst
+from versionsync.cli.options import Verbs, add_verb, flag
+from versionsync.text import count
+
+if TYPE_CHECKING:
+    from versionsync import cma
+    from versionsync.config import SourceSettings
+    from versionsync.webhooks.payload import Login
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    cls=Verbs,
+    help="The webhook by which DatoCMS tells what changes: make it, look at it, try it, remove it.",
+    no_args_is_help=True,
+)
+
+T = TypeVar("T")
+
+PASSWORD_BYTES: Final = 32
+
+SourceArg = Annotated[
+    str | None,
+    typer.Argument(metavar="SOURCE", help="The source; it need not be named where the settings have only one."),
+]
+UrlOption = Annotated[
+    str | None,
+    typer.Option("--url", metavar="URL", help="Which webhook, where the project has several of that name."),
+]
+DryRun = Annotated[bool, flag("--dry-run", help="Only show what would be done.")]
+
+
+def install(
+    session: Session,
+    source: SourceArg = None,
+    *,
+    url: Annotated[
+        str | None,
+        typer.Option(
+            "--url",
+            metavar="URL",
+            help="What DatoCMS calls: the public address of the receiver, https://your.host/webhooks/SOURCE; without "
+            "one, any other that you name. It need not be said again for a webhook that is there.",
+        ),
+    ] = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Make the source's webhook, or mend the one that is there, and show first what that changes.
+
+    It is called for all events of records, is not called again when nobody answers, and logs in with the password of
+    the settings, where they have one; where they name a file that is not there, a password is made and stored in it.
+    Whether or not anybody answers it, DatoCMS logs its calls, and `versionsync run`
+    reads that log: then changes are found within about a second without any port being open. A webhook of another
+    name or with another URL is never touched. The token's role must be allowed to manage webhooks.
+    """
+    from versionsync.webhooks.registration import installation
+
+    chosen = _chosen(session, source)
+    place = session.configuration.place_for_webhook_password(chosen)
+    login = session.webhook_login(chosen) if place is None else _new_login(session, chosen)
+
+    async def carry_out(client: cma.Client) -> None:
+        plan = installation(await client.webhooks(), chosen.name, url=url, login=login)
+        if not session.output.as_json:
+            for line in plan.lines:
+                session.output.prose(line, hang=4)
+            if place is not None:
+                session.output.prose(f"  a new password, in {place}", hang=4)
+        made, seen = plan.webhook, ""
+        if not dry_run and place is not None and login is not None:
+            _store(place, login)
+        if not dry_run and plan.is_needed:
+            spec = plan.spec
+            made = await (client.update_webhook(made.id, spec) if made else client.create_webhook(spec))
+            seen = "within seconds" if _tell_daemon(session, chosen) else "within the hour, or at once on SIGHUP"
+        if session.output.as_json:
+            session.output.json(
+                {
+                    "source": chosen.name,
+                    "action": plan.action.value,
+                    "done": plan.is_needed and not dry_run,
+                    "changes": plan.changes,
+                    "webhook": {"id": made.id if made else None, "name": plan.spec.name, "url": plan.spec.url},
+                }
+            )
+        elif plan.is_needed:
+            id = f" (id {made.id})" if made else ""
+            session.output.line("Nothing was done." if dry_run else f"Done{id}. A running daemon sees it {seen}.")
+            if place is not None and not dry_run:
+                session.output.prose(
+                    f"The daemon reads the password at its start, or on SIGHUP: it must be able to read {place}.",
+                    hang=2,
+                )
+
+    _ask(session, chosen, carry_out)
+
+
+def _new_login(session: Session, source: SourceSettings) -> Login:
+    """A password that nobody guesses, masked from now on."""
+    import secrets
+
+    from versionsync.config import Secret
+    from versionsync.webhooks.payload import Login
+
+    password = secrets.token_urlsafe(PASSWORD_BYTES)
+    session.redactor.learn(password)
+    return Login(source.webhook_user, Secret(password))
+
+
+def _store(place: Path, login: Login) -> None:
+    """Write the password where only its owner reads it. Raises SecretProblem."""
+    from versionsync.config import SecretProblem
+    from versionsync.files import write_whole
+
+    try:
+        write_whole(place, f"{login.password.reveal()}\n", mode=0o600)
+    except OSError as error:
+        raise SecretProblem(
+            f"the password of the webhook cannot be stored in {place}: {error.strerror}",
+            hint="Name another file in webhook_password_file, in a folder that is there and that you may write to.",
+        ) from error
+
+
+def status(
+    session: Session,
+    sources: Annotated[
+        list[str] | None, typer.Argument(metavar="SOURCE", help="Sources to show; all of them if none is named.")
+    ] = None,
+) -> None:
+    """Show whether the webhook is there and tells all that it should, and how its last calls went."""
+    shown: list[tuple[Exit, dict[str, Any]]] = []
+    for number, chosen in enumerate(session.sources(sources or ())):
+        if number and not session.output.as_json:
+            session.output.line()
+        shown.append(_show(session, chosen))
+    if session.output.as_json:
+        session.output.json({"sources": [told for _, told in shown]})
+    if (code := worst(exit for exit, _ in shown)) is not Exit.DONE:
+        raise typer.Exit(code)
+
+
+def _show(session: Session, source: SourceSettings) -> tuple[Exit, dict[str, Any]]:
+    """The webhooks of one source; what ails it is told, and keeps nobody from the next."""
+    from versionsync.cli.views.webhook import entry, last_calls, show
+    from versionsync.cma import CmaError
+    from versionsync.config import ConfigError
+    from versionsync.webhooks.registration import own_webhooks
+
+    async def look(client: cma.Client) -> list[tuple[cma.Webhook, Sequence[cma.WebhookCall]]]:
+        own = own_webhooks(await client.webhooks(), source.name)
+        return [(webhook, await last_calls(client, webhook.id)) for webhook in own]
+
+    output = session.output
+    try:
+        found = _ask(session, source, look)
+    except (CmaError, ConfigError) as error:
+        problem = problem_of(error).redacted(session.redactor.redact)
+        if not output.as_json:
+            output.error(f"{source.name}: {problem.message}", problem.hint)
+        return problem.exit, {"source": source.name, "error": problem.to_fields()}
+    if not output.as_json:
+        output.line(source.name, style="bold")
+        for webhook, calls in found:
+            show(output, webhook, calls)
+        if not found:
+            output.line(f"  no webhook. Make one: versionsync webhook install {source.name} --url URL")
+    webhooks = [entry(webhook, calls) for webhook, calls in found]
+    return Exit.DONE, {"source": source.name, "installed": bool(found), "webhooks": webhooks}
+
+
+def remove(session: Session, source: SourceArg = None, *, url: UrlOption = None, dry_run: DryRun = False) -> None:
+    """Remove the source's webhook from its project; no other is touched."""
+    from versionsync.webhooks.registration import chosen_of
+
+    chosen = _chosen(session, source)
+
+    async def carry_out(client: cma.Client) -> cma.Webhook | None:
+        webhook = chosen_of(await client.webhooks(), chosen.name, url=url)
+        if webhook is not None and not dry_run:
+            await client.delete_webhook(webhook.id)
+            _tell_daemon(session, chosen)
+        return webhook
+
+    webhook = _ask(session, chosen, carry_out)
+    if session.output.as_json:
+        removed = None if webhook is None else {"id": webhook.id, "name": webhook.name, "url": webhook.url}
+        done = webhook is not None and not dry_run
+        session.output.json({"source": chosen.name, "webhook": removed, "done": done})
+    elif webhook is None:
+        session.output.line(f"{chosen.name} has no webhook: nothing to remove.")
+    else:
+        verb = "Would remove" if dry_run else "Removed"
+        session.output.prose(f"{verb} {webhook.name} (id {webhook.id}), which calls {webhook.url}", hang=4)
+
+
+def test(session: Session, source: SourceArg = None, *, url: UrlOption = None) -> None:
+    """Let DatoCMS make the webhook's last call once more, and tell what came of it. No content is touched.
+
+    DatoCMS can only repeat a call that it has made before: for a new webhook save any record first. Ends with code 3
+    where there was nothing to repeat, or where the call was not answered with 2xx.
+    """
+    from versionsync.cli.views.webhook import Trial, try_again
+    from versionsync.webhooks.registration import chosen_of, none_there
+
+    chosen = _chosen(session, source)
+
+    async def carry_out(client: cma.Client) -> Trial | None:
+        webhook = chosen_of(await client.webhooks(), chosen.name, url=url)
+        if webhook is None:
+            raise none_there(chosen.name)
+        return await try_again(client, webhook)
+
+    trial = _ask(session, chosen, carry_out)
+    if session.output.as_json:
+        told = {"tested": False} if trial is None else {"tested": True} | trial.fields()
+        session.output.json({"source": chosen.name} | told)
+    elif trial is None:
+        session.output.prose(
+            f"{session.output.symbol(None)} Nothing can be tested yet: DatoCMS has made no call of this webhook, and "
+            "it can only repeat one. Save any record, then run this again.",
+            hang=2,
+        )
+    else:
+        session.output.prose(f"{session.output.symbol(trial.is_good)} {trial.sentence}", hang=2)
+    if trial is None or not trial.is_good:
+        raise typer.Exit(Exit.PARTIAL)
+
+
+def _chosen(session: Session, name: str | None) -> SourceSettings:
+    """The source that is meant. Raises UnknownSource."""
+    from versionsync.config import UnknownSource
+
+    sources: Sequence[SourceSettings] = session.sources([name] if name else ())
+    if len(sources) > 1:
+        names = ", ".join(source.name for source in sources)
+        raise UnknownSource(
+            f"which one of the {count(len(sources), 'source')} is meant?", hint=f"Name it. There are: {names}."
+        )
+    return sources[0]
+
+
+def _tell_daemon(session: Session, source: SourceSettings) -> bool:
+    """Tell who follows the source, through the database, that its webhook was changed; False: it cannot be told."""
+    from versionsync.config import ConfigError
+    from versionsync.mirror.errors import MirrorError
+    from versionsync.mirror.tables.sources import load_source as source_called
+    from versionsync.mirror.tables.webhooks import invalidate_cursor
+
+    try:
+        with session.open_mirror(outage_seconds=0.0) as mirror, mirror.write() as tx:
+            if (known := source_called(tx, source.name)) is not None:
+                invalidate_cursor(tx, known.id, at=datetime.now(UTC))
+            return known is not None
+    except (ConfigError, MirrorError):  # it need not be there for a webhook
+        return False
+
+
+def _ask(session: Session, source: SourceSettings, question: Callable[[cma.Client], Awaitable[T]]) -> T:
+    """What `question` finds out with a client of the source."""
+    from versionsync.wiring.clients import HASTY_SECONDS, open_client
+
+    token = session.api_token(source)
+
+    async def ask() -> T:
+        async with open_client(source, token, log=session.log, deadline=HASTY_SECONDS) as client:
+            return await question(client)
+
+    return asyncio.run(ask())
+
+
+for verb in (install, status, remove, test):
+    add_verb(app, verb)

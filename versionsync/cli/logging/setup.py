@@ -1,0 +1,173 @@
+"""The log: structlog to standard error or systemd's journal, lines for people or JSON, never a secret.
+
+Nothing is configured globally: the log is made once and passed on. What a line is about comes first in it, always under
+the same names: the source, its run, the record.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+from collections import Counter
+from collections.abc import Mapping, MutableMapping
+from typing import TYPE_CHECKING, Any, Final, TextIO
+
+from versionsync.cli.logging.journal import Journal
+from versionsync.redaction import Redactor
+from versionsync.text import printable, printable_lines
+
+if TYPE_CHECKING:
+    from structlog.typing import FilteringBoundLogger, Processor
+
+__all__ = ["hear_libraries", "make_log"]
+
+AGAIN_SECONDS: Final = 60.0
+"""What a library says again and again is shown that often."""
+SAME_LENGTH: Final = 60
+MOST_KINDS: Final = 200
+
+FIRST: Final = ("time", "level", "event", "source", "run", "record")
+
+
+class _Stderr:
+    """Standard error as it is when a line is written: a progress bar stands in for it while it draws."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+
+def make_log(
+    *, level: int, as_json: bool, color: bool, redactor: Redactor, journal: Journal | None = None
+) -> FilteringBoundLogger:
+    """A log that writes lines of `level` and above to standard error, or to the journal."""
+    import structlog  # 150 ms: not for --help
+
+    def without_secrets(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        return {key: _redacted(value, redactor) for key, value in event.items()}
+
+    processors: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso" if as_json else "%H:%M:%S", utc=True, key="time"),
+        structlog.processors.format_exc_info,
+        without_secrets,
+        _in_order,
+    ]
+    if journal is not None:
+        processors += [_printable, _for_the_journal]
+    elif as_json:
+        processors.append(structlog.processors.JSONRenderer(default=str))
+    else:
+        processors += [_printable, _without_nothing]
+        processors.append(
+            structlog.dev.ConsoleRenderer(
+                colors=color, timestamp_key="time", pad_event_to=0, pad_level=False, sort_keys=False
+            )
+        )
+    stderr: TextIO = _Stderr()  # type: ignore[assignment]
+    log: FilteringBoundLogger = structlog.wrap_logger(
+        journal or structlog.PrintLogger(stderr),
+        processors=processors,
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+    )
+    return log
+
+
+def _printable(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """For people: nothing that a terminal would obey, and no line that only looks like one of ours."""
+    told = {name: printable(value) if isinstance(value, str) else value for name, value in event.items()}
+    if isinstance(trace := event.get("exception"), str):
+        told["exception"] = printable_lines(trace, indent="    ")
+    return told
+
+
+def _without_nothing(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """A terminal has little room, and most runs find nothing: what there is none of is left out."""
+    return {name: value for name, value in event.items() if value is not None and (value != 0 or value is False)}
+
+
+def _for_the_journal(
+    _: Any, __: str, event: MutableMapping[str, Any]
+) -> tuple[tuple[str, Mapping[str, Any]], dict[str, Any]]:
+    """A line for people: the journal has time and level itself, and is asked by fields."""
+    told = {name: value for name, value in event.items() if name not in ("time", "level", "event", "exception")}
+    words = [str(event.get("event")), *(f"{name}={_worded(value)}" for name, value in told.items())]
+    lines = [" ".join(words), *([str(event["exception"])] if "exception" in event else [])]
+    return ("\n".join(lines), event), {}
+
+
+def _worded(value: object) -> str:
+    if isinstance(value, str) and value and value.isprintable() and not set(value) & set(' "='):
+        return value
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def hear_libraries(log: FilteringBoundLogger, *, level: int) -> None:
+    """Let what libraries log by themselves come to `log`, without secrets, as everything does.
+
+    Their errors, where it tells what happens; in debugging their warnings too. Never more: a database's library would
+    log content, and one of HTTP its headers.
+    """
+    root = logging.getLogger()
+    if not root.handlers:
+        root.addHandler(_Libraries(log) if level <= logging.INFO else logging.NullHandler())
+    # What a job raises is told by who plans it; that one was cancelled is no error.
+    logging.getLogger("apscheduler.executors").setLevel(logging.CRITICAL)
+
+
+class _Libraries(logging.Handler):
+    """What libraries log. The same once a minute at the most, with how often it was not shown since the last time."""
+
+    def __init__(self, log: FilteringBoundLogger) -> None:
+        super().__init__(logging.WARNING)
+        self._log = log
+        self._shown_at: dict[tuple[str, int, str], float] = {}
+        self._hidden: Counter[tuple[str, int, str]] = Counter()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        # By the first line, before its arguments are put in: the rest differs each time.
+        first_line = str(record.msg).partition("\n")[0][:SAME_LENGTH]
+        what, now = (record.name, record.levelno, first_line), time.monotonic()
+        if now - self._shown_at.get(what, float("-inf")) < AGAIN_SECONDS:
+            self._hidden[what] += 1
+            return
+        if len(self._shown_at) >= MOST_KINDS:
+            self._shown_at.clear()
+            self._hidden.clear()
+        self._shown_at[what] = now
+        facts: dict[str, Any] = {
+            "library": record.name,
+            "said": record.getMessage(),
+            "exc_info": record.exc_info or None,
+        }
+        if times := self._hidden.pop(what, 0):
+            facts["not_shown"] = times
+        if record.levelno >= logging.ERROR:
+            self._log.error("library.failed", **facts)
+        else:
+            self._log.debug("library.warned", **facts)
+
+
+def _in_order(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    first = {name: event[name] for name in FIRST if name in event}
+    return {**first, **{name: value for name, value in event.items() if name not in first}}
+
+
+def _redacted(value: Any, redactor: Redactor) -> Any:
+    """`value` with the secrets in it masked; numbers, times and the like stay what they are."""
+    match value:
+        case str():
+            return redactor.redact(value)
+        case bool() | int() | float() | None:
+            return value
+        case dict():
+            return {key: _redacted(entry, redactor) for key, entry in value.items()}
+        case list() | tuple():
+            return [_redacted(entry, redactor) for entry in value]
+        case _:
+            return redactor.redact(str(value))

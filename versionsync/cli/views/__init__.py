@@ -1,0 +1,1 @@
+"""What commands show: status, progress, services and webhooks."""

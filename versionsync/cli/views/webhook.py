@@ -1,0 +1,155 @@
+"""The last calls of a webhook: how they went, and what comes of making one once more."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from versionsync import cma
+from versionsync.cli.terminal.output import Column, Output
+from versionsync.text import when
+from versionsync.webhooks.payload import read_call
+from versionsync.webhooks.registration import EVENTS, silence, told_events
+
+__all__ = ["CALLS_SHOWN", "Trial", "entry", "last_calls", "show", "try_again"]
+
+CALLS_SHOWN: Final = 5
+PATIENCE_SECONDS: Final = 20.0
+"""Longer than DatoCMS waits for an answer."""
+LOOK_SECONDS: Final = 0.5
+UNDER_WAY: Final = frozenset({"pending"})
+"""`rescheduled` is not among them: such a call has failed. With automatic retries DatoCMS makes it again up to seven
+times, after 2, 6 and 30 minutes, 1 and 5 hours, 1 and 2 days."""
+COLUMNS: Final = (
+    Column("time (UTC)"),
+    Column("event"),
+    Column("record", shrinks=True),
+    Column("environment", shrinks=True),
+    Column("status"),
+    Column("HTTP", side="right"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """What came of a call that was made once more; `http_status` None: nobody answered."""
+
+    call_id: str
+    url: str
+    status: str
+    http_status: int | None
+    seconds: float
+
+    @property
+    def is_good(self) -> bool:
+        """Whether it was answered with 2xx."""
+        return self.status == "success"
+
+    @property
+    def sentence(self) -> str:
+        """For people."""
+        told = f"DatoCMS made call {self.call_id} once more: {self.url}"
+        if self.http_status is not None:
+            return f"{told} answered {self.http_status} within {self.seconds:.1f} s"
+        if self.status in UNDER_WAY:
+            return f"{told} has not answered for {self.seconds:.0f} s"
+        return f"{told} did not answer"
+
+    def fields(self) -> dict[str, Any]:
+        """For programs."""
+        return asdict(self) | {"answered": self.http_status is not None, "good": self.is_good}
+
+
+async def last_calls(client: cma.Client, webhook_id: str, *, limit: int = CALLS_SHOWN) -> Sequence[cma.WebhookCall]:
+    """The newest calls of a webhook, newest first. One request."""
+    filters = {"webhook_id": {"eq": webhook_id}}
+    return (await client.webhook_calls_page(limit=limit, order_by="created_at_desc", filters=filters)).items
+
+
+async def try_again(client: cma.Client, webhook: cma.Webhook) -> Trial | None:
+    """Have the last call made once more, and wait for what comes of it. None: there is none yet."""
+    calls = await last_calls(client, webhook.id, limit=1)
+    if not calls:
+        return None
+    before, began = calls[0], time.monotonic()
+    await client.resend_webhook_call(before.id)
+    while True:
+        call, seconds = await client.webhook_call(before.id), time.monotonic() - began
+        # What upstream does a moment later may still look as before: that it is over counts once it was sent again.
+        is_sent = call.last_sent_at != before.last_sent_at or seconds > PATIENCE_SECONDS / 4
+        if seconds > PATIENCE_SECONDS or (is_sent and call.status not in UNDER_WAY):
+            return Trial(
+                call_id=call.id,
+                url=webhook.url,
+                status=call.status,
+                http_status=call.response_status if call.status not in UNDER_WAY else None,
+                seconds=round(seconds, 2),
+            )
+        await asyncio.sleep(LOOK_SECONDS)
+
+
+def show(output: Output, webhook: cma.Webhook, calls: Sequence[cma.WebhookCall]) -> None:
+    """A webhook and its last calls, for people."""
+    flaw = silence(webhook)
+    _fact(output, "webhook", f"{webhook.name} (id {webhook.id}), {'enabled' if webhook.enabled else 'disabled'}")
+    _fact(output, "URL", webhook.url)
+    _fact(output, "events", ", ".join(event for event in EVENTS if event in told_events(webhook)) or "none")
+    _fact(output, "login", webhook.http_basic_user or "none")
+    _fact(output, "calls again", "yes" if webhook.auto_retry else "no")
+    if flaw is not None:
+        output.prose((f"  {output.symbol(None)} {flaw}: `versionsync webhook install` mends it", "yellow"), hang=4)
+    if not calls:
+        _fact(output, "last calls", "none yet")
+        return
+    _fact(output, "last calls", "")
+    output.table(COLUMNS, [_row(call) for call in calls], indent=2)
+
+
+def entry(webhook: cma.Webhook, calls: Sequence[cma.WebhookCall]) -> dict[str, Any]:
+    """The same for programs."""
+    return {
+        "id": webhook.id,
+        "name": webhook.name,
+        "url": webhook.url,
+        "enabled": webhook.enabled,
+        "auto_retry": webhook.auto_retry,
+        "http_basic_user": webhook.http_basic_user,
+        "events": sorted(told_events(webhook)),
+        "tells_all": silence(webhook) is None,
+        "attention": silence(webhook),
+        "calls": [_call(call) for call in calls],
+    }
+
+
+def _fact(output: Output, name: str, value: str) -> None:
+    output.prose(f"  {name:<12} {value}".rstrip(), hang=15)
+
+
+def _row(call: cma.WebhookCall) -> list[str]:
+    record, environment = _about(call)
+    http = "–" if call.response_status is None else str(call.response_status)
+    return [when(call.created_at), call.event_type, record or "–", environment or "–", call.status, http]
+
+
+def _call(call: cma.WebhookCall) -> dict[str, Any]:
+    record, environment = _about(call)
+    return {
+        "id": call.id,
+        "created_at": call.created_at,
+        "entity_type": call.entity_type,
+        "event_type": call.event_type,
+        "record": record,
+        "environment": environment,
+        "status": call.status,
+        "http_status": call.response_status,
+        "last_sent_at": call.last_sent_at,
+    }
+
+
+def _about(call: cma.WebhookCall) -> tuple[str | None, str | None]:
+    """The record and the environment that it is about."""
+    read = read_call(call.request_payload.encode())
+    return (None, None) if read is None else (read.record_id, read.environment)

@@ -1,0 +1,151 @@
+"""What the token's own role lets it read: from upstream's word for it to a verdict on each model. Pure.
+
+Upstream answers 404 for a record that was deleted and for one that the role hides. The role is what tells them apart.
+Its *final* permissions are those in force: roles may inherit, and upstream has added that up already. Old answers have
+only a role's own permissions, and an empty text where new ones have `null`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+from msgspec import Raw
+
+from versionsync.cma.jsonapi import InvalidJson, ShapeError, read
+
+__all__ = ["Permission", "ReadAccess", "Role", "own_role", "role"]
+
+_READING: Final = frozenset({"read", "all"})
+
+
+class ReadAccess(StrEnum):
+    """How many of a model's records a role shows."""
+
+    ALL = "all"
+    SOME = "some"
+    NONE = "none"
+
+
+class Permission(msgspec.Struct, frozen=True):
+    """One entry of a role: an action in an environment; what is None or empty there is not restricted.
+
+    Roles recorded in 2021 have `item_type: ""` for all models.
+    """
+
+    action: str
+    environment: str
+    item_type: str | None = None
+    workflow: str | None = None
+    on_stage: str | None = None
+    on_creator: str | None = None
+
+    def is_about(self, item_type_id: str, environment: str) -> bool:
+        """Whether it allows or forbids to read records of this model there. Which models a workflow has is unsaid."""
+        is_it = not self.item_type or self.item_type == item_type_id
+        return self.action in _READING and self.environment == environment and is_it
+
+    @property
+    def is_of_all(self) -> bool:
+        """Whether it is about all records, not those of one creator, stage or workflow."""
+        return not self.workflow and not self.on_stage and self.on_creator in (None, "", "anyone")
+
+
+class Role(msgspec.Struct, frozen=True, kw_only=True):
+    """A role: what it allows, less what it forbids."""
+
+    name: str
+    positive: tuple[Permission, ...]
+    negative: tuple[Permission, ...]
+
+    def reading(self, item_type_id: str, environment: str) -> ReadAccess:
+        """How many of the records of a model it shows in `environment` (the id of one)."""
+        allows = [each for each in self.positive if each.is_about(item_type_id, environment)]
+        forbids = [each for each in self.negative if each.is_about(item_type_id, environment)]
+        if not allows or _any_of_all(forbids):
+            return ReadAccess.NONE
+        return ReadAccess.ALL if _any_of_all(allows) and not forbids else ReadAccess.SOME
+
+    def hides_outside(self, named: Collection[str], environment: str) -> frozenset[str]:
+        """The ids of models that it forbids to read in `environment` and that are not among the `named` ones."""
+        others = {each.item_type for each in self.negative if each.item_type}.difference(named)
+        return frozenset(id for id in others if any(each.is_about(id, environment) for each in self.negative))
+
+
+class _Permissions(msgspec.Struct, frozen=True):
+    positive_item_type_permissions: tuple[Permission, ...]
+    negative_item_type_permissions: tuple[Permission, ...]
+
+
+class _Meta(msgspec.Struct, frozen=True):
+    final_permissions: _Permissions | None = None
+
+
+class _Attributes(msgspec.Struct, frozen=True):
+    name: str
+
+
+class _Inherited(msgspec.Struct, frozen=True):
+    data: tuple[Raw, ...] = ()
+
+
+class _Links(msgspec.Struct, frozen=True):
+    inherits_permissions_from: _Inherited | None = None
+
+    @property
+    def has_inherited(self) -> bool:
+        return self.inherits_permissions_from is not None and bool(self.inherits_permissions_from.data)
+
+
+class _Role(msgspec.Struct, frozen=True):
+    attributes: _Attributes
+    relationships: _Links | None = None
+    meta: _Meta | None = None
+
+
+class _OwnPermissions(msgspec.Struct, frozen=True):
+    attributes: _Permissions
+
+
+class _Typed(msgspec.Struct, frozen=True):
+    type: str
+
+
+_ROLE: Final = msgspec.json.Decoder(_Role)
+_OWN: Final = msgspec.json.Decoder(_OwnPermissions)
+_TYPED: Final = msgspec.json.Decoder(_Typed)
+
+
+def role(raw: Raw) -> Role:
+    """A role with the permissions in force.
+
+    Raises Mismatch where the answer does not state them: a role that inherits has them only among its final ones.
+    """
+    wire = read(_ROLE, raw)
+    permissions = None if wire.meta is None else wire.meta.final_permissions
+    if permissions is None:
+        if wire.relationships is not None and wire.relationships.has_inherited:
+            raise ShapeError("expected the final permissions", "$.meta.final_permissions")
+        permissions = read(_OWN, raw).attributes
+    return Role(
+        name=wire.attributes.name,
+        positive=permissions.positive_item_type_permissions,
+        negative=permissions.negative_item_type_permissions,
+    )
+
+
+def own_role(_: Raw, included: list[Raw]) -> Role | None:
+    """The role beside the answer to who we are; None: there is none, or its permissions are of an unknown form."""
+    for each in included:
+        try:
+            if read(_TYPED, each).type == "role":
+                return role(each)
+        except (ShapeError, InvalidJson):
+            return None
+    return None
+
+
+def _any_of_all(permissions: Sequence[Permission]) -> bool:
+    return any(each.is_of_all for each in permissions)

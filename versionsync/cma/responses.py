@@ -1,0 +1,321 @@
+"""What an answer of upstream means: pure, from status, headers and body to a failure worth retrying or an error.
+
+Of `details`, which is free-form and can hold the project's content, only names are used: of an ability, of a field, of
+a validation.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from typing import Final, NamedTuple, TypedDict
+from urllib.parse import urlsplit
+
+import msgspec
+
+from versionsync.cma.errors import (
+    AuthenticationError,
+    CmaError,
+    EnvironmentNotFound,
+    InvalidRequest,
+    NotFound,
+    OutcomeUnknown,
+    PermissionDenied,
+    Throttled,
+    Unavailable,
+)
+from versionsync.cma.retry import Failure, Kind
+
+__all__ = ["Rate", "Response", "error_from_job", "error_of", "is_json", "judge", "rate", "retry_after"]
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What came back, whole. Names of headers are in lower case; `size` is what crossed the wire, before unpacking."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+    size: int
+
+
+class _Known(TypedDict):
+    request: str
+    status: int | None
+    code: str | None
+    request_id: str | None
+
+
+class _Attributes(msgspec.Struct):
+    code: str
+    transient: bool = False
+    details: msgspec.Raw = msgspec.Raw(b"null")
+
+
+class _ApiError(msgspec.Struct):
+    attributes: _Attributes
+
+
+class _Errors(msgspec.Struct):
+    data: list[_ApiError]
+
+
+class Rate(NamedTuple):
+    """The rate headers of an answer; None for what it did not say. `reset` is in seconds."""
+
+    limit: int | None
+    remaining: int | None
+    reset: float | None
+
+
+_ERRORS: Final = msgspec.json.Decoder(_Errors)
+_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
+_CODE: Final = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
+_MAX_RESET_SECONDS: Final = 86_400.0
+
+# Codes that mean the same whatever their status. The vendor documents neither all statuses nor all causes: where a
+# cause is not certain, the hint names no more than the code does.
+_PERMISSION: Final = {
+    "INSUFFICIENT_PERMISSIONS": "the role of the token does not allow this: extend it in the project's settings",
+    "DEACTIVATED_SITE": "the project is switched off: its quota or its payment, see its dashboard",
+    "PLAN_UPGRADE_REQUIRED": "the project's plan does not include this",
+}
+# What ends by itself, and how it is waited for. Maintenance mode and a fork last as long as people want or need, and
+# concern writes: waiting within a request would only delay the report, so the next run asks again. The others end
+# within seconds or minutes: a read is asked again until its deadline. A write that got SERVICE_UNAVAILABLE may have
+# been done all the same; before the others no write is begun.
+_LATER: Final = {
+    "MAINTENANCE_MODE": (Kind.MAINTENANCE, "the project is in maintenance mode: wait until it is over"),
+    "ENVIRONMENT_IN_READ_ONLY_MODE": (Kind.MAINTENANCE, "the environment is read-only while it is being forked"),
+    "ENVIRONMENT_NOT_READY": (Kind.MAINTENANCE, "the environment is still being created"),
+    "SITE_NOT_READY": (Kind.TRANSIENT, "the project is not ready yet: DatoCMS is still preparing it"),
+    "PLATFORM_SCHEDULED_MAINTENANCE": (Kind.TRANSIENT, "DatoCMS is in scheduled maintenance: see its status page"),
+    "SERVICE_UNAVAILABLE": (Kind.SERVER, "DatoCMS is not available at the moment"),
+    "CONCURRENT_ITEM_UPDATE": (Kind.TRANSIENT, "the record is being changed by another request"),
+    "CONCURRENT_ITEM_TYPE_UPDATE": (Kind.TRANSIENT, "the model is being changed by another request"),
+}
+_HINTS: Final = {
+    "INVALID_AUTHORIZATION_HEADER": "the API token is wrong, revoked or of another project",
+    "INVALID_SITE": "the request arrived without an API token: a proxy on the way may remove it, or base_url is wrong",
+    "INVALID_ENVIRONMENT": "this environment does not exist in the project",
+    "INVALID_ENDPOINT": "this address is none of the API: check base_url",
+    "INVALID_API_VERSION": "upstream does not know version 3 of its API: a newer versionsync is needed",
+    "INVALID_ACCEPT_HEADER": "the Accept header is missing or was changed on the way",
+    "INVALID_CONTENT_TYPE_HEADER": "the Content-Type header is missing or was changed on the way",
+    "INVALID_JSON_BODY": "upstream could not read the body as JSON",
+    "INVALID_ENTITY_ID": "an id has a form that upstream does not accept",
+    "INVALID_FILTER_FIELDS_PARAM": "upstream does not accept this filter",
+    "INVALID_ORDERING": "upstream does not accept this order",
+    "INVALID_DATE": "upstream does not accept this date",
+    "STALE_ITEM_VERSION": "the record was changed meanwhile",
+    "UNMANAGED_EDIT_CONFLICT": "the record was changed by another editor meanwhile",
+    "ITEM_LOCKED": "somebody has the record open in the editor",
+    "ITEM_TYPE_NOT_FOUND": "this model does not exist",
+    "DELETE_RESTRICTION": "other records link to it",
+    "PUBLISHED_REFERENCES": "published records link to it: unpublish or change them first",
+    "PUBLISHED_CHILDREN": "records below it in the tree are published: unpublish them first",
+    "UNPUBLISHED_PARENT": "the record above it in the tree is not published: publish that one first",
+    "UNPUBLISHED_LINK": "it links to a record that is not published: publish that one first",
+    "DUPLICATE_SINGLETON": "its model allows only one record",
+    "ITEM_TYPE_IS_SINGLETON": "its model allows only one record",
+    "TECHNICAL_LIMIT_REACHED": "this exceeds a technical limit of DatoCMS, such as the size of a record",
+    "TOO_MANY_OPERATIONS": "DatoCMS allows no more operations of this kind for now: try again later",
+}
+# They end in _LIMIT_REACHED or are named with the plan's limits, but concern one request, not the whole project.
+_OF_ONE_REQUEST: Final = frozenset({"TECHNICAL_LIMIT_REACHED", "TOO_MANY_OPERATIONS"})
+# Who refuses a long address is often a gateway, with a web page; over HTTP/2 the address is a header. No code of the
+# API is known for it.
+_TOO_LONG_STATUSES: Final = frozenset({414, 431})
+_SAYS_TOO_LONG: Final = re.compile("UR[IL]_TOO_(LONG|LARGE)")
+# Which code refuses too large a page is not documented: one of parameters, or one that says so by its name.
+_ABOUT_PARAMETERS: Final = frozenset({"INVALID_PARAMS", "INVALID_FORMAT", "INVALID_ATTRIBUTES"})
+_SAYS_LIMIT: Final = re.compile("LIMIT|PAGE|PAGINATION|TOO_LARGE")
+
+
+def is_json(content_type: str | None) -> bool:
+    """Whether an answer claims to be of the API: `application/json`, `application/vnd.api+json`."""
+    return content_type is not None and "json" in content_type.partition(";")[0].lower()
+
+
+def rate(headers: Mapping[str, str]) -> Rate:
+    """The rate headers, as far as they can be read."""
+    reset = _seconds(headers.get("x-ratelimit-reset"))
+    return Rate(_count(headers.get("x-ratelimit-limit")), _count(headers.get("x-ratelimit-remaining")), reset)
+
+
+def retry_after(headers: Mapping[str, str], *, now: float) -> float | None:
+    """`Retry-After` in seconds, be it a number or a date; `now` is in seconds since the epoch."""
+    value = headers.get("retry-after")
+    if value is None or (seconds := _seconds(value)) is not None:
+        return None if value is None else seconds
+    try:
+        return max(0.0, parsedate_to_datetime(value).timestamp() - now)
+    except (ValueError, OverflowError):
+        return None
+
+
+def judge(answer: Response, *, request: str, now: float) -> Failure | CmaError:
+    """What an answer outside of 2xx means (or one of 2xx that is not of the API)."""
+    status, headers = answer.status, answer.headers
+    request_id = headers.get("x-request-id")
+    after = retry_after(headers, now=now)
+    error = _api_error(answer)
+    code = error.code if error else None
+    if status == 429:
+        reset = rate(headers).reset
+        wait = after if reset is None else reset
+        return Failure(Kind.THROTTLED, "the rate limit is exceeded", wait, status, code, request_id)
+    if error is not None and code in _LATER:
+        kind, hint = _LATER[code]
+        return Failure(Kind.TRANSIENT if error.transient else kind, hint, after, status, code, request_id)
+    if status in (408, 504):
+        return Failure(Kind.TIMEOUT, "a gateway got no answer in time", after, status, code, request_id)
+    if status == 407:
+        return Failure(
+            Kind.PROXY,
+            "the proxy wants a user and a password, which HTTPS_PROXY can hold",
+            after,
+            status,
+            code,
+            request_id,
+        )
+    if status == 413:
+        return InvalidRequest(
+            "the answer would be too large",
+            request=request,
+            status=413,
+            code=code,
+            request_id=request_id,
+            about_limit=True,
+        )
+    if status in _TOO_LONG_STATUSES or (status >= 400 and _SAYS_TOO_LONG.search(code or "")):
+        return InvalidRequest(
+            "the address of the request is too long",
+            request=request,
+            status=status,
+            code=code,
+            request_id=request_id,
+            too_long=True,
+        )
+    if error is not None and error.transient:
+        return Failure(Kind.TRANSIENT, "upstream says that this is for now only", after, status, code, request_id)
+    if status == 511:
+        return Unavailable(
+            "the network here wants a login before it lets anyone out: open a web page on this machine and log in",
+            request=request,
+            status=status,
+        )
+    if status >= 500:
+        return Failure(Kind.SERVER, "upstream has a fault", after, status, code, request_id)
+    if 300 <= status < 400:
+        host = urlsplit(headers.get("location", "")).hostname or "elsewhere"
+        return Unavailable(
+            f"redirected to {host}: a login page on the way, or base_url is wrong",
+            request=request,
+            status=status,
+            request_id=request_id,
+        )
+    if error is None or status < 300:
+        return Failure(Kind.NOT_JSON, _not_api(headers), after, status, None, request_id)
+    return _client_error(status, error, request=request, request_id=request_id)
+
+
+def error_of(failure: Failure, *, method: str, request: str, tries: int) -> CmaError:
+    """The error that a failure becomes once it is given up."""
+    known: _Known = {
+        "request": request,
+        "status": failure.status,
+        "code": failure.code,
+        "request_id": failure.request_id,
+    }
+    again = f" ({tries} tries)" if tries > 1 else ""
+    if failure.kind is Kind.THROTTLED:
+        return Throttled(failure.detail + again, retry_after=failure.retry_after, **known)
+    if method != "GET" and failure.may_have_happened:
+        return OutcomeUnknown(
+            f"{failure.detail}; whether the write happened is not known: look before doing it again",
+            retry_after=failure.retry_after,
+            **known,
+        )
+    return Unavailable(
+        failure.detail + again,
+        retry_after=failure.retry_after,
+        too_slow=failure.kind in (Kind.TIMEOUT, Kind.TOO_LARGE),
+        **known,
+    )
+
+
+def error_from_job(status: int, payload: bytes, *, request: str) -> CmaError:
+    """The error in a job's result: the same forms as those of a direct answer."""
+    answer = Response(status, {"content-type": "application/json"}, payload, len(payload))
+    verdict = judge(answer, request=request, now=0.0)
+    if isinstance(verdict, CmaError):
+        return verdict
+    # A job that failed has failed: there is nothing that may have happened without being told.
+    return Unavailable(verdict.detail, request=request, status=status, code=verdict.code)
+
+
+def _client_error(status: int, error: _Attributes, *, request: str, request_id: str | None) -> CmaError:
+    code = error.code if _CODE.fullmatch(error.code) else None
+    names = _names(error.details)
+    known: _Known = {"request": request, "status": status, "code": code, "request_id": request_id}
+    hint = _HINTS.get(code or "")
+    if code in _PERMISSION:
+        ability = next((name for name in names.values() if name.startswith("can_")), None)
+        return PermissionDenied(_PERMISSION[code] + (f" (wanted: {ability})" if ability else ""), **known)
+    if code == "INVALID_ENVIRONMENT":
+        return EnvironmentNotFound(hint or "", **known)
+    if code in ("INVALID_AUTHORIZATION_HEADER", "INVALID_SITE") or status == 401:
+        return AuthenticationError(hint or "upstream does not accept the API token", **known)
+    if code not in _OF_ONE_REQUEST and (status in (402, 403) or (code or "").endswith("_LIMIT_REACHED")):
+        return PermissionDenied("the token's role or the project's plan does not allow this", **known)
+    if code == "NOT_FOUND":
+        return NotFound("no such entity, or this token may not see it", **known)
+    about_limit = _SAYS_LIMIT.search(code or "") is not None or (
+        code in _ABOUT_PARAMETERS and (b"limit" in bytes(error.details).lower() or not names)
+    )
+    if not hint and "field" in names:
+        hint = f"field {names['field']}: {names.get('code', 'refused')}"
+    return InvalidRequest(hint or "upstream refused this request", about_limit=about_limit, **known)
+
+
+def _api_error(answer: Response) -> _Attributes | None:
+    """The first error of an error document, transient if any of them is; None when there is no such document."""
+    if not is_json(answer.headers.get("content-type")):
+        return None
+    try:
+        errors = [each.attributes for each in _ERRORS.decode(answer.body).data]
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    if errors and any(each.transient for each in errors):
+        errors[0].transient = True
+    return errors[0] if errors else None
+
+
+def _names(details: msgspec.Raw) -> dict[str, str]:
+    """The members of `details` whose values are mere names."""
+    try:
+        members = msgspec.json.decode(details, type=dict[str, object])
+    except (msgspec.DecodeError, RecursionError):
+        return {}
+    return {key: value for key, value in members.items() if isinstance(value, str) and _NAME.fullmatch(value)}
+
+
+def _not_api(headers: Mapping[str, str]) -> str:
+    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind == "text/html":
+        return "a web page came instead of the API's answer: a proxy or login page on the way, or base_url is wrong"
+    return "the answer is not of the API: check base_url"
+
+
+def _count(value: str | None) -> int | None:
+    match = re.match(r"\s*(\d{1,9})", value or "")
+    return int(match[1]) if match else None
+
+
+def _seconds(value: str | None) -> float | None:
+    if value is None or not re.fullmatch(r"\s*\d{1,9}(\.\d{1,9})?\s*", value):
+        return None
+    return min(float(value), _MAX_RESET_SECONDS)

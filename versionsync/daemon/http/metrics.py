@@ -1,0 +1,287 @@
+"""What Prometheus is told. Everything is read from the sources' states when it is asked for; nothing is global.
+
+None of prometheus-client's own counters are used: PROMETHEUS_MULTIPROC_DIR would make them write to files.
+
+Names have their units in them; the only labels are the source, and where it must be one of a closed set of words. What
+each metric is, and where its value comes from, is one line of a table below.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import fields
+from datetime import datetime
+from itertools import accumulate
+from typing import Final
+
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+
+from versionsync import __version__
+from versionsync.cma import Result
+from versionsync.daemon.scheduler import Timetable
+from versionsync.daemon.state import RUN_SECONDS, LogReading, SourceState, Stance
+from versionsync.sync.error_kinds import ErrorKind
+from versionsync.sync.report import LAG_SECONDS, Counts, Outcome
+from versionsync.webhooks.payload import Heard
+
+__all__ = ["BUDGETS", "COUNTERS", "GAUGES", "Metrics"]
+
+COUNTERS: Final[dict[str, tuple[str, str]]] = {
+    "bytes_received": ("versionsync_received_bytes", "Bytes of all answers, as they came over the wire."),
+    "records_swept": ("versionsync_records_swept", "Records whose fingerprint was compared."),
+    "records_pulled": ("versionsync_records_pulled", "Records whose versions were read."),
+    "records_failed": ("versionsync_records_failed", "Records that a run could not mirror."),
+    "versions_inserted": ("versionsync_versions_inserted", "Versions that were new."),
+    "versions_changed": ("versionsync_versions_changed", "Known versions whose row changed."),
+    "versions_rewritten": ("versionsync_versions_rewritten", "Versions with other content under the same id."),
+    "events_written": ("versionsync_events_written", "Events."),
+}
+"""The counter of each count of a run, and what it means. Requests have one of their own, by result."""
+
+GAUGES: Final[dict[str, tuple[str, Callable[[SourceState, datetime], float]]]] = {
+    "versionsync_source_staleness_seconds": (
+        "Since the start of the last look that succeeded.",
+        lambda state, now: state.staleness(now),
+    ),
+    "versionsync_source_max_staleness_seconds": (
+        "How old the mirror may become, by the settings.",
+        lambda state, _: state.max_staleness,
+    ),
+    "versionsync_source_consecutive_failures": (
+        "Failures since the last success.",
+        lambda state, _: float(state.failures),
+    ),
+    "versionsync_source_last_success_timestamp_seconds": (
+        "When the last look that succeeded began; 0: none has.",
+        lambda state, _: _timestamp(state.last_success_at),
+    ),
+    "versionsync_source_last_change_timestamp_seconds": (
+        "When something new was last found; 0: not since the start.",
+        lambda state, _: _timestamp(state.last_change_at),
+    ),
+    "versionsync_source_next_look_timestamp_seconds": (
+        "When the next look is due; 0: not known.",
+        lambda state, _: _timestamp(state.next_look_at),
+    ),
+    "versionsync_run_under_way_seconds": (
+        "For how long the run under way has been; 0: none is.",
+        lambda state, now: _run_seconds(state, now),
+    ),
+    "versionsync_hints_waiting": (
+        "Hints of webhooks that no run has looked at yet.",
+        lambda state, _: float(state.hints_waiting),
+    ),
+    "versionsync_webhook_used": (
+        "1 where calls of a webhook should tell what changes: they are received, or their log is read.",
+        lambda state, _: float(state.is_webhook_used),
+    ),
+    "versionsync_webhook_last_call_timestamp_seconds": (
+        "When a call last told of a change, received or found in the log; 0: none has since the start.",
+        lambda state, _: _timestamp(state.last_call_at),
+    ),
+    "versionsync_webhook_untold_changes": (
+        "Looks in a row that found changes of which no call had told.",
+        lambda state, _: float(state.untold),
+    ),
+    "versionsync_webhook_log_read_timestamp_seconds": (
+        "When the log of calls was last read; 0: it was not since the start.",
+        lambda state, _: _timestamp(state.log_read_at),
+    ),
+    "versionsync_views_blocked": (
+        "Typed views that could not follow the schema, as of the last run.",
+        lambda state, _: float(state.blocked_views),
+    ),
+    "versionsync_writer_queue_bytes": (
+        "What was read and is not written yet.",
+        lambda state, _: 0.0 if state.progress is None else float(state.progress.queued_bytes),
+    ),
+    "versionsync_lease_held": (
+        "1 while a run of this daemon holds the source's lease.",
+        lambda state, _: float(_lease_seconds(state) > 0),
+    ),
+    "versionsync_lease_remaining_seconds": (
+        "For how long it is ours at least; renewed every 10 seconds, so that it stays above 15.",
+        lambda state, _: _lease_seconds(state),
+    ),
+    "versionsync_lease_epoch": (
+        "Of the last lease that this daemon held; 0: none.",
+        lambda state, _: float(_lease_epoch(state)),
+    ),
+}
+
+BUDGETS: Final[dict[str, str]] = {
+    "versionsync_budget_requests": "Requests that may be sent in this day or month, by all sources of the project.",
+    "versionsync_budget_spent_requests": "Requests of these that were sent.",
+    "versionsync_budget_forecast_requests": "Requests that will have been sent at its end, if it goes on as it went.",
+}
+
+
+TEXT_SHARE: Final = 9
+"""A text is given out again for so many times the time that it took to make."""
+
+
+class Metrics(Collector):
+    """The metrics of one daemon. `states` gives the sources as they are when it is asked; `timetable` has its jobs."""
+
+    def __init__(
+        self,
+        states: Callable[[], Mapping[str, SourceState]],
+        *,
+        now: Callable[[], datetime],
+        timetable: Timetable | None = None,
+    ) -> None:
+        self._states = states
+        self._now = now
+        self._timetable = timetable
+        self._text, self._text_until = b"", float("-inf")
+        self._registry = CollectorRegistry()
+        ProcessCollector(registry=self._registry)
+        self._registry.register(self)
+
+    def text(self) -> bytes:
+        """All of them, in Prometheus's own format. However often it is asked for, a tenth of the time goes into it."""
+        begun = time.monotonic()
+        if begun > self._text_until:
+            self._text = generate_latest(self._registry)
+            self._text_until = time.monotonic() + (time.monotonic() - begun) * TEXT_SHARE
+        return self._text
+
+    def collect(self) -> Iterable[Metric]:
+        """What is read from the states."""
+        states = list(self._states().values())
+        yield InfoMetricFamily("versionsync_build", "The program.", value={"version": __version__})
+        yield from _gauges(states, self._now())
+        yield from _budgets(states)
+        yield from _counters(states)
+        yield from _counters_by_word(states)
+        yield _run_times(states)
+        yield _lag(states)
+        yield from self._jobs()
+
+    def _jobs(self) -> Iterator[Metric]:
+        failed, missed = (0, 0) if self._timetable is None else (self._timetable.failed, self._timetable.missed)
+        yield CounterMetricFamily("versionsync_jobs_failed", "Jobs that ended with a fault of our own.", value=failed)
+        yield CounterMetricFamily("versionsync_jobs_missed", "Jobs that were not begun at their time.", value=missed)
+
+
+def _gauges(states: Iterable[SourceState], now: datetime) -> Iterator[Metric]:
+    for name, (meaning, value) in GAUGES.items():
+        gauge = GaugeMetricFamily(name, meaning, labels=["source"])
+        for state in states:
+            gauge.add_metric([state.name], value(state, now))
+        yield gauge
+    stance = GaugeMetricFamily(
+        "versionsync_source_stance", "1 for what the daemon is to the source now.", labels=["source", "stance"]
+    )
+    for state in states:
+        for each in Stance:
+            stance.add_metric([state.name, each.value], float(state.stance is each))
+    yield stance
+
+
+def _budgets(states: Iterable[SourceState]) -> Iterator[Metric]:
+    """Only of sources that have a budget; it is the project's."""
+    gauges = {name: GaugeMetricFamily(name, meaning, labels=["source"]) for name, meaning in BUDGETS.items()}
+    for state in states:
+        if (purse := state.purse) is not None:
+            for gauge, value in zip(gauges.values(), (purse.budget.requests, purse.spent, purse.forecast), strict=True):
+                gauge.add_metric([state.name], value)
+    yield from gauges.values()
+
+
+def _counters(states: Iterable[SourceState]) -> Iterator[Metric]:
+    counts = {state.name: state.counts for state in states}
+    for count in fields(Counts):
+        if count.name in COUNTERS:
+            name, meaning = COUNTERS[count.name]
+            counter = CounterMetricFamily(name, meaning, labels=["source"])
+            for source, value in counts.items():
+                counter.add_metric([source], getattr(value, count.name))
+            yield counter
+
+
+def _counters_by_word(states: Iterable[SourceState]) -> Iterator[Metric]:
+    """One value for each word that there is, be it 0: a rate is known only of what is there from the start."""
+    requests = CounterMetricFamily(
+        "versionsync_requests", "Requests to DatoCMS, each try counted, by how it ended.", labels=["source", "result"]
+    )
+    runs = CounterMetricFamily("versionsync_runs", "Runs, by how they ended.", labels=["source", "outcome"])
+    failures = CounterMetricFamily(
+        "versionsync_failures", "Runs that did not do all that they should, by why.", labels=["source", "trouble"]
+    )
+    calls = CounterMetricFamily(
+        "versionsync_webhook_calls", "Calls of webhooks, by what became of them.", labels=["source", "result"]
+    )
+    readings = CounterMetricFamily(
+        "versionsync_webhook_log_readings",
+        "Readings of the log of webhook calls, by how they ended.",
+        labels=["source", "result"],
+    )
+    for state in states:
+        sent = state.requests
+        for result in Result:
+            requests.add_metric([state.name, result.value], sent[result])
+        for outcome in Outcome:
+            if outcome not in (Outcome.RUNNING, Outcome.INTERRUPTED):  # who is interrupted counts no more
+                runs.add_metric([state.name, outcome.value], state.runs[outcome])
+        for trouble in ErrorKind:
+            failures.add_metric([state.name, trouble.value], state.troubles[trouble])
+        for heard in Heard:
+            calls.add_metric([state.name, heard.value], state.heard[heard])
+        for reading in LogReading:
+            readings.add_metric([state.name, reading.value], state.log_readings[reading])
+    yield from (requests, runs, failures, calls, readings)
+
+
+def _run_times(states: Iterable[SourceState]) -> Metric:
+    times = HistogramMetricFamily("versionsync_run_duration_seconds", "How long runs took.", labels=["source"])
+    for state in states:
+        buckets = _buckets(RUN_SECONDS, state.run_seconds.numbers)
+        times.add_metric([state.name], buckets=buckets, sum_value=state.run_seconds.seconds)
+    return times
+
+
+def _lag(states: Iterable[SourceState]) -> Metric:
+    lag = HistogramMetricFamily(
+        "versionsync_version_lag_seconds",
+        "From upstream's time of a version to its row, for versions that came after the first backfill.",
+        labels=["source"],
+    )
+    for state in states:
+        buckets = _buckets(LAG_SECONDS, state.lag.counts)
+        lag.add_metric([state.name], buckets=buckets, sum_value=state.lag.seconds)
+    return lag
+
+
+def _buckets(ends: Iterable[float], numbers: Iterable[int]) -> list[tuple[str, float]]:
+    """The numbers of a histogram's classes as Prometheus wants them: each with all of the classes below it."""
+    return list(zip([*map(str, ends), "+Inf"], map(float, accumulate(numbers)), strict=True))
+
+
+def _timestamp(at: datetime | None) -> float:
+    return at.timestamp() if at is not None else 0.0
+
+
+def _run_seconds(state: SourceState, now: datetime) -> float:
+    if state.progress is None or state.began_at is None:
+        return 0.0
+    return max((now - state.began_at).total_seconds(), 0.0)
+
+
+def _lease_seconds(state: SourceState) -> float:
+    term = None if state.progress is None else state.progress.lease
+    return 0.0 if term is None else max(term.until - time.monotonic(), 0.0)
+
+
+def _lease_epoch(state: SourceState) -> int:
+    term = None if state.progress is None else state.progress.lease
+    return state.lease_epoch if term is None else term.epoch

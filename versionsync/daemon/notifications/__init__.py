@@ -1,0 +1,1 @@
+"""Notifications about sources: when one is due, its text, and how it is sent."""

@@ -1,0 +1,134 @@
+"""Whether a SQLite file is whole: what its size tells at once, and what SQLite finds by reading all of it.
+
+A file that was copied while somebody wrote to it, or not to its end, is the usual way to a damaged database. Pages that
+were never copied read as zeros, so that SQLite by itself may go on for long before it meets one of them.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import Connection
+
+__all__ = [
+    "MAGIC",
+    "filesystem_of",
+    "find_mount",
+    "is_below_header_size",
+    "is_truncated",
+    "problems_in",
+    "unsafe_for_wal",
+]
+
+MOUNTS = Path("/proc/self/mountinfo")
+_ESCAPED = re.compile(r"\\([0-7]{3})")  # of blanks, and of backslashes themselves
+NETWORK = {
+    "afs",
+    "beegfs",
+    "ceph",
+    "cifs",
+    "coda",
+    "gfs2",
+    "glusterfs",
+    "gpfs",
+    "lustre",
+    "ncpfs",
+    "nfs",
+    "nfs4",
+    "ocfs2",
+    "orangefs",
+    "pvfs2",
+}
+WINDOWS = {"smb2", "smb3", "smbfs"}
+HOST_OF_A_VM = {"9p", "osxfs", "prl_fs", "vboxsf", "virtiofs", "vmhgfs"}
+IN_USER_SPACE = {
+    f"fuse.{name}"
+    for name in (
+        *("blobfuse", "blobfuse2", "ceph", "curlftpfs", "davfs", "gcsfuse", "glusterfs", "goofys", "grpcfuse"),
+        *("juicefs", "mount-s3", "rclone", "s3fs", "smbnetfs", "sshfs", "vmhgfs-fuse"),
+    )
+}
+UNSAFE = NETWORK | WINDOWS | HOST_OF_A_VM | IN_USER_SPACE
+
+
+def unsafe_for_wal(path: Path) -> str | None:
+    """The type of the file system that holds `path`, if WAL is not safe on it; None: it is, or nobody can tell."""
+    found = filesystem_of(path)
+    return found if found in UNSAFE else None
+
+
+def filesystem_of(path: Path) -> str | None:
+    """The type of the file system that holds `path` (which need not exist yet), where the system tells."""
+    try:
+        mounts = MOUNTS.read_text(errors="replace")
+    except OSError:
+        return None
+    return find_mount(path.resolve(), mounts)
+
+
+def find_mount(path: Path, mountinfo: str) -> str | None:
+    """The type of the innermost mount of `mountinfo` (as Linux writes it) that `path` (absolute) lies in."""
+    best: tuple[int, str] | None = None
+    for line in mountinfo.splitlines():
+        before, _, after = line.partition(" - ")
+        words = before.split(" ")
+        if len(words) < 5 or not after:
+            continue
+        point = _ESCAPED.sub(lambda octal: chr(int(octal[1], 8)), words[4])
+        depth = len(Path(point).parts)
+        # Of two mounts at one place the later one hides the earlier.
+        if path.is_relative_to(point) and (best is None or depth >= best[0]):
+            best = (depth, after.split(" ", 1)[0])
+    return best[1] if best else None
+
+
+MAGIC: Final = b"SQLite format 3\x00"
+HEADER_BYTES: Final = 100
+PROBLEMS_SHOWN: Final = 3
+
+
+def is_truncated(path: Path) -> bool:
+    """Whether the file at `path` is known to be shorter than it was. Costs nothing, and reads one header.
+
+    With a write-ahead log beside it nobody can tell: its last pages may be there and not yet here.
+    """
+    log = path.with_name(f"{path.name}-wal")
+    if _has_content(log):
+        return False
+    try:
+        with path.open("rb") as file:
+            header, size = file.read(HEADER_BYTES), path.stat().st_size
+    except OSError:
+        return False  # whoever opens it says why
+    # A log that has come in between is that of a writer who is at it right now.
+    return is_below_header_size(header, size) and not _has_content(log)
+
+
+def is_below_header_size(header: bytes, size: int) -> bool:
+    """Whether a SQLite file of `size` bytes that begins with `header` lacks its end. Pure."""
+    if not header.startswith(MAGIC) or len(header) < HEADER_BYTES:
+        return False
+    page = int.from_bytes(header[16:18]) or 1
+    page = 65536 if page == 1 else page
+    # The count of pages is right only where the last two to write agree on it; very old versions left it alone.
+    pages = int.from_bytes(header[28:32]) if header[24:28] == header[92:96] else 0
+    return size % page != 0 or size < pages * page
+
+
+def problems_in(connection: Connection) -> list[str]:
+    """What SQLite's own check of every page and index finds, a few lines at most; nothing: it is whole.
+
+    Reads the whole database: some seconds for a million versions. Raises DatabaseUnavailable where not even that goes.
+    """
+    rows = connection.exec_driver_sql(f"PRAGMA integrity_check({PROBLEMS_SHOWN:d})").scalars()
+    lines = [line for row in rows for line in str(row).splitlines() if not line.startswith("***")]
+    return [] if lines == ["ok"] else lines[:PROBLEMS_SHOWN]
+
+
+def _has_content(path: Path) -> bool:
+    try:
+        return path.stat().st_size > 0
+    except OSError:
+        return False

@@ -1,0 +1,111 @@
+"""Which records a sweep saw, whatever their number, and which live ones of the mirror it did not.
+
+The marks are in a database of their own: SQLite's nameless one, which moves to a temporary file when it grows and is
+gone when it is closed. The mirror is asked in pages, by key, so that no transaction stays open during a sweep.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Self
+
+from sqlalchemy import select
+
+from versionsync.ledger.ids import ModelId, RecordId
+from versionsync.ledger.records import KnownRecord
+from versionsync.mirror.database import Mirror
+from versionsync.mirror.engine.bulk import IDS_AT_ONCE
+from versionsync.mirror.engine.driver_errors import translate_error
+from versionsync.mirror.schema import records
+from versionsync.mirror.tables.records import load_records
+
+__all__ = ["ListedIds"]
+
+
+class ListedIds:
+    """The records that one sweep of one source has seen so far. For one thread at a time."""
+
+    def __init__(self, mirror: Mirror, source_id: int) -> None:
+        self._mirror = mirror
+        self._source_id = source_id
+        self._marks = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+        with _on_disk():
+            self._marks.execute("PRAGMA journal_mode = OFF")
+            self._marks.execute("CREATE TABLE seen (id TEXT PRIMARY KEY) WITHOUT ROWID")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Forget everything."""
+        self._marks.close()
+
+    def clear(self) -> None:
+        """Forget what was seen: the sweep starts again."""
+        with _on_disk():
+            self._marks.execute("DELETE FROM seen")
+
+    def add(self, ids: Iterable[RecordId]) -> None:
+        """Note that these records were seen; again does no harm."""
+        with _on_disk():
+            self._marks.execute("BEGIN")
+            self._marks.executemany("INSERT OR IGNORE INTO seen (id) VALUES (?)", ((id,) for id in ids))
+            self._marks.execute("COMMIT")
+
+    def add_and_load(self, ids: Sequence[RecordId]) -> dict[RecordId, KnownRecord]:
+        """Mark these records; returns what the mirror holds of them."""
+        self.add(ids)
+        return self._mirror.query(lambda connection: load_records(connection, self._source_id, ids))
+
+    def count(self) -> int:
+        """How many different records were seen."""
+        with _on_disk():
+            return int(self._marks.execute("SELECT count(*) FROM seen").fetchone()[0])
+
+    def not_listed(self) -> Iterator[tuple[RecordId, ModelId]]:
+        """The mirror's live records that were not seen, with their models, by id."""
+        for page in self._live_pages():
+            ids = [id for id, _ in page]
+            marked = self._among(ids)
+            yield from ((id, model) for id, model in page if id not in marked)
+
+    def _live_pages(self) -> Iterator[list[tuple[RecordId, ModelId]]]:
+        last = RecordId("")
+        while page := self._live_page(last):
+            yield page
+            last = page[-1][0]
+
+    def _live_page(self, after: RecordId) -> list[tuple[RecordId, ModelId]]:
+        query = (
+            select(records.c.id, records.c.model_id)
+            .where(records.c.source_id == self._source_id, records.c.deleted_at.is_(None), records.c.id > after)
+            .order_by(records.c.id)
+            .limit(IDS_AT_ONCE)
+        )
+        rows = self._mirror.query(lambda connection: connection.execute(query).all())
+        return [(RecordId(row[0]), ModelId(row[1])) for row in rows]
+
+    def _among(self, ids: Sequence[RecordId]) -> set[str]:
+        places = ",".join("?" * len(ids))
+        with _on_disk():
+            found = self._marks.execute(f"SELECT id FROM seen WHERE id IN ({places})", ids)  # noqa: S608
+            return {row[0] for row in found}
+
+
+@contextmanager
+def _on_disk() -> Iterator[None]:
+    """What happens to the marks' own database is told as what happens to the mirror's."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        if meaning := translate_error(error, "of what a sweep saw, in the folder for temporary files,"):
+            raise meaning from error
+        raise

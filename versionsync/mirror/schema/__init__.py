@@ -1,0 +1,30 @@
+"""The mirror's tables: every column with its meaning, every rule as a constraint.
+
+CHECKs hold our own invariants only, never what upstream may send: an interval that ends before it starts is stored.
+Migrations are what makes a database; a test compares them with this. docs/schema.md is made from it.
+"""
+
+from versionsync.mirror.schema.columns import metadata
+from versionsync.mirror.schema.history import events, records, version_rewrites, versions
+from versionsync.mirror.schema.operations import followers, hints, leases, notices, runs, usage, webhook_logs, webhooks
+from versionsync.mirror.schema.project import editors, fields, models, sources
+
+__all__ = [
+    "editors",
+    "events",
+    "fields",
+    "followers",
+    "hints",
+    "leases",
+    "metadata",
+    "models",
+    "notices",
+    "records",
+    "runs",
+    "sources",
+    "usage",
+    "version_rewrites",
+    "versions",
+    "webhook_logs",
+    "webhooks",
+]

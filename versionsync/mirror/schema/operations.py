@@ -1,0 +1,217 @@
+"""What versionsync does and must remember: runs, leases, followers, requests, webhooks, notices."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import BigInteger, CheckConstraint, Index, Named, Table, Text, TypedColumns
+
+from versionsync.mirror.schema.columns import (
+    autoincrement,
+    boolean,
+    both_or_none,
+    column,
+    count,
+    foreign_key_to_source,
+    identifier,
+    json,
+    metadata,
+    source,
+    text,
+    timestamp,
+)
+
+__all__ = ["followers", "hints", "leases", "notices", "runs", "usage", "webhook_logs", "webhooks"]
+
+
+class _Runs(TypedColumns):
+    id: Named[int] = autoincrement("Rises.")
+    source_id: Named[int] = source(key=False)
+    kind: Named[str] = text("`backfill`, `incremental`, `full`, `records`, `scrub`: what it set out to do.")
+    trigger: Named[str] = text("What asked for it: the command line, the schedule, a webhook.")
+    holder: Named[str] = text("The process that did it.")
+    started_at: Named[datetime] = timestamp("Before its first request.")
+    finished_at: Named[datetime | None] = timestamp("When its outcome was recorded.")
+    outcome: Named[str] = text(
+        "`running`; `succeeded`: all that it planned was applied; else `partial`, `failed` or `interrupted`."
+    )
+    requests: Named[int] = count("Requests sent; like all counts, it rises while the run goes on.")
+    throttled: Named[int] = count("Answers that said `slower` (429).")
+    bytes_received: Named[int] = count("Bytes of all answers.", big=True)
+    records_swept: Named[int] = count("Records whose fingerprint was compared.")
+    records_pulled: Named[int] = count("Records whose versions were read.")
+    records_failed: Named[int] = count("Records that could not be mirrored this time.")
+    versions_inserted: Named[int] = count("Versions that were new.")
+    versions_changed: Named[int] = count("Known versions whose row changed.")
+    versions_rewritten: Named[int] = count("Of these: other content under the same id.")
+    events_written: Named[int] = count("Events.")
+    error: Named[str | None] = text("Why it failed, or what it could not do.")
+    error_kind: Named[str | None] = text(
+        "The same as one word, for programs: `refused` (token, role, environment), `unavailable`, `stalled` (it hung), "
+        "`database`, `settings` (they lead elsewhere), `partial` (some records), `unknown_record` (one was asked for "
+        "that neither upstream nor the mirror has), `vanished` (too many to believe), `budget` (spent), `unexpected` "
+        "(a fault of our own); NULL: nothing was wrong, or it was interrupted."
+    )
+
+
+runs = Table(
+    "runs",
+    metadata,
+    _Runs,
+    foreign_key_to_source("runs"),
+    CheckConstraint(
+        "outcome IN ('running', 'succeeded', 'partial', 'failed', 'interrupted')", name="ck_runs_outcome_is_known"
+    ),
+    CheckConstraint("(outcome = 'running') = (finished_at IS NULL)", name="ck_runs_only_running_is_unfinished"),
+    CheckConstraint(
+        "error_kind IN ('refused', 'unavailable', 'stalled', 'database', 'settings', 'partial', 'unknown_record', "
+        "'vanished', 'budget', 'unexpected')",
+        name="ck_runs_error_kind_is_known",
+    ),
+    Index("runs_in_order", "source_id", "id"),
+    comment="Every sync of a source, with what it cost, what it did and how it ended.",
+    sqlite_autoincrement=True,
+)
+
+
+class _Leases(TypedColumns):
+    source_id: Named[int] = source()
+    holder: Named[str | None] = json("The process that may write: host, pid, start; NULL: nobody.")
+    epoch: Named[int] = column(BigInteger(), "Rises with each holder: an earlier one can write no more.", default="0")
+    expires_at: Named[datetime | None] = timestamp("By the database's clock; renewed while the holder lives.")
+
+
+leases = Table(
+    "leases",
+    metadata,
+    _Leases,
+    foreign_key_to_source("leases"),
+    CheckConstraint("epoch >= 0", name="ck_leases_epoch_rises"),
+    both_or_none("holder", "expires_at", "ck_leases_holder_has_an_end"),
+    comment="Who may write to a source now.",
+)
+
+
+class _Followers(TypedColumns):
+    source_id: Named[int] = source()
+    holder: Named[str | None] = json("The daemon that follows the source: host, pid, start; NULL: none.")
+    expires_at: Named[datetime | None] = timestamp("By the database's clock; renewed while that daemon lives.")
+    next_look_at: Named[datetime | None] = timestamp("When it means to look next.")
+    next_look_reason: Named[str | None] = text("Why then.")
+
+
+followers = Table(
+    "followers",
+    metadata,
+    _Followers,
+    foreign_key_to_source("followers"),
+    both_or_none("holder", "expires_at", "ck_followers_holder_has_an_end"),
+    comment="Which daemon follows a source; another one stands by. The right to write is the lease alone.",
+)
+
+
+class _Usage(TypedColumns):
+    source_id: Named[int] = source()
+    day: Named[str] = identifier("The day in UTC, as `2026-03-01`.", key=True)
+    requests: Named[int] = count(
+        "Requests sent for the source on that day, by the daemon and by `sync`, each try counted."
+    )
+
+
+usage = Table(
+    "usage",
+    metadata,
+    _Usage,
+    foreign_key_to_source("usage"),
+    CheckConstraint("requests >= 0", name="ck_usage_requests_rise"),
+    comment="How many requests were sent: what a budget is measured by.",
+)
+
+
+class _Hints(TypedColumns):
+    id: Named[int] = autoincrement("Rises.")
+    source_id: Named[int] = source(key=False)
+    record_id: Named[str] = identifier("The record that may have changed; it need not be known.")
+    event_type: Named[str] = text("What the webhook said: `create`, `update`, `delete`, `publish`, `unpublish`.")
+    received_at: Named[datetime] = timestamp("When it was received.")
+
+
+hints = Table(
+    "hints",
+    metadata,
+    _Hints,
+    foreign_key_to_source("hints"),
+    Index("hints_in_order", "source_id", "id"),
+    comment="What webhooks told and no run has mirrored yet.",
+    sqlite_autoincrement=True,
+)
+
+
+class _WebhookLogs(TypedColumns):
+    source_id: Named[int] = source()
+    webhook_id: Named[str] = identifier("The webhook of DatoCMS whose log of calls is read.")
+    read_at: Named[datetime] = timestamp("When it was last read and told something, by upstream's clock.")
+    last_call_id: Named[str | None] = identifier("The newest call seen; NULL: the log was empty.")
+    last_call_at: Named[datetime | None] = timestamp("When that call was made, by upstream's clock.")
+
+
+webhook_logs = Table(
+    "webhook_logs",
+    metadata,
+    _WebhookLogs,
+    foreign_key_to_source("webhook_logs"),
+    both_or_none("last_call_id", "last_call_at", "ck_webhook_logs_call_has_a_time"),
+    comment="How far the log of a webhook's calls was read: the next reading proves by it that none was missed.",
+)
+
+
+class _Webhooks(TypedColumns):
+    source_id: Named[int] = source()
+    receives: Named[bool] = boolean(
+        "Whether the daemon's settings have a password for calls, so that its receiver hears them.", "false"
+    )
+    last_call_at: Named[datetime | None] = timestamp(
+        "When a call that told of a change was last received, or found in the log, by our clock."
+    )
+    log: Named[str] = column(
+        Text(),
+        "What the daemon knows of the log of calls: `unknown` (not asked for), `absent` (no webhook, or none that "
+        "tells all), `refused` (the token may not read it), `read`.",
+        default="'unknown'",
+    )
+    log_read_at: Named[datetime | None] = timestamp(
+        "When the log was last read, by our clock; noted every few seconds."
+    )
+    gaps: Named[int] = count("How often a reading could not prove that no call was missed: a whole look followed each.")
+    last_gap_at: Named[datetime | None] = timestamp("When that last happened.")
+    untold: Named[int] = count("Looks in a row that found changes of which no call had told; a call sets it to 0.")
+
+
+webhooks = Table(
+    "webhooks",
+    metadata,
+    _Webhooks,
+    foreign_key_to_source("webhooks"),
+    CheckConstraint("log IN ('unknown', 'absent', 'refused', 'read')", name="ck_webhooks_log_is_known"),
+    CheckConstraint("gaps >= 0 AND untold >= 0", name="ck_webhooks_counts_are_no_debt"),
+    comment="How the webhook of a source does, as the daemon that follows it last knew.",
+)
+
+
+class _Notices(TypedColumns):
+    source_id: Named[int] = source()
+    place: Named[str] = identifier(
+        "Who was told: the kind of service, and four digits that tell addresses apart.", key=True
+    )
+    told: Named[str] = text("The worst that was told since all was well: `stale`, `failing`, `vanished`.")
+    told_at: Named[datetime] = timestamp("When.")
+
+
+notices = Table(
+    "notices",
+    metadata,
+    _Notices,
+    foreign_key_to_source("notices"),
+    CheckConstraint("told IN ('failing', 'stale', 'vanished')", name="ck_notices_told_is_known"),
+    comment="Troubles that were told and are not over: a daemon that starts again tells them no second time.",
+)

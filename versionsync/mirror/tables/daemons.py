@@ -1,0 +1,102 @@
+"""Which daemon follows a source: it alone asks upstream, and any other stands by until it ends or falls silent.
+
+This is no right to write: that is the lease, which each run takes for itself. Two daemons that both believed to follow
+a source would ask upstream twice, and harm nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, case, select, update
+
+from versionsync.mirror.engine.bulk import insert_ignore
+from versionsync.mirror.engine.types import database_time
+from versionsync.mirror.holder import Holder
+from versionsync.mirror.schema import followers
+from versionsync.mirror.tables.leases import set_lock_timeout
+
+__all__ = ["CLAIM_SECONDS", "ActiveDaemon", "active_daemon", "claim_source", "release_source", "save_next_check"]
+
+CLAIM_SECONDS = 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActiveDaemon:
+    """What the database says of a source's follower. `is_over`: it fell silent, or is known to be dead."""
+
+    holder: Holder
+    expires_at: datetime
+    is_over: bool
+    next_look_at: datetime | None
+    next_look_reason: str | None
+
+
+def claim_source(tx: Connection, source_id: int, me: Holder) -> Holder:
+    """Follow a source for another FOLLOW_SECONDS, unless another daemon does; returns who follows it now.
+
+    Raises MirrorError through `Mirror.transact` where another daemon was stopped in the middle of doing the same.
+    """
+    set_lock_timeout(tx)
+    tx.execute(insert_ignore(followers, tx.dialect.name).values(source_id=source_id))
+    # SQLite has no FOR UPDATE; BEGIN IMMEDIATE has locked the database already.
+    tx.execute(select(followers.c.source_id).where(followers.c.source_id == source_id).with_for_update())
+    other = active_daemon(tx, source_id)
+    if other is not None and other.holder != me and not other.is_over:
+        return other.holder
+    is_new = other is None or other.holder != me
+    tx.execute(
+        update(followers)
+        .where(followers.c.source_id == source_id)
+        .values(
+            holder=me.to_json(),
+            expires_at=database_time(tx, seconds=CLAIM_SECONDS),
+            **({"next_look_at": None, "next_look_reason": None} if is_new else {}),
+        )
+    )
+    return me
+
+
+def release_source(tx: Connection, source_id: int, me: Holder) -> None:
+    """Follow a source no longer: whoever stands by may take over at once."""
+    other = active_daemon(tx, source_id)
+    if other is not None and other.holder == me:
+        tx.execute(
+            update(followers)
+            .where(followers.c.source_id == source_id)
+            .values(holder=None, expires_at=None, next_look_at=None, next_look_reason=None)
+        )
+
+
+def save_next_check(tx: Connection, source_id: int, me: Holder, *, at: datetime, reason: str) -> None:
+    """Tell whoever asks the database when this follower means to look next, and why then."""
+    other = active_daemon(tx, source_id)
+    if other is not None and other.holder == me:
+        tx.execute(
+            update(followers).where(followers.c.source_id == source_id).values(next_look_at=at, next_look_reason=reason)
+        )
+
+
+def active_daemon(connection: Connection, source_id: int) -> ActiveDaemon | None:
+    """Who follows a source; None: nobody."""
+    is_expired = case((followers.c.expires_at <= database_time(connection), 1), else_=0)
+    row = connection.execute(
+        select(
+            followers.c.holder,
+            followers.c.expires_at,
+            is_expired,
+            followers.c.next_look_at,
+            followers.c.next_look_reason,
+        ).where(followers.c.source_id == source_id, followers.c.holder.is_not(None))
+    ).one_or_none()
+    if row is None or row[0] is None or row[1] is None:
+        return None
+    holder = Holder.from_json(row[0])
+    return ActiveDaemon(
+        holder=holder,
+        expires_at=row[1],
+        is_over=bool(row[2]) or holder.is_known_dead(),
+        next_look_at=row[3],
+        next_look_reason=row[4],
+    )

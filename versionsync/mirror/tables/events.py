@@ -1,0 +1,239 @@
+"""Writing events: each transition once, however often it is derived.
+
+A key names a transition within its source. Where it is there already, either the transition was told before, and is
+derived again from what upstream still shows: then it is dropped. Or the event comes with a change of a row that is
+written now: then it happened once more, and its key is numbered (`…#2`).
+
+Keys hold times in full precision, and upstream may print a time in another precision the next time. So the key of a
+publication or of its end is there, too, if one is there that differs from it only in how precise its times are.
+
+What one look tells of the publications of a version is told so that a beginning and an end take turns, also where
+upstream goes back to a publication that was told, as another environment does.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Select, desc, func, select
+
+from versionsync.ledger.event_keys import (
+    PlannedEvent,
+)
+from versionsync.ledger.events import Event, EventType
+from versionsync.ledger.times import parse_time, same_instant
+from versionsync.mirror.engine.bulk import chunked, insert_many
+from versionsync.mirror.engine.jsonb import stored_json
+from versionsync.mirror.schema import events, sources
+from versionsync.mirror.tables.leases import Lease, assert_and_renew
+
+__all__ = ["EventRow", "events_after", "insert_new_events", "last_event_id", "last_events", "write_events"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventRow:
+    """An event as the database has it, with its source's name; `data` is a JSON object as text."""
+
+    id: int
+    source: str
+    type: str
+    record_id: str | None
+    version_id: str | None
+    model_id: str | None
+    occurred_at: datetime
+    occurred_basis: str
+    observed_at: datetime
+    run_id: int | None
+    data: str
+
+
+def events_after(
+    connection: Connection,
+    source_id: int | None,
+    id: int,
+    *,
+    types: Sequence[str] = (),
+    limit: int = 1000,
+) -> list[EventRow]:
+    """The events after that id, of a source or of all (None), of these types or of any; at most `limit`."""
+    query = _events(source_id, types).where(events.c.id > id).order_by(events.c.id).limit(limit)
+    return _rows(connection, query)
+
+
+def last_events(
+    connection: Connection, source_id: int | None, *, types: Sequence[str] = (), limit: int = 1000
+) -> list[EventRow]:
+    """The newest events of a source, or of all (None), of these types or of any, oldest first; at most `limit`."""
+    query = _events(source_id, types).order_by(desc(events.c.id)).limit(limit)
+    return _rows(connection, query)[::-1]
+
+
+def last_event_id(connection: Connection, source_id: int | None = None) -> int:
+    """The id of the newest event of a source, or of all (None); 0 where there is none."""
+    query = select(func.max(events.c.id))
+    if source_id is not None:
+        query = query.where(events.c.source_id == source_id)
+    return connection.scalar(query) or 0
+
+
+def _events(source_id: int | None, types: Sequence[str]) -> Select[Any]:
+    query = select(events, sources.c.name).join(sources, sources.c.id == events.c.source_id)
+    if source_id is not None:
+        query = query.where(events.c.source_id == source_id)
+    return query.where(events.c.type.in_(types)) if types else query
+
+
+def _rows(connection: Connection, query: Select[Any]) -> list[EventRow]:
+    return [
+        EventRow(
+            id=row.id,
+            source=row.name,
+            type=row.type,
+            record_id=row.record_id,
+            version_id=row.version_id,
+            model_id=row.model_id,
+            occurred_at=row.occurred_at,
+            occurred_basis=row.occurred_basis,
+            observed_at=row.observed_at,
+            run_id=row.run_id,
+            data=row.data,
+        )
+        for row in connection.execute(query)
+    ]
+
+
+COLUMNS = (
+    "source_id",
+    "type",
+    "record_id",
+    "version_id",
+    "model_id",
+    "occurred_at",
+    "occurred_basis",
+    "observed_at",
+    "run_id",
+    "data",
+    "key",
+)
+# Their keys hold times of upstream's.
+TIMED = {EventType.VERSION_PUBLISHED, EventType.VERSION_UNPUBLISHED}
+OBSERVED = ":observed:"  # before a time of ours, which has one form
+_TIME_IN_KEY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
+SECOND_WIDTH = len("2026-03-01T10:00:00")
+
+
+def write_events(
+    tx: Connection, lease: Lease, happened: Sequence[Event], *, observed_at: datetime, run_id: int | None
+) -> int:
+    """Write events that each come with a change made in this transaction; returns how many were written."""
+    assert_and_renew(tx, lease)
+    told = [PlannedEvent(event, may_be_known=True, with_change=True) for event in happened]
+    return insert_new_events(tx, lease.source_id, told, observed_at=observed_at, run_id=run_id)
+
+
+def insert_new_events(
+    tx: Connection, source_id: int, told: Sequence[PlannedEvent], *, observed_at: datetime, run_id: int | None
+) -> int:
+    """Write `told` in its order; returns how many were written."""
+    taken = _taken_keys(tx, source_id, [each.event for each in told if each.may_be_known])
+    rows = []
+    for each in told:
+        event, key = each.event, each.event.key
+        if each.begins is not None and taken.find(each.begins):
+            continue
+        if each.may_be_known and (known := taken.find(key)):
+            if not each.with_change and (each.ends is None or taken.find(each.ends)):
+                continue
+            key = _next_key(tx, source_id, known, taken)
+        if each.may_be_known:
+            taken.add(key)
+        rows.append(
+            (
+                source_id,
+                event.type.value,
+                event.record_id,
+                event.version_id,
+                event.model_id,
+                event.occurred_at,
+                event.basis.value,
+                observed_at,
+                run_id,
+                stored_json(tx, json.dumps(dict(event.data))) if event.data else "{}",
+                key,
+            )
+        )
+    return insert_many(tx, events, COLUMNS, rows)
+
+
+@dataclass(slots=True)
+class _Keys:
+    """Keys of events that are written, found by another key of the same transition."""
+
+    _all: set[str] = field(default_factory=set)
+    _timed: dict[str, list[str]] = field(default_factory=dict)
+
+    def add(self, key: str) -> None:
+        """Add a key that is taken."""
+        self._all.add(key)
+        if (by_second := _to_the_second(key)) != key:
+            self._timed.setdefault(by_second, []).append(key)
+
+    def find(self, key: str) -> str | None:
+        """Return `key` if it is taken, else one whose times are the same instants, else None."""
+        if key in self._all:
+            return key
+        return next((other for other in self._timed.get(_to_the_second(key), ()) if _same_times(key, other)), None)
+
+
+def _to_the_second(key: str) -> str:
+    """`key` with its times cut to whole seconds; a key with a time of ours as it is."""
+    return key if OBSERVED in key else _TIME_IN_KEY.sub(lambda time: time[0][:SECOND_WIDTH], key)
+
+
+def _same_times(one: str, other: str) -> bool:
+    pairs = zip(_TIME_IN_KEY.findall(one), _TIME_IN_KEY.findall(other), strict=True)
+    return all(same_instant(parse_time(time), parse_time(again)) for time, again in pairs)
+
+
+def _taken_keys(tx: Connection, source_id: int, happened: Sequence[Event]) -> _Keys:
+    """The keys that are taken of those of `happened`, in any precision of their times."""
+    found = _Keys()
+    exact, timed = [], []
+    for event in happened:
+        if event.type in TIMED and event.version_id is not None and OBSERVED not in event.key:
+            timed.append(event)
+        else:
+            exact.append(event.key)
+    for chunk in chunked(exact):
+        for key in tx.scalars(select(events.c.key).where(events.c.source_id == source_id, events.c.key.in_(chunk))):
+            found.add(key)
+    versions = sorted({event.version_id for event in timed if event.version_id is not None})
+    types = {event.type.value for event in timed}
+    for some in chunked(versions):
+        query = select(events.c.key).where(
+            events.c.source_id == source_id, events.c.version_id.in_(some), events.c.type.in_(types)
+        )
+        for key in tx.scalars(query):
+            found.add(key)
+    return found
+
+
+def _next_key(tx: Connection, source_id: int, key: str, taken: _Keys) -> str:
+    """`key` with the first number that is not taken."""
+    # "$" is the character after "#": between them lie the numbered keys, whatever follows.
+    numbered = set(
+        tx.scalars(
+            select(events.c.key).where(
+                events.c.source_id == source_id, events.c.key > f"{key}#", events.c.key < f"{key}$"
+            )
+        )
+    )
+    number = 2
+    while (candidate := f"{key}#{number}") in numbered or taken.find(candidate) == candidate:
+        number += 1
+    return candidate

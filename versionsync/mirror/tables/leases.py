@@ -1,0 +1,153 @@
+"""The right to write to a source: held by one process, with an end and an epoch (invariant 8).
+
+The epoch rises with each holder, and every writing transaction asserts its own: a process that was suspended and
+comes back late finds its epoch over, and writes nothing. Ends are told by the database's clock alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, case, select, update
+
+from versionsync.mirror.database import Mirror
+from versionsync.mirror.engine.types import POSTGRES, database_time
+from versionsync.mirror.errors import LeaseHeld, LeaseLost
+from versionsync.mirror.holder import Holder
+from versionsync.mirror.schema import leases, sources
+
+__all__ = [
+    "LEASE_SECONDS",
+    "HeldLease",
+    "Holder",
+    "Lease",
+    "acquire",
+    "assert_and_renew",
+    "current",
+    "release",
+    "release_in",
+    "set_lock_timeout",
+]
+
+LEASE_SECONDS = 30
+LOCK_SECONDS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """Our right to write to a source, valid while the database's epoch is this one."""
+
+    source_id: int
+    epoch: int
+    holder: Holder
+
+
+@dataclass(frozen=True, slots=True)
+class HeldLease:
+    """What the database says of a source's lease: who holds it, until when, and whether that time has come."""
+
+    source_id: int
+    epoch: int
+    holder: Holder
+    expires_at: datetime
+    is_expired: bool
+
+    @property
+    def is_over(self) -> bool:
+        """Whether anybody may take it: its time has come, or its holder is known to be dead."""
+        return self.is_expired or self.holder.is_known_dead()
+
+
+def acquire(mirror: Mirror, source_id: int, holder: Holder) -> Lease:
+    """Take the lease of a source for `holder`, for LEASE_SECONDS.
+
+    A holder that is known to be dead is followed at once, any other when its lease has expired. Raises LeaseHeld.
+    """
+    return mirror.transact(lambda tx: _take(tx, source_id, holder))
+
+
+def set_lock_timeout(tx: Connection) -> None:
+    """Let this transaction wait for locks for seconds, not for ever: who holds one may have been stopped meanwhile."""
+    if tx.dialect.name == POSTGRES:  # SQLite never waits for longer
+        tx.exec_driver_sql(f"SET LOCAL lock_timeout = '{LOCK_SECONDS:d}s'")
+
+
+def _take(tx: Connection, source_id: int, holder: Holder) -> Lease:
+    _check_free(tx, source_id)
+    set_lock_timeout(tx)
+    # SQLite has no FOR UPDATE; BEGIN IMMEDIATE has locked the database already.
+    epoch = tx.scalar(select(leases.c.epoch).where(leases.c.source_id == source_id).with_for_update())
+    if epoch is None:
+        raise LookupError(f"there is no source {source_id}")
+    _check_free(tx, source_id)
+    lease = Lease(source_id, epoch + 1, holder)
+    tx.execute(
+        update(leases)
+        .where(leases.c.source_id == source_id)
+        .values(
+            holder=holder.to_json(),
+            epoch=lease.epoch,
+            expires_at=database_time(tx, seconds=LEASE_SECONDS),
+        )
+    )
+    return lease
+
+
+def _check_free(tx: Connection, source_id: int) -> None:
+    held = current(tx, source_id)
+    if held is not None and not held.is_over:
+        name = tx.scalar(select(sources.c.name).where(sources.c.id == source_id))
+        raise LeaseHeld(str(name), holder=str(held.holder), expires_at=held.expires_at)
+
+
+def assert_and_renew(tx: Connection, lease: Lease) -> None:
+    """Assert the lease within the transaction `tx` and renew it; nobody else can take it before `tx` ends.
+
+    Raises LeaseLost; the transaction must then write nothing.
+    """
+    held = tx.execute(
+        update(leases)
+        .where(leases.c.source_id == lease.source_id, leases.c.epoch == lease.epoch, leases.c.holder.is_not(None))
+        .values(expires_at=database_time(tx, seconds=LEASE_SECONDS))
+    )
+    if held.rowcount != 1:
+        raise LeaseLost(
+            f"the lease of source {lease.source_id} (epoch {lease.epoch}) is over: {_why_lost(tx, lease)}; "
+            "nothing was written since: run this again"
+        )
+
+
+def _why_lost(tx: Connection, lease: Lease) -> str:
+    now = current(tx, lease.source_id)
+    if now is not None:
+        return f"{now.holder} has taken it (epoch {now.epoch})"
+    epoch = tx.scalar(select(leases.c.epoch).where(leases.c.source_id == lease.source_id))
+    return "it was given back" if epoch == lease.epoch else "another process has had it since"
+
+
+def release(mirror: Mirror, lease: Lease) -> None:
+    """Give the lease back, if it is still ours."""
+    mirror.transact(lambda tx: release_in(tx, lease))
+
+
+def release_in(tx: Connection, lease: Lease) -> None:
+    """As `release`, within the transaction `tx`: the last thing that its holder does in it."""
+    tx.execute(
+        update(leases)
+        .where(leases.c.source_id == lease.source_id, leases.c.epoch == lease.epoch)
+        .values(holder=None, expires_at=None)
+    )
+
+
+def current(connection: Connection, source_id: int) -> HeldLease | None:
+    """Who holds the lease of a source; None: nobody."""
+    is_over = case((leases.c.expires_at <= database_time(connection), 1), else_=0)
+    row = connection.execute(
+        select(leases.c.epoch, leases.c.holder, leases.c.expires_at, is_over).where(
+            leases.c.source_id == source_id, leases.c.holder.is_not(None)
+        )
+    ).one_or_none()
+    if row is None or row[1] is None or row[2] is None:
+        return None
+    return HeldLease(source_id, row[0], Holder.from_json(row[1]), row[2], bool(row[3]))

@@ -1,0 +1,315 @@
+"""What the mirror holds of records and their versions, as far as planning needs it: no content, so it costs little."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, case, func, or_, select, update
+from sqlalchemy.sql.dml import Update
+
+from versionsync.ledger.ids import ModelId, RecordId, VersionId
+from versionsync.ledger.plan import RecordPlan
+from versionsync.ledger.records import Editor, KnownRecord, SeenRecord, Version
+from versionsync.mirror.engine.bulk import chunked, insert_many, run_many
+from versionsync.mirror.schema import models, records, version_rewrites, versions
+
+__all__ = [
+    "has_due_schedule",
+    "insert_records",
+    "live_counts_by_model",
+    "live_counts_by_status",
+    "live_record_count",
+    "load_records",
+    "load_versions",
+    "oldest_synced",
+    "publication_candidates",
+    "stored_contents",
+    "update_records",
+]
+
+META = (
+    "model_id",
+    "status",
+    "stage",
+    "created_at",
+    "updated_at",
+    "published_at",
+    "first_published_at",
+    "publication_scheduled_at",
+    "unpublishing_scheduled_at",
+    "creator_type",
+    "creator_id",
+    "fingerprint",
+)
+STATE = ("version_count", "synced_at", "deleted_at", "deletion_evidence")
+FLAGGED = ("current_version_id", "published_version_id")
+KEY = ("of_source", "record")
+
+_this_one = (records.c.source_id == bindparam("of_source"), records.c.id == bindparam("record"))
+
+
+def _update(*columns: str) -> Update:
+    return update(records).where(*_this_one).values({name: bindparam(f"new_{name}") for name in columns})
+
+
+def _parameters(*columns: str) -> tuple[str, ...]:
+    return KEY + tuple(f"new_{name}" for name in columns)
+
+
+POINT = _update(*FLAGGED)
+UPDATE = _update(*FLAGGED, *STATE, *META)
+UPDATE_STATE = _update(*FLAGGED, *STATE)
+
+
+def insert_records(tx: Connection, source_id: int, plans: Sequence[RecordPlan], *, observed_at: datetime) -> None:
+    """Insert the records that are new; `update_records` points them to their versions when these are there."""
+    insert_many(
+        tx,
+        records,
+        ("source_id", "id", "first_seen_at", *STATE, *META),
+        [
+            (source_id, plan.record_id, observed_at, *_state(plan, observed_at), *_meta(plan.meta))
+            for plan in plans
+            if plan.is_new and plan.meta is not None
+        ],
+    )
+
+
+def update_records(tx: Connection, source_id: int, plans: Sequence[RecordPlan], *, observed_at: datetime) -> None:
+    """Point each record to its current and published versions; of a known one, set state and meta (where seen) too."""
+    new, seen, unseen = [], [], []
+    for plan in plans:
+        key = (source_id, plan.record_id, plan.current_version_id, plan.published_version_id)
+        if plan.is_new:
+            new.append(key)
+        elif plan.meta is not None:
+            seen.append((*key, *_state(plan, observed_at), *_meta(plan.meta)))
+        else:
+            unseen.append((*key, *_state(plan, observed_at)))
+    run_many(tx, POINT, _parameters(*FLAGGED), new)
+    run_many(tx, UPDATE, _parameters(*FLAGGED, *STATE, *META), seen)
+    run_many(tx, UPDATE_STATE, _parameters(*FLAGGED, *STATE), unseen)
+
+
+def _meta(record: SeenRecord) -> tuple[object, ...]:
+    creator = record.creator
+    return (
+        record.model_id,
+        record.status,
+        record.stage,
+        record.created_at,
+        record.updated_at,
+        record.published_at,
+        record.first_published_at,
+        record.publication_scheduled_at,
+        record.unpublishing_scheduled_at,
+        creator.type if creator else None,
+        creator.id if creator else None,
+        record.fingerprint,
+    )
+
+
+def _state(plan: RecordPlan, observed_at: datetime) -> tuple[object, ...]:
+    return (
+        plan.version_count,
+        observed_at,
+        plan.deleted_at,
+        plan.deletion_evidence.value if plan.deletion_evidence else None,
+    )
+
+
+MAX_SCHEDULE_DELAY = timedelta(minutes=10)
+UPDATED, PUBLISHED = "updated", "published"
+SCRUB_UPDATED_AFTER = timedelta(days=1)
+
+_RECORD = select(
+    records.c.id,
+    records.c.model_id,
+    records.c.fingerprint,
+    records.c.created_at,
+    records.c.updated_at,
+    records.c.published_at,
+    records.c.first_published_at,
+    records.c.current_version_id,
+    records.c.published_version_id,
+    records.c.version_count,
+    records.c.synced_at,
+    records.c.deleted_at,
+)
+_VERSION = select(
+    versions.c.record_id,
+    versions.c.id,
+    versions.c.model_id,
+    versions.c.ordinal,
+    versions.c.created_at,
+    versions.c.editor_type,
+    versions.c.editor_id,
+    versions.c.is_current,
+    versions.c.is_published,
+    versions.c.published_from,
+    versions.c.published_until,
+    versions.c.is_valid,
+    versions.c.attributes_hash,
+    versions.c.missing_since,
+)
+
+
+def load_records(connection: Connection, source_id: int, ids: Iterable[RecordId]) -> dict[RecordId, KnownRecord]:
+    """Those of `ids` that the mirror holds, deleted ones too."""
+    found: dict[RecordId, KnownRecord] = {}
+    for chunk in chunked(ids):
+        query = _RECORD.where(records.c.source_id == source_id, records.c.id.in_(chunk))
+        for row in connection.execute(query):
+            found[RecordId(row.id)] = _record(row)
+    return found
+
+
+def load_versions(
+    connection: Connection, source_id: int, record_ids: Iterable[RecordId]
+) -> dict[RecordId, tuple[Version, ...]]:
+    """The versions of these records, oldest first (by ordinal), missing ones too; a record without any is left out."""
+    found: dict[RecordId, list[Version]] = {}
+    for chunk in chunked(record_ids):
+        query = _VERSION.where(versions.c.source_id == source_id, versions.c.record_id.in_(chunk)).order_by(
+            versions.c.record_id, versions.c.ordinal
+        )
+        for row in connection.execute(query):
+            found.setdefault(RecordId(row.record_id), []).append(_version(row))
+    return {id: tuple(listed) for id, listed in found.items()}
+
+
+def stored_contents(connection: Connection, source_id: int, ids: Iterable[VersionId]) -> dict[VersionId, set[bytes]]:
+    """The hashes of what these versions said before they were rewritten; one that never was is left out."""
+    found: dict[VersionId, set[bytes]] = {}
+    for chunk in chunked(ids):
+        query = select(version_rewrites.c.version_id, version_rewrites.c.attributes_hash).where(
+            version_rewrites.c.source_id == source_id, version_rewrites.c.version_id.in_(chunk)
+        )
+        for row in connection.execute(query):
+            found.setdefault(VersionId(row.version_id), set()).add(row.attributes_hash)
+    return found
+
+
+def has_due_schedule(connection: Connection, source_id: int, *, after: datetime, until: datetime) -> bool:
+    """Whether a live record was to be published or unpublished by schedule from `after` to `until`, upstream's clock.
+
+    Or shortly before, and the mirror does not show that it was: upstream may carry it out a little late.
+    """
+    live = select(records.c.id).where(records.c.source_id == source_id, records.c.deleted_at.is_(None))
+    publication, unpublishing = records.c.publication_scheduled_at, records.c.unpublishing_scheduled_at
+    was_published = func.coalesce(records.c.published_at >= publication, False)
+    is_overdue = {publication: ~was_published, unpublishing: records.c.published_version_id.is_not(None)}
+    is_due = [
+        *(live.where(column.between(after, until)) for column in is_overdue),
+        *(live.where(column.between(after - MAX_SCHEDULE_DELAY, after), still) for column, still in is_overdue.items()),
+    ]
+    return connection.scalar(select(or_(*(query.exists() for query in is_due)))) is True  # each has an index
+
+
+def live_record_count(connection: Connection, source_id: int) -> int:
+    """How many records of the source are not deleted."""
+    query = select(func.count()).where(records.c.source_id == source_id, records.c.deleted_at.is_(None))
+    return connection.scalar(query) or 0
+
+
+def live_counts_by_model(connection: Connection, source_id: int) -> dict[ModelId, int]:
+    """How many records of each model are not deleted; a model without any is left out."""
+    query = (
+        select(records.c.model_id, func.count())
+        .where(records.c.source_id == source_id, records.c.deleted_at.is_(None))
+        .group_by(records.c.model_id)
+    )
+    return {ModelId(row[0]): row[1] for row in connection.execute(query)}
+
+
+def live_counts_by_status(connection: Connection, source_id: int) -> dict[str | None, int]:
+    """Count the live records of each status, without those of models that are block models now.
+
+    None counts those without a status, which upstream's schema allows.
+    """
+    query = select(records.c.status, func.count()).where(*_live(source_id)).group_by(records.c.status)
+    return {row[0]: row[1] for row in connection.execute(query)}
+
+
+def oldest_synced(connection: Connection, source_id: int, limit: int, *, now: datetime) -> list[KnownRecord]:
+    """Return the live records whose versions were not read for the longest time, at most `limit` of them.
+
+    Up to half of them are records with status `updated` that were not read for a day: of these alone a publication can
+    leave no trace in the list of records, behind another edit of the same record.
+    """
+    longest_first = (records.c.synced_at, records.c.id)
+    updated = _RECORD.where(
+        *_live(source_id), records.c.status == UPDATED, records.c.synced_at <= now - SCRUB_UPDATED_AFTER
+    )
+    first = [_record(row) for row in connection.execute(updated.order_by(*longest_first).limit(-(-limit // 2)))]
+    rest = _RECORD.where(*_live(source_id), records.c.id.not_in([record.id for record in first]))
+    others = connection.execute(rest.order_by(*longest_first).limit(limit - len(first)))
+    return first + [_record(row) for row in others]
+
+
+def publication_candidates(
+    connection: Connection, source_id: int, *, since: datetime, published_after: datetime, limit: int
+) -> list[KnownRecord]:
+    """Return live records that may have been published without a trace, and whose versions were not read `since`.
+
+    Those with status `updated` come first, then those published after `published_after`; of each the one that was
+    published last. Models without draft mode are left out: there each publication is a new version.
+    """
+    without_drafts = select(models.c.id).where(models.c.source_id == source_id, models.c.draft_mode.is_(False))
+    is_updated = records.c.status == UPDATED
+    query = (
+        _RECORD.where(
+            *_live(source_id),
+            records.c.model_id.not_in(without_drafts),
+            records.c.synced_at < since,
+            or_(is_updated, and_(records.c.status == PUBLISHED, records.c.published_at >= published_after)),
+        )
+        .order_by(case((is_updated, 0), else_=1), records.c.published_at.desc(), records.c.id)
+        .limit(limit)
+    )
+    return [_record(row) for row in connection.execute(query)]
+
+
+def _live(source_id: int) -> tuple[ColumnElement[bool], ...]:
+    """Conditions for the records that upstream should list.
+
+    Records of a model that became a block model stay as they were: upstream shows them as blocks, if at all.
+    """
+    blocks = select(models.c.id).where(models.c.source_id == source_id, models.c.is_block)
+    return records.c.source_id == source_id, records.c.deleted_at.is_(None), records.c.model_id.not_in(blocks)
+
+
+def _record(row: Row[*tuple[Any, ...]]) -> KnownRecord:
+    return KnownRecord(
+        id=RecordId(row.id),
+        model_id=ModelId(row.model_id),
+        fingerprint=row.fingerprint,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        published_at=row.published_at,
+        first_published_at=row.first_published_at,
+        current_version_id=row.current_version_id,
+        published_version_id=row.published_version_id,
+        version_count=row.version_count,
+        synced_at=row.synced_at,
+        deleted_at=row.deleted_at,
+    )
+
+
+def _version(row: Row[*tuple[Any, ...]]) -> Version:
+    return Version(
+        id=VersionId(row.id),
+        model_id=ModelId(row.model_id),
+        ordinal=row.ordinal,
+        created_at=row.created_at,
+        editor=None if row.editor_type is None else Editor(row.editor_type, row.editor_id),
+        is_current=row.is_current,
+        is_published=row.is_published,
+        published_from=row.published_from,
+        published_until=row.published_until,
+        is_valid=row.is_valid,
+        content_hash=row.attributes_hash,
+        missing_since=row.missing_since,
+    )

@@ -1,0 +1,203 @@
+"""Runs: each sync of a source, from its first request to its recorded outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, desc, exists, func, insert, select, true, update
+
+from versionsync.mirror.engine.analyze import analyze_grown
+from versionsync.mirror.schema import events, runs, version_rewrites
+from versionsync.mirror.tables.leases import Lease, assert_and_renew
+
+__all__ = [
+    "COUNTS",
+    "KEEP_FAILED",
+    "KEEP_UNCHANGED",
+    "RunRow",
+    "delete_old_runs",
+    "finish_run",
+    "has_written_since",
+    "interrupt_stale_runs",
+    "last_runs",
+    "start_run",
+    "update_run",
+]
+
+KEEP_UNCHANGED = timedelta(days=7)
+KEEP_FAILED = timedelta(days=90)
+RUNS_AT_ONCE = 1000
+
+
+def delete_old_runs(tx: Connection, lease: Lease, *, now: datetime) -> int:
+    """Delete runs of the lease's source that wrote nothing, a thousand at the most; returns how many.
+
+    Those that succeeded go after KEEP_IDLE, the others after KEEP_FAILED. The last run stays, and the running one.
+    """
+    assert_and_renew(tx, lease)
+    mine = runs.c.source_id == lease.source_id
+    keep_for = {"succeeded": KEEP_UNCHANGED, "partial": KEEP_FAILED, "failed": KEEP_FAILED, "interrupted": KEEP_FAILED}
+    newest = tx.scalar(select(func.max(runs.c.id)).where(mine)) or 0
+    forgotten = 0
+    for outcome, age in keep_for.items():
+        old = (
+            select(runs.c.id)
+            .where(
+                mine,
+                runs.c.id < newest,
+                runs.c.outcome == outcome,
+                runs.c.finished_at < now - age,
+                runs.c.versions_inserted + runs.c.versions_changed + runs.c.events_written == 0,
+                ~exists().where(events.c.run_id == runs.c.id, events.c.source_id == runs.c.source_id),
+                ~exists().where(
+                    version_rewrites.c.run_id == runs.c.id, version_rewrites.c.source_id == runs.c.source_id
+                ),
+            )
+            .order_by(runs.c.id)
+            .limit(RUNS_AT_ONCE - forgotten)
+        )
+        ids = tx.scalars(old).all()
+        if ids:
+            forgotten += tx.execute(delete(runs).where(runs.c.id.in_(ids))).rowcount
+    return forgotten
+
+
+COUNTS = (
+    "requests",
+    "throttled",
+    "bytes_received",
+    "records_swept",
+    "records_pulled",
+    "records_failed",
+    "versions_inserted",
+    "versions_changed",
+    "versions_rewritten",
+    "events_written",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRow:
+    """A run as the database has it; `counts` has a number for each name in COUNTS."""
+
+    id: int
+    source_id: int
+    kind: str
+    trigger: str
+    holder: str
+    started_at: datetime
+    finished_at: datetime | None
+    outcome: str
+    counts: Mapping[str, int]
+    error: str | None
+    error_kind: str | None
+
+
+def start_run(tx: Connection, lease: Lease, *, kind: str, trigger: str, started_at: datetime) -> int:
+    """Note that a run began; returns its id."""
+    assert_and_renew(tx, lease)
+    return tx.execute(
+        insert(runs)
+        .values(
+            source_id=lease.source_id,
+            kind=kind,
+            trigger=trigger,
+            holder=str(lease.holder),
+            started_at=started_at,
+            outcome="running",
+        )
+        .returning(runs.c.id)
+    ).scalar_one()
+
+
+def update_run(tx: Connection, lease: Lease, run_id: int, counts: Mapping[str, int]) -> None:
+    """Note how far a run is: the counts that are given by name, of those in COUNTS."""
+    assert_and_renew(tx, lease)
+    tx.execute(update(runs).where(runs.c.id == run_id).values(_only_counts(counts)))
+
+
+def finish_run(
+    tx: Connection,
+    lease: Lease,
+    run_id: int,
+    *,
+    outcome: str,
+    finished_at: datetime,
+    counts: Mapping[str, int],
+    error: str | None = None,
+    error_kind: str | None = None,
+) -> None:
+    """Note how a run ended: `outcome` is one of succeeded, partial, failed, interrupted (invariant 7).
+
+    `error_kind` is `error` as one of the words of `runs.error_kind`.
+    """
+    assert_and_renew(tx, lease)
+    tx.execute(
+        update(runs)
+        .where(runs.c.id == run_id)
+        .values(outcome=outcome, finished_at=finished_at, error=error, error_kind=error_kind, **_only_counts(counts))
+    )
+    if counts.get("versions_inserted"):
+        analyze_grown(tx)
+
+
+def interrupt_stale_runs(tx: Connection, lease: Lease, *, finished_at: datetime) -> int:
+    """Note that runs of former holders, which ended without a word, were interrupted; returns how many."""
+    assert_and_renew(tx, lease)
+    return tx.execute(
+        update(runs)
+        .where(runs.c.source_id == lease.source_id, runs.c.outcome == "running")
+        .values(
+            outcome="interrupted",
+            finished_at=finished_at,
+            error="the process ended without recording an outcome; what it had committed is kept",
+        )
+    ).rowcount
+
+
+def last_runs(
+    connection: Connection, source_id: int | None = None, *, limit: int = 20, besides: str | None = None
+) -> list[RunRow]:
+    """The newest runs of a source, or of all (None), newest first.
+
+    At most `limit`, besides those whose `error_kind` is `besides`: these are not counted.
+    """
+    counted = select(runs.c.id).where(runs.c.error_kind.is_distinct_from(besides) if besides else true())
+    query = select(runs).order_by(desc(runs.c.id))
+    if source_id is not None:
+        counted, query = (each.where(runs.c.source_id == source_id) for each in (counted, query))
+    oldest = counted.order_by(desc(runs.c.id)).limit(1).offset(limit - 1).scalar_subquery()
+    return [_row(row) for row in connection.execute(query.where(runs.c.id >= func.coalesce(oldest, 0)))]
+
+
+def _only_counts(counts: Mapping[str, int]) -> dict[str, int]:
+    if unknown := counts.keys() - set(COUNTS):
+        raise TypeError(f"no counts of a run: {', '.join(sorted(unknown))}")
+    return dict(counts)
+
+
+def _row(row: Row[Any]) -> RunRow:
+    return RunRow(
+        id=row.id,
+        source_id=row.source_id,
+        kind=row.kind,
+        trigger=row.trigger,
+        holder=row.holder,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        outcome=row.outcome,
+        counts={name: getattr(row, name) for name in COUNTS},
+        error=row.error,
+        error_kind=row.error_kind,
+    )
+
+
+def has_written_since(connection: Connection, source_id: int, *, since: datetime, besides: int) -> bool:
+    """Return whether a run that began after `since` wrote events, other than the run `besides`."""
+    query = select(runs.c.id).where(
+        runs.c.source_id == source_id, runs.c.started_at > since, runs.c.id != besides, runs.c.events_written > 0
+    )
+    return connection.scalar(select(query.exists())) is True

@@ -1,0 +1,50 @@
+"""Requests that were sent, by source and day: so a budget is kept over restarts, and over all sources of a project."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+from sqlalchemy import Connection, func, select, update
+
+from versionsync.mirror.engine.bulk import insert_ignore
+from versionsync.mirror.schema import sources, usage
+
+__all__ = ["ProjectUsage", "add_requests", "project_usage", "requests_since"]
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectUsage:
+    """Requests to one project, and how many sources sent them (1 at the least)."""
+
+    requests: int
+    sources: int
+
+
+def add_requests(tx: Connection, source_id: int, day: date, requests: int) -> None:
+    """Note that a source sent so many more `requests` on a UTC day."""
+    tx.execute(insert_ignore(usage, tx.dialect.name).values(source_id=source_id, day=day.isoformat()))
+    tx.execute(
+        update(usage)
+        .where(usage.c.source_id == source_id, usage.c.day == day.isoformat())
+        .values(requests=usage.c.requests + requests)
+    )
+
+
+def project_usage(connection: Connection, source_id: int, *, since: date) -> ProjectUsage:
+    """What all sources of the source's project sent since the beginning of a UTC day: a quota is the project's."""
+    project = select(sources.c.project_id).where(sources.c.id == source_id).scalar_subquery()
+    requests, senders = connection.execute(
+        select(func.coalesce(func.sum(usage.c.requests), 0), func.count(usage.c.source_id.distinct()))
+        .select_from(usage.join(sources, sources.c.id == usage.c.source_id))
+        .where(sources.c.project_id == project, usage.c.day >= since.isoformat())
+    ).one()
+    return ProjectUsage(int(requests), max(int(senders), 1))
+
+
+def requests_since(connection: Connection, source_id: int, *, since: date) -> int:
+    """What the source's daemon sent for it alone since the beginning of a UTC day."""
+    sent = select(func.coalesce(func.sum(usage.c.requests), 0)).where(
+        usage.c.source_id == source_id, usage.c.day >= since.isoformat()
+    )
+    return int(connection.scalar(sent) or 0)

@@ -1,0 +1,64 @@
+"""What the simulated DatoCMS refuses, with the code and status that the vendor documents."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+__all__ = ["ApiError", "invalid_field", "invalid_params", "not_found"]
+
+
+class ApiError(Exception):
+    """An act or a request that DatoCMS answers with an error document."""
+
+    def __init__(
+        self,
+        code: str,
+        status: int = 422,
+        *,
+        details: Mapping[str, object] | None = None,
+        transient: bool = False,
+        others: Sequence[ApiError] = (),
+    ) -> None:
+        """*others*: what is wrong besides, and is told in the same answer."""
+        super().__init__(f"{status} {code} {dict(details or {})}")
+        self.code = code
+        self.status = status
+        self.details = dict(details or {})
+        self.transient = transient
+        self.others = tuple(others)
+
+    def document(self) -> bytes:
+        """The JSON:API error document."""
+        return msgspec.json.encode({"data": [one.error() for one in (self, *self.others)]})
+
+    def error(self) -> dict[str, object]:
+        """This error alone. Its id is the same for every error of this code, as upstream's is."""
+        attributes: dict[str, object] = {"code": self.code}
+        if self.transient:
+            attributes["transient"] = True
+        attributes["doc_url"] = f"https://www.datocms.com/docs/content-management-api/errors#{self.code}"
+        attributes["details"] = self.details
+        id = f"{zlib.crc32(self.code.encode()) & 0xFFFFFF:06x}"
+        return {"id": id, "type": "api_error", "attributes": attributes}
+
+    def along_with(self, others: Sequence[ApiError]) -> ApiError:
+        """The same refusal, with *others* in its answer."""
+        return ApiError(self.code, self.status, details=self.details, transient=self.transient, others=others)
+
+
+def not_found(entity: str, id: str) -> ApiError:
+    """404: no such *entity*, or not one that the token may see."""
+    return ApiError("NOT_FOUND", 404, details={"entity": entity, "id": id})
+
+
+def invalid_params(parameter: str, reason: str) -> ApiError:
+    """422: a query parameter that makes no sense."""
+    return ApiError("INVALID_PARAMS", details={"parameter": parameter, "reason": reason})
+
+
+def invalid_field(field: str, code: str, **details: object) -> ApiError:
+    """422: the value of *field* breaks a validator."""
+    return ApiError("INVALID_FIELD", details={"field": field, "code": code, **details})

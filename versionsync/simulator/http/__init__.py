@@ -1,0 +1,1 @@
+"""The HTTP server of the simulator: tokens, limits, faults, control endpoints."""

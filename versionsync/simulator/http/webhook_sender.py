@@ -1,0 +1,90 @@
+"""Sending webhook calls: in the background, with retries up to two days apart by the simulator's clock."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from datetime import timedelta
+from types import TracebackType
+from typing import Final, Self
+
+import aiohttp
+
+from versionsync.simulator.http.project import Project
+from versionsync.simulator.world.webhooks import CallStatus, WebhookCall
+from versionsync.simulator.world.world import World
+
+__all__ = ["WebhookSender"]
+
+POLL_SECONDS: Final = 0.05
+ANSWER_SECONDS: Final = 8.0
+RETRY_AFTER: Final = (
+    *(timedelta(minutes=minutes) for minutes in (2, 6, 30)),
+    *(timedelta(hours=hours) for hours in (1, 5)),
+    *(timedelta(days=days) for days in (1, 2)),
+)
+"""How long after a failed attempt the next one comes, with `auto_retry`: in all, more than three days."""
+
+
+class WebhookSender:
+    """Sends what the webhooks of *projects* have to send while the block runs; the list may grow.
+
+    Within a project a slow receiver keeps the next calls waiting.
+    """
+
+    def __init__(self, projects: Sequence[Project]) -> None:
+        self._projects = projects
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._run(), name="webhook deliveries")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _run(self) -> None:
+        timeout = aiohttp.ClientTimeout(total=ANSWER_SECONDS)
+        async with aiohttp.ClientSession(timeout=timeout) as session, asyncio.TaskGroup() as sending:
+            busy: dict[int, asyncio.Task[None]] = {}
+            while True:
+                for number, project in enumerate(self._projects):
+                    if project.world.has_webhooks and (number not in busy or busy[number].done()):
+                        busy[number] = sending.create_task(_send_due(session, project.world))
+                await asyncio.sleep(POLL_SECONDS)
+
+
+async def _send_due(session: aiohttp.ClientSession, world: World) -> None:
+    world.tick()
+    await asyncio.gather(*(_send(session, world, call) for call in world.webhooks.due(world.now())))
+
+
+async def _send(session: aiohttp.ClientSession, world: World, call: WebhookCall) -> None:
+    webhook = call.webhook
+    call.last_sent_at = world.now()
+    payload = call.sent_payload.encode()
+    try:
+        for _ in range(1 if world.options.webhooks_call_twice == "same_call" else 0):
+            async with session.post(webhook.url, data=payload, headers=call.request_headers) as response:
+                await response.read()
+        async with session.post(webhook.url, data=payload, headers=call.request_headers) as response:
+            call.response_status = response.status
+            call.response_headers = dict(response.headers)
+            call.response_payload = (await response.read()).decode(errors="replace")
+        delivered = 200 <= call.response_status < 300
+    except (aiohttp.ClientError, TimeoutError) as error:
+        call.response_status, call.response_payload, delivered = None, str(error), False
+    if delivered:
+        call.status, call.next_retry_at = CallStatus.SUCCESS, None
+    elif webhook.auto_retry and call.retries < len(RETRY_AFTER):
+        call.status = CallStatus.RESCHEDULED
+        call.next_retry_at = world.now() + RETRY_AFTER[call.retries]
+        call.retries += 1
+    else:
+        call.status, call.next_retry_at = CallStatus.FAILED, None

@@ -1,0 +1,1 @@
+"""Ready-made projects for the simulator."""

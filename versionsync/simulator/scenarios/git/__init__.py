@@ -1,0 +1,1 @@
+"""A project from the history of a Git repository."""

@@ -1,0 +1,1 @@
+"""A news site: its schema, staff, articles and a day of editing."""

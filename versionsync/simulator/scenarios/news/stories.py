@@ -1,0 +1,280 @@
+"""What becomes of an article of the simulated news site: each storyline is one typical life.
+
+A storyline is a generator: it acts on the world, and yields how long it takes until it acts again. `Past` lets many of
+them happen side by side, in the order of their times.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+from versionsync.simulator.scenarios.news.articles import EDITS, Draft, long_draft, odd_attributes
+from versionsync.simulator.scenarios.news.schema import LOCALES, STAGES
+from versionsync.simulator.scenarios.news.staff import Desk
+from versionsync.simulator.world.people import Editor
+from versionsync.simulator.world.records import Selection
+from versionsync.simulator.world.world import World
+
+__all__ = ["LONGEST_STORY", "TELLERS", "Past", "Story", "Storyline", "Waits", "begin_draft"]
+
+Waits = Generator[timedelta, None, None]
+"""A storyline in progress: how long until it acts again, again and again."""
+
+LONGEST_STORY: Final = timedelta(days=20)
+"""No storyline takes longer; those of a past that is to be over start early enough."""
+
+
+class Storyline(StrEnum):
+    """The lives that an article can have."""
+
+    PUBLISHED = "published"
+    UPDATED = "updated"
+    PUBLISHED_TWICE = "published_twice"
+    WITHDRAWN = "withdrawn"
+    BACK_AGAIN = "back_again"
+    NEVER_FINISHED = "never_finished"
+    BY_SCHEDULE = "by_schedule"
+    TO_COME = "to_come"
+    IN_A_HURRY = "in_a_hurry"
+    LOCALE_BY_LOCALE = "locale_by_locale"
+    RESTORED = "restored"
+    ITALIAN_ONLY = "italian_only"
+    DELETED = "deleted"
+    RETURNED = "returned"
+    ODD = "odd"
+    LONG = "long"
+
+
+@dataclass(slots=True)
+class Past:
+    """Everything that is to have happened by *ends*."""
+
+    world: World
+    ends: datetime
+    _due: list[tuple[datetime, int, Waits]] = field(default_factory=list)
+    _begun: int = 0
+
+    def begin(self, at: datetime, story: Waits) -> None:
+        """Let *story* take its course from *at* on."""
+        self._begun += 1
+        heapq.heappush(self._due, (at, self._begun, story))
+
+    def happen(self) -> None:
+        """Let everything happen, schedules included. What a story would do after the end it does not do."""
+        world = self.world
+        while self._due and self._due[0][0] <= self.ends:
+            at, number, story = heapq.heappop(self._due)
+            with world.acting_at(at):
+                world.tick()
+                wait = next(story, None)
+            if wait is not None:
+                heapq.heappush(self._due, (at + wait, number, story))
+        with world.acting_at(self.ends):
+            world.tick()
+
+
+@dataclass(slots=True)
+class Story:
+    """One article's life, from the newsroom's side."""
+
+    desk: Desk
+    draft: Draft
+    record_id: str = ""
+
+    @property
+    def world(self) -> World:
+        """Where it happens."""
+        return self.desk.world
+
+    def write(self, **extra: object) -> None:
+        """Create the record, under its old id if it had one."""
+        attributes = self.draft.attributes() | extra
+        record = self.world.create(self.desk.writer(), self.desk.schema.article, attributes, id=self.record_id or None)
+        self.record_id = record.id
+
+    def edit(self, editor: Editor | None = None) -> None:
+        """Save a change."""
+        change = self.desk.rng.choice(EDITS)
+        self.world.update(editor or self.desk.writer(), self.record_id, change(self.draft))
+
+    def move_on(self, stage: str) -> None:
+        """Move the article to another stage of the workflow."""
+        self.world.move_to_stage(self.desk.writer(), self.record_id, stage)
+
+    def publish(self, selection: Selection | None = None) -> None:
+        """Publish it; others may link to it from now on."""
+        self.world.publish(self.desk.writer(), self.record_id, selection)
+        if self.record_id not in self.desk.articles:
+            self.desk.articles.append(self.record_id)
+
+    def unpublish(self) -> None:
+        """Take it off the site."""
+        self.world.unpublish(self.desk.writer(), self.record_id)
+
+    def hours(self, least: int, most: int) -> timedelta:
+        """A wait of some hours."""
+        return timedelta(seconds=self.desk.rng.randint(least * 3600, most * 3600))
+
+    def written_and_published(self) -> Waits:
+        """How most stories start."""
+        self.write()
+        for stage in STAGES[1:]:
+            yield self.hours(1, 20)
+            self.edit()
+            self.move_on(stage)
+        yield self.hours(1, 20)
+        self.publish()
+
+
+def _published(story: Story) -> Waits:
+    yield from story.written_and_published()
+
+
+def _updated(story: Story) -> Waits:
+    yield from story.written_and_published()
+    yield story.hours(24, 72)
+    story.edit()
+    yield story.hours(1, 3)
+    story.edit()
+
+
+def _published_twice(story: Story) -> Waits:
+    yield from _updated(story)
+    yield story.hours(1, 2)
+    story.publish()
+
+
+def _withdrawn(story: Story) -> Waits:
+    yield from story.written_and_published()
+    yield story.hours(24, 96)
+    story.unpublish()
+
+
+def _back_again(story: Story) -> Waits:
+    """The same version is published, unpublished and published: upstream remembers only the second time."""
+    yield from _withdrawn(story)
+    yield story.hours(1, 48)
+    story.publish()
+
+
+def _never_finished(story: Story) -> Waits:
+    story.write()
+    for _ in range(4):
+        yield story.hours(2, 60)
+        story.edit()
+
+
+def _by_schedule(story: Story) -> Waits:
+    """Published and unpublished by the clock, without an editor."""
+    story.write()
+    yield story.hours(1, 5)
+    story.edit()
+    now = story.world.now()
+    story.world.schedule_publication(story.desk.writer(), story.record_id, now + timedelta(hours=15))
+    story.world.schedule_unpublishing(story.desk.writer(), story.record_id, now + timedelta(days=6))
+    yield timedelta(days=7)
+    story.edit()
+
+
+def _to_come(story: Story) -> Waits:
+    """Waits for its day, which is after the end of this past."""
+    story.write()
+    yield story.hours(1, 5)
+    opening = story.world.now() + LONGEST_STORY + timedelta(days=300)
+    story.world.schedule_publication(story.desk.writer(), story.record_id, opening)
+
+
+def _in_a_hurry(story: Story) -> Waits:
+    """A burst by one editor, some of it within the same second, published at once."""
+    story.write()
+    editor = story.desk.writer()
+    for seconds in (9, 0, 3, 0, 0, 7):
+        yield timedelta(seconds=seconds)
+        story.edit(editor)
+    story.publish()
+    yield timedelta(0)
+    story.edit(editor)
+    yield timedelta(0)
+    story.publish()
+
+
+def _locale_by_locale(story: Story) -> Waits:
+    """First the English part is published, days later all of it."""
+    yield from _never_finished(story)
+    story.publish(Selection.of(LOCALES[:1], non_localized=True))
+    yield story.hours(20, 50)
+    story.edit()
+    yield story.hours(1, 2)
+    story.publish()
+
+
+def _restored(story: Story) -> Waits:
+    yield from _updated(story)
+    yield story.hours(1, 2)
+    first = story.world.environment().record(story.record_id).versions[0]
+    story.world.restore(story.desk.writer(), first.id)
+    yield story.hours(1, 2)
+    story.publish()
+
+
+def _deleted(story: Story) -> Waits:
+    story.write()
+    yield story.hours(1, 9)
+    story.edit()
+    yield story.hours(1, 9)
+    story.world.publish(story.desk.writer(), story.record_id)
+    yield story.hours(24, 90)
+    story.world.delete(story.desk.writer(), story.record_id)
+
+
+def _returned(story: Story) -> Waits:
+    yield from _deleted(story)
+    yield story.hours(1, 30)
+    story.write()
+    yield story.hours(1, 9)
+    story.edit()
+
+
+def _odd(story: Story) -> Waits:
+    story.write(**odd_attributes())
+    yield story.hours(1, 9)
+    story.publish()
+
+
+TELLERS: Final[dict[Storyline, Callable[[Story], Waits]]] = {
+    Storyline.PUBLISHED: _published,
+    Storyline.UPDATED: _updated,
+    Storyline.PUBLISHED_TWICE: _published_twice,
+    Storyline.WITHDRAWN: _withdrawn,
+    Storyline.BACK_AGAIN: _back_again,
+    Storyline.NEVER_FINISHED: _never_finished,
+    Storyline.BY_SCHEDULE: _by_schedule,
+    Storyline.TO_COME: _to_come,
+    Storyline.IN_A_HURRY: _in_a_hurry,
+    Storyline.LOCALE_BY_LOCALE: _locale_by_locale,
+    Storyline.RESTORED: _restored,
+    Storyline.ITALIAN_ONLY: _updated,
+    Storyline.DELETED: _deleted,
+    Storyline.RETURNED: _returned,
+    Storyline.ODD: _odd,
+    Storyline.LONG: _updated,
+}
+"""Who tells which storyline."""
+
+
+def begin_draft(desk: Desk, storyline: Storyline) -> Draft:
+    """The draft that a storyline starts with."""
+    match storyline:
+        case Storyline.ITALIAN_ONLY:
+            return Draft.begin(desk, locales=LOCALES[1:])
+        case Storyline.ODD:
+            return Draft.begin(desk, locales=LOCALES[:1])
+        case Storyline.LONG:
+            return long_draft(desk)
+        case _:
+            return Draft.begin(desk)

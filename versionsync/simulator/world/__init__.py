@@ -1,0 +1,1 @@
+"""The simulated project: its state and what people do to it."""

@@ -1,0 +1,96 @@
+"""Acts by name: what another process, which has no objects of ours, can ask of a world."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from versionsync.simulator.world.environments import Environment
+from versionsync.simulator.world.models import Field, Fieldset, Model, Workflow
+from versionsync.simulator.world.people import Editor
+from versionsync.simulator.world.records import Record, Selection, Version
+from versionsync.simulator.world.times import parse_time
+from versionsync.simulator.world.world import World
+
+__all__ = ["ACTS", "execute"]
+
+ACTS: Final = frozenset(
+    {
+        *("create_model", "update_model", "destroy_model", "duplicate_model"),
+        *("create_field", "update_field", "destroy_field", "duplicate_field"),
+        *("create_fieldset", "update_fieldset", "destroy_fieldset"),
+        *("add_locale", "remove_locale", "create_workflow"),
+        *("update_site", "activate_milliseconds", "activate_improved_timezone_management"),
+        "set_maintenance_mode",
+        *("create", "update", "duplicate", "delete", "restore", "move_to_stage"),
+        *("publish", "unpublish", "schedule_publication", "schedule_unpublishing"),
+        *("cancel_publication", "cancel_unpublishing"),
+        *("publish_many", "unpublish_many", "delete_many", "move_many_to_stage"),
+        *("fork", "promote", "rename", "destroy_environment"),
+    }
+)
+"""The acts that can be named: methods of `World` that take an editor first."""
+
+
+def execute(world: World, act: str, editor: str, arguments: Mapping[str, Any]) -> object:
+    """Do *act* and return what came of it as plain values. Raises ValueError, TypeError or Refused.
+
+    *editor* is `account`, `user`, `sso_user`, `api` or `organization` (those that every world has), or `type/id`.
+    *arguments* are those of the method, times as text, a selection as `{"locales": […], "non_localized": true}`.
+    """
+    if act not in ACTS:
+        raise ValueError(f"there is no act {act!r}; there are: {', '.join(sorted(ACTS))}")
+    coercions = {} if act == "update_site" else _COERCIONS  # its locales have an order
+    known = {name: coercions[name](world, value) if name in coercions else value for name, value in arguments.items()}
+    return _plain(getattr(world, act)(_editor(world, editor), **known))
+
+
+def _editor(world: World, name: str) -> Editor:
+    match name.partition("/"):
+        case ("account" | "user" | "sso_user" | "api" | "organization", "", ""):
+            found: Editor | None = getattr(world, name)
+        case (kind, "/", id):
+            found = world.people.editors.get((kind, id))
+        case _:
+            found = None
+    if found is None:
+        raise ValueError(f"there is no editor {name!r}")
+    return found
+
+
+def _selection(world: World, value: Any) -> Selection | None:
+    if value is None:
+        return None
+    return Selection.of(value.get("locales", ()), non_localized=bool(value.get("non_localized", False)))
+
+
+_COERCIONS: Final[Mapping[str, Callable[[World, Any], Any]]] = {
+    "at": lambda world, value: parse_time(value),
+    "created_at": lambda world, value: None if value is None else parse_time(value),
+    "first_published_at": lambda world, value: None if value is None else parse_time(value),
+    "creator": lambda world, value: None if value is None else _editor(world, value),
+    "selection": _selection,
+    "locales": lambda world, value: None if value is None else frozenset(value),
+}
+
+
+def _plain(result: object) -> object:
+    match result:
+        case Record():
+            published = result.published
+            return {
+                "id": result.id,
+                "status": result.status,
+                "current_version": result.head.id,
+                "published_version": None if published is None else published.id,
+            }
+        case Version() | Workflow() | Fieldset():
+            return {"id": result.id}
+        case Model() | Field():
+            return {"id": result.id, "api_key": result.api_key}
+        case Environment():
+            return {"id": result.id, "primary": result.is_primary}
+        case tuple():
+            return [_plain(one) for one in result]
+        case _:
+            return result

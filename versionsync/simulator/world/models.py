@@ -1,0 +1,166 @@
+"""Models and their fields, as one environment knows them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+from versionsync.simulator.world.content import BLOCK_FIELD_TYPES, Json
+
+__all__ = ["FIELD_TYPES", "MODEL_FIELDS", "Field", "Fieldset", "Model", "Workflow"]
+
+FIELD_TYPES: Final = frozenset(
+    {
+        *("boolean", "color", "date", "date_time", "file", "float", "gallery", "integer", "json", "lat_lon"),
+        *("link", "links", "rich_text", "seo", "single_block", "slug", "string", "structured_text", "text", "video"),
+    }
+)
+
+
+LIST_TYPES: Final = frozenset({"gallery", "links", "rich_text"})
+"""The types of field whose emptiness is a list."""
+
+MODEL_FIELDS: Final = (
+    "presentation_title_field",
+    "presentation_image_field",
+    "title_field",
+    "image_preview_field",
+    "excerpt_field",
+    "ordering_field",
+)
+"""The relationships of a model to some of its fields: what stands for a record where little room is, and so on."""
+
+
+@dataclass(slots=True, eq=False)
+class Field:
+    """A field of a model."""
+
+    id: str
+    model_id: str
+    api_key: str
+    field_type: str
+    label: str
+    localized: bool = False
+    position: int = 1
+    hint: str | None = None
+    validators: dict[str, Json] = field(default_factory=dict)
+    default_value: Json = None
+    appearance: dict[str, Json] | None = None
+    deep_filtering_enabled: bool = False
+    content_link_enabled: bool = False
+    fieldset_id: str | None = None
+
+    @property
+    def initial_value(self) -> Json:
+        """What it holds in a record that says nothing about it; in each locale, where it is localized."""
+        if self.default_value is None and self.field_type in LIST_TYPES:
+            return []
+        return self.default_value
+
+    @property
+    def holds_files(self) -> bool:
+        """Whether the field's value is a file of the media area, or a list of some."""
+        return self.field_type in {"file", "gallery"}
+
+    @property
+    def holds_blocks(self) -> bool:
+        """Whether the field's value consists of blocks, or may contain some."""
+        return self.field_type in BLOCK_FIELD_TYPES
+
+
+@dataclass(slots=True, eq=False)
+class Fieldset:
+    """A group of a model's fields, as editors see it."""
+
+    id: str
+    model_id: str
+    title: str
+    hint: str | None = None
+    collapsible: bool = False
+    start_collapsed: bool = False
+    position: int = 1
+
+
+@dataclass(slots=True, eq=False)
+class Model:
+    """A model: what its records look like, and how they are saved."""
+
+    id: str
+    api_key: str
+    name: str
+    draft_mode: bool = True
+    is_singleton: bool = False
+    is_block: bool = False
+    sortable: bool = False
+    tree: bool = False
+    all_locales_required: bool = False
+    draft_saving: bool = False
+    hint: str | None = None
+    collection_appearance: str = "table"
+    ordering_direction: str | None = None
+    ordering_meta: str | None = None
+    inverse_relationships_enabled: bool = False
+    workflow_id: str | None = None
+    fields: dict[str, Field] = field(default_factory=dict)
+    fieldsets: dict[str, Fieldset] = field(default_factory=dict)
+    chosen_fields: dict[str, str] = field(default_factory=dict)
+    """The ids of the fields that `MODEL_FIELDS` point to, where they point to one."""
+    former_keys: dict[str, str] = field(default_factory=dict)
+    """Old api_keys of renamed fields and what they are called now, where old versions keep the old key."""
+
+    def field_by_key(self, api_key: str) -> Field | None:
+        """The field called *api_key*, if there is one."""
+        return next((field for field in self.fields.values() if field.api_key == api_key), None)
+
+    @property
+    def ordered_fields(self) -> list[Field]:
+        """The fields as an editor sees them: those of a fieldset where the fieldset stands."""
+        return sorted(self.fields.values(), key=self._place)
+
+    @property
+    def ordered_fieldsets(self) -> list[Fieldset]:
+        """The fieldsets as an editor sees them."""
+        return sorted(self.fieldsets.values(), key=lambda fieldset: fieldset.position)
+
+    def next_position(self, fieldset_id: str | None) -> int:
+        """The position behind all that stand in a fieldset, or beside the fieldsets (None)."""
+        inner = [field.position for field in self.fields.values() if field.fieldset_id == fieldset_id]
+        sets = [] if fieldset_id is not None else [fieldset.position for fieldset in self.fieldsets.values()]
+        return max([0, *inner, *sets]) + 1
+
+    def _place(self, field: Field) -> tuple[int, int]:
+        if field.fieldset_id is None:
+            return field.position, 0
+        return self.fieldsets[field.fieldset_id].position, field.position
+
+    @property
+    def title_key(self) -> str | None:
+        """The api_key of the field that names its records: the chosen one, else the first that holds a line of text."""
+        chosen = self.fields.get(self.chosen_fields.get("title_field", ""))
+        if chosen is not None:
+            return chosen.api_key
+        return next((field.api_key for field in self.ordered_fields if field.field_type == "string"), None)
+
+    @property
+    def block_keys(self) -> tuple[str, ...]:
+        """The api_keys of the fields that hold blocks, old names included."""
+        keys = tuple(field.api_key for field in self.fields.values() if field.holds_blocks)
+        if not keys or not self.former_keys:
+            return keys
+        return keys + tuple(old for old, new in self.former_keys.items() if new in keys)
+
+    @property
+    def localized_keys(self) -> frozenset[str]:
+        """The api_keys of the localized fields."""
+        return frozenset(field.api_key for field in self.fields.values() if field.localized)
+
+
+@dataclass(frozen=True, slots=True)
+class Workflow:
+    """The stages that records of some models go through."""
+
+    id: str
+    name: str
+    api_key: str
+    stages: tuple[str, ...]
+    """Ids of the stages, the initial one first."""

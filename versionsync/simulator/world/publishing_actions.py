@@ -1,0 +1,295 @@
+"""What makes versions live, or not live any more: by an editor at once, or by the clock when it is due."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from versionsync.simulator.errors import ApiError, not_found
+from versionsync.simulator.world import content as contents
+from versionsync.simulator.world.environments import Environment, Scheduled
+from versionsync.simulator.world.event_log import (
+    Cause,
+    PublicationBegan,
+    PublicationEnded,
+    VersionMade,
+    VersionRewritten,
+)
+from versionsync.simulator.world.people import Editor
+from versionsync.simulator.world.records import Record, Selection, Version
+from versionsync.simulator.world.state import NotificationType, WorldState
+
+__all__ = ["PublishingActions"]
+
+
+class PublishingActions(WorldState):
+    """Publishing and unpublishing. Models without draft mode publish on every save, and these acts leave them alone."""
+
+    def publish(
+        self,
+        editor: Editor,
+        record_id: str,
+        selection: Selection | None = None,
+        *,
+        recursive: bool = False,
+        environment: str | None = None,
+    ) -> Record:
+        """Make the current version live; with a *selection* only that part of it, over what is live already.
+
+        What is live already stays as it is: nothing moves then. In a tree, an unpublished parent is
+        UNPUBLISHED_PARENT, or is published too (*recursive*).
+        """
+        where = self.environment(environment)
+        record = where.record(record_id)
+        if not record.model.draft_mode:
+            return record
+        self._settle_parent(editor, where, record, recursive=recursive)
+        before = self.before(where, record)
+        content = record.published.content if record.published else None
+        if not record.head.is_valid and selection is None:
+            raise ApiError("INVALID_FIELD", details={"code": "VALIDATION_INVALID", "item": record_id})
+        version = record.head if selection is None else self._mixture(where, record, editor, selection)
+        if version is not record.published or version.content is not content:
+            self._go_live(where, record, version)
+            self._published_or_not(where, record)
+        self.notify(NotificationType.PUBLISH, where, record, before)
+        return record
+
+    def unpublish(
+        self,
+        editor: Editor,
+        record_id: str,
+        locales: frozenset[str] | None = None,
+        *,
+        recursive: bool = False,
+        environment: str | None = None,
+    ) -> Record:
+        """Leave nothing live; with *locales* only those go, and the rest stays live.
+
+        In a tree, published children are PUBLISHED_CHILDREN, or are unpublished too (*recursive*).
+        """
+        where = self.environment(environment)
+        record = where.record(record_id)
+        if not record.model.draft_mode or record.published is None:
+            return record
+        self._settle_children(editor, where, record, recursive=recursive)
+        before = self.before(where, record)
+        left = self._locales_of(record.published) - locales if locales else frozenset()
+        if left:
+            self._go_live(where, record, self._mixture(where, record, editor, Selection(left), reduces=True))
+        else:
+            self._go_dark(where, record)
+        self._published_or_not(where, record, moves_beacon=self.options.unpublishing_moves_beacon)
+        self.notify(NotificationType.UNPUBLISH, where, record, before)
+        return record
+
+    def schedule_publication(
+        self,
+        editor: Editor,
+        record_id: str,
+        at: datetime,
+        selection: Selection | None = None,
+        *,
+        as_sent: str | None = None,
+        environment: str | None = None,
+    ) -> Record:
+        """Let the clock publish the record (or a *selection* of it) at *at*; an earlier plan is replaced.
+
+        *as_sent*: the text of *at* in the request.
+        """
+        return self._schedule(Scheduled(at, record_id, True, selection, editor, as_sent), environment)
+
+    def schedule_unpublishing(
+        self,
+        editor: Editor,
+        record_id: str,
+        at: datetime,
+        locales: frozenset[str] | None = None,
+        *,
+        as_sent: str | None = None,
+        environment: str | None = None,
+    ) -> Record:
+        """Let the clock unpublish the record (or some *locales* of it) at *at*; an earlier plan is replaced.
+
+        *as_sent*: the text of *at* in the request.
+        """
+        selection = None if locales is None else Selection(locales)
+        return self._schedule(Scheduled(at, record_id, False, selection, editor, as_sent), environment)
+
+    def cancel_publication(self, editor: Editor, record_id: str, *, environment: str | None = None) -> Record:
+        """Forget the planned publication."""
+        where = self.environment(environment)
+        record = where.record(record_id)
+        if where.publications.pop(record_id, None) is None:
+            raise not_found("scheduled_publication", record_id)
+        record.publication_scheduled_at = None
+        where.touch(self.now())
+        return record
+
+    def cancel_unpublishing(self, editor: Editor, record_id: str, *, environment: str | None = None) -> Record:
+        """Forget the planned unpublishing."""
+        where = self.environment(environment)
+        record = where.record(record_id)
+        if where.unpublishings.pop(record_id, None) is None:
+            raise not_found("scheduled_unpublishing", record_id)
+        record.unpublishing_scheduled_at = None
+        where.touch(self.now())
+        return record
+
+    def tick(self) -> int:
+        """Carry out what the clock owes, each at the moment when it was due; returns how much there was."""
+        carried_out = 0
+        now = self.now()
+        while True:
+            due = [
+                (plan.at, where.id, plan)
+                for where in self.environments.values()
+                for plans in (where.publications, where.unpublishings)
+                for plan in plans.values()
+                if plan.at <= now
+            ]
+            if not due:
+                return carried_out
+            _, environment_id, plan = min(due, key=lambda one: one[0])
+            with self.acting_at(plan.at):
+                self._carry_out(self.environments[environment_id], plan)
+            carried_out += 1
+
+    def _schedule(self, plan: Scheduled, environment: str | None) -> Record:
+        where = self.environment(environment)
+        record = where.record(plan.record_id)
+        if plan.at <= self.now():
+            raise ApiError("INVALID_DATE", details={"at": plan.at.isoformat(), "reason": "not in the future"})
+        before = self.before(where, record)
+        if plan.publishes:
+            where.publications[record.id] = plan
+            record.publication_scheduled_at = plan.at
+        else:
+            where.unpublishings[record.id] = plan
+            record.unpublishing_scheduled_at = plan.at
+        record.sequence = self.next_sequence()
+        where.touch(self.now())
+        self.notify(NotificationType.UPDATE, where, record, before)
+        return record
+
+    def _carry_out(self, where: Environment, plan: Scheduled) -> None:
+        record = where.records[plan.record_id]
+        editor = plan.editor or record.creator
+        beacon_before = list(where.changes)
+        if plan.publishes:
+            del where.publications[record.id]
+            record.publication_scheduled_at = None
+        else:
+            del where.unpublishings[record.id]
+            record.unpublishing_scheduled_at = None
+        where.touch(self.now(), moves_beacon=False)  # the plan is gone, even where the act changes nothing
+        try:
+            if plan.publishes:
+                self.publish(editor, record.id, plan.selection, recursive=True, environment=where.id)
+            else:
+                locales = plan.selection.locales if plan.selection else None
+                self.unpublish(editor, record.id, locales, recursive=True, environment=where.id)
+        except ApiError:
+            where.touch(self.now())  # an invalid record, or a block by now, stays as it is; its plan is gone
+        if not self.options.schedules_move_beacon:
+            where.changes = beacon_before
+
+    def _go_live(self, where: Environment, record: Record, version: Version) -> None:
+        if record.published is version:
+            return
+        live_since = record.published_at
+        self._go_dark(where, record)
+        now = self.now()
+        version.live = (*version.live, (now, None))
+        record.published = version
+        moves = live_since is None or self.options.republishing_moves_published_at
+        record.published_at = now if moves else live_since
+        record.first_published_at = record.first_published_at or now
+        self.event_log.write(PublicationBegan(now, where.id, version.id))
+
+    def _go_dark(self, where: Environment, record: Record) -> None:
+        if (version := record.published) is None:
+            return
+        now = self.now()
+        version.live = (*version.live[:-1], (version.live[-1][0], now))
+        record.published = None
+        record.published_at = None
+        self.event_log.write(PublicationEnded(now, where.id, version.id))
+
+    def _published_or_not(self, where: Environment, record: Record, *, moves_beacon: bool = True) -> None:
+        now = self.now()
+        record.sequence = self.next_sequence()
+        if self.options.publishing_moves_updated_at:
+            record.updated_at = now
+        where.touch(now, moves_beacon=moves_beacon)
+
+    def _mixture(
+        self, where: Environment, record: Record, editor: Editor, selection: Selection, *, reduces: bool = False
+    ) -> Version:
+        """The version that selective publishing makes live: the current one if it would be the same, or another."""
+        head, published = record.head, record.published
+        localized = record.model.localized_keys
+        if reduces and published is not None:
+            gone = self._locales_of(published) - selection.locales
+            mixed = contents.without_locale(published.read(), localized, gone)
+        else:
+            members = contents.take_locales(
+                contents.split(published.read()) if published else None,
+                contents.split(head.read()),
+                localized=localized,
+                locales=selection.locales,
+                others=selection.non_localized,
+            )
+            mixed = contents.join(members)
+        if contents.load(mixed) == contents.load(head.read()):
+            return head
+        if published is not None and contents.load(mixed) == contents.load(published.read()):
+            return published
+        if published is not None and not self.options.selective_publish_makes_version and not published.is_current:
+            published.content = mixed
+            self.event_log.write(
+                VersionRewritten(
+                    self.now(), where.id, published.id, mixed, Cause.SELECTIVE_PUBLISHING, published.created_at
+                )
+            )
+            return published
+        version = Version(self.ids.new(), record, editor, self.now(), mixed)
+        record.versions.append(version)
+        where.versions[version.id] = version
+        self.event_log.write(
+            VersionMade(
+                self.now(), where.id, version.id, record.id, record.model.id, editor.ref, mixed, is_current=False
+            )
+        )
+        return version
+
+    def _locales_of(self, version: Version) -> frozenset[str]:
+        members = contents.split(version.read())
+        found: set[str] = set()
+        for key in version.record.model.localized_keys:
+            value = bytes(members.get(key, b"null"))
+            if value.lstrip().startswith(b"{"):
+                found.update(contents.split(value))
+        return frozenset(found)
+
+    def _parent_id(self, record: Record) -> str | None:
+        if not record.model.tree:
+            return None
+        parent = contents.split(record.head.read()).get("parent_id")
+        return None if parent is None else contents.load(parent)
+
+    def _settle_parent(self, editor: Editor, where: Environment, record: Record, *, recursive: bool) -> None:
+        parent = where.records.get(self._parent_id(record) or "")
+        if parent is None or parent.published is not None:
+            return
+        if not recursive:
+            raise ApiError("UNPUBLISHED_PARENT", details={"item": record.id, "parent": parent.id})
+        self.publish(editor, parent.id, recursive=True, environment=where.id)
+
+    def _settle_children(self, editor: Editor, where: Environment, record: Record, *, recursive: bool) -> None:
+        if not record.model.tree:
+            return
+        for child in list(where.records.values()):
+            if child.model is record.model and child.published is not None and self._parent_id(child) == record.id:
+                if not recursive:
+                    raise ApiError("PUBLISHED_CHILDREN", details={"item": record.id, "child": child.id})
+                self.unpublish(editor, child.id, recursive=True, environment=where.id)

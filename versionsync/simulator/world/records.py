@@ -1,0 +1,103 @@
+"""Records and their versions, as one environment holds them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from versionsync.simulator.world.event_log import Content, read_content
+from versionsync.simulator.world.models import Model
+from versionsync.simulator.world.people import Editor
+
+__all__ = ["Interval", "LoadedVersion", "Record", "Selection", "Version"]
+
+Interval = tuple[datetime, datetime | None]
+"""When a version was live: from, and until (None: it still is)."""
+
+
+@dataclass(slots=True, eq=False)
+class Version:
+    """One version of a record."""
+
+    id: str
+    record: Record
+    editor: Editor
+    created_at: datetime
+    content: Content
+    live: tuple[Interval, ...] = ()
+    is_valid: bool = True
+
+    @property
+    def is_current(self) -> bool:
+        """Whether it is its record's most recent one."""
+        return self.record.current is self
+
+    @property
+    def is_published(self) -> bool:
+        """Whether it is live."""
+        return self.record.published is self
+
+    def read(self) -> bytes:
+        """The attributes as JSON text, with whole blocks."""
+        return read_content(self.content)
+
+
+@dataclass(slots=True, eq=False)
+class Record:
+    """A record: its meta, and its versions from the oldest to the newest."""
+
+    id: str
+    model: Model
+    creator: Editor
+    created_at: datetime
+    updated_at: datetime
+    published_at: datetime | None = None
+    first_published_at: datetime | None = None
+    publication_scheduled_at: datetime | None = None
+    unpublishing_scheduled_at: datetime | None = None
+    stage: str | None = None
+    versions: list[Version] = field(default_factory=list)
+    current: Version | None = None
+    published: Version | None = None
+    is_deleted: bool = False
+    sequence: int = 0
+    """Rises with each change: the order of listings where times are equal."""
+
+    @property
+    def head(self) -> Version:
+        """The current version; every saved record has one."""
+        if self.current is None:
+            raise RuntimeError(f"record {self.id} was never saved")
+        return self.current
+
+    @property
+    def status(self) -> str:
+        """`draft`, `updated` or `published`; without draft mode every save is live, so it is `published`."""
+        if self.published is None:
+            return "draft"
+        return "published" if self.published is self.current else "updated"
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The part of a record that selective publishing publishes."""
+
+    locales: frozenset[str]
+    non_localized: bool = False
+
+    @classmethod
+    def of(cls, locales: Iterable[str], *, non_localized: bool = False) -> Selection:
+        """A selection of *locales*, with or without the content that is not localized."""
+        return cls(frozenset(locales), non_localized)
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedVersion:
+    """A version of the past, for `World.load`: what was written, by whom, and when it was live."""
+
+    content: Content
+    editor: Editor
+    created_at: datetime
+    live: tuple[Interval, ...] = ()
+    id: str | None = None

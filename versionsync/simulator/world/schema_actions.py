@@ -1,0 +1,319 @@
+"""What administrators do to the schema: models, fields and locales; and what that does to content already stored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Final
+
+from versionsync.simulator.errors import ApiError, invalid_field
+from versionsync.simulator.world import content as contents
+from versionsync.simulator.world.content import Json
+from versionsync.simulator.world.environments import Environment
+from versionsync.simulator.world.event_log import (
+    Cause,
+    Change,
+    ModelTurned,
+    RecordDeleted,
+    SchemaChanged,
+    VersionRewritten,
+)
+from versionsync.simulator.world.models import FIELD_TYPES, Field, Fieldset, Model, Workflow
+from versionsync.simulator.world.people import Editor
+from versionsync.simulator.world.publishing_actions import PublishingActions
+from versionsync.simulator.world.records import Record, Version
+from versionsync.simulator.world.state import NotificationType
+
+__all__ = ["SchemaActions", "apply_settings"]
+
+_CHOSEN_BY_TYPE: Final[Mapping[str, tuple[str, ...]]] = {
+    "string": ("title_field", "presentation_title_field"),
+    "file": ("image_preview_field", "presentation_image_field"),
+    "gallery": ("image_preview_field", "presentation_image_field"),
+    "text": ("excerpt_field",),
+    "structured_text": ("excerpt_field",),
+}
+"""The relationships of a model that point to its first field of some type, if nothing else is said."""
+_IMAGES: Final = frozenset({"image_preview_field", "presentation_image_field"})
+_OF_BLOCKS: Final = frozenset({"presentation_title_field", "presentation_image_field"})
+"""Those of them that a block model has, too."""
+
+
+class SchemaActions(PublishingActions):
+    """The acts on models, fields, locales and workflows."""
+
+    def create_model(
+        self,
+        editor: Editor,
+        api_key: str,
+        *,
+        id: str | None = None,
+        environment: str | None = None,
+        **settings: Json,
+    ) -> Model:
+        """A new model. *settings* are the members of `Model`: `name`, `draft_mode`, `is_singleton`, `is_block`, ….
+
+        Without them it is called after its *api_key*, and has drafts.
+        """
+        where = self.environment(environment)
+        if any(model.api_key == api_key for model in where.models.values()):
+            raise invalid_field("api_key", "VALIDATION_UNIQUE")
+        where.keep_schema()
+        name = settings.pop("name", None) or api_key.replace("_", " ").capitalize()
+        model = Model(id or self.ids.new(), api_key, name)
+        chosen = settings.pop("chosen_fields", {})
+        apply_settings(model, settings)
+        _choose_fields(model, chosen, model.ordering_meta)
+        where.models[model.id] = model
+        self.schema_changed(where, Change.MADE, model)
+        self.notify(NotificationType.CREATE, where, model)
+        return model
+
+    def update_model(self, editor: Editor, model: str, *, environment: str | None = None, **settings: Json) -> Model:
+        """Change *settings* of a model (named by id or api_key); switching drafts off publishes what is current.
+
+        With *is_block* it becomes a block model: its records are kept, but served as blocks until it is turned back.
+        """
+        where = self.environment(environment)
+        changed = where.model(model)
+        was_block = changed.is_block
+        new_key = settings.get("api_key", changed.api_key)
+        if new_key != changed.api_key and any(other.api_key == new_key for other in where.models.values()):
+            raise invalid_field("api_key", "VALIDATION_UNIQUE")
+        where.keep_schema(changed)
+        _choose_fields(changed, settings.pop("chosen_fields", {}), settings.get("ordering_meta", changed.ordering_meta))
+        apply_settings(changed, settings)
+        if changed.is_block is not was_block:
+            self.event_log.write(ModelTurned(self.now(), where.id, changed.id, changed.is_block))
+        if settings.get("draft_mode") is False:
+            for record in where.records.values():
+                if record.model is changed:
+                    self._go_live(where, record, record.head)
+        self.schema_changed(where, Change.CHANGED, changed)
+        self.notify(NotificationType.UPDATE, where, changed)
+        return changed
+
+    def destroy_model(self, editor: Editor, model: str, *, environment: str | None = None) -> Model:
+        """Remove a model, and with it its records and their versions."""
+        where = self.environment(environment)
+        gone = where.model(model)
+        where.keep_schema()
+        for record in [record for record in where.records.values() if record.model is gone]:
+            del where.records[record.id]
+            where.deleted[record.id] = record
+            record.is_deleted = True
+            where.publications.pop(record.id, None)
+            where.unpublishings.pop(record.id, None)
+            self.event_log.write(RecordDeleted(self.now(), where.id, record.id))
+        del where.models[gone.id]
+        self.schema_changed(where, Change.REMOVED, gone)
+        self.notify(NotificationType.DELETE, where, gone)
+        return gone
+
+    def create_field(
+        self,
+        editor: Editor,
+        model: Model | str,
+        api_key: str,
+        field_type: str = "string",
+        *,
+        id: str | None = None,
+        environment: str | None = None,
+        **settings: Json,
+    ) -> Field:
+        """A new field of *model* (or its id or api_key). *settings* are the members of `Field`, such as `localized`."""
+        where = self.environment(environment)
+        owner = where.model(model.id if isinstance(model, Model) else model)
+        if field_type not in FIELD_TYPES:
+            raise ApiError("INVALID_ATTRIBUTES", details={"field_type": field_type})
+        if owner.field_by_key(api_key):
+            raise invalid_field("api_key", "VALIDATION_UNIQUE")
+        where.keep_schema(owner)
+        label = settings.pop("label", None) or api_key.replace("_", " ").capitalize()
+        fieldset_id = settings.pop("fieldset_id", None)
+        _check_fieldset(owner, fieldset_id)
+        position = owner.next_position(fieldset_id)
+        field = Field(id or self.ids.new(), owner.id, api_key, field_type, label, position=position)
+        field.fieldset_id = fieldset_id
+        apply_settings(field, settings)
+        owner.fields[field.id] = field
+        self._choose(owner, field)
+        self.schema_changed(where, Change.MADE, owner, field)
+        self.notify(NotificationType.UPDATE, where, owner)
+        return field
+
+    def update_field(self, editor: Editor, field_id: str, *, environment: str | None = None, **settings: Json) -> Field:
+        """Change *settings* of a field; the switch `renamed_fields` says what a new `api_key` does to old versions."""
+        where = self.environment(environment)
+        field = where.field(field_id)
+        model = where.models[field.model_id]
+        old_key = field.api_key
+        new_key = settings.get("api_key", old_key)
+        if new_key != old_key and model.field_by_key(new_key):
+            raise invalid_field("api_key", "VALIDATION_UNIQUE")
+        if settings.get("field_type", field.field_type) not in FIELD_TYPES:
+            raise ApiError("INVALID_ATTRIBUTES", details={"field_type": settings["field_type"]})
+        if settings.get("fieldset_id", field.fieldset_id) != field.fieldset_id:
+            _check_fieldset(model, settings["fieldset_id"])
+            settings.setdefault("position", model.next_position(settings["fieldset_id"]))
+        where.keep_schema(model)
+        apply_settings(field, settings)
+        if new_key != old_key:
+            if self.options.renamed_fields == "new_key":
+                self._rewrite_members(where, model, partial(_rename, old_key, new_key), Cause.FIELD_RENAMED)
+            else:
+                model.former_keys = {
+                    **{old: new_key if new == old_key else new for old, new in model.former_keys.items()},
+                    old_key: new_key,
+                }
+        self.schema_changed(where, Change.CHANGED, model, field)
+        self.notify(NotificationType.UPDATE, where, model)
+        return field
+
+    def destroy_field(self, editor: Editor, field_id: str, *, environment: str | None = None) -> Field:
+        """Remove a field, and what every version says in it."""
+        where = self.environment(environment)
+        field = where.field(field_id)
+        model = where.models[field.model_id]
+        where.keep_schema(model)
+        keys = {field.api_key, *(old for old, new in model.former_keys.items() if new == field.api_key)}
+        del model.fields[field_id]
+        model.chosen_fields = {name: id for name, id in model.chosen_fields.items() if id != field_id}
+        self._rewrite_members(where, model, partial(_without, keys), Cause.FIELD_REMOVED)
+        self.schema_changed(where, Change.REMOVED, model, field)
+        self.notify(NotificationType.UPDATE, where, model)
+        return field
+
+    def add_locale(self, editor: Editor, locale: str, *, environment: str | None = None) -> None:
+        """Let content be written in another *locale*."""
+        where = self.environment(environment)
+        if locale not in where.locales:
+            where.keep_schema()
+            where.locales.append(locale)
+            where.touch(self.now(), moves_beacon=self.options.schema_moves_beacon)
+
+    def remove_locale(self, editor: Editor, locale: str, *, environment: str | None = None) -> None:
+        """Remove a *locale*, and what every version says in it. The last one must stay."""
+        where = self.environment(environment)
+        if locale not in where.locales or len(where.locales) == 1:
+            raise invalid_field("locales", "VALIDATION_INCLUSION", locale=locale)
+        where.keep_schema()
+        where.locales.remove(locale)
+        gone = frozenset({locale})
+        for version in where.versions.values():
+            localized = version.record.model.localized_keys
+            if localized:
+                self._rewrite(
+                    where, version, contents.without_locale(version.read(), localized, gone), Cause.LOCALE_REMOVED
+                )
+        where.touch(self.now(), moves_beacon=self.options.schema_moves_beacon)
+
+    def create_workflow(
+        self,
+        editor: Editor,
+        api_key: str,
+        stages: Iterable[str],
+        *,
+        name: str | None = None,
+        environment: str | None = None,
+    ) -> Workflow:
+        """A workflow with *stages*, the initial one first; give a model its id as `workflow_id`."""
+        where = self.environment(environment)
+        workflow = Workflow(self.ids.new(), name or api_key.capitalize(), api_key, tuple(stages))
+        where.workflows[workflow.id] = workflow
+        return workflow
+
+    def _choose(self, model: Model, field: Field) -> None:
+        """Let a new *field* stand for the records of *model*, where none of its kind does: see `assigned_fields`."""
+        if self.options.assigned_fields == "none":
+            return
+        for name in _CHOSEN_BY_TYPE.get(field.field_type, ()):
+            is_wanted = name == "title_field" or self.options.assigned_fields == "all"
+            if is_wanted and not (model.is_block and name not in _OF_BLOCKS):
+                model.chosen_fields.setdefault(name, field.id)
+
+    def schema_changed(self, where: Environment, change: Change, model: Model, field: Field | None = None) -> None:
+        """Write down that a model, or one of its fields, was made, changed or removed."""
+        api_key = model.api_key if field is None else field.api_key
+        self.event_log.write(
+            SchemaChanged(self.now(), where.id, change, model.id, api_key, field.id if field else None)
+        )
+        where.touch(self.now(), moves_beacon=self.options.schema_moves_beacon)
+
+    def _rewrite_members(
+        self, where: Environment, model: Model, change: Callable[[Mapping[str, Json]], dict[str, Json]], cause: Cause
+    ) -> None:
+        """Put every version's attributes of *model*, a block's too, through *change*."""
+        for version in list(where.versions.values()):
+            if version.record.model is model:
+                self._rewrite(where, version, contents.join(change(contents.split(version.read()))), cause)
+            elif model.is_block and model.id.encode() in (old := version.read()):
+                self._rewrite(where, version, _change_blocks(version.record, old, model.id, change), cause)
+
+    def _rewrite(self, where: Environment, version: Version, new: bytes, cause: Cause) -> None:
+        if new != version.read():
+            version.content = new
+            self.event_log.write(VersionRewritten(self.now(), where.id, version.id, new, cause))
+
+
+def apply_settings(target: Model | Field | Fieldset, settings: Mapping[str, Json]) -> None:
+    """Set members by name; a name that is none of them is the caller's mistake."""
+    for name, value in settings.items():
+        if not hasattr(target, name):
+            raise TypeError(f"{type(target).__name__} has no setting {name!r}")
+        setattr(target, name, value)
+
+
+def _choose_fields(model: Model, chosen: Mapping[str, str | None], ordering_meta: str | None) -> None:
+    """Point relationships of *model* to other fields, or to none. Raises Refused (422) before anything changes.
+
+    *ordering_meta*: the other way to order its records, which excludes the relationship.
+    """
+    for name, field_id in chosen.items():
+        if field_id is None:
+            continue
+        field = model.fields.get(field_id)
+        is_right = field is not None and (name not in _IMAGES or field.holds_files)
+        if not is_right or (model.is_block and name not in _OF_BLOCKS):
+            raise invalid_field(name, "VALIDATION_INCLUSION")
+    named = {name: id for name, id in {**model.chosen_fields, **chosen}.items() if id is not None}
+    if ordering_meta is not None and "ordering_field" in named:
+        raise invalid_field("ordering_meta", "VALIDATION_EXCLUSION")
+    model.chosen_fields = named
+
+
+def _check_fieldset(model: Model, fieldset_id: str | None) -> None:
+    if fieldset_id is not None and fieldset_id not in model.fieldsets:
+        raise invalid_field("fieldset", "VALIDATION_INCLUSION")
+
+
+def _rename(old: str, new: str, members: Mapping[str, Json]) -> dict[str, Json]:
+    return {new if key == old else key: value for key, value in members.items()}
+
+
+def _without(keys: set[str], members: Mapping[str, Json]) -> dict[str, Json]:
+    return {key: value for key, value in members.items() if key not in keys}
+
+
+def _change_blocks(
+    record: Record, content: bytes, model_id: str, change: Callable[[Mapping[str, Json]], dict[str, Json]]
+) -> bytes:
+    """*content* with the attributes of each block of the model *model_id*, at any depth, put through *change*."""
+
+    def visit(value: Json) -> Json:
+        if isinstance(value, list):
+            return [visit(inner) for inner in value]
+        if not isinstance(value, dict):
+            return value
+        visited = {key: visit(inner) for key, inner in value.items()}
+        match visited:
+            case {"type": "item", "attributes": dict(attributes), "relationships": {"item_type": {"data": {"id": of}}}}:
+                if of == model_id:
+                    visited["attributes"] = change(attributes)
+        return visited
+
+    members = contents.split(content)
+    for key in record.model.block_keys:
+        if key in members:
+            members[key] = contents.raw(visit(contents.load(members[key])))
+    return contents.join(members)

@@ -1,0 +1,176 @@
+"""What every act of the world stands on: the project, its environments, its people, and the writing of facts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+from enum import StrEnum
+from typing import Any
+
+from versionsync.simulator.errors import ApiError
+from versionsync.simulator.world.clock import Clock
+from versionsync.simulator.world.environments import Environment
+from versionsync.simulator.world.event_log import EnvironmentMade, EventLog
+from versionsync.simulator.world.ids import Ids
+from versionsync.simulator.world.models import Model
+from versionsync.simulator.world.options import SimulatorOptions
+from versionsync.simulator.world.people import ABILITIES, FULL_ACCESS_TOKEN, Editor, EditorKind, People, Role, Token
+from versionsync.simulator.world.records import Record
+from versionsync.simulator.world.times import TimeFormat, zone_named
+from versionsync.simulator.world.uploads import Upload
+
+__all__ = ["Notification", "NotificationType", "WorldState"]
+
+
+class NotificationType(StrEnum):
+    """What a webhook can be told."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    DELETE = "delete"
+    PUBLISH = "publish"
+    UNPUBLISH = "unpublish"
+    PROMOTE = "promote"
+    CHANGE = "change"
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """Something that webhooks are told: *entity* as it is now, and the record's document as it was before.
+
+    Without an entity it is about the maintenance mode of the project.
+    """
+
+    type: NotificationType
+    environment: Environment
+    entity: Record | Model | Environment | Upload | None
+    at: datetime
+    before: bytes | None = None
+
+
+class WorldState:
+    """One simulated project. `World` adds the acts."""
+
+    def __init__(
+        self,
+        *,
+        seed: int = 0,
+        clock: Clock | None = None,
+        project_id: str = "205",
+        name: str = "Simulated project",
+        environment: str = "main",
+        locales: tuple[str, ...] = ("en",),
+        timezone: str = "UTC",
+        switches: SimulatorOptions | None = None,
+        token: str = FULL_ACCESS_TOKEN,
+    ) -> None:
+        """An empty project with one environment, an editor of each kind and the API token *token*.
+
+        *seed* decides every id; *clock* (left out: a running one) every time.
+        """
+        self.seed = seed
+        self.clock = clock or Clock()
+        self.project_id = project_id
+        self.name = name
+        self.timezone = timezone
+        self.token = token
+        self.options = switches or SimulatorOptions()
+        self.ids = Ids(seed)
+        self.event_log = EventLog()
+        self.people = People()
+        self.maintenance_mode = False
+        self.sequence = 0
+        self._acting_at: datetime | None = None
+        self._listeners: list[Callable[[Notification], None]] = []
+        self._describe_before: Callable[[Environment, Record], bytes | None] | None = None
+        self._introduce_everybody()
+        self.created_at = self.now()
+        first = Environment(environment, self.created_at, list(locales), is_primary=True)
+        self.environments: dict[str, Environment] = {environment: first}
+        self.event_log.write(EnvironmentMade(self.created_at, environment))
+
+    def _introduce_everybody(self) -> None:
+        add, number = self.people.add, self.ids.number
+        everything = self.people.add_role(Role(self.ids.new(), "Admin"))
+        self.account = add(Editor(EditorKind.ACCOUNT, number(), "Ada Owner", "ada@example.com"))
+        self.organization = add(Editor(EditorKind.ORGANIZATION, number(), "Example Press"))
+        self.user = add(Editor(EditorKind.USER, number(), "Ben Writer", "ben@example.com", everything.id))
+        self.sso_user = add(
+            Editor(EditorKind.SSO_USER, self.ids.new(), "Cleo Editor", "cleo@example.com", everything.id)
+        )
+        self.api = Editor(EditorKind.ACCESS_TOKEN, number(), "Full-access API token", role_id=everything.id)
+        self.people.add_token(Token(self.token, self.api, everything))
+        self._add_role_of_editors()
+
+    def _add_role_of_editors(self) -> None:
+        """Add the other role that upstream makes with every project: all of the content, and none of the settings."""
+        denied: dict[str, Any] = dict.fromkeys(set(ABILITIES) - {"can_edit_favicon"}, False)
+        self.people.add_role(Role(self.ids.new(), "Editor", environments_access="primary_only", **denied))
+
+    def now(self) -> datetime:
+        """The time in milliseconds: upstream keeps them even where it prints whole seconds."""
+        now = self._acting_at or self.clock.now()
+        return now.replace(microsecond=now.microsecond // 1000 * 1000)
+
+    @property
+    def zone(self) -> tzinfo:
+        """The project's time zone."""
+        return zone_named(self.timezone)
+
+    @property
+    def time_format(self) -> TimeFormat:
+        """The form in which answers print times now."""
+        return TimeFormat(self.zone, self.options.milliseconds, self.options.times_with_offset)
+
+    @contextmanager
+    def acting_at(self, at: datetime) -> Iterator[None]:
+        """Within this block, acts happen at *at* (what the clock does late has happened when it was due)."""
+        before, self._acting_at = self._acting_at, at
+        try:
+            yield
+        finally:
+            self._acting_at = before
+
+    @property
+    def primary(self) -> Environment:
+        """The primary environment."""
+        return next(environment for environment in self.environments.values() if environment.is_primary)
+
+    def environment(self, environment_id: str | None = None) -> Environment:
+        """The environment with this id; None: the primary one. Raises Refused (404)."""
+        if environment_id is None:
+            return self.primary
+        if found := self.environments.get(environment_id):
+            return found
+        raise ApiError("INVALID_ENVIRONMENT", 404, details={"environment": environment_id})
+
+    def next_sequence(self) -> int:
+        """A number larger than any before."""
+        self.sequence += 1
+        return self.sequence
+
+    def listen(
+        self, listener: Callable[[Notification], None], *, describe: Callable[[Environment, Record], bytes | None]
+    ) -> None:
+        """Call *listener* with everything that happens; *describe* says how a record looks before it changes."""
+        self._listeners.append(listener)
+        self._describe_before = describe
+
+    def before(self, where: Environment, record: Record) -> bytes | None:
+        """How *record* looks now, if anybody listens who will want to know."""
+        return self._describe_before(where, record) if self._describe_before else None
+
+    def notify(
+        self,
+        type: NotificationType,
+        environment: Environment,
+        entity: Record | Model | Environment | Upload | None,
+        before: bytes | None = None,
+    ) -> None:
+        """Tell the listeners that something happened."""
+        if self._listeners:
+            happening = Notification(type, environment, entity, self.now(), before)
+            for listener in self._listeners:
+                listener(happening)

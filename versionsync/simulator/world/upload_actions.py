@@ -1,0 +1,123 @@
+"""What editors do to assets: upload a file, describe or replace it, remove it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from functools import cached_property
+from typing import Any
+
+from versionsync.simulator.errors import ApiError, not_found
+from versionsync.simulator.world import ids
+from versionsync.simulator.world.content import Json
+from versionsync.simulator.world.environments import Environment
+from versionsync.simulator.world.people import Editor
+from versionsync.simulator.world.state import NotificationType, WorldState
+from versionsync.simulator.world.uploads import Files, Upload
+
+__all__ = ["UploadActs"]
+
+
+class UploadActs(WorldState):
+    """The acts on uploads. They are no part of the journal: a mirror holds nothing of them but ids in content."""
+
+    @cached_property
+    def files(self) -> Files:
+        """The files that were sent, or are to be, and became no upload yet."""
+        return Files(self.project_id)
+
+    def create_upload(
+        self,
+        editor: Editor,
+        path: str,
+        *,
+        id: str | None = None,
+        metadata: Mapping[str, Json] | None = None,
+        environment: str | None = None,
+        **described: Any,
+    ) -> Upload:
+        """Make an upload of the file that was sent to *path*; *described*: `author`, `copyright`, `notes`, `tags`."""
+        where = self.environment(environment)
+        file, now = self.files.facts(path), self.now()
+        upload = Upload(
+            self._free_upload_id(where, id),
+            path,
+            file,
+            editor.ref,
+            now,
+            now,
+            metadata=dict(metadata or {}),
+            **_described(described),
+        )
+        self._put(where, upload)
+        self.notify(NotificationType.CREATE, where, upload)
+        return upload
+
+    def update_upload(
+        self,
+        editor: Editor,
+        upload_id: str,
+        *,
+        path: str | None = None,
+        keep_url: bool = False,
+        basename: str | None = None,
+        creator: Editor | None = None,
+        metadata: Mapping[str, Json] | None = None,
+        environment: str | None = None,
+        **described: Any,
+    ) -> Upload:
+        """Change what is given; *path*: of a file that was sent, and replaces the old one (*keep_url*: at its place).
+
+        Another *basename* moves the upload to another path. Of *metadata* only the members that are sent change.
+        """
+        where = self.environment(environment)
+        upload = self.upload(upload_id, environment=where.id)
+        now = self.now()
+        changed = replace(
+            upload,
+            updated_at=now,
+            creator=upload.creator if creator is None else creator.ref,
+            metadata={**upload.metadata, **(metadata or {})},
+            **_described(described),
+        )
+        if path is not None:
+            changed = replace(changed, file=self.files.facts(path), path=upload.path if keep_url else path)
+        if basename is not None and basename != changed.basename:
+            _, dot, extension = changed.file.filename.rpartition(".")
+            name = f"{basename}{dot}{extension}" if dot else basename
+            changed = replace(changed, file=replace(changed.file, filename=name), path=self.files.new_path(name, now))
+        self._put(where, changed)
+        self.notify(NotificationType.UPDATE, where, changed)
+        return changed
+
+    def destroy_upload(self, editor: Editor, upload_id: str, *, environment: str | None = None) -> Upload:
+        """Remove an upload; records go on naming it."""
+        where = self.environment(environment)
+        upload = self.upload(upload_id, environment=where.id)
+        del where.uploads[upload.id]
+        where.touch(self.now(), moves_beacon=self.options.uploads_move_beacon)
+        self.notify(NotificationType.DELETE, where, upload)
+        return upload
+
+    def upload(self, upload_id: str, *, environment: str | None = None) -> Upload:
+        """The upload with this id. Raises Refused (404)."""
+        if found := self.environment(environment).uploads.get(upload_id):
+            return found
+        raise not_found("upload", upload_id)
+
+    def _put(self, where: Environment, upload: Upload) -> None:
+        where.uploads[upload.id] = upload
+        where.touch(self.now(), moves_beacon=self.options.uploads_move_beacon)
+
+    def _free_upload_id(self, where: Environment, wanted: str | None) -> str:
+        if wanted is None:
+            return self.ids.new()
+        if not ids.is_valid(wanted) or wanted in where.uploads:
+            raise ApiError("INVALID_ENTITY_ID", details={"id": wanted})
+        return wanted
+
+
+def _described(sent: Mapping[str, Any]) -> dict[str, Any]:
+    """The members of `Upload` that *sent* sets."""
+    tags: Iterable[str] | None = sent.get("tags")
+    return dict(sent) if tags is None else {**sent, "tags": tuple(tags)}

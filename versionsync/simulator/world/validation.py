@@ -1,0 +1,220 @@
+"""From what an editor sends to what is stored: missing fields filled in, blocks made whole, validators obeyed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+from versionsync.simulator.errors import ApiError, invalid_field
+from versionsync.simulator.world import content as contents
+from versionsync.simulator.world import ids
+from versionsync.simulator.world.content import Block, Json, Members
+from versionsync.simulator.world.environments import Environment
+from versionsync.simulator.world.models import Field, Model
+from versionsync.simulator.world.records import Record
+
+__all__ = ["Attributes", "Validated", "Validator"]
+
+Attributes = Mapping[str, object] | bytes
+"""What an act takes for content: values by api_key, or the whole JSON text, which is stored as it is."""
+
+TREE_MEMBERS: Final = frozenset({"position", "parent_id"})
+FILE_MEMBERS: Final[dict[str, Json]] = {
+    "upload_id": None, "alt": None, "title": None, "custom_data": {}, "focal_point": None, "poster_time": None,
+}  # fmt: skip
+"""What a file in a record is, where the request does not say more than which."""
+
+_NULL: Final = msgspec.Raw(b"null")
+
+
+@dataclass(frozen=True, slots=True)
+class Validated:
+    """Content that may be stored, and whether it is valid (a model may allow invalid drafts)."""
+
+    content: bytes
+    is_valid: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Validator:
+    """The rules for saving records of *model*."""
+
+    environment: Environment
+    model: Model
+    new_id: Callable[[], str]
+    names_paths: bool = True
+    """Say of a field in a block where it is, such as `sections.0.words`; otherwise which field holds the block."""
+
+    def prepare(self, attributes: Attributes, *, record: Record | None = None) -> Validated:
+        """The content that saving *attributes* leads to; *record*: what they change. Raises Refused (422)."""
+        if isinstance(attributes, bytes):
+            return Validated(attributes)
+        known = {field.api_key: field for field in self.model.ordered_fields}
+        extra = [key for key in attributes if key not in known and not self._is_tree_member(key)]
+        if extra:
+            raise ApiError(
+                "INVALID_ATTRIBUTES", details={"extraneous_attributes": sorted(extra), "model": self.model.api_key}
+            )
+        base = self._members_of(record)
+        blocks = contents.blocks_by_id(record.head.read()) if record is not None else {}
+        members: Members = dict(base)
+        for key, value in attributes.items():
+            members[key] = self._whole(value, known.get(key), blocks)
+        self._fill(members, known)
+        problems = list(self._problems(members, known, record))
+        if problems and not self.model.draft_saving:
+            first, *others = problems
+            raise first.along_with(others)
+        return Validated(contents.join(members), is_valid=not problems)
+
+    def _is_tree_member(self, key: str) -> bool:
+        return key in TREE_MEMBERS and (self.model.tree or self.model.sortable)
+
+    def _members_of(self, record: Record | None) -> Members:
+        if record is None:
+            return {}
+        former = self.model.former_keys
+        return {former.get(key, key): value for key, value in contents.split(record.head.read()).items()}
+
+    def _fill(self, members: Members, known: Mapping[str, Field]) -> None:
+        """Give every field a value: its default, or null; localized ones in the locales that the record has."""
+        locales: dict[str, None] = {}
+        for key, field in known.items():
+            if field.localized and bytes(members.get(key, _NULL)).lstrip().startswith(b"{"):
+                locales |= dict.fromkeys(contents.split(bytes(members[key])))
+        for key, field in known.items():
+            if key not in members:
+                default = field.initial_value
+                if field.localized and not isinstance(default, dict):
+                    default = dict.fromkeys(locales or self.environment.locales[:1], default)
+                members[key] = contents.raw(default)
+
+    def _problems(self, members: Members, known: Mapping[str, Field], record: Record | None) -> Iterator[ApiError]:
+        """Which fields break their validators, those of blocks included: upstream tells all of them at once."""
+        for key, field in known.items():
+            value = bytes(members[key]).strip()
+            if "required" in field.validators and _is_empty(value, localized=field.localized):
+                yield _broken(field, "VALIDATION_REQUIRED", key)
+            elif "unique" in field.validators and value not in {b"null", b'""'} and self._is_taken(key, value, record):
+                yield _broken(field, "VALIDATION_UNIQUE", key)
+            if field.holds_blocks:
+                for path, inner in self._problems_of_blocks(contents.load(value), key):
+                    yield _broken(inner, "VALIDATION_REQUIRED", path if self.names_paths else key)
+
+    def _problems_of_blocks(self, value: Json, path: str) -> Iterator[tuple[str, Field]]:
+        """The required fields that are empty in the blocks of *value*, and where they are."""
+        for place, block in _blocks_by_place(value, path):
+            model = self._block_model(block.get("relationships"))
+            for field in model.ordered_fields:
+                inner = block["attributes"].get(field.api_key)
+                text = bytes(contents.raw(inner)).strip()
+                if "required" in field.validators and _is_empty(text, localized=field.localized):
+                    yield f"{place}.{field.api_key}", field
+                if field.holds_blocks:
+                    yield from self._problems_of_blocks(inner, f"{place}.{field.api_key}")
+
+    def _is_taken(self, key: str, value: bytes, record: Record | None) -> bool:
+        return any(
+            bytes(contents.split(other.head.read()).get(key, _NULL)) == value
+            for other in self.environment.records.values()
+            if other.model is self.model and other is not record
+        )
+
+    def _whole(self, value: object, field: Field | None, blocks: Mapping[str, Block]) -> msgspec.Raw:
+        """*value* as it is stored in *field*: with whole blocks, and with every member of a file."""
+        if field is None or not (field.holds_blocks or field.holds_files):
+            return contents.raw(value)
+        decoded = contents.load(value) if isinstance(value, msgspec.Raw) else value
+        if field.holds_files:
+            return contents.raw(_complete_files(decoded))
+        return contents.raw(contents.map_blocks(decoded, lambda sent: self._whole_block(sent, blocks)))
+
+    def _whole_block(self, sent: Json, blocks: Mapping[str, Block]) -> Block:
+        if isinstance(sent, str):
+            if sent not in blocks:
+                raise ApiError(
+                    "INVALID_FIELD", details={"code": "INVALID_BLOCK", "id": sent, "reason": "not in this record"}
+                )
+            return blocks[sent]
+        if not isinstance(sent, dict) or sent.get("type") != "item":
+            raise ApiError("INVALID_FIELD", details={"code": "INVALID_BLOCK", "reason": "neither an id nor a block"})
+        block_id = sent.get("id")
+        old = blocks.get(block_id) if block_id is not None else None
+        if block_id is not None and not ids.is_valid(block_id):
+            raise ApiError("INVALID_ENTITY_ID", details={"id": block_id})
+        model = self._block_model(sent.get("relationships") or (old or {}).get("relationships"))
+        attributes: dict[str, Json] = {field.api_key: field.initial_value for field in model.ordered_fields}
+        attributes |= (old or {}).get("attributes", {})
+        attributes |= sent.get("attributes") or {}
+        for field in model.ordered_fields:
+            if field.holds_blocks:
+                attributes[field.api_key] = contents.map_blocks(
+                    attributes[field.api_key], lambda inner: self._whole_block(inner, blocks)
+                )
+            elif field.holds_files:
+                attributes[field.api_key] = _complete_files(attributes[field.api_key])
+        return {
+            "id": block_id or self.new_id(),
+            "type": "item",
+            "attributes": attributes,
+            "relationships": {"item_type": {"data": {"id": model.id, "type": "item_type"}}},
+        }
+
+    def _block_model(self, relationships: Json) -> Model:
+        match relationships:
+            case {"item_type": {"data": {"id": str(model_id)}}} if model_id in self.environment.models:
+                model = self.environment.models[model_id]
+                if model.is_block:
+                    return model
+        raise ApiError("INVALID_FIELD", details={"code": "INVALID_BLOCK", "reason": "no such block model"})
+
+
+def _complete_files(value: Json) -> Json:
+    """*value*, of a field that holds files, localized or not, with the members that were not sent."""
+    match value:
+        case {"upload_id": _}:
+            return FILE_MEMBERS | value
+        case dict():
+            return {locale: _complete_files(inner) for locale, inner in value.items()}
+        case list():
+            return [_complete_files(inner) for inner in value]
+        case _:
+            return value
+
+
+def _broken(field: Field, code: str, path: str) -> ApiError:
+    return invalid_field(path, code, field_id=field.id, field_label=field.label, field_type=field.field_type)
+
+
+def _blocks_by_place(value: Json, path: str) -> Iterator[tuple[str, Block]]:
+    """The outermost blocks in *value*, each with its place: by locale, and by its number in a list or a document."""
+    match value:
+        case {"schema": "dast", "document": document}:
+            for number, block in enumerate(_blocks_of_nodes(document)):
+                yield f"{path}.{number}", block
+        case {"type": "item", "attributes": _}:
+            yield path, value
+        case dict():
+            for locale, inner in value.items():
+                yield from _blocks_by_place(inner, f"{path}.{locale}")
+        case list():
+            for number, inner in enumerate(value):
+                yield from _blocks_by_place(inner, f"{path}.{number}")
+
+
+def _blocks_of_nodes(node: Json) -> Iterator[Block]:
+    if isinstance(node, dict):
+        if contents.is_block(node.get("item")):
+            yield node["item"]
+        for child in node.get("children") or ():
+            yield from _blocks_of_nodes(child)
+
+
+def _is_empty(value: bytes, *, localized: bool) -> bool:
+    if localized and value.startswith(b"{"):
+        values = [bytes(inner).strip() for inner in contents.split(value).values()]
+        return not values or any(_is_empty(inner, localized=False) for inner in values)
+    return value in {b"null", b'""', b"[]"}

@@ -1,0 +1,1 @@
+"""DatoCMS's webhooks: payloads, registration, the log of calls. Pure."""

@@ -1,0 +1,229 @@
+"""Which of a project's webhooks is a source's own, and whether it tells all that it should. Pure.
+
+A project may have several mirrors. Each knows its own webhook by its name, which names the source, and by its URL:
+it never touches one of that name that calls another address.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+from urllib.parse import urlsplit
+
+from versionsync import cma
+from versionsync.config import InvalidSetting
+from versionsync.webhooks.payload import Login
+
+__all__ = [
+    "EVENTS",
+    "Action",
+    "Installation",
+    "chosen_of",
+    "free_name",
+    "installation",
+    "is_own",
+    "name_of",
+    "none_there",
+    "own_webhooks",
+    "silence",
+    "told_events",
+]
+
+
+class Action(StrEnum):
+    """What an installation does."""
+
+    CREATE = "create"
+    CHANGE = "change"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Installation:
+    """How to get from what is there to what should be. `webhook`: the one that is there."""
+
+    webhook: cma.Webhook | None
+    spec: cma.WebhookSpec
+    changes: Sequence[str]
+    others: Sequence[cma.Webhook]
+
+    @property
+    def action(self) -> Action:
+        """What there is to do."""
+        if self.webhook is None:
+            return Action.CREATE
+        return Action.CHANGE if self.changes else Action.NONE
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether there is anything to do."""
+        return self.action is not Action.NONE
+
+    @property
+    def lines(self) -> Iterator[str]:
+        """For people, before it is done."""
+        spec = self.spec
+        match self.action:
+            case Action.CREATE:
+                yield f"It makes the webhook {spec.name}:"
+            case Action.CHANGE:
+                yield f"It changes the webhook {spec.name}:"
+            case Action.NONE:
+                yield f"The webhook {spec.name} is there, and as it should be. It calls {spec.url}"
+        for change in self.changes:
+            yield f"  {change}"
+        for other in self.others:
+            yield f"Left alone: {other.name} (id {other.id}), which calls {other.url}"
+
+
+def installation(webhooks: Sequence[cma.Webhook], source: str, *, url: str | None, login: Login | None) -> Installation:
+    """What makes a source's webhook as it should be. `url` None: that of the only one there is.
+
+    `login`: what its calls say by HTTP basic authentication; None: those that it has. Raises InvalidSetting.
+    """
+    found = chosen_of(webhooks, source, url=url)
+    if found is None and url is None:
+        raise InvalidSetting(
+            f"{source} has no webhook yet, and it is not said what a new one calls",
+            hint="Name it: --url https://your.host/webhooks/SOURCE, where the receiver can be reached from outside.",
+        )
+    user, password = _said(login) if login or found is None else (found.http_basic_user, found.http_basic_password)
+    where = _checked(url) if found is None or url is not None else found.url
+    if not user and urlsplit(where).path.endswith(f"/webhooks/{source}"):
+        raise InvalidSetting(
+            f"the settings have no password for the webhook of {source}: the receiver would answer its calls with 404",
+            hint=f'Add webhook_password_file = "{source}.webhook" to the source; then this makes a password and stores '
+            "it there. A webhook that nobody answers needs another URL.",
+        )
+    spec = cma.WebhookSpec(
+        name=found.name if found else free_name(webhooks, source, where),
+        url=where,
+        events={"item": EVENTS},
+        auto_retry=False,
+        http_basic_user=user,
+        http_basic_password=password,
+    )
+    others = [one for one in own_webhooks(webhooks, source) if one is not found]
+    changes = list(_settings(spec) if found is None else _changes(found, spec))
+    return Installation(webhook=found, spec=spec, changes=changes, others=others)
+
+
+def chosen_of(webhooks: Sequence[cma.Webhook], source: str, *, url: str | None) -> cma.Webhook | None:
+    """The source's webhook that calls `url` (None: the only one). Raises InvalidSetting where there are several."""
+    own = [one for one in own_webhooks(webhooks, source) if url in (None, one.url)]
+    if len(own) > 1:
+        urls = ", ".join(dict.fromkeys(one.url for one in own))
+        if url is not None:
+            return own[0]
+        raise InvalidSetting(
+            f"the project has {len(own)} webhooks of the name of {source}",
+            hint=f"Say which one is meant with --url: {urls}",
+        )
+    return own[0] if own else None
+
+
+def none_there(source: str) -> InvalidSetting:
+    """There is no webhook to do something with."""
+    return InvalidSetting(
+        f"{source} has no webhook, or none with that URL", hint=f"versionsync webhook install {source} makes one."
+    )
+
+
+def _checked(url: str | None) -> str:
+    """An address that can be called. Raises InvalidSetting, and never shows it: a password may be in it."""
+    try:
+        parts = urlsplit(url or "")
+        is_good = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+        has_login = parts.username is not None
+    except ValueError:
+        is_good, has_login = False, False
+    if has_login:
+        raise InvalidSetting(
+            "--url must not hold a user or a password",
+            hint="Set webhook_password_env or webhook_password_file: that is sent as HTTP basic authentication.",
+        )
+    if not is_good or url is None or not url.isprintable() or " " in url:
+        raise InvalidSetting(
+            "--url must be an address that starts with https:// or http://",
+            hint="For example: --url https://your.host/webhooks/SOURCE",
+        )
+    return url
+
+
+def _settings(spec: cma.WebhookSpec) -> Iterator[str]:
+    yield f"URL: {spec.url}"
+    yield f"called for records: {', '.join(EVENTS)}"
+    yield f"login: {_login(spec.http_basic_user)}"
+    yield "called again when nobody answers: no"
+
+
+def _changes(found: cma.Webhook, spec: cma.WebhookSpec) -> Iterator[str]:
+    if not found.enabled:
+        yield "enabled: no → yes"
+    if missing := [event for event in EVENTS if event not in told_events(found)]:
+        yield f"called for records: also {', '.join(missing)}"
+    elif {(each.entity_type, each.is_filtered) for each in found.events} != {("item", False)}:
+        yield f"called for records alone: {', '.join(EVENTS)}"
+    if found.auto_retry:
+        yield "called again when nobody answers: yes → no"
+    if found.http_basic_user != spec.http_basic_user:
+        yield f"login: {_login(found.http_basic_user)} → {_login(spec.http_basic_user)}"
+    elif found.http_basic_password != spec.http_basic_password:
+        yield "login: another password"
+    if found.is_custom:
+        yield "payload: the usual one"
+
+
+def _said(login: Login | None) -> tuple[str | None, cma.Secret | None]:
+    return (None, None) if login is None else (login.user, cma.Secret(login.password.reveal()))
+
+
+def _login(user: str | None) -> str:
+    return f"{user}, with the password of the settings" if user else "none"
+
+
+EVENTS: Final = ("create", "update", "delete", "publish", "unpublish")
+"""What happens to records."""
+RECORD: Final = "item"
+
+
+def name_of(source: str) -> str:
+    """The name of the webhook of a source."""
+    return f"versionsync: {source}"
+
+
+def is_own(webhook: cma.Webhook, source: str) -> bool:
+    """Whether it is one of the source's, by its name: of this mirror, or of another one that calls the source so."""
+    name = name_of(source)
+    return webhook.name == name or webhook.name.startswith(f"{name} (")
+
+
+def own_webhooks(webhooks: Collection[cma.Webhook], source: str) -> Sequence[cma.Webhook]:
+    """Those of a source, the oldest first."""
+    return sorted((one for one in webhooks if is_own(one, source)), key=lambda one: (len(one.id), one.id))
+
+
+def free_name(webhooks: Collection[cma.Webhook], source: str, url: str) -> str:
+    """A name for another webhook of a source that none has: upstream may want each once."""
+    name, host = name_of(source), urlsplit(url).hostname
+    taken = {one.name for one in webhooks}
+    names = [name, f"{name} ({host})", *(f"{name} ({host}, {number})" for number in range(2, len(taken) + 3))]
+    return next(name for name in names if name not in taken)
+
+
+def told_events(webhook: cma.Webhook) -> frozenset[str]:
+    """Which events of all records it is called for."""
+    all_of = [each for each in webhook.events if each.entity_type == RECORD and not each.is_filtered]
+    return frozenset(event for each in all_of for event in each.event_types)
+
+
+def silence(webhook: cma.Webhook) -> str | None:
+    """Why it does not tell every change of a record; None: it does."""
+    if not webhook.enabled:
+        return "it is disabled"
+    if webhook.is_custom:
+        return "its payload is not the usual one"
+    missing = [event for event in EVENTS if event not in told_events(webhook)]
+    return f"it is not called for every {', '.join(missing)} of a record" if missing else None
