@@ -91,7 +91,9 @@ def test_a_home_that_does_not_exist(tmp_path: Path, at: dict[str, str], home: st
     ran = as_process("sync", "--database", "~/sub/a.db", cwd=tmp_path, HOME=home, **at)
     check(ran, code=6, says="~/sub/a.db cannot be (made or opened|reached)")
     if home == "/dev/null":
-        ran = as_process("--install-completion", "bash", cwd=tmp_path, HOME=home, SHELL="/bin/bash")
+        # Typer asks the parent processes for the shell, and a service has none: so it is named.
+        named = {"_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1"}
+        ran = as_process("--install-completion", "bash", cwd=tmp_path, HOME=home, **named)
         check(ran, code=2, says="/dev/null cannot be used: ")
 
 
