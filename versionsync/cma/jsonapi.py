@@ -113,7 +113,7 @@ class _TooDeep(ShapeError):
 
 
 def read(decoder: msgspec.json.Decoder[T], body: bytes | Raw) -> T:
-    """Decode, or say in our own terms why not. Raises NotJson or Mismatch."""
+    """Decode, or say in our own terms why not. Raises InvalidJson or Mismatch."""
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
@@ -128,8 +128,8 @@ def read(decoder: msgspec.json.Decoder[T], body: bytes | Raw) -> T:
 def entries(body: bytes, build: Callable[[Raw], S], *, paged: bool) -> ResourceList[S]:
     """A list, entry by entry: one that does not fit costs only itself.
 
-    `paged` lists must tell their `total_count`; of others it is the number of entries. Raises NotJson, NotADocument or
-    Mismatch.
+    `paged` lists must tell their `total_count`; of others it is the number of entries. Raises InvalidJson, NotADocument
+    or ShapeError.
     """
     listed, body, mark = _open(_LIST, body)
     return _entries(listed, body, mark, build, paged=paged)
@@ -219,7 +219,7 @@ def _entries(listed: _List, body: bytes, mark: bytes, build: Callable[[Raw], S],
 
 
 def document(body: bytes, build: Callable[[Raw, list[Raw]], T]) -> T:
-    """A single resource, with what is included beside it. Raises NotJson, NotADocument or Mismatch."""
+    """A single resource, with what is included beside it. Raises InvalidJson, NotADocument or Mismatch."""
     answer, body, mark = _open(_DOCUMENT, body)
     if not _is_utf8(body):
         raise InvalidJson("the text is not UTF-8")

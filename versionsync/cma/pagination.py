@@ -2,7 +2,7 @@
 
 Upstream's lists have offsets only, and change while they are read. So nothing is taken for granted: a short page is
 only a short page, and the end is where as many entries were seen as upstream counts. Each page of records overlaps the
-one before by one entry; where it does not, something moved. Whatever does not fit is told, by PagesMoved, but only
+one before by one entry; where it does not, something moved. Whatever does not fit is told, by PageShifted, but only
 after everything that can be read was handed over.
 """
 
@@ -61,7 +61,7 @@ def iterate_items(
         limit: The most entries of a page.
 
     Raises:
-        PagesMoved: At the end, when the list changed or has fewer entries than its count.
+        PageShifted: At the end, when the list changed or has fewer entries than its count.
         RepeatedPage: At once, when the offset has no effect.
         CmaError: Whatever `items_page` raises.
     """

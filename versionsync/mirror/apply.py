@@ -57,7 +57,7 @@ def apply(
     """Write `plans`, one for a record, in the transaction `tx` (invariants 3, 4 and 8).
 
     `contents` holds the JSON text of every version that is new or rewritten; each is fetched once, and let go soon.
-    Raises LeaseLost, and RefusedContent for rows that the database will not take: then `tx` must be rolled back.
+    Raises LeaseLost, and ContentRejected for rows that the database will not take: then `tx` must be rolled back.
     """
     if len({plan.record_id for plan in plans}) != len(plans):
         raise ValueError("two plans for one record: the second does not know what the first changes")

@@ -53,7 +53,7 @@ class Backup:
 def back_up(url: str, target: Path, *, replace: bool = False, copied: CopyProgress | None = None) -> Backup:
     """Copy the SQLite mirror at `url`, at whatever schema it is, to the file `target`, which only its owner can read.
 
-    `replace`: a file of that name may be replaced, once the new one is whole. Raises BackupRefused for a target that
+    `replace`: a file of that name may be replaced, once the new one is whole. Raises BackupError for a target that
     cannot be taken and for PostgreSQL, NotAMirror, SchemaUnreleased or DatabaseUnavailable; there is no new target
     then.
     """

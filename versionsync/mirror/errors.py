@@ -7,11 +7,11 @@ MirrorError
 ├── SchemaBehind          made by an older versionsync: upgrade it
 ├── SchemaNewer           made by a newer versionsync: upgrade the program
 ├── SchemaUnreleased      made by a versionsync from before 0.1.0: it cannot be upgraded
-├── OtherProject          a known source name that now leads to another project
+├── WrongProject          a known source name that now leads to another project
 ├── LeaseHeld             another process writes to this source; `holder` and `expires_at` say which and how long
 ├── LeaseLost             another process took the source over: nothing of ours was written (invariant 8)
-├── BackupRefused         the place for a backup cannot be taken, or it is made by another program; says which
-└── RefusedContent        rows that the database will not take, whoever asks (invariant 13)
+├── BackupError         the place for a backup cannot be taken, or it is made by another program; says which
+└── ContentRejected        rows that the database will not take, whoever asks (invariant 13)
 
 This module imports no library, so that exit codes can be told without loading one. No message holds a password
 (invariant 11) or content.

@@ -45,7 +45,7 @@ async def find_environment(
 
     A followed primary environment costs one request while it stays the primary one, and one more when it does not.
     A token that may not read environments still gets the one that answers it, without a beacon. Raises
-    EnvironmentUnknown if the named one is not there, Unavailable while it is not whole, and CmaError.
+    EnvironmentNotFound if the named one is not there, Unavailable while it is not whole, and CmaError.
     """
     try:
         found = await _find(client, named, last)

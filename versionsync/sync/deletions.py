@@ -60,7 +60,7 @@ def check_mass_delete_limit(
     *,
     models: Mapping[ModelId, str],
 ) -> None:
-    """Raise TooMuchVanished where `vanished` of the `live` records are too many; `models` are those that exist."""
+    """Raise MassDeletionError where `vanished` of the `live` records are too many; `models` are those that exist."""
     gone_models = frozenset(vanished.keys() - models.keys())
     if seen := exceeds_mass_delete_limit(limit, vanished, live, deleted_models=gone_models):
         raise MassDeletionError(source, seen, model_name=models.get(seen.model_id) if seen.model_id else None)
@@ -71,7 +71,7 @@ async def hidden_models(
 ) -> frozenset[ModelId]:
     """The models of `vanished` whose records the token is not shown, so that nothing can be said of them.
 
-    Raises TooMuchVanished if what else is gone is too much to be believed, and CmaError.
+    Raises MassDeletionError if what else is gone is too much to be believed, and CmaError.
     """
     if sight.assume_visible:
         return frozenset()
@@ -101,7 +101,7 @@ class Presence(Enum):
 async def fetch_presence(client: cma.Client, known: KnownRecord, writer: Writer, sight: Visibility) -> Presence:
     """Ask for a record that was not listed. Give the writer what it is now, if it is there.
 
-    Raises CmaError, RecordGone and StaleAnswer.
+    Raises CmaError, RecordMissing and StaleResponse.
     """
     try:
         item = await client.item(known.id)
@@ -153,7 +153,7 @@ class DeletionCheck:
     async def confirm_unlisted(self, marks: ListedIds, sweep: Sweep) -> None:
         """Settle what a complete `sweep` did not list, except records of models whose records it could not list.
 
-        Raises TooMuchVanished, CmaError, MirrorError (perhaps in a group).
+        Raises MassDeletionError, CmaError, MirrorError (perhaps in a group).
         """
         vanished = await self._context.reading.run(lambda: Counter(model for _, model in marks.not_listed()))
         if not vanished:

@@ -40,7 +40,7 @@ async def dry_run(
 ) -> None:
     """Count what a sync would pull, and how many records are not there any more, into `found`.
 
-    Raises CmaError, and OtherProject or TooMuchVanished as the sync would.
+    Raises CmaError, and WrongProject or MassDeletionError as the sync would.
     """
     if known is None:
         found.would_pull, found.would_delete = len(options.record_ids), 0

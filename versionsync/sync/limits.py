@@ -44,7 +44,7 @@ async def within_limits(
 ) -> AsyncIterator[None]:
     """Cancel the block when `mark()` stays equal for `stall_seconds`, or `requests()` reaches `max_requests`.
 
-    None is no limit. Raises Stalled or RequestsSpent in the place of the cancellation.
+    None is no limit. Raises Stalled or RequestLimitReached in the place of the cancellation.
     """
     if stall_seconds is None and max_requests is None:
         yield

@@ -108,7 +108,7 @@ class Pipeline:
             Whether what was found explains that `stamp` is not `last`.
 
         Raises:
-            TooMuchVanished, CmaError, MirrorError: Perhaps in a group.
+            MassDeletionError, CmaError, MirrorError: Perhaps in a group.
         """
         self._progress.set_phase("sweeping")
         self._result.checked_from = self._context.now()

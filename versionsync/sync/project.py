@@ -87,7 +87,7 @@ async def resolve_environment(
 ) -> ActiveEnvironment:
     """The environment that `spec` means; `known` is its source as the database has it.
 
-    Raises CmaError, and OtherProject where the named environment is missing because the token is another project's.
+    Raises CmaError, and WrongProject where the named environment is missing because the token is another project's.
     """
     last = known.project.environment if known else None
     try:
@@ -221,7 +221,7 @@ async def check_upstream(
 ) -> CheckedProject:
     """Check the answer `schema` before anything is made of it; what stays open goes into `found`.
 
-    Raises OtherProject, TooMuchVanished, CmaError, MirrorError.
+    Raises WrongProject, MassDeletionError, CmaError, MirrorError.
     """
     check_same_project(known, project_of(schema.site, spec, place, known.project))  # before its models are missed
     checked = await check_schema(desk, client, known.id, schema)
@@ -263,7 +263,7 @@ async def _hidden_among(
     """The models among `gone`, which upstream does not find, that are hidden; the others can be held to be deleted.
 
     One that has records is hidden where the role does not show all of them. The others must not take too many along: a
-    token that is shown fewer models sees just that, and may not be told its role. Raises TooMuchVanished, CmaError.
+    token that is shown fewer models sees just that, and may not be told its role. Raises MassDeletionError, CmaError.
     """
     known = await desk.read(lambda connection: load_schema(connection, source_id))
     live = await desk.read(lambda connection: live_counts_by_model(connection, source_id))

@@ -67,8 +67,8 @@ class PulledRecord:
 async def pull_record(client: cma.Client, task: PullTask) -> PulledRecord:
     """The versions of `task.record` that may differ from what the mirror holds.
 
-    One request for a record with up to 50 versions, and for most of the longer ones. Raises RecordGone if the record
-    went in the meantime, StaleAnswer if upstream keeps answering with an older state than it showed before, and
+    One request for a record with up to 50 versions, and for most of the longer ones. Raises RecordMissing if the record
+    went in the meantime, StaleResponse if upstream keeps answering with an older state than it showed before, and
     CmaError.
     """
     is_old = False

@@ -79,7 +79,7 @@ async def sync_source(
 ) -> RunReport:
     """Bring the mirror of one source up to date, and record how that went.
 
-    Whatever ends a run early is in the report's `error`: a CmaError, a MirrorError, TooMuchVanished. Cancelling stops
+    Whatever ends a run early is in the report's `error`: a CmaError, a MirrorError, MassDeletionError. Cancelling stops
     it cleanly: what is committed stays, the run is recorded as interrupted, and CancelledError is raised again.
     """
     async with DatabaseThread(f"{spec.name}-reads") as reading, DatabaseThread(f"{spec.name}-writes") as writing:

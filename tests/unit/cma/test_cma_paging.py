@@ -112,7 +112,7 @@ def test_pages_of_records_overlap_by_one() -> None:
     act=st.sampled_from(["insert", "remove", "to the front"]),
 )
 def test_nothing_is_missed_in_silence(count: int, request: int, place: int, act: str) -> None:
-    """An edit between two pages: every record that was there all along was seen, or PagesMoved is raised."""
+    """An edit between two pages: every record that was there all along was seen, or PageShifted is raised."""
 
     def before(upstream: List, number: int) -> None:
         if number != request:

@@ -88,7 +88,7 @@ def sources_of(connection: Connection) -> list[SourceRow]:
 def register_source(tx: Connection, name: str, project: Project, *, observed_at: datetime) -> SourceRow:
     """The source of that name, made if it is new. A known one is returned as it is, not changed.
 
-    Raises OtherProject where the name is known for another project, or for another fixed environment.
+    Raises WrongProject where the name is known for another project, or for another fixed environment.
     """
     if known := load_source(tx, name):
         check_same_project(known, project)
@@ -149,7 +149,7 @@ def update_checkpoint(tx: Connection, lease: Lease, **columns: datetime | bool |
 
 
 def check_same_project(known: SourceRow, project: Project) -> None:
-    """Raise OtherProject where `known` mirrors another project than this one, or another fixed environment of it."""
+    """Raise WrongProject where `known` mirrors another project than this one, or another fixed environment of it."""
     if known.project.id != project.id:
         raise WrongProject(
             f"the source {known.name} mirrors the project {known.project.name or known.project.id} "
