@@ -1,7 +1,7 @@
 """From the bytes of an answer to values: typed, fast, and tolerant where the API may differ.
 
 This module knows JSON and the envelope of JSON:API; `decode` knows the resources. Content is never built as Python
-objects: `msgspec.Raw` keeps the bytes that were sent. Whatever does not fit becomes a `Mismatch` with the path in the
+objects: `msgspec.Raw` keeps the bytes that were sent. Whatever does not fit becomes a `ShapeError` with the path in the
 JSON and never with a value from it, since that may be the project's content.
 
 msgspec refuses escapes of lone surrogates (`\\ud800` alone), which editors can paste and upstream then sends. Such a
@@ -113,7 +113,7 @@ class _TooDeep(ShapeError):
 
 
 def read(decoder: msgspec.json.Decoder[T], body: bytes | Raw) -> T:
-    """Decode, or say in our own terms why not. Raises InvalidJson or Mismatch."""
+    """Decode, or say in our own terms why not. Raises InvalidJson or ShapeError."""
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
@@ -219,7 +219,7 @@ def _entries(listed: _List, body: bytes, mark: bytes, build: Callable[[Raw], S],
 
 
 def document(body: bytes, build: Callable[[Raw, list[Raw]], T]) -> T:
-    """A single resource, with what is included beside it. Raises InvalidJson, NotADocument or Mismatch."""
+    """A single resource, with what is included beside it. Raises InvalidJson, NotADocument or ShapeError."""
     answer, body, mark = _open(_DOCUMENT, body)
     if not _is_utf8(body):
         raise InvalidJson("the text is not UTF-8")

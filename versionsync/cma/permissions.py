@@ -121,7 +121,7 @@ _TYPED: Final = msgspec.json.Decoder(_Typed)
 def role(raw: Raw) -> Role:
     """A role with the permissions in force.
 
-    Raises Mismatch where the answer does not state them: a role that inherits has them only among its final ones.
+    Raises ShapeError where the answer does not state them: a role that inherits has them only among its final ones.
     """
     wire = read(_ROLE, raw)
     permissions = None if wire.meta is None else wire.meta.final_permissions

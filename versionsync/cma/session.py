@@ -203,8 +203,8 @@ class ApiSession:
     async def send(self, call: ApiRequest, read: Callable[[bytes], T]) -> ApiResult[T]:
         """Send `call` until it is answered or not worth another try, and decode the answer with `read`.
 
-        Raises a CmaError. `read` may raise InvalidJson or NotADocument, which are worth another try, or Mismatch, which is
-        not.
+        Raises a CmaError. `read` may raise InvalidJson or NotADocument, which are worth another try, or ShapeError,
+        which is not.
         """
         tries = 0
         first_try: float | None = None
