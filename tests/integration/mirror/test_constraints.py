@@ -11,6 +11,7 @@ from tests.integration.mirror.desk import Desk, Shown
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.errors import ContentRejected
 from versionsync.mirror.schema import metadata
+from versionsync.mirror.schema.ddl import OWN_VIEW
 from versionsync.mirror.schema.migrate import VERSION_TABLE
 from versionsync.mirror.schema.views import VIEWS
 
@@ -96,7 +97,7 @@ def test_everything_has_a_comment_in_postgresql(mirror: Mirror) -> None:
             for column in inspector.get_columns(name):
                 assert column["comment"] == table.c[column["name"]].comment
         for view in VIEWS:
-            assert inspector.get_table_comment(view.name)["text"] == view.comment
+            assert inspector.get_table_comment(view.name)["text"] == f"{view.comment} ({OWN_VIEW})"
             comments = {column["name"]: column["comment"] for column in inspector.get_columns(view.name)}
             assert comments == dict(view.columns)
 
