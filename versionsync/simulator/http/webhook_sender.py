@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Sequence
 from datetime import timedelta
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 import aiohttp
 
+from versionsync.simulator.background import Background
 from versionsync.simulator.http.project import Project
 from versionsync.simulator.world.webhooks import CallStatus, WebhookCall
 from versionsync.simulator.world.world import World
@@ -27,27 +26,16 @@ RETRY_AFTER: Final = (
 """How long after a failed attempt the next one comes, with `auto_retry`: in all, more than three days."""
 
 
-class WebhookSender:
+class WebhookSender(Background):
     """Sends what the webhooks of *projects* have to send while the block runs; the list may grow.
 
     Within a project a slow receiver keeps the next calls waiting.
     """
 
+    task_name = "webhook deliveries"
+
     def __init__(self, projects: Sequence[Project]) -> None:
         self._projects = projects
-        self._task: asyncio.Task[None] | None = None
-
-    async def __aenter__(self) -> Self:
-        self._task = asyncio.create_task(self._run(), name="webhook deliveries")
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
 
     async def _run(self) -> None:
         timeout = aiohttp.ClientTimeout(total=ANSWER_SECONDS)

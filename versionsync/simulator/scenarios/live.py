@@ -8,13 +8,12 @@ seed; when it happens depends on the real clock. Somebody else who writes to the
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
+from versionsync.simulator.background import Background
 from versionsync.simulator.errors import ApiError
 from versionsync.simulator.http.project import Project
 from versionsync.simulator.scenarios.live_edits import changed_fields, has_title, name_of, new_fields
@@ -193,11 +192,13 @@ _ACTS: Final[Mapping[Callable[[Desk, Editor, random.Random], str | None], int]] 
 """What an editor does who has nothing open, and how often of 100 times."""
 
 
-class LiveEditors:
+class LiveEditors(Background):
     """Let editors act on *projects* while the block runs; the list may grow.
 
     *pace*: acts a minute in each project, on average. *tell* is called with the world and what was done, in words.
     """
+
+    task_name = "live editors"
 
     def __init__(
         self, projects: Sequence[Project], *, pace: float = PACE, tell: Callable[[World, str], object] | None = None
@@ -209,19 +210,6 @@ class LiveEditors:
         self._tell = tell
         self._desks: list[Desk] = []
         self._rng = random.Random(f"live:{projects[0].world.seed}")  # noqa: S311 - repeatable on purpose
-        self._task: asyncio.Task[None] | None = None
-
-    async def __aenter__(self) -> Self:
-        self._task = asyncio.create_task(self._run(), name="live editors")
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
 
     def act(self) -> None:
         """Let somebody in one of the projects do the next thing."""
