@@ -191,7 +191,7 @@ async def test_counters_rise_while_a_run_goes_on_and_never_fall(lab: Lab) -> Non
             await asyncio.sleep(0.01)
         seen.append((await samples_of(one))["versionsync_requests_total", "ok"])
     assert seen == sorted(seen)
-    assert len(set(seen)) > 2
+    assert any(0 < count < seen[-1] for count in seen)
 
 
 async def test_every_count_of_a_run_is_a_metric() -> None:
