@@ -24,12 +24,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     sys.unraisablehook = _hear_again
     try:
         # Not before: importing takes long enough for a signal to be missed.
-        from versionsync.cli.context import Session
+        from versionsync.cli.context import CliContext
         from versionsync.cli.main import run
     except KeyboardInterrupt:
         return INTERRUPTED
 
-    return run(sys.argv[1:] if argv is None else argv, Session())
+    return run(sys.argv[1:] if argv is None else argv, CliContext())
 
 
 def _heed_sigterm() -> None:

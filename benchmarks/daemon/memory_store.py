@@ -8,7 +8,7 @@ from datetime import date, datetime
 
 from versionsync.mirror.tables.usage import ProjectUsage
 from versionsync.mirror.tables.webhooks import LogCursor, QueuedRecords, WebhookUpdate
-from versionsync.webhooks.payload import MOST_HINTS, Call, Heard
+from versionsync.webhooks.payload import MAX_QUEUED, WebhookPayload, WebhookResult
 
 __all__ = ["Books"]
 
@@ -48,13 +48,15 @@ class Books:
         """What was sent since the beginning of a UTC day."""
         return ProjectUsage(sum(requests for day, requests in self._use.items() if day >= since), 1)
 
-    async def hear(self, call: Call) -> Heard:
+    async def hear(self, call: WebhookPayload) -> WebhookResult:
         """Keep what a webhook told."""
         self._last_hint += 1
         self._hints[self._last_hint] = call.record_id or ""
-        return Heard.TAKEN
+        return WebhookResult.ACCEPTED
 
-    async def hear_log(self, calls: Sequence[Call], reading: LogCursor, *, is_gap: bool) -> Sequence[Heard]:
+    async def hear_log(
+        self, calls: Sequence[WebhookPayload], reading: LogCursor, *, is_gap: bool
+    ) -> Sequence[WebhookResult]:
         """Keep what a reading of the log of calls told."""
         self._read_up_to = reading
         return [await self.hear(call) for call in calls]
@@ -65,7 +67,7 @@ class Books:
 
     async def hints(self) -> QueuedRecords | None:
         """What no run has looked at yet."""
-        kept = sorted(self._hints)[: MOST_HINTS + 1]
+        kept = sorted(self._hints)[: MAX_QUEUED + 1]
         return QueuedRecords(tuple(dict.fromkeys(self._hints[id] for id in kept)), kept[-1]) if kept else None
 
     async def forget_hints(self, hints: QueuedRecords, *, besides: Set[str] = frozenset()) -> None:

@@ -14,7 +14,7 @@ from versionsync import cma
 from versionsync.cma import Usage
 from versionsync.sync.limits import RequestLimitReached
 from versionsync.sync.report import Counts, Outcome, Progress, RunKind, RunReport, SourceSpec, SyncOptions
-from versionsync.webhooks.payload import Call, read_call
+from versionsync.webhooks.payload import WebhookPayload, parse_payload
 from versionsync.webhooks.registration import EVENTS, name_of
 
 __all__ = ["Engine", "Upstream"]
@@ -62,7 +62,7 @@ class Upstream:
         """How many these are."""
         return len(self._unseen)
 
-    def happen(self) -> Sequence[Call]:
+    def happen(self) -> Sequence[WebhookPayload]:
         """Let happen what is to have happened by now; returns what a webhook tells of it."""
         told = []
         while (at := self.next_edit_at) is not None and at <= datetime.now(UTC):
@@ -70,7 +70,7 @@ class Upstream:
             self.calls.append(call)
             self._unseen[str(self._happened)] = self.changed_at = at
             self._happened += 1
-            read = read_call(call.request_payload.encode())
+            read = parse_payload(call.request_payload.encode())
             assert read is not None
             told.append(read)
         return told

@@ -27,12 +27,12 @@ from benchmarks.daemon.memory_store import Books
 from benchmarks.daemon.simulated_upstream import Engine, Upstream
 from versionsync.config import Secret
 from versionsync.daemon.budget import Budget
-from versionsync.daemon.scheduler import Timetable, Work
-from versionsync.daemon.state import Followed
-from versionsync.daemon.worker import Follower
+from versionsync.daemon.scheduler import SourceScheduler, Work
+from versionsync.daemon.state import SourceConfig
+from versionsync.daemon.worker import SourceWorker
 from versionsync.mirror.database import Mirror
 from versionsync.sync.report import SourceSpec
-from versionsync.webhooks.payload import Login
+from versionsync.webhooks.payload import BasicAuth
 
 __all__ = ["START", "Hears", "Lived", "live"]
 
@@ -74,13 +74,13 @@ def live(
     Moves the clock of the whole process while it lasts.
     """
     upstream = Upstream(edits, records=RECORDS, has_webhook=hears is Hears.LOG)
-    source = Followed(
+    source = SourceConfig(
         spec=SourceSpec(name="website", base_url="https://example.com"),
         max_staleness=max_staleness,
         scrub=scrub,
         budget=None if budget is None else Budget.parse(budget),
-        webhook=Login("versionsync", Secret("unused")) if hears is Hears.RECEIVER else None,
-        reads_webhook_log=hears is not Hears.RECEIVER,
+        webhook=BasicAuth("versionsync", Secret("unused")) if hears is Hears.RECEIVER else None,
+        polls_webhook_log=hears is not Hears.RECEIVER,
         open_client=upstream.open_client,
     )
     with (
@@ -99,10 +99,10 @@ def _moved_clock() -> Iterator[time_machine.Traveller]:
         yield clock
 
 
-async def _live(source: Followed, upstream: Upstream, clock: time_machine.Traveller, until: datetime) -> None:
+async def _live(source: SourceConfig, upstream: Upstream, clock: time_machine.Traveller, until: datetime) -> None:
     timetable = _Timetable()
-    follower = Follower(
-        cast(Mirror, None), source, cast(Timetable, timetable), log=QUIET, random=Random(1), stall_seconds=300.0
+    follower = SourceWorker(
+        cast(Mirror, None), source, cast(SourceScheduler, timetable), log=QUIET, random=Random(1), stall_seconds=300.0
     )
     follower.begin()
     while (at := timetable.due_at) < until.timestamp():
@@ -110,7 +110,7 @@ async def _live(source: Followed, upstream: Upstream, clock: time_machine.Travel
         if source.webhook is not None and edit is not None and edit.timestamp() <= at:
             clock.move_to(edit)
             for call in upstream.happen():
-                follower.state.heard[await follower.hear(call)] += 1
+                follower.state.webhook_results[await follower.on_webhook(call)] += 1
         else:
             clock.move_to(max(at, time.time()))
             await timetable.do_next()

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import typer
 
-from versionsync.cli.exit_codes import MEANINGS, Exit
+from versionsync.cli.exit_codes import DESCRIPTIONS, ExitCode
 from versionsync.cli.main import PROGRAM, app
 from versionsync.cli.options import PANEL
 
@@ -49,7 +49,7 @@ def commands_page() -> str:
     parts = [_INTRODUCTION, "## Options of every command\n", _table(root.params, shared=True)]
     for words, command in _verbs(root, ()):
         parts.append(_section(words, command))
-    codes = (f"| {code.value} | `{code.name.lower()}` | {MEANINGS[code]} |" for code in Exit)
+    codes = (f"| {code.value} | `{code.name.lower()}` | {DESCRIPTIONS[code]} |" for code in ExitCode)
     parts.append(_EXIT_CODES + "\n".join(codes) + "\n")
     return "\n".join(parts)
 

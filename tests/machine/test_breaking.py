@@ -327,7 +327,7 @@ class Breaking(RuleBasedStateMachine):
     def is_settled(self) -> bool:
         """Whether the last run took the beacon for one on which the next can rest."""
         with self.watcher.read() as connection:
-            return connection.execute(select(sources.c.beacon_is_settled)).scalar_one()
+            return connection.execute(select(sources.c.last_data_change_is_settled)).scalar_one()
 
     @precondition(lambda self: self.switches.unpublishing_moves_beacon)
     @rule(what=content_acts, whom=whom)

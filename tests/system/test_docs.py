@@ -19,7 +19,7 @@ from sqlalchemy import select
 
 from tests.fixtures.lab import MakeLab
 from tests.fixtures.pages import PAGES, ROOT, Block, blocks
-from versionsync.cli.exit_codes import Exit
+from versionsync.cli.exit_codes import ExitCode
 from versionsync.cma import errors as cma_errors
 from versionsync.config import errors as config_errors
 from versionsync.ledger.events import EventType
@@ -129,7 +129,7 @@ def test_every_time_in_a_query_has_all_its_digits(page: Path) -> None:
 def test_every_exit_code_is_explained() -> None:
     """The table of docs/troubleshooting.md."""
     codes = re.findall(r"^\| (\d+) \|", TROUBLE.read_text(), flags=re.MULTILINE)
-    assert codes == [str(code.value) for code in Exit]
+    assert codes == [str(code.value) for code in ExitCode]
 
 
 def test_every_error_is_explained() -> None:

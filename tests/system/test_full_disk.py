@@ -11,7 +11,7 @@ import pytest
 
 from tests.fixtures.comparing import differences
 from tests.fixtures.lab import START, Lab, MakeLab
-from versionsync.cli.exit_codes import Exit
+from versionsync.cli.exit_codes import ExitCode
 from versionsync.simulator import Clock, World
 from versionsync.simulator.scenarios.bulk import build_bulk
 
@@ -57,7 +57,7 @@ def project(make_lab: MakeLab, *, records: int, bytes_per_version: int) -> Lab:
 def made_right(lab: Lab, database_url: str, folder: Path) -> None:
     """With room, the next run ends as the truth is."""
     code, said = sync(lab, database_url, folder)
-    assert code == Exit.DONE, said
+    assert code == ExitCode.OK, said
     assert differences(lab.mirror, lab.truth()) == []
 
 
@@ -66,7 +66,7 @@ def test_a_mirror_that_cannot_grow_is_told(make_lab: MakeLab, database_url: str,
     """The file of a SQLite database, or its log."""
     lab = project(make_lab, records=RECORDS, bytes_per_version=BYTES_PER_VERSION)
     code, said = sync(lab, database_url, tmp_path, largest_file=LARGEST_FILE_BYTES)
-    assert code == Exit.DATABASE, said
+    assert code == ExitCode.DATABASE, said
     assert "cannot be read or written: the disk reports an error (is it full, or broken?)" in said
     assert "Traceback" not in said
     made_right(lab, database_url, tmp_path)
@@ -78,7 +78,7 @@ def test_temporary_files_that_cannot_grow_are_told(make_lab: MakeLab, database_u
     """A record's contents, when they are too large for memory. The mirror itself is elsewhere."""
     lab = project(make_lab, records=2, bytes_per_version=RECORDS * BYTES_PER_VERSION)
     code, said = sync(lab, database_url, tmp_path, largest_file=LARGEST_FILE_BYTES)
-    assert code == Exit.DATABASE, said
+    assert code == ExitCode.DATABASE, said
     assert f"there is no room for temporary files in {tmp_path}" in said
     assert "TMPDIR" in said
     assert "Traceback" not in said
@@ -94,10 +94,10 @@ def test_a_backup_that_finds_no_room_leaves_nothing(make_lab: MakeLab, database_
     (tmp_path / "backup.db").write_text("the last one")
     backup = ("db", "backup", "--force", "backup.db")
     code, said = program(*backup, lab=lab, database_url=database_url, folder=tmp_path, largest_file=LARGEST_FILE_BYTES)
-    assert code == Exit.DATABASE, said
+    assert code == ExitCode.DATABASE, said
     assert "backup.db.partial cannot be read or written: the disk reports an error (is it full" in said
     assert "Traceback" not in said
     assert [path.name for path in tmp_path.glob("backup*")] == ["backup.db"]
     assert (tmp_path / "backup.db").read_text() == "the last one"
     code, said = program(*backup, lab=lab, database_url=database_url, folder=tmp_path)
-    assert code == Exit.DONE, said
+    assert code == ExitCode.OK, said

@@ -19,7 +19,7 @@ from sqlalchemy import select, text
 from tests.fixtures.comparing import differences, told
 from tests.fixtures.lab import START, Lab, MakeLab
 from tests.fixtures.ordeal import end_lease
-from versionsync.cli.exit_codes import Exit
+from versionsync.cli.exit_codes import ExitCode
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.errors import DatabaseUnavailable
 from versionsync.mirror.schema import runs
@@ -131,17 +131,17 @@ def test_a_stopped_process_that_was_overtaken_writes_nothing_more(
         assert 0 < versions(lab.mirror) < 2 * RECORDS, "it was stopped too late: the test is void"
         faults.rates = {}
         code, said = program.sync()
-        assert code == Exit.LEASE, said
+        assert code == ExitCode.LOCKED, said
         assert f"is being written by process {stopped.pid} on " in said
         end_lease(lab.mirror)
         code, said = program.sync()
-        assert code == Exit.DONE, said
+        assert code == ExitCode.OK, said
         assert differences(lab.mirror, lab.truth()) == []
         before = told(lab.mirror), outcomes(lab.mirror)
 
         stopped.send_signal(signal.SIGCONT)
         _, said = stopped.communicate(timeout=PATIENCE_SECONDS)
-    assert stopped.returncode == Exit.LEASE, said
+    assert stopped.returncode == ExitCode.LOCKED, said
     assert "the lease of source 1 (epoch 1) is over: another process has had it since" in said
     assert "run this again" in said
     assert "Traceback" not in said
@@ -161,6 +161,6 @@ def test_a_stopped_process_that_nobody_followed_goes_on(
         end_lease(lab.mirror)
         stopped.send_signal(signal.SIGCONT)
         _, said = stopped.communicate(timeout=PATIENCE_SECONDS)
-    assert stopped.returncode == Exit.DONE, said
+    assert stopped.returncode == ExitCode.OK, said
     assert differences(lab.mirror, lab.truth()) == []
     assert outcomes(lab.mirror) == ["succeeded"]

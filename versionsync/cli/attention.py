@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from versionsync.cli.exit_codes import UNKNOWN_RECORD, Exit, exit_of_trouble
+from versionsync.cli.exit_codes import UNKNOWN_RECORD, ExitCode, exit_code_of_kind
 from versionsync.text import count
 
 if TYPE_CHECKING:
-    from versionsync.daemon.budget import Purse
+    from versionsync.daemon.budget import BudgetStatus
     from versionsync.mirror.status import LagQuantiles, SourceCounts
     from versionsync.mirror.tables.daemons import ActiveDaemon
     from versionsync.mirror.tables.leases import HeldLease
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from versionsync.mirror.tables.sources import SourceRow
     from versionsync.mirror.tables.webhooks import WebhookRow
 
-__all__ = ["Remark", "SourceStatus", "ago", "remarks", "span", "sync_before"]
+__all__ = ["Problem", "SourceStatus", "ago", "problems", "span", "sync_before"]
 
 STALE: Final = timedelta(days=1)
 """What nobody follows is looked at once a day, where nothing else is said."""
-REMEMBERED: Final = timedelta(days=1)
+DAEMON_GONE_AFTER: Final = timedelta(days=1)
 """For so long a daemon that ended without a word counts as one that should be there."""
 
-DUE: Final = timedelta(seconds=30)
+GRACE: Final = timedelta(seconds=30)
 """So late a look may be that a daemon has announced."""
 
 
@@ -45,39 +45,39 @@ class SourceStatus:
     """
 
     source: SourceRow
-    standing: SourceCounts
+    row_counts: SourceCounts
     runs: Sequence[RunRow] = ()
     lag: LagQuantiles | None = None
     lease: HeldLease | None = None
-    follower: ActiveDaemon | None = None
+    daemon: ActiveDaemon | None = None
     webhook: WebhookRow | None = None
-    followed_limit: timedelta | None = None
-    purse: Purse | None = None
+    daemon_limit: timedelta | None = None
+    budget: BudgetStatus | None = None
     today: int = 0
     this_month: int = 0
 
     @property
-    def fresh_as_of(self) -> datetime | None:
+    def complete_as_of(self) -> datetime | None:
         """The moment of which all that was upstream is mirrored; None: it was never whole."""
-        return self.source.checkpoint.whole_as_of
+        return self.source.checkpoint.complete_as_of
 
     @property
     def sync_before(self) -> datetime | None:
         """Until when the next sync misses no version; None: it is not known, or DatoCMS keeps all versions."""
-        return sync_before(self.fresh_as_of, self.source.project.history_retention_days)
+        return sync_before(self.complete_as_of, self.source.project.history_retention_days)
 
     @property
     def is_written(self) -> bool:
         """Whether a process holds its lease now."""
-        return self.lease is not None and not self.lease.is_over
+        return self.lease is not None and not self.lease.is_free
 
     @property
-    def is_followed(self) -> bool:
+    def has_daemon(self) -> bool:
         """Whether a daemon follows it now."""
-        return self.follower is not None and not self.follower.is_over
+        return self.daemon is not None and not self.daemon.is_expired
 
     @property
-    def under_way(self) -> RunRow | None:
+    def running(self) -> RunRow | None:
         """The run that goes on now."""
         newest = self.runs[0] if self.runs else None
         return newest if newest is not None and newest.outcome == "running" and self.is_written else None
@@ -85,7 +85,7 @@ class SourceStatus:
     @property
     def ended(self) -> Sequence[RunRow]:
         """The newest runs that are not under way, newest first; one that still says `running` was cut off."""
-        return self.runs[1:] if self.under_way is not None else self.runs
+        return self.runs[1:] if self.running is not None else self.runs
 
     @property
     def judged(self) -> Sequence[RunRow]:
@@ -96,49 +96,49 @@ class SourceStatus:
         """How old it may be. `max_age` is what was asked for; else it depends on whether a daemon should follow it."""
         if max_age is not None:
             return max_age
-        silent = self.follower is not None and self.follower.is_over and now - self.follower.expires_at > REMEMBERED
-        if self.follower is None or silent or self.followed_limit is None:
+        silent = self.daemon is not None and self.daemon.is_expired and now - self.daemon.expires_at > DAEMON_GONE_AFTER
+        if self.daemon is None or silent or self.daemon_limit is None:
             return STALE
-        return self.followed_limit
+        return self.daemon_limit
 
 
 @dataclass(frozen=True, slots=True)
-class Remark:
+class Problem:
     """Something that somebody should look at, in one line; `exit` tells a program which kind of thing it is."""
 
     text: str
-    exit: Exit = Exit.PARTIAL
+    exit: ExitCode = ExitCode.PARTIAL
 
 
-def remarks(one: SourceStatus, now: datetime, *, max_age: timedelta | None = None) -> Iterator[Remark]:
+def problems(one: SourceStatus, now: datetime, *, max_age: timedelta | None = None) -> Iterator[Problem]:
     """What somebody should look at; none: all is well.
 
     A run that failed is told by the code that a sync would have ended with.
     """
     last = one.judged[0] if one.judged else None
     if last is not None and (told := _what_went_wrong(one, last)):
-        yield Remark(told, exit_of_trouble(last.error_kind))
+        yield Problem(told, exit_code_of_kind(last.error_kind))
     limit = one.limit(now, max_age)
     # A run that has just begun makes nothing fresher; one that takes long makes nothing staler.
-    reference = now if one.under_way is None else one.under_way.started_at
-    if one.fresh_as_of is None:
-        if one.under_way is None:
+    reference = now if one.running is None else one.running.started_at
+    if one.complete_as_of is None:
+        if one.running is None:
             never = one.source.checkpoint.last_success_at is None
-            yield Remark("no run has succeeded yet" if never else "no run has seen all of it yet")
-    elif reference - one.fresh_as_of > limit and not (max_age is None and _waits_for_budget(one, now)):
-        yield Remark(
-            f"nothing succeeded for {span(now - one.fresh_as_of)}, it may be {span(limit)} old{_who_left(one)}"
+            yield Problem("no run has succeeded yet" if never else "no run has seen all of it yet")
+    elif reference - one.complete_as_of > limit and not (max_age is None and _waits_for_budget(one, now)):
+        yield Problem(
+            f"nothing succeeded for {span(now - one.complete_as_of)}, it may be {span(limit)} old{_who_left(one)}"
         )
     if one.sync_before is not None and one.sync_before <= reference:
         days = count(one.source.project.history_retention_days or 0, "day")
-        yield Remark(f"versions may be lost: DatoCMS keeps them for {days}, and this is how long no sync was complete")
+        yield Problem(f"versions may be lost: DatoCMS keeps them for {days}, and this is how long no sync was complete")
     for name, obstacle in one.source.blocked_views.items():
-        yield Remark(f"the view {name} could not follow the schema and stays as it was: {obstacle}", Exit.DONE)
-    if one.is_followed and one.purse is not None and one.purse.is_spent:
-        yield Remark(f"{one.purse.budget} are spent: it goes on at {one.purse.ends_at:%Y-%m-%d %H:%M} UTC")
-    if one.is_followed and one.webhook is not None and one.webhook.is_silent:
-        yield Remark(
-            f"its webhook tells nothing any more: {count(one.webhook.untold, 'look')} in a row found changes of which "
+        yield Problem(f"the view {name} could not follow the schema and stays as it was: {obstacle}", ExitCode.OK)
+    if one.has_daemon and one.budget is not None and one.budget.is_spent:
+        yield Problem(f"{one.budget.budget} are spent: it goes on at {one.budget.ends_at:%Y-%m-%d %H:%M} UTC")
+    if one.has_daemon and one.webhook is not None and one.webhook.is_silent:
+        yield Problem(
+            f"its webhook tells nothing any more: {count(one.webhook.undelivered_changes, 'look')} in a row found changes of which "
             "no call had told. `versionsync webhook status` shows its last calls"
         )
 
@@ -174,11 +174,11 @@ def ago(time: datetime, now: datetime) -> str:
 def _what_went_wrong(one: SourceStatus, last: RunRow) -> str | None:
     match last.outcome:
         case "failed" | "partial":
-            if one.is_followed and (len(one.judged) < 2 or one.judged[1].outcome not in ("failed", "partial")):
+            if one.has_daemon and (len(one.judged) < 2 or one.judged[1].outcome not in ("failed", "partial")):
                 return None
             how = "failed" if last.outcome == "failed" else f"was {last.outcome}"
             return f"the last run {how}{f': {last.error}' if last.error else ''}"
-        case "interrupted" | "running" if one.is_followed or one.under_way is not None:
+        case "interrupted" | "running" if one.has_daemon or one.running is not None:
             return None
         case "interrupted":
             return f"the last run was interrupted{f': {last.error}' if last.error else ''}"
@@ -190,13 +190,13 @@ def _what_went_wrong(one: SourceStatus, last: RunRow) -> str | None:
 
 def _waits_for_budget(one: SourceStatus, now: datetime) -> bool:
     """Whether all is well but that a budget lets it look less often than the settings ask for."""
-    if one.purse is None or one.follower is None or one.follower.is_over or one.follower.next_look_at is None:
+    if one.budget is None or one.daemon is None or one.daemon.is_expired or one.daemon.next_check_at is None:
         return False
-    is_due = now - one.follower.next_look_at > DUE
+    is_due = now - one.daemon.next_check_at > GRACE
     return not is_due and bool(one.judged) and one.judged[0].outcome == "succeeded"
 
 
 def _who_left(one: SourceStatus) -> str:
-    if one.follower is None or not one.follower.is_over:
+    if one.daemon is None or not one.daemon.is_expired:
         return ""
-    return f": the daemon that followed it ({one.follower.holder}) ended without a word"
+    return f": the daemon that followed it ({one.daemon.holder}) ended without a word"

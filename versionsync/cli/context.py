@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from versionsync.cli.exit_codes import Exit
+from versionsync.cli.exit_codes import ExitCode
 from versionsync.cli.terminal.output import Output
 from versionsync.redaction import Redactor
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from versionsync.config import Configuration, Secret, SourceSettings
     from versionsync.mirror.database import Mirror
     from versionsync.mirror.tables.sources import SourceRow
-    from versionsync.webhooks.payload import Login
+    from versionsync.webhooks.payload import BasicAuth
 
-__all__ = ["Options", "Session"]
+__all__ = ["CliContext", "Options"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +49,7 @@ class Options:
         )
 
 
-class Session:
+class CliContext:
     """One invocation. Settings are loaded, and the log is made, when they are first asked for.
 
     `verdict` is how the command ends, as far as it knows: that counts also where nobody reads its results to the end.
@@ -60,7 +60,7 @@ class Session:
         self.environ = os.environ if environ is None else environ
         self.options = options or Options()
         self.redactor = Redactor()
-        self.verdict = Exit.DONE
+        self.verdict = ExitCode.OK
         self.keeps_doubts = False
 
     def also(self, options: Options) -> None:
@@ -81,7 +81,7 @@ class Session:
     def log(self) -> FilteringBoundLogger:
         """The log, at the level that was asked for."""
         from versionsync.cli.logging.journal import Journal, is_journal
-        from versionsync.cli.logging.setup import hear_libraries, make_log
+        from versionsync.cli.logging.setup import capture_library_logs, make_log
 
         terminal = sys.stderr.isatty()
         log = make_log(
@@ -91,7 +91,7 @@ class Session:
             redactor=self.redactor,
             journal=Journal() if is_journal(self.environ) and not self.options.as_json else None,
         )
-        hear_libraries(log, level=self.log_level)
+        capture_library_logs(log, level=self.log_level)
         return log
 
     @property
@@ -105,7 +105,7 @@ class Session:
     def configuration(self) -> Configuration:
         """The settings; what is doubtful about them is told once. Raises a ConfigError."""
         configuration = self.load_settings()
-        for doubt in () if self.keeps_doubts else configuration.doubts:
+        for doubt in () if self.keeps_doubts else configuration.warnings:
             self.log.warning("settings.doubtful", reason=doubt.message, hint=doubt.hint)
         return configuration
 
@@ -129,18 +129,18 @@ class Session:
         self.redactor.learn(token.reveal())
         return token
 
-    def webhook_login(self, source: SourceSettings, configuration: Configuration | None = None) -> Login | None:
+    def webhook_login(self, source: SourceSettings, configuration: Configuration | None = None) -> BasicAuth | None:
         """What calls of the webhook of `source` must say, masked from now on; None: nothing is set.
 
         `configuration` is where to look: that of the session, if none is given. Raises SecretProblem.
         """
-        from versionsync.webhooks.payload import Login
+        from versionsync.webhooks.payload import BasicAuth
 
         password = (configuration or self.configuration).webhook_password(source)
         if password is None:
             return None
         self.redactor.learn(password.reveal())
-        return Login(source.webhook_user, password)
+        return BasicAuth(source.webhook_user, password)
 
     def database_url(self) -> str:
         """The URL of the database, its password masked from now on. Raises a ConfigError."""

@@ -15,63 +15,63 @@ from enum import IntEnum
 from typing import Final
 
 __all__ = [
-    "MEANINGS",
+    "BY_ERROR_KIND",
+    "DESCRIPTIONS",
     "OUTPUT",
-    "TROUBLES",
     "UNKNOWN_RECORD",
-    "Exit",
-    "Problem",
-    "exit_of",
-    "exit_of_trouble",
-    "problem_of",
-    "worst",
+    "ErrorReport",
+    "ExitCode",
+    "error_report",
+    "exit_code_of",
+    "exit_code_of_kind",
+    "most_severe",
 ]
 
 
-class Exit(IntEnum):
+class ExitCode(IntEnum):
     """How the program ended, for whoever started it."""
 
-    DONE = 0
+    OK = 0
     UNEXPECTED = 1
     USAGE = 2
     PARTIAL = 3
-    REFUSED = 4
-    UNAVAILABLE = 5
+    UPSTREAM_REFUSED = 4
+    UPSTREAM_UNAVAILABLE = 5
     DATABASE = 6
-    LEASE = 7
+    LOCKED = 7
     DIFFERENCES = 8
     INTERRUPTED = 130
 
 
-MEANINGS: Final[dict[Exit, str]] = {
-    Exit.DONE: "Done.",
-    Exit.UNEXPECTED: "Unexpected: a fault of versionsync's own, of which `--debug` shows where; or standard output "
+DESCRIPTIONS: Final[dict[ExitCode, str]] = {
+    ExitCode.OK: "Done.",
+    ExitCode.UNEXPECTED: "Unexpected: a fault of versionsync's own, of which `--debug` shows where; or standard output "
     "could not be written.",
-    Exit.USAGE: "The command line or the settings are wrong.",
-    Exit.PARTIAL: "Finished, but partial: some records could not be mirrored, or too many had vanished to believe it. "
+    ExitCode.USAGE: "The command line or the settings are wrong.",
+    ExitCode.PARTIAL: "Finished, but partial: some records could not be mirrored, or too many had vanished to believe it. "
     "Of `status`, `health` and `service`: something else needs attention.",
-    Exit.REFUSED: "DatoCMS refused: the token, its permissions or the environment.",
-    Exit.UNAVAILABLE: "DatoCMS could not be reached, or its answers could not be understood.",
-    Exit.DATABASE: "The database cannot be used, or is not at the schema of this version.",
-    Exit.LEASE: "Another process is writing to the same source.",
-    Exit.DIFFERENCES: "Verification found differences.",
-    Exit.INTERRUPTED: "Interrupted by Ctrl-C or SIGTERM. What was committed is kept.",
+    ExitCode.UPSTREAM_REFUSED: "DatoCMS refused: the token, its permissions or the environment.",
+    ExitCode.UPSTREAM_UNAVAILABLE: "DatoCMS could not be reached, or its answers could not be understood.",
+    ExitCode.DATABASE: "The database cannot be used, or is not at the schema of this version.",
+    ExitCode.LOCKED: "Another process is writing to the same source.",
+    ExitCode.DIFFERENCES: "Verification found differences.",
+    ExitCode.INTERRUPTED: "Interrupted by Ctrl-C or SIGTERM. What was committed is kept.",
 }
 
 UNKNOWN_RECORD: Final = "unknown_record"
 """The `runs.error_kind` of a run that says nothing about its source: it was asked for a record that does not exist."""
 
-TROUBLES: Final[dict[str, Exit]] = {
-    "refused": Exit.REFUSED,
-    "unavailable": Exit.UNAVAILABLE,
-    "stalled": Exit.UNAVAILABLE,
-    "database": Exit.DATABASE,
-    "settings": Exit.USAGE,
-    "partial": Exit.PARTIAL,
-    UNKNOWN_RECORD: Exit.PARTIAL,
-    "vanished": Exit.PARTIAL,
-    "budget": Exit.PARTIAL,
-    "unexpected": Exit.UNEXPECTED,
+BY_ERROR_KIND: Final[dict[str, ExitCode]] = {
+    "refused": ExitCode.UPSTREAM_REFUSED,
+    "unavailable": ExitCode.UPSTREAM_UNAVAILABLE,
+    "stalled": ExitCode.UPSTREAM_UNAVAILABLE,
+    "database": ExitCode.DATABASE,
+    "settings": ExitCode.USAGE,
+    "partial": ExitCode.PARTIAL,
+    UNKNOWN_RECORD: ExitCode.PARTIAL,
+    "vanished": ExitCode.PARTIAL,
+    "budget": ExitCode.PARTIAL,
+    "unexpected": ExitCode.UNEXPECTED,
 }
 """How `status` ends for a source whose last run failed, by `runs.error_kind`: as that run did, or would have."""
 
@@ -81,95 +81,95 @@ OUTPUT: Final = "output"
 _NO_WAY: Final = {errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST, errno.EROFS, errno.ELOOP, errno.ENAMETOOLONG}
 """What a path leads to when somebody else has made the folders, or may go there and we may not."""
 
-_WORST_FIRST: Final = (
-    Exit.INTERRUPTED,
-    Exit.UNEXPECTED,
-    Exit.USAGE,
-    Exit.REFUSED,
-    Exit.DATABASE,
-    Exit.UNAVAILABLE,
-    Exit.LEASE,
-    Exit.DIFFERENCES,
-    Exit.PARTIAL,
-    Exit.DONE,
+_BY_SEVERITY: Final = (
+    ExitCode.INTERRUPTED,
+    ExitCode.UNEXPECTED,
+    ExitCode.USAGE,
+    ExitCode.UPSTREAM_REFUSED,
+    ExitCode.DATABASE,
+    ExitCode.UPSTREAM_UNAVAILABLE,
+    ExitCode.LOCKED,
+    ExitCode.DIFFERENCES,
+    ExitCode.PARTIAL,
+    ExitCode.OK,
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class ErrorReport:
     """An error as a person or a program is told it. `kind` is a word that stays the same from version to version."""
 
-    exit: Exit
+    exit: ExitCode
     kind: str
     message: str
     hint: str | None = None
 
-    def redacted(self, redact: Callable[[str], str]) -> Problem:
+    def redacted(self, redact: Callable[[str], str]) -> ErrorReport:
         """The same without any secret in it, as `redact` sees to."""
-        return Problem(self.exit, self.kind, redact(self.message), self.hint and redact(self.hint))
+        return ErrorReport(self.exit, self.kind, redact(self.message), self.hint and redact(self.hint))
 
     def to_fields(self) -> dict[str, str | int | None]:
         """As a program is told it."""
         return {"kind": self.kind, "exit": self.exit.value, "message": self.message, "hint": self.hint}
 
 
-def worst(exits: Iterable[Exit]) -> Exit:
+def most_severe(exits: Iterable[ExitCode]) -> ExitCode:
     """The one that decides where several sources ended differently: what a person must mend comes before what passes.
 
     interrupted, unexpected, usage, refused, database, unavailable, lease, differences, partial, done.
     """
-    return min(exits, key=_WORST_FIRST.index, default=Exit.DONE)
+    return min(exits, key=_BY_SEVERITY.index, default=ExitCode.OK)
 
 
-def exit_of(error: BaseException) -> Exit:
+def exit_code_of(error: BaseException) -> ExitCode:
     """The exit code for `error`."""
     return _exit(error)
 
 
-def problem_of(error: BaseException) -> Problem:
+def error_report(error: BaseException) -> ErrorReport:
     """`error` as it is told: its exit code, one line, and what to do."""
     exit = _exit(error)
     if surroundings := _of_surroundings(error):
-        return Problem(exit, exit.name.lower(), *surroundings)
+        return ErrorReport(exit, exit.name.lower(), *surroundings)
     if _is_of_standard_output(error):
-        return Problem(
+        return ErrorReport(
             exit,
             OUTPUT,
             f"standard output cannot be written: {_one_line(error)}",
             "Make room, or let it write elsewhere. Only the answer is lost: what was committed is kept.",
         )
-    if exit is Exit.UNEXPECTED:
-        return Problem(
+    if exit is ExitCode.UNEXPECTED:
+        return ErrorReport(
             exit,
             "unexpected",
             f"{type(error).__name__}: {_one_line(error)}",
             "This should not happen. Run it again with --debug and report what it shows.",
         )
-    return Problem(exit, exit.name.lower(), _one_line(error), getattr(error, "hint", None) or _hint(error))
+    return ErrorReport(exit, exit.name.lower(), _one_line(error), getattr(error, "hint", None) or _hint(error))
 
 
-def exit_of_trouble(kind: str | None) -> Exit:
+def exit_code_of_kind(kind: str | None) -> ExitCode:
     """The exit code of a run that is over, by its `runs.error_kind`; PARTIAL where that is not known."""
-    return TROUBLES.get(kind or "", Exit.PARTIAL)
+    return BY_ERROR_KIND.get(kind or "", ExitCode.PARTIAL)
 
 
-def _exit(error: BaseException) -> Exit:
+def _exit(error: BaseException) -> ExitCode:
     from typer import Abort, TyperException
 
     from versionsync.config import ConfigError
 
     match error:
         case KeyboardInterrupt() | Abort() | CancelledError():
-            return Exit.INTERRUPTED
+            return ExitCode.INTERRUPTED
         case ConfigError() | TyperException():
-            return Exit.USAGE
+            return ExitCode.USAGE
         case _ if _of_surroundings(error):
-            return Exit.USAGE
+            return ExitCode.USAGE
         case _:
             return _exit_of_ours(error)
 
 
-def _exit_of_ours(error: BaseException) -> Exit:
+def _exit_of_ours(error: BaseException) -> ExitCode:
     # Each is imported only for an error of its own, which means that it is loaded already.
     match type(error).__module__.split(".")[:2]:
         case ["versionsync", "mirror"]:
@@ -181,62 +181,62 @@ def _exit_of_ours(error: BaseException) -> Exit:
         case ["versionsync", "systemd"]:
             from versionsync.systemd.errors import NotStarted
 
-            return Exit.PARTIAL if isinstance(error, NotStarted) else Exit.USAGE
+            return ExitCode.PARTIAL if isinstance(error, NotStarted) else ExitCode.USAGE
         case ["versionsync", "daemon"]:
             return _exit_of_daemon(error)
         case _:
-            return Exit.UNEXPECTED
+            return ExitCode.UNEXPECTED
 
 
-def _exit_of_daemon(error: BaseException) -> Exit:
-    from versionsync.daemon.errors import CannotListen, NotAlive
+def _exit_of_daemon(error: BaseException) -> ExitCode:
+    from versionsync.daemon.errors import CannotListen, DaemonUnreachable
 
     match error:
         case CannotListen():
-            return Exit.USAGE
-        case NotAlive():
-            return Exit.PARTIAL
+            return ExitCode.USAGE
+        case DaemonUnreachable():
+            return ExitCode.PARTIAL
         case _:
-            return Exit.UNEXPECTED
+            return ExitCode.UNEXPECTED
 
 
-def _exit_of_sync(error: BaseException) -> Exit:
+def _exit_of_sync(error: BaseException) -> ExitCode:
     from versionsync.sync.deletions import MassDeletionError
     from versionsync.sync.limits import RequestLimitReached, StalledError
 
     match error:
         case MassDeletionError() | RequestLimitReached():
-            return Exit.PARTIAL
+            return ExitCode.PARTIAL
         case StalledError():
-            return Exit.UNAVAILABLE
+            return ExitCode.UPSTREAM_UNAVAILABLE
         case _:
-            return Exit.UNEXPECTED
+            return ExitCode.UNEXPECTED
 
 
-def _exit_of_mirror(error: BaseException) -> Exit:
+def _exit_of_mirror(error: BaseException) -> ExitCode:
     from versionsync.mirror import errors as mirror
 
     match error:
         case mirror.WrongProject() | mirror.BackupError():
-            return Exit.USAGE
+            return ExitCode.USAGE
         case mirror.LeaseHeld() | mirror.LeaseLost():
-            return Exit.LEASE
+            return ExitCode.LOCKED
         case mirror.MirrorError():
-            return Exit.DATABASE
+            return ExitCode.DATABASE
         case _:
-            return Exit.UNEXPECTED
+            return ExitCode.UNEXPECTED
 
 
-def _exit_of_cma(error: BaseException) -> Exit:
+def _exit_of_cma(error: BaseException) -> ExitCode:
     from versionsync.cma import errors as cma
 
     match error:
         case cma.Unavailable() | cma.ProtocolError():
-            return Exit.UNAVAILABLE
+            return ExitCode.UPSTREAM_UNAVAILABLE
         case cma.CmaError():
-            return Exit.REFUSED
+            return ExitCode.UPSTREAM_REFUSED
         case _:
-            return Exit.UNEXPECTED
+            return ExitCode.UNEXPECTED
 
 
 def _hint(error: BaseException) -> str | None:

@@ -20,11 +20,11 @@ from versionsync.cli.commands.run import run as run_daemon
 from versionsync.cli.commands.simulator import simulator
 from versionsync.cli.commands.status import status
 from versionsync.cli.commands.sync import sync
-from versionsync.cli.context import Session
-from versionsync.cli.exit_codes import OUTPUT, Exit, problem_of
-from versionsync.cli.options import Verbs, add_verb, flag, shared_options
+from versionsync.cli.context import CliContext
+from versionsync.cli.exit_codes import OUTPUT, ExitCode, error_report
+from versionsync.cli.options import CommandGroup, add_command, flag, shared_options
 from versionsync.cli.terminal.output import to_json
-from versionsync.cli.terminal.streams import give_up_results
+from versionsync.cli.terminal.streams import discard_output
 from versionsync.text import printable_lines
 
 __all__ = ["app", "run"]
@@ -33,7 +33,7 @@ PROGRAM = "versionsync"
 
 app = typer.Typer(
     name=PROGRAM,
-    cls=Verbs,
+    cls=CommandGroup,
     help="Keeps every version of every DatoCMS record in a database of your own, and tells each change as an event.",
     epilog="`versionsync demo` shows it in twenty seconds, with nothing to configure.",
     pretty_exceptions_enable=False,
@@ -42,25 +42,25 @@ app = typer.Typer(
 
 
 def _root(
-    session: Session,
+    session: CliContext,
     *,
     version: Annotated[bool, flag("--version", help="Show the version and exit.")] = False,
 ) -> None:
     if version:
-        session.output.line(f"{PROGRAM} {__version__}")
+        session.output.plain_line(f"{PROGRAM} {__version__}")
         raise typer.Exit
 
 
 app.callback(invoke_without_command=True)(shared_options(_root))
 for verb in (init, doctor, demo, sync, run_daemon, status, health, events):
-    add_verb(app, verb)
+    add_command(app, verb)
 app.add_typer(webhook.app, name="webhook")
 app.add_typer(service.app, name="service")
 app.add_typer(db.app, name="db")
-add_verb(app, simulator)
+add_command(app, simulator)
 
 
-def run(argv: Sequence[str], session: Session) -> Exit:
+def run(argv: Sequence[str], session: CliContext) -> ExitCode:
     """Run one command line. Nothing is raised: an error is told on standard error and becomes the exit code."""
     for argument in argv:  # refused or mistyped, it may be repeated in an error
         session.redactor.learn_url(argument)
@@ -69,23 +69,23 @@ def run(argv: Sequence[str], session: Session) -> Exit:
         code = command.main(args=list(argv) or ["--help"], prog_name=PROGRAM, standalone_mode=False, obj=session)
     except SystemExit as ended:
         # Typer's own ways out: completion, and a reader such as `| head` that has enough.
-        return session.verdict if isinstance(ended.__context__, BrokenPipeError) else Exit(int(ended.code or 0))
+        return session.verdict if isinstance(ended.__context__, BrokenPipeError) else ExitCode(int(ended.code or 0))
     except BaseException as error:  # whatever it is, a person shall not see a traceback of it
         return _tell(error, argv, session)
-    return Exit(code or 0)
+    return ExitCode(code or 0)
 
 
-def _tell(error: BaseException, argv: Sequence[str], session: Session) -> Exit:
+def _tell(error: BaseException, argv: Sequence[str], session: CliContext) -> ExitCode:
     # The command line itself may be what is wrong, and its options unread.
     if "--debug" in argv:
         trace = session.redactor.redact("".join(traceback.format_exception(error)))
         sys.stderr.write(printable_lines(trace, indent="    ") + "\n")
-    problem = problem_of(error).redacted(session.redactor.redact)
+    problem = error_report(error).redacted(session.redactor.redact)
     if problem.kind == OUTPUT:
-        give_up_results()
+        discard_output()
     if "--json" in argv:
         sys.stderr.write(to_json({"error": problem.to_fields()}) + "\n")
-    elif problem.exit is Exit.INTERRUPTED:
+    elif problem.exit is ExitCode.INTERRUPTED:
         session.output.note("")  # the terminal has written ^C
         session.output.note("Interrupted.")
     elif problem.message:  # a group without a verb has shown its help already

@@ -12,10 +12,10 @@ from typing import Annotated, Any, Final
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from versionsync.cli.context import Options, Session
-from versionsync.cli.terminal.streams import give_up_results
+from versionsync.cli.context import CliContext, Options
+from versionsync.cli.terminal.streams import discard_output
 
-__all__ = ["Verbs", "add_verb", "flag", "shared_options"]
+__all__ = ["CommandGroup", "add_command", "flag", "shared_options"]
 
 PANEL: Final = "Options of every command"
 
@@ -79,14 +79,14 @@ _SHARED: Final[dict[str, tuple[Any, Any]]] = {
 }
 
 
-class Verb(TyperCommand):
+class Command(TyperCommand):
     """A command whose help says nothing of types: `<bool>` beside a flag tells nobody anything."""
 
     def get_params(self, ctx: Any) -> list[Any]:
         return _without_types(super().get_params(ctx))
 
 
-class Verbs(TyperGroup):
+class CommandGroup(TyperGroup):
     """The same for a group of them."""
 
     def get_params(self, ctx: Any) -> list[Any]:
@@ -110,13 +110,13 @@ def shared_options(function: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(function)
     def run(ctx: typer.Context, **given: Any) -> None:
         session = ctx.find_root().obj
-        assert isinstance(session, Session)
+        assert isinstance(session, CliContext)
         session.also(Options(**{name: given.pop(name) for name in _SHARED}))
         try:
             function(session, **given)
             sys.stdout.flush()
         except BrokenPipeError:  # the reader (`| head`) has enough
-            give_up_results()
+            discard_output()
             raise typer.Exit(session.verdict) from None
 
     parameters = [
@@ -132,8 +132,8 @@ def shared_options(function: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-def add_verb(app: typer.Typer, function: Callable[..., None], *, name: str | None = None, epilog: str = "") -> None:
+def add_command(app: typer.Typer, function: Callable[..., None], *, name: str | None = None, epilog: str = "") -> None:
     """Add `function` to `app` as a verb; its docstring is the help, its first line the short one."""
     paragraphs = inspect.cleandoc(function.__doc__ or "").split("\n\n")
     help = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
-    app.command(name or function.__name__, cls=Verb, help=help, epilog=epilog or None)(shared_options(function))
+    app.command(name or function.__name__, cls=Command, help=help, epilog=epilog or None)(shared_options(function))

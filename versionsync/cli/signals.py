@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Final, NoReturn, TypeVar
 
-from versionsync.cli.exit_codes import Exit
+from versionsync.cli.exit_codes import ExitCode
 
 __all__ = ["run_until_interrupted"]
 
@@ -30,7 +30,7 @@ def run_until_interrupted(work: Callable[[], Coroutine[Any, Any, T]], *, told: C
     async def guarded() -> T:
         task = asyncio.current_task()
         assert task is not None
-        with _handled(_Stop(asyncio.get_running_loop(), task, told)):
+        with _handled(_StopHandler(asyncio.get_running_loop(), task, told)):
             return await work()
 
     try:
@@ -39,7 +39,7 @@ def run_until_interrupted(work: Callable[[], Coroutine[Any, Any, T]], *, told: C
         raise KeyboardInterrupt from None
 
 
-class _Stop:
+class _StopHandler:
     """What a signal does. A plain handler, not the event loop's: the second one must work while the loop is busy."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any], told: Callable[[], None]) -> None:
@@ -50,7 +50,7 @@ class _Stop:
 
     def __call__(self, _signal: int, _frame: FrameType | None) -> None:
         if self._stopping:
-            _leave()
+            _exit()
         self._stopping = True
         self._loop.call_soon_threadsafe(self._stop)
 
@@ -60,7 +60,7 @@ class _Stop:
 
 
 @contextmanager
-def _handled(handler: _Stop) -> Iterator[None]:
+def _handled(handler: _StopHandler) -> Iterator[None]:
     before = {number: signal.signal(number, handler) for number in SIGNALS}
     try:
         yield
@@ -69,8 +69,8 @@ def _handled(handler: _Stop) -> Iterator[None]:
             signal.signal(number, old)
 
 
-def _leave() -> NoReturn:
+def _exit() -> NoReturn:
     """No clean-up: what is committed stays, what is not is rolled back by the database."""
     if sys.stderr.isatty():
         os.write(2, SHOW_CURSOR.encode())
-    os._exit(Exit.INTERRUPTED)
+    os._exit(ExitCode.INTERRUPTED)

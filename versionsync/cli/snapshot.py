@@ -8,20 +8,20 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from versionsync.cli.attention import Remark, SourceStatus, remarks
-from versionsync.cli.context import Session
-from versionsync.cli.exit_codes import UNKNOWN_RECORD, Exit, worst
+from versionsync.cli.attention import Problem, SourceStatus, problems
+from versionsync.cli.context import CliContext
+from versionsync.cli.exit_codes import UNKNOWN_RECORD, ExitCode, most_severe
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from versionsync.config import SourceSettings
-    from versionsync.daemon.budget import Purse
+    from versionsync.daemon.budget import BudgetStatus
     from versionsync.mirror.database import Mirror
     from versionsync.mirror.status import SourceCounts
     from versionsync.mirror.tables.sources import SourceRow
 
-__all__ = ["Looker", "Snapshot"]
+__all__ = ["Snapshot", "SnapshotReader"]
 
 RUNS: Final = 3
 """One that is under way, and two that ended: from the second failure on a daemon's are told.
@@ -38,48 +38,48 @@ class Snapshot:
 
     at: datetime
     sources: Sequence[SourceStatus]
-    not_synced_yet: Sequence[str]
+    unsynced: Sequence[str]
     max_age: timedelta | None
 
-    def remarks(self, one: SourceStatus) -> list[Remark]:
+    def problems(self, one: SourceStatus) -> list[Problem]:
         """What somebody should look at, of one of the sources."""
-        return list(remarks(one, self.at, max_age=self.max_age))
+        return list(problems(one, self.at, max_age=self.max_age))
 
     def attention(self, one: SourceStatus) -> list[str]:
         """The same as lines."""
-        return [remark.text for remark in self.remarks(one)]
+        return [remark.text for remark in self.problems(one)]
 
-    def exit_of(self, one: SourceStatus) -> Exit:
+    def exit_of(self, one: SourceStatus) -> ExitCode:
         """The exit code of one of the sources."""
-        return worst(remark.exit for remark in self.remarks(one))
+        return most_severe(remark.exit for remark in self.problems(one))
 
     def limit(self, one: SourceStatus) -> timedelta:
         """How old one of the sources may be."""
         return one.limit(self.at, self.max_age)
 
     @property
-    def exit(self) -> Exit:
+    def exit(self) -> ExitCode:
         """For a monitoring script: the worst of the sources; PARTIAL at least where one is not mirrored yet."""
-        is_all = bool(self.sources) and not self.not_synced_yet
-        return worst([*map(self.exit_of, self.sources), Exit.DONE if is_all else Exit.PARTIAL])
+        is_all = bool(self.sources) and not self.unsynced
+        return most_severe([*map(self.exit_of, self.sources), ExitCode.OK if is_all else ExitCode.PARTIAL])
 
 
-class Looker:
+class SnapshotReader:
     """Takes snapshots of the sources called `names`, all of them if none is named."""
 
-    def __init__(self, session: Session, names: Sequence[str], *, max_age: timedelta | None = None) -> None:
+    def __init__(self, session: CliContext, names: Sequence[str], *, max_age: timedelta | None = None) -> None:
         self._session = session
         self._names = names
         self._max_age = max_age
         self._settings = {source.name: source for source in session.configuration.sources}
         self._counted: dict[int, tuple[SourceCounts, float]] = {}
 
-    def look(self, mirror: Mirror) -> Snapshot:
+    def read(self, mirror: Mirror) -> Snapshot:
         """How it stands now. Raises UnknownSource and MirrorError."""
         known = self._session.known_sources(mirror, self._names)
         sources = mirror.query(lambda connection: [self._one(connection, source) for source in known])
-        waiting = [] if self._names else self._not_synced_yet(source.name for source in known)
-        return Snapshot(at=datetime.now(UTC), sources=sources, not_synced_yet=waiting, max_age=self._max_age)
+        waiting = [] if self._names else self._unsynced(source.name for source in known)
+        return Snapshot(at=datetime.now(UTC), sources=sources, unsynced=waiting, max_age=self._max_age)
 
     def _one(self, connection: Connection, source: SourceRow) -> SourceStatus:
         from versionsync.daemon.budget import Period
@@ -95,19 +95,19 @@ class Looker:
         began = {period: period.bounds(now)[0].date() for period in Period}
         return SourceStatus(
             source=source,
-            standing=self._standing(connection, id),
+            row_counts=self._row_counts(connection, id),
             runs=last_runs(connection, id, limit=RUNS, besides=UNKNOWN_RECORD),
             lag=lag(connection, id),
             lease=current_lease(connection, id),
-            follower=active_daemon(connection, id),
+            daemon=active_daemon(connection, id),
             webhook=webhook_row(connection, id),
-            followed_limit=timedelta(seconds=stale_after(settings.max_staleness)) if settings else None,
-            purse=_purse(connection, id, settings, now),
+            daemon_limit=timedelta(seconds=stale_after(settings.max_staleness)) if settings else None,
+            budget=_budget_status(connection, id, settings, now),
             today=requests_since(connection, id, since=began[Period.DAY]),
             this_month=requests_since(connection, id, since=began[Period.MONTH]),
         )
 
-    def _standing(self, connection: Connection, source_id: int) -> SourceCounts:
+    def _row_counts(self, connection: Connection, source_id: int) -> SourceCounts:
         from versionsync.mirror.status import count_rows
 
         known = self._counted.get(source_id)
@@ -119,7 +119,7 @@ class Looker:
         self._counted[source_id] = found, ended + COUNTING_SHARE * (ended - began)
         return found
 
-    def _not_synced_yet(self, known: Iterable[str]) -> list[str]:
+    def _unsynced(self, known: Iterable[str]) -> list[str]:
         """Sources that the settings file names and the database does not have."""
         if not self._session.configuration.file_names_sources:
             return []
@@ -127,13 +127,15 @@ class Looker:
         return [name for name in self._settings if name not in names]
 
 
-def _purse(connection: Connection, source_id: int, settings: SourceSettings | None, now: datetime) -> Purse | None:
+def _budget_status(
+    connection: Connection, source_id: int, settings: SourceSettings | None, now: datetime
+) -> BudgetStatus | None:
     """How it stands with the budget that the settings give the source; as the daemon has it, give or take a run."""
-    from versionsync.daemon.budget import Budget, Purse
+    from versionsync.daemon.budget import Budget, BudgetStatus
     from versionsync.mirror.tables.usage import project_usage
 
     if settings is None or settings.budget is None:
         return None
     budget = Budget.parse(settings.budget)
     use = project_usage(connection, source_id, since=budget.period.bounds(now)[0].date())
-    return Purse(budget=budget, spent=use.requests, sharers=use.sources, now=now)
+    return BudgetStatus(budget=budget, spent=use.requests, shared_by=use.sources, now=now)

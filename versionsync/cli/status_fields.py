@@ -10,7 +10,7 @@ from versionsync.cli.attention import SourceStatus
 from versionsync.cli.snapshot import Snapshot
 
 if TYPE_CHECKING:
-    from versionsync.daemon.budget import Purse
+    from versionsync.daemon.budget import BudgetStatus
     from versionsync.mirror.status import LagQuantiles
     from versionsync.mirror.tables.daemons import ActiveDaemon
     from versionsync.mirror.tables.leases import HeldLease
@@ -26,7 +26,7 @@ def fields_of(snapshot: Snapshot, redact: Callable[[str], str]) -> dict[str, Any
         "at": snapshot.at,
         "exit": snapshot.exit,
         "sources": [_source(snapshot, one, redact) for one in snapshot.sources],
-        "not_synced_yet": list(snapshot.not_synced_yet),
+        "not_synced_yet": list(snapshot.unsynced),
     }
 
 
@@ -38,21 +38,21 @@ def _source(snapshot: Snapshot, one: SourceStatus, redact: Callable[[str], str])
         "environment": project.environment,
         "follows_primary": project.follows_primary,
         "exit": snapshot.exit_of(one),
-        "fresh_as_of": one.fresh_as_of,
+        "fresh_as_of": one.complete_as_of,
         "stale_after_seconds": snapshot.limit(one).total_seconds(),
         "last_success_at": checkpoint.last_success_at,
         "last_complete_sweep_at": checkpoint.last_complete_sweep_at,
         "unexplained_change_since": checkpoint.unexplained_change_since,
         "history": _history(one),
-        "mirrored": asdict(one.standing),
+        "mirrored": asdict(one.row_counts),
         "last_run": _run(one.runs[0], redact) if one.runs else None,
-        "under_way": _under_way(one),
-        "next_look": _next_look(one.follower) if one.is_followed else None,
+        "under_way": _current_run(one),
+        "next_look": _next_check(one.daemon) if one.has_daemon else None,
         "lag": _lag(one.lag),
         "requests": {"today": one.today, "this_month": one.this_month},
-        "budget": _budget(one.purse),
+        "budget": _budget(one.budget),
         "lease": _lease(one.lease),
-        "follower": _follower(one.follower),
+        "follower": _daemon(one.daemon),
         "webhook": _webhook(one.webhook),
         "attention": [redact(line) for line in snapshot.attention(one)],
     }
@@ -78,8 +78,8 @@ def _run(run: RunRow, redact: Callable[[str], str]) -> dict[str, Any]:
     }
 
 
-def _under_way(one: SourceStatus) -> dict[str, Any] | None:
-    if (run := one.under_way) is None:
+def _current_run(one: SourceStatus) -> dict[str, Any] | None:
+    if (run := one.running) is None:
         return None
     return {
         "run_id": run.id,
@@ -90,10 +90,10 @@ def _under_way(one: SourceStatus) -> dict[str, Any] | None:
     }
 
 
-def _next_look(follower: ActiveDaemon | None) -> dict[str, Any] | None:
-    if follower is None or follower.next_look_at is None:
+def _next_check(follower: ActiveDaemon | None) -> dict[str, Any] | None:
+    if follower is None or follower.next_check_at is None:
         return None
-    return {"at": follower.next_look_at, "reason": follower.next_look_reason}
+    return {"at": follower.next_check_at, "reason": follower.next_check_reason}
 
 
 def _lag(lag: LagQuantiles | None) -> dict[str, Any] | None:
@@ -106,7 +106,7 @@ def _lag(lag: LagQuantiles | None) -> dict[str, Any] | None:
     }
 
 
-def _budget(purse: Purse | None) -> dict[str, Any] | None:
+def _budget(purse: BudgetStatus | None) -> dict[str, Any] | None:
     if purse is None:
         return None
     return {
@@ -115,7 +115,7 @@ def _budget(purse: Purse | None) -> dict[str, Any] | None:
         "spent": purse.spent,
         "left": purse.left,
         "forecast": purse.forecast,
-        "sources": purse.sharers,
+        "sources": purse.shared_by,
         "ends_at": purse.ends_at,
     }
 
@@ -127,19 +127,19 @@ def _lease(lease: HeldLease | None) -> dict[str, Any] | None:
         "holder": str(lease.holder),
         "epoch": lease.epoch,
         "expires_at": lease.expires_at,
-        "is_over": lease.is_over,
+        "is_over": lease.is_free,
     }
 
 
-def _follower(follower: ActiveDaemon | None) -> dict[str, Any] | None:
+def _daemon(follower: ActiveDaemon | None) -> dict[str, Any] | None:
     if follower is None:
         return None
     return {
         "holder": str(follower.holder),
         "expires_at": follower.expires_at,
-        "is_over": follower.is_over,
-        "next_look_at": follower.next_look_at,
-        "next_look_reason": follower.next_look_reason,
+        "is_over": follower.is_expired,
+        "next_look_at": follower.next_check_at,
+        "next_look_reason": follower.next_check_reason,
     }
 
 

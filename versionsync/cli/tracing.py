@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from versionsync.cli.context import Session
+from versionsync.cli.context import CliContext
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
@@ -21,7 +21,7 @@ FLUSH_SECONDS: Final = 1.0
 
 
 @contextmanager
-def tracing(session: Session) -> Iterator[None]:
+def tracing(session: CliContext) -> Iterator[None]:
     """While the block runs, its runs and requests are traced, if the environment names where traces go."""
     if not _is_wanted(session.environ):
         yield
@@ -72,10 +72,10 @@ def _is_wanted(environ: Mapping[str, str]) -> bool:
 def _listen(logger: logging.Logger, log: FilteringBoundLogger) -> None:
     """What the library complains of comes to our log: once as a warning, since no trace arrives then."""
     logger.propagate = False
-    logger.handlers = [_Complaints(log)]
+    logger.handlers = [_ExporterErrors(log)]
 
 
-class _Complaints(logging.Handler):
+class _ExporterErrors(logging.Handler):
     def __init__(self, log: FilteringBoundLogger) -> None:
         super().__init__(logging.WARNING)
         self._log = log

@@ -5,11 +5,11 @@ Nothing here reads a secret before it is asked for, and a secret shows itself on
 
 from versionsync.config.definition import (
     HttpSettings,
-    NoticeSettings,
+    MassDeleteSettings,
+    NotificationSettings,
     SearchSettings,
     Settings,
     SourceSettings,
-    VanishSettings,
 )
 from versionsync.config.errors import (
     ConfigError,
@@ -31,8 +31,9 @@ __all__ = [
     "FileProblem",
     "HttpSettings",
     "InvalidSetting",
+    "MassDeleteSettings",
     "MissingExtra",
-    "NoticeSettings",
+    "NotificationSettings",
     "SearchSettings",
     "Secret",
     "SecretProblem",
@@ -40,6 +41,5 @@ __all__ = [
     "SourceSettings",
     "UnknownSetting",
     "UnknownSource",
-    "VanishSettings",
     "load",
 ]

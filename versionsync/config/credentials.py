@@ -14,12 +14,12 @@ from msgspec import Struct
 from versionsync.config.definition import (
     DEFAULT_DATABASE_URL,
     DEFAULT_TOKEN_VARIABLE,
-    NoticeSettings,
+    NotificationSettings,
     Settings,
     SourceSettings,
 )
 from versionsync.config.errors import InvalidSetting, SecretProblem
-from versionsync.config.trust import Owned, Self, doubt_of_secret
+from versionsync.config.trust import Owned, Self, distrust_of_secret
 from versionsync.database_urls import BadDatabaseUrl, DatabaseUrl, parse
 from versionsync.secret import Secret
 
@@ -27,13 +27,13 @@ __all__ = [
     "check_database_url",
     "check_secret_file",
     "looks_like_a_placeholder",
-    "place_for_webhook_password",
     "read_api_token",
     "read_database_url",
-    "read_notice_url",
-    "read_ping_url",
+    "read_heartbeat_url",
+    "read_notification_url",
     "read_secret_file",
     "read_webhook_password",
+    "webhook_password_path",
 ]
 
 CREDENTIALS_VARIABLE: Final = "CREDENTIALS_DIRECTORY"
@@ -118,7 +118,7 @@ def read_webhook_password(source: SourceSettings, *, folder: Path, environ: Mapp
     return Secret(password)
 
 
-def place_for_webhook_password(source: SourceSettings, *, folder: Path, environ: Mapping[str, str]) -> Path | None:
+def webhook_password_path(source: SourceSettings, *, folder: Path, environ: Mapping[str, str]) -> Path | None:
     """Where a password for the webhook of `source` can be stored: the file that the settings name and nobody has made.
 
     None: the file is there, or the settings name none.
@@ -129,7 +129,9 @@ def place_for_webhook_password(source: SourceSettings, *, folder: Path, environ:
     return None if path.exists() or path.is_symlink() else path
 
 
-def read_notice_url(notice: NoticeSettings, *, where: str, folder: Path, environ: Mapping[str, str]) -> Secret:
+def read_notification_url(
+    notice: NotificationSettings, *, where: str, folder: Path, environ: Mapping[str, str]
+) -> Secret:
     """The address to which notices go; `where` is the place of `notice` in the settings.
 
     Raises SecretProblem if it is empty, or cannot be read.
@@ -144,7 +146,7 @@ def read_notice_url(notice: NoticeSettings, *, where: str, folder: Path, environ
     return Secret(given[1])
 
 
-def read_ping_url(source: SourceSettings, *, folder: Path, environ: Mapping[str, str]) -> Secret | None:
+def read_heartbeat_url(source: SourceSettings, *, folder: Path, environ: Mapping[str, str]) -> Secret | None:
     """The address of the dead man's switch of `source`; None: it has none.
 
     Raises SecretProblem if it is empty or cannot be read, InvalidSetting if it is no address of the web.
@@ -220,9 +222,9 @@ def read_secret_file(path: Path, *, environ: Mapping[str, str]) -> str:
 
 def check_secret_file(path: Path, status: Owned, what: str, *, environ: Mapping[str, str]) -> None:
     """Raise SecretProblem if `path`, of this owner and mode, is no place for `what` it holds."""
-    doubt = None if _is_handed_over(path, environ) else doubt_of_secret(status, Self.now(), path)
+    doubt = None if _is_handed_over(path, environ) else distrust_of_secret(status, Self.now(), path)
     if doubt is not None:
-        raise SecretProblem(f"{path} holds {what} and {doubt.why}", hint=f"Run: {doubt.command}")
+        raise SecretProblem(f"{path} holds {what} and {doubt.reason}", hint=f"Run: {doubt.command}")
 
 
 def _refuse_quotes(secret: str, what: str, where: str) -> None:

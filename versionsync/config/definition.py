@@ -19,20 +19,20 @@ __all__ = [
     "DEFAULT_SOURCE",
     "DEFAULT_TOKEN_VARIABLE",
     "HttpSettings",
-    "NoticeSettings",
-    "NoticeWord",
+    "MassDeleteSettings",
+    "NotificationName",
+    "NotificationSettings",
     "RateLimit",
     "SearchSettings",
     "Settings",
     "SourceSettings",
-    "VanishSettings",
 ]
 
-NoticeWord: TypeAlias = Literal["failing", "stale", "vanished", "recovered"]
+NotificationName: TypeAlias = Literal["failing", "stale", "vanished", "recovered"]
 """What a notice may be about."""
 
 
-class NoticeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class NotificationSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One place that is told when something is wrong with a source, and when it has passed."""
 
     url_env: Annotated[
@@ -59,7 +59,7 @@ class NoticeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         ),
     ] = None
     on: Annotated[
-        Annotated[tuple[NoticeWord, ...], Meta(min_length=1)],
+        Annotated[tuple[NotificationName, ...], Meta(min_length=1)],
         Meta(
             description="What is told: `failing` (so many looks in a row did not do all that they should), `stale` "
             "(nothing has succeeded for much longer than `max_staleness`), `vanished` (so many records were gone at "
@@ -81,7 +81,7 @@ class NoticeSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             },
         ),
     ] = None
-    after: Annotated[
+    after_failures: Annotated[
         int,
         Meta(ge=1, description="So many failures in a row are told as `failing`.", extra={"example": "3"}),
     ] = 3
@@ -99,10 +99,10 @@ RateLimit: TypeAlias = Annotated[int, Meta(ge=1)] | Literal["none"]
 """Requests in three seconds, or none for a server that sets no limit."""
 
 
-class VanishSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class MassDeleteSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How many records may vanish from one listing before a run stops and marks none as deleted."""
 
-    share: Annotated[
+    fraction: Annotated[
         float,
         Meta(
             ge=0,
@@ -111,7 +111,7 @@ class VanishSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             extra={"example": "0.2"},
         ),
     ] = 0.2
-    number: Annotated[
+    count: Annotated[
         int,
         Meta(ge=1, description="… and at least this many records.", extra={"example": "10"}),
     ] = 10
@@ -207,12 +207,12 @@ class SourceSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             },
         ),
     ] = None
-    max_vanish: Annotated[
-        VanishSettings,
+    mass_delete_limit: Annotated[
+        MassDeleteSettings,
         Meta(
             description="How many records may be gone at once before a run believes that it sees less, and stops.",
         ),
-    ] = field(default_factory=VanishSettings)
+    ] = field(default_factory=MassDeleteSettings)
     change_search: Annotated[
         SearchSettings,
         Meta(description="How many requests may search for a change that no list of records shows."),
@@ -240,7 +240,7 @@ class SourceSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             extra={"example": '"website.webhook"'},
         ),
     ] = None
-    webhook_log: Annotated[
+    poll_webhook_log: Annotated[
         bool,
         Meta(
             description="Whether `versionsync run` reads DatoCMS's log of the calls of this source's webhook, where "
@@ -284,7 +284,7 @@ class SourceSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             extra={"example": "240"},
         ),
     ] = 240
-    ping_url_env: Annotated[
+    heartbeat_url_env: Annotated[
         Annotated[str, Meta(min_length=1)] | None,
         Meta(
             description="The environment variable that holds an address which `versionsync run` calls after looks "
@@ -293,14 +293,14 @@ class SourceSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             extra={"example": '"VERSIONSYNC_PING_URL"'},
         ),
     ] = None
-    ping_url_file: Annotated[
+    heartbeat_url_file: Annotated[
         Annotated[str, Meta(min_length=1)] | None,
         Meta(
             description="A file that holds nothing but that address; it is looked up like `api_token_file`.",
             extra={"example": '"website.ping"'},
         ),
     ] = None
-    ping_url: Annotated[
+    heartbeat_url: Annotated[
         Secret | None,
         Meta(
             description="The address itself. Who knows it can call it too, so it is refused if others can read the "
@@ -360,8 +360,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         tuple[SourceSettings, ...],
         Meta(description="The projects to mirror. None: one named `default`, described by the environment."),
     ] = ()
-    notices: Annotated[
-        tuple[NoticeSettings, ...],
+    notifications: Annotated[
+        tuple[NotificationSettings, ...],
         Meta(
             description="Who is told when something is wrong while `versionsync run` follows the sources. None: nobody."
         ),

@@ -17,11 +17,11 @@ from msgspec import Struct
 from versionsync.config.checking import Setting, settings_of
 from versionsync.config.definition import (
     HttpSettings,
-    NoticeSettings,
+    MassDeleteSettings,
+    NotificationSettings,
     SearchSettings,
     Settings,
     SourceSettings,
-    VanishSettings,
 )
 
 __all__ = ["example_file", "main", "settings_file", "settings_page"]
@@ -79,7 +79,7 @@ _EXAMPLE_HEAD: Final = """\
 
 _CONDITIONS: Final[Mapping[type[Struct], str]] = {
     SourceSettings: "; only where no file names a source",
-    NoticeSettings: "; only where no file has one",
+    NotificationSettings: "; only where no file has one",
 }
 _NOTICES: Final = (
     "Who is told when something is wrong while `versionsync run` follows the sources, and when it has passed: a table "
@@ -93,9 +93,13 @@ def settings_page() -> str:
         _INTRODUCTION,
         _section("At the top of the file", "", Settings),
         _section("`[[sources]]`", f"{SourceSettings.__doc__} One such table for each.", SourceSettings),
-        _section("`max_vanish` of a source", f"{VanishSettings.__doc__}", VanishSettings),
+        _section("`max_vanish` of a source", f"{MassDeleteSettings.__doc__}", MassDeleteSettings),
         _section("`change_search` of a source", f"{SearchSettings.__doc__}", SearchSettings),
-        _section("`[[notices]]`", f"{NoticeSettings.__doc__} As many such tables as there are places.", NoticeSettings),
+        _section(
+            "`[[notices]]`",
+            f"{NotificationSettings.__doc__} As many such tables as there are places.",
+            NotificationSettings,
+        ),
         _section("`[http]`", f"{HttpSettings.__doc__}", HttpSettings),
         _variables(),
     ]
@@ -117,7 +121,7 @@ def settings_file(sources: Sequence[Mapping[str, TomlValue]], *, top: Mapping[st
     lines += ["#     [[notices]]"]
     lines += [
         f"#     {setting.name} = {setting.example}"
-        for setting in settings_of(NoticeSettings)
+        for setting in settings_of(NotificationSettings)
         if setting.name not in ("url", "url_env")
     ]
     return "\n".join(lines).rstrip() + "\n"
@@ -150,7 +154,7 @@ def _section(title: str, introduction: str, struct: type[Struct]) -> str:
 def _variables() -> str:
     rows = ["## Environment variables", "", "| variable | stands for |", "| --- | --- |"]
     rows += ["| `DATOCMS_API_TOKEN` | the API token of every source that names no other |"]
-    tables = (("", Settings), ("sources.", SourceSettings), ("http.", HttpSettings), ("notices.", NoticeSettings))
+    tables = (("", Settings), ("sources.", SourceSettings), ("http.", HttpSettings), ("notices.", NotificationSettings))
     for prefix, struct in tables:
         condition = _CONDITIONS.get(struct, "")
         rows += [

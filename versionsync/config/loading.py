@@ -19,22 +19,22 @@ from versionsync.config.checking import check_table, check_text, nearest, settin
 from versionsync.config.credentials import (
     check_database_url,
     check_secret_file,
-    place_for_webhook_password,
     read_api_token,
     read_database_url,
-    read_notice_url,
-    read_ping_url,
+    read_heartbeat_url,
+    read_notification_url,
     read_webhook_password,
+    webhook_password_path,
 )
-from versionsync.config.definition import DEFAULT_SOURCE, HttpSettings, NoticeSettings, Settings, SourceSettings
+from versionsync.config.definition import DEFAULT_SOURCE, HttpSettings, NotificationSettings, Settings, SourceSettings
 from versionsync.config.errors import FileProblem, InvalidSetting, SecretProblem, UnknownSource
 from versionsync.config.trust import check_found
 from versionsync.config.variables import unknown_variables
 from versionsync.secret import Secret
 
-__all__ = ["LOCAL_FILE", "SYSTEM_FILE", "Configuration", "Doubt", "check_command_line", "load"]
+__all__ = ["LOCAL_FILE", "SYSTEM_FILE", "ConfigWarning", "Configuration", "check_command_line", "load"]
 
-S = TypeVar("S", SourceSettings, HttpSettings, NoticeSettings)
+S = TypeVar("S", SourceSettings, HttpSettings, NotificationSettings)
 
 LOCAL_FILE: Final = Path("versionsync.toml")
 SYSTEM_FILE: Final = Path("/etc/versionsync/versionsync.toml")
@@ -47,7 +47,7 @@ _EITHER_OR: Final = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Doubt:
+class ConfigWarning:
     """Something about the settings that works, and may not be what was meant; and what to do about it."""
 
     message: str
@@ -66,7 +66,7 @@ class Configuration:
     path: Path | None
     file_names_sources: bool
     environ: Mapping[str, str] = field(repr=False)
-    doubts: tuple[Doubt, ...] = ()
+    warnings: tuple[ConfigWarning, ...] = ()
 
     @property
     def sources(self) -> tuple[SourceSettings, ...]:
@@ -107,27 +107,27 @@ class Configuration:
         """The token of `source`. Raises SecretProblem if it is missing, a placeholder or readable by others."""
         return read_api_token(source, folder=self.folder, environ=self.environ)
 
-    def place_for_webhook_password(self, source: SourceSettings) -> Path | None:
+    def webhook_password_path(self, source: SourceSettings) -> Path | None:
         """The file that the settings name for the password of the webhook of `source`, if it is not there yet."""
-        return place_for_webhook_password(source, folder=self.folder, environ=self.environ)
+        return webhook_password_path(source, folder=self.folder, environ=self.environ)
 
     def webhook_password(self, source: SourceSettings) -> Secret | None:
         """The password of the webhook of `source`; None: it has none. Raises SecretProblem if it cannot be read."""
         return read_webhook_password(source, folder=self.folder, environ=self.environ)
 
     @property
-    def notices(self) -> tuple[NoticeSettings, ...]:
+    def notifications(self) -> tuple[NotificationSettings, ...]:
         """Who is told when something is wrong; without any, the one that the environment names."""
-        return self.settings.notices
+        return self.settings.notifications
 
-    def notice_url(self, notice: NoticeSettings) -> Secret:
+    def notification_url(self, notice: NotificationSettings) -> Secret:
         """Where `notice`, one of `notices`, goes. Raises SecretProblem if that is missing or cannot be read."""
-        where = f"notices[{self.notices.index(notice)}]"
-        return read_notice_url(notice, where=where, folder=self.folder, environ=self.environ)
+        where = f"notices[{self.notifications.index(notice)}]"
+        return read_notification_url(notice, where=where, folder=self.folder, environ=self.environ)
 
-    def ping_url(self, source: SourceSettings) -> Secret | None:
+    def heartbeat_url(self, source: SourceSettings) -> Secret | None:
         """The dead man's switch of `source`; None: it has none. Raises a ConfigError if it cannot be read or called."""
-        return read_ping_url(source, folder=self.folder, environ=self.environ)
+        return read_heartbeat_url(source, folder=self.folder, environ=self.environ)
 
 
 def load(
@@ -151,7 +151,7 @@ def load(
     if not named:
         source = SourceSettings(name=DEFAULT_SOURCE)
         settings = msgspec.structs.replace(settings, sources=(_with_environment(source, environ),))
-    if not settings.notices and (notice := _with_environment(NoticeSettings(), environ)).url is not None:
+    if not settings.notifications and (notice := _with_environment(NotificationSettings(), environ)).url is not None:
         settings = msgspec.structs.replace(settings, notices=(notice,))
     settings = msgspec.structs.replace(settings, http=_with_environment(settings.http, environ))
     settings = _with_database(settings, database_url, environ)
@@ -160,20 +160,20 @@ def load(
         path=path,
         file_names_sources=named,
         environ=environ,
-        doubts=tuple(_doubts(settings, unknown)),
+        warnings=tuple(_warnings(settings, unknown)),
     )
 
 
-def _doubts(settings: Settings, unknown: Sequence[str]) -> Iterator[Doubt]:
+def _warnings(settings: Settings, unknown: Sequence[str]) -> Iterator[ConfigWarning]:
     for name in unknown:
-        yield Doubt(
+        yield ConfigWarning(
             message=f"the variable {name} has no effect: there is none of this name",
             hint="docs/settings.md lists the variables; unset it if it is not for versionsync.",
         )
     for source in settings.sources:
-        for name, url in (("base_url", source.base_url), ("ping_url", source.ping_url)):
+        for name, url in (("base_url", source.base_url), ("ping_url", source.heartbeat_url)):
             if url is not None and _is_open(url if isinstance(url, str) else url.reveal()):
-                yield Doubt(
+                yield ConfigWarning(
                     message=f"source {source.name}: {name} is http:// to another machine: who is on the way reads and "
                     "changes all that is sent, the token too",
                     hint="Write https://; where the server has no TLS, put a proxy on its machine that has.",
@@ -263,7 +263,7 @@ def _check_whole(settings: Settings, path: Path) -> None:
             )
         for names_of_one in _EITHER_OR:
             _check_one_of(source, names_of_one, f"{path}: {where}")
-    for number, notice in enumerate(settings.notices):
+    for number, notice in enumerate(settings.notifications):
         where = f"{path}: notices[{number}]"
         if not _check_one_of(notice, ("url_env", "url_file", "url"), where):
             raise InvalidSetting(f"{where} has no url_env, url_file or url", hint="Set one of them.")
@@ -279,8 +279,8 @@ def _check_whole(settings: Settings, path: Path) -> None:
 def _inline_secrets(settings: Settings, path: Path) -> Iterator[str]:
     """Where secrets stand in the settings themselves."""
     yield from (f"sources[{number}].api_token" for number, source in enumerate(settings.sources) if source.api_token)
-    yield from (f"sources[{number}].ping_url" for number, source in enumerate(settings.sources) if source.ping_url)
-    yield from (f"notices[{number}].url" for number, notice in enumerate(settings.notices) if notice.url)
+    yield from (f"sources[{number}].ping_url" for number, source in enumerate(settings.sources) if source.heartbeat_url)
+    yield from (f"notices[{number}].url" for number, notice in enumerate(settings.notifications) if notice.url)
     url = settings.database_url.reveal().strip() if settings.database_url is not None else ""
     if url and check_database_url(url, where=f"{path}: database_url").secrets:
         yield "the password in database_url"

@@ -18,7 +18,15 @@ from typing import Final, Protocol
 
 from versionsync.config.errors import FileProblem
 
-__all__ = ["Doubtful", "Owned", "Self", "check_found", "check_found_folder", "doubt_of_secret", "doubt_of_settings"]
+__all__ = [
+    "Owned",
+    "Self",
+    "Untrusted",
+    "check_found",
+    "check_found_folder",
+    "distrust_of_secret",
+    "distrust_of_settings",
+]
 
 ROOT: Final = 0
 
@@ -50,14 +58,14 @@ class Self:
 
 
 @dataclass(frozen=True, slots=True)
-class Doubtful:
+class Untrusted:
     """Why a file is not trusted, and the command that mends it."""
 
-    why: str
+    reason: str
     command: str
 
 
-def doubt_of_settings(status: Owned, me: Self, path: Path, *, read_only: bool = False) -> Doubtful | None:
+def distrust_of_settings(status: Owned, me: Self, path: Path, *, read_only: bool = False) -> Untrusted | None:
     """Why the settings file `path`, or its folder, is not obeyed where it was only found; None: it is.
 
     `read_only`: nobody can write there, whatever its mode, as in a ConfigMap of Kubernetes.
@@ -66,11 +74,11 @@ def doubt_of_settings(status: Owned, me: Self, path: Path, *, read_only: bool = 
         return _stranger(status, me, path)
     by_group = status.st_mode & stat.S_IWGRP and status.st_gid not in (me.private, ROOT)
     if not read_only and (by_group or status.st_mode & stat.S_IWOTH):
-        return Doubtful(f"can be written by others (mode {stat.S_IMODE(status.st_mode):04o})", f"chmod go-w {path}")
+        return Untrusted(f"can be written by others (mode {stat.S_IMODE(status.st_mode):04o})", f"chmod go-w {path}")
     return None
 
 
-def doubt_of_secret(status: Owned, me: Self, path: Path) -> Doubtful | None:
+def distrust_of_secret(status: Owned, me: Self, path: Path) -> Untrusted | None:
     """Why a secret in the file `path` is not taken; None: it is."""
     if status.st_uid not in (me.uid, ROOT):
         return _stranger(status, me, path)
@@ -79,7 +87,7 @@ def doubt_of_secret(status: Owned, me: Self, path: Path) -> Doubtful | None:
     is_given = status.st_uid == ROOT and (me.uid != ROOT or not status.st_mode & stat.S_IWUSR)
     if not shared or (is_given and shared == stat.S_IRGRP and status.st_gid in me.groups):
         return None
-    return Doubtful(f"can be read by others (mode {stat.S_IMODE(status.st_mode):04o})", f"chmod 600 {path}")
+    return Untrusted(f"can be read by others (mode {stat.S_IMODE(status.st_mode):04o})", f"chmod 600 {path}")
 
 
 def check_found(path: Path, *, me: Self | None = None) -> None:
@@ -90,10 +98,10 @@ def check_found(path: Path, *, me: Self | None = None) -> None:
     me = me or Self.now()
     real = path.resolve()
     for part in dict.fromkeys((path.absolute().parent, path, real.parent, real)):
-        if doubt := doubt_of_settings(part.stat(), me, part, read_only=_is_read_only(part)):
+        if doubt := distrust_of_settings(part.stat(), me, part, read_only=_is_read_only(part)):
             what = "it" if part == path else str(part)
             raise FileProblem(
-                f"{path} is not obeyed: {what} {doubt.why}",
+                f"{path} is not obeyed: {what} {doubt.reason}",
                 hint=f"If it is yours, name it: --config {path}. Or run: {doubt.command}",
             )
 
@@ -101,15 +109,15 @@ def check_found(path: Path, *, me: Self | None = None) -> None:
 def check_found_folder(path: Path) -> None:
     """See that a settings file `path` that is yet to be written would be obeyed there. Raises FileProblem."""
     folder = path.absolute().parent
-    if doubt := doubt_of_settings(folder.stat(), Self.now(), folder, read_only=_is_read_only(folder)):
+    if doubt := distrust_of_settings(folder.stat(), Self.now(), folder, read_only=_is_read_only(folder)):
         raise FileProblem(
-            f"{path} would not be obeyed: {folder} {doubt.why}",
+            f"{path} would not be obeyed: {folder} {doubt.reason}",
             hint=f"Choose another folder, or name the file: --config {path}. Or run: {doubt.command}",
         )
 
 
-def _stranger(status: Owned, me: Self, path: Path) -> Doubtful:
-    return Doubtful(f"belongs to another user (uid {status.st_uid}, this is {me.uid})", f"chown {me.uid} {path}")
+def _stranger(status: Owned, me: Self, path: Path) -> Untrusted:
+    return Untrusted(f"belongs to another user (uid {status.st_uid}, this is {me.uid})", f"chown {me.uid} {path}")
 
 
 def _is_read_only(path: Path) -> bool:

@@ -15,7 +15,13 @@ from typing import Final
 from msgspec import Struct
 
 from versionsync.config.checking import settings_of
-from versionsync.config.definition import DEFAULT_TOKEN_VARIABLE, HttpSettings, NoticeSettings, Settings, SourceSettings
+from versionsync.config.definition import (
+    DEFAULT_TOKEN_VARIABLE,
+    HttpSettings,
+    NotificationSettings,
+    Settings,
+    SourceSettings,
+)
 from versionsync.config.errors import UnknownSetting
 
 __all__ = ["unknown_variables"]
@@ -53,13 +59,13 @@ def unknown_variables(settings: Settings, environ: Mapping[str, str]) -> tuple[s
 
 
 def _known() -> set[str]:
-    structs: tuple[type[Struct], ...] = (Settings, SourceSettings, HttpSettings, NoticeSettings)
+    structs: tuple[type[Struct], ...] = (Settings, SourceSettings, HttpSettings, NotificationSettings)
     return {setting.env for struct in structs for setting in settings_of(struct) if setting.env}
 
 
 def _named_by(settings: Settings) -> Iterator[str]:
     """The variables in which the settings look for secrets."""
-    for table in (*settings.sources, *settings.notices):
+    for table in (*settings.sources, *settings.notifications):
         for name in table.__struct_fields__:
             if name.endswith("_env") and (variable := getattr(table, name)):
                 yield variable

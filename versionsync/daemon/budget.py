@@ -16,15 +16,25 @@ from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import Final, Self
 
-from versionsync.daemon.intervals import BUSY_SECONDS, QUICKEST_SECONDS, QUIET_SHARE
+from versionsync.daemon.intervals import BUSY_SECONDS, MIN_INTERVAL_SECONDS, QUIET_SHARE
 
-__all__ = ["EDITED_REQUESTS", "Budget", "Editing", "Pace", "Period", "Purse", "Wants", "arithmetic", "pace_of"]
+__all__ = [
+    "EDITED_REQUESTS",
+    "Budget",
+    "BudgetStatus",
+    "Demand",
+    "EditingActivity",
+    "Period",
+    "Schedule",
+    "explain",
+    "schedule_for",
+]
 
 DAY_SECONDS: Final = 86_400.0
 QUIET_SECONDS: Final = 600.0
 """So long after a change a project still counts as being edited."""
 WORKDAY_SECONDS: Final = 8 * 3600.0
-LEAST_SECONDS: Final = 3600.0
+MIN_PERIOD_SECONDS: Final = 3600.0
 """However long it was edited today, it may be for another hour."""
 EDITED_REQUESTS: Final = 26_000.0
 """What looks take in a day of nothing but editing: one every ten seconds, and a change every minute."""
@@ -36,7 +46,7 @@ MEMORY_SECONDS: Final = 8 * 3600.0
 
 
 @dataclass(slots=True)
-class Editing:
+class EditingActivity:
     """What was seen of it: requests and changes in so many seconds of editing; `today`, and how long in that day."""
 
     seconds: float = KNOWN_SECONDS
@@ -44,7 +54,7 @@ class Editing:
     changes: float = KNOWN_SECONDS / CHANGE_SECONDS
     today: date = date.min
     seconds_today: float = 0.0
-    _looked_at: datetime | None = None
+    _checked_at: datetime | None = None
     _changed_at: datetime | None = None
 
     @property
@@ -57,11 +67,11 @@ class Editing:
         """From one change that is found to the next, while it is edited."""
         return self.seconds / self.changes
 
-    def looked(self, now: datetime, requests: float, *, found: bool) -> None:
+    def record_check(self, now: datetime, requests: float, *, found: bool) -> None:
         """A look took so many requests, and found a change or not."""
         if now.date() != self.today:
             self.today, self.seconds_today = now.date(), 0.0
-        since = self._looked_at or now
+        since = self._checked_at or now
         if found:
             self._changed_at = now
         if self._changed_at is not None and (now - self._changed_at).total_seconds() < QUIET_SECONDS:
@@ -71,26 +81,26 @@ class Editing:
             self.seconds = self.seconds * kept + seconds
             self.requests = self.requests * kept + requests
             self.changes = self.changes * kept + found
-        self._looked_at = now
+        self._checked_at = now
 
     def share_of(self, now: datetime, until: datetime) -> float:
         """For which share of the time until then somebody is expected to edit; at the most."""
         midnight = datetime.combine(now.date() + timedelta(days=1), datetime.min.time(), now.tzinfo)
         edited = self.seconds_today if now.date() == self.today else 0.0
-        today = min(max(WORKDAY_SECONDS - edited, LEAST_SECONDS), (midnight - now).total_seconds())
+        today = min(max(WORKDAY_SECONDS - edited, MIN_PERIOD_SECONDS), (midnight - now).total_seconds())
         days = max((until - midnight).total_seconds(), 0.0) / DAY_SECONDS
         return min((today + days * WORKDAY_SECONDS) / max((until - now).total_seconds(), 1.0), 1.0)
 
 
-FOR_CHANGES: Final = 0.25
+RESERVED_FOR_CHANGES: Final = 0.25
 """The share that is kept for reading what changed."""
-MOST_BURST: Final = 4.0
+MAX_BURST: Final = 4.0
 BURST_POWER: Final = 4.0
 """A fifth more than an even share may be spent twice as fast, and so on up to MOST_BURST."""
-MOST_SWEEP_DAYS: Final = 7.0
-MOST_LOOK_SECONDS: Final = 6 * 3600.0
+MAX_SWEEP_DAYS: Final = 7.0
+MAX_CHECK_SECONDS: Final = 6 * 3600.0
 LOG_SECONDS: Final = 1.0
-MOST_LOG_SECONDS: Final = BUSY_SECONDS * QUIET_SHARE
+MAX_LOG_SECONDS: Final = BUSY_SECONDS * QUIET_SHARE
 """Read less often while a project is edited, the log tells no sooner than a look would, and costs as much."""
 PAUSE_SHARE: Final = 0.1
 """Where the pauses after changes are a larger share of the time between changes, these delay what changes."""
@@ -139,12 +149,12 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Purse:
+class BudgetStatus:
     """How it stands with a budget at one moment. `sharers`: how many sources spend it."""
 
     budget: Budget
     spent: int
-    sharers: int
+    shared_by: int
     now: datetime
 
     @property
@@ -168,26 +178,26 @@ class Purse:
         return max((self.ends_at - self.now).total_seconds(), 1.0)
 
     @property
-    def a_day(self) -> float:
+    def per_day(self) -> float:
         """Requests a day that one of the sharers may send from now on."""
-        return self.left / self.sharers / (self.seconds_left / DAY_SECONDS)
+        return self.left / self.shared_by / (self.seconds_left / DAY_SECONDS)
 
     @property
     def burst(self) -> float:
         """How much faster than evenly it may be spent now: what a quiet time has saved is there for a busy one."""
         start, end = self.budget.period.bounds(self.now)
-        even = self.budget.requests / self.sharers / ((end - start).total_seconds() / DAY_SECONDS)
-        return min(max(float((self.a_day / even) ** BURST_POWER), 1.0), MOST_BURST)
+        even = self.budget.requests / self.shared_by / ((end - start).total_seconds() / DAY_SECONDS)
+        return min(max(float((self.per_day / even) ** BURST_POWER), 1.0), MAX_BURST)
 
     @property
-    def for_a_run(self) -> int:
+    def per_run(self) -> int:
         """The most that one run may send."""
-        return max(int(self.left * RUN_SHARE / self.sharers), 1)
+        return max(int(self.left * RUN_SHARE / self.shared_by), 1)
 
     @property
-    def for_changes_an_hour(self) -> int:
+    def change_requests_per_hour(self) -> int:
         """The requests that are kept for changes, in an hour, for one of the sharers."""
-        return int(self.a_day * FOR_CHANGES / 24)
+        return int(self.per_day * RESERVED_FOR_CHANGES / 24)
 
     @property
     def forecast(self) -> int:
@@ -198,64 +208,73 @@ class Purse:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wants:
+class Demand:
     """What the settings ask for, and the requests of an average look, of one that finds something, of a sweep.
 
     `editing`: what was seen of how the project is edited.
     """
 
-    look_seconds: float
-    scrubs_a_day: int
-    look_requests: float = 1.0
+    check_seconds: float
+    scrubs_per_day: int
+    check_requests: float = 1.0
     change_requests: float = 8.0
     sweep_requests: int = 5
-    editing: Editing = field(default_factory=Editing)
+    editing: EditingActivity = field(default_factory=EditingActivity)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pace:
+class Schedule:
     """What is paid for: a look that often; after one that found something, so long a pause; sweeps and scrubs.
 
     `log_seconds`: how often the log of webhook calls may be read while the project is being edited; None: looks give
     as much for the same requests.
     """
 
-    look_seconds: float
+    check_seconds: float
     after_change_seconds: float
     sweep_days: float
-    scrubs_a_day: int
+    scrubs_per_day: int
     log_seconds: float | None = LOG_SECONDS
 
-    def is_less_than(self, wants: Wants) -> bool:
+    def is_slower_than(self, wants: Demand) -> bool:
         """Whether something of what is wanted is not paid for."""
-        return self.look_seconds > wants.look_seconds or self.sweep_days > 1 or self.scrubs_a_day < wants.scrubs_a_day
+        return (
+            self.check_seconds > wants.check_seconds
+            or self.sweep_days > 1
+            or self.scrubs_per_day < wants.scrubs_per_day
+        )
 
 
-def pace_of(wants: Wants, purse: Purse | None) -> Pace:
+def schedule_for(wants: Demand, purse: BudgetStatus | None) -> Schedule:
     """The pace that a budget pays for from now on; None: there is no budget."""
     if purse is None:
-        return Pace(
-            look_seconds=wants.look_seconds, after_change_seconds=0.0, sweep_days=1.0, scrubs_a_day=wants.scrubs_a_day
+        return Schedule(
+            check_seconds=wants.check_seconds,
+            after_change_seconds=0.0,
+            sweep_days=1.0,
+            scrubs_per_day=wants.scrubs_per_day,
         )
-    room = purse.a_day * (1 - FOR_CHANGES)
-    looks = wants.look_requests * DAY_SECONDS / wants.look_seconds
+    room = purse.per_day * (1 - RESERVED_FOR_CHANGES)
+    looks = wants.check_requests * DAY_SECONDS / wants.check_seconds
     for_scrubs = max(room - looks - wants.sweep_requests, 0.0)
-    scrubs = int(min(for_scrubs / HISTORY_REQUESTS, wants.scrubs_a_day))
-    for_sweeps = max(room - looks, wants.sweep_requests / MOST_SWEEP_DAYS)
-    sweep_days = min(max(wants.sweep_requests / for_sweeps, 1.0), MOST_SWEEP_DAYS)
+    scrubs = int(min(for_scrubs / HISTORY_REQUESTS, wants.scrubs_per_day))
+    for_sweeps = max(room - looks, wants.sweep_requests / MAX_SWEEP_DAYS)
+    sweep_days = min(max(wants.sweep_requests / for_sweeps, 1.0), MAX_SWEEP_DAYS)
     for_looks = room - HISTORY_REQUESTS * scrubs - wants.sweep_requests / sweep_days
-    longest = max(MOST_LOOK_SECONDS, wants.look_seconds)
-    pause = _seconds_each(wants.change_requests, purse.a_day * purse.burst, at_least=0.0, at_most=longest)
-    return Pace(
-        look_seconds=_seconds_each(wants.look_requests, for_looks, at_least=wants.look_seconds, at_most=longest),
+    longest = max(MAX_CHECK_SECONDS, wants.check_seconds)
+    pause = _seconds_each(wants.change_requests, purse.per_day * purse.burst, at_least=0.0, at_most=longest)
+    return Schedule(
+        check_seconds=_seconds_each(wants.check_requests, for_looks, at_least=wants.check_seconds, at_most=longest),
         after_change_seconds=pause,
         sweep_days=sweep_days,
-        scrubs_a_day=scrubs,
-        log_seconds=_log_seconds(wants, purse, besides=purse.a_day * (1 - FOR_CHANGES) - for_looks, pause=pause),
+        scrubs_per_day=scrubs,
+        log_seconds=_log_seconds(
+            wants, purse, besides=purse.per_day * (1 - RESERVED_FOR_CHANGES) - for_looks, pause=pause
+        ),
     )
 
 
-def _log_seconds(wants: Wants, purse: Purse, *, besides: float, pause: float) -> float | None:
+def _log_seconds(wants: Demand, purse: BudgetStatus, *, besides: float, pause: float) -> float | None:
     """How often the log may be read while somebody edits, with what looks leave over, however long that goes on.
 
     Nothing is taken from looks for it: a source is never fresher without a webhook than with one. `besides`: requests a
@@ -264,25 +283,25 @@ def _log_seconds(wants: Wants, purse: Purse, *, besides: float, pause: float) ->
     if pause > wants.editing.change_seconds * PAUSE_SHARE:
         return None
     share = wants.editing.share_of(purse.now, purse.ends_at)
-    looks = (1 - share) * DAY_SECONDS / wants.look_seconds + share * wants.editing.requests_a_day
-    seconds = _seconds_each(share, purse.a_day - besides - looks, at_least=LOG_SECONDS, at_most=QUICKEST_SECONDS)
-    return seconds if seconds < min(MOST_LOG_SECONDS, wants.look_seconds) else None
+    looks = (1 - share) * DAY_SECONDS / wants.check_seconds + share * wants.editing.requests_a_day
+    seconds = _seconds_each(share, purse.per_day - besides - looks, at_least=LOG_SECONDS, at_most=MIN_INTERVAL_SECONDS)
+    return seconds if seconds < min(MAX_LOG_SECONDS, wants.check_seconds) else None
 
 
-def arithmetic(wants: Wants, purse: Purse) -> str | None:
+def explain(wants: Demand, purse: BudgetStatus) -> str | None:
     """Why the budget does not pay for what is wanted, in numbers; None: it does."""
-    pace = pace_of(wants, purse)
-    if not pace.is_less_than(wants):
+    pace = schedule_for(wants, purse)
+    if not pace.is_slower_than(wants):
         return None
-    histories = wants.scrubs_a_day * HISTORY_REQUESTS
-    looks, room = wants.look_requests * DAY_SECONDS / wants.look_seconds, purse.a_day * (1 - FOR_CHANGES)
-    shared = f", shared by {purse.sharers} sources," if purse.sharers > 1 else ""
+    histories = wants.scrubs_per_day * HISTORY_REQUESTS
+    looks, room = wants.check_requests * DAY_SECONDS / wants.check_seconds, purse.per_day * (1 - RESERVED_FOR_CHANGES)
+    shared = f", shared by {purse.shared_by} sources," if purse.shared_by > 1 else ""
     unread = ", and no log of webhook calls" if pace.log_seconds is None else ""
     return (
-        f"max_staleness = {wants.look_seconds:g} takes {looks:,.0f} requests a day, a sweep {wants.sweep_requests:,} "
-        f"and {wants.scrubs_a_day:,} old histories {histories:,}; of {purse.budget}{shared} {purse.left:,} are left, "
-        f"{room:,.0f} a day without the quarter that is kept for changes: it looks every {pace.look_seconds:,.0f} s, "
-        f"sweeps every {pace.sweep_days:.3g} days and reads {pace.scrubs_a_day:,} old histories a day{unread}"
+        f"max_staleness = {wants.check_seconds:g} takes {looks:,.0f} requests a day, a sweep {wants.sweep_requests:,} "
+        f"and {wants.scrubs_per_day:,} old histories {histories:,}; of {purse.budget}{shared} {purse.left:,} are left, "
+        f"{room:,.0f} a day without the quarter that is kept for changes: it looks every {pace.check_seconds:,.0f} s, "
+        f"sweeps every {pace.sweep_days:.3g} days and reads {pace.scrubs_per_day:,} old histories a day{unread}"
     )
 
 

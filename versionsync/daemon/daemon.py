@@ -12,21 +12,21 @@ from typing import Final
 from structlog.typing import FilteringBoundLogger
 
 from versionsync.config import ConfigError
-from versionsync.daemon.scheduler import Timetable
+from versionsync.daemon.scheduler import SourceScheduler
 from versionsync.daemon.signals import handled
-from versionsync.daemon.state import Followed, SourceState
-from versionsync.daemon.systemd_notify import Supervisor, is_ready, summary
-from versionsync.daemon.watchdog import Liveness
-from versionsync.daemon.worker import STALL_SECONDS, Follower
+from versionsync.daemon.state import SourceConfig, WorkerState
+from versionsync.daemon.systemd_notify import SystemdNotifier, is_ready, summary
+from versionsync.daemon.watchdog import Watchdog
+from versionsync.daemon.worker import STALL_SECONDS, SourceWorker
 from versionsync.mirror.database import Mirror
 
 __all__ = ["Daemon"]
 
 CLOCK_SECONDS: Final = 5.0
 CLOCK_JUMP_SECONDS: Final = 2.0
-TELL_SECONDS: Final = 5.0
-START_TELL_SECONDS: Final = 0.5
-AGAIN_SECONDS: Final = 5.0
+NOTIFY_SECONDS: Final = 5.0
+START_NOTIFY_SECONDS: Final = 0.5
+RESTART_SECONDS: Final = 5.0
 
 
 class Daemon:
@@ -35,13 +35,13 @@ class Daemon:
     def __init__(
         self,
         mirror: Mirror,
-        sources: Sequence[Followed],
+        sources: Sequence[SourceConfig],
         *,
-        load: Callable[[], Sequence[Followed]],
+        load: Callable[[], Sequence[SourceConfig]],
         log: FilteringBoundLogger,
         random: Random | None = None,
         stall_seconds: float = STALL_SECONDS,
-        supervisor: Supervisor | None = None,
+        supervisor: SystemdNotifier | None = None,
     ) -> None:
         self._mirror = mirror
         self._sources = sources
@@ -49,33 +49,33 @@ class Daemon:
         self._log = log
         self._random = random or Random()  # noqa: S311 - waits, not secrets
         self._stall_seconds = stall_seconds
-        self._supervisor = supervisor or Supervisor()
-        self._liveness = Liveness()
-        self._timetable = Timetable(log)
-        self._followers: dict[str, Follower] = {}
+        self._supervisor = supervisor or SystemdNotifier()
+        self._liveness = Watchdog()
+        self._timetable = SourceScheduler(log)
+        self._followers: dict[str, SourceWorker] = {}
         self._said_to_hang: list[str] = []
         self._stopping = asyncio.Event()
         self._reload = asyncio.Event()
 
     @property
-    def states(self) -> Mapping[str, SourceState]:
+    def states(self) -> Mapping[str, WorkerState]:
         """How it stands with each source."""
         return {name: follower.state for name, follower in self._followers.items()}
 
     @property
-    def followers(self) -> Mapping[str, Follower]:
+    def workers(self) -> Mapping[str, SourceWorker]:
         """Who follows each source."""
         return self._followers
 
     @property
-    def timetable(self) -> Timetable:
+    def scheduler(self) -> SourceScheduler:
         """Which job comes when, and what came of them."""
         return self._timetable
 
-    def hanging(self) -> list[str]:
+    def stuck(self) -> list[str]:
         """What should have got on and has not, since it was last asked several times; the log is told of it once."""
         activities = (each for follower in self._followers.values() for each in follower.activities())
-        hanging = self._liveness.hanging(activities, time.monotonic())
+        hanging = self._liveness.stuck(activities, time.monotonic())
         if hanging and hanging != self._said_to_hang:
             self._log.error("daemon.hangs", what=hanging)
         self._said_to_hang = hanging
@@ -98,7 +98,7 @@ class Daemon:
             self._log.info("daemon.started", sources=len(self._followers))
             helpers = [
                 asyncio.create_task(self._go_on(work))
-                for work in (self._watch_clock, self._follow_settings, self._tell_supervisor)
+                for work in (self._watch_clock, self._apply_settings, self._notify_systemd)
             ]
             try:
                 await self._stopping.wait()
@@ -116,8 +116,8 @@ class Daemon:
             for follower in self._followers.values():
                 group.create_task(follower.leave())
 
-    def _add(self, source: Followed) -> None:
-        follower = Follower(
+    def _add(self, source: SourceConfig) -> None:
+        follower = SourceWorker(
             self._mirror,
             source,
             self._timetable,
@@ -135,9 +135,9 @@ class Daemon:
                 return await work()
             except Exception as error:
                 self._log.error("helper.failed", helper=work.__name__.strip("_"), error=repr(error), exc_info=error)
-                await asyncio.sleep(AGAIN_SECONDS)
+                await asyncio.sleep(RESTART_SECONDS)
 
-    async def _follow_settings(self) -> None:
+    async def _apply_settings(self) -> None:
         while True:
             await self._reload.wait()
             self._reload.clear()
@@ -151,7 +151,7 @@ class Daemon:
                 await self._take(sources)
             self._supervisor.ready(summary(self.states.values()))
 
-    async def _take(self, sources: Sequence[Followed]) -> None:
+    async def _take(self, sources: Sequence[SourceConfig]) -> None:
         """Follow these from now on. Every one is looked at soon: who reloads has mended something, or added it."""
         wanted = {source.spec.name: source for source in sources}
         for name in self._followers.keys() - wanted.keys():
@@ -164,19 +164,19 @@ class Daemon:
                 follower.change(source)
         self._log.info("settings.reloaded", sources=len(self._followers))
 
-    async def _tell_supervisor(self) -> None:
+    async def _notify_systemd(self) -> None:
         """Whether it is ready, and from then on that it gets on; whoever hears nothing any more restarts it."""
-        if not self._supervisor.is_there:
+        if not self._supervisor.is_present:
             return
         while not is_ready(self.states.values()):
-            if not self.hanging():
+            if not self.stuck():
                 self._supervisor.starting(summary(self.states.values()))
-            await asyncio.sleep(START_TELL_SECONDS)
+            await asyncio.sleep(START_NOTIFY_SECONDS)
         self._supervisor.ready(summary(self.states.values()))
         while True:
-            if not self.hanging():
+            if not self.stuck():
                 self._supervisor.alive(summary(self.states.values()))
-            await asyncio.sleep(min(TELL_SECONDS, (self._supervisor.watchdog_seconds or TELL_SECONDS * 3) / 3))
+            await asyncio.sleep(min(NOTIFY_SECONDS, (self._supervisor.watchdog_seconds or NOTIFY_SECONDS * 3) / 3))
 
     async def _watch_clock(self) -> None:
         """The scheduler waits for times of day. Set back by an hour, it would sleep for one."""
@@ -185,7 +185,7 @@ class Daemon:
             await asyncio.sleep(CLOCK_SECONDS)
             if abs((now := _offset()) - before) > CLOCK_JUMP_SECONDS:
                 self._log.info("clock.was_set", seconds=round(now - before))
-                self._timetable.begin_again()
+                self._timetable.restart()
             before = now
 
 

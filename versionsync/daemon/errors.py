@@ -6,7 +6,7 @@ NotAlive       who asks whether it lives gets no answer, or hears that it hangs
 
 from __future__ import annotations
 
-__all__ = ["CannotListen", "NotAlive"]
+__all__ = ["CannotListen", "DaemonUnreachable"]
 
 
 class CannotListen(Exception):
@@ -17,7 +17,7 @@ class CannotListen(Exception):
         self.hint = hint
 
 
-class NotAlive(Exception):
+class DaemonUnreachable(Exception):
     """No daemon does its work there. `hint` is what to do about it."""
 
     def __init__(self, message: str, *, hint: str) -> None:

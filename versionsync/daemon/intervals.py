@@ -19,27 +19,27 @@ from versionsync.sync.error_kinds import ErrorKind
 __all__ = [
     "BUSY_SECONDS",
     "HELD_SECONDS",
-    "QUICKEST_SECONDS",
+    "MIN_INTERVAL_SECONDS",
     "QUIET_SHARE",
     "STANDBY_SECONDS",
     "Retry",
-    "next_look",
-    "next_reading",
+    "next_check",
+    "next_poll",
+    "reason",
     "retry_wait",
-    "why_then",
 ]
 
-LONGEST_IN_SECONDS: Final = 120.0
+SHOWN_IN_SECONDS_UNTIL: Final = 120.0
 """A longer time is told in minutes."""
 
-QUICKEST_SECONDS: Final = 10.0
+MIN_INTERVAL_SECONDS: Final = 10.0
 """However busy a project is, it is not looked at more often, unless it must be fresher than that."""
 
 QUIET_SHARE: Final = 0.1
 """The next look comes after this share of the time for which nothing has changed."""
 BUSY_SECONDS: Final = 60.0
 """So long after a change the log of webhook calls is read as often as it may; then less and less often."""
-LEAST_OF_A_WAIT: Final = 0.5
+MIN_JITTER: Final = 0.5
 
 HELD_SECONDS: Final = 5.0
 """How soon a source is tried again to which another process is writing; a fraction of the time for a lease."""
@@ -53,7 +53,7 @@ class Retry:
     """Seconds to the first try after a failure; each further failure doubles them, up to `most`."""
 
     first: float
-    most: float
+    maximum: float
 
 
 RETRIES: Final[dict[ErrorKind, Retry]] = {
@@ -72,22 +72,22 @@ RETRIES: Final[dict[ErrorKind, Retry]] = {
 }
 
 
-def next_look(*, quiet_seconds: float, max_staleness: float) -> float:
+def next_check(*, quiet_seconds: float, max_staleness: float) -> float:
     """Seconds until the next look at a source in which nothing has changed for `quiet_seconds`."""
-    quickest = min(QUICKEST_SECONDS, max_staleness)
+    quickest = min(MIN_INTERVAL_SECONDS, max_staleness)
     return min(max(quiet_seconds * QUIET_SHARE, quickest), max_staleness)
 
 
-def why_then(*, quiet_seconds: float, has_changed: bool) -> str:
+def reason(*, quiet_seconds: float, has_changed: bool) -> str:
     """Why `next_look` says so. `has_changed`: a change was seen since the start; otherwise that is what is recent."""
-    if quiet_seconds < QUICKEST_SECONDS:
+    if quiet_seconds < MIN_INTERVAL_SECONDS:
         return "something has just changed" if has_changed else "the daemon has just started"
-    told_in_seconds = quiet_seconds < LONGEST_IN_SECONDS
+    told_in_seconds = quiet_seconds < SHOWN_IN_SECONDS_UNTIL
     span = f"{quiet_seconds:.0f} s" if told_in_seconds else f"{quiet_seconds / 60:.0f} minutes"
     return f"nothing has changed for {span}"
 
 
-def next_reading(*, quiet_seconds: float, quickest: float) -> float:
+def next_poll(*, quiet_seconds: float, quickest: float) -> float:
     """Seconds until the log of webhook calls is read again, `quickest` ones at the least."""
     return quickest * max(quiet_seconds / BUSY_SECONDS, 1.0)
 
@@ -96,4 +96,4 @@ def retry_wait(trouble: ErrorKind, failures: int, *, random: Random) -> float:
     """Seconds until the next try after `failures` in a row, at least 1; up to half of the wait is left to chance."""
     retry = RETRIES[trouble]
     doublings = min(failures - 1, 16)  # a float has an end, the failures of a year have not
-    return min(retry.first * 2.0**doublings, retry.most) * random.uniform(LEAST_OF_A_WAIT, 1.0)
+    return min(retry.first * 2.0**doublings, retry.maximum) * random.uniform(MIN_JITTER, 1.0)

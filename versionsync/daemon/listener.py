@@ -24,10 +24,10 @@ from typing import Final, cast
 
 from structlog.typing import FilteringBoundLogger
 
-__all__ = ["Limits", "Listener", "bind", "most_connections"]
+__all__ = ["Limits", "Listener", "bind", "max_connections"]
 
-MOST_CONNECTIONS: Final = 100
-LEAST_CONNECTIONS: Final = 4
+MAX_CONNECTIONS: Final = 100
+MIN_CONNECTIONS: Final = 4
 DESCRIPTOR_SHARE: Final = 5
 """One descriptor in so many may be a connection of ours; the others are for requests, the database and files."""
 BACKLOG: Final = 128
@@ -36,7 +36,7 @@ ANSWER_SECONDS: Final = 1.0
 """So long an answer has to leave us. Who has not read it by then is only waiting."""
 PAUSE_SECONDS: Final = 1.0
 """Where the process has no descriptor left, so long passes before the next one is accepted."""
-TELL_SECONDS: Final = 60.0
+WARN_SECONDS: Final = 60.0
 FULL: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
@@ -57,13 +57,13 @@ class Limits:
     idle_seconds: float = 75.0
 
 
-def most_connections(descriptors: int | None = None) -> int:
+def max_connections(descriptors: int | None = None) -> int:
     """Return how many connections a process may have that may open so many `descriptors` (None: this process)."""
     if descriptors is None:
         descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     if descriptors == resource.RLIM_INFINITY:
-        return MOST_CONNECTIONS
-    return min(MOST_CONNECTIONS, max(descriptors // DESCRIPTOR_SHARE, LEAST_CONNECTIONS))
+        return MAX_CONNECTIONS
+    return min(MAX_CONNECTIONS, max(descriptors // DESCRIPTOR_SHARE, MIN_CONNECTIONS))
 
 
 async def bind(host: str, port: int) -> list[socket.socket]:
@@ -155,7 +155,7 @@ class Listener:
                 accepted, _ = await loop.sock_accept(listening)
             except OSError as error:
                 if error.errno in FULL:
-                    self._tell("http.cannot_accept", reason=error.strerror, hint="Raise LimitNOFILE= or `ulimit -n`.")
+                    self._warn("http.cannot_accept", reason=error.strerror, hint="Raise LimitNOFILE= or `ulimit -n`.")
                     await asyncio.sleep(PAUSE_SECONDS)
                 continue  # otherwise it was gone before it was accepted
             try:
@@ -172,7 +172,7 @@ class Listener:
         while self.is_crowded:
             now = time.monotonic()
             waiting = [each for each in self._open.items() if each[1].is_waiting(now)]
-            self._tell("http.crowded", connections=len(self._open), waiting=len(waiting))
+            self._warn("http.crowded", connections=len(self._open), waiting=len(waiting))
             if waiting:
                 transport, _ = min(waiting, key=lambda each: each[1].since)
                 self._drop(transport)
@@ -198,10 +198,10 @@ class Listener:
         with suppress(RuntimeError):
             cast(asyncio.WriteTransport, transport).abort()
 
-    def _tell(self, event: str, **facts: object) -> None:
+    def _warn(self, event: str, **facts: object) -> None:
         """Warn of it, once a minute at the most, with the number of times since the last one."""
         now, times = time.monotonic(), self._untold.get(event, 0) + 1
-        if now - self._told_at.get(event, float("-inf")) < TELL_SECONDS:
+        if now - self._told_at.get(event, float("-inf")) < WARN_SECONDS:
             self._untold[event] = times
             return
         self._told_at[event], self._untold[event] = now, 0

@@ -6,19 +6,19 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Final
 
-from versionsync.daemon.state import SourceState, Stance
+from versionsync.daemon.state import WorkerState, WorkerStatus
 from versionsync.sync.error_kinds import ErrorKind
 
-__all__ = ["attention_of", "is_stale", "reason_of", "reasons", "stale_after"]
+__all__ = ["is_stale", "not_ready_reason", "problem_of", "reasons", "stale_after"]
 
 SLACK_SECONDS: Final = 30.0
 FAILURES: Final = 2
 """One failure passes by itself more often than not; from the second in a row on it is told."""
 
 
-def reasons(states: Iterable[SourceState], now: datetime) -> list[str]:
+def reasons(states: Iterable[WorkerState], now: datetime) -> list[str]:
     """What keeps the daemon from being ready, a line a source; none: nothing."""
-    return [f"{state.name}: {reason}" for state in states if (reason := reason_of(state, now))]
+    return [f"{state.name}: {reason}" for state in states if (reason := not_ready_reason(state, now))]
 
 
 def stale_after(max_staleness: float) -> float:
@@ -26,18 +26,18 @@ def stale_after(max_staleness: float) -> float:
     return 2 * max_staleness + SLACK_SECONDS
 
 
-def reason_of(state: SourceState, now: datetime) -> str | None:
+def not_ready_reason(state: WorkerState, now: datetime) -> str | None:
     """What is not as it should be with one source; None: nothing. One that another process follows is fine."""
-    match state.stance:
-        case Stance.STANDBY:
+    match state.status:
+        case WorkerStatus.STANDBY:
             return None
-        case Stance.FAILING if state.trouble is ErrorKind.BUDGET:
+        case WorkerStatus.FAILING if state.error_kind is ErrorKind.BUDGET:
             return state.error
-        case Stance.FAILING if state.failures >= FAILURES:
+        case WorkerStatus.FAILING if state.failures >= FAILURES:
             return f"{state.failures} failures in a row, the last one: {state.error}"
-        case Stance.FAILING if state.last_success_at is None:
+        case WorkerStatus.FAILING if state.last_success_at is None:
             return f"its first run failed: {state.error}"
-        case Stance.STARTING:
+        case WorkerStatus.STARTING:
             return "its first run is not done yet"
         case _ if is_stale(state, now):
             seconds = state.staleness(now)
@@ -46,18 +46,18 @@ def reason_of(state: SourceState, now: datetime) -> str | None:
             return None
 
 
-def attention_of(state: SourceState, now: datetime) -> str | None:
+def problem_of(state: WorkerState, now: datetime) -> str | None:
     """What somebody should look at; None: nothing. Besides what is not as it should be, what costs its speed alone."""
-    if reason := reason_of(state, now):
+    if reason := not_ready_reason(state, now):
         return reason
-    if state.stance is Stance.FOLLOWING and state.is_webhook_silent:
-        return f"its webhook tells nothing any more: {state.untold} looks in a row found changes that no call had told"
+    if state.status is WorkerStatus.ACTIVE and state.is_webhook_silent:
+        return f"its webhook tells nothing any more: {state.undelivered_changes} looks in a row found changes that no call had told"
     return None
 
 
-def is_stale(state: SourceState, now: datetime) -> bool:
+def is_stale(state: WorkerState, now: datetime) -> bool:
     """Whether it was not seen whole for too long, and not because a budget makes it wait: then the next look is due."""
-    if state.stance is Stance.STARTING or state.staleness(now) <= stale_after(state.max_staleness):
+    if state.status is WorkerStatus.STARTING or state.staleness(now) <= stale_after(state.max_staleness):
         return False
-    due = state.next_look_at
-    return state.stance is Stance.FAILING or due is None or (now - due).total_seconds() > SLACK_SECONDS
+    due = state.next_check_at
+    return state.status is WorkerStatus.FAILING or due is None or (now - due).total_seconds() > SLACK_SECONDS

@@ -10,23 +10,23 @@ from structlog.typing import FilteringBoundLogger
 
 from versionsync import cma
 from versionsync.cma.client import ITEMS_PAGE
-from versionsync.daemon.budget import Budget, Editing, Pace, Purse, Wants, arithmetic, pace_of
-from versionsync.daemon.state import Followed, SourceState
-from versionsync.daemon.store import Bookkeeping
+from versionsync.daemon.budget import Budget, BudgetStatus, Demand, EditingActivity, Schedule, explain, schedule_for
+from versionsync.daemon.state import SourceConfig, WorkerState
+from versionsync.daemon.store import SourceStore
 from versionsync.mirror.errors import MirrorError
 from versionsync.sync.report import RunReport
 
-__all__ = ["Spending"]
+__all__ = ["RequestMeter"]
 
 WEIGHT: Final = 0.05
 """How much the last look counts in the average of what a look costs."""
-BESIDES_ITEMS: Final = 3
+FIXED_REQUESTS: Final = 3
 
 
-class Spending:
+class RequestMeter:
     """The requests of one source. What the database could not be told yet is told with the next."""
 
-    def __init__(self, books: Bookkeeping, state: SourceState, *, log: FilteringBoundLogger) -> None:
+    def __init__(self, books: SourceStore, state: WorkerState, *, log: FilteringBoundLogger) -> None:
         self._books = books
         self._state = state
         self._log = log
@@ -37,7 +37,7 @@ class Spending:
         self._look_requests = 1.0
         self._change_requests = 8.0
         self._sweep_requests = 5
-        self._editing = Editing()
+        self._editing = EditingActivity()
 
     @property
     def sent(self) -> cma.Usage | None:
@@ -70,44 +70,44 @@ class Spending:
             except MirrorError:
                 return
 
-    async def pace(self, source: Followed, *, tell: bool = True) -> Pace:
+    async def schedule(self, source: SourceConfig, *, tell: bool = True) -> Schedule:
         """What the budget pays for now. Where it does not pay for what is wanted, that is told once, if at all."""
-        wants = Wants(
-            look_seconds=source.max_staleness,
-            scrubs_a_day=source.scrub,
-            look_requests=self._look_requests,
+        wants = Demand(
+            check_seconds=source.max_staleness,
+            scrubs_per_day=source.scrub,
+            check_requests=self._look_requests,
             change_requests=self._change_requests,
             sweep_requests=self._sweep_requests,
             editing=self._editing,
         )
         state = self._state
         try:
-            state.purse = await self._purse(source.budget)
+            state.budget = await self._budget_status(source.budget)
         except MirrorError as error:
             self._log.debug("budget.unknown", error=str(error))  # the run tells it
-        if tell and state.purse is not None and not self._has_told:
+        if tell and state.budget is not None and not self._has_told:
             self._has_told = True
-            if told := arithmetic(wants, state.purse):
+            if told := explain(wants, state.budget):
                 self._log.warning("budget.too_small", arithmetic=told)
-        return pace_of(wants, state.purse)
+        return schedule_for(wants, state.budget)
 
-    def tell_again(self) -> None:
+    def reset_warning(self) -> None:
         """The settings have changed: what the budget does not pay for is told once more."""
         self._has_told = False
 
-    async def _purse(self, budget: Budget | None) -> Purse | None:
+    async def _budget_status(self, budget: Budget | None) -> BudgetStatus | None:
         if budget is None:
             return None
         now = datetime.now(UTC)
-        use = await self._books.project_use(budget.period.bounds(now)[0].date())
-        return Purse(budget=budget, spent=use.requests + self._owed, sharers=use.sources, now=now)
+        use = await self._books.project_usage(budget.period.bounds(now)[0].date())
+        return BudgetStatus(budget=budget, spent=use.requests + self._owed, shared_by=use.sources, now=now)
 
-    def learn(self, report: RunReport, *, found: bool, records: int | None) -> None:
+    def update_averages(self, report: RunReport, *, found: bool, records: int | None) -> None:
         """What a look cost; `records` is how many there are, where it saw that."""
         requests = float(max(report.counts.requests, 1))
-        self._editing.looked(datetime.now(UTC), requests, found=found)
+        self._editing.record_check(datetime.now(UTC), requests, found=found)
         self._look_requests += WEIGHT * (requests - self._look_requests)
         if found:
             self._change_requests += WEIGHT * (requests - self._change_requests)
         if records is not None:
-            self._sweep_requests = -(-records // ITEMS_PAGE) + BESIDES_ITEMS
+            self._sweep_requests = -(-records // ITEMS_PAGE) + FIXED_REQUESTS

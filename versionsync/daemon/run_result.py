@@ -12,31 +12,31 @@ from versionsync.mirror.errors import LeaseHeld, LeaseLost
 from versionsync.sync.error_kinds import ErrorKind, kind_of_error
 from versionsync.sync.report import Outcome, RunReport
 
-__all__ = ["found_something", "is_held_elsewhere", "left_to_do", "level_of", "reason_of", "trouble_of"]
+__all__ = ["error_kind_of", "has_changes", "has_remaining_work", "is_lease_held", "log_level", "reason_of"]
 
-PASSING: Final = frozenset({ErrorKind.UNAVAILABLE, ErrorKind.STALLED, ErrorKind.DATABASE, ErrorKind.PARTIAL})
+TRANSIENT: Final = frozenset({ErrorKind.UNAVAILABLE, ErrorKind.STALLED, ErrorKind.DATABASE, ErrorKind.PARTIAL})
 """What passes by itself more often than not: nobody need be called before it has happened twice in a row."""
 
 
-def is_held_elsewhere(error: BaseException | None) -> bool:
+def is_lease_held(error: BaseException | None) -> bool:
     """Whether another process writes to the source: no trouble, but a reason to come back."""
     return isinstance(error, LeaseHeld | LeaseLost)
 
 
-def found_something(report: RunReport) -> bool:
+def has_changes(report: RunReport) -> bool:
     """Whether upstream had changed since the last look."""
     counts = report.counts
     return bool(counts.versions_inserted or counts.versions_changed or counts.events_written)
 
 
-def left_to_do(report: RunReport) -> Set[str] | None:
+def has_remaining_work(report: RunReport) -> Set[str] | None:
     """The records that a run could not mirror though they are there; None: it may have been any."""
     if report.error is not None or (report.outcome is not Outcome.SUCCEEDED and not report.failures):
         return None
     return {failure.record_id for failure in report.failures if not failure.is_unknown}
 
 
-def trouble_of(report: RunReport) -> ErrorKind | None:
+def error_kind_of(report: RunReport) -> ErrorKind | None:
     """What was wrong with a run; None: nothing."""
     if isinstance(report.error, ConfigError):  # of a token that is not there any more: the engine knows no settings
         return ErrorKind.CONFIGURATION
@@ -53,9 +53,9 @@ def reason_of(report: RunReport) -> str:
     return "; ".join(report.notes) or "it did not see every record"
 
 
-def level_of(trouble: ErrorKind, *, said: ErrorKind | None, failures: int) -> int:
+def log_level(trouble: ErrorKind, *, said: ErrorKind | None, failures: int) -> int:
     """At which level the log tells a failure, after `said` and as that many in a row: a warning once, if at all."""
-    passes = trouble in PASSING
+    passes = trouble in TRANSIENT
     if trouble is said and not (passes and failures == FAILURES):
         return logging.DEBUG
     return logging.INFO if passes and failures < FAILURES else logging.WARNING

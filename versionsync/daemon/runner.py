@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 
 from structlog.typing import FilteringBoundLogger
 
-from versionsync.daemon.request_meter import Spending
-from versionsync.daemon.run_result import is_held_elsewhere, trouble_of
-from versionsync.daemon.state import Followed, SourceState
+from versionsync.daemon.request_meter import RequestMeter
+from versionsync.daemon.run_result import error_kind_of, is_lease_held
+from versionsync.daemon.state import SourceConfig, WorkerState
 from versionsync.mirror.database import Mirror
 from versionsync.sync import sync_source
 from versionsync.sync.report import Outcome, Progress, RunKind, RunReport, SyncOptions
@@ -24,8 +24,8 @@ class Runner:
     def __init__(
         self,
         mirror: Mirror,
-        state: SourceState,
-        spending: Spending,
+        state: WorkerState,
+        spending: RequestMeter,
         *,
         log: FilteringBoundLogger,
         stall_seconds: float,
@@ -37,15 +37,15 @@ class Runner:
         self._spending = spending
         self._log = log
 
-    async def run(self, source: Followed, options: SyncOptions) -> RunReport:
+    async def run(self, source: SourceConfig, options: SyncOptions) -> RunReport:
         """Sync the source, within the deadline and as far as the budget goes. What goes wrong is in the report."""
         state, spec = self._state, source.spec
         most = None
-        if state.purse is not None:
-            most = state.purse.for_a_run
-            spec = replace(spec, unexplained=spec.unexplained.at_most(state.purse.for_changes_an_hour))
+        if state.budget is not None:
+            most = state.budget.per_run
+            spec = replace(spec, unexplained=spec.unexplained.at_most(state.budget.change_requests_per_hour))
         options = replace(options, stall_seconds=self.stall_seconds, max_requests=most)
-        state.progress, state.began_at = Progress(source=spec.name), datetime.now(UTC)
+        state.progress, state.started_at = Progress(source=spec.name), datetime.now(UTC)
         began = time.monotonic()
         try:
             async with source.open_client() as client:
@@ -63,12 +63,12 @@ class Runner:
         finally:
             self.records = state.progress.records_total
             state.last_run_seconds = time.monotonic() - began
-        state.last_run_at = state.began_at
+        state.last_run_at = state.started_at
         state.ended(report)
         await self._spending.end()
-        if not is_held_elsewhere(report.error):
+        if not is_lease_held(report.error):
             state.runs[report.outcome] += 1
-            if (trouble := trouble_of(report)) is not None:
-                state.troubles[trouble] += 1
+            if (trouble := error_kind_of(report)) is not None:
+                state.failures_by_kind[trouble] += 1
             state.run_seconds.observe(state.last_run_seconds)
         return report

@@ -19,15 +19,15 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.base import BaseTrigger
 from structlog.typing import FilteringBoundLogger
 
-__all__ = ["Timetable"]
+__all__ = ["SourceScheduler"]
 
-LEAST_SECONDS: Final = 1.0
+MIN_DELAY_SECONDS: Final = 1.0
 """A job that was asked for at once, and says itself when it comes again, is not tried more often meanwhile."""
 
 Work = Callable[[], Awaitable[None]]
 
 
-class Timetable:
+class SourceScheduler:
     """Jobs by name. All of it belongs to one event loop. `failed` and `missed` count its jobs."""
 
     def __init__(self, log: FilteringBoundLogger) -> None:
@@ -39,7 +39,7 @@ class Timetable:
         self._scheduler = AsyncIOScheduler(
             timezone=UTC, job_defaults={"max_instances": 1, "coalesce": True, "misfire_grace_time": None}
         )
-        self._scheduler.add_listener(self._heard, EVENT_JOB_ERROR | EVENT_JOB_MISSED)
+        self._scheduler.add_listener(self._on_job_event, EVENT_JOB_ERROR | EVENT_JOB_MISSED)
 
     def start(self) -> None:
         """From now on jobs that are due begin."""
@@ -54,11 +54,11 @@ class Timetable:
     def next_in(self, name: str, seconds: float) -> None:
         """Do the job `name` next in so many seconds, and every so many from then on. One that is gone stays so."""
         if name in self._every:
-            self._every[name] = max(seconds, LEAST_SECONDS)
+            self._every[name] = max(seconds, MIN_DELAY_SECONDS)
             with suppress(JobLookupError):
                 self._scheduler.modify_job(name, trigger=_Every(self._every[name]), next_run_time=_in(seconds))
 
-    def begin_again(self) -> None:
+    def restart(self) -> None:
         """Count all waits from now: the clock was set, and who waits for a time of day may wait for hours."""
         for name, every in self._every.items():
             self.next_in(name, every)
@@ -95,7 +95,7 @@ class Timetable:
         finally:
             del self._running[name]
 
-    def _heard(self, event: JobExecutionEvent) -> None:
+    def _on_job_event(self, event: JobExecutionEvent) -> None:
         if isinstance(error := event.exception, asyncio.CancelledError):
             return
         if error is not None:

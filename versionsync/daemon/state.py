@@ -13,17 +13,17 @@ from typing import Final
 
 from versionsync import cma
 from versionsync.cma import Result, Usage
-from versionsync.daemon.budget import Budget, Purse
+from versionsync.daemon.budget import Budget, BudgetStatus
 from versionsync.mirror.tables.webhooks import SILENT_AFTER_CHANGES
 from versionsync.sync.error_kinds import ErrorKind
 from versionsync.sync.report import Counts, LagHistogram, Outcome, Progress, RunKind, RunReport, SourceSpec
-from versionsync.webhooks.payload import Heard, Login
+from versionsync.webhooks.payload import BasicAuth, WebhookResult
 
-__all__ = ["RUN_SECONDS", "Followed", "LogReading", "LogStance", "RunTimes", "SourceState", "Stance"]
+__all__ = ["RUN_SECONDS", "LogStatus", "PollOutcome", "RunTimes", "SourceConfig", "WorkerState", "WorkerStatus"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Followed:
+class SourceConfig:
     """A source as the settings have it. `open_client` makes a client for one run, with the token as it is by then.
 
     `max_staleness`: seconds that a look may be old; `scrub`: histories that are read again a day; `budget`: None is no
@@ -35,8 +35,8 @@ class Followed:
     max_staleness: float
     scrub: int
     budget: Budget | None = None
-    webhook: Login | None = None
-    reads_webhook_log: bool = True
+    webhook: BasicAuth | None = None
+    polls_webhook_log: bool = True
     open_client: Callable[[], AbstractAsyncContextManager[cma.Client]] = field(compare=False)
 
 
@@ -44,12 +44,12 @@ RUN_SECONDS: Final = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 18
 """The upper ends of the classes of `RunTimes`."""
 
 
-class Stance(StrEnum):
+class WorkerStatus(StrEnum):
     """What this daemon is to a source."""
 
     STARTING = "starting"
     """Nothing came of it yet."""
-    FOLLOWING = "following"
+    ACTIVE = "following"
     """It looks, and all is well."""
     STANDBY = "standby"
     """Another daemon follows the source, or another process writes to it."""
@@ -57,7 +57,7 @@ class Stance(StrEnum):
     """The last look did not do all that it should; it is tried again."""
 
 
-class LogStance(StrEnum):
+class LogStatus(StrEnum):
     """What this daemon knows of the log of a source's webhook."""
 
     UNKNOWN = "unknown"
@@ -66,18 +66,18 @@ class LogStance(StrEnum):
     """The source has no webhook, or none that tells every change of a record."""
     REFUSED = "refused"
     """The token may not read webhooks."""
-    READ = "read"
+    POLLED = "read"
     """It is read, and tells what changes."""
-    UNPAID = "unpaid"
+    NOT_IN_PLAN = "unpaid"
     """It is not read for now: the budget pays for looks alone."""
 
 
-class LogReading(StrEnum):
+class PollOutcome(StrEnum):
     """How a reading of that log ended."""
 
-    PROVEN = "proven"
+    COMPLETE = "proven"
     """No call can be missing between this reading and the one before."""
-    UNPROVEN = "unproven"
+    GAP = "unproven"
     """Some may be: all of the source is looked at."""
     FAILED = "failed"
     """It could not be read."""
@@ -97,7 +97,7 @@ class RunTimes:
 
 
 @dataclass(slots=True, kw_only=True)
-class SourceState:
+class WorkerState:
     """One source. `progress` and `usage` are of the run under way, if one is.
 
     What counts since the start: `total`, `results`, `lag`, `run_seconds`, `heard`, `runs` and `troubles`. The first
@@ -108,59 +108,61 @@ class SourceState:
     name: str
     max_staleness: float
     since: datetime
-    stance: Stance = Stance.STARTING
-    trouble: ErrorKind | None = None
+    status: WorkerStatus = WorkerStatus.STARTING
+    error_kind: ErrorKind | None = None
     error: str | None = None
     failures: int = 0
-    other: str | None = None
+    other_holder: str | None = None
     progress: Progress | None = None
     usage: Usage | None = None
     lease_epoch: int = 0
-    hints_waiting: int = 0
-    began_at: datetime | None = None
+    queued_records: int = 0
+    started_at: datetime | None = None
     last_run_at: datetime | None = None
     last_run_seconds: float | None = None
     last_success_at: datetime | None = None
     last_change_at: datetime | None = None
     unexplained_change_since: datetime | None = None
     blocked_views: int = 0
-    next_look_at: datetime | None = None
-    next_look_reason: str | None = None
-    purse: Purse | None = None
+    next_check_at: datetime | None = None
+    next_check_reason: str | None = None
+    budget: BudgetStatus | None = None
     total: Counts = field(default_factory=Counts)
     results: Counter[Result] = field(default_factory=Counter)
     lag: LagHistogram = field(default_factory=LagHistogram)
     run_seconds: RunTimes = field(default_factory=RunTimes)
-    heard: Counter[Heard] = field(default_factory=Counter)
-    webhook_log: LogStance = LogStance.UNKNOWN
-    log_readings: Counter[LogReading] = field(default_factory=Counter)
+    webhook_results: Counter[WebhookResult] = field(default_factory=Counter)
+    webhook_log: LogStatus = LogStatus.UNKNOWN
+    log_polls: Counter[PollOutcome] = field(default_factory=Counter)
     log_read_at: datetime | None = None
     log_gaps: int = 0
     last_gap_at: datetime | None = None
-    receives: bool = False
+    receiver_enabled: bool = False
     last_call_at: datetime | None = None
-    untold: int = 0
+    undelivered_changes: int = 0
     runs: Counter[Outcome] = field(default_factory=Counter)
-    troubles: Counter[ErrorKind] = field(default_factory=Counter)
+    failures_by_kind: Counter[ErrorKind] = field(default_factory=Counter)
 
     def called(self, at: datetime) -> None:
         """A call of the webhook has told of a change, whichever way it came."""
-        self.last_call_at, self.untold = at, 0
+        self.last_call_at, self.undelivered_changes = at, 0
 
     @property
     def is_read(self) -> bool:
         """Whether looks get through, though single records may not."""
-        return self.stance is Stance.FOLLOWING or (self.stance is Stance.FAILING and self.trouble is ErrorKind.PARTIAL)
+        return self.status is WorkerStatus.ACTIVE or (
+            self.status is WorkerStatus.FAILING and self.error_kind is ErrorKind.PARTIAL
+        )
 
     @property
     def is_webhook_used(self) -> bool:
         """Whether calls should tell what changes: they are received, or their log is read."""
-        return self.receives or self.webhook_log is LogStance.READ
+        return self.receiver_enabled or self.webhook_log is LogStatus.POLLED
 
     @property
     def is_webhook_silent(self) -> bool:
         """Whether they should, and do no longer."""
-        return self.is_webhook_used and self.untold >= SILENT_AFTER_CHANGES
+        return self.is_webhook_used and self.undelivered_changes >= SILENT_AFTER_CHANGES
 
     def ended(self, report: RunReport) -> None:
         """The run under way has ended: from now on it is one of those that were."""

@@ -14,9 +14,9 @@ from contextlib import suppress
 from typing import Final
 
 from versionsync.daemon.errors import CannotListen
-from versionsync.daemon.state import SourceState, Stance
+from versionsync.daemon.state import WorkerState, WorkerStatus
 
-__all__ = ["Supervisor", "inherited_socket", "is_ready", "summary"]
+__all__ = ["SystemdNotifier", "inherited_socket", "is_ready", "summary"]
 
 FIRST_INHERITED: Final = 3
 """The file descriptor of the first socket that a service inherits from its socket unit."""
@@ -25,7 +25,7 @@ START_SECONDS: Final = 60
 _STATUS_LENGTH: Final = 200
 
 
-class Supervisor:
+class SystemdNotifier:
     """The service manager, as the environment names it. What cannot be told is not: that is no reason to stop."""
 
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
@@ -34,35 +34,35 @@ class Supervisor:
         """So often it wants to hear that all is well; None: it does not."""
 
     @property
-    def is_there(self) -> bool:
+    def is_present(self) -> bool:
         """Whether somebody listens."""
         return bool(self._address)
 
     def starting(self, status: str) -> None:
         """It takes a while until `ready`, and goes on."""
-        self._tell(STATUS=status, EXTEND_TIMEOUT_USEC=START_SECONDS * 1_000_000)
+        self._send(STATUS=status, EXTEND_TIMEOUT_USEC=START_SECONDS * 1_000_000)
 
     def ready(self, status: str) -> None:
         """Everything that depends on it may begin."""
-        self._tell(READY=1, STATUS=status)
+        self._send(READY=1, STATUS=status)
 
     def reloading(self) -> None:
         """The settings are read again; `ready` ends that."""
-        self._tell(RELOADING=1, MONOTONIC_USEC=time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000)
+        self._send(RELOADING=1, MONOTONIC_USEC=time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000)
 
     def status(self, status: str) -> None:
         """What it is at, for people."""
-        self._tell(STATUS=status)
+        self._send(STATUS=status)
 
     def alive(self, status: str) -> None:
         """It makes progress. Said less often than every `watchdog_seconds`, it is restarted."""
-        self._tell(WATCHDOG=1, STATUS=status)
+        self._send(WATCHDOG=1, STATUS=status)
 
     def stopping(self) -> None:
         """It ends."""
-        self._tell(STOPPING=1, STATUS="stopping")
+        self._send(STOPPING=1, STATUS="stopping")
 
-    def _tell(self, **variables: str | int) -> None:
+    def _send(self, **variables: str | int) -> None:
         if not self._address:
             return
         address = f"\0{self._address[1:]}" if self._address.startswith("@") else self._address
@@ -72,16 +72,18 @@ class Supervisor:
             notify.sendto(lines.encode(), address)
 
 
-def is_ready(states: Iterable[SourceState]) -> bool:
+def is_ready(states: Iterable[WorkerState]) -> bool:
     """Whether the first look at every source is over, however it ended: one that fails is no reason to start again."""
-    return all(state.stance is not Stance.STARTING for state in states)
+    return all(state.status is not WorkerStatus.STARTING for state in states)
 
 
-def summary(states: Iterable[SourceState]) -> str:
+def summary(states: Iterable[WorkerState]) -> str:
     """One line: how it stands with all sources, and what is wrong with the first that fails."""
     states = list(states)
-    parts = [f"{count} {stance.value}" for stance in Stance if (count := sum(one.stance is stance for one in states))]
-    failing = next((state for state in states if state.stance is Stance.FAILING), None)
+    parts = [
+        f"{count} {stance.value}" for stance in WorkerStatus if (count := sum(one.status is stance for one in states))
+    ]
+    failing = next((state for state in states if state.status is WorkerStatus.FAILING), None)
     reason = f"; {failing.name}: {failing.error}" if failing else ""
     return f"{', '.join(parts) or 'no sources'}{reason}"[:_STATUS_LENGTH]
 

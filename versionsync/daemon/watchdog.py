@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-__all__ = ["Activity", "Liveness"]
+__all__ = ["Activity", "Watchdog"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,16 +18,16 @@ class Activity:
 
     name: str
     mark: object | None
-    patience: float
+    timeout: float
 
 
-class Liveness:
+class Watchdog:
     """Remembers since when each activity's mark stands still."""
 
     def __init__(self) -> None:
         self._seen: Mapping[str, tuple[object, float]] = {}
 
-    def hanging(self, activities: Iterable[Activity], now: float) -> list[str]:
+    def stuck(self, activities: Iterable[Activity], now: float) -> list[str]:
         """The names of those that hang; `now` in seconds of a clock that never jumps."""
         seen: dict[str, tuple[object, float]] = {}
         hanging: list[str] = []
@@ -37,7 +37,7 @@ class Liveness:
             mark, since = self._seen.get(activity.name, (None, now))
             since = since if mark == activity.mark else now
             seen[activity.name] = activity.mark, since
-            if now - since > activity.patience:
+            if now - since > activity.timeout:
                 hanging.append(activity.name)
         self._seen = seen
         return hanging

@@ -25,11 +25,11 @@ class Checkpoint(TypedDict, total=False):
     """The columns of `sources` that a run's end may set; what is left out stays."""
 
     last_data_change_at: datetime | None
-    beacon_is_settled: bool
+    last_data_change_is_settled: bool
     last_complete_sweep_at: datetime
     last_scrub_at: datetime
     last_success_at: datetime
-    whole_as_of: datetime
+    complete_as_of: datetime
     unexplained_change_since: datetime | None
     unexplained_read_at: datetime
 

@@ -198,7 +198,7 @@ class SyncRun:
         if is_other_environment(known.project, place.environment, place.created_at):
             return False
         return is_trusted(
-            was_settled=known.checkpoint.beacon_is_settled,
+            was_settled=known.checkpoint.last_data_change_is_settled,
             last_complete_sweep_at=known.checkpoint.last_complete_sweep_at,
             now=self._context.now(),
             trust=self._options.beacon_trust,
@@ -333,7 +333,7 @@ class SyncRun:
         is_explained = await climb.sync_all(last=last, stamp=stamp, trusts=self._can_trust_beacon(known, place))
         if last is None or stamp is None or stamp == last or is_explained or is_change:
             return False
-        since = known.checkpoint.whole_as_of
+        since = known.checkpoint.complete_as_of
         return since is not None and not await self._context.read(
             lambda connection: has_written_since(connection, known.id, since=since, besides=tenure.run_id)
         )

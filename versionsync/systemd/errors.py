@@ -13,14 +13,14 @@ ServiceError
 from __future__ import annotations
 
 __all__ = [
-    "BadInstance",
-    "ChangedByHand",
+    "ConfirmationRequired",
+    "InvalidInstanceName",
+    "ModifiedUnit",
     "NoSystemd",
+    "NotAccessible",
     "NotRoot",
     "NotStarted",
-    "OutOfReach",
     "ServiceError",
-    "Unconfirmed",
 ]
 
 
@@ -40,19 +40,19 @@ class NotRoot(ServiceError):
     """Only root may change the machine's services."""
 
 
-class BadInstance(ServiceError):
+class InvalidInstanceName(ServiceError):
     """No unit, user and directory can have this name."""
 
 
-class OutOfReach(ServiceError):
+class NotAccessible(ServiceError):
     """What the service needs lies where it cannot reach it."""
 
 
-class ChangedByHand(ServiceError):
+class ModifiedUnit(ServiceError):
     """Unit files are not as they were installed."""
 
 
-class Unconfirmed(ServiceError):
+class ConfirmationRequired(ServiceError):
     """There is nobody to ask, and nobody said yes beforehand."""
 
 

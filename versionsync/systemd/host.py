@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Final
 
 from versionsync.files import write_whole
-from versionsync.systemd.errors import BadInstance, NoSystemd, NotStarted, OutOfReach, ServiceError
-from versionsync.systemd.plan import READABLE, UNIT_MODE, Command, Mode, Places, Plan, Remove, Write
+from versionsync.systemd.errors import InvalidInstanceName, NoSystemd, NotAccessible, NotStarted, ServiceError
+from versionsync.systemd.plan import READABLE, UNIT_MODE, Command, Mode, Paths, Plan, Remove, Write
 from versionsync.systemd.systemctl import Systemd
-from versionsync.systemd.units import Form
+from versionsync.systemd.units import UnitOptions
 
-__all__ = ["carry_out", "check_instance", "places_of", "read"]
+__all__ = ["check_instance", "execute", "paths", "read"]
 
-LONGEST_INSTANCE: Final = 19
+MAX_INSTANCE_LENGTH: Final = 19
 """A user of that name is made, `versionsync-` before it: Linux allows 31 characters."""
 _INSTANCE: Final = re.compile(r"[a-z0-9][a-z0-9_-]*", re.IGNORECASE)
 STATE_HOME_SINCE: Final = 254
@@ -25,30 +25,30 @@ STATE_HOME_SINCE: Final = 254
 
 def check_instance(name: str) -> None:
     """Raises BadInstance if no unit, user and directory can be called so."""
-    if not _INSTANCE.fullmatch(name) or len(name) > LONGEST_INSTANCE:
-        raise BadInstance(
+    if not _INSTANCE.fullmatch(name) or len(name) > MAX_INSTANCE_LENGTH:
+        raise InvalidInstanceName(
             f"an instance cannot be called {name!r}",
-            hint=f"Letters, digits, - and _; {LONGEST_INSTANCE} at the most: a user of that name is made.",
+            hint=f"Letters, digits, - and _; {MAX_INSTANCE_LENGTH} at the most: a user of that name is made.",
         )
 
 
-def places_of(form: Form, environ: Mapping[str, str], *, systemd: int) -> Places:
+def paths(form: UnitOptions, environ: Mapping[str, str], *, systemd: int) -> Paths:
     """Where a systemd of that version looks for units, and the unit for settings and state."""
     if not form.user:
-        return Places(
+        return Paths(
             units=Path("/etc/systemd/system"), settings=Path("/etc/versionsync"), state=Path("/var/lib") / form.state
         )
     home = _home(environ)
     config = Path(environ.get("XDG_CONFIG_HOME") or home / ".config")
     states = Path(environ.get("XDG_STATE_HOME") or home / ".local" / "state") if systemd >= STATE_HOME_SINCE else config
-    return Places(units=config / "systemd" / "user", settings=config / "versionsync", state=states / form.state)
+    return Paths(units=config / "systemd" / "user", settings=config / "versionsync", state=states / form.state)
 
 
 def _home(environ: Mapping[str, str]) -> Path:
     try:
         return Path(environ.get("HOME") or Path.home())
     except RuntimeError:
-        raise OutOfReach(
+        raise NotAccessible(
             "no home folder is known for this user, and a service of its own has its settings there", hint="Set HOME."
         ) from None
 
@@ -61,7 +61,7 @@ def read(path: Path) -> str | None:
         return None
 
 
-def carry_out(plan: Plan, systemd: Systemd) -> None:
+def execute(plan: Plan, systemd: Systemd) -> None:
     """Do it, step by step. Raises ServiceError where one fails; what was done before it stays done."""
     for step in plan.steps:
         try:

@@ -11,32 +11,32 @@ from enum import Enum, StrEnum, auto
 from pathlib import Path, PurePosixPath
 from typing import Final, TypeAlias
 
-from versionsync.systemd.units import DEFAULT_ADDRESS, Form, units_of
+from versionsync.systemd.units import DEFAULT_ADDRESS, UnitOptions, units_of
 
 __all__ = [
     "Activity",
     "Command",
+    "FileState",
     "Files",
     "Installation",
-    "Look",
     "Mode",
-    "Places",
+    "Paths",
     "Plan",
+    "ReadFile",
     "Remove",
-    "Standing",
     "Step",
     "Write",
+    "file_state",
     "files_of",
     "removal",
-    "stamped",
-    "standing_of",
-    "without_stamp",
+    "with_checksum",
+    "without_checksum",
 ]
 
-_STAMP: Final = re.compile(r"\n# Installed by versionsync \S+ \(([0-9a-f]{16})\)\.\n\Z")
+_CHECKSUM_LINE: Final = re.compile(r"\n# Installed by versionsync \S+ \(([0-9a-f]{16})\)\.\n\Z")
 
 
-class Standing(StrEnum):
+class FileState(StrEnum):
     """How a file stands to what should be there."""
 
     MISSING = "missing"
@@ -47,25 +47,25 @@ class Standing(StrEnum):
     """Changed by hand, or not ours."""
 
 
-def stamped(text: str, version: str) -> str:
+def with_checksum(text: str, version: str) -> str:
     """`text` as it is installed."""
     return f"{text}\n# Installed by versionsync {version} ({_digest(text)}).\n"
 
 
-def without_stamp(text: str) -> str:
+def without_checksum(text: str) -> str:
     """What somebody wrote, or we did, without the stamp."""
-    return _STAMP.sub("", text)
+    return _CHECKSUM_LINE.sub("", text)
 
 
-def standing_of(found: str | None, wanted: str | None) -> Standing:
+def file_state(found: str | None, wanted: str | None) -> FileState:
     """How the file that holds `found` (None: there is none) stands to the unstamped text `wanted` (None: no file)."""
     if found is None:
-        return Standing.CURRENT if wanted is None else Standing.MISSING
-    body = without_stamp(found)
+        return FileState.CURRENT if wanted is None else FileState.MISSING
+    body = without_checksum(found)
     if body == wanted:
-        return Standing.CURRENT
-    stamp = _STAMP.search(found)
-    return Standing.OLD if stamp and stamp[1] == _digest(body) else Standing.CHANGED
+        return FileState.CURRENT
+    stamp = _CHECKSUM_LINE.search(found)
+    return FileState.OLD if stamp and stamp[1] == _digest(body) else FileState.CHANGED
 
 
 def _digest(text: str) -> str:
@@ -78,25 +78,25 @@ CREDENTIALS: Final = "credentials.conf"
 ADDRESS: Final = "address.conf"
 OURS: Final = (CREDENTIALS, ADDRESS)
 
-Look: TypeAlias = Callable[[Path], str | None]
+ReadFile: TypeAlias = Callable[[Path], str | None]
 """What a file holds; None: there is none."""
 
 
 class Activity(Enum):
     """What a service is at."""
 
-    RESTS = auto()
-    RUNS = auto()
-    RUNS_OLD = auto()
+    STOPPED = auto()
+    RUNNING = auto()
+    RUNNING_OLD = auto()
     """It runs, and was started before this program was installed."""
-    RUNS_ALONE = auto()
+    RUNNING_UNMANAGED = auto()
     """It runs, and its socket does not listen: calls that come while it restarts are refused."""
-    FAILS = auto()
+    FAILING = auto()
     """It ended with a failure; or does so again and again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Places:
+class Paths:
     """Where units, settings and state lie."""
 
     units: Path
@@ -120,7 +120,7 @@ class Write:
 
     def differences(self) -> Iterator[str]:
         """How it differs from what is there, line by line; the stamp does not count."""
-        old, new = without_stamp(self.before or "").splitlines(), without_stamp(self.text).splitlines()
+        old, new = without_checksum(self.before or "").splitlines(), without_checksum(self.text).splitlines()
         lines = difflib.unified_diff(old, new, "there now", "to be written", lineterm="", n=0)
         yield from (line for line in lines if not line.startswith("@@"))
 
@@ -169,7 +169,7 @@ class Plan:
     """Steps, one after the other. `in_the_way`: files changed by hand, each with how it differs from ours."""
 
     steps: tuple[Step, ...]
-    in_the_way: tuple[Write, ...] = ()
+    conflicts: tuple[Write, ...] = ()
 
     def lines(self, *, whole: bool = False) -> Iterator[str]:
         """For people."""
@@ -184,22 +184,22 @@ class Files:
     wanted: dict[Path, str | None]
     found: dict[Path, str | None]
 
-    def standing(self, path: Path) -> Standing:
+    def state(self, path: Path) -> FileState:
         """How one stands."""
-        return standing_of(self.found[path], self.wanted[path])
+        return file_state(self.found[path], self.wanted[path])
 
-    def of_standing(self, *standings: Standing) -> list[Path]:
+    def in_state(self, *standings: FileState) -> list[Path]:
         """Those that stand so."""
-        return [path for path in self.wanted if self.standing(path) in standings]
+        return [path for path in self.wanted if self.state(path) in standings]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Installation:
     """What is installed: which units, of which program, where; with which secrets handed over, listening where."""
 
-    form: Form
+    options: UnitOptions
     program: PurePosixPath
-    places: Places
+    paths: Paths
     credentials: Sequence[Path]
     version: str
     address: str = DEFAULT_ADDRESS
@@ -207,38 +207,38 @@ class Installation:
 
     def plan(self, files: Files, *, force: bool, activity: Activity, enabled: bool, settings_mode: int) -> Plan:
         """How to get there from `files`, a service that is at this, enabled or not, and settings of that mode."""
-        changed = files.of_standing(Standing.CHANGED)
+        changed = files.in_state(FileState.CHANGED)
         kept = [] if force else changed
         steps: list[Step] = [
             self._write(path, files) if files.wanted[path] is not None else Remove(path)
-            for path in files.of_standing(Standing.MISSING, Standing.OLD, Standing.CHANGED)
+            for path in files.in_state(FileState.MISSING, FileState.OLD, FileState.CHANGED)
             if path not in kept
         ]
         is_new = bool(steps)
-        settings = self.places.settings / self.form.settings
-        if not self.form.user and settings_mode & READABLE != READABLE:
+        settings = self.paths.settings / self.options.settings
+        if not self.options.user and settings_mode & READABLE != READABLE:
             steps.append(Mode(settings, settings_mode))
-        if is_new or not (activity is Activity.RUNS and enabled):
+        if is_new or not (activity is Activity.RUNNING and enabled):
             steps += self._commands(activity, is_new=is_new)
-        return Plan(steps=tuple(steps), in_the_way=tuple(self._write(path, files) for path in kept))
+        return Plan(steps=tuple(steps), conflicts=tuple(self._write(path, files) for path in kept))
 
     def _write(self, path: Path, files: Files) -> Write:
-        return Write(path, stamped(files.wanted[path] or "", self.version), files.found[path])
+        return Write(path, with_checksum(files.wanted[path] or "", self.version), files.found[path])
 
     def _commands(self, activity: Activity, *, is_new: bool) -> Iterator[Command]:
         def command(*argv: str, may_fail: bool = False) -> Command:
-            return Command(argv, user=self.form.user, may_fail=may_fail)
+            return Command(argv, user=self.options.user, may_fail=may_fail)
 
-        starter, service = self.form.starter, self.form.service
+        starter, service = self.options.starter, self.options.service
         both = [*([starter] if starter else []), service]
         if is_new:
             yield command("daemon-reload")
-        yield command("enable", *self.form.enabled)
-        must_stop = (Activity.FAILS, Activity.RUNS_OLD, Activity.RUNS_ALONE)
-        if activity in must_stop or (is_new and activity is Activity.RUNS):
+        yield command("enable", *self.options.enabled)
+        must_stop = (Activity.FAILING, Activity.RUNNING_OLD, Activity.RUNNING_UNMANAGED)
+        if activity in must_stop or (is_new and activity is Activity.RUNNING):
             # The socket first: it cannot be started again while the service runs.
             yield command("stop", *both, may_fail=True)
-        if activity is Activity.FAILS:
+        if activity is Activity.FAILING:
             yield command("reset-failed", *both, may_fail=True)
         if starter:
             yield command("start", starter)
@@ -246,9 +246,9 @@ class Installation:
         yield command("start", "--no-block", service)
 
 
-def files_of(installation: Installation, look: Look) -> Files:
+def files_of(installation: Installation, look: ReadFile) -> Files:
     """The files of an installation: as they should be, and as `look` finds them."""
-    form, units = installation.form, installation.places.units
+    form, units = installation.options, installation.paths.units
     made = units_of(form, installation.program, is_single_file=installation.is_single_file)
     wanted: dict[Path, str | None] = {units / unit.name: unit.text for unit in made}
     wanted[units / f"{form.service}.d" / CREDENTIALS] = _handed_over(form, installation.credentials)
@@ -257,14 +257,14 @@ def files_of(installation: Installation, look: Look) -> Files:
     return Files(wanted, {path: look(path) for path in wanted})
 
 
-def removal(form: Form, files: Files, *, force: bool, shared: bool) -> Plan:
+def removal(form: UnitOptions, files: Files, *, force: bool, shared: bool) -> Plan:
     """How to be rid of it. `shared`: another instance still needs the unit files of this one's template."""
 
     def command(*argv: str, may_fail: bool = False) -> Command:
         return Command(argv, user=form.user, may_fail=may_fail)
 
     there = [path for path, text in files.found.items() if text is not None]
-    changed = [] if force else files.of_standing(Standing.CHANGED)
+    changed = [] if force else files.in_state(FileState.CHANGED)
     gone = [path for path in there if not (shared and path.name not in OURS)]
     both = [*([form.starter] if form.starter else []), form.service]
     steps: list[Step] = []
@@ -273,7 +273,7 @@ def removal(form: Form, files: Files, *, force: bool, shared: bool) -> Plan:
         steps += [Remove(path) for path in gone]
         steps += [command("daemon-reload"), command("reset-failed", *both, may_fail=True)]
     in_the_way = [Write(path, files.wanted[path] or "", files.found[path]) for path in changed if path in gone]
-    return Plan(steps=tuple(steps), in_the_way=tuple(in_the_way))
+    return Plan(steps=tuple(steps), conflicts=tuple(in_the_way))
 
 
 def _listening(address: str) -> str | None:
@@ -283,7 +283,7 @@ def _listening(address: str) -> str | None:
     return f"# The address that [http] of the settings names.\n[Socket]\nListenStream=\nListenStream={address}\n"
 
 
-def _handed_over(form: Form, credentials: Sequence[Path]) -> str | None:
+def _handed_over(form: UnitOptions, credentials: Sequence[Path]) -> str | None:
     """Has systemd hand over what the settings name, where that is not what the unit hands over anyway."""
     if form.user or [path.name for path in credentials] == [form.credential]:
         return None

@@ -14,7 +14,7 @@ from versionsync.systemd.errors import NoSystemd
 
 __all__ = ["Systemd"]
 
-OLDEST: Final = 247
+MIN_VERSION: Final = 247
 BOOTED: Final = Path("/run/systemd/system")
 """It is there where systemd started the machine, and nowhere else: sd_booted(3)."""
 _SECONDS: Final = 60
@@ -35,9 +35,9 @@ class Systemd:
         if not BOOTED.is_dir():
             raise NoSystemd("this machine was not started by systemd", hint=_WITHOUT)
         self.run("show", "--property=Version")
-        if self.version < OLDEST:
+        if self.version < MIN_VERSION:
             raise NoSystemd(
-                f"systemd {self.version} is too old: version {OLDEST} was the first to hand over secrets",
+                f"systemd {self.version} is too old: version {MIN_VERSION} was the first to hand over secrets",
                 hint="Take a container, or have it start `versionsync run` by a unit of your own.",
             )
 
@@ -69,7 +69,7 @@ class Systemd:
         states = self.run("is-enabled", *units, may_fail=True).split()
         return states == ["enabled"] * len(units)
 
-    def last_words(self, unit: str, *, since: float, lines: int) -> list[str]:
+    def last_log_lines(self, unit: str, *, since: float, lines: int) -> list[str]:
         """The last lines that the unit itself has logged since a time of the clock; none where nobody may read them."""
         if shutil.which("journalctl") is None:
             return []

@@ -31,8 +31,8 @@ __all__ = [
     "UNPACKS",
     "USER",
     "WITH_SOCKET",
-    "Form",
     "Unit",
+    "UnitOptions",
     "units_of",
 ]
 
@@ -214,7 +214,7 @@ class Unit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Form:
+class UnitOptions:
     """Which units are meant: the user's or the machine's, a sync by timer or a daemon, one configuration or several.
 
     `instance` is the name of one of several configurations: their units are templates.
@@ -268,7 +268,9 @@ class Form:
         return "systemctl --user" if self.user else "systemctl"
 
 
-def units_of(form: Form, program: PurePosixPath = DEFAULT_PROGRAM, *, is_single_file: bool = False) -> tuple[Unit, ...]:
+def units_of(
+    form: UnitOptions, program: PurePosixPath = DEFAULT_PROGRAM, *, is_single_file: bool = False
+) -> tuple[Unit, ...]:
     """The unit files of `form`, the service first; `program` is the installed program's path.
 
     One that `is_single_file` unpacks itself, and is given a place for that.
@@ -283,7 +285,7 @@ def units_of(form: Form, program: PurePosixPath = DEFAULT_PROGRAM, *, is_single_
     return service, Unit(f"{form.stem}.{kind}", text)
 
 
-def _service(form: Form, program: PurePosixPath, is_single_file: bool) -> str:
+def _service(form: UnitOptions, program: PurePosixPath, is_single_file: bool) -> str:
     start = f"{_quoted(str(program))} --config {'%E' if form.user else '/etc'}/versionsync/{form.settings}"
     runs = SYNC if form.timer else DAEMON
     socket = WITH_SOCKET.format(socket=form.starter) if form.starter else ""
@@ -298,7 +300,7 @@ def _service(form: Form, program: PurePosixPath, is_single_file: bool) -> str:
     return "\n".join(parts)
 
 
-def _about(form: Form) -> str:
+def _about(form: UnitOptions) -> str:
     named = form if form.instance is None else replace(form, instance="NAME")
     return ABOUT.format(
         does="Mirrors, whenever its timer says so," if form.timer else "Follows DatoCMS projects and mirrors",
@@ -312,7 +314,7 @@ def _about(form: Form) -> str:
     )
 
 
-def _unit(form: Form) -> str:
+def _unit(form: UnitOptions) -> str:
     lines = ["[Unit]", f"Description=versionsync, mirrors the record versions of DatoCMS{_which(form)}"]
     if not form.user:
         socket = f" {form.starter}" if form.starter and not form.timer else ""
@@ -320,20 +322,20 @@ def _unit(form: Form) -> str:
     return "\n".join(lines) + "\n" + ("" if form.timer else START_LIMIT)
 
 
-def _identity(form: Form) -> str:
+def _identity(form: UnitOptions) -> str:
     return IDENTITY.format(user="" if form.user else USER.format(state=form.state), state=form.state)
 
 
-def _handed_over(form: Form) -> str:
+def _handed_over(form: UnitOptions) -> str:
     return "" if form.user else f"LoadCredential={form.credential}:/etc/versionsync/{form.credential}\n"
 
 
-def _which(form: Form) -> str:
+def _which(form: UnitOptions) -> str:
     of = [*(["%i"] if form.instance else []), *(["by timer"] if form.timer else [])]
     return f" ({', '.join(of)})" if of else ""
 
 
-def _edit(form: Form, kind: str = "") -> str:
+def _edit(form: UnitOptions, kind: str = "") -> str:
     return f"{form.systemctl} edit {form.stem}{'NAME' if form.instance else ''}{kind}"
 
 
@@ -348,7 +350,7 @@ def _quoted(path: str) -> str:
 
 def main(argv: Sequence[str]) -> int:
     """Write `deploy/systemd`; with --check only say whether it is current."""
-    forms = [Form(timer=timer, instance=instance) for timer in (False, True) for instance in (None, "%i")]
+    forms = [UnitOptions(timer=timer, instance=instance) for timer in (False, True) for instance in (None, "%i")]
     wanted = {unit.name: unit.text for form in forms for unit in units_of(form)}
     there = {file.name: file.read_text() for file in FOLDER.glob("versionsync*")}
     if "--check" in argv:

@@ -17,7 +17,7 @@ from typing import Final
 
 from versionsync.mirror.tables.webhooks import LogCursor, LoggedCall
 
-__all__ = ["KEPT_SECONDS", "LATE_SECONDS", "LogPage", "Position", "Reading", "read_page"]
+__all__ = ["KEPT_SECONDS", "LATE_SECONDS", "LogDelta", "LogPage", "LogPosition", "read_page"]
 
 LATE_SECONDS: Final = 60.0
 """How much later than it was made a call may appear in the log."""
@@ -40,7 +40,7 @@ class LogPage:
     at: datetime
 
     @property
-    def is_whole(self) -> bool:
+    def is_complete(self) -> bool:
         """Whether nothing is left out."""
         return len(self.ids) >= self.total
 
@@ -52,7 +52,7 @@ class LogPage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Position:
+class LogPosition:
     """How far the log was read. `seen`: the calls that the next page may show once more."""
 
     up_to: LogCursor
@@ -75,21 +75,21 @@ class Position:
         """Whether no call can be missing between what was read and `page`."""
         if (last := self.up_to.last) is None:
             # The log was empty: all that is in it came since, and nothing that came since can have gone already.
-            return page.is_whole and page.at - self.up_to.read_at < timedelta(seconds=KEPT_SECONDS)
+            return page.is_complete and page.at - self.up_to.read_at < timedelta(seconds=KEPT_SECONDS)
         # What a page leaves out is older than what it shows, and of the last call nothing older can be new by now.
-        return last.id in page.ids and (page.is_whole or (self._is_late_over and page.is_in_order))
+        return last.id in page.ids and (page.is_complete or (self._is_late_over and page.is_in_order))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
+class LogDelta:
     """What a page told. `new`: ids of calls not seen before, readable or not. `position`: where to go on from."""
 
     new: frozenset[str]
-    is_proven: bool
-    position: Position
+    is_gapless: bool
+    position: LogPosition
 
 
-def read_page(position: Position | None, page: LogPage, *, webhook_id: str) -> Reading:
+def read_page(position: LogPosition | None, page: LogPage, *, webhook_id: str) -> LogDelta:
     """What `page`, read from `position.since` on, tells to whoever stood at `position` (None: nowhere yet)."""
     if position is not None and position.up_to.webhook_id != webhook_id:
         position = None
@@ -105,4 +105,4 @@ def read_page(position: Position | None, page: LogPage, *, webhook_id: str) -> R
             if is_proven and (last is None or before.at > last.at):
                 last = before
     up_to = LogCursor(webhook_id=webhook_id, read_at=page.at, last=last)
-    return Reading(new=ids - known, is_proven=is_proven, position=Position(up_to=up_to, seen=ids))
+    return LogDelta(new=ids - known, is_gapless=is_proven, position=LogPosition(up_to=up_to, seen=ids))

@@ -13,37 +13,37 @@ import msgspec
 
 from versionsync.config import Secret
 
-__all__ = ["MOST_HINTS", "Call", "Heard", "Login", "read_call"]
+__all__ = ["MAX_QUEUED", "BasicAuth", "WebhookPayload", "WebhookResult", "parse_payload"]
 
-MOST_HINTS: Final = 100
+MAX_QUEUED: Final = 100
 """With more records than that a whole look costs less than asking for each."""
 
 
-class Heard(StrEnum):
+class WebhookResult(StrEnum):
     """What became of a call of a webhook."""
 
-    TAKEN = "taken"
+    ACCEPTED = "taken"
     """A record may have changed, and that is kept until a run has looked."""
-    NOTED = "noted"
+    ACCEPTED_NO_RECORD = "noted"
     """Something else may have changed: a look follows."""
-    ELSEWHERE = "elsewhere"
+    OTHER_ENVIRONMENT = "elsewhere"
     """It is about another environment or another project: nothing to do."""
-    REFUSED = "refused"
+    UNAUTHORIZED = "refused"
     """The password was wrong, or there was none."""
-    FOUND = "found"
+    RECOVERED = "found"
     """It was found in the log of calls, and the receiver had not taken it: kept as if it had."""
-    UNREADABLE = "unreadable"
+    INVALID = "unreadable"
     """It was too large, or no call of a webhook. A look follows all the same."""
 
 
 @dataclass(frozen=True, slots=True)
-class Login:
+class BasicAuth:
     """What a webhook must say to be heard: HTTP's basic authentication."""
 
     user: str
     password: Secret
 
-    def is_said_by(self, user: str, password: str) -> bool:
+    def matches(self, user: str, password: str) -> bool:
         """Whether both are right; it takes as long to find out whatever is wrong."""
         return compare_digest(_digest(user, password), _digest(self.user, self.password.reveal()))
 
@@ -53,7 +53,7 @@ class _Entity(msgspec.Struct):
     type: str = ""
 
 
-class Call(msgspec.Struct):
+class WebhookPayload(msgspec.Struct):
     """The part of a webhook's call that is read. Nothing else of it is believed, or kept."""
 
     entity_type: str
@@ -69,10 +69,10 @@ class Call(msgspec.Struct):
         return self.entity.id if self.entity is not None and self.entity_type == "item" and self.entity.id else None
 
 
-_DECODER: Final = msgspec.json.Decoder(Call)
+_DECODER: Final = msgspec.json.Decoder(WebhookPayload)
 
 
-def read_call(body: bytes) -> Call | None:
+def parse_payload(body: bytes) -> WebhookPayload | None:
     """The call in `body`; None: it is none."""
     try:
         return _DECODER.decode(body)
@@ -81,7 +81,7 @@ def read_call(body: bytes) -> Call | None:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         pass  # msgspec refuses lone surrogates, wherever they stand; a record may hold some
     try:
-        call = msgspec.convert(json.loads(body.decode()), Call)
+        call = msgspec.convert(json.loads(body.decode()), WebhookPayload)
         msgspec.json.encode(call)  # what is read of it holds none
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return None

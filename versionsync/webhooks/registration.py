@@ -14,21 +14,21 @@ from urllib.parse import urlsplit
 
 from versionsync import cma
 from versionsync.config import InvalidSetting
-from versionsync.webhooks.payload import Login
+from versionsync.webhooks.payload import BasicAuth
 
 __all__ = [
     "EVENTS",
     "Action",
-    "Installation",
+    "RegistrationPlan",
     "chosen_of",
-    "free_name",
+    "find_own",
     "installation",
     "is_own",
+    "missing_events",
     "name_of",
-    "none_there",
-    "own_webhooks",
-    "silence",
-    "told_events",
+    "not_found",
+    "subscribed_events",
+    "unused_name",
 ]
 
 
@@ -41,7 +41,7 @@ class Action(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Installation:
+class RegistrationPlan:
     """How to get from what is there to what should be. `webhook`: the one that is there."""
 
     webhook: cma.Webhook | None
@@ -78,7 +78,9 @@ class Installation:
             yield f"Left alone: {other.name} (id {other.id}), which calls {other.url}"
 
 
-def installation(webhooks: Sequence[cma.Webhook], source: str, *, url: str | None, login: Login | None) -> Installation:
+def installation(
+    webhooks: Sequence[cma.Webhook], source: str, *, url: str | None, login: BasicAuth | None
+) -> RegistrationPlan:
     """What makes a source's webhook as it should be. `url` None: that of the only one there is.
 
     `login`: what its calls say by HTTP basic authentication; None: those that it has. Raises InvalidSetting.
@@ -98,21 +100,21 @@ def installation(webhooks: Sequence[cma.Webhook], source: str, *, url: str | Non
             "it there. A webhook that nobody answers needs another URL.",
         )
     spec = cma.WebhookSpec(
-        name=found.name if found else free_name(webhooks, source, where),
+        name=found.name if found else unused_name(webhooks, source, where),
         url=where,
         events={"item": EVENTS},
         auto_retry=False,
         http_basic_user=user,
         http_basic_password=password,
     )
-    others = [one for one in own_webhooks(webhooks, source) if one is not found]
+    others = [one for one in find_own(webhooks, source) if one is not found]
     changes = list(_settings(spec) if found is None else _changes(found, spec))
-    return Installation(webhook=found, spec=spec, changes=changes, others=others)
+    return RegistrationPlan(webhook=found, spec=spec, changes=changes, others=others)
 
 
 def chosen_of(webhooks: Sequence[cma.Webhook], source: str, *, url: str | None) -> cma.Webhook | None:
     """The source's webhook that calls `url` (None: the only one). Raises InvalidSetting where there are several."""
-    own = [one for one in own_webhooks(webhooks, source) if url in (None, one.url)]
+    own = [one for one in find_own(webhooks, source) if url in (None, one.url)]
     if len(own) > 1:
         urls = ", ".join(dict.fromkeys(one.url for one in own))
         if url is not None:
@@ -124,7 +126,7 @@ def chosen_of(webhooks: Sequence[cma.Webhook], source: str, *, url: str | None) 
     return own[0] if own else None
 
 
-def none_there(source: str) -> InvalidSetting:
+def not_found(source: str) -> InvalidSetting:
     """There is no webhook to do something with."""
     return InvalidSetting(
         f"{source} has no webhook, or none with that URL", hint=f"versionsync webhook install {source} makes one."
@@ -162,7 +164,7 @@ def _settings(spec: cma.WebhookSpec) -> Iterator[str]:
 def _changes(found: cma.Webhook, spec: cma.WebhookSpec) -> Iterator[str]:
     if not found.enabled:
         yield "enabled: no → yes"
-    if missing := [event for event in EVENTS if event not in told_events(found)]:
+    if missing := [event for event in EVENTS if event not in subscribed_events(found)]:
         yield f"called for records: also {', '.join(missing)}"
     elif {(each.entity_type, each.is_filtered) for each in found.events} != {("item", False)}:
         yield f"called for records alone: {', '.join(EVENTS)}"
@@ -176,7 +178,7 @@ def _changes(found: cma.Webhook, spec: cma.WebhookSpec) -> Iterator[str]:
         yield "payload: the usual one"
 
 
-def _said(login: Login | None) -> tuple[str | None, cma.Secret | None]:
+def _said(login: BasicAuth | None) -> tuple[str | None, cma.Secret | None]:
     return (None, None) if login is None else (login.user, cma.Secret(login.password.reveal()))
 
 
@@ -200,12 +202,12 @@ def is_own(webhook: cma.Webhook, source: str) -> bool:
     return webhook.name == name or webhook.name.startswith(f"{name} (")
 
 
-def own_webhooks(webhooks: Collection[cma.Webhook], source: str) -> Sequence[cma.Webhook]:
+def find_own(webhooks: Collection[cma.Webhook], source: str) -> Sequence[cma.Webhook]:
     """Those of a source, the oldest first."""
     return sorted((one for one in webhooks if is_own(one, source)), key=lambda one: (len(one.id), one.id))
 
 
-def free_name(webhooks: Collection[cma.Webhook], source: str, url: str) -> str:
+def unused_name(webhooks: Collection[cma.Webhook], source: str, url: str) -> str:
     """A name for another webhook of a source that none has: upstream may want each once."""
     name, host = name_of(source), urlsplit(url).hostname
     taken = {one.name for one in webhooks}
@@ -213,17 +215,17 @@ def free_name(webhooks: Collection[cma.Webhook], source: str, url: str) -> str:
     return next(name for name in names if name not in taken)
 
 
-def told_events(webhook: cma.Webhook) -> frozenset[str]:
+def subscribed_events(webhook: cma.Webhook) -> frozenset[str]:
     """Which events of all records it is called for."""
     all_of = [each for each in webhook.events if each.entity_type == RECORD and not each.is_filtered]
     return frozenset(event for each in all_of for event in each.event_types)
 
 
-def silence(webhook: cma.Webhook) -> str | None:
+def missing_events(webhook: cma.Webhook) -> str | None:
     """Why it does not tell every change of a record; None: it does."""
     if not webhook.enabled:
         return "it is disabled"
     if webhook.is_custom:
         return "its payload is not the usual one"
-    missing = [event for event in EVENTS if event not in told_events(webhook)]
+    missing = [event for event in EVENTS if event not in subscribed_events(webhook)]
     return f"it is not called for every {', '.join(missing)} of a record" if missing else None

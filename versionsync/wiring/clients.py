@@ -12,14 +12,14 @@ from versionsync.config import InvalidSetting, Secret, SourceSettings
 from versionsync.config.definition import RateLimit
 from versionsync.sync.tracing import request_span
 
-__all__ = ["HASTY_SECONDS", "governor_of", "open_client"]
+__all__ = ["INTERACTIVE_TIMEOUT_SECONDS", "open_client", "rate_limiter_of"]
 
-PATIENT_SECONDS: Final = 120.0
+BATCH_TIMEOUT_SECONDS: Final = 120.0
 """For a sync: an outage of a minute or two is waited out."""
-HASTY_SECONDS: Final = 10.0
+INTERACTIVE_TIMEOUT_SECONDS: Final = 10.0
 """For a question that somebody waits for."""
 
-WORTH_A_WARNING: Final = frozenset({5, 20, 80, 320, 1280})
+WARN_AFTER_ATTEMPTS: Final = frozenset({5, 20, 80, 320, 1280})
 """So many tries in a row that all failed."""
 
 TOO_MANY_REQUESTS: Final = 429
@@ -44,8 +44,8 @@ def open_client(
             source.base_url,
             token.reveal(),
             environment=source.environment,
-            governor=governor or governor_of([source.rate_limit]),
-            deadline=PATIENT_SECONDS if deadline is None else deadline,
+            governor=governor or rate_limiter_of([source.rate_limit]),
+            deadline=BATCH_TIMEOUT_SECONDS if deadline is None else deadline,
             on_request=None if log is None else _Logged(log.bind(source=source.name)),
         )
     except ValueError as error:  # its words are made to be shown
@@ -69,23 +69,23 @@ class _Logged:
         facts = {"request": f"{exchange.method} {exchange.path}", "status": exchange.status}
         seconds = round(exchange.seconds, 3)
         if exchange.status == TOO_MANY_REQUESTS:
-            self._tell("request.throttled")("request.throttled", **facts)
+            self._log_attempt("request.throttled")("request.throttled", **facts)
         elif exchange.failure is not None or exchange.status is None or exchange.status >= SERVER_ERROR:
             self._failures += 1
-            self._tell("request.failed")("request.failed", **facts, reason=exchange.failure, seconds=seconds)
-            if self._failures in WORTH_A_WARNING:
+            self._log_attempt("request.failed")("request.failed", **facts, reason=exchange.failure, seconds=seconds)
+            if self._failures in WARN_AFTER_ATTEMPTS:
                 self._log.warning("upstream.failing", reason=exchange.failure, in_a_row=self._failures)
         else:
             self._failures = 0
             self._log.debug("request.finished", **facts, seconds=seconds, bytes=exchange.bytes)
 
-    def _tell(self, event: str) -> Callable[..., object]:
+    def _log_attempt(self, event: str) -> Callable[..., object]:
         is_first = event not in self._said
         self._said.add(event)
         return self._log.info if is_first else self._log.debug
 
 
-def governor_of(rate_limits: Sequence[RateLimit | None]) -> cma.RateLimiter:
+def rate_limiter_of(rate_limits: Sequence[RateLimit | None]) -> cma.RateLimiter:
     """The governor of one token, whose sources set these limits: the lowest holds for all of them."""
     numbers = [limit for limit in rate_limits if isinstance(limit, int)]
     if numbers:

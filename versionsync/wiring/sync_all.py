@@ -16,13 +16,13 @@ from versionsync.mirror.database import Mirror
 from versionsync.sync.report import Outcome, Progress, RunKind, RunReport, SourceSpec, SyncOptions
 from versionsync.sync.run import sync_source
 from versionsync.sync.unexplained import ReadLimit
-from versionsync.wiring.clients import governor_of, open_client
+from versionsync.wiring.clients import open_client, rate_limiter_of
 
-__all__ = ["Work", "spec_of", "sync_all"]
+__all__ = ["SourceJob", "source_spec", "sync_all"]
 
 
 @dataclass(slots=True)
-class Work:
+class SourceJob:
     """One source to sync: its settings, its token, where its run tells how it goes, and how long it took."""
 
     source: SourceSettings
@@ -31,44 +31,48 @@ class Work:
     seconds: float = 0.0
 
     @classmethod
-    def on(cls, source: SourceSettings, token: Secret) -> Work:
+    def on(cls, source: SourceSettings, token: Secret) -> SourceJob:
         """The work on one configured source."""
         return cls(source, token, Progress(source=source.name))
 
 
-def spec_of(source: SourceSettings) -> SourceSpec:
+def source_spec(source: SourceSettings) -> SourceSpec:
     """A configured source as the engine wants it."""
     return SourceSpec(
         name=source.name,
         base_url=source.base_url,
         environment=source.environment,
-        mass_delete_limit=MassDeleteLimit(fraction=source.max_vanish.share, count=source.max_vanish.number),
+        mass_delete_limit=MassDeleteLimit(
+            fraction=source.mass_delete_limit.fraction, count=source.mass_delete_limit.count
+        ),
         unexplained=ReadLimit(at_once=source.change_search.at_once, per_hour=source.change_search.per_hour),
     )
 
 
 async def sync_all(
-    mirror: Mirror, works: Sequence[Work], options: SyncOptions, *, log: FilteringBoundLogger
+    mirror: Mirror, works: Sequence[SourceJob], options: SyncOptions, *, log: FilteringBoundLogger
 ) -> list[RunReport]:
     """One report for each of `works`, in their order; one that fails stops no other.
 
     When cancelled, all runs are stopped cleanly first, then CancelledError is raised.
     """
-    shared = _governors(works)
+    shared = _rate_limiters(works)
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(_sync_one(mirror, work, options, shared[work.token], log)) for work in works]
     return [task.result() for task in tasks]
 
 
-def _governors(works: Sequence[Work]) -> Mapping[Secret, cma.RateLimiter]:
+def _rate_limiters(works: Sequence[SourceJob]) -> Mapping[Secret, cma.RateLimiter]:
     tokens = dict.fromkeys(work.token for work in works)
-    return {token: governor_of([work.source.rate_limit for work in works if work.token == token]) for token in tokens}
+    return {
+        token: rate_limiter_of([work.source.rate_limit for work in works if work.token == token]) for token in tokens
+    }
 
 
 async def _sync_one(
-    mirror: Mirror, work: Work, options: SyncOptions, governor: cma.RateLimiter, log: FilteringBoundLogger
+    mirror: Mirror, work: SourceJob, options: SyncOptions, governor: cma.RateLimiter, log: FilteringBoundLogger
 ) -> RunReport:
-    spec, began = spec_of(work.source), time.monotonic()
+    spec, began = source_spec(work.source), time.monotonic()
     try:
         async with open_client(work.source, work.token, governor=governor, log=log) as client:
             return await sync_source(mirror, client, spec, options, progress=work.progress, log=log)

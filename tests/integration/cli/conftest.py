@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.integration.cli.worlds import blog
-from versionsync.cli.context import Session
+from versionsync.cli.context import CliContext
 from versionsync.cli.main import run
 from versionsync.simulator import FULL_ACCESS_TOKEN, SimulatorThread
 
@@ -50,7 +50,7 @@ def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 
     def cli(*argv: str, **environ: str) -> Ran:
         capsys.readouterr()
-        code = run(argv, Session(environ=environ))
+        code = run(argv, CliContext(environ=environ))
         out, err = capsys.readouterr()
         return Ran(code, out, err)
 

@@ -18,7 +18,7 @@ from hypothesis.strategies import booleans, characters, lists, sampled_from, tex
 
 from tests.integration.cli.processes import running
 from tests.integration.cli.worlds import blog
-from versionsync.cli.context import Session
+from versionsync.cli.context import CliContext
 from versionsync.cli.main import run
 from versionsync.simulator import FaultKind, Faults, SimulatorThread, Token
 
@@ -141,7 +141,7 @@ def test_no_password_of_any_database_url_is_said(
     url = form.format(quote(password, safe="") if is_quoted else password)
     argv, environ = ((*argv, "--database", url), {}) if is_option else (argv, {"VERSIONSYNC_DATABASE_URL": url})
     with redirect_stdout(StringIO()) as out, redirect_stderr(StringIO()) as err:
-        code = run(argv, Session(environ=environ))
+        code = run(argv, CliContext(environ=environ))
     said = out.getvalue() + err.getvalue()
     assert said
     assert not [fragment for fragment in fragments if fragment in said]

@@ -73,11 +73,11 @@ async def told_by_a_daemon(lab: Lab) -> Told:
     """What a daemon tells on /metrics that follows a source with a budget and has done a run."""
     async with following(lab.mirror, replace(followed(lab), budget=Budget.parse("100000/day"))) as watched:
         metrics = Metrics(
-            lambda: watched.daemon.states, timetable=watched.daemon.timetable, now=lambda: datetime.now(UTC)
+            lambda: watched.daemon.states, timetable=watched.daemon.scheduler, now=lambda: datetime.now(UTC)
         )
         app = App(lambda: watched.daemon.states, metrics, redact=str)
         async with serving(app, host="127.0.0.1", port=0, log=QUIET) as url, httpx.AsyncClient(base_url=url) as http:
-            await eventually(lambda: watched.state().runs["succeeded"] and watched.state().purse)
+            await eventually(lambda: watched.state().runs["succeeded"] and watched.state().budget)
             text = (await http.get("/metrics")).text
     told: Told = {}
     for family in text_string_to_metric_families(text):

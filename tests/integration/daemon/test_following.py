@@ -20,11 +20,11 @@ from versionsync.daemon import daemon as service
 from versionsync.daemon import request_meter as spending
 from versionsync.daemon import worker as follower
 from versionsync.daemon.budget import Budget, Period
-from versionsync.daemon.state import Stance
+from versionsync.daemon.state import WorkerStatus
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.errors import TransactionLost
 from versionsync.mirror.holder import Holder
-from versionsync.mirror.schema import followers
+from versionsync.mirror.schema import source_claims
 from versionsync.mirror.tables.daemons import active_daemon, claim_source
 from versionsync.mirror.tables.leases import acquire, current, release
 from versionsync.mirror.tables.runs import last_runs
@@ -49,7 +49,7 @@ async def test_an_edit_is_mirrored_without_anyone_asking(lab: Lab) -> None:
         await eventually(lambda: is_mirrored(lab))
         lab.act(lambda world: world.publish(world.user, id))
         await eventually(lambda: is_mirrored(lab))
-        await eventually(lambda: watched.state().stance is Stance.FOLLOWING)
+        await eventually(lambda: watched.state().status is WorkerStatus.ACTIVE)
     with lab.mirror.read() as connection:
         assert {run.trigger for run in last_runs(connection)} == {"schedule"}
         assert current(connection, 1) is None
@@ -68,7 +68,7 @@ async def test_who_follows_is_known_as_soon_as_the_first_run_has_ended(
         def looks_next() -> bool:
             with lab.mirror.read() as connection:
                 follower = active_daemon(connection, 1)
-            return follower is not None and follower.next_look_at is not None
+            return follower is not None and follower.next_check_at is not None
 
         await eventually(looks_next)
         assert watched.state().runs["succeeded"] == 1
@@ -91,13 +91,13 @@ async def test_a_failing_source_delays_no_other(lab: Lab) -> None:
     """Its trouble is told once, whatever the number of tries."""
     post(lab, "one")
     async with following(lab.mirror, followed(lab), followed(lab, name="broken", token="revoked")) as watched:
-        await eventually(lambda: watched.state("broken").stance is Stance.FAILING)
+        await eventually(lambda: watched.state("broken").status is WorkerStatus.FAILING)
         for title in ("two", "three"):
             post(lab, title)
             await eventually(lambda: is_mirrored(lab), seconds=20)
         watched.daemon.reload()  # tried at once
         await eventually(lambda: watched.state("broken").failures > 1)
-        assert watched.state("broken").trouble is ErrorKind.REFUSED
+        assert watched.state("broken").error_kind is ErrorKind.REFUSED
         assert len(watched.told("warning", "source.failing", "broken")) == 1
         assert watched.told("warning", "source.failing", "website") == []
 
@@ -108,15 +108,15 @@ async def test_a_token_that_is_revoked_and_comes_back(lab: Lab) -> None:
     async with following(lab.mirror, followed(lab)) as watched:
         await eventually(lambda: is_mirrored(lab))
         token = lab.act(lambda world: world.people.tokens.pop(FULL_ACCESS_TOKEN))
-        await eventually(lambda: watched.state().stance is Stance.FAILING)
+        await eventually(lambda: watched.state().status is WorkerStatus.FAILING)
         state = watched.state()
-        assert state.trouble is ErrorKind.REFUSED
-        assert state.next_look_at is not None
-        assert state.next_look_at - datetime.now(UTC) > timedelta(seconds=10)
+        assert state.error_kind is ErrorKind.REFUSED
+        assert state.next_check_at is not None
+        assert state.next_check_at - datetime.now(UTC) > timedelta(seconds=10)
         lab.act(lambda world: world.people.add_token(token))
         post(lab, "two")
         watched.daemon.reload()
-        await eventually(lambda: watched.state().stance is Stance.FOLLOWING)
+        await eventually(lambda: watched.state().status is WorkerStatus.ACTIVE)
         await eventually(lambda: is_mirrored(lab))
         assert len(watched.told("warning", "source.failing")) == 1
         assert len(watched.told("info", "source.recovered")) == 1
@@ -128,9 +128,9 @@ async def test_a_hung_upstream_is_a_failed_run_that_is_tried_again(lab: Lab) -> 
     lab.simulator.simulator.faults.plant(FaultKind.STALL, path="/items", seconds=60)
     async with following(lab.mirror, followed(lab), stall_seconds=3.0) as watched:
         await eventually(lambda: watched.state().failures == 1)
-        assert watched.state().trouble is ErrorKind.STALLED
+        assert watched.state().error_kind is ErrorKind.STALLED
         await eventually(lambda: is_mirrored(lab))
-        await eventually(lambda: watched.state().stance is Stance.FOLLOWING)
+        await eventually(lambda: watched.state().status is WorkerStatus.ACTIVE)
     with lab.mirror.read() as connection:
         failed = [run for run in last_runs(connection) if run.outcome == "failed"]
         assert ["nothing moved for 3 s" in (run.error or "") for run in failed] == [True]
@@ -158,10 +158,10 @@ async def test_a_database_that_goes_and_comes_back(disturbed: DisturbedMirror, m
         disturbed.plant(away, moment=Moment.BEFORE, side=Side.READ, times=1_000_000)
         post(lab, "two")
         await eventually(lambda: watched.state().failures > 1)
-        assert watched.state().trouble is ErrorKind.DATABASE
+        assert watched.state().error_kind is ErrorKind.DATABASE
         disturbed.leave_alone()
         await eventually(lambda: is_mirrored(lab))
-        await eventually(lambda: watched.state().stance is Stance.FOLLOWING)
+        await eventually(lambda: watched.state().status is WorkerStatus.ACTIVE)
         assert len(watched.told("warning", "source.failing")) == 1
 
 
@@ -172,7 +172,7 @@ async def test_the_second_daemon_stands_by_and_takes_over(lab: Lab) -> None:
     with lab.mirror.write() as tx:
         claim_source(tx, 1, ELSEWHERE)
     async with following(lab.mirror, followed(lab)) as watched:
-        await eventually(lambda: watched.state().stance is Stance.STANDBY)
+        await eventually(lambda: watched.state().status is WorkerStatus.STANDBY)
         asked = lab.simulator.simulator.requests.total
         post(lab, "two")
         watched.daemon.reload()
@@ -180,7 +180,7 @@ async def test_the_second_daemon_stands_by_and_takes_over(lab: Lab) -> None:
         assert lab.simulator.simulator.requests.total == asked
         assert len(watched.told("info", "source.standing_by")) == 1
         with lab.mirror.write() as tx:
-            tx.execute(update(followers).values(expires_at=datetime(2026, 1, 1, tzinfo=UTC)))
+            tx.execute(update(source_claims).values(expires_at=datetime(2026, 1, 1, tzinfo=UTC)))
         await eventually(lambda: is_mirrored(lab))
         await eventually(lambda: watched.told("info", "source.followed"))
 
@@ -194,7 +194,7 @@ async def test_who_does_the_first_run_is_who_follows_as_soon_as_it_is_done(lab: 
         with lab.mirror.read() as connection:
             following_it = active_daemon(connection, 1)
         assert following_it is not None
-        assert following_it.next_look_at is not None
+        assert following_it.next_check_at is not None
 
 
 async def test_one_that_is_overtaken_stands_by_before_its_next_look(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -203,10 +203,10 @@ async def test_one_that_is_overtaken_stands_by_before_its_next_look(lab: Lab, mo
     post(lab, "one")
     await asyncio.to_thread(lab.sync)
     async with following(lab.mirror, replace(followed(lab), max_staleness=600.0)) as watched:
-        await eventually(lambda: watched.state().stance is Stance.FOLLOWING)
+        await eventually(lambda: watched.state().status is WorkerStatus.ACTIVE)
         with lab.mirror.write() as tx:
-            tx.execute(update(followers).values(holder=ELSEWHERE.to_json()))
-        await eventually(lambda: watched.state().stance is Stance.STANDBY, seconds=20)
+            tx.execute(update(source_claims).values(holder=ELSEWHERE.to_json()))
+        await eventually(lambda: watched.state().status is WorkerStatus.STANDBY, seconds=20)
 
 
 async def test_a_sync_by_hand_is_waited_for(lab: Lab) -> None:
@@ -215,7 +215,7 @@ async def test_a_sync_by_hand_is_waited_for(lab: Lab) -> None:
     await asyncio.to_thread(lab.sync)
     lease = acquire(lab.mirror, 1, ELSEWHERE)
     async with following(lab.mirror, followed(lab)) as watched:
-        await eventually(lambda: watched.state().stance is Stance.STANDBY)
+        await eventually(lambda: watched.state().status is WorkerStatus.STANDBY)
         assert watched.state().failures == 0
         assert len(watched.told("info", "source.written_elsewhere")) == 1
         release(lab.mirror, lease)
@@ -286,7 +286,7 @@ async def test_who_looks_next_and_why_is_in_the_database(lab: Lab) -> None:
 
         def told() -> object:
             with lab.mirror.read() as connection:
-                return connection.scalar(select(followers.c.next_look_reason))
+                return connection.scalar(select(source_claims.c.next_check_reason))
 
         await eventually(told)
 
@@ -304,16 +304,16 @@ async def test_a_budget_is_counted_and_slows_the_looks_down(lab: Lab) -> None:
     post(lab, "one")
     small = replace(followed(lab), budget=Budget.parse("100/day"), reads_webhook_log=False)
     async with following(lab.mirror, small) as watched:
-        await eventually(lambda: watched.state().stance is Stance.FOLLOWING)
+        await eventually(lambda: watched.state().status is WorkerStatus.ACTIVE)
         (told,) = watched.told("warning", "budget.too_small")
         assert "of 100 requests a day" in str(told["arithmetic"])
         state = watched.state()
-        assert state.next_look_at is not None
-        assert state.next_look_at - datetime.now(UTC) > timedelta(minutes=1)
+        assert state.next_check_at is not None
+        assert state.next_check_at - datetime.now(UTC) > timedelta(minutes=1)
         sent = state.total.requests
     async with following(lab.mirror, small) as watched:
-        await eventually(lambda: watched.state().purse)
-        purse = watched.state().purse
+        await eventually(lambda: watched.state().budget)
+        purse = watched.state().budget
         assert purse is not None
         assert purse.spent == sent
 
@@ -328,7 +328,7 @@ async def test_a_budget_that_is_spent_is_waited_for(lab: Lab) -> None:
     asked = lab.simulator.simulator.requests.total
     post(lab, "two")
     async with following(lab.mirror, replace(followed(lab), budget=Budget.parse("100/day"))) as watched:
-        await eventually(lambda: watched.state().trouble is ErrorKind.BUDGET)
+        await eventually(lambda: watched.state().error_kind is ErrorKind.BUDGET)
         watched.daemon.reload()
         await asyncio.sleep(0.5)
         assert lab.simulator.simulator.requests.total == asked
@@ -354,10 +354,10 @@ async def test_a_run_leaves_the_share_of_the_other_sources(lab: Lab) -> None:
     lab.simulator.simulator.limits = RateLimit(60)  # what was sent is looked at five times a second
     async with following(lab.mirror, replace(followed(lab), budget=Budget.parse("400/day"))) as watched:
         await eventually(lambda: watched.state().last_run_at)
-        purse = watched.state().purse
+        purse = watched.state().budget
         assert purse is not None
-        assert (purse.sharers, purse.left, purse.for_a_run) == (2, 300, 75)
-        assert watched.state().troubles == {ErrorKind.BUDGET: 1}
+        assert (purse.shared_by, purse.left, purse.per_run) == (2, 300, 75)
+        assert watched.state().failures_by_kind == {ErrorKind.BUDGET: 1}
         assert 75 <= watched.state().total.requests < 150
 
 

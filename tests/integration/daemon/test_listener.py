@@ -18,7 +18,7 @@ from structlog.testing import CapturingLogger
 
 from versionsync.daemon.http.app import App, serving
 from versionsync.daemon.http.metrics import Metrics
-from versionsync.daemon.listener import Limits, most_connections
+from versionsync.daemon.listener import Limits, max_connections
 
 FEW = Limits(connections=5, head_seconds=60, request_seconds=60, idle_seconds=60)
 
@@ -144,7 +144,7 @@ async def test_what_is_no_request_is_no_error_of_ours(logger: CapturingLogger, s
 @pytest.mark.parametrize(("descriptors", "most"), [(1024, 100), (20_000, 100), (256, 51), (10, 4), (-1, 100)])
 def test_most_descriptors_are_kept_for_the_work(descriptors: int, most: int) -> None:
     """-1 is no limit."""
-    assert most_connections(descriptors) == most
+    assert max_connections(descriptors) == most
 
 
 async def test_a_port_that_one_of_the_addresses_has_is_refused(logger: CapturingLogger) -> None:

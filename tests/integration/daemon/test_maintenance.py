@@ -12,7 +12,7 @@ import pytest
 from tests.fixtures.daemons import Watched, eventually, followed, following, is_mirrored
 from tests.fixtures.gateways import Given, gateway
 from tests.fixtures.lab import Lab
-from versionsync.daemon.state import Stance
+from versionsync.daemon.state import WorkerStatus
 from versionsync.sync.error_kinds import ErrorKind
 
 REFUSED = {"id": "1", "type": "api_error", "attributes": {"code": "MAINTENANCE_MODE", "details": {}}}
@@ -81,7 +81,7 @@ async def test_a_maintenance_that_refuses_reads_is_waited_for(lab: Lab, is_close
             assert "MAINTENANCE_MODE: the project is in maintenance mode" in str(watched.state().error)
             before.is_closed = False
             watched.daemon.reload()
-            await eventually(lambda: watched.state().stance is Stance.FOLLOWING)
+            await eventually(lambda: watched.state().status is WorkerStatus.ACTIVE)
             await eventually(lambda: is_mirrored(lab))
             assert len(watched.told("warning", "source.failing")) == 1
             assert len(watched.told("info", "source.recovered")) == 1
@@ -89,5 +89,5 @@ async def test_a_maintenance_that_refuses_reads_is_waited_for(lab: Lab, is_close
 
 async def _refused(watched: Watched, *, times: int) -> None:
     await eventually(lambda: watched.state().failures == times)
-    assert watched.state().stance is Stance.FAILING
-    assert watched.state().trouble is ErrorKind.UNAVAILABLE
+    assert watched.state().status is WorkerStatus.FAILING
+    assert watched.state().error_kind is ErrorKind.UNAVAILABLE

@@ -12,11 +12,11 @@ import trustme
 
 from tests.fixtures.gateways import Given, gateway
 from versionsync.config import Secret
-from versionsync.daemon.notifications.apprise import NotSent, open_target
+from versionsync.daemon.notifications.apprise import NotSent, open_channel
 from versionsync.daemon.notifications.heartbeat import _get
-from versionsync.daemon.notifications.text import Notice
+from versionsync.daemon.notifications.text import Notification
 
-NOTICE = Notice(title="a test", body="of the way", kind=None)
+NOTICE = Notification(title="a test", body="of the way", kind=None)
 
 
 @pytest.fixture
@@ -53,6 +53,6 @@ async def test_a_notice_believes_the_ca_that_is_named(
     """Its library has a variable of its own for that."""
     target = Secret(server.replace("https://", "jsons://") + "/?method=get")
     with pytest.raises(NotSent):
-        await asyncio.to_thread(open_target(target, where="notices[0]"), NOTICE)
+        await asyncio.to_thread(open_channel(target, where="notices[0]"), NOTICE)
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
-    await asyncio.to_thread(open_target(target, where="notices[0]"), NOTICE)
+    await asyncio.to_thread(open_channel(target, where="notices[0]"), NOTICE)

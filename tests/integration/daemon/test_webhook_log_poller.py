@@ -18,13 +18,13 @@ from tests.fixtures.listening import LOGIN, listening, unreliable_way
 from versionsync import cma
 from versionsync.daemon import webhook_log_poller as feed
 from versionsync.daemon.budget import Budget
-from versionsync.daemon.state import LogReading, LogStance
-from versionsync.mirror.schema import hints
+from versionsync.daemon.state import LogStatus, PollOutcome
+from versionsync.mirror.schema import webhook_queue
 from versionsync.mirror.tables.runs import last_runs
 from versionsync.mirror.tables.webhooks import invalidate_cursor, log_cursor, queue_record
 from versionsync.simulator import FULL_ACCESS_TOKEN, FaultKind, World
 from versionsync.simulator.world.webhooks import Webhook
-from versionsync.webhooks.payload import Heard
+from versionsync.webhooks.payload import WebhookResult
 from versionsync.webhooks.registration import name_of
 
 NOWHERE = "http://127.0.0.1:9/"
@@ -41,8 +41,8 @@ async def reading(lab: Lab, **settings: object) -> AsyncIterator[Watched]:
     """A daemon that looks by itself every ten minutes only, and has found the log."""
     source = replace(followed(lab), **{"max_staleness": 600.0} | settings)
     async with following(lab.mirror, source) as watched:
-        await eventually(lambda: watched.state().log_readings[LogReading.UNPROVEN] == 1)
-        await eventually(lambda: watched.state().log_readings[LogReading.PROVEN])
+        await eventually(lambda: watched.state().log_polls[PollOutcome.GAP] == 1)
+        await eventually(lambda: watched.state().log_polls[PollOutcome.COMPLETE])
         await eventually(lambda: is_mirrored(lab))
         yield watched
 
@@ -55,7 +55,7 @@ def post(lab: Lab, title: str) -> str:
 def hints_kept(lab: Lab) -> int | None:
     """How many are in the database."""
     with lab.mirror.read() as connection:
-        return connection.scalar(select(func.count()).select_from(hints))
+        return connection.scalar(select(func.count()).select_from(webhook_queue))
 
 
 async def test_what_the_log_tells_is_mirrored_at_once(lab: Lab) -> None:
@@ -69,7 +69,9 @@ async def test_what_the_log_tells_is_mirrored_at_once(lab: Lab) -> None:
         await eventually(lambda: is_mirrored(lab), seconds=20)
         lab.act(lambda world: world.delete(world.user, id))
         await eventually(lambda: is_mirrored(lab), seconds=20)
-        assert watched.state().heard[Heard.FOUND] == 4, "a deletion of what is live is told as its end, too"
+        assert watched.state().webhook_results[WebhookResult.RECOVERED] == 4, (
+            "a deletion of what is live is told as its end, too"
+        )
         assert watched.state().last_success_at == whole  # by hints alone
         await eventually(lambda: hints_kept(lab) == 0)
     with lab.mirror.read() as connection:
@@ -86,12 +88,12 @@ async def test_an_idle_reading_costs_one_request_and_writes_nothing(lab: Lab) ->
         post(lab, f"post {number}")
     async with reading(lab) as watched:
         lab.wait(120)
-        proven = watched.state().log_readings[LogReading.PROVEN]
-        await eventually(lambda: watched.state().log_readings[LogReading.PROVEN] > proven)
-        asked, proven = lab.simulator.simulator.requests.total, watched.state().log_readings[LogReading.PROVEN]
-        await eventually(lambda: watched.state().log_readings[LogReading.PROVEN] >= proven + 2)
+        proven = watched.state().log_polls[PollOutcome.COMPLETE]
+        await eventually(lambda: watched.state().log_polls[PollOutcome.COMPLETE] > proven)
+        asked, proven = lab.simulator.simulator.requests.total, watched.state().log_polls[PollOutcome.COMPLETE]
+        await eventually(lambda: watched.state().log_polls[PollOutcome.COMPLETE] >= proven + 2)
         assert lab.simulator.simulator.requests.total - asked <= 3
-        assert watched.state().log_readings[LogReading.UNPROVEN] == 1
+        assert watched.state().log_polls[PollOutcome.GAP] == 1
 
 
 async def test_every_request_is_counted_by_how_it_ended(lab: Lab) -> None:
@@ -99,7 +101,7 @@ async def test_every_request_is_counted_by_how_it_ended(lab: Lab) -> None:
     register(lab)
     async with reading(lab) as watched:
         post(lab, "one")
-        await eventually(lambda: watched.state().log_readings[LogReading.PROVEN] > 2)
+        await eventually(lambda: watched.state().log_polls[PollOutcome.COMPLETE] > 2)
         state = watched.state()
     assert 0 <= lab.simulator.simulator.requests.total - state.requests.total() <= 2
     assert set(state.requests) == {cma.Result.OK}
@@ -120,7 +122,7 @@ async def test_a_pruned_log_is_followed_by_a_look(lab: Lab) -> None:
 
         lab.act(edit_and_prune)
         await eventually(lambda: is_mirrored(lab), seconds=10)
-        assert watched.state().log_readings[LogReading.UNPROVEN] == 2
+        assert watched.state().log_polls[PollOutcome.GAP] == 2
         assert len(watched.told("info", "webhook_log.unproven")) == 1  # the first reading can prove nothing
 
 
@@ -135,9 +137,9 @@ async def test_calls_of_another_environment_are_left_alone(lab: Lab) -> None:
             world.create(world.user, "post", {"title": "elsewhere"}, environment="sandbox")
 
         lab.act(edit)
-        proven = watched.state().log_readings[LogReading.PROVEN]
-        await eventually(lambda: watched.state().log_readings[LogReading.PROVEN] >= proven + 2)
-        assert watched.state().heard[Heard.FOUND] == 0
+        proven = watched.state().log_polls[PollOutcome.COMPLETE]
+        await eventually(lambda: watched.state().log_polls[PollOutcome.COMPLETE] >= proven + 2)
+        assert watched.state().webhook_results[WebhookResult.RECOVERED] == 0
         assert watched.state().runs["succeeded"] - runs <= 1
 
 
@@ -153,7 +155,7 @@ async def test_a_token_that_may_not_read_it_goes_on_as_before(lab: Lab, monkeypa
 
     lab.act(restrict)
     async with following(lab.mirror, followed(lab)) as watched:
-        await eventually(lambda: watched.state().webhook_log is LogStance.REFUSED)
+        await eventually(lambda: watched.state().webhook_log is LogStatus.REFUSED)
         post(lab, "one")
         await eventually(lambda: is_mirrored(lab))
         await eventually(lambda: lab.simulator.simulator.requests.count("GET /webhooks") >= 3)
@@ -171,7 +173,7 @@ async def test_a_webhook_that_does_not_tell_all_is_not_followed(lab: Lab, settin
     webhook = register(lab)
     lab.act(lambda world: [setattr(world.webhooks.registered[webhook.id], *each) for each in settings.items()])
     async with following(lab.mirror, followed(lab)) as watched:
-        await eventually(lambda: watched.state().webhook_log is LogStance.ABSENT)
+        await eventually(lambda: watched.state().webhook_log is LogStatus.ABSENT)
         (told,) = watched.told("info", "webhook_log.not_followed")
         assert "does not tell all" in str(told["reason"])
 
@@ -182,9 +184,9 @@ async def test_a_webhook_that_is_removed_is_noticed(lab: Lab) -> None:
     async with reading(lab) as watched:
         lab.act(lambda world: world.webhooks.registered.pop(webhook.id))
         post(lab, "untold")
-        watched.daemon.followers["website"].look_soon()
+        watched.daemon.workers["website"].check_soon()
         await eventually(lambda: is_mirrored(lab))
-        await eventually(lambda: watched.state().webhook_log is LogStance.ABSENT)
+        await eventually(lambda: watched.state().webhook_log is LogStatus.ABSENT)
 
 
 async def test_the_settings_can_do_without_it(lab: Lab) -> None:
@@ -192,7 +194,7 @@ async def test_the_settings_can_do_without_it(lab: Lab) -> None:
     register(lab)
     async with following(lab.mirror, replace(followed(lab), reads_webhook_log=False)) as watched:
         await eventually(lambda: watched.state().runs["succeeded"] > 3)
-        assert watched.state().webhook_log is LogStance.UNKNOWN
+        assert watched.state().webhook_log is LogStatus.UNKNOWN
     assert not any("webhook" in request.path for request in lab.simulator.simulator.requests)
 
 
@@ -204,7 +206,7 @@ async def test_a_reading_that_fails_is_tried_again(lab: Lab) -> None:
         lab.simulator.simulator.faults.plant(FaultKind.EMPTY_PAGE, path="/webhook_calls", nth=4)
         post(lab, "one")
         await eventually(lambda: is_mirrored(lab), seconds=10)
-        assert watched.state().log_readings[LogReading.FAILED] >= 1
+        assert watched.state().log_polls[PollOutcome.FAILED] >= 1
         assert watched.told("warning", "source.failing") == []
 
 
@@ -214,16 +216,16 @@ async def test_a_webhook_is_looked_for_again_where_that_failed(lab: Lab, monkeyp
     register(lab)
     lab.simulator.simulator.faults.plant(FaultKind.WRONG_SHAPE, path="/webhooks")
     async with reading(lab) as watched:
-        assert watched.state().log_readings[LogReading.FAILED] == 1
+        assert watched.state().log_polls[PollOutcome.FAILED] == 1
 
 
 async def test_a_webhook_that_is_made_later_is_found_when_told(lab: Lab) -> None:
     """By SIGHUP, without a restart."""
     async with following(lab.mirror, replace(followed(lab), max_staleness=600.0)) as watched:
-        await eventually(lambda: watched.state().webhook_log is LogStance.ABSENT)
+        await eventually(lambda: watched.state().webhook_log is LogStatus.ABSENT)
         register(lab)
         watched.daemon.reload()
-        await eventually(lambda: watched.state().webhook_log is LogStance.READ)
+        await eventually(lambda: watched.state().webhook_log is LogStatus.POLLED)
 
 
 async def test_a_webhook_that_is_made_later_is_found_through_the_database(
@@ -232,19 +234,19 @@ async def test_a_webhook_that_is_made_later_is_found_through_the_database(
     """Within seconds of the command that makes it, once, and just so when it is removed."""
     monkeypatch.setattr("versionsync.daemon.worker.KEEP_SECONDS", 0.3)
     async with following(lab.mirror, replace(followed(lab), max_staleness=600.0)) as watched:
-        await eventually(lambda: watched.state().webhook_log is LogStance.ABSENT)
+        await eventually(lambda: watched.state().webhook_log is LogStatus.ABSENT)
         asked = lab.simulator.simulator.requests.total
         await asyncio.sleep(1)
         assert lab.simulator.simulator.requests.total == asked
         webhook = register(lab)
         with lab.mirror.write() as tx:
             invalidate_cursor(tx, 1, at=datetime.now(UTC))
-        await eventually(lambda: watched.state().log_readings[LogReading.PROVEN])
+        await eventually(lambda: watched.state().log_polls[PollOutcome.COMPLETE])
         assert watched.state().log_gaps == 0
         lab.act(lambda world: world.webhooks.registered.pop(webhook.id))
         with lab.mirror.write() as tx:
             invalidate_cursor(tx, 1, at=datetime.now(UTC))
-        await eventually(lambda: watched.state().webhook_log is LogStance.ABSENT)
+        await eventually(lambda: watched.state().webhook_log is LogStatus.ABSENT)
 
 
 async def test_a_restart_goes_on_where_the_log_was_read_to(lab: Lab) -> None:
@@ -255,8 +257,8 @@ async def test_a_restart_goes_on_where_the_log_was_read_to(lab: Lab) -> None:
         await eventually(lambda: is_mirrored(lab))
     post(lab, "two")
     async with following(lab.mirror, replace(followed(lab), max_staleness=600.0)) as watched:
-        await eventually(lambda: watched.state().log_readings[LogReading.PROVEN])
-        assert watched.state().log_readings[LogReading.UNPROVEN] == 0
+        await eventually(lambda: watched.state().log_polls[PollOutcome.COMPLETE])
+        assert watched.state().log_polls[PollOutcome.GAP] == 0
         await eventually(lambda: is_mirrored(lab))
 
 
@@ -264,11 +266,11 @@ async def test_readings_count_towards_the_budget(lab: Lab) -> None:
     """And stop when it is spent."""
     register(lab)
     async with reading(lab, budget=Budget.parse("1000000/day")) as watched:  # pays for it at any time of the day
-        proven = watched.state().log_readings[LogReading.PROVEN]
-        await eventually(lambda: watched.state().log_readings[LogReading.PROVEN] >= proven + 2)
-        watched.daemon.followers["website"].look_soon()
+        proven = watched.state().log_polls[PollOutcome.COMPLETE]
+        await eventually(lambda: watched.state().log_polls[PollOutcome.COMPLETE] >= proven + 2)
+        watched.daemon.workers["website"].check_soon()
         await asyncio.sleep(0.5)
-        await eventually(lambda: (purse := watched.state().purse) and purse.spent >= proven + 2)
+        await eventually(lambda: (purse := watched.state().budget) and purse.spent >= proven + 2)
         total = watched.state().total.requests
         assert total <= lab.simulator.simulator.requests.total <= total + 4
 
@@ -281,7 +283,7 @@ async def test_more_than_a_page_at_once_is_read_too(lab: Lab) -> None:
         for number in range(60):
             post(lab, f"post {number}")
         await eventually(lambda: is_mirrored(lab), seconds=20)
-        assert watched.state().heard[Heard.FOUND] >= 60
+        assert watched.state().webhook_results[WebhookResult.RECOVERED] >= 60
 
 
 VERBS = ("create", "create", "update", "publish", "unpublish", "delete")
@@ -321,10 +323,10 @@ async def test_an_unreliable_way_misses_nothing(lab: Lab) -> None:
     async with listening(lab) as one, unreliable_way(one, seed=11) as url:
         lab.act(lambda world: world.webhooks.register(name_of("website"), url, auto_retry=False))
         one.watched.daemon.reload()
-        await eventually(lambda: one.watched.state().log_readings[LogReading.PROVEN])
+        await eventually(lambda: one.watched.state().log_polls[PollOutcome.COMPLETE])
         await asyncio.to_thread(edit_a_lot, lab, seed=11)
         await eventually(lambda: is_mirrored(lab), seconds=30)
-        assert one.heard(Heard.TAKEN) > 0
+        assert one.heard(WebhookResult.ACCEPTED) > 0
 
 
 async def test_a_call_that_the_receiver_never_got_is_found(lab: Lab) -> None:
@@ -333,15 +335,15 @@ async def test_a_call_that_the_receiver_never_got_is_found(lab: Lab) -> None:
         webhook = lab.act(lambda world: world.webhooks.register(name_of("website"), one.url, auto_retry=False))
         webhook.http_basic_user, webhook.http_basic_password = LOGIN
         one.watched.daemon.reload()
-        await eventually(lambda: one.watched.state().log_readings[LogReading.PROVEN])
+        await eventually(lambda: one.watched.state().log_polls[PollOutcome.COMPLETE])
         post(lab, "heard")
         await eventually(lambda: is_mirrored(lab))
-        assert one.heard(Heard.TAKEN) == 1
-        found = one.heard(Heard.FOUND)  # a reading may have come before the call did
+        assert one.heard(WebhookResult.ACCEPTED) == 1
+        found = one.heard(WebhookResult.RECOVERED)  # a reading may have come before the call did
         lab.act(lambda world: setattr(world.webhooks.registered[webhook.id], "url", NOWHERE))
         post(lab, "lost")
         await eventually(lambda: is_mirrored(lab), seconds=20)
-        assert (one.heard(Heard.TAKEN), one.heard(Heard.FOUND) - found) == (1, 1)
+        assert (one.heard(WebhookResult.ACCEPTED), one.heard(WebhookResult.RECOVERED) - found) == (1, 1)
 
 
 async def test_what_the_receiver_of_another_daemon_took_is_not_found(lab: Lab) -> None:
@@ -356,10 +358,10 @@ async def test_what_the_receiver_of_another_daemon_took_is_not_found(lab: Lab) -
 
         lab.act(edit_and_take)
         await eventually(lambda: is_mirrored(lab), seconds=20)
-        assert watched.state().heard[Heard.FOUND] == 0
+        assert watched.state().webhook_results[WebhookResult.RECOVERED] == 0
         post(lab, "two")
         await eventually(lambda: is_mirrored(lab), seconds=20)
-        assert watched.state().heard[Heard.FOUND] == 1
+        assert watched.state().webhook_results[WebhookResult.RECOVERED] == 1
 
 
 async def test_an_unreliable_log_misses_nothing(lab: Lab) -> None:

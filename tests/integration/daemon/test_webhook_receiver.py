@@ -14,14 +14,14 @@ from tests.fixtures.daemons import eventually, followed, following, is_mirrored
 from tests.fixtures.lab import Lab
 from tests.fixtures.listening import LOGIN, listening
 from versionsync.daemon import webhook_receiver as receiver
-from versionsync.daemon.state import Stance
+from versionsync.daemon.state import WorkerStatus
 from versionsync.daemon.webhook_receiver import BODY_BYTES
 from versionsync.mirror.holder import Holder
-from versionsync.mirror.schema import events, hints
+from versionsync.mirror.schema import events, webhook_queue
 from versionsync.mirror.tables.daemons import claim_source
 from versionsync.mirror.tables.runs import last_runs
 from versionsync.simulator import FULL_ACCESS_TOKEN
-from versionsync.webhooks.payload import Heard, read_call
+from versionsync.webhooks.payload import WebhookResult, parse_payload
 
 
 def register(lab: Lab, url: str) -> None:
@@ -33,7 +33,7 @@ def register(lab: Lab, url: str) -> None:
 def waiting(lab: Lab) -> int:
     """Hints that no run has looked at."""
     with lab.mirror.read() as connection:
-        return connection.scalar(select(func.count()).select_from(hints)) or 0
+        return connection.scalar(select(func.count()).select_from(webhook_queue)) or 0
 
 
 async def test_what_a_webhook_names_is_mirrored_at_once(lab: Lab) -> None:
@@ -47,7 +47,7 @@ async def test_what_a_webhook_names_is_mirrored_at_once(lab: Lab) -> None:
         lab.act(lambda world: world.delete(world.user, id))
         await eventually(lambda: is_mirrored(lab), seconds=20)
         await eventually(lambda: waiting(lab) == 0)
-        assert one.heard(Heard.TAKEN) == 4  # deleting what is live calls twice: unpublish and delete
+        assert one.heard(WebhookResult.ACCEPTED) == 4  # deleting what is live calls twice: unpublish and delete
     with lab.mirror.read() as connection:
         assert "webhook" in {run.trigger for run in last_runs(connection)}
 
@@ -80,7 +80,7 @@ async def test_calls_that_are_three_days_old_and_come_again_do_no_harm(lab: Lab)
                     "attempted_auto_retries_count": number,
                 }
                 assert (await one.call(about(id, event_type, **retry))).status_code == 202
-        assert one.heard(Heard.TAKEN) == 32
+        assert one.heard(WebhookResult.ACCEPTED) == 32
         await eventually(lambda: waiting(lab) == 0)
         assert is_mirrored(lab)
         assert one.watched.state().error is None
@@ -121,7 +121,7 @@ async def test_a_wrong_password_is_refused_and_told_once_without_it(lab: Lab) ->
             assert answer.headers["WWW-Authenticate"].startswith("Basic")
         answer = await one.http.post("/webhooks/website", content=b"{}", headers={"Authorization": "Basic !!"})
         assert answer.status_code == 401
-        assert one.heard(Heard.REFUSED) == 5
+        assert one.heard(WebhookResult.UNAUTHORIZED) == 5
         assert len(one.watched.told("warning", "webhook.not_taken")) == 1
         assert waiting(lab) == 0
         assert "wrong" not in str(one.watched.logger.calls)
@@ -132,14 +132,14 @@ async def test_what_is_no_call_is_400(lab: Lab, body: bytes) -> None:
     """And is looked for all the same."""
     async with listening(lab) as one:
         assert (await one.call(body)).status_code == 400
-        assert one.heard(Heard.UNREADABLE) == 1
+        assert one.heard(WebhookResult.INVALID) == 1
 
 
 async def test_a_body_without_an_end_is_not_read_to_it(lab: Lab) -> None:
     """413 above the limit."""
     async with listening(lab) as one:
         assert (await one.call(b" " * (BODY_BYTES + 1))).status_code == 413
-        assert one.heard(Heard.UNREADABLE) == 1
+        assert one.heard(WebhookResult.INVALID) == 1
 
 
 async def test_calls_about_something_else_are_ignored(lab: Lab) -> None:
@@ -181,14 +181,14 @@ async def test_a_hint_outlives_the_daemon_that_took_it(lab: Lab) -> None:
 
 def test_only_what_is_needed_of_a_call_is_read() -> None:
     """The rest may be anything."""
-    call = read_call(json.dumps(about("abc", entity={"id": "abc", "attributes": {"title": 1e300}})).encode())
+    call = parse_payload(json.dumps(about("abc", entity={"id": "abc", "attributes": {"title": 1e300}})).encode())
     assert call is not None
     assert call.record_id == "abc"
-    half = read_call(json.dumps(about("abc", entity={"id": "abc", "attributes": {"title": "cut \ud83d"}})).encode())
+    half = parse_payload(json.dumps(about("abc", entity={"id": "abc", "attributes": {"title": "cut \ud83d"}})).encode())
     assert half is not None, "half an emoji, which is sent as it was pasted"
     assert half.record_id == "abc"
-    assert read_call(json.dumps(about("\ud83d")).encode()) is None, "that is no id"
-    assert read_call(b'{"entity_type":"upload","event_type":"create","entity":{"id":"u"}}').record_id is None  # type: ignore[union-attr]
+    assert parse_payload(json.dumps(about("\ud83d")).encode()) is None, "that is no id"
+    assert parse_payload(b'{"entity_type":"upload","event_type":"create","entity":{"id":"u"}}').record_id is None  # type: ignore[union-attr]
 
 
 async def test_calls_make_no_try_of_a_source_that_fails_come_sooner(lab: Lab) -> None:
@@ -197,14 +197,14 @@ async def test_calls_make_no_try_of_a_source_that_fails_come_sooner(lab: Lab) ->
         token = lab.act(lambda world: world.people.tokens.pop(FULL_ACCESS_TOKEN))
         id = lab.act(lambda world: world.create(world.user, "post", {"title": "one"})).id
         await one.call(about(id))
-        await eventually(lambda: one.watched.state().stance is Stance.FAILING)
-        failures, due = one.watched.state().failures, one.watched.state().next_look_at
+        await eventually(lambda: one.watched.state().status is WorkerStatus.FAILING)
+        failures, due = one.watched.state().failures, one.watched.state().next_check_at
         for _ in range(10):
             assert (await one.call(about(id))).status_code == 202
             await asyncio.sleep(0.1)
         assert (await one.call(b"no call")).status_code == 400
         await asyncio.sleep(0.5)
-        assert (one.watched.state().failures, one.watched.state().next_look_at) == (failures, due)
+        assert (one.watched.state().failures, one.watched.state().next_check_at) == (failures, due)
         lab.act(lambda world: world.people.add_token(token))
         one.watched.daemon.reload()
         await eventually(lambda: is_mirrored(lab))

@@ -16,13 +16,13 @@ from versionsync.config import Secret
 from versionsync.daemon.http.metrics import Metrics
 from versionsync.daemon.http.status import status
 from versionsync.daemon.readiness import reasons
-from versionsync.daemon.state import LogStance, SourceState
+from versionsync.daemon.state import LogStatus, WorkerState
 from versionsync.mirror.tables.webhooks import SILENT_AFTER_CHANGES, WebhookRow, webhook_row
 from versionsync.sync.report import Outcome
-from versionsync.webhooks.payload import Login, read_call
+from versionsync.webhooks.payload import BasicAuth, parse_payload
 from versionsync.webhooks.registration import name_of
 
-LOGIN = Login("versionsync", Secret("correct horse"))
+LOGIN = BasicAuth("versionsync", Secret("correct horse"))
 
 
 def row(lab: Lab) -> WebhookRow | None:
@@ -30,8 +30,8 @@ def row(lab: Lab) -> WebhookRow | None:
     return lab.mirror.query(lambda connection: webhook_row(connection, 1))
 
 
-def _is_untold(state: SourceState, looks: int) -> bool:
-    return state.untold == looks
+def _is_untold(state: WorkerState, looks: int) -> bool:
+    return state.undelivered_changes == looks
 
 
 async def edit(lab: Lab) -> str:
@@ -59,10 +59,10 @@ async def test_a_webhook_that_tells_nothing_any_more_is_noticed(lab: Lab) -> Non
         assert 'versionsync_webhook_untold_changes{source="website"} 3.0' in metrics
         await eventually(lambda: (known := row(lab)) is not None and known.is_silent)
 
-        call = read_call(json.dumps(about(id)).encode())
+        call = parse_payload(json.dumps(about(id)).encode())
         assert call is not None
-        await watched.daemon.followers["website"].hear(call)
-        assert state().untold == 0
+        await watched.daemon.workers["website"].on_webhook(call)
+        assert state().undelivered_changes == 0
         await eventually(lambda: (known := row(lab)) is not None and not known.is_silent and known.last_call_at)
 
 
@@ -73,17 +73,17 @@ async def test_where_nobody_waits_for_calls_nothing_is_untold(lab: Lab) -> None:
         for _ in range(SILENT_AFTER_CHANGES):
             await edit(lab)
             await asyncio.sleep(2 * SOON)
-        assert watched.state().untold == 0
+        assert watched.state().undelivered_changes == 0
 
 
 async def test_the_log_that_is_read_is_told(lab: Lab) -> None:
     """When it was read, and when it last told something."""
     register(lab, name_of("website"))
     async with following(lab.mirror, replace(followed(lab), max_staleness=600.0)) as watched:
-        await eventually(lambda: watched.state().webhook_log is LogStance.READ)
+        await eventually(lambda: watched.state().webhook_log is LogStatus.POLLED)
         await edit(lab)
-        await eventually(lambda: (known := row(lab)) is not None and known.log == "read" and known.last_call_at)
+        await eventually(lambda: (known := row(lab)) is not None and known.log_state == "read" and known.last_call_at)
     known = row(lab)
     assert known is not None
-    assert (known.gaps, known.untold) == (0, 0)
+    assert (known.log_gaps, known.undelivered_changes) == (0, 0)
     assert known.log_read_at is not None

@@ -40,7 +40,7 @@ def test_a_source_is_registered_once(mirror: Mirror) -> None:
     assert first == again
     assert (first.project, first.created_at) == (project(), at(0))
     assert first.checkpoint.last_data_change_at is None
-    assert not first.checkpoint.beacon_is_settled
+    assert not first.checkpoint.last_data_change_is_settled
     with mirror.read() as connection:
         assert load_source(connection, "website") == first
         assert load_source(connection, "Website") is None
@@ -126,7 +126,7 @@ def test_checkpoints_move_one_by_one(desk: Desk) -> None:
         row = load_source(connection, "website")
     assert row is not None
     assert (row.checkpoint.last_data_change_at, row.checkpoint.last_success_at) == (at(7), at(8))
-    assert row.checkpoint.beacon_is_settled
+    assert row.checkpoint.last_data_change_is_settled
     assert (row.project.environment, row.project.name, row.project.environment_created_at) == ("next", "News 2", at(3))
 
 

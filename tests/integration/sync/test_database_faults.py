@@ -18,7 +18,7 @@ from sqlalchemy import Connection, make_url, select, text
 
 from tests.fixtures.disturbed import DisturbedMirror, Moment
 from tests.fixtures.ordeal import EVER, WRITES, Ordeal, end_lease, everywhere, failed, ordeal, succeeded
-from versionsync.cli.exit_codes import Exit, problem_of
+from versionsync.cli.exit_codes import ExitCode, error_report
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.errors import LeaseLost
 from versionsync.mirror.schema import runs
@@ -182,7 +182,7 @@ def test_a_lease_that_is_lost_ends_the_run(database_url: str) -> None:
             assert isinstance(report.error, LeaseLost)
             assert "process 1 on elsewhere has taken it" in str(report.error)
             assert "run this again" in str(report.error)
-            assert problem_of(report.error).exit is Exit.LEASE
+            assert error_report(report.error).exit is ExitCode.LOCKED
             assert [rows(lab.mirror)] == seen
             lab.make_it_right()
 

@@ -26,7 +26,7 @@ def last(lab: Lab) -> RunRow:
 def whole(lab: Lab) -> object:
     """Of when the mirror is whole, as its source's row has it."""
     known = lab.mirror.query(lambda connection: load_source(connection, "website"))
-    return None if known is None else known.checkpoint.whole_as_of
+    return None if known is None else known.checkpoint.complete_as_of
 
 
 def test_the_total_is_what_upstream_counts(lab: Lab) -> None:

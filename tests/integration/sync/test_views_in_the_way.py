@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import text
 
 from tests.fixtures.lab import Lab
-from versionsync.cli.attention import SourceStatus, remarks
+from versionsync.cli.attention import SourceStatus, problems
 from versionsync.mirror.status import count_rows
 from versionsync.mirror.tables.sources import sources_of
 from versionsync.sync.report import Outcome
@@ -19,9 +19,9 @@ def attention(lab: Lab) -> list[str]:
     with lab.mirror.read() as connection:
         (one,) = sources_of(connection)
         status = SourceStatus(
-            source=one, standing=count_rows(connection, one.id), runs=(), lag=None, lease=None, follower=None
+            source=one, row_counts=count_rows(connection, one.id), runs=(), lag=None, lease=None, daemon=None
         )
-        return [remark.text for remark in remarks(status, one.checkpoint.last_success_at or one.created_at)]
+        return [remark.text for remark in problems(status, one.checkpoint.last_success_at or one.created_at)]
 
 
 def test_a_run_succeeds_whatever_is_in_the_way_of_a_view(lab: Lab) -> None:

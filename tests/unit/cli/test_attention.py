@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from versionsync.cli.attention import SourceStatus, ago, remarks
-from versionsync.cli.exit_codes import TROUBLES, UNKNOWN_RECORD, Exit
-from versionsync.daemon.budget import Budget, Purse
+from versionsync.cli.attention import SourceStatus, ago, problems
+from versionsync.cli.exit_codes import BY_ERROR_KIND, UNKNOWN_RECORD, ExitCode
+from versionsync.daemon.budget import Budget, BudgetStatus
 from versionsync.mirror.holder import Holder
 from versionsync.mirror.status import LagQuantiles, SourceCounts
 from versionsync.mirror.tables.daemons import ActiveDaemon
@@ -50,9 +50,9 @@ def follower(*, silent: timedelta | None = None) -> ActiveDaemon:
     return ActiveDaemon(
         holder=SOMEBODY,
         expires_at=NOW + MINUTE if silent is None else NOW - silent,
-        is_over=silent is not None,
-        next_look_at=NOW,
-        next_look_reason="nothing has changed for 60 s",
+        is_expired=silent is not None,
+        next_check_at=NOW,
+        next_check_reason="nothing has changed for 60 s",
     )
 
 
@@ -61,11 +61,11 @@ def one(*runs: RunRow, fresh: timedelta | None = MINUTE, **known: Any) -> Source
     at = None if fresh is None else NOW - fresh
     checkpoint = Checkpoint(
         last_data_change_at=None,
-        beacon_is_settled=True,
+        last_data_change_is_settled=True,
         last_complete_sweep_at=at,
         last_scrub_at=None,
         last_success_at=at,
-        whole_as_of=at,
+        complete_as_of=at,
     )
     project = Project(id="1", name="x", environment="main", follows_primary=True, base_url="http://x")
     source = SourceRow(id=1, name="website", project=project, checkpoint=checkpoint, created_at=NOW)
@@ -78,7 +78,7 @@ def one(*runs: RunRow, fresh: timedelta | None = MINUTE, **known: Any) -> Source
 
 
 def told(status: SourceStatus, max_age: timedelta | None = None) -> list[str]:
-    return [remark.text for remark in remarks(status, NOW, max_age=max_age)]
+    return [remark.text for remark in problems(status, NOW, max_age=max_age)]
 
 
 def webhook(**known: Any) -> WebhookRow:
@@ -103,20 +103,20 @@ def test_one_failure_is_told_where_nobody_tries_again() -> None:
 @pytest.mark.parametrize(
     ("kind", "exit"),
     [
-        ("refused", Exit.REFUSED),
-        ("unavailable", Exit.UNAVAILABLE),
-        ("stalled", Exit.UNAVAILABLE),
-        ("database", Exit.DATABASE),
-        ("settings", Exit.USAGE),
-        ("vanished", Exit.PARTIAL),
-        ("unexpected", Exit.UNEXPECTED),
-        (None, Exit.PARTIAL),
+        ("refused", ExitCode.UPSTREAM_REFUSED),
+        ("unavailable", ExitCode.UPSTREAM_UNAVAILABLE),
+        ("stalled", ExitCode.UPSTREAM_UNAVAILABLE),
+        ("database", ExitCode.DATABASE),
+        ("settings", ExitCode.USAGE),
+        ("vanished", ExitCode.PARTIAL),
+        ("unexpected", ExitCode.UNEXPECTED),
+        (None, ExitCode.PARTIAL),
     ],
 )
-def test_a_failure_is_told_by_the_code_that_a_sync_would_have_ended_with(kind: str | None, exit: Exit) -> None:
+def test_a_failure_is_told_by_the_code_that_a_sync_would_have_ended_with(kind: str | None, exit: ExitCode) -> None:
     """That of an older program's run is not known."""
     failed = one(run("failed", kind=kind), fresh=DAY * 2)
-    assert [remark.exit for remark in remarks(failed, NOW)] == [exit, Exit.PARTIAL]
+    assert [remark.exit for remark in problems(failed, NOW)] == [exit, ExitCode.PARTIAL]
 
 
 def test_a_run_that_was_asked_for_an_unknown_record_does_not_count() -> None:
@@ -130,7 +130,7 @@ def test_a_run_that_was_asked_for_an_unknown_record_does_not_count() -> None:
 
 def test_each_kind_of_trouble_has_an_exit_code() -> None:
     """Of those that a run may end with."""
-    assert {str(kind) for kind in ErrorKind} == TROUBLES.keys()
+    assert {str(kind) for kind in ErrorKind} == BY_ERROR_KIND.keys()
 
 
 def test_a_webhook_that_tells_nothing_any_more_is_told() -> None:
@@ -207,7 +207,7 @@ def test_versions_are_lost_when_no_sync_was_complete_for_too_long(
 
 
 def test_a_spent_budget_is_told_while_a_daemon_waits_for_it() -> None:
-    purse = Purse(budget=Budget.parse("3000/day"), spent=2995, sharers=1, now=NOW)
+    purse = BudgetStatus(budget=Budget.parse("3000/day"), spent=2995, shared_by=1, now=NOW)
     line = "3,000 requests a day are spent: it goes on at 2026-11-03 00:00 UTC"
     assert told(one(run("succeeded"), purse=purse, follower=follower())) == [line]
     assert told(one(run("succeeded"), purse=purse)) == []
@@ -215,7 +215,7 @@ def test_a_spent_budget_is_told_while_a_daemon_waits_for_it() -> None:
 
 def test_a_budget_that_slows_a_daemon_down_makes_nothing_stale_until_a_look_is_due() -> None:
     """The settings ask for less than they pay for: that is told at the daemon's start."""
-    purse = Purse(budget=Budget.parse("3000/day"), spent=2000, sharers=1, now=NOW)
+    purse = BudgetStatus(budget=Budget.parse("3000/day"), spent=2000, shared_by=1, now=NOW)
     waiting = replace(follower(), next_look_at=NOW + HOUR)
     late = replace(follower(), next_look_at=NOW - HOUR)
     assert told(one(run("succeeded"), fresh=HOUR, purse=purse, follower=waiting)) == []

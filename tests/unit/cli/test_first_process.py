@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from versionsync.cli.exit_codes import Exit
+from versionsync.cli.exit_codes import ExitCode
 
 CODE = """
 import os, signal, time
@@ -20,7 +20,7 @@ time.sleep(10)
 """
 
 
-@pytest.mark.parametrize(("seen", "code"), [(1, Exit.INTERRUPTED), (2, -signal.SIGTERM)])
+@pytest.mark.parametrize(("seen", "code"), [(1, ExitCode.INTERRUPTED), (2, -signal.SIGTERM)])
 def test_sigterm_ends_it_wherever_nothing_better_is_done_about_it(seen: int, code: int) -> None:
     """And elsewhere it is the kernel's business, as ever."""
     ran = subprocess.run([sys.executable, "-c", CODE.format(seen=seen)], check=False, timeout=60, capture_output=True)
@@ -33,4 +33,4 @@ def test_one_that_came_before_it_could_be_heeded_is_heeded_then() -> None:
     early += "os.kill(os.getpid(), signal.SIGTERM)"
     code = early + CODE.format(seen=1)
     ran = subprocess.run([sys.executable, "-c", code], check=False, timeout=60, capture_output=True, text=True)
-    assert (ran.returncode, ran.stdout) == (Exit.INTERRUPTED, "")
+    assert (ran.returncode, ran.stdout) == (ExitCode.INTERRUPTED, "")

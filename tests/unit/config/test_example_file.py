@@ -7,7 +7,7 @@ from pathlib import Path
 
 from versionsync.config import load
 from versionsync.config.checking import settings_of
-from versionsync.config.definition import HttpSettings, Settings, SourceSettings, VanishSettings
+from versionsync.config.definition import HttpSettings, MassDeleteSettings, Settings, SourceSettings
 from versionsync.config.example_file import example_file, main, settings_file, settings_page
 
 
@@ -17,7 +17,7 @@ def test_the_written_files_are_current() -> None:
 
 def test_every_setting_and_every_variable_is_documented() -> None:
     page = settings_page()
-    for struct in (Settings, SourceSettings, VanishSettings, HttpSettings):
+    for struct in (Settings, SourceSettings, MassDeleteSettings, HttpSettings):
         for setting in settings_of(struct):
             assert f"| `{setting.name}` |" in page
             assert not setting.env or f"| `{setting.env}` |" in page

@@ -28,7 +28,7 @@ def loaded(folder: Path, text: str, *, mode: int = 0o600, **environ: str) -> Con
 
 def url(configuration: Configuration) -> str:
     """Where the first notice goes."""
-    return configuration.notice_url(configuration.notices[0]).reveal()
+    return configuration.notification_url(configuration.notifications[0]).reveal()
 
 
 def test_the_address_of_a_notice_is_given_in_one_of_three_ways(tmp_path: Path) -> None:
@@ -41,7 +41,7 @@ def test_the_address_of_a_notice_is_given_in_one_of_three_ways(tmp_path: Path) -
 def test_without_a_file_the_environment_names_one_place() -> None:
     configuration = load(environ={"VERSIONSYNC_NOTICE_URL": URL}, local_file=Path("none"), system_file=Path("none"))
     assert url(configuration) == URL
-    assert set(configuration.notices[0].on) == {"failing", "stale", "vanished", "recovered"}
+    assert set(configuration.notifications[0].on) == {"failing", "stale", "vanished", "recovered"}
     assert "hook-of-mine" not in repr(configuration)
 
 
@@ -83,20 +83,20 @@ def test_a_file_with_an_address_in_it_must_not_be_read_by_others(tmp_path: Path,
 def test_an_address_that_is_not_there_is_named(tmp_path: Path, environ: dict[str, str]) -> None:
     configuration = loaded(tmp_path, "ping_url_env = 'HOOK'\n[[notices]]\nurl_env = 'HOOK'", **environ)
     with pytest.raises(SecretProblem, match=r"^notices\[0\] has no address: HOOK is not set, or empty$"):
-        configuration.notice_url(configuration.notices[0])
+        configuration.notification_url(configuration.notifications[0])
     with pytest.raises(SecretProblem, match=r"^the dead man's switch of source website has no address: HOOK is not"):
-        configuration.ping_url(configuration.sources[0])
+        configuration.heartbeat_url(configuration.sources[0])
 
 
 def test_a_switch_is_an_address_of_the_web(tmp_path: Path) -> None:
     """Without one nothing is called; the value of a wrong one is not repeated."""
-    assert loaded(tmp_path, "").ping_url(loaded(tmp_path, "").sources[0]) is None
+    assert loaded(tmp_path, "").heartbeat_url(loaded(tmp_path, "").sources[0]) is None
     configuration = loaded(tmp_path, "ping_url = 'https://example.com/hook'")
-    ping = configuration.ping_url(configuration.sources[0])
+    ping = configuration.heartbeat_url(configuration.sources[0])
     assert ping is not None
     assert ping.reveal() == "https://example.com/hook"
     for wrong in ("example.com/hook-of-mine", "ftp://example.com/hook-of-mine", "https://exa mple.com/hook-of-mine"):
         configuration = loaded(tmp_path, f"ping_url = '{wrong}'")
         with pytest.raises(InvalidSetting, match="is no address that can be called") as caught:
-            configuration.ping_url(configuration.sources[0])
+            configuration.heartbeat_url(configuration.sources[0])
         assert "hook-of-mine" not in f"{caught.value}{caught.value.hint}"

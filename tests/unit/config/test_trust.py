@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 from versionsync.config import FileProblem, SecretProblem, load
-from versionsync.config.trust import Owned, Self, check_found, doubt_of_secret, doubt_of_settings
+from versionsync.config.trust import Owned, Self, check_found, distrust_of_secret, distrust_of_settings
 
 ALICE = Self(1000, frozenset({1000, 4}), private=1000)
 SHARED = Self(1000, frozenset({100}))
@@ -47,7 +47,7 @@ def owned(mode: int, uid: int, gid: int) -> Owned:
     ],
 )
 def test_settings_of_ones_own_or_of_root_are_obeyed(status: Owned, me: Self) -> None:
-    assert doubt_of_settings(status, me, FILE) is None
+    assert distrust_of_settings(status, me, FILE) is None
 
 
 @pytest.mark.parametrize(
@@ -64,15 +64,15 @@ def test_settings_of_ones_own_or_of_root_are_obeyed(status: Owned, me: Self) -> 
     ],
 )
 def test_settings_that_somebody_else_could_have_written_are_not(status: Owned, me: Self, why: str) -> None:
-    doubt = doubt_of_settings(status, me, FILE)
+    doubt = distrust_of_settings(status, me, FILE)
     assert doubt is not None
-    assert doubt.why == why
+    assert doubt.reason == why
 
 
 def test_what_nobody_can_write_is_obeyed_whatever_its_mode() -> None:
     """A volume of Kubernetes is 2777, and mounted read-only."""
-    assert doubt_of_settings(owned(0o2777, 0, 2000), POD, FILE, read_only=True) is None
-    assert doubt_of_settings(owned(0o644, 1001, 1001), POD, FILE, read_only=True) is not None
+    assert distrust_of_settings(owned(0o2777, 0, 2000), POD, FILE, read_only=True) is None
+    assert distrust_of_settings(owned(0o644, 1001, 1001), POD, FILE, read_only=True) is not None
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_what_nobody_can_write_is_obeyed_whatever_its_mode() -> None:
     ],
 )
 def test_secrets_that_only_we_and_root_can_read_are_taken(status: Owned, me: Self) -> None:
-    assert doubt_of_secret(status, me, FILE) is None
+    assert distrust_of_secret(status, me, FILE) is None
 
 
 @pytest.mark.parametrize(
@@ -106,9 +106,9 @@ def test_secrets_that_only_we_and_root_can_read_are_taken(status: Owned, me: Sel
     ],
 )
 def test_secrets_of_strangers_and_open_ones_are_not(status: Owned, me: Self, why: str, command: str) -> None:
-    doubt = doubt_of_secret(status, me, FILE)
+    doubt = distrust_of_secret(status, me, FILE)
     assert doubt is not None
-    assert (doubt.why, doubt.command) == (why, f"{command}{FILE}")
+    assert (doubt.reason, doubt.command) == (why, f"{command}{FILE}")
 
 
 @pytest.fixture
@@ -275,6 +275,6 @@ def test_this_user_is_trusted(tmp_path: Path) -> None:
 def test_an_open_line_to_another_machine_is_told(tmp_path: Path, line: str, is_told: bool) -> None:
     (tmp_path / "a.toml").write_text(f"[[sources]]\nname = 'web'\n{line}\n")
     (tmp_path / "a.toml").chmod(0o600)
-    doubts = load(config=tmp_path / "a.toml", environ={}).doubts
+    doubts = load(config=tmp_path / "a.toml", environ={}).warnings
     assert bool(doubts) is is_told
     assert "of-mine" not in str(doubts)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from versionsync.config import NoticeSettings, Settings, SourceSettings, UnknownSetting
+from versionsync.config import NotificationSettings, Settings, SourceSettings, UnknownSetting
 from versionsync.config.variables import unknown_variables
 
 
@@ -88,10 +88,12 @@ def test_what_the_settings_mention_is_left_alone() -> None:
     """However much it resembles another one."""
     settings = Settings(
         sources=(
-            SourceSettings(name="web", api_token_env="VERSIONSYNC_API_TOKEN", ping_url_env="VERSIONSYNC_PING_URLS"),
+            SourceSettings(
+                name="web", api_token_env="VERSIONSYNC_API_TOKEN", heartbeat_url_env="VERSIONSYNC_PING_URLS"
+            ),
             SourceSettings(name="shop", webhook_password_env="VERSIONSYNC_SHOP_PASSWORD"),
         ),
-        notices=(NoticeSettings(url_env="VERSIONSYNC_NOTICES_URL"),),
+        notifications=(NotificationSettings(url_env="VERSIONSYNC_NOTICES_URL"),),
     )
     names = ("API_TOKEN", "PING_URLS", "SHOP_PASSWORD", "NOTICES_URL")
     assert unknown_variables(settings, {f"VERSIONSYNC_{name}": "x" for name in names}) == ()

@@ -15,10 +15,10 @@ import structlog
 from benchmarks.daemon.memory_store import Books
 from versionsync import cma
 from versionsync.config import Secret
-from versionsync.daemon.budget import Budget, Pace
-from versionsync.daemon.scheduler import Timetable
-from versionsync.daemon.state import Followed, Stance
-from versionsync.daemon.worker import Follower
+from versionsync.daemon.budget import Budget, Schedule
+from versionsync.daemon.scheduler import SourceScheduler
+from versionsync.daemon.state import SourceConfig, WorkerStatus
+from versionsync.daemon.worker import SourceWorker
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.tables.webhooks import WebhookUpdate
 from versionsync.sync.error_kinds import ErrorKind
@@ -31,7 +31,7 @@ from versionsync.sync.report import (
     SourceSpec,
     SyncOptions,
 )
-from versionsync.webhooks.payload import Call, Heard, Login, read_call
+from versionsync.webhooks.payload import BasicAuth, WebhookPayload, WebhookResult, parse_payload
 
 Work = Callable[[], Awaitable[None]]
 
@@ -81,17 +81,19 @@ class Desk:
         self.failing: Sequence[str] = ()
         monkeypatch.setattr("versionsync.daemon.runner.sync_source", self._sync)
         monkeypatch.setattr("versionsync.daemon.worker.Bookkeeping", lambda _mirror, _name: self.books)
-        source = Followed(
+        source = SourceConfig(
             spec=SourceSpec(name="website", base_url="https://example.com"),
             max_staleness=600.0,
             scrub=0,
             budget=None if budget is None else Budget.parse(budget),
-            webhook=Login("versionsync", Secret("unused")),
-            reads_webhook_log=False,
+            webhook=BasicAuth("versionsync", Secret("unused")),
+            polls_webhook_log=False,
             open_client=cast(Any, _client),
         )
         log = structlog.wrap_logger(structlog.PrintLogger(), wrapper_class=structlog.make_filtering_bound_logger(50))
-        self.follower = Follower(cast(Mirror, None), source, cast(Timetable, self.jobs), log=log, random=Random(1))
+        self.follower = SourceWorker(
+            cast(Mirror, None), source, cast(SourceScheduler, self.jobs), log=log, random=Random(1)
+        )
         self.follower.begin()
 
     @property
@@ -114,9 +116,9 @@ class Desk:
     async def call(self, record: str | None) -> None:
         """A webhook tells of a record, or of something else."""
         entity = b"" if record is None else b', "entity": {"id": "%s"}' % record.encode()
-        call = read_call(b'{"entity_type": "item", "event_type": "update"%s}' % entity)
-        assert isinstance(call, Call)
-        self.follower.state.heard[await self.follower.hear(call)] += 1
+        call = parse_payload(b'{"entity_type": "item", "event_type": "update"%s}' % entity)
+        assert isinstance(call, WebhookPayload)
+        self.follower.state.webhook_results[await self.follower.on_webhook(call)] += 1
 
     async def _sync(self, _: object, __: object, spec: SourceSpec, options: SyncOptions, **___: Any) -> RunReport:
         self.runs.append(options)
@@ -186,8 +188,8 @@ async def test_what_names_no_record_is_followed_by_a_whole_look(desk: Desk, monk
     await desk.call("one")
     hear = desk.books.hear
 
-    async def noted(call: Call) -> Any:
-        return type(await hear(call)).NOTED
+    async def noted(call: WebhookPayload) -> Any:
+        return type(await hear(call)).ACCEPTED_NO_RECORD
 
     monkeypatch.setattr(desk.books, "hear", noted)
     desk.books.meanwhile = lambda: desk.call("elsewhere")
@@ -262,7 +264,7 @@ async def test_staleness_is_counted_over_a_restart(desk: Desk) -> None:
     now = datetime.now(UTC)
     desk.books.whole, desk.failing = now - timedelta(hours=3), ("one",)
     await desk.look()
-    assert desk.state.stance is Stance.FAILING
+    assert desk.state.stance is WorkerStatus.FAILING
     assert desk.state.staleness(now) == pytest.approx(3 * 3600, abs=1)
     desk.failing = ()
     await desk.look()
@@ -278,7 +280,7 @@ async def test_who_stands_by_tells_what_the_other_one_has_seen(monkeypatch: pyte
         desk.books.whole = datetime.now(UTC)
         await desk.jobs.work["website:look"]()
         assert desk.runs == []
-        assert desk.state.stance is Stance.STANDBY
+        assert desk.state.stance is WorkerStatus.STANDBY
         assert desk.state.last_success_at == desk.books.whole
         assert desk.state.purse.spent == spent
 
@@ -288,10 +290,10 @@ async def test_looks_do_not_put_off_a_reading_of_the_log(desk: Desk, monkeypatch
     reader, now = desk.follower._log_reader, 1000.0
     source = replace(desk.follower.source, reads_webhook_log=True)
     await desk.look()
-    desk.state.heard[Heard.TAKEN] = 1
+    desk.state.heard[WebhookResult.ACCEPTED] = 1
     monkeypatch.setattr(reader._feed, "_webhook_id", "1")
     monkeypatch.setattr("time.monotonic", lambda: now)
-    pace = Pace(look_seconds=600, after_change_seconds=0, sweep_days=1, scrubs_a_day=0)
+    pace = Schedule(check_seconds=600, after_change_seconds=0, sweep_days=1, scrubs_per_day=0)
     reader._read_at, waits = now, []
     for now in (1000.0, 1003.0, 1006.0, 1009.0, 1012.0):
         reader.plan(source, pace, changed_at=now)
@@ -308,8 +310,8 @@ async def test_a_fault_of_ours_beside_the_run_is_told_as_a_failure(desk: Desk) -
     desk.books.meanwhile = fail
     with pytest.raises(ZeroDivisionError):
         await desk.look()
-    assert (desk.state.stance, desk.state.trouble) == (Stance.FAILING, ErrorKind.UNEXPECTED)
+    assert (desk.state.stance, desk.state.trouble) == (WorkerStatus.FAILING, ErrorKind.UNEXPECTED)
     assert desk.state.error == "a number of records"
     assert 1 <= desk.wait <= 5
     await desk.look()
-    assert desk.state.stance is Stance.FOLLOWING
+    assert desk.state.stance is WorkerStatus.ACTIVE

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.fixtures.pages import ROOT
-from versionsync.daemon.budget import Budget, Purse
+from versionsync.daemon.budget import Budget, BudgetStatus
 from versionsync.daemon.http.metrics import Metrics
-from versionsync.daemon.state import SourceState
+from versionsync.daemon.state import WorkerState
 from versionsync.sync.report import Counts, Outcome, RunKind, RunReport
 
 PAGE = ROOT / "docs" / "daemon.md"
@@ -19,8 +19,8 @@ PAGE = ROOT / "docs" / "daemon.md"
 def test_the_page_has_every_metric_with_its_meaning() -> None:
     """And its labels."""
     now = datetime(2026, 11, 1, tzinfo=UTC)
-    purse = Purse(budget=Budget.parse("3000/day"), spent=1, sharers=1, now=now)
-    states = {"website": SourceState(name="website", max_staleness=60, since=now, purse=purse)}
+    purse = BudgetStatus(budget=Budget.parse("3000/day"), spent=1, shared_by=1, now=now)
+    states = {"website": WorkerState(name="website", max_staleness=60, since=now, budget=purse)}
     metrics = Metrics(lambda: states, now=lambda: now)
     states["website"].run_seconds.observe(1.0)
     there = {}
@@ -42,7 +42,7 @@ def test_the_page_has_every_metric_with_its_meaning() -> None:
 def test_views_that_cannot_follow_the_schema_are_counted() -> None:
     """As of the last run that tried; one that ended before that says nothing about them."""
     now = datetime(2026, 11, 1, tzinfo=UTC)
-    state = SourceState(name="website", max_staleness=60, since=now)
+    state = WorkerState(name="website", max_staleness=60, since=now)
     for blocked, told in (({"a": "in use", "b": "in use"}, 2), (None, 2), ({}, 0)):
         state.ended(
             RunReport(

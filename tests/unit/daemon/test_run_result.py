@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from versionsync.daemon.run_result import level_of
+from versionsync.daemon.run_result import log_level
 from versionsync.sync.error_kinds import ErrorKind
 
 DEBUG, INFO, WARNING = logging.DEBUG, logging.INFO, logging.WARNING
@@ -16,7 +16,7 @@ DEBUG, INFO, WARNING = logging.DEBUG, logging.INFO, logging.WARNING
 def levels(troubles: Sequence[ErrorKind]) -> list[int]:
     """Those of failures in a row."""
     before = [None, *troubles]
-    return [level_of(trouble, said=before[number], failures=number + 1) for number, trouble in enumerate(troubles)]
+    return [log_level(trouble, said=before[number], failures=number + 1) for number, trouble in enumerate(troubles)]
 
 
 @pytest.mark.parametrize("trouble", [ErrorKind.UNAVAILABLE, ErrorKind.STALLED, ErrorKind.DATABASE, ErrorKind.PARTIAL])

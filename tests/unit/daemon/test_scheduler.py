@@ -11,7 +11,7 @@ import structlog
 import time_machine
 from structlog.testing import CapturingLogger
 
-from versionsync.daemon.scheduler import Timetable
+from versionsync.daemon.scheduler import SourceScheduler
 
 
 class Work:
@@ -39,15 +39,15 @@ def logger() -> CapturingLogger:
 
 
 @pytest.fixture
-async def timetable(logger: CapturingLogger) -> AsyncIterator[Timetable]:
+async def timetable(logger: CapturingLogger) -> AsyncIterator[SourceScheduler]:
     """A running one."""
-    timetable = Timetable(structlog.wrap_logger(logger, processors=[]))
+    timetable = SourceScheduler(structlog.wrap_logger(logger, processors=[]))
     timetable.start()
     yield timetable
     await timetable.stop()
 
 
-async def test_a_job_begins_at_once_and_comes_again(timetable: Timetable) -> None:
+async def test_a_job_begins_at_once_and_comes_again(timetable: SourceScheduler) -> None:
     """However long its interval is, `first_in` decides."""
     rare, often = Work(), Work()
     timetable.add("rare", rare, every=3600, first_in=0)
@@ -57,7 +57,7 @@ async def test_a_job_begins_at_once_and_comes_again(timetable: Timetable) -> Non
     assert 3 <= often.ended <= 6
 
 
-async def test_a_job_that_takes_long_does_not_run_beside_itself(timetable: Timetable) -> None:
+async def test_a_job_that_takes_long_does_not_run_beside_itself(timetable: SourceScheduler) -> None:
     """And delays no other."""
     slow, other = Work(0.5), Work()
     timetable.add("slow", slow, every=0.1, first_in=0)
@@ -67,7 +67,7 @@ async def test_a_job_that_takes_long_does_not_run_beside_itself(timetable: Timet
     assert other.ended >= 2
 
 
-async def test_the_next_time_can_be_set(timetable: Timetable) -> None:
+async def test_the_next_time_can_be_set(timetable: SourceScheduler) -> None:
     """Sooner or later than usual."""
     work = Work()
     timetable.add("job", work, every=3600, first_in=3600)
@@ -81,7 +81,7 @@ async def test_the_next_time_can_be_set(timetable: Timetable) -> None:
     assert work.ended == ended
 
 
-async def test_one_that_is_removed_is_ended_and_does_not_come_back(timetable: Timetable) -> None:
+async def test_one_that_is_removed_is_ended_and_does_not_come_back(timetable: SourceScheduler) -> None:
     """Not even when it is asked for."""
     work = Work(60)
     timetable.add("job", work, every=0.1, first_in=0)
@@ -93,7 +93,7 @@ async def test_one_that_is_removed_is_ended_and_does_not_come_back(timetable: Ti
     assert work.begun == 1
 
 
-async def test_a_fault_is_told_and_the_job_comes_again(timetable: Timetable, logger: CapturingLogger) -> None:
+async def test_a_fault_is_told_and_the_job_comes_again(timetable: SourceScheduler, logger: CapturingLogger) -> None:
     """An hour later it still does."""
     times = []
 
@@ -110,7 +110,7 @@ async def test_a_fault_is_told_and_the_job_comes_again(timetable: Timetable, log
     assert "ZeroDivisionError" in told[0]["error"]
 
 
-async def test_a_clock_that_was_set_back_makes_nobody_wait(timetable: Timetable) -> None:
+async def test_a_clock_that_was_set_back_makes_nobody_wait(timetable: SourceScheduler) -> None:
     """All waits are counted anew."""
     work = Work()
     timetable.add("job", work, every=0.1, first_in=3600)
@@ -118,12 +118,12 @@ async def test_a_clock_that_was_set_back_makes_nobody_wait(timetable: Timetable)
     timetable._scheduler.modify_job("job", next_run_time=in_an_hour)
     await asyncio.sleep(0.2)
     assert work.begun == 0
-    timetable.begin_again()
+    timetable.restart()
     await asyncio.sleep(0.3)
     assert work.ended >= 1
 
 
-async def test_a_clock_that_jumps_ahead_by_centuries_costs_one_run(timetable: Timetable) -> None:
+async def test_a_clock_that_jumps_ahead_by_centuries_costs_one_run(timetable: SourceScheduler) -> None:
     """What is missed is not counted out: of one second each that would be 250 thousand million runs."""
     work = Work()
     timetable.add("job", work, every=1, first_in=1)
@@ -138,7 +138,7 @@ async def test_a_clock_that_jumps_ahead_by_centuries_costs_one_run(timetable: Ti
         assert work.ended == 2
 
 
-async def test_a_job_that_is_on_time_keeps_its_time(timetable: Timetable) -> None:
+async def test_a_job_that_is_on_time_keeps_its_time(timetable: SourceScheduler) -> None:
     """The wake-up is always a little late: that adds up to nothing."""
     timetable.add("job", Work(), every=10, first_in=3600)
     job = timetable._scheduler.get_job("job")

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.fixtures.datagrams import datagrams
-from versionsync.daemon.state import SourceState, Stance
-from versionsync.daemon.systemd_notify import Supervisor, inherited_socket, is_ready, summary
+from versionsync.daemon.state import WorkerState, WorkerStatus
+from versionsync.daemon.systemd_notify import SystemdNotifier, inherited_socket, is_ready, summary
 
 
 @pytest.fixture
@@ -24,13 +24,13 @@ def manager(tmp_path: Path) -> Iterator[socket.socket]:
         yield listening
 
 
-def state(name: str, stance: Stance, error: str | None = None) -> SourceState:
+def state(name: str, stance: WorkerStatus, error: str | None = None) -> WorkerState:
     """A source that stands so."""
-    return SourceState(name=name, max_staleness=60, since=datetime.now(UTC), stance=stance, error=error)
+    return WorkerState(name=name, max_staleness=60, since=datetime.now(UTC), status=stance, error=error)
 
 
 def test_each_message_is_one_datagram_of_variables(manager: socket.socket) -> None:
-    supervisor = Supervisor({"NOTIFY_SOCKET": manager.getsockname()})
+    supervisor = SystemdNotifier({"NOTIFY_SOCKET": manager.getsockname()})
     supervisor.starting("1 starting")
     assert manager.recv(1000) == b"STATUS=1 starting\nEXTEND_TIMEOUT_USEC=60000000"
     supervisor.ready("1 following")
@@ -48,20 +48,20 @@ def test_an_abstract_address_is_understood() -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
         listening.bind(f"\0{name}")
         listening.settimeout(5)
-        Supervisor({"NOTIFY_SOCKET": f"@{name}"}).status("well")
+        SystemdNotifier({"NOTIFY_SOCKET": f"@{name}"}).status("well")
         assert listening.recv(1000) == b"STATUS=well"
 
 
 @pytest.mark.parametrize("environ", [{}, {"NOTIFY_SOCKET": ""}, {"NOTIFY_SOCKET": "/nowhere/at/all"}])
 def test_where_nobody_listens_nothing_happens(environ: dict[str, str]) -> None:
-    Supervisor(environ).ready("1 following")
+    SystemdNotifier(environ).ready("1 following")
 
 
 def test_a_manager_is_there_where_an_address_is_given() -> None:
     """Only then is anything measured for it."""
-    assert Supervisor({"NOTIFY_SOCKET": "/run/notify"}).is_there
-    assert not Supervisor({}).is_there
-    assert not Supervisor({"NOTIFY_SOCKET": ""}).is_there
+    assert SystemdNotifier({"NOTIFY_SOCKET": "/run/notify"}).is_present
+    assert not SystemdNotifier({}).is_present
+    assert not SystemdNotifier({"NOTIFY_SOCKET": ""}).is_present
 
 
 @pytest.mark.parametrize(
@@ -77,21 +77,23 @@ def test_a_manager_is_there_where_an_address_is_given() -> None:
 )
 def test_a_watchdog_is_somebodys(environ: dict[str, str], seconds: float | None) -> None:
     """The environment is inherited by children, for which it is not meant."""
-    assert Supervisor(environ).watchdog_seconds == seconds
+    assert SystemdNotifier(environ).watchdog_seconds == seconds
 
 
 def test_ready_is_who_has_looked_once_however_that_ended() -> None:
     """A token that does not work yet is no reason to be started again and again."""
-    assert is_ready([state("a", Stance.FOLLOWING), state("b", Stance.STANDBY), state("c", Stance.FAILING)])
-    assert not is_ready([state("a", Stance.FOLLOWING), state("b", Stance.STARTING)])
+    assert is_ready(
+        [state("a", WorkerStatus.ACTIVE), state("b", WorkerStatus.STANDBY), state("c", WorkerStatus.FAILING)]
+    )
+    assert not is_ready([state("a", WorkerStatus.ACTIVE), state("b", WorkerStatus.STARTING)])
 
 
 def test_the_summary_counts_and_names_what_fails() -> None:
     assert summary([]) == "no sources"
-    assert summary([state("a", Stance.FOLLOWING), state("b", Stance.FOLLOWING)]) == "2 following"
-    failing = state("shop", Stance.FAILING, "the token was refused")
-    assert summary([state("a", Stance.FOLLOWING), failing]) == "1 following, 1 failing; shop: the token was refused"
-    assert len(summary([state("shop", Stance.FAILING, "x" * 1000)])) == 200
+    assert summary([state("a", WorkerStatus.ACTIVE), state("b", WorkerStatus.ACTIVE)]) == "2 following"
+    failing = state("shop", WorkerStatus.FAILING, "the token was refused")
+    assert summary([state("a", WorkerStatus.ACTIVE), failing]) == "1 following, 1 failing; shop: the token was refused"
+    assert len(summary([state("shop", WorkerStatus.FAILING, "x" * 1000)])) == 200
 
 
 def test_a_socket_is_inherited_by_the_process_it_is_meant_for_only() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import typer
 
 from docs.generate.commands_page import commands_page, main
-from versionsync.cli.exit_codes import MEANINGS, Exit, worst
+from versionsync.cli.exit_codes import DESCRIPTIONS, ExitCode, most_severe
 from versionsync.cli.main import app
 
 
@@ -35,7 +35,7 @@ def test_every_verb_and_every_option_is_documented() -> None:
 
 def test_every_exit_code_is_documented() -> None:
     page = commands_page()
-    for code, meaning in MEANINGS.items():
+    for code, meaning in DESCRIPTIONS.items():
         assert f"| {code.value} | `{code.name.lower()}` | {meaning} |" in page
 
 
@@ -43,10 +43,10 @@ def test_the_documented_order_of_badness_is_the_real_one() -> None:
     told = re.search(r"decides: ([a-z,\s]+)\.", commands_page())
     assert told
     names = [name.strip() for name in told.group(1).split(",")]
-    assert set(names) == {code.name.lower() for code in Exit} - {"done"}
+    assert set(names) == {code.name.lower() for code in ExitCode} - {"done"}
     for better, worse in zip(names[1:], names, strict=False):
-        pair = [Exit[better.upper()], Exit[worse.upper()]]
-        assert worst(pair) is pair[1]
+        pair = [ExitCode[better.upper()], ExitCode[worse.upper()]]
+        assert most_severe(pair) is pair[1]
 
 
 def test_every_verb_takes_the_shared_options_after_it() -> None:

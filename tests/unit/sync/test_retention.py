@@ -25,7 +25,7 @@ def test_it_asks_once_a_day(last: datetime | None, expected: bool) -> None:
     """So that editing all day costs one request, and a new plan is noticed within a day of the next change."""
     checkpoint = Checkpoint(
         last_data_change_at=None,
-        beacon_is_settled=True,
+        last_data_change_is_settled=True,
         last_complete_sweep_at=last,
         last_scrub_at=None,
         last_success_at=last,

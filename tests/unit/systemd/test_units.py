@@ -9,14 +9,14 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from versionsync.systemd.units import FOLDER, Form, Unit, main, units_of
+from versionsync.systemd.units import FOLDER, Unit, UnitOptions, main, units_of
 
 WORST_EXPOSURE = 1.5
 NEWER_KEYS = re.compile(r".*Unknown key (name )?'Restart(Steps|MaxDelaySec)'.*")
 HERE = PurePosixPath("/bin/true")
 
 FORMS = [
-    Form(user=user, timer=timer, instance=instance)
+    UnitOptions(user=user, timer=timer, instance=instance)
     for user in (False, True)
     for timer in (False, True)
     for instance in (None, "shop")
@@ -40,7 +40,7 @@ def analyzed(*argv: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, text=True, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
 
-def lines_of(form: Form) -> list[str]:
+def lines_of(form: UnitOptions) -> list[str]:
     """The lines of a service that are no comment."""
     return [line for line in units_of(form)[0].text.splitlines() if line and not line.startswith("#")]
 
@@ -52,7 +52,7 @@ def test_what_deploy_shows_is_what_is_installed() -> None:
 
 @needs_analyze
 @each_form_of_the_machine
-def test_systemd_understands_each_line(form: Form, tmp_path: Path) -> None:
+def test_systemd_understands_each_line(form: UnitOptions, tmp_path: Path) -> None:
     """But what older ones do not know, which they leave out."""
     ran = analyzed("verify", *written(units_of(form, HERE), tmp_path, instance=form.instance))
     assert ran.returncode == 0
@@ -61,7 +61,7 @@ def test_systemd_understands_each_line(form: Form, tmp_path: Path) -> None:
 
 @needs_analyze
 @each_form_of_the_machine
-def test_each_service_is_shut_in(form: Form, tmp_path: Path) -> None:
+def test_each_service_is_shut_in(form: UnitOptions, tmp_path: Path) -> None:
     service = written(units_of(form, HERE), tmp_path, instance=form.instance)[0]
     exposure = re.search(r"exposure level for .*: ([\d.]+)", analyzed("security", "--offline=true", service).stdout)
     assert exposure is not None
@@ -82,7 +82,7 @@ def test_what_shuts_in_is_the_same_for_all() -> None:
 
 
 @each_form
-def test_each_has_a_place_of_its_own(form: Form) -> None:
+def test_each_has_a_place_of_its_own(form: UnitOptions) -> None:
     """Settings, state, and for the machine a user and a token."""
     lines = lines_of(form)
     name = "%i" if form.instance else "versionsync"
@@ -98,7 +98,7 @@ def test_each_has_a_place_of_its_own(form: Form) -> None:
 
 
 @each_form
-def test_what_starts_the_service_starts_its_socket(form: Form) -> None:
+def test_what_starts_the_service_starts_its_socket(form: UnitOptions) -> None:
     """One that has given up, since its service could not be started, comes up again with it."""
     wants = [line for line in lines_of(form) if line.startswith("Sockets=")]
     assert wants == ([] if form.timer or form.instance else ["Sockets=versionsync.socket"])
@@ -106,7 +106,7 @@ def test_what_starts_the_service_starts_its_socket(form: Form) -> None:
 
 def test_a_user_and_a_group_of_that_name_can_be_made() -> None:
     """31 characters at the most, which leaves 19 for an instance."""
-    assert len(Form(instance="x" * 19).state) == 31
+    assert len(UnitOptions(instance="x" * 19).state) == 31
 
 
 @pytest.mark.parametrize(
@@ -118,16 +118,16 @@ def test_a_user_and_a_group_of_that_name_can_be_made() -> None:
     ],
 )
 def test_a_path_is_written_as_systemd_reads_it(program: str, start: str) -> None:
-    text = units_of(Form(), PurePosixPath(program))[0].text
+    text = units_of(UnitOptions(), PurePosixPath(program))[0].text
     assert f"\nExecStart={start} --config" in text
 
 
 @pytest.mark.parametrize("user", [False, True])
 def test_a_single_file_has_a_place_to_unpack_itself(user: bool) -> None:
     """Its user has no home; and where it has one, the service may not be let in there."""
-    text = units_of(Form(user=user, instance="shop"), is_single_file=True)[0].text
+    text = units_of(UnitOptions(user=user, instance="shop"), is_single_file=True)[0].text
     assert "\nCacheDirectory=versionsync-%i\nEnvironment=SHIV_ROOT=%C/versionsync-%i\n" in text
-    assert "SHIV_ROOT" not in units_of(Form(user=user))[0].text
+    assert "SHIV_ROOT" not in units_of(UnitOptions(user=user))[0].text
 
 
 @pytest.mark.parametrize("timer", [False, True])
@@ -136,7 +136,7 @@ def test_an_end_that_starting_again_does_not_mend_is_final(timer: bool) -> None:
 
     A timer goes on, and a partial sync is a failure.
     """
-    lines = lines_of(Form(timer=timer))
+    lines = lines_of(UnitOptions(timer=timer))
     if timer:
         assert "SuccessExitStatus=7 130" in lines
         assert not any(line.startswith("Restart=") for line in lines)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from versionsync.mirror.tables.webhooks import LogCursor, LoggedCall
-from versionsync.webhooks.log import KEPT_SECONDS, LATE_SECONDS, LogPage, Position, Reading, read_page
+from versionsync.webhooks.log import KEPT_SECONDS, LATE_SECONDS, LogDelta, LogPage, LogPosition, read_page
 
 EPOCH = datetime(2026, 9, 1, 9, 0, tzinfo=UTC)
 HOOK = "4"
@@ -32,13 +32,13 @@ def page(*seconds: float, now: float = 1000, total: int | None = None) -> LogPag
     )
 
 
-def stood(last: float | None, *, read_at: float = 1000, seen: Sequence[str] = ()) -> Position:
+def stood(last: float | None, *, read_at: float = 1000, seen: Sequence[str] = ()) -> LogPosition:
     """Where a reader stood that saw a call made at `last` as the newest."""
     call = None if last is None else LoggedCall(f"c{last:g}", at(last))
-    return Position(up_to=LogCursor(webhook_id=HOOK, read_at=at(read_at), last=call), seen=frozenset(seen))
+    return LogPosition(up_to=LogCursor(webhook_id=HOOK, read_at=at(read_at), last=call), seen=frozenset(seen))
 
 
-def read(position: Position | None, page: LogPage) -> Reading:
+def read(position: LogPosition | None, page: LogPage) -> LogDelta:
     """What the page tells."""
     return read_page(position, page, webhook_id=HOOK)
 
@@ -46,24 +46,24 @@ def read(position: Position | None, page: LogPage) -> Reading:
 def test_who_reads_for_the_first_time_has_proven_nothing() -> None:
     """What was before is not in this log."""
     told = read(None, page(900, 800))
-    assert not told.is_proven
+    assert not told.is_gapless
     assert told.position.up_to.last == LoggedCall("c900", at(900))
 
 
 def test_a_log_that_was_empty_tells_all() -> None:
     """It is younger than the look before, as long as all of it is on the page."""
-    assert read(stood(None), page()).is_proven
+    assert read(stood(None), page()).is_gapless
     told = read(stood(None), page(1010, 1005))
-    assert (told.new, told.is_proven) == ({"c1010", "c1005"}, True)
-    assert not read(stood(None), page(1010, 1005, total=3)).is_proven
-    assert not read(stood(None), page(now=1000 + KEPT_SECONDS)).is_proven  # some may have come and gone
+    assert (told.new, told.is_gapless) == ({"c1010", "c1005"}, True)
+    assert not read(stood(None), page(1010, 1005, total=3)).is_gapless
+    assert not read(stood(None), page(now=1000 + KEPT_SECONDS)).is_gapless  # some may have come and gone
 
 
 def test_the_newest_call_must_be_there_again() -> None:
     """Or the log was pruned."""
-    assert read(stood(990), page(1010, 990)).is_proven
-    assert not read(stood(990), page(1010)).is_proven
-    assert not read(stood(990), page()).is_proven
+    assert read(stood(990), page(1010, 990)).is_gapless
+    assert not read(stood(990), page(1010)).is_gapless
+    assert not read(stood(990), page()).is_gapless
 
 
 def test_only_what_was_not_seen_is_new() -> None:
@@ -78,22 +78,22 @@ def test_a_late_call_is_waited_for() -> None:
     young, old = stood(1000 - LATE / 2), stood(1000 - 2 * LATE)
     assert young.since == at(1000 - LATE / 2 - LATE)
     assert old.since == at(1000 - 2 * LATE - 1)
-    assert not read(young, page(1010, 1000 - LATE / 2, total=9)).is_proven
-    assert read(old, page(1010, 1000 - 2 * LATE, total=9)).is_proven
+    assert not read(young, page(1010, 1000 - LATE / 2, total=9)).is_gapless
+    assert read(old, page(1010, 1000 - 2 * LATE, total=9)).is_gapless
     assert stood(None).since is None
 
 
 def test_a_page_out_of_order_proves_nothing_by_its_order() -> None:
     """What it leaves out may be the newest."""
     old = 1000 - 2 * LATE
-    assert not read(stood(old), page(old, 1010, total=9)).is_proven
-    assert read(stood(old), page(old, 1010)).is_proven  # it is all there is
+    assert not read(stood(old), page(old, 1010, total=9)).is_gapless
+    assert read(stood(old), page(old, 1010)).is_gapless  # it is all there is
 
 
 def test_another_webhook_is_another_log() -> None:
     """Nothing that was seen counts."""
     told = read_page(stood(990), page(990), webhook_id="5")
-    assert (told.new, told.is_proven) == ({"c990"}, False)
+    assert (told.new, told.is_gapless) == ({"c990"}, False)
     assert told.position.up_to.webhook_id == "5"
 
 
@@ -101,9 +101,9 @@ def test_a_call_that_cannot_be_read_is_new_all_the_same() -> None:
     """Once; without an id nothing is proven."""
     shown = replace(page(1010, 990), ids=["c1010", "bad", "c990"], total=3)
     told = read(stood(990, seen=["c990"]), shown)
-    assert (told.new, told.is_proven) == ({"c1010", "bad"}, True)
+    assert (told.new, told.is_gapless) == ({"c1010", "bad"}, True)
     assert read(told.position, shown).new == frozenset()
-    assert not read(stood(990), replace(shown, ids=["c1010", None, "c990"])).is_proven
+    assert not read(stood(990), replace(shown, ids=["c1010", None, "c990"])).is_gapless
 
 
 @given(st.lists(st.integers(0, 300), max_size=12), st.integers(0, 300))
@@ -131,7 +131,7 @@ class LogMachine(RuleBasedStateMachine):
         super().__init__()
         self.now = 1000.0
         self.calls: list[Made] = []
-        self.position: Position | None = None
+        self.position: LogPosition | None = None
         self.random = Random(7)
         self.proven = 0
 
@@ -157,7 +157,7 @@ class LogMachine(RuleBasedStateMachine):
     def a_daemon_is_started_again(self) -> None:
         """What it has seen it knows no longer, only how far it was."""
         if self.position is not None:
-            self.position = Position(up_to=self.position.up_to)
+            self.position = LogPosition(up_to=self.position.up_to)
 
     @rule()
     def the_log_is_read(self) -> None:
@@ -165,13 +165,13 @@ class LogMachine(RuleBasedStateMachine):
         listed = [call for call in self.calls if call.listed_at <= self.now]
         shown = self.shown(listed, limit=5)
         told = read(self.position, shown)
-        if self.position is not None and not told.is_proven and not shown.is_whole:
+        if self.position is not None and not told.is_gapless and not shown.is_complete:
             told = read(self.position, self.shown(listed, limit=20))
         self.position = told.position
-        self.proven += told.is_proven
+        self.proven += told.is_gapless
         for call in listed:
             # One that is unproven is followed by a look at all that there is by now.
-            call.is_covered |= call.id in told.new or not told.is_proven
+            call.is_covered |= call.id in told.new or not told.is_gapless
         assert [call for call in listed if not call.is_covered] == []
 
     def shown(self, listed: Sequence[Made], *, limit: int) -> LogPage:

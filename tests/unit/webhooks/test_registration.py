@@ -7,7 +7,15 @@ from typing import Any
 import pytest
 
 from versionsync import cma
-from versionsync.webhooks.registration import EVENTS, free_name, is_own, name_of, own_webhooks, silence, told_events
+from versionsync.webhooks.registration import (
+    EVENTS,
+    find_own,
+    is_own,
+    missing_events,
+    name_of,
+    subscribed_events,
+    unused_name,
+)
 
 
 def webhook(**members: Any) -> cma.Webhook:
@@ -50,7 +58,7 @@ def test_the_name_tells_whose_it_is(name: str, own: bool) -> None:
 
 def test_the_oldest_comes_first() -> None:
     """Ids are numbers, so a shorter one is older."""
-    ids = [one.id for one in own_webhooks([webhook(id="10"), webhook(id="9"), webhook(id="8", name="x")], "website")]
+    ids = [one.id for one in find_own([webhook(id="10"), webhook(id="9"), webhook(id="8", name="x")], "website")]
     assert ids == ["9", "10"]
 
 
@@ -58,7 +66,7 @@ def test_each_has_a_name_of_its_own() -> None:
     """Upstream may refuse one that is taken."""
     there: list[cma.Webhook] = []
     for _ in range(4):
-        there.append(webhook(name=free_name(there, "website", "https://a.example/x")))
+        there.append(webhook(name=unused_name(there, "website", "https://a.example/x")))
     names = [one.name for one in there]
     assert names[:2] == ["versionsync: website", "versionsync: website (a.example)"]
     assert len(set(names)) == 4
@@ -78,11 +86,11 @@ def test_each_has_a_name_of_its_own() -> None:
 )
 def test_one_that_does_not_tell_all_says_why(members: dict[str, Any], why: str) -> None:
     """So that somebody can mend it."""
-    assert why in (silence(webhook(**members)) or "")
+    assert why in (missing_events(webhook(**members)) or "")
 
 
 def test_what_it_tells_besides_does_not_matter() -> None:
     """Nor in how many parts it tells it."""
     parts = (told("create", "update"), told("delete", "publish", "unpublish"), told("create", entity_type="upload"))
-    assert silence(webhook(events=parts)) is None
-    assert told_events(webhook(events=parts)) == set(EVENTS)
+    assert missing_events(webhook(events=parts)) is None
+    assert subscribed_events(webhook(events=parts)) == set(EVENTS)

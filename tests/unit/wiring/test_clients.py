@@ -9,10 +9,10 @@ import pytest
 
 from versionsync import cma
 from versionsync.cli.logging.setup import make_log
-from versionsync.config import Secret, SourceSettings, VanishSettings
+from versionsync.config import MassDeleteSettings, Secret, SourceSettings
 from versionsync.redaction import Redactor
-from versionsync.wiring.clients import _Logged, governor_of
-from versionsync.wiring.sync_all import Work, _governors, spec_of
+from versionsync.wiring.clients import _Logged, rate_limiter_of
+from versionsync.wiring.sync_all import SourceJob, _rate_limiters, source_spec
 
 FAILED = cma.Exchange(method="GET", path="/site", status=500, seconds=0.1, bytes=10, failure="server")
 THROTTLED = cma.Exchange(method="GET", path="/site", status=429, seconds=0.1, bytes=10, failure="throttled")
@@ -20,23 +20,23 @@ FINISHED = cma.Exchange(method="GET", path="/site", status=200, seconds=0.1, byt
 
 
 async def test_of_several_limits_the_lowest_holds() -> None:
-    assert governor_of([30, None, "none", 50]).limit == 30
-    assert governor_of([None, "none"]).limit == 60
-    assert governor_of(["none"]).limit is None
+    assert rate_limiter_of([30, None, "none", 50]).limit == 30
+    assert rate_limiter_of([None, "none"]).limit == 60
+    assert rate_limiter_of(["none"]).limit is None
 
 
 async def test_sources_of_one_token_share_its_governor_and_others_do_not() -> None:
     works = [
-        Work.on(SourceSettings(name=name, rate_limit=limit), Secret(token))
+        SourceJob.on(SourceSettings(name=name, rate_limit=limit), Secret(token))
         for name, limit, token in (("a", 30, "one"), ("b", 20, "one"), ("c", None, "two"))
     ]
-    shared = _governors(works)
+    shared = _rate_limiters(works)
     assert {token.reveal(): governor.limit for token, governor in shared.items()} == {"one": 20, "two": 60}
 
 
 def test_the_engine_gets_what_the_settings_say() -> None:
-    source = SourceSettings(name="web", environment="main", max_vanish=VanishSettings(share=0.5, number=3))
-    spec = spec_of(source)
+    source = SourceSettings(name="web", environment="main", mass_delete_limit=MassDeleteSettings(fraction=0.5, count=3))
+    spec = source_spec(source)
     assert (spec.name, spec.environment, spec.mass_delete_limit.fraction, spec.mass_delete_limit.count) == (
         "web",
         "main",

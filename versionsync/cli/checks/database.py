@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from versionsync.cli.checks.result import Finding, bad, failed, good, warning
-from versionsync.cli.exit_codes import Exit
+from versionsync.cli.checks.result import CheckResult, error, from_error, ok, warning
+from versionsync.cli.exit_codes import ExitCode
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.engine.sqlite_files import filesystem_of, problems_in, unsafe_for_wal
 from versionsync.mirror.engine.urls import database_url, safe_url, sqlite_path
@@ -27,13 +27,13 @@ LITTLE_SPACE: Final = 1 << 30
 NO_SPACE: Final = 50 << 20
 
 
-def check_database(url: str) -> Iterator[Finding]:
+def check_database(url: str) -> Iterator[CheckResult]:
     """Whether the database at `url` can be reached and written, is at this schema, has room, and is free."""
     try:
         parsed = database_url(url)
         path = sqlite_path(parsed) if parsed.get_backend_name() == "sqlite" else None
-    except MirrorError as error:
-        yield failed("database", error)
+    except MirrorError as failure:
+        yield from_error("database", failure)
         return
     if path is not None:
         yield from _check_file(path)
@@ -41,8 +41,8 @@ def check_database(url: str) -> Iterator[Finding]:
             return
     try:
         yield from _check_schema(url, is_file=path is not None)
-    except MirrorError as error:
-        yield failed("database", error)
+    except MirrorError as failure:
+        yield from_error("database", failure)
 
 
 def mirrored_source(url: str, source: str) -> SourceRow | None:
@@ -56,56 +56,58 @@ def mirrored_source(url: str, source: str) -> SourceRow | None:
         return None  # `check_database` reports it
 
 
-def _check_file(path: Path) -> Iterator[Finding]:
+def _check_file(path: Path) -> Iterator[CheckResult]:
     folder = path.parent
     if not folder.is_dir():
-        yield bad("database", f"there is no folder {folder}", f"Run: mkdir -p {folder}", Exit.DATABASE)
+        yield error("database", f"there is no folder {folder}", f"Run: mkdir -p {folder}", ExitCode.DATABASE)
         return
     if not os.access(folder, os.W_OK):
         todo = "SQLite writes files beside the database: make the folder writable, or choose another."
-        yield bad("database", f"the folder {folder} cannot be written", todo, Exit.DATABASE)
+        yield error("database", f"the folder {folder} cannot be written", todo, ExitCode.DATABASE)
     elif path.exists() and not os.access(path, os.W_OK):
-        yield bad("database", f"{path} cannot be written", "Check its owner and mode.", Exit.DATABASE)
+        yield error("database", f"{path} cannot be written", "Check its owner and mode.", ExitCode.DATABASE)
     elif not path.exists():
-        yield good("database", f"{path} does not exist yet; the first sync makes it")
+        yield ok("database", f"{path} does not exist yet; the first sync makes it")
     if unsafe := unsafe_for_wal(folder):
         todo = "Put the database on a local disk, or use PostgreSQL."
-        yield bad("file system", f"{folder} is on {unsafe}, where SQLite's log is not safe", todo, Exit.DATABASE)
+        yield error("file system", f"{folder} is on {unsafe}, where SQLite's log is not safe", todo, ExitCode.DATABASE)
     else:
-        yield good("file system", f"{filesystem_of(folder) or 'this file system'} is fit for SQLite")
+        yield ok("file system", f"{filesystem_of(folder) or 'this file system'} is fit for SQLite")
     yield _check_space(folder)
 
 
-def _check_space(folder: Path) -> Finding:
+def _check_space(folder: Path) -> CheckResult:
     free = shutil.disk_usage(folder).free
     message = f"{size(free)} free in {folder}"
     if free < NO_SPACE:
-        return bad("disk space", message, "Make room: a full disk stops the sync.", Exit.DATABASE)
+        return error("disk space", message, "Make room: a full disk stops the sync.", ExitCode.DATABASE)
     if free < LITTLE_SPACE:
         return warning("disk space", message, "A version takes about as much as its JSON: think whether it will do.")
-    return good("disk space", message)
+    return ok("disk space", message)
 
 
-def _check_schema(url: str, *, is_file: bool) -> Iterator[Finding]:
+def _check_schema(url: str, *, is_file: bool) -> Iterator[CheckResult]:
     where = safe_url(url)
     try:
         migrate.check(url)
-    except SchemaBehind as error:
+    except SchemaBehind as failure:
         if is_file:
-            yield warning("schema", f"{where} is at schema {error.current}; the next sync upgrades it to {error.head}")
+            yield warning(
+                "schema", f"{where} is at schema {failure.current}; the next sync upgrades it to {failure.head}"
+            )
         else:
-            yield failed("schema", error)
+            yield from_error("schema", failure)
         return
     except NotAMirror:
         if migrate.current(url) is None:
             if is_file:
                 yield warning("schema", f"{where} is empty; the next sync fills it")
             else:
-                yield bad("schema", f"{where} is empty", "Run: versionsync db upgrade", Exit.DATABASE)
+                yield error("schema", f"{where} is empty", "Run: versionsync db upgrade", ExitCode.DATABASE)
             return
         raise
-    yield good("database", f"{where} answers")
-    yield good("schema", f"schema {migrate.head()}, as this version needs it")
+    yield ok("database", f"{where} answers")
+    yield ok("schema", f"schema {migrate.head()}, as this version needs it")
     with Mirror.open(url) as mirror:
         if is_file:
             yield _check_integrity(mirror)
@@ -113,17 +115,17 @@ def _check_schema(url: str, *, is_file: bool) -> Iterator[Finding]:
         yield from _check_views(mirror)
 
 
-def _check_integrity(mirror: Mirror) -> Finding:
+def _check_integrity(mirror: Mirror) -> CheckResult:
     """Whether every page of a SQLite file is what it should be: a copy made while somebody wrote may be torn."""
     with mirror.read() as connection:
         found = problems_in(connection)
     if found:
         todo = "Restore it from a backup; copy it with SQLite's own .backup, not as a file that is in use."
-        return bad("integrity", f"{mirror.where} is damaged: {'; '.join(found)}", todo, Exit.DATABASE)
-    return good("integrity", "every page of the database was read, and is as it should be")
+        return error("integrity", f"{mirror.where} is damaged: {'; '.join(found)}", todo, ExitCode.DATABASE)
+    return ok("integrity", "every page of the database was read, and is as it should be")
 
 
-def _check_views(mirror: Mirror) -> Iterator[Finding]:
+def _check_views(mirror: Mirror) -> Iterator[CheckResult]:
     """Whether every typed view follows the schema: no fault of the mirror, whose tables hold everything."""
     with mirror.read() as connection:
         blocked = [(one.name, view, why) for one in sources_of(connection) for view, why in one.blocked_views.items()]
@@ -131,15 +133,15 @@ def _check_views(mirror: Mirror) -> Iterator[Finding]:
         yield warning("views", f"{view} could not follow the schema and stays as it was", obstacle, source=source)
 
 
-def _check_leases(mirror: Mirror) -> Iterator[Finding]:
+def _check_leases(mirror: Mirror) -> Iterator[CheckResult]:
     """Whether somebody is writing: no fault, but a sync would have to wait."""
     with mirror.read() as connection:
         for source in sources_of(connection):
             held = current_lease(connection, source.id)
             if held is None:
-                yield good("lease", "nobody is writing", source=source.name)
-            elif held.is_over:
-                yield good("lease", f"{held.holder} has left its lease; the next sync takes it", source=source.name)
+                yield ok("lease", "nobody is writing", source=source.name)
+            elif held.is_free:
+                yield ok("lease", f"{held.holder} has left its lease; the next sync takes it", source=source.name)
             elif held.holder != Holder.of_this_process():
                 until = f"{held.expires_at:%H:%M:%S} UTC"
                 message = f"{held.holder} is writing; its lease lasts until {until} unless renewed"

@@ -6,52 +6,52 @@ import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from versionsync.cli.checks.result import Finding, bad, failed, good
-from versionsync.cli.context import Session
-from versionsync.cli.exit_codes import Exit
+from versionsync.cli.checks.result import CheckResult, error, from_error, ok
+from versionsync.cli.context import CliContext
+from versionsync.cli.exit_codes import ExitCode
 from versionsync.config import ConfigError
 
-__all__ = ["check_notices", "check_switches"]
+__all__ = ["check_heartbeats", "check_notifications"]
 
 
-def check_notices(session: Session, *, send: bool) -> Iterator[Finding]:
+def check_notifications(session: CliContext, *, send: bool) -> Iterator[CheckResult]:
     """A line for each place of `[[notices]]`. With `send` each gets a notice that says nothing but that it arrived."""
     from versionsync.daemon.notifications.apprise import NotSent
-    from versionsync.daemon.notifications.text import trial
+    from versionsync.daemon.notifications.text import test_notification
     from versionsync.wiring.notifiers import subscription_of
 
-    if send and not session.configuration.notices:
+    if send and not session.configuration.notifications:
         todo = "Add [[notices]] to the settings, or set VERSIONSYNC_NOTICE_URL."
-        yield bad("notices", "the settings name nobody to send a test notice to", todo, Exit.USAGE)
-    for notice in session.configuration.notices:
+        yield error("notices", "the settings name nobody to send a test notice to", todo, ExitCode.USAGE)
+    for notice in session.configuration.notifications:
         try:
             subscription = subscription_of(session.configuration, notice, redactor=session.redactor)
-        except ConfigError as error:
-            yield failed("notices", error)
+        except ConfigError as failure:
+            yield from_error("notices", failure)
             continue
-        where = subscription.where
+        where = subscription.channel
         if not send:
-            yield good("notices", f"{where} is understood; told are: {', '.join(notice.on)}")
+            yield ok("notices", f"{where} is understood; told are: {', '.join(notice.on)}")
             continue
         try:
-            subscription.send(trial(host=socket.gethostname(), now=datetime.now(UTC)))
-        except NotSent as error:
+            subscription.send(test_notification(host=socket.gethostname(), now=datetime.now(UTC)))
+        except NotSent as failure:
             todo = "Look at its address and whether its service can be reached from here."
-            yield bad("notices", f"the test notice to {where} did not arrive: {error}", todo, Exit.USAGE)
+            yield error("notices", f"the test notice to {where} did not arrive: {failure}", todo, ExitCode.USAGE)
         else:
-            yield good("notices", f"the test notice to {where} was taken: look whether it is there")
+            yield ok("notices", f"the test notice to {where} was taken: look whether it is there")
 
 
-def check_switches(session: Session) -> Iterator[Finding]:
+def check_heartbeats(session: CliContext) -> Iterator[CheckResult]:
     """A line for each dead man's switch. None is called: that would say that a look has succeeded."""
-    from versionsync.wiring.notifiers import ping_urls
+    from versionsync.wiring.notifiers import heartbeat_urls
 
     for source in session.configuration.sources:
         try:
-            urls = ping_urls(session.configuration, [source], redactor=session.redactor)
-        except ConfigError as error:
-            yield failed("dead man's switch", error, source=source.name)
+            urls = heartbeat_urls(session.configuration, [source], redactor=session.redactor)
+        except ConfigError as failure:
+            yield from_error("dead man's switch", failure, source=source.name)
         else:
             if urls:
                 message = "its address can be read; `versionsync run` calls it after each success"
-                yield good("dead man's switch", message, source=source.name)
+                yield ok("dead man's switch", message, source=source.name)

@@ -6,52 +6,52 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from versionsync.cli.exit_codes import Exit, problem_of
+from versionsync.cli.exit_codes import ExitCode, error_report
 
-__all__ = ["Finding", "Verdict", "bad", "failed", "good", "verdict_of", "warning"]
+__all__ = ["CheckResult", "Severity", "error", "from_error", "most_severe", "ok", "warning"]
 
 
-class Verdict(StrEnum):
+class Severity(StrEnum):
     """Whether something is as it should be; the values are those of the JSON output."""
 
-    GOOD = "good"
+    OK = "good"
     WARNING = "warning"
-    BAD = "bad"
+    ERROR = "bad"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class CheckResult:
     """One line of `doctor`. `check` is a word that stays the same; `exit` is the code that a bad one ends with."""
 
     check: str
-    verdict: Verdict
+    severity: Severity
     message: str
-    todo: str | None = None
+    hint: str | None = None
     source: str | None = None
-    exit: Exit = Exit.DONE
+    exit: ExitCode = ExitCode.OK
 
 
-def good(check: str, message: str, *, source: str | None = None) -> Finding:
+def ok(check: str, message: str, *, source: str | None = None) -> CheckResult:
     """All is well."""
-    return Finding(check=check, verdict=Verdict.GOOD, message=message, source=source)
+    return CheckResult(check=check, severity=Severity.OK, message=message, source=source)
 
 
-def warning(check: str, message: str, todo: str | None = None, *, source: str | None = None) -> Finding:
+def warning(check: str, message: str, todo: str | None = None, *, source: str | None = None) -> CheckResult:
     """It works, but somebody should know."""
-    return Finding(check=check, verdict=Verdict.WARNING, message=message, todo=todo, source=source)
+    return CheckResult(check=check, severity=Severity.WARNING, message=message, hint=todo, source=source)
 
 
-def bad(check: str, message: str, todo: str | None, exit: Exit, *, source: str | None = None) -> Finding:
+def error(check: str, message: str, todo: str | None, exit: ExitCode, *, source: str | None = None) -> CheckResult:
     """A sync would fail with `exit`."""
-    return Finding(check=check, verdict=Verdict.BAD, message=message, todo=todo, source=source, exit=exit)
+    return CheckResult(check=check, severity=Severity.ERROR, message=message, hint=todo, source=source, exit=exit)
 
 
-def failed(check: str, error: Exception, *, source: str | None = None) -> Finding:
-    """A check that ended in `error`, told as the error is told everywhere else."""
-    problem = problem_of(error)
-    return bad(check, problem.message, problem.hint, problem.exit, source=source)
+def from_error(check: str, failure: Exception, *, source: str | None = None) -> CheckResult:
+    """A check that ended in `failure`, told as the error is told everywhere else."""
+    problem = error_report(failure)
+    return error(check, problem.message, problem.hint, problem.exit, source=source)
 
 
-def verdict_of(findings: Iterable[Finding]) -> Exit:
+def most_severe(findings: Iterable[CheckResult]) -> ExitCode:
     """The code of the first bad finding; DONE if there is none."""
-    return next((finding.exit for finding in findings if finding.verdict is Verdict.BAD), Exit.DONE)
+    return next((finding.exit for finding in findings if finding.severity is Severity.ERROR), ExitCode.OK)

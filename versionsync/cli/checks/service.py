@@ -16,21 +16,21 @@ from urllib.parse import quote
 import msgspec
 
 from versionsync.database_urls import parse
-from versionsync.systemd.errors import OutOfReach
-from versionsync.systemd.plan import Places
-from versionsync.systemd.units import DEFAULT_ADDRESS, Form
+from versionsync.systemd.errors import NotAccessible
+from versionsync.systemd.plan import Paths
+from versionsync.systemd.units import DEFAULT_ADDRESS, UnitOptions
 
 if TYPE_CHECKING:
-    from versionsync.cli.context import Session
+    from versionsync.cli.context import CliContext
     from versionsync.config import Configuration, HttpSettings
 
-__all__ = ["Asked", "Checked", "asked_by_settings", "check_service"]
+__all__ = ["ServiceCheck", "ServiceSettings", "check_service", "service_settings"]
 
 _SECRETS: Final = ("api_token", "webhook_password", "ping_url")
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ServiceSettings:
     """What the settings ask of systemd: the files that it hands over, and where its socket listens."""
 
     credentials: tuple[Path, ...]
@@ -38,14 +38,14 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class ServiceCheck:
     """What the settings ask for, and the mode that their own file has."""
 
-    asked: Asked
+    asked: ServiceSettings
     settings_mode: int
 
 
-def check_service(session: Session, form: Form, places: Places, *, reads_secrets: bool) -> Checked:
+def check_service(session: CliContext, form: UnitOptions, places: Paths, *, reads_secrets: bool) -> ServiceCheck:
     """What the settings ask for; whoever may not read secrets learns no more than the settings say.
 
     Raises a ConfigError, OutOfReach or a MirrorError for what would keep the service from starting.
@@ -64,7 +64,7 @@ def check_service(session: Session, form: Form, places: Places, *, reads_secrets
             hint=f"Write it: versionsync init --config {path} --token-file {path.with_name(form.credential)}",
         )
     if not form.user and not path.parent.stat().st_mode & stat.S_IXOTH:
-        raise OutOfReach(
+        raise NotAccessible(
             f"the service's user cannot read {path}: others may not enter {path.parent}",
             hint=f"Run: chmod 755 {path.parent}. The secrets in it are files of their own, mode 0600.",
         )
@@ -77,23 +77,23 @@ def check_service(session: Session, form: Form, places: Places, *, reads_secrets
     if reads_secrets:
         _read_all(session, configuration, form)
         _check_database(configuration, form, places)
-    return Checked(asked, stat.S_IMODE(path.stat().st_mode))
+    return ServiceCheck(asked, stat.S_IMODE(path.stat().st_mode))
 
 
-def asked_by_settings(form: Form, places: Places) -> Asked:
+def service_settings(form: UnitOptions, places: Paths) -> ServiceSettings:
     """What the settings ask for; where these cannot be used, what the units have anyway."""
     from versionsync.config import ConfigError, load
 
     path = places.settings / form.settings
     try:
         return _asked(load(config=path, environ={}), form, path)
-    except (ConfigError, OutOfReach):
-        return Asked((places.settings / form.credential,), DEFAULT_ADDRESS)
+    except (ConfigError, NotAccessible):
+        return ServiceSettings((places.settings / form.credential,), DEFAULT_ADDRESS)
 
 
-def _asked(configuration: Configuration, form: Form, path: Path) -> Asked:
+def _asked(configuration: Configuration, form: UnitOptions, path: Path) -> ServiceSettings:
     listens = form.instance is None and not form.timer
-    return Asked(
+    return ServiceSettings(
         credentials=tuple(dict.fromkeys(_files(configuration, form, path))),
         address=_address(configuration.http, path) if listens else DEFAULT_ADDRESS,
     )
@@ -143,7 +143,7 @@ def _refuse_inline_secrets(configuration: Configuration, path: Path) -> None:
         )
 
 
-def _files(configuration: Configuration, form: Form, path: Path) -> Iterator[Path]:
+def _files(configuration: Configuration, form: UnitOptions, path: Path) -> Iterator[Path]:
     """The files that the settings name: systemd hands them over under their names."""
     settings = configuration.settings
     named = [(where, f"{name}_file", getattr(table, f"{name}_file")) for where, name, table in _named(configuration)]
@@ -152,7 +152,7 @@ def _files(configuration: Configuration, form: Form, path: Path) -> Iterator[Pat
         if file is None:
             continue
         if not form.user and Path(file).name != file:
-            raise OutOfReach(
+            raise NotAccessible(
                 f"{path}: {where} has {setting} = {file!r}, which the service's user cannot read",
                 hint=f"Put the file into {path.parent} and name it without a folder: systemd reads it there.",
             )
@@ -161,16 +161,16 @@ def _files(configuration: Configuration, form: Form, path: Path) -> Iterator[Pat
         yield path.parent / form.credential
 
 
-def _read_all(session: Session, configuration: Configuration, form: Form) -> None:
+def _read_all(session: CliContext, configuration: Configuration, form: UnitOptions) -> None:
     """Each secret is there, not empty, and no file of it can be read by others."""
     for source in configuration.sources:
         if not _says_token(source):
             source = msgspec.structs.replace(source, api_token_file=form.credential)
         session.redactor.learn(configuration.api_token(source).reveal())
         configuration.webhook_password(source)
-        configuration.ping_url(source)
-    for notice in configuration.notices:
-        configuration.notice_url(notice)
+        configuration.heartbeat_url(source)
+    for notice in configuration.notifications:
+        configuration.notification_url(notice)
     configuration.database_url()
 
 
@@ -182,11 +182,11 @@ def _named(configuration: Configuration) -> Iterator[tuple[str, str, msgspec.Str
     """Each secret that a table may name: where, by which setting, and the table."""
     for source in configuration.sources:
         yield from ((f"source {source.name}", name, source) for name in _SECRETS)
-    for number, notice in enumerate(configuration.notices):
+    for number, notice in enumerate(configuration.notifications):
         yield f"notices[{number}]", "url", notice
 
 
-def _check_database(configuration: Configuration, form: Form, places: Places) -> None:
+def _check_database(configuration: Configuration, form: UnitOptions, places: Paths) -> None:
     from versionsync.mirror.engine.urls import database_url, sqlite_path
 
     url = database_url(configuration.database_url().reveal())
@@ -195,7 +195,7 @@ def _check_database(configuration: Configuration, form: Form, places: Places) ->
     sqlite_path(url)  # refuses what is no file
     path = places.state / Path(url.database or "").expanduser()
     if not form.user and not path.is_relative_to(places.state):
-        raise OutOfReach(
+        raise NotAccessible(
             f"the service can write only into {places.state}, and the database is to be {path}",
             hint='Leave database_url out, or name a file there: database_url = "sqlite:///versionsync.db".',
         )

@@ -8,8 +8,8 @@ from typing import Final
 
 from versionsync import cma
 from versionsync.cli.attention import ago, sync_before
-from versionsync.cli.checks.result import Finding, bad, failed, good, warning
-from versionsync.cli.exit_codes import Exit
+from versionsync.cli.checks.result import CheckResult, error, from_error, ok, warning
+from versionsync.cli.exit_codes import ExitCode
 from versionsync.config import SourceSettings
 from versionsync.mirror.tables.sources import SourceRow
 from versionsync.text import count, when
@@ -26,25 +26,25 @@ EDITORS: Final[tuple[tuple[str, str, str], ...]] = (
 
 async def check_upstream(
     source: SourceSettings, client: cma.Client, *, mirrored: SourceRow | None = None
-) -> AsyncIterator[Finding]:
+) -> AsyncIterator[CheckResult]:
     """What can be said of `source` with its token; ends early where nothing more can be asked.
 
     `mirrored` is the source that the database has under its name.
     """
     try:
         site = await client.site()
-    except cma.EnvironmentNotFound as error:
-        yield failed("environment", error, source=source.name)
+    except cma.EnvironmentNotFound as failure:
+        yield from_error("environment", failure, source=source.name)
         return
-    except cma.CmaError as error:
-        yield failed("token", error, source=source.name)
+    except cma.CmaError as failure:
+        yield from_error("token", failure, source=source.name)
         return
-    yield good("token", f"it opens the project {site.name} (id {site.id})", source=source.name)
+    yield ok("token", f"it opens the project {site.name} (id {site.id})", source=source.name)
     if mirrored is not None and mirrored.project.id != site.id:
         other = mirrored.project
         message = f"the database mirrors {other.name or 'a project'} (id {other.id}) under this name"
         todo = "Use the right token; or another source name or another database for this project."
-        yield bad("project", message, todo, Exit.USAGE, source=source.name)
+        yield error("project", message, todo, ExitCode.USAGE, source=source.name)
         return
     if await _is_in_maintenance(client):
         todo = "Nothing to do for the mirror: a sync only reads."
@@ -67,7 +67,7 @@ async def _is_in_maintenance(client: cma.Client) -> bool:
         return False
 
 
-async def _environment(source: SourceSettings, client: cma.Client) -> Finding:
+async def _environment(source: SourceSettings, client: cma.Client) -> CheckResult:
     name = "environment"
     try:
         environments = await client.environments()
@@ -77,21 +77,23 @@ async def _environment(source: SourceSettings, client: cma.Client) -> Finding:
         if source.environment is not None:
             return warning(name, f"{source.environment} answers, though {message}", todo, source=source.name)
         return warning(name, message, f"{todo} And a promotion goes unnoticed.", source=source.name)
-    except cma.CmaError as error:
-        return failed(name, error, source=source.name)
+    except cma.CmaError as failure:
+        return from_error(name, failure, source=source.name)
     primary = next((environment.id for environment in environments if environment.primary), None)
     if source.environment is None:
-        return good(name, f"{primary}, the primary one, is followed", source=source.name)
+        return ok(name, f"{primary}, the primary one, is followed", source=source.name)
     found = next((environment for environment in environments if environment.id == source.environment), None)
     if found is None:
         todo = f"There are: {', '.join(environment.id for environment in environments)}."
-        return bad(name, f"there is no environment {source.environment}", todo, Exit.REFUSED, source=source.name)
+        return error(
+            name, f"there is no environment {source.environment}", todo, ExitCode.UPSTREAM_REFUSED, source=source.name
+        )
     if found.status != "ready":
         return warning(name, f"{found.id} is {found.status}", "Wait until it is ready.", source=source.name)
-    return good(name, f"{found.id}{', the primary one' if found.primary else ''}", source=source.name)
+    return ok(name, f"{found.id}{', the primary one' if found.primary else ''}", source=source.name)
 
 
-async def _records(source: SourceSettings, client: cma.Client) -> Finding:
+async def _records(source: SourceSettings, client: cma.Client) -> CheckResult:
     """Whether records can be listed, and the versions of the first one read. Blocks are no records."""
     try:
         models = [model.id for model in await client.item_types() if not model.modular_block]
@@ -100,11 +102,11 @@ async def _records(source: SourceSettings, client: cma.Client) -> Finding:
         if first is None:
             return warning("versions", "there is no record to try it on", source=source.name)
         versions = await client.versions_page(first.id, offset=0, limit=1)
-    except cma.CmaError as error:
-        return failed("versions", error, source=source.name)
+    except cma.CmaError as failure:
+        return from_error("versions", failure, source=source.name)
     records = count(sum(page.total for page in pages), "record")
     message = f"it may read {records}, and their versions ({versions.total:,} of the first one)"
-    return good("versions", message, source=source.name)
+    return ok("versions", message, source=source.name)
 
 
 async def _first_pages(client: cma.Client, models: Sequence[str]) -> AsyncIterator[cma.Page[cma.Item]]:
@@ -120,41 +122,41 @@ async def _first_pages(client: cma.Client, models: Sequence[str]) -> AsyncIterat
                     yield page
 
 
-async def _history(source: SourceSettings, client: cma.Client, mirrored: SourceRow | None) -> Finding:
+async def _history(source: SourceSettings, client: cma.Client, mirrored: SourceRow | None) -> CheckResult:
     """For how long DatoCMS keeps versions, and how often the source must be synced for that."""
     try:
         retention = await client.history_retention()
-    except cma.CmaError as error:
-        return failed("history", error, source=source.name)
+    except cma.CmaError as failure:
+        return from_error("history", failure, source=source.name)
     if retention is None:
         message = "DatoCMS does not state here for how long it keeps versions; the project's plan does"
-        return good("history", message, source=source.name)
+        return ok("history", message, source=source.name)
     if retention.days is None:
-        return good("history", "DatoCMS keeps all versions, by the project's plan", source=source.name)
+        return ok("history", "DatoCMS keeps all versions, by the project's plan", source=source.name)
     kept, often = f"DatoCMS keeps versions for {count(retention.days, 'day')}", f"at least every {retention.days} days"
     if retention.days == 1:
         often = "at least once a day"
-    whole = None if mirrored is None else mirrored.checkpoint.whole_as_of
+    whole = None if mirrored is None else mirrored.checkpoint.complete_as_of
     if whole is None:
         todo = f"Run `versionsync sync {source.name}` now, then {often}. Older versions are gone already."
         return warning("history", f"{kept}, and the mirror is not complete yet", todo, source=source.name)
     before, now = sync_before(whole, retention.days), datetime.now(UTC)
     if before is None:
-        return good("history", kept, source=source.name)
+        return ok("history", kept, source=source.name)
     if before <= now:
         todo = f"Run `versionsync sync {source.name}` now, then {often}."
         message = f"{kept}, and the last complete sync began {ago(whole, now)}: versions may be lost"
         return warning("history", message, todo, source=source.name)
     message = f"{kept}, the mirror keeps them permanently: sync before {when(before)} UTC, and {often}"
-    return good("history", message, source=source.name)
+    return ok("history", message, source=source.name)
 
 
-async def _role(source: SourceSettings, client: cma.Client) -> Finding:
+async def _role(source: SourceSettings, client: cma.Client) -> CheckResult:
     """Whether the token's role shows all records: those that it hides are neither mirrored nor missed."""
     try:
         role, models = await client.own_role(), await client.item_types()
-    except cma.CmaError as error:
-        return failed("role", error, source=source.name)
+    except cma.CmaError as failure:
+        return from_error("role", failure, source=source.name)
     environment = source.environment or client.last_environment
     if role is None or environment is None:
         message = "upstream does not say whether this token's role shows all records"
@@ -167,39 +169,39 @@ async def _role(source: SourceSettings, client: cma.Client) -> Finding:
     named = {model.id for model in models}
     partial += [f"{id} (a model that is not named)" for id in sorted(role.hides_outside(named, environment))]
     if not partial:
-        return good("role", f"{role.name} shows all records of all models", source=source.name)
+        return ok("role", f"{role.name} shows all records of all models", source=source.name)
     message = f"{role.name} does not show all records of: {', '.join(partial)}"
     todo = "Let it read them (Project settings > Roles), unless the mirror is to be without them."
     return warning("role", message, todo, source=source.name)
 
 
-async def _editors(source: SourceSettings, check: str, what: str, read: Callable[[], Awaitable[object]]) -> Finding:
+async def _editors(source: SourceSettings, check: str, what: str, read: Callable[[], Awaitable[object]]) -> CheckResult:
     try:
         await read()
     except cma.PermissionDenied:
         todo = "Versions will name such editors by id only; nothing else is missing."
         return warning(check, f"the token's role may not read {what}", todo, source=source.name)
-    except cma.CmaError as error:
-        return failed(check, error, source=source.name)
-    return good(check, f"it may read {what}", source=source.name)
+    except cma.CmaError as failure:
+        return from_error(check, failure, source=source.name)
+    return ok(check, f"it may read {what}", source=source.name)
 
 
-def _rate_limit(source: SourceSettings, client: cma.Client) -> Finding:
+def _rate_limit(source: SourceSettings, client: cma.Client) -> CheckResult:
     limit = client.rate_limiter.limit
     if limit is None:
-        return good("rate limit", "none is kept, as the settings say", source=source.name)
+        return ok("rate limit", "none is kept, as the settings say", source=source.name)
     a_second = f"{limit} requests in 3 seconds"
     if isinstance(source.rate_limit, int):
-        return good("rate limit", f"{a_second}, as the settings say", source=source.name)
-    return good("rate limit", f"{a_second}, as upstream announces", source=source.name)
+        return ok("rate limit", f"{a_second}, as the settings say", source=source.name)
+    return ok("rate limit", f"{a_second}, as upstream announces", source=source.name)
 
 
-def _clock(source: SourceSettings, client: cma.Client) -> Finding:
+def _clock(source: SourceSettings, client: cma.Client) -> CheckResult:
     if client.clock_offset is None:
         return warning("clock", "upstream did not say what time it is", source=source.name)
     offset = client.clock_offset.total_seconds()
     if abs(offset) <= TOLERATED_SKEW_SECONDS:
-        return good("clock", f"within {TOLERATED_SKEW_SECONDS:.0f} seconds of upstream's", source=source.name)
+        return ok("clock", f"within {TOLERATED_SKEW_SECONDS:.0f} seconds of upstream's", source=source.name)
     side = "behind" if offset > 0 else "ahead of"
     message = f"this machine is {abs(offset):,.0f} seconds {side} upstream"
     return warning("clock", message, "Set it right (NTP): observed times would be wrong.", source=source.name)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from versionsync.cli.context import Session
-from versionsync.cli.options import Verbs, add_verb, flag
+from versionsync.cli.context import CliContext
+from versionsync.cli.options import CommandGroup, add_command, flag
 from versionsync.cli.terminal.output import Output
 from versionsync.text import count, size
 
@@ -22,7 +22,7 @@ __all__ = ["app", "backup"]
 
 
 def backup(
-    session: Session,
+    session: CliContext,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to make.", show_default=False)],
     *,
     force: Annotated[bool, flag("--force", help="Replace FILE, once its successor is whole.")] = False,
@@ -51,7 +51,7 @@ def backup(
         )
         return
     versions, records, events = (made.rows.get(table, 0) for table in ("versions", "records", "events"))
-    session.output.prose(
+    session.output.paragraph(
         f"The backup is {made.path}: {count(versions, 'version')} of {count(records, 'record')} and "
         f"{count(events, 'event')} at schema {made.revision}, {size(made.size_bytes)}. "
         f"It was read again and compared, in {seconds:.1f} s."
@@ -80,10 +80,10 @@ def _progress(output: Output) -> Iterator[CopyProgress | None]:
         yield copied
 
 
-app = typer.Typer(cls=Verbs, help="The database: its schema, where it is, and its backup.", no_args_is_help=True)
+app = typer.Typer(cls=CommandGroup, help="The database: its schema, where it is, and its backup.", no_args_is_help=True)
 
 
-def upgrade(session: Session) -> None:
+def upgrade(session: CliContext) -> None:
     """Create the database's schema, or bring it to this version.
 
     Nothing that the mirror holds is changed or removed. Several processes may do it at once: one does, the others wait.
@@ -94,12 +94,12 @@ def upgrade(session: Session) -> None:
     if session.output.as_json:
         session.output.json({"before": before, "after": after, "changed": before != after})
     elif before == after:
-        session.output.line(f"The database is at schema {after} already.")
+        session.output.plain_line(f"The database is at schema {after} already.")
     else:
-        session.output.line(f"The database is now at schema {after}{f', it was at {before}' if before else ''}.")
+        session.output.plain_line(f"The database is now at schema {after}{f', it was at {before}' if before else ''}.")
 
 
-def current(session: Session) -> None:
+def current(session: CliContext) -> None:
     """Show at which schema the database is, and which one this version needs."""
     from versionsync.mirror.schema import migrate
 
@@ -107,10 +107,10 @@ def current(session: Session) -> None:
     if session.output.as_json:
         session.output.json({"current": now, "head": head, "is_current": now == head})
     else:
-        session.output.line(f"{now or 'none'} (this version needs {head})")
+        session.output.plain_line(f"{now or 'none'} (this version needs {head})")
 
 
-def check(session: Session) -> None:
+def check(session: CliContext) -> None:
     """Check that the database is at the schema of this version; otherwise exit with code 6."""
     from versionsync.mirror.schema import migrate
 
@@ -118,10 +118,10 @@ def check(session: Session) -> None:
     if session.output.as_json:
         session.output.json({"current": migrate.head(), "is_current": True})
     else:
-        session.output.line(f"The database is at schema {migrate.head()}, as it should be.")
+        session.output.plain_line(f"The database is at schema {migrate.head()}, as it should be.")
 
 
-def url(session: Session) -> None:
+def url(session: CliContext) -> None:
     """Show the database's URL, without its password."""
     from versionsync.mirror.engine.urls import safe_url
 
@@ -129,8 +129,8 @@ def url(session: Session) -> None:
     if session.output.as_json:
         session.output.json({"url": shown})
     else:
-        session.output.line(shown)
+        session.output.plain_line(shown)
 
 
 for verb in (upgrade, current, check, url, backup):
-    add_verb(app, verb)
+    add_command(app, verb)

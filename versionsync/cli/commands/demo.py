@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
-from versionsync.cli.context import Session
+from versionsync.cli.context import CliContext
 from versionsync.cli.options import flag
 from versionsync.cli.terminal.output import Column
 from versionsync.text import count
@@ -18,22 +18,22 @@ if TYPE_CHECKING:
     from versionsync.simulator import SimulatorThread
     from versionsync.sync.report import RunReport
 
-__all__ = ["QUESTIONS", "Question", "demo"]
+__all__ = ["QUESTIONS", "Query", "demo"]
 
 SOURCE: Final = "demo"
 FILE: Final = "versionsync-demo.db"
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class Query:
     """Something that people ask of a history, and how SQL answers it."""
 
-    asked: str
+    question: str
     sql: str
 
 
 QUESTIONS: Final = (
-    Question(
+    Query(
         "What was live a month ago, and since when?",
         """\
 SELECT json_extract(attributes, '$.title.en') AS title,
@@ -44,7 +44,7 @@ WHERE live_from <= date('now', '-30 days')
   AND title IS NOT NULL
 ORDER BY live_from DESC LIMIT 5""",
     ),
-    Question(
+    Query(
         "Who edits, and how much of it went live?",
         """\
 SELECT coalesce(editor_name, editor_type) AS editor, count(*) AS versions,
@@ -52,7 +52,7 @@ SELECT coalesce(editor_name, editor_type) AS editor, count(*) AS versions,
 FROM version_timeline
 GROUP BY editor ORDER BY versions DESC LIMIT 5""",
     ),
-    Question(
+    Query(
         "What was in the records that are deleted? DatoCMS itself has forgotten it.",
         """\
 SELECT json_extract(attributes, '$.title.en') AS title,
@@ -72,7 +72,7 @@ FROM events WHERE id > :seen ORDER BY id"""
 
 
 def demo(
-    session: Session,
+    session: CliContext,
     *,
     fast: Annotated[bool, flag("--fast", help="Do not keep to DatoCMS's rate limit.")] = False,
 ) -> None:
@@ -91,18 +91,18 @@ def demo(
     began = time.monotonic()
     limits = None if fast else RateLimit()
     with SimulatorThread(build_world(), limits=limits) as simulator, Mirror.open(str(file)) as mirror:
-        told = _Demo(session, simulator, mirror, fast=fast).show()
+        told = _DemoRun(session, simulator, mirror, fast=fast).show()
     if session.output.as_json:
         session.output.json(told | {"database": str(file), "seconds": round(time.monotonic() - began, 3)})
         return
     _step(session, f"The database is {file}: it is yours, to play with")
-    session.output.line(f"  sqlite3 -box {file}")
-    session.output.line(f"  versionsync events --database {file}")
-    session.output.line("  versionsync init      # and now with a project of your own")
+    session.output.plain_line(f"  sqlite3 -box {file}")
+    session.output.plain_line(f"  versionsync events --database {file}")
+    session.output.plain_line("  versionsync init      # and now with a project of your own")
 
 
-class _Demo:
-    def __init__(self, session: Session, simulator: SimulatorThread, mirror: Mirror, *, fast: bool) -> None:
+class _DemoRun:
+    def __init__(self, session: CliContext, simulator: SimulatorThread, mirror: Mirror, *, fast: bool) -> None:
         self._session = session
         self._simulator = simulator
         self._mirror = mirror
@@ -129,17 +129,17 @@ class _Demo:
 
     def _sync(self) -> RunReport:
         """One run. Ends the program if it does not succeed, which only a disk can bring about here."""
-        from versionsync.cli.commands.sync import run_all, tell
+        from versionsync.cli.commands.sync import print_report, run_all
         from versionsync.config import Secret, SourceSettings
         from versionsync.simulator import FULL_ACCESS_TOKEN
         from versionsync.sync.report import SyncOptions
-        from versionsync.wiring.sync_all import Work
+        from versionsync.wiring.sync_all import SourceJob
 
         source = SourceSettings(name=SOURCE, base_url=self._simulator.url, rate_limit="none" if self._fast else None)
-        work = Work.on(source, Secret(FULL_ACCESS_TOKEN))
+        work = SourceJob.on(source, Secret(FULL_ACCESS_TOKEN))
         (report,) = run_all(self._session, self._mirror, [work], SyncOptions())
         if report.error is not None or report.failures:
-            tell(self._session, [report], seconds=[work.seconds])
+            print_report(self._session, [report], seconds=[work.seconds])
         counts = report.counts
         _say(
             self._session,
@@ -149,18 +149,18 @@ class _Demo:
         )
         return report
 
-    def _ask(self, question: Question) -> dict[str, Any]:
+    def _ask(self, question: Query) -> dict[str, Any]:
         names, rows = self._select(question.sql)
         output = self._session.output
         if not output.as_json:
-            output.line()
-            output.line(f"  {question.asked}", style="bold")
+            output.plain_line()
+            output.plain_line(f"  {question.question}", style="bold")
             for line in question.sql.splitlines():
-                output.line(f"    {line}", style="cyan")
-            output.line()
+                output.plain_line(f"    {line}", style="cyan")
+            output.plain_line()
             self._table(names, rows)
         found = [dict(zip(names, row, strict=True)) for row in rows]
-        return {"question": question.asked, "sql": question.sql, "rows": found}
+        return {"question": question.question, "sql": question.sql, "rows": found}
 
     def _table(self, names: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
         if self._session.output.as_json:
@@ -183,16 +183,16 @@ class _Demo:
             return list(found.keys()), [tuple(row) for row in found]
 
 
-def _step(session: Session, title: str) -> None:
+def _step(session: CliContext, title: str) -> None:
     if not session.output.as_json:
-        session.output.line()
-        session.output.line(title, style="bold green")
+        session.output.plain_line()
+        session.output.plain_line(title, style="bold green")
 
 
-def _say(session: Session, *lines: str) -> None:
+def _say(session: CliContext, *lines: str) -> None:
     if not session.output.as_json:
         for line in lines:
-            session.output.prose(f"  {line}", hang=4)
+            session.output.paragraph(f"  {line}", hang=4)
 
 
 def _free(database: str) -> Path:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from versionsync.cli.checks.result import Finding, Verdict, failed, good, verdict_of, warning
-from versionsync.cli.context import Session
-from versionsync.cli.exit_codes import Exit
+from versionsync.cli.checks.result import CheckResult, Severity, from_error, most_severe, ok, warning
+from versionsync.cli.context import CliContext
+from versionsync.cli.exit_codes import ExitCode
 from versionsync.cli.options import flag
 
 if TYPE_CHECKING:
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 __all__ = ["doctor"]
 
-_GOOD: Final[dict[Verdict, bool | None]] = {Verdict.GOOD: True, Verdict.WARNING: None, Verdict.BAD: False}
-_STYLES: Final[dict[Verdict, str]] = {Verdict.GOOD: "green", Verdict.WARNING: "yellow", Verdict.BAD: "bold red"}
+_GOOD: Final[dict[Severity, bool | None]] = {Severity.OK: True, Severity.WARNING: None, Severity.ERROR: False}
+_STYLES: Final[dict[Severity, str]] = {Severity.OK: "green", Severity.WARNING: "yellow", Severity.ERROR: "bold red"}
 
 
 def doctor(
-    session: Session,
+    session: CliContext,
     *,
     send_test_notice: Annotated[
         bool, flag("--send-test-notice", help="Send a notice to each place of [[notices]], to see that it arrives.")
@@ -34,65 +34,65 @@ def doctor(
 
     Nothing is changed. Ends with the exit code that the first thing found wrong would have given a sync.
     """
-    found: list[Finding] = []
+    found: list[CheckResult] = []
     for finding in examine(session, send_test_notice=send_test_notice):
         found.append(finding)
-        session.verdict = verdict_of(found)
+        session.verdict = most_severe(found)
         if not session.output.as_json:
             show(session, finding)
     code = session.verdict
     if session.output.as_json:
         session.output.json({"exit": code, "findings": [_entry(finding, session) for finding in found]})
     else:
-        session.output.line()
-        session.output.line(_summary(found))
-    if code is not Exit.DONE:
+        session.output.plain_line()
+        session.output.plain_line(_summary(found))
+    if code is not ExitCode.OK:
         raise typer.Exit(code)
 
 
-def show(session: Session, finding: Finding) -> None:
+def show(session: CliContext, finding: CheckResult) -> None:
     """A finding as a line for people, and what to do about it on another."""
     redact, output = session.redactor.redact, session.output
-    symbol = output.symbol(_GOOD[finding.verdict])
+    symbol = output.symbol(_GOOD[finding.severity])
     hang = len(symbol) + 1
     where = f"{finding.source}: " if finding.source else ""
     head = (f"{where}{finding.check}", "bold")
-    output.prose((symbol, _STYLES[finding.verdict]), " ", head, f": {redact(finding.message)}", hang=hang)
-    if finding.todo:
-        output.prose(" " * hang, redact(finding.todo), hang=hang)
+    output.paragraph((symbol, _STYLES[finding.severity]), " ", head, f": {redact(finding.message)}", hang=hang)
+    if finding.hint:
+        output.paragraph(" " * hang, redact(finding.hint), hang=hang)
 
 
-def examine(session: Session, *, send_test_notice: bool = False) -> Iterator[Finding]:
+def examine(session: CliContext, *, send_test_notice: bool = False) -> Iterator[CheckResult]:
     """Everything that is looked at, one after the other; what needs settings only where there are some."""
     from versionsync.cli.checks.database import check_database
-    from versionsync.cli.checks.notifications import check_notices, check_switches
+    from versionsync.cli.checks.notifications import check_heartbeats, check_notifications
     from versionsync.config import ConfigError
 
     session.keeps_doubts = True
     try:
         configuration = session.configuration
     except ConfigError as error:
-        yield failed("settings", error)
+        yield from_error("settings", error)
         return
     names = ", ".join(source.name for source in configuration.sources)
-    yield good("settings", f"{configuration.path or 'no file, the environment alone'}; sources: {names}")
-    for doubt in configuration.doubts:
+    yield ok("settings", f"{configuration.path or 'no file, the environment alone'}; sources: {names}")
+    for doubt in configuration.warnings:
         yield warning("settings", doubt.message, doubt.hint)
     yield from _forgotten(session)
     url: str | None = None
     try:
         url = session.database_url()
     except ConfigError as error:
-        yield failed("database", error)
+        yield from_error("database", error)
     else:
         yield from check_database(url)
     for source in configuration.sources:
         yield from _source(session, source, url=url)
-    yield from check_notices(session, send=send_test_notice)
-    yield from check_switches(session)
+    yield from check_notifications(session, send=send_test_notice)
+    yield from check_heartbeats(session)
 
 
-def _forgotten(session: Session) -> Iterator[Finding]:
+def _forgotten(session: CliContext) -> Iterator[CheckResult]:
     """Variables that say something which the settings file has made void."""
     from versionsync.config.checking import settings_of
     from versionsync.config.definition import SourceSettings
@@ -105,47 +105,47 @@ def _forgotten(session: Session) -> Iterator[Finding]:
         yield warning("settings", f"{', '.join(void)} has no effect: the file names its sources", todo)
 
 
-def _source(session: Session, source: SourceSettings, *, url: str | None) -> Iterator[Finding]:
+def _source(session: CliContext, source: SourceSettings, *, url: str | None) -> Iterator[CheckResult]:
     from versionsync.cli.checks.database import mirrored_source
     from versionsync.cli.checks.upstream import check_upstream
     from versionsync.cli.checks.webhook import check_webhook
     from versionsync.config import ConfigError
-    from versionsync.wiring.clients import HASTY_SECONDS, open_client
+    from versionsync.wiring.clients import INTERACTIVE_TIMEOUT_SECONDS, open_client
 
     try:
         token = session.api_token(source)
     except ConfigError as error:
-        yield failed("token", error, source=source.name)
+        yield from_error("token", error, source=source.name)
         return
 
     try:
         login = session.webhook_login(source)
     except ConfigError as error:
-        yield failed("webhook", error, source=source.name)
+        yield from_error("webhook", error, source=source.name)
         login = None
     mirrored = mirrored_source(url, source.name) if url is not None else None
 
-    async def ask() -> list[Finding]:
-        async with open_client(source, token, deadline=HASTY_SECONDS) as client:
+    async def ask() -> list[CheckResult]:
+        async with open_client(source, token, deadline=INTERACTIVE_TIMEOUT_SECONDS) as client:
             found = [finding async for finding in check_upstream(source, client, mirrored=mirrored)]
-            if verdict_of(found) is Exit.DONE:
+            if most_severe(found) is ExitCode.OK:
                 found += [finding async for finding in check_webhook(source, client, login=login)]
             return found
 
     try:
         yield from asyncio.run(ask())
     except ConfigError as error:
-        yield failed("network", error, source=source.name)
+        yield from_error("network", error, source=source.name)
 
 
-def _summary(found: list[Finding]) -> str:
-    bad = sum(finding.verdict is Verdict.BAD for finding in found)
-    notes = sum(finding.verdict is Verdict.WARNING for finding in found)
+def _summary(found: list[CheckResult]) -> str:
+    bad = sum(finding.severity is Severity.ERROR for finding in found)
+    notes = sum(finding.severity is Severity.WARNING for finding in found)
     if bad:
         return f"{bad} of {len(found)} checks failed."
     return "All is well." if not notes else f"All is well; {notes} worth knowing."
 
 
-def _entry(finding: Finding, session: Session) -> dict[str, object]:
+def _entry(finding: CheckResult, session: CliContext) -> dict[str, object]:
     redact = session.redactor.redact
-    return asdict(finding) | {"message": redact(finding.message), "todo": finding.todo and redact(finding.todo)}
+    return asdict(finding) | {"message": redact(finding.message), "todo": finding.hint and redact(finding.hint)}

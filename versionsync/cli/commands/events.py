@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from versionsync.cli.context import Session
+from versionsync.cli.context import CliContext
 from versionsync.cli.options import flag
 from versionsync.cli.terminal.output import Column
 from versionsync.text import when
@@ -35,7 +35,7 @@ POLL_SECONDS: Final = 1.0
 
 
 def events(
-    session: Session,
+    session: CliContext,
     *,
     follow: Annotated[bool, flag("-f", "--follow", help="Go on, and show new ones as they come.")] = False,
     since: Annotated[
@@ -136,14 +136,14 @@ class _Cursors:
         return found
 
 
-def _show(session: Session, found: Iterator[EventRow], *, follow: bool) -> None:
+def _show(session: CliContext, found: Iterator[EventRow], *, follow: bool) -> None:
     if session.output.as_json:
         for row in found:
             session.output.json(to_fields(row))
     elif follow:
         for row in found:
             id, at, type, record, version, source = _row(row)
-            session.output.line(f"{id:>8}  {at}  {type:<23}  {record:<22}  {version:<22}  {source}")
+            session.output.plain_line(f"{id:>8}  {at}  {type:<23}  {record:<22}  {version:<22}  {source}")
     else:
         rows = [_row(row) for row in found]
         # The source comes last, and is left out where a terminal has little room and there is but one.

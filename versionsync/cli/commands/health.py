@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from versionsync.cli.context import Session
+from versionsync.cli.context import CliContext
 
 __all__ = ["health"]
 
 
-def health(session: Session) -> None:
+def health(session: CliContext) -> None:
     """Ask the daemon that runs on this machine with these settings whether it lives.
 
     For the health check of a container. It asks the daemon alone, at [http] host and port: neither the database nor
@@ -15,15 +15,15 @@ def health(session: Session) -> None:
     mirror is fresh is another question, which `versionsync status` answers.
     """
     from versionsync.config import InvalidSetting
-    from versionsync.daemon.http.client import ask
+    from versionsync.daemon.http.client import get_health
 
     http = session.configuration.http
     if not http.port:
         raise InvalidSetting(
             "[http] port is 0, so nobody knows where the daemon answers", hint="Set it to a number, such as 8765."
         )
-    alive = ask(http.host, http.port)
+    alive = get_health(http.host, http.port)
     if session.output.as_json:
         session.output.json({"alive": True, "url": alive.url, "version": alive.version, "pid": alive.pid})
     else:
-        session.output.line(f"The daemon lives: {alive.url}, version {alive.version}, process {alive.pid}.")
+        session.output.plain_line(f"The daemon lives: {alive.url}, version {alive.version}, process {alive.pid}.")

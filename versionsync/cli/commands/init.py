@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from versionsync.cli.checks.result import verdict_of
-from versionsync.cli.context import Session
-from versionsync.cli.exit_codes import Exit
+from versionsync.cli.checks.result import most_severe
+from versionsync.cli.context import CliContext
+from versionsync.cli.exit_codes import ExitCode
 from versionsync.cli.options import flag
 
 if TYPE_CHECKING:
-    from versionsync.cli.checks.result import Finding
+    from versionsync.cli.checks.result import CheckResult
     from versionsync.config import Secret, SourceSettings
 
 __all__ = ["init"]
@@ -27,7 +27,7 @@ Ask = Callable[[str, str], str]
 
 
 def init(
-    session: Session,
+    session: CliContext,
     *,
     name: Annotated[
         str | None, typer.Option("--name", metavar="NAME", help="What the source is called; else after the project.")
@@ -69,7 +69,7 @@ def init(
     unknown_variables(Settings(sources=(SourceSettings(name="new", api_token_env=token_env),)), session.environ)
     _refuse_overwriting(target, force=force)
     asks = not yes and sys.stdin.isatty()
-    ask = _asked if asks else _unasked
+    ask = _prompted if asks else _unattended
     token = _find_token(session, token_env, token_file, target=target, asks=asks)
     if token.is_new:
         _refuse_overwriting(token.path, force=force)
@@ -87,7 +87,7 @@ def init(
     if token.is_new:
         _write(token.path, f"{token.secret.reveal()}\n")
     _write(target, text)
-    _tell(session, target, token, name)
+    _report(session, target, token, name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ class _Token:
     is_new: bool = False
 
 
-def _find_token(session: Session, variable: str | None, file: Path | None, *, target: Path, asks: bool) -> _Token:
+def _find_token(session: CliContext, variable: str | None, file: Path | None, *, target: Path, asks: bool) -> _Token:
     """The token: from a variable or a file that is there, or asked for, to be written to a file."""
     from versionsync.config import Secret, SecretProblem, SourceSettings
     from versionsync.config.credentials import read_api_token
@@ -136,14 +136,14 @@ def _source(given: dict[str, str]) -> SourceSettings:
     return check_table({"name": "new"} | given, SourceSettings, file="what was given")
 
 
-def _try(session: Session, source: SourceSettings, token: Secret) -> str:
+def _try(session: CliContext, source: SourceSettings, token: Secret) -> str:
     """The name of the project that `token` opens. Ends the program if a sync with it would fail."""
     from versionsync.cli.checks.upstream import check_upstream
     from versionsync.cli.commands.doctor import show
-    from versionsync.wiring.clients import HASTY_SECONDS, open_client
+    from versionsync.wiring.clients import INTERACTIVE_TIMEOUT_SECONDS, open_client
 
-    async def ask() -> tuple[str, list[Finding]]:
-        async with open_client(source, token, deadline=HASTY_SECONDS) as client:
+    async def ask() -> tuple[str, list[CheckResult]]:
+        async with open_client(source, token, deadline=INTERACTIVE_TIMEOUT_SECONDS) as client:
             site = await client.site()
             return site.name, [finding async for finding in check_upstream(source, client)]
 
@@ -151,14 +151,14 @@ def _try(session: Session, source: SourceSettings, token: Secret) -> str:
     if not session.output.as_json:
         for finding in findings:
             show(session, replace(finding, source=None))  # it has no name yet
-    code = verdict_of(findings)
-    if code is not Exit.DONE:
+    code = most_severe(findings)
+    if code is not ExitCode.OK:
         session.output.note("Nothing was written.")
         raise typer.Exit(code)
     return project
 
 
-def _settings(name: str, given: dict[str, str], database: str, session: Session) -> str:
+def _settings(name: str, given: dict[str, str], database: str, session: CliContext) -> str:
     from versionsync.config.checking import check_table
     from versionsync.config.definition import SourceSettings
     from versionsync.config.example_file import settings_file
@@ -170,18 +170,18 @@ def _settings(name: str, given: dict[str, str], database: str, session: Session)
     return settings_file([source], top=told)
 
 
-def _tell(session: Session, target: Path, token: _Token, name: str) -> None:
+def _report(session: CliContext, target: Path, token: _Token, name: str) -> None:
     output = session.output
     files = [str(target), *([str(token.path)] if token.is_new else [])]
     if output.as_json:
         output.json({"written": files, "source": name})
         return
-    output.line()
-    output.line(f"Written: {' and '.join(files)}, readable by you alone.")
-    output.line(f"Next:    versionsync {_what_is_next(session, target)}")
+    output.plain_line()
+    output.plain_line(f"Written: {' and '.join(files)}, readable by you alone.")
+    output.plain_line(f"Next:    versionsync {_next_steps(session, target)}")
 
 
-def _what_is_next(session: Session, target: Path) -> str:
+def _next_steps(session: CliContext, target: Path) -> str:
     """The command for which the settings are there: a service where it reads them, a first sync elsewhere."""
     from versionsync.config import SYSTEM_FILE
 
@@ -211,11 +211,11 @@ def _write(path: Path, text: str) -> None:
         raise FileProblem(f"{path} cannot be written: {error.strerror}", hint="Choose another folder.") from error
 
 
-def _asked(question: str, default: str) -> str:
+def _prompted(question: str, default: str) -> str:
     return str(typer.prompt(question, default=default, err=True, show_default=bool(default)))
 
 
-def _unasked(_question: str, default: str) -> str:
+def _unattended(_question: str, default: str) -> str:
     return default
 
 

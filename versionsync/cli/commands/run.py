@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from versionsync.cli.context import Options, Session
+from versionsync.cli.context import CliContext, Options
 from versionsync.cli.options import flag
 
 if TYPE_CHECKING:
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from versionsync.config import Configuration, Secret, SourceSettings
     from versionsync.config.definition import RateLimit
     from versionsync.daemon.notifications.notifier import Subscription
-    from versionsync.daemon.state import Followed
+    from versionsync.daemon.state import SourceConfig
 
 __all__ = ["run"]
 
 
 def run(
-    session: Session,
+    session: CliContext,
     sources: Annotated[
         list[str] | None, typer.Argument(metavar="SOURCE", help="Sources to follow; all of them if none is named.")
     ] = None,
@@ -43,39 +43,39 @@ def run(
     from versionsync.daemon.daemon import Daemon
     from versionsync.daemon.http.app import App, serving
     from versionsync.daemon.http.metrics import Metrics
-    from versionsync.daemon.notifications.heartbeat import Pinger
-    from versionsync.daemon.notifications.notifier import Herald
-    from versionsync.daemon.notifications.persistence import Recall
-    from versionsync.daemon.notifications.poller import watched
+    from versionsync.daemon.notifications.heartbeat import HeartbeatSender
+    from versionsync.daemon.notifications.notifier import Notifier
+    from versionsync.daemon.notifications.persistence import NotificationStore
+    from versionsync.daemon.notifications.poller import polling
     from versionsync.daemon.signals import prepared
     from versionsync.daemon.systemd_notify import inherited_socket
-    from versionsync.daemon.webhook_receiver import Receiver
+    from versionsync.daemon.webhook_receiver import WebhookReceiver
 
     session.also(Options(verbose=1))  # a service tells what it does
     settings = _Settings(session, sources or ())
-    followed = settings.followed(session.configuration)
+    followed = settings.sources(session.configuration)
     http = session.configuration.http
     with prepared(), tracing(session), session.open_mirror(create=True, upgrade=upgrade) as mirror:
 
         async def follow() -> None:
             daemon = Daemon(mirror, followed, load=settings.load, log=session.log)
-            metrics = Metrics(lambda: daemon.states, timetable=daemon.timetable, now=lambda: datetime.now(UTC))
-            receiver = Receiver(lambda: daemon.followers, log=session.log)
+            metrics = Metrics(lambda: daemon.states, timetable=daemon.scheduler, now=lambda: datetime.now(UTC))
+            receiver = WebhookReceiver(lambda: daemon.workers, log=session.log)
             app = App(
                 lambda: daemon.states,
                 metrics,
                 redact=session.redactor.redact,
-                hanging=daemon.hanging,
+                hanging=daemon.stuck,
                 receiver=receiver.answer,
             )
-            recall = Recall(lambda: daemon.followers, log=session.log)
-            herald = Herald(
+            recall = NotificationStore(lambda: daemon.workers, log=session.log)
+            herald = Notifier(
                 lambda: settings.subscriptions, log=session.log, redact=session.redactor.redact, recall=recall
             )
-            pinger = Pinger(lambda: settings.ping_urls, log=session.log)
+            pinger = HeartbeatSender(lambda: settings.ping_urls, log=session.log)
             async with (
                 serving(app, host=http.host, port=http.port, log=session.log, inherited=inherited_socket()),
-                watched(lambda: daemon.states, [herald, pinger], log=session.log),
+                polling(lambda: daemon.states, [herald, pinger], log=session.log),
             ):
                 await daemon.run()
 
@@ -88,14 +88,14 @@ class _Settings:
     `subscriptions` and `ping_urls` are who is told, as it was last loaded.
     """
 
-    def __init__(self, session: Session, names: Sequence[str]) -> None:
+    def __init__(self, session: CliContext, names: Sequence[str]) -> None:
         self._session = session
         self._names = names
         self._governors: dict[Secret, tuple[Sequence[RateLimit | None], cma.RateLimiter]] = {}
         self.subscriptions: Sequence[Subscription] = ()
         self.ping_urls: Mapping[str, Secret] = {}
 
-    def load(self) -> list[Followed]:
+    def load(self) -> list[SourceConfig]:
         """The sources, read again. Raises a ConfigError, and then nothing has changed."""
         from versionsync.config import InvalidSetting
 
@@ -104,47 +104,47 @@ class _Settings:
             raise InvalidSetting(
                 "database_url and [http] cannot change while it runs", hint="Restart it for these; or set them back."
             )
-        return self.followed(configuration)
+        return self.sources(configuration)
 
-    def followed(self, configuration: Configuration) -> list[Followed]:
+    def sources(self, configuration: Configuration) -> list[SourceConfig]:
         """The sources, all tokens at hand. Raises a ConfigError."""
-        from versionsync.wiring.clients import governor_of
-        from versionsync.wiring.notifiers import ping_urls, subscriptions
+        from versionsync.wiring.clients import rate_limiter_of
+        from versionsync.wiring.notifiers import heartbeat_urls, subscriptions
 
         chosen = configuration.named(self._names)
         told = subscriptions(configuration, redactor=self._session.redactor)
-        urls = ping_urls(configuration, chosen, redactor=self._session.redactor)
+        urls = heartbeat_urls(configuration, chosen, redactor=self._session.redactor)
         tokens = {source.name: self._token(configuration, source) for source in chosen}
         for token in dict.fromkeys(tokens.values()):
             limits = [source.rate_limit for source in chosen if tokens[source.name] == token]
             if token not in self._governors or self._governors[token][0] != limits:
-                self._governors[token] = limits, governor_of(limits)
-        followed = [self._followed(configuration, source) for source in chosen]
+                self._governors[token] = limits, rate_limiter_of(limits)
+        followed = [self._source(configuration, source) for source in chosen]
         self.subscriptions, self.ping_urls = told, urls
         return followed
 
-    def _followed(self, configuration: Configuration, source: SourceSettings) -> Followed:
+    def _source(self, configuration: Configuration, source: SourceSettings) -> SourceConfig:
         from versionsync.daemon.budget import Budget
-        from versionsync.daemon.state import Followed
-        from versionsync.wiring.sync_all import spec_of
+        from versionsync.daemon.state import SourceConfig
+        from versionsync.wiring.sync_all import source_spec
 
-        return Followed(
-            spec=spec_of(source),
+        return SourceConfig(
+            spec=source_spec(source),
             max_staleness=source.max_staleness,
             scrub=source.scrub,
             webhook=self._session.webhook_login(source, configuration),
-            reads_webhook_log=source.webhook_log,
+            polls_webhook_log=source.poll_webhook_log,
             budget=None if source.budget is None else Budget.parse(source.budget),
             open_client=partial(self._open, configuration, source),
         )
 
     def _open(self, configuration: Configuration, source: SourceSettings) -> AbstractAsyncContextManager[cma.Client]:
         """A client for one run: its token may have been exchanged in its file since the last one."""
-        from versionsync.wiring.clients import governor_of, open_client
+        from versionsync.wiring.clients import open_client, rate_limiter_of
 
         token = self._token(configuration, source)
         limits = [source.rate_limit]
-        _, governor = self._governors.setdefault(token, (limits, governor_of(limits)))
+        _, governor = self._governors.setdefault(token, (limits, rate_limiter_of(limits)))
         return open_client(source, token, governor=governor, log=self._session.log)
 
     def _token(self, configuration: Configuration, source: SourceSettings) -> Secret:

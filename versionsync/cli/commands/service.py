@@ -9,23 +9,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from versionsync import __version__
-from versionsync.cli.context import Session
-from versionsync.cli.exit_codes import Exit
-from versionsync.cli.options import Verbs, add_verb, flag
+from versionsync.cli.context import CliContext
+from versionsync.cli.exit_codes import ExitCode
+from versionsync.cli.options import CommandGroup, add_command, flag
 
 if TYPE_CHECKING:
     from pathlib import PurePosixPath
 
-    from versionsync.cli.checks.service import Asked
-    from versionsync.systemd.plan import Files, Installation, Places, Plan
-    from versionsync.systemd.state import Running
+    from versionsync.cli.checks.service import ServiceSettings
+    from versionsync.systemd.plan import Files, Installation, Paths, Plan
+    from versionsync.systemd.state import UnitStatus
     from versionsync.systemd.systemctl import Systemd
-    from versionsync.systemd.units import Form
+    from versionsync.systemd.units import UnitOptions
 
 __all__ = ["app"]
 
 app = typer.Typer(
-    cls=Verbs, help="The service: systemd starts it, watches it, and starts it again.", no_args_is_help=True
+    cls=CommandGroup, help="The service: systemd starts it, watches it, and starts it again.", no_args_is_help=True
 )
 
 User = Annotated[bool, flag("--user", help="A service of your own user, instead of the machine's.")]
@@ -39,7 +39,7 @@ Yes = Annotated[bool, flag("-y", "--yes", help="Do it without asking.")]
 
 
 def install(
-    session: Session,
+    session: CliContext,
     *,
     user: User = False,
     name: Name = None,
@@ -57,37 +57,37 @@ def install(
     Ends with code 3 where it is installed and does not run.
     """
     from versionsync.cli.checks.service import check_service
-    from versionsync.systemd.host import carry_out, places_of, read
+    from versionsync.systemd.host import execute, paths, read
     from versionsync.systemd.plan import Activity, files_of
     from versionsync.systemd.program import program_path
     from versionsync.systemd.state import activity_of, watch_start
     from versionsync.systemd.systemctl import Systemd
 
-    form, systemd = _form(user, name, timer), Systemd(user=user)
+    form, systemd = _unit_options(user, name, timer), Systemd(user=user)
     _require_root(form, dry_run=dry_run)
     is_there = _is_there(systemd, must=not dry_run)
-    places = places_of(form, session.environ, systemd=systemd.version)
+    places = paths(form, session.environ, systemd=systemd.version)
     program = program_path(form)
     checked = check_service(session, form, places, reads_secrets=user or os.geteuid() == 0)
     installation = _installation(form, program, places, checked.asked)
     plan = installation.plan(
         files_of(installation, read),
         force=force,
-        activity=activity_of(systemd, form) if is_there else Activity.RESTS,
+        activity=activity_of(systemd, form) if is_there else Activity.STOPPED,
         enabled=is_there and systemd.is_enabled(form.enabled),
         settings_mode=checked.settings_mode,
     )
     _show(session, plan, whole=dry_run, done=f"{form.service} is installed, and as it should be.")
     _refuse_changed(plan)
     if dry_run:
-        return _tell(session, form, plan, None)
+        return _report(session, form, plan, None)
     _confirm(session, plan, yes=yes)
-    carry_out(plan, systemd)
-    return _tell(session, form, plan, watch_start(systemd, form))
+    execute(plan, systemd)
+    return _report(session, form, plan, watch_start(systemd, form))
 
 
 def uninstall(
-    session: Session,
+    session: CliContext,
     *,
     user: User = False,
     name: Name = None,
@@ -101,66 +101,66 @@ def uninstall(
     Shows first what it will do. Unit files that somebody has changed are kept, and nothing is done, unless --force says
     otherwise.
     """
-    from versionsync.systemd.host import carry_out
+    from versionsync.systemd.host import execute
     from versionsync.systemd.plan import removal
     from versionsync.systemd.state import others_of
     from versionsync.systemd.systemctl import Systemd
 
-    form, systemd = _form(user, name, timer), Systemd(user=user)
+    form, systemd = _unit_options(user, name, timer), Systemd(user=user)
     _require_root(form, dry_run=dry_run)
     if not dry_run:
         systemd.require()
     installation, files = _found(session, form, systemd)
-    others = others_of(form, installation.places, systemd)
+    others = others_of(form, installation.paths, systemd)
     plan = removal(form, files, force=force, shared=bool(others))
     _show(session, plan, whole=dry_run, done=f"{form.service} is not installed.")
     _refuse_changed(plan)
     if not dry_run:
         _confirm(session, plan, yes=yes)
-        carry_out(plan, systemd)
-    settings = installation.places.settings / form.settings
+        execute(plan, systemd)
+    settings = installation.paths.settings / form.settings
     if session.output.as_json:
-        kept = {"settings": str(settings), "state": str(installation.places.state)}
+        kept = {"settings": str(settings), "state": str(installation.paths.state)}
         session.output.json(_fields(form, plan) | {"done": not dry_run, "kept": kept})
         return
-    session.output.line("Nothing was done." if dry_run else "Done." if plan.steps else "There was nothing to do.")
+    session.output.plain_line("Nothing was done." if dry_run else "Done." if plan.steps else "There was nothing to do.")
     if others:
-        session.output.line(f"The template stays: it is also that of {', '.join(others)}.")
-    session.output.line(
-        f"Kept: {settings}, the secrets beside it, and {installation.places.state} with what is mirrored."
+        session.output.plain_line(f"The template stays: it is also that of {', '.join(others)}.")
+    session.output.plain_line(
+        f"Kept: {settings}, the secrets beside it, and {installation.paths.state} with what is mirrored."
     )
 
 
-def status(session: Session, *, user: User = False, name: Name = None, timer: Timer = False) -> None:
+def status(session: CliContext, *, user: User = False, name: Name = None, timer: Timer = False) -> None:
     """Show whether the service is installed, enabled and running, since when, and whether its unit is this version's.
 
     Ends with code 3 where something of that needs attention.
     """
-    from versionsync.cli.views.service import look, show
+    from versionsync.cli.views.service import read_status, show
     from versionsync.systemd.systemctl import Systemd
 
-    form, systemd = _form(user, name, timer), Systemd(user=user)
+    form, systemd = _unit_options(user, name, timer), Systemd(user=user)
     systemd.require()
     installation, files = _found(session, form, systemd)
-    seen = look(installation, files, systemd)
+    seen = read_status(installation, files, systemd)
     if session.output.as_json:
         session.output.json(seen.fields())
     else:
         show(session.output, seen)
     if seen.attention:
-        raise typer.Exit(Exit.PARTIAL)
+        raise typer.Exit(ExitCode.PARTIAL)
 
 
-def _form(user: bool, name: str | None, timer: bool) -> Form:
+def _unit_options(user: bool, name: str | None, timer: bool) -> UnitOptions:
     from versionsync.systemd.host import check_instance
-    from versionsync.systemd.units import Form
+    from versionsync.systemd.units import UnitOptions
 
     if name is not None:
         check_instance(name)
-    return Form(user=user, timer=timer, instance=name)
+    return UnitOptions(user=user, timer=timer, instance=name)
 
 
-def _require_root(form: Form, *, dry_run: bool) -> None:
+def _require_root(form: UnitOptions, *, dry_run: bool) -> None:
     from versionsync.systemd.errors import NotRoot
 
     if not form.user and not dry_run and os.geteuid() != 0:
@@ -183,28 +183,28 @@ def _is_there(systemd: Systemd, *, must: bool) -> bool:
     return True
 
 
-def _found(session: Session, form: Form, systemd: Systemd) -> tuple[Installation, Files]:
+def _found(session: CliContext, form: UnitOptions, systemd: Systemd) -> tuple[Installation, Files]:
     """What is installed, and how it stands to what this version would install for the program and settings there."""
-    from versionsync.cli.checks.service import asked_by_settings
-    from versionsync.systemd.host import places_of, read
+    from versionsync.cli.checks.service import service_settings
+    from versionsync.systemd.host import paths, read
     from versionsync.systemd.plan import files_of
     from versionsync.systemd.program import installed_program
 
-    places = places_of(form, session.environ, systemd=systemd.version)
+    places = paths(form, session.environ, systemd=systemd.version)
     program = installed_program(form, places, read)
-    installation = _installation(form, program, places, asked_by_settings(form, places))
+    installation = _installation(form, program, places, service_settings(form, places))
     return installation, files_of(installation, read)
 
 
-def _installation(form: Form, program: PurePosixPath, places: Places, asked: Asked) -> Installation:
+def _installation(form: UnitOptions, program: PurePosixPath, places: Paths, asked: ServiceSettings) -> Installation:
     from zipfile import is_zipfile
 
     from versionsync.systemd.plan import Installation
 
     return Installation(
-        form=form,
+        options=form,
         program=program,
-        places=places,
+        paths=places,
         credentials=asked.credentials,
         address=asked.address,
         is_single_file=is_zipfile(program),
@@ -212,45 +212,45 @@ def _installation(form: Form, program: PurePosixPath, places: Places, asked: Ask
     )
 
 
-def _show(session: Session, plan: Plan, *, whole: bool, done: str) -> None:
+def _show(session: CliContext, plan: Plan, *, whole: bool, done: str) -> None:
     if session.output.as_json:
         return
-    if not plan.steps and not plan.in_the_way:
-        session.output.line(done)
+    if not plan.steps and not plan.conflicts:
+        session.output.plain_line(done)
     for line in plan.lines(whole=whole):
-        session.output.line(line)
-    for write in plan.in_the_way:
-        session.output.line(f"keep    {write.path}, which was changed by hand:")
+        session.output.plain_line(line)
+    for write in plan.conflicts:
+        session.output.plain_line(f"keep    {write.path}, which was changed by hand:")
         for line in write.differences():
-            session.output.line(f"        {line}")
+            session.output.plain_line(f"        {line}")
 
 
 def _refuse_changed(plan: Plan) -> None:
-    from versionsync.systemd.errors import ChangedByHand
+    from versionsync.systemd.errors import ModifiedUnit
 
-    if plan.in_the_way:
-        paths = ", ".join(str(write.path) for write in plan.in_the_way)
-        raise ChangedByHand(
+    if plan.conflicts:
+        paths = ", ".join(str(write.path) for write in plan.conflicts)
+        raise ModifiedUnit(
             f"nothing was done: changed by hand, or not installed by versionsync: {paths}",
             hint="Put your changes into a drop-in (`systemctl edit UNIT`), which every version leaves alone; then "
             "--force.",
         )
 
 
-def _confirm(session: Session, plan: Plan, *, yes: bool) -> None:
+def _confirm(session: CliContext, plan: Plan, *, yes: bool) -> None:
     """Ask whether it shall be done; a no ends the command. Raises Unconfirmed where there is nobody to ask."""
-    from versionsync.systemd.errors import Unconfirmed
+    from versionsync.systemd.errors import ConfirmationRequired
 
     if yes or not plan.steps:
         return
     if session.output.as_json or not sys.stdin.isatty():
-        raise Unconfirmed("nothing was done: nobody is there to ask", hint="--yes does it without asking.")
+        raise ConfirmationRequired("nothing was done: nobody is there to ask", hint="--yes does it without asking.")
     if not typer.confirm("Shall this be done?", err=True):
-        session.output.line("Nothing was done.")
-        raise typer.Exit(Exit.DONE)
+        session.output.plain_line("Nothing was done.")
+        raise typer.Exit(ExitCode.OK)
 
 
-def _tell(session: Session, form: Form, plan: Plan, running: Running | None) -> None:
+def _report(session: CliContext, form: UnitOptions, plan: Plan, running: UnitStatus | None) -> None:
     if session.output.as_json:
         told: dict[str, Any] = {"done": running is not None}
         if running is not None:
@@ -258,22 +258,22 @@ def _tell(session: Session, form: Form, plan: Plan, running: Running | None) -> 
         session.output.json(_fields(form, plan) | told)
         return
     if running is None:
-        session.output.line("Nothing was done.")
+        session.output.plain_line("Nothing was done.")
     elif form.timer:
-        session.output.line(f"Done: {form.starter} is active, and the first sync has begun.")
+        session.output.plain_line(f"Done: {form.starter} is active, and the first sync has begun.")
     else:
         state = "is up" if running.is_ready else "has begun its first look, which may take a while"
-        session.output.line(f"{form.service} {state}: {running.status or 'no status yet'}")
+        session.output.plain_line(f"{form.service} {state}: {running.status or 'no status yet'}")
     if running is not None:
         user = " --user" if form.user else ""
         name = f" --name {form.instance}" if form.instance else ""
-        session.output.line(f"Its log:          journalctl{user} --unit={form.service}")
-        session.output.line(
+        session.output.plain_line(f"Its log:          journalctl{user} --unit={form.service}")
+        session.output.plain_line(
             f"How it stands:    versionsync service status{user}{name}{' --timer' if form.timer else ''}"
         )
 
 
-def _fields(form: Form, plan: Plan) -> dict[str, Any]:
+def _fields(form: UnitOptions, plan: Plan) -> dict[str, Any]:
     from versionsync.systemd.plan import Write
 
     steps = [" ".join(next(step.lines()).split()) for step in plan.steps]
@@ -282,4 +282,4 @@ def _fields(form: Form, plan: Plan) -> dict[str, Any]:
 
 
 for verb in (install, status, uninstall):
-    add_verb(app, verb)
+    add_command(app, verb)

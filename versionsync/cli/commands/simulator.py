@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from versionsync.cli.context import Session
+from versionsync.cli.context import CliContext
 from versionsync.cli.options import flag
 from versionsync.text import count
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 __all__ = ["build_world", "simulator"]
 
 CONTROL_TOKEN_VARIABLE: Final = "VERSIONSYNC_SIMULATOR_CONTROL_TOKEN"  # noqa: S105 - a name
-MOST_PACE: Final = 6_000
+MAX_PACE: Final = 6_000
 """A hundred acts a second in each project."""
 
 
 def simulator(
-    session: Session,
+    session: CliContext,
     *,
     host: Annotated[
         str,
@@ -119,8 +119,8 @@ def simulator(
         raise typer.BadParameter("choose one of --news, --git and --records")
     if git is not None and projects is not None:
         raise typer.BadParameter("a Git history is one project: leave --projects out", param_hint="--projects")
-    if pace is not None and not (live and 0 < pace <= MOST_PACE):
-        why = f"more than 0, and {MOST_PACE:,} at the most" if live else "nobody works without --live"
+    if pace is not None and not (live and 0 < pace <= MAX_PACE):
+        why = f"more than 0, and {MAX_PACE:,} at the most" if live else "nobody works without --live"
         raise typer.BadParameter(why, param_hint="--pace")
     try:
         if projects is not None:
@@ -143,9 +143,9 @@ def simulator(
             faults=faults,
             limits=_limits(rate_limit),
             pace=(PACE if pace is None else pace) if live else None,
-            tell=partial(_tell_act, session, projects=projects or 1) if session.options.verbose else None,
+            tell=partial(_report_action, session, projects=projects or 1) if session.options.verbose else None,
             control_token=token,
-            on_start=partial(_tell, session, live=live),
+            on_start=partial(_report, session, live=live),
         )
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
@@ -207,7 +207,7 @@ def _control_token(said: str | None) -> ControlToken | None:
         raise typer.BadParameter(str(error), param_hint=f"--control-token or {CONTROL_TOKEN_VARIABLE}") from None
 
 
-def _warn_of(session: Session, host: str, *, has_token: bool) -> None:
+def _warn_of(session: CliContext, host: str, *, has_token: bool) -> None:
     """Say what others can do, where *host* is an address that they can reach."""
     from versionsync.simulator.http.control_access import is_loopback
 
@@ -231,13 +231,13 @@ def _limits(rate_limit: str) -> RateLimit | None:
     return RateLimit(int(rate_limit))
 
 
-def _tell_act(session: Session, world: World, done: str, *, projects: int) -> None:
+def _report_action(session: CliContext, world: World, done: str, *, projects: int) -> None:
     """What an editor did: when, in which project where there are several, and what."""
     where = f"  {world.name}" if projects > 1 else ""
     session.output.note(f"{world.now():%H:%M:%S}{where}  {done}")
 
 
-def _tell(session: Session, running: Simulator, *, live: bool) -> None:
+def _report(session: CliContext, running: Simulator, *, live: bool) -> None:
     """Where it answers, and how to use it: a program reads this to know that it is up."""
     output = session.output
     projects = [project.world for project in running.server.projects]
@@ -251,19 +251,19 @@ def _tell(session: Session, running: Simulator, *, live: bool) -> None:
         )
         return
     what = first.name if len(projects) == 1 else count(len(projects), "project")
-    output.line(f"{what}: {count(records, 'record')}, {count(versions, 'version')}.")
-    output.line(f"It answers at {running.url}; Ctrl-C ends it. In another terminal:")
-    output.line()
-    output.line(f"  export DATOCMS_API_TOKEN={first.token}")
-    output.line(f"  export VERSIONSYNC_BASE_URL={running.url}")
-    output.line("  versionsync sync")
+    output.plain_line(f"{what}: {count(records, 'record')}, {count(versions, 'version')}.")
+    output.plain_line(f"It answers at {running.url}; Ctrl-C ends it. In another terminal:")
+    output.plain_line()
+    output.plain_line(f"  export DATOCMS_API_TOKEN={first.token}")
+    output.plain_line(f"  export VERSIONSYNC_BASE_URL={running.url}")
+    output.plain_line("  versionsync sync")
     if live:
-        output.line("  versionsync run                # in a third: versionsync events --follow")
+        output.plain_line("  versionsync run                # in a third: versionsync events --follow")
     if len(projects) > 1:
-        output.line()
+        output.plain_line()
         others = projects[1].token if len(projects) == 2 else f"{projects[1].token} to {projects[-1].token}"
-        output.line("This is the token of the first project. Those of the others are")
-        output.line(f"{others}.")
+        output.plain_line("This is the token of the first project. Those of the others are")
+        output.plain_line(f"{others}.")
     if live and session.options.verbose:
-        output.line()
+        output.plain_line()
     sys.stdout.flush()

@@ -9,8 +9,8 @@ from typing import Annotated, Final
 
 import typer
 
-from versionsync.cli.context import Session
-from versionsync.cli.exit_codes import Exit
+from versionsync.cli.context import CliContext
+from versionsync.cli.exit_codes import ExitCode
 
 __all__ = ["status"]
 
@@ -20,7 +20,7 @@ _NUMBER: Final = re.compile(r"\d+(\.\d+)?")
 
 
 def status(
-    session: Session,
+    session: CliContext,
     sources: Annotated[
         list[str] | None, typer.Argument(metavar="SOURCE", help="Sources to show; all of them if none is named.")
     ] = None,
@@ -56,7 +56,7 @@ def status(
     of several sources is told. A run that is under way is no trouble; nor is a
     single failure where a daemon follows the source and tries again.
     """
-    from versionsync.cli.snapshot import Looker
+    from versionsync.cli.snapshot import SnapshotReader
     from versionsync.cli.status_fields import fields_of
     from versionsync.cli.views.status import lines_of
 
@@ -66,19 +66,19 @@ def status(
         _watch(session, names, age)
         return
     with session.open_mirror() as mirror:
-        snapshot = Looker(session, names, max_age=age).look(mirror)
+        snapshot = SnapshotReader(session, names, max_age=age).read(mirror)
     redact, output = session.redactor.redact, session.output
     session.verdict = snapshot.exit
     if output.as_json:
         output.json(fields_of(snapshot, redact))
     else:
-        output.drawn(lines_of(snapshot, output, redact=redact, in_full=bool(names) or None))
-    if snapshot.exit is not Exit.DONE:
+        output.live(lines_of(snapshot, output, redact=redact, in_full=bool(names) or None))
+    if snapshot.exit is not ExitCode.OK:
         raise typer.Exit(snapshot.exit)
 
 
-def _watch(session: Session, names: Sequence[str], max_age: timedelta | None) -> None:
-    from versionsync.cli.snapshot import Looker
+def _watch(session: CliContext, names: Sequence[str], max_age: timedelta | None) -> None:
+    from versionsync.cli.snapshot import SnapshotReader
     from versionsync.cli.views.status_watch import watch
 
     numbers = [name for name in names if _NUMBER.fullmatch(name)]
@@ -88,4 +88,4 @@ def _watch(session: Session, names: Sequence[str], max_age: timedelta | None) ->
     seconds = float(numbers[0]) if numbers else WATCH_SECONDS
     if seconds < LEAST_WATCH_SECONDS:
         raise typer.BadParameter(f"{LEAST_WATCH_SECONDS} seconds is the least", param_hint="--watch")
-    watch(session, Looker(session, named, max_age=max_age), seconds=seconds, in_full=bool(named) or None)
+    watch(session, SnapshotReader(session, named, max_age=max_age), seconds=seconds, in_full=bool(named) or None)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from versionsync.cli.context import Session
-from versionsync.cli.exit_codes import Exit, problem_of, worst
+from versionsync.cli.context import CliContext
+from versionsync.cli.exit_codes import ExitCode, error_report, most_severe
 from versionsync.cli.options import flag
 from versionsync.cli.terminal.output import Column
 from versionsync.text import count
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from versionsync.mirror.database import Mirror
     from versionsync.sync.report import RunReport, SyncOptions
-    from versionsync.wiring.sync_all import Work
+    from versionsync.wiring.sync_all import SourceJob
 
 __all__ = ["sync"]
 
@@ -42,7 +42,7 @@ COLUMNS = (
 
 
 def sync(
-    session: Session,
+    session: CliContext,
     sources: Annotated[
         list[str] | None, typer.Argument(metavar="SOURCE", help="Sources to sync; all of them if none is named.")
     ] = None,
@@ -95,7 +95,7 @@ def sync(
         allow_mass_delete=allow_vanish,
         wait_seconds=wait,
     )
-    works = planned(session, sources or ())
+    works = print_plan(session, sources or ())
     if options.record_ids and len(works) > 1:
         raise typer.BadParameter("name the source of the record, there are several", param_hint="--record")
     with tracing(session), session.open_mirror(create=True, upgrade=upgrade) as mirror:
@@ -104,17 +104,17 @@ def sync(
         finally:
             if not dry_run:
                 count_requests(mirror, works)
-    tell(session, reports, [work.seconds for work in works])
+    print_report(session, reports, [work.seconds for work in works])
 
 
-def planned(session: Session, names: Sequence[str]) -> list[Work]:
+def print_plan(session: CliContext, names: Sequence[str]) -> list[SourceJob]:
     """The work on the sources called `names`, all tokens at hand. Raises a ConfigError before anything is begun."""
-    from versionsync.wiring.sync_all import Work
+    from versionsync.wiring.sync_all import SourceJob
 
-    return [Work.on(source, session.api_token(source)) for source in session.sources(names)]
+    return [SourceJob.on(source, session.api_token(source)) for source in session.sources(names)]
 
 
-def count_requests(mirror: Mirror, works: Sequence[Work]) -> None:
+def count_requests(mirror: Mirror, works: Sequence[SourceJob]) -> None:
     """Note what was sent: a budget that the daemon keeps is the project's. A database that is away is not told."""
     from versionsync.mirror.errors import MirrorError
     from versionsync.mirror.tables.sources import load_source
@@ -131,14 +131,14 @@ def count_requests(mirror: Mirror, works: Sequence[Work]) -> None:
             mirror.transact(note)
 
 
-def run_all(session: Session, mirror: Mirror, works: Sequence[Work], options: SyncOptions) -> list[RunReport]:
+def run_all(session: CliContext, mirror: Mirror, works: Sequence[SourceJob], options: SyncOptions) -> list[RunReport]:
     """Sync `works` side by side, showing how it goes. Ends the program with code 130 if it is interrupted."""
     from versionsync.cli.signals import run_until_interrupted
-    from versionsync.cli.views.progress import shown
+    from versionsync.cli.views.progress import progress_display
     from versionsync.wiring.sync_all import sync_all
 
     async def work() -> list[RunReport]:
-        async with shown([work.progress for work in works], session.output):
+        async with progress_display([work.progress for work in works], session.output):
             return await sync_all(mirror, works, options, log=session.log)
 
     try:
@@ -146,19 +146,19 @@ def run_all(session: Session, mirror: Mirror, works: Sequence[Work], options: Sy
             work, told=lambda: session.output.note("Stopping cleanly… (once more stops at once)")
         )
     except KeyboardInterrupt:
-        session.verdict = Exit.INTERRUPTED
+        session.verdict = ExitCode.INTERRUPTED
         kept = sum(work.progress.counts.versions_inserted for work in works)
         session.output.note(
             f"Interrupted. What was committed is kept ({count(kept, 'new version')}); the next run goes on from there."
         )
         if session.output.as_json:
-            session.output.json({"outcome": "interrupted", "exit": Exit.INTERRUPTED, "versions_inserted": kept})
-        raise typer.Exit(Exit.INTERRUPTED) from None
+            session.output.json({"outcome": "interrupted", "exit": ExitCode.INTERRUPTED, "versions_inserted": kept})
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
 
 
-def tell(session: Session, reports: Sequence[RunReport], seconds: Sequence[float]) -> None:
+def print_report(session: CliContext, reports: Sequence[RunReport], seconds: Sequence[float]) -> None:
     """Show what came of the runs; ends the program with the code of the worst of them unless all is well."""
-    code = session.verdict = worst(_exit(report) for report in reports)
+    code = session.verdict = most_severe(_exit(report) for report in reports)
     if session.output.as_json:
         entries = [_entry(report, took, session) for report, took in zip(reports, seconds, strict=True)]
         session.output.json({"exit": code, "sources": entries})
@@ -166,20 +166,20 @@ def tell(session: Session, reports: Sequence[RunReport], seconds: Sequence[float
         session.output.table(COLUMNS, [_row(report, took) for report, took in zip(reports, seconds, strict=True)])
         for report in reports:
             _notes(session, report)
-    if code is not Exit.DONE:
+    if code is not ExitCode.OK:
         raise typer.Exit(code)
 
 
-def _exit(report: RunReport) -> Exit:
+def _exit(report: RunReport) -> ExitCode:
     from versionsync.sync.report import Outcome
 
     if report.error is not None:
-        return problem_of(report.error).exit
+        return error_report(report.error).exit
     return {
-        Outcome.SUCCEEDED: Exit.DONE,
-        Outcome.PARTIAL: Exit.PARTIAL,
-        Outcome.INTERRUPTED: Exit.INTERRUPTED,
-    }.get(report.outcome, Exit.UNEXPECTED)
+        Outcome.SUCCEEDED: ExitCode.OK,
+        Outcome.PARTIAL: ExitCode.PARTIAL,
+        Outcome.INTERRUPTED: ExitCode.INTERRUPTED,
+    }.get(report.outcome, ExitCode.UNEXPECTED)
 
 
 def _row(report: RunReport, seconds: float) -> tuple[str, ...]:
@@ -195,12 +195,12 @@ def _row(report: RunReport, seconds: float) -> tuple[str, ...]:
     )
 
 
-def _notes(session: Session, report: RunReport) -> None:
+def _notes(session: CliContext, report: RunReport) -> None:
     """What a person should know besides the table: on standard error."""
     output = session.output
     if report.would_pull is not None:
         would = f"{count(report.would_pull, 'record')} would be read, {report.would_delete or 0:,} marked as deleted"
-        output.line(f"{report.source}: {would}. Nothing was written.")
+        output.plain_line(f"{report.source}: {would}. Nothing was written.")
     for note in report.notes:
         output.note(f"{report.source}: {note}")
     for failure in report.failures[:SHOWN_FAILURES]:
@@ -212,12 +212,12 @@ def _notes(session: Session, report: RunReport) -> None:
     if report.error is not None:
         if session.options.debug:
             output.note("".join(traceback.format_exception(report.error)))
-        problem = problem_of(report.error)
+        problem = error_report(report.error)
         output.error(f"{report.source}: {problem.message}", problem.hint)
 
 
-def _entry(report: RunReport, seconds: float, session: Session) -> dict[str, Any]:
-    problem = None if report.error is None else problem_of(report.error)
+def _entry(report: RunReport, seconds: float, session: CliContext) -> dict[str, Any]:
+    problem = None if report.error is None else error_report(report.error)
     return {
         "source": report.source,
         "outcome": report.outcome,

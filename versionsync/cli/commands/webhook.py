@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 import typer
 
-from versionsync.cli.context import Session
-from versionsync.cli.exit_codes import Exit, problem_of, worst
-from versionsync.cli.options import Verbs, add_verb, flag
+from versionsync.cli.context import CliContext
+from versionsync.cli.exit_codes import ExitCode, error_report, most_severe
+from versionsync.cli.options import CommandGroup, add_command, flag
 from versionsync.text import count
 
 if TYPE_CHECKING:
     from versionsync import cma
     from versionsync.config import SourceSettings
-    from versionsync.webhooks.payload import Login
+    from versionsync.webhooks.payload import BasicAuth
 
 __all__ = ["app"]
 
 app = typer.Typer(
-    cls=Verbs,
+    cls=CommandGroup,
     help="The webhook by which DatoCMS tells what changes: make it, look at it, try it, remove it.",
     no_args_is_help=True,
 )
@@ -44,7 +44,7 @@ DryRun = Annotated[bool, flag("--dry-run", help="Only show what would be done.")
 
 
 def install(
-    session: Session,
+    session: CliContext,
     source: SourceArg = None,
     *,
     url: Annotated[
@@ -69,23 +69,23 @@ def install(
     from versionsync.webhooks.registration import installation
 
     chosen = _chosen(session, source)
-    place = session.configuration.place_for_webhook_password(chosen)
+    place = session.configuration.webhook_password_path(chosen)
     login = session.webhook_login(chosen) if place is None else _new_login(session, chosen)
 
     async def carry_out(client: cma.Client) -> None:
         plan = installation(await client.webhooks(), chosen.name, url=url, login=login)
         if not session.output.as_json:
             for line in plan.lines:
-                session.output.prose(line, hang=4)
+                session.output.paragraph(line, hang=4)
             if place is not None:
-                session.output.prose(f"  a new password, in {place}", hang=4)
+                session.output.paragraph(f"  a new password, in {place}", hang=4)
         made, seen = plan.webhook, ""
         if not dry_run and place is not None and login is not None:
             _store(place, login)
         if not dry_run and plan.is_needed:
             spec = plan.spec
             made = await (client.update_webhook(made.id, spec) if made else client.create_webhook(spec))
-            seen = "within seconds" if _tell_daemon(session, chosen) else "within the hour, or at once on SIGHUP"
+            seen = "within seconds" if _notify_daemon(session, chosen) else "within the hour, or at once on SIGHUP"
         if session.output.as_json:
             session.output.json(
                 {
@@ -98,9 +98,9 @@ def install(
             )
         elif plan.is_needed:
             id = f" (id {made.id})" if made else ""
-            session.output.line("Nothing was done." if dry_run else f"Done{id}. A running daemon sees it {seen}.")
+            session.output.plain_line("Nothing was done." if dry_run else f"Done{id}. A running daemon sees it {seen}.")
             if place is not None and not dry_run:
-                session.output.prose(
+                session.output.paragraph(
                     f"The daemon reads the password at its start, or on SIGHUP: it must be able to read {place}.",
                     hang=2,
                 )
@@ -108,19 +108,19 @@ def install(
     _ask(session, chosen, carry_out)
 
 
-def _new_login(session: Session, source: SourceSettings) -> Login:
+def _new_login(session: CliContext, source: SourceSettings) -> BasicAuth:
     """A password that nobody guesses, masked from now on."""
     import secrets
 
     from versionsync.config import Secret
-    from versionsync.webhooks.payload import Login
+    from versionsync.webhooks.payload import BasicAuth
 
     password = secrets.token_urlsafe(PASSWORD_BYTES)
     session.redactor.learn(password)
-    return Login(source.webhook_user, Secret(password))
+    return BasicAuth(source.webhook_user, Secret(password))
 
 
-def _store(place: Path, login: Login) -> None:
+def _store(place: Path, login: BasicAuth) -> None:
     """Write the password where only its owner reads it. Raises SecretProblem."""
     from versionsync.config import SecretProblem
     from versionsync.files import write_whole
@@ -135,53 +135,53 @@ def _store(place: Path, login: Login) -> None:
 
 
 def status(
-    session: Session,
+    session: CliContext,
     sources: Annotated[
         list[str] | None, typer.Argument(metavar="SOURCE", help="Sources to show; all of them if none is named.")
     ] = None,
 ) -> None:
     """Show whether the webhook is there and tells all that it should, and how its last calls went."""
-    shown: list[tuple[Exit, dict[str, Any]]] = []
+    shown: list[tuple[ExitCode, dict[str, Any]]] = []
     for number, chosen in enumerate(session.sources(sources or ())):
         if number and not session.output.as_json:
-            session.output.line()
+            session.output.plain_line()
         shown.append(_show(session, chosen))
     if session.output.as_json:
         session.output.json({"sources": [told for _, told in shown]})
-    if (code := worst(exit for exit, _ in shown)) is not Exit.DONE:
+    if (code := most_severe(exit for exit, _ in shown)) is not ExitCode.OK:
         raise typer.Exit(code)
 
 
-def _show(session: Session, source: SourceSettings) -> tuple[Exit, dict[str, Any]]:
+def _show(session: CliContext, source: SourceSettings) -> tuple[ExitCode, dict[str, Any]]:
     """The webhooks of one source; what ails it is told, and keeps nobody from the next."""
     from versionsync.cli.views.webhook import entry, last_calls, show
     from versionsync.cma import CmaError
     from versionsync.config import ConfigError
-    from versionsync.webhooks.registration import own_webhooks
+    from versionsync.webhooks.registration import find_own
 
     async def look(client: cma.Client) -> list[tuple[cma.Webhook, Sequence[cma.WebhookCall]]]:
-        own = own_webhooks(await client.webhooks(), source.name)
+        own = find_own(await client.webhooks(), source.name)
         return [(webhook, await last_calls(client, webhook.id)) for webhook in own]
 
     output = session.output
     try:
         found = _ask(session, source, look)
     except (CmaError, ConfigError) as error:
-        problem = problem_of(error).redacted(session.redactor.redact)
+        problem = error_report(error).redacted(session.redactor.redact)
         if not output.as_json:
             output.error(f"{source.name}: {problem.message}", problem.hint)
         return problem.exit, {"source": source.name, "error": problem.to_fields()}
     if not output.as_json:
-        output.line(source.name, style="bold")
+        output.plain_line(source.name, style="bold")
         for webhook, calls in found:
             show(output, webhook, calls)
         if not found:
-            output.line(f"  no webhook. Make one: versionsync webhook install {source.name} --url URL")
+            output.plain_line(f"  no webhook. Make one: versionsync webhook install {source.name} --url URL")
     webhooks = [entry(webhook, calls) for webhook, calls in found]
-    return Exit.DONE, {"source": source.name, "installed": bool(found), "webhooks": webhooks}
+    return ExitCode.OK, {"source": source.name, "installed": bool(found), "webhooks": webhooks}
 
 
-def remove(session: Session, source: SourceArg = None, *, url: UrlOption = None, dry_run: DryRun = False) -> None:
+def remove(session: CliContext, source: SourceArg = None, *, url: UrlOption = None, dry_run: DryRun = False) -> None:
     """Remove the source's webhook from its project; no other is touched."""
     from versionsync.webhooks.registration import chosen_of
 
@@ -191,7 +191,7 @@ def remove(session: Session, source: SourceArg = None, *, url: UrlOption = None,
         webhook = chosen_of(await client.webhooks(), chosen.name, url=url)
         if webhook is not None and not dry_run:
             await client.delete_webhook(webhook.id)
-            _tell_daemon(session, chosen)
+            _notify_daemon(session, chosen)
         return webhook
 
     webhook = _ask(session, chosen, carry_out)
@@ -200,46 +200,46 @@ def remove(session: Session, source: SourceArg = None, *, url: UrlOption = None,
         done = webhook is not None and not dry_run
         session.output.json({"source": chosen.name, "webhook": removed, "done": done})
     elif webhook is None:
-        session.output.line(f"{chosen.name} has no webhook: nothing to remove.")
+        session.output.plain_line(f"{chosen.name} has no webhook: nothing to remove.")
     else:
         verb = "Would remove" if dry_run else "Removed"
-        session.output.prose(f"{verb} {webhook.name} (id {webhook.id}), which calls {webhook.url}", hang=4)
+        session.output.paragraph(f"{verb} {webhook.name} (id {webhook.id}), which calls {webhook.url}", hang=4)
 
 
-def test(session: Session, source: SourceArg = None, *, url: UrlOption = None) -> None:
+def test(session: CliContext, source: SourceArg = None, *, url: UrlOption = None) -> None:
     """Let DatoCMS make the webhook's last call once more, and tell what came of it. No content is touched.
 
     DatoCMS can only repeat a call that it has made before: for a new webhook save any record first. Ends with code 3
     where there was nothing to repeat, or where the call was not answered with 2xx.
     """
-    from versionsync.cli.views.webhook import Trial, try_again
-    from versionsync.webhooks.registration import chosen_of, none_there
+    from versionsync.cli.views.webhook import TestCall, resend
+    from versionsync.webhooks.registration import chosen_of, not_found
 
     chosen = _chosen(session, source)
 
-    async def carry_out(client: cma.Client) -> Trial | None:
+    async def carry_out(client: cma.Client) -> TestCall | None:
         webhook = chosen_of(await client.webhooks(), chosen.name, url=url)
         if webhook is None:
-            raise none_there(chosen.name)
-        return await try_again(client, webhook)
+            raise not_found(chosen.name)
+        return await resend(client, webhook)
 
     trial = _ask(session, chosen, carry_out)
     if session.output.as_json:
         told = {"tested": False} if trial is None else {"tested": True} | trial.fields()
         session.output.json({"source": chosen.name} | told)
     elif trial is None:
-        session.output.prose(
+        session.output.paragraph(
             f"{session.output.symbol(None)} Nothing can be tested yet: DatoCMS has made no call of this webhook, and "
             "it can only repeat one. Save any record, then run this again.",
             hang=2,
         )
     else:
-        session.output.prose(f"{session.output.symbol(trial.is_good)} {trial.sentence}", hang=2)
-    if trial is None or not trial.is_good:
-        raise typer.Exit(Exit.PARTIAL)
+        session.output.paragraph(f"{session.output.symbol(trial.succeeded)} {trial.sentence}", hang=2)
+    if trial is None or not trial.succeeded:
+        raise typer.Exit(ExitCode.PARTIAL)
 
 
-def _chosen(session: Session, name: str | None) -> SourceSettings:
+def _chosen(session: CliContext, name: str | None) -> SourceSettings:
     """The source that is meant. Raises UnknownSource."""
     from versionsync.config import UnknownSource
 
@@ -252,7 +252,7 @@ def _chosen(session: Session, name: str | None) -> SourceSettings:
     return sources[0]
 
 
-def _tell_daemon(session: Session, source: SourceSettings) -> bool:
+def _notify_daemon(session: CliContext, source: SourceSettings) -> bool:
     """Tell who follows the source, through the database, that its webhook was changed; False: it cannot be told."""
     from versionsync.config import ConfigError
     from versionsync.mirror.errors import MirrorError
@@ -268,18 +268,18 @@ def _tell_daemon(session: Session, source: SourceSettings) -> bool:
         return False
 
 
-def _ask(session: Session, source: SourceSettings, question: Callable[[cma.Client], Awaitable[T]]) -> T:
+def _ask(session: CliContext, source: SourceSettings, question: Callable[[cma.Client], Awaitable[T]]) -> T:
     """What `question` finds out with a client of the source."""
-    from versionsync.wiring.clients import HASTY_SECONDS, open_client
+    from versionsync.wiring.clients import INTERACTIVE_TIMEOUT_SECONDS, open_client
 
     token = session.api_token(source)
 
     async def ask() -> T:
-        async with open_client(source, token, log=session.log, deadline=HASTY_SECONDS) as client:
+        async with open_client(source, token, log=session.log, deadline=INTERACTIVE_TIMEOUT_SECONDS) as client:
             return await question(client)
 
     return asyncio.run(ask())
 
 
 for verb in (install, status, remove, test):
-    add_verb(app, verb)
+    add_command(app, verb)

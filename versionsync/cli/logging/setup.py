@@ -21,12 +21,12 @@ from versionsync.text import printable, printable_lines
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger, Processor
 
-__all__ = ["hear_libraries", "make_log"]
+__all__ = ["capture_library_logs", "make_log"]
 
-AGAIN_SECONDS: Final = 60.0
+REPEAT_SECONDS: Final = 60.0
 """What a library says again and again is shown that often."""
 SAME_LENGTH: Final = 60
-MOST_KINDS: Final = 200
+MAX_KINDS: Final = 200
 
 FIRST: Final = ("time", "level", "event", "source", "run", "record")
 
@@ -96,18 +96,18 @@ def _for_the_journal(
 ) -> tuple[tuple[str, Mapping[str, Any]], dict[str, Any]]:
     """A line for people: the journal has time and level itself, and is asked by fields."""
     told = {name: value for name, value in event.items() if name not in ("time", "level", "event", "exception")}
-    words = [str(event.get("event")), *(f"{name}={_worded(value)}" for name, value in told.items())]
+    words = [str(event.get("event")), *(f"{name}={_readable(value)}" for name, value in told.items())]
     lines = [" ".join(words), *([str(event["exception"])] if "exception" in event else [])]
     return ("\n".join(lines), event), {}
 
 
-def _worded(value: object) -> str:
+def _readable(value: object) -> str:
     if isinstance(value, str) and value and value.isprintable() and not set(value) & set(' "='):
         return value
     return json.dumps(value, ensure_ascii=False, default=str)
 
 
-def hear_libraries(log: FilteringBoundLogger, *, level: int) -> None:
+def capture_library_logs(log: FilteringBoundLogger, *, level: int) -> None:
     """Let what libraries log by themselves come to `log`, without secrets, as everything does.
 
     Their errors, where it tells what happens; in debugging their warnings too. Never more: a database's library would
@@ -133,10 +133,10 @@ class _Libraries(logging.Handler):
         # By the first line, before its arguments are put in: the rest differs each time.
         first_line = str(record.msg).partition("\n")[0][:SAME_LENGTH]
         what, now = (record.name, record.levelno, first_line), time.monotonic()
-        if now - self._shown_at.get(what, float("-inf")) < AGAIN_SECONDS:
+        if now - self._shown_at.get(what, float("-inf")) < REPEAT_SECONDS:
             self._hidden[what] += 1
             return
-        if len(self._shown_at) >= MOST_KINDS:
+        if len(self._shown_at) >= MAX_KINDS:
             self._shown_at.clear()
             self._hidden.clear()
         self._shown_at[what] = now

@@ -27,12 +27,12 @@ __all__ = [
     "Cell",
     "Column",
     "Output",
-    "fitted",
     "to_json",
+    "truncate",
 ]
 
 PIPE_WIDTH: Final = 10_000
-NARROWEST: Final = 4
+MIN_WIDTH: Final = 4
 
 Cell: TypeAlias = str | tuple[str, str]
 """What stands in a table: a text, in its column's style or with a style of its own."""
@@ -72,18 +72,18 @@ class Output:
         sys.stdout.write((text if _is_utf(sys.stdout.encoding) else _escaped(text)) + "\n")
         sys.stdout.flush()
 
-    def line(self, text: str = "", *, style: str = "") -> None:
+    def plain_line(self, text: str = "", *, style: str = "") -> None:
         """A line of results. Brackets in `text` are no markup, a line break in it is a space."""
         self.results.print(printable(text), style=style or None, markup=False, highlight=False, soft_wrap=True)
 
-    def prose(self, *parts: str | tuple[str, str], hang: int = 0) -> None:
+    def paragraph(self, *parts: str | tuple[str, str], hang: int = 0) -> None:
         """A line of results made of plain and of (text, style) parts.
 
         On a terminal it is wrapped between words, all lines but the first `hang` columns from the left.
         """
-        self.drawn(self.prose_lines(*parts, hang=hang))
+        self.live(self.paragraph_lines(*parts, hang=hang))
 
-    def prose_lines(self, *parts: str | tuple[str, str], hang: int = 0) -> list[Text]:
+    def paragraph_lines(self, *parts: str | tuple[str, str], hang: int = 0) -> list[Text]:
         """As `prose`, for whoever draws them."""
         from rich.text import Text
 
@@ -94,7 +94,7 @@ class Output:
             line.rstrip()
         return [(Text(" " * hang) if number else lead) + line for number, line in enumerate(wrapped)]
 
-    def drawn(self, lines: Iterable[Text]) -> None:
+    def live(self, lines: Iterable[Text]) -> None:
         """Lines of results that fit already."""
         for line in lines:
             self.results.print(_clean(line), soft_wrap=True)
@@ -125,7 +125,7 @@ class Output:
 
     def table(self, columns: Sequence[Column], rows: Iterable[Sequence[Cell]], *, indent: int = 0) -> None:
         """A table of results, `indent` columns from the left; where space is short, columns that may shrink do."""
-        self.drawn(self.table_lines(columns, rows, indent=indent))
+        self.live(self.table_lines(columns, rows, indent=indent))
 
     def table_lines(self, columns: Sequence[Column], rows: Iterable[Sequence[Cell]], *, indent: int = 0) -> list[Text]:
         """As `table`, for whoever draws them."""
@@ -133,7 +133,7 @@ class Output:
 
         heads: Sequence[Cell] = [(column.head, "bold") for column in columns]
         cells = [[_styled(cell, column) for cell, column in zip(row, columns, strict=True)] for row in (heads, *rows)]
-        widths = fitted(columns, [[text for text, _ in row] for row in cells], self.results.width - indent)
+        widths = truncate(columns, [[text for text, _ in row] for row in cells], self.results.width - indent)
         lines = []
         for row in cells:
             line = Text(" " * indent)
@@ -166,7 +166,7 @@ class Output:
         )
 
 
-def fitted(columns: Sequence[Column], cells: Sequence[Sequence[str]], room: int) -> list[int]:
+def truncate(columns: Sequence[Column], cells: Sequence[Sequence[str]], room: int) -> list[int]:
     """How wide each column is drawn: as wide as its cells, but what shrinks makes room for what does not."""
     from rich.cells import cell_len
 
@@ -174,7 +174,7 @@ def fitted(columns: Sequence[Column], cells: Sequence[Sequence[str]], room: int)
     excess = sum(widths) + 2 * (len(columns) - 1) - room
     for number in reversed(range(len(columns))):
         if excess > 0 and columns[number].shrinks:
-            narrower = max(widths[number] - excess, min(widths[number], NARROWEST))
+            narrower = max(widths[number] - excess, min(widths[number], MIN_WIDTH))
             excess -= widths[number] - narrower
             widths[number] = narrower
     return widths

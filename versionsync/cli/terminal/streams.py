@@ -7,22 +7,22 @@ import os
 import sys
 from typing import Any, TextIO, cast
 
-__all__ = ["give_up_results", "prepare_streams"]
+__all__ = ["discard_output", "prepare_streams"]
 
 
 def prepare_streams() -> None:
     """Make them so that none of them ends what the program is at. Before anything else is opened."""
     _open_what_is_closed()
     _replace_what_an_encoding_lacks()
-    sys.stderr = cast(TextIO, _Lossy(sys.stderr))
+    sys.stderr = cast(TextIO, _ReplacingStream(sys.stderr))
 
 
-def give_up_results() -> None:
+def discard_output() -> None:
     """Let what standard output has not taken go nowhere: Python must not try again to write it at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
-class _Lossy:
+class _ReplacingStream:
     """Standard error: what a full disk or a reader that is gone does not take is lost, and no run or look with it."""
 
     def __init__(self, stream: TextIO) -> None:

@@ -8,14 +8,14 @@ from typing import Final
 
 from versionsync.sync.report import Progress
 
-__all__ = ["Pace", "State", "state_of"]
+__all__ = ["Pace", "Sample", "sample_of"]
 
 WINDOW_SECONDS: Final = 20.0
-LEAST_SECONDS: Final = 1.0
+MIN_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class Sample:
     """How far a run is: records that need nothing more, of how many (None: not known yet), and what it took.
 
     `pulled` were read, and `ahead` will have to be, as far as can be told from those that were listed.
@@ -29,7 +29,7 @@ class State:
     ahead: float = 0.0
 
 
-def state_of(progress: Progress) -> State:
+def sample_of(progress: Progress) -> Sample:
     """What `progress` says now. A record is settled when it was seen and either is unchanged or was pulled."""
     counts = progress.counts
     done = counts.records_pulled + counts.records_failed
@@ -40,16 +40,16 @@ def state_of(progress: Progress) -> State:
         total = progress.records_planned
     unlisted = max((progress.records_total or 0) - counts.records_swept, 0)
     ahead = waiting + unlisted * progress.records_planned / max(counts.records_swept, 1)
-    return State(settled, total, counts.versions_inserted, counts.requests, done, ahead)
+    return Sample(settled, total, counts.versions_inserted, counts.requests, done, ahead)
 
 
 class Pace:
     """Watches states go by, and tells the speed of the last twenty seconds."""
 
     def __init__(self) -> None:
-        self._seen: deque[tuple[float, State]] = deque()
+        self._seen: deque[tuple[float, Sample]] = deque()
 
-    def saw(self, state: State, now: float) -> None:
+    def add(self, state: Sample, now: float) -> None:
         """`state` was the state at `now`, in seconds of a clock that does not go back."""
         self._seen.append((now, state))
         while len(self._seen) > 2 and now - self._seen[0][0] > WINDOW_SECONDS:
@@ -75,4 +75,4 @@ class Pace:
 
     def _span(self) -> float | None:
         span = self._seen[-1][0] - self._seen[0][0] if self._seen else 0.0
-        return span if span >= LEAST_SECONDS else None
+        return span if span >= MIN_SECONDS else None

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 from versionsync.cli.terminal.output import Output
-from versionsync.cli.views.pace import Pace, state_of
+from versionsync.cli.views.pace import Pace, sample_of
 from versionsync.sync.report import Progress
 from versionsync.text import count, duration
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
 
-__all__ = ["shown"]
+__all__ = ["progress_display"]
 
 DRAW_SECONDS: Final = 0.1
 LINE_SECONDS: Final = 10.0
 
 
 @asynccontextmanager
-async def shown(runs: Sequence[Progress], output: Output) -> AsyncIterator[None]:
+async def progress_display(runs: Sequence[Progress], output: Output) -> AsyncIterator[None]:
     """Show `runs` on standard error while the block goes on; nothing at all under --json."""
     if output.as_json:
         yield
@@ -46,7 +46,7 @@ async def _write_lines(runs: Sequence[Progress], output: Output) -> None:
     while True:
         now = time.monotonic()
         for pace, run in zip(paces, runs, strict=True):
-            pace.saw(state_of(run), now)
+            pace.add(sample_of(run), now)
         if now >= due:
             due = now + LINE_SECONDS
             for number, (pace, run) in enumerate(zip(paces, runs, strict=True)):
@@ -58,7 +58,7 @@ async def _write_lines(runs: Sequence[Progress], output: Output) -> None:
 
 
 def _line(run: Progress, pace: Pace) -> str:
-    state = state_of(run)
+    state = sample_of(run)
     of = f" of {state.total:,}" if state.total is not None else ""
     parts = [f"{run.source}: {run.phase}", f"{state.settled:,}{of} records", count(state.versions, "new version")]
     if (speed := pace.requests_per_second) is not None:
@@ -74,7 +74,7 @@ async def _draw_bars(runs: Sequence[Progress], output: Output) -> None:
         paces = [Pace() for _ in runs]
         while True:
             for task, pace, run in zip(tasks, paces, runs, strict=True):
-                pace.saw(state_of(run), time.monotonic())
+                pace.add(sample_of(run), time.monotonic())
                 _update(bars, task, pace, run)
             bars.refresh()
             await asyncio.sleep(DRAW_SECONDS)
@@ -107,7 +107,7 @@ def _bars(output: Output) -> Bars:
 
 
 def _update(bars: Bars, task: TaskID, pace: Pace, run: Progress) -> None:
-    state = state_of(run)
+    state = sample_of(run)
     speed, left = pace.requests_per_second, pace.seconds_left
     bars.update(
         task,

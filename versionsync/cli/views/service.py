@@ -9,20 +9,20 @@ from pathlib import Path
 from typing import Any, Final
 
 from versionsync.cli.terminal.output import Output
-from versionsync.systemd.plan import Activity, Files, Installation, Standing
+from versionsync.systemd.plan import Activity, Files, FileState, Installation
 from versionsync.systemd.state import activity_of, reason_of_end
 from versionsync.systemd.systemctl import Systemd
-from versionsync.systemd.units import Form
+from versionsync.systemd.units import UnitOptions
 from versionsync.text import count
 
-__all__ = ["Seen", "look", "show"]
+__all__ = ["ServiceStatus", "read_status", "show"]
 
 _PROPERTIES: Final = ("ActiveState", "SubState", "StatusText", "MainPID", "NRestarts", "DropInPaths")
 _SINCE: Final = ("ActiveEnterTimestamp", "ExecMainExitTimestamp", "NeedDaemonReload")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
+class ServiceStatus:
     """What there is to say. `attention`: what needs somebody; nothing does where it is empty."""
 
     service: str
@@ -34,7 +34,7 @@ class Seen:
     restarts: int
     enabled: bool
     installed: bool
-    standings: Sequence[tuple[Path, Standing]]
+    standings: Sequence[tuple[Path, FileState]]
     drop_ins: Sequence[str]
     exposure: float | None
     attention: Sequence[str]
@@ -58,13 +58,13 @@ class Seen:
         }
 
 
-def look(installation: Installation, files: Files, systemd: Systemd) -> Seen:
+def read_status(installation: Installation, files: Files, systemd: Systemd) -> ServiceStatus:
     """Ask systemd. Raises NoSystemd."""
-    form = installation.form
+    form = installation.options
     told = systemd.show(form.service, *_PROPERTIES, *_SINCE)
     own = files.found.keys()
-    standings = [(path, files.standing(path)) for path in files.wanted if files.found[path] is not None]
-    seen = Seen(
+    standings = [(path, files.state(path)) for path in files.wanted if files.found[path] is not None]
+    seen = ServiceStatus(
         service=form.service,
         program=str(installation.program),
         state=f"{told['ActiveState']} ({told['SubState']})",
@@ -82,7 +82,7 @@ def look(installation: Installation, files: Files, systemd: Systemd) -> Seen:
     if not seen.installed:
         return replace(seen, attention=(_NOT_INSTALLED,))
     activity = activity_of(systemd, form)
-    reason = reason_of_end(systemd, form) if activity is Activity.FAILS else ""
+    reason = reason_of_end(systemd, form) if activity is Activity.FAILING else ""
     wrong = (*_at_rest(seen, form, activity, reason), *_gone(installation), *_wrong(seen, files, form, told))
     return replace(seen, attention=wrong)
 
@@ -90,18 +90,18 @@ def look(installation: Installation, files: Files, systemd: Systemd) -> Seen:
 _NOT_INSTALLED: Final = "it is not installed: versionsync service install"
 
 
-def _at_rest(seen: Seen, form: Form, activity: Activity, reason: str) -> Iterator[str]:
+def _at_rest(seen: ServiceStatus, form: UnitOptions, activity: Activity, reason: str) -> Iterator[str]:
     """That it does not run as it should, and mostly what to do."""
     match activity:
-        case Activity.FAILS:
+        case Activity.FAILING:
             yield f"it is {seen.state}: {reason}"
-        case Activity.RESTS:
+        case Activity.STOPPED:
             yield f"{form.starter} is not active: nothing starts it" if form.timer else f"it is {seen.state}"
-        case Activity.RUNS_OLD:
+        case Activity.RUNNING_OLD:
             yield f"it was started before this version was installed: {form.systemctl} restart {form.service}"
-        case Activity.RUNS_ALONE:
+        case Activity.RUNNING_UNMANAGED:
             yield f"{form.starter} is not active, so calls are refused while it restarts: versionsync service install"
-        case Activity.RUNS:
+        case Activity.RUNNING:
             pass
 
 
@@ -113,21 +113,21 @@ def _gone(installation: Installation) -> Iterator[str]:
                 yield f"there is no file {path}, which the settings name: it does not start without"
 
 
-def _wrong(seen: Seen, files: Files, form: Form, told: dict[str, str]) -> Iterator[str]:
+def _wrong(seen: ServiceStatus, files: Files, form: UnitOptions, told: dict[str, str]) -> Iterator[str]:
     """What else needs somebody, and mostly what to do."""
     if not seen.enabled:
         yield "it is not enabled: it does not start by itself"
-    for path in files.of_standing(Standing.CHANGED):
+    for path in files.in_state(FileState.CHANGED):
         yield f"{path} was changed by hand, or not installed by versionsync"
-    for path in files.of_standing(Standing.OLD, Standing.MISSING):
+    for path in files.in_state(FileState.OLD, FileState.MISSING):
         yield f"{path} is not this version's: versionsync service install"
     if told["NeedDaemonReload"] == "yes":
         yield f"systemd has not read its unit files since they were changed: {form.systemctl} daemon-reload"
 
 
-def show(output: Output, seen: Seen) -> None:
+def show(output: Output, seen: ServiceStatus) -> None:
     """For people."""
-    output.line(seen.service, style="bold")
+    output.plain_line(seen.service, style="bold")
     rows = {
         "state": f"{seen.state}{f' since {seen.since}' if seen.since else ''}",
         "says": seen.status,
@@ -140,6 +140,6 @@ def show(output: Output, seen: Seen) -> None:
     }
     for name, value in rows.items():
         if value:
-            output.prose(f"  {name:<10}", value, hang=12)
+            output.paragraph(f"  {name:<10}", value, hang=12)
     for line in seen.attention:
-        output.prose((f"! {line}", "yellow"), hang=2)
+        output.paragraph((f"! {line}", "yellow"), hang=2)

@@ -35,62 +35,64 @@ def lines_of(
     lines: list[Text] = []
     if in_full or (in_full is None and len(snapshot.sources) == 1):
         for number, one in enumerate(snapshot.sources):
-            lines += output.prose_lines() if number else []
+            lines += output.paragraph_lines() if number else []
             lines += _in_full(snapshot, one, output, redact)
     elif snapshot.sources:
         lines += output.table_lines(*_table(snapshot, output))
         for one in snapshot.sources:
             for told in snapshot.attention(one):
-                lines += output.prose_lines((f"{output.symbol(None)} {one.source.name}: {redact(told)}", BAD), hang=2)
-    for name in snapshot.not_synced_yet:
+                lines += output.paragraph_lines(
+                    (f"{output.symbol(None)} {one.source.name}: {redact(told)}", BAD), hang=2
+                )
+    for name in snapshot.unsynced:
         told = f"{output.symbol(None)} {name}: not synced yet. Run: versionsync sync {name}"
-        lines += output.prose_lines((told, BAD), hang=2)
+        lines += output.paragraph_lines((told, BAD), hang=2)
     if not lines:
-        lines += output.prose_lines("Nothing is mirrored yet. Run: versionsync sync")
+        lines += output.paragraph_lines("Nothing is mirrored yet. Run: versionsync sync")
     return lines
 
 
 def _in_full(snapshot: Snapshot, one: SourceStatus, output: Output, redact: Callable[[str], str]) -> Iterator[Text]:
     attention = snapshot.attention(one)
-    yield from output.prose_lines((one.source.name, f"bold {BAD if attention else GOOD}"))
+    yield from output.paragraph_lines((one.source.name, f"bold {BAD if attention else GOOD}"))
     for name, value in _facts(one, snapshot.at):
-        yield from output.prose_lines((f"  {name:<{NAME_WIDTH}} ", FAINT), value, hang=NAME_WIDTH + 3)
+        yield from output.paragraph_lines((f"  {name:<{NAME_WIDTH}} ", FAINT), value, hang=NAME_WIDTH + 3)
     for told in attention:
-        yield from output.prose_lines((f"  {output.symbol(None)} {redact(told)}", BAD), hang=4)
+        yield from output.paragraph_lines((f"  {output.symbol(None)} {redact(told)}", BAD), hang=4)
 
 
 def _facts(one: SourceStatus, now: datetime) -> Iterator[Fact]:
     project = one.source.project
     yield "project", f"{project.name or '–'} (id {project.id})"
     yield "environment", f"{project.environment}{' (the primary one, followed)' if project.follows_primary else ''}"
-    yield "mirrored", _mirrored(one)
-    fresh = one.fresh_as_of
+    yield "mirrored", _counts(one)
+    fresh = one.complete_as_of
     yield "fresh as of", f"{when(fresh)} UTC ({ago(fresh, now)})" if fresh else "never yet"
     if (days := one.source.project.history_retention_days) is not None:
         yield "history", _history(one, days)
     if (since := one.source.checkpoint.unexplained_change_since) is not None:
         yield "searching", f"for a change that no list shows, reported {when(since)} UTC ({ago(since, now)})"
     yield "last run", _last_run(one.ended[0], now) if one.ended else "none yet"
-    if one.under_way is not None:
-        yield "under way", _under_way(one.under_way, now)
+    if one.running is not None:
+        yield "under way", _current_run(one.running, now)
     if one.lease is not None and one.is_written:
         yield "writing", f"{one.lease.holder}, until {when(one.lease.expires_at)} UTC unless renewed"
     yield "next run", _next_run(one, now)
-    if one.follower is not None:
-        holder = str(one.follower.holder)
-        yield "followed by", holder if one.is_followed else f"nobody: {holder} did, and ended without a word"
+    if one.daemon is not None:
+        holder = str(one.daemon.holder)
+        yield "followed by", holder if one.has_daemon else f"nobody: {holder} did, and ended without a word"
     if one.webhook is not None and (told := _webhook(one.webhook, now)):
         yield "webhook", told
     if one.lag is not None:
         yield "lag", _lag(one.lag)
-    if one.purse is not None:
+    if one.budget is not None:
         yield "budget", _budget(one)
-    elif one.follower is not None or one.this_month:
+    elif one.daemon is not None or one.this_month:
         yield "requests", f"{one.today:,} today, {one.this_month:,} this month; no budget"
 
 
-def _mirrored(one: SourceStatus) -> str:
-    held = one.standing
+def _counts(one: SourceStatus) -> str:
+    held = one.row_counts
     deleted = f" and {held.records_deleted:,} deleted" if held.records_deleted else ""
     kept = f" ({held.versions_missing:,} gone upstream)" if held.versions_missing else ""
     parts = (
@@ -115,7 +117,7 @@ def _last_run(run: RunRow, now: datetime) -> str:
     return f"#{run.id} {run.kind}, {outcome}, {ago(run.started_at, now)}{took}{requests}"
 
 
-def _under_way(run: RunRow, now: datetime) -> str:
+def _current_run(run: RunRow, now: datetime) -> str:
     seconds, counts = max((now - run.started_at).total_seconds(), 0.0), run.counts
     told = f"#{run.id} {run.kind}, since {duration(seconds)}"
     if not counts["requests"]:
@@ -130,26 +132,26 @@ def _under_way(run: RunRow, now: datetime) -> str:
 def _webhook(webhook: WebhookRow, now: datetime) -> str | None:
     """How it does; None: there is none, or none that is used."""
     if not webhook.is_used:
-        return "the token may not read the log of its calls" if webhook.log == "refused" else None
+        return "the token may not read the log of its calls" if webhook.log_state == "refused" else None
     parts = [f"last call {ago(webhook.last_call_at, now)}" if webhook.last_call_at else "no call yet"]
-    if webhook.log == "read":
+    if webhook.log_state == "read":
         parts.append(f"its log was read {ago(webhook.log_read_at, now)}" if webhook.log_read_at else "its log is read")
     if webhook.last_gap_at is not None:
-        parts.append(f"{count(webhook.gaps, 'gap')}, the last {ago(webhook.last_gap_at, now)}")
+        parts.append(f"{count(webhook.log_gaps, 'gap')}, the last {ago(webhook.last_gap_at, now)}")
     if webhook.waiting:
         parts.append(f"{count(webhook.waiting, 'hint')} waiting")
     return ", ".join(parts)
 
 
 def _next_run(one: SourceStatus, now: datetime) -> str:
-    follower = one.follower
-    if follower is None or follower.is_over:
+    follower = one.daemon
+    if follower is None or follower.is_expired:
         return "when it is asked for: no `versionsync run` follows it"
-    if follower.next_look_at is None:
+    if follower.next_check_at is None:
         return "not known yet"
-    seconds = int((follower.next_look_at - now).total_seconds())
+    seconds = int((follower.next_check_at - now).total_seconds())
     due = f"in {span(timedelta(seconds=seconds))}" if seconds > 0 else "now"
-    return f"{due}: {follower.next_look_reason}" if follower.next_look_reason else due
+    return f"{due}: {follower.next_check_reason}" if follower.next_check_reason else due
 
 
 def _lag(lag: LagQuantiles) -> str:
@@ -168,9 +170,9 @@ def _seconds(time: timedelta) -> str:
 
 
 def _budget(one: SourceStatus) -> str:
-    purse = one.purse
+    purse = one.budget
     assert purse is not None
-    shared = f", shared by {purse.sharers} sources" if purse.sharers > 1 else ""
+    shared = f", shared by {purse.shared_by} sources" if purse.shared_by > 1 else ""
     numbers = f"{purse.spent:,} spent, {purse.left:,} left, {purse.forecast:,} forecast"
     return f"{purse.budget}{shared}: {numbers}, until {purse.ends_at:%Y-%m-%d %H:%M} UTC"
 
@@ -186,7 +188,7 @@ def _table(snapshot: Snapshot, output: Output) -> tuple[Sequence[Column], list[l
         Column("last run"),
         Column("next run"),
     ]
-    has_lag, has_budget = any(one.lag for one in sources), any(one.purse for one in sources)
+    has_lag, has_budget = any(one.lag for one in sources), any(one.budget for one in sources)
     columns += [Column("lag", "right")] if has_lag else []
     columns += [Column("budget left", "right")] if has_budget else []
     rows: list[list[Cell]] = []
@@ -195,27 +197,27 @@ def _table(snapshot: Snapshot, output: Output) -> tuple[Sequence[Column], list[l
         row: list[Cell] = [
             (output.symbol(True), GOOD) if is_well else (output.symbol(None), BAD),
             (one.source.name, "" if is_well else BAD),
-            f"{one.standing.versions:,}",
-            _short(now - one.fresh_as_of) + " ago" if one.fresh_as_of else "never",
+            f"{one.row_counts.versions:,}",
+            _short(now - one.complete_as_of) + " ago" if one.complete_as_of else "never",
             _outcome(one, now),
             _when_next(one, now),
         ]
         row += [_short(one.lag.p50) if one.lag else "–"] if has_lag else []
-        row += [f"{one.purse.left:,}" if one.purse else "–"] if has_budget else []
+        row += [f"{one.budget.left:,}" if one.budget else "–"] if has_budget else []
         rows.append(row)
     return columns, rows
 
 
 def _outcome(one: SourceStatus, now: datetime) -> Cell:
-    if one.under_way is not None:
-        return f"running {duration((now - one.under_way.started_at).total_seconds())}", "cyan"
+    if one.running is not None:
+        return f"running {duration((now - one.running.started_at).total_seconds())}", "cyan"
     return one.ended[0].outcome if one.ended else "–"
 
 
 def _when_next(one: SourceStatus, now: datetime) -> str:
-    if one.follower is None or one.follower.is_over:
+    if one.daemon is None or one.daemon.is_expired:
         return "–"
-    at = one.follower.next_look_at
+    at = one.daemon.next_check_at
     if at is None:
         return "?"
     return f"in {_short(at - now)}" if at > now else "now"

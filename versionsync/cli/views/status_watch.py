@@ -17,9 +17,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, Protocol
 
 from versionsync.cli.attention import ago
-from versionsync.cli.context import Session
-from versionsync.cli.exit_codes import problem_of
-from versionsync.cli.snapshot import Looker, Snapshot
+from versionsync.cli.context import CliContext
+from versionsync.cli.exit_codes import error_report
+from versionsync.cli.snapshot import Snapshot, SnapshotReader
 from versionsync.cli.status_fields import fields_of
 from versionsync.cli.terminal.output import Output
 from versionsync.cli.views.status import lines_of
@@ -38,7 +38,7 @@ SLOW_SECONDS: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class View:
+class Frame:
     """What there is to show: the last snapshot, and since when the database gives no other one, and why."""
 
     snapshot: Snapshot
@@ -46,19 +46,19 @@ class View:
     why: str = ""
 
 
-class _Shown(Protocol):
-    def __call__(self, view: View, now: datetime) -> None: ...
+class _Screen(Protocol):
+    def __call__(self, view: Frame, now: datetime) -> None: ...
 
 
-def watch(session: Session, looker: Looker, *, seconds: float, in_full: bool | None) -> None:
+def watch(session: CliContext, looker: SnapshotReader, *, seconds: float, in_full: bool | None) -> None:
     """Show a snapshot each `seconds` until Ctrl-C or SIGTERM, which is how it ends well.
 
     Raises UnknownSource and MirrorError where the first look fails already.
     """
-    with _ended_by_signals():
-        eye = _Eye(session, looker)
+    with _until_signal():
+        eye = _Poller(session, looker)
         try:
-            view = View(snapshot=eye.first())
+            view = Frame(snapshot=eye.first())
             with _shown(session, seconds=seconds, in_full=in_full) as show:
                 while True:
                     show(view, datetime.now(UTC))
@@ -69,40 +69,40 @@ def watch(session: Session, looker: Looker, *, seconds: float, in_full: bool | N
             return
 
 
-class _Eye:
+class _Poller:
     """Looks into the database. After a failure it is opened anew: it may be another file or server by then."""
 
-    def __init__(self, session: Session, looker: Looker) -> None:
+    def __init__(self, session: CliContext, looker: SnapshotReader) -> None:
         self._session = session
         self._looker = looker
         self._mirror: Mirror | None = None
 
     def first(self) -> Snapshot:
         """The first look. What is wrong from the start is an error as of any other command."""
-        return self._look()
+        return self._read()
 
-    def next(self, view: View, show: _Shown, *, seconds: float) -> View:
+    def next(self, view: Frame, show: _Screen, *, seconds: float) -> Frame:
         """Look again; `show` is told meanwhile if that takes its time."""
         from versionsync.config import UnknownSource
         from versionsync.mirror.errors import MirrorError
 
         asked, looking = datetime.now(UTC), self._begin()
         while not wait([looking], timeout=SLOW_SECONDS).done:
-            late = View(snapshot=view.snapshot, away_since=view.away_since or asked, why="it does not answer")
+            late = Frame(snapshot=view.snapshot, away_since=view.away_since or asked, why="it does not answer")
             show(late, datetime.now(UTC))
         try:
-            return View(snapshot=looking.result())
+            return Frame(snapshot=looking.result())
         except (MirrorError, UnknownSource) as error:
             self._close()
-            why = self._session.redactor.redact(problem_of(error).message)
-            return View(snapshot=view.snapshot, away_since=view.away_since or asked, why=why)
+            why = self._session.redactor.redact(error_report(error).message)
+            return Frame(snapshot=view.snapshot, away_since=view.away_since or asked, why=why)
 
     def _begin(self) -> Future[Snapshot]:
         future: Future[Snapshot] = Future()
 
         def look() -> None:
             try:
-                future.set_result(self._look())
+                future.set_result(self._read())
             except BaseException as error:
                 future.set_exception(error)
 
@@ -110,10 +110,10 @@ class _Eye:
         threading.Thread(target=look, name="look", daemon=True).start()
         return future
 
-    def _look(self) -> Snapshot:
+    def _read(self) -> Snapshot:
         if self._mirror is None:
             self._mirror = self._session.open_mirror(outage_seconds=0.0)
-        return self._looker.look(self._mirror)
+        return self._looker.read(self._mirror)
 
     def _close(self) -> None:
         if self._mirror is not None:
@@ -122,7 +122,7 @@ class _Eye:
 
 
 @contextmanager
-def _ended_by_signals() -> Iterator[None]:
+def _until_signal() -> Iterator[None]:
     """SIGTERM ends it as Ctrl-C does, so that the terminal is left as it was found."""
 
     def end(_number: int, _frame: object) -> None:
@@ -137,12 +137,12 @@ def _ended_by_signals() -> Iterator[None]:
 
 
 @contextmanager
-def _shown(session: Session, *, seconds: float, in_full: bool | None) -> Iterator[_Shown]:
+def _shown(session: CliContext, *, seconds: float, in_full: bool | None) -> Iterator[_Screen]:
     output, redact = session.output, session.redactor.redact
     if output.as_json:
         yield lambda view, now: output.json(_fields(view, now, redact))
     elif not output.results.is_terminal:
-        yield lambda view, now: output.drawn(_with_time(view, now, output, redact, in_full=in_full))
+        yield lambda view, now: output.live(_with_time(view, now, output, redact, in_full=in_full))
     else:
         from rich.live import Live
 
@@ -152,38 +152,38 @@ def _shown(session: Session, *, seconds: float, in_full: bool | None) -> Iterato
             )
 
 
-def _fields(view: View, now: datetime, redact: Callable[[str], str]) -> dict[str, object]:
+def _fields(view: Frame, now: datetime, redact: Callable[[str], str]) -> dict[str, object]:
     if view.away_since is not None:
         return {"at": now, "away_since": view.away_since, "error": view.why}
     return fields_of(view.snapshot, redact)
 
 
 def _with_time(
-    view: View, now: datetime, output: Output, redact: Callable[[str], str], *, in_full: bool | None
+    view: Frame, now: datetime, output: Output, redact: Callable[[str], str], *, in_full: bool | None
 ) -> Iterator[Text]:
     """For a file or a pipe: the time, what there is at that time, and an empty line."""
-    yield from output.prose_lines(f"{when(now)} UTC")
+    yield from output.paragraph_lines(f"{when(now)} UTC")
     if view.away_since is not None:
-        yield from output.prose_lines(_away(view, now, output))
+        yield from output.paragraph_lines(_unavailable(view, now, output))
     else:
         yield from lines_of(view.snapshot, output, redact=redact, in_full=in_full)
-    yield from output.prose_lines()
+    yield from output.paragraph_lines()
 
 
 def _with_head(
-    view: View, now: datetime, output: Output, redact: Callable[[str], str], *, seconds: float, in_full: bool | None
+    view: Frame, now: datetime, output: Output, redact: Callable[[str], str], *, seconds: float, in_full: bool | None
 ) -> list[Text]:
     head = (("versionsync status", "bold"), (f"  {when(now)} UTC, every {seconds:g} s; Ctrl-C ends it", "dim"))
-    lines = [*output.prose_lines(*head), *output.prose_lines()]
+    lines = [*output.paragraph_lines(*head), *output.paragraph_lines()]
     held = lines_of(view.snapshot, output, redact=redact, in_full=in_full)
     if view.away_since is not None:
-        lines += [*output.prose_lines(_away(view, now, output), hang=2), *output.prose_lines()]
+        lines += [*output.paragraph_lines(_unavailable(view, now, output), hang=2), *output.paragraph_lines()]
         for line in held:
             line.stylize("dim")
     return lines + held
 
 
-def _away(view: View, now: datetime, output: Output) -> tuple[str, str]:
+def _unavailable(view: Frame, now: datetime, output: Output) -> tuple[str, str]:
     assert view.away_since is not None
     since = f"{when(view.away_since)} UTC ({ago(view.away_since, now)})"
     return f"{output.symbol(False)} no answer from the database since {since}: {view.why}", "bold red"

@@ -11,16 +11,16 @@ from typing import Any, Final
 from versionsync import cma
 from versionsync.cli.terminal.output import Column, Output
 from versionsync.text import when
-from versionsync.webhooks.payload import read_call
-from versionsync.webhooks.registration import EVENTS, silence, told_events
+from versionsync.webhooks.payload import parse_payload
+from versionsync.webhooks.registration import EVENTS, missing_events, subscribed_events
 
-__all__ = ["CALLS_SHOWN", "Trial", "entry", "last_calls", "show", "try_again"]
+__all__ = ["CALLS_SHOWN", "TestCall", "entry", "last_calls", "resend", "show"]
 
 CALLS_SHOWN: Final = 5
-PATIENCE_SECONDS: Final = 20.0
+TIMEOUT_SECONDS: Final = 20.0
 """Longer than DatoCMS waits for an answer."""
-LOOK_SECONDS: Final = 0.5
-UNDER_WAY: Final = frozenset({"pending"})
+POLL_SECONDS: Final = 0.5
+RUNNING: Final = frozenset({"pending"})
 """`rescheduled` is not among them: such a call has failed. With automatic retries DatoCMS makes it again up to seven
 times, after 2, 6 and 30 minutes, 1 and 5 hours, 1 and 2 days."""
 COLUMNS: Final = (
@@ -34,7 +34,7 @@ COLUMNS: Final = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trial:
+class TestCall:
     """What came of a call that was made once more; `http_status` None: nobody answered."""
 
     call_id: str
@@ -44,7 +44,7 @@ class Trial:
     seconds: float
 
     @property
-    def is_good(self) -> bool:
+    def succeeded(self) -> bool:
         """Whether it was answered with 2xx."""
         return self.status == "success"
 
@@ -54,13 +54,13 @@ class Trial:
         told = f"DatoCMS made call {self.call_id} once more: {self.url}"
         if self.http_status is not None:
             return f"{told} answered {self.http_status} within {self.seconds:.1f} s"
-        if self.status in UNDER_WAY:
+        if self.status in RUNNING:
             return f"{told} has not answered for {self.seconds:.0f} s"
         return f"{told} did not answer"
 
     def fields(self) -> dict[str, Any]:
         """For programs."""
-        return asdict(self) | {"answered": self.http_status is not None, "good": self.is_good}
+        return asdict(self) | {"answered": self.http_status is not None, "good": self.succeeded}
 
 
 async def last_calls(client: cma.Client, webhook_id: str, *, limit: int = CALLS_SHOWN) -> Sequence[cma.WebhookCall]:
@@ -69,7 +69,7 @@ async def last_calls(client: cma.Client, webhook_id: str, *, limit: int = CALLS_
     return (await client.webhook_calls_page(limit=limit, order_by="created_at_desc", filters=filters)).items
 
 
-async def try_again(client: cma.Client, webhook: cma.Webhook) -> Trial | None:
+async def resend(client: cma.Client, webhook: cma.Webhook) -> TestCall | None:
     """Have the last call made once more, and wait for what comes of it. None: there is none yet."""
     calls = await last_calls(client, webhook.id, limit=1)
     if not calls:
@@ -79,28 +79,28 @@ async def try_again(client: cma.Client, webhook: cma.Webhook) -> Trial | None:
     while True:
         call, seconds = await client.webhook_call(before.id), time.monotonic() - began
         # What upstream does a moment later may still look as before: that it is over counts once it was sent again.
-        is_sent = call.last_sent_at != before.last_sent_at or seconds > PATIENCE_SECONDS / 4
-        if seconds > PATIENCE_SECONDS or (is_sent and call.status not in UNDER_WAY):
-            return Trial(
+        is_sent = call.last_sent_at != before.last_sent_at or seconds > TIMEOUT_SECONDS / 4
+        if seconds > TIMEOUT_SECONDS or (is_sent and call.status not in RUNNING):
+            return TestCall(
                 call_id=call.id,
                 url=webhook.url,
                 status=call.status,
-                http_status=call.response_status if call.status not in UNDER_WAY else None,
+                http_status=call.response_status if call.status not in RUNNING else None,
                 seconds=round(seconds, 2),
             )
-        await asyncio.sleep(LOOK_SECONDS)
+        await asyncio.sleep(POLL_SECONDS)
 
 
 def show(output: Output, webhook: cma.Webhook, calls: Sequence[cma.WebhookCall]) -> None:
     """A webhook and its last calls, for people."""
-    flaw = silence(webhook)
+    flaw = missing_events(webhook)
     _fact(output, "webhook", f"{webhook.name} (id {webhook.id}), {'enabled' if webhook.enabled else 'disabled'}")
     _fact(output, "URL", webhook.url)
-    _fact(output, "events", ", ".join(event for event in EVENTS if event in told_events(webhook)) or "none")
+    _fact(output, "events", ", ".join(event for event in EVENTS if event in subscribed_events(webhook)) or "none")
     _fact(output, "login", webhook.http_basic_user or "none")
     _fact(output, "calls again", "yes" if webhook.auto_retry else "no")
     if flaw is not None:
-        output.prose((f"  {output.symbol(None)} {flaw}: `versionsync webhook install` mends it", "yellow"), hang=4)
+        output.paragraph((f"  {output.symbol(None)} {flaw}: `versionsync webhook install` mends it", "yellow"), hang=4)
     if not calls:
         _fact(output, "last calls", "none yet")
         return
@@ -117,15 +117,15 @@ def entry(webhook: cma.Webhook, calls: Sequence[cma.WebhookCall]) -> dict[str, A
         "enabled": webhook.enabled,
         "auto_retry": webhook.auto_retry,
         "http_basic_user": webhook.http_basic_user,
-        "events": sorted(told_events(webhook)),
-        "tells_all": silence(webhook) is None,
-        "attention": silence(webhook),
+        "events": sorted(subscribed_events(webhook)),
+        "tells_all": missing_events(webhook) is None,
+        "attention": missing_events(webhook),
         "calls": [_call(call) for call in calls],
     }
 
 
 def _fact(output: Output, name: str, value: str) -> None:
-    output.prose(f"  {name:<12} {value}".rstrip(), hang=15)
+    output.paragraph(f"  {name:<12} {value}".rstrip(), hang=15)
 
 
 def _row(call: cma.WebhookCall) -> list[str]:
@@ -151,5 +151,5 @@ def _call(call: cma.WebhookCall) -> dict[str, Any]:
 
 def _about(call: cma.WebhookCall) -> tuple[str | None, str | None]:
     """The record and the environment that it is about."""
-    read = read_call(call.request_payload.encode())
+    read = parse_payload(call.request_payload.encode())
     return (None, None) if read is None else (read.record_id, read.environment)

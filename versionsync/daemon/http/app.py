@@ -25,9 +25,9 @@ from versionsync.daemon.http.client import reachable, url_of
 from versionsync.daemon.http.metrics import Metrics
 from versionsync.daemon.http.page import page
 from versionsync.daemon.http.status import PROGRAM, identity, status
-from versionsync.daemon.listener import Limits, Listener, bind, most_connections
+from versionsync.daemon.listener import Limits, Listener, bind, max_connections
 from versionsync.daemon.readiness import reasons
-from versionsync.daemon.state import SourceState
+from versionsync.daemon.state import WorkerState
 
 __all__ = ["App", "serving"]
 
@@ -50,7 +50,7 @@ class App:
 
     def __init__(
         self,
-        states: Callable[[], Mapping[str, SourceState]],
+        states: Callable[[], Mapping[str, WorkerState]],
         metrics: Metrics,
         *,
         redact: Callable[[str], str],
@@ -137,7 +137,7 @@ async def serving(
     try:
         try:
             sockets = [inherited] if inherited else await bind(host, port)
-            limits = limits or Limits(connections=most_connections())
+            limits = limits or Limits(connections=max_connections())
             listener = app.listener = Listener(sockets, runner.server, limits=limits, log=log)
             listener.start()
         except (OSError, UnicodeError) as error:

@@ -7,9 +7,9 @@ import json
 from dataclasses import dataclass
 from typing import Any, Final
 
-from versionsync.daemon.errors import NotAlive
+from versionsync.daemon.errors import DaemonUnreachable
 
-__all__ = ["Alive", "ask", "reachable", "url_of"]
+__all__ = ["Health", "get_health", "reachable", "url_of"]
 
 ANSWER_SECONDS: Final = 4.0
 """Less than the ten seconds after which a container's health check is ended, so that the reason is told."""
@@ -20,7 +20,7 @@ _EVERY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - wh
 
 
 @dataclass(frozen=True, slots=True)
-class Alive:
+class Health:
     """A daemon that does its work, and where it answers."""
 
     url: str
@@ -28,7 +28,7 @@ class Alive:
     pid: int
 
 
-def ask(host: str, port: int, *, seconds: float = ANSWER_SECONDS) -> Alive:
+def get_health(host: str, port: int, *, seconds: float = ANSWER_SECONDS) -> Health:
     """The daemon that listens on `host` and `port` of this machine. Raises NotAlive: none does, or it hangs."""
     host = reachable(host)
     url = url_of(host, port)
@@ -36,20 +36,20 @@ def ask(host: str, port: int, *, seconds: float = ANSWER_SECONDS) -> Alive:
     try:
         connection.request("GET", "/livez")
         answer = connection.getresponse()
-        told = _told(answer.read(ANSWER_BYTES))
+        told = _reason_sent(answer.read(ANSWER_BYTES))
     except TimeoutError:
-        raise NotAlive(f"nothing answers at {url} within {seconds:.0f} seconds", hint=_HANGS) from None
+        raise DaemonUnreachable(f"nothing answers at {url} within {seconds:.0f} seconds", hint=_STUCK) from None
     except (OSError, http.client.HTTPException) as error:
         why = (isinstance(error, OSError) and error.strerror) or type(error).__name__
-        raise NotAlive(f"nothing answers at {url}: {why}", hint=_AWAY) from None
+        raise DaemonUnreachable(f"nothing answers at {url}: {why}", hint=_UNREACHABLE) from None
     finally:
         connection.close()
     if told.get("program") != PROGRAM:
-        raise NotAlive(f"what answers at {url} is not versionsync", hint=_AWAY)
+        raise DaemonUnreachable(f"what answers at {url} is not versionsync", hint=_UNREACHABLE)
     if answer.status != http.client.OK:
         what = ", ".join(map(str, told.get("hanging") or ["it does not say what"]))
-        raise NotAlive(f"the daemon at {url} hangs: {what}", hint=_HANGS)
-    return Alive(url, version=str(told.get("version")), pid=int(told.get("pid", 0)))
+        raise DaemonUnreachable(f"the daemon at {url} hangs: {what}", hint=_STUCK)
+    return Health(url, version=str(told.get("version")), pid=int(told.get("pid", 0)))
 
 
 def reachable(host: str) -> str:
@@ -62,7 +62,7 @@ def url_of(host: str, port: int) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _told(body: bytes) -> dict[str, Any]:
+def _reason_sent(body: bytes) -> dict[str, Any]:
     try:
         told = json.loads(body)
     except ValueError:
@@ -70,5 +70,5 @@ def _told(body: bytes) -> dict[str, Any]:
     return told if isinstance(told, dict) else {}
 
 
-_HANGS: Final = "Its log says what it is at. Start it again: nothing that is committed is lost."
-_AWAY: Final = "Is `versionsync run` started, with the same [http] host and port?"
+_STUCK: Final = "Its log says what it is at. Start it again: nothing that is committed is lost."
+_UNREACHABLE: Final = "Is `versionsync run` started, with the same [http] host and port?"

@@ -27,11 +27,11 @@ from prometheus_client.registry import Collector
 
 from versionsync import __version__
 from versionsync.cma import Result
-from versionsync.daemon.scheduler import Timetable
-from versionsync.daemon.state import RUN_SECONDS, LogReading, SourceState, Stance
+from versionsync.daemon.scheduler import SourceScheduler
+from versionsync.daemon.state import RUN_SECONDS, PollOutcome, WorkerState, WorkerStatus
 from versionsync.sync.error_kinds import ErrorKind
 from versionsync.sync.report import LAG_SECONDS, Counts, Outcome
-from versionsync.webhooks.payload import Heard
+from versionsync.webhooks.payload import WebhookResult
 
 __all__ = ["BUDGETS", "COUNTERS", "GAUGES", "Metrics"]
 
@@ -47,7 +47,7 @@ COUNTERS: Final[dict[str, tuple[str, str]]] = {
 }
 """The counter of each count of a run, and what it means. Requests have one of their own, by result."""
 
-GAUGES: Final[dict[str, tuple[str, Callable[[SourceState, datetime], float]]]] = {
+GAUGES: Final[dict[str, tuple[str, Callable[[WorkerState, datetime], float]]]] = {
     "versionsync_source_staleness_seconds": (
         "Since the start of the last look that succeeded.",
         lambda state, now: state.staleness(now),
@@ -70,7 +70,7 @@ GAUGES: Final[dict[str, tuple[str, Callable[[SourceState, datetime], float]]]] =
     ),
     "versionsync_source_next_look_timestamp_seconds": (
         "When the next look is due; 0: not known.",
-        lambda state, _: _timestamp(state.next_look_at),
+        lambda state, _: _timestamp(state.next_check_at),
     ),
     "versionsync_run_under_way_seconds": (
         "For how long the run under way has been; 0: none is.",
@@ -78,7 +78,7 @@ GAUGES: Final[dict[str, tuple[str, Callable[[SourceState, datetime], float]]]] =
     ),
     "versionsync_hints_waiting": (
         "Hints of webhooks that no run has looked at yet.",
-        lambda state, _: float(state.hints_waiting),
+        lambda state, _: float(state.queued_records),
     ),
     "versionsync_webhook_used": (
         "1 where calls of a webhook should tell what changes: they are received, or their log is read.",
@@ -90,7 +90,7 @@ GAUGES: Final[dict[str, tuple[str, Callable[[SourceState, datetime], float]]]] =
     ),
     "versionsync_webhook_untold_changes": (
         "Looks in a row that found changes of which no call had told.",
-        lambda state, _: float(state.untold),
+        lambda state, _: float(state.undelivered_changes),
     ),
     "versionsync_webhook_log_read_timestamp_seconds": (
         "When the log of calls was last read; 0: it was not since the start.",
@@ -134,10 +134,10 @@ class Metrics(Collector):
 
     def __init__(
         self,
-        states: Callable[[], Mapping[str, SourceState]],
+        states: Callable[[], Mapping[str, WorkerState]],
         *,
         now: Callable[[], datetime],
-        timetable: Timetable | None = None,
+        timetable: SourceScheduler | None = None,
     ) -> None:
         self._states = states
         self._now = now
@@ -173,7 +173,7 @@ class Metrics(Collector):
         yield CounterMetricFamily("versionsync_jobs_missed", "Jobs that were not begun at their time.", value=missed)
 
 
-def _gauges(states: Iterable[SourceState], now: datetime) -> Iterator[Metric]:
+def _gauges(states: Iterable[WorkerState], now: datetime) -> Iterator[Metric]:
     for name, (meaning, value) in GAUGES.items():
         gauge = GaugeMetricFamily(name, meaning, labels=["source"])
         for state in states:
@@ -183,22 +183,22 @@ def _gauges(states: Iterable[SourceState], now: datetime) -> Iterator[Metric]:
         "versionsync_source_stance", "1 for what the daemon is to the source now.", labels=["source", "stance"]
     )
     for state in states:
-        for each in Stance:
-            stance.add_metric([state.name, each.value], float(state.stance is each))
+        for each in WorkerStatus:
+            stance.add_metric([state.name, each.value], float(state.status is each))
     yield stance
 
 
-def _budgets(states: Iterable[SourceState]) -> Iterator[Metric]:
+def _budgets(states: Iterable[WorkerState]) -> Iterator[Metric]:
     """Only of sources that have a budget; it is the project's."""
     gauges = {name: GaugeMetricFamily(name, meaning, labels=["source"]) for name, meaning in BUDGETS.items()}
     for state in states:
-        if (purse := state.purse) is not None:
+        if (purse := state.budget) is not None:
             for gauge, value in zip(gauges.values(), (purse.budget.requests, purse.spent, purse.forecast), strict=True):
                 gauge.add_metric([state.name], value)
     yield from gauges.values()
 
 
-def _counters(states: Iterable[SourceState]) -> Iterator[Metric]:
+def _counters(states: Iterable[WorkerState]) -> Iterator[Metric]:
     counts = {state.name: state.counts for state in states}
     for count in fields(Counts):
         if count.name in COUNTERS:
@@ -209,7 +209,7 @@ def _counters(states: Iterable[SourceState]) -> Iterator[Metric]:
             yield counter
 
 
-def _counters_by_word(states: Iterable[SourceState]) -> Iterator[Metric]:
+def _counters_by_word(states: Iterable[WorkerState]) -> Iterator[Metric]:
     """One value for each word that there is, be it 0: a rate is known only of what is there from the start."""
     requests = CounterMetricFamily(
         "versionsync_requests", "Requests to DatoCMS, each try counted, by how it ended.", labels=["source", "result"]
@@ -234,15 +234,15 @@ def _counters_by_word(states: Iterable[SourceState]) -> Iterator[Metric]:
             if outcome not in (Outcome.RUNNING, Outcome.INTERRUPTED):  # who is interrupted counts no more
                 runs.add_metric([state.name, outcome.value], state.runs[outcome])
         for trouble in ErrorKind:
-            failures.add_metric([state.name, trouble.value], state.troubles[trouble])
-        for heard in Heard:
-            calls.add_metric([state.name, heard.value], state.heard[heard])
-        for reading in LogReading:
-            readings.add_metric([state.name, reading.value], state.log_readings[reading])
+            failures.add_metric([state.name, trouble.value], state.failures_by_kind[trouble])
+        for heard in WebhookResult:
+            calls.add_metric([state.name, heard.value], state.webhook_results[heard])
+        for reading in PollOutcome:
+            readings.add_metric([state.name, reading.value], state.log_polls[reading])
     yield from (requests, runs, failures, calls, readings)
 
 
-def _run_times(states: Iterable[SourceState]) -> Metric:
+def _run_times(states: Iterable[WorkerState]) -> Metric:
     times = HistogramMetricFamily("versionsync_run_duration_seconds", "How long runs took.", labels=["source"])
     for state in states:
         buckets = _buckets(RUN_SECONDS, state.run_seconds.numbers)
@@ -250,7 +250,7 @@ def _run_times(states: Iterable[SourceState]) -> Metric:
     return times
 
 
-def _lag(states: Iterable[SourceState]) -> Metric:
+def _lag(states: Iterable[WorkerState]) -> Metric:
     lag = HistogramMetricFamily(
         "versionsync_version_lag_seconds",
         "From upstream's time of a version to its row, for versions that came after the first backfill.",
@@ -271,17 +271,17 @@ def _timestamp(at: datetime | None) -> float:
     return at.timestamp() if at is not None else 0.0
 
 
-def _run_seconds(state: SourceState, now: datetime) -> float:
-    if state.progress is None or state.began_at is None:
+def _run_seconds(state: WorkerState, now: datetime) -> float:
+    if state.progress is None or state.started_at is None:
         return 0.0
-    return max((now - state.began_at).total_seconds(), 0.0)
+    return max((now - state.started_at).total_seconds(), 0.0)
 
 
-def _lease_seconds(state: SourceState) -> float:
+def _lease_seconds(state: WorkerState) -> float:
     term = None if state.progress is None else state.progress.lease
     return 0.0 if term is None else max(term.until - time.monotonic(), 0.0)
 
 
-def _lease_epoch(state: SourceState) -> int:
+def _lease_epoch(state: WorkerState) -> int:
     term = None if state.progress is None else state.progress.lease
     return state.lease_epoch if term is None else term.epoch

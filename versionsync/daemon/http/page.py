@@ -7,13 +7,17 @@ from datetime import datetime
 from html import escape
 from typing import Any, Final
 
-from versionsync.daemon.state import Stance
+from versionsync.daemon.state import WorkerStatus
 
 __all__ = ["page"]
 
 REFRESH_SECONDS: Final = 5
 
-_KINDS: Final = {Stance.STARTING.value: "new", Stance.FAILING.value: "once", Stance.STANDBY.value: "idle"}
+_KINDS: Final = {
+    WorkerStatus.STARTING.value: "new",
+    WorkerStatus.FAILING.value: "once",
+    WorkerStatus.STANDBY.value: "idle",
+}
 
 _STYLE: Final = """
 :root { color-scheme: light dark; font: 15px/1.5 system-ui, sans-serif;
@@ -53,7 +57,7 @@ def page(told: Mapping[str, Any]) -> str:
         f"<title>{_title(sources)}</title><style>{_STYLE}</style>",
         f"<header><h1>versionsync</h1>{_summary(told)}</header><main>",
         # What needs somebody comes first; among those, and the others, the order is that of the settings.
-        *(_card(source, now) for source in sorted(sources, key=lambda source: not _is_needy(source))),
+        *(_card(source, now) for source in sorted(sources, key=lambda source: not _needs_attention(source))),
         f"</main><footer>Version {escape(told['version'])}, process {told['pid']}, ",
         f"up for {_span((now - told['started_at']).total_seconds())}. As of {_time(now)}. ",
         "<a href='/status?format=json'>JSON</a> · <a href='/metrics'>metrics</a></footer></html>\n",
@@ -61,19 +65,19 @@ def page(told: Mapping[str, Any]) -> str:
     return "".join(parts)
 
 
-def _is_needy(source: Mapping[str, Any]) -> bool:
+def _needs_attention(source: Mapping[str, Any]) -> bool:
     """Whether somebody should look at it. One that has only just begun needs time, not people."""
-    return source["attention"] is not None and source["stance"] != Stance.STARTING
+    return source["attention"] is not None and source["stance"] != WorkerStatus.STARTING
 
 
 def _title(sources: Sequence[Mapping[str, Any]]) -> str:
-    needy = sum(map(_is_needy, sources))
+    needy = sum(map(_needs_attention, sources))
     return f"({needy}) versionsync" if needy else "versionsync"
 
 
 def _summary(told: Mapping[str, Any]) -> str:
     sources = told["sources"]
-    needy = sum(map(_is_needy, sources))
+    needy = sum(map(_needs_attention, sources))
     if not sources:
         return "<p class='state bad'>no source is followed</p>"
     if needy:
@@ -84,7 +88,7 @@ def _summary(told: Mapping[str, Any]) -> str:
 
 
 def _card(source: Mapping[str, Any], now: datetime) -> str:
-    kind = "bad" if _is_needy(source) else _KINDS.get(source["stance"], "good")
+    kind = "bad" if _needs_attention(source) else _KINDS.get(source["stance"], "good")
     why = f"<p class=why>{escape(source['attention'])}</p>" if source["attention"] else ""
     facts = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in _facts(source, now))
     name = escape(source["source"])

@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import Any, Final
 
 from versionsync import __version__
-from versionsync.daemon.readiness import attention_of, reasons
-from versionsync.daemon.state import SourceState
+from versionsync.daemon.readiness import problem_of, reasons
+from versionsync.daemon.state import WorkerState
 
 __all__ = ["PROGRAM", "identity", "status"]
 
@@ -23,7 +23,7 @@ def identity() -> dict[str, Any]:
 
 
 def status(
-    states: Mapping[str, SourceState], *, started_at: datetime, now: datetime, redact: Callable[[str], str]
+    states: Mapping[str, WorkerState], *, started_at: datetime, now: datetime, redact: Callable[[str], str]
 ) -> dict[str, Any]:
     """Everything that is known, as plain values."""
     return {
@@ -35,17 +35,17 @@ def status(
     }
 
 
-def _source(state: SourceState, now: datetime, redact: Callable[[str], str]) -> dict[str, Any]:
-    reason = attention_of(state, now)
+def _source(state: WorkerState, now: datetime, redact: Callable[[str], str]) -> dict[str, Any]:
+    reason = problem_of(state, now)
     progress = state.progress
     return {
         "source": state.name,
-        "stance": state.stance.value,
+        "stance": state.status.value,
         "attention": None if reason is None else redact(reason),
-        "trouble": None if state.trouble is None else state.trouble.value,
+        "trouble": None if state.error_kind is None else state.error_kind.value,
         "error": None if state.error is None else redact(state.error),
         "failures": state.failures,
-        "active_daemon": state.other,
+        "active_daemon": state.other_holder,
         "staleness_seconds": round(state.staleness(now), 1),
         "max_staleness_seconds": state.max_staleness,
         "last_success_at": state.last_success_at,
@@ -53,38 +53,38 @@ def _source(state: SourceState, now: datetime, redact: Callable[[str], str]) -> 
         "unexplained_change_since": state.unexplained_change_since,
         "last_run_at": state.last_run_at,
         "last_run_seconds": None if state.last_run_seconds is None else round(state.last_run_seconds, 3),
-        "next_look_at": state.next_look_at,
-        "next_look_reason": state.next_look_reason,
+        "next_look_at": state.next_check_at,
+        "next_look_reason": state.next_check_reason,
         "run": None
         if progress is None
         else {
-            "began_at": state.began_at,
+            "began_at": state.started_at,
             "phase": progress.phase,
             "records_total": progress.records_total,
             "records_planned": progress.records_planned,
             "counts": asdict(progress.counts),
         },
         "budget": None
-        if state.purse is None
+        if state.budget is None
         else {
-            "budget": str(state.purse.budget),
-            "spent": state.purse.spent,
-            "left": state.purse.left,
-            "forecast": state.purse.forecast,
-            "ends_at": state.purse.ends_at,
+            "budget": str(state.budget.budget),
+            "spent": state.budget.spent,
+            "left": state.budget.left,
+            "forecast": state.budget.forecast,
+            "ends_at": state.budget.ends_at,
         },
         "webhooks": {
-            "receives": state.receives,
+            "receives": state.receiver_enabled,
             "last_call_at": state.last_call_at,
-            "hints_waiting": state.hints_waiting,
-            "untold": state.untold,
+            "hints_waiting": state.queued_records,
+            "untold": state.undelivered_changes,
             "is_silent": state.is_webhook_silent,
             "log": state.webhook_log.value,
             "log_read_at": state.log_read_at,
             "log_gaps": state.log_gaps,
             "last_gap_at": state.last_gap_at,
-            "log_readings": {reading.value: number for reading, number in state.log_readings.items()},
-            "calls": {heard.value: number for heard, number in state.heard.items()},
+            "log_readings": {reading.value: number for reading, number in state.log_polls.items()},
+            "calls": {heard.value: number for heard, number in state.webhook_results.items()},
         },
         "runs": {outcome.value: number for outcome, number in state.runs.items()},
         "total": asdict(state.total),

@@ -12,26 +12,26 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
 from versionsync.config import InvalidSetting, MissingExtra, Secret
-from versionsync.daemon.notifications.rules import NoticeKind
-from versionsync.daemon.notifications.text import Notice
+from versionsync.daemon.notifications.rules import NotificationKind
+from versionsync.daemon.notifications.text import Notification
 from versionsync.outgoing import share_trust
 
 if TYPE_CHECKING:
     import apprise
 
-__all__ = ["NotSent", "Send", "open_target", "secrets_in"]
+__all__ = ["NotSent", "Send", "open_channel", "secrets_in"]
 
-Send = Callable[[Notice], None]
+Send = Callable[[Notification], None]
 """Sends a notice and returns when it has arrived. Raises NotSent."""
 
-SHORTEST_SECRET: Final = 8
+MIN_SECRET_LENGTH: Final = 8
 LONG_FOR_A_WORD: Final = 20
-_TYPES: Final[dict[NoticeKind | None, str]] = {
+_TYPES: Final[dict[NotificationKind | None, str]] = {
     None: "info",
-    NoticeKind.FAILING: "failure",
-    NoticeKind.STALE: "warning",
-    NoticeKind.VANISHED: "failure",
-    NoticeKind.RECOVERED: "success",
+    NotificationKind.FAILING: "failure",
+    NotificationKind.STALE: "warning",
+    NotificationKind.MASS_DELETE: "failure",
+    NotificationKind.RECOVERED: "success",
 }
 
 
@@ -39,7 +39,7 @@ class NotSent(Exception):
     """A notice did not arrive. Says why, as far as Apprise does; that may hold parts of the address."""
 
 
-def open_target(url: Secret, *, where: str) -> Send:
+def open_channel(url: Secret, *, where: str) -> Send:
     """What sends notices to `url`; `where` is its place in the settings.
 
     Raises MissingExtra if Apprise is not there, and InvalidSetting if it does not understand the address.
@@ -79,10 +79,10 @@ def secrets_in(url: Secret) -> list[str]:
 def _looks_secret(part: str) -> bool:
     """Not a host, nor a plain word: to mask one of these would make the log unreadable."""
     is_plain = part.isalpha() and (part.islower() or part.istitle()) and len(part) < LONG_FOR_A_WORD
-    return len(part) >= SHORTEST_SECRET and not is_plain and "." not in part
+    return len(part) >= MIN_SECRET_LENGTH and not is_plain and "." not in part
 
 
-def _send(app: apprise.Apprise, notice: Notice) -> None:
+def _send(app: apprise.Apprise, notice: Notification) -> None:
     try:
         result = app.notify(title=notice.title, body=notice.body, notify_type=_TYPES[notice.kind], body_format="text")
     except Exception as error:  # a plugin of Apprise may raise anything

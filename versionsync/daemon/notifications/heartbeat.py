@@ -18,28 +18,28 @@ from structlog.typing import FilteringBoundLogger
 
 from versionsync import __version__
 from versionsync.config import Secret
-from versionsync.daemon.state import SourceState, Stance
+from versionsync.daemon.state import WorkerState, WorkerStatus
 from versionsync.outgoing import proxy_for, trust
 
-__all__ = ["Pinger"]
+__all__ = ["HeartbeatSender"]
 
-PING_SECONDS: Final = 5.0
+TIMEOUT_SECONDS: Final = 5.0
 EVERY_SECONDS: Final = 60.0
 """However often a source is looked at, its switch is called no more often than that."""
 RETRY_SECONDS: Final = 15.0
 
 
 @dataclass(slots=True)
-class _Switch:
+class _Target:
     """The switch of one source: the last success that it was told, or was to be told."""
 
-    told: datetime | None = None
+    sent_state: datetime | None = None
     task: asyncio.Task[None] | None = None
     failures: int = 0
     not_before: float = 0.0
 
 
-class Pinger:
+class HeartbeatSender:
     """Calls the switches that `urls` returns by source; it is asked at every look."""
 
     def __init__(
@@ -52,15 +52,15 @@ class Pinger:
         self._urls = urls
         self._log = log
         self._clock = clock
-        self._switches: dict[str, _Switch] = {}
+        self._switches: dict[str, _Target] = {}
 
-    def look(self, states: Mapping[str, SourceState], now: datetime) -> None:
+    def check(self, states: Mapping[str, WorkerState], now: datetime) -> None:
         """Begin to call where a look has succeeded since the last call; nothing here waits."""
         for name, url in self._urls().items():
-            switch = self._switches.setdefault(name, _Switch())
+            switch = self._switches.setdefault(name, _Target())
             success = states[name].last_success_at if name in states else None
-            is_ours = name in states and states[name].stance is Stance.FOLLOWING
-            is_due = is_ours and success != switch.told and self._clock() >= switch.not_before
+            is_ours = name in states and states[name].status is WorkerStatus.ACTIVE
+            is_due = is_ours and success != switch.sent_state and self._clock() >= switch.not_before
             if is_due and switch.task is None:
                 switch.task = asyncio.create_task(self._call(name, switch, url, success))
 
@@ -72,7 +72,7 @@ class Pinger:
         if tasks:
             await asyncio.wait(tasks)
 
-    async def _call(self, name: str, switch: _Switch, url: Secret, success: datetime | None) -> None:
+    async def _call(self, name: str, switch: _Target, url: Secret, success: datetime | None) -> None:
         try:
             reason = await _get(url)
         finally:
@@ -81,7 +81,7 @@ class Pinger:
         if reason is None:
             if switch.failures:
                 self._log.info("ping.works_again", source=name)
-            switch.told, switch.failures = success, 0
+            switch.sent_state, switch.failures = success, 0
             return
         switch.failures += 1
         tell = self._log.warning if switch.failures == 1 else self._log.debug
@@ -90,7 +90,7 @@ class Pinger:
 
 async def _get(url: Secret) -> str | None:
     """Why the call did not arrive, without its address in it; None: it did."""
-    timeout = aiohttp.ClientTimeout(total=PING_SECONDS)
+    timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
     headers = {"User-Agent": f"versionsync/{__version__}"}
     try:
         context, proxy = trust(), proxy_for(url.reveal())
@@ -108,7 +108,7 @@ async def _get(url: Secret) -> str | None:
         ):
             return None if answer.ok else f"it answered with HTTP {answer.status}"
     except TimeoutError:
-        return f"no answer within {PING_SECONDS:.0f} s"
+        return f"no answer within {TIMEOUT_SECONDS:.0f} s"
     except (aiohttp.ClientError, OSError, ValueError) as error:
         # The words of other errors hold the address.
         told = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__

@@ -21,20 +21,20 @@ from structlog.typing import FilteringBoundLogger
 
 from versionsync.config import Secret
 from versionsync.daemon.notifications.apprise import NotSent, Send
-from versionsync.daemon.notifications.persistence import Recall
-from versionsync.daemon.notifications.rules import Memory, NoticeKind, Rule
-from versionsync.daemon.notifications.text import Notice, notice_of
-from versionsync.daemon.state import SourceState
+from versionsync.daemon.notifications.persistence import NotificationStore
+from versionsync.daemon.notifications.rules import NotificationKind, NotificationState, Rule
+from versionsync.daemon.notifications.text import Notification, notification_for
+from versionsync.daemon.state import WorkerState
 
-__all__ = ["Herald", "Subscription"]
+__all__ = ["Notifier", "Subscription"]
 
 SEND_SECONDS: Final = 15.0
 """Who has not taken a notice by then has not got it."""
-GATHER_SECONDS: Final = 10.0
+GROUP_WAIT_SECONDS: Final = 10.0
 """Where there are several sources, so long is waited for the others: what ails one often ails all, and one notice is
 enough for that."""
 RETRY_SECONDS: Final = 60.0
-MOST_RETRY_SECONDS: Final = 900.0
+MAX_RETRY_SECONDS: Final = 900.0
 DIGITS: Final = 4
 
 
@@ -42,13 +42,13 @@ DIGITS: Final = 4
 class Subscription:
     """A place that is told, `where` in the settings it stands, and what it wants to be told."""
 
-    where: str
+    channel: str
     url: Secret
     rule: Rule
     send: Send = field(compare=False)
 
     @property
-    def place(self) -> str:
+    def key(self) -> str:
         """What it is called where others read it: the kind of service, and digits that tell addresses apart.
 
         They are too few to find an address by, or a password in it.
@@ -59,10 +59,10 @@ class Subscription:
 
 
 @dataclass(slots=True)
-class _Place:
+class _Channel:
     """What one subscription was told, and what it is being told."""
 
-    memory: Memory = field(default_factory=Memory)
+    memory: NotificationState = field(default_factory=NotificationState)
     task: asyncio.Task[None] | None = None
     thread: threading.Thread | None = None
     failures: int = 0
@@ -74,14 +74,14 @@ class _Place:
         is_busy = self.task is not None or (self.thread is not None and self.thread.is_alive())
         return not is_busy and clock >= self.not_before
 
-    def put_off(self, clock: float) -> None:
+    def back_off(self, clock: float) -> None:
         """It did not arrive: try again later, and later still each time."""
         self.failures += 1
         doublings = min(self.failures - 1, 16)  # a float has an end
-        self.not_before = clock + min(RETRY_SECONDS * 2.0**doublings, MOST_RETRY_SECONDS)
+        self.not_before = clock + min(RETRY_SECONDS * 2.0**doublings, MAX_RETRY_SECONDS)
 
 
-class Herald:
+class Notifier:
     """Looks at how the sources stand, and tells those whom `subscriptions` returns; it is asked at every look.
 
     `redact` masks secrets in what is told; `recall` keeps it over a new start.
@@ -93,11 +93,11 @@ class Herald:
         *,
         log: FilteringBoundLogger,
         redact: Callable[[str], str],
-        recall: Recall | None = None,
+        recall: NotificationStore | None = None,
         host: str | None = None,
         clock: Callable[[], float] = time.monotonic,
         send_seconds: float = SEND_SECONDS,
-        gather_seconds: float = GATHER_SECONDS,
+        gather_seconds: float = GROUP_WAIT_SECONDS,
     ) -> None:
         self._subscriptions = subscriptions
         self._log = log
@@ -107,25 +107,25 @@ class Herald:
         self._clock = clock
         self._send_seconds = send_seconds
         self._gather_seconds = gather_seconds
-        self._places: dict[Subscription, _Place] = {}
+        self._places: dict[Subscription, _Channel] = {}
 
-    def look(self, states: Mapping[str, SourceState], now: datetime) -> None:
+    def check(self, states: Mapping[str, WorkerState], now: datetime) -> None:
         """Begin to send what is to be told; nothing here waits."""
         before = self._places
         self._places = {wanted: before.get(wanted) or self._new(wanted) for wanted in self._subscriptions()}
         told_of = list(states.values())
         if self._recall is not None:
-            memories = {wanted.place: place.memory for wanted, place in self._places.items()}
-            ready = self._recall.look(states, memories, now=now, clock=self._clock())
+            memories = {wanted.key: place.memory for wanted, place in self._places.items()}
+            ready = self._recall.check(states, memories, now=now, clock=self._clock())
             told_of = [state for state in told_of if state.name in ready]
         for subscription, place in self._places.items():
             if place.is_free(self._clock()):
-                self._tell(subscription, place, told_of, now, is_alone=len(states) == 1)
+                self._notify(subscription, place, told_of, now, is_alone=len(states) == 1)
 
-    def _new(self, subscription: Subscription) -> _Place:
-        place = _Place()
+    def _new(self, subscription: Subscription) -> _Channel:
+        place = _Channel()
         if self._recall is not None:
-            self._recall.remember(subscription.place, place.memory)
+            self._recall.remember(subscription.key, place.memory)
         return place
 
     async def close(self) -> None:
@@ -138,16 +138,16 @@ class Herald:
         if self._recall is not None:
             await self._recall.close()
 
-    def _tell(
+    def _notify(
         self,
         subscription: Subscription,
-        place: _Place,
-        states: Collection[SourceState],
+        place: _Channel,
+        states: Collection[WorkerState],
         now: datetime,
         *,
         is_alone: bool,
     ) -> None:
-        clock, next_of = self._clock(), place.memory.next_of
+        clock, next_of = self._clock(), place.memory.due
         kinds = [(next_of(state, subscription.rule, now=now, clock=clock), state) for state in states]
         due = [(kind, state) for kind, state in kinds if kind is not None]
         if not due:
@@ -158,34 +158,34 @@ class Herald:
             return
         place.due_since = None
         is_last = place.memory.is_last_of_the_hour(clock)
-        notice = notice_of(due, now=now, host=self._host, is_last=is_last)
+        notice = notification_for(due, now=now, host=self._host, is_last=is_last)
         told = {state.name: kind for kind, state in due}
         notice = replace(notice, body=self._redact(notice.body))
         place.task = asyncio.create_task(self._send(subscription, place, notice, told))
 
     async def _send(
-        self, subscription: Subscription, place: _Place, notice: Notice, told: Mapping[str, NoticeKind]
+        self, subscription: Subscription, place: _Channel, notice: Notification, told: Mapping[str, NotificationKind]
     ) -> None:
         about = ", ".join(f"{source}: {kind.value}" for source, kind in told.items())
-        log = self._log.bind(to=subscription.where, about=about)
+        log = self._log.bind(to=subscription.channel, about=about)
         try:
             place.thread, sent = _on_a_thread(subscription.send, notice)
             async with asyncio.timeout(self._send_seconds):
                 await sent
         except (NotSent, TimeoutError) as error:
-            place.put_off(self._clock())
+            place.back_off(self._clock())
             reason = f"no answer within {self._send_seconds:g} s" if isinstance(error, TimeoutError) else str(error)
             tell = log.warning if place.failures == 1 else log.debug
             tell("notice.not_sent", reason=self._redact(reason))
         else:
             place.failures = 0
-            place.memory.told(told, clock=self._clock())
+            place.memory.mark_sent(told, clock=self._clock())
             log.info("notice.sent")
         finally:
             place.task = None
 
 
-def _on_a_thread(send: Send, notice: Notice) -> tuple[threading.Thread, asyncio.Future[None]]:
+def _on_a_thread(send: Send, notice: Notification) -> tuple[threading.Thread, asyncio.Future[None]]:
     """Send on a thread that nobody has to wait for: not when it hangs, and not at the end of the process."""
     loop = asyncio.get_running_loop()
     future: asyncio.Future[None] = loop.create_future()

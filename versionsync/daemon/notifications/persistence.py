@@ -13,43 +13,43 @@ from typing import Any, Final, Protocol
 
 from structlog.typing import FilteringBoundLogger
 
-from versionsync.daemon.notifications.rules import Memory, NoticeKind
-from versionsync.daemon.state import SourceState, Stance
+from versionsync.daemon.notifications.rules import NotificationKind, NotificationState
+from versionsync.daemon.state import WorkerState, WorkerStatus
 from versionsync.mirror.errors import MirrorError
 
-__all__ = ["Book", "Recall"]
+__all__ = ["NotificationStore", "StoreBackend"]
 
-AGAIN_SECONDS: Final = 15.0
+RETRY_SECONDS: Final = 15.0
 """How soon a database that was away is asked again."""
 
 
-class Book(Protocol):
+class StoreBackend(Protocol):
     """Where it is kept, of one source. Everything raises MirrorError; RuntimeError once the source is left."""
 
-    async def notices_told(self) -> Mapping[str, NoticeKind]:
+    async def sent_notifications(self) -> Mapping[str, NotificationKind]:
         """What was told of the source that is not over, by place."""
 
-    async def keep_notices(self, told: Mapping[str, NoticeKind | None], at: datetime) -> None:
+    async def save_notifications(self, told: Mapping[str, NotificationKind | None], at: datetime) -> None:
         """This was told of the source to these places; None: that all is well again."""
 
 
-class Recall:
+class NotificationStore:
     """Of all sources, for one herald. `books` has the book of each source that is followed."""
 
-    def __init__(self, books: Callable[[], Mapping[str, Book]], *, log: FilteringBoundLogger) -> None:
+    def __init__(self, books: Callable[[], Mapping[str, StoreBackend]], *, log: FilteringBoundLogger) -> None:
         self._books = books
         self._log = log
-        self._kept: dict[str, dict[str, NoticeKind]] = {}
+        self._kept: dict[str, dict[str, NotificationKind]] = {}
         self._may_be_told: set[str] = set()
         self._not_before: dict[str, float] = {}
         self._task: asyncio.Task[None] | None = None
 
-    def look(
-        self, states: Mapping[str, SourceState], places: Mapping[str, Memory], *, now: datetime, clock: float
+    def check(
+        self, states: Mapping[str, WorkerState], places: Mapping[str, NotificationState], *, now: datetime, clock: float
     ) -> frozenset[str]:
         """The sources that may be told of. Begins to read and to write what is due; nothing here waits."""
         for name, state in states.items():
-            if state.stance in (Stance.STARTING, Stance.STANDBY):
+            if state.status in (WorkerStatus.STARTING, WorkerStatus.STANDBY):
                 self._leave(name, places)
             elif self._is_free(name, clock):
                 if name not in self._kept:
@@ -58,11 +58,11 @@ class Recall:
                     self._begin(self._write(self._books()[name], name, changes, now, clock))
         return frozenset(self._may_be_told)
 
-    def remember(self, place: str, memory: Memory) -> None:
+    def remember(self, place: str, memory: NotificationState) -> None:
         """A place that is new in the settings, or was in them before: what it was told, it knows."""
         for name, kept in self._kept.items():
             if place in kept:
-                memory.recall(name, kept[place])
+                memory.restore(name, kept[place])
 
     async def close(self) -> None:
         """Wait for nothing any more."""
@@ -74,44 +74,46 @@ class Recall:
         is_busy = self._task is not None and not self._task.done()
         return not is_busy and clock >= self._not_before.get(name, float("-inf"))
 
-    def _leave(self, name: str, places: Mapping[str, Memory]) -> None:
+    def _leave(self, name: str, places: Mapping[str, NotificationState]) -> None:
         """It is another daemon's now, which tells and writes what comes: it is read anew when it is ours again."""
         self._may_be_told.discard(name)
         if self._kept.pop(name, None) is not None:
             for memory in places.values():
-                memory.forget(name)
+                memory.reset(name)
 
-    def _changes(self, name: str, state: SourceState, places: Mapping[str, Memory]) -> dict[str, NoticeKind | None]:
+    def _changes(
+        self, name: str, state: WorkerState, places: Mapping[str, NotificationState]
+    ) -> dict[str, NotificationKind | None]:
         kept = self._kept[name]
-        told = {place: memory.told_of(name) for place, memory in places.items()}
-        if state.stance is Stance.FOLLOWING:  # a place that is in the settings no more is owed nothing
+        told = {place: memory.sent_for(name) for place, memory in places.items()}
+        if state.status is WorkerStatus.ACTIVE:  # a place that is in the settings no more is owed nothing
             told = dict.fromkeys(kept) | told
         return {place: kind for place, kind in told.items() if kind != kept.get(place)}
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         self._task = asyncio.create_task(work)
 
-    async def _read(self, book: Book, name: str, places: Mapping[str, Memory], clock: float) -> None:
+    async def _read(self, book: StoreBackend, name: str, places: Mapping[str, NotificationState], clock: float) -> None:
         try:
-            self._kept[name] = dict(await book.notices_told())
+            self._kept[name] = dict(await book.sent_notifications())
         except (MirrorError, RuntimeError) as error:
             # That the database is away may be the very thing to tell.
             self._log.debug("notices.not_read", source=name, reason=str(error))
-            self._not_before[name] = clock + AGAIN_SECONDS
+            self._not_before[name] = clock + RETRY_SECONDS
         else:
             for place, kind in self._kept[name].items():
                 if place in places:
-                    places[place].recall(name, kind)
+                    places[place].restore(name, kind)
         self._may_be_told.add(name)
 
     async def _write(
-        self, book: Book, name: str, changes: Mapping[str, NoticeKind | None], now: datetime, clock: float
+        self, book: StoreBackend, name: str, changes: Mapping[str, NotificationKind | None], now: datetime, clock: float
     ) -> None:
         try:
-            await book.keep_notices(changes, now)
+            await book.save_notifications(changes, now)
         except (MirrorError, RuntimeError) as error:
             self._log.debug("notices.not_kept", source=name, reason=str(error))
-            self._not_before[name] = clock + AGAIN_SECONDS
+            self._not_before[name] = clock + RETRY_SECONDS
             return
         kept = self._kept.setdefault(name, {})
         for place, kind in changes.items():

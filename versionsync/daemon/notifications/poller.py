@@ -10,17 +10,17 @@ from typing import Final, Protocol
 
 from structlog.typing import FilteringBoundLogger
 
-from versionsync.daemon.state import SourceState
+from versionsync.daemon.state import WorkerState
 
-__all__ = ["LOOK_SECONDS", "Watcher", "watched"]
+__all__ = ["POLL_SECONDS", "StatusListener", "polling"]
 
-LOOK_SECONDS: Final = 1.0
+POLL_SECONDS: Final = 1.0
 
 
-class Watcher(Protocol):
+class StatusListener(Protocol):
     """Somebody who tells others how the sources stand."""
 
-    def look(self, states: Mapping[str, SourceState], now: datetime) -> None:
+    def check(self, states: Mapping[str, WorkerState], now: datetime) -> None:
         """Begin to tell what there is to tell; must not wait."""
 
     async def close(self) -> None:
@@ -28,12 +28,12 @@ class Watcher(Protocol):
 
 
 @asynccontextmanager
-async def watched(
-    states: Callable[[], Mapping[str, SourceState]],
-    watchers: Sequence[Watcher],
+async def polling(
+    states: Callable[[], Mapping[str, WorkerState]],
+    watchers: Sequence[StatusListener],
     *,
     log: FilteringBoundLogger,
-    every: float = LOOK_SECONDS,
+    every: float = POLL_SECONDS,
 ) -> AsyncIterator[None]:
     """While the block runs, let the `watchers` look every so many seconds."""
     task = asyncio.create_task(_watch(states, watchers, log, every))
@@ -47,15 +47,15 @@ async def watched(
 
 
 async def _watch(
-    states: Callable[[], Mapping[str, SourceState]],
-    watchers: Sequence[Watcher],
+    states: Callable[[], Mapping[str, WorkerState]],
+    watchers: Sequence[StatusListener],
     log: FilteringBoundLogger,
     every: float,
 ) -> None:
     while True:
         for watcher in watchers:
             try:
-                watcher.look(states(), datetime.now(UTC))
+                watcher.check(states(), datetime.now(UTC))
             except Exception as error:  # a fault of ours: whoever follows must not end for it
                 log.error("lookout.failed", watcher=type(watcher).__name__, error=repr(error), exc_info=error)
         await asyncio.sleep(every)

@@ -10,21 +10,21 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from versionsync.daemon.notifications.rules import MOST_AN_HOUR, NoticeKind, worst
-from versionsync.daemon.state import SourceState
+from versionsync.daemon.notifications.rules import MAX_PER_HOUR, NotificationKind, worst
+from versionsync.daemon.state import WorkerState
 from versionsync.sync.error_kinds import ErrorKind
 
-__all__ = ["Notice", "notice_of", "trial"]
+__all__ = ["Notification", "notification_for", "test_notification"]
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 
-_WORDS: Final[Mapping[NoticeKind, str]] = {
-    NoticeKind.FAILING: "failing",
-    NoticeKind.STALE: "stale",
-    NoticeKind.VANISHED: "too many records vanished at once",
-    NoticeKind.RECOVERED: "well again",
+_WORDS: Final[Mapping[NotificationKind, str]] = {
+    NotificationKind.FAILING: "failing",
+    NotificationKind.STALE: "stale",
+    NotificationKind.MASS_DELETE: "too many records vanished at once",
+    NotificationKind.RECOVERED: "well again",
 }
-_TODO: Final[Mapping[ErrorKind, str]] = {
+_ADVICE: Final[Mapping[ErrorKind, str]] = {
     ErrorKind.UNAVAILABLE: "Nothing, if DatoCMS is away for a while: it goes on by itself. Otherwise look at the "
     "network of this machine: `versionsync doctor` tries it.",
     ErrorKind.STALLED: "Nothing, if it happens once. Otherwise see whether DatoCMS or the database hangs: "
@@ -46,67 +46,67 @@ _TODO: Final[Mapping[ErrorKind, str]] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Notice:
+class Notification:
     """One notice as it is sent; `kind` is the worst thing in it, None where it only tries whether it arrives."""
 
-    kind: NoticeKind | None
+    kind: NotificationKind | None
     title: str
     body: str
 
 
-def notice_of(
-    due: Sequence[tuple[NoticeKind, SourceState]], *, now: datetime, host: str, is_last: bool = False
-) -> Notice:
+def notification_for(
+    due: Sequence[tuple[NotificationKind, WorkerState]], *, now: datetime, host: str, is_last: bool = False
+) -> Notification:
     """What is told of these sources, at least one, as they stand. `is_last`: no more can be told within the hour."""
     parts = ["\n".join(_lines(kind, state, now)) for kind, state in due]
     foot = f"{host}, {_time(now)}"
     if is_last:
-        foot += f"\nNo more than {MOST_AN_HOUR} notices an hour are sent here: what comes now has to wait."
+        foot += f"\nNo more than {MAX_PER_HOUR} notices an hour are sent here: what comes now has to wait."
     title = _title(*due[0], now) if len(due) == 1 else _title_of_many(due)
     kind = worst(kind for kind, _ in due)
     if len(due) == 1:
-        return Notice(kind=kind, title=title, body=f"{parts[0]}\n{foot}")
+        return Notification(kind=kind, title=title, body=f"{parts[0]}\n{foot}")
     named = [f"{state.name}: {part}" for part, (_, state) in zip(parts, due, strict=True)]
-    return Notice(kind=kind, title=title, body="\n\n".join([*named, foot]))
+    return Notification(kind=kind, title=title, body="\n\n".join([*named, foot]))
 
 
-def trial(*, host: str, now: datetime) -> Notice:
+def test_notification(*, host: str, now: datetime) -> Notification:
     """A notice that says nothing but that notices arrive."""
     body = f"Nothing is wrong: somebody tries whether notices arrive.\n{host}, {_time(now)}"
-    return Notice(kind=None, title="versionsync: a test", body=body)
+    return Notification(kind=None, title="versionsync: a test", body=body)
 
 
-def _title(kind: NoticeKind, state: SourceState, now: datetime) -> str:
+def _title(kind: NotificationKind, state: WorkerState, now: datetime) -> str:
     what = _WORDS[kind]
-    if kind is NoticeKind.FAILING:
+    if kind is NotificationKind.FAILING:
         what += f" ({state.failures} in a row)"
-    elif kind is NoticeKind.STALE:
+    elif kind is NotificationKind.STALE:
         what += f" for {_duration(state.staleness(now))}"
     return f"versionsync: {state.name}: {what}"
 
 
-def _title_of_many(due: Sequence[tuple[NoticeKind, SourceState]]) -> str:
-    names: dict[NoticeKind, list[str]] = {}
+def _title_of_many(due: Sequence[tuple[NotificationKind, WorkerState]]) -> str:
+    names: dict[NotificationKind, list[str]] = {}
     for kind, state in due:
         names.setdefault(kind, []).append(state.name)
     return "versionsync: " + "; ".join(f"{_WORDS[kind]}: {', '.join(of)}" for kind, of in names.items())
 
 
-def _lines(kind: NoticeKind, state: SourceState, now: datetime) -> list[str]:
-    if kind is NoticeKind.RECOVERED:
+def _lines(kind: NotificationKind, state: WorkerState, now: datetime) -> list[str]:
+    if kind is NotificationKind.RECOVERED:
         return [f"The source {state.name} is mirrored again, as of {_time(state.last_success_at or now)}."]
     lines = [f"{_sentence(state.error)}"] if state.error else []
     if not state.error and state.progress is not None:
         lines.append(f"A run is under way and not done yet: {state.progress.phase}.")
     lines.append(_since(state, now))
-    if state.trouble is not None:
-        lines.append(f"What to do: {_TODO[state.trouble]}")
-    elif kind is NoticeKind.STALE:
+    if state.error_kind is not None:
+        lines.append(f"What to do: {_ADVICE[state.error_kind]}")
+    elif kind is NotificationKind.STALE:
         lines.append("What to do: `versionsync status` says what it is at.")
     return lines
 
 
-def _since(state: SourceState, now: datetime) -> str:
+def _since(state: WorkerState, now: datetime) -> str:
     ago = _duration(state.staleness(now))
     if state.last_success_at is None:
         return f"No look at {state.name} has succeeded since the start {ago} ago ({_time(state.since)})."

@@ -6,25 +6,34 @@ Migrations are what makes a database; a test compares them with this. docs/schem
 
 from versionsync.mirror.schema.columns import metadata
 from versionsync.mirror.schema.history import events, records, version_rewrites, versions
-from versionsync.mirror.schema.operations import followers, hints, leases, notices, runs, usage, webhook_logs, webhooks
+from versionsync.mirror.schema.operations import (
+    leases,
+    request_usage,
+    runs,
+    sent_notifications,
+    source_claims,
+    webhook_log_cursors,
+    webhook_queue,
+    webhooks,
+)
 from versionsync.mirror.schema.project import editors, fields, models, sources
 
 __all__ = [
     "editors",
     "events",
     "fields",
-    "followers",
-    "hints",
     "leases",
     "metadata",
     "models",
-    "notices",
     "records",
+    "request_usage",
     "runs",
+    "sent_notifications",
+    "source_claims",
     "sources",
-    "usage",
     "version_rewrites",
     "versions",
-    "webhook_logs",
+    "webhook_log_cursors",
+    "webhook_queue",
     "webhooks",
 ]

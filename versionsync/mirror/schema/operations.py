@@ -21,7 +21,16 @@ from versionsync.mirror.schema.columns import (
     timestamp,
 )
 
-__all__ = ["followers", "hints", "leases", "notices", "runs", "usage", "webhook_logs", "webhooks"]
+__all__ = [
+    "leases",
+    "request_usage",
+    "runs",
+    "sent_notifications",
+    "source_claims",
+    "webhook_log_cursors",
+    "webhook_queue",
+    "webhooks",
+]
 
 
 class _Runs(TypedColumns):
@@ -92,25 +101,25 @@ leases = Table(
 )
 
 
-class _Followers(TypedColumns):
+class _SourceClaims(TypedColumns):
     source_id: Named[int] = source()
     holder: Named[str | None] = json("The daemon that follows the source: host, pid, start; NULL: none.")
     expires_at: Named[datetime | None] = timestamp("By the database's clock; renewed while that daemon lives.")
-    next_look_at: Named[datetime | None] = timestamp("When it means to look next.")
-    next_look_reason: Named[str | None] = text("Why then.")
+    next_check_at: Named[datetime | None] = timestamp("When it means to look next.")
+    next_check_reason: Named[str | None] = text("Why then.")
 
 
-followers = Table(
+source_claims = Table(
     "followers",
     metadata,
-    _Followers,
+    _SourceClaims,
     foreign_key_to_source("followers"),
     both_or_none("holder", "expires_at", "ck_followers_holder_has_an_end"),
     comment="Which daemon follows a source; another one stands by. The right to write is the lease alone.",
 )
 
 
-class _Usage(TypedColumns):
+class _RequestUsage(TypedColumns):
     source_id: Named[int] = source()
     day: Named[str] = identifier("The day in UTC, as `2026-03-01`.", key=True)
     requests: Named[int] = count(
@@ -118,17 +127,17 @@ class _Usage(TypedColumns):
     )
 
 
-usage = Table(
+request_usage = Table(
     "usage",
     metadata,
-    _Usage,
+    _RequestUsage,
     foreign_key_to_source("usage"),
     CheckConstraint("requests >= 0", name="ck_usage_requests_rise"),
     comment="How many requests were sent: what a budget is measured by.",
 )
 
 
-class _Hints(TypedColumns):
+class _WebhookQueue(TypedColumns):
     id: Named[int] = autoincrement("Rises.")
     source_id: Named[int] = source(key=False)
     record_id: Named[str] = identifier("The record that may have changed; it need not be known.")
@@ -136,10 +145,10 @@ class _Hints(TypedColumns):
     received_at: Named[datetime] = timestamp("When it was received.")
 
 
-hints = Table(
+webhook_queue = Table(
     "hints",
     metadata,
-    _Hints,
+    _WebhookQueue,
     foreign_key_to_source("hints"),
     Index("hints_in_order", "source_id", "id"),
     comment="What webhooks told and no run has mirrored yet.",
@@ -147,7 +156,7 @@ hints = Table(
 )
 
 
-class _WebhookLogs(TypedColumns):
+class _WebhookLogCursors(TypedColumns):
     source_id: Named[int] = source()
     webhook_id: Named[str] = identifier("The webhook of DatoCMS whose log of calls is read.")
     read_at: Named[datetime] = timestamp("When it was last read and told something, by upstream's clock.")
@@ -155,10 +164,10 @@ class _WebhookLogs(TypedColumns):
     last_call_at: Named[datetime | None] = timestamp("When that call was made, by upstream's clock.")
 
 
-webhook_logs = Table(
+webhook_log_cursors = Table(
     "webhook_logs",
     metadata,
-    _WebhookLogs,
+    _WebhookLogCursors,
     foreign_key_to_source("webhook_logs"),
     both_or_none("last_call_id", "last_call_at", "ck_webhook_logs_call_has_a_time"),
     comment="How far the log of a webhook's calls was read: the next reading proves by it that none was missed.",
@@ -173,7 +182,7 @@ class _Webhooks(TypedColumns):
     last_call_at: Named[datetime | None] = timestamp(
         "When a call that told of a change was last received, or found in the log, by our clock."
     )
-    log: Named[str] = column(
+    log_state: Named[str] = column(
         Text(),
         "What the daemon knows of the log of calls: `unknown` (not asked for), `absent` (no webhook, or none that "
         "tells all), `refused` (the token may not read it), `read`.",
@@ -182,9 +191,13 @@ class _Webhooks(TypedColumns):
     log_read_at: Named[datetime | None] = timestamp(
         "When the log was last read, by our clock; noted every few seconds."
     )
-    gaps: Named[int] = count("How often a reading could not prove that no call was missed: a whole look followed each.")
+    log_gaps: Named[int] = count(
+        "How often a reading could not prove that no call was missed: a whole look followed each."
+    )
     last_gap_at: Named[datetime | None] = timestamp("When that last happened.")
-    untold: Named[int] = count("Looks in a row that found changes of which no call had told; a call sets it to 0.")
+    undelivered_changes: Named[int] = count(
+        "Looks in a row that found changes of which no call had told; a call sets it to 0."
+    )
 
 
 webhooks = Table(
@@ -198,19 +211,19 @@ webhooks = Table(
 )
 
 
-class _Notices(TypedColumns):
+class _SentNotifications(TypedColumns):
     source_id: Named[int] = source()
-    place: Named[str] = identifier(
+    channel: Named[str] = identifier(
         "Who was told: the kind of service, and four digits that tell addresses apart.", key=True
     )
-    told: Named[str] = text("The worst that was told since all was well: `stale`, `failing`, `vanished`.")
-    told_at: Named[datetime] = timestamp("When.")
+    kind: Named[str] = text("The worst that was told since all was well: `stale`, `failing`, `vanished`.")
+    sent_at: Named[datetime] = timestamp("When.")
 
 
-notices = Table(
+sent_notifications = Table(
     "notices",
     metadata,
-    _Notices,
+    _SentNotifications,
     foreign_key_to_source("notices"),
     CheckConstraint("told IN ('failing', 'stale', 'vanished')", name="ck_notices_told_is_known"),
     comment="Troubles that were told and are not over: a daemon that starts again tells them no second time.",

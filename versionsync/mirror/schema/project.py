@@ -37,7 +37,7 @@ class _Sources(TypedColumns):
     last_data_change_at: Named[datetime | None] = timestamp(
         "The environment's own time of its last change, as it was before the last complete sweep: the beacon."
     )
-    beacon_is_settled: Named[bool] = boolean(
+    last_data_change_is_settled: Named[bool] = boolean(
         "Whether a sweep began after the second of `last_data_change_at` was over, so that it cannot hide a change.",
         "false",
     )
@@ -50,7 +50,7 @@ class _Sources(TypedColumns):
         "When the last run that succeeded ended, be it one that read a few records only."
     )
     created_at: Named[datetime] = timestamp("When the source was first registered.")
-    whole_as_of: Named[datetime | None] = timestamp(
+    complete_as_of: Named[datetime | None] = timestamp(
         "The moment of which the mirror holds all that was upstream: when the last run began that looked at all of the "
         "source and succeeded; NULL: it was never whole."
     )

@@ -31,7 +31,7 @@ from versionsync.mirror.schema.ddl import (
     run_ddl,
     text_in_sql,
 )
-from versionsync.mirror.tables.sources import note_blocked_views
+from versionsync.mirror.tables.sources import save_blocked_views
 
 __all__ = [
     "NAME_BYTES",
@@ -247,7 +247,7 @@ def rebuild_typed_views(tx: Connection, source_id: int) -> TypedViews:
     for name, change in changes.items():
         if obstacle := _obstacle(tx, name, change, is_first=not blocked):
             blocked[name] = obstacle
-    note_blocked_views(tx, source_id, blocked)
+    save_blocked_views(tx, source_id, blocked)
     done = [name for name in changes if name not in blocked]
     return TypedViews(
         made=tuple(name for name in done if name in wanted),

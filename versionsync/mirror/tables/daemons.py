@@ -14,7 +14,7 @@ from sqlalchemy import Connection, case, select, update
 from versionsync.mirror.engine.bulk import insert_ignore
 from versionsync.mirror.engine.types import database_time
 from versionsync.mirror.holder import Holder
-from versionsync.mirror.schema import followers
+from versionsync.mirror.schema import source_claims
 from versionsync.mirror.tables.leases import set_lock_timeout
 
 __all__ = ["CLAIM_SECONDS", "ActiveDaemon", "active_daemon", "claim_source", "release_source", "save_next_check"]
@@ -28,9 +28,9 @@ class ActiveDaemon:
 
     holder: Holder
     expires_at: datetime
-    is_over: bool
-    next_look_at: datetime | None
-    next_look_reason: str | None
+    is_expired: bool
+    next_check_at: datetime | None
+    next_check_reason: str | None
 
 
 def claim_source(tx: Connection, source_id: int, me: Holder) -> Holder:
@@ -39,16 +39,16 @@ def claim_source(tx: Connection, source_id: int, me: Holder) -> Holder:
     Raises MirrorError through `Mirror.transact` where another daemon was stopped in the middle of doing the same.
     """
     set_lock_timeout(tx)
-    tx.execute(insert_ignore(followers, tx.dialect.name).values(source_id=source_id))
+    tx.execute(insert_ignore(source_claims, tx.dialect.name).values(source_id=source_id))
     # SQLite has no FOR UPDATE; BEGIN IMMEDIATE has locked the database already.
-    tx.execute(select(followers.c.source_id).where(followers.c.source_id == source_id).with_for_update())
+    tx.execute(select(source_claims.c.source_id).where(source_claims.c.source_id == source_id).with_for_update())
     other = active_daemon(tx, source_id)
-    if other is not None and other.holder != me and not other.is_over:
+    if other is not None and other.holder != me and not other.is_expired:
         return other.holder
     is_new = other is None or other.holder != me
     tx.execute(
-        update(followers)
-        .where(followers.c.source_id == source_id)
+        update(source_claims)
+        .where(source_claims.c.source_id == source_id)
         .values(
             holder=me.to_json(),
             expires_at=database_time(tx, seconds=CLAIM_SECONDS),
@@ -63,8 +63,8 @@ def release_source(tx: Connection, source_id: int, me: Holder) -> None:
     other = active_daemon(tx, source_id)
     if other is not None and other.holder == me:
         tx.execute(
-            update(followers)
-            .where(followers.c.source_id == source_id)
+            update(source_claims)
+            .where(source_claims.c.source_id == source_id)
             .values(holder=None, expires_at=None, next_look_at=None, next_look_reason=None)
         )
 
@@ -74,21 +74,23 @@ def save_next_check(tx: Connection, source_id: int, me: Holder, *, at: datetime,
     other = active_daemon(tx, source_id)
     if other is not None and other.holder == me:
         tx.execute(
-            update(followers).where(followers.c.source_id == source_id).values(next_look_at=at, next_look_reason=reason)
+            update(source_claims)
+            .where(source_claims.c.source_id == source_id)
+            .values(next_look_at=at, next_look_reason=reason)
         )
 
 
 def active_daemon(connection: Connection, source_id: int) -> ActiveDaemon | None:
     """Who follows a source; None: nobody."""
-    is_expired = case((followers.c.expires_at <= database_time(connection), 1), else_=0)
+    is_expired = case((source_claims.c.expires_at <= database_time(connection), 1), else_=0)
     row = connection.execute(
         select(
-            followers.c.holder,
-            followers.c.expires_at,
+            source_claims.c.holder,
+            source_claims.c.expires_at,
             is_expired,
-            followers.c.next_look_at,
-            followers.c.next_look_reason,
-        ).where(followers.c.source_id == source_id, followers.c.holder.is_not(None))
+            source_claims.c.next_check_at,
+            source_claims.c.next_check_reason,
+        ).where(source_claims.c.source_id == source_id, source_claims.c.holder.is_not(None))
     ).one_or_none()
     if row is None or row[0] is None or row[1] is None:
         return None
@@ -96,7 +98,7 @@ def active_daemon(connection: Connection, source_id: int) -> ActiveDaemon | None
     return ActiveDaemon(
         holder=holder,
         expires_at=row[1],
-        is_over=bool(row[2]) or holder.is_known_dead(),
-        next_look_at=row[3],
-        next_look_reason=row[4],
+        is_expired=bool(row[2]) or holder.is_known_dead(),
+        next_check_at=row[3],
+        next_check_reason=row[4],
     )

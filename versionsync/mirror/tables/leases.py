@@ -54,7 +54,7 @@ class HeldLease:
     is_expired: bool
 
     @property
-    def is_over(self) -> bool:
+    def is_free(self) -> bool:
         """Whether anybody may take it: its time has come, or its holder is known to be dead."""
         return self.is_expired or self.holder.is_known_dead()
 
@@ -96,7 +96,7 @@ def _take(tx: Connection, source_id: int, holder: Holder) -> Lease:
 
 def _check_free(tx: Connection, source_id: int) -> None:
     held = current(tx, source_id)
-    if held is not None and not held.is_over:
+    if held is not None and not held.is_free:
         name = tx.scalar(select(sources.c.name).where(sources.c.id == source_id))
         raise LeaseHeld(str(name), holder=str(held.holder), expires_at=held.expires_at)
 

@@ -8,25 +8,39 @@ from datetime import datetime
 from sqlalchemy import Connection, delete, select, update
 
 from versionsync.mirror.engine.bulk import insert_ignore
-from versionsync.mirror.schema import notices
+from versionsync.mirror.schema import sent_notifications
 
 __all__ = ["delete_sent", "load_sent", "save_sent"]
 
 
 def load_sent(connection: Connection, source_id: int) -> Mapping[str, str]:
     """What was told of a source that is not over yet, by the place that was told."""
-    rows = connection.execute(select(notices.c.place, notices.c.told).where(notices.c.source_id == source_id))
+    rows = connection.execute(
+        select(sent_notifications.c.channel, sent_notifications.c.kind).where(
+            sent_notifications.c.source_id == source_id
+        )
+    )
     return {row.place: row.told for row in rows}
 
 
 def save_sent(tx: Connection, source_id: int, place: str, *, told: str, at: datetime) -> None:
     """A trouble of a source was told to a place: `told` is failing, stale or vanished."""
-    tx.execute(insert_ignore(notices, tx.dialect.name).values(source_id=source_id, place=place, told=told, told_at=at))
     tx.execute(
-        update(notices).where(notices.c.source_id == source_id, notices.c.place == place).values(told=told, told_at=at)
+        insert_ignore(sent_notifications, tx.dialect.name).values(
+            source_id=source_id, place=place, told=told, told_at=at
+        )
+    )
+    tx.execute(
+        update(sent_notifications)
+        .where(sent_notifications.c.source_id == source_id, sent_notifications.c.channel == place)
+        .values(told=told, told_at=at)
     )
 
 
 def delete_sent(tx: Connection, source_id: int, place: str) -> None:
     """All is well again, as far as that place is concerned."""
-    tx.execute(delete(notices).where(notices.c.source_id == source_id, notices.c.place == place))
+    tx.execute(
+        delete(sent_notifications).where(
+            sent_notifications.c.source_id == source_id, sent_notifications.c.channel == place
+        )
+    )

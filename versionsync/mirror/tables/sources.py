@@ -21,8 +21,8 @@ __all__ = [
     "SourceRow",
     "check_same_project",
     "load_source",
-    "note_blocked_views",
     "register_source",
+    "save_blocked_views",
     "sources_of",
     "update_checkpoint",
     "update_history_retention",
@@ -53,11 +53,11 @@ class Checkpoint:
     """How far the mirror of a source has come; what is None was not so yet."""
 
     last_data_change_at: datetime | None
-    beacon_is_settled: bool
+    last_data_change_is_settled: bool
     last_complete_sweep_at: datetime | None
     last_scrub_at: datetime | None
     last_success_at: datetime | None
-    whole_as_of: datetime | None = None
+    complete_as_of: datetime | None = None
     unexplained_change_since: datetime | None = None
     unexplained_read_at: datetime | None = None
 
@@ -131,7 +131,7 @@ def update_history_retention(tx: Connection, lease: Lease, days: int | None) -> 
     tx.execute(update(sources).where(sources.c.id == lease.source_id).values(history_retention_days=days))
 
 
-def note_blocked_views(tx: Connection, source_id: int, blocked: Mapping[str, str]) -> None:
+def save_blocked_views(tx: Connection, source_id: int, blocked: Mapping[str, str]) -> None:
     """Note which typed views of a source could not follow the schema, and why; nothing is written where it is noted."""
     said = json.dumps(dict(blocked), sort_keys=True)
     known = tx.scalar(select(sources.c.blocked_views).where(sources.c.id == source_id))
@@ -200,11 +200,11 @@ def _row(row: Row[Any]) -> SourceRow:
         ),
         checkpoint=Checkpoint(
             last_data_change_at=row.last_data_change_at,
-            beacon_is_settled=row.beacon_is_settled,
+            last_data_change_is_settled=row.beacon_is_settled,
             last_complete_sweep_at=row.last_complete_sweep_at,
             last_scrub_at=row.last_scrub_at,
             last_success_at=row.last_success_at,
-            whole_as_of=row.whole_as_of,
+            complete_as_of=row.whole_as_of,
             unexplained_change_since=row.unexplained_change_since,
             unexplained_read_at=row.unexplained_read_at,
         ),

@@ -8,7 +8,7 @@ from datetime import date
 from sqlalchemy import Connection, func, select, update
 
 from versionsync.mirror.engine.bulk import insert_ignore
-from versionsync.mirror.schema import sources, usage
+from versionsync.mirror.schema import request_usage, sources
 
 __all__ = ["ProjectUsage", "add_requests", "project_usage", "requests_since"]
 
@@ -23,11 +23,11 @@ class ProjectUsage:
 
 def add_requests(tx: Connection, source_id: int, day: date, requests: int) -> None:
     """Note that a source sent so many more `requests` on a UTC day."""
-    tx.execute(insert_ignore(usage, tx.dialect.name).values(source_id=source_id, day=day.isoformat()))
+    tx.execute(insert_ignore(request_usage, tx.dialect.name).values(source_id=source_id, day=day.isoformat()))
     tx.execute(
-        update(usage)
-        .where(usage.c.source_id == source_id, usage.c.day == day.isoformat())
-        .values(requests=usage.c.requests + requests)
+        update(request_usage)
+        .where(request_usage.c.source_id == source_id, request_usage.c.day == day.isoformat())
+        .values(requests=request_usage.c.requests + requests)
     )
 
 
@@ -35,16 +35,16 @@ def project_usage(connection: Connection, source_id: int, *, since: date) -> Pro
     """What all sources of the source's project sent since the beginning of a UTC day: a quota is the project's."""
     project = select(sources.c.project_id).where(sources.c.id == source_id).scalar_subquery()
     requests, senders = connection.execute(
-        select(func.coalesce(func.sum(usage.c.requests), 0), func.count(usage.c.source_id.distinct()))
-        .select_from(usage.join(sources, sources.c.id == usage.c.source_id))
-        .where(sources.c.project_id == project, usage.c.day >= since.isoformat())
+        select(func.coalesce(func.sum(request_usage.c.requests), 0), func.count(request_usage.c.source_id.distinct()))
+        .select_from(request_usage.join(sources, sources.c.id == request_usage.c.source_id))
+        .where(sources.c.project_id == project, request_usage.c.day >= since.isoformat())
     ).one()
     return ProjectUsage(int(requests), max(int(senders), 1))
 
 
 def requests_since(connection: Connection, source_id: int, *, since: date) -> int:
     """What the source's daemon sent for it alone since the beginning of a UTC day."""
-    sent = select(func.coalesce(func.sum(usage.c.requests), 0)).where(
-        usage.c.source_id == source_id, usage.c.day >= since.isoformat()
+    sent = select(func.coalesce(func.sum(request_usage.c.requests), 0)).where(
+        request_usage.c.source_id == source_id, request_usage.c.day >= since.isoformat()
     )
     return int(connection.scalar(sent) or 0)

@@ -10,7 +10,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from versionsync.mirror.engine.bulk import insert_ignore
-from versionsync.mirror.schema import hints, webhook_logs, webhooks
+from versionsync.mirror.schema import webhook_log_cursors, webhook_queue, webhooks
 
 __all__ = [
     "SILENT_AFTER_CHANGES",
@@ -44,14 +44,18 @@ class QueuedRecords:
 def queue_record(tx: Connection, source_id: int, record_id: str, *, event_type: str, received_at: datetime) -> None:
     """Keep a hint."""
     tx.execute(
-        insert(hints).values(source_id=source_id, record_id=record_id, event_type=event_type, received_at=received_at)
+        insert(webhook_queue).values(
+            source_id=source_id, record_id=record_id, event_type=event_type, received_at=received_at
+        )
     )
 
 
 def is_pending(connection: Connection, source_id: int, record_id: str, *, event_type: str) -> bool:
     """Whether the same hint is kept already."""
-    same = select(hints.c.id).where(
-        hints.c.source_id == source_id, hints.c.record_id == record_id, hints.c.event_type == event_type
+    same = select(webhook_queue.c.id).where(
+        webhook_queue.c.source_id == source_id,
+        webhook_queue.c.record_id == record_id,
+        webhook_queue.c.event_type == event_type,
     )
     return connection.execute(same.limit(1)).first() is not None
 
@@ -59,7 +63,10 @@ def is_pending(connection: Connection, source_id: int, record_id: str, *, event_
 def queued_records(connection: Connection, source_id: int, *, limit: int) -> QueuedRecords | None:
     """The oldest `limit` hints of a source; None: there are none."""
     rows = connection.execute(
-        select(hints.c.id, hints.c.record_id).where(hints.c.source_id == source_id).order_by(hints.c.id).limit(limit)
+        select(webhook_queue.c.id, webhook_queue.c.record_id)
+        .where(webhook_queue.c.source_id == source_id)
+        .order_by(webhook_queue.c.id)
+        .limit(limit)
     ).all()
     return QueuedRecords(tuple(dict.fromkeys(row.record_id for row in rows)), rows[-1].id) if rows else None
 
@@ -67,8 +74,10 @@ def queued_records(connection: Connection, source_id: int, *, limit: int) -> Que
 def delete_queued(tx: Connection, source_id: int, *, up_to: int, besides: Set[str] = frozenset()) -> None:
     """A run has mirrored all that these hinted at, but for the records `besides`."""
     tx.execute(
-        delete(hints).where(
-            hints.c.source_id == source_id, hints.c.id <= up_to, hints.c.record_id.not_in(sorted(besides))
+        delete(webhook_queue).where(
+            webhook_queue.c.source_id == source_id,
+            webhook_queue.c.id <= up_to,
+            webhook_queue.c.record_id.not_in(sorted(besides)),
         )
     )
 
@@ -100,7 +109,9 @@ class LogCursor:
 
 def log_cursor(connection: Connection, source_id: int) -> LogCursor | None:
     """How far the log of a source's webhook was read; None: never."""
-    row = connection.execute(select(webhook_logs).where(webhook_logs.c.source_id == source_id)).one_or_none()
+    row = connection.execute(
+        select(webhook_log_cursors).where(webhook_log_cursors.c.source_id == source_id)
+    ).one_or_none()
     if row is None:
         return None
     last = None
@@ -122,8 +133,8 @@ def save_cursor(tx: Connection, source_id: int, reading: LogCursor) -> None:
         "last_call_id": reading.last.id if reading.last else None,
         "last_call_at": reading.last.at if reading.last else None,
     }
-    tx.execute(insert_ignore(webhook_logs, tx.dialect.name).values(source_id=source_id, **values))
-    tx.execute(update(webhook_logs).where(webhook_logs.c.source_id == source_id).values(**values))
+    tx.execute(insert_ignore(webhook_log_cursors, tx.dialect.name).values(source_id=source_id, **values))
+    tx.execute(update(webhook_log_cursors).where(webhook_log_cursors.c.source_id == source_id).values(**values))
 
 
 SILENT_AFTER_CHANGES = 3
@@ -135,9 +146,9 @@ class WebhookUpdate:
     """What a daemon says of a source's webhook now and then; `log_read_at` None: it has not read the log."""
 
     receives: bool
-    log: str
+    log_state: str
     log_read_at: datetime | None
-    untold: int
+    undelivered_changes: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,22 +160,22 @@ class WebhookRow:
 
     receives: bool
     last_call_at: datetime | None
-    log: str
+    log_state: str
     log_read_at: datetime | None
-    gaps: int
+    log_gaps: int
     last_gap_at: datetime | None
-    untold: int
+    undelivered_changes: int
     waiting: int
 
     @property
     def is_used(self) -> bool:
         """Whether it should tell what changes: its calls are received, or their log is read."""
-        return self.receives or self.log == "read"
+        return self.receives or self.log_state == "read"
 
     @property
     def is_silent(self) -> bool:
         """Whether it should tell what changes, and does no longer."""
-        return self.is_used and self.untold >= SILENT_AFTER_CHANGES
+        return self.is_used and self.undelivered_changes >= SILENT_AFTER_CHANGES
 
 
 def webhook_row(connection: Connection, source_id: int) -> WebhookRow | None:
@@ -172,15 +183,17 @@ def webhook_row(connection: Connection, source_id: int) -> WebhookRow | None:
     row = connection.execute(select(webhooks).where(webhooks.c.source_id == source_id)).one_or_none()
     if row is None:
         return None
-    waiting = connection.scalar(select(func.count()).select_from(hints).where(hints.c.source_id == source_id))
+    waiting = connection.scalar(
+        select(func.count()).select_from(webhook_queue).where(webhook_queue.c.source_id == source_id)
+    )
     return WebhookRow(
         receives=row.receives,
         last_call_at=row.last_call_at,
-        log=row.log,
+        log_state=row.log,
         log_read_at=row.log_read_at,
-        gaps=row.gaps,
+        log_gaps=row.gaps,
         last_gap_at=row.last_gap_at,
-        untold=row.untold,
+        undelivered_changes=row.untold,
         waiting=waiting or 0,
     )
 
@@ -192,13 +205,13 @@ def record_call(tx: Connection, source_id: int, *, at: datetime) -> None:
 
 def record_gap(tx: Connection, source_id: int, *, at: datetime) -> None:
     """A reading of the log could not prove that no call was missed."""
-    _save(tx, source_id, gaps=webhooks.c.gaps + 1, last_gap_at=at)
+    _save(tx, source_id, gaps=webhooks.c.log_gaps + 1, last_gap_at=at)
 
 
 def save_webhook(tx: Connection, source_id: int, news: WebhookUpdate) -> None:
     """What the daemon that follows the source knows."""
     read = {} if news.log_read_at is None else {"log_read_at": news.log_read_at}
-    _save(tx, source_id, receives=news.receives, log=news.log, untold=news.untold, **read)
+    _save(tx, source_id, receives=news.receives, log=news.log_state, untold=news.undelivered_changes, **read)
 
 
 def _save(tx: Connection, source_id: int, **values: Any) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.fixtures.gateways import Given, gateway, unused_port
 from tests.integration.cli.conftest import Cli
 from tests.integration.cli.processes import running
-from versionsync.cli.exit_codes import Exit
+from versionsync.cli.exit_codes import ExitCode
 
 
 def health(cli: Cli, port: int | str) -> tuple[int, str]:
@@ -23,7 +23,7 @@ def health(cli: Cli, port: int | str) -> tuple[int, str]:
 def wait_for(cli: Cli, port: int, process: subprocess.Popen[str]) -> str:
     """What it says of a daemon that is being started."""
     deadline = time.monotonic() + 30
-    while (told := health(cli, port))[0] != Exit.DONE:
+    while (told := health(cli, port))[0] != ExitCode.OK:
         assert process.poll() is None
         assert time.monotonic() < deadline, told
         time.sleep(0.1)
@@ -38,28 +38,28 @@ def test_a_daemon_that_works_is_healthy_and_a_stopped_one_is_not(cli: Cli, at: d
         assert f"process {process.pid}" in wait_for(cli, port, process)
         process.send_signal(signal.SIGSTOP)
         code, told = health(cli, port)
-        assert code == Exit.PARTIAL
+        assert code == ExitCode.PARTIAL
         assert f"nothing answers at http://127.0.0.1:{port} within 4 seconds" in told
     code, told = health(cli, port)
-    assert (code, "Connection refused" in told) == (Exit.PARTIAL, True)
+    assert (code, "Connection refused" in told) == (ExitCode.PARTIAL, True)
 
 
 def test_a_daemon_that_says_that_it_hangs_is_not_healthy(cli: Cli) -> None:
     told = json.dumps({"program": "versionsync", "version": "1", "pid": 1, "hanging": ["website:run"]})
     with gateway("http://127.0.0.1:9", instead=lambda _path: Given(503, told)) as url:
         code, said = health(cli, url.rpartition(":")[2])
-    assert code == Exit.PARTIAL
+    assert code == ExitCode.PARTIAL
     assert "hangs: website:run" in said
 
 
 def test_another_program_is_not_taken_for_a_daemon(cli: Cli) -> None:
     with gateway("http://127.0.0.1:9", instead=lambda _path: Given(200, "<html>hello</html>")) as url:
         code, said = health(cli, url.rpartition(":")[2])
-    assert code == Exit.PARTIAL
+    assert code == ExitCode.PARTIAL
     assert "is not versionsync" in said
 
 
 def test_a_port_that_is_any_cannot_be_asked(cli: Cli) -> None:
     code, said = health(cli, 0)
-    assert code == Exit.USAGE
+    assert code == ExitCode.USAGE
     assert "[http] port is 0" in said

@@ -13,15 +13,15 @@ import pytest
 
 from tests.integration.cli.conftest import Cli, Ran
 from versionsync.cli.checks import service as service_checks
-from versionsync.cli.context import Options, Session
+from versionsync.cli.context import CliContext, Options
 from versionsync.config import InvalidSetting, SecretProblem
 from versionsync.mirror.errors import SchemaNewer
 from versionsync.systemd import host, program
 from versionsync.systemd import state as running
 from versionsync.systemd import systemctl as systemd
-from versionsync.systemd.errors import BadInstance, OutOfReach, ServiceError
-from versionsync.systemd.plan import Places
-from versionsync.systemd.units import Form
+from versionsync.systemd.errors import InvalidInstanceName, NotAccessible, ServiceError
+from versionsync.systemd.plan import Paths
+from versionsync.systemd.units import UnitOptions
 
 SYSTEMCTL = """#!/bin/sh
 [ "$1" = --user ] && shift
@@ -358,7 +358,7 @@ def test_the_machines_service_is_roots(machine: Host, monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("name", ["", "a b", "../etc", "x" * 20, "@", "-x"])
 def test_a_name_that_no_unit_can_have_is_refused(name: str) -> None:
-    with pytest.raises(BadInstance):
+    with pytest.raises(InvalidInstanceName):
         host.check_instance(name)
 
 
@@ -366,10 +366,10 @@ def test_a_name_that_no_unit_can_have_is_refused(name: str) -> None:
 class Etc:
     """The machine's settings, and what is checked of them."""
 
-    places: Places
+    places: Paths
 
-    def check(self, form: Form = Form(), *, config: Path | None = None) -> service_checks.Checked:  # noqa: B008
-        session = Session(environ={}, options=Options(config=config))
+    def check(self, form: UnitOptions = UnitOptions(), *, config: Path | None = None) -> service_checks.ServiceCheck:  # noqa: B008
+        session = CliContext(environ={}, options=Options(config=config))
         return service_checks.check_service(session, form, self.places, reads_secrets=True)
 
 
@@ -377,7 +377,7 @@ class Etc:
 def etc(tmp_path: Path) -> Etc:
     write_settings(tmp_path / "etc")
     (tmp_path / "state").mkdir()
-    return Etc(Places(units=tmp_path, settings=tmp_path / "etc", state=tmp_path / "state"))
+    return Etc(Paths(units=tmp_path, settings=tmp_path / "etc", state=tmp_path / "state"))
 
 
 def test_what_the_settings_name_is_handed_over(etc: Etc) -> None:
@@ -389,7 +389,10 @@ def test_what_the_settings_name_is_handed_over(etc: Etc) -> None:
     )
     (folder / "shop.token").write_text("0123456789abcdef")
     (folder / "shop.token").chmod(0o600)
-    assert set(etc.check(Form(instance="shop")).asked.credentials) == {folder / "web.token", folder / "shop.token"}
+    assert set(etc.check(UnitOptions(instance="shop")).asked.credentials) == {
+        folder / "web.token",
+        folder / "shop.token",
+    }
 
 
 @pytest.mark.parametrize("token", ["", "  \n", "<token>"])
@@ -414,7 +417,7 @@ def test_a_token_that_is_missing_or_open_is_refused(etc: Etc) -> None:
     [
         ('api_token_env = "TOKEN"', SecretProblem, "names the variable TOKEN"),
         ('api_token = "0123456789abcdef"', SecretProblem, "must not read it"),
-        ('api_token_file = "/elsewhere/token"', OutOfReach, "cannot read"),
+        ('api_token_file = "/elsewhere/token"', NotAccessible, "cannot read"),
     ],
 )
 def test_a_secret_that_the_service_could_not_read_is_refused(
@@ -441,13 +444,13 @@ def test_a_file_with_a_password_of_a_database_is_not_made_readable(etc: Etc, url
 
 def test_a_folder_of_settings_that_is_shut_is_refused(etc: Etc) -> None:
     etc.places.settings.chmod(0o700)
-    with pytest.raises(OutOfReach, match="others may not enter"):
+    with pytest.raises(NotAccessible, match="others may not enter"):
         etc.check()
 
 
 def test_a_database_that_the_service_could_not_write_is_refused(etc: Etc) -> None:
     write_settings(etc.places.settings, database_url='"sqlite:////srv/mirror.db"')
-    with pytest.raises(OutOfReach, match="can write only into"):
+    with pytest.raises(NotAccessible, match="can write only into"):
         etc.check()
 
 
@@ -484,7 +487,7 @@ def test_systemd_opens_the_port_of_the_settings(etc: Etc, host: str, port: int, 
             etc.check()
     else:
         assert etc.check().asked.address == address
-    assert etc.check(Form(instance="shop")).asked.address == "127.0.0.1:8765"
+    assert etc.check(UnitOptions(instance="shop")).asked.address == "127.0.0.1:8765"
 
 
 def test_settings_elsewhere_are_refused(etc: Etc) -> None:
@@ -494,8 +497,8 @@ def test_settings_elsewhere_are_refused(etc: Etc) -> None:
 
 @pytest.mark.parametrize("hidden", ["/root/venv/bin/versionsync", "/home/me/bin/versionsync", "/tmp/versionsync"])
 def test_a_program_that_the_service_cannot_reach_is_refused(hidden: str) -> None:
-    with pytest.raises(OutOfReach, match="is shut to it"):
-        program.require_reach(Path(hidden))
+    with pytest.raises(NotAccessible, match="is shut to it"):
+        program.check_accessible(Path(hidden))
 
 
 def test_a_folder_that_others_may_not_enter_is_named(tmp_path: Path) -> None:
@@ -503,4 +506,4 @@ def test_a_folder_that_others_may_not_enter_is_named(tmp_path: Path) -> None:
     path.parent.mkdir(mode=0o700)
     path.touch()
     with pytest.raises(ServiceError):
-        program.require_reach(path)
+        program.check_accessible(path)

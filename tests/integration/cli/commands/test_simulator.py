@@ -169,10 +169,10 @@ def test_the_demo_needs_nothing_takes_less_than_twenty_seconds_and_leaves_a_data
     assert time.monotonic() - begun < 20
     assert run.stderr == ""
     for question in QUESTIONS:
-        assert question.asked in run.stdout
+        assert question.question in run.stdout
     assert "version.became_current" in run.stdout
     for question in QUESTIONS:
-        assert rows(tmp_path / "versionsync-demo.db", question.sql), question.asked
+        assert rows(tmp_path / "versionsync-demo.db", question.sql), question.question
 
 
 def test_the_demo_for_programs_is_one_object_and_can_be_run_again(cli: Cli) -> None:

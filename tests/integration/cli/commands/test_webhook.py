@@ -12,7 +12,7 @@ from threading import Thread
 import pytest
 
 from tests.integration.cli.conftest import Cli
-from versionsync.cli.exit_codes import Exit
+from versionsync.cli.exit_codes import ExitCode
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.tables.webhooks import LogCursor, log_cursor
 from versionsync.simulator import FULL_ACCESS_TOKEN, SimulatorThread, World
@@ -221,7 +221,7 @@ def test_two_mirrors_do_not_fight_over_one_webhook(cli: Cli, at: dict[str, str],
         ("versionsync: default (other.example)", other),
     }
     unclear = cli("webhook", "remove", **at)
-    assert unclear.code == Exit.USAGE
+    assert unclear.code == ExitCode.USAGE
     assert other in unclear.err
     assert cli("webhook", "remove", "--url", other, **at).code == 0
     assert [one.url for one in there(upstream)] == [URL]
@@ -268,7 +268,7 @@ def test_one_source_that_cannot_be_asked_hides_no_other(
     )
     (tmp_path / "versionsync.toml").write_text(settings)
     ran = cli("webhook", "status", **at)
-    assert ran.code == Exit.UNAVAILABLE
+    assert ran.code == ExitCode.UPSTREAM_UNAVAILABLE
     assert "error: gone: GET /webhooks: no connection" in ran.err
     assert "versionsync webhook install web --url URL" in ran.out
     gone, web = cli("webhook", "status", "--json", **at).json["sources"]
@@ -277,10 +277,10 @@ def test_one_source_that_cannot_be_asked_hides_no_other(
 
 def test_a_test_needs_a_call_to_repeat(cli: Cli, at: dict[str, str], upstream: SimulatorThread) -> None:
     """Nothing is touched to have one; and without a webhook there is nothing at all."""
-    assert cli("webhook", "test", **at).code == Exit.USAGE
+    assert cli("webhook", "test", **at).code == ExitCode.USAGE
     cli("webhook", "install", "--url", NOWHERE, **at)
     ran = cli("webhook", "test", **at)
-    assert (ran.code, "Save any record" in ran.out) == (Exit.PARTIAL, True)
+    assert (ran.code, "Save any record" in ran.out) == (ExitCode.PARTIAL, True)
     assert cli("webhook", "test", "--json", **at).json == {"source": "default", "tested": False}
 
 
@@ -296,7 +296,7 @@ def test_a_test_tells_the_answer_and_how_long_it_took(
     assert cli("webhook", "test", "--json", **at).json["http_status"] == 204
     upstream.act(lambda world: [setattr(one, "url", NOWHERE) for one in world.webhooks.registered.values()])
     failed = cli("webhook", "test", **at)
-    assert (failed.code, "did not answer" in failed.out) == (Exit.PARTIAL, True)
+    assert (failed.code, "did not answer" in failed.out) == (ExitCode.PARTIAL, True)
 
 
 def test_a_test_does_not_wait_for_the_retries_of_days(cli: Cli, at: dict[str, str], upstream: SimulatorThread) -> None:
@@ -306,7 +306,7 @@ def test_a_test_does_not_wait_for_the_retries_of_days(cli: Cli, at: dict[str, st
     upstream.act(lambda world: [setattr(one, "auto_retry", True) for one in world.webhooks.registered.values()])
     edit(upstream)
     ran = cli("webhook", "test", "--json", **at)
-    assert (ran.code, ran.json["status"]) == (Exit.PARTIAL, "rescheduled")
+    assert (ran.code, ran.json["status"]) == (ExitCode.PARTIAL, "rescheduled")
     assert ran.json["seconds"] < 15
 
 
@@ -319,7 +319,7 @@ def test_a_role_that_may_not_manage_webhooks_is_told(cli: Cli, at: dict[str, str
     upstream.act(restrict)
     for verb in (["install", "--url", URL], ["status"], ["remove"], ["test"]):
         ran = cli("webhook", *verb, **at)
-        assert ran.code == Exit.REFUSED, verb
+        assert ran.code == ExitCode.UPSTREAM_REFUSED, verb
         assert "manage webhooks" in ran.err
 
 
@@ -329,7 +329,7 @@ def test_a_role_that_may_not_manage_webhooks_is_told(cli: Cli, at: dict[str, str
 def test_a_bad_url_is_refused(cli: Cli, at: dict[str, str], upstream: SimulatorThread, url: str) -> None:
     """Without anything being made."""
     ran = cli("webhook", "install", "--url", url, **at)
-    assert (ran.code, there(upstream)) == (Exit.USAGE, [])
+    assert (ran.code, there(upstream)) == (ExitCode.USAGE, [])
     assert "u:p" not in ran.written
 
 
@@ -338,4 +338,4 @@ def test_what_is_meant_must_be_clear(cli: Cli, at: dict[str, str], tmp_path: Pat
     assert "--url" in cli("webhook", "install", **at).err
     (tmp_path / "versionsync.toml").write_text(TWO_SOURCES)
     ran = cli("webhook", "install", "--url", URL, **at)
-    assert (ran.code, "one, two" in ran.err) == (Exit.USAGE, True)
+    assert (ran.code, "one, two" in ran.err) == (ExitCode.USAGE, True)

@@ -20,7 +20,7 @@ from tests.fixtures.lab import Lab
 from versionsync.daemon.errors import CannotListen
 from versionsync.daemon.http.app import App, serving
 from versionsync.daemon.http.metrics import Metrics
-from versionsync.daemon.state import SourceState, Stance
+from versionsync.daemon.state import WorkerState, WorkerStatus
 from versionsync.daemon.watchdog import Activity
 from versionsync.simulator import FaultKind
 from versionsync.sync.report import Counts
@@ -43,13 +43,13 @@ async def served(lab: Lab, **tokens: str) -> AsyncIterator[Served]:
     sources = [followed(lab), *(followed(lab, name=name, token=token) for name, token in tokens.items())]
     async with following(lab.mirror, *sources) as watched:
         metrics = Metrics(
-            lambda: watched.daemon.states, timetable=watched.daemon.timetable, now=lambda: datetime.now(UTC)
+            lambda: watched.daemon.states, timetable=watched.daemon.scheduler, now=lambda: datetime.now(UTC)
         )
         app = App(
             lambda: watched.daemon.states,
             metrics,
             redact=lambda text: text.replace("revoked", "***"),
-            hanging=watched.daemon.hanging,
+            hanging=watched.daemon.stuck,
         )
         async with (
             serving(app, host="127.0.0.1", port=0, log=QUIET) as url,
@@ -66,7 +66,7 @@ async def test_ready_once_all_is_mirrored(lab: Lab) -> None:
         assert (early.status_code, early.json()["ready"]) == (503, False)
         assert early.json()["reasons"] == ["website: its first run is not done yet"]
         assert (await one.http.get("/livez")).json()["program"] == "versionsync"
-        await eventually(lambda: one.watched.state().stance is Stance.FOLLOWING)
+        await eventually(lambda: one.watched.state().status is WorkerStatus.ACTIVE)
         assert is_mirrored(lab)
         ready = await one.http.get("/readyz")
         assert (ready.status_code, ready.json()) == (200, {"ready": True, "reasons": []})
@@ -78,7 +78,7 @@ async def test_not_ready_while_one_source_fails(lab: Lab) -> None:
         await eventually(lambda: one.watched.state("broken").failures)
         one.watched.daemon.reload()
         await eventually(lambda: one.watched.state("broken").failures > 1)
-        await eventually(lambda: one.watched.state().stance is Stance.FOLLOWING)
+        await eventually(lambda: one.watched.state().status is WorkerStatus.ACTIVE)
         answer = await one.http.get("/readyz")
         assert answer.status_code == 503
         assert len(answer.json()["reasons"]) == 1
@@ -89,9 +89,9 @@ async def test_not_ready_while_one_source_fails(lab: Lab) -> None:
 async def test_one_that_hangs_says_so(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the watchdog of systemd hears, whoever restarts containers hears too."""
     async with served(lab) as one:
-        await eventually(lambda: one.watched.state().stance is Stance.FOLLOWING)
-        stuck = Activity("website:keep", mark=1, patience=0.0)
-        monkeypatch.setattr(one.watched.daemon.followers["website"], "activities", lambda: [stuck])
+        await eventually(lambda: one.watched.state().status is WorkerStatus.ACTIVE)
+        stuck = Activity("website:keep", mark=1, timeout=0.0)
+        monkeypatch.setattr(one.watched.daemon.workers["website"], "activities", lambda: [stuck])
         assert (await one.http.get("/livez")).status_code == 200
         answer = await one.http.get("/livez")
         assert (answer.status_code, answer.json()["hanging"]) == (503, ["website:keep"])
@@ -196,7 +196,7 @@ async def test_counters_rise_while_a_run_goes_on_and_never_fall(lab: Lab) -> Non
 
 async def test_every_count_of_a_run_is_a_metric() -> None:
     """Also one that is added later."""
-    states = {"one": SourceState(name="one", max_staleness=60, since=datetime.now(UTC), total=Counts(events_written=7))}
+    states = {"one": WorkerState(name="one", max_staleness=60, since=datetime.now(UTC), total=Counts(events_written=7))}
     text = Metrics(lambda: states, now=lambda: datetime.now(UTC)).text().decode()
     assert 'versionsync_events_written_total{source="one"} 7.0' in text
 
@@ -205,7 +205,7 @@ async def test_status_is_json_for_programs_and_a_page_for_people(lab: Lab) -> No
     """And neither has any content."""
     lab.act(lambda world: world.create(world.user, "post", {"title": "very secret"}))
     async with served(lab, broken="revoked") as one:
-        await eventually(lambda: one.watched.state().stance is Stance.FOLLOWING)
+        await eventually(lambda: one.watched.state().status is WorkerStatus.ACTIVE)
         await eventually(lambda: one.watched.state("broken").failures)
         told = (await one.http.get("/status")).json()
         page = await one.http.get("/status", headers=BROWSER)
@@ -229,8 +229,8 @@ async def test_what_is_in_a_page_is_no_html(lab: Lab) -> None:
     """An error may say anything."""
     async with served(lab) as one:
         state = one.watched.state()
-        await eventually(lambda: state.stance is Stance.FOLLOWING)
-        state.next_look_reason = "<script>alert(1)</script>"
+        await eventually(lambda: state.status is WorkerStatus.ACTIVE)
+        state.next_check_reason = "<script>alert(1)</script>"
         page = await one.http.get("/status", headers=BROWSER)
     assert "<script" not in page.text or "&lt;script" in page.text
     assert re.search(r"<script", page.text) is None

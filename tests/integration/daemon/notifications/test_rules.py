@@ -15,14 +15,14 @@ from tests.fixtures.daemons import Watched, eventually, followed, following, is_
 from tests.fixtures.lab import Lab
 from tests.fixtures.listeners import Listener, listening
 from versionsync.config import Secret
-from versionsync.daemon.notifications.apprise import open_target
-from versionsync.daemon.notifications.heartbeat import Pinger
-from versionsync.daemon.notifications.notifier import Herald, Subscription
-from versionsync.daemon.notifications.persistence import Recall
-from versionsync.daemon.notifications.poller import Watcher, watched
+from versionsync.daemon.notifications.apprise import open_channel
+from versionsync.daemon.notifications.heartbeat import HeartbeatSender
+from versionsync.daemon.notifications.notifier import Notifier, Subscription
+from versionsync.daemon.notifications.persistence import NotificationStore
+from versionsync.daemon.notifications.poller import StatusListener, polling
 from versionsync.daemon.notifications.rules import Rule
-from versionsync.daemon.notifications.text import Notice
-from versionsync.daemon.state import Stance
+from versionsync.daemon.notifications.text import Notification
+from versionsync.daemon.state import WorkerStatus
 from versionsync.ledger.safeguards import MassDeleteLimit
 from versionsync.mirror.holder import Holder
 from versionsync.mirror.tables.daemons import claim_source
@@ -41,17 +41,17 @@ def post(lab: Lab, title: str) -> str:
 def subscription(listener: Listener, rule: Rule | None = None) -> Subscription:
     """The listener wants to be told of the first failure."""
     url = Secret(f"json://{listener.address}/hook")
-    send = open_target(url, where="notices[0]")
-    return Subscription(where="notices[0]", url=url, rule=rule or Rule(after=1), send=send)
+    send = open_channel(url, where="notices[0]")
+    return Subscription(channel="notices[0]", url=url, rule=rule or Rule(after_failures=1), send=send)
 
 
-def herald(daemon: Watched, *subscriptions: Subscription, send_seconds: float = 15) -> Herald:
+def herald(daemon: Watched, *subscriptions: Subscription, send_seconds: float = 15) -> Notifier:
     """One that tells these."""
-    return Herald(
+    return Notifier(
         lambda: subscriptions,
         log=daemon.log,
         redact=lambda text: text.replace("wrong", "W---G"),
-        recall=Recall(lambda: daemon.daemon.followers, log=daemon.log),
+        recall=NotificationStore(lambda: daemon.daemon.workers, log=daemon.log),
         host="mirror1",
         send_seconds=send_seconds,
         gather_seconds=0.5,
@@ -59,9 +59,9 @@ def herald(daemon: Watched, *subscriptions: Subscription, send_seconds: float = 
 
 
 @asynccontextmanager
-async def looking(daemon: Watched, watchers: Sequence[Watcher]) -> AsyncIterator[None]:
+async def looking(daemon: Watched, watchers: Sequence[StatusListener]) -> AsyncIterator[None]:
     """While the block runs, these look at the sources of the daemon."""
-    async with watched(lambda: daemon.daemon.states, watchers, log=daemon.log, every=TICK):
+    async with polling(lambda: daemon.daemon.states, watchers, log=daemon.log, every=TICK):
         yield
 
 
@@ -98,7 +98,7 @@ async def test_a_daemon_that_starts_again_in_the_middle_of_a_trouble_tells_it_no
         async with following(lab.mirror, followed(lab)) as daemon, looking(daemon, [herald(daemon, place)]):
             await eventually(lambda: is_mirrored(lab))
             token = lab.act(lambda world: world.people.tokens.pop(FULL_ACCESS_TOKEN))
-            await eventually(lambda: list(kept(lab)) == [place.place])
+            await eventually(lambda: list(kept(lab)) == [place.key])
         for _ in range(2):
             async with following(lab.mirror, followed(lab)) as daemon, looking(daemon, [herald(daemon, place)]):
                 await eventually(lambda: daemon.state().failures)
@@ -126,7 +126,7 @@ async def test_too_many_that_vanish_are_told_at_once(lab: Lab) -> None:
             for record in ids:
                 lab.act(lambda world, record=record: world.delete(world.user, record))
             await eventually(listener.titles)
-        assert daemon.state().trouble is ErrorKind.MASS_DELETE
+        assert daemon.state().error_kind is ErrorKind.MASS_DELETE
         assert listener.titles() == ["versionsync: website: too many records vanished at once"]
         assert "versionsync sync website --allow-vanish" in listener.heard[0][2]["message"]
 
@@ -165,7 +165,7 @@ async def test_a_target_that_refuses_is_tried_again(lab: Lab) -> None:
     clock = [0.0]
     async with listening() as listener, following(lab.mirror, followed(lab, token="revoked")) as daemon:
         listener.status = 503
-        told = Herald(
+        told = Notifier(
             lambda: [subscribed], log=daemon.log, redact=str, host="mirror1", clock=lambda: clock[0], send_seconds=5
         )
         subscribed = subscription(listener)
@@ -188,9 +188,9 @@ async def test_a_standby_tells_nothing(lab: Lab) -> None:
     with lab.mirror.write() as tx:
         claim_source(tx, 1, Holder(host="elsewhere", pid=7))
     async with listening() as listener, following(lab.mirror, followed(lab, token="revoked")) as daemon:
-        pinger = Pinger(lambda: {"website": Secret(f"http://{listener.address}/ping")}, log=daemon.log)
+        pinger = HeartbeatSender(lambda: {"website": Secret(f"http://{listener.address}/ping")}, log=daemon.log)
         async with looking(daemon, [herald(daemon, subscription(listener)), pinger]):
-            await eventually(lambda: daemon.state().stance is Stance.STANDBY)
+            await eventually(lambda: daemon.state().status is WorkerStatus.STANDBY)
             await asyncio.sleep(10 * TICK)
     assert listener.heard == []
 
@@ -199,15 +199,15 @@ def test_a_send_that_raises_is_a_notice_that_did_not_arrive() -> None:
     """Whatever a library raises; and the thread leaves nothing behind."""
     logger = CapturingLogger()
 
-    def broken(_: Notice) -> None:
+    def broken(_: Notification) -> None:
         raise ValueError("no such plugin")
 
     async def tell() -> None:
         from tests.unit.daemon.notifications.test_rules import FAILING, NOW, state
 
-        place = Subscription(where="notices[0]", url=Secret("x"), rule=Rule(), send=broken)
-        told = Herald(lambda: [place], log=structlog.wrap_logger(logger, processors=[]), redact=str)
-        told.look({"website": state(FAILING)}, NOW)
+        place = Subscription(channel="notices[0]", url=Secret("x"), rule=Rule(), send=broken)
+        told = Notifier(lambda: [place], log=structlog.wrap_logger(logger, processors=[]), redact=str)
+        told.check({"website": state(FAILING)}, NOW)
         await eventually(lambda: logger.calls)
 
     asyncio.run(tell())
@@ -221,7 +221,7 @@ async def test_the_switch_is_called_after_success_alone(lab: Lab) -> None:
     clock = [0.0]
     async with listening() as listener, following(lab.mirror, followed(lab)) as daemon:
         urls = {"website": Secret(f"http://{listener.address}/ping/secret")}
-        async with looking(daemon, [Pinger(lambda: urls, log=daemon.log, clock=lambda: clock[0])]):
+        async with looking(daemon, [HeartbeatSender(lambda: urls, log=daemon.log, clock=lambda: clock[0])]):
             await eventually(lambda: listener.heard)
             runs = daemon.state().runs["succeeded"]
             await eventually(lambda: daemon.state().runs["succeeded"] > runs + 2)
@@ -229,7 +229,7 @@ async def test_the_switch_is_called_after_success_alone(lab: Lab) -> None:
             clock[0] += 60
             await eventually(lambda: len(listener.heard) == 2)
             token = lab.act(lambda world: world.people.tokens.pop(FULL_ACCESS_TOKEN))
-            await eventually(lambda: daemon.state().stance is Stance.FAILING)
+            await eventually(lambda: daemon.state().status is WorkerStatus.FAILING)
             clock[0] += 60
             await asyncio.sleep(10 * TICK)
             heard = len(listener.heard)
@@ -248,7 +248,7 @@ async def test_a_switch_that_does_not_work_is_told_once_and_delays_nothing(lab: 
     async with listening() as listener, following(lab.mirror, followed(lab)) as daemon:
         listener.status = 500
         urls = {"website": Secret(f"http://{listener.address}/ping/secret")}
-        async with looking(daemon, [Pinger(lambda: urls, log=daemon.log, clock=lambda: clock[0])]):
+        async with looking(daemon, [HeartbeatSender(lambda: urls, log=daemon.log, clock=lambda: clock[0])]):
             for calls in range(1, 4):
                 await eventually(lambda calls=calls: len(listener.heard) == calls)
                 await asyncio.sleep(2 * TICK)

@@ -12,7 +12,7 @@ from tests.integration.mirror.desk import Desk, project
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.errors import DatabaseUnavailable
 from versionsync.mirror.holder import Holder
-from versionsync.mirror.schema import followers, runs
+from versionsync.mirror.schema import runs, source_claims
 from versionsync.mirror.tables import leases
 from versionsync.mirror.tables.daemons import active_daemon, claim_source, release_source, save_next_check
 from versionsync.mirror.tables.runs import KEEP_FAILED, KEEP_UNCHANGED, delete_old_runs, finish_run, start_run
@@ -45,7 +45,7 @@ def test_one_that_falls_silent_is_overtaken(desk: Desk) -> None:
     """And stands by when it wakes up."""
     with desk.mirror.write() as tx:
         claim_source(tx, desk.lease.source_id, ONE)
-        tx.execute(update(followers).values(expires_at=LONG_AGO))
+        tx.execute(update(source_claims).values(expires_at=LONG_AGO))
         assert claim_source(tx, desk.lease.source_id, TWO) == TWO
         assert claim_source(tx, desk.lease.source_id, ONE) == TWO
 
@@ -58,7 +58,7 @@ def test_the_follower_alone_says_when_it_looks_next(desk: Desk) -> None:
         save_next_check(tx, desk.lease.source_id, TWO, at=LONG_AGO, reason="never")
         told = active_daemon(tx, desk.lease.source_id)
     assert told is not None
-    assert (told.next_look_at, told.next_look_reason) == (LONG_AGO, "quiet")
+    assert (told.next_check_at, told.next_check_reason) == (LONG_AGO, "quiet")
 
 
 def test_idle_runs_are_forgotten_and_what_wrote_something_is_kept(desk: Desk) -> None:

@@ -32,7 +32,7 @@ def say(
     desk: Desk, *, receives: bool = True, log: str = "absent", read_at: datetime | None = None, untold: int = 0
 ) -> None:
     """The daemon says how the webhook does."""
-    news = WebhookUpdate(receives=receives, log=log, log_read_at=read_at, untold=untold)
+    news = WebhookUpdate(receives=receives, log_state=log, log_read_at=read_at, undelivered_changes=untold)
     with desk.mirror.write() as tx:
         save_webhook(tx, desk.lease.source_id, news)
 
@@ -48,7 +48,7 @@ def test_what_the_daemon_says_replaces_what_it_said(desk: Desk) -> None:
     say(desk, log="read", read_at=at(5), untold=2)
     say(desk, receives=False, log="refused", untold=1)
     row = row_of(desk)
-    assert (row.receives, row.log, row.log_read_at, row.untold) == (False, "refused", at(5), 1)
+    assert (row.receives, row.log_state, row.log_read_at, row.undelivered_changes) == (False, "refused", at(5), 1)
 
 
 def test_a_call_ends_the_count_of_changes_that_none_told(desk: Desk) -> None:
@@ -56,7 +56,7 @@ def test_a_call_ends_the_count_of_changes_that_none_told(desk: Desk) -> None:
     say(desk, untold=4)
     with desk.mirror.write() as tx:
         record_call(tx, desk.lease.source_id, at=at(7))
-    assert (row_of(desk).untold, row_of(desk).last_call_at) == (0, at(7))
+    assert (row_of(desk).undelivered_changes, row_of(desk).last_call_at) == (0, at(7))
 
 
 def test_gaps_are_counted_and_the_last_one_is_dated(desk: Desk) -> None:
@@ -64,7 +64,7 @@ def test_gaps_are_counted_and_the_last_one_is_dated(desk: Desk) -> None:
     for second in (3, 8):
         with desk.mirror.write() as tx:
             record_gap(tx, desk.lease.source_id, at=at(second))
-    assert (row_of(desk).gaps, row_of(desk).last_gap_at) == (2, at(8))
+    assert (row_of(desk).log_gaps, row_of(desk).last_gap_at) == (2, at(8))
 
 
 def test_the_hints_that_wait_are_counted(desk: Desk) -> None:

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis.strategies import integers, lists, text
 from rich.text import Text
 
-from versionsync.cli.terminal.output import Column, Output, fitted, to_json
+from versionsync.cli.terminal.output import Column, Output, to_json, truncate
 from versionsync.redaction import Redactor
 from versionsync.text import count, duration, when
 
@@ -83,22 +83,22 @@ def test_json_escapes_what_a_terminal_obeys_and_loses_nothing() -> None:
 
 def test_other_scripts_emoji_and_styles_come_through(capsys: pytest.CaptureFixture[str]) -> None:
     told = "Ünï 日本 می\u200cخواهم 👩\u200d🚀 \ue000 $5\u00a0"
-    Output(as_json=False, color=False, redactor=Redactor()).line(told)
+    Output(as_json=False, color=False, redactor=Redactor()).plain_line(told)
     assert capsys.readouterr().out == told.replace("\u00a0", " ") + "\n"
-    (line,) = Output(as_json=False, color=True, redactor=Redactor()).prose_lines("a\x1bb", ("red", "red"))
+    (line,) = Output(as_json=False, color=True, redactor=Redactor()).paragraph_lines("a\x1bb", ("red", "red"))
     assert (line.plain, [(span.start, span.end) for span in line.spans]) == ("a\ufffdbred", [(3, 6)])
 
 
 def test_where_space_is_short_only_what_may_shrink_does() -> None:
     cells = [["id", "title", "at"], ["12345", "a" * 50, "2026-03-01"]]
-    assert fitted(COLUMNS, cells, 40) == [5, 21, 10]
-    assert fitted(COLUMNS, cells, 100) == [5, 50, 10]
-    assert fitted(COLUMNS, cells, 5) == [5, 4, 10]
+    assert truncate(COLUMNS, cells, 40) == [5, 21, 10]
+    assert truncate(COLUMNS, cells, 100) == [5, 50, 10]
+    assert truncate(COLUMNS, cells, 5) == [5, 4, 10]
 
 
 @given(lists(text(max_size=60), min_size=3, max_size=3), integers(30, 120))
 def test_a_row_of_any_text_is_one_line(cells: list[str], room: int) -> None:
-    widths = fitted(COLUMNS, [["id", "title", "at"], cells], room)
+    widths = truncate(COLUMNS, [["id", "title", "at"], cells], room)
     assert all(width >= 1 for width in widths)
 
 
@@ -157,5 +157,5 @@ def test_prose_is_wrapped_between_words_with_a_hanging_indent(
     output: Output, capsys: pytest.CaptureFixture[str]
 ) -> None:
     output.results.width = 30
-    output.prose(("!", "yellow"), " the token [of] this source is only a placeholder", hang=2)
+    output.paragraph(("!", "yellow"), " the token [of] this source is only a placeholder", hang=2)
     assert capsys.readouterr().out.splitlines() == ["! the token [of] this source", "  is only a placeholder"]

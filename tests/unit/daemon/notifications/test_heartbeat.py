@@ -12,7 +12,7 @@ from structlog.testing import CapturingLogger
 from tests.unit.daemon.notifications.test_rules import NOW, WELL, state
 from versionsync.config import Secret
 from versionsync.daemon.notifications import heartbeat
-from versionsync.daemon.notifications.heartbeat import EVERY_SECONDS, RETRY_SECONDS, Pinger
+from versionsync.daemon.notifications.heartbeat import EVERY_SECONDS, RETRY_SECONDS, HeartbeatSender
 
 
 class Called:
@@ -23,7 +23,7 @@ class Called:
         self.reason: str | None = None
         monkeypatch.setattr(heartbeat, "_get", self._get)
         log = structlog.wrap_logger(CapturingLogger(), processors=[])
-        self.pinger = Pinger(lambda: {"website": Secret("https://x")}, log=log, clock=lambda: self.seconds)
+        self.pinger = HeartbeatSender(lambda: {"website": Secret("https://x")}, log=log, clock=lambda: self.seconds)
 
     async def _get(self, _: Secret) -> str | None:
         self.calls += 1
@@ -35,7 +35,7 @@ class Called:
         success = NOW + timedelta(seconds=self.seconds)
         source = state(WELL)
         source.last_success_at = success
-        self.pinger.look({"website": source}, success)
+        self.pinger.check({"website": source}, success)
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         return self.calls
