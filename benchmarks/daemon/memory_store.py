@@ -74,6 +74,6 @@ class Books:
         """A run has mirrored what these hint at."""
         self._hints = {id: record for id, record in self._hints.items() if id > hints.last_id or record in besides}
 
-    async def whole_as_of(self) -> datetime | None:
+    async def complete_as_of(self) -> datetime | None:
         """No other daemon has looked before."""
         return None

@@ -31,12 +31,12 @@ ORDER = (
     "editors",
     "runs",
     "leases",
-    "followers",
-    "usage",
-    "hints",
-    "webhook_logs",
+    "source_claims",
+    "request_usage",
+    "webhook_queue",
+    "webhook_log_cursors",
     "webhooks",
-    "notices",
+    "sent_notifications",
 )
 SQLITE: Dialect = sqlite.dialect()
 POSTGRES: Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy left its types out

@@ -31,12 +31,12 @@ def upgrade() -> None:
     _records_to_versions()
     _version_rewrites()
     _events()
-    _followers()
-    _usage()
-    _hints()
-    _webhook_logs()
+    _source_claims()
+    _request_usage()
+    _webhook_queue()
+    _webhook_log_cursors()
     _webhooks()
-    _notices()
+    _sent_notifications()
     _compress_with_lz4()
 
 
@@ -56,13 +56,13 @@ def _sources() -> None:
         sa.Column("base_url", sa.Text(), nullable=False),
         sa.Column("locales", JsonText(), server_default=sa.text("'[]'"), nullable=False),
         sa.Column("last_data_change_at", UtcTime()),
-        sa.Column("beacon_is_settled", sa.Boolean(), server_default=sa.text("false"), nullable=False),
+        sa.Column("last_data_change_is_settled", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("environment_created_at", UtcTime()),
         sa.Column("last_complete_sweep_at", UtcTime()),
         sa.Column("last_scrub_at", UtcTime()),
         sa.Column("last_success_at", UtcTime()),
         sa.Column("created_at", UtcTime(), nullable=False),
-        sa.Column("whole_as_of", UtcTime()),
+        sa.Column("complete_as_of", UtcTime()),
         sa.Column("unexplained_change_since", UtcTime()),
         sa.Column("unexplained_read_at", UtcTime()),
         sa.Column("project_hash", sa.LargeBinary()),
@@ -158,8 +158,8 @@ def _runs() -> None:
             "outcome IN ('running', 'succeeded', 'partial', 'failed', 'interrupted')", name="ck_runs_outcome_is_known"
         ),
         sa.CheckConstraint(
-            "error_kind IN ('refused', 'unavailable', 'stalled', 'database', 'settings', 'partial', 'unknown_record', "
-            "'vanished', 'budget', 'unexpected')",
+            "error_kind IN ('refused', 'unavailable', 'stalled', 'database', 'configuration', 'partial', 'unknown_record', "
+            "'mass_delete', 'budget', 'unexpected')",
             name="ck_runs_error_kind_is_known",
         ),
         sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_runs_source_id"),
@@ -393,58 +393,58 @@ def _events() -> None:
     op.create_index("events_of_version", "events", ["source_id", "version_id", "id"])
 
 
-def _followers() -> None:
+def _source_claims() -> None:
     op.create_table(
-        "followers",
+        "source_claims",
         sa.Column("source_id", sa.Integer(), nullable=False),
         sa.Column("holder", JsonText()),
         sa.Column("expires_at", UtcTime()),
-        sa.Column("next_look_at", UtcTime()),
-        sa.Column("next_look_reason", sa.Text()),
-        sa.CheckConstraint("(holder IS NULL) = (expires_at IS NULL)", name="ck_followers_holder_has_an_end"),
-        sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_followers_source_id"),
-        sa.PrimaryKeyConstraint("source_id", name="pk_followers"),
+        sa.Column("next_check_at", UtcTime()),
+        sa.Column("next_check_reason", sa.Text()),
+        sa.CheckConstraint("(holder IS NULL) = (expires_at IS NULL)", name="ck_source_claims_holder_has_an_end"),
+        sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_source_claims_source_id"),
+        sa.PrimaryKeyConstraint("source_id", name="pk_source_claims"),
     )
 
 
-def _usage() -> None:
+def _request_usage() -> None:
     op.create_table(
-        "usage",
+        "request_usage",
         sa.Column("source_id", sa.Integer(), nullable=False),
         sa.Column("day", IdText(), nullable=False),
         sa.Column("requests", sa.Integer(), server_default=sa.text("0"), nullable=False),
-        sa.CheckConstraint("requests >= 0", name="ck_usage_requests_rise"),
-        sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_usage_source_id"),
-        sa.PrimaryKeyConstraint("source_id", "day", name="pk_usage"),
+        sa.CheckConstraint("requests >= 0", name="ck_request_usage_requests_rise"),
+        sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_request_usage_source_id"),
+        sa.PrimaryKeyConstraint("source_id", "day", name="pk_request_usage"),
     )
 
 
-def _hints() -> None:
+def _webhook_queue() -> None:
     op.create_table(
-        "hints",
+        "webhook_queue",
         sa.Column("id", RISING, sa.Identity(), nullable=False),
         sa.Column("source_id", sa.Integer(), nullable=False),
         sa.Column("record_id", IdText(), nullable=False),
         sa.Column("event_type", sa.Text(), nullable=False),
         sa.Column("received_at", UtcTime(), nullable=False),
-        sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_hints_source_id"),
-        sa.PrimaryKeyConstraint("id", name="pk_hints"),
+        sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_webhook_queue_source_id"),
+        sa.PrimaryKeyConstraint("id", name="pk_webhook_queue"),
         sqlite_autoincrement=True,
     )
-    op.create_index("hints_in_order", "hints", ["source_id", "id"])
+    op.create_index("webhook_queue_in_order", "webhook_queue", ["source_id", "id"])
 
 
-def _webhook_logs() -> None:
+def _webhook_log_cursors() -> None:
     op.create_table(
-        "webhook_logs",
+        "webhook_log_cursors",
         sa.Column("source_id", sa.Integer(), nullable=False),
         sa.Column("webhook_id", IdText(), nullable=False),
         sa.Column("read_at", UtcTime(), nullable=False),
         sa.Column("last_call_id", IdText()),
         sa.Column("last_call_at", UtcTime()),
-        sa.CheckConstraint("(last_call_id IS NULL) = (last_call_at IS NULL)", name="ck_webhook_logs_call_has_a_time"),
-        sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_webhook_logs_source_id"),
-        sa.PrimaryKeyConstraint("source_id", name="pk_webhook_logs"),
+        sa.CheckConstraint("(last_call_id IS NULL) = (last_call_at IS NULL)", name="ck_webhook_log_cursors_call_has_a_time"),
+        sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_webhook_log_cursors_source_id"),
+        sa.PrimaryKeyConstraint("source_id", name="pk_webhook_log_cursors"),
     )
 
 
@@ -454,28 +454,28 @@ def _webhooks() -> None:
         sa.Column("source_id", sa.Integer(), nullable=False),
         sa.Column("receives", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("last_call_at", UtcTime()),
-        sa.Column("log", sa.Text(), server_default=sa.text("'unknown'"), nullable=False),
+        sa.Column("log_state", sa.Text(), server_default=sa.text("'unknown'"), nullable=False),
         sa.Column("log_read_at", UtcTime()),
-        sa.Column("gaps", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("log_gaps", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("last_gap_at", UtcTime()),
-        sa.Column("untold", sa.Integer(), server_default=sa.text("0"), nullable=False),
-        sa.CheckConstraint("log IN ('unknown', 'absent', 'refused', 'read')", name="ck_webhooks_log_is_known"),
-        sa.CheckConstraint("gaps >= 0 AND untold >= 0", name="ck_webhooks_counts_are_no_debt"),
+        sa.Column("undelivered_changes", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.CheckConstraint("log_state IN ('unknown', 'absent', 'refused', 'active', 'not_in_plan')", name="ck_webhooks_log_state_is_known"),
+        sa.CheckConstraint("log_gaps >= 0 AND undelivered_changes >= 0", name="ck_webhooks_counts_are_no_debt"),
         sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_webhooks_source_id"),
         sa.PrimaryKeyConstraint("source_id", name="pk_webhooks"),
     )
 
 
-def _notices() -> None:
+def _sent_notifications() -> None:
     op.create_table(
-        "notices",
+        "sent_notifications",
         sa.Column("source_id", sa.Integer(), nullable=False),
-        sa.Column("place", IdText(), nullable=False),
-        sa.Column("told", sa.Text(), nullable=False),
-        sa.Column("told_at", UtcTime(), nullable=False),
-        sa.CheckConstraint("told IN ('failing', 'stale', 'vanished')", name="ck_notices_told_is_known"),
-        sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_notices_source_id"),
-        sa.PrimaryKeyConstraint("source_id", "place", name="pk_notices"),
+        sa.Column("channel", IdText(), nullable=False),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("sent_at", UtcTime(), nullable=False),
+        sa.CheckConstraint("kind IN ('failing', 'stale', 'mass_delete')", name="ck_sent_notifications_kind_is_known"),
+        sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_sent_notifications_source_id"),
+        sa.PrimaryKeyConstraint("source_id", "channel", name="pk_sent_notifications"),
     )
 
 

@@ -23,14 +23,14 @@ def test_an_hour_back_or_ahead_puts_off_no_look(database_url: str, tmp_path: Pat
             daemon.send(number)
             project.edit()
             eventually(lambda: project.is_mirrored(database_url, "website"), seconds=20)
-            eventually(lambda: daemon.said("clock.was_set"), seconds=10)
+            eventually(lambda: daemon.said("clock.jumped"), seconds=10)
             eventually(daemon.is_ready, seconds=10)
             project.edit()
             eventually(lambda: project.is_mirrored(database_url, "website"), seconds=20)
             daemon.end()
         finally:
             project.stop()
-    assert [abs(line["seconds"]) for line in daemon.said("clock.was_set")] == [pytest.approx(3600, abs=5)]  # type: ignore[arg-type]
+    assert [abs(line["seconds"]) for line in daemon.said("clock.jumped")] == [pytest.approx(3600, abs=5)]  # type: ignore[arg-type]
     assert [line for line in daemon.said("source.failing") if line["level"] == "warning"] == []
 
 
@@ -47,7 +47,7 @@ def test_a_century_ahead_is_neither_counted_out_nor_remembered(tmp_path: Path, s
             daemon.send(signal.SIGUSR2)
             project.edit()
             eventually(lambda: project.is_mirrored(url, "website"), seconds=20)
-            eventually(lambda: daemon.said("clock.was_set"), seconds=10)
+            eventually(lambda: daemon.said("clock.jumped"), seconds=10)
             eventually(daemon.is_ready, seconds=10)
             daemon.look()
             daemon.end()

@@ -143,16 +143,16 @@ def problems(one: SourceStatus, now: datetime, *, max_age: timedelta | None = No
         )
 
 
-def sync_before(fresh_as_of: datetime | None, retention_days: int | None) -> datetime | None:
+def sync_before(complete_as_of: datetime | None, retention_days: int | None) -> datetime | None:
     """Return when DatoCMS begins to delete versions that the mirror does not have.
 
     A version that was made just after the last complete sync is kept for `retention_days`. None: the mirror was never
     complete, the days are not known, or they are too many for a date.
     """
-    if fresh_as_of is None or retention_days is None:
+    if complete_as_of is None or retention_days is None:
         return None
     try:
-        return fresh_as_of + timedelta(days=retention_days)
+        return complete_as_of + timedelta(days=retention_days)
     except OverflowError:
         return None
 

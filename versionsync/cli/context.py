@@ -106,7 +106,7 @@ class CliContext:
         """The settings; what is doubtful about them is told once. Raises a ConfigError."""
         configuration = self.load_settings()
         for doubt in () if self.keeps_doubts else configuration.warnings:
-            self.log.warning("settings.doubtful", reason=doubt.message, hint=doubt.hint)
+            self.log.warning("settings.warning", reason=doubt.message, hint=doubt.hint)
         return configuration
 
     def load_settings(self) -> Configuration:

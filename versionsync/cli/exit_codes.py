@@ -66,10 +66,10 @@ BY_ERROR_KIND: Final[dict[str, ExitCode]] = {
     "unavailable": ExitCode.UPSTREAM_UNAVAILABLE,
     "stalled": ExitCode.UPSTREAM_UNAVAILABLE,
     "database": ExitCode.DATABASE,
-    "settings": ExitCode.USAGE,
+    "configuration": ExitCode.USAGE,
     "partial": ExitCode.PARTIAL,
     UNKNOWN_RECORD: ExitCode.PARTIAL,
-    "vanished": ExitCode.PARTIAL,
+    "mass_delete": ExitCode.PARTIAL,
     "budget": ExitCode.PARTIAL,
     "unexpected": ExitCode.UNEXPECTED,
 }

@@ -26,7 +26,7 @@ def fields_of(snapshot: Snapshot, redact: Callable[[str], str]) -> dict[str, Any
         "at": snapshot.at,
         "exit": snapshot.exit,
         "sources": [_source(snapshot, one, redact) for one in snapshot.sources],
-        "not_synced_yet": list(snapshot.unsynced),
+        "unsynced": list(snapshot.unsynced),
     }
 
 
@@ -38,21 +38,21 @@ def _source(snapshot: Snapshot, one: SourceStatus, redact: Callable[[str], str])
         "environment": project.environment,
         "follows_primary": project.follows_primary,
         "exit": snapshot.exit_of(one),
-        "fresh_as_of": one.complete_as_of,
+        "complete_as_of": one.complete_as_of,
         "stale_after_seconds": snapshot.limit(one).total_seconds(),
         "last_success_at": checkpoint.last_success_at,
         "last_complete_sweep_at": checkpoint.last_complete_sweep_at,
         "unexplained_change_since": checkpoint.unexplained_change_since,
         "history": _history(one),
-        "mirrored": asdict(one.row_counts),
+        "counts": asdict(one.row_counts),
         "last_run": _run(one.runs[0], redact) if one.runs else None,
-        "under_way": _current_run(one),
-        "next_look": _next_check(one.daemon) if one.has_daemon else None,
+        "current_run": _current_run(one),
+        "next_check": _next_check(one.daemon) if one.has_daemon else None,
         "lag": _lag(one.lag),
         "requests": {"today": one.today, "this_month": one.this_month},
         "budget": _budget(one.budget),
         "lease": _lease(one.lease),
-        "follower": _daemon(one.daemon),
+        "daemon": _daemon(one.daemon),
         "webhook": _webhook(one.webhook),
         "attention": [redact(line) for line in snapshot.attention(one)],
     }
@@ -100,8 +100,8 @@ def _lag(lag: LagQuantiles | None) -> dict[str, Any] | None:
     if lag is None:
         return None
     return {
-        "median_seconds": lag.p50.total_seconds(),
-        "nine_of_ten_seconds": lag.p90.total_seconds(),
+        "p50_seconds": lag.p50.total_seconds(),
+        "p90_seconds": lag.p90.total_seconds(),
         "versions": lag.versions,
     }
 
@@ -127,7 +127,7 @@ def _lease(lease: HeldLease | None) -> dict[str, Any] | None:
         "holder": str(lease.holder),
         "epoch": lease.epoch,
         "expires_at": lease.expires_at,
-        "is_over": lease.is_free,
+        "expired": lease.is_free,
     }
 
 
@@ -137,9 +137,9 @@ def _daemon(follower: ActiveDaemon | None) -> dict[str, Any] | None:
     return {
         "holder": str(follower.holder),
         "expires_at": follower.expires_at,
-        "is_over": follower.is_expired,
-        "next_look_at": follower.next_check_at,
-        "next_look_reason": follower.next_check_reason,
+        "expired": follower.is_expired,
+        "next_check_at": follower.next_check_at,
+        "next_check_reason": follower.next_check_reason,
     }
 
 

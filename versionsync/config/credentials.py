@@ -151,7 +151,7 @@ def read_heartbeat_url(source: SourceSettings, *, folder: Path, environ: Mapping
 
     Raises SecretProblem if it is empty or cannot be read, InvalidSetting if it is no address of the web.
     """
-    given = _given(source, "ping_url", folder=folder, environ=environ)
+    given = _given(source, "heartbeat_url", folder=folder, environ=environ)
     if given is None:
         return None
     where, url = given

@@ -28,7 +28,7 @@ __all__ = [
     "SourceSettings",
 ]
 
-NotificationName: TypeAlias = Literal["failing", "stale", "vanished", "recovered"]
+NotificationName: TypeAlias = Literal["failing", "stale", "mass_delete", "recovered"]
 """What a notice may be about."""
 
 
@@ -39,15 +39,15 @@ class NotificationSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fie
         Annotated[str, Meta(min_length=1)] | None,
         Meta(
             description="The environment variable that holds the address to which notices go, in the form of Apprise: "
-            "`mailto://…`, `slack://…`, `tgram://…`, `json://…` and a hundred more. It needs `versionsync[notices]`.",
-            extra={"example": '"VERSIONSYNC_NOTICE_URL"'},
+            "`mailto://…`, `slack://…`, `tgram://…`, `json://…` and a hundred more. It needs `versionsync[notifications]`.",
+            extra={"example": '"VERSIONSYNC_NOTIFICATION_URL"'},
         ),
     ] = None
     url_file: Annotated[
         Annotated[str, Meta(min_length=1)] | None,
         Meta(
             description="A file that holds nothing but that address; it is looked up like `api_token_file`.",
-            extra={"example": '"notices.url"'},
+            extra={"example": '"notifications.url"'},
         ),
     ] = None
     url: Annotated[
@@ -55,21 +55,21 @@ class NotificationSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fie
         Meta(
             description="The address itself. Most have a password in them, so it is refused if others can read the "
             "settings file.",
-            extra={"env": "VERSIONSYNC_NOTICE_URL", "example": '"mailtos://user:password@example.com"'},
+            extra={"env": "VERSIONSYNC_NOTIFICATION_URL", "example": '"mailtos://user:password@example.com"'},
         ),
     ] = None
     on: Annotated[
         Annotated[tuple[NotificationName, ...], Meta(min_length=1)],
         Meta(
             description="What is told: `failing` (so many looks in a row did not do all that they should), `stale` "
-            "(nothing has succeeded for much longer than `max_staleness`), `vanished` (so many records were gone at "
+            "(nothing has succeeded for much longer than `max_staleness`), `mass_delete` (so many records were gone at "
             "once that it was not believed), `recovered` (one of these was told, and has passed).",
             extra={
-                "example": '["failing", "vanished"]',
-                "expected": "a list of failing, stale, vanished and recovered",
+                "example": '["failing", "mass_delete"]',
+                "expected": "a list of failing, stale, mass_delete and recovered",
             },
         ),
-    ] = ("failing", "stale", "vanished", "recovered")
+    ] = ("failing", "stale", "mass_delete", "recovered")
     sources: Annotated[
         Annotated[tuple[str, ...], Meta(min_length=1)] | None,
         Meta(
@@ -290,14 +290,14 @@ class SourceSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             description="The environment variable that holds an address which `versionsync run` calls after looks "
             "that succeeded, once a minute at the most: that of a dead man's switch, which tells you when the calls "
             "stop.",
-            extra={"example": '"VERSIONSYNC_PING_URL"'},
+            extra={"example": '"VERSIONSYNC_HEARTBEAT_URL"'},
         ),
     ] = None
     heartbeat_url_file: Annotated[
         Annotated[str, Meta(min_length=1)] | None,
         Meta(
             description="A file that holds nothing but that address; it is looked up like `api_token_file`.",
-            extra={"example": '"website.ping"'},
+            extra={"example": '"website.heartbeat"'},
         ),
     ] = None
     heartbeat_url: Annotated[
@@ -305,7 +305,7 @@ class SourceSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Meta(
             description="The address itself. Who knows it can call it too, so it is refused if others can read the "
             "settings file.",
-            extra={"env": "VERSIONSYNC_PING_URL", "example": '"https://hc-ping.com/…"'},
+            extra={"env": "VERSIONSYNC_HEARTBEAT_URL", "example": '"https://hc-ping.com/…"'},
         ),
     ] = None
 

@@ -68,7 +68,7 @@ except for a file of root that a group of yours may read: so Kubernetes gives ou
 an `fsGroup`. Files in `CREDENTIALS_DIRECTORY` and in `/run/secrets` (Docker, Podman) are taken whatever their owner and
 mode: their folder is guarded. Quotes around a secret are an error: a shell takes them off, `--env-file` does not.
 
-A `base_url` or `ping_url` of another machine that begins with `http://` is logged as a warning.
+A `base_url` or `heartbeat_url` of another machine that begins with `http://` is logged as a warning.
 """
 
 _EXAMPLE_HEAD: Final = """\
@@ -93,10 +93,10 @@ def settings_page() -> str:
         _INTRODUCTION,
         _section("At the top of the file", "", Settings),
         _section("`[[sources]]`", f"{SourceSettings.__doc__} One such table for each.", SourceSettings),
-        _section("`max_vanish` of a source", f"{MassDeleteSettings.__doc__}", MassDeleteSettings),
+        _section("`mass_delete_limit` of a source", f"{MassDeleteSettings.__doc__}", MassDeleteSettings),
         _section("`change_search` of a source", f"{SearchSettings.__doc__}", SearchSettings),
         _section(
-            "`[[notices]]`",
+            "`[[notifications]]`",
             f"{NotificationSettings.__doc__} As many such tables as there are places.",
             NotificationSettings,
         ),
@@ -118,7 +118,7 @@ def settings_file(sources: Sequence[Mapping[str, TomlValue]], *, top: Mapping[st
         lines += ["[[sources]]", *_toml_lines(SourceSettings, source)]
     lines += ["[http]", *_toml_lines(HttpSettings, {})]
     lines += [*textwrap.wrap(_NOTICES, 96, initial_indent="# ", subsequent_indent="# "), "#"]
-    lines += ["#     [[notices]]"]
+    lines += ["#     [[notifications]]"]
     lines += [
         f"#     {setting.name} = {setting.example}"
         for setting in settings_of(NotificationSettings)

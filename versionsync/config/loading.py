@@ -42,7 +42,7 @@ SYSTEM_FILE: Final = Path("/etc/versionsync/versionsync.toml")
 _EITHER_OR: Final = (
     ("api_token_env", "api_token_file", "api_token"),
     ("webhook_password_env", "webhook_password_file"),
-    ("ping_url_env", "ping_url_file", "ping_url"),
+    ("heartbeat_url_env", "heartbeat_url_file", "heartbeat_url"),
 )
 
 
@@ -171,7 +171,7 @@ def _warnings(settings: Settings, unknown: Sequence[str]) -> Iterator[ConfigWarn
             hint="docs/settings.md lists the variables; unset it if it is not for versionsync.",
         )
     for source in settings.sources:
-        for name, url in (("base_url", source.base_url), ("ping_url", source.heartbeat_url)):
+        for name, url in (("base_url", source.base_url), ("heartbeat_url", source.heartbeat_url)):
             if url is not None and _is_open(url if isinstance(url, str) else url.reveal()):
                 yield ConfigWarning(
                     message=f"source {source.name}: {name} is http:// to another machine: who is on the way reads and "
@@ -279,7 +279,7 @@ def _check_whole(settings: Settings, path: Path) -> None:
 def _inline_secrets(settings: Settings, path: Path) -> Iterator[str]:
     """Where secrets stand in the settings themselves."""
     yield from (f"sources[{number}].api_token" for number, source in enumerate(settings.sources) if source.api_token)
-    yield from (f"sources[{number}].ping_url" for number, source in enumerate(settings.sources) if source.heartbeat_url)
+    yield from (f"sources[{number}].heartbeat_url" for number, source in enumerate(settings.sources) if source.heartbeat_url)
     yield from (f"notices[{number}].url" for number, notice in enumerate(settings.notifications) if notice.url)
     url = settings.database_url.reveal().strip() if settings.database_url is not None else ""
     if url and check_database_url(url, where=f"{path}: database_url").secrets:

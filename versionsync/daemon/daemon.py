@@ -77,7 +77,7 @@ class Daemon:
         activities = (each for follower in self._followers.values() for each in follower.activities())
         hanging = self._liveness.stuck(activities, time.monotonic())
         if hanging and hanging != self._said_to_hang:
-            self._log.error("daemon.hangs", what=hanging)
+            self._log.error("daemon.stuck", what=hanging)
         self._said_to_hang = hanging
         return hanging
 
@@ -184,7 +184,7 @@ class Daemon:
         while True:
             await asyncio.sleep(CLOCK_SECONDS)
             if abs((now := _offset()) - before) > CLOCK_JUMP_SECONDS:
-                self._log.info("clock.was_set", seconds=round(now - before))
+                self._log.info("clock.jumped", seconds=round(now - before))
                 self._timetable.restart()
             before = now
 

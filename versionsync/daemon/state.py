@@ -49,7 +49,7 @@ class WorkerStatus(StrEnum):
 
     STARTING = "starting"
     """Nothing came of it yet."""
-    ACTIVE = "following"
+    ACTIVE = "active"
     """It looks, and all is well."""
     STANDBY = "standby"
     """Another daemon follows the source, or another process writes to it."""
@@ -66,18 +66,18 @@ class LogStatus(StrEnum):
     """The source has no webhook, or none that tells every change of a record."""
     REFUSED = "refused"
     """The token may not read webhooks."""
-    POLLED = "read"
+    ACTIVE = "active"
     """It is read, and tells what changes."""
-    NOT_IN_PLAN = "unpaid"
+    NOT_IN_PLAN = "not_in_plan"
     """It is not read for now: the budget pays for looks alone."""
 
 
 class PollOutcome(StrEnum):
     """How a reading of that log ended."""
 
-    COMPLETE = "proven"
+    COMPLETE = "complete"
     """No call can be missing between this reading and the one before."""
-    GAP = "unproven"
+    GAP = "gap"
     """Some may be: all of the source is looked at."""
     FAILED = "failed"
     """It could not be read."""
@@ -157,7 +157,7 @@ class WorkerState:
     @property
     def is_webhook_used(self) -> bool:
         """Whether calls should tell what changes: they are received, or their log is read."""
-        return self.receiver_enabled or self.webhook_log is LogStatus.POLLED
+        return self.receiver_enabled or self.webhook_log is LogStatus.ACTIVE
 
     @property
     def is_webhook_silent(self) -> bool:

@@ -44,10 +44,10 @@ class StateMachine:
         """Whether the whole source was looked at as lately as it should be."""
         return self._next_full_check_in(pace) > 0 and self._state.is_read
 
-    def set_complete_as_of(self, whole_as_of: datetime | None) -> None:
+    def set_complete_as_of(self, complete_as_of: datetime | None) -> None:
         """What the database says of the last look that succeeded, of this daemon or of another one."""
-        if whole_as_of is not None:
-            self._state.last_success_at = whole_as_of
+        if complete_as_of is not None:
+            self._state.last_success_at = complete_as_of
 
     def invalidate(self) -> None:
         """Something may have changed that nothing names: the whole source has to be looked at."""
@@ -77,7 +77,7 @@ class StateMachine:
     def enter_standby(self, other: str) -> None:
         """Another daemon follows the source."""
         if self._state.status is not WorkerStatus.STANDBY:
-            self._log.info("source.standing_by", other=other)
+            self._log.info("source.standby", other=other)
         self._state.status, self._state.other_holder = WorkerStatus.STANDBY, other
         self._state.error_kind, self._state.error, self._state.failures = None, None, 0
         self._state.queued_records = self._state.undelivered_changes = 0  # they are the other one's
@@ -98,7 +98,7 @@ class StateMachine:
             self._agenda.next_in(HELD_SECONDS, "its last run could not give back the lease")
             return
         if self._state.status is not WorkerStatus.STANDBY:
-            self._log.info("source.written_elsewhere", reason=str(error))
+            self._log.info("source.locked", reason=str(error))
         self._state.status, self._state.other_holder = WorkerStatus.STANDBY, getattr(error, "holder", None)
         self._agenda.next_in(HELD_SECONDS * self._random.uniform(0.8, 1.2), "another process writes to it")
 
@@ -120,7 +120,7 @@ class StateMachine:
         if state.failures:
             self._log.info("source.recovered", failures=state.failures)
         elif state.status is WorkerStatus.STANDBY:
-            self._log.info("source.followed", instead_of=state.other_holder)
+            self._log.info("source.active", instead_of=state.other_holder)
         state.status, state.error_kind, state.error, state.failures, state.other_holder = (
             WorkerStatus.ACTIVE,
             None,

@@ -211,7 +211,7 @@ class SourceStore:
                 if kind is None:
                     delete_sent(tx, id, place)
                 else:
-                    save_sent(tx, id, place, told=kind, at=at)
+                    save_sent(tx, id, place, kind=kind, at=at)
 
         self._mirror.transact(keep)
 

@@ -148,9 +148,9 @@ class PollResult(StrEnum):
     """What a reading told."""
 
     NOTHING = "nothing"
-    RECORDS = "hints"
+    RECORDS = "records"
     """Records are named that may have changed."""
-    CHECK = "look"
+    CHECK = "check"
     """Something may have changed that no call names: all of the source must be looked at."""
 
 
@@ -186,12 +186,12 @@ class WebhookLogPoller:
 
     def pause(self) -> None:
         """It is not read until the next reading: the budget does not pay for it."""
-        if self._state.webhook_log not in (LogStatus.UNKNOWN, LogStatus.POLLED):
+        if self._state.webhook_log not in (LogStatus.UNKNOWN, LogStatus.ACTIVE):
             return
         self._state.webhook_log = LogStatus.NOT_IN_PLAN
         if not self._has_told_pause:
             self._has_told_pause = True
-            self._log.info("webhook_log.not_followed", reason="the budget pays for looks alone, for now")
+            self._log.info("webhook_log.inactive", reason="the budget pays for looks alone, for now")
 
     def search_again(self) -> None:
         """With the next reading look whether the webhook is (still) there."""
@@ -228,7 +228,7 @@ class WebhookLogPoller:
             self._close(LogStatus.REFUSED, str(error), source, kind=f"{type(error).__name__} {error.code}")
             told = PollResult.NOTHING
         except (cma.CmaError, ConfigError, MirrorError, TimeoutError) as error:
-            self._log.debug("webhook_log.not_read", reason=str(error) or type(error).__name__)
+            self._log.debug("webhook_log.poll_failed", reason=str(error) or type(error).__name__)
             self._find_at = max(self._find_at, time.monotonic() + min(self._find_again_in, SEARCH_SECONDS))
             self._find_again_in *= 2.0
             self._state.log_polls[PollOutcome.FAILED] += 1
@@ -260,7 +260,7 @@ class WebhookLogPoller:
         if self._position is None:
             up_to = await self._books.log_cursor()
             self._position = None if up_to is None else LogPosition(up_to=up_to)
-        self._state.webhook_log = LogStatus.POLLED
+        self._state.webhook_log = LogStatus.ACTIVE
         webhook_id, position = self._webhook_id, self._position
         calls, page = await _page(client, webhook_id, position, limit=PAGE)
         reading = read_page(position, page, webhook_id=webhook_id)
@@ -288,7 +288,7 @@ class WebhookLogPoller:
             if not is_first:
                 self._state.log_gaps, self._state.last_gap_at = self._state.log_gaps + 1, datetime.now(UTC)
             tell = self._log.debug if is_first else self._log.info
-            tell("webhook_log.unproven", calls=len(reading.new))
+            tell("webhook_log.gap", calls=len(reading.new))
             return PollResult.CHECK
         self.unproven_in_a_row = 0
         if unreadable or WebhookResult.ACCEPTED_NO_RECORD in heard:
@@ -320,8 +320,8 @@ class WebhookLogPoller:
             return
         self._search_later(source)
         if self._webhook_id != webhook.id:
-            self._log.info("webhook_log.followed", webhook=webhook.name, webhook_id=webhook.id)
-        self._webhook_id, self._state.webhook_log, self._said = webhook.id, LogStatus.POLLED, None
+            self._log.info("webhook_log.active", webhook=webhook.name, webhook_id=webhook.id)
+        self._webhook_id, self._state.webhook_log, self._said = webhook.id, LogStatus.ACTIVE, None
 
     def _search_later(self, source: SourceConfig) -> None:
         self._find_again_in = SEARCH_AGAIN_SECONDS
@@ -335,7 +335,7 @@ class WebhookLogPoller:
         self._webhook_id, self._state.webhook_log = None, stance
         if why is not None and (kind or why) != self._said:
             self._said = kind or why
-            self._log.info("webhook_log.not_followed", reason=why)
+            self._log.info("webhook_log.inactive", reason=why)
 
 
 async def _page(

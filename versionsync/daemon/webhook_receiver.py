@@ -115,7 +115,7 @@ class WebhookReceiver:
         ):
             self._said.add((follower.name, heard))
             tell = self._log.info if heard is WebhookResult.OTHER_ENVIRONMENT else self._log.warning
-            tell("webhook.not_taken", source=follower.name, why=heard.value)
+            tell("webhook.rejected", source=follower.name, why=heard.value)
 
 
 def _credentials(header: str) -> BasicAuth | None:

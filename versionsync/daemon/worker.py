@@ -250,7 +250,7 @@ class SourceWorker:
         async with self._turn:
             if self.state.is_read:
                 forgotten = await self._unless_unavailable(self._books.delete_old_runs(_now()))
-                self._log.debug("runs.forgotten", number=forgotten)
+                self._log.debug("runs.deleted", number=forgotten)
 
     async def _save_next_check(self) -> None:
         await self._unless_unavailable(
@@ -267,7 +267,7 @@ class SourceWorker:
         try:
             return await asked
         except MirrorError as error:
-            self._log.debug("database.away", error=str(error))
+            self._log.debug("database.unavailable", error=str(error))
             return None
 
 

@@ -46,7 +46,7 @@ class MassDeletionError(Exception):
         whose = f"of the model {model_name}" if model_name else "of the source"
         super().__init__(
             f"{seen.missing} of {seen.total} records {whose} are not listed any more: nothing was marked as deleted. "
-            f"If they were really deleted, run `versionsync sync {source} --allow-vanish` once; "
+            f"If they were really deleted, run `versionsync sync {source} --allow-mass-delete` once; "
             "if not, look whether the token's role sees less than before"
         )
         self.seen = seen
@@ -207,7 +207,7 @@ class DeletionCheck:
         if self._visibility.assume_visible:
             by_model = {names.get(model, model): count for model, count in vanished.items()}
             self._context.log.warning(
-                "vanish.allowed", unlisted=vanished.total(), of=sum(live.values()), models=by_model
+                "mass_delete.allowed", unlisted=vanished.total(), of=sum(live.values()), models=by_model
             )
         hidden = await hidden_models(self._visibility, self._spec, vanished, live)
         if self._visibility.is_unknown:

@@ -91,7 +91,7 @@ class SyncOptions:
     """What this run shall do besides the usual.
 
     `full`: sweep whatever the beacon says, and read every history to its end. `record_ids`: these records only.
-    `scrub`: re-read the histories of that many records, the longest unread first. `allow_vanish`: the mass-vanish
+    `scrub`: re-read the histories of that many records, the longest unread first. `allow_mass_delete`: the mass-vanish
     brake is off for this run. `settle`: wait up to two seconds where upstream has only just changed, so that the next
     run can tell by one request that nothing did since. `glance_from`: from how many records on changes are asked for
     before all records are listed. `wait_seconds`: how long to wait for another process's lease. `stall_seconds`: the

@@ -106,14 +106,14 @@ def checkpoint_of(
     if found.unexplained is not None and found.unexplained.read_at is not None:
         checkpoint["unexplained_read_at"] = found.unexplained.read_at
     if outcome is not Outcome.SUCCEEDED:
-        return {**checkpoint, "beacon_is_settled": False} if found.checked_from else checkpoint
+        return {**checkpoint, "last_data_change_is_settled": False} if found.checked_from else checkpoint
     checkpoint["last_success_at"] = now
     if found.unexplained is not None:
         checkpoint["unexplained_change_since"] = found.unexplained.since
     if kind is RunKind.SCRUB:
         checkpoint["last_scrub_at"] = now
     if kind in COMPLETE_KINDS:
-        checkpoint["whole_as_of"] = started_at
+        checkpoint["complete_as_of"] = started_at
     if found.checked_from and place is not None:
         beacon = place.beacon
         if found.has_swept:
@@ -121,5 +121,5 @@ def checkpoint_of(
         checkpoint["last_data_change_at"] = beacon.last_data_change_at
         # In another environment older states are believed, so that an old answer is one that only a next look can tell.
         is_sure = found.schema_is_settled and not (found.inconsistent or found.is_first_sync or found.is_unexplained)
-        checkpoint["beacon_is_settled"] = is_sure and is_settled(beacon, found.began_at)
+        checkpoint["last_data_change_is_settled"] = is_sure and is_settled(beacon, found.began_at)
     return checkpoint

@@ -101,7 +101,7 @@ class Visibility:
         return (
             f"the token's role {self._role.name} does not show all records of: {names}. "
             f"{self.hidden} that are not there any more are not held to be deleted. Let the role read them; "
-            f"if they were really deleted, run `versionsync sync {source} --allow-vanish` once"
+            f"if they were really deleted, run `versionsync sync {source} --allow-mass-delete` once"
         )
 
     async def _own_role(self) -> cma.Role | None:

@@ -22,17 +22,17 @@ MAX_QUEUED: Final = 100
 class WebhookResult(StrEnum):
     """What became of a call of a webhook."""
 
-    ACCEPTED = "taken"
+    ACCEPTED = "accepted"
     """A record may have changed, and that is kept until a run has looked."""
-    ACCEPTED_NO_RECORD = "noted"
+    ACCEPTED_NO_RECORD = "accepted_no_record"
     """Something else may have changed: a look follows."""
-    OTHER_ENVIRONMENT = "elsewhere"
+    OTHER_ENVIRONMENT = "other_environment"
     """It is about another environment or another project: nothing to do."""
-    UNAUTHORIZED = "refused"
+    UNAUTHORIZED = "unauthorized"
     """The password was wrong, or there was none."""
-    RECOVERED = "found"
+    RECOVERED = "recovered"
     """It was found in the log of calls, and the receiver had not taken it: kept as if it had."""
-    INVALID = "unreadable"
+    INVALID = "invalid"
     """It was too large, or no call of a webhook. A look follows all the same."""
 
 

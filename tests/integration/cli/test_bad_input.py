@@ -82,7 +82,7 @@ def test_a_variable_that_is_none_of_ours_is_told_once(cli: Cli, at: dict[str, st
     ran = cli("sync", **at, VERSIONSYNC_IMAGE="versionsync:1.2")
     assert ran.code == 0
     assert ran.err.count("VERSIONSYNC_IMAGE") == 1
-    assert '"event": "settings.doubtful"' in ran.err
+    assert '"event": "settings.warning"' in ran.err
     told = cli("doctor", **at, VERSIONSYNC_IMAGE="versionsync:1.2")
     assert (told.out.count("VERSIONSYNC_IMAGE"), told.err.count("VERSIONSYNC_IMAGE")) == (1, 0)
 
@@ -288,9 +288,9 @@ def test_a_mass_vanishing_is_not_believed_and_says_how_to(cli: Cli, tmp_path: Pa
         gone = upstream.act(lambda world: list(world.primary.records)[:20])
         for record in gone:
             upstream.act(lambda world, record=record: world.delete(world.account, record))
-        check(cli("sync", **environ), code=3, says="20 of 30 records .* sync default --allow-vanish")
+        check(cli("sync", **environ), code=3, says="20 of 30 records .* sync default --allow-mass-delete")
         assert rows(tmp_path / "versionsync.db", "select count(deleted_at) from records") == [(0,)]
-        assert cli("sync", "--allow-vanish", **environ).code == 0
+        assert cli("sync", "--allow-mass-delete", **environ).code == 0
         assert rows(tmp_path / "versionsync.db", "select count(deleted_at) from records") == [(20,)]
 
 

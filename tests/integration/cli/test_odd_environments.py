@@ -141,7 +141,7 @@ def test_quotes_around_a_token_are_named(cli: Cli, tmp_path: Path, quote: str) -
     check(cli("sync", DATOCMS_API_TOKEN=token), code=2, says=r"has quotes around it \(DATOCMS_API_TOKEN\)$")
     (tmp_path / "web.token").write_text(token)
     (tmp_path / "web.token").chmod(0o600)
-    for name in ("api_token", "webhook_password", "ping_url"):
+    for name in ("api_token", "webhook_password", "heartbeat_url"):
         (tmp_path / "a.toml").write_text(f"[[sources]]\nname = 'web'\n{name}_file = 'web.token'\n")
         ran = cli("run", "--config", "a.toml", DATOCMS_API_TOKEN=TOKEN)
         check(ran, code=2, says=r"has quotes around it \(.*web.token\)$|has quotes around it \(web.token\)$")

@@ -24,7 +24,7 @@ def test_bash_completes_verbs_and_options(tmp_path: Path) -> None:
         return run.stdout.decode().split()
 
     assert completed("versionsync sy", 1) == ["sync"]
-    assert completed("versionsync sync --al", 2) == ["--allow-vanish"]
+    assert completed("versionsync sync --al", 2) == ["--allow-mass-delete"]
     assert completed("versionsync db ", 2) == ["upgrade", "current", "check", "url", "backup"]
 
 
@@ -48,13 +48,13 @@ def test_a_closed_stream_is_no_error(at: dict[str, str], tmp_path: Path, closed:
 
 def test_a_reader_that_has_enough_is_no_error(cli: Cli, at: dict[str, str], tmp_path: Path) -> None:
     cli("sync", **at)
-    for argv in ("events --since 0 --json", "events --since 0", "--help"):
+    for argv in ("events --after 0 --json", "events --after 0", "--help"):
         pipe = f"set -o pipefail; {' '.join(PROGRAM)} {argv} | head -1"
         run = subprocess.run(["bash", "-c", pipe], cwd=tmp_path, env=environment(), capture_output=True, check=False)
         assert (run.returncode, run.stderr) == (0, b"")
 
 
-@pytest.mark.parametrize("argv", ["events --since 0", "events --json", "db url", "--help", "status --json"])
+@pytest.mark.parametrize("argv", ["events --after 0", "events --json", "db url", "--help", "status --json"])
 def test_a_full_disk_behind_standard_output_is_told_as_such(
     cli: Cli, at: dict[str, str], tmp_path: Path, argv: str
 ) -> None:
@@ -139,7 +139,7 @@ def test_following_shows_what_comes_as_it_comes_also_of_new_sources(
     )
     token = {"DATOCMS_API_TOKEN": FULL_ACCESS_TOKEN}
     cli("sync", "a", **token)
-    with running("events", "--follow", "--json", "--since", "0", cwd=tmp_path) as process:
+    with running("events", "--follow", "--json", "--after", "0", cwd=tmp_path) as process:
         assert process.stdout
         seen = [json.loads(process.stdout.readline()) for _ in range(20)]
         cli("sync", "b", **token)

@@ -23,7 +23,7 @@ def settings(folder: Path, upstream: SimulatorThread, *notices: str, more: str =
     text = (
         f"[[sources]]\nname = 'website'\nbase_url = '{upstream.url}'\nrate_limit = 'none'\nmax_staleness = 1\n{more}\n"
     )
-    text += "[http]\nport = 0\n" + "".join(f"[[notices]]\n{notice}\n" for notice in notices)
+    text += "[http]\nport = 0\n" + "".join(f"[[notifications]]\n{notice}\n" for notice in notices)
     path = folder / "versionsync.toml"
     path.write_text(text)
     path.chmod(0o600)
@@ -37,7 +37,7 @@ def hook(listener: Listener) -> str:
 async def test_a_daemon_tells_of_a_revoked_token_and_of_its_return(upstream: SimulatorThread, tmp_path: Path) -> None:
     """Its addresses are not in the log; the switch was called while all was well."""
     async with listening() as listener, listening() as switch:
-        more = f"ping_url = 'http://{switch.address}/ping-of-mine'"
+        more = f"heartbeat_url = 'http://{switch.address}/ping-of-mine'"
         settings(tmp_path, upstream, f"url = '{hook(listener)}'\nafter = 1", more=more)
         with running("run", "-vv", cwd=tmp_path, DATOCMS_API_TOKEN=FULL_ACCESS_TOKEN) as process:
             await eventually(lambda: switch.heard, seconds=30)
@@ -51,7 +51,7 @@ async def test_a_daemon_tells_of_a_revoked_token_and_of_its_return(upstream: Sim
     assert process.returncode == 0
     assert listener.titles() == ["versionsync: website: failing (1 in a row)", "versionsync: website: well again"]
     assert switch.heard == [("GET", "/ping-of-mine", None)]
-    assert "notice.sent" in err
+    assert "notification.sent" in err
     assert "of-mine" not in err
 
 
@@ -86,36 +86,36 @@ def test_notices_without_their_extra_are_refused(
 ) -> None:
     """Before anything is done, with what to install."""
     monkeypatch.setitem(sys.modules, "apprise", None)
-    ran = cli(verb, **at, VERSIONSYNC_HTTP_PORT="0", VERSIONSYNC_NOTICE_URL="json://localhost/hook")
+    ran = cli(verb, **at, VERSIONSYNC_HTTP_PORT="0", VERSIONSYNC_NOTIFICATION_URL="json://localhost/hook")
     assert ran.code == 2
     assert "notices[0] needs Apprise, which is not installed" in ran.written
-    assert "pip install 'versionsync[notices]'" in ran.written
+    assert "pip install 'versionsync[notifications]'" in ran.written
 
 
 def test_a_sync_needs_no_notices(cli: Cli, at: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     """They are the daemon's."""
     monkeypatch.setitem(sys.modules, "apprise", None)
-    assert cli("sync", **at, VERSIONSYNC_NOTICE_URL="json://localhost/hook").code == 0
+    assert cli("sync", **at, VERSIONSYNC_NOTIFICATION_URL="json://localhost/hook").code == 0
 
 
 async def test_doctor_sends_a_test_notice_when_it_is_asked_to(cli: Cli, at: dict[str, str]) -> None:
     """And says what came of it; without being asked it only looks whether the address is understood."""
     async with listening() as listener:
-        at = {**at, "VERSIONSYNC_NOTICE_URL": hook(listener), "VERSIONSYNC_PING_URL": f"http://{listener.address}/ping"}
+        at = {**at, "VERSIONSYNC_NOTIFICATION_URL": hook(listener), "VERSIONSYNC_HEARTBEAT_URL": f"http://{listener.address}/ping"}
         assert (await asyncio.to_thread(lambda: cli("doctor", **at))).code == 0
         assert listener.heard == []
-        ran = await asyncio.to_thread(lambda: cli("doctor", "--send-test-notice", **at))
+        ran = await asyncio.to_thread(lambda: cli("doctor", "--send-test-notification", **at))
         assert ran.code == 0
         assert listener.titles() == ["versionsync: a test"]
         listener.status = 500
-        ran = await asyncio.to_thread(lambda: cli("doctor", "--send-test-notice", **at))
+        ran = await asyncio.to_thread(lambda: cli("doctor", "--send-test-notification", **at))
         assert ran.code == 2
         assert "did not arrive" in ran.out
         assert "hook-of-mine" not in ran.written
 
 
 def test_a_test_notice_to_nobody_is_a_mistake(cli: Cli, at: dict[str, str]) -> None:
-    assert cli("doctor", "--send-test-notice", **at).code == 2
+    assert cli("doctor", "--send-test-notification", **at).code == 2
 
 
 async def test_traces_go_where_the_variables_of_opentelemetry_say(

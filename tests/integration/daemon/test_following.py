@@ -178,11 +178,11 @@ async def test_the_second_daemon_stands_by_and_takes_over(lab: Lab) -> None:
         watched.daemon.reload()
         await asyncio.sleep(0.5)
         assert lab.simulator.simulator.requests.total == asked
-        assert len(watched.told("info", "source.standing_by")) == 1
+        assert len(watched.told("info", "source.standby")) == 1
         with lab.mirror.write() as tx:
             tx.execute(update(source_claims).values(expires_at=datetime(2026, 1, 1, tzinfo=UTC)))
         await eventually(lambda: is_mirrored(lab))
-        await eventually(lambda: watched.told("info", "source.followed"))
+        await eventually(lambda: watched.told("info", "source.active"))
 
 
 async def test_who_does_the_first_run_is_who_follows_as_soon_as_it_is_done(lab: Lab) -> None:
@@ -217,7 +217,7 @@ async def test_a_sync_by_hand_is_waited_for(lab: Lab) -> None:
     async with following(lab.mirror, followed(lab)) as watched:
         await eventually(lambda: watched.state().status is WorkerStatus.STANDBY)
         assert watched.state().failures == 0
-        assert len(watched.told("info", "source.written_elsewhere")) == 1
+        assert len(watched.told("info", "source.locked")) == 1
         release(lab.mirror, lease)
         post(lab, "two")
         await eventually(lambda: is_mirrored(lab))

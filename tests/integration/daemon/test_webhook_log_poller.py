@@ -123,7 +123,7 @@ async def test_a_pruned_log_is_followed_by_a_look(lab: Lab) -> None:
         lab.act(edit_and_prune)
         await eventually(lambda: is_mirrored(lab), seconds=10)
         assert watched.state().log_polls[PollOutcome.GAP] == 2
-        assert len(watched.told("info", "webhook_log.unproven")) == 1  # the first reading can prove nothing
+        assert len(watched.told("info", "webhook_log.gap")) == 1  # the first reading can prove nothing
 
 
 async def test_calls_of_another_environment_are_left_alone(lab: Lab) -> None:
@@ -159,7 +159,7 @@ async def test_a_token_that_may_not_read_it_goes_on_as_before(lab: Lab, monkeypa
         post(lab, "one")
         await eventually(lambda: is_mirrored(lab))
         await eventually(lambda: lab.simulator.simulator.requests.count("GET /webhooks") >= 3)
-        assert len(watched.told("info", "webhook_log.not_followed")) == 1
+        assert len(watched.told("info", "webhook_log.inactive")) == 1
         assert watched.told("warning", "source.failing") == []
 
 
@@ -174,7 +174,7 @@ async def test_a_webhook_that_does_not_tell_all_is_not_followed(lab: Lab, settin
     lab.act(lambda world: [setattr(world.webhooks.registered[webhook.id], *each) for each in settings.items()])
     async with following(lab.mirror, followed(lab)) as watched:
         await eventually(lambda: watched.state().webhook_log is LogStatus.ABSENT)
-        (told,) = watched.told("info", "webhook_log.not_followed")
+        (told,) = watched.told("info", "webhook_log.inactive")
         assert "does not tell all" in str(told["reason"])
 
 
@@ -225,7 +225,7 @@ async def test_a_webhook_that_is_made_later_is_found_when_told(lab: Lab) -> None
         await eventually(lambda: watched.state().webhook_log is LogStatus.ABSENT)
         register(lab)
         watched.daemon.reload()
-        await eventually(lambda: watched.state().webhook_log is LogStatus.POLLED)
+        await eventually(lambda: watched.state().webhook_log is LogStatus.ACTIVE)
 
 
 async def test_a_webhook_that_is_made_later_is_found_through_the_database(

@@ -122,7 +122,7 @@ async def test_a_wrong_password_is_refused_and_told_once_without_it(lab: Lab) ->
         answer = await one.http.post("/webhooks/website", content=b"{}", headers={"Authorization": "Basic !!"})
         assert answer.status_code == 401
         assert one.heard(WebhookResult.UNAUTHORIZED) == 5
-        assert len(one.watched.told("warning", "webhook.not_taken")) == 1
+        assert len(one.watched.told("warning", "webhook.rejected")) == 1
         assert waiting(lab) == 0
         assert "wrong" not in str(one.watched.logger.calls)
 
@@ -173,7 +173,7 @@ async def test_a_hint_outlives_the_daemon_that_took_it(lab: Lab) -> None:
         assert (await one.call(about(id))).status_code == 202
         assert waiting(lab) == 1
     with lab.mirror.write() as tx:
-        tx.exec_driver_sql("UPDATE followers SET holder = NULL, expires_at = NULL")
+        tx.exec_driver_sql("UPDATE source_claims SET holder = NULL, expires_at = NULL")
     async with following(lab.mirror, replace(followed(lab), max_staleness=600.0)):
         await eventually(lambda: is_mirrored(lab))
         await eventually(lambda: waiting(lab) == 0)

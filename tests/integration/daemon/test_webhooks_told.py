@@ -56,7 +56,7 @@ async def test_a_webhook_that_tells_nothing_any_more_is_noticed(lab: Lab) -> Non
         assert "its webhook tells nothing any more" in told["attention"]
         assert list(reasons(watched.daemon.states.values(), now)) == []
         metrics = Metrics(lambda: watched.daemon.states, now=lambda: now).text().decode()
-        assert 'versionsync_webhook_untold_changes{source="website"} 3.0' in metrics
+        assert 'versionsync_webhook_undelivered_changes{source="website"} 3.0' in metrics
         await eventually(lambda: (known := row(lab)) is not None and known.is_silent)
 
         call = parse_payload(json.dumps(about(id)).encode())
@@ -80,7 +80,7 @@ async def test_the_log_that_is_read_is_told(lab: Lab) -> None:
     """When it was read, and when it last told something."""
     register(lab, name_of("website"))
     async with following(lab.mirror, replace(followed(lab), max_staleness=600.0)) as watched:
-        await eventually(lambda: watched.state().webhook_log is LogStatus.POLLED)
+        await eventually(lambda: watched.state().webhook_log is LogStatus.ACTIVE)
         await edit(lab)
         await eventually(lambda: (known := row(lab)) is not None and known.log_state == "read" and known.last_call_at)
     known = row(lab)

@@ -117,7 +117,7 @@ def test_only_a_source_that_follows_may_change_its_environment(
 def test_checkpoints_move_one_by_one(desk: Desk) -> None:
     """What is not named stays."""
     with desk.mirror.write() as tx:
-        update_checkpoint(tx, desk.lease, last_data_change_at=at(7), beacon_is_settled=True)
+        update_checkpoint(tx, desk.lease, last_data_change_at=at(7), last_data_change_is_settled=True)
         update_checkpoint(tx, desk.lease, last_success_at=at(8))
         update_project(tx, desk.lease, project(environment="next", name="News 2", environment_created_at=at(3)))
         with pytest.raises(TypeError, match="no checkpoint columns: name"):

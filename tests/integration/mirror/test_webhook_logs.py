@@ -36,4 +36,4 @@ def test_a_call_without_its_time_is_refused(desk: Desk) -> None:
     with desk.mirror.write() as tx:
         save_cursor(tx, desk.lease.source_id, LogCursor(webhook_id="4", read_at=at(0), last=None))
     with pytest.raises((MirrorError, DBAPIError)), desk.mirror.write() as tx:
-        tx.execute(text("UPDATE webhook_logs SET last_call_id = 'x'"))
+        tx.execute(text("UPDATE webhook_log_cursors SET last_call_id = 'x'"))

@@ -59,7 +59,7 @@ def only_told(report: RunReport, *, hidden: int) -> None:
     (note,) = report.notes
     assert "the token's role Editors of prices does not show all records of: post." in note
     assert f"{hidden} that are not there any more are not held to be deleted" in note
-    assert "--allow-vanish" in note
+    assert "--allow-mass-delete" in note
 
 
 @pytest.mark.parametrize("number", [1, 3, 30])
@@ -172,7 +172,7 @@ def test_allowing_it_says_what_it_will_do_before_it_does(lab: Lab, capsys: pytes
     capsys.readouterr()
     assert lab.sync(full=True, allow_mass_delete=True).outcome is Outcome.SUCCEEDED
     said = capsys.readouterr().out
-    allowed = next(place for place, line in enumerate(said.splitlines()) if "vanish.allowed" in line)
+    allowed = next(place for place, line in enumerate(said.splitlines()) if "mass_delete.allowed" in line)
     done = next(place for place, line in enumerate(said.splitlines()) if "run.finished" in line)
     assert allowed < done
     assert "[warning" in said.splitlines()[allowed]

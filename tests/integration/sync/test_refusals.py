@@ -47,7 +47,7 @@ def test_too_many_vanished_records_stop_the_run(lab: Lab) -> None:
     report = lab.sync()
     assert report.outcome is Outcome.FAILED
     assert isinstance(report.error, MassDeletionError)
-    assert "--allow-vanish" in str(report.error)
+    assert "--allow-mass-delete" in str(report.error)
     assert deleted(lab) == 0
 
     report = lab.sync(allow_mass_delete=True)

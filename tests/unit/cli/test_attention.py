@@ -216,8 +216,8 @@ def test_a_spent_budget_is_told_while_a_daemon_waits_for_it() -> None:
 def test_a_budget_that_slows_a_daemon_down_makes_nothing_stale_until_a_look_is_due() -> None:
     """The settings ask for less than they pay for: that is told at the daemon's start."""
     purse = BudgetStatus(budget=Budget.parse("3000/day"), spent=2000, shared_by=1, now=NOW)
-    waiting = replace(follower(), next_look_at=NOW + HOUR)
-    late = replace(follower(), next_look_at=NOW - HOUR)
+    waiting = replace(follower(), next_check_at=NOW + HOUR)
+    late = replace(follower(), next_check_at=NOW - HOUR)
     assert told(one(run("succeeded"), fresh=HOUR, purse=purse, follower=waiting)) == []
     assert told(one(run("succeeded"), fresh=HOUR, purse=purse, follower=late)) != []
     assert told(one(run("succeeded"), fresh=HOUR, purse=purse, follower=waiting), MINUTE) != []

@@ -35,19 +35,19 @@ def test_the_address_of_a_notice_is_given_in_one_of_three_ways(tmp_path: Path) -
     (tmp_path / "hook").write_text(f"{URL}\n")
     (tmp_path / "hook").chmod(0o600)
     for given in ("url = '" + URL + "'", "url_env = 'HOOK'", "url_file = 'hook'"):
-        assert url(loaded(tmp_path, f"[[notices]]\n{given}", HOOK=f" {URL} ")) == URL
+        assert url(loaded(tmp_path, f"[[notifications]]\n{given}", HOOK=f" {URL} ")) == URL
 
 
 def test_without_a_file_the_environment_names_one_place() -> None:
-    configuration = load(environ={"VERSIONSYNC_NOTICE_URL": URL}, local_file=Path("none"), system_file=Path("none"))
+    configuration = load(environ={"VERSIONSYNC_NOTIFICATION_URL": URL}, local_file=Path("none"), system_file=Path("none"))
     assert url(configuration) == URL
     assert set(configuration.notifications[0].on) == {"failing", "stale", "vanished", "recovered"}
     assert "hook-of-mine" not in repr(configuration)
 
 
 def test_a_file_without_notices_leaves_them_to_the_environment(tmp_path: Path) -> None:
-    assert url(loaded(tmp_path, "", VERSIONSYNC_NOTICE_URL=URL)) == URL
-    assert url(loaded(tmp_path, "[[notices]]\nurl_env = 'HOOK'", HOOK="json://a", VERSIONSYNC_NOTICE_URL=URL)) != URL
+    assert url(loaded(tmp_path, "", VERSIONSYNC_NOTIFICATION_URL=URL)) == URL
+    assert url(loaded(tmp_path, "[[notifications]]\nurl_env = 'HOOK'", HOOK="json://a", VERSIONSYNC_NOTIFICATION_URL=URL)) != URL
 
 
 @pytest.mark.parametrize(
@@ -67,12 +67,12 @@ def test_what_is_wrong_with_a_notice_is_said_by_its_place(
     tmp_path: Path, text: str, error: type[ConfigError], says: str
 ) -> None:
     with pytest.raises(error) as caught:
-        loaded(tmp_path, f"[[notices]]\n{text}")
+        loaded(tmp_path, f"[[notifications]]\n{text}")
     assert says in str(caught.value)
     assert caught.value.hint
 
 
-@pytest.mark.parametrize("text", [f"[[notices]]\nurl = '{URL}'", "ping_url = 'https://example.com/hook-of-mine'"])
+@pytest.mark.parametrize("text", [f"[[notifications]]\nurl = '{URL}'", "heartbeat_url = 'https://example.com/hook-of-mine'"])
 def test_a_file_with_an_address_in_it_must_not_be_read_by_others(tmp_path: Path, text: str) -> None:
     with pytest.raises(SecretProblem, match=r"can be read by others \(mode 0640\)") as caught:
         loaded(tmp_path, text, mode=0o640)
@@ -81,7 +81,7 @@ def test_a_file_with_an_address_in_it_must_not_be_read_by_others(tmp_path: Path,
 
 @pytest.mark.parametrize("environ", [{}, {"HOOK": " "}])
 def test_an_address_that_is_not_there_is_named(tmp_path: Path, environ: dict[str, str]) -> None:
-    configuration = loaded(tmp_path, "ping_url_env = 'HOOK'\n[[notices]]\nurl_env = 'HOOK'", **environ)
+    configuration = loaded(tmp_path, "heartbeat_url_env = 'HOOK'\n[[notifications]]\nurl_env = 'HOOK'", **environ)
     with pytest.raises(SecretProblem, match=r"^notices\[0\] has no address: HOOK is not set, or empty$"):
         configuration.notification_url(configuration.notifications[0])
     with pytest.raises(SecretProblem, match=r"^the dead man's switch of source website has no address: HOOK is not"):
@@ -91,12 +91,12 @@ def test_an_address_that_is_not_there_is_named(tmp_path: Path, environ: dict[str
 def test_a_switch_is_an_address_of_the_web(tmp_path: Path) -> None:
     """Without one nothing is called; the value of a wrong one is not repeated."""
     assert loaded(tmp_path, "").heartbeat_url(loaded(tmp_path, "").sources[0]) is None
-    configuration = loaded(tmp_path, "ping_url = 'https://example.com/hook'")
+    configuration = loaded(tmp_path, "heartbeat_url = 'https://example.com/hook'")
     ping = configuration.heartbeat_url(configuration.sources[0])
     assert ping is not None
     assert ping.reveal() == "https://example.com/hook"
     for wrong in ("example.com/hook-of-mine", "ftp://example.com/hook-of-mine", "https://exa mple.com/hook-of-mine"):
-        configuration = loaded(tmp_path, f"ping_url = '{wrong}'")
+        configuration = loaded(tmp_path, f"heartbeat_url = '{wrong}'")
         with pytest.raises(InvalidSetting, match="is no address that can be called") as caught:
             configuration.heartbeat_url(configuration.sources[0])
         assert "hook-of-mine" not in f"{caught.value}{caught.value.hint}"

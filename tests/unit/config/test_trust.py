@@ -264,7 +264,7 @@ def test_this_user_is_trusted(tmp_path: Path) -> None:
     [
         ("base_url = 'http://dato.example/api'", True),
         ("base_url = 'http://192.0.2.7:8080'", True),
-        ("ping_url = 'http://hc.example/uuid-of-mine'", True),
+        ("heartbeat_url = 'http://hc.example/uuid-of-mine'", True),
         ("base_url = 'https://dato.example'", False),
         ("base_url = 'http://127.0.0.1:8080'", False),
         ("base_url = 'http://[::1]:8080'", False),

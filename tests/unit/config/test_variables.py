@@ -28,7 +28,7 @@ from versionsync.config.variables import unknown_variables
         ("VERSIONSYNC_BASEURL", "VERSIONSYNC_BASE_URL"),
         ("VERSIONSYNC_HOST", "VERSIONSYNC_HTTP_HOST"),
         ("VERSIONSYNC_PORT", "VERSIONSYNC_HTTP_PORT"),
-        ("VERSIONSYNC_NOTIFY_URL", "VERSIONSYNC_NOTICE_URL"),
+        ("VERSIONSYNC_NOTIFY_URL", "VERSIONSYNC_NOTIFICATION_URL"),
         ("VERSIONSYNC_API_TOKEN", "DATOCMS_API_TOKEN"),
         ("VERSIONSYNC_TOKEN", "DATOCMS_API_TOKEN"),
     ],
@@ -89,13 +89,13 @@ def test_what_the_settings_mention_is_left_alone() -> None:
     settings = Settings(
         sources=(
             SourceSettings(
-                name="web", api_token_env="VERSIONSYNC_API_TOKEN", heartbeat_url_env="VERSIONSYNC_PING_URLS"
+                name="web", api_token_env="VERSIONSYNC_API_TOKEN", heartbeat_url_env="VERSIONSYNC_HEARTBEAT_URLS"
             ),
             SourceSettings(name="shop", webhook_password_env="VERSIONSYNC_SHOP_PASSWORD"),
         ),
         notifications=(NotificationSettings(url_env="VERSIONSYNC_NOTICES_URL"),),
     )
-    names = ("API_TOKEN", "PING_URLS", "SHOP_PASSWORD", "NOTICES_URL")
+    names = ("API_TOKEN", "HEARTBEAT_URLS", "SHOP_PASSWORD", "NOTICES_URL")
     assert unknown_variables(settings, {f"VERSIONSYNC_{name}": "x" for name in names}) == ()
 
 

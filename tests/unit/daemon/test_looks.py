@@ -68,7 +68,7 @@ class Shelf(Books):
             await act()
         return self.other
 
-    async def whole_as_of(self) -> datetime | None:
+    async def complete_as_of(self) -> datetime | None:
         """As it was set."""
         return self.whole
 

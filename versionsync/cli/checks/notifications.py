@@ -15,13 +15,13 @@ __all__ = ["check_heartbeats", "check_notifications"]
 
 
 def check_notifications(session: CliContext, *, send: bool) -> Iterator[CheckResult]:
-    """A line for each place of `[[notices]]`. With `send` each gets a notice that says nothing but that it arrived."""
+    """A line for each place of `[[notifications]]`. With `send` each gets a notice that says nothing but that it arrived."""
     from versionsync.daemon.notifications.apprise import NotSent
     from versionsync.daemon.notifications.text import test_notification
     from versionsync.wiring.notifiers import subscription_of
 
     if send and not session.configuration.notifications:
-        todo = "Add [[notices]] to the settings, or set VERSIONSYNC_NOTICE_URL."
+        todo = "Add [[notifications]] to the settings, or set VERSIONSYNC_NOTIFICATION_URL."
         yield error("notices", "the settings name nobody to send a test notice to", todo, ExitCode.USAGE)
     for notice in session.configuration.notifications:
         try:

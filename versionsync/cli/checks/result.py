@@ -14,9 +14,9 @@ __all__ = ["CheckResult", "Severity", "error", "from_error", "most_severe", "ok"
 class Severity(StrEnum):
     """Whether something is as it should be; the values are those of the JSON output."""
 
-    OK = "good"
+    OK = "ok"
     WARNING = "warning"
-    ERROR = "bad"
+    ERROR = "error"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

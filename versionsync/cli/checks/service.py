@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ServiceCheck", "ServiceSettings", "check_service", "service_settings"]
 
-_SECRETS: Final = ("api_token", "webhook_password", "ping_url")
+_SECRETS: Final = ("api_token", "webhook_password", "heartbeat_url")
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,8 +26,8 @@ _STYLES: Final[dict[Severity, str]] = {Severity.OK: "green", Severity.WARNING: "
 def doctor(
     session: CliContext,
     *,
-    send_test_notice: Annotated[
-        bool, flag("--send-test-notice", help="Send a notice to each place of [[notices]], to see that it arrives.")
+    send_test_notification: Annotated[
+        bool, flag("--send-test-notification", help="Send a notice to each place of [[notifications]], to see that it arrives.")
     ] = False,
 ) -> None:
     """Check the settings, the token and what its role may read, the database and its disk; say what to do.
@@ -35,7 +35,7 @@ def doctor(
     Nothing is changed. Ends with the exit code that the first thing found wrong would have given a sync.
     """
     found: list[CheckResult] = []
-    for finding in examine(session, send_test_notice=send_test_notice):
+    for finding in examine(session, send_test_notification=send_test_notification):
         found.append(finding)
         session.verdict = most_severe(found)
         if not session.output.as_json:
@@ -62,7 +62,7 @@ def show(session: CliContext, finding: CheckResult) -> None:
         output.paragraph(" " * hang, redact(finding.hint), hang=hang)
 
 
-def examine(session: CliContext, *, send_test_notice: bool = False) -> Iterator[CheckResult]:
+def examine(session: CliContext, *, send_test_notification: bool = False) -> Iterator[CheckResult]:
     """Everything that is looked at, one after the other; what needs settings only where there are some."""
     from versionsync.cli.checks.database import check_database
     from versionsync.cli.checks.notifications import check_heartbeats, check_notifications
@@ -88,7 +88,7 @@ def examine(session: CliContext, *, send_test_notice: bool = False) -> Iterator[
         yield from check_database(url)
     for source in configuration.sources:
         yield from _source(session, source, url=url)
-    yield from check_notifications(session, send=send_test_notice)
+    yield from check_notifications(session, send=send_test_notification)
     yield from check_heartbeats(session)
 
 

@@ -38,9 +38,9 @@ def events(
     session: CliContext,
     *,
     follow: Annotated[bool, flag("-f", "--follow", help="Go on, and show new ones as they come.")] = False,
-    since: Annotated[
+    after: Annotated[
         int | None,
-        typer.Option("--since", metavar="ID", min=0, help="Those after this id; 0: from the first one on."),
+        typer.Option("--after", metavar="ID", min=0, help="Those after this id; 0: from the first one on."),
     ] = None,
     type: Annotated[
         list[str] | None,
@@ -52,20 +52,20 @@ def events(
     limit: Annotated[
         int | None,
         typer.Option(
-            "--limit", metavar="N", min=1, help="So many at the most; without --since the last 20, with it all."
+            "--limit", metavar="N", min=1, help="So many at the most; without --after the last 20, with it all."
         ),
     ] = None,
 ) -> None:
     """Show the events: what became current, published, superseded, deleted, and when.
 
-    A program keeps the id of the last event that it has seen and asks for those --since it: within a source, ids are
+    A program keeps the id of the last event that it has seen and asks for those `--after` it: within a source, ids are
     committed in order, and nothing comes in between later.
     """
     types = [known_type(name) for name in type or ()]
     with session.open_mirror() as mirror:
         cursors = _Cursors(mirror, lambda: session.known_sources(mirror, source or ()), types)
-        if since is not None:
-            cursors.start_after(since)
+        if after is not None:
+            cursors.start_after(after)
         else:
             cursors.start_before_last(limit or LAST)
         found = cursors.follow() if follow else cursors.rest()

@@ -72,7 +72,7 @@ def run(
             herald = Notifier(
                 lambda: settings.subscriptions, log=session.log, redact=session.redactor.redact, recall=recall
             )
-            pinger = HeartbeatSender(lambda: settings.ping_urls, log=session.log)
+            pinger = HeartbeatSender(lambda: settings.heartbeat_urls, log=session.log)
             async with (
                 serving(app, host=http.host, port=http.port, log=session.log, inherited=inherited_socket()),
                 polling(lambda: daemon.states, [herald, pinger], log=session.log),
@@ -85,7 +85,7 @@ def run(
 class _Settings:
     """The settings as the daemon wants them. Sources of one token share a governor, whatever is reloaded meanwhile.
 
-    `subscriptions` and `ping_urls` are who is told, as it was last loaded.
+    `subscriptions` and `heartbeat_urls` are who is told, as it was last loaded.
     """
 
     def __init__(self, session: CliContext, names: Sequence[str]) -> None:
@@ -93,7 +93,7 @@ class _Settings:
         self._names = names
         self._governors: dict[Secret, tuple[Sequence[RateLimit | None], cma.RateLimiter]] = {}
         self.subscriptions: Sequence[Subscription] = ()
-        self.ping_urls: Mapping[str, Secret] = {}
+        self.heartbeat_urls: Mapping[str, Secret] = {}
 
     def load(self) -> list[SourceConfig]:
         """The sources, read again. Raises a ConfigError, and then nothing has changed."""
@@ -120,7 +120,7 @@ class _Settings:
             if token not in self._governors or self._governors[token][0] != limits:
                 self._governors[token] = limits, rate_limiter_of(limits)
         followed = [self._source(configuration, source) for source in chosen]
-        self.subscriptions, self.ping_urls = told, urls
+        self.subscriptions, self.heartbeat_urls = told, urls
         return followed
 
     def _source(self, configuration: Configuration, source: SourceSettings) -> SourceConfig:

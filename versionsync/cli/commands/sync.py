@@ -59,8 +59,8 @@ def sync(
         ),
     ] = 0,
     dry_run: Annotated[bool, flag("--dry-run", help="Say what would be done, and write nothing.")] = False,
-    allow_vanish: Annotated[
-        bool, flag("--allow-vanish", help="Believe this once that many records were deleted (see max_vanish).")
+    allow_mass_delete: Annotated[
+        bool, flag("--allow-mass-delete", help="Believe this once that many records were deleted (see mass_delete_limit).")
     ] = False,
     wait: Annotated[
         float,
@@ -92,7 +92,7 @@ def sync(
         record_ids=tuple(dict.fromkeys(record or ())),
         scrub=scrub,
         dry_run=dry_run,
-        allow_mass_delete=allow_vanish,
+        allow_mass_delete=allow_mass_delete,
         wait_seconds=wait,
     )
     works = print_plan(session, sources or ())

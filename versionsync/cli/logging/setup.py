@@ -150,7 +150,7 @@ class _Libraries(logging.Handler):
         if record.levelno >= logging.ERROR:
             self._log.error("library.failed", **facts)
         else:
-            self._log.debug("library.warned", **facts)
+            self._log.debug("library.warning", **facts)
 
 
 def _in_order(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

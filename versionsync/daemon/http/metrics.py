@@ -68,19 +68,19 @@ GAUGES: Final[dict[str, tuple[str, Callable[[WorkerState, datetime], float]]]] =
         "When something new was last found; 0: not since the start.",
         lambda state, _: _timestamp(state.last_change_at),
     ),
-    "versionsync_source_next_look_timestamp_seconds": (
+    "versionsync_source_next_check_timestamp_seconds": (
         "When the next look is due; 0: not known.",
         lambda state, _: _timestamp(state.next_check_at),
     ),
-    "versionsync_run_under_way_seconds": (
+    "versionsync_run_running_seconds": (
         "For how long the run under way has been; 0: none is.",
         lambda state, now: _run_seconds(state, now),
     ),
-    "versionsync_hints_waiting": (
+    "versionsync_queued_records": (
         "Hints of webhooks that no run has looked at yet.",
         lambda state, _: float(state.queued_records),
     ),
-    "versionsync_webhook_used": (
+    "versionsync_webhook_active": (
         "1 where calls of a webhook should tell what changes: they are received, or their log is read.",
         lambda state, _: float(state.is_webhook_used),
     ),
@@ -88,7 +88,7 @@ GAUGES: Final[dict[str, tuple[str, Callable[[WorkerState, datetime], float]]]] =
         "When a call last told of a change, received or found in the log; 0: none has since the start.",
         lambda state, _: _timestamp(state.last_call_at),
     ),
-    "versionsync_webhook_untold_changes": (
+    "versionsync_webhook_undelivered_changes": (
         "Looks in a row that found changes of which no call had told.",
         lambda state, _: float(state.undelivered_changes),
     ),
@@ -179,13 +179,13 @@ def _gauges(states: Iterable[WorkerState], now: datetime) -> Iterator[Metric]:
         for state in states:
             gauge.add_metric([state.name], value(state, now))
         yield gauge
-    stance = GaugeMetricFamily(
-        "versionsync_source_stance", "1 for what the daemon is to the source now.", labels=["source", "stance"]
+    state_family = GaugeMetricFamily(
+        "versionsync_source_state", "1 for the state of the source now, 0 for the others.", labels=["source", "state"]
     )
     for state in states:
         for each in WorkerStatus:
-            stance.add_metric([state.name, each.value], float(state.status is each))
-    yield stance
+            state_family.add_metric([state.name, each.value], float(state.status is each))
+    yield state_family
 
 
 def _budgets(states: Iterable[WorkerState]) -> Iterator[Metric]:
@@ -222,7 +222,7 @@ def _counters_by_word(states: Iterable[WorkerState]) -> Iterator[Metric]:
         "versionsync_webhook_calls", "Calls of webhooks, by what became of them.", labels=["source", "result"]
     )
     readings = CounterMetricFamily(
-        "versionsync_webhook_log_readings",
+        "versionsync_webhook_log_polls",
         "Readings of the log of webhook calls, by how they ended.",
         labels=["source", "result"],
     )

@@ -107,9 +107,9 @@ def _facts(source: Mapping[str, Any], now: datetime) -> Iterator[tuple[str, str]
         yield "last change", _ago(source["last_change_at"], now, never="none since the start")
     if run := source["run"]:
         yield "now", _run(run, now)
-    elif source["next_look_at"]:
-        reason = f": {escape(source['next_look_reason'])}" if source["next_look_reason"] else ""
-        yield "next look", _ago(source["next_look_at"], now) + reason
+    elif source["next_check_at"]:
+        reason = f": {escape(source['next_check_reason'])}" if source["next_check_reason"] else ""
+        yield "next look", _ago(source["next_check_at"], now) + reason
     if source["failures"] and source["attention"] is None:
         yield "last failure", escape(source["error"] or "")
     if budget := source["budget"]:

@@ -1,6 +1,6 @@
 """The door to Apprise: an address, and a notice that goes there. Blocking; it belongs on a thread of its own.
 
-Apprise is a part of its own (`versionsync[notices]`), and is loaded only where the settings name somebody to tell.
+Apprise is a part of its own (`versionsync[notifications]`), and is loaded only where the settings name somebody to tell.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def open_channel(url: Secret, *, where: str) -> Send:
     except ImportError:
         raise MissingExtra(
             f"{where} needs Apprise, which is not installed",
-            hint="Install it: pip install 'versionsync[notices]'; or take [[notices]] out of the settings.",
+            hint="Install it: pip install 'versionsync[notifications]'; or take [[notifications]] out of the settings.",
         ) from None
     share_trust()
     for library in ("apprise", "urllib3"):

@@ -80,12 +80,12 @@ class HeartbeatSender:
         switch.not_before = self._clock() + (EVERY_SECONDS if reason is None else RETRY_SECONDS)
         if reason is None:
             if switch.failures:
-                self._log.info("ping.works_again", source=name)
+                self._log.info("heartbeat.recovered", source=name)
             switch.sent_state, switch.failures = success, 0
             return
         switch.failures += 1
         tell = self._log.warning if switch.failures == 1 else self._log.debug
-        tell("ping.failed", source=name, reason=reason)
+        tell("heartbeat.failed", source=name, reason=reason)
 
 
 async def _get(url: Secret) -> str | None:

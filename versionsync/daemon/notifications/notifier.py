@@ -176,11 +176,11 @@ class Notifier:
             place.back_off(self._clock())
             reason = f"no answer within {self._send_seconds:g} s" if isinstance(error, TimeoutError) else str(error)
             tell = log.warning if place.failures == 1 else log.debug
-            tell("notice.not_sent", reason=self._redact(reason))
+            tell("notification.failed", reason=self._redact(reason))
         else:
             place.failures = 0
             place.memory.mark_sent(told, clock=self._clock())
-            log.info("notice.sent")
+            log.info("notification.sent")
         finally:
             place.task = None
 

@@ -98,7 +98,7 @@ class NotificationStore:
             self._kept[name] = dict(await book.sent_notifications())
         except (MirrorError, RuntimeError) as error:
             # That the database is away may be the very thing to tell.
-            self._log.debug("notices.not_read", source=name, reason=str(error))
+            self._log.debug("notifications.load_failed", source=name, reason=str(error))
             self._not_before[name] = clock + RETRY_SECONDS
         else:
             for place, kind in self._kept[name].items():
@@ -112,7 +112,7 @@ class NotificationStore:
         try:
             await book.save_notifications(changes, now)
         except (MirrorError, RuntimeError) as error:
-            self._log.debug("notices.not_kept", source=name, reason=str(error))
+            self._log.debug("notifications.save_failed", source=name, reason=str(error))
             self._not_before[name] = clock + RETRY_SECONDS
             return
         kept = self._kept.setdefault(name, {})

@@ -33,7 +33,7 @@ class NotificationKind(StrEnum):
 
     FAILING = "failing"
     STALE = "stale"
-    MASS_DELETE = "vanished"
+    MASS_DELETE = "mass_delete"
     RECOVERED = "recovered"
 
 

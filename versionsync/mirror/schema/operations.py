@@ -57,8 +57,8 @@ class _Runs(TypedColumns):
     error: Named[str | None] = text("Why it failed, or what it could not do.")
     error_kind: Named[str | None] = text(
         "The same as one word, for programs: `refused` (token, role, environment), `unavailable`, `stalled` (it hung), "
-        "`database`, `settings` (they lead elsewhere), `partial` (some records), `unknown_record` (one was asked for "
-        "that neither upstream nor the mirror has), `vanished` (too many to believe), `budget` (spent), `unexpected` "
+        "`database`, `configuration` (the settings lead elsewhere), `partial` (some records), `unknown_record` (one was asked for "
+        "that neither upstream nor the mirror has), `mass_delete` (too many to believe), `budget` (spent), `unexpected` "
         "(a fault of our own); NULL: nothing was wrong, or it was interrupted."
     )
 
@@ -73,8 +73,8 @@ runs = Table(
     ),
     CheckConstraint("(outcome = 'running') = (finished_at IS NULL)", name="ck_runs_only_running_is_unfinished"),
     CheckConstraint(
-        "error_kind IN ('refused', 'unavailable', 'stalled', 'database', 'settings', 'partial', 'unknown_record', "
-        "'vanished', 'budget', 'unexpected')",
+        "error_kind IN ('refused', 'unavailable', 'stalled', 'database', 'configuration', 'partial', 'unknown_record', "
+        "'mass_delete', 'budget', 'unexpected')",
         name="ck_runs_error_kind_is_known",
     ),
     Index("runs_in_order", "source_id", "id"),
@@ -110,11 +110,11 @@ class _SourceClaims(TypedColumns):
 
 
 source_claims = Table(
-    "followers",
+    "source_claims",
     metadata,
     _SourceClaims,
-    foreign_key_to_source("followers"),
-    both_or_none("holder", "expires_at", "ck_followers_holder_has_an_end"),
+    foreign_key_to_source("source_claims"),
+    both_or_none("holder", "expires_at", "ck_source_claims_holder_has_an_end"),
     comment="Which daemon follows a source; another one stands by. The right to write is the lease alone.",
 )
 
@@ -128,11 +128,11 @@ class _RequestUsage(TypedColumns):
 
 
 request_usage = Table(
-    "usage",
+    "request_usage",
     metadata,
     _RequestUsage,
-    foreign_key_to_source("usage"),
-    CheckConstraint("requests >= 0", name="ck_usage_requests_rise"),
+    foreign_key_to_source("request_usage"),
+    CheckConstraint("requests >= 0", name="ck_request_usage_requests_rise"),
     comment="How many requests were sent: what a budget is measured by.",
 )
 
@@ -146,11 +146,11 @@ class _WebhookQueue(TypedColumns):
 
 
 webhook_queue = Table(
-    "hints",
+    "webhook_queue",
     metadata,
     _WebhookQueue,
-    foreign_key_to_source("hints"),
-    Index("hints_in_order", "source_id", "id"),
+    foreign_key_to_source("webhook_queue"),
+    Index("webhook_queue_in_order", "source_id", "id"),
     comment="What webhooks told and no run has mirrored yet.",
     sqlite_autoincrement=True,
 )
@@ -165,11 +165,11 @@ class _WebhookLogCursors(TypedColumns):
 
 
 webhook_log_cursors = Table(
-    "webhook_logs",
+    "webhook_log_cursors",
     metadata,
     _WebhookLogCursors,
-    foreign_key_to_source("webhook_logs"),
-    both_or_none("last_call_id", "last_call_at", "ck_webhook_logs_call_has_a_time"),
+    foreign_key_to_source("webhook_log_cursors"),
+    both_or_none("last_call_id", "last_call_at", "ck_webhook_log_cursors_call_has_a_time"),
     comment="How far the log of a webhook's calls was read: the next reading proves by it that none was missed.",
 )
 
@@ -205,8 +205,8 @@ webhooks = Table(
     metadata,
     _Webhooks,
     foreign_key_to_source("webhooks"),
-    CheckConstraint("log IN ('unknown', 'absent', 'refused', 'read')", name="ck_webhooks_log_is_known"),
-    CheckConstraint("gaps >= 0 AND untold >= 0", name="ck_webhooks_counts_are_no_debt"),
+    CheckConstraint("log_state IN ('unknown', 'absent', 'refused', 'active', 'not_in_plan')", name="ck_webhooks_log_state_is_known"),
+    CheckConstraint("log_gaps >= 0 AND undelivered_changes >= 0", name="ck_webhooks_counts_are_no_debt"),
     comment="How the webhook of a source does, as the daemon that follows it last knew.",
 )
 
@@ -216,15 +216,15 @@ class _SentNotifications(TypedColumns):
     channel: Named[str] = identifier(
         "Who was told: the kind of service, and four digits that tell addresses apart.", key=True
     )
-    kind: Named[str] = text("The worst that was told since all was well: `stale`, `failing`, `vanished`.")
+    kind: Named[str] = text("The worst that was told since all was well: `stale`, `failing`, `mass_delete`.")
     sent_at: Named[datetime] = timestamp("When.")
 
 
 sent_notifications = Table(
-    "notices",
+    "sent_notifications",
     metadata,
     _SentNotifications,
-    foreign_key_to_source("notices"),
-    CheckConstraint("told IN ('failing', 'stale', 'vanished')", name="ck_notices_told_is_known"),
+    foreign_key_to_source("sent_notifications"),
+    CheckConstraint("kind IN ('failing', 'stale', 'mass_delete')", name="ck_sent_notifications_kind_is_known"),
     comment="Troubles that were told and are not over: a daemon that starts again tells them no second time.",
 )

@@ -52,7 +52,7 @@ def claim_source(tx: Connection, source_id: int, me: Holder) -> Holder:
         .values(
             holder=me.to_json(),
             expires_at=database_time(tx, seconds=CLAIM_SECONDS),
-            **({"next_look_at": None, "next_look_reason": None} if is_new else {}),
+            **({"next_check_at": None, "next_check_reason": None} if is_new else {}),
         )
     )
     return me
@@ -65,7 +65,7 @@ def release_source(tx: Connection, source_id: int, me: Holder) -> None:
         tx.execute(
             update(source_claims)
             .where(source_claims.c.source_id == source_id)
-            .values(holder=None, expires_at=None, next_look_at=None, next_look_reason=None)
+            .values(holder=None, expires_at=None, next_check_at=None, next_check_reason=None)
         )
 
 
@@ -76,7 +76,7 @@ def save_next_check(tx: Connection, source_id: int, me: Holder, *, at: datetime,
         tx.execute(
             update(source_claims)
             .where(source_claims.c.source_id == source_id)
-            .values(next_look_at=at, next_look_reason=reason)
+            .values(next_check_at=at, next_check_reason=reason)
         )
 
 

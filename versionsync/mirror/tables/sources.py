@@ -200,11 +200,11 @@ def _row(row: Row[Any]) -> SourceRow:
         ),
         checkpoint=Checkpoint(
             last_data_change_at=row.last_data_change_at,
-            last_data_change_is_settled=row.beacon_is_settled,
+            last_data_change_is_settled=row.last_data_change_is_settled,
             last_complete_sweep_at=row.last_complete_sweep_at,
             last_scrub_at=row.last_scrub_at,
             last_success_at=row.last_success_at,
-            complete_as_of=row.whole_as_of,
+            complete_as_of=row.complete_as_of,
             unexplained_change_since=row.unexplained_change_since,
             unexplained_read_at=row.unexplained_read_at,
         ),

@@ -212,7 +212,7 @@ def test_it_says_how_soon_history_is_lost(
     assert "sync default` now, then at least every 30 days" in never["todo"]
     cli("sync", **at)
     since = "2026-03-01T10:00:00.000000Z"
-    rows(tmp_path / "versionsync.db", f"update sources set whole_as_of = '{since}'")
+    rows(tmp_path / "versionsync.db", f"update sources set complete_as_of = '{since}'")
     well = history(36_500)
     assert well["verdict"] == "good"
     assert "sync before 2126-02-05 10:00:00 UTC, and at least every 36500 days" in well["message"]

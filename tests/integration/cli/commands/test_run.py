@@ -59,7 +59,7 @@ def test_it_mirrors_and_a_signal_ends_it_well(at: dict[str, str], tmp_path: Path
     """Exit code 0: it did what it was told."""
     with running("run", cwd=tmp_path, **at) as process:
         eventually(lambda: version_count(tmp_path / "versionsync.db") == 6)
-        eventually(lambda: rows(tmp_path / "versionsync.db", "select 1 from followers where next_look_at is not null"))
+        eventually(lambda: rows(tmp_path / "versionsync.db", "select 1 from source_claims where next_check_at is not null"))
         took, err = stop(process, number)
     assert process.returncode == 0
     assert took < STOP_SECONDS
@@ -70,7 +70,7 @@ def test_it_mirrors_and_a_signal_ends_it_well(at: dict[str, str], tmp_path: Path
         "daemon.stopped",
     ]
     assert set(rows(tmp_path / "versionsync.db", "select outcome from runs")) == {("succeeded",)}
-    assert rows(tmp_path / "versionsync.db", "select holder from followers") == [(None,)]
+    assert rows(tmp_path / "versionsync.db", "select holder from source_claims") == [(None,)]
 
 
 def test_a_log_that_cannot_be_written_stops_no_daemon(at: dict[str, str], tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ def test_prometheus_for_many_processes_ends_no_run(at: dict[str, str], tmp_path:
     port = unused_port()
     environ = at | {"PROMETHEUS_MULTIPROC_DIR": folder, "VERSIONSYNC_HTTP_PORT": str(port)}
     with running("run", cwd=tmp_path, **environ) as process:
-        eventually(lambda: rows(tmp_path / "versionsync.db", "select 1 from followers where next_look_at is not null"))
+        eventually(lambda: rows(tmp_path / "versionsync.db", "select 1 from source_claims where next_check_at is not null"))
         eventually(lambda: httpx.get(f"http://127.0.0.1:{port}/readyz").status_code == 200)
         metrics = httpx.get(f"http://127.0.0.1:{port}/metrics").text
         _, err = stop(process)
@@ -108,14 +108,14 @@ def test_it_ends_with_the_terminal_in_which_it_was_started(at: dict[str, str], t
     )
     os.close(its)
     try:
-        eventually(lambda: rows(tmp_path / "versionsync.db", "select 1 from followers where next_look_at is not null"))
+        eventually(lambda: rows(tmp_path / "versionsync.db", "select 1 from source_claims where next_check_at is not null"))
         os.close(ours)
         process.send_signal(signal.SIGHUP)
         assert process.wait(timeout=30) == 0
     finally:
         process.kill()
         process.wait()
-    assert rows(tmp_path / "versionsync.db", "select holder from followers") == [(None,)]
+    assert rows(tmp_path / "versionsync.db", "select holder from source_claims") == [(None,)]
 
 
 def test_a_second_one_stands_by_and_takes_over(at: dict[str, str], tmp_path: Path) -> None:
@@ -123,24 +123,24 @@ def test_a_second_one_stands_by_and_takes_over(at: dict[str, str], tmp_path: Pat
     database = tmp_path / "versionsync.db"
 
     def follower() -> int:
-        ((holder,),) = rows(database, "select holder from followers")
+        ((holder,),) = rows(database, "select holder from source_claims")
         return 0 if holder is None else int(json.loads(holder)["pid"])
 
     with running("run", cwd=tmp_path, **at) as first:
-        eventually(lambda: rows(database, "select 1 from followers where next_look_at is not null"))
+        eventually(lambda: rows(database, "select 1 from source_claims where next_check_at is not null"))
         with running("run", cwd=tmp_path, **at) as second:
             assert second.stderr is not None
-            assert any("source.standing_by" in line for line in second.stderr)  # reads no further
+            assert any("source.standby" in line for line in second.stderr)  # reads no further
             assert follower() == first.pid
             first.kill()
             first.wait()
             killed = time.monotonic()
             eventually(lambda: follower() == second.pid)
             assert time.monotonic() - killed < 10
-            eventually(lambda: rows(database, "select 1 from followers where next_look_at is not null"))
+            eventually(lambda: rows(database, "select 1 from source_claims where next_check_at is not null"))
             _, err = stop(second)
-    assert "source.standing_by" not in err
-    assert err.count("source.followed") == 1
+    assert "source.standby" not in err
+    assert err.count("source.active") == 1
 
 
 def test_settings_are_read_again_and_bad_ones_refused(
@@ -219,10 +219,10 @@ def test_a_daemon_that_was_suspended_and_overtaken_writes_nothing(at: dict[str, 
         return len(rows(database, f"select 1 from runs where holder like 'process {process.pid} %'"))
 
     with running("run", cwd=tmp_path, **at) as first:
-        eventually(lambda: rows(database, "select 1 from followers where next_look_at is not null"))
+        eventually(lambda: rows(database, "select 1 from source_claims where next_check_at is not null"))
         with running("run", cwd=tmp_path, **at) as second:
             assert second.stderr is not None
-            assert any("source.standing_by" in line for line in second.stderr)
+            assert any("source.standby" in line for line in second.stderr)
             first.send_signal(signal.SIGSTOP)
             rows(database, f"update followers set {over}")
             rows(database, f"update leases set {over}")
@@ -230,7 +230,7 @@ def test_a_daemon_that_was_suspended_and_overtaken_writes_nothing(at: dict[str, 
             written = runs_of(first)
             first.send_signal(signal.SIGCONT)
             assert first.stderr is not None
-            assert any("source.standing_by" in line for line in first.stderr)
+            assert any("source.standby" in line for line in first.stderr)
             assert runs_of(first) == written
             stop(second)
             stop(first)
@@ -240,7 +240,7 @@ def test_status_says_who_follows_and_when_it_looks_next(cli: Cli, at: dict[str, 
     """And why then."""
     with running("run", cwd=tmp_path, **at) as process:
         database = tmp_path / "versionsync.db"
-        eventually(lambda: rows(database, "select 1 from followers where next_look_at is not null"))
+        eventually(lambda: rows(database, "select 1 from source_claims where next_check_at is not null"))
         told = cli("status", **at)
         (source,) = cli("status", "--json", **at).json["sources"]
         stop(process)
@@ -248,6 +248,6 @@ def test_status_says_who_follows_and_when_it_looks_next(cli: Cli, at: dict[str, 
     assert re.search(
         r"next run     (in \d+ seconds?|now): (something has just changed|nothing has changed for)", told.out
     )
-    assert source["follower"]["next_look_reason"]
+    assert source["follower"]["next_check_reason"]
     (source,) = cli("status", "--json", **at).json["sources"]
     assert source["follower"] is None

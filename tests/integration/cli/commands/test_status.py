@@ -43,14 +43,14 @@ def test_it_says_how_soon_history_is_lost(cli: Cli, at: dict[str, str], tmp_path
     (source,) = cli("status", "--json", **at).json["sources"]
     assert source["history"] is None
     database = tmp_path / "versionsync.db"
-    rows(database, "update sources set history_retention_days = 36500, whole_as_of = '2026-03-01T10:00:00.000000Z'")
+    rows(database, "update sources set history_retention_days = 36500, complete_as_of = '2026-03-01T10:00:00.000000Z'")
     said = "history      DatoCMS keeps versions for 36,500 days: sync before 2126-02-05 10:00:00 UTC"
     assert said in cli("status", **at).out
     (source,) = cli("status", "--json", **at).json["sources"]
     assert source["history"]["retention_days"] == 36_500
     assert time(source["history"]["sync_before"]) == datetime(2126, 2, 5, 10, tzinfo=UTC)
     assert not any("lost" in line for line in source["attention"])
-    rows(database, "update sources set history_retention_days = 1, whole_as_of = '2026-01-01T00:00:00.000000Z'")
+    rows(database, "update sources set history_retention_days = 1, complete_as_of = '2026-01-01T00:00:00.000000Z'")
     late = cli("status", "--json", "--max-age", "1000000000", **at)
     assert (late.code, len(late.json["sources"][0]["attention"])) == (3, 1)
     assert "versions may be lost: DatoCMS keeps them for 1 day" in late.json["sources"][0]["attention"][0]
@@ -108,7 +108,7 @@ def test_the_exit_code_is_for_monitoring(cli: Cli, at: dict[str, str], tmp_path:
     cli("sync", **at)
     assert cli("status", **at).code == 0
     long_ago = "2026-01-01T00:00:00.000000Z"
-    rows(tmp_path / "versionsync.db", f"update sources set whole_as_of = '{long_ago}'")
+    rows(tmp_path / "versionsync.db", f"update sources set complete_as_of = '{long_ago}'")
     stale = cli("status", "--json", **at)
     assert (stale.code, stale.json["exit"]) == (3, 3)
     assert "nothing succeeded for" in stale.json["sources"][0]["attention"][0]
@@ -127,7 +127,7 @@ def test_several_sources_have_a_line_each_and_one_that_is_named_has_all_of_it(cl
     # Which of them came first, and has the id 1, is a matter of chance.
     a_id = "(select id from sources where name = 'a')"
     rows(Path("versionsync.db"), f"update runs set outcome = 'failed', error = 'too bad' where source_id = {a_id}")
-    rows(Path("versionsync.db"), f"delete from usage where source_id = {a_id}")
+    rows(Path("versionsync.db"), f"delete from request_usage where source_id = {a_id}")
     rows(Path("versionsync.db"), "update usage set requests = 123")
     told = cli("status", **at)
     head, a, b, attention, *_ = told.out.splitlines()
@@ -187,7 +187,7 @@ def test_how_long_changes_take_and_who_has_left_is_shown(cli: Cli, at: dict[str,
     assert "lag          half of the last 6 versions took 1.5 s at the most, nine of ten 1.5 s" in told.out
     assert "followed by  nobody: process " in told.out
     assert told.code == 0
-    assert source["lag"] == {"median_seconds": 1.5, "nine_of_ten_seconds": 1.5, "versions": 6}
+    assert source["lag"] == {"p50_seconds": 1.5, "p90_seconds": 1.5, "versions": 6}
     assert source["next_look"] is None
 
 

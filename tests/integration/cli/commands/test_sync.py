@@ -128,10 +128,10 @@ def test_events_show_the_last_ones_in_order(cli: Cli, at: dict[str, str]) -> Non
 
 def test_events_since_an_id_are_all_that_follow(cli: Cli, at: dict[str, str]) -> None:
     cli("sync", **at)
-    every = cli("events", "--since", "0", "--json", **at).lines
+    every = cli("events", "--after", "0", "--json", **at).lines
     assert len(every) >= 20
     middle = every[len(every) // 2]["id"]
-    later = cli("events", "--since", str(middle), "--json", **at).lines
+    later = cli("events", "--after", str(middle), "--json", **at).lines
     assert later == [event for event in every if event["id"] > middle]
 
 
@@ -159,6 +159,6 @@ def test_events_of_a_long_history_come_in_order_and_each_once(cli: Cli) -> None:
             "VERSIONSYNC_RATE_LIMIT": "none",
         }
         cli("sync", **environ)
-        ids = [event["id"] for event in cli("events", "--since", "0", "--json", **environ).lines]
+        ids = [event["id"] for event in cli("events", "--after", "0", "--json", **environ).lines]
     assert len(ids) > 2000
     assert ids == sorted(set(ids))

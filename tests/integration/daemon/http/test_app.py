@@ -114,7 +114,7 @@ async def test_metrics_have_units_and_few_labels(lab: Lab) -> None:
     }
     assert samples["versionsync_versions_inserted_total", "website"] == 1
     assert samples["versionsync_runs_total", "succeeded", "website"] > 1
-    assert samples["versionsync_source_stance", "following", "website"] == 1
+    assert samples["versionsync_source_state", "following", "website"] == 1
     assert samples["versionsync_requests_total", "ok", "website"] > 3
     assert samples["versionsync_source_last_success_timestamp_seconds", "website"] > 1e9
     assert samples["versionsync_run_duration_seconds_count", "website"] >= 1
@@ -177,7 +177,7 @@ async def test_the_lease_while_a_run_holds_it(lab: Lab) -> None:
     assert during["versionsync_lease_held",] == 1
     assert 20 < during["versionsync_lease_remaining_seconds",] <= 30
     assert during["versionsync_lease_epoch",] == 1 <= after.lease_epoch
-    assert during["versionsync_run_under_way_seconds",] > 0
+    assert during["versionsync_run_running_seconds",] > 0
 
 
 async def test_counters_rise_while_a_run_goes_on_and_never_fall(lab: Lab) -> None:

@@ -128,7 +128,7 @@ async def test_too_many_that_vanish_are_told_at_once(lab: Lab) -> None:
             await eventually(listener.titles)
         assert daemon.state().error_kind is ErrorKind.MASS_DELETE
         assert listener.titles() == ["versionsync: website: too many records vanished at once"]
-        assert "versionsync sync website --allow-vanish" in listener.heard[0][2]["message"]
+        assert "versionsync sync website --allow-mass-delete" in listener.heard[0][2]["message"]
 
 
 async def test_what_ails_all_sources_is_one_notice(lab: Lab) -> None:
@@ -152,10 +152,10 @@ async def test_a_target_that_never_answers_delays_nothing(lab: Lab) -> None:
             for title in ("two", "three"):
                 post(lab, title)
                 await eventually(lambda: is_mirrored(lab), seconds=20)
-            await eventually(lambda: daemon.told("warning", "notice.not_sent"))
+            await eventually(lambda: daemon.told("warning", "notification.failed"))
             began = asyncio.get_running_loop().time()
         assert asyncio.get_running_loop().time() - began < 0.5
-        (line,) = daemon.told("warning", "notice.not_sent")
+        (line,) = daemon.told("warning", "notification.failed")
         assert line["reason"] == "no answer within 0.5 s"
         assert len(listener.heard) == 1
 
@@ -176,8 +176,8 @@ async def test_a_target_that_refuses_is_tried_again(lab: Lab) -> None:
                 assert len(listener.heard) == tries
                 listener.status = 503 if tries < 2 else 200
                 clock[0] += 1000
-            await eventually(lambda: daemon.told("info", "notice.sent"))
-        (line,) = daemon.told("warning", "notice.not_sent")
+            await eventually(lambda: daemon.told("info", "notification.sent"))
+        (line,) = daemon.told("warning", "notification.failed")
         assert "503" in str(line["reason"])
 
 
@@ -254,8 +254,8 @@ async def test_a_switch_that_does_not_work_is_told_once_and_delays_nothing(lab: 
                 await asyncio.sleep(2 * TICK)
                 clock[0] += 60
             listener.status = 200
-            await eventually(lambda: daemon.told("info", "ping.works_again"))
+            await eventually(lambda: daemon.told("info", "heartbeat.recovered"))
             assert is_mirrored(lab)
-        (line,) = daemon.told("warning", "ping.failed")
+        (line,) = daemon.told("warning", "heartbeat.failed")
         assert line["reason"] == "it answered with HTTP 500"
         assert "secret" not in str(daemon.logger.calls)

@@ -117,7 +117,7 @@ logging.getLogger("sqlalchemy.engine").debug("INSERT ...")
 logging.getLogger("aiohttp.client").warning("a warning about %s", "hunter22")
 logging.getLogger("aiohttp.server").error("an error about %s", "hunter22")
 """
-WARNED = ("debug", "library.warned", "aiohttp.client", "a warning about ********")
+WARNED = ("debug", "library.warning", "aiohttp.client", "a warning about ********")
 FAILED = ("error", "library.failed", "aiohttp.server", "an error about ********")
 
 

@@ -82,7 +82,7 @@ def test_a_run_and_a_budget_are_drawn() -> None:
 
 def test_what_there_is_one_of_is_no_plural() -> None:
     """Of a webhook that was made a moment ago, say."""
-    state = well(webhook_log=LogStatus.POLLED, log_read_at=NOW, log_gaps=1, last_gap_at=NOW, hints_waiting=1)
+    state = well(webhook_log=LogStatus.ACTIVE, log_read_at=NOW, log_gaps=1, last_gap_at=NOW, hints_waiting=1)
     text = re.sub(r"<time [^>]*>|</time>", "", shown(state))
     assert "no call since the start, log read 0 s ago, 1 gap, the last 0 s ago, 1 hint waiting" in text
 
