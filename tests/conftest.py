@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-pytest_plugins = ["tests.fixtures.databases", "tests.fixtures.lab"]
+pytest_plugins = ["tests.fixtures.databases", "tests.fixtures.sync_env"]
 
 
 @pytest.fixture(autouse=True)

@@ -21,7 +21,7 @@ from benchmarks.processes import SPAWN
 from benchmarks.project import Project
 from benchmarks.tables import Table, seconds_at, thousands
 from benchmarks.upstream import LATENCY, build
-from tests.fixtures.comparing import differences
+from tests.fixtures.compare_with_expected import differences
 from versionsync.mirror.database import Mirror
 from versionsync.simulator import FaultKind, Faults, RateLimit, SimulatorThread, World
 from versionsync.simulator.world.expected import expected_history

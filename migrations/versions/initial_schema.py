@@ -158,8 +158,8 @@ def _runs() -> None:
             "outcome IN ('running', 'succeeded', 'partial', 'failed', 'interrupted')", name="ck_runs_outcome_is_known"
         ),
         sa.CheckConstraint(
-            "error_kind IN ('refused', 'unavailable', 'stalled', 'database', 'configuration', 'partial', 'unknown_record', "
-            "'mass_delete', 'budget', 'unexpected')",
+            "error_kind IN ('refused', 'unavailable', 'stalled', 'database', 'configuration', 'partial', "
+            "'unknown_record', 'mass_delete', 'budget', 'unexpected')",
             name="ck_runs_error_kind_is_known",
         ),
         sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_runs_source_id"),
@@ -442,7 +442,9 @@ def _webhook_log_cursors() -> None:
         sa.Column("read_at", UtcTime(), nullable=False),
         sa.Column("last_call_id", IdText()),
         sa.Column("last_call_at", UtcTime()),
-        sa.CheckConstraint("(last_call_id IS NULL) = (last_call_at IS NULL)", name="ck_webhook_log_cursors_call_has_a_time"),
+        sa.CheckConstraint(
+            "(last_call_id IS NULL) = (last_call_at IS NULL)", name="ck_webhook_log_cursors_call_has_a_time"
+        ),
         sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_webhook_log_cursors_source_id"),
         sa.PrimaryKeyConstraint("source_id", name="pk_webhook_log_cursors"),
     )
@@ -459,7 +461,10 @@ def _webhooks() -> None:
         sa.Column("log_gaps", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("last_gap_at", UtcTime()),
         sa.Column("undelivered_changes", sa.Integer(), server_default=sa.text("0"), nullable=False),
-        sa.CheckConstraint("log_state IN ('unknown', 'absent', 'refused', 'active', 'not_in_plan')", name="ck_webhooks_log_state_is_known"),
+        sa.CheckConstraint(
+            "log_state IN ('unknown', 'absent', 'refused', 'active', 'not_in_plan')",
+            name="ck_webhooks_log_state_is_known",
+        ),
         sa.CheckConstraint("log_gaps >= 0 AND undelivered_changes >= 0", name="ck_webhooks_counts_are_no_debt"),
         sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_webhooks_source_id"),
         sa.PrimaryKeyConstraint("source_id", name="pk_webhooks"),

@@ -26,12 +26,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from hypothesis.stateful import run_state_machine_as_test as run_machine
 from sqlalchemy import func, select, update
 
-from tests.fixtures.comparing import differences, differences_of_meta
+from tests.fixtures.compare_with_expected import differences, differences_of_meta
 from tests.fixtures.databases import MakeDatabase
-from tests.machine.acts import CONTENT_ACTS, ROLE_ACTS, SCHEMA_ACTS, SITE_ACTS, open_project
-from tests.machine.fresh import EmptiedPostgres, FreshDatabase, FreshSqlite
-from tests.machine.rig import Disturbance, Meanwhile, Planted, Rig
-from tests.machine.witness import Witness, contradictions, written
+from tests.machine.actions import CONTENT_ACTS, ROLE_ACTS, SCHEMA_ACTS, SITE_ACTS, open_project
+from tests.machine.fresh_databases import EmptiedPostgres, FreshDatabase, FreshSqlite
+from tests.machine.harness import Disturbance, Harness, Meanwhile, Planted
+from tests.machine.oracle import Oracle, contradictions, written
 from versionsync.ledger.safeguards import MassDeleteLimit
 from versionsync.mirror.errors import LeaseHeld, LeaseLost
 from versionsync.mirror.schema import events, fields, leases, models, records, sources
@@ -122,9 +122,9 @@ class Breaking(RuleBasedStateMachine):
         super().__init__()
         self._stack = ExitStack()
         self.mirror, self.watcher = self._stack.enter_context(database.open())
-        self.witness = Witness(self.watcher)
+        self.witness = Oracle(self.watcher)
         self.environments = ["main"]
-        self.rig: Rig
+        self.rig: Harness
         self.is_promoting = False
         self.switches: SimulatorOptions
         self.was_hidden: set[str] = set()
@@ -140,7 +140,7 @@ class Breaking(RuleBasedStateMachine):
     def begin(self, *, records: int, page: int | None, skew: int, switches: SimulatorOptions, follows: bool) -> None:
         """A project with a few records, at an upstream that behaves in one of the ways that are not promised."""
         self.switches = switches
-        self.rig = Rig(self.mirror, switches=switches, skew=timedelta(seconds=skew), page=page)
+        self.rig = Harness(self.mirror, switches=switches, skew=timedelta(seconds=skew), page=page)
         self.rig.open()
         self.is_promoting = follows  # the order of what was told can be compared only within one environment
         self.rig.simulator.act(lambda world: open_project(world, records=records))

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures.comparing import differences, differences_of_meta
+from tests.fixtures.compare_with_expected import differences, differences_of_meta
 from tests.fixtures.databases import MakeDatabase
-from tests.machine.acts import do, open_project
-from tests.machine.fresh import EmptiedPostgres, FreshDatabase, FreshSqlite
-from tests.machine.rig import Disturbance, Planted, Rig
-from tests.machine.witness import contradictions
+from tests.machine.actions import do, open_project
+from tests.machine.fresh_databases import EmptiedPostgres, FreshDatabase, FreshSqlite
+from tests.machine.harness import Disturbance, Harness, Planted
+from tests.machine.oracle import contradictions
 from versionsync.simulator import FaultKind, SimulatorOptions, World
 from versionsync.sync.report import Outcome, SyncOptions
 
@@ -65,11 +65,11 @@ def hit_every_request(database: FreshDatabase, kind: FaultKind, *, is_first: boo
 
 
 @contextmanager
-def opened(database: FreshDatabase, *, is_first: bool) -> Iterator[Rig]:
+def opened(database: FreshDatabase, *, is_first: bool) -> Iterator[Harness]:
     """A project of a few records, and where `is_first` is not so, its mirror and a few acts since."""
     with ExitStack() as stack:
         mirror, _ = stack.enter_context(database.open())
-        rig = Rig(mirror, switches=SimulatorOptions(), skew=timedelta(0), page=2)
+        rig = Harness(mirror, switches=SimulatorOptions(), skew=timedelta(0), page=2)
         rig.open()
         stack.callback(rig.close)
         rig.simulator.act(lambda world: open_project(world, records=3))

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from tests.service.telling import eventually, say
+from tests.service.printing import eventually, say
 
 CHECKOUT = Path(__file__).parents[2]
 PACKAGES = "systemd,systemd-sysv,dbus,libpam-systemd,python3,python3-venv,ca-certificates,procps"

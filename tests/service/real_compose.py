@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Final
 
 import httpx
 
-from tests.fixtures.gateways import unused_port
+from tests.fixtures.fake_upstreams import unused_port
 from tests.service.engine import CHECKOUT, Container, Engine
-from tests.service.telling import check, eventually, say
+from tests.service.printing import check, eventually, say
 
 if TYPE_CHECKING:
     from tests.service.real_container import Project

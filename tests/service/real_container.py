@@ -20,12 +20,12 @@ from pathlib import Path
 import httpx
 from sqlalchemy import text
 
-from tests.fixtures.comparing import differences
-from tests.fixtures.gateways import unused_port
+from tests.fixtures.compare_with_expected import differences
+from tests.fixtures.fake_upstreams import unused_port
 from tests.fixtures.postgres_server import own_server
 from tests.service.engine import BASE, IMAGE, Container, Engine, Ran
+from tests.service.printing import check, eventually, say
 from tests.service.real_compose import compose
-from tests.service.telling import check, eventually, say
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.errors import MirrorError
 from versionsync.simulator import FULL_ACCESS_TOKEN, Clock, FaultKind, Faults, SimulatorThread, World, expected_history

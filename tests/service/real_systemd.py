@@ -21,10 +21,10 @@ from pathlib import Path
 
 import httpx
 
-from tests.fixtures.gateways import unused_port
+from tests.fixtures.fake_upstreams import unused_port
 from tests.integration.cli.worlds import blog
 from tests.service.machine import PROGRAM, Machine, booted, prepare
-from tests.service.telling import check, eventually, say
+from tests.service.printing import check, eventually, say
 from versionsync.simulator import FULL_ACCESS_TOKEN, SimulatorThread, World
 
 PASSWORD = "for-the-webhook-alone"

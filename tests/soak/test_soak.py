@@ -15,12 +15,12 @@ from uuid import uuid4
 
 import pytest
 
-from tests.fixtures.comparing import differences
+from tests.fixtures.compare_with_expected import differences
+from tests.fixtures.daemon_process import Program, Sample
 from tests.fixtures.disk import disk
-from tests.fixtures.gateways import unused_port
-from tests.fixtures.programs import Program, Sample
+from tests.fixtures.fake_upstreams import unused_port
 from tests.soak.database import Database, database
-from tests.soak.mischief import Mischief
+from tests.soak.disturbances import Mischief
 from tests.soak.plan import QUIET_SECONDS, SECONDS, SEED
 from tests.soak.upstream import Upstream, upstream
 from versionsync.mirror.database import Mirror

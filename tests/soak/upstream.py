@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 
-from tests.fixtures.newsroom import Newsroom
+from tests.fixtures.editing_load import EditingLoad
 from tests.soak.plan import EDITS_A_SECOND, FAULTS
 from versionsync.simulator import Faults, RateLimit, SimulatorThread, World
 from versionsync.simulator.world.expected import ExpectedHistory, expected_history
@@ -80,7 +80,7 @@ def upstream(seed: int) -> Iterator[Upstream]:
 def _serve(pipe: Connection, seed: int) -> None:
     faults = Faults(seed=seed, rates=dict(FAULTS), stall_seconds=40.0)
     with SimulatorThread(World(seed=seed), faults=faults, limits=RateLimit(LIMIT)) as simulator:
-        newsroom, tally, resting = Newsroom(seed), Tally(), threading.Event()
+        newsroom, tally, resting = EditingLoad(seed), Tally(), threading.Event()
         simulator.act(lambda world: newsroom.open(world, records=RECORDS))
         editors = threading.Thread(target=_edit, args=(simulator, newsroom, tally, resting, seed), daemon=True)
         editors.start()
@@ -107,7 +107,7 @@ def _serve(pipe: Connection, seed: int) -> None:
                     pipe.send(simulator.act(lambda world: expected_history(world.event_log, "main")))
 
 
-def _edit(simulator: SimulatorThread, newsroom: Newsroom, tally: Tally, resting: threading.Event, seed: int) -> None:
+def _edit(simulator: SimulatorThread, newsroom: EditingLoad, tally: Tally, resting: threading.Event, seed: int) -> None:
     pauses = random.Random(seed)
     while not resting.wait(pauses.expovariate(EDITS_A_SECOND)):
         tally.acts[simulator.act(newsroom.act).split(":")[0]] += 1

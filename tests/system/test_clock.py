@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures.lasting import Daemon, Project, eventually
+from tests.fixtures.restartable import Daemon, Project, eventually
 
 
 @pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGUSR2], ids=["back", "ahead"])
 def test_an_hour_back_or_ahead_puts_off_no_look(database_url: str, tmp_path: Path, number: signal.Signals) -> None:
     """What is edited then is mirrored as soon as ever, and the times of its events are upstream's."""
     project = Project(1)
-    daemon = Daemon(tmp_path, database_url, {"website": project}, argv=("-m", "tests.fixtures.clock_that_jumps"))
+    daemon = Daemon(tmp_path, database_url, {"website": project}, argv=("-m", "tests.fixtures.jumping_clock"))
     with daemon.living():
         try:
             eventually(lambda: project.is_mirrored(database_url, "website"), seconds=60)
@@ -39,7 +39,7 @@ def test_a_century_ahead_is_neither_counted_out_nor_remembered(tmp_path: Path, s
     project = Project(1)
     url = f"sqlite:///{shutil.copy(sqlite_template, tmp_path / 'mirror.db')}"
     hours = str(24 * 365 * 100)
-    daemon = Daemon(tmp_path, url, {"website": project}, argv=("-m", "tests.fixtures.clock_that_jumps", hours))
+    daemon = Daemon(tmp_path, url, {"website": project}, argv=("-m", "tests.fixtures.jumping_clock", hours))
     with daemon.living():
         try:
             eventually(daemon.is_ready, seconds=60)

@@ -17,8 +17,8 @@ from types import ModuleType
 import pytest
 from sqlalchemy import select
 
-from tests.fixtures.lab import MakeLab
 from tests.fixtures.pages import PAGES, ROOT, Block, blocks
+from tests.fixtures.sync_env import MakeSyncEnv
 from versionsync.cli.exit_codes import ExitCode
 from versionsync.cma import errors as cma_errors
 from versionsync.config import errors as config_errors
@@ -98,19 +98,19 @@ def test_every_type_of_event_is_documented_and_no_other() -> None:
     assert list(_documented_events()) == [type.value for type in EventType]
 
 
-def test_events_are_as_they_are_documented(make_lab: MakeLab) -> None:
+def test_events_are_as_they_are_documented(make_sync_env: MakeSyncEnv) -> None:
     """Every type happens here: its basis and the members of its data are those of the table."""
     documented = _documented_events()
-    lab = make_lab(switches=SimulatorOptions(versions_kept=3))
-    model = lab.act(lambda world: world.create_model(world.account, "post"))
-    field = lab.act(lambda world: world.create_field(world.account, model, "title"))
-    post = lab.act(lambda world: world.create(world.user, "post", {"title": "one"}))
-    lab.sync()
+    sync_env = make_sync_env(switches=SimulatorOptions(versions_kept=3))
+    model = sync_env.act(lambda world: world.create_model(world.account, "post"))
+    field = sync_env.act(lambda world: world.create_field(world.account, model, "title"))
+    post = sync_env.act(lambda world: world.create(world.user, "post", {"title": "one"}))
+    sync_env.sync()
     for act in _acts(post.id, field.id):
-        lab.act(act)
-        lab.sync()
+        sync_env.act(act)
+        sync_env.sync()
     query = select(events.c.type, events.c.occurred_basis, events.c.data)
-    with lab.mirror.read() as connection:
+    with sync_env.mirror.read() as connection:
         told = [(row.type, row.occurred_basis, set(json.loads(row.data))) for row in connection.execute(query)]
     for type, basis, members in told:
         assert basis in documented[type].bases, type

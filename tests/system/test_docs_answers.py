@@ -12,9 +12,9 @@ from math import ceil
 
 import pytest
 
-from tests.fixtures.lab import START, MakeLab
 from tests.fixtures.news_site import MakeNewsSite, news_site
 from tests.fixtures.pages import ANSWER, MEASURED, PAGES, ROOT, Block, answer_table, blocks, put_under, shown_under
+from tests.fixtures.sync_env import START, MakeSyncEnv
 from versionsync.simulator import Clock, World
 from versionsync.simulator.scenarios.bulk import build_bulk
 
@@ -48,32 +48,32 @@ def test_every_query_runs_and_answers_what_is_shown(number: int, dialect: str, n
     assert rows or not _must_answer(block), "an example without an answer shows nothing"
 
 
-def test_a_sync_costs_as_many_requests_as_the_readme_says(make_lab: MakeLab) -> None:
+def test_a_sync_costs_as_many_requests_as_the_readme_says(make_sync_env: MakeSyncEnv) -> None:
     """Invariant 12: the formula, and the numbers under it."""
     world = World(seed=1, clock=Clock.stopped(START))
     build_bulk(world, records=RECORDS, versions=VERSIONS)
-    lab = make_lab(world)
+    sync_env = make_sync_env(world)
     long = min(world.environment(None).records)
     for number in range(118 - VERSIONS):
-        lab.act(lambda world, number=number: world.update(world.user, long, {"title": str(number)}))
+        sync_env.act(lambda world, number=number: world.update(world.user, long, {"title": str(number)}))
     records, pages = len(world.environment(None).records), ceil((RECORDS - 1) / 499)
     kinds = len({version.editor.kind for version in world.environment(None).versions.values()} - {"organization"})
     assert records == RECORDS
 
-    measured = [("first sync", lab.requests(lab.sync))]
+    measured = [("first sync", sync_env.requests(sync_env.sync))]
     assert measured[-1][1] == 4 + pages + (records - 1) + ceil(118 / 50) + kinds
 
-    measured.append(("nothing new", lab.requests(lambda: lab.sync(settled=False))))
+    measured.append(("nothing new", sync_env.requests(lambda: sync_env.sync(settled=False))))
     assert measured[-1][1] == 1
 
     some = sorted(world.environment(None).records)[10:20]
     models = len({world.environment(None).records[record].model for record in some[7:]})
     for record in some[:7]:
-        lab.act(lambda world, record=record: world.update(world.user, record, {"title": "new"}))
+        sync_env.act(lambda world, record=record: world.update(world.user, record, {"title": "new"}))
     for record in some[7:]:
-        lab.act(lambda world, record=record: world.delete(world.user, record))
-    lab.wait(60)
-    measured.append(("7 records changed, 3 deleted", lab.requests(lab.sync)))
+        sync_env.act(lambda world, record=record: world.delete(world.user, record))
+    sync_env.wait(60)
+    measured.append(("7 records changed, 3 deleted", sync_env.requests(sync_env.sync)))
     again = pages  # the last change was a deletion: the list has nothing as young, and is read once more
     assert measured[-1][1] == 2 + pages + 7 + 2 + models + 2 * 3 + again
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.fixtures.disk import disk
-from tests.fixtures.lasting import Daemon, Project, eventually
+from tests.fixtures.restartable import Daemon, Project, eventually
 
 MEGABYTES = 8
 MOST_REQUESTS = 40

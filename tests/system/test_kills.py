@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select
 
-from tests.fixtures.comparing import differences, told
-from tests.fixtures.lab import START, Lab, MakeLab
+from tests.fixtures.compare_with_expected import differences, emitted_events
+from tests.fixtures.sync_env import START, MakeSyncEnv, SyncEnv
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.schema import records, runs
 from versionsync.simulator import Clock, Faults, World
@@ -35,12 +35,12 @@ UNDER_WAY = 24
 
 
 class Program:
-    """The installed program, syncing a lab's project into its mirror."""
+    """The installed program, syncing a sync_env's project into its mirror."""
 
-    def __init__(self, lab: Lab, faults: Faults, database_url: str, folder: Path) -> None:
+    def __init__(self, sync_env: SyncEnv, faults: Faults, database_url: str, folder: Path) -> None:
         self._faults = faults
         self._folder = folder
-        self._environment = lab.environ(database_url)
+        self._environment = sync_env.environ(database_url)
 
     def sync(self, *, killed_after: int | None = None, seconds: float = 0.0) -> bool:
         """Whether a sync ended by itself; it is killed so many seconds after its nth request was answered."""
@@ -71,49 +71,49 @@ class Program:
 @pytest.mark.slow
 @pytest.mark.timeout(120 + 10 * KILLS)
 def test_a_run_that_is_killed_again_and_again_ends_like_an_undisturbed_one(
-    make_lab: MakeLab, database_url: str, tmp_path: Path
+    make_sync_env: MakeSyncEnv, database_url: str, tmp_path: Path
 ) -> None:
     """The real process, SIGKILL at random instants of a backfill and of the edits after it."""
     print(f"VERSIONSYNC_TEST_SEED={SEED}")
     chance, faults = random.Random(SEED), Faults()
     world = World(seed=SEED, clock=Clock.stopped(START))
     build_bulk(world, records=RECORDS, versions=VERSIONS)
-    lab = make_lab(world, faults=faults)
-    program = Program(lab, faults, database_url, tmp_path)
-    lab.wait(60)
+    sync_env = make_sync_env(world, faults=faults)
+    program = Program(sync_env, faults, database_url, tmp_path)
+    sync_env.wait(60)
     kills, mirrored, needed = 0, 0, RECORDS
     while kills < KILLS:
         waiting = EDITS if mirrored == RECORDS else RECORDS - mirrored
         if program.sync(
             killed_after=chance.randint(1, waiting + OTHER_REQUESTS), seconds=chance.choice([0.0, 0.01, 0.1, 0.3])
         ):
-            edit(lab, chance)
+            edit(sync_env, chance)
             needed += EDITS
         else:
             kills += 1
-        before, mirrored = mirrored, count_records(lab.mirror)
+        before, mirrored = mirrored, count_records(sync_env.mirror)
         assert mirrored >= before, "something committed is lost"
     assert program.sync()
-    assert differences(lab.mirror, lab.truth()) == []
-    events = told(lab.mirror)
+    assert differences(sync_env.mirror, sync_env.truth()) == []
+    events = emitted_events(sync_env.mirror)
     assert len(set(events)) == len(events)
-    with lab.mirror.read() as connection:
+    with sync_env.mirror.read() as connection:
         outcomes = set(connection.scalars(select(runs.c.outcome)))
     assert outcomes <= {"succeeded", "interrupted"}
-    repeated = lab.simulator.simulator.requests.count(PULL) - needed
+    repeated = sync_env.simulator.simulator.requests.count(PULL) - needed
     print(f"{repeated / KILLS:.0f} of {RECORDS} histories read again for each kill")
     assert repeated <= KILLS * (BATCH_RECORDS + UNDER_WAY)
 
 
-def edit(lab: Lab, chance: random.Random) -> None:
+def edit(sync_env: SyncEnv, chance: random.Random) -> None:
     """Editors change some records, which the next sync has to find."""
 
     def act(world: World) -> None:
         for id in chance.sample(sorted(world.environment(None).records), EDITS):
             world.update(world.user, id, {"title": str(chance.random())})
 
-    lab.act(act)
-    lab.wait(60)
+    sync_env.act(act)
+    sync_env.wait(60)
 
 
 def count_records(mirror: Mirror) -> int:

@@ -16,8 +16,8 @@ from uuid import uuid4
 
 import pytest
 
-from tests.fixtures.lasting import Daemon, Project, eventually
 from tests.fixtures.postgres_server import own_server
+from tests.fixtures.restartable import Daemon, Project, eventually
 from versionsync.mirror.schema.migrate import upgrade
 from versionsync.simulator import FaultKind
 

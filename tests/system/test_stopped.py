@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select, text
 
-from tests.fixtures.comparing import differences, told
-from tests.fixtures.lab import START, Lab, MakeLab
-from tests.fixtures.ordeal import end_lease
+from tests.fixtures.compare_with_expected import differences, emitted_events
+from tests.fixtures.kill_loop import end_lease
+from tests.fixtures.sync_env import START, MakeSyncEnv, SyncEnv
 from versionsync.cli.exit_codes import ExitCode
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.errors import DatabaseUnavailable
@@ -32,11 +32,11 @@ PATIENCE_SECONDS = 30.0
 
 
 class Program:
-    """The installed program, syncing a lab's project into its mirror."""
+    """The installed program, syncing a sync_env's project into its mirror."""
 
-    def __init__(self, lab: Lab, database_url: str, folder: Path) -> None:
+    def __init__(self, sync_env: SyncEnv, database_url: str, folder: Path) -> None:
         self._folder = folder
-        self._environment = lab.environ(database_url)
+        self._environment = sync_env.environ(database_url)
 
     @contextmanager
     def syncing(self) -> Iterator[subprocess.Popen[str]]:
@@ -111,33 +111,33 @@ def faults() -> Faults:
 
 
 @pytest.fixture
-def lab(make_lab: MakeLab, faults: Faults) -> Lab:
+def sync_env(make_sync_env: MakeSyncEnv, faults: Faults) -> SyncEnv:
     """A project that is large enough to be stopped in the middle of."""
     world = World(seed=1, clock=Clock.stopped(START))
     build_bulk(world, records=RECORDS, versions=2)
-    lab = make_lab(world, faults=faults)
-    lab.wait(60)
-    return lab
+    sync_env = make_sync_env(world, faults=faults)
+    sync_env.wait(60)
+    return sync_env
 
 
 def test_a_stopped_process_that_was_overtaken_writes_nothing_more(
-    lab: Lab, faults: Faults, database_url: str, tmp_path: Path
+    sync_env: SyncEnv, faults: Faults, database_url: str, tmp_path: Path
 ) -> None:
     """It ends with code 7 and says why; the other one's mirror is as if it had been alone."""
-    program = Program(lab, database_url, tmp_path)
+    program = Program(sync_env, database_url, tmp_path)
     with program.syncing() as stopped:
-        until(lambda: versions(lab.mirror) > 0)
+        until(lambda: versions(sync_env.mirror) > 0)
         stop_between_transactions(stopped, database_url)
-        assert 0 < versions(lab.mirror) < 2 * RECORDS, "it was stopped too late: the test is void"
+        assert 0 < versions(sync_env.mirror) < 2 * RECORDS, "it was stopped too late: the test is void"
         faults.rates = {}
         code, said = program.sync()
         assert code == ExitCode.LOCKED, said
         assert f"is being written by process {stopped.pid} on " in said
-        end_lease(lab.mirror)
+        end_lease(sync_env.mirror)
         code, said = program.sync()
         assert code == ExitCode.OK, said
-        assert differences(lab.mirror, lab.truth()) == []
-        before = told(lab.mirror), outcomes(lab.mirror)
+        assert differences(sync_env.mirror, sync_env.truth()) == []
+        before = emitted_events(sync_env.mirror), outcomes(sync_env.mirror)
 
         stopped.send_signal(signal.SIGCONT)
         _, said = stopped.communicate(timeout=PATIENCE_SECONDS)
@@ -145,22 +145,22 @@ def test_a_stopped_process_that_was_overtaken_writes_nothing_more(
     assert "the lease of source 1 (epoch 1) is over: another process has had it since" in said
     assert "run this again" in said
     assert "Traceback" not in said
-    assert (told(lab.mirror), outcomes(lab.mirror)) == before
-    assert outcomes(lab.mirror) == ["interrupted", "succeeded"]
+    assert (emitted_events(sync_env.mirror), outcomes(sync_env.mirror)) == before
+    assert outcomes(sync_env.mirror) == ["interrupted", "succeeded"]
 
 
 def test_a_stopped_process_that_nobody_followed_goes_on(
-    lab: Lab, faults: Faults, database_url: str, tmp_path: Path
+    sync_env: SyncEnv, faults: Faults, database_url: str, tmp_path: Path
 ) -> None:
     """Its lease has ended, but is still its own: nothing was missed."""
-    program = Program(lab, database_url, tmp_path)
+    program = Program(sync_env, database_url, tmp_path)
     with program.syncing() as stopped:
-        until(lambda: versions(lab.mirror) > 0)
+        until(lambda: versions(sync_env.mirror) > 0)
         stop_between_transactions(stopped, database_url)
         faults.rates = {}
-        end_lease(lab.mirror)
+        end_lease(sync_env.mirror)
         stopped.send_signal(signal.SIGCONT)
         _, said = stopped.communicate(timeout=PATIENCE_SECONDS)
     assert stopped.returncode == ExitCode.OK, said
-    assert differences(lab.mirror, lab.truth()) == []
-    assert outcomes(lab.mirror) == ["succeeded"]
+    assert differences(sync_env.mirror, sync_env.truth()) == []
+    assert outcomes(sync_env.mirror) == ["succeeded"]

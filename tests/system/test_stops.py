@@ -15,7 +15,7 @@ from typing import Final
 import pytest
 from sqlalchemy import select
 
-from tests.fixtures.lasting import Daemon, Project, eventually
+from tests.fixtures.restartable import Daemon, Project, eventually
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.schema import runs
 from versionsync.simulator import FaultKind

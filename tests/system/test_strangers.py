@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures.lasting import Daemon, Project, eventually
-from tests.fixtures.strangers import strangers
+from tests.fixtures.idle_clients import strangers
+from tests.fixtures.restartable import Daemon, Project, eventually
 
 DESCRIPTORS = 256
 SECONDS = 20

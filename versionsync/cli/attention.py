@@ -138,8 +138,8 @@ def problems(one: SourceStatus, now: datetime, *, max_age: timedelta | None = No
         yield Problem(f"{one.budget.budget} are spent: it goes on at {one.budget.ends_at:%Y-%m-%d %H:%M} UTC")
     if one.has_daemon and one.webhook is not None and one.webhook.is_silent:
         yield Problem(
-            f"its webhook tells nothing any more: {count(one.webhook.undelivered_changes, 'look')} in a row found changes of which "
-            "no call had told. `versionsync webhook status` shows its last calls"
+            f"its webhook no longer reports changes: {count(one.webhook.undelivered_changes, 'check')} in a row found "
+            "changes that no call had reported. `versionsync webhook status` shows its last calls"
         )
 
 

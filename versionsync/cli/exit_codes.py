@@ -48,7 +48,7 @@ DESCRIPTIONS: Final[dict[ExitCode, str]] = {
     ExitCode.UNEXPECTED: "Unexpected: a fault of versionsync's own, of which `--debug` shows where; or standard output "
     "could not be written.",
     ExitCode.USAGE: "The command line or the settings are wrong.",
-    ExitCode.PARTIAL: "Finished, but partial: some records could not be mirrored, or too many had vanished to believe it. "
+    ExitCode.PARTIAL: "Finished, but partial: some records failed, or the limit of deletions was exceeded. "
     "Of `status`, `health` and `service`: something else needs attention.",
     ExitCode.UPSTREAM_REFUSED: "DatoCMS refused: the token, its permissions or the environment.",
     ExitCode.UPSTREAM_UNAVAILABLE: "DatoCMS could not be reached, or its answers could not be understood.",

@@ -39,7 +39,7 @@ class NotificationSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fie
         Annotated[str, Meta(min_length=1)] | None,
         Meta(
             description="The environment variable that holds the address to which notices go, in the form of Apprise: "
-            "`mailto://…`, `slack://…`, `tgram://…`, `json://…` and a hundred more. It needs `versionsync[notifications]`.",
+            "`mailto://…`, `slack://…`, `tgram://…`, `json://…`, and more. Needs `versionsync[notifications]`",
             extra={"example": '"VERSIONSYNC_NOTIFICATION_URL"'},
         ),
     ] = None

@@ -279,7 +279,9 @@ def _check_whole(settings: Settings, path: Path) -> None:
 def _inline_secrets(settings: Settings, path: Path) -> Iterator[str]:
     """Where secrets stand in the settings themselves."""
     yield from (f"sources[{number}].api_token" for number, source in enumerate(settings.sources) if source.api_token)
-    yield from (f"sources[{number}].heartbeat_url" for number, source in enumerate(settings.sources) if source.heartbeat_url)
+    yield from (
+        f"sources[{number}].heartbeat_url" for number, source in enumerate(settings.sources) if source.heartbeat_url
+    )
     yield from (f"notices[{number}].url" for number, notice in enumerate(settings.notifications) if notice.url)
     url = settings.database_url.reveal().strip() if settings.database_url is not None else ""
     if url and check_database_url(url, where=f"{path}: database_url").secrets:

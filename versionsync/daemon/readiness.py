@@ -51,7 +51,10 @@ def problem_of(state: WorkerState, now: datetime) -> str | None:
     if reason := not_ready_reason(state, now):
         return reason
     if state.status is WorkerStatus.ACTIVE and state.is_webhook_silent:
-        return f"its webhook tells nothing any more: {state.undelivered_changes} looks in a row found changes that no call had told"
+        return (
+            f"its webhook no longer reports changes: {state.undelivered_changes} checks in a row found changes "
+            "that no call had reported"
+        )
     return None
 
 

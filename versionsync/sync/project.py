@@ -190,7 +190,9 @@ def _save_project(
     update_project(tx, lease, project)
     if is_other_environment(before, project.environment, project.environment_created_at):
         # The last stamp is another environment's: it must not outlive a run that stops before it has swept this one.
-        update_checkpoint(tx, lease, last_data_change_at=None, last_data_change_is_settled=False, unexplained_change_since=None)
+        update_checkpoint(
+            tx, lease, last_data_change_at=None, last_data_change_is_settled=False, unexplained_change_since=None
+        )
     if before.environment == project.environment:
         return 0
     seen_before = known.checkpoint.last_success_at

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.cli.conftest import Cli
-from tests.integration.cli.looking import rows, version_count
+from tests.integration.cli.mirror_queries import rows, version_count
 from tests.integration.cli.test_bad_input import check
 from tests.integration.cli.worlds import blog
 from versionsync.mirror.engine import sqlite_files as filesystems

@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import make_url
 
 from tests.integration.cli.conftest import Cli, Ran
-from tests.integration.cli.looking import rows, version_count
+from tests.integration.cli.mirror_queries import rows, version_count
 from tests.integration.cli.worlds import blog
 from versionsync.mirror.schema import migrate
 from versionsync.simulator import FULL_ACCESS_TOKEN, Role, SimulatorThread, Token, World

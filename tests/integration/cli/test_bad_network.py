@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 import trustme
 
-from tests.fixtures.gateways import Given, gateway, unused_port
+from tests.fixtures.fake_upstreams import Given, gateway, unused_port
 from tests.integration.cli.conftest import Cli, Ran
-from tests.integration.cli.looking import rows, version_count
+from tests.integration.cli.mirror_queries import rows, version_count
 from tests.integration.cli.test_bad_input import check
 from versionsync.simulator import SimulatorThread
 

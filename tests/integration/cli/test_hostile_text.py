@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures.gateways import Given, gateway, refusal
+from tests.fixtures.fake_upstreams import Given, gateway, refusal
 from tests.integration.cli.conftest import Cli, Ran
 from versionsync.simulator import SimulatorThread
 

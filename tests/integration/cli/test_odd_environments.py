@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.cli.conftest import Cli, Ran
-from tests.integration.cli.looking import version_count
+from tests.integration.cli.mirror_queries import version_count
 from tests.integration.cli.processes import PROGRAM, environment
 from tests.integration.cli.test_bad_input import check
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.cli.conftest import Cli
-from tests.integration.cli.looking import version_count
+from tests.integration.cli.mirror_queries import version_count
 from tests.integration.cli.processes import PROGRAM, environment, running
 from versionsync.simulator import FULL_ACCESS_TOKEN, SimulatorThread, World
 

@@ -14,7 +14,7 @@ from sqlite3 import OperationalError
 import pytest
 
 from tests.integration.cli.conftest import Cli
-from tests.integration.cli.looking import rows, version_count
+from tests.integration.cli.mirror_queries import rows, version_count
 from tests.integration.cli.processes import running
 from tests.integration.cli.worlds import blog
 from versionsync.simulator import FULL_ACCESS_TOKEN, RateLimit, SimulatorThread

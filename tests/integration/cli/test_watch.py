@@ -24,7 +24,7 @@ import pytest
 
 from tests.fixtures.postgres_server import own_server
 from tests.integration.cli.conftest import Cli
-from tests.integration.cli.looking import rows
+from tests.integration.cli.mirror_queries import rows
 from tests.integration.cli.processes import PROGRAM, environment, running
 
 ROWS, COLUMNS = 24, 80

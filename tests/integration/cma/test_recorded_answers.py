@@ -2,7 +2,7 @@
 
 The recordings are not part of the repository. They are read from beside it, `../shared/recorded/answers.ndjson`;
 without them these tests are skipped. Their shapes are repeated, in words of our own, in
-`tests/unit/cma/test_cma_shapes_of_2021.py`, which runs everywhere.
+`tests/unit/cma/test_old_shapes.py`, which runs everywhere.
 """
 
 from __future__ import annotations

@@ -18,9 +18,9 @@ import structlog
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.fixtures.daemons import eventually, followed, following
-from tests.fixtures.lab import Lab
 from tests.fixtures.pages import ROOT
+from tests.fixtures.running_daemon import eventually, running_daemon, source_config
+from tests.fixtures.sync_env import SyncEnv
 from versionsync.daemon.budget import Budget
 from versionsync.daemon.http.app import App, serving
 from versionsync.daemon.http.metrics import Metrics
@@ -69,9 +69,11 @@ def questions() -> Iterator[tuple[str, str]]:
             yield panel["title"], target["expr"]
 
 
-async def told_by_a_daemon(lab: Lab) -> Told:
+async def told_by_a_daemon(sync_env: SyncEnv) -> Told:
     """What a daemon tells on /metrics that follows a source with a budget and has done a run."""
-    async with following(lab.mirror, replace(followed(lab), budget=Budget.parse("100000/day"))) as watched:
+    async with running_daemon(
+        sync_env.mirror, replace(source_config(sync_env), budget=Budget.parse("100000/day"))
+    ) as watched:
         metrics = Metrics(
             lambda: watched.daemon.states, timetable=watched.daemon.scheduler, now=lambda: datetime.now(UTC)
         )
@@ -102,16 +104,16 @@ def unknown(expr: str, told: Told) -> Iterator[str]:
         yield from (label for label in re.findall(r"\w+", labels) if label not in there)
 
 
-async def test_all_that_is_asked_for_is_told(lab: Lab) -> None:
+async def test_all_that_is_asked_for_is_told(sync_env: SyncEnv) -> None:
     """Each metric, each label and each word that a label is compared with."""
-    told = await told_by_a_daemon(lab)
+    told = await told_by_a_daemon(sync_env)
     assert [(who, each) for who, expr in questions() for each in unknown(expr, told)] == []
     assert all(METRIC.search(expr) for _, expr in questions())
 
 
-async def test_what_nobody_tells_is_noticed(lab: Lab) -> None:
+async def test_what_nobody_tells_is_noticed(sync_env: SyncEnv) -> None:
     """The test above can fail."""
-    told = await told_by_a_daemon(lab)
+    told = await told_by_a_daemon(sync_env)
     assert list(unknown("versionsync_no_such_total > 0", told)) == ["versionsync_no_such_total"]
     assert list(unknown('versionsync_runs_total{result="ok"}', told)) == ["versionsync_runs_total{result}"]
     assert list(unknown('versionsync_runs_total{outcome=~"failed|lost"}', told)) == [

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.fixtures.daemons import Watched, eventually, followed, following, is_mirrored
-from tests.fixtures.gateways import Given, gateway
-from tests.fixtures.lab import Lab
+from tests.fixtures.fake_upstreams import Given, gateway
+from tests.fixtures.running_daemon import RunningDaemon, eventually, is_mirrored, running_daemon, source_config
+from tests.fixtures.sync_env import SyncEnv
 from versionsync.daemon.state import WorkerStatus
 from versionsync.sync.error_kinds import ErrorKind
 
@@ -38,43 +38,43 @@ class Gate:
 
 
 @contextmanager
-def gate(lab: Lab, *, is_closed: bool) -> Iterator[Gate]:
-    """One before the lab's project, while the block runs."""
+def gate(sync_env: SyncEnv, *, is_closed: bool) -> Iterator[Gate]:
+    """One before the sync_env's project, while the block runs."""
     made = Gate(is_closed)
-    with gateway(lab.spec.base_url, instead=made.answer) as made.url:
+    with gateway(sync_env.spec.base_url, instead=made.answer) as made.url:
         yield made
 
 
-def post(lab: Lab, title: str) -> None:
+def post(sync_env: SyncEnv, title: str) -> None:
     """Let an editor write something new."""
-    lab.act(lambda world: world.create(world.user, "post", {"title": title}))
+    sync_env.act(lambda world: world.create(world.user, "post", {"title": title}))
 
 
-async def test_whoever_only_reads_does_not_notice_a_maintenance(lab: Lab) -> None:
+async def test_whoever_only_reads_does_not_notice_a_maintenance(sync_env: SyncEnv) -> None:
     """At the start and later: DatoCMS refuses writes alone."""
-    post(lab, "one")
-    lab.act(lambda world: setattr(world, "maintenance_mode", True))
-    async with following(lab.mirror, followed(lab)) as watched:
-        await eventually(lambda: is_mirrored(lab))
-        post(lab, "two")
-        await eventually(lambda: is_mirrored(lab))
-        lab.act(lambda world: setattr(world, "maintenance_mode", False))
-        post(lab, "three")
-        await eventually(lambda: is_mirrored(lab))
+    post(sync_env, "one")
+    sync_env.act(lambda world: setattr(world, "maintenance_mode", True))
+    async with running_daemon(sync_env.mirror, source_config(sync_env)) as watched:
+        await eventually(lambda: is_mirrored(sync_env))
+        post(sync_env, "two")
+        await eventually(lambda: is_mirrored(sync_env))
+        sync_env.act(lambda world: setattr(world, "maintenance_mode", False))
+        post(sync_env, "three")
+        await eventually(lambda: is_mirrored(sync_env))
         assert watched.state().failures == 0
 
 
 @pytest.mark.parametrize("is_closed", [True, False], ids=["from the start", "later"])
-async def test_a_maintenance_that_refuses_reads_is_waited_for(lab: Lab, is_closed: bool) -> None:
+async def test_a_maintenance_that_refuses_reads_is_waited_for(sync_env: SyncEnv, is_closed: bool) -> None:
     """Told once with its name, asked about gently, and over by itself."""
-    post(lab, "one")
-    with gate(lab, is_closed=is_closed) as before:
-        async with following(lab.mirror, followed(lab, url=before.url)) as watched:
+    post(sync_env, "one")
+    with gate(sync_env, is_closed=is_closed) as before:
+        async with running_daemon(sync_env.mirror, source_config(sync_env, url=before.url)) as watched:
             if not is_closed:
-                await eventually(lambda: is_mirrored(lab))
+                await eventually(lambda: is_mirrored(sync_env))
                 before.is_closed = True
             await _refused(watched, times=1)
-            post(lab, "two")
+            post(sync_env, "two")
             assert before.refused <= MOST_REFUSED
             watched.daemon.reload()  # tried at once
             await _refused(watched, times=2)
@@ -82,12 +82,12 @@ async def test_a_maintenance_that_refuses_reads_is_waited_for(lab: Lab, is_close
             before.is_closed = False
             watched.daemon.reload()
             await eventually(lambda: watched.state().status is WorkerStatus.ACTIVE)
-            await eventually(lambda: is_mirrored(lab))
+            await eventually(lambda: is_mirrored(sync_env))
             assert len(watched.told("warning", "source.failing")) == 1
             assert len(watched.told("info", "source.recovered")) == 1
 
 
-async def _refused(watched: Watched, *, times: int) -> None:
+async def _refused(watched: RunningDaemon, *, times: int) -> None:
     await eventually(lambda: watched.state().failures == times)
     assert watched.state().status is WorkerStatus.FAILING
     assert watched.state().error_kind is ErrorKind.UNAVAILABLE

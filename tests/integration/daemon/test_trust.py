@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from tests.fixtures.gateways import Given, gateway
+from tests.fixtures.fake_upstreams import Given, gateway
 from versionsync.config import Secret
 from versionsync.daemon.notifications.apprise import NotSent, open_channel
 from versionsync.daemon.notifications.heartbeat import _get

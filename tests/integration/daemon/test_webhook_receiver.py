@@ -10,9 +10,9 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import func, select
 
-from tests.fixtures.daemons import eventually, followed, following, is_mirrored
-from tests.fixtures.lab import Lab
-from tests.fixtures.listening import LOGIN, listening
+from tests.fixtures.running_daemon import eventually, is_mirrored, running_daemon, source_config
+from tests.fixtures.sync_env import SyncEnv
+from tests.fixtures.webhook_proxy import LOGIN, webhook_proxy
 from versionsync.daemon import webhook_receiver as receiver
 from versionsync.daemon.state import WorkerStatus
 from versionsync.daemon.webhook_receiver import BODY_BYTES
@@ -24,53 +24,55 @@ from versionsync.simulator import FULL_ACCESS_TOKEN
 from versionsync.webhooks.payload import WebhookResult, parse_payload
 
 
-def register(lab: Lab, url: str) -> None:
+def register(sync_env: SyncEnv, url: str) -> None:
     """Let upstream call."""
     user, password = LOGIN
-    lab.act(lambda world: world.webhooks.register("mirror", url, http_basic_user=user, http_basic_password=password))
+    sync_env.act(
+        lambda world: world.webhooks.register("mirror", url, http_basic_user=user, http_basic_password=password)
+    )
 
 
-def waiting(lab: Lab) -> int:
+def waiting(sync_env: SyncEnv) -> int:
     """Hints that no run has looked at."""
-    with lab.mirror.read() as connection:
+    with sync_env.mirror.read() as connection:
         return connection.scalar(select(func.count()).select_from(webhook_queue)) or 0
 
 
-async def test_what_a_webhook_names_is_mirrored_at_once(lab: Lab) -> None:
+async def test_what_a_webhook_names_is_mirrored_at_once(sync_env: SyncEnv) -> None:
     """An edit, a publication and a deletion; long before the daemon would have looked by itself."""
-    async with listening(lab) as one:
-        register(lab, one.url)
-        id = lab.act(lambda world: world.create(world.user, "post", {"title": "one"})).id
-        await eventually(lambda: is_mirrored(lab), seconds=20)
-        lab.act(lambda world: world.publish(world.user, id))
-        await eventually(lambda: is_mirrored(lab), seconds=20)
-        lab.act(lambda world: world.delete(world.user, id))
-        await eventually(lambda: is_mirrored(lab), seconds=20)
-        await eventually(lambda: waiting(lab) == 0)
+    async with webhook_proxy(sync_env) as one:
+        register(sync_env, one.url)
+        id = sync_env.act(lambda world: world.create(world.user, "post", {"title": "one"})).id
+        await eventually(lambda: is_mirrored(sync_env), seconds=20)
+        sync_env.act(lambda world: world.publish(world.user, id))
+        await eventually(lambda: is_mirrored(sync_env), seconds=20)
+        sync_env.act(lambda world: world.delete(world.user, id))
+        await eventually(lambda: is_mirrored(sync_env), seconds=20)
+        await eventually(lambda: waiting(sync_env) == 0)
         assert one.heard(WebhookResult.ACCEPTED) == 4  # deleting what is live calls twice: unpublish and delete
-    with lab.mirror.read() as connection:
+    with sync_env.mirror.read() as connection:
         assert "webhook" in {run.trigger for run in last_runs(connection)}
 
 
-async def test_doubled_and_reordered_calls_do_no_harm(lab: Lab) -> None:
+async def test_doubled_and_reordered_calls_do_no_harm(sync_env: SyncEnv) -> None:
     """Nor do calls about a record that does not exist."""
-    async with listening(lab) as one:
-        id = lab.act(lambda world: world.create(world.user, "post", {"title": "one"})).id
+    async with webhook_proxy(sync_env) as one:
+        id = sync_env.act(lambda world: world.create(world.user, "post", {"title": "one"})).id
         for event_type in ("delete", "update", "create", "update"):
             assert (await one.call(about(id, event_type))).status_code == 202
         assert (await one.call(about("AAAAAAAAAAAAAAAAAAAAAA"))).status_code == 202
-        await eventually(lambda: is_mirrored(lab))
-        await eventually(lambda: waiting(lab) == 0)
+        await eventually(lambda: is_mirrored(sync_env))
+        await eventually(lambda: waiting(sync_env) == 0)
 
 
-async def test_calls_that_are_three_days_old_and_come_again_do_no_harm(lab: Lab) -> None:
+async def test_calls_that_are_three_days_old_and_come_again_do_no_harm(sync_env: SyncEnv) -> None:
     """DatoCMS makes a failed call again for more than three days, with the same id; by then all of it is mirrored."""
-    alive = lab.act(lambda world: world.create(world.user, "post", {"title": "one"})).id
-    gone = lab.act(lambda world: world.create(world.user, "post", {"title": "two"})).id
-    lab.act(lambda world: world.delete(world.user, gone))
-    async with listening(lab) as one:
-        await eventually(lambda: is_mirrored(lab))
-        with lab.mirror.read() as connection:
+    alive = sync_env.act(lambda world: world.create(world.user, "post", {"title": "one"})).id
+    gone = sync_env.act(lambda world: world.create(world.user, "post", {"title": "two"})).id
+    sync_env.act(lambda world: world.delete(world.user, gone))
+    async with webhook_proxy(sync_env) as one:
+        await eventually(lambda: is_mirrored(sync_env))
+        with sync_env.mirror.read() as connection:
             before = connection.scalar(select(func.max(events.c.id)))
         for number in range(8):
             for id, event_type in ((alive, "create"), (alive, "publish"), (gone, "create"), (gone, "delete")):
@@ -81,10 +83,10 @@ async def test_calls_that_are_three_days_old_and_come_again_do_no_harm(lab: Lab)
                 }
                 assert (await one.call(about(id, event_type, **retry))).status_code == 202
         assert one.heard(WebhookResult.ACCEPTED) == 32
-        await eventually(lambda: waiting(lab) == 0)
-        assert is_mirrored(lab)
+        await eventually(lambda: waiting(sync_env) == 0)
+        assert is_mirrored(sync_env)
         assert one.watched.state().error is None
-    with lab.mirror.read() as connection:
+    with sync_env.mirror.read() as connection:
         assert connection.scalar(select(func.max(events.c.id))) == before
 
 
@@ -93,10 +95,10 @@ def about(id: str, event_type: str = "update", **more: object) -> dict[str, obje
     return {"entity_type": "item", "event_type": event_type, "environment": "main", "entity": {"id": id}} | more
 
 
-async def test_passwords_cannot_be_tried_fast(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_passwords_cannot_be_tried_fast(sync_env: SyncEnv, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not over many connections either, nor by hanging up as soon as the answer is late."""
     monkeypatch.setattr(receiver, "MOST_REFUSALS", 3)
-    async with listening(lab, refuse_seconds=3.0) as one:
+    async with webhook_proxy(sync_env, refuse_seconds=3.0) as one:
         begun = time.monotonic()
         tries = [asyncio.create_task(one.call(about("x"), auth=(LOGIN[0], f"guess {number}"))) for number in range(9)]
         await eventually(lambda: sum(task.done() for task in tries) == 6)
@@ -112,9 +114,9 @@ async def test_passwords_cannot_be_tried_fast(lab: Lab, monkeypatch: pytest.Monk
         assert time.monotonic() - begun >= 3.0
 
 
-async def test_a_wrong_password_is_refused_and_told_once_without_it(lab: Lab) -> None:
+async def test_a_wrong_password_is_refused_and_told_once_without_it(sync_env: SyncEnv) -> None:
     """Whatever is wrong with it."""
-    async with listening(lab) as one:
+    async with webhook_proxy(sync_env) as one:
         for auth in (None, (LOGIN[0], "wrong"), ("somebody", LOGIN[1]), (LOGIN[0], "")):
             answer = await one.call(about("x"), auth=auth)
             assert answer.status_code == 401
@@ -123,28 +125,28 @@ async def test_a_wrong_password_is_refused_and_told_once_without_it(lab: Lab) ->
         assert answer.status_code == 401
         assert one.heard(WebhookResult.UNAUTHORIZED) == 5
         assert len(one.watched.told("warning", "webhook.rejected")) == 1
-        assert waiting(lab) == 0
+        assert waiting(sync_env) == 0
         assert "wrong" not in str(one.watched.logger.calls)
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{", b"\xff", b'{"entity_type": 1}', b"[" * 100_000])
-async def test_what_is_no_call_is_400(lab: Lab, body: bytes) -> None:
+async def test_what_is_no_call_is_400(sync_env: SyncEnv, body: bytes) -> None:
     """And is looked for all the same."""
-    async with listening(lab) as one:
+    async with webhook_proxy(sync_env) as one:
         assert (await one.call(body)).status_code == 400
         assert one.heard(WebhookResult.INVALID) == 1
 
 
-async def test_a_body_without_an_end_is_not_read_to_it(lab: Lab) -> None:
+async def test_a_body_without_an_end_is_not_read_to_it(sync_env: SyncEnv) -> None:
     """413 above the limit."""
-    async with listening(lab) as one:
+    async with webhook_proxy(sync_env) as one:
         assert (await one.call(b" " * (BODY_BYTES + 1))).status_code == 413
         assert one.heard(WebhookResult.INVALID) == 1
 
 
-async def test_calls_about_something_else_are_ignored(lab: Lab) -> None:
+async def test_calls_about_something_else_are_ignored(sync_env: SyncEnv) -> None:
     """Another environment, another project; a model is a reason to look."""
-    async with listening(lab) as one:
+    async with webhook_proxy(sync_env) as one:
         for body, said in (
             (about("x", environment="sandbox"), "elsewhere\n"),
             (about("x", site_id="1"), "elsewhere\n"),
@@ -152,31 +154,31 @@ async def test_calls_about_something_else_are_ignored(lab: Lab) -> None:
         ):
             answer = await one.call(body)
             assert (answer.status_code, answer.text) == (200, said)
-        assert waiting(lab) == 0
+        assert waiting(sync_env) == 0
 
 
-async def test_a_source_without_a_password_has_no_receiver(lab: Lab) -> None:
+async def test_a_source_without_a_password_has_no_receiver(sync_env: SyncEnv) -> None:
     """Nor has one that does not exist; nobody learns which."""
-    async with listening(lab, password=None) as one:
+    async with webhook_proxy(sync_env, password=None) as one:
         known = await one.call(about("x"))
         unknown = await one.http.post("/webhooks/other", content=b"{}", auth=LOGIN)
         assert (known.status_code, known.text) == (unknown.status_code, unknown.text) == (404, unknown.text)
 
 
-async def test_a_hint_outlives_the_daemon_that_took_it(lab: Lab) -> None:
+async def test_a_hint_outlives_the_daemon_that_took_it(sync_env: SyncEnv) -> None:
     """The one that stands by keeps it; the one that follows looks."""
-    await asyncio.to_thread(lab.sync)
-    with lab.mirror.write() as tx:
+    await asyncio.to_thread(sync_env.sync)
+    with sync_env.mirror.write() as tx:
         claim_source(tx, 1, Holder(host="elsewhere", pid=7))
-    id = lab.act(lambda world: world.create(world.user, "post", {"title": "one"})).id
-    async with listening(lab) as one:
+    id = sync_env.act(lambda world: world.create(world.user, "post", {"title": "one"})).id
+    async with webhook_proxy(sync_env) as one:
         assert (await one.call(about(id))).status_code == 202
-        assert waiting(lab) == 1
-    with lab.mirror.write() as tx:
+        assert waiting(sync_env) == 1
+    with sync_env.mirror.write() as tx:
         tx.exec_driver_sql("UPDATE source_claims SET holder = NULL, expires_at = NULL")
-    async with following(lab.mirror, replace(followed(lab), max_staleness=600.0)):
-        await eventually(lambda: is_mirrored(lab))
-        await eventually(lambda: waiting(lab) == 0)
+    async with running_daemon(sync_env.mirror, replace(source_config(sync_env), max_staleness=600.0)):
+        await eventually(lambda: is_mirrored(sync_env))
+        await eventually(lambda: waiting(sync_env) == 0)
 
 
 def test_only_what_is_needed_of_a_call_is_read() -> None:
@@ -191,11 +193,11 @@ def test_only_what_is_needed_of_a_call_is_read() -> None:
     assert parse_payload(b'{"entity_type":"upload","event_type":"create","entity":{"id":"u"}}').record_id is None  # type: ignore[union-attr]
 
 
-async def test_calls_make_no_try_of_a_source_that_fails_come_sooner(lab: Lab) -> None:
+async def test_calls_make_no_try_of_a_source_that_fails_come_sooner(sync_env: SyncEnv) -> None:
     """A token is revoked while people edit: their calls are kept, and the next try is made when it is due."""
-    async with listening(lab) as one:
-        token = lab.act(lambda world: world.people.tokens.pop(FULL_ACCESS_TOKEN))
-        id = lab.act(lambda world: world.create(world.user, "post", {"title": "one"})).id
+    async with webhook_proxy(sync_env) as one:
+        token = sync_env.act(lambda world: world.people.tokens.pop(FULL_ACCESS_TOKEN))
+        id = sync_env.act(lambda world: world.create(world.user, "post", {"title": "one"})).id
         await one.call(about(id))
         await eventually(lambda: one.watched.state().status is WorkerStatus.FAILING)
         failures, due = one.watched.state().failures, one.watched.state().next_check_at
@@ -205,7 +207,7 @@ async def test_calls_make_no_try_of_a_source_that_fails_come_sooner(lab: Lab) ->
         assert (await one.call(b"no call")).status_code == 400
         await asyncio.sleep(0.5)
         assert (one.watched.state().failures, one.watched.state().next_check_at) == (failures, due)
-        lab.act(lambda world: world.people.add_token(token))
+        sync_env.act(lambda world: world.people.add_token(token))
         one.watched.daemon.reload()
-        await eventually(lambda: is_mirrored(lab))
-        await eventually(lambda: waiting(lab) == 0)
+        await eventually(lambda: is_mirrored(sync_env))
+        await eventually(lambda: waiting(sync_env) == 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.integration.mirror.desk import Desk
+from tests.integration.mirror.writing import Desk
 from versionsync.mirror.database import Mirror
 
 

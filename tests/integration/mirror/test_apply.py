@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.integration.mirror.desk import MODEL, RECORD, Desk, Shown, at
+from tests.integration.mirror.writing import MODEL, RECORD, Desk, Shown, at
 from versionsync.ledger.content import content_hash
 from versionsync.ledger.ids import RecordId, VersionId
 from versionsync.ledger.records import Editor

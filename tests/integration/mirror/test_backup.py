@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
-from tests.fixtures.comparing import differences
-from tests.fixtures.lab import START, Lab
+from tests.fixtures.compare_with_expected import differences
+from tests.fixtures.sync_env import START, SyncEnv
 from versionsync.mirror import backup
 from versionsync.mirror.backup import back_up, pg_dump_command
 from versionsync.mirror.database import Mirror
@@ -42,19 +42,19 @@ def _write(world: World, title: str = "Hello") -> None:
 
 
 def test_a_backup_is_of_one_moment_whatever_is_written_meanwhile(
-    lab: Lab, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sync_env: SyncEnv, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Between any two steps a whole run may be committed: nothing of it is in the backup, nor begins it again."""
     monkeypatch.setattr(backup, "PAGES_AT_ONCE", 20)
-    lab.act(_write)
-    lab.sync()
-    then, left = lab.truth(), []
+    sync_env.act(_write)
+    sync_env.sync()
+    then, left = sync_env.truth(), []
 
     def meanwhile(pages: int, of: int) -> None:
         left.append(of - pages)
         if len(left) < 4:
-            lab.act(lambda world: world.create(world.user, "post", {"title": "Meanwhile"}))
-            lab.sync()
+            sync_env.act(lambda world: world.create(world.user, "post", {"title": "Meanwhile"}))
+            sync_env.sync()
 
     made = back_up(database_url, tmp_path / "backup.db", copied=meanwhile)
     assert left == sorted(left, reverse=True)
@@ -64,18 +64,18 @@ def test_a_backup_is_of_one_moment_whatever_is_written_meanwhile(
     assert made.size_bytes == (tmp_path / "backup.db").stat().st_size
     with Mirror.open(str(tmp_path / "backup.db")) as restored:
         assert differences(restored, then) == []
-        again = Lab(lab.simulator, restored)
+        again = SyncEnv(sync_env.simulator, restored)
         assert again.sync().counts.versions_inserted == 3
         assert differences(restored, again.truth()) == []
-    assert differences(lab.mirror, lab.truth()) == []
+    assert differences(sync_env.mirror, sync_env.truth()) == []
 
 
 def test_a_backup_from_the_middle_of_a_first_run_goes_on_from_there(
-    lab: Lab, database_url: str, tmp_path: Path
+    sync_env: SyncEnv, database_url: str, tmp_path: Path
 ) -> None:
     """As many as can be made while it runs: each, restored, becomes what the undisturbed mirror is."""
-    lab.act(_write)
-    lab.act(lambda world: _write(world, "Good bye"))
+    sync_env.act(_write)
+    sync_env.act(lambda world: _write(world, "Good bye"))
     ended, made = threading.Event(), []
 
     def keep_backing_up() -> None:
@@ -85,7 +85,7 @@ def test_a_backup_from_the_middle_of_a_first_run_goes_on_from_there(
     thread = threading.Thread(target=keep_backing_up)
     thread.start()
     try:
-        lab.sync()
+        sync_env.sync()
     finally:
         ended.set()
         thread.join()
@@ -94,7 +94,7 @@ def test_a_backup_from_the_middle_of_a_first_run_goes_on_from_there(
         with Mirror.open(str(each)) as restored:
             with restored.write() as tx:  # it is restored later, when the lease of the run that made it is over
                 tx.execute(update(leases).where(leases.c.holder.is_not(None)).values(expires_at=START))
-            again = Lab(lab.simulator, restored)
+            again = SyncEnv(sync_env.simulator, restored)
             assert again.sync().outcome is Outcome.SUCCEEDED
             assert differences(restored, again.truth()) == []
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.mirror.desk import MODEL, Desk, Shown, a_field, at, model, project
+from tests.integration.mirror.writing import MODEL, Desk, Shown, a_field, at, model, project
 from versionsync.ledger.records import Editor
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.engine import engine as engines

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import CheckConstraint, Identity, inspect, text
 
-from tests.integration.mirror.desk import Desk, Shown
+from tests.integration.mirror.writing import Desk, Shown
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.errors import ContentRejected
 from versionsync.mirror.schema import metadata

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import select
 
-from tests.integration.mirror.desk import MODEL, Desk, Shown, a_field, at, model
+from tests.integration.mirror.writing import MODEL, Desk, Shown, a_field, at, model
 from versionsync.ledger.content import content_hash
 from versionsync.ledger.ids import ModelId, VersionId
 from versionsync.ledger.sameness import ContentFields

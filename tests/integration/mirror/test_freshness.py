@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from tests.integration.mirror.desk import Desk, Shown, at
+from tests.integration.mirror.writing import Desk, Shown, at
 from versionsync.mirror.status import LagQuantiles, lag
 from versionsync.mirror.tables.runs import start_run
 

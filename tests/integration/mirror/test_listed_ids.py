@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tests.integration.mirror.desk import MODEL, Desk, Shown
+from tests.integration.mirror.writing import MODEL, Desk, Shown
 from versionsync.ledger.ids import RecordId
 from versionsync.mirror.listed_ids import ListedIds
 

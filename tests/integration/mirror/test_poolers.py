@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 
 from tests.fixtures.databases import MakeDatabase
 from tests.fixtures.poolers import pooler
-from tests.integration.mirror.desk import Desk, Shown
+from tests.integration.mirror.writing import Desk, Shown
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.engine.engine import open_engine
 

@@ -12,7 +12,7 @@ from sqlalchemy import make_url, text
 
 from tests.fixtures.databases import MakeDatabase
 from tests.fixtures.poolers import pooler
-from tests.integration.mirror.desk import Desk, Shown
+from tests.integration.mirror.writing import Desk, Shown
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.errors import DatabaseUnavailable
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 import pytest
 from sqlalchemy import text
 
-from tests.integration.mirror.desk import Desk, Shown
+from tests.integration.mirror.writing import Desk, Shown
 from versionsync.ledger.ids import VersionId
 from versionsync.mirror.apply import apply
 from versionsync.mirror.tables.runs import finish_run

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from tests.fixtures.comparing import differences
-from tests.fixtures.lab import Lab, MakeLab
+from tests.fixtures.compare_with_expected import differences
+from tests.fixtures.sync_env import MakeSyncEnv, SyncEnv
 from versionsync.mirror.schema import events, models, records, versions
 from versionsync.simulator import Editor, EditorKind, Role, Token, World
 from versionsync.sync.report import Outcome
@@ -59,27 +59,27 @@ def replace_body(world: World, post: str) -> None:
 
 
 @pytest.fixture
-def blocks(make_lab: MakeLab) -> Lab:
-    """A lab of that project."""
-    lab = make_lab()
-    lab.act(project_with_blocks)
-    return lab
+def blocks(make_sync_env: MakeSyncEnv) -> SyncEnv:
+    """A sync_env of that project."""
+    sync_env = make_sync_env()
+    sync_env.act(project_with_blocks)
+    return sync_env
 
 
-def ids(lab: Lab, model: str) -> list[str]:
+def ids(sync_env: SyncEnv, model: str) -> list[str]:
     """The records of a model, oldest first."""
-    return lab.act(lambda world: [r.id for r in world.primary.records.values() if r.model.api_key == model])
+    return sync_env.act(lambda world: [r.id for r in world.primary.records.values() if r.model.api_key == model])
 
 
-def is_right(lab: Lab) -> None:
+def is_right(sync_env: SyncEnv) -> None:
     """The mirror is as the truth is, holds no record of a block model, and rests with one request."""
-    assert differences(lab.mirror, lab.truth()) == []
-    assert lab.requests(lambda: lab.sync()) == 1
+    assert differences(sync_env.mirror, sync_env.truth()) == []
+    assert sync_env.requests(lambda: sync_env.sync()) == 1
 
 
-def held(lab: Lab, model: str) -> tuple[int, int]:
+def held(sync_env: SyncEnv, model: str) -> tuple[int, int]:
     """How many records of a model the mirror holds as live and as deleted."""
-    with lab.mirror.read() as connection:
+    with sync_env.mirror.read() as connection:
         found = connection.execute(
             select(records.c.deleted_at.is_not(None), func.count())
             .join(models, models.c.id == records.c.model_id)
@@ -90,15 +90,15 @@ def held(lab: Lab, model: str) -> tuple[int, int]:
     return counts.get(False, 0), counts.get(True, 0)
 
 
-def switch(lab: Lab, **switches: object) -> None:
+def switch(sync_env: SyncEnv, **switches: object) -> None:
     """Change how upstream behaves, without any change of the project."""
     for name, value in switches.items():
-        assert hasattr(lab.simulator.act(lambda world: world.options), name), name
-        lab.simulator.act(lambda world, name=name, value=value: setattr(world.options, name, value))  # type: ignore[misc]
+        assert hasattr(sync_env.simulator.act(lambda world: world.options), name), name
+        sync_env.simulator.act(lambda world, name=name, value=value: setattr(world.options, name, value))  # type: ignore[misc]
 
 
 @pytest.mark.parametrize(("by_id", "by_versions"), ANSWERS_FOR_A_BLOCK)
-def test_a_project_with_blocks_is_complete_and_rests(blocks: Lab, by_id: str, by_versions: str) -> None:
+def test_a_project_with_blocks_is_complete_and_rests(blocks: SyncEnv, by_id: str, by_versions: str) -> None:
     """Whatever upstream answers for a block; an edit that replaces all blocks of a record deletes nothing."""
     switch(blocks, block_by_id=by_id, block_versions=by_versions)
     assert blocks.sync().outcome is Outcome.SUCCEEDED
@@ -112,7 +112,7 @@ def test_a_project_with_blocks_is_complete_and_rests(blocks: Lab, by_id: str, by
     is_right(blocks)
 
 
-def test_the_quick_check_counts_no_blocks(blocks: Lab) -> None:
+def test_the_quick_check_counts_no_blocks(blocks: SyncEnv) -> None:
     """Otherwise the counts of a large project would never agree, and each edit would cost a whole list."""
     blocks.sync(quick_check_from=1)
     post = ids(blocks, "post")[0]
@@ -121,7 +121,7 @@ def test_the_quick_check_counts_no_blocks(blocks: Lab) -> None:
     is_right(blocks)
 
 
-def test_the_dry_run_counts_no_blocks(blocks: Lab) -> None:
+def test_the_dry_run_counts_no_blocks(blocks: SyncEnv) -> None:
     """Before the first sync and after it."""
     assert blocks.sync(dry_run=True).would_pull == 12
     blocks.sync()
@@ -129,7 +129,7 @@ def test_the_dry_run_counts_no_blocks(blocks: Lab) -> None:
 
 
 @pytest.mark.parametrize("by_id", ["404", "422", "block"])
-def test_the_id_of_a_block_is_refused_by_name(blocks: Lab, by_id: str) -> None:
+def test_the_id_of_a_block_is_refused_by_name(blocks: SyncEnv, by_id: str) -> None:
     """`--record` with the id of a block mirrors nothing and says what is wrong."""
     blocks.sync()
     switch(blocks, block_by_id=by_id, block_versions="versions")
@@ -145,14 +145,14 @@ def test_the_id_of_a_block_is_refused_by_name(blocks: Lab, by_id: str) -> None:
         assert connection.scalar(select(func.count()).select_from(versions)) == 12
 
 
-def test_a_project_without_records_to_list_costs_no_list(make_lab: MakeLab) -> None:
+def test_a_project_without_records_to_list_costs_no_list(make_sync_env: MakeSyncEnv) -> None:
     """One with only block models, and one with no model at all: beacon and schema, then the beacon alone."""
-    lab = make_lab()
+    sync_env = make_sync_env()
     models_alone, plan = 1, 1  # an answer without models is not believed at once
-    assert lab.requests(lambda: lab.sync()) == 2 + models_alone + plan
-    lab.act(only_blocks)
-    assert lab.requests(lambda: lab.sync()) == 2
-    assert lab.requests(lambda: lab.sync()) == 1
+    assert sync_env.requests(lambda: sync_env.sync()) == 2 + models_alone + plan
+    sync_env.act(only_blocks)
+    assert sync_env.requests(lambda: sync_env.sync()) == 2
+    assert sync_env.requests(lambda: sync_env.sync()) == 1
 
 
 def only_blocks(world: World) -> None:
@@ -160,7 +160,7 @@ def only_blocks(world: World) -> None:
     world.create_field(world.account, world.create_model(world.account, "paragraph", is_block=True), "text", "text")
 
 
-def test_hundreds_of_models_are_listed_in_as_few_queries_as_their_ids_fit_into(blocks: Lab) -> None:
+def test_hundreds_of_models_are_listed_in_as_few_queries_as_their_ids_fit_into(blocks: SyncEnv) -> None:
     """300 ids do not fit into one address."""
 
     def many(world: World) -> None:
@@ -207,7 +207,7 @@ CHANGES = [deleted_model, block_model, new_model, new_blocks, hidden_model]
 
 @pytest.mark.parametrize(("unknown", "by_id"), [("refused", "404"), *((answer, "block") for answer in UNKNOWN_MODEL)])
 @pytest.mark.parametrize("change", CHANGES)
-def test_models_may_change_between_schema_and_list(blocks: Lab, change: Act, unknown: str, by_id: str) -> None:
+def test_models_may_change_between_schema_and_list(blocks: SyncEnv, change: Act, unknown: str, by_id: str) -> None:
     """No block becomes a record, no record is taken for deleted, and the run does not fail."""
     switch(blocks, unknown_model_in_filter=unknown, block_by_id=by_id, block_versions="versions")
     narrow(blocks)
@@ -234,7 +234,7 @@ def test_models_may_change_between_schema_and_list(blocks: Lab, change: Act, unk
 
 
 @pytest.mark.parametrize("by_id", ["404", "422", "block"])
-def test_a_model_that_became_a_block_model_keeps_its_records(blocks: Lab, by_id: str) -> None:
+def test_a_model_that_became_a_block_model_keeps_its_records(blocks: SyncEnv, by_id: str) -> None:
     """They stay as they were last seen: no event says that they were deleted, also where their model comes back."""
     switch(blocks, block_by_id=by_id, block_versions="versions")
     blocks.sync()
@@ -251,10 +251,10 @@ def test_a_model_that_became_a_block_model_keeps_its_records(blocks: Lab, by_id:
         assert connection.scalar(about) == 0
 
 
-def narrow(lab: Lab) -> None:
+def narrow(sync_env: SyncEnv) -> None:
     """Exchange the token for one of a role that shows everything, for now."""
-    lab.act(lambda world: give_token(world, frozenset()))
-    lab.token = NARROW
+    sync_env.act(lambda world: give_token(world, frozenset()))
+    sync_env.token = NARROW
 
 
 def give_token(world: World, hidden: frozenset[str]) -> None:

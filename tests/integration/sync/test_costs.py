@@ -14,7 +14,7 @@ from benchmarks.engine.minimum_requests import (
     least_for_changes,
     least_for_histories,
 )
-from tests.fixtures.lab import START, Lab, MakeLab
+from tests.fixtures.sync_env import START, MakeSyncEnv, SyncEnv
 from versionsync.simulator import Clock, LoadedVersion, World
 from versionsync.simulator.scenarios.bulk import build_bulk
 from versionsync.sync.report import Outcome
@@ -33,67 +33,67 @@ def world() -> World:
     return world
 
 
-def synced(lab: Lab, *, full: bool = False) -> int:
+def synced(sync_env: SyncEnv, *, full: bool = False) -> int:
     """How many requests one run makes that has to succeed."""
 
     def run() -> None:
-        report = lab.sync(quick_check_from=ALWAYS, full=full)
+        report = sync_env.sync(quick_check_from=ALWAYS, full=full)
         assert report.outcome is Outcome.SUCCEEDED, report
 
-    return lab.requests(run)
+    return sync_env.requests(run)
 
 
-def test_a_backfill_costs_the_least_and_the_names_of_editors(make_lab: MakeLab, world: World) -> None:
+def test_a_backfill_costs_the_least_and_the_names_of_editors(make_sync_env: MakeSyncEnv, world: World) -> None:
     """One request for each record, two for the list, one for beacon and schema each (invariant 12)."""
-    lab = make_lab(world)
-    assert synced(lab) == least_for_backfill([2] * 520) + KINDS_OF_EDITOR + PLAN
+    sync_env = make_sync_env(world)
+    assert synced(sync_env) == least_for_backfill([2] * 520) + KINDS_OF_EDITOR + PLAN
 
 
-def test_a_run_with_nothing_new_costs_the_beacon(make_lab: MakeLab, world: World) -> None:
+def test_a_run_with_nothing_new_costs_the_beacon(make_sync_env: MakeSyncEnv, world: World) -> None:
     """As long as its answer is trusted."""
-    lab = make_lab(world)
-    synced(lab)
-    assert synced(lab) == BEACON
-    assert synced(lab) == BEACON
+    sync_env = make_sync_env(world)
+    synced(sync_env)
+    assert synced(sync_env) == BEACON
+    assert synced(sync_env) == BEACON
 
 
 @pytest.mark.parametrize("changed", [1, 10])
-def test_a_change_costs_its_records_and_a_proof(make_lab: MakeLab, world: World, changed: int) -> None:
+def test_a_change_costs_its_records_and_a_proof(make_sync_env: MakeSyncEnv, world: World, changed: int) -> None:
     """However many records there are: what changed is asked for, and counting proves that it was all."""
-    lab = make_lab(world)
-    synced(lab)
+    sync_env = make_sync_env(world)
+    synced(sync_env)
     for record in list(world.primary.records.values())[:changed]:
-        lab.act(partial(edit, record_id=record.id))
-    assert synced(lab) == least_for_changes(changed) + PROOF
-    assert synced(lab) == BEACON
+        sync_env.act(partial(edit, record_id=record.id))
+    assert synced(sync_env) == least_for_changes(changed) + PROOF
+    assert synced(sync_env) == BEACON
 
 
-def test_a_deletion_costs_a_sweep_two_looks_and_a_glance(make_lab: MakeLab, world: World) -> None:
+def test_a_deletion_costs_a_sweep_two_looks_and_a_glance(make_sync_env: MakeSyncEnv, world: World) -> None:
     """What the token may read is asked for, then the deleted record, then once more, its model, and its versions.
 
     Nothing in the list is as young as the change, so it could be an old one: what is young is asked for once more.
     """
-    lab = make_lab(world)
-    synced(lab)
+    sync_env = make_sync_env(world)
+    synced(sync_env)
     deleted = next(iter(world.primary.records))
-    lab.act(lambda world: world.delete(world.user, deleted))
+    sync_env.act(lambda world: world.delete(world.user, deleted))
     sweep, role, model, looks = 2, 2, 1, 2
     edits, publications, counts = 1, 1, 3
     before, after = edits + publications, edits + publications + counts
-    assert synced(lab) == BEACON + SCHEMA + before + sweep + role + model + looks + after
+    assert synced(sync_env) == BEACON + SCHEMA + before + sweep + role + model + looks + after
 
 
 @pytest.mark.parametrize("length", [49, 50, 51, 120])
-def test_a_history_costs_a_request_for_each_fifty_versions(make_lab: MakeLab, length: int) -> None:
+def test_a_history_costs_a_request_for_each_fifty_versions(make_sync_env: MakeSyncEnv, length: int) -> None:
     """To the end when it is new, and only its first page when one version more was made."""
     world = World(seed=1, clock=Clock.stopped(START))
     bulk = build_bulk(world, records=1, versions=1)
     record = world.load(bulk.models[0], long_past(world, length))
-    lab = make_lab(world)
-    assert synced(lab) == least_for_backfill([1, length]) + kinds_of_editor(world) + PLAN
-    lab.act(partial(edit, record_id=record.id))
-    assert synced(lab) == least_for_changes(1) + PROOF
-    assert synced(lab, full=True) == BEACON + SCHEMA + 1 + least_for_histories([1, length + 1])
+    sync_env = make_sync_env(world)
+    assert synced(sync_env) == least_for_backfill([1, length]) + kinds_of_editor(world) + PLAN
+    sync_env.act(partial(edit, record_id=record.id))
+    assert synced(sync_env) == least_for_changes(1) + PROOF
+    assert synced(sync_env, full=True) == BEACON + SCHEMA + 1 + least_for_histories([1, length + 1])
 
 
 def edit(world: World, record_id: str) -> None:

@@ -16,8 +16,8 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import Connection, make_url, select, text
 
-from tests.fixtures.disturbed import DisturbedMirror, Moment
-from tests.fixtures.ordeal import EVER, WRITES, Ordeal, end_lease, everywhere, failed, ordeal, succeeded
+from tests.fixtures.fault_injection import DisturbedMirror, Moment
+from tests.fixtures.kill_loop import EVER, WRITES, KillLoop, end_lease, everywhere, failed, kill_loop, succeeded
 from versionsync.cli.exit_codes import ExitCode, error_report
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.errors import LeaseLost
@@ -73,7 +73,7 @@ def test_a_lock_that_lasts_too_long_ends_the_run(make_file: Callable[[], str]) -
     lock = Lock()
     everywhere(
         make_file,
-        lambda lab: lambda _: lock.take(file_of(lab.mirror)),
+        lambda sync_env: lambda _: lock.take(file_of(sync_env.mirror)),
         failed("is locked by another program that writes to it: stop that program, or try again later"),
         moment=Moment.BEFORE,
         mend=lambda _: lock.give_back(),
@@ -84,17 +84,17 @@ def test_a_lock_that_ends_in_time_is_waited_for(make_file: Callable[[], str]) ->
     """As another program's short transactions are."""
     lock = Lock()
 
-    def hold_for_a_moment(lab: Ordeal) -> None:
-        lock.take(file_of(lab.mirror))
+    def hold_for_a_moment(sync_env: KillLoop) -> None:
+        lock.take(file_of(sync_env.mirror))
         threading.Timer(SHORT_SECONDS / 2, lock.give_back).start()
 
-    with ordeal(make_file().replace(str(SHORT_SECONDS), "20")) as lab:
+    with kill_loop(make_file().replace(str(SHORT_SECONDS), "20")) as sync_env:
         for _ in range(2):
-            lab.mirror.plant(lambda _: hold_for_a_moment(lab), moment=Moment.BEFORE, times=EVER)
-            succeeded(lab.sync_and_tell())
-            assert lab.mirror.happened >= 5
-            lab.make_it_right()
-            lab.edit()
+            sync_env.mirror.plant(lambda _: hold_for_a_moment(sync_env), moment=Moment.BEFORE, times=EVER)
+            succeeded(sync_env.sync_and_tell())
+            assert sync_env.mirror.happened >= 5
+            sync_env.make_it_right()
+            sync_env.edit()
 
 
 def test_a_full_disk_in_a_transaction_ends_the_run(make_file: Callable[[], str]) -> None:
@@ -109,10 +109,10 @@ def test_a_full_disk_in_a_transaction_ends_the_run(make_file: Callable[[], str])
 
     everywhere(
         make_file,
-        lambda lab: fill,
+        lambda sync_env: fill,
         failed("cannot grow: the disk is full; free some space, then run this again"),
         moment=Moment.DONE,
-        mend=lambda lab: lab.mirror.close(),  # the limit is its connections' own
+        mend=lambda sync_env: sync_env.mirror.close(),  # the limit is its connections' own
     )
 
 
@@ -132,16 +132,16 @@ def test_a_file_that_is_not_there_any_more_is_noticed(
 
     for nth in (1, 4, 5):
         url = make_file()
-        with ordeal(url) as lab:
-            path = file_of(lab.mirror)
-            lab.mirror.plant(lambda _, path=path: act(path), nth=nth, moment=Moment.BEFORE)
-            failed("was deleted, moved or replaced while it was in use", "run this again")(lab.sync_and_tell())
-            failed("was deleted, moved or replaced while it was in use")(lab.sync_and_tell())
+        with kill_loop(url) as sync_env:
+            path = file_of(sync_env.mirror)
+            sync_env.mirror.plant(lambda _, path=path: act(path), nth=nth, moment=Moment.BEFORE)
+            failed("was deleted, moved or replaced while it was in use", "run this again")(sync_env.sync_and_tell())
+            failed("was deleted, moved or replaced while it was in use")(sync_env.sync_and_tell())
             if what == "replaced":
                 assert path.read_bytes() == sqlite_template.read_bytes()
             upgrade(url)
-            with DisturbedMirror.open(url) as lab.mirror:
-                lab.make_it_right()
+            with DisturbedMirror.open(url) as sync_env.mirror:
+                sync_env.make_it_right()
 
 
 @pytest.mark.parametrize("table", ["runs", "versions", "events"])
@@ -150,10 +150,10 @@ def test_a_damaged_file_ends_the_run_and_its_backup_goes_on(
 ) -> None:
     """Wherever the damage is met. What was committed since the backup is mirrored again."""
     url, backup = make_file(), tmp_path / "backup.db"
-    with ordeal(url) as lab:
-        path = file_of(lab.mirror)
-        lab.make_it_right()
-        lab.mirror.close()
+    with kill_loop(url) as sync_env:
+        path = file_of(sync_env.mirror)
+        sync_env.make_it_right()
+        sync_env.mirror.close()
         shutil.copy(path, backup)
         with sqlite3.connect(path) as looking:
             (page,) = looking.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", [table]).fetchone()
@@ -162,29 +162,29 @@ def test_a_damaged_file_ends_the_run_and_its_backup_goes_on(
         with path.open("r+b") as file:
             file.seek((page - 1) * size)
             file.write(b"\xaa" * size)
-        lab.edit()
-        with DisturbedMirror.open(url) as lab.mirror:
-            failed("is damaged: restore it from a backup")(lab.sync_and_tell())
+        sync_env.edit()
+        with DisturbedMirror.open(url) as sync_env.mirror:
+            failed("is damaged: restore it from a backup")(sync_env.sync_and_tell())
         shutil.copy(backup, path)
-        with DisturbedMirror.open(url) as lab.mirror:
-            lab.make_it_right()
+        with DisturbedMirror.open(url) as sync_env.mirror:
+            sync_env.make_it_right()
 
 
 def test_a_lease_that_is_lost_ends_the_run(database_url: str) -> None:
     """At whatever it would write next; it writes no more, and says who has the source now."""
-    with ordeal(database_url) as lab:
-        lab.make_it_right()
+    with kill_loop(database_url) as sync_env:
+        sync_env.make_it_right()
         for nth in range(3, WRITES):
-            lab.edit()
+            sync_env.edit()
             seen: list[object] = []
-            lab.mirror.plant(partial(take_over, database_url, seen), nth=nth, moment=Moment.BEFORE)
-            report = lab.sync_and_tell()
+            sync_env.mirror.plant(partial(take_over, database_url, seen), nth=nth, moment=Moment.BEFORE)
+            report = sync_env.sync_and_tell()
             assert isinstance(report.error, LeaseLost)
             assert "process 1 on elsewhere has taken it" in str(report.error)
             assert "run this again" in str(report.error)
             assert error_report(report.error).exit is ExitCode.LOCKED
-            assert [rows(lab.mirror)] == seen
-            lab.make_it_right()
+            assert [rows(sync_env.mirror)] == seen
+            sync_env.make_it_right()
 
 
 def take_over(url: str, seen: list[object], _: Connection | None) -> None:

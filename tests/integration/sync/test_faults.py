@@ -6,9 +6,9 @@ import os
 
 import pytest
 
-from tests.fixtures.comparing import differences
-from tests.fixtures.lab import START, MakeLab
-from tests.fixtures.newsroom import Newsroom
+from tests.fixtures.compare_with_expected import differences
+from tests.fixtures.editing_load import EditingLoad
+from tests.fixtures.sync_env import START, MakeSyncEnv
 from versionsync.simulator import Clock, FaultKind, Faults, World
 from versionsync.sync.report import Outcome
 
@@ -22,21 +22,21 @@ ACTS = 5
 
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("kind", sorted(set(FaultKind) - {FaultKind.STALL}))
-def test_a_fault_at_one_request_in_ten_is_survived(make_lab: MakeLab, kind: FaultKind, seed: int) -> None:
+def test_a_fault_at_one_request_in_ten_is_survived(make_sync_env: MakeSyncEnv, kind: FaultKind, seed: int) -> None:
     """Each run says honestly how it went; after a quiet one, mirror and events are as the truth."""
-    newsroom = Newsroom(seed)
+    newsroom = EditingLoad(seed)
     faults = Faults(seed=seed, slow_seconds=(0.0, 0.05))
-    lab = make_lab(World(seed=seed, clock=Clock.stopped(START)), faults=faults)
-    lab.act(lambda world: newsroom.open(world, records=30))
+    sync_env = make_sync_env(World(seed=seed, clock=Clock.stopped(START)), faults=faults)
+    sync_env.act(lambda world: newsroom.open(world, records=30))
     done = []
     for _ in range(ROUNDS_OF.get(kind, ROUNDS)):
         faults.rates = {kind: 0.1}
-        report = lab.sync()
+        report = sync_env.sync()
         done.append(f"sync: {report.outcome} {report.error or ''} {[f.reason for f in report.failures]}")
         assert report.outcome in Outcome
-        done.extend(lab.act(newsroom.act) for _ in range(ACTS))
+        done.extend(sync_env.act(newsroom.act) for _ in range(ACTS))
     assert faults.injected.get(kind, 0) > 0, "nothing went wrong: the test is void"
     faults.rates = {}
-    report = lab.sync()
+    report = sync_env.sync()
     assert report.outcome is Outcome.SUCCEEDED, (report, done)
-    assert differences(lab.mirror, lab.truth()) == [], done
+    assert differences(sync_env.mirror, sync_env.truth()) == [], done

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import select
 
-from tests.fixtures.comparing import differences
-from tests.fixtures.lab import Lab, MakeLab
+from tests.fixtures.compare_with_expected import differences
+from tests.fixtures.sync_env import MakeSyncEnv, SyncEnv
 from versionsync.mirror.schema import events
 from versionsync.mirror.tables.sources import load_source
 from versionsync.simulator import FaultKind, Faults, World
@@ -28,35 +28,35 @@ def project(world: World) -> None:
 
 
 @pytest.fixture
-def posts(make_lab: MakeLab) -> Iterator[Lab]:
-    """A lab of that project, mirrored; at the end the mirror is as the truth is."""
-    lab = make_lab()
-    lab.act(project)
-    lab.sync()
-    yield lab
-    assert lab.sync(full=True).outcome is Outcome.SUCCEEDED
-    assert differences(lab.mirror, lab.truth()) == []
+def posts(make_sync_env: MakeSyncEnv) -> Iterator[SyncEnv]:
+    """A sync_env of that project, mirrored; at the end the mirror is as the truth is."""
+    sync_env = make_sync_env()
+    sync_env.act(project)
+    sync_env.sync()
+    yield sync_env
+    assert sync_env.sync(full=True).outcome is Outcome.SUCCEEDED
+    assert differences(sync_env.mirror, sync_env.truth()) == []
 
 
-def formats(lab: Lab) -> list[tuple[object, object]]:
+def formats(sync_env: SyncEnv) -> list[tuple[object, object]]:
     """The changes of format that the events hold: before and now."""
-    with lab.mirror.read() as connection:
+    with sync_env.mirror.read() as connection:
         found = connection.scalars(
             select(events.c.data).where(events.c.type == "source.format_changed").order_by(events.c.id)
         ).all()
     return [(json.loads(data)["before"], json.loads(data)["now"]) for data in found]
 
 
-def switch(lab: Lab, *, milliseconds: bool | None = None, zone: str | None = None) -> None:
+def switch(sync_env: SyncEnv, *, milliseconds: bool | None = None, zone: str | None = None) -> None:
     """An administrator changes how times are printed."""
     if milliseconds is not None:
-        lab.act(lambda world: setattr(world.options, "milliseconds", milliseconds))
-        lab.act(lambda world: world.update_site(world.account, name=f"milliseconds {milliseconds}"))
+        sync_env.act(lambda world: setattr(world.options, "milliseconds", milliseconds))
+        sync_env.act(lambda world: world.update_site(world.account, name=f"milliseconds {milliseconds}"))
     if zone is not None:
-        lab.act(lambda world: world.update_site(world.account, timezone=zone))
+        sync_env.act(lambda world: world.update_site(world.account, timezone=zone))
 
 
-def test_a_change_of_format_is_one_event_and_reads_no_history(posts: Lab) -> None:
+def test_a_change_of_format_is_one_event_and_reads_no_history(posts: SyncEnv) -> None:
     """Once, with what it was and what it is; the list is enough to see that nothing else changed."""
     beacon, schema, list_, list_again, confirmed = 1, 1, 1, 1, 2
     switch(posts, milliseconds=True)
@@ -77,7 +77,7 @@ def test_a_change_of_format_is_one_event_and_reads_no_history(posts: Lab) -> Non
     assert len(formats(posts)) == 3
 
 
-def test_the_format_is_known_from_the_first_sync_on(posts: Lab) -> None:
+def test_the_format_is_known_from_the_first_sync_on(posts: SyncEnv) -> None:
     """It is no change when it is seen for the first time."""
     with posts.mirror.read() as connection:
         found = load_source(connection, "website")
@@ -87,20 +87,20 @@ def test_the_format_is_known_from_the_first_sync_on(posts: Lab) -> None:
 
 
 @pytest.mark.parametrize("path", ["^/site", r"^/items\?"])
-def test_an_old_answer_is_no_change_of_the_format(path: str, make_lab: MakeLab) -> None:
+def test_an_old_answer_is_no_change_of_the_format(path: str, make_sync_env: MakeSyncEnv) -> None:
     """The project, or the list, is printed as it was before the change that is known."""
     faults = Faults()
-    lab = make_lab(faults=faults)
-    lab.act(project)
+    sync_env = make_sync_env(faults=faults)
+    sync_env.act(project)
     faults.rates[FaultKind.STALE] = 0.0  # so that answers are remembered
-    lab.sync(full=True)
-    switch(lab, milliseconds=True, zone="Europe/Rome")
-    lab.sync(full=True)
-    before = formats(lab)
+    sync_env.sync(full=True)
+    switch(sync_env, milliseconds=True, zone="Europe/Rome")
+    sync_env.sync(full=True)
+    before = formats(sync_env)
     assert before
     faults.plant(FaultKind.STALE, path=path)
-    lab.sync(full=True)
+    sync_env.sync(full=True)
     assert faults.injected == {FaultKind.STALE: 1}
-    lab.sync()
-    assert formats(lab) == before
-    assert lab.requests(lab.sync) == 1
+    sync_env.sync()
+    assert formats(sync_env) == before
+    assert sync_env.requests(sync_env.sync) == 1

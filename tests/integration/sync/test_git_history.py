@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from tests.fixtures.lab import MakeLab
+from tests.fixtures.sync_env import MakeSyncEnv
 from versionsync.simulator import Clock, World
 from versionsync.simulator.scenarios.git.history import build_git
 from versionsync.sync.report import Outcome
@@ -50,15 +50,15 @@ def commits_of_files() -> dict[str, list[tuple[bytes, datetime, str]]]:
 
 
 @pytest.mark.skipif(not (REPOSITORY / ".git").exists(), reason="this is no checkout: there is no history to mirror")
-def test_every_version_of_every_file_of_this_repository_is_found_with_sql(make_lab: MakeLab) -> None:
+def test_every_version_of_every_file_of_this_repository_is_found_with_sql(make_sync_env: MakeSyncEnv) -> None:
     """Its text byte for byte, its author and its time."""
     world = World(seed=1, clock=Clock.stopped(datetime.now(UTC)))
     build_git(world, REPOSITORY)
-    lab = make_lab(world)
-    report = lab.sync()
+    sync_env = make_sync_env(world)
+    report = sync_env.sync()
     assert report.outcome is Outcome.SUCCEEDED, report
     mirrored: dict[str, list[tuple[bytes, datetime, str]]] = defaultdict(list)
-    with lab.mirror.read() as connection:
+    with sync_env.mirror.read() as connection:
         for row in connection.execute(EVERY_VERSION):
             at = datetime.fromisoformat(row.at) if isinstance(row.at, str) else row.at
             mirrored[row.path].append((row.content.encode(), at, row.author))

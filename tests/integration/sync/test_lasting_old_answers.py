@@ -8,8 +8,8 @@ from datetime import timedelta
 
 import pytest
 
-from tests.fixtures.comparing import differences, told
-from tests.fixtures.lab import START, Lab, MakeLab
+from tests.fixtures.compare_with_expected import differences, emitted_events
+from tests.fixtures.sync_env import START, MakeSyncEnv, SyncEnv
 from versionsync.simulator import Clock, FaultKind, Faults, Selection, World
 from versionsync.sync.report import Outcome
 
@@ -57,9 +57,9 @@ def delete(world: World, id: str) -> None:
 class Upstream:
     """A post, live if it is to be; how it is now is remembered, so that it can be shown once more later."""
 
-    def __init__(self, make_lab: MakeLab, *, is_live: bool) -> None:
+    def __init__(self, make_sync_env: MakeSyncEnv, *, is_live: bool) -> None:
         self.faults = Faults()
-        self.lab: Lab = make_lab(World(seed=1, clock=Clock.stopped(START)), faults=self.faults)
+        self.lab: SyncEnv = make_sync_env(World(seed=1, clock=Clock.stopped(START)), faults=self.faults)
         model = self.lab.act(lambda world: world.create_model(world.account, "post", draft_mode=True))
         self.lab.act(lambda world: world.create_field(world.account, model, "title"))
         self.id = self.lab.act(lambda world: world.create(world.user, "post", {"title": "first"})).id
@@ -85,105 +85,105 @@ class Upstream:
 
 @pytest.mark.parametrize("act", [edit, edit_in_a_burst, publish, unpublish, publish_again, delete])
 def test_old_answers_about_what_the_mirror_knows_make_no_event(
-    act: Callable[[World, str], None], make_lab: MakeLab
+    act: Callable[[World, str], None], make_sync_env: MakeSyncEnv
 ) -> None:
     """The list, the record and its versions are all as they were before the last change, in six answers."""
-    upstream = Upstream(make_lab, is_live=act in (unpublish, publish_again))
-    lab = upstream.lab
-    lab.act(lambda world: act(world, upstream.id))
-    lab.sync()
-    before = told(lab.mirror)
+    upstream = Upstream(make_sync_env, is_live=act in (unpublish, publish_again))
+    sync_env = upstream.lab
+    sync_env.act(lambda world: act(world, upstream.id))
+    sync_env.sync()
+    before = emitted_events(sync_env.mirror)
     upstream.answer_late(EVERYTHING)
-    lab.sync(full=True)
+    sync_env.sync(full=True)
     assert upstream.old_answers == TIMES
-    assert told(lab.mirror) == before
-    lab.sync()
-    lab.sync()
-    assert told(lab.mirror) == before
+    assert emitted_events(sync_env.mirror) == before
+    sync_env.sync()
+    sync_env.sync()
+    assert emitted_events(sync_env.mirror) == before
     upstream.assert_true()
 
 
 @pytest.mark.parametrize("act", [edit, publish, unpublish])
 @pytest.mark.parametrize("is_known", [False, True], ids=["new", "known"])
 def test_old_versions_below_a_true_meta_make_no_event(
-    act: Callable[[World, str], None], is_known: bool, make_lab: MakeLab
+    act: Callable[[World, str], None], is_known: bool, make_sync_env: MakeSyncEnv
 ) -> None:
     """Whether the mirror knows the change or not: what is told in the end is what happened."""
-    upstream = Upstream(make_lab, is_live=act is unpublish)
-    lab = upstream.lab
-    lab.act(lambda world: act(world, upstream.id))
+    upstream = Upstream(make_sync_env, is_live=act is unpublish)
+    sync_env = upstream.lab
+    sync_env.act(lambda world: act(world, upstream.id))
     if is_known:
-        lab.sync()
-    before = told(lab.mirror)
+        sync_env.sync()
+    before = emitted_events(sync_env.mirror)
     upstream.answer_late(VERSIONS)
-    lab.sync(full=True)
+    sync_env.sync(full=True)
     assert upstream.old_answers >= 3
-    assert not is_known or told(lab.mirror) == before
+    assert not is_known or emitted_events(sync_env.mirror) == before
     upstream.faults.clear()
-    lab.sync()
-    lab.sync()
+    sync_env.sync()
+    sync_env.sync()
     upstream.assert_true()
 
 
 @pytest.mark.parametrize("path", [VERSIONS, r"/items\?|/versions"], ids=["versions", "list and versions"])
-def test_a_version_that_is_known_is_not_taken_back_by_an_old_answer(path: str, make_lab: MakeLab) -> None:
+def test_a_version_that_is_known_is_not_taken_back_by_an_old_answer(path: str, make_sync_env: MakeSyncEnv) -> None:
     """Asked for by its id, it exists: so the record's versions are old. The run says that it could not read them."""
-    upstream = Upstream(make_lab, is_live=False)
-    lab = upstream.lab
-    lab.act(lambda world: edit(world, upstream.id))
-    lab.sync()
-    before = told(lab.mirror)
+    upstream = Upstream(make_sync_env, is_live=False)
+    sync_env = upstream.lab
+    sync_env.act(lambda world: edit(world, upstream.id))
+    sync_env.sync()
+    before = emitted_events(sync_env.mirror)
     upstream.answer_late(path)
-    report = lab.sync(full=True)
+    report = sync_env.sync(full=True)
     assert upstream.old_answers >= 3
     assert report.outcome is Outcome.PARTIAL
     (failure,) = report.failures
     assert failure.record_id == upstream.id
     assert "its versions are older than what upstream showed before" in failure.reason
-    assert told(lab.mirror) == before
+    assert emitted_events(sync_env.mirror) == before
     upstream.faults.clear()
-    assert lab.sync().outcome is Outcome.SUCCEEDED
-    lab.sync()
+    assert sync_env.sync().outcome is Outcome.SUCCEEDED
+    sync_env.sync()
     upstream.assert_true()
 
 
 @pytest.mark.parametrize("act", [edit, publish, unpublish, delete])
 def test_lists_that_were_old_for_a_whole_run_are_read_again_by_the_next(
-    act: Callable[[World, str], None], make_lab: MakeLab
+    act: Callable[[World, str], None], make_sync_env: MakeSyncEnv
 ) -> None:
     """The first run finds nothing that explains the beacon, and cannot know whether that is since the lists are old."""
-    upstream = Upstream(make_lab, is_live=act is unpublish)
-    lab = upstream.lab
-    lab.act(lambda world: act(world, upstream.id))
+    upstream = Upstream(make_sync_env, is_live=act is unpublish)
+    sync_env = upstream.lab
+    sync_env.act(lambda world: act(world, upstream.id))
     upstream.answer_late(EVERYTHING)
-    assert lab.sync().outcome is Outcome.SUCCEEDED
+    assert sync_env.sync().outcome is Outcome.SUCCEEDED
     upstream.faults.clear()
-    lab.sync()
+    sync_env.sync()
     upstream.assert_true()
 
 
 @pytest.mark.parametrize("act", [edit_in_a_burst, publish_again])
 @pytest.mark.parametrize("times", [1, 3, TIMES])
 def test_what_goes_back_is_asked_for_six_times_before_it_is_believed(
-    act: Callable[[World, str], None], times: int, make_lab: MakeLab
+    act: Callable[[World, str], None], times: int, make_sync_env: MakeSyncEnv
 ) -> None:
     """Content and publications that go back show only in versions: six old answers in a row are not believed."""
-    upstream = Upstream(make_lab, is_live=act is publish_again)
-    lab = upstream.lab
-    lab.act(lambda world: act(world, upstream.id))
-    lab.sync()
-    before = told(lab.mirror)
+    upstream = Upstream(make_sync_env, is_live=act is publish_again)
+    sync_env = upstream.lab
+    sync_env.act(lambda world: act(world, upstream.id))
+    sync_env.sync()
+    before = emitted_events(sync_env.mirror)
     upstream.answer_late(VERSIONS, times)
-    assert lab.sync(full=True).outcome is Outcome.SUCCEEDED
+    assert sync_env.sync(full=True).outcome is Outcome.SUCCEEDED
     assert upstream.old_answers == times
-    assert told(lab.mirror) == before
+    assert emitted_events(sync_env.mirror) == before
     upstream.assert_true()
 
 
-def test_old_versions_are_asked_for_again_after_a_while_with_the_meta(make_lab: MakeLab) -> None:
+def test_old_versions_are_asked_for_again_after_a_while_with_the_meta(make_sync_env: MakeSyncEnv) -> None:
     """Once more at once, then half a second later; each time the record itself is read first."""
-    upstream = Upstream(make_lab, is_live=False)
-    lab, asked, moments = upstream.lab, list[str](), list[float]()
+    upstream = Upstream(make_sync_env, is_live=False)
+    sync_env, asked, moments = upstream.lab, list[str](), list[float]()
 
     def note(what: str) -> Callable[[World], None]:
         def act(_: World) -> None:
@@ -192,81 +192,81 @@ def test_old_versions_are_asked_for_again_after_a_while_with_the_meta(make_lab: 
 
         return act
 
-    lab.act(lambda world: edit(world, upstream.id))
+    sync_env.act(lambda world: edit(world, upstream.id))
     upstream.faults.run_after(note("versions"), path=f"/items/{upstream.id}/versions", times=3)
     upstream.faults.run_after(note("record"), path=rf"/items/{upstream.id}(\?|$)", times=3)
     upstream.answer_late(VERSIONS, 2)
-    assert lab.sync().outcome is Outcome.SUCCEEDED
+    assert sync_env.sync().outcome is Outcome.SUCCEEDED
     assert asked == ["versions", "record", "versions", "record", "versions"]
     assert moments[4] - moments[2] >= 0.5
-    lab.sync()  # its meta was read from an old list, perhaps
+    sync_env.sync()  # its meta was read from an old list, perhaps
     upstream.assert_true()
 
 
-def test_a_meta_that_is_older_than_the_versions_is_read_again(make_lab: MakeLab) -> None:
+def test_a_meta_that_is_older_than_the_versions_is_read_again(make_sync_env: MakeSyncEnv) -> None:
     """An editor is faster than the run: what is written is of one moment, and the next list says the same."""
-    upstream = Upstream(make_lab, is_live=False)
-    lab = upstream.lab
-    lab.act(lambda world: edit(world, upstream.id))
+    upstream = Upstream(make_sync_env, is_live=False)
+    sync_env = upstream.lab
+    sync_env.act(lambda world: edit(world, upstream.id))
     upstream.faults.run_after(lambda world: publish(world, upstream.id), path=r"/items\?")
-    assert lab.sync().counts.versions_inserted == 1
-    report = lab.sync()
+    assert sync_env.sync().counts.versions_inserted == 1
+    report = sync_env.sync()
     assert (report.counts.records_swept, report.counts.records_pulled) == (1, 0)
     upstream.assert_true()
 
 
 @pytest.mark.parametrize("times", [1, TIMES])
-def test_what_goes_back_in_a_quick_check_is_asked_for_again(times: int, make_lab: MakeLab) -> None:
+def test_what_goes_back_in_a_quick_check_is_asked_for_again(times: int, make_sync_env: MakeSyncEnv) -> None:
     """A version was live for no time at all: only its interval shows it, and the old answer has none."""
-    upstream = Upstream(make_lab, is_live=False)
-    lab = upstream.lab
+    upstream = Upstream(make_sync_env, is_live=False)
+    sync_env = upstream.lab
 
     def publish_and_unpublish(world: World) -> None:
         publish(world, upstream.id)
         unpublish(world, upstream.id)
 
-    lab.act(publish_and_unpublish)
-    lab.act(lambda world: world.create(world.user, "post", {"title": "other"}))
+    sync_env.act(publish_and_unpublish)
+    sync_env.act(lambda world: world.create(world.user, "post", {"title": "other"}))
     upstream.answer_late(f"/items/{upstream.id}/versions", times)
-    report = lab.sync(quick_check_from=1)
+    report = sync_env.sync(quick_check_from=1)
     assert (report.outcome, report.counts.records_swept) == (Outcome.SUCCEEDED, 0)
     assert upstream.old_answers == times
     upstream.assert_true()
 
 
-def test_old_answers_from_before_a_record_was_made_do_not_delete_it(make_lab: MakeLab) -> None:
+def test_old_answers_from_before_a_record_was_made_do_not_delete_it(make_sync_env: MakeSyncEnv) -> None:
     """The list and the record are as they were before it was made, in six answers."""
-    upstream = Upstream(make_lab, is_live=False)
-    lab = upstream.lab
-    lab.act(lambda world: world.create(world.user, "post", {"title": "second"}))
-    lab.sync()
-    before = told(lab.mirror)
+    upstream = Upstream(make_sync_env, is_live=False)
+    sync_env = upstream.lab
+    sync_env.act(lambda world: world.create(world.user, "post", {"title": "second"}))
+    sync_env.sync()
+    before = emitted_events(sync_env.mirror)
     upstream.answer_late(EVERYTHING)
-    assert lab.sync(full=True).outcome is Outcome.PARTIAL
+    assert sync_env.sync(full=True).outcome is Outcome.PARTIAL
     assert upstream.old_answers == TIMES
-    assert told(lab.mirror) == before
-    assert lab.sync().outcome is Outcome.SUCCEEDED
+    assert emitted_events(sync_env.mirror) == before
+    assert sync_env.sync().outcome is Outcome.SUCCEEDED
     upstream.assert_true()
 
 
 @pytest.mark.parametrize("goes_dark", [False, True], ids=["live", "not live any more"])
-def test_old_versions_do_not_take_back_what_was_published_in_part(goes_dark: bool, make_lab: MakeLab) -> None:
+def test_old_versions_do_not_take_back_what_was_published_in_part(goes_dark: bool, make_sync_env: MakeSyncEnv) -> None:
     """That is a version of its own, and not the current one: only the list of versions shows it."""
-    upstream = Upstream(make_lab, is_live=False)
-    lab = upstream.lab
-    lab.act(lambda world: world.add_locale(world.account, "it"))
-    lab.act(lambda world: world.create_field(world.account, "post", "body", localized=True))
-    lab.act(lambda world: world.update(world.user, upstream.id, {"body": {"en": "one", "it": "uno"}}))
-    lab.act(lambda world: world.remember())
-    lab.act(lambda world: world.publish(world.user, upstream.id, Selection.of(["en"])))
+    upstream = Upstream(make_sync_env, is_live=False)
+    sync_env = upstream.lab
+    sync_env.act(lambda world: world.add_locale(world.account, "it"))
+    sync_env.act(lambda world: world.create_field(world.account, "post", "body", localized=True))
+    sync_env.act(lambda world: world.update(world.user, upstream.id, {"body": {"en": "one", "it": "uno"}}))
+    sync_env.act(lambda world: world.remember())
+    sync_env.act(lambda world: world.publish(world.user, upstream.id, Selection.of(["en"])))
     if goes_dark:
-        lab.act(lambda world: world.unpublish(world.user, upstream.id))
-    lab.sync()
-    before = told(lab.mirror)
+        sync_env.act(lambda world: world.unpublish(world.user, upstream.id))
+    sync_env.sync()
+    before = emitted_events(sync_env.mirror)
     upstream.answer_late(VERSIONS, 3)
-    lab.sync(full=True)
-    assert told(lab.mirror) == before
-    lab.sync()
-    lab.sync()
-    assert told(lab.mirror) == before
+    sync_env.sync(full=True)
+    assert emitted_events(sync_env.mirror) == before
+    sync_env.sync()
+    sync_env.sync()
+    assert emitted_events(sync_env.mirror) == before
     upstream.assert_true()

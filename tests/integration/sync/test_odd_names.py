@@ -11,8 +11,8 @@ import httpx
 import pytest
 from sqlalchemy import select
 
-from tests.fixtures.gateways import Given, gateway
-from tests.fixtures.lab import Lab
+from tests.fixtures.fake_upstreams import Given, gateway
+from tests.fixtures.sync_env import SyncEnv
 from versionsync.mirror.schema import editors, events, fields, models, sources
 from versionsync.simulator import World
 from versionsync.sync.report import Outcome
@@ -21,39 +21,39 @@ HALF = "half an emoji"  # as the simulator says it; the gateway sends the real o
 NUL = "nul \x00 here"
 
 
-def told_of_fields(lab: Lab) -> list[Any]:
+def told_of_fields(sync_env: SyncEnv) -> list[Any]:
     """What the events say that changed about fields."""
-    with lab.mirror.read() as connection:
+    with sync_env.mirror.read() as connection:
         found = connection.scalars(select(events.c.data).where(events.c.type == "field.changed").order_by(events.c.id))
         return [json.loads(data)["changes"] for data in found]
 
 
-def set_hint(lab: Lab, hint: str) -> None:
+def set_hint(sync_env: SyncEnv, hint: str) -> None:
     def act(world: World) -> None:
         model = world.environment(None).model("post")
         world.update_field(world.account, next(iter(model.fields)), hint=hint)
 
-    lab.act(act)
+    sync_env.act(act)
 
 
 @pytest.fixture
-def odd(lab: Lab) -> Iterator[Lab]:
-    """A lab whose upstream sends half an emoji wherever the simulator says so."""
-    behind = lab.simulator.url
+def odd(sync_env: SyncEnv) -> Iterator[SyncEnv]:
+    """A sync_env whose upstream sends half an emoji wherever the simulator says so."""
+    behind = sync_env.simulator.url
 
     def spoiled(path: str) -> Given:
-        headers = {"Authorization": f"Bearer {lab.token}", "Accept": "application/json", "X-Api-Version": "3"}
+        headers = {"Authorization": f"Bearer {sync_env.token}", "Accept": "application/json", "X-Api-Version": "3"}
         answer = httpx.get(behind + path, headers=headers)
         text = answer.text.replace(HALF, "cut \\ud83d here")
         return Given(answer.status_code, text, {"Content-Type": "application/json", "Date": answer.headers["Date"]})
 
     with gateway(behind, instead=spoiled) as url:
-        lab.spec = replace(lab.spec, base_url=url)
-        yield lab
+        sync_env.spec = replace(sync_env.spec, base_url=url)
+        yield sync_env
 
 
 @pytest.mark.parametrize("hint", [HALF, NUL])
-def test_a_description_with_a_character_that_no_database_takes_is_told_once(odd: Lab, hint: str) -> None:
+def test_a_description_with_a_character_that_no_database_takes_is_told_once(odd: SyncEnv, hint: str) -> None:
     """Invariant 10: what the database keeps in another spelling is no change."""
     odd.sync()
     set_hint(odd, hint)
@@ -68,9 +68,9 @@ def test_a_description_with_a_character_that_no_database_takes_is_told_once(odd:
     assert [change["hint"][1] for change in told_of_fields(odd)][1:] == ["whole"]
 
 
-def test_names_with_u0000_are_kept_without_it(lab: Lab) -> None:
+def test_names_with_u0000_are_kept_without_it(sync_env: SyncEnv) -> None:
     """Of the project, of a model, of a field, of a person; no column of text holds it, on either database."""
-    lab.act(lambda world: world.create(world.user, "post", {"title": "one"}))
+    sync_env.act(lambda world: world.create(world.user, "post", {"title": "one"}))
 
     def act(world: World) -> None:
         model = world.environment(None).model("post")
@@ -79,10 +79,10 @@ def test_names_with_u0000_are_kept_without_it(lab: Lab) -> None:
         world.people.add(replace(world.user, name=NUL))
         world.name = NUL
 
-    lab.act(act)
-    assert lab.sync().outcome is Outcome.SUCCEEDED
-    assert lab.sync(full=True).counts.events_written == 0
-    with lab.mirror.read() as connection:
+    sync_env.act(act)
+    assert sync_env.sync().outcome is Outcome.SUCCEEDED
+    assert sync_env.sync(full=True).counts.events_written == 0
+    with sync_env.mirror.read() as connection:
         assert connection.scalar(select(models.c.name).where(models.c.api_key == "post")) == "nul \ufffd here"
         for column in (fields.c.label, editors.c.name, sources.c.project_name):
             assert "nul \ufffd here" in connection.scalars(select(column)).all()

@@ -15,8 +15,8 @@ import pytest
 from sqlalchemy import make_url
 
 from tests.fixtures.databases import MakeDatabase
-from tests.fixtures.disturbed import DisturbedMirror, Moment, Side
-from tests.fixtures.ordeal import EVER, READS, Ordeal, everywhere, failed, ordeal, succeeded
+from tests.fixtures.fault_injection import DisturbedMirror, Moment, Side
+from tests.fixtures.kill_loop import EVER, READS, KillLoop, everywhere, failed, kill_loop, succeeded
 from tests.fixtures.postgres_server import OwnServer, own_server
 from versionsync.mirror.database import MAX_ATTEMPTS, Mirror
 from versionsync.mirror.errors import TransactionLost
@@ -40,9 +40,9 @@ def end_connections(postgres_server: str) -> Iterator[Callable[[Mirror], None]]:
 
 
 @contextmanager
-def administrator(lab: Ordeal) -> Iterator[psycopg.Connection]:
+def administrator(sync_env: KillLoop) -> Iterator[psycopg.Connection]:
     """Another connection to the mirror's database, each statement its own transaction."""
-    url = make_url(lab.url).set(drivername="postgresql")
+    url = make_url(sync_env.url).set(drivername="postgresql")
     with psycopg.connect(url.render_as_string(hide_password=False), autocommit=True) as connection:
         yield connection
 
@@ -54,7 +54,7 @@ def test_a_connection_that_is_ended_is_replaced(
     """At each write: what was not committed is done again, and nobody notices. Of a lost commit nobody knows."""
     everywhere(
         make_postgres_database,
-        lambda lab: lambda _: end_connections(lab.mirror),
+        lambda sync_env: lambda _: end_connections(sync_env.mirror),
         succeeded if moment is not Moment.DONE else failed("lost the connection during a commit", "run this again"),
         moment=moment,
     )
@@ -62,7 +62,7 @@ def test_a_connection_that_is_ended_is_replaced(
 
 def test_a_connection_that_is_ended_within_a_batch_is_replaced(make_postgres_database: MakeDatabase) -> None:
     """While versions are on their way to the server: all of them are sent again."""
-    with ordeal(make_postgres_database()) as lab, administrator(lab) as connection:
+    with kill_loop(make_postgres_database()) as sync_env, administrator(sync_env) as connection:
         connection.execute("""
             CREATE SEQUENCE rows_seen;
             CREATE FUNCTION end_once() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -72,40 +72,40 @@ def test_a_connection_that_is_ended_within_a_batch_is_replaced(make_postgres_dat
             END $$;
             CREATE TRIGGER end_once BEFORE INSERT ON versions FOR EACH ROW EXECUTE FUNCTION end_once();
         """)
-        report = lab.sync_and_tell()
+        report = sync_env.sync_and_tell()
         assert connection.execute("SELECT last_value > 3 FROM rows_seen").fetchone() == (True,)
         succeeded(report)
-        lab.make_it_right(after=report)
-        assert lab.outcomes() == ["succeeded"]
+        sync_env.make_it_right(after=report)
+        assert sync_env.outcomes() == ["succeeded"]
 
 
 def test_a_reading_that_is_ended_is_asked_again(
     make_postgres_database: MakeDatabase, end_connections: Callable[[Mirror], None]
 ) -> None:
     """Each one that a run does."""
-    with ordeal(make_postgres_database()) as lab:
-        lab.make_it_right()
+    with kill_loop(make_postgres_database()) as sync_env:
+        sync_env.make_it_right()
         for nth in range(1, READS + 1):
-            lab.edit()
-            lab.mirror.plant(lambda _: end_connections(lab.mirror), nth=nth, side=Side.READ)
-            report = lab.sync_and_tell()
-            assert lab.mirror.happened, "there were fewer transactions than there must be: the test is void"
+            sync_env.edit()
+            sync_env.mirror.plant(lambda _: end_connections(sync_env.mirror), nth=nth, side=Side.READ)
+            report = sync_env.sync_and_tell()
+            assert sync_env.mirror.happened, "there were fewer transactions than there must be: the test is void"
             succeeded(report)
-            lab.make_it_right(after=report)
+            sync_env.make_it_right(after=report)
 
 
 def test_a_connection_that_is_ended_each_time_ends_the_run(
     make_postgres_database: MakeDatabase, end_connections: Callable[[Mirror], None]
 ) -> None:
     """It is tried a few times, not for ever; what was written before stays."""
-    with ordeal(make_postgres_database()) as lab:
-        lab.mirror.plant(lambda _: end_connections(lab.mirror), nth=4, times=EVER)
-        report = lab.sync_and_tell()
+    with kill_loop(make_postgres_database()) as sync_env:
+        sync_env.mirror.plant(lambda _: end_connections(sync_env.mirror), nth=4, times=EVER)
+        report = sync_env.sync_and_tell()
         failed("is shutting down or starting, or has ended our connection: try again later")(report)
         assert isinstance(report.error, TransactionLost)
-        assert lab.mirror.happened == 2 * MAX_ATTEMPTS, "the work, then the noting of the outcome"
-        lab.make_it_right()
-        assert lab.outcomes() == ["interrupted", "succeeded"]
+        assert sync_env.mirror.happened == 2 * MAX_ATTEMPTS, "the work, then the noting of the outcome"
+        sync_env.make_it_right()
+        assert sync_env.outcomes() == ["interrupted", "succeeded"]
 
 
 def fail_with(state: str) -> str:
@@ -131,33 +131,33 @@ def fail_with(state: str) -> str:
 )
 def test_what_the_server_refuses_ends_the_run(state: str, words: str, make_postgres_database: MakeDatabase) -> None:
     """Nothing of the batch is there, no record counts as seen; the outcome is recorded, since that can be written."""
-    with ordeal(make_postgres_database()) as lab, administrator(lab) as connection:
+    with kill_loop(make_postgres_database()) as sync_env, administrator(sync_env) as connection:
         connection.execute(fail_with(state))
-        failed(words)(lab.sync_and_tell())
-        assert lab.outcomes() == ["failed"]
+        failed(words)(sync_env.sync_and_tell())
+        assert sync_env.outcomes() == ["failed"]
         assert connection.execute("SELECT count(*) FROM versions").fetchone() == (0,)
         assert connection.execute("SELECT count(*) FROM records").fetchone() == (0,)
         connection.execute("DROP TRIGGER fail ON versions")
-        lab.make_it_right()
+        sync_env.make_it_right()
 
 
 def test_a_mirror_that_turns_read_only_ends_the_run(
     make_postgres_database: MakeDatabase, end_connections: Callable[[Mirror], None]
 ) -> None:
     """As when a standby takes the place of a primary that is behind the same name."""
-    with ordeal(make_postgres_database()) as lab:
+    with kill_loop(make_postgres_database()) as sync_env:
 
         def turn(is_read_only: str) -> None:
-            with administrator(lab) as connection:
+            with administrator(sync_env) as connection:
                 connection.execute("SET default_transaction_read_only = off")
-                name = make_url(lab.mirror.where).database
+                name = make_url(sync_env.mirror.where).database
                 connection.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = {is_read_only}')
-            end_connections(lab.mirror)
+            end_connections(sync_env.mirror)
 
-        lab.mirror.plant(lambda _: turn("on"), nth=4, moment=Moment.BEFORE)
-        failed("is read-only (a standby?): use the primary server")(lab.sync_and_tell())
+        sync_env.mirror.plant(lambda _: turn("on"), nth=4, moment=Moment.BEFORE)
+        failed("is read-only (a standby?): use the primary server")(sync_env.sync_and_tell())
         turn("off")
-        lab.make_it_right()
+        sync_env.make_it_right()
 
 
 @pytest.mark.parametrize(
@@ -165,19 +165,19 @@ def test_a_mirror_that_turns_read_only_ends_the_run(
 )
 def test_a_table_that_somebody_locks_ends_the_run(limit: str, words: str, make_postgres_database: MakeDatabase) -> None:
     """Where the user has set how long to wait."""
-    with ordeal(make_postgres_database()) as lab, administrator(lab) as connection:
-        connection.execute(f"ALTER DATABASE \"{make_url(lab.mirror.where).database}\" SET {limit} = '200ms'")
-        with DisturbedMirror.open(lab.url) as lab.mirror, connection.transaction():
+    with kill_loop(make_postgres_database()) as sync_env, administrator(sync_env) as connection:
+        connection.execute(f"ALTER DATABASE \"{make_url(sync_env.mirror.where).database}\" SET {limit} = '200ms'")
+        with DisturbedMirror.open(sync_env.url) as sync_env.mirror, connection.transaction():
             connection.execute("LOCK TABLE versions IN SHARE MODE")
-            failed(words)(lab.sync_and_tell())
-            assert lab.outcomes() == ["failed"]
-        with DisturbedMirror.open(lab.url) as lab.mirror:
-            lab.make_it_right()
+            failed(words)(sync_env.sync_and_tell())
+            assert sync_env.outcomes() == ["failed"]
+        with DisturbedMirror.open(sync_env.url) as sync_env.mirror:
+            sync_env.make_it_right()
 
 
 def test_of_a_deadlock_nobody_notices(make_postgres_database: MakeDatabase) -> None:
     """Somebody locks `versions`, which we want, and wants our lease's row; the server ends ours, and we try again."""
-    with ordeal(make_postgres_database()) as lab, administrator(lab) as other:
+    with kill_loop(make_postgres_database()) as sync_env, administrator(sync_env) as other:
         other.execute("SET deadlock_timeout = '1h'")  # it is for us to find it
         taken = threading.Event()
 
@@ -185,7 +185,7 @@ def test_of_a_deadlock_nobody_notices(make_postgres_database: MakeDatabase) -> N
             with other.transaction():
                 other.execute("LOCK TABLE versions IN SHARE MODE")
                 taken.set()
-                with administrator(lab) as looking:
+                with administrator(sync_env) as looking:
                     while not looking.execute("SELECT 1 FROM pg_locks WHERE NOT granted").fetchone():
                         time.sleep(0.01)
                 other.execute("UPDATE leases SET expires_at = expires_at")
@@ -193,11 +193,11 @@ def test_of_a_deadlock_nobody_notices(make_postgres_database: MakeDatabase) -> N
         thread = threading.Thread(target=be_in_the_way)
         thread.start()
         assert taken.wait(10)
-        report = lab.sync_and_tell()
+        report = sync_env.sync_and_tell()
         thread.join()
         succeeded(report)
-        lab.make_it_right(after=report)
-        with administrator(lab) as looking:
+        sync_env.make_it_right(after=report)
+        with administrator(sync_env) as looking:
             looking.execute("SELECT pg_stat_force_next_flush()")
             deadlocks = looking.execute(
                 "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
@@ -239,23 +239,23 @@ def test_a_restart_of_the_server_is_outlasted(mode: str, side: Side, server: Own
         server.start()
 
     threads: list[threading.Thread] = []
-    with ordeal(url, outage_seconds=30) as lab:
-        lab.mirror.plant(lambda _: restart(), nth=5, side=side)
-        report = lab.sync_and_tell()
+    with kill_loop(url, outage_seconds=30) as sync_env:
+        sync_env.mirror.plant(lambda _: restart(), nth=5, side=side)
+        report = sync_env.sync_and_tell()
         for thread in threads:
             thread.join()
-        assert lab.mirror.happened == 1
+        assert sync_env.mirror.happened == 1
         succeeded(report)
-        lab.make_it_right(after=report)
-        assert lab.outcomes() == ["succeeded"]
+        sync_env.make_it_right(after=report)
+        assert sync_env.outcomes() == ["succeeded"]
 
 
 def test_a_server_that_stays_away_ends_the_run(server: OwnServer, url: str) -> None:
     """It is waited for once, not for each transaction; the next run begins where this one was."""
-    with ordeal(url, outage_seconds=3.0) as lab:
-        lab.mirror.plant(lambda _: server.stop("fast"), nth=4, moment=Moment.BEFORE)
+    with kill_loop(url, outage_seconds=3.0) as sync_env:
+        sync_env.mirror.plant(lambda _: server.stop("fast"), nth=4, moment=Moment.BEFORE)
         began = time.monotonic()
-        report = lab.sync_and_tell()
+        report = sync_env.sync_and_tell()
         took = time.monotonic() - began
         try:
             failed("cannot be reached: is the server running")(report)
@@ -265,5 +265,5 @@ def test_a_server_that_stays_away_ends_the_run(server: OwnServer, url: str) -> N
                 Mirror.open(url)
         finally:
             server.start()
-        lab.make_it_right()
-        assert lab.outcomes() == ["interrupted", "succeeded"]
+        sync_env.make_it_right()
+        assert sync_env.outcomes() == ["interrupted", "succeeded"]

@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
-from tests.fixtures.lab import Lab
+from tests.fixtures.sync_env import SyncEnv
 from versionsync.config import Secret, SourceSettings
 from versionsync.simulator import FaultKind
 from versionsync.sync import sync_source
@@ -32,16 +32,16 @@ def exporter() -> Iterator[InMemorySpanExporter]:
         yield exporter
 
 
-def sync(lab: Lab, *, token: str | None = None) -> RunReport:
+def sync(sync_env: SyncEnv, *, token: str | None = None) -> RunReport:
     """One run with a client as the command line makes it."""
-    source = SourceSettings(name="website", base_url=lab.spec.base_url, rate_limit="none")
+    source = SourceSettings(name="website", base_url=sync_env.spec.base_url, rate_limit="none")
     log = structlog.wrap_logger(structlog.testing.CapturingLogger(), processors=[])
     options = SyncOptions(wait_until_settled=False)
 
     async def run() -> RunReport:
-        async with open_client(source, Secret(token or lab.token), log=log) as client:
+        async with open_client(source, Secret(token or sync_env.token), log=log) as client:
             progress = Progress(source="website")
-            return await sync_source(lab.mirror, client, lab.spec, options, progress=progress, log=log)
+            return await sync_source(sync_env.mirror, client, sync_env.spec, options, progress=progress, log=log)
 
     return asyncio.run(run())
 
@@ -53,10 +53,10 @@ def children(spans: Sequence[ReadableSpan], parent: ReadableSpan) -> list[Readab
     return [span for span in spans if span.parent is not None and span.parent.span_id == id]
 
 
-def test_a_run_its_phases_and_its_requests_are_one_trace(lab: Lab, exporter: InMemorySpanExporter) -> None:
+def test_a_run_its_phases_and_its_requests_are_one_trace(sync_env: SyncEnv, exporter: InMemorySpanExporter) -> None:
     """Each request lies within its phase, and each phase within the run."""
-    lab.act(lambda world: world.create(world.user, "post", {"title": "the content itself"}))
-    report = sync(lab)
+    sync_env.act(lambda world: world.create(world.user, "post", {"title": "the content itself"}))
+    report = sync(sync_env)
     spans = exporter.get_finished_spans()
     (run,) = [span for span in spans if span.parent is None]
     assert run.name == "sync"
@@ -72,17 +72,17 @@ def test_a_run_its_phases_and_its_requests_are_one_trace(lab: Lab, exporter: InM
     assert "GET /items" in {span.name for span in requests}
     for span in spans:
         text = span.to_json()
-        assert lab.token not in text
+        assert sync_env.token not in text
         assert "the content itself" not in text
 
 
-def test_what_fails_is_marked(lab: Lab, exporter: InMemorySpanExporter) -> None:
+def test_what_fails_is_marked(sync_env: SyncEnv, exporter: InMemorySpanExporter) -> None:
     """The request by what upstream said, the run by the kind of its error."""
-    lab.simulator.simulator.faults.plant(FaultKind.BAD_GATEWAY, path="/site")
-    sync(lab)
+    sync_env.simulator.simulator.faults.plant(FaultKind.BAD_GATEWAY, path="/site")
+    sync(sync_env)
     assert [span.attributes["http.response.status_code"] for span in failed(exporter) if span.attributes] == [502]
     exporter.clear()
-    sync(lab, token="revoked")
+    sync(sync_env, token="revoked")
     told = {span.name: span.status.description for span in failed(exporter)}
     assert told["sync"] == "AuthenticationError"
 

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import func, select, update
 
-from tests.fixtures.comparing import differences
-from tests.fixtures.lab import Lab, MakeLab
+from tests.fixtures.compare_with_expected import differences
+from tests.fixtures.sync_env import MakeSyncEnv, SyncEnv
 from versionsync.mirror.schema import events, records, sources
 from versionsync.mirror.tables.sources import Checkpoint, load_source
 from versionsync.simulator import Selection, World
@@ -33,58 +33,58 @@ def localized(world: World) -> None:
 
 
 @pytest.fixture
-def posts(make_lab: MakeLab) -> Lab:
-    """A lab in which publishing again leaves `published_at` as it is; its posts are mirrored."""
-    lab = make_lab()
-    lab.act(localized)
-    assert lab.sync().outcome is Outcome.SUCCEEDED
-    return lab
+def posts(make_sync_env: MakeSyncEnv) -> SyncEnv:
+    """A sync_env in which publishing again leaves `published_at` as it is; its posts are mirrored."""
+    sync_env = make_sync_env()
+    sync_env.act(localized)
+    assert sync_env.sync().outcome is Outcome.SUCCEEDED
+    return sync_env
 
 
-def publish_in_italian(lab: Lab, number: int) -> None:
+def publish_in_italian(sync_env: SyncEnv, number: int) -> None:
     """Publish one locale of a post, which leaves its meta as it was."""
-    before = meta(lab, number)
-    lab.act(
+    before = meta(sync_env, number)
+    sync_env.act(
         lambda world: world.publish(
             world.user,
             list(world.primary.records)[number],
             Selection(locales=frozenset({"it"}), non_localized=False),
         )
     )
-    assert meta(lab, number) == before
+    assert meta(sync_env, number) == before
 
 
-def meta(lab: Lab, number: int) -> tuple[object, ...]:
+def meta(sync_env: SyncEnv, number: int) -> tuple[object, ...]:
     """What the list of records shows of a post."""
 
     def read(world: World) -> tuple[object, ...]:
         record = list(world.primary.records.values())[number]
         return record.status, record.published_at, record.updated_at, record.head.id
 
-    return lab.simulator.act(read)
+    return sync_env.simulator.act(read)
 
 
-def checkpoint(lab: Lab) -> Checkpoint:
+def checkpoint(sync_env: SyncEnv) -> Checkpoint:
     """How far the mirror has come."""
-    with lab.mirror.read() as connection:
+    with sync_env.mirror.read() as connection:
         found = load_source(connection, "website")
     assert found is not None
     return found.checkpoint
 
 
-def publications(lab: Lab) -> int:
+def publications(sync_env: SyncEnv) -> int:
     """How many events of publications the mirror holds."""
-    with lab.mirror.read() as connection:
+    with sync_env.mirror.read() as connection:
         return connection.scalar(select(func.count()).where(events.c.type == "version.published")) or 0
 
 
-def an_hour_passes(lab: Lab) -> None:
+def an_hour_passes(sync_env: SyncEnv) -> None:
     """Histories were last read an hour earlier than they were."""
-    with lab.mirror.write() as tx:
+    with sync_env.mirror.write() as tx:
         tx.execute(update(sources).values(unexplained_read_at=datetime.now(UTC) - timedelta(hours=1)))
 
 
-def test_a_publication_that_no_list_shows_is_found_at_once(posts: Lab) -> None:
+def test_a_publication_that_no_list_shows_is_found_at_once(posts: SyncEnv) -> None:
     """By reading the histories of records with a newer draft; then the project rests with one request again."""
     publish_in_italian(posts, 7)
     report = posts.sync()
@@ -96,7 +96,7 @@ def test_a_publication_that_no_list_shows_is_found_at_once(posts: Lab) -> None:
     assert posts.requests(lambda: posts.sync()) == 1
 
 
-def test_a_limit_spreads_the_search_over_runs(posts: Lab) -> None:
+def test_a_limit_spreads_the_search_over_runs(posts: SyncEnv) -> None:
     """A run succeeds though it has not found the change, and the next ones go on until each candidate was read once."""
     publish_in_italian(posts, 0)  # the one that was published first is read last
     posts.spec = replace(posts.spec, unexplained=ReadLimit(at_once=10, per_hour=10))
@@ -118,7 +118,7 @@ def test_a_limit_spreads_the_search_over_runs(posts: Lab) -> None:
     assert posts.requests(lambda: posts.sync()) == 1
 
 
-def test_a_run_says_that_it_looks_for_a_change(posts: Lab) -> None:
+def test_a_run_says_that_it_looks_for_a_change(posts: SyncEnv) -> None:
     """As a note; the run is a success."""
     publish_in_italian(posts, 0)
     posts.spec = replace(posts.spec, unexplained=ReadLimit(at_once=4, per_hour=4))
@@ -128,7 +128,7 @@ def test_a_run_says_that_it_looks_for_a_change(posts: Lab) -> None:
 
 
 @pytest.mark.parametrize("how", ["schema", "project", "deletion", "edit"])
-def test_what_explains_a_change_costs_no_search(posts: Lab, how: str) -> None:
+def test_what_explains_a_change_costs_no_search(posts: SyncEnv, how: str) -> None:
     """A change of the schema or of the project, a deletion, an edit."""
     first = posts.simulator.act(lambda world: next(iter(world.primary.records)))
     match how:
@@ -147,7 +147,7 @@ def test_what_explains_a_change_costs_no_search(posts: Lab, how: str) -> None:
 
 
 @pytest.mark.parametrize("act", ["publish", "delete"])
-def test_what_a_run_of_single_records_found_explains_a_change(posts: Lab, act: str) -> None:
+def test_what_a_run_of_single_records_found_explains_a_change(posts: SyncEnv, act: str) -> None:
     """As where a webhook names the record: the next complete run finds the beacon moved, and nothing else."""
     id = posts.simulator.act(lambda world: list(world.primary.records)[3])
     if act == "publish":
@@ -160,7 +160,7 @@ def test_what_a_run_of_single_records_found_explains_a_change(posts: Lab, act: s
     assert posts.requests(lambda: posts.sync()) == 1
 
 
-def test_a_full_sync_explains_everything(posts: Lab) -> None:
+def test_a_full_sync_explains_everything(posts: SyncEnv) -> None:
     """It reads all histories anyway, and ends a search that is under way."""
     publish_in_italian(posts, 0)
     posts.spec = replace(posts.spec, unexplained=ReadLimit(at_once=2, per_hour=2))
@@ -171,7 +171,7 @@ def test_a_full_sync_explains_everything(posts: Lab) -> None:
     assert publications(posts) == POSTS + 1
 
 
-def test_a_publication_behind_an_edit_is_found_by_the_scrub(posts: Lab) -> None:
+def test_a_publication_behind_an_edit_is_found_by_the_scrub(posts: SyncEnv) -> None:
     """The edit explains the change. Records with a newer draft are the first whose histories are read again."""
     publish_in_italian(posts, 3)
     other = posts.simulator.act(lambda world: list(world.primary.records)[5])
@@ -188,7 +188,7 @@ def test_a_publication_behind_an_edit_is_found_by_the_scrub(posts: Lab) -> None:
     assert differences(posts.mirror, posts.truth()) == []
 
 
-def test_the_budget_of_a_run_is_kept(posts: Lab) -> None:
+def test_the_budget_of_a_run_is_kept(posts: SyncEnv) -> None:
     """The search takes what the run's own limit leaves, so that it does not end the run."""
     publish_in_italian(posts, 0)
     report = posts.sync(max_requests=20)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import text
 
-from tests.fixtures.lab import Lab
+from tests.fixtures.sync_env import SyncEnv
 from versionsync.cli.attention import SourceStatus, problems
 from versionsync.mirror.status import count_rows
 from versionsync.mirror.tables.sources import sources_of
@@ -14,9 +14,9 @@ VIEW = "website_post_versions"
 TOLD = f"the view {VIEW} could not follow the schema and stays as it was: a table has this name: give that another one"
 
 
-def attention(lab: Lab) -> list[str]:
+def attention(sync_env: SyncEnv) -> list[str]:
     """What `status` says that somebody should look at."""
-    with lab.mirror.read() as connection:
+    with sync_env.mirror.read() as connection:
         (one,) = sources_of(connection)
         status = SourceStatus(
             source=one, row_counts=count_rows(connection, one.id), runs=(), lag=None, lease=None, daemon=None
@@ -24,22 +24,22 @@ def attention(lab: Lab) -> list[str]:
         return [remark.text for remark in problems(status, one.checkpoint.last_success_at or one.created_at)]
 
 
-def test_a_run_succeeds_whatever_is_in_the_way_of_a_view(lab: Lab) -> None:
+def test_a_run_succeeds_whatever_is_in_the_way_of_a_view(sync_env: SyncEnv) -> None:
     """What is in the way is told by every run and by `status`, until it is gone."""
-    with lab.mirror.write() as tx:
+    with sync_env.mirror.write() as tx:
         tx.execute(text(f"CREATE TABLE {VIEW} (id integer)"))
-    lab.act(lambda world: world.create(world.user, "post", {"title": "1"}))
+    sync_env.act(lambda world: world.create(world.user, "post", {"title": "1"}))
     for _ in range(2):  # the second one rests
-        report = lab.sync()
+        report = sync_env.sync()
         assert report.outcome is Outcome.SUCCEEDED
         assert TOLD in report.notes
         assert list(report.blocked_views or ()) == [VIEW]
-        assert attention(lab) == [TOLD]
+        assert attention(sync_env) == [TOLD]
     assert report.counts.requests == 1
-    with lab.mirror.write() as tx:
+    with sync_env.mirror.write() as tx:
         tx.execute(text(f"DROP TABLE {VIEW}"))
-    report = lab.sync()
-    assert (report.counts.requests, list(report.notes), attention(lab)) == (1, [], [])
+    report = sync_env.sync()
+    assert (report.counts.requests, list(report.notes), attention(sync_env)) == (1, [], [])
     assert report.blocked_views == {}
-    with lab.mirror.read() as connection:
+    with sync_env.mirror.read() as connection:
         assert connection.scalar(text(f"SELECT count(*) FROM {VIEW}")) == 1

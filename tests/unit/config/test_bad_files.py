@@ -30,7 +30,11 @@ def problem(tmp_path: Path, text: str | bytes, *, mode: int = 0o600) -> ConfigEr
         ("[https]\nport = 1\n", "https", "http"),
         (NAMED + "rate_limt = 3\n", "sources[0].rate_limt", "sources[0].rate_limit"),
         (NAMED + "Rate_Limit = 3\n", "sources[0].Rate_Limit", "sources[0].rate_limit"),
-        (NAMED + "mass_delete_limit = { shre = 0.1 }\n", "sources[0].mass_delete_limit.shre", "sources[0].mass_delete_limit.share"),
+        (
+            NAMED + "mass_delete_limit = { shre = 0.1 }\n",
+            "sources[0].mass_delete_limit.shre",
+            "sources[0].mass_delete_limit.share",
+        ),
     ],
 )
 def test_an_unknown_setting_names_the_nearest_known_one(tmp_path: Path, text: str, path: str, meant: str) -> None:
@@ -72,7 +76,10 @@ def test_an_unknown_setting_that_is_near_to_none_lists_them_all(tmp_path: Path) 
         ),
         (NAMED + "rate_limit = 'no'\n", 'or "none"; this value is not'),
         (NAMED + "rate_limit = true\n", 'or "none"; it is true or false'),
-        (NAMED + "mass_delete_limit = { share = 2 }\n", "sources[0].mass_delete_limit.share must be a number from 0 to 1; "),
+        (
+            NAMED + "mass_delete_limit = { share = 2 }\n",
+            "sources[0].mass_delete_limit.share must be a number from 0 to 1; ",
+        ),
         (
             NAMED + "mass_delete_limit = { number = 1.5 }\n",
             "must be a whole number, 1 or more; it is a number with a fraction",

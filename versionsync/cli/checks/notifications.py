@@ -15,7 +15,7 @@ __all__ = ["check_heartbeats", "check_notifications"]
 
 
 def check_notifications(session: CliContext, *, send: bool) -> Iterator[CheckResult]:
-    """A line for each place of `[[notifications]]`. With `send` each gets a notice that says nothing but that it arrived."""
+    """Check each channel of `[[notifications]]`; with `send`, send each one a test notification."""
     from versionsync.daemon.notifications.apprise import NotSent
     from versionsync.daemon.notifications.text import test_notification
     from versionsync.wiring.notifiers import subscription_of

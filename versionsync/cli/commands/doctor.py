@@ -27,7 +27,10 @@ def doctor(
     session: CliContext,
     *,
     send_test_notification: Annotated[
-        bool, flag("--send-test-notification", help="Send a notice to each place of [[notifications]], to see that it arrives.")
+        bool,
+        flag(
+            "--send-test-notification", help="Send a notice to each place of [[notifications]], to see that it arrives."
+        ),
     ] = False,
 ) -> None:
     """Check the settings, the token and what its role may read, the database and its disk; say what to do.

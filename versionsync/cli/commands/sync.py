@@ -60,7 +60,8 @@ def sync(
     ] = 0,
     dry_run: Annotated[bool, flag("--dry-run", help="Say what would be done, and write nothing.")] = False,
     allow_mass_delete: Annotated[
-        bool, flag("--allow-mass-delete", help="Believe this once that many records were deleted (see mass_delete_limit).")
+        bool,
+        flag("--allow-mass-delete", help="Believe this once that many records were deleted (see mass_delete_limit)."),
     ] = False,
     wait: Annotated[
         float,

@@ -1,6 +1,6 @@
 """The door to Apprise: an address, and a notice that goes there. Blocking; it belongs on a thread of its own.
 
-Apprise is a part of its own (`versionsync[notifications]`), and is loaded only where the settings name somebody to tell.
+Apprise is a part of its own (`versionsync[notifications]`), loaded only if the settings name a channel.
 """
 
 from __future__ import annotations

@@ -57,5 +57,7 @@ async def _watch(
             try:
                 watcher.check(states(), datetime.now(UTC))
             except Exception as error:  # a fault of ours: whoever follows must not end for it
-                log.error("notifications.poll_failed", watcher=type(watcher).__name__, error=repr(error), exc_info=error)
+                log.error(
+                    "notifications.poll_failed", watcher=type(watcher).__name__, error=repr(error), exc_info=error
+                )
         await asyncio.sleep(every)

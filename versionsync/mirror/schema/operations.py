@@ -57,9 +57,9 @@ class _Runs(TypedColumns):
     error: Named[str | None] = text("Why it failed, or what it could not do.")
     error_kind: Named[str | None] = text(
         "The same as one word, for programs: `refused` (token, role, environment), `unavailable`, `stalled` (it hung), "
-        "`database`, `configuration` (the settings lead elsewhere), `partial` (some records), `unknown_record` (one was asked for "
-        "that neither upstream nor the mirror has), `mass_delete` (too many to believe), `budget` (spent), `unexpected` "
-        "(a fault of our own); NULL: nothing was wrong, or it was interrupted."
+        "`database`, `configuration` (the settings lead elsewhere), `partial` (some records), `unknown_record` "
+        "(neither upstream nor the mirror has it), `mass_delete` (more than the limit), `budget` (spent), "
+        "`unexpected` (a fault of our own); NULL: nothing was wrong, or it was interrupted."
     )
 
 
@@ -205,7 +205,9 @@ webhooks = Table(
     metadata,
     _Webhooks,
     foreign_key_to_source("webhooks"),
-    CheckConstraint("log_state IN ('unknown', 'absent', 'refused', 'active', 'not_in_plan')", name="ck_webhooks_log_state_is_known"),
+    CheckConstraint(
+        "log_state IN ('unknown', 'absent', 'refused', 'active', 'not_in_plan')", name="ck_webhooks_log_state_is_known"
+    ),
     CheckConstraint("log_gaps >= 0 AND undelivered_changes >= 0", name="ck_webhooks_counts_are_no_debt"),
     comment="How the webhook of a source does, as the daemon that follows it last knew.",
 )

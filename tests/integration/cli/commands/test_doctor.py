@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from tests.fixtures.gateways import Given, gateway, refusal
+from tests.fixtures.fake_upstreams import Given, gateway, refusal
 from tests.integration.cli.conftest import Cli, Ran
-from tests.integration.cli.looking import rows
+from tests.integration.cli.mirror_queries import rows
 from versionsync.cli.checks import database as checks_database
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.tables import leases

@@ -8,7 +8,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from tests.fixtures.gateways import Given, gateway, unused_port
+from tests.fixtures.fake_upstreams import Given, gateway, unused_port
 from tests.integration.cli.conftest import Cli
 from tests.integration.cli.processes import running
 from versionsync.cli.exit_codes import ExitCode

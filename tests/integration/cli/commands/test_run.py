@@ -16,9 +16,9 @@ from subprocess import Popen
 import httpx
 import pytest
 
-from tests.fixtures.gateways import unused_port
+from tests.fixtures.fake_upstreams import unused_port
 from tests.integration.cli.conftest import Cli
-from tests.integration.cli.looking import rows, version_count
+from tests.integration.cli.mirror_queries import rows, version_count
 from tests.integration.cli.processes import PROGRAM, environment, running
 from tests.integration.cli.worlds import blog
 from versionsync.simulator import FULL_ACCESS_TOKEN, SimulatorThread
@@ -59,7 +59,9 @@ def test_it_mirrors_and_a_signal_ends_it_well(at: dict[str, str], tmp_path: Path
     """Exit code 0: it did what it was told."""
     with running("run", cwd=tmp_path, **at) as process:
         eventually(lambda: version_count(tmp_path / "versionsync.db") == 6)
-        eventually(lambda: rows(tmp_path / "versionsync.db", "select 1 from source_claims where next_check_at is not null"))
+        eventually(
+            lambda: rows(tmp_path / "versionsync.db", "select 1 from source_claims where next_check_at is not null")
+        )
         took, err = stop(process, number)
     assert process.returncode == 0
     assert took < STOP_SECONDS
@@ -90,7 +92,9 @@ def test_prometheus_for_many_processes_ends_no_run(at: dict[str, str], tmp_path:
     port = unused_port()
     environ = at | {"PROMETHEUS_MULTIPROC_DIR": folder, "VERSIONSYNC_HTTP_PORT": str(port)}
     with running("run", cwd=tmp_path, **environ) as process:
-        eventually(lambda: rows(tmp_path / "versionsync.db", "select 1 from source_claims where next_check_at is not null"))
+        eventually(
+            lambda: rows(tmp_path / "versionsync.db", "select 1 from source_claims where next_check_at is not null")
+        )
         eventually(lambda: httpx.get(f"http://127.0.0.1:{port}/readyz").status_code == 200)
         metrics = httpx.get(f"http://127.0.0.1:{port}/metrics").text
         _, err = stop(process)
@@ -108,7 +112,9 @@ def test_it_ends_with_the_terminal_in_which_it_was_started(at: dict[str, str], t
     )
     os.close(its)
     try:
-        eventually(lambda: rows(tmp_path / "versionsync.db", "select 1 from source_claims where next_check_at is not null"))
+        eventually(
+            lambda: rows(tmp_path / "versionsync.db", "select 1 from source_claims where next_check_at is not null")
+        )
         os.close(ours)
         process.send_signal(signal.SIGHUP)
         assert process.wait(timeout=30) == 0

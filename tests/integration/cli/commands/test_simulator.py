@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 
 from tests.integration.cli.conftest import Cli
-from tests.integration.cli.looking import rows
+from tests.integration.cli.mirror_queries import rows
 from tests.integration.cli.processes import PROGRAM, environment, running
 from versionsync.cli.commands.demo import QUESTIONS
 from versionsync.cli.commands.simulator import CONTROL_TOKEN_VARIABLE

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.cli.conftest import Cli
-from tests.integration.cli.looking import rows
+from tests.integration.cli.mirror_queries import rows
 from tests.integration.cli.processes import PROGRAM, environment
 from versionsync.mirror.holder import Holder
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.cli.conftest import Cli
-from tests.integration.cli.looking import version_count
+from tests.integration.cli.mirror_queries import version_count
 from tests.integration.cli.worlds import blog
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.tables.usage import requests_since

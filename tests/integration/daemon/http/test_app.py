@@ -14,9 +14,9 @@ import pytest
 import structlog
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.fixtures.daemons import Watched, eventually, followed, following, is_mirrored
-from tests.fixtures.gateways import Given, gateway, unused_port
-from tests.fixtures.lab import Lab
+from tests.fixtures.fake_upstreams import Given, gateway, unused_port
+from tests.fixtures.running_daemon import RunningDaemon, eventually, is_mirrored, running_daemon, source_config
+from tests.fixtures.sync_env import SyncEnv
 from versionsync.daemon.errors import CannotListen
 from versionsync.daemon.http.app import App, serving
 from versionsync.daemon.http.metrics import Metrics
@@ -33,15 +33,18 @@ BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 class Served:
     """A daemon with its server, and a client of that."""
 
-    watched: Watched
+    watched: RunningDaemon
     http: httpx.AsyncClient
 
 
 @asynccontextmanager
-async def served(lab: Lab, **tokens: str) -> AsyncIterator[Served]:
-    """The lab's project, followed as `website` and, with other tokens, under other names."""
-    sources = [followed(lab), *(followed(lab, name=name, token=token) for name, token in tokens.items())]
-    async with following(lab.mirror, *sources) as watched:
+async def served(sync_env: SyncEnv, **tokens: str) -> AsyncIterator[Served]:
+    """The sync_env's project, followed as `website` and, with other tokens, under other names."""
+    sources = [
+        source_config(sync_env),
+        *(source_config(sync_env, name=name, token=token) for name, token in tokens.items()),
+    ]
+    async with running_daemon(sync_env.mirror, *sources) as watched:
         metrics = Metrics(
             lambda: watched.daemon.states, timetable=watched.daemon.scheduler, now=lambda: datetime.now(UTC)
         )
@@ -58,23 +61,23 @@ async def served(lab: Lab, **tokens: str) -> AsyncIterator[Served]:
             yield Served(watched, http)
 
 
-async def test_ready_once_all_is_mirrored(lab: Lab) -> None:
+async def test_ready_once_all_is_mirrored(sync_env: SyncEnv) -> None:
     """And not before: a load balancer or a test may wait for it."""
-    lab.simulator.simulator.faults.plant(FaultKind.SLOW, path="/site", seconds=0.5)
-    async with served(lab) as one:
+    sync_env.simulator.simulator.faults.plant(FaultKind.SLOW, path="/site", seconds=0.5)
+    async with served(sync_env) as one:
         early = await one.http.get("/readyz")
         assert (early.status_code, early.json()["ready"]) == (503, False)
         assert early.json()["reasons"] == ["website: its first run is not done yet"]
         assert (await one.http.get("/livez")).json()["program"] == "versionsync"
         await eventually(lambda: one.watched.state().status is WorkerStatus.ACTIVE)
-        assert is_mirrored(lab)
+        assert is_mirrored(sync_env)
         ready = await one.http.get("/readyz")
         assert (ready.status_code, ready.json()) == (200, {"ready": True, "reasons": []})
 
 
-async def test_not_ready_while_one_source_fails(lab: Lab) -> None:
+async def test_not_ready_while_one_source_fails(sync_env: SyncEnv) -> None:
     """The reason is told, secrets masked; it lives all the same."""
-    async with served(lab, broken="revoked") as one:
+    async with served(sync_env, broken="revoked") as one:
         await eventually(lambda: one.watched.state("broken").failures)
         one.watched.daemon.reload()
         await eventually(lambda: one.watched.state("broken").failures > 1)
@@ -86,9 +89,9 @@ async def test_not_ready_while_one_source_fails(lab: Lab) -> None:
         assert (await one.http.get("/livez")).status_code == 200
 
 
-async def test_one_that_hangs_says_so(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_one_that_hangs_says_so(sync_env: SyncEnv, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the watchdog of systemd hears, whoever restarts containers hears too."""
-    async with served(lab) as one:
+    async with served(sync_env) as one:
         await eventually(lambda: one.watched.state().status is WorkerStatus.ACTIVE)
         stuck = Activity("website:keep", mark=1, timeout=0.0)
         monkeypatch.setattr(one.watched.daemon.workers["website"], "activities", lambda: [stuck])
@@ -97,10 +100,10 @@ async def test_one_that_hangs_says_so(lab: Lab, monkeypatch: pytest.MonkeyPatch)
         assert (answer.status_code, answer.json()["hanging"]) == (503, ["website:keep"])
 
 
-async def test_metrics_have_units_and_few_labels(lab: Lab) -> None:
+async def test_metrics_have_units_and_few_labels(sync_env: SyncEnv) -> None:
     """Prometheus's own parser reads them."""
-    lab.act(lambda world: world.create(world.user, "post", {"title": "one"}))
-    async with served(lab) as one:
+    sync_env.act(lambda world: world.create(world.user, "post", {"title": "one"}))
+    async with served(sync_env) as one:
         await eventually(lambda: one.watched.state().runs["succeeded"] > 1)
         answer = await one.http.get("/metrics")
     assert answer.headers["Content-Type"].startswith("text/plain; version=")
@@ -132,15 +135,15 @@ async def samples_of(served: Served) -> dict[tuple[str, ...], float]:
     }
 
 
-async def test_requests_are_counted_by_how_they_ended(lab: Lab) -> None:
+async def test_requests_are_counted_by_how_they_ended(sync_env: SyncEnv) -> None:
     """Each try once, the last word of upstream included."""
-    faults = lab.simulator.simulator.faults
-    async with served(lab) as one:
+    faults = sync_env.simulator.simulator.faults
+    async with served(sync_env) as one:
         await eventually(lambda: one.watched.state().runs["succeeded"])
         faults.plant(FaultKind.UNAVAILABLE, path="/site")
         faults.plant(FaultKind.THROTTLED, path="/site", nth=2)
-        lab.act(lambda world: world.create(world.user, "post", {"title": "one"}))
-        await eventually(lambda: is_mirrored(lab))
+        sync_env.act(lambda world: world.create(world.user, "post", {"title": "one"}))
+        await eventually(lambda: is_mirrored(sync_env))
         await eventually(lambda: one.watched.state().requests["throttled"])
         found = await samples_of(one)
     assert found["versionsync_requests_total", "error"] == 1
@@ -148,30 +151,30 @@ async def test_requests_are_counted_by_how_they_ended(lab: Lab) -> None:
     assert found["versionsync_requests_total", "refused"] == found["versionsync_requests_total", "no_answer"] == 0
 
 
-async def test_the_lag_of_what_came_after_the_backfill(lab: Lab) -> None:
+async def test_the_lag_of_what_came_after_the_backfill(sync_env: SyncEnv) -> None:
     """What was there before is none of it."""
-    lab.act(lambda world: world.create(world.user, "post", {"title": "old"}))
-    async with served(lab) as one:
-        await eventually(lambda: is_mirrored(lab))
+    sync_env.act(lambda world: world.create(world.user, "post", {"title": "old"}))
+    async with served(sync_env) as one:
+        await eventually(lambda: is_mirrored(sync_env))
         await eventually(lambda: one.watched.state().runs["succeeded"])
         assert (await samples_of(one))["versionsync_version_lag_seconds_count",] == 0
-        lab.act(lambda world: world.create(world.user, "post", {"title": "new"}))
-        await eventually(lambda: is_mirrored(lab))
+        sync_env.act(lambda world: world.create(world.user, "post", {"title": "new"}))
+        await eventually(lambda: is_mirrored(sync_env))
         await eventually(lambda: sum(one.watched.state().lag.counts))
         found = await samples_of(one)
     assert found["versionsync_version_lag_seconds_count",] == 1
     assert found["versionsync_version_lag_seconds_bucket", "+Inf"] == 1
 
 
-async def test_the_lease_while_a_run_holds_it(lab: Lab) -> None:
+async def test_the_lease_while_a_run_holds_it(sync_env: SyncEnv) -> None:
     """And which epoch it was, when it does no longer."""
-    lab.act(lambda world: world.create(world.user, "post", {"title": "one"}))
-    lab.simulator.simulator.faults.plant(FaultKind.SLOW, path="/items", seconds=1.0)
-    async with served(lab) as one:
+    sync_env.act(lambda world: world.create(world.user, "post", {"title": "one"}))
+    sync_env.simulator.simulator.faults.plant(FaultKind.SLOW, path="/items", seconds=1.0)
+    async with served(sync_env) as one:
         await eventually(lambda: (run := one.watched.state().progress) is not None and run.lease)
         during = await samples_of(one)
         await eventually(lambda: one.watched.state().runs["succeeded"])
-        lab.simulator.simulator.faults.plant(FaultKind.SLOW, path="/site", seconds=2.0)
+        sync_env.simulator.simulator.faults.plant(FaultKind.SLOW, path="/site", seconds=2.0)
         await eventually(lambda: one.watched.state().progress is None)
         after = one.watched.state()
     assert during["versionsync_lease_held",] == 1
@@ -180,12 +183,12 @@ async def test_the_lease_while_a_run_holds_it(lab: Lab) -> None:
     assert during["versionsync_run_running_seconds",] > 0
 
 
-async def test_counters_rise_while_a_run_goes_on_and_never_fall(lab: Lab) -> None:
+async def test_counters_rise_while_a_run_goes_on_and_never_fall(sync_env: SyncEnv) -> None:
     """A first backfill may take hours."""
-    lab.act(lambda world: world.create(world.user, "post", {"title": "one"}))
-    lab.simulator.simulator.faults.plant(FaultKind.SLOW, path="/items", seconds=1.0)
+    sync_env.act(lambda world: world.create(world.user, "post", {"title": "one"}))
+    sync_env.simulator.simulator.faults.plant(FaultKind.SLOW, path="/items", seconds=1.0)
     seen: list[float] = []
-    async with served(lab) as one:
+    async with served(sync_env) as one:
         while not one.watched.state().runs["succeeded"]:
             seen.append((await samples_of(one))["versionsync_requests_total", "ok"])
             await asyncio.sleep(0.01)
@@ -201,10 +204,10 @@ async def test_every_count_of_a_run_is_a_metric() -> None:
     assert 'versionsync_events_written_total{source="one"} 7.0' in text
 
 
-async def test_status_is_json_for_programs_and_a_page_for_people(lab: Lab) -> None:
+async def test_status_is_json_for_programs_and_a_page_for_people(sync_env: SyncEnv) -> None:
     """And neither has any content."""
-    lab.act(lambda world: world.create(world.user, "post", {"title": "very secret"}))
-    async with served(lab, broken="revoked") as one:
+    sync_env.act(lambda world: world.create(world.user, "post", {"title": "very secret"}))
+    async with served(sync_env, broken="revoked") as one:
         await eventually(lambda: one.watched.state().status is WorkerStatus.ACTIVE)
         await eventually(lambda: one.watched.state("broken").failures)
         told = (await one.http.get("/status")).json()
@@ -225,9 +228,9 @@ async def test_status_is_json_for_programs_and_a_page_for_people(lab: Lab) -> No
         assert "revoked" not in text
 
 
-async def test_what_is_in_a_page_is_no_html(lab: Lab) -> None:
+async def test_what_is_in_a_page_is_no_html(sync_env: SyncEnv) -> None:
     """An error may say anything."""
-    async with served(lab) as one:
+    async with served(sync_env) as one:
         state = one.watched.state()
         await eventually(lambda: state.status is WorkerStatus.ACTIVE)
         state.next_check_reason = "<script>alert(1)</script>"
@@ -237,9 +240,9 @@ async def test_what_is_in_a_page_is_no_html(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("path", ["/nothing", "/status/x", "/webhooks"])
-async def test_what_is_not_there_is_404(lab: Lab, path: str) -> None:
+async def test_what_is_not_there_is_404(sync_env: SyncEnv, path: str) -> None:
     """With the same headers as everything else."""
-    async with served(lab) as one:
+    async with served(sync_env) as one:
         answer = await one.http.get(path)
         assert answer.status_code == 404
         assert answer.headers["X-Content-Type-Options"] == "nosniff"

@@ -11,9 +11,9 @@ from dataclasses import replace
 import structlog
 from structlog.testing import CapturingLogger
 
-from tests.fixtures.daemons import Watched, eventually, followed, following, is_mirrored
-from tests.fixtures.lab import Lab
-from tests.fixtures.listeners import Listener, listening
+from tests.fixtures.http_sink import HttpSink, http_sink
+from tests.fixtures.running_daemon import RunningDaemon, eventually, is_mirrored, running_daemon, source_config
+from tests.fixtures.sync_env import SyncEnv
 from versionsync.config import Secret
 from versionsync.daemon.notifications.apprise import open_channel
 from versionsync.daemon.notifications.heartbeat import HeartbeatSender
@@ -33,19 +33,19 @@ from versionsync.sync.error_kinds import ErrorKind
 TICK = 0.05
 
 
-def post(lab: Lab, title: str) -> str:
+def post(sync_env: SyncEnv, title: str) -> str:
     """Let an editor write something new; returns the record's id."""
-    return lab.act(lambda world: world.create(world.user, "post", {"title": title})).id
+    return sync_env.act(lambda world: world.create(world.user, "post", {"title": title})).id
 
 
-def subscription(listener: Listener, rule: Rule | None = None) -> Subscription:
+def subscription(listener: HttpSink, rule: Rule | None = None) -> Subscription:
     """The listener wants to be told of the first failure."""
     url = Secret(f"json://{listener.address}/hook")
     send = open_channel(url, where="notices[0]")
     return Subscription(channel="notices[0]", url=url, rule=rule or Rule(after_failures=1), send=send)
 
 
-def herald(daemon: Watched, *subscriptions: Subscription, send_seconds: float = 15) -> Notifier:
+def herald(daemon: RunningDaemon, *subscriptions: Subscription, send_seconds: float = 15) -> Notifier:
     """One that tells these."""
     return Notifier(
         lambda: subscriptions,
@@ -59,25 +59,25 @@ def herald(daemon: Watched, *subscriptions: Subscription, send_seconds: float = 
 
 
 @asynccontextmanager
-async def looking(daemon: Watched, watchers: Sequence[StatusListener]) -> AsyncIterator[None]:
+async def looking(daemon: RunningDaemon, watchers: Sequence[StatusListener]) -> AsyncIterator[None]:
     """While the block runs, these look at the sources of the daemon."""
     async with polling(lambda: daemon.daemon.states, watchers, log=daemon.log, every=TICK):
         yield
 
 
-async def test_a_revoked_token_is_told_once_and_its_return_once(lab: Lab) -> None:
+async def test_a_revoked_token_is_told_once_and_its_return_once(sync_env: SyncEnv) -> None:
     """However often it is tried in between."""
-    post(lab, "one")
-    async with listening() as listener, following(lab.mirror, followed(lab)) as daemon:
+    post(sync_env, "one")
+    async with http_sink() as listener, running_daemon(sync_env.mirror, source_config(sync_env)) as daemon:
         async with looking(daemon, [herald(daemon, subscription(listener))]):
-            await eventually(lambda: is_mirrored(lab))
-            token = lab.act(lambda world: world.people.tokens.pop(FULL_ACCESS_TOKEN))
+            await eventually(lambda: is_mirrored(sync_env))
+            token = sync_env.act(lambda world: world.people.tokens.pop(FULL_ACCESS_TOKEN))
             await eventually(listener.titles)
             daemon.daemon.reload()  # tried at once
             await eventually(lambda: daemon.state().failures > 1)
             await asyncio.sleep(10 * TICK)
             assert listener.titles() == ["versionsync: website: failing (1 in a row)"]
-            lab.act(lambda world: world.people.add_token(token))
+            sync_env.act(lambda world: world.people.add_token(token))
             daemon.daemon.reload()
             await eventually(lambda: len(listener.heard) > 1)
             await asyncio.sleep(10 * TICK)
@@ -90,68 +90,77 @@ async def test_a_revoked_token_is_told_once_and_its_return_once(lab: Lab) -> Non
         assert FULL_ACCESS_TOKEN not in told["message"]
 
 
-async def test_a_daemon_that_starts_again_in_the_middle_of_a_trouble_tells_it_no_second_time(lab: Lab) -> None:
+async def test_a_daemon_that_starts_again_in_the_middle_of_a_trouble_tells_it_no_second_time(sync_env: SyncEnv) -> None:
     """And tells once that it has passed: the database knows who was told what."""
-    post(lab, "one")
-    async with listening() as listener:
+    post(sync_env, "one")
+    async with http_sink() as listener:
         place = subscription(listener)
-        async with following(lab.mirror, followed(lab)) as daemon, looking(daemon, [herald(daemon, place)]):
-            await eventually(lambda: is_mirrored(lab))
-            token = lab.act(lambda world: world.people.tokens.pop(FULL_ACCESS_TOKEN))
-            await eventually(lambda: list(kept(lab)) == [place.key])
+        async with (
+            running_daemon(sync_env.mirror, source_config(sync_env)) as daemon,
+            looking(daemon, [herald(daemon, place)]),
+        ):
+            await eventually(lambda: is_mirrored(sync_env))
+            token = sync_env.act(lambda world: world.people.tokens.pop(FULL_ACCESS_TOKEN))
+            await eventually(lambda: list(kept(sync_env)) == [place.key])
         for _ in range(2):
-            async with following(lab.mirror, followed(lab)) as daemon, looking(daemon, [herald(daemon, place)]):
+            async with (
+                running_daemon(sync_env.mirror, source_config(sync_env)) as daemon,
+                looking(daemon, [herald(daemon, place)]),
+            ):
                 await eventually(lambda: daemon.state().failures)
                 await asyncio.sleep(10 * TICK)
         assert listener.titles() == ["versionsync: website: failing (1 in a row)"]
-        lab.act(lambda world: world.people.add_token(token))
-        async with following(lab.mirror, followed(lab)) as daemon, looking(daemon, [herald(daemon, place)]):
-            await eventually(lambda: not kept(lab))
+        sync_env.act(lambda world: world.people.add_token(token))
+        async with (
+            running_daemon(sync_env.mirror, source_config(sync_env)) as daemon,
+            looking(daemon, [herald(daemon, place)]),
+        ):
+            await eventually(lambda: not kept(sync_env))
         assert listener.titles()[1:] == ["versionsync: website: well again"]
 
 
-def kept(lab: Lab) -> Mapping[str, str]:
+def kept(sync_env: SyncEnv) -> Mapping[str, str]:
     """What the database knows to have been told, by place."""
-    return lab.mirror.query(lambda connection: load_sent(connection, 1))
+    return sync_env.mirror.query(lambda connection: load_sent(connection, 1))
 
 
-async def test_too_many_that_vanish_are_told_at_once(lab: Lab) -> None:
+async def test_too_many_that_vanish_are_told_at_once(sync_env: SyncEnv) -> None:
     """It need not happen thrice."""
-    ids = [post(lab, str(number)) for number in range(3)]
-    source = followed(lab)
+    ids = [post(sync_env, str(number)) for number in range(3)]
+    source = source_config(sync_env)
     source = replace(source, spec=replace(source.spec, mass_delete_limit=MassDeleteLimit(fraction=0.2, count=2)))
-    async with listening() as listener, following(lab.mirror, source) as daemon:
+    async with http_sink() as listener, running_daemon(sync_env.mirror, source) as daemon:
         async with looking(daemon, [herald(daemon, subscription(listener, Rule()))]):
-            await eventually(lambda: is_mirrored(lab))
+            await eventually(lambda: is_mirrored(sync_env))
             for record in ids:
-                lab.act(lambda world, record=record: world.delete(world.user, record))
+                sync_env.act(lambda world, record=record: world.delete(world.user, record))
             await eventually(listener.titles)
         assert daemon.state().error_kind is ErrorKind.MASS_DELETE
         assert listener.titles() == ["versionsync: website: too many records vanished at once"]
         assert "versionsync sync website --allow-mass-delete" in listener.heard[0][2]["message"]
 
 
-async def test_what_ails_all_sources_is_one_notice(lab: Lab) -> None:
+async def test_what_ails_all_sources_is_one_notice(sync_env: SyncEnv) -> None:
     """Where they fail within moments of each other."""
-    sources = [followed(lab, name=name, token="another") for name in ("website", "shop", "blog")]
-    async with listening() as listener, following(lab.mirror, *sources) as daemon:
+    sources = [source_config(sync_env, name=name, token="another") for name in ("website", "shop", "blog")]
+    async with http_sink() as listener, running_daemon(sync_env.mirror, *sources) as daemon:
         async with looking(daemon, [herald(daemon, subscription(listener))]):
             await eventually(listener.titles)
             await asyncio.sleep(1)
         assert listener.titles() == ["versionsync: failing: website, shop, blog"]
 
 
-async def test_a_target_that_never_answers_delays_nothing(lab: Lab) -> None:
+async def test_a_target_that_never_answers_delays_nothing(sync_env: SyncEnv) -> None:
     """Neither looks nor the end; it is told in the log once."""
-    post(lab, "one")
-    broken = followed(lab, name="broken", token="revoked")
-    async with listening() as listener, following(lab.mirror, followed(lab), broken) as daemon:
+    post(sync_env, "one")
+    broken = source_config(sync_env, name="broken", token="revoked")
+    async with http_sink() as listener, running_daemon(sync_env.mirror, source_config(sync_env), broken) as daemon:
         listener.status = None
         async with looking(daemon, [herald(daemon, subscription(listener), send_seconds=0.5)]):
             await eventually(lambda: listener.heard)
             for title in ("two", "three"):
-                post(lab, title)
-                await eventually(lambda: is_mirrored(lab), seconds=20)
+                post(sync_env, title)
+                await eventually(lambda: is_mirrored(sync_env), seconds=20)
             await eventually(lambda: daemon.told("warning", "notification.failed"))
             began = asyncio.get_running_loop().time()
         assert asyncio.get_running_loop().time() - began < 0.5
@@ -160,10 +169,13 @@ async def test_a_target_that_never_answers_delays_nothing(lab: Lab) -> None:
         assert len(listener.heard) == 1
 
 
-async def test_a_target_that_refuses_is_tried_again(lab: Lab) -> None:
+async def test_a_target_that_refuses_is_tried_again(sync_env: SyncEnv) -> None:
     """Until it takes what is still so; the log names the reason, and no more than the first time."""
     clock = [0.0]
-    async with listening() as listener, following(lab.mirror, followed(lab, token="revoked")) as daemon:
+    async with (
+        http_sink() as listener,
+        running_daemon(sync_env.mirror, source_config(sync_env, token="revoked")) as daemon,
+    ):
         listener.status = 503
         told = Notifier(
             lambda: [subscribed], log=daemon.log, redact=str, host="mirror1", clock=lambda: clock[0], send_seconds=5
@@ -181,13 +193,16 @@ async def test_a_target_that_refuses_is_tried_again(lab: Lab) -> None:
         assert "503" in str(line["reason"])
 
 
-async def test_a_standby_tells_nothing(lab: Lab) -> None:
+async def test_a_standby_tells_nothing(sync_env: SyncEnv) -> None:
     """The other one does."""
-    post(lab, "one")
-    await asyncio.to_thread(lab.sync)
-    with lab.mirror.write() as tx:
+    post(sync_env, "one")
+    await asyncio.to_thread(sync_env.sync)
+    with sync_env.mirror.write() as tx:
         claim_source(tx, 1, Holder(host="elsewhere", pid=7))
-    async with listening() as listener, following(lab.mirror, followed(lab, token="revoked")) as daemon:
+    async with (
+        http_sink() as listener,
+        running_daemon(sync_env.mirror, source_config(sync_env, token="revoked")) as daemon,
+    ):
         pinger = HeartbeatSender(lambda: {"website": Secret(f"http://{listener.address}/ping")}, log=daemon.log)
         async with looking(daemon, [herald(daemon, subscription(listener)), pinger]):
             await eventually(lambda: daemon.state().status is WorkerStatus.STANDBY)
@@ -215,11 +230,11 @@ def test_a_send_that_raises_is_a_notice_that_did_not_arrive() -> None:
     assert not [thread for thread in threading.enumerate() if thread.name == "notice"]
 
 
-async def test_the_switch_is_called_after_success_alone(lab: Lab) -> None:
+async def test_the_switch_is_called_after_success_alone(sync_env: SyncEnv) -> None:
     """Not more than once a minute, and not while the source fails."""
-    post(lab, "one")
+    post(sync_env, "one")
     clock = [0.0]
-    async with listening() as listener, following(lab.mirror, followed(lab)) as daemon:
+    async with http_sink() as listener, running_daemon(sync_env.mirror, source_config(sync_env)) as daemon:
         urls = {"website": Secret(f"http://{listener.address}/ping/secret")}
         async with looking(daemon, [HeartbeatSender(lambda: urls, log=daemon.log, clock=lambda: clock[0])]):
             await eventually(lambda: listener.heard)
@@ -228,7 +243,7 @@ async def test_the_switch_is_called_after_success_alone(lab: Lab) -> None:
             assert listener.heard == [("GET", "/ping/secret", None)]
             clock[0] += 60
             await eventually(lambda: len(listener.heard) == 2)
-            token = lab.act(lambda world: world.people.tokens.pop(FULL_ACCESS_TOKEN))
+            token = sync_env.act(lambda world: world.people.tokens.pop(FULL_ACCESS_TOKEN))
             await eventually(lambda: daemon.state().status is WorkerStatus.FAILING)
             clock[0] += 60
             await asyncio.sleep(10 * TICK)
@@ -236,16 +251,16 @@ async def test_the_switch_is_called_after_success_alone(lab: Lab) -> None:
             clock[0] += 600
             await asyncio.sleep(10 * TICK)
             assert len(listener.heard) == heard
-            lab.act(lambda world: world.people.add_token(token))
+            sync_env.act(lambda world: world.people.add_token(token))
             daemon.daemon.reload()
             await eventually(lambda: len(listener.heard) == heard + 1)
 
 
-async def test_a_switch_that_does_not_work_is_told_once_and_delays_nothing(lab: Lab) -> None:
+async def test_a_switch_that_does_not_work_is_told_once_and_delays_nothing(sync_env: SyncEnv) -> None:
     """And once more when it works again; its address is not in the log."""
-    post(lab, "one")
+    post(sync_env, "one")
     clock = [0.0]
-    async with listening() as listener, following(lab.mirror, followed(lab)) as daemon:
+    async with http_sink() as listener, running_daemon(sync_env.mirror, source_config(sync_env)) as daemon:
         listener.status = 500
         urls = {"website": Secret(f"http://{listener.address}/ping/secret")}
         async with looking(daemon, [HeartbeatSender(lambda: urls, log=daemon.log, clock=lambda: clock[0])]):
@@ -255,7 +270,7 @@ async def test_a_switch_that_does_not_work_is_told_once_and_delays_nothing(lab: 
                 clock[0] += 60
             listener.status = 200
             await eventually(lambda: daemon.told("info", "heartbeat.recovered"))
-            assert is_mirrored(lab)
+            assert is_mirrored(sync_env)
         (line,) = daemon.told("warning", "heartbeat.failed")
         assert line["reason"] == "it answered with HTTP 500"
         assert "secret" not in str(daemon.logger.calls)

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from sqlalchemy import make_url, text
 
-from tests.integration.mirror.desk import Desk, Shown
+from tests.integration.mirror.writing import Desk, Shown
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.engine import engine as engines
 from versionsync.mirror.engine.driver_errors import translate_error

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, text
 
-from tests.integration.mirror.desk import Desk, Shown
+from tests.integration.mirror.writing import Desk, Shown
 from versionsync.ledger.content import content_hash
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.engine.jsonb import jsonb_form

@@ -20,7 +20,7 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import make_url, text
 
-from tests.integration.mirror.desk import Desk, Shown
+from tests.integration.mirror.writing import Desk, Shown
 from versionsync.mirror.backup import back_up
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.engine import engine as engines

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 from sqlalchemy import make_url, text
 
-from tests.integration.mirror.desk import MODEL, Desk, Shown, a_field, at, model
+from tests.integration.mirror.writing import MODEL, Desk, Shown, a_field, at, model
 from versionsync.ledger.events import Event, EventType, TimeBasis
 from versionsync.ledger.schema import Field
 from versionsync.mirror.database import Mirror

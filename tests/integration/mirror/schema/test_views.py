@@ -7,7 +7,7 @@ from hashlib import sha256
 
 from sqlalchemy import bindparam, inspect, text
 
-from tests.integration.mirror.desk import RECORD, Desk, Shown, at
+from tests.integration.mirror.writing import RECORD, Desk, Shown, at
 from versionsync.mirror.engine.types import UtcTime
 from versionsync.mirror.schema.migrate import HEAD
 from versionsync.mirror.schema.views import VIEWS, drop_views, make_views

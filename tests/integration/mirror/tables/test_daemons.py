@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select, text, update
 
 from tests.fixtures.databases import MakeDatabase
-from tests.integration.mirror.desk import Desk, project
+from tests.integration.mirror.writing import Desk, project
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.errors import DatabaseUnavailable
 from versionsync.mirror.holder import Holder

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.integration.mirror.desk import Desk, Shown, at
+from tests.integration.mirror.writing import Desk, Shown, at
 from versionsync.ledger.events import Event, EventType, TimeBasis
 from versionsync.ledger.ids import VersionId
 from versionsync.mirror.errors import LeaseLost

@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy import text, update
 
 from tests.fixtures.databases import MakeDatabase
-from tests.integration.mirror.desk import at, project
+from tests.integration.mirror.writing import at, project
 from versionsync.mirror import holder as holders
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.engine.types import database_time

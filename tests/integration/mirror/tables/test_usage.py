@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime
 
-from tests.integration.mirror.desk import Desk
+from tests.integration.mirror.writing import Desk
 from versionsync.mirror.tables.sources import Project, register_source
 from versionsync.mirror.tables.usage import ProjectUsage, add_requests, project_usage
 

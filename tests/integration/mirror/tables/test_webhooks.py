@@ -7,7 +7,7 @@ from datetime import datetime
 
 import pytest
 
-from tests.integration.mirror.desk import Desk, at
+from tests.integration.mirror.writing import Desk, at
 from versionsync.mirror.tables.webhooks import (
     SILENT_AFTER_CHANGES,
     WebhookRow,

@@ -20,7 +20,7 @@ import trustme
 from aiohttp import web
 
 from tests.integration.cma.upstreams import TOKEN, api, client_of, raw_upstream, upstream
-from tests.unit.cma import wire_examples as example
+from tests.unit.cma import jsonapi_examples as example
 from versionsync import cma
 from versionsync.cma import transport
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.fixtures.daemons import eventually
-from tests.fixtures.listeners import Listener, listening
+from tests.fixtures.http_sink import HttpSink, http_sink
+from tests.fixtures.running_daemon import eventually
 from tests.integration.cli.conftest import Cli
 from tests.integration.cli.processes import running
 from versionsync.simulator import FULL_ACCESS_TOKEN, SimulatorThread
@@ -29,14 +29,14 @@ def settings(folder: Path, upstream: SimulatorThread, *notices: str, more: str =
     path.chmod(0o600)
 
 
-def hook(listener: Listener) -> str:
+def hook(listener: HttpSink) -> str:
     """The address of a listener as Apprise wants it, with a secret in it."""
     return f"json://{listener.address}/hook-of-mine"
 
 
 async def test_a_daemon_tells_of_a_revoked_token_and_of_its_return(upstream: SimulatorThread, tmp_path: Path) -> None:
     """Its addresses are not in the log; the switch was called while all was well."""
-    async with listening() as listener, listening() as switch:
+    async with http_sink() as listener, http_sink() as switch:
         more = f"heartbeat_url = 'http://{switch.address}/ping-of-mine'"
         settings(tmp_path, upstream, f"url = '{hook(listener)}'\nafter = 1", more=more)
         with running("run", "-vv", cwd=tmp_path, DATOCMS_API_TOKEN=FULL_ACCESS_TOKEN) as process:
@@ -57,7 +57,7 @@ async def test_a_daemon_tells_of_a_revoked_token_and_of_its_return(upstream: Sim
 
 async def test_a_place_that_is_added_while_it_runs_is_told(upstream: SimulatorThread, tmp_path: Path) -> None:
     """And bad settings change nothing."""
-    async with listening() as listener:
+    async with http_sink() as listener:
         settings(tmp_path, upstream)
         with running("run", cwd=tmp_path, DATOCMS_API_TOKEN="revoked-since-long") as process:
             assert process.stderr is not None
@@ -100,8 +100,12 @@ def test_a_sync_needs_no_notices(cli: Cli, at: dict[str, str], monkeypatch: pyte
 
 async def test_doctor_sends_a_test_notice_when_it_is_asked_to(cli: Cli, at: dict[str, str]) -> None:
     """And says what came of it; without being asked it only looks whether the address is understood."""
-    async with listening() as listener:
-        at = {**at, "VERSIONSYNC_NOTIFICATION_URL": hook(listener), "VERSIONSYNC_HEARTBEAT_URL": f"http://{listener.address}/ping"}
+    async with http_sink() as listener:
+        at = {
+            **at,
+            "VERSIONSYNC_NOTIFICATION_URL": hook(listener),
+            "VERSIONSYNC_HEARTBEAT_URL": f"http://{listener.address}/ping",
+        }
         assert (await asyncio.to_thread(lambda: cli("doctor", **at))).code == 0
         assert listener.heard == []
         ran = await asyncio.to_thread(lambda: cli("doctor", "--send-test-notification", **at))
@@ -121,7 +125,7 @@ def test_a_test_notice_to_nobody_is_a_mistake(cli: Cli, at: dict[str, str]) -> N
 async def test_traces_go_where_the_variables_of_opentelemetry_say(
     upstream: SimulatorThread, at: dict[str, str], tmp_path: Path
 ) -> None:
-    async with listening() as listener:
+    async with http_sink() as listener:
         endpoint = f"http://{listener.address}"
         with running("sync", cwd=tmp_path, **at, OTEL_EXPORTER_OTLP_ENDPOINT=endpoint) as process:
             assert await asyncio.to_thread(process.wait, 60) == 0
@@ -130,7 +134,7 @@ async def test_traces_go_where_the_variables_of_opentelemetry_say(
 
 async def test_a_collector_that_hangs_does_not_delay_the_end(at: dict[str, str], tmp_path: Path) -> None:
     """It would for ten seconds; and one that refuses is told in the log."""
-    async with listening() as listener:
+    async with http_sink() as listener:
         listener.status = None
         at = {**at, "VERSIONSYNC_HTTP_PORT": "0", "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{listener.address}"}
         with running("run", cwd=tmp_path, **at) as process:
@@ -149,7 +153,7 @@ async def test_a_collector_that_hangs_does_not_delay_the_end(at: dict[str, str],
 @pytest.mark.parametrize("variable", ["OTEL_SDK_DISABLED=true", "OTEL_TRACES_EXPORTER=none"])
 async def test_traces_can_be_switched_off(at: dict[str, str], tmp_path: Path, variable: str) -> None:
     name, _, value = variable.partition("=")
-    async with listening() as listener:
+    async with http_sink() as listener:
         more = {"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{listener.address}", name: value}
         with running("sync", cwd=tmp_path, **at, **more) as process:
             assert await asyncio.to_thread(process.wait, 60) == 0

@@ -39,7 +39,9 @@ def test_the_address_of_a_notice_is_given_in_one_of_three_ways(tmp_path: Path) -
 
 
 def test_without_a_file_the_environment_names_one_place() -> None:
-    configuration = load(environ={"VERSIONSYNC_NOTIFICATION_URL": URL}, local_file=Path("none"), system_file=Path("none"))
+    configuration = load(
+        environ={"VERSIONSYNC_NOTIFICATION_URL": URL}, local_file=Path("none"), system_file=Path("none")
+    )
     assert url(configuration) == URL
     assert set(configuration.notifications[0].on) == {"failing", "stale", "vanished", "recovered"}
     assert "hook-of-mine" not in repr(configuration)
@@ -47,7 +49,10 @@ def test_without_a_file_the_environment_names_one_place() -> None:
 
 def test_a_file_without_notices_leaves_them_to_the_environment(tmp_path: Path) -> None:
     assert url(loaded(tmp_path, "", VERSIONSYNC_NOTIFICATION_URL=URL)) == URL
-    assert url(loaded(tmp_path, "[[notifications]]\nurl_env = 'HOOK'", HOOK="json://a", VERSIONSYNC_NOTIFICATION_URL=URL)) != URL
+    assert (
+        url(loaded(tmp_path, "[[notifications]]\nurl_env = 'HOOK'", HOOK="json://a", VERSIONSYNC_NOTIFICATION_URL=URL))
+        != URL
+    )
 
 
 @pytest.mark.parametrize(
@@ -72,7 +77,9 @@ def test_what_is_wrong_with_a_notice_is_said_by_its_place(
     assert caught.value.hint
 
 
-@pytest.mark.parametrize("text", [f"[[notifications]]\nurl = '{URL}'", "heartbeat_url = 'https://example.com/hook-of-mine'"])
+@pytest.mark.parametrize(
+    "text", [f"[[notifications]]\nurl = '{URL}'", "heartbeat_url = 'https://example.com/hook-of-mine'"]
+)
 def test_a_file_with_an_address_in_it_must_not_be_read_by_others(tmp_path: Path, text: str) -> None:
     with pytest.raises(SecretProblem, match=r"can be read by others \(mode 0640\)") as caught:
         loaded(tmp_path, text, mode=0o640)

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.cma import wire_examples as example
+from tests.unit.cma import jsonapi_examples as example
 from versionsync import cma
 from versionsync.cma import decode, webhooks
 from versionsync.cma import decode as people

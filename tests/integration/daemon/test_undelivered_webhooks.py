@@ -8,8 +8,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
-from tests.fixtures.daemons import SOON, eventually, followed, following, is_mirrored
-from tests.fixtures.lab import Lab
+from tests.fixtures.running_daemon import SOON, eventually, is_mirrored, running_daemon, source_config
+from tests.fixtures.sync_env import SyncEnv
 from tests.integration.daemon.test_webhook_log_poller import register
 from tests.integration.daemon.test_webhook_receiver import about
 from versionsync.config import Secret
@@ -25,30 +25,30 @@ from versionsync.webhooks.registration import name_of
 LOGIN = BasicAuth("versionsync", Secret("correct horse"))
 
 
-def row(lab: Lab) -> WebhookRow | None:
+def row(sync_env: SyncEnv) -> WebhookRow | None:
     """What the database has of it."""
-    return lab.mirror.query(lambda connection: webhook_row(connection, 1))
+    return sync_env.mirror.query(lambda connection: webhook_row(connection, 1))
 
 
 def _is_untold(state: WorkerState, looks: int) -> bool:
     return state.undelivered_changes == looks
 
 
-async def edit(lab: Lab) -> str:
+async def edit(sync_env: SyncEnv) -> str:
     """Let an editor write something, and wait until a look has found it."""
-    id = lab.act(lambda world: world.create(world.user, "post", {"title": "new"})).id
-    await eventually(lambda: is_mirrored(lab))
+    id = sync_env.act(lambda world: world.create(world.user, "post", {"title": "new"})).id
+    await eventually(lambda: is_mirrored(sync_env))
     return id
 
 
-async def test_a_webhook_that_tells_nothing_any_more_is_noticed(lab: Lab) -> None:
+async def test_a_webhook_that_tells_nothing_any_more_is_noticed(sync_env: SyncEnv) -> None:
     """By looks that find what it had not told; a call ends that. Readiness is not concerned: all is fresh."""
-    source = replace(followed(lab), webhook=LOGIN, reads_webhook_log=False)
-    async with following(lab.mirror, source) as watched:
+    source = replace(source_config(sync_env), webhook=LOGIN, reads_webhook_log=False)
+    async with running_daemon(sync_env.mirror, source) as watched:
         state = watched.state
         await eventually(lambda: state().runs[Outcome.SUCCEEDED] >= 2)
         for number in range(SILENT_AFTER_CHANGES):
-            id = await edit(lab)
+            id = await edit(sync_env)
             await eventually(partial(_is_untold, state(), number + 1))
         now = datetime.now(UTC)
         (told,) = status(watched.daemon.states, started_at=now, now=now, redact=str)["sources"]
@@ -57,33 +57,35 @@ async def test_a_webhook_that_tells_nothing_any_more_is_noticed(lab: Lab) -> Non
         assert list(reasons(watched.daemon.states.values(), now)) == []
         metrics = Metrics(lambda: watched.daemon.states, now=lambda: now).text().decode()
         assert 'versionsync_webhook_undelivered_changes{source="website"} 3.0' in metrics
-        await eventually(lambda: (known := row(lab)) is not None and known.is_silent)
+        await eventually(lambda: (known := row(sync_env)) is not None and known.is_silent)
 
         call = parse_payload(json.dumps(about(id)).encode())
         assert call is not None
         await watched.daemon.workers["website"].on_webhook(call)
         assert state().undelivered_changes == 0
-        await eventually(lambda: (known := row(lab)) is not None and not known.is_silent and known.last_call_at)
+        await eventually(lambda: (known := row(sync_env)) is not None and not known.is_silent and known.last_call_at)
 
 
-async def test_where_nobody_waits_for_calls_nothing_is_untold(lab: Lab) -> None:
+async def test_where_nobody_waits_for_calls_nothing_is_untold(sync_env: SyncEnv) -> None:
     """Looks find everything, and that is as it should be."""
-    async with following(lab.mirror, replace(followed(lab), reads_webhook_log=False)) as watched:
+    async with running_daemon(sync_env.mirror, replace(source_config(sync_env), reads_webhook_log=False)) as watched:
         await eventually(lambda: watched.state().runs[Outcome.SUCCEEDED] >= 2)
         for _ in range(SILENT_AFTER_CHANGES):
-            await edit(lab)
+            await edit(sync_env)
             await asyncio.sleep(2 * SOON)
         assert watched.state().undelivered_changes == 0
 
 
-async def test_the_log_that_is_read_is_told(lab: Lab) -> None:
+async def test_the_log_that_is_read_is_told(sync_env: SyncEnv) -> None:
     """When it was read, and when it last told something."""
-    register(lab, name_of("website"))
-    async with following(lab.mirror, replace(followed(lab), max_staleness=600.0)) as watched:
+    register(sync_env, name_of("website"))
+    async with running_daemon(sync_env.mirror, replace(source_config(sync_env), max_staleness=600.0)) as watched:
         await eventually(lambda: watched.state().webhook_log is LogStatus.ACTIVE)
-        await edit(lab)
-        await eventually(lambda: (known := row(lab)) is not None and known.log_state == "read" and known.last_call_at)
-    known = row(lab)
+        await edit(sync_env)
+        await eventually(
+            lambda: (known := row(sync_env)) is not None and known.log_state == "read" and known.last_call_at
+        )
+    known = row(sync_env)
     assert known is not None
     assert (known.log_gaps, known.undelivered_changes) == (0, 0)
     assert known.log_read_at is not None

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from tests.integration.mirror.desk import Desk, at
+from tests.integration.mirror.writing import Desk, at
 from versionsync.mirror.errors import MirrorError
 from versionsync.mirror.tables.webhooks import LogCursor, LoggedCall, log_cursor, save_cursor
 

@@ -11,7 +11,7 @@ import pytest
 from aiohttp import web
 
 from tests.integration.cma.upstreams import TOKEN, api, client_of, upstream
-from tests.unit.cma import wire_examples as example
+from tests.unit.cma import jsonapi_examples as example
 from versionsync import __version__, cma
 from versionsync.cma.responses import Response
 from versionsync.cma.transport import exchange, open_http

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.cma import wire_examples as example
+from tests.unit.cma import jsonapi_examples as example
 from versionsync.cma import decode, errors
 from versionsync.cma import jsonapi as wire
 from versionsync.cma.client import Client

@@ -14,7 +14,7 @@ from versionsync.ledger.records import SeenRecord
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.schema import events, fields, models, records, runs, version_rewrites, versions
 
-__all__ = ["Witness", "contradictions", "written"]
+__all__ = ["Oracle", "contradictions", "written"]
 
 FLAGS = {
     "version.became_current": ("current", True),
@@ -26,7 +26,7 @@ SECONDS_BETWEEN_LOOKS = 0.02
 WRITTEN = (events, fields, models, records, version_rewrites, versions)
 
 
-class Witness:
+class Oracle:
     """Looks at a mirror again and again while something else writes to it."""
 
     def __init__(self, mirror: Mirror) -> None:

@@ -7,8 +7,8 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
+from tests.fixtures.daemon_process import Program
 from tests.fixtures.disk import Disk
-from tests.fixtures.programs import Program
 from tests.soak.database import Database
 
 __all__ = ["Mischief"]

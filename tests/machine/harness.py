@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 import structlog
 from msgspec import Raw
 
-from tests.machine.acts import do, hidden_models, show_everything
+from tests.machine.actions import do, hidden_models, show_everything
 from versionsync import cma
 from versionsync.cma import decode
 from versionsync.ledger.records import SeenRecord
@@ -29,7 +29,7 @@ from versionsync.sync.report import Progress, RunReport, SourceSpec, SyncOptions
 from versionsync.sync.translate import seen_record
 from versionsync.sync.unexplained import ReadLimit
 
-__all__ = ["Disturbance", "Meanwhile", "Planted", "Rig"]
+__all__ = ["Disturbance", "Harness", "Meanwhile", "Planted"]
 
 START = datetime(2026, 9, 1, 9, 0, tzinfo=UTC)
 # A request that fails is given up at once: how often it is asked again has tests of its own, and real seconds.
@@ -83,7 +83,7 @@ class _Client(cma.Client):
         return -self.skew
 
 
-class Rig:
+class Harness:
     """One example's world and mirror. Upstream's clock stands still unless somebody lets time pass.
 
     Our clock is upstream's, wrong by `skew`, and never shows a moment twice. Pages are of `page` entries.

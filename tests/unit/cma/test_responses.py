@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.cma import wire_examples as example
+from tests.unit.cma import jsonapi_examples as example
 from versionsync.cma import errors
 from versionsync.cma.responses import Response, error_from_job, error_of, is_json, judge, rate, retry_after
 from versionsync.cma.retry import Failure, Kind, Policy

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.integration.mirror.desk import Desk, at, project
+from tests.integration.mirror.writing import Desk, at, project
 from versionsync.mirror.tables.sources import register_source
 from versionsync.mirror.tables.webhooks import delete_queued, is_pending, queue_record, queued_records
 
