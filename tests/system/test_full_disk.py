@@ -76,7 +76,7 @@ def test_a_mirror_that_cannot_grow_is_told(make_sync_env: MakeSyncEnv, database_
 
 @pytest.mark.postgres
 @pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
-def test_temporary_files_that_cannot_grow_are_told(make_sync_env: MakeSyncEnv, database_url: str, tmp_path: Path) -> None:
+def test_full_temporary_files_are_reported(make_sync_env: MakeSyncEnv, database_url: str, tmp_path: Path) -> None:
     """A record's contents, when they are too large for memory. The mirror itself is elsewhere."""
     sync_env = project(make_sync_env, records=2, bytes_per_version=RECORDS * BYTES_PER_VERSION)
     code, said = sync(sync_env, database_url, tmp_path, largest_file=LARGEST_FILE_BYTES)
@@ -89,7 +89,7 @@ def test_temporary_files_that_cannot_grow_are_told(make_sync_env: MakeSyncEnv, d
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_a_backup_that_finds_no_room_leaves_nothing(make_sync_env: MakeSyncEnv, database_url: str, tmp_path: Path) -> None:
+def test_a_backup_without_room_leaves_nothing(make_sync_env: MakeSyncEnv, database_url: str, tmp_path: Path) -> None:
     """Above all not something that looks like a backup; the old one is as it was."""
     sync_env = project(make_sync_env, records=RECORDS, bytes_per_version=BYTES_PER_VERSION)
     made_right(sync_env, database_url, tmp_path)

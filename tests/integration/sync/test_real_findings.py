@@ -366,7 +366,7 @@ def test_a_role_that_hides_more_in_the_middle_of_a_run_deletes_nothing(make_sync
     assert differences(sync_env.mirror, sync_env.truth()) == []
 
 
-def test_an_old_answer_about_the_role_deletes_no_record_of_a_model_that_is_not_named(make_sync_env: MakeSyncEnv) -> None:
+def test_an_old_answer_about_the_role_deletes_no_record_of_a_model_not_named(make_sync_env: MakeSyncEnv) -> None:
     """The model is not found, and the role seems to show it; when its records are not found, it hides them."""
     sync_env, faults = lab_with_faults(make_sync_env, SimulatorOptions(hidden_models_are_named=False))
     price = sync_env.act(lambda world: world.create_model(world.account, "price"))
@@ -386,7 +386,7 @@ def test_an_old_answer_about_the_role_deletes_no_record_of_a_model_that_is_not_n
 
 @pytest.mark.parametrize("what", ["refused", "ignored", "empty", "all_ignored", "all_empty"])
 @pytest.mark.parametrize("lists_blocks", [False, True])
-def test_a_role_that_hides_every_model_fails_no_run(make_sync_env: MakeSyncEnv, what: Any, *, lists_blocks: bool) -> None:
+def test_a_role_that_hides_all_models_fails_no_run(make_sync_env: MakeSyncEnv, what: Any, *, lists_blocks: bool) -> None:
     """Without any model that upstream accepts there may be no filter, and then it accepts no order."""
     sync_env, _ = lab_with_faults(
         make_sync_env, SimulatorOptions(unknown_model_in_filter=what, lists_blocks=lists_blocks)
