@@ -386,7 +386,7 @@ def test_an_old_answer_about_the_role_deletes_no_record_of_a_model_not_named(mak
 
 @pytest.mark.parametrize("what", ["refused", "ignored", "empty", "all_ignored", "all_empty"])
 @pytest.mark.parametrize("lists_blocks", [False, True])
-def test_a_role_that_hides_all_models_fails_no_run(make_sync_env: MakeSyncEnv, what: Any, *, lists_blocks: bool) -> None:
+def test_a_role_that_hides_models_fails_no_run(make_sync_env: MakeSyncEnv, what: Any, *, lists_blocks: bool) -> None:
     """Without any model that upstream accepts there may be no filter, and then it accepts no order."""
     sync_env, _ = lab_with_faults(
         make_sync_env, SimulatorOptions(unknown_model_in_filter=what, lists_blocks=lists_blocks)
