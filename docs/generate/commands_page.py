@@ -1,6 +1,6 @@
-"""Writes `docs/commands.md` from what the commands say of themselves.
+"""Write `docs/commands.md` from the help of the commands.
 
-`python -m docs.generate.commands_page` writes it in a checkout; with `--check` it only says whether it is current.
+`python -m docs.generate.commands_page` writes it in a checkout. With `--check` it only says whether it is current.
 """
 
 from __future__ import annotations
@@ -12,31 +12,30 @@ from typing import Any, Final
 
 import typer
 
-from versionsync.cli.exit_codes import DESCRIPTIONS, ExitCode
+from versionsync.cli.exit_codes import DESCRIPTIONS, ExitCode, most_severe
 from versionsync.cli.main import PROGRAM, app
 from versionsync.cli.options import PANEL
 
-__all__ = ["commands_page", "main"]
+__all__ = ["commands_of", "commands_page", "main"]
 
 _PAGE: Final = Path(__file__).resolve().parents[2] / "docs" / "commands.md"
 
 _INTRODUCTION: Final = """\
 # Commands
 
-This page is written by `python -m docs.generate.commands_page`; change the commands in `versionsync/cli/` instead.
+`python -m docs.generate.commands_page` writes this page; change the commands in `versionsync/cli/` instead.
 
-Results go to standard output, and nothing else does: progress, questions, warnings and the log go to standard error.
-With `--json` a command writes one object, or one a line where there are many, and an error is an object too:
-`{"error": {"kind": …, "exit": …, "message": …, "hint": …}}` on standard error. Tables are plain text in a pipe.
+Only results go to standard output. Progress, questions, warnings and the log go to standard error. With `--json` a
+command writes one object, or one object a line for a stream. An error is an object on standard error:
+`{"error": {"kind": …, "exit": …, "message": …, "hint": …}}`. In a pipe, tables are plain text.
 
-`versionsync --install-completion` completes commands and options in your shell.
+You can use `-h` for `--help`. `versionsync --install-completion` completes commands and options in your shell.
 """
 
 _EXIT_CODES: Final = """\
 ## Exit codes
 
-Where several sources ended differently, the first of this order decides: interrupted, unexpected, usage, refused,
-database, unavailable, lease, differences, partial.
+If several sources ended differently, the first of this order decides: {order}.
 
 | code | name | meaning |
 | --- | --- | --- |
@@ -44,18 +43,18 @@ database, unavailable, lease, differences, partial.
 
 
 def commands_page() -> str:
-    """`docs/commands.md`."""
+    """Return the text of `docs/commands.md`."""
     root: Any = typer.main.get_command(app)
     parts = [_INTRODUCTION, "## Options of every command\n", _table(root.params, shared=True)]
-    for words, command in _verbs(root, ()):
+    for words, command in commands_of(root):
         parts.append(_section(words, command))
     codes = (f"| {code.value} | `{code.name.lower()}` | {DESCRIPTIONS[code]} |" for code in ExitCode)
-    parts.append(_EXIT_CODES + "\n".join(codes) + "\n")
+    parts.append(_EXIT_CODES.format(order=_order()) + "\n".join(codes) + "\n")
     return "\n".join(parts)
 
 
 def main(argv: Sequence[str]) -> int:
-    """Write the page, or with `--check` compare it; 1 if it is not current."""
+    """Write the page, or with `--check` compare it. Return 1 if it is not current."""
     page = commands_page()
     is_current = _PAGE.exists() and _PAGE.read_text(encoding="utf-8") == page
     if "--check" in argv:
@@ -66,20 +65,30 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def _verbs(group: Any, before: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Every verb with the words that call it. (Typer keeps the classes of commands private, hence Any.)"""
+def commands_of(group: Any, before: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yield each command below `group` with the words that call it. (Typer keeps its classes private, hence Any.)"""
     for name, command in group.commands.items():
         if hasattr(command, "commands"):
-            yield from _verbs(command, (*before, name))
+            yield from commands_of(command, (*before, name))
         else:
             yield (*before, name), command
+
+
+def _order() -> str:
+    """Return the names of the exit codes, the one that wins over all others first."""
+    return ", ".join(code.name.lower() for code in sorted(ExitCode, key=_rank) if code is not ExitCode.OK)
+
+
+def _rank(code: ExitCode) -> int:
+    return -sum(most_severe([code, other]) is code for other in ExitCode)
 
 
 def _section(words: tuple[str, ...], command: Any) -> str:
     arguments = " ".join(_argument(param) for param in command.params if param.param_type_name == "argument")
     call = " ".join(filter(None, [PROGRAM, *words, "[OPTIONS]", arguments]))
-    lines = [f"## {' '.join(words)}", "", "```", call, "```", "", command.help, ""]
-    return "\n".join(lines) + "\n" + _table(command.params, shared=False)
+    usage = [f"## {' '.join(words)}", "", "```", call, "```", "", command.help, ""]
+    examples = ["", "Examples:", "", "```sh", command.examples, "```", ""]
+    return "\n".join(usage) + "\n" + _table(command.params, shared=False) + "\n".join(examples)
 
 
 def _argument(param: Any) -> str:
@@ -103,8 +112,8 @@ def _row(param: Any) -> str:
     names = ", ".join(f"`{name}`" for name in sorted(param.opts, key=len))
     value = f" `{param.metavar}`" if param.metavar else ""
     default = param.default
-    told = default not in (None, False, 0, 0.0, "", (), []) and not callable(default)
-    return f"| {names}{value} | {param.help}{f' Default: `{default}`.' if told else ''} |"
+    has_default = default not in (None, False, 0, 0.0, "", (), []) and not callable(default)
+    return f"| {names}{value} | {param.help}{f' Default: `{default}`.' if has_default else ''} |"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The command line as a whole: which verbs there are, what they share, and how an error is told."""
+"""The command line as a whole: its commands, their shared options, and how an error is reported."""
 
 from __future__ import annotations
 
@@ -30,12 +30,22 @@ from versionsync.text import printable_lines
 __all__ = ["app", "run"]
 
 PROGRAM = "versionsync"
+EXAMPLES = """\
+# See what it does on a simulated site. Takes twenty seconds, needs no account.
+versionsync demo
+
+# Set it up for your own project, step by step.
+versionsync init
+
+# Copy the whole history. Later runs read only what changed.
+versionsync sync
+"""
 
 app = typer.Typer(
     name=PROGRAM,
     cls=CommandGroup,
-    help="Keeps every version of every DatoCMS record in a database of your own, and tells each change as an event.",
-    epilog="`versionsync demo` shows it in twenty seconds, with nothing to configure.",
+    help="Keep every version of every DatoCMS record in your own database, with an event for each change.",
+    epilog=EXAMPLES,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -52,8 +62,8 @@ def _root(
 
 
 app.callback(invoke_without_command=True)(shared_options(_root))
-for verb in (init, doctor, demo, sync, run_daemon, status, health, events):
-    add_command(app, verb)
+for command in (init, doctor, demo, sync, run_daemon, status, health, events):
+    add_command(app, command)
 app.add_typer(webhook.app, name="webhook")
 app.add_typer(service.app, name="service")
 app.add_typer(db.app, name="db")
@@ -61,22 +71,22 @@ add_command(app, simulator)
 
 
 def run(argv: Sequence[str], session: CliContext) -> ExitCode:
-    """Run one command line. Nothing is raised: an error is told on standard error and becomes the exit code."""
-    for argument in argv:  # refused or mistyped, it may be repeated in an error
+    """Run one command line and return its exit code. An error is written to standard error, never raised."""
+    for argument in argv:  # an error may repeat a refused or mistyped argument
         session.redactor.learn_url(argument)
     try:
         command = typer.main.get_command(app)
         code = command.main(args=list(argv) or ["--help"], prog_name=PROGRAM, standalone_mode=False, obj=session)
     except SystemExit as ended:
-        # Typer's own ways out: completion, and a reader such as `| head` that has enough.
+        # Typer exits by itself for completion, and when a reader such as `| head` has enough.
         return session.verdict if isinstance(ended.__context__, BrokenPipeError) else ExitCode(int(ended.code or 0))
-    except BaseException as error:  # whatever it is, a person shall not see a traceback of it
-        return _tell(error, argv, session)
+    except BaseException as error:  # no error may show people a traceback
+        return _report(error, argv, session)
     return ExitCode(code or 0)
 
 
-def _tell(error: BaseException, argv: Sequence[str], session: CliContext) -> ExitCode:
-    # The command line itself may be what is wrong, and its options unread.
+def _report(error: BaseException, argv: Sequence[str], session: CliContext) -> ExitCode:
+    # The command line itself may be wrong, and its options unread.
     if "--debug" in argv:
         trace = session.redactor.redact("".join(traceback.format_exception(error)))
         sys.stderr.write(printable_lines(trace, indent="    ") + "\n")
@@ -88,6 +98,6 @@ def _tell(error: BaseException, argv: Sequence[str], session: CliContext) -> Exi
     elif problem.exit is ExitCode.INTERRUPTED:
         session.output.note("")  # the terminal has written ^C
         session.output.note("Interrupted.")
-    elif problem.message:  # a group without a verb has shown its help already
+    elif problem.message:  # a group without a command has shown its help already
         session.output.error(problem.message, problem.hint)
     return problem.exit

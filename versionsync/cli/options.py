@@ -1,10 +1,11 @@
-"""Makes a function a verb: the options that every verb has are added to its own, and it is given the session."""
+"""Turn functions into commands: their help and examples come from the docstring, and all share some options."""
 
 from __future__ import annotations
 
 import functools
 import inspect
 import sys
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -18,10 +19,12 @@ from versionsync.cli.terminal.streams import discard_output
 __all__ = ["CommandGroup", "add_command", "flag", "shared_options"]
 
 PANEL: Final = "Options of every command"
+EXAMPLES: Final = "\nExamples:\n"
+"""What divides a docstring: the help before it, examples as a shell would run them after it."""
 
 
 def flag(*names: str, help: str, panel: str | None = None) -> Any:
-    """An option without a value."""
+    """Return an option without a value."""
     return typer.Option(*names, help=help, rich_help_panel=panel)
 
 
@@ -32,7 +35,7 @@ _SHARED: Final[dict[str, tuple[Any, Any]]] = {
             typer.Option(
                 "--config",
                 metavar="FILE",
-                help="Settings file, instead of ./versionsync.toml or /etc/versionsync/versionsync.toml.",
+                help="Settings file. Default: ./versionsync.toml, then /etc/versionsync/versionsync.toml.",
                 rich_help_panel=PANEL,
             ),
         ],
@@ -44,14 +47,14 @@ _SHARED: Final[dict[str, tuple[Any, Any]]] = {
             typer.Option(
                 "--database",
                 metavar="URL",
-                help="Database, instead of the settings' one: a file, or a URL without a password.",
+                help="Database, a file or a URL without a password. Default: the one of the settings.",
                 rich_help_panel=PANEL,
             ),
         ],
         None,
     ),
     "as_json": (
-        Annotated[bool, flag("--json", help="For programs: one JSON object, or one a line for streams.", panel=PANEL)],
+        Annotated[bool, flag("--json", help="Write JSON: one object, or one on each line of a stream.", panel=PANEL)],
         False,
     ),
     "verbose": (
@@ -61,7 +64,7 @@ _SHARED: Final[dict[str, tuple[Any, Any]]] = {
                 "-v",
                 "--verbose",
                 count=True,
-                help="Log what happens; twice: everything.",
+                help="Log what happens; -vv logs everything.",
                 rich_help_panel=PANEL,
                 show_default=False,
             ),
@@ -69,28 +72,44 @@ _SHARED: Final[dict[str, tuple[Any, Any]]] = {
         0,
     ),
     "debug": (
-        Annotated[bool, flag("--debug", help="Log everything; show where an error came from.", panel=PANEL)],
+        Annotated[bool, flag("--debug", help="Log everything, and show the traceback of an error.", panel=PANEL)],
         False,
     ),
     "no_color": (
-        Annotated[bool, flag("--no-color", help="No colours (also: NO_COLOR=1).", panel=PANEL)],
+        Annotated[bool, flag("--no-color", help="Write without colours, as NO_COLOR=1 does.", panel=PANEL)],
         False,
     ),
 }
 
 
 class Command(TyperCommand):
-    """A command whose help says nothing of types: `<bool>` beside a flag tells nobody anything."""
+    """A command that shows examples in its help, and no types: `<bool>` beside a flag says nothing."""
+
+    def __init__(self, *args: Any, epilog: str | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.examples = epilog or ""
 
     def get_params(self, ctx: Any) -> list[Any]:
         return _without_types(super().get_params(ctx))
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        super().format_help(ctx, formatter)
+        _print_examples(ctx, self.examples)
 
 
 class CommandGroup(TyperGroup):
-    """The same for a group of them."""
+    """The same for a group of commands."""
+
+    def __init__(self, *args: Any, epilog: str | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.examples = epilog or ""
 
     def get_params(self, ctx: Any) -> list[Any]:
         return _without_types(super().get_params(ctx))
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        super().format_help(ctx, formatter)
+        _print_examples(ctx, self.examples)
 
 
 def _without_types(params: list[Any]) -> list[Any]:
@@ -102,8 +121,20 @@ def _without_types(params: list[Any]) -> list[Any]:
     return params
 
 
+def _print_examples(ctx: Any, examples: str) -> None:
+    """Write the examples without a frame, so that you can copy them."""
+    if not examples:
+        return
+    session = ctx.find_root().obj
+    assert isinstance(session, CliContext)
+    session.output.plain_line(" Examples", style="bold")
+    for line in examples.splitlines():
+        session.output.plain_line(f"   {line}".rstrip(), style="dim" if line.startswith("#") else "")
+    session.output.plain_line()
+
+
 def shared_options(function: Callable[..., None]) -> Callable[..., None]:
-    """`function(session, …)` as Typer wants it: with a context, its own parameters, and the shared options."""
+    """Return `function(session, …)` as Typer wants it: with a context, its own parameters, and the shared options."""
     own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
     keyword = inspect.Parameter.KEYWORD_ONLY
 
@@ -132,8 +163,13 @@ def shared_options(function: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-def add_command(app: typer.Typer, function: Callable[..., None], *, name: str | None = None, epilog: str = "") -> None:
-    """Add `function` to `app` as a verb; its docstring is the help, its first line the short one."""
-    paragraphs = inspect.cleandoc(function.__doc__ or "").split("\n\n")
-    help = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
-    app.command(name or function.__name__, cls=Command, help=help, epilog=epilog or None)(shared_options(function))
+def add_command(app: typer.Typer, function: Callable[..., None], *, name: str | None = None) -> None:
+    """Add `function` to `app` as a command. Its docstring is the help: a first line, paragraphs, `Examples:`."""
+    help, _, examples = inspect.cleandoc(function.__doc__ or "").partition(EXAMPLES)
+    paragraphs = [" ".join(paragraph.split()) for paragraph in help.split("\n\n")]
+    app.command(
+        name or function.__name__,
+        cls=Command,
+        help="\n\n".join(paragraphs).strip(),
+        epilog=textwrap.dedent(examples).strip(),
+    )(shared_options(function))

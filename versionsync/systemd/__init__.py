@@ -1,1 +1,1 @@
-"""versionsync as a service of systemd: its units, and how they are installed, looked at and removed."""
+"""versionsync as a systemd service: its units, and how they are installed, checked and removed."""

@@ -1,13 +1,13 @@
-"""What can keep a service from being installed, looked at or removed; each says what to do about it.
+"""What can keep a service from being installed, checked or removed. Each error has a hint.
 
 ServiceError
-├── NoSystemd        there is no systemd here, or it does not answer
-├── NotRoot          the machine's services are root's to change
-├── BadInstance      no unit can have this name
-├── OutOfReach       the program, its settings or its database lie where the service cannot reach them
-├── ChangedByHand    unit files are not as they were installed, and would be lost
-├── Unconfirmed      nobody said yes
-└── NotStarted       it is installed, and does not run
+├── NoSystemd               there is no systemd, or it does not answer
+├── NotRoot                 only root can change system services
+├── InvalidInstanceName     no unit can have this name
+├── NotAccessible           the service cannot reach the program, its settings or its database
+├── ModifiedUnit            unit files were changed by hand, and the changes would be lost
+├── ConfirmationRequired    nothing was confirmed
+└── NotStarted              the service is installed, and does not run
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = [
 
 
 class ServiceError(Exception):
-    """`hint` is what to do about it."""
+    """The base of these errors. `hint` says what to do."""
 
     def __init__(self, message: str, *, hint: str) -> None:
         super().__init__(message)
@@ -33,11 +33,11 @@ class ServiceError(Exception):
 
 
 class NoSystemd(ServiceError):
-    """There is no systemd that could be asked, or it refused."""
+    """There is no systemd, or it refused."""
 
 
 class NotRoot(ServiceError):
-    """Only root may change the machine's services."""
+    """Only root can change system services."""
 
 
 class InvalidInstanceName(ServiceError):
@@ -45,16 +45,16 @@ class InvalidInstanceName(ServiceError):
 
 
 class NotAccessible(ServiceError):
-    """What the service needs lies where it cannot reach it."""
+    """The service cannot reach something that it needs."""
 
 
 class ModifiedUnit(ServiceError):
-    """Unit files are not as they were installed."""
+    """Unit files were changed by hand."""
 
 
 class ConfirmationRequired(ServiceError):
-    """There is nobody to ask, and nobody said yes beforehand."""
+    """There is no terminal to ask on, and no `--yes`."""
 
 
 class NotStarted(ServiceError):
-    """It is installed, but it does not run."""
+    """The service is installed, and does not run."""

@@ -1,4 +1,4 @@
-"""What installing or removing a service is going to do, as data that can be shown before it is done. Pure."""
+"""What an installation or a removal is going to do, as data that can be shown first. Pure."""
 
 from __future__ import annotations
 
@@ -33,71 +33,68 @@ __all__ = [
     "without_checksum",
 ]
 
+UNIT_MODE: Final = 0o644
+READABLE: Final = 0o644
+CREDENTIALS: Final = "credentials.conf"
+ADDRESS: Final = "address.conf"
 _CHECKSUM_LINE: Final = re.compile(r"\n# Installed by versionsync \S+ \(([0-9a-f]{16})\)\.\n\Z")
+
+ReadFile: TypeAlias = Callable[[Path], str | None]
+"""Returns the content of a file, or None if there is none."""
 
 
 class FileState(StrEnum):
-    """How a file stands to what should be there."""
+    """How a file compares with the one that this version installs."""
 
     MISSING = "missing"
     CURRENT = "current"
     OLD = "old"
-    """As another version or with other settings it was installed, and nobody has changed it since."""
+    """Installed by another version or with other settings, and not changed since."""
     CHANGED = "changed"
-    """Changed by hand, or not ours."""
+    """Changed by hand, or not installed by versionsync."""
 
 
 def with_checksum(text: str, version: str) -> str:
-    """`text` as it is installed."""
+    """Return `text` with the last line that shows later whether it was changed by hand."""
     return f"{text}\n# Installed by versionsync {version} ({_digest(text)}).\n"
 
 
 def without_checksum(text: str) -> str:
-    """What somebody wrote, or we did, without the stamp."""
+    """Return `text` without that line."""
     return _CHECKSUM_LINE.sub("", text)
 
 
 def file_state(found: str | None, wanted: str | None) -> FileState:
-    """How the file that holds `found` (None: there is none) stands to the unstamped text `wanted` (None: no file)."""
+    """Compare what a file holds with the text that it should hold, without checksum. None: no file."""
     if found is None:
         return FileState.CURRENT if wanted is None else FileState.MISSING
     body = without_checksum(found)
     if body == wanted:
         return FileState.CURRENT
-    stamp = _CHECKSUM_LINE.search(found)
-    return FileState.OLD if stamp and stamp[1] == _digest(body) else FileState.CHANGED
+    checksum = _CHECKSUM_LINE.search(found)
+    return FileState.OLD if checksum and checksum[1] == _digest(body) else FileState.CHANGED
 
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-UNIT_MODE: Final = 0o644
-READABLE: Final = 0o644
-CREDENTIALS: Final = "credentials.conf"
-ADDRESS: Final = "address.conf"
-OURS: Final = (CREDENTIALS, ADDRESS)
-
-ReadFile: TypeAlias = Callable[[Path], str | None]
-"""What a file holds; None: there is none."""
-
-
 class Activity(Enum):
-    """What a service is at."""
+    """What a service is doing."""
 
     STOPPED = auto()
     RUNNING = auto()
     RUNNING_OLD = auto()
-    """It runs, and was started before this program was installed."""
+    """It was started before this program was installed."""
     RUNNING_UNMANAGED = auto()
-    """It runs, and its socket does not listen: calls that come while it restarts are refused."""
+    """It runs, but its socket does not listen: calls during a restart are refused."""
     FAILING = auto()
-    """It ended with a failure; or does so again and again."""
+    """It failed, or keeps failing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Paths:
-    """Where units, settings and state lie."""
+    """The folders for units, settings and state."""
 
     units: Path
     settings: Path
@@ -106,22 +103,23 @@ class Paths:
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """Write a file whole or not at all; `before` is what is lost by it."""
+    """Write a file atomically."""
 
     path: Path
     text: str
     before: str | None
+    """What it holds now, or None if there is no file."""
 
-    def lines(self, *, whole: bool = False) -> Iterator[str]:
-        """For people; of a new file its path alone, unless the `whole` of it is asked for."""
+    def lines(self, *, in_full: bool = False) -> Iterator[str]:
+        """Describe the step for people. A new file is shown only `in_full`, a changed one always."""
         yield f"{'write ' if self.before is None else 'change'}  {self.path}"
-        if whole or self.before is not None:
+        if in_full or self.before is not None:
             yield from (f"        {line}" for line in self.differences())
 
     def differences(self) -> Iterator[str]:
-        """How it differs from what is there, line by line; the stamp does not count."""
+        """Yield the lines of a diff between the file and the new text, without the checksums."""
         old, new = without_checksum(self.before or "").splitlines(), without_checksum(self.text).splitlines()
-        lines = difflib.unified_diff(old, new, "there now", "to be written", lineterm="", n=0)
+        lines = difflib.unified_diff(old, new, "now", "new", lineterm="", n=0)
         yield from (line for line in lines if not line.startswith("@@"))
 
 
@@ -132,32 +130,30 @@ class Remove:
     path: Path
 
     def lines(self) -> Iterator[str]:
-        """For people."""
         yield f"remove  {self.path}"
 
 
 @dataclass(frozen=True, slots=True)
 class Mode:
-    """Let others read a file in which there is no secret."""
+    """Let the service's user read a file that holds no secret."""
 
     path: Path
     before: int
 
     def lines(self) -> Iterator[str]:
-        """For people."""
         yield f"chmod   {self.path}: {self.before:04o} → {READABLE:04o}, so that the service's user can read it"
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """Have systemctl do something. `may_fail`: what it stops or forgets need not be there."""
+    """Run systemctl."""
 
     argv: tuple[str, ...]
     user: bool = False
     may_fail: bool = False
+    """The unit that it stops or resets need not exist."""
 
     def lines(self) -> Iterator[str]:
-        """For people."""
         yield f"run     systemctl {'--user ' if self.user else ''}{' '.join(self.argv)}"
 
 
@@ -166,58 +162,67 @@ Step: TypeAlias = Write | Remove | Mode | Command
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Steps, one after the other. `in_the_way`: files changed by hand, each with how it differs from ours."""
+    """Steps in their order, and the files that they leave alone because they were changed by hand."""
 
     steps: tuple[Step, ...]
     conflicts: tuple[Write, ...] = ()
 
-    def lines(self, *, whole: bool = False) -> Iterator[str]:
-        """For people."""
+    def lines(self, *, in_full: bool = False) -> Iterator[str]:
+        """Describe it for people; `in_full` with the text of new files."""
         for step in self.steps:
-            yield from step.lines(whole=whole) if isinstance(step, Write) else step.lines()
+            yield from step.lines(in_full=in_full) if isinstance(step, Write) else step.lines()
+        for write in self.conflicts:
+            yield f"keep    {write.path}, which was changed by hand:"
+            yield from (f"        {line}" for line in write.differences())
 
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """The unit files and the drop-in of a service, as they should be (None: not at all) and as they are."""
+    """The unit files and drop-ins of a service. None: no file."""
 
     wanted: dict[Path, str | None]
     found: dict[Path, str | None]
 
     def state(self, path: Path) -> FileState:
-        """How one stands."""
         return file_state(self.found[path], self.wanted[path])
 
-    def in_state(self, *standings: FileState) -> list[Path]:
-        """Those that stand so."""
-        return [path for path in self.wanted if self.state(path) in standings]
+    def in_state(self, *states: FileState) -> list[Path]:
+        return [path for path in self.wanted if self.state(path) in states]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Installation:
-    """What is installed: which units, of which program, where; with which secrets handed over, listening where."""
+    """What is installed."""
 
     options: UnitOptions
     program: PurePosixPath
     paths: Paths
     credentials: Sequence[Path]
+    """The files with secrets that systemd passes to the service."""
     version: str
     address: str = DEFAULT_ADDRESS
+    """Where the socket listens."""
     is_single_file: bool = False
 
     def plan(self, files: Files, *, force: bool, activity: Activity, enabled: bool, settings_mode: int) -> Plan:
-        """How to get there from `files`, a service that is at this, enabled or not, and settings of that mode."""
-        changed = files.in_state(FileState.CHANGED)
-        kept = [] if force else changed
+        """Plan the steps from the present state to this installation.
+
+        Args:
+            files: The unit files as they are and as they should be.
+            force: Overwrite files that were changed by hand.
+            activity: What the service is doing.
+            enabled: Whether its units start automatically.
+            settings_mode: The mode of the settings file.
+        """
+        kept = [] if force else files.in_state(FileState.CHANGED)
         steps: list[Step] = [
             self._write(path, files) if files.wanted[path] is not None else Remove(path)
             for path in files.in_state(FileState.MISSING, FileState.OLD, FileState.CHANGED)
             if path not in kept
         ]
         is_new = bool(steps)
-        settings = self.paths.settings / self.options.settings
         if not self.options.user and settings_mode & READABLE != READABLE:
-            steps.append(Mode(settings, settings_mode))
+            steps.append(Mode(self.paths.settings / self.options.settings, settings_mode))
         if is_new or not (activity is Activity.RUNNING and enabled):
             steps += self._commands(activity, is_new=is_new)
         return Plan(steps=tuple(steps), conflicts=tuple(self._write(path, files) for path in kept))
@@ -226,11 +231,8 @@ class Installation:
         return Write(path, with_checksum(files.wanted[path] or "", self.version), files.found[path])
 
     def _commands(self, activity: Activity, *, is_new: bool) -> Iterator[Command]:
-        def command(*argv: str, may_fail: bool = False) -> Command:
-            return Command(argv, user=self.options.user, may_fail=may_fail)
-
-        starter, service = self.options.starter, self.options.service
-        both = [*([starter] if starter else []), service]
+        command = _commands_for(self.options)
+        starter, service, both = self.options.starter, self.options.service, _both(self.options)
         if is_new:
             yield command("daemon-reload")
         yield command("enable", *self.options.enabled)
@@ -242,50 +244,57 @@ class Installation:
             yield command("reset-failed", *both, may_fail=True)
         if starter:
             yield command("start", starter)
-        # A first look may take hours: it is watched, not waited for.
+        # The first run may take hours: it is watched, not waited for.
         yield command("start", "--no-block", service)
 
 
-def files_of(installation: Installation, look: ReadFile) -> Files:
-    """The files of an installation: as they should be, and as `look` finds them."""
-    form, units = installation.options, installation.paths.units
-    made = units_of(form, installation.program, is_single_file=installation.is_single_file)
+def files_of(installation: Installation, read: ReadFile) -> Files:
+    """Return the files of an installation, as they should be and as they are."""
+    options, units = installation.options, installation.paths.units
+    made = units_of(options, installation.program, is_single_file=installation.is_single_file)
     wanted: dict[Path, str | None] = {units / unit.name: unit.text for unit in made}
-    wanted[units / f"{form.service}.d" / CREDENTIALS] = _handed_over(form, installation.credentials)
-    if form.starter and not form.timer:
-        wanted[units / f"{form.starter}.d" / ADDRESS] = _listening(installation.address)
-    return Files(wanted, {path: look(path) for path in wanted})
+    wanted[units / f"{options.service}.d" / CREDENTIALS] = _credentials(options, installation.credentials)
+    if options.starter and not options.timer:
+        wanted[units / f"{options.starter}.d" / ADDRESS] = _address(installation.address)
+    return Files(wanted, {path: read(path) for path in wanted})
 
 
-def removal(form: UnitOptions, files: Files, *, force: bool, shared: bool) -> Plan:
-    """How to be rid of it. `shared`: another instance still needs the unit files of this one's template."""
-
-    def command(*argv: str, may_fail: bool = False) -> Command:
-        return Command(argv, user=form.user, may_fail=may_fail)
-
-    there = [path for path, text in files.found.items() if text is not None]
-    changed = [] if force else files.in_state(FileState.CHANGED)
-    gone = [path for path in there if not (shared and path.name not in OURS)]
-    both = [*([form.starter] if form.starter else []), form.service]
+def removal(options: UnitOptions, files: Files, *, force: bool, shared: bool) -> Plan:
+    """Plan the removal. `shared`: another instance still needs the template units."""
+    command, both = _commands_for(options), _both(options)
+    installed = [path for path, text in files.found.items() if text is not None]
+    removed = [path for path in installed if not shared or path.name in (CREDENTIALS, ADDRESS)]
+    changed = [] if force else [path for path in files.in_state(FileState.CHANGED) if path in removed]
     steps: list[Step] = []
-    if there:
-        steps += [command("disable", *form.enabled, may_fail=True), command("stop", *both, may_fail=True)]
-        steps += [Remove(path) for path in gone]
+    if installed:
+        steps += [command("disable", *options.enabled, may_fail=True), command("stop", *both, may_fail=True)]
+        steps += [Remove(path) for path in removed if path not in changed]
         steps += [command("daemon-reload"), command("reset-failed", *both, may_fail=True)]
-    in_the_way = [Write(path, files.wanted[path] or "", files.found[path]) for path in changed if path in gone]
-    return Plan(steps=tuple(steps), conflicts=tuple(in_the_way))
+    conflicts = [Write(path, files.wanted[path] or "", files.found[path]) for path in changed]
+    return Plan(steps=tuple(steps), conflicts=tuple(conflicts))
 
 
-def _listening(address: str) -> str | None:
-    """Has the socket listen where the settings say, where that is not where it listens anyway."""
+def _commands_for(options: UnitOptions) -> Callable[..., Command]:
+    def command(*argv: str, may_fail: bool = False) -> Command:
+        return Command(argv, user=options.user, may_fail=may_fail)
+
+    return command
+
+
+def _both(options: UnitOptions) -> list[str]:
+    return [*([options.starter] if options.starter else []), options.service]
+
+
+def _address(address: str) -> str | None:
+    """Return the drop-in for a socket that does not listen at the default address."""
     if address == DEFAULT_ADDRESS:
         return None
     return f"# The address that [http] of the settings names.\n[Socket]\nListenStream=\nListenStream={address}\n"
 
 
-def _handed_over(form: UnitOptions, credentials: Sequence[Path]) -> str | None:
-    """Has systemd hand over what the settings name, where that is not what the unit hands over anyway."""
-    if form.user or [path.name for path in credentials] == [form.credential]:
+def _credentials(options: UnitOptions, credentials: Sequence[Path]) -> str | None:
+    """Return the drop-in for secrets that the unit does not pass to the service by itself."""
+    if options.user or [path.name for path in credentials] == [options.credential]:
         return None
     lines = [f"LoadCredential={path.name}:{path}" for path in credentials]
     return "\n".join(["# The secrets that the settings name.", "[Service]", "LoadCredential=", *lines, ""])

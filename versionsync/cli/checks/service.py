@@ -1,4 +1,4 @@
-"""What must be so before a service is installed: settings, secrets and a database that it can use."""
+"""What a service needs before it is installed: settings, secrets and a database that it can use."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import ipaddress
 import os
 import sqlite3
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,91 +16,110 @@ from urllib.parse import quote
 import msgspec
 
 from versionsync.database_urls import parse
-from versionsync.systemd.errors import NotAccessible
-from versionsync.systemd.plan import Paths
+from versionsync.systemd.errors import NotAccessible, ServiceError
+from versionsync.systemd.plan import READABLE, Paths
 from versionsync.systemd.units import DEFAULT_ADDRESS, UnitOptions
 
 if TYPE_CHECKING:
     from versionsync.cli.context import CliContext
-    from versionsync.config import Configuration, HttpSettings
+    from versionsync.config import ConfigError, Configuration, HttpSettings
+    from versionsync.mirror.errors import MirrorError
 
-__all__ = ["ServiceCheck", "ServiceSettings", "check_service", "service_settings"]
+__all__ = ["ServiceSettings", "check_service", "service_settings"]
 
 _SECRETS: Final = ("api_token", "webhook_password", "heartbeat_url")
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceSettings:
-    """What the settings ask of systemd: the files that it hands over, and where its socket listens."""
+    """What an installation takes from the settings."""
 
     credentials: tuple[Path, ...]
+    """The files with secrets that systemd passes to the service."""
     address: str
+    """Where its socket listens."""
+    mode: int
+    """The mode of the settings file."""
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceCheck:
-    """What the settings ask for, and the mode that their own file has."""
+def check_service(
+    session: CliContext, options: UnitOptions, paths: Paths, *, reads_secrets: bool
+) -> Iterator[ConfigError | ServiceError | MirrorError]:
+    """Yield what would keep the service from starting.
 
-    asked: ServiceSettings
-    settings_mode: int
-
-
-def check_service(session: CliContext, form: UnitOptions, places: Paths, *, reads_secrets: bool) -> ServiceCheck:
-    """What the settings ask for; whoever may not read secrets learns no more than the settings say.
-
-    Raises a ConfigError, OutOfReach or a MirrorError for what would keep the service from starting.
+    Args:
+        session: The invocation.
+        options: Which service.
+        paths: The folders of its settings and state.
+        reads_secrets: Whether this user may read the secrets. If not, they and the database are not checked.
     """
     from versionsync.config import FileProblem, InvalidSetting, load
 
-    path = places.settings / form.settings
+    path = paths.settings / options.settings
     if session.options.config not in (None, path):
-        raise InvalidSetting(
+        yield InvalidSetting(
             f"the service reads its settings from {path}, not from {session.options.config}",
-            hint="Put the file there, or take --name for a service with settings of its own.",
+            hint="Put the file there, or use --name for a service with its own settings.",
         )
     if not path.exists():
-        raise FileProblem(
+        yield FileProblem(
             f"there is no settings file {path}",
-            hint=f"Write it: versionsync init --config {path} --token-file {path.with_name(form.credential)}",
+            hint=f"Write it: versionsync init --config {path} --token-file {path.with_name(options.credential)}",
         )
-    if not form.user and not path.parent.stat().st_mode & stat.S_IXOTH:
-        raise NotAccessible(
+        return
+    if not options.user and not path.parent.stat().st_mode & stat.S_IXOTH:
+        yield NotAccessible(
             f"the service's user cannot read {path}: others may not enter {path.parent}",
-            hint=f"Run: chmod 755 {path.parent}. The secrets in it are files of their own, mode 0600.",
+            hint=f"Run: chmod 755 {path.parent}. The secrets in it are separate files with mode 0600.",
         )
     # A service has none of the variables of a shell.
+    found = list(_problems(lambda: load(config=path, environ={})))
+    yield from found
+    if found:
+        return
     configuration = load(config=path, environ={})
-    _refuse_variables(configuration, path)
-    if not form.user:
-        _refuse_inline_secrets(configuration, path)
-    asked = _asked(configuration, form, path)
+    yield from _problems(lambda: _refuse_variables(configuration, path))
+    if not options.user:
+        yield from _problems(lambda: _refuse_inline_secrets(configuration, path))
+    yield from _problems(lambda: _settings(configuration, options, path))
     if reads_secrets:
-        _read_all(session, configuration, form)
-        _check_database(configuration, form, places)
-    return ServiceCheck(asked, stat.S_IMODE(path.stat().st_mode))
+        found = list(_problems(lambda: _read_secrets(session, configuration, options)))
+        yield from found or _problems(lambda: _check_database(configuration, options, paths))
 
 
-def service_settings(form: UnitOptions, places: Paths) -> ServiceSettings:
-    """What the settings ask for; where these cannot be used, what the units have anyway."""
+def _problems(check: Callable[[], object]) -> Iterator[ConfigError | ServiceError | MirrorError]:
+    """Yield the error that `check` raises, if any."""
+    from versionsync.config import ConfigError
+    from versionsync.mirror.errors import MirrorError
+
+    try:
+        check()
+    except (ConfigError, ServiceError, MirrorError) as error:
+        yield error
+
+
+def service_settings(options: UnitOptions, paths: Paths) -> ServiceSettings:
+    """Return what an installation takes from the settings, or the defaults of the units if these are unusable."""
     from versionsync.config import ConfigError, load
 
-    path = places.settings / form.settings
+    path = paths.settings / options.settings
     try:
-        return _asked(load(config=path, environ={}), form, path)
+        return _settings(load(config=path, environ={}), options, path)
     except (ConfigError, NotAccessible):
-        return ServiceSettings((places.settings / form.credential,), DEFAULT_ADDRESS)
+        return ServiceSettings((path.with_name(options.credential),), DEFAULT_ADDRESS, READABLE)
 
 
-def _asked(configuration: Configuration, form: UnitOptions, path: Path) -> ServiceSettings:
-    listens = form.instance is None and not form.timer
+def _settings(configuration: Configuration, options: UnitOptions, path: Path) -> ServiceSettings:
+    listens = options.instance is None and not options.timer
     return ServiceSettings(
-        credentials=tuple(dict.fromkeys(_files(configuration, form, path))),
+        credentials=tuple(dict.fromkeys(_files(configuration, options, path))),
         address=_address(configuration.http, path) if listens else DEFAULT_ADDRESS,
+        mode=stat.S_IMODE(path.stat().st_mode),
     )
 
 
 def _address(http: HttpSettings, path: Path) -> str:
-    """As systemd wants it."""
+    """Return the address as systemd writes it."""
     from versionsync.config import InvalidSetting
 
     try:
@@ -112,7 +131,7 @@ def _address(http: HttpSettings, path: Path) -> str:
         ) from None
     if http.port == 0:
         raise InvalidSetting(
-            f"{path}: http.port must be a port of its own: systemd opens it, and takes no free one",
+            f"{path}: http.port must be a fixed port: systemd opens it, and cannot choose a free one",
             hint="Leave it out for 8765.",
         )
     return f"[{ip}]:{http.port}" if ip.version == 6 else f"{ip}:{http.port}"
@@ -124,13 +143,13 @@ def _refuse_variables(configuration: Configuration, path: Path) -> None:
     for where, name, table in _named(configuration):
         if variable := getattr(table, f"{name}_env"):
             raise SecretProblem(
-                f"{path}: {where} names the variable {variable}, and a service has none of your shell's variables",
-                hint=f"Put the secret into a file beside {path.name} and name it: {name}_file.",
+                f"{path}: {where} names the variable {variable}, but a service does not see your shell's variables",
+                hint=f"Put the secret into a file beside {path.name}, and name the file: {name}_file.",
             )
 
 
 def _refuse_inline_secrets(configuration: Configuration, path: Path) -> None:
-    """A file with a secret in it is one that the service's user cannot read."""
+    """Raise SecretProblem if the settings hold a secret: then the service's user must not read them."""
     from versionsync.config import SecretProblem
 
     inline = [f"{where}: {name}" for where, name, table in _named(configuration) if getattr(table, name, None)]
@@ -138,72 +157,72 @@ def _refuse_inline_secrets(configuration: Configuration, path: Path) -> None:
         inline.append("database_url with a password")
     if inline:
         raise SecretProblem(
-            f"{path} holds a secret ({inline[0]}), and so the service's user, who is not root, must not read it",
-            hint="Put each secret into a file beside it, mode 0600, and name that: api_token_file, database_url_file.",
+            f"{path} holds a secret ({inline[0]}), so the service's user, who is not root, must not read it",
+            hint="Put each secret into its own file beside it, mode 0600: api_token_file, database_url_file.",
         )
 
 
-def _files(configuration: Configuration, form: UnitOptions, path: Path) -> Iterator[Path]:
-    """The files that the settings name: systemd hands them over under their names."""
+def _files(configuration: Configuration, options: UnitOptions, path: Path) -> Iterator[Path]:
+    """Yield the files with secrets that the settings name."""
     settings = configuration.settings
     named = [(where, f"{name}_file", getattr(table, f"{name}_file")) for where, name, table in _named(configuration)]
     named.append(("the settings", "database_url_file", settings.database_url_file))
     for where, setting, file in named:
         if file is None:
             continue
-        if not form.user and Path(file).name != file:
+        if not options.user and Path(file).name != file:
             raise NotAccessible(
                 f"{path}: {where} has {setting} = {file!r}, which the service's user cannot read",
-                hint=f"Put the file into {path.parent} and name it without a folder: systemd reads it there.",
+                hint=f"Put the file into {path.parent}, and name it without a folder: systemd reads it there.",
             )
         yield path.parent / file
-    if any(not _says_token(source) for source in configuration.sources):
-        yield path.parent / form.credential
+    if any(not _names_token(source) for source in configuration.sources):
+        yield path.parent / options.credential
 
 
-def _read_all(session: CliContext, configuration: Configuration, form: UnitOptions) -> None:
-    """Each secret is there, not empty, and no file of it can be read by others."""
+def _read_secrets(session: CliContext, configuration: Configuration, options: UnitOptions) -> None:
+    """Raise SecretProblem unless each secret exists, is not empty, and is in a file that others cannot read."""
     for source in configuration.sources:
-        if not _says_token(source):
-            source = msgspec.structs.replace(source, api_token_file=form.credential)
+        if not _names_token(source):
+            source = msgspec.structs.replace(source, api_token_file=options.credential)
         session.redactor.learn(configuration.api_token(source).reveal())
         configuration.webhook_password(source)
         configuration.heartbeat_url(source)
-    for notice in configuration.notifications:
-        configuration.notification_url(notice)
+    for notification in configuration.notifications:
+        configuration.notification_url(notification)
     configuration.database_url()
 
 
-def _says_token(source: object) -> bool:
+def _names_token(source: object) -> bool:
     return any(getattr(source, name) is not None for name in ("api_token", "api_token_file", "api_token_env"))
 
 
 def _named(configuration: Configuration) -> Iterator[tuple[str, str, msgspec.Struct]]:
-    """Each secret that a table may name: where, by which setting, and the table."""
+    """Yield each secret that a table may name: the table's name, the setting, and the table."""
     for source in configuration.sources:
         yield from ((f"source {source.name}", name, source) for name in _SECRETS)
-    for number, notice in enumerate(configuration.notifications):
-        yield f"notices[{number}]", "url", notice
+    for number, notification in enumerate(configuration.notifications):
+        yield f"notifications[{number}]", "url", notification
 
 
-def _check_database(configuration: Configuration, form: UnitOptions, places: Paths) -> None:
+def _check_database(configuration: Configuration, options: UnitOptions, paths: Paths) -> None:
     from versionsync.mirror.engine.urls import database_url, sqlite_path
 
     url = database_url(configuration.database_url().reveal())
     if url.get_backend_name() != "sqlite":
         return
-    sqlite_path(url)  # refuses what is no file
-    path = places.state / Path(url.database or "").expanduser()
-    if not form.user and not path.is_relative_to(places.state):
+    sqlite_path(url)  # raises if it is not a file
+    path = paths.state / Path(url.database or "").expanduser()
+    if not options.user and not path.is_relative_to(paths.state):
         raise NotAccessible(
-            f"the service can write only into {places.state}, and the database is to be {path}",
+            f"the service can write only into {paths.state}, and the database would be {path}",
             hint='Leave database_url out, or name a file there: database_url = "sqlite:///versionsync.db".',
         )
     _check_schema(path)
 
 
 def _check_schema(path: Path) -> None:
-    """Read without opening it as a database: root must leave no file of its own in there."""
+    """Raise a MirrorError if the schema is unknown. Opening the mirror would leave files of root in its folder."""
     from versionsync.mirror.schema.migrate import VERSION_TABLE, check_known
 
     if not path.is_file():

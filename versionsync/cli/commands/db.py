@@ -1,4 +1,4 @@
-"""`versionsync db`: the database's schema, where the database is, and its backup."""
+"""`versionsync db`: upgrade, check, locate and back up the database."""
 
 from __future__ import annotations
 
@@ -23,15 +23,22 @@ __all__ = ["app", "backup"]
 
 def backup(
     session: CliContext,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to make.", show_default=False)],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write.", show_default=False)],
     *,
-    force: Annotated[bool, flag("--force", help="Replace FILE, once its successor is whole.")] = False,
+    force: Annotated[bool, flag("--force", help="Replace FILE after the new copy was checked.")] = False,
 ) -> None:
-    """Copy a SQLite mirror to FILE, while others read and write it, and check the copy.
+    """Copy a SQLite mirror to FILE while it is in use, and check the copy.
 
-    It holds one moment of the mirror, is read to its end and compared before it is called FILE, and only its owner can
-    read it. To restore it, stop versionsync, put it where the database was, and start versionsync. For PostgreSQL this
-    shows the command of pg_dump, and ends with code 2.
+    The copy is consistent. It gets the name FILE only after it was read to its end and compared. Only you can read it.
+    To restore it, stop versionsync, put the copy in the database's place, and start versionsync. For PostgreSQL you
+    get the pg_dump command to run instead, and exit code 2.
+
+    Examples:
+        # Make a backup.
+        versionsync db backup website.db
+
+        # Replace yesterday's.
+        versionsync db backup --force website.db
     """
     from versionsync.mirror.backup import back_up
 
@@ -80,13 +87,17 @@ def _progress(output: Output) -> Iterator[CopyProgress | None]:
         yield copied
 
 
-app = typer.Typer(cls=CommandGroup, help="The database: its schema, where it is, and its backup.", no_args_is_help=True)
+app = typer.Typer(cls=CommandGroup, help="Upgrade, check, locate or back up the database.", no_args_is_help=True)
 
 
 def upgrade(session: CliContext) -> None:
-    """Create the database's schema, or bring it to this version.
+    """Create the database's schema, or upgrade it to this version.
 
-    Nothing that the mirror holds is changed or removed. Several processes may do it at once: one does, the others wait.
+    It changes or removes nothing that is mirrored. Several processes may run it at once: one upgrades, the others wait.
+
+    Examples:
+        # The database of the settings.
+        versionsync db upgrade
     """
     from versionsync.mirror.schema import migrate
 
@@ -100,7 +111,12 @@ def upgrade(session: CliContext) -> None:
 
 
 def current(session: CliContext) -> None:
-    """Show at which schema the database is, and which one this version needs."""
+    """Show the schema revision of the database, and the one that this version needs.
+
+    Examples:
+        # For a script.
+        versionsync db current --json
+    """
     from versionsync.mirror.schema import migrate
 
     now, head = migrate.current(session.database_url()), migrate.head()
@@ -111,7 +127,12 @@ def current(session: CliContext) -> None:
 
 
 def check(session: CliContext) -> None:
-    """Check that the database is at the schema of this version; otherwise exit with code 6."""
+    """Check that the database has the schema of this version. If not, the exit code is 6.
+
+    Examples:
+        # In a start script.
+        versionsync db check
+    """
     from versionsync.mirror.schema import migrate
 
     migrate.check(session.database_url())
@@ -122,7 +143,12 @@ def check(session: CliContext) -> None:
 
 
 def url(session: CliContext) -> None:
-    """Show the database's URL, without its password."""
+    """Show the database's URL without its password.
+
+    Examples:
+        # The database of the settings.
+        versionsync db url
+    """
     from versionsync.mirror.engine.urls import safe_url
 
     shown = safe_url(session.database_url())

@@ -1,4 +1,4 @@
-"""`versionsync doctor`: looks at everything that a sync needs, and says what to do. It changes nothing."""
+"""`versionsync doctor`: checks everything that a sync needs, and says what to do. It changes nothing."""
 
 from __future__ import annotations
 
@@ -28,14 +28,20 @@ def doctor(
     *,
     send_test_notification: Annotated[
         bool,
-        flag(
-            "--send-test-notification", help="Send a notice to each place of [[notifications]], to see that it arrives."
-        ),
+        flag("--send-test-notification", help="Send a test notification to each channel of [[notifications]]."),
     ] = False,
 ) -> None:
-    """Check the settings, the token and what its role may read, the database and its disk; say what to do.
+    """Check everything that a sync needs, and say how to fix what is wrong.
 
-    Nothing is changed. Ends with the exit code that the first thing found wrong would have given a sync.
+    It checks the settings, the token and what its role may read, the webhook, the database and its disk. It changes
+    nothing. The exit code is the one that a sync would fail with.
+
+    Examples:
+        # Check everything.
+        versionsync doctor
+
+        # Send a test notification, too.
+        versionsync doctor --send-test-notification
     """
     found: list[CheckResult] = []
     for finding in examine(session, send_test_notification=send_test_notification):

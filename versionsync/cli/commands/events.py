@@ -1,4 +1,4 @@
-"""`versionsync events`: what happened to versions and records, in the order in which the mirror learned of it."""
+"""`versionsync events`: what happened to versions and records, in the order in which it was mirrored."""
 
 from __future__ import annotations
 
@@ -37,29 +37,39 @@ POLL_SECONDS: Final = 1.0
 def events(
     session: CliContext,
     *,
-    follow: Annotated[bool, flag("-f", "--follow", help="Go on, and show new ones as they come.")] = False,
+    follow: Annotated[bool, flag("-f", "--follow", help="Wait for new events and show them, until Ctrl-C.")] = False,
     after: Annotated[
         int | None,
-        typer.Option("--after", metavar="ID", min=0, help="Those after this id; 0: from the first one on."),
+        typer.Option("--after", metavar="ID", min=0, help="Events after this id. 0: all events."),
     ] = None,
     type: Annotated[
         list[str] | None,
-        typer.Option("--type", metavar="TYPE", help="Only of this type (version.published, …); may be said again."),
+        typer.Option(
+            "--type", metavar="TYPE", help="Only this type, such as version.published. You can repeat the option."
+        ),
     ] = None,
     source: Annotated[
-        list[str] | None, typer.Option("--source", metavar="NAME", help="Only of this source; may be said again.")
+        list[str] | None, typer.Option("--source", metavar="NAME", help="Only this source. You can repeat the option.")
     ] = None,
     limit: Annotated[
         int | None,
-        typer.Option(
-            "--limit", metavar="N", min=1, help="So many at the most; without --after the last 20, with it all."
-        ),
+        typer.Option("--limit", metavar="N", min=1, help="At most N events. Default: the last 20; with --after, all."),
     ] = None,
 ) -> None:
-    """Show the events: what became current, published, superseded, deleted, and when.
+    """Show the events: what was saved, published, unpublished or deleted, and when.
 
-    A program keeps the id of the last event that it has seen and asks for those `--after` it: within a source, ids are
-    committed in order, and nothing comes in between later.
+    In a program, keep the id of the last event that you have seen, and ask for the events `--after` it. Ids of one
+    source are committed in order, so you miss none.
+
+    Examples:
+        # The last 20 events.
+        versionsync events
+
+        # Everything that is published from now on.
+        versionsync events --follow --type version.published
+
+        # All events after number 120, one JSON object a line.
+        versionsync events --after 120 --json
     """
     types = [known_type(name) for name in type or ()]
     with session.open_mirror() as mirror:

@@ -1,4 +1,4 @@
-"""`versionsync run`: follow the sources, for as long as it is let."""
+"""`versionsync run`: keep the mirror up to date until it is stopped."""
 
 from __future__ import annotations
 
@@ -27,17 +27,24 @@ __all__ = ["run"]
 def run(
     session: CliContext,
     sources: Annotated[
-        list[str] | None, typer.Argument(metavar="SOURCE", help="Sources to follow; all of them if none is named.")
+        list[str] | None, typer.Argument(metavar="SOURCE", help="Sources to mirror. Default: all.")
     ] = None,
     *,
     upgrade: Annotated[
-        bool, flag("--upgrade", help="Bring a PostgreSQL to this schema first. (A SQLite file is, always.)")
+        bool, flag("--upgrade", help="Upgrade a PostgreSQL schema first. (A SQLite file is always upgraded.)")
     ] = False,
 ) -> None:
-    """Follow the sources: mirror what changes soon after it has, until it is stopped.
+    """Keep the mirror up to date: a daemon that mirrors each change soon after it happens.
 
-    Ctrl-C or SIGTERM stops it within two seconds, whatever it is at; the next start goes on from there. SIGHUP makes it
-    read its settings again. A second one on the same database stands by, and takes over when the first one ends.
+    Ctrl-C or SIGTERM stops it within two seconds; the next start continues. SIGHUP reloads the settings. If you start a
+    second one on the same database, it waits and takes over when the first one ends.
+
+    Examples:
+        # Mirror all sources until you press Ctrl-C.
+        versionsync run
+
+        # Mirror one source, and log everything.
+        versionsync run website -vv
     """
     from versionsync.cli.tracing import tracing
     from versionsync.daemon.daemon import Daemon

@@ -1,22 +1,25 @@
-"""`versionsync service`: installs, shows and removes the service of systemd, and shows first what it will do."""
+"""`versionsync service`: install, check and remove the systemd service. It shows first what it will do."""
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from versionsync import __version__
 from versionsync.cli.context import CliContext
-from versionsync.cli.exit_codes import ExitCode
+from versionsync.cli.exit_codes import ExitCode, error_report, most_severe
 from versionsync.cli.options import CommandGroup, add_command, flag
 
 if TYPE_CHECKING:
     from pathlib import PurePosixPath
 
     from versionsync.cli.checks.service import ServiceSettings
+    from versionsync.cli.exit_codes import ErrorReport
     from versionsync.systemd.plan import Files, Installation, Paths, Plan
     from versionsync.systemd.state import UnitStatus
     from versionsync.systemd.systemctl import Systemd
@@ -25,17 +28,17 @@ if TYPE_CHECKING:
 __all__ = ["app"]
 
 app = typer.Typer(
-    cls=CommandGroup, help="The service: systemd starts it, watches it, and starts it again.", no_args_is_help=True
+    cls=CommandGroup, help="Install, check or remove the systemd service that runs the daemon.", no_args_is_help=True
 )
 
-User = Annotated[bool, flag("--user", help="A service of your own user, instead of the machine's.")]
+User = Annotated[bool, flag("--user", help="A service of your own user, instead of a system service.")]
 Name = Annotated[
     str | None,
-    typer.Option("--name", metavar="NAME", help="One of several services, each with settings of its own: NAME.toml."),
+    typer.Option("--name", metavar="NAME", help="One of several services, each with its own settings in NAME.toml."),
 ]
-Timer = Annotated[bool, flag("--timer", help="A sync every quarter of an hour, instead of a daemon.")]
-DryRun = Annotated[bool, flag("--dry-run", help="Show what would be done, new files in full, and do nothing.")]
-Yes = Annotated[bool, flag("-y", "--yes", help="Do it without asking.")]
+Timer = Annotated[bool, flag("--timer", help="A sync every 15 minutes, instead of a daemon.")]
+DryRun = Annotated[bool, flag("--dry-run", help="Show the plan in full, and what prevents it. Change nothing.")]
+Yes = Annotated[bool, flag("-y", "--yes", help="Do not ask for confirmation.")]
 
 
 def install(
@@ -48,42 +51,63 @@ def install(
     yes: Yes = False,
     force: Annotated[bool, flag("--force", help="Overwrite unit files that were changed by hand.")] = False,
 ) -> None:
-    """Install the service, start it, and see that it runs; or bring one that is there to this version.
+    """Install the service, start it, and check that it runs. Or update an installed one to this version.
 
-    Shows first what it will do: files, how they differ from what is there, commands. The settings must be there
-    already, and the files with the secrets that they name. Unit files that somebody has changed are kept, and nothing
-    is done, unless --force says otherwise.
+    It shows the plan first: the files, how they differ from the present ones, and the commands. The settings and the
+    files with the secrets must exist; `versionsync init --config` writes them. If you have changed a unit file by hand,
+    nothing happens without --force.
 
-    Ends with code 3 where it is installed and does not run.
+    The exit code is 3 if the service is installed but does not run.
+
+    Examples:
+        # Show the plan, and what is in the way.
+        versionsync service install --dry-run
+
+        # Install and start it.
+        sudo versionsync service install
+
+        # A second service, with the settings in /etc/versionsync/shop.toml.
+        sudo versionsync service install --name shop
     """
-    from versionsync.cli.checks.service import check_service
-    from versionsync.systemd.host import execute, paths, read
+    from versionsync.cli.checks.service import check_service, service_settings
+    from versionsync.systemd.host import execute, find_paths, program_path, read
     from versionsync.systemd.plan import Activity, files_of
-    from versionsync.systemd.program import program_path
     from versionsync.systemd.state import activity_of, watch_start
     from versionsync.systemd.systemctl import Systemd
+    from versionsync.systemd.units import DEFAULT_PROGRAM
 
-    form, systemd = _unit_options(user, name, timer), Systemd(user=user)
-    _require_root(form, dry_run=dry_run)
-    is_there = _is_there(systemd, must=not dry_run)
-    places = paths(form, session.environ, systemd=systemd.version)
-    program = program_path(form)
-    checked = check_service(session, form, places, reads_secrets=user or os.geteuid() == 0)
-    installation = _installation(form, program, places, checked.asked)
+    options, systemd = _unit_options(user, name, timer), Systemd(user=user)
+    obstacles = _Obstacles(dry_run=dry_run)
+    with obstacles.of_this_host():
+        _require_root(options)
+    with obstacles.of_this_host():
+        systemd.require()
+        obstacles.has_systemd = True
+    paths = find_paths(options, session.environ, systemd=systemd.version)
+    program = DEFAULT_PROGRAM
+    with obstacles.of_the_plan():
+        program = program_path(options)
+    for problem in check_service(session, options, paths, reads_secrets=user or os.geteuid() == 0):
+        with obstacles.of_the_plan():
+            raise problem
+    settings = service_settings(options, paths)
+    installation = _installation(options, program, paths, settings)
     plan = installation.plan(
         files_of(installation, read),
         force=force,
-        activity=activity_of(systemd, form) if is_there else Activity.STOPPED,
-        enabled=is_there and systemd.is_enabled(form.enabled),
-        settings_mode=checked.settings_mode,
+        activity=activity_of(systemd, options) if obstacles.has_systemd else Activity.STOPPED,
+        enabled=obstacles.has_systemd and systemd.is_enabled(options.enabled),
+        settings_mode=settings.mode,
     )
-    _show(session, plan, whole=dry_run, done=f"{form.service} is installed, and as it should be.")
-    _refuse_changed(plan)
+    _show(session, plan, in_full=dry_run, nothing=f"{options.service} is installed and up to date.")
+    with obstacles.of_the_plan():
+        _check_unmodified(plan)
     if dry_run:
-        return _report(session, form, plan, None)
+        _finish_dry_run(session, options, plan, obstacles, {})
+        return
     _confirm(session, plan, yes=yes)
     execute(plan, systemd)
-    return _report(session, form, plan, watch_start(systemd, form))
+    _report(session, options, plan, watch_start(systemd, options))
 
 
 def uninstall(
@@ -94,54 +118,71 @@ def uninstall(
     timer: Timer = False,
     dry_run: DryRun = False,
     yes: Yes = False,
-    force: Annotated[bool, flag("--force", help="Remove unit files that were changed by hand, too.")] = False,
+    force: Annotated[bool, flag("--force", help="Also remove unit files that were changed by hand.")] = False,
 ) -> None:
-    """Stop the service and remove its unit files. What is mirrored, the settings and the secrets stay.
+    """Stop the service and remove its unit files. The mirror, the settings and the secrets stay.
 
-    Shows first what it will do. Unit files that somebody has changed are kept, and nothing is done, unless --force says
-    otherwise.
+    It shows the plan first. If you have changed a unit file by hand, nothing happens without --force.
+
+    Examples:
+        # Show what would be removed.
+        versionsync service uninstall --dry-run
+
+        # Remove the service.
+        sudo versionsync service uninstall
     """
     from versionsync.systemd.host import execute
     from versionsync.systemd.plan import removal
     from versionsync.systemd.state import others_of
     from versionsync.systemd.systemctl import Systemd
 
-    form, systemd = _unit_options(user, name, timer), Systemd(user=user)
-    _require_root(form, dry_run=dry_run)
-    if not dry_run:
+    options, systemd = _unit_options(user, name, timer), Systemd(user=user)
+    obstacles = _Obstacles(dry_run=dry_run)
+    with obstacles.of_this_host():
+        _require_root(options)
+    with obstacles.of_this_host():
         systemd.require()
-    installation, files = _found(session, form, systemd)
-    others = others_of(form, installation.paths, systemd)
-    plan = removal(form, files, force=force, shared=bool(others))
-    _show(session, plan, whole=dry_run, done=f"{form.service} is not installed.")
-    _refuse_changed(plan)
-    if not dry_run:
+    installation, files = _found(session, options, systemd)
+    others = others_of(options, installation.paths, systemd)
+    plan = removal(options, files, force=force, shared=bool(others))
+    settings, state = installation.paths.settings / options.settings, installation.paths.state
+    kept = {"kept": {"settings": str(settings), "state": str(state)}}
+    _show(session, plan, in_full=dry_run, nothing=f"{options.service} is not installed.")
+    with obstacles.of_the_plan():
+        _check_unmodified(plan)
+    if dry_run:
+        _finish_dry_run(session, options, plan, obstacles, kept)
+    else:
         _confirm(session, plan, yes=yes)
         execute(plan, systemd)
-    settings = installation.paths.settings / form.settings
-    if session.output.as_json:
-        kept = {"settings": str(settings), "state": str(installation.paths.state)}
-        session.output.json(_fields(form, plan) | {"done": not dry_run, "kept": kept})
-        return
-    session.output.plain_line("Nothing was done." if dry_run else "Done." if plan.steps else "There was nothing to do.")
-    if others:
-        session.output.plain_line(f"The template stays: it is also that of {', '.join(others)}.")
-    session.output.plain_line(
-        f"Kept: {settings}, the secrets beside it, and {installation.paths.state} with what is mirrored."
-    )
+        if session.output.as_json:
+            session.output.json(_fields(options, plan) | {"done": True} | kept)
+        else:
+            session.output.plain_line("Done." if plan.steps else "There was nothing to do.")
+    if not session.output.as_json:
+        if others:
+            session.output.plain_line(f"The template stays, because {', '.join(others)} needs it, too.")
+        session.output.plain_line(f"Kept: {settings}, the secrets beside it, and the mirror in {state}.")
 
 
 def status(session: CliContext, *, user: User = False, name: Name = None, timer: Timer = False) -> None:
-    """Show whether the service is installed, enabled and running, since when, and whether its unit is this version's.
+    """Show whether the service is installed, enabled and running, and whether its units are up to date.
 
-    Ends with code 3 where something of that needs attention.
+    The exit code is 3 if something needs attention.
+
+    Examples:
+        # The system service.
+        versionsync service status
+
+        # The service with the settings in shop.toml.
+        versionsync service status --name shop
     """
     from versionsync.cli.views.service import read_status, show
     from versionsync.systemd.systemctl import Systemd
 
-    form, systemd = _unit_options(user, name, timer), Systemd(user=user)
+    options, systemd = _unit_options(user, name, timer), Systemd(user=user)
     systemd.require()
-    installation, files = _found(session, form, systemd)
+    installation, files = _found(session, options, systemd)
     seen = read_status(installation, files, systemd)
     if session.output.as_json:
         session.output.json(seen.fields())
@@ -149,6 +190,60 @@ def status(session: CliContext, *, user: User = False, name: Name = None, timer:
         show(session.output, seen)
     if seen.attention:
         raise typer.Exit(ExitCode.PARTIAL)
+
+
+class _Obstacles:
+    """What prevents an installation or a removal. The first obstacle ends the command; a dry run collects them all."""
+
+    def __init__(self, *, dry_run: bool) -> None:
+        self._dry_run = dry_run
+        self.found: list[ErrorReport] = []
+        self.exit = ExitCode.OK
+        self.has_systemd = False
+
+    @contextmanager
+    def of_the_plan(self) -> Iterator[None]:
+        """Collect an error that a dry run exits with, too."""
+        try:
+            yield
+        except Exception as error:
+            if not self._dry_run or (report := error_report(error)).exit is ExitCode.UNEXPECTED:
+                raise
+            self.found.append(report)
+            self.exit = most_severe([self.exit, report.exit])
+
+    @contextmanager
+    def of_this_host(self) -> Iterator[None]:
+        """Collect an error of this machine or user. A dry run succeeds: you may plan for another."""
+        from versionsync.systemd.errors import ServiceError
+
+        try:
+            yield
+        except ServiceError as error:
+            if not self._dry_run:
+                raise
+            self.found.append(error_report(error))
+
+
+def _finish_dry_run(
+    session: CliContext, options: UnitOptions, plan: Plan, obstacles: _Obstacles, more: dict[str, Any]
+) -> None:
+    """Report what prevents the plan. End with the exit code of a real run if the plan itself is refused."""
+    output, redact = session.output, session.redactor.redact
+    found = [report.redacted(redact) for report in obstacles.found]
+    if output.as_json:
+        blockers = [report.to_fields() for report in found]
+        output.json(_fields(options, plan) | {"done": False, "blockers": blockers} | more)
+    else:
+        if found:
+            output.plain_line()
+            output.plain_line("In the way:", style="bold")
+        for report in found:
+            output.paragraph((output.symbol(False), "bold red"), f" {report.message}", hang=2)
+            output.paragraph(f"  {report.hint}", hang=2)
+        output.plain_line("Nothing was done.")
+    if obstacles.exit is not ExitCode.OK:
+        raise typer.Exit(obstacles.exit)
 
 
 def _unit_options(user: bool, name: str | None, timer: bool) -> UnitOptions:
@@ -160,126 +255,103 @@ def _unit_options(user: bool, name: str | None, timer: bool) -> UnitOptions:
     return UnitOptions(user=user, timer=timer, instance=name)
 
 
-def _require_root(form: UnitOptions, *, dry_run: bool) -> None:
+def _require_root(options: UnitOptions) -> None:
     from versionsync.systemd.errors import NotRoot
 
-    if not form.user and not dry_run and os.geteuid() != 0:
+    if not options.user and os.geteuid() != 0:
         raise NotRoot(
             "only root may change the machine's services",
-            hint="Run it with sudo; or --user for a service of your own; --dry-run shows what would be done.",
+            hint="Use sudo, or install a service of your own user: --user.",
         )
 
 
-def _is_there(systemd: Systemd, *, must: bool) -> bool:
-    """Whether there is a systemd that answers. Raises NoSystemd where there `must` be one."""
-    from versionsync.systemd.errors import NoSystemd
-
-    try:
-        systemd.require()
-    except NoSystemd:
-        if must:
-            raise
-        return False
-    return True
-
-
-def _found(session: CliContext, form: UnitOptions, systemd: Systemd) -> tuple[Installation, Files]:
-    """What is installed, and how it stands to what this version would install for the program and settings there."""
+def _found(session: CliContext, options: UnitOptions, systemd: Systemd) -> tuple[Installation, Files]:
+    """Return what this version would install for the installed program, and the files as they are."""
     from versionsync.cli.checks.service import service_settings
-    from versionsync.systemd.host import paths, read
+    from versionsync.systemd.host import find_paths, installed_program, read
     from versionsync.systemd.plan import files_of
-    from versionsync.systemd.program import installed_program
 
-    places = paths(form, session.environ, systemd=systemd.version)
-    program = installed_program(form, places, read)
-    installation = _installation(form, program, places, service_settings(form, places))
+    paths = find_paths(options, session.environ, systemd=systemd.version)
+    program = installed_program(options, paths, read)
+    installation = _installation(options, program, paths, service_settings(options, paths))
     return installation, files_of(installation, read)
 
 
-def _installation(form: UnitOptions, program: PurePosixPath, places: Paths, asked: ServiceSettings) -> Installation:
+def _installation(
+    options: UnitOptions, program: PurePosixPath, paths: Paths, settings: ServiceSettings
+) -> Installation:
     from zipfile import is_zipfile
 
     from versionsync.systemd.plan import Installation
 
     return Installation(
-        options=form,
+        options=options,
         program=program,
-        paths=places,
-        credentials=asked.credentials,
-        address=asked.address,
+        paths=paths,
+        credentials=settings.credentials,
+        address=settings.address,
         is_single_file=is_zipfile(program),
         version=__version__,
     )
 
 
-def _show(session: CliContext, plan: Plan, *, whole: bool, done: str) -> None:
+def _show(session: CliContext, plan: Plan, *, in_full: bool, nothing: str) -> None:
     if session.output.as_json:
         return
     if not plan.steps and not plan.conflicts:
-        session.output.plain_line(done)
-    for line in plan.lines(whole=whole):
+        session.output.plain_line(nothing)
+    for line in plan.lines(in_full=in_full):
         session.output.plain_line(line)
-    for write in plan.conflicts:
-        session.output.plain_line(f"keep    {write.path}, which was changed by hand:")
-        for line in write.differences():
-            session.output.plain_line(f"        {line}")
 
 
-def _refuse_changed(plan: Plan) -> None:
+def _check_unmodified(plan: Plan) -> None:
     from versionsync.systemd.errors import ModifiedUnit
 
     if plan.conflicts:
         paths = ", ".join(str(write.path) for write in plan.conflicts)
         raise ModifiedUnit(
             f"nothing was done: changed by hand, or not installed by versionsync: {paths}",
-            hint="Put your changes into a drop-in (`systemctl edit UNIT`), which every version leaves alone; then "
-            "--force.",
+            hint="Move your changes into a drop-in (`systemctl edit UNIT`), which stays as it is. Then use --force.",
         )
 
 
 def _confirm(session: CliContext, plan: Plan, *, yes: bool) -> None:
-    """Ask whether it shall be done; a no ends the command. Raises Unconfirmed where there is nobody to ask."""
+    """Ask whether to execute the plan. A no ends the command."""
     from versionsync.systemd.errors import ConfirmationRequired
 
     if yes or not plan.steps:
         return
     if session.output.as_json or not sys.stdin.isatty():
-        raise ConfirmationRequired("nothing was done: nobody is there to ask", hint="--yes does it without asking.")
-    if not typer.confirm("Shall this be done?", err=True):
+        raise ConfirmationRequired("nothing was done: there is no terminal to ask on", hint="Use --yes.")
+    if not typer.confirm("Do this?", err=True):
         session.output.plain_line("Nothing was done.")
         raise typer.Exit(ExitCode.OK)
 
 
-def _report(session: CliContext, form: UnitOptions, plan: Plan, running: UnitStatus | None) -> None:
-    if session.output.as_json:
-        told: dict[str, Any] = {"done": running is not None}
-        if running is not None:
-            told |= {"ready": running.is_ready, "status": running.status}
-        session.output.json(_fields(form, plan) | told)
+def _report(session: CliContext, options: UnitOptions, plan: Plan, running: UnitStatus) -> None:
+    output = session.output
+    if output.as_json:
+        result = {"done": True, "ready": running.is_ready, "status": running.status}
+        output.json(_fields(options, plan) | result)
         return
-    if running is None:
-        session.output.plain_line("Nothing was done.")
-    elif form.timer:
-        session.output.plain_line(f"Done: {form.starter} is active, and the first sync has begun.")
+    if options.timer:
+        output.plain_line(f"Done: {options.starter} is active, and the first sync has begun.")
     else:
-        state = "is up" if running.is_ready else "has begun its first look, which may take a while"
-        session.output.plain_line(f"{form.service} {state}: {running.status or 'no status yet'}")
-    if running is not None:
-        user = " --user" if form.user else ""
-        name = f" --name {form.instance}" if form.instance else ""
-        session.output.plain_line(f"Its log:          journalctl{user} --unit={form.service}")
-        session.output.plain_line(
-            f"How it stands:    versionsync service status{user}{name}{' --timer' if form.timer else ''}"
-        )
+        state = "is up" if running.is_ready else "has begun its first run, which may take a while"
+        output.plain_line(f"{options.service} {state}: {running.status or 'no status yet'}")
+    user = " --user" if options.user else ""
+    name = f" --name {options.instance}" if options.instance else ""
+    output.plain_line(f"Its log:     journalctl{user} --unit={options.service}")
+    output.plain_line(f"Its status:  versionsync service status{user}{name}{' --timer' if options.timer else ''}")
 
 
-def _fields(form: UnitOptions, plan: Plan) -> dict[str, Any]:
+def _fields(options: UnitOptions, plan: Plan) -> dict[str, Any]:
     from versionsync.systemd.plan import Write
 
     steps = [" ".join(next(step.lines()).split()) for step in plan.steps]
     files = {str(step.path): step.text for step in plan.steps if isinstance(step, Write)}
-    return {"service": form.service, "steps": steps, "files": files}
+    return {"service": options.service, "steps": steps, "files": files}
 
 
-for verb in (install, status, uninstall):
-    add_command(app, verb)
+for command in (install, status, uninstall):
+    add_command(app, command)

@@ -1,4 +1,4 @@
-"""`versionsync simulator`: a local DatoCMS, to try things on."""
+"""`versionsync simulator`: a local DatoCMS to try things on."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ def simulator(
         typer.Option(
             "--host",
             metavar="ADDRESS",
-            help="Address to listen on. Under another than the default other machines can use the API, whose tokens "
-            "everybody knows.",
+            help="Address to listen on. With any other than the default, other machines can use the API: its tokens "
+            "are public.",
         ),
     ] = "127.0.0.1",
     port: Annotated[
-        int, typer.Option("--port", metavar="PORT", min=0, max=65535, help="Port to listen on; 0: a free one.")
+        int, typer.Option("--port", metavar="PORT", min=0, max=65535, help="Port to listen on. 0: any free port.")
     ] = 8080,
     news: Annotated[
-        bool, flag("--news", help="A small news site: five models, two locales, every kind of field.")
+        bool, flag("--news", help="Serve a small news site: five models, two locales, every kind of field.")
     ] = False,
     git: Annotated[
         Path | None,
@@ -50,12 +50,14 @@ def simulator(
             metavar="PATH",
             exists=True,
             file_okay=False,
-            help="The history of a Git repository: its files are records, its commits versions.",
+            help="Serve the history of a Git repository: its files are records, its commits versions.",
         ),
     ] = None,
-    records: Annotated[int | None, typer.Option("--records", metavar="N", min=0, help="N records, made up.")] = None,
+    records: Annotated[
+        int | None, typer.Option("--records", metavar="N", min=0, help="Serve N invented records.")
+    ] = None,
     versions: Annotated[
-        int, typer.Option("--versions", metavar="N", min=1, help="N versions of each made-up record.")
+        int, typer.Option("--versions", metavar="N", min=1, help="Give each invented record N versions.")
     ] = 6,
     projects: Annotated[
         int | None,
@@ -63,53 +65,67 @@ def simulator(
             "--projects",
             metavar="N",
             min=1,
-            help="N projects, told apart by their tokens. Each has 10 made-up records, or as many as --records says; "
-            "with --news a news site each, which takes 5 MB and 0.2 s a project.",
+            help="Serve N projects, each with its own token. Each has 10 invented records, or as many as --records "
+            "says. With --news each is a news site, which takes 5 MB and 0.2 s a project.",
         ),
     ] = None,
     live: Annotated[
-        bool, flag("--live", help="Editors work by themselves, in every project; -v shows what each of them does.")
+        bool, flag("--live", help="Let simulated editors work in every project. -v shows what they do.")
     ] = False,
     pace: Annotated[
         float | None,
         typer.Option(
             "--pace",
             metavar="N",
-            help="How fast they work: N acts a minute in each project, on average; 12 unless given. An act is a "
-            "save, a publication, a deletion and so on.",
+            help="With --live: N actions a minute in each project, on average. Default: 12. An action is a save, a "
+            "publication, a deletion and so on.",
         ),
     ] = None,
     seed: Annotated[
         int,
         typer.Option(
-            "--seed", metavar="N", help="The same seed makes the same project, and with --live the same acts."
+            "--seed", metavar="N", help="The same seed makes the same project and, with --live, the same actions."
         ),
     ] = 1,
     rate_limit: Annotated[
         str,
-        typer.Option("--rate-limit", metavar="N", help='Requests in 3 seconds, or "none".'),
+        typer.Option("--rate-limit", metavar="N", help='Requests allowed in 3 seconds, or "none".'),
     ] = "60",
     latency: Annotated[
-        float, typer.Option("--latency", metavar="SECONDS", min=0, help="How long each answer takes, on average.")
+        float, typer.Option("--latency", metavar="SECONDS", min=0, help="Average time of each response.")
     ] = 0.0,
     control_token: Annotated[
         str | None,
         typer.Option(
             "--control-token",
             metavar="TOKEN",
-            help="Opens the control endpoints (/_simulator/) to other machines. Better set "
-            f"{CONTROL_TOKEN_VARIABLE}: others can read a command line.",
+            help="Let other machines use the control endpoints (/_simulator/) with this token. Better set "
+            f"{CONTROL_TOKEN_VARIABLE}: other users can read a command line.",
         ),
     ] = None,
     fault: Annotated[
         list[str] | None,
-        typer.Option("--fault", metavar="KIND=SHARE", help="Something that goes wrong: internal_error=0.05, …"),
+        typer.Option(
+            "--fault",
+            metavar="KIND=SHARE",
+            help="Make this share of requests fail: internal_error=0.05, … You can repeat the option.",
+        ),
     ] = None,
 ) -> None:
-    """Serve a local DatoCMS: the same API, an invented project.
+    """Serve a local DatoCMS with the same API and an invented project.
 
-    Without --git, --records or --projects it is the news site. Its token is simulator-full-access; those of more
-    projects are simulator-full-access-2, -3 and so on. Ctrl-C ends it.
+    Without --git, --records or --projects you get the news site. Its token is simulator-full-access; more projects
+    have simulator-full-access-2, -3 and so on. Ctrl-C stops it.
+
+    Examples:
+        # Serve the news site. It prints the variables that you need.
+        versionsync simulator
+
+        # Let editors work in it, and show what they do.
+        versionsync simulator --live -v
+
+        # Serve 500 invented records with 3 versions each, at another port.
+        versionsync simulator --records 500 --versions 3 --port 9000
     """
     from versionsync.simulator import FaultKind, Faults, serve
     from versionsync.simulator.scenarios.git.repository import RepositoryUnreadable

@@ -1,4 +1,4 @@
-"""`versionsync webhook`: a source's own webhook in its DatoCMS project, from making it to seeing that it works."""
+"""`versionsync webhook`: create, check, test and remove a source's webhook in its DatoCMS project."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["app"]
 
 app = typer.Typer(
     cls=CommandGroup,
-    help="The webhook by which DatoCMS tells what changes: make it, look at it, try it, remove it.",
+    help="Create, check, test or remove the webhook that reports changes at once.",
     no_args_is_help=True,
 )
 
@@ -34,13 +34,13 @@ PASSWORD_BYTES: Final = 32
 
 SourceArg = Annotated[
     str | None,
-    typer.Argument(metavar="SOURCE", help="The source; it need not be named where the settings have only one."),
+    typer.Argument(metavar="SOURCE", help="The source. You can leave it out if there is only one."),
 ]
 UrlOption = Annotated[
     str | None,
-    typer.Option("--url", metavar="URL", help="Which webhook, where the project has several of that name."),
+    typer.Option("--url", metavar="URL", help="Which webhook, if the project has several of that name."),
 ]
-DryRun = Annotated[bool, flag("--dry-run", help="Only show what would be done.")]
+DryRun = Annotated[bool, flag("--dry-run", help="Show what would change. Change nothing.")]
 
 
 def install(
@@ -52,19 +52,26 @@ def install(
         typer.Option(
             "--url",
             metavar="URL",
-            help="What DatoCMS calls: the public address of the receiver, https://your.host/webhooks/SOURCE; without "
-            "one, any other that you name. It need not be said again for a webhook that is there.",
+            help="What DatoCMS calls: the public address of the receiver, https://your.host/webhooks/SOURCE. Without "
+            "a receiver, any URL will do. Needed only for a new webhook.",
         ),
     ] = None,
     dry_run: DryRun = False,
 ) -> None:
-    """Make the source's webhook, or mend the one that is there, and show first what that changes.
+    """Create the source's webhook, or fix the existing one. Show first what changes.
 
-    It is called for all events of records, is not called again when nobody answers, and logs in with the password of
-    the settings, where they have one; where they name a file that is not there, a password is made and stored in it.
-    Whether or not anybody answers it, DatoCMS logs its calls, and `versionsync run`
-    reads that log: then changes are found within about a second without any port being open. A webhook of another
-    name or with another URL is never touched. The token's role must be allowed to manage webhooks.
+    DatoCMS then calls the URL for every change of a record. It logs each call, answered or not, and `versionsync run`
+    reads that log. So changes arrive within about a second, even if you open no port.
+
+    The webhook uses the password of the settings. If they name a password file that does not exist, a new password is
+    stored there. No other webhook is changed. The token's role must be allowed to manage webhooks.
+
+    Examples:
+        # Show what would be created.
+        versionsync webhook install --url https://my.host/webhooks/website --dry-run
+
+        # Create it for one of several sources.
+        versionsync webhook install website --url https://my.host/webhooks/website
     """
     from versionsync.webhooks.registration import installation
 
@@ -137,10 +144,15 @@ def _store(place: Path, login: BasicAuth) -> None:
 def status(
     session: CliContext,
     sources: Annotated[
-        list[str] | None, typer.Argument(metavar="SOURCE", help="Sources to show; all of them if none is named.")
+        list[str] | None, typer.Argument(metavar="SOURCE", help="Sources to show. Default: all.")
     ] = None,
 ) -> None:
-    """Show whether the webhook is there and tells all that it should, and how its last calls went."""
+    """Show whether the webhook exists, whether it reports every change, and how its last calls went.
+
+    Examples:
+        # The webhooks of all sources.
+        versionsync webhook status
+    """
     shown: list[tuple[ExitCode, dict[str, Any]]] = []
     for number, chosen in enumerate(session.sources(sources or ())):
         if number and not session.output.as_json:
@@ -182,7 +194,15 @@ def _show(session: CliContext, source: SourceSettings) -> tuple[ExitCode, dict[s
 
 
 def remove(session: CliContext, source: SourceArg = None, *, url: UrlOption = None, dry_run: DryRun = False) -> None:
-    """Remove the source's webhook from its project; no other is touched."""
+    """Remove the source's webhook from its project. No other webhook is changed.
+
+    Examples:
+        # Show which webhook would be removed.
+        versionsync webhook remove website --dry-run
+
+        # Remove it.
+        versionsync webhook remove website
+    """
     from versionsync.webhooks.registration import chosen_of
 
     chosen = _chosen(session, source)
@@ -207,10 +227,14 @@ def remove(session: CliContext, source: SourceArg = None, *, url: UrlOption = No
 
 
 def test(session: CliContext, source: SourceArg = None, *, url: UrlOption = None) -> None:
-    """Let DatoCMS make the webhook's last call once more, and tell what came of it. No content is touched.
+    """Let DatoCMS repeat the webhook's last call, and show the result. No content changes.
 
-    DatoCMS can only repeat a call that it has made before: for a new webhook save any record first. Ends with code 3
-    where there was nothing to repeat, or where the call was not answered with 2xx.
+    DatoCMS can only repeat an earlier call: for a new webhook, save any record first. The exit code is 3 if there was
+    no call to repeat, or if the response was not 2xx.
+
+    Examples:
+        # Repeat the last call.
+        versionsync webhook test website
     """
     from versionsync.cli.views.webhook import TestCall, resend
     from versionsync.webhooks.registration import chosen_of, not_found

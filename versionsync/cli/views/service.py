@@ -1,4 +1,4 @@
-"""How an installed service stands: what runs, since when, by which unit, and what of that needs somebody."""
+"""The status of an installed service: what runs, since when, from which unit, and what needs attention."""
 
 from __future__ import annotations
 
@@ -23,24 +23,28 @@ _SINCE: Final = ("ActiveEnterTimestamp", "ExecMainExitTimestamp", "NeedDaemonRel
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceStatus:
-    """What there is to say. `attention`: what needs somebody; nothing does where it is empty."""
+    """What `service status` shows."""
 
     service: str
     program: str
     state: str
     status: str
+    """What the service says about itself."""
     since: str
     pid: int
     restarts: int
+    """How often systemd restarted it."""
     enabled: bool
     installed: bool
-    standings: Sequence[tuple[Path, FileState]]
+    units: Sequence[tuple[Path, FileState]]
     drop_ins: Sequence[str]
+    """Drop-ins of others."""
     exposure: float | None
-    attention: Sequence[str]
+    attention: Sequence[str] = ()
+    """What needs attention, with what to do."""
 
     def fields(self) -> dict[str, Any]:
-        """For programs."""
+        """Return it for JSON."""
         return {
             "service": self.service,
             "installed": self.installed,
@@ -51,7 +55,7 @@ class ServiceStatus:
             "pid": self.pid or None,
             "restarts": self.restarts,
             "program": self.program,
-            "units": [{"path": str(path), "standing": standing.value} for path, standing in self.standings],
+            "units": [{"path": str(path), "standing": state.value} for path, state in self.units],
             "drop_ins": list(self.drop_ins),
             "exposure": self.exposure,
             "attention": list(self.attention),
@@ -59,74 +63,70 @@ class ServiceStatus:
 
 
 def read_status(installation: Installation, files: Files, systemd: Systemd) -> ServiceStatus:
-    """Ask systemd. Raises NoSystemd."""
-    form = installation.options
-    told = systemd.show(form.service, *_PROPERTIES, *_SINCE)
+    """Ask systemd. Raise NoSystemd if there is none."""
+    options = installation.options
+    shown = systemd.show(options.service, *_PROPERTIES, *_SINCE)
     own = files.found.keys()
-    standings = [(path, files.state(path)) for path in files.wanted if files.found[path] is not None]
+    units = [(path, files.state(path)) for path in files.wanted if files.found[path] is not None]
     seen = ServiceStatus(
-        service=form.service,
+        service=options.service,
         program=str(installation.program),
-        state=f"{told['ActiveState']} ({told['SubState']})",
-        status=told["StatusText"],
-        since=told["ExecMainExitTimestamp"] if form.timer else told["ActiveEnterTimestamp"],
-        pid=int(told["MainPID"] or 0),
-        restarts=int(told["NRestarts"] or 0),
-        enabled=bool(standings) and systemd.is_enabled(form.enabled),
-        installed=bool(standings),
-        standings=standings,
-        drop_ins=[path for path in told["DropInPaths"].split() if Path(path) not in own],
-        exposure=systemd.exposure(form.service) if standings else None,
-        attention=(),
+        state=f"{shown['ActiveState']} ({shown['SubState']})",
+        status=shown["StatusText"],
+        since=shown["ExecMainExitTimestamp"] if options.timer else shown["ActiveEnterTimestamp"],
+        pid=int(shown["MainPID"] or 0),
+        restarts=int(shown["NRestarts"] or 0),
+        enabled=bool(units) and systemd.is_enabled(options.enabled),
+        installed=bool(units),
+        units=units,
+        drop_ins=[path for path in shown["DropInPaths"].split() if Path(path) not in own],
+        exposure=systemd.exposure(options.service) if units else None,
     )
     if not seen.installed:
         return replace(seen, attention=(_NOT_INSTALLED,))
-    activity = activity_of(systemd, form)
-    reason = reason_of_end(systemd, form) if activity is Activity.FAILING else ""
-    wrong = (*_at_rest(seen, form, activity, reason), *_gone(installation), *_wrong(seen, files, form, told))
+    activity = activity_of(systemd, options)
+    reason = reason_of_end(systemd, options) if activity is Activity.FAILING else ""
+    wrong = (*_activity(seen, options, activity, reason), *_missing(installation), *_units(seen, files, options, shown))
     return replace(seen, attention=wrong)
 
 
-_NOT_INSTALLED: Final = "it is not installed: versionsync service install"
+_NOT_INSTALLED: Final = "it is not installed; run: versionsync service install"
 
 
-def _at_rest(seen: ServiceStatus, form: UnitOptions, activity: Activity, reason: str) -> Iterator[str]:
-    """That it does not run as it should, and mostly what to do."""
+def _activity(seen: ServiceStatus, options: UnitOptions, activity: Activity, reason: str) -> Iterator[str]:
     match activity:
         case Activity.FAILING:
             yield f"it is {seen.state}: {reason}"
         case Activity.STOPPED:
-            yield f"{form.starter} is not active: nothing starts it" if form.timer else f"it is {seen.state}"
+            yield f"{options.starter} is not active: nothing starts it" if options.timer else f"it is {seen.state}"
         case Activity.RUNNING_OLD:
-            yield f"it was started before this version was installed: {form.systemctl} restart {form.service}"
+            yield f"it started before this version was installed; run: {options.systemctl} restart {options.service}"
         case Activity.RUNNING_UNMANAGED:
-            yield f"{form.starter} is not active, so calls are refused while it restarts: versionsync service install"
+            yield f"{options.starter} is not active, so calls during a restart fail; run: versionsync service install"
         case Activity.RUNNING:
             pass
 
 
-def _gone(installation: Installation) -> Iterator[str]:
-    """Secrets that are not there any more: without them it does not start again."""
+def _missing(installation: Installation) -> Iterator[str]:
     for path in installation.credentials:
-        with suppress(PermissionError):  # it is not for this user to know
+        with suppress(PermissionError):  # this user may not know
             if not path.exists():
-                yield f"there is no file {path}, which the settings name: it does not start without"
+                yield f"there is no file {path}, which the settings name: the service cannot start again"
 
 
-def _wrong(seen: ServiceStatus, files: Files, form: UnitOptions, told: dict[str, str]) -> Iterator[str]:
-    """What else needs somebody, and mostly what to do."""
+def _units(seen: ServiceStatus, files: Files, options: UnitOptions, shown: dict[str, str]) -> Iterator[str]:
     if not seen.enabled:
         yield "it is not enabled: it does not start by itself"
     for path in files.in_state(FileState.CHANGED):
         yield f"{path} was changed by hand, or not installed by versionsync"
     for path in files.in_state(FileState.OLD, FileState.MISSING):
-        yield f"{path} is not this version's: versionsync service install"
-    if told["NeedDaemonReload"] == "yes":
-        yield f"systemd has not read its unit files since they were changed: {form.systemctl} daemon-reload"
+        yield f"{path} is not from this version; run: versionsync service install"
+    if shown["NeedDaemonReload"] == "yes":
+        yield f"systemd has not read the changed unit files; run: {options.systemctl} daemon-reload"
 
 
 def show(output: Output, seen: ServiceStatus) -> None:
-    """For people."""
+    """Show it to people."""
     output.plain_line(seen.service, style="bold")
     rows = {
         "state": f"{seen.state}{f' since {seen.since}' if seen.since else ''}",
@@ -134,7 +134,7 @@ def show(output: Output, seen: ServiceStatus) -> None:
         "process": f"{seen.pid}, {count(seen.restarts, 'restart')} by systemd" if seen.pid else "",
         "enabled": "yes" if seen.enabled else "no",
         "program": seen.program,
-        "units": ", ".join(f"{path} ({standing.value})" for path, standing in seen.standings),
+        "units": ", ".join(f"{path} ({state.value})" for path, state in seen.units),
         "drop-ins": ", ".join(seen.drop_ins),
         "exposure": "" if seen.exposure is None else f"{seen.exposure} of 10, by systemd-analyze security",
     }

@@ -16,7 +16,7 @@ from versionsync.cli.checks import service as service_checks
 from versionsync.cli.context import CliContext, Options
 from versionsync.config import InvalidSetting, SecretProblem
 from versionsync.mirror.errors import SchemaNewer
-from versionsync.systemd import host, program
+from versionsync.systemd import host
 from versionsync.systemd import state as running
 from versionsync.systemd import systemctl as systemd
 from versionsync.systemd.errors import InvalidInstanceName, NotAccessible, ServiceError
@@ -121,7 +121,7 @@ def test_it_shows_that_there_is_nothing_to_do(machine: Host) -> None:
     machine.answers(UP)
     machine.run("install", "--yes")
     ran = machine.run("install", "--dry-run")
-    assert "versionsync.service is installed, and as it should be." in ran.out
+    assert "versionsync.service is installed and up to date." in ran.out
     assert "run " not in ran.out
 
 
@@ -129,7 +129,60 @@ def test_it_shows_what_it_would_do_also_without_systemd(machine: Host) -> None:
     machine.monkeypatch.setenv("PATH", str(machine.settings))
     ran = machine.run("install", "--dry-run")
     assert ran.code == 0, ran.err
+    assert "✗ there is no systemd on this machine" in ran.out
     assert "run     systemctl --user enable versionsync.socket versionsync.service" in ran.out
+
+
+def test_a_dry_run_shows_the_plan_together_with_all_that_is_in_the_way(machine: Host) -> None:
+    """It ends with the code with which the installation would be refused."""
+    (machine.settings / "web.token").unlink()
+    ran = machine.run("install", "--dry-run")
+    assert ran.code == machine.run("install", "--yes").code == 2
+    assert f"write   {machine.units / 'versionsync.service'}" in ran.out
+    assert "run     systemctl --user enable versionsync.socket versionsync.service" in ran.out
+    assert "In the way:\n✗ " in ran.out
+    assert "web.token\n  Write the secret into it, mode 0600.\n" in ran.out
+    assert ran.out.endswith("Nothing was done.\n")
+    (machine.settings / "versionsync.toml").unlink()
+    ran = machine.run("install", "--dry-run")
+    assert (
+        f"✗ there is no settings file {machine.settings / 'versionsync.toml'}\n  Write it: versionsync init" in ran.out
+    )
+    assert "+WatchdogSec=60" in ran.out
+
+
+@pytest.mark.parametrize("verb", ["install", "uninstall"])
+def test_a_dry_run_shows_the_plan_together_with_what_was_changed_by_hand(machine: Host, verb: str) -> None:
+    machine.answers(UP)
+    machine.run("install", "--yes")
+    unit = machine.units / "versionsync.service"
+    unit.write_text(unit.read_text().replace("WatchdogSec=60", "WatchdogSec=600"))
+    calls = machine.calls
+    machine.answers(DEAD)
+    ran = machine.run(verb, "--dry-run")
+    assert ran.code == 2
+    assert f"keep    {unit}, which was changed by hand:" in ran.out
+    assert "run     systemctl --user" in ran.out
+    assert "✗ nothing was done: changed by hand" in ran.out
+    assert f"remove  {unit}\n" not in ran.out
+    blocked = machine.run(verb, "--dry-run", "--json")
+    assert (blocked.code, blocked.json["done"]) == (2, False)
+    assert blocked.json["steps"]
+    assert [blocker["exit"] for blocker in blocked.json["blockers"]] == [2]
+    assert machine.calls == calls
+
+
+def test_every_problem_of_the_settings_is_named(etc: Etc) -> None:
+    """Not only the first one."""
+    file = write_settings(etc.paths.settings, database_url='"sqlite:////srv/mirror.db"')
+    file.write_text(file.read_text() + '[http]\nhost = "my.host"\n')
+    etc.paths.settings.chmod(0o700)
+    found = [str(problem) for problem in etc.problems(config=Path("/other.toml"))]
+    assert len(found) == 4
+    for problem, words in zip(
+        found, ("not from /other.toml", "others may not enter", "http.host", "can write only"), strict=True
+    ):
+        assert words in problem
 
 
 def test_it_installs_starts_and_sees_that_it_runs(machine: Host) -> None:
@@ -150,7 +203,7 @@ def test_a_second_time_there_is_nothing_to_do(machine: Host) -> None:
     assert machine.run("install", "--yes").code == 0
     before = machine.calls
     ran = machine.run("install", "--yes")
-    assert "is installed, and as it should be" in ran.out
+    assert "is installed and up to date" in ran.out
     assert machine.calls == before
 
 
@@ -168,7 +221,7 @@ def test_what_systemd_refuses_is_told(machine: Host) -> None:
     assert ran.code == 3
     assert "versionsync.socket is installed, and does not start: systemctl" in ran.err
     assert "Job failed" in ran.err
-    assert "if another program has its port" in ran.err
+    assert "If another program has its port" in ran.err
 
 
 def test_a_unit_that_was_changed_is_kept(machine: Host) -> None:
@@ -319,7 +372,7 @@ def test_an_instance_leaves_the_template_to_the_others(machine: Host) -> None:
     wants.mkdir()
     (wants / "versionsync@blog.service").symlink_to("../versionsync@.service")
     ran = machine.run("uninstall", "--yes", "--name", "shop")
-    assert "The template stays: it is also that of versionsync@blog.service." in ran.out
+    assert "The template stays, because versionsync@blog.service needs it, too." in ran.out
     assert (machine.units / "versionsync@.service").exists()
 
 
@@ -366,11 +419,22 @@ def test_a_name_that_no_unit_can_have_is_refused(name: str) -> None:
 class Etc:
     """The machine's settings, and what is checked of them."""
 
-    places: Paths
+    paths: Paths
 
-    def check(self, form: UnitOptions = UnitOptions(), *, config: Path | None = None) -> service_checks.ServiceCheck:  # noqa: B008
+    def problems(self, options: UnitOptions = UnitOptions(), *, config: Path | None = None) -> list[Exception]:  # noqa: B008
         session = CliContext(environ={}, options=Options(config=config))
-        return service_checks.check_service(session, form, self.places, reads_secrets=True)
+        return list(service_checks.check_service(session, options, self.paths, reads_secrets=True))
+
+    def check(
+        self,
+        options: UnitOptions = UnitOptions(),  # noqa: B008
+        *,
+        config: Path | None = None,
+    ) -> service_checks.ServiceSettings:
+        """Raise the first problem, as an installation does."""
+        for problem in self.problems(options, config=config):
+            raise problem
+        return service_checks.service_settings(options, self.paths)
 
 
 @pytest.fixture
@@ -382,14 +446,14 @@ def etc(tmp_path: Path) -> Etc:
 
 def test_what_the_settings_name_is_handed_over(etc: Etc) -> None:
     """By name, each once; and where a source names nothing, the file that the unit expects."""
-    folder = etc.places.settings
-    assert etc.check().asked.credentials == (folder / "web.token",)
+    folder = etc.paths.settings
+    assert etc.check().credentials == (folder / "web.token",)
     (folder / "shop.toml").write_text(
         '[[sources]]\nname = "a"\n[[sources]]\nname = "b"\napi_token_file = "web.token"\n'
     )
     (folder / "shop.token").write_text("0123456789abcdef")
     (folder / "shop.token").chmod(0o600)
-    assert set(etc.check(UnitOptions(instance="shop")).asked.credentials) == {
+    assert set(etc.check(UnitOptions(instance="shop")).credentials) == {
         folder / "web.token",
         folder / "shop.token",
     }
@@ -397,13 +461,13 @@ def test_what_the_settings_name_is_handed_over(etc: Etc) -> None:
 
 @pytest.mark.parametrize("token", ["", "  \n", "<token>"])
 def test_a_token_that_is_none_is_refused(etc: Etc, token: str) -> None:
-    write_settings(etc.places.settings, token=token)
+    write_settings(etc.paths.settings, token=token)
     with pytest.raises(SecretProblem):
         etc.check()
 
 
 def test_a_token_that_is_missing_or_open_is_refused(etc: Etc) -> None:
-    token = etc.places.settings / "web.token"
+    token = etc.paths.settings / "web.token"
     token.chmod(0o644)
     with pytest.raises(SecretProblem, match="can be read by others"):
         etc.check()
@@ -423,7 +487,7 @@ def test_a_token_that_is_missing_or_open_is_refused(etc: Etc) -> None:
 def test_a_secret_that_the_service_could_not_read_is_refused(
     etc: Etc, line: str, error: type[Exception], words: str
 ) -> None:
-    file = etc.places.settings / "versionsync.toml"
+    file = etc.paths.settings / "versionsync.toml"
     file.write_text(f'[[sources]]\nname = "web"\n{line}\n')
     file.chmod(0o600)
     with pytest.raises(error, match=words) as caught:
@@ -435,35 +499,35 @@ def test_a_secret_that_the_service_could_not_read_is_refused(
     "url", ["postgresql://me:0123456789abcdef@db/x", "postgresql://db/x?password=0123456789abcdef"]
 )
 def test_a_file_with_a_password_of_a_database_is_not_made_readable(etc: Etc, url: str) -> None:
-    write_settings(etc.places.settings, database_url=f'"{url}"')
-    (etc.places.settings / "versionsync.toml").chmod(0o600)
+    write_settings(etc.paths.settings, database_url=f'"{url}"')
+    (etc.paths.settings / "versionsync.toml").chmod(0o600)
     with pytest.raises(SecretProblem, match=r"holds a secret .*must not read it") as caught:
         etc.check()
     assert "0123456789abcdef" not in str(caught.value)
 
 
 def test_a_folder_of_settings_that_is_shut_is_refused(etc: Etc) -> None:
-    etc.places.settings.chmod(0o700)
+    etc.paths.settings.chmod(0o700)
     with pytest.raises(NotAccessible, match="others may not enter"):
         etc.check()
 
 
 def test_a_database_that_the_service_could_not_write_is_refused(etc: Etc) -> None:
-    write_settings(etc.places.settings, database_url='"sqlite:////srv/mirror.db"')
+    write_settings(etc.paths.settings, database_url='"sqlite:////srv/mirror.db"')
     with pytest.raises(NotAccessible, match="can write only into"):
         etc.check()
 
 
 def test_a_database_of_a_newer_version_is_refused_and_not_touched(etc: Etc) -> None:
-    with closing(sqlite3.connect(etc.places.state / "versionsync.db")) as database:
+    with closing(sqlite3.connect(etc.paths.state / "versionsync.db")) as database:
         database.executescript(
             "PRAGMA journal_mode = WAL; CREATE TABLE versionsync_schema (version_num); "
             "INSERT INTO versionsync_schema VALUES ('9999');"
         )
-    before = sorted(etc.places.state.iterdir())
+    before = sorted(etc.paths.state.iterdir())
     with pytest.raises(SchemaNewer, match="newer than this program"):
         etc.check()
-    assert sorted(etc.places.state.iterdir()) == before
+    assert sorted(etc.paths.state.iterdir()) == before
 
 
 @pytest.mark.parametrize(
@@ -480,14 +544,14 @@ def test_a_database_of_a_newer_version_is_refused_and_not_touched(etc: Etc) -> N
 def test_systemd_opens_the_port_of_the_settings(etc: Etc, host: str, port: int, address: str | None) -> None:
     """Where it can: an instance opens it by itself."""
     for name in ("versionsync", "shop"):
-        file = write_settings(etc.places.settings, name)
+        file = write_settings(etc.paths.settings, name)
         file.write_text(f'[http]\nhost = "{host}"\nport = {port}\n{file.read_text()}')
     if address is None:
         with pytest.raises(InvalidSetting, match="systemd opens"):
             etc.check()
     else:
-        assert etc.check().asked.address == address
-    assert etc.check(UnitOptions(instance="shop")).asked.address == "127.0.0.1:8765"
+        assert etc.check().address == address
+    assert etc.check(UnitOptions(instance="shop")).address == "127.0.0.1:8765"
 
 
 def test_settings_elsewhere_are_refused(etc: Etc) -> None:
@@ -497,8 +561,8 @@ def test_settings_elsewhere_are_refused(etc: Etc) -> None:
 
 @pytest.mark.parametrize("hidden", ["/root/venv/bin/versionsync", "/home/me/bin/versionsync", "/tmp/versionsync"])
 def test_a_program_that_the_service_cannot_reach_is_refused(hidden: str) -> None:
-    with pytest.raises(NotAccessible, match="is shut to it"):
-        program.check_accessible(Path(hidden))
+    with pytest.raises(NotAccessible, match="is hidden from it"):
+        host.check_accessible(Path(hidden))
 
 
 def test_a_folder_that_others_may_not_enter_is_named(tmp_path: Path) -> None:
@@ -506,4 +570,4 @@ def test_a_folder_that_others_may_not_enter_is_named(tmp_path: Path) -> None:
     path.parent.mkdir(mode=0o700)
     path.touch()
     with pytest.raises(ServiceError):
-        program.check_accessible(path)
+        host.check_accessible(path)
