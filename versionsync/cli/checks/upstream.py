@@ -14,7 +14,7 @@ from versionsync.config import SourceSettings
 from versionsync.mirror.tables.sources import SourceRow
 from versionsync.text import count, when
 
-__all__ = ["check_upstream"]
+__all__ = ["check_upstream", "first_pages"]
 
 TOLERATED_SKEW_SECONDS: Final = 30.0
 EDITORS: Final[tuple[tuple[str, str, str], ...]] = (
@@ -97,7 +97,7 @@ async def _records(source: SourceSettings, client: cma.Client) -> CheckResult:
     """Whether records can be listed, and the versions of the first one read. Blocks are no records."""
     try:
         models = [model.id for model in await client.item_types() if not model.modular_block]
-        pages = [page async for page in _first_pages(client, models)]
+        pages = [page async for page in first_pages(client, models)]
         first = next((item for page in pages for item in page.items), None)
         if first is None:
             return warning("versions", "there is no record to try it on", source=source.name)
@@ -109,7 +109,7 @@ async def _records(source: SourceSettings, client: cma.Client) -> CheckResult:
     return ok("versions", message, source=source.name)
 
 
-async def _first_pages(client: cma.Client, models: Sequence[str]) -> AsyncIterator[cma.Page[cma.Item]]:
+async def first_pages(client: cma.Client, models: Sequence[str]) -> AsyncIterator[cma.Page[cma.Item]]:
     """A page of one record for all models; where upstream refuses one that the role hides, for each of the others."""
     for group in cma.model_groups(models):
         try:
@@ -118,7 +118,7 @@ async def _first_pages(client: cma.Client, models: Sequence[str]) -> AsyncIterat
             if len(models) == 1:
                 return
             for model in group:
-                async for page in _first_pages(client, [model]):
+                async for page in first_pages(client, [model]):
                     yield page
 
 

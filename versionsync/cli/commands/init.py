@@ -1,21 +1,22 @@
-"""`versionsync init`: asks for what is needed, tries the token, writes a commented settings file."""
+"""`versionsync init`: guide a person from an API token to a first sync, or write the settings without questions."""
 
 from __future__ import annotations
 
 import asyncio
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from versionsync.cli.checks.result import most_severe
+from versionsync.cli.checks.result import Severity, most_severe
 from versionsync.cli.context import CliContext
-from versionsync.cli.exit_codes import ExitCode
+from versionsync.cli.exit_codes import ExitCode, error_report
 from versionsync.cli.options import flag
+from versionsync.text import count
 
 if TYPE_CHECKING:
     from versionsync.cli.checks.result import CheckResult
@@ -23,38 +24,88 @@ if TYPE_CHECKING:
 
 __all__ = ["init"]
 
-Ask = Callable[[str, str], str]
+RECORDS_A_SECOND: Final = 20
+"""A first sync sends one request a record, and DatoCMS allows 60 requests in 3 seconds."""
+
+WELCOME: Final = """\
+versionsync keeps every version of your DatoCMS records in your own database.
+It only reads from DatoCMS, so you can set it up on a live project.
+Ctrl-C stops at any time. Nothing is written before the last question."""
+
+ABOUT_TOKENS: Final = """\
+First, versionsync needs an API token of your project:
+
+  1. In DatoCMS, open Project settings > Roles and create a role. It must read
+     all records of all models, and see the environments. It needs no
+     permission to create, update, publish or delete.
+     Optional: manage users and API tokens, to get the names of editors;
+     manage webhooks, to let versionsync create one.
+  2. Open Project settings > API tokens and create a token with this role.
+     Let it use the Content Management API."""
+
+ABOUT_WEBHOOKS: Final = """\
+With a webhook, changes arrive within about a second. Without one, `versionsync
+run` checks for changes at least every {staleness:g} seconds. The token's role must be
+allowed to manage webhooks."""
+
+ABOUT_URLS: Final = """\
+DatoCMS calls a public URL for each change, and sends the record to it. If this
+machine can be reached, that is https://your.host/webhooks/{name}. If not, use
+any URL of your own: versionsync reads the calls in DatoCMS's log, too."""
+
+ABOUT_SYNC: Final = """\
+The first sync copies the whole history{records}.
+It only reads, so it is safe on a live project. You can stop it with Ctrl-C:
+the next sync continues."""
 
 
 def init(
     session: CliContext,
     *,
     name: Annotated[
-        str | None, typer.Option("--name", metavar="NAME", help="What the source is called; else after the project.")
+        str | None, typer.Option("--name", metavar="NAME", help="Name of the source. Default: the project's name.")
     ] = None,
     environment: Annotated[
         str | None,
-        typer.Option("--environment", metavar="NAME", help="Environment to mirror; else the primary one is followed."),
+        typer.Option("--environment", metavar="NAME", help="Environment to mirror. Default: follow the primary one."),
     ] = None,
     token_env: Annotated[
         str | None,
         typer.Option("--token-env", metavar="VARIABLE", help="Environment variable that holds the API token."),
     ] = None,
     token_file: Annotated[
-        Path | None, typer.Option("--token-file", metavar="FILE", help="File that holds the API token, or shall.")
+        Path | None,
+        typer.Option("--token-file", metavar="FILE", help="File with the API token. It is written if it is missing."),
     ] = None,
     base_url: Annotated[
-        str | None, typer.Option("--base-url", metavar="URL", help="Another address of the API: a simulator's.")
+        str | None, typer.Option("--base-url", metavar="URL", help="Address of the API, such as a simulator's.")
     ] = None,
-    yes: Annotated[bool, flag("-y", "--yes", help="Ask nothing: the options and the environment say it all.")] = False,
-    force: Annotated[bool, flag("--force", help="Overwrite files that are there.")] = False,
+    yes: Annotated[
+        bool, flag("-y", "--yes", help="Ask nothing. Use the options, the environment and defaults.")
+    ] = False,
+    force: Annotated[bool, flag("--force", help="Overwrite existing files.")] = False,
     no_test: Annotated[bool, flag("--no-test", help="Do not try the token.")] = False,
 ) -> None:
-    """Write a settings file: ask for what is needed, try the token, say what comes next.
+    """Set up a mirror: get a token, try it, write the settings, start the first sync.
 
-    The token goes into a file of its own that only you can read, or stays in its environment variable: it never is in
-    the settings file. Nothing is written before all was tried, and no file is overwritten.
+    It says where to get an API token, tries the token at once, and asks again if it does not work. Then it offers to
+    create a webhook and to start the first sync, and says how long that takes.
+
+    The token goes into its own file that only you can read, or stays in its environment variable. Nothing is written
+    before everything was tried, and no file is overwritten. Without a terminal, or with --yes, it asks nothing.
+
+    Examples:
+        # Answer a few questions.
+        versionsync init
+
+        # Ask nothing. The token is in the variable DATOCMS_API_TOKEN.
+        versionsync init --yes
+
+        # Write the settings of the system service, with the token beside them.
+        sudo versionsync init --config /etc/versionsync/versionsync.toml \\
+          --token-file /etc/versionsync/api_token
     """
+    from versionsync.cli.commands.webhook import new_login
     from versionsync.config import LOCAL_FILE, Settings, SourceSettings
     from versionsync.config.credentials import check_database_url
     from versionsync.config.loading import check_command_line
@@ -68,89 +119,228 @@ def init(
         check_command_line(session.options.database)
     unknown_variables(Settings(sources=(SourceSettings(name="new", api_token_env=token_env),)), session.environ)
     _refuse_overwriting(target, force=force)
-    asks = not yes and sys.stdin.isatty()
-    ask = _prompted if asks else _unattended
-    token = _find_token(session, token_env, token_file, target=target, asks=asks)
+    questions = _Questions(session, asks=not yes and sys.stdin.isatty())
+    questions.explain(WELCOME)
+    base_url = base_url or session.environ.get("VERSIONSYNC_BASE_URL")
+    given = {setting: value for setting, value in (("environment", environment), ("base_url", base_url)) if value}
+
+    def connect(token: _Token, *, shows_all: bool = True) -> _Project | None:
+        source = _source(given | {token.setting: token.value})
+        return None if no_test else _try(session, source, token.secret, shows_all=shows_all)
+
+    token, project = _find_token(questions, token_env, token_file, target=target, connect=connect)
     if token.is_new:
         _refuse_overwriting(token.path, force=force)
-    if environment is None:
-        environment = ask("Environment to mirror (empty: follow the primary one)", "")
-    base_url = base_url or session.environ.get("VERSIONSYNC_BASE_URL")
-    said = {"environment": environment, "base_url": base_url, token.setting: token.value}
-    given = {setting: value for setting, value in said.items() if value}
-    project = None if no_test else _try(session, _source(given), token.secret)
-    name = name or ask("Name of this source", _slug(project or "default"))
-    database = session.options.database or ask("Database", "sqlite:///versionsync.db")
+    if environment is None and questions.asks:
+        project = _choose_environment(questions, given, project, lambda: connect(token, shows_all=False))
+    given |= {token.setting: token.value}
+    questions.explain("")
+    name = name or questions.ask(
+        "Name of this source", _slug(project.name if project else "default"), lambda name: _source(given, name)
+    )
+    _source(given, name)
+    database = session.options.database or questions.ask(
+        "Database (a SQLite file or a PostgreSQL URL)",
+        "sqlite:///versionsync.db",
+        lambda url: check_database_url(url, where="what was given"),
+    )
     session.redactor.learn_url(database)
     check_database_url(database, where="what was given")
+    written = {token.path: token.secret} if token.is_new else {}
+    url = _choose_webhook(questions, name)
+    if url is not None:
+        password = target.with_name(f"{name}.webhook")
+        _refuse_overwriting(password, force=force)
+        given["webhook_password_file"] = password.name
+        written[password] = new_login(session, _source(given, name)).password
     text = _settings(name, given, database, session)
-    if token.is_new:
-        _write(token.path, f"{token.secret.reveal()}\n")
+    for path, secret in written.items():
+        _write(path, f"{secret.reveal()}\n")
     _write(target, text)
-    _report(session, target, token, name)
+    _report(questions, [target, *written], name)
+    if not session.output.as_json:
+        _continue(questions, target, name, project, url)
 
 
 @dataclass(frozen=True, slots=True)
 class _Token:
-    """A token and how the settings will name its place. `is_new`: its file is still to be written."""
+    """A token, and the setting that names where it is."""
 
     secret: Secret
     setting: str
     value: str
     path: Path
     is_new: bool = False
+    """Its file is still to be written."""
 
 
-def _find_token(session: CliContext, variable: str | None, file: Path | None, *, target: Path, asks: bool) -> _Token:
-    """The token: from a variable or a file that is there, or asked for, to be written to a file."""
-    from versionsync.config import Secret, SecretProblem, SourceSettings
+@dataclass(frozen=True, slots=True)
+class _Project:
+    """What a token opens."""
+
+    name: str
+    environments: tuple[str, ...] | None
+    """The primary one first. None: the role may not list them."""
+    records: int | None
+    """How many the role may read, if that was asked for."""
+
+
+class _Questions:
+    """Asks a person on a terminal. Otherwise each question has its default for an answer."""
+
+    def __init__(self, session: CliContext, *, asks: bool) -> None:
+        self.session = session
+        self.asks = asks
+
+    def explain(self, text: str) -> None:
+        """Write what a person should know before the next question."""
+        if self.asks:
+            for line in ("", *text.splitlines()):
+                self.session.output.note(line)
+
+    def ask(self, question: str, default: str, check: Callable[[str], object]) -> str:
+        """Return an answer that passes `check`. Ask again if it raises a ConfigError."""
+        from versionsync.config import ConfigError
+
+        while self.asks:
+            answer = str(typer.prompt(question, default=default, err=True, show_default=bool(default)))
+            try:
+                check(answer)
+            except ConfigError as error:
+                self.session.output.error(str(error), error.hint)
+            else:
+                return answer
+        return default
+
+    def confirm(self, question: str, *, default: bool) -> bool:
+        """Return whether the answer is yes. Ctrl-C is a no: what is written by now is complete."""
+        try:
+            return typer.confirm(question, default=default, err=True)
+        except typer.Abort:
+            self.session.output.note("")
+            return False
+
+
+def _find_token(
+    questions: _Questions,
+    variable: str | None,
+    file: Path | None,
+    *,
+    target: Path,
+    connect: Callable[[_Token], _Project | None],
+) -> tuple[_Token, _Project | None]:
+    """Return a token that works, and the project that it opens.
+
+    Args:
+        questions: Whom to ask for the token if no variable or file holds it.
+        variable: The environment variable that holds it.
+        file: The file that holds it, or to which it will be written.
+        target: The settings file, beside which the token's file belongs.
+        connect: Tries a token. Ends the program, or raises an error, if it does not work.
+    """
+    from versionsync.cma import CmaError
+    from versionsync.config import ConfigError, Secret, SecretProblem, SourceSettings
     from versionsync.config.credentials import read_api_token
     from versionsync.config.definition import DEFAULT_TOKEN_VARIABLE
 
-    def checked(source: SourceSettings) -> Secret:
+    session, output = questions.session, questions.session.output
+
+    def read(source: SourceSettings) -> Secret:
         token = read_api_token(source, folder=Path(), environ=session.environ)
         session.redactor.learn(token.reveal())
         return token
 
-    if file is None and (variable is not None or session.environ.get(DEFAULT_TOKEN_VARIABLE) or not asks):
+    if file is None and (variable is not None or session.environ.get(DEFAULT_TOKEN_VARIABLE) or not questions.asks):
         variable = variable or DEFAULT_TOKEN_VARIABLE
-        token = checked(SourceSettings(name="new", api_token_env=variable))
-        return _Token(token, "api_token_env", variable, Path())
+        secret = read(SourceSettings(name="new", api_token_env=variable))
+        questions.explain(f"Using the API token in {variable}.")
+        token = _Token(secret, "api_token_env", variable, Path())
+        return token, connect(token)
     path = file or target.with_suffix(".token")
     value = path.name if path.resolve().parent == target.resolve().parent else str(path.resolve())
     if path.exists():
-        token = checked(SourceSettings(name="new", api_token_file=str(path.resolve())))
-        return _Token(token, "api_token_file", value, path)
-    if not asks:
+        secret = read(SourceSettings(name="new", api_token_file=str(path.resolve())))
+        questions.explain(f"Using the API token in {path}.")
+        token = _Token(secret, "api_token_file", value, path)
+        return token, connect(token)
+    if not questions.asks:
         raise SecretProblem(f"there is no file {path}", hint="Write the token into it, mode 0600.")
-    typed = typer.prompt("API token (it is not shown)", hide_input=True, err=True)
-    token = checked(SourceSettings(name="new", api_token=Secret(typed)))
-    return _Token(token, "api_token_file", value, path, is_new=True)
+    questions.explain(ABOUT_TOKENS)
+    while True:
+        output.note("")
+        typed = typer.prompt("API token (input is hidden)", hide_input=True, err=True)
+        try:
+            secret = read(SourceSettings(name="new", api_token=Secret(typed)))
+            token = _Token(secret, "api_token_file", value, path, is_new=True)
+            return token, connect(token)
+        except (CmaError, ConfigError) as error:
+            problem = error_report(error).redacted(session.redactor.redact)
+            output.error(problem.message, problem.hint)
+        except typer.Exit:
+            pass  # the checks that failed are shown
+        output.note("Nothing is written yet. Try again, or press Ctrl-C to stop.")
 
 
-def _source(given: dict[str, str]) -> SourceSettings:
-    """The settings as they will be, checked as those of a file are."""
+def _choose_environment(
+    questions: _Questions, given: dict[str, str], project: _Project | None, connect: Callable[[], _Project | None]
+) -> _Project | None:
+    """Ask for the environment if there are several, put it into `given`, and return the project seen from there."""
+    known = project.environments if project else None
+    if known is not None and len(known) < 2:
+        return project
+    if known is not None:
+        questions.explain(
+            f"The project has several environments: {', '.join(known)}. The first one is the primary one."
+        )
+
+    def check(answer: str) -> None:
+        from versionsync.config import InvalidSetting
+
+        if answer and known is not None and answer not in known:
+            raise InvalidSetting(f"there is no environment {answer}", hint=f"There are: {', '.join(known)}.")
+
+    chosen = questions.ask("Environment to mirror (Enter: follow the primary one)", "", check)
+    if not chosen:
+        return project
+    given["environment"] = chosen
+    return connect()
+
+
+def _source(given: Mapping[str, str], name: str = "new") -> SourceSettings:
+    """Return the source, checked as one of a settings file is. Raise a ConfigError."""
     from versionsync.config.checking import check_table
     from versionsync.config.definition import SourceSettings
 
-    return check_table({"name": "new"} | given, SourceSettings, file="what was given")
+    return check_table({"name": name} | dict(given), SourceSettings, file="what was given")
 
 
-def _try(session: CliContext, source: SourceSettings, token: Secret) -> str:
-    """The name of the project that `token` opens. Ends the program if a sync with it would fail."""
-    from versionsync.cli.checks.upstream import check_upstream
+def _try(session: CliContext, source: SourceSettings, token: Secret, *, shows_all: bool) -> _Project:
+    """Return the project that `token` opens. End the program if a sync with it would fail."""
+    from versionsync import cma
+    from versionsync.cli.checks.upstream import check_upstream, first_pages
     from versionsync.cli.commands.doctor import show
     from versionsync.wiring.clients import INTERACTIVE_TIMEOUT_SECONDS, open_client
 
-    async def ask() -> tuple[str, list[CheckResult]]:
+    async def ask() -> tuple[_Project, list[CheckResult]]:
         async with open_client(source, token, deadline=INTERACTIVE_TIMEOUT_SECONDS) as client:
             site = await client.site()
-            return site.name, [finding async for finding in check_upstream(source, client)]
+            findings = [finding async for finding in check_upstream(source, client)]
+            if most_severe(findings) is not ExitCode.OK:
+                return _Project(site.name, None, None), findings
+            try:
+                environments = sorted(await client.environments(), key=lambda each: not each.primary)
+                names = tuple(environment.id for environment in environments)
+            except cma.PermissionDenied:
+                names = None
+            models = [model.id for model in await client.item_types() if not model.modular_block]
+            records = sum([page.total async for page in first_pages(client, models)])
+            return _Project(site.name, names, records), findings
 
     project, findings = asyncio.run(ask())
     if not session.output.as_json:
         for finding in findings:
-            show(session, replace(finding, source=None))  # it has no name yet
+            if shows_all or finding.severity is not Severity.OK:
+                show(session, replace(finding, source=None))  # it has no name yet
     code = most_severe(findings)
     if code is not ExitCode.OK:
         session.output.note("Nothing was written.")
@@ -158,46 +348,110 @@ def _try(session: CliContext, source: SourceSettings, token: Secret) -> str:
     return project
 
 
-def _settings(name: str, given: dict[str, str], database: str, session: CliContext) -> str:
-    from versionsync.config.checking import check_table
-    from versionsync.config.definition import SourceSettings
+def _settings(name: str, given: Mapping[str, str], database: str, session: CliContext) -> str:
     from versionsync.config.example_file import settings_file
 
-    source = {"name": name} | given
-    check_table(source, SourceSettings, file="what was given")
     # The variable wins over the file anyway, and may hold a password.
-    told = {} if session.environ.get("VERSIONSYNC_DATABASE_URL") else {"database_url": database}
-    return settings_file([source], top=told)
+    top = {} if session.environ.get("VERSIONSYNC_DATABASE_URL") else {"database_url": database}
+    return settings_file([{"name": name} | dict(given)], top=top)
 
 
-def _report(session: CliContext, target: Path, token: _Token, name: str) -> None:
-    output = session.output
-    files = [str(target), *([str(token.path)] if token.is_new else [])]
+def _choose_webhook(questions: _Questions, name: str) -> str | None:
+    """Return what the webhook is to call, or None for no webhook."""
+    from versionsync.config import Secret, SourceSettings
+    from versionsync.webhooks.payload import BasicAuth
+    from versionsync.webhooks.registration import installation
+
+    questions.explain(ABOUT_WEBHOOKS.format(staleness=SourceSettings(name=name).max_staleness))
+    if not questions.asks or not typer.confirm("Create a webhook?", default=False, err=True):
+        return None
+    questions.explain(ABOUT_URLS.format(name=name))
+
+    def check(url: str) -> None:
+        if url:
+            installation([], name, url=url, login=BasicAuth("any", Secret("any")))
+
+    return questions.ask("URL (Enter: no webhook)", "", check) or None
+
+
+def _report(questions: _Questions, files: Sequence[Path], name: str) -> None:
+    output = questions.session.output
+    names = [str(file) for file in files]
     if output.as_json:
-        output.json({"written": files, "source": name})
+        output.json({"written": names, "source": name})
         return
     output.plain_line()
-    output.plain_line(f"Written: {' and '.join(files)}, readable by you alone.")
-    output.plain_line(f"Next:    versionsync {_next_steps(session, target)}")
+    output.paragraph("Written: ", f"{', '.join(names)}; only you can read them.", hang=9)
 
 
-def _next_steps(session: CliContext, target: Path) -> str:
-    """The command for which the settings are there: a service where it reads them, a first sync elsewhere."""
+def _continue(questions: _Questions, target: Path, name: str, project: _Project | None, url: str | None) -> None:
+    """Create the webhook and start the first sync, if they are wanted. Show what comes next."""
     from versionsync.config import SYSTEM_FILE
 
+    output = questions.session.output
+    config = f" --config {target}" if questions.session.options.config else ""
+    if url is not None:
+        output.plain_line()
+        _create_webhook(questions.session, name, url)
     if target.parent == SYSTEM_FILE.parent:
-        return "service install" + (f" --name {target.stem}" if target.name != SYSTEM_FILE.name else "")
-    return "sync" + (f" --config {target}" if session.options.config else "")
+        # A sync from here would fill another database, in the current folder.
+        instance = f" --name {target.stem}" if target.name != SYSTEM_FILE.name else ""
+        output.plain_line(f"Next:    versionsync service install{instance}")
+    elif questions.asks and _offer_sync(questions, project):
+        output.plain_line()
+        output.plain_line(f"Next:    versionsync run{config}")
+    else:
+        output.plain_line(f"Next:    versionsync sync{config}")
+
+
+def _create_webhook(session: CliContext, name: str, url: str) -> None:
+    """Create the webhook. If that fails, show the command that does it later: the rest works without."""
+    from versionsync.cli.commands import webhook
+    from versionsync.cma import CmaError
+    from versionsync.config import ConfigError
+
+    try:
+        webhook.install(session, name, url=url)
+    except (CmaError, ConfigError) as error:
+        problem = error_report(error).redacted(session.redactor.redact)
+        session.output.error(problem.message, problem.hint)
+        config = f" --config {session.options.config}" if session.options.config else ""
+        session.output.note("Everything else is ready. To create the webhook later:")
+        session.output.note(f"  versionsync webhook install {name} --url {url}{config}")
+
+
+def _offer_sync(questions: _Questions, project: _Project | None) -> bool:
+    """Start the first sync if wanted. Return whether it ran."""
+    from versionsync.cli.commands.sync import sync
+
+    records = "" if project is None or project.records is None else f": {count(project.records, 'record')}"
+    if project is not None and project.records is not None:
+        records += f", in {_about(project.records / RECORDS_A_SECOND)}"
+    questions.explain(ABOUT_SYNC.format(records=records))
+    if not questions.confirm("Start the first sync now?", default=True):
+        return False
+    questions.session.output.note("")
+    sync(questions.session)
+    return True
+
+
+def _about(seconds: float) -> str:
+    """Return a duration in words: `about 3 minutes`."""
+    if seconds < 60:
+        return "less than a minute"
+    if seconds < 2 * 3600:
+        return f"about {count(round(seconds / 60), 'minute')}"
+    return f"about {count(round(seconds / 3600), 'hour')}"
 
 
 def _refuse_overwriting(path: Path, *, force: bool) -> None:
     from versionsync.config import FileProblem
     from versionsync.files import no_file
 
-    if there := no_file(path):
-        raise FileProblem(f"{path} is {there}, which is not replaced", hint="Name the file itself.")
+    if kind := no_file(path):
+        raise FileProblem(f"{path} is {kind}, which is not replaced", hint="Name the file itself.")
     if path.exists() and not force:
-        raise FileProblem(f"{path} is there already", hint="--force overwrites it; --config FILE writes another.")
+        raise FileProblem(f"{path} exists already", hint="--force overwrites it; --config FILE writes another.")
 
 
 def _write(path: Path, text: str) -> None:
@@ -211,14 +465,6 @@ def _write(path: Path, text: str) -> None:
         raise FileProblem(f"{path} cannot be written: {error.strerror}", hint="Choose another folder.") from error
 
 
-def _prompted(question: str, default: str) -> str:
-    return str(typer.prompt(question, default=default, err=True, show_default=bool(default)))
-
-
-def _unattended(_question: str, default: str) -> str:
-    return default
-
-
 def _slug(text: str) -> str:
-    """A name for a source made from a project's: `Acme News (2026)` becomes `acme-news-2026`."""
+    """Return a name for a source from a project's: `Acme News (2026)` becomes `acme-news-2026`."""
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:40].strip("-") or "default"

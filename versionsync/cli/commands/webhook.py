@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from versionsync.config import SourceSettings
     from versionsync.webhooks.payload import BasicAuth
 
-__all__ = ["app"]
+__all__ = ["app", "new_login"]
 
 app = typer.Typer(
     cls=CommandGroup,
@@ -77,7 +77,7 @@ def install(
 
     chosen = _chosen(session, source)
     place = session.configuration.webhook_password_path(chosen)
-    login = session.webhook_login(chosen) if place is None else _new_login(session, chosen)
+    login = session.webhook_login(chosen) if place is None else new_login(session, chosen)
 
     async def carry_out(client: cma.Client) -> None:
         plan = installation(await client.webhooks(), chosen.name, url=url, login=login)
@@ -115,8 +115,8 @@ def install(
     _ask(session, chosen, carry_out)
 
 
-def _new_login(session: CliContext, source: SourceSettings) -> BasicAuth:
-    """A password that nobody guesses, masked from now on."""
+def new_login(session: CliContext, source: SourceSettings) -> BasicAuth:
+    """Return a new password, masked from now on."""
     import secrets
 
     from versionsync.config import Secret

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,13 +19,19 @@ VARIABLE = {"DATOCMS_API_TOKEN": FULL_ACCESS_TOKEN}
 
 @pytest.fixture
 def answers(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Somebody at a terminal, who gives these answers in turn; an empty one takes the default."""
+    """A person at a terminal, who gives these answers in turn and then presses Ctrl-C. Empty: the default."""
     given: list[str] = []
 
     def prompt(question: str, default: str = "", **_: object) -> str:
+        if not given:
+            raise typer.Abort
         return given.pop(0) or default
 
+    def confirm(question: str, *, default: bool, **_: object) -> bool:
+        return prompt(question, "y" if default else "n") == "y"
+
     monkeypatch.setattr(typer, "prompt", prompt)
+    monkeypatch.setattr(typer, "confirm", confirm)
     monkeypatch.setattr(init.sys.stdin, "isatty", lambda: True, raising=False)
     return given
 
@@ -63,9 +70,11 @@ def test_settings_where_a_service_reads_them_are_followed_by_one(
 def test_a_person_is_asked_and_the_token_goes_into_a_file_of_its_own(
     cli: Cli, upstream: SimulatorThread, tmp_path: Path, answers: list[str]
 ) -> None:
-    answers += [FULL_ACCESS_TOKEN, "main", "website", "sqlite:///mine.db"]
+    upstream.act(lambda world: world.fork(world.account, "main", "spring"))
+    answers += [FULL_ACCESS_TOKEN, "main", "website", "sqlite:///mine.db", "n", "n"]
     ran = cli("init", "--base-url", upstream.url)
     assert (ran.code, answers) == (0, [])
+    assert "Project settings > API tokens" in ran.err
     settings = tomllib.loads((tmp_path / "versionsync.toml").read_text())
     assert settings["database_url"] == "sqlite:///mine.db"
     (source,) = settings["sources"]
@@ -85,7 +94,7 @@ def test_nothing_is_overwritten_unless_told_to(cli: Cli, upstream: SimulatorThre
     path.write_text("# mine\n")
     ran = cli("init", "--yes", "--base-url", upstream.url, **VARIABLE)
     assert ran.code == 2
-    assert "versionsync.toml is there already" in ran.err
+    assert "versionsync.toml exists already" in ran.err
     assert path.read_text() == "# mine\n"
     assert cli("init", "--yes", "--force", "--base-url", upstream.url, **VARIABLE).code == 0
     assert "[[sources]]" in path.read_text()
@@ -114,11 +123,114 @@ def test_what_is_no_file_is_not_replaced(cli: Cli, tmp_path: Path, force: list[s
 def test_a_token_that_does_not_work_leaves_nothing_behind(
     cli: Cli, upstream: SimulatorThread, tmp_path: Path, answers: list[str]
 ) -> None:
-    answers += ["0123456789abcdef", ""]
+    """A person is asked again until Ctrl-C; without one the command ends."""
+    answers += ["0123456789abcdef", "<token>"]
     ran = cli("init", "--base-url", upstream.url)
-    assert ran.code == 4
+    assert (ran.code, answers) == (130, [])
+    assert "the API token is wrong" in ran.err
+    assert "Nothing is written yet. Try again, or press Ctrl-C to stop." in ran.err
     assert list(tmp_path.iterdir()) == []
     assert "0123456789abcdef" not in ran.written
+    ran = cli("init", "--yes", "--base-url", upstream.url, DATOCMS_API_TOKEN="0123456789abcdef")
+    assert ran.code == 4
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_person_may_try_another_token(
+    cli: Cli, upstream: SimulatorThread, tmp_path: Path, answers: list[str]
+) -> None:
+    """The project has one environment, so there is nothing to choose."""
+    answers += ["0123456789abcdef", FULL_ACCESS_TOKEN, "", "", ""]
+    assert cli("init", "--base-url", upstream.url).code == 0
+    assert (tmp_path / "versionsync.token").read_text() == f"{FULL_ACCESS_TOKEN}\n"
+
+
+def test_an_answer_that_cannot_be_is_asked_for_again(cli: Cli, upstream: SimulatorThread, answers: list[str]) -> None:
+    upstream.act(lambda world: world.fork(world.account, "main", "spring"))
+    answers += [
+        FULL_ACCESS_TOKEN,
+        "summer",
+        "spring",
+        "not a name!",
+        "website",
+        "mysql://x",
+        "sqlite:///a.db",
+        "y",
+        "ftp://x",
+        "",
+    ]
+    ran = cli("init", "--base-url", upstream.url)
+    assert (ran.code, answers) == (0, [])
+    assert "there is no environment summer" in ran.err
+    source = tomllib.loads(Path("versionsync.toml").read_text())["sources"][0]
+    assert (source["environment"], source["name"]) == ("spring", "website")
+
+
+def test_the_first_sync_starts_at_once(cli: Cli, upstream: SimulatorThread, answers: list[str]) -> None:
+    """It says how long that takes, and what comes next."""
+    answers += [FULL_ACCESS_TOKEN, "website", "", "n", "y"]
+    ran = cli("init", "--base-url", upstream.url)
+    assert (ran.code, answers) == (0, [])
+    assert "copies the whole history: 3 records, in less than a minute." in ran.err
+    assert "safe on a live project" in " ".join(ran.err.split())
+    assert "succeeded" in ran.out
+    assert ran.out.endswith("Next:    versionsync run\n")
+    assert Path("versionsync.db").exists()
+
+
+def test_a_webhook_is_created_if_wanted(
+    cli: Cli, upstream: SimulatorThread, tmp_path: Path, answers: list[str]
+) -> None:
+    """With a password of its own, which the receiver will ask for."""
+    url = "https://my.host/webhooks/website"
+    answers += [FULL_ACCESS_TOKEN, "website", "", "y", url, "n"]
+    ran = cli("init", "--base-url", upstream.url)
+    assert (ran.code, answers) == (0, [])
+    assert "Next:    versionsync sync\n" in ran.out
+    webhooks = cli("webhook", "status", "--json").json["sources"][0]["webhooks"]
+    assert [webhook["url"] for webhook in webhooks] == [url]
+    password = tmp_path / "website.webhook"
+    assert password.stat().st_mode & 0o777 == 0o600
+    assert password.read_text().strip() not in ran.written
+    (source,) = tomllib.loads((tmp_path / "versionsync.toml").read_text())["sources"]
+    assert source["webhook_password_file"] == "website.webhook"
+    assert upstream.act(lambda world: [hook.http_basic_password for hook in world.webhooks.registered.values()]) == [
+        password.read_text().strip()
+    ]
+
+
+def test_ctrl_c_at_a_question_leaves_nothing(
+    cli: Cli, upstream: SimulatorThread, tmp_path: Path, answers: list[str]
+) -> None:
+    """Up to the last one before the files are written."""
+    for given in ([FULL_ACCESS_TOKEN], [FULL_ACCESS_TOKEN, "", "", "y"]):
+        answers += given
+        ran = cli("init", "--base-url", upstream.url)
+        assert (ran.code, answers) == (130, [])
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_a_role_that_may_not_make_webhooks_is_no_obstacle(
+    cli: Cli, upstream: SimulatorThread, answers: list[str]
+) -> None:
+    """The command that makes one later is shown."""
+    upstream.act(
+        lambda world: world.people.add_role(
+            replace(world.people.tokens[FULL_ACCESS_TOKEN].role, can_manage_webhooks=False)
+        )
+    )
+    answers += [FULL_ACCESS_TOKEN, "website", "", "y", "https://my.host/x", "n"]
+    ran = cli("init", "--base-url", upstream.url)
+    assert (ran.code, answers) == (0, [])
+    assert "versionsync webhook install website --url https://my.host/x\n" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(3, "less than a minute"), (100, "about 2 minutes"), (7000, "about 117 minutes"), (10_000, "about 3 hours")],
+)
+def test_a_duration_is_told_in_words(seconds: float, words: str) -> None:
+    assert init._about(seconds) == words
 
 
 def test_without_a_terminal_and_without_a_token_it_says_what_is_missing(cli: Cli, tmp_path: Path) -> None:
