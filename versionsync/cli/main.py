@@ -31,7 +31,7 @@ __all__ = ["app", "run"]
 
 PROGRAM = "versionsync"
 EXAMPLES = """\
-# See what it does on a simulated site. Takes twenty seconds, needs no account.
+# See what it does, on a simulated site. You need no account.
 versionsync demo
 
 # Set it up for your own project, step by step.

@@ -1,4 +1,4 @@
-"""`versionsync demo`: the whole product in twenty seconds, on a simulated news site. Nothing to configure."""
+"""`versionsync demo`: what versionsync does, shown on a simulated news site. Nothing to configure."""
 
 from __future__ import annotations
 
@@ -26,13 +26,25 @@ FILE: Final = "versionsync-demo.db"
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """Something that people ask of a history, and how SQL answers it."""
+    """A question about the history, and the SQL that answers it."""
 
     question: str
     sql: str
+    about: str = ""
+    """What the query shows besides its answer."""
 
 
 QUESTIONS: Final = (
+    Query(
+        "Which articles are live now?",
+        """\
+SELECT json_extract(title, '$.en') AS title, rating,
+       substr(published_from, 1, 16) AS published
+FROM demo_article_versions
+WHERE is_published AND record_deleted_at IS NULL
+ORDER BY published_from DESC LIMIT 5""",
+        about="Each model has a view, with a column for each of its fields.",
+    ),
     Query(
         "What was live a month ago, and since when?",
         """\
@@ -45,7 +57,7 @@ WHERE live_from <= date('now', '-30 days')
 ORDER BY live_from DESC LIMIT 5""",
     ),
     Query(
-        "Who edits, and how much of it went live?",
+        "Who edits, and how many of their versions went live?",
         """\
 SELECT coalesce(editor_name, editor_type) AS editor, count(*) AS versions,
        sum(published_from IS NOT NULL) AS went_live
@@ -53,33 +65,43 @@ FROM version_timeline
 GROUP BY editor ORDER BY versions DESC LIMIT 5""",
     ),
     Query(
-        "What was in the records that are deleted? DatoCMS itself has forgotten it.",
+        "Which records were deleted, and what was in them?",
         """\
 SELECT json_extract(attributes, '$.title.en') AS title,
        count(*) AS versions, substr(deleted_at, 1, 16) AS deleted
 FROM records JOIN versions ON record_id = records.id
 WHERE deleted_at IS NOT NULL
 GROUP BY records.id ORDER BY deleted_at DESC LIMIT 5""",
+        about="DatoCMS does not have their content any more.",
     ),
 )
 
 EVENTS: Final = """\
-SELECT id, substr(occurred_at, 12, 8), occurred_basis, type,
-       (SELECT coalesce(json_extract(attributes, '$.title.en'), record_id)
-        FROM versions WHERE versions.record_id = events.record_id
-        ORDER BY ordinal DESC LIMIT 1)
+SELECT id, substr(occurred_at, 12, 8), occurred_basis, type, coalesce(
+         (SELECT json_extract(attributes, '$.title.en') FROM versions WHERE versions.id = version_id),
+         (SELECT json_extract(attributes, '$.title.en') FROM versions
+          WHERE versions.record_id = events.record_id ORDER BY ordinal DESC LIMIT 1),
+         record_id)
 FROM events WHERE id > :seen ORDER BY id"""
+"""Each event with the title of its own version; one of the record, such as a deletion, with the last title."""
 
 
 def demo(
     session: CliContext,
     *,
-    fast: Annotated[bool, flag("--fast", help="Do not keep to DatoCMS's rate limit.")] = False,
+    fast: Annotated[bool, flag("--fast", help="Ignore DatoCMS's rate limit.")] = False,
 ) -> None:
-    """Show what versionsync does, on a simulated news site: no token, nothing to configure, under twenty seconds.
+    """Show what versionsync does, on a simulated news site. You need no token and no settings.
 
-    It mirrors the site, lets editors work on it, syncs again, shows the events and what SQL can ask. The database
-    stays, to play with: versionsync-demo.db in the current folder, or the one that --database names.
+    It mirrors the site, lets editors work on it, syncs again, and shows the events and some queries. That takes less
+    than twenty seconds. The database stays for you to try: versionsync-demo.db, or the one that you name.
+
+    Examples:
+        # Run it.
+        versionsync demo
+
+        # Write the mirror to another file.
+        versionsync demo --database try.db
     """
     from versionsync.cli.commands.simulator import build_world
     from versionsync.mirror.database import Mirror
@@ -88,17 +110,17 @@ def demo(
 
     file = _free(session.options.database or FILE)
     migrate.upgrade(str(file))
-    began = time.monotonic()
+    started_at = time.monotonic()
     limits = None if fast else RateLimit()
     with SimulatorThread(build_world(), limits=limits) as simulator, Mirror.open(str(file)) as mirror:
-        told = _DemoRun(session, simulator, mirror, fast=fast).show()
+        shown = _DemoRun(session, simulator, mirror, fast=fast).show()
     if session.output.as_json:
-        session.output.json(told | {"database": str(file), "seconds": round(time.monotonic() - began, 3)})
+        session.output.json(shown | {"database": str(file), "seconds": round(time.monotonic() - started_at, 3)})
         return
-    _step(session, f"The database is {file}: it is yours, to play with")
+    _step(session, f"The mirror stays in {file}. Try it:")
     session.output.plain_line(f"  sqlite3 -box {file}")
     session.output.plain_line(f"  versionsync events --database {file}")
-    session.output.plain_line("  versionsync init      # and now with a project of your own")
+    session.output.plain_line("  versionsync init      # set it up for your own project")
 
 
 class _DemoRun:
@@ -109,26 +131,26 @@ class _DemoRun:
         self._fast = fast
 
     def show(self) -> dict[str, Any]:
-        """Play it; returns what was shown, for programs."""
+        """Run the demo and return what it showed, for JSON."""
         from versionsync.simulator.scenarios.news.site import editors_day
 
         session = self._session
-        _step(session, "1. A news site in a simulated DatoCMS is mirrored with its whole history")
+        _step(session, "1. versionsync copies a simulated news site, with its whole history")
         backfill = self._sync()
         seen = self._rows("SELECT max(id) FROM events")[0][0]
-        _step(session, "2. Its editors go on working")
+        _step(session, "2. Editors change something")
         acts = self._simulator.act(editors_day)
         _say(session, *acts)
-        _step(session, "3. The next sync reads what changed, and tells each transition as an event")
+        _step(session, "3. The next sync reads what changed, and writes an event for each transition")
         sync = self._sync()
         events = self._rows(EVENTS, seen=seen)
-        self._table(["id", "at (UTC)", "said by", "type", "title"], events)
-        _step(session, "4. The history answers SQL")
+        self._table(["id", "time (UTC)", "time from", "type", "title"], events)
+        _step(session, "4. SQL answers questions about the history")
         answers = [self._ask(question) for question in QUESTIONS]
         return {"backfill": backfill.counts, "acts": acts, "sync": sync.counts, "events": events, "answers": answers}
 
     def _sync(self) -> RunReport:
-        """One run. Ends the program if it does not succeed, which only a disk can bring about here."""
+        """Sync once. End the program if that fails, as on a full disk."""
         from versionsync.cli.commands.sync import print_report, run_all
         from versionsync.config import Secret, SourceSettings
         from versionsync.simulator import FULL_ACCESS_TOKEN
@@ -155,6 +177,8 @@ class _DemoRun:
         if not output.as_json:
             output.plain_line()
             output.plain_line(f"  {question.question}", style="bold")
+            if question.about:
+                output.plain_line(f"  {question.about}")
             for line in question.sql.splitlines():
                 output.plain_line(f"    {line}", style="cyan")
             output.plain_line()
@@ -196,7 +220,7 @@ def _say(session: CliContext, *lines: str) -> None:
 
 
 def _free(database: str) -> Path:
-    """The file for the demo's database; one of an earlier demo makes room for it, anything else is refused."""
+    """Return the file for the demo's database. Replace one of an earlier demo, and refuse any other."""
     from versionsync.config import FileProblem, InvalidSetting
     from versionsync.mirror.database import Mirror
     from versionsync.mirror.engine.urls import database_url, sqlite_path
@@ -204,7 +228,7 @@ def _free(database: str) -> Path:
 
     url = database_url(database)
     if url.get_backend_name() != "sqlite":
-        raise InvalidSetting("the demo wants a SQLite file of its own", hint=f"Leave --database out: {FILE} is made.")
+        raise InvalidSetting("the demo needs a SQLite file of its own", hint=f"Leave --database out to write {FILE}.")
     path = sqlite_path(url)
     if path.exists():
         with Mirror.open(database) as mirror, mirror.read() as connection:

@@ -65,11 +65,11 @@ def events(
         # The last 20 events.
         versionsync events
 
-        # Everything that is published from now on.
+        # The last publications, and each new one.
         versionsync events --follow --type version.published
 
-        # All events after number 120, one JSON object a line.
-        versionsync events --after 120 --json
+        # All events after the one with id 10, as one JSON object a line.
+        versionsync events --after 10 --json
     """
     types = [known_type(name) for name in type or ()]
     with session.open_mirror() as mirror:

@@ -164,7 +164,7 @@ def init(
 
 @dataclass(frozen=True, slots=True)
 class _Token:
-    """A token, and the setting that names where it is."""
+    """A token, and the setting that names its variable or file."""
 
     secret: Secret
     setting: str
