@@ -117,7 +117,7 @@ def test_an_example_runs(
     example: str, cli: Cli, upstream: SimulatorThread, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     if "--send-test-notification" in example:
-        address: str = request.getfixturevalue("answering")
+        address = request.getfixturevalue("answering").replace("http://", "json://")
         settings = tmp_path / "versionsync.toml"
         settings.write_text(f'{settings.read_text()}[[notifications]]\nurl = "{address}"\n')
         settings.chmod(0o600)
