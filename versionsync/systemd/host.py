@@ -63,7 +63,7 @@ def _home(environ: Mapping[str, str]) -> Path:
         return Path(environ.get("HOME") or Path.home())
     except RuntimeError:
         raise NotAccessible(
-            "this user has no known home folder, which the settings of a user's service need", hint="Set HOME."
+            "no home folder is known for this user, where its service has its settings", hint="Set HOME."
         ) from None
 
 

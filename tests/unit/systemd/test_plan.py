@@ -1,4 +1,4 @@
-"""What is going to be done is known before it is done, and nobody's changes are lost."""
+"""A plan shows every step before it is executed, and loses no change made by hand."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from versionsync.systemd.plan import (
 )
 from versionsync.systemd.units import DEFAULT_PROGRAM, UnitOptions, units_of
 
-PLACES = Paths(units=Path("/u"), settings=Path("/etc/versionsync"), state=Path("/s"))
+PATHS = Paths(units=Path("/u"), settings=Path("/etc/versionsync"), state=Path("/s"))
 UNIT, SOCKET = Path("/u/versionsync.service"), Path("/u/versionsync.socket")
 DROP_IN = Path("/u/versionsync.service.d/credentials.conf")
 TOKEN = Path("/etc/versionsync/api_token")
@@ -34,10 +34,10 @@ TOKEN = Path("/etc/versionsync/api_token")
 Disk = dict[Path, str]
 
 
-def installation(form: UnitOptions, *credentials: Path, program: PurePosixPath = DEFAULT_PROGRAM) -> Installation:
+def installation(options: UnitOptions, *credentials: Path, program: PurePosixPath = DEFAULT_PROGRAM) -> Installation:
     """One whose settings name these secrets; none: the token where the unit expects it."""
-    named = credentials or (PLACES.settings / form.credential,)
-    return Installation(options=form, program=program, paths=PLACES, credentials=named, version="1.0")
+    named = credentials or (PATHS.settings / options.credential,)
+    return Installation(options=options, program=program, paths=PATHS, credentials=named, version="1.0")
 
 
 def planned(
@@ -67,7 +67,7 @@ def done(plan: Plan, disk: Disk) -> Disk:
 
 
 def commands(plan: Plan) -> list[str]:
-    """What systemctl is told."""
+    """The calls of systemctl."""
     return [" ".join(step.argv) for step in plan.steps if isinstance(step, Command)]
 
 
@@ -76,9 +76,9 @@ def paths(plan: Plan, kind: type[Write | Remove]) -> set[Path]:
     return {step.path for step in plan.steps if isinstance(step, kind)}
 
 
-def installed(form: UnitOptions = UnitOptions()) -> Disk:  # noqa: B008 - a value
+def installed(options: UnitOptions = UnitOptions()) -> Disk:  # noqa: B008 - a value
     """A disk after an installation."""
-    return done(planned(installation(form), {}), {})
+    return done(planned(installation(options), {}), {})
 
 
 def test_a_first_installation_writes_enables_and_starts() -> None:
@@ -141,7 +141,7 @@ def test_another_version_is_written_over_and_restarted() -> None:
     "text", [installed()[UNIT].replace("WatchdogSec=60", "WatchdogSec=6"), "", "[Service]\nExecStart=/bin/other\n"]
 )
 def test_what_was_changed_by_hand_is_in_the_way(text: str) -> None:
-    """An edit, a masked unit, somebody else's: it is named with how it differs, and only force overwrites it."""
+    """An edit, a masked unit, another program's unit: the plan shows the difference, and only force overwrites it."""
     disk = installed() | {UNIT: text}
     plan = planned(installation(UnitOptions()), disk, at=Activity.RUNNING, enabled=True)
     assert [write.path for write in plan.conflicts] == [UNIT]
@@ -152,8 +152,8 @@ def test_what_was_changed_by_hand_is_in_the_way(text: str) -> None:
 
 
 def test_a_unit_copied_from_the_repository_is_as_good() -> None:
-    """It has no stamp, and is ours all the same."""
-    copied = {PLACES.units / unit.name: unit.text for unit in units_of(UnitOptions())}
+    """It has no checksum, but is the same unit."""
+    copied = {PATHS.units / unit.name: unit.text for unit in units_of(UnitOptions())}
     assert planned(installation(UnitOptions()), copied, at=Activity.RUNNING, enabled=True).steps == ()
 
 
@@ -176,8 +176,8 @@ def test_the_socket_listens_where_the_settings_say() -> None:
     (drop_in,) = [step for step in first.steps if isinstance(step, Write) and step.path == path]
     assert "[Socket]\nListenStream=\nListenStream=[::1]:9000\n" in drop_in.text
     assert paths(planned(installation(UnitOptions()), done(first, {})), Remove) == {path}
-    for form in (UnitOptions(instance="shop"), UnitOptions(timer=True)):
-        assert path not in paths(planned(replace(installation(form), address="[::1]:9000"), {}), Write)
+    for options in (UnitOptions(instance="shop"), UnitOptions(timer=True)):
+        assert path not in paths(planned(replace(installation(options), address="[::1]:9000"), {}), Write)
 
 
 def test_a_user_hands_nothing_over() -> None:
@@ -214,10 +214,10 @@ def test_removing_keeps_what_was_changed_by_hand() -> None:
 
 
 def test_a_template_stays_while_another_instance_needs_it() -> None:
-    form = UnitOptions(instance="shop")
-    files = files_of(installation(form), installed(form).get)
-    assert paths(removal(form, files, force=False, shared=True), Remove) == set()
-    assert paths(removal(form, files, force=False, shared=False), Remove) == {Path("/u/versionsync@.service")}
+    options = UnitOptions(instance="shop")
+    files = files_of(installation(options), installed(options).get)
+    assert paths(removal(options, files, force=False, shared=True), Remove) == set()
+    assert paths(removal(options, files, force=False, shared=False), Remove) == {Path("/u/versionsync@.service")}
 
 
 def test_what_is_not_there_is_not_removed() -> None:
@@ -225,7 +225,7 @@ def test_what_is_not_there_is_not_removed() -> None:
     assert removal(UnitOptions(), files, force=False, shared=False).steps == ()
 
 
-def test_a_stamp_tells_an_old_file_from_a_changed_one() -> None:
+def test_the_checksum_distinguishes_an_old_file_from_a_changed_one() -> None:
     old = with_checksum("as 1.0 wrote it\n", "1.0")
     assert without_checksum(old) == "as 1.0 wrote it\n"
     assert file_state(old, "as 1.0 wrote it\n") is FileState.CURRENT

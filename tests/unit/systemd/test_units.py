@@ -1,4 +1,4 @@
-"""The units are made from one description, are what systemd understands, and shut the service in."""
+"""The units come from one set of templates, are valid for systemd, and restrict the service."""
 
 from __future__ import annotations
 
@@ -21,8 +21,10 @@ FORMS = [
     for timer in (False, True)
     for instance in (None, "shop")
 ]
-each_form = pytest.mark.parametrize("form", FORMS, ids=lambda form: f"{'user-' * form.user}{form.service}")
-each_form_of_the_machine = pytest.mark.parametrize("form", [form for form in FORMS if not form.user], ids=str)
+each_form = pytest.mark.parametrize("options", FORMS, ids=lambda options: f"{'user-' * options.user}{options.service}")
+each_form_of_the_machine = pytest.mark.parametrize(
+    "options", [options for options in FORMS if not options.user], ids=str
+)
 needs_analyze = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd-analyze")
 
 
@@ -40,9 +42,9 @@ def analyzed(*argv: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, text=True, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
 
-def lines_of(form: UnitOptions) -> list[str]:
+def lines_of(options: UnitOptions) -> list[str]:
     """The lines of a service that are no comment."""
-    return [line for line in units_of(form)[0].text.splitlines() if line and not line.startswith("#")]
+    return [line for line in units_of(options)[0].text.splitlines() if line and not line.startswith("#")]
 
 
 def test_what_deploy_shows_is_what_is_installed() -> None:
@@ -52,17 +54,17 @@ def test_what_deploy_shows_is_what_is_installed() -> None:
 
 @needs_analyze
 @each_form_of_the_machine
-def test_systemd_understands_each_line(form: UnitOptions, tmp_path: Path) -> None:
+def test_systemd_understands_each_line(options: UnitOptions, tmp_path: Path) -> None:
     """But what older ones do not know, which they leave out."""
-    ran = analyzed("verify", *written(units_of(form, HERE), tmp_path, instance=form.instance))
+    ran = analyzed("verify", *written(units_of(options, HERE), tmp_path, instance=options.instance))
     assert ran.returncode == 0
     assert [line for line in ran.stdout.splitlines() if not NEWER_KEYS.fullmatch(line)] == []
 
 
 @needs_analyze
 @each_form_of_the_machine
-def test_each_service_is_shut_in(form: UnitOptions, tmp_path: Path) -> None:
-    service = written(units_of(form, HERE), tmp_path, instance=form.instance)[0]
+def test_each_service_is_shut_in(options: UnitOptions, tmp_path: Path) -> None:
+    service = written(units_of(options, HERE), tmp_path, instance=options.instance)[0]
     exposure = re.search(r"exposure level for .*: ([\d.]+)", analyzed("security", "--offline=true", service).stdout)
     assert exposure is not None
     assert float(exposure[1]) <= WORST_EXPOSURE
@@ -70,11 +72,11 @@ def test_each_service_is_shut_in(form: UnitOptions, tmp_path: Path) -> None:
 
 def test_what_shuts_in_is_the_same_for_all() -> None:
     """A service of a user lacks what only root can ask for, and has nothing else."""
-    first, *others = [lines_of(form) for form in FORMS if not form.user]
+    first, *others = [lines_of(options) for options in FORMS if not options.user]
     shut = first[first.index("ProtectSystem=strict") : first.index("[Install]")]
     assert len(shut) > 25
     assert all(set(shut) <= set(lines) for lines in others)
-    own = [lines[lines.index("UMask=0077") + 1 :] for lines in (lines_of(form) for form in FORMS if form.user)]
+    own = [lines[lines.index("UMask=0077") + 1 :] for lines in (lines_of(options) for options in FORMS if options.user)]
     assert all(
         {line for line in lines if "=" in line and "WantedBy" not in line} <= {*shut, "Also=versionsync.socket"}
         for lines in own
@@ -82,26 +84,26 @@ def test_what_shuts_in_is_the_same_for_all() -> None:
 
 
 @each_form
-def test_each_has_a_place_of_its_own(form: UnitOptions) -> None:
+def test_each_has_its_own_state_directory(options: UnitOptions) -> None:
     """Settings, state, and for the machine a user and a token."""
-    lines = lines_of(form)
-    name = "%i" if form.instance else "versionsync"
-    state = "versionsync-%i" if form.instance else "versionsync"
+    lines = lines_of(options)
+    name = "%i" if options.instance else "versionsync"
+    state = "versionsync-%i" if options.instance else "versionsync"
     assert f"StateDirectory={state}" in lines
     assert f"WorkingDirectory=%S/{state}" in lines
-    folder = "%E/versionsync" if form.user else "/etc/versionsync"
-    verb = "sync" if form.timer else "run"
+    folder = "%E/versionsync" if options.user else "/etc/versionsync"
+    verb = "sync" if options.timer else "run"
     assert f"ExecStart=/opt/versionsync/bin/versionsync --config {folder}/{name}.toml {verb}" in lines
-    assert (f"User={state}" in lines) is not form.user
-    token = "%i.token" if form.instance else "api_token"
-    assert (f"LoadCredential={token}:/etc/versionsync/{token}" in lines) is not form.user
+    assert (f"User={state}" in lines) is not options.user
+    token = "%i.token" if options.instance else "api_token"
+    assert (f"LoadCredential={token}:/etc/versionsync/{token}" in lines) is not options.user
 
 
 @each_form
-def test_what_starts_the_service_starts_its_socket(form: UnitOptions) -> None:
+def test_what_starts_the_service_starts_its_socket(options: UnitOptions) -> None:
     """One that has given up, since its service could not be started, comes up again with it."""
-    wants = [line for line in lines_of(form) if line.startswith("Sockets=")]
-    assert wants == ([] if form.timer or form.instance else ["Sockets=versionsync.socket"])
+    wants = [line for line in lines_of(options) if line.startswith("Sockets=")]
+    assert wants == ([] if options.timer or options.instance else ["Sockets=versionsync.socket"])
 
 
 def test_a_user_and_a_group_of_that_name_can_be_made() -> None:
@@ -123,7 +125,7 @@ def test_a_path_is_written_as_systemd_reads_it(program: str, start: str) -> None
 
 
 @pytest.mark.parametrize("user", [False, True])
-def test_a_single_file_has_a_place_to_unpack_itself(user: bool) -> None:
+def test_a_single_file_has_a_folder_to_unpack_itself(user: bool) -> None:
     """Its user has no home; and where it has one, the service may not be let in there."""
     text = units_of(UnitOptions(user=user, instance="shop"), is_single_file=True)[0].text
     assert "\nCacheDirectory=versionsync-%i\nEnvironment=SHIV_ROOT=%C/versionsync-%i\n" in text

@@ -60,7 +60,7 @@ def test_options_alone_write_a_file_with_which_a_sync_works(
 def test_settings_where_a_service_reads_them_are_followed_by_one(
     cli: Cli, upstream: SimulatorThread, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, next: str
 ) -> None:
-    """A sync from there would fill another database, in the folder where somebody happens to be."""
+    """A sync from there would fill another database, in the current folder."""
     monkeypatch.setattr("versionsync.config.SYSTEM_FILE", tmp_path / "versionsync.toml")
     ran = cli("init", "--yes", "--base-url", upstream.url, "--config", str(tmp_path / file), **VARIABLE)
     assert ran.code == 0
@@ -89,7 +89,7 @@ def test_a_person_is_asked_and_the_token_goes_into_a_file_of_its_own(
     assert (tmp_path / "mine.db").exists()
 
 
-def test_nothing_is_overwritten_unless_told_to(cli: Cli, upstream: SimulatorThread, tmp_path: Path) -> None:
+def test_nothing_is_overwritten_without_force(cli: Cli, upstream: SimulatorThread, tmp_path: Path) -> None:
     path = tmp_path / "versionsync.toml"
     path.write_text("# mine\n")
     ran = cli("init", "--yes", "--base-url", upstream.url, **VARIABLE)
@@ -229,7 +229,7 @@ def test_a_role_that_may_not_make_webhooks_is_no_obstacle(
     ("seconds", "words"),
     [(3, "less than a minute"), (100, "about 2 minutes"), (7000, "about 117 minutes"), (10_000, "about 3 hours")],
 )
-def test_a_duration_is_told_in_words(seconds: float, words: str) -> None:
+def test_a_duration_is_written_in_words(seconds: float, words: str) -> None:
     assert init._about(seconds) == words
 
 
@@ -257,7 +257,7 @@ def test_an_environment_that_is_not_there_is_refused(cli: Cli, upstream: Simulat
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_wrong_option_is_told_as_a_wrong_setting_is(cli: Cli) -> None:
+def test_a_wrong_option_is_reported_like_a_wrong_setting(cli: Cli) -> None:
     ran = cli("init", "--yes", "--base-url", "ftp://x", **VARIABLE)
     assert ran.code == 2
     assert "base_url must be an address that starts with https:// or http://" in ran.err

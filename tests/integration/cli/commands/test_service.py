@@ -1,4 +1,4 @@
-"""`versionsync service` as a user meets it; systemd is a script that remembers what it was told."""
+"""`versionsync service` as a user meets it; systemd is a script that records its calls."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ FAILED = (
 
 @dataclass
 class Host:
-    """A user's machine: a home with settings and a token, and a systemd that answers as it is told to."""
+    """A user's machine: a home with settings and a token, and a systemd with answers that can be set."""
 
     home: Path
     cli: Cli
@@ -59,7 +59,7 @@ class Host:
 
     @property
     def calls(self) -> list[str]:
-        """What systemctl was told, but for questions."""
+        """The calls of systemctl that change something."""
         lines = (self.home / "calls").read_text().splitlines() if (self.home / "calls").exists() else []
         return [line for line in lines if not line.startswith(("show", "--version", "is-enabled", "list-units"))]
 
@@ -207,7 +207,7 @@ def test_a_second_time_there_is_nothing_to_do(machine: Host) -> None:
     assert machine.calls == before
 
 
-def test_one_that_does_not_come_up_is_told(machine: Host) -> None:
+def test_a_service_that_does_not_start_is_reported(machine: Host) -> None:
     machine.answers(FAILED)
     ran = machine.run("install", "--yes")
     assert ran.code == 3
@@ -215,7 +215,7 @@ def test_one_that_does_not_come_up_is_told(machine: Host) -> None:
     assert "journalctl --user --unit=versionsync.service" in ran.err
 
 
-def test_what_systemd_refuses_is_told(machine: Host) -> None:
+def test_what_systemd_refuses_is_reported(machine: Host) -> None:
     machine.answers(DEAD, refused="versionsync.socket")
     ran = machine.run("install", "--yes")
     assert ran.code == 3
@@ -257,19 +257,19 @@ def test_an_upgrade_restarts_it(machine: Host) -> None:
     ]
 
 
-def test_nobody_said_yes(machine: Host) -> None:
+def test_without_a_confirmation_nothing_is_done(machine: Host) -> None:
     ran = machine.run("install")
     assert ran.code == 2
     assert "--yes" in ran.err
     assert machine.calls == []
 
 
-def test_programs_are_told_each_step(machine: Host) -> None:
+def test_json_lists_each_step(machine: Host) -> None:
     machine.answers(UP)
-    told = machine.run("install", "--yes", "--json").json
-    assert told["done"]
-    assert told["status"] == "1 following"
-    assert "run systemctl --user daemon-reload" in told["steps"]
+    result = machine.run("install", "--yes", "--json").json
+    assert result["done"]
+    assert result["status"] == "1 following"
+    assert "run systemctl --user daemon-reload" in result["steps"]
 
 
 def test_status_says_what_runs_and_that_all_is_well(machine: Host) -> None:
@@ -294,7 +294,7 @@ def test_status_says_what_runs_and_that_all_is_well(machine: Host) -> None:
         (None, f"{UP}NeedDaemonReload=yes\n", "enabled", "systemctl --user daemon-reload"),
     ],
 )
-def test_status_says_what_needs_somebody(
+def test_status_shows_what_needs_attention(
     machine: Host, change: str | None, shown: str, enabled: str, attention: str
 ) -> None:
     machine.answers(UP)
@@ -327,7 +327,7 @@ def test_status_names_a_secret_that_is_gone(machine: Host) -> None:
     assert f"there is no file {machine.settings / 'web.token'}" in " ".join(ran.out.split())
 
 
-def test_a_socket_that_has_given_up_is_told_and_started_again(machine: Host) -> None:
+def test_a_failed_socket_is_reported_and_started_again(machine: Host) -> None:
     """It does so when its service ended twenty times; whoever then starts the service alone has none."""
     machine.answers(UP)
     machine.run("install", "--yes")
@@ -335,9 +335,9 @@ def test_a_socket_that_has_given_up_is_told_and_started_again(machine: Host) -> 
     ran = machine.run("status")
     assert ran.code == 3
     assert "versionsync.socket is not active" in ran.out
-    told = len(machine.calls)
+    before = len(machine.calls)
     assert machine.run("install", "--yes").code == 0
-    assert machine.calls[told:] == [
+    assert machine.calls[before:] == [
         "enable versionsync.socket versionsync.service",
         "stop versionsync.socket versionsync.service",
         "start versionsync.socket",
@@ -345,7 +345,7 @@ def test_a_socket_that_has_given_up_is_told_and_started_again(machine: Host) -> 
     ]
 
 
-def test_what_is_not_installed_needs_somebody(machine: Host) -> None:
+def test_a_service_that_is_not_installed_needs_attention(machine: Host) -> None:
     ran = machine.run("status")
     assert ran.code == 3
     assert "not installed" in ran.out
@@ -376,7 +376,7 @@ def test_an_instance_leaves_the_template_to_the_others(machine: Host) -> None:
     assert (machine.units / "versionsync@.service").exists()
 
 
-def test_one_that_is_too_old_is_told(machine: Host) -> None:
+def test_a_systemd_that_is_too_old_is_refused(machine: Host) -> None:
     """It would leave out the line that hands over the token, and start all the same."""
     systemctl = machine.home / "bin" / "systemctl"
     systemctl.write_text(SYSTEMCTL.replace("systemd 252 (252.1)", "systemd 245 (245.4)"))
@@ -401,7 +401,7 @@ def test_where_systemd_is_installed_and_does_not_run_it_says_so(machine: Host, v
     assert machine.calls == []
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be somebody else")
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to be another user")
 def test_the_machines_service_is_roots(machine: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     ran = machine.cli("service", "install", "--yes")
