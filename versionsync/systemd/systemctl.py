@@ -37,7 +37,7 @@ class Systemd:
         self.run("show", "--property=Version")
         if self.version < MIN_VERSION:
             raise NoSystemd(
-                f"systemd {self.version} is too old: it cannot pass secrets to a service before version {MIN_VERSION}",
+                f"systemd {self.version} is too old: version {MIN_VERSION} is the first that passes secrets to a service",
                 hint="Use a container, or write your own unit that starts `versionsync run`.",
             )
 
