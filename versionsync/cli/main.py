@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -29,8 +29,8 @@ from versionsync.text import printable_lines
 
 __all__ = ["app", "run"]
 
-PROGRAM = "versionsync"
-EXAMPLES = """\
+PROGRAM: Final = "versionsync"
+EXAMPLES: Final = """\
 # See what it does, on a simulated site. You need no account.
 versionsync demo
 

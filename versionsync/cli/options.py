@@ -87,7 +87,7 @@ class Command(TyperCommand):
 
     def __init__(self, *args: Any, epilog: str | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.examples = epilog or ""
+        self.examples = (epilog or "").strip()
 
     def get_params(self, ctx: Any) -> list[Any]:
         return _without_types(super().get_params(ctx))
@@ -102,7 +102,7 @@ class CommandGroup(TyperGroup):
 
     def __init__(self, *args: Any, epilog: str | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.examples = epilog or ""
+        self.examples = (epilog or "").strip()
 
     def get_params(self, ctx: Any) -> list[Any]:
         return _without_types(super().get_params(ctx))

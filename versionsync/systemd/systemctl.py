@@ -37,7 +37,7 @@ class Systemd:
         self.run("show", "--property=Version")
         if self.version < MIN_VERSION:
             raise NoSystemd(
-                f"systemd {self.version} is too old: version {MIN_VERSION} is the first that passes secrets to a service",
+                f"systemd {self.version} is too old: version {MIN_VERSION} was the first to pass secrets to a service",
                 hint="Use a container, or write your own unit that starts `versionsync run`.",
             )
 

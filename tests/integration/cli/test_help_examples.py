@@ -30,7 +30,8 @@ from versionsync.simulator import FULL_ACCESS_TOKEN, SimulatorThread
 WIDTH = 80
 INDENTATION = 3
 ROOT = typer.main.get_command(app)
-COMMANDS = [((), ROOT), *commands_of(ROOT)]
+GROUPS = [((name,), command) for name, command in ROOT.commands.items() if hasattr(command, "commands")]  # type: ignore[attr-defined]
+COMMANDS = [((), ROOT), *GROUPS, *commands_of(ROOT)]
 PASSWORD = "a-password-for-the-webhook"
 
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -87,7 +87,20 @@ def _progress(output: Output) -> Iterator[CopyProgress | None]:
         yield copied
 
 
-app = typer.Typer(cls=CommandGroup, help="Upgrade, check, locate or back up the database.", no_args_is_help=True)
+EXAMPLES: Final = """\
+# Make a backup of a SQLite mirror.
+versionsync db backup website.db
+
+# Upgrade the schema of a PostgreSQL mirror.
+versionsync db upgrade
+"""
+
+app = typer.Typer(
+    cls=CommandGroup,
+    help="Upgrade, check, locate or back up the database.",
+    epilog=EXAMPLES,
+    no_args_is_help=True,
+)
 
 
 def upgrade(session: CliContext) -> None:

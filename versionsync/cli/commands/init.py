@@ -119,10 +119,11 @@ def init(
         check_command_line(session.options.database)
     unknown_variables(Settings(sources=(SourceSettings(name="new", api_token_env=token_env),)), session.environ)
     _refuse_overwriting(target, force=force)
-    questions = _Questions(session, asks=not yes and sys.stdin.isatty())
-    questions.explain(WELCOME)
     base_url = base_url or session.environ.get("VERSIONSYNC_BASE_URL")
     given = {setting: value for setting, value in (("environment", environment), ("base_url", base_url)) if value}
+    _source(given, name or "new")
+    questions = _Questions(session, asks=not yes and sys.stdin.isatty())
+    questions.explain(WELCOME)
 
     def connect(token: _Token, *, shows_all: bool = True) -> _Project | None:
         source = _source(given | {token.setting: token.value})
@@ -238,8 +239,8 @@ def _find_token(
         target: The settings file, beside which the token's file belongs.
         connect: Tries a token. Ends the program, or raises an error, if it does not work.
     """
-    from versionsync.cma import CmaError
-    from versionsync.config import ConfigError, Secret, SecretProblem, SourceSettings
+    from versionsync.cma import CmaError, EnvironmentNotFound
+    from versionsync.config import Secret, SecretProblem, SourceSettings
     from versionsync.config.credentials import read_api_token
     from versionsync.config.definition import DEFAULT_TOKEN_VARIABLE
 
@@ -273,12 +274,15 @@ def _find_token(
             secret = read(SourceSettings(name="new", api_token=Secret(typed)))
             token = _Token(secret, "api_token_file", value, path, is_new=True)
             return token, connect(token)
-        except (CmaError, ConfigError) as error:
+        except EnvironmentNotFound:
+            raise  # another token would not help
+        except (CmaError, SecretProblem) as error:
             problem = error_report(error).redacted(session.redactor.redact)
             output.error(problem.message, problem.hint)
+            output.note("Nothing was written.")
         except typer.Exit:
-            pass  # the checks that failed are shown
-        output.note("Nothing is written yet. Try again, or press Ctrl-C to stop.")
+            pass  # the failed checks are shown
+        output.note("Try another token, or press Ctrl-C to stop.")
 
 
 def _choose_environment(

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -27,8 +27,19 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
+EXAMPLES: Final = """\
+# Show what an installation would do, and what is in the way.
+versionsync service install --dry-run
+
+# Check the installed service.
+versionsync service status
+"""
+
 app = typer.Typer(
-    cls=CommandGroup, help="Install, check or remove the systemd service that runs the daemon.", no_args_is_help=True
+    cls=CommandGroup,
+    help="Install, check or remove the systemd service that runs the daemon.",
+    epilog=EXAMPLES,
+    no_args_is_help=True,
 )
 
 User = Annotated[bool, flag("--user", help="A service of your own user, instead of a system service.")]

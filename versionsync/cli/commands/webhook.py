@@ -22,9 +22,18 @@ if TYPE_CHECKING:
 
 __all__ = ["app", "new_login"]
 
+EXAMPLES: Final = """\
+# Create the webhook.
+versionsync webhook install --url https://my.host/webhooks/website
+
+# Check that it reports every change.
+versionsync webhook status
+"""
+
 app = typer.Typer(
     cls=CommandGroup,
     help="Create, check, test or remove the webhook that reports changes at once.",
+    epilog=EXAMPLES,
     no_args_is_help=True,
 )
 

@@ -128,12 +128,24 @@ def test_a_token_that_does_not_work_leaves_nothing_behind(
     ran = cli("init", "--base-url", upstream.url)
     assert (ran.code, answers) == (130, [])
     assert "the API token is wrong" in ran.err
-    assert "Nothing is written yet. Try again, or press Ctrl-C to stop." in ran.err
+    assert "Nothing was written.\nTry another token, or press Ctrl-C to stop." in ran.err
     assert list(tmp_path.iterdir()) == []
     assert "0123456789abcdef" not in ran.written
     ran = cli("init", "--yes", "--base-url", upstream.url, DATOCMS_API_TOKEN="0123456789abcdef")
     assert ran.code == 4
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "code"), [("--environment", "nowhere", 4), ("--base-url", "ftp://x", 2), ("--name", "a b", 2)]
+)
+def test_a_wrong_option_is_no_reason_to_ask_for_another_token(
+    cli: Cli, upstream: SimulatorThread, answers: list[str], option: str, value: str, code: int
+) -> None:
+    answers += [FULL_ACCESS_TOKEN, FULL_ACCESS_TOKEN]
+    ran = cli("init", "--base-url", upstream.url, option, value)
+    assert ran.code == code
+    assert "Try another token" not in ran.err
 
 
 def test_a_person_may_try_another_token(
