@@ -196,7 +196,7 @@ def status(session: CliContext, *, user: User = False, name: Name = None, timer:
     installation, files = _found(session, options, systemd)
     seen = read_status(installation, files, systemd)
     if session.output.as_json:
-        session.output.json(seen.fields())
+        session.output.json(seen.to_fields())
     else:
         show(session.output, seen)
     if seen.attention:

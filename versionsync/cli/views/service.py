@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -43,22 +43,12 @@ class ServiceStatus:
     attention: Sequence[str] = ()
     """What needs attention, with what to do."""
 
-    def fields(self) -> dict[str, Any]:
+    def to_fields(self) -> dict[str, Any]:
         """Return it for JSON."""
-        return {
-            "service": self.service,
-            "installed": self.installed,
-            "enabled": self.enabled,
-            "state": self.state,
-            "status": self.status,
+        return {field.name: getattr(self, field.name) for field in fields(self)} | {
             "since": self.since or None,
             "pid": self.pid or None,
-            "restarts": self.restarts,
-            "program": self.program,
             "units": [{"path": str(path), "standing": state.value} for path, state in self.units],
-            "drop_ins": list(self.drop_ins),
-            "exposure": self.exposure,
-            "attention": list(self.attention),
         }
 
 
