@@ -10,7 +10,7 @@ import pytest
 
 from tests.integration.simulator.conftest import Served
 from versionsync.simulator import FULL_ACCESS_TOKEN
-from versionsync.simulator.world.persons import how_long_ago
+from versionsync.simulator.world.serialization import last_access
 
 ACCESS = {"can_access_cda": True, "can_access_cda_preview": False, "can_access_cma": True}
 
@@ -166,4 +166,4 @@ def test_it_is_told_when_a_token_was_used(served: Served) -> None:
 def test_the_time_of_use_is_told_by_a_word(day: str, word: str) -> None:
     """Seen from a Wednesday."""
     now = datetime(2026, 9, 16, 12, tzinfo=UTC)
-    assert how_long_ago(datetime.fromisoformat(f"{day}T23:00:00+00:00"), now) == word
+    assert last_access(datetime.fromisoformat(f"{day}T23:00:00+00:00"), now) == word

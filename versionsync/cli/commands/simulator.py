@@ -16,7 +16,7 @@ from versionsync.text import count
 
 if TYPE_CHECKING:
     from versionsync.simulator import FaultKind, RateLimit, Simulator, World
-    from versionsync.simulator.http.control_access import ControlToken
+    from versionsync.simulator.http.control import ControlToken
 
 __all__ = ["build_world", "simulator"]
 
@@ -112,7 +112,7 @@ def simulator(
     projects are simulator-full-access-2, -3 and so on. Ctrl-C ends it.
     """
     from versionsync.simulator import FaultKind, Faults, serve
-    from versionsync.simulator.scenarios.git.repository import RepositoryUnreadable
+    from versionsync.simulator.scenarios.git import RepositoryUnreadable
     from versionsync.simulator.scenarios.live import PACE
 
     if sum(given for given in (news, git is not None, records is not None)) > 1:
@@ -120,7 +120,7 @@ def simulator(
     if git is not None and projects is not None:
         raise typer.BadParameter("a Git history is one project: leave --projects out", param_hint="--projects")
     if pace is not None and not (live and 0 < pace <= MAX_PACE):
-        why = f"more than 0, and {MAX_PACE:,} at the most" if live else "nobody works without --live"
+        why = f"more than 0, at most {MAX_PACE:,}" if live else "needs --live"
         raise typer.BadParameter(why, param_hint="--pace")
     try:
         if projects is not None:
@@ -143,7 +143,7 @@ def simulator(
             faults=faults,
             limits=_limits(rate_limit),
             pace=(PACE if pace is None else pace) if live else None,
-            tell=partial(_report_action, session, projects=projects or 1) if session.options.verbose else None,
+            report=partial(_report_action, session, projects=projects or 1) if session.options.verbose else None,
             control_token=token,
             on_start=partial(_report, session, live=live),
         )
@@ -163,7 +163,7 @@ def build_world(*, git: Path | None = None, records: int | None = None, versions
 
     world = World(seed=seed)
     if git is not None:
-        from versionsync.simulator.scenarios.git.history import build_git
+        from versionsync.simulator.scenarios.git import build_git
 
         build_git(world, git)
     elif records is not None:
@@ -175,8 +175,8 @@ def build_world(*, git: Path | None = None, records: int | None = None, versions
 
 def _build_worlds(projects: int, *, news: bool, records: int | None, versions: int, seed: int) -> list[World]:
     from versionsync.simulator import World
+    from versionsync.simulator.scenarios.bulk import SMALL_RECORDS, bulk_worlds, filled_worlds
     from versionsync.simulator.scenarios.news.site import build_news
-    from versionsync.simulator.scenarios.several import SMALL_RECORDS, bulk_worlds, filled_worlds
 
     first = World(seed=seed)
     if news:
@@ -197,7 +197,7 @@ def _fault(said: str) -> tuple[FaultKind, float]:
 
 
 def _control_token(said: str | None) -> ControlToken | None:
-    from versionsync.simulator.http.control_access import ControlToken
+    from versionsync.simulator.http.control import ControlToken
 
     if said is None:
         return None
@@ -209,7 +209,7 @@ def _control_token(said: str | None) -> ControlToken | None:
 
 def _warn_of(session: CliContext, host: str, *, has_token: bool) -> None:
     """Say what others can do, where *host* is an address that they can reach."""
-    from versionsync.simulator.http.control_access import is_loopback
+    from versionsync.simulator.http.control import is_loopback
 
     if is_loopback(host):
         return

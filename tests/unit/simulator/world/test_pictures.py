@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from versionsync.simulator.world.pictures import Picture, read_picture
-from versionsync.simulator.world.uploads import FileFacts
+from versionsync.simulator.world.uploads import FileFacts, Picture, read_picture
 
 
 def png(width: int, height: int) -> bytes:

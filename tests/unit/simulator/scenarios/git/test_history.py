@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from versionsync.simulator import Clock, World
-from versionsync.simulator.scenarios.git.history import GitHistory, RepositoryUnreadable, build_git
+from versionsync.simulator.scenarios.git import GitHistory, RepositoryUnreadable, build_git
 from versionsync.simulator.world.expected import ExpectedHistory, ExpectedRecord, TransitionType, expected_history
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="the program `git` is not installed")

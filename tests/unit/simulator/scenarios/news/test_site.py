@@ -57,8 +57,8 @@ def test_all_five_kinds_of_editor_made_versions_and_one_of_them_is_gone() -> Non
     world, news, told = a_site()
     kinds = {version.editor.type for version in told.versions.values()}
     assert kinds == {"account", "organization", "user", "sso_user", "access_token"}
-    assert (news.staff.gone.kind.value, news.staff.gone.id) not in world.people.editors
-    assert any(version.editor == news.staff.gone.ref for version in told.versions.values())
+    assert (news.staff.former.kind.value, news.staff.former.id) not in world.people.editors
+    assert any(version.editor == news.staff.former.ref for version in told.versions.values())
 
 
 def test_times_go_back_for_months_and_end_before_the_present() -> None:
