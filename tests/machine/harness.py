@@ -301,7 +301,7 @@ class Harness:
             self.spec.base_url,
             FULL_ACCESS_TOKEN,
             environment=self.spec.environment,
-            governor=cma.RateLimiter(cma.UNLIMITED),
+            rate_limiter=cma.RateLimiter(cma.UNLIMITED),
             http=self._http,
             deadline=IMPATIENCE_SECONDS if is_impatient else 60.0,
         ) as client:

@@ -327,7 +327,7 @@ async def test_a_refused_connection_is_told_within_seconds() -> None:
     """With the address and the reason; and since nothing left, nothing counts against the rate."""
     async with upstream(Script(fine)) as url:
         pass
-    async with client_of(url, deadline=300.0, governor=cma.RateLimiter(1)) as client, asyncio.timeout(2.5):
+    async with client_of(url, deadline=300.0, rate_limiter=cma.RateLimiter(1)) as client, asyncio.timeout(2.5):
         with pytest.raises(cma.Unavailable, match=r"no connection to 127\.0\.0\.1: Connection refused"):
             await client.site()
     assert client.usage.requests == 0
@@ -435,7 +435,7 @@ async def test_a_proxy_is_used_and_its_refusal_told(monkeypatch: pytest.MonkeyPa
 async def test_a_cancelled_request_leaves_nothing_behind() -> None:
     """Ctrl-C in the middle of an answer: the connection is closed and the place given back."""
     governor = cma.RateLimiter(cma.UNLIMITED, concurrency=1)
-    async with upstream(Script(says_nothing, fine)) as url, client_of(url, governor=governor) as client:
+    async with upstream(Script(says_nothing, fine)) as url, client_of(url, rate_limiter=governor) as client:
         stuck = asyncio.create_task(client.site())
         await asyncio.sleep(0.2)
         stuck.cancel()

@@ -35,7 +35,7 @@ class Site:
 
     def client(self, **more: object) -> cma.Client:
         """A client of it, without a pace."""
-        arguments = {"governor": cma.RateLimiter(cma.UNLIMITED), "deadline": 20.0} | more
+        arguments = {"rate_limiter": cma.RateLimiter(cma.UNLIMITED), "deadline": 20.0} | more
         return cma.Client(self.simulator.url, FULL_ACCESS_TOKEN, **arguments)  # type: ignore[arg-type]
 
 

@@ -187,7 +187,7 @@ def test_429s_of_one_moment_are_one_episode() -> None:
             pacer.sent(slot, 100.0)
         for slot in slots:
             pacer.throttled(slot, 100.1, reset=1.0)
-    assert many.held(100.1) == one.held(100.1)
+    assert many.blocked(100.1) == one.blocked(100.1)
     assert pace(many, start=102.0) == pytest.approx(pace(one, start=102.0), abs=0.02)
 
 

@@ -109,6 +109,6 @@ def test_who_always_hangs_up_is_told_within_three_tries() -> None:
 
 def test_timeouts_are_counted() -> None:
     """A page that times out again and again is asked for smaller instead."""
-    assert wait(Kind.TIMEOUT, tries=1, most_timeouts=2) is not None
-    assert wait(Kind.TIMEOUT, tries=2, most_timeouts=2) is None
+    assert wait(Kind.TIMEOUT, tries=1, max_timeouts=2) is not None
+    assert wait(Kind.TIMEOUT, tries=2, max_timeouts=2) is None
     assert wait(Kind.TIMEOUT, tries=5) is None

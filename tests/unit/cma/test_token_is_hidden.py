@@ -24,7 +24,7 @@ def test_no_way_of_printing_shows_it() -> None:
 
 
 def test_equal_tokens_are_equal() -> None:
-    """So that sources of one token share a governor."""
+    """So that sources of one token share a limiter."""
     assert Secret("a") == Secret("a") != Secret("b")
     assert len({Secret("a"), Secret("a")}) == 1
 
