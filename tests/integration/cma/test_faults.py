@@ -1,4 +1,4 @@
-"""What goes wrong on the network, made for real, and what the user is told."""
+"""Real network failures, and their messages for the user."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ TESTS = Path(__file__).parents[2]
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No proxy of whoever runs the tests; waits between tries a hundredth as long."""
+    """Ignore proxies of the environment; shorten the waits between attempts to a hundredth."""
     monkeypatch.delenv("no_proxy", raising=False)
     for name in ("NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
@@ -270,7 +270,7 @@ async def test_a_packed_answer_that_ends_too_soon_is_torn() -> None:
 
 
 async def test_interim_answers_without_end_are_no_answer() -> None:
-    """103 and 102 may come before an answer. Each of them begins the library's own time-out anew."""
+    """103 and 102 may come before an answer. Each of them restarts the library's own timeout."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
@@ -367,7 +367,7 @@ async def _one_answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 
 @pytest.fixture
 def untrusted() -> ssl.SSLContext:
-    """A server's certificate of a CA that nobody knows."""
+    """A certificate of an unknown CA."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
     return context

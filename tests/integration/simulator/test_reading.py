@@ -17,7 +17,7 @@ from versionsync.simulator import FULL_ACCESS_TOKEN, LoadedVersion, SimulatorThr
 
 
 def with_versions(world: World, count: int) -> str:
-    """A record with so many versions, a second apart."""
+    """Return a record with a number of versions, a second apart."""
     start = world.now()
     versions = [
         LoadedVersion(b'{"title":{"en":"%d"},"body":[]}' % number, world.user, start + timedelta(seconds=number))
@@ -28,7 +28,7 @@ def with_versions(world: World, count: int) -> str:
 
 
 def with_records(world: World, count: int) -> list[str]:
-    """The ids of so many records, made a minute apart."""
+    """Return the ids of a number of new records, a minute apart."""
     made = []
     for number in range(count):
         made.append(world.create(world.user, "post", {"title": {"en": str(number)}}).id)

@@ -1,7 +1,7 @@
 """The shapes of answers that the real service gave in 2021, with contents of our own.
 
 Old projects still answer so in part, for example with decimal ids. `tests/integration/cma/test_recorded_answers.py`
-reads the recordings themselves, where they are at hand.
+reads the recordings themselves, if they are available.
 """
 
 from __future__ import annotations

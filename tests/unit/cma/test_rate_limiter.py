@@ -109,7 +109,7 @@ def test_another_program_keeps_its_share(limiter: Callable[[], Limiter]) -> None
 
 
 def test_after_a_429_nobody_sends_before_the_reset() -> None:
-    """All tasks wait, not only the one that was told."""
+    """All tasks wait, not only the one that got the 429."""
 
     async def main(clock: Clock) -> list[float]:
         shared, left = RateLimiter(clock=clock), []
@@ -169,7 +169,7 @@ def test_no_more_than_concurrency_are_under_way() -> None:
 
 
 def test_a_hold_longer_than_ones_patience_is_told_at_once() -> None:
-    """Waiting an hour in silence helps nobody."""
+    """A silent wait of an hour does not help."""
 
     async def main(clock: Clock) -> float:
         shared = RateLimiter(clock=clock)
@@ -227,7 +227,7 @@ def test_a_request_that_waits_for_its_connection_holds_the_next_until_it_left() 
 
 
 def test_requests_leave_in_the_order_in_which_they_asked() -> None:
-    """Nobody is overtaken for ever."""
+    """Each task gets its turn."""
 
     async def main(clock: Clock) -> list[int]:
         shared, order = RateLimiter(2, concurrency=3, clock=clock), []

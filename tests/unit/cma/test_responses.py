@@ -359,7 +359,7 @@ def given_up(kind: Kind, *, method: str = "GET", tries: int = 3) -> errors.CmaEr
 
 @pytest.mark.parametrize("kind", list(Kind))
 def test_what_was_given_up_is_unavailable(kind: Kind) -> None:
-    """Asking later may help; how often it was tried is told."""
+    """A later attempt may help; the error has the number of attempts."""
     error = given_up(kind)
     assert isinstance(error, errors.Unavailable)
     assert isinstance(error, errors.Throttled) == (kind is Kind.THROTTLED)

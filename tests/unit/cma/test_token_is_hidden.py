@@ -57,7 +57,7 @@ def test_a_slash_at_the_end_of_the_address_does_not_count() -> None:
 
 
 def test_a_request_is_named_without_what_may_be_content() -> None:
-    """Pages, models and the like are told, values of filters are not."""
+    """Errors show pages and models, but no values of filters."""
     params = (("page[offset]", "500"), ("filter[type]", "article"), ("filter[fields][title][eq]", "secret plans"))
     call = ApiRequest("/items", params, method="POST", body=b"secret body")
     assert str(call) == "POST /items?page[offset]=500&filter[type]=article&filter[fields][title][eq]=…"

@@ -78,7 +78,7 @@ def test_an_upload_may_bring_its_id(served: Served) -> None:
 
 
 def test_without_the_bytes_there_is_no_upload(served: Served) -> None:
-    """A path that nobody asked for, or to which nothing was sent."""
+    """A path that was not requested, or to which nothing was sent."""
     path, _ = request_address(served, "a.png")
     for unknown in (path, "/205/1-a.png"):
         status, answer = served.job("POST", "/uploads", {"data": {"attributes": {"path": unknown}}})

@@ -220,7 +220,7 @@ def test_without_drafts_a_save_publishes_and_a_deletion_unpublishes(served: Serv
 
 
 def test_with_drafts_each_act_is_told_by_itself(served: Served, receiver: Receiver) -> None:
-    """A deletion is told as two only where something was live."""
+    """A deletion calls twice only if the record was published."""
     register(served, receiver.url)
     record = served.act(lambda world: world.create(world.user, "post", {}))
     first = record.head.id
