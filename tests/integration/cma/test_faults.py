@@ -52,8 +52,8 @@ class Script:
 
 def says(body: str, *, status: int = 200, kind: str = "application/json", **headers: str) -> Any:
     async def step(_: web.Request) -> web.Response:
-        told = {name.replace("_", "-"): value for name, value in headers.items()}
-        return web.Response(text=body, status=status, content_type=kind, headers=told)
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        return web.Response(text=body, status=status, content_type=kind, headers=sent)
 
     return step
 

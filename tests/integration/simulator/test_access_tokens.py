@@ -109,8 +109,8 @@ def test_a_removed_token_opens_nothing(served: Served) -> None:
         sent = {"data": {"type": "item", "attributes": {}, "relationships": link}}
         records.append(served.send("POST", "/items", sent, status=201)["data"]["id"])
     speak_for(served, FULL_ACCESS_TOKEN)
-    gone = served.send("DELETE", f"/access_tokens/{tokens[0]['id']}")["data"]
-    assert gone["attributes"]["token"] == tokens[0]["attributes"]["token"]
+    deleted = served.send("DELETE", f"/access_tokens/{tokens[0]['id']}")["data"]
+    assert deleted["attributes"]["token"] == tokens[0]["attributes"]["token"]
     heir = f"destination_user_type=account&destination_user_id={served.act(lambda world: world.account.id)}"
     served.send("DELETE", f"/access_tokens/{tokens[1]['id']}?{heir}")
     creators = [served.get(f"/items/{id}")["data"]["relationships"]["creator"]["data"]["type"] for id in records]

@@ -1,4 +1,4 @@
-"""Several projects in one simulator, told apart by the API token."""
+"""Several projects in one simulator, selected by the API token."""
 
 from __future__ import annotations
 

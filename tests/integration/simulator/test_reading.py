@@ -132,12 +132,12 @@ def _live(served: Served, version_id: str) -> tuple[object, ...]:
 def test_blocks_are_ids_or_whole(served: Served) -> None:
     record = served.act(lambda world: world.create(world.user, "post", {"body": [served.paragraph("a")]}))
     (flat,) = served.get(f"/items/{record.id}/versions")["data"][0]["attributes"]["body"]
-    (whole,) = served.get(f"/items/{record.id}/versions?nested=true")["data"][0]["attributes"]["body"]
-    assert whole["id"] == flat
-    assert whole["attributes"] == {"text": "a"}
-    assert served.get(f"/items/{record.id}?nested=true")["data"]["attributes"]["body"] == [whole]
+    (block,) = served.get(f"/items/{record.id}/versions?nested=true")["data"][0]["attributes"]["body"]
+    assert block["id"] == flat
+    assert block["attributes"] == {"text": "a"}
+    assert served.get(f"/items/{record.id}?nested=true")["data"]["attributes"]["body"] == [block]
     (asked,) = served.get(f"/items?filter[ids]={flat}")["data"]
-    assert {key: value for key, value in asked.items() if key != "meta"} == whole
+    assert {key: value for key, value in asked.items() if key != "meta"} == block
 
 
 def test_content_is_served_as_it_was_written(served: Served) -> None:

@@ -331,9 +331,9 @@ def test_the_waits_of_a_429_are_read() -> None:
 @given(st.dictionaries(st.sampled_from(["x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"]), st.text()))
 def test_no_rate_header_breaks_it(headers: dict[str, str]) -> None:
     """Numbers or None."""
-    told = rate(headers)
-    assert told.limit is None or told.limit >= 0
-    assert told.reset is None or 0 <= told.reset <= 86_400
+    announced = rate(headers)
+    assert announced.limit is None or announced.limit >= 0
+    assert announced.reset is None or 0 <= announced.reset <= 86_400
     retry_after({"retry-after": headers.get("x-ratelimit-reset", "")}, now=0.0)
 
 

@@ -1,4 +1,4 @@
-"""Whatever editors do: the served state, the truth from the journal and a naive second model agree."""
+"""After any actions, the served state, the history from the event log and a second naive model agree."""
 
 from __future__ import annotations
 

@@ -188,8 +188,8 @@ def test_webhooks_hear_of_uploads(served: Served) -> None:
     change(served, id, notes="n")
     served.send("DELETE", f"/uploads/{id}")
     calls = served.get("/webhook_calls?order_by=created_at_asc")["data"]
-    told = [(call["attributes"]["entity_type"], call["attributes"]["event_type"]) for call in calls]
-    assert told == [("upload", "create"), ("upload", "update"), ("upload", "delete")]
+    sent = [(call["attributes"]["entity_type"], call["attributes"]["event_type"]) for call in calls]
+    assert sent == [("upload", "create"), ("upload", "update"), ("upload", "delete")]
     payload = json.loads(calls[0]["attributes"]["request_payload"])
     assert (payload["entity"]["id"], payload["entity"]["attributes"]["width"]) == (id, 30)
     assert [one["type"] for one in payload["related_entities"]] == ["access_token"]

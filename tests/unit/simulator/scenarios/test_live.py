@@ -99,16 +99,16 @@ def test_records_without_a_title_are_edited_and_none_is_begun() -> None:
 def test_a_project_that_comes_later_is_worked_on_too() -> None:
     first, second = World(seed=1), World(seed=2)
     projects = [Project(first)]
-    told: list[World] = []
-    editors = LiveEditors(projects, report=lambda world, done: told.append(world))
+    reported: list[World] = []
+    editors = LiveEditors(projects, report=lambda world, done: reported.append(world))
     records(first)
     records(second)
     editors.act()
-    assert told == [first]
+    assert reported == [first]
     projects.append(Project(second))
     for _ in range(20):
         editors.act()
-    assert set(map(id, told)) == {id(first), id(second)}
+    assert set(map(id, reported)) == {id(first), id(second)}
 
 
 def test_a_pace_that_is_none_is_refused() -> None:
