@@ -11,7 +11,7 @@ NAMES = ("requests", "following", "speed", "memory", "pace", "simulator")
 
 
 def main() -> None:
-    """Measure what was asked for, show it, and write it where it was asked to."""
+    """Run the requested measurements, print them, and write them to the requested file."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="What the mirror costs.")
     parser.add_argument("what", nargs="?", default="all", choices=("all", *NAMES))
     size = parser.add_mutually_exclusive_group()
@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="write the results into docs/performance.md")
     arguments = parser.parse_args()
 
-    # Imported here: every measured process imports this module anew, and must not pay for the rest.
+    # Imported here: every measured process imports this module again, and must not import the rest.
     import psycopg
     from rich.console import Console
 

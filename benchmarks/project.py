@@ -12,7 +12,7 @@ TOKEN = "simulator-full-access"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Project:
-    """So many records with so many versions each, of so many bytes; `long` more with `long_versions` each.
+    """A number of records with versions of a size in bytes; `long` more records with `long_versions` each.
 
     `limit`: requests in 3 seconds for the whole project, None for no limit. `late`: what takes 50 to
     300 ms, the answers of requests that were counted at once, or the requests until they are.

@@ -46,10 +46,10 @@ def _measured(projects: int, answers: int, alone: int) -> tuple[list[str], int]:
     ) as process:
         try:
             assert process.stdout is not None
-            told = json.loads(process.stdout.readline())
+            started = json.loads(process.stdout.readline())
             until_up = cpu_seconds_of_server(process.pid)
             at_start = memory_of(process.pid)
-            _ask(told["url"], [project["token"] for project in told["projects"]], answers)
+            _ask(started["url"], [project["token"] for project in started["projects"]], answers)
             afterwards = memory_of(process.pid)
             answering = cpu_seconds_of_server(process.pid) - until_up
         finally:

@@ -95,7 +95,7 @@ async def _measure(upstream: str, database: str, full: bool) -> Measured:
 
 def open_client(upstream: str, governor: cma.RateLimiter) -> cma.Client:
     """A client of `upstream` at the pace of `governor`."""
-    return cma.Client(upstream, TOKEN, governor=governor)
+    return cma.Client(upstream, TOKEN, rate_limiter=governor)
 
 
 async def sync_with(

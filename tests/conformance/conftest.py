@@ -37,7 +37,7 @@ def checks_of(script: str) -> list[str]:
 
 @pytest.fixture(scope="session")
 def node() -> str:
-    """The Node program, with DatoCMS's client beside the scripts. Skips where either cannot be had."""
+    """Return the Node program, with DatoCMS's client beside the scripts. Skip if either is missing."""
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None:
         pytest.skip(f"the program `{'node' if node is None else 'npm'}` is not installed")

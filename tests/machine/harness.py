@@ -91,7 +91,7 @@ class Harness:
 
     def __init__(self, mirror: Mirror, *, switches: SimulatorOptions, skew: timedelta, page: int | None) -> None:
         self.mirror = mirror
-        self.world = World(seed=1, clock=Clock.stopped(START), switches=switches)
+        self.world = World(seed=1, clock=Clock.stopped(START), options=switches)
         self.faults = Faults(seed=1, slow_seconds=(0.0, 0.02), stall_seconds=2 * IMPATIENCE_SECONDS)
         self.simulator = SimulatorThread(self.world, faults=self.faults)
         self.spec: SourceSpec | None = None
@@ -301,7 +301,7 @@ class Harness:
             self.spec.base_url,
             FULL_ACCESS_TOKEN,
             environment=self.spec.environment,
-            governor=cma.RateLimiter(cma.UNLIMITED),
+            rate_limiter=cma.RateLimiter(cma.UNLIMITED),
             http=self._http,
             deadline=IMPATIENCE_SECONDS if is_impatient else 60.0,
         ) as client:

@@ -26,9 +26,9 @@ import pytest
 from tests.fixtures.pages import ROOT, answer_table, blocks, put_under, shown_under
 from tests.integration.cli.processes import running
 from versionsync.simulator import FULL_ACCESS_TOKEN, Simulator, SimulatorOptions, SimulatorThread, World
-from versionsync.simulator.api.routes import all_routes
 from versionsync.simulator.http import faults
 from versionsync.simulator.http.faults import FaultKind
+from versionsync.simulator.http.server import ALL_ROUTES
 from versionsync.simulator.scenarios.news.site import build_news
 from versionsync.simulator.world import options as switches
 
@@ -51,7 +51,7 @@ def test_every_route_is_named_in_the_table_and_no_other() -> None:
         for row in _rows()
         for method, path in re.findall(r"`(GET|POST|PUT|PATCH|DELETE) (/\S*)`", row["requests"])
     ]
-    served = {(route.method, route.path) for route in all_routes()}
+    served = {(route.method, route.path) for route in ALL_ROUTES}
     missing = [f"`{method} {path}`" for method, path in sorted(served - set(named), key=lambda one: one[::-1])]
     gone = [f"`{method} {path}`" for method, path in named if (method, path) not in served]
     twice = sorted({f"`{method} {path}`" for method, path in named if named.count((method, path)) > 1})

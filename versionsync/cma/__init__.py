@@ -1,6 +1,6 @@
-"""DatoCMS's Content Management API, and nothing of ours: an asynchronous client that paces itself.
+"""An asynchronous client for DatoCMS's Content Management API that keeps its rate limit.
 
-Names are looked up when they are used: whoever needs only the errors does not wait for an HTTP library to load.
+Names are imported on first use: a program that needs only the errors does not load an HTTP library.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The client: one method for each thing that is asked of the API."""
+"""The client: one method for each endpoint."""
 
 from __future__ import annotations
 
@@ -62,25 +62,21 @@ BASE_URL: Final = "https://site-api.datocms.com"
 ITEMS_PAGE: Final = 500
 VERSIONS_PAGE: Final = 50
 WEBHOOK_CALLS_PAGE: Final = 500
-# A page that times out twice is asked for smaller, rather than a third time.
+# After two timeouts a smaller page is requested, rather than the same one a third time.
 _PAGE_TIMEOUTS: Final = 2
 _NOT_THERE: Final = frozenset({404, 405, 501})
 _HISTORY_RETENTION: Final = "history_retention_days"
-_MOST_RETENTION_DAYS: Final = 36_525  # a century is for good, and what no date can be counted to
+_MAX_RETENTION_DAYS: Final = 36_525  # a century or more counts as permanent; such dates may not exist
 _MAX_POLL_SECONDS: Final = 5
 
 
 class Client:
-    """DatoCMS's Content Management API, as one token sees one environment of one project.
+    """A client for one environment of one project, as one token sees it.
 
         async with Client(BASE_URL, token, environment="main") as client:
-            async for page in walk_items(client): ...
+            async for page in iterate_items(client): ...
 
-    `environment` is the id of one, None for the primary one. `governor` is shared by all clients of one token. `http`
-    is closed by whoever made it; left out, the client makes and closes one. `deadline` is the most seconds that one
-    request may take with all its tries. `on_request` is told of every try, for logs and metrics.
-
-    Every method raises a `CmaError`; see `errors` for the tree. Requests are sent only inside `async with`.
+    Use it only inside `async with`. Every method raises a `CmaError`; see `errors`.
     """
 
     def __init__(
@@ -89,24 +85,37 @@ class Client:
         token: str | Secret,
         *,
         environment: str | None = None,
-        governor: RateLimiter | None = None,
+        rate_limiter: RateLimiter | None = None,
         http: httpx.AsyncClient | None = None,
         user_agent: str = f"versionsync/{__version__}",
         timeouts: Timeouts | None = None,
         deadline: float = 300.0,
         on_request: Callable[[Exchange], None] | None = None,
     ) -> None:
-        governor = governor or RateLimiter()
+        """Create a client.
+
+        Args:
+            base_url: The address of the API.
+            token: The API token.
+            environment: The id of the environment; None: the primary one.
+            rate_limiter: The limiter that all clients of this token share.
+            http: An HTTP client, which the caller closes; None: the client creates and closes one.
+            user_agent: The `User-Agent` header.
+            timeouts: The timeouts of each attempt.
+            deadline: The maximum seconds for a request with all its attempts.
+            on_request: Called after every attempt, for logs and metrics.
+        """
+        rate_limiter = rate_limiter or RateLimiter()
         base_url = checked_base_url(base_url)
         token = checked_token(token if isinstance(token, Secret) else Secret(token))
         self._owned_http = None
         if http is None:
-            http = self._owned_http = open_http(base_url, connections=governor.concurrency)
+            http = self._owned_http = open_http(base_url, connections=rate_limiter.concurrency)
         self._session = ApiSession(
             base_url,
             token,
             http=http,
-            governor=governor,
+            rate_limiter=rate_limiter,
             user_agent=user_agent,
             timeouts=timeouts or Timeouts(),
             policy=Policy(deadline=deadline),
@@ -124,7 +133,7 @@ class Client:
             await self._owned_http.aclose()
 
     def with_environment(self, environment: str | None) -> Client:
-        """The same project and connections, another environment. It lives as long as the client it comes from."""
+        """Return a client for another environment with the same connections. It needs this client to stay open."""
         other = copy(self)
         other.environment_id = environment
         other._owned_http = None
@@ -132,40 +141,39 @@ class Client:
 
     @property
     def rate_limiter(self) -> RateLimiter:
-        """The pace that this client keeps."""
-        return self._session.governor
+        return self._session.rate_limiter
 
     @property
     def usage(self) -> Usage:
-        """Counters of all clients that share these connections."""
+        """The counters of all clients that share these connections."""
         return self._session.usage
 
     @property
     def clock_offset(self) -> timedelta | None:
-        """Upstream's clock minus ours; None until an answer told."""
+        """Upstream's clock minus the local one; None before the first answer."""
         seconds = self._session.clock.seconds
         return None if seconds is None else timedelta(seconds=seconds)
 
     @property
     def last_environment(self) -> str | None:
-        """The environment that gave the last answer about content; None until one said so."""
+        """The environment in the last answer about content; None before the first one."""
         return self._session.last_environment
 
     @property
     def page_limits(self) -> dict[str, int]:
-        """The most entries a page may have, by list, where that turned out to be less than documented."""
+        """The maximum size of a page by list, if upstream accepted less than documented."""
         return self._session.page_limits
 
     # The project and its environments
 
     async def site(self) -> Site:
-        """The project. One request."""
+        """Read the project. One request."""
         return await self._one("/site", decode.site)
 
     async def schema(self) -> Schema:
-        """The project with all its models and fields. One request, unless upstream does not include them.
+        """Read the project with all its models and fields. One request, unless upstream does not include them.
 
-        A model or field that cannot be read is among the `unreadable`, and does not fail the others.
+        A model or field that cannot be decoded is listed in `unreadable`; the others are read.
         """
         include = (("include", "item_types,item_types.fields"),)
         try:
@@ -174,70 +182,72 @@ class Client:
             schema = Schema(site=await self.site(), item_types=(), fields=())
         item_types, fields, unreadable = schema.item_types, schema.fields, list(schema.unreadable)
         if not item_types:
-            page = await self._whole("/item-types", decode.item_type)
+            page = await self._complete_list("/item-types", decode.item_type)
             item_types = page.items
             unreadable += _unreadable(page)
         if item_types and not fields:
-            pages = [await self._whole(f"/item-types/{_id(each.id)}/fields", decode.field) for each in item_types]
+            pages = [
+                await self._complete_list(f"/item-types/{_id(each.id)}/fields", decode.field) for each in item_types
+            ]
             fields = tuple([field for page in pages for field in page.items])
             unreadable += [each for page in pages for each in _unreadable(page)]
         return Schema(site=schema.site, item_types=item_types, fields=fields, unreadable=tuple(unreadable))
 
     async def item_types(self) -> tuple[ItemType, ...]:
-        """All models and block models. One request."""
+        """Read all models and block models. One request."""
         return await self._all("/item-types", decode.item_type)
 
     async def item_type(self, item_type_id: str) -> ItemType:
-        """A model or block model. One request. Raises NotFound, also for one that the token may not see."""
+        """Read a model or block model. One request. Raise NotFound, also if the token may not see it."""
         return await self._one(f"/item-types/{_id(item_type_id)}", decode.item_type)
 
     async def fields(self, item_type_id: str) -> tuple[Field, ...]:
-        """The fields of a model. One request."""
+        """Read the fields of a model. One request."""
         return await self._all(f"/item-types/{_id(item_type_id)}/fields", decode.field)
 
     async def field(self, field_id: str) -> Field:
-        """A field. One request. Raises NotFound."""
+        """Read a field. One request. Raise NotFound."""
         return await self._one(f"/fields/{_id(field_id)}", decode.field)
 
     async def environments(self) -> tuple[Environment, ...]:
-        """All environments of the project that can be read. One request. Raises where the primary one is not."""
-        page = await self._whole("/environments", decode.environment, content=False)
+        """Read all environments. One request. Raise if the primary one cannot be decoded; others are left out."""
+        page = await self._complete_list("/environments", decode.environment, content=False)
         if page.bad and not any(each.primary for each in page.items):
             raise page.bad[0].error
         return page.items
 
     async def environment(self, environment_id: str) -> Environment:
-        """One environment, with its `last_data_change_at`: the beacon. Raises NotFound."""
+        """Read one environment with its `last_data_change_at`, the beacon. Raise NotFound."""
         return await self._one(f"/environments/{_id(environment_id)}", decode.environment, content=False)
 
     async def maintenance_mode(self) -> bool:
-        """Whether the project is in maintenance mode."""
+        """Read whether the project is in maintenance mode."""
         return await self._read("/maintenance-mode", decode.maintenance, content=False)
 
     async def daily_usages(self) -> tuple[DailyUsage, ...]:
-        """What the project used, a day each. Needs a role that may see it."""
+        """Read the usage of the project by day. The role must allow it."""
         return await self._all("/daily-site-usages", decode.daily_usage, content=False)
 
     async def history_retention(self) -> HistoryRetention | None:
-        """For how long upstream keeps versions, as the limits of the plan state it. One request.
+        """Read how long upstream keeps versions, from the limits of the plan. One request.
 
-        Of the vendor's types only the plan itself has the attribute `history_retention_days`, and no path of this API
-        returns a plan. Its limits can be listed, by codes that are not documented. So None is a usual answer: the role
-        may not read them, this is not among them, or it has another form. Raises Unavailable.
+        In the vendor's types only the plan has the attribute `history_retention_days`, and no endpoint returns a plan.
+        Its limits can be listed, with codes that are not documented. So None is common: the role may not read the
+        limits, this one is missing, or it has another form. Raise Unavailable.
         """
-        call = ApiRequest("/subscription-limits", environment=self.environment_id, content=False)
+        request = ApiRequest("/subscription-limits", environment=self.environment_id, content=False)
         try:
-            reply = await self._session.send(call, partial(jsonapi.entries, build=decode.plan_limit, paged=False))
+            result = await self._session.send(request, partial(jsonapi.entries, build=decode.plan_limit, paged=False))
         except (AuthenticationError, NotFound, PermissionDenied, ProtocolError, InvalidRequest):
             return None
         except Unavailable as error:
             if error.status in _NOT_THERE:
                 return None
             raise
-        for limit in self._paged(call, reply).items:
+        for limit in self._paged(request, result).items:
             if _HISTORY_RETENTION not in (limit.code, limit.id):
                 continue
-            if limit.limit is None or limit.limit > _MOST_RETENTION_DAYS:
+            if limit.limit is None or limit.limit > _MAX_RETENTION_DAYS:
                 return HistoryRetention(days=None)
             return HistoryRetention(days=int(limit.limit)) if limit.limit >= 1 else None
         return None
@@ -257,20 +267,20 @@ class Client:
     ) -> Page[Item]:
         """Return one page of records in their current versions.
 
-        Without `models` and `ids` upstream lists the records of all models and every block record besides.
+        Without `models` and `ids` upstream lists the records of all models, and all block records.
 
         Args:
             offset: How many entries of the list come before the page.
-            limit: The most entries of the page: up to 500, with `nested` up to 30.
+            limit: The maximum entries of the page: up to 500, with `nested` up to 30.
             models: Ids or api_keys of the models to list; see `model_groups` for how many fit into one request.
             order_by: Such as `id_ASC`. Upstream accepts it with exactly one model.
             ids: Ids of the records (or blocks) to list. Excludes `models`.
             filters: Conditions by column, such as `{"_updated_at": {"gt": "2026-03-01T10:00:00Z"}}`.
-            nested: Whether blocks come whole rather than as ids.
+            nested: Whether blocks are complete instead of ids.
 
         Raises:
-            Rejected: Upstream refuses the query, for instance because it does not know one of `models`.
-            CmaError: Anything else that can go wrong; see `errors`.
+            InvalidRequest: Upstream refuses the query, for instance because it does not know one of `models`.
+            CmaError: Any other failure; see `errors`.
         """
         params = [*_page(offset, limit), ("version", "current")]
         if nested:
@@ -286,41 +296,41 @@ class Client:
         return await self._page("/items", decode.item, params)
 
     async def item(self, item_id: str, *, nested: bool = False) -> Item:
-        """A record in its current version; with `nested`, its blocks whole. Raises NotFound."""
+        """Read a record in its current version; with `nested`, with complete blocks. Raise NotFound."""
         params = (("version", "current"), *((("nested", "true"),) if nested else ()))
         return await self._one(f"/items/{_id(item_id)}", decode.item, params)
 
     async def versions_page(self, item_id: str, *, offset: int = 0, limit: int = VERSIONS_PAGE) -> Page[ItemVersion]:
-        """A page of a record's versions, newest first, their blocks whole. Raises NotFound."""
+        """Read a page of a record's versions, newest first, with complete blocks. Raise NotFound."""
         params = [("nested", "true"), *_page(offset, limit)]
         return await self._page(f"/items/{_id(item_id)}/versions", decode.item_version, params)
 
     async def version(self, version_id: str) -> ItemVersion:
-        """One version, its blocks whole. Raises NotFound."""
+        """Read a version with complete blocks. Raise NotFound."""
         return await self._one(f"/versions/{_id(version_id)}", decode.item_version, (("nested", "true"),))
 
     async def restore_version(self, version_id: str) -> str:
-        """Make a new current version with the content of this one. Returns the id of the job that does it.
+        """Create a new current version with the content of this one, and return the id of the job.
 
-        Raises Uncertain when no answer came: look at the record before doing it again.
+        Raise OutcomeUnknown without an answer: check the record before you repeat it.
         """
         path = f"/versions/{_id(version_id)}/restore"
         return await self._read(path, decode.job_id, method="POST", body=b"")
 
     async def job_result(self, job_id: str) -> JobResult:
-        """What became of a job. Raises NotFound as long as it is under way."""
+        """Read the result of a job. Raise NotFound while it runs."""
         return await self._read(f"/job-results/{_id(job_id)}", decode.job_result, content=False)
 
     async def wait_for_job(self, job_id: str, *, deadline: float = 300.0) -> JobResult:
-        """Look until the job is done, after 1 s, 2 s, 3 s, at most 5 s each.
+        """Poll until the job is done, after 1 s, 2 s, 3 s, and then every 5 s.
 
-        A job that failed raises what the request itself would have raised. Raises Unavailable after `deadline` seconds;
-        the job may still succeed.
+        A failed job raises what the request itself would have raised. Raise Unavailable after `deadline` seconds; the
+        job may still succeed.
         """
-        looks, until = 0, time.monotonic() + deadline
+        polls, until = 0, time.monotonic() + deadline
         while True:
-            looks += 1
-            await asyncio.sleep(min(looks, _MAX_POLL_SECONDS))
+            polls += 1
+            await asyncio.sleep(min(polls, _MAX_POLL_SECONDS))
             try:
                 result = await self.job_result(job_id)
             except NotFound as error:
@@ -332,33 +342,33 @@ class Client:
                 raise error_from_job(result.status, result.payload_raw, request=f"job {job_id}")
             return result
 
-    # Who
+    # People
 
     async def own_role(self) -> Role | None:
-        """What this token may read; None where upstream does not say, or not in a form that is known. One request."""
+        """Read what this token may read; None if the answer does not contain it in a known form. One request."""
         try:
             return await self._read("/users/me", own_role, (("include", "role"),), content=False)
         except (AuthenticationError, NotFound, PermissionDenied, InvalidRequest):
             return None
         except Unavailable as error:
-            if error.status in _NOT_THERE:  # an API without this path, behind a server that says so in its own way
+            if error.status in _NOT_THERE:  # an API without this endpoint, behind another server
                 return None
             raise
 
     async def users(self) -> tuple[Editor, ...]:
-        """The collaborators. Raises PermissionDenied when the role may not read them, as do the next two."""
+        """Read the collaborators. Raise PermissionDenied if the role may not read them, as the next two methods."""
         return await self._all("/users", decode.editor, content=False)
 
     async def sso_users(self) -> tuple[Editor, ...]:
-        """The users of single sign-on."""
+        """Read the single sign-on users."""
         return await self._all("/sso-users", decode.editor, content=False)
 
     async def access_tokens(self) -> tuple[Editor, ...]:
-        """The API tokens, without the tokens themselves."""
+        """Read the API tokens, without their secrets."""
         return await self._all("/access_tokens", decode.editor, content=False)
 
     async def owners(self) -> tuple[Editor, ...]:
-        """The account and the organization that own the project, as far as upstream tells."""
+        """Read the account and the organization that own the project, as far as upstream shows them."""
         try:
             return await self._read("/site", decode.owners, (("include", "account"),))
         except (InvalidRequest, PermissionDenied):
@@ -367,23 +377,22 @@ class Client:
     # Webhooks
 
     async def webhooks(self) -> tuple[Webhook, ...]:
-        """All webhooks of the project."""
+        """Read all webhooks of the project."""
         return await self._all("/webhooks", webhooks.webhook, content=False)
 
     async def create_webhook(self, spec: WebhookSpec) -> Webhook:
-        """Make a webhook."""
         return await self._write("POST", "/webhooks", webhooks.webhook, spec.body())
 
     async def update_webhook(self, webhook_id: str, spec: WebhookSpec) -> Webhook:
-        """Replace the settings of a webhook; headers that `spec` does not name stay. Raises NotFound."""
+        """Replace the settings of a webhook; headers that `spec` does not name stay. Raise NotFound."""
         return await self._write("PUT", f"/webhooks/{_id(webhook_id)}", webhooks.webhook, spec.body(webhook_id))
 
     async def delete_webhook(self, webhook_id: str) -> None:
-        """Delete a webhook. Raises NotFound."""
-        call = ApiRequest(
+        """Delete a webhook. Raise NotFound."""
+        request = ApiRequest(
             f"/webhooks/{_id(webhook_id)}", method="DELETE", environment=self.environment_id, content=False
         )
-        await self._session.send(call, lambda _: None)
+        await self._session.send(request, lambda _: None)
 
     async def webhook_calls_page(
         self,
@@ -393,7 +402,7 @@ class Client:
         order_by: str | None = None,
         filters: Mapping[str, Mapping[str, str]] | None = None,
     ) -> Page[WebhookCall]:
-        """A page of the log of calls. `filters` is `{"created_at": {"gt": "…"}, "webhook_id": {"eq": "…"}}`."""
+        """Read a page of the log of calls. `filters`: `{"created_at": {"gt": "…"}, "webhook_id": {"eq": "…"}}`."""
         params = _page(offset, limit)
         for name, conditions in (filters or {}).items():
             params += [(f"filter[fields][{name}][{operator}]", value) for operator, value in conditions.items()]
@@ -402,19 +411,19 @@ class Client:
         return await self._page("/webhook_calls", webhooks.webhook_call, params, content=False)
 
     async def webhook_call(self, call_id: str) -> WebhookCall:
-        """One call of the log. Raises NotFound."""
+        """Read one call of the log. Raise NotFound."""
         return await self._one(f"/webhook_calls/{_id(call_id)}", webhooks.webhook_call, content=False)
 
     async def resend_webhook_call(self, call_id: str) -> None:
-        """Let a webhook be called once more with what it was told before. Raises NotFound.
+        """Send a call of a webhook again with the same payload. Raise NotFound.
 
-        It is on its way when this returns; what came of it the log tells.
+        The call is pending when this returns; the log shows its result.
         """
         path = f"/webhook_calls/{_id(call_id)}/resend_webhook"
-        call = ApiRequest(path, method="POST", body=b"", environment=self.environment_id, content=False)
-        await self._session.send(call, lambda _: None)
+        request = ApiRequest(path, method="POST", body=b"", environment=self.environment_id, content=False)
+        await self._session.send(request, lambda _: None)
 
-    # How a request becomes a value
+    # Sending and decoding
 
     async def _read(
         self,
@@ -426,8 +435,8 @@ class Client:
         body: bytes | None = None,
         content: bool = True,
     ) -> V:
-        call = ApiRequest(path, tuple(params), method, body, self.environment_id, content)
-        return (await self._session.send(call, jsonapi.document_reader(build))).value
+        request = ApiRequest(path, tuple(params), method, body, self.environment_id, content)
+        return (await self._session.send(request, jsonapi.document_reader(build))).value
 
     async def _one(
         self, path: str, build: Callable[[Raw], V], params: Iterable[tuple[str, str]] = (), *, content: bool = True
@@ -438,33 +447,33 @@ class Client:
         return await self._read(path, lambda raw, _: build(raw), method=method, body=body, content=False)
 
     async def _all(self, path: str, build: Callable[[Raw], T], *, content: bool = True) -> tuple[T, ...]:
-        """A list that comes whole. An entry that cannot be read fails all of it: these lists are short."""
-        page = await self._whole(path, build, content=content)
+        """Read a list without pages. An entry that cannot be decoded fails the list: these lists are short."""
+        page = await self._complete_list(path, build, content=content)
         for bad in page.bad:
             raise bad.error
         return page.items
 
-    async def _whole(self, path: str, build: Callable[[Raw], T], *, content: bool = True) -> Page[T]:
-        call = ApiRequest(path, environment=self.environment_id, content=content)
-        return self._paged(call, await self._session.send(call, jsonapi.list_reader(build, paged=False)))
+    async def _complete_list(self, path: str, build: Callable[[Raw], T], *, content: bool = True) -> Page[T]:
+        request = ApiRequest(path, environment=self.environment_id, content=content)
+        return self._paged(request, await self._session.send(request, jsonapi.list_reader(build, paged=False)))
 
     async def _page(
         self, path: str, build: Callable[[Raw], T], params: Iterable[tuple[str, str]], *, content: bool = True
     ) -> Page[T]:
-        call = ApiRequest(path, tuple(params), "GET", None, self.environment_id, content, _PAGE_TIMEOUTS)
-        return self._paged(call, await self._session.send(call, jsonapi.list_reader(build, paged=True)))
+        request = ApiRequest(path, tuple(params), "GET", None, self.environment_id, content, _PAGE_TIMEOUTS)
+        return self._paged(request, await self._session.send(request, jsonapi.list_reader(build, paged=True)))
 
-    def _paged(self, call: ApiRequest, reply: ApiResult[jsonapi.ResourceList[T]]) -> Page[T]:
-        read = reply.value
-        good = tuple([value for value in read.values if not isinstance(value, jsonapi.ShapeError)])
+    def _paged(self, request: ApiRequest, result: ApiResult[jsonapi.ResourceList[T]]) -> Page[T]:
+        read = result.value
+        items = tuple([value for value in read.values if not isinstance(value, jsonapi.ShapeError)])
         bad = tuple(
             [
-                InvalidResource(id, ProtocolError(value.expected, request=str(call), where=value.where))
+                InvalidResource(id, ProtocolError(value.expected, request=str(request), where=value.where))
                 for id, value in zip(read.ids, read.values, strict=True)
                 if isinstance(value, jsonapi.ShapeError)
             ]
         )
-        return Page(items=good, total=read.total, ids=read.ids, bad=bad, at=reply.at)
+        return Page(items=items, total=read.total, ids=read.ids, bad=bad, at=result.at)
 
 
 def _unreadable(page: Page[T]) -> list[Unreadable]:
@@ -472,7 +481,7 @@ def _unreadable(page: Page[T]) -> list[Unreadable]:
 
 
 def _id(id: str) -> str:
-    """An id as a part of a path. Raises ValueError for what would be another path."""
+    """Return an id as a part of a path. Raise ValueError if it would be another path."""
     if not id or id in (".", ".."):
         raise ValueError(f"{id!r} is not an id")
     return quote(id, safe="")

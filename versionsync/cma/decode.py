@@ -1,7 +1,7 @@
-"""The resources on the wire: one builder for each, from the bytes of an entry to its value in `resources`.
+"""Decoders: one for each resource, from the bytes of an entry to its value in `resources`.
 
-The structs say which members must be there; everything that the vendor marks as optional, deprecated or recent may be
-missing, or `null`. Times are checked here: the first that is none gives the path of its member.
+The structs define which members are required; everything that the vendor marks as optional, deprecated or recent may be
+missing or `null`. Times are checked here: the error has the path of the first invalid one.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ _OWNED_SITE: Final = msgspec.json.Decoder(_OwnedSite)
 
 
 def editor(raw: Raw) -> out.Editor:
-    """A collaborator, single sign-on user, token, account or organization. A token's own value is left out."""
+    """Decode a collaborator, single sign-on user, token, account or organization, without a token's secret."""
     wire = read(_EDITOR, raw)
     person = wire.attributes or _Attributes()
     names = " ".join(name for name in (person.first_name, person.last_name) if name)
@@ -84,7 +84,7 @@ def editor(raw: Raw) -> out.Editor:
 
 
 def owners(raw: Raw, included: list[Raw]) -> tuple[out.Editor, ...]:
-    """The account and the organization behind the project, as far as the answer tells: often by their ids alone."""
+    """Decode the account and the organization that own the project: often the answer has only their ids."""
     links = read(_OWNED_SITE, raw).relationships or _SiteLinks()
     refs = [link.data for link in (links.owner, links.account) if link and link.data]
     found = {
@@ -261,8 +261,8 @@ class _PlanLimit(msgspec.Struct, frozen=True):
     attributes: _PlanLimitAttributes
 
 
-_LONGEST_ID: Final = 255
-_MOST_PLACES: Final = 2**31 - 1
+_MAX_ID_LENGTH: Final = 255
+_MAX_POSITION: Final = 2**31 - 1
 
 _ITEM: Final = msgspec.json.Decoder(_Item)
 _ITEM_META: Final = msgspec.json.Decoder(_ItemMeta)
@@ -280,14 +280,14 @@ _DAILY_USAGE: Final = msgspec.json.Decoder(_DailyUsage)
 
 
 def identifier(text: str) -> str:
-    """The id of an entity, which stands in paths of requests and in keys of tables: no text of any kind will do."""
-    if not text.isprintable() or not 0 < len(text) <= _LONGEST_ID or text in (".", ".."):
+    """Return the id of an entity. It is used in paths of requests and keys of tables, so not any text is valid."""
+    if not text.isprintable() or not 0 < len(text) <= _MAX_ID_LENGTH or text in (".", ".."):
         raise ShapeError("expected an id", "$.id")
     return text
 
 
 def time(text: str, where: str) -> datetime:
-    """A time that must be there."""
+    """Return a required time."""
     try:
         return parse_time(text)
     except ValueError:
@@ -295,17 +295,16 @@ def time(text: str, where: str) -> datetime:
 
 
 def maybe_time(text: str | None, where: str) -> datetime | None:
-    """A time that may be missing."""
+    """Return a time that may be missing."""
     return None if text is None else time(text, where)
 
 
 def item(raw: Raw) -> out.Item:
-    """A record."""
     wire = read(_ITEM, raw)
     try:
         meta = read(_ITEM_META, wire.meta)
-    except ShapeError as mismatch:
-        raise mismatch.under("$.meta") from None
+    except ShapeError as error:
+        raise error.under("$.meta") from None
     links = wire.relationships
     return out.Item(
         id=identifier(wire.id),
@@ -327,7 +326,6 @@ def item(raw: Raw) -> out.Item:
 
 
 def item_version(raw: Raw) -> out.ItemVersion:
-    """A version of a record."""
     wire = read(_VERSION, raw)
     meta, links = wire.meta, wire.relationships
     return out.ItemVersion(
@@ -345,7 +343,6 @@ def item_version(raw: Raw) -> out.ItemVersion:
 
 
 def site(raw: Raw) -> out.Site:
-    """A project."""
     wire = read(_SITE, raw)
     meta = wire.meta or _SiteMeta()
     return out.Site(
@@ -361,7 +358,6 @@ def site(raw: Raw) -> out.Site:
 
 
 def environment(raw: Raw) -> out.Environment:
-    """An environment."""
     wire = read(_ENVIRONMENT, raw)
     return out.Environment(
         id=wire.id,
@@ -375,7 +371,6 @@ def environment(raw: Raw) -> out.Environment:
 
 
 def item_type(raw: Raw) -> out.ItemType:
-    """A model."""
     wire = read(_ITEM_TYPE, raw)
     return out.ItemType(
         id=identifier(wire.id),
@@ -389,7 +384,6 @@ def item_type(raw: Raw) -> out.ItemType:
 
 
 def field(raw: Raw) -> out.Field:
-    """A field of a model."""
     wire = read(_FIELD, raw)
     return out.Field(
         id=identifier(wire.id),
@@ -398,13 +392,13 @@ def field(raw: Raw) -> out.Field:
         label=wire.attributes.label or "",
         field_type=wire.attributes.field_type,
         localized=bool(wire.attributes.localized),
-        position=max(-_MOST_PLACES, min(wire.attributes.position or 0, _MOST_PLACES)),  # for one that no column holds
+        position=max(-_MAX_POSITION, min(wire.attributes.position or 0, _MAX_POSITION)),  # a column holds no more
         raw=bytes(raw),
     )
 
 
 def schema(raw: Raw, included: list[Raw]) -> out.Schema:
-    """The project with its models and fields, as `include` brought them. One that does not fit costs only itself."""
+    """Decode the project with the included models and fields. An invalid one does not affect the others."""
     item_types: list[out.ItemType] = []
     fields: list[out.Field] = []
     unreadable: list[out.Unreadable] = []
@@ -415,32 +409,28 @@ def schema(raw: Raw, included: list[Raw]) -> out.Schema:
                     item_types.append(item_type(each))
                 case "field":
                     fields.append(field(each))
-        except ShapeError as mismatch:
-            mismatch = mismatch.under(f"$.included[{index}]")
-            unreadable.append(out.Unreadable(id_of(each), f"{mismatch.where}: {mismatch.expected}"))
+        except ShapeError as error:
+            error = error.under(f"$.included[{index}]")
+            unreadable.append(out.Unreadable(id_of(each), f"{error.where}: {error.expected}"))
         except InvalidJson:
             unreadable.append(out.Unreadable(id_of(each), f"$.included[{index}]: expected JSON"))
     return out.Schema(site=site(raw), item_types=tuple(item_types), fields=tuple(fields), unreadable=tuple(unreadable))
 
 
 def job_id(raw: Raw, _: list[Raw]) -> str:
-    """The id of a job that was started."""
     return read(_REF, raw).id
 
 
 def job_result(raw: Raw, _: list[Raw]) -> out.JobResult:
-    """The outcome of a job."""
     wire = read(_JOB_RESULT, raw)
     return out.JobResult(id=wire.id, status=wire.attributes.status, payload_raw=bytes(wire.attributes.payload))
 
 
 def maintenance(raw: Raw, _: list[Raw]) -> bool:
-    """Whether maintenance mode is on."""
     return read(_MAINTENANCE, raw).attributes.active
 
 
 def daily_usage(raw: Raw) -> out.DailyUsage:
-    """One day's usage."""
     wire = read(_DAILY_USAGE, raw).attributes
     return out.DailyUsage(
         date=wire.date, cma_api_calls=wire.cma_api_calls or 0, cma_traffic_bytes=wire.cma_traffic_bytes or 0
@@ -448,6 +438,5 @@ def daily_usage(raw: Raw) -> out.DailyUsage:
 
 
 def plan_limit(raw: Raw) -> out.PlanLimit:
-    """A limit of the project's plan."""
     wire = read(_PLAN_LIMIT, raw)
     return out.PlanLimit(id=wire.id, code=wire.attributes.code, limit=wire.attributes.limit)

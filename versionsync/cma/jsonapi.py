@@ -1,14 +1,15 @@
-"""From the bytes of an answer to values: typed, fast, and tolerant where the API may differ.
+"""From the bytes of an answer to values: typed, fast, and tolerant of differences in the API.
 
-This module knows JSON and the envelope of JSON:API; `decode` knows the resources. Content is never built as Python
-objects: `msgspec.Raw` keeps the bytes that were sent. Whatever does not fit becomes a `ShapeError` with the path in the
-JSON and never with a value from it, since that may be the project's content.
+This module handles JSON and the envelope of JSON:API; `decode` handles the resources. Content is never built as Python
+objects: `msgspec.Raw` keeps the bytes that were sent. Invalid input becomes a `ShapeError` with its path in the JSON.
+It never has a value, since that may be the project's content.
 
 msgspec refuses escapes of lone surrogates (`\\ud800` alone), which editors can paste and upstream then sends. Such a
-body is read with each of them behind a mark, and the mark is taken away again: the bytes handed out are those sent.
+body is read with a mark before each of them, and the mark is removed again: the returned bytes are those that were
+sent.
 
-A list in which one entry is no JSON that can be read (NaN, nested too deep) is divided into its entries by brackets
-alone, so that each of the others is read, and that one is named. Half a list cannot be divided so.
+If one entry of a list is invalid JSON (NaN, nested too deeply), the list is split into its entries by brackets alone.
+Then the others are read, and this one is reported. A truncated list cannot be split so.
 """
 
 from __future__ import annotations
@@ -48,17 +49,17 @@ _ESCAPE: Final = re.compile(
     rb"\\(?:(?P<pair>u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|u(?P<lone>[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
     re.DOTALL,
 )
-# A quote that begins no whole string is a token of its own: what follows it cannot be trusted.
+# A quote without an end is its own token: what follows it cannot be trusted.
 _TOKEN: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|["\[\]{},:]', re.DOTALL)
 _CLOSES: Final = {b"[": b"]", b"{": b"}"}
 
 
 class InvalidJson(ValueError):
-    """The body is no JSON at all: torn, or not from the API."""
+    """The body is no JSON: truncated, or not from the API."""
 
 
 class NotADocument(ValueError):
-    """JSON that is no JSON:API document: `null`, a list, a text, or without `data`. Not what the API itself answers."""
+    """JSON that is no JSON:API document: `null`, a list, a text, or without `data`. The API does not answer so."""
 
 
 class ShapeError(ValueError):
@@ -70,12 +71,12 @@ class ShapeError(ValueError):
         self.where = where
 
     def under(self, path: str) -> ShapeError:
-        """The same, seen from further out."""
+        """Return the same error with a path that starts further out."""
         return ShapeError(self.expected, path + self.where.removeprefix("$"))
 
 
 class ResourceList(NamedTuple, Generic[S]):
-    """A list as it was read: for each entry its id, if it has one, and its value, or why there is none."""
+    """A decoded list: for each entry its id, if any, and its value or error."""
 
     total: int
     ids: tuple[str | None, ...]
@@ -109,11 +110,11 @@ _OBJECT_OR_NULL: Final = msgspec.json.Decoder(dict[str, Raw] | None)
 
 
 class _TooDeep(ShapeError):
-    """JSON that is nested deeper than it can be read."""
+    """JSON that is nested too deeply to be read."""
 
 
 def read(decoder: msgspec.json.Decoder[T], body: bytes | Raw) -> T:
-    """Decode, or say in our own terms why not. Raises InvalidJson or ShapeError."""
+    """Decode `body`. Raise InvalidJson or ShapeError."""
     try:
         return decoder.decode(body)
     except msgspec.ValidationError as error:
@@ -126,19 +127,19 @@ def read(decoder: msgspec.json.Decoder[T], body: bytes | Raw) -> T:
 
 
 def entries(body: bytes, build: Callable[[Raw], S], *, paged: bool) -> ResourceList[S]:
-    """A list, entry by entry: one that does not fit costs only itself.
+    """Decode a list entry by entry: an invalid one does not affect the others.
 
-    `paged` lists must tell their `total_count`; of others it is the number of entries. Raises InvalidJson, NotADocument
-    or ShapeError.
+    `paged` lists must have a `total_count`; for others it is the number of entries. Raise InvalidJson, NotADocument or
+    ShapeError.
     """
     listed, body, mark = _open(_LIST, body)
     return _entries(listed, body, mark, build, paged=paged)
 
 
 def salvaged(body: bytes, build: Callable[[Raw], S], *, paged: bool) -> ResourceList[S] | None:
-    """As `entries`, of a list that cannot be read as a whole because of some of its entries; None: that is not why."""
+    """Decode a list that is invalid JSON because of some of its entries; None: it cannot be split."""
     body, mark = _marked(body)
-    if not (parts := _divided(body, b'"data"')):
+    if not (parts := _split_list(body, b'"data"')):
         return None
     listed, around = parts
     try:
@@ -150,21 +151,21 @@ def salvaged(body: bytes, build: Callable[[Raw], S], *, paged: bool) -> Resource
 
 
 class Reader(Generic[T]):
-    """Reads one answer, however often it has to be asked for.
+    """Decodes the answer to one request, over all its attempts.
 
-    What is no JSON may have been spoiled on its way, and is worth another try. Only where the same bytes come again,
-    what can be read of them is salvaged.
+    Invalid JSON may have been damaged on the way, and is worth another attempt. Only if the same bytes come again, the
+    valid parts are used.
     """
 
-    def __init__(self, whole: Callable[[bytes], T], parts: Callable[[bytes], T | None]) -> None:
-        self._whole = whole
+    def __init__(self, complete: Callable[[bytes], T], parts: Callable[[bytes], T | None]) -> None:
+        self._complete = complete
         self._parts = parts
         self._unreadable: bytes | None = None
 
     def __call__(self, body: bytes) -> T:
-        """What the answer says. Raises as `entries` or `document`."""
+        """Return the decoded answer. Raise as `entries` or `document`."""
         try:
-            return self._whole(body)
+            return self._complete(body)
         except (InvalidJson, _TooDeep) as error:
             before, self._unreadable = self._unreadable, sha256(body).digest()
             if isinstance(error, InvalidJson) and before != self._unreadable:
@@ -176,18 +177,18 @@ class Reader(Generic[T]):
 
 
 def list_reader(build: Callable[[Raw], S], *, paged: bool) -> Reader[ResourceList[S]]:
-    """A reader of a list: an entry that is no JSON costs only itself."""
+    """Return a reader of a list: an entry with invalid JSON does not affect the others."""
     return Reader(partial(entries, build=build, paged=paged), partial(salvaged, build=build, paged=paged))
 
 
 def document_reader(build: Callable[[Raw, list[Raw]], T]) -> Reader[T]:
-    """A reader of a resource with others included. What is no JSON among these is left to `build`."""
+    """Return a reader of a resource with others included. `build` handles invalid JSON among these."""
     return Reader(partial(document, build=build), partial(_salvaged_document, build=build))
 
 
 def _salvaged_document(body: bytes, build: Callable[[Raw, list[Raw]], T]) -> T | None:
     body, mark = _marked(body)
-    if not (parts := _divided(body, b'"included"')) or not _is_utf8(body):
+    if not (parts := _split_list(body, b'"included"')) or not _is_utf8(body):
         return None
     included, around = parts
     try:
@@ -219,7 +220,7 @@ def _entries(listed: _List, body: bytes, mark: bytes, build: Callable[[Raw], S],
 
 
 def document(body: bytes, build: Callable[[Raw, list[Raw]], T]) -> T:
-    """A single resource, with what is included beside it. Raises InvalidJson, NotADocument or ShapeError."""
+    """Decode a resource with those that are included. Raise InvalidJson, NotADocument or ShapeError."""
     answer, body, mark = _open(_DOCUMENT, body)
     if not _is_utf8(body):
         raise InvalidJson("the text is not UTF-8")
@@ -229,18 +230,18 @@ def document(body: bytes, build: Callable[[Raw, list[Raw]], T]) -> T:
 def _built(data: Raw, included: list[Raw], build: Callable[[Raw, list[Raw]], T], mark: bytes) -> T:
     try:
         value = build(data, included)
-    except ShapeError as mismatch:
-        raise mismatch if mismatch.where.startswith("$.included") else mismatch.under("$.data") from None
+    except ShapeError as error:
+        raise error if error.where.startswith("$.included") else error.under("$.data") from None
     return _unmark(value, mark) if mark and isinstance(value, msgspec.Struct) else value
 
 
 def without(raw: Raw, *secrets: str) -> bytes:
-    """The bytes of an entry without the attributes called `secrets`; as sent when it has none of them."""
+    """Return the bytes of an entry without the attributes `secrets`; unchanged if it has none of them."""
     entry = read(_OBJECT, raw)
     try:
         attributes = read(_OBJECT_OR_NULL, entry.get("attributes", Raw(b"null"))) or {}
-    except ShapeError as mismatch:
-        raise mismatch.under("$.attributes") from None
+    except ShapeError as error:
+        raise error.under("$.attributes") from None
     if not attributes.keys() & set(secrets):
         return bytes(raw)
     entry["attributes"] = Raw(
@@ -254,14 +255,14 @@ def _entry(raw: Raw, build: Callable[[Raw], S], *, is_text: bool) -> S | ShapeEr
         return ShapeError("expected UTF-8")
     try:
         return build(raw)
-    except ShapeError as mismatch:
-        return mismatch
+    except ShapeError as error:
+        return error
     except InvalidJson:
         return ShapeError("expected JSON")
 
 
 def id_of(raw: Raw) -> str | None:
-    """The id of an entity that cannot be read, if it has one."""
+    """Return the id of an invalid entity, if it has one."""
     try:
         return read(_ID, raw).id
     except (ShapeError, InvalidJson):
@@ -269,7 +270,7 @@ def id_of(raw: Raw) -> str | None:
 
 
 def _text_of_member(entry: bytes, name: bytes) -> str | None:
-    """The text that an object has under `name`, which need not be JSON in any other place."""
+    """Return the text of the member `name` of an object that may be invalid JSON elsewhere."""
     depth, last, key = 0, b"", b""
     for token in _TOKEN.finditer(entry):
         found = token[0]
@@ -284,42 +285,42 @@ def _text_of_member(entry: bytes, name: bytes) -> str | None:
     return None
 
 
-def _divided(body: bytes, name: bytes) -> tuple[list[bytes], bytes] | None:
-    """The entries of the list that a document has under `name`, and the document without them.
+def _split_list(body: bytes, name: bytes) -> tuple[list[bytes], bytes] | None:
+    """Return the entries of the list in the member `name` of a document, and the document without them.
 
-    None where it has no such list, or where its brackets do not fit: then it is torn.
+    Return None if it has no such list, or if its brackets do not match: then it is truncated.
     """
     open_brackets: list[bytes] = []
     listed: list[bytes] = []
-    began = ended = start = 0
+    list_start = list_end = start = 0
     last = key = b""
     for token in _TOKEN.finditer(body):
         found, depth = token[0], len(open_brackets)
-        if found == b'"' or (not depth and ended):
+        if found == b'"' or (not depth and list_end):
             return None
         if found in _CLOSES:
             open_brackets.append(_CLOSES[found])
-            if found == b"[" and depth == 1 and key == name and not began:
-                began = start = token.end()
+            if found == b"[" and depth == 1 and key == name and not list_start:
+                list_start = start = token.end()
         elif found in _CLOSES.values():
             if not depth or open_brackets.pop() != found:
                 return None
-            if began and not ended and depth == 2:
-                ended = token.start()
-                if listed or body[start:ended].strip():
-                    listed.append(body[start:ended].strip())
-        elif found == b"," and began and not ended and depth == 2:
+            if list_start and not list_end and depth == 2:
+                list_end = token.start()
+                if listed or body[start:list_end].strip():
+                    listed.append(body[start:list_end].strip())
+        elif found == b"," and list_start and not list_end and depth == 2:
             listed.append(body[start : token.start()].strip())
             start = token.end()
         key = last if found == b":" and depth == 1 else b""
         last = found
-    if open_brackets or not ended or not all(listed):
+    if open_brackets or not list_end or not all(listed):
         return None
-    return listed, body[:began] + body[ended:]
+    return listed, body[:list_start] + body[list_end:]
 
 
 def _is_utf8(text: bytes) -> bool:
-    """Looked at piece by piece: as one string a page of 15 MB can take 60."""
+    """Check piece by piece: as one string a page of 15 MB can take 60 MB."""
     decoder, view = getincrementaldecoder("utf-8")(), memoryview(text)
     try:
         for start in range(0, len(view), _PIECE_BYTES):
@@ -331,7 +332,7 @@ def _is_utf8(text: bytes) -> bool:
 
 
 def _open(decoder: msgspec.json.Decoder[T], body: bytes) -> tuple[T, bytes, bytes]:
-    """The envelope, the body in which it was read, and the mark before lone surrogates, empty when there are none."""
+    """Return the envelope, the body that it was read from, and the mark before lone surrogates, or an empty one."""
     try:
         return _envelope(decoder, body), body, b""
     except InvalidJson:
@@ -342,7 +343,7 @@ def _open(decoder: msgspec.json.Decoder[T], body: bytes) -> tuple[T, bytes, byte
 
 
 def _marked(body: bytes) -> tuple[bytes, bytes]:
-    """The body with each lone surrogate behind a mark, and the mark; empty when there are none."""
+    """Return the body with a mark before each lone surrogate, and the mark; it is empty if there are none."""
     mark = b"lone-surrogate"
     while mark in body:
         mark += b"-"
@@ -355,14 +356,14 @@ def _envelope(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
         return read(decoder, body)
     except _TooDeep:
         raise
-    except ShapeError as mismatch:
-        if mismatch.where == "$":
-            raise NotADocument(mismatch.expected) from None
+    except ShapeError as error:
+        if error.where == "$":
+            raise NotADocument(error.expected) from None
         raise
 
 
 def _unmark(value: S, mark: bytes) -> S:
-    """Put the surrogates back into bytes; in text, which cannot hold them, U+FFFD stands for each."""
+    """Restore the surrogates in bytes; in text, which cannot contain them, U+FFFD replaces each."""
     pattern = re.escape(mark) + rb":([0-9a-fA-F]{4});"
     text = re.compile(pattern.decode())
     changes: dict[str, object] = {}

@@ -1,9 +1,9 @@
-"""Reading a list to its end, and proving that it was the end.
+"""Reads a list to its end, and proves that this is the end.
 
-Upstream's lists have offsets only, and change while they are read. So nothing is taken for granted: a short page is
-only a short page, and the end is where as many entries were seen as upstream counts. Each page of records overlaps the
-one before by one entry; where it does not, something moved. Whatever does not fit is told, by PageShifted, but only
-after everything that can be read was handed over.
+Upstream's lists have only offsets, and change while they are read. So a short page may be any page, and the end is
+reached when as many entries were seen as upstream counts. Each page of records overlaps the previous one by one entry;
+if it does not, the pages shifted. PageShifted reports all differences, but only after everything was returned that can
+be read.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ T = TypeVar("T", bound=Item | ItemVersion)
 Ids = tuple[str | None, ...]
 
 FILTER_BYTES: Final = 6000
-"""How long the value of one `filter[type]` may be: 240 models with ids of the usual length."""
+"""The maximum length of a `filter[type]`: 240 models with ids of the usual length."""
 
-# An overlap of one needs two.
+# An overlap of one entry needs a page of two.
 _SMALLEST_PAGE: Final = 2
 
 
 def model_groups(models: Sequence[str]) -> list[tuple[str, ...]]:
     """Split models into groups, so that the ids of each fit into one `filter[type]`.
 
-    A group takes at most `FILTER_BYTES` of the address: servers and proxies refuse long ones, many from 8 KB on.
+    A group takes at most `FILTER_BYTES` of the URL: servers and proxies refuse long ones, many from 8 KB on.
     """
     groups: list[list[str]] = []
     room = 0
@@ -52,18 +52,18 @@ def iterate_items(
 ) -> AsyncIterator[Page[Item]]:
     """Iterate over the pages of a list of records, without the entries that repeat the page before.
 
-    It takes one request if all entries fit into one page. Leaving the loop early costs nothing.
+    It takes one request if all entries fit into one page. The loop may end early.
 
     Args:
-        client: Where to read from.
-        models: Ids of the models to list; without them block records are listed, too.
+        client: The client to read with.
+        models: Ids of the models to list; without them block records are listed too.
         order_by: As in `items_page`.
-        limit: The most entries of a page.
+        limit: The maximum size of a page.
 
     Raises:
-        PageShifted: At the end, when the list changed or has fewer entries than its count.
-        RepeatedPage: At once, when the offset has no effect.
-        CmaError: Whatever `items_page` raises.
+        PageShifted: At the end, if the list changed or has fewer entries than its count.
+        RepeatedPage: At once, if the offset has no effect.
+        CmaError: As `items_page`.
     """
 
     def fetch(offset: int, limit: int) -> Awaitable[Page[Item]]:
@@ -75,9 +75,9 @@ def iterate_items(
 
 
 def iterate_versions(client: Client, item_id: str, *, limit: int = VERSIONS_PAGE) -> AsyncIterator[Page[ItemVersion]]:
-    """The pages of a record's versions, newest first. One request if they fit; leaving the loop early costs nothing.
+    """Iterate over the pages of a record's versions, newest first. One request if they fit; the loop may end early.
 
-    Raises as `walk_items`, and NotFound.
+    Raise as `iterate_items`, and NotFound.
     """
 
     def fetch(offset: int, limit: int) -> Awaitable[Page[ItemVersion]]:
@@ -87,13 +87,13 @@ def iterate_versions(client: Client, item_id: str, *, limit: int = VERSIONS_PAGE
     return _Paginator(fetch, client.page_limits, kind="versions", limit=limit, overlap=0, request=request)
 
 
-def _is_too_much(error: InvalidRequest | Unavailable) -> bool:
-    """Whether a smaller page may be had."""
+def _is_too_large(error: InvalidRequest | Unavailable) -> bool:
+    """Return whether a smaller page may work."""
     return error.about_limit if isinstance(error, InvalidRequest) else error.too_slow
 
 
 class _Paginator(Generic[T]):
-    """One walk: an iterator, not a generator, so that one left early leaves nothing to be finalized."""
+    """An iterator over pages; not a generator, so that nothing must be finalized if the loop ends early."""
 
     def __init__(
         self,
@@ -107,17 +107,17 @@ class _Paginator(Generic[T]):
     ) -> None:
         self._fetch = fetch
         self._limits = limits
-        self._limit_before = limits.get(kind, limit)  # it was not one entry alone that made it as small as that
+        self._limit_before = limits.get(kind, limit)  # the limit before one large entry makes the page smaller
         self._kind = kind
         self._limit = limit
         self._overlap = overlap
         self._request = request
-        self._position = 0  # how far into the list the last page reached
-        self._seen = 0  # how many entries were handed over
+        self._position = 0  # the end of the last page in the list
+        self._seen = 0  # how many entries were returned
         self._total: int | None = None
         self._last: Ids = ()
         self._ids: set[str] = set()
-        self._moved: str | None = None
+        self._shift: str | None = None
 
     def __aiter__(self) -> AsyncIterator[Page[T]]:
         return self
@@ -127,7 +127,7 @@ class _Paginator(Generic[T]):
             self._finish()
         page = await self._next()
         if self._total is not None and page.total != self._total:
-            self._noticed(f"the list had {self._total} entries, then {page.total}")
+            self._report_shift(f"the list had {self._total} entries, then {page.total}")
         self._total = page.total
         page = self._without_overlap(page)
         if page.ids and page.ids == self._last:
@@ -136,7 +136,7 @@ class _Paginator(Generic[T]):
         return page
 
     async def _next(self) -> Page[T]:
-        """The next page; an empty one before the end is asked for once more."""
+        """Return the next page; request an empty one before the end again."""
         overlap = self._overlap if self._is_overlapping else 0
         offset = self._position - overlap
         for _ in range(2):
@@ -146,51 +146,51 @@ class _Paginator(Generic[T]):
         raise PageShifted(f"no entries at offset {offset}, though upstream counts {page.total}", request=self._request)
 
     async def _shrinking(self, offset: int) -> Page[T]:
-        """A page, smaller and smaller as long as it is too large to be had; what worked is remembered.
+        """Return a page, half as large after each failure because of its size; keep the size that worked.
 
-        A record that is too large by itself is a bad entry, and the pages behind it are as long as those before.
+        A record that is too large by itself is a bad entry, and the pages after it have the previous size.
         """
-        least = 1 + self._overlap
+        smallest = 1 + self._overlap
         while True:
             limit = min(self._limit, self._limits.get(self._kind, self._limit))
             try:
                 return await self._fetch(offset, limit)
             except (InvalidRequest, Unavailable) as error:
-                if not _is_too_much(error):
+                if not _is_too_large(error):
                     raise
-                if limit <= least:
+                if limit <= smallest:
                     if not self._overlap:
                         raise
                     page = await self._singly(offset, error)
                     self._limits[self._kind] = self._limit_before
                     return page
-            self._limits[self._kind] = max(least, limit // 2)
+            self._limits[self._kind] = max(smallest, limit // 2)
 
     async def _singly(self, offset: int, error: CmaError) -> Page[T]:
-        """Two entries, each by itself; one that is too large even so is bad. Raises `error` if both are."""
+        """Return two entries, each read by itself; one that is still too large is bad. Raise `error` if both are."""
         pages: list[Page[T] | None] = []
-        for place in (offset, offset + 1):
+        for position in (offset, offset + 1):
             try:
-                pages.append(await self._fetch(place, 1))
-            except (InvalidRequest, Unavailable) as again:
-                if not _is_too_much(again):
+                pages.append(await self._fetch(position, 1))
+            except (InvalidRequest, Unavailable) as second:
+                if not _is_too_large(second):
                     raise
                 pages.append(None)
-        had = [page for page in pages if page is not None]
-        if not had:
+        readable = [page for page in pages if page is not None]
+        if not readable:
             raise error
-        reason = ProtocolError(f"the entry is too large to be had: {error.message}", request=error.request)
+        reason = ProtocolError(f"the entry is too large to be read: {error.message}", request=error.request)
         bad = InvalidResource(None, reason)
         return msgspec.structs.replace(
-            had[-1],
+            readable[-1],
             ids=tuple(id for page in pages for id in ((None,) if page is None else page.ids)),
-            items=tuple(item for page in had for item in page.items),
+            items=tuple(item for page in readable for item in page.items),
             bad=tuple(each for page in pages for each in ((bad,) if page is None else page.bad)),
         )
 
     @property
     def _is_overlapping(self) -> bool:
-        """Whether the next page begins with the last entry of this one; not with one that is too large to be had."""
+        """Whether the next page starts with the last entry of this one, which needs an id."""
         return bool(self._overlap and self._position and self._last[-1:] != (None,))
 
     def _without_overlap(self, page: Page[T]) -> Page[T]:
@@ -199,7 +199,7 @@ class _Paginator(Generic[T]):
             return page
         self._position += len(page.ids) - self._overlap
         if page.ids[0] != self._last[-1]:
-            self._noticed("the pages do not overlap as they should")
+            self._report_shift("the pages do not overlap as they should")
             return page
         first = page.ids[0]
         return msgspec.structs.replace(
@@ -215,15 +215,15 @@ class _Paginator(Generic[T]):
         if not self._overlap:
             known = [id for id in page.ids if id is not None]
             if len(set(known)) < len(known) or not self._ids.isdisjoint(known):
-                self._noticed("an entry came twice")
+                self._report_shift("an entry came twice")
             self._ids.update(known)
 
-    def _noticed(self, what: str) -> None:
-        self._moved = self._moved or what
+    def _report_shift(self, reason: str) -> None:
+        self._shift = self._shift or reason
 
     def _finish(self) -> None:
         if self._seen != self._total:
-            self._noticed(f"{self._seen} entries came, upstream counts {self._total}")
-        if self._moved is not None:
-            raise PageShifted(f"the list changed while it was read: {self._moved}", request=self._request)
+            self._report_shift(f"{self._seen} entries came, upstream counts {self._total}")
+        if self._shift is not None:
+            raise PageShifted(f"the list changed while it was read: {self._shift}", request=self._request)
         raise StopAsyncIteration

@@ -1,8 +1,8 @@
-"""What the token's own role lets it read: from upstream's word for it to a verdict on each model. Pure.
+"""What the token's role may read, decoded from upstream's answer. Pure.
 
-Upstream answers 404 for a record that was deleted and for one that the role hides. The role is what tells them apart.
-Its *final* permissions are those in force: roles may inherit, and upstream has added that up already. Old answers have
-only a role's own permissions, and an empty text where new ones have `null`.
+Upstream answers 404 for a deleted record and for one that the role hides. The role distinguishes them. Its *final*
+permissions apply: roles can inherit, and upstream has combined them already. Old answers have only a role's own
+permissions, and an empty text instead of `null`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _READING: Final = frozenset({"read", "all"})
 
 
 class ReadAccess(StrEnum):
-    """How many of a model's records a role shows."""
+    """How many of a model's records a role may read."""
 
     ALL = "all"
     SOME = "some"
@@ -30,7 +30,7 @@ class ReadAccess(StrEnum):
 
 
 class Permission(msgspec.Struct, frozen=True):
-    """One entry of a role: an action in an environment; what is None or empty there is not restricted.
+    """One permission of a role: an action in an environment; None or empty members do not restrict it.
 
     Roles recorded in 2021 have `item_type: ""` for all models.
     """
@@ -43,33 +43,33 @@ class Permission(msgspec.Struct, frozen=True):
     on_creator: str | None = None
 
     def is_about(self, item_type_id: str, environment: str) -> bool:
-        """Whether it allows or forbids to read records of this model there. Which models a workflow has is unsaid."""
-        is_it = not self.item_type or self.item_type == item_type_id
-        return self.action in _READING and self.environment == environment and is_it
+        """Return whether it is about reading records of this model there. The models of a workflow are unknown."""
+        is_model = not self.item_type or self.item_type == item_type_id
+        return self.action in _READING and self.environment == environment and is_model
 
     @property
-    def is_of_all(self) -> bool:
-        """Whether it is about all records, not those of one creator, stage or workflow."""
+    def covers_all(self) -> bool:
+        """Whether it is about all records, not only those of a creator, stage or workflow."""
         return not self.workflow and not self.on_stage and self.on_creator in (None, "", "anyone")
 
 
 class Role(msgspec.Struct, frozen=True, kw_only=True):
-    """A role: what it allows, less what it forbids."""
+    """A role: what it allows, except what it forbids."""
 
     name: str
     positive: tuple[Permission, ...]
     negative: tuple[Permission, ...]
 
     def reading(self, item_type_id: str, environment: str) -> ReadAccess:
-        """How many of the records of a model it shows in `environment` (the id of one)."""
+        """Return how many records of a model it may read in `environment` (its id)."""
         allows = [each for each in self.positive if each.is_about(item_type_id, environment)]
         forbids = [each for each in self.negative if each.is_about(item_type_id, environment)]
-        if not allows or _any_of_all(forbids):
+        if not allows or _any_covers_all(forbids):
             return ReadAccess.NONE
-        return ReadAccess.ALL if _any_of_all(allows) and not forbids else ReadAccess.SOME
+        return ReadAccess.ALL if _any_covers_all(allows) and not forbids else ReadAccess.SOME
 
     def hides_outside(self, named: Collection[str], environment: str) -> frozenset[str]:
-        """The ids of models that it forbids to read in `environment` and that are not among the `named` ones."""
+        """Return the ids of models, except the `named` ones, that it forbids to read in `environment`."""
         others = {each.item_type for each in self.negative if each.item_type}.difference(named)
         return frozenset(id for id in others if any(each.is_about(id, environment) for each in self.negative))
 
@@ -119,9 +119,9 @@ _TYPED: Final = msgspec.json.Decoder(_Typed)
 
 
 def role(raw: Raw) -> Role:
-    """A role with the permissions in force.
+    """Decode a role with its final permissions.
 
-    Raises ShapeError where the answer does not state them: a role that inherits has them only among its final ones.
+    Raise ShapeError if the answer does not have them: own permissions are incomplete if the role inherits.
     """
     wire = read(_ROLE, raw)
     permissions = None if wire.meta is None else wire.meta.final_permissions
@@ -137,7 +137,7 @@ def role(raw: Raw) -> Role:
 
 
 def own_role(_: Raw, included: list[Raw]) -> Role | None:
-    """The role beside the answer to who we are; None: there is none, or its permissions are of an unknown form."""
+    """Decode the role that is included in `/users/me`; None: there is none, or in an unknown form."""
     for each in included:
         try:
             if read(_TYPED, each).type == "role":
@@ -147,5 +147,5 @@ def own_role(_: Raw, included: list[Raw]) -> Role | None:
     return None
 
 
-def _any_of_all(permissions: Sequence[Permission]) -> bool:
-    return any(each.is_of_all for each in permissions)
+def _any_covers_all(permissions: Sequence[Permission]) -> bool:
+    return any(each.covers_all for each in permissions)

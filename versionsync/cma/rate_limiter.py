@@ -1,7 +1,7 @@
-"""Who may send when: one governor for each token, shared by everything that uses it.
+"""The rate limiter of one token, shared by all its clients.
 
-The rules are in `pacing`; here is only the waiting. Requests leave in the order in which they asked. Only the first of
-the queue sleeps; whatever changes the pace (an answer, a 429, a request that left) wakes it to look again.
+The rules are in `pacing`; this module only waits. Requests leave in the order in which they were made. Only the first
+of the queue sleeps; each change of the rate (an answer, a 429, a request that left) wakes it to check again.
 """
 
 from __future__ import annotations
@@ -22,18 +22,19 @@ CONCURRENCY: Final = 24
 
 
 class Blocked(Exception):
-    """Upstream holds everybody for longer than this request is ready to wait."""
+    """A 429 blocks all requests for longer than this one may wait."""
 
     def __init__(self, seconds: float) -> None:
-        super().__init__(f"held for {seconds:.0f} s")
+        super().__init__(f"blocked for {seconds:.0f} s")
         self.seconds = seconds
 
 
 class RateLimiter:
-    """Paces all requests of one token.
+    """Limits the rate of all requests of one token.
 
-    `rate_limit`: requests in 3 seconds; None follows what upstream announces (60 until it does); UNLIMITED is for a
-    local server: no pace, though a 429 still holds everybody. `concurrency` is the most requests under way at once.
+    `rate_limit`: requests in 3 seconds; None: what upstream announces (60 before it does); UNLIMITED, for a local
+    server: no limit, although a 429 still blocks all requests. `concurrency`: the maximum number of concurrent
+    requests.
     """
 
     def __init__(
@@ -47,74 +48,74 @@ class RateLimiter:
         self.concurrency = concurrency
         self._pacer = Pacer(ceiling=None if isinstance(rate_limit, str) else rate_limit)
         self._clock = clock
-        self._under_way = asyncio.Semaphore(concurrency)
+        self._in_flight = asyncio.Semaphore(concurrency)
         self._turn = asyncio.Lock()
         self._changed = asyncio.Event()
 
     @property
     def limit(self) -> int | None:
-        """Requests in 3 s that upstream announces (or the settings allow); None when unlimited."""
+        """The requests in 3 s that upstream announces (or the settings allow); None: unlimited."""
         return None if self.unlimited else self._pacer.limit
 
     @property
     def budget(self) -> int | None:
-        """Requests in 3 s that are asked for at present: below `limit` while others use the token."""
+        """The requests in 3 s that are used now: fewer than `limit` while other clients use the project."""
         return None if self.unlimited else self._pacer.budget(self._clock())
 
     @property
-    def held(self) -> float:
-        """Seconds for which a 429 still holds everybody."""
-        return self._pacer.held(self._clock())
+    def blocked(self) -> float:
+        """The seconds for which a 429 still blocks all requests."""
+        return self._pacer.blocked(self._clock())
 
     @asynccontextmanager
-    async def acquire(self, *, patience: float = float("inf")) -> AsyncIterator[Slot]:
-        """Wait for the right to send one request, and hold it until the answer was read.
+    async def acquire(self, *, max_wait: float = float("inf")) -> AsyncIterator[Slot]:
+        """Wait until one request may be sent, and keep its slot until the answer is read.
 
-        Raises `Held` at once when a 429 holds everybody for longer than `patience` seconds.
+        Raise `Blocked` at once if a 429 blocks all requests for longer than `max_wait` seconds.
         """
-        async with self._under_way:
-            slot = await self._grant(patience)
+        async with self._in_flight:
+            slot = await self._grant(max_wait)
             try:
                 yield slot
             finally:
                 self.sent(slot)
 
     def sent(self, slot: Slot) -> None:
-        """The request has left (the transport says so; at the latest the end of `slot` does)."""
+        """Record that the request has left. The transport calls this; at the latest the end of the slot does."""
         if slot.sent_at is None:
             self._pacer.sent(slot, self._clock())
             self._changed.set()
 
     def unsent(self, slot: Slot) -> None:
-        """The request could not leave: it counts for nothing."""
+        """Record that the request could not leave: it is not counted."""
         self._pacer.unsent(slot)
         self._changed.set()
 
     def answered(self, slot: Slot, *, limit: int | None, remaining: int | None) -> None:
-        """Follow the rate headers of an answer."""
+        """Use the rate headers of an answer."""
         if not self.unlimited:
             self._pacer.answered(slot, self._clock(), limit=limit, remaining=remaining)
 
     def throttled(self, slot: Slot, *, reset: float | None) -> float:
-        """A 429: everybody waits. Returns for how many seconds."""
-        held = self._pacer.throttled(slot, self._clock(), reset=reset)
+        """Block all requests after a 429; return for how many seconds."""
+        blocked = self._pacer.throttled(slot, self._clock(), reset=reset)
         self._changed.set()
-        return held
+        return blocked
 
-    async def _grant(self, patience: float) -> Slot:
+    async def _grant(self, max_wait: float) -> Slot:
         async with self._turn:
             while (wait := self._wait()) > 0:
-                if (held := self.held) > patience:
-                    raise Blocked(held)
+                if (blocked := self.blocked) > max_wait:
+                    raise Blocked(blocked)
                 await self._sleep(wait)
             return self._pacer.grant(self._clock())
 
     def _wait(self) -> float:
         now = self._clock()
-        return self._pacer.held(now) if self.unlimited else self._pacer.wait(now)
+        return self._pacer.blocked(now) if self.unlimited else self._pacer.wait(now)
 
     async def _sleep(self, seconds: float) -> None:
-        """Until something changed, at most for so long."""
+        """Wait for a change, at most this long."""
         self._changed.clear()
         timer = None if isinf(seconds) else asyncio.get_running_loop().call_later(seconds, self._changed.set)
         try:

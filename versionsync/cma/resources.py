@@ -1,4 +1,4 @@
-"""What the API hands out, as frozen values with the API's own names. Content stays the bytes that were sent."""
+"""The resources of the API as frozen values, with the API's names. Content stays the bytes that were sent."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ T = TypeVar("T")
 
 
 class Ref(msgspec.Struct, frozen=True):
-    """A relationship: which entity of which type."""
+    """The type and id of a related entity."""
 
     type: str
     id: str
 
 
 class Site(msgspec.Struct, frozen=True, kw_only=True):
-    """A project, seen from one of its environments. `raw` is the whole entity without its API keys."""
+    """A project, seen from one of its environments. `raw` is the complete entity without its API keys."""
 
     id: str
     name: str
@@ -68,7 +68,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ItemType(msgspec.Struct, frozen=True, kw_only=True):
-    """A model, or a block model. `raw` is the whole entity as it was sent."""
+    """A model or block model. `raw` is the complete entity as it was sent."""
 
     id: str
     name: str
@@ -80,7 +80,7 @@ class ItemType(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Field(msgspec.Struct, frozen=True, kw_only=True):
-    """A field of a model. `raw` is the whole entity as it was sent."""
+    """A field of a model. `raw` is the complete entity as it was sent."""
 
     id: str
     item_type_id: str
@@ -93,14 +93,14 @@ class Field(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Unreadable(msgspec.Struct, frozen=True):
-    """A model or field that could not be read, and why. `id` is None when not even that could."""
+    """A model or field that could not be decoded, and why. `id` is None if that is invalid too."""
 
     id: str | None
     reason: str
 
 
 class Schema(msgspec.Struct, frozen=True, kw_only=True):
-    """The project, its models and its fields, as one answer told them; those that could not be read are named."""
+    """The project, its models and its fields from one answer; those that could not be decoded are listed."""
 
     site: Site
     item_types: tuple[ItemType, ...]
@@ -129,9 +129,9 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ItemVersion(msgspec.Struct, frozen=True, kw_only=True):
-    """A version of a record, with its blocks whole. `attributes_raw` is the exact text of its content.
+    """A version of a record, with complete blocks. `attributes_raw` is the exact text of its content.
 
-    `editor` is who saved it. No member says who published it.
+    `editor` saved it. No member shows who published it.
     """
 
     id: str
@@ -147,10 +147,10 @@ class ItemVersion(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Editor(msgspec.Struct, frozen=True, kw_only=True):
-    """Who saves versions, which may not be who publishes them.
+    """An editor, who saves versions; another one may publish them.
 
     `type` is account, user, sso_user, access_token or organization.
-    `raw` is the whole entity; that of an access token never holds the token itself.
+    `raw` is the complete entity; that of an access token never has its secret.
     """
 
     type: str
@@ -161,7 +161,7 @@ class Editor(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class JobResult(msgspec.Struct, frozen=True, kw_only=True):
-    """The outcome of an asynchronous job: status and payload are those that the request itself would have had."""
+    """The result of an asynchronous job: the status and payload of the direct answer to the request."""
 
     id: str
     status: int
@@ -169,7 +169,7 @@ class JobResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WebhookEvents(msgspec.Struct, frozen=True, kw_only=True):
-    """Which events of one kind of entity a webhook is called for; `is_filtered`: not for all of them."""
+    """The events of one kind of entity that a webhook is called for; `is_filtered`: not all of them."""
 
     entity_type: str
     event_types: tuple[str, ...]
@@ -177,9 +177,9 @@ class WebhookEvents(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Webhook(msgspec.Struct, frozen=True, kw_only=True):
-    """A webhook of the project. The values of its headers are left out on purpose; its password shows itself nowhere.
+    """A webhook of the project, without the values of its headers; its password is never printed.
 
-    `is_custom`: its payload is not the usual one of the current version of the API, with its blocks as ids.
+    `is_custom`: its payload is not the default one of the current API version, with blocks as ids.
     """
 
     id: str
@@ -195,7 +195,7 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WebhookCall(msgspec.Struct, frozen=True, kw_only=True):
-    """One call of a webhook, from upstream's log. The request's headers, which hold a password, are left out."""
+    """One call of a webhook, from upstream's log, without the headers of the request: they have a password."""
 
     id: str
     webhook_id: str | None
@@ -211,7 +211,7 @@ class WebhookCall(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DailyUsage(msgspec.Struct, frozen=True, kw_only=True):
-    """What the project used on one day (UTC): calls and bytes of the content management API."""
+    """The project's calls and bytes of the content management API on one day (UTC)."""
 
     date: str
     cma_api_calls: int
@@ -219,13 +219,13 @@ class DailyUsage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HistoryRetention(msgspec.Struct, frozen=True, kw_only=True):
-    """For how many days upstream keeps versions, by the project's plan. `days` None: permanently."""
+    """For how many days upstream keeps versions in the project's plan. `days` None: permanently."""
 
     days: int | None
 
 
 class PlanLimit(msgspec.Struct, frozen=True, kw_only=True):
-    """A limit of the project's plan. `limit` None: the plan does not limit this."""
+    """A limit of the project's plan. `limit` None: no limit."""
 
     id: str
     code: str
@@ -233,7 +233,7 @@ class PlanLimit(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class InvalidResource(msgspec.Struct, frozen=True):
-    """An entry of a page that could not be read; the rest of the page could. `id` is None when not even that could."""
+    """An entry of a page that could not be decoded. `id` is None if that is invalid too."""
 
     id: str | None
     error: ProtocolError
@@ -242,8 +242,8 @@ class InvalidResource(msgspec.Struct, frozen=True):
 class Page(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     """One page of a list.
 
-    `total` is the length of the whole list as upstream told with this page. `ids` are those of all entries in
-    upstream's order, unreadable ones included. `at` is upstream's clock when it answered (whole seconds).
+    `total` is the length of the complete list in this answer. `ids` are those of all entries in upstream's order, also
+    of `bad` ones. `at` is upstream's time of the answer (whole seconds).
     """
 
     items: tuple[T, ...]

@@ -1,7 +1,7 @@
-"""What an answer of upstream means: pure, from status, headers and body to a failure worth retrying or an error.
+"""What an answer of upstream means: from status, headers and body to a failure or an error. Pure.
 
-Of `details`, which is free-form and can hold the project's content, only names are used: of an ability, of a field, of
-a validation.
+`details` is free-form and can have the project's content. So only names in it are used: of an ability, a field, a
+validation.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from versionsync.cma.errors import (
 )
 from versionsync.cma.retry import Failure, Kind
 
-__all__ = ["Rate", "Response", "error_from_job", "error_of", "is_json", "judge", "rate", "retry_after"]
+__all__ = ["Rate", "Response", "error_from_job", "error_of", "interpret", "is_json", "rate", "retry_after"]
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What came back, whole. Names of headers are in lower case; `size` is what crossed the wire, before unpacking."""
+    """A complete response. Names of headers are in lower case; `size` is in bytes on the wire, before decompression."""
 
     status: int
     headers: Mapping[str, str]
@@ -63,7 +63,7 @@ class _Errors(msgspec.Struct):
 
 
 class Rate(NamedTuple):
-    """The rate headers of an answer; None for what it did not say. `reset` is in seconds."""
+    """The rate headers of an answer; None for a missing one. `reset` is in seconds."""
 
     limit: int | None
     remaining: int | None
@@ -75,17 +75,17 @@ _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 _CODE: Final = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 _MAX_RESET_SECONDS: Final = 86_400.0
 
-# Codes that mean the same whatever their status. The vendor documents neither all statuses nor all causes: where a
-# cause is not certain, the hint names no more than the code does.
+# Codes that mean the same with any status. The vendor documents neither all statuses nor all causes. If a cause is not
+# certain, the hint says no more than the code.
 _PERMISSION: Final = {
     "INSUFFICIENT_PERMISSIONS": "the role of the token does not allow this: extend it in the project's settings",
-    "DEACTIVATED_SITE": "the project is switched off: its quota or its payment, see its dashboard",
+    "DEACTIVATED_SITE": "the project is deactivated because of its quota or payment: see its dashboard",
     "PLAN_UPGRADE_REQUIRED": "the project's plan does not include this",
 }
-# What ends by itself, and how it is waited for. Maintenance mode and a fork last as long as people want or need, and
-# concern writes: waiting within a request would only delay the report, so the next run asks again. The others end
-# within seconds or minutes: a read is asked again until its deadline. A write that got SERVICE_UNAVAILABLE may have
-# been done all the same; before the others no write is begun.
+# Temporary conditions. Maintenance mode and a fork last as long as people want or need, and affect writes: a wait
+# within a request would only delay the report, so the next run tries again. The others end within seconds or minutes: a
+# read is repeated until its deadline. A write with the answer SERVICE_UNAVAILABLE may have been done; with the others
+# it was not.
 _LATER: Final = {
     "MAINTENANCE_MODE": (Kind.MAINTENANCE, "the project is in maintenance mode: wait until it is over"),
     "ENVIRONMENT_IN_READ_ONLY_MODE": (Kind.MAINTENANCE, "the environment is read-only while it is being forked"),
@@ -100,10 +100,10 @@ _HINTS: Final = {
     "INVALID_AUTHORIZATION_HEADER": "the API token is wrong, revoked or of another project",
     "INVALID_SITE": "the request arrived without an API token: a proxy on the way may remove it, or base_url is wrong",
     "INVALID_ENVIRONMENT": "this environment does not exist in the project",
-    "INVALID_ENDPOINT": "this address is none of the API: check base_url",
+    "INVALID_ENDPOINT": "the API has no such endpoint: check base_url",
     "INVALID_API_VERSION": "upstream does not know version 3 of its API: a newer versionsync is needed",
-    "INVALID_ACCEPT_HEADER": "the Accept header is missing or was changed on the way",
-    "INVALID_CONTENT_TYPE_HEADER": "the Content-Type header is missing or was changed on the way",
+    "INVALID_ACCEPT_HEADER": "the Accept header is missing, or a proxy changed it",
+    "INVALID_CONTENT_TYPE_HEADER": "the Content-Type header is missing, or a proxy changed it",
     "INVALID_JSON_BODY": "upstream could not read the body as JSON",
     "INVALID_ENTITY_ID": "an id has a form that upstream does not accept",
     "INVALID_FILTER_FIELDS_PARAM": "upstream does not accept this filter",
@@ -111,7 +111,7 @@ _HINTS: Final = {
     "INVALID_DATE": "upstream does not accept this date",
     "STALE_ITEM_VERSION": "the record was changed meanwhile",
     "UNMANAGED_EDIT_CONFLICT": "the record was changed by another editor meanwhile",
-    "ITEM_LOCKED": "somebody has the record open in the editor",
+    "ITEM_LOCKED": "an editor has the record open",
     "ITEM_TYPE_NOT_FOUND": "this model does not exist",
     "DELETE_RESTRICTION": "other records link to it",
     "PUBLISHED_REFERENCES": "published records link to it: unpublish or change them first",
@@ -123,30 +123,30 @@ _HINTS: Final = {
     "TECHNICAL_LIMIT_REACHED": "this exceeds a technical limit of DatoCMS, such as the size of a record",
     "TOO_MANY_OPERATIONS": "DatoCMS allows no more operations of this kind for now: try again later",
 }
-# They end in _LIMIT_REACHED or are named with the plan's limits, but concern one request, not the whole project.
+# They end in _LIMIT_REACHED or are listed with the plan's limits, but concern one request, not the project.
 _OF_ONE_REQUEST: Final = frozenset({"TECHNICAL_LIMIT_REACHED", "TOO_MANY_OPERATIONS"})
-# Who refuses a long address is often a gateway, with a web page; over HTTP/2 the address is a header. No code of the
-# API is known for it.
+# Often a gateway refuses a long URL, with a web page; in HTTP/2 the URL is a header. No code of the API is known for
+# it.
 _TOO_LONG_STATUSES: Final = frozenset({414, 431})
 _SAYS_TOO_LONG: Final = re.compile("UR[IL]_TOO_(LONG|LARGE)")
-# Which code refuses too large a page is not documented: one of parameters, or one that says so by its name.
+# It is not documented which code refuses too large a page: one about parameters, or one with a telling name.
 _ABOUT_PARAMETERS: Final = frozenset({"INVALID_PARAMS", "INVALID_FORMAT", "INVALID_ATTRIBUTES"})
 _SAYS_LIMIT: Final = re.compile("LIMIT|PAGE|PAGINATION|TOO_LARGE")
 
 
 def is_json(content_type: str | None) -> bool:
-    """Whether an answer claims to be of the API: `application/json`, `application/vnd.api+json`."""
+    """Return whether an answer can be from the API: `application/json`, `application/vnd.api+json`."""
     return content_type is not None and "json" in content_type.partition(";")[0].lower()
 
 
 def rate(headers: Mapping[str, str]) -> Rate:
-    """The rate headers, as far as they can be read."""
+    """Return the rate headers that are valid."""
     reset = _seconds(headers.get("x-ratelimit-reset"))
     return Rate(_count(headers.get("x-ratelimit-limit")), _count(headers.get("x-ratelimit-remaining")), reset)
 
 
 def retry_after(headers: Mapping[str, str], *, now: float) -> float | None:
-    """`Retry-After` in seconds, be it a number or a date; `now` is in seconds since the epoch."""
+    """Return `Retry-After` in seconds, from a number or a date; `now` is in seconds since the epoch."""
     value = headers.get("retry-after")
     if value is None or (seconds := _seconds(value)) is not None:
         return None if value is None else seconds
@@ -156,12 +156,12 @@ def retry_after(headers: Mapping[str, str], *, now: float) -> float | None:
         return None
 
 
-def judge(answer: Response, *, request: str, now: float) -> Failure | CmaError:
-    """What an answer outside of 2xx means (or one of 2xx that is not of the API)."""
-    status, headers = answer.status, answer.headers
+def interpret(response: Response, *, request: str, now: float) -> Failure | CmaError:
+    """Return what an answer outside of 2xx means (or one of 2xx that is not from the API)."""
+    status, headers = response.status, response.headers
     request_id = headers.get("x-request-id")
     after = retry_after(headers, now=now)
-    error = _api_error(answer)
+    error = _api_error(response)
     code = error.code if error else None
     if status == 429:
         reset = rate(headers).reset
@@ -200,7 +200,7 @@ def judge(answer: Response, *, request: str, now: float) -> Failure | CmaError:
             too_long=True,
         )
     if error is not None and error.transient:
-        return Failure(Kind.TRANSIENT, "upstream says that this is for now only", after, status, code, request_id)
+        return Failure(Kind.TRANSIENT, "upstream marks this error as temporary", after, status, code, request_id)
     if status == 511:
         return Unavailable(
             "the network here wants a login before it lets anyone out: open a web page on this machine and log in",
@@ -210,7 +210,7 @@ def judge(answer: Response, *, request: str, now: float) -> Failure | CmaError:
     if status >= 500:
         return Failure(Kind.SERVER, "upstream has a fault", after, status, code, request_id)
     if 300 <= status < 400:
-        host = urlsplit(headers.get("location", "")).hostname or "elsewhere"
+        host = urlsplit(headers.get("location", "")).hostname or "another host"
         return Unavailable(
             f"redirected to {host}: a login page on the way, or base_url is wrong",
             request=request,
@@ -223,24 +223,24 @@ def judge(answer: Response, *, request: str, now: float) -> Failure | CmaError:
 
 
 def error_of(failure: Failure, *, method: str, request: str, tries: int) -> CmaError:
-    """The error that a failure becomes once it is given up."""
+    """Return the error for a failure that is not retried any more."""
     known: _Known = {
         "request": request,
         "status": failure.status,
         "code": failure.code,
         "request_id": failure.request_id,
     }
-    again = f" ({tries} tries)" if tries > 1 else ""
+    suffix = f" ({tries} tries)" if tries > 1 else ""
     if failure.kind is Kind.THROTTLED:
-        return Throttled(failure.detail + again, retry_after=failure.retry_after, **known)
+        return Throttled(failure.detail + suffix, retry_after=failure.retry_after, **known)
     if method != "GET" and failure.may_have_happened:
         return OutcomeUnknown(
-            f"{failure.detail}; whether the write happened is not known: look before doing it again",
+            f"{failure.detail}; it is unknown whether the write happened: check before you repeat it",
             retry_after=failure.retry_after,
             **known,
         )
     return Unavailable(
-        failure.detail + again,
+        failure.detail + suffix,
         retry_after=failure.retry_after,
         too_slow=failure.kind in (Kind.TIMEOUT, Kind.TOO_LARGE),
         **known,
@@ -248,13 +248,13 @@ def error_of(failure: Failure, *, method: str, request: str, tries: int) -> CmaE
 
 
 def error_from_job(status: int, payload: bytes, *, request: str) -> CmaError:
-    """The error in a job's result: the same forms as those of a direct answer."""
-    answer = Response(status, {"content-type": "application/json"}, payload, len(payload))
-    verdict = judge(answer, request=request, now=0.0)
-    if isinstance(verdict, CmaError):
-        return verdict
-    # A job that failed has failed: there is nothing that may have happened without being told.
-    return Unavailable(verdict.detail, request=request, status=status, code=verdict.code)
+    """Return the error in a job's result, which has the form of a direct response."""
+    response = Response(status, {"content-type": "application/json"}, payload, len(payload))
+    meaning = interpret(response, request=request, now=0.0)
+    if isinstance(meaning, CmaError):
+        return meaning
+    # A failed job has a known outcome: nothing happened.
+    return Unavailable(meaning.detail, request=request, status=status, code=meaning.code)
 
 
 def _client_error(status: int, error: _Attributes, *, request: str, request_id: str | None) -> CmaError:
@@ -281,12 +281,12 @@ def _client_error(status: int, error: _Attributes, *, request: str, request_id: 
     return InvalidRequest(hint or "upstream refused this request", about_limit=about_limit, **known)
 
 
-def _api_error(answer: Response) -> _Attributes | None:
-    """The first error of an error document, transient if any of them is; None when there is no such document."""
-    if not is_json(answer.headers.get("content-type")):
+def _api_error(response: Response) -> _Attributes | None:
+    """Return the first error of an error document, transient if any is; None: there is no such document."""
+    if not is_json(response.headers.get("content-type")):
         return None
     try:
-        errors = [each.attributes for each in _ERRORS.decode(answer.body).data]
+        errors = [each.attributes for each in _ERRORS.decode(response.body).data]
     except (msgspec.DecodeError, RecursionError):
         return None
     if errors and any(each.transient for each in errors):
@@ -295,7 +295,7 @@ def _api_error(answer: Response) -> _Attributes | None:
 
 
 def _names(details: msgspec.Raw) -> dict[str, str]:
-    """The members of `details` whose values are mere names."""
+    """Return the members of `details` whose values are names."""
     try:
         members = msgspec.json.decode(details, type=dict[str, object])
     except (msgspec.DecodeError, RecursionError):
@@ -307,7 +307,7 @@ def _not_api(headers: Mapping[str, str]) -> str:
     kind = headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "text/html":
         return "a web page came instead of the API's answer: a proxy or login page on the way, or base_url is wrong"
-    return "the answer is not of the API: check base_url"
+    return "the answer is not from the API: check base_url"
 
 
 def _count(value: str | None) -> int | None:

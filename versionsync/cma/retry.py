@@ -1,8 +1,8 @@
-"""What is worth asking again, and when: pure.
+"""Which requests are retried, and when. Pure.
 
-A failure is a value, not an exception: what kind it was, and whether the request can have reached upstream. Reads are
-asked again whenever that can help. A write is asked again only when it certainly did not happen: it was never sent, or
-upstream refused it with a 429.
+A failure is a value, not an exception: its kind shows whether the request can have reached upstream. Reads are retried
+whenever that can help. A write is retried only if it certainly did not happen: it was never sent, or refused with a
+429.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ["Failure", "Kind", "Policy", "backoff"]
 
 
 class Kind(StrEnum):
-    """What went wrong with one try."""
+    """The kinds of failed attempts."""
 
     DNS = "dns"
     REFUSED = "refused"
@@ -37,13 +37,13 @@ class Kind(StrEnum):
 _NOT_SENT: Final = frozenset({Kind.DNS, Kind.REFUSED, Kind.TLS, Kind.PROXY, Kind.CONNECT_TIMEOUT})
 _CERTAINLY_REFUSED: Final = _NOT_SENT | {Kind.THROTTLED, Kind.TRANSIENT, Kind.MAINTENANCE}
 _NOT_RETRYABLE: Final = frozenset({Kind.TLS, Kind.TOO_LARGE, Kind.MAINTENANCE})
-# How often at most, whatever the deadline: what does not mend within these tries will not, or asking for less may help.
+# The maximum attempts within the deadline: more do not help, or a smaller request may help.
 _MAX_ATTEMPTS: Final = {Kind.TIMEOUT: 5, Kind.TORN: 5, Kind.NOT_JSON: 5, Kind.PROXY: 4}
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """One failed try. `detail` is a sentence without content; `retry_after` is in seconds, if upstream said."""
+    """A failed attempt. `detail` is a sentence without content; `retry_after` is in seconds, if upstream sent it."""
 
     kind: Kind
     detail: str
@@ -59,21 +59,22 @@ class Failure:
 
     @property
     def may_have_happened(self) -> bool:
-        """Whether a write that failed so may have been done all the same."""
+        """Whether a write with this failure may have been done."""
         return self.kind not in _CERTAINLY_REFUSED
 
 
 def backoff(tries: int, *, random: random.Random, first: float = 0.5, most: float = 20.0) -> float:
-    """Seconds to wait after the `tries`-th failure in a row: doubling, capped, with jitter down to a half."""
+    """Return the seconds to wait after the `tries`-th failure in a row: doubled, capped, with jitter down to a half."""
     return min(most, first * 2.0 ** min(tries - 1, 30)) * (0.5 + random.random() / 2)
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """`deadline` is the most seconds a request may take from its first try on, waits included.
+    """When a request is retried.
 
-    `first_contact_tries` holds as long as upstream never answered at all, also where it hangs up on us: then the
-    address is probably wrong, and whoever typed it wants to know now.
+    `deadline`: the maximum seconds for a request from its first attempt on, with all waits. `first_request_attempts`:
+    the maximum attempts while upstream never answered, also if it closed the connection: then the address is probably
+    wrong, and the user should know soon.
     """
 
     deadline: float = 300.0
@@ -88,24 +89,32 @@ class Policy:
         elapsed: float,
         random: random.Random,
         answered_before: bool = True,
-        most_timeouts: int | None = None,
+        max_timeouts: int | None = None,
     ) -> float | None:
-        """Seconds until the next try, or None to give up.
+        """Return the seconds until the next attempt, or None to give up.
 
-        `tries` counts those that failed with this request so far, `elapsed` the seconds since its first. A 429 waits
-        for 0 s here: it is the governor that holds everybody.
+        Args:
+            failure: The last failure.
+            method: The method of the request.
+            tries: How many attempts of this request failed.
+            elapsed: The seconds since its first attempt.
+            random: The source of jitter.
+            answered_before: Whether upstream answered any request before.
+            max_timeouts: The maximum attempts for timeouts, if fewer than usual.
+
+        A 429 waits for 0 s here: the rate limiter blocks all requests.
         """
         if failure.kind in _NOT_RETRYABLE:
             return None
         if method != "GET" and not (failure.kind is Kind.THROTTLED or not failure.was_sent):
             return None
-        is_no_contact = not failure.was_sent or failure.kind is Kind.RESET
-        if not answered_before and is_no_contact and tries >= self.first_request_attempts:
+        has_no_contact = not failure.was_sent or failure.kind is Kind.RESET
+        if not answered_before and has_no_contact and tries >= self.first_request_attempts:
             return None
-        most = _MAX_ATTEMPTS.get(failure.kind)
-        if failure.kind is Kind.TIMEOUT and most_timeouts is not None:
-            most = most_timeouts
-        if most is not None and tries >= most:
+        maximum = _MAX_ATTEMPTS.get(failure.kind)
+        if failure.kind is Kind.TIMEOUT and max_timeouts is not None:
+            maximum = max_timeouts
+        if maximum is not None and tries >= maximum:
             return None
         throttled = failure.kind is Kind.THROTTLED
         wait = 0.0 if throttled else max(backoff(tries, random=random), failure.retry_after or 0.0)

@@ -1,7 +1,7 @@
-"""DatoCMS's times, in every form in which they come, as aware UTC datetimes.
+"""DatoCMS's times, in all their forms, as aware UTC datetimes.
 
-Projects differ: `2026-03-01T10:00:00Z`, `…:00.123Z`, `…+01:00`, `…+0100`, and in old ones without any offset, which
-then means UTC. Microseconds are kept; finer digits than a datetime can hold are cut off.
+Projects differ: `2026-03-01T10:00:00Z`, `…:00.123Z`, `…+01:00`, `…+0100`, and in old ones without an offset, which
+means UTC. Microseconds are kept; finer digits are cut off.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ __all__ = ["http_date", "parse_time"]
 
 
 def parse_time(text: str) -> datetime:
-    """An ISO 8601 date-time as an aware UTC datetime; ValueError when it is none (a date alone is none)."""
-    if text.endswith(" UTC"):  # how Rails prints a time that nobody formatted
+    """Return an ISO 8601 date-time as an aware UTC datetime. Raise ValueError for anything else, also for a date."""
+    if text.endswith(" UTC"):  # the default format of Rails
         text = text[:-4] + "Z"
-    if len(text) < len("2026-03-01T10"):  # fromisoformat takes a date alone for midnight
+    if len(text) < len("2026-03-01T10"):  # fromisoformat reads a date as midnight
         raise ValueError("expected a date-time")
     try:
         moment = datetime.fromisoformat(text)
@@ -26,7 +26,7 @@ def parse_time(text: str) -> datetime:
 
 
 def http_date(value: str | None) -> datetime | None:
-    """The `Date` header as an aware UTC datetime, None when there is none that can be read."""
+    """Return the `Date` header as an aware UTC datetime, or None if it is missing or invalid."""
     if not value:
         return None
     try:

@@ -1,17 +1,21 @@
-"""The door to the network: httpx over aiohttp, with what goes wrong there as a `Failure` instead of an exception.
+"""The network: httpx over aiohttp, with failures as values instead of exceptions.
 
-Six things are done here because nobody above could do them:
+Six things happen here because no other layer can do them:
 
-- aiohttp silently sends a GET, PUT or DELETE again when a kept connection drops. Such a repetition is neither paced nor
-  counted, and a write may happen twice; `_no_hidden_retries` takes it away.
-- httpx-aiohttp maps every dropped connection to ConnectTimeout, as if nothing had been sent. So failures are judged by
+- aiohttp silently repeats a GET, PUT or DELETE when a kept connection drops. Such a repetition is neither limited nor
+  counted, and a write may happen twice; `_no_hidden_retries` prevents it.
+- httpx-aiohttp maps each dropped connection to ConnectTimeout, as if nothing had been sent. So failures are classified
+by
   aiohttp's own exception, which is the cause.
-- The exceptions of both hold the request with its Authorization header. None of them leaves this module.
-- A page of versions may have 15 MB. One such answer is read at a time, the others wait with what they have so far, so
-  that memory does not grow with the number of requests under way.
-- httpx unpacks a chunk at once, as often as its headers say: 3 KB that are packed twice become 4 GB. So answers are
-  unpacked here, once, and in small steps.
-- aiohttp skips interim answers (1xx) and starts to wait anew after each. So the time until an answer begins is measured
+- The exceptions of both have the request with its Authorization header. None of them leaves this module.
+- A page of versions may have 15 MB. One such answer is read at a time, and the others wait with what they have so far,
+so
+  that memory does not grow with the number of concurrent requests.
+- httpx decompresses a chunk at once, as often as its headers say: 3 KB that are compressed twice become 4 GB. So
+answers are
+  decompressed here, once, and in small steps.
+- aiohttp skips interim answers (1xx) and restarts its timeout after each. So the time until an answer starts is
+measured
   here.
 """
 
@@ -22,7 +26,7 @@ import errno
 import os
 import ssl
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -37,23 +41,22 @@ from httpx_aiohttp import AiohttpTransport
 from versionsync.cma.errors import Unavailable
 from versionsync.cma.responses import Response
 from versionsync.cma.retry import Failure, Kind
-from versionsync.cma.unpacking import PACKED, Unpacker
 from versionsync.outgoing import proxy_for, trust
 
-__all__ = ["MAX_BODY_BYTES", "Timeouts", "exchange", "handshake_problem", "open_http"]
+__all__ = ["ACCEPTED", "MAX_BODY_BYTES", "Timeouts", "exchange", "handshake_problem", "open_http"]
 
 _TRUST: Final = (
-    "nobody trusted has signed the certificate: if a proxy of your own network did, "
+    "no trusted CA has signed the certificate: if a proxy of your network did, "
     "let SSL_CERT_FILE name the file with its CA"
 )
-_CLOCK: Final = "check this machine's clock; if it is right, whoever runs that server has to renew the certificate"
+_CLOCK: Final = "check this machine's clock; if it is right, the server's operator has to renew the certificate"
 _OTHER: Final = (
-    "the certificate, or that of a CA above it, is not made as it must be: whoever made it has to make another, "
+    "the certificate, or that of a CA above it, is invalid: it has to be replaced, "
     "or SSL_CERT_FILE has to name the right CA"
 )
-_OTHER_HOST: Final = "another server answers there: check base_url, and what is between here and there"
+_OTHER_HOST: Final = "another server answers: check base_url, and any proxy on the way"
 
-# By OpenSSL's codes of verification (X509_V_ERR_…), which have kept their numbers since it has had them.
+# OpenSSL's verification codes (X509_V_ERR_…), whose numbers never changed.
 _BY_CODE: Final = {
     2: _TRUST,  # no issuer
     9: _CLOCK,  # not yet valid
@@ -62,7 +65,7 @@ _BY_CODE: Final = {
     19: _TRUST,  # one in the chain is
     20: _TRUST,  # no issuer here
     21: _TRUST,  # nothing but the certificate itself
-    23: "the certificate was revoked: another server answers there, or it has to be renewed",
+    23: "the certificate was revoked: another server answers, or the certificate has to be renewed",
     62: _OTHER_HOST,  # of another name
     64: _OTHER_HOST,  # of another address
 }
@@ -70,14 +73,14 @@ _NOT_TLS: Final = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAY
 
 
 def handshake_problem(error: ssl.SSLError) -> str:
-    """`error` in a line: what OpenSSL says, and what to do about it."""
+    """Return `error` in a line: OpenSSL's message, and what to do."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        said = str(error.verify_message).rstrip(".")
+        message = str(error.verify_message).rstrip(".")
         advice = _BY_CODE.get(error.verify_code, _OTHER)
-        return f"{said}: {advice}"
+        return f"{message}: {advice}"
     if error.reason in _NOT_TLS:
         return "what answers there speaks no TLS: should base_url begin with http://, or name another port?"
-    return f"{error.reason or 'the handshake failed'}: check base_url, and what is between here and there"
+    return f"{error.reason or 'the handshake failed'}: check base_url, and any proxy on the way"
 
 
 MAX_BODY_BYTES: Final = 64 * 1024 * 1024
@@ -91,9 +94,39 @@ _PLAIN: Final = frozenset({"", "identity"})
 _on_sent: ContextVar[Callable[[], None] | None] = ContextVar("versionsync.cma.on_sent", default=None)
 
 
+ACCEPTED: Final = "gzip"
+"""The Accept-Encoding of requests."""
+COMPRESSED: Final = frozenset({"gzip", "x-gzip", "deflate"})
+"""The supported values of Content-Encoding; a combination is not supported."""
+STEP_BYTES: Final = 64 * 1024
+_ANY_HEADER: Final = 32 + zlib.MAX_WBITS
+"""zlib's value for gzip or zlib, as the header says."""
+
+
+class Decompressor:
+    """One gzip or zlib stream, decompressed in small steps, so that a few bytes never become much memory at once."""
+
+    def __init__(self) -> None:
+        self._stream = zlib.decompressobj(_ANY_HEADER)
+        self._has_started = False
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the stream has ended, or never started: an answer without a body has nothing to decompress."""
+        return self._stream.eof or not self._has_started
+
+    def pieces(self, chunk: bytes) -> Iterator[bytes]:
+        """Yield the contents of `chunk`, at most STEP_BYTES at a time. Raise zlib.error for other data."""
+        self._has_started = self._has_started or bool(chunk)
+        while chunk and not self._stream.eof:
+            yield self._stream.decompress(chunk, STEP_BYTES)
+            chunk = self._stream.unconsumed_tail
+        yield b""  # so that the caller also checks the size after bytes behind the end
+
+
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Seconds for each step of one try, as the vendor's client has them."""
+    """Seconds for each step of an attempt, with the values of the vendor's client."""
 
     connect: float = 30.0
     read: float = 30.0
@@ -102,7 +135,7 @@ class Timeouts:
 
 
 class _Dropped(aiohttp.ClientError):
-    """The connection dropped after it had been made. Not one of the classes that aiohttp repeats."""
+    """The connection dropped after it was made. aiohttp does not retry this class."""
 
 
 async def _no_hidden_retries(request: ClientRequest, send: aiohttp.ClientHandlerType) -> ClientResponse:
@@ -115,22 +148,22 @@ async def _no_hidden_retries(request: ClientRequest, send: aiohttp.ClientHandler
 
 
 async def _headers_sent(*_: object) -> None:
-    if (told := _on_sent.get()) is not None:
-        told()
+    if (on_sent := _on_sent.get()) is not None:
+        on_sent()
 
 
 def open_http(base_url: str, *, connections: int) -> httpx.AsyncClient:
-    """An HTTP client for `base_url`, with the trust and the proxy that the environment names. The caller closes it.
+    """Return an HTTP client for `base_url`, with the CAs and the proxy of the environment. The caller closes it.
 
-    Raises ValueError where one of these names what cannot be used, Unavailable where no file can be opened.
+    Raise ValueError if one of these is unusable, Unavailable if no file can be opened.
     """
     try:
         context = trust()
     except OSError as error:
         why = _OUT_OF_FILES if _is_out_of_files(error) else str(error)
         raise Unavailable(why, request="reading the CAs") from None
-    named = proxy_for(base_url)
-    proxy = None if named is None else httpx.Proxy(named.url, headers=named.headers)
+    proxy_settings = proxy_for(base_url)
+    proxy = None if proxy_settings is None else httpx.Proxy(proxy_settings.url, headers=proxy_settings.headers)
 
     def session() -> aiohttp.ClientSession:
         traces = aiohttp.TraceConfig()
@@ -154,23 +187,23 @@ async def exchange(
     large: asyncio.Lock,
     max_body: int = MAX_BODY_BYTES,
 ) -> Response | Failure:
-    """Send one request and read its answer whole; `large` is held for the rest of one past LARGE_BYTES.
+    """Send a request and read its complete answer; `large` is held while more than LARGE_BYTES are read.
 
-    Never raises for the network's sake.
+    It never raises for a network failure.
     """
     try:
-        response = await _begun(http, request, on_sent)
+        response = await _start(http, request, on_sent)
         async with AsyncExitStack() as held:
             held.push_async_callback(response.aclose)
-            status, packing = response.status_code, response.headers.get("content-encoding", "").strip().lower()
-            if packing not in _PLAIN | PACKED:
+            status, encoding = response.status_code, response.headers.get("content-encoding", "").strip().lower()
+            if encoding not in _PLAIN | COMPRESSED:
                 detail = "the answer is packed in a way that was not asked for: does a proxy on the way pack it again?"
                 return Failure(Kind.TORN, detail, status=status)
-            unpack = None if packing in _PLAIN else Unpacker()
+            decompressor = None if encoding in _PLAIN else Decompressor()
             received, is_large = 0, False
-            body = BytesIO()  # gives away what it holds without a copy of it
+            body = BytesIO()  # returns its value without a copy
             async for chunk in response.aiter_raw():
-                for piece in (chunk,) if unpack is None else unpack.pieces(chunk):
+                for piece in (chunk,) if decompressor is None else decompressor.pieces(chunk):
                     received += len(piece)
                     if received > LARGE_BYTES and not is_large:
                         is_large = True
@@ -179,7 +212,7 @@ async def exchange(
                         detail = f"the answer is larger than {max_body // 2**20} MiB"
                         return Failure(Kind.TOO_LARGE, detail, status=status)
                     body.write(piece)
-            if unpack is not None and not unpack.is_whole:
+            if decompressor is not None and not decompressor.is_complete:
                 return Failure(Kind.TORN, "the answer broke off or was garbled", status=status)
             headers = {name.decode("latin-1").lower(): text.decode("latin-1") for name, text in response.headers.raw}
             return Response(status, headers, body.getvalue(), response.num_bytes_downloaded)
@@ -189,8 +222,8 @@ async def exchange(
         return _failure(error, request.url)
 
 
-async def _begun(http: httpx.AsyncClient, request: httpx.Request, on_sent: Callable[[], None]) -> httpx.Response:
-    """The answer once its head is there: in the time for reading (and writing), however often upstream says wait."""
+async def _start(http: httpx.AsyncClient, request: httpx.Request, on_sent: Callable[[], None]) -> httpx.Response:
+    """Return the answer when its head has arrived, within the time for reading (and writing) also after 1xx answers."""
     loop, timeouts = asyncio.get_running_loop(), request.extensions.get("timeout", {})
     seconds = timeouts.get("read")
     if seconds is not None and request.method != "GET":
@@ -210,10 +243,10 @@ async def _begun(http: httpx.AsyncClient, request: httpx.Request, on_sent: Calla
 
 
 def _failure(error: BaseException, url: httpx.URL) -> Failure:
-    """What an exception of httpx or aiohttp means. The library's own words are used only where they hold no headers."""
+    """Return what an exception of httpx or aiohttp means. The library's text is used only if it has no headers."""
     host, scheme = url.host, "" if url.scheme == "https" else ": base_url says http, should it be https?"
     cause = error.__cause__ if isinstance(error.__cause__, aiohttp.ClientError | TimeoutError) else error
-    kind, detail = Kind.RESET, f"{host} broke off the connection before it had answered{scheme}"
+    kind, detail = Kind.RESET, f"{host} closed the connection before it answered{scheme}"
     match cause:
         case aiohttp.ClientConnectorError() if _is_out_of_files(cause.os_error):
             kind, detail = Kind.REFUSED, f"no connection to {host}: {_OUT_OF_FILES}"
@@ -238,7 +271,7 @@ def _failure(error: BaseException, url: httpx.URL) -> Failure:
         case aiohttp.ClientResponseError():
             kind, detail = Kind.TORN, f"the answer is not HTTP{scheme}"
         case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError() | httpx.UnsupportedProtocol() | httpx.InvalidURL():
-            kind, detail = Kind.TLS, f"{host or 'base_url'} cannot be asked: base_url must be an http(s) address"
+            kind, detail = Kind.TLS, f"{host or 'base_url'} is not usable: base_url must be an http(s) address"
     return Failure(kind, detail)
 
 
@@ -247,7 +280,7 @@ def _is_out_of_files(error: OSError) -> bool:
 
 
 def _reason(error: object) -> str:
-    """The operating system's own words, or what a failed handshake means."""
+    """Return the operating system's message, or what a failed handshake means."""
     inner = getattr(error, "os_error", None) or getattr(error, "certificate_error", None)
     if isinstance(inner, ssl.SSLError):
         return f": {handshake_problem(inner)}"

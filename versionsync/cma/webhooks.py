@@ -1,4 +1,4 @@
-"""Webhooks on the wire: what is sent to make one, and what comes back, without passwords."""
+"""Encoding and decoding of webhooks and their calls, without passwords."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ PAYLOAD_VERSION: Final = "3"
 
 
 class WebhookSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """A webhook to be made or changed. `events` maps an entity type to its event types.
+    """The settings of a new or changed webhook. `events` maps an entity type to its event types.
 
-    `headers` None: those that it has stay as they are; a new one has none.
+    `headers` None: its headers stay unchanged; a new webhook has none.
     """
 
     name: str
@@ -34,7 +34,7 @@ class WebhookSpec(msgspec.Struct, frozen=True, kw_only=True):
     headers: dict[str, str] | None = None
 
     def body(self, id: str | None = None) -> bytes:
-        """The JSON:API document that makes it, or with an id changes it."""
+        """Return the JSON:API document that creates it, or with an id changes it."""
         data: dict[str, Any] = {
             "type": "webhook",
             "attributes": {
@@ -115,7 +115,7 @@ _CALL: Final = msgspec.json.Decoder(_Call)
 
 
 def webhook(raw: Raw) -> out.Webhook:
-    """A webhook, without the values of its headers."""
+    """Decode a webhook, without the values of its headers."""
     wire = read(_WEBHOOK, raw)
     attributes = wire.attributes
     return out.Webhook(
@@ -140,7 +140,7 @@ def webhook(raw: Raw) -> out.Webhook:
 
 
 def webhook_call(raw: Raw) -> out.WebhookCall:
-    """An entry of the log of calls, without the headers of the request."""
+    """Decode an entry of the log of calls, without the headers of the request."""
     wire = read(_CALL, raw)
     call = wire.attributes
     link = wire.relationships.webhook if wire.relationships else None

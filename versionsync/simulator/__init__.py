@@ -1,4 +1,4 @@
-"""A faithful local DatoCMS for demos, tests and rehearsals.
+"""A faithful local DatoCMS for demos and tests.
 
     world = World(seed=1, clock=Clock.stopped())
     post = world.create_model(world.account, "post")
@@ -8,8 +8,9 @@
         ...  # a client of simulator.url, with the token FULL_ACCESS_TOKEN
         simulator.act(lambda world: world.publish(world.user, record.id))
 
-`World` is the project and what people do to it; `truth` says what a perfect mirror of it holds, from the journal alone;
-`Simulator` and `SimulatorThread` serve it over HTTP; `Faults` and `RateLimit` make it as unpleasant as the real thing.
+`World` is the project with the actions of its editors. `expected_history` returns what a perfect mirror of it holds,
+from the event log alone. `Simulator` and `SimulatorThread` serve it over HTTP. `Faults` and `RateLimit` add the
+failures of the real API.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ from versionsync.simulator.errors import ApiError
 from versionsync.simulator.http.faults import FaultKind, Faults
 from versionsync.simulator.http.limits import RateLimit
 from versionsync.simulator.http.run import Simulator, SimulatorThread, serve
-from versionsync.simulator.world.clock import Clock
 from versionsync.simulator.world.event_log import EventLog
 from versionsync.simulator.world.expected import (
     ExpectedHistory,
@@ -31,6 +31,7 @@ from versionsync.simulator.world.expected import (
 from versionsync.simulator.world.options import SimulatorOptions
 from versionsync.simulator.world.people import FULL_ACCESS_TOKEN, Editor, EditorKind, Role, Token
 from versionsync.simulator.world.records import LoadedVersion, Record, Selection, Version
+from versionsync.simulator.world.times import Clock
 from versionsync.simulator.world.world import World
 
 __all__ = [

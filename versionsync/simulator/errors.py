@@ -1,4 +1,4 @@
-"""What the simulated DatoCMS refuses, with the code and status that the vendor documents."""
+"""The errors of the simulated DatoCMS, with the codes and statuses that the vendor documents."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-__all__ = ["ApiError", "invalid_field", "invalid_params", "not_found"]
+__all__ = ["ApiError", "invalid_field", "invalid_format", "invalid_params", "not_found"]
 
 
 class ApiError(Exception):
-    """An act or a request that DatoCMS answers with an error document."""
+    """An action or request that DatoCMS answers with an error document."""
 
     def __init__(
         self,
@@ -22,7 +22,7 @@ class ApiError(Exception):
         transient: bool = False,
         others: Sequence[ApiError] = (),
     ) -> None:
-        """*others*: what is wrong besides, and is told in the same answer."""
+        """*others*: further errors of the same answer."""
         super().__init__(f"{status} {code} {dict(details or {})}")
         self.code = code
         self.status = status
@@ -31,11 +31,11 @@ class ApiError(Exception):
         self.others = tuple(others)
 
     def document(self) -> bytes:
-        """The JSON:API error document."""
-        return msgspec.json.encode({"data": [one.error() for one in (self, *self.others)]})
+        """Return the JSON:API error document."""
+        return msgspec.json.encode({"data": [error.resource() for error in (self, *self.others)]})
 
-    def error(self) -> dict[str, object]:
-        """This error alone. Its id is the same for every error of this code, as upstream's is."""
+    def resource(self) -> dict[str, object]:
+        """Return this error alone. Its id is the same for every error of this code, as upstream's is."""
         attributes: dict[str, object] = {"code": self.code}
         if self.transient:
             attributes["transient"] = True
@@ -45,20 +45,25 @@ class ApiError(Exception):
         return {"id": id, "type": "api_error", "attributes": attributes}
 
     def along_with(self, others: Sequence[ApiError]) -> ApiError:
-        """The same refusal, with *others* in its answer."""
+        """Return the same error with *others* in its answer."""
         return ApiError(self.code, self.status, details=self.details, transient=self.transient, others=others)
 
 
 def not_found(entity: str, id: str) -> ApiError:
-    """404: no such *entity*, or not one that the token may see."""
+    """404: no such *entity*, or the token may not see it."""
     return ApiError("NOT_FOUND", 404, details={"entity": entity, "id": id})
 
 
 def invalid_params(parameter: str, reason: str) -> ApiError:
-    """422: a query parameter that makes no sense."""
+    """422: a query parameter is invalid."""
     return ApiError("INVALID_PARAMS", details={"parameter": parameter, "reason": reason})
 
 
 def invalid_field(field: str, code: str, **details: object) -> ApiError:
-    """422: the value of *field* breaks a validator."""
+    """422: the value of *field* fails a validator."""
     return ApiError("INVALID_FIELD", details={"field": field, "code": code, **details})
+
+
+def invalid_format(reason: str) -> ApiError:
+    """422: the body does not have the documented form."""
+    return ApiError("INVALID_FORMAT", details={"reason": reason})

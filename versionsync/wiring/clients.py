@@ -44,7 +44,7 @@ def open_client(
             source.base_url,
             token.reveal(),
             environment=source.environment,
-            governor=governor or rate_limiter_of([source.rate_limit]),
+            rate_limiter=governor or rate_limiter_of([source.rate_limit]),
             deadline=BATCH_TIMEOUT_SECONDS if deadline is None else deadline,
             on_request=None if log is None else _Logged(log.bind(source=source.name)),
         )

@@ -88,7 +88,7 @@ def test_a_ca_that_ssl_cert_file_names_is_trusted(
 
 def test_a_certificate_that_nobody_has_signed(cli: Cli, at: dict[str, str], ca: trustme.CA) -> None:
     with gateway(at["VERSIONSYNC_BASE_URL"], tls=served_with(ca.issue_cert(HERE))) as url:
-        both_tell(cli, at | {"VERSIONSYNC_BASE_URL": url}, says="nobody trusted has signed .* SSL_CERT_FILE")
+        both_tell(cli, at | {"VERSIONSYNC_BASE_URL": url}, says="no trusted CA has signed .* SSL_CERT_FILE")
 
 
 def test_a_certificate_of_another_host(cli: Cli, at: dict[str, str], ca: trustme.CA, trusted: None) -> None:

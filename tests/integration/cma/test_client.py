@@ -287,16 +287,16 @@ async def test_clients_of_one_project_share_connections_counters_and_pace() -> N
 
 async def test_each_try_is_reported_without_query_or_token() -> None:
     """For logs and metrics."""
-    told: list[cma.Exchange] = []
+    reported: list[cma.Exchange] = []
     recorder = Recorder(example.page([]))
-    async with upstream(recorder) as url, client_of(url, on_request=told.append) as client:
+    async with upstream(recorder) as url, client_of(url, on_request=reported.append) as client:
         await client.items_page(filters={"title": {"eq": "secret plans"}})
-    (exchange,) = told
+    (exchange,) = reported
     assert (exchange.method, exchange.path, exchange.status, exchange.failure) == ("GET", "/items", 200, None)
     assert exchange.bytes == len(recorder.body)
     assert exchange.seconds > 0
-    assert "secret" not in repr(told)
-    assert TOKEN not in repr(told)
+    assert "secret" not in repr(reported)
+    assert TOKEN not in repr(reported)
 
 
 async def test_a_client_of_the_callers_stays_open() -> None:

@@ -1,4 +1,4 @@
-"""What goes wrong on the network, made for real, and what the user is told."""
+"""Real network failures, and their messages for the user."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ TESTS = Path(__file__).parents[2]
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No proxy of whoever runs the tests; waits between tries a hundredth as long."""
+    """Ignore proxies of the environment; shorten the waits between attempts to a hundredth."""
     monkeypatch.delenv("no_proxy", raising=False)
     for name in ("NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
@@ -52,8 +52,8 @@ class Script:
 
 def says(body: str, *, status: int = 200, kind: str = "application/json", **headers: str) -> Any:
     async def step(_: web.Request) -> web.Response:
-        told = {name.replace("_", "-"): value for name, value in headers.items()}
-        return web.Response(text=body, status=status, content_type=kind, headers=told)
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        return web.Response(text=body, status=status, content_type=kind, headers=sent)
 
     return step
 
@@ -270,7 +270,7 @@ async def test_a_packed_answer_that_ends_too_soon_is_torn() -> None:
 
 
 async def test_interim_answers_without_end_are_no_answer() -> None:
-    """103 and 102 may come before an answer. Each of them begins the library's own time-out anew."""
+    """103 and 102 may come before an answer. Each of them restarts the library's own timeout."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
@@ -327,7 +327,7 @@ async def test_a_refused_connection_is_told_within_seconds() -> None:
     """With the address and the reason; and since nothing left, nothing counts against the rate."""
     async with upstream(Script(fine)) as url:
         pass
-    async with client_of(url, deadline=300.0, governor=cma.RateLimiter(1)) as client, asyncio.timeout(2.5):
+    async with client_of(url, deadline=300.0, rate_limiter=cma.RateLimiter(1)) as client, asyncio.timeout(2.5):
         with pytest.raises(cma.Unavailable, match=r"no connection to 127\.0\.0\.1: Connection refused"):
             await client.site()
     assert client.usage.requests == 0
@@ -367,7 +367,7 @@ async def _one_answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 
 @pytest.fixture
 def untrusted() -> ssl.SSLContext:
-    """A server's certificate of a CA that nobody knows."""
+    """A certificate of an unknown CA."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
     return context
@@ -435,7 +435,7 @@ async def test_a_proxy_is_used_and_its_refusal_told(monkeypatch: pytest.MonkeyPa
 async def test_a_cancelled_request_leaves_nothing_behind() -> None:
     """Ctrl-C in the middle of an answer: the connection is closed and the place given back."""
     governor = cma.RateLimiter(cma.UNLIMITED, concurrency=1)
-    async with upstream(Script(says_nothing, fine)) as url, client_of(url, governor=governor) as client:
+    async with upstream(Script(says_nothing, fine)) as url, client_of(url, rate_limiter=governor) as client:
         stuck = asyncio.create_task(client.site())
         await asyncio.sleep(0.2)
         stuck.cancel()

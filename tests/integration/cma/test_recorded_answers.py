@@ -25,7 +25,7 @@ from versionsync import cma
 from versionsync.cma import decode
 from versionsync.cma import jsonapi as wire
 from versionsync.cma import permissions as roles
-from versionsync.cma.responses import Response, judge
+from versionsync.cma.responses import Response, interpret
 
 RECORDED: Final = Path(__file__).parents[3].parent / "shared" / "recorded" / "answers.ndjson"
 
@@ -286,7 +286,7 @@ def test_every_error_is_the_one_that_its_code_says() -> None:
     errors = [given for given in exchanges() if given.status >= 400]
     for given in errors:
         answer = Response(given.status, given.headers, given.bytes, len(given.bytes))
-        error = judge(answer, request=f"{given.method} {given.path}", now=0.0)
+        error = interpret(answer, request=f"{given.method} {given.path}", now=0.0)
         assert type(error) is cma.NotFound
         assert (error.code, error.request_id) == ("NOT_FOUND", given.headers["x-request-id"])
     assert len(errors) == 4

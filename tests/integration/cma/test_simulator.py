@@ -35,7 +35,7 @@ class Site:
 
     def client(self, **more: object) -> cma.Client:
         """A client of it, without a pace."""
-        arguments = {"governor": cma.RateLimiter(cma.UNLIMITED), "deadline": 20.0} | more
+        arguments = {"rate_limiter": cma.RateLimiter(cma.UNLIMITED), "deadline": 20.0} | more
         return cma.Client(self.simulator.url, FULL_ACCESS_TOKEN, **arguments)  # type: ignore[arg-type]
 
 
@@ -147,7 +147,7 @@ async def test_webhooks_live_and_die(site: Site) -> None:
 
 
 async def test_a_call_is_made_once_more(site: Site) -> None:
-    """It is the same entry of the log, and tells what came of it."""
+    """It is the same entry of the log, and shows the result."""
     spec = cma.WebhookSpec(name="w", url="http://127.0.0.1:9/", events={"item": ("update",)}, auto_retry=False)
     async with site.client() as client:
         webhook = await client.create_webhook(spec)

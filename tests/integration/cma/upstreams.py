@@ -67,5 +67,5 @@ def api(body: bytes | str, *, status: int = 200, **headers: str) -> web.Response
 
 def client_of(url: str, **more: object) -> cma.Client:
     """A client without a pace, that gives up after a few seconds."""
-    arguments = {"governor": cma.RateLimiter(cma.UNLIMITED), "deadline": 5.0} | more
+    arguments = {"rate_limiter": cma.RateLimiter(cma.UNLIMITED), "deadline": 5.0} | more
     return cma.Client(url, TOKEN, **arguments)  # type: ignore[arg-type]

@@ -10,7 +10,7 @@ import pytest
 
 from tests.integration.simulator.conftest import Served
 from versionsync.simulator import FULL_ACCESS_TOKEN
-from versionsync.simulator.world.persons import how_long_ago
+from versionsync.simulator.world.serialization import last_access
 
 ACCESS = {"can_access_cda": True, "can_access_cda_preview": False, "can_access_cma": True}
 
@@ -109,8 +109,8 @@ def test_a_removed_token_opens_nothing(served: Served) -> None:
         sent = {"data": {"type": "item", "attributes": {}, "relationships": link}}
         records.append(served.send("POST", "/items", sent, status=201)["data"]["id"])
     speak_for(served, FULL_ACCESS_TOKEN)
-    gone = served.send("DELETE", f"/access_tokens/{tokens[0]['id']}")["data"]
-    assert gone["attributes"]["token"] == tokens[0]["attributes"]["token"]
+    deleted = served.send("DELETE", f"/access_tokens/{tokens[0]['id']}")["data"]
+    assert deleted["attributes"]["token"] == tokens[0]["attributes"]["token"]
     heir = f"destination_user_type=account&destination_user_id={served.act(lambda world: world.account.id)}"
     served.send("DELETE", f"/access_tokens/{tokens[1]['id']}?{heir}")
     creators = [served.get(f"/items/{id}")["data"]["relationships"]["creator"]["data"]["type"] for id in records]
@@ -166,4 +166,4 @@ def test_it_is_told_when_a_token_was_used(served: Served) -> None:
 def test_the_time_of_use_is_told_by_a_word(day: str, word: str) -> None:
     """Seen from a Wednesday."""
     now = datetime(2026, 9, 16, 12, tzinfo=UTC)
-    assert how_long_ago(datetime.fromisoformat(f"{day}T23:00:00+00:00"), now) == word
+    assert last_access(datetime.fromisoformat(f"{day}T23:00:00+00:00"), now) == word

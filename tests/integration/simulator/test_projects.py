@@ -1,4 +1,4 @@
-"""Several projects in one simulator, told apart by the API token."""
+"""Several projects in one simulator, selected by the API token."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_a_token_leads_to_its_project_whatever_becomes_of_it(served: Served) -> 
 
 
 def test_a_token_that_the_api_changes_leads_to_its_project(served: Served) -> None:
-    """Made, made anew and removed, in a project that is not the first."""
+    """Created, regenerated and removed, in a project that is not the first."""
     project = new_project(served)
 
     def asked_with(token: str) -> tuple[int, str | None]:

@@ -17,7 +17,7 @@ from versionsync.simulator import FULL_ACCESS_TOKEN, LoadedVersion, SimulatorThr
 
 
 def with_versions(world: World, count: int) -> str:
-    """A record with so many versions, a second apart."""
+    """Return a record with a number of versions, a second apart."""
     start = world.now()
     versions = [
         LoadedVersion(b'{"title":{"en":"%d"},"body":[]}' % number, world.user, start + timedelta(seconds=number))
@@ -28,7 +28,7 @@ def with_versions(world: World, count: int) -> str:
 
 
 def with_records(world: World, count: int) -> list[str]:
-    """The ids of so many records, made a minute apart."""
+    """Return the ids of a number of new records, a minute apart."""
     made = []
     for number in range(count):
         made.append(world.create(world.user, "post", {"title": {"en": str(number)}}).id)
@@ -132,12 +132,12 @@ def _live(served: Served, version_id: str) -> tuple[object, ...]:
 def test_blocks_are_ids_or_whole(served: Served) -> None:
     record = served.act(lambda world: world.create(world.user, "post", {"body": [served.paragraph("a")]}))
     (flat,) = served.get(f"/items/{record.id}/versions")["data"][0]["attributes"]["body"]
-    (whole,) = served.get(f"/items/{record.id}/versions?nested=true")["data"][0]["attributes"]["body"]
-    assert whole["id"] == flat
-    assert whole["attributes"] == {"text": "a"}
-    assert served.get(f"/items/{record.id}?nested=true")["data"]["attributes"]["body"] == [whole]
+    (block,) = served.get(f"/items/{record.id}/versions?nested=true")["data"][0]["attributes"]["body"]
+    assert block["id"] == flat
+    assert block["attributes"] == {"text": "a"}
+    assert served.get(f"/items/{record.id}?nested=true")["data"]["attributes"]["body"] == [block]
     (asked,) = served.get(f"/items?filter[ids]={flat}")["data"]
-    assert {key: value for key, value in asked.items() if key != "meta"} == whole
+    assert {key: value for key, value in asked.items() if key != "meta"} == block
 
 
 def test_content_is_served_as_it_was_written(served: Served) -> None:

@@ -185,7 +185,7 @@ def test_a_copy_of_a_role_has_a_name_of_its_own(served: Served) -> None:
 
 
 def test_a_role_can_go_when_nobody_has_it(served: Served) -> None:
-    """With the switch, whoever had it is left without one, and may do nothing."""
+    """With the switch, its editors lose it and may do nothing."""
     role = made(served, name="R", environments_access="all")
     header = token_with(served, role["id"])
     assert served.refused(served.http.delete(f"/roles/{role['id']}")) == (422, "DELETE_RESTRICTION")

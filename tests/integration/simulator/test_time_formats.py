@@ -63,7 +63,7 @@ def set_zone(served: Served, zone: str) -> None:
 
 
 def first_version(served: Served, id: str) -> dict[str, Any]:
-    """The oldest version of a record, with whole blocks."""
+    """The oldest version of a record, with complete blocks."""
     version: dict[str, Any] = served.get(f"/items/{id}/versions?nested=true")["data"][-1]
     return version
 
@@ -83,7 +83,7 @@ def test_milliseconds_can_be_switched_on_and_off_and_are_those_of_the_past(serve
     assert times_of(first_version(served, id)) == PLAIN
     meta = first_version(served, id)["meta"]
     assert (meta["created_at"], meta["published_from"]) == ("2026-09-01T09:00:00Z", "2026-09-01T09:00:00Z")
-    truth = served.get("/_simulator/truth")
+    history = served.get("/_simulator/truth")
 
     switch(served, milliseconds=True)
     version = first_version(served, id)
@@ -103,13 +103,13 @@ def test_milliseconds_can_be_switched_on_and_off_and_are_those_of_the_past(serve
 
     switch(served, milliseconds=False)
     assert times_of(first_version(served, id)) == PLAIN
-    assert served.get("/_simulator/truth") == truth
+    assert served.get("/_simulator/truth") == history
 
 
 def test_the_time_zone_changes_the_text_of_all_times_and_back(served: Served) -> None:
     id = add_event(served)
     before = [served.get(path) for path in (f"/items/{id}/versions", f"/items/{id}")]
-    truth = served.get("/_simulator/truth")
+    history = served.get("/_simulator/truth")
     set_zone(served, "Europe/Rome")
     version = first_version(served, id)
     assert times_of(version) == [
@@ -125,7 +125,7 @@ def test_the_time_zone_changes_the_text_of_all_times_and_back(served: Served) ->
     assert site["meta"]["created_at"].endswith("+02:00")
     set_zone(served, "UTC")
     assert [served.get(path) for path in (f"/items/{id}/versions", f"/items/{id}")] == before
-    assert served.get("/_simulator/truth") == truth
+    assert served.get("/_simulator/truth") == history
 
 
 def test_london_prints_an_offset_in_winter_where_utc_prints_a_letter(served: Served) -> None:

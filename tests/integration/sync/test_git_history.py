@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from tests.fixtures.sync_env import MakeSyncEnv
 from versionsync.simulator import Clock, World
-from versionsync.simulator.scenarios.git.history import build_git
+from versionsync.simulator.scenarios.git import build_git
 from versionsync.sync.report import Outcome
 
 REPOSITORY = Path(__file__).parents[3]

@@ -41,7 +41,7 @@ def test_whatever_happens_a_quiet_run_makes_it_right(make_sync_env: MakeSyncEnv,
         versions_order=chance.choice(["newest_first", "newest_first", "oldest_first"]),
     )
     faults = Faults(seed=seed)
-    sync_env = make_sync_env(World(seed=seed, clock=Clock.stopped(START), switches=switches), faults=faults)
+    sync_env = make_sync_env(World(seed=seed, clock=Clock.stopped(START), options=switches), faults=faults)
     newsroom = EditingLoad(seed)
     sync_env.act(lambda world: newsroom.open(world, records=12))
     done: list[str] = []

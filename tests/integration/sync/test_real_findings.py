@@ -28,7 +28,7 @@ def post(sync_env: SyncEnv, title: str = "first") -> str:
 def lab_with_faults(make_sync_env: MakeSyncEnv, switches: SimulatorOptions | None = None) -> tuple[SyncEnv, Faults]:
     """A sync_env with the model `post` whose upstream can be disturbed."""
     faults = Faults()
-    sync_env = make_sync_env(World(seed=1, clock=Clock.stopped(START), switches=switches), faults=faults)
+    sync_env = make_sync_env(World(seed=1, clock=Clock.stopped(START), options=switches), faults=faults)
     model = sync_env.act(lambda world: world.create_model(world.account, "post", draft_mode=True))
     sync_env.act(lambda world: world.create_field(world.account, model, "title"))
     return sync_env, faults

@@ -1,4 +1,4 @@
-"""Upstream's rate limit in two readings of it, and how an answer tells of it."""
+"""Upstream's rate limit in two interpretations, and its headers in an answer."""
 
 from __future__ import annotations
 

@@ -132,7 +132,7 @@ def test_every_mixture_of_escapes_and_surrogates_is_kept_to_the_byte(text: str) 
 
 
 def test_lone_surrogates_in_names_become_the_replacement_character() -> None:
-    """Text of ours cannot hold them; the raw bytes still do."""
+    """Python text cannot contain them; the raw bytes still do."""
     sent = json.dumps({"data": example.item_type()}).replace("Article", r"Art\ud800icle").encode()
     model = document(sent, lambda raw, _: decode.item_type(raw))
     assert model.name == "Art\ufffdicle"
@@ -419,7 +419,7 @@ def test_a_webhook_call_shows_no_password() -> None:
 
 
 def test_a_webhook_and_its_calls_may_say_null() -> None:
-    """Of what was not tried again, of what is told to nobody."""
+    """Null means none, and an enabled webhook."""
     attributes = {
         "name": "w",
         "url": "https://x",
@@ -446,7 +446,7 @@ def test_a_webhook_and_its_calls_may_say_null() -> None:
 
 
 def test_people_and_days_may_say_null() -> None:
-    """Of somebody nothing but the id is told; on a day nothing was asked."""
+    """An editor has only an id, and a day no requests."""
     (nobody,) = editors({"type": "access_token", "id": "1", "attributes": None})
     assert (nobody.type, nobody.id, nobody.name, nobody.email) == ("access_token", "1", None, None)
     sent = {"id": "1", "attributes": {"date": "2026-03-01", "cma_api_calls": None, "cma_traffic_bytes": None}}

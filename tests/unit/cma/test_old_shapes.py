@@ -1,7 +1,7 @@
 """The shapes of answers that the real service gave in 2021, with contents of our own.
 
 Old projects still answer so in part, for example with decimal ids. `tests/integration/cma/test_recorded_answers.py`
-reads the recordings themselves, where they are at hand.
+reads the recordings themselves, if they are available.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from versionsync.cma import decode
 from versionsync.cma import decode as people
 from versionsync.cma.jsonapi import document, entries
 from versionsync.cma.resources import Ref
-from versionsync.cma.responses import Response, judge, rate
+from versionsync.cma.responses import Response, interpret, rate
 from versionsync.cma.retry import Failure
 
 Json = dict[str, Any]
@@ -241,7 +241,7 @@ def test_a_job_that_is_not_ready_is_not_found() -> None:
     details = {"message": "Some::InternalClass"}
     error = {"id": "abc123", "type": "api_error", "attributes": {"code": "NOT_FOUND", "details": details}}
     body = compact({"data": [error]})
-    verdict = judge(Response(404, HEADERS, body, len(body)), request="GET /job-results/00ff", now=0.0)
+    verdict = interpret(Response(404, HEADERS, body, len(body)), request="GET /job-results/00ff", now=0.0)
     assert isinstance(verdict, cma.NotFound)
     assert verdict.request_id == HEADERS["x-request-id"]
     assert "InternalClass" not in str(verdict)
@@ -250,6 +250,6 @@ def test_a_job_that_is_not_ready_is_not_found() -> None:
 def test_the_headers_of_a_cdn_disturb_nothing() -> None:
     """A queue time may be negative, an ETag weak; there is no reset time where nothing was refused."""
     assert rate(HEADERS) == (60, 57, None)
-    verdict = judge(Response(500, HEADERS, b"{}", 2), request="GET /items", now=0.0)
+    verdict = interpret(Response(500, HEADERS, b"{}", 2), request="GET /items", now=0.0)
     assert isinstance(verdict, Failure)
     assert (verdict.request_id, verdict.retry_after) == (HEADERS["x-request-id"], None)

@@ -16,7 +16,7 @@ PAUSES = st.lists(st.sampled_from([0.0, 0.0, 0.0, 0.001, 0.02, 0.3, 1.0, 4.0]), 
 
 
 def send_all(pacer: Pacer, count: int, *, pauses: list[float], start: float = 100.0) -> list[float]:
-    """The times at which `count` requests leave when there is always one waiting, but for the pauses."""
+    """Return when `count` requests leave if one always waits, except in the pauses."""
     now, left = start, []
     for number in range(count):
         now += pauses[number % len(pauses)]
@@ -187,7 +187,7 @@ def test_429s_of_one_moment_are_one_episode() -> None:
             pacer.sent(slot, 100.0)
         for slot in slots:
             pacer.throttled(slot, 100.1, reset=1.0)
-    assert many.held(100.1) == one.held(100.1)
+    assert many.blocked(100.1) == one.blocked(100.1)
     assert pace(many, start=102.0) == pytest.approx(pace(one, start=102.0), abs=0.02)
 
 
@@ -217,7 +217,7 @@ def test_429s_in_a_row_slow_down_to_half_of_what_is_allowed() -> None:
 
 
 def throttled_pacer(*, times: int) -> Pacer:
-    """One that met so many 429s, each after the wait for the one before."""
+    """Return a pacer after a number of 429s, each after the wait for the previous one."""
     pacer, now = Pacer(), 100.0
     for _ in range(times):
         slot = pacer.grant(now)

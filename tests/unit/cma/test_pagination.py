@@ -1,4 +1,4 @@
-"""Walking a list: everything is seen, or it is told that not everything was."""
+"""Iteration over a list: it returns everything, or reports that something is missing."""
 
 from __future__ import annotations
 
@@ -279,7 +279,7 @@ def test_a_page_that_no_size_makes_small_enough_is_an_error() -> None:
 
 @pytest.mark.parametrize("large", [{0}, {1}, {12}, {23}, {24}, {3, 4}, {9, 10}, {0, 24}, {5, 12, 20}])
 def test_an_entry_that_is_too_large_by_itself_costs_only_itself(large: set[int]) -> None:
-    """It has no name, as nothing of it was had; the pages behind it are as long as those before."""
+    """It has no id, since nothing of it was read; the next pages have the previous size."""
 
     class Laden(List):
         def _page(self, offset: int, limit: int, entity: Callable[[str], Any], build: Any) -> Page[Any]:

@@ -1,4 +1,4 @@
-"""The governor among many tasks, in virtual time, against both readings of upstream's limit."""
+"""The rate limiter among many tasks, in virtual time, against both readings of upstream's limit."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ class Upstream:
         self.limiter, self.clock, self.random = limiter, clock, random.Random(seed)
         self.accepted = self.refused = 0
 
-    async def request(self, governor: RateLimiter) -> bool:
-        async with governor.acquire() as slot:
-            governor.sent(slot)
+    async def request(self, shared: RateLimiter) -> bool:
+        async with shared.acquire() as slot:
+            shared.sent(slot)
             await asyncio.sleep(0.04 + self.random.uniform(0, 0.02))
             verdict = self.limiter.hit(self.clock())
             await asyncio.sleep(0.04 + self.random.uniform(0, 0.1))
             limit: int = self.limiter.limit  # type: ignore[attr-defined]
-            governor.answered(slot, limit=limit, remaining=verdict.remaining)
+            shared.answered(slot, limit=limit, remaining=verdict.remaining)
             if verdict.accepted:
                 self.accepted += 1
             else:
                 self.refused += 1
-                governor.throttled(slot, reset=verdict.reset)
+                shared.throttled(slot, reset=verdict.reset)
             return verdict.accepted
 
 
-async def work(upstream: Upstream, governor: RateLimiter, *, tasks: int, seconds: float) -> None:
+async def work(upstream: Upstream, shared: RateLimiter, *, tasks: int, seconds: float) -> None:
     until = upstream.clock() + seconds
 
     async def worker() -> None:
         while upstream.clock() < until:
-            await upstream.request(governor)
+            await upstream.request(shared)
 
     async with asyncio.TaskGroup() as group:
         for _ in range(tasks):
@@ -57,8 +57,8 @@ def test_it_uses_98_percent_and_gets_no_429(limiter: Callable[[int], Limiter], l
 
     async def main(clock: Clock) -> Upstream:
         upstream = Upstream(limiter(limit), clock)
-        governor = RateLimiter(concurrency=64, clock=clock)
-        await work(upstream, governor, tasks=64, seconds=seconds)
+        shared = RateLimiter(concurrency=64, clock=clock)
+        await work(upstream, shared, tasks=64, seconds=seconds)
         return upstream
 
     upstream = run(main)
@@ -68,13 +68,13 @@ def test_it_uses_98_percent_and_gets_no_429(limiter: Callable[[int], Limiter], l
 
 @pytest.mark.parametrize("limiter", [Sliding, Fixed])
 def test_several_clients_of_one_token_share_the_limit(limiter: Callable[[], Limiter]) -> None:
-    """Two groups of tasks with one governor are one user of the API."""
+    """Two groups of tasks with one limiter are one user of the API."""
 
     async def main(clock: Clock) -> Upstream:
-        upstream, governor = Upstream(limiter(), clock), RateLimiter(clock=clock)
+        upstream, shared = Upstream(limiter(), clock), RateLimiter(clock=clock)
         async with asyncio.TaskGroup() as group:
             for _ in range(2):
-                group.create_task(work(upstream, governor, tasks=10, seconds=60.0))
+                group.create_task(work(upstream, shared, tasks=10, seconds=60.0))
         return upstream
 
     upstream = run(main)
@@ -87,7 +87,7 @@ def test_another_program_keeps_its_share(limiter: Callable[[], Limiter]) -> None
     """A program that uses a third of the limit meets next to no 429 once it was noticed; we get most of the rest."""
 
     async def main(clock: Clock) -> tuple[Upstream, list[bool]]:
-        upstream, governor = Upstream(limiter(), clock), RateLimiter(clock=clock)
+        upstream, shared = Upstream(limiter(), clock), RateLimiter(clock=clock)
         noticed_by, others = clock() + 10.0, []
 
         async def other() -> None:
@@ -98,7 +98,7 @@ def test_another_program_keeps_its_share(limiter: Callable[[], Limiter]) -> None
                     others.append(accepted)
 
         program = asyncio.create_task(other())
-        await work(upstream, governor, tasks=24, seconds=180.0)
+        await work(upstream, shared, tasks=24, seconds=180.0)
         program.cancel()
         return upstream, others
 
@@ -109,15 +109,15 @@ def test_another_program_keeps_its_share(limiter: Callable[[], Limiter]) -> None
 
 
 def test_after_a_429_nobody_sends_before_the_reset() -> None:
-    """All tasks wait, not only the one that was told."""
+    """All tasks wait, not only the one that got the 429."""
 
     async def main(clock: Clock) -> list[float]:
-        governor, left = RateLimiter(clock=clock), []
-        async with governor.acquire() as slot:
-            governor.throttled(slot, reset=2.0)
+        shared, left = RateLimiter(clock=clock), []
+        async with shared.acquire() as slot:
+            shared.throttled(slot, reset=2.0)
 
         async def one() -> None:
-            async with governor.acquire():
+            async with shared.acquire():
                 left.append(clock())
 
         began = clock()
@@ -133,14 +133,14 @@ def test_unlimited_does_not_pace_but_honours_a_429() -> None:
     """For a local server: a thousand requests take no time, until it says stop."""
 
     async def main(clock: Clock) -> tuple[float, float]:
-        governor, began = RateLimiter(UNLIMITED, clock=clock), clock()
+        shared, began = RateLimiter(UNLIMITED, clock=clock), clock()
         for _ in range(1000):
-            async with governor.acquire() as slot:
-                governor.answered(slot, limit=60, remaining=0)
+            async with shared.acquire() as slot:
+                shared.answered(slot, limit=60, remaining=0)
         unpaced = clock() - began
-        async with governor.acquire() as slot:
-            governor.throttled(slot, reset=1.0)
-        async with governor.acquire():
+        async with shared.acquire() as slot:
+            shared.throttled(slot, reset=1.0)
+        async with shared.acquire():
             return unpaced, clock() - began
 
     assert run(main) == (0.0, pytest.approx(1.05))
@@ -150,11 +150,11 @@ def test_no_more_than_concurrency_are_under_way() -> None:
     """The cap holds also where the rate would allow more."""
 
     async def main(clock: Clock) -> int:
-        governor, under_way, most = RateLimiter(UNLIMITED, concurrency=5, clock=clock), 0, 0
+        shared, under_way, most = RateLimiter(UNLIMITED, concurrency=5, clock=clock), 0, 0
 
         async def one() -> None:
             nonlocal under_way, most
-            async with governor.acquire():
+            async with shared.acquire():
                 under_way += 1
                 most = max(most, under_way)
                 await asyncio.sleep(0.1)
@@ -169,15 +169,15 @@ def test_no_more_than_concurrency_are_under_way() -> None:
 
 
 def test_a_hold_longer_than_ones_patience_is_told_at_once() -> None:
-    """Waiting an hour in silence helps nobody."""
+    """A silent wait of an hour does not help."""
 
     async def main(clock: Clock) -> float:
-        governor = RateLimiter(clock=clock)
-        async with governor.acquire() as slot:
-            governor.throttled(slot, reset=3600.0)
+        shared = RateLimiter(clock=clock)
+        async with shared.acquire() as slot:
+            shared.throttled(slot, reset=3600.0)
         began = clock()
         with pytest.raises(Blocked) as held:
-            async with governor.acquire(patience=60.0):
+            async with shared.acquire(max_wait=60.0):
                 raise AssertionError
         assert clock() == began
         return held.value.seconds
@@ -189,10 +189,10 @@ def test_a_cancelled_task_gives_its_place_back() -> None:
     """Ctrl-C in the queue must not leave the others waiting for ever."""
 
     async def main(clock: Clock) -> bool:
-        governor = RateLimiter(1, concurrency=2, clock=clock)
+        shared = RateLimiter(1, concurrency=2, clock=clock)
 
         async def one() -> None:
-            async with governor.acquire():
+            async with shared.acquire():
                 await asyncio.sleep(0.1)
 
         first, second, third = (asyncio.create_task(one()) for _ in range(3))
@@ -208,13 +208,13 @@ def test_a_request_that_waits_for_its_connection_holds_the_next_until_it_left() 
     """And it is from its leaving that the window counts, not from the leave to go."""
 
     async def main(clock: Clock) -> list[float]:
-        governor, left = RateLimiter(1, clock=clock), []
+        shared, left = RateLimiter(1, clock=clock), []
         began = clock()
 
         async def one() -> None:
-            async with governor.acquire() as slot:
+            async with shared.acquire() as slot:
                 await asyncio.sleep(0.7)
-                governor.sent(slot)
+                shared.sent(slot)
                 left.append(clock() - began)
                 await asyncio.sleep(9.0)
 
@@ -227,13 +227,13 @@ def test_a_request_that_waits_for_its_connection_holds_the_next_until_it_left() 
 
 
 def test_requests_leave_in_the_order_in_which_they_asked() -> None:
-    """Nobody is overtaken for ever."""
+    """Each task gets its turn."""
 
     async def main(clock: Clock) -> list[int]:
-        governor, order = RateLimiter(2, concurrency=3, clock=clock), []
+        shared, order = RateLimiter(2, concurrency=3, clock=clock), []
 
         async def one(number: int) -> None:
-            async with governor.acquire():
+            async with shared.acquire():
                 order.append(number)
 
         async with asyncio.TaskGroup() as group:

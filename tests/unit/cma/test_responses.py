@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.unit.cma import jsonapi_examples as example
 from versionsync.cma import errors
-from versionsync.cma.responses import Response, error_from_job, error_of, is_json, judge, rate, retry_after
+from versionsync.cma.responses import Response, error_from_job, error_of, interpret, is_json, rate, retry_after
 from versionsync.cma.retry import Failure, Kind, Policy
 
 CONTENT = "the board resigns tomorrow"
@@ -26,7 +26,7 @@ def answer(status: int, code: str | None = None, **more: object) -> Response:
 
 
 def verdict(given: Response) -> Failure | errors.CmaError:
-    return judge(given, request="GET /items", now=0.0)
+    return interpret(given, request="GET /items", now=0.0)
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_these_answers_are_errors_at_once(status: int, code: str | None, expecte
         (422, "INVALID_AUTHORIZATION_HEADER", "the API token is wrong, revoked or of another project"),
         (401, "SOMETHING_NEW", "upstream does not accept the API token"),
         (404, "INVALID_ENVIRONMENT", "this environment does not exist in the project"),
-        (422, "ITEM_LOCKED", "somebody has the record open in the editor"),
+        (422, "ITEM_LOCKED", "an editor has the record open"),
         (422, "SOMETHING_NEW", "upstream refused this request"),
     ],
 )
@@ -331,9 +331,9 @@ def test_the_waits_of_a_429_are_read() -> None:
 @given(st.dictionaries(st.sampled_from(["x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"]), st.text()))
 def test_no_rate_header_breaks_it(headers: dict[str, str]) -> None:
     """Numbers or None."""
-    told = rate(headers)
-    assert told.limit is None or told.limit >= 0
-    assert told.reset is None or 0 <= told.reset <= 86_400
+    announced = rate(headers)
+    assert announced.limit is None or announced.limit >= 0
+    assert announced.reset is None or 0 <= announced.reset <= 86_400
     retry_after({"retry-after": headers.get("x-ratelimit-reset", "")}, now=0.0)
 
 
@@ -359,7 +359,7 @@ def given_up(kind: Kind, *, method: str = "GET", tries: int = 3) -> errors.CmaEr
 
 @pytest.mark.parametrize("kind", list(Kind))
 def test_what_was_given_up_is_unavailable(kind: Kind) -> None:
-    """Asking later may help; how often it was tried is told."""
+    """A later attempt may help; the error has the number of attempts."""
     error = given_up(kind)
     assert isinstance(error, errors.Unavailable)
     assert isinstance(error, errors.Throttled) == (kind is Kind.THROTTLED)

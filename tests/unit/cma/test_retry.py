@@ -21,7 +21,7 @@ def wait(kind: Kind, *, method: str = "GET", tries: int = 1, **more: object) -> 
 
 @pytest.mark.parametrize("kind", list(Kind))
 def test_a_read_is_asked_again_whenever_that_can_help(kind: Kind) -> None:
-    """Certificates, too large answers and maintenance do not mend within minutes; all else may."""
+    """Certificates, too large answers and maintenance do not change within minutes; everything else may."""
     assert (wait(kind) is not None) == (kind in MENDS)
 
 
@@ -88,8 +88,8 @@ def test_retry_after_is_honoured() -> None:
     assert waited == 42.0
 
 
-def test_a_429_waits_in_the_governor_and_not_here() -> None:
-    """Otherwise the one that was told would wait twice."""
+def test_a_429_waits_in_the_rate_limiter_and_not_here() -> None:
+    """Otherwise the request that got the 429 would wait twice."""
     assert wait(Kind.THROTTLED) == 0.0
 
 
@@ -109,6 +109,6 @@ def test_who_always_hangs_up_is_told_within_three_tries() -> None:
 
 def test_timeouts_are_counted() -> None:
     """A page that times out again and again is asked for smaller instead."""
-    assert wait(Kind.TIMEOUT, tries=1, most_timeouts=2) is not None
-    assert wait(Kind.TIMEOUT, tries=2, most_timeouts=2) is None
+    assert wait(Kind.TIMEOUT, tries=1, max_timeouts=2) is not None
+    assert wait(Kind.TIMEOUT, tries=2, max_timeouts=2) is None
     assert wait(Kind.TIMEOUT, tries=5) is None

@@ -1,4 +1,4 @@
-"""What a failed handshake is told as."""
+"""The messages for a failed handshake."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ def test_no_way_of_printing_shows_it() -> None:
 
 
 def test_equal_tokens_are_equal() -> None:
-    """So that sources of one token share a governor."""
+    """So that sources of one token share a limiter."""
     assert Secret("a") == Secret("a") != Secret("b")
     assert len({Secret("a"), Secret("a")}) == 1
 
@@ -57,7 +57,7 @@ def test_a_slash_at_the_end_of_the_address_does_not_count() -> None:
 
 
 def test_a_request_is_named_without_what_may_be_content() -> None:
-    """Pages, models and the like are told, values of filters are not."""
+    """Errors show pages and models, but no values of filters."""
     params = (("page[offset]", "500"), ("filter[type]", "article"), ("filter[fields][title][eq]", "secret plans"))
     call = ApiRequest("/items", params, method="POST", body=b"secret body")
     assert str(call) == "POST /items?page[offset]=500&filter[type]=article&filter[fields][title][eq]=…"

@@ -11,7 +11,7 @@ from versionsync.simulator.world.models import Model
 
 
 class Stage:
-    """A world whose clock stands still, with two models; each act through `later` is a minute after the last."""
+    """A world whose clock stands still, with two models; each action through `later` is a minute after the last."""
 
     def __init__(self) -> None:
         self.world = World(seed=7, clock=Clock.stopped(), locales=("en", "it"))
@@ -26,13 +26,13 @@ class Stage:
         """Let time pass."""
         self.world.clock.advance(timedelta(**duration))
 
-    def truth(self, environment: str = "main") -> ExpectedHistory:
-        """What the journal says."""
+    def history(self, environment: str = "main") -> ExpectedHistory:
+        """Return the expected history of an environment."""
         return expected_history(self.world.event_log, environment)
 
-    def told(self, record_id: str) -> list[str]:
-        """The types of what happened to a record."""
-        return [one.type.value for one in self.truth().transitions if one.record_id == record_id]
+    def events_of(self, record_id: str) -> list[str]:
+        """Return the types of a record's transitions."""
+        return [one.type.value for one in self.history().transitions if one.record_id == record_id]
 
 
 @pytest.fixture

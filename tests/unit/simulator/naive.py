@@ -1,4 +1,4 @@
-"""A second, naive model of what editors do: lists that are rewritten whole, with none of the world's code."""
+"""A second, naive model of what editors do: lists that are rewritten completely, without the world's code."""
 
 from __future__ import annotations
 

@@ -22,10 +22,10 @@ def test_a_burst_rewrites_the_version_in_place(stage: Stage, draft: Record) -> N
     assert draft.versions == [first]
     assert b'"price":2' in first.read()
     assert first.created_at == draft.updated_at > draft.created_at
-    seen = stage.truth().versions[first.id]
+    seen = stage.history().versions[first.id]
     assert [b'"price":1' in content for content in seen.all_contents] == [True, False]
     assert seen.created_at == first.created_at
-    assert stage.told(draft.id)[-1] == "version.rewritten"
+    assert stage.events_of(draft.id)[-1] == "version.rewritten"
 
 
 def test_a_merged_version_may_keep_its_time(stage: Stage, draft: Record) -> None:
@@ -42,13 +42,13 @@ def test_a_merge_may_put_another_id_in_the_old_ones_place(stage: Stage, draft: R
     stage.world.update(stage.world.user, draft.id, {"price": 2})
     assert draft.head is not first
     assert draft.versions == [draft.head]
-    assert stage.told(draft.id)[3:] == [
+    assert stage.events_of(draft.id)[3:] == [
         "version.created",
         "version.superseded",
         "version.became_current",
         "version.missing",
     ]
-    assert not stage.truth().versions[first.id].is_listed
+    assert not stage.history().versions[first.id].is_listed
 
 
 @pytest.mark.parametrize("why", ["another editor", "too late", "it was live", "merging is off"])
@@ -75,6 +75,6 @@ def test_without_drafts_a_burst_stays_live(stage: Stage, keeps_id: bool) -> None
     assert record.published is record.head
     assert b'"b"' in record.head.read()
     assert len(record.versions) == 1
-    assert stage.truth().records[record.id].published_id == record.head.id
-    told = stage.told(record.id)
-    assert told.count("version.published") - told.count("version.unpublished") == 1
+    assert stage.history().records[record.id].published_id == record.head.id
+    events = stage.events_of(record.id)
+    assert events.count("version.published") - events.count("version.unpublished") == 1

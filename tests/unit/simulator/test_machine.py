@@ -1,4 +1,4 @@
-"""Whatever editors do: the served state, the truth from the journal and a naive second model agree."""
+"""After any actions, the served state, the history from the event log and a second naive model agree."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Newsroom(RuleBasedStateMachine):
             merged_versions_keep_id=keeps_id,
             milliseconds=milliseconds,
         )
-        self.world = World(seed=1, clock=Clock.stopped(), switches=self.switches)
+        self.world = World(seed=1, clock=Clock.stopped(), options=self.switches)
         self.naive: dict[str, NaiveRecord] = {}
         for api_key, draft_mode in (("post", True), ("quote", False)):
             model = self.world.create_model(self.world.account, api_key, draft_mode=draft_mode)

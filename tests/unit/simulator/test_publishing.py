@@ -37,7 +37,7 @@ def test_a_version_that_is_published_twice_has_two_intervals_in_truth(stage: Sta
         world.unpublish(world.user, record.id)
         stage.wait(minutes=1)
     start = record.created_at
-    assert stage.truth().versions[record.head.id].live == [
+    assert stage.history().versions[record.head.id].live == [
         (start, start + timedelta(minutes=1)),
         (start + timedelta(minutes=2), start + timedelta(minutes=3)),
     ]
@@ -49,10 +49,10 @@ def test_publishing_what_is_live_changes_nothing(stage: Stage) -> None:
     world = stage.world
     record = world.create(world.user, stage.post, {})
     world.publish(world.user, record.id)
-    told = stage.told(record.id)
+    events = stage.events_of(record.id)
     stage.wait(minutes=1)
     world.publish(world.user, record.id)
-    assert stage.told(record.id) == told
+    assert stage.events_of(record.id) == events
 
 
 @pytest.mark.parametrize("moves", [True, False])
@@ -79,7 +79,7 @@ def test_a_selection_is_published_over_what_is_live(stage: Stage, makes_version:
     assert record.head is current
     assert record.status == "updated"
     assert (record.published is live) == (not makes_version)
-    assert stage.truth().versions[record.published.id].content == record.published.read()  # type: ignore[union-attr]
+    assert stage.history().versions[record.published.id].content == record.published.read()  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("moves", [True, False])
@@ -112,10 +112,10 @@ def test_publishing_what_is_published_already_changes_nothing(stage: Stage, sele
     world.publish(world.user, record.id)
     if selection is not None:
         world.update(world.user, record.id, {"title": {"en": "a", "it": "b"}})
-    before, sequence, facts = stage.truth(), record.sequence, len(world.event_log)
+    before, sequence, facts = stage.history(), record.sequence, len(world.event_log)
     stage.wait(hours=1)
     world.publish(world.user, record.id, selection)
-    assert (stage.truth(), record.sequence, len(world.event_log)) == (before, sequence, facts)
+    assert (stage.history(), record.sequence, len(world.event_log)) == (before, sequence, facts)
     assert world.primary.last_data_change_at(world.now(), timedelta(0)) < world.now()
 
 

@@ -11,7 +11,9 @@ from versionsync.simulator.world.event_log import Cause
 def causes(stage: Stage, record_id: str) -> list[Cause | None]:
     """Why versions of a record were rewritten."""
     return [
-        one.cause for one in stage.truth().transitions if one.record_id == record_id and one.type == "version.rewritten"
+        one.cause
+        for one in stage.history().transitions
+        if one.record_id == record_id and one.type == "version.rewritten"
     ]
 
 
@@ -27,7 +29,7 @@ def test_removing_a_field_takes_its_content_out_of_every_version(stage: Stage) -
     assert all(b"price" not in version.read() for version in record.versions)
     assert record.updated_at == saved_at
     assert causes(stage, record.id) == [Cause.FIELD_REMOVED] * 2
-    assert b'"price":1' in stage.truth().versions[record.versions[0].id].all_contents[0]
+    assert b'"price":1' in stage.history().versions[record.versions[0].id].all_contents[0]
 
 
 def test_removing_a_locale_takes_its_content_out_of_every_version(stage: Stage) -> None:
@@ -94,7 +96,7 @@ def test_removing_a_model_deletes_its_records(stage: Stage) -> None:
     other = stage.world.create(stage.world.user, stage.quote, {})
     stage.world.destroy_model(stage.world.account, "post")
     assert list(stage.world.primary.records) == [other.id]
-    assert stage.told(record.id)[-1] == "record.deleted"
+    assert stage.events_of(record.id)[-1] == "record.deleted"
     with pytest.raises(ApiError, match="NOT_FOUND"):
         stage.world.primary.model("post")
 

@@ -16,7 +16,7 @@ from versionsync.text import count
 
 if TYPE_CHECKING:
     from versionsync.simulator import FaultKind, RateLimit, Simulator, World
-    from versionsync.simulator.http.control_access import ControlToken
+    from versionsync.simulator.http.control import ControlToken
 
 __all__ = ["build_world", "simulator"]
 
@@ -128,7 +128,7 @@ def simulator(
         versionsync simulator --records 500 --versions 3 --port 9000
     """
     from versionsync.simulator import FaultKind, Faults, serve
-    from versionsync.simulator.scenarios.git.repository import RepositoryUnreadable
+    from versionsync.simulator.scenarios.git import RepositoryUnreadable
     from versionsync.simulator.scenarios.live import PACE
 
     if sum(given for given in (news, git is not None, records is not None)) > 1:
@@ -136,7 +136,7 @@ def simulator(
     if git is not None and projects is not None:
         raise typer.BadParameter("a Git history is one project: leave --projects out", param_hint="--projects")
     if pace is not None and not (live and 0 < pace <= MAX_PACE):
-        why = f"more than 0, and {MAX_PACE:,} at the most" if live else "nobody works without --live"
+        why = f"more than 0, at most {MAX_PACE:,}" if live else "needs --live"
         raise typer.BadParameter(why, param_hint="--pace")
     try:
         if projects is not None:
@@ -149,7 +149,7 @@ def simulator(
     if latency:
         faults.rates[FaultKind.SLOW], faults.slow_seconds = 1.0, (latency * 0.5, latency * 1.5)
     token = _control_token(control_token or session.environ.get(CONTROL_TOKEN_VARIABLE) or None)
-    _warn_of(session, host, has_token=token is not None)
+    _warn_if_reachable(session, host, has_token=token is not None)
     try:
         serve(
             world,
@@ -159,7 +159,7 @@ def simulator(
             faults=faults,
             limits=_limits(rate_limit),
             pace=(PACE if pace is None else pace) if live else None,
-            tell=partial(_report_action, session, projects=projects or 1) if session.options.verbose else None,
+            report=partial(_report_action, session, projects=projects or 1) if session.options.verbose else None,
             control_token=token,
             on_start=partial(_report, session, live=live),
         )
@@ -172,14 +172,14 @@ def simulator(
 
 
 def build_world(*, git: Path | None = None, records: int | None = None, versions: int = 1, seed: int = 1) -> World:
-    """A project: from a Git repository, or of so many records, or the news site."""
+    """Return a project: from a Git repository, with a number of records, or the news site."""
     from versionsync.simulator import World
     from versionsync.simulator.scenarios.bulk import build_bulk
     from versionsync.simulator.scenarios.news.site import build_news
 
     world = World(seed=seed)
     if git is not None:
-        from versionsync.simulator.scenarios.git.history import build_git
+        from versionsync.simulator.scenarios.git import build_git
 
         build_git(world, git)
     elif records is not None:
@@ -191,8 +191,8 @@ def build_world(*, git: Path | None = None, records: int | None = None, versions
 
 def _build_worlds(projects: int, *, news: bool, records: int | None, versions: int, seed: int) -> list[World]:
     from versionsync.simulator import World
+    from versionsync.simulator.scenarios.bulk import SMALL_RECORDS, bulk_worlds, filled_worlds
     from versionsync.simulator.scenarios.news.site import build_news
-    from versionsync.simulator.scenarios.several import SMALL_RECORDS, bulk_worlds, filled_worlds
 
     first = World(seed=seed)
     if news:
@@ -200,32 +200,32 @@ def _build_worlds(projects: int, *, news: bool, records: int | None, versions: i
     return list(bulk_worlds(first, projects, records=SMALL_RECORDS if records is None else records, versions=versions))
 
 
-def _fault(said: str) -> tuple[FaultKind, float]:
+def _fault(text: str) -> tuple[FaultKind, float]:
     from versionsync.simulator import FaultKind
 
-    kind, _, share = said.partition("=")
+    kind, _, share = text.partition("=")
     try:
         return FaultKind(kind), float(share)
     except ValueError:
         kinds = ", ".join(known.value for known in FaultKind)
-        message = f"{said} is not KIND=SHARE, with a share of requests from 0 to 1; there are {kinds}"
+        message = f"{text} is not KIND=SHARE, with a share of requests from 0 to 1; there are {kinds}"
         raise typer.BadParameter(message, param_hint="--fault") from None
 
 
-def _control_token(said: str | None) -> ControlToken | None:
-    from versionsync.simulator.http.control_access import ControlToken
+def _control_token(secret: str | None) -> ControlToken | None:
+    from versionsync.simulator.http.control import ControlToken
 
-    if said is None:
+    if secret is None:
         return None
     try:
-        return ControlToken(said)
+        return ControlToken(secret)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint=f"--control-token or {CONTROL_TOKEN_VARIABLE}") from None
 
 
-def _warn_of(session: CliContext, host: str, *, has_token: bool) -> None:
-    """Say what others can do, where *host* is an address that they can reach."""
-    from versionsync.simulator.http.control_access import is_loopback
+def _warn_if_reachable(session: CliContext, host: str, *, has_token: bool) -> None:
+    """Warn what other machines can do if they can reach *host*."""
+    from versionsync.simulator.http.control import is_loopback
 
     if is_loopback(host):
         return
@@ -247,14 +247,14 @@ def _limits(rate_limit: str) -> RateLimit | None:
     return RateLimit(int(rate_limit))
 
 
-def _report_action(session: CliContext, world: World, done: str, *, projects: int) -> None:
-    """What an editor did: when, in which project where there are several, and what."""
+def _report_action(session: CliContext, world: World, action: str, *, projects: int) -> None:
+    """Print an action of a live editor: its time, its project if there are several, and its description."""
     where = f"  {world.name}" if projects > 1 else ""
-    session.output.note(f"{world.now():%H:%M:%S}{where}  {done}")
+    session.output.note(f"{world.now():%H:%M:%S}{where}  {action}")
 
 
 def _report(session: CliContext, running: Simulator, *, live: bool) -> None:
-    """Where it answers, and how to use it: a program reads this to know that it is up."""
+    """Print the address and how to use it. A program reads this to know that the simulator is ready."""
     output = session.output
     projects = [project.world for project in running.server.projects]
     first = projects[0]

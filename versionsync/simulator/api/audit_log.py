@@ -7,21 +7,23 @@ from typing import Any, Final
 
 import msgspec
 
-from versionsync.simulator.api.request import Request, Response, Route, json_response
+from versionsync.simulator.api.bodies import Attributes, Body
+from versionsync.simulator.api.request import Request, Response, Routes, json_response
 from versionsync.simulator.errors import ApiError
 from versionsync.simulator.world import content as contents
-from versionsync.simulator.world.audit_filter import read_filter
-from versionsync.simulator.world.audit_log import AuditEvent, occurred_at
+from versionsync.simulator.world.audit_log import AuditEvent, occurred_at, read_filter
 from versionsync.simulator.world.serialization import Resource
 from versionsync.simulator.world.times import parse_time
 
 __all__ = ["ROUTES"]
 
+ROUTES: Final = Routes()
+
 PAGE: Final = 100
 
 
-class Sought(msgspec.Struct):
-    """What is sought; all of it may be left out."""
+class Query(msgspec.Struct):
+    """What is searched for."""
 
     since: str | None = None
     before: str | None = None
@@ -30,42 +32,30 @@ class Sought(msgspec.Struct):
     detailed_log: bool = False
 
 
-class Query(msgspec.Struct):
-    """The data of a request."""
-
-    attributes: Sought
-
-
-class Body(msgspec.Struct):
-    """Its body."""
-
-    data: Query
-
-
-def query(call: Request) -> Response:
-    """`POST /audit-log-events/query`: the events that match, and a token for the rest if there are more."""
-    switches, log = call.world.options, call.services.audit_log
-    if not switches.plan_has_audit_log:
+@ROUTES("POST /audit-log-events/query")
+def search(request: Request) -> Response:
+    """Return the events that match, and a token for the next page if there are more."""
+    options, log = request.world.options, request.services.audit_log
+    if not options.plan_has_audit_log:
         raise ApiError("PLAN_UPGRADE_REQUIRED", details={"feature": "audit_log"})
-    call.demand("can_access_audit_log")
-    sought = call.decode(Body).data.attributes
-    wanted = _condition(sought)
-    events = reversed(log) if switches.audit_log_order == "newest_first" else iter(log)
-    found = [event for event in events if wanted(event)]
-    if sought.next_token is not None:
-        found = found[_place_after(found, sought.next_token) :]
+    request.role.require("can_access_audit_log")
+    query = request.decode(Body[Attributes[Query]]).data.attributes
+    matches = _condition(query)
+    events = reversed(log) if options.audit_log_order == "newest_first" else iter(log)
+    found = [event for event in events if matches(event)]
+    if query.next_token is not None:
+        found = found[_position_after(found, query.next_token) :]
     shown = found[:PAGE]
     return json_response(
-        [_resource(event, detailed=sought.detailed_log) for event in shown],
+        [_resource(event, detailed=query.detailed_log) for event in shown],
         meta={"next_token": shown[-1].id if len(found) > PAGE else None},
     )
 
 
-def _condition(sought: Sought) -> Callable[[AuditEvent], bool]:
-    """What an event must be like."""
-    since = None if sought.since is None else parse_time(sought.since)
-    before = None if sought.before is None else parse_time(sought.before)
-    matches = None if sought.filter is None else read_filter(sought.filter)
+def _condition(query: Query) -> Callable[[AuditEvent], bool]:
+    since = None if query.since is None else parse_time(query.since)
+    before = None if query.before is None else parse_time(query.before)
+    matches = None if query.filter is None else read_filter(query.filter)
 
     def holds(event: AuditEvent) -> bool:
         if (since is not None and event.at < since) or (before is not None and event.at >= before):
@@ -76,7 +66,7 @@ def _condition(sought: Sought) -> Callable[[AuditEvent], bool]:
 
 
 def _members(event: AuditEvent) -> dict[str, Any]:
-    """What a filter can ask about *event*."""
+    """Return the members of *event* that a filter can use."""
     return {
         "id": event.id,
         **event.document(detailed=True, read=contents.load),
@@ -84,11 +74,11 @@ def _members(event: AuditEvent) -> dict[str, Any]:
     }
 
 
-def _place_after(found: Sequence[AuditEvent], token: str) -> int:
-    """Where the rest begins: after the event whose id is *token*."""
-    for place, event in enumerate(found, start=1):
+def _position_after(found: Sequence[AuditEvent], token: str) -> int:
+    """Return the number of events up to the one whose id is *token*."""
+    for position, event in enumerate(found, start=1):
         if event.id == token:
-            return place
+            return position
     raise ApiError("INVALID_ATTRIBUTES", details={"attribute": "next_token", "reason": "unknown"})
 
 
@@ -99,6 +89,3 @@ def _resource(event: AuditEvent, *, detailed: bool) -> Resource:
         event.document(detailed=detailed),
         meta={"occurred_at": occurred_at(event)},
     )
-
-
-ROUTES = (Route("POST", "/audit-log-events/query", query),)

@@ -1,10 +1,39 @@
-"""The bodies of requests that write records, as far as the simulator looks at them; other members are ignored."""
+"""The bodies of requests. Members that the simulator does not use are ignored."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from typing import Any, Generic, TypeVar
+
 import msgspec
 
-__all__ = ["BulkBody", "ItemBody", "Meta", "OperationBody", "Relationships", "Selected"]
+from versionsync.simulator.errors import invalid_format
+
+__all__ = [
+    "Attributes",
+    "Body",
+    "BulkOperation",
+    "Meta",
+    "Relationships",
+    "Selected",
+    "SentItem",
+    "SentResource",
+    "sent",
+]
+
+T = TypeVar("T")
+
+
+class Body(msgspec.Struct, Generic[T]):
+    """The body of a request with *data*."""
+
+    data: T
+
+
+class Attributes(msgspec.Struct, Generic[T]):
+    """The data of a request that consists of attributes."""
+
+    attributes: T
 
 
 class Pointer(msgspec.Struct):
@@ -20,6 +49,12 @@ class ToOne(msgspec.Struct):
     data: Pointer
 
 
+class ToMany(msgspec.Struct):
+    """A relationship of a request to several resources."""
+
+    data: list[Pointer]
+
+
 class Relationships(msgspec.Struct):
     """The relationships that a request may set."""
 
@@ -28,7 +63,7 @@ class Relationships(msgspec.Struct):
 
 
 class Meta(msgspec.Struct):
-    """The meta that a request may set; the rest of it is ignored."""
+    """The meta that a request may set."""
 
     created_at: str | None = None
     first_published_at: str | None = None
@@ -37,7 +72,7 @@ class Meta(msgspec.Struct):
 
 
 class SentItem(msgspec.Struct):
-    """A record as a request sends it: attributes stay text, to the last digit."""
+    """A record in a request: its attributes stay text, so that no digit is lost."""
 
     id: str | None = None
     attributes: dict[str, msgspec.Raw] | None = None
@@ -45,14 +80,8 @@ class SentItem(msgspec.Struct):
     meta: Meta | None = None
 
 
-class ItemBody(msgspec.Struct):
-    """The body of a create or an update."""
-
-    data: SentItem
-
-
 class Selected(msgspec.Struct):
-    """What a selective act is about, or when a planned one is due."""
+    """The part of a record that is published, and when a planned action is due."""
 
     content_in_locales: list[str] | None = None
     non_localized_content: bool = False
@@ -61,38 +90,67 @@ class Selected(msgspec.Struct):
     unpublishing_scheduled_at: str | None = None
 
 
-class Operation(msgspec.Struct):
-    """The data of such a request."""
-
-    attributes: Selected
-
-
-class OperationBody(msgspec.Struct):
-    """The body of a selective or planned act; publishing as a whole sends none, or null."""
-
-    data: Operation
-
-
 class BulkRelationships(msgspec.Struct):
     """The records of a bulk operation."""
 
-    items: BulkItems
-
-
-class BulkItems(msgspec.Struct):
-    """Their ids."""
-
-    data: list[Pointer]
+    items: ToMany
 
 
 class BulkOperation(msgspec.Struct):
-    """The data of a bulk request; *attributes* hold the stage, where one is wanted."""
+    """The data of a bulk request; *attributes* may hold a stage."""
 
     relationships: BulkRelationships
-    attributes: dict[str, str] = msgspec.field(default_factory=dict)
+    attributes: dict[str, str] = {}
 
 
-class BulkBody(msgspec.Struct):
-    """The body of a bulk request."""
+class SentResource(msgspec.Struct):
+    """A resource in a request, for handlers that check its members one by one."""
 
-    data: BulkOperation
+    id: str | None = None
+    attributes: dict[str, Any] = {}
+    relationships: dict[str, Any] = {}
+
+    def text(self, name: str) -> str:
+        """Return the attribute *name*, a text that is not empty. Raise ApiError (422)."""
+        value = self.attributes.get(name)
+        if not isinstance(value, str) or not value:
+            raise invalid_format(f"attributes.{name} is missing")
+        return value
+
+    def settings(self, types: Mapping[str, object], *texts: str) -> dict[str, Any]:
+        """Return the attributes that *types* names, each of its type. Raise ApiError (422).
+
+        *texts*: those of them that must not be empty.
+        """
+        known = {name: value for name, value in self.attributes.items() if name in types}
+        for name, value in known.items():
+            try:
+                msgspec.convert(value, types[name], strict=True)
+            except msgspec.ValidationError as error:
+                raise invalid_format(f"attributes.{name}: {error}") from None
+            if name in texts:
+                self.text(name)
+        return known
+
+    def pointers(self, names: Iterable[str], type: str) -> dict[str, str | None]:
+        """Return the ids of those relationships of *names* that were sent, each to a resource of *type* or to none.
+
+        Raise ApiError (422) if one points to something else.
+        """
+        found: dict[str, str | None] = {}
+        for name in names:
+            match self.relationships.get(name, ...):
+                case e if e is ...:
+                    continue
+                case {"data": None}:
+                    found[name] = None
+                case {"data": {"id": str(id), "type": str(of)}} if of == type:
+                    found[name] = id
+                case _:
+                    raise invalid_format(f"relationships.{name} is no {type}")
+        return found
+
+
+def sent(attributes: msgspec.Struct) -> dict[str, Any]:
+    """Return the members of *attributes* that were sent: those that are not UNSET."""
+    return {name: value for name, value in msgspec.structs.asdict(attributes).items() if value is not msgspec.UNSET}

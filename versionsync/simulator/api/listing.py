@@ -1,4 +1,4 @@
-"""Which records `/items` lists, and in which order."""
+"""Which records a request may see, and which of them `/items` lists in which order."""
 
 from __future__ import annotations
 
@@ -20,70 +20,81 @@ from versionsync.simulator.world.records import Record
 from versionsync.simulator.world.times import parse_time
 
 __all__ = [
-    "VERSION_CHOICES",
     "Listings",
     "can_read_model",
     "is_listed",
     "named_model",
     "named_models",
     "requested_block",
+    "version_choice",
     "visible_record",
 ]
 
-
-def can_read_model(call: Request, model: Model) -> bool:
-    """Whether the token may read records of *model*."""
-    return not call.role.hides(model, call.environment.id)
+VERSION_CHOICES: Final = frozenset({"current", "published", "published-or-current"})
 
 
-def named_models(call: Request) -> list[Model]:
-    """The models that the token is told of."""
-    models = call.environment.models.values()
-    return [model for model in models if call.world.options.hidden_models_are_named or can_read_model(call, model)]
+def can_read_model(request: Request, model: Model) -> bool:
+    """Return whether the token may read records of *model*."""
+    return not request.role.hides(model, request.environment.id)
 
 
-def named_model(call: Request, key: str) -> Model:
-    """The model with this id or api_key, if the token is told of it. Raises Refused (404)."""
-    model = call.environment.model(key)
-    if model not in named_models(call):
+def named_models(request: Request) -> list[Model]:
+    """Return the models that the token can see."""
+    models = request.environment.models.values()
+    return [
+        model for model in models if request.world.options.hidden_models_are_named or can_read_model(request, model)
+    ]
+
+
+def named_model(request: Request, key: str) -> Model:
+    """Return the model with this id or api_key. Raise ApiError (404) if there is none that the token can see."""
+    model = request.environment.model(key)
+    if model not in named_models(request):
         raise not_found("item_type", key)
     return model
 
 
-def visible_record(call: Request, record_id: str) -> Record:
-    """The record, if the token may see it. Raises Refused (404)."""
-    record = call.environment.record(record_id)
-    if not can_read_model(call, record.model):
+def visible_record(request: Request, record_id: str) -> Record:
+    """Return the record. Raise ApiError (404) if there is none that the token may see."""
+    record = request.environment.record(record_id)
+    if not can_read_model(request, record.model):
         raise not_found("item", record_id)
     return record
 
 
-def requested_block(call: Request, answer: str) -> Record | None:
-    """The block that the path's `item_id` names, where *answer*, the value of a switch, wants it to be shown.
+def requested_block(request: Request, answer: str) -> Record | None:
+    """Return the block that the path's `item_id` names, unless *answer*, the value of a switch, hides it.
 
-    None when the path names no block, or when *answer* is `404`, as for any unknown id. Raises Refused (422) for `422`.
+    Return None if the path names no block, or if *answer* is `404`. Raise ApiError (422) if it is `422`.
     """
-    record_id = call.ids["item_id"]
-    known = call.environment.records.get(record_id)
+    record_id = request.ids["item_id"]
+    known = request.environment.records.get(record_id)
     if answer == "404" or (known is not None and not known.model.is_block):
         return None
-    block = call.services.blocks.find(call.environment, record_id)
-    if block is None or not can_read_model(call, block.model):
+    block = request.services.blocks.find(request.environment, record_id)
+    if block is None or not can_read_model(request, block.model):
         return None
     if answer == "422":
         raise ApiError("INVALID_ENTITY_ID", details={"id": record_id, "reason": "a block"})
     return block
 
 
-def is_listed(call: Request, record: Record) -> bool:
-    """Whether a listing shows *record*: the token may see it, and no fault hides it."""
-    share = call.services.faults.vanished_share
+def version_choice(request: Request, default: str) -> str:
+    """Return the parameter `version`: `current`, `published` or `published-or-current`. Raise ApiError (422)."""
+    choice = request.query.get("version") or default
+    if choice not in VERSION_CHOICES:
+        raise invalid_params("version", f"one of {', '.join(sorted(VERSION_CHOICES))}")
+    return choice
+
+
+def is_listed(request: Request, record: Record) -> bool:
+    """Return whether a listing shows *record*: the token may see it, and no fault hides it."""
+    share = request.services.faults.vanished_share
     if share and zlib.crc32(record.id.encode()) / 2**32 < share:
         return False
-    return call.role.sees_everything or can_read_model(call, record.model)
+    return request.role.reads_all_models or can_read_model(request, record.model)
 
 
-VERSION_CHOICES: Final = frozenset({"current", "published", "published-or-current"})
 LISTINGS_KEPT: Final = 16
 
 _FILTER: Final = re.compile(r"filter\[fields\]\[(\w+)\]\[(\w+)\](?:\[\w+\]|\[\])?")
@@ -108,108 +119,108 @@ _COMPARISONS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {"gt": gt, "lt":
 
 
 class Listings:
-    """The matching records of the latest queries: the pages of one walk do not filter and sort anew."""
+    """The matching records of the latest queries, so that each page of a list does not filter and sort again."""
 
     __slots__ = ("_kept",)
 
     def __init__(self) -> None:
         self._kept: OrderedDict[object, Sequence[Record]] = OrderedDict()
 
-    def records(self, call: Request) -> Sequence[Record]:
-        """All records that the query of *call* asks for, in its order. Raises Refused (422)."""
-        where, switches = call.environment, call.world.options
-        query = tuple(sorted((key, value) for key, value in call.query.items() if not key.startswith("page[")))
-        rules = (switches.lists_blocks, switches.unknown_model_in_filter, switches.date_filters_cut_to_minute)
-        key = (where, where.revision, call.role, call.services.faults.vanished_share, rules, query)
+    def records(self, request: Request) -> Sequence[Record]:
+        """Return all records that match the query of *request*, in its order. Raise ApiError (422)."""
+        where, options = request.environment, request.world.options
+        query = tuple(sorted((key, value) for key, value in request.query.items() if not key.startswith("page[")))
+        rules = (options.lists_blocks, options.unknown_model_in_filter, options.date_filters_cut_to_minute)
+        key = (where, where.revision, request.role, request.services.faults.vanished_share, rules, query)
         found = self._kept.get(key)
         if found is None:
-            found = self._kept[key] = _find(call)
+            found = self._kept[key] = _find(request)
             if len(self._kept) > LISTINGS_KEPT:
                 self._kept.popitem(last=False)
         return found
 
 
-def _find(call: Request) -> Sequence[Record]:
-    models = _models(call)
-    by_id = _ids(call, models)
+def _find(request: Request) -> Sequence[Record]:
+    models = _models(request)
+    by_id = _ids(request, models)
     model = models[0] if models is not None and len(models) == 1 else None
-    predicates = [*_predicates(call, model)]
+    predicates = [*_predicates(request, model)]
     if models is not None:
         wanted = frozenset(models)
         predicates.insert(0, lambda record: record.model in wanted)
-    candidates = _candidates(call, models) if by_id is None else by_id
+    candidates = _candidates(request, models) if by_id is None else by_id
     found = [
-        record for record in candidates if is_listed(call, record) and all(matches(record) for matches in predicates)
+        record for record in candidates if is_listed(request, record) and all(matches(record) for matches in predicates)
     ]
-    return _ordered(call, found, model)
+    return _ordered(request, found, model)
 
 
-def _candidates(call: Request, models: Sequence[Model] | None) -> Iterable[Record]:
-    """The records, and the blocks where the query may be about some; otherwise no content is read."""
-    records = own_records(call.environment)
-    wants_blocks = call.world.options.lists_blocks if models is None else any(model.is_block for model in models)
-    return chain(records, call.services.blocks.of(call.environment).values()) if wants_blocks else records
+def _candidates(request: Request, models: Sequence[Model] | None) -> Iterable[Record]:
+    """Return the records, with the blocks if the query can match any; otherwise no content is read."""
+    records = own_records(request.environment)
+    wants_blocks = request.world.options.lists_blocks if models is None else any(model.is_block for model in models)
+    return chain(records, request.services.blocks.of(request.environment).values()) if wants_blocks else records
 
 
-def _models(call: Request) -> list[Model] | None:
-    """The models of `filter[type]`; None: no filter. The switch says what becomes of an id that is not seen."""
-    wanted = call.query.get("filter[type]")
+def _models(request: Request) -> list[Model] | None:
+    """Return the models of `filter[type]`, or None without a filter; see `unknown_model_in_filter`."""
+    wanted = request.query.get("filter[type]")
     if wanted is None:
         return None
-    seen: list[Model] = []
-    unseen: list[str] = []
+    known: list[Model] = []
+    unknown: list[str] = []
     for key in (part.strip() for part in wanted.split(",")):
-        model = call.environment.find_model(key)
-        if model is None or not can_read_model(call, model):
-            unseen.append(key)
-        elif model not in seen:
-            seen.append(model)
-    if not unseen:
-        return seen
-    match call.world.options.unknown_model_in_filter:
+        model = request.environment.find_model(key)
+        if model is None or not can_read_model(request, model):
+            unknown.append(key)
+        elif model not in known:
+            known.append(model)
+    if not unknown:
+        return known
+    match request.world.options.unknown_model_in_filter:
         case "refused":
-            raise ApiError("ITEM_TYPE_NOT_FOUND", details={"item_type": unseen[0]})
+            raise ApiError("ITEM_TYPE_NOT_FOUND", details={"item_type": unknown[0]})
         case "ignored":
-            return seen or None
+            return known or None
         case "all_ignored":
             return None
         case "empty":
-            return seen
+            return known
         case "all_empty":
             return []
 
 
-def _ids(call: Request, models: list[Model] | None) -> list[Record] | None:
-    wanted = call.query.get("filter[ids]")
+def _ids(request: Request, models: list[Model] | None) -> list[Record] | None:
+    wanted = request.query.get("filter[ids]")
     if wanted is None:
         return None
     if models is not None:
         raise invalid_params("filter[ids]", "cannot go together with filter[type]")
     asked = list(dict.fromkeys(id.strip() for id in wanted.split(",")))
-    known = call.environment.records
+    known = request.environment.records
     found = [known[id] for id in asked if id in known]
     if len(found) < len(asked):
-        blocks = call.services.blocks.of(call.environment)
+        blocks = request.services.blocks.of(request.environment)
         found += [blocks[id] for id in asked if id not in known and id in blocks]
     return found
 
 
-def _predicates(call: Request, model: Model | None) -> list[Predicate]:
+def _predicates(request: Request, model: Model | None) -> list[Predicate]:
     predicates: list[Predicate] = []
-    if call.query.get("filter[only_valid]", "false") == "true":
+    if request.query.get("filter[only_valid]", "false") == "true":
         predicates.append(lambda record: record.head.is_valid)
-    if (text := call.query.get("filter[query]")) is not None:
+    if (text := request.query.get("filter[query]")) is not None:
         needle = text.encode().lower()
         predicates.append(lambda record: needle in record.head.read().lower())
-    if call.query.get("version") == "published":
+    if request.query.get("version") == "published":
         predicates.append(lambda record: record.published is not None)
-    for name, value in call.query.items():
+    for name, value in request.query.items():
         if name.startswith("filter[fields]"):
-            predicates.append(_field_predicate(call, model, name, value))
+            predicates.append(_field_predicate(request, model, name, value))
     return predicates
 
 
-def _field_predicate(call: Request, model: Model | None, name: str, value: str) -> Predicate:
+def _field_predicate(request: Request, model: Model | None, name: str, value: str) -> Predicate:
     parsed = _FILTER.fullmatch(name)
     if parsed is None:
         raise ApiError("INVALID_FILTER_FIELDS_PARAM", details={"parameter": name})
@@ -218,13 +229,13 @@ def _field_predicate(call: Request, model: Model | None, name: str, value: str) 
     if column is None:
         if model is None:
             raise ApiError(
-                "INVALID_FILTER_FIELDS_PARAM", details={"field": key, "reason": "wants one model in filter[type]"}
+                "INVALID_FILTER_FIELDS_PARAM", details={"field": key, "reason": "needs one model in filter[type]"}
             )
         column = _field_column(model, key)
     if operator == "exists":
         return lambda record: (column(record) is not None) == (value == "true")
     if key.endswith("_at"):
-        return _time_predicate(call, column, operator, value)
+        return _time_predicate(request, column, operator, value)
     if operator in {"eq", "neq"}:
         return lambda record: (_as_text(column(record)) == value) == (operator == "eq")
     if operator in {"in", "notIn"}:
@@ -239,18 +250,18 @@ def _field_predicate(call: Request, model: Model | None, name: str, value: str) 
     raise ApiError("INVALID_FILTER_FIELDS_PARAM", details={"field": key, "operator": operator})
 
 
-def _time_predicate(call: Request, column: Column, operator: str, value: str) -> Predicate:
-    wanted = _cut(call, parse_time(value))
+def _time_predicate(request: Request, column: Column, operator: str, value: str) -> Predicate:
+    wanted = _cut(request, parse_time(value))
     if operator in _COMPARISONS:
         compare = _COMPARISONS[operator]
-        return lambda record: (at := column(record)) is not None and compare(_cut(call, at), wanted)
+        return lambda record: (at := column(record)) is not None and compare(_cut(request, at), wanted)
     if operator in {"eq", "neq"}:
-        return lambda record: (at := column(record)) is not None and (_cut(call, at) == wanted) == (operator == "eq")
+        return lambda record: (at := column(record)) is not None and (_cut(request, at) == wanted) == (operator == "eq")
     raise ApiError("INVALID_FILTER_FIELDS_PARAM", details={"operator": operator})
 
 
-def _cut(call: Request, at: datetime) -> datetime:
-    return at.replace(second=0, microsecond=0) if call.world.options.date_filters_cut_to_minute else at
+def _cut(request: Request, at: datetime) -> datetime:
+    return at.replace(second=0, microsecond=0) if request.world.options.date_filters_cut_to_minute else at
 
 
 def _field_column(model: Model, key: str) -> Column:
@@ -276,15 +287,15 @@ def _as_text(value: Any) -> str:
             return str(value)
 
 
-def _ordered(call: Request, records: list[Record], model: Model | None) -> Sequence[Record]:
-    order = call.query.get("order_by")
+def _ordered(request: Request, records: list[Record], model: Model | None) -> Sequence[Record]:
+    order = request.query.get("order_by")
     if order is None:
-        # Upstream's own order: what was touched last comes first, so the pages move while editors work.
+        # Upstream's own order: the latest change comes first, so pages shift while editors work.
         records.sort(key=lambda record: (record.updated_at, record.sequence), reverse=True)
         return records
     if model is None:
         raise ApiError(
-            "INVALID_ORDERING", details={"order_by": order, "reason": "wants exactly one model in filter[type]"}
+            "INVALID_ORDERING", details={"order_by": order, "reason": "needs exactly one model in filter[type]"}
         )
     for part in reversed(order.split(",")):
         parsed = _ORDER.fullmatch(part.strip())

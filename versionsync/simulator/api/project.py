@@ -1,45 +1,260 @@
-"""The rest of a project: maintenance, usage, what the plan allows."""
+"""The project: its settings and environments, maintenance, usage and plan, jobs, and lists that are always empty."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, Final
 
-from versionsync.simulator.api.request import Request, Response, Route, json_response
-from versionsync.simulator.errors import invalid_params, not_found
-from versionsync.simulator.world.serialization import Resource
+import msgspec
 
-__all__ = ["ROUTES"]
+from versionsync.simulator.api.bodies import Body
+from versionsync.simulator.api.listing import named_models
+from versionsync.simulator.api.people import person
+from versionsync.simulator.api.request import (
+    Handler,
+    Request,
+    Response,
+    Routes,
+    as_job,
+    json_response,
+    page_response,
+)
+from versionsync.simulator.errors import invalid_format, invalid_params, not_found
+from versionsync.simulator.world.environments import Environment
+from versionsync.simulator.world.people import EditorKind
+from versionsync.simulator.world.serialization import Resource, reference
+
+__all__ = ["ROUTES", "may_access"]
+
+ROUTES: Final = Routes()
+
+INCLUDABLE: Final = frozenset(
+    {"item_types", "item_types.fields", "item_types.fieldsets", "item_types.singleton_item", "account"}
+)
+_LISTS: Final[Mapping[str, str | None]] = {
+    "/plugins": None,
+    "/menu-items": None,
+    "/schema-menu-items": None,
+    "/build-triggers": None,
+    "/search-indexes": None,
+    "/item-type-filters": None,
+    "/upload-filters": None,
+    "/upload-collections": None,
+    "/site-invitations": "can_manage_users",
+    "/sso-groups": "can_manage_sso",
+    "/editing-sessions": None,
+}
+"""Empty lists without pages, and the ability that a role needs. A client that reads a whole project gets no 404."""
+_PAGED_LISTS: Final[Mapping[str, tuple[str | None, int, int]]] = {
+    "/build-events": ("can_access_build_events_log", 30, 500),
+    "/search-index-events": ("can_access_search_index_events_log", 30, 500),
+    "/search-results": ("can_perform_site_search", 20, 100),
+    "/upload-tags": (None, 50, 500),
+    "/upload-smart-tags": (None, 50, 500),
+}
+"""Empty lists with pages: the ability, and the default and the maximum size of a page."""
 
 
-def get_maintenance_mode(call: Request) -> Response:
-    """`GET /maintenance-mode`"""
-    return json_response(call.serializer().maintenance_mode(active=call.world.maintenance_mode))
+class SiteSettings(msgspec.Struct):
+    """The settings of a project that a request can change here."""
+
+    name: str | None = None
+    timezone: str | None = None
+    locales: list[str] | None = None
 
 
-def activate_maintenance_mode(call: Request) -> Response:
-    """`PUT /maintenance-mode/activate`"""
-    call.demand("can_promote_environments")
-    call.world.set_maintenance_mode(call.editor, active=True)
-    return get_maintenance_mode(call)
+class SiteData(msgspec.Struct):
+    """The data of `PUT /site`."""
+
+    attributes: SiteSettings = msgspec.field(default_factory=SiteSettings)
 
 
-def deactivate_maintenance_mode(call: Request) -> Response:
-    """`PUT /maintenance-mode/deactivate`"""
-    call.demand("can_promote_environments")
-    call.world.set_maintenance_mode(call.editor, active=False)
-    return get_maintenance_mode(call)
+@ROUTES("GET /site")
+def get_site(request: Request) -> Response:
+    world, where, serializer = request.world, request.environment, request.serializer()
+    wanted = {part.strip() for part in request.query.get("include", "").split(",") if part.strip()}
+    if unknown := wanted - INCLUDABLE:
+        raise invalid_params("include", f"unknown: {', '.join(sorted(unknown))}")
+    options, models = world.options, named_models(request)
+    attributes: dict[str, Any] = {
+        "name": world.name,
+        "domain": None,
+        "internal_domain": f"{world.project_id}.admin.datocms.com",
+        "locales": where.locales,
+        "timezone": world.timezone,
+        "no_index": False,
+        "favicon": None,
+        "google_maps_api_token": None,
+        "imgix_host": "www.datocms-assets.com",
+        "last_data_change_at": serializer.time(where.last_data_change_at(request.now, options.data_change_delay)),
+        "require_2fa": False,
+        "ip_tracking_enabled": True,
+        "force_use_of_sandbox_environments": False,
+        "assets_cdn_default_settings": {"image": {}, "video": {}},
+        "theme": {"type": "monochromatic", "hue": 210, "logo": None},
+        "global_seo": None,
+    }
+    relationships = {
+        "account": reference("account", world.account.id),
+        "owner": reference("organization", world.organization.id),
+        "item_types": {"data": [{"id": model.id, "type": "item_type"} for model in models]},
+    }
+    meta = {
+        "created_at": serializer.time(world.created_at),
+        "draft_mode_default": True,
+        "improved_timezone_management": options.improved_timezone_management,
+        "improved_hex_management": True,
+        "improved_gql_multilocale_fields": True,
+        "improved_gql_visibility_control": True,
+        "improved_boolean_fields": True,
+        "improved_validation_at_publishing": True,
+        "improved_exposure_of_inline_blocks_in_cda": True,
+        "improved_items_listing": options.lists_current_versions,
+        "milliseconds_in_datetime": options.milliseconds,
+        "non_localized_focal_points": True,
+        "allow_custom_theme": True,
+    }
+    included: list[Any] = []
+    if "account" in wanted:
+        included += [person(request, editor) for editor in world.people.of_kind(EditorKind.ACCOUNT)]
+    if "item_types" in wanted or "item_types.fields" in wanted:
+        included += [serializer.model(model) for model in models]
+    if "item_types.fields" in wanted:
+        included += [serializer.field(field) for model in models for field in model.ordered_fields]
+    if "item_types.fieldsets" in wanted:
+        included += [serializer.fieldset(fieldset) for model in models for fieldset in model.ordered_fieldsets]
+    site = Resource(world.project_id, "site", attributes, relationships, meta)
+    return json_response(site, included=included if wanted else None)
 
 
-def daily_usages(call: Request) -> Response:
-    """`GET /daily-site-usages`: one row a day on which there were requests, and one for today."""
-    call.demand("can_access_usage")
+@ROUTES("PUT /site", needs="can_edit_site")
+def update_site(request: Request) -> Response:
+    """Change the name, the time zone or the locales. Other settings are accepted and change nothing."""
+    sent = request.decode(Body[SiteData]).data.attributes
+
+    def run() -> Response:
+        request.world.update_site(request.editor, environment=request.environment.id, **msgspec.structs.asdict(sent))
+        return get_site(request)
+
+    return as_job(request, run)
+
+
+@ROUTES("PUT /site/activate-milliseconds-in-datetime", needs="can_edit_site")
+def activate_milliseconds(request: Request) -> Response:
+    request.world.activate_milliseconds(request.editor, environment=request.environment.id)
+    return get_site(request)
+
+
+@ROUTES("PUT /site/activate-improved-timezone-management", needs="can_edit_site")
+def activate_improved_timezone_management(request: Request) -> Response:
+    def run() -> Response:
+        request.world.activate_improved_timezone_management(request.editor, environment=request.environment.id)
+        return get_site(request)
+
+    return as_job(request, run)
+
+
+def may_access(access: str, environment: Environment) -> bool:
+    """Return whether a role with this `environments_access` may use *environment*."""
+    match access:
+        case "primary_only":
+            return environment.is_primary
+        case "sandbox_only":
+            return not environment.is_primary
+        case _:
+            return access == "all"
+
+
+@ROUTES("GET /environments")
+def list_environments(request: Request) -> Response:
+    serializer, access = request.serializer(), request.role.final_environments_access
+    environments = request.world.environments.values()
+    return json_response([serializer.environment(one) for one in environments if may_access(access, one)])
+
+
+@ROUTES("GET /environments/{environment_id}")
+def get_environment(request: Request) -> Response:
+    return _environment_response(request, _environment(request))
+
+
+@ROUTES("POST /environments/{environment_id}/fork", needs="can_manage_environments")
+def fork(request: Request) -> Response:
+    """Fork an environment: as a job, or at once with `immediate_return`."""
+    source, new_id = _environment(request), _new_id(request)
+
+    def run() -> Response:
+        forked = request.world.fork(request.editor, source.id, new_id)
+        return json_response(request.serializer().environment(forked), status=201)
+
+    return run() if request.flag("immediate_return") else as_job(request, run)
+
+
+@ROUTES("PUT /environments/{environment_id}/promote", needs="can_promote_environments")
+def promote(request: Request) -> Response:
+    return _environment_response(request, request.world.promote(request.editor, _environment(request).id))
+
+
+@ROUTES("PUT /environments/{environment_id}/rename", needs="can_manage_environments")
+def rename(request: Request) -> Response:
+    renamed = request.world.rename(request.editor, _environment(request).id, _new_id(request))
+    return _environment_response(request, renamed)
+
+
+@ROUTES("DELETE /environments/{environment_id}", needs="can_manage_environments")
+def destroy(request: Request) -> Response:
+    id = _environment(request).id
+    return as_job(
+        request, lambda: _environment_response(request, request.world.destroy_environment(request.editor, id))
+    )
+
+
+def _environment(request: Request) -> Environment:
+    environment = request.world.environments.get(request.ids["environment_id"])
+    if environment is None or not may_access(request.role.final_environments_access, environment):
+        raise not_found("environment", request.ids["environment_id"])
+    return environment
+
+
+def _new_id(request: Request) -> str:
+    match request.decode(dict[str, Any]):
+        case {"data": {"id": str(new_id)}} if new_id:
+            return new_id
+    raise invalid_format("data.id is missing")
+
+
+def _environment_response(request: Request, environment: Environment) -> Response:
+    return json_response(request.serializer().environment(environment))
+
+
+@ROUTES("GET /maintenance-mode")
+def get_maintenance_mode(request: Request) -> Response:
+    return json_response(request.serializer().maintenance_mode(active=request.world.maintenance_mode))
+
+
+@ROUTES("PUT /maintenance-mode/activate", needs="can_promote_environments")
+def activate_maintenance_mode(request: Request) -> Response:
+    request.world.set_maintenance_mode(request.editor, active=True)
+    return get_maintenance_mode(request)
+
+
+@ROUTES("PUT /maintenance-mode/deactivate", needs="can_promote_environments")
+def deactivate_maintenance_mode(request: Request) -> Response:
+    request.world.set_maintenance_mode(request.editor, active=False)
+    return get_maintenance_mode(request)
+
+
+@ROUTES("GET /daily-site-usages", needs="can_access_usage")
+def daily_usages(request: Request) -> Response:
+    """Return a row for each day with requests, and one for today."""
     calls: Counter[str] = Counter()
     traffic: Counter[str] = Counter()
-    for request in call.services.requests:
-        day = request.at.date().isoformat()
+    for logged in request.services.requests:
+        day = logged.at.date().isoformat()
         calls[day] += 1
-        traffic[day] += request.size
-    nothing = dict.fromkeys(
+        traffic[day] += logged.size
+    not_counted = dict.fromkeys(
         (
             *("cda_api_calls", "cda_traffic_bytes", "assets_traffic_bytes", "mux_delivered_seconds"),
             *("mux_high_resolution_delivered_seconds", "mux_encoded_seconds", "smart_tags_detections"),
@@ -51,61 +266,46 @@ def daily_usages(call: Request) -> Response:
             Resource(
                 day,
                 "daily_usage",
-                {"date": day, "cma_api_calls": calls[day], "cma_traffic_bytes": traffic[day], **nothing},
+                {"date": day, "cma_api_calls": calls[day], "cma_traffic_bytes": traffic[day], **not_counted},
             )
-            for day in sorted({*calls, call.now.date().isoformat()})
+            for day in sorted({*calls, request.now.date().isoformat()})
         ]
     )
 
 
-def usage_counter(call: Request) -> Response:
-    """`GET /usage-log-counters/:id?period=…`: requests by caller."""
-    call.demand("can_access_usage")
-    period = call.query.get("period", "today")
+@ROUTES("GET /usage-log-counters/{counter_id}", needs="can_access_usage")
+def usage_counter(request: Request) -> Response:
+    """Return how many requests each token sent."""
+    period = request.query.get("period", "today")
     if period not in {"today", "current_month", "last_month"}:
         raise invalid_params("period", "today, current_month or last_month")
-    if call.ids["counter_id"] != "cma_user_requests":
-        raise not_found("usage_counter", call.ids["counter_id"])
-    callers = Counter(request.token for request in call.services.requests if request.token is not None)
+    if request.ids["counter_id"] != "cma_user_requests":
+        raise not_found("usage_counter", request.ids["counter_id"])
+    callers = Counter(logged.token for logged in request.services.requests if logged.token is not None)
     result = [{"value": name, "counter": count} for name, count in callers.most_common()]
     return json_response(Resource("cma_user_requests", "usage_counter", {"result": result}))
 
 
-def subscription_limits(call: Request) -> Response:
-    """`GET /subscription-limits`: what the plan allows, and how much of it is used."""
-    return json_response(list(_limits(call).values()))
+@ROUTES("GET /subscription-limits")
+def subscription_limits(request: Request) -> Response:
+    return json_response(list(_limits(request).values()))
 
 
-def subscription_limit(call: Request) -> Response:
-    """`GET /subscription-limits/:id`"""
-    if limit := _limits(call).get(call.ids["limit_id"]):
+@ROUTES("GET /subscription-limits/{limit_id}")
+def subscription_limit(request: Request) -> Response:
+    if limit := _limits(request).get(request.ids["limit_id"]):
         return json_response(limit)
-    raise not_found("subscription_limit", call.ids["limit_id"])
+    raise not_found("subscription_limit", request.ids["limit_id"])
 
 
-def subscription_features(call: Request) -> Response:
-    """`GET /subscription-features`: what the plan allows to do."""
-    audit_log = call.world.options.plan_has_audit_log
-    features = {"audit_log": audit_log, "workflows": True, "sso": True, "item_locking": True}
-    in_use = {"workflows": bool(call.environment.workflows)}
-    return json_response(
-        [
-            Resource(
-                code, "subscription_feature", {"code": code, "enabled": enabled, "in_use": in_use.get(code, False)}
-            )
-            for code, enabled in features.items()
-        ]
-    )
-
-
-def _limits(call: Request) -> dict[str, Resource]:
-    where, world = call.environment, call.world
+def _limits(request: Request) -> dict[str, Resource]:
+    where, world = request.environment, request.world
     limits: dict[str, tuple[int, int | None]] = {
         "item_types": (len(where.models), None),
         "items": (len(where.records), 300_000),
         "locales": (len(where.locales), 50),
         "sandbox_environments": (len(world.environments) - 1, 10),
-        "cma_api_calls": (call.services.requests.total, 1_000_000),
+        "cma_api_calls": (request.services.requests.total, 1_000_000),
     }
     if world.options.limits_show_retention:
         limits["history_retention_days"] = (0, world.options.history_retention_days)
@@ -115,13 +315,43 @@ def _limits(call: Request) -> dict[str, Resource]:
     }
 
 
-ROUTES = (
-    Route("GET", "/maintenance-mode", get_maintenance_mode),
-    Route("PUT", "/maintenance-mode/activate", activate_maintenance_mode),
-    Route("PUT", "/maintenance-mode/deactivate", deactivate_maintenance_mode),
-    Route("GET", "/subscription-limits", subscription_limits),
-    Route("GET", "/subscription-limits/{limit_id}", subscription_limit),
-    Route("GET", "/subscription-features", subscription_features),
-    Route("GET", "/daily-site-usages", daily_usages),
-    Route("GET", "/usage-log-counters/{counter_id}", usage_counter),
-)
+@ROUTES("GET /subscription-features")
+def subscription_features(request: Request) -> Response:
+    enabled = {
+        "audit_log": request.world.options.plan_has_audit_log,
+        "workflows": True,
+        "sso": True,
+        "item_locking": True,
+    }
+    in_use = {"workflows": bool(request.environment.workflows)}
+    return json_response(
+        [
+            Resource(code, "subscription_feature", {"code": code, "enabled": is_on, "in_use": in_use.get(code, False)})
+            for code, is_on in enabled.items()
+        ]
+    )
+
+
+@ROUTES("GET /job-results/{job_id}")
+def job_result(request: Request) -> Response:
+    job = request.services.jobs.result(request.ids["job_id"])
+    attributes = {
+        "status": job.status,
+        "statusText": HTTPStatus(job.status).phrase,
+        "payload": msgspec.Raw(job.payload or b"null"),
+    }
+    return json_response(Resource(job.id, "job_result", attributes))
+
+
+def _empty_page(default: int, maximum: int) -> Handler:
+    def handler(request: Request) -> Response:
+        request.page(default=default, maximum=maximum)
+        return page_response([], 0)
+
+    return handler
+
+
+for _path, _ability in _LISTS.items():
+    ROUTES(f"GET {_path}", needs=_ability)(lambda request: json_response([]))
+for _path, (_ability, _default, _maximum) in _PAGED_LISTS.items():
+    ROUTES(f"GET {_path}", needs=_ability)(_empty_page(_default, _maximum))

@@ -1,173 +1,143 @@
-"""Reading records: `/items`, `/items/:id` and what belongs to one record."""
+"""Reading records and versions: `/items`, `/items/:id` and what belongs to one record."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
-from versionsync.simulator.api.job_routes import as_job
-from versionsync.simulator.api.listing import VERSION_CHOICES, Listings, can_read_model, requested_block, visible_record
-from versionsync.simulator.api.request import Request, Response, Route, encode, json_response, page_response
-from versionsync.simulator.errors import invalid_params, not_found
+from versionsync.simulator.api.listing import can_read_model, requested_block, version_choice, visible_record
+from versionsync.simulator.api.request import Request, Response, Routes, as_job, json_response, page_response
+from versionsync.simulator.errors import not_found
 from versionsync.simulator.world import content as contents
-from versionsync.simulator.world.records import Record, Version
-from versionsync.simulator.world.serialization import Document, Resource, reference
+from versionsync.simulator.world.records import Version
+from versionsync.simulator.world.serialization import Resource, reference
 
-__all__ = ["ROUTES", "item_routes"]
+__all__ = ["ROUTES"]
 
-DEFAULT_VERSIONS_PAGE = 15
-LARGEST_VERSIONS_PAGE = 50
+ROUTES: Final = Routes()
+
+DEFAULT_PAGE: Final = 30
+MAX_PAGE: Final = 500
+DEFAULT_VERSIONS_PAGE: Final = 15
+MAX_VERSIONS_PAGE: Final = 50
 
 
-def list_versions(call: Request) -> Response:
-    """`GET /items/:item_id/versions`"""
-    call.demand("can_read_versions")
-    most = (
-        min(LARGEST_VERSIONS_PAGE, call.world.options.nested_versions_limit) if call.nested else LARGEST_VERSIONS_PAGE
+@ROUTES("GET /items")
+def list_items(request: Request) -> Response:
+    options = request.world.options
+    choice = version_choice(request, "current" if options.lists_current_versions else "published-or-current")
+    maximum = options.nested_items_limit if request.nested else MAX_PAGE
+    page = request.page(default=min(DEFAULT_PAGE, maximum), maximum=maximum)
+    records, serializer = request.services.listings.records(request), request.serializer()
+    return page_response(
+        [serializer.item(record, published=choice != "current") for record in records[page]], len(records)
     )
-    page = call.page(default=min(DEFAULT_VERSIONS_PAGE, most), most=most)
-    versions = _versions(call)
+
+
+@ROUTES("GET /items/{item_id}")
+def get_item(request: Request) -> Response:
+    choice = version_choice(request, "current")
+    block = requested_block(request, request.world.options.block_by_id)
+    record = block or visible_record(request, request.ids["item_id"])
+    if choice == "published" and record.published is None:
+        raise not_found("item", record.id)
+    return json_response(request.serializer().item(record, published=choice != "current"))
+
+
+@ROUTES("GET /items/{item_id}/versions", needs="can_read_versions")
+def list_versions(request: Request) -> Response:
+    options = request.world.options
+    maximum = min(MAX_VERSIONS_PAGE, options.nested_versions_limit) if request.nested else MAX_VERSIONS_PAGE
+    page = request.page(default=min(DEFAULT_VERSIONS_PAGE, maximum), maximum=maximum)
+    versions = _versions(request)
     total = len(versions)
-    if call.world.options.versions_order == "oldest_first":
+    if options.versions_order == "oldest_first":
         chosen = versions[page]
     else:
         # The stored order is oldest first: a page is cut from the end, not from a reversed copy of a long list.
         chosen = versions[max(total - page.stop, 0) : max(total - page.start, 0)][::-1]
-    writer = call.serializer()
-    return page_response([writer.version(version) for version in chosen], total)
+    serializer = request.serializer()
+    return page_response([serializer.version(version) for version in chosen], total)
 
 
-def get_version(call: Request) -> Response:
-    """`GET /versions/:id`"""
-    call.demand("can_read_versions")
-    readable = call.world.options.deleted_versions_readable
-    version = call.environment.version(call.ids["version_id"], of_deleted=readable)
-    if not version.record.is_deleted:
-        visible_record(call, version.record.id)
-    return json_response(call.serializer().version(version))
-
-
-def restore_version(call: Request) -> Response:
-    """`POST /versions/:id/restore`, a job."""
-    call.demand("can_write")
-    visible_record(call, call.environment.version(call.ids["version_id"]).record.id)
-
-    def restore() -> bytes:
-        record, version = call.world.restore(call.editor, call.ids["version_id"], environment=call.environment.id)
-        writer = call.serializer()
-        return encode(Document([writer.item(record), writer.version(version)]))
-
-    return as_job(call, restore)
-
-
-def _versions(call: Request) -> Sequence[Version]:
-    """The versions that the path asks for, oldest first; the switch `block_versions` says which of a block."""
-    answer = call.world.options.block_versions
-    block = requested_block(call, answer)
-    if block is None:
-        return _record_with_versions(call).versions
-    return block.versions if answer == "versions" else []
-
-
-def _record_with_versions(call: Request) -> Record:
-    record_id = call.ids["item_id"]
-    if record_id not in call.environment.records and call.world.options.deleted_versions_readable:
-        if record := call.environment.deleted.get(record_id):
-            return record
+def _versions(request: Request) -> Sequence[Version]:
+    """Return the versions that the path names, oldest first; the switch `block_versions` decides about blocks."""
+    answer = request.world.options.block_versions
+    block = requested_block(request, answer)
+    if block is not None:
+        return block.versions if answer == "versions" else []
+    record_id = request.ids["item_id"]
+    if record_id not in request.environment.records and request.world.options.deleted_versions_readable:
+        if record := request.environment.deleted.get(record_id):
+            return record.versions
         raise not_found("item", record_id)
-    return visible_record(call, record_id)
+    return visible_record(request, record_id).versions
 
 
-ROUTES = (
-    Route("GET", "/items/{item_id}/versions", list_versions),
-    Route("GET", "/versions/{version_id}", get_version),
-    Route("POST", "/versions/{version_id}/restore", restore_version),
-)
+@ROUTES("GET /versions/{version_id}", needs="can_read_versions")
+def get_version(request: Request) -> Response:
+    readable = request.world.options.deleted_versions_readable
+    version = request.environment.version(request.ids["version_id"], of_deleted=readable)
+    if not version.record.is_deleted:
+        visible_record(request, version.record.id)
+    return json_response(request.serializer().version(version))
 
 
-DEFAULT_PAGE = 30
-LARGEST_PAGE = 500
+@ROUTES("POST /versions/{version_id}/restore", needs="can_write")
+def restore_version(request: Request) -> Response:
+    version_id = request.ids["version_id"]
+    visible_record(request, request.environment.version(version_id).record.id)
+
+    def restore() -> Response:
+        record, version = request.world.restore(request.editor, version_id, environment=request.environment.id)
+        serializer = request.serializer()
+        return json_response([serializer.item(record), serializer.version(version)])
+
+    return as_job(request, restore)
 
 
-def item_routes() -> tuple[Route, ...]:
-    """The routes, with listings of their own."""
-    listings = Listings()
-
-    def list_items(call: Request) -> Response:
-        """`GET /items`"""
-        shows_published = _shows_published(call)
-        most = call.world.options.nested_items_limit if call.nested else LARGEST_PAGE
-        page = call.page(default=min(DEFAULT_PAGE, most), most=most)
-        records = listings.records(call)
-        writer = call.serializer()
-        data: list[Any] = [writer.item(record, published=shows_published) for record in records[page]]
-        return page_response(data, len(records))
-
-    return (Route("GET", "/items", list_items), *_ROUTES)
+@ROUTES("GET /items/{item_id}/references")
+def references(request: Request) -> Response:
+    record, serializer = visible_record(request, request.ids["item_id"]), request.serializer()
+    linking = request.world.references(record.id, environment=request.environment.id)
+    visible = [one for one in linking if not one.model.is_block and can_read_model(request, one.model)]
+    return json_response([serializer.item(one) for one in visible])
 
 
-def get_item(call: Request) -> Response:
-    """`GET /items/:id`"""
-    shows_published = _shows_published(call, default="current")
-    record = requested_block(call, call.world.options.block_by_id) or visible_record(call, call.ids["item_id"])
-    if call.query.get("version") == "published" and record.published is None:
-        raise not_found("item", record.id)
-    return json_response(call.serializer().item(record, published=shows_published))
-
-
-def references(call: Request) -> Response:
-    """`GET /items/:id/references`"""
-    record = visible_record(call, call.ids["item_id"])
-    writer = call.serializer()
-    linking = call.world.references(record.id, environment=call.environment.id)
-    return json_response(
-        [writer.item(other) for other in linking if not other.model.is_block and can_read_model(call, other.model)]
-    )
-
-
-def current_vs_published_state(call: Request) -> Response:
-    """`GET /items/:id/current-vs-published-state`"""
-    record = visible_record(call, call.ids["item_id"])
-    writer = call.serializer()
+@ROUTES("GET /items/{item_id}/current-vs-published-state")
+def current_vs_published_state(request: Request) -> Response:
+    record = visible_record(request, request.ids["item_id"])
+    serializer = request.serializer()
     current, published = record.head, record.published
-    now_in, live_in = _locales(current), _locales(published)
+    current_locales, published_locales = _locales(current), _locales(published)
     plans = {
-        "scheduled_publication": call.environment.publications.get(record.id),
-        "scheduled_unpublishing": call.environment.unpublishings.get(record.id),
+        "scheduled_publication": request.environment.publications.get(record.id),
+        "scheduled_unpublishing": request.environment.unpublishings.get(record.id),
     }
-    included: list[Any] = [writer.scheduled(plan) for plan in plans.values() if plan is not None]
-    included += [writer.version(version) for version in dict.fromkeys((current, published)) if version is not None]
+    included: list[Any] = [serializer.scheduled(plan) for plan in plans.values() if plan is not None]
+    included += [serializer.version(version) for version in dict.fromkeys((current, published)) if version is not None]
     relationships = {
         **{name: {"data": None} if plan is None else reference(name, plan.record_id) for name, plan in plans.items()},
         "published_version": {"data": None} if published is None else reference("item_version", published.id),
     }
     attributes = {
-        "current_version_locales": now_in,
-        "published_version_locales": live_in,
+        "current_version_locales": current_locales,
+        "published_version_locales": published_locales,
         "changed_locales": [
             locale
-            for locale in now_in
-            if locale in live_in and _in_locale(current, locale) != _in_locale(published, locale)
+            for locale in current_locales
+            if locale in published_locales and _in_locale(current, locale) != _in_locale(published, locale)
         ],
-        "added_locales": [locale for locale in now_in if locale not in live_in],
-        "removed_locales": [locale for locale in live_in if locale not in now_in],
+        "added_locales": [locale for locale in current_locales if locale not in published_locales],
+        "removed_locales": [locale for locale in published_locales if locale not in current_locales],
         "non_localized_fields_changed": _in_locale(current, None) != _in_locale(published, None),
         "current_version_invalid_locales": [],
         "current_version_non_localized_fields_invalid": not current.is_valid,
     }
     state = Resource(record.id, "item_current_vs_published_state", attributes, relationships)
     return json_response(state, included=included)
-
-
-def _shows_published(call: Request, *, default: str | None = None) -> bool:
-    """Whether `version` asks for what is published, where there is something."""
-    usual = "current" if call.world.options.lists_current_versions else "published-or-current"
-    choice = call.query.get("version") or default or usual
-    if choice not in VERSION_CHOICES:
-        raise invalid_params("version", f"one of {', '.join(sorted(VERSION_CHOICES))}")
-    return choice != "current"
 
 
 def _locales(version: Version | None) -> list[str]:
@@ -183,7 +153,7 @@ def _locales(version: Version | None) -> list[str]:
 
 
 def _in_locale(version: Version | None, locale: str | None) -> dict[str, bytes]:
-    """What *version* says in *locale*, field by field; None: in the fields that are not localized."""
+    """Return the values of *version* in *locale* by field; None: those of fields that are not localized."""
     if version is None:
         return {}
     localized = version.record.model.localized_keys
@@ -192,10 +162,3 @@ def _in_locale(version: Version | None, locale: str | None) -> dict[str, bytes]:
         return {key: bytes(value) for key, value in members.items() if key not in localized}
     by_locale = {key: bytes(value) for key, value in members.items() if key in localized and bytes(value)[:1] == b"{"}
     return {key: bytes(contents.split(value).get(locale, msgspec.Raw(b""))) for key, value in by_locale.items()}
-
-
-_ROUTES = (
-    Route("GET", "/items/{item_id}", get_item),
-    Route("GET", "/items/{item_id}/references", references),
-    Route("GET", "/items/{item_id}/current-vs-published-state", current_vs_published_state),
-)

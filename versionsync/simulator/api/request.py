@@ -1,50 +1,107 @@
-"""One request as a handler sees it, and the answer it gives: no HTTP library in sight.
+"""One API request, its response, and the routes between them; no HTTP library is used here.
 
-A handler is a function from `Call` to `Reply`, or raises `Refused`. Routes are tables of handlers.
+A handler is a function from `Request` to `Response`, or raises `ApiError`. Each module of routes has a table `ROUTES`:
+
+    @ROUTES("GET /roles/{id}", needs="can_manage_users")
+    def get_role(request: Request) -> Response: ...
 """
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Final, TypeVar
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
-from versionsync.simulator.api.jobs import Jobs
-from versionsync.simulator.errors import ApiError, invalid_params
-from versionsync.simulator.http.faults import Faults
-from versionsync.simulator.http.requests_log import RequestsLog
+from versionsync.simulator.errors import ApiError, invalid_format, invalid_params, not_found
 from versionsync.simulator.world import content as contents
 from versionsync.simulator.world.audit_log import AuditLog
 from versionsync.simulator.world.blocks import BlockRecords
 from versionsync.simulator.world.environments import Environment
 from versionsync.simulator.world.people import Editor, Role, Token
-from versionsync.simulator.world.serialization import Document, Serializer, TotalCount
+from versionsync.simulator.world.serialization import Document, Resource, Serializer, TotalCount
 from versionsync.simulator.world.world import World
 
-__all__ = ["Handler", "Request", "Response", "Route", "encode", "json_response", "page_response"]
+if TYPE_CHECKING:
+    from versionsync.simulator.api.listing import Listings
+    from versionsync.simulator.http.faults import Faults
+    from versionsync.simulator.http.project import RequestsLog
+
+__all__ = [
+    "Handler",
+    "Jobs",
+    "Request",
+    "Response",
+    "Route",
+    "Routes",
+    "Services",
+    "as_job",
+    "encode",
+    "json_response",
+    "page_response",
+]
 
 T = TypeVar("T")
 
+JOB_DELAY: Final = timedelta(milliseconds=100)
+JOB_RESULTS_KEPT: Final = 10_000
 _ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
 
 
 @dataclass(frozen=True, slots=True)
+class JobResult:
+    """What the request would have been answered with, had it been answered at once."""
+
+    id: str
+    status: int
+    payload: bytes
+    ready_at: datetime
+
+
+class Jobs:
+    """The results of the latest asynchronous jobs. Each is done at once; its result is served after a delay."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._results: OrderedDict[str, JobResult] = OrderedDict()
+
+    def finish(self, status: int, payload: bytes) -> JobResult:
+        """Keep the result of a job."""
+        delay = self._world.options.job_delay
+        if delay is None:
+            delay = timedelta(0) if self._world.clock.is_stopped else JOB_DELAY
+        result = JobResult(self._world.ids.new(), status, payload, self._world.clock.now() + delay)
+        self._results[result.id] = result
+        if len(self._results) > JOB_RESULTS_KEPT:
+            self._results.popitem(last=False)
+        return result
+
+    def result(self, job_id: str) -> JobResult:
+        """Return the result of a job. Raise ApiError (404) if there is none, or not yet."""
+        result = self._results.get(job_id)
+        if result is None or self._world.clock.now() < result.ready_at:
+            raise not_found("job_result", job_id)
+        return result
+
+
+@dataclass(frozen=True, slots=True)
 class Services:
-    """What the handlers of one simulator share besides its world."""
+    """What the handlers of one project share besides its world."""
 
     jobs: Jobs
     faults: Faults
     requests: RequestsLog
     blocks: BlockRecords
+    listings: Listings
     audit_log: AuditLog
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request whose token and environment are settled."""
+    """A request whose token and environment are known."""
 
     world: World
     environment: Environment
@@ -52,47 +109,46 @@ class Request:
     method: str
     path: str
     ids: Mapping[str, str]
-    """What the path's placeholders stand for."""
+    """The values of the path's placeholders."""
     query: Mapping[str, str]
     body: bytes
     now: datetime
     services: Services
     origin: str
-    """The base URL under which the simulator was asked, without a slash at the end."""
+    """The base URL of the simulator as the client used it, without a slash at the end."""
 
     @property
     def editor(self) -> Editor:
-        """Who acts."""
+        """The editor that the token stands for."""
         return self.token.editor
 
     @property
     def role(self) -> Role:
-        """What they may do."""
+        """The role of the token."""
         return self.token.role
 
     @property
     def nested(self) -> bool:
-        """Whether blocks are wanted whole."""
+        """Whether the answer has complete blocks instead of their ids."""
         return self.flag("nested")
 
-    def serializer(self, *, nested: bool | None = None) -> Serializer:
-        """Writes resources of this call's environment."""
-        nested = self.nested if nested is None else nested
-        return Serializer(self.environment, self.world.options, self.world.time_format, self.now, nested=nested)
+    def serializer(self) -> Serializer:
+        """Return a serializer for the resources of this request's environment."""
+        return Serializer(self.environment, self.world.options, self.world.time_format, self.now, nested=self.nested)
 
     def flag(self, name: str) -> bool:
-        """The boolean query parameter *name*; left out: false."""
+        """Return the boolean query parameter *name*; without it: false."""
         value = self.query.get(name, "false")
         if value not in {"true", "false", "1", "0"}:
             raise invalid_params(name, "neither true nor false")
         return value in {"true", "1"}
 
-    def page(self, *, default: int, most: int) -> slice:
-        """The page that is asked for; a limit of 0 asks for the count alone. Raises Refused (422) above *most*."""
+    def page(self, *, default: int, maximum: int) -> slice:
+        """Return the requested page; a limit of 0 requests only the count. Raise ApiError (422) above *maximum*."""
         limit = self._number("page[limit]", default)
         offset = self._number("page[offset]", 0)
-        if limit > most:
-            raise invalid_params("page[limit]", f"must be between 0 and {most}")
+        if limit > maximum:
+            raise invalid_params("page[limit]", f"must be between 0 and {maximum}")
         return slice(offset, offset + limit)
 
     def _number(self, name: str, default: int) -> int:
@@ -104,7 +160,7 @@ class Request:
         return int(text)
 
     def decode(self, form: type[T]) -> T:
-        """The body as a *form*. Raises Refused: INVALID_JSON_BODY, or INVALID_FORMAT for JSON of another shape."""
+        """Return the body as a *form*. Raise ApiError: INVALID_JSON_BODY, or INVALID_FORMAT for another shape."""
         try:
             try:
                 return msgspec.json.decode(self.body, type=form)
@@ -113,13 +169,9 @@ class Request:
             except msgspec.DecodeError:
                 return msgspec.json.decode(contents.protect(self.body), type=form)
         except msgspec.ValidationError as error:
-            raise ApiError("INVALID_FORMAT", details={"reason": str(error)}) from None
+            raise invalid_format(str(error)) from None
         except msgspec.DecodeError as error:
             raise ApiError("INVALID_JSON_BODY", details={"reason": str(error)}) from None
-
-    def demand(self, ability: str) -> None:
-        """Raise Refused (401) unless the role has *ability*."""
-        self.role.demand(ability)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,25 +187,57 @@ Handler = Callable[[Request], Response]
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A method and a path (placeholders in braces), and who answers."""
+    """A method, a path with placeholders in braces, and its handler."""
 
     method: str
     path: str
     handler: Handler
 
 
+class Routes(list[Route]):
+    """The routes of a module, in the order in which they are tried."""
+
+    def __call__(self, endpoint: str, *, needs: str | None = None) -> Callable[[Handler], Handler]:
+        """Serve *endpoint* (`METHOD /path`) with the decorated handler, to roles with the ability *needs*."""
+
+        def register(handler: Handler) -> Handler:
+            def checked(request: Request) -> Response:
+                if needs is not None:
+                    request.role.require(needs)
+                return handler(request)
+
+            method, path = endpoint.split(" ")
+            self.append(Route(method, path, checked if needs else handler))
+            return handler
+
+        return register
+
+
 def encode(document: object) -> bytes:
-    """The JSON text of *document*."""
+    """Return the JSON text of *document*."""
     return _ENCODER.encode(document)
 
 
 def json_response(
     data: Any, *, status: int = 200, meta: dict[str, Any] | None = None, included: Sequence[Any] | None = None
 ) -> Response:
-    """A document with *data*."""
+    """Return a document with *data*."""
     return Response(encode(Document(data, meta, included)), status)
 
 
 def page_response(data: Sequence[Any], total: int, *, included: Sequence[Any] | None = None) -> Response:
-    """A page of a list of *total* resources."""
+    """Return a page of a list of *total* resources."""
     return Response(encode(Document(data, TotalCount(total), included)))
+
+
+def as_job(request: Request, act: Callable[[], Response], *, status: int = 200) -> Response:
+    """Answer 202 with a job whose result is the body of what *act* returns, or its error document.
+
+    *status*: the status of a result without an error.
+    """
+    try:
+        payload = act().body
+    except ApiError as error:
+        status, payload = error.status, error.document()
+    job = request.services.jobs.finish(status, payload)
+    return json_response(Resource(job.id, "job"), status=202)

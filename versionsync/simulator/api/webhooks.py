@@ -1,4 +1,4 @@
-"""Webhooks and the log of their calls."""
+"""Webhooks, and the log of their calls."""
 
 from __future__ import annotations
 
@@ -9,13 +9,16 @@ from typing import Any, Final
 
 import msgspec
 
-from versionsync.simulator.api.request import Request, Response, Route, json_response, page_response
-from versionsync.simulator.errors import ApiError, invalid_params, not_found
+from versionsync.simulator.api.bodies import Attributes, Body, sent
+from versionsync.simulator.api.request import Request, Response, Routes, json_response, page_response
+from versionsync.simulator.errors import ApiError, invalid_format, invalid_params, not_found
 from versionsync.simulator.world.serialization import Resource, Serializer, reference
 from versionsync.simulator.world.times import parse_time
 from versionsync.simulator.world.webhooks import Event, Webhook, WebhookCall
 
 __all__ = ["ROUTES"]
+
+ROUTES: Final = Routes()
 
 _FILTER: Final = re.compile(r"filter\[fields\]\[(\w+)\]\[(eq|gt|lt)\]")
 _TIMES: Final = frozenset({"created_at", "last_sent_at", "next_retry_at"})
@@ -28,7 +31,7 @@ _ORDERS: Final[dict[str, Callable[[WebhookCall], Any]]] = {
 
 
 class SentWebhook(msgspec.Struct):
-    """A webhook's attributes as a request sends them."""
+    """A webhook's attributes in a request."""
 
     name: str | msgspec.UnsetType = msgspec.UNSET
     url: str | msgspec.UnsetType = msgspec.UNSET
@@ -42,106 +45,86 @@ class SentWebhook(msgspec.Struct):
     nested_items_in_payload: bool | msgspec.UnsetType = msgspec.UNSET
     auto_retry: bool | msgspec.UnsetType = msgspec.UNSET
 
-    def settings(self) -> dict[str, Any]:
-        """The members that were sent."""
-        members = {name: getattr(self, name) for name in self.__struct_fields__}
-        return {name: value for name, value in members.items() if value is not msgspec.UNSET}
+
+@ROUTES("GET /webhooks", needs="can_manage_webhooks")
+def list_webhooks(request: Request) -> Response:
+    return json_response([_webhook(webhook) for webhook in request.world.webhooks.registered.values()])
 
 
-class SentResource(msgspec.Struct):
-    """The data of a request."""
-
-    attributes: SentWebhook
-
-
-class Body(msgspec.Struct):
-    """The body of a request."""
-
-    data: SentResource
-
-
-def list_webhooks(call: Request) -> Response:
-    """`GET /webhooks`"""
-    call.demand("can_manage_webhooks")
-    return json_response([_webhook(webhook) for webhook in call.world.webhooks.registered.values()])
-
-
-def create_webhook(call: Request) -> Response:
-    """`POST /webhooks`"""
-    call.demand("can_manage_webhooks")
-    settings = call.decode(Body).data.attributes.settings()
+@ROUTES("POST /webhooks", needs="can_manage_webhooks")
+def create_webhook(request: Request) -> Response:
+    settings = sent(request.decode(Body[Attributes[SentWebhook]]).data.attributes)
     for name in ("name", "url", "events"):
         if name not in settings:
-            raise ApiError("INVALID_FORMAT", details={"reason": f"attributes.{name} is missing"})
+            raise invalid_format(f"attributes.{name} is missing")
     name, url, events = settings.pop("name"), settings.pop("url"), settings.pop("events")
-    return json_response(_webhook(call.world.webhooks.register(name, url, *events, **settings)), status=201)
+    return json_response(_webhook(request.world.webhooks.register(name, url, *events, **settings)), status=201)
 
 
-def get_webhook(call: Request) -> Response:
-    """`GET /webhooks/:id`"""
-    return json_response(_webhook(_named(call)))
+@ROUTES("GET /webhooks/{webhook_id}", needs="can_manage_webhooks")
+def get_webhook(request: Request) -> Response:
+    return json_response(_webhook(_named(request)))
 
 
-def update_webhook(call: Request) -> Response:
-    """`PUT /webhooks/:id`"""
-    webhook = _named(call)
-    for name, value in call.decode(Body).data.attributes.settings().items():
+@ROUTES("PUT /webhooks/{webhook_id}", needs="can_manage_webhooks")
+def update_webhook(request: Request) -> Response:
+    webhook = _named(request)
+    for name, value in sent(request.decode(Body[Attributes[SentWebhook]]).data.attributes).items():
         setattr(webhook, name, value)
     return json_response(_webhook(webhook))
 
 
-def destroy_webhook(call: Request) -> Response:
-    """`DELETE /webhooks/:id`"""
-    webhook = _named(call)
-    del call.world.webhooks.registered[webhook.id]
+@ROUTES("DELETE /webhooks/{webhook_id}", needs="can_manage_webhooks")
+def destroy_webhook(request: Request) -> Response:
+    webhook = _named(request)
+    del request.world.webhooks.registered[webhook.id]
     return json_response(_webhook(webhook))
 
 
-def list_calls(call: Request) -> Response:
-    """`GET /webhook_calls`"""
-    call.demand("can_manage_webhooks")
-    page = call.page(default=30, most=500)
-    found = [one for one in call.world.webhooks.calls.values() if _matches(call, one)]
-    order, _, direction = call.query.get("order_by", "created_at_desc").rpartition("_")
+@ROUTES("GET /webhook_calls", needs="can_manage_webhooks")
+def list_calls(request: Request) -> Response:
+    page = request.page(default=30, maximum=500)
+    found = [one for one in request.world.webhooks.calls.values() if _matches(request, one)]
+    order, _, direction = request.query.get("order_by", "created_at_desc").rpartition("_")
     if order not in _ORDERS or direction not in {"asc", "desc"}:
-        raise ApiError("INVALID_ORDERING", details={"order_by": call.query.get("order_by")})
+        raise ApiError("INVALID_ORDERING", details={"order_by": request.query.get("order_by")})
     unknown = [one for one in found if order in _TIMES and getattr(one, order) is None]
     known = sorted((one for one in found if one not in unknown), key=_ORDERS[order], reverse=direction == "desc")
-    shown, writer = [*known, *unknown][page], call.serializer()
+    shown, serializer = [*known, *unknown][page], request.serializer()
     webhooks = {one.webhook.id: _webhook(one.webhook) for one in shown}
-    return page_response([_call(one, writer) for one in shown], len(found), included=list(webhooks.values()))
+    return page_response(
+        [_call_resource(one, serializer) for one in shown], len(found), included=list(webhooks.values())
+    )
 
 
-def get_call(call: Request) -> Response:
-    """`GET /webhook_calls/:id`"""
-    one = _named_call(call)
-    return json_response(_call(one, call.serializer()), included=[_webhook(one.webhook)])
+@ROUTES("GET /webhook_calls/{call_id}", needs="can_manage_webhooks")
+def get_call(request: Request) -> Response:
+    call = _named_call(request)
+    return json_response(_call_resource(call, request.serializer()), included=[_webhook(call.webhook)])
 
 
-def resend(call: Request) -> Response:
-    """`POST /webhook_calls/:id/resend_webhook`"""
-    one = _named_call(call)
-    call.world.webhooks.resend(one)
-    return json_response(_call(one, call.serializer()), included=[_webhook(one.webhook)])
+@ROUTES("POST /webhook_calls/{call_id}/resend_webhook", needs="can_manage_webhooks")
+def resend(request: Request) -> Response:
+    call = _named_call(request)
+    request.world.webhooks.resend(call)
+    return json_response(_call_resource(call, request.serializer()), included=[_webhook(call.webhook)])
 
 
-def _named(call: Request) -> Webhook:
-    call.demand("can_manage_webhooks")
-    if webhook := call.world.webhooks.registered.get(call.ids["webhook_id"]):
+def _named(request: Request) -> Webhook:
+    if webhook := request.world.webhooks.registered.get(request.ids["webhook_id"]):
         return webhook
-    raise not_found("webhook", call.ids["webhook_id"])
+    raise not_found("webhook", request.ids["webhook_id"])
 
 
-def _named_call(call: Request) -> WebhookCall:
-    call.demand("can_manage_webhooks")
-    if found := call.world.webhooks.calls.get(call.ids["call_id"]):
+def _named_call(request: Request) -> WebhookCall:
+    if found := request.world.webhooks.calls.get(request.ids["call_id"]):
         return found
-    raise not_found("webhook_call", call.ids["call_id"])
+    raise not_found("webhook_call", request.ids["call_id"])
 
 
-def _matches(call: Request, one: WebhookCall) -> bool:
-    for name, value in call.query.items():
-        if name == "filter[ids]" and one.id not in value.split(","):
+def _matches(request: Request, call: WebhookCall) -> bool:
+    for name, value in request.query.items():
+        if name == "filter[ids]" and call.id not in value.split(","):
             return False
         if not name.startswith("filter[fields]"):
             continue
@@ -149,20 +132,20 @@ def _matches(call: Request, one: WebhookCall) -> bool:
         if parsed is None:
             raise ApiError("INVALID_FILTER_FIELDS_PARAM", details={"parameter": name})
         column, operator = parsed.groups()
-        if not _passes(one, column, operator, value):
+        if not _passes(call, column, operator, value):
             return False
     return True
 
 
-def _passes(one: WebhookCall, column: str, operator: str, value: str) -> bool:
+def _passes(call: WebhookCall, column: str, operator: str, value: str) -> bool:
     if column in _TIMES and operator != "eq":
-        at: datetime | None = getattr(one, column)
+        at: datetime | None = getattr(call, column)
         return at is not None and (at > parse_time(value) if operator == "gt" else at < parse_time(value))
     match column:
         case "webhook_id":
-            return one.webhook.id == value
+            return call.webhook.id == value
         case "entity_type" | "event_type" | "status":
-            return str(getattr(one, column)) == value
+            return str(getattr(call, column)) == value
         case _:
             raise invalid_params(f"filter[fields][{column}]", "no such column")
 
@@ -184,32 +167,20 @@ def _webhook(webhook: Webhook) -> Resource:
     return Resource(webhook.id, "webhook", attributes)
 
 
-def _call(one: WebhookCall, writer: Serializer) -> Resource:
+def _call_resource(call: WebhookCall, serializer: Serializer) -> Resource:
     attributes = {
-        "entity_type": one.entity_type,
-        "event_type": one.event_type,
-        "created_at": writer.time(one.created_at),
-        "request_url": one.webhook.url,
-        "request_headers": one.request_headers,
-        "request_payload": one.sent_payload,
-        "response_status": one.response_status,
-        "response_headers": one.response_headers,
-        "response_payload": one.response_payload,
-        "attempted_auto_retries_count": one.retries,
-        "last_sent_at": writer.time(one.last_sent_at or one.created_at),
-        "next_retry_at": writer.time(one.next_retry_at),
-        "status": one.status.value,
+        "entity_type": call.entity_type,
+        "event_type": call.event_type,
+        "created_at": serializer.time(call.created_at),
+        "request_url": call.webhook.url,
+        "request_headers": call.request_headers,
+        "request_payload": call.sent_payload,
+        "response_status": call.response_status,
+        "response_headers": call.response_headers,
+        "response_payload": call.response_payload,
+        "attempted_auto_retries_count": call.retries,
+        "last_sent_at": serializer.time(call.last_sent_at or call.created_at),
+        "next_retry_at": serializer.time(call.next_retry_at),
+        "status": call.status.value,
     }
-    return Resource(one.id, "webhook_call", attributes, {"webhook": reference("webhook", one.webhook.id)})
-
-
-ROUTES = (
-    Route("GET", "/webhooks", list_webhooks),
-    Route("POST", "/webhooks", create_webhook),
-    Route("GET", "/webhooks/{webhook_id}", get_webhook),
-    Route("PUT", "/webhooks/{webhook_id}", update_webhook),
-    Route("DELETE", "/webhooks/{webhook_id}", destroy_webhook),
-    Route("GET", "/webhook_calls", list_calls),
-    Route("GET", "/webhook_calls/{call_id}", get_call),
-    Route("POST", "/webhook_calls/{call_id}/resend_webhook", resend),
-)
+    return Resource(call.id, "webhook_call", attributes, {"webhook": reference("webhook", call.webhook.id)})

@@ -1,7 +1,8 @@
-"""What can go wrong between a client and DatoCMS: at random from a seed, or planted at a certain request."""
+"""Faults between a client and DatoCMS: at random from a seed, or planted for a certain request; and their answers."""
 
 from __future__ import annotations
 
+import asyncio
 import random
 import re
 from collections import OrderedDict
@@ -9,12 +10,17 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-if TYPE_CHECKING:
-    from versionsync.simulator.world.world import World
+import msgspec
+from aiohttp import web
 
-__all__ = ["Fault", "FaultKind", "Faults"]
+from versionsync.simulator.api.request import Response, encode
+from versionsync.simulator.errors import ApiError
+from versionsync.simulator.world import content as contents
+from versionsync.simulator.world.world import World
+
+__all__ = ["ANSWERED_INSTEAD", "Fault", "FaultKind", "Faults", "answer_instead", "cut_off", "distort", "wait"]
 
 URLS_REMEMBERED: Final = 2_000
 
@@ -33,47 +39,47 @@ class FaultKind(StrEnum):
     THROTTLED_BARE = "throttled_bare"
     """429 without any rate header."""
     NOT_FOUND = "not_found"
-    """404 with an error document for what is there, as a replica may say that lags behind."""
+    """404 with an error document for what exists, as a lagging replica may answer."""
     RESET = "reset"
     """The connection is cut in the middle of the body."""
     TRUNCATED = "truncated"
     """A complete answer with half of the JSON."""
     WRONG_SHAPE = "wrong_shape"
-    """Valid JSON that is no document."""
+    """Valid JSON that is no JSON:API document."""
     SLOW = "slow"
-    """The answer takes a while, as that of a busy server: the request was counted when it came."""
+    """A slow answer, as of a busy server: the request is counted when it arrives."""
     LATE = "late"
-    """The request takes a while to arrive, as on a busy way: it is counted only then."""
+    """A request that arrives late, as on a busy network: it is counted only then."""
     STALL = "stall"
-    """The answer takes longer than anybody waits."""
+    """The answer takes longer than any client waits."""
     REPEATED_PAGE = "repeated_page"
-    """The page before comes again."""
+    """The previous page again."""
     EMPTY_PAGE = "empty_page"
-    """No data, while the count says that there is some."""
+    """No data, although the count says that there is some."""
     STALE = "stale"
-    """An answer of earlier, though a newer one has been given since."""
+    """An earlier answer, although a newer one was given since."""
     REORDERED = "reordered"
-    """A list back to front."""
+    """A list in reverse order."""
     REFUSED = "refused"
-    """An error document with any code and status; at random: one of those that pass by themselves."""
+    """An error document with any code and status; at random: a temporary one."""
     NULL_BODY = "null_body"
     """200 with the body `null`."""
     OLD_SCHEMA = "old_schema"
     """The schema, and the site, as they were before the last change of the schema."""
     LAGGING = "lagging"
-    """The records as they were at `World.remember`: an answer of a cache, or of a replica that lags behind."""
+    """The records as they were at `World.remember`: an answer of a cache, or of a lagging replica."""
 
 
-PASSING_CODES: Final = ("SITE_NOT_READY", "PLATFORM_SCHEDULED_MAINTENANCE", "SERVICE_UNAVAILABLE")
-"""The codes of errors that pass by themselves."""
-PASSING_STATUSES: Final = (422, 423, 503)
-"""Statuses for them: the vendor does not say which they have."""
+TEMPORARY_CODES: Final = ("SITE_NOT_READY", "PLATFORM_SCHEDULED_MAINTENANCE", "SERVICE_UNAVAILABLE")
+"""The codes of temporary errors."""
+TEMPORARY_STATUSES: Final = (422, 423, 503)
+"""Statuses for them: the vendor does not document which they have."""
 NEED_MEMORY: Final = frozenset({FaultKind.REPEATED_PAGE, FaultKind.STALE})
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What happens to a request; *seconds*: for how long."""
+    """What happens to a request; *seconds*: how long it takes."""
 
     kind: FaultKind
     seconds: float = 0.0
@@ -82,12 +88,12 @@ class Fault:
     status: int = 503
     transient: bool = False
     records: frozenset[str] | None = None
-    """The ids of the records of which an answer is old, for `LAGGING`; None: of all."""
+    """The ids of the records whose state is old, for `LAGGING`; None: all."""
 
 
 @dataclass(slots=True)
 class _Planted:
-    """A fault, or an act on the world, that waits for its request."""
+    """A fault, or an action on the world, that waits for its request."""
 
     path: re.Pattern[str]
     method: str | None
@@ -98,7 +104,7 @@ class _Planted:
     seen: int = 0
 
     def is_hit(self, method: str, path: str) -> bool:
-        """Count a request, and say whether this one is meant."""
+        """Count a request, and return whether it is hit."""
         if (self.method and method != self.method) or self.path.search(path) is None:
             return False
         self.seen += 1
@@ -106,24 +112,24 @@ class _Planted:
 
     @property
     def is_over(self) -> bool:
-        """Whether it has happened as often as it should."""
+        """Whether it has hit as many requests as planned."""
         return self.seen >= self.nth + self.times - 1
 
 
 @dataclass
 class Faults:
-    """The faults of one simulator. Without rates and without anything planted, nothing ever goes wrong."""
+    """The faults of one project. There are none without rates and planted faults."""
 
     seed: int = 0
     rates: dict[FaultKind, float] = field(default_factory=dict)
     """The share of requests that each kind hits, 0 to 1."""
     path: str = ""
-    """A regular expression: faults at random hit only requests whose path and query it is found in."""
+    """A regular expression: random faults hit only requests whose path and query it matches somewhere."""
     slow_seconds: tuple[float, float] = (0.05, 0.5)
     """The range of a slow answer."""
     stall_seconds: float = 120.0
     vanished_share: float = 0.0
-    """The share of records that no listing shows, though each can still be asked for."""
+    """The share of records that no listing shows, although each can be requested by its id."""
 
     def __post_init__(self) -> None:
         self.injected: dict[FaultKind, int] = {}
@@ -133,11 +139,11 @@ class Faults:
 
     @cached_property
     def _random(self) -> random.Random:
-        """Made when it is needed: it takes 2.5 KB, and most projects of a simulator have no faults."""
+        """Created when needed: it takes 2.5 KB, and most projects of a simulator have no faults."""
         return random.Random(f"faults:{self.seed}")  # noqa: S311 - repeatable on purpose
 
-    def alike(self) -> Faults:
-        """The same rates and settings for another project, with nothing planted and no memory."""
+    def without_state(self) -> Faults:
+        """Return the same rates and settings, with nothing planted or remembered."""
         return replace(self, rates=dict(self.rates))
 
     def plant(
@@ -154,10 +160,19 @@ class Faults:
         transient: bool = False,
         records: Iterable[str] | None = None,
     ) -> None:
-        """Let *kind* hit the *nth* request from now on whose path and query contain the regular expression *path*.
+        """Let *kind* hit the *nth* request from now on whose path and query match.
 
-        *times*: and as many in a row in all. *seconds*: how long it takes, for kinds that take time. *code*, *status*,
-        *transient*: of the error, for `REFUSED`. *records*: whose answers are old, for `LAGGING`; None: all.
+        Args:
+            kind: The kind of fault.
+            path: A regular expression that is searched for in the path and query.
+            method: The method; None: any.
+            nth: Which of the matching requests is the first to be hit.
+            times: How many matching requests in a row are hit.
+            seconds: How long it takes, for kinds that take time.
+            code: The code of the error, for `REFUSED`.
+            status: The status of the error, for `REFUSED`.
+            transient: Whether the error is marked transient, for `REFUSED`.
+            records: The records whose state is old, for `LAGGING`; None: all.
         """
         seconds = seconds if seconds is not None else self._seconds(kind)
         chosen = None if records is None else frozenset(records)
@@ -167,17 +182,17 @@ class Faults:
     def run_after(
         self, act: Callable[[World], object], *, path: str = "", method: str | None = None, nth: int = 1, times: int = 1
     ) -> None:
-        """Run *act* on the world right after the *nth* matching request was answered: between two pages, say."""
+        """Run *act* on the world right after the *nth* matching request, for instance between two pages."""
         self._planted.append(_Planted(re.compile(path), method, nth, times, act=act))
 
     def clear(self) -> None:
-        """Stop everything: rates, what is planted, what vanished."""
+        """Remove all rates and planted faults, and show all records again."""
         self.rates.clear()
         self._planted.clear()
         self.vanished_share = 0.0
 
     def choose(self, method: str, path: str) -> Fault | None:
-        """What happens to this request, if anything."""
+        """Return the fault that hits this request, if any."""
         if not self._planted and not self.rates:
             return None
         chosen: Fault | None = None
@@ -187,18 +202,18 @@ class Faults:
             if planted.is_over:
                 self._planted.remove(planted)
         if chosen is None and self.rates and re.search(self.path, path):
-            drawn = self._random.random()
+            draw = self._random.random()
             for kind, rate in self.rates.items():
-                if drawn < rate:
+                if draw < rate:
                     chosen = self._at_random(kind)
                     break
-                drawn -= rate
+                draw -= rate
         if chosen is not None:
             self.injected[chosen.kind] = self.injected.get(chosen.kind, 0) + 1
         return chosen
 
     def acts_after(self, method: str, path: str) -> list[Callable[[World], object]]:
-        """What is to be done to the world after this request."""
+        """Return the actions on the world that follow this request."""
         acts: list[Callable[[World], object]] = []
         for planted in [planted for planted in self._planted if planted.act is not None]:
             if planted.is_hit(method, path) and planted.act is not None:
@@ -208,7 +223,7 @@ class Faults:
         return acts
 
     def remember(self, path: str, url: str, body: bytes) -> None:
-        """Keep a good answer, for faults that show it again."""
+        """Keep a good answer for faults that repeat it."""
         if not (NEED_MEMORY & self.rates.keys() or any(self._needs_memory(planted) for planted in self._planted)):
             return
         self._last_page[path] = body
@@ -218,15 +233,15 @@ class Faults:
             self._bodies.popitem(last=False)
 
     def stale(self, url: str) -> bytes | None:
-        """An answer to *url* that is older than the last, or the last itself; None: it was never asked."""
+        """Return an answer to *url* before the last one, or the last one, or None."""
         return self._bodies.get(url, (None, None))[0]
 
     def last_page(self, path: str) -> bytes | None:
-        """The page of *path* that was given last."""
+        """Return the last page of *path*."""
         return self._last_page.get(path)
 
     def describe(self) -> Mapping[str, object]:
-        """The settings and counts, for people."""
+        """Return the settings and counts."""
         return {
             "seed": self.seed,
             "rates": {kind.value: rate for kind, rate in self.rates.items()},
@@ -241,7 +256,7 @@ class Faults:
     def _at_random(self, kind: FaultKind) -> Fault:
         if kind is not FaultKind.REFUSED:
             return Fault(kind, self._seconds(kind))
-        return Fault(kind, code=self._random.choice(PASSING_CODES), status=self._random.choice(PASSING_STATUSES))
+        return Fault(kind, code=self._random.choice(TEMPORARY_CODES), status=self._random.choice(TEMPORARY_STATUSES))
 
     def _seconds(self, kind: FaultKind) -> float:
         match kind:
@@ -255,3 +270,89 @@ class Faults:
     @staticmethod
     def _needs_memory(planted: _Planted) -> bool:
         return planted.fault is not None and planted.fault.kind in NEED_MEMORY
+
+
+ANSWERED_INSTEAD: Final = frozenset(
+    {
+        FaultKind.INTERNAL_ERROR,
+        FaultKind.BAD_GATEWAY,
+        FaultKind.UNAVAILABLE,
+        FaultKind.NOT_FOUND,
+        FaultKind.THROTTLED,
+        FaultKind.THROTTLED_BARE,
+        FaultKind.REFUSED,
+    }
+)
+"""The kinds that do not carry out the request."""
+
+_GATEWAY_PAGE: Final = (
+    b"<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>\n"
+)
+
+
+async def wait(fault: Fault) -> None:
+    """Wait as long as *fault* takes."""
+    if fault.seconds > 0:
+        await asyncio.sleep(fault.seconds)
+
+
+def answer_instead(fault: Fault, headers: dict[str, str]) -> tuple[Response, dict[str, str]]:
+    """Return the answer, with its headers, that replaces the real one."""
+    without_rate = {name: value for name, value in headers.items() if not name.startswith("X-RateLimit")}
+    match fault.kind:
+        case FaultKind.BAD_GATEWAY:
+            return Response(_GATEWAY_PAGE, 502), {"Content-Type": "text/html", "Date": headers["Date"]}
+        case FaultKind.UNAVAILABLE:
+            return Response(ApiError("SERVICE_UNAVAILABLE", 503, transient=True).document(), 503), headers
+        case FaultKind.REFUSED:
+            error = ApiError(fault.code, fault.status, transient=fault.transient)
+            return Response(error.document(), error.status), headers
+        case FaultKind.NOT_FOUND:
+            return Response(ApiError("NOT_FOUND", 404).document(), 404), headers
+        case FaultKind.THROTTLED:
+            limit = headers.get("X-RateLimit-Limit", "60")
+            rate = {"X-RateLimit-Limit": limit, "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "1"}
+            return Response(ApiError("RATE_LIMIT_EXCEEDED", 429, transient=True).document(), 429), headers | rate
+        case FaultKind.THROTTLED_BARE:
+            return Response(ApiError("RATE_LIMIT_EXCEEDED", 429, transient=True).document(), 429), without_rate
+        case _:
+            return Response(ApiError("EXCEPTION", 500).document(), 500), headers
+
+
+def distort(fault: Fault, response: Response, faults: Faults, *, path: str, url: str) -> Response:
+    """Return what *fault* turns a good answer into. Faults of lists change only lists."""
+    match fault.kind:
+        case FaultKind.TRUNCATED:
+            return Response(response.body[: len(response.body) // 2], response.status)
+        case FaultKind.WRONG_SHAPE:
+            return Response(b'{"data":"unexpected","jsonapi":null}', response.status)
+        case FaultKind.NULL_BODY:
+            return Response(b"null", response.status)
+        case FaultKind.STALE:
+            return Response(faults.stale(url) or response.body, response.status)
+        case FaultKind.REPEATED_PAGE:
+            return Response(faults.last_page(path) or response.body, response.status)
+        case FaultKind.EMPTY_PAGE:
+            return _with_data(response, lambda data: [])
+        case FaultKind.REORDERED:
+            return _with_data(response, lambda data: data[::-1])
+        case _:
+            return response
+
+
+def _with_data(response: Response, change: Callable[[list[msgspec.Raw]], list[msgspec.Raw]]) -> Response:
+    members = contents.split(response.body)
+    if not bytes(members["data"]).startswith(b"["):
+        return response
+    return Response(encode({**members, "data": change(contents.split_list(bytes(members["data"])))}), response.status)
+
+
+async def cut_off(request: web.Request, response: Response, headers: Mapping[str, str]) -> web.StreamResponse:
+    """Send half of *response*, then abort the connection."""
+    answer = web.StreamResponse(status=response.status, headers=headers)
+    answer.content_length = len(response.body)
+    await answer.prepare(request)
+    await answer.write(response.body[: len(response.body) // 2])
+    if request.transport is not None:
+        request.transport.abort()
+    return answer

@@ -1,4 +1,4 @@
-"""The rate limit: so many requests in so many seconds, counted in real time whatever the simulator's clock says."""
+"""The rate limit: a number of requests in some seconds of real time, independent of the simulator's clock."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ WINDOW_SECONDS: Final = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """Whether a request may go on, and what the answer's headers say about the next ones."""
+    """Whether a request is allowed, and what the answer's headers say about the next ones."""
 
     limit: int
     remaining: int
     reset_seconds: int | None = None
-    """When refused: whole seconds, at least one, after which there is room again."""
+    """If the request is refused: whole seconds, at least one, until another is allowed."""
 
     @property
     def is_refused(self) -> bool:
@@ -30,7 +30,7 @@ class Allowance:
         return self.reset_seconds is not None
 
     def headers(self) -> dict[str, str]:
-        """The headers of an answer."""
+        """Return the rate headers of an answer."""
         headers = {"X-RateLimit-Limit": str(self.limit), "X-RateLimit-Remaining": str(self.remaining)}
         if self.reset_seconds is not None:
             headers["X-RateLimit-Reset"] = str(self.reset_seconds)
@@ -38,7 +38,7 @@ class Allowance:
 
 
 class RateLimit:
-    """Counts the requests of each token (or of the whole project) in windows that slide, or in fixed ones."""
+    """Counts the requests of each token (or of the whole project) in sliding or fixed windows."""
 
     def __init__(
         self,
@@ -54,13 +54,13 @@ class RateLimit:
         self.windows = windows
         self.scope = scope
         self.refused = 0
-        """How many requests were refused so far."""
+        """The number of refused requests."""
         self._monotonic = monotonic
         self._uses: dict[str, deque[float]] = {}
         self._reserved: deque[float] = deque()
 
-    def alike(self) -> RateLimit:
-        """The same limit for another project, with nothing counted yet."""
+    def without_state(self) -> RateLimit:
+        """Return the same limit with nothing counted."""
         return RateLimit(
             self.limit,
             window_seconds=self.window_seconds,
@@ -73,25 +73,25 @@ class RateLimit:
         """Count a request of *token*, unless its window is full."""
         now = self._monotonic()
         uses = self._uses.setdefault(token if self.scope == "token" else "", deque())
-        begins = self._window_begin(now)
+        start = self._window_start(now)
         for queue in (uses, self._reserved):
-            while queue and queue[0] <= begins:
+            while queue and queue[0] <= start:
                 queue.popleft()
         used = len(uses) + len(self._reserved)
         if used >= self.limit:
             self.refused += 1
             oldest = min(queue[0] for queue in (uses, self._reserved) if queue)
-            ends = oldest + self.window_seconds if self.windows == "sliding" else begins + self.window_seconds
-            return Allowance(self.limit, 0, max(1, math.ceil(ends - now)))
+            end = oldest + self.window_seconds if self.windows == "sliding" else start + self.window_seconds
+            return Allowance(self.limit, 0, max(1, math.ceil(end - now)))
         uses.append(now)
         return Allowance(self.limit, self.limit - used - 1)
 
     def reserve(self, requests: int) -> None:
-        """Let another program use up *requests* of everybody's present window."""
+        """Count *requests* of another program in the current window of every token."""
         self._reserved.extend([self._monotonic()] * requests)
 
-    def _window_begin(self, now: float) -> float:
+    def _window_start(self, now: float) -> float:
         if self.windows == "sliding":
             return now - self.window_seconds
-        # A use at the very start of a fixed window belongs to it.
+        # A request at the very start of a fixed window belongs to it.
         return math.nextafter(now // self.window_seconds * self.window_seconds, -math.inf)

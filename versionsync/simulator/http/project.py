@@ -1,41 +1,109 @@
-"""One project as it is served: headers, tokens, limits and faults around the handlers of the routes."""
+"""One project as it is served: headers, tokens, limits, faults and the log of requests around the handlers."""
 
 from __future__ import annotations
 
 import hashlib
 import time
 import zlib
-from collections.abc import Mapping
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from email.utils import format_datetime
 from typing import Final
 
 from aiohttp import web
 
-from versionsync.simulator.api.environments import may_access
-from versionsync.simulator.api.jobs import Jobs
-from versionsync.simulator.api.request import Request, Response, Route, Services
+from versionsync.simulator.api.listing import Listings
+from versionsync.simulator.api.project import may_access
+from versionsync.simulator.api.request import Jobs, Request, Response, Route, Services
 from versionsync.simulator.errors import ApiError
-from versionsync.simulator.http.fault_answers import ANSWERED_INSTEAD, answer_instead, cut_off, distort, wait
-from versionsync.simulator.http.faults import Fault, FaultKind, Faults
+from versionsync.simulator.http.faults import (
+    ANSWERED_INSTEAD,
+    Fault,
+    FaultKind,
+    Faults,
+    answer_instead,
+    cut_off,
+    distort,
+    wait,
+)
 from versionsync.simulator.http.limits import RateLimit
-from versionsync.simulator.http.requests_log import REQUESTS_KEPT, LoggedRequest, RequestsLog
 from versionsync.simulator.world.audit_log import NOT_AUDITED, AuditLog, action_name
 from versionsync.simulator.world.blocks import BlockRecords
 from versionsync.simulator.world.environments import Environment
 from versionsync.simulator.world.people import Token
 from versionsync.simulator.world.world import World
 
-__all__ = ["Project", "secret_of"]
+__all__ = ["REQUESTS_KEPT", "LoggedRequest", "Project", "RequestsLog", "secret_of"]
 
-SMALLEST_COMPRESSED_BYTES: Final = 1024
-COMPRESSION_LEVEL: Final = 1  # a local server's time is dearer than its bytes
+REQUESTS_KEPT: Final = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedRequest:
+    """One request, without its token.
+
+    *route* is the pattern of the path, *token* the name of the API token, *size* the bytes of the answer.
+    """
+
+    at: datetime
+    method: str
+    path: str
+    route: str
+    token: str | None
+    status: int
+    size: int
+    fault: str | None = None
+
+
+class RequestsLog:
+    """The latest requests, and counts of all of them."""
+
+    def __init__(self, kept: int = REQUESTS_KEPT) -> None:
+        """*kept*: how many of the latest requests are kept; each takes about 400 bytes."""
+        self._latest: deque[LoggedRequest] = deque(maxlen=kept)
+        self.reset()
+
+    def reset(self) -> None:
+        """Delete all requests and counts."""
+        self._latest.clear()
+        self.total = 0
+        self.bytes_sent = 0
+        self.by_route: Counter[str] = Counter()
+        self.by_status: Counter[int] = Counter()
+
+    def add(self, request: LoggedRequest) -> None:
+        self._latest.append(request)
+        self.total += 1
+        self.bytes_sent += request.size
+        self.by_route[f"{request.method} {request.route}"] += 1
+        self.by_status[request.status] += 1
+
+    def count(self, route: str | None = None) -> int:
+        """Return the number of requests; *route*: of one pattern, such as `GET /items/{item_id}/versions`."""
+        return self.total if route is None else self.by_route[route]
+
+    def __iter__(self) -> Iterator[LoggedRequest]:
+        return iter(self._latest)
+
+    def __len__(self) -> int:
+        return len(self._latest)
+
+
+MIN_COMPRESSED_BYTES: Final = 1024
+COMPRESSION_LEVEL: Final = 1  # for a local server, time matters more than bytes
 QUEUE_MILLISECONDS: Final = (2, 0, 8, -1, 4)
-"""What `X-Queue-Time` says, in turn: the clocks of two machines differ, so it can be negative."""
+"""The values of `X-Queue-Time`, in turn. The clocks of two machines differ, so it can be negative."""
 API_VERSIONS: Final = frozenset({"2", "3"})
 _SCHEMA_PATHS: Final = ("/site", "/item-types", "/fields")
-_GO_ON: Final = ("/maintenance-mode", "/items/validate", "/items/{item_id}/validate", "/audit-log-events/query")
-"""What goes on during maintenance although it is no GET: it writes nothing, or ends the maintenance."""
+_ALLOWED_DURING_MAINTENANCE: Final = (
+    "/maintenance-mode",
+    "/items/validate",
+    "/items/{item_id}/validate",
+    "/audit-log-events/query",
+)
+"""Routes other than GET that work during maintenance: they write nothing, or end the maintenance."""
 _JSON_TYPES: Final = frozenset({"application/json", "application/vnd.api+json"})
 _GZIP_WINDOW_BITS: Final = 31
 
@@ -52,45 +120,46 @@ class Project:
         compress: bool = True,
         requests_kept: int = REQUESTS_KEPT,
     ) -> None:
-        """*limits* None: no rate limit at all. *requests_kept*: by the log of requests."""
+        """*limits* None: no rate limit. *requests_kept*: by the log of requests."""
         self.world = world
         self.faults = faults or Faults()
         self.limits = limits
         self.requests = RequestsLog(requests_kept)
         self.jobs = Jobs(world)
         self.audit_log = AuditLog()
-        self._services = Services(self.jobs, self.faults, self.requests, BlockRecords(), self.audit_log)
+        self._services = Services(self.jobs, self.faults, self.requests, BlockRecords(), Listings(), self.audit_log)
         self.compress = compress
         self._date: tuple[int, str] = (0, "")
         self._request_number = 0
 
     async def handle(self, route: Route, request: web.Request) -> web.StreamResponse:
-        """Answer *request*, which *route* matches."""
+        """Answer *request*, which matches *route*."""
         began = time.monotonic()
         method, target = request.method, request.path_qs
         fault = self.faults.choose(method, target)
         if fault is not None and fault.kind is FaultKind.LATE:
             await wait(fault)
-        now, headers = self._moment()
+        now, headers = self._begin()
         token: Token | None = None
         try:
             token = self._token(request)
             rate = self._count(token, headers)
             if fault is not None and fault.kind is not FaultKind.LATE:
                 await wait(fault)
-                now, headers = self._moment()
+                now, headers = self._begin()
                 headers |= rate
             if fault is not None and fault.kind in ANSWERED_INSTEAD:
-                reply, headers = answer_instead(fault, headers)
+                response, headers = answer_instead(fault, headers)
             else:
-                reply = await self._answer(route, request, token, now, headers, fault)
-        except ApiError as refused:
-            reply = Response(refused.document(), refused.status)
-        where = headers.get("X-Environment", "")  # no cache gives the answers of one environment for another's
-        if fault is not None and 200 <= reply.status < 300:
-            reply = distort(fault, reply, self.faults, path=where + request.path, url=where + target)
-        elif method == "GET" and reply.status == 200:
-            self.faults.remember(where + request.path, where + target, reply.body)
+                response = await self._answer(route, request, token, now, headers, fault)
+        except ApiError as error:
+            response = Response(error.document(), error.status)
+        # No cache gives the answers of one environment for another's.
+        where = headers.get("X-Environment", "")
+        if fault is not None and 200 <= response.status < 300:
+            response = distort(fault, response, self.faults, path=where + request.path, url=where + target)
+        elif method == "GET" and response.status == 200:
+            self.faults.remember(where + request.path, where + target, response.body)
         name = token.editor.name if token else None
         self.requests.add(
             LoggedRequest(
@@ -99,20 +168,20 @@ class Project:
                 target,
                 route.path,
                 name,
-                reply.status,
-                len(reply.body),
+                response.status,
+                len(response.body),
                 fault.kind.value if fault else None,
             )
         )
         for act in self.faults.acts_after(method, target):
             act(self.world)
-        if "X-Request-Id" in headers:  # a gateway adds none of these
+        if "X-Request-Id" in headers:  # a gateway's answer has none of these
             headers["X-Runtime"] = f"{time.monotonic() - began:.6f}"
-            if reply.status in {200, 201}:
-                headers["ETag"] = f'W/"{hashlib.blake2b(reply.body, digest_size=16).hexdigest()}"'
+            if response.status in {200, 201}:
+                headers["ETag"] = f'W/"{hashlib.blake2b(response.body, digest_size=16).hexdigest()}"'
         if fault is not None and fault.kind is FaultKind.RESET:
-            return await cut_off(request, reply, headers)
-        return self._response(request, reply, headers)
+            return await cut_off(request, response, headers)
+        return self._response(request, response, headers)
 
     async def _answer(
         self,
@@ -127,8 +196,8 @@ class Project:
         environment = self._environment(request, token, now)
         headers["X-Environment"] = environment.id
         if fault is not None and request.method == "GET":
-            environment = _of_earlier(fault, environment, request.path)
-        call = Request(
+            environment = _earlier(fault, environment, request.path)
+        api_request = Request(
             self.world,
             environment,
             token,
@@ -141,10 +210,14 @@ class Project:
             self._services,
             f"{request.scheme}://{request.host}",
         )
-        if self.world.maintenance_mode and request.method != "GET" and not route.path.startswith(_GO_ON):
+        if (
+            self.world.maintenance_mode
+            and request.method != "GET"
+            and not route.path.startswith(_ALLOWED_DURING_MAINTENANCE)
+        ):
             status = self.world.options.maintenance_status
-            raise ApiError("MAINTENANCE_MODE", status, details={"reason": "writes wait until the maintenance is over"})
-        reply = route.handler(call)
+            raise ApiError("MAINTENANCE_MODE", status, details={"reason": "writes wait until the maintenance ends"})
+        response = route.handler(api_request)
         if request.method != "GET" and route.path not in NOT_AUDITED:
             self.audit_log.add(
                 self.world.now(),
@@ -156,11 +229,11 @@ class Project:
                 method=request.method,
                 path=request.path,
                 request_id=headers["X-Request-Id"],
-                request=call.body,
-                status=reply.status,
-                response=reply.body,
+                request=api_request.body,
+                status=response.status,
+                response=response.body,
             )
-        return reply
+        return response
 
     def _token(self, request: web.Request) -> Token:
         secret = secret_of(request)
@@ -175,7 +248,7 @@ class Project:
         return token
 
     def _count(self, token: Token, headers: dict[str, str]) -> dict[str, str]:
-        """Count a request that has arrived; returns the headers that tell of it."""
+        """Count a request that has arrived, and return its rate headers."""
         if self.limits is None:
             return {}
         allowance = self.limits.take(token.secret)
@@ -191,11 +264,11 @@ class Project:
             details = {"ability": "environments_access", "environment": environment.id}
             raise ApiError("INSUFFICIENT_PERMISSIONS", 401, details=details)
         if not request.path.startswith("/environments"):
-            environment.demand_ready(now)
+            environment.check_ready(now)
         return environment
 
-    def _moment(self) -> tuple[datetime, dict[str, str]]:
-        """What time it is, and the headers of an answer that is given now."""
+    def _begin(self) -> tuple[datetime, dict[str, str]]:
+        """Return the time, and the headers of an answer at this time."""
         self.world.tick()
         now = self.world.clock.now()
         return now, self._headers(now)
@@ -219,34 +292,30 @@ class Project:
         self._request_number += 1
         return f"simulated-{self._request_number:08d}"
 
-    def _response(self, request: web.Request, reply: Response, headers: Mapping[str, str]) -> web.Response:
-        body = reply.body
-        response = web.Response(body=body or None, status=reply.status, headers=headers)
-        if (
-            self.compress
-            and len(body) >= SMALLEST_COMPRESSED_BYTES
-            and "gzip" in request.headers.get("Accept-Encoding", "")
-        ):
+    def _response(self, request: web.Request, response: Response, headers: Mapping[str, str]) -> web.Response:
+        body = response.body
+        answer = web.Response(body=body or None, status=response.status, headers=headers)
+        if self.compress and len(body) >= MIN_COMPRESSED_BYTES and "gzip" in request.headers.get("Accept-Encoding", ""):
             packer = zlib.compressobj(COMPRESSION_LEVEL, zlib.DEFLATED, _GZIP_WINDOW_BITS)
-            response.body = packer.compress(body) + packer.flush()
-            response.headers["Content-Encoding"] = "gzip"
-            response.headers["Vary"] = "Accept-Encoding"
-        return response
+            answer.body = packer.compress(body) + packer.flush()
+            answer.headers["Content-Encoding"] = "gzip"
+            answer.headers["Vary"] = "Accept-Encoding"
+        return answer
 
 
 def secret_of(request: web.Request) -> str | None:
-    """The API token that *request* shows: empty where it is none at all, None where there is no such header."""
+    """Return the API token of *request*: empty if it has another form, None if there is no header."""
     if "Authorization" not in request.headers:
         return None
     scheme, _, secret = request.headers["Authorization"].partition(" ")
     return secret.strip() if scheme.lower() == "bearer" else ""
 
 
-def _of_earlier(fault: Fault, environment: Environment, path: str) -> Environment:
-    """The environment as it was before, where *fault* wants the answer to be old."""
+def _earlier(fault: Fault, environment: Environment, path: str) -> Environment:
+    """Return the environment as it was earlier, if *fault* needs an old answer."""
     match fault.kind:
         case FaultKind.OLD_SCHEMA if path.startswith(_SCHEMA_PATHS):  # how records look is no part of the schema
-            return environment.former_schema or environment
+            return environment.previous_schema or environment
         case FaultKind.LAGGING:
             return environment.lagging(fault.records)
         case _:

@@ -1,4 +1,4 @@
-"""Running a simulator: within an event loop, in a thread of its own, or as a whole program."""
+"""Runs a simulator: within an event loop, in its own thread, or as a program."""
 
 from __future__ import annotations
 
@@ -6,20 +6,19 @@ import asyncio
 import gc
 import signal
 import threading
-from collections.abc import Callable, Iterable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from types import TracebackType
 from typing import Final, Self, TypeVar
 
 from aiohttp import web
 
-from versionsync.simulator.http.control import mount
-from versionsync.simulator.http.control_access import ControlToken
+from versionsync.simulator.http.control import ControlToken, mount
 from versionsync.simulator.http.faults import Faults
 from versionsync.simulator.http.limits import RateLimit
 from versionsync.simulator.http.server import Server
-from versionsync.simulator.http.webhook_sender import WebhookSender
+from versionsync.simulator.http.webhook_sender import send_webhooks
 from versionsync.simulator.scenarios.live import LiveEditors
 from versionsync.simulator.world.world import World
 
@@ -32,9 +31,9 @@ SHUTDOWN_SECONDS: Final = 0.5
 
 
 class Simulator:
-    """A server for *world*, up while the block runs: `async with Simulator(world) as simulator: simulator.url`.
+    """A server for *world* while the block runs: `async with Simulator(world) as simulator: simulator.url`.
 
-    `world`, `faults`, `requests` and `limits` are those of its first project; `server` knows all of them.
+    `world`, `faults`, `requests` and `limits` are those of its first project; `server` has all projects.
     """
 
     def __init__(
@@ -48,13 +47,22 @@ class Simulator:
         limits: RateLimit | None = None,
         compress: bool = True,
         pace: float | None = None,
-        tell: Callable[[World, str], object] | None = None,
+        report: Callable[[World, str], object] | None = None,
         control_token: ControlToken | None = None,
     ) -> None:
-        """*others*: the worlds of more projects. *port* 0: a free one. *limits* None: no rate limit.
+        """Create a server; it starts with the block.
 
-        *control_token*: opens the control endpoints to other machines.
-        *pace*: editors work by themselves, with so many acts a minute in each project; *tell* is called with each act.
+        Args:
+            world: The first project.
+            others: The worlds of more projects.
+            host: The address to listen on.
+            port: The port; 0: a free one.
+            faults: The faults of each project.
+            limits: The rate limit of each project; None: none.
+            compress: Whether large answers are compressed.
+            pace: The actions a minute of live editors in each project; None: no live editors.
+            report: Called with the world and a description of each action of a live editor.
+            control_token: Opens the control endpoints to other machines.
         """
         self.server = Server(world, others=others, faults=faults, limits=limits, compress=compress)
         mount(self.server, control_token)
@@ -62,7 +70,7 @@ class Simulator:
         self.world = world
         self.faults = self.server.first.faults
         self.requests = self.server.first.requests
-        self._editors = None if pace is None else LiveEditors(self.server.projects, pace=pace, tell=tell)
+        self._editors = None if pace is None else LiveEditors(self.server.projects, pace=pace, report=report)
         self._host = host
         self._port = port
         self._running = AsyncExitStack()
@@ -70,14 +78,14 @@ class Simulator:
 
     @property
     def url(self) -> str:
-        """Where it answers: a base URL without a slash at the end."""
+        """The base URL, without a slash at the end."""
         if not self._url:
             raise RuntimeError("the simulator is not running: use it as `async with Simulator(…)`")
         return self._url
 
     @property
     def limits(self) -> RateLimit | None:
-        """The rate limit, if there is one; it can be exchanged while the server runs."""
+        """The rate limit, if any; it can be replaced while the server runs."""
         return self.server.first.limits
 
     @limits.setter
@@ -90,9 +98,9 @@ class Simulator:
             stack.push_async_callback(runner.cleanup)
             await runner.setup()
             await web.TCPSite(runner, self._host, self._port).start()
-            await stack.enter_async_context(WebhookSender(self.server.projects))
+            await stack.enter_async_context(_background(send_webhooks(self.server.projects), name="webhook calls"))
             if self._editors is not None:
-                await stack.enter_async_context(self._editors)
+                await stack.enter_async_context(_background(self._editors.run(), name="live editors"))
             host, port = runner.addresses[0][:2]
             self._url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
             self._running = stack.pop_all()
@@ -106,9 +114,9 @@ class Simulator:
 
 
 class SimulatorThread:
-    """The same for code without an event loop: `with SimulatorThread(world) as simulator: simulator.url`.
+    """A server for code without an event loop: `with SimulatorThread(world) as simulator: simulator.url`.
 
-    The server has a thread and a loop of its own. The world must then be touched only through `act`.
+    It has its own thread and event loop. While it runs, use the world only through `act`. See `Simulator`.
     """
 
     def __init__(
@@ -150,7 +158,7 @@ class SimulatorThread:
 
     @property
     def url(self) -> str:
-        """Where it answers."""
+        """The base URL, without a slash at the end."""
         return self.simulator.url
 
     def act(self, act: Callable[[World], T]) -> T:
@@ -191,7 +199,7 @@ class SimulatorThread:
         except Exception as error:
             if self._started.is_set():
                 raise
-            self._failure = error  # whoever waits for the start raises it: the port is taken, say
+            self._failure = error  # raised by the thread that waits for the start, for instance if the port is in use
             self._started.set()
 
 
@@ -204,14 +212,13 @@ def serve(
     faults: Faults | None = None,
     limits: RateLimit | None = None,
     pace: float | None = None,
-    tell: Callable[[World, str], object] | None = None,
+    report: Callable[[World, str], object] | None = None,
     control_token: ControlToken | None = None,
     on_start: Callable[[Simulator], object] | None = None,
 ) -> None:
-    """Serve *world*, and those of *others*, until SIGINT or SIGTERM; *on_start* is called with the running simulator.
+    """Serve *world* and *others* until SIGINT or SIGTERM; call *on_start* with the running simulator.
 
-    *pace*, *tell* and *control_token* are those of `Simulator`. What is there at the start is taken to stay: the
-    garbage collector does not look at it again.
+    The other arguments are those of `Simulator`. The garbage collector ignores what exists at the start.
     """
 
     async def run() -> None:
@@ -226,12 +233,24 @@ def serve(
             faults=faults,
             limits=limits,
             pace=pace,
-            tell=tell,
+            report=report,
             control_token=control_token,
         ) as simulator:
-            gc.freeze()  # a full collection over a million versions would make some request wait for a second
+            gc.freeze()  # a full collection over a million versions would delay a request by a second
             if on_start is not None:
                 on_start(simulator)
             await stop.wait()
 
     asyncio.run(run())
+
+
+@asynccontextmanager
+async def _background(work: Coroutine[object, object, None], *, name: str) -> AsyncIterator[None]:
+    """Run *work* while the block runs."""
+    task = asyncio.create_task(work, name=name)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task

@@ -1,4 +1,4 @@
-"""Sending webhook calls: in the background, with retries up to two days apart by the simulator's clock."""
+"""Sends webhook calls in the background, with retries up to two days apart by the simulator's clock."""
 
 from __future__ import annotations
 
@@ -9,43 +9,35 @@ from typing import Final
 
 import aiohttp
 
-from versionsync.simulator.background import Background
 from versionsync.simulator.http.project import Project
 from versionsync.simulator.world.webhooks import CallStatus, WebhookCall
 from versionsync.simulator.world.world import World
 
-__all__ = ["WebhookSender"]
+__all__ = ["send_webhooks"]
 
 POLL_SECONDS: Final = 0.05
-ANSWER_SECONDS: Final = 8.0
+RESPONSE_SECONDS: Final = 8.0
 RETRY_AFTER: Final = (
     *(timedelta(minutes=minutes) for minutes in (2, 6, 30)),
     *(timedelta(hours=hours) for hours in (1, 5)),
     *(timedelta(days=days) for days in (1, 2)),
 )
-"""How long after a failed attempt the next one comes, with `auto_retry`: in all, more than three days."""
+"""The delay after each failed attempt, with `auto_retry`: more than three days in all."""
 
 
-class WebhookSender(Background):
-    """Sends what the webhooks of *projects* have to send while the block runs; the list may grow.
+async def send_webhooks(projects: Sequence[Project]) -> None:
+    """Send the webhook calls of *projects* that are due, without an end; the list may grow.
 
-    Within a project a slow receiver keeps the next calls waiting.
+    Within a project a slow receiver delays the next calls.
     """
-
-    task_name = "webhook deliveries"
-
-    def __init__(self, projects: Sequence[Project]) -> None:
-        self._projects = projects
-
-    async def _run(self) -> None:
-        timeout = aiohttp.ClientTimeout(total=ANSWER_SECONDS)
-        async with aiohttp.ClientSession(timeout=timeout) as session, asyncio.TaskGroup() as sending:
-            busy: dict[int, asyncio.Task[None]] = {}
-            while True:
-                for number, project in enumerate(self._projects):
-                    if project.world.has_webhooks and (number not in busy or busy[number].done()):
-                        busy[number] = sending.create_task(_send_due(session, project.world))
-                await asyncio.sleep(POLL_SECONDS)
+    timeout = aiohttp.ClientTimeout(total=RESPONSE_SECONDS)
+    async with aiohttp.ClientSession(timeout=timeout) as session, asyncio.TaskGroup() as sending:
+        busy: dict[int, asyncio.Task[None]] = {}
+        while True:
+            for number, project in enumerate(projects):
+                if project.world.has_webhooks and (number not in busy or busy[number].done()):
+                    busy[number] = sending.create_task(_send_due(session, project.world))
+            await asyncio.sleep(POLL_SECONDS)
 
 
 async def _send_due(session: aiohttp.ClientSession, world: World) -> None:

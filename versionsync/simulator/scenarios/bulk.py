@@ -1,7 +1,7 @@
-"""A project of any size, for measuring: few models, plain content, and a past loaded rather than acted out.
+"""Projects of any size, for measurements: few models, plain content, and a past that is loaded; one, or many at once.
 
 Contents are made when they are read, from a number: a million versions take about half a gigabyte. The same arguments
-give the same project. A record has one of three fates, in turn: a draft, published, or published and edited since.
+make the same project. A record is in turn a draft, published, or published and edited since.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 import gc
 import random
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Final
@@ -20,27 +20,27 @@ import msgspec
 
 from versionsync.simulator.scenarios.news.prose import paragraph
 from versionsync.simulator.world.models import Model
-from versionsync.simulator.world.people import Editor
+from versionsync.simulator.world.people import FULL_ACCESS_TOKEN, Editor
 from versionsync.simulator.world.records import LoadedVersion
 from versionsync.simulator.world.world import World
 
-__all__ = ["Bulk", "build_bulk"]
+__all__ = ["SMALL_RECORDS", "Bulk", "another_world", "build_bulk", "bulk_worlds", "filled_worlds", "token_of"]
 
 BYTES_PER_VERSION: Final = 1_000
-LEAST_BYTES: Final = 100
+MIN_BYTES: Final = 100
 FRAME_BYTES: Final = 70
-"""About what a content takes besides its text."""
+"""The approximate size of a content without its text."""
 MODELS: Final = ("product", "review", "event", "place")
 MODELS_WITHOUT_DRAFTS: Final = frozenset({"place"})
 POOL_BYTES: Final = 64 * 1024
 STEP: Final = timedelta(minutes=37)
-"""Between two versions of a record."""
-UNTIL_PUBLISHED: Final = timedelta(minutes=1)
+"""The time between two versions of a record."""
+PUBLISH_DELAY: Final = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Bulk:
-    """What was built."""
+    """The models and the number of records and versions that were built."""
 
     models: tuple[Model, ...]
     records: int
@@ -56,30 +56,34 @@ def build_bulk(
     bytes_per_version: int = BYTES_PER_VERSION,
     first_number: int = 0,
 ) -> Bulk:
-    """Add *records* records with *versions* versions each to *world*; they lie before its present.
+    """Add records to *world*, with times before its present. Without records the project stays empty.
 
-    *seed*: of the content (None: the world's). *bytes_per_version*: about how long its JSON text is. *first_number*:
-    of the records, so that several worlds can share the prose of one *seed* and still differ. Without records there are
-    no models either: the project is as empty as a new one.
+    Args:
+        world: The world to fill.
+        records: The number of records.
+        versions: The number of versions of each record.
+        seed: The seed of the content; None: that of the world.
+        bytes_per_version: The approximate length of a content's JSON text.
+        first_number: The number of the first record, so that worlds with the same *seed* differ.
     """
     if records < 0 or versions < 1:
         raise ValueError(f"{records} records with {versions} versions each cannot be built")
     if not records:
         return Bulk((), 0, 0)
-    recipe = _Recipe.of(world.seed if seed is None else seed, max(bytes_per_version, LEAST_BYTES))
-    ends = world.now()
-    # Records begin in turn, a step apart or less, so that the oldest is never older than a few years.
+    recipe = _Recipe.of(world.seed if seed is None else seed, max(bytes_per_version, MIN_BYTES))
+    end = world.now()
+    # Records start one after the other, at most a step apart, so that the oldest is only a few years old.
     spread = min(STEP, timedelta(days=365) / max(records, 1))
-    begins = ends - STEP * (versions + 1) - spread * records
-    world.created_at = world.primary.created_at = min(world.created_at, begins)
-    with world.acting_at(begins):
+    start = end - STEP * (versions + 1) - spread * records
+    world.created_at = world.primary.created_at = min(world.created_at, start)
+    with world.acting_at(start):
         models = tuple(_create_model(world, api_key) for api_key in MODELS)
     editors = (world.user, world.sso_user, world.account, world.api)
     with _without_garbage_collection():
         for number in range(records):
             model = models[number % len(models)]
-            born = (begins + spread * (number + 1)).replace(microsecond=0)
-            world.load(model, _past(first_number + number, versions, born, model, editors, recipe))
+            created_at = (start + spread * (number + 1)).replace(microsecond=0)
+            world.load(model, _past(first_number + number, versions, created_at, model, editors, recipe))
     return Bulk(models, records, records * versions)
 
 
@@ -92,25 +96,25 @@ def _create_model(world: World, api_key: str) -> Model:
 
 
 def _past(
-    number: int, versions: int, born: datetime, model: Model, editors: tuple[Editor, ...], recipe: _Recipe
+    number: int, versions: int, created_at: datetime, model: Model, editors: tuple[Editor, ...], recipe: _Recipe
 ) -> list[LoadedVersion]:
-    """The versions of the record *number*, oldest first."""
-    times = [born + STEP * place for place in range(versions)]
-    live_place = _live_place(number, versions)
+    """Return the versions of the record *number*, oldest first."""
+    times = [created_at + STEP * index for index in range(versions)]
+    published_index = _published_index(number, versions)
     past = []
-    for place, at in enumerate(times):
+    for index, at in enumerate(times):
         if not model.draft_mode:
-            until = times[place + 1] if place + 1 < versions else None
+            until = times[index + 1] if index + 1 < versions else None
             live: tuple[tuple[datetime, datetime | None], ...] = ((at, until),)
         else:
-            live = ((at + UNTIL_PUBLISHED, None),) if place == live_place else ()
-        editor = editors[(number + place) % len(editors)]
-        past.append(LoadedVersion(_Content(recipe, number, place), editor, at, live))
+            live = ((at + PUBLISH_DELAY, None),) if index == published_index else ()
+        editor = editors[(number + index) % len(editors)]
+        past.append(LoadedVersion(_Content(recipe, number, index), editor, at, live))
     return past
 
 
-def _live_place(number: int, versions: int) -> int | None:
-    """Which version of the record *number* is live, if its model has drafts."""
+def _published_index(number: int, versions: int) -> int | None:
+    """Return which version of the record *number* is live, if its model has drafts."""
     match number % 3:
         case 0:
             return None
@@ -121,10 +125,10 @@ def _live_place(number: int, versions: int) -> int | None:
 
 
 class _Recipe(msgspec.Struct, frozen=True, gc=False):
-    """From what the contents of all versions are made."""
+    """What the contents of all versions are made from."""
 
     pool: bytes
-    """Prose without anything that JSON would have to escape."""
+    """Prose without characters that JSON must escape."""
     length: int
 
     @classmethod
@@ -135,7 +139,7 @@ class _Recipe(msgspec.Struct, frozen=True, gc=False):
 
 @lru_cache(maxsize=1)
 def _pool(seed: int, length: int) -> bytes:
-    """At least *length* bytes of prose; kept, because a thousand small projects are made from the same."""
+    """Return at least *length* bytes of prose; cached, because a thousand small projects share it."""
     rng = random.Random(f"bulk:{seed}")  # noqa: S311 - repeatable on purpose
     pool = bytearray()
     while len(pool) < length:
@@ -144,23 +148,23 @@ def _pool(seed: int, length: int) -> bytes:
 
 
 class _Content(msgspec.Struct, frozen=True, gc=False):
-    """The attributes of one version, made anew whenever they are read."""
+    """The attributes of one version, made again on each read."""
 
     recipe: _Recipe
     number: int
-    place: int
+    index: int
 
     def __call__(self) -> bytes:
-        number, place = self.number, self.place
-        start = (number * 7919 + place * 104_729) % POOL_BYTES
+        number, index = self.number, self.index
+        start = (number * 7919 + index * 104_729) % POOL_BYTES
         text = self.recipe.pool[start : start + self.recipe.length]
         head = b'{"title":"Number %d, edition %d","edition":%d,"price":%d.%02d,"text":"'
-        return head % (number, place + 1, place + 1, number % 900 + 10, (number + place) % 100) + text + b'"}'
+        return head % (number, index + 1, index + 1, number % 900 + 10, (number + index) % 100) + text + b'"}'
 
 
 @contextmanager
 def _without_garbage_collection() -> Iterator[None]:
-    """Nothing that is loaded becomes garbage: looking for it, again and again, takes longer than loading."""
+    """Pause garbage collection: nothing that is loaded becomes garbage, and the search takes longer than loading."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -168,3 +172,51 @@ def _without_garbage_collection() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
+
+
+FIRST_PROJECT: Final = 205
+SMALL_RECORDS: Final = 10
+"""The default number of records of each of several projects."""
+
+
+def token_of(number: int) -> str:
+    """Return the API token of the project *number*, counted from 1.
+
+    They are `simulator-full-access`, `simulator-full-access-2`, ….
+    """
+    return FULL_ACCESS_TOKEN if number == 1 else f"{FULL_ACCESS_TOKEN}-{number}"
+
+
+def another_world(first: World, number: int, name: str | None = None, token: str | None = None) -> World:
+    """Return an empty world for the project *number*, with the clock and a copy of the options of *first*.
+
+    *name* and *token* contain the number if they are None.
+    """
+    project_id = str(FIRST_PROJECT + number - 1)
+    return World(
+        seed=first.seed + number - 1,
+        clock=first.clock,
+        project_id=project_id,
+        name=name or f"Project {project_id}",
+        token=token or token_of(number),
+        options=replace(first.options),
+    )
+
+
+def bulk_worlds(first: World, projects: int, *, records: int, versions: int) -> Iterator[World]:
+    """Fill *first* and *projects* - 1 other worlds with *records* records each; no two have the same ones."""
+    yield from filled_worlds(
+        first,
+        projects,
+        lambda world, number: build_bulk(
+            world, records=records, versions=versions, seed=first.seed, first_number=(number - 1) * records
+        ),
+    )
+
+
+def filled_worlds(first: World, projects: int, fill: Callable[[World, int], object]) -> Iterator[World]:
+    """Fill *first* and *projects* - 1 other worlds; *fill* is called with each world and its number."""
+    for number in range(1, projects + 1):
+        world = first if number == 1 else another_world(first, number)
+        fill(world, number)
+        yield world

@@ -1,7 +1,7 @@
-"""A version's attributes as JSON text: taken apart, changed and put together without losing a digit.
+"""A version's attributes as JSON text: split, changed and joined without the loss of a digit.
 
-Members are kept as the text that came in (`msgspec.Raw`), so that `1.00`, 23-digit integers, `1e400` and escapes of any
-kind are served as they were written. Only fields that hold blocks are looked into, with decimals instead of floats.
+Members stay the text that came in (`msgspec.Raw`), so that `1.00`, 23-digit integers, `1e400` and all escapes are
+served as they were written. Only fields with blocks are decoded, with decimals instead of floats.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ __all__ = [
     "Json",
     "Members",
     "blocks_by_id",
+    "complete_blocks",
     "flatten",
     "is_block",
     "join",
@@ -29,18 +30,17 @@ __all__ = [
     "split",
     "split_list",
     "take_locales",
-    "whole_blocks",
     "without_locale",
 ]
 
 Json: TypeAlias = Any
-"""A decoded JSON value. What it may hold is for the project's editors to say, not for a type checker."""
+"""A decoded JSON value of any shape."""
 
 Members = dict[str, msgspec.Raw]
-"""The attributes, field by field, each still as text."""
+"""The attributes by field, each still as text."""
 
 Block = dict[str, Json]
-"""A whole block, `{"id", "type": "item", "attributes", "relationships"}`."""
+"""A complete block, `{"id", "type": "item", "attributes", "relationships"}`."""
 
 BLOCK_FIELD_TYPES: Final = frozenset({"rich_text", "single_block", "structured_text"})
 
@@ -49,14 +49,14 @@ _ELEMENTS: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _ANY: Final = msgspec.json.Decoder(float_hook=Decimal)
 _ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
 
-# msgspec takes no surrogate that stands alone, though JSON may have one as an escape. Such an escape goes through the
-# decoder as its digits between two noncharacters, and comes out of the encoder as the escape that it was.
+# msgspec refuses lone surrogates, although JSON may have them as escapes. Such an escape passes the decoder as its
+# digits between two noncharacters, and is restored after encoding.
 _ESCAPE: Final = re.compile(rb"\\(?:u([dD][89abAB]..)\\u([dD][c-fC-F]..)|u([dD][89a-fA-F]..)|.)", re.DOTALL)
 _LONE: Final = re.compile(b"\xef\xb7\x90([0-9a-fA-F]{4})\xef\xb7\x91")
 
 
 def protect(text: bytes) -> bytes:
-    """*text* in a form that msgspec can decode, whatever surrogates it has; encoding restores them."""
+    """Return *text* in a form that msgspec can decode in spite of lone surrogates; encoding restores them."""
 
     def protected(escape: re.Match[bytes]) -> bytes:
         return escape[0] if escape[3] is None else b"\xef\xb7\x90%b\xef\xb7\x91" % escape[3]
@@ -65,7 +65,7 @@ def protect(text: bytes) -> bytes:
 
 
 def split(content: bytes) -> Members:
-    """The members of *content*, undecoded."""
+    """Return the members of *content*, undecoded."""
     try:
         members = _MEMBERS.decode(content)
     except msgspec.DecodeError:
@@ -74,7 +74,7 @@ def split(content: bytes) -> Members:
 
 
 def split_list(content: bytes) -> list[msgspec.Raw]:
-    """The elements of a list, undecoded."""
+    """Return the elements of a list, undecoded."""
     try:
         elements = _ELEMENTS.decode(content)
     except msgspec.DecodeError:
@@ -83,7 +83,7 @@ def split_list(content: bytes) -> list[msgspec.Raw]:
 
 
 def join(members: Mapping[str, msgspec.Raw]) -> bytes:
-    """The text of *members*."""
+    """Return the text of *members*."""
     return _ENCODER.encode(members)
 
 
@@ -96,7 +96,6 @@ def load(text: bytes | msgspec.Raw) -> Json:
 
 
 def raw(value: Json) -> msgspec.Raw:
-    """Encode any JSON value."""
     return _restored(bytes(value) if isinstance(value, msgspec.Raw) else _ENCODER.encode(value))
 
 
@@ -105,14 +104,15 @@ def _restored(text: bytes) -> msgspec.Raw:
 
 
 def is_block(value: Json) -> bool:
-    """Whether *value* is a whole block (an id would be a string)."""
+    """Return whether *value* is a complete block (an id would be a string)."""
     return isinstance(value, dict) and value.get("type") == "item" and "attributes" in value
 
 
 def map_blocks(value: Json, change: Callable[[Json], Json]) -> Json:
-    """*value*, the content of a field that holds blocks, with each block or block's id replaced by `change(it)`.
+    """Return *value*, the content of a field with blocks, with *change* applied to each block or block's id.
 
-    Covers modular content, a single block and structured text, localized or not; blocks within blocks are for *change*.
+    The field may be modular content, a single block or structured text, localized or not. Nested blocks are left to
+    *change*.
     """
     match value:
         case {"schema": "dast", "document": document}:
@@ -141,7 +141,7 @@ def _map_nodes(node: Json, change: Callable[[Json], Json]) -> Json:
 
 
 def flatten(content: bytes, block_fields: Iterable[str]) -> bytes:
-    """*content* with ids where *block_fields* hold whole blocks: what `nested=false` shows."""
+    """Return *content* with ids instead of complete blocks in *block_fields*, as with `nested=false`."""
     members = split(content)
     for key in block_fields:
         if key in members:
@@ -150,33 +150,33 @@ def flatten(content: bytes, block_fields: Iterable[str]) -> bytes:
 
 
 def blocks_by_id(content: bytes) -> dict[str, Block]:
-    """Every whole block in *content*, at any depth."""
+    """Return every complete block in *content*, at any depth."""
     found: dict[str, Block] = {}
     for text in split(content).values():
         if b'"item"' in bytes(text):
-            found |= {block["id"]: block for block in whole_blocks(load(text))}
+            found |= {block["id"]: block for block in complete_blocks(load(text))}
     return found
 
 
-def whole_blocks(value: Json) -> Iterator[Block]:
-    """Every whole block in a decoded *value*, at any depth; one that holds others comes first."""
+def complete_blocks(value: Json) -> Iterator[Block]:
+    """Yield every complete block in a decoded *value*, at any depth, parents first."""
     if is_block(value):
         yield value
     if isinstance(value, dict):
         for inner in value.values():
-            yield from whole_blocks(inner)
+            yield from complete_blocks(inner)
     elif isinstance(value, list):
         for inner in value:
-            yield from whole_blocks(inner)
+            yield from complete_blocks(inner)
 
 
 def take_locales(
     published: Members | None, current: Members, *, localized: frozenset[str], locales: Iterable[str], others: bool
 ) -> Members:
-    """The content that selective publishing makes live.
+    """Return the content that selective publishing makes live.
 
-    *locales* of the *localized* fields come from *current*, everything else stays as *published*; with *others* the
-    fields that are not localized come from *current* as well.
+    *locales* of the *localized* fields come from *current*, everything else from *published*; with *others* the fields
+    that are not localized come from *current* as well.
     """
     wanted = frozenset(locales)
     mixed: Members = {}
@@ -198,7 +198,7 @@ def take_locales(
 
 
 def without_locale(content: bytes, localized: Iterable[str], locales: frozenset[str]) -> bytes:
-    """*content* without what its *localized* fields say in *locales*."""
+    """Return *content* without the values of its *localized* fields in *locales*."""
     members = split(content)
     for key in localized:
         if key in members:

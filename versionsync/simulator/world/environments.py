@@ -1,9 +1,8 @@
-"""One environment: its models, records and versions, and how it is copied when it is forked."""
+"""One environment: its models, records and versions, and copies of it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -17,21 +16,21 @@ from versionsync.simulator.world.uploads import Upload
 __all__ = ["Environment", "Scheduled"]
 
 CHANGES_KEPT: Final = 2_000
-"""How many times of changes are remembered: plenty for a beacon that notices late."""
+"""How many times of changes are kept: enough for a delayed beacon."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scheduled:
-    """Something that the clock will do: publish a record (or a selection of it), or unpublish it (or some locales)."""
+    """A planned action: publish a record (or a selection of it), or unpublish it (or some locales)."""
 
     at: datetime
     record_id: str
     publishes: bool
     selection: Selection | None = None
     editor: Editor | None = None
-    """Who planned it: a selection may be written as a version, and versions name somebody."""
+    """The editor who planned it: a selection may be written as a version, and a version has an editor."""
     as_sent: str | None = None
-    """The text of *at* in the request that planned it; the plan itself is printed with this text."""
+    """The text of *at* in the request; answers about the plan repeat it."""
 
 
 @dataclass(slots=True, eq=False)
@@ -44,7 +43,7 @@ class Environment:
     is_primary: bool = False
     forked_from: str | None = None
     ready_at: datetime | None = None
-    """When a fork is finished; None: it always was."""
+    """When a fork is finished; None: this is no unfinished fork."""
     models: dict[str, Model] = field(default_factory=dict)
     records: dict[str, Record] = field(default_factory=dict)
     deleted: dict[str, Record] = field(default_factory=dict)
@@ -54,63 +53,63 @@ class Environment:
     publications: dict[str, Scheduled] = field(default_factory=dict)
     unpublishings: dict[str, Scheduled] = field(default_factory=dict)
     revision: int = 0
-    """Rises with each change; what was computed for an older one is stale."""
+    """Rises with each change; what was computed for an older revision is stale."""
     changes: list[datetime] = field(default_factory=list)
-    """When data changed, as far as `last_data_change_at` still has to say so."""
-    former_schema: Environment | None = None
-    """This environment with the schema before its last change, for answers that are old."""
+    """The times of data changes that `last_data_change_at` still needs."""
+    previous_schema: Environment | None = None
+    """This environment with the schema before its last change, for old answers."""
     remembered: Environment | None = None
-    """This environment as it was at `World.remember`, for answers that lag behind."""
+    """This environment as it was at `World.remember`, for lagging answers."""
 
     def model(self, key: str) -> Model:
-        """The model with this id or api_key. Raises Refused (404)."""
+        """Return the model with this id or api_key. Raise ApiError (404)."""
         if found := self.find_model(key):
             return found
         raise not_found("item_type", key)
 
     def find_model(self, key: str) -> Model | None:
-        """The model with this id or api_key, if there is one."""
+        """Return the model with this id or api_key, if any."""
         return self.models.get(key) or next((model for model in self.models.values() if model.api_key == key), None)
 
     def field(self, field_id: str) -> Field:
-        """The field with this id. Raises Refused (404)."""
+        """Return the field with this id. Raise ApiError (404)."""
         for model in self.models.values():
             if field_id in model.fields:
                 return model.fields[field_id]
         raise not_found("field", field_id)
 
     def fieldset(self, fieldset_id: str) -> Fieldset:
-        """The fieldset with this id. Raises Refused (404)."""
+        """Return the fieldset with this id. Raise ApiError (404)."""
         for model in self.models.values():
             if fieldset_id in model.fieldsets:
                 return model.fieldsets[fieldset_id]
         raise not_found("fieldset", fieldset_id)
 
     def record(self, record_id: str) -> Record:
-        """The record with this id, unless it was deleted, or is a block by now. Raises Refused (404)."""
+        """Return the record with this id. Raise ApiError (404), also if it was deleted or became a block."""
         record = self.records.get(record_id)
         if record is None or record.model.is_block:
             raise not_found("item", record_id)
         return record
 
     def version(self, version_id: str, *, of_deleted: bool = False) -> Version:
-        """The version with this id. Raises Refused (404)."""
+        """Return the version with this id. Raise ApiError (404)."""
         version = self.versions.get(version_id)
         if version is None or (version.record.is_deleted and not of_deleted) or version.record.model.is_block:
             raise not_found("item_version", version_id)
         return version
 
     def status(self, now: datetime) -> str:
-        """`creating` while a fork runs, then `ready`."""
+        """Return `creating` while a fork runs, then `ready`."""
         return "creating" if self.ready_at and now < self.ready_at else "ready"
 
-    def demand_ready(self, now: datetime) -> None:
-        """Raise ENVIRONMENT_NOT_READY while the fork that makes this environment runs."""
+    def check_ready(self, now: datetime) -> None:
+        """Raise ENVIRONMENT_NOT_READY while the fork of this environment runs."""
         if self.status(now) != "ready":
             raise ApiError("ENVIRONMENT_NOT_READY", details={"environment": self.id})
 
     def touch(self, at: datetime, *, moves_beacon: bool = True) -> None:
-        """Note that something in here changed at *at*."""
+        """Record a change at *at*."""
         self.revision += 1
         if moves_beacon:
             self.changes.append(at)
@@ -118,7 +117,7 @@ class Environment:
                 self.changes = sorted(self.changes)[-CHANGES_KEPT // 2 :]
 
     def last_data_change_at(self, now: datetime, delay: timedelta) -> datetime:
-        """The beacon: the latest change that has had *delay* to be noticed, as the moment of its being noticed."""
+        """Return the beacon: when the latest change that is older than *delay* became visible."""
         seen = [at for at in self.changes if at + delay <= now]
         latest = max(seen) if seen else None
         self.changes = ([] if latest is None else [latest]) + [at for at in self.changes if at + delay > now]
@@ -127,11 +126,11 @@ class Environment:
     def fork(
         self, environment_id: str, at: datetime, new_id: Callable[[], str] | None
     ) -> tuple[Environment, dict[str, str] | None]:
-        """A copy called *environment_id*, made at *at*.
+        """Return a copy with the id *environment_id*, created at *at*.
 
-        Its versions get ids from *new_id*, and the map from old to new comes back; without *new_id* they keep theirs.
+        Its versions get ids from *new_id*; the second result maps old to new ids. Without *new_id* they keep theirs.
         """
-        models = deepcopy(self.models)
+        models = {id: model.copy() for id, model in self.models.items()}
         forked = replace(
             self,
             id=environment_id,
@@ -148,42 +147,42 @@ class Environment:
             publications=dict(self.publications),
             unpublishings=dict(self.unpublishings),
             changes=[],
-            former_schema=None,
+            previous_schema=None,
             remembered=None,
         )
         renamed = self._copy_records(forked, models, new_id)
         return forked, renamed if new_id is not None else None
 
-    def keep_schema(self, changing: Model | None = None) -> None:
-        """Keep the schema as it is, because it is about to change: *changing* is the model that will."""
+    def save_schema(self, changing: Model | None = None) -> None:
+        """Keep the current schema before it changes; *changing*: the model that will change."""
         models = dict(self.models)
         if changing is not None:
-            models[changing.id] = deepcopy(changing)
-        self.former_schema = replace(
+            models[changing.id] = changing.copy()
+        self.previous_schema = replace(
             self,
             models=models,
             locales=list(self.locales),
             changes=list(self.changes),
-            former_schema=None,
+            previous_schema=None,
             remembered=None,
         )
 
     def remember(self) -> None:
-        """Keep the records as they are, for `lagging`."""
+        """Keep the current records for `lagging`."""
         snapshot = replace(
             self,
             locales=list(self.locales),
             records={},
             versions={},
             changes=list(self.changes),
-            former_schema=None,
+            previous_schema=None,
             remembered=None,
         )
         self._copy_records(snapshot, self.models, None)
         self.remembered = snapshot
 
     def lagging(self, record_ids: frozenset[str] | None) -> Environment:
-        """This environment as `remember` kept it, in all records or in those of *record_ids*."""
+        """Return this environment with the remembered state of all records, or of those in *record_ids*."""
         old = self.remembered
         if old is None or record_ids is None:
             return old or self
@@ -192,21 +191,21 @@ class Environment:
         return replace(self, records=records)
 
     def _copy_records(
-        self, copy: Environment, models: Mapping[str, Model], new_id: Callable[[], str] | None
+        self, target: Environment, models: Mapping[str, Model], new_id: Callable[[], str] | None
     ) -> dict[str, str]:
-        """Give *copy* records and versions of its own, and return the new ids of versions by the old ones."""
+        """Copy all records and versions to *target*, and return the new ids of versions by the old ones."""
         renamed: dict[str, str] = {}
         for record in self.records.values():
             copied = replace(record, model=models[record.model.id], versions=[], current=None, published=None)
-            copy.records[copied.id] = copied
+            target.records[copied.id] = copied
             for version in record.versions:
-                twin = replace(version, record=copied)
+                copy = replace(version, record=copied)
                 if new_id is not None:
-                    twin.id = renamed[version.id] = new_id()
-                copied.versions.append(twin)
-                copy.versions[twin.id] = twin
+                    copy.id = renamed[version.id] = new_id()
+                copied.versions.append(copy)
+                target.versions[copy.id] = copy
                 if version.is_current:
-                    copied.current = twin
+                    copied.current = copy
                 if version.is_published:
-                    copied.published = twin
+                    copied.published = copy
         return renamed

@@ -1,8 +1,7 @@
-"""What really happened in the simulated project: facts, only ever appended, written by the world as it acts.
+"""What really happened in the simulated project: facts that are only appended, written by the world as it acts.
 
-Nothing that answers requests reads the journal. That makes it a witness: `truth` derives from it alone what a perfect
-mirror would hold, whatever the server (or a fault) told its clients. Contents are held by reference: they are the bytes
-that are served.
+Nothing that answers requests reads them. So `expected` can derive from them alone what a perfect mirror holds, whatever
+the server (or a fault) answered. Contents are shared references: the bytes that are served.
 """
 
 from __future__ import annotations
@@ -38,11 +37,11 @@ __all__ = [
 ]
 
 Content = bytes | Callable[[], bytes]
-"""A version's attributes as JSON text: the bytes, or a function that makes them when somebody reads."""
+"""A version's attributes as JSON text: the bytes, or a function that creates them on each read."""
 
 
 def read_content(content: Content) -> bytes:
-    """The JSON text of *content*, made now if it was not made before."""
+    """Return the JSON text of *content*."""
     return content if isinstance(content, bytes) else content()
 
 
@@ -58,7 +57,7 @@ class Cause(StrEnum):
 
 
 class Change(StrEnum):
-    """What became of a model or a field."""
+    """What happened to a model or a field."""
 
     MADE = "made"
     CHANGED = "changed"
@@ -66,21 +65,21 @@ class Change(StrEnum):
 
 
 class EditorRef(msgspec.Struct, frozen=True, gc=False):
-    """Whoever did it: one of the five kinds of editor, and its id."""
+    """An editor: one of the five kinds, and its id."""
 
     type: str
     id: str
 
 
 class Fact(msgspec.Struct, frozen=True, tag=True, gc=False):
-    """Something that happened in *environment* at *at*, in milliseconds, as upstream keeps times."""
+    """Something that happened in *environment* at *at*. Times have milliseconds, as upstream's do."""
 
     at: datetime
     environment: str
 
 
 class RecordMade(Fact, frozen=True, gc=False):
-    """A record came to be; *again*: under the id of one that had been deleted."""
+    """A record was created; *again*: under the id of a deleted one."""
 
     record_id: str
     model_id: str
@@ -90,13 +89,13 @@ class RecordMade(Fact, frozen=True, gc=False):
 
 
 class RecordDeleted(Fact, frozen=True, gc=False):
-    """A record went, with its versions."""
+    """A record was deleted with its versions."""
 
     record_id: str
 
 
 class VersionMade(Fact, frozen=True, gc=False):
-    """A version was written. *replaces*: the version that was merged into it, whose id is gone."""
+    """A version was written. *replaces*: the version that was merged into it, whose id no longer exists."""
 
     version_id: str
     record_id: str
@@ -108,7 +107,7 @@ class VersionMade(Fact, frozen=True, gc=False):
 
 
 class VersionRewritten(Fact, frozen=True, gc=False):
-    """A version has other content under its id; *created_at* is the new one, where that changed too."""
+    """A version has other content under its id; *created_at*: the new time, if that changed too."""
 
     version_id: str
     content: Content
@@ -117,25 +116,25 @@ class VersionRewritten(Fact, frozen=True, gc=False):
 
 
 class VersionDropped(Fact, frozen=True, gc=False):
-    """A version is not kept any more (the plan keeps only so many)."""
+    """A version is not kept any more: the plan limits how many are kept."""
 
     version_id: str
 
 
 class PublicationBegan(Fact, frozen=True, gc=False):
-    """A version went live."""
+    """A version was published."""
 
     version_id: str
 
 
 class PublicationEnded(Fact, frozen=True, gc=False):
-    """A version is not live any more."""
+    """A version was unpublished."""
 
     version_id: str
 
 
 class SchemaChanged(Fact, frozen=True, gc=False):
-    """A model (no *field_id*) or one of its fields was made, changed or removed."""
+    """A model (no *field_id*) or one of its fields was created, changed or removed."""
 
     change: Change
     model_id: str
@@ -144,7 +143,7 @@ class SchemaChanged(Fact, frozen=True, gc=False):
 
 
 class ModelTurned(Fact, frozen=True, gc=False):
-    """A model became a block model, or a model of records again. Its records are served as blocks meanwhile."""
+    """A model became a block model, or a model of records again. Meanwhile its records are served as blocks."""
 
     model_id: str
     is_block: bool
@@ -155,7 +154,7 @@ class EnvironmentMade(Fact, frozen=True, gc=False):
 
 
 class EnvironmentForked(Fact, frozen=True):
-    """*environment* began as a copy of *source*; *version_ids* maps old to new where ids were not kept."""
+    """*environment* was copied from *source*; *version_ids* maps old to new ids unless they were kept."""
 
     source: str
     version_ids: dict[str, str] | None = None
@@ -172,7 +171,7 @@ class EnvironmentRenamed(Fact, frozen=True, gc=False):
 
 
 class EnvironmentDestroyed(Fact, frozen=True, gc=False):
-    """*environment* is no more."""
+    """*environment* was destroyed."""
 
 
 class EventLog:
@@ -184,7 +183,6 @@ class EventLog:
         self._facts: list[Fact] = []
 
     def write(self, fact: Fact) -> None:
-        """Append *fact*."""
         self._facts.append(fact)
 
     def __iter__(self) -> Iterator[Fact]:

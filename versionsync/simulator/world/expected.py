@@ -1,17 +1,17 @@
-"""What a perfect mirror of one environment would hold: derived from the journal alone.
+"""What a perfect mirror of one environment holds: derived from the event log alone.
 
-Nothing here looks at the state that serves requests, so the two can be compared; and nothing is shared with any mirror,
-so a misunderstanding there cannot hide here. The transitions are named like the events that a mirror writes, but carry
-the true time even where upstream does not tell it.
+Nothing here uses the state that serves requests, so tests can compare the two. Nothing is shared with a mirror, so both
+cannot have the same bug. The transitions have the names of a mirror's events, but always the real time, even if
+upstream does not show it.
 
-Conventions, where there is a choice:
+Conventions:
 
-- A deleted record's versions keep their flags, and the one that was live its open interval: upstream says nothing more.
-- When a record returns under its old id, its earlier versions go (`version.missing`), and lose their flags first.
-- What happened keeps its true time: a version that a burst rewrote was created when it was first saved, though upstream
-  now says otherwise; a record that claims another time (`meta.created_at`) was created when it was made.
-- Records of a model that became a block model stay as they are until it is turned back.
-- A fork's past is its source's past, with the version ids that it has in the fork.
+- A deleted record's versions keep their flags, and the published one its open interval: upstream reports nothing more.
+- When a record returns under its old id, its earlier versions lose their flags and become `version.missing`.
+- Everything keeps its real time. A version that a burst rewrote was created when it was first saved, even if upstream
+  now reports another time. A record that claims another time (`meta.created_at`) was created when it was made.
+- Records of a model that became a block model stay unchanged until it becomes a model again.
+- The past of a fork is the past of its source, with the version ids of the fork.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Interval = tuple[datetime, datetime | None]
 
 
 class TransitionType(StrEnum):
-    """What can happen to a record or version."""
+    """The kinds of transition."""
 
     RECORD_CREATED = "record.created"
     RECORD_DELETED = "record.deleted"
@@ -49,7 +49,7 @@ class TransitionType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """One of them. *cause*: why a version was rewritten."""
+    """A change of a record or version. *cause*: why a version was rewritten."""
 
     type: TransitionType
     record_id: str
@@ -60,7 +60,7 @@ class Transition:
 
 @dataclass(slots=True)
 class ExpectedVersion:
-    """A version, as it is or last was."""
+    """A version in its current or last state."""
 
     id: str
     record_id: str
@@ -68,28 +68,28 @@ class ExpectedVersion:
     editor: EditorRef
     created_at: datetime
     contents: list[Content]
-    """Every content it ever had, the latest last."""
+    """All of its contents, the latest last."""
     is_current: bool = False
     is_published: bool = False
     live: list[Interval] = field(default_factory=list)
-    """Every interval in which it was live, also those that upstream has forgotten."""
+    """All intervals in which it was published, also those that upstream does not keep."""
     is_listed: bool = True
-    """Whether its record, if alive, still lists it."""
+    """Whether its record, if it exists, still lists it."""
 
     @property
     def content(self) -> bytes:
-        """The attributes as JSON text, with whole blocks, as of the latest rewrite."""
+        """The latest attributes as JSON text, with complete blocks."""
         return read_content(self.contents[-1])
 
     @property
     def all_contents(self) -> list[bytes]:
-        """Every content it ever had, the latest last."""
+        """All of its contents, the latest last."""
         return [read_content(content) for content in self.contents]
 
 
 @dataclass(slots=True)
 class ExpectedRecord:
-    """A record, alive or not."""
+    """A record, deleted or not."""
 
     id: str
     model_id: str
@@ -99,42 +99,42 @@ class ExpectedRecord:
     deletions: list[datetime] = field(default_factory=list)
     returns: list[datetime] = field(default_factory=list)
     version_ids: list[str] = field(default_factory=list)
-    """All of its versions in the order in which they were made, those of earlier lives and those not kept included."""
+    """All of its versions in the order of creation, with those before a deletion and those not kept."""
     current_id: str | None = None
-    """The version that is, or was when the record went, current."""
+    """The current version, or the last one before the deletion."""
     published_id: str | None = None
-    """The version that is, or was when the record went, live."""
+    """The published version, or the last one before the deletion."""
 
 
 @dataclass(slots=True)
 class ExpectedHistory:
-    """All of one environment, and everything that happened in it, in order."""
+    """The contents of an environment, and everything that happened in it, in order."""
 
     environment: str
     versions: dict[str, ExpectedVersion] = field(default_factory=dict)
     records: dict[str, ExpectedRecord] = field(default_factory=dict)
     transitions: list[Transition] = field(default_factory=list)
     block_models: set[str] = field(default_factory=set)
-    """Models that became block models: their records are served as blocks, so a mirror cannot follow them."""
+    """Models that became block models: their records are served as blocks, so a mirror does not see them."""
 
     def current_version(self, record_id: str) -> ExpectedVersion | None:
-        """The version of a record that is (or, when it was deleted, was) current."""
+        """Return the current version of a record, or the last one before its deletion."""
         current_id = self.records[record_id].current_id
         return None if current_id is None else self.versions[current_id]
 
     def published_version(self, record_id: str) -> ExpectedVersion | None:
-        """The version of a record that is (or was) live."""
+        """Return the published version of a record, or the last one before its deletion."""
         published_id = self.records[record_id].published_id
         return None if published_id is None else self.versions[published_id]
 
     def listed_versions(self, record_id: str) -> list[ExpectedVersion]:
-        """The versions that upstream lists, oldest first; none of a deleted record."""
+        """Return the versions that upstream lists, oldest first; none of a deleted record."""
         record = self.records[record_id]
         versions = (self.versions[version_id] for version_id in record.version_ids)
         return [version for version in versions if version.is_listed] if record.alive else []
 
     def to_json(self) -> bytes:
-        """Everything, for another program; contents as JSON values."""
+        """Return everything as JSON for another program."""
         return msgspec.json.encode(
             {
                 "environment": self.environment,
@@ -153,8 +153,7 @@ class ExpectedHistory:
         version.live[-1] = (version.live[-1][0], at)
         self._emit(TransitionType.VERSION_UNPUBLISHED, at, version.record_id, version.id)
 
-    def _lose(self, version: ExpectedVersion, at: datetime) -> None:
-        """*version* is listed no more."""
+    def _remove_version(self, version: ExpectedVersion, at: datetime) -> None:
         if version.is_published:
             self._end_publication(version, at)
         if version.is_current:
@@ -165,7 +164,6 @@ class ExpectedHistory:
         self._emit(TransitionType.VERSION_MISSING, at, version.record_id, version.id)
 
     def _apply(self, fact: Fact) -> None:
-        """Let *fact*, which happened in this environment, have happened."""
         at = fact.at
         match fact:
             case facts.RecordMade():
@@ -185,7 +183,7 @@ class ExpectedHistory:
                     Transition(TransitionType.VERSION_REWRITTEN, version.record_id, version_id, at, fact.cause)
                 )
             case facts.VersionDropped(version_id=version_id):
-                self._lose(self.versions[version_id], at)
+                self._remove_version(self.versions[version_id], at)
             case facts.PublicationBegan(version_id=version_id):
                 version = self.versions[version_id]
                 version.is_published = True
@@ -197,7 +195,7 @@ class ExpectedHistory:
             case facts.ModelTurned(model_id=model_id, is_block=is_block):
                 (self.block_models.add if is_block else self.block_models.discard)(model_id)
             case _:
-                pass  # the schema has no part in the truth about versions
+                pass  # the schema does not affect versions
 
     def _record_made(self, fact: facts.RecordMade) -> None:
         record = self.records.get(fact.record_id)
@@ -211,7 +209,7 @@ class ExpectedHistory:
         self._emit(TransitionType.RECORD_RETURNED, fact.at, fact.record_id)
         for version_id in record.version_ids:
             if self.versions[version_id].is_listed:
-                self._lose(self.versions[version_id], fact.at)
+                self._remove_version(self.versions[version_id], fact.at)
 
     def _version_made(self, fact: facts.VersionMade) -> None:
         at, record = fact.at, self.records[fact.record_id]
@@ -228,10 +226,10 @@ class ExpectedHistory:
             record.current_id = version.id
             self._emit(TransitionType.VERSION_BECAME_CURRENT, at, record.id, version.id)
         if fact.replaces is not None:
-            self._lose(self.versions[fact.replaces], at)
+            self._remove_version(self.versions[fact.replaces], at)
 
     def _fork(self, fact: facts.EnvironmentForked) -> ExpectedHistory:
-        """A copy of this truth as the past of another environment."""
+        """Return a copy as the past of another environment."""
         names = fact.version_ids or {}
         forked = ExpectedHistory(fact.environment, block_models=set(self.block_models))
         for record in self.records.values():
@@ -244,10 +242,10 @@ class ExpectedHistory:
                 forked.records[record.id] = copied
         for version in self.versions.values():
             if version.record_id in forked.records and version.is_listed:
-                twin = copy(version)
-                twin.id = names.get(version.id, version.id)
-                twin.contents, twin.live = list(version.contents), list(version.live)
-                forked.versions[twin.id] = twin
+                forked_version = copy(version)
+                forked_version.id = names.get(version.id, version.id)
+                forked_version.contents, forked_version.live = list(version.contents), list(version.live)
+                forked.versions[forked_version.id] = forked_version
         listed = {id for id, version in self.versions.items() if version.is_listed}
         forked.transitions = [
             Transition(
@@ -259,28 +257,28 @@ class ExpectedHistory:
         return forked
 
 
-def expected_history(journal: Iterable[Fact], environment: str) -> ExpectedHistory:
-    """The truth about *environment* by the end of *journal*. Raises KeyError when there is none of that name by then.
+def expected_history(event_log: Iterable[Fact], environment: str) -> ExpectedHistory:
+    """Return the history of *environment* at the end of *event_log*. Raise KeyError if it does not exist then.
 
-    Transitions come in the order of their time, and within one instant in the order in which they happened.
+    The transitions are in the order of their time, and at the same time in the order in which they happened.
     """
-    worlds: dict[str, ExpectedHistory] = {}
-    for fact in journal:
+    histories: dict[str, ExpectedHistory] = {}
+    for fact in event_log:
         match fact:
             case facts.EnvironmentMade(environment=name):
-                worlds[name] = ExpectedHistory(name)
+                histories[name] = ExpectedHistory(name)
             case facts.EnvironmentForked(environment=name, source=source):
-                worlds[name] = worlds[source]._fork(fact)
+                histories[name] = histories[source]._fork(fact)
             case facts.EnvironmentRenamed(environment=name, old_name=old_name):
-                worlds[name] = worlds.pop(old_name)
-                worlds[name].environment = name
+                histories[name] = histories.pop(old_name)
+                histories[name].environment = name
             case facts.EnvironmentDestroyed(environment=name):
-                del worlds[name]
+                del histories[name]
             case facts.EnvironmentPromoted():
                 pass
             case _:
-                worlds[fact.environment]._apply(fact)
-    found = worlds[environment]
+                histories[fact.environment]._apply(fact)
+    found = histories[environment]
     found.transitions.sort(key=lambda transition: transition.at)
     return found
 

@@ -1,8 +1,8 @@
-"""Models and their fields, as one environment knows them."""
+"""Models, fields, fieldsets and workflows of an environment."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from versionsync.simulator.world.content import BLOCK_FIELD_TYPES, Json
@@ -16,9 +16,8 @@ FIELD_TYPES: Final = frozenset(
     }
 )
 
-
 LIST_TYPES: Final = frozenset({"gallery", "links", "rich_text"})
-"""The types of field whose emptiness is a list."""
+"""The types of field whose empty value is a list."""
 
 MODEL_FIELDS: Final = (
     "presentation_title_field",
@@ -28,7 +27,7 @@ MODEL_FIELDS: Final = (
     "excerpt_field",
     "ordering_field",
 )
-"""The relationships of a model to some of its fields: what stands for a record where little room is, and so on."""
+"""The relationships of a model to some of its fields, such as the one that is a record's title."""
 
 
 @dataclass(slots=True, eq=False)
@@ -52,25 +51,31 @@ class Field:
 
     @property
     def initial_value(self) -> Json:
-        """What it holds in a record that says nothing about it; in each locale, where it is localized."""
+        """Its value in a record that does not set it; if it is localized, in each locale."""
         if self.default_value is None and self.field_type in LIST_TYPES:
             return []
         return self.default_value
 
     @property
     def holds_files(self) -> bool:
-        """Whether the field's value is a file of the media area, or a list of some."""
+        """Whether its value is a file of the media area, or a list of files."""
         return self.field_type in {"file", "gallery"}
 
     @property
+    def forbids_deletion(self) -> bool:
+        """Whether a record that it links to cannot be deleted."""
+        rules = [self.validators.get(name) or {} for name in ("item_item_type", "items_item_type")]
+        return any(rule.get("on_reference_delete_strategy") == "fail" for rule in rules)
+
+    @property
     def holds_blocks(self) -> bool:
-        """Whether the field's value consists of blocks, or may contain some."""
+        """Whether its value consists of blocks or can contain some."""
         return self.field_type in BLOCK_FIELD_TYPES
 
 
 @dataclass(slots=True, eq=False)
 class Fieldset:
-    """A group of a model's fields, as editors see it."""
+    """A group of a model's fields in the editor."""
 
     id: str
     model_id: str
@@ -104,38 +109,47 @@ class Model:
     fields: dict[str, Field] = field(default_factory=dict)
     fieldsets: dict[str, Fieldset] = field(default_factory=dict)
     chosen_fields: dict[str, str] = field(default_factory=dict)
-    """The ids of the fields that `MODEL_FIELDS` point to, where they point to one."""
-    former_keys: dict[str, str] = field(default_factory=dict)
-    """Old api_keys of renamed fields and what they are called now, where old versions keep the old key."""
+    """The ids of fields by those names of `MODEL_FIELDS` that point to one."""
+    previous_keys: dict[str, str] = field(default_factory=dict)
+    """Old api_keys of renamed fields with the current ones, if old versions keep the old key."""
+
+    def copy(self) -> Model:
+        """Return a copy with its own fields and fieldsets. Their values are shared: they are replaced, not changed."""
+        return replace(
+            self,
+            fields={id: replace(field) for id, field in self.fields.items()},
+            fieldsets={id: replace(fieldset) for id, fieldset in self.fieldsets.items()},
+            chosen_fields=dict(self.chosen_fields),
+            previous_keys=dict(self.previous_keys),
+        )
 
     def field_by_key(self, api_key: str) -> Field | None:
-        """The field called *api_key*, if there is one."""
         return next((field for field in self.fields.values() if field.api_key == api_key), None)
 
     @property
     def ordered_fields(self) -> list[Field]:
-        """The fields as an editor sees them: those of a fieldset where the fieldset stands."""
-        return sorted(self.fields.values(), key=self._place)
+        """The fields in the order of the editor: those of a fieldset at its position."""
+        return sorted(self.fields.values(), key=self._position)
 
     @property
     def ordered_fieldsets(self) -> list[Fieldset]:
-        """The fieldsets as an editor sees them."""
+        """The fieldsets in the order of the editor."""
         return sorted(self.fieldsets.values(), key=lambda fieldset: fieldset.position)
 
     def next_position(self, fieldset_id: str | None) -> int:
-        """The position behind all that stand in a fieldset, or beside the fieldsets (None)."""
+        """Return the position after all fields in a fieldset; None: after the fields and fieldsets of the model."""
         inner = [field.position for field in self.fields.values() if field.fieldset_id == fieldset_id]
         sets = [] if fieldset_id is not None else [fieldset.position for fieldset in self.fieldsets.values()]
         return max([0, *inner, *sets]) + 1
 
-    def _place(self, field: Field) -> tuple[int, int]:
+    def _position(self, field: Field) -> tuple[int, int]:
         if field.fieldset_id is None:
             return field.position, 0
         return self.fieldsets[field.fieldset_id].position, field.position
 
     @property
     def title_key(self) -> str | None:
-        """The api_key of the field that names its records: the chosen one, else the first that holds a line of text."""
+        """The api_key of the field with a record's title: the chosen one, or the first single-line string."""
         chosen = self.fields.get(self.chosen_fields.get("title_field", ""))
         if chosen is not None:
             return chosen.api_key
@@ -143,24 +157,23 @@ class Model:
 
     @property
     def block_keys(self) -> tuple[str, ...]:
-        """The api_keys of the fields that hold blocks, old names included."""
+        """The api_keys of the fields that hold blocks, with their previous keys."""
         keys = tuple(field.api_key for field in self.fields.values() if field.holds_blocks)
-        if not keys or not self.former_keys:
+        if not keys or not self.previous_keys:
             return keys
-        return keys + tuple(old for old, new in self.former_keys.items() if new in keys)
+        return keys + tuple(old for old, new in self.previous_keys.items() if new in keys)
 
     @property
     def localized_keys(self) -> frozenset[str]:
-        """The api_keys of the localized fields."""
         return frozenset(field.api_key for field in self.fields.values() if field.localized)
 
 
 @dataclass(frozen=True, slots=True)
 class Workflow:
-    """The stages that records of some models go through."""
+    """The stages of the records of some models."""
 
     id: str
     name: str
     api_key: str
     stages: tuple[str, ...]
-    """Ids of the stages, the initial one first."""
+    """The ids of the stages, the initial one first."""

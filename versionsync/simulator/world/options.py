@@ -1,4 +1,4 @@
-"""How the simulated DatoCMS behaves where its vendor does not say: each question is a switch, to try both answers."""
+"""The switches: how the simulated DatoCMS behaves if its vendor does not document it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ __all__ = ["SimulatorOptions"]
 
 @dataclass(slots=True, kw_only=True)
 class SimulatorOptions:
-    """May be changed at any time; what happened before stays as it happened."""
+    """Can change at any time; what happened before stays unchanged."""
 
     milliseconds: bool = False
-    """Times are printed with milliseconds; otherwise in whole seconds. The world keeps milliseconds either way."""
+    """Times are printed with milliseconds; otherwise in whole seconds. The world always keeps milliseconds."""
     times_with_offset: bool = False
     """Times in UTC end in `+00:00` rather than `Z`. In any other time zone they end in its offset."""
     improved_timezone_management: bool = True
@@ -22,25 +22,25 @@ class SimulatorOptions:
     items_repeat_times: bool = False
     """Records repeat `created_at` and `updated_at` among their attributes, as they did in 2021."""
     versions_repeat_times: bool = False
-    """Versions do the same, with the time of the version."""
+    """Versions do the same, with their own time."""
 
     history_resolution: timedelta = timedelta(0)
-    """Edits of one editor that come within this long are merged; zero: never."""
+    """Edits of one editor within this time are merged; zero: never."""
     merged_versions_keep_id: bool = True
-    """A merge rewrites the version in place; otherwise the old id goes and a new one takes its place."""
+    """A merge rewrites the version in place; otherwise a version with a new id replaces it."""
     merged_versions_keep_created_at: bool = False
-    """A merge in place leaves the version's `created_at` as it was."""
+    """A merge in place does not change the version's `created_at`."""
     versions_kept: int | None = None
-    """How many versions of a record are kept; the oldest go first, the current and the published one never."""
+    """How many versions of a record are kept; the oldest are removed first, the current and published ones never."""
     history_retention_days: int | None = None
-    """For how many days the plan keeps versions, by the same rule; None: for good."""
+    """For how many days the plan keeps versions, by the same rule; None: permanently."""
 
     publishing_moves_updated_at: bool = False
     """Publishing and unpublishing move the record's `updated_at`."""
     republishing_moves_published_at: bool = True
-    """Publishing a record that is live moves its `published_at`; otherwise only `published_from` of the version.
+    """Publishing a live record again moves its `published_at`; otherwise only `published_from` of the version.
 
-    The same holds for unpublishing some locales of it. Without draft mode each save moves both.
+    The same applies to unpublishing some of its locales. Without draft mode each save moves both.
     """
     selective_publish_makes_version: bool = True
     """A selection is published as a version of its own; otherwise the published version is rewritten in place.
@@ -48,7 +48,7 @@ class SimulatorOptions:
     Rewriting it moves no time: neither `published_at` of the record nor `published_from` of the version.
     """
     tracks_intervals_since: datetime = datetime(2026, 6, 17, tzinfo=UTC)
-    """Publications that began before have no interval."""
+    """Publications that began before this time have no interval."""
 
     deleted_versions_readable: bool = False
     """`/items/:id/versions` of a deleted record still answers."""
@@ -67,28 +67,28 @@ class SimulatorOptions:
     unknown_model_in_filter: Literal["refused", "ignored", "empty", "all_ignored", "all_empty"] = "refused"
     """What `filter[type]` does with an id that is unknown, or of a model that the role may not read.
 
-    `refused`: 422. `ignored`: as if it were not there; without any other id, as if there were no filter. `empty`: it
-    lists nothing. `all_ignored`, `all_empty`: one such id does this to the whole filter.
+    `refused`: 422. `ignored`: the id has no effect; without any other id there is no filter. `empty`: the id lists
+    nothing. `all_ignored`, `all_empty`: one such id does this to the complete filter.
     """
 
     versions_order: Literal["newest_first", "oldest_first"] = "newest_first"
-    """In which order `/items/:id/versions` lists."""
+    """The order of `/items/:id/versions`."""
     nested_items_limit: int = 30
     """The largest `page[limit]` of `/items` with `nested=true`; more is an error."""
     nested_versions_limit: int = 50
     """The largest `page[limit]` of `/items/:id/versions` with `nested=true`; more is an error."""
     date_filters_cut_to_minute: bool = False
-    """Comparisons with a time look at whole minutes."""
+    """Comparisons with a time ignore seconds."""
     lists_current_versions: bool = True
-    """`/items` without `version` shows current versions; otherwise published ones where there are any."""
+    """`/items` without `version` shows current versions; otherwise published ones if there are any."""
 
     forks_keep_version_ids: bool = True
-    """The versions of a forked environment have the ids of those they were copied from; otherwise new ones."""
+    """The versions of a forked environment keep their ids; otherwise they get new ones."""
     fork_duration: timedelta = timedelta(0)
     """How long a forked environment is `creating`, by the clock."""
 
     data_change_delay: timedelta = timedelta(0)
-    """How long after a change `last_data_change_at` moves (and to that moment, not to the change's)."""
+    """The delay after a change until `last_data_change_at` moves, to the time after the delay."""
     unpublishing_moves_beacon: bool = True
     """Unpublishing moves `last_data_change_at`."""
     deleting_moves_beacon: bool = True
@@ -98,17 +98,17 @@ class SimulatorOptions:
     schema_moves_beacon: bool = True
     """Changes of models and fields move `last_data_change_at`."""
     block_problems_name: Literal["path", "field"] = "path"
-    """What an error about a field in a block names: its place (`sections.0.words`), or the field with the block."""
+    """What an error about a field in a block names: its path (`sections.0.words`), or the field with the block."""
     plan_has_audit_log: bool = True
     """The plan has the audit log; otherwise reading it is refused with PLAN_UPGRADE_REQUIRED."""
     audit_log_order: Literal["newest_first", "oldest_first"] = "newest_first"
-    """In which order the audit log is read."""
+    """The order of the audit log."""
     maintenance_status: int = 503
     """The status of a write that is refused with MAINTENANCE_MODE."""
     uploads_move_beacon: bool = True
     """Creating, changing and destroying uploads moves `last_data_change_at`."""
     assigned_fields: Literal["title", "all", "none"] = "title"
-    """Which relationships of a model point to the first field of their kind, when somebody makes it.
+    """Which relationships of a model point to the first new field of their kind.
 
     `title`: `title_field` to a single-line string, as recorded in 2021. `all`: those of the image, the excerpt and the
     presentation as well.
@@ -116,20 +116,20 @@ class SimulatorOptions:
     updating_models_is_job: bool = True
     """`PUT /item-types/:id` answers with a job, as the vendor's types say; otherwise at once, as recorded in 2021."""
     all_models_in_roles: Literal["null", "empty"] = "null"
-    """What a role's permissions name instead of a model when they are about all: null, or an empty text, as in 2021."""
+    """What a role's permissions about all models have instead of an id: null, or an empty text, as in 2021."""
     environments_of_new_roles: Literal["primary_only", "all"] = "primary_only"
-    """Which environments a role may enter whose maker does not say."""
+    """Which environments a new role may use by default."""
     roles_in_use_stay: bool = True
-    """A role that somebody has cannot be removed; otherwise they are left without one."""
+    """A role in use cannot be removed; otherwise its editors lose it."""
     limits_show_retention: bool = True
     """`/subscription-limits` has a limit `history_retention_days`, as the plan has such an attribute."""
     hidden_models_are_named: bool = True
-    """A model whose records a role hides is there all the same; otherwise it is as if it did not exist."""
+    """A model whose records a role hides is still visible; otherwise it does not exist for the role."""
 
     webhook_delay: timedelta = timedelta(0)
-    """How long after an act its webhook calls are first sent, by the clock."""
+    """The delay after an action until its webhook calls are first sent, by the clock."""
     webhooks_call_twice: Literal["never", "same_call", "another_call"] = "never"
-    """Each act calls twice: the same call comes again, or another call with an id of its own."""
+    """Each action calls twice: with the same call again, or with another call with its own id."""
 
     job_delay: timedelta | None = None
-    """How long a job takes, by the clock; None: a moment, and no time at all while the clock stands still."""
+    """How long a job takes, by the clock; None: a moment, and no time while the clock stands still."""

@@ -1,22 +1,136 @@
-"""Who acts on a project: the five kinds of editor, API tokens, and the roles that say what a token may do."""
+"""People and permissions: the five kinds of editor, API tokens, and roles with what they allow.
+
+A permission is kept as it was sent. Each `action` needs certain members, and others must be null; see `_NEEDED`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
-from versionsync.simulator.errors import ApiError
+from versionsync.simulator.errors import ApiError, invalid_format
 from versionsync.simulator.world.event_log import EditorRef
 from versionsync.simulator.world.models import Model
-from versionsync.simulator.world.permissions import LISTS, Permission, is_about_all_creators, is_about_reading
 
-__all__ = ["ABILITIES", "FULL_ACCESS_TOKEN", "NOTHING", "Editor", "EditorKind", "People", "Role", "Token"]
+__all__ = [
+    "ABILITIES",
+    "FAMILIES",
+    "FULL_ACCESS_TOKEN",
+    "LISTS",
+    "NO_ABILITIES",
+    "Editor",
+    "EditorKind",
+    "People",
+    "Permission",
+    "Role",
+    "Token",
+    "allows_read",
+    "allows_writing",
+    "check_permissions",
+    "covers_all_creators",
+]
+
+Permission: TypeAlias = Mapping[str, Any]
+
+FAMILIES: Final = ("item_type", "upload", "build_trigger", "search_index")
+"""The kinds of permissions. A request has both lists of a kind, the positive and the negative one, or neither."""
+LISTS: Final = tuple(f"{sign}_{family}_permissions" for family in FAMILIES for sign in ("positive", "negative"))
+
+_READING: Final = frozenset({"all", "read"})
+_CREATORS: Final = frozenset({"anyone", "self", "role"})
+_SCOPES: Final = frozenset({"all", "localized", "not_localized"})
+
+_WITH_CREATOR: Final = frozenset({"on_creator"})
+_WITH_SCOPE: Final = frozenset({"localization_scope"})
+_NEEDED: Final[Mapping[str, Mapping[str, frozenset[str]]]] = {
+    "item_type": {
+        "all": _WITH_CREATOR | _WITH_SCOPE,
+        "read": _WITH_CREATOR,
+        "create": _WITH_SCOPE,
+        "update": _WITH_CREATOR | _WITH_SCOPE,
+        "publish": _WITH_CREATOR | _WITH_SCOPE,
+        "duplicate": frozenset(),
+        "delete": _WITH_CREATOR,
+        "edit_creator": _WITH_CREATOR,
+        "take_over": _WITH_CREATOR,
+        "move_to_stage": _WITH_CREATOR,
+    },
+    "upload": {
+        "all": _WITH_CREATOR | _WITH_SCOPE,
+        "read": _WITH_CREATOR,
+        "create": frozenset(),
+        "update": _WITH_CREATOR | _WITH_SCOPE,
+        "delete": _WITH_CREATOR,
+        "edit_creator": _WITH_CREATOR,
+        "replace_asset": _WITH_CREATOR,
+        "move": _WITH_CREATOR,
+    },
+}
+"""Which of `on_creator` and `localization_scope` each action needs; the others must be null or missing."""
+
+
+def check_permissions(lists: Mapping[str, Sequence[Permission]]) -> None:
+    """Raise ApiError (422) if *lists*, by their names, do not have the documented form."""
+    for family in FAMILIES:
+        names = [f"{sign}_{family}_permissions" for sign in ("positive", "negative")]
+        if len(lists.keys() & set(names)) == 1:
+            raise invalid_format(f"{' and '.join(names)} go together")
+        for name in names:
+            for permission in lists.get(name, ()):
+                _check_permission(name, family, permission)
+
+
+def _check_permission(name: str, family: str, permission: Permission) -> None:
+    needed = _NEEDED.get(family)
+    if needed is None:
+        return
+    action = permission.get("action")
+    if not isinstance(action, str) or action not in needed:
+        raise invalid_format(f"{name}: there is no action {action!r}")
+    if not isinstance(permission.get("environment"), str):
+        raise invalid_format(f"{name}: an environment is missing")
+    if permission.get("item_type") and permission.get("workflow"):
+        raise invalid_format(f"{name}: either a model or a workflow")
+    _check_choice(name, permission, "on_creator", _CREATORS, is_needed="on_creator" in needed[action])
+    scopes = frozenset({"all"}) if action == "all" else _SCOPES
+    _check_choice(name, permission, "localization_scope", scopes, is_needed="localization_scope" in needed[action])
+    if (permission.get("localization_scope") == "localized") is not bool(permission.get("locale")):
+        raise invalid_format(f"{name}: a locale goes with the scope `localized`, and with no other")
+
+
+def _check_choice(name: str, permission: Permission, member: str, known: frozenset[str], *, is_needed: bool) -> None:
+    value = permission.get(member)
+    if value is None and is_needed:
+        raise invalid_format(f"{name}: {permission['action']} needs {member}")
+    if value is not None and (value not in known or not is_needed):
+        raise invalid_format(f"{name}: {permission['action']} takes no {member} {value!r}")
+
+
+def allows_writing(permissions: Iterable[Permission]) -> bool:
+    """Return whether one of the positive *permissions* allows more than reading."""
+    return any(one["action"] != "read" for one in permissions)
+
+
+def allows_read(one: Permission, model: Model, environment: str) -> bool:
+    """Return whether *one* is about reading records of *model* in *environment* (its id)."""
+    return (
+        one["action"] in _READING
+        and one["environment"] == environment
+        and (not one.get("item_type") or one["item_type"] == model.id)
+        and (not one.get("workflow") or one["workflow"] == model.workflow_id)
+    )
+
+
+def covers_all_creators(one: Permission) -> bool:
+    """Return whether *one* is about the records of all creators and stages."""
+    return one.get("on_creator") in {None, "anyone"} and not one.get("on_stage")
+
 
 FULL_ACCESS_TOKEN = "simulator-full-access"  # noqa: S105 - opens nothing but simulations
-"""The API token that every simulated project starts with; its role may do everything."""
+"""The API token of every simulated project; its role may do everything."""
 
 
 class EditorKind(StrEnum):
@@ -31,7 +145,7 @@ class EditorKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Editor:
-    """Somebody who can act. *name* is what a person would read; the other members are there where the kind has them."""
+    """An editor. *name* is for display; only some kinds have the other members."""
 
     kind: EditorKind
     id: str
@@ -42,13 +156,13 @@ class Editor:
 
     @property
     def ref(self) -> EditorRef:
-        """How facts and versions name this editor."""
+        """The reference to this editor in facts and versions."""
         return EditorRef(self.kind.value, self.id)
 
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """What its holders may do; everything, unless said otherwise."""
+    """What its editors may do: by default everything."""
 
     id: str
     name: str
@@ -78,7 +192,7 @@ class Role:
     environments_access: str = "all"
     """`all`, `primary_only`, `sandbox_only` or `none`."""
     hidden_models: frozenset[str] = field(default_factory=frozenset)
-    """Ids or api_keys of models whose records are not listed, and 404 when asked for."""
+    """Ids or api_keys of models whose records are not listed, and answered with 404."""
     permissions: Mapping[str, tuple[Permission, ...]] = field(default_factory=dict, hash=False)
     """Its own permissions by the name of the list, as they were sent; without a list: all but `hidden_models`."""
     parents: tuple[Role, ...] = ()
@@ -86,60 +200,60 @@ class Role:
 
     @property
     def lineage(self) -> tuple[Role, ...]:
-        """The role and all that it inherits from: what one of them allows is allowed, unless one forbids it."""
+        """The role and all roles that it inherits from. What one allows is allowed, unless one forbids it."""
         return (self, *(role for parent in self.parents for role in parent.lineage))
 
     @property
-    def sees_everything(self) -> bool:
-        """Whether it is plain, without looking at models, that nothing is hidden."""
+    def reads_all_models(self) -> bool:
+        """Whether it hides no model at all."""
         return all(not role.permissions and not role.hidden_models for role in self.lineage)
 
     def hides(self, model: Model, environment: str) -> bool:
-        """Whether records of *model* are not shown in *environment* (the id of one)."""
+        """Return whether it hides the records of *model* in *environment* (its id)."""
         return any(role.forbids_reading(model, environment) for role in self.lineage) or not any(
             role.allows_reading(model, environment) for role in self.lineage
         )
 
     def allows_reading(self, model: Model, environment: str) -> bool:
-        """Whether its own permissions let some records of *model* be read in *environment*."""
+        """Return whether its own permissions allow to read some records of *model* in *environment*."""
         allowed = self.permissions.get("positive_item_type_permissions")
-        return allowed is None or any(is_about_reading(one, model, environment) for one in allowed)
+        return allowed is None or any(allows_read(one, model, environment) for one in allowed)
 
     def forbids_reading(self, model: Model, environment: str) -> bool:
-        """Whether its own permissions forbid to read any record of *model* in *environment*.
+        """Return whether its own permissions forbid to read all records of *model* in *environment*.
 
-        One about the records of some creators alone does not: the simulator hides whole models.
+        A permission about some creators only does not count: the simulator hides complete models.
         """
         forbidden = self.permissions.get("negative_item_type_permissions")
         if forbidden is None:
             return model.id in self.hidden_models or model.api_key in self.hidden_models
-        return any(is_about_all_creators(one) and is_about_reading(one, model, environment) for one in forbidden)
+        return any(covers_all_creators(one) and allows_read(one, model, environment) for one in forbidden)
 
     def can(self, ability: str) -> bool:
-        """Whether it has *ability*, one of the members `can_…`, itself or from a parent."""
+        """Return whether it has *ability*, one of the members `can_…`, itself or from a parent."""
         return any(getattr(role, ability) for role in self.lineage)
 
     @property
     def final_environments_access(self) -> str:
-        """Which environments it may enter, with what its parents may."""
+        """Which environments it may use, with those of its parents."""
         found = {role.environments_access for role in self.lineage} - {"none"}
         if not found:
             return "none"
         return next(iter(found)) if len(found) == 1 else "all"
 
-    def demand(self, ability: str) -> None:
+    def require(self, ability: str) -> None:
         """Raise INSUFFICIENT_PERMISSIONS unless the role has *ability*, one of the members `can_…`."""
         if not self.can(ability):
             raise ApiError("INSUFFICIENT_PERMISSIONS", 401, details={"ability": ability, "role": self.name})
 
 
 _NOT_UPSTREAM: Final = frozenset({"can_read_versions", "can_write", "can_access_usage"})
-"""What the simulator asks of a role though the API has no such member."""
+"""Abilities of the simulator that the API does not have."""
 ABILITIES: Final = tuple(
     one.name for one in fields(Role) if one.name.startswith("can_") and one.name not in _NOT_UPSTREAM
 )
-"""The members `can_…` that a role has in the API."""
-NOTHING: Final[dict[str, Any]] = {
+"""The members `can_…` of a role in the API."""
+NO_ABILITIES: Final[dict[str, Any]] = {
     **dict.fromkeys(ABILITIES, False),
     "permissions": dict.fromkeys(LISTS, ()),
     "environments_access": "none",
@@ -149,7 +263,7 @@ NOTHING: Final[dict[str, Any]] = {
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """An API token: the secret, and the editor and role that it speaks for."""
+    """An API token: the secret, and its editor and role."""
 
     secret: str
     editor: Editor
@@ -158,7 +272,7 @@ class Token:
     can_access_cda: bool = True
     can_access_cda_preview: bool = True
     hardcoded_type: str | None = None
-    """What kind of token that upstream makes with a project; None: one that somebody made."""
+    """The kind of a token that upstream creates with a project; None: another token."""
 
 
 class People:
@@ -169,10 +283,10 @@ class People:
         self.roles: dict[str, Role] = {}
         self.tokens: dict[str, Token] = {}
         self.last_used: dict[str, datetime] = {}
-        """When the API was last asked with a token, by the id of its editor."""
+        """The time of the last request with a token, by the id of its editor."""
 
     def add(self, editor: Editor) -> Editor:
-        """Make *editor* known, or replace the one of its kind with its id, for its tokens too."""
+        """Add *editor*, or replace the one of its kind with its id, also in tokens."""
         self.editors[editor.kind.value, editor.id] = editor
         for token in list(self.tokens.values()):
             if token.editor.ref == editor.ref and token.editor is not editor:
@@ -180,33 +294,31 @@ class People:
         return editor
 
     def remove(self, editor: Editor) -> None:
-        """Forget *editor*, and the tokens that speak for it; what it made stays, and still names it."""
+        """Remove *editor* and its tokens. Its records stay and still name it."""
         self.editors.pop((editor.kind.value, editor.id), None)
         self.tokens = {secret: token for secret, token in self.tokens.items() if token.editor.id != editor.id}
 
     def of_kind(self, kind: EditorKind) -> Iterator[Editor]:
-        """The editors of one *kind*."""
         return (editor for (known, _), editor in self.editors.items() if known == kind.value)
 
     def add_role(self, role: Role) -> Role:
-        """Make *role* known, or replace the one with its id, for its tokens and its heirs too."""
+        """Add *role*, or replace the one with its id, also in tokens and in roles that inherit from it."""
         self.roles[role.id] = role
         self.tokens = {
             secret: replace(token, role=role) if token.role.id == role.id else token
             for secret, token in self.tokens.items()
         }
-        for heir in list(self.roles.values()):
-            if any(parent.id == role.id and parent is not role for parent in heir.parents):
-                parents = tuple(role if parent.id == role.id else parent for parent in heir.parents)
-                self.add_role(replace(heir, parents=parents))
+        for child in list(self.roles.values()):
+            if any(parent.id == role.id and parent is not role for parent in child.parents):
+                parents = tuple(role if parent.id == role.id else parent for parent in child.parents)
+                self.add_role(replace(child, parents=parents))
         return role
 
     def token_of(self, editor_id: str) -> Token | None:
-        """The token that speaks for the editor with this id, if there is one."""
+        """Return the token of the editor with this id, if any."""
         return next((token for token in self.tokens.values() if token.editor.id == editor_id), None)
 
     def add_token(self, token: Token) -> Token:
-        """Make *token* known."""
         self.add(token.editor)
         self.tokens[token.secret] = token
         return token

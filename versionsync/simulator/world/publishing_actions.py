@@ -1,4 +1,4 @@
-"""What makes versions live, or not live any more: by an editor at once, or by the clock when it is due."""
+"""Publishing and unpublishing: by an editor at once, or by the clock at a planned time."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["PublishingActions"]
 
 
 class PublishingActions(WorldState):
-    """Publishing and unpublishing. Models without draft mode publish on every save, and these acts leave them alone."""
+    """Publishing and unpublishing. These actions do nothing without draft mode, which publishes on every save."""
 
     def publish(
         self,
@@ -33,24 +33,24 @@ class PublishingActions(WorldState):
         recursive: bool = False,
         environment: str | None = None,
     ) -> Record:
-        """Make the current version live; with a *selection* only that part of it, over what is live already.
+        """Publish the current version; with a *selection* only that part of it, over the published version.
 
-        What is live already stays as it is: nothing moves then. In a tree, an unpublished parent is
-        UNPUBLISHED_PARENT, or is published too (*recursive*).
+        Nothing changes if it is published already. In a tree, an unpublished parent raises UNPUBLISHED_PARENT, or is
+        published too (*recursive*).
         """
         where = self.environment(environment)
         record = where.record(record_id)
         if not record.model.draft_mode:
             return record
-        self._settle_parent(editor, where, record, recursive=recursive)
+        self._publish_parent(editor, where, record, recursive=recursive)
         before = self.before(where, record)
         content = record.published.content if record.published else None
         if not record.head.is_valid and selection is None:
             raise ApiError("INVALID_FIELD", details={"code": "VALIDATION_INVALID", "item": record_id})
-        version = record.head if selection is None else self._mixture(where, record, editor, selection)
+        version = record.head if selection is None else self._selected_version(where, record, editor, selection)
         if version is not record.published or version.content is not content:
-            self._go_live(where, record, version)
-            self._published_or_not(where, record)
+            self._make_live(where, record, version)
+            self._touch_published(where, record)
         self.notify(NotificationType.PUBLISH, where, record, before)
         return record
 
@@ -63,22 +63,24 @@ class PublishingActions(WorldState):
         recursive: bool = False,
         environment: str | None = None,
     ) -> Record:
-        """Leave nothing live; with *locales* only those go, and the rest stays live.
+        """Unpublish the record; with *locales* only those, and the rest stays published.
 
-        In a tree, published children are PUBLISHED_CHILDREN, or are unpublished too (*recursive*).
+        In a tree, published children raise PUBLISHED_CHILDREN, or are unpublished too (*recursive*).
         """
         where = self.environment(environment)
         record = where.record(record_id)
         if not record.model.draft_mode or record.published is None:
             return record
-        self._settle_children(editor, where, record, recursive=recursive)
+        self._unpublish_children(editor, where, record, recursive=recursive)
         before = self.before(where, record)
-        left = self._locales_of(record.published) - locales if locales else frozenset()
-        if left:
-            self._go_live(where, record, self._mixture(where, record, editor, Selection(left), reduces=True))
+        remaining = self._locales_of(record.published) - locales if locales else frozenset()
+        if remaining:
+            self._make_live(
+                where, record, self._selected_version(where, record, editor, Selection(remaining), reduces=True)
+            )
         else:
-            self._go_dark(where, record)
-        self._published_or_not(where, record, moves_beacon=self.options.unpublishing_moves_beacon)
+            self._end_publication(where, record)
+        self._touch_published(where, record, moves_beacon=self.options.unpublishing_moves_beacon)
         self.notify(NotificationType.UNPUBLISH, where, record, before)
         return record
 
@@ -92,7 +94,7 @@ class PublishingActions(WorldState):
         as_sent: str | None = None,
         environment: str | None = None,
     ) -> Record:
-        """Let the clock publish the record (or a *selection* of it) at *at*; an earlier plan is replaced.
+        """Publish the record (or a *selection* of it) at *at*; this replaces an earlier plan.
 
         *as_sent*: the text of *at* in the request.
         """
@@ -108,7 +110,7 @@ class PublishingActions(WorldState):
         as_sent: str | None = None,
         environment: str | None = None,
     ) -> Record:
-        """Let the clock unpublish the record (or some *locales* of it) at *at*; an earlier plan is replaced.
+        """Unpublish the record (or some *locales* of it) at *at*; this replaces an earlier plan.
 
         *as_sent*: the text of *at* in the request.
         """
@@ -116,7 +118,6 @@ class PublishingActions(WorldState):
         return self._schedule(Scheduled(at, record_id, False, selection, editor, as_sent), environment)
 
     def cancel_publication(self, editor: Editor, record_id: str, *, environment: str | None = None) -> Record:
-        """Forget the planned publication."""
         where = self.environment(environment)
         record = where.record(record_id)
         if where.publications.pop(record_id, None) is None:
@@ -126,7 +127,6 @@ class PublishingActions(WorldState):
         return record
 
     def cancel_unpublishing(self, editor: Editor, record_id: str, *, environment: str | None = None) -> Record:
-        """Forget the planned unpublishing."""
         where = self.environment(environment)
         record = where.record(record_id)
         if where.unpublishings.pop(record_id, None) is None:
@@ -136,7 +136,7 @@ class PublishingActions(WorldState):
         return record
 
     def tick(self) -> int:
-        """Carry out what the clock owes, each at the moment when it was due; returns how much there was."""
+        """Carry out the plans that are due, each at its planned time; return how many there were."""
         carried_out = 0
         now = self.now()
         while True:
@@ -181,7 +181,7 @@ class PublishingActions(WorldState):
         else:
             del where.unpublishings[record.id]
             record.unpublishing_scheduled_at = None
-        where.touch(self.now(), moves_beacon=False)  # the plan is gone, even where the act changes nothing
+        where.touch(self.now(), moves_beacon=False)  # the plan is removed, even if the action changes nothing
         try:
             if plan.publishes:
                 self.publish(editor, record.id, plan.selection, recursive=True, environment=where.id)
@@ -189,15 +189,15 @@ class PublishingActions(WorldState):
                 locales = plan.selection.locales if plan.selection else None
                 self.unpublish(editor, record.id, locales, recursive=True, environment=where.id)
         except ApiError:
-            where.touch(self.now())  # an invalid record, or a block by now, stays as it is; its plan is gone
+            where.touch(self.now())  # an invalid record, or one that became a block, stays unchanged
         if not self.options.schedules_move_beacon:
             where.changes = beacon_before
 
-    def _go_live(self, where: Environment, record: Record, version: Version) -> None:
+    def _make_live(self, where: Environment, record: Record, version: Version) -> None:
         if record.published is version:
             return
         live_since = record.published_at
-        self._go_dark(where, record)
+        self._end_publication(where, record)
         now = self.now()
         version.live = (*version.live, (now, None))
         record.published = version
@@ -206,7 +206,7 @@ class PublishingActions(WorldState):
         record.first_published_at = record.first_published_at or now
         self.event_log.write(PublicationBegan(now, where.id, version.id))
 
-    def _go_dark(self, where: Environment, record: Record) -> None:
+    def _end_publication(self, where: Environment, record: Record) -> None:
         if (version := record.published) is None:
             return
         now = self.now()
@@ -215,22 +215,22 @@ class PublishingActions(WorldState):
         record.published_at = None
         self.event_log.write(PublicationEnded(now, where.id, version.id))
 
-    def _published_or_not(self, where: Environment, record: Record, *, moves_beacon: bool = True) -> None:
+    def _touch_published(self, where: Environment, record: Record, *, moves_beacon: bool = True) -> None:
         now = self.now()
         record.sequence = self.next_sequence()
         if self.options.publishing_moves_updated_at:
             record.updated_at = now
         where.touch(now, moves_beacon=moves_beacon)
 
-    def _mixture(
+    def _selected_version(
         self, where: Environment, record: Record, editor: Editor, selection: Selection, *, reduces: bool = False
     ) -> Version:
-        """The version that selective publishing makes live: the current one if it would be the same, or another."""
+        """Return the version that selective publishing makes live: the current one if it has the same content."""
         head, published = record.head, record.published
         localized = record.model.localized_keys
         if reduces and published is not None:
-            gone = self._locales_of(published) - selection.locales
-            mixed = contents.without_locale(published.read(), localized, gone)
+            removed = self._locales_of(published) - selection.locales
+            mixed = contents.without_locale(published.read(), localized, removed)
         else:
             members = contents.take_locales(
                 contents.split(published.read()) if published else None,
@@ -277,7 +277,7 @@ class PublishingActions(WorldState):
         parent = contents.split(record.head.read()).get("parent_id")
         return None if parent is None else contents.load(parent)
 
-    def _settle_parent(self, editor: Editor, where: Environment, record: Record, *, recursive: bool) -> None:
+    def _publish_parent(self, editor: Editor, where: Environment, record: Record, *, recursive: bool) -> None:
         parent = where.records.get(self._parent_id(record) or "")
         if parent is None or parent.published is not None:
             return
@@ -285,7 +285,7 @@ class PublishingActions(WorldState):
             raise ApiError("UNPUBLISHED_PARENT", details={"item": record.id, "parent": parent.id})
         self.publish(editor, parent.id, recursive=True, environment=where.id)
 
-    def _settle_children(self, editor: Editor, where: Environment, record: Record, *, recursive: bool) -> None:
+    def _unpublish_children(self, editor: Editor, where: Environment, record: Record, *, recursive: bool) -> None:
         if not record.model.tree:
             return
         for child in list(where.records.values()):

@@ -1,16 +1,21 @@
-"""What editors do to records: create, update, duplicate, delete, restore, move through a workflow."""
+"""What editors do to records, one by one or many at once; and loading records with a ready-made past."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
-from versionsync.simulator.errors import ApiError
+from versionsync.simulator.errors import ApiError, invalid_params
 from versionsync.simulator.world import content as contents
 from versionsync.simulator.world import ids
 from versionsync.simulator.world.content import Json
 from versionsync.simulator.world.environments import Environment
 from versionsync.simulator.world.event_log import (
     Cause,
+    Fact,
+    PublicationBegan,
+    PublicationEnded,
     RecordDeleted,
     RecordMade,
     VersionDropped,
@@ -20,15 +25,26 @@ from versionsync.simulator.world.event_log import (
 from versionsync.simulator.world.models import Model
 from versionsync.simulator.world.people import Editor
 from versionsync.simulator.world.publishing_actions import PublishingActions
-from versionsync.simulator.world.records import Record, Version
+from versionsync.simulator.world.records import Interval, LoadedVersion, Record, Version
 from versionsync.simulator.world.state import NotificationType
 from versionsync.simulator.world.validation import Attributes, Validated, Validator
 
-__all__ = ["RecordActions"]
+__all__ = ["BulkResult", "RecordActions"]
+
+
+BULK_LIMIT = 200
+"""The maximum number of records of a bulk operation."""
+
+
+class BulkResult(NamedTuple):
+    """For how many records a bulk operation succeeded and failed."""
+
+    successful: int
+    failed: int
 
 
 class RecordActions(PublishingActions):
-    """The acts on single records, done by an editor at the clock's time. They raise Refused where upstream would."""
+    """Actions on records at the clock's time. They raise ApiError if upstream would refuse."""
 
     def create(
         self,
@@ -43,20 +59,25 @@ class RecordActions(PublishingActions):
         stage: str | None = None,
         environment: str | None = None,
     ) -> Record:
-        """A new record of *model* (or its id or api_key), with its first version.
+        """Create a record with its first version. Without draft mode it is published at once.
 
-        *id* may be that of a deleted record, which then returns. *created_at*, *first_published_at* and *creator* are
-        what the record is to claim. Without draft mode it is published at once.
+        Args:
+            editor: Who creates it.
+            model: Its model, or the model's id or api_key.
+            attributes: Its content.
+            id: Its id, which may be that of a deleted record: then that record returns.
+            created_at: The time of creation that the record claims.
+            first_published_at: The time of its first publication that the record claims.
+            creator: The creator that the record claims; None: *editor*.
+            stage: Its stage; None: the first one of its workflow.
+            environment: The id of the environment; None: the primary one.
         """
         where = self.environment(environment)
         model = where.model(model.id if isinstance(model, Model) else model)
-        saved = self._prepared(where, model, attributes, self.ids)
-        record_id = self._free_record_id(where, id)
+        saved = self._prepare_new(where, model, attributes, self.ids)
+        record_id = self._new_record_id(where, id)
         now = self.now()
-        returned = where.deleted.pop(record_id, None)
-        if returned is not None:
-            for version in returned.versions:
-                del where.versions[version.id]
+        returns = self._drop_deleted(where, record_id)
         record = Record(
             record_id,
             model,
@@ -67,7 +88,7 @@ class RecordActions(PublishingActions):
             stage=stage or self._first_stage(where, model),
         )
         self.event_log.write(
-            RecordMade(now, where.id, record_id, model.id, record.creator.ref, record.created_at, returned is not None)
+            RecordMade(now, where.id, record_id, model.id, record.creator.ref, record.created_at, returns)
         )
         where.records[record_id] = record
         self._save(where, record, editor, saved)
@@ -89,8 +110,8 @@ class RecordActions(PublishingActions):
     ) -> Record:
         """Save *attributes* as the record's new current version; only what is sent changes.
 
-        *if_current*: the version that the editor saw last; when another is current by now, STALE_ITEM_VERSION. *stage*
-        and *creator* alone make no version.
+        *if_current*: the version that the editor saw last; if another is current now, raise STALE_ITEM_VERSION.
+        A change of *stage* or *creator* alone creates no version.
         """
         where = self.environment(environment)
         record = where.record(record_id)
@@ -100,10 +121,10 @@ class RecordActions(PublishingActions):
         saved = (
             None
             if attributes is None
-            else self._saving(where, record.model, self.ids).prepare(attributes, record=record)
+            else self._validator(where, record.model, self.ids).prepare(attributes, record=record)
         )
         if stage is not None:
-            record.stage = self._known_stage(where, record.model, stage)
+            record.stage = self._check_stage(where, record.model, stage)
         record.creator = creator or record.creator
         if saved is not None:
             self._save(where, record, editor, saved)
@@ -116,22 +137,22 @@ class RecordActions(PublishingActions):
         return record
 
     def check_new(self, model: Model | str, attributes: Attributes, *, environment: str | None = None) -> None:
-        """Raise what `create` would refuse *attributes* for; nothing changes, not even which id comes next."""
+        """Raise what `create` would raise for *attributes*. Nothing changes, not even the next id."""
         where = self.environment(environment)
-        self._prepared(where, where.model(model.id if isinstance(model, Model) else model), attributes, ids.Ids())
+        self._prepare_new(where, where.model(model.id if isinstance(model, Model) else model), attributes, ids.Ids())
 
     def check(self, record_id: str, attributes: Attributes, *, environment: str | None = None) -> None:
-        """Raise what `update` would refuse *attributes* for; nothing changes."""
+        """Raise what `update` would raise for *attributes*; nothing changes."""
         where = self.environment(environment)
         record = where.record(record_id)
-        self._saving(where, record.model, ids.Ids()).prepare(attributes, record=record)
+        self._validator(where, record.model, ids.Ids()).prepare(attributes, record=record)
 
     def move_to_stage(self, editor: Editor, record_id: str, stage: str, *, environment: str | None = None) -> Record:
-        """Move the record to another *stage* of its workflow; neither a version nor `updated_at` tells of it."""
+        """Move the record to another *stage* of its workflow. It changes neither versions nor `updated_at`."""
         return self.update(editor, record_id, stage=stage, environment=environment)
 
     def duplicate(self, editor: Editor, record_id: str, *, environment: str | None = None) -> Record:
-        """Another record with the same content, but for its title, which says so; its blocks get ids of their own."""
+        """Create a record with the same content, except for the title and the ids of blocks."""
         where = self.environment(environment)
         source = where.record(record_id)
         if source.model.is_singleton:
@@ -139,7 +160,7 @@ class RecordActions(PublishingActions):
         return self.create(editor, source.model, self._duplicated(source), environment=where.id)
 
     def delete(self, editor: Editor, record_id: str, *, environment: str | None = None) -> Record:
-        """Delete the record, with its versions. A link that must not dangle: DELETE_RESTRICTION."""
+        """Delete the record with its versions. Raise DELETE_RESTRICTION if a link forbids it."""
         where = self.environment(environment)
         record = where.record(record_id)
         linking = [other.id for other in self.references(record_id, environment=where.id, forbidding_deletion=True)]
@@ -160,7 +181,7 @@ class RecordActions(PublishingActions):
         return record
 
     def restore(self, editor: Editor, version_id: str, *, environment: str | None = None) -> tuple[Record, Version]:
-        """Write an old version's content as a new, current version; both come back."""
+        """Write an old version's content as a new, current version; return the record and this version."""
         where = self.environment(environment)
         version = where.version(version_id)
         record = version.record
@@ -174,34 +195,135 @@ class RecordActions(PublishingActions):
     def references(
         self, record_id: str, *, environment: str | None = None, forbidding_deletion: bool = False
     ) -> list[Record]:
-        """The records whose current content links to this one; *forbidding_deletion*: through a field that says so."""
+        """Return the records whose current content has this one's id.
+
+        *forbidding_deletion*: only those with the id in a field that forbids the deletion. Records of models without
+        such a field are not read: a large project has many of them.
+        """
         where = self.environment(environment)
         quoted = f'"{record_id}"'.encode()
-        return [
-            record
-            for record in where.records.values()
-            if record.id != record_id
-            and quoted in record.head.read()
-            and (not forbidding_deletion or _forbids_deletion(record, quoted))
-        ]
+        forbidding = {
+            id: [field.api_key for field in model.fields.values() if field.forbids_deletion]
+            for id, model in where.models.items()
+        }
 
-    def _prepared(self, where: Environment, model: Model, attributes: Attributes, supply: ids.Ids) -> Validated:
-        """What a new record of *model* would be made of; its blocks get ids from *supply*."""
+        def links(record: Record) -> bool:
+            keys = forbidding.get(record.model.id)
+            if (
+                record.id == record_id
+                or (forbidding_deletion and not keys)
+                or quoted not in (text := record.head.read())
+            ):
+                return False
+            members = contents.split(text) if forbidding_deletion else {}
+            return not forbidding_deletion or any(quoted in bytes(members.get(key, b"")) for key in keys or ())
+
+        return [record for record in where.records.values() if links(record)]
+
+    def publish_many(self, editor: Editor, record_ids: Iterable[str], *, environment: str | None = None) -> BulkResult:
+        return _each(record_ids, lambda one: self.publish(editor, one, environment=environment))
+
+    def unpublish_many(
+        self, editor: Editor, record_ids: Iterable[str], *, environment: str | None = None
+    ) -> BulkResult:
+        return _each(record_ids, lambda one: self.unpublish(editor, one, environment=environment))
+
+    def delete_many(self, editor: Editor, record_ids: Iterable[str], *, environment: str | None = None) -> BulkResult:
+        return _each(record_ids, lambda one: self.delete(editor, one, environment=environment))
+
+    def move_many_to_stage(
+        self, editor: Editor, record_ids: Iterable[str], stage: str, *, environment: str | None = None
+    ) -> BulkResult:
+        return _each(record_ids, lambda one: self.move_to_stage(editor, one, stage, environment=environment))
+
+    def load(
+        self,
+        model: Model,
+        versions: Sequence[LoadedVersion],
+        *,
+        id: str | None = None,
+        creator: Editor | None = None,
+        created_at: datetime | None = None,
+        deleted_at: datetime | None = None,
+        environment: str | None = None,
+    ) -> Record:
+        """Load a record with its complete past: the fast way to a large world.
+
+        It writes the facts that the actions would have written, in their order. Contents may be shared bytes or
+        functions, so that a million versions fit. Nothing is validated except that one version is live at a time.
+
+        Args:
+            model: Its model.
+            versions: Its versions in the order of time; the last is current, the live one is published.
+            id: Its id, which may be that of a deleted record: then that record returns.
+            creator: Its creator; None: the first version's editor.
+            created_at: When it was created; None: with the first version.
+            deleted_at: When it was deleted, if it was.
+            environment: The id of the environment; None: the primary one.
+        """
+        where = self.environment(environment)
+        if not versions:
+            raise ApiError("INVALID_ATTRIBUTES", details={"reason": "a record has at least one version"})
+        first, last = versions[0], versions[-1]
+        created = created_at or first.created_at
+        record = Record(id or self.ids.new(), model, creator or first.editor, created, last.created_at)
+        if record.id in where.records:
+            raise ApiError("INVALID_ENTITY_ID", details={"id": record.id, "reason": "taken"})
+        returns = self._drop_deleted(where, record.id)
+        facts: list[Fact] = [RecordMade(created, where.id, record.id, model.id, record.creator.ref, created, returns)]
+        live: list[tuple[Interval, Version]] = []
+        for past in versions:
+            version = Version(past.id or self.ids.new(), record, past.editor, past.created_at, past.content, past.live)
+            facts.append(
+                VersionMade(past.created_at, where.id, version.id, record.id, model.id, past.editor.ref, past.content)
+            )
+            record.versions.append(version)
+            where.versions[version.id] = version
+            live += [(interval, version) for interval in past.live]
+        record.current = record.versions[-1]
+        record.sequence = self.next_sequence()
+        # A publication ends before the next one begins, also at the same time.
+        publications: list[Fact] = []
+        for (began, ended), version in sorted(live, key=lambda one: one[0][0]):
+            if record.published is not None:
+                raise ApiError(
+                    "INVALID_ATTRIBUTES", details={"reason": "two versions live at once", "record": record.id}
+                )
+            record.first_published_at = record.first_published_at or began
+            publications.append(PublicationBegan(began, where.id, version.id))
+            if ended is None:
+                record.published, record.published_at = version, began
+            else:
+                publications.append(PublicationEnded(ended, where.id, version.id))
+        for fact in sorted([*facts, *publications], key=lambda fact: fact.at) if publications else facts:
+            self.event_log.write(fact)
+        where.touch(max(fact.at for fact in (*facts, *publications)))
+        if deleted_at is None:
+            where.records[record.id] = record
+        else:
+            where.deleted[record.id] = record
+            record.is_deleted = True
+            self.event_log.write(RecordDeleted(deleted_at, where.id, record.id))
+            where.touch(deleted_at)
+        return record
+
+    def _prepare_new(self, where: Environment, model: Model, attributes: Attributes, new_ids: ids.Ids) -> Validated:
+        """Return the content of a new record of *model*; its blocks get ids from *new_ids*."""
         if model.is_block:
             raise ApiError(
                 "INVALID_ATTRIBUTES", details={"reason": "blocks exist only within records", "model": model.id}
             )
         if model.is_singleton and any(record.model is model for record in where.records.values()):
             raise ApiError("DUPLICATE_SINGLETON", details={"model": model.id})
-        return self._saving(where, model, supply).prepare(attributes)
+        return self._validator(where, model, new_ids).prepare(attributes)
 
-    def _saving(self, where: Environment, model: Model, supply: ids.Ids) -> Validator:
-        return Validator(where, model, supply.new, names_paths=self.options.block_problems_name == "path")
+    def _validator(self, where: Environment, model: Model, new_ids: ids.Ids) -> Validator:
+        return Validator(where, model, new_ids.new, names_paths=self.options.block_problems_name == "path")
 
     def _save(
         self, where: Environment, record: Record, editor: Editor, saved: Validated, *, may_merge: bool = True
     ) -> Version:
-        """Write *saved* as the current version: a new one, or, within a burst, in place of the last."""
+        """Write *saved* as the current version: a new one, or within a burst in place of the last one."""
         now = self.now()
         burst = record.current if may_merge and self._continues_burst(record, editor, now) else None
         if burst is not None and self.options.merged_versions_keep_id:
@@ -214,7 +336,7 @@ class RecordActions(PublishingActions):
             )
         else:
             if burst is not None and burst.is_published:
-                self._go_dark(where, record)
+                self._end_publication(where, record)
             version = Version(self.ids.new(), record, editor, now, saved.content, is_valid=saved.is_valid)
             self.event_log.write(
                 VersionMade(
@@ -223,16 +345,17 @@ class RecordActions(PublishingActions):
                 )
             )  # fmt: skip
             if burst is not None:
-                self._forget(where, record, burst)
+                self._drop(where, record, burst)
             record.versions.append(version)
             where.versions[version.id] = version
             record.current = version
         record.updated_at = now
         record.sequence = self.next_sequence()
         if not record.model.draft_mode:
-            self._go_live(where, record, version)
+            self._make_live(where, record, version)
             record.published_at = now
-        self._keep_only_so_many(where, record)
+        if (limit := self.options.versions_kept) is not None:
+            self._expire(where, record, record.versions[:-limit])
         where.touch(now)
         return version
 
@@ -240,20 +363,28 @@ class RecordActions(PublishingActions):
         last, resolution = record.current, self.options.history_resolution
         if last is None or not resolution or last.editor.ref != editor.ref or now - last.created_at > resolution:
             return False
-        # What was ever live under draft mode stays as it was: people saw it.
+        # A version that was ever published in draft mode stays unchanged: people saw it.
         return not last.live or not record.model.draft_mode
 
-    def _forget(self, where: Environment, record: Record, version: Version) -> None:
-        """Take *version*, which is not live, out of the world; whoever calls has written the fact."""
+    def _drop(self, where: Environment, record: Record, version: Version) -> None:
+        """Remove *version*, which is not published; the caller has written the fact."""
         record.versions.remove(version)
         del where.versions[version.id]
 
-    def _keep_only_so_many(self, where: Environment, record: Record) -> None:
-        limit = self.options.versions_kept
-        for version in [] if limit is None else record.versions[:-limit]:
-            if not version.is_current and not version.is_published:
-                self.event_log.write(VersionDropped(self.now(), where.id, version.id))
-                self._forget(where, record, version)
+    def _drop_deleted(self, where: Environment, record_id: str) -> bool:
+        """Remove the versions of the deleted record with this id; return whether there was one."""
+        deleted = where.deleted.pop(record_id, None)
+        for version in deleted.versions if deleted is not None else ():
+            del where.versions[version.id]
+        return deleted is not None
+
+    def _expire(self, where: Environment, record: Record, versions: Sequence[Version]) -> int:
+        """Drop those of *versions* that are neither current nor published; return how many."""
+        expired = [version for version in versions if not version.is_current and not version.is_published]
+        for version in expired:
+            self.event_log.write(VersionDropped(self.now(), where.id, version.id))
+            self._drop(where, record, version)
+        return len(expired)
 
     def expire_versions(self) -> int:
         """Drop the versions that are older than the plan keeps them; return how many."""
@@ -263,15 +394,12 @@ class RecordActions(PublishingActions):
         oldest = self.now() - timedelta(days=days)
         for where in self.environments.values():
             for record in where.records.values():
-                for version in [version for version in record.versions if version.created_at < oldest]:
-                    if not version.is_current and not version.is_published:
-                        self.event_log.write(VersionDropped(self.now(), where.id, version.id))
-                        self._forget(where, record, version)
-                        dropped += 1
+                old = [version for version in record.versions if version.created_at < oldest]
+                dropped += self._expire(where, record, old)
             where.touch(self.now(), moves_beacon=False)
         return dropped
 
-    def _free_record_id(self, where: Environment, wanted: str | None) -> str:
+    def _new_record_id(self, where: Environment, wanted: str | None) -> str:
         if wanted is None:
             return self.ids.new()
         if not ids.is_valid(wanted):
@@ -283,48 +411,51 @@ class RecordActions(PublishingActions):
     def _first_stage(self, where: Environment, model: Model) -> str | None:
         return where.workflows[model.workflow_id].stages[0] if model.workflow_id else None
 
-    def _known_stage(self, where: Environment, model: Model, stage: str) -> str:
+    def _check_stage(self, where: Environment, model: Model, stage: str) -> str:
         if model.workflow_id is None or stage not in where.workflows[model.workflow_id].stages:
             raise ApiError("INVALID_ATTRIBUTES", details={"stage": stage, "model": model.id})
         return stage
 
     def _duplicated(self, record: Record) -> bytes:
-        """The content of a duplicate of *record*."""
         members = contents.split(record.head.read())
         title = record.model.title_key
         if title is not None and title in members:
-            members[title] = contents.raw(_marked(contents.load(members[title])))
+            members[title] = contents.raw(_duplicate_title(contents.load(members[title])))
         for key in record.model.block_keys:
             if key in members:
-                members[key] = contents.raw(_renew_ids(contents.load(members[key]), self.ids))
+                members[key] = contents.raw(_with_new_ids(contents.load(members[key]), self.ids))
         return contents.join(members)
 
 
-def _marked(title: Json) -> Json:
-    """The *title* of a duplicate, in each locale; an empty one stays empty."""
+def _duplicate_title(title: Json) -> Json:
+    """Return the *title* of a duplicate, in each locale; an empty one stays empty."""
     match title:
         case str() if title:
             return f"{title} (duplicate)"
         case dict():
-            return {locale: _marked(inner) for locale, inner in title.items()}
+            return {locale: _duplicate_title(inner) for locale, inner in title.items()}
         case _:
             return title
 
 
-def _renew_ids(value: Json, supply: ids.Ids) -> Json:
+def _with_new_ids(value: Json, new_ids: ids.Ids) -> Json:
     if isinstance(value, list):
-        return [_renew_ids(inner, supply) for inner in value]
+        return [_with_new_ids(inner, new_ids) for inner in value]
     if isinstance(value, dict):
-        renewed = {key: _renew_ids(inner, supply) for key, inner in value.items()}
-        return renewed | {"id": supply.new()} if contents.is_block(value) else renewed
+        renewed = {key: _with_new_ids(inner, new_ids) for key, inner in value.items()}
+        return renewed | {"id": new_ids.new()} if contents.is_block(value) else renewed
     return value
 
 
-def _forbids_deletion(record: Record, quoted: bytes) -> bool:
-    members = contents.split(record.head.read())
-    return any(
-        (field.validators.get(rule) or {}).get("on_reference_delete_strategy") == "fail"
-        and quoted in bytes(members.get(field.api_key, b""))
-        for field in record.model.fields.values()
-        for rule in ("item_item_type", "items_item_type")
-    )
+def _each(record_ids: Iterable[str], act: Callable[[str], object]) -> BulkResult:
+    wanted = list(record_ids)
+    if len(wanted) > BULK_LIMIT:
+        raise invalid_params("items", f"at most {BULK_LIMIT} records at once")
+    successful = 0
+    for record_id in wanted:
+        try:
+            act(record_id)
+        except ApiError:
+            continue
+        successful += 1
+    return BulkResult(successful, len(wanted) - successful)

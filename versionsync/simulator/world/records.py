@@ -1,4 +1,4 @@
-"""Records and their versions, as one environment holds them."""
+"""Records and versions of an environment."""
 
 from __future__ import annotations
 
@@ -30,22 +30,22 @@ class Version:
 
     @property
     def is_current(self) -> bool:
-        """Whether it is its record's most recent one."""
+        """Whether it is the record's current version."""
         return self.record.current is self
 
     @property
     def is_published(self) -> bool:
-        """Whether it is live."""
+        """Whether it is the record's published version."""
         return self.record.published is self
 
     def read(self) -> bytes:
-        """The attributes as JSON text, with whole blocks."""
+        """Return the attributes as JSON text, with complete blocks."""
         return read_content(self.content)
 
 
 @dataclass(slots=True, eq=False)
 class Record:
-    """A record: its meta, and its versions from the oldest to the newest."""
+    """A record: its meta, and its versions, oldest first."""
 
     id: str
     model: Model
@@ -62,7 +62,7 @@ class Record:
     published: Version | None = None
     is_deleted: bool = False
     sequence: int = 0
-    """Rises with each change: the order of listings where times are equal."""
+    """Rises with each change: the order of listings for equal times."""
 
     @property
     def head(self) -> Version:
@@ -73,7 +73,7 @@ class Record:
 
     @property
     def status(self) -> str:
-        """`draft`, `updated` or `published`; without draft mode every save is live, so it is `published`."""
+        """`draft`, `updated` or `published`; without draft mode always `published`."""
         if self.published is None:
             return "draft"
         return "published" if self.published is self.current else "updated"
@@ -88,13 +88,13 @@ class Selection:
 
     @classmethod
     def of(cls, locales: Iterable[str], *, non_localized: bool = False) -> Selection:
-        """A selection of *locales*, with or without the content that is not localized."""
+        """Return a selection of *locales*, with or without the content that is not localized."""
         return cls(frozenset(locales), non_localized)
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedVersion:
-    """A version of the past, for `World.load`: what was written, by whom, and when it was live."""
+    """A past version for `World.load`: its content, editor, time, and when it was live."""
 
     content: Content
     editor: Editor

@@ -1,8 +1,9 @@
-"""What administrators do to the schema: models, fields and locales; and what that does to content already stored."""
+"""What administrators do to the schema, and how that changes stored content."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -18,13 +19,14 @@ from versionsync.simulator.world.event_log import (
     SchemaChanged,
     VersionRewritten,
 )
+from versionsync.simulator.world.ids import copy_key, copy_name
 from versionsync.simulator.world.models import FIELD_TYPES, Field, Fieldset, Model, Workflow
 from versionsync.simulator.world.people import Editor
 from versionsync.simulator.world.publishing_actions import PublishingActions
 from versionsync.simulator.world.records import Record, Version
 from versionsync.simulator.world.state import NotificationType
 
-__all__ = ["SchemaActions", "apply_settings"]
+__all__ = ["SchemaActions"]
 
 _CHOSEN_BY_TYPE: Final[Mapping[str, tuple[str, ...]]] = {
     "string": ("title_field", "presentation_title_field"),
@@ -33,14 +35,14 @@ _CHOSEN_BY_TYPE: Final[Mapping[str, tuple[str, ...]]] = {
     "text": ("excerpt_field",),
     "structured_text": ("excerpt_field",),
 }
-"""The relationships of a model that point to its first field of some type, if nothing else is said."""
+"""The relationships of a model that point to its first field of a type by default."""
 _IMAGES: Final = frozenset({"image_preview_field", "presentation_image_field"})
-_OF_BLOCKS: Final = frozenset({"presentation_title_field", "presentation_image_field"})
-"""Those of them that a block model has, too."""
+_IN_BLOCK_MODELS: Final = frozenset({"presentation_title_field", "presentation_image_field"})
+"""Those that a block model has too."""
 
 
 class SchemaActions(PublishingActions):
-    """The acts on models, fields, locales and workflows."""
+    """Actions on models, fields, fieldsets, locales and workflows."""
 
     def create_model(
         self,
@@ -51,14 +53,14 @@ class SchemaActions(PublishingActions):
         environment: str | None = None,
         **settings: Json,
     ) -> Model:
-        """A new model. *settings* are the members of `Model`: `name`, `draft_mode`, `is_singleton`, `is_block`, ….
+        """Create a model. *settings* are members of `Model`: `name`, `draft_mode`, `is_singleton`, `is_block`, ….
 
-        Without them it is called after its *api_key*, and has drafts.
+        By default its name is made from its *api_key*, and it has drafts.
         """
         where = self.environment(environment)
         if any(model.api_key == api_key for model in where.models.values()):
             raise invalid_field("api_key", "VALIDATION_UNIQUE")
-        where.keep_schema()
+        where.save_schema()
         name = settings.pop("name", None) or api_key.replace("_", " ").capitalize()
         model = Model(id or self.ids.new(), api_key, name)
         chosen = settings.pop("chosen_fields", {})
@@ -70,9 +72,9 @@ class SchemaActions(PublishingActions):
         return model
 
     def update_model(self, editor: Editor, model: str, *, environment: str | None = None, **settings: Json) -> Model:
-        """Change *settings* of a model (named by id or api_key); switching drafts off publishes what is current.
+        """Change *settings* of a model (its id or api_key). Without drafts all current versions are published.
 
-        With *is_block* it becomes a block model: its records are kept, but served as blocks until it is turned back.
+        With *is_block* it becomes a block model. Its records are kept, and served as blocks until it changes back.
         """
         where = self.environment(environment)
         changed = where.model(model)
@@ -80,7 +82,7 @@ class SchemaActions(PublishingActions):
         new_key = settings.get("api_key", changed.api_key)
         if new_key != changed.api_key and any(other.api_key == new_key for other in where.models.values()):
             raise invalid_field("api_key", "VALIDATION_UNIQUE")
-        where.keep_schema(changed)
+        where.save_schema(changed)
         _choose_fields(changed, settings.pop("chosen_fields", {}), settings.get("ordering_meta", changed.ordering_meta))
         apply_settings(changed, settings)
         if changed.is_block is not was_block:
@@ -88,27 +90,27 @@ class SchemaActions(PublishingActions):
         if settings.get("draft_mode") is False:
             for record in where.records.values():
                 if record.model is changed:
-                    self._go_live(where, record, record.head)
+                    self._make_live(where, record, record.head)
         self.schema_changed(where, Change.CHANGED, changed)
         self.notify(NotificationType.UPDATE, where, changed)
         return changed
 
     def destroy_model(self, editor: Editor, model: str, *, environment: str | None = None) -> Model:
-        """Remove a model, and with it its records and their versions."""
+        """Remove a model with its records and their versions."""
         where = self.environment(environment)
-        gone = where.model(model)
-        where.keep_schema()
-        for record in [record for record in where.records.values() if record.model is gone]:
+        destroyed = where.model(model)
+        where.save_schema()
+        for record in [record for record in where.records.values() if record.model is destroyed]:
             del where.records[record.id]
             where.deleted[record.id] = record
             record.is_deleted = True
             where.publications.pop(record.id, None)
             where.unpublishings.pop(record.id, None)
             self.event_log.write(RecordDeleted(self.now(), where.id, record.id))
-        del where.models[gone.id]
-        self.schema_changed(where, Change.REMOVED, gone)
-        self.notify(NotificationType.DELETE, where, gone)
-        return gone
+        del where.models[destroyed.id]
+        self.schema_changed(where, Change.REMOVED, destroyed)
+        self.notify(NotificationType.DELETE, where, destroyed)
+        return destroyed
 
     def create_field(
         self,
@@ -121,14 +123,14 @@ class SchemaActions(PublishingActions):
         environment: str | None = None,
         **settings: Json,
     ) -> Field:
-        """A new field of *model* (or its id or api_key). *settings* are the members of `Field`, such as `localized`."""
+        """Create a field of *model* (or its id or api_key). *settings* are members of `Field`, such as `localized`."""
         where = self.environment(environment)
         owner = where.model(model.id if isinstance(model, Model) else model)
         if field_type not in FIELD_TYPES:
             raise ApiError("INVALID_ATTRIBUTES", details={"field_type": field_type})
         if owner.field_by_key(api_key):
             raise invalid_field("api_key", "VALIDATION_UNIQUE")
-        where.keep_schema(owner)
+        where.save_schema(owner)
         label = settings.pop("label", None) or api_key.replace("_", " ").capitalize()
         fieldset_id = settings.pop("fieldset_id", None)
         _check_fieldset(owner, fieldset_id)
@@ -143,7 +145,7 @@ class SchemaActions(PublishingActions):
         return field
 
     def update_field(self, editor: Editor, field_id: str, *, environment: str | None = None, **settings: Json) -> Field:
-        """Change *settings* of a field; the switch `renamed_fields` says what a new `api_key` does to old versions."""
+        """Change *settings* of a field; `renamed_fields` decides what a new `api_key` does to old versions."""
         where = self.environment(environment)
         field = where.field(field_id)
         model = where.models[field.model_id]
@@ -156,14 +158,14 @@ class SchemaActions(PublishingActions):
         if settings.get("fieldset_id", field.fieldset_id) != field.fieldset_id:
             _check_fieldset(model, settings["fieldset_id"])
             settings.setdefault("position", model.next_position(settings["fieldset_id"]))
-        where.keep_schema(model)
+        where.save_schema(model)
         apply_settings(field, settings)
         if new_key != old_key:
             if self.options.renamed_fields == "new_key":
                 self._rewrite_members(where, model, partial(_rename, old_key, new_key), Cause.FIELD_RENAMED)
             else:
-                model.former_keys = {
-                    **{old: new_key if new == old_key else new for old, new in model.former_keys.items()},
+                model.previous_keys = {
+                    **{old: new_key if new == old_key else new for old, new in model.previous_keys.items()},
                     old_key: new_key,
                 }
         self.schema_changed(where, Change.CHANGED, model, field)
@@ -171,12 +173,12 @@ class SchemaActions(PublishingActions):
         return field
 
     def destroy_field(self, editor: Editor, field_id: str, *, environment: str | None = None) -> Field:
-        """Remove a field, and what every version says in it."""
+        """Remove a field, also from all versions."""
         where = self.environment(environment)
         field = where.field(field_id)
         model = where.models[field.model_id]
-        where.keep_schema(model)
-        keys = {field.api_key, *(old for old, new in model.former_keys.items() if new == field.api_key)}
+        where.save_schema(model)
+        keys = {field.api_key, *(old for old, new in model.previous_keys.items() if new == field.api_key)}
         del model.fields[field_id]
         model.chosen_fields = {name: id for name, id in model.chosen_fields.items() if id != field_id}
         self._rewrite_members(where, model, partial(_without, keys), Cause.FIELD_REMOVED)
@@ -184,27 +186,117 @@ class SchemaActions(PublishingActions):
         self.notify(NotificationType.UPDATE, where, model)
         return field
 
+    def create_fieldset(
+        self,
+        editor: Editor,
+        model: str,
+        title: str,
+        *,
+        id: str | None = None,
+        environment: str | None = None,
+        **settings: Json,
+    ) -> Fieldset:
+        """Create an empty fieldset of *model* (its id or api_key). *settings* are members of `Fieldset`."""
+        where = self.environment(environment)
+        owner = where.model(model)
+        where.save_schema(owner)
+        fieldset = Fieldset(id or self.ids.new(), owner.id, title, position=owner.next_position(None))
+        apply_settings(fieldset, settings)
+        owner.fieldsets[fieldset.id] = fieldset
+        self.schema_changed(where, Change.CHANGED, owner)
+        self.notify(NotificationType.UPDATE, where, owner)
+        return fieldset
+
+    def update_fieldset(
+        self, editor: Editor, fieldset_id: str, *, environment: str | None = None, **settings: Json
+    ) -> Fieldset:
+        where = self.environment(environment)
+        fieldset = where.fieldset(fieldset_id)
+        owner = where.models[fieldset.model_id]
+        where.save_schema(owner)
+        apply_settings(fieldset, settings)
+        self.schema_changed(where, Change.CHANGED, owner)
+        self.notify(NotificationType.UPDATE, where, owner)
+        return fieldset
+
+    def destroy_fieldset(self, editor: Editor, fieldset_id: str, *, environment: str | None = None) -> Fieldset:
+        """Remove a fieldset; its fields stay, after all others."""
+        where = self.environment(environment)
+        destroyed = where.fieldset(fieldset_id)
+        owner = where.models[destroyed.model_id]
+        where.save_schema(owner)
+        for field in owner.ordered_fields:
+            if field.fieldset_id == destroyed.id:
+                field.fieldset_id, field.position = None, owner.next_position(None)
+        del owner.fieldsets[destroyed.id]
+        self.schema_changed(where, Change.CHANGED, owner)
+        self.notify(NotificationType.UPDATE, where, owner)
+        return destroyed
+
+    def duplicate_model(self, editor: Editor, model: str, *, environment: str | None = None) -> Model:
+        """Create a copy of a model (its id or api_key), with its own fields and fieldsets and without records."""
+        where = self.environment(environment)
+        original = where.model(model)
+        where.save_schema()
+        copy = original.copy()
+        copy.id = self.ids.new()
+        copy.name = copy_name(original.name, {other.name for other in where.models.values()})
+        copy.api_key = copy_key(original.api_key, {other.api_key for other in where.models.values()})
+        copy.previous_keys = {}
+        new_ids = {id: self.ids.new() for id in (*original.fields, *original.fieldsets)}
+        for fieldset in copy.fieldsets.values():
+            fieldset.id, fieldset.model_id = new_ids[fieldset.id], copy.id
+        for field in copy.fields.values():
+            field.id, field.model_id = new_ids[field.id], copy.id
+            field.fieldset_id = new_ids[field.fieldset_id] if field.fieldset_id else None
+        copy.fieldsets = {fieldset.id: fieldset for fieldset in copy.fieldsets.values()}
+        copy.fields = {field.id: field for field in copy.fields.values()}
+        copy.chosen_fields = {name: new_ids[id] for name, id in original.chosen_fields.items()}
+        where.models[copy.id] = copy
+        self.schema_changed(where, Change.MADE, copy)
+        for field in copy.fields.values():
+            self.schema_changed(where, Change.MADE, copy, field)
+        self.notify(NotificationType.CREATE, where, copy)
+        return copy
+
+    def duplicate_field(self, editor: Editor, field_id: str, *, environment: str | None = None) -> Field:
+        """Create a copy of a field in the same model, after all others and without values."""
+        where = self.environment(environment)
+        original = where.field(field_id)
+        model = where.models[original.model_id]
+        where.save_schema(model)
+        copy = replace(
+            original,
+            id=self.ids.new(),
+            label=copy_name(original.label, {other.label for other in model.fields.values()}),
+            api_key=copy_key(original.api_key, {other.api_key for other in model.fields.values()}),
+            position=model.next_position(original.fieldset_id),
+        )
+        model.fields[copy.id] = copy
+        self.schema_changed(where, Change.MADE, model, copy)
+        self.notify(NotificationType.UPDATE, where, model)
+        return copy
+
     def add_locale(self, editor: Editor, locale: str, *, environment: str | None = None) -> None:
-        """Let content be written in another *locale*."""
         where = self.environment(environment)
         if locale not in where.locales:
-            where.keep_schema()
+            where.save_schema()
             where.locales.append(locale)
             where.touch(self.now(), moves_beacon=self.options.schema_moves_beacon)
 
     def remove_locale(self, editor: Editor, locale: str, *, environment: str | None = None) -> None:
-        """Remove a *locale*, and what every version says in it. The last one must stay."""
+        """Remove a *locale*, also from all versions. The last one must stay."""
         where = self.environment(environment)
         if locale not in where.locales or len(where.locales) == 1:
             raise invalid_field("locales", "VALIDATION_INCLUSION", locale=locale)
-        where.keep_schema()
+        where.save_schema()
         where.locales.remove(locale)
-        gone = frozenset({locale})
+        removed = frozenset({locale})
         for version in where.versions.values():
             localized = version.record.model.localized_keys
             if localized:
                 self._rewrite(
-                    where, version, contents.without_locale(version.read(), localized, gone), Cause.LOCALE_REMOVED
+                    where, version, contents.without_locale(version.read(), localized, removed), Cause.LOCALE_REMOVED
                 )
         where.touch(self.now(), moves_beacon=self.options.schema_moves_beacon)
 
@@ -217,23 +309,23 @@ class SchemaActions(PublishingActions):
         name: str | None = None,
         environment: str | None = None,
     ) -> Workflow:
-        """A workflow with *stages*, the initial one first; give a model its id as `workflow_id`."""
+        """Create a workflow with *stages*, the initial one first; a model uses it with its id as `workflow_id`."""
         where = self.environment(environment)
         workflow = Workflow(self.ids.new(), name or api_key.capitalize(), api_key, tuple(stages))
         where.workflows[workflow.id] = workflow
         return workflow
 
     def _choose(self, model: Model, field: Field) -> None:
-        """Let a new *field* stand for the records of *model*, where none of its kind does: see `assigned_fields`."""
+        """Point relationships of *model* to a new *field* if they point to none; see `assigned_fields`."""
         if self.options.assigned_fields == "none":
             return
         for name in _CHOSEN_BY_TYPE.get(field.field_type, ()):
-            is_wanted = name == "title_field" or self.options.assigned_fields == "all"
-            if is_wanted and not (model.is_block and name not in _OF_BLOCKS):
+            is_assigned = name == "title_field" or self.options.assigned_fields == "all"
+            if is_assigned and not (model.is_block and name not in _IN_BLOCK_MODELS):
                 model.chosen_fields.setdefault(name, field.id)
 
     def schema_changed(self, where: Environment, change: Change, model: Model, field: Field | None = None) -> None:
-        """Write down that a model, or one of its fields, was made, changed or removed."""
+        """Record that a model, or one of its fields, was created, changed or removed."""
         api_key = model.api_key if field is None else field.api_key
         self.event_log.write(
             SchemaChanged(self.now(), where.id, change, model.id, api_key, field.id if field else None)
@@ -243,7 +335,7 @@ class SchemaActions(PublishingActions):
     def _rewrite_members(
         self, where: Environment, model: Model, change: Callable[[Mapping[str, Json]], dict[str, Json]], cause: Cause
     ) -> None:
-        """Put every version's attributes of *model*, a block's too, through *change*."""
+        """Apply *change* to the attributes of all versions of *model*, and of its blocks."""
         for version in list(where.versions.values()):
             if version.record.model is model:
                 self._rewrite(where, version, contents.join(change(contents.split(version.read()))), cause)
@@ -257,7 +349,7 @@ class SchemaActions(PublishingActions):
 
 
 def apply_settings(target: Model | Field | Fieldset, settings: Mapping[str, Json]) -> None:
-    """Set members by name; a name that is none of them is the caller's mistake."""
+    """Set members by name. Raise TypeError for an unknown name."""
     for name, value in settings.items():
         if not hasattr(target, name):
             raise TypeError(f"{type(target).__name__} has no setting {name!r}")
@@ -265,16 +357,16 @@ def apply_settings(target: Model | Field | Fieldset, settings: Mapping[str, Json
 
 
 def _choose_fields(model: Model, chosen: Mapping[str, str | None], ordering_meta: str | None) -> None:
-    """Point relationships of *model* to other fields, or to none. Raises Refused (422) before anything changes.
+    """Point relationships of *model* to other fields, or to none. Raise ApiError (422) before anything changes.
 
-    *ordering_meta*: the other way to order its records, which excludes the relationship.
+    *ordering_meta*: the other way to order its records; it excludes `ordering_field`.
     """
     for name, field_id in chosen.items():
         if field_id is None:
             continue
         field = model.fields.get(field_id)
-        is_right = field is not None and (name not in _IMAGES or field.holds_files)
-        if not is_right or (model.is_block and name not in _OF_BLOCKS):
+        is_valid = field is not None and (name not in _IMAGES or field.holds_files)
+        if not is_valid or (model.is_block and name not in _IN_BLOCK_MODELS):
             raise invalid_field(name, "VALIDATION_INCLUSION")
     named = {name: id for name, id in {**model.chosen_fields, **chosen}.items() if id is not None}
     if ordering_meta is not None and "ordering_field" in named:
@@ -298,7 +390,7 @@ def _without(keys: set[str], members: Mapping[str, Json]) -> dict[str, Json]:
 def _change_blocks(
     record: Record, content: bytes, model_id: str, change: Callable[[Mapping[str, Json]], dict[str, Json]]
 ) -> bytes:
-    """*content* with the attributes of each block of the model *model_id*, at any depth, put through *change*."""
+    """Return *content* with *change* applied to the attributes of each block of the model, at any depth."""
 
     def visit(value: Json) -> Json:
         if isinstance(value, list):

@@ -1,21 +1,21 @@
-"""How records, versions, models, uploads and environments look in an answer."""
+"""The resources of answers and webhook calls: records, versions, schema, uploads, environments, people."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import msgspec
 
 from versionsync.simulator.world import content as contents
-from versionsync.simulator.world.date_times import DateTimes
 from versionsync.simulator.world.environments import Environment, Scheduled
 from versionsync.simulator.world.event_log import EditorRef
 from versionsync.simulator.world.models import MODEL_FIELDS, Field, Fieldset, Model
 from versionsync.simulator.world.options import SimulatorOptions
+from versionsync.simulator.world.people import Editor, EditorKind, People
 from versionsync.simulator.world.records import Record, Version
-from versionsync.simulator.world.times import TimeFormat
+from versionsync.simulator.world.times import DateTimes, TimeFormat
 from versionsync.simulator.world.uploads import Upload
 
 __all__ = [
@@ -33,12 +33,14 @@ __all__ = [
     "VersionMeta",
     "VersionRelationships",
     "VersionResource",
+    "last_access",
+    "person_resource",
     "reference",
 ]
 
 
 class Identifier(msgspec.Struct, gc=False):
-    """Which resource a relationship points to."""
+    """The resource that a relationship points to."""
 
     id: str
     type: str
@@ -51,7 +53,7 @@ class ToOne(msgspec.Struct, gc=False):
 
 
 class Resource(msgspec.Struct, omit_defaults=True):
-    """Any resource that is not served by the thousand."""
+    """Any resource of which there are few."""
 
     id: str
     type: str
@@ -61,14 +63,14 @@ class Resource(msgspec.Struct, omit_defaults=True):
 
 
 class ItemRelationships(msgspec.Struct, gc=False):
-    """What a record points to; a block has no creator."""
+    """The relationships of a record; a block has no creator."""
 
     item_type: ToOne
     creator: ToOne | msgspec.UnsetType = msgspec.UNSET
 
 
 class ItemMeta(msgspec.Struct, gc=False):
-    """The meta of a record: all of it that a mirror can see without reading versions."""
+    """The meta of a record: all that a mirror can see without its versions."""
 
     created_at: str
     updated_at: str
@@ -96,7 +98,7 @@ class ItemResource(msgspec.Struct):
 
 
 class VersionRelationships(msgspec.Struct, gc=False):
-    """What a version points to."""
+    """The relationships of a version."""
 
     item_type: ToOne
     item: ToOne
@@ -159,46 +161,45 @@ class Document(msgspec.Struct, omit_defaults=True):
 
 
 def reference(type: str, id: str) -> dict[str, Any]:
-    """A relationship to one resource."""
+    """Return a relationship to one resource."""
     return {"data": {"id": id, "type": type}}
 
 
 class Serializer:
-    """Writes resources of *environment* in the form that *switches* ask for, as they are at *now*."""
+    """Writes resources of *environment* at *now*, in the form that *options* choose."""
 
     __slots__ = ("_date_times", "_environment", "_flat", "_now", "_options", "_time_format")
 
     def __init__(
         self,
         environment: Environment,
-        switches: SimulatorOptions,
+        options: SimulatorOptions,
         times: TimeFormat,
         now: datetime,
         *,
         nested: bool = True,
     ) -> None:
-        """*times*: how times are printed. *nested*: blocks whole, otherwise their ids."""
+        """*times*: the format of times. *nested*: complete blocks instead of their ids."""
         self._environment = environment
-        self._options = switches
+        self._options = options
         self._time_format = times.show
         self._now = now
         self._flat = not nested
         self._date_times: DateTimes | None = None
 
     def time(self, at: datetime | None) -> str | None:
-        """*at* as text; None stays None."""
+        """Return *at* as text; None stays None."""
         return None if at is None else self._time_format(at)
 
     def version(self, version: Version) -> VersionResource:
-        """The resource of *version*."""
-        record, show = version.record, self._options
-        began, ended = version.live[-1] if version.live else (None, None)
-        if began is not None and began < show.tracks_intervals_since:
-            began = ended = None
+        record, options = version.record, self._options
+        start, end = version.live[-1] if version.live else (None, None)
+        if start is not None and start < options.tracks_intervals_since:
+            start = end = None
         return VersionResource(
             version.id,
             "item_version",
-            self._attributes(version, (version.created_at,) * 2 if show.versions_repeat_times else None),
+            self._attributes(version, (version.created_at,) * 2 if options.versions_repeat_times else None),
             VersionRelationships(
                 ToOne(Identifier(record.model.id, "item_type")),
                 ToOne(Identifier(record.id, "item")),
@@ -209,13 +210,13 @@ class Serializer:
                 version.is_valid,
                 version.is_published,
                 version.is_current,
-                self.time(began),
-                self.time(ended),
+                self.time(start),
+                self.time(end),
             ),
         )
 
     def item(self, record: Record, *, published: bool = False) -> ItemResource:
-        """The resource of *record*, or of a block, with the content of its current or its *published* version."""
+        """Return the resource of *record*, or of a block, with its current or its *published* content."""
         head, live = record.head, record.published
         shown = live if published and live is not None else head
         links = ItemRelationships(ToOne(Identifier(record.model.id, "item_type")))
@@ -247,7 +248,6 @@ class Serializer:
         )
 
     def environment(self, environment: Environment) -> EnvironmentResource:
-        """The resource of *environment*."""
         now, status = self._now, environment.status(self._now)
         done: int | msgspec.UnsetType = msgspec.UNSET
         if status == "creating" and environment.ready_at is not None:
@@ -265,7 +265,6 @@ class Serializer:
         return EnvironmentResource(environment.id, "environment", meta)
 
     def model(self, model: Model) -> Resource:
-        """The resource of *model*."""
         singleton = self._singleton(model) if model.is_singleton else None
         attributes = {
             "name": model.name,
@@ -284,21 +283,20 @@ class Serializer:
             "hint": model.hint,
             "inverse_relationships_enabled": model.inverse_relationships_enabled,
         }
-        nothing: dict[str, Any] = {"data": None}
+        none: dict[str, Any] = {"data": None}
         relationships = {
             "fields": {"data": [{"id": field.id, "type": "field"} for field in model.ordered_fields]},
             "fieldsets": {"data": [{"id": one.id, "type": "fieldset"} for one in model.ordered_fieldsets]},
-            "singleton_item": reference("item", singleton.id) if singleton else nothing,
-            "workflow": reference("workflow", model.workflow_id) if model.workflow_id else nothing,
+            "singleton_item": reference("item", singleton.id) if singleton else none,
+            "workflow": reference("workflow", model.workflow_id) if model.workflow_id else none,
             **{
-                name: reference("field", model.chosen_fields[name]) if name in model.chosen_fields else nothing
+                name: reference("field", model.chosen_fields[name]) if name in model.chosen_fields else none
                 for name in MODEL_FIELDS
             },
         }
         return Resource(model.id, "item_type", attributes, relationships, {"has_singleton_item": singleton is not None})
 
     def field(self, field: Field) -> Resource:
-        """The resource of *field*."""
         attributes = {
             "label": field.label,
             "field_type": field.field_type,
@@ -317,7 +315,6 @@ class Serializer:
         return Resource(field.id, "field", attributes, relationships)
 
     def upload(self, upload: Upload) -> Resource:
-        """The resource of *upload*."""
         file = upload.file
         attributes: dict[str, Any] = {
             "size": file.size,
@@ -348,11 +345,9 @@ class Serializer:
         return Resource(upload.id, "upload", attributes, relationships, antivirus)
 
     def maintenance_mode(self, *, active: bool) -> Resource:
-        """The resource that says whether writes wait."""
         return Resource("maintenance_mode", "maintenance_mode", {"active": active})
 
     def fieldset(self, fieldset: Fieldset) -> Resource:
-        """The resource of *fieldset*."""
         attributes = {
             "title": fieldset.title,
             "hint": fieldset.hint,
@@ -363,9 +358,9 @@ class Serializer:
         return Resource(fieldset.id, "fieldset", attributes, {"item_type": reference("item_type", fieldset.model_id)})
 
     def scheduled(self, plan: Scheduled) -> Resource:
-        """The resource of a planned publication or unpublishing.
+        """Return the resource of a planned publication or unpublishing.
 
-        Its time is the text that was sent, in every project: the vendor's tests have `…Z` where records show `…+00:00`.
+        Its time is the text that was sent: the vendor's tests have `…Z` here, although records show `…+00:00`.
         """
         selection = plan.selection
         at = plan.as_sent or self.time(plan.at)
@@ -389,7 +384,7 @@ class Serializer:
         return Resource(plan.record_id, "scheduled_unpublishing", attributes, relationships)
 
     def _attributes(self, version: Version, repeated: tuple[datetime, datetime] | None) -> msgspec.Raw:
-        """The content as an answer shows it; *repeated*: the times of making and of saving to repeat in it."""
+        """Return the content for an answer; *repeated*: the times of creation and update to add to it."""
         text, model = version.read(), version.record.model
         if self._flat and (keys := model.block_keys):
             text = contents.flatten(text, keys)
@@ -419,8 +414,8 @@ class Serializer:
         )
 
 
-_NOT_MEASURED: Final = (*("duration", "frame_rate", "blurhash", "thumbhash", "mux_playback_id", "mux_mp4_highest_res"),)
-"""What upstream's services find out about an upload."""
+_NOT_MEASURED: Final = ("duration", "frame_rate", "blurhash", "thumbhash", "mux_playback_id", "mux_mp4_highest_res")
+"""What upstream's services measure in an upload."""
 _NO_METADATA: Final[dict[str, Any]] = {
     "alt": {},
     "title": {},
@@ -428,3 +423,67 @@ _NO_METADATA: Final[dict[str, Any]] = {
     "focal_point": None,
     "poster_time": None,
 }
+
+
+def person_resource(people: People, editor: Editor, now: datetime, *, with_secret: bool = False) -> Resource:
+    """Return the resource of any kind of editor, with the secret of a token if *with_secret*."""
+    first, _, last = editor.name.partition(" ")
+    roles = {"role": {"data": None} if editor.role_id is None else reference("role", editor.role_id)}
+    match editor.kind:
+        case EditorKind.ACCOUNT:
+            attributes: dict[str, Any] = {
+                "email": editor.email,
+                "first_name": first,
+                "last_name": last,
+                "company": None,
+            }
+            return Resource(editor.id, "account", attributes)
+        case EditorKind.ORGANIZATION:
+            return Resource(editor.id, "organization", {"name": editor.name})
+        case EditorKind.USER:
+            attributes = {
+                "email": editor.email,
+                "full_name": editor.name,
+                "is_active": editor.is_active,
+                "is_2fa_active": False,
+            }
+            return Resource(editor.id, "user", attributes, roles, {"last_access": None})
+        case EditorKind.SSO_USER:
+            attributes = {
+                "username": editor.email,
+                "external_id": None,
+                "is_active": editor.is_active,
+                "first_name": first,
+                "last_name": last,
+            }
+            return Resource(editor.id, "sso_user", attributes, {"groups": {"data": []}, **roles}, {"last_access": None})
+        case EditorKind.ACCESS_TOKEN:
+            token = people.token_of(editor.id)
+            attributes = {
+                "name": editor.name,
+                "token": token.secret if token and with_secret else None,
+                "can_access_cda": token.can_access_cda if token else True,
+                "can_access_cda_preview": token.can_access_cda_preview if token else True,
+                "can_access_cma": token.can_access_cma if token else True,
+                "hardcoded_type": token.hardcoded_type if token else None,
+                "last_cma_access": last_access(people.last_used.get(editor.id), now),
+                "last_cda_access": "never",
+            }
+            return Resource(editor.id, "access_token", attributes, roles)
+
+
+def last_access(at: datetime | None, now: datetime) -> str:
+    """Return upstream's word for when a token was last used: from `today` to `last_month`, or `never`."""
+    if at is None:
+        return "never"
+    day, today = at.date(), now.date()
+    monday, first = today - timedelta(days=today.weekday()), today.replace(day=1)
+    limits = (
+        ("today", today),
+        ("yesterday", today - timedelta(days=1)),
+        ("this_week", monday),
+        ("last_week", monday - timedelta(days=7)),
+        ("this_month", first),
+        ("last_month", (first - timedelta(days=1)).replace(day=1)),
+    )
+    return next((word for word, start in limits if day >= start), "never")

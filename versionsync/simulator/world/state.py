@@ -1,4 +1,4 @@
-"""What every act of the world stands on: the project, its environments, its people, and the writing of facts."""
+"""The state of the project that all actions share: environments, people, clock and facts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from enum import StrEnum
 from typing import Any
 
 from versionsync.simulator.errors import ApiError
-from versionsync.simulator.world.clock import Clock
 from versionsync.simulator.world.environments import Environment
 from versionsync.simulator.world.event_log import EnvironmentMade, EventLog
 from versionsync.simulator.world.ids import Ids
@@ -18,14 +17,14 @@ from versionsync.simulator.world.models import Model
 from versionsync.simulator.world.options import SimulatorOptions
 from versionsync.simulator.world.people import ABILITIES, FULL_ACCESS_TOKEN, Editor, EditorKind, People, Role, Token
 from versionsync.simulator.world.records import Record
-from versionsync.simulator.world.times import TimeFormat, zone_named
+from versionsync.simulator.world.times import Clock, TimeFormat, zone_named
 from versionsync.simulator.world.uploads import Upload
 
 __all__ = ["Notification", "NotificationType", "WorldState"]
 
 
 class NotificationType(StrEnum):
-    """What a webhook can be told."""
+    """What a webhook can report."""
 
     CREATE = "create"
     UPDATE = "update"
@@ -38,7 +37,7 @@ class NotificationType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """Something that webhooks are told: *entity* as it is now, and the record's document as it was before.
+    """A change for webhooks: *entity* in its new state, and the record's document before it.
 
     Without an entity it is about the maintenance mode of the project.
     """
@@ -51,7 +50,7 @@ class Notification:
 
 
 class WorldState:
-    """One simulated project. `World` adds the acts."""
+    """One simulated project. `World` adds the actions."""
 
     def __init__(
         self,
@@ -63,12 +62,12 @@ class WorldState:
         environment: str = "main",
         locales: tuple[str, ...] = ("en",),
         timezone: str = "UTC",
-        switches: SimulatorOptions | None = None,
+        options: SimulatorOptions | None = None,
         token: str = FULL_ACCESS_TOKEN,
     ) -> None:
-        """An empty project with one environment, an editor of each kind and the API token *token*.
+        """Create an empty project with one environment, an editor of each kind and the API token *token*.
 
-        *seed* decides every id; *clock* (left out: a running one) every time.
+        *seed* determines all ids, *clock* (None: a running one) all times.
         """
         self.seed = seed
         self.clock = clock or Clock()
@@ -76,7 +75,7 @@ class WorldState:
         self.name = name
         self.timezone = timezone
         self.token = token
-        self.options = switches or SimulatorOptions()
+        self.options = options or SimulatorOptions()
         self.ids = Ids(seed)
         self.event_log = EventLog()
         self.people = People()
@@ -85,32 +84,30 @@ class WorldState:
         self._acting_at: datetime | None = None
         self._listeners: list[Callable[[Notification], None]] = []
         self._describe_before: Callable[[Environment, Record], bytes | None] | None = None
-        self._introduce_everybody()
+        self._add_people()
         self.created_at = self.now()
         first = Environment(environment, self.created_at, list(locales), is_primary=True)
         self.environments: dict[str, Environment] = {environment: first}
         self.event_log.write(EnvironmentMade(self.created_at, environment))
 
-    def _introduce_everybody(self) -> None:
+    def _add_people(self) -> None:
         add, number = self.people.add, self.ids.number
-        everything = self.people.add_role(Role(self.ids.new(), "Admin"))
+        admin = self.people.add_role(Role(self.ids.new(), "Admin"))
         self.account = add(Editor(EditorKind.ACCOUNT, number(), "Ada Owner", "ada@example.com"))
         self.organization = add(Editor(EditorKind.ORGANIZATION, number(), "Example Press"))
-        self.user = add(Editor(EditorKind.USER, number(), "Ben Writer", "ben@example.com", everything.id))
-        self.sso_user = add(
-            Editor(EditorKind.SSO_USER, self.ids.new(), "Cleo Editor", "cleo@example.com", everything.id)
-        )
-        self.api = Editor(EditorKind.ACCESS_TOKEN, number(), "Full-access API token", role_id=everything.id)
-        self.people.add_token(Token(self.token, self.api, everything))
+        self.user = add(Editor(EditorKind.USER, number(), "Ben Writer", "ben@example.com", admin.id))
+        self.sso_user = add(Editor(EditorKind.SSO_USER, self.ids.new(), "Cleo Editor", "cleo@example.com", admin.id))
+        self.api = Editor(EditorKind.ACCESS_TOKEN, number(), "Full-access API token", role_id=admin.id)
+        self.people.add_token(Token(self.token, self.api, admin))
         self._add_role_of_editors()
 
     def _add_role_of_editors(self) -> None:
-        """Add the other role that upstream makes with every project: all of the content, and none of the settings."""
+        """Add the other role that upstream creates with every project: all content, no settings."""
         denied: dict[str, Any] = dict.fromkeys(set(ABILITIES) - {"can_edit_favicon"}, False)
         self.people.add_role(Role(self.ids.new(), "Editor", environments_access="primary_only", **denied))
 
     def now(self) -> datetime:
-        """The time in milliseconds: upstream keeps them even where it prints whole seconds."""
+        """Return the time in milliseconds: upstream keeps them even if it prints whole seconds."""
         now = self._acting_at or self.clock.now()
         return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
@@ -121,12 +118,12 @@ class WorldState:
 
     @property
     def time_format(self) -> TimeFormat:
-        """The form in which answers print times now."""
+        """The current format of times in answers."""
         return TimeFormat(self.zone, self.options.milliseconds, self.options.times_with_offset)
 
     @contextmanager
     def acting_at(self, at: datetime) -> Iterator[None]:
-        """Within this block, acts happen at *at* (what the clock does late has happened when it was due)."""
+        """Let actions within this block happen at *at*, such as plans that the clock carries out late."""
         before, self._acting_at = self._acting_at, at
         try:
             yield
@@ -139,7 +136,7 @@ class WorldState:
         return next(environment for environment in self.environments.values() if environment.is_primary)
 
     def environment(self, environment_id: str | None = None) -> Environment:
-        """The environment with this id; None: the primary one. Raises Refused (404)."""
+        """Return the environment with this id; None: the primary one. Raise ApiError (404)."""
         if environment_id is None:
             return self.primary
         if found := self.environments.get(environment_id):
@@ -147,19 +144,19 @@ class WorldState:
         raise ApiError("INVALID_ENVIRONMENT", 404, details={"environment": environment_id})
 
     def next_sequence(self) -> int:
-        """A number larger than any before."""
+        """Return a number larger than all before."""
         self.sequence += 1
         return self.sequence
 
     def listen(
         self, listener: Callable[[Notification], None], *, describe: Callable[[Environment, Record], bytes | None]
     ) -> None:
-        """Call *listener* with everything that happens; *describe* says how a record looks before it changes."""
+        """Call *listener* with each notification; *describe* returns a record's document before it changes."""
         self._listeners.append(listener)
         self._describe_before = describe
 
     def before(self, where: Environment, record: Record) -> bytes | None:
-        """How *record* looks now, if anybody listens who will want to know."""
+        """Return the current document of *record*, if a listener needs it."""
         return self._describe_before(where, record) if self._describe_before else None
 
     def notify(
@@ -169,8 +166,8 @@ class WorldState:
         entity: Record | Model | Environment | Upload | None,
         before: bytes | None = None,
     ) -> None:
-        """Tell the listeners that something happened."""
+        """Notify the listeners of a change."""
         if self._listeners:
-            happening = Notification(type, environment, entity, self.now(), before)
+            notification = Notification(type, environment, entity, self.now(), before)
             for listener in self._listeners:
-                listener(happening)
+                listener(notification)

@@ -15,15 +15,15 @@ from versionsync.simulator.world.people import Editor
 from versionsync.simulator.world.state import NotificationType, WorldState
 from versionsync.simulator.world.uploads import Files, Upload
 
-__all__ = ["UploadActs"]
+__all__ = ["UploadActions"]
 
 
-class UploadActs(WorldState):
-    """The acts on uploads. They are no part of the journal: a mirror holds nothing of them but ids in content."""
+class UploadActions(WorldState):
+    """Actions on uploads. The event log does not have them: a mirror only has their ids, in content."""
 
     @cached_property
     def files(self) -> Files:
-        """The files that were sent, or are to be, and became no upload yet."""
+        """The files that are expected or received, but not yet an upload."""
         return Files(self.project_id)
 
     def create_upload(
@@ -34,20 +34,20 @@ class UploadActs(WorldState):
         id: str | None = None,
         metadata: Mapping[str, Json] | None = None,
         environment: str | None = None,
-        **described: Any,
+        **settings: Any,
     ) -> Upload:
-        """Make an upload of the file that was sent to *path*; *described*: `author`, `copyright`, `notes`, `tags`."""
+        """Create an upload of the file that was sent to *path*; *settings*: `author`, `copyright`, `notes`, `tags`."""
         where = self.environment(environment)
         file, now = self.files.facts(path), self.now()
         upload = Upload(
-            self._free_upload_id(where, id),
+            self._new_upload_id(where, id),
             path,
             file,
             editor.ref,
             now,
             now,
             metadata=dict(metadata or {}),
-            **_described(described),
+            **_set_members(settings),
         )
         self._put(where, upload)
         self.notify(NotificationType.CREATE, where, upload)
@@ -64,11 +64,12 @@ class UploadActs(WorldState):
         creator: Editor | None = None,
         metadata: Mapping[str, Json] | None = None,
         environment: str | None = None,
-        **described: Any,
+        **settings: Any,
     ) -> Upload:
-        """Change what is given; *path*: of a file that was sent, and replaces the old one (*keep_url*: at its place).
+        """Change the given settings.
 
-        Another *basename* moves the upload to another path. Of *metadata* only the members that are sent change.
+        *path*: the path of a file that was sent and replaces the old one; with *keep_url* the old path stays.
+        Another *basename* changes the path. Only the members of *metadata* that are sent change.
         """
         where = self.environment(environment)
         upload = self.upload(upload_id, environment=where.id)
@@ -78,7 +79,7 @@ class UploadActs(WorldState):
             updated_at=now,
             creator=upload.creator if creator is None else creator.ref,
             metadata={**upload.metadata, **(metadata or {})},
-            **_described(described),
+            **_set_members(settings),
         )
         if path is not None:
             changed = replace(changed, file=self.files.facts(path), path=upload.path if keep_url else path)
@@ -91,7 +92,7 @@ class UploadActs(WorldState):
         return changed
 
     def destroy_upload(self, editor: Editor, upload_id: str, *, environment: str | None = None) -> Upload:
-        """Remove an upload; records go on naming it."""
+        """Remove an upload; records keep its id."""
         where = self.environment(environment)
         upload = self.upload(upload_id, environment=where.id)
         del where.uploads[upload.id]
@@ -100,7 +101,7 @@ class UploadActs(WorldState):
         return upload
 
     def upload(self, upload_id: str, *, environment: str | None = None) -> Upload:
-        """The upload with this id. Raises Refused (404)."""
+        """Return the upload with this id. Raise ApiError (404)."""
         if found := self.environment(environment).uploads.get(upload_id):
             return found
         raise not_found("upload", upload_id)
@@ -109,7 +110,7 @@ class UploadActs(WorldState):
         where.uploads[upload.id] = upload
         where.touch(self.now(), moves_beacon=self.options.uploads_move_beacon)
 
-    def _free_upload_id(self, where: Environment, wanted: str | None) -> str:
+    def _new_upload_id(self, where: Environment, wanted: str | None) -> str:
         if wanted is None:
             return self.ids.new()
         if not ids.is_valid(wanted) or wanted in where.uploads:
@@ -117,7 +118,6 @@ class UploadActs(WorldState):
         return wanted
 
 
-def _described(sent: Mapping[str, Any]) -> dict[str, Any]:
-    """The members of `Upload` that *sent* sets."""
+def _set_members(sent: Mapping[str, Any]) -> dict[str, Any]:
     tags: Iterable[str] | None = sent.get("tags")
     return dict(sent) if tags is None else {**sent, "tags": tuple(tags)}

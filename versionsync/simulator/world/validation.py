@@ -1,4 +1,4 @@
-"""From what an editor sends to what is stored: missing fields filled in, blocks made whole, validators obeyed."""
+"""What is stored when an editor saves: with defaults for missing fields, complete blocks, and validated."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from versionsync.simulator.world.records import Record
 __all__ = ["Attributes", "Validated", "Validator"]
 
 Attributes = Mapping[str, object] | bytes
-"""What an act takes for content: values by api_key, or the whole JSON text, which is stored as it is."""
+"""The content of an action: values by api_key, or the complete JSON text, which is stored unchanged."""
 
 TREE_MEMBERS: Final = frozenset({"position", "parent_id"})
 FILE_MEMBERS: Final[dict[str, Json]] = {
     "upload_id": None, "alt": None, "title": None, "custom_data": {}, "focal_point": None, "poster_time": None,
 }  # fmt: skip
-"""What a file in a record is, where the request does not say more than which."""
+"""The default members of a file in a record."""
 
 _NULL: Final = msgspec.Raw(b"null")
 
 
 @dataclass(frozen=True, slots=True)
 class Validated:
-    """Content that may be stored, and whether it is valid (a model may allow invalid drafts)."""
+    """Content to store, and whether it is valid (a model may allow invalid drafts)."""
 
     content: bytes
     is_valid: bool = True
@@ -46,10 +46,10 @@ class Validator:
     model: Model
     new_id: Callable[[], str]
     names_paths: bool = True
-    """Say of a field in a block where it is, such as `sections.0.words`; otherwise which field holds the block."""
+    """Name a field in a block by its path, such as `sections.0.words`; otherwise name the field with the block."""
 
     def prepare(self, attributes: Attributes, *, record: Record | None = None) -> Validated:
-        """The content that saving *attributes* leads to; *record*: what they change. Raises Refused (422)."""
+        """Return the content to store for *attributes*; *record*: the one they change. Raise ApiError (422)."""
         if isinstance(attributes, bytes):
             return Validated(attributes)
         known = {field.api_key: field for field in self.model.ordered_fields}
@@ -62,13 +62,13 @@ class Validator:
         blocks = contents.blocks_by_id(record.head.read()) if record is not None else {}
         members: Members = dict(base)
         for key, value in attributes.items():
-            members[key] = self._whole(value, known.get(key), blocks)
-        self._fill(members, known)
-        problems = list(self._problems(members, known, record))
-        if problems and not self.model.draft_saving:
-            first, *others = problems
+            members[key] = self._completed(value, known.get(key), blocks)
+        self._fill_defaults(members, known)
+        errors = list(self._errors(members, known, record))
+        if errors and not self.model.draft_saving:
+            first, *others = errors
             raise first.along_with(others)
-        return Validated(contents.join(members), is_valid=not problems)
+        return Validated(contents.join(members), is_valid=not errors)
 
     def _is_tree_member(self, key: str) -> bool:
         return key in TREE_MEMBERS and (self.model.tree or self.model.sortable)
@@ -76,11 +76,11 @@ class Validator:
     def _members_of(self, record: Record | None) -> Members:
         if record is None:
             return {}
-        former = self.model.former_keys
+        former = self.model.previous_keys
         return {former.get(key, key): value for key, value in contents.split(record.head.read()).items()}
 
-    def _fill(self, members: Members, known: Mapping[str, Field]) -> None:
-        """Give every field a value: its default, or null; localized ones in the locales that the record has."""
+    def _fill_defaults(self, members: Members, known: Mapping[str, Field]) -> None:
+        """Give every missing field its default, or null; localized fields in the locales of the record."""
         locales: dict[str, None] = {}
         for key, field in known.items():
             if field.localized and bytes(members.get(key, _NULL)).lstrip().startswith(b"{"):
@@ -92,47 +92,47 @@ class Validator:
                     default = dict.fromkeys(locales or self.environment.locales[:1], default)
                 members[key] = contents.raw(default)
 
-    def _problems(self, members: Members, known: Mapping[str, Field], record: Record | None) -> Iterator[ApiError]:
-        """Which fields break their validators, those of blocks included: upstream tells all of them at once."""
+    def _errors(self, members: Members, known: Mapping[str, Field], record: Record | None) -> Iterator[ApiError]:
+        """Yield an error for each field that fails a validator, also in blocks: upstream reports all at once."""
         for key, field in known.items():
             value = bytes(members[key]).strip()
             if "required" in field.validators and _is_empty(value, localized=field.localized):
-                yield _broken(field, "VALIDATION_REQUIRED", key)
-            elif "unique" in field.validators and value not in {b"null", b'""'} and self._is_taken(key, value, record):
-                yield _broken(field, "VALIDATION_UNIQUE", key)
+                yield _field_error(field, "VALIDATION_REQUIRED", key)
+            elif "unique" in field.validators and value not in {b"null", b'""'} and self._is_used(key, value, record):
+                yield _field_error(field, "VALIDATION_UNIQUE", key)
             if field.holds_blocks:
-                for path, inner in self._problems_of_blocks(contents.load(value), key):
-                    yield _broken(inner, "VALIDATION_REQUIRED", path if self.names_paths else key)
+                for path, inner in self._block_errors(contents.load(value), key):
+                    yield _field_error(inner, "VALIDATION_REQUIRED", path if self.names_paths else key)
 
-    def _problems_of_blocks(self, value: Json, path: str) -> Iterator[tuple[str, Field]]:
-        """The required fields that are empty in the blocks of *value*, and where they are."""
-        for place, block in _blocks_by_place(value, path):
+    def _block_errors(self, value: Json, path: str) -> Iterator[tuple[str, Field]]:
+        """Yield the required fields that are empty in the blocks of *value*, with their paths."""
+        for block_path, block in _blocks_by_path(value, path):
             model = self._block_model(block.get("relationships"))
             for field in model.ordered_fields:
                 inner = block["attributes"].get(field.api_key)
                 text = bytes(contents.raw(inner)).strip()
                 if "required" in field.validators and _is_empty(text, localized=field.localized):
-                    yield f"{place}.{field.api_key}", field
+                    yield f"{block_path}.{field.api_key}", field
                 if field.holds_blocks:
-                    yield from self._problems_of_blocks(inner, f"{place}.{field.api_key}")
+                    yield from self._block_errors(inner, f"{block_path}.{field.api_key}")
 
-    def _is_taken(self, key: str, value: bytes, record: Record | None) -> bool:
+    def _is_used(self, key: str, value: bytes, record: Record | None) -> bool:
         return any(
             bytes(contents.split(other.head.read()).get(key, _NULL)) == value
             for other in self.environment.records.values()
             if other.model is self.model and other is not record
         )
 
-    def _whole(self, value: object, field: Field | None, blocks: Mapping[str, Block]) -> msgspec.Raw:
-        """*value* as it is stored in *field*: with whole blocks, and with every member of a file."""
+    def _completed(self, value: object, field: Field | None, blocks: Mapping[str, Block]) -> msgspec.Raw:
+        """Return *value* for storage in *field*: with complete blocks, and all members of files."""
         if field is None or not (field.holds_blocks or field.holds_files):
             return contents.raw(value)
         decoded = contents.load(value) if isinstance(value, msgspec.Raw) else value
         if field.holds_files:
             return contents.raw(_complete_files(decoded))
-        return contents.raw(contents.map_blocks(decoded, lambda sent: self._whole_block(sent, blocks)))
+        return contents.raw(contents.map_blocks(decoded, lambda sent: self._complete_block(sent, blocks)))
 
-    def _whole_block(self, sent: Json, blocks: Mapping[str, Block]) -> Block:
+    def _complete_block(self, sent: Json, blocks: Mapping[str, Block]) -> Block:
         if isinstance(sent, str):
             if sent not in blocks:
                 raise ApiError(
@@ -152,7 +152,7 @@ class Validator:
         for field in model.ordered_fields:
             if field.holds_blocks:
                 attributes[field.api_key] = contents.map_blocks(
-                    attributes[field.api_key], lambda inner: self._whole_block(inner, blocks)
+                    attributes[field.api_key], lambda inner: self._complete_block(inner, blocks)
                 )
             elif field.holds_files:
                 attributes[field.api_key] = _complete_files(attributes[field.api_key])
@@ -173,7 +173,7 @@ class Validator:
 
 
 def _complete_files(value: Json) -> Json:
-    """*value*, of a field that holds files, localized or not, with the members that were not sent."""
+    """Return *value* of a field with files, localized or not, with defaults for missing members."""
     match value:
         case {"upload_id": _}:
             return FILE_MEMBERS | value
@@ -185,12 +185,12 @@ def _complete_files(value: Json) -> Json:
             return value
 
 
-def _broken(field: Field, code: str, path: str) -> ApiError:
+def _field_error(field: Field, code: str, path: str) -> ApiError:
     return invalid_field(path, code, field_id=field.id, field_label=field.label, field_type=field.field_type)
 
 
-def _blocks_by_place(value: Json, path: str) -> Iterator[tuple[str, Block]]:
-    """The outermost blocks in *value*, each with its place: by locale, and by its number in a list or a document."""
+def _blocks_by_path(value: Json, path: str) -> Iterator[tuple[str, Block]]:
+    """Yield the outermost blocks in *value* with their paths: the locale, and the number in a list or document."""
     match value:
         case {"schema": "dast", "document": document}:
             for number, block in enumerate(_blocks_of_nodes(document)):
@@ -199,10 +199,10 @@ def _blocks_by_place(value: Json, path: str) -> Iterator[tuple[str, Block]]:
             yield path, value
         case dict():
             for locale, inner in value.items():
-                yield from _blocks_by_place(inner, f"{path}.{locale}")
+                yield from _blocks_by_path(inner, f"{path}.{locale}")
         case list():
             for number, inner in enumerate(value):
-                yield from _blocks_by_place(inner, f"{path}.{number}")
+                yield from _blocks_by_path(inner, f"{path}.{number}")
 
 
 def _blocks_of_nodes(node: Json) -> Iterator[Block]:

@@ -1,7 +1,4 @@
-"""Webhooks: who is told what, and the log of the calls that were made or are still to be made.
-
-Plain state; `deliveries` is the part that sends.
-"""
+"""Webhooks, and the log of their calls: plain state. `http/webhook_sender.py` sends them."""
 
 from __future__ import annotations
 
@@ -16,9 +13,8 @@ import msgspec
 
 from versionsync.simulator.world.environments import Environment
 from versionsync.simulator.world.models import Model
-from versionsync.simulator.world.persons import person_resource
 from versionsync.simulator.world.records import Record
-from versionsync.simulator.world.serialization import Serializer
+from versionsync.simulator.world.serialization import Serializer, person_resource
 from versionsync.simulator.world.state import Notification, NotificationType, WorldState
 from versionsync.simulator.world.uploads import Upload
 
@@ -30,7 +26,7 @@ _ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
 
 
 class CallStatus(StrEnum):
-    """How far a call has come."""
+    """The states of a call."""
 
     PENDING = "pending"
     SUCCESS = "success"
@@ -39,7 +35,7 @@ class CallStatus(StrEnum):
 
 
 class Event(msgspec.Struct, frozen=True):
-    """A kind of happening that a webhook is told about; filters are kept, and shown, but not obeyed."""
+    """What a webhook is called for; filters are kept and shown, but not applied."""
 
     entity_type: str
     event_types: tuple[str, ...]
@@ -48,7 +44,7 @@ class Event(msgspec.Struct, frozen=True):
 
 @dataclass(slots=True)
 class Webhook:
-    """A webhook of the project: it hears of all environments."""
+    """A webhook of the project, for all environments."""
 
     id: str
     name: str
@@ -63,8 +59,8 @@ class Webhook:
     nested_items_in_payload: bool = False
     auto_retry: bool = True
 
-    def wants(self, entity_type: str, event_type: str) -> bool:
-        """Whether it is to be called."""
+    def is_subscribed(self, entity_type: str, event_type: str) -> bool:
+        """Return whether it is called for this event."""
         return self.enabled and any(
             event.entity_type == entity_type and event_type in event.event_types for event in self.events
         )
@@ -72,7 +68,7 @@ class Webhook:
 
 @dataclass(slots=True)
 class WebhookCall:
-    """A call of a webhook, made or to be made."""
+    """A call of a webhook, sent or pending."""
 
     id: str
     webhook: Webhook
@@ -90,7 +86,7 @@ class WebhookCall:
 
     @property
     def request_headers(self) -> dict[str, str]:
-        """What is sent besides the payload; the log shows it too, password and all, as upstream's does."""
+        """The headers of the call. The log shows them too, with the password, as upstream's does."""
         headers = {"Content-Type": "application/json", "User-Agent": "DatoCMS (datocms.com)", **self.webhook.headers}
         if self.webhook.http_basic_user is not None:
             pair = f"{self.webhook.http_basic_user}:{self.webhook.http_basic_password or ''}"
@@ -99,109 +95,111 @@ class WebhookCall:
 
     @property
     def sent_payload(self) -> str:
-        """The payload as it is sent now: it says how many retries there were."""
+        """The payload with the current number of retries."""
         return self.payload.replace(f"{_RETRIES}0", f"{_RETRIES}{self.retries}", 1)
 
     @property
     def is_waiting(self) -> bool:
-        """Whether it is still to be sent, now or at `next_retry_at`."""
+        """Whether it will be sent, now or at `next_retry_at`."""
         return self.status in {CallStatus.PENDING, CallStatus.RESCHEDULED}
 
 
 class Webhooks:
-    """The webhooks of *world*, and their calls from the oldest to the newest."""
+    """The webhooks of *world*, and their calls, oldest first."""
 
     def __init__(self, world: WorldState) -> None:
         self._world = world
         self._number = 100_000
         self.registered: dict[str, Webhook] = {}
         self.calls: OrderedDict[str, WebhookCall] = OrderedDict()
-        world.listen(self._happened, describe=self._describe)
+        world.listen(self._on_notification, describe=self._describe)
 
     def register(self, name: str, url: str, *events: Event, **settings: Any) -> Webhook:
-        """A new webhook; *settings* are the other members of `Webhook`. Without *events*: all about records."""
+        """Add a webhook; *settings* are the other members of `Webhook`. Without *events*: all about records."""
         chosen = events or (Event("item", ("create", "update", "delete", "publish", "unpublish")),)
         webhook = Webhook(self._world.ids.number(), name, url, chosen, **settings)
         self.registered[webhook.id] = webhook
         return webhook
 
     def due(self, now: datetime) -> list[WebhookCall]:
-        """The calls that are to be sent now."""
-        first = now - self._world.options.webhook_delay
+        """Return the calls that are due."""
+        latest = now - self._world.options.webhook_delay
         return [
             call
             for call in self.calls.values()
             if call.is_waiting
-            and (call.created_at <= first if call.next_retry_at is None else call.next_retry_at <= now)
+            and (call.created_at <= latest if call.next_retry_at is None else call.next_retry_at <= now)
         ]
 
     def resend(self, call: WebhookCall) -> None:
-        """Let *call* be sent once more, whatever became of it."""
+        """Send *call* again."""
         call.status, call.next_retry_at = CallStatus.PENDING, self._world.now()
 
-    def _happened(self, happening: Notification) -> None:
-        entity_type = _entity_type(happening)
+    def _on_notification(self, notification: Notification) -> None:
+        entity_type = _entity_type(notification)
         times = 2 if self._world.options.webhooks_call_twice == "another_call" else 1
         for webhook in [webhook for webhook in self.registered.values() for _ in range(times)]:
-            if webhook.wants(entity_type, happening.type.value):
+            if webhook.is_subscribed(entity_type, notification.type.value):
                 self._number += 1
                 call_id = str(self._number)
-                payload = self._payload(webhook, happening, call_id, entity_type)
+                payload = self._payload(webhook, notification, call_id, entity_type)
                 self.calls[call_id] = WebhookCall(
-                    call_id, webhook, entity_type, happening.type.value, happening.at, payload
+                    call_id, webhook, entity_type, notification.type.value, notification.at, payload
                 )
                 if len(self.calls) > CALLS_KEPT:
                     self.calls.popitem(last=False)
 
-    def _payload(self, webhook: Webhook, happening: Notification, call_id: str, entity_type: str) -> str:
-        writer = self._writer(happening.environment, happening.at, nested=webhook.nested_items_in_payload)
+    def _payload(self, webhook: Webhook, notification: Notification, call_id: str, entity_type: str) -> str:
+        serializer = self._serializer(notification.environment, notification.at, nested=webhook.nested_items_in_payload)
         payload: dict[str, Any] = {
             "webhook_call_id": call_id,
-            "event_triggered_at": writer.time(happening.at),
+            "event_triggered_at": serializer.time(notification.at),
             "attempted_auto_retries_count": 0,
             "webhook_id": webhook.id,
             "site_id": self._world.project_id,
-            "environment": happening.environment.id,
-            "is_environment_primary": happening.environment.is_primary,
+            "environment": notification.environment.id,
+            "is_environment_primary": notification.environment.is_primary,
             "entity_type": entity_type,
-            "event_type": happening.type.value,
+            "event_type": notification.type.value,
         }
-        match happening.entity:
+        match notification.entity:
             case Record() as record:
-                payload["entity"] = writer.item(record)
-                creator = person_resource(self._world.people, record.creator, happening.at)
-                payload["related_entities"] = [writer.model(record.model), creator]
+                payload["entity"] = serializer.item(record)
+                creator = person_resource(self._world.people, record.creator, notification.at)
+                payload["related_entities"] = [serializer.model(record.model), creator]
             case Model() as model:
-                payload["entity"] = writer.model(model)
+                payload["entity"] = serializer.model(model)
                 payload["related_entities"] = []
             case Upload() as upload:
-                payload["entity"] = writer.upload(upload)
-                made_by = self._world.people.editors.get((upload.creator.type, upload.creator.id))
+                payload["entity"] = serializer.upload(upload)
+                creator_of_upload = self._world.people.editors.get((upload.creator.type, upload.creator.id))
                 payload["related_entities"] = [
-                    person_resource(self._world.people, editor, happening.at) for editor in (made_by,) if editor
+                    person_resource(self._world.people, editor, notification.at)
+                    for editor in (creator_of_upload,)
+                    if editor
                 ]
             case Environment() as environment:
-                payload["entity"] = writer.environment(environment)
+                payload["entity"] = serializer.environment(environment)
                 payload["related_entities"] = []
             case None:
-                payload["entity"] = writer.maintenance_mode(active=self._world.maintenance_mode)
+                payload["entity"] = serializer.maintenance_mode(active=self._world.maintenance_mode)
                 payload["related_entities"] = []
-        if happening.before is not None and happening.type is NotificationType.UPDATE:
-            payload["previous_entity"] = msgspec.Raw(happening.before)
+        if notification.before is not None and notification.type is NotificationType.UPDATE:
+            payload["previous_entity"] = msgspec.Raw(notification.before)
         return _ENCODER.encode(payload).decode()
 
     def _describe(self, where: Environment, record: Record) -> bytes | None:
-        """The record as it is, for `previous_entity`; None when no webhook would say it."""
-        if not any(webhook.wants("item", "update") for webhook in self.registered.values()):
+        """Return the document of the record for `previous_entity`; None if no webhook needs it."""
+        if not any(webhook.is_subscribed("item", "update") for webhook in self.registered.values()):
             return None
-        return _ENCODER.encode(self._writer(where, self._world.now(), nested=False).item(record))
+        return _ENCODER.encode(self._serializer(where, self._world.now(), nested=False).item(record))
 
-    def _writer(self, where: Environment, now: datetime, *, nested: bool) -> Serializer:
+    def _serializer(self, where: Environment, now: datetime, *, nested: bool) -> Serializer:
         return Serializer(where, self._world.options, self._world.time_format, now, nested=nested)
 
 
-def _entity_type(happening: Notification) -> str:
-    match happening.entity:
+def _entity_type(notification: Notification) -> str:
+    match notification.entity:
         case Record():
             return "item"
         case Model():

@@ -10,7 +10,7 @@ import pytest
 
 from tests.integration.simulator.conftest import Served
 from versionsync.simulator import SimulatorOptions, SimulatorThread, World
-from versionsync.simulator.http.control_access import ControlToken
+from versionsync.simulator.http.control import ControlToken
 
 
 def order(served: Served, path: str, body: object, *, status: int = 200) -> Any:

@@ -30,7 +30,7 @@ def write(served: Served, title: str = "a") -> str:
 
 
 def test_it_tells_who_did_what_where_and_when(served: Served) -> None:
-    """What was sent and answered is told to whoever asks for it."""
+    """A detailed query also returns the bodies."""
     id = write(served)
     served.send("PUT", f"/items/{id}/publish")
     published, created = events(served, detailed_log=True)

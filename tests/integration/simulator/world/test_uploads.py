@@ -78,7 +78,7 @@ def test_an_upload_may_bring_its_id(served: Served) -> None:
 
 
 def test_without_the_bytes_there_is_no_upload(served: Served) -> None:
-    """A path that nobody asked for, or to which nothing was sent."""
+    """A path that was not requested, or to which nothing was sent."""
     path, _ = request_address(served, "a.png")
     for unknown in (path, "/205/1-a.png"):
         status, answer = served.job("POST", "/uploads", {"data": {"attributes": {"path": unknown}}})
@@ -188,8 +188,8 @@ def test_webhooks_hear_of_uploads(served: Served) -> None:
     change(served, id, notes="n")
     served.send("DELETE", f"/uploads/{id}")
     calls = served.get("/webhook_calls?order_by=created_at_asc")["data"]
-    told = [(call["attributes"]["entity_type"], call["attributes"]["event_type"]) for call in calls]
-    assert told == [("upload", "create"), ("upload", "update"), ("upload", "delete")]
+    sent = [(call["attributes"]["entity_type"], call["attributes"]["event_type"]) for call in calls]
+    assert sent == [("upload", "create"), ("upload", "update"), ("upload", "delete")]
     payload = json.loads(calls[0]["attributes"]["request_payload"])
     assert (payload["entity"]["id"], payload["entity"]["attributes"]["width"]) == (id, 30)
     assert [one["type"] for one in payload["related_entities"]] == ["access_token"]

@@ -189,15 +189,15 @@ def test_calls_may_be_late(served: Served, receiver: Receiver) -> None:
 
 def called(served: Served, *acts: Callable[[World], object]) -> list[list[str]]:
     """What each of *acts* makes a webhook hear, in the order of the calls."""
-    told: list[list[str]] = []
+    sent: list[list[str]] = []
     seen = 0
     for act in acts:
         served.act(act)
         document = served.get("/webhook_calls?order_by=created_at_asc&page[limit]=500")
         kinds = [one["attributes"]["event_type"] for one in document["data"]]
-        told.append(kinds[seen:])
+        sent.append(kinds[seen:])
         seen = len(kinds)
-    return told
+    return sent
 
 
 def test_without_drafts_a_save_publishes_and_a_deletion_unpublishes(served: Served, receiver: Receiver) -> None:
@@ -206,7 +206,7 @@ def test_without_drafts_a_save_publishes_and_a_deletion_unpublishes(served: Serv
     model = served.act(lambda world: world.create_model(world.account, "note", draft_mode=False))
     record = served.act(lambda world: world.create(world.user, model, {}))
     first = record.head.id
-    told = called(
+    sent = called(
         served,
         lambda world: None,
         lambda world: world.update(world.user, record.id, {}),
@@ -216,15 +216,15 @@ def test_without_drafts_a_save_publishes_and_a_deletion_unpublishes(served: Serv
         lambda world: world.delete(world.user, record.id),
     )
     saved = ["update", "publish"]
-    assert told == [["create", "publish"], saved, saved, [], ["create", "publish"], ["unpublish", "delete"]]
+    assert sent == [["create", "publish"], saved, saved, [], ["create", "publish"], ["unpublish", "delete"]]
 
 
 def test_with_drafts_each_act_is_told_by_itself(served: Served, receiver: Receiver) -> None:
-    """A deletion is told as two only where something was live."""
+    """A deletion calls twice only if the record was published."""
     register(served, receiver.url)
     record = served.act(lambda world: world.create(world.user, "post", {}))
     first = record.head.id
-    told = called(
+    sent = called(
         served,
         lambda world: None,
         lambda world: world.update(world.user, record.id, {}),
@@ -234,14 +234,14 @@ def test_with_drafts_each_act_is_told_by_itself(served: Served, receiver: Receiv
         lambda world: world.unpublish(world.user, record.id),
         lambda world: world.delete(world.user, record.id),
     )
-    assert told == [["create"], ["update"], ["update"], ["publish"], ["unpublish"], [], ["delete"]]
+    assert sent == [["create"], ["update"], ["update"], ["publish"], ["unpublish"], [], ["delete"]]
 
 
 def test_the_deletion_of_what_is_live_unpublishes_first(served: Served, receiver: Receiver) -> None:
     """One by one, and in bulk."""
     register(served, receiver.url)
     ids = [served.act(lambda world: world.create(world.user, "post", {}).id) for _ in range(3)]
-    told = called(
+    sent = called(
         served,
         lambda world: None,
         lambda world: world.publish_many(world.user, ids[1:]),
@@ -249,8 +249,8 @@ def test_the_deletion_of_what_is_live_unpublishes_first(served: Served, receiver
         lambda world: world.delete(world.user, ids[1]),
         lambda world: world.delete_many(world.user, [ids[0], ids[2]]),
     )
-    gone = ["unpublish", "delete"]
-    assert told == [["create"] * 3, ["publish"] * 2, ["update"], gone, ["delete", *gone]]
+    deletion = ["unpublish", "delete"]
+    assert sent == [["create"] * 3, ["publish"] * 2, ["update"], deletion, ["delete", *deletion]]
 
 
 def test_a_plan_is_an_update_and_its_time_an_act_of_its_own(served: Served, receiver: Receiver) -> None:
@@ -262,7 +262,7 @@ def test_a_plan_is_an_update_and_its_time_an_act_of_its_own(served: Served, rece
         world.clock.advance(timedelta(hours=2))
         world.tick()
 
-    told = called(
+    sent = called(
         served,
         lambda world: None,
         lambda world: world.schedule_publication(world.user, id, world.now() + timedelta(hours=1)),
@@ -270,7 +270,7 @@ def test_a_plan_is_an_update_and_its_time_an_act_of_its_own(served: Served, rece
         lambda world: world.schedule_unpublishing(world.user, id, world.now() + timedelta(hours=1)),
         later,
     )
-    assert told == [["create"], ["update"], ["publish"], ["update"], ["unpublish"]]
+    assert sent == [["create"], ["update"], ["publish"], ["update"], ["unpublish"]]
 
 
 def test_the_maintenance_mode_is_told_when_it_changes(served: Served, receiver: Receiver) -> None:

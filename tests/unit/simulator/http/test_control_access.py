@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from multidict import CIMultiDict
 
-from versionsync.simulator.http.control_access import ControlToken, is_loopback, why_refused
+from versionsync.simulator.http.control import ControlToken, is_loopback, refusal
 
 TOKEN = ControlToken("a-token-of-the-tests")
 OWN = "http://127.0.0.1:8080"
@@ -16,7 +16,7 @@ def refused(
 ) -> str | None:
     """Why a request with *headers* (`_` for `-`) is refused."""
     named = CIMultiDict({name.replace("_", "-"): value for name, value in headers.items()})
-    return why_refused(remote, named, own_origin=own, token=token)
+    return refusal(remote, named, own_origin=own, token=token)
 
 
 @pytest.mark.parametrize("remote", ["127.0.0.1", "127.8.9.1", "::1", "::ffff:127.0.0.1"])
@@ -77,6 +77,6 @@ def test_a_token_that_is_easy_to_guess_or_fits_no_header_is_refused(secret: str)
 
 
 def test_a_token_that_is_shown_in_other_letters_is_wrong_and_no_error() -> None:
-    assert not TOKEN.is_shown_in("Bearer ünicöde")
-    assert not TOKEN.is_shown_in("")
-    assert TOKEN.is_shown_in("bearer  a-token-of-the-tests")
+    assert not TOKEN.matches("Bearer ünicöde")
+    assert not TOKEN.matches("")
+    assert TOKEN.matches("bearer  a-token-of-the-tests")

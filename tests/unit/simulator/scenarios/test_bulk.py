@@ -19,9 +19,9 @@ def bulk_world(records: int, versions: int, *, seed: int | None = None, bytes_pe
 
 
 def test_there_are_as_many_records_and_versions_as_asked_for() -> None:
-    told = expected_history(bulk_world(50, 6).event_log, "main")
-    assert len(told.records) == 50
-    assert len(told.versions) == 300
+    expected = expected_history(bulk_world(50, 6).event_log, "main")
+    assert len(expected.records) == 50
+    assert len(expected.versions) == 300
 
 
 def test_a_project_without_records_has_no_models_either() -> None:
@@ -38,23 +38,23 @@ def test_every_status_is_there() -> None:
 
 
 def test_every_version_of_a_record_has_other_content() -> None:
-    told = expected_history(bulk_world(40, 7).event_log, "main")
-    contents = [version.content for version in told.versions.values()]
+    expected = expected_history(bulk_world(40, 7).event_log, "main")
+    contents = [version.content for version in expected.versions.values()]
     assert len(set(contents)) == len(contents)
     assert all(json.loads(content)["title"].startswith("Number ") for content in contents)
 
 
 @pytest.mark.parametrize("size", [200, 1_000, 20_000])
 def test_contents_are_about_as_long_as_asked_for(size: int) -> None:
-    told = expected_history(bulk_world(10, 2, bytes_per_version=size).event_log, "main")
-    assert all(0.85 * size <= len(version.content) <= 1.1 * size for version in told.versions.values())
+    expected = expected_history(bulk_world(10, 2, bytes_per_version=size).event_log, "main")
+    assert all(0.85 * size <= len(version.content) <= 1.1 * size for version in expected.versions.values())
 
 
 def test_everything_lies_before_the_worlds_present() -> None:
     world = bulk_world(500, 4)
-    told = expected_history(world.event_log, "main")
-    assert max(transition.at for transition in told.transitions) < world.now()
-    assert world.created_at <= min(transition.at for transition in told.transitions)
+    expected = expected_history(world.event_log, "main")
+    assert max(transition.at for transition in expected.transitions) < world.now()
+    assert world.created_at <= min(transition.at for transition in expected.transitions)
 
 
 def test_the_same_arguments_give_the_same_project_and_another_seed_other_content() -> None:

@@ -11,8 +11,14 @@ import pytest
 from versionsync.simulator import Clock, World, expected_history
 from versionsync.simulator.http.project import Project
 from versionsync.simulator.scenarios.bulk import build_bulk
-from versionsync.simulator.scenarios.live import SPARE_RECORDS, Desk, LiveEditors
-from versionsync.simulator.scenarios.live_edits import SHORT_TEXT, changed_fields, name_of
+from versionsync.simulator.scenarios.live import (
+    SHORT_TEXT,
+    SPARE_RECORDS,
+    LiveEditors,
+    LiveProject,
+    changed_fields,
+    name_of,
+)
 from versionsync.simulator.scenarios.news.site import build_news
 
 NOW = datetime(2026, 9, 1, tzinfo=UTC)
@@ -33,10 +39,10 @@ def worked_on(build: Callable[[World], object], acts: int = ACTS) -> tuple[World
     """A world after *acts* acts, one a minute, and what was done."""
     world = World(seed=3, clock=Clock.stopped())
     build(world)
-    desk = Desk(world)
+    project = LiveProject(world)
     done = []
     for _ in range(acts):
-        done.append(desk.act())
+        done.append(project.act())
         world.clock.advance(timedelta(minutes=1))
     return world, done
 
@@ -63,10 +69,10 @@ def test_a_project_neither_grows_nor_shrinks_for_good(build: Callable[[World], o
     world = World(seed=3, clock=Clock.stopped())
     build(world)
     before = len(world.primary.records)
-    desk = Desk(world)
+    project = LiveProject(world)
     counts = []
     for _ in range(ACTS):
-        desk.act()
+        project.act()
         counts.append(len(world.primary.records))
     assert before <= min(counts)
     assert before < max(counts) <= before + SPARE_RECORDS
@@ -93,20 +99,20 @@ def test_records_without_a_title_are_edited_and_none_is_begun() -> None:
 def test_a_project_that_comes_later_is_worked_on_too() -> None:
     first, second = World(seed=1), World(seed=2)
     projects = [Project(first)]
-    told: list[World] = []
-    editors = LiveEditors(projects, tell=lambda world, done: told.append(world))
+    reported: list[World] = []
+    editors = LiveEditors(projects, report=lambda world, done: reported.append(world))
     records(first)
     records(second)
     editors.act()
-    assert told == [first]
+    assert reported == [first]
     projects.append(Project(second))
     for _ in range(20):
         editors.act()
-    assert set(map(id, told)) == {id(first), id(second)}
+    assert set(map(id, reported)) == {id(first), id(second)}
 
 
 def test_a_pace_that_is_none_is_refused() -> None:
-    with pytest.raises(ValueError, match="0 acts a minute"):
+    with pytest.raises(ValueError, match="0 actions a minute"):
         LiveEditors([Project(World())], pace=0)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from versionsync.simulator import Clock, World
-from versionsync.simulator.scenarios.several import another_world, bulk_worlds, token_of
+from versionsync.simulator.scenarios.bulk import another_world, bulk_worlds, token_of
 
 
 def build(projects: int) -> list[World]:

@@ -11,9 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from versionsync.simulator import ApiError, World
-from versionsync.simulator.api.routes import all_routes
-from versionsync.simulator.world.audit_filter import read_filter
-from versionsync.simulator.world.audit_log import EVENTS_KEPT, LARGEST_PAYLOAD_BYTES, AuditLog, action_name, lowest_id
+from versionsync.simulator.http.server import ALL_ROUTES
+from versionsync.simulator.world.audit_log import (
+    EVENTS_KEPT,
+    MAX_PAYLOAD_BYTES,
+    AuditLog,
+    action_name,
+    lowest_id,
+    read_filter,
+)
 
 EVENT: dict[str, Any] = {
     "id": lowest_id(1_700_000_000.5),
@@ -137,7 +143,7 @@ def test_an_act_is_called_what_upstream_calls_it(method: str, route: str, name: 
 
 def test_every_route_that_writes_has_a_name() -> None:
     """Of the form `resources.act`."""
-    for route in all_routes():
+    for route in ALL_ROUTES:
         if route.method != "GET":
             resources, dot, act = action_name(route.method, route.path).partition(".")
             assert resources and dot and act.isidentifier(), route.path
@@ -159,7 +165,7 @@ def test_ids_rise_with_time_and_within_one_moment() -> None:
             method="POST",
             path="/items",
             request_id="r",
-            request=b"{}" if number % 2 else b'"%b"' % (b"x" * LARGEST_PAYLOAD_BYTES),
+            request=b"{}" if number % 2 else b'"%b"' % (b"x" * MAX_PAYLOAD_BYTES),
             status=201,
             response=b"",
         )

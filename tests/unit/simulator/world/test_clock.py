@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from versionsync.simulator import Clock
-from versionsync.simulator.world.clock import DEFAULT_START
+from versionsync.simulator.world.times import DEFAULT_START
 
 
 def test_a_stopped_clock_moves_only_when_told() -> None:

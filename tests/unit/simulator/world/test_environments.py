@@ -15,20 +15,20 @@ def test_a_fork_goes_its_own_way_from_a_common_past(stage: Stage, keeps_ids: boo
     record = world.create(world.user, stage.post, {"price": 1})
     world.publish(world.user, record.id)
     world.update(world.user, record.id, {"price": 2})
-    before = stage.truth()
+    before = stage.history()
     world.fork(world.account, "main", "next")
-    twin = world.environment("next").record(record.id)
-    assert twin is not record
-    assert ([one.id for one in twin.versions] == [one.id for one in record.versions]) == keeps_ids
-    assert twin.published is twin.versions[0]
-    assert twin.head is twin.versions[1]
+    copy = world.environment("next").record(record.id)
+    assert copy is not record
+    assert ([one.id for one in copy.versions] == [one.id for one in record.versions]) == keeps_ids
+    assert copy.published is copy.versions[0]
+    assert copy.head is copy.versions[1]
     world.update(world.user, record.id, {"price": 3}, environment="next")
-    world.destroy_field(world.account, next(iter(twin.model.fields)), environment="next")
+    world.destroy_field(world.account, next(iter(copy.model.fields)), environment="next")
     assert len(record.versions) == 2
-    assert len(twin.versions) == 3
-    assert stage.truth() == before
-    forked = stage.truth("next")
-    assert [version.id for version in forked.listed_versions(record.id)] == [one.id for one in twin.versions]
+    assert len(copy.versions) == 3
+    assert stage.history() == before
+    forked = stage.history("next")
+    assert [version.id for version in forked.listed_versions(record.id)] == [one.id for one in copy.versions]
     assert [one.at for one in forked.transitions[: len(before.transitions)]] == [one.at for one in before.transitions]
 
 
@@ -37,8 +37,8 @@ def test_what_was_deleted_before_a_fork_is_no_part_of_it(stage: Stage) -> None:
     record = world.create(world.user, stage.post, {})
     world.delete(world.user, record.id)
     world.fork(world.account, "main", "next")
-    assert record.id not in stage.truth("next").records
-    assert stage.truth("next").transitions == []
+    assert record.id not in stage.history("next").records
+    assert stage.history("next").transitions == []
 
 
 def test_promoting_changes_which_environment_answers_by_default(stage: Stage) -> None:
@@ -51,7 +51,7 @@ def test_promoting_changes_which_environment_answers_by_default(stage: Stage) ->
     with pytest.raises(ApiError, match="INVALID_ENVIRONMENT"):
         world.environment("main")
     with pytest.raises(KeyError):
-        stage.truth("main")
+        stage.history("main")
 
 
 def test_the_primary_environment_cannot_be_destroyed(stage: Stage) -> None:
@@ -63,7 +63,7 @@ def test_renaming_keeps_everything(stage: Stage) -> None:
     record = stage.world.create(stage.world.user, stage.post, {})
     stage.world.rename(stage.world.account, "main", "live")
     stage.world.update(stage.world.user, record.id, {"price": 1}, environment="live")
-    assert len(stage.truth("live").records[record.id].version_ids) == 2
+    assert len(stage.history("live").records[record.id].version_ids) == 2
 
 
 def test_a_fork_takes_its_time(stage: Stage) -> None:

@@ -26,11 +26,13 @@ def test_loading_and_acting_tell_the_same_story(stage: Stage) -> None:
             LoadedVersion(acted.head.content, world.sso_user, start + 2 * minute, live=((start + 3 * minute, None),)),
         ],
     )
-    told = stage.truth().transitions
+    transitions = stage.history().transitions
     names = {version.id: number for one in (acted, loaded) for number, version in enumerate(one.versions)}
 
     def story(record_id: str) -> list[tuple[object, ...]]:
-        return [(one.type, names.get(one.version_id or ""), one.at) for one in told if one.record_id == record_id]
+        return [
+            (one.type, names.get(one.version_id or ""), one.at) for one in transitions if one.record_id == record_id
+        ]
 
     assert story(loaded.id) == story(acted.id)
     for name in ("created_at", "updated_at", "published_at", "first_published_at", "status"):
@@ -46,7 +48,7 @@ def test_content_can_be_made_when_it_is_read(stage: Stage) -> None:
 
     record = stage.world.load(stage.post, [LoadedVersion(make, stage.world.user, stage.world.now())])
     assert made == []
-    assert record.head.read() == stage.truth().versions[record.head.id].content == b'{"price":1}'
+    assert record.head.read() == stage.history().versions[record.head.id].content == b'{"price":1}'
 
 
 def test_two_versions_cannot_be_live_at_once(stage: Stage) -> None:
@@ -66,5 +68,5 @@ def test_the_past_is_told_in_the_order_of_time_whatever_was_loaded_first(stage: 
     world = stage.world
     for days in (1, 3, 2):
         world.load(stage.post, [LoadedVersion(b"{}", world.user, world.now() - timedelta(days=days))])
-    times = [one.at for one in stage.truth().transitions]
+    times = [one.at for one in stage.history().transitions]
     assert times == sorted(times)

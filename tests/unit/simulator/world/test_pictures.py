@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from versionsync.simulator.world.pictures import Picture, read_picture
-from versionsync.simulator.world.uploads import FileFacts
+from versionsync.simulator.world.uploads import FileFacts, Picture, read_picture
 
 
 def png(width: int, height: int) -> bytes:
@@ -55,9 +54,9 @@ def test_other_files_are_no_pictures(content: bytes) -> None:
 
 
 @given(st.sampled_from([png(7, 9), gif(7, 9), jpeg(7, 9)]), st.data())
-def test_a_header_that_is_cut_off_tells_nothing(whole: bytes, data: st.DataObject) -> None:
-    """The size is the whole one, or none at all."""
-    cut = read_picture(whole[: data.draw(st.integers(0, len(whole)))])
+def test_a_header_that_is_cut_off_has_no_size(picture: bytes, data: st.DataObject) -> None:
+    """The size is complete, or missing."""
+    cut = read_picture(picture[: data.draw(st.integers(0, len(picture)))])
     assert cut is None or (cut.width, cut.height) == (7, 9)
 
 

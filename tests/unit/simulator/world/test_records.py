@@ -14,7 +14,7 @@ def test_creating_makes_a_current_version_that_is_a_draft(stage: Stage) -> None:
     record = stage.world.create(stage.world.user, stage.post, {"title": {"en": "a"}})
     assert record.status == "draft"
     assert [version.is_current for version in record.versions] == [True]
-    assert stage.told(record.id) == ["record.created", "version.created", "version.became_current"]
+    assert stage.events_of(record.id) == ["record.created", "version.created", "version.became_current"]
 
 
 def test_without_draft_mode_every_save_is_live_at_once(stage: Stage) -> None:
@@ -25,7 +25,7 @@ def test_without_draft_mode_every_save_is_live_at_once(stage: Stage) -> None:
     assert record.status == "published"
     assert record.published is record.head is not first
     assert first.live == ((first.created_at, record.head.created_at),)
-    assert stage.told(record.id)[-5:] == [
+    assert stage.events_of(record.id)[-5:] == [
         "version.created",
         "version.superseded",
         "version.became_current",
@@ -69,10 +69,10 @@ def test_deleted_records_are_gone_and_keep_their_flags_in_truth(stage: Stage) ->
     stage.world.delete(stage.world.user, record.id)
     with pytest.raises(ApiError, match="NOT_FOUND"):
         stage.world.environment().record(record.id)
-    seen = stage.truth()
+    seen = stage.history()
     assert not seen.records[record.id].alive
     assert seen.versions[record.head.id].is_published
-    assert stage.told(record.id)[-1] == "record.deleted"
+    assert stage.events_of(record.id)[-1] == "record.deleted"
 
 
 def test_a_record_returns_under_its_old_id_without_its_old_versions(stage: Stage) -> None:
@@ -80,11 +80,11 @@ def test_a_record_returns_under_its_old_id_without_its_old_versions(stage: Stage
     stage.world.delete(stage.world.user, first.id)
     stage.wait(minutes=1)
     again = stage.world.create(stage.world.user, stage.quote, {"text": "b"}, id=first.id)
-    seen = stage.truth()
+    seen = stage.history()
     assert again.id == first.id
     assert seen.records[again.id].alive
     assert [version.id for version in seen.listed_versions(again.id)] == [again.head.id]
-    assert stage.told(again.id)[5:] == [
+    assert stage.events_of(again.id)[5:] == [
         "record.returned",
         "version.unpublished",
         "version.superseded",
@@ -128,10 +128,10 @@ def test_duplicating_gives_blocks_ids_of_their_own(stage: Stage) -> None:
     world.create_field(world.account, stage.post, "body", "rich_text")
     sent = {"type": "item", "attributes": {"text": "a"}, "relationships": {"item_type": {"data": {"id": block.id}}}}
     record = world.create(world.user, stage.post, {"body": [sent, sent]})
-    twin = world.duplicate(world.user, record.id)
-    ids = [inner["id"] for one in (record, twin) for inner in contents.load(one.head.read())["body"]]
+    copy = world.duplicate(world.user, record.id)
+    ids = [inner["id"] for one in (record, copy) for inner in contents.load(one.head.read())["body"]]
     assert len(set(ids)) == 4
-    assert [inner["attributes"] for inner in contents.load(twin.head.read())["body"]] == [{"text": "a"}] * 2
+    assert [inner["attributes"] for inner in contents.load(copy.head.read())["body"]] == [{"text": "a"}] * 2
 
 
 @pytest.mark.parametrize(
@@ -147,15 +147,15 @@ def test_the_title_of_a_duplicate_says_so(
 ) -> None:
     """In each locale that has a title; nothing else of the content changes."""
     record = stage.world.create(stage.world.user, stage.post, {"title": title, "price": 3})
-    twin = stage.world.duplicate(stage.world.user, record.id)
-    assert contents.load(twin.head.read()) == contents.load(record.head.read()) | {"title": expected}
+    copy = stage.world.duplicate(stage.world.user, record.id)
+    assert contents.load(copy.head.read()) == contents.load(record.head.read()) | {"title": expected}
 
 
 def test_a_model_without_a_line_of_text_has_duplicates_without_a_mark(stage: Stage) -> None:
     """There is no title to put it in."""
     record = stage.world.create(stage.world.user, stage.quote, {"text": "a"})
-    twin = stage.world.duplicate(stage.world.user, record.id)
-    assert twin.head.read() == record.head.read()
+    copy = stage.world.duplicate(stage.world.user, record.id)
+    assert copy.head.read() == record.head.read()
 
 
 def test_blocks_may_be_sent_by_id_and_changed_in_part(stage: Stage) -> None:
@@ -257,15 +257,15 @@ def test_only_so_many_versions_are_kept(stage: Stage) -> None:
     world.update(world.user, record.id, {"price": 6})
     assert [contents.load(version.read())["price"] for version in record.versions] == [0, 5, 6]
     assert record.versions[0] is live
-    assert stage.told(record.id).count("version.missing") == 4
-    assert [version.id for version in stage.truth().listed_versions(record.id)] == [one.id for one in record.versions]
+    assert stage.events_of(record.id).count("version.missing") == 4
+    assert [version.id for version in stage.history().listed_versions(record.id)] == [one.id for one in record.versions]
 
 
 def test_times_are_kept_in_milliseconds_and_so_is_the_truth(stage: Stage) -> None:
     stage.wait(seconds=1.234567)
     record = stage.world.create(stage.world.user, stage.post, {})
     assert record.created_at.microsecond == 234_000
-    assert stage.truth().records[record.id].created_at == record.created_at
+    assert stage.history().records[record.id].created_at == record.created_at
 
 
 def test_the_same_seed_makes_the_same_world() -> None:

@@ -1,4 +1,4 @@
-"""The content of the simulated news site's articles: first drafts, and what editors change in them later."""
+"""The content of the news site's articles: first drafts, and later changes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import msgspec
 
 from versionsync.simulator.scenarios.news.prose import FOREIGN_HEADLINES, Words, headline, paragraph, sentence, slug
 from versionsync.simulator.scenarios.news.schema import LOCALES
-from versionsync.simulator.scenarios.news.staff import Desk
+from versionsync.simulator.scenarios.news.staff import Newsroom
 from versionsync.simulator.world.content import Json
 from versionsync.simulator.world.models import Model
 from versionsync.simulator.world.uploads import Upload
@@ -19,7 +19,7 @@ from versionsync.simulator.world.uploads import Upload
 __all__ = ["EDITS", "NUMBERS_THAT_FLOATS_LOSE", "STRANGE_TEXT", "Draft", "file_value", "long_draft", "odd_attributes"]
 
 LONG_BODY_BYTES: Final = 285_000
-"""A body that leaves room for the rest of the record: DatoCMS takes 300 KB at the most."""
+"""The size of a body that leaves room for the rest of the record: DatoCMS accepts at most 300 KB."""
 
 STRANGE_TEXT: Final = (
     "nul:\x00 bell:\x07 tab:\t line:\u2028 bom:\ufeff joined:👩‍👩‍👧‍👦 é e\u0301 \u202eright to left\u202c"
@@ -34,54 +34,54 @@ NUMBERS_THAT_FLOATS_LOSE: Final = (
 
 @dataclass(slots=True)
 class Draft:
-    """An article as whoever writes it has it in mind: the parts from which its fields are composed."""
+    """An article in progress: the parts from which its fields are composed."""
 
-    desk: Desk
+    newsroom: Newsroom
     title: Words
     paragraphs: list[Words]
     locales: tuple[str, ...] = LOCALES
     block_ids: dict[str, str] = field(default_factory=dict)
-    """The ids of its blocks by their place, so that a block that stays is the same block."""
+    """The ids of its blocks by their position, so that an unchanged block keeps its id."""
 
     @classmethod
-    def begin(cls, desk: Desk, *, locales: tuple[str, ...] = LOCALES) -> Draft:
-        """Some first paragraphs."""
-        rng = desk.rng
+    def begin(cls, newsroom: Newsroom, *, locales: tuple[str, ...] = LOCALES) -> Draft:
+        """Return a draft with some first paragraphs."""
+        rng = newsroom.rng
         title = headline(rng)
         if rng.random() < 0.2:
             title = title._replace(en=rng.choice(FOREIGN_HEADLINES))
-        return cls(desk, title, [paragraph(rng) for _ in range(rng.randint(2, 5))], locales)
+        return cls(newsroom, title, [paragraph(rng) for _ in range(rng.randint(2, 5))], locales)
 
-    def say(self, words: Words) -> dict[str, str]:
-        """The value of a localized field."""
+    def localized(self, words: Words) -> dict[str, str]:
+        """Return the value of a localized field."""
         return {locale: getattr(words, locale) for locale in self.locales}
 
-    def block(self, model: Model, place: str, **attributes: Json) -> Json:
-        """A whole block at *place*."""
+    def block(self, model: Model, position: str, **attributes: Json) -> Json:
+        """Return a complete block for *position*."""
         return {
-            "id": self.block_ids.setdefault(place, self.desk.world.ids.new()),
+            "id": self.block_ids.setdefault(position, self.newsroom.world.ids.new()),
             "type": "item",
             "attributes": attributes,
             "relationships": {"item_type": {"data": {"id": model.id, "type": "item_type"}}},
         }
 
     def attributes(self) -> dict[str, object]:
-        """Every field."""
-        desk, rng = self.desk, self.desk.rng
-        day = desk.world.now()
-        pull_quote = self.block(desk.schema.quote, "pull quote", words=self.paragraphs[0].en, said_by="A neighbour")
+        """Return the values of all fields."""
+        newsroom, rng = self.newsroom, self.newsroom.rng
+        day = newsroom.world.now()
+        pull_quote = self.block(newsroom.schema.quote, "pull quote", words=self.paragraphs[0].en, said_by="A neighbour")
         return {
             **self.titles(),
-            "summary": self.say(sentence(rng)),
+            "summary": self.localized(sentence(rng)),
             "body": self.body(),
             "sections": self.sections(),
             "pull_quote": pull_quote if rng.random() < 0.5 else None,
             "seo": self.seo(),
-            "author": rng.choice(desk.authors),
-            "categories": rng.sample(desk.categories, k=2),
+            "author": rng.choice(newsroom.authors),
+            "categories": rng.sample(newsroom.categories, k=2),
             "related": [],
-            "cover": file_value(desk.picture(), alt=self.title.en),
-            "pictures": [file_value(desk.picture()) for _ in range(rng.randint(0, 3))],
+            "cover": file_value(newsroom.picture(), alt=self.title.en),
+            "pictures": [file_value(newsroom.picture()) for _ in range(rng.randint(0, 3))],
             "video": None,
             "dateline": day.date().isoformat(),
             "happens_at": (day + timedelta(days=rng.randint(1, 30))).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -99,44 +99,46 @@ class Draft:
         }
 
     def titles(self) -> dict[str, object]:
-        """Title and slug, which go together."""
-        said = self.say(self.title)
-        return {"title": said, "slug": {locale: slug(text) for locale, text in said.items()}}
+        """Return title and slug, which change together."""
+        titles = self.localized(self.title)
+        return {"title": titles, "slug": {locale: slug(text) for locale, text in titles.items()}}
 
     def seo(self) -> dict[str, object]:
-        """What search engines are told."""
-        upload = self.desk.picture()
+        """Return the metadata for search engines."""
+        upload = self.newsroom.picture()
         return {
             locale: {
                 "title": text[:60],
-                "description": self.say(self.paragraphs[0])[locale][:160],
+                "description": self.localized(self.paragraphs[0])[locale][:160],
                 "image": upload.id,
                 "twitter_card": "summary",
                 "no_index": False,
             }
-            for locale, text in self.say(self.title).items()
+            for locale, text in self.localized(self.title).items()
         }
 
     def sections(self) -> list[Json]:
-        """Modular content, two deep."""
-        schema = self.desk.schema
+        """Return modular content with nested blocks."""
+        schema = self.newsroom.schema
         inner = self.block(schema.quote, "quote in columns", words=self.paragraphs[-1].en, said_by=None)
-        picture = self.block(schema.picture, "picture in columns", image=file_value(self.desk.picture()), caption="⚓")
+        picture = self.block(
+            schema.picture, "picture in columns", image=file_value(self.newsroom.picture()), caption="⚓"
+        )
         return [
             self.block(schema.quote, "quote", words=self.paragraphs[0].it, said_by="Il sindaco"),
             self.block(schema.columns, "columns", left=[inner], right=picture),
         ]
 
     def body(self) -> dict[str, object]:
-        """Structured text, in each locale."""
+        """Return structured text in each locale."""
         return {locale: {"schema": "dast", "document": self._document(locale)} for locale in self.locales}
 
     def _document(self, locale: str) -> Json:
-        schema = self.desk.schema
-        first, *others = [self.say(words)[locale] for words in self.paragraphs]
+        schema = self.newsroom.schema
+        first, *others = [self.localized(words)[locale] for words in self.paragraphs]
         quote = self.block(schema.quote, f"body quote {locale}", words=first, said_by="—")
         children: list[Json] = [
-            {"type": "heading", "level": 2, "children": [_span(self.say(self.title)[locale])]},
+            {"type": "heading", "level": 2, "children": [_span(self.localized(self.title)[locale])]},
             _paragraph(_span(first, "strong")),
             {"type": "block", "item": quote},
             *(_paragraph(_span(text)) for text in others),
@@ -154,13 +156,13 @@ class Draft:
         return {"type": "root", "children": children}
 
     def _links(self) -> list[Json]:
-        """Links to the article before this one, if there is any."""
-        known = self.desk.articles
-        if not known:
+        """Return links to the previous article, if any."""
+        articles = self.newsroom.articles
+        if not articles:
             return [_span("nothing yet")]
         return [
-            {"type": "inlineItem", "item": known[0]},
-            {"type": "itemLink", "item": known[0], "children": [_span("it")]},
+            {"type": "inlineItem", "item": articles[0]},
+            {"type": "itemLink", "item": articles[0], "children": [_span("it")]},
         ]
 
 
@@ -177,7 +179,7 @@ def _item(text: str) -> Json:
 
 
 def file_value(upload: Upload, *, alt: str | None = None) -> dict[str, Json]:
-    """The value of a file field, or one of a gallery's."""
+    """Return the value of a file field, or one of a gallery."""
     return {
         "upload_id": upload.id,
         "alt": alt,
@@ -189,38 +191,41 @@ def file_value(upload: Upload, *, alt: str | None = None) -> dict[str, Json]:
 
 
 def data_value(day: datetime, **numbers: int) -> str:
-    """The value of a json field: a string that contains JSON."""
+    """Return the value of a JSON field: a string with JSON."""
     return msgspec.json.encode({"counted": day.date().isoformat(), **numbers}).decode()
 
 
 def _retitled(draft: Draft) -> dict[str, object]:
-    draft.title = headline(draft.desk.rng)
+    draft.title = headline(draft.newsroom.rng)
     return draft.titles() | {"seo": draft.seo()}
 
 
 def _longer(draft: Draft) -> dict[str, object]:
-    draft.paragraphs.append(paragraph(draft.desk.rng))
+    draft.paragraphs.append(paragraph(draft.newsroom.rng))
     return {"body": draft.body()}
 
 
 def _corrected(draft: Draft) -> dict[str, object]:
-    place = draft.desk.rng.randrange(len(draft.paragraphs))
-    draft.paragraphs[place] = paragraph(draft.desk.rng)
-    return {"body": draft.body(), "summary": draft.say(sentence(draft.desk.rng))}
+    index = draft.newsroom.rng.randrange(len(draft.paragraphs))
+    draft.paragraphs[index] = paragraph(draft.newsroom.rng)
+    return {"body": draft.body(), "summary": draft.localized(sentence(draft.newsroom.rng))}
 
 
 def _illustrated(draft: Draft) -> dict[str, object]:
-    return {"pictures": [file_value(draft.desk.picture(), alt="📷") for _ in range(4)], "sections": draft.sections()}
+    return {
+        "pictures": [file_value(draft.newsroom.picture(), alt="📷") for _ in range(4)],
+        "sections": draft.sections(),
+    }
 
 
 def _connected(draft: Draft) -> dict[str, object]:
-    known = draft.desk.articles
-    return {"related": draft.desk.rng.sample(known, k=min(3, len(known)))}
+    known = draft.newsroom.articles
+    return {"related": draft.newsroom.rng.sample(known, k=min(3, len(known)))}
 
 
 def _counted(draft: Draft) -> dict[str, object]:
-    reads = draft.desk.rng.randrange(100_000)
-    day = draft.desk.world.now()
+    reads = draft.newsroom.rng.randrange(100_000)
+    day = draft.newsroom.world.now()
     return {"reads": reads, "rating": reads % 50 / 10, "data": data_value(day, reads=reads)}
 
 
@@ -232,11 +237,11 @@ def _filmed(draft: Draft) -> dict[str, object]:
 EDITS: Final[tuple[Callable[[Draft], dict[str, object]], ...]] = (
     _retitled, _longer, _corrected, _illustrated, _connected, _counted, _filmed,
 )  # fmt: skip
-"""What editors do to an article: each takes the draft and returns the fields that the next save changes."""
+"""The edits of an article: each changes the draft and returns the fields to save."""
 
 
 def odd_attributes() -> dict[str, object]:
-    """Text and numbers that careless programs spoil, for an article in English only."""
+    """Return texts and numbers that careless programs damage, for an article in English only."""
     integer, trailing, huge, long = (msgspec.Raw(number) for number in NUMBERS_THAT_FLOATS_LOSE)
     return {
         "summary": {"en": STRANGE_TEXT},
@@ -247,11 +252,11 @@ def odd_attributes() -> dict[str, object]:
     }
 
 
-def long_draft(desk: Desk) -> Draft:
-    """An article in English whose record is nearly as large as upstream allows."""
-    draft = Draft.begin(desk, locales=LOCALES[:1])
+def long_draft(newsroom: Newsroom) -> Draft:
+    """Return an article in English whose record is nearly as large as upstream allows."""
+    draft = Draft.begin(newsroom, locales=LOCALES[:1])
     size = len(msgspec.json.encode(draft.body()))
     while size < LONG_BODY_BYTES:
-        draft.paragraphs.append(paragraph(desk.rng, sentences=8))
+        draft.paragraphs.append(paragraph(newsroom.rng, sentences=8))
         size += len(msgspec.json.encode(_paragraph(_span(draft.paragraphs[-1].en)))) + 1
     return draft

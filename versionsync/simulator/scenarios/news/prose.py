@@ -1,7 +1,7 @@
-"""The words of the simulated news site: made-up headlines and sentences, in English and Italian alike.
+"""The texts of the news site: invented headlines and sentences in English and Italian.
 
-Subjects, events and remarks are written so that any of them go together: a headline is a subject and an event, a
-sentence adds a remark. The same choice gives the same meaning in both languages.
+All subjects, events and remarks fit together: a headline is a subject and an event, a sentence adds a remark. The same
+choice has the same meaning in both languages.
 """
 
 from __future__ import annotations
@@ -72,24 +72,24 @@ FOREIGN_HEADLINES: Final = (
 
 
 def headline(rng: random.Random) -> Words:
-    """A title."""
+    """Return a title."""
     subject, event = rng.choice(_SUBJECTS), rng.choice(_EVENTS)
     return Words(f"{subject.en} {event.en}", f"{subject.it} {event.it}")
 
 
 def sentence(rng: random.Random) -> Words:
-    """A whole sentence, with its full stop."""
+    """Return a sentence with its full stop."""
     title, remark = headline(rng), rng.choice(_REMARKS)
     return Words(f"{title.en}, {remark.en}.", f"{title.it}, {remark.it}.")
 
 
 def paragraph(rng: random.Random, *, sentences: int = 3) -> Words:
-    """Some sentences."""
-    said = [sentence(rng) for _ in range(sentences)]
-    return Words(" ".join(one.en for one in said), " ".join(one.it for one in said))
+    """Return some sentences."""
+    parts = [sentence(rng) for _ in range(sentences)]
+    return Words(" ".join(one.en for one in parts), " ".join(one.it for one in parts))
 
 
 def slug(title: str) -> str:
-    """*title* as part of an address: lower-case ASCII and hyphens; `untitled` where nothing is left."""
+    """Return *title* as part of a URL: lower-case ASCII and hyphens, or `untitled`."""
     ascii_text = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode("ascii")
     return re.sub(r"[^a-z0-9]+", "-", ascii_text.lower()).strip("-") or "untitled"

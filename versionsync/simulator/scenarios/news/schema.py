@@ -1,4 +1,4 @@
-"""The models of the simulated news site: five of them, four kinds of block, and between them every type of field."""
+"""The schema of the news site: five models and four block models, with every type of field."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STAGES = ("writing", "reviewing", "ready")
 
 @dataclass(frozen=True, slots=True)
 class NewsSchema:
-    """The models, those of blocks last."""
+    """The models, block models last."""
 
     article: Model
     """Drafts, a workflow, and a field of almost every type."""
@@ -31,14 +31,14 @@ class NewsSchema:
     quote: Model
     picture: Model
     columns: Model
-    """A block that holds blocks."""
+    """A block with blocks."""
     mention: Model
     """An inline block."""
     workflow: Workflow
 
 
 def build_schema(world: World) -> NewsSchema:
-    """Create all of it, as the project's owner would."""
+    """Create all models, as the project's owner."""
     owner = world.account
     for locale in LOCALES:
         world.add_locale(owner, locale)

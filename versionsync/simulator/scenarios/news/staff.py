@@ -1,4 +1,4 @@
-"""Who makes the simulated news site, and what lies on their desk: people, pictures, and records to link to."""
+"""The people of the news site, its pictures, and the records that articles link to."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from versionsync.simulator.world.people import Editor, EditorKind
 from versionsync.simulator.world.uploads import FileFacts, Upload
 from versionsync.simulator.world.world import World
 
-__all__ = ["Desk", "Staff", "hire", "take_pictures"]
+__all__ = ["Newsroom", "Staff", "hire", "take_pictures"]
 
 
 @dataclass(frozen=True, slots=True)
 class Staff:
-    """Everybody who ever wrote here; all five kinds of editor are among them."""
+    """Everyone who ever wrote here, with all five kinds of editor."""
 
     owner: Editor
     """The account."""
@@ -26,17 +26,16 @@ class Staff:
     """An API token."""
     writers: tuple[Editor, ...]
     """Collaborators and single sign-on users."""
-    gone: Editor
-    """Wrote, and was removed from the project since."""
+    former: Editor
+    """Wrote, and was removed from the project later."""
 
     @property
-    def everybody(self) -> tuple[Editor, ...]:
-        """All of them."""
-        return (self.owner, self.publisher, self.importer, *self.writers, self.gone)
+    def everyone(self) -> tuple[Editor, ...]:
+        return (self.owner, self.publisher, self.importer, *self.writers, self.former)
 
 
 def hire(world: World) -> Staff:
-    """Add the newsroom's people to those whom every world has; `gone` has yet to be removed."""
+    """Add the people of the newsroom to those of every world; the caller removes `former` later."""
 
     def user(name: str, email: str, *, is_active: bool = True) -> Editor:
         known = world.user
@@ -49,14 +48,14 @@ def hire(world: World) -> Staff:
         user("ليلى حداد", "leila@example.com"),
         user("Søren Ødegård 🌊", "soren@example.com", is_active=False),
     )
-    gone = user("Dora Formerly", "dora@example.com")
-    return Staff(world.account, world.organization, world.api, writers, gone)
+    former = user("Dora Formerly", "dora@example.com")
+    return Staff(world.account, world.organization, world.api, writers, former)
 
 
 def take_pictures(world: World, staff: Staff, count: int = 12) -> tuple[Upload, ...]:
     """Fill the media area with *count* files."""
     uploads = world.primary.uploads
-    taken = []
+    uploads_taken = []
     for number in range(1, count + 1):
         name, mime_type = (
             (f"minutes-{number}.pdf", "application/pdf") if number % 6 == 0 else (f"{number}.jpg", "image/jpeg")
@@ -83,14 +82,14 @@ def take_pictures(world: World, staff: Staff, count: int = 12) -> tuple[Upload, 
             tags=("archive",) if number % 3 == 0 else (),
         )
         uploads[upload.id] = upload
-        taken.append(upload)
+        uploads_taken.append(upload)
     world.primary.touch(world.now())
-    return tuple(taken)
+    return tuple(uploads_taken)
 
 
 @dataclass(slots=True)
-class Desk:
-    """What whoever writes an article has at hand; records are named by their ids."""
+class Newsroom:
+    """What an author of an article needs; records are named by their ids."""
 
     world: World
     schema: NewsSchema
@@ -102,16 +101,16 @@ class Desk:
     pages: list[str] = field(default_factory=list)
     homepage: str = ""
     articles: list[str] = field(default_factory=list)
-    """Those that others may link to, the earliest first."""
+    """The articles that others may link to, the earliest first."""
 
-    def writer(self) -> Editor:
-        """Somebody of the newsroom."""
-        return self.rng.choice((*self.staff.writers, self.staff.gone))
+    def serializer(self) -> Editor:
+        """Return a random writer."""
+        return self.rng.choice((*self.staff.writers, self.staff.former))
 
     def picture(self) -> Upload:
-        """A picture of the media area."""
+        """Return a random picture of the media area."""
         return self.rng.choice([upload for upload in self.uploads if upload.is_image])
 
-    def of_its_own(self, name: str) -> Desk:
-        """The same desk with dice of its own, so that one story's throws do not decide another's."""
+    def with_own_random(self, name: str) -> Newsroom:
+        """Return the same newsroom with its own random generator, so that stories do not affect each other."""
         return replace(self, rng=random.Random(f"news:{self.world.seed}:{name}"))  # noqa: S311 - repeatable on purpose

@@ -1,7 +1,7 @@
-"""What becomes of an article of the simulated news site: each storyline is one typical life.
+"""The lives of the news site's articles: each storyline is one typical life.
 
-A storyline is a generator: it acts on the world, and yields how long it takes until it acts again. `Past` lets many of
-them happen side by side, in the order of their times.
+A storyline is a generator: it acts on the world, and yields the time until it acts again. `Past` runs many of them side
+by side, in the order of their times.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from typing import Final
 
 from versionsync.simulator.scenarios.news.articles import EDITS, Draft, long_draft, odd_attributes
 from versionsync.simulator.scenarios.news.schema import LOCALES, STAGES
-from versionsync.simulator.scenarios.news.staff import Desk
+from versionsync.simulator.scenarios.news.staff import Newsroom
 from versionsync.simulator.world.people import Editor
 from versionsync.simulator.world.records import Selection
 from versionsync.simulator.world.world import World
 
-__all__ = ["LONGEST_STORY", "TELLERS", "Past", "Story", "Storyline", "Waits", "begin_draft"]
+__all__ = ["MAX_STORY", "STORYLINES", "Past", "Story", "Storyline", "Waits", "begin_draft"]
 
 Waits = Generator[timedelta, None, None]
-"""A storyline in progress: how long until it acts again, again and again."""
+"""A storyline in progress: it yields the time until it acts again."""
 
-LONGEST_STORY: Final = timedelta(days=20)
-"""No storyline takes longer; those of a past that is to be over start early enough."""
+MAX_STORY: Final = timedelta(days=20)
+"""The longest time of a storyline; those that must end in time start early enough."""
 
 
 class Storyline(StrEnum):
-    """The lives that an article can have."""
+    """The lives of articles."""
 
     PUBLISHED = "published"
     UPDATED = "updated"
@@ -52,76 +52,73 @@ class Storyline(StrEnum):
 
 @dataclass(slots=True)
 class Past:
-    """Everything that is to have happened by *ends*."""
+    """Everything that happens before *end*."""
 
     world: World
-    ends: datetime
+    end: datetime
     _due: list[tuple[datetime, int, Waits]] = field(default_factory=list)
-    _begun: int = 0
+    _count: int = 0
 
-    def begin(self, at: datetime, story: Waits) -> None:
-        """Let *story* take its course from *at* on."""
-        self._begun += 1
-        heapq.heappush(self._due, (at, self._begun, story))
+    def add(self, at: datetime, story: Waits) -> None:
+        """Add *story*, which starts at *at*."""
+        self._count += 1
+        heapq.heappush(self._due, (at, self._count, story))
 
-    def happen(self) -> None:
-        """Let everything happen, schedules included. What a story would do after the end it does not do."""
+    def run(self) -> None:
+        """Run all stories and scheduled actions, up to the end."""
         world = self.world
-        while self._due and self._due[0][0] <= self.ends:
+        while self._due and self._due[0][0] <= self.end:
             at, number, story = heapq.heappop(self._due)
             with world.acting_at(at):
                 world.tick()
                 wait = next(story, None)
             if wait is not None:
                 heapq.heappush(self._due, (at + wait, number, story))
-        with world.acting_at(self.ends):
+        with world.acting_at(self.end):
             world.tick()
 
 
 @dataclass(slots=True)
 class Story:
-    """One article's life, from the newsroom's side."""
+    """The life of one article."""
 
-    desk: Desk
+    newsroom: Newsroom
     draft: Draft
     record_id: str = ""
 
     @property
     def world(self) -> World:
-        """Where it happens."""
-        return self.desk.world
+        return self.newsroom.world
 
     def write(self, **extra: object) -> None:
-        """Create the record, under its old id if it had one."""
+        """Create the record, with its old id if it had one."""
         attributes = self.draft.attributes() | extra
-        record = self.world.create(self.desk.writer(), self.desk.schema.article, attributes, id=self.record_id or None)
+        record = self.world.create(
+            self.newsroom.serializer(), self.newsroom.schema.article, attributes, id=self.record_id or None
+        )
         self.record_id = record.id
 
     def edit(self, editor: Editor | None = None) -> None:
-        """Save a change."""
-        change = self.desk.rng.choice(EDITS)
-        self.world.update(editor or self.desk.writer(), self.record_id, change(self.draft))
+        change = self.newsroom.rng.choice(EDITS)
+        self.world.update(editor or self.newsroom.serializer(), self.record_id, change(self.draft))
 
     def move_on(self, stage: str) -> None:
-        """Move the article to another stage of the workflow."""
-        self.world.move_to_stage(self.desk.writer(), self.record_id, stage)
+        self.world.move_to_stage(self.newsroom.serializer(), self.record_id, stage)
 
     def publish(self, selection: Selection | None = None) -> None:
-        """Publish it; others may link to it from now on."""
-        self.world.publish(self.desk.writer(), self.record_id, selection)
-        if self.record_id not in self.desk.articles:
-            self.desk.articles.append(self.record_id)
+        """Publish it; from now on others may link to it."""
+        self.world.publish(self.newsroom.serializer(), self.record_id, selection)
+        if self.record_id not in self.newsroom.articles:
+            self.newsroom.articles.append(self.record_id)
 
     def unpublish(self) -> None:
-        """Take it off the site."""
-        self.world.unpublish(self.desk.writer(), self.record_id)
+        self.world.unpublish(self.newsroom.serializer(), self.record_id)
 
-    def hours(self, least: int, most: int) -> timedelta:
-        """A wait of some hours."""
-        return timedelta(seconds=self.desk.rng.randint(least * 3600, most * 3600))
+    def hours(self, minimum: int, maximum: int) -> timedelta:
+        """Return a random time of some hours."""
+        return timedelta(seconds=self.newsroom.rng.randint(minimum * 3600, maximum * 3600))
 
     def written_and_published(self) -> Waits:
-        """How most stories start."""
         self.write()
         for stage in STAGES[1:]:
             yield self.hours(1, 20)
@@ -156,7 +153,7 @@ def _withdrawn(story: Story) -> Waits:
 
 
 def _back_again(story: Story) -> Waits:
-    """The same version is published, unpublished and published: upstream remembers only the second time."""
+    """Publish, unpublish and publish the same version: upstream keeps only the second publication."""
     yield from _withdrawn(story)
     yield story.hours(1, 48)
     story.publish()
@@ -170,29 +167,29 @@ def _never_finished(story: Story) -> Waits:
 
 
 def _by_schedule(story: Story) -> Waits:
-    """Published and unpublished by the clock, without an editor."""
+    """Publish and unpublish by the clock, without an editor."""
     story.write()
     yield story.hours(1, 5)
     story.edit()
     now = story.world.now()
-    story.world.schedule_publication(story.desk.writer(), story.record_id, now + timedelta(hours=15))
-    story.world.schedule_unpublishing(story.desk.writer(), story.record_id, now + timedelta(days=6))
+    story.world.schedule_publication(story.newsroom.serializer(), story.record_id, now + timedelta(hours=15))
+    story.world.schedule_unpublishing(story.newsroom.serializer(), story.record_id, now + timedelta(days=6))
     yield timedelta(days=7)
     story.edit()
 
 
 def _to_come(story: Story) -> Waits:
-    """Waits for its day, which is after the end of this past."""
+    """Schedule a publication after the end."""
     story.write()
     yield story.hours(1, 5)
-    opening = story.world.now() + LONGEST_STORY + timedelta(days=300)
-    story.world.schedule_publication(story.desk.writer(), story.record_id, opening)
+    opening = story.world.now() + MAX_STORY + timedelta(days=300)
+    story.world.schedule_publication(story.newsroom.serializer(), story.record_id, opening)
 
 
 def _in_a_hurry(story: Story) -> Waits:
-    """A burst by one editor, some of it within the same second, published at once."""
+    """Save a burst by one editor, partly within the same second, and publish at once."""
     story.write()
-    editor = story.desk.writer()
+    editor = story.newsroom.serializer()
     for seconds in (9, 0, 3, 0, 0, 7):
         yield timedelta(seconds=seconds)
         story.edit(editor)
@@ -204,7 +201,7 @@ def _in_a_hurry(story: Story) -> Waits:
 
 
 def _locale_by_locale(story: Story) -> Waits:
-    """First the English part is published, days later all of it."""
+    """Publish the English part first, and days later everything."""
     yield from _never_finished(story)
     story.publish(Selection.of(LOCALES[:1], non_localized=True))
     yield story.hours(20, 50)
@@ -217,7 +214,7 @@ def _restored(story: Story) -> Waits:
     yield from _updated(story)
     yield story.hours(1, 2)
     first = story.world.environment().record(story.record_id).versions[0]
-    story.world.restore(story.desk.writer(), first.id)
+    story.world.restore(story.newsroom.serializer(), first.id)
     yield story.hours(1, 2)
     story.publish()
 
@@ -227,9 +224,9 @@ def _deleted(story: Story) -> Waits:
     yield story.hours(1, 9)
     story.edit()
     yield story.hours(1, 9)
-    story.world.publish(story.desk.writer(), story.record_id)
+    story.world.publish(story.newsroom.serializer(), story.record_id)
     yield story.hours(24, 90)
-    story.world.delete(story.desk.writer(), story.record_id)
+    story.world.delete(story.newsroom.serializer(), story.record_id)
 
 
 def _returned(story: Story) -> Waits:
@@ -246,7 +243,7 @@ def _odd(story: Story) -> Waits:
     story.publish()
 
 
-TELLERS: Final[dict[Storyline, Callable[[Story], Waits]]] = {
+STORYLINES: Final[dict[Storyline, Callable[[Story], Waits]]] = {
     Storyline.PUBLISHED: _published,
     Storyline.UPDATED: _updated,
     Storyline.PUBLISHED_TWICE: _published_twice,
@@ -264,17 +261,17 @@ TELLERS: Final[dict[Storyline, Callable[[Story], Waits]]] = {
     Storyline.ODD: _odd,
     Storyline.LONG: _updated,
 }
-"""Who tells which storyline."""
+"""The generator of each storyline."""
 
 
-def begin_draft(desk: Desk, storyline: Storyline) -> Draft:
-    """The draft that a storyline starts with."""
+def begin_draft(newsroom: Newsroom, storyline: Storyline) -> Draft:
+    """Return the first draft of a storyline."""
     match storyline:
         case Storyline.ITALIAN_ONLY:
-            return Draft.begin(desk, locales=LOCALES[1:])
+            return Draft.begin(newsroom, locales=LOCALES[1:])
         case Storyline.ODD:
-            return Draft.begin(desk, locales=LOCALES[:1])
+            return Draft.begin(newsroom, locales=LOCALES[:1])
         case Storyline.LONG:
-            return long_draft(desk)
+            return long_draft(newsroom)
         case _:
-            return Draft.begin(desk)
+            return Draft.begin(newsroom)

@@ -24,9 +24,9 @@ def a_site() -> tuple[World, News, ExpectedHistory]:
 
 def history_of(storyline: Storyline) -> list[TransitionType]:
     """What happened to the first article of *storyline*, in order."""
-    _, news, told = a_site()
+    _, news, expected = a_site()
     record_id = news.articles[storyline][0]
-    return [transition.type for transition in told.transitions if transition.record_id == record_id]
+    return [transition.type for transition in expected.transitions if transition.record_id == record_id]
 
 
 def test_the_same_seed_tells_the_same_story() -> None:
@@ -54,30 +54,30 @@ def test_every_type_of_field_is_used() -> None:
 
 
 def test_all_five_kinds_of_editor_made_versions_and_one_of_them_is_gone() -> None:
-    world, news, told = a_site()
-    kinds = {version.editor.type for version in told.versions.values()}
+    world, news, expected = a_site()
+    kinds = {version.editor.type for version in expected.versions.values()}
     assert kinds == {"account", "organization", "user", "sso_user", "access_token"}
-    assert (news.staff.gone.kind.value, news.staff.gone.id) not in world.people.editors
-    assert any(version.editor == news.staff.gone.ref for version in told.versions.values())
+    assert (news.staff.former.kind.value, news.staff.former.id) not in world.people.editors
+    assert any(version.editor == news.staff.former.ref for version in expected.versions.values())
 
 
 def test_times_go_back_for_months_and_end_before_the_present() -> None:
-    world, _, told = a_site()
-    times = [transition.at for transition in told.transitions]
+    world, _, expected = a_site()
+    times = [transition.at for transition in expected.transitions]
     assert world.now() - min(times) > timedelta(days=170)
     assert max(times) <= world.now()
     assert world.created_at <= min(times)
 
 
 def test_some_versions_of_a_record_share_their_second() -> None:
-    _, _, told = a_site()
-    moments = Counter((version.record_id, version.created_at) for version in told.versions.values())
+    _, _, expected = a_site()
+    moments = Counter((version.record_id, version.created_at) for version in expected.versions.values())
     assert max(moments.values()) >= 3
 
 
 def test_a_version_was_live_twice() -> None:
-    _, _, told = a_site()
-    assert any(len(version.live) > 1 for version in told.versions.values())
+    _, _, expected = a_site()
+    assert any(len(version.live) > 1 for version in expected.versions.values())
 
 
 def test_publishing_by_schedule_happened_without_an_editor_and_was_undone_by_the_clock() -> None:
@@ -101,45 +101,45 @@ def test_a_deleted_article_is_gone_and_a_returned_one_is_back_under_its_id() -> 
 
 
 def test_publishing_one_locale_made_a_version_that_is_live_and_was_never_current() -> None:
-    _, news, told = a_site()
+    _, news, expected = a_site()
     ids = news.articles[Storyline.LOCALE_BY_LOCALE]
-    current = {one.version_id for one in told.transitions if one.type is TransitionType.VERSION_BECAME_CURRENT}
-    assert any(version.record_id in ids and version.id not in current for version in told.versions.values())
+    current = {one.version_id for one in expected.transitions if one.type is TransitionType.VERSION_BECAME_CURRENT}
+    assert any(version.record_id in ids and version.id not in current for version in expected.versions.values())
 
 
 def test_odd_text_and_numbers_are_stored_to_the_last_digit() -> None:
-    _, news, told = a_site()
-    version = told.current_version(news.articles[Storyline.ODD][0])
+    _, news, expected = a_site()
+    version = expected.current_version(news.articles[Storyline.ODD][0])
     assert version is not None
     assert json.loads(version.content)["summary"]["en"] == STRANGE_TEXT
     assert all(number in version.content for number in NUMBERS_THAT_FLOATS_LOSE)
 
 
 def test_a_long_article_is_nearly_as_large_as_a_record_may_be() -> None:
-    _, news, told = a_site()
-    version = told.current_version(news.articles[Storyline.LONG][0])
+    _, news, expected = a_site()
+    version = expected.current_version(news.articles[Storyline.LONG][0])
     assert version is not None
     assert 280_000 < len(version.content) < 300_000
 
 
 def test_a_record_may_have_only_one_of_the_locales() -> None:
-    _, news, told = a_site()
-    version = told.current_version(news.articles[Storyline.ITALIAN_ONLY][0])
+    _, news, expected = a_site()
+    version = expected.current_version(news.articles[Storyline.ITALIAN_ONLY][0])
     assert version is not None
     assert list(json.loads(version.content)["title"]) == ["it"]
 
 
 def test_categories_are_live_with_each_save() -> None:
-    world, news, told = a_site()
+    world, news, expected = a_site()
     for category in news.categories:
         assert world.primary.records[category].status == "published"
-        assert told.current_version(category) is told.published_version(category)
-    assert any(len(told.records[category].version_ids) > 1 for category in news.categories)
+        assert expected.current_version(category) is expected.published_version(category)
+    assert any(len(expected.records[category].version_ids) > 1 for category in news.categories)
 
 
 def test_blocks_lie_within_blocks() -> None:
-    _, news, told = a_site()
-    version = told.current_version(news.articles[Storyline.PUBLISHED][0])
+    _, news, expected = a_site()
+    version = expected.current_version(news.articles[Storyline.PUBLISHED][0])
     assert version is not None
     quote, columns = json.loads(version.content)["sections"]
     assert quote["attributes"]["words"]
@@ -151,11 +151,11 @@ def test_an_editors_day_does_what_it_tells() -> None:
     world = World(seed=5, clock=Clock.stopped())
     build_news(world)
     world.clock.advance(timedelta(hours=1))
-    told = editors_day(world)
+    lines = editors_day(world)
     happened = Counter(
         one.type for one in expected_history(world.event_log, "main").transitions if one.at == world.now()
     )
-    assert len(told) == 4
+    assert len(lines) == 4
     assert happened == {
         TransitionType.VERSION_CREATED: 2,
         TransitionType.VERSION_BECAME_CURRENT: 2,

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from versionsync.simulator import Clock, World
-from versionsync.simulator.scenarios.git.history import GitHistory, RepositoryUnreadable, build_git
+from versionsync.simulator.scenarios.git import GitHistory, RepositoryUnreadable, build_git
 from versionsync.simulator.world.expected import ExpectedHistory, ExpectedRecord, TransitionType, expected_history
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="the program `git` is not installed")
@@ -80,25 +80,26 @@ def work(tmp_path: Path) -> Work:
     return made
 
 
-def record_of(told: ExpectedHistory, path: str) -> ExpectedRecord:
+def record_of(expected: ExpectedHistory, path: str) -> ExpectedRecord:
     """The record of the file at *path*."""
     records = {
-        json.loads(told.versions[record.version_ids[0]].content)["path"]: record for record in told.records.values()
+        json.loads(expected.versions[record.version_ids[0]].content)["path"]: record
+        for record in expected.records.values()
     }
     return records[path]
 
 
-def texts(told: ExpectedHistory, path: str) -> list[bytes]:
+def texts(expected: ExpectedHistory, path: str) -> list[bytes]:
     """What the file at *path* held, version by version."""
-    versions = (told.versions[version_id] for version_id in record_of(told, path).version_ids)
+    versions = (expected.versions[version_id] for version_id in record_of(expected, path).version_ids)
     return [json.loads(version.content)["text"].encode() for version in versions]
 
 
 def test_every_content_is_kept_byte_for_byte(work: Work) -> None:
     for text in TEXTS:
         work.commit({"a.md": text})
-    _, history, told = work.mirrored()
-    assert texts(told, "a.md") == list(TEXTS)
+    _, history, expected = work.mirrored()
+    assert texts(expected, "a.md") == list(TEXTS)
     assert (history.commits, history.records, history.versions, history.skipped) == (6, 1, 6, 0)
 
 
@@ -111,8 +112,8 @@ def test_a_long_content_is_kept_whole(work: Work) -> None:
 def test_the_author_is_the_editor_and_the_commits_time_the_versions(work: Work) -> None:
     first = work.commit({"a.md": b"1"}, author="Ann")
     work.commit({"a.md": b"2"}, author="Žofie")
-    world, _, told = work.mirrored()
-    one, two = (told.versions[version_id] for version_id in record_of(told, "a.md").version_ids)
+    world, _, expected = work.mirrored()
+    one, two = (expected.versions[version_id] for version_id in record_of(expected, "a.md").version_ids)
     names = [world.people.editors[version.editor.type, version.editor.id].name for version in (one, two)]
     assert names == ["Ann", "Žofie"]
     assert [one.created_at, two.created_at] == [START + timedelta(minutes=1), START + timedelta(minutes=2)]
@@ -123,8 +124,8 @@ def test_each_version_is_live_until_the_next(work: Work) -> None:
     work.commit({"a.md": b"1"})
     work.commit({"b.md": b"other"})
     work.commit({"a.md": b"2"})
-    told = work.mirrored()[2]
-    one, two = (told.versions[version_id] for version_id in record_of(told, "a.md").version_ids)
+    expected = work.mirrored()[2]
+    one, two = (expected.versions[version_id] for version_id in record_of(expected, "a.md").version_ids)
     assert one.live == [(one.created_at, two.created_at)]
     assert two.live == [(two.created_at, None)]
     assert two.is_current
@@ -137,12 +138,12 @@ def test_a_deleted_file_is_a_deleted_record_and_returns_under_its_id(work: Work)
     work.commit({"a.md": b"3"})
     work.commit({"b.md": b"1"})
     work.commit({"b.md": None})
-    world, history, told = work.mirrored()
-    a, b = record_of(told, "a.md"), record_of(told, "b.md")
+    world, history, expected = work.mirrored()
+    a, b = record_of(expected, "a.md"), record_of(expected, "b.md")
     assert (a.alive, b.alive) == (True, False)
     assert a.deletions == [START + timedelta(minutes=2)]
     assert a.returns == [START + timedelta(minutes=3)]
-    assert [version.created_at for version in told.listed_versions(a.id)] == [START + timedelta(minutes=3)]
+    assert [version.created_at for version in expected.listed_versions(a.id)] == [START + timedelta(minutes=3)]
     assert set(world.primary.records) == {a.id}
     assert (history.records, history.deletions, history.versions) == (2, 2, 3)
 
@@ -151,9 +152,9 @@ def test_a_renamed_file_is_a_deletion_and_a_creation(work: Work) -> None:
     work.commit({"old.md": b"same words"})
     work.git("mv", "old.md", "new.md")
     work.commit({})
-    told = work.mirrored()[2]
-    assert not record_of(told, "old.md").alive
-    assert record_of(told, "new.md").alive
+    expected = work.mirrored()[2]
+    assert not record_of(expected, "old.md").alive
+    assert record_of(expected, "new.md").alive
 
 
 def test_only_the_files_that_match_are_taken_at_any_depth(work: Work) -> None:
@@ -166,9 +167,9 @@ def test_what_is_not_utf8_is_skipped_and_counted(work: Work) -> None:
     work.commit({"a.md": b"good"})
     work.commit({"a.md": b"caf\xe9", "b.md": b"\xff\xfe"})
     work.commit({"a.md": b"good again"})
-    _, history, told = work.mirrored()
-    assert texts(told, "a.md") == [b"good", b"good again"]
-    assert list(_paths(told)) == ["a.md"]
+    _, history, expected = work.mirrored()
+    assert texts(expected, "a.md") == [b"good", b"good again"]
+    assert list(_paths(expected)) == ["a.md"]
     assert history.skipped == 2
     assert history.records == 1
 
@@ -190,8 +191,8 @@ def test_names_of_any_kind_are_paths(work: Work) -> None:
 def test_a_clock_that_went_back_makes_no_version_earlier_than_the_one_before_it(work: Work) -> None:
     work.commit({"a.md": b"1"})
     work.commit({"a.md": b"2"}, at=START - timedelta(days=3))
-    told = work.mirrored()[2]
-    one, two = (told.versions[version_id] for version_id in record_of(told, "a.md").version_ids)
+    expected = work.mirrored()[2]
+    one, two = (expected.versions[version_id] for version_id in record_of(expected, "a.md").version_ids)
     assert one.created_at == two.created_at
     assert json.loads(two.content)["committed_at"] == "2026-06-28T12:00:00Z"
 
@@ -213,9 +214,9 @@ def test_a_merge_adds_only_what_is_its_own(work: Work) -> None:
     work.git("checkout", "--quiet", "main")
     work.commit({"a.md": b"main"})
     work.save("merge", "--no-ff", "-m", "merge", "side")
-    told = work.mirrored()[2]
-    assert texts(told, "a.md") == [b"base", b"main"]
-    assert texts(told, "b.md") == [b"base", b"side"]
+    expected = work.mirrored()[2]
+    assert texts(expected, "a.md") == [b"base", b"main"]
+    assert texts(expected, "b.md") == [b"base", b"side"]
 
 
 def test_a_commit_comes_after_its_parent_whatever_the_clocks_say(work: Work) -> None:
@@ -250,18 +251,18 @@ def test_however_branches_were_merged_the_records_are_what_head_holds(work: Work
                 work.save("commit", "-m", "merge")
         else:
             name = rng.choice(names)
-            gone = (work.path / name).exists() and rng.random() < 0.3
-            work.commit({name: None if gone else f"{seed} {step}".encode()})
+            deleted = (work.path / name).exists() and rng.random() < 0.3
+            work.commit({name: None if deleted else f"{seed} {step}".encode()})
     work.git("checkout", "--quiet", "main")
     work.at += timedelta(minutes=1)
-    world, _, told = work.mirrored()
+    world, _, expected = work.mirrored()
     at_head = {name: (work.path / name).read_bytes() for name in names if (work.path / name).exists()}
     mirrored = {}
     for record in world.primary.records.values():
         content = json.loads(record.head.read())
         mirrored[content["path"]] = content["text"].encode()
     assert mirrored == at_head, f"seed {seed}"
-    assert all(one.type is not TransitionType.VERSION_REWRITTEN for one in told.transitions)
+    assert all(one.type is not TransitionType.VERSION_REWRITTEN for one in expected.transitions)
 
 
 def test_a_hooks_environment_does_not_lead_elsewhere(
@@ -285,5 +286,7 @@ def test_a_path_without_a_readable_history_is_refused_in_words(
         build_git(world, work.path / "nowhere")
 
 
-def _paths(told: ExpectedHistory) -> list[str]:
-    return [json.loads(told.versions[record.version_ids[0]].content)["path"] for record in told.records.values()]
+def _paths(expected: ExpectedHistory) -> list[str]:
+    return [
+        json.loads(expected.versions[record.version_ids[0]].content)["path"] for record in expected.records.values()
+    ]

@@ -1,1 +1,0 @@
-"""A project from the history of a Git repository."""
