@@ -78,11 +78,18 @@ class RateLimiter:
                 yield slot
             finally:
                 self.sent(slot)
+                self.over(slot)
 
     def sent(self, slot: Slot) -> None:
         """The request has left (the transport says so; at the latest the end of `slot` does)."""
         if slot.sent_at is None:
             self._pacer.sent(slot, self._clock())
+            self._changed.set()
+
+    def over(self, slot: Slot) -> None:
+        """The answer has begun (the transport says so), or will not come (the end of `slot` does)."""
+        if slot.over_at is None:
+            self._pacer.over(slot, self._clock())
             self._changed.set()
 
     def unsent(self, slot: Slot) -> None:
@@ -94,6 +101,7 @@ class RateLimiter:
         """Follow the rate headers of an answer."""
         if not self.unlimited:
             self._pacer.answered(slot, self._clock(), limit=limit, remaining=remaining)
+            self._changed.set()
 
     def throttled(self, slot: Slot, *, reset: float | None) -> float:
         """A 429: everybody waits. Returns for how many seconds."""

@@ -281,7 +281,13 @@ class ApiSession:
         )
         try:
             async with asyncio.timeout(max(seconds, 1.0)):
-                return await exchange(self.http, request, on_sent=partial(self.governor.sent, slot), large=self._large)
+                return await exchange(
+                    self.http,
+                    request,
+                    on_sent=partial(self.governor.sent, slot),
+                    on_answered=partial(self.governor.over, slot),
+                    large=self._large,
+                )
         except TimeoutError:
             return Failure(Kind.TIMEOUT, "no complete answer before the deadline")
 

@@ -151,15 +151,19 @@ async def exchange(
     request: httpx.Request,
     *,
     on_sent: Callable[[], None],
+    on_answered: Callable[[], None],
     large: asyncio.Lock,
     max_body: int = MAX_BODY_BYTES,
 ) -> Response | Failure:
     """Send one request and read its answer whole; `large` is held for the rest of one past LARGE_BYTES.
 
+    `on_sent` and `on_answered` are called when the request has left, and when its answer begins.
+
     Never raises for the network's sake.
     """
     try:
         response = await _begun(http, request, on_sent)
+        on_answered()
         async with AsyncExitStack() as held:
             held.push_async_callback(response.aclose)
             status, packing = response.status_code, response.headers.get("content-encoding", "").strip().lower()

@@ -45,18 +45,24 @@ def doc(data: object, **more: object) -> bytes:
     return json.dumps({"data": data, **more}).encode()
 
 
-async def test_a_request_counts_from_when_it_has_left() -> None:
-    """Not from its answer: the window of the rate limit has begun by then."""
-    left = asyncio.Event()
+async def test_the_pace_knows_when_a_request_left_and_when_its_answer_began() -> None:
+    """Between the two upstream has counted it, whatever the time that its body takes."""
+    left, head = asyncio.Event(), asyncio.Event()
 
-    async def answer(_: web.Request) -> web.Response:
+    async def answer(request: web.Request) -> web.StreamResponse:
         async with asyncio.timeout(5):
             await left.wait()
-        return api(doc(example.site()))
+        response = web.StreamResponse(headers={"Content-Type": "application/json"})
+        await response.prepare(request)
+        await response.write(b" ")
+        async with asyncio.timeout(5):
+            await head.wait()
+        await response.write(doc(example.site()))
+        return response
 
     async with upstream(answer) as url, open_http(url, connections=1) as http:
         request = http.build_request("GET", f"{url}/site", headers={"Authorization": f"Bearer {TOKEN}"})
-        answered = await exchange(http, request, on_sent=left.set, large=asyncio.Lock())
+        answered = await exchange(http, request, on_sent=left.set, on_answered=head.set, large=asyncio.Lock())
     assert isinstance(answered, Response)
     assert answered.status == 200
 
