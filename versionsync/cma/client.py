@@ -90,7 +90,7 @@ class Client:
         *,
         environment: str | None = None,
         governor: RateLimiter | None = None,
-        http: httpx.AsyncClient | None = None,
+        http: httpx.AsyncBaseTransport | None = None,
         user_agent: str = f"versionsync/{__version__}",
         timeouts: Timeouts | None = None,
         deadline: float = 300.0,

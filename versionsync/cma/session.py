@@ -10,7 +10,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from functools import partial
@@ -167,7 +167,7 @@ class ApiSession:
         base_url: str,
         token: Secret,
         *,
-        http: httpx.AsyncClient,
+        http: httpx.AsyncBaseTransport,
         governor: RateLimiter,
         user_agent: str,
         timeouts: Timeouts,
@@ -181,9 +181,7 @@ class ApiSession:
         self.clock = ClockOffset()
         self.last_environment: str | None = None
         self.page_limits: dict[str, int] = {}
-        self._timeout = httpx.Timeout(
-            connect=timeouts.connect, read=timeouts.read, write=timeouts.write, pool=timeouts.pool
-        )
+        self._timeouts = asdict(timeouts)
         # httpx.Headers masks the Authorization header in its repr, a dict would not.
         self._headers = httpx.Headers(
             {
@@ -271,13 +269,13 @@ class ApiSession:
         return verdict
 
     async def _send(self, call: ApiRequest, slot: Slot, seconds: float) -> Response | Failure:
-        request = self.http.build_request(
+        request = httpx.Request(
             call.method,
             self.base_url + call.path,
             params=call.params or None,
             content=call.body,
             headers=self._headers_of(call),
-            timeout=self._timeout,
+            extensions={"timeout": self._timeouts},
         )
         try:
             async with asyncio.timeout(max(seconds, 1.0)):

@@ -119,8 +119,11 @@ async def _headers_sent(*_: object) -> None:
         told()
 
 
-def open_http(base_url: str, *, connections: int) -> httpx.AsyncClient:
-    """An HTTP client for `base_url`, with the trust and the proxy that the environment names. The caller closes it.
+def open_http(base_url: str, *, connections: int) -> httpx.AsyncBaseTransport:
+    """Return httpx's transport for `base_url`, with the trust and the proxy of the environment. The caller closes it.
+
+    It is used without `httpx.AsyncClient`: cookies, redirects and defaults of a client are not needed, and cost a third
+    of the CPU time of a request.
 
     Raises ValueError where one of these names what cannot be used, Unavailable where no file can be opened.
     """
@@ -142,12 +145,11 @@ def open_http(base_url: str, *, connections: int) -> httpx.AsyncClient:
             trace_configs=[traces],
         )
 
-    transport = AiohttpTransport(verify=context, client=session, proxy=proxy)
-    return httpx.AsyncClient(transport=transport, follow_redirects=False, trust_env=False)
+    return AiohttpTransport(verify=context, client=session, proxy=proxy)
 
 
 async def exchange(
-    http: httpx.AsyncClient,
+    http: httpx.AsyncBaseTransport,
     request: httpx.Request,
     *,
     on_sent: Callable[[], None],
@@ -193,7 +195,7 @@ async def exchange(
         return _failure(error, request.url)
 
 
-async def _begun(http: httpx.AsyncClient, request: httpx.Request, on_sent: Callable[[], None]) -> httpx.Response:
+async def _begun(http: httpx.AsyncBaseTransport, request: httpx.Request, on_sent: Callable[[], None]) -> httpx.Response:
     """The answer once its head is there: in the time for reading (and writing), however often upstream says wait."""
     loop, timeouts = asyncio.get_running_loop(), request.extensions.get("timeout", {})
     seconds = timeouts.get("read")
@@ -208,7 +210,7 @@ async def _begun(http: httpx.AsyncClient, request: httpx.Request, on_sent: Calla
 
         token = _on_sent.set(sent)
         try:
-            return await http.send(request, stream=True)
+            return await http.handle_async_request(request)
         finally:
             _on_sent.reset(token)
 
