@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import tracemalloc
-
 from urllib.parse import parse_qsl
 
 import httpx
