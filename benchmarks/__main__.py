@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 __all__ = ["main"]
 
-NAMES = ("requests", "following", "speed", "memory", "pace", "simulator")
+NAMES = ("requests", "following", "speed", "official", "memory", "pace", "simulator")
 
 
 def main() -> None:
@@ -36,6 +36,7 @@ def main() -> None:
         "requests": lambda made: requests.measure(made, small=small),
         "following": lambda made: following.measure(made, small=small),
         "speed": lambda made: speed.measure(made, small=small),
+        "official": lambda made: speed.measure_beside_official_client(made, small=small, large=large),
         "memory": lambda made: memory.measure(made, small=small, large=large),
         "pace": lambda made: pace.measure(made, small=small, large=large),
         "simulator": lambda _: simulator.measure(small=small),

@@ -15,7 +15,8 @@ class Project:
     """A number of records with versions of a size in bytes; `long` more records with `long_versions` each.
 
     `limit`: requests in 3 seconds for the whole project, None for no limit. `late`: what takes 50 to
-    300 ms, the answers of requests that were counted at once, or the requests until they are.
+    300 ms, the answers of requests that were counted at once, or the requests until they are. `windows`: how upstream
+    counts; as recorded, in fixed ones.
     """
 
     records: int
@@ -25,6 +26,7 @@ class Project:
     long_versions: int = 0
     limit: int | None = None
     late: Literal["answers", "requests"] | None = None
+    windows: Literal["fixed", "sliding"] = "fixed"
 
     @property
     def histories(self) -> list[int]:

@@ -72,7 +72,7 @@ def serving(project: Project) -> Iterator[str]:
 
 def _serve(project: Project, ready: Connection) -> None:
     faults = Faults(seed=1, rates={LATE[project.late]: 1.0} if project.late else {}, slow_seconds=LATENCY)
-    limits = RateLimit(project.limit, scope="project") if project.limit else None
+    limits = RateLimit(project.limit, scope="project", windows=project.windows) if project.limit else None
 
     def tell(simulator: Simulator) -> None:
         ready.send(simulator.url)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from benchmarks.databases import Database, Databases
 from benchmarks.engine import baseline as naive
+from benchmarks.engine import official_client
 from benchmarks.engine.one_sync import Measured, sync
 from benchmarks.project import Project
 from benchmarks.tables import Table, thousands, times
 from benchmarks.upstream import serving
 
-__all__ = ["measure"]
+__all__ = ["measure", "measure_beside_official_client"]
 
 AT_ONCE = 12
 
@@ -54,6 +55,70 @@ def measure(databases: Databases, *, small: bool) -> list[Table]:
             ("run", "network", "decoding", "hashing", "planning", "database", "all"),
             parts,
         ),
+    ]
+
+
+def measure_beside_official_client(databases: Databases, *, small: bool, large: bool) -> list[Table]:
+    """One table: a first sync into each database as a share of the speed of the official client's script."""
+    if reason := official_client.missing_program():
+        return [Table("Beside DatoCMS's own client", ("skipped",), [[reason]])]
+    rows: list[list[str]] = []
+    for records in (600,) if small else (6_000, 30_000) if large else (6_000,):
+        project = Project(records=records, versions=8)
+        with serving(project) as upstream:
+            database = databases.postgres()
+            before = database.server_seconds()
+            script = official_client.copy_all(upstream, database.url)
+            server = database.server_seconds() - before
+            rows.append(_beside("its script, PostgreSQL", database, project, script, server, script.seconds))
+            for database in databases.both():
+                for name, full in (("first sync", False), ("all read again", True)):
+                    before = database.server_seconds()
+                    measured = sync(upstream, database.url, full=full)
+                    server = database.server_seconds() - before
+                    name = f"versionsync, {database.kind}, {name}"
+                    rows.append(_beside(name, database, project, measured, server, script.seconds))
+    return [
+        Table(
+            "Beside DatoCMS's own client, unthrottled, 8 versions of 1 KB a record",
+            (
+                "run",
+                "versions",
+                "versions/s",
+                "CPU ms a version",
+                "of the server",
+                "events",
+                "bytes a version",
+                "speed",
+            ),
+            rows,
+            (
+                "The script upserts each page of versions with ten workers. It writes no events, sees no deletions and "
+                "cannot resume.",
+            ),
+        )
+    ]
+
+
+def _beside(
+    name: str,
+    database: Database,
+    project: Project,
+    run: official_client.OfficialCopy | Measured,
+    server: float,
+    script: float,
+) -> list[str]:
+    versions = project.total_versions
+    cpu, events = (run.parts.total, run.counts.events_written) if isinstance(run, Measured) else (run.cpu, 0)
+    return [
+        name,
+        thousands(versions),
+        thousands(versions / run.seconds),
+        f"{1000 * cpu / versions:.3f}",
+        f"{1000 * server / versions:.3f}" if server else "",
+        thousands(events),
+        thousands(database.size() / versions),
+        f"× {times(script, run.seconds)}",
     ]
 
 

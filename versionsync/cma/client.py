@@ -86,7 +86,7 @@ class Client:
         *,
         environment: str | None = None,
         rate_limiter: RateLimiter | None = None,
-        http: httpx.AsyncClient | None = None,
+        http: httpx.AsyncBaseTransport | None = None,
         user_agent: str = f"versionsync/{__version__}",
         timeouts: Timeouts | None = None,
         deadline: float = 300.0,

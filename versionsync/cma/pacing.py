@@ -1,23 +1,32 @@
-"""The rate of requests: pure rules. Time is an argument, in seconds of any clock that does not run backwards.
+"""The rate of requests: pure rules. Time is an argument, in seconds of any clock that never runs backwards.
 
-Upstream allows `limit` requests in any 3 seconds, and counts them when they *arrive*. The client knows when they leave.
-So a request may leave if fewer than `limit` others left within the last 3 s plus a guard. As long as the network delay
-varies by less than the guard, no 3 seconds at upstream have more than `limit` requests, with fixed or sliding windows.
-The guard is the only cost: 3 / 3.05 = 98.4 % of the allowed rate.
+Upstream allows `limit` requests in 3 seconds and counts a request when it *arrives*: at some time between its leaving
+and its answer. As recorded, upstream counts in fixed windows, and each answer says how many requests remain in the
+present one. It may slide its windows one day, so both rules here are right for both kinds. A request may leave if one
+of them shows room:
+
+- *Remaining*: the newest answer says that `r` requests remain, and fewer than `r` of the client's own can have been
+  counted since. In fixed windows this uses all of the limit.
+- *Places*: a request takes a place in a sliding window for 3 seconds from the latest time at which it can have arrived.
+  That is when its answer came, less the shortest delay there and back. If the answers show that upstream counts
+  requests as they leave (the way there takes no time), it is when the request left.
 
 Three things make the client slower:
 
-- *Other clients*: `X-RateLimit-Remaining` is smaller than its own requests explain, so another program uses the same
-  project. It leaves them what they used lately, and some headroom.
-- *A 429*: all requests wait until upstream's reset. Something unknown (a network delay that varies more, a shared plan
-under
-  load) made the rule wrong, so the guard doubles, and narrows again within minutes without another 429.
+- *Other clients*: `X-RateLimit-Remaining` is smaller than its own requests explain. It leaves them what they used
+  lately, and some headroom.
+- *A 429*: all requests wait until upstream's reset. A network delay that varies more than before made the rule wrong,
+  so the guard grows, and narrows again within minutes without another 429.
 - *A ceiling* set by the user.
+
+Simulated with 50 to 300 ms on the way (tests/unit/cma/test_pacing.py), this uses 0.99 of the limit in fixed windows.
+In sliding ones it is 0.98 if that time passes after the count, and 0.95 if it passes before. No request gets a 429.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right
+import math
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from typing import Final
 
@@ -25,7 +34,10 @@ __all__ = ["DOCUMENTED_LIMIT", "GUARD_SECONDS", "WINDOW_SECONDS", "Pacer", "Slot
 
 DOCUMENTED_LIMIT: Final = 60
 WINDOW_SECONDS: Final = 3.0
-GUARD_SECONDS: Final = 0.05
+# What is added to each time that is computed: timers and clocks are not exact.
+GUARD_SECONDS: Final = 0.003
+# The guard around requests that count as they leave: their time on the way to the counter may vary by this.
+_LEAVING_GUARD_SECONDS: Final = 0.03
 
 # How long another program's use counts: few answers come at the moment in which two of its bursts count.
 _OTHER_CLIENTS_SECONDS: Final = 10 * WINDOW_SECONDS
@@ -34,31 +46,60 @@ _OTHER_CLIENTS_SECONDS: Final = 10 * WINDOW_SECONDS
 _HEADROOM: Final = 0.6
 # Less than this share of the limit is noise: requests in flight, or counted at both ends of a window.
 _OTHER_CLIENTS_NOISE: Final = 0.04
+# More of it is noise while the guesses do not explain the answers well; never more than this share.
+_NOISE_DEVIATIONS: Final = 2.5
+_NOISE_MAX: Final = 0.15
 # The client uses at least this share of the limit, even if others use more.
 _FLOOR: Final = 0.1
-# A third of a window may leave at once, so that little work is quick; the rest is spread over half of the window.
-# Measured against bursts and against an even rate, with stalls and with other clients: as fast as bursts, with half of
-# their 429s, and other programs get their share.
+# A third of a window may leave at once, so that little work is done quickly; after that there is a little time between
+# two requests, so that other programs get their share.
 _BURST: Final = 1 / 3
-_SPACING: Final = 0.5
+_SPACING: Final = 0.2
 # Even spacing beside other clients: requests only at the start of a window never show what others use at its end.
 _SPACING_BESIDE_OTHERS: Final = 0.95
-# The widest guard: the rate is then half of the allowed one.
+# The widest guard (the rate is then half of the allowed one), and the guard after a first 429.
 _MAX_GUARD_SECONDS: Final = WINDOW_SECONDS
+_GUARD_SECONDS_AFTER_429: Final = 0.03
 # The part of a wider guard that remains after a window without a 429: half of it after 70 s.
 _NARROWING: Final = 0.97
 # 429s with less time between them are in a row.
 _IN_A_ROW_SECONDS: Final = 5 * WINDOW_SECONDS
+# Answers until it is known where upstream's counter is, the weight of a new one, and how much better the guess must be.
+_ANSWERS_TO_LEARN: Final = 60
+_LEARNING: Final = 0.02
+_CLEARLY_BETTER: Final = 0.3
+_UNPROVEN: Final = 10.0  # the variance of a guess that has explained nothing yet
 _LIMIT_RANGE: Final = range(1, 100_001)
 _MAX_BLOCK_SECONDS: Final = 3600.0
+_DELETE_AT_ONCE: Final = 64
 
 
 @dataclass(slots=True, eq=False)
 class Slot:
-    """Permission to send one request. `sent_at` is None until it has left."""
+    """Permission to send one request.
+
+    `sent_at` is None until it has left. `over_at` is when its answer began, or when it was given up; None: not yet.
+    """
 
     granted_at: float
     sent_at: float | None = None
+    over_at: float | None = None
+
+
+@dataclass(slots=True)
+class _Guess:
+    """How well a guess of when upstream counts explains its answers: the variance of the unexplained rest."""
+
+    mean: float = 0.0
+    variance: float = 1.0
+
+    def add(self, unexplained: float) -> None:
+        self.mean += _LEARNING * (unexplained - self.mean)
+        self.variance += _LEARNING * ((unexplained - self.mean) ** 2 - self.variance)
+
+    @property
+    def deviation(self) -> float:
+        return math.sqrt(self.variance)
 
 
 class Pacer:
@@ -74,12 +115,16 @@ class Pacer:
         self._announced = DOCUMENTED_LIMIT if ceiling is None else max(ceiling, DOCUMENTED_LIMIT)
         self._ceiling = ceiling
         self._steady_guard = self._guard = guard
-        self._guard_at = float("-inf")
-        self._sent: list[
-            float
-        ] = []  # ascending; kept for two windows, since answers are compared with earlier requests
+        self._guard_at = -math.inf
         self._pending = 0  # granted and not yet sent
-        self._granted_at = float("-inf")
+        self._flying = 0  # granted, and neither answered nor given up
+        self._sent: list[float] = []  # when requests left; rises
+        self._back: list[float] = []  # when their answers came; rises
+        self._shortest_way = math.inf
+        self._granted_at = -math.inf
+        self._newest: tuple[float, float, int] | None = None  # of the answer to what left last: left, back, remaining
+        self._leaving, self._arriving = _Guess(variance=_UNPROVEN), _Guess()
+        self._answers = 0
         self._others: list[tuple[float, int]] = []  # (when, how many of the window's requests were from others)
         self._blocked_until = 0.0
         self._episode = 0  # 429s in a row, those of one moment counted once
@@ -88,6 +133,12 @@ class Pacer:
     def limit(self) -> int:
         """The requests in 3 s that upstream, or the ceiling, allows to all clients together."""
         return self._announced if self._ceiling is None else min(self._announced, self._ceiling)
+
+    @property
+    def counts_on_leaving(self) -> bool:
+        """Whether the answers show that upstream counts a request when it leaves, rather than when its answer comes."""
+        learnt = self._answers >= _ANSWERS_TO_LEARN
+        return learnt and self._leaving.variance < _CLEARLY_BETTER * self._arriving.variance
 
     def blocked(self, now: float) -> float:
         """Return the seconds for which a 429 still blocks all requests, or 0."""
@@ -102,24 +153,20 @@ class Pacer:
         return min(self.limit, max(floor, budget))
 
     def wait(self, now: float) -> float:
-        """Return the seconds until the next request may leave; infinity: when a granted request has left."""
+        """Return the seconds until the next request may leave; infinity: an answer has to come first."""
         if blocked := self.blocked(now):
             return blocked
         self._narrow(now)
-        window = WINDOW_SECONDS + self._guard
-        recent = len(self._sent) - bisect_right(self._sent, now - window)
         budget = self.budget(now)
-        used = recent + self._pending
-        excess = used - budget
-        if excess < 0:
-            return max(0.0, self._granted_at + self._space(used, budget) - now)
-        if excess >= recent:
-            return float("inf")
-        return self._sent[len(self._sent) - recent + excess] + window - now
+        used, frees_at = self._places(now, budget)
+        if used >= budget and not self._remains(now, budget):
+            return frees_at - now
+        return max(0.0, self._granted_at + self._space(used, budget) - now)
 
     def grant(self, now: float) -> Slot:
         """Grant one request. Call it only if `wait` is 0."""
         self._pending += 1
+        self._flying += 1
         self._granted_at = now
         return Slot(now)
 
@@ -129,32 +176,42 @@ class Pacer:
             slot.sent_at = now
             self._pending -= 1
             self._sent.append(now)
-            self._delete_old(now)
 
     def unsent(self, slot: Slot) -> None:
         """Record that the request never left, unless it did."""
         if slot.sent_at is None:
             slot.sent_at = slot.granted_at
             self._pending -= 1
+            self._end(slot, slot.granted_at)
 
     def answered(self, slot: Slot, now: float, *, limit: int | None = None, remaining: int | None = None) -> None:
         """Use the limit and the remaining requests in an answer."""
+        self.over(slot, now)
         if limit is not None and limit in _LIMIT_RANGE:
             self._announced = limit
-        if remaining is None or slot.sent_at is None or remaining < 0:
+        left, back = slot.sent_at, slot.over_at
+        if remaining is None or left is None or back is None or remaining < 0:
             return
-        # Upstream counted when this request arrived, some time between its departure and now. All own requests that it
-        # can have counted decide whether there are other clients, so that own requests never look like others'. Those
-        # that it must have counted decide how many requests the others sent.
-        since = slot.sent_at - WINDOW_SECONDS
-        max_own = len(self._sent) - bisect_right(self._sent, since - 2 * self._guard)
-        min_own = bisect_right(self._sent, slot.sent_at) - bisect_right(self._sent, since)
+        self._shortest_way = min(self._shortest_way, back - left)
+        if self._newest is None or left >= self._newest[0]:
+            self._newest = (left, back, remaining)
         used = self._announced - remaining
-        if used - max_own > self._announced * _OTHER_CLIENTS_NOISE:
-            others = used - min_own
+        leaving, arriving = self._learn(left, back, used)
+        # Others are there if upstream counted more than either guess explains; how many, by the better one.
+        best, ours = min((self._leaving, leaving), (self._arriving, arriving), key=lambda guess: guess[0].variance)
+        noise = min(_NOISE_DEVIATIONS * best.deviation, _NOISE_MAX * self._announced)
+        if used - max(leaving, arriving) > max(noise, _OTHER_CLIENTS_NOISE * self._announced):
+            others = used - ours
             while self._others and self._others[-1][1] <= others:  # so that the first is always the largest
                 del self._others[-1]
             self._others.append((now, others))
+
+    def over(self, slot: Slot, now: float) -> None:
+        """Record that the answer began or never will: upstream has counted the request. Repeated calls count once."""
+        if slot.over_at is None:
+            self._end(slot, now)
+            self._back.append(now)
+            self._delete_old(now)
 
     def throttled(self, slot: Slot, now: float, *, reset: float | None = None) -> float:
         """Block all requests after a 429 until upstream's reset; return for how many seconds."""
@@ -162,31 +219,76 @@ class Pacer:
         if first_of_episode:
             self._episode = self._episode + 1 if now < self._blocked_until + _IN_A_ROW_SECONDS else 1
             self._narrow(now)
-            self._guard, self._guard_at = min(2 * self._guard, _MAX_GUARD_SECONDS), now
+            self._guard = min(max(2 * self._guard, _GUARD_SECONDS_AFTER_429), _MAX_GUARD_SECONDS)
+            self._guard_at = now
         pause = min(2.0 ** (self._episode - 1), 30.0) if reset is None else min(max(reset, 0.0), _MAX_BLOCK_SECONDS)
         self._blocked_until = max(self._blocked_until, now + pause + self._steady_guard)
         return self.blocked(now)
 
+    def _places(self, now: float, budget: int) -> tuple[int, float]:
+        """Return how many places of a sliding window may be taken, and when one is free (infinity: not known)."""
+        if self.counts_on_leaving:
+            times, uncertain = self._sent, self._pending
+            stay = WINDOW_SECONDS + max(self._guard, _LEAVING_GUARD_SECONDS)
+        else:
+            times, uncertain = self._back, self._flying
+            stay = WINDOW_SECONDS + self._guard - (0.0 if math.isinf(self._shortest_way) else self._shortest_way)
+        first = bisect_right(times, now - stay)
+        taken = len(times) - first
+        excess = taken + uncertain - budget
+        if excess < 0:
+            return taken + uncertain, now
+        return taken + uncertain, times[first + excess] + stay if excess < taken else math.inf
+
+    def _remains(self, now: float, budget: int) -> bool:
+        """Return whether the newest answer shows room for one more, even if upstream counted all that came since."""
+        if (
+            self._newest is None or budget < self._announced
+        ):  # others or a ceiling: what remains is not all for this client
+            return False
+        left, back, remaining = self._newest
+        if back <= now - WINDOW_SECONDS:
+            return False
+        # What came back before that request left was counted before it.
+        counted_since = len(self._back) - bisect_left(self._back, left) - 1 + self._flying
+        return counted_since < remaining
+
+    def _learn(self, left: float, back: float, used: int) -> tuple[int, int]:
+        """Compare an answer with two guesses: requests count as they leave, or as their answers begin.
+
+        Return how many of its own requests upstream has counted, by each guess.
+        """
+        self._answers += 1
+        leaving = bisect_right(self._sent, left) - bisect_right(self._sent, left - WINDOW_SECONDS)
+        arriving = len(self._back) - bisect_right(self._back, back - WINDOW_SECONDS)
+        self._leaving.add(used - leaving)
+        self._arriving.add(used - arriving)
+        return leaving, arriving
+
+    def _end(self, slot: Slot, now: float) -> None:
+        slot.over_at = now
+        self._flying -= 1
+
     def _space(self, used: int, budget: int) -> float:
-        """Return the seconds between two requests of the same window."""
+        """Return the seconds between two requests if there is room for both."""
         if self._others:
             return WINDOW_SECONDS / budget * _SPACING_BESIDE_OTHERS
         return WINDOW_SECONDS / budget * _SPACING if used > budget * _BURST else 0.0
 
     def _narrow(self, now: float) -> None:
-        """Narrow the guard for each window without a 429."""
+        """Narrow a widened guard by a part for each window without a 429."""
         if self._guard > self._steady_guard:
             windows = max(0.0, now - max(self._guard_at, self._blocked_until)) / WINDOW_SECONDS
             self._guard = self._steady_guard + (self._guard - self._steady_guard) * _NARROWING**windows
             self._guard_at = now
 
     def _others_now(self, now: float) -> int:
-        """Return the maximum that others used in a recent window."""
+        """Return the maximum that others used in a window lately."""
         while self._others and self._others[0][0] < now - _OTHER_CLIENTS_SECONDS:
             del self._others[0]
         return self._others[0][1] if self._others else 0
 
     def _delete_old(self, now: float) -> None:
-        old = bisect_right(self._sent, now - 2 * WINDOW_SECONDS - 1.0)
-        if old > 64:
-            del self._sent[:old]
+        for times in (self._back, self._sent):
+            if (old := bisect_right(times, now - 2 * WINDOW_SECONDS - 1.0)) > _DELETE_AT_ONCE:
+                del times[:old]

@@ -79,11 +79,18 @@ class RateLimiter:
                 yield slot
             finally:
                 self.sent(slot)
+                self.over(slot)
 
     def sent(self, slot: Slot) -> None:
         """Record that the request has left. The transport calls this; at the latest the end of the slot does."""
         if slot.sent_at is None:
             self._pacer.sent(slot, self._clock())
+            self._changed.set()
+
+    def over(self, slot: Slot) -> None:
+        """The answer has begun (the transport says so), or will not come (the end of `slot` does)."""
+        if slot.over_at is None:
+            self._pacer.over(slot, self._clock())
             self._changed.set()
 
     def unsent(self, slot: Slot) -> None:
@@ -95,6 +102,7 @@ class RateLimiter:
         """Use the rate headers of an answer."""
         if not self.unlimited:
             self._pacer.answered(slot, self._clock(), limit=limit, remaining=remaining)
+            self._changed.set()
 
     def throttled(self, slot: Slot, *, reset: float | None) -> float:
         """Block all requests after a 429; return for how many seconds."""

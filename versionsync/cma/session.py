@@ -10,7 +10,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from functools import partial
@@ -168,7 +168,7 @@ class ApiSession:
         base_url: str,
         token: Secret,
         *,
-        http: httpx.AsyncClient,
+        http: httpx.AsyncBaseTransport,
         rate_limiter: RateLimiter,
         user_agent: str,
         timeouts: Timeouts,
@@ -182,9 +182,7 @@ class ApiSession:
         self.clock = ClockOffset()
         self.last_environment: str | None = None
         self.page_limits: dict[str, int] = {}
-        self._timeout = httpx.Timeout(
-            connect=timeouts.connect, read=timeouts.read, write=timeouts.write, pool=timeouts.pool
-        )
+        self._timeouts = asdict(timeouts)
         # httpx.Headers masks the Authorization header in its repr, a dict would not.
         self._headers = httpx.Headers(
             {
@@ -271,18 +269,22 @@ class ApiSession:
         return meaning
 
     async def _send(self, request: ApiRequest, slot: Slot, seconds: float) -> Response | Failure:
-        http_request = self.http.build_request(
+        http_request = httpx.Request(
             request.method,
             self.base_url + request.path,
             params=request.params or None,
             content=request.body,
             headers=self._headers_of(request),
-            timeout=self._timeout,
+            extensions={"timeout": self._timeouts},
         )
         try:
             async with asyncio.timeout(max(seconds, 1.0)):
                 return await exchange(
-                    self.http, http_request, on_sent=partial(self.rate_limiter.sent, slot), large=self._large
+                    self.http,
+                    http_request,
+                    on_sent=partial(self.rate_limiter.sent, slot),
+                    on_answered=partial(self.rate_limiter.over, slot),
+                    large=self._large,
                 )
         except TimeoutError:
             return Failure(Kind.TIMEOUT, "no complete answer before the deadline")

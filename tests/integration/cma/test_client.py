@@ -7,6 +7,7 @@ import json
 import tracemalloc
 from urllib.parse import parse_qsl
 
+import httpx
 import pytest
 from aiohttp import web
 
@@ -45,18 +46,24 @@ def doc(data: object, **more: object) -> bytes:
     return json.dumps({"data": data, **more}).encode()
 
 
-async def test_a_request_counts_from_when_it_has_left() -> None:
-    """Not from its answer: the window of the rate limit has begun by then."""
-    left = asyncio.Event()
+async def test_the_pace_knows_when_a_request_left_and_when_its_answer_began() -> None:
+    """Between the two upstream has counted it, whatever the time that its body takes."""
+    left, head = asyncio.Event(), asyncio.Event()
 
-    async def answer(_: web.Request) -> web.Response:
+    async def answer(request: web.Request) -> web.StreamResponse:
         async with asyncio.timeout(5):
             await left.wait()
-        return api(doc(example.site()))
+        response = web.StreamResponse(headers={"Content-Type": "application/json"})
+        await response.prepare(request)
+        await response.write(b" ")
+        async with asyncio.timeout(5):
+            await head.wait()
+        await response.write(doc(example.site()))
+        return response
 
     async with upstream(answer) as url, open_http(url, connections=1) as http:
-        request = http.build_request("GET", f"{url}/site", headers={"Authorization": f"Bearer {TOKEN}"})
-        answered = await exchange(http, request, on_sent=left.set, large=asyncio.Lock())
+        request = httpx.Request("GET", f"{url}/site", headers={"Authorization": f"Bearer {TOKEN}"})
+        answered = await exchange(http, request, on_sent=left.set, on_answered=head.set, large=asyncio.Lock())
     assert isinstance(answered, Response)
     assert answered.status == 200
 
@@ -304,10 +311,11 @@ async def test_a_client_of_the_callers_stays_open() -> None:
     recorder = Recorder(doc(example.site()))
     async with upstream(recorder) as url:
         http = cma.open_http(url, connections=2)
-        async with client_of(url, http=http) as client:
-            await client.site()
-        assert not http.is_closed
+        for _ in range(2):
+            async with client_of(url, http=http) as client:
+                await client.site()
         await http.aclose()
+    assert len(recorder.requests) == 2
 
 
 async def test_large_answers_are_not_all_in_memory_at_once() -> None:

@@ -22,6 +22,8 @@ class Verdict:
 class Limiter(Protocol):
     """Counts what arrives."""
 
+    limit: int
+
     def hit(self, now: float) -> Verdict: ...
 
 

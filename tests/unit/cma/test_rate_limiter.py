@@ -10,6 +10,7 @@ import pytest
 
 from tests.unit.cma.fake_limits import WINDOW, Fixed, Limiter, Sliding
 from tests.unit.cma.virtual_time import run
+from versionsync.cma.pacing import GUARD_SECONDS
 from versionsync.cma.rate_limiter import UNLIMITED, Blocked, RateLimiter
 
 Clock = Callable[[], float]
@@ -143,7 +144,7 @@ def test_unlimited_does_not_pace_but_honours_a_429() -> None:
         async with shared.acquire():
             return unpaced, clock() - began
 
-    assert run(main) == (0.0, pytest.approx(1.05))
+    assert run(main) == (0.0, pytest.approx(1.0 + GUARD_SECONDS))
 
 
 def test_no_more_than_concurrency_are_under_way() -> None:
@@ -205,7 +206,7 @@ def test_a_cancelled_task_gives_its_place_back() -> None:
 
 
 def test_a_request_that_waits_for_its_connection_holds_the_next_until_it_left() -> None:
-    """And it is from its leaving that the window counts, not from the leave to go."""
+    """And from then on until its answer: only that shows the latest time at which upstream can have counted it."""
 
     async def main(clock: Clock) -> list[float]:
         shared, left = RateLimiter(1, clock=clock), []
@@ -223,7 +224,7 @@ def test_a_request_that_waits_for_its_connection_holds_the_next_until_it_left() 
             group.create_task(one())
         return left
 
-    assert run(main) == pytest.approx([0.7, 0.7 + 3.05 + 0.7])
+    assert run(main) == pytest.approx([0.7, 9.7 + WINDOW + GUARD_SECONDS + 0.7])
 
 
 def test_requests_leave_in_the_order_in_which_they_asked() -> None:
