@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 from urllib.parse import quote, unquote
 
+from versionsync.errors import ErrorKind, VersionsyncError
+
 __all__ = ["EXAMPLES", "BadDatabaseUrl", "DatabaseUrl", "parse", "secrets_in"]
 
 MASK: Final = "***"
@@ -46,12 +48,11 @@ _NO_SCHEME: Final = re.compile(r"[A-Za-z0-9+.-]*//")
 _PLACEHOLDER: Final = re.compile(r"\$|<.*>|\{.*\}|\[.*\]")
 
 
-class BadDatabaseUrl(ValueError):
-    """What was written is no database URL and no path. Neither `str()` nor `hint`, what to write, quotes it."""
+class BadDatabaseUrl(VersionsyncError):
+    """A text is neither a database URL nor a path. Neither the message nor the hint quotes it."""
 
-    def __init__(self, message: str, *, hint: str = EXAMPLES) -> None:
-        super().__init__(message)
-        self.hint = hint
+    kind = ErrorKind.CONFIGURATION
+    hint = EXAMPLES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

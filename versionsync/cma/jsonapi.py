@@ -23,6 +23,8 @@ from typing import Final, Generic, NamedTuple, TypeVar
 import msgspec
 from msgspec import Raw
 
+from versionsync.errors import VersionsyncError
+
 __all__ = [
     "InvalidJson",
     "NotADocument",
@@ -53,15 +55,15 @@ _TOKEN: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|["\[\]{},:]', re.DOTALL)
 _CLOSES: Final = {b"[": b"]", b"{": b"}"}
 
 
-class InvalidJson(ValueError):
+class InvalidJson(VersionsyncError):
     """The body is no JSON at all: torn, or not from the API."""
 
 
-class NotADocument(ValueError):
+class NotADocument(VersionsyncError):
     """JSON that is no JSON:API document: `null`, a list, a text, or without `data`. Not what the API itself answers."""
 
 
-class ShapeError(ValueError):
+class ShapeError(VersionsyncError):
     """JSON of another shape than expected. `where` is a path such as `$.data[3].meta.created_at`."""
 
     def __init__(self, expected: str, where: str = "$") -> None:

@@ -1,16 +1,18 @@
-"""What can keep a service from being installed, looked at or removed; each says what to do about it.
+"""What can keep a service from being installed, inspected or removed. Each error has a hint.
 
 ServiceError
-├── NoSystemd        there is no systemd here, or it does not answer
-├── NotRoot          the machine's services are root's to change
-├── BadInstance      no unit can have this name
-├── OutOfReach       the program, its settings or its database lie where the service cannot reach them
-├── ChangedByHand    unit files are not as they were installed, and would be lost
-├── Unconfirmed      nobody said yes
-└── NotStarted       it is installed, and does not run
+├── NoSystemd              there is no systemd here, or it does not answer
+├── NotRoot                only root may change the machine's services
+├── InvalidInstanceName    no unit can have this name
+├── NotAccessible          the service cannot reach the program, its settings or its database
+├── ModifiedUnit           a unit file was changed since it was installed, and the change would be lost
+├── ConfirmationRequired   the change was not confirmed
+└── NotStarted             the service is installed but does not run
 """
 
 from __future__ import annotations
+
+from versionsync.errors import ErrorKind, VersionsyncError
 
 __all__ = [
     "ConfirmationRequired",
@@ -24,16 +26,14 @@ __all__ = [
 ]
 
 
-class ServiceError(Exception):
-    """`hint` is what to do about it."""
+class ServiceError(VersionsyncError):
+    """The service cannot be installed, inspected or removed as asked."""
 
-    def __init__(self, message: str, *, hint: str) -> None:
-        super().__init__(message)
-        self.hint = hint
+    kind = ErrorKind.CONFIGURATION
 
 
 class NoSystemd(ServiceError):
-    """There is no systemd that could be asked, or it refused."""
+    """There is no systemd here, or it refused."""
 
 
 class NotRoot(ServiceError):
@@ -45,16 +45,18 @@ class InvalidInstanceName(ServiceError):
 
 
 class NotAccessible(ServiceError):
-    """What the service needs lies where it cannot reach it."""
+    """The service cannot reach a file that it needs."""
 
 
 class ModifiedUnit(ServiceError):
-    """Unit files are not as they were installed."""
+    """A unit file was changed since it was installed."""
 
 
 class ConfirmationRequired(ServiceError):
-    """There is nobody to ask, and nobody said yes beforehand."""
+    """There is no terminal to ask on, and `--yes` was not given."""
 
 
 class NotStarted(ServiceError):
-    """It is installed, but it does not run."""
+    """The service is installed but does not run."""
+
+    kind = ErrorKind.PARTIAL

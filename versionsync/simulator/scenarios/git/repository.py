@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Final
 
+from versionsync.errors import VersionsyncError
+
 __all__ = ["Blobs", "Change", "Commit", "Repository", "RepositoryUnreadable"]
 
 CHUNK_BYTES: Final = 256 * 1024
@@ -22,7 +24,7 @@ _ELSEWHERE: Final = frozenset(
 _FIELDS_AFTER_HASH: Final = 5
 
 
-class RepositoryUnreadable(Exception):
+class RepositoryUnreadable(VersionsyncError):
     """There is no Git repository, or `git` cannot read it; the message says which and why."""
 
 
