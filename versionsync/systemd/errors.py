@@ -1,13 +1,13 @@
-"""What can keep a service from being installed, inspected or removed. Each error has a hint.
+"""What can keep a service from being installed, checked or removed. Each error has a hint.
 
 ServiceError
-├── NoSystemd              there is no systemd here, or it does not answer
-├── NotRoot                only root may change the machine's services
-├── InvalidInstanceName    no unit can have this name
-├── NotAccessible          the service cannot reach the program, its settings or its database
-├── ModifiedUnit           a unit file was changed since it was installed, and the change would be lost
-├── ConfirmationRequired   the change was not confirmed
-└── NotStarted             the service is installed but does not run
+├── NoSystemd               there is no systemd, or it does not answer
+├── NotRoot                 only root can change system services
+├── InvalidInstanceName     no unit can have this name
+├── NotAccessible           the service cannot reach the program, its settings or its database
+├── ModifiedUnit            unit files were changed by hand, and the changes would be lost
+├── ConfirmationRequired    nothing was confirmed
+└── NotStarted              the service is installed, and does not run
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ __all__ = [
 
 
 class ServiceError(VersionsyncError):
-    """The service cannot be installed, inspected or removed as asked."""
+    """The base of these errors. `hint` says what to do."""
 
     kind = ErrorKind.CONFIGURATION
 
 
 class NoSystemd(ServiceError):
-    """There is no systemd here, or it refused."""
+    """There is no systemd, or it refused."""
 
 
 class NotRoot(ServiceError):
-    """Only root may change the machine's services."""
+    """Only root can change system services."""
 
 
 class InvalidInstanceName(ServiceError):
@@ -45,18 +45,18 @@ class InvalidInstanceName(ServiceError):
 
 
 class NotAccessible(ServiceError):
-    """The service cannot reach a file that it needs."""
+    """The service cannot reach something that it needs."""
 
 
 class ModifiedUnit(ServiceError):
-    """A unit file was changed since it was installed."""
+    """Unit files were changed by hand."""
 
 
 class ConfirmationRequired(ServiceError):
-    """There is no terminal to ask on, and `--yes` was not given."""
+    """There is no terminal to ask on, and no `--yes`."""
 
 
 class NotStarted(ServiceError):
-    """The service is installed but does not run."""
+    """The service is installed, and does not run."""
 
     kind = ErrorKind.PARTIAL
