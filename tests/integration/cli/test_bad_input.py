@@ -212,7 +212,7 @@ def test_another_project_is_refused_by_whatever_would_read_it(
         wrong = at | {"VERSIONSYNC_BASE_URL": upstream.url}
         check(cli("sync", *options, **wrong), code=2, says=r"\(id 205\), but its token now leads to .* \(id 99999\)")
         ran = cli("doctor", "--json", **wrong)
-    (told,) = [finding for finding in ran.json["findings"] if finding["verdict"] == "bad"]
+    (told,) = [finding for finding in ran.json["findings"] if finding["severity"] == "error"]
     assert (ran.code, told["check"]) == (2, "project")
     assert "id 205" in told["message"]
     assert rows(tmp_path / "versionsync.db", "select count(*), count(deleted_at) from records") == [(3, 0)]
