@@ -111,7 +111,7 @@ class DaemonSettings:
 async def run_daemon(
     mirror: Mirror, settings: DaemonSettings, *, log: FilteringBoundLogger, redactor: Redactor
 ) -> None:
-    """Run the daemon with its server and its notifications, until it is told to stop."""
+    """Run the daemon with its server and its notifications, until a signal stops it."""
     daemon = Daemon(mirror, settings.sources, load=settings.load, log=log)
     metrics = Metrics(lambda: daemon.states, timetable=daemon.scheduler, now=lambda: datetime.now(UTC))
     receiver = WebhookReceiver(lambda: daemon.workers, log=log)
