@@ -1,4 +1,4 @@
-"""Where the program starts: makes the session, runs one command line, and gives back its exit code."""
+"""The entry point: runs one command line and returns its exit code."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ AGAIN_SECONDS = 0.02
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line `argv` (the process's own, if None) in a session of its own; returns the exit code."""
-    _heed_sigterm()
+    """Run the command line `argv` (None: that of the process) and return its exit code."""
+    _handle_sigterm()
     prepare_streams()
-    sys.unraisablehook = _hear_again
+    sys.unraisablehook = _raise_again
     try:
-        # Not before: importing takes long enough for a signal to be missed.
+        # Not earlier: the imports take long enough to miss a signal.
         from versionsync.cli.context import CliContext
         from versionsync.cli.main import run
     except KeyboardInterrupt:
@@ -32,25 +32,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     return run(sys.argv[1:] if argv is None else argv, CliContext())
 
 
-def _heed_sigterm() -> None:
-    """SIGTERM ends process 1 of a container too, where nothing else is done about it yet, or at all.
+def _handle_sigterm() -> None:
+    """Let SIGTERM end process 1 of a container, until a command handles it.
 
-    The kernel, which ends any other process, keeps from that one each signal that it has no handler for. One that is
-    blocked it keeps until then: so the image has it blocked from before Python begins.
+    The kernel delivers to process 1 only the signals that it has a handler for, and ends any other process. A blocked
+    signal stays pending until then: so the image blocks it before Python starts.
     """
 
     def leave(_number: int, _frame: FrameType | None) -> None:
-        os._exit(INTERRUPTED)  # what is committed stays, what is not is rolled back by the database
+        os._exit(INTERRUPTED)  # what is committed stays; the database rolls back the rest
 
     if os.getpid() == 1:
         signal.signal(signal.SIGTERM, leave)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
 
 
-def _hear_again(dropped: sys.UnraisableHookArgs) -> None:
-    """Ctrl-C comes again a moment later where Python dropped the exception that it is, as it must in some callbacks.
+def _raise_again(dropped: sys.UnraisableHookArgs) -> None:
+    """Send Ctrl-C again a moment later if Python dropped its exception, as it must in some callbacks.
 
-    The import system has one for each module, so that it happens to one in a hundred while all is loaded.
+    The import system has such a callback for each module: one Ctrl-C in a hundred is dropped while modules load.
     """
     if dropped.exc_type is not KeyboardInterrupt:
         sys.__unraisablehook__(dropped)

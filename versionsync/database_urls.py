@@ -1,10 +1,10 @@
-"""Database URLs as people write them: what is one, what is none, and where its password stands.
+"""Parse database URLs as people write them, and find the password in them.
 
-The settings refuse with this parser, the log masks with it, the mirror connects and prints with it. Were there two,
-what one of them takes for a host could be the end of a password to the other. So a URL in which that could be doubted
-is refused: an `@` stands once, after the user and the password, and before the first `/` and `?`.
+The settings, the log's redaction and the mirror all use this one parser. With two parsers, one could take the end of a
+password for a host name. So an ambiguous URL is refused: it has one `@`, after the user and the password, and before
+the first `/` and `?`.
 
-No message quotes any part of what was written: the part that is wrong may be the password.
+No message quotes any part of the URL: the wrong part may be the password.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Final, Literal
 from urllib.parse import quote, unquote
+
+from versionsync.errors import ErrorKind, VersionsyncError
 
 __all__ = ["EXAMPLES", "BadDatabaseUrl", "DatabaseUrl", "parse", "secrets_in"]
 
@@ -46,19 +48,18 @@ _NO_SCHEME: Final = re.compile(r"[A-Za-z0-9+.-]*//")
 _PLACEHOLDER: Final = re.compile(r"\$|<.*>|\{.*\}|\[.*\]")
 
 
-class BadDatabaseUrl(ValueError):
-    """What was written is no database URL and no path. Neither `str()` nor `hint`, what to write, quotes it."""
+class BadDatabaseUrl(VersionsyncError):
+    """A text is neither a database URL nor a path. Neither the message nor the hint quotes it."""
 
-    def __init__(self, message: str, *, hint: str = EXAMPLES) -> None:
-        super().__init__(message)
-        self.hint = hint
+    kind = ErrorKind.CONFIGURATION
+    hint = EXAMPLES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatabaseUrl:
-    """A database URL in its parts, each decoded; of SQLite, `database` is the path as it was written.
+    """A database URL in its parts, each decoded. For SQLite, `database` is the path as written.
 
-    `repr()` shows none of the parts in which a secret may stand.
+    `repr()` shows no part that may hold a secret.
     """
 
     backend: Literal["sqlite", "postgresql"]
@@ -69,15 +70,15 @@ class DatabaseUrl:
     password: str | None = field(default=None, repr=False)
     query: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     secrets: tuple[str, ...] = field(default=(), repr=False)
-    """Every part that must not be seen, as it was written and as it is decoded."""
+    """Every part that must not be shown, as written and decoded."""
 
     def secret_parts(self) -> tuple[str, ...]:
-        """The password and the values of secret parameters, decoded."""
+        """Return the password and the values of secret parameters, decoded."""
         values = (value for name, value in self.query if _is_secret(name, value))
         return tuple(value for value in (self.password, *values) if value)
 
     def shown(self) -> str:
-        """The URL for people and logs: a mask stands for each secret, and for each parameter that nobody knows."""
+        """Return the URL for people and logs. It masks each secret, and each unknown parameter."""
         query = [(name, MASK) if _is_secret(name, value) else (name, _quoted(value)) for name, value in self.query]
         known = _OF_LIBPQ | _OF_SQLITE
         return self._joined(
@@ -86,7 +87,7 @@ class DatabaseUrl:
         )
 
     def without_secrets(self) -> str:
-        """The URL as another program takes it, which then asks for the password, or looks into a password file."""
+        """Return the URL for another program, which asks for the password or looks into a password file."""
         query = [(name, value) for name, value in self.query if not _is_secret(name, value)]
         return self._joined(None, [f"{quote(name, safe='')}={_quoted(value)}" for name, value in query])
 
@@ -106,10 +107,10 @@ class DatabaseUrl:
 
 
 def parse(text: str) -> DatabaseUrl:
-    """Read what was written: a URL of SQLite or PostgreSQL, or the path of a SQLite file.
+    """Return the parts of a URL of SQLite or PostgreSQL, or of the path of a SQLite file.
 
     Raises:
-        BadDatabaseUrl: It is neither, or where its password ends can be doubted.
+        BadDatabaseUrl: It is neither, or it is not clear where its password ends.
     """
     text = text.strip()
     if not text:
@@ -133,7 +134,7 @@ def parse(text: str) -> DatabaseUrl:
 
 
 def secrets_in(text: str) -> tuple[str, ...]:
-    """What may be a secret in `text`, a database URL or something that was to be one; as written, and decoded."""
+    """Return what may be a secret in `text`, a database URL or a wrong one, as written and decoded."""
     try:
         return parse(text).secrets
     except BadDatabaseUrl:
@@ -141,14 +142,14 @@ def secrets_in(text: str) -> tuple[str, ...]:
 
 
 def _path(text: str) -> DatabaseUrl:
-    """A SQLite file named by its path. Refused is what looks as if it was to be something else."""
+    """Return the URL of a SQLite file named by its path. Raises BadDatabaseUrl if it looks like anything else."""
     if text != ":memory:":
         first = text.partition("/")[0]
         is_url = ":" in first or _NO_SCHEME.match(text) or re.match(r"[^@]*:[^@]*@", text)
         if is_url or _PARAMETER.search(text) or text.lower() in _SQLITE | _POSTGRES:
             raise BadDatabaseUrl(
-                "the database URL is none, and no path of a file either",
-                hint=f"{EXAMPLES} A file with such a name is written sqlite:///PATH.",
+                "the database URL is neither a URL nor the path of a file",
+                hint=f"{EXAMPLES} For a file with such a name, write sqlite:///PATH.",
             )
         if text.endswith("/"):
             raise BadDatabaseUrl("the database URL names a folder", hint="Name a file in it.")
@@ -166,7 +167,7 @@ def _sqlite(rest: str) -> DatabaseUrl:
     if any(name.lower() not in _OF_SQLITE for name, _ in parameters):
         raise BadDatabaseUrl(
             "the SQLite URL has a parameter that versionsync does not know",
-            hint="It knows `timeout`, in seconds: sqlite:///PATH?timeout=30. A `?` in the path is written %3F.",
+            hint="It knows `timeout`, in seconds: sqlite:///PATH?timeout=30. Write a `?` in the path as %3F.",
         )
     return DatabaseUrl(
         backend="sqlite", database=unquote(path), query=parameters, secrets=_both_ways(*_secret_values(query))
@@ -177,7 +178,7 @@ def _postgres(rest: str) -> DatabaseUrl:
     authority = re.split(r"[/?]", rest, maxsplit=1)[0]
     if rest.count("@") > authority.count("@") or authority.count("@") > 1:
         raise BadDatabaseUrl(
-            "where the password of the database URL ends can be doubted",
+            "it is not clear where the password of the database URL ends",
             hint="Write `@` as %40, `/` as %2F and `?` as %3F in its user, its password and its parameters.",
         )
     login, at, address = authority.rpartition("@")
@@ -188,10 +189,10 @@ def _postgres(rest: str) -> DatabaseUrl:
     if any(_is_secret(*parameter) for parameter in parameters) and any(
         name.lower() not in _OF_LIBPQ for name, _ in parameters
     ):
-        # A raw `&` in a password: the rest of it would look like a parameter, and be shown as one.
+        # A raw `&` in a password: the rest of the password would look like a parameter, and be shown.
         raise BadDatabaseUrl(
             "the database URL has a password among its parameters, and one that PostgreSQL does not know",
-            hint="Write `&` as %26 and `=` as %3D in a password; take out parameters of other programs.",
+            hint="Write `&` as %26 and `=` as %3D in a password; remove parameters of other programs.",
         )
     return DatabaseUrl(
         backend="postgresql",
@@ -211,18 +212,18 @@ def _address(text: str) -> tuple[str | None, int | None]:
     if match is None or (port is not None and not 0 < port <= HIGHEST_PORT):
         raise BadDatabaseUrl(
             "the host or the port of the database URL cannot be read",
-            hint=f"{EXAMPLES} In a password, `:` is written %3A, `@` %40, `/` %2F and `?` %3F.",
+            hint=f"{EXAMPLES} In a password, write `:` as %3A, `@` as %40, `/` as %2F and `?` as %3F.",
         )
     return match[1] or unquote(match[2] or "") or None, port
 
 
 def _parameters(query: str) -> tuple[tuple[str, str], ...]:
-    """As libpq reads them: `+` is a plus."""
+    """Return the parameters as libpq reads them: `+` is a plus."""
     return tuple((unquote(name), unquote(value)) for name, value in _pairs(query))
 
 
 def _secret_values(query: str) -> list[str]:
-    """The values of secret parameters, as they were written."""
+    """Return the values of secret parameters, as written."""
     return [value for name, value in _pairs(query) if _is_secret(unquote(name), unquote(value))]
 
 
@@ -245,7 +246,7 @@ def _quoted(value: str) -> str:
 
 
 def _guessed(text: str) -> tuple[str, ...]:
-    """What may be the password in something that cannot be read."""
+    """Return what may be the password in a text that cannot be parsed."""
     rest = re.sub(r"^[A-Za-z][A-Za-z0-9+.-]*:?/+|^/+", "", text.strip())
     password = rest.partition(":")[2].rpartition("@")[0]
     found = [password, password.partition(":")[2]]

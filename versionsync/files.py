@@ -1,4 +1,4 @@
-"""Writes a file whole or not at all: what a reader finds under its name is the old one or the new one."""
+"""Write a file completely or not at all: a reader sees the old content or the new one."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ __all__ = ["no_file", "write_whole"]
 
 
 def no_file(path: Path) -> str | None:
-    """What has the name `path` and is no file, as `a named pipe`; None: a file, or nothing.
+    """Return what exists at `path` instead of a file, such as `a named pipe`; None: a file, or nothing.
 
-    A file must not take its place: a link would lead nowhere any more, a device would be gone for all.
+    A file must not replace it: that would break a link, or remove a device for all programs.
     """
     try:
         mode = path.lstat().st_mode
@@ -28,13 +28,13 @@ def no_file(path: Path) -> str | None:
         stat.S_IFBLK: "a device",
         stat.S_IFCHR: "a device",
     }
-    return None if stat.S_ISREG(mode) else kinds.get(stat.S_IFMT(mode), "no file")
+    return None if stat.S_ISREG(mode) else kinds.get(stat.S_IFMT(mode), "not a file")
 
 
 def write_whole(path: Path, text: str, *, mode: int) -> None:
-    """Write `text` to `path` with that very mode, whatever the umask.
+    """Write `text` to `path` with exactly this mode, whatever the umask.
 
-    Raises OSError, and changes nothing then; also where `path` is a link, a device or anything else that is no file.
+    Raises OSError, also if `path` is a link, a device or anything else that is not a file. Then nothing has changed.
     """
     if there := no_file(path):
         raise OSError(errno.EEXIST, f"it is {there}", str(path))

@@ -1,8 +1,8 @@
-"""How the program reaches others over HTTP: whom it trusts, and through which proxy. The same for every connection.
+"""Outgoing HTTP: trusted certificates and proxies, the same for every connection.
 
-Both are said by variables that other programs heed, too: SSL_CERT_FILE and SSL_CERT_DIR; HTTPS_PROXY, HTTP_PROXY,
-ALL_PROXY and NO_PROXY, in capitals or not. What stands in them and cannot be used raises ValueError, whose words can be
-shown: they never hold a value, since a proxy's address may hold a password.
+The environment variables are those of other programs, too: SSL_CERT_FILE and SSL_CERT_DIR; HTTPS_PROXY, HTTP_PROXY,
+ALL_PROXY and NO_PROXY, in capitals or not. A value that cannot be used raises ValueError. Its message never quotes a
+proxy, whose address may hold a password.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ _PORTS: Final = {"http": 80, "https": 443}
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """An HTTP proxy. `url` holds no password: that is in `headers`, which go to the proxy alone."""
+    """An HTTP proxy. The password is not in `url` but in `headers`, which only the proxy gets."""
 
     url: str
     headers: dict[str, str] = field(default_factory=dict, repr=False)
 
 
 def trust() -> ssl.SSLContext:
-    """Whose certificates are believed: those that SSL_CERT_FILE or SSL_CERT_DIR name, else certifi's.
+    """Return a context that trusts the CAs of SSL_CERT_FILE or SSL_CERT_DIR, else those of certifi.
 
-    Raises ValueError where one of these cannot be used, OSError where the process may open no more files.
+    Raises ValueError if one of these cannot be used, and OSError if the process cannot open more files.
     """
     try:
         context = httpx.create_ssl_context()
@@ -49,23 +49,23 @@ def trust() -> ssl.SSLContext:
             raise
         why = "holds no certificate" if isinstance(error, ssl.SSLError) else error.strerror
         raise ValueError(f"{name} names {os.environ[name]}, which cannot be used: {why}") from None
-    # From Python 3.13 on it is strict about the form of certificates. CAs that companies make for themselves often are
-    # not: the same CA must not work on one Python and fail on another.
+    # From version 3.13 on, Python is strict about the form of certificates. The CAs of companies often are not correct:
+    # the same CA must not work with one Python and fail with another.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     return context
 
 
 def share_trust(environ: MutableMapping[str, str] = os.environ) -> None:
-    """Let libraries that use requests trust whom we trust. They have a variable of their own, which goes first."""
+    """Let libraries that use requests trust the same CAs. Their own variable has priority."""
     named = environ.get(FILE_VARIABLE) or environ.get(FOLDER_VARIABLE)
     if named and not environ.get(_LIBRARIES_VARIABLE) and not environ.get("CURL_CA_BUNDLE"):
         environ[_LIBRARIES_VARIABLE] = named
 
 
 def proxy_for(url: str) -> Proxy | None:
-    """The proxy that the environment names for `url`; None: it is reached directly.
+    """Return the proxy that the environment names for `url`; None: connect directly.
 
-    Raises ValueError where that is no HTTP proxy.
+    Raises ValueError if it is not an HTTP proxy.
     """
     wanted = urlsplit(url)
     named = urllib.request.getproxies()
@@ -80,7 +80,7 @@ def proxy_for(url: str) -> Proxy | None:
         host, port, proxy = None, None, urlsplit("")
     if proxy.scheme.startswith("socks"):
         raise ValueError(
-            f"{variable} names a SOCKS proxy, and only HTTP proxies can be used: name one, or name the host in NO_PROXY"
+            f"{variable} names a SOCKS proxy, but only HTTP proxies can be used: name one, or name the host in NO_PROXY"
         )
     if proxy.scheme not in _PORTS or not host:
         raise ValueError(f"{variable} names no proxy: it must be http://HOST:PORT")
@@ -93,7 +93,7 @@ def proxy_for(url: str) -> Proxy | None:
 
 
 def _is_direct(host: str, port: int | None, no_proxy: str) -> bool:
-    """Whether NO_PROXY names the host: itself, a domain above it, a network that it is in, with or without a port."""
+    """Whether NO_PROXY names the host, a domain above it or its network, with or without a port."""
     return any(_names(entry.lower(), host.lower(), port) for entry in no_proxy.replace(",", " ").split())
 
 

@@ -1,4 +1,4 @@
-"""A value that must not be seen: it shows itself only to who asks by name."""
+"""A value that is never shown by accident."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Secret:
         self._value = value
 
     def reveal(self) -> str:
-        """The value itself: for the one place that sends it, never for a message."""
+        """Return the value itself: for the one place that sends it, never for a message."""
         return self._value
 
     def __str__(self) -> str:

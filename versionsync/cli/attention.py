@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from versionsync.cli.exit_codes import UNKNOWN_RECORD, ExitCode, exit_code_of_kind
+from versionsync.cli.exit_codes import ExitCode, exit_code_of_kind
+from versionsync.errors import ErrorKind
 from versionsync.text import count
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ class SourceStatus:
     @property
     def judged(self) -> Sequence[RunRow]:
         """As `ended`, without runs that were asked for an unknown record: they say nothing about the source."""
-        return [run for run in self.ended if run.error_kind != UNKNOWN_RECORD]
+        return [run for run in self.ended if run.error_kind != ErrorKind.UNKNOWN_RECORD]
 
     def limit(self, now: datetime, max_age: timedelta | None = None) -> timedelta:
         """How old it may be. `max_age` is what was asked for; else it depends on whether a daemon should follow it."""

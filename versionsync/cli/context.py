@@ -1,4 +1,4 @@
-"""What one invocation of the command line has at hand: its options, the settings, where to write, the log."""
+"""One invocation of the command line: its options, its settings, its output and its log."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = ["CliContext", "Options"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """The options that every verb has, before it or after it."""
+    """The options of every command, written before it or after it."""
 
     config: Path | None = None
     database: str | None = None
@@ -38,7 +38,7 @@ class Options:
     no_color: bool = False
 
     def joined(self, later: Options) -> Options:
-        """Both together: what is said after the verb wins, and a flag said anywhere is set."""
+        """Return both together. What follows the command wins; a flag is set if it is set in either."""
         return Options(
             config=later.config or self.config,
             database=later.database or self.database,
@@ -50,10 +50,11 @@ class Options:
 
 
 class CliContext:
-    """One invocation. Settings are loaded, and the log is made, when they are first asked for.
+    """One invocation. It loads the settings and makes the log on first use.
 
-    `verdict` is how the command ends, as far as it knows: that counts also where nobody reads its results to the end.
-    `keeps_doubts`: the command itself tells what is doubtful about the settings.
+    Attributes:
+        verdict: The exit code that the command expects. It also counts if the reader of its output ends early.
+        keeps_doubts: The command itself reports the warnings about the settings.
     """
 
     def __init__(self, *, environ: Mapping[str, str] | None = None, options: Options | None = None) -> None:
@@ -64,12 +65,12 @@ class CliContext:
         self.keeps_doubts = False
 
     def also(self, options: Options) -> None:
-        """Take more options into account. Must come before the settings, the output or the log are used."""
+        """Add more options. Call it before the settings, the output or the log are used."""
         self.options = self.options.joined(options)
 
     @property
     def color(self) -> bool:
-        """Whether colours are wanted at all; the terminal has the last word."""
+        """Whether colours are allowed. A terminal may still have none."""
         return not self.options.no_color and not self.environ.get("NO_COLOR")
 
     @cached_property
@@ -79,7 +80,7 @@ class CliContext:
 
     @cached_property
     def log(self) -> FilteringBoundLogger:
-        """The log, at the level that was asked for."""
+        """The log, at the level of the options."""
         from versionsync.cli.logging.journal import Journal, is_journal
         from versionsync.cli.logging.setup import capture_library_logs, make_log
 
@@ -96,21 +97,21 @@ class CliContext:
 
     @property
     def log_level(self) -> int:
-        """Warnings; with -v what happens, with -vv or --debug everything."""
+        """Warnings; with -v also what happens; with -vv or --debug everything."""
         if self.options.debug or self.options.verbose > 1:
             return logging.DEBUG
         return logging.INFO if self.options.verbose else logging.WARNING
 
     @cached_property
     def configuration(self) -> Configuration:
-        """The settings; what is doubtful about them is told once. Raises a ConfigError."""
+        """The settings. Warnings about them are logged once. Raises a ConfigError."""
         configuration = self.load_settings()
         for doubt in () if self.keeps_doubts else configuration.warnings:
             self.log.warning("settings.warning", reason=doubt.message, hint=doubt.hint)
         return configuration
 
     def load_settings(self) -> Configuration:
-        """The settings as they are now: for whoever runs so long that they change. Raises a ConfigError."""
+        """Load the settings as they are now: they may change while the daemon runs. Raises a ConfigError."""
         from versionsync.config import load
 
         configuration = load(config=self.options.config, database_url=self.options.database, environ=self.environ)
@@ -120,30 +121,26 @@ class CliContext:
         return configuration
 
     def sources(self, names: Sequence[str]) -> list[SourceSettings]:
-        """The sources called `names`, each once; all of them if none is named. Raises UnknownSource."""
+        """Return the sources called `names`, each once, or all if there are none. Raises UnknownSource."""
         return self.configuration.named(names)
 
     def api_token(self, source: SourceSettings) -> Secret:
-        """The token of `source`, masked from now on in whatever is written. Raises SecretProblem."""
-        token = self.configuration.api_token(source)
-        self.redactor.learn(token.reveal())
-        return token
+        """Return the token of `source`, which is masked in all output from now on. Raises SecretProblem."""
+        from versionsync.wiring.clients import api_token
 
-    def webhook_login(self, source: SourceSettings, configuration: Configuration | None = None) -> BasicAuth | None:
-        """What calls of the webhook of `source` must say, masked from now on; None: nothing is set.
+        return api_token(self.configuration, source, redactor=self.redactor)
 
-        `configuration` is where to look: that of the session, if none is given. Raises SecretProblem.
+    def webhook_login(self, source: SourceSettings) -> BasicAuth | None:
+        """Return the user and password for webhook calls of `source`, the password masked from now on; None: none set.
+
+        Raises SecretProblem.
         """
-        from versionsync.webhooks.payload import BasicAuth
+        from versionsync.wiring.clients import webhook_login
 
-        password = (configuration or self.configuration).webhook_password(source)
-        if password is None:
-            return None
-        self.redactor.learn(password.reveal())
-        return BasicAuth(source.webhook_user, password)
+        return webhook_login(self.configuration, source, redactor=self.redactor)
 
     def database_url(self) -> str:
-        """The URL of the database, its password masked from now on. Raises a ConfigError."""
+        """Return the URL of the database, whose password is masked from now on. Raises a ConfigError."""
         url = self.configuration.database_url().reveal()
         self.redactor.learn_url(url)
         return url
@@ -151,22 +148,13 @@ class CliContext:
     def open_mirror(
         self, *, create: bool = False, upgrade: bool = False, outage_seconds: float | None = None
     ) -> Mirror:
-        """The mirror. With `create` a SQLite file is made and upgraded where needed; with `upgrade` PostgreSQL too.
+        """Open the mirror of the settings. See `wiring.mirror.open_mirror`."""
+        from versionsync.wiring.mirror import open_mirror
 
-        A server that goes away later is waited for, `outage_seconds` long; None: as long as is usual.
-        Raises a MirrorError.
-        """
-        from versionsync.mirror.database import MAX_OUTAGE_SECONDS, Mirror
-        from versionsync.mirror.engine.urls import database_url
-        from versionsync.mirror.schema import migrate
-
-        url = self.database_url()
-        if upgrade or (create and database_url(url).get_backend_name() == "sqlite"):
-            migrate.upgrade(url)
-        return Mirror.open(url, outage_seconds=MAX_OUTAGE_SECONDS if outage_seconds is None else outage_seconds)
+        return open_mirror(self.database_url(), create=create, upgrade=upgrade, outage_seconds=outage_seconds)
 
     def known_sources(self, mirror: Mirror, names: Sequence[str]) -> list[SourceRow]:
-        """The sources of the mirror called `names`, all of them if none is named. Raises UnknownSource."""
+        """Return the mirrored sources called `names`, or all if there are none. Raises UnknownSource."""
         from versionsync.config import UnknownSource
         from versionsync.config.checking import nearest
         from versionsync.mirror.tables.sources import sources_of

@@ -1,6 +1,6 @@
-"""The exit codes, and the only map from errors to them.
+"""The exit codes, and how an error becomes one of them.
 
-When several sources fail, the worst decides: see `worst`.
+If several sources fail, the most severe code decides: see `most_severe`.
 """
 
 from __future__ import annotations
@@ -9,16 +9,19 @@ import errno
 import os
 import sys
 from asyncio import CancelledError
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Final
+
+from typer import Abort, TyperException
+
+from versionsync.errors import ErrorKind, VersionsyncError
 
 __all__ = [
     "BY_ERROR_KIND",
     "DESCRIPTIONS",
     "OUTPUT",
-    "UNKNOWN_RECORD",
     "ErrorReport",
     "ExitCode",
     "error_report",
@@ -29,7 +32,7 @@ __all__ = [
 
 
 class ExitCode(IntEnum):
-    """How the program ended, for whoever started it."""
+    """How the program ended."""
 
     OK = 0
     UNEXPECTED = 1
@@ -43,10 +46,10 @@ class ExitCode(IntEnum):
     INTERRUPTED = 130
 
 
-DESCRIPTIONS: Final[dict[ExitCode, str]] = {
+DESCRIPTIONS: Final[Mapping[ExitCode, str]] = {
     ExitCode.OK: "Done.",
-    ExitCode.UNEXPECTED: "Unexpected: a fault of versionsync's own, of which `--debug` shows where; or standard output "
-    "could not be written.",
+    ExitCode.UNEXPECTED: "Unexpected: a bug in versionsync (`--debug` shows where), or standard output "
+    "cannot be written.",
     ExitCode.USAGE: "The command line or the settings are wrong.",
     ExitCode.PARTIAL: "Finished, but partial: some records failed, or the limit of deletions was exceeded. "
     "Of `status`, `health` and `service`: something else needs attention.",
@@ -58,28 +61,29 @@ DESCRIPTIONS: Final[dict[ExitCode, str]] = {
     ExitCode.INTERRUPTED: "Interrupted by Ctrl-C or SIGTERM. What was committed is kept.",
 }
 
-UNKNOWN_RECORD: Final = "unknown_record"
-"""The `runs.error_kind` of a run that says nothing about its source: it was asked for a record that does not exist."""
-
-BY_ERROR_KIND: Final[dict[str, ExitCode]] = {
-    "refused": ExitCode.UPSTREAM_REFUSED,
-    "unavailable": ExitCode.UPSTREAM_UNAVAILABLE,
-    "stalled": ExitCode.UPSTREAM_UNAVAILABLE,
-    "database": ExitCode.DATABASE,
-    "configuration": ExitCode.USAGE,
-    "partial": ExitCode.PARTIAL,
-    UNKNOWN_RECORD: ExitCode.PARTIAL,
-    "mass_delete": ExitCode.PARTIAL,
-    "budget": ExitCode.PARTIAL,
-    "unexpected": ExitCode.UNEXPECTED,
+BY_ERROR_KIND: Final[Mapping[str, ExitCode]] = {
+    ErrorKind.UNAVAILABLE: ExitCode.UPSTREAM_UNAVAILABLE,
+    ErrorKind.STALLED: ExitCode.UPSTREAM_UNAVAILABLE,
+    ErrorKind.REFUSED: ExitCode.UPSTREAM_REFUSED,
+    ErrorKind.CONFIGURATION: ExitCode.USAGE,
+    ErrorKind.DATABASE: ExitCode.DATABASE,
+    ErrorKind.PARTIAL: ExitCode.PARTIAL,
+    ErrorKind.UNKNOWN_RECORD: ExitCode.PARTIAL,
+    ErrorKind.MASS_DELETE: ExitCode.PARTIAL,
+    ErrorKind.BUDGET: ExitCode.PARTIAL,
+    ErrorKind.LOCKED: ExitCode.LOCKED,
+    ErrorKind.UNEXPECTED: ExitCode.UNEXPECTED,
 }
-"""How `status` ends for a source whose last run failed, by `runs.error_kind`: as that run did, or would have."""
+"""The exit code for each kind of error: of an exception, or of the last run of a source (`runs.error_kind`)."""
 
 OUTPUT: Final = "output"
-"""The kind of problem where standard output cannot be written."""
+"""The word for an error of standard output, where other errors have the name of their exit code."""
 
-_NO_WAY: Final = {errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST, errno.EROFS, errno.ELOOP, errno.ENAMETOOLONG}
-"""What a path leads to when somebody else has made the folders, or may go there and we may not."""
+_NO_ACCESS: Final = {
+    *(errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST, errno.EROFS, errno.ELOOP, errno.ENAMETOOLONG)
+}
+"""Errors of a path that the user can fix: of its folders, its owner or its mode."""
+_OUTPUT_ERRORS: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 _BY_SEVERITY: Final = (
     ExitCode.INTERRUPTED,
@@ -97,7 +101,7 @@ _BY_SEVERITY: Final = (
 
 @dataclass(frozen=True, slots=True)
 class ErrorReport:
-    """An error as a person or a program is told it. `kind` is a word that stays the same from version to version."""
+    """An error as it is shown to people and programs. `kind` is a word that stays the same from version to version."""
 
     exit: ExitCode
     kind: str
@@ -105,30 +109,44 @@ class ErrorReport:
     hint: str | None = None
 
     def redacted(self, redact: Callable[[str], str]) -> ErrorReport:
-        """The same without any secret in it, as `redact` sees to."""
-        return ErrorReport(self.exit, self.kind, redact(self.message), self.hint and redact(self.hint))
+        """Return the same report without any secret, which `redact` masks."""
+        return replace(self, message=redact(self.message), hint=self.hint and redact(self.hint))
 
     def to_fields(self) -> dict[str, str | int | None]:
-        """As a program is told it."""
+        """Return the report as the members of a JSON object."""
         return {"kind": self.kind, "exit": self.exit.value, "message": self.message, "hint": self.hint}
 
 
 def most_severe(exits: Iterable[ExitCode]) -> ExitCode:
-    """The one that decides where several sources ended differently: what a person must mend comes before what passes.
+    """Return the code that decides when several sources ended differently.
 
-    interrupted, unexpected, usage, refused, database, unavailable, lease, differences, partial, done.
+    What a person must fix comes before what passes by itself: interrupted, unexpected, usage, upstream_refused,
+    database, upstream_unavailable, locked, differences, partial, ok.
     """
     return min(exits, key=_BY_SEVERITY.index, default=ExitCode.OK)
 
 
 def exit_code_of(error: BaseException) -> ExitCode:
-    """The exit code for `error`."""
-    return _exit(error)
+    """Return the exit code for `error`."""
+    match error:
+        case VersionsyncError():
+            return BY_ERROR_KIND[error.kind]
+        case KeyboardInterrupt() | Abort() | CancelledError():
+            return ExitCode.INTERRUPTED
+        case TyperException():
+            return ExitCode.USAGE
+        case _:
+            return ExitCode.USAGE if _of_surroundings(error) else ExitCode.UNEXPECTED
+
+
+def exit_code_of_kind(kind: str | None) -> ExitCode:
+    """Return the exit code for a finished run by its `runs.error_kind`; PARTIAL if that is unknown."""
+    return BY_ERROR_KIND.get(kind or "", ExitCode.PARTIAL)
 
 
 def error_report(error: BaseException) -> ErrorReport:
-    """`error` as it is told: its exit code, one line, and what to do."""
-    exit = _exit(error)
+    """Return the report of `error`: its exit code, its message as one line, and what to do about it."""
+    exit = exit_code_of(error)
     if surroundings := _of_surroundings(error):
         return ErrorReport(exit, exit.name.lower(), *surroundings)
     if _is_of_standard_output(error):
@@ -136,7 +154,7 @@ def error_report(error: BaseException) -> ErrorReport:
             exit,
             OUTPUT,
             f"standard output cannot be written: {_one_line(error)}",
-            "Make room, or let it write elsewhere. Only the answer is lost: what was committed is kept.",
+            "Free some space, or write the output elsewhere. Only the output is lost: what was committed is kept.",
         )
     if exit is ExitCode.UNEXPECTED:
         return ErrorReport(
@@ -145,137 +163,24 @@ def error_report(error: BaseException) -> ErrorReport:
             f"{type(error).__name__}: {_one_line(error)}",
             "This should not happen. Run it again with --debug and report what it shows.",
         )
-    return ErrorReport(exit, exit.name.lower(), _one_line(error), getattr(error, "hint", None) or _hint(error))
-
-
-def exit_code_of_kind(kind: str | None) -> ExitCode:
-    """The exit code of a run that is over, by its `runs.error_kind`; PARTIAL where that is not known."""
-    return BY_ERROR_KIND.get(kind or "", ExitCode.PARTIAL)
-
-
-def _exit(error: BaseException) -> ExitCode:
-    from typer import Abort, TyperException
-
-    from versionsync.config import ConfigError
-
-    match error:
-        case KeyboardInterrupt() | Abort() | CancelledError():
-            return ExitCode.INTERRUPTED
-        case ConfigError() | TyperException():
-            return ExitCode.USAGE
-        case _ if _of_surroundings(error):
-            return ExitCode.USAGE
-        case _:
-            return _exit_of_ours(error)
-
-
-def _exit_of_ours(error: BaseException) -> ExitCode:
-    # Each is imported only for an error of its own, which means that it is loaded already.
-    match type(error).__module__.split(".")[:2]:
-        case ["versionsync", "mirror"]:
-            return _exit_of_mirror(error)
-        case ["versionsync", "cma"]:
-            return _exit_of_cma(error)
-        case ["versionsync", "sync"]:
-            return _exit_of_sync(error)
-        case ["versionsync", "systemd"]:
-            from versionsync.systemd.errors import NotStarted
-
-            return ExitCode.PARTIAL if isinstance(error, NotStarted) else ExitCode.USAGE
-        case ["versionsync", "daemon"]:
-            return _exit_of_daemon(error)
-        case _:
-            return ExitCode.UNEXPECTED
-
-
-def _exit_of_daemon(error: BaseException) -> ExitCode:
-    from versionsync.daemon.errors import CannotListen, DaemonUnreachable
-
-    match error:
-        case CannotListen():
-            return ExitCode.USAGE
-        case DaemonUnreachable():
-            return ExitCode.PARTIAL
-        case _:
-            return ExitCode.UNEXPECTED
-
-
-def _exit_of_sync(error: BaseException) -> ExitCode:
-    from versionsync.sync.deletions import MassDeletionError
-    from versionsync.sync.limits import RequestLimitReached, StalledError
-
-    match error:
-        case MassDeletionError() | RequestLimitReached():
-            return ExitCode.PARTIAL
-        case StalledError():
-            return ExitCode.UPSTREAM_UNAVAILABLE
-        case _:
-            return ExitCode.UNEXPECTED
-
-
-def _exit_of_mirror(error: BaseException) -> ExitCode:
-    from versionsync.mirror import errors as mirror
-
-    match error:
-        case mirror.WrongProject() | mirror.BackupError():
-            return ExitCode.USAGE
-        case mirror.LeaseHeld() | mirror.LeaseLost():
-            return ExitCode.LOCKED
-        case mirror.MirrorError():
-            return ExitCode.DATABASE
-        case _:
-            return ExitCode.UNEXPECTED
-
-
-def _exit_of_cma(error: BaseException) -> ExitCode:
-    from versionsync.cma import errors as cma
-
-    match error:
-        case cma.Unavailable() | cma.ProtocolError():
-            return ExitCode.UPSTREAM_UNAVAILABLE
-        case cma.CmaError():
-            return ExitCode.UPSTREAM_REFUSED
-        case _:
-            return ExitCode.UNEXPECTED
+    return ErrorReport(exit, exit.name.lower(), _one_line(error), _hint(error))
 
 
 def _hint(error: BaseException) -> str | None:
-    """What to do about an error that does not say so itself."""
-    if context := getattr(error, "ctx", None):  # a usage error of Typer's
-        return f"{context.command_path} --help shows how it is used."
-    if not type(error).__module__.startswith("versionsync.cma"):
-        return None
-    from versionsync.cma import errors as cma
-
-    match error:
-        case cma.AuthenticationError():
-            return (
-                "Set another token: DatoCMS shows it in Project settings > API tokens. `versionsync doctor` tries it."
-            )
-        case cma.PermissionDenied():
-            if error.is_of_project:
-                return "No token can help: see the project's plan and payment in its dashboard."
-            if "/webhook" in error.request:
-                return "Give the token a role that may manage webhooks: Project settings > Roles."
-            return "Give the token's role what it lacks: Project settings > Roles. `versionsync doctor` lists it."
-        case cma.EnvironmentNotFound():
-            return "Set `environment` to one that exists, or leave it out to follow the primary one."
-        case cma.Unavailable():
-            return "Nothing is lost: once that has passed or is mended, the next run goes on from there."
-        case cma.ProtocolError():
-            return "Run it again; if it stays, report the line above: it holds nothing of your project's content."
-        case _:
-            return None
+    if isinstance(error, VersionsyncError):
+        return error.hint
+    context = getattr(error, "ctx", None)  # of a usage error of Typer's
+    return f"{context.command_path} --help shows how it is used." if context else None
 
 
 def _of_surroundings(error: BaseException) -> tuple[str, str] | None:
-    """What is wrong around the program, and what to do about it; None: that is not what `error` comes from."""
+    """Return what is wrong with the environment of the program and what to do; None: it is another error."""
     if isinstance(error, UnicodeEncodeError) and not sys.getfilesystemencoding().startswith("utf"):
-        said = f"the locale of this process ({sys.getfilesystemencoding()}) cannot write a name that is used here"
-        return said, "Set LC_ALL=C.UTF-8, or PYTHONUTF8=1."
+        message = f"the locale of this process ({sys.getfilesystemencoding()}) cannot write a name that is used here"
+        return message, "Set LC_ALL=C.UTF-8, or PYTHONUTF8=1."
     if isinstance(error, FileNotFoundError) and error.filename is None and not _has_folder():
         return "the current folder does not exist any more", "Change to another one."
-    if isinstance(error, OSError) and error.errno in _NO_WAY and error.filename is not None:
+    if isinstance(error, OSError) and error.errno in _NO_ACCESS and error.filename is not None:
         return f"{error.filename} cannot be used: {error.strerror}", "Check that its folder exists, its owner and mode."
     return None
 
@@ -289,15 +194,11 @@ def _has_folder() -> bool:
 
 
 def _is_of_standard_output(error: BaseException) -> bool:
-    """Whether the disk behind it is full, or broken. An error of any other file bears its name."""
-    if not isinstance(error, OSError) or error.filename is not None:
-        return False
-    return error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+    """Whether its disk is full or broken. An error of any other file has a file name."""
+    return isinstance(error, OSError) and error.filename is None and error.errno in _OUTPUT_ERRORS
 
 
 def _one_line(error: BaseException) -> str:
-    from typer import TyperException
-
     if isinstance(error, OSError) and error.strerror and _is_of_standard_output(error):
         return error.strerror
     if isinstance(error, TyperException):

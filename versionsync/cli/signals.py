@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first one asks the work to stop cleanly, the second one ends the process at once."""
+"""Ctrl-C and SIGTERM: the first signal stops the work cleanly, the second ends the process at once."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 SHOW_CURSOR: Final = "\x1b[?25h"  # a progress bar has hidden it
 
 
-def run_until_interrupted(work: Callable[[], Coroutine[Any, Any, T]], *, told: Callable[[], None]) -> T:
-    """Run `work()` on an event loop of its own. At the first signal `told` is called and the work is cancelled.
+def run_until_interrupted(work: Callable[[], Coroutine[Any, Any, T]], *, on_stop: Callable[[], None]) -> T:
+    """Run `work()` on its own event loop. At the first signal, call `on_stop` and cancel the work.
 
-    Raises KeyboardInterrupt once the cancelled work has ended; at a second signal the process exits where it stands.
+    Raises KeyboardInterrupt after the cancelled work has ended. A second signal ends the process at once.
     """
 
     async def guarded() -> T:
         task = asyncio.current_task()
         assert task is not None
-        with _handled(_StopHandler(asyncio.get_running_loop(), task, told)):
+        with _handled(_StopHandler(asyncio.get_running_loop(), task, on_stop)):
             return await work()
 
     try:
@@ -40,12 +40,12 @@ def run_until_interrupted(work: Callable[[], Coroutine[Any, Any, T]], *, told: C
 
 
 class _StopHandler:
-    """What a signal does. A plain handler, not the event loop's: the second one must work while the loop is busy."""
+    """A signal handler. It is not the event loop's: the second signal must work while the loop is busy."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any], told: Callable[[], None]) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, task: asyncio.Task[Any], on_stop: Callable[[], None]) -> None:
         self._loop = loop
         self._task = task
-        self._told = told
+        self._on_stop = on_stop
         self._stopping = False
 
     def __call__(self, _signal: int, _frame: FrameType | None) -> None:
@@ -55,7 +55,7 @@ class _StopHandler:
         self._loop.call_soon_threadsafe(self._stop)
 
     def _stop(self) -> None:
-        self._told()
+        self._on_stop()
         self._task.cancel()
 
 
@@ -70,7 +70,7 @@ def _handled(handler: _StopHandler) -> Iterator[None]:
 
 
 def _exit() -> NoReturn:
-    """No clean-up: what is committed stays, what is not is rolled back by the database."""
+    """Exit without clean-up: what is committed stays, the database rolls back the rest."""
     if sys.stderr.isatty():
         os.write(2, SHOW_CURSOR.encode())
     os._exit(ExitCode.INTERRUPTED)

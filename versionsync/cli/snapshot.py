@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 from versionsync.cli.attention import Problem, SourceStatus, problems
 from versionsync.cli.context import CliContext
-from versionsync.cli.exit_codes import UNKNOWN_RECORD, ExitCode, most_severe
+from versionsync.cli.exit_codes import ExitCode, most_severe
+from versionsync.errors import ErrorKind
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -96,7 +97,7 @@ class SnapshotReader:
         return SourceStatus(
             source=source,
             row_counts=self._row_counts(connection, id),
-            runs=last_runs(connection, id, limit=RUNS, besides=UNKNOWN_RECORD),
+            runs=last_runs(connection, id, limit=RUNS, besides=ErrorKind.UNKNOWN_RECORD),
             lag=lag(connection, id),
             lease=current_lease(connection, id),
             daemon=active_daemon(connection, id),

@@ -1,4 +1,4 @@
-"""Sends traces where OpenTelemetry's own variables say; nothing, where they say nothing."""
+"""Traces: sent where OpenTelemetry's own variables say, if they are set."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ __all__ = ["tracing"]
 
 ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 FLUSH_SECONDS: Final = 1.0
-"""What was not sent by then is not sent: somebody waits for the program to end."""
+"""How long to send traces at the end. The rest is lost: a person waits for the program to end."""
 
 
 @contextmanager
 def tracing(session: CliContext) -> Iterator[None]:
-    """While the block runs, its runs and requests are traced, if the environment names where traces go."""
+    """Trace the runs and requests of the block, if the environment names a collector."""
     if not _is_wanted(session.environ):
         yield
         return
@@ -47,7 +47,7 @@ def tracing(session: CliContext) -> Iterator[None]:
         provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     except Exception as error:
-        # Values of its variables that the library does not like end in any exception. Traces are a convenience.
+        # A bad value of its variables can raise any exception. Traces are a convenience, so it must not end the run.
         session.log.warning(
             "tracing.failing", reason=f"{type(error).__name__}: {error}", hint="Correct the OTEL_… value."
         )
@@ -70,7 +70,7 @@ def _is_wanted(environ: Mapping[str, str]) -> bool:
 
 
 def _listen(logger: logging.Logger, log: FilteringBoundLogger) -> None:
-    """What the library complains of comes to our log: once as a warning, since no trace arrives then."""
+    """Log the library's errors: the first as a warning, since no trace arrives then."""
     logger.propagate = False
     logger.handlers = [_ExporterErrors(log)]
 
@@ -79,9 +79,9 @@ class _ExporterErrors(logging.Handler):
     def __init__(self, log: FilteringBoundLogger) -> None:
         super().__init__(logging.WARNING)
         self._log = log
-        self._has_told = False
+        self._has_warned = False
 
     def emit(self, record: logging.LogRecord) -> None:
-        tell = self._log.debug if self._has_told else self._log.warning
-        self._has_told = True
-        tell("tracing.failing", reason=" ".join(record.getMessage().split()))
+        log = self._log.debug if self._has_warned else self._log.warning
+        self._has_warned = True
+        log("tracing.failing", reason=" ".join(record.getMessage().split()))

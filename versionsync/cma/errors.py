@@ -1,26 +1,28 @@
-"""Everything that can go wrong between us and DatoCMS, as one tree.
+"""Everything that can go wrong between versionsync and DatoCMS, as one tree.
 
     CmaError                     `request` names method, path and page; never a token, never content
     ├── AuthenticationError      the token is wrong, revoked or missing: set another one
     ├── PermissionDenied         the token's role (or the project's plan) does not allow this
     ├── EnvironmentNotFound      the configured environment does not exist (any more)
     ├── NotFound                 upstream itself says that this entity does not exist, or not for this token
-    ├── InvalidRequest           upstream understood and said no; asking again changes nothing
-    ├── Unavailable              asking later may help; `retry_after` says when, if upstream did
-    │   ├── Throttled            429 for longer than we were ready to wait
-    │   └── OutcomeUnknown       a write that may have happened: look before doing it again
-    └── ProtocolError            an answer that this client does not understand; says where and what was expected
-        ├── EnvironmentChanged   another environment answered than the one that was asked
-        ├── PageShifted          the list changed while it was read: what was seen is not all
+    ├── InvalidRequest           upstream understood the request and refused it; trying again changes nothing
+    ├── Unavailable              trying later may help; `retry_after` says when, if upstream did
+    │   ├── Throttled            429 for longer than the client was ready to wait
+    │   └── OutcomeUnknown       a write that may have happened: check before you repeat it
+    └── ProtocolError            an answer that this client does not understand; says where and what it expected
+        ├── EnvironmentChanged   another environment answered than the one in the request
+        ├── PageShifted          the list changed while it was read: the pages read are not all of it
         └── RepeatedPage         two pages of a list are the same: the offset had no effect
 
-`NotFound` is evidence: a record is taken for deleted because of it. So only an answer of the API itself with the code
-NOT_FOUND becomes one; a 404 of a proxy, an unknown path or an unknown environment never does.
+`NotFound` is evidence: a record is marked deleted because of it. So only an answer of the API itself with the code
+NOT_FOUND becomes one. A proxy's 404, an unknown path and an unknown environment never do.
 """
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Required, TypedDict, Unpack
+
+from versionsync.errors import ErrorKind, VersionsyncError
 
 __all__ = [
     "AuthenticationError",
@@ -41,12 +43,24 @@ __all__ = [
 _OF_THE_PROJECT: Final = frozenset({"DEACTIVATED_SITE", "PLAN_UPGRADE_REQUIRED"})
 
 
-class CmaError(Exception):
+class _Details(TypedDict, total=False):
+    request: Required[str]
+    status: int | None
+    code: str | None
+    request_id: str | None
+
+
+class CmaError(VersionsyncError):
     """What went wrong with one request, in a sentence that can be shown to a user.
 
-    `status` and `code` are upstream's HTTP status and error code, if it answered; `request_id` is its `X-Request-Id`,
-    which DatoCMS's support asks for.
+    Attributes:
+        request: Method, path and page.
+        status: Upstream's HTTP status, if it answered.
+        code: Upstream's error code, if it answered with one.
+        request_id: Its `X-Request-Id`, which DatoCMS's support asks for.
     """
+
+    kind = ErrorKind.REFUSED
 
     def __init__(
         self,
@@ -73,19 +87,32 @@ class CmaError(Exception):
 class AuthenticationError(CmaError):
     """401: the token is wrong, revoked or missing."""
 
+    hint = "Set another token: DatoCMS shows it in Project settings > API tokens. `versionsync doctor` tries it."
+
 
 class PermissionDenied(CmaError):
     """The token is known, but its role, or the plan of the project, does not allow this."""
 
+    def __init__(self, message: str, **details: Unpack[_Details]) -> None:
+        super().__init__(message, **details)
+        if self.is_of_project:
+            self.hint = "No token can help: see the project's plan and payment in its dashboard."
+        elif "/webhook" in self.request:
+            self.hint = "Give the token a role that may manage webhooks: Project settings > Roles."
+        else:
+            self.hint = "Give the token's role what it lacks: Project settings > Roles. `versionsync doctor` lists it."
+
     @property
     def is_of_project(self) -> bool:
-        """Whether it is the project or its plan: then no role can help, and whatever else is asked is refused too."""
+        """Whether the project or its plan refuses: then no role can help, and every other request is refused too."""
         code = self.code or ""
         return self.status == 402 or code in _OF_THE_PROJECT or code.endswith("_LIMIT_REACHED")
 
 
 class EnvironmentNotFound(CmaError):
     """`X-Environment` named an environment that does not exist."""
+
+    hint = "Set `environment` to one that exists, or leave it out to follow the primary one."
 
 
 class NotFound(CmaError):
@@ -95,23 +122,16 @@ class NotFound(CmaError):
 class InvalidRequest(CmaError):
     """Any other 4xx.
 
-    `about_limit` is true when upstream refused the page's limit (or the answer's size): ask for a smaller page.
-    `too_long` is true when the address of the request was too long, for instance a filter with hundreds of ids: split
-    it. A gateway may refuse it, so `code` is often None.
+    Attributes:
+        about_limit: Upstream refused the page's limit (or the answer's size): ask for a smaller page.
+        too_long: The address of the request was too long, for instance a filter with hundreds of ids: split it. A
+            gateway may refuse it, so `code` is often None.
     """
 
     def __init__(
-        self,
-        message: str,
-        *,
-        request: str,
-        status: int | None = None,
-        code: str | None = None,
-        request_id: str | None = None,
-        about_limit: bool = False,
-        too_long: bool = False,
+        self, message: str, *, about_limit: bool = False, too_long: bool = False, **details: Unpack[_Details]
     ) -> None:
-        super().__init__(message, request=request, status=status, code=code, request_id=request_id)
+        super().__init__(message, **details)
         self.about_limit = about_limit
         self.too_long = too_long
 
@@ -119,28 +139,24 @@ class InvalidRequest(CmaError):
 class Unavailable(CmaError):
     """Network, 5xx, maintenance, or no answer before the deadline.
 
-    `retry_after` is in seconds. `too_slow` is true when it was the answer that took too long (or was too large):
-    asking for less may help.
+    Attributes:
+        retry_after: Seconds to wait, if upstream said so.
+        too_slow: The answer took too long or was too large: asking for less may help.
     """
 
+    kind = ErrorKind.UNAVAILABLE
+    hint = "Nothing is lost: once DatoCMS can be reached, the next run continues."
+
     def __init__(
-        self,
-        message: str,
-        *,
-        request: str,
-        status: int | None = None,
-        code: str | None = None,
-        request_id: str | None = None,
-        retry_after: float | None = None,
-        too_slow: bool = False,
+        self, message: str, *, retry_after: float | None = None, too_slow: bool = False, **details: Unpack[_Details]
     ) -> None:
-        super().__init__(message, request=request, status=status, code=code, request_id=request_id)
+        super().__init__(message, **details)
         self.retry_after = retry_after
         self.too_slow = too_slow
 
 
 class Throttled(Unavailable):
-    """429 for longer than we were ready to wait."""
+    """429 for longer than the client was ready to wait."""
 
 
 class OutcomeUnknown(Unavailable):
@@ -150,23 +166,16 @@ class OutcomeUnknown(Unavailable):
 class ProtocolError(CmaError):
     """An answer of an unexpected shape. `where` is the path in its JSON, such as `$.data[3].meta.created_at`."""
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        request: str,
-        where: str | None = None,
-        status: int | None = None,
-        request_id: str | None = None,
-    ) -> None:
-        super().__init__(
-            f"{where}: {message}" if where else message, request=request, status=status, request_id=request_id
-        )
+    kind = ErrorKind.UNAVAILABLE
+    hint = "Run it again. If it stays, report the line above: it holds nothing of your project's content."
+
+    def __init__(self, message: str, *, where: str | None = None, **details: Unpack[_Details]) -> None:
+        super().__init__(f"{where}: {message}" if where else message, **details)
         self.where = where
 
 
 class EnvironmentChanged(ProtocolError):
-    """The header `X-Environment` of an answer names another environment than the one that was asked for."""
+    """The header `X-Environment` of an answer names another environment than the one in the request."""
 
 
 class PageShifted(ProtocolError):

@@ -24,6 +24,8 @@ from typing import Final, Generic, NamedTuple, TypeVar
 import msgspec
 from msgspec import Raw
 
+from versionsync.errors import VersionsyncError
+
 __all__ = [
     "InvalidJson",
     "NotADocument",
@@ -54,15 +56,15 @@ _TOKEN: Final = re.compile(rb'"(?:[^"\\]|\\.)*"|["\[\]{},:]', re.DOTALL)
 _CLOSES: Final = {b"[": b"]", b"{": b"}"}
 
 
-class InvalidJson(ValueError):
+class InvalidJson(VersionsyncError):
     """The body is no JSON: truncated, or not from the API."""
 
 
-class NotADocument(ValueError):
+class NotADocument(VersionsyncError):
     """JSON that is no JSON:API document: `null`, a list, a text, or without `data`. The API does not answer so."""
 
 
-class ShapeError(ValueError):
+class ShapeError(VersionsyncError):
     """JSON of another shape than expected. `where` is a path such as `$.data[3].meta.created_at`."""
 
     def __init__(self, expected: str, where: str = "$") -> None:

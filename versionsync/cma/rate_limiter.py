@@ -14,6 +14,7 @@ from math import isinf
 from typing import Final, Literal
 
 from versionsync.cma.pacing import Pacer, Slot
+from versionsync.errors import VersionsyncError
 
 __all__ = ["UNLIMITED", "Blocked", "RateLimiter"]
 
@@ -21,7 +22,7 @@ UNLIMITED: Final = "unlimited"
 CONCURRENCY: Final = 24
 
 
-class Blocked(Exception):
+class Blocked(VersionsyncError):
     """A 429 blocks all requests for longer than this one may wait."""
 
     def __init__(self, seconds: float) -> None:

@@ -1,6 +1,6 @@
-"""Settings: one definition, from which come loading, checks, defaults and the example file.
+"""Settings: loading, checks, defaults and the example file all come from one definition.
 
-Nothing here reads a secret before it is asked for, and a secret shows itself only through `Secret.reveal`.
+A secret is read only when it is needed, and shown only by `Secret.reveal`.
 """
 
 from versionsync.config.definition import (

@@ -1,4 +1,4 @@
-"""Checks what a settings file or the environment says against the definition."""
+"""Check a settings file and the environment against the definition."""
 
 from __future__ import annotations
 
@@ -26,9 +26,12 @@ _PLAIN: Final[dict[type, str]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """One setting as the definition has it.
+    """One setting, as the definition says.
 
-    `kinds` are the types of TOML that it may hold; `table` is the struct of a nested table; `many`: of several ones.
+    Attributes:
+        kinds: The TOML types that it may hold.
+        table: The struct of a nested table, if it is one.
+        many: It is a list of such tables.
     """
 
     name: str
@@ -47,13 +50,13 @@ class Setting:
 
 @functools.cache
 def settings_of(struct: type[Struct]) -> tuple[Setting, ...]:
-    """The settings of one table of the file, in the order of the definition."""
+    """Return the settings of one table of the file, in the order of the definition."""
     hints = get_type_hints(struct, include_extras=True)
     return tuple(_setting(field, hints[field.name]) for field in msgspec.structs.fields(struct))
 
 
 def nearest(name: str, names: Iterable[str]) -> str | None:
-    """The one of `names` that was probably meant by `name`, or None if none is near."""
+    """Return the one of `names` that is most similar to `name`, or None if none is similar."""
     known = {known.casefold(): known for known in names}
     found = difflib.get_close_matches(name.casefold(), known, n=1, cutoff=0.6)
     return known[found[0]] if found else None
@@ -87,7 +90,7 @@ def _setting(field: msgspec.structs.FieldInfo, hint: object) -> Setting:
 
 
 def _without_none(hint: object) -> Any:
-    """`X` of `Annotated[X | None, …]`, or of anything less wrapped."""
+    """Return `X` of `Annotated[X | None, …]`, or of a type with fewer layers."""
     while get_origin(hint) is Annotated:
         hint = get_args(hint)[0]
     parts = [part for part in get_args(hint) if part is not type(None)]
@@ -101,7 +104,7 @@ def _default(field: msgspec.structs.FieldInfo) -> str:
         return "required"
     if field.default in (None, msgspec.NODEFAULT, ()):
         return "–"
-    return f"`{msgspec.json.encode(field.default).decode()}`"  # numbers and plain texts are written alike in TOML
+    return f"`{msgspec.json.encode(field.default).decode()}`"  # numbers and plain texts look the same in TOML
 
 
 def _kinds(kind: inspect.Type) -> Iterator[type]:
@@ -126,7 +129,7 @@ def _kinds(kind: inspect.Type) -> Iterator[type]:
 
 
 def _expected(name: str, hint: object, *, table: type[Struct] | None, many: bool) -> str:
-    """What a value of this type looks like, in words."""
+    """Describe a value of this type in words."""
     if table is not None:
         return f"one or more tables, each written [[{name}]]" if many else "a table"
     kind = inspect.type_info(hint)
@@ -154,7 +157,7 @@ _KINDS = {
 
 
 def check_table(table: Mapping[str, object], struct: type[S], *, file: str, path: str = "") -> S:
-    """`table` of a settings file as a `struct`; `path` is where in `file` it stands.
+    """Return the `table` at `path` in the settings file as a `struct`.
 
     Raises UnknownSetting or InvalidSetting with the file, the path and what is expected there.
     """
@@ -173,9 +176,9 @@ def check_table(table: Mapping[str, object], struct: type[S], *, file: str, path
 
 
 def check_text(text: str, setting: Setting) -> Any:
-    """The value of `setting` that its environment variable gives as `text`.
+    """Return the value of `setting` from the `text` of its environment variable.
 
-    Raises InvalidSetting, naming the variable.
+    Raises InvalidSetting, which names the variable.
     """
     if setting.secret:
         return Secret(text)
@@ -210,7 +213,7 @@ def _check(value: object, setting: Setting, *, file: str, path: str) -> Any:
 
 
 def _invalid(value: object, setting: Setting, *, file: str, path: str) -> InvalidSetting:
-    """The kind of the value is named, never the value: somebody may have put a token in the wrong place."""
+    """Return an error that names the kind of the value, never the value: it may be a token in the wrong place."""
     kind = _KINDS.get(type(value), "a date or a time")
     found = "this value is not" if type(value) in setting.kinds else f"it is {kind}"
     return InvalidSetting(
@@ -233,5 +236,5 @@ def _join(path: str, name: str) -> str:
 
 
 def _unquoted(expected: str) -> str:
-    """What is expected of a variable: the quotes of TOML are not wanted there."""
+    """Return what is expected of a variable, which has no quotes, unlike TOML."""
     return expected.replace(" in quotes", "").replace('"', "")

@@ -1,4 +1,4 @@
-"""Where secrets come from: a variable, a file that only its owner can read, or what the service manager hands over."""
+"""Read secrets: from a variable, a file that only its owner can read, or the service manager's credentials."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ CREDENTIALS_VARIABLE: Final = "CREDENTIALS_DIRECTORY"
 CONTAINER_SECRETS: Final = Path("/run/secrets")
 SECRET_BYTES: Final = 64 * 1024
 PASSWORD_LENGTH: Final = 16
-"""Of a webhook's password at the least: whoever reaches the port may try some."""
+"""The minimum for a webhook's password: anyone who reaches the port can try to guess it."""
 
 _WEB_ADDRESS: Final = re.compile(r"https?://[^\s/]+(/\S*)?", re.IGNORECASE)
 _PLACEHOLDER: Final = re.compile(
@@ -56,12 +56,12 @@ _PLACEHOLDER: Final = re.compile(
 
 
 def looks_like_a_placeholder(token: str) -> bool:
-    """Whether `token` is what a manual or an example file has in the place of a token."""
+    """Return whether `token` is a placeholder, as in a manual or an example file."""
     return _PLACEHOLDER.fullmatch(token.strip()) is not None
 
 
 def read_api_token(source: SourceSettings, *, folder: Path, environ: Mapping[str, str]) -> Secret:
-    """The token of `source`; a relative file is looked up in the credentials directory, then in `folder`.
+    """Return the token of `source`. A relative file is looked up in the credentials directory, then in `folder`.
 
     Raises SecretProblem if there is none, if it is empty or a placeholder, or if others can read its file.
     """
@@ -95,9 +95,9 @@ def read_api_token(source: SourceSettings, *, folder: Path, environ: Mapping[str
 
 
 def read_webhook_password(source: SourceSettings, *, folder: Path, environ: Mapping[str, str]) -> Secret | None:
-    """The password that the webhook of `source` must say; None: none is set, and no webhook is heard.
+    """Return the password of the webhook of `source`; None: none is set, and no webhook calls are accepted.
 
-    Raises SecretProblem if its variable or its file is missing or says nothing, or if others can read the file.
+    Raises SecretProblem if its variable or its file is missing or empty, or if others can read the file.
     """
     given = _given(source, "webhook_password", folder=folder, environ=environ)
     if given is None:
@@ -107,21 +107,21 @@ def read_webhook_password(source: SourceSettings, *, folder: Path, environ: Mapp
     if not password:
         raise SecretProblem(
             f"the webhook of source {source.name} has no password: {where} is not set, or empty",
-            hint="Put a long random one there and into DatoCMS; or take the setting out, and no webhook is heard.",
+            hint="Put a long random one there and into DatoCMS. Without the setting, no webhook calls are accepted.",
         )
     if len(password) < PASSWORD_LENGTH:
         raise SecretProblem(
             f"the password of the webhook of source {source.name} ({where}) has {len(password)} characters: "
             f"it could be guessed, and must have {PASSWORD_LENGTH}",
-            hint="`versionsync webhook install` makes one where webhook_password_file names a file that is not there.",
+            hint="`versionsync webhook install` makes one if webhook_password_file names a file that does not exist.",
         )
     return Secret(password)
 
 
 def webhook_password_path(source: SourceSettings, *, folder: Path, environ: Mapping[str, str]) -> Path | None:
-    """Where a password for the webhook of `source` can be stored: the file that the settings name and nobody has made.
+    """Return the file in which a new webhook password of `source` can be stored.
 
-    None: the file is there, or the settings name none.
+    None: the file exists already, or the settings name none.
     """
     if source.webhook_password_file is None:
         return None
@@ -130,26 +130,26 @@ def webhook_password_path(source: SourceSettings, *, folder: Path, environ: Mapp
 
 
 def read_notification_url(
-    notice: NotificationSettings, *, where: str, folder: Path, environ: Mapping[str, str]
+    entry: NotificationSettings, *, where: str, folder: Path, environ: Mapping[str, str]
 ) -> Secret:
-    """The address to which notices go; `where` is the place of `notice` in the settings.
+    """Return the address of one `entry` of `[[notifications]]`; `where` is its path in the settings.
 
     Raises SecretProblem if it is empty, or cannot be read.
     """
-    given = _given(notice, "url", folder=folder, environ=environ)
+    given = _given(entry, "url", folder=folder, environ=environ)
     if given is None or not given[1]:
         raise SecretProblem(
             f"{where} has no address: {given[0] if given else 'url'} is not set, or empty",
-            hint="Put an address of Apprise there, such as json://host/path; or take it out.",
+            hint="Put an address of Apprise there, such as json://host/path; or remove it.",
         )
     _refuse_quotes(given[1], f"the address of {where}", given[0])
     return Secret(given[1])
 
 
 def read_heartbeat_url(source: SourceSettings, *, folder: Path, environ: Mapping[str, str]) -> Secret | None:
-    """The address of the dead man's switch of `source`; None: it has none.
+    """Return the heartbeat URL of `source`; None: it has none.
 
-    Raises SecretProblem if it is empty or cannot be read, InvalidSetting if it is no address of the web.
+    Raises SecretProblem if it is empty or cannot be read, InvalidSetting if it is not a web address.
     """
     given = _given(source, "heartbeat_url", folder=folder, environ=environ)
     if given is None:
@@ -157,22 +157,22 @@ def read_heartbeat_url(source: SourceSettings, *, folder: Path, environ: Mapping
     where, url = given
     if not url:
         raise SecretProblem(
-            f"the dead man's switch of source {source.name} has no address: {where} is not set, or empty",
-            hint="Put the address there that the service shows; or take the setting out.",
+            f"the heartbeat of source {source.name} has no address: {where} is not set, or empty",
+            hint="Put the address there that the service shows; or remove the setting.",
         )
-    _refuse_quotes(url, f"the dead man's switch of source {source.name}", where)
+    _refuse_quotes(url, f"the heartbeat address of source {source.name}", where)
     if not _WEB_ADDRESS.fullmatch(url):
         raise InvalidSetting(
-            f"the dead man's switch of source {source.name} is no address that can be called ({where})",
+            f"the heartbeat address of source {source.name} is not a web address ({where})",
             hint="It must start with https:// or http:// and have no spaces in it.",
         )
     return Secret(url)
 
 
 def read_database_url(settings: Settings, *, folder: Path, environ: Mapping[str, str]) -> Secret:
-    """The URL of the database: set itself, or in a file, or handed over by the service manager, or the default.
+    """Return the URL of the database: from its setting, a file, the service manager's credentials, or the default.
 
-    Raises SecretProblem if it is empty or its file cannot be used, InvalidSetting if it is no database URL.
+    Raises SecretProblem if it is empty or its file cannot be used, InvalidSetting if it is not a database URL.
     """
     if settings.database_url is not None:
         where, url = "database_url", settings.database_url
@@ -190,7 +190,7 @@ def read_database_url(settings: Settings, *, folder: Path, environ: Mapping[str,
 
 
 def check_database_url(text: str, *, where: str) -> DatabaseUrl:
-    """The parts of a database URL that stands at `where`. Raises InvalidSetting if it is none; `text` is not quoted."""
+    """Return the parts of the database URL at `where`. Raises InvalidSetting, which never quotes `text`."""
     try:
         return parse(text)
     except BadDatabaseUrl as error:
@@ -198,9 +198,9 @@ def check_database_url(text: str, *, where: str) -> DatabaseUrl:
 
 
 def read_secret_file(path: Path, *, environ: Mapping[str, str]) -> str:
-    """What `path` holds.
+    """Return the content of `path`.
 
-    Refuses a file that others can read, or that is somebody else's, but where a service manager or a container put it.
+    Raises SecretProblem if others own it or can read it, unless a service manager or a container put it there.
     """
     try:
         mode = path.stat().st_mode
@@ -215,26 +215,26 @@ def read_secret_file(path: Path, *, environ: Mapping[str, str]) -> str:
     except FileNotFoundError:
         raise SecretProblem(f"there is no file {path}", hint="Write the secret into it, mode 0600.") from None
     except UnicodeDecodeError:
-        raise SecretProblem(f"{path} is not text", hint="It must hold the secret and nothing else.") from None
+        raise SecretProblem(f"{path} is not text", hint="It must hold only the secret.") from None
     except OSError as error:
         raise SecretProblem(f"{path} cannot be read: {error.strerror}", hint="Check its owner and mode.") from error
 
 
 def check_secret_file(path: Path, status: Owned, what: str, *, environ: Mapping[str, str]) -> None:
-    """Raise SecretProblem if `path`, of this owner and mode, is no place for `what` it holds."""
+    """Raise SecretProblem if the owner and mode of `path` do not protect `what` it holds."""
     doubt = None if _is_handed_over(path, environ) else distrust_of_secret(status, Self.now(), path)
     if doubt is not None:
         raise SecretProblem(f"{path} holds {what} and {doubt.reason}", hint=f"Run: {doubt.command}")
 
 
 def _refuse_quotes(secret: str, what: str, where: str) -> None:
-    """Raise SecretProblem if there are quotes around a secret, as a shell takes off and a file of variables keeps."""
+    """Raise SecretProblem if a secret has quotes around it: a shell removes them, a file of variables keeps them."""
     if re.fullmatch(r"(['\"`]).*\1", secret, re.DOTALL):
         raise SecretProblem(f"{what} has quotes around it ({where})", hint="Write it without them.")
 
 
 def _given(settings: Struct, name: str, *, folder: Path, environ: Mapping[str, str]) -> tuple[str, str] | None:
-    """Where the secret is that `name`, `name`_env or `name`_file gives, and what it is; None: none of them is set."""
+    """Return where `name`, `name`_env or `name`_file gives a secret, and the secret; None: none of them is set."""
     file, variable = getattr(settings, f"{name}_file"), getattr(settings, f"{name}_env")
     itself: Secret | None = getattr(settings, name, None)
     if file is not None:
@@ -246,7 +246,7 @@ def _given(settings: Struct, name: str, *, folder: Path, environ: Mapping[str, s
 
 
 def _find_token(source: SourceSettings, *, folder: Path, environ: Mapping[str, str]) -> tuple[str, str | None]:
-    """Where the token is, in words, and what stands there (None: nothing)."""
+    """Return where the token is, in words, and what is there (None: nothing)."""
     if source.api_token is not None:
         return "api_token in the settings file", source.api_token.reveal()
     if source.api_token_file is not None:
@@ -273,14 +273,14 @@ def _locate(name: str, *, folder: Path, environ: Mapping[str, str]) -> Path:
     try:
         path = Path(name).expanduser()
     except RuntimeError:
-        raise InvalidSetting(f"no home folder is known for {name}", hint="Write the whole path.") from None
+        raise InvalidSetting(f"no home folder is known for {name}", hint="Write the full path.") from None
     if path.is_absolute():
         return path
     return _credential(name, environ) or folder / path
 
 
 def _is_handed_over(path: Path, environ: Mapping[str, str]) -> bool:
-    """Service managers and containers guard the folder, whatever the mode of the file."""
+    """Whether a service manager or a container protects the folder, whatever the mode of the file."""
     resolved = path.resolve()
     directory = environ.get(CREDENTIALS_VARIABLE)
     guarded = [CONTAINER_SECRETS.resolve(), *([Path(directory).resolve()] if directory else [])]

@@ -1,8 +1,12 @@
-"""Every setting, once: its name, type, default and what it means.
+"""Every setting, once: its name, type, default and description.
 
-Checks, error messages, `docs/settings.md` and the example file are all made from the structs below. A setting's `Meta`
-holds its description; `extra` the environment variable that overrides it (`env`), what the example file shows
-(`example`) and what stands for the default in the reference where the value itself says too little (`default`).
+Checks, error messages, `docs/settings.md` and the example file are all made from the structs below. The `Meta` of a
+setting holds its description. Its `extra` holds:
+
+- `env`: the environment variable that overrides it;
+- `example`: the value in the example file;
+- `default`: what `docs/settings.md` shows as the default, if the value itself says too little;
+- `expected`: what a value must look like.
 """
 
 from __future__ import annotations
@@ -29,31 +33,32 @@ __all__ = [
 ]
 
 NotificationName: TypeAlias = Literal["failing", "stale", "mass_delete", "recovered"]
-"""What a notice may be about."""
+"""What a notification can be about."""
 
 
 class NotificationSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One place that is told when something is wrong with a source, and when it has passed."""
+    """A channel that gets notifications about problems of your sources."""
 
     url_env: Annotated[
         Annotated[str, Meta(min_length=1)] | None,
         Meta(
-            description="The environment variable that holds the address to which notices go, in the form of Apprise: "
-            "`mailto://…`, `slack://…`, `tgram://…`, `json://…`, and more. Needs `versionsync[notifications]`",
+            description="The environment variable that holds the address of the channel, in the form of Apprise: "
+            "`mailto://…`, `slack://…`, `tgram://…`, `json://…` and more. Needs "
+            "`versionsync[notifications]`.",
             extra={"example": '"VERSIONSYNC_NOTIFICATION_URL"'},
         ),
     ] = None
     url_file: Annotated[
         Annotated[str, Meta(min_length=1)] | None,
         Meta(
-            description="A file that holds nothing but that address; it is looked up like `api_token_file`.",
+            description="A file with nothing but that address. A relative path works as for `api_token_file`.",
             extra={"example": '"notifications.url"'},
         ),
     ] = None
     url: Annotated[
         Secret | None,
         Meta(
-            description="The address itself. Most have a password in them, so it is refused if others can read the "
+            description="The address itself. Most contain a password, so it is refused if others can read the "
             "settings file.",
             extra={"env": "VERSIONSYNC_NOTIFICATION_URL", "example": '"mailtos://user:password@example.com"'},
         ),
@@ -61,9 +66,9 @@ class NotificationSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fie
     on: Annotated[
         Annotated[tuple[NotificationName, ...], Meta(min_length=1)],
         Meta(
-            description="What is told: `failing` (so many looks in a row did not do all that they should), `stale` "
-            "(nothing has succeeded for much longer than `max_staleness`), `mass_delete` (so many records were gone at "
-            "once that it was not believed), `recovered` (one of these was told, and has passed).",
+            description="What to send. `failing`: several runs in a row failed. `stale`: no run succeeded for much "
+            "longer than `max_staleness`. `mass_delete`: more records disappeared at once than the limit "
+            "allows. `recovered`: one of these was sent, and the problem is over.",
             extra={
                 "example": '["failing", "mass_delete"]',
                 "expected": "a list of failing, stale, mass_delete and recovered",
@@ -73,7 +78,7 @@ class NotificationSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fie
     sources: Annotated[
         Annotated[tuple[str, ...], Meta(min_length=1)] | None,
         Meta(
-            description="Of which sources, by their names.",
+            description="The names of the sources to report.",
             extra={
                 "example": '["website"]',
                 "default": "all of them",
@@ -83,7 +88,7 @@ class NotificationSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fie
     ] = None
     after_failures: Annotated[
         int,
-        Meta(ge=1, description="So many failures in a row are told as `failing`.", extra={"example": "3"}),
+        Meta(ge=1, description="The number of failures in a row that counts as `failing`.", extra={"example": "3"}),
     ] = 3
 
 
@@ -93,21 +98,21 @@ DEFAULT_SOURCE: Final = "default"
 DEFAULT_TOKEN_VARIABLE: Final = "DATOCMS_API_TOKEN"  # noqa: S105 - a variable's name
 
 _LABEL: Final = r"[^\s/@:.?#\[\]]{1,63}"
-"""A part of a host's name, between its dots."""
+"""A part of a host name, between its dots."""
 
 RateLimit: TypeAlias = Annotated[int, Meta(ge=1)] | Literal["none"]
-"""Requests in three seconds, or none for a server that sets no limit."""
+"""Requests in three seconds, or none for a server without a limit."""
 
 
 class MassDeleteSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How many records may vanish from one listing before a run stops and marks none as deleted."""
+    """How many records may disappear at once. Above both limits, a run stops and marks none of them as deleted."""
 
     fraction: Annotated[
         float,
         Meta(
             ge=0,
             le=1,
-            description="A run stops when more than this share of the source's records is gone at once, …",
+            description="A run stops when more than this share of the source's records disappears at once, …",
             extra={"example": "0.2"},
         ),
     ] = 0.2
@@ -124,14 +129,14 @@ class SearchSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         int,
         Meta(
             ge=0,
-            description="When DatoCMS reports a change that no list shows, such as a publication of single locales, a "
-            "run reads histories to find it. It sends at most this many requests for that, …",
+            description="DatoCMS can report a change that no list shows, such as a publication of single locales. "
+            "Then a run reads histories to find it. It sends at most this many requests for that, …",
             extra={"example": "60"},
         ),
     ] = 60
     per_hour: Annotated[
         int,
-        Meta(ge=0, description="… and the next runs at most this many an hour.", extra={"example": "60"}),
+        Meta(ge=0, description="… and the next runs send at most this many an hour.", extra={"example": "60"}),
     ] = 60
 
 
@@ -142,15 +147,16 @@ class SourceSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         str,
         Meta(
             pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$",
-            description="What this source is called in the database, in commands and in the log. It stays for good: "
+            description="The name of this source in the database, in commands and in the log. Do not change it: "
             "another name is another source.",
-            extra={"example": '"website"', "expected": "a name of letters, digits, - and _, 63 at the most"},
+            extra={"example": '"website"', "expected": "a name of letters, digits, - and _, at most 63"},
         ),
     ]
     environment: Annotated[
         Annotated[str, Meta(pattern=r"^[A-Za-z0-9._~-]+$")] | None,
         Meta(
-            description="The environment to mirror. Left out: the primary one, also after another has been promoted.",
+            description="The environment to mirror. If you leave it out, it is the primary one, also after you "
+            "promote another.",
             extra={
                 "env": "VERSIONSYNC_ENVIRONMENT",
                 "example": '"main"',
@@ -162,23 +168,24 @@ class SourceSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     api_token_env: Annotated[
         Annotated[str, Meta(min_length=1)] | None,
         Meta(
-            description="The environment variable that holds the API token. The token needs a role that may use the "
-            "Content Management API and read every record; reading its users lets the mirror name who made a version.",
+            description="The environment variable that holds the API token. Its role must be able to use the Content "
+            "Management API and read every record. If it can read users, the mirror also has the names of "
+            "editors.",
             extra={"example": '"DATOCMS_API_TOKEN"', "default": '`"DATOCMS_API_TOKEN"`'},
         ),
     ] = None
     api_token_file: Annotated[
         Annotated[str, Meta(min_length=1)] | None,
         Meta(
-            description="A file that holds nothing but the API token and that only its owner can read. A relative path "
-            "is looked up in `CREDENTIALS_DIRECTORY`, then in the folder of the settings file.",
+            description="A file with nothing but the API token. Only its owner may read it. A relative path is looked "
+            "up in `CREDENTIALS_DIRECTORY`, then in the folder of the settings file.",
             extra={"example": '"website.token"'},
         ),
     ] = None
     api_token: Annotated[
         Secret | None,
         Meta(
-            description="The API token itself. Refused if others can read the settings file.",
+            description="The API token itself. It is refused if others can read the settings file.",
             extra={"example": '"…"'},
         ),
     ] = None
@@ -186,7 +193,7 @@ class SourceSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         str,
         Meta(
             pattern=rf"^https?://(\[[0-9A-Fa-f:.]+\]|{_LABEL}(\.{_LABEL})*\.?)(:\d{{1,5}})?(/[^\s@]*)?$",
-            description="Where the Content Management API is: another address only for a simulator or a proxy.",
+            description="The address of the Content Management API. Change it only for a simulator or a proxy.",
             extra={
                 "env": "VERSIONSYNC_BASE_URL",
                 "example": f'"{DEFAULT_BASE_URL}"',
@@ -197,8 +204,8 @@ class SourceSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     rate_limit: Annotated[
         RateLimit | None,
         Meta(
-            description='Requests in 3 seconds at the most. Left out: what upstream announces. `"none"`: as fast as a '
-            "local server answers.",
+            description="The maximum number of requests in 3 seconds. Default: the limit that DatoCMS announces. "
+            '`"none"`: no limit, for a local server.',
             extra={
                 "env": "VERSIONSYNC_RATE_LIMIT",
                 "example": "60",
@@ -210,7 +217,8 @@ class SourceSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     mass_delete_limit: Annotated[
         MassDeleteSettings,
         Meta(
-            description="How many records may be gone at once before a run believes that it sees less, and stops.",
+            description="How many records may disappear at once. Above that, a run stops: the token may see less than "
+            "before.",
         ),
     ] = field(default_factory=MassDeleteSettings)
     change_search: Annotated[
@@ -227,25 +235,25 @@ class SourceSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     webhook_password_env: Annotated[
         Annotated[str, Meta(min_length=1)] | None,
         Meta(
-            description="The environment variable that holds the password of the webhook. Without a password, here or "
-            "in a file, no webhook is heard. It must have 16 characters.",
+            description="The environment variable that holds the password of the webhook, 16 characters or more. "
+            "Without a password here or in a file, `versionsync run` accepts no webhook calls.",
             extra={"example": '"VERSIONSYNC_WEBHOOK_PASSWORD"'},
         ),
     ] = None
     webhook_password_file: Annotated[
         Annotated[str, Meta(min_length=1)] | None,
         Meta(
-            description="A file that holds nothing but the password of the webhook; it is looked up like "
-            "`api_token_file`. `versionsync webhook install` makes one that is not there yet.",
+            description="A file with nothing but the password of the webhook. A relative path works as for "
+            "`api_token_file`. `versionsync webhook install` creates the file if it does not exist.",
             extra={"example": '"website.webhook"'},
         ),
     ] = None
     poll_webhook_log: Annotated[
         bool,
         Meta(
-            description="Whether `versionsync run` reads DatoCMS's log of the calls of this source's webhook, where "
-            "`versionsync webhook install` has made one: then changes are found within about a second without any "
-            "port being open, for a request each time. `false`: never.",
+            description="Whether `versionsync run` polls DatoCMS's log of this source's webhook calls. With a webhook "
+            "made by `versionsync webhook install`, it finds changes within about a second. It needs no "
+            "open port, and one request each time.",
             extra={"example": "true"},
         ),
     ] = True
@@ -254,19 +262,19 @@ class SourceSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         Meta(
             ge=1,
             le=604_800,
-            description="How old the mirror may become, in seconds, while `versionsync run` follows the source: it "
-            "looks at least that often, and more often while the project is being edited. A look without anything new "
-            "costs one request.",
+            description="How old the mirror may become, in seconds, while `versionsync run` runs. It checks the "
+            "project at least this often, and more often while people edit it. A check that finds nothing "
+            "new costs one request.",
             extra={"example": "60"},
         ),
     ] = 60.0
     budget: Annotated[
         Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,11}/(day|month)$")] | None,
         Meta(
-            description="How many requests `versionsync run` may send to the project, a day or a month (in UTC), for "
-            "all of its sources together. Where that is short it first leaves the log of webhook calls alone, then "
-            "reads fewer old histories again, then lists all records less often, then looks less often than "
-            "`max_staleness` asks for, and says so.",
+            description="How many requests `versionsync run` may send to the project, for all of its sources "
+            "together, in a calendar day or month (UTC). If the budget is short, it saves requests in "
+            "this order: it stops polling the webhook log, reads fewer old histories, lists all records "
+            "less often, and checks less often than `max_staleness` says. It reports what it saves.",
             extra={
                 "example": '"3000/day"',
                 "default": "no limit",
@@ -278,17 +286,18 @@ class SourceSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         int,
         Meta(
             ge=0,
-            description="How many histories a day `versionsync run` reads again, two requests each, to find what no "
-            "list of records shows. Up to half are of records with a draft newer than their live version, each at most "
-            "once a day; otherwise those that were not read for the longest time come first. 0: none.",
+            description="How many old histories `versionsync run` reads again each day, to find what no list of "
+            "records shows. Each costs two requests. Up to half are records with a draft newer than their "
+            "published version, each at most once a day. The others are those it has not read for the "
+            "longest time. 0: none.",
             extra={"example": "240"},
         ),
     ] = 240
     heartbeat_url_env: Annotated[
         Annotated[str, Meta(min_length=1)] | None,
         Meta(
-            description="The environment variable that holds an address which `versionsync run` calls after looks "
-            "that succeeded, once a minute at the most: that of a dead man's switch, which tells you when the calls "
+            description="The environment variable that holds a heartbeat address. `versionsync run` calls it after "
+            "runs that succeeded, at most once a minute. The service behind it alerts you when the calls "
             "stop.",
             extra={"example": '"VERSIONSYNC_HEARTBEAT_URL"'},
         ),
@@ -296,14 +305,14 @@ class SourceSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     heartbeat_url_file: Annotated[
         Annotated[str, Meta(min_length=1)] | None,
         Meta(
-            description="A file that holds nothing but that address; it is looked up like `api_token_file`.",
+            description="A file with nothing but that address. A relative path works as for `api_token_file`.",
             extra={"example": '"website.heartbeat"'},
         ),
     ] = None
     heartbeat_url: Annotated[
         Secret | None,
         Meta(
-            description="The address itself. Who knows it can call it too, so it is refused if others can read the "
+            description="The address itself. Anyone who knows it can call it, so it is refused if others can read the "
             "settings file.",
             extra={"env": "VERSIONSYNC_HEARTBEAT_URL", "example": '"https://hc-ping.com/…"'},
         ),
@@ -317,7 +326,7 @@ class HttpSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         str,
         Meta(
             min_length=1,
-            description="The address to listen on. `0.0.0.0` is every one of the machine.",
+            description="The address to listen on. `0.0.0.0`: all addresses of the machine.",
             extra={"env": "VERSIONSYNC_HTTP_HOST", "example": '"127.0.0.1"'},
         ),
     ] = "127.0.0.1"
@@ -326,7 +335,7 @@ class HttpSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         Meta(
             ge=0,
             le=65535,
-            description="The port to listen on; 0: a free one, told in the log.",
+            description="The port to listen on. 0: any free port; the log shows it.",
             extra={"env": "VERSIONSYNC_HTTP_PORT", "example": "8765"},
         ),
     ] = 8765
@@ -338,9 +347,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     database_url: Annotated[
         Secret | None,
         Meta(
-            description="The database: `sqlite:///file.db` (relative to the current folder), `sqlite:////full/path.db` "
-            "or `postgresql://user:password@host/name`. With a password in it, the settings file must be readable by "
-            "its owner alone.",
+            description="The database: `sqlite:///file.db` (relative to the current folder), "
+            "`sqlite:////full/path.db` or `postgresql://user:password@host/name`. If it has a password, "
+            "only the owner may read the settings file.",
             extra={
                 "env": "VERSIONSYNC_DATABASE_URL",
                 "example": '"sqlite:///versionsync.db"',
@@ -351,20 +360,20 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     database_url_file: Annotated[
         Annotated[str, Meta(min_length=1)] | None,
         Meta(
-            description="A file that holds nothing but the database URL, for one with a password. A file "
-            "`database_url` in `CREDENTIALS_DIRECTORY` is found by itself.",
+            description="A file with nothing but the database URL, for a URL with a password. A file `database_url` "
+            "in `CREDENTIALS_DIRECTORY` is found without this setting.",
             extra={"env": "VERSIONSYNC_DATABASE_URL_FILE", "example": '"/etc/versionsync/database_url"'},
         ),
     ] = None
     sources: Annotated[
         tuple[SourceSettings, ...],
-        Meta(description="The projects to mirror. None: one named `default`, described by the environment."),
+        Meta(
+            description="The projects to mirror. If there are none: one named `default`, described by the environment."
+        ),
     ] = ()
     notifications: Annotated[
         tuple[NotificationSettings, ...],
-        Meta(
-            description="Who is told when something is wrong while `versionsync run` follows the sources. None: nobody."
-        ),
+        Meta(description="Where to send notifications about problems while `versionsync run` runs. Default: none."),
     ] = ()
     http: Annotated[
         HttpSettings,

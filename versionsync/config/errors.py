@@ -1,15 +1,17 @@
-"""What can be wrong with the settings; each says what, where, and what to do about it.
+"""What can be wrong with the settings. Each error says what is wrong and where, and has a hint.
 
 ConfigError
 ├── FileProblem          a settings file cannot be read, or is no TOML (line and column)
 ├── UnknownSetting       no setting has this name; the nearest one that exists
-├── InvalidSetting       a setting has a value that it cannot have, or two that exclude each other are set
-├── UnknownSource        a source was asked for that the settings do not have; the nearest one that exists
+├── InvalidSetting       a setting has an invalid value, or two settings exclude each other
+├── UnknownSource        you named a source that the settings do not have; the nearest one that exists
 ├── MissingExtra         a setting needs a part of versionsync that is not installed
 └── SecretProblem        a token or a password is missing, a placeholder, or in a file that others can read
 """
 
 from __future__ import annotations
+
+from versionsync.errors import ErrorKind, VersionsyncError
 
 __all__ = [
     "ConfigError",
@@ -22,12 +24,10 @@ __all__ = [
 ]
 
 
-class ConfigError(Exception):
-    """The settings cannot be used. `hint` is what to do about it; neither it nor the message holds a secret."""
+class ConfigError(VersionsyncError):
+    """The settings cannot be used. Neither the message nor the hint holds a secret."""
 
-    def __init__(self, message: str, *, hint: str) -> None:
-        super().__init__(message)
-        self.hint = hint
+    kind = ErrorKind.CONFIGURATION
 
 
 class FileProblem(ConfigError):
@@ -39,7 +39,7 @@ class UnknownSetting(ConfigError):
 
 
 class InvalidSetting(ConfigError):
-    """A setting has a value that it cannot have."""
+    """A setting has an invalid value."""
 
 
 class UnknownSource(ConfigError):

@@ -1,6 +1,6 @@
-"""Writes what the definition says as `docs/settings.md` and as a commented example file.
+"""Write `docs/settings.md` and a commented example file from the definition of the settings.
 
-`python -m versionsync.config.example_file` writes both in a checkout; with `--check` it only says if they are current.
+`python -m versionsync.config.example_file` writes both in a checkout. With `--check` it only checks them.
 """
 
 from __future__ import annotations
@@ -35,69 +35,71 @@ _INTRODUCTION: Final = """\
 
 This page is written by `python -m versionsync.config.example_file`; change `versionsync/config/definition.py` instead.
 
-The first that says something wins: the command line (`--config`, `--database`), the environment,
-`versionsync.toml` in the current folder, `/etc/versionsync/versionsync.toml`. `--config FILE` stands in for both files.
-One file is read, never two. `./versionsync.toml` can send any variable of your environment to an address of its own,
-so it is obeyed only if it and its folder belong to you or to root and nobody else may write them. A file that you name
-with `--config`, and that of `/etc/versionsync`, is obeyed whoever wrote it.
+Settings come from four places. The first that has a setting wins: the command line (`--config`, `--database`), the
+environment, `versionsync.toml` in the current folder, `/etc/versionsync/versionsync.toml`. Only one file is read. With
+`--config FILE`, that is the only one.
 
-No file is needed. `DATOCMS_API_TOKEN` alone is a whole configuration: one source named `default`, the primary
-environment, SQLite in `./versionsync.db`. [versionsync.example.toml](versionsync.example.toml) shows every setting, and
-`versionsync init` writes a file that fits; `versionsync doctor` tells what is wrong with one.
+You need no file. `DATOCMS_API_TOKEN` alone is a complete configuration: one source named `default`, the primary
+environment, SQLite in `./versionsync.db`. [versionsync.example.toml](versionsync.example.toml) shows every setting.
+`versionsync init` writes a file for you, and `versionsync doctor` checks it.
 
-A setting that does not exist is an error, not a comment: the message names the nearest one that does. So is a variable
-that resembles one of ours, such as `VERSIONSYNC_DATABSE_URL`. Any other variable that begins with `VERSIONSYNC_` is
-logged once as a warning, unless the settings mention it or Kubernetes made it.
+A setting that does not exist is an error: the message names the most similar one. The same is true for a variable that
+resembles one of the variables below, such as `VERSIONSYNC_DATABSE_URL`. Any other variable whose name begins with
+`VERSIONSYNC_` is logged once as a warning, unless the settings mention it or Kubernetes made it.
+
+`./versionsync.toml` can send any variable of your environment to an address of its choice. So it is used only if you or
+root own the file and its folder, and no other user can write them. A file that you name with `--config`, and the one in
+`/etc/versionsync`, may belong to anyone.
 
 ## Secrets
 
-An API token is looked for in this order:
+An API token is looked up in this order:
 
-1. what the source names: `api_token_env`, `api_token_file` or `api_token`, one of them;
+1. what the source names: one of `api_token_env`, `api_token_file` and `api_token`;
 2. `$CREDENTIALS_DIRECTORY/<name of the source>`, then `$CREDENTIALS_DIRECTORY/api_token` (systemd's `LoadCredential=`);
 3. the environment variable `DATOCMS_API_TOKEN`.
 
-The URL of a database with a password may stand in `database_url`, in the file that `database_url_file` names, or in
-`$CREDENTIALS_DIRECTORY/database_url`. On the command line it is refused, since every user of a machine can read that.
-In a password of a URL, write `@` as `%40`, `/` as `%2F`, `?` as `%3F` and `%` as `%25`; among parameters also `&` as
-`%26`. A URL in which the end of the password can be doubted is refused. What is no URL is the path of a SQLite file,
-unless it looks like something else, such as `host=… password=…` or `localhost:5432/…`: that is refused too.
+A database URL with a password belongs in `database_url`, in the file that `database_url_file` names, or in
+`$CREDENTIALS_DIRECTORY/database_url`. On the command line it is refused: every user of the machine could read it. In a
+password within a URL, write `@` as `%40`, `/` as `%2F`, `?` as `%3F` and `%` as `%25`. Among parameters, also write `&`
+as `%26`. A URL is refused if it is not clear where its password ends. Any other text is the path of a SQLite file. It
+is refused if it looks like something else, such as `host=… password=…` or `localhost:5432/…`.
 
-A file with a secret in it must be yours or root's. It is refused if its group or others can read it (`chmod 600 FILE`),
-except for a file of root that a group of yours may read: so Kubernetes gives out a secret with `defaultMode: 0440` and
-an `fsGroup`. Files in `CREDENTIALS_DIRECTORY` and in `/run/secrets` (Docker, Podman) are taken whatever their owner and
-mode: their folder is guarded. Quotes around a secret are an error: a shell takes them off, `--env-file` does not.
+A file with a secret must belong to you or to root. It is refused if its group or others can read it; `chmod 600 FILE`
+helps. There is one exception: your group may read a file of root. Kubernetes makes such files with `defaultMode: 0440`
+and an `fsGroup`. Files in `CREDENTIALS_DIRECTORY` and in `/run/secrets` (Docker, Podman) may have any owner and mode,
+since their folder is protected. Quotes around a secret are an error: a shell removes them, `--env-file` does not.
 
-A `base_url` or `heartbeat_url` of another machine that begins with `http://` is logged as a warning.
+A `base_url` or `heartbeat_url` that begins with `http://` and leads to another machine is logged as a warning.
 """
 
 _EXAMPLE_HEAD: Final = """\
-# Settings of versionsync. What is commented out may be left out; docs/settings.md explains more.
-# The environment and the command line win over this file.
+# Settings of versionsync. Everything that is commented out is optional. docs/settings.md explains more.
+# The environment and the command line override this file.
 """
 
 
 _CONDITIONS: Final[Mapping[type[Struct], str]] = {
-    SourceSettings: "; only where no file names a source",
-    NotificationSettings: "; only where no file has one",
+    SourceSettings: "; only if no file has a source",
+    NotificationSettings: "; only if no file has one",
 }
-_NOTICES: Final = (
-    "Who is told when something is wrong while `versionsync run` follows the sources, and when it has passed: a table "
-    "for each place, with its address in `url_env`, `url_file` or `url`."
+_NOTIFICATIONS: Final = (
+    "Where to send notifications about problems while `versionsync run` runs: one table for each channel, with its "
+    "address in `url_env`, `url_file` or `url`."
 )
 
 
 def settings_page() -> str:
-    """`docs/settings.md`."""
+    """Return the text of `docs/settings.md`."""
     parts = [
         _INTRODUCTION,
         _section("At the top of the file", "", Settings),
-        _section("`[[sources]]`", f"{SourceSettings.__doc__} One such table for each.", SourceSettings),
+        _section("`[[sources]]`", f"{SourceSettings.__doc__} Write one such table for each.", SourceSettings),
         _section("`mass_delete_limit` of a source", f"{MassDeleteSettings.__doc__}", MassDeleteSettings),
         _section("`change_search` of a source", f"{SearchSettings.__doc__}", SearchSettings),
         _section(
             "`[[notifications]]`",
-            f"{NotificationSettings.__doc__} As many such tables as there are places.",
+            f"{NotificationSettings.__doc__} Write one such table for each channel.",
             NotificationSettings,
         ),
         _section("`[http]`", f"{HttpSettings.__doc__}", HttpSettings),
@@ -107,17 +109,17 @@ def settings_page() -> str:
 
 
 def example_file() -> str:
-    """`docs/versionsync.example.toml`: every setting, with what it means, optional ones commented out."""
+    """Return the text of `docs/versionsync.example.toml`: every setting, the optional ones commented out."""
     return settings_file([{"name": "website"}])
 
 
 def settings_file(sources: Sequence[Mapping[str, TomlValue]], *, top: Mapping[str, TomlValue] | None = None) -> str:
-    """A commented settings file with the given settings set and all others shown, commented out."""
+    """Return a commented settings file. It sets the given settings and shows all others, commented out."""
     lines = [_EXAMPLE_HEAD, *_toml_lines(Settings, top or {})]
     for source in sources:
         lines += ["[[sources]]", *_toml_lines(SourceSettings, source)]
     lines += ["[http]", *_toml_lines(HttpSettings, {})]
-    lines += [*textwrap.wrap(_NOTICES, 96, initial_indent="# ", subsequent_indent="# "), "#"]
+    lines += [*textwrap.wrap(_NOTIFICATIONS, 96, initial_indent="# ", subsequent_indent="# "), "#"]
     lines += ["#     [[notifications]]"]
     lines += [
         f"#     {setting.name} = {setting.example}"
@@ -128,7 +130,7 @@ def settings_file(sources: Sequence[Mapping[str, TomlValue]], *, top: Mapping[st
 
 
 def main(argv: Sequence[str]) -> int:
-    """Write both files, or with `--check` compare them; 1 if one is not current."""
+    """Write both files, or with `--check` compare them. Return 1 if one is not current."""
     wanted = {_DOCS / "settings.md": settings_page(), _DOCS / "versionsync.example.toml": example_file()}
     stale = [path for path, text in wanted.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
     if "--check" in argv:
@@ -152,9 +154,14 @@ def _section(title: str, introduction: str, struct: type[Struct]) -> str:
 
 
 def _variables() -> str:
-    rows = ["## Environment variables", "", "| variable | stands for |", "| --- | --- |"]
-    rows += ["| `DATOCMS_API_TOKEN` | the API token of every source that names no other |"]
-    tables = (("", Settings), ("sources.", SourceSettings), ("http.", HttpSettings), ("notices.", NotificationSettings))
+    rows = ["## Environment variables", "", "| variable | setting |", "| --- | --- |"]
+    rows += ["| `DATOCMS_API_TOKEN` | the API token of every source that does not name another |"]
+    tables = (
+        ("", Settings),
+        ("sources.", SourceSettings),
+        ("http.", HttpSettings),
+        ("notifications.", NotificationSettings),
+    )
     for prefix, struct in tables:
         condition = _CONDITIONS.get(struct, "")
         rows += [
@@ -162,15 +169,15 @@ def _variables() -> str:
             for setting in settings_of(struct)
             if setting.env
         ]
-    rows += ["| `CREDENTIALS_DIRECTORY` | a folder with secrets, set by systemd; see above |"]
-    rows += ["| `NO_COLOR` | set to anything: no colour, as `--no-color` |"]
+    rows += ["| `CREDENTIALS_DIRECTORY` | a folder with secrets, set by systemd |"]
+    rows += ["| `NO_COLOR` | any value: no colours, as with `--no-color` |"]
     return "\n".join(rows) + "\n"
 
 
 def _toml_lines(struct: type[Struct], given: Mapping[str, TomlValue]) -> Iterator[str]:
     for setting in settings_of(struct):
         if setting.table is not None and (setting.many or struct is Settings):
-            continue  # these have a header of their own
+            continue  # these have their own header
         yield from textwrap.wrap(setting.description, 96, initial_indent="# ", subsequent_indent="# ")
         if setting.name in given:
             yield f"{setting.name} = {_toml(given[setting.name])}"
@@ -186,7 +193,7 @@ def _shown(setting: Setting) -> str:
 
 
 def _toml(value: TomlValue) -> str:
-    """A number or a text as TOML: for these, JSON is."""
+    """Return a number or a text as TOML, which has the same form as JSON."""
     return msgspec.json.encode(value).decode()
 
 

@@ -1,4 +1,4 @@
-"""Finds the settings: command line, environment, file, default; the first that says something wins."""
+"""Load the settings. The first that has one wins: command line, environment, file, default."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _EITHER_OR: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigWarning:
-    """Something about the settings that works, and may not be what was meant; and what to do about it."""
+    """Something in the settings that works but may be a mistake, and what to do about it."""
 
     message: str
     hint: str
@@ -58,8 +58,12 @@ class ConfigWarning:
 class Configuration:
     """The settings in force, and where they came from.
 
-    `path` is the file that was read, if any was; `file_names_sources`: the environment describes none of them;
-    `doubts`: what somebody should know of them.
+    Attributes:
+        settings: The settings themselves.
+        path: The file that was read. None: none was.
+        file_names_sources: The file has sources, so the environment describes none of them.
+        environ: The environment, in which secrets are looked up.
+        warnings: What may be a mistake in them.
     """
 
     settings: Settings
@@ -70,12 +74,12 @@ class Configuration:
 
     @property
     def sources(self) -> tuple[SourceSettings, ...]:
-        """The configured sources; without any, the one that the environment describes."""
+        """The configured sources. If there are none: the one that the environment describes."""
         return self.settings.sources
 
     @property
     def http(self) -> HttpSettings:
-        """The settings of the daemon's own server."""
+        """The settings of the daemon's server."""
         return self.settings.http
 
     @property
@@ -84,7 +88,7 @@ class Configuration:
         return self.path.parent if self.path else Path()
 
     def source(self, name: str) -> SourceSettings:
-        """The source called `name`. Raises UnknownSource, naming the nearest one."""
+        """Return the source called `name`. Raises UnknownSource, whose hint has the most similar name."""
         for source in self.sources:
             if source.name == name:
                 return source
@@ -96,37 +100,37 @@ class Configuration:
         )
 
     def named(self, names: Sequence[str]) -> list[SourceSettings]:
-        """The sources called `names`, each once; all of them if none is named. Raises UnknownSource."""
+        """Return the sources called `names`, each once, or all if there are none. Raises UnknownSource."""
         return [self.source(name) for name in dict.fromkeys(names)] if names else list(self.sources)
 
     def database_url(self) -> Secret:
-        """The URL of the database, which may hold a password. Raises a ConfigError if it or its file cannot be used."""
+        """Return the URL of the database, which may hold a password. Raises a ConfigError if it cannot be used."""
         return read_database_url(self.settings, folder=self.folder, environ=self.environ)
 
     def api_token(self, source: SourceSettings) -> Secret:
-        """The token of `source`. Raises SecretProblem if it is missing, a placeholder or readable by others."""
+        """Return the token of `source`. Raises SecretProblem if it is missing, a placeholder or readable by others."""
         return read_api_token(source, folder=self.folder, environ=self.environ)
 
     def webhook_password_path(self, source: SourceSettings) -> Path | None:
-        """The file that the settings name for the password of the webhook of `source`, if it is not there yet."""
+        """Return the file named for the webhook password of `source`, if it does not exist yet."""
         return webhook_password_path(source, folder=self.folder, environ=self.environ)
 
     def webhook_password(self, source: SourceSettings) -> Secret | None:
-        """The password of the webhook of `source`; None: it has none. Raises SecretProblem if it cannot be read."""
+        """Return the webhook password of `source`; None: it has none. Raises SecretProblem if it cannot be read."""
         return read_webhook_password(source, folder=self.folder, environ=self.environ)
 
     @property
     def notifications(self) -> tuple[NotificationSettings, ...]:
-        """Who is told when something is wrong; without any, the one that the environment names."""
+        """Where notifications go. If the file has none: where the environment says."""
         return self.settings.notifications
 
-    def notification_url(self, notice: NotificationSettings) -> Secret:
-        """Where `notice`, one of `notices`, goes. Raises SecretProblem if that is missing or cannot be read."""
-        where = f"notices[{self.notifications.index(notice)}]"
-        return read_notification_url(notice, where=where, folder=self.folder, environ=self.environ)
+    def notification_url(self, entry: NotificationSettings) -> Secret:
+        """Return the address of an `entry` of `notifications`. Raises SecretProblem if it cannot be read."""
+        where = f"notifications[{self.notifications.index(entry)}]"
+        return read_notification_url(entry, where=where, folder=self.folder, environ=self.environ)
 
     def heartbeat_url(self, source: SourceSettings) -> Secret | None:
-        """The dead man's switch of `source`; None: it has none. Raises a ConfigError if it cannot be read or called."""
+        """Return the heartbeat URL of `source`; None: it has none. Raises a ConfigError if it cannot be used."""
         return read_heartbeat_url(source, folder=self.folder, environ=self.environ)
 
 
@@ -138,10 +142,19 @@ def load(
     local_file: Path = LOCAL_FILE,
     system_file: Path = SYSTEM_FILE,
 ) -> Configuration:
-    """The settings in force. `config` and `database_url` are what the command line said.
+    """Return the settings in force.
 
-    No secret is read here but what stands in the settings file itself: a command that needs no token runs without one.
-    Raises a ConfigError.
+    It reads no secret, except those in the settings file itself: a command that needs no token runs without one.
+
+    Args:
+        config: The file that the command line names.
+        database_url: The database that the command line names.
+        environ: The environment. None: that of this process.
+        local_file: The settings file of the current folder.
+        system_file: The settings file of the machine.
+
+    Raises:
+        ConfigError: The settings cannot be used.
     """
     environ = os.environ if environ is None else environ
     path = config if config is not None else _find(local_file, system_file)
@@ -151,8 +164,8 @@ def load(
     if not named:
         source = SourceSettings(name=DEFAULT_SOURCE)
         settings = msgspec.structs.replace(settings, sources=(_with_environment(source, environ),))
-    if not settings.notifications and (notice := _with_environment(NotificationSettings(), environ)).url is not None:
-        settings = msgspec.structs.replace(settings, notices=(notice,))
+    if not settings.notifications and (entry := _with_environment(NotificationSettings(), environ)).url is not None:
+        settings = msgspec.structs.replace(settings, notifications=(entry,))
     settings = msgspec.structs.replace(settings, http=_with_environment(settings.http, environ))
     settings = _with_database(settings, database_url, environ)
     return Configuration(
@@ -167,21 +180,21 @@ def load(
 def _warnings(settings: Settings, unknown: Sequence[str]) -> Iterator[ConfigWarning]:
     for name in unknown:
         yield ConfigWarning(
-            message=f"the variable {name} has no effect: there is none of this name",
+            message=f"the variable {name} has no effect: versionsync does not know it",
             hint="docs/settings.md lists the variables; unset it if it is not for versionsync.",
         )
     for source in settings.sources:
         for name, url in (("base_url", source.base_url), ("heartbeat_url", source.heartbeat_url)):
             if url is not None and _is_open(url if isinstance(url, str) else url.reveal()):
                 yield ConfigWarning(
-                    message=f"source {source.name}: {name} is http:// to another machine: who is on the way reads and "
-                    "changes all that is sent, the token too",
-                    hint="Write https://; where the server has no TLS, put a proxy on its machine that has.",
+                    message=f"source {source.name}: {name} is http:// to another machine: anyone on the way can read "
+                    "and change everything that is sent, also the token",
+                    hint="Write https://. If the server has no TLS, put a proxy with TLS on its machine.",
                 )
 
 
 def _is_open(url: str) -> bool:
-    """Whether what is sent to this address leaves the machine, and can be read on the way."""
+    """Whether what is sent to this address leaves the machine unencrypted."""
     parts = urlsplit(url)
     host = parts.hostname or ""
     try:
@@ -201,12 +214,12 @@ def _find(*candidates: Path) -> Path | None:
                 raise FileProblem(
                     f"the settings file {path} cannot be read: {error.strerror}", hint="Check its owner and mode."
                 ) from error
-            # The current folder is shut, as that of root is after `sudo -u versionsync`: there is nothing to obey.
+            # The current folder is closed, as root's is after `sudo -u versionsync`: there are no settings to use.
     return None
 
 
 def _read(path: Path, *, found: bool, environ: Mapping[str, str]) -> Settings:
-    """The settings of a file; one that was only `found` in the current folder must be ours, or root's."""
+    """Return the settings of a file. If it was only `found` in the current folder, the user or root must own it."""
     try:
         if found:
             check_found(path)
@@ -226,18 +239,18 @@ def _read(path: Path, *, found: bool, environ: Mapping[str, str]) -> Settings:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise FileProblem(
-            f"{path} is not valid TOML: {_told_plainly(error, text)}",
+            f"{path} is not valid TOML: {_plain_error(error, text)}",
             hint="A text needs quotes, a table is [name], a source is [[sources]].",
         ) from None
     settings = check_table(table, Settings, file=str(path))
-    _check_whole(settings, path)
+    _check_complete(settings, path)
     if secrets := list(_inline_secrets(settings, path)):
         check_secret_file(path, status, secrets[0], environ=environ)
     return settings
 
 
-def _told_plainly(error: tomllib.TOMLDecodeError, text: str) -> str:
-    """The error with its line and column, also where the parser only says that the text ended; never the text."""
+def _plain_error(error: tomllib.TOMLDecodeError, text: str) -> str:
+    """Return the error with line and column, also if the parser gives none. Never quotes the text."""
     message = str(error)
     if match := re.search(r"^(.*?) \(at line (\d+), column (\d+)\)$", message, re.DOTALL):
         what, line, column = match.group(1), int(match.group(2)), int(match.group(3))
@@ -245,13 +258,13 @@ def _told_plainly(error: tomllib.TOMLDecodeError, text: str) -> str:
         what = re.sub(r" \(at end of document\)$", "", message)
         lines = text.splitlines() or [""]
         line, column = len(lines), len(lines[-1]) + 1
-    # The parser quotes names from the file in some messages, and somebody's token may stand where a name should.
+    # Some messages of the parser quote names from the file, and a token may stand in the place of a name.
     what = re.sub(r": .*|'[^']{12,}'|\([^)]{12,}\)", "", what, flags=re.DOTALL).strip()
     return f"line {line}, column {column}: {what[:1].lower()}{what[1:]}"
 
 
-def _check_whole(settings: Settings, path: Path) -> None:
-    """What can only be seen with the whole file at hand."""
+def _check_complete(settings: Settings, path: Path) -> None:
+    """Check what needs the complete file."""
     names: dict[str, int] = {}
     for number, source in enumerate(settings.sources):
         where = f"sources[{number}]"
@@ -259,37 +272,37 @@ def _check_whole(settings: Settings, path: Path) -> None:
         if first != number:
             raise InvalidSetting(
                 f"{path}: {where}.name: the name {source.name} is taken by sources[{first}]",
-                hint="Give each source a name of its own; upper and lower case do not count.",
+                hint="Give each source its own name; upper and lower case do not count.",
             )
         for names_of_one in _EITHER_OR:
             _check_one_of(source, names_of_one, f"{path}: {where}")
-    for number, notice in enumerate(settings.notifications):
-        where = f"{path}: notices[{number}]"
-        if not _check_one_of(notice, ("url_env", "url_file", "url"), where):
+    for number, entry in enumerate(settings.notifications):
+        where = f"{path}: notifications[{number}]"
+        if not _check_one_of(entry, ("url_env", "url_file", "url"), where):
             raise InvalidSetting(f"{where} has no url_env, url_file or url", hint="Set one of them.")
-        for name in notice.sources or ():
+        for name in entry.sources or ():
             if name not in {source.name for source in settings.sources}:
                 meant = nearest(name, [source.name for source in settings.sources])
-                hint = f"Did you mean {meant}?" if meant else "Name some of the sources in the file, or leave it out."
+                hint = f"Did you mean {meant}?" if meant else "Name sources of the file, or leave it out."
                 raise InvalidSetting(f"{where}.sources: there is no source called {name}", hint=hint)
     if settings.database_url is not None and settings.database_url_file is not None:
         raise InvalidSetting(f"{path}: database_url and database_url_file are both set", hint="Keep one of them.")
 
 
 def _inline_secrets(settings: Settings, path: Path) -> Iterator[str]:
-    """Where secrets stand in the settings themselves."""
+    """Yield the path of each secret in the settings themselves."""
     yield from (f"sources[{number}].api_token" for number, source in enumerate(settings.sources) if source.api_token)
     yield from (
         f"sources[{number}].heartbeat_url" for number, source in enumerate(settings.sources) if source.heartbeat_url
     )
-    yield from (f"notices[{number}].url" for number, notice in enumerate(settings.notifications) if notice.url)
+    yield from (f"notifications[{number}].url" for number, entry in enumerate(settings.notifications) if entry.url)
     url = settings.database_url.reveal().strip() if settings.database_url is not None else ""
     if url and check_database_url(url, where=f"{path}: database_url").secrets:
         yield "the password in database_url"
 
 
 def _check_one_of(table: Struct, names: Sequence[str], where: str) -> bool:
-    """Whether one of these settings is set. Raises InvalidSetting if several are."""
+    """Return whether one of these settings is set. Raises InvalidSetting if several are."""
     given = [name for name in names if getattr(table, name) is not None]
     if len(given) > 1:
         raise InvalidSetting(f"{where} has {' and '.join(given)}", hint="Keep one of them.")
@@ -297,7 +310,7 @@ def _check_one_of(table: Struct, names: Sequence[str], where: str) -> bool:
 
 
 def check_command_line(database_url: str) -> None:
-    """Refuse what `--database` must not say. Raises InvalidSetting, or SecretProblem for a password."""
+    """Check the value of `--database`. Raises InvalidSetting, or SecretProblem for a password."""
     if check_database_url(database_url, where="--database").secrets:
         raise SecretProblem(
             "a password on the command line can be read by every user of this machine",
@@ -315,7 +328,7 @@ def _with_environment(table: S, environ: Mapping[str, str]) -> S:
 
 
 def _with_database(settings: Settings, database_url: str | None, environ: Mapping[str, str]) -> Settings:
-    """The database that the command line names, else the environment, else the file."""
+    """Set the database that the command line names, else the environment, else the file."""
     if database_url is not None:
         check_command_line(database_url)
         return msgspec.structs.replace(settings, database_url=Secret(database_url), database_url_file=None)

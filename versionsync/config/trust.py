@@ -1,9 +1,9 @@
-"""Whose files are obeyed and believed: owners and modes, as they stand in `stat`. Pure but for `Self.now`.
+"""Which files are trusted, by their owner and mode. Pure, except for `Self.now`.
 
-A settings file that was merely found can send any variable of the environment to an address of its own, so it must be
-nobody else's. A file that the command line or the settings name is the operator's word; only what is secret in it must
-not be open to others. The rules for secrets are those that libpq has for key files: one's own with nothing for others,
-or root's that a group of ours may read, as Kubernetes (0440) and packages (0640) have them.
+A settings file that was only found can send any variable of the environment to an address of its choice. So no other
+user may own or write it. A file that the command line or the settings name is what the operator wants; only its secrets
+must not be open to others. The rules for secrets are those of libpq for key files: the user's own file, closed to
+others, or root's file that a group of the user may read, as Kubernetes (0440) and packages (0640) make them.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ ROOT: Final = 0
 
 
 class Owned(Protocol):
-    """What `os.stat` says of a file or a folder, as far as it matters here."""
+    """The parts of `os.stat`'s result that matter here."""
 
     @property
     def st_mode(self) -> int: ...
@@ -44,7 +44,7 @@ class Owned(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Self:
-    """Who runs this. `private`: the group of that user alone, which many systems make for each, if there is one."""
+    """The user of this process. `private` is the group of that user alone, which many systems make for each user."""
 
     uid: int
     groups: frozenset[int]
@@ -52,23 +52,23 @@ class Self:
 
     @classmethod
     def now(cls) -> Self:
-        """The user of this process."""
+        """Return the user of this process."""
         uid, gid = os.geteuid(), os.getegid()
         return cls(uid, frozenset({gid, *os.getgroups()}), gid if _is_private(uid, gid) else None)
 
 
 @dataclass(frozen=True, slots=True)
 class Untrusted:
-    """Why a file is not trusted, and the command that mends it."""
+    """Why a file is not trusted, and the command that fixes it."""
 
     reason: str
     command: str
 
 
 def distrust_of_settings(status: Owned, me: Self, path: Path, *, read_only: bool = False) -> Untrusted | None:
-    """Why the settings file `path`, or its folder, is not obeyed where it was only found; None: it is.
+    """Return why the settings file `path` (or its folder), which was only found, is not trusted; None: it is.
 
-    `read_only`: nobody can write there, whatever its mode, as in a ConfigMap of Kubernetes.
+    `read_only`: its file system cannot be written, whatever the mode, as in a ConfigMap of Kubernetes.
     """
     if status.st_uid not in (me.uid, ROOT):
         return _stranger(status, me, path)
@@ -79,11 +79,11 @@ def distrust_of_settings(status: Owned, me: Self, path: Path, *, read_only: bool
 
 
 def distrust_of_secret(status: Owned, me: Self, path: Path) -> Untrusted | None:
-    """Why a secret in the file `path` is not taken; None: it is."""
+    """Return why a secret in the file `path` is not trusted; None: it is."""
     if status.st_uid not in (me.uid, ROOT):
         return _stranger(status, me, path)
     shared = status.st_mode & (stat.S_IRWXG | stat.S_IRWXO)
-    # To root, a file that root may write is one of its own, and one that nobody may write comes from a secret's volume.
+    # For root, a file that root may write is its own; one that no user may write comes from a secret's volume.
     is_given = status.st_uid == ROOT and (me.uid != ROOT or not status.st_mode & stat.S_IWUSR)
     if not shared or (is_given and shared == stat.S_IRGRP and status.st_gid in me.groups):
         return None
@@ -91,9 +91,9 @@ def distrust_of_secret(status: Owned, me: Self, path: Path) -> Untrusted | None:
 
 
 def check_found(path: Path, *, me: Self | None = None) -> None:
-    """See that the settings file `path`, which was found and not named, and the folders it lies in are ours or root's.
+    """Check that the user or root owns the settings file `path`, which was found and not named, and its folders.
 
-    Raises FileProblem otherwise; OSError where it cannot be looked at.
+    Raises FileProblem if not, and OSError if that cannot be checked.
     """
     me = me or Self.now()
     real = path.resolve()
@@ -101,17 +101,17 @@ def check_found(path: Path, *, me: Self | None = None) -> None:
         if doubt := distrust_of_settings(part.stat(), me, part, read_only=_is_read_only(part)):
             what = "it" if part == path else str(part)
             raise FileProblem(
-                f"{path} is not obeyed: {what} {doubt.reason}",
+                f"{path} is not used: {what} {doubt.reason}",
                 hint=f"If it is yours, name it: --config {path}. Or run: {doubt.command}",
             )
 
 
 def check_found_folder(path: Path) -> None:
-    """See that a settings file `path` that is yet to be written would be obeyed there. Raises FileProblem."""
+    """Check that a settings file written to `path` would be trusted there. Raises FileProblem."""
     folder = path.absolute().parent
     if doubt := distrust_of_settings(folder.stat(), Self.now(), folder, read_only=_is_read_only(folder)):
         raise FileProblem(
-            f"{path} would not be obeyed: {folder} {doubt.reason}",
+            f"{path} would not be used: {folder} {doubt.reason}",
             hint=f"Choose another folder, or name the file: --config {path}. Or run: {doubt.command}",
         )
 
@@ -125,9 +125,9 @@ def _is_read_only(path: Path) -> bool:
 
 
 def _is_private(uid: int, gid: int) -> bool:
-    """Whether the group is called as the user, and nobody else is in it: the mark of such groups."""
+    """Whether the group has the name of the user and no other member, which is how systems make such groups."""
     try:
         user, group = pwd.getpwuid(uid), grp.getgrgid(gid)
-    except KeyError:  # in a container, often nobody has given the user a name
+    except KeyError:  # in a container the user often has no name
         return False
     return user.pw_gid == gid and group.gr_name == user.pw_name and set(group.gr_mem) <= {user.pw_name}

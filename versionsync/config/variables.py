@@ -1,8 +1,8 @@
-"""Which variables of the environment are none of ours, though they are named as if: a misspelt one must not be lost.
+"""Find misspelt environment variables.
 
-A mirror that goes to another database than the one that was meant looks like a success. So a name that is close to one
-of ours is an error, and any other one that begins like ours is told once. Left alone are names that the settings
-mention, those of tests, and those with which Kubernetes tells each container where the service `versionsync` is.
+A mirror in another database than you meant looks like a success. So a name that resembles a known variable is an error,
+and any other name with the same prefix is logged once. Exempt are the names that the settings mention, those of tests,
+and those in which Kubernetes gives each container the address of the service `versionsync`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ __all__ = ["unknown_variables"]
 
 PREFIX: Final = "VERSIONSYNC_"
 CLOSE: Final = 0.7
-"""Of 1: how much of two names must be alike, `VERSIONSYNC_` and underscores left out."""
+"""How similar two names must be, from 0 to 1, without `VERSIONSYNC_` and underscores."""
 
 _OURS: Final = re.compile(r"VERSION_?SYNC_+", re.IGNORECASE)
 _OF_TESTS: Final = re.compile(r"VERSIONSYNC_(TEST|SOAK)_")
@@ -42,9 +42,9 @@ _TOKENS: Final = frozenset({"TOKEN", "API_TOKEN", "API_KEY", "DATOCMS_API_TOKEN"
 
 
 def unknown_variables(settings: Settings, environ: Mapping[str, str]) -> tuple[str, ...]:
-    """The names in `environ` that begin like ours, mean nothing, and resemble none of ours.
+    """Return the names in `environ` that have the prefix, but are not known and resemble no known one.
 
-    Raises UnknownSetting for one that does.
+    Raises UnknownSetting for a name that resembles a known one.
     """
     known = _known()
     exempt = {*known, *_named_by(settings), *_READ_ELSEWHERE}
@@ -64,7 +64,7 @@ def _known() -> set[str]:
 
 
 def _named_by(settings: Settings) -> Iterator[str]:
-    """The variables in which the settings look for secrets."""
+    """Yield the variables in which the settings look for secrets."""
     for table in (*settings.sources, *settings.notifications):
         for name in table.__struct_fields__:
             if name.endswith("_env") and (variable := getattr(table, name)):
@@ -78,7 +78,7 @@ def _is_not_for_us(name: str, value: str) -> bool:
 
 
 def _meant_by(name: str, known: set[str]) -> str | None:
-    """The variable that was probably meant; None: none is near."""
+    """Return the variable that was probably meant; None: none is similar."""
     said = name[len(_OURS.match(name)[0]) :].upper()  # type: ignore[index]
     if name.upper() in known or f"{PREFIX}{said}" in known:
         return f"{PREFIX}{said}"
@@ -86,8 +86,9 @@ def _meant_by(name: str, known: set[str]) -> str | None:
         return DEFAULT_TOKEN_VARIABLE
     rests = {candidate.removeprefix(PREFIX): candidate for candidate in sorted(known)}
     if any(said.endswith(f"_{rest}") for rest in rests):
-        return None  # VERSIONSYNC_SHOP_DATABASE_URL is no slip of the pen
+        return None  # VERSIONSYNC_SHOP_DATABASE_URL is not a typing error
     said = re.sub(r"^DB_?(?=[A-Z])|^DB$", "DATABASE_", said)
+    said = re.sub(r"^(NOTIFY|NOTICE)(?=_)", "NOTIFICATION", said)
     nearest, likeness = None, 0.0
     for rest, candidate in rests.items():
         alike = difflib.SequenceMatcher(None, said.replace("_", ""), rest.replace("_", "")).ratio()

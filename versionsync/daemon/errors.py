@@ -1,25 +1,23 @@
-"""What goes wrong with the daemon as a whole, beyond its settings and its database.
+"""Errors of the daemon as a whole.
 
-CannotListen   it has no address for its server, and does not start
-NotAlive       who asks whether it lives gets no answer, or hears that it hangs
+CannotListen        its server has no address to listen on: it does not start
+DaemonUnreachable   the health check got no answer, or the daemon is stuck
 """
 
 from __future__ import annotations
 
+from versionsync.errors import ErrorKind, VersionsyncError
+
 __all__ = ["CannotListen", "DaemonUnreachable"]
 
 
-class CannotListen(Exception):
-    """Its server has no address to listen on. `hint` is what to do about it."""
+class CannotListen(VersionsyncError):
+    """The daemon's server has no address to listen on."""
 
-    def __init__(self, message: str, *, hint: str) -> None:
-        super().__init__(message)
-        self.hint = hint
+    kind = ErrorKind.CONFIGURATION
 
 
-class DaemonUnreachable(Exception):
-    """No daemon does its work there. `hint` is what to do about it."""
+class DaemonUnreachable(VersionsyncError):
+    """No daemon works at this address: no answer, or it is stuck."""
 
-    def __init__(self, message: str, *, hint: str) -> None:
-        super().__init__(message)
-        self.hint = hint
+    kind = ErrorKind.PARTIAL

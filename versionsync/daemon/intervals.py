@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Final
 
-from versionsync.sync.error_kinds import ErrorKind
+from versionsync.errors import ErrorKind
 
 __all__ = [
     "BUSY_SECONDS",
@@ -69,6 +69,7 @@ RETRIES: Final[dict[ErrorKind, Retry]] = {
     ErrorKind.CONFIGURATION: Retry(30, 300),
     ErrorKind.MASS_DELETE: Retry(30, 300),
     ErrorKind.BUDGET: Retry(60, 300),
+    ErrorKind.LOCKED: Retry(30, 300),
 }
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from versionsync.daemon.state import WorkerState, WorkerStatus
-from versionsync.sync.error_kinds import ErrorKind
+from versionsync.errors import ErrorKind
 
 __all__ = ["is_stale", "not_ready_reason", "problem_of", "reasons", "stale_after"]
 

@@ -6,11 +6,10 @@ import logging
 from collections.abc import Set
 from typing import Final
 
-from versionsync.config import ConfigError
 from versionsync.daemon.readiness import FAILURES
-from versionsync.mirror.errors import LeaseHeld, LeaseLost
-from versionsync.sync.error_kinds import ErrorKind, kind_of_error
+from versionsync.errors import ErrorKind, kind_of
 from versionsync.sync.report import Outcome, RunReport
+from versionsync.sync.result import kind_of_error
 
 __all__ = ["error_kind_of", "has_changes", "has_remaining_work", "is_lease_held", "log_level", "reason_of"]
 
@@ -20,7 +19,7 @@ TRANSIENT: Final = frozenset({ErrorKind.UNAVAILABLE, ErrorKind.STALLED, ErrorKin
 
 def is_lease_held(error: BaseException | None) -> bool:
     """Whether another process writes to the source: no trouble, but a reason to come back."""
-    return isinstance(error, LeaseHeld | LeaseLost)
+    return error is not None and kind_of(error) is ErrorKind.LOCKED
 
 
 def has_changes(report: RunReport) -> bool:
@@ -38,8 +37,6 @@ def has_remaining_work(report: RunReport) -> Set[str] | None:
 
 def error_kind_of(report: RunReport) -> ErrorKind | None:
     """What was wrong with a run; None: nothing."""
-    if isinstance(report.error, ConfigError):  # of a token that is not there any more: the engine knows no settings
-        return ErrorKind.CONFIGURATION
     return kind_of_error(report.outcome, report.error)
 
 

@@ -14,8 +14,8 @@ from typing import Final
 from versionsync import cma
 from versionsync.cma import Result, Usage
 from versionsync.daemon.budget import Budget, BudgetStatus
+from versionsync.errors import ErrorKind
 from versionsync.mirror.tables.webhooks import SILENT_AFTER_CHANGES
-from versionsync.sync.error_kinds import ErrorKind
 from versionsync.sync.report import Counts, LagHistogram, Outcome, Progress, RunKind, RunReport, SourceSpec
 from versionsync.webhooks.payload import BasicAuth, WebhookResult
 

@@ -20,8 +20,8 @@ from versionsync.daemon.run_result import (
     reason_of,
 )
 from versionsync.daemon.state import WorkerState, WorkerStatus
+from versionsync.errors import ErrorKind
 from versionsync.mirror.holder import Holder
-from versionsync.sync.error_kinds import ErrorKind
 from versionsync.sync.report import Counts, Outcome, RunKind, RunReport
 
 __all__ = ["StateMachine"]

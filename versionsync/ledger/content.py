@@ -18,6 +18,7 @@ from typing import Never
 
 import msgspec
 
+from versionsync.errors import VersionsyncError
 from versionsync.ledger.records import Editor
 from versionsync.ledger.times import read_time
 
@@ -79,7 +80,7 @@ PLAIN_INTEGER_DIGITS = 4300
 NESTING_ERROR = "nested too deep to be read"
 
 
-class ContentError(ValueError):
+class ContentError(VersionsyncError):
     """Content that is no JSON, or nested deeper than can be read. The message quotes nothing of it."""
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import pairwise
 
+from versionsync.errors import VersionsyncError
 from versionsync.ledger.events import Event, EventType, JsonValue, TimeBasis
 from versionsync.ledger.ids import ModelId, RecordId, VersionId
 from versionsync.ledger.order import VersionPair, merge, number
@@ -18,7 +19,7 @@ from versionsync.ledger.transitions import Observation, observe, transitions
 __all__ = ["FetchedHistory", "InconsistentHistory", "RecordPlan", "plan_deletion", "plan_record"]
 
 
-class InconsistentHistory(ValueError):
+class InconsistentHistory(VersionsyncError):
     """Upstream's answer cannot be true: two current versions, two published ones, one id twice."""
 
 

@@ -1,25 +1,26 @@
-"""Everything that can go wrong between us and the database.
+"""Everything that can go wrong between versionsync and the database.
 
 MirrorError
 ├── DatabaseUnavailable   not now: unreachable, locked, full, read-only, wrong password; says what to do
-│   └── TransactionLost   the server ended the transaction, or was not there to begin one: it can be done again
-├── NotAMirror            there is no database here, or it is another program's
-├── SchemaBehind          made by an older versionsync: upgrade it
+│   └── TransactionLost   the server ended or never began the transaction: it is safe to run it again
+├── NotAMirror            there is no database here, or it belongs to another program
+├── SchemaBehind          made by an older versionsync: upgrade the database
 ├── SchemaNewer           made by a newer versionsync: upgrade the program
 ├── SchemaUnreleased      made by a versionsync from before 0.1.0: it cannot be upgraded
 ├── WrongProject          a known source name that now leads to another project
-├── LeaseHeld             another process writes to this source; `holder` and `expires_at` say which and how long
-├── LeaseLost             another process took the source over: nothing of ours was written (invariant 8)
-├── BackupError         the place for a backup cannot be taken, or it is made by another program; says which
-└── ContentRejected        rows that the database will not take, whoever asks (invariant 13)
+├── LeaseHeld             another process writes to this source; `holder` and `expires_at` say which and until when
+├── LeaseLost             another process took the source over: this one wrote nothing (invariant 8)
+├── BackupError           the backup cannot be written to this path, or another program uses it; says which
+└── ContentRejected       the database refuses a row because of its content (invariant 13)
 
-This module imports no library, so that exit codes can be told without loading one. No message holds a password
-(invariant 11) or content.
+No message holds a password (invariant 11) or content.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
+
+from versionsync.errors import ErrorKind, VersionsyncError
 
 __all__ = [
     "BackupError",
@@ -38,27 +39,29 @@ __all__ = [
 ]
 
 
-class MirrorError(Exception):
-    """The base of all errors of the mirror. `str()` is one line for a person: what is wrong, and what to do."""
+class MirrorError(VersionsyncError):
+    """The base of all errors of the mirror. The message is one line: what is wrong, and what to do."""
+
+    kind = ErrorKind.DATABASE
 
 
 class DatabaseUnavailable(MirrorError):
-    """The database cannot be reached, read or written now; nothing is lost, and the next run goes on from there."""
+    """The database cannot be reached, read or written now. Nothing is lost: the next run continues."""
 
 
 class TransactionLost(DatabaseUnavailable):
-    """The server is away, or has ended the transaction: nothing of it is written, and it can be done again as it was.
+    """The server is unavailable or ended the transaction. Nothing of it is written, and it is safe to run it again.
 
-    A transaction whose commit was not answered is not one of these: nobody knows whether it is written.
+    A transaction whose commit was not answered never raises this: it may have been written.
     """
 
 
 class NotAMirror(MirrorError):
-    """There is no database at this place, or it is not a mirror of ours. It was not touched."""
+    """There is no database here, or versionsync did not make it. It was not touched."""
 
 
 def another_programs(where: str, name: str, *, kind: str = "a table") -> NotAMirror:
-    """The error for a database `where` that another program has made, as something of this name shows."""
+    """Return the error for the database `where`, which another program made, as its `kind` of this `name` shows."""
     return NotAMirror(
         f"the database {where} belongs to another program (it has {kind} {name}): "
         "choose another file, database or schema (search_path)"
@@ -102,9 +105,13 @@ class SchemaUnreleased(MirrorError):
 class WrongProject(MirrorError):
     """A source of this name mirrors another project, or another environment of it."""
 
+    kind = ErrorKind.CONFIGURATION
+
 
 class LeaseHeld(MirrorError):
     """Another process writes to this source. `holder` names it; its lease ends at `expires_at` unless renewed."""
+
+    kind = ErrorKind.LOCKED
 
     def __init__(self, source: str, *, holder: str, expires_at: datetime) -> None:
         super().__init__(
@@ -117,12 +124,16 @@ class LeaseHeld(MirrorError):
 
 
 class LeaseLost(MirrorError):
-    """Another process took the source over while we were held up. The transaction wrote nothing."""
+    """Another process took the source over while this one was delayed. The transaction wrote nothing."""
+
+    kind = ErrorKind.LOCKED
 
 
 class BackupError(MirrorError):
-    """What was asked for is no place for a backup, or another program makes it. Nothing was written."""
+    """The backup cannot be written to this path, or another program uses it. Nothing was written."""
+
+    kind = ErrorKind.CONFIGURATION
 
 
 class ContentRejected(MirrorError):
-    """The database refuses a row for what is in it; trying again changes nothing."""
+    """The database refuses a row because of its content. Trying again changes nothing."""

@@ -10,6 +10,7 @@ from enum import Enum
 from itertools import islice
 
 from versionsync import cma
+from versionsync.errors import ErrorKind, VersionsyncError
 from versionsync.ledger.content import same_fingerprint
 from versionsync.ledger.ids import ModelId, RecordId
 from versionsync.ledger.records import DeletionEvidence, KnownRecord
@@ -39,8 +40,10 @@ __all__ = [
 ]
 
 
-class MassDeletionError(Exception):
-    """So much is not listed any more that it is not believed (invariant 5). Nothing was held to be deleted."""
+class MassDeletionError(VersionsyncError):
+    """More records disappeared at once than the limit allows (invariant 5). Nothing was marked as deleted."""
+
+    kind = ErrorKind.MASS_DELETE
 
     def __init__(self, source: str, seen: Missing, *, model_name: str | None) -> None:
         whose = f"of the model {model_name}" if model_name else "of the source"

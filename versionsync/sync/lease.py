@@ -12,12 +12,12 @@ from functools import partial
 
 from sqlalchemy import Connection
 
+from versionsync.errors import ErrorKind
 from versionsync.mirror.errors import LeaseHeld, MirrorError
 from versionsync.mirror.tables.leases import LEASE_SECONDS, Holder, Lease, acquire, release, release_in
 from versionsync.mirror.tables.runs import finish_run, interrupt_stale_runs, start_run, update_run
 from versionsync.mirror.tables.sources import update_checkpoint
 from versionsync.sync.context import Checkpoint, Context
-from versionsync.sync.error_kinds import ErrorKind
 from versionsync.sync.report import Counts, LeaseInfo, Outcome, RunKind
 
 __all__ = ["LEASE_POLL_SECONDS", "RENEW_SECONDS", "LeaseKeeper"]

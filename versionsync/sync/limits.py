@@ -9,24 +9,28 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+from versionsync.errors import ErrorKind, VersionsyncError
+
 __all__ = ["RequestLimitReached", "StalledError", "within_limits"]
 
 POLL_SECONDS = 0.2
 """How often it is seen whether anything moved, and how much was sent."""
 
 
-class StalledError(Exception):
-    """Nothing moved for so long that the run was ended: no answer came, no transaction ended."""
+class StalledError(VersionsyncError):
+    """Nothing moved for too long, so the run was ended: no answer came, no transaction ended."""
 
+    kind = ErrorKind.STALLED
     hint = "Nothing is lost: the next run goes on from there."
 
     def __init__(self, seconds: float, phase: str) -> None:
         super().__init__(f"nothing moved for {seconds:.0f} s while it was {phase}: the run was ended")
 
 
-class RequestLimitReached(Exception):
-    """The run was ended because it had sent all the requests that it might."""
+class RequestLimitReached(VersionsyncError):
+    """The run was ended because it had sent all the requests that it may."""
 
+    kind = ErrorKind.BUDGET
     hint = "Nothing is lost: the next run goes on from there."
 
     def __init__(self, requests: int) -> None:

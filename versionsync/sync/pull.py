@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from versionsync import cma
+from versionsync.errors import VersionsyncError
 from versionsync.ledger.ids import RecordId, VersionId
 from versionsync.ledger.order import is_newest_first
 from versionsync.ledger.records import SeenRecord
@@ -31,18 +32,18 @@ STALE_WAIT_SECONDS = 0.5
 _NOT_HASHED = b""
 
 
-class RecordMissing(Exception):
+class RecordMissing(VersionsyncError):
     """The record has no versions to read any more: it was deleted since it was listed."""
 
 
-class IsBlock(Exception):
+class IsBlock(VersionsyncError):
     """The id is that of a block, which is part of a record's content and has no versions of its own here."""
 
     def __init__(self, id: RecordId) -> None:
         super().__init__(f"{id} is a block, not a record: give the id of the record that it is part of")
 
 
-class StaleResponse(Exception):
+class StaleResponse(VersionsyncError):
     """Upstream's versions of a record are older than its meta, again and again."""
 
 

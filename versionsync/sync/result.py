@@ -6,13 +6,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from versionsync.errors import ErrorKind, kind_of
 from versionsync.ledger.ids import RecordId
 from versionsync.sync.beacon import ActiveEnvironment, is_settled
 from versionsync.sync.context import Checkpoint
 from versionsync.sync.report import Outcome, RecordFailure, RunKind
 from versionsync.sync.unexplained import UnexplainedChange
 
-__all__ = ["COMPLETE_KINDS", "FAILURES_SHOWN", "RunResult", "checkpoint_of", "error_text", "outcome_of"]
+__all__ = [
+    "COMPLETE_KINDS",
+    "FAILURES_SHOWN",
+    "RunResult",
+    "checkpoint_of",
+    "error_text",
+    "kind_of_error",
+    "outcome_of",
+]
 
 
 @dataclass(slots=True)
@@ -78,6 +87,18 @@ def outcome_of(found: RunResult, error: BaseException | None) -> Outcome:
     if error is not None:
         return Outcome.FAILED
     return Outcome.PARTIAL if found.failures or not found.is_complete else Outcome.SUCCEEDED
+
+
+def kind_of_error(outcome: Outcome, error: BaseException | None, *, only_unknown: bool = False) -> ErrorKind | None:
+    """Return why a run did not do everything; None: it did, or it was interrupted, which is not a failure.
+
+    `only_unknown`: it is partial only because some of the ids it was given are unknown.
+    """
+    if error is not None:
+        return kind_of(error)
+    if outcome is Outcome.PARTIAL and only_unknown:
+        return ErrorKind.UNKNOWN_RECORD
+    return ErrorKind.PARTIAL if outcome in (Outcome.PARTIAL, Outcome.FAILED) else None
 
 
 def error_text(found: RunResult, error: BaseException | None) -> str | None:

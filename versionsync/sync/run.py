@@ -17,6 +17,7 @@ from structlog.contextvars import bind_contextvars, bound_contextvars, unbind_co
 from structlog.typing import FilteringBoundLogger
 
 from versionsync import cma
+from versionsync.errors import ErrorKind
 from versionsync.ledger.formats import TimeFormat
 from versionsync.ledger.ids import RecordId
 from versionsync.mirror.database import Mirror
@@ -30,7 +31,6 @@ from versionsync.sync.beacon import ActiveEnvironment, is_trusted, settling_seco
 from versionsync.sync.context import Context
 from versionsync.sync.dry_run import dry_run
 from versionsync.sync.editors import read_editors
-from versionsync.sync.error_kinds import ErrorKind, kind_of_error
 from versionsync.sync.format_check import confirm_format
 from versionsync.sync.lease import LeaseKeeper
 from versionsync.sync.limits import within_limits
@@ -48,7 +48,7 @@ from versionsync.sync.project import (
     save_upstream,
 )
 from versionsync.sync.report import Outcome, Progress, RunKind, RunReport, SourceSpec, SyncOptions
-from versionsync.sync.result import FAILURES_SHOWN, RunResult, checkpoint_of, error_text, outcome_of
+from versionsync.sync.result import FAILURES_SHOWN, RunResult, checkpoint_of, error_text, kind_of_error, outcome_of
 from versionsync.sync.retention import is_due, read_history_retention
 from versionsync.sync.sweep import ListedModels
 from versionsync.sync.tracing import traced

@@ -12,6 +12,8 @@ ServiceError
 
 from __future__ import annotations
 
+from versionsync.errors import ErrorKind, VersionsyncError
+
 __all__ = [
     "ConfirmationRequired",
     "InvalidInstanceName",
@@ -24,12 +26,10 @@ __all__ = [
 ]
 
 
-class ServiceError(Exception):
+class ServiceError(VersionsyncError):
     """The base of these errors. `hint` says what to do."""
 
-    def __init__(self, message: str, *, hint: str) -> None:
-        super().__init__(message)
-        self.hint = hint
+    kind = ErrorKind.CONFIGURATION
 
 
 class NoSystemd(ServiceError):
@@ -58,3 +58,5 @@ class ConfirmationRequired(ServiceError):
 
 class NotStarted(ServiceError):
     """The service is installed, and does not run."""
+
+    kind = ErrorKind.PARTIAL

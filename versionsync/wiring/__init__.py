@@ -1,1 +1,1 @@
-"""From settings to running objects."""
+"""From settings to running objects: mirror, clients, syncs, daemon. The command line and the daemon share it."""

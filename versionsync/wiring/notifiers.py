@@ -1,4 +1,4 @@
-"""Who is told what the sources come to, as the settings name them: places for notices, and dead man's switches."""
+"""Where the settings send notifications and heartbeats."""
 
 from __future__ import annotations
 
@@ -15,27 +15,31 @@ __all__ = ["heartbeat_urls", "subscription_of", "subscriptions"]
 
 
 def subscriptions(configuration: Configuration, *, redactor: Redactor) -> list[Subscription]:
-    """All who are told. Raises a ConfigError: an address that is missing or not understood, Apprise that is."""
-    return [subscription_of(configuration, notice, redactor=redactor) for notice in configuration.notifications]
+    """Return the subscription of each entry of `[[notifications]]`. Raises a ConfigError if one cannot be used."""
+    return [subscription_of(configuration, entry, redactor=redactor) for entry in configuration.notifications]
 
 
-def subscription_of(configuration: Configuration, notice: NotificationSettings, *, redactor: Redactor) -> Subscription:
-    """One of them; its address, and whatever in it may be a secret, is masked from now on. Raises a ConfigError."""
+def subscription_of(configuration: Configuration, entry: NotificationSettings, *, redactor: Redactor) -> Subscription:
+    """Return the subscription of one `entry`.
+
+    `redactor` masks its address, and each part that may be a secret, from now on. Raises a ConfigError if the address
+    is missing or invalid, or Apprise is not installed.
+    """
     from versionsync.daemon.notifications.apprise import open_channel, secrets_in
     from versionsync.daemon.notifications.notifier import Subscription
     from versionsync.daemon.notifications.rules import NotificationKind, Rule
 
-    url = configuration.notification_url(notice)
+    url = configuration.notification_url(entry)
     for secret in secrets_in(url):
         redactor.learn(secret)
-    where = f"notices[{configuration.notifications.index(notice)}]"
+    where = f"notifications[{configuration.notifications.index(entry)}]"
     return Subscription(
         channel=where,
         url=url,
         rule=Rule(
-            on=frozenset(NotificationKind(word) for word in notice.on),
-            sources=None if notice.sources is None else frozenset(notice.sources),
-            after_failures=notice.after_failures,
+            on=frozenset(NotificationKind(word) for word in entry.on),
+            sources=None if entry.sources is None else frozenset(entry.sources),
+            after_failures=entry.after_failures,
         ),
         send=open_channel(url, where=where),
     )
@@ -44,7 +48,7 @@ def subscription_of(configuration: Configuration, notice: NotificationSettings, 
 def heartbeat_urls(
     configuration: Configuration, sources: Sequence[SourceSettings], *, redactor: Redactor
 ) -> Mapping[str, Secret]:
-    """The dead man's switch of each of `sources` that has one, masked from now on. Raises a ConfigError."""
+    """Return the heartbeat URL of each of `sources` that has one, masked from now on. Raises a ConfigError."""
     urls = {source.name: url for source in sources if (url := configuration.heartbeat_url(source)) is not None}
     for url in urls.values():
         redactor.learn(url.reveal())

@@ -1,4 +1,4 @@
-"""Syncs several sources at once: a task and a client each, one governor for each token, one mirror for all."""
+"""Sync several sources at once: a task and a client for each, one rate limiter for each token, one mirror for all."""
 
 from __future__ import annotations
 
@@ -23,7 +23,14 @@ __all__ = ["SourceJob", "source_spec", "sync_all"]
 
 @dataclass(slots=True)
 class SourceJob:
-    """One source to sync: its settings, its token, where its run tells how it goes, and how long it took."""
+    """One source to sync.
+
+    Attributes:
+        source: Its settings.
+        token: Its API token.
+        progress: How far its run is.
+        seconds: How long its run took.
+    """
 
     source: SourceSettings
     token: Secret
@@ -32,52 +39,49 @@ class SourceJob:
 
     @classmethod
     def on(cls, source: SourceSettings, token: Secret) -> SourceJob:
-        """The work on one configured source."""
+        """Return the job for one configured source."""
         return cls(source, token, Progress(source=source.name))
 
 
 def source_spec(source: SourceSettings) -> SourceSpec:
-    """A configured source as the engine wants it."""
+    """Return a configured source in the engine's own terms."""
+    limit, search = source.mass_delete_limit, source.change_search
     return SourceSpec(
         name=source.name,
         base_url=source.base_url,
         environment=source.environment,
-        mass_delete_limit=MassDeleteLimit(
-            fraction=source.mass_delete_limit.fraction, count=source.mass_delete_limit.count
-        ),
-        unexplained=ReadLimit(at_once=source.change_search.at_once, per_hour=source.change_search.per_hour),
+        mass_delete_limit=MassDeleteLimit(fraction=limit.fraction, count=limit.count),
+        unexplained=ReadLimit(at_once=search.at_once, per_hour=search.per_hour),
     )
 
 
 async def sync_all(
-    mirror: Mirror, works: Sequence[SourceJob], options: SyncOptions, *, log: FilteringBoundLogger
+    mirror: Mirror, jobs: Sequence[SourceJob], options: SyncOptions, *, log: FilteringBoundLogger
 ) -> list[RunReport]:
-    """One report for each of `works`, in their order; one that fails stops no other.
+    """Run all `jobs` and return their reports, in the same order. A job that fails stops no other.
 
-    When cancelled, all runs are stopped cleanly first, then CancelledError is raised.
+    On cancellation it stops all runs cleanly, then raises CancelledError.
     """
-    shared = _rate_limiters(works)
+    shared = _rate_limiters(jobs)
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(_sync_one(mirror, work, options, shared[work.token], log)) for work in works]
+        tasks = [group.create_task(_sync_one(mirror, job, options, shared[job.token], log)) for job in jobs]
     return [task.result() for task in tasks]
 
 
-def _rate_limiters(works: Sequence[SourceJob]) -> Mapping[Secret, cma.RateLimiter]:
-    tokens = dict.fromkeys(work.token for work in works)
-    return {
-        token: rate_limiter_of([work.source.rate_limit for work in works if work.token == token]) for token in tokens
-    }
+def _rate_limiters(jobs: Sequence[SourceJob]) -> Mapping[Secret, cma.RateLimiter]:
+    tokens = dict.fromkeys(job.token for job in jobs)
+    return {token: rate_limiter_of([job.source.rate_limit for job in jobs if job.token == token]) for token in tokens}
 
 
 async def _sync_one(
-    mirror: Mirror, work: SourceJob, options: SyncOptions, governor: cma.RateLimiter, log: FilteringBoundLogger
+    mirror: Mirror, job: SourceJob, options: SyncOptions, rate_limiter: cma.RateLimiter, log: FilteringBoundLogger
 ) -> RunReport:
-    spec, began = source_spec(work.source), time.monotonic()
+    spec, started = source_spec(job.source), time.monotonic()
     try:
-        async with open_client(work.source, work.token, governor=governor, log=log) as client:
-            return await sync_source(mirror, client, spec, options, progress=work.progress, log=log)
-    except Exception as error:  # a fault of ours must not take the other sources along
-        counts, kind = work.progress.counts, RunKind.INCREMENTAL
+        async with open_client(job.source, job.token, rate_limiter=rate_limiter, log=log) as client:
+            return await sync_source(mirror, client, spec, options, progress=job.progress, log=log)
+    except Exception as error:  # a bug must not end the runs of the other sources
+        counts, kind = job.progress.counts, RunKind.INCREMENTAL
         return RunReport(source=spec.name, kind=kind, outcome=Outcome.FAILED, counts=counts, error=error)
     finally:
-        work.seconds = time.monotonic() - began
+        job.seconds = time.monotonic() - started

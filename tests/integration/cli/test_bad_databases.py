@@ -46,7 +46,7 @@ def test_a_network_file_system_is_refused_before_anything_is_made(
     )
     assert list(tmp_path.iterdir()) == []
     ran = cli("doctor", "--json", **at)
-    (told,) = [finding for finding in ran.json["findings"] if finding["verdict"] == "bad"]
+    (told,) = [finding for finding in ran.json["findings"] if finding["severity"] == "error"]
     assert (ran.code, told["check"]) == (6, "file system")
     on_a_share("ext4")
     assert cli("sync", **at).code == 0
@@ -115,10 +115,10 @@ def test_a_copy_with_pages_of_another_time_is_found_by_doctor(cli: Cli, large: d
     some = len(whole) // PAGE // 2 * PAGE
     (tmp_path / MIRROR).write_bytes(whole[:some] + bytes(8 * PAGE) + whole[some + 8 * PAGE :])
     ran = cli("doctor", "--json", **large)
-    (told,) = [finding for finding in ran.json["findings"] if finding["verdict"] == "bad"]
+    (told,) = [finding for finding in ran.json["findings"] if finding["severity"] == "error"]
     assert (ran.code, told["check"]) == (6, "integrity")
     assert "is damaged" in told["message"]
-    assert "backup" in told["todo"]
+    assert "backup" in told["hint"]
     check(cli("sync", "--full", **large), code=6, says="is damaged: restore it from a backup; `versionsync doctor`")
 
 

@@ -90,7 +90,7 @@ def test_a_variable_that_is_none_of_ours_is_told_once(cli: Cli, at: dict[str, st
 @pytest.mark.parametrize("text", ["host=db user=me password=hunter22", "sqlite:other.db", "localhost:5432/mirror"])
 def test_what_is_no_database_url_becomes_no_file(cli: Cli, at: dict[str, str], tmp_path: Path, text: str) -> None:
     for argv, environ in ((("--database", text), {}), ((), {"VERSIONSYNC_DATABASE_URL": text})):
-        check(cli("sync", *argv, **at, **environ), code=2, says="is none, and no path of a file either")
+        check(cli("sync", *argv, **at, **environ), code=2, says="is neither a URL nor the path of a file")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -212,7 +212,7 @@ def test_another_project_is_refused_by_whatever_would_read_it(
         wrong = at | {"VERSIONSYNC_BASE_URL": upstream.url}
         check(cli("sync", *options, **wrong), code=2, says=r"\(id 205\), but its token now leads to .* \(id 99999\)")
         ran = cli("doctor", "--json", **wrong)
-    (told,) = [finding for finding in ran.json["findings"] if finding["verdict"] == "bad"]
+    (told,) = [finding for finding in ran.json["findings"] if finding["severity"] == "error"]
     assert (ran.code, told["check"]) == (2, "project")
     assert "id 205" in told["message"]
     assert rows(tmp_path / "versionsync.db", "select count(*), count(deleted_at) from records") == [(3, 0)]

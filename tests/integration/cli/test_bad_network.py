@@ -73,7 +73,7 @@ def both_tell(cli: Cli, at: dict[str, str], *, says: str) -> None:
     assert seconds < SOON_SECONDS
     assert "Nothing is lost" in ran.err
     ran = cli("doctor", "--json", **at)
-    (told,) = [finding for finding in ran.json["findings"] if finding["verdict"] == "bad"]
+    (told,) = [finding for finding in ran.json["findings"] if finding["severity"] == "error"]
     assert (ran.code, told["check"], told["exit"]) == (5, "token", 5)
 
 

@@ -34,21 +34,21 @@ def change(upstream: SimulatorThread, **settings: object) -> None:
 
 def test_none_is_needed_and_one_is_advised(cli: Cli, at: dict[str, str]) -> None:
     (none,) = told(cli, at)
-    assert (none["verdict"], none["message"]) == ("warning", "there is none, and none is needed")
-    assert "versionsync webhook install default --url" in none["todo"]
+    assert (none["severity"], none["message"]) == ("warning", "there is none, and none is needed")
+    assert "versionsync webhook install default --url" in none["hint"]
 
 
 def test_one_that_was_installed_is_good(cli: Cli, at: dict[str, str], upstream: SimulatorThread) -> None:
     """Also without a receiver: that nobody answers its calls does no harm, their log is read."""
     cli("webhook", "install", "--url", NOWHERE, **at)
     webhook, calls = told(cli, at)
-    assert (webhook["verdict"], calls["verdict"]) == ("good", "good")
+    assert (webhook["severity"], calls["severity"]) == ("ok", "ok")
     assert NOWHERE in webhook["message"]
     assert calls["message"] == "there was none yet; their log can be read"
     edit(upstream)
     before = upstream.simulator.requests.total
     _, calls = told(cli, at)
-    assert calls["verdict"] == "good"
+    assert calls["severity"] == "ok"
     assert "their log can be read" in calls["message"]
     assert upstream.simulator.requests.total - before < 16
 
@@ -57,7 +57,7 @@ def test_one_that_was_installed_is_good(cli: Cli, at: dict[str, str], upstream: 
     ("settings", "flaw"),
     [
         ({"enabled": False}, "it is disabled"),
-        ({"auto_retry": True}, "DatoCMS makes a call that failed again"),
+        ({"auto_retry": True}, "DatoCMS repeats a failed call"),
         ({"url": "https://mirror.example/hooks"}, "which is not the receiver of default"),
         ({"http_basic_user": "somebody"}, "its user or password is not that of the settings"),
     ],
@@ -70,12 +70,12 @@ def test_what_somebody_changed_is_told(
     Path("versionsync.toml").write_text(f"{toml}webhook_password_env = 'WEBHOOK_PASSWORD'\n")
     at = {"DATOCMS_API_TOKEN": at["DATOCMS_API_TOKEN"], "WEBHOOK_PASSWORD": "correct horse battery"}
     cli("webhook", "install", "--url", URL, **at)
-    assert [finding["verdict"] for finding in told(cli, at)] == ["good", "good"]
+    assert [finding["severity"] for finding in told(cli, at)] == ["ok", "ok"]
     change(upstream, **settings)
     found = told(cli, at)[0]
-    assert found["verdict"] == "warning"
+    assert found["severity"] == "warning"
     assert flaw in found["message"]
-    assert found["todo"]
+    assert found["hint"]
     assert "correct horse battery" not in str(found)
 
 
@@ -91,7 +91,7 @@ def test_calls_that_are_to_be_made_again_have_not_arrived(
     edit(upstream)
     upstream.act(lambda world: [setattr(call, "status", "rescheduled") for call in world.webhooks.calls.values()])
     calls = told(cli, at)[-1]
-    assert (calls["check"], calls["verdict"]) == ("webhook calls", "warning")
+    assert (calls["check"], calls["severity"]) == ("webhook calls", "warning")
     assert "of the last" in calls["message"]
     assert "did not arrive" in calls["message"]
 
@@ -113,5 +113,5 @@ def test_a_role_that_may_not_see_webhooks_is_no_failure(
 
     upstream.act(forbid)
     (unknown,) = told(cli, at)
-    assert unknown["verdict"] == "warning"
+    assert unknown["severity"] == "warning"
     assert "may not say whether there is a webhook" in unknown["message"]

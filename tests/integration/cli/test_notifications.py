@@ -1,4 +1,4 @@
-"""What leaves the program besides the mirror: notices, calls of dead man's switches, traces."""
+"""What leaves the program besides the mirror: notifications, heartbeats, traces."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from tests.integration.cli.processes import running
 from versionsync.simulator import FULL_ACCESS_TOKEN, SimulatorThread
 
 
-def settings(folder: Path, upstream: SimulatorThread, *notices: str, more: str = "") -> None:
-    """A settings file of one source that is looked at each second, with these tables of notices."""
+def settings(folder: Path, upstream: SimulatorThread, *notifications: str, more: str = "") -> None:
+    """A settings file of one source that is checked each second, with these notifications."""
     text = (
         f"[[sources]]\nname = 'website'\nbase_url = '{upstream.url}'\nrate_limit = 'none'\nmax_staleness = 1\n{more}\n"
     )
-    text += "[http]\nport = 0\n" + "".join(f"[[notifications]]\n{notice}\n" for notice in notices)
+    text += "[http]\nport = 0\n" + "".join(f"[[notifications]]\n{one}\n" for one in notifications)
     path = folder / "versionsync.toml"
     path.write_text(text)
     path.chmod(0o600)
@@ -38,7 +38,7 @@ async def test_a_daemon_tells_of_a_revoked_token_and_of_its_return(upstream: Sim
     """Its addresses are not in the log; the switch was called while all was well."""
     async with http_sink() as listener, http_sink() as switch:
         more = f"heartbeat_url = 'http://{switch.address}/ping-of-mine'"
-        settings(tmp_path, upstream, f"url = '{hook(listener)}'\nafter = 1", more=more)
+        settings(tmp_path, upstream, f"url = '{hook(listener)}'\nafter_failures = 1", more=more)
         with running("run", "-vv", cwd=tmp_path, DATOCMS_API_TOKEN=FULL_ACCESS_TOKEN) as process:
             await eventually(lambda: switch.heard, seconds=30)
             token = upstream.act(lambda world: world.people.tokens.pop(FULL_ACCESS_TOKEN))
@@ -65,8 +65,8 @@ async def test_a_place_that_is_added_while_it_runs_is_told(upstream: SimulatorTh
             settings(tmp_path, upstream, "url = 'nonsense'")
             process.send_signal(signal.SIGHUP)
             line = await asyncio.to_thread(_line, process.stderr, "settings.refused")
-            assert line["reason"] == "notices[0]: Apprise does not understand this address"
-            settings(tmp_path, upstream, f"url = '{hook(listener)}'\nafter = 1")
+            assert line["reason"] == "notifications[0]: Apprise does not understand this address"
+            settings(tmp_path, upstream, f"url = '{hook(listener)}'\nafter_failures = 1")
             process.send_signal(signal.SIGHUP)
             await eventually(listener.titles, seconds=30)
 
@@ -81,24 +81,24 @@ def _line(lines: object, event: str) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("verb", ["run", "doctor"])
-def test_notices_without_their_extra_are_refused(
+def test_notifications_without_their_extra_are_refused(
     cli: Cli, at: dict[str, str], monkeypatch: pytest.MonkeyPatch, verb: str
 ) -> None:
     """Before anything is done, with what to install."""
     monkeypatch.setitem(sys.modules, "apprise", None)
     ran = cli(verb, **at, VERSIONSYNC_HTTP_PORT="0", VERSIONSYNC_NOTIFICATION_URL="json://localhost/hook")
     assert ran.code == 2
-    assert "notices[0] needs Apprise, which is not installed" in ran.written
+    assert "notifications[0] needs Apprise, which is not installed" in ran.written
     assert "pip install 'versionsync[notifications]'" in ran.written
 
 
-def test_a_sync_needs_no_notices(cli: Cli, at: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sync_needs_no_notifications(cli: Cli, at: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     """They are the daemon's."""
     monkeypatch.setitem(sys.modules, "apprise", None)
     assert cli("sync", **at, VERSIONSYNC_NOTIFICATION_URL="json://localhost/hook").code == 0
 
 
-async def test_doctor_sends_a_test_notice_when_it_is_asked_to(cli: Cli, at: dict[str, str]) -> None:
+async def test_doctor_sends_a_test_notification_on_request(cli: Cli, at: dict[str, str]) -> None:
     """And says what came of it; without being asked it only looks whether the address is understood."""
     async with http_sink() as listener:
         at = {
@@ -118,7 +118,7 @@ async def test_doctor_sends_a_test_notice_when_it_is_asked_to(cli: Cli, at: dict
         assert "hook-of-mine" not in ran.written
 
 
-def test_a_test_notice_to_nobody_is_a_mistake(cli: Cli, at: dict[str, str]) -> None:
+def test_a_test_notification_without_a_channel_is_an_error(cli: Cli, at: dict[str, str]) -> None:
     assert cli("doctor", "--send-test-notification", **at).code == 2
 
 

@@ -21,6 +21,7 @@ from versionsync.daemon import request_meter as spending
 from versionsync.daemon import worker as follower
 from versionsync.daemon.budget import Budget, Period
 from versionsync.daemon.state import WorkerStatus
+from versionsync.errors import ErrorKind
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.errors import TransactionLost
 from versionsync.mirror.holder import Holder
@@ -30,7 +31,6 @@ from versionsync.mirror.tables.leases import acquire, current, release
 from versionsync.mirror.tables.runs import last_runs
 from versionsync.mirror.tables.usage import add_requests
 from versionsync.simulator import FULL_ACCESS_TOKEN, FaultKind, RateLimit
-from versionsync.sync.error_kinds import ErrorKind
 
 ELSEWHERE = Holder(host="elsewhere", pid=7)
 

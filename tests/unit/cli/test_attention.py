@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from versionsync.cli.attention import SourceStatus, ago, problems
-from versionsync.cli.exit_codes import BY_ERROR_KIND, UNKNOWN_RECORD, ExitCode
+from versionsync.cli.exit_codes import ExitCode
 from versionsync.daemon.budget import Budget, BudgetStatus
+from versionsync.errors import ErrorKind
 from versionsync.mirror.holder import Holder
 from versionsync.mirror.status import LagQuantiles, SourceCounts
 from versionsync.mirror.tables.daemons import ActiveDaemon
@@ -18,7 +19,6 @@ from versionsync.mirror.tables.leases import HeldLease
 from versionsync.mirror.tables.runs import RunRow
 from versionsync.mirror.tables.sources import Checkpoint, Project, SourceRow
 from versionsync.mirror.tables.webhooks import SILENT_AFTER_CHANGES, WebhookRow
-from versionsync.sync.error_kinds import ErrorKind
 
 NOW = datetime(2026, 11, 2, 12, tzinfo=UTC)
 SOMEBODY = Holder("elsewhere", 12)
@@ -121,16 +121,11 @@ def test_a_failure_is_told_by_the_code_that_a_sync_would_have_ended_with(kind: s
 
 def test_a_run_that_was_asked_for_an_unknown_record_does_not_count() -> None:
     """Neither as a failure, nor as a success after one, nor as the second failure in a row."""
-    unknown = run("partial", kind=UNKNOWN_RECORD)
+    unknown = run("partial", kind=ErrorKind.UNKNOWN_RECORD)
     assert told(one(unknown, run("succeeded"))) == []
     assert told(one(unknown, unknown, run("succeeded"), follower=follower())) == []
     assert told(one(unknown, run("failed", error="no such host"))) == ["the last run failed: no such host"]
     assert told(one(run("failed"), unknown, run("succeeded"), follower=follower())) == []
-
-
-def test_each_kind_of_trouble_has_an_exit_code() -> None:
-    """Of those that a run may end with."""
-    assert {str(kind) for kind in ErrorKind} == BY_ERROR_KIND.keys()
 
 
 def test_a_webhook_that_tells_nothing_any_more_is_told() -> None:

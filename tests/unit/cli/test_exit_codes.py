@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import inspect
 import itertools
+import pkgutil
 from datetime import UTC, datetime
+from types import ModuleType
 
 import pytest
 import typer
 
-from versionsync.cli.exit_codes import DESCRIPTIONS, ExitCode, error_report, exit_code_of, most_severe
+import versionsync
+from versionsync.cli.exit_codes import BY_ERROR_KIND, DESCRIPTIONS, ExitCode, error_report, exit_code_of, most_severe
 from versionsync.cma import errors as cma
 from versionsync.config import errors as config
+from versionsync.daemon import errors as daemon
+from versionsync.errors import ErrorKind, VersionsyncError
 from versionsync.ledger.safeguards import Missing
 from versionsync.mirror import errors as mirror
 from versionsync.sync.deletions import MassDeletionError
+from versionsync.sync.limits import RequestLimitReached, StalledError
 from versionsync.systemd import errors as service
 
 HELD = mirror.LeaseHeld("web", holder="process 1 on here", expires_at=datetime(2026, 1, 1, tzinfo=UTC))
@@ -28,6 +35,10 @@ CODES: list[tuple[BaseException, ExitCode]] = [
     (mirror.WrongProject("x"), ExitCode.USAGE),
     (service.NoSystemd("x", hint="y"), ExitCode.USAGE),
     (service.NotStarted("x", hint="y"), ExitCode.PARTIAL),
+    (daemon.CannotListen("x", hint="y"), ExitCode.USAGE),
+    (daemon.DaemonUnreachable("x", hint="y"), ExitCode.PARTIAL),
+    (StalledError(5, "sweeping"), ExitCode.UPSTREAM_UNAVAILABLE),
+    (RequestLimitReached(5), ExitCode.PARTIAL),
     (MassDeletionError("web", Missing(None, 30, 100), model_name=None), ExitCode.PARTIAL),
     (cma.AuthenticationError("x", request="GET /site"), ExitCode.UPSTREAM_REFUSED),
     (cma.PermissionDenied("x", request="GET /site"), ExitCode.UPSTREAM_REFUSED),
@@ -59,12 +70,34 @@ def test_each_error_has_its_exit_code(error: BaseException, code: ExitCode) -> N
     assert exit_code_of(error) is code
 
 
-@pytest.mark.parametrize("module", [cma, mirror, config, service])
-def test_no_error_of_ours_is_unexpected(module: object) -> None:
-    """A class that somebody adds to a tree is told as what it is a kind of."""
-    for _, kind in inspect.getmembers(module, inspect.isclass):
-        if issubclass(kind, Exception):
-            assert exit_code_of(kind.__new__(kind)) is not ExitCode.UNEXPECTED, kind
+@pytest.mark.parametrize("module", [cma, mirror, config, service, daemon])
+def test_no_error_of_the_package_is_unexpected(module: ModuleType) -> None:
+    """A class that someone adds to a tree has the kind of its base."""
+    for _, error in inspect.getmembers(module, inspect.isclass):
+        if issubclass(error, Exception) and error.__module__ == module.__name__:
+            assert exit_code_of(error.__new__(error)) is not ExitCode.UNEXPECTED, error
+
+
+def test_every_public_exception_derives_from_one_base() -> None:
+    """Except in the simulator: its errors are DatoCMS's answers."""
+    for found in pkgutil.walk_packages(versionsync.__path__, "versionsync."):
+        if not found.name.startswith("versionsync.simulator"):
+            module = importlib.import_module(found.name)
+            for name, error in inspect.getmembers(module, inspect.isclass):
+                if issubclass(error, Exception) and error.__module__ == module.__name__ and not name.startswith("_"):
+                    assert issubclass(error, VersionsyncError), f"{found.name}.{name}"
+
+
+def test_every_kind_of_error_has_an_exit_code() -> None:
+    assert set(BY_ERROR_KIND) == set(ErrorKind)
+
+
+def test_a_hint_belongs_to_the_class_or_to_the_one_error() -> None:
+    class Full(VersionsyncError):
+        hint = "Free some space."
+
+    assert (Full("full").hint, Full("full", hint="Ask the admin.").hint) == ("Free some space.", "Ask the admin.")
+    assert VersionsyncError("x").hint is None
 
 
 def test_every_code_is_documented_and_can_be_reached() -> None:

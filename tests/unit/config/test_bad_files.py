@@ -31,9 +31,9 @@ def problem(tmp_path: Path, text: str | bytes, *, mode: int = 0o600) -> ConfigEr
         (NAMED + "rate_limt = 3\n", "sources[0].rate_limt", "sources[0].rate_limit"),
         (NAMED + "Rate_Limit = 3\n", "sources[0].Rate_Limit", "sources[0].rate_limit"),
         (
-            NAMED + "mass_delete_limit = { shre = 0.1 }\n",
-            "sources[0].mass_delete_limit.shre",
-            "sources[0].mass_delete_limit.share",
+            NAMED + "mass_delete_limit = { fracton = 0.1 }\n",
+            "sources[0].mass_delete_limit.fracton",
+            "sources[0].mass_delete_limit.fraction",
         ),
     ],
 )
@@ -60,7 +60,7 @@ def test_an_unknown_setting_that_is_near_to_none_lists_them_all(tmp_path: Path) 
         ("[http]\nport = '1'\n", "http.port must be a whole number from 0 to 65535; it is a text"),
         ("[http]\nport = 70000\n", "http.port must be a whole number from 0 to 65535; this value is not"),
         ("[http]\nhost = 2020-01-01\n", "http.host must be a text in quotes; it is a date or a time"),
-        ("[[sources]]\nname = 'a b'\n", "sources[0].name must be a name of letters, digits, - and _, 63 at the most; "),
+        ("[[sources]]\nname = 'a b'\n", "sources[0].name must be a name of letters, digits, - and _, at most 63; "),
         (
             NAMED + "environment = ''\n",
             "sources[0].environment must be the id of an environment: letters, digits, - and _",
@@ -77,11 +77,11 @@ def test_an_unknown_setting_that_is_near_to_none_lists_them_all(tmp_path: Path) 
         (NAMED + "rate_limit = 'no'\n", 'or "none"; this value is not'),
         (NAMED + "rate_limit = true\n", 'or "none"; it is true or false'),
         (
-            NAMED + "mass_delete_limit = { share = 2 }\n",
-            "sources[0].mass_delete_limit.share must be a number from 0 to 1; ",
+            NAMED + "mass_delete_limit = { fraction = 2 }\n",
+            "sources[0].mass_delete_limit.fraction must be a number from 0 to 1; ",
         ),
         (
-            NAMED + "mass_delete_limit = { number = 1.5 }\n",
+            NAMED + "mass_delete_limit = { count = 1.5 }\n",
             "must be a whole number, 1 or more; it is a number with a fraction",
         ),
     ],
@@ -102,7 +102,7 @@ def test_a_wrong_value_is_never_repeated(tmp_path: Path) -> None:
 def test_a_source_without_a_name_is_told_what_the_name_is_for(tmp_path: Path) -> None:
     error = problem(tmp_path, "[[sources]]\nenvironment = 'main'\n")
     assert str(error) == "versionsync.toml: sources[0] has no name"
-    assert error.hint.startswith("Add name = …: What this source is called")
+    assert error.hint.startswith("Add name = …: The name of this source")
 
 
 def test_two_sources_of_one_name_are_refused(tmp_path: Path) -> None:

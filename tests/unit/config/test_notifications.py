@@ -43,11 +43,11 @@ def test_without_a_file_the_environment_names_one_place() -> None:
         environ={"VERSIONSYNC_NOTIFICATION_URL": URL}, local_file=Path("none"), system_file=Path("none")
     )
     assert url(configuration) == URL
-    assert set(configuration.notifications[0].on) == {"failing", "stale", "vanished", "recovered"}
+    assert set(configuration.notifications[0].on) == {"failing", "stale", "mass_delete", "recovered"}
     assert "hook-of-mine" not in repr(configuration)
 
 
-def test_a_file_without_notices_leaves_them_to_the_environment(tmp_path: Path) -> None:
+def test_a_file_without_notifications_leaves_them_to_the_environment(tmp_path: Path) -> None:
     assert url(loaded(tmp_path, "", VERSIONSYNC_NOTIFICATION_URL=URL)) == URL
     assert (
         url(loaded(tmp_path, "[[notifications]]\nurl_env = 'HOOK'", HOOK="json://a", VERSIONSYNC_NOTIFICATION_URL=URL))
@@ -58,14 +58,26 @@ def test_a_file_without_notices_leaves_them_to_the_environment(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("text", "error", "says"),
     [
-        ("after = 3", InvalidSetting, "notices[0] has no url_env, url_file or url"),
-        ("url_env = 'A'\nurl_file = 'b'", InvalidSetting, "notices[0] has url_env and url_file"),
-        ("url_env = 'A'\nafter = 0", InvalidSetting, "notices[0].after must be a whole number, 1 or more"),
-        ("url_env = 'A'\non = 'failing'", InvalidSetting, "notices[0].on must be a list of failing, stale, vanished"),
-        ("url_env = 'A'\non = ['faling']", InvalidSetting, "notices[0].on must be a list of failing, stale, vanished"),
-        ("url_env = 'A'\non = []", InvalidSetting, "notices[0].on must be a list of failing, stale, vanished"),
-        ("url_env = 'A'\nsources = ['web']", InvalidSetting, "notices[0].sources: there is no source called web"),
-        ("url_env = 'A'\nafer = 3", UnknownSetting, "there is no setting notices[0].afer"),
+        ("after_failures = 3", InvalidSetting, "notifications[0] has no url_env, url_file or url"),
+        ("url_env = 'A'\nurl_file = 'b'", InvalidSetting, "notifications[0] has url_env and url_file"),
+        (
+            "url_env = 'A'\nafter_failures = 0",
+            InvalidSetting,
+            "notifications[0].after_failures must be a whole number, 1 or more",
+        ),
+        (
+            "url_env = 'A'\non = 'failing'",
+            InvalidSetting,
+            "notifications[0].on must be a list of failing, stale, mass_delete",
+        ),
+        (
+            "url_env = 'A'\non = ['faling']",
+            InvalidSetting,
+            "notifications[0].on must be a list of failing, stale, mass_delete",
+        ),
+        ("url_env = 'A'\non = []", InvalidSetting, "notifications[0].on must be a list of failing, stale, mass_delete"),
+        ("url_env = 'A'\nsources = ['web']", InvalidSetting, "notifications[0].sources: there is no source called web"),
+        ("url_env = 'A'\nafter_failurs = 3", UnknownSetting, "there is no setting notifications[0].after_failurs"),
     ],
 )
 def test_what_is_wrong_with_a_notice_is_said_by_its_place(
@@ -89,9 +101,9 @@ def test_a_file_with_an_address_in_it_must_not_be_read_by_others(tmp_path: Path,
 @pytest.mark.parametrize("environ", [{}, {"HOOK": " "}])
 def test_an_address_that_is_not_there_is_named(tmp_path: Path, environ: dict[str, str]) -> None:
     configuration = loaded(tmp_path, "heartbeat_url_env = 'HOOK'\n[[notifications]]\nurl_env = 'HOOK'", **environ)
-    with pytest.raises(SecretProblem, match=r"^notices\[0\] has no address: HOOK is not set, or empty$"):
+    with pytest.raises(SecretProblem, match=r"^notifications\[0\] has no address: HOOK is not set, or empty$"):
         configuration.notification_url(configuration.notifications[0])
-    with pytest.raises(SecretProblem, match=r"^the dead man's switch of source website has no address: HOOK is not"):
+    with pytest.raises(SecretProblem, match=r"^the heartbeat of source website has no address: HOOK is not"):
         configuration.heartbeat_url(configuration.sources[0])
 
 
@@ -104,6 +116,6 @@ def test_a_switch_is_an_address_of_the_web(tmp_path: Path) -> None:
     assert ping.reveal() == "https://example.com/hook"
     for wrong in ("example.com/hook-of-mine", "ftp://example.com/hook-of-mine", "https://exa mple.com/hook-of-mine"):
         configuration = loaded(tmp_path, f"heartbeat_url = '{wrong}'")
-        with pytest.raises(InvalidSetting, match="is no address that can be called") as caught:
+        with pytest.raises(InvalidSetting, match="is not a web address") as caught:
             configuration.heartbeat_url(configuration.sources[0])
         assert "hook-of-mine" not in f"{caught.value}{caught.value.hint}"

@@ -139,7 +139,7 @@ def link_to_stranger(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "says"),
     [
-        (lambda folder: (folder / FILE).chmod(0o646), "versionsync.toml is not obeyed: it can be written by others"),
+        (lambda folder: (folder / FILE).chmod(0o646), "versionsync.toml is not used: it can be written by others"),
         (lambda folder: folder.chmod(0o777), "here can be written by others"),
         (lambda folder: folder.chmod(0o1777), r"here can be written by others \(mode 1777\)"),
         pytest.param(give_away_file, r"it belongs to another user \(uid 4321, this is 0\)", marks=needs_root),

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis.strategies import floats, integers, randoms, sampled_from
 
 from versionsync.daemon.intervals import MIN_INTERVAL_SECONDS, RETRIES, next_check, reason, retry_wait
-from versionsync.sync.error_kinds import ErrorKind
+from versionsync.errors import ErrorKind
 
 quiet = floats(0, 1e9)
 staleness = floats(1, 604_800)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from versionsync.daemon.run_result import log_level
-from versionsync.sync.error_kinds import ErrorKind
+from versionsync.errors import ErrorKind
 
 DEBUG, INFO, WARNING = logging.DEBUG, logging.INFO, logging.WARNING
 

@@ -19,9 +19,9 @@ from versionsync.daemon.budget import Budget, Schedule
 from versionsync.daemon.scheduler import SourceScheduler
 from versionsync.daemon.state import SourceConfig, WorkerStatus
 from versionsync.daemon.worker import SourceWorker
+from versionsync.errors import ErrorKind
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.tables.webhooks import WebhookUpdate
-from versionsync.sync.error_kinds import ErrorKind
 from versionsync.sync.report import (
     Counts,
     Outcome,

@@ -11,7 +11,7 @@ from versionsync import cma
 from versionsync.cli.logging.setup import make_log
 from versionsync.config import MassDeleteSettings, Secret, SourceSettings
 from versionsync.redaction import Redactor
-from versionsync.wiring.clients import _Logged, rate_limiter_of
+from versionsync.wiring.clients import _RequestLog, rate_limiter_of
 from versionsync.wiring.sync_all import SourceJob, _rate_limiters, source_spec
 
 FAILED = cma.Exchange(method="GET", path="/site", status=500, seconds=0.1, bytes=10, failure="server")
@@ -47,7 +47,7 @@ def test_the_engine_gets_what_the_settings_say() -> None:
 
 def test_an_outage_does_not_fill_the_log(capsys: pytest.CaptureFixture[str]) -> None:
     """Each kind of trouble is told once a run; in debugging every try is."""
-    tell = _Logged(make_log(level=logging.INFO, as_json=True, color=False, redactor=Redactor()))
+    tell = _RequestLog(make_log(level=logging.INFO, as_json=True, color=False, redactor=Redactor()))
     for exchange in [FAILED, THROTTLED] * 20:
         tell(exchange)
     events = [json.loads(line)["event"] for line in capsys.readouterr().err.splitlines()]
@@ -56,7 +56,7 @@ def test_an_outage_does_not_fill_the_log(capsys: pytest.CaptureFixture[str]) -> 
 
 def test_a_try_that_fails_is_no_warning_but_many_in_a_row_are(capsys: pytest.CaptureFixture[str]) -> None:
     log = make_log(level=logging.WARNING, as_json=True, color=False, redactor=Redactor())
-    tell = _Logged(log)
+    tell = _RequestLog(log)
     for exchange in [FAILED] * 4 + [FINISHED] + [FAILED] * 19:
         tell(exchange)
     (line,) = capsys.readouterr().err.splitlines()

@@ -1,4 +1,4 @@
-"""What `doctor` looks at in the database and around it. Nothing is changed."""
+"""What `doctor` checks in the database and around it. It changes nothing."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NO_SPACE: Final = 50 << 20
 
 
 def check_database(url: str) -> Iterator[CheckResult]:
-    """Whether the database at `url` can be reached and written, is at this schema, has room, and is free."""
+    """Check that the database at `url` can be reached and written, has this schema, has space, and is not locked."""
     try:
         parsed = database_url(url)
         path = sqlite_path(parsed) if parsed.get_backend_name() == "sqlite" else None
@@ -46,7 +46,7 @@ def check_database(url: str) -> Iterator[CheckResult]:
 
 
 def mirrored_source(url: str, source: str) -> SourceRow | None:
-    """The source that the database at `url` has under this name; None: none yet, or the database cannot be read."""
+    """Return the source of this name in the database at `url`; None: there is none, or it cannot be read."""
     try:
         if migrate.current(url) is None:
             return None
@@ -62,15 +62,15 @@ def _check_file(path: Path) -> Iterator[CheckResult]:
         yield error("database", f"there is no folder {folder}", f"Run: mkdir -p {folder}", ExitCode.DATABASE)
         return
     if not os.access(folder, os.W_OK):
-        todo = "SQLite writes files beside the database: make the folder writable, or choose another."
-        yield error("database", f"the folder {folder} cannot be written", todo, ExitCode.DATABASE)
+        hint = "SQLite writes files beside the database: make the folder writable, or choose another."
+        yield error("database", f"the folder {folder} cannot be written", hint, ExitCode.DATABASE)
     elif path.exists() and not os.access(path, os.W_OK):
         yield error("database", f"{path} cannot be written", "Check its owner and mode.", ExitCode.DATABASE)
     elif not path.exists():
-        yield ok("database", f"{path} does not exist yet; the first sync makes it")
+        yield ok("database", f"{path} does not exist yet; the first sync creates it")
     if unsafe := unsafe_for_wal(folder):
-        todo = "Put the database on a local disk, or use PostgreSQL."
-        yield error("file system", f"{folder} is on {unsafe}, where SQLite's log is not safe", todo, ExitCode.DATABASE)
+        hint = "Put the database on a local disk, or use PostgreSQL."
+        yield error("file system", f"{folder} is on {unsafe}, where SQLite's log is not safe", hint, ExitCode.DATABASE)
     else:
         yield ok("file system", f"{filesystem_of(folder) or 'this file system'} is fit for SQLite")
     yield _check_space(folder)
@@ -80,9 +80,11 @@ def _check_space(folder: Path) -> CheckResult:
     free = shutil.disk_usage(folder).free
     message = f"{size(free)} free in {folder}"
     if free < NO_SPACE:
-        return error("disk space", message, "Make room: a full disk stops the sync.", ExitCode.DATABASE)
+        return error("disk space", message, "Free some space: a full disk stops the sync.", ExitCode.DATABASE)
     if free < LITTLE_SPACE:
-        return warning("disk space", message, "A version takes about as much as its JSON: think whether it will do.")
+        return warning(
+            "disk space", message, "A version takes about as much space as its JSON: check that this is enough."
+        )
     return ok("disk space", message)
 
 
@@ -107,7 +109,7 @@ def _check_schema(url: str, *, is_file: bool) -> Iterator[CheckResult]:
             return
         raise
     yield ok("database", f"{where} answers")
-    yield ok("schema", f"schema {migrate.head()}, as this version needs it")
+    yield ok("schema", f"schema {migrate.head()}, which this version needs")
     with Mirror.open(url) as mirror:
         if is_file:
             yield _check_integrity(mirror)
@@ -116,17 +118,17 @@ def _check_schema(url: str, *, is_file: bool) -> Iterator[CheckResult]:
 
 
 def _check_integrity(mirror: Mirror) -> CheckResult:
-    """Whether every page of a SQLite file is what it should be: a copy made while somebody wrote may be torn."""
+    """Check every page of a SQLite file: a copy made during a write may be damaged."""
     with mirror.read() as connection:
         found = problems_in(connection)
     if found:
-        todo = "Restore it from a backup; copy it with SQLite's own .backup, not as a file that is in use."
-        return error("integrity", f"{mirror.where} is damaged: {'; '.join(found)}", todo, ExitCode.DATABASE)
-    return ok("integrity", "every page of the database was read, and is as it should be")
+        hint = "Restore it from a backup. To copy it, use `versionsync db backup`: a file in use must not be copied."
+        return error("integrity", f"{mirror.where} is damaged: {'; '.join(found)}", hint, ExitCode.DATABASE)
+    return ok("integrity", "every page of the database was read and is correct")
 
 
 def _check_views(mirror: Mirror) -> Iterator[CheckResult]:
-    """Whether every typed view follows the schema: no fault of the mirror, whose tables hold everything."""
+    """Check that every typed view follows the schema. If not, the tables still have everything."""
     with mirror.read() as connection:
         blocked = [(one.name, view, why) for one in sources_of(connection) for view, why in one.blocked_views.items()]
     for source, view, obstacle in blocked:
@@ -134,14 +136,18 @@ def _check_views(mirror: Mirror) -> Iterator[CheckResult]:
 
 
 def _check_leases(mirror: Mirror) -> Iterator[CheckResult]:
-    """Whether somebody is writing: no fault, but a sync would have to wait."""
+    """Check whether another process is writing. That is no error, but a sync would have to wait."""
     with mirror.read() as connection:
         for source in sources_of(connection):
             held = current_lease(connection, source.id)
             if held is None:
-                yield ok("lease", "nobody is writing", source=source.name)
+                yield ok("lease", "no process is writing", source=source.name)
             elif held.is_free:
-                yield ok("lease", f"{held.holder} has left its lease; the next sync takes it", source=source.name)
+                yield ok(
+                    "lease",
+                    f"{held.holder} ended without releasing its lease; the next sync takes it",
+                    source=source.name,
+                )
             elif held.holder != Holder.of_this_process():
                 until = f"{held.expires_at:%H:%M:%S} UTC"
                 message = f"{held.holder} is writing; its lease lasts until {until} unless renewed"

@@ -1,10 +1,11 @@
-"""What `doctor` looks at for `run`: whether notices can be sent, and the dead man's switches called."""
+"""What `doctor` checks for `run`: whether notifications and heartbeats can be sent."""
 
 from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import Final
 
 from versionsync.cli.checks.result import CheckResult, error, from_error, ok
 from versionsync.cli.context import CliContext
@@ -12,6 +13,8 @@ from versionsync.cli.exit_codes import ExitCode
 from versionsync.config import ConfigError
 
 __all__ = ["check_heartbeats", "check_notifications"]
+
+CHECK: Final = "notifications"
 
 
 def check_notifications(session: CliContext, *, send: bool) -> Iterator[CheckResult]:
@@ -21,37 +24,37 @@ def check_notifications(session: CliContext, *, send: bool) -> Iterator[CheckRes
     from versionsync.wiring.notifiers import subscription_of
 
     if send and not session.configuration.notifications:
-        todo = "Add [[notifications]] to the settings, or set VERSIONSYNC_NOTIFICATION_URL."
-        yield error("notices", "the settings name nobody to send a test notice to", todo, ExitCode.USAGE)
-    for notice in session.configuration.notifications:
+        hint = "Add [[notifications]] to the settings, or set VERSIONSYNC_NOTIFICATION_URL."
+        yield error(CHECK, "the settings have no channel to send a test notification to", hint, ExitCode.USAGE)
+    for entry in session.configuration.notifications:
         try:
-            subscription = subscription_of(session.configuration, notice, redactor=session.redactor)
+            subscription = subscription_of(session.configuration, entry, redactor=session.redactor)
         except ConfigError as failure:
-            yield from_error("notices", failure)
+            yield from_error(CHECK, failure)
             continue
         where = subscription.channel
         if not send:
-            yield ok("notices", f"{where} is understood; told are: {', '.join(notice.on)}")
+            yield ok(CHECK, f"{where} is valid; it gets: {', '.join(entry.on)}")
             continue
         try:
             subscription.send(test_notification(host=socket.gethostname(), now=datetime.now(UTC)))
         except NotSent as failure:
-            todo = "Look at its address and whether its service can be reached from here."
-            yield error("notices", f"the test notice to {where} did not arrive: {failure}", todo, ExitCode.USAGE)
+            hint = "Check its address, and whether this machine can reach its service."
+            yield error(CHECK, f"the test notification to {where} did not arrive: {failure}", hint, ExitCode.USAGE)
         else:
-            yield ok("notices", f"the test notice to {where} was taken: look whether it is there")
+            yield ok(CHECK, f"the test notification to {where} was accepted: check that it arrived")
 
 
 def check_heartbeats(session: CliContext) -> Iterator[CheckResult]:
-    """A line for each dead man's switch. None is called: that would say that a look has succeeded."""
+    """Check each heartbeat. It calls none: that would report a run that succeeded."""
     from versionsync.wiring.notifiers import heartbeat_urls
 
     for source in session.configuration.sources:
         try:
             urls = heartbeat_urls(session.configuration, [source], redactor=session.redactor)
         except ConfigError as failure:
-            yield from_error("dead man's switch", failure, source=source.name)
+            yield from_error("heartbeat", failure, source=source.name)
         else:
             if urls:
                 message = "its address can be read; `versionsync run` calls it after each success"
-                yield ok("dead man's switch", message, source=source.name)
+                yield ok("heartbeat", message, source=source.name)

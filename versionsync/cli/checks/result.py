@@ -1,4 +1,4 @@
-"""What a check of `doctor` found: one line, and what to do about it."""
+"""The result of one check of `doctor`: one line, and what to do about it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["CheckResult", "Severity", "error", "from_error", "most_severe", "ok"
 
 
 class Severity(StrEnum):
-    """Whether something is as it should be; the values are those of the JSON output."""
+    """How bad a result is. The values are those of the JSON output."""
 
     OK = "ok"
     WARNING = "warning"
@@ -21,7 +21,16 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckResult:
-    """One line of `doctor`. `check` is a word that stays the same; `exit` is the code that a bad one ends with."""
+    """One line of `doctor`.
+
+    Attributes:
+        check: What was checked, as a word that stays the same from version to version.
+        severity: How bad it is.
+        message: What was found.
+        hint: What to do about it.
+        source: The source that it is about. None: the machine or the settings.
+        exit: The code with which a sync would fail.
+    """
 
     check: str
     severity: Severity
@@ -32,26 +41,26 @@ class CheckResult:
 
 
 def ok(check: str, message: str, *, source: str | None = None) -> CheckResult:
-    """All is well."""
+    """Return a result without a problem."""
     return CheckResult(check=check, severity=Severity.OK, message=message, source=source)
 
 
-def warning(check: str, message: str, todo: str | None = None, *, source: str | None = None) -> CheckResult:
-    """It works, but somebody should know."""
-    return CheckResult(check=check, severity=Severity.WARNING, message=message, hint=todo, source=source)
+def warning(check: str, message: str, hint: str | None = None, *, source: str | None = None) -> CheckResult:
+    """Return a result that stops no sync but may be a mistake."""
+    return CheckResult(check=check, severity=Severity.WARNING, message=message, hint=hint, source=source)
 
 
-def error(check: str, message: str, todo: str | None, exit: ExitCode, *, source: str | None = None) -> CheckResult:
-    """A sync would fail with `exit`."""
-    return CheckResult(check=check, severity=Severity.ERROR, message=message, hint=todo, source=source, exit=exit)
+def error(check: str, message: str, hint: str | None, exit: ExitCode, *, source: str | None = None) -> CheckResult:
+    """Return a problem with which a sync would fail, with code `exit`."""
+    return CheckResult(check=check, severity=Severity.ERROR, message=message, hint=hint, source=source, exit=exit)
 
 
 def from_error(check: str, failure: Exception, *, source: str | None = None) -> CheckResult:
-    """A check that ended in `failure`, told as the error is told everywhere else."""
+    """Return the result for a check that raised `failure`, with the same message and hint as everywhere."""
     problem = error_report(failure)
     return error(check, problem.message, problem.hint, problem.exit, source=source)
 
 
-def most_severe(findings: Iterable[CheckResult]) -> ExitCode:
-    """The code of the first bad finding; DONE if there is none."""
-    return next((finding.exit for finding in findings if finding.severity is Severity.ERROR), ExitCode.OK)
+def most_severe(results: Iterable[CheckResult]) -> ExitCode:
+    """Return the code of the first error; OK if there is none."""
+    return next((result.exit for result in results if result.severity is Severity.ERROR), ExitCode.OK)

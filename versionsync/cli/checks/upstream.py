@@ -1,4 +1,4 @@
-"""What `doctor` and `init` ask of DatoCMS: whether the token is good, and what its role may read. Only GETs."""
+"""What `doctor` and `init` check at DatoCMS: the token, and what its role may read. Only GETs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ EDITORS: Final[tuple[tuple[str, str, str], ...]] = (
 async def check_upstream(
     source: SourceSettings, client: cma.Client, *, mirrored: SourceRow | None = None
 ) -> AsyncIterator[CheckResult]:
-    """What can be said of `source` with its token; ends early where nothing more can be asked.
+    """Check `source` with its token. It ends early if DatoCMS refuses the token or the environment.
 
     `mirrored` is the source that the database has under its name.
     """
@@ -43,12 +43,14 @@ async def check_upstream(
     if mirrored is not None and mirrored.project.id != site.id:
         other = mirrored.project
         message = f"the database mirrors {other.name or 'a project'} (id {other.id}) under this name"
-        todo = "Use the right token; or another source name or another database for this project."
-        yield error("project", message, todo, ExitCode.USAGE, source=source.name)
+        hint = "Use the right token; or another source name or another database for this project."
+        yield error("project", message, hint, ExitCode.USAGE, source=source.name)
         return
     if await _is_in_maintenance(client):
-        todo = "Nothing to do for the mirror: a sync only reads."
-        yield warning("maintenance", "the project is in maintenance: nobody can write to it", todo, source=source.name)
+        hint = "Nothing to do for the mirror: a sync only reads."
+        yield warning(
+            "maintenance", "the project is in maintenance: editors cannot write to it", hint, source=source.name
+        )
     yield await _environment(source, client)
     yield await _records(source, client)
     yield await _history(source, client, mirrored)
@@ -60,7 +62,7 @@ async def check_upstream(
 
 
 async def _is_in_maintenance(client: cma.Client) -> bool:
-    """Whether it is, as far as this token may know; if it is the line that fails, the next check tells."""
+    """Whether it is, as far as this token may know. If the network fails, the next check reports it."""
     try:
         return await client.maintenance_mode()
     except cma.CmaError:
@@ -73,10 +75,12 @@ async def _environment(source: SourceSettings, client: cma.Client) -> CheckResul
         environments = await client.environments()
     except cma.PermissionDenied:
         message = "the token's role may not list the environments"
-        todo = "Let the role see the environments: without, each look costs as many requests as a list of all records."
+        hint = (
+            "Let the role read the environments: otherwise each check costs as many requests as a list of all records."
+        )
         if source.environment is not None:
-            return warning(name, f"{source.environment} answers, though {message}", todo, source=source.name)
-        return warning(name, message, f"{todo} And a promotion goes unnoticed.", source=source.name)
+            return warning(name, f"{source.environment} answers, though {message}", hint, source=source.name)
+        return warning(name, message, f"{hint} And versionsync cannot notice a promotion.", source=source.name)
     except cma.CmaError as failure:
         return from_error(name, failure, source=source.name)
     primary = next((environment.id for environment in environments if environment.primary), None)
@@ -84,9 +88,9 @@ async def _environment(source: SourceSettings, client: cma.Client) -> CheckResul
         return ok(name, f"{primary}, the primary one, is followed", source=source.name)
     found = next((environment for environment in environments if environment.id == source.environment), None)
     if found is None:
-        todo = f"There are: {', '.join(environment.id for environment in environments)}."
+        hint = f"There are: {', '.join(environment.id for environment in environments)}."
         return error(
-            name, f"there is no environment {source.environment}", todo, ExitCode.UPSTREAM_REFUSED, source=source.name
+            name, f"there is no environment {source.environment}", hint, ExitCode.UPSTREAM_REFUSED, source=source.name
         )
     if found.status != "ready":
         return warning(name, f"{found.id} is {found.status}", "Wait until it is ready.", source=source.name)
@@ -94,7 +98,7 @@ async def _environment(source: SourceSettings, client: cma.Client) -> CheckResul
 
 
 async def _records(source: SourceSettings, client: cma.Client) -> CheckResult:
-    """Whether records can be listed, and the versions of the first one read. Blocks are no records."""
+    """Check that records can be listed, and the versions of the first one read. Blocks are not records."""
     try:
         models = [model.id for model in await client.item_types() if not model.modular_block]
         pages = [page async for page in first_pages(client, models)]
@@ -110,7 +114,7 @@ async def _records(source: SourceSettings, client: cma.Client) -> CheckResult:
 
 
 async def first_pages(client: cma.Client, models: Sequence[str]) -> AsyncIterator[cma.Page[cma.Item]]:
-    """A page of one record for all models; where upstream refuses one that the role hides, for each of the others."""
+    """Yield a page of one record for all models, or one for each if upstream refuses a hidden model."""
     for group in cma.model_groups(models):
         try:
             yield await client.items_page(offset=0, limit=1, models=group)
@@ -123,7 +127,7 @@ async def first_pages(client: cma.Client, models: Sequence[str]) -> AsyncIterato
 
 
 async def _history(source: SourceSettings, client: cma.Client, mirrored: SourceRow | None) -> CheckResult:
-    """For how long DatoCMS keeps versions, and how often the source must be synced for that."""
+    """Check for how long DatoCMS keeps versions, and how often the source must be synced for that."""
     try:
         retention = await client.history_retention()
     except cma.CmaError as failure:
@@ -138,21 +142,21 @@ async def _history(source: SourceSettings, client: cma.Client, mirrored: SourceR
         often = "at least once a day"
     whole = None if mirrored is None else mirrored.checkpoint.complete_as_of
     if whole is None:
-        todo = f"Run `versionsync sync {source.name}` now, then {often}. Older versions are gone already."
-        return warning("history", f"{kept}, and the mirror is not complete yet", todo, source=source.name)
+        hint = f"Run `versionsync sync {source.name}` now, then {often}. Older versions are gone already."
+        return warning("history", f"{kept}, and the mirror is not complete yet", hint, source=source.name)
     before, now = sync_before(whole, retention.days), datetime.now(UTC)
     if before is None:
         return ok("history", kept, source=source.name)
     if before <= now:
-        todo = f"Run `versionsync sync {source.name}` now, then {often}."
+        hint = f"Run `versionsync sync {source.name}` now, then {often}."
         message = f"{kept}, and the last complete sync began {ago(whole, now)}: versions may be lost"
-        return warning("history", message, todo, source=source.name)
+        return warning("history", message, hint, source=source.name)
     message = f"{kept}, the mirror keeps them permanently: sync before {when(before)} UTC, and {often}"
     return ok("history", message, source=source.name)
 
 
 async def _role(source: SourceSettings, client: cma.Client) -> CheckResult:
-    """Whether the token's role shows all records: those that it hides are neither mirrored nor missed."""
+    """Check that the token's role shows all records. Hidden ones are not mirrored, nor marked as deleted."""
     try:
         role, models = await client.own_role(), await client.item_types()
     except cma.CmaError as failure:
@@ -171,16 +175,16 @@ async def _role(source: SourceSettings, client: cma.Client) -> CheckResult:
     if not partial:
         return ok("role", f"{role.name} shows all records of all models", source=source.name)
     message = f"{role.name} does not show all records of: {', '.join(partial)}"
-    todo = "Let it read them (Project settings > Roles), unless the mirror is to be without them."
-    return warning("role", message, todo, source=source.name)
+    hint = "Let it read them (Project settings > Roles), unless the mirror is to be without them."
+    return warning("role", message, hint, source=source.name)
 
 
 async def _editors(source: SourceSettings, check: str, what: str, read: Callable[[], Awaitable[object]]) -> CheckResult:
     try:
         await read()
     except cma.PermissionDenied:
-        todo = "Versions will name such editors by id only; nothing else is missing."
-        return warning(check, f"the token's role may not read {what}", todo, source=source.name)
+        hint = "Versions will name such editors by id only; nothing else is missing."
+        return warning(check, f"the token's role may not read {what}", hint, source=source.name)
     except cma.CmaError as failure:
         return from_error(check, failure, source=source.name)
     return ok(check, f"it may read {what}", source=source.name)

@@ -1,6 +1,6 @@
-"""What `doctor` looks at of a source's webhook: whether it tells all that it should, to whom, and how its calls go.
+"""What `doctor` checks of a source's webhook: its events, its address, and the results of its calls.
 
-A mirror needs none: what is missing here costs a delay, never a change. So nothing of it is bad, and two GETs tell all.
+A mirror needs no webhook: without it changes come later, but none is lost. So no result is an error. Two GETs suffice.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ RECEIVER: Final = "/webhooks/"
 async def check_webhook(
     source: SourceSettings, client: cma.Client, *, login: BasicAuth | None
 ) -> AsyncIterator[CheckResult]:
-    """What can be said of the webhook of `source`. `login`: what the receiver wants to hear; None: there is none."""
+    """Check the webhook of `source`. `login` is what the receiver expects; None: there is no receiver."""
     name = source.name
     try:
         own = find_own(await client.webhooks(), name)
@@ -38,71 +38,71 @@ async def check_webhook(
     webhook = next((one for one in own if missing_events(one) is None), own[0] if own else None)
     if webhook is None:
         sooner = f"`versionsync webhook install {name} --url URL`"
-        todo = f"Changes are found within {source.max_staleness:g} s. Sooner: {sooner}"
-        yield warning(CHECK, "there is none, and none is needed", todo, source=name)
+        hint = f"Changes are found within {source.max_staleness:g} s. Sooner: {sooner}"
+        yield warning(CHECK, "there is none, and none is needed", hint, source=name)
         return
-    flaws = [*_flaws(webhook), *_flaws_of_the_way(webhook, source, login)]
-    for flaw, todo in flaws:
-        yield warning(CHECK, f"{webhook.name} (id {webhook.id}): {flaw}", todo, source=name)
+    flaws = [*_flaws(webhook), *_flaws_of_address(webhook, source, login)]
+    for flaw, hint in flaws:
+        yield warning(CHECK, f"{webhook.name} (id {webhook.id}): {flaw}", hint, source=name)
     if not flaws:
-        yield ok(CHECK, f"{webhook.name} (id {webhook.id}) tells of all changes; it calls {webhook.url}", source=name)
+        yield ok(CHECK, f"{webhook.name} (id {webhook.id}) reports all changes; it calls {webhook.url}", source=name)
     try:
         calls = await last_calls(client, webhook.id)
     except cma.CmaError as failure:
         yield _unknown(failure, "how its calls went", source)
     else:
-        yield _how_calls_go(calls, source, login)
+        yield _calls_result(calls, source, login)
 
 
 def _flaws(webhook: cma.Webhook) -> Iterator[tuple[str, str]]:
-    """What keeps it from telling all, and what to do."""
+    """Yield what keeps it from reporting all changes, and what to do."""
     if flaw := missing_events(webhook):
-        yield flaw, "`versionsync webhook install` mends it."
+        yield flaw, "`versionsync webhook install` fixes it."
     if webhook.auto_retry:
         yield (
-            "DatoCMS makes a call that failed again, for more than three days; by then its change was found",
+            "DatoCMS repeats a failed call for more than three days; by then the change was found",
             "`versionsync webhook install` turns that off.",
         )
 
 
-def _flaws_of_the_way(
+def _flaws_of_address(
     webhook: cma.Webhook, source: SourceSettings, login: BasicAuth | None
 ) -> Iterator[tuple[str, str]]:
-    """What keeps its calls from being heard by the receiver, and what to do."""
+    """Yield what keeps its calls from reaching the receiver, and what to do."""
     path = urlsplit(webhook.url).path
     if login is None:
         if path.startswith(RECEIVER):
-            todo = "Set webhook_password_env or webhook_password_file: without one the receiver answers with 404."
-            yield f"it calls {webhook.url}, and the settings have no password for it", todo
+            hint = "Set webhook_password_env or webhook_password_file: without one the receiver answers with 404."
+            yield f"it calls {webhook.url}, but the settings have no password for it", hint
         return
     if not path.endswith(f"{RECEIVER}{source.name}"):
-        todo = f"Its URL should end with {RECEIVER}{source.name}; whatever it calls, the log of its calls is read."
-        yield f"it calls {webhook.url}, which is not the receiver of {source.name}", todo
+        hint = f"Its URL should end with {RECEIVER}{source.name}; the log of its calls is read in any case."
+        yield f"it calls {webhook.url}, which is not the receiver of {source.name}", hint
         return
     password = "" if webhook.http_basic_password is None else webhook.http_basic_password.reveal()
     if not login.matches(webhook.http_basic_user or "", password):
         yield "its user or password is not that of the settings", "`versionsync webhook install` sets it."
 
 
-def _how_calls_go(calls: Sequence[cma.WebhookCall], source: SourceSettings, login: BasicAuth | None) -> CheckResult:
-    """Whether somebody answers, where the receiver should; elsewhere the log tells all the same."""
+def _calls_result(calls: Sequence[cma.WebhookCall], source: SourceSettings, login: BasicAuth | None) -> CheckResult:
+    """Check that its calls succeed, if the receiver should answer them. Otherwise the log of calls is enough."""
     name, is_read = source.name, "their log can be read"
     if not calls:
         return ok("webhook calls", f"there was none yet; {is_read}", source=name)
-    over = [call for call in calls if call.status not in RUNNING]
-    lost = sum(call.status != "success" for call in over)
+    finished = [call for call in calls if call.status not in RUNNING]
+    failed = sum(call.status != "success" for call in finished)
     last = f"the last one was made {ago(calls[0].created_at, datetime.now(UTC))}"
-    if not lost:
+    if not failed:
         return ok("webhook calls", f"{last}; {is_read}", source=name)
-    message = f"{last}; {lost} of the last {count(len(over), 'call')} did not arrive; {is_read}"
-    if login is None:  # nobody of ours has to answer
+    message = f"{last}; {failed} of the last {count(len(finished), 'call')} did not arrive; {is_read}"
+    if login is None:  # no receiver of this machine has to answer
         return ok("webhook calls", message, source=name)
-    todo = "What they hint at is found in the log, a little later. `versionsync webhook test` tries the way."
-    return warning("webhook calls", message, todo, source=name)
+    hint = "The changes are found in the log, a little later. `versionsync webhook test` tries a call."
+    return warning("webhook calls", message, hint, source=name)
 
 
 def _unknown(failure: cma.CmaError, what: str, source: SourceSettings) -> CheckResult:
     if isinstance(failure, cma.PermissionDenied):
-        todo = "Nothing is missed: changes are found by looks. Sooner, if the role may manage webhooks."
-        return warning(CHECK, f"the token's role may not say {what}", todo, source=source.name)
+        hint = "No change is missed. They are found sooner if the role may manage webhooks."
+        return warning(CHECK, f"the token's role may not say {what}", hint, source=source.name)
     return warning(CHECK, f"it is not known {what}: {failure}", source=source.name)

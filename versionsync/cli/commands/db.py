@@ -67,7 +67,7 @@ def backup(
 
 @contextmanager
 def _progress(output: Output) -> Iterator[CopyProgress | None]:
-    """A bar on a terminal, as soon as there is something to wait for."""
+    """Show a progress bar on a terminal."""
     if output.as_json or not output.notes.is_terminal:
         yield None
         return

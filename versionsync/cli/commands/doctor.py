@@ -13,6 +13,7 @@ from versionsync.cli.checks.result import CheckResult, Severity, from_error, mos
 from versionsync.cli.context import CliContext
 from versionsync.cli.exit_codes import ExitCode
 from versionsync.cli.options import flag
+from versionsync.text import count
 
 if TYPE_CHECKING:
     from versionsync.config import SourceSettings
@@ -60,7 +61,7 @@ def doctor(
 
 
 def show(session: CliContext, finding: CheckResult) -> None:
-    """A finding as a line for people, and what to do about it on another."""
+    """Print a result on one line, and what to do about it on the next."""
     redact, output = session.redactor.redact, session.output
     symbol = output.symbol(_GOOD[finding.severity])
     hang = len(symbol) + 1
@@ -72,7 +73,7 @@ def show(session: CliContext, finding: CheckResult) -> None:
 
 
 def examine(session: CliContext, *, send_test_notification: bool = False) -> Iterator[CheckResult]:
-    """Everything that is looked at, one after the other; what needs settings only where there are some."""
+    """Run all checks, one after the other. Without usable settings it stops after the first."""
     from versionsync.cli.checks.database import check_database
     from versionsync.cli.checks.notifications import check_heartbeats, check_notifications
     from versionsync.config import ConfigError
@@ -85,9 +86,9 @@ def examine(session: CliContext, *, send_test_notification: bool = False) -> Ite
         return
     names = ", ".join(source.name for source in configuration.sources)
     yield ok("settings", f"{configuration.path or 'no file, the environment alone'}; sources: {names}")
-    for doubt in configuration.warnings:
-        yield warning("settings", doubt.message, doubt.hint)
-    yield from _forgotten(session)
+    for found in configuration.warnings:
+        yield warning("settings", found.message, found.hint)
+    yield from _ignored_variables(session)
     url: str | None = None
     try:
         url = session.database_url()
@@ -101,17 +102,19 @@ def examine(session: CliContext, *, send_test_notification: bool = False) -> Ite
     yield from check_heartbeats(session)
 
 
-def _forgotten(session: CliContext) -> Iterator[CheckResult]:
-    """Variables that say something which the settings file has made void."""
+def _ignored_variables(session: CliContext) -> Iterator[CheckResult]:
+    """Report variables that have no effect because of the settings file."""
     from versionsync.config.checking import settings_of
     from versionsync.config.definition import SourceSettings
 
     if session.configuration.path is None:
         return
-    void = [setting.env for setting in settings_of(SourceSettings) if setting.env and session.environ.get(setting.env)]
-    if void and session.configuration.file_names_sources:
-        todo = "Unset it, or say the same in the file."
-        yield warning("settings", f"{', '.join(void)} has no effect: the file names its sources", todo)
+    ignored = [
+        setting.env for setting in settings_of(SourceSettings) if setting.env and session.environ.get(setting.env)
+    ]
+    if ignored and session.configuration.file_names_sources:
+        hint = "Unset it, or write the setting into the file."
+        yield warning("settings", f"{', '.join(ignored)} has no effect: the file names its sources", hint)
 
 
 def _source(session: CliContext, source: SourceSettings, *, url: str | None) -> Iterator[CheckResult]:
@@ -152,9 +155,9 @@ def _summary(found: list[CheckResult]) -> str:
     notes = sum(finding.severity is Severity.WARNING for finding in found)
     if bad:
         return f"{bad} of {len(found)} checks failed."
-    return "All is well." if not notes else f"All is well; {notes} worth knowing."
+    return "All is well." if not notes else f"All is well; {count(notes, 'warning')}."
 
 
 def _entry(finding: CheckResult, session: CliContext) -> dict[str, object]:
     redact = session.redactor.redact
-    return asdict(finding) | {"message": redact(finding.message), "todo": finding.hint and redact(finding.hint)}
+    return asdict(finding) | {"message": redact(finding.message), "hint": finding.hint and redact(finding.hint)}

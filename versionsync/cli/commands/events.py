@@ -83,7 +83,7 @@ def events(
 
 
 def known_type(name: str) -> str:
-    """`name`, if there is a type of event of that name; otherwise a usage error names the nearest one."""
+    """Return `name` if it is a type of event. Otherwise raise a usage error with the most similar one."""
     from versionsync.config.checking import nearest
     from versionsync.ledger.events import EventType
 
@@ -98,7 +98,7 @@ def known_type(name: str) -> str:
 
 
 class _Cursors:
-    """How far each source was read: ids rise in order within a source, but not across sources."""
+    """How far each source was read. Ids are in order within a source, but not across sources."""
 
     def __init__(self, mirror: Mirror, sources: Callable[[], list[SourceRow]], types: Sequence[str]) -> None:
         self._mirror = mirror
@@ -117,16 +117,16 @@ class _Cursors:
         with self._mirror.read() as connection:
             rows = [row for one in sources for row in last_events(connection, one.id, types=self._types, limit=number)]
         newest = sorted(row.id for row in rows)[-number:]
-        # A source that is first synced while we follow is shown from its first event on.
+        # A source whose first sync comes later is shown from its first event on.
         self._after = {source.name: newest[0] - 1 if newest else 0 for source in sources}
 
     def rest(self) -> Iterator[EventRow]:
-        """What is there after the cursors, by id."""
+        """Yield the events after the cursors, by id."""
         while batch := self._batch():
             yield from batch
 
     def follow(self) -> Iterator[EventRow]:
-        """The same, and then whatever comes, without an end."""
+        """Yield the same, then new events as they come, without end."""
         while True:
             yield from self.rest()
             time.sleep(POLL_SECONDS)
@@ -140,7 +140,7 @@ class _Cursors:
             for source in sources:
                 after = self._after.get(source.name, self._first)
                 found += events_after(connection, source.id, after, types=self._types, limit=BATCH)
-        # The lowest ids of all sources together: whatever else was read waits for the next batch.
+        # The lowest ids of all sources together; the rest waits for the next batch.
         found = sorted(found, key=lambda row: row.id)[:BATCH]
         self._after |= {row.source: row.id for row in found}
         return found
@@ -156,13 +156,13 @@ def _show(session: CliContext, found: Iterator[EventRow], *, follow: bool) -> No
             session.output.plain_line(f"{id:>8}  {at}  {type:<23}  {record:<22}  {version:<22}  {source}")
     else:
         rows = [_row(row) for row in found]
-        # The source comes last, and is left out where a terminal has little room and there is but one.
+        # The source comes last. A terminal has little space, so it is left out there if there is only one.
         width = len(COLUMNS) - (session.output.results.is_terminal and len({row[-1] for row in rows}) == 1)
         session.output.table(COLUMNS[:width], [row[:width] for row in rows])
 
 
 def to_fields(row: EventRow) -> dict[str, Any]:
-    """An event for programs: the columns of `events`, with the name of the source."""
+    """Return an event as the members of a JSON object: the columns of `events`, with the source's name."""
     import msgspec
 
     from versionsync.ledger.times import format_time

@@ -112,61 +112,61 @@ def sync(
         allow_mass_delete=allow_mass_delete,
         wait_seconds=wait,
     )
-    works = print_plan(session, sources or ())
-    if options.record_ids and len(works) > 1:
+    jobs = source_jobs(session, sources or ())
+    if options.record_ids and len(jobs) > 1:
         raise typer.BadParameter("name the source of the record, there are several", param_hint="--record")
     with tracing(session), session.open_mirror(create=True, upgrade=upgrade) as mirror:
         try:
-            reports = run_all(session, mirror, works, options)
+            reports = run_all(session, mirror, jobs, options)
         finally:
             if not dry_run:
-                count_requests(mirror, works)
-    print_report(session, reports, [work.seconds for work in works])
+                count_requests(mirror, jobs)
+    print_report(session, reports, [job.seconds for job in jobs])
 
 
-def print_plan(session: CliContext, names: Sequence[str]) -> list[SourceJob]:
-    """The work on the sources called `names`, all tokens at hand. Raises a ConfigError before anything is begun."""
+def source_jobs(session: CliContext, names: Sequence[str]) -> list[SourceJob]:
+    """Return the jobs for the sources called `names`, with their tokens. Raises a ConfigError before any starts."""
     from versionsync.wiring.sync_all import SourceJob
 
     return [SourceJob.on(source, session.api_token(source)) for source in session.sources(names)]
 
 
-def count_requests(mirror: Mirror, works: Sequence[SourceJob]) -> None:
-    """Note what was sent: a budget that the daemon keeps is the project's. A database that is away is not told."""
+def count_requests(mirror: Mirror, jobs: Sequence[SourceJob]) -> None:
+    """Record the requests that were sent: the budget is the project's. An unavailable database is ignored."""
     from versionsync.mirror.errors import MirrorError
     from versionsync.mirror.tables.sources import load_source
     from versionsync.mirror.tables.usage import add_requests
 
     today = datetime.now(UTC).date()
-    for work in works:
+    for job in jobs:
 
-        def note(tx: Connection, name: str = work.source.name, sent: int = work.progress.counts.requests) -> None:
+        def save(tx: Connection, name: str = job.source.name, sent: int = job.progress.counts.requests) -> None:
             if sent and (known := load_source(tx, name)) is not None:
                 add_requests(tx, known.id, today, sent)
 
         with suppress(MirrorError):
-            mirror.transact(note)
+            mirror.transact(save)
 
 
-def run_all(session: CliContext, mirror: Mirror, works: Sequence[SourceJob], options: SyncOptions) -> list[RunReport]:
-    """Sync `works` side by side, showing how it goes. Ends the program with code 130 if it is interrupted."""
+def run_all(session: CliContext, mirror: Mirror, jobs: Sequence[SourceJob], options: SyncOptions) -> list[RunReport]:
+    """Run `jobs` at the same time and show their progress. An interrupt ends the program with code 130."""
     from versionsync.cli.signals import run_until_interrupted
     from versionsync.cli.views.progress import progress_display
     from versionsync.wiring.sync_all import sync_all
 
     async def work() -> list[RunReport]:
-        async with progress_display([work.progress for work in works], session.output):
-            return await sync_all(mirror, works, options, log=session.log)
+        async with progress_display([job.progress for job in jobs], session.output):
+            return await sync_all(mirror, jobs, options, log=session.log)
 
     try:
         return run_until_interrupted(
-            work, told=lambda: session.output.note("Stopping cleanly… (once more stops at once)")
+            work, on_stop=lambda: session.output.note("Stopping cleanly… (press again to stop at once)")
         )
     except KeyboardInterrupt:
         session.verdict = ExitCode.INTERRUPTED
-        kept = sum(work.progress.counts.versions_inserted for work in works)
+        kept = sum(job.progress.counts.versions_inserted for job in jobs)
         session.output.note(
-            f"Interrupted. What was committed is kept ({count(kept, 'new version')}); the next run goes on from there."
+            f"Interrupted. What was committed is kept ({count(kept, 'new version')}); the next run continues."
         )
         if session.output.as_json:
             session.output.json({"outcome": "interrupted", "exit": ExitCode.INTERRUPTED, "versions_inserted": kept})
@@ -174,7 +174,7 @@ def run_all(session: CliContext, mirror: Mirror, works: Sequence[SourceJob], opt
 
 
 def print_report(session: CliContext, reports: Sequence[RunReport], seconds: Sequence[float]) -> None:
-    """Show what came of the runs; ends the program with the code of the worst of them unless all is well."""
+    """Print the results of the runs. Unless all succeeded, end the program with the most severe code."""
     code = session.verdict = most_severe(_exit(report) for report in reports)
     if session.output.as_json:
         entries = [_entry(report, took, session) for report, took in zip(reports, seconds, strict=True)]
@@ -213,7 +213,7 @@ def _row(report: RunReport, seconds: float) -> tuple[str, ...]:
 
 
 def _notes(session: CliContext, report: RunReport) -> None:
-    """What a person should know besides the table: on standard error."""
+    """Print what a person should know besides the table, on standard error."""
     output = session.output
     if report.would_pull is not None:
         would = f"{count(report.would_pull, 'record')} would be read, {report.would_delete or 0:,} marked as deleted"

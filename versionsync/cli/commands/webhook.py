@@ -125,7 +125,7 @@ def install(
 
 
 def new_login(session: CliContext, source: SourceSettings) -> BasicAuth:
-    """Return a new password, masked from now on."""
+    """Return a login with a new random password, masked from now on."""
     import secrets
 
     from versionsync.config import Secret
@@ -137,7 +137,7 @@ def new_login(session: CliContext, source: SourceSettings) -> BasicAuth:
 
 
 def _store(place: Path, login: BasicAuth) -> None:
-    """Write the password where only its owner reads it. Raises SecretProblem."""
+    """Write the password to a file that only its owner can read. Raises SecretProblem."""
     from versionsync.config import SecretProblem
     from versionsync.files import write_whole
 
@@ -146,7 +146,7 @@ def _store(place: Path, login: BasicAuth) -> None:
     except OSError as error:
         raise SecretProblem(
             f"the password of the webhook cannot be stored in {place}: {error.strerror}",
-            hint="Name another file in webhook_password_file, in a folder that is there and that you may write to.",
+            hint="Name another file in webhook_password_file, in an existing folder that you may write to.",
         ) from error
 
 
@@ -174,19 +174,19 @@ def status(
 
 
 def _show(session: CliContext, source: SourceSettings) -> tuple[ExitCode, dict[str, Any]]:
-    """The webhooks of one source; what ails it is told, and keeps nobody from the next."""
+    """Print the webhooks of one source. An error is printed too: the next source still follows."""
     from versionsync.cli.views.webhook import entry, last_calls, show
     from versionsync.cma import CmaError
     from versionsync.config import ConfigError
     from versionsync.webhooks.registration import find_own
 
-    async def look(client: cma.Client) -> list[tuple[cma.Webhook, Sequence[cma.WebhookCall]]]:
+    async def read(client: cma.Client) -> list[tuple[cma.Webhook, Sequence[cma.WebhookCall]]]:
         own = find_own(await client.webhooks(), source.name)
         return [(webhook, await last_calls(client, webhook.id)) for webhook in own]
 
     output = session.output
     try:
-        found = _ask(session, source, look)
+        found = _ask(session, source, read)
     except (CmaError, ConfigError) as error:
         problem = error_report(error).redacted(session.redactor.redact)
         if not output.as_json:
@@ -273,20 +273,20 @@ def test(session: CliContext, source: SourceArg = None, *, url: UrlOption = None
 
 
 def _chosen(session: CliContext, name: str | None) -> SourceSettings:
-    """The source that is meant. Raises UnknownSource."""
+    """Return the source called `name`, or the only one. Raises UnknownSource."""
     from versionsync.config import UnknownSource
 
     sources: Sequence[SourceSettings] = session.sources([name] if name else ())
     if len(sources) > 1:
         names = ", ".join(source.name for source in sources)
         raise UnknownSource(
-            f"which one of the {count(len(sources), 'source')} is meant?", hint=f"Name it. There are: {names}."
+            f"which of the {count(len(sources), 'source')} do you mean?", hint=f"Name it. There are: {names}."
         )
     return sources[0]
 
 
 def _notify_daemon(session: CliContext, source: SourceSettings) -> bool:
-    """Tell who follows the source, through the database, that its webhook was changed; False: it cannot be told."""
+    """Mark in the database that the webhook changed, so that the daemon sees it. False: that is not possible."""
     from versionsync.config import ConfigError
     from versionsync.mirror.errors import MirrorError
     from versionsync.mirror.tables.sources import load_source as source_called
@@ -297,12 +297,12 @@ def _notify_daemon(session: CliContext, source: SourceSettings) -> bool:
             if (known := source_called(tx, source.name)) is not None:
                 invalidate_cursor(tx, known.id, at=datetime.now(UTC))
             return known is not None
-    except (ConfigError, MirrorError):  # it need not be there for a webhook
+    except (ConfigError, MirrorError):  # a webhook needs no database
         return False
 
 
 def _ask(session: CliContext, source: SourceSettings, question: Callable[[cma.Client], Awaitable[T]]) -> T:
-    """What `question` finds out with a client of the source."""
+    """Return what `question` finds with a client of the source."""
     from versionsync.wiring.clients import INTERACTIVE_TIMEOUT_SECONDS, open_client
 
     token = session.api_token(source)

@@ -1,7 +1,7 @@
-"""systemd's journal: log lines with fields, so that `journalctl VERSIONSYNC_SOURCE=website` finds all about a source.
+"""systemd's journal: log lines with fields, so that `journalctl VERSIONSYNC_SOURCE=website` shows one source.
 
-An entry is one datagram of fields (https://systemd.io/JOURNAL_NATIVE_PROTOCOL). A library would bring compiled code for
-these few lines.
+An entry is one datagram of fields (https://systemd.io/JOURNAL_NATIVE_PROTOCOL). A library for these few lines would
+need compiled code.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ __all__ = ["Journal", "entry", "is_journal"]
 ADDRESS: Final = "/run/systemd/journal/socket"
 STDERR: Final = 2
 FIELDS: Final = ("event", "source", "run", "record")
-"""What an entry can be found by, beside its priority: `VERSIONSYNC_EVENT` and so on."""
+"""The fields to search for, besides the priority: `VERSIONSYNC_EVENT` and so on."""
 PRIORITIES: Final[Mapping[str, int]] = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
 
 
 class Journal:
-    """Takes entries. One that the journal does not take goes to standard error, which is the journal's as well."""
+    """Writes entries. If the journal refuses one, it goes to standard error, which also leads to the journal."""
 
     def __init__(self, address: str = ADDRESS) -> None:
         self._address = address
@@ -34,7 +34,7 @@ class Journal:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as journal:
                 journal.sendto(entry(text, event), self._address)
         except OSError:  # none listens, or the entry is too large for a datagram
-            # One line is one entry there; its priority stands before it.
+            # There, one line is one entry, with its priority before it.
             marked = f"<{_priority(event)}>"
             sys.stderr.write("".join(f"{marked}{line}\n" for line in text.splitlines()))
             sys.stderr.flush()
@@ -43,7 +43,7 @@ class Journal:
 
 
 def is_journal(environ: Mapping[str, str]) -> bool:
-    """Whether standard error leads to the journal, and not merely that of whoever started us does."""
+    """Return whether standard error leads to the journal, and not only that of the parent process."""
     try:
         device, inode = (int(number) for number in environ.get("JOURNAL_STREAM", "").split(":"))
         status = os.fstat(STDERR)
@@ -53,7 +53,7 @@ def is_journal(environ: Mapping[str, str]) -> bool:
 
 
 def entry(text: str, event: Mapping[str, Any]) -> bytes:
-    """The datagram of a line and its fields."""
+    """Return the datagram of a line and its fields."""
     return b"".join(_field(name, value) for name, value in _fields(text, event))
 
 

@@ -1,6 +1,6 @@
 """The log: structlog to standard error or systemd's journal, lines for people or JSON, never a secret.
 
-Nothing is configured globally: the log is made once and passed on. What a line is about comes first in it, always under
+There is no global configuration: the log is made once and passed on. A line begins with what it is about, always under
 the same names: the source, its run, the record.
 """
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["capture_library_logs", "make_log"]
 
 REPEAT_SECONDS: Final = 60.0
-"""What a library says again and again is shown that often."""
+"""How often a repeated message of a library is shown."""
 SAME_LENGTH: Final = 60
 MAX_KINDS: Final = 200
 
@@ -32,7 +32,7 @@ FIRST: Final = ("time", "level", "event", "source", "run", "record")
 
 
 class _Stderr:
-    """Standard error as it is when a line is written: a progress bar stands in for it while it draws."""
+    """Standard error at the time of each line: a progress bar replaces it while it draws."""
 
     def write(self, text: str) -> int:
         return sys.stderr.write(text)
@@ -44,7 +44,7 @@ class _Stderr:
 def make_log(
     *, level: int, as_json: bool, color: bool, redactor: Redactor, journal: Journal | None = None
 ) -> FilteringBoundLogger:
-    """A log that writes lines of `level` and above to standard error, or to the journal."""
+    """Return a log that writes lines of `level` and above to standard error, or to the journal."""
     import structlog  # 150 ms: not for --help
 
     def without_secrets(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -79,24 +79,24 @@ def make_log(
 
 
 def _printable(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """For people: nothing that a terminal would obey, and no line that only looks like one of ours."""
-    told = {name: printable(value) if isinstance(value, str) else value for name, value in event.items()}
+    """Remove what a terminal would obey, and line breaks that would fake a line of the log."""
+    safe = {name: printable(value) if isinstance(value, str) else value for name, value in event.items()}
     if isinstance(trace := event.get("exception"), str):
-        told["exception"] = printable_lines(trace, indent="    ")
-    return told
+        safe["exception"] = printable_lines(trace, indent="    ")
+    return safe
 
 
 def _without_nothing(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """A terminal has little room, and most runs find nothing: what there is none of is left out."""
+    """Leave out zeros and None: a terminal has little room, and most runs find nothing."""
     return {name: value for name, value in event.items() if value is not None and (value != 0 or value is False)}
 
 
 def _for_the_journal(
     _: Any, __: str, event: MutableMapping[str, Any]
 ) -> tuple[tuple[str, Mapping[str, Any]], dict[str, Any]]:
-    """A line for people: the journal has time and level itself, and is asked by fields."""
-    told = {name: value for name, value in event.items() if name not in ("time", "level", "event", "exception")}
-    words = [str(event.get("event")), *(f"{name}={_readable(value)}" for name, value in told.items())]
+    """Make a line for people. The journal has its own time and level, and fields to search."""
+    shown = {name: value for name, value in event.items() if name not in ("time", "level", "event", "exception")}
+    words = [str(event.get("event")), *(f"{name}={_readable(value)}" for name, value in shown.items())]
     lines = [" ".join(words), *([str(event["exception"])] if "exception" in event else [])]
     return ("\n".join(lines), event), {}
 
@@ -108,20 +108,20 @@ def _readable(value: object) -> str:
 
 
 def capture_library_logs(log: FilteringBoundLogger, *, level: int) -> None:
-    """Let what libraries log by themselves come to `log`, without secrets, as everything does.
+    """Send the logs of libraries to `log`, without secrets.
 
-    Their errors, where it tells what happens; in debugging their warnings too. Never more: a database's library would
-    log content, and one of HTTP its headers.
+    It takes their errors at level INFO, and also their warnings in debugging. Never more: a database library would log
+    content, and an HTTP library its headers.
     """
     root = logging.getLogger()
     if not root.handlers:
         root.addHandler(_Libraries(log) if level <= logging.INFO else logging.NullHandler())
-    # What a job raises is told by who plans it; that one was cancelled is no error.
+    # The scheduler reports the exception of a job. A cancelled job is no error.
     logging.getLogger("apscheduler.executors").setLevel(logging.CRITICAL)
 
 
 class _Libraries(logging.Handler):
-    """What libraries log. The same once a minute at the most, with how often it was not shown since the last time."""
+    """Logs messages of libraries. It shows the same one at most once a minute, with the number of hidden repeats."""
 
     def __init__(self, log: FilteringBoundLogger) -> None:
         super().__init__(logging.WARNING)
@@ -130,7 +130,7 @@ class _Libraries(logging.Handler):
         self._hidden: Counter[tuple[str, int, str]] = Counter()
 
     def emit(self, record: logging.LogRecord) -> None:
-        # By the first line, before its arguments are put in: the rest differs each time.
+        # Compare the first line before its arguments are filled in: the rest differs each time.
         first_line = str(record.msg).partition("\n")[0][:SAME_LENGTH]
         what, now = (record.name, record.levelno, first_line), time.monotonic()
         if now - self._shown_at.get(what, float("-inf")) < REPEAT_SECONDS:
@@ -140,17 +140,17 @@ class _Libraries(logging.Handler):
             self._shown_at.clear()
             self._hidden.clear()
         self._shown_at[what] = now
-        facts: dict[str, Any] = {
+        fields: dict[str, Any] = {
             "library": record.name,
             "said": record.getMessage(),
             "exc_info": record.exc_info or None,
         }
         if times := self._hidden.pop(what, 0):
-            facts["not_shown"] = times
+            fields["not_shown"] = times
         if record.levelno >= logging.ERROR:
-            self._log.error("library.failed", **facts)
+            self._log.error("library.failed", **fields)
         else:
-            self._log.debug("library.warning", **facts)
+            self._log.debug("library.warning", **fields)
 
 
 def _in_order(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -159,7 +159,7 @@ def _in_order(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMappin
 
 
 def _redacted(value: Any, redactor: Redactor) -> Any:
-    """`value` with the secrets in it masked; numbers, times and the like stay what they are."""
+    """Return `value` with its secrets masked. Numbers and None stay as they are."""
     match value:
         case str():
             return redactor.redact(value)

@@ -1,8 +1,8 @@
-"""What a command writes: results on standard output, anything else on standard error.
+"""What a command writes: results on standard output, everything else on standard error.
 
-All that people read goes through here, or through the log: both let nothing pass that a terminal would obey. A table
-fits the terminal; in a pipe it has no colour, no frame and no limit to its width. Rich is loaded when something is
-drawn, not before.
+All text for people goes through this module or through the log. Both replace what a terminal would obey. A table fits
+the terminal; in a pipe it has no colours and no limit to its width. Rich is imported when something is drawn, not
+before.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ PIPE_WIDTH: Final = 10_000
 MIN_WIDTH: Final = 4
 
 Cell: TypeAlias = str | tuple[str, str]
-"""What stands in a table: a text, in its column's style or with a style of its own."""
+"""A cell of a table: a text in the style of its column, or with its own style."""
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a table: its head, on which side it stands, and whether it may be cut where space is short."""
+    """A column of a table: its head, its alignment, its style, and whether it may be cut if space is short."""
 
     head: str
     side: Literal["left", "right"] = "left"
@@ -49,7 +49,7 @@ class Column:
 
 
 class Output:
-    """Where one invocation writes to. `as_json`: for programs; `color` off: neither colours nor styles."""
+    """The output of one invocation. `as_json`: for programs. Without `color`: no colours and no styles."""
 
     def __init__(self, *, as_json: bool, color: bool, redactor: Redactor) -> None:
         self.as_json = as_json
@@ -63,28 +63,28 @@ class Output:
 
     @cached_property
     def notes(self) -> Console:
-        """Standard error: progress, questions, what was decided. Nothing that a program would want to read."""
+        """Standard error: progress, questions, decisions. Nothing that a program wants to read."""
         return self._console(stderr=True)
 
     def json(self, value: object) -> None:
-        """One object on a line of its own, at once: a reader of a stream shall not wait for a buffer."""
+        """Write one object on its own line, at once: the reader of a stream must not wait for a buffer."""
         text = to_json(value)
         sys.stdout.write((text if _is_utf(sys.stdout.encoding) else _escaped(text)) + "\n")
         sys.stdout.flush()
 
     def plain_line(self, text: str = "", *, style: str = "") -> None:
-        """A line of results. Brackets in `text` are no markup, a line break in it is a space."""
+        """Write a line of results. Brackets in `text` are no markup, a line break becomes a space."""
         self.results.print(printable(text), style=style or None, markup=False, highlight=False, soft_wrap=True)
 
     def paragraph(self, *parts: str | tuple[str, str], hang: int = 0) -> None:
-        """A line of results made of plain and of (text, style) parts.
+        """Write a line of results made of plain parts and of (text, style) parts.
 
-        On a terminal it is wrapped between words, all lines but the first `hang` columns from the left.
+        On a terminal it is wrapped between words. All lines but the first are indented by `hang` columns.
         """
         self.live(self.paragraph_lines(*parts, hang=hang))
 
     def paragraph_lines(self, *parts: str | tuple[str, str], hang: int = 0) -> list[Text]:
-        """As `prose`, for whoever draws them."""
+        """Return the lines that `paragraph` would write."""
         from rich.text import Text
 
         whole = _clean(Text.assemble(*parts))
@@ -95,40 +95,40 @@ class Output:
         return [(Text(" " * hang) if number else lead) + line for number, line in enumerate(wrapped)]
 
     def live(self, lines: Iterable[Text]) -> None:
-        """Lines of results that fit already."""
+        """Write lines of results that fit already."""
         for line in lines:
             self.results.print(_clean(line), soft_wrap=True)
 
     def note(self, text: str, *, style: str = "") -> None:
-        """A line for the person who waits; left out under --json."""
+        """Write a line for the person who waits; not under --json."""
         if not self.as_json:
             text = printable(self._redactor.redact(text))
             self.notes.print(text, style=style or None, markup=False, highlight=False)
 
     def warning(self, message: str) -> None:
-        """What a person should know who starts something; on standard error under --json, too."""
+        """Write a warning, on standard error; also under --json."""
         from rich.text import Text
 
         message = self._redactor.redact(message)
         self.notes.print(Text.assemble("versionsync: ", ("warning: ", "bold yellow"), message))
 
     def error(self, message: str, hint: str | None) -> None:
-        """What is wrong, and what to do about it."""
+        """Write what is wrong, and what to do about it."""
         from rich.text import Text
 
-        def told(text: str) -> str:
+        def safe(text: str) -> str:
             return printable(self._redactor.redact(text))
 
-        self.notes.print(Text.assemble("versionsync: ", ("error: ", "bold red"), told(message)))
+        self.notes.print(Text.assemble("versionsync: ", ("error: ", "bold red"), safe(message)))
         if hint:
-            self.notes.print(Text.assemble("versionsync: ", ("hint: ", "bold"), told(hint)))
+            self.notes.print(Text.assemble("versionsync: ", ("hint: ", "bold"), safe(hint)))
 
     def table(self, columns: Sequence[Column], rows: Iterable[Sequence[Cell]], *, indent: int = 0) -> None:
-        """A table of results, `indent` columns from the left; where space is short, columns that may shrink do."""
+        """Write a table of results, indented by `indent` columns. If space is short, columns that may shrink do."""
         self.live(self.table_lines(columns, rows, indent=indent))
 
     def table_lines(self, columns: Sequence[Column], rows: Iterable[Sequence[Cell]], *, indent: int = 0) -> list[Text]:
-        """As `table`, for whoever draws them."""
+        """Return the lines that `table` would write."""
         from rich.text import Text
 
         heads: Sequence[Cell] = [(column.head, "bold") for column in columns]
@@ -145,7 +145,7 @@ class Output:
         return lines
 
     def symbol(self, good: bool | None) -> str:
-        """✓, ✗ or ! (None), as far as the terminal can show them."""
+        """Return ✓, ✗ or ! (None), or ASCII if the terminal cannot show them."""
         if good is None:
             return "!"
         if not _is_utf(self.results.encoding):
@@ -167,7 +167,7 @@ class Output:
 
 
 def truncate(columns: Sequence[Column], cells: Sequence[Sequence[str]], room: int) -> list[int]:
-    """How wide each column is drawn: as wide as its cells, but what shrinks makes room for what does not."""
+    """Return the width of each column: that of its cells, less in columns that may shrink if `room` is short."""
     from rich.cells import cell_len
 
     widths = [max(cell_len(row[number]) for row in cells) for number in range(len(columns))]
@@ -195,13 +195,13 @@ def _styled(cell: Cell, column: Column) -> tuple[str, str]:
 
 
 def _clean(line: Text) -> Text:
-    """`line` with what a terminal would obey replaced, each character by one: the styles stay where they are."""
+    """Replace what a terminal would obey in `line`, character by character, so that styles stay in their places."""
     line.plain = printable(line.plain)
     return line
 
 
 def to_json(value: object) -> str:
-    """`value` as compact JSON; times in UTC with Z, enums by their value. What a terminal would obey is escaped."""
+    """Return `value` as compact JSON: times in UTC with Z, enums by value. What a terminal would obey is escaped."""
     import msgspec
 
     try:
@@ -216,7 +216,7 @@ def _is_utf(encoding: str | None) -> bool:
 
 
 def _escaped(text: str) -> str:
-    """The same JSON in ASCII."""
+    """Return the same JSON in ASCII."""
     return re.sub(r"[^\x00-\x7f]", lambda found: _in_utf16(found[0]), text)
 
 

@@ -1,4 +1,4 @@
-"""The standard streams, whatever the caller has made of them: closed, full, of a poor encoding, read no more."""
+"""The standard streams, which may be closed, full, without a reader, or limited by their encoding."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ __all__ = ["discard_output", "prepare_streams"]
 
 
 def prepare_streams() -> None:
-    """Make them so that none of them ends what the program is at. Before anything else is opened."""
+    """Make the streams safe to use. Call it before anything else is opened."""
     _open_what_is_closed()
     _replace_what_an_encoding_lacks()
     sys.stderr = cast(TextIO, _ReplacingStream(sys.stderr))
 
 
 def discard_output() -> None:
-    """Let what standard output has not taken go nowhere: Python must not try again to write it at exit."""
+    """Discard what standard output did not accept: Python must not try to write it again at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 class _ReplacingStream:
-    """Standard error: what a full disk or a reader that is gone does not take is lost, and no run or look with it."""
+    """Standard error. What a full disk or a missing reader does not accept is lost, but no run fails for it."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -45,9 +45,9 @@ class _ReplacingStream:
 
 
 def _open_what_is_closed() -> None:
-    """A stream that the caller has closed (`>&-`) leads nowhere.
+    """Open a stream that the caller has closed (`>&-`) on the null device.
 
-    Otherwise its number would be that of the next file to be opened, such as the database.
+    Otherwise the next file that is opened, such as the database, would get its number.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
@@ -55,7 +55,7 @@ def _open_what_is_closed() -> None:
 
 
 def _replace_what_an_encoding_lacks() -> None:
-    """A name in another script shall not end a command on a terminal that does not know that script."""
+    """Replace characters that the encoding lacks: a name in another script must not end a command."""
     for stream in (sys.stdout, sys.stderr):
         # In the C locale it is surrogateescape, which knows no more of such names.
         if isinstance(stream, io.TextIOWrapper) and stream.errors in ("strict", "surrogateescape"):

@@ -1,4 +1,4 @@
-"""How fast something goes, and how long it will take: pure, time is an argument."""
+"""How fast a run goes, and how long it will take. Pure: time is an argument."""
 
 from __future__ import annotations
 
@@ -16,9 +16,15 @@ MIN_SECONDS: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """How far a run is: records that need nothing more, of how many (None: not known yet), and what it took.
+    """How far a run is.
 
-    `pulled` were read, and `ahead` will have to be, as far as can be told from those that were listed.
+    Attributes:
+        settled: Records that need nothing more.
+        total: All records. None: not known yet.
+        versions: Versions that were added.
+        requests: Requests that were sent.
+        pulled: Records that were read.
+        ahead: Records still to read, estimated from those that were listed.
     """
 
     settled: int
@@ -30,7 +36,7 @@ class Sample:
 
 
 def sample_of(progress: Progress) -> Sample:
-    """What `progress` says now. A record is settled when it was seen and either is unchanged or was pulled."""
+    """Return the state of `progress`. A record is settled if it was listed and is unchanged, or was pulled."""
     counts = progress.counts
     done = counts.records_pulled + counts.records_failed
     waiting = max(progress.records_planned - done, 0)
@@ -44,30 +50,30 @@ def sample_of(progress: Progress) -> Sample:
 
 
 class Pace:
-    """Watches states go by, and tells the speed of the last twenty seconds."""
+    """Measures the speed over the last twenty seconds."""
 
     def __init__(self) -> None:
         self._seen: deque[tuple[float, Sample]] = deque()
 
     def add(self, state: Sample, now: float) -> None:
-        """`state` was the state at `now`, in seconds of a clock that does not go back."""
+        """Add the `state` at `now`, in seconds of a monotonic clock."""
         self._seen.append((now, state))
         while len(self._seen) > 2 and now - self._seen[0][0] > WINDOW_SECONDS:
             self._seen.popleft()
 
     @property
     def requests_per_second(self) -> float | None:
-        """None: too early to say."""
+        """Requests a second. None: too early to say."""
         span = self._span()
         return None if span is None else (self._seen[-1][1].requests - self._seen[0][1].requests) / span
 
     @property
     def seconds_left(self) -> float | None:
-        """None: too early to say, or not known how much there is."""
+        """Seconds to the end. None: too early to say, or the total is not known."""
         span, last = self._span(), self._seen[-1][1] if self._seen else None
         if span is None or last is None or last.total is None:
             return None
-        # What is unchanged settles by the page, five hundred at once: that says nothing of how long pulls take.
+        # Unchanged records settle by the page, five hundred at once: that says nothing about how long pulls take.
         if (pulled := last.pulled - self._seen[0][1].pulled) > 0:
             return last.ahead * span / pulled
         settled = last.settled - self._seen[0][1].settled

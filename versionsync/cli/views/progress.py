@@ -1,4 +1,4 @@
-"""Shows how runs are going: a bar for each on a terminal, a plain line now and then elsewhere."""
+"""The progress of runs: a bar for each on a terminal, otherwise a line every ten seconds."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LINE_SECONDS: Final = 10.0
 
 @asynccontextmanager
 async def progress_display(runs: Sequence[Progress], output: Output) -> AsyncIterator[None]:
-    """Show `runs` on standard error while the block goes on; nothing at all under --json."""
+    """Show `runs` on standard error while the block runs; not under --json."""
     if output.as_json:
         yield
         return
@@ -35,7 +35,7 @@ async def progress_display(runs: Sequence[Progress], output: Output) -> AsyncIte
     finally:
         task.cancel()
         (fault,) = await asyncio.gather(task, return_exceptions=True)
-        if isinstance(fault, Exception):  # what was to be shown is not worth a run
+        if isinstance(fault, Exception):  # a display that fails must not end a run
             output.note(f"progress could not be shown: {fault}")
 
 
@@ -86,10 +86,10 @@ def _bars(output: Output) -> Bars:
     from rich.progress import BarColumn, Progress, TextColumn
 
     class Narrower(Progress):
-        """Leaves room at the right for the ^C that a terminal shows: on a line of its own it would break the bar."""
+        """Leaves space at the right for the ^C that a terminal shows: on its own line it would break the bar."""
 
         def get_renderable(self) -> RenderableType:
-            # Not self.console, which is not there yet when Rich asks first.
+            # Not self.console, which does not exist yet at the first call.
             return Constrain(super().get_renderable(), max(output.notes.width - len("^C") - 1, 20))
 
     return Narrower(

@@ -1,4 +1,4 @@
-"""The last calls of a webhook: how they went, and what comes of making one once more."""
+"""The last calls of a webhook: show them, and repeat one."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ COLUMNS: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TestCall:
-    """What came of a call that was made once more; `http_status` None: nobody answered."""
+    """The result of a repeated call. `http_status` is None if there was no answer."""
 
     call_id: str
     url: str
@@ -45,40 +45,40 @@ class TestCall:
 
     @property
     def succeeded(self) -> bool:
-        """Whether it was answered with 2xx."""
+        """Whether the answer was 2xx."""
         return self.status == "success"
 
     @property
     def sentence(self) -> str:
-        """For people."""
-        told = f"DatoCMS made call {self.call_id} once more: {self.url}"
+        """The result in a sentence."""
+        call = f"DatoCMS repeated call {self.call_id}: {self.url}"
         if self.http_status is not None:
-            return f"{told} answered {self.http_status} within {self.seconds:.1f} s"
+            return f"{call} answered {self.http_status} within {self.seconds:.1f} s"
         if self.status in RUNNING:
-            return f"{told} has not answered for {self.seconds:.0f} s"
-        return f"{told} did not answer"
+            return f"{call} has not answered for {self.seconds:.0f} s"
+        return f"{call} did not answer"
 
     def fields(self) -> dict[str, Any]:
-        """For programs."""
+        """Return the result as the members of a JSON object."""
         return asdict(self) | {"answered": self.http_status is not None, "good": self.succeeded}
 
 
 async def last_calls(client: cma.Client, webhook_id: str, *, limit: int = CALLS_SHOWN) -> Sequence[cma.WebhookCall]:
-    """The newest calls of a webhook, newest first. One request."""
+    """Return the newest calls of a webhook, newest first. One request."""
     filters = {"webhook_id": {"eq": webhook_id}}
     return (await client.webhook_calls_page(limit=limit, order_by="created_at_desc", filters=filters)).items
 
 
 async def resend(client: cma.Client, webhook: cma.Webhook) -> TestCall | None:
-    """Have the last call made once more, and wait for what comes of it. None: there is none yet."""
+    """Let DatoCMS repeat the last call, and wait for the result. None: there is no call yet."""
     calls = await last_calls(client, webhook.id, limit=1)
     if not calls:
         return None
-    before, began = calls[0], time.monotonic()
+    before, started = calls[0], time.monotonic()
     await client.resend_webhook_call(before.id)
     while True:
-        call, seconds = await client.webhook_call(before.id), time.monotonic() - began
-        # What upstream does a moment later may still look as before: that it is over counts once it was sent again.
+        call, seconds = await client.webhook_call(before.id), time.monotonic() - started
+        # For a moment the call may still look as before: it is finished only after it was sent again.
         is_sent = call.last_sent_at != before.last_sent_at or seconds > TIMEOUT_SECONDS / 4
         if seconds > TIMEOUT_SECONDS or (is_sent and call.status not in RUNNING):
             return TestCall(
@@ -92,24 +92,24 @@ async def resend(client: cma.Client, webhook: cma.Webhook) -> TestCall | None:
 
 
 def show(output: Output, webhook: cma.Webhook, calls: Sequence[cma.WebhookCall]) -> None:
-    """A webhook and its last calls, for people."""
+    """Print a webhook and its last calls."""
     flaw = missing_events(webhook)
-    _fact(output, "webhook", f"{webhook.name} (id {webhook.id}), {'enabled' if webhook.enabled else 'disabled'}")
-    _fact(output, "URL", webhook.url)
-    _fact(output, "events", ", ".join(event for event in EVENTS if event in subscribed_events(webhook)) or "none")
-    _fact(output, "login", webhook.http_basic_user or "none")
-    _fact(output, "calls again", "yes" if webhook.auto_retry else "no")
+    _line(output, "webhook", f"{webhook.name} (id {webhook.id}), {'enabled' if webhook.enabled else 'disabled'}")
+    _line(output, "URL", webhook.url)
+    _line(output, "events", ", ".join(event for event in EVENTS if event in subscribed_events(webhook)) or "none")
+    _line(output, "login", webhook.http_basic_user or "none")
+    _line(output, "calls again", "yes" if webhook.auto_retry else "no")
     if flaw is not None:
-        output.paragraph((f"  {output.symbol(None)} {flaw}: `versionsync webhook install` mends it", "yellow"), hang=4)
+        output.paragraph((f"  {output.symbol(None)} {flaw}: `versionsync webhook install` fixes it", "yellow"), hang=4)
     if not calls:
-        _fact(output, "last calls", "none yet")
+        _line(output, "last calls", "none yet")
         return
-    _fact(output, "last calls", "")
+    _line(output, "last calls", "")
     output.table(COLUMNS, [_row(call) for call in calls], indent=2)
 
 
 def entry(webhook: cma.Webhook, calls: Sequence[cma.WebhookCall]) -> dict[str, Any]:
-    """The same for programs."""
+    """Return the same as the members of a JSON object."""
     return {
         "id": webhook.id,
         "name": webhook.name,
@@ -124,7 +124,7 @@ def entry(webhook: cma.Webhook, calls: Sequence[cma.WebhookCall]) -> dict[str, A
     }
 
 
-def _fact(output: Output, name: str, value: str) -> None:
+def _line(output: Output, name: str, value: str) -> None:
     output.paragraph(f"  {name:<12} {value}".rstrip(), hang=15)
 
 
@@ -150,6 +150,6 @@ def _call(call: cma.WebhookCall) -> dict[str, Any]:
 
 
 def _about(call: cma.WebhookCall) -> tuple[str | None, str | None]:
-    """The record and the environment that it is about."""
+    """Return the record and the environment that the call is about."""
     read = parse_payload(call.request_payload.encode())
     return (None, None) if read is None else (read.record_id, read.environment)

@@ -29,7 +29,7 @@ from versionsync import __version__
 from versionsync.cma import Result
 from versionsync.daemon.scheduler import SourceScheduler
 from versionsync.daemon.state import RUN_SECONDS, PollOutcome, WorkerState, WorkerStatus
-from versionsync.sync.error_kinds import ErrorKind
+from versionsync.errors import ErrorKind
 from versionsync.sync.report import LAG_SECONDS, Counts, Outcome
 from versionsync.webhooks.payload import WebhookResult
 
@@ -234,7 +234,8 @@ def _counters_by_word(states: Iterable[WorkerState]) -> Iterator[Metric]:
             if outcome not in (Outcome.RUNNING, Outcome.INTERRUPTED):  # who is interrupted counts no more
                 runs.add_metric([state.name, outcome.value], state.runs[outcome])
         for trouble in ErrorKind:
-            failures.add_metric([state.name, trouble.value], state.failures_by_kind[trouble])
+            if trouble is not ErrorKind.LOCKED:  # a source that another process writes to is not a failure
+                failures.add_metric([state.name, trouble.value], state.failures_by_kind[trouble])
         for heard in WebhookResult:
             calls.add_metric([state.name, heard.value], state.webhook_results[heard])
         for reading in PollOutcome:

@@ -14,6 +14,7 @@ from urllib.parse import unquote
 from versionsync.config import InvalidSetting, MissingExtra, Secret
 from versionsync.daemon.notifications.rules import NotificationKind
 from versionsync.daemon.notifications.text import Notification
+from versionsync.errors import VersionsyncError
 from versionsync.outgoing import share_trust
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ _TYPES: Final[dict[NotificationKind | None, str]] = {
 }
 
 
-class NotSent(Exception):
+class NotSent(VersionsyncError):
     """A notice did not arrive. Says why, as far as Apprise does; that may hold parts of the address."""
 
 

@@ -15,7 +15,7 @@ from typing import Final
 
 from versionsync.daemon.readiness import is_stale
 from versionsync.daemon.state import WorkerState, WorkerStatus
-from versionsync.sync.error_kinds import ErrorKind
+from versionsync.errors import ErrorKind
 
 __all__ = ["MAX_PER_HOUR", "SETTLED_SECONDS", "NotificationKind", "NotificationState", "Rule", "kind_of", "worst"]
 

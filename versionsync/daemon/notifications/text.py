@@ -12,7 +12,7 @@ from typing import Final
 
 from versionsync.daemon.notifications.rules import MAX_PER_HOUR, NotificationKind, worst
 from versionsync.daemon.state import WorkerState
-from versionsync.sync.error_kinds import ErrorKind
+from versionsync.errors import ErrorKind
 
 __all__ = ["Notification", "notification_for", "test_notification"]
 
@@ -41,6 +41,7 @@ _ADVICE: Final[Mapping[ErrorKind, str]] = {
     ErrorKind.MASS_DELETE: "Nothing was marked as deleted, and nothing will be until somebody says that it is so.",
     ErrorKind.BUDGET: "It goes on by itself when the budget allows; raise `budget`, or ask for less by `max_staleness` "
     "and `scrub`.",
+    ErrorKind.LOCKED: "Another process writes to the source: wait for it, or stop it.",
     ErrorKind.UNEXPECTED: "This should not happen: run `versionsync sync --debug` and report what it shows.",
 }
 

@@ -25,6 +25,7 @@ from typing import IO, Final
 
 import msgspec
 
+from versionsync.errors import VersionsyncError
 from versionsync.simulator.world.event_log import Content
 from versionsync.simulator.world.ids import encode
 from versionsync.simulator.world.models import Model
@@ -43,7 +44,7 @@ _OTHER_REPOSITORY: Final = frozenset(
 _FIELDS_AFTER_HASH: Final = 5
 
 
-class RepositoryUnreadable(Exception):
+class RepositoryUnreadable(VersionsyncError):
     """There is no Git repository, or `git` cannot read it; the message says why."""
 
 

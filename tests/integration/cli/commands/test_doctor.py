@@ -30,7 +30,7 @@ def test_where_all_is_well_it_says_so_and_ends_with_0(cli: Cli, at: dict[str, st
     ran = cli("doctor", "--json", **at)
     found = findings(ran)
     assert ran.code == 0
-    assert {name for name, finding in found.items() if finding["verdict"] == "bad"} == set()
+    assert {name for name, finding in found.items() if finding["severity"] == "error"} == set()
     assert set(found) == {
         "settings",
         "file system",
@@ -68,8 +68,8 @@ def test_a_wrong_token_ends_with_the_code_that_a_sync_would_end_with(cli: Cli, a
     ran = cli("doctor", "--json", **(at | {"DATOCMS_API_TOKEN": "0123456789abcdef"}))
     assert ran.code == 4
     token = findings(ran)["token"]
-    assert (token["verdict"], token["exit"]) == ("bad", 4)
-    assert "Set another token" in token["todo"]
+    assert (token["severity"], token["exit"]) == ("error", 4)
+    assert "Set another token" in token["hint"]
     assert "0123456789abcdef" not in ran.written
 
 
@@ -77,8 +77,8 @@ def test_without_a_token_the_rest_is_still_looked_at(cli: Cli) -> None:
     ran = cli("doctor", "--json")
     found = findings(ran)
     assert ran.code == 2
-    assert found["token"]["verdict"] == "bad"
-    assert found["file system"]["verdict"] == "good"
+    assert found["token"]["severity"] == "error"
+    assert found["file system"]["severity"] == "ok"
 
 
 def test_a_host_that_does_not_answer_is_told_soon(cli: Cli, at: dict[str, str]) -> None:
@@ -99,9 +99,9 @@ def test_what_it_costs_that_the_role_may_not_see_the_environments_is_told(
     instead = {"/environments": refused}
     with gateway(at["VERSIONSYNC_BASE_URL"], instead=instead.get) as url:
         found = findings(cli("doctor", "--json", **at | environment | {"VERSIONSYNC_BASE_URL": url}))["environment"]
-    assert found["verdict"] == "warning"
-    assert "each look costs as many requests as a list of all records" in found["todo"]
-    assert ("promotion" in found["todo"]) is not bool(environment)
+    assert found["severity"] == "warning"
+    assert "each check costs as many requests as a list of all records" in found["hint"]
+    assert ("promotion" in found["hint"]) is not bool(environment)
 
 
 @pytest.mark.parametrize("is_named", [True, False])
@@ -120,14 +120,14 @@ def test_a_model_that_the_role_hides_is_told(
 
     id, name = upstream.act(hide)
     found = findings(cli("doctor", "--json", **at))["role"]
-    assert found["verdict"] == "warning"
+    assert found["severity"] == "warning"
     assert (name if is_named else f"{id} (a model that is not named)") in found["message"]
 
 
 def test_an_unknown_environment_is_told(cli: Cli, at: dict[str, str]) -> None:
     ran = cli("doctor", "--json", **at, VERSIONSYNC_ENVIRONMENT="nowhere")
     assert ran.code == 4
-    assert findings(ran)["environment"]["verdict"] == "bad"
+    assert findings(ran)["environment"]["severity"] == "error"
 
 
 def test_broken_settings_are_the_only_finding(cli: Cli, tmp_path: Path) -> None:
@@ -135,13 +135,13 @@ def test_broken_settings_are_the_only_finding(cli: Cli, tmp_path: Path) -> None:
     ran = cli("doctor", "--json")
     assert ran.code == 2
     (finding,) = ran.json["findings"]
-    assert finding["todo"] == "Did you mean sources[0].name?"
+    assert finding["hint"] == "Did you mean sources[0].name?"
 
 
 def test_a_variable_that_the_file_makes_void_is_worth_knowing(cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "versionsync.toml").write_text("[[sources]]\nname = 'x'\n")
     ran = cli("doctor", "--json", VERSIONSYNC_ENVIRONMENT="main")
-    messages = [finding["message"] for finding in ran.json["findings"] if finding["verdict"] == "warning"]
+    messages = [finding["message"] for finding in ran.json["findings"] if finding["severity"] == "warning"]
     assert "VERSIONSYNC_ENVIRONMENT has no effect: the file names its sources" in messages
 
 
@@ -158,14 +158,14 @@ def test_a_full_disk_and_a_network_file_system_are_told(
     monkeypatch.setattr(checks_database, "NO_SPACE", 1 << 62)
     monkeypatch.setattr(checks_database, "unsafe_for_wal", lambda _: "nfs4")
     found = findings(cli("doctor", "--json", **at))
-    assert found["disk space"]["verdict"] == "bad"
+    assert found["disk space"]["severity"] == "error"
     assert "is on nfs4, where SQLite's log is not safe" in found["file system"]["message"]
 
 
 def test_a_postgresql_that_is_down_is_told_without_its_password(cli: Cli, at: dict[str, str]) -> None:
     ran = cli("doctor", "--json", **at, VERSIONSYNC_DATABASE_URL="postgresql://me:hunter22@127.0.0.1:1/x")
     assert ran.code == 6
-    assert findings(ran)["database"]["verdict"] == "bad"
+    assert findings(ran)["database"]["severity"] == "error"
     assert "hunter22" not in ran.written
 
 
@@ -178,7 +178,7 @@ def test_somebody_who_writes_is_worth_knowing(cli: Cli, at: dict[str, str]) -> N
         elsewhere = leases.Holder(host="elsewhere", pid=7)
         leases.acquire(mirror, known.id, elsewhere)
     lease = findings(cli("doctor", "--json", **at))["lease"]
-    assert lease["verdict"] == "warning"
+    assert lease["severity"] == "warning"
     assert "process 7 on elsewhere is writing" in lease["message"]
     ran = cli("sync", **at)
     assert ran.code == 7
@@ -208,16 +208,16 @@ def test_it_says_how_soon_history_is_lost(
     upstream.act(lambda world: setattr(world.options, "limits_show_retention", False))
     assert "does not state" in findings(cli("doctor", "--json", **at))["history"]["message"]
     never = history(30)
-    assert (never["verdict"], "the mirror is not complete yet" in never["message"]) == ("warning", True)
-    assert "sync default` now, then at least every 30 days" in never["todo"]
+    assert (never["severity"], "the mirror is not complete yet" in never["message"]) == ("warning", True)
+    assert "sync default` now, then at least every 30 days" in never["hint"]
     cli("sync", **at)
     since = "2026-03-01T10:00:00.000000Z"
     rows(tmp_path / "versionsync.db", f"update sources set complete_as_of = '{since}'")
     well = history(36_500)
-    assert well["verdict"] == "good"
+    assert well["severity"] == "ok"
     assert "sync before 2126-02-05 10:00:00 UTC, and at least every 36500 days" in well["message"]
     late = history(1)
-    assert (late["verdict"], "versions may be lost" in late["message"]) == ("warning", True)
-    assert "at least once a day" in late["todo"]
+    assert (late["severity"], "versions may be lost" in late["message"]) == ("warning", True)
+    assert "at least once a day" in late["hint"]
     assert history(None)["message"] == "DatoCMS keeps all versions, by the project's plan"
-    assert history(10**9)["verdict"] == "good"
+    assert history(10**9)["severity"] == "ok"

@@ -23,12 +23,12 @@ from versionsync.daemon.notifications.poller import StatusListener, polling
 from versionsync.daemon.notifications.rules import Rule
 from versionsync.daemon.notifications.text import Notification
 from versionsync.daemon.state import WorkerStatus
+from versionsync.errors import ErrorKind
 from versionsync.ledger.safeguards import MassDeleteLimit
 from versionsync.mirror.holder import Holder
 from versionsync.mirror.tables.daemons import claim_source
 from versionsync.mirror.tables.notifications import load_sent
 from versionsync.simulator import FULL_ACCESS_TOKEN
-from versionsync.sync.error_kinds import ErrorKind
 
 TICK = 0.05
 

@@ -106,11 +106,11 @@ def test_what_a_line_is_about_comes_first(redactor: Redactor, capsys: pytest.Cap
 
 LIBRARIES = """
 import logging, sys
-from versionsync.cli.logging.setup import hear_libraries, make_log
+from versionsync.cli.logging.setup import capture_library_logs, make_log
 from versionsync.redaction import Redactor
 redactor = Redactor()
 redactor.learn("hunter22")
-hear_libraries(make_log(level={level}, as_json=True, color=False, redactor=redactor), level={level})
+capture_library_logs(make_log(level={level}, as_json=True, color=False, redactor=redactor), level={level})
 logging.getLogger("apscheduler.executors.default").error("a job that was cancelled")
 logging.getLogger("httpx").info("GET /items")
 logging.getLogger("sqlalchemy.engine").debug("INSERT ...")

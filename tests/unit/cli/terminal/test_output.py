@@ -52,11 +52,11 @@ def assert_tame(text: str) -> None:
 @pytest.mark.parametrize(
     "write",
     [
-        lambda output: output.line(HOSTILE),
-        lambda output: output.line(HOSTILE, style="bold"),
-        lambda output: output.prose("✓ ", (HOSTILE, "bold"), HOSTILE, hang=2),
+        lambda output: output.plain_line(HOSTILE),
+        lambda output: output.plain_line(HOSTILE, style="bold"),
+        lambda output: output.paragraph("✓ ", (HOSTILE, "bold"), HOSTILE, hang=2),
         lambda output: output.table(COLUMNS, [("1", HOSTILE, (HOSTILE, "red"))]),
-        lambda output: output.drawn([Text(HOSTILE)]),
+        lambda output: output.live([Text(HOSTILE)]),
         lambda output: output.note(HOSTILE),
         lambda output: output.error(HOSTILE, None),
         lambda output: output.error("wrong", HOSTILE),

@@ -9,7 +9,7 @@ from versionsync.daemon.budget import Budget, BudgetStatus
 from versionsync.daemon.http.page import page
 from versionsync.daemon.http.status import status
 from versionsync.daemon.state import LogStatus, WorkerState, WorkerStatus
-from versionsync.sync.error_kinds import ErrorKind
+from versionsync.errors import ErrorKind
 from versionsync.sync.report import Counts, Progress
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)

@@ -17,7 +17,7 @@ from versionsync.daemon.notifications.rules import (
     kind_of,
 )
 from versionsync.daemon.state import WorkerState, WorkerStatus
-from versionsync.sync.error_kinds import ErrorKind
+from versionsync.errors import ErrorKind
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 ALL = Rule()

@@ -9,7 +9,7 @@ import pytest
 from versionsync.daemon.notifications.rules import NotificationKind
 from versionsync.daemon.notifications.text import notification_for, test_notification
 from versionsync.daemon.state import WorkerState, WorkerStatus
-from versionsync.sync.error_kinds import ErrorKind
+from versionsync.errors import ErrorKind
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 

@@ -1,0 +1,93 @@
+"""The daemon's settings: reloaded as a whole or not at all, with one rate limiter for each token."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import structlog
+
+from versionsync.config import Configuration, InvalidSetting, SecretProblem, UnknownSource, load
+from versionsync.redaction import Redactor
+from versionsync.wiring.daemon import DaemonSettings
+
+TWO = """
+[[sources]]
+name = "a"
+api_token_env = "TOKEN_A"
+rate_limit = 30
+
+[[sources]]
+name = "b"
+api_token_env = "TOKEN_B"
+rate_limit = 20
+"""
+
+
+class Settings:
+    """A settings file that a test may change, and its environment."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "versionsync.toml"
+        self.path.write_text(TWO)
+        self.environ = {"TOKEN_A": "token-one", "TOKEN_B": "token-one"}
+        self.redactor = Redactor()
+
+    def read(self) -> Configuration:
+        return load(config=self.path, environ=self.environ)
+
+    def daemon(self, *names: str) -> DaemonSettings:
+        return DaemonSettings(
+            self.read(), names, reload=self.read, redactor=self.redactor, log=structlog.wrap_logger(None, [])
+        )
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(tmp_path)
+
+
+def limits(daemon: DaemonSettings) -> list[int | None]:
+    return [limiter.limit for _, limiter in daemon._rate_limiters.values()]
+
+
+async def test_sources_with_one_token_share_the_lowest_limit(settings: Settings) -> None:
+    assert limits(settings.daemon()) == [20]
+
+
+async def test_a_reload_keeps_the_rate_limiter_of_a_token_whose_limits_did_not_change(settings: Settings) -> None:
+    daemon = settings.daemon()
+    before = daemon._rate_limiters.copy()
+    daemon.load()
+    assert daemon._rate_limiters == before
+    settings.path.write_text(TWO.replace("20", "10"))
+    daemon.load()
+    assert limits(daemon) == [10]
+
+
+async def test_only_the_named_sources_are_mirrored(settings: Settings) -> None:
+    assert [source.spec.name for source in settings.daemon("b").sources] == ["b"]
+    with pytest.raises(UnknownSource, match="no source called c"):
+        settings.daemon("c")
+
+
+async def test_each_token_is_masked_from_the_start(settings: Settings) -> None:
+    settings.daemon()
+    assert "token-one" not in settings.redactor.redact("it is token-one")
+
+
+@pytest.mark.parametrize("change", ['database_url = "other.db"\n' + TWO, TWO + "[http]\nport = 9999\n"])
+async def test_what_cannot_change_while_it_runs_is_refused(settings: Settings, change: str) -> None:
+    daemon = settings.daemon()
+    settings.path.write_text(change)
+    with pytest.raises(InvalidSetting, match="cannot change while the daemon runs"):
+        daemon.load()
+
+
+async def test_a_reload_that_fails_changes_nothing(settings: Settings) -> None:
+    daemon = settings.daemon()
+    before = daemon.sources
+    del settings.environ["TOKEN_B"]
+    with pytest.raises(SecretProblem):
+        daemon.load()
+    assert daemon.sources is before

@@ -1,0 +1,127 @@
+"""The daemon as the settings describe it: its sources, its server, its notifications."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime
+from functools import partial
+
+from structlog.typing import FilteringBoundLogger
+
+from versionsync import cma
+from versionsync.config import Configuration, InvalidSetting, Secret, SourceSettings
+from versionsync.config.definition import RateLimit
+from versionsync.daemon.budget import Budget
+from versionsync.daemon.daemon import Daemon
+from versionsync.daemon.http.app import App, serving
+from versionsync.daemon.http.metrics import Metrics
+from versionsync.daemon.notifications.heartbeat import HeartbeatSender
+from versionsync.daemon.notifications.notifier import Notifier, Subscription
+from versionsync.daemon.notifications.persistence import NotificationStore
+from versionsync.daemon.notifications.poller import polling
+from versionsync.daemon.state import SourceConfig
+from versionsync.daemon.systemd_notify import inherited_socket
+from versionsync.daemon.webhook_receiver import WebhookReceiver
+from versionsync.mirror.database import Mirror
+from versionsync.redaction import Redactor
+from versionsync.wiring.clients import api_token, open_client, rate_limiter_of, webhook_login
+from versionsync.wiring.notifiers import heartbeat_urls, subscriptions
+from versionsync.wiring.sync_all import source_spec
+
+__all__ = ["DaemonSettings", "run_daemon"]
+
+
+class DaemonSettings:
+    """The settings of a running daemon. Sources with the same token share a rate limiter, also after a reload.
+
+    Attributes:
+        sources: The sources to mirror, as last loaded.
+        subscriptions: Where notifications go, as last loaded.
+        heartbeat_urls: The heartbeat of each source that has one, as last loaded.
+    """
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        names: Sequence[str],
+        *,
+        reload: Callable[[], Configuration],
+        redactor: Redactor,
+        log: FilteringBoundLogger,
+    ) -> None:
+        """Load the sources called `names`, or all if there are none. Raises a ConfigError if a secret is missing."""
+        self.http = configuration.http
+        self._before = configuration
+        self._names = names
+        self._reload = reload
+        self._redactor = redactor
+        self._log = log
+        self._rate_limiters: dict[Secret, tuple[Sequence[RateLimit | None], cma.RateLimiter]] = {}
+        self.subscriptions: Sequence[Subscription] = ()
+        self.heartbeat_urls: Mapping[str, Secret] = {}
+        self.sources = self._load(configuration)
+
+    def load(self) -> list[SourceConfig]:
+        """Read the settings again and return the sources. Raises a ConfigError; then nothing has changed."""
+        configuration, before = self._reload(), self._before
+        if configuration.database_url() != before.database_url() or configuration.http != before.http:
+            raise InvalidSetting(
+                "database_url and [http] cannot change while the daemon runs",
+                hint="Restart it to change them, or set them back.",
+            )
+        self.sources = self._load(configuration)
+        return self.sources
+
+    def _load(self, configuration: Configuration) -> list[SourceConfig]:
+        chosen = configuration.named(self._names)
+        channels = subscriptions(configuration, redactor=self._redactor)
+        urls = heartbeat_urls(configuration, chosen, redactor=self._redactor)
+        tokens = {source.name: self._token(configuration, source) for source in chosen}
+        for token in dict.fromkeys(tokens.values()):
+            limits = [source.rate_limit for source in chosen if tokens[source.name] == token]
+            if token not in self._rate_limiters or self._rate_limiters[token][0] != limits:
+                self._rate_limiters[token] = limits, rate_limiter_of(limits)
+        sources = [self._source(configuration, source) for source in chosen]
+        self.subscriptions, self.heartbeat_urls = channels, urls
+        return sources
+
+    def _source(self, configuration: Configuration, source: SourceSettings) -> SourceConfig:
+        return SourceConfig(
+            spec=source_spec(source),
+            max_staleness=source.max_staleness,
+            scrub=source.scrub,
+            webhook=webhook_login(configuration, source, redactor=self._redactor),
+            polls_webhook_log=source.poll_webhook_log,
+            budget=None if source.budget is None else Budget.parse(source.budget),
+            open_client=partial(self._open, configuration, source),
+        )
+
+    def _open(self, configuration: Configuration, source: SourceSettings) -> AbstractAsyncContextManager[cma.Client]:
+        """Return a client for one run. It reads the token again, which may have been replaced in its file."""
+        token = self._token(configuration, source)
+        limits = [source.rate_limit]
+        _, rate_limiter = self._rate_limiters.setdefault(token, (limits, rate_limiter_of(limits)))
+        return open_client(source, token, rate_limiter=rate_limiter, log=self._log)
+
+    def _token(self, configuration: Configuration, source: SourceSettings) -> Secret:
+        return api_token(configuration, source, redactor=self._redactor)
+
+
+async def run_daemon(
+    mirror: Mirror, settings: DaemonSettings, *, log: FilteringBoundLogger, redactor: Redactor
+) -> None:
+    """Run the daemon with its server and its notifications, until a signal stops it."""
+    daemon = Daemon(mirror, settings.sources, load=settings.load, log=log)
+    metrics = Metrics(lambda: daemon.states, timetable=daemon.scheduler, now=lambda: datetime.now(UTC))
+    receiver = WebhookReceiver(lambda: daemon.workers, log=log)
+    app = App(lambda: daemon.states, metrics, redact=redactor.redact, hanging=daemon.stuck, receiver=receiver.answer)
+    sent = NotificationStore(lambda: daemon.workers, log=log)
+    notifier = Notifier(lambda: settings.subscriptions, log=log, redact=redactor.redact, recall=sent)
+    heartbeat = HeartbeatSender(lambda: settings.heartbeat_urls, log=log)
+    http = settings.http
+    async with (
+        serving(app, host=http.host, port=http.port, log=log, inherited=inherited_socket()),
+        polling(lambda: daemon.states, [notifier, heartbeat], log=log),
+    ):
+        await daemon.run()
