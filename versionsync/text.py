@@ -7,10 +7,10 @@ sequences in them, and a line break in one of them would look like a line of our
 from __future__ import annotations
 
 import unicodedata
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
-__all__ = ["count", "duration", "printable", "printable_lines", "size", "when"]
+__all__ = ["ago", "changes", "count", "duration", "printable", "printable_lines", "short_span", "size", "span", "when"]
 
 REPLACEMENT: Final = "\ufffd"
 _JOINERS: Final = frozenset("\u200c\u200d")
@@ -55,6 +55,47 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def span(time: timedelta) -> str:
+    """Return a length of time in its largest fitting unit: `1 second`, `90 seconds`, `3 hours`."""
+    number, unit = _in_largest_unit(time)
+    return count(number, unit)
+
+
+def short_span(time: timedelta) -> str:
+    """Return the same with a short unit: `5 s`, `12 min`, `3 h`, `4 d`."""
+    number, unit = _in_largest_unit(time)
+    return f"{number} {_SHORT_UNITS[unit]}"
+
+
+def ago(time: datetime, now: datetime) -> str:
+    """Return `5 seconds ago`, `3 hours ago`."""
+    return f"{span(now - time)} ago"
+
+
+def changes(*, versions_inserted: int, versions_changed: int, events: int, records_failed: int = 0) -> str:
+    """Return what a run changed in words: `2 new versions, 1 changed version, 5 events`. Zeros are left out."""
+    counts = {
+        "new version": versions_inserted,
+        "changed version": versions_changed,
+        "event": events,
+        "failed record": records_failed,
+    }
+    return ", ".join(count(number, noun) for noun, number in counts.items() if number) or "no changes"
+
+
+_UNITS: Final = {"day": 86_400, "hour": 3_600, "minute": 60}
+_SHORT_UNITS: Final = {"day": "d", "hour": "h", "minute": "min", "second": "s"}
+
+
+def _in_largest_unit(time: timedelta) -> tuple[int, str]:
+    """Two of a unit are the least that is shown in it; a negative time counts as none."""
+    seconds = max(time.total_seconds(), 0.0)
+    for unit, length in _UNITS.items():
+        if seconds >= 2 * length:
+            return int(seconds // length), unit
+    return int(seconds), "second"
 
 
 def size(number: float) -> str:

@@ -21,7 +21,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.fixtures.pages import ROOT
 from tests.fixtures.running_daemon import eventually, running_daemon, source_config
 from tests.fixtures.sync_env import SyncEnv
-from versionsync.daemon.budget import Budget
+from versionsync.budget import Budget
 from versionsync.daemon.http.app import App, serving
 from versionsync.daemon.http.metrics import Metrics
 
@@ -75,7 +75,7 @@ async def told_by_a_daemon(sync_env: SyncEnv) -> Told:
         sync_env.mirror, replace(source_config(sync_env), budget=Budget.parse("100000/day"))
     ) as watched:
         metrics = Metrics(
-            lambda: watched.daemon.states, timetable=watched.daemon.scheduler, now=lambda: datetime.now(UTC)
+            lambda: watched.daemon.states, scheduler=watched.daemon.scheduler, now=lambda: datetime.now(UTC)
         )
         app = App(lambda: watched.daemon.states, metrics, redact=str)
         async with serving(app, host="127.0.0.1", port=0, log=QUIET) as url, httpx.AsyncClient(base_url=url) as http:

@@ -15,11 +15,11 @@ from sqlalchemy import select, update
 from tests.fixtures.fault_injection import DisturbedMirror, Moment, Side
 from tests.fixtures.running_daemon import eventually, is_mirrored, running_daemon, source_config
 from tests.fixtures.sync_env import MakeSyncEnv, SyncEnv
+from versionsync.budget import Budget, Period
 from versionsync.config import InvalidSetting
 from versionsync.daemon import daemon as service
 from versionsync.daemon import request_meter as spending
 from versionsync.daemon import worker as follower
-from versionsync.daemon.budget import Budget, Period
 from versionsync.daemon.state import WorkerStatus
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.errors import TransactionLost
@@ -60,7 +60,7 @@ async def test_who_follows_is_known_as_soon_as_the_first_run_has_ended(
     sync_env: SyncEnv, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And when it looks next: `status` right after the start is not told that nobody follows."""
-    monkeypatch.setattr("versionsync.daemon.worker.KEEP_SECONDS", 60.0)
+    monkeypatch.setattr("versionsync.daemon.worker.CLAIM_SECONDS", 60.0)
     post(sync_env, "one")
     async with running_daemon(sync_env.mirror, replace(source_config(sync_env), max_staleness=3600.0)) as watched:
         await eventually(lambda: watched.state().runs["succeeded"] == 1)
@@ -203,7 +203,7 @@ async def test_one_that_is_overtaken_stands_by_before_its_next_look(
     sync_env: SyncEnv, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Which may be far away, where looks are dear."""
-    monkeypatch.setattr(follower, "KEEP_SECONDS", 0.2)
+    monkeypatch.setattr(follower, "CLAIM_SECONDS", 0.2)
     post(sync_env, "one")
     await asyncio.to_thread(sync_env.sync)
     async with running_daemon(sync_env.mirror, replace(source_config(sync_env), max_staleness=600.0)) as watched:
@@ -244,7 +244,7 @@ async def test_a_fault_while_settings_are_read_costs_no_later_reading(
     sync_env: SyncEnv, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is told, and SIGHUP is heard as before."""
-    monkeypatch.setattr(service, "AGAIN_SECONDS", 0.1)
+    monkeypatch.setattr(service, "RESTART_SECONDS", 0.1)
     async with running_daemon(sync_env.mirror, source_config(sync_env)) as watched:
         monkeypatch.setattr(watched.daemon, "_load", lambda: 1 // 0)
         watched.daemon.reload()
@@ -308,7 +308,7 @@ def hours_of_the_day_are_left(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_a_budget_is_counted_and_slows_the_looks_down(sync_env: SyncEnv) -> None:
     """It is told at the start, with its arithmetic, and a new daemon knows what the old one spent."""
     post(sync_env, "one")
-    small = replace(source_config(sync_env), budget=Budget.parse("100/day"), reads_webhook_log=False)
+    small = replace(source_config(sync_env), budget=Budget.parse("100/day"), polls_webhook_log=False)
     async with running_daemon(sync_env.mirror, small) as watched:
         await eventually(lambda: watched.state().status is WorkerStatus.ACTIVE)
         (told,) = watched.told("warning", "budget.too_small")
@@ -379,7 +379,7 @@ async def test_what_a_sweep_costs_is_learned_from_the_number_of_records(
     monkeypatch.setattr(spending, "ITEMS_PAGE", 2)
     for number in range(7):
         post(sync_env, str(number))
-    large = replace(source_config(sync_env), budget=Budget.parse("1000000/day"), reads_webhook_log=False)
+    large = replace(source_config(sync_env), budget=Budget.parse("1000000/day"), polls_webhook_log=False)
     async with running_daemon(sync_env.mirror, large) as watched:
         await eventually(lambda: watched.state().runs["succeeded"])
         watched.sources = [replace(large, budget=Budget.parse("100/day"))]

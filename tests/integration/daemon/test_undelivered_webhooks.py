@@ -14,8 +14,7 @@ from tests.integration.daemon.test_webhook_log_poller import register
 from tests.integration.daemon.test_webhook_receiver import about
 from versionsync.config import Secret
 from versionsync.daemon.http.metrics import Metrics
-from versionsync.daemon.http.status import status
-from versionsync.daemon.readiness import reasons
+from versionsync.daemon.http.status import reasons, status
 from versionsync.daemon.state import LogStatus, WorkerState
 from versionsync.mirror.tables.webhooks import SILENT_AFTER_CHANGES, WebhookRow, webhook_row
 from versionsync.sync.report import Outcome
@@ -43,7 +42,7 @@ async def edit(sync_env: SyncEnv) -> str:
 
 async def test_a_webhook_that_tells_nothing_any_more_is_noticed(sync_env: SyncEnv) -> None:
     """By looks that find what it had not told; a call ends that. Readiness is not concerned: all is fresh."""
-    source = replace(source_config(sync_env), webhook=LOGIN, reads_webhook_log=False)
+    source = replace(source_config(sync_env), webhook=LOGIN, polls_webhook_log=False)
     async with running_daemon(sync_env.mirror, source) as watched:
         state = watched.state
         await eventually(lambda: state().runs[Outcome.SUCCEEDED] >= 2)
@@ -68,7 +67,7 @@ async def test_a_webhook_that_tells_nothing_any_more_is_noticed(sync_env: SyncEn
 
 async def test_where_nobody_waits_for_calls_nothing_is_untold(sync_env: SyncEnv) -> None:
     """Looks find everything, and that is as it should be."""
-    async with running_daemon(sync_env.mirror, replace(source_config(sync_env), reads_webhook_log=False)) as watched:
+    async with running_daemon(sync_env.mirror, replace(source_config(sync_env), polls_webhook_log=False)) as watched:
         await eventually(lambda: watched.state().runs[Outcome.SUCCEEDED] >= 2)
         for _ in range(SILENT_AFTER_CHANGES):
             await edit(sync_env)

@@ -16,8 +16,8 @@ from tests.fixtures.running_daemon import RunningDaemon, eventually, is_mirrored
 from tests.fixtures.sync_env import SyncEnv
 from tests.fixtures.webhook_proxy import LOGIN, unreliable_way, webhook_proxy
 from versionsync import cma
+from versionsync.budget import Budget
 from versionsync.daemon import webhook_log_poller as feed
-from versionsync.daemon.budget import Budget
 from versionsync.daemon.state import LogStatus, PollOutcome
 from versionsync.mirror.schema import webhook_queue
 from versionsync.mirror.tables.runs import last_runs
@@ -147,8 +147,8 @@ async def test_a_token_that_may_not_read_it_goes_on_as_before(
     sync_env: SyncEnv, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Told once, though it is tried again and again; looks come as often as without."""
-    monkeypatch.setattr(feed, "FIND_SECONDS", 0.1)
-    monkeypatch.setattr(feed, "FIND_PATIENCE", 0.0)
+    monkeypatch.setattr(feed, "SEARCH_SECONDS", 0.1)
+    monkeypatch.setattr(feed, "SEARCH_CHECKS", 0.0)
     register(sync_env)
 
     def restrict(world: World) -> None:
@@ -194,7 +194,7 @@ async def test_a_webhook_that_is_removed_is_noticed(sync_env: SyncEnv) -> None:
 async def test_the_settings_can_do_without_it(sync_env: SyncEnv) -> None:
     """Then nothing is asked."""
     register(sync_env)
-    async with running_daemon(sync_env.mirror, replace(source_config(sync_env), reads_webhook_log=False)) as watched:
+    async with running_daemon(sync_env.mirror, replace(source_config(sync_env), polls_webhook_log=False)) as watched:
         await eventually(lambda: watched.state().runs["succeeded"] > 3)
         assert watched.state().webhook_log is LogStatus.UNKNOWN
     assert not any("webhook" in request.path for request in sync_env.simulator.simulator.requests)
@@ -236,7 +236,7 @@ async def test_a_webhook_that_is_made_later_is_found_through_the_database(
     sync_env: SyncEnv, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Within seconds of the command that makes it, once, and just so when it is removed."""
-    monkeypatch.setattr("versionsync.daemon.worker.KEEP_SECONDS", 0.3)
+    monkeypatch.setattr("versionsync.daemon.worker.CLAIM_SECONDS", 0.3)
     async with running_daemon(sync_env.mirror, replace(source_config(sync_env), max_staleness=600.0)) as watched:
         await eventually(lambda: watched.state().webhook_log is LogStatus.ABSENT)
         asked = sync_env.simulator.simulator.requests.total

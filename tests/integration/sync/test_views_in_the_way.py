@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from sqlalchemy import text
+from versionsync.cli.attention import SourceStatus, problems
 
 from tests.fixtures.sync_env import SyncEnv
-from versionsync.cli.attention import SourceStatus, problems
 from versionsync.mirror.status import count_rows
 from versionsync.mirror.tables.sources import sources_of
 from versionsync.sync.report import Outcome

@@ -1,4 +1,4 @@
-"""`versionsync health`: does the daemon live that runs here? For health checks of containers."""
+"""`versionsync health`: whether the daemon on this machine makes progress. For health checks of containers."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ __all__ = ["health"]
 
 
 def health(session: CliContext) -> None:
-    """Ask the daemon that runs on this machine with these settings whether it lives.
+    """Check that the daemon on this machine is alive and makes progress.
 
-    For the health check of a container. It asks the daemon alone, at [http] host and port: neither the database nor
-    DatoCMS. Exit code 0: it does its work. 3: it does not answer, or hangs, and has to be started again. Whether the
-    mirror is fresh is another question, which `versionsync status` answers.
+    For the health check of a container. It asks only the daemon, at [http] host and port, and neither the database nor
+    DatoCMS. Exit code 0: the daemon makes progress. 3: it does not answer or is stuck, and must be restarted. Run
+    `versionsync status` to see whether the mirror is fresh.
     """
     from versionsync.config import InvalidSetting
     from versionsync.daemon.http.client import get_health
@@ -20,10 +20,10 @@ def health(session: CliContext) -> None:
     http = session.configuration.http
     if not http.port:
         raise InvalidSetting(
-            "[http] port is 0, so nobody knows where the daemon answers", hint="Set it to a number, such as 8765."
+            "[http] port is 0, so the port of the daemon is not known", hint="Set it to a number, such as 8765."
         )
-    alive = get_health(http.host, http.port)
+    found = get_health(http.host, http.port)
     if session.output.as_json:
-        session.output.json({"alive": True, "url": alive.url, "version": alive.version, "pid": alive.pid})
+        session.output.json({"alive": True, "url": found.url, "version": found.version, "pid": found.pid})
     else:
-        session.output.plain_line(f"The daemon lives: {alive.url}, version {alive.version}, process {alive.pid}.")
+        session.output.plain_line(f"The daemon is alive: {found.url}, version {found.version}, process {found.pid}.")

@@ -44,12 +44,12 @@ def run(
     from versionsync.daemon.http.app import App, serving
     from versionsync.daemon.http.metrics import Metrics
     from versionsync.daemon.notifications.heartbeat import HeartbeatSender
-    from versionsync.daemon.notifications.notifier import Notifier
+    from versionsync.daemon.notifications.notifier import Notifier, polling
     from versionsync.daemon.notifications.persistence import NotificationStore
-    from versionsync.daemon.notifications.poller import polling
     from versionsync.daemon.signals import prepared
     from versionsync.daemon.systemd_notify import inherited_socket
     from versionsync.daemon.webhook_receiver import WebhookReceiver
+    from versionsync.status.snapshot import ActivityReader
 
     session.also(Options(verbose=1))  # a service tells what it does
     settings = _Settings(session, sources or ())
@@ -59,18 +59,19 @@ def run(
 
         async def follow() -> None:
             daemon = Daemon(mirror, followed, load=settings.load, log=session.log)
-            metrics = Metrics(lambda: daemon.states, timetable=daemon.scheduler, now=lambda: datetime.now(UTC))
+            metrics = Metrics(lambda: daemon.states, scheduler=daemon.scheduler, now=lambda: datetime.now(UTC))
             receiver = WebhookReceiver(lambda: daemon.workers, log=session.log)
             app = App(
                 lambda: daemon.states,
                 metrics,
                 redact=session.redactor.redact,
-                hanging=daemon.stuck,
+                stuck=daemon.stuck,
                 receiver=receiver.answer,
+                activity=ActivityReader(mirror),
             )
-            recall = NotificationStore(lambda: daemon.workers, log=session.log)
+            store = NotificationStore(lambda: daemon.workers, log=session.log)
             herald = Notifier(
-                lambda: settings.subscriptions, log=session.log, redact=session.redactor.redact, recall=recall
+                lambda: settings.subscriptions, log=session.log, redact=session.redactor.redact, store=store
             )
             pinger = HeartbeatSender(lambda: settings.heartbeat_urls, log=session.log)
             async with (
@@ -124,7 +125,7 @@ class _Settings:
         return followed
 
     def _source(self, configuration: Configuration, source: SourceSettings) -> SourceConfig:
-        from versionsync.daemon.budget import Budget
+        from versionsync.budget import Budget
         from versionsync.daemon.state import SourceConfig
         from versionsync.wiring.sync_all import source_spec
 

@@ -5,17 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from versionsync.cli.context import CliContext
 from versionsync.cli.exit_codes import ExitCode
 
+if TYPE_CHECKING:
+    from versionsync.status.snapshot import SnapshotReader
+
 __all__ = ["status"]
 
 WATCH_SECONDS: Final = 2.0
-LEAST_WATCH_SECONDS: Final = 0.1
+MIN_WATCH_SECONDS: Final = 0.1
 _NUMBER: Final = re.compile(r"\d+(\.\d+)?")
 
 
@@ -31,7 +34,7 @@ def status(
             "--max-age",
             metavar="SECONDS",
             min=1,
-            help="How old a source may be. Otherwise a day; where a daemon follows it, twice its max_staleness and "
+            help="How old a source may be. Without this option: a day, or with a daemon twice its max_staleness plus "
             "30 seconds.",
             show_default=False,
         ),
@@ -41,24 +44,21 @@ def status(
         typer.Option(
             "--watch",
             metavar="[SECONDS]",
-            help="Look again every 2 seconds, or as often as that, until Ctrl-C. With --json: an object a line.",
+            help="Repeat every 2 seconds, or at this interval, until Ctrl-C. With --json: an object a line.",
         ),
     ] = False,
 ) -> None:
     """Show for each source what is mirrored, how fresh it is, how the last run went, and what needs attention.
 
-    It asks the database alone, never DatoCMS. Several sources are shown in a line each; name one to see all of it.
+    It reads only the database, never DatoCMS. Several sources are shown in a line each; name one to see all of it.
 
-    Its exit code is for monitoring: 0 if every source is mirrored and fresh and its last run succeeded. Where the last
-    run failed it is the code that a sync would have ended with: 4 if DatoCMS refused, 5 if it could not be reached, 6
-    if the database could not be used (or cannot be asked now), 2 for the settings, 1 for a fault of versionsync's own.
-    It is 3 for all else that needs attention (a line that begins with !, `attention` in JSON). The worst
-    of several sources is told. A run that is under way is no trouble; nor is a
-    single failure where a daemon follows the source and tries again.
+    The exit code is for monitoring. It is 0 if every source is mirrored and fresh and its last run succeeded. If the
+    last run failed, it is the code that a sync would have ended with: 4 if DatoCMS refused, 5 if DatoCMS could not be
+    reached, 6 if the database cannot be used, 2 for the settings, 1 for a bug in versionsync. It is 3 for anything else
+    that needs attention (a line that begins with !, `attention` in JSON). The most severe code of several sources
+    counts. A run in progress needs no attention, nor does a single failure that a daemon tries again.
     """
-    from versionsync.cli.snapshot import SnapshotReader
-    from versionsync.cli.status_fields import fields_of
-    from versionsync.cli.views.status import lines_of
+    from versionsync.cli.views.status import exit_code, lines_of, status_fields
 
     names = list(sources or ())
     age = None if max_age is None else timedelta(seconds=max_age)
@@ -66,26 +66,36 @@ def status(
         _watch(session, names, age)
         return
     with session.open_mirror() as mirror:
-        snapshot = SnapshotReader(session, names, max_age=age).read(mirror)
+        snapshot = _reader(session, names, age).read(mirror)
     redact, output = session.redactor.redact, session.output
-    session.verdict = snapshot.exit
+    session.verdict = exit_code(snapshot)
     if output.as_json:
-        output.json(fields_of(snapshot, redact))
+        output.json(status_fields(snapshot, redact))
     else:
         output.live(lines_of(snapshot, output, redact=redact, in_full=bool(names) or None))
-    if snapshot.exit is not ExitCode.OK:
-        raise typer.Exit(snapshot.exit)
+    if session.verdict is not ExitCode.OK:
+        raise typer.Exit(session.verdict)
+
+
+def _reader(session: CliContext, names: Sequence[str], max_age: timedelta | None) -> SnapshotReader:
+    from versionsync.status.snapshot import SnapshotReader
+
+    configuration = session.configuration
+    settings = {source.name: source for source in configuration.sources}
+    expected = list(settings) if configuration.file_names_sources and not names else []
+    return SnapshotReader(
+        settings, lambda mirror: session.known_sources(mirror, names), expected=expected, max_age=max_age
+    )
 
 
 def _watch(session: CliContext, names: Sequence[str], max_age: timedelta | None) -> None:
-    from versionsync.cli.snapshot import SnapshotReader
     from versionsync.cli.views.status_watch import watch
 
     numbers = [name for name in names if _NUMBER.fullmatch(name)]
     named = [name for name in names if name not in numbers]
     if len(numbers) > 1:
-        raise typer.BadParameter("one number of seconds will do", param_hint="--watch")
+        raise typer.BadParameter("give one number of seconds", param_hint="--watch")
     seconds = float(numbers[0]) if numbers else WATCH_SECONDS
-    if seconds < LEAST_WATCH_SECONDS:
-        raise typer.BadParameter(f"{LEAST_WATCH_SECONDS} seconds is the least", param_hint="--watch")
-    watch(session, SnapshotReader(session, named, max_age=max_age), seconds=seconds, in_full=bool(named) or None)
+    if seconds < MIN_WATCH_SECONDS:
+        raise typer.BadParameter(f"{MIN_WATCH_SECONDS} seconds is the minimum", param_hint="--watch")
+    watch(session, _reader(session, named, max_age), seconds=seconds, in_full=bool(named) or None)

@@ -21,7 +21,7 @@ from versionsync.daemon.errors import CannotListen
 from versionsync.daemon.http.app import App, serving
 from versionsync.daemon.http.metrics import Metrics
 from versionsync.daemon.state import WorkerState, WorkerStatus
-from versionsync.daemon.watchdog import Activity
+from versionsync.daemon.systemd_notify import Activity
 from versionsync.simulator import FaultKind
 from versionsync.sync.report import Counts
 
@@ -46,13 +46,13 @@ async def served(sync_env: SyncEnv, **tokens: str) -> AsyncIterator[Served]:
     ]
     async with running_daemon(sync_env.mirror, *sources) as watched:
         metrics = Metrics(
-            lambda: watched.daemon.states, timetable=watched.daemon.scheduler, now=lambda: datetime.now(UTC)
+            lambda: watched.daemon.states, scheduler=watched.daemon.scheduler, now=lambda: datetime.now(UTC)
         )
         app = App(
             lambda: watched.daemon.states,
             metrics,
             redact=lambda text: text.replace("revoked", "***"),
-            hanging=watched.daemon.stuck,
+            stuck=watched.daemon.stuck,
         )
         async with (
             serving(app, host="127.0.0.1", port=0, log=QUIET) as url,

@@ -17,9 +17,8 @@ from tests.fixtures.sync_env import SyncEnv
 from versionsync.config import Secret
 from versionsync.daemon.notifications.apprise import open_channel
 from versionsync.daemon.notifications.heartbeat import HeartbeatSender
-from versionsync.daemon.notifications.notifier import Notifier, Subscription
+from versionsync.daemon.notifications.notifier import Notifier, StatusListener, Subscription, polling
 from versionsync.daemon.notifications.persistence import NotificationStore
-from versionsync.daemon.notifications.poller import StatusListener, polling
 from versionsync.daemon.notifications.rules import Rule
 from versionsync.daemon.notifications.text import Notification
 from versionsync.daemon.state import WorkerStatus
@@ -51,7 +50,7 @@ def herald(daemon: RunningDaemon, *subscriptions: Subscription, send_seconds: fl
         lambda: subscriptions,
         log=daemon.log,
         redact=lambda text: text.replace("wrong", "W---G"),
-        recall=NotificationStore(lambda: daemon.daemon.workers, log=daemon.log),
+        store=NotificationStore(lambda: daemon.daemon.workers, log=daemon.log),
         host="mirror1",
         send_seconds=send_seconds,
         gather_seconds=0.5,
@@ -82,7 +81,7 @@ async def test_a_revoked_token_is_told_once_and_its_return_once(sync_env: SyncEn
             await eventually(lambda: len(listener.heard) > 1)
             await asyncio.sleep(10 * TICK)
         assert listener.titles()[1:] == ["versionsync: website: well again"]
-        told = listener.heard[0][2]
+        told = listener.webhook_results[0][2]
         assert told["type"] == "failure"
         assert told["message"].startswith("GET /")
         assert "the API token is W---G" in told["message"]
@@ -137,7 +136,7 @@ async def test_too_many_that_vanish_are_told_at_once(sync_env: SyncEnv) -> None:
             await eventually(listener.titles)
         assert daemon.state().error_kind is ErrorKind.MASS_DELETE
         assert listener.titles() == ["versionsync: website: too many records vanished at once"]
-        assert "versionsync sync website --allow-mass-delete" in listener.heard[0][2]["message"]
+        assert "versionsync sync website --allow-mass-delete" in listener.webhook_results[0][2]["message"]
 
 
 async def test_what_ails_all_sources_is_one_notice(sync_env: SyncEnv) -> None:
