@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from versionsync.daemon.notifications.rules import NotificationKind
-from versionsync.daemon.notifications.text import notification_for, test_notification
+from versionsync.daemon.notifications.text import notification_for
+from versionsync.daemon.notifications.text import test_notification as a_test
 from versionsync.daemon.state import WorkerState, WorkerStatus
 from versionsync.sync.error_kinds import ErrorKind
 
@@ -67,7 +68,7 @@ def test_the_last_notification_of_an_hour_announces_the_pause() -> None:
 
 
 def test_a_test_says_that_nothing_is_wrong() -> None:
-    assert "Nothing is wrong" in test_notification(host="mirror1", now=NOW).body
+    assert "Nothing is wrong" in a_test(host="mirror1", now=NOW).body
 
 
 def test_a_problem_of_several_sources_is_one_notification() -> None:
