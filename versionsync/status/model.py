@@ -146,7 +146,7 @@ def _other_problems(health: Health, now: datetime) -> Iterator[Problem]:
         text = f"versions may be lost: DatoCMS keeps them for {days}, and no sync was complete for that long"
         yield Problem(ProblemKind.HISTORY_AT_RISK, text)
     for name, obstacle in health.blocked_views.items():
-        text = f"the view {name} does not follow the schema and is out of date: {obstacle}"
+        text = f"the view {name} could not follow the schema and stays as it was: {obstacle}"
         yield Problem(ProblemKind.VIEW_BLOCKED, text)
     if health.undelivered_changes >= SILENT_AFTER_CHANGES:
         text = (

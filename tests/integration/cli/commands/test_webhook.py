@@ -58,7 +58,7 @@ def test_it_is_made_once(cli: Cli, at: dict[str, str], upstream: SimulatorThread
     """With what it should have; the second time there is nothing to do."""
     first = cli("webhook", "install", "--url", URL, **at)
     assert first.code == 0
-    assert "It makes the webhook versionsync: default" in first.out
+    assert "Create the webhook versionsync: default" in first.out
     assert URL in first.out
     second = cli("webhook", "install", "--url", URL, **at)
     assert second.code == 0
@@ -96,7 +96,7 @@ def test_a_dry_run_does_nothing(cli: Cli, at: dict[str, str], upstream: Simulato
     """And says so."""
     ran = cli("webhook", "install", "--url", URL, "--dry-run", **at)
     assert (ran.code, there(upstream)) == (0, [])
-    assert "It makes the webhook" in ran.out
+    assert "Create the webhook" in ran.out
     assert "Nothing was done." in ran.out
     told = cli("webhook", "install", "--url", URL, "--dry-run", "--json", **at).json
     assert (told["action"], told["done"], told["webhook"]["id"]) == ("create", False, None)
@@ -190,7 +190,7 @@ def test_a_password_that_can_be_guessed_is_refused(
     ("setting", "value", "told"),
     [
         ("enabled", False, "enabled"),
-        ("auto_retry", True, "when nobody answers"),
+        ("auto_retry", True, "automatic retries"),
         ("custom_payload", "{}", "payload"),
         ("events", (), "called for records"),
     ],
@@ -215,7 +215,7 @@ def test_two_mirrors_do_not_fight_over_one_webhook(cli: Cli, at: dict[str, str],
     other = "https://other.example/hooks"
     cli("webhook", "install", "--url", URL, **at)
     ran = cli("webhook", "install", "--url", other, **at)
-    assert "Left alone: versionsync: default" in ran.out
+    assert "Not changed: versionsync: default" in ran.out
     assert {(one.name, one.url) for one in there(upstream)} == {
         ("versionsync: default", URL),
         ("versionsync: default (other.example)", other),
