@@ -1,7 +1,7 @@
-"""Text that somebody else wrote, made fit for a terminal: nothing in it moves the cursor or changes colours.
+"""Text for a terminal: names, numbers and times in words, and foreign text without control sequences.
 
 Names, ids, headers and errors come from upstream, from a database or from the command line. A terminal obeys escape
-sequences in them, and a line break in one of them would look like a line of ours.
+sequences in them, and a line break in one of them would look like a line of this program.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def _in_largest_unit(time: timedelta) -> tuple[int, str]:
 
 
 def size(number: float) -> str:
-    """`512 bytes`, `34 KB`, `1 GB`: of so many bytes, in thousands."""
+    """Return a number of bytes in units of a thousand: `512 bytes`, `34 KB`, `1 GB`."""
     for unit in ("bytes", "KB", "MB", "GB"):
         if number < 1000:
             return f"{number:.0f} {unit}"

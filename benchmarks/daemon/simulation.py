@@ -125,7 +125,7 @@ class _Job:
 
 
 class _Scheduler:
-    """As the daemon's, but whoever calls `do_next` has moved the clock before."""
+    """As that of the daemon, but the caller of `do_next` has moved the clock before."""
 
     def __init__(self) -> None:
         self._jobs: dict[str, _Job] = {}

@@ -174,7 +174,7 @@ def test_each_alert_has_its_cause_and_cure() -> None:
 
 
 def test_each_alert_has_a_case_in_which_it_fires_and_one_in_which_it_does_not() -> None:
-    """promtool runs them, where it is there."""
+    """promtool runs them, if it is installed."""
     asked = [each for case in yaml.safe_load(CASES.read_text())["tests"] for each in case["alert_rule_test"]]
     names = {rule["alert"] for rule in rules()}
     assert {each["alertname"] for each in asked if each.get("exp_alerts")} == names

@@ -58,7 +58,7 @@ async def status(port: int) -> int:
 
 
 async def is_closed(reader: asyncio.StreamReader, *, seconds: float = 5.0) -> bool:
-    """Whether the other end closes the connection within so many seconds."""
+    """Return whether the other end closes the connection within `seconds`."""
     try:
         async with asyncio.timeout(seconds):
             return await reader.read() == b""

@@ -18,7 +18,7 @@ from versionsync.sync.error_kinds import ErrorKind
 REFUSED = {"id": "1", "type": "api_error", "attributes": {"code": "MAINTENANCE_MODE", "details": {}}}
 
 MOST_REFUSED = 3
-"""A run that is told so asks no more; what is asked for beside that, such as the webhook, may be refused too."""
+"""A run that gets this error stops; other requests, such as for the webhook, may be refused too."""
 
 
 @dataclass

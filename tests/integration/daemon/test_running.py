@@ -87,6 +87,17 @@ async def test_an_idle_check_costs_one_request(sync_env: SyncEnv) -> None:
         assert state.total.requests - requests == state.runs["succeeded"] - runs
 
 
+async def test_only_a_run_with_changes_is_logged_at_info_level(sync_env: SyncEnv) -> None:
+    """In words and numbers. A daemon makes more than a thousand checks a day that find nothing."""
+    post(sync_env, "one")
+    async with running_daemon(sync_env.mirror, source_config(sync_env)) as watched:
+        await eventually(lambda: is_mirrored(sync_env))
+        await eventually(lambda: watched.state().runs["succeeded"] > 3)
+        loud, quiet = (watched.told(level, "run.finished") for level in ("info", "debug"))
+    assert [(line["message"], line["versions_inserted"]) for line in loud] == [("1 new version, 3 events", 1)]
+    assert {line["message"] for line in quiet} == {"no changes"}
+
+
 async def test_a_failing_source_delays_no_other(sync_env: SyncEnv) -> None:
     """Its error is logged once, whatever the number of attempts."""
     post(sync_env, "one")

@@ -140,8 +140,8 @@ def test_each_kind_of_error_has_an_exit_code() -> None:
     assert {str(kind) for kind in ErrorKind} == BY_ERROR_KIND.keys()
 
 
-def test_a_webhook_that_tells_nothing_any_more_is_found() -> None:
-    """Where it should: one that nobody receives and whose log is not read leaves nothing untold."""
+def test_a_webhook_that_no_longer_reports_changes_needs_attention() -> None:
+    """Only if it is used: received, or its log is read."""
     active = {"daemon": daemon()}
     silent = one(run("succeeded"), webhook=webhook(undelivered_changes=SILENT_AFTER_CHANGES), **active)
     assert found(silent) == [

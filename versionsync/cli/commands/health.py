@@ -1,4 +1,4 @@
-"""`versionsync health`: whether the daemon on this machine makes progress. For health checks of containers."""
+"""`versionsync health`: whether the daemon of this machine works. For health checks of containers."""
 
 from __future__ import annotations
 
@@ -8,11 +8,15 @@ __all__ = ["health"]
 
 
 def health(session: CliContext) -> None:
-    """Check that the daemon on this machine is alive and makes progress.
+    """Check that the daemon on this machine works.
 
-    For the health check of a container. It asks only the daemon, at [http] host and port, and neither the database nor
-    DatoCMS. Exit code 0: the daemon makes progress. 3: it does not answer or is stuck, and must be restarted. Run
-    `versionsync status` to see whether the mirror is fresh.
+    Use it as the health check of a container. It asks only the daemon, at the host and port of [http] in the settings.
+    Exit code 0: the daemon works. 3: it does not answer or is stuck, so restart it. To check that the mirror is fresh,
+    use `versionsync status`.
+
+    Examples:
+        # In a second terminal, while `versionsync run` runs.
+        versionsync health
     """
     from versionsync.config import InvalidSetting
     from versionsync.daemon.http.client import get_health

@@ -25,7 +25,7 @@ _NUMBER: Final = re.compile(r"\d+(\.\d+)?")
 def status(
     session: CliContext,
     sources: Annotated[
-        list[str] | None, typer.Argument(metavar="SOURCE", help="Sources to show; all of them if none is named.")
+        list[str] | None, typer.Argument(metavar="SOURCE", help="Sources to show. Default: all.")
     ] = None,
     *,
     max_age: Annotated[
@@ -34,8 +34,7 @@ def status(
             "--max-age",
             metavar="SECONDS",
             min=1,
-            help="How old a source may be. Without this option: a day, or with a daemon twice its max_staleness plus "
-            "30 seconds.",
+            help="How old the mirror may be. Default: a day; with a daemon, twice max_staleness plus 30 seconds.",
             show_default=False,
         ),
     ] = None,
@@ -44,19 +43,28 @@ def status(
         typer.Option(
             "--watch",
             metavar="[SECONDS]",
-            help="Repeat every 2 seconds, or at this interval, until Ctrl-C. With --json: an object a line.",
+            help="Refresh every 2 seconds, or as often as you say. With --json: one object a line.",
         ),
     ] = False,
 ) -> None:
-    """Show for each source what is mirrored, how fresh it is, how the last run went, and what needs attention.
+    """Show what is mirrored, how fresh it is, how the last run went, and what needs attention.
 
-    It reads only the database, never DatoCMS. Several sources are shown in a line each; name one to see all of it.
+    It reads the database only, never DatoCMS. Several sources get one line each; name one to see its details.
 
-    The exit code is for monitoring. It is 0 if every source is mirrored and fresh and its last run succeeded. If the
-    last run failed, it is the code that a sync would have ended with: 4 if DatoCMS refused, 5 if DatoCMS could not be
-    reached, 6 if the database cannot be used, 2 for the settings, 1 for a bug in versionsync. It is 3 for anything else
-    that needs attention (a line that begins with !, `attention` in JSON). The most severe code of several sources
-    counts. A run in progress needs no attention, nor does a single failure that a daemon tries again.
+    Use the exit code for monitoring. 0: every source is fresh, and its last run succeeded. If the last run failed, you
+    get the code of that run, such as 4 if DatoCMS refused it. 3: something else needs attention; it is on a line that
+    begins with !, or in `attention` with --json. The most severe code of all sources wins. A run in progress is not
+    a failure. With a daemon, a single failed run is not one either: the daemon tries again.
+
+    Examples:
+        # One line for each source.
+        versionsync status
+
+        # All details of one source.
+        versionsync status website
+
+        # In a monitoring check: fail if the mirror is older than an hour.
+        versionsync status --max-age 3600 --json
     """
     from versionsync.cli.views.status import exit_code, lines_of, status_fields
 

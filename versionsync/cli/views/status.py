@@ -99,7 +99,7 @@ def _in_full(snapshot: Snapshot, one: SourceStatus, output: Output, redact: Call
 def _facts(one: SourceStatus, now: datetime) -> Iterator[Fact]:
     project = one.source.project
     yield "project", f"{project.name or '–'} (id {project.id})"
-    yield "environment", f"{project.environment}{' (the primary one, followed)' if project.follows_primary else ''}"
+    yield "environment", f"{project.environment}{' (the primary one)' if project.follows_primary else ''}"
     yield "mirrored", _counts(one)
     complete = one.complete_as_of
     yield "complete", f"as of {when(complete)} UTC ({ago(complete, now)})" if complete else "never yet"

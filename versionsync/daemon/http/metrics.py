@@ -154,10 +154,10 @@ class Metrics(Collector):
 
     def text(self) -> bytes:
         """Return all metrics in the format of Prometheus. Frequent calls take at most a tenth of the time."""
-        begun = time.monotonic()
-        if begun > self._text_until:
+        began = time.monotonic()
+        if began > self._text_until:
             self._text = generate_latest(self._registry)
-            self._text_until = time.monotonic() + (time.monotonic() - begun) * TEXT_SHARE
+            self._text_until = time.monotonic() + (time.monotonic() - began) * TEXT_SHARE
         return self._text
 
     def collect(self) -> Iterable[Metric]:

@@ -110,7 +110,7 @@ def _facts(source: Mapping[str, Any], now: datetime) -> Iterator[tuple[str, str]
     if source["daemon"]:
         yield "daemon", escape(source["daemon"])
     if source["state"] != WorkerStatus.STANDBY or source["last_success_at"]:
-        allowed = f"<span class=soft>(may be {_seconds(source['max_staleness_seconds'])})</span>"
+        allowed = f"<span class=soft>(may be {_seconds(source['max_staleness_seconds'])} old)</span>"
         yield "complete as of", f"{_ago(source['last_success_at'], now)} {allowed}"
     if source["last_changes"]:
         change = source["last_changes"][0]

@@ -23,7 +23,7 @@ def test_people_see_numbers_freshness_and_the_last_run(cli: Cli, at: dict[str, s
     lines = [line.strip() for line in cli("status", **at).out.splitlines()]
     assert lines[0] == "default"
     assert lines[1].startswith("project      Simulated project (id ")
-    assert lines[2] == "environment  main (the primary one, followed)"
+    assert lines[2] == "environment  main (the primary one)"
     assert lines[3] == "mirrored     3 records, 6 versions, 20 events, 1 model"
     assert lines[4].startswith("complete     as of ")
     assert lines[5].startswith("last run     #1 backfill, succeeded, ")

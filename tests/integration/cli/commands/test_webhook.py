@@ -62,7 +62,7 @@ def test_it_is_made_once(cli: Cli, at: dict[str, str], upstream: SimulatorThread
     assert URL in first.out
     second = cli("webhook", "install", "--url", URL, **at)
     assert second.code == 0
-    assert "as it should be" in second.out
+    assert "exists and is correct" in second.out
     assert cli("webhook", "install", "--json", **at).json["action"] == "none"
     (made,) = there(upstream)
     assert (made.name, made.url, made.enabled, made.auto_retry) == ("versionsync: default", URL, True, False)
@@ -150,7 +150,7 @@ def test_it_makes_a_password_and_stores_it(
     assert there(upstream)[0].http_basic_password == password
     again = cli("webhook", "install", **at)
     assert (again.code, file.read_text().strip()) == (0, password)
-    assert "as it should be" in again.out
+    assert "exists and is correct" in again.out
     assert password not in dry.written + ran.written + again.written
 
 
@@ -204,7 +204,7 @@ def test_what_is_wrong_with_it_is_mended(
     upstream.act(lambda world: [setattr(one, setting, value) for one in world.webhooks.registered.values()])
     upstream.act(lambda world: [one.headers.update({"X-Way": "in"}) for one in world.webhooks.registered.values()])
     ran = cli("webhook", "install", **at)
-    assert "It changes the webhook" in ran.out
+    assert "Change the webhook" in ran.out
     assert told in ran.out
     (mended,) = there(upstream)
     assert (getattr(mended, setting), mended.headers) == (right, {"X-Way": "in"})
@@ -272,7 +272,7 @@ def test_one_source_that_cannot_be_asked_hides_no_other(
     assert "error: gone: GET /webhooks: no connection" in ran.err
     assert "versionsync webhook install web --url URL" in ran.out
     gone, web = cli("webhook", "status", "--json", **at).json["sources"]
-    assert (gone["error"]["kind"], web["installed"]) == ("unavailable", False)
+    assert (gone["error"]["kind"], web["installed"]) == ("upstream_unavailable", False)
 
 
 def test_a_test_needs_a_call_to_repeat(cli: Cli, at: dict[str, str], upstream: SimulatorThread) -> None:
