@@ -1,16 +1,16 @@
-"""Text for people: foreign text made safe for a terminal, and numbers, times and durations in words.
+"""Text for a terminal: names, numbers and times in words, and foreign text without control sequences.
 
-Names, ids, headers and errors come from upstream, from a database or from the command line. A terminal would obey
-escape sequences in them, and a line break in one of them would look like a line of versionsync.
+Names, ids, headers and errors come from upstream, from a database or from the command line. A terminal obeys escape
+sequences in them, and a line break in one of them would look like a line of this program.
 """
 
 from __future__ import annotations
 
 import unicodedata
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
-__all__ = ["count", "duration", "printable", "printable_lines", "size", "when"]
+__all__ = ["ago", "changes", "count", "duration", "printable", "printable_lines", "short_span", "size", "span", "when"]
 
 REPLACEMENT: Final = "\ufffd"
 _JOINERS: Final = frozenset("\u200c\u200d")
@@ -58,8 +58,49 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
+def span(time: timedelta) -> str:
+    """Return a length of time in its largest fitting unit: `1 second`, `90 seconds`, `3 hours`."""
+    number, unit = _in_largest_unit(time)
+    return count(number, unit)
+
+
+def short_span(time: timedelta) -> str:
+    """Return the same with a short unit: `5 s`, `12 min`, `3 h`, `4 d`."""
+    number, unit = _in_largest_unit(time)
+    return f"{number} {_SHORT_UNITS[unit]}"
+
+
+def ago(time: datetime, now: datetime) -> str:
+    """Return `5 seconds ago`, `3 hours ago`."""
+    return f"{span(now - time)} ago"
+
+
+def changes(*, versions_inserted: int, versions_changed: int, events: int, records_failed: int = 0) -> str:
+    """Return what a run changed in words: `2 new versions, 1 changed version, 5 events`. Zeros are left out."""
+    counts = {
+        "new version": versions_inserted,
+        "changed version": versions_changed,
+        "event": events,
+        "failed record": records_failed,
+    }
+    return ", ".join(count(number, noun) for noun, number in counts.items() if number) or "no changes"
+
+
+_UNITS: Final = {"day": 86_400, "hour": 3_600, "minute": 60}
+_SHORT_UNITS: Final = {"day": "d", "hour": "h", "minute": "min", "second": "s"}
+
+
+def _in_largest_unit(time: timedelta) -> tuple[int, str]:
+    """Two of a unit are the least that is shown in it; a negative time counts as none."""
+    seconds = max(time.total_seconds(), 0.0)
+    for unit, length in _UNITS.items():
+        if seconds >= 2 * length:
+            return int(seconds // length), unit
+    return int(seconds), "second"
+
+
 def size(number: float) -> str:
-    """Return a number of bytes in its unit, which is a power of 1000: `512 bytes`, `34 KB`, `1 GB`."""
+    """Return a number of bytes in units of a thousand: `512 bytes`, `34 KB`, `1 GB`."""
     for unit in ("bytes", "KB", "MB", "GB"):
         if number < 1000:
             return f"{number:.0f} {unit}"

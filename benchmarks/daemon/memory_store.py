@@ -1,4 +1,4 @@
-"""The daemon's books in memory: of one daemon that nobody else is beside."""
+"""The daemon's store in memory, for one daemon without a standby."""
 
 from __future__ import annotations
 
@@ -10,70 +10,70 @@ from versionsync.mirror.tables.usage import ProjectUsage
 from versionsync.mirror.tables.webhooks import LogCursor, QueuedRecords, WebhookUpdate
 from versionsync.webhooks.payload import MAX_QUEUED, WebhookPayload, WebhookResult
 
-__all__ = ["Books"]
+__all__ = ["MemoryStore"]
 
 
-class Books:
-    """As `versionsync.daemon.store.Bookkeeping`; every call is about a record of the source."""
+class MemoryStore:
+    """As `versionsync.daemon.store.SourceStore`; every call is about a record of the source."""
 
     def __init__(self) -> None:
-        self._use: Counter[date] = Counter()
-        self._hints: dict[int, str] = {}
-        self._last_hint = 0
-        self._read_up_to: LogCursor | None = None
+        self._usage: Counter[date] = Counter()
+        self._queue: dict[int, str] = {}
+        self._last_id = 0
+        self._cursor: LogCursor | None = None
 
-    async def follow(self, webhook: WebhookUpdate) -> str | None:
-        """Nobody else follows."""
+    async def claim(self, webhook: WebhookUpdate) -> str | None:
+        """Return None: there is no other daemon."""
         return None
 
-    async def leave(self) -> None:
-        """Nobody waits for it."""
+    async def release(self) -> None:
+        """Do nothing: no daemon waits for it."""
 
     async def close(self) -> None:
-        """There is nothing to close."""
+        """Do nothing: there is no thread."""
 
-    async def note_next_look(self, at: datetime | None, reason: str | None) -> None:
-        """Nobody asks for it."""
+    async def save_next_check(self, at: datetime | None, reason: str | None) -> None:
+        """Do nothing: no process reads it."""
 
-    async def forget_runs(self, now: datetime) -> int:
-        """None are kept."""
+    async def delete_old_runs(self, now: datetime) -> int:
+        """Return 0: there are no runs."""
         return 0
 
     async def add_requests(self, day: date, requests: int) -> bool:
-        """So many more were sent on a UTC day."""
-        self._use[day] += requests
+        """Add requests that were sent on a UTC day."""
+        self._usage[day] += requests
         return True
 
-    async def project_use(self, since: date) -> ProjectUsage:
-        """What was sent since the beginning of a UTC day."""
-        return ProjectUsage(sum(requests for day, requests in self._use.items() if day >= since), 1)
+    async def project_usage(self, since: date) -> ProjectUsage:
+        """Return what was sent since the start of a UTC day."""
+        return ProjectUsage(sum(requests for day, requests in self._usage.items() if day >= since), 1)
 
-    async def hear(self, call: WebhookPayload) -> WebhookResult:
-        """Keep what a webhook told."""
-        self._last_hint += 1
-        self._hints[self._last_hint] = call.record_id or ""
+    async def save_webhook_call(self, call: WebhookPayload) -> WebhookResult:
+        """Queue the record that a webhook named."""
+        self._last_id += 1
+        self._queue[self._last_id] = call.record_id or ""
         return WebhookResult.ACCEPTED
 
-    async def hear_log(
-        self, calls: Sequence[WebhookPayload], reading: LogCursor, *, is_gap: bool
+    async def save_log_page(
+        self, calls: Sequence[WebhookPayload], cursor: LogCursor, *, is_gap: bool
     ) -> Sequence[WebhookResult]:
-        """Keep what a reading of the log of calls told."""
-        self._read_up_to = reading
-        return [await self.hear(call) for call in calls]
+        """Queue the calls of a page of the log."""
+        self._cursor = cursor
+        return [await self.save_webhook_call(call) for call in calls]
 
-    async def log_read_up_to(self) -> LogCursor | None:
-        """How far it was read."""
-        return self._read_up_to
+    async def log_cursor(self) -> LogCursor | None:
+        """Return how far the log was read."""
+        return self._cursor
 
-    async def hints(self) -> QueuedRecords | None:
-        """What no run has looked at yet."""
-        kept = sorted(self._hints)[: MAX_QUEUED + 1]
-        return QueuedRecords(tuple(dict.fromkeys(self._hints[id] for id in kept)), kept[-1]) if kept else None
+    async def queued_records(self) -> QueuedRecords | None:
+        """Return the records that no run has checked yet."""
+        ids = sorted(self._queue)[: MAX_QUEUED + 1]
+        return QueuedRecords(tuple(dict.fromkeys(self._queue[id] for id in ids)), ids[-1]) if ids else None
 
-    async def forget_hints(self, hints: QueuedRecords, *, besides: Set[str] = frozenset()) -> None:
-        """A run has mirrored what these hint at."""
-        self._hints = {id: record for id, record in self._hints.items() if id > hints.last_id or record in besides}
+    async def delete_queued(self, queued: QueuedRecords, *, besides: Set[str] = frozenset()) -> None:
+        """Delete these records from the queue, except `besides`."""
+        self._queue = {id: record for id, record in self._queue.items() if id > queued.last_id or record in besides}
 
     async def complete_as_of(self) -> datetime | None:
-        """No other daemon has looked before."""
+        """Return None: no other daemon has checked before."""
         return None

@@ -1,4 +1,4 @@
-"""The daemon's own follower without its world: time jumps from job to job, and requests are counted, not sent.
+"""The daemon's own worker without its world: time jumps from job to job, and requests are counted, not sent.
 
 Everything that decides is the daemon's: when to look, to read the log of calls, to read old histories, and what a
 budget pays for. In the place of the rest stand short ones: a timetable that moves the clock instead of waiting, books
@@ -23,10 +23,10 @@ from unittest.mock import patch
 import structlog
 import time_machine
 
-from benchmarks.daemon.memory_store import Books
+from benchmarks.daemon.memory_store import MemoryStore
 from benchmarks.daemon.simulated_upstream import Engine, Upstream
+from versionsync.budget import Budget
 from versionsync.config import Secret
-from versionsync.daemon.budget import Budget
 from versionsync.daemon.scheduler import SourceScheduler, Work
 from versionsync.daemon.state import SourceConfig
 from versionsync.daemon.worker import SourceWorker
@@ -85,7 +85,7 @@ def live(
     )
     with (
         patch("versionsync.daemon.runner.sync_source", Engine(upstream).run),
-        patch("versionsync.daemon.worker.Bookkeeping", lambda _mirror, _name: Books()),
+        patch("versionsync.daemon.worker.SourceStore", lambda _mirror, _name: MemoryStore()),
         _moved_clock() as clock,
     ):
         asyncio.run(_live(source, upstream, clock, START + timedelta(days=days)))
@@ -100,21 +100,21 @@ def _moved_clock() -> Iterator[time_machine.Traveller]:
 
 
 async def _live(source: SourceConfig, upstream: Upstream, clock: time_machine.Traveller, until: datetime) -> None:
-    timetable = _Timetable()
-    follower = SourceWorker(
-        cast(Mirror, None), source, cast(SourceScheduler, timetable), log=QUIET, random=Random(1), stall_seconds=300.0
+    scheduler = _Scheduler()
+    worker = SourceWorker(
+        cast(Mirror, None), source, cast(SourceScheduler, scheduler), log=QUIET, random=Random(1), stall_seconds=300.0
     )
-    follower.begin()
-    while (at := timetable.due_at) < until.timestamp():
+    worker.begin()
+    while (at := scheduler.due_at) < until.timestamp():
         edit = upstream.next_edit_at
         if source.webhook is not None and edit is not None and edit.timestamp() <= at:
             clock.move_to(edit)
             for call in upstream.happen():
-                follower.state.webhook_results[await follower.on_webhook(call)] += 1
+                worker.state.webhook_results[await worker.on_webhook(call)] += 1
         else:
             clock.move_to(max(at, time.time()))
-            await timetable.do_next()
-    await follower.end()
+            await scheduler.do_next()
+    await worker.end()
 
 
 @dataclass(slots=True)
@@ -124,8 +124,8 @@ class _Job:
     at: float
 
 
-class _Timetable:
-    """As the daemon's, but whoever calls `do_next` has moved the clock before."""
+class _Scheduler:
+    """As that of the daemon, but the caller of `do_next` has moved the clock before."""
 
     def __init__(self) -> None:
         self._jobs: dict[str, _Job] = {}

@@ -1,1 +1,1 @@
-"""The daemon: follows sources for years, looks when it is worth it, and tells how it is going."""
+"""The daemon: checks sources for as long as it runs, and reports their state."""

@@ -1,4 +1,4 @@
-"""The daemon as a whole: a follower a source, one timetable, and what comes from outside."""
+"""The daemon: one worker per source, one scheduler, signals and reloads."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ from versionsync.config import ConfigError
 from versionsync.daemon.scheduler import SourceScheduler
 from versionsync.daemon.signals import handled
 from versionsync.daemon.state import SourceConfig, WorkerState
-from versionsync.daemon.systemd_notify import SystemdNotifier, is_ready, summary
-from versionsync.daemon.watchdog import Watchdog
+from versionsync.daemon.systemd_notify import SystemdNotifier, Watchdog, is_ready, summary
 from versionsync.daemon.worker import STALL_SECONDS, SourceWorker
 from versionsync.mirror.database import Mirror
 
@@ -30,7 +29,17 @@ RESTART_SECONDS: Final = 5.0
 
 
 class Daemon:
-    """Follows `sources` until it is told to stop. `load` reads the settings again and returns the sources they have."""
+    """Keeps `sources` up to date until it is stopped.
+
+    Args:
+        mirror: The database.
+        sources: The sources at the start.
+        load: Reads the settings again and returns their sources. May raise ConfigError or OSError.
+        log: The log.
+        random: The source of jitter.
+        stall_seconds: A run is ended when nothing moves for this long.
+        notifier: Sends messages to systemd.
+    """
 
     def __init__(
         self,
@@ -41,7 +50,7 @@ class Daemon:
         log: FilteringBoundLogger,
         random: Random | None = None,
         stall_seconds: float = STALL_SECONDS,
-        supervisor: SystemdNotifier | None = None,
+        notifier: SystemdNotifier | None = None,
     ) -> None:
         self._mirror = mirror
         self._sources = sources
@@ -49,55 +58,55 @@ class Daemon:
         self._log = log
         self._random = random or Random()  # noqa: S311 - waits, not secrets
         self._stall_seconds = stall_seconds
-        self._supervisor = supervisor or SystemdNotifier()
-        self._liveness = Watchdog()
-        self._timetable = SourceScheduler(log)
-        self._followers: dict[str, SourceWorker] = {}
-        self._said_to_hang: list[str] = []
+        self._notifier = notifier or SystemdNotifier()
+        self._watchdog = Watchdog()
+        self._scheduler = SourceScheduler(log)
+        self._workers: dict[str, SourceWorker] = {}
+        self._logged_stuck: list[str] = []
         self._stopping = asyncio.Event()
         self._reload = asyncio.Event()
 
     @property
     def states(self) -> Mapping[str, WorkerState]:
-        """How it stands with each source."""
-        return {name: follower.state for name, follower in self._followers.items()}
+        """The state of each source."""
+        return {name: worker.state for name, worker in self._workers.items()}
 
     @property
     def workers(self) -> Mapping[str, SourceWorker]:
-        """Who follows each source."""
-        return self._followers
+        """The worker of each source."""
+        return self._workers
 
     @property
     def scheduler(self) -> SourceScheduler:
-        """Which job comes when, and what came of them."""
-        return self._timetable
+        """The scheduler of all jobs."""
+        return self._scheduler
 
     def stuck(self) -> list[str]:
-        """What should have got on and has not, since it was last asked several times; the log is told of it once."""
-        activities = (each for follower in self._followers.values() for each in follower.activities())
-        hanging = self._liveness.stuck(activities, time.monotonic())
-        if hanging and hanging != self._said_to_hang:
-            self._log.error("daemon.stuck", what=hanging)
-        self._said_to_hang = hanging
-        return hanging
+        """Return the activities that should have made progress and have not; log them once."""
+        activities = (each for worker in self._workers.values() for each in worker.activities())
+        stuck = self._watchdog.stuck(activities, time.monotonic())
+        if stuck and stuck != self._logged_stuck:
+            self._log.error("daemon.stuck", what=stuck)
+        self._logged_stuck = stuck
+        return stuck
 
     def stop(self) -> None:
-        """End cleanly: what is committed stays, runs under way are recorded as interrupted."""
+        """End cleanly: what is committed stays, and runs in progress are recorded as interrupted."""
         self._stopping.set()
 
     def reload(self) -> None:
-        """Read the settings again. Bad ones are refused, and the old ones stay."""
+        """Read the settings again. If they are invalid, the old ones stay in force."""
         self._reload.set()
 
     async def run(self) -> None:
-        """Until `stop`, SIGTERM or SIGINT."""
+        """Run until `stop`, SIGTERM or SIGINT."""
         with handled(stop=self.stop, reload=self.reload):
-            self._timetable.start()
+            self._scheduler.start()
             for source in self._sources:
                 self._add(source)
-            self._log.info("daemon.started", sources=len(self._followers))
+            self._log.info("daemon.started", sources=len(self._workers))
             helpers = [
-                asyncio.create_task(self._go_on(work))
+                asyncio.create_task(self._supervise(work))
                 for work in (self._watch_clock, self._apply_settings, self._notify_systemd)
             ]
             try:
@@ -110,26 +119,26 @@ class Daemon:
 
     async def _end(self) -> None:
         self._log.info("daemon.stopping")
-        self._supervisor.stopping()
-        await self._timetable.stop()
+        self._notifier.stopping()
+        await self._scheduler.stop()
         async with asyncio.TaskGroup() as group:
-            for follower in self._followers.values():
-                group.create_task(follower.leave())
+            for worker in self._workers.values():
+                group.create_task(worker.leave())
 
     def _add(self, source: SourceConfig) -> None:
-        follower = SourceWorker(
+        worker = SourceWorker(
             self._mirror,
             source,
-            self._timetable,
+            self._scheduler,
             log=self._log,
             random=self._random,
             stall_seconds=self._stall_seconds,
         )
-        self._followers[follower.name] = follower
-        follower.begin()
+        self._workers[worker.name] = worker
+        worker.begin()
 
-    async def _go_on(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Do `work`, and begin again after a fault of ours in it: a daemon must not quietly lose one of its parts."""
+    async def _supervise(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Run `work`, and restart it after a bug in it: a daemon must not silently lose one of its parts."""
         while True:
             try:
                 return await work()
@@ -141,54 +150,54 @@ class Daemon:
         while True:
             await self._reload.wait()
             self._reload.clear()
-            self._supervisor.reloading()
+            self._notifier.reloading()
             try:
                 sources = await asyncio.to_thread(self._load)
             except (ConfigError, OSError) as error:
-                hint = getattr(error, "hint", "The old ones stay in force.")
+                hint = getattr(error, "hint", "The old settings stay in force.")
                 self._log.error("settings.refused", reason=str(error), hint=hint)
             else:
-                await self._take(sources)
-            self._supervisor.ready(summary(self.states.values()))
+                await self._apply(sources)
+            self._notifier.ready(summary(self.states.values()))
 
-    async def _take(self, sources: Sequence[SourceConfig]) -> None:
-        """Follow these from now on. Every one is looked at soon: who reloads has mended something, or added it."""
+    async def _apply(self, sources: Sequence[SourceConfig]) -> None:
+        """Run these from now on. Each is checked soon: a reload usually follows a fix or a new source."""
         wanted = {source.spec.name: source for source in sources}
-        for name in self._followers.keys() - wanted.keys():
-            await self._followers.pop(name).end()
+        for name in self._workers.keys() - wanted.keys():
+            await self._workers.pop(name).end()
         for name, source in wanted.items():
-            follower = self._followers.get(name)
-            if follower is None:
+            worker = self._workers.get(name)
+            if worker is None:
                 self._add(source)
             else:
-                follower.change(source)
-        self._log.info("settings.reloaded", sources=len(self._followers))
+                worker.change(source)
+        self._log.info("settings.reloaded", sources=len(self._workers))
 
     async def _notify_systemd(self) -> None:
-        """Whether it is ready, and from then on that it gets on; whoever hears nothing any more restarts it."""
-        if not self._supervisor.is_present:
+        """Report when the daemon is ready, and from then on that it makes progress; otherwise systemd restarts it."""
+        if not self._notifier.is_present:
             return
         while not is_ready(self.states.values()):
             if not self.stuck():
-                self._supervisor.starting(summary(self.states.values()))
+                self._notifier.starting(summary(self.states.values()))
             await asyncio.sleep(START_NOTIFY_SECONDS)
-        self._supervisor.ready(summary(self.states.values()))
+        self._notifier.ready(summary(self.states.values()))
         while True:
             if not self.stuck():
-                self._supervisor.alive(summary(self.states.values()))
-            await asyncio.sleep(min(NOTIFY_SECONDS, (self._supervisor.watchdog_seconds or NOTIFY_SECONDS * 3) / 3))
+                self._notifier.alive(summary(self.states.values()))
+            await asyncio.sleep(min(NOTIFY_SECONDS, (self._notifier.watchdog_seconds or NOTIFY_SECONDS * 3) / 3))
 
     async def _watch_clock(self) -> None:
-        """The scheduler waits for times of day. Set back by an hour, it would sleep for one."""
+        """Restart all waits when the clock jumps. Set back by an hour, the scheduler would sleep for one."""
         before = _offset()
         while True:
             await asyncio.sleep(CLOCK_SECONDS)
             if abs((now := _offset()) - before) > CLOCK_JUMP_SECONDS:
                 self._log.info("clock.jumped", seconds=round(now - before))
-                self._timetable.restart()
+                self._scheduler.restart()
             before = now
 
 
 def _offset() -> float:
-    """Between the time of day and a clock that never jumps."""
+    """Return the difference between the time of day and the monotonic clock, which never jumps."""
     return datetime.now(UTC).timestamp() - time.monotonic()

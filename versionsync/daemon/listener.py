@@ -1,10 +1,10 @@
-"""The door of the daemon's server: how many connections there may be, and how long each of them may take.
+"""Accepts the connections of the daemon's server, and limits their number and duration.
 
-A program on the same machine, or whoever can reach the port, may open connections and say nothing, or half a request.
-aiohttp waits for them without end, and each of them takes a file descriptor that a request to DatoCMS or the database
-needs. So there is room for some connections only, and each has a time for what it is at. Where there is no room, a new
-one takes the place of the one that has waited longest without a request: whoever asks at once gets an answer, also
-while somebody holds all the places.
+Any client that reaches the port may open connections and send nothing, or half a request. aiohttp waits for them
+without end, and each takes a file descriptor that a request to DatoCMS or the database needs. The number of
+connections is therefore limited, and each step of one has a time limit. When the limit is reached, a new connection
+replaces the one that has waited longest without a request. A client that sends its request at once gets an answer,
+even while another client holds all connections open.
 
 Connections are accepted here, one at a time. asyncio's own loop logs a hundred errors a second, each with a traceback,
 once the process has no descriptor left.
@@ -29,26 +29,26 @@ __all__ = ["Limits", "Listener", "bind", "max_connections"]
 MAX_CONNECTIONS: Final = 100
 MIN_CONNECTIONS: Final = 4
 DESCRIPTOR_SHARE: Final = 5
-"""One descriptor in so many may be a connection of ours; the others are for requests, the database and files."""
+"""One of this many descriptors may be a connection; the others are for requests, the database and files."""
 BACKLOG: Final = 128
 SWEEP_SECONDS: Final = 0.5
 ANSWER_SECONDS: Final = 1.0
-"""So long an answer has to leave us. Who has not read it by then is only waiting."""
+"""How long a response may take to be sent. A client that has not read it by then counts as waiting."""
 PAUSE_SECONDS: Final = 1.0
-"""Where the process has no descriptor left, so long passes before the next one is accepted."""
+"""The pause before the next connection is accepted when the process has no descriptor left."""
 WARN_SECONDS: Final = 60.0
 FULL: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What connections may take.
+    """The limits of connections.
 
     Attributes:
-        connections: How many there may be at a time.
-        head_seconds: From the connection, or the first byte of a later request, until its head is whole.
-        request_seconds: From the head until we have an answer for it.
-        idle_seconds: From an answer until the next request; more than a minute, after which many ask again.
+        connections: The number of connections at a time.
+        head_seconds: From the connection, or the first byte of a later request, until its head is complete.
+        request_seconds: From the head until the response is ready.
+        idle_seconds: From a response until the next request; more than the minute after which many clients ask again.
     """
 
     connections: int
@@ -58,7 +58,7 @@ class Limits:
 
 
 def max_connections(descriptors: int | None = None) -> int:
-    """Return how many connections a process may have that may open so many `descriptors` (None: this process)."""
+    """Return the limit of connections for a process that may open `descriptors` (None: this process)."""
     if descriptors is None:
         descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     if descriptors == resource.RLIM_INFINITY:
@@ -67,7 +67,7 @@ def max_connections(descriptors: int | None = None) -> int:
 
 
 async def bind(host: str, port: int) -> list[socket.socket]:
-    """Return sockets that are bound to every address of `host`, and do not listen yet. Raises OSError, UnicodeError."""
+    """Return sockets bound to every address of `host`, which do not listen yet. Raises OSError, UnicodeError."""
     server = await asyncio.get_running_loop().create_server(asyncio.Protocol, host, port, start_serving=False)
     try:
         return [each.dup() for each in server.sockets]
@@ -76,7 +76,7 @@ async def bind(host: str, port: int) -> list[socket.socket]:
 
 
 class Listener:
-    """Accepts connections on `sockets` and gives each to a protocol of `new`."""
+    """Accepts connections on `sockets` and gives each to a protocol that `new` makes."""
 
     def __init__(
         self,
@@ -93,20 +93,20 @@ class Listener:
         self._open: dict[asyncio.BaseTransport, _Connection] = {}
         self._room = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
-        self._told_at: dict[str, float] = {}
-        self._untold: dict[str, int] = {}
+        self._warned_at: dict[str, float] = {}
+        self._suppressed: dict[str, int] = {}
 
     def start(self) -> None:
-        """Listen, and accept from now on."""
+        """Listen, and accept connections."""
         for each in self._sockets:
             each.setblocking(False)
-            if not each.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):  # one that was handed over listens already
+            if not each.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):  # an inherited one listens already
                 each.listen(BACKLOG)
             self._tasks.append(asyncio.create_task(self._accept(each)))
         self._tasks.append(asyncio.create_task(self._sweep()))
 
     async def stop(self) -> None:
-        """Accept nothing any more. What is open stays so."""
+        """Accept no more connections. Open ones stay open."""
         for task in self._tasks:
             task.cancel()
         if self._tasks:
@@ -116,12 +116,12 @@ class Listener:
 
     @property
     def is_crowded(self) -> bool:
-        """Whether there is no room for another connection: then each should end with its answer."""
+        """Whether the limit is reached: then each connection should end with its response."""
         return len(self._open) >= self._limits.connections
 
     @contextmanager
     def answering(self, transport: asyncio.BaseTransport | None) -> Iterator[None]:
-        """While the block runs, a request of this connection is under way: nobody takes its place."""
+        """While the block runs, a request of this connection is in progress, and no other connection replaces it."""
         connection = None if transport is None else self._open.get(transport)
         if connection is None:
             yield
@@ -133,17 +133,17 @@ class Listener:
             connection.enter(_IDLE, self._limits.idle_seconds)
 
     def opened(self, connection: _Connection, transport: asyncio.BaseTransport) -> None:
-        """A connection has been made."""
+        """Record a new connection."""
         self._open[transport] = connection
         connection.enter(_HEAD, self._limits.head_seconds)
 
     def received(self, connection: _Connection) -> None:
-        """A connection says something. Where it was idle, a request begins."""
+        """Record data from a connection; if it was idle, a request begins."""
         if connection.at == _IDLE:
             connection.enter(_HEAD, self._limits.head_seconds)
 
     def closed(self, transport: asyncio.BaseTransport | None) -> None:
-        """A connection is over."""
+        """Record the end of a connection."""
         if transport is not None:
             self._open.pop(transport, None)
         self._room.set()
@@ -157,7 +157,7 @@ class Listener:
                 if error.errno in FULL:
                     self._warn("http.cannot_accept", reason=error.strerror, hint="Raise LimitNOFILE= or `ulimit -n`.")
                     await asyncio.sleep(PAUSE_SECONDS)
-                continue  # otherwise it was gone before it was accepted
+                continue  # otherwise the client was gone before it was accepted
             try:
                 await self._make_room()
                 await loop.connect_accepted_socket(lambda: _Connection(self, self._new()), accepted)
@@ -168,7 +168,7 @@ class Listener:
                 raise
 
     async def _make_room(self) -> None:
-        """Wait until there is room for one more; whoever has waited longest without a request gives way."""
+        """Wait until one more connection is allowed; the one that has waited longest without a request is closed."""
         while self.is_crowded:
             now = time.monotonic()
             waiting = [each for each in self._open.items() if each[1].is_waiting(now)]
@@ -184,7 +184,7 @@ class Listener:
                         await self._room.wait()
 
     async def _sweep(self) -> None:
-        """Close what takes too long."""
+        """Close connections that exceed their time."""
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
             now = time.monotonic()
@@ -199,12 +199,12 @@ class Listener:
             cast(asyncio.WriteTransport, transport).abort()
 
     def _warn(self, event: str, **facts: object) -> None:
-        """Warn of it, once a minute at the most, with the number of times since the last one."""
-        now, times = time.monotonic(), self._untold.get(event, 0) + 1
-        if now - self._told_at.get(event, float("-inf")) < WARN_SECONDS:
-            self._untold[event] = times
+        """Log a warning at most once a minute, with the number of times since the last one."""
+        now, times = time.monotonic(), self._suppressed.get(event, 0) + 1
+        if now - self._warned_at.get(event, float("-inf")) < WARN_SECONDS:
+            self._suppressed[event] = times
             return
-        self._told_at[event], self._untold[event] = now, 0
+        self._warned_at[event], self._suppressed[event] = now, 0
         self._log.warning(event, **facts, times=times)
 
 
@@ -214,7 +214,7 @@ _IDLE: Final = "idle"
 
 
 class _Connection(asyncio.Protocol):
-    """Passes on to `inner` what happens to one connection, and knows what it is at, since and until when."""
+    """Passes the events of one connection on to `inner`. Its step `at` began at `since` and must end by `until`."""
 
     def __init__(self, listener: Listener, inner: asyncio.Protocol) -> None:
         self._listener = listener
@@ -223,12 +223,12 @@ class _Connection(asyncio.Protocol):
         self.at, self.since, self.until = _HEAD, time.monotonic(), float("inf")
 
     def enter(self, at: str, seconds: float) -> None:
-        """It is at this from now on, for so long at the most."""
+        """Begin a step that may take `seconds`."""
         self.at, self.since = at, time.monotonic()
         self.until = self.since + seconds
 
     def is_waiting(self, now: float) -> bool:
-        """Whether nothing is lost with it: no request is under way, and what was answered was read or never will be."""
+        """Return whether it can be closed: it has no request, and its last response was read or never will be."""
         return self.at == _HEAD or (self.at == _IDLE and now - self.since > ANSWER_SECONDS)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -1,9 +1,9 @@
-"""SIGTERM and Ctrl-C stop the daemon within two seconds, whatever it is at; SIGHUP makes it read its settings again.
+"""SIGTERM and Ctrl-C stop the daemon within two seconds; SIGHUP makes it read its settings again.
 
-SIGHUP is also what a program gets whose terminal is closed: who has started the daemon in one, to watch it, ends it so.
+A program also gets SIGHUP when its terminal is closed: a daemon that was started in a terminal ends with it.
 
-Stopping cleanly mostly takes some hundredths. A database that does not answer, or a processor that others use, must
-not make it longer: then the process ends where it stands, and the database rolls back what was not committed.
+A clean stop usually takes some hundredths of a second. A database that does not answer, or a busy processor, must not
+make it longer. The process then exits at once, and the database rolls back what was not committed.
 """
 
 from __future__ import annotations
@@ -25,25 +25,25 @@ STOPPING: Final = (signal.SIGINT, signal.SIGTERM)
 Handler: TypeAlias = Callable[[int, FrameType | None], None] | signal.Handlers
 
 STOP_SECONDS: Final = 1.7
-"""How long a clean end may take; what is left of two seconds is for the process itself."""
+"""The time limit of a clean stop; the rest of two seconds is for the end of the process."""
 
 
 @contextmanager
 def prepared() -> Iterator[None]:
-    """While the block runs, outside of a loop: SIGTERM ends the program with exit code 0.
+    """While the block runs, outside of an event loop, SIGTERM ends the program with exit code 0.
 
-    SIGHUP does nothing, unless the terminal is closed.
+    SIGHUP does nothing, unless the terminal was closed.
     """
     is_closed = _closing()
 
     def leave(_number: int, _frame: FrameType | None) -> None:
         raise SystemExit(0)
 
-    def leave_with_the_terminal(_number: int, _frame: FrameType | None) -> None:
+    def leave_if_closed(_number: int, _frame: FrameType | None) -> None:
         if is_closed():
             raise SystemExit(0)
 
-    with _set({signal.SIGTERM: leave, signal.SIGHUP: leave_with_the_terminal}):
+    with _set({signal.SIGTERM: leave, signal.SIGHUP: leave_if_closed}):
         yield
 
 
@@ -71,7 +71,7 @@ def handled(*, stop: Callable[[], None], reload: Callable[[], None]) -> Iterator
 
 
 def _closing() -> Callable[[], bool]:
-    """Tells, asked later, whether the terminal that is standard error now has been closed since."""
+    """Return a function that returns whether the terminal that is standard error now has been closed since."""
     is_watched = os.isatty(STDERR)
     return lambda: is_watched and not os.isatty(STDERR)
 

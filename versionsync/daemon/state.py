@@ -1,4 +1,4 @@
-"""How it stands with each source, in memory: written by its follower, read by whoever is asked for it."""
+"""The state of each source in memory: written by its worker, read by `/status`, the metrics and the notifications."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from enum import StrEnum
 from typing import Final
 
 from versionsync import cma
+from versionsync.budget import Budget, BudgetStatus
 from versionsync.cma import Result, Usage
-from versionsync.daemon.budget import Budget, BudgetStatus
 from versionsync.errors import ErrorKind
 from versionsync.mirror.tables.webhooks import SILENT_AFTER_CHANGES
+from versionsync.status.model import Health, stale_after
 from versionsync.sync.report import Counts, LagHistogram, Outcome, Progress, RunKind, RunReport, SourceSpec
 from versionsync.webhooks.payload import BasicAuth, WebhookResult
 
@@ -24,11 +25,16 @@ __all__ = ["RUN_SECONDS", "LogStatus", "PollOutcome", "RunTimes", "SourceConfig"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceConfig:
-    """A source as the settings have it. `open_client` makes a client for one run, with the token as it is by then.
+    """The settings of a source, as its worker needs them.
 
-    `max_staleness`: seconds that a look may be old; `scrub`: histories that are read again a day; `budget`: None is no
-    limit. `webhook`: what a webhook must say to be heard; None: none is. `reads_webhook_log`: whether
-    the log of its calls is read, where there is one.
+    Attributes:
+        spec: The settings that the engine needs.
+        max_staleness: How old the mirror may become, in seconds.
+        scrub: Old histories to read again each day.
+        budget: The limit of requests; None: no limit.
+        webhook: The credentials of its webhook; None: the receiver is off for this source.
+        polls_webhook_log: Whether to read the log of the webhook's calls, if there is one.
+        open_client: Makes a client for one run, with the token as it is then.
     """
 
     spec: SourceSpec
@@ -41,68 +47,68 @@ class SourceConfig:
 
 
 RUN_SECONDS: Final = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 7200.0)
-"""The upper ends of the classes of `RunTimes`."""
+"""The upper bounds of the buckets of `RunTimes`."""
 
 
 class WorkerStatus(StrEnum):
-    """What this daemon is to a source."""
+    """The state of a source in this daemon."""
 
     STARTING = "starting"
-    """Nothing came of it yet."""
+    """Its first run is not finished yet."""
     ACTIVE = "active"
-    """It looks, and all is well."""
+    """It is checked, and all is well."""
     STANDBY = "standby"
-    """Another daemon follows the source, or another process writes to it."""
+    """Another daemon has the source, or another process writes to it."""
     FAILING = "failing"
-    """The last look did not do all that it should; it is tried again."""
+    """The last run did not do all that it should; it is tried again."""
 
 
 class LogStatus(StrEnum):
-    """What this daemon knows of the log of a source's webhook."""
+    """The state of the log of a source's webhook."""
 
     UNKNOWN = "unknown"
-    """It was not asked for yet, or the settings do not want it."""
+    """It was not requested yet, or the settings turn it off."""
     ABSENT = "absent"
-    """The source has no webhook, or none that tells every change of a record."""
+    """The source has no webhook, or none that reports every change of a record."""
     REFUSED = "refused"
     """The token may not read webhooks."""
     ACTIVE = "active"
-    """It is read, and tells what changes."""
+    """It is read, and reports changes."""
     NOT_IN_PLAN = "not_in_plan"
-    """It is not read for now: the budget pays for looks alone."""
+    """It is not read for now: the budget pays only for checks."""
 
 
 class PollOutcome(StrEnum):
-    """How a reading of that log ended."""
+    """How a poll of that log ended."""
 
     COMPLETE = "complete"
-    """No call can be missing between this reading and the one before."""
+    """No call can be missing between this poll and the one before."""
     GAP = "gap"
-    """Some may be: all of the source is looked at."""
+    """Some may be missing, so the complete source is checked."""
     FAILED = "failed"
-    """It could not be read."""
+    """The log could not be read."""
 
 
 @dataclass(slots=True)
 class RunTimes:
-    """How long runs took: a histogram. `numbers`: how many runs are in each class, the last one without an end."""
+    """A histogram of how long runs took. `counts` has the runs in each bucket; the last one has no upper bound."""
 
-    numbers: list[int] = field(default_factory=lambda: [0] * (len(RUN_SECONDS) + 1))
+    counts: list[int] = field(default_factory=lambda: [0] * (len(RUN_SECONDS) + 1))
     seconds: float = 0.0
 
     def observe(self, seconds: float) -> None:
-        """One more run, that took so long."""
-        self.numbers[bisect_left(RUN_SECONDS, seconds)] += 1
+        """Add a run."""
+        self.counts[bisect_left(RUN_SECONDS, seconds)] += 1
         self.seconds += seconds
 
 
 @dataclass(slots=True, kw_only=True)
 class WorkerState:
-    """One source. `progress` and `usage` are of the run under way, if one is.
+    """The state of one source.
 
-    What counts since the start: `total`, `results`, `lag`, `run_seconds`, `heard`, `runs` and `troubles`. The first
-    three take a run in when it has ended: `counts` and `requests` have the one under way in them too, so that they
-    never stand still.
+    `progress` and `usage` belong to the run in progress, if there is one. These count since the start of the daemon:
+    `total`, `results`, `lag`, `run_seconds`, `webhook_results`, `log_polls`, `runs` and `failures_by_kind`. The first
+    three add a run when it ends. `counts` and `requests` include the run in progress, so that they always rise.
     """
 
     name: str
@@ -143,34 +149,34 @@ class WorkerState:
     runs: Counter[Outcome] = field(default_factory=Counter)
     failures_by_kind: Counter[ErrorKind] = field(default_factory=Counter)
 
-    def called(self, at: datetime) -> None:
-        """A call of the webhook has told of a change, whichever way it came."""
+    def record_call(self, at: datetime) -> None:
+        """Record that a call of the webhook has reported a change, received or found in the log."""
         self.last_call_at, self.undelivered_changes = at, 0
 
     @property
-    def is_read(self) -> bool:
-        """Whether looks get through, though single records may not."""
+    def is_working(self) -> bool:
+        """Whether checks get through, though single records may fail."""
         return self.status is WorkerStatus.ACTIVE or (
             self.status is WorkerStatus.FAILING and self.error_kind is ErrorKind.PARTIAL
         )
 
     @property
     def is_webhook_used(self) -> bool:
-        """Whether calls should tell what changes: they are received, or their log is read."""
+        """Whether calls should report changes: they are received, or their log is read."""
         return self.receiver_enabled or self.webhook_log is LogStatus.ACTIVE
 
     @property
     def is_webhook_silent(self) -> bool:
-        """Whether they should, and do no longer."""
+        """Whether calls should report changes, and no longer do."""
         return self.is_webhook_used and self.undelivered_changes >= SILENT_AFTER_CHANGES
 
-    def ended(self, report: RunReport) -> None:
-        """The run under way has ended: from now on it is one of those that were."""
+    def finish_run(self, report: RunReport) -> None:
+        """Add the run in progress to those that ended."""
         self.total += report.counts
         if self.usage is not None:
             self.results += self.usage.results
         if self.progress is not None:
-            if report.kind is not RunKind.BACKFILL:  # what was there before we were came late to nobody
+            if report.kind is not RunKind.BACKFILL:  # what was there before the first run did not arrive late
                 self.lag.add(self.progress.lag)
             if self.progress.lease is not None:
                 self.lease_epoch = self.progress.lease.epoch
@@ -182,14 +188,35 @@ class WorkerState:
 
     @property
     def counts(self) -> Counts:
-        """Those since the start."""
+        """The counts since the start."""
         return self.total if self.progress is None else self.total + self.progress.counts
 
     @property
     def requests(self) -> Counter[Result]:
-        """The requests since the start, by how they ended."""
+        """The requests since the start, by result."""
         return self.results if self.usage is None else self.results + self.usage.results
 
     def staleness(self, now: datetime) -> float:
-        """Seconds since the last look that succeeded began, or since the start where none has."""
+        """Return the seconds since the last successful check began, or since the start if there was none."""
         return max((now - (self.last_success_at or self.since)).total_seconds(), 0.0)
+
+    def health(self, now: datetime) -> Health:
+        """Return the facts for the health policy."""
+        is_failing = self.status is WorkerStatus.FAILING
+        in_a_row = f"{self.failures} failures in a row, the last one" if self.failures > 1 else "the last run failed"
+        is_over_budget = is_failing and self.error_kind is ErrorKind.BUDGET
+        is_active = self.status is WorkerStatus.ACTIVE
+        return Health(
+            limit=stale_after(self.max_staleness),
+            complete_as_of=min(self.last_success_at or self.since, now),
+            has_succeeded=self.last_success_at is not None,
+            failure=(self.error if is_over_budget else f"{in_a_row}: {self.error}") if is_failing else None,
+            error_kind=self.error_kind,
+            failures=self.failures,
+            is_retried=not is_over_budget,  # a budget that is spent stays spent until its period ends
+            is_starting=self.status is WorkerStatus.STARTING,
+            is_standby=self.status is WorkerStatus.STANDBY,
+            is_slowed_by_budget=is_active and self.budget is not None,
+            next_check_at=self.next_check_at,
+            undelivered_changes=self.undelivered_changes if is_active and self.is_webhook_used else 0,
+        )

@@ -1,4 +1,4 @@
-"""How it stands with a source after each look: what is told of that, and when it is looked at next."""
+"""The state of a source after each run: what is logged about it, and when it is checked next."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from random import Random
 
 from structlog.typing import FilteringBoundLogger
 
-from versionsync.daemon.budget import BudgetStatus, Schedule
+from versionsync.budget import BudgetStatus
+from versionsync.daemon.budget import Schedule
 from versionsync.daemon.intervals import HELD_SECONDS, STANDBY_SECONDS, next_check, reason, retry_wait
-from versionsync.daemon.next_run import NextRun
-from versionsync.daemon.run_result import (
+from versionsync.daemon.runner import (
     error_kind_of,
     has_changes,
     has_remaining_work,
@@ -19,153 +19,171 @@ from versionsync.daemon.run_result import (
     log_level,
     reason_of,
 )
+from versionsync.daemon.scheduler import NextRun
 from versionsync.daemon.state import WorkerState, WorkerStatus
 from versionsync.errors import ErrorKind
 from versionsync.mirror.holder import Holder
 from versionsync.sync.report import Counts, Outcome, RunKind, RunReport
+from versionsync.text import count
 
 __all__ = ["StateMachine"]
 
 
 class StateMachine:
-    """Of one source, written into its state. `changed_at`: when a look last found something, by the monotonic clock."""
+    """Moves one source from state to state. `changed_at` is the monotonic time of the last change that was found."""
 
-    def __init__(self, state: WorkerState, agenda: NextRun, *, log: FilteringBoundLogger, random: Random) -> None:
-        self.changed_at = time.monotonic()  # who has just started looks often: nobody knows yet how quiet it is
-        self._whole_at = float("-inf")
+    def __init__(self, state: WorkerState, next_run: NextRun, *, log: FilteringBoundLogger, random: Random) -> None:
+        self.changed_at = time.monotonic()  # a new daemon checks often: it does not know yet how quiet the source is
+        self._complete_at = float("-inf")
         self._partial_seconds = 0.0
-        self._hints_left = 0
+        self._partial_checks = 0
         self._state = state
-        self._agenda = agenda
+        self._next_run = next_run
         self._log = log
         self._random = random
 
-    def is_fresh(self, pace: Schedule) -> bool:
-        """Whether the whole source was looked at as lately as it should be."""
-        return self._next_full_check_in(pace) > 0 and self._state.is_read
+    def is_fresh(self, schedule: Schedule) -> bool:
+        """Return whether no complete check is due."""
+        return self._next_full_check_in(schedule) > 0 and self._state.is_working
 
     def set_complete_as_of(self, complete_as_of: datetime | None) -> None:
-        """What the database says of the last look that succeeded, of this daemon or of another one."""
+        """Take over the time of the last complete check from the database, of this daemon or of another one."""
         if complete_as_of is not None:
             self._state.last_success_at = complete_as_of
 
     def invalidate(self) -> None:
-        """Something may have changed that nothing names: the whole source has to be looked at."""
-        self._whole_at = float("-inf")
+        """Make a complete check due: something may have changed that no call names."""
+        self._complete_at = float("-inf")
 
-    def finish_run(self, report: RunReport, pace: Schedule, *, is_told: bool) -> None:
-        """A look has ended. `is_told`: webhooks tell what changes, so that looks need not be more frequent."""
-        trouble = error_kind_of(report)
+    def finish_run(self, report: RunReport, schedule: Schedule, *, is_notified: bool) -> None:
+        """Judge a run that ended.
+
+        Args:
+            report: The report of the run.
+            schedule: What the budget pays for.
+            is_notified: Whether webhooks report changes, so that checks need not be more frequent.
+        """
+        kind = error_kind_of(report)
         if has_changes(report):
-            self._agenda.charge(pace.after_change_seconds)
+            self._next_run.charge(schedule.after_change_seconds)
         if report.error is not None and is_lease_held(report.error):
             self._held(report.error)
         elif report.error is None and report.kind is RunKind.RECORDS:
-            self._checked_queued(report, pace)
-        elif trouble is None:
-            self._succeeded(report, pace, is_told=is_told)
+            self._checked_queued(report, schedule)
+        elif kind is None:
+            self._succeeded(report, schedule, is_notified=is_notified)
         else:
-            self._failed(trouble, report)
+            self._failed(kind, report)
 
     def fail(self, error: Exception) -> None:
-        """A look ended with a fault of ours, whether or not its run did what it should."""
-        kind, outcome = RunKind.INCREMENTAL, Outcome.FAILED
+        """Record a bug outside the run itself."""
         self._state.progress = self._state.usage = None
-        report = RunReport(source=self._state.name, kind=kind, outcome=outcome, counts=Counts(), error=error)
+        report = RunReport(
+            source=self._state.name,
+            kind=RunKind.INCREMENTAL,
+            outcome=Outcome.FAILED,
+            counts=Counts(),
+            error=error,
+        )
         self._failed(ErrorKind.UNEXPECTED, report)
 
     def enter_standby(self, other: str) -> None:
-        """Another daemon follows the source."""
+        """Leave the source to another daemon."""
         if self._state.status is not WorkerStatus.STANDBY:
             self._log.info("source.standby", other=other)
-        self._state.status, self._state.other_holder = WorkerStatus.STANDBY, other
-        self._state.error_kind, self._state.error, self._state.failures = None, None, 0
-        self._state.queued_records = self._state.undelivered_changes = 0  # they are the other one's
-        self._agenda.next_in(STANDBY_SECONDS * self._random.uniform(0.8, 1.2), "another one follows it")
+        self._set(WorkerStatus.STANDBY, other_holder=other)
+        self._state.queued_records = self._state.undelivered_changes = 0  # they belong to the other daemon now
+        self._next_run.next_in(STANDBY_SECONDS * self._random.uniform(0.8, 1.2), "another daemon checks it")
 
-    def wait_for_budget(self, purse: BudgetStatus) -> None:
-        """Nothing is left of it: the next period is waited for."""
+    def wait_for_budget(self, budget: BudgetStatus) -> None:
+        """Wait for the next period: nothing is left of the budget."""
+        reason = budget.spent_text
+        if self._state.error_kind is not ErrorKind.BUDGET:
+            self._log.warning("source.failing", error_kind=ErrorKind.BUDGET.value, reason=reason)
+        self._set(WorkerStatus.FAILING, error_kind=ErrorKind.BUDGET, error=reason, failures=1)
+        self._next_run.next_in(budget.seconds_left + self._random.uniform(0, 5), "the budget is spent")
+
+    def _set(
+        self,
+        status: WorkerStatus,
+        *,
+        error_kind: ErrorKind | None = None,
+        error: str | None = None,
+        failures: int = 0,
+        other_holder: str | None = None,
+    ) -> None:
         state = self._state
-        reason = f"{purse.budget} are spent ({purse.spent:,}): it goes on at {purse.ends_at:%Y-%m-%d %H:%M} UTC"
-        if state.error_kind is not ErrorKind.BUDGET:
-            self._log.warning("source.failing", trouble=ErrorKind.BUDGET.value, reason=reason)
-        state.status, state.error_kind, state.error, state.failures = WorkerStatus.FAILING, ErrorKind.BUDGET, reason, 1
-        self._agenda.next_in(purse.seconds_left + self._random.uniform(0, 5), "the budget is spent")
+        state.status, state.error_kind, state.error = status, error_kind, error
+        state.failures, state.other_holder = failures, other_holder
 
     def _held(self, error: BaseException) -> None:
-        """Another process writes to the source, such as a sync by hand; or a lease of ours is not over yet."""
-        if getattr(error, "holder", None) == str(Holder.of_this_process()):
-            self._agenda.next_in(HELD_SECONDS, "its last run could not give back the lease")
+        """Wait: another process writes to the source, such as a manual sync, or our last lease has not expired."""
+        holder = getattr(error, "holder", None)
+        if holder == str(Holder.of_this_process()):
+            self._next_run.next_in(HELD_SECONDS, "its last run could not release the lease")
             return
         if self._state.status is not WorkerStatus.STANDBY:
             self._log.info("source.locked", reason=str(error))
-        self._state.status, self._state.other_holder = WorkerStatus.STANDBY, getattr(error, "holder", None)
-        self._agenda.next_in(HELD_SECONDS * self._random.uniform(0.8, 1.2), "another process writes to it")
+        self._state.status, self._state.other_holder = WorkerStatus.STANDBY, holder
+        self._next_run.next_in(HELD_SECONDS * self._random.uniform(0.8, 1.2), "another process writes to it")
 
-    def _checked_queued(self, report: RunReport, pace: Schedule) -> None:
-        """A whole look comes soon, and tells what these could not give: this is neither success nor failure."""
+    def _checked_queued(self, report: RunReport, schedule: Schedule) -> None:
+        """Plan the next check after one of single records, which is neither a success nor a failure of the source."""
         if has_changes(report):
-            self._note_change()
-        whole_in = max(self._next_full_check_in(pace), pace.after_change_seconds)
+            self._record_change()
+        complete_in = max(self._next_full_check_in(schedule), schedule.after_change_seconds)
         if has_remaining_work(report) == set():
-            self._hints_left = 0
-            self._agenda.next_in(whole_in, "webhooks tell of changes")
+            self._partial_checks = 0
+            self._next_run.next_in(complete_in, "webhooks report changes")
             return
-        self._hints_left += 1
-        again_in = max(retry_wait(ErrorKind.PARTIAL, self._hints_left, random=self._random), pace.after_change_seconds)
-        self._agenda.next_in(min(again_in, whole_in), f"not all that webhooks named was mirrored: {reason_of(report)}")
+        self._partial_checks += 1
+        retry_in = retry_wait(ErrorKind.PARTIAL, self._partial_checks, random=self._random)
+        retry_in = min(max(retry_in, schedule.after_change_seconds), complete_in)
+        self._next_run.next_in(retry_in, f"not every record that webhooks named was mirrored: {reason_of(report)}")
 
-    def _succeeded(self, report: RunReport, pace: Schedule, *, is_told: bool) -> None:
+    def _succeeded(self, report: RunReport, schedule: Schedule, *, is_notified: bool) -> None:
         state = self._state
         if state.failures:
             self._log.info("source.recovered", failures=state.failures)
         elif state.status is WorkerStatus.STANDBY:
             self._log.info("source.active", instead_of=state.other_holder)
-        state.status, state.error_kind, state.error, state.failures, state.other_holder = (
-            WorkerStatus.ACTIVE,
-            None,
-            None,
-            0,
-            None,
-        )
-        state.last_success_at, self._whole_at, self._partial_seconds = state.started_at, time.monotonic(), 0.0
+        self._set(WorkerStatus.ACTIVE)
+        state.last_success_at, self._complete_at, self._partial_seconds = state.started_at, time.monotonic(), 0.0
         if has_changes(report):
-            self._note_change()
+            self._record_change()
         quiet = time.monotonic() - self.changed_at
-        if is_told:
-            self._agenda.next_in(max(pace.check_seconds, pace.after_change_seconds), "webhooks tell of changes")
+        if is_notified:
+            seconds = max(schedule.check_seconds, schedule.after_change_seconds)
+            self._next_run.next_in(seconds, "webhooks report changes")
             return
-        seconds = next_check(quiet_seconds=quiet, max_staleness=pace.check_seconds)
+        seconds = next_check(quiet_seconds=quiet, max_staleness=schedule.check_seconds)
         if has_changes(report):
-            seconds = max(seconds, pace.after_change_seconds)
-        slowed = " (slowed down by the budget)" if pace.check_seconds > state.max_staleness else ""
+            seconds = max(seconds, schedule.after_change_seconds)
+        slowed = " (slowed down by the budget)" if schedule.check_seconds > state.max_staleness else ""
         why = reason(quiet_seconds=quiet, has_changed=state.last_change_at is not None)
-        self._agenda.next_in(seconds, f"{why}{slowed}")
+        self._next_run.next_in(seconds, f"{why}{slowed}")
 
-    def _failed(self, trouble: ErrorKind, report: RunReport) -> None:
-        state = self._state
-        said = state.error_kind
-        state.failures += 1
-        state.status, state.error_kind, state.other_holder = WorkerStatus.FAILING, trouble, None
-        state.error = reason_of(report)
-        seconds = retry_wait(trouble, state.failures, random=self._random)
+    def _failed(self, kind: ErrorKind, report: RunReport) -> None:
+        state, previous = self._state, self._state.error_kind
+        self._set(WorkerStatus.FAILING, error_kind=kind, error=reason_of(report), failures=state.failures + 1)
+        seconds = retry_wait(kind, state.failures, random=self._random)
         if has_remaining_work(report) is not None:
-            self._whole_at, self._partial_seconds = time.monotonic(), seconds
+            self._complete_at, self._partial_seconds = time.monotonic(), seconds
             if has_changes(report):
-                self._note_change()
+                self._record_change()
         log = self._log if report.run_id is None else self._log.bind(run=report.run_id)
-        facts = {"trouble": trouble.value, "reason": state.error}
+        facts = {"error_kind": kind.value, "reason": state.error}
         if hint := getattr(report.error, "hint", None):
             facts["hint"] = hint
-        log.log(log_level(trouble, said=said, failures=state.failures), "source.failing", **facts)
-        if trouble is ErrorKind.UNEXPECTED:
+        log.log(log_level(kind, previous=previous, failures=state.failures), "source.failing", **facts)
+        if kind is ErrorKind.UNEXPECTED:
             log.debug("source.failing", exc_info=report.error)
-        row = "1 failure" if state.failures == 1 else f"{state.failures} failures in a row"
-        self._agenda.next_in(seconds, f"{row} ({trouble.value})")
+        in_a_row = " in a row" if state.failures > 1 else ""
+        self._next_run.next_in(seconds, f"{count(state.failures, 'failure')}{in_a_row} ({kind.value})")
 
-    def _next_full_check_in(self, pace: Schedule) -> float:
-        """In how many seconds the whole source is due again: as its pace says, or to try what was not mirrored."""
-        return self._whole_at + (self._partial_seconds or pace.check_seconds) - time.monotonic()
+    def _next_full_check_in(self, schedule: Schedule) -> float:
+        """Return the seconds until a complete check is due, by the schedule or to retry what was not mirrored."""
+        return self._complete_at + (self._partial_seconds or schedule.check_seconds) - time.monotonic()
 
-    def _note_change(self) -> None:
+    def _record_change(self) -> None:
         self.changed_at, self._state.last_change_at = time.monotonic(), datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""What a follower keeps in the database besides what the engine writes: that it is there, and what it forgets."""
+"""What a worker stores in the database besides the mirror: its claim, its usage, webhooks and notifications."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ __all__ = ["SourceStore"]
 
 
 class SourceStore:
-    """Of one source, on a thread of its own. Everything here raises MirrorError.
+    """The stored data of one source, used from a thread of its own. Every method raises MirrorError.
 
-    Nothing is done for a source that is not in the database yet: its first run puts it there.
+    A source that is not in the database yet has no data: its first run adds it.
     """
 
     def __init__(self, mirror: Mirror, name: str) -> None:
@@ -48,77 +48,76 @@ class SourceStore:
         self._name = name
         self._me = Holder.of_this_process()
         self._source_id: int | None = None
-        self._thread = DatabaseThread(f"{name}-books")
+        self._thread = DatabaseThread(f"{name}-store")
 
     async def claim(self, webhook: WebhookUpdate) -> str | None:
-        """Say that this process follows the source, and how its webhook does.
+        """Claim the source for this process, and save the state of its webhook.
 
-        Returns who else follows it, in whose favour this one stands by.
+        Returns the other daemon that has claimed it, if there is one: this process is its standby.
         """
         return await self._thread.run(self._claim, webhook)
 
     async def release(self) -> None:
-        """Say that it does no longer."""
+        """Release the claim."""
         await self._thread.run(self._release)
 
     async def save_next_check(self, at: datetime | None, reason: str | None) -> None:
-        """Say when it means to look next."""
+        """Save when the next check is planned."""
         if at is not None:
             await self._thread.run(self._save_next_check, at, reason or "")
 
     async def delete_old_runs(self, now: datetime) -> int:
-        """Forget runs that wrote nothing and are old; returns how many. None, while another process writes."""
+        """Delete old runs that wrote nothing, unless another process writes; return how many."""
         return await self._thread.run(self._delete_old_runs, now)
 
     async def add_requests(self, day: date, requests: int) -> bool:
-        """Note that so many more requests were sent on a UTC day; False: not now, the source is not known yet."""
+        """Add requests that were sent on a UTC day. False: the source is not in the database yet."""
         return await self._thread.run(self._add_requests, day, requests)
 
     async def project_usage(self, since: date) -> ProjectUsage:
-        """What was sent to the source's project since the beginning of a UTC day, by all of its sources."""
+        """Return what all sources of the project have sent since the start of a UTC day."""
         return await self._thread.run(self._project_usage, since)
 
     async def save_webhook_call(self, call: WebhookPayload) -> WebhookResult:
-        """Keep what a webhook told, if it is about this source."""
+        """Save what a webhook reported, if it is about this source."""
         return await self._thread.run(self._save_webhook_call, call)
 
     async def save_log_page(
-        self, calls: Sequence[WebhookPayload], reading: LogCursor, *, is_gap: bool
+        self, calls: Sequence[WebhookPayload], cursor: LogCursor, *, is_gap: bool
     ) -> Sequence[WebhookResult]:
-        """Keep what a reading of the log of calls told, and how far it came, in one transaction.
+        """Save the calls of a page of the log together with the cursor, in one transaction.
 
-        What a receiver has taken already, of whichever daemon, and no run has looked at is TAKEN; what is new is FOUND.
-
-        `is_gap`: it could not prove that no call was missed since the one before.
+        A call that a receiver of any daemon has already queued, and that no run has checked, is ACCEPTED. A new one is
+        RECOVERED. `is_gap` is whether calls may be missing since the poll before.
         """
-        return await self._thread.run(self._save_log_page, calls, reading, is_gap=is_gap)
+        return await self._thread.run(self._save_log_page, calls, cursor, is_gap=is_gap)
 
     async def log_cursor(self) -> LogCursor | None:
-        """How far the log of calls was read, by whichever daemon; None: never."""
+        """Return how far any daemon has read the log of calls; None: never."""
         return await self._thread.run(self._log_cursor)
 
     async def queued_records(self) -> QueuedRecords | None:
-        """What webhooks told and no run has looked at yet; one more than MOST_HINTS at the most."""
+        """Return the records that webhooks named and no run has checked, at most one more than MAX_QUEUED."""
         return await self._thread.run(self._queued_records)
 
     async def sent_notifications(self) -> Mapping[str, NotificationKind]:
-        """What was told of the source that is not over, by the place that was told."""
+        """Return the open notifications about the source, by channel."""
         return await self._thread.run(self._sent_notifications)
 
-    async def save_notifications(self, told: Mapping[str, NotificationKind | None], at: datetime) -> None:
-        """This was told of the source to these places; None: that all is well again. Nothing, where it is not known."""
-        await self._thread.run(self._save_notifications, told, at)
+    async def save_notifications(self, sent: Mapping[str, NotificationKind | None], at: datetime) -> None:
+        """Save what was sent to these channels; None: the problem has passed."""
+        await self._thread.run(self._save_notifications, sent, at)
 
-    async def delete_queued(self, hints: QueuedRecords, *, besides: Set[str] = frozenset()) -> None:
-        """A run has mirrored what these hint at, but for the records `besides`."""
-        await self._thread.run(self._delete_queued, hints, besides)
+    async def delete_queued(self, queued: QueuedRecords, *, besides: Set[str] = frozenset()) -> None:
+        """Delete these queued records after a run has mirrored them, except the records `besides`."""
+        await self._thread.run(self._delete_queued, queued, besides)
 
     async def complete_as_of(self) -> datetime | None:
-        """When the last look at the whole source that succeeded began, whoever looked; None: there was none."""
+        """Return when the last complete check of any process began; None: there was none."""
         return await self._thread.run(self._complete_as_of)
 
     async def close(self) -> None:
-        """End the thread, when what it was given is done."""
+        """End the thread after its last query."""
         await self._thread.close()
 
     def _id(self) -> int | None:
@@ -131,13 +130,13 @@ class SourceStore:
         if (id := self._id()) is None:
             return None
 
-        def note(tx: Connection) -> Holder:
+        def claim(tx: Connection) -> Holder:
             holder = claim_source(tx, id, self._me)
             if holder == self._me:
                 save_webhook(tx, id, webhook)
             return holder
 
-        holder = self._mirror.transact(note)
+        holder = self._mirror.transact(claim)
         return None if holder == self._me else str(holder)
 
     def _release(self) -> None:
@@ -163,28 +162,26 @@ class SourceStore:
         known = self._mirror.query(lambda connection: load_source(connection, self._name))
         if known is None:
             return WebhookResult.ACCEPTED_NO_RECORD
-        heard = _meaning(call, known.project)
-        if heard is not WebhookResult.OTHER_ENVIRONMENT:
-            self._mirror.transact(lambda tx: _keep(tx, known.id, call))
-        return heard
+        result = _classify(call, known.project)
+        if result is not WebhookResult.OTHER_ENVIRONMENT:
+            self._mirror.transact(lambda tx: _queue(tx, known.id, call))
+        return result
 
     def _save_log_page(
-        self, calls: Sequence[WebhookPayload], reading: LogCursor, *, is_gap: bool
+        self, calls: Sequence[WebhookPayload], cursor: LogCursor, *, is_gap: bool
     ) -> Sequence[WebhookResult]:
         known = self._mirror.query(lambda connection: load_source(connection, self._name))
         if known is None:
             return ()
-        heard = [WebhookResult.OTHER_ENVIRONMENT] * len(calls)
 
-        def keep(tx: Connection) -> None:
-            for place, call in enumerate(calls):
-                heard[place] = _queue_logged(tx, known, call)
-            save_cursor(tx, known.id, reading)
+        def save(tx: Connection) -> Sequence[WebhookResult]:
+            results = [_queue_logged(tx, known, call) for call in calls]
+            save_cursor(tx, known.id, cursor)
             if is_gap:
                 record_gap(tx, known.id, at=datetime.now(UTC))
+            return results
 
-        self._mirror.transact(keep)
-        return heard
+        return self._mirror.transact(save)
 
     def _log_cursor(self) -> LogCursor | None:
         if (id := self._id()) is None:
@@ -199,25 +196,25 @@ class SourceStore:
     def _sent_notifications(self) -> Mapping[str, NotificationKind]:
         if (id := self._id()) is None:
             return {}
-        told = self._mirror.query(lambda connection: load_sent(connection, id))
-        return {place: NotificationKind(kind) for place, kind in told.items()}
+        sent = self._mirror.query(lambda connection: load_sent(connection, id))
+        return {channel: NotificationKind(kind) for channel, kind in sent.items()}
 
-    def _save_notifications(self, told: Mapping[str, NotificationKind | None], at: datetime) -> None:
+    def _save_notifications(self, sent: Mapping[str, NotificationKind | None], at: datetime) -> None:
         if (id := self._id()) is None:
             return
 
-        def keep(tx: Connection) -> None:
-            for place, kind in told.items():
+        def save(tx: Connection) -> None:
+            for channel, kind in sent.items():
                 if kind is None:
-                    delete_sent(tx, id, place)
+                    delete_sent(tx, id, channel)
                 else:
-                    save_sent(tx, id, place, kind=kind, at=at)
+                    save_sent(tx, id, channel, kind=kind, at=at)
 
-        self._mirror.transact(keep)
+        self._mirror.transact(save)
 
-    def _delete_queued(self, hints: QueuedRecords, besides: Set[str]) -> None:
+    def _delete_queued(self, queued: QueuedRecords, besides: Set[str]) -> None:
         if (id := self._id()) is not None:
-            self._mirror.transact(lambda tx: delete_queued(tx, id, up_to=hints.last_id, besides=besides))
+            self._mirror.transact(lambda tx: delete_queued(tx, id, up_to=queued.last_id, besides=besides))
 
     def _complete_as_of(self) -> datetime | None:
         known = self._mirror.query(lambda connection: load_source(connection, self._name))
@@ -236,29 +233,29 @@ class SourceStore:
             release(self._mirror, lease)
 
 
-def _meaning(call: WebhookPayload, project: Project) -> WebhookResult:
-    """What a call is to the source of `project`: about one of its records, about something else of it, or elsewhere."""
+def _classify(call: WebhookPayload, project: Project) -> WebhookResult:
+    """Return whether a call is about a record of the project's source, about something else in it, or not about it."""
     if call.environment not in (None, project.environment) or str(call.site_id or project.id) != project.id:
         return WebhookResult.OTHER_ENVIRONMENT
     return WebhookResult.ACCEPTED_NO_RECORD if call.record_id is None else WebhookResult.ACCEPTED
 
 
 def _queue_logged(tx: Connection, known: SourceRow, call: WebhookPayload) -> WebhookResult:
-    """Keep what a call in the log told; what became of it."""
-    meaning = _meaning(call, known.project)
-    if meaning is WebhookResult.ACCEPTED:
+    """Queue a call from the log, and return what became of it."""
+    result = _classify(call, known.project)
+    if result is WebhookResult.ACCEPTED:
         assert call.record_id is not None
         if not is_pending(tx, known.id, call.record_id, event_type=call.event_type):
-            meaning = WebhookResult.RECOVERED
-    if meaning is WebhookResult.ACCEPTED:
+            result = WebhookResult.RECOVERED
+    if result is WebhookResult.ACCEPTED:
         record_call(tx, known.id, at=datetime.now(UTC))
-    elif meaning is not WebhookResult.OTHER_ENVIRONMENT:
-        _keep(tx, known.id, call)
-    return meaning
+    elif result is not WebhookResult.OTHER_ENVIRONMENT:
+        _queue(tx, known.id, call)
+    return result
 
 
-def _keep(tx: Connection, source_id: int, call: WebhookPayload) -> None:
-    """A call that tells of a change: that it came, and the record that it names."""
+def _queue(tx: Connection, source_id: int, call: WebhookPayload) -> None:
+    """Record a call that reports a change, and queue the record that it names."""
     now = datetime.now(UTC)
     record_call(tx, source_id, at=now)
     if call.record_id is not None:

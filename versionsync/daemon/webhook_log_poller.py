@@ -1,8 +1,8 @@
-"""The log of webhook calls as a feed of changes: no port need be open, and a call that was never delivered is found.
+"""Polls the log of webhook calls for changes: no port need be open, and calls that were never delivered are found.
 
-DatoCMS logs each call of a webhook, delivered or not. Where the source has a webhook of its own and the token may read
-that log, one request tells all changes since the last one seen. What a call says of a record is not believed: it is a
-hint at a record to pull, just as one that the receiver took.
+DatoCMS logs each call of a webhook, delivered or not. If the source has a webhook and the token may read that log, one
+request shows all changes since the last call that was seen. The content of a call is not used: like a call that the
+receiver accepts, it only names a record to pull.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from typing import Final
 from structlog.typing import FilteringBoundLogger
 
 from versionsync import cma
+from versionsync.backoff import Backoff
 from versionsync.config import ConfigError
 from versionsync.daemon.budget import Schedule
 from versionsync.daemon.intervals import MIN_INTERVAL_SECONDS, next_poll
-from versionsync.daemon.next_run import NextRun
 from versionsync.daemon.request_meter import RequestMeter
-from versionsync.daemon.scheduler import SourceScheduler
+from versionsync.daemon.scheduler import NextRun, SourceScheduler
 from versionsync.daemon.state import LogStatus, PollOutcome, SourceConfig, WorkerState
 from versionsync.daemon.store import SourceStore
 from versionsync.mirror.errors import MirrorError
@@ -36,208 +36,207 @@ from versionsync.webhooks.registration import find_own, missing_events
 __all__ = ["SUSPENDED_SECONDS", "LogReader", "PollResult", "WebhookLogPoller"]
 
 SUSPENDED_SECONDS: Final = 3600.0
-"""Where it is not read: whatever wakes it up says when. (At the latest the next look at the source does.)"""
-MAX_DOUBLINGS: Final = 10
+"""The interval while the log is not read. The next check of the source resumes it at the latest."""
+MAX_GAP_FACTOR: Final = 1024.0
+"""Polls that end with a gap double the interval up to this factor."""
 
 
 class LogReader:
-    """The readings of one source's log: a job of the timetable, beside the looks of the agenda."""
+    """Schedules the polls of one source's log, as a job beside the checks."""
 
     def __init__(
         self,
-        books: SourceStore,
+        store: SourceStore,
         state: WorkerState,
-        spending: RequestMeter,
-        agenda: NextRun,
-        timetable: SourceScheduler,
+        meter: RequestMeter,
+        next_run: NextRun,
+        scheduler: SourceScheduler,
         *,
         log: FilteringBoundLogger,
     ) -> None:
         self.job = f"{state.name}:log"
-        self._read_at = float("-inf")
-        self._feed = WebhookLogPoller(books, state, log=log)
+        self._polled_at = float("-inf")
+        self._poller = WebhookLogPoller(store, state, log=log)
         self._state = state
-        self._spending = spending
-        self._agenda = agenda
-        self._timetable = timetable
+        self._meter = meter
+        self._next_run = next_run
+        self._scheduler = scheduler
 
     def received(self, call_id: str | int | None) -> None:
-        """The receiver has taken this call: the log need not tell it again."""
+        """Record that the receiver has this call: the log need not report it again."""
         if call_id is not None:
-            self._feed.received(str(call_id))
+            self._poller.received(str(call_id))
 
     def search_again(self) -> None:
-        """See soon whether there is a webhook now: the settings were read again."""
-        self._feed.search_again()
+        """Search for the webhook soon: the settings were read again."""
+        self._poller.search_again()
 
     async def reload_invalidation(self, source: SourceConfig) -> None:
-        """Read soon where somebody has just changed the webhook. Costs no request. Raises MirrorError."""
-        if self._may_poll(source) and await self._feed.reload_invalidation():
-            self._timetable.next_in(self.job, 0)
+        """Poll soon if the webhook was just changed by a command. Costs no request. Raises MirrorError."""
+        if self._may_poll(source) and await self._poller.reload_invalidation():
+            self._scheduler.next_in(self.job, 0)
 
     def invalidate(self) -> None:
-        """A look found what the log may not have told: see soon whether the webhook is still there."""
-        if self._feed.is_open:
-            self._feed.search_again()
+        """Search for the webhook soon: a check found changes that the log may not have reported."""
+        if self._poller.is_open:
+            self._poller.search_again()
 
-    def is_delivering(self, source: SourceConfig, pace: Schedule) -> bool:
-        """Whether the log tells what changes."""
-        return source.polls_webhook_log and self._feed.is_open and pace.log_seconds is not None
+    def is_delivering(self, source: SourceConfig, schedule: Schedule) -> bool:
+        """Return whether the log reports changes."""
+        return source.polls_webhook_log and self._poller.is_open and schedule.log_seconds is not None
 
     async def poll(self, source: SourceConfig) -> PollResult:
-        """Read it, if it may be read now, and have a look where it says so."""
-        purse = self._state.budget
-        if not self._may_poll(source) or (purse is not None and purse.is_spent):
+        """Poll the log if that is allowed now, and request a check if the log shows changes."""
+        budget = self._state.budget
+        if not self._may_poll(source) or (budget is not None and budget.is_spent):
             return PollResult.NOTHING
-        self._read_at = time.monotonic()
-        told, requests = await self._feed.read(source)
-        self._spending.add(requests)
+        self._polled_at = time.monotonic()
+        result, requests = await self._poller.read(source)
+        self._meter.add(requests)
         self._state.total.requests += requests
-        match told:
+        match result:
             case PollResult.RECORDS:
-                self._agenda.add_pending()
+                self._next_run.add_pending()
             case PollResult.CHECK:
-                self._agenda.request_soon()
-        return told
+                self._next_run.request_soon()
+        return result
 
-    def plan(self, source: SourceConfig, pace: Schedule, *, changed_at: float) -> None:
-        """Say when it is read next. `changed_at`: when something new was last found, by the monotonic clock."""
-        self._timetable.next_in(self.job, self._wait(source, pace, time.monotonic() - changed_at))
+    def plan(self, source: SourceConfig, schedule: Schedule, *, changed_at: float) -> None:
+        """Schedule the next poll. `changed_at` is the monotonic time of the last change that was found."""
+        self._scheduler.next_in(self.job, self._wait(source, schedule, time.monotonic() - changed_at))
 
     async def end(self) -> None:
         """Close the connection."""
-        await self._feed.end()
+        await self._poller.end()
 
     def _may_poll(self, source: SourceConfig) -> bool:
-        return source.polls_webhook_log and self._state.is_read
+        return source.polls_webhook_log and self._state.is_working
 
-    def _wait(self, source: SourceConfig, pace: Schedule, quiet_seconds: float) -> float:
+    def _wait(self, source: SourceConfig, schedule: Schedule, quiet_seconds: float) -> float:
         if not self._may_poll(source):
             return SUSPENDED_SECONDS
-        if pace.log_seconds is None:
-            self._feed.pause()
+        if schedule.log_seconds is None:
+            self._poller.pause()
             return SUSPENDED_SECONDS
-        if not self._feed.is_open:
-            return self._feed.seconds_until_found
-        # Where the receiver works, the log is for the calls that it never got.
-        quickest = MIN_INTERVAL_SECONDS if self._state.webhook_results[WebhookResult.ACCEPTED] else pace.log_seconds
-        seconds = next_poll(quiet_seconds=quiet_seconds, quickest=quickest)
-        seconds *= 2.0 ** min(self._feed.unproven_in_a_row, MAX_DOUBLINGS)
-        if max(seconds, self._agenda.idle_seconds) >= pace.check_seconds:
+        if not self._poller.is_open:
+            return self._poller.seconds_until_search
+        # If the receiver works, the log is only for calls that it never got.
+        shortest = MIN_INTERVAL_SECONDS if self._state.webhook_results[WebhookResult.ACCEPTED] else schedule.log_seconds
+        seconds = next_poll(quiet_seconds=quiet_seconds, shortest=shortest)
+        seconds = Backoff(seconds, seconds * MAX_GAP_FACTOR).delay(self._poller.gaps_in_a_row + 1)
+        if max(seconds, self._next_run.idle_seconds) >= schedule.check_seconds:
             return SUSPENDED_SECONDS
-        # Counted from the last reading: looks at what the receiver hears would put it off for ever.
-        return max(self._read_at + seconds - time.monotonic(), self._agenda.idle_seconds, 0.0)
+        # Counted from the last poll: otherwise checks of what the receiver accepts would put it off for ever.
+        return max(self._polled_at + seconds - time.monotonic(), self._next_run.idle_seconds, 0.0)
 
 
 PAGE: Final = 30
 DEEP_PAGE: Final = 150
-"""What does not fit on it is more than a whole look costs."""
+"""A larger page costs more than a complete check."""
 READ_SECONDS: Final = 10.0
-"""So long a reading may take: looks wait for it, and are what tells that upstream is away."""
+"""The time limit of a poll: checks wait for it, and it is checks that report an outage of DatoCMS."""
 CLIENT_SECONDS: Final = 60.0
-"""So long a connection is used again; with the next one a token is read anew from where it is kept."""
+"""How long a connection is reused; the next one reads the token again from its file or variable."""
 SEARCH_SECONDS: Final = 3600.0
-SEARCH_TIMEOUT_SECONDS: Final = 10.0
-"""A webhook is looked for at the start, then once an hour, or after ten of the longest pauses where that is longer."""
-SEARCH_AGAIN_SECONDS: Final = 60.0
-"""Where it could not be asked for; each time in a row twice as long."""
+SEARCH_CHECKS: Final = 10.0
+"""The webhook is searched at the start, then once an hour, or every ten checks of a quiet source if that is longer."""
+SEARCH_RETRY: Final = Backoff(60.0, SEARCH_SECONDS)
 RECEIVED_KEPT: Final = 1000
 
 
 class PollResult(StrEnum):
-    """What a reading told."""
+    """What a poll showed."""
 
     NOTHING = "nothing"
     RECORDS = "records"
-    """Records are named that may have changed."""
+    """It names records that may have changed."""
     CHECK = "check"
-    """Something may have changed that no call names: all of the source must be looked at."""
+    """Something may have changed that no call names: the complete source must be checked."""
 
 
 class WebhookLogPoller:
-    """The log of one source's webhook. Used by one task at a time."""
+    """Reads the log of one source's webhook. Used by one task at a time."""
 
-    def __init__(self, books: SourceStore, state: WorkerState, *, log: FilteringBoundLogger) -> None:
-        self._books = books
+    def __init__(self, store: SourceStore, state: WorkerState, *, log: FilteringBoundLogger) -> None:
+        self._store = store
         self._state = state
         self._log = log
         self._webhook_id: str | None = None
-        self._find_at = float("-inf")
-        self._find_again_in = SEARCH_AGAIN_SECONDS
+        self._search_at = float("-inf")
+        self._failures = 0
         self._position: LogPosition | None = None
         self._received: OrderedDict[str, None] = OrderedDict()
-        self._said: str | None = None
-        self._doubted_at: datetime | None = None
-        self._has_told_pause = False
+        self._logged_reason: str | None = None
+        self._invalidated_at: datetime | None = None
+        self._has_logged_pause = False
         self._stack = AsyncExitStack()
         self._client: cma.Client | None = None
         self._client_until = 0.0
-        self.unproven_in_a_row = 0
+        self.gaps_in_a_row = 0
 
     @property
     def is_open(self) -> bool:
-        """Whether the log tells what changes."""
+        """Whether the log reports changes."""
         return self._webhook_id is not None
 
     @property
-    def seconds_until_found(self) -> float:
-        """Until a webhook is looked for again."""
-        return max(self._find_at - time.monotonic(), 0.0)
+    def seconds_until_search(self) -> float:
+        """The seconds until the webhook is searched again."""
+        return max(self._search_at - time.monotonic(), 0.0)
 
     def pause(self) -> None:
-        """It is not read until the next reading: the budget does not pay for it."""
+        """Record that the log is not read until the next poll: the budget does not pay for it."""
         if self._state.webhook_log not in (LogStatus.UNKNOWN, LogStatus.ACTIVE):
             return
         self._state.webhook_log = LogStatus.NOT_IN_PLAN
-        if not self._has_told_pause:
-            self._has_told_pause = True
-            self._log.info("webhook_log.inactive", reason="the budget pays for looks alone, for now")
+        if not self._has_logged_pause:
+            self._has_logged_pause = True
+            self._log.info("webhook_log.inactive", reason="for now the budget pays only for checks")
 
     def search_again(self) -> None:
-        """With the next reading look whether the webhook is (still) there."""
-        self._find_at = float("-inf")
+        """Search for the webhook in the next poll."""
+        self._search_at = float("-inf")
 
     async def reload_invalidation(self) -> bool:
-        """Whether somebody has just changed the webhook, which the database tells: with the next reading it is found.
+        """Return whether a command has just changed the webhook, as the database shows. The next poll searches for it.
 
         Raises MirrorError.
         """
-        up_to = await self._books.log_cursor()
-        if up_to is None or not up_to.is_invalid or up_to.read_at == self._doubted_at:
+        cursor = await self._store.log_cursor()
+        if cursor is None or not cursor.is_invalid or cursor.read_at == self._invalidated_at:
             return False
-        self._doubted_at, self._position = up_to.read_at, None
+        self._invalidated_at, self._position = cursor.read_at, None
         self.search_again()
         return True
 
     def received(self, call_id: str) -> None:
-        """The receiver has taken this call: the log need not tell it again."""
+        """Record that the receiver has this call: the log need not report it again."""
         self._received[call_id] = None
         if len(self._received) > RECEIVED_KEPT:
             self._received.popitem(last=False)
 
     async def read(self, source: SourceConfig) -> tuple[PollResult, int]:
-        """What is new, and how many requests were sent. Whatever goes wrong is told by the next look, or here once."""
+        """Return what is new, and the number of requests. Errors are logged here once, or reported by the next run."""
         before, sent, results = 0, 0, Counter[cma.Result]()
+        result = PollResult.NOTHING
         try:
             async with asyncio.timeout(READ_SECONDS):
                 client = await self._open(source)
                 before, results = client.usage.requests, Counter(client.usage.results)
-                told = await self._read(client, source)
+                result = await self._read(client, source)
         except (cma.PermissionDenied, cma.NotFound, cma.InvalidRequest) as error:
-            # The sentence names the request, which is another one each time.
+            # The sentence names the request, which differs each time.
             self._close(LogStatus.REFUSED, str(error), source, kind=f"{type(error).__name__} {error.code}")
-            told = PollResult.NOTHING
         except (cma.CmaError, ConfigError, MirrorError, TimeoutError) as error:
             self._log.debug("webhook_log.poll_failed", reason=str(error) or type(error).__name__)
-            self._find_at = max(self._find_at, time.monotonic() + min(self._find_again_in, SEARCH_SECONDS))
-            self._find_again_in *= 2.0
+            self._failures += 1
+            self._search_at = max(self._search_at, time.monotonic() + SEARCH_RETRY.delay(self._failures))
             self._state.log_polls[PollOutcome.FAILED] += 1
-            told = PollResult.NOTHING
             self._client_until = 0.0
         if self._client is not None:
             sent = self._client.usage.requests - before
             self._state.results += self._client.usage.results - results
-        return told, sent
+        return result, sent
 
     async def end(self) -> None:
         """Close the connection."""
@@ -253,95 +252,93 @@ class WebhookLogPoller:
         return self._client
 
     async def _read(self, client: cma.Client, source: SourceConfig) -> PollResult:
-        if time.monotonic() >= self._find_at:
+        if time.monotonic() >= self._search_at:
             await self._search(client, source)
         if self._webhook_id is None:
             return PollResult.NOTHING
         if self._position is None:
-            up_to = await self._books.log_cursor()
-            self._position = None if up_to is None else LogPosition(up_to=up_to)
+            cursor = await self._store.log_cursor()
+            self._position = None if cursor is None else LogPosition(up_to=cursor)
         self._state.webhook_log = LogStatus.ACTIVE
         webhook_id, position = self._webhook_id, self._position
         calls, page = await _page(client, webhook_id, position, limit=PAGE)
-        reading = read_page(position, page, webhook_id=webhook_id)
-        if position is not None and not reading.is_gapless and not page.is_complete:
+        delta = read_page(position, page, webhook_id=webhook_id)
+        if position is not None and not delta.is_gapless and not page.is_complete:
             calls, page = await _page(client, webhook_id, position, limit=DEEP_PAGE)
-            reading = read_page(position, page, webhook_id=webhook_id)
-        return await self._save(reading, calls)
+            delta = read_page(position, page, webhook_id=webhook_id)
+        return await self._save(delta, calls)
 
-    async def _save(self, reading: LogDelta, calls: Sequence[cma.WebhookCall]) -> PollResult:
-        new = [call for call in calls if call.id in reading.new and call.id not in self._received]
-        read = [call for each in new if (call := parse_payload(each.request_payload.encode())) is not None]
-        unreadable = len(read) < len(new) or not reading.new <= {call.id for call in calls}
-        # What was only doubted, since somebody has made or mended the webhook, was never read up to anywhere.
+    async def _save(self, delta: LogDelta, calls: Sequence[cma.WebhookCall]) -> PollResult:
+        state, now = self._state, datetime.now(UTC)
+        new = [call for call in calls if call.id in delta.new and call.id not in self._received]
+        payloads = [call for each in new if (call := parse_payload(each.request_payload.encode())) is not None]
+        has_unreadable = len(payloads) < len(new) or not delta.new <= {call.id for call in calls}
+        # An invalid cursor says that a command has changed the webhook: its log was never read.
         is_first = self._position is None or self._position.up_to.is_invalid
-        heard = await self._remember(read, reading, is_gap=not (is_first or reading.is_gapless))
-        self._position = reading.position
-        self._state.log_polls[PollOutcome.COMPLETE if reading.is_gapless else PollOutcome.GAP] += 1
-        self._state.log_read_at = datetime.now(UTC)
-        self._state.webhook_results[WebhookResult.RECOVERED] += heard.count(WebhookResult.RECOVERED)
-        self._state.queued_records += heard.count(WebhookResult.RECOVERED)
-        if any(meaning is not WebhookResult.OTHER_ENVIRONMENT for meaning in heard):
-            self._state.called(datetime.now(UTC))
-        if not reading.is_gapless:
-            self.unproven_in_a_row += 1
+        results = await self._save_page(payloads, delta, is_gap=not (is_first or delta.is_gapless))
+        self._position = delta.position
+        state.log_polls[PollOutcome.COMPLETE if delta.is_gapless else PollOutcome.GAP] += 1
+        state.log_read_at = now
+        recovered = results.count(WebhookResult.RECOVERED)
+        state.webhook_results[WebhookResult.RECOVERED] += recovered
+        state.queued_records += recovered
+        if any(result is not WebhookResult.OTHER_ENVIRONMENT for result in results):
+            state.record_call(now)
+        if not delta.is_gapless:
+            self.gaps_in_a_row += 1
             if not is_first:
-                self._state.log_gaps, self._state.last_gap_at = self._state.log_gaps + 1, datetime.now(UTC)
-            tell = self._log.debug if is_first else self._log.info
-            tell("webhook_log.gap", calls=len(reading.new))
+                state.log_gaps, state.last_gap_at = state.log_gaps + 1, now
+            log = self._log.debug if is_first else self._log.info
+            log("webhook_log.gap", calls=len(delta.new))
             return PollResult.CHECK
-        self.unproven_in_a_row = 0
-        if unreadable or WebhookResult.ACCEPTED_NO_RECORD in heard:
+        self.gaps_in_a_row = 0
+        if has_unreadable or WebhookResult.ACCEPTED_NO_RECORD in results:
             return PollResult.CHECK
-        return (
-            PollResult.RECORDS
-            if WebhookResult.ACCEPTED in heard or WebhookResult.RECOVERED in heard
-            else PollResult.NOTHING
-        )
+        return PollResult.RECORDS if recovered or WebhookResult.ACCEPTED in results else PollResult.NOTHING
 
-    async def _remember(
-        self, calls: Sequence[WebhookPayload], reading: LogDelta, *, is_gap: bool
+    async def _save_page(
+        self, calls: Sequence[WebhookPayload], delta: LogDelta, *, is_gap: bool
     ) -> Sequence[WebhookResult]:
-        """Keep what they hint at, and how far that was; nothing is written where nothing is new."""
+        """Queue the records that the calls name, and save the cursor; without anything new, write nothing."""
         before = None if self._position is None else self._position.up_to
-        now = reading.position.up_to
-        is_as_before = before is not None and (before.webhook_id, before.last) == (now.webhook_id, now.last)
-        if is_as_before and not calls and not is_gap:
+        now = delta.position.up_to
+        is_unchanged = before is not None and (before.webhook_id, before.last) == (now.webhook_id, now.last)
+        if is_unchanged and not calls and not is_gap:
             return ()
-        return await self._books.save_log_page(calls, now, is_gap=is_gap)
+        return await self._store.save_log_page(calls, now, is_gap=is_gap)
 
     async def _search(self, client: cma.Client, source: SourceConfig) -> None:
-        """Look for the source's webhook, and tell what has changed about it."""
+        """Search for the source's webhook, and log what has changed about it."""
         own = find_own(await client.webhooks(), source.spec.name)
         webhook = next((one for one in own if missing_events(one) is None), None)
         if webhook is None:
-            why = None if not own else f"the webhook {own[0].name} does not tell all: {missing_events(own[0])}"
+            why = None if not own else f"the webhook {own[0].name} does not report everything: {missing_events(own[0])}"
             self._close(LogStatus.ABSENT, why, source)
             return
         self._search_later(source)
         if self._webhook_id != webhook.id:
             self._log.info("webhook_log.active", webhook=webhook.name, webhook_id=webhook.id)
-        self._webhook_id, self._state.webhook_log, self._said = webhook.id, LogStatus.ACTIVE, None
+        self._webhook_id, self._state.webhook_log, self._logged_reason = webhook.id, LogStatus.ACTIVE, None
 
     def _search_later(self, source: SourceConfig) -> None:
-        self._find_again_in = SEARCH_AGAIN_SECONDS
-        self._find_at = time.monotonic() + max(SEARCH_SECONDS, SEARCH_TIMEOUT_SECONDS * source.max_staleness)
+        self._failures = 0
+        self._search_at = time.monotonic() + max(SEARCH_SECONDS, SEARCH_CHECKS * source.max_staleness)
 
-    def _close(self, stance: LogStatus, why: str | None, source: SourceConfig, *, kind: str | None = None) -> None:
-        """There is no log to be read; `why` is told once for each `kind`. It goes on with looks alone."""
+    def _close(self, status: LogStatus, why: str | None, source: SourceConfig, *, kind: str | None = None) -> None:
+        """Go on with checks only. The reason is logged once for each `kind`."""
         self._search_later(source)
         if self.is_open and why is None:
-            why = "the webhook is gone"
-        self._webhook_id, self._state.webhook_log = None, stance
-        if why is not None and (kind or why) != self._said:
-            self._said = kind or why
+            why = "the webhook no longer exists"
+        self._webhook_id, self._state.webhook_log = None, status
+        if why is not None and (kind or why) != self._logged_reason:
+            self._logged_reason = kind or why
             self._log.info("webhook_log.inactive", reason=why)
 
 
 async def _page(
     client: cma.Client, webhook_id: str, position: LogPosition | None, *, limit: int
 ) -> tuple[Sequence[cma.WebhookCall], LogPage]:
-    """The newest calls since `position`. One request."""
+    """Return the newest calls since `position`. Sends one request."""
     filters = {"webhook_id": {"eq": webhook_id}}
     if position is not None and position.up_to.webhook_id == webhook_id and position.since is not None:
         filters["created_at"] = {"gt": f"{position.since:%Y-%m-%dT%H:%M:%SZ}"}

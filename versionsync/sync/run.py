@@ -8,6 +8,7 @@ trusts the one before it more than it must, and every step can be stopped anywhe
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -47,13 +48,14 @@ from versionsync.sync.project import (
     save_format,
     save_upstream,
 )
-from versionsync.sync.report import Outcome, Progress, RunKind, RunReport, SourceSpec, SyncOptions
+from versionsync.sync.report import Counts, Outcome, Progress, RunKind, RunReport, SourceSpec, SyncOptions
 from versionsync.sync.result import FAILURES_SHOWN, RunResult, checkpoint_of, error_text, kind_of_error, outcome_of
 from versionsync.sync.retention import is_due, read_history_retention
 from versionsync.sync.sweep import ListedModels
 from versionsync.sync.tracing import traced
 from versionsync.sync.unexplained import RESERVED_REQUESTS, UnexplainedChange
 from versionsync.sync.workers import first_error
+from versionsync.text import changes
 
 __all__ = ["sync_source"]
 
@@ -375,16 +377,7 @@ class SyncRun:
         counts, found = self._progress.counts, self._result
         for failure in found.failures[:FAILURES_SHOWN]:
             self._context.log.debug("record.failed", record=failure.record_id, reason=failure.reason)
-        self._context.log.info(
-            "run.finished",
-            kind=self._kind,
-            outcome=outcome,
-            requests=counts.requests,
-            records_pulled=counts.records_pulled,
-            records_failed=counts.records_failed,
-            versions_inserted=counts.versions_inserted,
-            events=counts.events_written,
-        )
+        _log_finished(self._context.log, self._kind, outcome, counts)
         return RunReport(
             source=self._spec.name,
             kind=self._kind,
@@ -411,3 +404,28 @@ def _kind(options: SyncOptions, known: SourceRow) -> RunKind:
     if known.checkpoint.last_complete_sweep_at is None:
         return RunKind.BACKFILL
     return RunKind.FULL if options.full else RunKind.INCREMENTAL
+
+
+def _log_finished(log: FilteringBoundLogger, kind: RunKind, outcome: Outcome, counts: Counts) -> None:
+    """Log the end of a run: at debug level if it found nothing, since a daemon makes more than a thousand a day."""
+    message = changes(
+        versions_inserted=counts.versions_inserted,
+        versions_changed=counts.versions_changed,
+        events=counts.events_written,
+        records_failed=counts.records_failed,
+    )
+    found = counts.versions_inserted or counts.versions_changed or counts.events_written
+    is_quiet = outcome is Outcome.SUCCEEDED and not found
+    log.log(
+        logging.DEBUG if is_quiet else logging.INFO,
+        "run.finished",
+        message=message,
+        kind=kind,
+        outcome=outcome,
+        requests=counts.requests,
+        records_pulled=counts.records_pulled,
+        records_failed=counts.records_failed,
+        versions_inserted=counts.versions_inserted,
+        versions_changed=counts.versions_changed,
+        events=counts.events_written,
+    )

@@ -1,1 +1,1 @@
-"""DatoCMS's webhooks: payloads, registration, the log of calls. Pure."""
+"""Webhooks of DatoCMS: their calls, the log of these calls, and how one is registered. Pure."""

@@ -1,4 +1,4 @@
-"""What webhooks told of one source, until a run has looked at it."""
+"""The payload of a webhook call, its credentials, and the result of receiving it. Pure."""
 
 from __future__ import annotations
 
@@ -16,35 +16,35 @@ from versionsync.config import Secret
 __all__ = ["MAX_QUEUED", "BasicAuth", "WebhookPayload", "WebhookResult", "parse_payload"]
 
 MAX_QUEUED: Final = 100
-"""With more records than that a whole look costs less than asking for each."""
+"""With more records than this a complete check costs less than a request for each."""
 
 
 class WebhookResult(StrEnum):
     """What became of a call of a webhook."""
 
     ACCEPTED = "accepted"
-    """A record may have changed, and that is kept until a run has looked."""
+    """A record may have changed. It is queued until a run has checked it."""
     ACCEPTED_NO_RECORD = "accepted_no_record"
-    """Something else may have changed: a look follows."""
+    """Something else may have changed: a complete check follows."""
     OTHER_ENVIRONMENT = "other_environment"
-    """It is about another environment or another project: nothing to do."""
+    """It is about another environment or project: nothing to do."""
     UNAUTHORIZED = "unauthorized"
     """The password was wrong, or there was none."""
     RECOVERED = "recovered"
-    """It was found in the log of calls, and the receiver had not taken it: kept as if it had."""
+    """It was found in the log of calls and had not been received: it is queued as if it had."""
     INVALID = "invalid"
-    """It was too large, or no call of a webhook. A look follows all the same."""
+    """It was too large, or not a webhook call. A check follows nevertheless."""
 
 
 @dataclass(frozen=True, slots=True)
 class BasicAuth:
-    """What a webhook must say to be heard: HTTP's basic authentication."""
+    """The credentials that a webhook must send, by HTTP basic authentication."""
 
     user: str
     password: Secret
 
     def matches(self, user: str, password: str) -> bool:
-        """Whether both are right; it takes as long to find out whatever is wrong."""
+        """Return whether both are right, in constant time."""
         return compare_digest(_digest(user, password), _digest(self.user, self.password.reveal()))
 
 
@@ -54,7 +54,7 @@ class _Entity(msgspec.Struct):
 
 
 class WebhookPayload(msgspec.Struct):
-    """The part of a webhook's call that is read. Nothing else of it is believed, or kept."""
+    """The part of a webhook call that is read. Nothing else in it is used or stored."""
 
     entity_type: str
     event_type: str
@@ -65,7 +65,7 @@ class WebhookPayload(msgspec.Struct):
 
     @property
     def record_id(self) -> str | None:
-        """The record that it is about."""
+        """The id of the record that it is about."""
         return self.entity.id if self.entity is not None and self.entity_type == "item" and self.entity.id else None
 
 
@@ -73,16 +73,16 @@ _DECODER: Final = msgspec.json.Decoder(WebhookPayload)
 
 
 def parse_payload(body: bytes) -> WebhookPayload | None:
-    """The call in `body`; None: it is none."""
+    """Return the call in `body`; None: it is not a webhook call."""
     try:
         return _DECODER.decode(body)
     except msgspec.ValidationError:
         return None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        pass  # msgspec refuses lone surrogates, wherever they stand; a record may hold some
+        pass  # msgspec refuses lone surrogates anywhere; the content of a record may hold some
     try:
         call = msgspec.convert(json.loads(body.decode()), WebhookPayload)
-        msgspec.json.encode(call)  # what is read of it holds none
+        msgspec.json.encode(call)  # the part that is read must hold none
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
     return call

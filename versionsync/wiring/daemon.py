@@ -10,16 +10,15 @@ from functools import partial
 from structlog.typing import FilteringBoundLogger
 
 from versionsync import cma
+from versionsync.budget import Budget
 from versionsync.config import Configuration, InvalidSetting, Secret, SourceSettings
 from versionsync.config.definition import RateLimit
-from versionsync.daemon.budget import Budget
 from versionsync.daemon.daemon import Daemon
 from versionsync.daemon.http.app import App, serving
 from versionsync.daemon.http.metrics import Metrics
 from versionsync.daemon.notifications.heartbeat import HeartbeatSender
-from versionsync.daemon.notifications.notifier import Notifier, Subscription
+from versionsync.daemon.notifications.notifier import Notifier, Subscription, polling
 from versionsync.daemon.notifications.persistence import NotificationStore
-from versionsync.daemon.notifications.poller import polling
 from versionsync.daemon.state import SourceConfig
 from versionsync.daemon.systemd_notify import inherited_socket
 from versionsync.daemon.webhook_receiver import WebhookReceiver
@@ -113,11 +112,18 @@ async def run_daemon(
 ) -> None:
     """Run the daemon with its server and its notifications, until a signal stops it."""
     daemon = Daemon(mirror, settings.sources, load=settings.load, log=log)
-    metrics = Metrics(lambda: daemon.states, timetable=daemon.scheduler, now=lambda: datetime.now(UTC))
+    metrics = Metrics(lambda: daemon.states, scheduler=daemon.scheduler, now=lambda: datetime.now(UTC))
     receiver = WebhookReceiver(lambda: daemon.workers, log=log)
-    app = App(lambda: daemon.states, metrics, redact=redactor.redact, hanging=daemon.stuck, receiver=receiver.answer)
-    sent = NotificationStore(lambda: daemon.workers, log=log)
-    notifier = Notifier(lambda: settings.subscriptions, log=log, redact=redactor.redact, recall=sent)
+    app = App(
+        lambda: daemon.states,
+        metrics,
+        redact=redactor.redact,
+        stuck=daemon.stuck,
+        receiver=receiver.answer,
+        activity=ActivityReader(mirror),
+    )
+    store = NotificationStore(lambda: daemon.workers, log=log)
+    notifier = Notifier(lambda: settings.subscriptions, log=log, redact=redactor.redact, store=store)
     heartbeat = HeartbeatSender(lambda: settings.heartbeat_urls, log=log)
     http = settings.http
     async with (

@@ -1,4 +1,4 @@
-"""`versionsync status --watch`: a live view that outlives its database, and leaves the terminal as it was."""
+"""`versionsync status --watch`: a live view that survives an outage of its database, and restores the terminal."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ENTER, LEAVE = "\x1b[?1049h", "\x1b[?1049l"
 
 
 class Terminal:
-    """A terminal with the program in it, and all that was written to it."""
+    """A terminal that runs the program, and all that was written to it."""
 
     def __init__(self, process: subprocess.Popen[bytes], end: int) -> None:
         self.process = process
@@ -84,10 +84,10 @@ def terminal(*argv: str, cwd: Path, **environ: str) -> Iterator[Terminal]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_terminal_shows_what_changes_until_it_is_ended(
+def test_a_terminal_shows_changes_until_the_end(
     cli: Cli, at: dict[str, str], tmp_path: Path, number: signal.Signals
 ) -> None:
-    """On a screen of its own, without erasing it; with code 0."""
+    """On the alternate screen, without erasing it; with code 0."""
     cli("sync", **at)
     with terminal("status", "--watch", "0.2", cwd=tmp_path, **at) as shown:
         shown.until("#1 backfill, succeeded")
@@ -102,8 +102,8 @@ def test_a_terminal_shows_what_changes_until_it_is_ended(
     assert "Traceback" not in shown.written
 
 
-def test_a_database_that_goes_away_is_told_with_since_when(cli: Cli, at: dict[str, str], tmp_path: Path) -> None:
-    """What was known stays in view, and it goes on by itself."""
+def test_an_outage_of_the_database_is_shown_with_its_start(cli: Cli, at: dict[str, str], tmp_path: Path) -> None:
+    """The last snapshot stays in view, and it goes on by itself."""
     cli("sync", **at)
     database, away = tmp_path / "versionsync.db", tmp_path / "away.db"
     with terminal("status", "--watch", "0.2", cwd=tmp_path, **at) as shown:
@@ -119,8 +119,8 @@ def test_a_database_that_goes_away_is_told_with_since_when(cli: Cli, at: dict[st
         assert shown.process.returncode == 0
 
 
-def test_a_pipe_gets_each_look_as_lines(cli: Cli, at: dict[str, str], tmp_path: Path) -> None:
-    """Without anything that moves a cursor."""
+def test_a_pipe_gets_lines(cli: Cli, at: dict[str, str], tmp_path: Path) -> None:
+    """Without control sequences."""
     cli("sync", **at)
     with running("status", "--watch", "0.2", cwd=tmp_path, **at) as process:
         assert process.stdout is not None
@@ -135,15 +135,15 @@ def test_a_pipe_gets_each_look_as_lines(cli: Cli, at: dict[str, str], tmp_path: 
 
 
 def test_programs_get_an_object_a_line(cli: Cli, at: dict[str, str], tmp_path: Path) -> None:
-    """One while the database is away, too; another file in its place is opened."""
+    """Also while the database is unavailable; another file in its place is opened."""
     cli("sync", **at)
     with running("status", "--watch", "0.2", "--json", cwd=tmp_path, **at) as process:
         assert process.stdout is not None
         assert json.loads(process.stdout.readline())["sources"][0]["source"] == "default"
         (tmp_path / "versionsync.db").rename(tmp_path / "away.db")
-        while "error" not in (told := json.loads(process.stdout.readline())):
+        while "error" not in (status := json.loads(process.stdout.readline())):
             pass
-        assert set(told) == {"at", "away_since", "error"}
+        assert set(status) == {"at", "away_since", "error"}
         shutil.copy(tmp_path / "away.db", tmp_path / "versionsync.db")
         while "error" in json.loads(process.stdout.readline()):
             pass
@@ -154,7 +154,7 @@ def test_programs_get_an_object_a_line(cli: Cli, at: dict[str, str], tmp_path: P
 
 @pytest.mark.postgres
 def test_a_server_that_is_restarted_is_looked_at_again(cli: Cli, at: dict[str, str], tmp_path: Path) -> None:
-    """By itself, and told meanwhile."""
+    """By itself, and status meanwhile."""
     with own_server(Path(gettempdir()) / f"versionsync-pg-own-{uuid4().hex[:12]}") as server:
         at["VERSIONSYNC_DATABASE_URL"] = server.url
         cli("sync", "--upgrade", **at)
@@ -165,15 +165,15 @@ def test_a_server_that_is_restarted_is_looked_at_again(cli: Cli, at: dict[str, s
             while "away_since" not in json.loads(process.stdout.readline()):
                 pass
             server.start()
-            while "away_since" in (told := json.loads(process.stdout.readline())):
+            while "away_since" in (status := json.loads(process.stdout.readline())):
                 pass
-            assert told["sources"][0]["mirrored"]["versions"] == 6
+            assert status["sources"][0]["counts"]["versions"] == 6
             process.send_signal(signal.SIGINT)
             process.wait(10)
         assert process.returncode == 0
 
 
-def test_what_is_wrong_from_the_start_is_an_error(cli: Cli, at: dict[str, str], tmp_path: Path) -> None:
+def test_an_error_at_the_start_ends_it(cli: Cli, at: dict[str, str], tmp_path: Path) -> None:
     """As without --watch."""
     assert cli("status", "--watch", **at).code == 6
     cli("sync", **at)

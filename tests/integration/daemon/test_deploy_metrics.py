@@ -1,4 +1,4 @@
-"""What we ship for Grafana and Prometheus asks for what a running daemon tells, and alerts fire when they should."""
+"""The dashboard and the alerts use only metrics that a daemon serves, and alerts fire when they should."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.fixtures.pages import ROOT
 from tests.fixtures.running_daemon import eventually, running_daemon, source_config
 from tests.fixtures.sync_env import SyncEnv
-from versionsync.daemon.budget import Budget
+from versionsync.budget import Budget
 from versionsync.daemon.http.app import App, serving
 from versionsync.daemon.http.metrics import Metrics
 
@@ -29,8 +29,7 @@ ALERTS: Final = ROOT / "deploy" / "prometheus" / "alerts.yml"
 DASHBOARD: Final = ROOT / "deploy" / "grafana" / "versionsync.json"
 CASES: Final = Path(__file__).with_name("alerts_test.yml")
 PICTURE: Final = ROOT / "docs" / "images" / "dashboard.svg"
-PAGE: Final = ROOT / "docs" / "daemon.md"
-OPERATIONS: Final = ROOT / "docs" / "operations.md"
+PAGE: Final = ROOT / "docs" / "alerts.md"
 
 QUIET: Final = structlog.wrap_logger(structlog.PrintLogger(), wrapper_class=structlog.make_filtering_bound_logger(50))
 SCRAPED: Final = {"job", "instance"}
@@ -41,7 +40,7 @@ SELECTOR: Final = re.compile(r"(\w+)\{([^}]*)\}")
 MATCHER: Final = re.compile(r'(\w+)\s*(=~|!~|!=|=)\s*"([^"]*)"')
 GROUPED: Final = re.compile(r"\b(?:by|on|without|ignoring|group_left|group_right)\s*\(([^)]*)\)")
 
-Told = dict[str, list[dict[str, str]]]
+Samples = dict[str, list[dict[str, str]]]
 """The labels of each sample of /metrics, by the sample's name."""
 
 needs_promtool = pytest.mark.skipif(
@@ -61,7 +60,7 @@ def panels() -> list[dict[str, Any]]:
 
 
 def questions() -> Iterator[tuple[str, str]]:
-    """What asks, and the PromQL that it asks with."""
+    """Yield the name and the PromQL of each alert and panel."""
     for rule in rules():
         yield rule["alert"], rule["expr"]
     for panel in panels():
@@ -69,61 +68,61 @@ def questions() -> Iterator[tuple[str, str]]:
             yield panel["title"], target["expr"]
 
 
-async def told_by_a_daemon(sync_env: SyncEnv) -> Told:
-    """What a daemon tells on /metrics that follows a source with a budget and has done a run."""
+async def samples_of_a_daemon(sync_env: SyncEnv) -> Samples:
+    """Return the samples of a daemon after a run of a source with a budget."""
     async with running_daemon(
         sync_env.mirror, replace(source_config(sync_env), budget=Budget.parse("100000/day"))
     ) as watched:
         metrics = Metrics(
-            lambda: watched.daemon.states, timetable=watched.daemon.scheduler, now=lambda: datetime.now(UTC)
+            lambda: watched.daemon.states, scheduler=watched.daemon.scheduler, now=lambda: datetime.now(UTC)
         )
         app = App(lambda: watched.daemon.states, metrics, redact=str)
         async with serving(app, host="127.0.0.1", port=0, log=QUIET) as url, httpx.AsyncClient(base_url=url) as http:
             await eventually(lambda: watched.state().runs["succeeded"] and watched.state().budget)
             text = (await http.get("/metrics")).text
-    told: Told = {}
+    samples: Samples = {}
     for family in text_string_to_metric_families(text):
         for sample in family.samples:
-            told.setdefault(sample.name, []).append(dict(sample.labels))
-    return told
+            samples.setdefault(sample.name, []).append(dict(sample.labels))
+    return samples
 
 
-def unknown(expr: str, told: Told) -> Iterator[str]:
-    """The metrics, labels and values of labels in `expr` that the daemon does not tell."""
-    yield from (name for name in METRIC.findall(expr) if name not in told)
+def unknown(expr: str, samples: Samples) -> Iterator[str]:
+    """Yield the metrics, labels and values of labels in `expr` that the daemon does not serve."""
+    yield from (name for name in METRIC.findall(expr) if name not in samples)
     for name, matchers in SELECTOR.findall(expr):
         for label, how, value in MATCHER.findall(matchers):
-            values = {labels[label] for labels in told.get(name, []) if label in labels}
+            values = {labels[label] for labels in samples.get(name, []) if label in labels}
             if not values and label not in SCRAPED:
                 yield f"{name}{{{label}}}"
             elif "$" not in value and label not in SCRAPED:
                 asked = value.split("|") if how in ("=~", "!~") else [value]
                 yield from (f'{name}{{{label}="{each}"}}' for each in asked if each not in values)
-    there = SCRAPED | {label for name in METRIC.findall(expr) for labels in told.get(name, []) for label in labels}
+    there = SCRAPED | {label for name in METRIC.findall(expr) for labels in samples.get(name, []) for label in labels}
     for labels in GROUPED.findall(expr):
         yield from (label for label in re.findall(r"\w+", labels) if label not in there)
 
 
-async def test_all_that_is_asked_for_is_told(sync_env: SyncEnv) -> None:
+async def test_every_query_uses_known_metrics(sync_env: SyncEnv) -> None:
     """Each metric, each label and each word that a label is compared with."""
-    told = await told_by_a_daemon(sync_env)
-    assert [(who, each) for who, expr in questions() for each in unknown(expr, told)] == []
+    samples = await samples_of_a_daemon(sync_env)
+    assert [(who, each) for who, expr in questions() for each in unknown(expr, samples)] == []
     assert all(METRIC.search(expr) for _, expr in questions())
 
 
-async def test_what_nobody_tells_is_noticed(sync_env: SyncEnv) -> None:
+async def test_an_unknown_metric_is_noticed(sync_env: SyncEnv) -> None:
     """The test above can fail."""
-    told = await told_by_a_daemon(sync_env)
-    assert list(unknown("versionsync_no_such_total > 0", told)) == ["versionsync_no_such_total"]
-    assert list(unknown('versionsync_runs_total{result="ok"}', told)) == ["versionsync_runs_total{result}"]
-    assert list(unknown('versionsync_runs_total{outcome=~"failed|lost"}', told)) == [
+    samples = await samples_of_a_daemon(sync_env)
+    assert list(unknown("versionsync_no_such_total > 0", samples)) == ["versionsync_no_such_total"]
+    assert list(unknown('versionsync_runs_total{result="ok"}', samples)) == ["versionsync_runs_total{result}"]
+    assert list(unknown('versionsync_runs_total{outcome=~"failed|lost"}', samples)) == [
         'versionsync_runs_total{outcome="lost"}'
     ]
-    assert list(unknown("sum by (job, sauce) (versionsync_runs_total)", told)) == ["sauce"]
+    assert list(unknown("sum by (job, sauce) (versionsync_runs_total)", samples)) == ["sauce"]
 
 
 def test_the_picture_shows_the_panels_of_today() -> None:
-    """`docs/images/dashboard.py` draws it anew."""
+    """`docs/images/dashboard.py` draws it again."""
     titles = re.findall(r'<text class="title"[^>]*>(.*?)</text>', PICTURE.read_text())
     assert titles == [panel["title"] for panel in panels()]
 
@@ -159,23 +158,23 @@ def test_each_panel_says_what_it_shows_in_which_unit() -> None:
 
 
 def test_each_alert_says_what_to_do_and_where_it_is_explained() -> None:
-    """Whoever it wakes has nothing else."""
+    """For a person who knows nothing else."""
     for rule in rules():
         assert rule["labels"]["severity"] in {"critical", "warning"}, rule["alert"]
         assert set(rule["annotations"]) == {"summary", "description", "section"}, rule["alert"]
-        assert rule["annotations"]["section"] == f"docs/operations.md#{rule['alert'].lower()}"
+        assert rule["annotations"]["section"] == f"docs/alerts.md#{rule['alert'].lower()}"
 
 
 def test_each_alert_has_its_cause_and_cure() -> None:
     """In a section of its own, and no section is of an alert that there is not."""
-    explained = re.findall(r"^### (Versionsync\w+)$", OPERATIONS.read_text(), re.MULTILINE)
+    explained = re.findall(r"^### (Versionsync\w+)$", PAGE.read_text(), re.MULTILINE)
     assert sorted(explained) == sorted(rule["alert"] for rule in rules())
     listed = re.findall(r"^\| `(Versionsync\w+)` \|", PAGE.read_text(), re.MULTILINE)
     assert sorted(listed) == sorted(explained)
 
 
 def test_each_alert_has_a_case_in_which_it_fires_and_one_in_which_it_does_not() -> None:
-    """promtool runs them, where it is there."""
+    """promtool runs them, if it is installed."""
     asked = [each for case in yaml.safe_load(CASES.read_text())["tests"] for each in case["alert_rule_test"]]
     names = {rule["alert"] for rule in rules()}
     assert {each["alertname"] for each in asked if each.get("exp_alerts")} == names

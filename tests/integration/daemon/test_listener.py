@@ -1,4 +1,4 @@
-"""Strangers at the daemon's port cost it nothing that its work needs."""
+"""Other clients at the daemon's port cannot take what its work needs."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ async def status(port: int) -> int:
 
 
 async def is_closed(reader: asyncio.StreamReader, *, seconds: float = 5.0) -> bool:
-    """Whether the other end closes the connection within so many seconds."""
+    """Return whether the other end closes the connection within `seconds`."""
     try:
         async with asyncio.timeout(seconds):
             return await reader.read() == b""
@@ -69,8 +69,8 @@ async def is_closed(reader: asyncio.StreamReader, *, seconds: float = 5.0) -> bo
 
 
 @pytest.mark.parametrize("said", [b"", b"GET /livez HT", b"GET /livez HTTP/1.1\r\nHost: x\r\n"])
-async def test_who_comes_late_takes_the_place_of_who_says_nothing(logger: CapturingLogger, said: bytes) -> None:
-    """The one that has waited longest goes first; and it is told once."""
+async def test_a_new_client_replaces_a_silent_one(logger: CapturingLogger, said: bytes) -> None:
+    """The one that has waited longest goes first; it is logged once."""
     async with served(logger, FEW) as port:
         silent = [await connected(port, said) for _ in range(7)]
         assert [await is_closed(reader, seconds=0.2) for reader, _ in silent] == [True] * 2 + [False] * 5
@@ -81,14 +81,14 @@ async def test_who_comes_late_takes_the_place_of_who_says_nothing(logger: Captur
     assert [call.kwargs["event"] for call in logger.calls if call.method_name == "warning"] == ["http.crowded"]
 
 
-async def test_a_request_under_way_is_not_ended_for_a_new_one(logger: CapturingLogger) -> None:
+async def test_a_request_in_progress_is_not_ended_for_a_new_one(logger: CapturingLogger) -> None:
     """The new one waits."""
     async with served(logger, FEW, request_seconds=0.5) as port, httpx.AsyncClient(timeout=10) as http:
-        begun = time.monotonic()
+        began = time.monotonic()
         calls = [asyncio.create_task(http.post(f"http://127.0.0.1:{port}/webhooks/x")) for _ in range(5)]
         await asyncio.sleep(0.2)
         assert await status(port) == 200
-        assert 0.4 < time.monotonic() - begun < 5
+        assert 0.4 < time.monotonic() - began < 5
         assert {(await call).status_code for call in calls} == {200}
 
 
@@ -101,8 +101,8 @@ async def test_a_request_under_way_is_not_ended_for_a_new_one(logger: CapturingL
     ],
     ids=["idle", "half a head", "an answer that never comes"],
 )
-async def test_what_takes_too_long_is_ended(logger: CapturingLogger, said: bytes, limits: Limits) -> None:
-    """However often it says a little more."""
+async def test_a_slow_request_is_ended(logger: CapturingLogger, said: bytes, limits: Limits) -> None:
+    """Even if it sends a little more all the time."""
     async with served(logger, limits, request_seconds=60) as port:
         reader, writer = await connected(port, said)
 
@@ -132,8 +132,8 @@ async def test_a_kept_connection_may_be_idle_and_is_then_ended(logger: Capturing
 
 
 @pytest.mark.parametrize("said", [b"\x16\x03\x01\x02\x00\r\n\r\n", b"GET / HTTP/1.1\r\nX: " + b"x" * 20_000])
-async def test_what_is_no_request_is_no_error_of_ours(logger: CapturingLogger, said: bytes) -> None:
-    """Scanners of networks say such things all day."""
+async def test_a_malformed_request_is_no_error(logger: CapturingLogger, said: bytes) -> None:
+    """Network scanners send such requests all day."""
     async with served(logger, FEW) as port:
         reader, writer = await connected(port, said)
         assert b" 400 " in await reader.read()
@@ -152,6 +152,6 @@ async def test_a_port_that_one_of_the_addresses_has_is_refused(logger: Capturing
     with socket.create_server(("127.0.0.1", 0)) as other:
         app = App(dict, Metrics(dict, now=lambda: datetime.now(UTC)), redact=str)
         log, port = structlog.wrap_logger(logger, processors=[]), other.getsockname()[1]
-        with pytest.raises(Exception, match="another program listens"):
+        with pytest.raises(Exception, match="another program already listens"):
             async with serving(app, host="127.0.0.1", port=port, log=log):
                 pass

@@ -1,4 +1,4 @@
-"""A project in maintenance is followed all the same; one that answers nothing meanwhile is waited for."""
+"""A project in maintenance is mirrored as usual; if it refuses reads, the daemon waits."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from versionsync.errors import ErrorKind
 REFUSED = {"id": "1", "type": "api_error", "attributes": {"code": "MAINTENANCE_MODE", "details": {}}}
 
 MOST_REFUSED = 3
-"""A run that is told so asks no more; what is asked for beside that, such as the webhook, may be refused too."""
+"""A run that gets this error stops; other requests, such as for the webhook, may be refused too."""
 
 
 @dataclass
@@ -50,8 +50,8 @@ def post(sync_env: SyncEnv, title: str) -> None:
     sync_env.act(lambda world: world.create(world.user, "post", {"title": title}))
 
 
-async def test_whoever_only_reads_does_not_notice_a_maintenance(sync_env: SyncEnv) -> None:
-    """At the start and later: DatoCMS refuses writes alone."""
+async def test_reads_work_during_a_maintenance(sync_env: SyncEnv) -> None:
+    """At the start and later: DatoCMS refuses only writes."""
     post(sync_env, "one")
     sync_env.act(lambda world: setattr(world, "maintenance_mode", True))
     async with running_daemon(sync_env.mirror, source_config(sync_env)) as watched:
@@ -65,8 +65,8 @@ async def test_whoever_only_reads_does_not_notice_a_maintenance(sync_env: SyncEn
 
 
 @pytest.mark.parametrize("is_closed", [True, False], ids=["from the start", "later"])
-async def test_a_maintenance_that_refuses_reads_is_waited_for(sync_env: SyncEnv, is_closed: bool) -> None:
-    """Told once with its name, asked about gently, and over by itself."""
+async def test_the_daemon_waits_for_a_maintenance_that_refuses_reads(sync_env: SyncEnv, is_closed: bool) -> None:
+    """It is logged once with its name, and retried slowly until it is over."""
     post(sync_env, "one")
     with gate(sync_env, is_closed=is_closed) as before:
         async with running_daemon(sync_env.mirror, source_config(sync_env, url=before.url)) as watched:

@@ -1,4 +1,4 @@
-"""The daemon follows: without being asked, whatever happens to upstream, the database and other daemons."""
+"""The daemon keeps the mirror up to date, whatever happens to upstream, the database and other daemons."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from sqlalchemy import select, update
 from tests.fixtures.fault_injection import DisturbedMirror, Moment, Side
 from tests.fixtures.running_daemon import eventually, is_mirrored, running_daemon, source_config
 from tests.fixtures.sync_env import MakeSyncEnv, SyncEnv
+from versionsync.budget import Budget, Period
 from versionsync.config import InvalidSetting
-from versionsync.daemon import daemon as service
-from versionsync.daemon import request_meter as spending
-from versionsync.daemon import worker as follower
-from versionsync.daemon.budget import Budget, Period
+from versionsync.daemon import daemon as daemon_module
+from versionsync.daemon import request_meter as request_meter
+from versionsync.daemon import worker as worker
 from versionsync.daemon.state import WorkerStatus
 from versionsync.errors import ErrorKind
 from versionsync.mirror.database import Mirror
@@ -40,7 +40,7 @@ def post(sync_env: SyncEnv, title: str) -> str:
     return sync_env.act(lambda world: world.create(world.user, "post", {"title": title})).id
 
 
-async def test_an_edit_is_mirrored_without_anyone_asking(sync_env: SyncEnv) -> None:
+async def test_an_edit_is_mirrored_by_itself(sync_env: SyncEnv) -> None:
     """And the one after it."""
     id = post(sync_env, "one")
     async with running_daemon(sync_env.mirror, source_config(sync_env)) as watched:
@@ -56,26 +56,26 @@ async def test_an_edit_is_mirrored_without_anyone_asking(sync_env: SyncEnv) -> N
         assert active_daemon(connection, 1) is None
 
 
-async def test_who_follows_is_known_as_soon_as_the_first_run_has_ended(
+async def test_the_active_daemon_is_known_after_the_first_run(
     sync_env: SyncEnv, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And when it looks next: `status` right after the start is not told that nobody follows."""
-    monkeypatch.setattr("versionsync.daemon.worker.KEEP_SECONDS", 60.0)
+    """With its next check, so that `status` right after the start shows it."""
+    monkeypatch.setattr("versionsync.daemon.worker.CLAIM_SECONDS", 60.0)
     post(sync_env, "one")
     async with running_daemon(sync_env.mirror, replace(source_config(sync_env), max_staleness=3600.0)) as watched:
         await eventually(lambda: watched.state().runs["succeeded"] == 1)
 
-        def looks_next() -> bool:
+        def has_next_check() -> bool:
             with sync_env.mirror.read() as connection:
-                follower = active_daemon(connection, 1)
-            return follower is not None and follower.next_check_at is not None
+                daemon = active_daemon(connection, 1)
+            return daemon is not None and daemon.next_check_at is not None
 
-        await eventually(looks_next)
+        await eventually(has_next_check)
         assert watched.state().runs["succeeded"] == 1
 
 
-async def test_an_idle_look_costs_one_request(sync_env: SyncEnv) -> None:
-    """Once all is mirrored and the last change is a moment old."""
+async def test_an_idle_check_costs_one_request(sync_env: SyncEnv) -> None:
+    """Once all is mirrored and the last change is some seconds old."""
     post(sync_env, "one")
     async with running_daemon(sync_env.mirror, source_config(sync_env)) as watched:
         sync_env.wait(60)
@@ -87,8 +87,19 @@ async def test_an_idle_look_costs_one_request(sync_env: SyncEnv) -> None:
         assert state.total.requests - requests == state.runs["succeeded"] - runs
 
 
+async def test_only_a_run_with_changes_is_logged_at_info_level(sync_env: SyncEnv) -> None:
+    """In words and numbers. A daemon makes more than a thousand checks a day that find nothing."""
+    post(sync_env, "one")
+    async with running_daemon(sync_env.mirror, source_config(sync_env)) as watched:
+        await eventually(lambda: is_mirrored(sync_env))
+        await eventually(lambda: watched.state().runs["succeeded"] > 3)
+        loud, quiet = (watched.told(level, "run.finished") for level in ("info", "debug"))
+    assert [(line["message"], line["versions_inserted"]) for line in loud] == [("1 new version, 3 events", 1)]
+    assert {line["message"] for line in quiet} == {"no changes"}
+
+
 async def test_a_failing_source_delays_no_other(sync_env: SyncEnv) -> None:
-    """Its trouble is told once, whatever the number of tries."""
+    """Its error is logged once, whatever the number of attempts."""
     post(sync_env, "one")
     async with running_daemon(
         sync_env.mirror, source_config(sync_env), source_config(sync_env, name="broken", token="revoked")
@@ -105,7 +116,7 @@ async def test_a_failing_source_delays_no_other(sync_env: SyncEnv) -> None:
 
 
 async def test_a_token_that_is_revoked_and_comes_back(sync_env: SyncEnv) -> None:
-    """It is told once, tried again gently, and its recovery is told."""
+    """The error is logged once, retried slowly, and the recovery is logged."""
     post(sync_env, "one")
     async with running_daemon(sync_env.mirror, source_config(sync_env)) as watched:
         await eventually(lambda: is_mirrored(sync_env))
@@ -124,7 +135,7 @@ async def test_a_token_that_is_revoked_and_comes_back(sync_env: SyncEnv) -> None
         assert len(watched.told("info", "source.recovered")) == 1
 
 
-async def test_a_hung_upstream_is_a_failed_run_that_is_tried_again(sync_env: SyncEnv) -> None:
+async def test_a_stuck_upstream_is_a_failed_run_that_is_tried_again(sync_env: SyncEnv) -> None:
     """The answer does not come; the run's deadline does."""
     post(sync_env, "one")
     sync_env.simulator.simulator.faults.plant(FaultKind.STALL, path="/items", seconds=60)
@@ -145,15 +156,17 @@ def disturbed(database_url: str) -> Iterator[DisturbedMirror]:
         yield mirror
 
 
-async def test_a_database_that_goes_and_comes_back(disturbed: DisturbedMirror, make_sync_env: MakeSyncEnv) -> None:
-    """Told once; then it goes on by itself."""
+async def test_a_database_that_is_unavailable_for_a_while(
+    disturbed: DisturbedMirror, make_sync_env: MakeSyncEnv
+) -> None:
+    """It is logged once; then the daemon goes on by itself."""
     sync_env = make_sync_env()
     sync_env.act(lambda world: world.create_model(world.account, "post"))
     sync_env.act(lambda world: world.create_field(world.account, "post", "title"))
     post(sync_env, "one")
 
     def away(_: object) -> None:
-        raise TransactionLost("the database is away")
+        raise TransactionLost("the database is unavailable")
 
     async with running_daemon(disturbed, source_config(sync_env)) as watched:
         await eventually(lambda: is_mirrored(sync_env))
@@ -167,8 +180,8 @@ async def test_a_database_that_goes_and_comes_back(disturbed: DisturbedMirror, m
         assert len(watched.told("warning", "source.failing")) == 1
 
 
-async def test_the_second_daemon_stands_by_and_takes_over(sync_env: SyncEnv) -> None:
-    """It asks upstream nothing while the first one is there."""
+async def test_a_second_daemon_is_a_standby_and_takes_over(sync_env: SyncEnv) -> None:
+    """It sends no request while the first one is there."""
     post(sync_env, "one")
     await asyncio.to_thread(sync_env.sync)
     with sync_env.mirror.write() as tx:
@@ -187,7 +200,7 @@ async def test_the_second_daemon_stands_by_and_takes_over(sync_env: SyncEnv) -> 
         await eventually(lambda: watched.told("info", "source.active"))
 
 
-async def test_who_does_the_first_run_is_who_follows_as_soon_as_it_is_done(sync_env: SyncEnv) -> None:
+async def test_the_daemon_of_the_first_run_claims_the_source_after_it(sync_env: SyncEnv) -> None:
     """Before it, the source is not in the database; a second daemon that starts in between must not take it over."""
     post(sync_env, "one")
     async with running_daemon(sync_env.mirror, replace(source_config(sync_env), max_staleness=60.0)) as watched:
@@ -199,11 +212,11 @@ async def test_who_does_the_first_run_is_who_follows_as_soon_as_it_is_done(sync_
         assert following_it.next_check_at is not None
 
 
-async def test_one_that_is_overtaken_stands_by_before_its_next_look(
+async def test_a_daemon_that_lost_its_claim_is_a_standby_before_its_next_check(
     sync_env: SyncEnv, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Which may be far away, where looks are dear."""
-    monkeypatch.setattr(follower, "KEEP_SECONDS", 0.2)
+    """Which may be far away with a small budget."""
+    monkeypatch.setattr(worker, "CLAIM_SECONDS", 0.2)
     post(sync_env, "one")
     await asyncio.to_thread(sync_env.sync)
     async with running_daemon(sync_env.mirror, replace(source_config(sync_env), max_staleness=600.0)) as watched:
@@ -213,8 +226,8 @@ async def test_one_that_is_overtaken_stands_by_before_its_next_look(
         await eventually(lambda: watched.state().status is WorkerStatus.STANDBY, seconds=20)
 
 
-async def test_a_sync_by_hand_is_waited_for(sync_env: SyncEnv) -> None:
-    """No failure: somebody else writes for a moment."""
+async def test_the_daemon_waits_for_a_manual_sync(sync_env: SyncEnv) -> None:
+    """It is no failure: another process writes for a moment."""
     post(sync_env, "one")
     await asyncio.to_thread(sync_env.sync)
     lease = acquire(sync_env.mirror, 1, ELSEWHERE)
@@ -228,7 +241,7 @@ async def test_a_sync_by_hand_is_waited_for(sync_env: SyncEnv) -> None:
 
 
 async def test_settings_are_read_again(sync_env: SyncEnv) -> None:
-    """A source that is new is followed, one that is gone is left."""
+    """A new source is added, a removed one is released."""
     post(sync_env, "one")
     async with running_daemon(sync_env.mirror, source_config(sync_env)) as watched:
         await eventually(lambda: is_mirrored(sync_env))
@@ -240,11 +253,11 @@ async def test_settings_are_read_again(sync_env: SyncEnv) -> None:
             assert active_daemon(connection, 1) is None
 
 
-async def test_a_fault_while_settings_are_read_costs_no_later_reading(
+async def test_a_bug_while_settings_are_read_does_not_stop_later_reloads(
     sync_env: SyncEnv, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is told, and SIGHUP is heard as before."""
-    monkeypatch.setattr(service, "AGAIN_SECONDS", 0.1)
+    """It is logged, and SIGHUP works as before."""
+    monkeypatch.setattr(daemon_module, "RESTART_SECONDS", 0.1)
     async with running_daemon(sync_env.mirror, source_config(sync_env)) as watched:
         monkeypatch.setattr(watched.daemon, "_load", lambda: 1 // 0)
         watched.daemon.reload()
@@ -262,7 +275,7 @@ async def test_bad_settings_are_refused_and_the_old_ones_kept(
     async with running_daemon(sync_env.mirror, source_config(sync_env)) as watched:
 
         def bad() -> None:
-            raise InvalidSetting("versionsync.toml: no", hint="mend it")
+            raise InvalidSetting("versionsync.toml: no", hint="fix it")
 
         monkeypatch.setattr(watched.daemon, "_load", bad)
         watched.daemon.reload()
@@ -272,7 +285,7 @@ async def test_bad_settings_are_refused_and_the_old_ones_kept(
 
 
 async def test_old_histories_are_read_again(sync_env: SyncEnv, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In slices, between looks."""
+    """In slices, between checks."""
     monkeypatch.setattr("versionsync.daemon.worker.SCRUB_SECONDS", 0.5)
     for number in range(3):
         post(sync_env, f"post {number}")
@@ -281,52 +294,51 @@ async def test_old_histories_are_read_again(sync_env: SyncEnv, monkeypatch: pyte
 
 
 def kinds(mirror: Mirror) -> set[str]:
-    """What the runs were."""
+    """Return the kinds of the runs."""
     with mirror.read() as connection:
         return {run.kind for run in last_runs(connection, limit=100)}
 
 
-async def test_who_looks_next_and_why_is_in_the_database(sync_env: SyncEnv) -> None:
-    """For whoever asks the database alone."""
+async def test_the_reason_of_the_next_check_is_in_the_database(sync_env: SyncEnv) -> None:
     async with running_daemon(sync_env.mirror, source_config(sync_env)):
 
-        def told() -> object:
+        def reason() -> object:
             with sync_env.mirror.read() as connection:
                 return connection.scalar(select(source_claims.c.next_check_reason))
 
-        await eventually(told)
+        await eventually(reason)
 
 
 @pytest.fixture
-def hours_of_the_day_are_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A whole day, whatever o'clock it is: what a budget allows in a second depends on how much of its day is left."""
+def full_day_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave a full day at any time: what a budget allows in a second depends on how much of its day is left."""
     start, _ = Period.DAY.bounds(datetime.now(UTC))
     monkeypatch.setattr(Period, "bounds", lambda _period, now: (start, now + timedelta(days=1)))
 
 
-@pytest.mark.usefixtures("hours_of_the_day_are_left")
-async def test_a_budget_is_counted_and_slows_the_looks_down(sync_env: SyncEnv) -> None:
-    """It is told at the start, with its arithmetic, and a new daemon knows what the old one spent."""
+@pytest.mark.usefixtures("full_day_left")
+async def test_a_budget_is_counted_and_slows_the_checks_down(sync_env: SyncEnv) -> None:
+    """It is logged at the start with its numbers, and a new daemon knows what the old one spent."""
     post(sync_env, "one")
-    small = replace(source_config(sync_env), budget=Budget.parse("100/day"), reads_webhook_log=False)
+    small = replace(source_config(sync_env), budget=Budget.parse("100/day"), polls_webhook_log=False)
     async with running_daemon(sync_env.mirror, small) as watched:
         await eventually(lambda: watched.state().status is WorkerStatus.ACTIVE)
-        (told,) = watched.told("warning", "budget.too_small")
-        assert "of 100 requests a day" in str(told["arithmetic"])
+        (line,) = watched.told("warning", "budget.too_small")
+        assert "of 100 requests a day" in str(line["reason"])
         state = watched.state()
         assert state.next_check_at is not None
         assert state.next_check_at - datetime.now(UTC) > timedelta(minutes=1)
         sent = state.total.requests
     async with running_daemon(sync_env.mirror, small) as watched:
         await eventually(lambda: watched.state().budget)
-        purse = watched.state().budget
-        assert purse is not None
-        assert purse.spent == sent
+        budget = watched.state().budget
+        assert budget is not None
+        assert budget.spent == sent
 
 
-@pytest.mark.usefixtures("hours_of_the_day_are_left")
-async def test_a_budget_that_is_spent_is_waited_for(sync_env: SyncEnv) -> None:
-    """Nothing is asked any more, it is told once, and more budget helps at once."""
+@pytest.mark.usefixtures("full_day_left")
+async def test_the_daemon_waits_when_the_budget_is_spent(sync_env: SyncEnv) -> None:
+    """It sends no request, logs it once, and uses a larger budget at once."""
     post(sync_env, "one")
     await asyncio.to_thread(sync_env.sync)
     with sync_env.mirror.write() as tx:
@@ -341,15 +353,15 @@ async def test_a_budget_that_is_spent_is_waited_for(sync_env: SyncEnv) -> None:
         await asyncio.sleep(0.5)
         assert sync_env.simulator.simulator.requests.total == asked
         assert len(watched.told("warning", "source.failing")) == 1
-        assert "100 requests a day are spent (95): it goes on at" in (watched.state().error or "")
+        assert "all 100 requests a day are spent; the next run is at" in (watched.state().error or "")
         watched.sources = [replace(source_config(sync_env), budget=Budget.parse("1000000/day"))]
         watched.daemon.reload()
         await eventually(lambda: is_mirrored(sync_env))
 
 
-@pytest.mark.usefixtures("hours_of_the_day_are_left")
+@pytest.mark.usefixtures("full_day_left")
 async def test_a_run_leaves_the_share_of_the_other_sources(sync_env: SyncEnv) -> None:
-    """Of the 300 requests that are left one run may send half, and of two sources of a project each a quarter."""
+    """Of 300 requests that are left one run may send half, and each of two sources of a project a quarter."""
     website = sync_env.spec
     for name in ("website", "other"):
         sync_env.spec = replace(website, name=name)
@@ -359,37 +371,37 @@ async def test_a_run_leaves_the_share_of_the_other_sources(sync_env: SyncEnv) ->
             add_requests(tx, source_id, datetime.now(UTC).date(), 50)
     for number in range(200):
         post(sync_env, str(number))
-    sync_env.simulator.simulator.limits = RateLimit(60)  # what was sent is looked at five times a second
+    sync_env.simulator.simulator.limits = RateLimit(60)  # the limit is checked five times a second
     async with running_daemon(
         sync_env.mirror, replace(source_config(sync_env), budget=Budget.parse("400/day"))
     ) as watched:
         await eventually(lambda: watched.state().last_run_at)
-        purse = watched.state().budget
-        assert purse is not None
-        assert (purse.shared_by, purse.left, purse.per_run) == (2, 300, 75)
+        budget = watched.state().budget
+        assert budget is not None
+        assert (budget.shared_by, budget.left, budget.per_run) == (2, 300, 75)
         assert watched.state().failures_by_kind == {ErrorKind.BUDGET: 1}
         assert 75 <= watched.state().total.requests < 150
 
 
-@pytest.mark.usefixtures("hours_of_the_day_are_left")
-async def test_what_a_sweep_costs_is_learned_from_the_number_of_records(
+@pytest.mark.usefixtures("full_day_left")
+async def test_the_cost_of_a_sweep_is_learned_from_the_number_of_records(
     sync_env: SyncEnv, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Beacon, schema and total, and a request for each page of the list; a page is of two records here."""
-    monkeypatch.setattr(spending, "ITEMS_PAGE", 2)
+    monkeypatch.setattr(request_meter, "ITEMS_PAGE", 2)
     for number in range(7):
         post(sync_env, str(number))
-    large = replace(source_config(sync_env), budget=Budget.parse("1000000/day"), reads_webhook_log=False)
+    large = replace(source_config(sync_env), budget=Budget.parse("1000000/day"), polls_webhook_log=False)
     async with running_daemon(sync_env.mirror, large) as watched:
         await eventually(lambda: watched.state().runs["succeeded"])
         watched.sources = [replace(large, budget=Budget.parse("100/day"))]
         watched.daemon.reload()
         await eventually(lambda: watched.told("warning", "budget.too_small"))
-        assert "a sweep 7 " in str(watched.told("warning", "budget.too_small")[0]["arithmetic"])
+        assert "a sweep 7 " in str(watched.told("warning", "budget.too_small")[0]["reason"])
 
 
-async def test_a_look_that_is_asked_for_during_another_one_comes_after_it(sync_env: SyncEnv) -> None:
-    """Whatever it was asked for may have happened behind the first one's back."""
+async def test_a_check_requested_during_another_one_comes_after_it(sync_env: SyncEnv) -> None:
+    """The first one may have missed the reason for the request."""
     sync_env.simulator.simulator.faults.plant(FaultKind.SLOW, path="/site", seconds=1.0)
     slow = replace(source_config(sync_env), max_staleness=600.0)
     async with running_daemon(sync_env.mirror, slow) as watched:

@@ -1,4 +1,4 @@
-"""Pings and notices believe whom everything else believes: the CA that SSL_CERT_FILE names."""
+"""Heartbeats and notifications trust the CA in SSL_CERT_FILE, as everything else."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from versionsync.daemon.notifications.apprise import NotSent, open_channel
 from versionsync.daemon.notifications.heartbeat import _get
 from versionsync.daemon.notifications.text import Notification
 
-NOTICE = Notification(title="a test", body="of the way", kind=None)
+NOTIFICATION = Notification(title="a test", body="of the way", kind=None)
 
 
 @pytest.fixture
@@ -30,12 +30,10 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     ca.issue_cert("127.0.0.1").configure_cert(context)
     with gateway("", tls=context, instead=lambda _path: Given(200)) as url:
         yield url
-    monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)  # which a notice sets
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)  # which a notification sets
 
 
-async def test_a_ping_believes_the_ca_that_is_named(
-    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_heartbeat_trusts_the_named_ca(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """And no other; a variable that is wrong is named."""
     assert "cannot be reached" in str(await _get(Secret(server)))
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
@@ -47,12 +45,10 @@ async def test_a_ping_believes_the_ca_that_is_named(
     assert "SOCKS" in str(await _get(Secret(server)))
 
 
-async def test_a_notice_believes_the_ca_that_is_named(
-    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Its library has a variable of its own for that."""
+async def test_a_notification_trusts_the_named_ca(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its library has its own variable for that."""
     target = Secret(server.replace("https://", "jsons://") + "/?method=get")
     with pytest.raises(NotSent):
-        await asyncio.to_thread(open_channel(target, where="notices[0]"), NOTICE)
+        await asyncio.to_thread(open_channel(target, where="notifications[0]"), NOTIFICATION)
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
-    await asyncio.to_thread(open_channel(target, where="notices[0]"), NOTICE)
+    await asyncio.to_thread(open_channel(target, where="notifications[0]"), NOTIFICATION)

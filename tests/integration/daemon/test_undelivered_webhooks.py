@@ -1,4 +1,4 @@
-"""How a webhook does is told: in the database, on /status, in the metrics."""
+"""The state of a webhook is in the database, on /status and in the metrics."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ from tests.integration.daemon.test_webhook_log_poller import register
 from tests.integration.daemon.test_webhook_receiver import about
 from versionsync.config import Secret
 from versionsync.daemon.http.metrics import Metrics
-from versionsync.daemon.http.status import status
-from versionsync.daemon.readiness import reasons
+from versionsync.daemon.http.status import reasons, status
 from versionsync.daemon.state import LogStatus, WorkerState
 from versionsync.mirror.tables.webhooks import SILENT_AFTER_CHANGES, WebhookRow, webhook_row
 from versionsync.sync.report import Outcome
@@ -26,35 +25,35 @@ LOGIN = BasicAuth("versionsync", Secret("correct horse"))
 
 
 def row(sync_env: SyncEnv) -> WebhookRow | None:
-    """What the database has of it."""
+    """Return its row in the database."""
     return sync_env.mirror.query(lambda connection: webhook_row(connection, 1))
 
 
-def _is_untold(state: WorkerState, looks: int) -> bool:
-    return state.undelivered_changes == looks
+def _has_undelivered(state: WorkerState, checks: int) -> bool:
+    return state.undelivered_changes == checks
 
 
 async def edit(sync_env: SyncEnv) -> str:
-    """Let an editor write something, and wait until a look has found it."""
+    """Let an editor write something, and wait until a check has found it."""
     id = sync_env.act(lambda world: world.create(world.user, "post", {"title": "new"})).id
     await eventually(lambda: is_mirrored(sync_env))
     return id
 
 
-async def test_a_webhook_that_tells_nothing_any_more_is_noticed(sync_env: SyncEnv) -> None:
-    """By looks that find what it had not told; a call ends that. Readiness is not concerned: all is fresh."""
-    source = replace(source_config(sync_env), webhook=LOGIN, reads_webhook_log=False)
+async def test_a_webhook_that_no_longer_reports_is_noticed(sync_env: SyncEnv) -> None:
+    """By checks that find unreported changes; a call ends that. The source stays ready: all is fresh."""
+    source = replace(source_config(sync_env), webhook=LOGIN, polls_webhook_log=False)
     async with running_daemon(sync_env.mirror, source) as watched:
         state = watched.state
         await eventually(lambda: state().runs[Outcome.SUCCEEDED] >= 2)
         for number in range(SILENT_AFTER_CHANGES):
             id = await edit(sync_env)
-            await eventually(partial(_is_untold, state(), number + 1))
+            await eventually(partial(_has_undelivered, state(), number + 1))
         now = datetime.now(UTC)
-        (told,) = status(watched.daemon.states, started_at=now, now=now, redact=str)["sources"]
-        assert told["webhooks"]["is_silent"]
-        assert "its webhook tells nothing any more" in told["attention"]
-        assert list(reasons(watched.daemon.states.values(), now)) == []
+        (fields,) = status(watched.daemon.states, started_at=now, now=now, redact=str)["sources"]
+        assert fields["webhooks"]["is_silent"]
+        assert "its webhook no longer reports changes" in fields["attention"]
+        assert list(reasons(watched.daemon.states, now)) == []
         metrics = Metrics(lambda: watched.daemon.states, now=lambda: now).text().decode()
         assert 'versionsync_webhook_undelivered_changes{source="website"} 3.0' in metrics
         await eventually(lambda: (known := row(sync_env)) is not None and known.is_silent)
@@ -66,9 +65,9 @@ async def test_a_webhook_that_tells_nothing_any_more_is_noticed(sync_env: SyncEn
         await eventually(lambda: (known := row(sync_env)) is not None and not known.is_silent and known.last_call_at)
 
 
-async def test_where_nobody_waits_for_calls_nothing_is_untold(sync_env: SyncEnv) -> None:
+async def test_without_a_webhook_no_change_counts_as_undelivered(sync_env: SyncEnv) -> None:
     """Looks find everything, and that is as it should be."""
-    async with running_daemon(sync_env.mirror, replace(source_config(sync_env), reads_webhook_log=False)) as watched:
+    async with running_daemon(sync_env.mirror, replace(source_config(sync_env), polls_webhook_log=False)) as watched:
         await eventually(lambda: watched.state().runs[Outcome.SUCCEEDED] >= 2)
         for _ in range(SILENT_AFTER_CHANGES):
             await edit(sync_env)
@@ -76,14 +75,14 @@ async def test_where_nobody_waits_for_calls_nothing_is_untold(sync_env: SyncEnv)
         assert watched.state().undelivered_changes == 0
 
 
-async def test_the_log_that_is_read_is_told(sync_env: SyncEnv) -> None:
-    """When it was read, and when it last told something."""
+async def test_the_state_of_the_log_is_in_the_database(sync_env: SyncEnv) -> None:
+    """When it was read, and when it last reported a change."""
     register(sync_env, name_of("website"))
     async with running_daemon(sync_env.mirror, replace(source_config(sync_env), max_staleness=600.0)) as watched:
         await eventually(lambda: watched.state().webhook_log is LogStatus.ACTIVE)
         await edit(sync_env)
         await eventually(
-            lambda: (known := row(sync_env)) is not None and known.log_state == "read" and known.last_call_at
+            lambda: (known := row(sync_env)) is not None and known.log_state == "active" and known.last_call_at
         )
     known = row(sync_env)
     assert known is not None

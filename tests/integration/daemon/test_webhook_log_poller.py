@@ -1,4 +1,4 @@
-"""The log of webhook calls is a feed of changes: no port is open, and whatever happens to calls, nothing is missed."""
+"""Polling the log of webhook calls finds all changes without an open port, whatever happens to calls."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from tests.fixtures.running_daemon import RunningDaemon, eventually, is_mirrored
 from tests.fixtures.sync_env import SyncEnv
 from tests.fixtures.webhook_proxy import LOGIN, unreliable_way, webhook_proxy
 from versionsync import cma
-from versionsync.daemon import webhook_log_poller as feed
-from versionsync.daemon.budget import Budget
+from versionsync.backoff import Backoff
+from versionsync.budget import Budget
+from versionsync.daemon import webhook_log_poller as poller
 from versionsync.daemon.state import LogStatus, PollOutcome
 from versionsync.mirror.schema import webhook_queue
 from versionsync.mirror.tables.runs import last_runs
@@ -28,17 +29,17 @@ from versionsync.webhooks.payload import WebhookResult
 from versionsync.webhooks.registration import name_of
 
 NOWHERE = "http://127.0.0.1:9/"
-"""A target that never answers: what DatoCMS logs is enough."""
+"""A target that never answers: the log of DatoCMS is enough."""
 
 
 def register(sync_env: SyncEnv, name: str = name_of("website"), **settings: object) -> Webhook:
-    """A webhook as `versionsync webhook install` makes it."""
+    """Register a webhook as `versionsync webhook install` does."""
     return sync_env.act(lambda world: world.webhooks.register(name, NOWHERE, auto_retry=False, **settings))
 
 
 @asynccontextmanager
-async def reading(sync_env: SyncEnv, **settings: object) -> AsyncIterator[RunningDaemon]:
-    """A daemon that looks by itself every ten minutes only, and has found the log."""
+async def polling(sync_env: SyncEnv, **settings: object) -> AsyncIterator[RunningDaemon]:
+    """Run a daemon that checks only every ten minutes, and has found the log."""
     source = replace(source_config(sync_env), **{"max_staleness": 600.0} | settings)
     async with running_daemon(sync_env.mirror, source) as watched:
         await eventually(lambda: watched.state().log_polls[PollOutcome.GAP] == 1)
@@ -52,17 +53,17 @@ def post(sync_env: SyncEnv, title: str) -> str:
     return sync_env.act(lambda world: world.create(world.user, "post", {"title": title})).id
 
 
-def hints_kept(sync_env: SyncEnv) -> int | None:
-    """How many are in the database."""
+def queued(sync_env: SyncEnv) -> int | None:
+    """Return how many records are queued."""
     with sync_env.mirror.read() as connection:
         return connection.scalar(select(func.count()).select_from(webhook_queue))
 
 
-async def test_what_the_log_tells_is_mirrored_at_once(sync_env: SyncEnv) -> None:
-    """An edit, a publication and a deletion, though nobody ever receives a call."""
+async def test_changes_in_the_log_are_mirrored_at_once(sync_env: SyncEnv) -> None:
+    """An edit, a publication and a deletion, though no call is ever received."""
     register(sync_env)
-    async with reading(sync_env) as watched:
-        whole = watched.state().last_success_at
+    async with polling(sync_env) as watched:
+        complete_at = watched.state().last_success_at
         id = post(sync_env, "one")
         await eventually(lambda: is_mirrored(sync_env), seconds=20)
         sync_env.act(lambda world: world.publish(world.user, id))
@@ -70,10 +71,10 @@ async def test_what_the_log_tells_is_mirrored_at_once(sync_env: SyncEnv) -> None
         sync_env.act(lambda world: world.delete(world.user, id))
         await eventually(lambda: is_mirrored(sync_env), seconds=20)
         assert watched.state().webhook_results[WebhookResult.RECOVERED] == 4, (
-            "a deletion of what is live is told as its end, too"
+            "deleting a published record makes two calls"
         )
-        assert watched.state().last_success_at == whole  # by hints alone
-        await eventually(lambda: hints_kept(sync_env) == 0)
+        assert watched.state().last_success_at == complete_at  # only by queued records
+        await eventually(lambda: queued(sync_env) == 0)
     with sync_env.mirror.read() as connection:
         assert {run.kind for run in last_runs(connection, limit=3)} == {"records"}
         up_to = log_cursor(connection, 1)
@@ -81,25 +82,25 @@ async def test_what_the_log_tells_is_mirrored_at_once(sync_env: SyncEnv) -> None
     assert up_to.last is not None
 
 
-async def test_an_idle_reading_costs_one_request_and_writes_nothing(sync_env: SyncEnv) -> None:
+async def test_an_idle_poll_costs_one_request_and_writes_nothing(sync_env: SyncEnv) -> None:
     """However many calls were made before."""
     register(sync_env)
     for number in range(40):
         post(sync_env, f"post {number}")
-    async with reading(sync_env) as watched:
+    async with polling(sync_env) as watched:
         sync_env.wait(120)
-        proven = watched.state().log_polls[PollOutcome.COMPLETE]
-        await eventually(lambda: watched.state().log_polls[PollOutcome.COMPLETE] > proven)
-        asked, proven = sync_env.simulator.simulator.requests.total, watched.state().log_polls[PollOutcome.COMPLETE]
-        await eventually(lambda: watched.state().log_polls[PollOutcome.COMPLETE] >= proven + 2)
+        complete = watched.state().log_polls[PollOutcome.COMPLETE]
+        await eventually(lambda: watched.state().log_polls[PollOutcome.COMPLETE] > complete)
+        asked, complete = sync_env.simulator.simulator.requests.total, watched.state().log_polls[PollOutcome.COMPLETE]
+        await eventually(lambda: watched.state().log_polls[PollOutcome.COMPLETE] >= complete + 2)
         assert sync_env.simulator.simulator.requests.total - asked <= 3
         assert watched.state().log_polls[PollOutcome.GAP] == 1
 
 
 async def test_every_request_is_counted_by_how_it_ended(sync_env: SyncEnv) -> None:
-    """Those of looks and those of readings: upstream counts as many, besides what the end of the daemon cut off."""
+    """Those of checks and of polls: as many as upstream counts, except for the last ones at the end of the daemon."""
     register(sync_env)
-    async with reading(sync_env) as watched:
+    async with polling(sync_env) as watched:
         post(sync_env, "one")
         await eventually(lambda: watched.state().log_polls[PollOutcome.COMPLETE] > 2)
         state = watched.state()
@@ -107,10 +108,10 @@ async def test_every_request_is_counted_by_how_it_ended(sync_env: SyncEnv) -> No
     assert set(state.requests) == {cma.Result.OK}
 
 
-async def test_a_pruned_log_is_followed_by_a_look(sync_env: SyncEnv) -> None:
-    """What it no longer tells is found all the same."""
+async def test_a_pruned_log_leads_to_a_check(sync_env: SyncEnv) -> None:
+    """Which finds what the log no longer shows."""
     register(sync_env)
-    async with reading(sync_env) as watched:
+    async with polling(sync_env) as watched:
         post(sync_env, "one")
         await eventually(lambda: is_mirrored(sync_env))
 
@@ -123,13 +124,13 @@ async def test_a_pruned_log_is_followed_by_a_look(sync_env: SyncEnv) -> None:
         sync_env.act(edit_and_prune)
         await eventually(lambda: is_mirrored(sync_env), seconds=10)
         assert watched.state().log_polls[PollOutcome.GAP] == 2
-        assert len(watched.told("info", "webhook_log.gap")) == 1  # the first reading can prove nothing
+        assert len(watched.told("info", "webhook_log.gap")) == 1  # the first poll always has a gap
 
 
-async def test_calls_of_another_environment_are_left_alone(sync_env: SyncEnv) -> None:
-    """A webhook is the project's, and hears of all environments."""
+async def test_calls_of_another_environment_are_ignored(sync_env: SyncEnv) -> None:
+    """A webhook belongs to the project, and is called for all environments."""
     register(sync_env)
-    async with reading(sync_env) as watched:
+    async with polling(sync_env) as watched:
         sync_env.act(lambda world: world.fork(world.account, "main", "sandbox"))
         runs = watched.state().runs["succeeded"]
 
@@ -137,18 +138,18 @@ async def test_calls_of_another_environment_are_left_alone(sync_env: SyncEnv) ->
             world.create(world.user, "post", {"title": "elsewhere"}, environment="sandbox")
 
         sync_env.act(edit)
-        proven = watched.state().log_polls[PollOutcome.COMPLETE]
-        await eventually(lambda: watched.state().log_polls[PollOutcome.COMPLETE] >= proven + 2)
+        complete = watched.state().log_polls[PollOutcome.COMPLETE]
+        await eventually(lambda: watched.state().log_polls[PollOutcome.COMPLETE] >= complete + 2)
         assert watched.state().webhook_results[WebhookResult.RECOVERED] == 0
         assert watched.state().runs["succeeded"] - runs <= 1
 
 
-async def test_a_token_that_may_not_read_it_goes_on_as_before(
+async def test_a_token_that_may_not_read_the_log_works_without_it(
     sync_env: SyncEnv, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Told once, though it is tried again and again; looks come as often as without."""
-    monkeypatch.setattr(feed, "FIND_SECONDS", 0.1)
-    monkeypatch.setattr(feed, "FIND_PATIENCE", 0.0)
+    """It is logged once, though it is tried again; checks are as frequent as without a log."""
+    monkeypatch.setattr(poller, "SEARCH_SECONDS", 0.1)
+    monkeypatch.setattr(poller, "SEARCH_CHECKS", 0.0)
     register(sync_env)
 
     def restrict(world: World) -> None:
@@ -170,40 +171,40 @@ async def test_a_token_that_may_not_read_it_goes_on_as_before(
     [{"enabled": False}, {"custom_payload": "{}"}, {"events": ()}],
     ids=["disabled", "custom payload", "no events"],
 )
-async def test_a_webhook_that_does_not_tell_all_is_not_followed(sync_env: SyncEnv, settings: dict[str, object]) -> None:
-    """It says why, once, and looks as often as without."""
+async def test_an_incomplete_webhook_is_not_polled(sync_env: SyncEnv, settings: dict[str, object]) -> None:
+    """The reason is logged once; checks are as frequent as without a log."""
     webhook = register(sync_env)
     sync_env.act(lambda world: [setattr(world.webhooks.registered[webhook.id], *each) for each in settings.items()])
     async with running_daemon(sync_env.mirror, source_config(sync_env)) as watched:
         await eventually(lambda: watched.state().webhook_log is LogStatus.ABSENT)
-        (told,) = watched.told("info", "webhook_log.inactive")
-        assert "does not tell all" in str(told["reason"])
+        (line,) = watched.told("info", "webhook_log.inactive")
+        assert "does not report everything" in str(line["reason"])
 
 
-async def test_a_webhook_that_is_removed_is_noticed(sync_env: SyncEnv) -> None:
-    """By a look that finds what the log did not tell; from then on looks come more often again."""
+async def test_a_removed_webhook_is_noticed(sync_env: SyncEnv) -> None:
+    """By a check that finds what the log did not show; then checks come more often again."""
     webhook = register(sync_env)
-    async with reading(sync_env) as watched:
+    async with polling(sync_env) as watched:
         sync_env.act(lambda world: world.webhooks.registered.pop(webhook.id))
-        post(sync_env, "untold")
+        post(sync_env, "unreported")
         watched.daemon.workers["website"].check_soon()
         await eventually(lambda: is_mirrored(sync_env))
         await eventually(lambda: watched.state().webhook_log is LogStatus.ABSENT)
 
 
-async def test_the_settings_can_do_without_it(sync_env: SyncEnv) -> None:
-    """Then nothing is asked."""
+async def test_the_settings_can_turn_polling_off(sync_env: SyncEnv) -> None:
+    """Then no request is sent for it."""
     register(sync_env)
-    async with running_daemon(sync_env.mirror, replace(source_config(sync_env), reads_webhook_log=False)) as watched:
+    async with running_daemon(sync_env.mirror, replace(source_config(sync_env), polls_webhook_log=False)) as watched:
         await eventually(lambda: watched.state().runs["succeeded"] > 3)
         assert watched.state().webhook_log is LogStatus.UNKNOWN
     assert not any("webhook" in request.path for request in sync_env.simulator.simulator.requests)
 
 
-async def test_a_reading_that_fails_is_tried_again(sync_env: SyncEnv) -> None:
-    """It is no trouble of the source's, and nothing is missed."""
+async def test_a_poll_that_fails_is_tried_again(sync_env: SyncEnv) -> None:
+    """It is no failure of the source, and nothing is missed."""
     register(sync_env)
-    async with reading(sync_env) as watched:
+    async with polling(sync_env) as watched:
         sync_env.simulator.simulator.faults.plant(FaultKind.WRONG_SHAPE, path="/webhook_calls", times=2)
         sync_env.simulator.simulator.faults.plant(FaultKind.EMPTY_PAGE, path="/webhook_calls", nth=4)
         post(sync_env, "one")
@@ -212,19 +213,17 @@ async def test_a_reading_that_fails_is_tried_again(sync_env: SyncEnv) -> None:
         assert watched.told("warning", "source.failing") == []
 
 
-async def test_a_webhook_is_looked_for_again_where_that_failed(
-    sync_env: SyncEnv, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_failed_search_for_the_webhook_is_repeated(sync_env: SyncEnv, monkeypatch: pytest.MonkeyPatch) -> None:
     """After a minute, not after an hour."""
-    monkeypatch.setattr("versionsync.daemon.webhook_log_poller.FIND_AGAIN_SECONDS", 0.5)
+    monkeypatch.setattr(poller, "SEARCH_RETRY", Backoff(0.5, 3600))
     register(sync_env)
     sync_env.simulator.simulator.faults.plant(FaultKind.WRONG_SHAPE, path="/webhooks")
-    async with reading(sync_env) as watched:
+    async with polling(sync_env) as watched:
         assert watched.state().log_polls[PollOutcome.FAILED] == 1
 
 
-async def test_a_webhook_that_is_made_later_is_found_when_told(sync_env: SyncEnv) -> None:
-    """By SIGHUP, without a restart."""
+async def test_a_later_webhook_is_found_after_a_reload(sync_env: SyncEnv) -> None:
+    """Without a restart."""
     async with running_daemon(sync_env.mirror, replace(source_config(sync_env), max_staleness=600.0)) as watched:
         await eventually(lambda: watched.state().webhook_log is LogStatus.ABSENT)
         register(sync_env)
@@ -232,11 +231,11 @@ async def test_a_webhook_that_is_made_later_is_found_when_told(sync_env: SyncEnv
         await eventually(lambda: watched.state().webhook_log is LogStatus.ACTIVE)
 
 
-async def test_a_webhook_that_is_made_later_is_found_through_the_database(
+async def test_a_later_webhook_is_found_through_the_database(
     sync_env: SyncEnv, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Within seconds of the command that makes it, once, and just so when it is removed."""
-    monkeypatch.setattr("versionsync.daemon.worker.KEEP_SECONDS", 0.3)
+    """Within seconds of the command that registers or removes it."""
+    monkeypatch.setattr("versionsync.daemon.worker.CLAIM_SECONDS", 0.3)
     async with running_daemon(sync_env.mirror, replace(source_config(sync_env), max_staleness=600.0)) as watched:
         await eventually(lambda: watched.state().webhook_log is LogStatus.ABSENT)
         asked = sync_env.simulator.simulator.requests.total
@@ -253,10 +252,10 @@ async def test_a_webhook_that_is_made_later_is_found_through_the_database(
         await eventually(lambda: watched.state().webhook_log is LogStatus.ABSENT)
 
 
-async def test_a_restart_goes_on_where_the_log_was_read_to(sync_env: SyncEnv) -> None:
-    """Proven from the first reading on."""
+async def test_a_restart_continues_at_the_position_in_the_log(sync_env: SyncEnv) -> None:
+    """Without a gap."""
     register(sync_env)
-    async with reading(sync_env):
+    async with polling(sync_env):
         post(sync_env, "one")
         await eventually(lambda: is_mirrored(sync_env))
     post(sync_env, "two")
@@ -266,23 +265,23 @@ async def test_a_restart_goes_on_where_the_log_was_read_to(sync_env: SyncEnv) ->
         await eventually(lambda: is_mirrored(sync_env))
 
 
-async def test_readings_count_towards_the_budget(sync_env: SyncEnv) -> None:
+async def test_polls_count_towards_the_budget(sync_env: SyncEnv) -> None:
     """And stop when it is spent."""
     register(sync_env)
-    async with reading(sync_env, budget=Budget.parse("1000000/day")) as watched:  # pays for it at any time of the day
-        proven = watched.state().log_polls[PollOutcome.COMPLETE]
-        await eventually(lambda: watched.state().log_polls[PollOutcome.COMPLETE] >= proven + 2)
+    async with polling(sync_env, budget=Budget.parse("1000000/day")) as watched:  # pays for it at any time of the day
+        complete = watched.state().log_polls[PollOutcome.COMPLETE]
+        await eventually(lambda: watched.state().log_polls[PollOutcome.COMPLETE] >= complete + 2)
         watched.daemon.workers["website"].check_soon()
         await asyncio.sleep(0.5)
-        await eventually(lambda: (purse := watched.state().budget) and purse.spent >= proven + 2)
+        await eventually(lambda: (budget := watched.state().budget) and budget.spent >= complete + 2)
         total = watched.state().total.requests
         assert total <= sync_env.simulator.simulator.requests.total <= total + 4
 
 
 async def test_more_than_a_page_at_once_is_read_too(sync_env: SyncEnv) -> None:
-    """Between two readings; with more than a few pages all is looked at."""
+    """Between two polls; more than a few pages lead to a complete check."""
     register(sync_env)
-    async with reading(sync_env) as watched:
+    async with polling(sync_env) as watched:
         sync_env.pause = timedelta(0)
         for number in range(60):
             post(sync_env, f"post {number}")
@@ -294,7 +293,7 @@ VERBS = ("create", "create", "update", "publish", "unpublish", "delete")
 
 
 def edit_a_lot(sync_env: SyncEnv, *, seed: int, acts: int = 30) -> None:
-    """A busy day of editors: everything that can happen to a record; some are written and never touched again."""
+    """Simulate a busy day: everything that can happen to a record; some are written and never touched again."""
     random, ids = Random(seed), [post(sync_env, "first")]
     for number in range(acts):
         record, verb = (
@@ -312,17 +311,17 @@ def edit_a_lot(sync_env: SyncEnv, *, seed: int, acts: int = 30) -> None:
 
 
 def edit_of(record: str, number: int) -> Callable[[World], object]:
-    """Another title."""
+    """Return an edit of the title."""
     return lambda world: world.update(world.user, record, {"title": f"edit {number}"})
 
 
 def act_on(record: str, verb: str) -> Callable[[World], object]:
-    """Publish it, take it back, delete it."""
+    """Return a publication, its end or a deletion."""
     return lambda world: getattr(world, verb)(world.user, record)
 
 
-async def test_an_unreliable_way_misses_nothing(sync_env: SyncEnv) -> None:
-    """A third of the calls is lost, a third doubled, all are mixed up: long before the next whole look all is there."""
+async def test_unreliable_delivery_misses_nothing(sync_env: SyncEnv) -> None:
+    """A third of the calls is lost, a third doubled, all are reordered: all is there long before the next check."""
     post(sync_env, "before")
     async with webhook_proxy(sync_env) as one, unreliable_way(one, seed=11) as url:
         sync_env.act(lambda world: world.webhooks.register(name_of("website"), url, auto_retry=False))
@@ -333,8 +332,8 @@ async def test_an_unreliable_way_misses_nothing(sync_env: SyncEnv) -> None:
         assert one.heard(WebhookResult.ACCEPTED) > 0
 
 
-async def test_a_call_that_the_receiver_never_got_is_found(sync_env: SyncEnv) -> None:
-    """Once, and by the log alone; what the receiver has taken the log does not tell again."""
+async def test_a_call_that_was_never_received_is_found(sync_env: SyncEnv) -> None:
+    """Once, in the log. A call that was received is not counted again."""
     async with webhook_proxy(sync_env) as one:
         webhook = sync_env.act(lambda world: world.webhooks.register(name_of("website"), one.url, auto_retry=False))
         webhook.http_basic_user, webhook.http_basic_password = LOGIN
@@ -343,17 +342,17 @@ async def test_a_call_that_the_receiver_never_got_is_found(sync_env: SyncEnv) ->
         post(sync_env, "heard")
         await eventually(lambda: is_mirrored(sync_env))
         assert one.heard(WebhookResult.ACCEPTED) == 1
-        found = one.heard(WebhookResult.RECOVERED)  # a reading may have come before the call did
+        recovered = one.heard(WebhookResult.RECOVERED)  # a poll may have come before the call did
         sync_env.act(lambda world: setattr(world.webhooks.registered[webhook.id], "url", NOWHERE))
         post(sync_env, "lost")
         await eventually(lambda: is_mirrored(sync_env), seconds=20)
-        assert (one.heard(WebhookResult.ACCEPTED), one.heard(WebhookResult.RECOVERED) - found) == (1, 1)
+        assert (one.heard(WebhookResult.ACCEPTED), one.heard(WebhookResult.RECOVERED) - recovered) == (1, 1)
 
 
-async def test_what_the_receiver_of_another_daemon_took_is_not_found(sync_env: SyncEnv) -> None:
-    """It is looked at, once, and counted by who took it."""
+async def test_a_call_that_another_daemon_received_is_not_recovered(sync_env: SyncEnv) -> None:
+    """It is checked once, and counted by the daemon that received it."""
     register(sync_env)
-    async with reading(sync_env) as watched:
+    async with polling(sync_env) as watched:
 
         def edit_and_take(world: World) -> None:
             id = world.create(world.user, "post", {"title": "one"}).id
@@ -369,9 +368,9 @@ async def test_what_the_receiver_of_another_daemon_took_is_not_found(sync_env: S
 
 
 async def test_an_unreliable_log_misses_nothing(sync_env: SyncEnv) -> None:
-    """Old answers, pages back to front, empty ones and errors: what is not proven is looked at."""
+    """Old, reversed and empty pages and errors: every gap leads to a check."""
     register(sync_env)
-    async with reading(sync_env) as watched:
+    async with polling(sync_env) as watched:
         faults = sync_env.simulator.simulator.faults
         faults.path = "/webhook_calls"
         faults.rates.update(

@@ -1,4 +1,4 @@
-"""Webhooks are heard: what they name is mirrored at once, and nothing that is wrong with one does any harm."""
+"""Webhooks: the records that they name are mirrored at once, and wrong calls do no harm."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from versionsync.webhooks.payload import WebhookResult, parse_payload
 
 
 def register(sync_env: SyncEnv, url: str) -> None:
-    """Let upstream call."""
+    """Register the webhook."""
     user, password = LOGIN
     sync_env.act(
         lambda world: world.webhooks.register("mirror", url, http_basic_user=user, http_basic_password=password)
@@ -33,13 +33,13 @@ def register(sync_env: SyncEnv, url: str) -> None:
 
 
 def waiting(sync_env: SyncEnv) -> int:
-    """Hints that no run has looked at."""
+    """Return the number of queued records."""
     with sync_env.mirror.read() as connection:
         return connection.scalar(select(func.count()).select_from(webhook_queue)) or 0
 
 
-async def test_what_a_webhook_names_is_mirrored_at_once(sync_env: SyncEnv) -> None:
-    """An edit, a publication and a deletion; long before the daemon would have looked by itself."""
+async def test_a_record_named_by_a_webhook_is_mirrored_at_once(sync_env: SyncEnv) -> None:
+    """An edit, a publication and a deletion, long before the next check."""
     async with webhook_proxy(sync_env) as one:
         register(sync_env, one.url)
         id = sync_env.act(lambda world: world.create(world.user, "post", {"title": "one"})).id
@@ -49,7 +49,9 @@ async def test_what_a_webhook_names_is_mirrored_at_once(sync_env: SyncEnv) -> No
         sync_env.act(lambda world: world.delete(world.user, id))
         await eventually(lambda: is_mirrored(sync_env), seconds=20)
         await eventually(lambda: waiting(sync_env) == 0)
-        assert one.heard(WebhookResult.ACCEPTED) == 4  # deleting what is live calls twice: unpublish and delete
+        assert (
+            one.heard(WebhookResult.ACCEPTED) == 4
+        )  # deleting a published record makes two calls: unpublish and delete
     with sync_env.mirror.read() as connection:
         assert "webhook" in {run.trigger for run in last_runs(connection)}
 
@@ -66,7 +68,7 @@ async def test_doubled_and_reordered_calls_do_no_harm(sync_env: SyncEnv) -> None
 
 
 async def test_calls_that_are_three_days_old_and_come_again_do_no_harm(sync_env: SyncEnv) -> None:
-    """DatoCMS makes a failed call again for more than three days, with the same id; by then all of it is mirrored."""
+    """DatoCMS retries a failed call for more than three days with the same id; by then all of it is mirrored."""
     alive = sync_env.act(lambda world: world.create(world.user, "post", {"title": "one"})).id
     gone = sync_env.act(lambda world: world.create(world.user, "post", {"title": "two"})).id
     sync_env.act(lambda world: world.delete(world.user, gone))
@@ -91,31 +93,30 @@ async def test_calls_that_are_three_days_old_and_come_again_do_no_harm(sync_env:
 
 
 def about(id: str, event_type: str = "update", **more: object) -> dict[str, object]:
-    """A call about a record."""
+    """Return a call about a record."""
     return {"entity_type": "item", "event_type": event_type, "environment": "main", "entity": {"id": id}} | more
 
 
 async def test_passwords_cannot_be_tried_fast(sync_env: SyncEnv, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not over many connections either, nor by hanging up as soon as the answer is late."""
-    monkeypatch.setattr(receiver, "MOST_REFUSALS", 3)
+    """Neither over many connections, nor by hanging up as soon as the response is late."""
+    monkeypatch.setattr(receiver, "MAX_REFUSALS", 3)
     async with webhook_proxy(sync_env, refuse_seconds=3.0) as one:
-        begun = time.monotonic()
+        began = time.monotonic()
         tries = [asyncio.create_task(one.call(about("x"), auth=(LOGIN[0], f"guess {number}"))) for number in range(9)]
         await eventually(lambda: sum(task.done() for task in tries) == 6)
         assert [task.result().status_code for task in tries if task.done()] == [429] * 6
         for task in tries:
             task.cancel()
-        assert (await one.call(about("x"))).status_code == 429  # a right one would tell who guesses that it is right
+        assert (await one.call(about("x"))).status_code == 429  # 202 would reveal the right password
         assert (await one.call(about("x"), auth=("a", "b"))).headers["Retry-After"] == "1"
-        await asyncio.sleep(max(0.0, begun + 4.0 - time.monotonic()))
+        await asyncio.sleep(max(0.0, began + 4.0 - time.monotonic()))
         assert (await one.call(about("x"))).status_code == 202
-        begun = time.monotonic()
+        began = time.monotonic()
         assert (await one.call(about("x"), auth=(LOGIN[0], "guess"))).status_code == 401
-        assert time.monotonic() - begun >= 3.0
+        assert time.monotonic() - began >= 3.0
 
 
-async def test_a_wrong_password_is_refused_and_told_once_without_it(sync_env: SyncEnv) -> None:
-    """Whatever is wrong with it."""
+async def test_a_wrong_password_is_refused_and_logged_once_without_it(sync_env: SyncEnv) -> None:
     async with webhook_proxy(sync_env) as one:
         for auth in (None, (LOGIN[0], "wrong"), ("somebody", LOGIN[1]), (LOGIN[0], "")):
             answer = await one.call(about("x"), auth=auth)
@@ -130,43 +131,41 @@ async def test_a_wrong_password_is_refused_and_told_once_without_it(sync_env: Sy
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{", b"\xff", b'{"entity_type": 1}', b"[" * 100_000])
-async def test_what_is_no_call_is_400(sync_env: SyncEnv, body: bytes) -> None:
-    """And is looked for all the same."""
+async def test_an_invalid_call_is_400(sync_env: SyncEnv, body: bytes) -> None:
     async with webhook_proxy(sync_env) as one:
         assert (await one.call(body)).status_code == 400
         assert one.heard(WebhookResult.INVALID) == 1
 
 
-async def test_a_body_without_an_end_is_not_read_to_it(sync_env: SyncEnv) -> None:
-    """413 above the limit."""
+async def test_a_body_above_the_limit_is_413(sync_env: SyncEnv) -> None:
     async with webhook_proxy(sync_env) as one:
         assert (await one.call(b" " * (BODY_BYTES + 1))).status_code == 413
         assert one.heard(WebhookResult.INVALID) == 1
 
 
 async def test_calls_about_something_else_are_ignored(sync_env: SyncEnv) -> None:
-    """Another environment, another project; a model is a reason to look."""
+    """Another environment or project; a model leads to a check."""
     async with webhook_proxy(sync_env) as one:
-        for body, said in (
-            (about("x", environment="sandbox"), "elsewhere\n"),
-            (about("x", site_id="1"), "elsewhere\n"),
-            ({"entity_type": "item_type", "event_type": "update"}, "noted\n"),
+        for body, text in (
+            (about("x", environment="sandbox"), "other_environment\n"),
+            (about("x", site_id="1"), "other_environment\n"),
+            ({"entity_type": "item_type", "event_type": "update"}, "accepted_no_record\n"),
         ):
             answer = await one.call(body)
-            assert (answer.status_code, answer.text) == (200, said)
+            assert (answer.status_code, answer.text) == (200, text)
         assert waiting(sync_env) == 0
 
 
 async def test_a_source_without_a_password_has_no_receiver(sync_env: SyncEnv) -> None:
-    """Nor has one that does not exist; nobody learns which."""
+    """The response does not reveal whether the source exists."""
     async with webhook_proxy(sync_env, password=None) as one:
         known = await one.call(about("x"))
         unknown = await one.http.post("/webhooks/other", content=b"{}", auth=LOGIN)
         assert (known.status_code, known.text) == (unknown.status_code, unknown.text) == (404, unknown.text)
 
 
-async def test_a_hint_outlives_the_daemon_that_took_it(sync_env: SyncEnv) -> None:
-    """The one that stands by keeps it; the one that follows looks."""
+async def test_a_queued_record_outlives_the_daemon_that_received_it(sync_env: SyncEnv) -> None:
+    """A standby queues it; the active daemon checks it."""
     await asyncio.to_thread(sync_env.sync)
     with sync_env.mirror.write() as tx:
         claim_source(tx, 1, Holder(host="elsewhere", pid=7))
@@ -181,7 +180,7 @@ async def test_a_hint_outlives_the_daemon_that_took_it(sync_env: SyncEnv) -> Non
         await eventually(lambda: waiting(sync_env) == 0)
 
 
-def test_only_what_is_needed_of_a_call_is_read() -> None:
+def test_only_the_needed_part_of_a_call_is_read() -> None:
     """The rest may be anything."""
     call = parse_payload(json.dumps(about("abc", entity={"id": "abc", "attributes": {"title": 1e300}})).encode())
     assert call is not None
@@ -193,8 +192,8 @@ def test_only_what_is_needed_of_a_call_is_read() -> None:
     assert parse_payload(b'{"entity_type":"upload","event_type":"create","entity":{"id":"u"}}').record_id is None  # type: ignore[union-attr]
 
 
-async def test_calls_make_no_try_of_a_source_that_fails_come_sooner(sync_env: SyncEnv) -> None:
-    """A token is revoked while people edit: their calls are kept, and the next try is made when it is due."""
+async def test_calls_do_not_advance_the_retry_of_a_failing_source(sync_env: SyncEnv) -> None:
+    """A token is revoked while people edit: calls are queued, and the retry keeps its time."""
     async with webhook_proxy(sync_env) as one:
         token = sync_env.act(lambda world: world.people.tokens.pop(FULL_ACCESS_TOKEN))
         id = sync_env.act(lambda world: world.create(world.user, "post", {"title": "one"})).id

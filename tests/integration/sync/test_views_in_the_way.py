@@ -5,9 +5,9 @@ from __future__ import annotations
 from sqlalchemy import text
 
 from tests.fixtures.sync_env import SyncEnv
-from versionsync.cli.attention import SourceStatus, problems
 from versionsync.mirror.status import count_rows
 from versionsync.mirror.tables.sources import sources_of
+from versionsync.status.model import SourceStatus, problems
 from versionsync.sync.report import Outcome
 
 VIEW = "website_post_versions"
@@ -21,7 +21,8 @@ def attention(sync_env: SyncEnv) -> list[str]:
         status = SourceStatus(
             source=one, row_counts=count_rows(connection, one.id), runs=(), lag=None, lease=None, daemon=None
         )
-        return [remark.text for remark in problems(status, one.checkpoint.last_success_at or one.created_at)]
+        now = one.checkpoint.last_success_at or one.created_at
+        return [problem.text for problem in problems(status.health(now), now)]
 
 
 def test_a_run_succeeds_whatever_is_in_the_way_of_a_view(sync_env: SyncEnv) -> None:

@@ -1,4 +1,4 @@
-"""When to look next, whatever happened before: never too late, never without an end, never a flood."""
+"""The time of the next check: never too late, never at once, never without end."""
 
 from __future__ import annotations
 
@@ -15,55 +15,54 @@ staleness = floats(1, 604_800)
 
 
 @given(quiet, staleness)
-def test_the_next_look_is_never_later_than_the_mirror_may_be_old(quiet: float, most: float) -> None:
+def test_the_next_check_is_never_later_than_max_staleness(quiet: float, limit: float) -> None:
     """And never at once."""
-    assert 0 < next_check(quiet_seconds=quiet, max_staleness=most) <= most
+    assert 0 < next_check(quiet_seconds=quiet, max_staleness=limit) <= limit
 
 
 @given(quiet, staleness)
-def test_however_busy_a_project_is_there_is_a_pause(quiet: float, most: float) -> None:
-    """Unless it must be fresher than that."""
-    assert next_check(quiet_seconds=quiet, max_staleness=most) >= min(MIN_INTERVAL_SECONDS, most)
+def test_there_is_a_pause_however_busy_a_project_is(quiet: float, limit: float) -> None:
+    """Unless max_staleness is shorter."""
+    assert next_check(quiet_seconds=quiet, max_staleness=limit) >= min(MIN_INTERVAL_SECONDS, limit)
 
 
 @given(quiet, quiet, staleness)
-def test_a_quiet_project_is_looked_at_no_more_often_than_a_busy_one(one: float, two: float, most: float) -> None:
-    """Whatever else there is."""
+def test_a_quiet_project_is_checked_no_more_often_than_a_busy_one(one: float, two: float, limit: float) -> None:
     less, more = sorted((one, two))
-    assert next_check(quiet_seconds=less, max_staleness=most) <= next_check(quiet_seconds=more, max_staleness=most)
+    assert next_check(quiet_seconds=less, max_staleness=limit) <= next_check(quiet_seconds=more, max_staleness=limit)
 
 
 @given(sampled_from(ErrorKind), integers(1, 10**9), randoms(use_true_random=False))
-def test_a_failure_is_tried_again_within_minutes_for_ever(trouble: ErrorKind, failures: int, random: Random) -> None:
+def test_a_failure_is_retried_within_minutes_without_end(kind: ErrorKind, failures: int, random: Random) -> None:
     """However many there were, and never at once."""
-    assert 1 <= retry_wait(trouble, failures, random=random) <= min(RETRIES[trouble].maximum, 300)
+    assert 1 <= retry_wait(kind, failures, random=random) <= min(RETRIES[kind].maximum, 300)
 
 
-def test_the_first_tries_come_soon_and_the_later_ones_less_often() -> None:
+def test_the_first_retries_come_soon_and_later_ones_less_often() -> None:
     """A failure shortens the wait at first."""
     waits = [retry_wait(ErrorKind.UNAVAILABLE, failures, random=Random(1)) for failures in range(1, 12)]
     assert waits[0] <= 5 < next_check(quiet_seconds=3600, max_staleness=60)
     assert waits == sorted(waits)
 
 
-def test_who_failed_together_comes_back_apart() -> None:
-    """Some of each wait is left to chance."""
+def test_sources_that_failed_together_come_back_apart() -> None:
+    """Each wait has some randomness."""
     random = Random(1)
     assert len({retry_wait(ErrorKind.UNAVAILABLE, 5, random=random) for _ in range(50)}) > 40
 
 
-def test_a_quiet_night_costs_few_looks() -> None:
-    """Ten hours after the last edit, where the mirror may be an hour old."""
-    looks, elapsed = 0, 0.0
+def test_a_quiet_night_costs_few_checks() -> None:
+    """Ten hours after the last edit, with a max_staleness of an hour."""
+    checks, elapsed = 0, 0.0
     while elapsed < 10 * 3600:
         elapsed += next_check(quiet_seconds=elapsed, max_staleness=3600)
-        looks += 1
-    assert looks < 80
+        checks += 1
+    assert checks < 80
 
 
-def test_it_is_told_why_then_in_words_that_are_true() -> None:
-    """Nobody is told that nothing has changed for 0 s, nor how many seconds a weekend has."""
+def test_the_reason_is_true_and_readable() -> None:
+    """It never says that nothing has changed for 0 s, and has no weekend in seconds."""
     assert reason(quiet_seconds=0.2, has_changed=True) == "something has just changed"
     assert reason(quiet_seconds=0.2, has_changed=False) == "the daemon has just started"
-    assert reason(quiet_seconds=90.4, has_changed=False) == "nothing has changed for 90 s"
+    assert reason(quiet_seconds=90.4, has_changed=False) == "nothing has changed for 90 seconds"
     assert reason(quiet_seconds=3600.0, has_changed=True) == "nothing has changed for 60 minutes"

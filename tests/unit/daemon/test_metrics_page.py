@@ -1,4 +1,4 @@
-"""The page about the daemon names every metric that there is, with what the daemon itself says of it, and no other."""
+"""The page about metrics lists exactly the metrics that exist, with their help texts."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from datetime import UTC, datetime
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.fixtures.pages import ROOT
-from versionsync.daemon.budget import Budget, BudgetStatus
+from versionsync.budget import Budget, BudgetStatus
 from versionsync.daemon.http.metrics import Metrics
 from versionsync.daemon.state import WorkerState
 from versionsync.sync.report import Counts, Outcome, RunKind, RunReport
 
-PAGE = ROOT / "docs" / "daemon.md"
+PAGE = ROOT / "docs" / "metrics.md"
 
 
 def test_the_page_has_every_metric_with_its_meaning() -> None:
     """And its labels."""
     now = datetime(2026, 11, 1, tzinfo=UTC)
-    purse = BudgetStatus(budget=Budget.parse("3000/day"), spent=1, shared_by=1, now=now)
-    states = {"website": WorkerState(name="website", max_staleness=60, since=now, budget=purse)}
+    budget = BudgetStatus(budget=Budget.parse("3000/day"), spent=1, shared_by=1, now=now)
+    states = {"website": WorkerState(name="website", max_staleness=60, since=now, budget=budget)}
     metrics = Metrics(lambda: states, now=lambda: now)
     states["website"].run_seconds.observe(1.0)
     there = {}
@@ -29,7 +29,7 @@ def test_the_page_has_every_metric_with_its_meaning() -> None:
             name = f"{family.name}_total" if family.type == "counter" else family.name
             labels = {label for sample in family.samples for label in sample.labels} - {"le"}
             there[name] = (labels, family.documentation.rstrip("."))
-    row = re.compile(r"^\| `(versionsync_\w+)` \|(.*?)\| (.*) \|$", re.MULTILINE)
+    row = re.compile(r"^\| `(versionsync_\w+)` \| (?:gauge|counter|histogram) \|(.*?)\| (.*) \|$", re.MULTILINE)
     documented = {
         name: (set(re.findall(r"`(\w+)`", labels)), meaning) for name, labels, meaning in row.findall(PAGE.read_text())
     }
@@ -40,11 +40,11 @@ def test_the_page_has_every_metric_with_its_meaning() -> None:
 
 
 def test_views_that_cannot_follow_the_schema_are_counted() -> None:
-    """As of the last run that tried; one that ended before that says nothing about them."""
+    """In the last run that tried; a run that ended before that does not change the number."""
     now = datetime(2026, 11, 1, tzinfo=UTC)
     state = WorkerState(name="website", max_staleness=60, since=now)
-    for blocked, told in (({"a": "in use", "b": "in use"}, 2), (None, 2), ({}, 0)):
-        state.ended(
+    for blocked, number in (({"a": "in use", "b": "in use"}, 2), (None, 2), ({}, 0)):
+        state.finish_run(
             RunReport(
                 source="website",
                 kind=RunKind.INCREMENTAL,
@@ -54,4 +54,4 @@ def test_views_that_cannot_follow_the_schema_are_counted() -> None:
             )
         )
         page = Metrics(lambda: {"website": state}, now=lambda: now).text().decode()
-        assert f'versionsync_views_blocked{{source="website"}} {told:.1f}\n' in page
+        assert f'versionsync_views_blocked{{source="website"}} {number:.1f}\n' in page

@@ -1,4 +1,4 @@
-"""Two seconds after SIGTERM nothing is left, whatever the process was at."""
+"""The process ends within two seconds after SIGTERM, whatever it does."""
 
 from __future__ import annotations
 
@@ -27,21 +27,20 @@ asyncio.run(main())
 @pytest.mark.parametrize(
     "work",
     ["await stopped.wait()", "time.sleep(60)", "while True: pass", "await stopped.wait(); time.sleep(60)"],
-    ids=["idle", "blocked", "busy", "a clean-up that hangs"],
+    ids=["idle", "blocked", "busy", "a stuck clean-up"],
 )
 def test_it_ends_within_two_seconds_with_exit_code_0(work: str) -> None:
-    """Cleanly where it can, where it stands otherwise. The rest of the time is for a machine that others use."""
+    """Cleanly if possible, at once otherwise. The limit here is longer for a busy machine."""
     with subprocess.Popen([sys.executable, "-c", BUSY.format(work=work)], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
-        begun = time.monotonic()
+        began = time.monotonic()
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
-        assert time.monotonic() - begun < 3.5
+        assert time.monotonic() - began < 3.5
 
 
-def test_sighup_ends_nothing() -> None:
-    """It is told each time."""
+def test_sighup_reloads_each_time_and_does_not_end_the_process() -> None:
     code = BUSY.format(work="await stopped.wait()")
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

@@ -1,4 +1,4 @@
-"""What a page of the log of calls proves: whatever happens to the log, a call is told, or all is looked at."""
+"""Pages of the log of calls: whatever happens to the log, a call is found, or a gap is reported."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ LATE = int(LATE_SECONDS)
 
 
 def at(seconds: float) -> datetime:
-    """A moment of upstream's clock."""
+    """Return a time by the clock of DatoCMS."""
     return EPOCH + timedelta(seconds=seconds)
 
 
 def page(*seconds: float, now: float = 1000, total: int | None = None) -> LogPage:
-    """The newest calls, made at these moments and called by them."""
+    """Return a page with calls made at these times and named after them."""
     calls = [LoggedCall(f"c{second:g}", at(second)) for second in seconds]
     return LogPage(
         ids=[call.id for call in calls], calls=calls, total=len(calls) if total is None else total, at=at(now)
@@ -33,28 +33,28 @@ def page(*seconds: float, now: float = 1000, total: int | None = None) -> LogPag
 
 
 def stood(last: float | None, *, read_at: float = 1000, seen: Sequence[str] = ()) -> LogPosition:
-    """Where a reader stood that saw a call made at `last` as the newest."""
+    """Return the position of a reader whose newest call was made at `last`."""
     call = None if last is None else LoggedCall(f"c{last:g}", at(last))
     return LogPosition(up_to=LogCursor(webhook_id=HOOK, read_at=at(read_at), last=call), seen=frozenset(seen))
 
 
 def read(position: LogPosition | None, page: LogPage) -> LogDelta:
-    """What the page tells."""
+    """Return what is new on the page."""
     return read_page(position, page, webhook_id=HOOK)
 
 
-def test_who_reads_for_the_first_time_has_proven_nothing() -> None:
-    """What was before is not in this log."""
-    told = read(None, page(900, 800))
-    assert not told.is_gapless
-    assert told.position.up_to.last == LoggedCall("c900", at(900))
+def test_the_first_page_is_never_gapless() -> None:
+    """Earlier calls may be missing."""
+    delta = read(None, page(900, 800))
+    assert not delta.is_gapless
+    assert delta.position.up_to.last == LoggedCall("c900", at(900))
 
 
-def test_a_log_that_was_empty_tells_all() -> None:
-    """It is younger than the look before, as long as all of it is on the page."""
+def test_a_log_that_was_empty_is_complete() -> None:
+    """If all of it is on the page, and nothing can have been pruned."""
     assert read(stood(None), page()).is_gapless
-    told = read(stood(None), page(1010, 1005))
-    assert (told.new, told.is_gapless) == ({"c1010", "c1005"}, True)
+    delta = read(stood(None), page(1010, 1005))
+    assert (delta.new, delta.is_gapless) == ({"c1010", "c1005"}, True)
     assert not read(stood(None), page(1010, 1005, total=3)).is_gapless
     assert not read(stood(None), page(now=1000 + KEPT_SECONDS)).is_gapless  # some may have come and gone
 
@@ -66,15 +66,15 @@ def test_the_newest_call_must_be_there_again() -> None:
     assert not read(stood(990), page()).is_gapless
 
 
-def test_only_what_was_not_seen_is_new() -> None:
-    """Calls come out of order and once more."""
-    told = read(stood(990, seen=["c990", "c985"]), page(1010, 990, 985, 980))
-    assert told.new == {"c1010", "c980"}
-    assert read(told.position, page(1010, 990, 985, 980)).new == frozenset()
+def test_only_calls_not_seen_before_are_new() -> None:
+    """Calls come out of order and repeatedly."""
+    delta = read(stood(990, seen=["c990", "c985"]), page(1010, 990, 985, 980))
+    assert delta.new == {"c1010", "c980"}
+    assert read(delta.position, page(1010, 990, 985, 980)).new == frozenset()
 
 
 def test_a_late_call_is_waited_for() -> None:
-    """Until it cannot come any more the page must go back that far; then the newest call is enough."""
+    """As long as it may still come, the page must go back that far; then the newest call is enough."""
     young, old = stood(1000 - LATE / 2), stood(1000 - 2 * LATE)
     assert young.since == at(1000 - LATE / 2 - LATE)
     assert old.since == at(1000 - 2 * LATE - 1)
@@ -83,39 +83,39 @@ def test_a_late_call_is_waited_for() -> None:
     assert stood(None).since is None
 
 
-def test_a_page_out_of_order_proves_nothing_by_its_order() -> None:
-    """What it leaves out may be the newest."""
+def test_a_page_out_of_order_must_be_complete() -> None:
+    """The calls that it leaves out may be the newest."""
     old = 1000 - 2 * LATE
     assert not read(stood(old), page(old, 1010, total=9)).is_gapless
     assert read(stood(old), page(old, 1010)).is_gapless  # it is all there is
 
 
 def test_another_webhook_is_another_log() -> None:
-    """Nothing that was seen counts."""
-    told = read_page(stood(990), page(990), webhook_id="5")
-    assert (told.new, told.is_gapless) == ({"c990"}, False)
-    assert told.position.up_to.webhook_id == "5"
+    """Calls seen before do not count."""
+    delta = read_page(stood(990), page(990), webhook_id="5")
+    assert (delta.new, delta.is_gapless) == ({"c990"}, False)
+    assert delta.position.up_to.webhook_id == "5"
 
 
-def test_a_call_that_cannot_be_read_is_new_all_the_same() -> None:
-    """Once; without an id nothing is proven."""
+def test_an_unreadable_call_is_new() -> None:
+    """Once. Without an id the page is not gapless."""
     shown = replace(page(1010, 990), ids=["c1010", "bad", "c990"], total=3)
-    told = read(stood(990, seen=["c990"]), shown)
-    assert (told.new, told.is_gapless) == ({"c1010", "bad"}, True)
-    assert read(told.position, shown).new == frozenset()
+    delta = read(stood(990, seen=["c990"]), shown)
+    assert (delta.new, delta.is_gapless) == ({"c1010", "bad"}, True)
+    assert read(delta.position, shown).new == frozenset()
     assert not read(stood(990), replace(shown, ids=["c1010", None, "c990"])).is_gapless
 
 
 @given(st.lists(st.integers(0, 300), max_size=12), st.integers(0, 300))
-def test_reading_the_same_page_again_tells_nothing(seconds: list[int], last: int) -> None:
-    """Whatever is on it."""
+def test_the_same_page_again_has_nothing_new(seconds: list[int], last: int) -> None:
+    """Whatever it contains."""
     shown = page(*sorted(set(seconds), reverse=True))
     assert read(read(stood(last), shown).position, shown).new == frozenset()
 
 
 @dataclass
 class Made:
-    """A call as it really was: made, listed at some later time, perhaps pruned."""
+    """A call: when it was made and listed, and whether it was pruned."""
 
     id: str
     made_at: float
@@ -125,7 +125,7 @@ class Made:
 
 
 class LogMachine(RuleBasedStateMachine):
-    """Calls are listed late, out of order and doubled, pages are short, the log is pruned: none is missed."""
+    """Calls are late, out of order and repeated, pages are short, the log is pruned: none is missed."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -133,7 +133,7 @@ class LogMachine(RuleBasedStateMachine):
         self.calls: list[Made] = []
         self.position: LogPosition | None = None
         self.random = Random(7)
-        self.proven = 0
+        self.gapless = 0
 
     @rule(seconds=st.one_of(st.floats(0, 3), st.floats(0, 300), st.floats(3000, 8000)))
     def time_passes(self, seconds: float) -> None:
@@ -149,33 +149,33 @@ class LogMachine(RuleBasedStateMachine):
 
     @rule(age=st.floats(KEPT_SECONDS, 3 * KEPT_SECONDS))
     def the_log_is_pruned(self, age: float) -> None:
-        """What is old goes; nothing goes before it could be listed."""
+        """Old calls are removed, but none before it could be listed."""
         for call in self.calls:
             call.pruned |= call.made_at < self.now - age
 
     @rule()
     def a_daemon_is_started_again(self) -> None:
-        """What it has seen it knows no longer, only how far it was."""
+        """It only keeps its position."""
         if self.position is not None:
             self.position = LogPosition(up_to=self.position.up_to)
 
     @rule()
     def the_log_is_read(self) -> None:
-        """As the daemon does it: a short page, and a longer one where that proves nothing."""
+        """As the daemon does: a short page, and a longer one if that has a gap."""
         listed = [call for call in self.calls if call.listed_at <= self.now]
         shown = self.shown(listed, limit=5)
-        told = read(self.position, shown)
-        if self.position is not None and not told.is_gapless and not shown.is_complete:
-            told = read(self.position, self.shown(listed, limit=20))
-        self.position = told.position
-        self.proven += told.is_gapless
+        delta = read(self.position, shown)
+        if self.position is not None and not delta.is_gapless and not shown.is_complete:
+            delta = read(self.position, self.shown(listed, limit=20))
+        self.position = delta.position
+        self.gapless += delta.is_gapless
         for call in listed:
-            # One that is unproven is followed by a look at all that there is by now.
-            call.is_covered |= call.id in told.new or not told.is_gapless
+            # A gap leads to a complete check.
+            call.is_covered |= call.id in delta.new or not delta.is_gapless
         assert [call for call in listed if not call.is_covered] == []
 
     def shown(self, listed: Sequence[Made], *, limit: int) -> LogPage:
-        """A page in whole seconds, those of one second in any order."""
+        """Return a page with full seconds; calls of one second are in any order."""
         since = self.position.since if self.position is not None else None
         found = [call for call in listed if not call.pruned and (since is None or at(int(call.made_at)) > since)]
         self.random.shuffle(found)

@@ -1,4 +1,4 @@
-"""A source knows its own webhook among all of a project, and whether that tells every change."""
+"""Finding the webhook of a source among all of a project, and whether it reports every change."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from versionsync.webhooks.registration import (
 
 
 def webhook(**members: Any) -> cma.Webhook:
-    """One as `versionsync webhook install` makes it."""
-    usual: dict[str, Any] = {
+    """Return one as `versionsync webhook install` creates it."""
+    default: dict[str, Any] = {
         "id": "4",
         "name": name_of("website"),
         "url": "https://mirror.example/webhooks/website",
@@ -30,13 +30,13 @@ def webhook(**members: Any) -> cma.Webhook:
         "http_basic_user": None,
         "http_basic_password": None,
         "header_names": (),
-        "events": (told(*EVENTS),),
+        "events": (events(*EVENTS),),
     }
-    return cma.Webhook(**usual | members)
+    return cma.Webhook(**default | members)
 
 
-def told(*event_types: str, entity_type: str = "item", is_filtered: bool = False) -> cma.WebhookEvents:
-    """Events of one kind of entity."""
+def events(*event_types: str, entity_type: str = "item", is_filtered: bool = False) -> cma.WebhookEvents:
+    """Return events of one kind of entity."""
     return cma.WebhookEvents(entity_type=entity_type, event_types=event_types, is_filtered=is_filtered)
 
 
@@ -51,8 +51,8 @@ def told(*event_types: str, entity_type: str = "item", is_filtered: bool = False
         ("", False),
     ],
 )
-def test_the_name_tells_whose_it_is(name: str, own: bool) -> None:
-    """A source whose name begins like another's is another one."""
+def test_the_name_identifies_the_source(name: str, own: bool) -> None:
+    """A name that only begins like the source does not count."""
     assert is_own(webhook(name=name), "website") is own
 
 
@@ -63,7 +63,7 @@ def test_the_oldest_comes_first() -> None:
 
 
 def test_each_has_a_name_of_its_own() -> None:
-    """Upstream may refuse one that is taken."""
+    """DatoCMS may refuse a name that is taken."""
     there: list[cma.Webhook] = []
     for _ in range(4):
         there.append(webhook(name=unused_name(there, "website", "https://a.example/x")))
@@ -79,18 +79,21 @@ def test_each_has_a_name_of_its_own() -> None:
         ({"enabled": False}, "disabled"),
         ({"is_custom": True}, "payload"),
         ({"events": ()}, "create, update, delete, publish, unpublish"),
-        ({"events": (told("create", "update", "delete", "publish"),)}, "unpublish"),
-        ({"events": (told(*EVENTS, is_filtered=True),)}, "create"),
-        ({"events": (told(*EVENTS, entity_type="upload"),)}, "create"),
+        ({"events": (events("create", "update", "delete", "publish"),)}, "unpublish"),
+        ({"events": (events(*EVENTS, is_filtered=True),)}, "create"),
+        ({"events": (events(*EVENTS, entity_type="upload"),)}, "create"),
     ],
 )
-def test_one_that_does_not_tell_all_says_why(members: dict[str, Any], why: str) -> None:
-    """So that somebody can mend it."""
+def test_an_incomplete_webhook_has_a_reason(members: dict[str, Any], why: str) -> None:
     assert why in (missing_events(webhook(**members)) or "")
 
 
-def test_what_it_tells_besides_does_not_matter() -> None:
-    """Nor in how many parts it tells it."""
-    parts = (told("create", "update"), told("delete", "publish", "unpublish"), told("create", entity_type="upload"))
+def test_further_events_do_not_matter() -> None:
+    """Nor how they are grouped."""
+    parts = (
+        events("create", "update"),
+        events("delete", "publish", "unpublish"),
+        events("create", entity_type="upload"),
+    )
     assert missing_events(webhook(events=parts)) is None
     assert subscribed_events(webhook(events=parts)) == set(EVENTS)

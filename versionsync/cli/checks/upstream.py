@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 from typing import Final
 
 from versionsync import cma
-from versionsync.cli.attention import ago, sync_before
 from versionsync.cli.checks.result import CheckResult, error, from_error, ok, warning
 from versionsync.cli.exit_codes import ExitCode
 from versionsync.config import SourceSettings
 from versionsync.mirror.tables.sources import SourceRow
-from versionsync.text import count, when
+from versionsync.status.model import sync_before
+from versionsync.text import ago, count, when
 
 __all__ = ["check_upstream", "first_pages"]
 

@@ -11,11 +11,10 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from versionsync import cma
-from versionsync.cli.attention import ago
 from versionsync.cli.checks.result import CheckResult, ok, warning
 from versionsync.cli.views.webhook import RUNNING, last_calls
 from versionsync.config import SourceSettings
-from versionsync.text import count
+from versionsync.text import ago, count
 from versionsync.webhooks.payload import BasicAuth
 from versionsync.webhooks.registration import find_own, missing_events
 

@@ -24,10 +24,10 @@ def health(session: CliContext) -> None:
     http = session.configuration.http
     if not http.port:
         raise InvalidSetting(
-            "[http] port is 0, so nobody knows where the daemon answers", hint="Set it to a number, such as 8765."
+            "[http] port is 0, so the port of the daemon is not known", hint="Set it to a number, such as 8765."
         )
-    alive = get_health(http.host, http.port)
+    found = get_health(http.host, http.port)
     if session.output.as_json:
-        session.output.json({"alive": True, "url": alive.url, "version": alive.version, "pid": alive.pid})
+        session.output.json({"alive": True, "url": found.url, "version": found.version, "pid": found.pid})
     else:
-        session.output.plain_line(f"The daemon lives: {alive.url}, version {alive.version}, process {alive.pid}.")
+        session.output.plain_line(f"The daemon is alive: {found.url}, version {found.version}, process {found.pid}.")

@@ -5,17 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from versionsync.cli.context import CliContext
 from versionsync.cli.exit_codes import ExitCode
 
+if TYPE_CHECKING:
+    from versionsync.status.snapshot import SnapshotReader
+
 __all__ = ["status"]
 
 WATCH_SECONDS: Final = 2.0
-LEAST_WATCH_SECONDS: Final = 0.1
+MIN_WATCH_SECONDS: Final = 0.1
 _NUMBER: Final = re.compile(r"\d+(\.\d+)?")
 
 
@@ -63,9 +66,7 @@ def status(
         # In a monitoring check: fail if the mirror is older than an hour.
         versionsync status --max-age 3600 --json
     """
-    from versionsync.cli.snapshot import SnapshotReader
-    from versionsync.cli.status_fields import fields_of
-    from versionsync.cli.views.status import lines_of
+    from versionsync.cli.views.status import exit_code, lines_of, status_fields
 
     names = list(sources or ())
     age = None if max_age is None else timedelta(seconds=max_age)
@@ -73,26 +74,36 @@ def status(
         _watch(session, names, age)
         return
     with session.open_mirror() as mirror:
-        snapshot = SnapshotReader(session, names, max_age=age).read(mirror)
+        snapshot = _reader(session, names, age).read(mirror)
     redact, output = session.redactor.redact, session.output
-    session.verdict = snapshot.exit
+    session.verdict = exit_code(snapshot)
     if output.as_json:
-        output.json(fields_of(snapshot, redact))
+        output.json(status_fields(snapshot, redact))
     else:
         output.live(lines_of(snapshot, output, redact=redact, in_full=bool(names) or None))
-    if snapshot.exit is not ExitCode.OK:
-        raise typer.Exit(snapshot.exit)
+    if session.verdict is not ExitCode.OK:
+        raise typer.Exit(session.verdict)
+
+
+def _reader(session: CliContext, names: Sequence[str], max_age: timedelta | None) -> SnapshotReader:
+    from versionsync.status.snapshot import SnapshotReader
+
+    configuration = session.configuration
+    settings = {source.name: source for source in configuration.sources}
+    expected = list(settings) if configuration.file_names_sources and not names else []
+    return SnapshotReader(
+        settings, lambda mirror: session.known_sources(mirror, names), expected=expected, max_age=max_age
+    )
 
 
 def _watch(session: CliContext, names: Sequence[str], max_age: timedelta | None) -> None:
-    from versionsync.cli.snapshot import SnapshotReader
     from versionsync.cli.views.status_watch import watch
 
     numbers = [name for name in names if _NUMBER.fullmatch(name)]
     named = [name for name in names if name not in numbers]
     if len(numbers) > 1:
-        raise typer.BadParameter("one number of seconds will do", param_hint="--watch")
+        raise typer.BadParameter("give one number of seconds", param_hint="--watch")
     seconds = float(numbers[0]) if numbers else WATCH_SECONDS
-    if seconds < LEAST_WATCH_SECONDS:
-        raise typer.BadParameter(f"{LEAST_WATCH_SECONDS} seconds is the least", param_hint="--watch")
-    watch(session, SnapshotReader(session, named, max_age=max_age), seconds=seconds, in_full=bool(named) or None)
+    if seconds < MIN_WATCH_SECONDS:
+        raise typer.BadParameter(f"{MIN_WATCH_SECONDS} seconds is the minimum", param_hint="--watch")
+    watch(session, _reader(session, named, max_age), seconds=seconds, in_full=bool(named) or None)

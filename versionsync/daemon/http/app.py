@@ -1,6 +1,6 @@
-"""The daemon's own server: whether it lives, whether all is well, metrics, status. It listens on loopback by default.
+"""The daemon's server: liveness, readiness, metrics and status. It listens on loopback by default.
 
-It runs in the daemon's event loop, so that it answers exactly as long as the daemon itself does its work.
+It runs in the daemon's event loop, so that it answers exactly as long as the daemon does its work.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from versionsync.daemon.errors import CannotListen
 from versionsync.daemon.http.client import reachable, url_of
 from versionsync.daemon.http.metrics import Metrics
 from versionsync.daemon.http.page import page
-from versionsync.daemon.http.status import PROGRAM, identity, status
+from versionsync.daemon.http.status import PROGRAM, identity, reasons, status
 from versionsync.daemon.listener import Limits, Listener, bind, max_connections
-from versionsync.daemon.readiness import reasons
 from versionsync.daemon.state import WorkerState
+from versionsync.status.snapshot import ActivityReader
 
 __all__ = ["App", "serving"]
 
 SHUTDOWN_SECONDS: Final = 0.2
 ASK_SECONDS: Final = 1.0
 LINGER_SECONDS: Final = 2.0
-"""So long the rest of a body is waited for that nobody reads, so that its sender sees our answer."""
+"""How long the unread rest of a body may take, so that its sender sees the response."""
 
 _HEADERS: Final = {
     "Cache-Control": "no-store",
@@ -44,8 +44,15 @@ _HEADERS: Final = {
 
 
 class App:
-    """What is answered to whom. `hanging` names what does not get on, `redact` masks secrets in errors, `receiver`
-    answers the calls of webhooks.
+    """Answers requests.
+
+    Args:
+        states: Returns the state of each source.
+        metrics: The metrics.
+        redact: Masks secrets in errors.
+        stuck: Returns the activities that are stuck.
+        receiver: Answers the calls of webhooks.
+        activity: Reads what `/status` shows from the database.
     """
 
     def __init__(
@@ -54,16 +61,18 @@ class App:
         metrics: Metrics,
         *,
         redact: Callable[[str], str],
-        hanging: Callable[[], Sequence[str]] = tuple,
+        stuck: Callable[[], Sequence[str]] = tuple,
         receiver: Callable[[web.Request], Awaitable[web.StreamResponse]] | None = None,
+        activity: ActivityReader | None = None,
     ) -> None:
         self._states = states
         self._metrics = metrics
         self._redact = redact
-        self._hanging = hanging
+        self._stuck = stuck
+        self._activity = activity
         self._started_at = datetime.now(UTC)
         self.listener: Listener | None = None
-        self.web = web.Application(middlewares=[self._under_way, _with_headers])
+        self.web = web.Application(middlewares=[self._in_progress, _with_headers])
         self.web.add_routes(
             [
                 web.get("/", self._home),
@@ -76,8 +85,13 @@ class App:
         if receiver is not None:
             self.web.router.add_post("/webhooks/{source}", receiver)
 
+    async def close(self) -> None:
+        """End the reads of the database."""
+        if self._activity is not None:
+            await self._activity.close()
+
     @web.middleware
-    async def _under_way(
+    async def _in_progress(
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
         if self.listener is None:
@@ -92,21 +106,28 @@ class App:
         raise web.HTTPFound("/status")
 
     async def _livez(self, _: web.Request) -> web.StreamResponse:
-        hanging = self._hanging()
-        return _json(identity() | {"hanging": hanging}, status=503 if hanging else 200)
+        stuck = self._stuck()
+        return _json(identity() | {"hanging": stuck}, status=503 if stuck else 200)
 
     async def _readyz(self, _: web.Request) -> web.StreamResponse:
-        found = [self._redact(reason) for reason in reasons(self._states().values(), datetime.now(UTC))]
+        found = [self._redact(reason) for reason in reasons(self._states(), datetime.now(UTC))]
         return _json({"ready": not found, "reasons": found}, status=503 if found else 200)
 
     async def _metrics_text(self, _: web.Request) -> web.StreamResponse:
         return web.Response(body=self._metrics.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     async def _status(self, request: web.Request) -> web.StreamResponse:
-        told = status(self._states(), started_at=self._started_at, now=datetime.now(UTC), redact=self._redact)
+        activity = {} if self._activity is None else await self._activity.read(list(self._states()))
+        fields = status(
+            self._states(),
+            started_at=self._started_at,
+            now=datetime.now(UTC),
+            redact=self._redact,
+            activity=activity,
+        )
         if request.query.get("format") != "json" and "text/html" in request.headers.get("Accept", ""):
-            return web.Response(text=page(told), content_type="text/html", charset="utf-8")
-        return _json(told)
+            return web.Response(text=page(fields), content_type="text/html", charset="utf-8")
+        return _json(fields)
 
 
 @asynccontextmanager
@@ -119,10 +140,15 @@ async def serving(
     inherited: socket.socket | None = None,
     limits: Limits | None = None,
 ) -> AsyncIterator[str]:
-    """Answer on `host` and `port` (0: a free one) while the block runs; the value is the URL.
+    """Answer requests while the block runs, and yield the URL. Raises CannotListen.
 
-    `inherited` is a socket that listens already, and is used instead. `limits` are those of its connections (None: as
-    this process has descriptors). Raises CannotListen.
+    Args:
+        app: Answers the requests.
+        host: The address to listen on.
+        port: The port to listen on; 0: any free one.
+        log: The log.
+        inherited: A socket that listens already, to be used instead.
+        limits: The limits of connections; None: they follow from the descriptors of this process.
     """
     runner = web.AppRunner(
         app.web,
@@ -130,7 +156,7 @@ async def serving(
         logger=_ServerLog(log),
         shutdown_timeout=SHUTDOWN_SECONDS,
         lingering_time=LINGER_SECONDS,
-        auto_decompress=False,  # what DatoCMS sends is not packed, and nobody else need be unpacked
+        auto_decompress=False,  # DatoCMS does not compress its calls
     )
     await runner.setup()
     assert runner.server is not None
@@ -141,69 +167,71 @@ async def serving(
             listener = app.listener = Listener(sockets, runner.server, limits=limits, log=log)
             listener.start()
         except (OSError, UnicodeError) as error:
-            raise await _why(error, host, port) from error
+            raise await _cannot_listen(error, host, port) from error
         try:
             url = url_of(*sockets[0].getsockname()[:2])
             log.info("http.listening", url=url)
             yield url
         finally:
             await listener.stop()
+            await app.close()
     finally:
         await runner.cleanup()
 
 
 class _ServerLog(logging.Logger):
-    """The log of aiohttp's server. What strangers send is no error of ours; faults go where those of libraries go."""
+    """The log of aiohttp's server. Malformed requests are not errors; bugs go to the log of libraries."""
 
     def __init__(self, log: FilteringBoundLogger) -> None:
         super().__init__("versionsync.http")
-        self._ours = log
+        self._events = log
 
     def handle(self, record: logging.LogRecord) -> None:
         error = record.exc_info[1] if record.exc_info else None
         if isinstance(error, HttpProcessingError):
-            self._ours.debug("http.malformed", reason=f"{type(error).__name__}: {error.message}"[:200])
+            self._events.debug("http.malformed", reason=f"{type(error).__name__}: {error.message}"[:200])
         else:
             logging.getLogger("aiohttp.server").handle(record)
 
 
-async def _why(error: OSError | UnicodeError, host: str, port: int) -> CannotListen:
-    """What is wrong with the address, and what to do about it."""
+async def _cannot_listen(error: OSError | UnicodeError, host: str, port: int) -> CannotListen:
+    """Return what is wrong with the address, and what to do about it."""
     code = error.errno if isinstance(error, OSError) else None
     if isinstance(error, socket.gaierror | UnicodeError):
         return CannotListen(f"there is no address {host}", hint="Set [http] host to an address of this machine.")
     if code == errno.EADDRINUSE:
-        if pid := await _ours(host, port):
+        if pid := await _other_daemon(host, port):
             return CannotListen(
-                f"another versionsync (process {pid}) is running here already, and listens on {url_of(host, port)}",
-                hint="Stop that one; or, for a second one that stands by, set [http] port to another one (0: any).",
+                f"another versionsync (process {pid}) already listens on {url_of(host, port)}",
+                hint="Stop that one. For a standby beside it, set [http] port to another port (0: any).",
             )
         return CannotListen(
-            f"another program listens on {url_of(host, port)} already",
-            hint="Set [http] port, or VERSIONSYNC_HTTP_PORT, to another one; 0 takes any that is free.",
+            f"another program already listens on {url_of(host, port)}",
+            hint="Set [http] port, or VERSIONSYNC_HTTP_PORT, to another port; 0 takes any free one.",
         )
     if code in (errno.EACCES, errno.EPERM):
         return CannotListen(
-            f"this user may not listen on port {port} of {host}", hint="Set [http] port to one of 1024 or more."
+            f"this user may not listen on port {port} of {host}", hint="Set [http] port to 1024 or more."
         )
     if code == errno.EADDRNOTAVAIL:
         return CannotListen(
-            f"this machine has no address {host}", hint="Set [http] host to 127.0.0.1, or to an address that it has."
+            f"this machine has no address {host}",
+            hint="Set [http] host to 127.0.0.1, or to one that it has.",
         )
     reason = error.strerror if isinstance(error, OSError) else str(error)
     return CannotListen(f"cannot listen on {url_of(host, port)}: {reason}", hint="Check [http] host and port.")
 
 
-async def _ours(host: str, port: int) -> int | None:
-    """The process of the versionsync that has the port; None: it is another program, or does not say."""
+async def _other_daemon(host: str, port: int) -> int | None:
+    """Return the process of the versionsync that has the port; None: it is another program, or does not answer."""
     host = reachable(host)
     try:
         timeout = aiohttp.ClientTimeout(total=ASK_SECONDS)
         async with aiohttp.ClientSession(timeout=timeout) as http, http.get(f"{url_of(host, port)}/livez") as answer:
-            told = msgspec.json.decode(await answer.content.read(4096))
+            fields = msgspec.json.decode(await answer.content.read(4096))
     except (TimeoutError, aiohttp.ClientError, msgspec.DecodeError, OSError):
         return None
-    return told.get("pid") if isinstance(told, dict) and told.get("program") == PROGRAM else None
+    return fields.get("pid") if isinstance(fields, dict) and fields.get("program") == PROGRAM else None
 
 
 def _json(value: Mapping[str, Any], *, status: int = 200) -> web.Response:

@@ -1,9 +1,9 @@
-"""What Prometheus is told. Everything is read from the sources' states when it is asked for; nothing is global.
+"""The metrics for Prometheus. They are read from the states of the sources on request; nothing is global.
 
 None of prometheus-client's own counters are used: PROMETHEUS_MULTIPROC_DIR would make them write to files.
 
-Names have their units in them; the only labels are the source, and where it must be one of a closed set of words. What
-each metric is, and where its value comes from, is one line of a table below.
+Names have their units in them. The only labels are the source and, for some, a word from a closed set. Each metric with
+its help text and its value is one line of a table below.
 """
 
 from __future__ import annotations
@@ -36,20 +36,20 @@ from versionsync.webhooks.payload import WebhookResult
 __all__ = ["BUDGETS", "COUNTERS", "GAUGES", "Metrics"]
 
 COUNTERS: Final[dict[str, tuple[str, str]]] = {
-    "bytes_received": ("versionsync_received_bytes", "Bytes of all answers, as they came over the wire."),
+    "bytes_received": ("versionsync_received_bytes", "Bytes of all responses, as received."),
     "records_swept": ("versionsync_records_swept", "Records whose fingerprint was compared."),
     "records_pulled": ("versionsync_records_pulled", "Records whose versions were read."),
     "records_failed": ("versionsync_records_failed", "Records that a run could not mirror."),
-    "versions_inserted": ("versionsync_versions_inserted", "Versions that were new."),
+    "versions_inserted": ("versionsync_versions_inserted", "New versions."),
     "versions_changed": ("versionsync_versions_changed", "Known versions whose row changed."),
     "versions_rewritten": ("versionsync_versions_rewritten", "Versions with other content under the same id."),
-    "events_written": ("versionsync_events_written", "Events."),
+    "events_written": ("versionsync_events_written", "Events that were written."),
 }
-"""The counter of each count of a run, and what it means. Requests have one of their own, by result."""
+"""The counter of each count of a run, and its help text. Requests have one of their own, by result."""
 
 GAUGES: Final[dict[str, tuple[str, Callable[[WorkerState, datetime], float]]]] = {
     "versionsync_source_staleness_seconds": (
-        "Since the start of the last look that succeeded.",
+        "Seconds since the last successful check began.",
         lambda state, now: state.staleness(now),
     ),
     "versionsync_source_max_staleness_seconds": (
@@ -61,47 +61,47 @@ GAUGES: Final[dict[str, tuple[str, Callable[[WorkerState, datetime], float]]]] =
         lambda state, _: float(state.failures),
     ),
     "versionsync_source_last_success_timestamp_seconds": (
-        "When the last look that succeeded began; 0: none has.",
+        "When the last successful check began; 0: none yet.",
         lambda state, _: _timestamp(state.last_success_at),
     ),
     "versionsync_source_last_change_timestamp_seconds": (
-        "When something new was last found; 0: not since the start.",
+        "When a check last found a change; 0: none since the start.",
         lambda state, _: _timestamp(state.last_change_at),
     ),
     "versionsync_source_next_check_timestamp_seconds": (
-        "When the next look is due; 0: not known.",
+        "When the next check is due; 0: unknown.",
         lambda state, _: _timestamp(state.next_check_at),
     ),
     "versionsync_run_running_seconds": (
-        "For how long the run under way has been; 0: none is.",
+        "How long the run in progress has lasted; 0: there is none.",
         lambda state, now: _run_seconds(state, now),
     ),
     "versionsync_queued_records": (
-        "Hints of webhooks that no run has looked at yet.",
+        "Records named by webhooks that no run has checked yet.",
         lambda state, _: float(state.queued_records),
     ),
     "versionsync_webhook_active": (
-        "1 where calls of a webhook should tell what changes: they are received, or their log is read.",
+        "1 if calls of a webhook should report changes: they are received, or their log is read.",
         lambda state, _: float(state.is_webhook_used),
     ),
     "versionsync_webhook_last_call_timestamp_seconds": (
-        "When a call last told of a change, received or found in the log; 0: none has since the start.",
+        "When a call last reported a change, received or found in the log; 0: none since the start.",
         lambda state, _: _timestamp(state.last_call_at),
     ),
     "versionsync_webhook_undelivered_changes": (
-        "Looks in a row that found changes of which no call had told.",
+        "Checks in a row that found changes which no call had reported.",
         lambda state, _: float(state.undelivered_changes),
     ),
     "versionsync_webhook_log_read_timestamp_seconds": (
-        "When the log of calls was last read; 0: it was not since the start.",
+        "When the log of calls was last read; 0: not since the start.",
         lambda state, _: _timestamp(state.log_read_at),
     ),
     "versionsync_views_blocked": (
-        "Typed views that could not follow the schema, as of the last run.",
+        "Typed views that could not follow the schema in the last run.",
         lambda state, _: float(state.blocked_views),
     ),
     "versionsync_writer_queue_bytes": (
-        "What was read and is not written yet.",
+        "Bytes that were read and are not written yet.",
         lambda state, _: 0.0 if state.progress is None else float(state.progress.queued_bytes),
     ),
     "versionsync_lease_held": (
@@ -109,54 +109,59 @@ GAUGES: Final[dict[str, tuple[str, Callable[[WorkerState, datetime], float]]]] =
         lambda state, _: float(_lease_seconds(state) > 0),
     ),
     "versionsync_lease_remaining_seconds": (
-        "For how long it is ours at least; renewed every 10 seconds, so that it stays above 15.",
+        "How long the lease is valid at least; renewed every 10 seconds, so that it stays above 15.",
         lambda state, _: _lease_seconds(state),
     ),
     "versionsync_lease_epoch": (
-        "Of the last lease that this daemon held; 0: none.",
+        "The epoch of the last lease that this daemon held; 0: none.",
         lambda state, _: float(_lease_epoch(state)),
     ),
 }
 
 BUDGETS: Final[dict[str, str]] = {
-    "versionsync_budget_requests": "Requests that may be sent in this day or month, by all sources of the project.",
-    "versionsync_budget_spent_requests": "Requests of these that were sent.",
-    "versionsync_budget_forecast_requests": "Requests that will have been sent at its end, if it goes on as it went.",
+    "versionsync_budget_requests": "The limit of requests in this day or month, for all sources of the project.",
+    "versionsync_budget_spent_requests": "Requests of the budget that were sent.",
+    "versionsync_budget_forecast_requests": "Requests that will be sent by the end of the period at the present rate.",
 }
 
-
 TEXT_SHARE: Final = 9
-"""A text is given out again for so many times the time that it took to make."""
+"""A text that took t seconds to make is reused for this many times t."""
 
 
 class Metrics(Collector):
-    """The metrics of one daemon. `states` gives the sources as they are when it is asked; `timetable` has its jobs."""
+    """The metrics of one daemon.
+
+    Args:
+        states: Returns the state of each source.
+        now: Returns the time.
+        scheduler: Counts the jobs.
+    """
 
     def __init__(
         self,
         states: Callable[[], Mapping[str, WorkerState]],
         *,
         now: Callable[[], datetime],
-        timetable: SourceScheduler | None = None,
+        scheduler: SourceScheduler | None = None,
     ) -> None:
         self._states = states
         self._now = now
-        self._timetable = timetable
+        self._scheduler = scheduler
         self._text, self._text_until = b"", float("-inf")
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
         self._registry.register(self)
 
     def text(self) -> bytes:
-        """All of them, in Prometheus's own format. However often it is asked for, a tenth of the time goes into it."""
-        begun = time.monotonic()
-        if begun > self._text_until:
+        """Return all metrics in the format of Prometheus. Frequent calls take at most a tenth of the time."""
+        began = time.monotonic()
+        if began > self._text_until:
             self._text = generate_latest(self._registry)
-            self._text_until = time.monotonic() + (time.monotonic() - begun) * TEXT_SHARE
+            self._text_until = time.monotonic() + (time.monotonic() - began) * TEXT_SHARE
         return self._text
 
     def collect(self) -> Iterable[Metric]:
-        """What is read from the states."""
+        """Yield the metrics, as read from the states."""
         states = list(self._states().values())
         yield InfoMetricFamily("versionsync_build", "The program.", value={"version": __version__})
         yield from _gauges(states, self._now())
@@ -168,14 +173,14 @@ class Metrics(Collector):
         yield from self._jobs()
 
     def _jobs(self) -> Iterator[Metric]:
-        failed, missed = (0, 0) if self._timetable is None else (self._timetable.failed, self._timetable.missed)
-        yield CounterMetricFamily("versionsync_jobs_failed", "Jobs that ended with a fault of our own.", value=failed)
-        yield CounterMetricFamily("versionsync_jobs_missed", "Jobs that were not begun at their time.", value=missed)
+        failed, missed = (0, 0) if self._scheduler is None else (self._scheduler.failed, self._scheduler.missed)
+        yield CounterMetricFamily("versionsync_jobs_failed", "Jobs that ended with a bug in versionsync.", value=failed)
+        yield CounterMetricFamily("versionsync_jobs_missed", "Jobs that did not start at their time.", value=missed)
 
 
 def _gauges(states: Iterable[WorkerState], now: datetime) -> Iterator[Metric]:
-    for name, (meaning, value) in GAUGES.items():
-        gauge = GaugeMetricFamily(name, meaning, labels=["source"])
+    for name, (help, value) in GAUGES.items():
+        gauge = GaugeMetricFamily(name, help, labels=["source"])
         for state in states:
             gauge.add_metric([state.name], value(state, now))
         yield gauge
@@ -189,11 +194,12 @@ def _gauges(states: Iterable[WorkerState], now: datetime) -> Iterator[Metric]:
 
 
 def _budgets(states: Iterable[WorkerState]) -> Iterator[Metric]:
-    """Only of sources that have a budget; it is the project's."""
-    gauges = {name: GaugeMetricFamily(name, meaning, labels=["source"]) for name, meaning in BUDGETS.items()}
+    """Yield the budget, which is that of the project, for sources that have one."""
+    gauges = {name: GaugeMetricFamily(name, help, labels=["source"]) for name, help in BUDGETS.items()}
     for state in states:
-        if (purse := state.budget) is not None:
-            for gauge, value in zip(gauges.values(), (purse.budget.requests, purse.spent, purse.forecast), strict=True):
+        if (status := state.budget) is not None:
+            values = (status.budget.requests, status.spent, status.forecast)
+            for gauge, value in zip(gauges.values(), values, strict=True):
                 gauge.add_metric([state.name], value)
     yield from gauges.values()
 
@@ -202,28 +208,30 @@ def _counters(states: Iterable[WorkerState]) -> Iterator[Metric]:
     counts = {state.name: state.counts for state in states}
     for count in fields(Counts):
         if count.name in COUNTERS:
-            name, meaning = COUNTERS[count.name]
-            counter = CounterMetricFamily(name, meaning, labels=["source"])
+            name, help = COUNTERS[count.name]
+            counter = CounterMetricFamily(name, help, labels=["source"])
             for source, value in counts.items():
                 counter.add_metric([source], getattr(value, count.name))
             yield counter
 
 
 def _counters_by_word(states: Iterable[WorkerState]) -> Iterator[Metric]:
-    """One value for each word that there is, be it 0: a rate is known only of what is there from the start."""
+    """Yield a value for each word, even if it is 0: a rate needs the series to exist from the start."""
     requests = CounterMetricFamily(
-        "versionsync_requests", "Requests to DatoCMS, each try counted, by how it ended.", labels=["source", "result"]
+        "versionsync_requests", "Requests to DatoCMS, with each attempt, by how it ended.", labels=["source", "result"]
     )
     runs = CounterMetricFamily("versionsync_runs", "Runs, by how they ended.", labels=["source", "outcome"])
     failures = CounterMetricFamily(
-        "versionsync_failures", "Runs that did not do all that they should, by why.", labels=["source", "trouble"]
+        "versionsync_failures",
+        "Runs that did not do all that they should, by the kind of error.",
+        labels=["source", "error_kind"],
     )
     calls = CounterMetricFamily(
         "versionsync_webhook_calls", "Calls of webhooks, by what became of them.", labels=["source", "result"]
     )
-    readings = CounterMetricFamily(
+    polls = CounterMetricFamily(
         "versionsync_webhook_log_polls",
-        "Readings of the log of webhook calls, by how they ended.",
+        "Polls of the log of webhook calls, by how they ended.",
         labels=["source", "result"],
     )
     for state in states:
@@ -231,22 +239,22 @@ def _counters_by_word(states: Iterable[WorkerState]) -> Iterator[Metric]:
         for result in Result:
             requests.add_metric([state.name, result.value], sent[result])
         for outcome in Outcome:
-            if outcome not in (Outcome.RUNNING, Outcome.INTERRUPTED):  # who is interrupted counts no more
+            if outcome not in (Outcome.RUNNING, Outcome.INTERRUPTED):  # an interrupted daemon counts no more
                 runs.add_metric([state.name, outcome.value], state.runs[outcome])
-        for trouble in ErrorKind:
-            if trouble is not ErrorKind.LOCKED:  # a source that another process writes to is not a failure
-                failures.add_metric([state.name, trouble.value], state.failures_by_kind[trouble])
-        for heard in WebhookResult:
-            calls.add_metric([state.name, heard.value], state.webhook_results[heard])
-        for reading in PollOutcome:
-            readings.add_metric([state.name, reading.value], state.log_polls[reading])
-    yield from (requests, runs, failures, calls, readings)
+        for kind in ErrorKind:
+            if kind is not ErrorKind.LOCKED:  # a source that another process writes to is not a failure
+                failures.add_metric([state.name, kind.value], state.failures_by_kind[kind])
+        for webhook_result in WebhookResult:
+            calls.add_metric([state.name, webhook_result.value], state.webhook_results[webhook_result])
+        for poll in PollOutcome:
+            polls.add_metric([state.name, poll.value], state.log_polls[poll])
+    yield from (requests, runs, failures, calls, polls)
 
 
 def _run_times(states: Iterable[WorkerState]) -> Metric:
     times = HistogramMetricFamily("versionsync_run_duration_seconds", "How long runs took.", labels=["source"])
     for state in states:
-        buckets = _buckets(RUN_SECONDS, state.run_seconds.numbers)
+        buckets = _buckets(RUN_SECONDS, state.run_seconds.counts)
         times.add_metric([state.name], buckets=buckets, sum_value=state.run_seconds.seconds)
     return times
 
@@ -254,7 +262,7 @@ def _run_times(states: Iterable[WorkerState]) -> Metric:
 def _lag(states: Iterable[WorkerState]) -> Metric:
     lag = HistogramMetricFamily(
         "versionsync_version_lag_seconds",
-        "From upstream's time of a version to its row, for versions that came after the first backfill.",
+        "From the time of a version in DatoCMS to its row, for versions after the first backfill.",
         labels=["source"],
     )
     for state in states:
@@ -263,9 +271,9 @@ def _lag(states: Iterable[WorkerState]) -> Metric:
     return lag
 
 
-def _buckets(ends: Iterable[float], numbers: Iterable[int]) -> list[tuple[str, float]]:
-    """The numbers of a histogram's classes as Prometheus wants them: each with all of the classes below it."""
-    return list(zip([*map(str, ends), "+Inf"], map(float, accumulate(numbers)), strict=True))
+def _buckets(bounds: Iterable[float], numbers: Iterable[int]) -> list[tuple[str, float]]:
+    """Return the cumulative buckets of a histogram."""
+    return list(zip([*map(str, bounds), "+Inf"], map(float, accumulate(numbers)), strict=True))
 
 
 def _timestamp(at: datetime | None) -> float:
@@ -279,10 +287,10 @@ def _run_seconds(state: WorkerState, now: datetime) -> float:
 
 
 def _lease_seconds(state: WorkerState) -> float:
-    term = None if state.progress is None else state.progress.lease
-    return 0.0 if term is None else max(term.until - time.monotonic(), 0.0)
+    lease = None if state.progress is None else state.progress.lease
+    return 0.0 if lease is None else max(lease.until - time.monotonic(), 0.0)
 
 
 def _lease_epoch(state: WorkerState) -> int:
-    term = None if state.progress is None else state.progress.lease
-    return state.lease_epoch if term is None else term.epoch
+    lease = None if state.progress is None else state.progress.lease
+    return state.lease_epoch if lease is None else lease.epoch

@@ -1,19 +1,20 @@
-"""What the daemon says of itself, as a page for people: what needs somebody first, without a script or another host."""
+"""The status of the daemon as a page for people. It needs no script and no other host; problems come first."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from html import escape
 from typing import Any, Final
 
-from versionsync.daemon.state import WorkerStatus
+from versionsync.daemon.state import LogStatus, WorkerStatus
+from versionsync.text import changes, count, short_span, when
 
 __all__ = ["page"]
 
 REFRESH_SECONDS: Final = 5
 
-_KINDS: Final = {
+_CLASSES: Final = {
     WorkerStatus.STARTING.value: "new",
     WorkerStatus.FAILING.value: "once",
     WorkerStatus.STANDBY.value: "idle",
@@ -42,109 +43,140 @@ section > div { display: flex; justify-content: space-between; align-items: base
 .new .state { color: var(--new); } .once .state { color: var(--once); } .idle .state { color: var(--soft); }
 .why { margin: 0.5rem 0; padding-left: 0.7rem; border-left: 3px solid var(--line); overflow-wrap: anywhere; }
 .bad .why { border-left-color: var(--bad); }
+table { border-collapse: collapse; width: 100%; margin-top: 0.6rem; font-size: 0.87rem; }
+caption { text-align: left; color: var(--soft); } td { padding: 0 0.6rem 0 0; vertical-align: top; }
+td:last-child { padding: 0; overflow-wrap: anywhere; }
 dl { display: grid; grid-template-columns: 8rem 1fr; gap: 0 0.5rem; margin: 0.5rem 0 0; }
 dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; } progress { width: 8rem; }
 footer { margin-top: 1.5rem; }
 """
 
 
-def page(told: Mapping[str, Any]) -> str:
-    """What `status` returned, as HTML that looks again by itself."""
-    now, sources = told["at"], told["sources"]
+def page(fields: Mapping[str, Any]) -> str:
+    """Return what `status` returned as HTML that reloads itself."""
+    now, sources = fields["at"], fields["sources"]
     parts = [
         f"<!doctype html><html lang=en><meta charset=utf-8><meta http-equiv=refresh content={REFRESH_SECONDS}>",
         "<meta name=viewport content='width=device-width'>",
         f"<title>{_title(sources)}</title><style>{_STYLE}</style>",
-        f"<header><h1>versionsync</h1>{_summary(told)}</header><main>",
-        # What needs somebody comes first; among those, and the others, the order is that of the settings.
+        f"<header><h1>versionsync</h1>{_summary(fields)}</header><main>",
+        # Sources that need attention come first; apart from that, the order is that of the settings.
         *(_card(source, now) for source in sorted(sources, key=lambda source: not _needs_attention(source))),
-        f"</main><footer>Version {escape(told['version'])}, process {told['pid']}, ",
-        f"up for {_span((now - told['started_at']).total_seconds())}. As of {_time(now)}. ",
+        f"</main><footer>Version {escape(fields['version'])}, process {fields['pid']}, ",
+        f"up for {short_span(now - fields['started_at'])}. As of {when(now)} UTC. ",
         "<a href='/status?format=json'>JSON</a> · <a href='/metrics'>metrics</a></footer></html>\n",
     ]
     return "".join(parts)
 
 
 def _needs_attention(source: Mapping[str, Any]) -> bool:
-    """Whether somebody should look at it. One that has only just begun needs time, not people."""
-    return source["attention"] is not None and source["stance"] != WorkerStatus.STARTING
+    """Return whether a person should act. A source that has only just started does not need that."""
+    return source["attention"] is not None and source["state"] != WorkerStatus.STARTING
 
 
 def _title(sources: Sequence[Mapping[str, Any]]) -> str:
-    needy = sum(map(_needs_attention, sources))
-    return f"({needy}) versionsync" if needy else "versionsync"
+    number = sum(map(_needs_attention, sources))
+    return f"({number}) versionsync" if number else "versionsync"
 
 
-def _summary(told: Mapping[str, Any]) -> str:
-    sources = told["sources"]
-    needy = sum(map(_needs_attention, sources))
+def _summary(fields: Mapping[str, Any]) -> str:
+    sources = fields["sources"]
+    number = sum(map(_needs_attention, sources))
     if not sources:
-        return "<p class='state bad'>no source is followed</p>"
-    if needy:
-        return f"<p class='state bad'>{needy} of {len(sources)} need attention</p>"
-    if not told["ready"]:
+        return "<p class='state bad'>no sources</p>"
+    if number:
+        return f"<p class='state bad'>{number} of {len(sources)} need attention</p>"
+    if not fields["ready"]:
         return "<p class='state'>starting</p>"
     return "<p class='state good'>all is well</p>"
 
 
 def _card(source: Mapping[str, Any], now: datetime) -> str:
-    kind = "bad" if _needs_attention(source) else _KINDS.get(source["stance"], "good")
+    css = "bad" if _needs_attention(source) else _CLASSES.get(source["state"], "good")
     why = f"<p class=why>{escape(source['attention'])}</p>" if source["attention"] else ""
     facts = "".join(f"<dt>{name}</dt><dd>{value}</dd>" for name, value in _facts(source, now))
-    name = escape(source["source"])
-    state = escape(source["stance"])
-    head = f"<div><h2>{name}</h2><span class=state>{state}</span></div>"
-    return f"<section class={kind}>{head}{why}<dl>{facts}</dl></section>"
+    head = f"<div><h2>{escape(source['source'])}</h2><span class=state>{escape(source['state'])}</span></div>"
+    tables = _table("Last runs", source["last_runs"], now) + _table("Last changes", source["last_changes"], now)
+    return f"<section class={css}>{head}{why}<dl>{facts}</dl>{tables}</section>"
 
 
 def _facts(source: Mapping[str, Any], now: datetime) -> Iterator[tuple[str, str]]:
-    """What a person wants to see of a source, as HTML."""
-    if source["active_daemon"]:
-        yield "followed by", escape(source["active_daemon"])
-    if source["stance"] != "standby" or source["last_success_at"]:
-        allowed = f"<span class=soft>(may be {_span(source['max_staleness_seconds'])})</span>"
-        yield "fresh as of", f"{_ago(source['last_success_at'], now)} {allowed}"
+    """Yield names and values of a source, as HTML."""
+    if counts := source["counts"]:
+        deleted = f" and {counts['records_deleted']:,} deleted" if counts["records_deleted"] else ""
+        records = count(counts["records"] - counts["records_deleted"], "record")
+        versions, events = count(counts["versions"], "version"), count(counts["events"], "event")
+        yield "mirrored", f"{records}{deleted}, {versions}, {events}"
+    if source["daemon"]:
+        yield "daemon", escape(source["daemon"])
+    if source["state"] != WorkerStatus.STANDBY or source["last_success_at"]:
+        allowed = f"<span class=soft>(may be {_seconds(source['max_staleness_seconds'])} old)</span>"
+        yield "complete as of", f"{_ago(source['last_success_at'], now)} {allowed}"
+    if source["last_changes"]:
+        change = source["last_changes"][0]
+        yield "last change", f"{_ago(change['started_at'], now)}: {_changes(change)}"
+    else:
         yield "last change", _ago(source["last_change_at"], now, never="none since the start")
     if run := source["run"]:
         yield "now", _run(run, now)
     elif source["next_check_at"]:
         reason = f": {escape(source['next_check_reason'])}" if source["next_check_reason"] else ""
-        yield "next look", _ago(source["next_check_at"], now) + reason
+        yield "next check", _ago(source["next_check_at"], now) + reason
     if source["failures"] and source["attention"] is None:
         yield "last failure", escape(source["error"] or "")
     if budget := source["budget"]:
         yield "budget", _budget(budget, now)
-    if told := _webhook(source["webhooks"], now):
-        yield "webhook", told
+    if webhook := _webhook(source["webhooks"], now):
+        yield "webhook", webhook
     total = source["total"]
     if total["requests"]:
-        counts = (("requests", "request"), ("versions_inserted", "version"), ("events_written", "event"))
-        yield "since the start", ", ".join(_count(total[name], noun) for name, noun in counts)
+        counted = (("requests", "request"), ("versions_inserted", "version"), ("events_written", "event"))
+        yield "since the start", ", ".join(count(total[name], noun) for name, noun in counted)
+
+
+def _table(caption: str, runs: Sequence[Mapping[str, Any]], now: datetime) -> str:
+    """Return a line for each run: when, kind, outcome, duration, and what changed or went wrong."""
+    if not runs:
+        return ""
+    rows = []
+    for run in runs:
+        ended = run["finished_at"]
+        took = "" if ended is None else short_span(ended - run["started_at"])
+        result = f"{_changes(run)}: {escape(run['error'])}" if run["error"] else _changes(run)
+        cells = (_ago(run["started_at"], now), escape(run["kind"]), escape(run["outcome"]), took, result)
+        rows.append("<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>")
+    return f"<table><caption>{caption}</caption>{''.join(rows)}</table>"
+
+
+def _changes(run: Mapping[str, Any]) -> str:
+    counts = run["counts"]
+    return changes(
+        versions_inserted=counts["versions_inserted"],
+        versions_changed=counts["versions_changed"],
+        events=counts["events_written"],
+        records_failed=counts["records_failed"],
+    )
 
 
 def _webhook(webhook: Mapping[str, Any], now: datetime) -> str:
-    """How it does; nothing where none is used."""
-    is_read = webhook["log"] == "read"
-    if not is_read and not webhook["receives"]:
-        return "the token may not read the log of its calls" if webhook["log"] == "refused" else ""
+    """Return the state of a webhook that is used, else nothing."""
+    is_read = webhook["log_state"] == LogStatus.ACTIVE
+    if not is_read and not webhook["receiver_enabled"]:
+        return "the token may not read the log of its calls" if webhook["log_state"] == LogStatus.REFUSED else ""
     last_call = webhook["last_call_at"]
     parts = [f"last call {_ago(last_call, now)}" if last_call else "no call since the start"]
     if is_read:
         parts.append(f"log read {_ago(webhook['log_read_at'], now)}")
     if webhook["log_gaps"]:
-        parts.append(f"{_count(webhook['log_gaps'], 'gap')}, the last {_ago(webhook['last_gap_at'], now)}")
-    if webhook["hints_waiting"]:
-        parts.append(f"{_count(webhook['hints_waiting'], 'hint')} waiting")
+        parts.append(f"{count(webhook['log_gaps'], 'gap')}, the last {_ago(webhook['last_gap_at'], now)}")
+    if webhook["queued_records"]:
+        parts.append(f"{count(webhook['queued_records'], 'queued record')}")
     return ", ".join(parts)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _run(run: Mapping[str, Any], now: datetime) -> str:
     pulled, planned = run["counts"]["records_pulled"], run["records_planned"]
-    since = f"for {_span((now - run['began_at']).total_seconds())}" if run["began_at"] else ""
+    since = f"for {short_span(now - run['started_at'])}" if run["started_at"] else ""
     if not planned:
         return f"{escape(run['phase'])} {since}"
     bar = f"<progress max={planned} value={min(pulled, planned)}></progress>"
@@ -152,27 +184,18 @@ def _run(run: Mapping[str, Any], now: datetime) -> str:
 
 
 def _budget(budget: Mapping[str, Any], now: datetime) -> str:
-    limit = budget["spent"] + budget["left"]
-    bar = f"<progress max={max(limit, 1)} value={budget['spent']}></progress>"
+    bar = f"<progress max={max(budget['requests'], 1)} value={budget['spent']}></progress>"
     rest = f"{budget['left']:,} left, new {_ago(budget['ends_at'], now)}; forecast {budget['forecast']:,}"
     return f"{bar} {budget['spent']:,} of {escape(budget['budget'])}; {rest}"
 
 
 def _ago(at: datetime | None, now: datetime, *, never: str = "never") -> str:
-    """How long before or after now, and when exactly for whoever points at it."""
+    """Return how long before or after now, with the exact time as a tooltip."""
     if at is None:
         return never
-    seconds = (now - at).total_seconds()
-    words = f"{_span(seconds)} ago" if seconds >= 0 else f"in {_span(-seconds)}"
-    return f"<time datetime='{at.isoformat()}' title='{_time(at)}'>{words}</time>"
+    words = f"{short_span(now - at)} ago" if at <= now else f"in {short_span(at - now)}"
+    return f"<time datetime='{at.isoformat()}' title='{when(at)} UTC'>{words}</time>"
 
 
-def _span(seconds: float) -> str:
-    for size, name in ((86_400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {name}"
-    return f"{seconds:.0f} s"
-
-
-def _time(at: datetime) -> str:
-    return f"{at:%Y-%m-%d %H:%M:%S} UTC"
+def _seconds(seconds: float) -> str:
+    return short_span(timedelta(seconds=seconds))

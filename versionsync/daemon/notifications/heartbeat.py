@@ -1,7 +1,7 @@
-"""The dead man's switch: an address that is called after looks that succeeded. Its service tells when the calls stop.
+"""Heartbeats: calls an address after successful checks. A monitoring service there raises an alarm when calls stop.
 
-Only success is told there, since that is what every such service understands; what is wrong is what notices are for. A
-sync never waits for it.
+Only success is reported, since every such service understands that; problems are what notifications are for. A sync
+never waits for a heartbeat.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from structlog.typing import FilteringBoundLogger
 
 from versionsync import __version__
 from versionsync.config import Secret
+from versionsync.daemon.notifications.notifier import cancel_all
 from versionsync.daemon.state import WorkerState, WorkerStatus
 from versionsync.outgoing import proxy_for, trust
 
@@ -25,22 +26,22 @@ __all__ = ["HeartbeatSender"]
 
 TIMEOUT_SECONDS: Final = 5.0
 EVERY_SECONDS: Final = 60.0
-"""However often a source is looked at, its switch is called no more often than that."""
+"""The shortest interval between the heartbeats of a source, however often it is checked."""
 RETRY_SECONDS: Final = 15.0
 
 
 @dataclass(slots=True)
 class _Target:
-    """The switch of one source: the last success that it was told, or was to be told."""
+    """The heartbeat of one source. `reported` is the success that was last reported."""
 
-    sent_state: datetime | None = None
+    reported: datetime | None = None
     task: asyncio.Task[None] | None = None
     failures: int = 0
     not_before: float = 0.0
 
 
 class HeartbeatSender:
-    """Calls the switches that `urls` returns by source; it is asked at every look."""
+    """Sends heartbeats to the addresses that `urls` returns, by source."""
 
     def __init__(
         self,
@@ -52,49 +53,45 @@ class HeartbeatSender:
         self._urls = urls
         self._log = log
         self._clock = clock
-        self._switches: dict[str, _Target] = {}
+        self._targets: dict[str, _Target] = {}
 
     def check(self, states: Mapping[str, WorkerState], now: datetime) -> None:
-        """Begin to call where a look has succeeded since the last call; nothing here waits."""
+        """Begin a heartbeat for each source that was checked successfully since the last one; nothing here waits."""
         for name, url in self._urls().items():
-            switch = self._switches.setdefault(name, _Target())
+            target = self._targets.setdefault(name, _Target())
             success = states[name].last_success_at if name in states else None
             is_ours = name in states and states[name].status is WorkerStatus.ACTIVE
-            is_due = is_ours and success != switch.sent_state and self._clock() >= switch.not_before
-            if is_due and switch.task is None:
-                switch.task = asyncio.create_task(self._call(name, switch, url, success))
+            is_due = is_ours and success != target.reported and self._clock() >= target.not_before
+            if is_due and target.task is None:
+                target.task = asyncio.create_task(self._call(name, target, url, success))
 
     async def close(self) -> None:
-        """Wait for nothing any more."""
-        tasks = {each.task for each in self._switches.values() if each.task is not None}
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        """Stop, without waiting for answers."""
+        await cancel_all(target.task for target in self._targets.values())
 
-    async def _call(self, name: str, switch: _Target, url: Secret, success: datetime | None) -> None:
+    async def _call(self, name: str, target: _Target, url: Secret, success: datetime | None) -> None:
         try:
             reason = await _get(url)
         finally:
-            switch.task = None
-        switch.not_before = self._clock() + (EVERY_SECONDS if reason is None else RETRY_SECONDS)
+            target.task = None
+        target.not_before = self._clock() + (EVERY_SECONDS if reason is None else RETRY_SECONDS)
         if reason is None:
-            if switch.failures:
+            if target.failures:
                 self._log.info("heartbeat.recovered", source=name)
-            switch.sent_state, switch.failures = success, 0
+            target.reported, target.failures = success, 0
             return
-        switch.failures += 1
-        tell = self._log.warning if switch.failures == 1 else self._log.debug
-        tell("heartbeat.failed", source=name, reason=reason)
+        target.failures += 1
+        report = self._log.warning if target.failures == 1 else self._log.debug
+        report("heartbeat.failed", source=name, reason=reason)
 
 
 async def _get(url: Secret) -> str | None:
-    """Why the call did not arrive, without its address in it; None: it did."""
+    """Return why the call did not arrive, without its address; None: it did."""
     timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
     headers = {"User-Agent": f"versionsync/{__version__}"}
     try:
         context, proxy = trust(), proxy_for(url.reveal())
-    except ValueError as error:  # its words are made to be shown
+    except ValueError as error:  # its text holds no secret
         return str(error)
     except OSError as error:
         return f"it cannot be reached: {error.strerror}"
@@ -110,6 +107,6 @@ async def _get(url: Secret) -> str | None:
     except TimeoutError:
         return f"no answer within {TIMEOUT_SECONDS:.0f} s"
     except (aiohttp.ClientError, OSError, ValueError) as error:
-        # The words of other errors hold the address.
-        told = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
-        return f"it cannot be reached: {told}"
+        # The text of other errors holds the address.
+        why = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
+        return f"it cannot be reached: {why}"

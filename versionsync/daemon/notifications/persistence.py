@@ -1,7 +1,7 @@
-"""Brings what places remember and what the database has of it together: no trouble is told twice, and none forgotten.
+"""Keeps the database and the channels in agreement about what was sent: no problem is sent twice, and none is lost.
 
-Before anything is told of a source, the database is asked what was told already: by this daemon before it started
-again, or by another one before this one took over. What is told from then on is written there a moment later.
+Before the first notification about a source, the database is asked what was already sent, by this daemon before its
+restart or by another one before this one took over. What is sent from then on is saved there a moment later.
 """
 
 from __future__ import annotations
@@ -20,52 +20,63 @@ from versionsync.mirror.errors import MirrorError
 __all__ = ["NotificationStore", "StoreBackend"]
 
 RETRY_SECONDS: Final = 15.0
-"""How soon a database that was away is asked again."""
+"""The wait before a database that was unavailable is asked again."""
+
+Sent = dict[str, NotificationKind]
+"""The open notifications about a source, by channel."""
 
 
 class StoreBackend(Protocol):
-    """Where it is kept, of one source. Everything raises MirrorError; RuntimeError once the source is left."""
+    """Stores the notifications of one source. Methods raise MirrorError, and RuntimeError once the source has ended."""
 
     async def sent_notifications(self) -> Mapping[str, NotificationKind]:
-        """What was told of the source that is not over, by place."""
+        """Return the open notifications about the source, by channel."""
 
-    async def save_notifications(self, told: Mapping[str, NotificationKind | None], at: datetime) -> None:
-        """This was told of the source to these places; None: that all is well again."""
+    async def save_notifications(self, sent: Mapping[str, NotificationKind | None], at: datetime) -> None:
+        """Save what was sent to these channels; None: the problem has passed."""
 
 
 class NotificationStore:
-    """Of all sources, for one herald. `books` has the book of each source that is followed."""
+    """Stores the notifications of all sources. `backends` returns the backend of each source."""
 
-    def __init__(self, books: Callable[[], Mapping[str, StoreBackend]], *, log: FilteringBoundLogger) -> None:
-        self._books = books
+    def __init__(self, backends: Callable[[], Mapping[str, StoreBackend]], *, log: FilteringBoundLogger) -> None:
+        self._backends = backends
         self._log = log
-        self._kept: dict[str, dict[str, NotificationKind]] = {}
-        self._may_be_told: set[str] = set()
+        self._saved: dict[str, Sent] = {}
+        self._ready: set[str] = set()
         self._not_before: dict[str, float] = {}
         self._task: asyncio.Task[None] | None = None
 
     def check(
-        self, states: Mapping[str, WorkerState], places: Mapping[str, NotificationState], *, now: datetime, clock: float
+        self,
+        states: Mapping[str, WorkerState],
+        channels: Mapping[str, NotificationState],
+        *,
+        now: datetime,
+        clock: float,
     ) -> frozenset[str]:
-        """The sources that may be told of. Begins to read and to write what is due; nothing here waits."""
+        """Begin to read and to write what is due, and return the sources about which notifications may be sent.
+
+        Nothing here waits. `channels` are by their key; `clock` is monotonic.
+        """
         for name, state in states.items():
             if state.status in (WorkerStatus.STARTING, WorkerStatus.STANDBY):
-                self._leave(name, places)
+                self._leave(name, channels)
             elif self._is_free(name, clock):
-                if name not in self._kept:
-                    self._begin(self._read(self._books()[name], name, places, clock))
-                elif changes := self._changes(name, state, places):
-                    self._begin(self._write(self._books()[name], name, changes, now, clock))
-        return frozenset(self._may_be_told)
+                if name not in self._saved:
+                    self._begin(self._read(self._backends()[name], name, channels, clock))
+                elif changes := self._changes(name, state, channels):
+                    self._begin(self._write(self._backends()[name], name, changes, now, clock))
+        return frozenset(self._ready)
 
-    def remember(self, place: str, memory: NotificationState) -> None:
-        """A place that is new in the settings, or was in them before: what it was told, it knows."""
-        for name, kept in self._kept.items():
-            if place in kept:
-                memory.restore(name, kept[place])
+    def remember(self, channel: str, state: NotificationState) -> None:
+        """Restore the state of a channel that is new in the settings, or back in them."""
+        for name, saved in self._saved.items():
+            if channel in saved:
+                state.restore(name, saved[channel])
 
     async def close(self) -> None:
-        """Wait for nothing any more."""
+        """Stop, without waiting for the database."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait({self._task})
@@ -74,50 +85,53 @@ class NotificationStore:
         is_busy = self._task is not None and not self._task.done()
         return not is_busy and clock >= self._not_before.get(name, float("-inf"))
 
-    def _leave(self, name: str, places: Mapping[str, NotificationState]) -> None:
-        """It is another daemon's now, which tells and writes what comes: it is read anew when it is ours again."""
-        self._may_be_told.discard(name)
-        if self._kept.pop(name, None) is not None:
-            for memory in places.values():
-                memory.reset(name)
+    def _leave(self, name: str, channels: Mapping[str, NotificationState]) -> None:
+        """Forget a source that another daemon has. It is read again when it comes back."""
+        self._ready.discard(name)
+        if self._saved.pop(name, None) is not None:
+            for state in channels.values():
+                state.reset(name)
 
     def _changes(
-        self, name: str, state: WorkerState, places: Mapping[str, NotificationState]
+        self, name: str, state: WorkerState, channels: Mapping[str, NotificationState]
     ) -> dict[str, NotificationKind | None]:
-        kept = self._kept[name]
-        told = {place: memory.sent_for(name) for place, memory in places.items()}
-        if state.status is WorkerStatus.ACTIVE:  # a place that is in the settings no more is owed nothing
-            told = dict.fromkeys(kept) | told
-        return {place: kind for place, kind in told.items() if kind != kept.get(place)}
+        saved = self._saved[name]
+        sent = {channel: each.sent_for(name) for channel, each in channels.items()}
+        if state.status is WorkerStatus.ACTIVE:  # a channel that is no longer in the settings gets no more
+            sent = dict.fromkeys(saved) | sent
+        return {channel: kind for channel, kind in sent.items() if kind != saved.get(channel)}
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         self._task = asyncio.create_task(work)
 
-    async def _read(self, book: StoreBackend, name: str, places: Mapping[str, NotificationState], clock: float) -> None:
+    async def _read(
+        self, backend: StoreBackend, name: str, channels: Mapping[str, NotificationState], clock: float
+    ) -> None:
         try:
-            self._kept[name] = dict(await book.sent_notifications())
+            self._saved[name] = dict(await backend.sent_notifications())
         except (MirrorError, RuntimeError) as error:
-            # That the database is away may be the very thing to tell.
+            # The unavailable database may be the very problem to report.
             self._log.debug("notifications.load_failed", source=name, reason=str(error))
             self._not_before[name] = clock + RETRY_SECONDS
         else:
-            for place, kind in self._kept[name].items():
-                if place in places:
-                    places[place].restore(name, kind)
-        self._may_be_told.add(name)
+            for channel, kind in self._saved[name].items():
+                if channel in channels:
+                    channels[channel].restore(name, kind)
+        self._ready.add(name)
 
     async def _write(
-        self, book: StoreBackend, name: str, changes: Mapping[str, NotificationKind | None], now: datetime, clock: float
+        self,
+        backend: StoreBackend,
+        name: str,
+        changes: Mapping[str, NotificationKind | None],
+        now: datetime,
+        clock: float,
     ) -> None:
         try:
-            await book.save_notifications(changes, now)
+            await backend.save_notifications(changes, now)
         except (MirrorError, RuntimeError) as error:
             self._log.debug("notifications.save_failed", source=name, reason=str(error))
             self._not_before[name] = clock + RETRY_SECONDS
             return
-        kept = self._kept.setdefault(name, {})
-        for place, kind in changes.items():
-            if kind is None:
-                kept.pop(place, None)
-            else:
-                kept[place] = kind
+        kept: Mapping[str, NotificationKind | None] = {**self._saved.get(name, {}), **changes}
+        self._saved[name] = {channel: kind for channel, kind in kept.items() if kind is not None}

@@ -20,7 +20,7 @@ def load_sent(connection: Connection, source_id: int) -> Mapping[str, str]:
             sent_notifications.c.source_id == source_id
         )
     )
-    return {row.channel: row.told for row in rows}
+    return {row.channel: row.kind for row in rows}
 
 
 def save_sent(tx: Connection, source_id: int, channel: str, *, kind: str, at: datetime) -> None:

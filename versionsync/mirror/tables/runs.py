@@ -22,6 +22,7 @@ __all__ = [
     "finish_run",
     "has_written_since",
     "interrupt_stale_runs",
+    "last_changes",
     "last_runs",
     "start_run",
     "update_run",
@@ -171,6 +172,13 @@ def last_runs(
         counted, query = (each.where(runs.c.source_id == source_id) for each in (counted, query))
     oldest = counted.order_by(desc(runs.c.id)).limit(1).offset(limit - 1).scalar_subquery()
     return [_row(row) for row in connection.execute(query.where(runs.c.id >= func.coalesce(oldest, 0)))]
+
+
+def last_changes(connection: Connection, source_id: int, *, limit: int) -> list[RunRow]:
+    """Return the newest runs of a source that wrote a version or an event, newest first."""
+    wrote = (runs.c.versions_inserted > 0) | (runs.c.versions_changed > 0) | (runs.c.events_written > 0)
+    query = select(runs).where(runs.c.source_id == source_id, wrote).order_by(desc(runs.c.id)).limit(limit)
+    return [_row(row) for row in connection.execute(query)]
 
 
 def _only_counts(counts: Mapping[str, int]) -> dict[str, int]:

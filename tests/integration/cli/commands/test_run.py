@@ -250,10 +250,10 @@ def test_status_says_who_follows_and_when_it_looks_next(cli: Cli, at: dict[str, 
         told = cli("status", **at)
         (source,) = cli("status", "--json", **at).json["sources"]
         stop(process)
-    assert f"followed by  process {process.pid} on" in told.out
+    assert f"daemon       process {process.pid} on" in told.out
     assert re.search(
         r"next run     (in \d+ seconds?|now): (something has just changed|nothing has changed for)", told.out
     )
-    assert source["follower"]["next_check_reason"]
+    assert source["daemon"]["next_check_reason"]
     (source,) = cli("status", "--json", **at).json["sources"]
-    assert source["follower"] is None
+    assert source["daemon"] is None

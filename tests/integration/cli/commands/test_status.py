@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from dataclasses import replace
@@ -22,30 +23,32 @@ def test_people_see_numbers_freshness_and_the_last_run(cli: Cli, at: dict[str, s
     lines = [line.strip() for line in cli("status", **at).out.splitlines()]
     assert lines[0] == "default"
     assert lines[1].startswith("project      Simulated project (id ")
-    assert lines[2] == "environment  main (the primary one, followed)"
+    assert lines[2] == "environment  main (the primary one)"
     assert lines[3] == "mirrored     3 records, 6 versions, 20 events, 1 model"
-    assert lines[4].startswith("fresh as of  ")
+    assert lines[4].startswith("complete     as of ")
     assert lines[5].startswith("last run     #1 backfill, succeeded, ")
+    assert re.fullmatch(r"last change  \d+ seconds? ago: 6 new versions, 20 events \(run #1\)", lines[6])
 
 
 def test_programs_see_the_same(cli: Cli, at: dict[str, str]) -> None:
     cli("sync", **at)
     (source,) = cli("status", "--json", **at).json["sources"]
-    assert source["mirrored"]["versions"] == 6
+    assert source["counts"]["versions"] == 6
     assert source["last_run"]["outcome"] == "succeeded"
+    assert source["last_runs"] == source["last_changes"] == [source["last_run"]]
     assert source["attention"] == []
 
 
-def test_it_says_how_soon_history_is_lost(cli: Cli, at: dict[str, str], tmp_path: Path) -> None:
-    """Where that is known: as a line, as JSON, and as a warning when it is too late."""
+def test_it_shows_when_history_will_be_lost(cli: Cli, at: dict[str, str], tmp_path: Path) -> None:
+    """If that is known: as a line, as JSON, and as a warning when it is too late."""
     cli("sync", **at)
     assert "history" not in cli("status", **at).out
     (source,) = cli("status", "--json", **at).json["sources"]
     assert source["history"] is None
     database = tmp_path / "versionsync.db"
     rows(database, "update sources set history_retention_days = 36500, complete_as_of = '2026-03-01T10:00:00.000000Z'")
-    said = "history      DatoCMS keeps versions for 36,500 days: sync before 2126-02-05 10:00:00 UTC"
-    assert said in cli("status", **at).out
+    line = "history      DatoCMS keeps versions for 36,500 days: sync before 2126-02-05 10:00:00 UTC"
+    assert line in cli("status", **at).out
     (source,) = cli("status", "--json", **at).json["sources"]
     assert source["history"]["retention_days"] == 36_500
     assert time(source["history"]["sync_before"]) == datetime(2126, 2, 5, 10, tzinfo=UTC)
@@ -68,7 +71,7 @@ def test_a_failed_run_needs_attention(cli: Cli, at: dict[str, str]) -> None:
 
 
 def test_a_record_id_that_is_unknown_says_nothing_about_the_source(cli: Cli, at: dict[str, str]) -> None:
-    """It is the command that was wrong, and that command said so. The run before it counts, be it good or bad."""
+    """The command was wrong, and it said so. The run before it counts."""
     cli("sync", **at)
     for _ in range(4):
         assert cli("sync", "--record", "AAAAAAAAQACAAAAAAAAAAA", **at).code == 3
@@ -84,18 +87,18 @@ def test_a_record_id_that_is_unknown_says_nothing_about_the_source(cli: Cli, at:
     assert cli("status", **at).code == 0
 
 
-def test_a_source_that_was_never_synced_is_shown_with_what_to_do(cli: Cli, at: dict[str, str], tmp_path: Path) -> None:
+def test_a_source_that_was_never_synced_has_a_hint(cli: Cli, at: dict[str, str], tmp_path: Path) -> None:
     cli("sync", **at)
     (tmp_path / "versionsync.toml").write_text("[[sources]]\nname = 'default'\n[[sources]]\nname = 'shop'\n")
     assert cli("status").out.splitlines()[-1] == "! shop: not synced yet. Run: versionsync sync shop"
 
 
-def test_an_empty_database_says_what_to_do(cli: Cli) -> None:
+def test_an_empty_database_has_a_hint(cli: Cli) -> None:
     cli("db", "upgrade")
     assert cli("status").out == "Nothing is mirrored yet. Run: versionsync sync\n"
 
 
-def test_a_source_that_is_not_there_is_answered_with_the_nearest(cli: Cli, at: dict[str, str]) -> None:
+def test_an_unknown_source_is_answered_with_the_nearest(cli: Cli, at: dict[str, str]) -> None:
     cli("sync", **at)
     ran = cli("status", "defalt", **at)
     assert ran.code == 2
@@ -111,7 +114,7 @@ def test_the_exit_code_is_for_monitoring(cli: Cli, at: dict[str, str], tmp_path:
     rows(tmp_path / "versionsync.db", f"update sources set complete_as_of = '{long_ago}'")
     stale = cli("status", "--json", **at)
     assert (stale.code, stale.json["exit"]) == (3, 3)
-    assert "nothing succeeded for" in stale.json["sources"][0]["attention"][0]
+    assert "no complete check for" in stale.json["sources"][0]["attention"][0]
     assert cli("status", "--max-age", "1000000000", **at).code == 0
     cli("sync", **at)
     (tmp_path / "versionsync.toml").write_text("[[sources]]\nname = 'default'\n[[sources]]\nname = 'shop'\n")
@@ -120,30 +123,29 @@ def test_the_exit_code_is_for_monitoring(cli: Cli, at: dict[str, str], tmp_path:
 
 
 def test_several_sources_have_a_line_each_and_one_that_is_named_has_all_of_it(cli: Cli, at: dict[str, str]) -> None:
-    """What needs attention is told of each of them."""
+    """What needs attention is shown of each of them."""
     toml = "".join(f"[[sources]]\nname = '{name}'\nbase_url = '{at['VERSIONSYNC_BASE_URL']}'\n" for name in "ab")
     Path("versionsync.toml").write_text(toml.replace("name = 'b'\n", "name = 'b'\nbudget = '500/day'\n"))
     cli("sync", **at)
-    # Which of them came first, and has the id 1, is a matter of chance.
+    # Either of them may come first and have the id 1.
     a_id = "(select id from sources where name = 'a')"
     rows(Path("versionsync.db"), f"update runs set outcome = 'failed', error = 'too bad' where source_id = {a_id}")
     rows(Path("versionsync.db"), f"delete from request_usage where source_id = {a_id}")
-    rows(Path("versionsync.db"), "update usage set requests = 123")
-    told = cli("status", **at)
-    head, a, b, attention, *_ = told.out.splitlines()
-    assert head.split() == ["source", "versions", "fresh", "as", "of", "last", "run", "next", "run", "budget", "left"]
+    rows(Path("versionsync.db"), "update request_usage set requests = 123")
+    shown = cli("status", **at)
+    head, a, b, attention, *_ = shown.out.splitlines()
+    assert head.split() == ["source", "versions", "complete", "last", "run", "next", "run", "budget", "left"]
     assert a.split()[:3] == ["!", "a", "6"]
     assert b.split()[1:3] == ["b", "6"]
     assert b.split()[-1] == "377"
     assert attention == "! a: the last run failed: too bad"
-    assert told.code == 3
+    assert shown.code == 3
     assert "  budget       500 requests a day: 123 spent, 377 left, " in cli("status", "b", **at).out
     (budget,) = [one["budget"] for one in cli("status", "b", "--json", **at).json["sources"]]
     assert (budget["spent"], budget["left"], budget["period"]) == (123, 377, "day")
 
 
-def test_the_view_says_the_same(cli: Cli, at: dict[str, str], tmp_path: Path) -> None:
-    """For who only knows SQL."""
+def test_the_sql_view_shows_the_same(cli: Cli, at: dict[str, str], tmp_path: Path) -> None:
     cli("sync", **at)
     (source,) = cli("status", "--json", **at).json["sources"]
     (seen,) = rows(
@@ -151,49 +153,49 @@ def test_the_view_says_the_same(cli: Cli, at: dict[str, str], tmp_path: Path) ->
         "select source, records, versions, last_success_at, last_complete_sweep_at, last_run_id, last_run_outcome "
         "from source_status",
     )
-    run, held = source["last_run"], source["mirrored"]
-    said = (source["source"], held["records"], held["versions"], source["last_success_at"])
+    run, counts = source["last_run"], source["counts"]
+    expected = (source["source"], counts["records"], counts["versions"])
     times = [source["last_success_at"], source["last_complete_sweep_at"]]
-    assert seen[:3] == said[:3]
+    assert seen[:3] == expected
     assert [time(text) for text in seen[3:5]] == [time(text) for text in times]
     assert seen[5:] == (run["id"], run["outcome"])
 
 
-def test_a_run_under_way_is_shown_as_far_as_it_is(cli: Cli, at: dict[str, str], tmp_path: Path) -> None:
-    """And is no trouble."""
+def test_a_run_in_progress_is_shown(cli: Cli, at: dict[str, str], tmp_path: Path) -> None:
+    """And needs no attention."""
     cli("sync", **at)
     database = tmp_path / "versionsync.db"
     me = Holder.of_this_process().to_json()
     rows(database, "update runs set outcome = 'running', finished_at = null")
     rows(database, f"update leases set holder = '{me}', expires_at = '2126-01-01T00:00:00.000000Z'")
-    told = cli("status", **at)
-    assert "under way    #1 backfill, since 0:0" in told.out
-    assert "3 records read, 20 events" in told.out
-    assert told.code == 0
-    assert cli("status", "--json", **at).json["sources"][0]["under_way"]["events"] == 20
+    shown = cli("status", **at)
+    assert "running      #1 backfill, since 0:0" in shown.out
+    assert "3 records read, 20 events" in shown.out
+    assert shown.code == 0
+    assert cli("status", "--json", **at).json["sources"][0]["current_run"]["events"] == 20
 
 
-def test_how_long_changes_take_and_who_has_left_is_shown(cli: Cli, at: dict[str, str], tmp_path: Path) -> None:
+def test_the_lag_and_a_lost_daemon_are_shown(cli: Cli, at: dict[str, str], tmp_path: Path) -> None:
     """In words for people, in seconds for programs."""
     cli("sync", **at)
     database = tmp_path / "versionsync.db"
     rows(database, "update runs set kind = 'incremental'")
     gone = replace(Holder.of_this_process(), start=1).to_json()
-    rows(database, f"insert into followers values (1, '{gone}', '2126-01-01T00:00:00.000000Z', null, null)")
+    rows(database, f"insert into source_claims values (1, '{gone}', '2126-01-01T00:00:00.000000Z', null, null)")
     took = "occurred_at = '2026-11-01T00:00:00.000000Z', observed_at = '2026-11-01T00:00:01.500000Z'"
     rows(database, f"update events set {took} where type = 'version.created'")
-    told = cli("status", **at)
+    shown = cli("status", **at)
     (source,) = cli("status", "--json", **at).json["sources"]
-    assert "lag          half of the last 6 versions took 1.5 s at the most, nine of ten 1.5 s" in told.out
-    assert "followed by  nobody: process " in told.out
-    assert told.code == 0
+    assert "lag          half of the last 6 versions took at most 1.5 s, 90 % at most 1.5 s" in shown.out
+    assert "daemon       none: process " in shown.out
+    assert shown.code == 0
     assert source["lag"] == {"p50_seconds": 1.5, "p90_seconds": 1.5, "versions": 6}
-    assert source["next_look"] is None
+    assert source["next_check"] is None
 
 
 @pytest.mark.skipif(shutil.which("setpriv") is None and os.geteuid() == 0, reason="root writes everywhere")
-def test_a_database_that_may_only_be_read_is_told_or_shown(cli: Cli, at: dict[str, str], tmp_path: Path) -> None:
-    """SQLite needs a place for its log, even to read: the folder; the file itself may be read-only."""
+def test_a_read_only_database_is_shown_or_refused(cli: Cli, at: dict[str, str], tmp_path: Path) -> None:
+    """SQLite needs a writable folder for its log, even to read; the file itself may be read-only."""
     cli("sync", **at)
     folder = tmp_path / "closed"
     folder.mkdir()
@@ -216,5 +218,5 @@ def test_a_database_that_may_only_be_read_is_told_or_shown(cli: Cli, at: dict[st
 
 
 def time(text: str) -> datetime:
-    """A time as the database or JSON spells it."""
+    """Return a time from the database or JSON."""
     return datetime.fromisoformat(text).astimezone(UTC)

@@ -58,11 +58,11 @@ def test_it_is_made_once(cli: Cli, at: dict[str, str], upstream: SimulatorThread
     """With what it should have; the second time there is nothing to do."""
     first = cli("webhook", "install", "--url", URL, **at)
     assert first.code == 0
-    assert "It makes the webhook versionsync: default" in first.out
+    assert "Create the webhook versionsync: default" in first.out
     assert URL in first.out
     second = cli("webhook", "install", "--url", URL, **at)
     assert second.code == 0
-    assert "as it should be" in second.out
+    assert "exists and is correct" in second.out
     assert cli("webhook", "install", "--json", **at).json["action"] == "none"
     (made,) = there(upstream)
     assert (made.name, made.url, made.enabled, made.auto_retry) == ("versionsync: default", URL, True, False)
@@ -96,7 +96,7 @@ def test_a_dry_run_does_nothing(cli: Cli, at: dict[str, str], upstream: Simulato
     """And says so."""
     ran = cli("webhook", "install", "--url", URL, "--dry-run", **at)
     assert (ran.code, there(upstream)) == (0, [])
-    assert "It makes the webhook" in ran.out
+    assert "Create the webhook" in ran.out
     assert "Nothing was done." in ran.out
     told = cli("webhook", "install", "--url", URL, "--dry-run", "--json", **at).json
     assert (told["action"], told["done"], told["webhook"]["id"]) == ("create", False, None)
@@ -150,7 +150,7 @@ def test_it_makes_a_password_and_stores_it(
     assert there(upstream)[0].http_basic_password == password
     again = cli("webhook", "install", **at)
     assert (again.code, file.read_text().strip()) == (0, password)
-    assert "as it should be" in again.out
+    assert "exists and is correct" in again.out
     assert password not in dry.written + ran.written + again.written
 
 
@@ -190,7 +190,7 @@ def test_a_password_that_can_be_guessed_is_refused(
     ("setting", "value", "told"),
     [
         ("enabled", False, "enabled"),
-        ("auto_retry", True, "when nobody answers"),
+        ("auto_retry", True, "automatic retries"),
         ("custom_payload", "{}", "payload"),
         ("events", (), "called for records"),
     ],
@@ -204,7 +204,7 @@ def test_what_is_wrong_with_it_is_mended(
     upstream.act(lambda world: [setattr(one, setting, value) for one in world.webhooks.registered.values()])
     upstream.act(lambda world: [one.headers.update({"X-Way": "in"}) for one in world.webhooks.registered.values()])
     ran = cli("webhook", "install", **at)
-    assert "It changes the webhook" in ran.out
+    assert "Change the webhook" in ran.out
     assert told in ran.out
     (mended,) = there(upstream)
     assert (getattr(mended, setting), mended.headers) == (right, {"X-Way": "in"})
@@ -215,7 +215,7 @@ def test_two_mirrors_do_not_fight_over_one_webhook(cli: Cli, at: dict[str, str],
     other = "https://other.example/hooks"
     cli("webhook", "install", "--url", URL, **at)
     ran = cli("webhook", "install", "--url", other, **at)
-    assert "Left alone: versionsync: default" in ran.out
+    assert "Not changed: versionsync: default" in ran.out
     assert {(one.name, one.url) for one in there(upstream)} == {
         ("versionsync: default", URL),
         ("versionsync: default (other.example)", other),
@@ -272,7 +272,7 @@ def test_one_source_that_cannot_be_asked_hides_no_other(
     assert "error: gone: GET /webhooks: no connection" in ran.err
     assert "versionsync webhook install web --url URL" in ran.out
     gone, web = cli("webhook", "status", "--json", **at).json["sources"]
-    assert (gone["error"]["kind"], web["installed"]) == ("unavailable", False)
+    assert (gone["error"]["kind"], web["installed"]) == ("upstream_unavailable", False)
 
 
 def test_a_test_needs_a_call_to_repeat(cli: Cli, at: dict[str, str], upstream: SimulatorThread) -> None:

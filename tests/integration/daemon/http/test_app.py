@@ -1,9 +1,10 @@
-"""The daemon's own server: who asks is told how it stands, and nothing that is in a project."""
+"""The daemon's server: it shows the status, and no content of a project."""
 
 from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -21,8 +22,9 @@ from versionsync.daemon.errors import CannotListen
 from versionsync.daemon.http.app import App, serving
 from versionsync.daemon.http.metrics import Metrics
 from versionsync.daemon.state import WorkerState, WorkerStatus
-from versionsync.daemon.watchdog import Activity
+from versionsync.daemon.systemd_notify import Activity
 from versionsync.simulator import FaultKind
+from versionsync.status.snapshot import ActivityReader
 from versionsync.sync.report import Counts
 
 QUIET = structlog.wrap_logger(structlog.PrintLogger(), wrapper_class=structlog.make_filtering_bound_logger(50))
@@ -39,20 +41,21 @@ class Served:
 
 @asynccontextmanager
 async def served(sync_env: SyncEnv, **tokens: str) -> AsyncIterator[Served]:
-    """The sync_env's project, followed as `website` and, with other tokens, under other names."""
+    """Serve the project as `website` and, with other tokens, under other names."""
     sources = [
         source_config(sync_env),
         *(source_config(sync_env, name=name, token=token) for name, token in tokens.items()),
     ]
     async with running_daemon(sync_env.mirror, *sources) as watched:
         metrics = Metrics(
-            lambda: watched.daemon.states, timetable=watched.daemon.scheduler, now=lambda: datetime.now(UTC)
+            lambda: watched.daemon.states, scheduler=watched.daemon.scheduler, now=lambda: datetime.now(UTC)
         )
         app = App(
             lambda: watched.daemon.states,
             metrics,
             redact=lambda text: text.replace("revoked", "***"),
-            hanging=watched.daemon.stuck,
+            stuck=watched.daemon.stuck,
+            activity=ActivityReader(sync_env.mirror),
         )
         async with (
             serving(app, host="127.0.0.1", port=0, log=QUIET) as url,
@@ -67,7 +70,7 @@ async def test_ready_once_all_is_mirrored(sync_env: SyncEnv) -> None:
     async with served(sync_env) as one:
         early = await one.http.get("/readyz")
         assert (early.status_code, early.json()["ready"]) == (503, False)
-        assert early.json()["reasons"] == ["website: its first run is not done yet"]
+        assert early.json()["reasons"] == ["website: its first run is not finished yet"]
         assert (await one.http.get("/livez")).json()["program"] == "versionsync"
         await eventually(lambda: one.watched.state().status is WorkerStatus.ACTIVE)
         assert is_mirrored(sync_env)
@@ -76,7 +79,7 @@ async def test_ready_once_all_is_mirrored(sync_env: SyncEnv) -> None:
 
 
 async def test_not_ready_while_one_source_fails(sync_env: SyncEnv) -> None:
-    """The reason is told, secrets masked; it lives all the same."""
+    """The reason is shown, secrets masked; the daemon is alive nevertheless."""
     async with served(sync_env, broken="revoked") as one:
         await eventually(lambda: one.watched.state("broken").failures)
         one.watched.daemon.reload()
@@ -89,15 +92,15 @@ async def test_not_ready_while_one_source_fails(sync_env: SyncEnv) -> None:
         assert (await one.http.get("/livez")).status_code == 200
 
 
-async def test_one_that_hangs_says_so(sync_env: SyncEnv, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the watchdog of systemd hears, whoever restarts containers hears too."""
+async def test_a_stuck_daemon_says_so(sync_env: SyncEnv, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To the health check of a container, as to the watchdog of systemd."""
     async with served(sync_env) as one:
         await eventually(lambda: one.watched.state().status is WorkerStatus.ACTIVE)
-        stuck = Activity("website:keep", mark=1, timeout=0.0)
+        stuck = Activity("website:claim", mark=1, timeout=0.0)
         monkeypatch.setattr(one.watched.daemon.workers["website"], "activities", lambda: [stuck])
         assert (await one.http.get("/livez")).status_code == 200
         answer = await one.http.get("/livez")
-        assert (answer.status_code, answer.json()["hanging"]) == (503, ["website:keep"])
+        assert (answer.status_code, answer.json()["hanging"]) == (503, ["website:claim"])
 
 
 async def test_metrics_have_units_and_few_labels(sync_env: SyncEnv) -> None:
@@ -110,14 +113,14 @@ async def test_metrics_have_units_and_few_labels(sync_env: SyncEnv) -> None:
     families = {family.name: family for family in text_string_to_metric_families(answer.text)}
     ours = {name: family for name, family in families.items() if name.startswith("versionsync_")}
     labels = {label for family in ours.values() for sample in family.samples for label in sample.labels}
-    assert labels == {"source", "outcome", "stance", "result", "trouble", "version", "le"}
+    assert labels == {"source", "outcome", "state", "result", "error_kind", "version", "le"}
     assert all(family.documentation.endswith(".") for family in ours.values())
     samples = {
         (sample.name, *sorted(sample.labels.values())): sample.value for f in ours.values() for sample in f.samples
     }
     assert samples["versionsync_versions_inserted_total", "website"] == 1
     assert samples["versionsync_runs_total", "succeeded", "website"] > 1
-    assert samples["versionsync_source_state", "following", "website"] == 1
+    assert samples["versionsync_source_state", "active", "website"] == 1
     assert samples["versionsync_requests_total", "ok", "website"] > 3
     assert samples["versionsync_source_last_success_timestamp_seconds", "website"] > 1e9
     assert samples["versionsync_run_duration_seconds_count", "website"] >= 1
@@ -125,7 +128,7 @@ async def test_metrics_have_units_and_few_labels(sync_env: SyncEnv) -> None:
 
 
 async def samples_of(served: Served) -> dict[tuple[str, ...], float]:
-    """The values of /metrics by name and labels in the order of their names, those of `website` without that label."""
+    """Return the values of /metrics by name and sorted labels, without the label `website`."""
     text = (await served.http.get("/metrics")).text
     families = text_string_to_metric_families(text)
     return {
@@ -136,7 +139,7 @@ async def samples_of(served: Served) -> dict[tuple[str, ...], float]:
 
 
 async def test_requests_are_counted_by_how_they_ended(sync_env: SyncEnv) -> None:
-    """Each try once, the last word of upstream included."""
+    """Each attempt once."""
     faults = sync_env.simulator.simulator.faults
     async with served(sync_env) as one:
         await eventually(lambda: one.watched.state().runs["succeeded"])
@@ -151,8 +154,7 @@ async def test_requests_are_counted_by_how_they_ended(sync_env: SyncEnv) -> None
     assert found["versionsync_requests_total", "refused"] == found["versionsync_requests_total", "no_answer"] == 0
 
 
-async def test_the_lag_of_what_came_after_the_backfill(sync_env: SyncEnv) -> None:
-    """What was there before is none of it."""
+async def test_the_lag_counts_versions_after_the_backfill(sync_env: SyncEnv) -> None:
     sync_env.act(lambda world: world.create(world.user, "post", {"title": "old"}))
     async with served(sync_env) as one:
         await eventually(lambda: is_mirrored(sync_env))
@@ -167,7 +169,7 @@ async def test_the_lag_of_what_came_after_the_backfill(sync_env: SyncEnv) -> Non
 
 
 async def test_the_lease_while_a_run_holds_it(sync_env: SyncEnv) -> None:
-    """And which epoch it was, when it does no longer."""
+    """And its epoch afterwards."""
     sync_env.act(lambda world: world.create(world.user, "post", {"title": "one"}))
     sync_env.simulator.simulator.faults.plant(FaultKind.SLOW, path="/items", seconds=1.0)
     async with served(sync_env) as one:
@@ -210,26 +212,45 @@ async def test_status_is_json_for_programs_and_a_page_for_people(sync_env: SyncE
     async with served(sync_env, broken="revoked") as one:
         await eventually(lambda: one.watched.state().status is WorkerStatus.ACTIVE)
         await eventually(lambda: one.watched.state("broken").failures)
-        told = (await one.http.get("/status")).json()
+        fields = (await one.http.get("/status")).json()
         page = await one.http.get("/status", headers=BROWSER)
         again = await one.http.get("/status?format=json", headers=BROWSER)
         home = await one.http.get("/", follow_redirects=True)
-    assert [source["source"] for source in told["sources"]] == ["website", "broken"]
-    assert told["sources"][0]["stance"] == "following"
-    assert told["sources"][0]["total"]["versions_inserted"] == 1
-    assert told["sources"][1]["trouble"] == "refused"
+    website, broken = fields["sources"]
+    assert [source["source"] for source in fields["sources"]] == ["website", "broken"]
+    assert website["state"] == "active"
+    assert website["total"]["versions_inserted"] == 1
+    assert (website["counts"]["records"], website["counts"]["versions"]) == (1, 1)
+    assert website["last_runs"][0]["outcome"] == "succeeded"
+    assert [run["counts"]["versions_inserted"] for run in website["last_changes"]] == [1]
+    assert broken["error_kind"] == "refused"
+    assert (broken["counts"], broken["last_runs"]) == (None, [])
     assert page.headers["Content-Type"] == "text/html; charset=utf-8"
     assert "default-src 'none'" in page.headers["Content-Security-Policy"]
     assert "<h2>website</h2>" in page.text
+    assert "<dt>mirrored</dt><dd>1 record, 1 version, " in page.text
+    assert "<caption>Last runs</caption>" in page.text
     assert again.headers["Content-Type"] == "application/json"
     assert home.status_code == 200
-    for text in (page.text, str(told)):
+    for text in (page.text, str(fields)):
         assert "very secret" not in text
         assert "revoked" not in text
 
 
-async def test_what_is_in_a_page_is_no_html(sync_env: SyncEnv) -> None:
-    """An error may say anything."""
+async def test_status_answers_without_a_database(sync_env: SyncEnv, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It waits a moment for it, and shows what it knows."""
+    monkeypatch.setattr("versionsync.status.snapshot.WAIT_SECONDS", 0.1)
+    async with served(sync_env) as one:
+        await eventually(lambda: one.watched.state().status is WorkerStatus.ACTIVE)
+        monkeypatch.setattr(ActivityReader, "_read", lambda *_: time.sleep(1))
+        began = time.monotonic()
+        fields = (await one.http.get("/status")).json()
+        assert time.monotonic() - began < 0.9
+    assert fields["sources"][0]["counts"] is None
+    assert fields["sources"][0]["state"] == "active"
+
+
+async def test_text_in_a_page_is_escaped(sync_env: SyncEnv) -> None:
     async with served(sync_env) as one:
         state = one.watched.state()
         await eventually(lambda: state.status is WorkerStatus.ACTIVE)
@@ -240,7 +261,7 @@ async def test_what_is_in_a_page_is_no_html(sync_env: SyncEnv) -> None:
 
 
 @pytest.mark.parametrize("path", ["/nothing", "/status/x", "/webhooks"])
-async def test_what_is_not_there_is_404(sync_env: SyncEnv, path: str) -> None:
+async def test_other_paths_are_404(sync_env: SyncEnv, path: str) -> None:
     """With the same headers as everything else."""
     async with served(sync_env) as one:
         answer = await one.http.get(path)
@@ -250,42 +271,41 @@ async def test_what_is_not_there_is_404(sync_env: SyncEnv, path: str) -> None:
 
 
 def an_app() -> App:
-    """Of a daemon without sources."""
+    """Return the app of a daemon without sources."""
     return App(dict, Metrics(dict, now=lambda: datetime.now(UTC)), redact=str)
 
 
 async def refusal(host: str, port: int) -> CannotListen:
-    """Why it cannot listen there."""
+    """Return the error of listening there."""
     with pytest.raises(CannotListen) as caught:
         async with serving(an_app(), host=host, port=port, log=QUIET):
             pass
     return caught.value
 
 
-async def test_a_port_that_another_versionsync_has() -> None:
-    """It is named by its process."""
+async def test_a_port_of_another_versionsync() -> None:
+    """The error has its process."""
     port = unused_port()
     async with serving(an_app(), host="127.0.0.1", port=port, log=QUIET):
         error = await refusal("127.0.0.1", port)
-    assert re.search(r"another versionsync \(process \d+\) is running here already", str(error))
-    assert "stands by" in error.hint
+    assert re.search(r"another versionsync \(process \d+\) already listens on", str(error))
+    assert "standby" in error.hint
 
 
-async def test_a_port_that_another_program_has() -> None:
+async def test_a_port_of_another_program() -> None:
     """Whatever it answers."""
     with gateway("http://127.0.0.1:9", instead=lambda path: Given(200, "[]")) as url:
         error = await refusal("127.0.0.1", int(url.rpartition(":")[2]))
-    assert "another program listens on" in str(error)
+    assert "another program already listens on" in str(error)
 
 
-async def test_addresses_that_this_machine_has_not() -> None:
-    """Each says what to set instead."""
+async def test_addresses_of_other_machines() -> None:
     assert "this machine has no address 192.0.2.1" in str(await refusal("192.0.2.1", 0))
     assert "there is no address no.such.host.invalid" in str(await refusal("no.such.host.invalid", 0))
 
 
 async def test_a_port_that_is_not_permitted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As for everybody but root below 1024."""
+    """As ports below 1024 for every user but root."""
 
     async def refuse(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied")

@@ -1,4 +1,4 @@
-"""People are told what is wrong, once, and when it has passed; no sync waits for that."""
+"""Problems and recoveries are sent once; no sync waits for that."""
 
 from __future__ import annotations
 
@@ -17,9 +17,8 @@ from tests.fixtures.sync_env import SyncEnv
 from versionsync.config import Secret
 from versionsync.daemon.notifications.apprise import open_channel
 from versionsync.daemon.notifications.heartbeat import HeartbeatSender
-from versionsync.daemon.notifications.notifier import Notifier, Subscription
+from versionsync.daemon.notifications.notifier import Notifier, StatusListener, Subscription, polling
 from versionsync.daemon.notifications.persistence import NotificationStore
-from versionsync.daemon.notifications.poller import StatusListener, polling
 from versionsync.daemon.notifications.rules import Rule
 from versionsync.daemon.notifications.text import Notification
 from versionsync.daemon.state import WorkerStatus
@@ -39,19 +38,19 @@ def post(sync_env: SyncEnv, title: str) -> str:
 
 
 def subscription(listener: HttpSink, rule: Rule | None = None) -> Subscription:
-    """The listener wants to be told of the first failure."""
+    """Return a subscription of the listener that reports the first failure."""
     url = Secret(f"json://{listener.address}/hook")
-    send = open_channel(url, where="notices[0]")
-    return Subscription(channel="notices[0]", url=url, rule=rule or Rule(after_failures=1), send=send)
+    send = open_channel(url, where="notifications[0]")
+    return Subscription(channel="notifications[0]", url=url, rule=rule or Rule(after_failures=1), send=send)
 
 
-def herald(daemon: RunningDaemon, *subscriptions: Subscription, send_seconds: float = 15) -> Notifier:
-    """One that tells these."""
+def notifier(daemon: RunningDaemon, *subscriptions: Subscription, send_seconds: float = 15) -> Notifier:
+    """Return a notifier for these."""
     return Notifier(
         lambda: subscriptions,
         log=daemon.log,
         redact=lambda text: text.replace("wrong", "W---G"),
-        recall=NotificationStore(lambda: daemon.daemon.workers, log=daemon.log),
+        store=NotificationStore(lambda: daemon.daemon.workers, log=daemon.log),
         host="mirror1",
         send_seconds=send_seconds,
         gather_seconds=0.5,
@@ -59,17 +58,17 @@ def herald(daemon: RunningDaemon, *subscriptions: Subscription, send_seconds: fl
 
 
 @asynccontextmanager
-async def looking(daemon: RunningDaemon, watchers: Sequence[StatusListener]) -> AsyncIterator[None]:
-    """While the block runs, these look at the sources of the daemon."""
-    async with polling(lambda: daemon.daemon.states, watchers, log=daemon.log, every=TICK):
+async def polled(daemon: RunningDaemon, listeners: Sequence[StatusListener]) -> AsyncIterator[None]:
+    """While the block runs, show the sources of the daemon to these."""
+    async with polling(lambda: daemon.daemon.states, listeners, log=daemon.log, every=TICK):
         yield
 
 
-async def test_a_revoked_token_is_told_once_and_its_return_once(sync_env: SyncEnv) -> None:
+async def test_a_revoked_token_is_reported_once_and_its_return_once(sync_env: SyncEnv) -> None:
     """However often it is tried in between."""
     post(sync_env, "one")
     async with http_sink() as listener, running_daemon(sync_env.mirror, source_config(sync_env)) as daemon:
-        async with looking(daemon, [herald(daemon, subscription(listener))]):
+        async with polled(daemon, [notifier(daemon, subscription(listener))]):
             await eventually(lambda: is_mirrored(sync_env))
             token = sync_env.act(lambda world: world.people.tokens.pop(FULL_ACCESS_TOKEN))
             await eventually(listener.titles)
@@ -81,7 +80,7 @@ async def test_a_revoked_token_is_told_once_and_its_return_once(sync_env: SyncEn
             daemon.daemon.reload()
             await eventually(lambda: len(listener.heard) > 1)
             await asyncio.sleep(10 * TICK)
-        assert listener.titles()[1:] == ["versionsync: website: well again"]
+        assert listener.titles()[1:] == ["versionsync: website: recovered"]
         told = listener.heard[0][2]
         assert told["type"] == "failure"
         assert told["message"].startswith("GET /")
@@ -90,22 +89,22 @@ async def test_a_revoked_token_is_told_once_and_its_return_once(sync_env: SyncEn
         assert FULL_ACCESS_TOKEN not in told["message"]
 
 
-async def test_a_daemon_that_starts_again_in_the_middle_of_a_trouble_tells_it_no_second_time(sync_env: SyncEnv) -> None:
-    """And tells once that it has passed: the database knows who was told what."""
+async def test_a_restart_during_a_problem_sends_it_no_second_time(sync_env: SyncEnv) -> None:
+    """And the recovery once: the database knows what was sent."""
     post(sync_env, "one")
     async with http_sink() as listener:
-        place = subscription(listener)
+        channel = subscription(listener)
         async with (
             running_daemon(sync_env.mirror, source_config(sync_env)) as daemon,
-            looking(daemon, [herald(daemon, place)]),
+            polled(daemon, [notifier(daemon, channel)]),
         ):
             await eventually(lambda: is_mirrored(sync_env))
             token = sync_env.act(lambda world: world.people.tokens.pop(FULL_ACCESS_TOKEN))
-            await eventually(lambda: list(kept(sync_env)) == [place.key])
+            await eventually(lambda: list(kept(sync_env)) == [channel.key])
         for _ in range(2):
             async with (
                 running_daemon(sync_env.mirror, source_config(sync_env)) as daemon,
-                looking(daemon, [herald(daemon, place)]),
+                polled(daemon, [notifier(daemon, channel)]),
             ):
                 await eventually(lambda: daemon.state().failures)
                 await asyncio.sleep(10 * TICK)
@@ -113,50 +112,50 @@ async def test_a_daemon_that_starts_again_in_the_middle_of_a_trouble_tells_it_no
         sync_env.act(lambda world: world.people.add_token(token))
         async with (
             running_daemon(sync_env.mirror, source_config(sync_env)) as daemon,
-            looking(daemon, [herald(daemon, place)]),
+            polled(daemon, [notifier(daemon, channel)]),
         ):
             await eventually(lambda: not kept(sync_env))
-        assert listener.titles()[1:] == ["versionsync: website: well again"]
+        assert listener.titles()[1:] == ["versionsync: website: recovered"]
 
 
 def kept(sync_env: SyncEnv) -> Mapping[str, str]:
-    """What the database knows to have been told, by place."""
+    """Return what the database knows was sent, by channel."""
     return sync_env.mirror.query(lambda connection: load_sent(connection, 1))
 
 
-async def test_too_many_that_vanish_are_told_at_once(sync_env: SyncEnv) -> None:
-    """It need not happen thrice."""
+async def test_a_mass_deletion_is_reported_at_once(sync_env: SyncEnv) -> None:
+    """Without waiting for further failures."""
     ids = [post(sync_env, str(number)) for number in range(3)]
     source = source_config(sync_env)
     source = replace(source, spec=replace(source.spec, mass_delete_limit=MassDeleteLimit(fraction=0.2, count=2)))
     async with http_sink() as listener, running_daemon(sync_env.mirror, source) as daemon:
-        async with looking(daemon, [herald(daemon, subscription(listener, Rule()))]):
+        async with polled(daemon, [notifier(daemon, subscription(listener, Rule()))]):
             await eventually(lambda: is_mirrored(sync_env))
             for record in ids:
                 sync_env.act(lambda world, record=record: world.delete(world.user, record))
             await eventually(listener.titles)
         assert daemon.state().error_kind is ErrorKind.MASS_DELETE
-        assert listener.titles() == ["versionsync: website: too many records vanished at once"]
+        assert listener.titles() == ["versionsync: website: too many records were deleted at once"]
         assert "versionsync sync website --allow-mass-delete" in listener.heard[0][2]["message"]
 
 
-async def test_what_ails_all_sources_is_one_notice(sync_env: SyncEnv) -> None:
-    """Where they fail within moments of each other."""
+async def test_a_problem_of_all_sources_is_one_notification(sync_env: SyncEnv) -> None:
+    """If they fail within moments of each other."""
     sources = [source_config(sync_env, name=name, token="another") for name in ("website", "shop", "blog")]
     async with http_sink() as listener, running_daemon(sync_env.mirror, *sources) as daemon:
-        async with looking(daemon, [herald(daemon, subscription(listener))]):
+        async with polled(daemon, [notifier(daemon, subscription(listener))]):
             await eventually(listener.titles)
             await asyncio.sleep(1)
         assert listener.titles() == ["versionsync: failing: website, shop, blog"]
 
 
-async def test_a_target_that_never_answers_delays_nothing(sync_env: SyncEnv) -> None:
-    """Neither looks nor the end; it is told in the log once."""
+async def test_a_service_that_never_answers_delays_nothing(sync_env: SyncEnv) -> None:
+    """Neither checks nor the end of the daemon; it is logged once."""
     post(sync_env, "one")
     broken = source_config(sync_env, name="broken", token="revoked")
     async with http_sink() as listener, running_daemon(sync_env.mirror, source_config(sync_env), broken) as daemon:
         listener.status = None
-        async with looking(daemon, [herald(daemon, subscription(listener), send_seconds=0.5)]):
+        async with polled(daemon, [notifier(daemon, subscription(listener), send_seconds=0.5)]):
             await eventually(lambda: listener.heard)
             for title in ("two", "three"):
                 post(sync_env, title)
@@ -169,19 +168,19 @@ async def test_a_target_that_never_answers_delays_nothing(sync_env: SyncEnv) -> 
         assert len(listener.heard) == 1
 
 
-async def test_a_target_that_refuses_is_tried_again(sync_env: SyncEnv) -> None:
-    """Until it takes what is still so; the log names the reason, and no more than the first time."""
+async def test_a_service_that_refuses_is_tried_again(sync_env: SyncEnv) -> None:
+    """Until it accepts; the reason is logged only the first time."""
     clock = [0.0]
     async with (
         http_sink() as listener,
         running_daemon(sync_env.mirror, source_config(sync_env, token="revoked")) as daemon,
     ):
         listener.status = 503
-        told = Notifier(
+        tested = Notifier(
             lambda: [subscribed], log=daemon.log, redact=str, host="mirror1", clock=lambda: clock[0], send_seconds=5
         )
         subscribed = subscription(listener)
-        async with looking(daemon, [told]):
+        async with polled(daemon, [tested]):
             for tries in range(1, 4):
                 await eventually(lambda tries=tries: len(listener.heard) == tries)
                 await asyncio.sleep(10 * TICK)
@@ -193,8 +192,8 @@ async def test_a_target_that_refuses_is_tried_again(sync_env: SyncEnv) -> None:
         assert "503" in str(line["reason"])
 
 
-async def test_a_standby_tells_nothing(sync_env: SyncEnv) -> None:
-    """The other one does."""
+async def test_a_standby_sends_nothing(sync_env: SyncEnv) -> None:
+    """The active daemon does."""
     post(sync_env, "one")
     await asyncio.to_thread(sync_env.sync)
     with sync_env.mirror.write() as tx:
@@ -203,15 +202,15 @@ async def test_a_standby_tells_nothing(sync_env: SyncEnv) -> None:
         http_sink() as listener,
         running_daemon(sync_env.mirror, source_config(sync_env, token="revoked")) as daemon,
     ):
-        pinger = HeartbeatSender(lambda: {"website": Secret(f"http://{listener.address}/ping")}, log=daemon.log)
-        async with looking(daemon, [herald(daemon, subscription(listener)), pinger]):
+        sender = HeartbeatSender(lambda: {"website": Secret(f"http://{listener.address}/ping")}, log=daemon.log)
+        async with polled(daemon, [notifier(daemon, subscription(listener)), sender]):
             await eventually(lambda: daemon.state().status is WorkerStatus.STANDBY)
             await asyncio.sleep(10 * TICK)
     assert listener.heard == []
 
 
-def test_a_send_that_raises_is_a_notice_that_did_not_arrive() -> None:
-    """Whatever a library raises; and the thread leaves nothing behind."""
+def test_an_exception_of_a_library_is_a_failed_notification() -> None:
+    """Whatever it raises; and the thread ends."""
     logger = CapturingLogger()
 
     def broken(_: Notification) -> None:
@@ -220,23 +219,23 @@ def test_a_send_that_raises_is_a_notice_that_did_not_arrive() -> None:
     async def tell() -> None:
         from tests.unit.daemon.notifications.test_rules import FAILING, NOW, state
 
-        place = Subscription(channel="notices[0]", url=Secret("x"), rule=Rule(), send=broken)
-        told = Notifier(lambda: [place], log=structlog.wrap_logger(logger, processors=[]), redact=str)
-        told.check({"website": state(FAILING)}, NOW)
+        channel = Subscription(channel="notifications[0]", url=Secret("x"), rule=Rule(), send=broken)
+        tested = Notifier(lambda: [channel], log=structlog.wrap_logger(logger, processors=[]), redact=str)
+        tested.check({"website": state(FAILING)}, NOW)
         await eventually(lambda: logger.calls)
 
     asyncio.run(tell())
     assert [call.kwargs["reason"] for call in logger.calls] == ["ValueError: no such plugin"]
-    assert not [thread for thread in threading.enumerate() if thread.name == "notice"]
+    assert not [thread for thread in threading.enumerate() if thread.name == "notification"]
 
 
-async def test_the_switch_is_called_after_success_alone(sync_env: SyncEnv) -> None:
+async def test_a_heartbeat_is_sent_only_after_success(sync_env: SyncEnv) -> None:
     """Not more than once a minute, and not while the source fails."""
     post(sync_env, "one")
     clock = [0.0]
     async with http_sink() as listener, running_daemon(sync_env.mirror, source_config(sync_env)) as daemon:
         urls = {"website": Secret(f"http://{listener.address}/ping/secret")}
-        async with looking(daemon, [HeartbeatSender(lambda: urls, log=daemon.log, clock=lambda: clock[0])]):
+        async with polled(daemon, [HeartbeatSender(lambda: urls, log=daemon.log, clock=lambda: clock[0])]):
             await eventually(lambda: listener.heard)
             runs = daemon.state().runs["succeeded"]
             await eventually(lambda: daemon.state().runs["succeeded"] > runs + 2)
@@ -256,14 +255,14 @@ async def test_the_switch_is_called_after_success_alone(sync_env: SyncEnv) -> No
             await eventually(lambda: len(listener.heard) == heard + 1)
 
 
-async def test_a_switch_that_does_not_work_is_told_once_and_delays_nothing(sync_env: SyncEnv) -> None:
-    """And once more when it works again; its address is not in the log."""
+async def test_a_failing_heartbeat_is_logged_once_and_delays_nothing(sync_env: SyncEnv) -> None:
+    """And its recovery; its address is not in the log."""
     post(sync_env, "one")
     clock = [0.0]
     async with http_sink() as listener, running_daemon(sync_env.mirror, source_config(sync_env)) as daemon:
         listener.status = 500
         urls = {"website": Secret(f"http://{listener.address}/ping/secret")}
-        async with looking(daemon, [HeartbeatSender(lambda: urls, log=daemon.log, clock=lambda: clock[0])]):
+        async with polled(daemon, [HeartbeatSender(lambda: urls, log=daemon.log, clock=lambda: clock[0])]):
             for calls in range(1, 4):
                 await eventually(lambda calls=calls: len(listener.heard) == calls)
                 await asyncio.sleep(2 * TICK)

@@ -1,22 +1,26 @@
-"""The page for people: what needs somebody comes first, and nothing in it is taken for HTML."""
+"""The page for people: sources that need attention come first, and all text is escaped."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
-from versionsync.daemon.budget import Budget, BudgetStatus
+from versionsync.budget import Budget, BudgetStatus
 from versionsync.daemon.http.page import page
 from versionsync.daemon.http.status import status
 from versionsync.daemon.state import LogStatus, WorkerState, WorkerStatus
 from versionsync.errors import ErrorKind
+from versionsync.mirror.status import SourceCounts
+from versionsync.mirror.tables.runs import COUNTS, RunRow
+from versionsync.status.snapshot import Activity
 from versionsync.sync.report import Counts, Progress
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 
 
 def well(name: str = "well", **more: object) -> WorkerState:
-    """A source that was seen whole a moment ago."""
+    """Return a source that was checked a moment ago."""
     state = WorkerState(name=name, max_staleness=60, since=NOW - timedelta(hours=3), status=WorkerStatus.ACTIVE)
     state.last_success_at, state.next_check_at = NOW - timedelta(seconds=8), NOW + timedelta(seconds=30)
     for each, value in more.items():
@@ -24,18 +28,22 @@ def well(name: str = "well", **more: object) -> WorkerState:
     return state
 
 
-def shown(*states: WorkerState) -> str:
-    """The page about these."""
-    told = status(
-        {state.name: state for state in states}, started_at=NOW - timedelta(hours=3), now=NOW, redact=lambda text: text
+def shown(*states: WorkerState, activity: Mapping[str, Activity] | None = None) -> str:
+    """Return the page about these sources."""
+    fields = status(
+        {state.name: state for state in states},
+        started_at=NOW - timedelta(hours=3),
+        now=NOW,
+        redact=lambda text: text.replace("secret", "***"),
+        activity=activity,
     )
-    return page(told)
+    return page(fields)
 
 
-def test_what_needs_somebody_comes_first() -> None:
-    """And is counted in the title, which is all that a tab shows."""
+def test_a_source_that_needs_attention_comes_first() -> None:
+    """And is counted in the title, which a tab shows."""
     failing = well(
-        "failing", stance=WorkerStatus.FAILING, trouble=ErrorKind.REFUSED, error="the token is wrong", failures=3
+        "failing", status=WorkerStatus.FAILING, error_kind=ErrorKind.REFUSED, error="the token is wrong", failures=3
     )
     text = shown(well(), failing)
     assert re.findall("<h2>(.*?)</h2>", text) == ["failing", "well"]
@@ -44,58 +52,92 @@ def test_what_needs_somebody_comes_first() -> None:
     assert "3 failures in a row, the last one: the token is wrong" in text
 
 
-def test_who_has_only_begun_or_stands_by_needs_nobody() -> None:
-    """Neither is alarming."""
-    starting = well("starting", stance=WorkerStatus.STARTING, last_success_at=None)
-    standby = well("standby", stance=WorkerStatus.STANDBY, other="process 7 on elsewhere", last_success_at=None)
+def test_a_start_or_a_standby_needs_no_attention() -> None:
+    starting = well("starting", status=WorkerStatus.STARTING, last_success_at=None)
+    standby = well("standby", status=WorkerStatus.STANDBY, other_holder="process 7 on elsewhere", last_success_at=None)
     text = shown(starting, standby, well())
     assert "<title>versionsync</title>" in text
     assert "class=bad" not in text
-    assert "its first run is not done yet" in text
+    assert "its first run is not finished yet" in text
     assert "process 7 on elsewhere" in text
     assert "all is well" in shown(well())
 
 
-def test_one_failure_is_shown_but_needs_nobody_yet() -> None:
-    """It passes by itself more often than not."""
-    text = shown(well(stance=WorkerStatus.FAILING, trouble=ErrorKind.UNAVAILABLE, error="no answer", failures=1))
+def test_one_failure_is_shown_but_needs_no_attention_yet() -> None:
+    """It usually passes by itself."""
+    text = shown(well(status=WorkerStatus.FAILING, error_kind=ErrorKind.UNAVAILABLE, error="no answer", failures=1))
     assert "<section class=once>" in text
     assert "<dt>last failure</dt><dd>no answer</dd>" in text
 
 
-def test_times_are_told_from_now_on() -> None:
-    """The exact ones are there for whoever points at them."""
+def test_times_are_relative_to_now() -> None:
+    """The exact ones are tooltips."""
     text = shown(well())
     assert re.search(r"<time [^>]*title='2026-11-01 11:59:52 UTC'>8 s ago</time>", text)
     assert "in 30 s</time>" in text
     assert "up for 3 h" in text
 
 
-def test_a_run_and_a_budget_are_drawn() -> None:
-    """As far as they have come."""
+def test_a_run_and_a_budget_have_bars() -> None:
     run = Progress(source="well", phase="pulling", records_planned=200, counts=Counts(records_pulled=50))
-    purse = BudgetStatus(budget=Budget.parse("3000/day"), spent=900, shared_by=1, now=NOW)
-    text = shown(well(progress=run, began_at=NOW - timedelta(seconds=20), purse=purse))
+    budget = BudgetStatus(budget=Budget.parse("3000/day"), spent=900, shared_by=1, now=NOW)
+    text = shown(well(progress=run, started_at=NOW - timedelta(seconds=20), budget=budget))
     assert "pulling for 20 s: 50 of 200 records <progress max=200 value=50></progress>" in text
     assert "<progress max=3000 value=900></progress> 900 of 3,000 requests a day; 2,100 left" in text
 
 
-def test_what_there_is_one_of_is_no_plural() -> None:
-    """Of a webhook that was made a moment ago, say."""
-    state = well(webhook_log=LogStatus.ACTIVE, log_read_at=NOW, log_gaps=1, last_gap_at=NOW, hints_waiting=1)
+def test_one_of_something_is_no_plural() -> None:
+    state = well(webhook_log=LogStatus.ACTIVE, log_read_at=NOW, log_gaps=1, last_gap_at=NOW, queued_records=1)
     text = re.sub(r"<time [^>]*>|</time>", "", shown(state))
-    assert "no call since the start, log read 0 s ago, 1 gap, the last 0 s ago, 1 hint waiting" in text
+    assert "no call since the start, log read 0 s ago, 1 gap, the last 0 s ago, 1 queued record" in text
 
 
-def test_nothing_in_it_is_html() -> None:
-    """Whatever an error, a host or a reason says."""
+def test_errors_hosts_and_reasons_are_escaped() -> None:
     evil = "<script>alert(1)</script>"
-    state = well("evil", stance=WorkerStatus.FAILING, trouble=ErrorKind.REFUSED, error=evil, failures=3, other=evil)
+    state = well(
+        "evil", status=WorkerStatus.FAILING, error_kind=ErrorKind.REFUSED, error=evil, failures=3, other_holder=evil
+    )
     state.next_check_reason = evil
     assert "<script" not in shown(state)
     assert shown(state).count("&lt;script&gt;") == 3
 
 
 def test_a_daemon_without_sources_has_a_page() -> None:
-    """That says so."""
-    assert "no source is followed" in shown()
+    assert "no sources" in shown()
+
+
+def run(id: int, *, minutes: int, outcome: str = "succeeded", error: str | None = None, **counts: int) -> RunRow:
+    """Return a run that began some minutes ago and took 3 seconds."""
+    began = NOW - timedelta(minutes=minutes)
+    return RunRow(
+        id=id,
+        source_id=1,
+        kind="incremental",
+        trigger="schedule",
+        holder="process 7 on elsewhere",
+        started_at=began,
+        finished_at=began + timedelta(seconds=3),
+        outcome=outcome,
+        counts=dict.fromkeys(COUNTS, 0) | counts,
+        error=error,
+        error_kind=None,
+    )
+
+
+def test_totals_runs_and_changes_of_the_database_are_shown() -> None:
+    """Each run with its outcome, duration and changes; secrets in errors are masked."""
+    changed = run(3, minutes=9, versions_inserted=2, events_written=5)
+    failed = run(4, minutes=2, outcome="failed", error="secret <b>")
+    counts = SourceCounts(models=1, records=4, records_deleted=1, versions=6, versions_missing=0, events=20)
+    activity = Activity(counts=counts, last_runs=[failed, changed], last_changes=[changed])
+    text = re.sub(r"<time [^>]*>|</time>", "", shown(well(), activity={"well": activity}))
+    assert "<dt>mirrored</dt><dd>3 records and 1 deleted, 6 versions, 20 events</dd>" in text
+    assert "<dt>last change</dt><dd>9 min ago: 2 new versions, 5 events</dd>" in text
+    row = "<tr><td>2 min ago</td><td>incremental</td><td>failed</td><td>3 s</td><td>no changes: *** &lt;b&gt;</td></tr>"
+    assert f"<caption>Last runs</caption>{row}" in text
+    last = "<td>9 min ago</td><td>incremental</td><td>succeeded</td><td>3 s</td><td>2 new versions, 5 events</td>"
+    assert f"<caption>Last changes</caption><tr>{last}</tr>" in text
+
+
+def test_without_a_database_the_page_has_no_tables() -> None:
+    assert "<table" not in shown(well())

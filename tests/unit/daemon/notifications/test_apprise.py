@@ -1,4 +1,4 @@
-"""What of an address may be a secret is masked, and what is none stays readable."""
+"""The parts of an address that may be secrets are masked; the others stay readable."""
 
 from __future__ import annotations
 
@@ -25,5 +25,5 @@ from versionsync.daemon.notifications.apprise import secrets_in
     ],
 )
 def test_the_secrets_of_an_address(url: str, secrets: set[str]) -> None:
-    """The whole of it is one, always."""
+    """The address itself always is one."""
     assert set(secrets_in(Secret(url))) == {url} | secrets

@@ -1,4 +1,4 @@
-"""How often a switch is called, after a call that arrived and after one that did not."""
+"""The interval between heartbeats, after one that arrived and after one that did not."""
 
 from __future__ import annotations
 
@@ -15,42 +15,42 @@ from versionsync.daemon.notifications import heartbeat
 from versionsync.daemon.notifications.heartbeat import EVERY_SECONDS, RETRY_SECONDS, HeartbeatSender
 
 
-class Called:
-    """A pinger whose calls are counted, and end as `reason` says; None: they arrive."""
+class CountedSender:
+    """A sender whose heartbeats are counted. They fail for `reason`; None: they arrive."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.seconds, self.calls = 0.0, 0
         self.reason: str | None = None
         monkeypatch.setattr(heartbeat, "_get", self._get)
         log = structlog.wrap_logger(CapturingLogger(), processors=[])
-        self.pinger = HeartbeatSender(lambda: {"website": Secret("https://x")}, log=log, clock=lambda: self.seconds)
+        self.sender = HeartbeatSender(lambda: {"website": Secret("https://x")}, log=log, clock=lambda: self.seconds)
 
     async def _get(self, _: Secret) -> str | None:
         self.calls += 1
         return self.reason
 
     async def after(self, seconds: float) -> int:
-        """How many calls there were once that time has passed and a later run has succeeded."""
+        """Return the number of heartbeats after this time and another successful run."""
         self.seconds += seconds
         success = NOW + timedelta(seconds=self.seconds)
         source = state(WELL)
         source.last_success_at = success
-        self.pinger.check({"website": source}, success)
+        self.sender.check({"website": source}, success)
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         return self.calls
 
 
 @pytest.fixture
-def called(monkeypatch: pytest.MonkeyPatch) -> Called:
-    """One switch, never called so far."""
-    return Called(monkeypatch)
+def counted(monkeypatch: pytest.MonkeyPatch) -> CountedSender:
+    """Return a sender without any heartbeat so far."""
+    return CountedSender(monkeypatch)
 
 
 @pytest.mark.parametrize(
     ("reason", "pause"), [(None, EVERY_SECONDS), ("503", RETRY_SECONDS)], ids=["arrived", "did not arrive"]
 )
-async def test_the_next_call_comes_when_the_pause_is_over(called: Called, reason: str | None, pause: float) -> None:
+async def test_a_heartbeat_comes_after_the_pause(counted: CountedSender, reason: str | None, pause: float) -> None:
     """A minute after one that arrived, sooner after one that did not."""
-    called.reason = reason
-    assert [await called.after(wait) for wait in (0.0, pause - 0.5, 0.5)] == [1, 1, 2]
+    counted.reason = reason
+    assert [await counted.after(wait) for wait in (0.0, pause - 0.5, 0.5)] == [1, 1, 2]

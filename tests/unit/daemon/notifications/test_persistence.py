@@ -1,4 +1,4 @@
-"""What places were told outlives the daemon that told it."""
+"""What was sent outlives the daemon that sent it."""
 
 from __future__ import annotations
 
@@ -21,110 +21,112 @@ from versionsync.daemon.state import WorkerStatus
 from versionsync.mirror.errors import DatabaseUnavailable
 
 
-class Book:
-    """The database's part, in memory."""
+class Backend:
+    """The database, in memory."""
 
     def __init__(self) -> None:
         self.rows: dict[str, NotificationKind] = {}
-        self.is_away = False
+        self.is_unavailable = False
         self.writes = 0
 
-    async def notices_told(self) -> Mapping[str, NotificationKind]:
-        if self.is_away:
-            raise DatabaseUnavailable("away")
+    async def sent_notifications(self) -> Mapping[str, NotificationKind]:
+        if self.is_unavailable:
+            raise DatabaseUnavailable("unavailable")
         return dict(self.rows)
 
-    async def keep_notices(self, told: Mapping[str, NotificationKind | None], at: datetime) -> None:
-        if self.is_away:
-            raise DatabaseUnavailable("away")
+    async def save_notifications(self, sent: Mapping[str, NotificationKind | None], at: datetime) -> None:
+        if self.is_unavailable:
+            raise DatabaseUnavailable("unavailable")
         self.writes += 1
-        self.rows = {place: kind for place, kind in (self.rows | dict(told)).items() if kind is not None}
+        self.rows = {channel: kind for channel, kind in (self.rows | dict(sent)).items() if kind is not None}
 
 
 class Daemon:
-    """One start of a daemon that follows one source and tells one place; `sent` is shared by all of them."""
+    """One start of a daemon with one source and one channel; all share `sent`."""
 
-    def __init__(self, book: Book, sent: list[Notification], *, url: str = "json://host/secret") -> None:
+    def __init__(self, backend: Backend, sent: list[Notification], *, url: str = "json://host/secret") -> None:
         log = structlog.wrap_logger(CapturingLogger(), processors=[])
         self.clock = 0.0
-        self.place = Subscription(channel="notices[0]", url=Secret(url), rule=Rule(), send=sent.append)
-        recall = NotificationStore(lambda: {"website": book}, log=log)
-        self.herald = Notifier(lambda: [self.place], log=log, redact=str, recall=recall, clock=lambda: self.clock)
+        self.subscription = Subscription(channel="notifications[0]", url=Secret(url), rule=Rule(), send=sent.append)
+        store = NotificationStore(lambda: {"website": backend}, log=log)
+        self.notifier = Notifier(
+            lambda: [self.subscription], log=log, redact=str, store=store, clock=lambda: self.clock
+        )
 
-    async def sees(self, seen: Any, looks: int = 4) -> None:
-        """Look a few times at a source that stands so: reading, telling and writing each take one."""
-        for _ in range(looks):
-            self.herald.check({"website": seen}, NOW)
+    async def sees(self, seen: Any, checks: int = 4) -> None:
+        """Show it a source in this state a few times: reading, sending and writing take one check each."""
+        for _ in range(checks):
+            self.notifier.check({"website": seen}, NOW)
             await asyncio.sleep(0.05)
 
 
 def titles(sent: list[Notification]) -> list[str]:
-    return [notice.title.removeprefix("versionsync: website: ") for notice in sent]
+    return [notification.title.removeprefix("versionsync: website: ") for notification in sent]
 
 
-async def test_a_trouble_is_told_once_over_any_number_of_starts() -> None:
-    """And that it has passed, once, by whichever of them sees it."""
-    book, sent = Book(), list[Notification]()
-    await Daemon(book, sent).sees(state(FAILING))
+async def test_a_problem_is_sent_once_over_any_number_of_starts() -> None:
+    """And the recovery once, by the daemon that sees it."""
+    backend, sent = Backend(), list[Notification]()
+    await Daemon(backend, sent).sees(state(FAILING))
     assert titles(sent) == ["failing (3 in a row)"]
     for _ in range(2):
-        await Daemon(book, sent).sees(state(FAILING))
+        await Daemon(backend, sent).sees(state(FAILING))
     assert len(sent) == 1
-    await Daemon(book, sent).sees(state(WELL))
-    await Daemon(book, sent).sees(state(WELL))
-    assert titles(sent) == ["failing (3 in a row)", "well again"]
-    assert book.rows == {}
+    await Daemon(backend, sent).sees(state(WELL))
+    await Daemon(backend, sent).sees(state(WELL))
+    assert titles(sent) == ["failing (3 in a row)", "recovered"]
+    assert backend.rows == {}
 
 
-async def test_nothing_is_written_where_nothing_was_told() -> None:
-    book = Book()
-    daemon = Daemon(book, [])
-    await daemon.sees(state(WELL), looks=10)
-    assert book.writes == 0
+async def test_nothing_is_written_if_nothing_was_sent() -> None:
+    backend = Backend()
+    daemon = Daemon(backend, [])
+    await daemon.sees(state(WELL), checks=10)
+    assert backend.writes == 0
 
 
-async def test_one_that_takes_over_knows_what_the_other_one_told() -> None:
-    """It had looked into the book before that one told anything."""
-    book, sent = Book(), list[Notification]()
-    second = Daemon(book, sent)
+async def test_a_standby_that_takes_over_knows_what_was_sent() -> None:
+    """It had read the database before the other daemon sent anything."""
+    backend, sent = Backend(), list[Notification]()
+    second = Daemon(backend, sent)
     await second.sees(state(WELL))
-    await second.sees(replace(state(WELL), stance=WorkerStatus.STANDBY))
-    await Daemon(book, sent).sees(state(FAILING))
-    await second.sees(replace(state(WELL), stance=WorkerStatus.STANDBY))
+    await second.sees(replace(state(WELL), status=WorkerStatus.STANDBY))
+    await Daemon(backend, sent).sees(state(FAILING))
+    await second.sees(replace(state(WELL), status=WorkerStatus.STANDBY))
     await second.sees(state(FAILING))
     assert len(sent) == 1
     await second.sees(state(WELL))
-    assert titles(sent) == ["failing (3 in a row)", "well again"]
+    assert titles(sent) == ["failing (3 in a row)", "recovered"]
 
 
-async def test_a_database_that_is_away_keeps_nobody_from_being_told() -> None:
-    """It may be the very thing to tell; and what was told meanwhile is kept when it is back."""
-    book, sent = Book(), list[Notification]()
-    book.is_away = True
-    daemon = Daemon(book, sent)
+async def test_a_database_that_is_unavailable_keeps_nobody_from_being_told() -> None:
+    """It may be the very thing to tell; and what was sent meanwhile is kept when it is back."""
+    backend, sent = Backend(), list[Notification]()
+    backend.is_unavailable = True
+    daemon = Daemon(backend, sent)
     await daemon.sees(state(FAILING))
     assert len(sent) == 1
-    book.is_away, daemon.clock = False, RETRY_SECONDS
+    backend.is_unavailable, daemon.clock = False, RETRY_SECONDS
     await daemon.sees(state(FAILING))
-    assert list(book.rows.values()) == [NotificationKind.FAILING]
+    assert list(backend.rows.values()) == [NotificationKind.FAILING]
     assert len(sent) == 1
 
 
-async def test_another_address_is_another_place() -> None:
-    """Whoever is told from now on has heard of nothing; the former one is owed nothing more."""
-    book, sent = Book(), list[Notification]()
-    await Daemon(book, sent).sees(state(FAILING))
-    await Daemon(book, sent, url="json://host/other").sees(state(FAILING))
+async def test_another_address_is_another_channel() -> None:
+    """The new one gets everything; the former one gets no recovery."""
+    backend, sent = Backend(), list[Notification]()
+    await Daemon(backend, sent).sees(state(FAILING))
+    await Daemon(backend, sent, url="json://host/other").sees(state(FAILING))
     assert len(sent) == 2
-    await Daemon(book, sent, url="json://host/other").sees(state(WELL))
+    await Daemon(backend, sent, url="json://host/other").sees(state(WELL))
     assert len(sent) == 3
-    assert book.rows == {}
+    assert backend.rows == {}
 
 
-async def test_a_place_gives_no_address_away() -> None:
-    """Four digits are too few to find one by, or a password in it."""
-    book = Book()
-    await Daemon(book, [], url="mailtos://user:password@example.com").sees(state(FAILING))
-    (place,) = book.rows
-    scheme, _, digits = place.partition("-")
+async def test_a_key_reveals_no_address() -> None:
+    """Four digits are too few to guess an address, or a password in it."""
+    backend = Backend()
+    await Daemon(backend, [], url="mailtos://user:password@example.com").sees(state(FAILING))
+    (channel,) = backend.rows
+    scheme, _, digits = channel.partition("-")
     assert (scheme, len(digits)) == ("mailtos", 4)
