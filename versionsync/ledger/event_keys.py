@@ -63,18 +63,18 @@ def _flag_changes(plan: RecordPlan) -> set[tuple[EventType, VersionId | None]]:
         before, after = change.before, change.after
         if before is None:
             continue
-        if before.is_current != after.is_current:
-            turned = EventType.VERSION_BECAME_CURRENT if after.is_current else EventType.VERSION_SUPERSEDED
+        if before.seen.is_current != after.seen.is_current:
+            turned = EventType.VERSION_BECAME_CURRENT if after.seen.is_current else EventType.VERSION_SUPERSEDED
             found.add((turned, after.id))
-        if before.is_published != after.is_published:
-            turned = EventType.VERSION_PUBLISHED if after.is_published else EventType.VERSION_UNPUBLISHED
+        if before.seen.is_published != after.seen.is_published:
+            turned = EventType.VERSION_PUBLISHED if after.seen.is_published else EventType.VERSION_UNPUBLISHED
             found.add((turned, after.id))
     return found
 
 
 def _neighbours(plan: RecordPlan) -> tuple[dict[str, str], dict[str, str]]:
     """Of an end that is told since a publication follows: the key of that. Of other publications: that of their end."""
-    was_live = {change.after.id for change in plan.changes if change.before and change.before.is_published}
+    was_live = {change.after.id for change in plan.changes if change.before and change.before.seen.is_published}
     begins, ends = {}, {}
     before: dict[VersionId | None, Event] = {}
     for event in plan.events:

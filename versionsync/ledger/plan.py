@@ -87,8 +87,8 @@ def plan_record(
         model_id=record.model_id,
         is_new=known is None,
         meta=record,
-        current_version_id=_flag_events(after, lambda version: version.is_current),
-        published_version_id=_flag_events(after, lambda version: version.is_published),
+        current_version_id=_with_flag(after, lambda seen: seen.is_current),
+        published_version_id=_with_flag(after, lambda seen: seen.is_published),
         version_count=sum(version.missing_since is None for version in after),
         deleted_at=None,
         deletion_evidence=None,
@@ -137,8 +137,8 @@ def plan_deletion(
         model_id=known.model_id,
         is_new=False,
         meta=None,
-        current_version_id=_flag_events(after, lambda version: version.is_current),
-        published_version_id=_flag_events(after, lambda version: version.is_published),
+        current_version_id=_with_flag(after, lambda seen: seen.is_current),
+        published_version_id=_with_flag(after, lambda seen: seen.is_published),
         version_count=sum(version.missing_since is None for version in after),
         deleted_at=known.deleted_at or observed_at,
         deletion_evidence=evidence,
@@ -157,7 +157,7 @@ def _check(versions: Sequence[SeenVersion]) -> None:
 
 
 def _with_known_times(known: Iterable[Version], seen: Sequence[SeenVersion]) -> Sequence[SeenVersion]:
-    by_id = {version.id: version for version in known}
+    by_id = {version.id: version.seen for version in known}
     return [keep_version_times(by_id[version.id], version) if version.id in by_id else version for version in seen]
 
 
@@ -166,43 +166,43 @@ def _after(
 ) -> Iterator[Version]:
     current_is_known = is_complete or any(version.is_current for version in seen)
     published_is_known = is_complete or any(version.is_published for version in seen)
-    last_to_go_live = max((place for place, slot in enumerate(slots) if _went_live(slot)), default=-1)
-    for place, (slot, ordinal) in enumerate(zip(slots, number(slots), strict=True)):
+    last_to_go_live = max((index for index, slot in enumerate(slots) if _went_live(slot)), default=-1)
+    for index, (slot, ordinal) in enumerate(zip(slots, number(slots), strict=True)):
         if slot.seen is not None:
-            yield _row(slot.seen, ordinal)
+            yield Version(seen=slot.seen, ordinal=ordinal)
         elif slot.known is not None:
             missing_since = slot.known.missing_since or (observed_at if is_complete else None)
-            yield replace(
-                slot.known,
-                ordinal=ordinal,
-                is_current=slot.known.is_current and not current_is_known,
-                is_published=slot.known.is_published and not published_is_known and place > last_to_go_live,
-                missing_since=missing_since,
+            flags = replace(
+                slot.known.seen,
+                is_current=slot.known.seen.is_current and not current_is_known,
+                is_published=slot.known.seen.is_published and not published_is_known and index > last_to_go_live,
             )
+            yield Version(seen=flags, ordinal=ordinal, missing_since=missing_since)
 
 
 def _as_before_deletion(slots: Sequence[VersionPair], after: Sequence[Version]) -> Iterator[Version]:
     """`after` with the flags that the deletion took: as last seen, but for what was made or went live since."""
     made_since = [version.id for slot, version in zip(slots, after, strict=True) if slot.known is None]
-    current = made_since[-1] if made_since else _flag_events(_known(slots), lambda version: version.is_current)
+    current = made_since[-1] if made_since else _with_flag(_known(slots), lambda seen: seen.is_current)
     live = _last_live(slots, after)
     for version in after:
-        yield replace(version, is_current=version.id == current, is_published=version.id == live)
+        flags = replace(version.seen, is_current=version.id == current, is_published=version.id == live)
+        yield replace(version, seen=flags)
 
 
 def _last_live(slots: Sequence[VersionPair], after: Sequence[Version]) -> VersionId | None:
     """The version that was live when its record went: publications follow one another as versions do."""
     for slot, version in zip(reversed(slots), reversed(after), strict=True):
-        if version.is_published or (slot.known and slot.known.is_published):
+        if version.seen.is_published or (slot.known and slot.known.seen.is_published):
             return version.id
         if _went_live(slot):
-            return version.id if version.published_until is None else None
+            return version.id if version.seen.published_until is None else None
     return None
 
 
 def _went_live(slot: VersionPair) -> bool:
     """Whether this version was published since the last look: that ended the publication of any before it."""
-    before = slot.known.published_from if slot.known else None
+    before = slot.known.seen.published_from if slot.known else None
     return slot.seen is not None and slot.seen.published_from not in (None, before)
 
 
@@ -210,28 +210,9 @@ def _known(slots: Iterable[VersionPair]) -> Iterator[Version]:
     return (slot.known for slot in slots if slot.known)
 
 
-def _row(seen: SeenVersion, ordinal: int) -> Version:
-    return Version(
-        id=seen.id,
-        model_id=seen.model_id,
-        ordinal=ordinal,
-        created_at=seen.created_at,
-        editor=seen.editor,
-        is_current=seen.is_current,
-        is_published=seen.is_published,
-        published_from=seen.published_from,
-        published_until=seen.published_until,
-        is_valid=seen.is_valid,
-        content_hash=seen.content_hash,
-        missing_since=None,
-    )
-
-
 def _changes(slots: Sequence[VersionPair], after: Sequence[Version]) -> tuple[Change, ...]:
     return tuple(
-        Change(slot.known, version, cause=slot.seen.rewrite_cause if slot.seen else None)
-        for slot, version in zip(slots, after, strict=True)
-        if slot.known != version
+        Change(slot.known, version) for slot, version in zip(slots, after, strict=True) if slot.known != version
     )
 
 
@@ -309,8 +290,8 @@ def _by(event: Event, at: datetime) -> Event:
     return replace(event, occurred_at=at, data={**event.data, **before})
 
 
-def _flag_events(versions: Iterable[Version], flag: Callable[[Version], bool]) -> VersionId | None:
-    return next((version.id for version in versions if flag(version)), None)
+def _with_flag(versions: Iterable[Version], flag: Callable[[SeenVersion], bool]) -> VersionId | None:
+    return next((version.id for version in versions if flag(version.seen)), None)
 
 
 def _is_younger(known: KnownRecord, record: SeenRecord) -> bool:

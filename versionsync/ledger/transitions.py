@@ -94,7 +94,7 @@ class Observation:
 
     def started_at(self, version: Version) -> datetime | None:
         """When the last publication of `version` began; an interval that is not told takes the record's time."""
-        return version.published_from or (self.published_at if version.is_published else None)
+        return version.seen.published_from or (self.published_at if version.seen.is_published else None)
 
     def replaced_by(self, version: Version, at: datetime | None) -> Version | None:
         """The version whose publication ended that of `version` (at the time `at`, None: unknown).
@@ -119,7 +119,7 @@ class Observation:
             (
                 other
                 for other in reversed(later)
-                if same_instant(other.published_until, at) and self.replaced_by(other, at) is version
+                if same_instant(other.seen.published_until, at) and self.replaced_by(other, at) is version
             ),
             None,
         )
@@ -136,7 +136,7 @@ class Observation:
 
     def _still_live(self, version: Version, at: datetime) -> bool:
         """Whether `version` went live at the time `at`, and for longer than that moment."""
-        until = version.published_until
+        until = version.seen.published_until
         return same_instant(self.started_at(version), at) and (until is None or is_before(at, until))
 
 
@@ -158,10 +158,10 @@ def observe(
         published_at=published_at,
         published_before=known.published_at if known else None,
         versions=after,
-        starts=tuple(accumulate((version.created_at for version in after), max)),
+        starts=tuple(accumulate((version.seen.created_at for version in after), max)),
         positions={version.id: place for place, version in enumerate(after)},
         new=frozenset(version.id for slot, version in zip(slots, after, strict=True) if slot.known is None),
-        current_position=next((place for place, version in enumerate(after) if version.is_current), None),
+        current_position=next((place for place, version in enumerate(after) if version.seen.is_current), None),
         previous_time=_previous_time(slots, after),
         is_recreated=is_reborn,
         is_other_environment=_is_other_environment(slots, after),
@@ -172,23 +172,28 @@ def _previous_time(slots: Sequence[VersionPair], after: Sequence[Version]) -> da
     """The time that the current version had when it was last looked at, if it was current then and has moved since."""
     for slot, version in zip(slots, after, strict=True):
         before = slot.known
-        if before and before.is_current and version.is_current and before.created_at < version.created_at:
-            return before.created_at
+        if (
+            before
+            and before.seen.is_current
+            and version.seen.is_current
+            and before.seen.created_at < version.seen.created_at
+        ):
+            return before.seen.created_at
     return None
 
 
 def _is_other_environment(slots: Sequence[VersionPair], after: Sequence[Version]) -> bool:
     """Whether the version that was current is missing, and older ones are new: another environment's."""
     both = list(zip(slots, after, strict=True))
-    former = next((now for slot, now in both if slot.known and slot.known.is_current and now.missing_since), None)
+    former = next((now for slot, now in both if slot.known and slot.known.seen.is_current and now.missing_since), None)
     if former is None:
         return False
     # One of the same second that is current may have taken its place, as where an edit is merged under another id.
     return any(
         slot.known is None
         and (
-            is_before(now.created_at, former.created_at)
-            or (same_instant(now.created_at, former.created_at) and not now.is_current)
+            is_before(now.seen.created_at, former.seen.created_at)
+            or (same_instant(now.seen.created_at, former.seen.created_at) and not now.seen.is_current)
         )
         for slot, now in both
     )
@@ -206,7 +211,7 @@ def _existence(change: Change, look: Observation) -> Iterator[tuple[EventPositio
     place = look.positions[after.id]
     if before is None:
         moment = EventPosition(look.starts[place], place, EventRank.CREATED)
-        yield moment, _upstream_event(EventType.VERSION_CREATED, after, look, at=after.created_at, key=after.id)
+        yield moment, _upstream_event(EventType.VERSION_CREATED, after, look, at=after.seen.created_at, key=after.id)
         return
     if change.is_rewrite:
         yield _seen_event(
@@ -214,10 +219,10 @@ def _existence(change: Change, look: Observation) -> Iterator[tuple[EventPositio
             after,
             look,
             data={
-                "previous_hash": before.content_hash.hex(),
-                "hash": after.content_hash.hex(),
-                "previous_created_at": format_time(before.created_at),
-                **({"cause": change.cause} if change.cause else {}),
+                "previous_hash": before.seen.content_hash.hex(),
+                "hash": after.seen.content_hash.hex(),
+                "previous_created_at": format_time(before.seen.created_at),
+                **({"cause": after.seen.rewrite_cause} if after.seen.rewrite_cause else {}),
             },
         )
     if before.missing_since is None and after.missing_since is not None:
@@ -229,18 +234,21 @@ def _existence(change: Change, look: Observation) -> Iterator[tuple[EventPositio
 def _currency(change: Change, look: Observation) -> Iterator[tuple[EventPosition, Event]]:
     before, after = change.before, change.after
     place = look.positions[after.id]
-    was_current = before is not None and before.is_current
+    was_current = before is not None and before.seen.is_current
     # A version made before the current one was current in its time; one listed after it (a published mixture) never.
     # Nor was a mixture that the current one has passed: with an edit merged into it, it moves to the end of the list.
     came_before = look.current_position is None or place < look.current_position
-    is_overtaken = look.previous_time is not None and not is_before(after.created_at, look.previous_time)
-    passed = before is None and (after.is_current or (came_before and not is_overtaken))
+    is_overtaken = look.previous_time is not None and not is_before(after.seen.created_at, look.previous_time)
+    passed = before is None and (after.seen.is_current or (came_before and not is_overtaken))
     if passed:
         moment = EventPosition(look.starts[place], place, EventRank.BECAME_CURRENT)
-        yield moment, _upstream_event(EventType.VERSION_BECAME_CURRENT, after, look, at=after.created_at, key=after.id)
-    elif after.is_current and not was_current:
+        yield (
+            moment,
+            _upstream_event(EventType.VERSION_BECAME_CURRENT, after, look, at=after.seen.created_at, key=after.id),
+        )
+    elif after.seen.is_current and not was_current:
         yield _seen_event(EventType.VERSION_BECAME_CURRENT, after, look, rank=EventRank.BECAME_CURRENT)
-    if (passed or was_current) and not after.is_current:
+    if (passed or was_current) and not after.seen.is_current:
         if was_current and look.left_with_previous_environment(after):
             yield look.start, _observed_event(EventType.VERSION_SUPERSEDED, after, look)
             return
@@ -255,30 +263,32 @@ def _currency(change: Change, look: Observation) -> Iterator[tuple[EventPosition
             event = _observed_event(EventType.VERSION_SUPERSEDED, after, look)
         else:
             key = f"{after.id}:{successor.id}"
-            event = _upstream_event(EventType.VERSION_SUPERSEDED, after, look, at=successor.created_at, key=key)
+            event = _upstream_event(EventType.VERSION_SUPERSEDED, after, look, at=successor.seen.created_at, key=key)
         yield moment, event
 
 
 def _publication(change: Change, look: Observation) -> Iterator[tuple[EventPosition, Event]]:
     before, after = change.before, change.after
     if before is None:
-        if after.is_published or after.published_from is not None:
+        if after.seen.is_published or after.seen.published_from is not None:
             yield _published(after, look)
-        if not after.is_published and (after.published_from is not None or after.published_until is not None):
+        if not after.seen.is_published and (
+            after.seen.published_from is not None or after.seen.published_until is not None
+        ):
             yield _unpublished(after, look)
         return
     if _is_another_publication(before, after, look):
-        if before.is_published:
+        if before.seen.is_published:
             yield _unpublished_between(before, after, look)
         yield _published(after, look)
-        if not after.is_published:
+        if not after.seen.is_published:
             yield _unpublished(after, look)
-    elif before.is_published and not after.is_published:
+    elif before.seen.is_published and not after.seen.is_published:
         if look.left_with_previous_environment(after):
             yield look.start, _observed_event(EventType.VERSION_UNPUBLISHED, after, look)
             return
         yield _unpublished(after, look)
-    elif after.is_published and not before.is_published:
+    elif after.seen.is_published and not before.seen.is_published:
         yield _published(after, look)
     elif _ended_later(before, after):
         yield _published(after, look, again=True)
@@ -286,22 +296,22 @@ def _publication(change: Change, look: Observation) -> Iterator[tuple[EventPosit
 
 
 def _is_another_publication(before: Version, after: Version, look: Observation) -> bool:
-    if after.published_from is None or after.published_from == before.published_from:
+    if after.seen.published_from is None or after.seen.published_from == before.seen.published_from:
         return False
-    if before.published_from is None and before.is_published:
+    if before.seen.published_from is None and before.seen.is_published:
         # Live before and now with a start: the same publication, unless it began after the last one known then.
-        return look.published_before is not None and is_before(look.published_before, after.published_from)
+        return look.published_before is not None and is_before(look.published_before, after.seen.published_from)
     return True
 
 
 def _ended_later(before: Version, after: Version) -> bool:
     """Whether a version, published and unpublished before, was so again within the second in which it had been."""
     return (
-        not after.is_published
-        and before.published_until is not None
-        and after.published_until is not None
-        and after.published_from == before.published_from
-        and after.published_until > before.published_until
+        not after.seen.is_published
+        and before.seen.published_until is not None
+        and after.seen.published_until is not None
+        and after.seen.published_from == before.seen.published_from
+        and after.seen.published_until > before.seen.published_until
     )
 
 
@@ -309,8 +319,8 @@ def _published(version: Version, look: Observation, *, again: bool = False) -> t
     at = look.started_at(version)
     if at is None:
         return _seen_event(EventType.VERSION_PUBLISHED, version, look, rank=EventRank.PUBLISHED)
-    interval = "" if version.published_from else ":"  # of the record's time another publication may be, too
-    until = f":{format_time(version.published_until)}" if again and version.published_until else ""
+    interval = "" if version.seen.published_from else ":"  # of the record's time another publication may be, too
+    until = f":{format_time(version.seen.published_until)}" if again and version.seen.published_until else ""
     key = f"{version.id}:{interval}{format_time(at)}{until}"
     return _publishing_moment(version, look, at), _upstream_event(
         EventType.VERSION_PUBLISHED, version, look, at=at, key=key
@@ -318,12 +328,12 @@ def _published(version: Version, look: Observation, *, again: bool = False) -> t
 
 
 def _unpublished(version: Version, look: Observation) -> tuple[EventPosition, Event]:
-    until = version.published_until
+    until = version.seen.published_until
     successor = look.replaced_by(version, until)
     if until is None:
         event = _observed_event(EventType.VERSION_UNPUBLISHED, version, look)
         return _unpublishing_moment(version, look, look.observed_at, successor), event
-    began = format_time(version.published_from) if version.published_from else ""
+    began = format_time(version.seen.published_from) if version.seen.published_from else ""
     key = f"{version.id}:{began}:{format_time(until)}"
     event = _upstream_event(EventType.VERSION_UNPUBLISHED, version, look, at=until, key=key)
     return _unpublishing_moment(version, look, until, successor), event
@@ -331,12 +341,12 @@ def _unpublished(version: Version, look: Observation) -> tuple[EventPosition, Ev
 
 def _unpublished_between(before: Version, after: Version, look: Observation) -> tuple[EventPosition, Event]:
     """The end of a publication that upstream has overwritten with the next one of the same version."""
-    assert after.published_from is not None
-    began = format_time(after.published_from)
+    assert after.seen.published_from is not None
+    began = format_time(after.seen.published_from)
     event = _observed_event(EventType.VERSION_UNPUBLISHED, before, look, data={"before": began})
     event = replace(event, key=f"{event.type}:{before.id}:before:{began}")
     mixture = look.selective_publication_between(after)
-    return _unpublishing_moment(after, look, after.published_from, mixture or after), event
+    return _unpublishing_moment(after, look, after.seen.published_from, mixture or after), event
 
 
 def _publishing_moment(version: Version, look: Observation, at: datetime) -> EventPosition:
@@ -364,7 +374,7 @@ def _upstream_event(type: EventType, version: Version, look: Observation, *, at:
         basis=TimeBasis.UPSTREAM,
         record_id=look.record_id,
         version_id=version.id,
-        model_id=version.model_id,
+        model_id=version.seen.model_id,
     )
 
 
@@ -391,6 +401,6 @@ def _observed_event(
         basis=TimeBasis.OBSERVED,
         record_id=look.record_id,
         version_id=version.id,
-        model_id=version.model_id,
+        model_id=version.seen.model_id,
         data={"after": after, **(data or {})},
     )

@@ -6,10 +6,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from types import TracebackType
-from typing import Literal, Self, TypeVar
+from typing import Self, TypeVar
 
 from sqlalchemy import Connection, Engine, RootTransaction
 
+from versionsync.mirror.engine.dialects import Dialect, dialect_of
 from versionsync.mirror.engine.engine import open_engine, reading
 from versionsync.mirror.engine.urls import safe_url
 from versionsync.mirror.errors import DatabaseUnavailable, TransactionLost
@@ -82,9 +83,9 @@ class Mirror:
         return cls(engine, outage_seconds=outage_seconds)
 
     @property
-    def dialect(self) -> Literal["sqlite", "postgresql"]:
-        """Which of the two it is."""
-        return "sqlite" if self._engine.dialect.name == "sqlite" else "postgresql"
+    def dialect(self) -> Dialect:
+        """Return what differs between SQLite and PostgreSQL; its `name` says which of them this is."""
+        return dialect_of(self._engine)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:

@@ -15,7 +15,8 @@ from versionsync.ledger.records import Editor
 from versionsync.mirror.apply import apply
 from versionsync.mirror.errors import ContentRejected, LeaseLost
 from versionsync.mirror.tables.leases import Holder, acquire, release
-from versionsync.mirror.tables.records import load_records, load_versions
+from versionsync.mirror.tables.records import load_records
+from versionsync.mirror.tables.versions import load_versions
 
 UUID_ID = "cqE8yj9-T5yE3BAyFmDM3w"
 

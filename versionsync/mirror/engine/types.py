@@ -11,22 +11,13 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, DateTime, Dialect, Text, literal_column
+from sqlalchemy import DateTime, Dialect, Text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeDecorator, TypeEngine, UserDefinedType
 
 from versionsync.ledger.times import format_time, parse_time
 
-__all__ = ["POSTGRES", "IdText", "JsonText", "PlainText", "UtcTime", "UuidText", "database_time"]
-
-
-def database_time(connection: Connection, *, seconds: int = 0) -> ColumnElement[datetime]:
-    """The time now, or `seconds` from now, as a `UtcTime` in SQL: the real time, not the transaction's."""
-    if connection.dialect.name == POSTGRES:
-        spelled = f"(clock_timestamp() + interval '{seconds:d} seconds')"
-    else:  # SQLite knows milliseconds; the width is that of every time in the mirror
-        spelled = f"(strftime('%Y-%m-%dT%H:%M:%f', 'now', '{seconds:+d} seconds') || '000Z')"
-    return literal_column(spelled, UtcTime())
+__all__ = ["POSTGRES", "IdText", "JsonText", "PlainText", "UtcTime", "UuidText"]
 
 
 POSTGRES = "postgresql"

@@ -27,8 +27,8 @@ from versionsync.ledger.event_keys import (
 )
 from versionsync.ledger.events import Event, EventType
 from versionsync.ledger.times import parse_time, same_instant
-from versionsync.mirror.engine.bulk import chunked, insert_many
-from versionsync.mirror.engine.jsonb import stored_json
+from versionsync.mirror.engine.bulk import chunked, field_names
+from versionsync.mirror.engine.dialects import dialect_of
 from versionsync.mirror.schema import events, sources
 from versionsync.mirror.tables.leases import Lease, assert_and_renew
 
@@ -82,29 +82,15 @@ def last_event_id(connection: Connection, source_id: int | None = None) -> int:
 
 
 def _events(source_id: int | None, types: Sequence[str]) -> Select[Any]:
-    query = select(events, sources.c.name).join(sources, sources.c.id == events.c.source_id)
+    columns = (sources.c.name.label(name) if name == "source" else events.c[name] for name in field_names(EventRow))
+    query = select(*columns).select_from(events).join(sources, sources.c.id == events.c.source_id)
     if source_id is not None:
         query = query.where(events.c.source_id == source_id)
     return query.where(events.c.type.in_(types)) if types else query
 
 
 def _rows(connection: Connection, query: Select[Any]) -> list[EventRow]:
-    return [
-        EventRow(
-            id=row.id,
-            source=row.name,
-            type=row.type,
-            record_id=row.record_id,
-            version_id=row.version_id,
-            model_id=row.model_id,
-            occurred_at=row.occurred_at,
-            occurred_basis=row.occurred_basis,
-            observed_at=row.observed_at,
-            run_id=row.run_id,
-            data=row.data,
-        )
-        for row in connection.execute(query)
-    ]
+    return [EventRow(**row._asdict()) for row in connection.execute(query)]
 
 
 COLUMNS = (
@@ -141,6 +127,7 @@ def insert_new_events(
 ) -> int:
     """Write `told` in its order; returns how many were written."""
     taken = _taken_keys(tx, source_id, [each.event for each in told if each.may_be_known])
+    dialect = dialect_of(tx)
     rows = []
     for each in told:
         event, key = each.event, each.event.key
@@ -163,11 +150,11 @@ def insert_new_events(
                 event.basis.value,
                 observed_at,
                 run_id,
-                stored_json(tx, json.dumps(dict(event.data))) if event.data else "{}",
+                dialect.storable_json_text(json.dumps(dict(event.data))) if event.data else "{}",
                 key,
             )
         )
-    return insert_many(tx, events, COLUMNS, rows)
+    return dialect.insert_many(tx, events, COLUMNS, rows)
 
 
 @dataclass(slots=True)
