@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 from sqlalchemy import CheckConstraint, Identity, inspect, text
-from versionsync.mirror.schema.ddl import OWN_VIEW
 
 from tests.integration.mirror.writing import Desk, Shown
 from versionsync.mirror.database import Mirror
+from versionsync.mirror.engine.dialects import OWN_VIEW
 from versionsync.mirror.errors import ContentRejected
 from versionsync.mirror.schema import metadata
 from versionsync.mirror.schema.migrate import VERSION_TABLE
