@@ -26,7 +26,7 @@ _INTRODUCTION: Final = """\
 This page is written by `python -m docs.generate.commands_page`; change the commands in `versionsync/cli/` instead.
 
 Results go to standard output, and nothing else does: progress, questions, warnings and the log go to standard error.
-With `--json` a command writes one object, or one a line where there are many, and an error is an object too:
+With `--json` a command writes one object, or one on each line if there are many. An error is an object too:
 `{"error": {"kind": …, "exit": …, "message": …, "hint": …}}` on standard error. Tables are plain text in a pipe.
 
 `versionsync --install-completion` completes commands and options in your shell.

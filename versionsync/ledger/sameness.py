@@ -65,7 +65,7 @@ class _Rule(Enum):
     """How a part of a content is compared."""
 
     TIME = "the value of a date_time field, perhaps by locale"
-    BLOCKS = "exact, but for the blocks inside"
+    BLOCKS = "exact, except the blocks inside"
     TOLERANT = "texts that are one instant are equal, and blocks are compared by their fields"
     EXACT = "exact"
 

@@ -39,8 +39,8 @@ def test_a_new_record_comes_back_as_it_was_planned(desk: Desk) -> None:
     assert (known.published_at, known.synced_at, known.deleted_at) == (at(5), at(1001), None)
     assert [version.id for version in versions] == [UUID_ID, "two"]
     assert versions[0].seen.published_from == at(5)
-    assert versions[1].editor == Editor("access_token", "99")
-    assert versions[1].content_hash == content_hash(shown[1].raw)
+    assert versions[1].seen.editor == Editor("access_token", "99")
+    assert versions[1].seen.content_hash == content_hash(shown[1].raw)
     assert desk.plan(shown, now=desk.now(), **meta).changes == ()
 
 
