@@ -1,6 +1,6 @@
-"""The data dictionary, docs/schema.md: made of the tables' and views' own definitions, so that it cannot say otherwise.
+"""Write the data dictionary, docs/schema.md, from the definitions of the tables and views.
 
-`python -m docs.generate.schema_page` writes it; with `--check` it only says whether it is current.
+`python -m docs.generate.schema_page` writes it; with `--check` it only reports whether it is current.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from pathlib import Path
 from sqlalchemy import CheckConstraint, Column, Dialect, ForeignKeyConstraint, Index, Table
 from sqlalchemy.dialects import postgresql, sqlite
 
+from versionsync.mirror.engine.dialects import ColumnType
 from versionsync.mirror.schema import metadata
 from versionsync.mirror.schema.migrate import HEAD
-from versionsync.mirror.schema.typed_views import COLUMN_TYPES, OWN_COLUMNS, ColumnType
+from versionsync.mirror.schema.typed_views import COLUMN_TYPES, OWN_COLUMNS, RESERVED_COLUMNS, VIEW_KINDS
 from versionsync.mirror.schema.views import VIEWS, View
 
 __all__ = ["PAGE", "dictionary"]
@@ -46,37 +47,53 @@ INTRODUCTION = """\
 
 <!-- Made by `python -m docs.generate.schema_page` from versionsync/mirror/schema/; do not edit. -->
 
-Every table, column, constraint, index and view of a mirror at schema {head}. In PostgreSQL the same sentences are the
-comments of the tables, columns and views (`\\d+ versions` in psql).
+Every table, column, constraint, index and view of a mirror at schema {head}. PostgreSQL shows the same descriptions as
+comments (`\\d+ versions` in psql).
 
-- **Times** are UTC: `timestamptz` in PostgreSQL; in SQLite text of 27 characters, `2026-03-01T10:00:00.000000Z`, whose
-  order is that of time: compare it with text of just as many.
-- **JSON** is `jsonb` in PostgreSQL, and text that holds JSON in SQLite (`json_extract(attributes, '$.title')`).
-- **Booleans** are 1 and 0 in SQLite; `WHERE is_current` works on both.
-- **Ids** are DatoCMS's own and are compared byte by byte: upper and lower case differ.
-- **Additive**: later schemas add to this one; what is here keeps its name and meaning.
+- **Times** are UTC. PostgreSQL has `timestamptz`. SQLite has text of 27 characters, `2026-03-01T10:00:00.000000Z`. It
+  sorts by time; compare it with text of the same length.
+- **JSON** is `jsonb` in PostgreSQL. In SQLite it is text that holds JSON: `json_extract(attributes, '$.title')`.
+- **Booleans** are 1 and 0 in SQLite. `WHERE is_current` works on both.
+- **Ids** are DatoCMS's own. They are compared byte by byte: upper and lower case differ.
+- **Additive**: later schemas only add to this one. Everything on this page keeps its name and meaning.
 
-Write nothing here while versionsync runs. To add views or indexes of your own is fine; PostgreSQL may then ask you to
-drop such a view before an upgrade.
+Do not write to these tables. You may add your own views and indexes. PostgreSQL may ask you to drop such a view before
+an upgrade.
 """
 
 TYPED = """\
 ## Typed views
 
-For every model that is not a block there is a view `<source>_<model>_versions` (`website_article_versions`) with a row
-for each version and a column for each field, named as in the API. They are rebuilt when the schema of the project
-changes. Their own columns come first: {own}; a field of such a name is called `field_<name>`.
+Every model that is not a block model has three views, named after the source and the model:
+
+| view | rows |
+| --- | --- |
+{views}
+
+They have one column for each field, named after its API key. versionsync rebuilds them when the project's schema
+changes. Their own columns come first: {own}.
+
+These names are reserved for later versions: {reserved}. If a field's API key is reserved or that of an own column, its
+column gets an underscore at the end, as `{own_example}_`.
 
 | field | SQLite | PostgreSQL |
 | --- | --- | --- |
 {rows}
 
-A field that was retyped is NULL in versions that hold another type. A deleted field keeps its column, and a deleted
-model its view, since their versions are still here; a renamed field is found in old versions under its old name.
+After a field changed its type, it is NULL in versions with a value of the old type. A deleted field keeps its column,
+and a deleted model keeps its views: their versions are still here. A renamed field also shows the values of old
+versions, which are stored under its old name.
 
-Half an emoji (a lone surrogate, as when a text was cut within one) is U+FFFD in PostgreSQL. In SQLite it is there as it
-is, and no UTF-8: in Python, `connection.text_factory = lambda text: text.decode(errors="replace")` reads it.
+Half an emoji (a lone surrogate, from text that was cut in the middle of one) is U+FFFD in PostgreSQL. SQLite stores it
+unchanged, which is not valid UTF-8. In Python, `connection.text_factory = lambda text: text.decode(errors="replace")`
+reads it.
 """
+
+VIEW_ROWS = {
+    "versions": "Every version, including those of deleted records.",
+    "current": "The current version of each record that is not deleted.",
+    "published": "The published version of each record that has one and is not deleted.",
+}
 
 MEANINGS = {
     ColumnType.TEXT: ("text", "`text`"),
@@ -88,7 +105,7 @@ MEANINGS = {
 
 
 def dictionary() -> str:
-    """The whole page."""
+    """Return the page."""
     tables = [metadata.tables[name] for name in ORDER]
     parts = [INTRODUCTION.format(head=HEAD), _diagram(tables), "## Tables\n"]
     parts += [_table(table) for table in tables]
@@ -99,7 +116,12 @@ def dictionary() -> str:
 
 
 def _diagram(tables: Sequence[Table]) -> str:
-    lines = ["## How the tables hang together\n", "Keys only; the columns are below.\n", "```mermaid", "erDiagram"]
+    lines = [
+        "## How the tables are connected\n",
+        "This diagram shows only keys. The columns are below.\n",
+        "```mermaid",
+        "erDiagram",
+    ]
     for table in tables:
         for key in _foreign_keys(table):
             optional = any(table.c[name].nullable for name in key.column_keys)
@@ -153,7 +175,13 @@ def _typed() -> str:
         types = _names(name for name, one in COLUMN_TYPES.items() if one is kind)
         rows.append(f"| {types} | {in_sqlite} | {in_postgres} |")
     rows.append("| any other type, and every localized field (an object by locale) | text that holds JSON | `jsonb` |")
-    return TYPED.format(own=_names(OWN_COLUMNS), rows="\n".join(rows))
+    return TYPED.format(
+        views="\n".join(f"| `<source>_<model>_{kind}` | {VIEW_ROWS[kind]} |" for kind in VIEW_KINDS),
+        own=_names(OWN_COLUMNS),
+        reserved=_names(name for name in RESERVED_COLUMNS if name not in OWN_COLUMNS),
+        own_example=OWN_COLUMNS[2],
+        rows="\n".join(rows),
+    )
 
 
 def _foreign_keys(table: Table) -> list[ForeignKeyConstraint]:
@@ -183,7 +211,7 @@ def _cell(text: str | None) -> str:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Write the page, or check it; the exit code."""
+    """Write or check the page; return the exit code."""
     page = dictionary()
     if list(arguments) == ["--check"]:
         if PAGE.is_file() and PAGE.read_text() == page:

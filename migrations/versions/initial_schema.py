@@ -1,8 +1,8 @@
 """The first schema: every table, constraint and index.
 
 Until 0.1.0 is released, this is the only migration, and every change of the schema is made here. Comments and views are
-not here: they hold no data, and every migration makes them anew (`versionsync.mirror.schema.refresh_views`). Where
-PostgreSQL can, content is compressed with lz4, which takes half the time of PostgreSQL's own method.
+not here: they hold no data, and every migration makes them again (`versionsync.mirror.schema.refresh_views`). If the
+server supports lz4, it compresses content: that takes half the time of PostgreSQL's own method.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""The rules, pure: what a version, a record and an event is, and what a look at upstream changes in the mirror."""
+"""Pure rules: what a version, a record and an event is, and how a check of upstream changes the mirror."""

@@ -1,4 +1,4 @@
-"""Which events a plan writes, and which of them may be known already under their keys. Pure."""
+"""Which events a plan writes, and which of them may exist already under their keys. Pure."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ DERIVED_ONLY = FLAG_EVENTS | {EventType.VERSION_CREATED}
 
 @dataclass(frozen=True, slots=True)
 class PlannedEvent:
-    """An event to write. `may_be_known`: its key may be there; `with_change`: then it happened once more.
+    """An event to write. `may_be_known`: its key may exist. `with_change`: if so, it happened once more.
 
-    `begins`: the key of the publication that this event makes room for; if that was told before, nothing ended.
-    `ends`: the key of the end of this publication; if that was not told before, it began once more.
+    `begins`: the key of the publication that follows this end. If that exists already, nothing ended.
+    `ends`: the key of the end of this publication. If that does not exist yet, the publication began once more.
     """
 
     event: Event
@@ -39,19 +39,19 @@ class PlannedEvent:
 
 
 def planned_events(plan: RecordPlan) -> Iterable[PlannedEvent]:
-    """The events of `plan`, each with whether a change of a known version's row, or of its record, comes with it."""
-    if plan.is_new:  # nothing of it was told before
+    """Yield the events of `plan`, each with whether the row of its version or record changes too."""
+    if plan.is_new:  # none of its events exist
         yield from (PlannedEvent(event, may_be_known=False, with_change=False) for event in plan.events)
         return
     flagged, begins, ends = _flag_changes(plan), *_neighbours(plan)
     new = {change.after.id for change in plan.changes if change.before is None}
-    # Of several publications that one look tells, only the last is the change of the row; the others came before it.
-    last = {(event.type, event.version_id): place for place, event in enumerate(plan.events)}
-    for place, event in enumerate(plan.events):
+    # Of several publications in one check, only the last changes the row. The others came before it.
+    last = {(event.type, event.version_id): index for index, event in enumerate(plan.events)}
+    for index, event in enumerate(plan.events):
         subject = (event.type, event.version_id)
-        with_change = event.type not in DERIVED_ONLY or (subject in flagged and last[subject] == place)
+        with_change = event.type not in DERIVED_ONLY or (subject in flagged and last[subject] == index)
         key = event.key
-        may_be_known = event.version_id not in new  # a version has its row as soon as something is told of it
+        may_be_known = event.version_id not in new  # a version has a row as soon as it has an event
         yield PlannedEvent(
             event, may_be_known=may_be_known, with_change=with_change, begins=begins.get(key), ends=ends.get(key)
         )
@@ -63,18 +63,18 @@ def _flag_changes(plan: RecordPlan) -> set[tuple[EventType, VersionId | None]]:
         before, after = change.before, change.after
         if before is None:
             continue
-        if before.is_current != after.is_current:
-            turned = EventType.VERSION_BECAME_CURRENT if after.is_current else EventType.VERSION_SUPERSEDED
+        if before.seen.is_current != after.seen.is_current:
+            turned = EventType.VERSION_BECAME_CURRENT if after.seen.is_current else EventType.VERSION_SUPERSEDED
             found.add((turned, after.id))
-        if before.is_published != after.is_published:
-            turned = EventType.VERSION_PUBLISHED if after.is_published else EventType.VERSION_UNPUBLISHED
+        if before.seen.is_published != after.seen.is_published:
+            turned = EventType.VERSION_PUBLISHED if after.seen.is_published else EventType.VERSION_UNPUBLISHED
             found.add((turned, after.id))
     return found
 
 
 def _neighbours(plan: RecordPlan) -> tuple[dict[str, str], dict[str, str]]:
-    """Of an end that is told since a publication follows: the key of that. Of other publications: that of their end."""
-    was_live = {change.after.id for change in plan.changes if change.before and change.before.is_published}
+    """Return the key of the publication that follows each end, and the key of the end of each other publication."""
+    was_live = {change.after.id for change in plan.changes if change.before and change.before.seen.is_published}
     begins, ends = {}, {}
     before: dict[VersionId | None, Event] = {}
     for event in plan.events:

@@ -1,4 +1,4 @@
-"""What an event is: one transition, told once."""
+"""What an event is: one transition, written once."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class EventType(StrEnum):
 
 
 class TimeBasis(StrEnum):
-    """How we know when it happened: upstream said so, or we only saw that it had."""
+    """How we know when it happened: upstream states it, or we only observed that it had."""
 
     UPSTREAM = "upstream"
     OBSERVED = "observed"

@@ -49,7 +49,7 @@ def finest_precision(fingerprints: Iterable[bytes]) -> int | None:
 def plan_format_change(
     before: TimeFormat, now: TimeFormat, *, seen_before: datetime | None, observed_at: datetime
 ) -> Event | None:
-    """Return the event that tells of another form of times, or None if nothing is known to have changed.
+    """Return the event for a changed form of times, or None if nothing is known to have changed.
 
     `now` is what this run saw, `before` what was known. A member that is None in one of them has not changed. What
     the project's times look like for the first time is no change. `seen_before` is when the form was last seen.

@@ -20,22 +20,22 @@ ORDINAL_STEP = 1024
 
 @dataclass(frozen=True, slots=True)
 class VersionPair:
-    """One version's place in the order: as known, as seen, or both."""
+    """One version in the order of its record: as known, as seen, or both."""
 
     known: Version | None
     seen: SeenVersion | None
 
 
 def is_newest_first(listed: Sequence[SeenVersion]) -> bool:
-    """Whether the start of a list keeps upstream's order: times that do not rise, the current one before the others.
+    """Return whether the start of a list is in upstream's order: times do not rise, the current one comes first.
 
-    A published mixture may stand before the current version, so the current one need only be somewhere in `listed`.
+    A selective publication may precede the current version, so the current one may be anywhere in `listed`.
     """
     return any(version.is_current for version in listed) and _falls(listed)
 
 
 def oldest_first(listed: Sequence[SeenVersion]) -> tuple[SeenVersion, ...]:
-    """The versions of a whole list (upstream's order), or of its start, in the order in which they were made."""
+    """Return the versions of a list in upstream's order, or of its start, in the order in which they were made."""
     rises = all(earlier.created_at <= later.created_at for earlier, later in pairwise(listed))
     if _falls(listed) and not (rises and len(listed) > 1 and listed[-1].is_current):
         return tuple(reversed(listed))
@@ -47,10 +47,10 @@ def oldest_first(listed: Sequence[SeenVersion]) -> tuple[SeenVersion, ...]:
 
 
 def merge(known: Sequence[Version], seen: Sequence[SeenVersion]) -> list[VersionPair]:
-    """All versions of a record, oldest first: `known` by its ordinals, `seen` as upstream has it now.
+    """Return all versions of a record, oldest first: `known` by its ordinals, `seen` as upstream has it now.
 
-    Where both speak, `seen` decides. A known version that was not seen keeps its place between its neighbours; a new
-    one comes after those that are no younger than itself, the current one after all of them.
+    If both have a version, `seen` decides. A known version that was not seen keeps its position between its neighbours.
+    A new one comes after those that are no younger than itself, the current one after all of them.
     """
     by_id = {version.id: version for version in known}
     seen_ids = {version.id for version in seen}
@@ -62,7 +62,7 @@ def merge(known: Sequence[Version], seen: Sequence[SeenVersion]) -> list[Version
         while waiting < len(unseen) and (
             unseen[waiting].ordinal < before.ordinal
             if before
-            else version.is_current or not is_before(version.created_at, unseen[waiting].created_at)
+            else version.is_current or not is_before(version.created_at, unseen[waiting].seen.created_at)
         ):
             slots.append(VersionPair(unseen[waiting], None))
             waiting += 1
@@ -71,11 +71,11 @@ def merge(known: Sequence[Version], seen: Sequence[SeenVersion]) -> list[Version
 
 
 def number(slots: Sequence[VersionPair]) -> list[int]:
-    """An ordinal for each slot, rising. Known ones are kept wherever they rise and leave room for the new ones."""
+    """Return a rising ordinal for each slot. Known ones stay if they rise and leave room for the new ones."""
     ordinals = list(_fill(slots))
     if all(earlier < later for earlier, later in pairwise(ordinals)):
         return ordinals
-    return [(place + 1) * ORDINAL_STEP for place in range(len(slots))]
+    return [(index + 1) * ORDINAL_STEP for index in range(len(slots))]
 
 
 def _falls(listed: Sequence[SeenVersion]) -> bool:
@@ -89,7 +89,7 @@ def _fill(slots: Sequence[VersionPair]) -> Iterator[int]:
             new += 1
             continue
         room = slot.known.ordinal - last
-        yield from (last + room * place // (new + 1) for place in range(1, new + 1))
+        yield from (last + room * index // (new + 1) for index in range(1, new + 1))
         yield slot.known.ordinal
         last, new = slot.known.ordinal, 0
-    yield from (last + ORDINAL_STEP * place for place in range(1, new + 1))
+    yield from (last + ORDINAL_STEP * index for index in range(1, new + 1))

@@ -1,4 +1,4 @@
-"""Decide what one look at a record changes in the mirror. Pure: no I/O, no clock, no SQL."""
+"""Plan how one check of a record changes the mirror. Pure: no I/O, no clock, no SQL."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ __all__ = ["FetchedHistory", "InconsistentHistory", "RecordPlan", "plan_deletion
 
 
 class InconsistentHistory(VersionsyncError):
-    """Upstream's answer cannot be true: two current versions, two published ones, one id twice."""
+    """Upstream's answer contradicts itself: two current versions, two published ones, or one id twice."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FetchedHistory:
-    """What was read of one record: its meta, and versions in the order in which they were made.
+    """What was read of one record: its meta, and its versions in the order in which they were made.
 
-    `is_complete` says that every version upstream has was read. Otherwise `versions` is the newest part of the list,
+    `is_complete`: every version that upstream has was read. Otherwise `versions` is the newest part of the list,
     perhaps with single older ones before it.
     """
 
@@ -38,9 +38,9 @@ class FetchedHistory:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordPlan:
-    """All that one transaction writes for one record. `changes` and `events` are in the order in which it happened.
+    """What one transaction writes for one record. `changes` and `events` are in the order in which they happened.
 
-    `meta` is None when only the tombstone changes; `is_new` says that the record has no row yet.
+    `meta` is None if only the tombstone changes. `is_new`: the record has no row yet.
     """
 
     record_id: RecordId
@@ -59,11 +59,20 @@ class RecordPlan:
 def plan_record(
     known: KnownRecord | None, versions: Sequence[Version], pull: FetchedHistory, *, observed_at: datetime
 ) -> RecordPlan:
-    """The least that makes the mirror agree with `pull`; `known` and `versions` are what it holds of the record.
+    """Return the smallest plan that makes the mirror agree with `pull`.
 
-    A flag that a seen version has, no other keeps (invariant 2). A version that was not seen is missing only if all
-    were read. Each changed flag has its event (invariant 3). Planning again gives no change and no event (invariant
-    10), nor does the same instant in another precision. Raises Contradiction for a pull that cannot be true.
+    At most one version gets each flag (invariant 2). A version that was not seen is missing only if all were read. Each
+    changed flag has its event (invariant 3). A second plan has no change and no event (invariant 10); neither has the
+    same instant in another precision.
+
+    Args:
+        known: What the mirror holds of the record, or None.
+        versions: What the mirror holds of its versions.
+        pull: What was read.
+        observed_at: When it was read.
+
+    Raises:
+        InconsistentHistory: The pull contradicts itself.
     """
     _check(pull.versions)
     pull = replace(
@@ -74,29 +83,29 @@ def plan_record(
     after = tuple(_after(slots, pull.versions, observed_at, is_complete=pull.is_complete))
     changes = _changes(slots, after)
     replaced = known is not None and _is_replaced(known, versions, pull)
-    look = observe(
+    check = observe(
         record.id,
         slots,
         after,
         known,
         published_at=record.published_at,
         observed_at=observed_at,
-        is_reborn=replaced or (known is not None and known.deleted_at is not None and _is_younger(known, record)),
+        is_recreated=replaced or (known is not None and known.deleted_at is not None and _is_younger(known, record)),
     )
     return RecordPlan(
         record_id=record.id,
         model_id=record.model_id,
         is_new=known is None,
         meta=record,
-        current_version_id=_flag_events(after, lambda version: version.is_current),
-        published_version_id=_flag_events(after, lambda version: version.is_published),
+        current_version_id=_with_flag(after, lambda seen: seen.is_current),
+        published_version_id=_with_flag(after, lambda seen: seen.is_published),
         version_count=sum(version.missing_since is None for version in after),
         deleted_at=None,
         deletion_evidence=None,
         changes=changes,
         events=_in_order(
             changes,
-            look,
+            check,
             own=tuple(_record_events(known, record, observed_at, replaced=replaced)),
             since=_since(known, record),
         ),
@@ -111,10 +120,17 @@ def plan_deletion(
     evidence: DeletionEvidence,
     observed_at: datetime,
 ) -> RecordPlan:
-    """The tombstone of a record, after what could still be read of its versions (`still_listed`, oldest first).
+    """Return the plan that marks a record as deleted.
 
-    The flags of its versions stay as last seen, and none of them is missing: they went with the record. A record that
-    is known to be gone already has no second event.
+    The flags of its versions stay as last seen. None of them is missing: they were deleted with the record. A record
+    that is marked already gets no second event.
+
+    Args:
+        known: What the mirror holds of the record.
+        versions: What the mirror holds of its versions.
+        still_listed: The versions that could still be read, oldest first.
+        evidence: How we know that it was deleted.
+        observed_at: When we learned it.
     """
     _check(still_listed)
     still_listed = _with_known_times(versions, still_listed)
@@ -123,14 +139,14 @@ def plan_deletion(
     if not any(version.is_current for version in still_listed):
         after = tuple(_as_before_deletion(slots, after))
     changes = _changes(slots, after)
-    look = observe(
+    check = observe(
         known.id,
         slots,
         after,
         known,
         published_at=known.published_at,
         observed_at=observed_at,
-        is_reborn=False,
+        is_recreated=False,
     )
     deleted = () if known.deleted_at else (_observed_event(EventType.RECORD_DELETED, known, observed_at),)
     return RecordPlan(
@@ -138,13 +154,13 @@ def plan_deletion(
         model_id=known.model_id,
         is_new=False,
         meta=None,
-        current_version_id=_flag_events(after, lambda version: version.is_current),
-        published_version_id=_flag_events(after, lambda version: version.is_published),
+        current_version_id=_with_flag(after, lambda seen: seen.is_current),
+        published_version_id=_with_flag(after, lambda seen: seen.is_published),
         version_count=sum(version.missing_since is None for version in after),
         deleted_at=known.deleted_at or observed_at,
         deletion_evidence=evidence,
         changes=changes,
-        events=_in_order(changes, look, last=deleted),
+        events=_in_order(changes, check, last=deleted),
     )
 
 
@@ -158,7 +174,7 @@ def _check(versions: Sequence[SeenVersion]) -> None:
 
 
 def _with_known_times(known: Iterable[Version], seen: Sequence[SeenVersion]) -> Sequence[SeenVersion]:
-    by_id = {version.id: version for version in known}
+    by_id = {version.id: version.seen for version in known}
     return [keep_version_times(by_id[version.id], version) if version.id in by_id else version for version in seen]
 
 
@@ -167,43 +183,43 @@ def _after(
 ) -> Iterator[Version]:
     current_is_known = is_complete or any(version.is_current for version in seen)
     published_is_known = is_complete or any(version.is_published for version in seen)
-    last_to_go_live = max((place for place, slot in enumerate(slots) if _went_live(slot)), default=-1)
-    for place, (slot, ordinal) in enumerate(zip(slots, number(slots), strict=True)):
+    last_to_go_live = max((index for index, slot in enumerate(slots) if _went_live(slot)), default=-1)
+    for index, (slot, ordinal) in enumerate(zip(slots, number(slots), strict=True)):
         if slot.seen is not None:
-            yield _row(slot.seen, ordinal)
+            yield Version(seen=slot.seen, ordinal=ordinal)
         elif slot.known is not None:
             missing_since = slot.known.missing_since or (observed_at if is_complete else None)
-            yield replace(
-                slot.known,
-                ordinal=ordinal,
-                is_current=slot.known.is_current and not current_is_known,
-                is_published=slot.known.is_published and not published_is_known and place > last_to_go_live,
-                missing_since=missing_since,
+            flags = replace(
+                slot.known.seen,
+                is_current=slot.known.seen.is_current and not current_is_known,
+                is_published=slot.known.seen.is_published and not published_is_known and index > last_to_go_live,
             )
+            yield Version(seen=flags, ordinal=ordinal, missing_since=missing_since)
 
 
 def _as_before_deletion(slots: Sequence[VersionPair], after: Sequence[Version]) -> Iterator[Version]:
-    """`after` with the flags that the deletion took: as last seen, but for what was made or went live since."""
+    """Yield `after` with the flags from before the deletion: as last seen, or of what was made or published since."""
     made_since = [version.id for slot, version in zip(slots, after, strict=True) if slot.known is None]
-    current = made_since[-1] if made_since else _flag_events(_known(slots), lambda version: version.is_current)
+    current = made_since[-1] if made_since else _with_flag(_known(slots), lambda seen: seen.is_current)
     live = _last_live(slots, after)
     for version in after:
-        yield replace(version, is_current=version.id == current, is_published=version.id == live)
+        flags = replace(version.seen, is_current=version.id == current, is_published=version.id == live)
+        yield replace(version, seen=flags)
 
 
 def _last_live(slots: Sequence[VersionPair], after: Sequence[Version]) -> VersionId | None:
-    """The version that was live when its record went: publications follow one another as versions do."""
+    """Return the version that was live at the deletion. Publications are in the order of their versions."""
     for slot, version in zip(reversed(slots), reversed(after), strict=True):
-        if version.is_published or (slot.known and slot.known.is_published):
+        if version.seen.is_published or (slot.known and slot.known.seen.is_published):
             return version.id
         if _went_live(slot):
-            return version.id if version.published_until is None else None
+            return version.id if version.seen.published_until is None else None
     return None
 
 
 def _went_live(slot: VersionPair) -> bool:
-    """Whether this version was published since the last look: that ended the publication of any before it."""
-    before = slot.known.published_from if slot.known else None
+    """Return whether this version was published since the previous check: that ended any earlier publication."""
+    before = slot.known.seen.published_from if slot.known else None
     return slot.seen is not None and slot.seen.published_from not in (None, before)
 
 
@@ -211,59 +227,40 @@ def _known(slots: Iterable[VersionPair]) -> Iterator[Version]:
     return (slot.known for slot in slots if slot.known)
 
 
-def _row(seen: SeenVersion, ordinal: int) -> Version:
-    return Version(
-        id=seen.id,
-        model_id=seen.model_id,
-        ordinal=ordinal,
-        created_at=seen.created_at,
-        editor=seen.editor,
-        is_current=seen.is_current,
-        is_published=seen.is_published,
-        published_from=seen.published_from,
-        published_until=seen.published_until,
-        is_valid=seen.is_valid,
-        content_hash=seen.content_hash,
-        missing_since=None,
-    )
-
-
 def _changes(slots: Sequence[VersionPair], after: Sequence[Version]) -> tuple[Change, ...]:
     return tuple(
-        Change(slot.known, version, cause=slot.seen.rewrite_cause if slot.seen else None)
-        for slot, version in zip(slots, after, strict=True)
-        if slot.known != version
+        Change(slot.known, version) for slot, version in zip(slots, after, strict=True) if slot.known != version
     )
 
 
 def _in_order(
     changes: Iterable[Change],
-    look: Observation,
+    check: Observation,
     *,
     own: Sequence[Event] = (),
     since: datetime | None = None,
     last: Sequence[Event] = (),
 ) -> tuple[Event, ...]:
-    """All events of one look in the order of their ids, which is that of their times.
+    """Return all events of one check in the order of their ids, which is that of their times.
 
     Times of different precision are compared at the coarsest one; within that, the order of the versions counts.
     Upstream states no time for what was only observed: that had happened by the next event that has one. The record's
-    `own` events come after what upstream says had happened before the time `since` (None: they come first), those in
-    `last` after all others.
+    `own` events come after everything that upstream dates before `since` (None: they come first). Those in `last` come
+    after all others.
     """
-    told = [transition for change in changes for transition in transitions(change, look)]
-    unit = precision(at for moment, event in told for at in (moment.at, event.occurred_at))
-    told.sort(key=lambda told: (cut(told[0].at, unit), told[0].position, told[0].rank))
-    # When another environment becomes the primary one, the versions of the last one end when we see that. The past of
-    # those that replace them is told after it.
-    beginning = look.start if told else None  # a look at no version has none
-    count = sum(moment == beginning for moment, _ in told)
-    ended, events = [event for _, event in told[:count]], [event for _, event in told[count:]]
+    dated = [transition for change in changes for transition in transitions(change, check)]
+    unit = precision(at for position, event in dated for at in (position.at, event.occurred_at))
+    dated.sort(key=lambda dated: (cut(dated[0].at, unit), dated[0].position, dated[0].rank))
+    # When another environment becomes the primary one, the versions of the previous one end when we observe that. The
+    # past events of their replacements follow.
+    start = check.start if dated else None  # without versions there is none
+    count = sum(position == start for position, _ in dated)
+    ended, events = [event for _, event in dated[:count]], [event for _, event in dated[count:]]
     if ended:
         return (*own, *ended, *_rising([*events, *last], unit))
     earlier = [
-        place
-        for place, event in enumerate(events, start=1)
+        index
+        for index, event in enumerate(events, start=1)
         if since is not None and event.basis is TimeBasis.UPSTREAM and event.occurred_at < since
     ]
     split = max(earlier, default=0)
@@ -305,17 +302,17 @@ def _rising(events: Sequence[Event], unit: int) -> list[Event]:
 
 
 def _by(event: Event, at: datetime) -> Event:
-    """An observed event that had happened by the time `at`."""
+    """Return an observed event that had happened by the time `at`."""
     before: dict[str, JsonValue] = {"before": format_time(at)} if at < event.occurred_at else {}
     return replace(event, occurred_at=at, data={**event.data, **before})
 
 
-def _flag_events(versions: Iterable[Version], flag: Callable[[Version], bool]) -> VersionId | None:
-    return next((version.id for version in versions if flag(version)), None)
+def _with_flag(versions: Iterable[Version], flag: Callable[[SeenVersion], bool]) -> VersionId | None:
+    return next((version.id for version in versions if flag(version.seen)), None)
 
 
 def _is_younger(known: KnownRecord, record: SeenRecord) -> bool:
-    """Whether the record was made later than the one of this id that the mirror holds."""
+    """Return whether the record was made later than the mirror's record with this id."""
     return (
         record.created_at is not None
         and known.created_at is not None
@@ -324,9 +321,9 @@ def _is_younger(known: KnownRecord, record: SeenRecord) -> bool:
 
 
 def _is_replaced(known: KnownRecord, versions: Sequence[Version], pull: FetchedHistory) -> bool:
-    """Whether the record was deleted and made again under its id while nobody looked.
+    """Return whether the record was deleted and made again under its id between two checks.
 
-    Being younger is not enough, since an update may set `created_at`: none of its old versions is listed either.
+    A later `created_at` is not enough, since an update may set it: none of the old versions may be listed either.
     """
     if known.deleted_at is not None or not pull.is_complete or not _is_younger(known, pull.record):
         return False
@@ -334,7 +331,7 @@ def _is_replaced(known: KnownRecord, versions: Sequence[Version], pull: FetchedH
 
 
 def _since(known: KnownRecord | None, record: SeenRecord) -> datetime | None:
-    """When a record returned, as far as that is known: no earlier than this."""
+    """Return the earliest time at which a record can have returned."""
     if known is None:
         return None
     return record.created_at if _is_younger(known, record) else known.deleted_at

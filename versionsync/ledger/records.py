@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -13,10 +13,11 @@ __all__ = ["Change", "DeletionEvidence", "Editor", "KnownRecord", "SeenRecord", 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeenVersion:
-    """One version in a pull. Its content travels beside it; here is the hash of its value.
+    """One version as upstream shows it, without its content.
 
-    Where the mirror holds the same content in other words, the hash is that of the mirror's. `rewrite_cause` says why
-    the content is another one, where that is known: `time_zone`, if only the project's zone changed.
+    `content_hash` is that of the content's value. If the mirror has the same content in another form, it is the
+    mirror's. `rewrite_cause` says why the content differs, if that is known: `time_zone` if only the project's time
+    zone changed. It is not part of the version.
     """
 
     id: VersionId
@@ -29,43 +30,37 @@ class SeenVersion:
     published_until: datetime | None
     is_valid: bool | None
     content_hash: bytes
-    rewrite_cause: str | None = None
+    rewrite_cause: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Version:
-    """One version as a row of the mirror, without its content."""
+    """One version as a row of the mirror: as last seen, its position in the history, and since when it is missing."""
 
-    id: VersionId
-    model_id: ModelId
+    seen: SeenVersion
     ordinal: int
-    created_at: datetime
-    editor: Editor | None
-    is_current: bool
-    is_published: bool
-    published_from: datetime | None
-    published_until: datetime | None
-    is_valid: bool | None
-    content_hash: bytes
-    missing_since: datetime | None
+    missing_since: datetime | None = None
+
+    @property
+    def id(self) -> VersionId:
+        return self.seen.id
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One version before (None: not mirrored yet) and after. `cause` says why it was rewritten, where that is known."""
+    """One version before (None: not mirrored yet) and after."""
 
     before: Version | None
     after: Version
-    cause: str | None = None
 
     @property
     def is_rewrite(self) -> bool:
-        """Whether the same id came back with other content."""
-        return self.before is not None and self.before.content_hash != self.after.content_hash
+        """Return whether the same id came back with other content."""
+        return self.before is not None and self.before.seen.content_hash != self.after.seen.content_hash
 
 
 class DeletionEvidence(StrEnum):
-    """Why a record is held to be gone; a listing without it is never enough (invariant 5)."""
+    """How we know that a record was deleted. Its absence from a listing is never enough (invariant 5)."""
 
     NOT_FOUND = "not_found"
     MODEL_DELETED = "model_deleted"
@@ -73,7 +68,7 @@ class DeletionEvidence(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Editor:
-    """Who made a version or a record: one of DatoCMS's kinds (`account`, `user`, …; new ones may come), and an id."""
+    """Who made a version or a record: one of DatoCMS's types (`account`, `user`, …; new ones may come), and an id."""
 
     type: str
     id: str
@@ -81,7 +76,7 @@ class Editor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeenRecord:
-    """A record's meta as upstream showed it in a sweep or when it was asked for."""
+    """A record's meta as upstream shows it in a listing, or on request."""
 
     id: RecordId
     model_id: ModelId
@@ -100,7 +95,7 @@ class SeenRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownRecord:
-    """What the mirror holds of a record, as far as planning needs it."""
+    """What the mirror holds of a record, as far as a plan needs it."""
 
     id: RecordId
     model_id: ModelId

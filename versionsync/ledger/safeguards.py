@@ -94,17 +94,16 @@ def is_recreated(known: KnownRecord | None, seen: SeenRecord | None) -> bool:
 
 
 def are_versions_stale(known: Sequence[Version], seen: Sequence[SeenVersion]) -> bool:
-    """Whether the versions of a record are older than what the mirror holds of them."""
+    """Return whether upstream shows older states of a record's versions than the mirror holds."""
     by_id = {version.id: version for version in known}
-    if any(_is_publication_stale(by_id[version.id], version) for version in seen if version.id in by_id):
+    if any(_is_publication_stale(by_id[version.id].seen, version) for version in seen if version.id in by_id):
         return True
-    before = next((version for version in known if version.is_current), None)
+    before = next((version for version in known if version.seen.is_current), None)
     after = next((version for version in seen if version.is_current), None)
     if before is None or after is None or after.id not in by_id:
         return False
-    if all(
-        version.id != before.id for version in seen
-    ):  # merged, or made again; but what had gone comes not back alone
+    if all(version.id != before.id for version in seen):
+        # It was merged or made again. But a version that was missing does not return alone.
         return by_id[after.id].missing_since is not None
     return by_id[after.id].ordinal < before.ordinal
 
@@ -115,16 +114,16 @@ def lacks_newest(known: Sequence[Version], seen: Sequence[SeenVersion]) -> bool:
     The versions that upstream really drops are old ones, and one that was merged is followed by another.
     """
     listed = {version.id for version in seen}
-    gone = [version.created_at for version in known if version.missing_since is None and version.id not in listed]
-    return bool(gone and listed) and max(gone) >= max(version.created_at for version in seen)
+    missing = [one.seen.created_at for one in known if one.missing_since is None and one.id not in listed]
+    return bool(missing and listed) and max(missing) >= max(version.created_at for version in seen)
 
 
 def lacks_publication(
     known: KnownRecord | None, seen: SeenRecord | None, before: Sequence[Version], after: Iterable[SeenVersion]
 ) -> bool:
-    """Whether the times of a record's publications changed, while no version was published or unpublished.
+    """Return whether the times of a record's publications changed, but no version was published or unpublished.
 
-    Then its versions are older than its meta: live for no time, or once more, leaves all else as it was.
+    Then its versions are older than its meta, or one was published again or for no time, which leaves no other trace.
     """
     if known is None or known.deleted_at is not None or seen is None:
         return False
@@ -132,32 +131,32 @@ def lacks_publication(
         known.first_published_at, seen.first_published_at
     ):
         return False
-    by_id = {version.id: version for version in before}
+    by_id = {version.id: version.seen for version in before}
     return all(_was_equally_live(by_id.get(version.id), version) for version in after)
 
 
 def rewritten(known: Sequence[Version], seen: Iterable[SeenVersion]) -> list[VersionId]:
-    """The versions of a record that now have other content than the mirror holds."""
-    hashes = {version.id: version.content_hash for version in known}
+    """Return the versions of a record whose content differs from the mirror's."""
+    hashes = {version.id: version.seen.content_hash for version in known}
     return [version.id for version in seen if hashes.get(version.id, version.content_hash) != version.content_hash]
 
 
 def are_contents_stale(former: Mapping[VersionId, Collection[bytes]], seen: Iterable[SeenVersion]) -> bool:
-    """Whether a version has content again that it had once; `former` are the hashes of what was rewritten."""
+    """Return whether a version has former content again; `former` has the hashes of rewritten contents."""
     return any(version.content_hash in former.get(version.id, ()) for version in seen)
 
 
-def _was_equally_live(known: Version | None, seen: SeenVersion) -> bool:
+def _was_equally_live(known: SeenVersion | None, seen: SeenVersion) -> bool:
     if known is None:
         return _liveness(seen) == NEVER_PUBLISHED
     return _liveness(known) == _liveness(keep_version_times(known, seen))
 
 
-def _liveness(version: Version | SeenVersion) -> tuple[bool, datetime | None, datetime | None]:
+def _liveness(version: SeenVersion) -> tuple[bool, datetime | None, datetime | None]:
     return version.is_published, version.published_from, version.published_until
 
 
-def _is_publication_stale(known: Version, seen: SeenVersion) -> bool:
+def _is_publication_stale(known: SeenVersion, seen: SeenVersion) -> bool:
     if known.published_from is None:
         return False
     if seen.published_from is None or is_before(seen.published_from, known.published_from):

@@ -17,7 +17,7 @@ from enum import Enum
 
 from versionsync.ledger.content import ContentError, canonical_value, parse_value
 from versionsync.ledger.ids import ModelId
-from versionsync.ledger.records import KnownRecord, SeenRecord, SeenVersion, Version
+from versionsync.ledger.records import KnownRecord, SeenRecord, SeenVersion
 from versionsync.ledger.times import TimeText, read_time, same_instant, same_time_text, same_wall_clock
 
 __all__ = [
@@ -65,7 +65,7 @@ class _Rule(Enum):
     """How a part of a content is compared."""
 
     TIME = "the value of a date_time field, perhaps by locale"
-    BLOCKS = "exact, but for the blocks inside"
+    BLOCKS = "exact, except the blocks inside"
     TOLERANT = "texts that are one instant are equal, and blocks are compared by their fields"
     EXACT = "exact"
 
@@ -238,10 +238,10 @@ def keep_record_times(known: KnownRecord | None, seen: SeenRecord) -> SeenRecord
     )
 
 
-def keep_version_times(known: Version, seen: SeenVersion) -> SeenVersion:
+def keep_version_times(known: SeenVersion, seen: SeenVersion) -> SeenVersion:
     """Return `seen` with each time of `known` that is the same instant.
 
-    Where the precision became coarser while the version was live, its publication may seem to end a fraction of a
+    If the precision became coarser while the version was live, its publication may seem to end a fraction of a
     second before it began. Its end is kept as upstream states it, so that it is recognised in finer precision, too.
     """
     if (

@@ -1,4 +1,4 @@
-"""Models and fields, and what changed between two looks at them. Pure."""
+"""Models and fields, and what changed between two checks. Pure."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """All models and fields by id, as upstream has them or as the mirror does (the deleted ones left out)."""
+    """All models and fields by id, of upstream or of the mirror, without deleted ones."""
 
     models: Mapping[ModelId, Model]
     fields: Mapping[str, Field]
@@ -61,7 +61,7 @@ class Schema:
 
 @dataclass(frozen=True, slots=True)
 class SchemaPlan:
-    """What one look at the schema changes: rows to write, rows that are gone, and the events that tell it."""
+    """What one check of the schema changes: rows to write, rows to mark as deleted, and their events."""
 
     models: tuple[Model, ...]
     fields: tuple[Field, ...]

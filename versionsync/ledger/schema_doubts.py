@@ -47,7 +47,7 @@ class Accepted(Generic[T]):
 
     rows: The models or fields, by id. What is not in here is deleted, or was never there.
     contradicted: The ids for which the answer by id contradicts the list. The list is old then.
-    unasked: The ids that nobody asked for yet. Their rows stay as they are.
+    unasked: The ids that were not requested yet. Their rows stay as they are.
     """
 
     rows: Mapping[str, T]

@@ -61,7 +61,7 @@ def same_instant(a: datetime | None, b: datetime | None) -> bool:
 
     A time has the precision of whole seconds if its microseconds are 0, of milliseconds if they are a multiple of
     1,000, else of microseconds. One time in a thousand of a project with milliseconds ends in `.000` and is compared
-    as a whole second: within that second it cannot be told from its neighbours.
+    as a whole second: within that second it is equal to its neighbours.
     """
     if a is None or b is None:
         return a is b

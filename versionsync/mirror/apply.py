@@ -1,8 +1,8 @@
-"""Write what was planned: versions, records and events of many records, in the caller's transaction.
+"""Write plans: the versions and events of many records, in the caller's transaction.
 
-It is given a transaction, and never opens, commits or retries one. The order of its steps is that of the constraints:
-editors, models and records come before the versions that name them, a flag is taken from one version before it is
-given to another (invariant 2), and a record points to its versions when they are there.
+`apply` never opens, commits or retries a transaction. The constraints decide the order of its steps: editors, models
+and records come before the versions that refer to them; a flag is taken from one version before another gets it
+(invariant 2); a record points to its versions once they exist.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from versionsync.ledger.ids import VersionId
 from versionsync.ledger.plan import RecordPlan
 from versionsync.ledger.records import Editor
 from versionsync.mirror import schema
-from versionsync.mirror.engine.analyze import analyze_new
+from versionsync.mirror.engine.dialects import dialect_of
 from versionsync.mirror.tables.editors import upsert_editor_ids
 from versionsync.mirror.tables.events import insert_new_events
 from versionsync.mirror.tables.leases import Lease, assert_and_renew
@@ -37,7 +37,7 @@ __all__ = ["Applied", "apply"]
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """How much was written. A rewritten version counts as changed too."""
+    """How many rows were written. A rewritten version counts as changed too."""
 
     versions_inserted: int = 0
     versions_changed: int = 0
@@ -54,13 +54,25 @@ def apply(
     observed_at: datetime,
     run_id: int | None,
 ) -> Applied:
-    """Write `plans`, one for a record, in the transaction `tx` (invariants 3, 4 and 8).
+    """Write `plans` (invariants 3, 4 and 8).
 
-    `contents` holds the JSON text of every version that is new or rewritten; each is fetched once, and let go soon.
-    Raises LeaseLost, and ContentRejected for rows that the database will not take: then `tx` must be rolled back.
+    Args:
+        tx: The transaction. Roll it back if this raises.
+        lease: The right to write.
+        plans: At most one for each record.
+        contents: The JSON text of every version that is new or rewritten. Each is read once.
+        observed_at: When the check observed them.
+        run_id: The run that writes.
+
+    Returns:
+        How many rows were written.
+
+    Raises:
+        LeaseLost: Another process has the lease.
+        ContentRejected: The database does not accept a row.
     """
     if len({plan.record_id for plan in plans}) != len(plans):
-        raise ValueError("two plans for one record: the second does not know what the first changes")
+        raise ValueError("two plans for one record: the second does not know the changes of the first")
     assert_and_renew(tx, lease)
     source_id = lease.source_id
     new = [(plan.record_id, change.after) for plan in plans for change in plan.changes if change.before is None]
@@ -71,7 +83,7 @@ def apply(
     upsert_models(
         tx,
         source_id,
-        {plan.model_id for plan in plans} | {version.model_id for _, version in new},
+        {plan.model_id for plan in plans} | {version.seen.model_id for _, version in new},
         observed_at=observed_at,
     )
     insert_records(tx, source_id, plans, observed_at=observed_at)
@@ -79,14 +91,14 @@ def apply(
     archive_rewritten(tx, source_id, rewritten, observed_at=observed_at, run_id=run_id)
     inserted = insert_versions(tx, source_id, new, contents, observed_at=observed_at)
     if inserted:  # before the events, each of which refers to a version
-        analyze_new(tx, schema.versions, schema.records, schema.editors, schema.models)
+        dialect_of(tx).analyze_new(tx, schema.versions, schema.records, schema.editors, schema.models)
     update_contents(tx, source_id, rewritten, contents)
     update_versions(tx, source_id, [change.after for change in changed], observed_at=observed_at)
     update_records(tx, source_id, plans, observed_at=observed_at)
-    told = [each for plan in plans for each in planned_events(plan)]
-    written = insert_new_events(tx, source_id, told, observed_at=observed_at, run_id=run_id)
+    planned = [event for plan in plans for event in planned_events(plan)]
+    written = insert_new_events(tx, source_id, planned, observed_at=observed_at, run_id=run_id)
     if written:
-        analyze_new(tx, schema.events)
+        dialect_of(tx).analyze_new(tx, schema.events)
     return Applied(
         versions_inserted=inserted,
         versions_changed=len(changed),
@@ -100,5 +112,5 @@ def _editors_of(plans: Sequence[RecordPlan]) -> Iterator[Editor]:
         if plan.meta is not None and plan.meta.creator is not None:
             yield plan.meta.creator
         for change in plan.changes:
-            if change.after.editor is not None:
-                yield change.after.editor
+            if change.after.seen.editor is not None:
+                yield change.after.seen.editor

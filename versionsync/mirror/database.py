@@ -1,4 +1,4 @@
-"""An opened mirror: the one door through which everything else reads and writes the database."""
+"""An opened mirror: everything else reads and writes the database through it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from types import TracebackType
-from typing import Literal, Self, TypeVar
+from typing import Self, TypeVar
 
 from sqlalchemy import Connection, Engine, RootTransaction
 
+from versionsync.mirror.engine.dialects import Dialect, dialect_of
 from versionsync.mirror.engine.engine import open_engine, reading
 from versionsync.mirror.engine.urls import safe_url
 from versionsync.mirror.errors import DatabaseUnavailable, TransactionLost
@@ -17,16 +18,16 @@ from versionsync.mirror.schema.migrate import require_head
 
 __all__ = ["MAX_OUTAGE_SECONDS", "ConnectRetry", "Mirror", "open_engine", "safe_url"]
 
-# Less than a lease lasts: whoever waits this long has mostly not lost it.
+# Shorter than a lease: after an outage of this length, a process mostly still has its lease.
 MAX_OUTAGE_SECONDS = 20.0
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 1.0
 
 
 class ConnectRetry:
-    """How long an outage may last until it is told. Of one that has lasted so long, only its end is waited for no more.
+    """Retry a connection for `seconds` of an outage. After that each attempt fails at once, until one succeeds.
 
-    For any number of threads: each waits by itself.
+    Any number of threads may use it: each waits by itself.
     """
 
     def __init__(self, seconds: float = MAX_OUTAGE_SECONDS) -> None:
@@ -34,7 +35,7 @@ class ConnectRetry:
         self._is_spent = False
 
     def run(self, connect: Callable[[], T]) -> T:
-        """What `connect` returns as soon as it does. Raises TransactionLost where the outage lasts too long."""
+        """Return what `connect` returns. Raises TransactionLost if the outage lasts too long."""
         deadline = time.monotonic() + self._seconds
         pause = FIRST_PAUSE_SECONDS
         while True:
@@ -57,10 +58,10 @@ T = TypeVar("T")
 
 
 class Mirror:
-    """A database at this program's schema. Usable from several threads; each transaction belongs to one of them.
+    """A database at this program's schema. Several threads may use it; each transaction belongs to one of them.
 
-    Everything in it raises the errors of `versionsync.mirror.errors` for what can happen to a database. A server that
-    goes away once the mirror is open is waited for, `outage_seconds` long, wherever a transaction begins.
+    Its methods raise the errors of `versionsync.mirror.errors` for problems of the database. If the server becomes
+    unavailable, the start of each transaction waits for it, up to `outage_seconds`.
     """
 
     def __init__(self, engine: Engine, *, outage_seconds: float = MAX_OUTAGE_SECONDS) -> None:
@@ -82,21 +83,21 @@ class Mirror:
         return cls(engine, outage_seconds=outage_seconds)
 
     @property
-    def dialect(self) -> Literal["sqlite", "postgresql"]:
-        """Which of the two it is."""
-        return "sqlite" if self._engine.dialect.name == "sqlite" else "postgresql"
+    def dialect(self) -> Dialect:
+        """Return what differs between SQLite and PostgreSQL; its `name` says which of them this is."""
+        return dialect_of(self._engine)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """One snapshot to read from; it never waits for a writer, and cannot write."""
+        """Open one snapshot to read from. It never waits for a writer, and cannot write."""
         with self._connect_retry.run(self._reader.connect) as connection, connection.begin():
             yield connection
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """A transaction: committed when the block ends, rolled back when it raises.
+        """Open a transaction: committed when the block ends, rolled back when it raises.
 
-        Raises TransactionLost only where nothing of it is written.
+        Raises TransactionLost only if nothing of it is written.
         """
         with self._connect_retry.run(self._engine.connect) as connection:
             transaction = connection.begin()
@@ -108,13 +109,13 @@ class Mirror:
             self._commit(transaction)
 
     def query(self, question: Callable[[Connection], T]) -> T:
-        """What `question` finds in one snapshot; asked again from the start where the connection is lost."""
+        """Return what `question` finds in one snapshot. It runs again from the start if the connection is lost."""
         return _retry(self.read, question)
 
     def transact(self, work: Callable[[Connection], T]) -> T:
-        """What `work` returns; all that it writes is one transaction.
+        """Run `work` in one transaction and return its result.
 
-        It is done again from the start, a few times, where the server has ended the transaction before its commit.
+        It runs again from the start, a few times, if the server ended the transaction before its commit.
         """
         return _retry(self.write, work)
 
@@ -135,8 +136,8 @@ class Mirror:
             transaction.commit()
         except TransactionLost as lost:
             raise DatabaseUnavailable(
-                f"the database {self.where} has lost the connection during a commit, which may be written or not: "
-                "run this again, it sees which"
+                f"the database {self.where} has lost the connection during a commit, which may or may not be "
+                "written: run this again, it finds out"
             ) from lost
 
     def __repr__(self) -> str:

@@ -1,9 +1,9 @@
 """Which process holds a lease, and whether it is known to be dead.
 
-A process id alone says little: it is used again after a while, and in another container it is somebody else. Linux
-names the running kernel (boot id), the container (pid namespace) and the process's start; only where all of these are
-ours and the process is not there, it is dead. Anywhere else nobody can tell, and its lease has to expire. That it is
-not seen in /proc proves nothing: the processes of other users and services may be hidden there.
+A process id alone says little: it is used again after a while, and means another process in another container. Linux
+names the running kernel (boot id), the container (pid namespace) and the process's start. Only if kernel and container
+are our own and the process does not exist, it is dead. Otherwise its lease has to expire. Absence from /proc proves
+nothing: processes of other users and services may be hidden there.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ PROC = Path("/proc")
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """A process. `start` is its kernel's count of ticks at its start; the last three are None where not known."""
+    """A process. `start` is its start in kernel ticks. The last three are None if unknown."""
 
     host: str
     pid: int
@@ -32,7 +32,7 @@ class Holder:
 
     @classmethod
     def of_this_process(cls) -> Self:
-        """The process that asks."""
+        """Return this process."""
         pid = os.getpid()
         return cls(
             host=socket.gethostname(), pid=pid, start=_start(pid), boot_id=_boot_id(), pid_namespace=_pid_namespace()
@@ -40,15 +40,15 @@ class Holder:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """What `to_json` wrote."""
+        """Read what `to_json` wrote."""
         return cls(**json.loads(text))
 
     def to_json(self) -> str:
-        """As `leases.holder` keeps it."""
+        """Return the form for `leases.holder`."""
         return json.dumps(asdict(self))
 
     def is_known_dead(self) -> bool:
-        """Whether this very process ran on this kernel, in this container, and is no more."""
+        """Return whether it ran on this kernel, in this container, and has ended."""
         if self.start is None or self.boot_id is None or self.pid_namespace is None:
             return False
         if (self.host, self.boot_id, self.pid_namespace) != (socket.gethostname(), _boot_id(), _pid_namespace()):
@@ -60,7 +60,7 @@ class Holder:
 
 
 def _lives(pid: int, start: int) -> bool:
-    """Whether the process that had this id at that start may still be there; not: all but its exit status is gone."""
+    """Return whether the process with this id and start may still run. A zombie does not."""
     words = _stat(pid)
     if words is None:
         return _is_used(pid)
@@ -68,7 +68,7 @@ def _lives(pid: int, start: int) -> bool:
 
 
 def _is_used(pid: int) -> bool:
-    """Whether there is a process of that id, seen or hidden. No signal is sent."""
+    """Return whether a process has that id, visible or hidden. This sends no signal."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -79,18 +79,18 @@ def _is_used(pid: int) -> bool:
 
 
 def _start(pid: int) -> int | None:
-    """When a process of this container started; None: it is not to be seen."""
+    """Return when a process of this container started, or None if it is not visible."""
     words = _stat(pid)
     return None if words is None else int(words[19])
 
 
 def _stat(pid: int) -> list[str] | None:
-    """What the kernel says of a process, from its state on; None: it is not there, or hidden."""
+    """Return the fields of a process's `stat` from its state on, or None if it does not exist or is hidden."""
     try:
         stat = (PROC / str(pid) / "stat").read_text()
     except OSError:
         return None
-    # The name, in parentheses, may hold anything; behind it the state comes first, and the start as the 20th.
+    # The name, in parentheses, may contain anything. After it, the state is the first field and the start the 20th.
     words = stat.rpartition(")")[2].split()
     return words if len(words) >= 20 else None
 

@@ -1,7 +1,7 @@
-"""Which records a sweep saw, whatever their number, and which live ones of the mirror it did not.
+"""Which records a sweep listed, however many, and which live records of the mirror it did not list.
 
-The marks are in a database of their own: SQLite's nameless one, which moves to a temporary file when it grows and is
-gone when it is closed. The mirror is asked in pages, by key, so that no transaction stays open during a sweep.
+The ids are in SQLite's nameless database, which moves to a temporary file as it grows and disappears when it is closed.
+The mirror is read in pages by key, so that no transaction stays open during a sweep.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = ["ListedIds"]
 
 
 class ListedIds:
-    """The records that one sweep of one source has seen so far. For one thread at a time."""
+    """The records that one sweep of one source has listed so far. For one thread at a time."""
 
     def __init__(self, mirror: Mirror, source_id: int) -> None:
         self._mirror = mirror
@@ -45,33 +45,33 @@ class ListedIds:
         self.close()
 
     def close(self) -> None:
-        """Forget everything."""
+        """Delete the ids."""
         self._marks.close()
 
     def clear(self) -> None:
-        """Forget what was seen: the sweep starts again."""
+        """Delete the ids, since the sweep starts again."""
         with _on_disk():
             self._marks.execute("DELETE FROM seen")
 
     def add(self, ids: Iterable[RecordId]) -> None:
-        """Note that these records were seen; again does no harm."""
+        """Add these records, if they are not there yet."""
         with _on_disk():
             self._marks.execute("BEGIN")
             self._marks.executemany("INSERT OR IGNORE INTO seen (id) VALUES (?)", ((id,) for id in ids))
             self._marks.execute("COMMIT")
 
     def add_and_load(self, ids: Sequence[RecordId]) -> dict[RecordId, KnownRecord]:
-        """Mark these records; returns what the mirror holds of them."""
+        """Add these records, and return what the mirror holds of them."""
         self.add(ids)
         return self._mirror.query(lambda connection: load_records(connection, self._source_id, ids))
 
     def count(self) -> int:
-        """How many different records were seen."""
+        """Count the records."""
         with _on_disk():
             return int(self._marks.execute("SELECT count(*) FROM seen").fetchone()[0])
 
     def not_listed(self) -> Iterator[tuple[RecordId, ModelId]]:
-        """The mirror's live records that were not seen, with their models, by id."""
+        """Yield the mirror's live records that were not listed, with their models, by id."""
         for page in self._live_pages():
             ids = [id for id, _ in page]
             marked = self._among(ids)
@@ -94,18 +94,18 @@ class ListedIds:
         return [(RecordId(row[0]), ModelId(row[1])) for row in rows]
 
     def _among(self, ids: Sequence[RecordId]) -> set[str]:
-        places = ",".join("?" * len(ids))
+        marks = ",".join("?" * len(ids))
         with _on_disk():
-            found = self._marks.execute(f"SELECT id FROM seen WHERE id IN ({places})", ids)  # noqa: S608
+            found = self._marks.execute(f"SELECT id FROM seen WHERE id IN ({marks})", ids)  # noqa: S608
             return {row[0] for row in found}
 
 
 @contextmanager
 def _on_disk() -> Iterator[None]:
-    """What happens to the marks' own database is told as what happens to the mirror's."""
+    """Raise errors of this database as those of the mirror."""
     try:
         yield
     except sqlite3.Error as error:
-        if meaning := translate_error(error, "of what a sweep saw, in the folder for temporary files,"):
+        if meaning := translate_error(error, "of what a sweep listed, in the folder for temporary files,"):
             raise meaning from error
         raise

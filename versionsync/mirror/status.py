@@ -1,4 +1,4 @@
-"""How much of a source is mirrored, in numbers."""
+"""Count what is mirrored of a source, and how long that takes."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ NEWEST_VERSIONS = 50
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LagQuantiles:
-    """How long it took from a version's time upstream to its row: of the newest `versions` that were not backfilled.
+    """The time from a version's creation upstream to its row, for the newest `versions` that were not backfilled.
 
-    Half of them took `median` at the most, nine of ten `ninth`.
+    Half of them took at most `p50`, nine of ten at most `p90`.
     """
 
     p50: timedelta
@@ -29,7 +29,7 @@ class LagQuantiles:
 
     @classmethod
     def of(cls, took: Sequence[timedelta]) -> LagQuantiles | None:
-        """None: there is nothing to tell it from. A clock that runs behind upstream's makes it no less than nothing."""
+        """Return the quantiles, or None without values. If our clock is behind upstream's, the lag counts as 0."""
         if not took:
             return None
         ordered = sorted(max(one, timedelta(0)) for one in took)
@@ -41,7 +41,7 @@ class LagQuantiles:
 
 
 def lag(connection: Connection, source_id: int) -> LagQuantiles | None:
-    """The lag of the newest versions; None: there was none since the backfill."""
+    """Return the lag of the newest versions, or None if there was none since the backfill."""
     newest = (
         select(events.c.id, events.c.type, events.c.occurred_at, events.c.observed_at, events.c.run_id)
         .where(events.c.source_id == source_id)
@@ -61,7 +61,7 @@ def lag(connection: Connection, source_id: int) -> LagQuantiles | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceCounts:
-    """What the mirror holds of a source; `records` counts the deleted ones too, `versions` the missing ones."""
+    """What the mirror holds of a source. `records` includes deleted ones, `versions` missing ones."""
 
     models: int
     records: int
@@ -72,9 +72,9 @@ class SourceCounts:
 
 
 def count_rows(connection: Connection, source_id: int) -> SourceCounts:
-    """The numbers of a source. Counting takes a while in a large mirror: it is for people who ask.
+    """Count the rows of a source. In a large mirror that takes a while, so do it only on request.
 
-    Each is counted by an index of its own, since the tables hold all contents.
+    Each count uses an index, since the tables hold all contents.
     """
 
     def count(table: Table, *conditions: ColumnElement[bool]) -> int:

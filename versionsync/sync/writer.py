@@ -30,13 +30,14 @@ from versionsync.ledger.safeguards import (
 )
 from versionsync.ledger.sameness import Sameness, compare_contents
 from versionsync.mirror.apply import Applied, apply
-from versionsync.mirror.contents import content_fields, former_texts, stored_texts
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.engine.thread import DatabaseThread
 from versionsync.mirror.errors import ContentRejected
 from versionsync.mirror.tables.leases import Lease
-from versionsync.mirror.tables.records import load_records, load_versions, stored_contents
+from versionsync.mirror.tables.models import content_fields
+from versionsync.mirror.tables.records import load_records
 from versionsync.mirror.tables.runs import update_run
+from versionsync.mirror.tables.versions import former_texts, load_versions, stored_contents, stored_texts
 from versionsync.sync.pull import PulledRecord
 from versionsync.sync.report import Counts, Progress, RecordFailure
 from versionsync.sync.spool import ContentSpool
@@ -243,7 +244,7 @@ class Writer:
         for plan in plans:
             for change in plan.changes:
                 if change.before is None:
-                    self._progress.lag.observe((now - change.after.created_at).total_seconds())
+                    self._progress.lag.observe((now - change.after.seen.created_at).total_seconds())
         self._counts.versions_inserted += applied.versions_inserted
         self._counts.versions_changed += applied.versions_changed
         self._counts.versions_rewritten += applied.versions_rewritten

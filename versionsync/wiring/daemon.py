@@ -24,6 +24,7 @@ from versionsync.daemon.systemd_notify import inherited_socket
 from versionsync.daemon.webhook_receiver import WebhookReceiver
 from versionsync.mirror.database import Mirror
 from versionsync.redaction import Redactor
+from versionsync.status.snapshot import ActivityReader
 from versionsync.wiring.clients import api_token, open_client, rate_limiter_of, webhook_login
 from versionsync.wiring.notifiers import heartbeat_urls, subscriptions
 from versionsync.wiring.sync_all import source_spec

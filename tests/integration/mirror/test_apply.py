@@ -15,7 +15,8 @@ from versionsync.ledger.records import Editor
 from versionsync.mirror.apply import apply
 from versionsync.mirror.errors import ContentRejected, LeaseLost
 from versionsync.mirror.tables.leases import Holder, acquire, release
-from versionsync.mirror.tables.records import load_records, load_versions
+from versionsync.mirror.tables.records import load_records
+from versionsync.mirror.tables.versions import load_versions
 
 UUID_ID = "cqE8yj9-T5yE3BAyFmDM3w"
 
@@ -37,9 +38,9 @@ def test_a_new_record_comes_back_as_it_was_planned(desk: Desk) -> None:
     assert (known.current_version_id, known.published_version_id, known.version_count) == ("two", UUID_ID, 2)
     assert (known.published_at, known.synced_at, known.deleted_at) == (at(5), at(1001), None)
     assert [version.id for version in versions] == [UUID_ID, "two"]
-    assert versions[0].published_from == at(5)
-    assert versions[1].editor == Editor("access_token", "99")
-    assert versions[1].content_hash == content_hash(shown[1].raw)
+    assert versions[0].seen.published_from == at(5)
+    assert versions[1].seen.editor == Editor("access_token", "99")
+    assert versions[1].seen.content_hash == content_hash(shown[1].raw)
     assert desk.plan(shown, now=desk.now(), **meta).changes == ()
 
 

@@ -292,7 +292,7 @@ def test_live_records_are_counted_and_found_by_their_last_look(desk: Desk) -> No
 
 def _row_versions(desk: Desk) -> list[tuple[object, ...]]:
     """What changes in PostgreSQL whenever a row is written; SQLite has nothing like it."""
-    if desk.mirror.dialect == "sqlite":
+    if desk.mirror.dialect.name == "sqlite":
         return []
     return [
         row

@@ -9,9 +9,9 @@ from sqlalchemy import CheckConstraint, Identity, inspect, text
 
 from tests.integration.mirror.writing import Desk, Shown
 from versionsync.mirror.database import Mirror
+from versionsync.mirror.engine.dialects import OWN_VIEW
 from versionsync.mirror.errors import ContentRejected
 from versionsync.mirror.schema import metadata
-from versionsync.mirror.schema.ddl import OWN_VIEW
 from versionsync.mirror.schema.migrate import VERSION_TABLE
 from versionsync.mirror.schema.views import VIEWS
 
@@ -88,7 +88,7 @@ def test_migrations_make_what_the_metadata_says(mirror: Mirror) -> None:
 
 def test_everything_has_a_comment_in_postgresql(mirror: Mirror) -> None:
     """The data dictionary travels with the database."""
-    if mirror.dialect == "sqlite":
+    if mirror.dialect.name == "sqlite":
         pytest.skip("SQLite keeps no comments")
     with mirror.read() as connection:
         inspector = inspect(connection)
@@ -104,7 +104,7 @@ def test_everything_has_a_comment_in_postgresql(mirror: Mirror) -> None:
 
 def test_content_is_compressed_with_lz4_where_the_server_can(mirror: Mirror) -> None:
     """Half of the time of PostgreSQL's own method."""
-    if mirror.dialect == "sqlite":
+    if mirror.dialect.name == "sqlite":
         pytest.skip("PostgreSQL's own")
     with mirror.read() as connection:
         methods = connection.scalar(text("SELECT enumvals FROM pg_settings WHERE name = 'default_toast_compression'"))

@@ -13,10 +13,10 @@ from versionsync.ledger.content import content_hash
 from versionsync.ledger.ids import ModelId, VersionId
 from versionsync.ledger.sameness import ContentFields
 from versionsync.ledger.schema import Field, Schema, plan_schema
-from versionsync.mirror.contents import CONTENTS_AT_ONCE, content_fields, former_texts, stored_texts
 from versionsync.mirror.schema import events
 from versionsync.mirror.tables.events import write_events
-from versionsync.mirror.tables.models import load_schema, normalized, upsert_schema
+from versionsync.mirror.tables.models import content_fields, load_schema, normalized, upsert_schema
+from versionsync.mirror.tables.versions import CONTENTS_AT_ONCE, former_texts, stored_texts
 
 EXACT = b'{"title": "\\ud800\\u0000", "n": 1e200000}'
 

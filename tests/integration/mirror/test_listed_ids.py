@@ -52,7 +52,7 @@ def test_a_sweep_of_many_records_reads_the_mirror_in_pages(desk: Desk) -> None:
             events=(),
         )
         for number, one in enumerate(shown)
-        for change in [replace(plan.changes[0], after=replace(plan.changes[0].after, id=one.id))]
+        for change in [replace(plan.changes[0], after=replace(plan.changes[0].after, seen=one.seen))]
     ]
     desk.write(plans, shown, now=now)
     with ListedIds(desk.mirror, desk.lease.source_id) as marks:

@@ -65,7 +65,7 @@ def test_a_question_that_people_ask_has_an_index(desk: Desk, question: str, inde
     """And both databases find it, once they have seen that there are few sources."""
     desk.look(*MANY)
     with desk.mirror.read() as connection:
-        if desk.mirror.dialect == "sqlite":
+        if desk.mirror.dialect.name == "sqlite":
             plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {question}").all()
         else:
             connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
@@ -77,7 +77,7 @@ def test_a_question_that_people_ask_has_an_index(desk: Desk, question: str, inde
 def test_the_database_knows_its_tables_after_the_first_large_writing(desk: Desk) -> None:
     """PostgreSQL would otherwise check foreign keys by the source alone, more slowly for each row."""
     desk.look(*MANY)
-    if desk.mirror.dialect == "postgresql":
+    if desk.mirror.dialect.name == "postgresql":
         assert desk.rows("SELECT reltuples >= 1000 FROM pg_class WHERE relname IN ('versions', 'events')") == [
             (True,),
             (True,),
@@ -86,7 +86,7 @@ def test_the_database_knows_its_tables_after_the_first_large_writing(desk: Desk)
         finish_run(
             tx, desk.lease, desk.run_id, outcome="succeeded", finished_at=desk.now(), counts={"versions_inserted": 1200}
         )
-    if desk.mirror.dialect == "sqlite":
+    if desk.mirror.dialect.name == "sqlite":
         plan = desk.rows("EXPLAIN QUERY PLAN SELECT id FROM events WHERE version_id = 'v1'")
         assert "events_of_version" in str(plan)
 
@@ -124,7 +124,7 @@ def test_a_written_record_is_found_by_plain_sql(desk: Desk) -> None:
     desk.look(Shown("a", 1, "c", b'{"title": "found \\u00e9", "n": 1.50}'))
     query = (
         "SELECT json_extract(attributes, '$.title') FROM versions"
-        if desk.mirror.dialect == "sqlite"
+        if desk.mirror.dialect.name == "sqlite"
         else "SELECT attributes ->> 'title' FROM versions"
     )
     assert desk.rows(query) == [("found é",)]

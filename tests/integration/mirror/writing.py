@@ -19,9 +19,10 @@ from versionsync.mirror.apply import Applied, apply
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.tables.leases import Holder, Lease, acquire
 from versionsync.mirror.tables.models import upsert_schema
-from versionsync.mirror.tables.records import load_records, load_versions
+from versionsync.mirror.tables.records import load_records
 from versionsync.mirror.tables.runs import start_run
 from versionsync.mirror.tables.sources import Project, register_source
+from versionsync.mirror.tables.versions import load_versions
 
 EPOCH = datetime(2026, 7, 1, 12, tzinfo=UTC)
 MODEL = ModelId("article")

@@ -245,7 +245,7 @@ def test_a_view_that_cannot_follow_the_schema_is_told(sync_env: SyncEnv) -> None
     report = sync_env.sync()
     assert report.outcome is Outcome.SUCCEEDED
     told_of = ["website_post_versions" in note for note in report.notes]
-    assert told_of == ([True] if sync_env.mirror.dialect == "postgresql" else [])
+    assert told_of == ([True] if sync_env.mirror.dialect.name == "postgresql" else [])
 
 
 def test_a_change_of_the_schema_is_told_though_no_run_has_succeeded_yet(sync_env: SyncEnv) -> None:

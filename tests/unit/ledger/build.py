@@ -68,18 +68,4 @@ def seen(
 
 def version(id: str, ordinal: int, created: float = 0, flags: str = "") -> Version:
     """A version as the mirror holds it."""
-    like = seen(id, created, flags)
-    return Version(
-        id=like.id,
-        model_id=like.model_id,
-        ordinal=ordinal,
-        created_at=like.created_at,
-        editor=like.editor,
-        is_current=like.is_current,
-        is_published=like.is_published,
-        published_from=like.published_from,
-        published_until=like.published_until,
-        is_valid=like.is_valid,
-        content_hash=like.content_hash,
-        missing_since=None,
-    )
+    return Version(seen=seen(id, created, flags), ordinal=ordinal)

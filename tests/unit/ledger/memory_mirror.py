@@ -94,8 +94,8 @@ class MemoryMirror:
         self.rows += written
         self._check_versions(plan)
         self.replayed.read(row.event for row in written)
-        assert self.replayed.current == {id for id, version in self.versions.items() if version.is_current}
-        assert self.replayed.published == {id for id, version in self.versions.items() if version.is_published}
+        assert self.replayed.current == {id for id, version in self.versions.items() if version.seen.is_current}
+        assert self.replayed.published == {id for id, version in self.versions.items() if version.seen.is_published}
         self.known = self._record_row(plan, observed_at)
 
     def _written(self, plan: RecordPlan) -> Iterator[Row]:
@@ -145,15 +145,15 @@ class MemoryMirror:
         for change in plan.changes:
             for types, flag in ((CURRENT, "is_current"), (PUBLISHED, "is_published")):
                 told = [types[event.type] for event in _about(change, plan.events) if event.type in types]
-                before = change.before is not None and getattr(change.before, flag)
-                after = getattr(change.after, flag)
+                before = change.before is not None and getattr(change.before.seen, flag)
+                after = getattr(change.after.seen, flag)
                 assert before == after or told, f"{flag} of {change.after.id} turned without an event (invariant 3)"
                 assert not told or told[-1] == after, f"{flag} of {change.after.id} ends otherwise than told"
 
     def _check_versions(self, plan: RecordPlan) -> None:
         rows = self._ordered()
-        current = [version.id for version in rows if version.is_current]
-        published = [version.id for version in rows if version.is_published]
+        current = [version.id for version in rows if version.seen.is_current]
+        published = [version.id for version in rows if version.seen.is_published]
         assert len(current) <= 1, "at most one current version (invariant 2)"
         assert len(published) <= 1, "at most one published version (invariant 2)"
         assert plan.current_version_id == (current[0] if current else None)
@@ -200,7 +200,7 @@ def _consistent(plan: RecordPlan) -> Iterator[Event]:
     if any(_is_replaced_by_older(change, plan) for change in plan.changes):
         events = [event for event in events if event.version_id is not None]
         events = [*dropwhile(lambda event: event.basis is TimeBasis.OBSERVED and event.type in ENDS, events)]
-    made_at = {change.after.id: change.after.created_at for change in plan.changes}
+    made_at = {change.after.id: change.after.seen.created_at for change in plan.changes}
     oldest = min(made_at.values(), default=None)
     for event in events:
         if event.type is EventType.RECORD_CREATED:
@@ -215,12 +215,12 @@ def _consistent(plan: RecordPlan) -> Iterator[Event]:
 def _is_replaced_by_older(change: Change, plan: RecordPlan) -> bool:
     """Whether a version that was current is missing, and one that is new is not younger."""
     before = change.before
-    if before is None or not before.is_current or change.after.missing_since is None:
+    if before is None or not before.seen.is_current or change.after.missing_since is None:
         return False
     new = [other.after for other in plan.changes if other.before is None]
     return any(
-        is_before(version.created_at, before.created_at)
-        or (same_instant(version.created_at, before.created_at) and not version.is_current)
+        is_before(version.seen.created_at, before.seen.created_at)
+        or (same_instant(version.seen.created_at, before.seen.created_at) and not version.seen.is_current)
         for version in new
     )
 
@@ -237,8 +237,8 @@ def _turns_a_flag(event: Event, changes: Sequence[Change]) -> bool:
         if event.type in types:
             return any(
                 change.before is not None
-                and getattr(change.before, flag) != getattr(change.after, flag)
-                and getattr(change.after, flag) == types[event.type]
+                and getattr(change.before.seen, flag) != getattr(change.after.seen, flag)
+                and getattr(change.after.seen, flag) == types[event.type]
                 for change in changes
                 if change.after.id == event.version_id
             )

@@ -256,7 +256,7 @@ def assert_agrees(mirror: MemoryMirror, everything: FetchedHistory) -> None:
     assert [v.id for v in alive] == [v.id for v in everything.versions]
     for mirrored, shown in zip(alive, everything.versions, strict=True):
         for name in set(shown.__slots__) - {"rewrite_cause"}:
-            mine, theirs = getattr(mirrored, name), getattr(shown, name)
+            mine, theirs = getattr(mirrored.seen, name), getattr(shown, name)
             is_same = same_instant(mine, theirs) if isinstance(mine, datetime) else mine == theirs
             assert is_same, (mirrored.id, name, mine, theirs)
 

@@ -8,11 +8,10 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from versionsync.ledger.ids import VersionId
 from versionsync.ledger.order import ORDINAL_STEP, VersionPair, is_newest_first, merge, number, oldest_first
 from versionsync.ledger.records import SeenVersion, Version
 
-from .build import at, seen, version
+from .build import seen, version
 
 
 def ids(versions: list[VersionPair] | tuple[SeenVersion, ...]) -> str:
@@ -175,7 +174,7 @@ def test_ordinals_rise_and_the_next_look_finds_the_same_order(known: list[Versio
     ordinals = number(slots)
     assert all(earlier < later for earlier, later in pairwise(ordinals))
     kept = [
-        version(id, ordinal, (slot.seen or slot.known).created_at.second)  # type: ignore[union-attr]
+        version(id, ordinal, (slot.seen or slot.known.seen).created_at.second)  # type: ignore[union-attr]
         for id, ordinal, slot in zip(ids(slots), ordinals, slots, strict=True)
     ]
     again = merge(kept, listed)
@@ -190,5 +189,5 @@ def test_a_hundred_versions_can_be_put_before_all_others_one_by_one() -> None:
         slots = [VersionPair(None, seen(f"n{n}")), *(VersionPair(v, None) for v in known)]
         ordinals = number(slots)
         assert all(earlier < later for earlier, later in pairwise(ordinals))
-        rows = [replace(version("z", 1), id=VersionId(f"n{n}"), created_at=at(0)), *known]
+        rows = [version(f"n{n}", 1), *known]
         known = [replace(row, ordinal=ordinal) for row, ordinal in zip(rows, ordinals, strict=True)]

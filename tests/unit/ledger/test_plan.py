@@ -47,7 +47,8 @@ class Mirror(MemoryMirror):
         """Each version with its flags, in order: `c` current, `p` published, `-` missing."""
         rows = sorted(self.versions.values(), key=lambda version: version.ordinal)
         return " ".join(
-            v.id + "c" * v.is_current + "p" * v.is_published + "-" * (v.missing_since is not None) for v in rows
+            v.id + "c" * v.seen.is_current + "p" * v.seen.is_published + "-" * (v.missing_since is not None)
+            for v in rows
         )
 
     def event(self, type: str, version: str | None = None) -> Event:
@@ -410,7 +411,7 @@ def test_what_happens_after_the_precision_changed_is_told_as_before(
     assert told == lines(
         f"created c {when}, superseded b {when}, became_current c {when}, unpublished b {when}, published c {when}"
     )
-    assert mirror.versions[before[1].id].published_from == before[1].published_from
+    assert mirror.versions[before[1].id].seen.published_from == before[1].seen.published_from
 
 
 def test_within_one_precision_milliseconds_count(mirror: Mirror) -> None:
@@ -535,7 +536,7 @@ def test_a_burst_merged_in_place_is_a_rewrite(mirror: Mirror) -> None:
         "hash": after.content_hash.hex(),
         "previous_created_at": format_time(at(10)),
     }
-    assert mirror.versions[VersionId("b")].created_at == at(15)
+    assert mirror.versions[VersionId("b")].seen.created_at == at(15)
 
 
 def test_a_rewrite_and_what_happened_besides_are_both_told(mirror: Mirror) -> None:
@@ -549,7 +550,7 @@ def test_a_rewrite_and_what_happened_besides_are_both_told(mirror: Mirror) -> No
 def test_other_times_or_editors_alone_are_no_rewrite(mirror: Mirror) -> None:
     mirror.shows(seen("a", 0, "c"))
     assert mirror.shows(replace(seen("a", 5, "c"), editor=None, is_valid=None)) == []
-    assert mirror.versions[VersionId("a")].created_at == at(5)
+    assert mirror.versions[VersionId("a")].seen.created_at == at(5)
 
 
 def test_a_burst_merged_into_a_new_version_leaves_the_old_one_missing(mirror: Mirror) -> None:

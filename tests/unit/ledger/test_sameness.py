@@ -22,7 +22,7 @@ from versionsync.ledger.sameness import (
     same_value,
 )
 
-from .build import MODEL, at, record, seen, version
+from .build import MODEL, at, record, seen
 from .memory_mirror import MemoryMirror
 from .printing import FORMATS, INSTANTS, Format, print_time
 
@@ -278,7 +278,7 @@ FINE = 0.195
 
 
 def test_a_time_of_a_version_that_is_the_same_instant_stays() -> None:
-    known = replace(version("a", 1024, 5), published_from=at(6), published_until=at(7))
+    known = replace(seen("a", 5), published_from=at(6), published_until=at(7))
     shown = seen("a", 5 + FINE, live=(6 + FINE, 7 + FINE))
     kept = keep_version_times(known, shown)
     assert (kept.created_at, kept.published_from, kept.published_until) == (at(5), at(6), at(7))
@@ -287,7 +287,7 @@ def test_a_time_of_a_version_that_is_the_same_instant_stays() -> None:
 
 
 def test_another_publication_of_the_same_second_has_a_time_of_its_own() -> None:
-    known = replace(version("a", 1024), published_from=at(6 + FINE), published_until=at(6.5))
+    known = replace(seen("a"), published_from=at(6 + FINE), published_until=at(6.5))
     again = keep_version_times(known, seen("a", live=(6, None)))
     assert (again.published_from, again.published_until) == (at(6), None)
     still = keep_version_times(replace(known, is_published=True), seen("a", live=(6, None)))

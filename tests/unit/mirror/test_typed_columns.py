@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from versionsync.mirror.schema.typed_views import IS_DATE, IS_TIME, ColumnType, column_type
+from versionsync.mirror.engine.dialects import IS_DATE, IS_TIME, ColumnType
+from versionsync.mirror.schema.typed_views import column_type
 
 
 @given(year=st.integers(0, 9999), month=st.integers(0, 14), day=st.integers(0, 33))

@@ -1,19 +1,23 @@
-"""What a driver's error means to a user: one of ours, in one line, with what to do, without a password or content."""
+"""Translate a driver's error to a MirrorError: one line that says what to do, without a password or content."""
 
 from __future__ import annotations
 
 import re
 import sqlite3
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from sqlalchemy import Connection
+
+from versionsync.mirror.engine.urls import safe_url, secrets_in
 from versionsync.mirror.errors import ContentRejected, DatabaseUnavailable, MirrorError, NotAMirror, TransactionLost
 
 if TYPE_CHECKING:
     import psycopg
 
-__all__ = ["translate_error"]
+__all__ = ["our_errors", "translate_error"]
 
 SQLITE_ERRORS: dict[int, str] = {
     sqlite3.SQLITE_PERM: "may not be opened by this user: check who owns it",
@@ -51,10 +55,10 @@ POSTGRES_ERRORS: tuple[tuple[str, str], ...] = (
     ("XX", "reports an internal error, perhaps damage: see the server's log"),
 )
 POSTGRES_REFUSALS = ("22", "23", "54")
-# What was tried may work in a moment. A limit of time that the user has set would only be reached again.
+# A retry may succeed. Time limits that the user has set are not among these: a retry would only reach them again.
 POSTGRES_TRANSIENT = ("08", "25P03", "40", "53300", "57P01", "57P02", "57P03", "57P05")
 
-# libpq gives no code for a connection that never was, or that went away; its words are the same in all of its versions.
+# libpq gives no code for a connection that failed or was lost. Its words are the same in all of its versions.
 POSTGRES_CONNECT_ERRORS: tuple[tuple[str, str], ...] = (
     ("password authentication failed", "refuses the user or the password (check both in the database URL)"),
     ("no password supplied", "wants a password, in the database URL or in a password file"),
@@ -80,13 +84,13 @@ POSTGRES_CONNECT_ERRORS: tuple[tuple[str, str], ...] = (
     ("SSL", "could not agree on encryption: check `sslmode` in the database URL"),
     ("certificate", "could not agree on encryption: check `sslmode` and `sslrootcert` in the database URL"),
 )
-# What no waiting mends and no words of ours say better: a value or a combination that libpq, the server or a pooler
-# refuses. These come first, as the names of parameters in them (`connect_timeout`) hold words of the list above.
+# A value or a combination that libpq, the server or a pooler refuses: a retry changes nothing, and the driver's own
+# words are the best. Checked first, since parameters in them (`connect_timeout`) hold words of the list above.
 POSTGRES_REFUSES = re.compile(
     r"(?<![\w.'\"-])(?:invalid|unrecognized|unsupported|not supported|not allowed|required)(?![\w.-])|is read-only"
     r"|certificate file|private key file|hot standby|missing \"=\""
 )
-OUR_OWN = re.compile("adapt|placeholder|the query has|result")  # a statement of ours with the wrong parameters
+OUR_OWN = re.compile("adapt|placeholder|the query has|result")  # one of our statements with the wrong parameters
 LOST_WORDS = re.compile(r"closed|connection is lost|EOF detected|Connection re|Broken pipe|starting up|shutting down")
 STATEMENT_POOLING = "statement pooling"
 UNKNOWN_PARAMETER = re.compile(r'invalid (?:connection option|URI query parameter):? "([^"]+)"')
@@ -104,10 +108,25 @@ POSTGRES_PERMANENT = (
 )
 
 
-def translate_error(error: BaseException, where: str, *, secrets: Collection[str] = ()) -> MirrorError | None:
-    """Our error for a driver's `error` about the database `where` (a safe URL); None: it is a bug, not a condition.
+@contextmanager
+def our_errors(connection: Connection) -> Iterator[None]:
+    """Translate the errors of driver calls that bypass SQLAlchemy."""
+    try:
+        yield
+    except Exception as error:
+        url = connection.engine.url
+        if meaning := translate_error(error, safe_url(url), secrets=secrets_in(url)):
+            raise meaning from error
+        raise
 
-    `secrets`: what must not be shown though the driver says it.
+
+def translate_error(error: BaseException, where: str, *, secrets: Collection[str] = ()) -> MirrorError | None:
+    """Return the MirrorError for a driver's `error`, or None for a bug of this program.
+
+    Args:
+        error: What the driver raised.
+        where: The database, as a safe URL.
+        secrets: What must not be shown even if the driver's message contains it.
     """
     if isinstance(error, sqlite3.Error):
         return _of_sqlite(error, where)
@@ -151,7 +170,7 @@ def _of_postgres(error: BaseException, where: str, secrets: Collection[str]) -> 
 
 
 def _without_a_code(error: psycopg.Error, where: str, said: str) -> MirrorError | None:
-    """What the driver or libpq says by itself: mostly of a connection that never was, or that went away."""
+    """Translate an error without a code: mostly of a connection that failed or was lost."""
     import psycopg
 
     if isinstance(error, psycopg.ProgrammingError):
@@ -170,7 +189,7 @@ def _without_a_code(error: psycopg.Error, where: str, said: str) -> MirrorError 
 
 
 def _refusal(said: str) -> str:
-    """What to do where a parameter of the URL is refused, or else what the driver says."""
+    """Return what to do about a refused parameter of the URL, or else what the driver says."""
     if STATEMENT_POOLING in said:
         return "is behind a pooler in statement mode, which has no transactions: use its mode transaction or session"
     if unknown := UNKNOWN_PARAMETER.search(said):
@@ -180,7 +199,7 @@ def _refusal(said: str) -> str:
 
 
 def _quoted(error: psycopg.Error, secrets: Collection[str]) -> str:
-    """The driver's own sentence in one line, without the secrets and without what a terminal might obey."""
+    """Return the driver's message in one line, without secrets and terminal control characters."""
     said = " ".join((error.diag.message_primary or str(error)).split())
     said = "".join(character for character in said if character.isprintable())
     for secret in sorted(filter(None, secrets), key=len, reverse=True):
@@ -189,6 +208,6 @@ def _quoted(error: psycopg.Error, secrets: Collection[str]) -> str:
 
 
 def _what_was_refused(error: psycopg.Error) -> str:
-    """The kind of error and the names in it. PostgreSQL's own sentence may quote content."""
+    """Return the kind of error and the names in it, since PostgreSQL's own sentence may quote content."""
     named = [error.diag.table_name, error.diag.column_name, error.diag.constraint_name]
     return " ".join([type(error).__name__, *(name for name in named if name)])

@@ -1,8 +1,7 @@
-"""Opening a database: SQLAlchemy engines for SQLite and PostgreSQL, set up the way the mirror needs them.
+"""Open a database: SQLAlchemy engines for SQLite and PostgreSQL, set up the way the mirror needs them.
 
-An engine made here raises only our own errors for what can happen to a database. Its transactions write (on SQLite
-they begin with a lock, so that a read before a write cannot fail half way); those of `reading(engine)` only read, all
-from one snapshot.
+An engine made here raises only MirrorErrors for problems of the database. Its transactions write: on SQLite they begin
+with a lock, so that a read before a write cannot fail half way. Those of `reading(engine)` read from one snapshot.
 """
 
 from __future__ import annotations
@@ -10,8 +9,6 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -20,6 +17,7 @@ from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine,
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from versionsync.files import no_file
+from versionsync.mirror.engine.dialects import READS, dialect_of
 from versionsync.mirror.engine.driver_errors import TRUNCATED, translate_error
 from versionsync.mirror.engine.sqlite_files import is_truncated, unsafe_for_wal
 from versionsync.mirror.engine.types import POSTGRES
@@ -29,7 +27,7 @@ from versionsync.mirror.errors import DatabaseUnavailable, NotAMirror, another_p
 if TYPE_CHECKING:
     import psycopg
 
-__all__ = ["VERSION_TABLE", "open_engine", "our_errors", "reading"]
+__all__ = ["VERSION_TABLE", "open_engine", "reading"]
 
 VERSION_TABLE = "versionsync_schema"  # not Alembic's usual name: other programs may share a PostgreSQL database
 
@@ -39,12 +37,11 @@ BUSY_SECONDS = 30.0
 PAUSE_SECONDS = 0.02
 CACHE_KIB = 8 * 1024
 CONNECT_SECONDS = 10
-READS = "versionsync_reads"
 POOLED = "versionsync_pooled"
 
-# What an administrator, a role or the environment may set otherwise, and what rows, times and bytes are read with.
+# Settings that rows, times and bytes are read with, and that an administrator, a role or the environment may change.
 SESSION = {
-    "TimeZone": "UTC",  # elsewhere the first or the last day of all that a datetime can hold is out of its range
+    "TimeZone": "UTC",  # in other zones the first or the last day that a datetime can hold is out of its range
     "DateStyle": "ISO, MDY",
     "client_encoding": "UTF8",
     "standard_conforming_strings": "on",  # else COPY and DDL have backslashes taken for escapes
@@ -52,9 +49,9 @@ SESSION = {
 
 
 def open_engine(url: str, *, create: bool = False) -> Engine:
-    """An engine for `url`, with a first connection made to see that it works.
+    """Return an engine for `url`, after a first connection that proves that it works.
 
-    `create`: make the file of a SQLite database that does not exist yet, readable by its owner only.
+    `create` makes the file of a SQLite database that does not exist yet, readable by its owner only.
     Raises DatabaseUnavailable or NotAMirror.
     """
     parsed = database_url(url)
@@ -64,22 +61,8 @@ def open_engine(url: str, *, create: bool = False) -> Engine:
 
 
 def reading(engine: Engine) -> Engine:
-    """The same database, for transactions that read only, from one snapshot each, and never wait for a writer."""
-    if engine.dialect.name == POSTGRES:
-        return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-    return engine.execution_options(**{READS: True})
-
-
-@contextmanager
-def our_errors(connection: Connection) -> Iterator[None]:
-    """For what goes to the driver past SQLAlchemy: its errors become ours too."""
-    try:
-        yield
-    except Exception as error:
-        url = connection.engine.url
-        if meaning := translate_error(error, safe_url(url), secrets=secrets_in(url)):
-            raise meaning from error
-        raise
+    """Return the same database for transactions that only read, each from one snapshot, and never wait for a writer."""
+    return dialect_of(engine).reading(engine)
 
 
 def _open_sqlite(url: URL, *, create: bool) -> Engine:
@@ -108,7 +91,7 @@ def _open_sqlite(url: URL, *, create: bool) -> Engine:
             f"file:{quote(os.fsencode(path))}?mode=rw",
             uri=True,
             timeout=busy_seconds,
-            isolation_level=None,  # transactions begin where we say, not where sqlite3 guesses
+            isolation_level=None,  # we begin transactions, sqlite3 does not guess
             check_same_thread=False,
         )
         try:
@@ -136,16 +119,16 @@ def _open_sqlite(url: URL, *, create: bool) -> Engine:
 
 
 def _busy_seconds(url: URL) -> float:
-    """How long to wait for other writers: `?timeout=SECONDS` of the URL, as SQLAlchemy has it."""
+    """Return how long to wait for other writers: `?timeout=SECONDS` of the URL, as in SQLAlchemy."""
     said = url.query.get("timeout", BUSY_SECONDS)
     try:
-        return float(said)  # type: ignore[arg-type]  # several of them come as a tuple, which is wrong too
+        return float(said)  # type: ignore[arg-type]  # several of them come as a tuple, an error too
     except (TypeError, ValueError):
         raise DatabaseUnavailable(f"the `timeout` of {safe_url(url)} must be a number of seconds") from None
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """Which file it is, whatever its name; None: there is none."""
+    """Return device and inode of the file, or None if there is none."""
     try:
         found = path.stat()
     except OSError:
@@ -155,7 +138,7 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 def _set_up(connection: sqlite3.Connection, where: str, *, busy_seconds: float) -> None:
     if _journal_mode(connection) != "wal":
-        _refuse_strangers_file(connection, where)  # the change is for good
+        _check_owner(connection, where)  # the journal mode is stored in the file
         _turn_wal_on(connection, where, busy_seconds=busy_seconds)
     for pragma in ("synchronous = NORMAL", "foreign_keys = ON", f"cache_size = -{CACHE_KIB:d}"):
         connection.execute(f"PRAGMA {pragma}")
@@ -166,16 +149,16 @@ def _journal_mode(connection: sqlite3.Connection, *, new: str = "") -> str:
     return str(mode)
 
 
-def _refuse_strangers_file(connection: sqlite3.Connection, where: str) -> None:
+def _check_owner(connection: sqlite3.Connection, where: str) -> None:
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     if tables and VERSION_TABLE not in tables:
         raise another_programs(where, min(tables))
 
 
 def _turn_wal_on(connection: sqlite3.Connection, where: str, *, busy_seconds: float) -> None:
-    """Have a write-ahead log, as soon as nobody else writes: for this change SQLite itself does not always wait.
+    """Switch to a write-ahead log as soon as no other process writes: SQLite itself does not always wait for that.
 
-    Several processes that make one new file at once meet here.
+    Several processes that create the same new file at once meet here.
     """
     deadline = time.monotonic() + busy_seconds
     while True:
@@ -221,8 +204,8 @@ def _open_postgres(url: URL) -> Engine:
         url,
         connect_args={name: value for name, value in defaults.items() if name not in url.query},
         pool_pre_ping=True,  # the server may have been restarted between two runs
-        isolation_level="READ COMMITTED",  # what waited for a lock goes on with what is there by then
-        paramstyle="format",  # by place, as SQLite: `bulk` counts on it
+        isolation_level="READ COMMITTED",  # after a wait for a lock, a statement reads the newest rows
+        paramstyle="format",  # positional, as SQLite; `bulk` needs it
         hide_parameters=True,
     )
     event.listen(engine, "connect", _keep_jsonb_as_text)
@@ -253,18 +236,18 @@ def _open_postgres(url: URL) -> Engine:
 
 
 def _keep_jsonb_as_text(connection: psycopg.Connection, _: object) -> None:
-    """Python's floats would lose digits."""
+    """Read `jsonb` as text: Python's floats would lose digits."""
     from psycopg.types.string import TextLoader
 
     connection.adapters.register_loader("jsonb", TextLoader)
 
 
 def _set_up_session(connection: psycopg.Connection) -> bool:
-    """Set what the mirror depends on; returns whether a pooler stands between, where transactions take turns.
+    """Set what the mirror depends on, and return whether a pooler such as PgBouncer is in between.
 
-    There the next one may meet a connection on which no statement of ours is prepared, or another client's is under its
-    name: nothing is prepared. A pooler (PgBouncer and its like) gives itself away: the process that it names is not the
-    one that answers.
+    Behind a pooler, the next transaction may get another connection of the server. Our prepared statements are missing
+    there, or another client's have the same names, so nothing is prepared. A pooler is recognised by the process id
+    that it names: it is not that of the process that answers.
     """
     row = connection.execute(f"SELECT pg_backend_pid(), {_settings(is_local=False)}".encode()).fetchone()
     connection.commit()
@@ -275,7 +258,7 @@ def _set_up_session(connection: psycopg.Connection) -> bool:
 
 
 def _begin_behind_a_pooler(connection: Connection) -> None:
-    """Set it for this transaction: it may be on another connection of the server than the one before."""
+    """Set it for this transaction, which may run on another connection of the server than the last one."""
     if connection.connection.info.get(POOLED):
         connection.exec_driver_sql(f"SELECT {_settings(is_local=True)}")
 
@@ -287,7 +270,7 @@ def _settings(*, is_local: bool) -> str:
 def _translate_errors(engine: Engine, where: str) -> None:
     def on_error(context: ExceptionContext) -> None:
         if context.is_pre_ping:
-            return  # a connection that was lost while it rested: the pool makes another
+            return  # an idle connection was lost: the pool makes another
         if meaning := translate_error(context.original_exception, where, secrets=secrets_in(engine.url)):
             raise meaning from context.original_exception
 

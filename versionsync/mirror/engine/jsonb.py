@@ -1,29 +1,24 @@
-"""The form in which PostgreSQL's `jsonb` takes a JSON text, and the exact text beside it where it cannot take all.
+"""Turn a JSON text into one that PostgreSQL's `jsonb` accepts, and keep the exact text if that loses something.
 
 jsonb refuses U+0000, lone surrogates and numbers beyond the range of `numeric`, and keeps only the last of two members
-of one name. What it refuses is replaced, character by character, and nothing else is touched.
+with the same name. What it refuses is replaced, character by character; nothing else is changed.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from typing import overload
 
-from sqlalchemy import Connection
-
-from versionsync.mirror.engine.types import POSTGRES
-
-__all__ = ["jsonb_form", "stored_json"]
+__all__ = ["jsonb_form"]
 
 REPLACEMENT = "\\ufffd"
 NUMERIC_WHOLE_DIGITS = 131_072
 NUMERIC_FRACTION_DIGITS = 16_383
 
-# A NUL or a surrogate that is written as an escape (or the same letters behind an escaped backslash: looked at below).
+# A NUL or a surrogate that is written as an escape, or the same letters behind an escaped backslash (sorted out below).
 SUSPECT_ESCAPE = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
-# A number can only be out of range with a thousand digits in a row or an exponent of five: looked for with all digits
-# made zeros, since searching for a fixed text is many times faster than for a pattern.
+# A number can only be out of range with a thousand digits in a row or an exponent of five digits. All digits become
+# zeros first, since a search for a fixed text is many times faster than one for a pattern.
 TO_ZEROS = bytes.maketrans(b"123456789E", b"000000000e")
 SUSPECT_NUMBERS = (b"0e00000", b"0e+00000", b"0e-00000", b"0" * 1000)
 
@@ -35,7 +30,7 @@ ESCAPES = re.compile(
 
 
 def jsonb_form(raw: bytes) -> tuple[str, bytes | None]:
-    """What to give to `jsonb` for the JSON text `raw`; and `raw` itself, if that is not the whole of it.
+    """Return what to write to a `jsonb` column for the JSON text `raw`, and `raw` itself if that loses something.
 
     Raises UnicodeDecodeError if `raw` is not UTF-8.
     """
@@ -49,17 +44,6 @@ def jsonb_form(raw: bytes) -> tuple[str, bytes | None]:
 def _has_suspect_number(raw: bytes) -> bool:
     zeros = raw.translate(TO_ZEROS)
     return any(suspect in zeros for suspect in SUSPECT_NUMBERS)
-
-
-@overload
-def stored_json(tx: Connection, text: str) -> str: ...
-@overload
-def stored_json(tx: Connection, text: None) -> None: ...
-def stored_json(tx: Connection, text: str | None) -> str | None:
-    """`text` as the database of `tx` takes it in a JSON column that has no exact one beside it."""
-    if text is None or tx.dialect.name != POSTGRES:
-        return text
-    return jsonb_form(text.encode())[0]
 
 
 def _storable_token(token: re.Match[str]) -> str:
@@ -86,16 +70,16 @@ def _fits_numeric(number: str) -> bool:
 
 
 class _DuplicateKey(Exception):
-    """Found: not an error, the way out of the parser."""
+    """Leaves the parser at the first duplicate key."""
 
 
 def _has_duplicate_keys(text: str) -> bool:
     try:
         _PARSER.decode(text)
     except (_DuplicateKey, RecursionError):
-        return True  # nested too deep to tell: keeping the exact text is never wrong
+        return True  # nested too deep to find out; to keep the exact text is never wrong
     except json.JSONDecodeError:
-        pass  # the database will say so
+        pass  # the database reports it
     return False
 
 

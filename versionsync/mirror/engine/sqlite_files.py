@@ -1,7 +1,7 @@
-"""Whether a SQLite file is whole: what its size tells at once, and what SQLite finds by reading all of it.
+"""Check whether a SQLite file is complete, from its size or by reading all of it, and whether WAL is safe for it.
 
-A file that was copied while somebody wrote to it, or not to its end, is the usual way to a damaged database. Pages that
-were never copied read as zeros, so that SQLite by itself may go on for long before it meets one of them.
+The usual cause of a damaged database is a file that was copied during a write, or not to its end. Pages that were never
+copied read as zeros, and SQLite may take long to find one of them.
 """
 
 from __future__ import annotations
@@ -54,13 +54,13 @@ UNSAFE = NETWORK | WINDOWS | HOST_OF_A_VM | IN_USER_SPACE
 
 
 def unsafe_for_wal(path: Path) -> str | None:
-    """The type of the file system that holds `path`, if WAL is not safe on it; None: it is, or nobody can tell."""
+    """Return the type of the file system of `path` if WAL is not safe on it. None: it is safe, or unknown."""
     found = filesystem_of(path)
     return found if found in UNSAFE else None
 
 
 def filesystem_of(path: Path) -> str | None:
-    """The type of the file system that holds `path` (which need not exist yet), where the system tells."""
+    """Return the type of the file system of `path` (which need not exist yet), or None if it is unknown."""
     try:
         mounts = MOUNTS.read_text(errors="replace")
     except OSError:
@@ -69,7 +69,7 @@ def filesystem_of(path: Path) -> str | None:
 
 
 def find_mount(path: Path, mountinfo: str) -> str | None:
-    """The type of the innermost mount of `mountinfo` (as Linux writes it) that `path` (absolute) lies in."""
+    """Return the type of the innermost mount of `mountinfo` (as Linux writes it) that contains the absolute `path`."""
     best: tuple[int, str] | None = None
     for line in mountinfo.splitlines():
         before, _, after = line.partition(" - ")
@@ -78,7 +78,7 @@ def find_mount(path: Path, mountinfo: str) -> str | None:
             continue
         point = _ESCAPED.sub(lambda octal: chr(int(octal[1], 8)), words[4])
         depth = len(Path(point).parts)
-        # Of two mounts at one place the later one hides the earlier.
+        # Of two mounts at the same path the later one hides the earlier.
         if path.is_relative_to(point) and (best is None or depth >= best[0]):
             best = (depth, after.split(" ", 1)[0])
     return best[1] if best else None
@@ -90,9 +90,9 @@ PROBLEMS_SHOWN: Final = 3
 
 
 def is_truncated(path: Path) -> bool:
-    """Whether the file at `path` is known to be shorter than it was. Costs nothing, and reads one header.
+    """Return whether the file at `path` is known to be shorter than it was. This reads one header only.
 
-    With a write-ahead log beside it nobody can tell: its last pages may be there and not yet here.
+    With a write-ahead log beside the file it is unknown: the last pages may be in the log.
     """
     log = path.with_name(f"{path.name}-wal")
     if _has_content(log):
@@ -101,26 +101,26 @@ def is_truncated(path: Path) -> bool:
         with path.open("rb") as file:
             header, size = file.read(HEADER_BYTES), path.stat().st_size
     except OSError:
-        return False  # whoever opens it says why
-    # A log that has come in between is that of a writer who is at it right now.
+        return False  # opening it reports why
+    # A log that appeared in between belongs to a process that is writing.
     return is_below_header_size(header, size) and not _has_content(log)
 
 
 def is_below_header_size(header: bytes, size: int) -> bool:
-    """Whether a SQLite file of `size` bytes that begins with `header` lacks its end. Pure."""
+    """Return whether a SQLite file of `size` bytes that begins with `header` lacks its end."""
     if not header.startswith(MAGIC) or len(header) < HEADER_BYTES:
         return False
     page = int.from_bytes(header[16:18]) or 1
     page = 65536 if page == 1 else page
-    # The count of pages is right only where the last two to write agree on it; very old versions left it alone.
+    # The page count is valid only if both change counters agree: very old versions of SQLite did not update it.
     pages = int.from_bytes(header[28:32]) if header[24:28] == header[92:96] else 0
     return size % page != 0 or size < pages * page
 
 
 def problems_in(connection: Connection) -> list[str]:
-    """What SQLite's own check of every page and index finds, a few lines at most; nothing: it is whole.
+    """Return the first problems that SQLite's check of every page and index finds.
 
-    Reads the whole database: some seconds for a million versions. Raises DatabaseUnavailable where not even that goes.
+    It reads the complete database: some seconds for a million versions. Raises DatabaseUnavailable if it cannot.
     """
     rows = connection.exec_driver_sql(f"PRAGMA integrity_check({PROBLEMS_SHOWN:d})").scalars()
     lines = [line for row in rows for line in str(row).splitlines() if not line.startswith("***")]

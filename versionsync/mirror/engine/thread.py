@@ -1,4 +1,4 @@
-"""One thread for each side of the database, so that the event loop never waits for a disk."""
+"""One thread each for reads and writes, so that the event loop never waits for a disk."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class DatabaseThread:
-    """Runs what it is given one after the other, always on the same thread: drivers' connections want that."""
+    """Run functions one after the other, always on the same thread, as the drivers' connections need it."""
 
     def __init__(self, name: str) -> None:
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
@@ -29,13 +29,13 @@ class DatabaseThread:
         await self.close()
 
     async def close(self) -> None:
-        """End the thread, when what it was given is done: half a transaction is rolled back by nobody else."""
+        """End the thread after its last function: only that one can roll back its transaction."""
         await asyncio.get_running_loop().run_in_executor(None, self._executor.shutdown)
 
     async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """The result of `work(*args, **kwargs)`, after all that was given before. Raises what it raises.
+        """Return the result of `work(*args, **kwargs)`, which runs after all earlier calls. Raises what it raises.
 
-        Cancelling the caller does not stop work that has begun; it only stops waiting for it.
+        If the caller is cancelled, work that has begun still runs to its end.
         """
         future = self._executor.submit(work, *args, **kwargs)
         return await asyncio.wrap_future(future)

@@ -1,7 +1,7 @@
 """Column types that mean the same on SQLite and PostgreSQL.
 
-A time is a `timestamptz` or fixed-width text in UTC; a JSON document is `jsonb` or text, and always text to Python, so
-that no number loses a digit on the way; an id is text that is compared byte by byte, whatever the database's language.
+A time is a `timestamptz` or fixed-width text in UTC. A JSON document is `jsonb` or text, and always text in Python, so
+that no number loses a digit. An id is text that is compared byte by byte, whatever the database's language.
 """
 
 from __future__ import annotations
@@ -11,22 +11,13 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, DateTime, Dialect, Text, literal_column
+from sqlalchemy import DateTime, Dialect, Text
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeDecorator, TypeEngine, UserDefinedType
 
 from versionsync.ledger.times import format_time, parse_time
 
-__all__ = ["POSTGRES", "IdText", "JsonText", "PlainText", "UtcTime", "UuidText", "database_time"]
-
-
-def database_time(connection: Connection, *, seconds: int = 0) -> ColumnElement[datetime]:
-    """The time now, or `seconds` from now, as a `UtcTime` in SQL: the real time, not the transaction's."""
-    if connection.dialect.name == POSTGRES:
-        spelled = f"(clock_timestamp() + interval '{seconds:d} seconds')"
-    else:  # SQLite knows milliseconds; the width is that of every time in the mirror
-        spelled = f"(strftime('%Y-%m-%dT%H:%M:%f', 'now', '{seconds:+d} seconds') || '000Z')"
-    return literal_column(spelled, UtcTime())
+__all__ = ["POSTGRES", "IdText", "JsonText", "PlainText", "UtcTime", "UuidText"]
 
 
 POSTGRES = "postgresql"
@@ -35,27 +26,27 @@ _text_of = lru_cache(maxsize=4096)(format_time)  # rows written together share m
 
 
 class UtcTime(TypeDecorator[datetime]):
-    """An aware time; it comes back in UTC. A time without a zone is refused."""
+    """An aware time. It comes back in UTC. A time without a zone raises ValueError."""
 
     impl = DateTime
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        """`timestamptz`, or text."""
+        """Return `timestamptz` or text."""
         return dialect.type_descriptor(DateTime(timezone=True) if dialect.name == POSTGRES else Text())
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
-        """The driver's form of `value`."""
+        """Return the driver's form of `value`."""
         if value is None:
             return None
         if dialect.name != POSTGRES:
             return _text_of(value)
         if value.tzinfo is None:
-            raise ValueError("a time without a zone has no place in the mirror")
+            raise ValueError("a time without a zone cannot be stored")
         return value
 
     def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:
-        """The time that the driver gave, in UTC."""
+        """Return the driver's time in UTC."""
         if value is None:
             return None
         return parse_time(value) if isinstance(value, str) else value.astimezone(UTC)
@@ -71,24 +62,24 @@ class _Jsonb(UserDefinedType[str]):
 
 
 class JsonText(TypeDecorator[str]):
-    """A JSON document, as text to Python (the connection is told not to decode `jsonb`)."""
+    """A JSON document, as text in Python. The connection does not decode `jsonb`."""
 
     impl = Text
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        """`jsonb`, or text."""
+        """Return `jsonb` or text."""
         return dialect.type_descriptor(_Jsonb() if dialect.name == POSTGRES else Text())
 
 
 class PlainText(TypeDecorator[str]):
-    """Text for people. PostgreSQL has no U+0000, and SQLite's own functions end a text there: U+FFFD stands for it."""
+    """Text for people. U+FFFD replaces U+0000: PostgreSQL has none, and SQLite's functions end a text there."""
 
     impl = Text
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
-        """`value` as both databases keep it whole."""
+        """Return `value` as both databases can store it."""
         return value if value is None else value.replace("\0", "\ufffd")
 
 
@@ -99,15 +90,15 @@ class UuidText(TypeDecorator[UUID]):
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        """`uuid`, or text."""
+        """Return `uuid` or text."""
         return dialect.type_descriptor(postgresql.UUID(as_uuid=True) if dialect.name == POSTGRES else Text())
 
     def process_bind_param(self, value: UUID | None, dialect: Dialect) -> Any:
-        """The driver's form of `value`."""
+        """Return the driver's form of `value`."""
         return value if value is None or dialect.name == POSTGRES else str(value)
 
     def process_result_value(self, value: Any | None, dialect: Dialect) -> UUID | None:
-        """The UUID that the driver gave."""
+        """Return the driver's value as a UUID."""
         return UUID(value) if isinstance(value, str) else value
 
 

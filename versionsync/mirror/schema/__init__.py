@@ -1,7 +1,7 @@
 """The mirror's tables: every column with its meaning, every rule as a constraint.
 
-CHECKs hold our own invariants only, never what upstream may send: an interval that ends before it starts is stored.
-Migrations are what makes a database; a test compares them with this. docs/schema.md is made from it.
+CHECK constraints state our own invariants only, never what upstream may send: an interval that ends before it starts is
+stored. Migrations make the database, and a test compares them with these tables. docs/schema.md is generated from them.
 """
 
 from versionsync.mirror.schema.columns import metadata

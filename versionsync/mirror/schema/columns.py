@@ -1,4 +1,4 @@
-"""The kinds of column and constraint that the mirror's tables are made of."""
+"""The types of columns and constraints in the mirror's tables."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ AUTOINCREMENT = BigInteger().with_variant(Integer(), "sqlite")  # SQLite numbers
 
 
 def column(type_: TypeEngine[Any], comment: str, *, key: bool = False, default: str | None = None) -> Column[Any]:
-    """A column that is NOT NULL unless its annotation allows None, with its meaning. `default` is SQL."""
+    """Return a column with its meaning. It is NOT NULL unless its annotation allows None. `default` is SQL."""
     return Column(
         type_,
         primary_key=key,
@@ -61,57 +61,54 @@ def column(type_: TypeEngine[Any], comment: str, *, key: bool = False, default: 
 
 
 def identifier(comment: str, *, key: bool = False) -> Column[Any]:
-    """An id, or something else that is compared byte by byte."""
+    """Return a column for an id, or other text that is compared byte by byte."""
     return column(IdText(), comment, key=key)
 
 
 def text(comment: str) -> Column[Any]:
-    """Text for people, or one of a few words."""
+    """Return a column for text, or one of a few values."""
     return column(PlainText(), comment)
 
 
 def boolean(comment: str, default: str | None = None) -> Column[Any]:
-    """True or false."""
     return column(Boolean(), comment, default=default)
 
 
 def timestamp(comment: str, *, key: bool = False) -> Column[Any]:
-    """A moment, in UTC."""
     return column(UtcTime(), comment, key=key)
 
 
 def json(comment: str, default: str | None = None) -> Column[Any]:
-    """A JSON document."""
     return column(JsonText(), comment, default=default)
 
 
 def number(comment: str) -> Column[Any]:
-    """A small whole number."""
+    """Return a column for a 32-bit integer."""
     return column(Integer(), comment)
 
 
 def count(comment: str, *, big: bool = False) -> Column[Any]:
-    """A number that starts at 0."""
+    """Return a column for a number that starts at 0."""
     return column(BigInteger() if big else Integer(), comment, default="0")
 
 
 def binary(comment: str) -> Column[Any]:
-    """Bytes, such as a hash."""
+    """Return a column for bytes, such as a hash."""
     return column(LargeBinary(), comment)
 
 
 def source(*, key: bool = True) -> Column[Any]:
-    """Which source a row belongs to; the first column of almost every key."""
-    return column(Integer(), "The source that this row belongs to: `sources.id`.", key=key)
+    """Return the column for the source of a row: the first column of almost every key."""
+    return column(Integer(), "Its source: `sources.id`.", key=key)
 
 
 def autoincrement(comment: str) -> Column[Any]:
-    """A number that the database gives to each new row, higher than all before."""
+    """Return a key column that the database numbers, higher for each new row."""
     return Column(AUTOINCREMENT, Identity(), primary_key=True, comment=comment)
 
 
 def foreign_key(table: str, target: str, *columns: str) -> ForeignKeyConstraint:
-    """A foreign key within the source, from `columns` to the rest of the primary key of `target`."""
+    """Return a foreign key within the source, from `columns` to the rest of the primary key of `target`."""
     rest = ["type", "id"] if target == "editors" else ["id"]
     name = f"fk_{table}_{columns[-1]}"
     return ForeignKeyConstraint(
@@ -120,17 +117,17 @@ def foreign_key(table: str, target: str, *columns: str) -> ForeignKeyConstraint:
 
 
 def foreign_key_to_source(table: str) -> ForeignKeyConstraint:
-    """A foreign key to the source itself."""
+    """Return a foreign key to the source itself."""
     return ForeignKeyConstraint(["source_id"], ["sources.id"], name=f"fk_{table}_source_id")
 
 
 def foreign_key_to_run(table: str) -> ForeignKeyConstraint:
-    """A foreign key to the run that wrote the row."""
+    """Return a foreign key to the run that wrote the row."""
     return ForeignKeyConstraint(["run_id"], ["runs.id"], name=f"fk_{table}_run_id")
 
 
 def foreign_key_to_version(column: str) -> ForeignKeyConstraint:
-    """From a record to one of its versions. Of the two tables one has to be made first: this comes after both."""
+    """Return a foreign key from a record to one of its versions, added once both tables exist."""
     return ForeignKeyConstraint(
         ["source_id", column],
         ["versions.source_id", "versions.id"],
@@ -140,10 +137,10 @@ def foreign_key_to_version(column: str) -> ForeignKeyConstraint:
 
 
 def both_or_none(first: str, second: str, name: str) -> CheckConstraint:
-    """A rule for two columns that are one thing together."""
+    """Return a check that two columns are NULL only together."""
     return CheckConstraint(f"({first} IS NULL) = ({second} IS NULL)", name=name)
 
 
 def partial(condition: str) -> dict[str, Any]:
-    """What makes an index partial, on both databases."""
+    """Return the options that make an index partial on both databases."""
     return {"sqlite_where": sql_text(condition), "postgresql_where": sql_text(condition)}

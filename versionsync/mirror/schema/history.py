@@ -1,4 +1,4 @@
-"""What the mirror is for: records, their versions, and every transition as an event."""
+"""The tables of the history: records, their versions, and every transition as an event."""
 
 from __future__ import annotations
 
@@ -35,29 +35,28 @@ class _Records(TypedColumns):
     id: Named[str] = identifier("DatoCMS's id.", key=True)
     model_id: Named[str] = identifier("The model that it belongs to.")
     status: Named[str | None] = text(
-        "`draft`, `updated` or `published`; `published` in a model without draft mode. NULL: upstream gave none."
+        "`draft`, `updated` or `published`. Always `published` in a model without draft mode. NULL: DatoCMS sent none."
     )
     stage: Named[str | None] = text("The id of its stage in a workflow.")
     current_version_id: Named[str | None] = identifier("The version with `is_current`.")
     published_version_id: Named[str | None] = identifier("The version with `is_published`.")
-    created_at: Named[datetime | None] = timestamp("As upstream says.")
-    updated_at: Named[datetime | None] = timestamp("As upstream says.")
-    published_at: Named[datetime | None] = timestamp("When it was last published, as upstream says.")
-    first_published_at: Named[datetime | None] = timestamp("When it was first published, as upstream says.")
-    publication_scheduled_at: Named[datetime | None] = timestamp("When it will be published by itself.")
-    unpublishing_scheduled_at: Named[datetime | None] = timestamp("When it will be unpublished by itself.")
-    creator_type: Named[str | None] = identifier("Who made it: `editors.type`.")
-    creator_id: Named[str | None] = identifier("Who made it: `editors.id`.")
+    created_at: Named[datetime | None] = timestamp("When it was created, according to DatoCMS.")
+    updated_at: Named[datetime | None] = timestamp("When it was last changed, according to DatoCMS.")
+    published_at: Named[datetime | None] = timestamp("When it was last published, according to DatoCMS.")
+    first_published_at: Named[datetime | None] = timestamp("When it was first published, according to DatoCMS.")
+    publication_scheduled_at: Named[datetime | None] = timestamp("When DatoCMS will publish it on schedule.")
+    unpublishing_scheduled_at: Named[datetime | None] = timestamp("When DatoCMS will unpublish it on schedule.")
+    creator_type: Named[str | None] = identifier("Who created it: `editors.type`.")
+    creator_id: Named[str | None] = identifier("Who created it: `editors.id`.")
     fingerprint: Named[bytes] = binary(
-        "A hash of all of its meta; times count as instants, whatever their zone and precision. Another one means that "
-        "something changed."
+        "A hash of all of its meta. If it differs, the record changed. The zone and precision of times do not count."
     )
-    version_count: Named[int] = count("How many of its versions upstream listed at the last look.")
+    version_count: Named[int] = count("How many of its versions the last check found upstream.")
     first_seen_at: Named[datetime] = timestamp("When the mirror first saw it.")
     synced_at: Named[datetime] = timestamp("When its versions were last read.")
-    deleted_at: Named[datetime | None] = timestamp("When it was known to be gone upstream; its rows stay.")
+    deleted_at: Named[datetime | None] = timestamp("When its deletion was observed. Its rows stay.")
     deletion_evidence: Named[str | None] = text(
-        "How we know: `not_found` (upstream answered 404 for it), `model_deleted` (its model is gone)."
+        "Why it counts as deleted: `not_found` (DatoCMS returned 404 for it) or `model_deleted`."
     )
 
 
@@ -91,44 +90,44 @@ records = Table(
         **partial("unpublishing_scheduled_at IS NOT NULL"),
     ),
     Index("records_deleted", "source_id", "deleted_at", **partial("deleted_at IS NOT NULL")),
-    comment="Records (`item` in the API) as they are now, deleted ones too.",
+    comment="Records (`item` in the API) in their last known state, including deleted ones.",
 )
 
 
 class _Versions(TypedColumns):
     source_id: Named[int] = source()
     id: Named[str] = identifier("DatoCMS's id: URL-safe base64 of a UUID, or a number in old projects.", key=True)
-    uuid: Named[UUID | None] = column(UuidText(), "`id` decoded; NULL for a number.")
-    record_id: Named[str] = identifier("The record that it is a version of.")
+    uuid: Named[UUID | None] = column(UuidText(), "`id` decoded. NULL if it is a number.")
+    record_id: Named[str] = identifier("Its record.")
     model_id: Named[str] = identifier("The record's model.")
-    ordinal: Named[int] = column(
-        BigInteger(), "Rises in upstream's order within a record, with gaps: it orders versions of one second."
-    )
-    created_at: Named[datetime] = timestamp("When it was made, as upstream says.")
-    editor_type: Named[str | None] = identifier("Who saved it, which may not be who published it: `editors.type`.")
-    editor_id: Named[str | None] = identifier("The same person or token: `editors.id`.")
-    is_current: Named[bool] = boolean("Whether it is the newest one: at most one of a record.")
-    is_published: Named[bool] = boolean("Whether it is the live one: at most one of a record.")
+    ordinal: Named[int] = column(BigInteger(), "The order of a record's versions, also within one second. It has gaps.")
+    created_at: Named[datetime] = timestamp("When it was made, according to DatoCMS.")
+    editor_type: Named[str | None] = identifier("Who saved it: `editors.type`. Another editor may have published it.")
+    editor_id: Named[str | None] = identifier("Who saved it: `editors.id`.")
+    is_current: Named[bool] = boolean("Whether it is the newest version. At most one of a record.")
+    is_published: Named[bool] = boolean("Whether it is the live version. At most one of a record.")
     published_from: Named[datetime | None] = timestamp(
-        "Since when it was live the last time; NULL: never, or before upstream kept such times."
+        "When its last publication began. NULL: it was never published, or before DatoCMS recorded these times."
     )
     published_until: Named[datetime | None] = timestamp(
-        "Until when it was live the last time; NULL: it still is, or was when last seen. Where a missing version's "
-        "time, or a deleted record's, ended is in the view `publications`."
+        "When its last publication ended. NULL: it was live when last seen. The view `publications` also has the ends "
+        "for missing versions and deleted records."
     )
-    is_valid: Named[bool | None] = boolean("Whether it obeys its model's validations, where upstream says so.")
-    attributes: Named[str] = json("The content: a JSON object, a member a field, blocks whole.")
+    is_valid: Named[bool | None] = boolean("Whether it satisfies its model's validations. NULL: not known.")
+    attributes: Named[str] = json("The content: a JSON object with one member for each field. Blocks are included.")
     attributes_exact: Named[bytes | None] = binary(
-        "The content's text as sent, where `jsonb` cannot hold it (U+0000, lone surrogates, numbers beyond range, "
-        "members twice); otherwise NULL."
+        "The content exactly as sent, if `jsonb` cannot hold it; otherwise NULL. That is so for U+0000, lone "
+        "surrogates, numbers beyond its range, and duplicate members."
     )
     attributes_hash: Named[bytes] = binary(
-        "SHA-256 of the content's value as first seen, however it is spelled. The same content in other words, such as "
-        "times in another zone, does not change it."
+        "SHA-256 of the content's value as first seen. Its spelling does not count: the same times in another "
+        "zone do not change it."
     )
     first_seen_at: Named[datetime] = timestamp("When the mirror first saw it.")
-    changed_at: Named[datetime] = timestamp("When this row was last changed; at first `first_seen_at`.")
-    missing_since: Named[datetime | None] = timestamp("Since when upstream lists it no more, while its record lives.")
+    changed_at: Named[datetime] = timestamp("When this row last changed. Initially `first_seen_at`.")
+    missing_since: Named[datetime | None] = timestamp(
+        "When it was first missing from the versions of its record, which still exists."
+    )
 
 
 versions = Table(
@@ -156,22 +155,22 @@ versions = Table(
         **partial("published_from IS NOT NULL"),
     ),
     Index("versions_missing", "source_id", "missing_since", **partial("missing_since IS NOT NULL")),
-    comment="Every version of every record (`item_version` in the API); never deleted.",
+    comment="Every version of every record (`item_version` in the API). No row is ever deleted.",
 )
 
 
 class _VersionRewrites(TypedColumns):
     source_id: Named[int] = source()
-    version_id: Named[str] = identifier("The version that came back with other content under the same id.", key=True)
-    observed_at: Named[datetime] = timestamp("When the other content was first seen.", key=True)
-    created_at: Named[datetime] = timestamp("The version's time before.")
-    editor_type: Named[str | None] = identifier("Who had saved it before: `editors.type`.")
-    editor_id: Named[str | None] = identifier("The same person or token: `editors.id`.")
-    attributes: Named[str] = json("Its content before.")
-    attributes_exact: Named[bytes | None] = binary("Its content's text as sent, as in `versions`.")
-    attributes_hash: Named[bytes] = binary("SHA-256 of the value of its content before.")
-    first_seen_at: Named[datetime] = timestamp("When the content before was first seen.")
-    run_id: Named[int | None] = column(BigInteger(), "The run that saw it.")
+    version_id: Named[str] = identifier("The version whose content was replaced under the same id.", key=True)
+    observed_at: Named[datetime] = timestamp("When the new content was first seen.", key=True)
+    created_at: Named[datetime] = timestamp("The version's previous `created_at`.")
+    editor_type: Named[str | None] = identifier("Who saved the previous content: `editors.type`.")
+    editor_id: Named[str | None] = identifier("Who saved the previous content: `editors.id`.")
+    attributes: Named[str] = json("The previous content.")
+    attributes_exact: Named[bytes | None] = binary("The previous content exactly as sent, as in `versions`.")
+    attributes_hash: Named[bytes] = binary("SHA-256 of the previous content's value.")
+    first_seen_at: Named[datetime] = timestamp("When the previous content was first seen.")
+    run_id: Named[int | None] = column(BigInteger(), "The run that observed it: `runs.id`.")
 
 
 version_rewrites = Table(
@@ -183,25 +182,27 @@ version_rewrites = Table(
     foreign_key_to_run("version_rewrites"),
     CheckConstraint("length(attributes_hash) = 32", name="ck_version_rewrites_attributes_hash_is_sha256"),
     Index("version_rewrites_of_run", "run_id"),
-    comment="What a version held before upstream rewrote it in place (a burst of edits that was merged).",
+    comment="The previous content of versions that DatoCMS rewrote in place, as when it merges a burst of edits.",
 )
 
 
 class _Events(TypedColumns):
-    id: Named[int] = autoincrement("Rises; within a source in the order of commits, so that `id > ?` misses nothing.")
+    id: Named[int] = autoincrement("Rises in the order of commits within a source, so `id > ?` misses no event.")
     source_id: Named[int] = source(key=False)
     type: Named[str] = identifier("`version.created`, `version.published`, …")
-    record_id: Named[str | None] = identifier("The record that it is about.")
-    version_id: Named[str | None] = identifier("The version that it is about.")
-    model_id: Named[str | None] = identifier("The model that it is about, or whose record.")
+    record_id: Named[str | None] = identifier("The record concerned.")
+    version_id: Named[str | None] = identifier("The version concerned.")
+    model_id: Named[str | None] = identifier("The model concerned, or the record's model.")
     occurred_at: Named[datetime] = timestamp("When it happened.")
-    occurred_basis: Named[str] = text("`upstream` said when; or only `observed` to have happened by `observed_at`.")
-    observed_at: Named[datetime] = timestamp("When the mirror saw it.")
-    run_id: Named[int | None] = column(BigInteger(), "The run that saw it.")
-    data: Named[str] = json("What else is known of it.", "'{}'")
-    key: Named[str] = identifier("Derived from the transition itself: one event for one transition.")
+    occurred_basis: Named[str] = text(
+        "`upstream`: DatoCMS states the time. `observed`: it had happened by `observed_at`."
+    )
+    observed_at: Named[datetime] = timestamp("When versionsync observed it.")
+    run_id: Named[int | None] = column(BigInteger(), "The run that observed it: `runs.id`.")
+    data: Named[str] = json("Further details.", "'{}'")
+    key: Named[str] = identifier("Derived from the transition, so each transition has one event.")
     actor_type: Named[str | None] = identifier(
-        "Who published, unpublished or deleted, from the project's audit log, where it can be read: `editors.type`."
+        "Who published, unpublished or deleted, from the project's audit log: `editors.type`. NULL: not known."
     )
     actor_id: Named[str | None] = identifier("The same actor: `editors.id`.")
 
@@ -220,6 +221,6 @@ events = Table(
     Index("events_of_record", "source_id", "record_id", "id"),
     Index("events_of_version", "source_id", "version_id", "id"),
     Index("events_of_run", "run_id"),
-    comment="Every transition of a version, a record or the schema, once; written with the change itself.",
+    comment="Every transition of a version, a record or the schema, written in the same transaction as the change.",
     sqlite_autoincrement=True,
 )

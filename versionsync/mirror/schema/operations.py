@@ -1,4 +1,4 @@
-"""What versionsync does and must remember: runs, leases, followers, requests, webhooks, notices."""
+"""The tables of versionsync's own state: runs, leases, claims, requests, webhooks, notifications."""
 
 from __future__ import annotations
 
@@ -36,30 +36,31 @@ __all__ = [
 class _Runs(TypedColumns):
     id: Named[int] = autoincrement("Rises.")
     source_id: Named[int] = source(key=False)
-    kind: Named[str] = text("`backfill`, `incremental`, `full`, `records`, `scrub`: what it set out to do.")
-    trigger: Named[str] = text("What asked for it: the command line, the schedule, a webhook.")
-    holder: Named[str] = text("The process that did it.")
+    kind: Named[str] = text("What it planned to do: `backfill`, `incremental`, `full`, `records` or `scrub`.")
+    trigger: Named[str] = text("What started it: the command line, the schedule or a webhook.")
+    holder: Named[str] = text("The process that ran it.")
     started_at: Named[datetime] = timestamp("Before its first request.")
     finished_at: Named[datetime | None] = timestamp("When its outcome was recorded.")
     outcome: Named[str] = text(
-        "`running`; `succeeded`: all that it planned was applied; else `partial`, `failed` or `interrupted`."
+        "`running`, `succeeded` (everything planned was applied), `partial`, `failed` or `interrupted`."
     )
-    requests: Named[int] = count("Requests sent; like all counts, it rises while the run goes on.")
-    throttled: Named[int] = count("Answers that said `slower` (429).")
-    bytes_received: Named[int] = count("Bytes of all answers.", big=True)
+    requests: Named[int] = count("Requests sent. Like all counts, it rises during the run.")
+    throttled: Named[int] = count("Responses with status 429 (rate limit).")
+    bytes_received: Named[int] = count("Bytes of all responses.", big=True)
     records_swept: Named[int] = count("Records whose fingerprint was compared.")
     records_pulled: Named[int] = count("Records whose versions were read.")
     records_failed: Named[int] = count("Records that could not be mirrored this time.")
     versions_inserted: Named[int] = count("Versions that were new.")
     versions_changed: Named[int] = count("Known versions whose row changed.")
-    versions_rewritten: Named[int] = count("Of these: other content under the same id.")
-    events_written: Named[int] = count("Events.")
+    versions_rewritten: Named[int] = count("Of these: with new content under the same id.")
+    events_written: Named[int] = count("Events written.")
     error: Named[str | None] = text("Why it failed, or what it could not do.")
     error_kind: Named[str | None] = text(
-        "The same as one word, for programs: `refused` (token, role, environment), `unavailable`, `stalled` (it hung), "
-        "`database`, `configuration` (the settings lead elsewhere), `partial` (some records), `unknown_record` "
-        "(neither upstream nor the mirror has it), `mass_delete` (more than the limit), `budget` (spent), "
-        "`unexpected` (a fault of our own); NULL: nothing was wrong, or it was interrupted."
+        "The kind of error, for programs: `refused` (token, role or environment), `unavailable`, "
+        "`stalled` (no progress), `database`, `configuration` (the settings name another project), "
+        "`partial` (some records failed), "
+        "`unknown_record` (not found in DatoCMS nor here), `mass_delete` (above the limit), `budget` (used up), "
+        "`unexpected` (a bug in versionsync). NULL: there was no error, or the run was interrupted."
     )
 
 
@@ -78,16 +79,18 @@ runs = Table(
         name="ck_runs_error_kind_is_known",
     ),
     Index("runs_in_order", "source_id", "id"),
-    comment="Every sync of a source, with what it cost, what it did and how it ended.",
+    comment="Every sync of a source: its cost, its results and its outcome.",
     sqlite_autoincrement=True,
 )
 
 
 class _Leases(TypedColumns):
     source_id: Named[int] = source()
-    holder: Named[str | None] = json("The process that may write: host, pid, start; NULL: nobody.")
-    epoch: Named[int] = column(BigInteger(), "Rises with each holder: an earlier one can write no more.", default="0")
-    expires_at: Named[datetime | None] = timestamp("By the database's clock; renewed while the holder lives.")
+    holder: Named[str | None] = json("The process that may write: host, pid and start. NULL: none.")
+    epoch: Named[int] = column(
+        BigInteger(), "Rises with each holder. An earlier one cannot write any more.", default="0"
+    )
+    expires_at: Named[datetime | None] = timestamp("When it expires, by the database's clock. Its holder renews it.")
 
 
 leases = Table(
@@ -97,15 +100,15 @@ leases = Table(
     foreign_key_to_source("leases"),
     CheckConstraint("epoch >= 0", name="ck_leases_epoch_rises"),
     both_or_none("holder", "expires_at", "ck_leases_holder_has_an_end"),
-    comment="Who may write to a source now.",
+    comment="Which process may write to a source now.",
 )
 
 
 class _SourceClaims(TypedColumns):
     source_id: Named[int] = source()
-    holder: Named[str | None] = json("The daemon that follows the source: host, pid, start; NULL: none.")
-    expires_at: Named[datetime | None] = timestamp("By the database's clock; renewed while that daemon lives.")
-    next_check_at: Named[datetime | None] = timestamp("When it means to look next.")
+    holder: Named[str | None] = json("The daemon that runs the source: host, pid and start. NULL: none.")
+    expires_at: Named[datetime | None] = timestamp("When it expires, by the database's clock. The daemon renews it.")
+    next_check_at: Named[datetime | None] = timestamp("When it plans to check the source next.")
     next_check_reason: Named[str | None] = text("Why then.")
 
 
@@ -115,7 +118,7 @@ source_claims = Table(
     _SourceClaims,
     foreign_key_to_source("source_claims"),
     both_or_none("holder", "expires_at", "ck_source_claims_holder_has_an_end"),
-    comment="Which daemon follows a source; another one stands by. The right to write is the lease alone.",
+    comment="Which daemon runs a source, while others stand by. The right to write is in `leases`.",
 )
 
 
@@ -123,7 +126,7 @@ class _RequestUsage(TypedColumns):
     source_id: Named[int] = source()
     day: Named[str] = identifier("The day in UTC, as `2026-03-01`.", key=True)
     requests: Named[int] = count(
-        "Requests sent for the source on that day, by the daemon and by `sync`, each try counted."
+        "Requests sent for the source on that day by the daemon and by `sync`, including retries."
     )
 
 
@@ -133,15 +136,15 @@ request_usage = Table(
     _RequestUsage,
     foreign_key_to_source("request_usage"),
     CheckConstraint("requests >= 0", name="ck_request_usage_requests_rise"),
-    comment="How many requests were sent: what a budget is measured by.",
+    comment="How many requests were sent each day. Budgets count these.",
 )
 
 
 class _WebhookQueue(TypedColumns):
     id: Named[int] = autoincrement("Rises.")
     source_id: Named[int] = source(key=False)
-    record_id: Named[str] = identifier("The record that may have changed; it need not be known.")
-    event_type: Named[str] = text("What the webhook said: `create`, `update`, `delete`, `publish`, `unpublish`.")
+    record_id: Named[str] = identifier("The record that may have changed. The mirror may not have it yet.")
+    event_type: Named[str] = text("The event of the call: `create`, `update`, `delete`, `publish` or `unpublish`.")
     received_at: Named[datetime] = timestamp("When it was received.")
 
 
@@ -151,17 +154,17 @@ webhook_queue = Table(
     _WebhookQueue,
     foreign_key_to_source("webhook_queue"),
     Index("webhook_queue_in_order", "source_id", "id"),
-    comment="What webhooks told and no run has mirrored yet.",
+    comment="Webhook calls that no run has mirrored yet.",
     sqlite_autoincrement=True,
 )
 
 
 class _WebhookLogCursors(TypedColumns):
     source_id: Named[int] = source()
-    webhook_id: Named[str] = identifier("The webhook of DatoCMS whose log of calls is read.")
-    read_at: Named[datetime] = timestamp("When it was last read and told something, by upstream's clock.")
-    last_call_id: Named[str | None] = identifier("The newest call seen; NULL: the log was empty.")
-    last_call_at: Named[datetime | None] = timestamp("When that call was made, by upstream's clock.")
+    webhook_id: Named[str] = identifier("The webhook whose log of calls is read.")
+    read_at: Named[datetime] = timestamp("When it was last read with a result, by DatoCMS's clock.")
+    last_call_id: Named[str | None] = identifier("The newest call in the log. NULL: the log was empty.")
+    last_call_at: Named[datetime | None] = timestamp("When that call was made, by DatoCMS's clock.")
 
 
 webhook_log_cursors = Table(
@@ -170,34 +173,32 @@ webhook_log_cursors = Table(
     _WebhookLogCursors,
     foreign_key_to_source("webhook_log_cursors"),
     both_or_none("last_call_id", "last_call_at", "ck_webhook_log_cursors_call_has_a_time"),
-    comment="How far the log of a webhook's calls was read: the next reading proves by it that none was missed.",
+    comment="How far a webhook's log was read. With it, the next poll proves that it missed no call.",
 )
 
 
 class _Webhooks(TypedColumns):
     source_id: Named[int] = source()
     receives: Named[bool] = boolean(
-        "Whether the daemon's settings have a password for calls, so that its receiver hears them.", "false"
+        "Whether the daemon's settings have a password for webhook calls, so that it accepts them.", "false"
     )
     last_call_at: Named[datetime | None] = timestamp(
-        "When a call that told of a change was last received, or found in the log, by our clock."
+        "When a call about a change was last received or found in the log, by our clock."
     )
     log_state: Named[str] = column(
         Text(),
-        "What the daemon knows of the log of calls: `unknown` (not asked for), `absent` (no webhook, or none that "
-        "tells all), `refused` (the token may not read it), `read`.",
+        "What the daemon knows of the log of calls: `unknown` (not read yet), `absent` (no webhook, or none with all "
+        "events), `refused` (the token may not read it), `active`, `not_in_plan` (the budget leaves no requests).",
         default="'unknown'",
     )
     log_read_at: Named[datetime | None] = timestamp(
-        "When the log was last read, by our clock; noted every few seconds."
+        "When the log was last read, by our clock. Updated every few seconds."
     )
     log_gaps: Named[int] = count(
-        "How often a reading could not prove that no call was missed: a whole look followed each."
+        "How often a poll could not prove that it missed no call. A full check followed each time."
     )
     last_gap_at: Named[datetime | None] = timestamp("When that last happened.")
-    undelivered_changes: Named[int] = count(
-        "Looks in a row that found changes of which no call had told; a call sets it to 0."
-    )
+    undelivered_changes: Named[int] = count("Checks in a row that found changes without a call. A call sets it to 0.")
 
 
 webhooks = Table(
@@ -209,17 +210,19 @@ webhooks = Table(
         "log_state IN ('unknown', 'absent', 'refused', 'active', 'not_in_plan')", name="ck_webhooks_log_state_is_known"
     ),
     CheckConstraint("log_gaps >= 0 AND undelivered_changes >= 0", name="ck_webhooks_counts_are_no_debt"),
-    comment="How the webhook of a source does, as the daemon that follows it last knew.",
+    comment="The state of each source's webhook, as last reported by its daemon.",
 )
 
 
 class _SentNotifications(TypedColumns):
     source_id: Named[int] = source()
     channel: Named[str] = identifier(
-        "Who was told: the kind of service, and four digits that tell addresses apart.", key=True
+        "Where it was sent: the kind of service, and four digits for the address.", key=True
     )
-    kind: Named[str] = text("The worst that was told since all was well: `stale`, `failing`, `mass_delete`.")
-    sent_at: Named[datetime] = timestamp("When.")
+    kind: Named[str] = text(
+        "The most severe problem sent since the source was last healthy: `stale`, `failing` or `mass_delete`."
+    )
+    sent_at: Named[datetime] = timestamp("When it was sent.")
 
 
 sent_notifications = Table(
@@ -228,5 +231,5 @@ sent_notifications = Table(
     _SentNotifications,
     foreign_key_to_source("sent_notifications"),
     CheckConstraint("kind IN ('failing', 'stale', 'mass_delete')", name="ck_sent_notifications_kind_is_known"),
-    comment="Troubles that were told and are not over: a daemon that starts again tells them no second time.",
+    comment="Problems that were notified and are not over. A restarted daemon does not send these again.",
 )

@@ -1,4 +1,4 @@
-"""A mirrored project: the sources themselves, their models, fields and editors."""
+"""The tables of a project: sources, their models, fields and editors."""
 
 from __future__ import annotations
 
@@ -24,53 +24,51 @@ __all__ = ["editors", "fields", "models", "sources"]
 
 
 class _Sources(TypedColumns):
-    id: Named[int] = Column(Integer(), Identity(), primary_key=True, comment="A small number, never used again.")
-    name: Named[str] = text("The name in the settings; unique.")
+    id: Named[int] = Column(Integer(), Identity(), primary_key=True, comment="A small number. It is never used again.")
+    name: Named[str] = text("The unique name in the settings.")
     project_id: Named[str] = identifier("DatoCMS's id of the project.")
     project_name: Named[str | None] = text("The project's name, as last seen.")
-    environment: Named[str] = text("The environment that is mirrored; of a source that follows: the last one seen.")
+    environment: Named[str] = text("The mirrored environment. If `follows_primary`, the last primary one.")
     follows_primary: Named[bool] = boolean(
-        "Whether the settings name no environment: it is the primary one, whichever."
+        "Whether the settings name no environment, so that the source follows the primary one."
     )
-    base_url: Named[str] = text("Where the API is.")
-    locales: Named[str] = json("The project's locales, as a JSON list; the first is the main one.", "'[]'")
+    base_url: Named[str] = text("The base URL of the API.")
+    locales: Named[str] = json("The project's locales as a JSON list. The first is the main one.", "'[]'")
     last_data_change_at: Named[datetime | None] = timestamp(
-        "The environment's own time of its last change, as it was before the last complete sweep: the beacon."
+        "The environment's time of its last change, read before the last complete sweep: the beacon."
     )
     last_data_change_is_settled: Named[bool] = boolean(
-        "Whether a sweep began after the second of `last_data_change_at` was over, so that it cannot hide a change.",
+        "Whether a sweep began after the second of `last_data_change_at`. Then that second can hide no change.",
         "false",
     )
     environment_created_at: Named[datetime | None] = timestamp(
-        "When upstream made the environment: another time under the same name is another environment."
+        "When DatoCMS made the environment. If this changes, the name now belongs to another environment."
     )
-    last_complete_sweep_at: Named[datetime | None] = timestamp("When the last sweep that saw every record began.")
-    last_scrub_at: Named[datetime | None] = timestamp("When old histories were last re-read.")
+    last_complete_sweep_at: Named[datetime | None] = timestamp("When the last sweep that listed every record began.")
+    last_scrub_at: Named[datetime | None] = timestamp("When old histories were last read again.")
     last_success_at: Named[datetime | None] = timestamp(
-        "When the last run that succeeded ended, be it one that read a few records only."
+        "When the last successful run ended, even if it read only a few records."
     )
     created_at: Named[datetime] = timestamp("When the source was first registered.")
     complete_as_of: Named[datetime | None] = timestamp(
-        "The moment of which the mirror holds all that was upstream: when the last run began that looked at all of the "
-        "source and succeeded; NULL: it was never whole."
+        "The mirror holds everything that was upstream at this time: the last successful complete run began then. "
+        "NULL: no complete run has succeeded yet."
     )
     unexplained_change_since: Named[datetime | None] = timestamp(
-        "Since when upstream's time of the last change shows a change that no run has found. NULL: there is none."
+        "Since when DatoCMS reports a change that no run has found. NULL: there is none."
     )
     unexplained_read_at: Named[datetime | None] = timestamp("When histories were last read to find that change.")
-    project_hash: Named[bytes | None] = binary(
-        "SHA-256 of the project's own description, to recognise a change of the project itself."
-    )
+    project_hash: Named[bytes | None] = binary("SHA-256 of the project's description, to notice when it changes.")
     time_precision: Named[int | None] = number(
-        "How many decimal places of a second upstream's times have (0 or 3). NULL: not known yet."
+        "How many decimals of a second DatoCMS's times have (0 or 3). NULL: not known yet."
     )
-    time_zone: Named[str | None] = text("The project's time zone, as upstream names it.")
+    time_zone: Named[str | None] = text("The project's time zone, as DatoCMS names it.")
     history_retention_days: Named[int | None] = number(
-        "For how many days upstream keeps versions, where its plan says so. NULL: for good, or not known."
+        "For how many days the project's plan keeps versions. NULL: permanently, or not known."
     )
     blocked_views: Named[str] = json(
-        "The typed views that could not follow the schema, as they were before: a JSON object of each view's name and "
-        "what is in its way. The next run tries again.",
+        "The typed views that could not be updated: a JSON object of each view's name and the reason. They stay as "
+        "they were. The next run tries again.",
         "'{}'",
     )
 
@@ -80,7 +78,7 @@ sources = Table(
     metadata,
     _Sources,
     Index("sources_name", "name", unique=True),
-    comment="A project and an environment, mirrored under one name; and how far the mirror has come.",
+    comment="Each mirrored project and environment, with the progress of its mirror.",
     sqlite_autoincrement=True,
 )
 
@@ -88,14 +86,14 @@ sources = Table(
 class _Models(TypedColumns):
     source_id: Named[int] = source()
     id: Named[str] = identifier("DatoCMS's id.", key=True)
-    api_key: Named[str | None] = text("The name in the API; NULL: the token may not read this model.")
-    name: Named[str | None] = text("The name for editors.")
-    is_block: Named[bool | None] = boolean("Whether it is a block model, whose records live inside others.")
+    api_key: Named[str | None] = text("Its API key. NULL: the token may not read this model.")
+    name: Named[str | None] = text("Its name in the editing interface.")
+    is_block: Named[bool | None] = boolean("Whether it is a block model, whose records are part of others.")
     is_singleton: Named[bool | None] = boolean("Whether it has a single record.")
-    draft_mode: Named[bool | None] = boolean("Whether saving and publishing are two acts.")
-    payload: Named[str | None] = json("The whole description, as sent.")
+    draft_mode: Named[bool | None] = boolean("Whether saving and publishing are separate steps.")
+    payload: Named[str | None] = json("Its complete description, as sent.")
     first_seen_at: Named[datetime] = timestamp("When the mirror first saw it.")
-    deleted_at: Named[datetime | None] = timestamp("When it was seen to be gone upstream.")
+    deleted_at: Named[datetime | None] = timestamp("When its deletion was observed.")
 
 
 models = Table(
@@ -103,22 +101,22 @@ models = Table(
     metadata,
     _Models,
     foreign_key_to_source("models"),
-    comment="Models (`item_type` in the API), deleted ones too.",
+    comment="Models (`item_type` in the API), including deleted ones.",
 )
 
 
 class _Fields(TypedColumns):
     source_id: Named[int] = source()
-    id: Named[str] = identifier("DatoCMS's id; it survives a renaming.", key=True)
+    id: Named[str] = identifier("DatoCMS's id. It stays when the field is renamed.", key=True)
     model_id: Named[str] = identifier("The model that it belongs to.")
-    api_key: Named[str] = text("The member of `versions.attributes` that holds its value.")
-    label: Named[str] = text("The name for editors.")
+    api_key: Named[str] = text("Its API key: the member of `versions.attributes` with its value.")
+    label: Named[str] = text("Its name in the editing interface.")
     field_type: Named[str] = text("DatoCMS's type: `string`, `structured_text`, …")
-    is_localized: Named[bool] = boolean("Whether its value is an object by locale.")
-    position: Named[int] = number("Its place in the form.")
-    payload: Named[str] = json("The whole description, as sent.")
+    is_localized: Named[bool] = boolean("Whether its value is an object with a member for each locale.")
+    position: Named[int] = number("Its position in the form.")
+    payload: Named[str] = json("Its complete description, as sent.")
     first_seen_at: Named[datetime] = timestamp("When the mirror first saw it.")
-    deleted_at: Named[datetime | None] = timestamp("When it was seen to be gone upstream.")
+    deleted_at: Named[datetime | None] = timestamp("When its deletion was observed.")
 
 
 fields = Table(
@@ -127,19 +125,19 @@ fields = Table(
     _Fields,
     foreign_key("fields", "models", "model_id"),
     Index("fields_of_model", "source_id", "model_id", "position"),
-    comment="Fields of models, deleted ones too.",
+    comment="Fields of models, including deleted ones.",
 )
 
 
 class _Editors(TypedColumns):
     source_id: Named[int] = source()
     type: Named[str] = identifier(
-        "`account`, `user`, `sso_user`, `access_token`, `organization`, or what may come.", key=True
+        "`account`, `user`, `sso_user`, `access_token`, `organization`, or a type that DatoCMS adds later.", key=True
     )
     id: Named[str] = identifier("DatoCMS's id.", key=True)
-    name: Named[str | None] = text("As far as the token may read it; NULL: only type and id are known.")
-    email: Named[str | None] = text("As far as the token may read it.")
-    payload: Named[str | None] = json("The whole description, without secrets.")
+    name: Named[str | None] = text("NULL: the token may not read it.")
+    email: Named[str | None] = text("NULL: the token may not read it.")
+    payload: Named[str | None] = json("The complete description, without secrets. NULL: only type and id are known.")
 
 
 editors = Table(
@@ -147,5 +145,5 @@ editors = Table(
     metadata,
     _Editors,
     foreign_key_to_source("editors"),
-    comment="Who saved versions and created records; kept when they leave.",
+    comment="Who saved versions and created records. They stay when DatoCMS removes them.",
 )

@@ -1,7 +1,7 @@
-"""Views for people who only know SQL: the same text on both databases, and every column with its meaning.
+"""Views for people who only know SQL: the same query on both databases, and every column with its meaning.
 
-They hold no data. Every migration makes them anew, so a view that is changed here reaches a database with the next
-migration (an empty one will do); a test holds the two together.
+They hold no data. Every migration makes them again, so a view that is changed here reaches a database with the next
+migration, which may be empty. A test compares the two.
 """
 
 from __future__ import annotations
@@ -12,16 +12,15 @@ from dataclasses import dataclass
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from versionsync.mirror.engine.types import POSTGRES
+from versionsync.mirror.engine.dialects import OWN_VIEW, dialect_of
 from versionsync.mirror.errors import DatabaseUnavailable
-from versionsync.mirror.schema.ddl import OWN_VIEW, comment_on_view, drop_view, in_the_way, replace_view
 
 __all__ = ["VIEWS", "View", "drop_views", "make_views"]
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A view: what it shows, what each of its columns means, and its query."""
+    """A view. `comment` and `columns` say what it and each of its columns mean."""
 
     name: str
     comment: str
@@ -30,47 +29,48 @@ class View:
 
 
 def make_views(tx: Connection) -> None:
-    """Make every view what is said here. Raises DatabaseUnavailable where what a user has made forbids it."""
+    """Make every view as declared here. Raises DatabaseUnavailable if something that a user made prevents it."""
+    dialect = dialect_of(tx)
     for view in VIEWS:
-        if there := in_the_way(tx, view.name):
+        if occupant := dialect.in_the_way(tx, view.name):
             raise DatabaseUnavailable(
-                f"the view {view.name} cannot be made, as {there} has this name: give that another name, or choose "
+                f"the view {view.name} cannot be made, as {occupant} has this name: give that another name, or choose "
                 "another database or schema (search_path)"
             )
+        comment = f"{view.comment} ({OWN_VIEW})"
         try:
-            replace_view(tx, view.name, view.query if tx.dialect.name == POSTGRES else f"-- {OWN_VIEW}\n{view.query}")
+            dialect.replace_view(tx, view.name, view.query, mark=OWN_VIEW, comment=comment, columns=view.columns)
         except DBAPIError as error:
             raise DatabaseUnavailable(
-                f"the view {view.name} cannot be changed while views of your own stand on it: "
+                f"the view {view.name} cannot be changed while views of your own depend on it: "
                 "drop them, upgrade, and make them again"
             ) from error
-        comment_on_view(tx, view.name, f"{view.comment} ({OWN_VIEW})", view.columns)
 
 
 def drop_views(tx: Connection) -> None:
     """Drop every view, so that their tables can be altered."""
     for view in reversed(VIEWS):
-        drop_view(tx, view.name)
+        dialect_of(tx).drop_view(tx, view.name)
 
 
 _VERSION_OF = {
     "source": "The source's name.",
     "source_id": "`sources.id`.",
-    "model": "The model's name in the API.",
+    "model": "The model's API key.",
     "model_id": "`models.id`.",
     "record_id": "`records.id`.",
     "record_status": "`records.status`.",
     "version_id": "`versions.id`.",
-    "created_at": "When the version was made.",
-    "editor_type": "Who saved it, which may not be who published it: `editors.type`.",
-    "editor_id": "The same person or token: `editors.id`.",
-    "editor_name": "The name of who saved it, as far as the token may read names.",
-    "is_current": "Whether it is the newest one.",
-    "is_published": "Whether it is the live one.",
-    "published_from": "Since when it is live, or was the last time.",
-    "published_until": "Until when it was live the last time.",
-    "is_valid": "Whether it obeys its model's validations, where upstream says so.",
-    "attributes": "The content: a JSON object, a member a field.",
+    "created_at": "When the version was made, according to DatoCMS.",
+    "editor_type": "Who saved it: `editors.type`. Another editor may have published it.",
+    "editor_id": "Who saved it: `editors.id`.",
+    "editor_name": "The name of who saved it, if the token may read names.",
+    "is_current": "Whether it is the newest version.",
+    "is_published": "Whether it is the live version.",
+    "published_from": "When its last publication began.",
+    "published_until": "When its last publication ended. NULL: it did not end, or the end is not known.",
+    "is_valid": "Whether it satisfies its model's validations. NULL: not known.",
+    "attributes": "The content: a JSON object with one member for each field.",
 }
 
 _VERSIONS_WITH_NAMES = """\
@@ -115,28 +115,28 @@ _PUBLISHED = View(
 
 _TIMELINE = View(
     "version_timeline",
-    "Every version with the name of who saved it, and when it was the newest one: [current_from, current_until).",
+    "Every version with its editor and the time in which it was the newest one: [current_from, current_until).",
     {
         "source": "The source's name.",
         "source_id": "`sources.id`.",
-        "model": "The model's name in the API.",
+        "model": "The model's API key.",
         "model_id": "`models.id`.",
         "record_id": "`records.id`.",
         "version_id": "`versions.id`.",
-        "ordinal": "Orders the versions of a record.",
-        "created_at": "When it was made.",
-        "editor_type": "Who saved it, which may not be who published it: `editors.type`.",
-        "editor_id": "The same person or token: `editors.id`.",
-        "editor_name": "The name of who saved it, as far as the token may read names.",
-        "current_from": "Since when it was the newest one, the last time; NULL: it never was (a published mixture).",
-        "current_until": "Until when; NULL: it still is.",
-        "is_current": "Whether it is the newest one.",
-        "is_published": "Whether it is the live one.",
-        "published_from": "Since when it is live, or was the last time.",
-        "published_until": "Until when it was live the last time.",
-        "missing_since": "Since when upstream lists it no more, while its record lives.",
+        "ordinal": "The order of a record's versions.",
+        "created_at": "When it was made, according to DatoCMS.",
+        "editor_type": "Who saved it: `editors.type`. Another editor may have published it.",
+        "editor_id": "Who saved it: `editors.id`.",
+        "editor_name": "The name of who saved it, if the token may read names.",
+        "current_from": "When it last became the newest version. NULL: it never did (a selective publication).",
+        "current_until": "When that ended. NULL: it is still the newest version.",
+        "is_current": "Whether it is the newest version.",
+        "is_published": "Whether it is the live version.",
+        "published_from": "When its last publication began.",
+        "published_until": "When its last publication ended. NULL: it did not end, or the end is not known.",
+        "missing_since": "When it was first missing from the versions of its record, which still exists.",
     },
-    # An end that was only observed is earlier than its beginning where upstream's clock is ahead of ours.
+    # If upstream's clock is ahead, an end that was only observed is earlier than its beginning.
     """\
 SELECT
     s.name AS source,
@@ -192,44 +192,43 @@ LEFT JOIN events AS became ON became.id = (
 
 _PUBLICATIONS = View(
     "publications",
-    "Every interval in which a version was live: [live_from, live_until). Upstream remembers only a version's last.",
+    "Every interval in which a version was live: [live_from, live_until). DatoCMS keeps only the last of a version.",
     {
         "source": "The source's name.",
         "source_id": "`sources.id`.",
         "model_id": "`models.id`.",
         "record_id": "`records.id`.",
         "version_id": "`versions.id`.",
-        "live_from": "When it was published, or its record returned with it live.",
-        "live_from_basis": "`upstream` said when; or it was only `observed` to be live then.",
-        "live_until": "When it was unpublished, another publication took its place, or the record was deleted; "
-        "NULL: it is live.",
-        "event_id": "`events.id` of its publication, or of its record's return.",
+        "live_from": "When it was published, or when its record returned with this version live.",
+        "live_from_basis": "`upstream`: DatoCMS states the time. `observed`: versionsync first saw it then.",
+        "live_until": "When it was unpublished or replaced, or when its record was deleted. NULL: it is live.",
+        "event_id": "`events.id` of its publication, or of the return of its record.",
     },
-    # A record that returns with the version that was live when it went has that flag still: no event turned it.
-    # An end that was only observed is told with the time of the look, which may be later than what began before it: an
-    # unpublication is over when the same version is published again, a deletion when the record returns. What is told
-    # of one version, or of one record's deletions, is told in the order in which it happened; all else goes by time.
-    # What is live is what the version's flag says: another environment's times may be later than the one that is live
-    # now, and where upstream's clock is ahead of ours, what is observed may be earlier than what it ended.
-    # "What follows" is looked for from the end backwards: databases add to such a window row by row, but would go
-    # through a window that looks forward again for each of its rows. And each window has a query of its own: only then
-    # SQLite asks the index where one record is asked for.
+    # - A record that returns with the version that was live when it was deleted still has that flag: it has no event.
+    # - An end that was only observed has the time of the check. That may be later than the start of what followed: an
+    #   unpublication ended before the same version was published again, a deletion before the record returned. Events
+    #   of one version, or of one record's deletions, are in the order in which they happened; all others go by time.
+    # - The version's flag says what is live. Another environment's times may be later than that of the live version.
+    #   If upstream's clock is ahead, what was observed may be earlier than what it ended.
+    # - "What follows" is computed from the end backwards: databases add to such a window row by row, but read a window
+    #   that looks forward again for each of its rows. Each window has a query of its own: only then does SQLite use
+    #   the index if one record is asked for.
     """\
 SELECT
     s.name AS source,
-    told.source_id,
-    told.model_id,
-    told.record_id,
-    told.version_id,
-    told.occurred_at AS live_from,
-    told.occurred_basis AS live_from_basis,
+    publication.source_id,
+    publication.model_id,
+    publication.record_id,
+    publication.version_id,
+    publication.occurred_at AS live_from,
+    publication.occurred_basis AS live_from_basis,
     CASE
-        WHEN v.is_published AND r.deleted_at IS NULL AND told.id = told.last_id THEN NULL
-        WHEN told.unpublished_at IS NULL OR told.replaced_at < told.unpublished_at
-            THEN coalesce(told.replaced_at, told.occurred_at)
-        ELSE told.unpublished_at
+        WHEN v.is_published AND r.deleted_at IS NULL AND publication.id = publication.last_id THEN NULL
+        WHEN publication.unpublished_at IS NULL OR publication.replaced_at < publication.unpublished_at
+            THEN coalesce(publication.replaced_at, publication.occurred_at)
+        ELSE publication.unpublished_at
     END AS live_until,
-    told.id AS event_id
+    publication.id AS event_id
 FROM (
     SELECT
         ended.*,
@@ -269,10 +268,10 @@ FROM (
                     flag.occurred_basis
                 FROM (
                     SELECT
-                        again.*,
-                        min(CASE WHEN again.type = 'record.returned' THEN again.occurred_at END) OVER (
-                            PARTITION BY again.source_id, again.record_id
-                            ORDER BY again.id DESC
+                        each_flag.*,
+                        min(CASE WHEN each_flag.type = 'record.returned' THEN each_flag.occurred_at END) OVER (
+                            PARTITION BY each_flag.source_id, each_flag.record_id
+                            ORDER BY each_flag.id DESC
                             ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
                         ) AS returned_at
                     FROM (
@@ -292,7 +291,7 @@ FROM (
                             ) AS published_at
                         FROM events
                         WHERE type IN ('version.published', 'version.unpublished', 'record.deleted', 'record.returned')
-                    ) AS again
+                    ) AS each_flag
                 ) AS flag
                 WHERE flag.type <> 'record.returned'
                 UNION ALL
@@ -318,45 +317,45 @@ FROM (
                     AND last.type = 'version.published'
                     AND NOT EXISTS (
                         SELECT 1
-                        FROM events AS then_told
-                        WHERE then_told.source_id = returned.source_id
-                            AND then_told.record_id = returned.record_id
-                            AND then_told.id > returned.id
-                            AND then_told.observed_at = returned.observed_at
-                            AND then_told.type IN ('version.published', 'version.unpublished')
+                        FROM events AS same_check
+                        WHERE same_check.source_id = returned.source_id
+                            AND same_check.record_id = returned.record_id
+                            AND same_check.id > returned.id
+                            AND same_check.observed_at = returned.observed_at
+                            AND same_check.type IN ('version.published', 'version.unpublished')
                     )
             ) AS e
         ) AS replaced
     ) AS ended
-) AS told
-JOIN sources AS s ON s.id = told.source_id
-JOIN versions AS v ON v.source_id = told.source_id AND v.id = told.version_id
-JOIN records AS r ON r.source_id = told.source_id AND r.id = told.record_id
-WHERE told.type = 'version.published'""",
+) AS publication
+JOIN sources AS s ON s.id = publication.source_id
+JOIN versions AS v ON v.source_id = publication.source_id AND v.id = publication.version_id
+JOIN records AS r ON r.source_id = publication.source_id AND r.id = publication.record_id
+WHERE publication.type = 'version.published'""",
 )
 
 _STATUS = View(
     "source_status",
-    "How far the mirror of each source has come.",
+    "The state of the mirror of each source.",
     {
         "source": "The source's name.",
         "source_id": "`sources.id`.",
         "project_name": "The project's name.",
-        "environment": "The environment that is mirrored.",
+        "environment": "The mirrored environment.",
         "records": "Records that are not deleted.",
-        "deleted_records": "Records that are gone upstream and kept here.",
-        "versions": "Versions, all of them.",
+        "deleted_records": "Records that were deleted upstream and are kept here.",
+        "versions": "All versions.",
         "last_event_id": "The newest event's `id`.",
-        "last_data_change_at": "Upstream's own time of its last change, as of the last complete sweep.",
-        "last_complete_sweep_at": "When the last sweep that saw every record began.",
-        "complete_as_of": "The moment of which the mirror holds all that was upstream: how fresh it is.",
-        "last_success_at": "When the last run that succeeded ended, be it one that read a few records only.",
+        "last_data_change_at": "The environment's time of its last change, read before the last complete sweep.",
+        "last_complete_sweep_at": "When the last sweep that listed every record began.",
+        "complete_as_of": "The mirror holds everything that was upstream at this time.",
+        "last_success_at": "When the last successful run ended, even if it read only a few records.",
         "last_run_id": "The newest run: `runs.id`.",
         "last_run_outcome": "Its outcome.",
         "last_run_started_at": "When it began.",
         "last_run_finished_at": "When it ended.",
         "last_run_error": "Why it failed, or what it could not do.",
-        "last_run_error_kind": "The same as one word: `runs.error_kind`.",
+        "last_run_error_kind": "The kind of that error: `runs.error_kind`.",
     },
     """\
 SELECT

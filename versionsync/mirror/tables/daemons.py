@@ -1,7 +1,7 @@
-"""Which daemon follows a source: it alone asks upstream, and any other stands by until it ends or falls silent.
+"""Which daemon runs a source: only that one sends requests, any other stands by until its claim is over.
 
-This is no right to write: that is the lease, which each run takes for itself. Two daemons that both believed to follow
-a source would ask upstream twice, and harm nothing.
+A claim is no right to write: that is the lease, which each run takes for itself. Two daemons that both believe to have
+the claim send requests twice, and do no other harm.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, case, select, update
 
-from versionsync.mirror.engine.bulk import insert_ignore
-from versionsync.mirror.engine.types import database_time
+from versionsync.mirror.engine.dialects import dialect_of
 from versionsync.mirror.holder import Holder
 from versionsync.mirror.schema import source_claims
 from versionsync.mirror.tables.leases import set_lock_timeout
@@ -24,7 +23,7 @@ CLAIM_SECONDS = 30
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActiveDaemon:
-    """What the database says of a source's follower. `is_over`: it fell silent, or is known to be dead."""
+    """The daemon that runs a source. `is_expired`: it did not renew its claim in time, or is known to be dead."""
 
     holder: Holder
     expires_at: datetime
@@ -34,12 +33,12 @@ class ActiveDaemon:
 
 
 def claim_source(tx: Connection, source_id: int, me: Holder) -> Holder:
-    """Follow a source for another FOLLOW_SECONDS, unless another daemon does; returns who follows it now.
+    """Claim a source for CLAIM_SECONDS, unless another daemon has it; return which daemon has it now.
 
-    Raises MirrorError through `Mirror.transact` where another daemon was stopped in the middle of doing the same.
+    Raises MirrorError through `Mirror.transact` if another daemon was suspended while it did the same.
     """
     set_lock_timeout(tx)
-    tx.execute(insert_ignore(source_claims, tx.dialect.name).values(source_id=source_id))
+    tx.execute(dialect_of(tx).insert_ignore(source_claims).values(source_id=source_id))
     # SQLite has no FOR UPDATE; BEGIN IMMEDIATE has locked the database already.
     tx.execute(select(source_claims.c.source_id).where(source_claims.c.source_id == source_id).with_for_update())
     other = active_daemon(tx, source_id)
@@ -51,7 +50,7 @@ def claim_source(tx: Connection, source_id: int, me: Holder) -> Holder:
         .where(source_claims.c.source_id == source_id)
         .values(
             holder=me.to_json(),
-            expires_at=database_time(tx, seconds=CLAIM_SECONDS),
+            expires_at=dialect_of(tx).now(seconds=CLAIM_SECONDS),
             **({"next_check_at": None, "next_check_reason": None} if is_new else {}),
         )
     )
@@ -59,7 +58,7 @@ def claim_source(tx: Connection, source_id: int, me: Holder) -> Holder:
 
 
 def release_source(tx: Connection, source_id: int, me: Holder) -> None:
-    """Follow a source no longer: whoever stands by may take over at once."""
+    """Release a claim: a daemon that stands by may take over at once."""
     other = active_daemon(tx, source_id)
     if other is not None and other.holder == me:
         tx.execute(
@@ -70,7 +69,7 @@ def release_source(tx: Connection, source_id: int, me: Holder) -> None:
 
 
 def save_next_check(tx: Connection, source_id: int, me: Holder, *, at: datetime, reason: str) -> None:
-    """Tell whoever asks the database when this follower means to look next, and why then."""
+    """Record when this daemon will check the source next, and why then."""
     other = active_daemon(tx, source_id)
     if other is not None and other.holder == me:
         tx.execute(
@@ -81,8 +80,8 @@ def save_next_check(tx: Connection, source_id: int, me: Holder, *, at: datetime,
 
 
 def active_daemon(connection: Connection, source_id: int) -> ActiveDaemon | None:
-    """Who follows a source; None: nobody."""
-    is_expired = case((source_claims.c.expires_at <= database_time(connection), 1), else_=0)
+    """Return the daemon that runs a source, or None."""
+    is_expired = case((source_claims.c.expires_at <= dialect_of(connection).now(), 1), else_=0)
     row = connection.execute(
         select(
             source_claims.c.holder,

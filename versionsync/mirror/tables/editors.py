@@ -1,17 +1,15 @@
-"""Editors: who made versions and records, as far as the token may read it."""
+"""Read and write editors: who made versions and records, as far as the token may read that."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 from sqlalchemy import Connection, select
-from sqlalchemy.sql.dml import Insert
 
 from versionsync.ledger.records import Editor
-from versionsync.mirror.engine.bulk import insert_ignore, run_many, upsert
-from versionsync.mirror.engine.jsonb import stored_json
+from versionsync.mirror.engine.bulk import run_many
+from versionsync.mirror.engine.dialects import dialect_of
 from versionsync.mirror.schema import editors
 from versionsync.mirror.tables.leases import Lease, assert_and_renew
 
@@ -23,7 +21,7 @@ DETAILS = ("name", "email", "payload")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EditorRow:
-    """What is known of an editor; `payload` is its JSON document without secrets."""
+    """What is known of an editor. `payload` is its JSON document without secrets."""
 
     type: str
     id: str
@@ -33,25 +31,26 @@ class EditorRow:
 
 
 def upsert_editors(tx: Connection, lease: Lease, rows: Sequence[EditorRow]) -> None:
-    """Write what is known of these editors; a row that is so already is not written again."""
+    """Write what is known of these editors. A row that is equal already is not written again."""
     assert_and_renew(tx, lease)
+    stored = dialect_of(tx).storable_json_text
     run_many(
         tx,
-        _details(tx.dialect.name),
+        dialect_of(tx).upsert(editors, DETAILS),
         KEY + DETAILS,
-        [(lease.source_id, row.type, row.id, row.name, row.email, stored_json(tx, row.payload)) for row in rows],
+        [(lease.source_id, row.type, row.id, row.name, row.email, row.payload and stored(row.payload)) for row in rows],
     )
 
 
 def upsert_editor_ids(tx: Connection, source_id: int, mentioned: Iterable[Editor]) -> None:
-    """Make a row of type and id only for each editor who has none."""
+    """Make a row with type and id only for each editor who has none."""
     wanted = sorted({(editor.type, editor.id) for editor in mentioned})
     if wanted:
-        run_many(tx, _row(tx.dialect.name), KEY, [(source_id, type_, id) for type_, id in wanted])
+        run_many(tx, dialect_of(tx).insert_ignore(editors), KEY, [(source_id, type_, id) for type_, id in wanted])
 
 
 def unknown_editors(connection: Connection, source_id: int, *, nameless_too: bool = False) -> list[Editor]:
-    """The editors of whom nothing was written; with `nameless_too` those who have no name, whatever was written."""
+    """Return the editors without details; with `nameless_too` those without a name."""
     unknown = editors.c.name if nameless_too else editors.c.payload
     query = (
         select(editors.c.type, editors.c.id)
@@ -59,13 +58,3 @@ def unknown_editors(connection: Connection, source_id: int, *, nameless_too: boo
         .order_by(editors.c.type, editors.c.id)
     )
     return [Editor(type=row.type, id=row.id) for row in connection.execute(query)]
-
-
-@lru_cache
-def _details(dialect: str) -> Insert:
-    return upsert(editors, dialect, DETAILS)
-
-
-@lru_cache
-def _row(dialect: str) -> Insert:
-    return insert_ignore(editors, dialect)

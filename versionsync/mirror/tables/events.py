@@ -1,14 +1,14 @@
-"""Writing events: each transition once, however often it is derived.
+"""Read and write events: each transition once, however often it is derived.
 
-A key names a transition within its source. Where it is there already, either the transition was told before, and is
-derived again from what upstream still shows: then it is dropped. Or the event comes with a change of a row that is
-written now: then it happened once more, and its key is numbered (`…#2`).
+A key names a transition within its source. If it exists already, there are two cases. The transition was written before
+and is derived again from what upstream still shows: then it is dropped. Or the event comes with a change of a row that
+is written now: then it happened once more, and its key gets a number (`…#2`).
 
-Keys hold times in full precision, and upstream may print a time in another precision the next time. So the key of a
-publication or of its end is there, too, if one is there that differs from it only in how precise its times are.
+Keys contain times in full precision, and upstream may print a time in another precision later. So the key of a
+publication or of its end also counts as existing if one exists that differs only in the precision of its times.
 
-What one look tells of the publications of a version is told so that a beginning and an end take turns, also where
-upstream goes back to a publication that was told, as another environment does.
+The events of a version's publications alternate between start and end. That holds even if upstream returns to a
+publication that was written before, as it does with another environment.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from versionsync.ledger.event_keys import (
 )
 from versionsync.ledger.events import Event, EventType
 from versionsync.ledger.times import parse_time, same_instant
-from versionsync.mirror.engine.bulk import chunked, insert_many
-from versionsync.mirror.engine.jsonb import stored_json
+from versionsync.mirror.engine.bulk import chunked, field_names
+from versionsync.mirror.engine.dialects import dialect_of
 from versionsync.mirror.schema import events, sources
 from versionsync.mirror.tables.leases import Lease, assert_and_renew
 
@@ -37,7 +37,7 @@ __all__ = ["EventRow", "events_after", "insert_new_events", "last_event_id", "la
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventRow:
-    """An event as the database has it, with its source's name; `data` is a JSON object as text."""
+    """An event as the database has it, with its source's name. `data` is a JSON object as text."""
 
     id: int
     source: str
@@ -60,7 +60,7 @@ def events_after(
     types: Sequence[str] = (),
     limit: int = 1000,
 ) -> list[EventRow]:
-    """The events after that id, of a source or of all (None), of these types or of any; at most `limit`."""
+    """Return at most `limit` events after that id, of a source or of all (None), of these types or of any."""
     query = _events(source_id, types).where(events.c.id > id).order_by(events.c.id).limit(limit)
     return _rows(connection, query)
 
@@ -68,13 +68,13 @@ def events_after(
 def last_events(
     connection: Connection, source_id: int | None, *, types: Sequence[str] = (), limit: int = 1000
 ) -> list[EventRow]:
-    """The newest events of a source, or of all (None), of these types or of any, oldest first; at most `limit`."""
+    """Return the newest `limit` events, oldest first, of a source or of all (None), of these types or of any."""
     query = _events(source_id, types).order_by(desc(events.c.id)).limit(limit)
     return _rows(connection, query)[::-1]
 
 
 def last_event_id(connection: Connection, source_id: int | None = None) -> int:
-    """The id of the newest event of a source, or of all (None); 0 where there is none."""
+    """Return the id of the newest event of a source, or of all (None); 0 without any."""
     query = select(func.max(events.c.id))
     if source_id is not None:
         query = query.where(events.c.source_id == source_id)
@@ -82,29 +82,15 @@ def last_event_id(connection: Connection, source_id: int | None = None) -> int:
 
 
 def _events(source_id: int | None, types: Sequence[str]) -> Select[Any]:
-    query = select(events, sources.c.name).join(sources, sources.c.id == events.c.source_id)
+    columns = (sources.c.name.label(name) if name == "source" else events.c[name] for name in field_names(EventRow))
+    query = select(*columns).select_from(events).join(sources, sources.c.id == events.c.source_id)
     if source_id is not None:
         query = query.where(events.c.source_id == source_id)
     return query.where(events.c.type.in_(types)) if types else query
 
 
 def _rows(connection: Connection, query: Select[Any]) -> list[EventRow]:
-    return [
-        EventRow(
-            id=row.id,
-            source=row.name,
-            type=row.type,
-            record_id=row.record_id,
-            version_id=row.version_id,
-            model_id=row.model_id,
-            occurred_at=row.occurred_at,
-            occurred_basis=row.occurred_basis,
-            observed_at=row.observed_at,
-            run_id=row.run_id,
-            data=row.data,
-        )
-        for row in connection.execute(query)
-    ]
+    return [EventRow(**row._asdict()) for row in connection.execute(query)]
 
 
 COLUMNS = (
@@ -120,9 +106,9 @@ COLUMNS = (
     "data",
     "key",
 )
-# Their keys hold times of upstream's.
+# The keys of these contain upstream's times.
 TIMED = {EventType.VERSION_PUBLISHED, EventType.VERSION_UNPUBLISHED}
-OBSERVED = ":observed:"  # before a time of ours, which has one form
+OBSERVED = ":observed:"  # before a time by our clock, which has one form
 _TIME_IN_KEY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
 SECOND_WIDTH = len("2026-03-01T10:00:00")
 
@@ -130,27 +116,28 @@ SECOND_WIDTH = len("2026-03-01T10:00:00")
 def write_events(
     tx: Connection, lease: Lease, happened: Sequence[Event], *, observed_at: datetime, run_id: int | None
 ) -> int:
-    """Write events that each come with a change made in this transaction; returns how many were written."""
+    """Write events that each come with a change in this transaction; return how many were written."""
     assert_and_renew(tx, lease)
-    told = [PlannedEvent(event, may_be_known=True, with_change=True) for event in happened]
-    return insert_new_events(tx, lease.source_id, told, observed_at=observed_at, run_id=run_id)
+    planned = [PlannedEvent(event, may_be_known=True, with_change=True) for event in happened]
+    return insert_new_events(tx, lease.source_id, planned, observed_at=observed_at, run_id=run_id)
 
 
 def insert_new_events(
-    tx: Connection, source_id: int, told: Sequence[PlannedEvent], *, observed_at: datetime, run_id: int | None
+    tx: Connection, source_id: int, planned: Sequence[PlannedEvent], *, observed_at: datetime, run_id: int | None
 ) -> int:
-    """Write `told` in its order; returns how many were written."""
-    taken = _taken_keys(tx, source_id, [each.event for each in told if each.may_be_known])
+    """Write the new ones of `planned` in their order; return how many were written."""
+    taken = _taken_keys(tx, source_id, [one.event for one in planned if one.may_be_known])
+    dialect = dialect_of(tx)
     rows = []
-    for each in told:
-        event, key = each.event, each.event.key
-        if each.begins is not None and taken.find(each.begins):
+    for one in planned:
+        event, key = one.event, one.event.key
+        if one.begins is not None and taken.find(one.begins):
             continue
-        if each.may_be_known and (known := taken.find(key)):
-            if not each.with_change and (each.ends is None or taken.find(each.ends)):
+        if one.may_be_known and (known := taken.find(key)):
+            if not one.with_change and (one.ends is None or taken.find(one.ends)):
                 continue
             key = _next_key(tx, source_id, known, taken)
-        if each.may_be_known:
+        if one.may_be_known:
             taken.add(key)
         rows.append(
             (
@@ -163,22 +150,22 @@ def insert_new_events(
                 event.basis.value,
                 observed_at,
                 run_id,
-                stored_json(tx, json.dumps(dict(event.data))) if event.data else "{}",
+                dialect.storable_json_text(json.dumps(dict(event.data))) if event.data else "{}",
                 key,
             )
         )
-    return insert_many(tx, events, COLUMNS, rows)
+    return dialect.insert_many(tx, events, COLUMNS, rows)
 
 
 @dataclass(slots=True)
 class _Keys:
-    """Keys of events that are written, found by another key of the same transition."""
+    """The keys of existing events, which can be found by another key of the same transition."""
 
     _all: set[str] = field(default_factory=set)
     _timed: dict[str, list[str]] = field(default_factory=dict)
 
     def add(self, key: str) -> None:
-        """Add a key that is taken."""
+        """Add an existing key."""
         self._all.add(key)
         if (by_second := _to_the_second(key)) != key:
             self._timed.setdefault(by_second, []).append(key)
@@ -191,7 +178,7 @@ class _Keys:
 
 
 def _to_the_second(key: str) -> str:
-    """`key` with its times cut to whole seconds; a key with a time of ours as it is."""
+    """Return `key` with upstream's times cut to whole seconds."""
     return key if OBSERVED in key else _TIME_IN_KEY.sub(lambda time: time[0][:SECOND_WIDTH], key)
 
 
@@ -201,7 +188,7 @@ def _same_times(one: str, other: str) -> bool:
 
 
 def _taken_keys(tx: Connection, source_id: int, happened: Sequence[Event]) -> _Keys:
-    """The keys that are taken of those of `happened`, in any precision of their times."""
+    """Return the existing keys of the events `happened`, in any precision of their times."""
     found = _Keys()
     exact, timed = [], []
     for event in happened:
@@ -224,7 +211,7 @@ def _taken_keys(tx: Connection, source_id: int, happened: Sequence[Event]) -> _K
 
 
 def _next_key(tx: Connection, source_id: int, key: str, taken: _Keys) -> str:
-    """`key` with the first number that is not taken."""
+    """Return `key` with the first number that is free."""
     # "$" is the character after "#": between them lie the numbered keys, whatever follows.
     numbered = set(
         tx.scalars(

@@ -1,7 +1,7 @@
-"""The right to write to a source: held by one process, with an end and an epoch (invariant 8).
+"""The right to write to a source: one process has it, with an expiry time and an epoch (invariant 8).
 
-The epoch rises with each holder, and every writing transaction asserts its own: a process that was suspended and
-comes back late finds its epoch over, and writes nothing. Ends are told by the database's clock alone.
+The epoch rises with each holder, and every writing transaction asserts its own. A process that was suspended finds that
+its epoch has passed, and writes nothing. Only the database's clock decides when a lease expires.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from datetime import datetime
 from sqlalchemy import Connection, case, select, update
 
 from versionsync.mirror.database import Mirror
-from versionsync.mirror.engine.types import POSTGRES, database_time
+from versionsync.mirror.engine.dialects import dialect_of
 from versionsync.mirror.errors import LeaseHeld, LeaseLost
 from versionsync.mirror.holder import Holder
 from versionsync.mirror.schema import leases, sources
@@ -45,7 +45,7 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class HeldLease:
-    """What the database says of a source's lease: who holds it, until when, and whether that time has come."""
+    """A source's lease as recorded: who holds it, until when, and whether it has expired."""
 
     source_id: int
     epoch: int
@@ -55,22 +55,21 @@ class HeldLease:
 
     @property
     def is_free(self) -> bool:
-        """Whether anybody may take it: its time has come, or its holder is known to be dead."""
+        """Return whether any process may take it: it has expired, or its holder is known to be dead."""
         return self.is_expired or self.holder.is_known_dead()
 
 
 def acquire(mirror: Mirror, source_id: int, holder: Holder) -> Lease:
     """Take the lease of a source for `holder`, for LEASE_SECONDS.
 
-    A holder that is known to be dead is followed at once, any other when its lease has expired. Raises LeaseHeld.
+    If its holder is known to be dead, the lease is free at once, otherwise when it has expired. Raises LeaseHeld.
     """
     return mirror.transact(lambda tx: _take(tx, source_id, holder))
 
 
 def set_lock_timeout(tx: Connection) -> None:
-    """Let this transaction wait for locks for seconds, not for ever: who holds one may have been stopped meanwhile."""
-    if tx.dialect.name == POSTGRES:  # SQLite never waits for longer
-        tx.exec_driver_sql(f"SET LOCAL lock_timeout = '{LOCK_SECONDS:d}s'")
+    """Limit how long this transaction waits for a lock, since the process that holds one may be suspended."""
+    dialect_of(tx).set_lock_timeout(tx, LOCK_SECONDS)
 
 
 def _take(tx: Connection, source_id: int, holder: Holder) -> Lease:
@@ -88,7 +87,7 @@ def _take(tx: Connection, source_id: int, holder: Holder) -> Lease:
         .values(
             holder=holder.to_json(),
             epoch=lease.epoch,
-            expires_at=database_time(tx, seconds=LEASE_SECONDS),
+            expires_at=dialect_of(tx).now(seconds=LEASE_SECONDS),
         )
     )
     return lease
@@ -102,14 +101,14 @@ def _check_free(tx: Connection, source_id: int) -> None:
 
 
 def assert_and_renew(tx: Connection, lease: Lease) -> None:
-    """Assert the lease within the transaction `tx` and renew it; nobody else can take it before `tx` ends.
+    """Assert and renew the lease in the transaction `tx`; no other process can take it before `tx` ends.
 
     Raises LeaseLost; the transaction must then write nothing.
     """
     held = tx.execute(
         update(leases)
         .where(leases.c.source_id == lease.source_id, leases.c.epoch == lease.epoch, leases.c.holder.is_not(None))
-        .values(expires_at=database_time(tx, seconds=LEASE_SECONDS))
+        .values(expires_at=dialect_of(tx).now(seconds=LEASE_SECONDS))
     )
     if held.rowcount != 1:
         raise LeaseLost(
@@ -123,16 +122,16 @@ def _why_lost(tx: Connection, lease: Lease) -> str:
     if now is not None:
         return f"{now.holder} has taken it (epoch {now.epoch})"
     epoch = tx.scalar(select(leases.c.epoch).where(leases.c.source_id == lease.source_id))
-    return "it was given back" if epoch == lease.epoch else "another process has had it since"
+    return "it was released" if epoch == lease.epoch else "another process has had it since"
 
 
 def release(mirror: Mirror, lease: Lease) -> None:
-    """Give the lease back, if it is still ours."""
+    """Release the lease, if it is still ours."""
     mirror.transact(lambda tx: release_in(tx, lease))
 
 
 def release_in(tx: Connection, lease: Lease) -> None:
-    """As `release`, within the transaction `tx`: the last thing that its holder does in it."""
+    """Do as `release` in the transaction `tx`. Its holder writes nothing after that."""
     tx.execute(
         update(leases)
         .where(leases.c.source_id == lease.source_id, leases.c.epoch == lease.epoch)
@@ -141,10 +140,10 @@ def release_in(tx: Connection, lease: Lease) -> None:
 
 
 def current(connection: Connection, source_id: int) -> HeldLease | None:
-    """Who holds the lease of a source; None: nobody."""
-    is_over = case((leases.c.expires_at <= database_time(connection), 1), else_=0)
+    """Return the lease of a source, or None if no process holds it."""
+    is_expired = case((leases.c.expires_at <= dialect_of(connection).now(), 1), else_=0)
     row = connection.execute(
-        select(leases.c.epoch, leases.c.holder, leases.c.expires_at, is_over).where(
+        select(leases.c.epoch, leases.c.holder, leases.c.expires_at, is_expired).where(
             leases.c.source_id == source_id, leases.c.holder.is_not(None)
         )
     ).one_or_none()

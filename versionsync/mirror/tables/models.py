@@ -1,4 +1,4 @@
-"""Models and fields in the mirror; those that are gone upstream stay, marked."""
+"""Read and write models and fields. Those that were deleted upstream stay, marked."""
 
 from __future__ import annotations
 
@@ -6,22 +6,24 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import lru_cache
+from operator import attrgetter
+from typing import TypeVar
 
 from sqlalchemy import Connection, Table, bindparam, func, select, update
-from sqlalchemy.sql.dml import Insert
 
 from versionsync.ledger.events import EventType, JsonValue
 from versionsync.ledger.ids import ModelId
+from versionsync.ledger.sameness import ContentFields
 from versionsync.ledger.schema import Field, Model, Schema
 from versionsync.ledger.schema_doubts import FormerValues
-from versionsync.mirror.engine.bulk import insert_ignore, run_many, upsert
-from versionsync.mirror.engine.jsonb import stored_json
+from versionsync.mirror.engine.bulk import field_names, run_many
+from versionsync.mirror.engine.dialects import dialect_of
 from versionsync.mirror.schema import events, fields, models
 from versionsync.mirror.tables.leases import Lease, assert_and_renew
 
 __all__ = [
     "DeletedIds",
+    "content_fields",
     "deleted_ids",
     "former_values",
     "load_schema",
@@ -32,57 +34,26 @@ __all__ = [
     "upsert_schema",
 ]
 
-MODEL_DETAILS = ("api_key", "name", "is_block", "is_singleton", "draft_mode", "payload", "deleted_at")
-FIELD_DETAILS = (
-    "model_id",
-    "api_key",
-    "label",
-    "field_type",
-    "is_localized",
-    "position",
-    "payload",
-    "deleted_at",
-)
-NEW = ("source_id", "id", "first_seen_at")
+MODEL = field_names(Model)
+FIELD = field_names(Field)
+NEW = ("source_id", "first_seen_at")
+RESHAPES = ("field_type", "localized")
+
+ModelOrField = TypeVar("ModelOrField", Model, Field)
 
 
 def load_schema(connection: Connection, source_id: int) -> Schema:
-    """The models and fields that the mirror holds and that are not deleted, by id."""
-    found_models = connection.execute(
-        select(models).where(
-            models.c.source_id == source_id, models.c.deleted_at.is_(None), models.c.payload.is_not(None)
+    """Return the models and fields of a source that are not deleted, by id."""
+
+    def rows(table: Table, columns: tuple[str, ...]) -> list[dict[str, object]]:
+        query = select(*(table.c[name] for name in columns)).where(
+            table.c.source_id == source_id, table.c.deleted_at.is_(None), table.c.payload.is_not(None)
         )
-    )
-    found_fields = connection.execute(
-        select(fields).where(fields.c.source_id == source_id, fields.c.deleted_at.is_(None))
-    )
-    return Schema(
-        models={
-            ModelId(row.id): Model(
-                id=ModelId(row.id),
-                api_key=row.api_key,
-                name=row.name,
-                is_block=row.is_block,
-                is_singleton=row.is_singleton,
-                draft_mode=row.draft_mode,
-                payload=row.payload,
-            )
-            for row in found_models
-        },
-        fields={
-            row.id: Field(
-                id=row.id,
-                model_id=ModelId(row.model_id),
-                api_key=row.api_key,
-                label=row.label,
-                field_type=row.field_type,
-                is_localized=row.is_localized,
-                position=row.position,
-                payload=row.payload,
-            )
-            for row in found_fields
-        },
-    )
+        return [row._asdict() for row in connection.execute(query)]
+
+    seen_models = [Model(**row) for row in rows(models, MODEL)]  # type: ignore[arg-type]  # as the columns are declared
+    seen_fields = [Field(**row) for row in rows(fields, FIELD)]  # type: ignore[arg-type]
+    return Schema({one.id: one for one in seen_models}, {one.id: one for one in seen_fields})
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +65,7 @@ class DeletedIds:
 
 
 def deleted_ids(connection: Connection, source_id: int) -> DeletedIds:
-    """The models and fields of a source that are marked deleted."""
+    """Return the models and fields of a source that are marked deleted."""
 
     def ids(table: Table) -> frozenset[str]:
         query = select(table.c.id).where(table.c.source_id == source_id, table.c.deleted_at.is_not(None))
@@ -104,7 +75,7 @@ def deleted_ids(connection: Connection, source_id: int) -> DeletedIds:
 
 
 def seen_first_since(connection: Connection, source_id: int, since: datetime) -> frozenset[str]:
-    """The ids of the models and fields that the mirror first saw after `since`."""
+    """Return the ids of the models and fields that the mirror first saw after `since`."""
     queries = (
         select(table.c.id).where(table.c.source_id == source_id, table.c.first_seen_at > since)
         for table in (models, fields)
@@ -113,34 +84,74 @@ def seen_first_since(connection: Connection, source_id: int, since: datetime) ->
 
 
 def former_values(connection: Connection, source_id: int, type: EventType, ids: Iterable[str]) -> FormerValues:
-    """The values that models or fields had before, as their events of this `type` (`field.changed`) say."""
+    """Return the values that models or fields had before, from their events of this `type` (`field.changed`)."""
     return {id: _former_values(connection, source_id, f"{type}:{id}:") for id in ids}
 
 
 def _former_values(connection: Connection, source_id: int, key: str) -> dict[str, list[JsonValue]]:
     # ";" is the character after ":": between them are the keys of all events of this type and id.
-    told = connection.scalars(
+    found_data = connection.scalars(
         select(events.c.data).where(
             events.c.source_id == source_id, events.c.key > key, events.c.key < f"{key.removesuffix(':')};"
         )
     )
     found: dict[str, list[JsonValue]] = {}
-    for data in map(json.loads, told):
+    for data in map(json.loads, found_data):
         for name, (before, _) in data.get("changes", {}).items():
             found.setdefault(name, []).append(before)
     return found
 
 
+def content_fields(connection: Connection, source_id: int) -> ContentFields:
+    """Return what is known of a source's fields: their types, when they changed shape, and their former names."""
+    types: dict[ModelId, dict[str, str]] = {}
+    present: dict[str, tuple[ModelId, str]] = {}
+    query = select(fields.c.id, fields.c.model_id, fields.c.api_key, fields.c.field_type, fields.c.deleted_at).where(
+        fields.c.source_id == source_id
+    )
+    for row in connection.execute(query):
+        of_model = types.setdefault(ModelId(row.model_id), {})  # a model that lost all of its fields is known, too
+        if row.deleted_at is None:
+            of_model[row.api_key] = row.field_type
+            present[row.id] = ModelId(row.model_id), row.api_key
+    reshaped: dict[ModelId, dict[str, int]] = {}
+    former: dict[ModelId, dict[str, str]] = {}
+    changed = (
+        select(events.c.data, events.c.id)
+        .where(
+            events.c.source_id == source_id,
+            events.c.record_id.is_(None),  # for the index: few events are about no record
+            events.c.type == EventType.FIELD_CHANGED.value,
+        )
+        .order_by(events.c.id)
+    )
+    for text, id in connection.execute(changed):
+        data = json.loads(text)
+        if data["field"]["id"] not in present:
+            continue
+        model_id, api_key = present[data["field"]["id"]]
+        changes = data.get("changes", {})
+        if any(name in changes for name in RESHAPES):
+            reshaped.setdefault(model_id, {})[api_key] = id
+        if isinstance(changes.get("api_key"), list) and isinstance(changes["api_key"][0], str):
+            former.setdefault(model_id, {})[changes["api_key"][0]] = api_key
+    return ContentFields(types, reshaped, former)
+
+
 def normalized(tx: Connection, seen: Schema) -> Schema:
-    """`seen` as this database will give it back: what it keeps in another form is no change the next time."""
+    """Return `seen` as this database stores it: what it stores in another form is no change the next time."""
     return Schema(
-        models={id: replace(model, payload=stored_json(tx, model.payload)) for id, model in seen.models.items()},
-        fields={id: replace(field, payload=stored_json(tx, field.payload)) for id, field in seen.fields.items()},
+        models={id: _storable(tx, model) for id, model in seen.models.items()},
+        fields={id: _storable(tx, field) for id, field in seen.fields.items()},
     )
 
 
+def _storable(tx: Connection, one: ModelOrField) -> ModelOrField:
+    return replace(one, payload=dialect_of(tx).storable_json_text(one.payload))
+
+
 def schema_seen_at(connection: Connection, source_id: int) -> datetime | None:
-    """When something of the schema was last new: a time at which all of it was read; None: it never was."""
+    """Return when the newest part of the schema was first seen, or None: all of the schema was read then."""
     return connection.scalar(
         select(func.max(models.c.first_seen_at)).where(models.c.source_id == source_id, models.c.payload.is_not(None))
     )
@@ -156,97 +167,56 @@ def upsert_schema(
     deleted_fields: Sequence[str] = (),
     observed_at: datetime,
 ) -> None:
-    """Write models and fields as seen (one that was deleted is there again), and mark those that are gone.
+    """Write models and fields as seen. A row that is equal already is not written again.
 
-    A row that is so already is not written again.
+    Args:
+        tx: The transaction.
+        lease: The right to write.
+        seen_models: Models to write. One that was marked deleted exists again.
+        seen_fields: Fields to write.
+        deleted_models: Models to mark as deleted.
+        deleted_fields: Fields to mark as deleted.
+        observed_at: When the schema was read.
     """
     assert_and_renew(tx, lease)
-    source_id, dialect = lease.source_id, tx.dialect.name
-    run_many(
-        tx,
-        _model_details(dialect),
-        NEW + MODEL_DETAILS,
-        [
-            (
-                source_id,
-                model.id,
-                observed_at,
-                model.api_key,
-                model.name,
-                model.is_block,
-                model.is_singleton,
-                model.draft_mode,
-                stored_json(tx, model.payload),
-                None,
-            )
-            for model in seen_models
-        ],
-    )
+    source_id = lease.source_id
+    _upsert(tx, models, MODEL, [_storable(tx, one) for one in seen_models], (source_id, observed_at, None))
     upsert_models(tx, source_id, (field.model_id for field in seen_fields), observed_at=observed_at)
-    run_many(
-        tx,
-        _field_details(dialect),
-        NEW + FIELD_DETAILS,
-        [
-            (
-                source_id,
-                field.id,
-                observed_at,
-                field.model_id,
-                field.api_key,
-                field.label,
-                field.field_type,
-                field.is_localized,
-                field.position,
-                stored_json(tx, field.payload),
-                None,
-            )
-            for field in seen_fields
-        ],
-    )
-    run_many(tx, MODEL_IS_DELETED, NOT_DELETED, [(source_id, id, observed_at) for id in deleted_models])
-    run_many(tx, FIELD_IS_DELETED, NOT_DELETED, [(source_id, id, observed_at) for id in deleted_fields])
+    _upsert(tx, fields, FIELD, [_storable(tx, one) for one in seen_fields], (source_id, observed_at, None))
+    run_many(tx, MODEL_IS_DELETED, DELETED, [(source_id, id, observed_at) for id in deleted_models])
+    run_many(tx, FIELD_IS_DELETED, DELETED, [(source_id, id, observed_at) for id in deleted_fields])
+
+
+def _upsert(
+    tx: Connection,
+    table: Table,
+    columns: tuple[str, ...],
+    seen: Sequence[Model] | Sequence[Field],
+    rest: tuple[int, datetime, None],
+) -> None:
+    values = attrgetter(*columns)
+    details = (*(name for name in columns if name != "id"), "deleted_at")
+    rows = [(*rest, *values(one)) for one in seen]
+    run_many(tx, dialect_of(tx).upsert(table, details), (*NEW, "deleted_at", *columns), rows)
 
 
 def upsert_models(tx: Connection, source_id: int, ids: Iterable[ModelId], *, observed_at: datetime) -> None:
-    """Make a row of id only for each model that has none: one that the token may not read, or gone before we came."""
+    """Make a row with the id only for each model that has none: the token may not read it, or it was deleted before."""
     wanted = set(ids)
     known = set(tx.scalars(select(models.c.id).where(models.c.source_id == source_id)))
     if unknown := sorted(wanted - known):
-        run_many(tx, _model_row(tx.dialect.name), NEW, [(source_id, id, observed_at) for id in unknown])
+        rows = [(source_id, observed_at, id) for id in unknown]
+        run_many(tx, dialect_of(tx).insert_ignore(models), (*NEW, "id"), rows)
 
 
-@lru_cache
-def _model_details(dialect: str) -> Insert:
-    return upsert(models, dialect, MODEL_DETAILS)
-
-
-@lru_cache
-def _field_details(dialect: str) -> Insert:
-    return upsert(fields, dialect, FIELD_DETAILS)
-
-
-@lru_cache
-def _model_row(dialect: str) -> Insert:
-    return insert_ignore(models, dialect)
-
-
-NOT_DELETED = ("of_source", "gone_id", "gone_at")
-MODEL_IS_DELETED = (
-    update(models)
+DELETED = ("of_source", "deleted_id", "at")
+MODEL_IS_DELETED, FIELD_IS_DELETED = (
+    update(table)
     .where(
-        models.c.source_id == bindparam("of_source"),
-        models.c.id == bindparam("gone_id"),
-        models.c.deleted_at.is_(None),
+        table.c.source_id == bindparam("of_source"),
+        table.c.id == bindparam("deleted_id"),
+        table.c.deleted_at.is_(None),
     )
-    .values(deleted_at=bindparam("gone_at"))
-)
-FIELD_IS_DELETED = (
-    update(fields)
-    .where(
-        fields.c.source_id == bindparam("of_source"),
-        fields.c.id == bindparam("gone_id"),
-        fields.c.deleted_at.is_(None),
-    )
-    .values(deleted_at=bindparam("gone_at"))
+    .values(deleted_at=bindparam("at"))
+    for table in (models, fields)
 )

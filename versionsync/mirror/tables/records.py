@@ -1,19 +1,21 @@
-"""What the mirror holds of records and their versions, as far as planning needs it: no content, so it costs little."""
+"""Read and write records: their meta and their state, without their versions."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, bindparam, case, func, or_, select, update
 from sqlalchemy.sql.dml import Update
 
-from versionsync.ledger.ids import ModelId, RecordId, VersionId
+from versionsync.ledger.ids import ModelId, RecordId
 from versionsync.ledger.plan import RecordPlan
-from versionsync.ledger.records import Editor, KnownRecord, SeenRecord, Version
-from versionsync.mirror.engine.bulk import chunked, insert_many, run_many
-from versionsync.mirror.schema import models, records, version_rewrites, versions
+from versionsync.ledger.records import KnownRecord, SeenRecord
+from versionsync.mirror.engine.bulk import chunked, field_names, run_many
+from versionsync.mirror.engine.dialects import dialect_of
+from versionsync.mirror.schema import models, records
 
 __all__ = [
     "has_due_schedule",
@@ -22,27 +24,14 @@ __all__ = [
     "live_counts_by_status",
     "live_record_count",
     "load_records",
-    "load_versions",
     "oldest_synced",
     "publication_candidates",
-    "stored_contents",
     "update_records",
 ]
 
-META = (
-    "model_id",
-    "status",
-    "stage",
-    "created_at",
-    "updated_at",
-    "published_at",
-    "first_published_at",
-    "publication_scheduled_at",
-    "unpublishing_scheduled_at",
-    "creator_type",
-    "creator_id",
-    "fingerprint",
-)
+# The columns that are fields of SeenRecord of the same name; `creator` is two columns.
+SEEN = field_names(SeenRecord, "id", "current_version_id", "creator")
+META = (*SEEN, "creator_type", "creator_id")
 STATE = ("version_count", "synced_at", "deleted_at", "deletion_evidence")
 FLAGGED = ("current_version_id", "published_version_id")
 KEY = ("of_source", "record")
@@ -64,8 +53,8 @@ UPDATE_STATE = _update(*FLAGGED, *STATE)
 
 
 def insert_records(tx: Connection, source_id: int, plans: Sequence[RecordPlan], *, observed_at: datetime) -> None:
-    """Insert the records that are new; `update_records` points them to their versions when these are there."""
-    insert_many(
+    """Insert the new records; `update_records` points them to their versions once these exist."""
+    dialect_of(tx).insert_many(
         tx,
         records,
         ("source_id", "id", "first_seen_at", *STATE, *META),
@@ -78,7 +67,7 @@ def insert_records(tx: Connection, source_id: int, plans: Sequence[RecordPlan], 
 
 
 def update_records(tx: Connection, source_id: int, plans: Sequence[RecordPlan], *, observed_at: datetime) -> None:
-    """Point each record to its current and published versions; of a known one, set state and meta (where seen) too."""
+    """Point each record to its current and published versions; also set state and meta of a known one."""
     new, seen, unseen = [], [], []
     for plan in plans:
         key = (source_id, plan.record_id, plan.current_version_id, plan.published_version_id)
@@ -95,20 +84,7 @@ def update_records(tx: Connection, source_id: int, plans: Sequence[RecordPlan], 
 
 def _meta(record: SeenRecord) -> tuple[object, ...]:
     creator = record.creator
-    return (
-        record.model_id,
-        record.status,
-        record.stage,
-        record.created_at,
-        record.updated_at,
-        record.published_at,
-        record.first_published_at,
-        record.publication_scheduled_at,
-        record.unpublishing_scheduled_at,
-        creator.type if creator else None,
-        creator.id if creator else None,
-        record.fingerprint,
-    )
+    return (*_seen(record), creator.type if creator else None, creator.id if creator else None)
 
 
 def _state(plan: RecordPlan, observed_at: datetime) -> tuple[object, ...]:
@@ -124,40 +100,12 @@ MAX_SCHEDULE_DELAY = timedelta(minutes=10)
 UPDATED, PUBLISHED = "updated", "published"
 SCRUB_UPDATED_AFTER = timedelta(days=1)
 
-_RECORD = select(
-    records.c.id,
-    records.c.model_id,
-    records.c.fingerprint,
-    records.c.created_at,
-    records.c.updated_at,
-    records.c.published_at,
-    records.c.first_published_at,
-    records.c.current_version_id,
-    records.c.published_version_id,
-    records.c.version_count,
-    records.c.synced_at,
-    records.c.deleted_at,
-)
-_VERSION = select(
-    versions.c.record_id,
-    versions.c.id,
-    versions.c.model_id,
-    versions.c.ordinal,
-    versions.c.created_at,
-    versions.c.editor_type,
-    versions.c.editor_id,
-    versions.c.is_current,
-    versions.c.is_published,
-    versions.c.published_from,
-    versions.c.published_until,
-    versions.c.is_valid,
-    versions.c.attributes_hash,
-    versions.c.missing_since,
-)
+_RECORD = select(*(records.c[name] for name in field_names(KnownRecord)))
+_seen = attrgetter(*SEEN)
 
 
 def load_records(connection: Connection, source_id: int, ids: Iterable[RecordId]) -> dict[RecordId, KnownRecord]:
-    """Those of `ids` that the mirror holds, deleted ones too."""
+    """Return those of `ids` that the mirror holds, deleted ones too."""
     found: dict[RecordId, KnownRecord] = {}
     for chunk in chunked(ids):
         query = _RECORD.where(records.c.source_id == source_id, records.c.id.in_(chunk))
@@ -166,36 +114,11 @@ def load_records(connection: Connection, source_id: int, ids: Iterable[RecordId]
     return found
 
 
-def load_versions(
-    connection: Connection, source_id: int, record_ids: Iterable[RecordId]
-) -> dict[RecordId, tuple[Version, ...]]:
-    """The versions of these records, oldest first (by ordinal), missing ones too; a record without any is left out."""
-    found: dict[RecordId, list[Version]] = {}
-    for chunk in chunked(record_ids):
-        query = _VERSION.where(versions.c.source_id == source_id, versions.c.record_id.in_(chunk)).order_by(
-            versions.c.record_id, versions.c.ordinal
-        )
-        for row in connection.execute(query):
-            found.setdefault(RecordId(row.record_id), []).append(_version(row))
-    return {id: tuple(listed) for id, listed in found.items()}
-
-
-def stored_contents(connection: Connection, source_id: int, ids: Iterable[VersionId]) -> dict[VersionId, set[bytes]]:
-    """The hashes of what these versions said before they were rewritten; one that never was is left out."""
-    found: dict[VersionId, set[bytes]] = {}
-    for chunk in chunked(ids):
-        query = select(version_rewrites.c.version_id, version_rewrites.c.attributes_hash).where(
-            version_rewrites.c.source_id == source_id, version_rewrites.c.version_id.in_(chunk)
-        )
-        for row in connection.execute(query):
-            found.setdefault(VersionId(row.version_id), set()).add(row.attributes_hash)
-    return found
-
-
 def has_due_schedule(connection: Connection, source_id: int, *, after: datetime, until: datetime) -> bool:
-    """Whether a live record was to be published or unpublished by schedule from `after` to `until`, upstream's clock.
+    """Return whether a live record's scheduled publication or unpublishing is between `after` and `until`.
 
-    Or shortly before, and the mirror does not show that it was: upstream may carry it out a little late.
+    One shortly before that counts too if the mirror does not show its effect: upstream may be a little late. All times
+    are by upstream's clock.
     """
     live = select(records.c.id).where(records.c.source_id == source_id, records.c.deleted_at.is_(None))
     publication, unpublishing = records.c.publication_scheduled_at, records.c.unpublishing_scheduled_at
@@ -209,13 +132,13 @@ def has_due_schedule(connection: Connection, source_id: int, *, after: datetime,
 
 
 def live_record_count(connection: Connection, source_id: int) -> int:
-    """How many records of the source are not deleted."""
+    """Count the records of the source that are not deleted."""
     query = select(func.count()).where(records.c.source_id == source_id, records.c.deleted_at.is_(None))
     return connection.scalar(query) or 0
 
 
 def live_counts_by_model(connection: Connection, source_id: int) -> dict[ModelId, int]:
-    """How many records of each model are not deleted; a model without any is left out."""
+    """Count the live records of each model; a model without any is left out."""
     query = (
         select(records.c.model_id, func.count())
         .where(records.c.source_id == source_id, records.c.deleted_at.is_(None))
@@ -234,10 +157,10 @@ def live_counts_by_status(connection: Connection, source_id: int) -> dict[str | 
 
 
 def oldest_synced(connection: Connection, source_id: int, limit: int, *, now: datetime) -> list[KnownRecord]:
-    """Return the live records whose versions were not read for the longest time, at most `limit` of them.
+    """Return at most `limit` live records: those whose versions were not read for the longest time.
 
-    Up to half of them are records with status `updated` that were not read for a day: of these alone a publication can
-    leave no trace in the list of records, behind another edit of the same record.
+    Up to half of them are records with status `updated` that were not read for a day. Only there can a publication
+    leave no trace in the list of records, if the same record was edited after it.
     """
     longest_first = (records.c.synced_at, records.c.id)
     updated = _RECORD.where(
@@ -254,8 +177,8 @@ def publication_candidates(
 ) -> list[KnownRecord]:
     """Return live records that may have been published without a trace, and whose versions were not read `since`.
 
-    Those with status `updated` come first, then those published after `published_after`; of each the one that was
-    published last. Models without draft mode are left out: there each publication is a new version.
+    Those with status `updated` come first, then those published after `published_after`. In both groups the latest
+    publication comes first. Models without draft mode are left out: there each publication is a new version.
     """
     without_drafts = select(models.c.id).where(models.c.source_id == source_id, models.c.draft_mode.is_(False))
     is_updated = records.c.status == UPDATED
@@ -273,7 +196,7 @@ def publication_candidates(
 
 
 def _live(source_id: int) -> tuple[ColumnElement[bool], ...]:
-    """Conditions for the records that upstream should list.
+    """Return the conditions for the records that upstream should list.
 
     Records of a model that became a block model stay as they were: upstream shows them as blocks, if at all.
     """
@@ -282,34 +205,4 @@ def _live(source_id: int) -> tuple[ColumnElement[bool], ...]:
 
 
 def _record(row: Row[*tuple[Any, ...]]) -> KnownRecord:
-    return KnownRecord(
-        id=RecordId(row.id),
-        model_id=ModelId(row.model_id),
-        fingerprint=row.fingerprint,
-        created_at=row.created_at,
-        updated_at=row.updated_at,
-        published_at=row.published_at,
-        first_published_at=row.first_published_at,
-        current_version_id=row.current_version_id,
-        published_version_id=row.published_version_id,
-        version_count=row.version_count,
-        synced_at=row.synced_at,
-        deleted_at=row.deleted_at,
-    )
-
-
-def _version(row: Row[*tuple[Any, ...]]) -> Version:
-    return Version(
-        id=VersionId(row.id),
-        model_id=ModelId(row.model_id),
-        ordinal=row.ordinal,
-        created_at=row.created_at,
-        editor=None if row.editor_type is None else Editor(row.editor_type, row.editor_id),
-        is_current=row.is_current,
-        is_published=row.is_published,
-        published_from=row.published_from,
-        published_until=row.published_until,
-        is_valid=row.is_valid,
-        content_hash=row.attributes_hash,
-        missing_since=row.missing_since,
-    )
+    return KnownRecord(**row._asdict())

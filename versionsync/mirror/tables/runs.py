@@ -9,7 +9,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, desc, exists, func, insert, select, true, update
 
-from versionsync.mirror.engine.analyze import analyze_grown
+from versionsync.mirror.engine.bulk import field_names
+from versionsync.mirror.engine.dialects import dialect_of
 from versionsync.mirror.schema import events, runs, version_rewrites
 from versionsync.mirror.tables.leases import Lease, assert_and_renew
 
@@ -34,15 +35,15 @@ RUNS_AT_ONCE = 1000
 
 
 def delete_old_runs(tx: Connection, lease: Lease, *, now: datetime) -> int:
-    """Delete runs of the lease's source that wrote nothing, a thousand at the most; returns how many.
+    """Delete runs of the lease's source that wrote nothing, at most a thousand; return how many.
 
-    Those that succeeded go after KEEP_IDLE, the others after KEEP_FAILED. The last run stays, and the running one.
+    Successful ones are deleted after KEEP_UNCHANGED, others after KEEP_FAILED. The last run and the running one stay.
     """
     assert_and_renew(tx, lease)
     mine = runs.c.source_id == lease.source_id
     keep_for = {"succeeded": KEEP_UNCHANGED, "partial": KEEP_FAILED, "failed": KEEP_FAILED, "interrupted": KEEP_FAILED}
     newest = tx.scalar(select(func.max(runs.c.id)).where(mine)) or 0
-    forgotten = 0
+    deleted = 0
     for outcome, age in keep_for.items():
         old = (
             select(runs.c.id)
@@ -58,12 +59,12 @@ def delete_old_runs(tx: Connection, lease: Lease, *, now: datetime) -> int:
                 ),
             )
             .order_by(runs.c.id)
-            .limit(RUNS_AT_ONCE - forgotten)
+            .limit(RUNS_AT_ONCE - deleted)
         )
         ids = tx.scalars(old).all()
         if ids:
-            forgotten += tx.execute(delete(runs).where(runs.c.id.in_(ids))).rowcount
-    return forgotten
+            deleted += tx.execute(delete(runs).where(runs.c.id.in_(ids))).rowcount
+    return deleted
 
 
 COUNTS = (
@@ -98,7 +99,7 @@ class RunRow:
 
 
 def start_run(tx: Connection, lease: Lease, *, kind: str, trigger: str, started_at: datetime) -> int:
-    """Note that a run began; returns its id."""
+    """Record that a run began; return its id."""
     assert_and_renew(tx, lease)
     return tx.execute(
         insert(runs)
@@ -115,7 +116,7 @@ def start_run(tx: Connection, lease: Lease, *, kind: str, trigger: str, started_
 
 
 def update_run(tx: Connection, lease: Lease, run_id: int, counts: Mapping[str, int]) -> None:
-    """Note how far a run is: the counts that are given by name, of those in COUNTS."""
+    """Record how far a run is. `counts` has some of the names in COUNTS."""
     assert_and_renew(tx, lease)
     tx.execute(update(runs).where(runs.c.id == run_id).values(_only_counts(counts)))
 
@@ -131,9 +132,17 @@ def finish_run(
     error: str | None = None,
     error_kind: str | None = None,
 ) -> None:
-    """Note how a run ended: `outcome` is one of succeeded, partial, failed, interrupted (invariant 7).
+    """Record how a run ended (invariant 7).
 
-    `error_kind` is `error` as one of the words of `runs.error_kind`.
+    Args:
+        tx: The transaction.
+        lease: The right to write.
+        run_id: The run.
+        outcome: One of succeeded, partial, failed, interrupted.
+        finished_at: When it ended.
+        counts: Its final counts, some of the names in COUNTS.
+        error: Why it did not succeed.
+        error_kind: The same as one of the values of `runs.error_kind`.
     """
     assert_and_renew(tx, lease)
     tx.execute(
@@ -142,11 +151,11 @@ def finish_run(
         .values(outcome=outcome, finished_at=finished_at, error=error, error_kind=error_kind, **_only_counts(counts))
     )
     if counts.get("versions_inserted"):
-        analyze_grown(tx)
+        dialect_of(tx).analyze_grown(tx)
 
 
 def interrupt_stale_runs(tx: Connection, lease: Lease, *, finished_at: datetime) -> int:
-    """Note that runs of former holders, which ended without a word, were interrupted; returns how many."""
+    """Mark the unfinished runs of earlier holders as interrupted; return how many."""
     assert_and_renew(tx, lease)
     return tx.execute(
         update(runs)
@@ -162,9 +171,9 @@ def interrupt_stale_runs(tx: Connection, lease: Lease, *, finished_at: datetime)
 def last_runs(
     connection: Connection, source_id: int | None = None, *, limit: int = 20, besides: str | None = None
 ) -> list[RunRow]:
-    """The newest runs of a source, or of all (None), newest first.
+    """Return the newest runs of a source, or of all (None), newest first.
 
-    At most `limit`, besides those whose `error_kind` is `besides`: these are not counted.
+    At most `limit`; runs whose `error_kind` is `besides` are included but not counted.
     """
     counted = select(runs.c.id).where(runs.c.error_kind.is_distinct_from(besides) if besides else true())
     query = select(runs).order_by(desc(runs.c.id))
@@ -188,19 +197,8 @@ def _only_counts(counts: Mapping[str, int]) -> dict[str, int]:
 
 
 def _row(row: Row[Any]) -> RunRow:
-    return RunRow(
-        id=row.id,
-        source_id=row.source_id,
-        kind=row.kind,
-        trigger=row.trigger,
-        holder=row.holder,
-        started_at=row.started_at,
-        finished_at=row.finished_at,
-        outcome=row.outcome,
-        counts={name: getattr(row, name) for name in COUNTS},
-        error=row.error,
-        error_kind=row.error_kind,
-    )
+    values = {name: getattr(row, name) for name in field_names(RunRow, "counts")}
+    return RunRow(**values, counts={name: getattr(row, name) for name in COUNTS})
 
 
 def has_written_since(connection: Connection, source_id: int, *, since: datetime, besides: int) -> bool:

@@ -1,4 +1,4 @@
-"""Sources: their registration, and how far the mirror of each has come."""
+"""Sources: their registration, and the progress of each one's mirror."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select, update
 
-from versionsync.mirror.engine.bulk import insert_ignore
+from versionsync.mirror.engine.bulk import field_names
+from versionsync.mirror.engine.dialects import dialect_of
 from versionsync.mirror.errors import WrongProject
 from versionsync.mirror.schema import leases, sources
 from versionsync.mirror.tables.leases import Lease, assert_and_renew, set_lock_timeout
@@ -33,7 +34,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Project:
-    """What a source mirrors, as the settings and upstream say."""
+    """What a source mirrors, according to the settings and upstream."""
 
     id: str
     name: str | None
@@ -50,7 +51,7 @@ class Project:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
-    """How far the mirror of a source has come; what is None was not so yet."""
+    """The progress of a source's mirror. None: that has not happened yet."""
 
     last_data_change_at: datetime | None
     last_data_change_is_settled: bool
@@ -64,7 +65,7 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceRow:
-    """A source as the database has it. `blocked_views`: its typed views that could not follow the schema, and why."""
+    """A source as the database has it. `blocked_views`: its typed views that could not be changed, and why."""
 
     id: int
     name: str
@@ -75,27 +76,28 @@ class SourceRow:
 
 
 def load_source(connection: Connection, name: str) -> SourceRow | None:
-    """The source of that name; None: it was never synced."""
+    """Return the source of that name, or None if it was never synced."""
     row = connection.execute(select(sources).where(sources.c.name == name)).one_or_none()
     return None if row is None else _row(row)
 
 
 def sources_of(connection: Connection) -> list[SourceRow]:
-    """All sources, by name."""
+    """Return all sources, by name."""
     return [_row(row) for row in connection.execute(select(sources).order_by(sources.c.name))]
 
 
 def register_source(tx: Connection, name: str, project: Project, *, observed_at: datetime) -> SourceRow:
-    """The source of that name, made if it is new. A known one is returned as it is, not changed.
+    """Return the source of that name, unchanged if it exists, otherwise new.
 
-    Raises WrongProject where the name is known for another project, or for another fixed environment.
+    Raises WrongProject if the name belongs to another project, or to another fixed environment.
     """
     if known := load_source(tx, name):
         check_same_project(known, project)
         return known
     set_lock_timeout(tx)
     inserted = tx.scalar(
-        insert_ignore(sources, tx.dialect.name)
+        dialect_of(tx)
+        .insert_ignore(sources)
         .values(
             name=name,
             project_id=project.id,
@@ -106,33 +108,33 @@ def register_source(tx: Connection, name: str, project: Project, *, observed_at:
     )
     if inserted is not None:
         tx.execute(insert(leases).values(source_id=inserted))
-    made = load_source(tx, name)  # another process may have made it since we looked
+    made = load_source(tx, name)  # another process may have made it in the meantime
     assert made is not None
     check_same_project(made, project)
     return made
 
 
 def update_project(tx: Connection, lease: Lease, project: Project) -> None:
-    """Note what upstream now says of the project and the environment; following the primary one to another included."""
+    """Record what upstream says of the project and the environment, which may be another primary one."""
     assert_and_renew(tx, lease)
     tx.execute(update(sources).where(sources.c.id == lease.source_id).values(_columns_of(project)))
 
 
 def update_time_format(tx: Connection, lease: Lease, *, precision: int | None, zone: str | None) -> None:
-    """Note in which form upstream prints times: the decimals of a second, and the project's zone."""
+    """Record how upstream prints times: the decimals of a second, and the project's zone."""
     assert_and_renew(tx, lease)
     values = {"time_precision": precision, "time_zone": zone}
     tx.execute(update(sources).where(sources.c.id == lease.source_id).values(values))
 
 
 def update_history_retention(tx: Connection, lease: Lease, days: int | None) -> None:
-    """Note for how many days upstream keeps versions. None: permanently, or it is not known."""
+    """Record for how many days upstream keeps versions. None: permanently, or it is not known."""
     assert_and_renew(tx, lease)
     tx.execute(update(sources).where(sources.c.id == lease.source_id).values(history_retention_days=days))
 
 
 def save_blocked_views(tx: Connection, source_id: int, blocked: Mapping[str, str]) -> None:
-    """Note which typed views of a source could not follow the schema, and why; nothing is written where it is noted."""
+    """Record which typed views of a source could not be changed, and why, unless that is recorded already."""
     said = json.dumps(dict(blocked), sort_keys=True)
     known = tx.scalar(select(sources.c.blocked_views).where(sources.c.id == source_id))
     if known is not None and json.loads(known) != blocked:
@@ -140,8 +142,8 @@ def save_blocked_views(tx: Connection, source_id: int, blocked: Mapping[str, str
 
 
 def update_checkpoint(tx: Connection, lease: Lease, **columns: datetime | bool | None) -> None:
-    """Set the checkpoint columns that are given by name, those of `Checkpoint`; the others stay."""
-    unknown = columns.keys() - Checkpoint.__dataclass_fields__.keys()
+    """Set the given columns of `Checkpoint`; the others stay."""
+    unknown = columns.keys() - set(field_names(Checkpoint))
     if unknown:
         raise TypeError(f"no checkpoint columns: {', '.join(sorted(unknown))}")
     assert_and_renew(tx, lease)
@@ -149,7 +151,7 @@ def update_checkpoint(tx: Connection, lease: Lease, **columns: datetime | bool |
 
 
 def check_same_project(known: SourceRow, project: Project) -> None:
-    """Raise WrongProject where `known` mirrors another project than this one, or another fixed environment of it."""
+    """Raise WrongProject if `known` mirrors another project than this one, or another fixed environment of it."""
     if known.project.id != project.id:
         raise WrongProject(
             f"the source {known.name} mirrors the project {known.project.name or known.project.id} "
@@ -165,49 +167,24 @@ def check_same_project(known: SourceRow, project: Project) -> None:
         )
 
 
+# The columns of `sources` for the fields of Project: two have other names.
+PROJECT = {name: name for name in field_names(Project)} | {"id": "project_id", "name": "project_name"}
+CHECKPOINT = field_names(Checkpoint)
+
+
 def _columns_of(project: Project) -> dict[str, Any]:
-    """What can change about a project: all but its id."""
-    return {
-        "project_name": project.name,
-        "environment": project.environment,
-        "follows_primary": project.follows_primary,
-        "base_url": project.base_url,
-        "locales": json.dumps(list(project.locales)),
-        "environment_created_at": project.environment_created_at,
-        "project_hash": project.project_hash,
-        "time_precision": project.time_precision,
-        "time_zone": project.time_zone,
-        "history_retention_days": project.history_retention_days,
-    }
+    """Return what can change about a project: everything except its id."""
+    values = {column: getattr(project, name) for name, column in PROJECT.items() if name != "id"}
+    return values | {"locales": json.dumps(list(project.locales))}
 
 
 def _row(row: Row[Any]) -> SourceRow:
+    project = {name: getattr(row, column) for name, column in PROJECT.items()}
     return SourceRow(
         id=row.id,
         name=row.name,
-        project=Project(
-            id=row.project_id,
-            name=row.project_name,
-            environment=row.environment,
-            follows_primary=row.follows_primary,
-            base_url=row.base_url,
-            locales=tuple(json.loads(row.locales)),
-            environment_created_at=row.environment_created_at,
-            project_hash=row.project_hash,
-            time_precision=row.time_precision,
-            time_zone=row.time_zone,
-            history_retention_days=row.history_retention_days,
-        ),
-        checkpoint=Checkpoint(
-            last_data_change_at=row.last_data_change_at,
-            last_data_change_is_settled=row.last_data_change_is_settled,
-            last_complete_sweep_at=row.last_complete_sweep_at,
-            last_scrub_at=row.last_scrub_at,
-            last_success_at=row.last_success_at,
-            complete_as_of=row.complete_as_of,
-            unexplained_change_since=row.unexplained_change_since,
-            unexplained_read_at=row.unexplained_read_at,
-        ),
+        project=Project(**project | {"locales": tuple(json.loads(row.locales))}),
+        checkpoint=Checkpoint(**{name: getattr(row, name) for name in CHECKPOINT}),
         created_at=row.created_at,
         blocked_views=json.loads(row.blocked_views),
     )

@@ -1,4 +1,4 @@
-"""Requests that were sent, by source and day: so a budget is kept over restarts, and over all sources of a project."""
+"""How many requests were sent, by source and day: a budget holds over restarts and for all sources of a project."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import date
 
 from sqlalchemy import Connection, func, select, update
 
-from versionsync.mirror.engine.bulk import insert_ignore
+from versionsync.mirror.engine.dialects import dialect_of
 from versionsync.mirror.schema import request_usage, sources
 
 __all__ = ["ProjectUsage", "add_requests", "project_usage", "requests_since"]
@@ -15,15 +15,15 @@ __all__ = ["ProjectUsage", "add_requests", "project_usage", "requests_since"]
 
 @dataclass(frozen=True, slots=True)
 class ProjectUsage:
-    """Requests to one project, and how many sources sent them (1 at the least)."""
+    """Requests to one project, and how many sources sent them (at least 1)."""
 
     requests: int
     sources: int
 
 
 def add_requests(tx: Connection, source_id: int, day: date, requests: int) -> None:
-    """Note that a source sent so many more `requests` on a UTC day."""
-    tx.execute(insert_ignore(request_usage, tx.dialect.name).values(source_id=source_id, day=day.isoformat()))
+    """Add to the `requests` that a source sent on a UTC day."""
+    tx.execute(dialect_of(tx).insert_ignore(request_usage).values(source_id=source_id, day=day.isoformat()))
     tx.execute(
         update(request_usage)
         .where(request_usage.c.source_id == source_id, request_usage.c.day == day.isoformat())
@@ -32,7 +32,7 @@ def add_requests(tx: Connection, source_id: int, day: date, requests: int) -> No
 
 
 def project_usage(connection: Connection, source_id: int, *, since: date) -> ProjectUsage:
-    """What all sources of the source's project sent since the beginning of a UTC day: a quota is the project's."""
+    """Return what all sources of the source's project sent since the start of a UTC day: a quota is the project's."""
     project = select(sources.c.project_id).where(sources.c.id == source_id).scalar_subquery()
     requests, senders = connection.execute(
         select(func.coalesce(func.sum(request_usage.c.requests), 0), func.count(request_usage.c.source_id.distinct()))
@@ -43,7 +43,7 @@ def project_usage(connection: Connection, source_id: int, *, since: date) -> Pro
 
 
 def requests_since(connection: Connection, source_id: int, *, since: date) -> int:
-    """What the source's daemon sent for it alone since the beginning of a UTC day."""
+    """Return what the daemon sent for this source alone since the start of a UTC day."""
     sent = select(func.coalesce(func.sum(request_usage.c.requests), 0)).where(
         request_usage.c.source_id == source_id, request_usage.c.day >= since.isoformat()
     )

@@ -1,37 +1,41 @@
-"""Rows of `versions`: inserted, changed, and kept aside before upstream's rewriting of them is followed."""
+"""Read and write versions and their contents, and archive the content of a version before it is rewritten."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, ScalarSelect, bindparam, func, insert, select, update
 
+from versionsync.ledger.events import EventType
 from versionsync.ledger.ids import RecordId, VersionId, uuid_of
-from versionsync.ledger.records import Change, Version
-from versionsync.mirror.engine.bulk import chunked, insert_many, run_many
-from versionsync.mirror.engine.jsonb import jsonb_form
-from versionsync.mirror.engine.types import POSTGRES
+from versionsync.ledger.records import Change, Editor, SeenVersion, Version
+from versionsync.mirror.engine.bulk import chunked, field_names, run_many
+from versionsync.mirror.engine.dialects import dialect_of
 from versionsync.mirror.errors import ContentRejected
-from versionsync.mirror.schema import version_rewrites, versions
+from versionsync.mirror.schema import events, version_rewrites, versions
 
-__all__ = ["archive_rewritten", "clear_flags", "insert_versions", "update_contents", "update_versions"]
+__all__ = [
+    "StoredContent",
+    "archive_rewritten",
+    "clear_flags",
+    "former_texts",
+    "insert_versions",
+    "load_versions",
+    "stored_contents",
+    "stored_texts",
+    "update_contents",
+    "update_versions",
+]
 
-STATE = (
-    "model_id",
-    "ordinal",
-    "created_at",
-    "editor_type",
-    "editor_id",
-    "is_current",
-    "is_published",
-    "published_from",
-    "published_until",
-    "is_valid",
-    "missing_since",
-)
+# The columns that are fields of SeenVersion of the same name; `editor` is two columns, `content_hash` another name.
+SEEN = field_names(SeenVersion, "id", "editor", "content_hash", "rewrite_cause")
+STATE = (*SEEN, "editor_type", "editor_id", "ordinal", "missing_since")
 CONTENT = ("attributes", "attributes_exact", "attributes_hash")
+CONTENTS_AT_ONCE = 16  # each may be hundreds of kilobytes long
 FLAGS = ("ordinal", "is_current", "is_published")
 KEY = ("of_source", "version")
 
@@ -48,6 +52,99 @@ UPDATE_CONTENT = update(versions).where(*_this_one).values(_set(*CONTENT))
 CLEAR_FLAGS = update(versions).where(*_this_one).values(_set(*FLAGS))
 
 
+_VERSION = select(*(versions.c[name] for name in ("record_id", "id", *STATE, "attributes_hash")))
+_seen = attrgetter(*SEEN)
+
+
+def load_versions(
+    connection: Connection, source_id: int, record_ids: Iterable[RecordId]
+) -> dict[RecordId, tuple[Version, ...]]:
+    """Return the versions of these records, oldest first, missing ones too. A record without any is left out."""
+    found: dict[RecordId, list[Version]] = {}
+    for chunk in chunked(record_ids):
+        query = _VERSION.where(versions.c.source_id == source_id, versions.c.record_id.in_(chunk)).order_by(
+            versions.c.record_id, versions.c.ordinal
+        )
+        for row in connection.execute(query):
+            found.setdefault(RecordId(row.record_id), []).append(_version(row))
+    return {id: tuple(listed) for id, listed in found.items()}
+
+
+def stored_contents(connection: Connection, source_id: int, ids: Iterable[VersionId]) -> dict[VersionId, set[bytes]]:
+    """Return the hashes of the contents that these versions had before they were rewritten."""
+    found: dict[VersionId, set[bytes]] = {}
+    for chunk in chunked(ids):
+        query = select(version_rewrites.c.version_id, version_rewrites.c.attributes_hash).where(
+            version_rewrites.c.source_id == source_id, version_rewrites.c.version_id.in_(chunk)
+        )
+        for row in connection.execute(query):
+            found.setdefault(VersionId(row.version_id), set()).add(row.attributes_hash)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class StoredContent:
+    """The content of a version as the mirror stored it.
+
+    `text` is its JSON text, `hash` that of its value. `stored_by` is the id of the event that came with it. For a
+    former content that may be an earlier event of the version.
+    """
+
+    version_id: VersionId
+    text: bytes
+    hash: bytes
+    stored_by: int
+
+
+def stored_texts(connection: Connection, source_id: int, ids: Iterable[VersionId]) -> Iterator[StoredContent]:
+    """Yield the contents that these versions have in the mirror; only a few are in memory at a time."""
+    last = _event_of(versions.c.source_id, versions.c.id, func.max)
+    for chunk in chunked(ids, CONTENTS_AT_ONCE):
+        query = select(
+            versions.c.id,
+            versions.c.attributes,
+            versions.c.attributes_exact,
+            versions.c.attributes_hash,
+            last,
+        ).where(versions.c.source_id == source_id, versions.c.id.in_(chunk))
+        for id, text, exact, hash, stored_by in connection.execute(query):
+            yield StoredContent(VersionId(id), text.encode() if exact is None else exact, hash, stored_by)
+
+
+def former_texts(connection: Connection, source_id: int, id: VersionId) -> Iterator[StoredContent]:
+    """Yield the contents that a version had before it was rewritten; only a few are in memory at a time."""
+    observed = connection.scalars(
+        select(version_rewrites.c.observed_at)
+        .where(version_rewrites.c.source_id == source_id, version_rewrites.c.version_id == id)
+        .order_by(version_rewrites.c.observed_at.desc())
+    ).all()
+    for chunk in chunked(observed, CONTENTS_AT_ONCE):
+        query = select(
+            version_rewrites.c.attributes,
+            version_rewrites.c.attributes_exact,
+            version_rewrites.c.attributes_hash,
+            _event_of(version_rewrites.c.source_id, version_rewrites.c.version_id, func.min),
+        ).where(
+            version_rewrites.c.source_id == source_id,
+            version_rewrites.c.version_id == id,
+            version_rewrites.c.observed_at.in_(chunk),
+        )
+        for text, exact, hash, stored_by in connection.execute(query):
+            yield StoredContent(id, text.encode() if exact is None else exact, hash, stored_by)
+
+
+def _event_of(
+    source_id: ColumnElement[int], version_id: ColumnElement[str], choose: Callable[..., ColumnElement[Any]]
+) -> ScalarSelect[Any]:
+    """Return the id of the first or last event that stored a content of a version, or 0."""
+    stored = (EventType.VERSION_CREATED.value, EventType.VERSION_REWRITTEN.value)
+    return (
+        select(func.coalesce(choose(events.c.id), 0))
+        .where(events.c.source_id == source_id, events.c.version_id == version_id, events.c.type.in_(stored))
+        .scalar_subquery()
+    )
+
+
 def insert_versions(
     tx: Connection,
     source_id: int,
@@ -56,7 +153,7 @@ def insert_versions(
     *,
     observed_at: datetime,
 ) -> int:
-    """Insert versions with their contents; returns their number."""
+    """Insert versions with their contents; return their number."""
 
     def rows() -> Iterator[tuple[object, ...]]:
         for record_id, version in new:
@@ -71,11 +168,11 @@ def insert_versions(
                 *_content(tx, version, contents),
             )
 
-    return insert_many(tx, versions, INSERT_COLUMNS, rows())
+    return dialect_of(tx).insert_many(tx, versions, INSERT_COLUMNS, rows())
 
 
 def clear_flags(tx: Connection, source_id: int, changed: Sequence[Change]) -> None:
-    """Take flags and places in the order from versions that lose them, so that others can have them."""
+    """Take flags and ordinals from versions that lose them, so that others can have them."""
     run_many(
         tx,
         CLEAR_FLAGS,
@@ -84,10 +181,10 @@ def clear_flags(tx: Connection, source_id: int, changed: Sequence[Change]) -> No
             (
                 source_id,
                 after.id,
-                # Negative places are nobody's: two versions can change places through them.
+                # No version has a negative ordinal: through these, two versions can swap theirs.
                 before.ordinal if before.ordinal == after.ordinal else -1 - after.ordinal,
-                before.is_current and after.is_current,
-                before.is_published and after.is_published,
+                before.seen.is_current and after.seen.is_current,
+                before.seen.is_published and after.seen.is_published,
             )
             for change in changed
             if (before := change.before) is not None and _is_lossy(before, after := change.after)
@@ -125,7 +222,7 @@ def archive_rewritten(
     observed_at: datetime,
     run_id: int | None,
 ) -> None:
-    """Copy what `versions` holds of these into `version_rewrites`, before it is replaced (invariant 1)."""
+    """Copy the rows of these versions into `version_rewrites` before their content is replaced (invariant 1)."""
     for chunk in chunked(version.id for version in rewritten):
         for id, last in _last_rewrites(tx, source_id, chunk).items():
             at = observed_at if last is None else max(observed_at, last + timedelta(microseconds=1))
@@ -161,7 +258,7 @@ REWRITE_COLUMNS = [
 
 
 def _last_rewrites(tx: Connection, source_id: int, ids: Sequence[VersionId]) -> dict[VersionId, datetime | None]:
-    """When each of these versions was last rewritten: since then it has held what it holds now."""
+    """Return when each of these versions was last rewritten, and so got its current content."""
     query = (
         select(version_rewrites.c.version_id, func.max(version_rewrites.c.observed_at))
         .where(version_rewrites.c.source_id == source_id, version_rewrites.c.version_id.in_(ids))
@@ -173,33 +270,37 @@ def _last_rewrites(tx: Connection, source_id: int, ids: Sequence[VersionId]) -> 
 
 def _is_lossy(before: Version, after: Version) -> bool:
     return (
-        (before.is_current and not after.is_current)
-        or (before.is_published and not after.is_published)
+        (before.seen.is_current and not after.seen.is_current)
+        or (before.seen.is_published and not after.seen.is_published)
         or before.ordinal != after.ordinal
     )
 
 
 def _state(version: Version) -> tuple[object, ...]:
-    editor = version.editor
+    editor = version.seen.editor
     return (
-        version.model_id,
-        version.ordinal,
-        version.created_at,
+        *_seen(version.seen),
         editor.type if editor else None,
         editor.id if editor else None,
-        version.is_current,
-        version.is_published,
-        version.published_from,
-        version.published_until,
-        version.is_valid,
+        version.ordinal,
         version.missing_since,
     )
+
+
+def _version(row: Row[*tuple[Any, ...]]) -> Version:
+    seen = SeenVersion(
+        id=VersionId(row.id),
+        editor=None if row.editor_type is None else Editor(row.editor_type, row.editor_id),
+        content_hash=row.attributes_hash,
+        **{name: getattr(row, name) for name in SEEN},
+    )
+    return Version(seen=seen, ordinal=row.ordinal, missing_since=row.missing_since)
 
 
 def _content(tx: Connection, version: Version, contents: Mapping[VersionId, bytes]) -> tuple[str, bytes | None, bytes]:
     raw = contents[version.id]
     try:
-        text, exact = jsonb_form(raw) if tx.dialect.name == POSTGRES else (raw.decode(), None)
+        text, exact = dialect_of(tx).storable_json(raw)
     except UnicodeDecodeError as error:
         raise ContentRejected(f"the content of the version {version.id} is not UTF-8 at byte {error.start}") from error
-    return text, exact, version.content_hash
+    return text, exact, version.seen.content_hash

@@ -1,4 +1,4 @@
-"""How the webhook of a source does: when it last told something, how its log is read, what it left untold."""
+"""What is known of a source's webhook: the queue of its calls, how far its log was read, and how well it delivers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
-from versionsync.mirror.engine.bulk import insert_ignore
+from versionsync.mirror.engine.bulk import field_names
+from versionsync.mirror.engine.dialects import dialect_of
 from versionsync.mirror.schema import webhook_log_cursors, webhook_queue, webhooks
 
 __all__ = [
@@ -35,14 +36,14 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class QueuedRecords:
-    """Records that may have changed, each once, and up to which hint that is so."""
+    """Records that may have changed, each once, and the id of the last queued call that is included."""
 
     record_ids: Sequence[str]
     last_id: int
 
 
 def queue_record(tx: Connection, source_id: int, record_id: str, *, event_type: str, received_at: datetime) -> None:
-    """Keep a hint."""
+    """Add a record that a webhook call named to the queue."""
     tx.execute(
         insert(webhook_queue).values(
             source_id=source_id, record_id=record_id, event_type=event_type, received_at=received_at
@@ -51,7 +52,7 @@ def queue_record(tx: Connection, source_id: int, record_id: str, *, event_type: 
 
 
 def is_pending(connection: Connection, source_id: int, record_id: str, *, event_type: str) -> bool:
-    """Whether the same hint is kept already."""
+    """Return whether the same record is queued for the same event."""
     same = select(webhook_queue.c.id).where(
         webhook_queue.c.source_id == source_id,
         webhook_queue.c.record_id == record_id,
@@ -61,7 +62,7 @@ def is_pending(connection: Connection, source_id: int, record_id: str, *, event_
 
 
 def queued_records(connection: Connection, source_id: int, *, limit: int) -> QueuedRecords | None:
-    """The oldest `limit` hints of a source; None: there are none."""
+    """Return the records of the oldest `limit` queued calls of a source, or None."""
     rows = connection.execute(
         select(webhook_queue.c.id, webhook_queue.c.record_id)
         .where(webhook_queue.c.source_id == source_id)
@@ -72,7 +73,7 @@ def queued_records(connection: Connection, source_id: int, *, limit: int) -> Que
 
 
 def delete_queued(tx: Connection, source_id: int, *, up_to: int, besides: Set[str] = frozenset()) -> None:
-    """A run has mirrored all that these hinted at, but for the records `besides`."""
+    """Delete what a run has mirrored from the queue, except the records `besides`."""
     tx.execute(
         delete(webhook_queue).where(
             webhook_queue.c.source_id == source_id,
@@ -95,7 +96,7 @@ class LoggedCall:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogCursor:
-    """A reading of a webhook's log, at `read_at` by upstream's clock. `last` None: the log was empty."""
+    """How far a webhook's log was read, at `read_at` by upstream's clock. `last` None: the log was empty."""
 
     webhook_id: str
     read_at: datetime
@@ -103,12 +104,12 @@ class LogCursor:
 
     @property
     def is_invalid(self) -> bool:
-        """Whether it is no reading, but says since when the webhook may be another one."""
+        """Return whether it only says since when the webhook may be another one."""
         return self.webhook_id == INVALID_CURSOR
 
 
 def log_cursor(connection: Connection, source_id: int) -> LogCursor | None:
-    """How far the log of a source's webhook was read; None: never."""
+    """Return how far the log of a source's webhook was read, or None."""
     row = connection.execute(
         select(webhook_log_cursors).where(webhook_log_cursors.c.source_id == source_id)
     ).one_or_none()
@@ -121,29 +122,28 @@ def log_cursor(connection: Connection, source_id: int) -> LogCursor | None:
 
 
 def invalidate_cursor(tx: Connection, source_id: int, *, at: datetime) -> None:
-    """Somebody has made, mended or removed the source's webhook: whoever reads its log looks for it again."""
+    """Let the daemon search for the source's webhook again, since a user created, repaired or removed it."""
     save_cursor(tx, source_id, LogCursor(webhook_id=INVALID_CURSOR, read_at=at, last=None))
 
 
 def save_cursor(tx: Connection, source_id: int, reading: LogCursor) -> None:
-    """Note how far it was read, together with what that told."""
+    """Record how far the log was read, in the transaction that queues what it contained."""
     values = {
         "webhook_id": reading.webhook_id,
         "read_at": reading.read_at,
         "last_call_id": reading.last.id if reading.last else None,
         "last_call_at": reading.last.at if reading.last else None,
     }
-    tx.execute(insert_ignore(webhook_log_cursors, tx.dialect.name).values(source_id=source_id, **values))
-    tx.execute(update(webhook_log_cursors).where(webhook_log_cursors.c.source_id == source_id).values(**values))
+    tx.execute(dialect_of(tx).upsert(webhook_log_cursors, tuple(values)).values(source_id=source_id, **values))
 
 
 SILENT_AFTER_CHANGES = 3
-"""So many looks in a row must find what no call had told, before a webhook counts as one that stopped telling."""
+"""After this many checks in a row that found undelivered changes, a webhook counts as silent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebhookUpdate:
-    """What a daemon says of a source's webhook now and then; `log_read_at` None: it has not read the log."""
+    """What a daemon reports of a source's webhook. `log_read_at` None: it has not read the log."""
 
     receives: bool
     log_state: str
@@ -153,10 +153,10 @@ class WebhookUpdate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebhookRow:
-    """As the daemon that follows the source last knew it; `waiting` is how many hints no run has looked at yet.
+    """The state of a source's webhook, as its daemon last reported it.
 
-    `log_state` is one of unknown, absent, refused, active. `undelivered_changes` counts checks in a row that found
-    changes which no call had reported.
+    `log_state` is one of unknown, absent, refused, active, not_in_plan. `undelivered_changes` counts checks in a row
+    that found changes without a call, `waiting` the calls in the queue.
     """
 
     receives: bool
@@ -170,58 +170,41 @@ class WebhookRow:
 
     @property
     def is_used(self) -> bool:
-        """Whether it should tell what changes: its calls are received, or their log is read."""
+        """Return whether changes should arrive: its calls are received, or their log is read."""
         return self.receives or self.log_state == "active"
 
     @property
     def is_silent(self) -> bool:
-        """Whether it should tell what changes, and does no longer."""
+        """Return whether changes should arrive and no longer do."""
         return self.is_used and self.undelivered_changes >= SILENT_AFTER_CHANGES
 
 
 def webhook_row(connection: Connection, source_id: int) -> WebhookRow | None:
-    """How the webhook of a source does; None: no daemon has followed it yet."""
-    row = connection.execute(select(webhooks).where(webhooks.c.source_id == source_id)).one_or_none()
-    if row is None:
-        return None
-    waiting = connection.scalar(
-        select(func.count()).select_from(webhook_queue).where(webhook_queue.c.source_id == source_id)
-    )
-    return WebhookRow(
-        receives=row.receives,
-        last_call_at=row.last_call_at,
-        log_state=row.log_state,
-        log_read_at=row.log_read_at,
-        log_gaps=row.log_gaps,
-        last_gap_at=row.last_gap_at,
-        undelivered_changes=row.undelivered_changes,
-        waiting=waiting or 0,
-    )
+    """Return the state of a source's webhook, or None if no daemon has reported it yet."""
+    columns = (webhooks.c[name] for name in field_names(WebhookRow, "waiting"))
+    waiting = select(func.count()).where(webhook_queue.c.source_id == source_id).scalar_subquery().label("waiting")
+    row = connection.execute(select(*columns, waiting).where(webhooks.c.source_id == source_id)).one_or_none()
+    return None if row is None else WebhookRow(**row._asdict())
 
 
 def record_call(tx: Connection, source_id: int, *, at: datetime) -> None:
-    """A call told of a change: it was received, or found in the log."""
+    """Record a call about a change that was received or found in the log."""
     _save(tx, source_id, last_call_at=at, undelivered_changes=0)
 
 
 def record_gap(tx: Connection, source_id: int, *, at: datetime) -> None:
-    """A reading of the log could not prove that no call was missed."""
+    """Record that the log could not prove that no call was missed."""
     _save(tx, source_id, log_gaps=webhooks.c.log_gaps + 1, last_gap_at=at)
 
 
 def save_webhook(tx: Connection, source_id: int, news: WebhookUpdate) -> None:
-    """What the daemon that follows the source knows."""
-    read = {} if news.log_read_at is None else {"log_read_at": news.log_read_at}
-    _save(
-        tx,
-        source_id,
-        receives=news.receives,
-        log_state=news.log_state,
-        undelivered_changes=news.undelivered_changes,
-        **read,
-    )
+    """Record what the source's daemon knows of its webhook."""
+    known = {name: getattr(news, name) for name in field_names(WebhookUpdate)}
+    if news.log_read_at is None:
+        del known["log_read_at"]
+    _save(tx, source_id, **known)
 
 
 def _save(tx: Connection, source_id: int, **values: Any) -> None:
-    tx.execute(insert_ignore(webhooks, tx.dialect.name).values(source_id=source_id))
+    tx.execute(dialect_of(tx).insert_ignore(webhooks).values(source_id=source_id))
     tx.execute(update(webhooks).where(webhooks.c.source_id == source_id).values(values))

@@ -137,7 +137,7 @@ def test_writers_take_turns(mirror: Mirror) -> None:
     def add() -> None:
         for _ in range(25):
             with mirror.write() as tx:
-                lock = " FOR UPDATE" if mirror.dialect == "postgresql" else ""
+                lock = " FOR UPDATE" if mirror.dialect.name == "postgresql" else ""
                 epoch = tx.scalar(text(f"SELECT epoch FROM leases{lock}"))
                 tx.execute(text("UPDATE leases SET epoch = :epoch"), {"epoch": epoch + 1})
 
@@ -234,7 +234,7 @@ def test_refused_content_is_not_quoted(desk: Desk) -> None:
     with pytest.raises(ContentRejected, match="version a is not UTF-8 at byte 16") as caught:
         desk.write([plan], [Shown("a", 1, "c", b'{"title": "top s\xffcret"}')], now=now)
     assert "cret" not in str(caught.value)
-    if desk.mirror.dialect == "postgresql":
+    if desk.mirror.dialect.name == "postgresql":
         with pytest.raises(ContentRejected, match="refuses a row") as caught:
             desk.write([plan], [Shown("a", 1, "c", b'{"title": "top secret", oops}')], now=now)
         assert "secret" not in str(caught.value)

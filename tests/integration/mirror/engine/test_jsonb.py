@@ -55,10 +55,10 @@ LOST = {
 def test_hard_content_can_be_proven_from_the_database(desk: Desk, raw: bytes) -> None:
     """The hash is that of what the database holds: of the exact text where there is one, otherwise of the value."""
     desk.look(Shown("a", 1, "c", raw))
-    attributes = "attributes::text" if desk.mirror.dialect == "postgresql" else "attributes"
+    attributes = "attributes::text" if desk.mirror.dialect.name == "postgresql" else "attributes"
     [(kept, exact, digest)] = desk.rows(f"SELECT {attributes}, attributes_exact, attributes_hash FROM versions")
     assert bytes(digest) == content_hash(raw)
-    if desk.mirror.dialect == "sqlite":
+    if desk.mirror.dialect.name == "sqlite":
         assert (kept.encode(), exact) == (raw, None)
     else:
         name = next(name for name, value in HARD.items() if value == raw)

@@ -240,7 +240,7 @@ def test_only_the_current_schema_counts(empty_postgres_url: str) -> None:
         desk = Desk.open(mirror)
         desk.look(Shown("v1", 1, "c"))
         with mirror.write() as tx:
-            assert rebuild_typed_views(tx, desk.lease.source_id).made == ("website_article_versions",)
+            assert rebuild_typed_views(tx, desk.lease.source_id).made[0] == "website_article_versions"
         assert desk.rows("SELECT version_id FROM website_article_versions") == [("v1",)]
         assert desk.rows("SELECT * FROM public.publications") == [(1,)]
     with psycopg.connect(empty_postgres_url, autocommit=True) as connection:
@@ -259,7 +259,7 @@ def test_a_view_of_ours_that_somebody_has_replaced_stops_an_upgrade(database_url
     with engine.begin() as tx:
         tx.execute(text("DROP VIEW publications"))
         tx.execute(text("CREATE VIEW publications AS SELECT 'theirs' AS one"))
-    refused = "the view publications cannot be made, as a view of somebody else's"
+    refused = "the view publications cannot be made, as a view of another program"
     with pytest.raises(DatabaseUnavailable, match=refused), engine.begin() as tx:
         create_views(tx)
     with engine.connect() as connection:

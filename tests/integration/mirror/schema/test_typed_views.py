@@ -12,15 +12,15 @@ from uuid import uuid4
 
 import psycopg
 import pytest
-from sqlalchemy import make_url, text
+from sqlalchemy import Connection, make_url, text
 
 from tests.integration.mirror.writing import MODEL, Desk, Shown, a_field, at, model
 from versionsync.ledger.events import Event, EventType, TimeBasis
 from versionsync.ledger.schema import Field
 from versionsync.mirror.database import Mirror
-from versionsync.mirror.schema.ddl import run_ddl
+from versionsync.mirror.engine.dialects import dialect_of
 from versionsync.mirror.schema.migrate import VERSION_TABLE, upgrade
-from versionsync.mirror.schema.typed_views import TypedViews, rebuild_typed_views
+from versionsync.mirror.schema.typed_views import OWN_COLUMNS, RESERVED_COLUMNS, TypedViews, rebuild_typed_views
 from versionsync.mirror.tables.events import write_events
 from versionsync.mirror.tables.models import upsert_schema
 from versionsync.mirror.tables.sources import sources_of
@@ -29,12 +29,12 @@ NOTHING = TypedViews((), (), {})
 IN_THE_WAY = {
     "sqlite": [
         ("CREATE TABLE {} (id integer)", "DROP TABLE {}", "a table"),
-        ("CREATE VIEW {} AS SELECT 1 AS one", "DROP VIEW {}", "a view of somebody else's"),
+        ("CREATE VIEW {} AS SELECT 1 AS one", "DROP VIEW {}", "a view of another program"),
         ("CREATE INDEX {} ON models (name)", "DROP INDEX {}", "an index"),
     ],
     "postgresql": [
         ("CREATE TABLE {} (id integer)", "DROP TABLE {}", "a table"),
-        ("CREATE VIEW {} AS SELECT 1 AS one", "DROP VIEW {}", "a view of somebody else's"),
+        ("CREATE VIEW {} AS SELECT 1 AS one", "DROP VIEW {}", "a view of another program"),
         ("CREATE MATERIALIZED VIEW {} AS SELECT 1 AS one", "DROP MATERIALIZED VIEW {}", "a materialized view"),
         ("CREATE TYPE {} AS (one integer)", "DROP TYPE {}", "a type"),
         ("CREATE TYPE {} AS ENUM ('one')", "DROP TYPE {}", "a type"),
@@ -44,6 +44,7 @@ IN_THE_WAY = {
     ],
 }
 VIEW = "website_article_versions"
+VIEWS = (VIEW, "website_article_current", "website_article_published")
 
 
 def test_fields_become_columns_of_their_type(desk: Desk) -> None:
@@ -70,7 +71,7 @@ def test_fields_become_columns_of_their_type(desk: Desk) -> None:
     assert row["title"] == "Über 🎈"
     assert (_json(row["name"]), _json(row["tags"]), row["place"]) == ({"en": "x"}, ["a", "b"], None)
     assert bool(row["fresh"]) is True
-    if desk.mirror.dialect == "postgresql":
+    if desk.mirror.dialect.name == "postgresql":
         assert (str(row["price"]), row["stock"]) == ("1.10", Decimal(12345678901234567890123))
         assert row["day"] == date(2024, 2, 29)
         assert row["moment"].astimezone(UTC) == datetime(2026, 3, 1, 9, 0, 0, 250_000, UTC)
@@ -116,17 +117,17 @@ def test_a_value_of_any_type_reads_in_a_column_of_any(desk: Desk) -> None:
         if isinstance(value, str):
             assert row["f_string"] == value
             assert row["f_integer"] is row["f_boolean"] is None
-        if desk.mirror.dialect == "postgresql":
+        if desk.mirror.dialect.name == "postgresql":
             assert row["f_date"] is row["f_date_time"] is None, value
 
 
 def test_a_view_is_rebuilt_only_when_its_definition_changed(desk: Desk) -> None:
     """What another program has prepared, or a user has built on it, stays."""
-    assert _define(desk, a_field("title")) == TypedViews((VIEW,), (), {})
+    assert _define(desk, a_field("title")) == TypedViews(VIEWS, (), {})
     assert _rebuild(desk) == NOTHING
-    assert _define(desk, a_field("title"), a_field("more")) == TypedViews((VIEW,), (), {})
+    assert _define(desk, a_field("title"), a_field("more")) == TypedViews(VIEWS, (), {})
     assert _rebuild(desk) == NOTHING
-    assert _define(desk, a_field("title", "integer"), a_field("more")) == TypedViews((VIEW,), (), {})
+    assert _define(desk, a_field("title", "integer"), a_field("more")) == TypedViews(VIEWS, (), {})
 
 
 def test_a_deleted_model_and_its_fields_keep_their_view(desk: Desk) -> None:
@@ -162,7 +163,7 @@ def test_blocks_and_unreadable_models_have_no_view(desk: Desk) -> None:
     with desk.mirror.write() as tx:
         upsert_schema(tx, desk.lease, [model("hero", is_block=True)], [], observed_at=at(1))
         made = rebuild_typed_views(tx, desk.lease.source_id).made
-    assert made == (VIEW,)
+    assert made == VIEWS
 
 
 def test_odd_names_are_handled(desk: Desk) -> None:
@@ -192,6 +193,33 @@ def test_odd_names_are_handled(desk: Desk) -> None:
     assert row["created_at"] != "value of created_at"
 
 
+def test_a_field_with_a_reserved_name_gets_another_column(desk: Desk) -> None:
+    """The view's own columns keep theirs, and so do the names for later ones."""
+    free = ["title", "source", "ordinal"]
+    keys = [*free, *RESERVED_COLUMNS]
+    _define(desk, *(a_field(f"f{number}", api_key=key, position=number) for number, key in enumerate(keys)))
+    desk.look(Shown("v", 1, "c", json.dumps({key: f"value of {key}" for key in keys}).encode()))
+    row = _row(desk)
+    assert [row[name] for name in free] == [f"value of {name}" for name in free]
+    assert [row[f"{name}_"] for name in RESERVED_COLUMNS] == [f"value of {name}" for name in RESERVED_COLUMNS]
+    assert set(row) == {*OWN_COLUMNS, *free, *(f"{name}_" for name in RESERVED_COLUMNS)}
+    assert row["version_id"] == "v"
+
+
+def test_each_model_has_a_view_of_current_and_one_of_published_versions(desk: Desk) -> None:
+    """Of the records that are not deleted, with the columns of the view of all versions."""
+    _define(desk, a_field("title"))
+    first, second = b'{"title": "first"}', b'{"title": "second"}'
+    desk.look(Shown("a", 1, "p", first, live=(1, None)), Shown("b", 2, "c", second))
+    desk.look(Shown("d", 1, "c", b'{"title": "draft"}'), id="other")
+    desk.look(Shown("g", 1, "cp", b'{"title": "deleted"}', live=(1, None)), id="deleted")
+    desk.delete("deleted")
+    every, current, published = ({row["version_id"]: row for row in _rows(desk, view)} for view in VIEWS)
+    assert set(every) == {"a", "b", "d", "g"}
+    assert current == {id: every[id] for id in ("b", "d")}
+    assert published == {"a": every["a"]}
+
+
 def test_two_sources_may_want_the_same_name(desk: Desk) -> None:
     """`a` + `b_c` and `a_b` + `c`: the one that was first keeps it, whoever rebuilds."""
     first = Desk.open(desk.mirror, "a", id="p1")
@@ -205,7 +233,7 @@ def test_two_sources_may_want_the_same_name(desk: Desk) -> None:
         assert rebuild_typed_views(tx, second.lease.source_id) == NOTHING
     assert "a_b_c_versions" in early
     assert "a_b_c_versions" not in late
-    assert len({*early, *late}) == 4
+    assert len({*early, *late}) == 12
 
 
 def test_a_renamed_model_gets_another_view(desk: Desk) -> None:
@@ -214,7 +242,7 @@ def test_a_renamed_model_gets_another_view(desk: Desk) -> None:
     with desk.mirror.write() as tx:
         upsert_schema(tx, desk.lease, [model(api_key="story")], [], observed_at=at(9))
         views = rebuild_typed_views(tx, desk.lease.source_id)
-    assert views == TypedViews(("website_story_versions",), (VIEW,), {})
+    assert views == TypedViews(tuple(view.replace("article", "story") for view in VIEWS), tuple(sorted(VIEWS)), {})
 
 
 def test_views_of_a_users_own_are_left_alone(desk: Desk) -> None:
@@ -223,24 +251,24 @@ def test_views_of_a_users_own_are_left_alone(desk: Desk) -> None:
     with desk.mirror.write() as tx:
         run_ddl(tx, f"CREATE VIEW mine AS SELECT title FROM {VIEW}")
     views = _define(desk, a_field("title", "integer"))
-    if desk.mirror.dialect == "postgresql":
-        assert (views.made, views.dropped, list(views.blocked)) == ((), (), [VIEW])
+    if desk.mirror.dialect.name == "postgresql":
+        assert (views.made, views.dropped, list(views.blocked)) == (VIEWS[1:], (), [VIEW])
         assert f"view mine depends on view {VIEW}: drop yours" in views.blocked[VIEW]
         assert _noted(desk) == views.blocked
-        assert _define(desk, a_field("title"), a_field("more", position=2)) == TypedViews((VIEW,), (), {})
+        assert _define(desk, a_field("title"), a_field("more", position=2)) == TypedViews(VIEWS, (), {})
     else:
-        assert views.made == (VIEW,)
+        assert views.made == VIEWS
     assert desk.rows("SELECT * FROM mine") == []
 
 
 def test_a_view_is_made_as_soon_as_nothing_is_in_its_way(desk: Desk) -> None:
     """What is noted is forgotten then."""
-    for make, drop, kind in IN_THE_WAY[desk.mirror.dialect]:
+    for make, drop, kind in IN_THE_WAY[desk.mirror.dialect.name]:
         with desk.mirror.write() as tx:
             run_ddl(tx, f"DROP VIEW IF EXISTS {VIEW}")
             run_ddl(tx, make.format(VIEW))
         views = _define(desk, a_field("title"))
-        assert views == TypedViews((), (), {VIEW: f"{kind} has this name: give that another one"})
+        assert views.blocked == {VIEW: f"{kind} has this name: give that another one"}
         assert _noted(desk) == views.blocked
         assert _define(desk, a_field("title", "integer")).blocked == views.blocked
         with desk.mirror.write() as tx:
@@ -249,21 +277,21 @@ def test_a_view_is_made_as_soon_as_nothing_is_in_its_way(desk: Desk) -> None:
         assert _noted(desk) == {}
 
 
-def test_a_view_of_somebody_elses_is_neither_replaced_nor_dropped(desk: Desk) -> None:
-    """It may be dear to them, and it has no mark of ours."""
+def test_a_view_of_another_program_is_neither_replaced_nor_dropped(desk: Desk) -> None:
+    """It has no mark of versionsync."""
     with desk.mirror.write() as tx:
         run_ddl(tx, f"CREATE VIEW {VIEW} AS SELECT 'theirs' AS title")
     assert list(_define(desk, a_field("title")).blocked) == [VIEW]
     with desk.mirror.write() as tx:
         upsert_schema(tx, desk.lease, [model(api_key="story")], [], observed_at=at(9))
-        assert rebuild_typed_views(tx, desk.lease.source_id).dropped == ()
+        assert rebuild_typed_views(tx, desk.lease.source_id).dropped == tuple(sorted(VIEWS[1:]))
     assert desk.rows(f"SELECT title FROM {VIEW}") == [("theirs",)]
 
 
 @pytest.fixture
 def other_role(desk: Desk) -> Iterator[str]:
     """A role that may do everything with the tables, and owns none of the views."""
-    if desk.mirror.dialect == "sqlite":
+    if desk.mirror.dialect.name == "sqlite":
         pytest.skip("SQLite has no roles")
     role = f"role_{uuid4().hex}"
     with desk.mirror.write() as tx:
@@ -287,19 +315,20 @@ def test_a_view_that_another_role_owns_stays_as_it_was(desk: Desk, database_url:
         upsert_schema(tx, desk.lease, [model("new")], [], observed_at=at(3))
         views = rebuild_typed_views(tx, desk.lease.source_id)
     assert views.made == ()
-    assert views.blocked == {
-        VIEW: f'it belongs to the role {owner}: ALTER VIEW "{VIEW}" OWNER TO {other_role}, or drop it',
-        "website_new_versions": f"the role {other_role} may not create views in this schema: "
-        f"GRANT CREATE ON SCHEMA … TO {other_role}",
+    new = tuple(view.replace("article", "new") for view in VIEWS)
+    owned = {
+        view: f'it belongs to the role {owner}: ALTER VIEW "{view}" OWNER TO {other_role}, or drop it' for view in VIEWS
     }
+    no_right = f"the role {other_role} may not create views in this schema: GRANT CREATE ON SCHEMA … TO {other_role}"
+    assert views.blocked == owned | dict.fromkeys(new, no_right)
     assert _noted(desk) == views.blocked
-    assert _rebuild(desk).made == (VIEW, "website_new_versions")
+    assert _rebuild(desk).made == (*VIEWS, *new)
     assert _noted(desk) == {}
 
 
 def test_a_session_that_reads_a_view_is_not_waited_for_long(desk: Desk, database_url: str) -> None:
     """A program that was left open in the middle of a transaction may read it for days."""
-    if desk.mirror.dialect == "sqlite":
+    if desk.mirror.dialect.name == "sqlite":
         pytest.skip("SQLite's readers keep nobody waiting")
     _define(desk, a_field("title"))
     with psycopg.connect(database_url) as idle:
@@ -313,7 +342,7 @@ def test_a_session_that_reads_a_view_is_not_waited_for_long(desk: Desk, database
 
 def test_a_readers_right_outlasts_a_view_by_default_privileges(desk: Desk) -> None:
     """As docs/operations.md has it: a view with other columns is another one to PostgreSQL."""
-    if desk.mirror.dialect == "sqlite":
+    if desk.mirror.dialect.name == "sqlite":
         pytest.skip("SQLite has no users")
     reader = f"reader_{uuid4().hex}"
     with desk.mirror.write() as tx:
@@ -346,6 +375,10 @@ def test_a_migration_keeps_them(desk: Desk, database_url: str) -> None:
     assert _row(desk)["title"] == "x"
 
 
+def run_ddl(tx: Connection, statement: str) -> None:
+    dialect_of(tx).run_ddl(tx, statement)
+
+
 def _noted(desk: Desk) -> dict[str, str]:
     """What the source's row says is in the way of which view."""
     with desk.mirror.read() as connection:
@@ -364,9 +397,9 @@ def _rebuild(desk: Desk) -> TypedViews:
         return rebuild_typed_views(tx, desk.lease.source_id)
 
 
-def _rows(desk: Desk) -> list[dict[str, Any]]:
+def _rows(desk: Desk, view: str = VIEW) -> list[dict[str, Any]]:
     with desk.mirror.read() as connection:
-        return [dict(row) for row in connection.exec_driver_sql(f"SELECT * FROM {VIEW}").mappings()]
+        return [dict(row) for row in connection.exec_driver_sql(f"SELECT * FROM {view}").mappings()]
 
 
 def _row(desk: Desk) -> dict[str, Any]:

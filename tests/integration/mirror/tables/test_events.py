@@ -153,7 +153,7 @@ def test_events_of_the_schema_keep_their_data(desk: Desk) -> None:
 def test_events_need_the_lease_too(desk: Desk) -> None:
     """Invariant 8."""
     release(desk.mirror, desk.lease)
-    with pytest.raises(LeaseLost, match="given back"):
+    with pytest.raises(LeaseLost, match="released"):
         _write(desk, _published("x"))
 
 

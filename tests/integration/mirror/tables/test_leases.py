@@ -19,7 +19,7 @@ from tests.fixtures.databases import MakeDatabase
 from tests.integration.mirror.writing import at, project
 from versionsync.mirror import holder as holders
 from versionsync.mirror.database import Mirror
-from versionsync.mirror.engine.types import database_time
+from versionsync.mirror.engine.dialects import dialect_of
 from versionsync.mirror.errors import DatabaseUnavailable, LeaseHeld, LeaseLost
 from versionsync.mirror.schema import leases
 from versionsync.mirror.tables import leases as leases_module
@@ -203,7 +203,7 @@ def test_a_holder_survives_the_way_through_the_database() -> None:
 def _expire(mirror: Mirror, source_id: int) -> None:
     with mirror.write() as tx:
         tx.execute(
-            update(leases).where(leases.c.source_id == source_id).values(expires_at=database_time(tx, seconds=-1))
+            update(leases).where(leases.c.source_id == source_id).values(expires_at=dialect_of(tx).now(seconds=-1))
         )
 
 
@@ -211,7 +211,7 @@ def _select_now(connection: object) -> object:
     from sqlalchemy import Connection, select
 
     assert isinstance(connection, Connection)
-    return select(database_time(connection))
+    return select(dialect_of(connection).now())
 
 
 def _starts(*pids: int) -> list[int]:

@@ -29,10 +29,10 @@ def row_of(desk: Desk) -> WebhookRow:
 
 
 def say(
-    desk: Desk, *, receives: bool = True, log: str = "absent", read_at: datetime | None = None, untold: int = 0
+    desk: Desk, *, receives: bool = True, log: str = "absent", read_at: datetime | None = None, undelivered: int = 0
 ) -> None:
     """The daemon says how the webhook does."""
-    news = WebhookUpdate(receives=receives, log_state=log, log_read_at=read_at, undelivered_changes=untold)
+    news = WebhookUpdate(receives=receives, log_state=log, log_read_at=read_at, undelivered_changes=undelivered)
     with desk.mirror.write() as tx:
         save_webhook(tx, desk.lease.source_id, news)
 
@@ -45,15 +45,15 @@ def test_without_a_daemon_nothing_is_known(desk: Desk) -> None:
 
 def test_what_the_daemon_says_replaces_what_it_said(desk: Desk) -> None:
     """But when the log was last read stays, where it does not say so again."""
-    say(desk, log="read", read_at=at(5), untold=2)
-    say(desk, receives=False, log="refused", untold=1)
+    say(desk, log="active", read_at=at(5), undelivered=2)
+    say(desk, receives=False, log="refused", undelivered=1)
     row = row_of(desk)
     assert (row.receives, row.log_state, row.log_read_at, row.undelivered_changes) == (False, "refused", at(5), 1)
 
 
 def test_a_call_ends_the_count_of_changes_that_none_told(desk: Desk) -> None:
     """It is the proof that the webhook works."""
-    say(desk, untold=4)
+    say(desk, undelivered=4)
     with desk.mirror.write() as tx:
         record_call(tx, desk.lease.source_id, at=at(7))
     assert (row_of(desk).undelivered_changes, row_of(desk).last_call_at) == (0, at(7))
@@ -78,13 +78,13 @@ def test_the_hints_that_wait_are_counted(desk: Desk) -> None:
 
 @pytest.mark.parametrize(
     ("receives", "log", "is_used"),
-    [(True, "absent", True), (False, "read", True), (True, "read", True), (False, "absent", False)],
+    [(True, "absent", True), (False, "active", True), (True, "active", True), (False, "absent", False)],
 )
 def test_a_webhook_is_used_that_is_received_or_whose_log_is_read(
     desk: Desk, receives: bool, log: str, is_used: bool
 ) -> None:
     """Only such a one can fall silent."""
-    say(desk, receives=receives, log=log, untold=SILENT_AFTER_CHANGES)
+    say(desk, receives=receives, log=log, undelivered=SILENT_AFTER_CHANGES)
     row = row_of(desk)
     assert (row.is_used, row.is_silent) == (is_used, is_used)
-    assert not replace(row, untold=SILENT_AFTER_CHANGES - 1).is_silent
+    assert not replace(row, undelivered_changes=SILENT_AFTER_CHANGES - 1).is_silent
