@@ -1,4 +1,4 @@
-"""What went wrong with a run, as one word of a closed set: for its row, for what is done next, for programs. Pure."""
+"""Why a run failed, as one word of a closed set. The run's row stores it, and the daemon acts on it. Pure."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ __all__ = ["ErrorKind", "kind_of_error"]
 
 
 class ErrorKind(StrEnum):
-    """Why a run did not do all that it should; the values are those of `runs.error_kind`."""
+    """Why a run did not do everything that it planned. The values are those of `runs.error_kind`."""
 
     UNAVAILABLE = "unavailable"
-    """DatoCMS does not answer, or not in a form that can be read."""
+    """DatoCMS does not answer, or its answer cannot be read."""
     STALLED = "stalled"
-    """A run hung, and was ended."""
+    """The run made no progress, and was ended."""
     REFUSED = "refused"
-    """The token, its role or the environment: somebody has to mend that."""
+    """DatoCMS refuses the token, its role or the environment: you have to fix that."""
     CONFIGURATION = "configuration"
-    """The settings lead to another project or environment than before, or name what is not there."""
+    """The settings lead to another project or environment than before, or name something that does not exist."""
     DATABASE = "database"
     """The database cannot be reached or written."""
     PARTIAL = "partial"
     """Some records could not be mirrored."""
     UNKNOWN_RECORD = "unknown_record"
-    """Records were asked for by id that neither upstream nor the mirror has. Nothing is wrong with the source."""
+    """Neither DatoCMS nor the mirror has the records that were asked for by id. The source itself is fine."""
     MASS_DELETE = "mass_delete"
-    """So many records had vanished that it was not believed."""
+    """More records were no longer listed than the limit allows."""
     BUDGET = "budget"
-    """The requests of the day or the month are spent, or those of one run."""
+    """The request budget of the day, the month or the run is used up."""
     UNEXPECTED = "unexpected"
-    """A fault of our own."""
+    """An error in versionsync itself."""
 
 
 def kind_of_error(outcome: Outcome, error: BaseException | None, *, only_unknown: bool = False) -> ErrorKind | None:
-    """What was wrong with a run that ended so; None: nothing, or it was interrupted, which is nobody's fault.
+    """Return why a run failed or is partial, or None if it succeeded or was interrupted.
 
-    `only_unknown`: it is partial only because of records that are unknown.
+    `only_unknown`: it is partial only because of unknown records.
     """
     match error:
         case None if outcome is Outcome.PARTIAL and only_unknown:
