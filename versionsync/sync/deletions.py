@@ -30,6 +30,7 @@ __all__ = [
     "check_mass_delete_limit",
     "confirm_missing",
     "confirm_unlisted",
+    "explain_refused",
     "hidden_models",
 ]
 
@@ -108,6 +109,34 @@ def model_is_deleted(model: str, count: int) -> str:
     )
 
 
+async def explain_refused(ctx: RunContext, upstream: Upstream, sweep: Sweep) -> StageResult:
+    """Find out why DatoCMS did not list the `refused` models: the role hides them, or they have just changed.
+
+    A model that exists, and that the role shows, should have been listed. Then the run is partial. Raises CmaError.
+    """
+    result = StageResult()
+    if not sweep.refused or upstream.visibility.assume_visible:
+        return result
+    unlisted = await _count_unlisted(ctx, sweep)
+    for model in sweep.refused & unlisted.keys():
+        if await upstream.visibility.is_hidden(model):
+            result += StageResult(hidden=Counter({model: unlisted[model]}))
+            continue
+        result += StageResult(schema_is_settled=False)  # the next run asks again
+        found = await _find_model(ctx, model)
+        if found is not None and not found.modular_block:
+            result += partial_result(f"upstream does not list the records of the model {found.api_key}")
+    return result
+
+
+async def _find_model(ctx: RunContext, model: ModelId) -> cma.ItemType | None:
+    """Return the model as it is now. None: it does not exist, or the token may not see it."""
+    try:
+        return await ctx.client.item_type(model)
+    except cma.NotFound:
+        return None
+
+
 async def confirm_unlisted(ctx: RunContext, upstream: Upstream, sweep: Sweep) -> StageResult:
     """Check the records that a complete `sweep` did not list, and mark those deleted that DatoCMS does not find.
 
@@ -118,24 +147,22 @@ async def confirm_unlisted(ctx: RunContext, upstream: Upstream, sweep: Sweep) ->
         CmaError, MirrorError: Perhaps in a group.
     """
     check = _DeletionCheck(ctx, upstream)
-    reading, visibility = ctx.database.reading, upstream.visibility
-    unlisted = await reading.run(lambda: Counter(model for _, model in sweep.listed.not_listed()))
-    if not unlisted:
-        return StageResult()
-    refused, ignored = sweep.refused & unlisted.keys(), sweep.uncertain
-    if visibility.assume_visible:
-        ignored -= refused
-    else:
-        await check.explain_refused(refused, unlisted)
+    unlisted, ignored = await _count_unlisted(ctx, sweep), sweep.uncertain
+    if upstream.visibility.assume_visible:
+        ignored -= sweep.refused & unlisted.keys()
     for model in ignored:
         unlisted.pop(model, None)
     hidden = await check.check_limit(unlisted) if unlisted else frozenset()
     check.count_hidden({model: unlisted[model] for model in hidden})
     ignored |= hidden
     ids = (id for id, model in sweep.listed.not_listed() if model not in ignored)
-    while chunk := await reading.run(lambda: list(islice(ids, ABSENT_CHUNK))):
+    while unlisted and (chunk := await ctx.database.reading.run(lambda: list(islice(ids, ABSENT_CHUNK)))):
         await check.confirm(chunk, was_listed=False)
     return check.result
+
+
+async def _count_unlisted(ctx: RunContext, sweep: Sweep) -> Counter[ModelId]:
+    return await ctx.database.reading.run(lambda: Counter(model for _, model in sweep.listed.not_listed()))
 
 
 async def confirm_missing(
@@ -185,20 +212,6 @@ class _DeletionCheck:
 
     def count_hidden(self, hidden: Mapping[ModelId, int]) -> None:
         self.result += StageResult(hidden=Counter(hidden))
-
-    async def explain_refused(self, refused: Iterable[ModelId], unlisted: Mapping[ModelId, int]) -> None:
-        """Find out why DatoCMS did not list these models: the role hides them, or they have just changed.
-
-        A model that exists, and that the role shows, should have been listed. Then the run is partial.
-        """
-        for model in refused:
-            if await self._visibility.is_hidden(model):
-                self.count_hidden({model: unlisted[model]})
-                continue
-            self.result += StageResult(schema_is_settled=False)  # the next run asks again
-            found = await self._find_model(model)
-            if found is not None and not found.modular_block:
-                self.result += partial_result(f"upstream does not list the records of the model {found.api_key}")
 
     async def check_limit(self, missing: Counter[ModelId]) -> frozenset[ModelId]:
         """Return the models whose records may be hidden, as `hidden_models` does, and report what it cannot know."""
@@ -284,20 +297,13 @@ class _DeletionCheck:
 
         A record of a model that became a block model is not found any more, but was not deleted.
         """
-        found = await self._find_model(model)
+        found = await _find_model(self._ctx, model)
         if found is not None and not found.modular_block:
             return DeletionEvidence.NOT_FOUND
         if found is None and model not in self._visibility.models:  # it was deleted before anything was listed
             return DeletionEvidence.MODEL_DELETED
         self.result += StageResult(schema_is_settled=False)
         return None
-
-    async def _find_model(self, model: ModelId) -> cma.ItemType | None:
-        """Return the model as it is now. None: it does not exist, or the token may not see it."""
-        try:
-            return await self._client.item_type(model)
-        except cma.NotFound:
-            return None
 
     async def check_never_mirrored(self, id: RecordId) -> None:
         """Ignore a record that was created and deleted during the run. One that exists is still missing."""

@@ -12,7 +12,7 @@ from versionsync.ledger.records import KnownRecord
 from versionsync.mirror.tables.records import live_counts_by_model, load_records, oldest_synced
 from versionsync.sync.context import RunContext, Upstream
 from versionsync.sync.deletions import hidden_models
-from versionsync.sync.project import check_upstream
+from versionsync.sync.project import check_upstream, find_hidden_models
 from versionsync.sync.report import SyncOptions
 from versionsync.sync.result import RunResult, StageResult, partial_result
 from versionsync.sync.sweep import count_records, sweep
@@ -35,6 +35,7 @@ async def dry_run(ctx: RunContext, result: RunResult) -> None:
     """
     checked = await check_upstream(ctx, await ctx.client.schema())
     result.add(checked.result)
+    await find_hidden_models(ctx, checked)  # hidden ones count as existing from here on
     upstream = checked.upstream
     if ctx.options.record_ids or ctx.options.scrub:
         missing = await _ask_for_records(ctx, result)

@@ -27,9 +27,16 @@ from versionsync.mirror.tables.records import (
 from versionsync.mirror.tables.runs import has_written_since
 from versionsync.sync.beacon import is_explained, is_other_environment, is_trusted, settling_seconds
 from versionsync.sync.context import RunContext, Upstream
-from versionsync.sync.deletions import confirm_missing, confirm_unlisted
+from versionsync.sync.deletions import confirm_missing, confirm_unlisted, explain_refused
 from versionsync.sync.editors import save_editors
-from versionsync.sync.project import check_upstream, rebuild_views, save_retention, save_time_format, save_upstream
+from versionsync.sync.project import (
+    check_upstream,
+    find_hidden_models,
+    rebuild_views,
+    save_retention,
+    save_time_format,
+    save_upstream,
+)
 from versionsync.sync.pull import IsBlock, RecordMissing, pull_record
 from versionsync.sync.quick_check import StatusCounts, quick_check
 from versionsync.sync.result import RunResult, StageResult, partial_result
@@ -72,7 +79,7 @@ async def run_pipeline(ctx: RunContext, schema: cma.Schema | None, result: RunRe
     checked = await check_upstream(ctx, schema or await ctx.client.schema())
     upstream = checked.upstream
     result.add(checked.result)
-    saved = await save_upstream(ctx, checked)
+    saved = await save_upstream(ctx, checked, await find_hidden_models(ctx, checked))
     await _rebuild_views(ctx, result)  # after the events, which have the former names of fields
     result.is_first_sync = ctx.is_first_sync
     if ctx.options.record_ids:
@@ -175,6 +182,7 @@ async def _sync_listed(ctx: RunContext, upstream: Upstream, result: RunResult, *
         result.add(await pull_and_write(ctx, listed.changed_records(), doubted=result.found.inconsistent))
         ctx.progress.set_phase("checking")
         if listed.is_complete:
+            result.add(await explain_refused(ctx, upstream, listed))
             result.add(await confirm_unlisted(ctx, upstream, listed))
         await _confirm_and_retry(ctx, upstream, result)
     return listed

@@ -44,6 +44,7 @@ __all__ = [
     "CheckedProject",
     "SavedProject",
     "check_upstream",
+    "find_hidden_models",
     "is_retention_due",
     "project_of",
     "rebuild_views",
@@ -64,13 +65,13 @@ class CheckedProject:
     Attributes:
         upstream: The schema, and what the token's role shows of it.
         project: The project's row.
-        hidden: The models that DatoCMS does not find because the role hides them. Their rows stay.
+        missing: The models of the mirror for which DatoCMS returns 404.
         result: What could not be checked.
     """
 
     upstream: Upstream
     project: Project
-    hidden: frozenset[ModelId]
+    missing: frozenset[ModelId]
     result: StageResult
 
 
@@ -104,7 +105,6 @@ async def check_upstream(ctx: RunContext, answer: cma.Schema) -> CheckedProject:
 
     Raises:
         WrongProject: If the token belongs to another project than before.
-        MassDeletionError: If deleted models would take too many records along.
         CmaError, MirrorError: If DatoCMS or the database does not answer.
     """
     known, may_delete_all = ctx.source.project, ctx.options.allow_mass_delete
@@ -112,11 +112,8 @@ async def check_upstream(ctx: RunContext, answer: cma.Schema) -> CheckedProject:
     check_same_project(ctx.source, project_of(answer.site, ctx.spec, ctx.environment, known))
     checked = await check_schema(ctx, answer)
     visibility = RoleVisibility(ctx.client, checked.schema, assume_visible=may_delete_all)
-    hidden = frozenset[ModelId]()
-    if checked.deleted and not may_delete_all:
-        hidden = await _hidden_among(ctx, checked.deleted, visibility)
     project = project_of(checked.schema.site, ctx.spec, ctx.environment, known)
-    return CheckedProject(Upstream(checked.schema, visibility), project, hidden, _open_questions(checked))
+    return CheckedProject(Upstream(checked.schema, visibility), project, checked.deleted, _open_questions(checked))
 
 
 def _open_questions(checked: CheckedSchema) -> StageResult:
@@ -143,12 +140,15 @@ def _open_questions(checked: CheckedSchema) -> StageResult:
     return result
 
 
-async def _hidden_among(ctx: RunContext, missing: frozenset[ModelId], visibility: RoleVisibility) -> frozenset[ModelId]:
-    """Return those of the models that DatoCMS does not find that the role hides. The others are treated as deleted.
+async def find_hidden_models(ctx: RunContext, checked: CheckedProject) -> frozenset[ModelId]:
+    """Return those of the missing models that the role hides. The others are treated as deleted.
 
     A model with records is hidden if the role does not show all of them. The others must not take too many records
     along: a token that sees fewer models may not be able to read its role. Raises MassDeletionError and CmaError.
     """
+    missing, visibility = checked.missing, checked.upstream.visibility
+    if not missing or visibility.assume_visible:
+        return frozenset()
     known = await ctx.read(lambda connection: load_schema(connection, ctx.source.id))
     live = await ctx.read(lambda connection: live_counts_by_model(connection, ctx.source.id))
     hidden = [
@@ -159,19 +159,22 @@ async def _hidden_among(ctx: RunContext, missing: frozenset[ModelId], visibility
     return frozenset(hidden)
 
 
-async def save_upstream(ctx: RunContext, checked: CheckedProject) -> SavedProject:
-    """Write what changed about the project and its schema."""
+async def save_upstream(ctx: RunContext, checked: CheckedProject, hidden: Collection[ModelId]) -> SavedProject:
+    """Write what changed about the project and its schema. The rows of `hidden` models stay."""
     observed_at = ctx.now()
-    saved = await ctx.write(lambda tx: _save_upstream(tx, ctx, checked, observed_at))
+    saved = await ctx.write(lambda tx: _save_upstream(tx, ctx, checked, hidden, observed_at))
     ctx.progress.counts.events_written += saved.events
     return saved
 
 
-def _save_upstream(tx: Connection, ctx: RunContext, checked: CheckedProject, observed_at: datetime) -> SavedProject:
+def _save_upstream(
+    tx: Connection, ctx: RunContext, checked: CheckedProject, hidden: Collection[ModelId], observed_at: datetime
+) -> SavedProject:
     # A first run that ended early, or was partial, has read the schema all the same.
     seen_before = ctx.source.checkpoint.last_complete_sweep_at or schema_seen_at(tx, ctx.source.id)
     project_events = _save_project(tx, ctx, checked.project, observed_at)
-    saved = _save_schema(tx, ctx, checked, seen_before=seen_before, observed_at=observed_at)
+    schema = normalized(tx, schema_of(checked.upstream.schema))
+    saved = _save_schema(tx, ctx, schema, hidden, seen_before=seen_before, observed_at=observed_at)
     events = project_events + saved.events
     if events:  # nothing was written before, and the run may be killed after this
         update_run(tx, ctx.lease, ctx.run_id, {"events_written": events})
@@ -207,13 +210,17 @@ def _save_project(tx: Connection, ctx: RunContext, project: Project, observed_at
 
 
 def _save_schema(
-    tx: Connection, ctx: RunContext, checked: CheckedProject, *, seen_before: datetime | None, observed_at: datetime
+    tx: Connection,
+    ctx: RunContext,
+    seen: Schema,
+    hidden: Collection[ModelId],
+    *,
+    seen_before: datetime | None,
+    observed_at: datetime,
 ) -> SavedProject:
     """Write what changed about models and fields."""
-    known, seen = load_schema(tx, ctx.source.id), normalized(tx, schema_of(checked.upstream.schema))
-    plan = plan_schema(
-        known, _with_hidden(seen, known, checked.hidden), seen_before=seen_before, observed_at=observed_at
-    )
+    known = load_schema(tx, ctx.source.id)
+    plan = plan_schema(known, _with_hidden(seen, known, hidden), seen_before=seen_before, observed_at=observed_at)
     upsert_schema(
         tx,
         ctx.lease,
