@@ -26,19 +26,19 @@ def least_for_listing(records: int) -> int:
 
 
 def least_for_histories(histories: Iterable[int]) -> int:
-    """To read records with so many versions each."""
+    """Return how many requests it takes to read records with these numbers of versions."""
     return sum(ceil(versions / VERSIONS_PAGE) for versions in histories)
 
 
 def least_for_backfill(histories: Iterable[int]) -> int:
-    """To mirror records with so many versions each for the first time."""
+    """Return how many it takes to mirror records with these numbers of versions for the first time."""
     lengths = list(histories)
     return BEACON + SCHEMA + least_for_listing(len(lengths)) + SCHEMA_AGAIN + least_for_histories(lengths)
 
 
 def least_for_changes(changed: int) -> int:
-    """To mirror a change of so many records, if something told for nothing that no other has changed.
+    """Return how many it takes to mirror changes of this many records, without proving that no other changed.
 
-    Nothing does, so this cannot be reached: it is what an engine that takes upstream's word for it would need.
+    No answer proves that for free, so this cannot be reached: an engine that trusts DatoCMS without proof needs it.
     """
     return BEACON + SCHEMA + ceil(changed / RECORDS_PAGE) + changed

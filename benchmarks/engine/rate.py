@@ -30,7 +30,7 @@ TOO_MANY_REQUESTS = 429
 
 @dataclass(frozen=True, slots=True)
 class Other:
-    """Another program of the same project: so many requests at once, and again every so many seconds."""
+    """Another program that uses the same project. It sends `at_once` requests together, at regular times."""
 
     at_once: int
     every: float
@@ -131,7 +131,7 @@ async def _run(upstream: str, database: str, other: Other | None, seconds: float
 
 
 async def _ask(upstream: str, other: Other, use: _Use) -> None:
-    """The other program: it asks at its own times, whatever comes of it."""
+    """Run the other program. It sends requests at its own times, whatever the answers."""
     headers = {"Authorization": f"Bearer {TOKEN}", "Accept": "application/json", "X-Api-Version": "3"}
     async with httpx.AsyncClient(base_url=upstream, headers=headers, timeout=30) as http, asyncio.TaskGroup() as group:
 

@@ -44,8 +44,8 @@ def measure(databases: Databases, *, small: bool) -> list[Table]:
             rows,
             (
                 "The least after a change takes for granted that nothing else changed. The engine proves it: it asks "
-                "for publications beside edits and counts records by status, in four requests; where that does not add "
-                "up, it lists all records.",
+                "for publications beside edits and counts records by status, in four requests. If that does not "
+                "add up, it lists all records.",
             ),
         )
     ]

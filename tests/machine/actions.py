@@ -96,8 +96,8 @@ def replace_some_blocks(world: World, which: int) -> None:
     key = _pick([field.api_key for field in record.model.ordered_fields if field.field_type == "rich_text"], which)
     members = contents.split(record.head.read())
     value = contents.load(members[key]) if key in members else []
-    held = [block["id"] for block in value if contents.is_block(block)] if isinstance(value, list) else []
-    kept = [] if which % 3 == 0 else held[:-1]
+    before = [block["id"] for block in value if contents.is_block(block)] if isinstance(value, list) else []
+    kept = [] if which % 3 == 0 else before[:-1]
     if kept and which % 2:
         first = contents.blocks_by_id(record.head.read())[kept[0]]
         owner = world.environment(None).find_model(_model_id(first))
@@ -308,7 +308,7 @@ def switch_timezone_management(world: World, _: int) -> None:
 
 
 def switch_offset(world: World, _: int) -> None:
-    """`Z` or `+00:00`: nobody's act, so that nothing moves."""
+    """Switch between `Z` and `+00:00`. No editor does that, so no time of a change moves."""
     world.options.times_with_offset = not world.options.times_with_offset
 
 
@@ -402,7 +402,7 @@ ACTS: Mapping[str, Act] = {**CONTENT_ACTS, **SCHEMA_ACTS, **SITE_ACTS, **ROLE_AC
 
 
 class _NothingThere(Exception):
-    """There is nobody to whom this could happen."""
+    """The world has nothing that this action could change."""
 
 
 def _pick(things: Sequence[T], which: int) -> T:

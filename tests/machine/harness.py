@@ -1,4 +1,4 @@
-"""A project, its mirror and the engine between them, in the hands of a machine: every run as it likes to disturb it."""
+"""A simulated project, a mirror of it, and the engine between them, whose runs a state machine disturbs."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from versionsync.simulator.world.event_log import Change, RecordMade, SchemaChan
 from versionsync.simulator.world.expected import ExpectedHistory, expected_history
 from versionsync.simulator.world.serialization import Serializer
 from versionsync.sync import sync_source
+from versionsync.sync.limits import Timings
 from versionsync.sync.report import Progress, RunReport, SourceSpec, SyncOptions
 from versionsync.sync.translate import seen_record
 from versionsync.sync.unexplained import ReadLimit
@@ -33,7 +34,9 @@ __all__ = ["Disturbance", "Harness", "Meanwhile", "Planted"]
 
 START = datetime(2026, 9, 1, 9, 0, tzinfo=UTC)
 # A request that fails is given up at once: how often it is asked again has tests of its own, and real seconds.
-IMPATIENCE_SECONDS = 0.24
+REQUEST_TIMEOUT_SECONDS = 0.24
+# The answers here do not get better with time, so a run does not wait before it asks again.
+TIMINGS = Timings(retry=0.01)
 # Changes that no list shows are looked for to the end at once: that this is limited has tests of its own.
 UNLIMITED_READS = ReadLimit(at_once=10**6, per_hour=10**16)
 
@@ -74,7 +77,7 @@ class Disturbance:
 
 
 class _Client(cma.Client):
-    """A client whose clock is that of the rig: the machine's own is months away from the simulator's."""
+    """A client with the harness's clock: the real one is months away from the simulator's."""
 
     skew = timedelta(0)
 
@@ -84,7 +87,7 @@ class _Client(cma.Client):
 
 
 class Harness:
-    """One example's world and mirror. Upstream's clock stands still unless somebody lets time pass.
+    """One example's world and mirror. Upstream's clock stands still until a step lets time pass.
 
     Our clock is upstream's, wrong by `skew`, and never shows a moment twice. Pages are of `page` entries.
     """
@@ -92,7 +95,7 @@ class Harness:
     def __init__(self, mirror: Mirror, *, switches: SimulatorOptions, skew: timedelta, page: int | None) -> None:
         self.mirror = mirror
         self.world = World(seed=1, clock=Clock.stopped(START), options=switches)
-        self.faults = Faults(seed=1, slow_seconds=(0.0, 0.02), stall_seconds=2 * IMPATIENCE_SECONDS)
+        self.faults = Faults(seed=1, slow_seconds=(0.0, 0.02), stall_seconds=2 * REQUEST_TIMEOUT_SECONDS)
         self.simulator = SimulatorThread(self.world, faults=self.faults)
         self.spec: SourceSpec | None = None
         self.is_role_readable = True
@@ -167,13 +170,13 @@ class Harness:
     def listed(self) -> dict[str, SeenRecord]:
         """The primary environment's records, as a listing shows them now to a role that may read all of them."""
 
-        def look(world: World) -> dict[str, SeenRecord]:
+        def read(world: World) -> dict[str, SeenRecord]:
             where = world.environment(None)
             writer = Serializer(where, world.options, world.time_format, world.clock.now())
             items = (decode.item(Raw(encode(writer.item(record)))) for record in own_records(where))
             return {item.id: seen_record(item) for item in items}
 
-        return self.simulator.act(look)
+        return self.simulator.act(read)
 
     def ever_made(self) -> frozenset[str]:
         """The ids of all records that there ever were, in any environment."""
@@ -184,7 +187,7 @@ class Harness:
     def schema(self) -> tuple[dict[str, tuple[object, ...]], dict[str, tuple[object, ...]]]:
         """What a mirror must hold of the models and fields of the primary environment, by their ids."""
 
-        def look(world: World) -> tuple[dict[str, tuple[object, ...]], dict[str, tuple[object, ...]]]:
+        def read(world: World) -> tuple[dict[str, tuple[object, ...]], dict[str, tuple[object, ...]]]:
             models = world.environment(None).models.values()
             return {model.id: (model.api_key, model.name, model.is_block, model.draft_mode) for model in models}, {
                 field.id: (model.id, field.api_key, field.field_type, field.localized)
@@ -192,12 +195,12 @@ class Harness:
                 for field in model.ordered_fields
             }
 
-        return self.simulator.act(look)
+        return self.simulator.act(read)
 
     def schema_changes(self) -> Counter[str]:
         """How often models and fields were made and removed, by the types of events; a model takes its fields along."""
 
-        def look(world: World) -> Counter[str]:
+        def read(world: World) -> Counter[str]:
             seen: Counter[str] = Counter()
             fields: dict[str, set[str]] = defaultdict(set)
             for fact in world.event_log:
@@ -212,7 +215,7 @@ class Harness:
                     seen["field.deleted"] += len(fields.pop(fact.model_id, ()))
             return seen
 
-        return self.simulator.act(look)
+        return self.simulator.act(read)
 
     def block_models(self) -> frozenset[str]:
         """The block models of the primary environment."""
@@ -223,11 +226,11 @@ class Harness:
     def blocks(self) -> list[str]:
         """The ids of the blocks in the current content of the primary environment's records."""
 
-        def look(world: World) -> list[str]:
+        def read(world: World) -> list[str]:
             records = own_records(world.environment(None))
             return [id for record in records for id in contents.blocks_by_id(record.head.read())]
 
-        return self.simulator.act(look)
+        return self.simulator.act(read)
 
     @property
     def hidden_models(self) -> frozenset[str]:
@@ -262,7 +265,7 @@ class Harness:
         self, options: SyncOptions, disturbance: Disturbance, overtake: Callable[[], None] | None
     ) -> RunReport | None:
         is_disturbed = bool(disturbance.faults or disturbance.rates)
-        task = asyncio.ensure_future(self._sync(options, is_impatient=is_disturbed))
+        task = asyncio.ensure_future(self._sync(options, is_disturbed=is_disturbed))
         loop = asyncio.get_running_loop()
         self._hide_role()
         for fault in disturbance.faults:
@@ -295,7 +298,7 @@ class Harness:
         finally:
             self._settle_faults()
 
-    async def _sync(self, options: SyncOptions, *, is_impatient: bool = False) -> RunReport:
+    async def _sync(self, options: SyncOptions, *, is_disturbed: bool = False) -> RunReport:
         assert self.spec is not None
         async with _Client(
             self.spec.base_url,
@@ -303,7 +306,7 @@ class Harness:
             environment=self.spec.environment,
             rate_limiter=cma.RateLimiter(cma.UNLIMITED),
             http=self._http,
-            deadline=IMPATIENCE_SECONDS if is_impatient else 60.0,
+            deadline=REQUEST_TIMEOUT_SECONDS if is_disturbed else 60.0,
         ) as client:
             client.skew = self._skew
             if self._page is not None:
@@ -316,6 +319,7 @@ class Harness:
                 progress=Progress(source=self.spec.name),
                 log=self._log,
                 now=self.now,
+                timings=TIMINGS,
             )
 
     def _hide_role(self) -> None:

@@ -69,21 +69,21 @@ def contradictions(connection: Connection, listed: Mapping[str, SeenRecord] | No
         )
         if seen and passes and seen.current_version_id != record.current_version_id:
             yield f"invariant 4: record {record.id} passes for seen, but {seen.current_version_id} is current"
-    told: dict[tuple[str, str], bool] = {}
+    states: dict[tuple[str, str], bool] = {}
     created: Counter[str] = Counter()
     for event in connection.execute(select(events.c.type, events.c.version_id).order_by(events.c.id)):
         if event.type == "version.created":
             created[event.version_id] += 1
         if event.type in FLAGS:
             flag, is_on = FLAGS[event.type]
-            if told.get((event.version_id, flag), False) is is_on:
-                yield f"invariant 3: {event.type} of {event.version_id} is told, though it was so already"
-            told[event.version_id, flag] = is_on
+            if states.get((event.version_id, flag), False) is is_on:
+                yield f"invariant 3: {event.type} of {event.version_id} is written, although it was so already"
+            states[event.version_id, flag] = is_on
     for row in found:
         if created[row.id] != 1:
             yield f"invariant 3: version {row.id} has {created[row.id]} events of its creation"
         for flag, is_on in (("current", row.is_current), ("published", row.is_published)):
-            if told.get((row.id, flag), False) is not is_on:
+            if states.get((row.id, flag), False) is not is_on:
                 yield f"invariant 3: {flag} of {row.id} is {is_on}, its events say otherwise"
 
 

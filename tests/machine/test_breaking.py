@@ -45,7 +45,7 @@ QUIET_RUNS = 4
 EVERY_RECORD = 10**6
 NO_TRUST = timedelta(0)
 ANY_NUMBER = MassDeleteLimit(count=10**9)
-# How many answers in a row may be old: whoever is shown the same old state for longer has to believe it.
+# How many answers in a row may be old: an old state that is shown for longer has to be accepted.
 LONGEST_LAG = 6
 
 # A 429 stops everybody for real seconds: it has tests of its own.
@@ -124,7 +124,7 @@ class Breaking(RuleBasedStateMachine):
         self.mirror, self.watcher = self._stack.enter_context(database.open())
         self.witness = Oracle(self.watcher)
         self.environments = ["main"]
-        self.rig: Harness
+        self.harness: Harness
         self.is_promoting = False
         self.switches: SimulatorOptions
         self.was_hidden: set[str] = set()
@@ -140,59 +140,59 @@ class Breaking(RuleBasedStateMachine):
     def begin(self, *, records: int, page: int | None, skew: int, switches: SimulatorOptions, follows: bool) -> None:
         """A project with a few records, at an upstream that behaves in one of the ways that are not promised."""
         self.switches = switches
-        self.rig = Harness(self.mirror, switches=switches, skew=timedelta(seconds=skew), page=page)
-        self.rig.open()
+        self.harness = Harness(self.mirror, switches=switches, skew=timedelta(seconds=skew), page=page)
+        self.harness.open()
         self.is_promoting = follows  # the order of what was told can be compared only within one environment
-        self.rig.simulator.act(lambda world: open_project(world, records=records))
+        self.harness.simulator.act(lambda world: open_project(world, records=records))
 
     # --- upstream ---
 
     @rule(what=content_acts, whom=whom)
     def act(self, what: str, whom: int) -> None:
         """An editor does something."""
-        self.rig.act(what, whom)
+        self.harness.act(what, whom)
 
     @rule(what=schema_acts, whom=whom)
     def administer(self, what: str, whom: int) -> None:
         """An administrator does something."""
-        self.rig.act(what, whom)
+        self.harness.act(what, whom)
 
     @rule(acts=st.lists(st.tuples(any_act, whom), min_size=2, max_size=6), seconds=st.sampled_from([0.4, 2, 60]))
     def work(self, acts: Sequence[tuple[str, int]], seconds: float) -> None:
         """Everybody is busy for a while."""
         for what, whom in acts:
-            self.rig.act(what, whom)
-            self.rig.wait(seconds)
+            self.harness.act(what, whom)
+            self.harness.wait(seconds)
 
     @rule(what=site_acts, whom=whom)
     def set_up(self, what: str, whom: int) -> None:
         """The format of upstream's answers changes."""
-        self.rig.act(what, whom)
+        self.harness.act(what, whom)
 
     @rule(what=role_acts, whom=whom)
     def change_role(self, what: str, whom: int) -> None:
         """The token sees more, or less."""
-        self.rig.act(what, whom)
+        self.harness.act(what, whom)
 
     @rule()
     def hide_or_show_the_role(self) -> None:
         """Upstream does not say any more what the token may see; or does again."""
-        self.rig.is_role_readable = not self.rig.is_role_readable
+        self.harness.is_role_readable = not self.harness.is_role_readable
 
     @rule()
     def remember(self) -> None:
         """What answers that lag behind will show."""
-        self.rig.remember()
+        self.harness.remember()
 
     @rule(seconds=st.sampled_from([0.4, 1, 2, 60, 600, 86_400]))
     def wait(self, seconds: float) -> None:
         """Time passes."""
-        self.rig.wait(seconds)
+        self.harness.wait(seconds)
 
     @rule(seconds=st.sampled_from([-86_400, -3600, -5, 5, 3600, 86_400]))
     def our_clock_jumps(self, seconds: float) -> None:
         """Somebody sets the clock of the machine on which we run."""
-        self.rig.move_our_clock(seconds)
+        self.harness.move_our_clock(seconds)
 
     @precondition(lambda self: self.is_promoting)
     @rule(earlier=st.integers(0, 3))
@@ -202,12 +202,12 @@ class Breaking(RuleBasedStateMachine):
         if earlier and earlier <= len(rest):
             name = rest[-earlier]
             self.environments.remove(name)
-            self.rig.simulator.act(lambda world: world.promote(world.account, name))
+            self.harness.simulator.act(lambda world: world.promote(world.account, name))
         else:
             name, primary = f"copy-{len(self.environments)}", self.environments[-1]
-            self.rig.simulator.act(lambda world: world.fork(world.account, primary, name))
-            self.rig.wait(1)
-            self.rig.simulator.act(lambda world: world.promote(world.account, name))
+            self.harness.simulator.act(lambda world: world.fork(world.account, primary, name))
+            self.harness.wait(1)
+            self.harness.simulator.act(lambda world: world.promote(world.account, name))
         self.environments.append(name)
 
     # --- runs ---
@@ -220,10 +220,10 @@ class Breaking(RuleBasedStateMachine):
     @rule(whom=st.lists(whom, min_size=1, max_size=3, unique=True))
     def sync_records(self, whom: Sequence[int]) -> None:
         """Single records, perhaps such as are gone or were never seen, or blocks."""
-        ids = self.rig.simulator.act(
+        ids = self.harness.simulator.act(
             lambda world: [*world.environment(None).records, *world.environment(None).deleted] or ["nobody"]
         )
-        ids = ids + self.rig.blocks()[:2]
+        ids = ids + self.harness.blocks()[:2]
         self.run(SyncOptions(wait_until_settled=False, record_ids=tuple({ids[number % len(ids)] for number in whom})))
 
     @rule(full=st.booleans())
@@ -248,16 +248,16 @@ class Breaking(RuleBasedStateMachine):
     @rule(options=run_options, what=content_acts, whom=whom, lag=st.sampled_from(LAGS))
     def sync_behind_a_replica_that_lags(self, options: SyncOptions, what: str, whom: int, lag: Planted) -> None:
         """Several answers in a row are from before an act that the mirror knows: nothing goes back."""
-        self.rig.remember()
-        self.rig.act(what, whom)
+        self.harness.remember()
+        self.harness.act(what, whom)
         self.run(options)
         self.run(options, Disturbance(faults=[lag]))
 
     @rule(options=run_options, what=content_acts, whom=whom)
     def sync_with_versions_that_lag(self, options: SyncOptions, what: str, whom: int) -> None:
         """The list shows an act, and the versions do not show it yet."""
-        self.rig.remember()
-        self.rig.act(what, whom)
+        self.harness.remember()
+        self.harness.act(what, whom)
         self.run(options, Disturbance(faults=[LAGGING_VERSIONS]))
 
     @rule(options=run_options, kind=st.sampled_from(OLD_ANSWERS), nth=whens, times=st.integers(3, LONGEST_LAG))
@@ -279,8 +279,8 @@ class Breaking(RuleBasedStateMachine):
     def sync_twice_at_once(self, options: SyncOptions, after: int) -> None:
         """Two processes on one database: the second is refused, or comes when the first is done."""
         with self.witness.watching():
-            first, second = self.rig.run_two(options, second_after=after)
-        self.note_hidden(self.rig.hidden_models, Disturbance())
+            first, second = self.harness.run_two(options, second_after=after)
+        self.note_hidden(self.harness.hidden_models, Disturbance())
         for report in (first, second):
             if report.outcome is Outcome.FAILED:
                 assert isinstance(report.error, LeaseHeld), repr(report.error)
@@ -305,12 +305,12 @@ class Breaking(RuleBasedStateMachine):
 
     @rule(full=st.booleans(), glance=st.booleans(), allow_mass_delete=st.booleans())
     def be_quiet(self, full: bool, glance: bool, allow_mass_delete: bool) -> None:
-        """Nothing disturbs a run and nobody acts: it ends as the truth is, and the next one rests.
+        """Run undisturbed, without edits: the mirror has the expected history, and the next run is skipped.
 
         Where a publication may leave no trace, another edit of its record masks it: then every history is read.
         """
         is_complete = full
-        self.rig.show_everything()
+        self.harness.show_everything()
         options = self.run_to_the_end(full=full, glance=glance, allow_mass_delete=allow_mass_delete)
         if not full and not self.switches.republishing_moves_published_at:
             report = self.run(SyncOptions(wait_until_settled=False, scrub=EVERY_RECORD))
@@ -334,17 +334,17 @@ class Breaking(RuleBasedStateMachine):
     def act_between_quiet_runs(self, what: str, whom: int) -> None:
         """One act that nothing masks: whatever it was, the next runs find it without reading every history."""
         self.be_quiet(full=True, glance=False, allow_mass_delete=True)
-        self.rig.act(what, whom)
+        self.harness.act(what, whom)
         self.run_to_the_end(full=False, glance=False, allow_mass_delete=False)
         self.compare(old_contents=False)
 
-    @precondition(lambda self: not self.is_promoting and bool(self.rig.hidden_models))
+    @precondition(lambda self: not self.is_promoting and bool(self.harness.hidden_models))
     @rule(full=st.booleans())
     def be_quiet_with_a_role_that_hides(self, full: bool) -> None:
         """What the role hides stays as it was seen last, and everything else is as the truth is."""
-        self.rig.is_role_readable = True
-        hidden = self.rig.hidden_models
-        self.rig.wait(60)
+        self.harness.is_role_readable = True
+        hidden = self.harness.hidden_models
+        self.harness.wait(60)
         self.set_brake(ANY_NUMBER)
         options = SyncOptions(wait_until_settled=False, full=full, beacon_trust=NO_TRUST)
         for _ in range(QUIET_RUNS):
@@ -354,7 +354,7 @@ class Breaking(RuleBasedStateMachine):
         assert not report.failures, report
         assert report.error is None, report
         self.run(SyncOptions(wait_until_settled=False, scrub=EVERY_RECORD))
-        truth = self.rig.truth(self.environments[-1])
+        truth = self.harness.truth(self.environments[-1])
         truth.block_models |= hidden
         self.compare(truth, old_contents=False)
 
@@ -374,7 +374,7 @@ class Breaking(RuleBasedStateMachine):
         )
         if self.may_lack_schema or not all(moves_beacon):
             options = replace(options, beacon_trust=NO_TRUST)
-        self.rig.wait(60)
+        self.harness.wait(60)
         self.set_brake(ANY_NUMBER)
         try:
             for _ in range(QUIET_RUNS):
@@ -392,15 +392,17 @@ class Breaking(RuleBasedStateMachine):
 
     def set_brake(self, limit: MassDeleteLimit) -> None:
         """How much may vanish before a run stops."""
-        assert self.rig.spec is not None
-        self.rig.spec = replace(self.rig.spec, mass_delete_limit=limit)
+        assert self.harness.spec is not None
+        self.harness.spec = replace(self.harness.spec, mass_delete_limit=limit)
 
     def compare(self, truth: ExpectedHistory | None = None, *, old_contents: bool) -> None:
         """The mirror is as the truth is; that of the primary environment, unless another is given."""
-        before = [self.rig.truth(name) for name in self.environments[:-1]]
-        truth = truth or self.rig.truth(self.environments[-1])
+        before = [self.harness.truth(name) for name in self.environments[:-1]]
+        truth = truth or self.harness.truth(self.environments[-1])
         id = self.source_id()
-        listed = {id: record for id, record in self.rig.listed().items() if record.model_id not in truth.block_models}
+        listed = {
+            id: record for id, record in self.harness.listed().items() if record.model_id not in truth.block_models
+        }
         none_of(
             differences(
                 self.watcher,
@@ -416,35 +418,35 @@ class Breaking(RuleBasedStateMachine):
         self.compare_schema()
 
     def compare_schema(self) -> None:
-        """Models and fields are as they are, and none was told to have come or gone more often than it did."""
+        """Models and fields are as in DatoCMS, and no more events say that one was made or deleted than happened."""
         with self.watcher.read() as connection:
             live_models = connection.execute(select(models).where(models.c.deleted_at.is_(None)))
             held_models = {row.id: (row.api_key, row.name, row.is_block, row.draft_mode) for row in live_models}
             live_fields = connection.execute(select(fields).where(fields.c.deleted_at.is_(None)))
             held_fields = {row.id: (row.model_id, row.api_key, row.field_type, row.is_localized) for row in live_fields}
-            told = Counter(connection.execute(select(events.c.type)).scalars())
-        if not self.rig.hidden_models:
-            true_models, true_fields = self.rig.schema()
+            written_events = Counter(connection.execute(select(events.c.type)).scalars())
+        if not self.harness.hidden_models:
+            true_models, true_fields = self.harness.schema()
             assert held_models == true_models
             assert held_fields == true_fields
         if self.switches.hidden_models_are_named and not self.is_promoting:
-            happened = self.rig.schema_changes()
+            happened = self.harness.schema_changes()
             none_of(
-                f"{type} told {told[type]} times, happened {times}"
+                f"{type} written {written_events[type]} times, happened {times}"
                 for type, times in happened.items()
-                if told[type] > times
+                if written_events[type] > times
             )
 
     def compare_format(self, *, is_seen: bool) -> None:
-        """How upstream prints times is known if it is seen, and was told to have changed no more often than it did."""
+        """The format of times is known if it was seen, and no more changes of it were written than there were."""
         changed = select(func.count()).where(events.c.type == "source.format_changed").select_from(events)
         with self.watcher.read() as connection:
-            told = connection.scalar(changed) or 0
+            changes = connection.scalar(changed) or 0
             known = connection.execute(select(sources.c.time_precision, sources.c.time_zone)).one()
-        precision, zone = self.rig.time_format
+        precision, zone = self.harness.time_format
         assert known.time_zone == zone
         assert known.time_precision == precision or not is_seen
-        assert told <= self.rig.format_changes
+        assert changes <= self.harness.format_changes
 
     def source_id(self) -> int:
         """Mostly 1: of two processes that register it at once, PostgreSQL has the second number for either."""
@@ -453,24 +455,24 @@ class Breaking(RuleBasedStateMachine):
 
     def rest(self) -> None:
         """Invariant 10: right after a quiet run another one asks one question, and writes nothing."""
-        was, requests = written(self.watcher), self.rig.requests
+        was, requests = written(self.watcher), self.harness.requests
         report = self.run(SyncOptions(wait_until_settled=False))
         now = written(self.watcher)
         assert changed_between(was, now) == {"finished runs"}, (was, now)
-        assert self.rig.requests - requests == 1, report
+        assert self.harness.requests - requests == 1, report
 
     def run(self, options: SyncOptions, disturbance: Disturbance | None = None, **more: object) -> RunReport | None:
         """One run, watched by another connection; whatever happens to it, it ends with an outcome."""
         disturbance = disturbance or Disturbance()
-        held, hidden = self.mirrored(), self.rig.hidden_models
+        before, hidden = self.mirrored(), self.harness.hidden_models
         with self.witness.watching():
-            report = self.rig.run(options, disturbance, **more)  # type: ignore[arg-type]
+            report = self.harness.run(options, disturbance, **more)  # type: ignore[arg-type]
         kinds = {*(fault.kind for fault in disturbance.faults), *(disturbance.rates or {})}
         self.may_lack_schema |= not kinds.isdisjoint({FaultKind.OLD_SCHEMA, FaultKind.STALE})
-        self.note_hidden(hidden | self.rig.hidden_models, disturbance)
+        self.note_hidden(hidden | self.harness.hidden_models, disturbance)
         if not (disturbance.meanwhile or disturbance.faults or disturbance.rates):
-            blocks = self.rig.block_models()
-            new = {id for id, model in self.mirrored().items() if model in blocks} - held.keys()
+            blocks = self.harness.block_models()
+            new = {id for id, model in self.mirrored().items() if model in blocks} - before.keys()
             assert not new, f"invariant 14: {new} were mirrored while they were blocks"
         if report is None:
             note("  # cancelled")
@@ -487,32 +489,32 @@ class Breaking(RuleBasedStateMachine):
             return {row.id: row.model_id for row in connection.execute(select(records.c.id, records.c.model_id))}
 
     def note_hidden(self, hidden: frozenset[str], disturbance: Disturbance) -> None:
-        """What is hidden by a role that nobody can read cannot be told from what was deleted."""
-        if self.rig.is_role_readable:
+        """Note records that a role hides, if the role cannot be read: they look like deleted ones."""
+        if self.harness.is_role_readable:
             return
         is_changed = any(one.act in ROLE_ACTS for one in disturbance.meanwhile)
-        found = self.rig.truth(self.environments[-1]).records
+        found = self.harness.truth(self.environments[-1]).records
         self.was_hidden |= {id for id, record in found.items() if is_changed or record.model_id in hidden}
 
     # --- what must be true ---
 
     @invariant()
-    @precondition(lambda self: hasattr(self, "rig"))
+    @precondition(lambda self: hasattr(self, "harness"))
     def nothing_committed_contradicts_itself(self) -> None:
-        """Invariants 2, 3, 4 and 14, now, and the first three at each look that was taken during a run."""
+        """Invariants 2, 3, 4 and 14 hold now, and the first three did at each check during a run."""
         none_of(self.witness.seen)
-        assert self.mirrored().keys() <= self.rig.ever_made(), "invariant 14: what is mirrored was no record"
+        assert self.mirrored().keys() <= self.harness.ever_made(), "invariant 14: what is mirrored was no record"
         with self.watcher.read() as connection:
-            none_of(contradictions(connection, self.rig.listed()))
+            none_of(contradictions(connection, self.harness.listed()))
 
     def teardown(self) -> None:
         """In the end, everything is quiet and read again to the end."""
         try:
-            if hasattr(self, "rig"):
+            if hasattr(self, "harness"):
                 self.be_quiet(full=True, glance=False, allow_mass_delete=True)
         finally:
-            if hasattr(self, "rig"):
-                self.rig.close()
+            if hasattr(self, "harness"):
+                self.harness.close()
             self._stack.close()
 
 

@@ -44,23 +44,23 @@ def test_a_fault_at_any_request_is_survived_on_postgresql(
 def hit_every_request(database: FreshDatabase, kind: FaultKind, *, is_first: bool) -> None:
     """One project and one mirror for each request of the run."""
     for nth in range(1, MOST_REQUESTS):
-        with opened(database, is_first=is_first) as rig:
-            before = rig.requests
-            report = rig.run(RUN, Disturbance(faults=[Planted(kind, nth)]))
+        with opened(database, is_first=is_first) as harness:
+            before = harness.requests
+            report = harness.run(RUN, Disturbance(faults=[Planted(kind, nth)]))
             assert report is not None
             # A run that failed before its fault was only slow: under the fault a client has little patience.
-            if rig.requests - before < nth and report.outcome is not Outcome.FAILED:
+            if harness.requests - before < nth and report.outcome is not Outcome.FAILED:
                 assert nth > 5, "a run of so few requests proves nothing"
                 return
             assert (report.error is not None) == (report.outcome is Outcome.FAILED)
-            with rig.mirror.read() as connection:
-                assert list(contradictions(connection, rig.listed())) == [], nth
-            rig.wait(60)
-            report = rig.run(RUN)
+            with harness.mirror.read() as connection:
+                assert list(contradictions(connection, harness.listed())) == [], nth
+            harness.wait(60)
+            report = harness.run(RUN)
             assert report is not None
             assert report.outcome is Outcome.SUCCEEDED, (nth, report)
-            assert differences(rig.mirror, rig.truth("main")) == [], nth
-            assert differences_of_meta(rig.mirror, rig.listed()) == [], nth
+            assert differences(harness.mirror, harness.truth("main")) == [], nth
+            assert differences_of_meta(harness.mirror, harness.listed()) == [], nth
     raise AssertionError(f"a run of so small a project takes {MOST_REQUESTS} requests")
 
 
@@ -69,16 +69,16 @@ def opened(database: FreshDatabase, *, is_first: bool) -> Iterator[Harness]:
     """A project of a few records, and where `is_first` is not so, its mirror and a few acts since."""
     with ExitStack() as stack:
         mirror, _ = stack.enter_context(database.open())
-        rig = Harness(mirror, switches=SimulatorOptions(), skew=timedelta(0), page=2)
-        rig.open()
-        stack.callback(rig.close)
-        rig.simulator.act(lambda world: open_project(world, records=3))
+        harness = Harness(mirror, switches=SimulatorOptions(), skew=timedelta(0), page=2)
+        harness.open()
+        stack.callback(harness.close)
+        harness.simulator.act(lambda world: open_project(world, records=3))
         if not is_first:
-            rig.wait(60)
-            rig.run(RUN)
-        rig.wait(60)
-        rig.simulator.act(some_acts)
-        yield rig
+            harness.wait(60)
+            harness.run(RUN)
+        harness.wait(60)
+        harness.simulator.act(some_acts)
+        yield harness
 
 
 def some_acts(world: World) -> None:

@@ -22,7 +22,7 @@ from versionsync.mirror.database import Mirror
 from versionsync.mirror.schema import records, runs
 from versionsync.simulator import Clock, Faults, World
 from versionsync.simulator.scenarios.bulk import build_bulk
-from versionsync.sync.writer import BATCH_RECORDS
+from versionsync.sync.limits import Limits
 
 KILLS = int(os.environ.get("VERSIONSYNC_TEST_KILLS", "20"))
 SEED = int(os.environ.get("VERSIONSYNC_TEST_SEED", "1"))
@@ -102,7 +102,7 @@ def test_a_run_that_is_killed_again_and_again_ends_like_an_undisturbed_one(
     assert outcomes <= {"succeeded", "interrupted"}
     repeated = sync_env.simulator.simulator.requests.count(PULL) - needed
     print(f"{repeated / KILLS:.0f} of {RECORDS} histories read again for each kill")
-    assert repeated <= KILLS * (BATCH_RECORDS + UNDER_WAY)
+    assert repeated <= KILLS * (Limits().batch_records + UNDER_WAY)
 
 
 def edit(sync_env: SyncEnv, chance: random.Random) -> None:

@@ -1,17 +1,18 @@
-"""The first rung: one request that tells whether anything changed. Pure decisions.
+"""The beacon: one request that shows whether anything changed in the environment.
 
-Upstream stamps an environment with the time of its last change, in whole seconds at best. A change in the second
-that is already stamped does not move the stamp, so a stamp is trusted only once its second was over when the sweep
-behind it began: then it is *settled*. And the sweep must account for it: a list without anything as young may be an
-old answer, so upstream is asked once more.
+DatoCMS stamps an environment with the time of its last change, in whole seconds at best. A change within the stamped
+second does not move the stamp. So a stamp is *settled* only if its second was over when the sweep behind it began.
+Only a settled stamp is trusted. The sweep must also explain the stamp: a list without any change as recent may be an
+old answer, so DatoCMS is asked once more.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from versionsync import cma
+from versionsync.mirror.tables.sources import Project, SourceRow, check_same_project
 
 __all__ = [
     "BEACON_TRUST",
@@ -19,39 +20,78 @@ __all__ = [
     "STAMP_DELAY",
     "ActiveEnvironment",
     "Beacon",
-    "find_environment",
     "is_explained",
+    "is_first_sync",
+    "is_other_environment",
     "is_settled",
     "is_trusted",
+    "read_beacon",
     "settling_seconds",
 ]
 
 INCOMPLETE_STATES = frozenset({"creating", "destroying"})
+SETTLING = timedelta(seconds=2)
+STAMP_DELAY = timedelta(seconds=1)  # DatoCMS may stamp its last change a little late
+BEACON_TRUST = timedelta(hours=24)
+MAX_ANSWER_AGE = timedelta(days=1)
+"""No answer of a cache, or of a replica that lags behind, is older than this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Beacon:
+    """The time of the last change in DatoCMS, and DatoCMS's clock when that was read.
+
+    `last_data_change_at` is None if nothing ever changed, or if the token may not read it.
+    """
+
+    last_data_change_at: datetime | None
+    at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
 class ActiveEnvironment:
-    """An environment as it is now. `created_at` tells it from another one that took its name."""
+    """The environment of a run. `created_at` distinguishes it from a later one with the same name."""
 
     environment: str
     created_at: datetime | None
     beacon: Beacon
 
 
-async def find_environment(
-    client: cma.Client, *, named: str | None, last: str | None, now: datetime
+async def read_beacon(
+    client: cma.Client, *, environment: str | None, known: SourceRow | None, now: datetime
 ) -> ActiveEnvironment:
-    """The environment named in the settings, or else the primary one; `last` is the one that was mirrored so far.
+    """Return the environment to sync, with its beacon.
 
-    A followed primary environment costs one request while it stays the primary one, and one more when it does not.
-    A token that may not read environments still gets the one that answers it, without a beacon. Raises
-    EnvironmentNotFound if the named one is not there, Unavailable while it is not whole, and CmaError.
+    A primary environment costs one request while it stays the primary one, and one more after a promotion. If the
+    token may not read environments, the result has no beacon.
+
+    Args:
+        client: The client of the project.
+        environment: The environment that the settings name. None: the primary one.
+        known: The source's row from before the run. None: it was never synced.
+        now: The local time.
+
+    Raises:
+        EnvironmentNotFound: If the named environment does not exist.
+        WrongProject: If it does not exist because the token belongs to another project.
+        Unavailable: If DatoCMS is still creating the environment, or destroying it.
+        CmaError: If DatoCMS does not answer.
     """
+    try:
+        return await _read(client, environment, known.project.environment if known else None, now)
+    except cma.EnvironmentNotFound:
+        if known is not None:
+            site = await client.with_environment(None).site()
+            check_same_project(known, replace(known.project, id=site.id, name=site.name))
+        raise
+
+
+async def _read(client: cma.Client, named: str | None, last: str | None, now: datetime) -> ActiveEnvironment:
     try:
         found = await _find(client, named, last)
     except cma.PermissionDenied:
-        return await _answering(client, named)
-    if found.status in INCOMPLETE_STATES:  # what is not copied yet, or is gone already, was not deleted
+        return await _environment_of_answer(client, named)
+    if found.status in INCOMPLETE_STATES:  # records may not be copied yet, or be gone already: they were not deleted
         raise cma.Unavailable(
             f"the environment {found.id} is {found.status}, so that not all of it can be read",
             request=f"GET /environments/{found.id}",
@@ -70,7 +110,7 @@ async def _find(client: cma.Client, named: str | None, last: str | None) -> cma.
         try:
             environment = await client.environment(last)
         except (cma.NotFound, cma.EnvironmentNotFound):
-            pass  # it was destroyed: another one is the primary now
+            pass  # it was destroyed, so another one is the primary now
         else:
             if environment.primary:
                 return environment
@@ -80,63 +120,62 @@ async def _find(client: cma.Client, named: str | None, last: str | None) -> cma.
     raise cma.EnvironmentNotFound("no environment of this project is the primary one", request="GET /environments")
 
 
-async def _answering(client: cma.Client, named: str | None) -> ActiveEnvironment:
+async def _environment_of_answer(client: cma.Client, named: str | None) -> ActiveEnvironment:
     await client.site()
-    answered = named or client.last_environment
-    if answered is None:
+    environment = named or client.last_environment
+    if environment is None:
         raise cma.EnvironmentNotFound(
             "this token may not read environments, and no answer names its own: name one in the settings",
             request="GET /site",
         )
-    return ActiveEnvironment(answered, None, Beacon(None, None))
+    return ActiveEnvironment(environment, None, Beacon(None, None))
 
 
-SETTLING = timedelta(seconds=2)
-STAMP_DELAY = timedelta(seconds=1)  # upstream may stamp its last change a little late
-BEACON_TRUST = timedelta(hours=24)
-MAX_ANSWER_AGE = timedelta(days=1)
-"""No answer of a cache, or of a replica that lags behind, is older than this."""
+def is_other_environment(known: Project, active: ActiveEnvironment) -> bool:
+    """Return whether the mirror holds another environment than `active`, or an earlier one with the same name."""
+    return (known.environment, known.environment_created_at) != (active.environment, active.created_at)
 
 
-@dataclass(frozen=True, slots=True)
-class Beacon:
-    """Upstream's stamp of the last change (None: never, or not for this token), and upstream's clock beside it."""
-
-    last_data_change_at: datetime | None
-    at: datetime | None
+def is_first_sync(known: SourceRow, active: ActiveEnvironment) -> bool:
+    """Return whether no run has swept this environment yet, so that the mirror's state says nothing about it."""
+    if is_other_environment(known.project, active):
+        return True
+    if known.checkpoint.last_complete_sweep_at is None or active.beacon.last_data_change_at is None:
+        return False
+    return known.checkpoint.last_data_change_at is None  # a run saw the new environment, and ended before its sweep
 
 
 def is_settled(beacon: Beacon, swept_at: datetime | None) -> bool:
-    """Whether no change can hide in the stamp's own second from a sweep that began at `swept_at`, upstream's clock."""
+    """Return whether a sweep that began at `swept_at`, by DatoCMS's clock, saw every change in the stamp's second."""
     if beacon.last_data_change_at is None or swept_at is None:
         return False
     return swept_at - beacon.last_data_change_at >= SETTLING
 
 
-def is_explained(stamp: datetime | None, youngest: datetime | None, *, last: datetime | None) -> bool:
-    """Whether a listing whose last edit or publication was at `youngest` can be one of after the `stamp`.
+def is_explained(stamp: datetime | None, newest_update: datetime | None, *, last: datetime | None) -> bool:
+    """Return whether a list whose newest change was at `newest_update` can be later than the change at `stamp`.
 
-    It can if that is as young as the stamp. A deletion or a change of the schema leaves nothing as young: then the
-    stamp has to be the one of the last look, too, `last` (None: there was none, or in another environment).
+    It can be if it has a change as recent as the stamp. A deletion or a schema change leaves none. Then the stamp must
+    be that of the previous run, `last`. (None: there was none, or it was in another environment.)
     """
     if stamp is None or stamp == last:
         return True
-    return youngest is not None and youngest >= stamp - STAMP_DELAY and (last is None or youngest > last)
+    return newest_update is not None and newest_update >= stamp - STAMP_DELAY and (last is None or newest_update > last)
 
 
 def settling_seconds(beacon: Beacon) -> float:
-    """How long to wait before a sweep, so that the stamp is settled when it begins; at most two seconds."""
+    """Return how long to wait before a sweep, so that the stamp is settled when it begins. At most two seconds."""
     if beacon.last_data_change_at is None or beacon.at is None:
         return 0.0
-    missing = SETTLING - (beacon.at - beacon.last_data_change_at)
-    return min(max(missing.total_seconds(), 0.0), SETTLING.total_seconds())
+    remaining = SETTLING - (beacon.at - beacon.last_data_change_at)
+    return min(max(remaining.total_seconds(), 0.0), SETTLING.total_seconds())
 
 
 def is_trusted(
     *, was_settled: bool, last_complete_sweep_at: datetime | None, now: datetime, trust: timedelta = BEACON_TRUST
 ) -> bool:
-    """Whether the last stamp can be built on: it was settled, under a complete sweep no longer ago than `trust`.
+    """Return whether the last stamp is reliable: it was settled, and a complete sweep was less than `trust` ago.
 
-    One that was far ahead of now is as good as none: the clock was wrong then.
+    A sweep far in the future counts as none: the clock was wrong then.
     """
     return was_settled and last_complete_sweep_at is not None and abs(now - last_complete_sweep_at) < trust

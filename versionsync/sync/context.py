@@ -1,61 +1,107 @@
-"""What all steps of a run share: the database's two threads, the lease, the clock, and what is told of the run."""
+"""What the stages of a run share. Made once per run, never changed."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
-from typing import TypedDict, TypeVar
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TypeVar
 
 from sqlalchemy import Connection
 from structlog.typing import FilteringBoundLogger
 
-from versionsync.mirror.database import Mirror
-from versionsync.mirror.engine.thread import DatabaseThread
+from versionsync import cma
+from versionsync.mirror.tables.leases import Lease
+from versionsync.mirror.tables.sources import SourceRow
+from versionsync.sync.beacon import ActiveEnvironment, is_first_sync
+from versionsync.sync.database import Database
+from versionsync.sync.lease import LeaseKeeper
+from versionsync.sync.limits import Limits, Timings
+from versionsync.sync.report import Progress, SourceSpec, SyncOptions
+from versionsync.sync.visibility import ListedModels, RoleVisibility
+from versionsync.sync.workers import WorkerPool
 
-__all__ = [
-    "Checkpoint",
-    "Context",
-]
-
+__all__ = ["RunContext", "Upstream"]
 
 T = TypeVar("T")
 
 
-class Checkpoint(TypedDict, total=False):
-    """The columns of `sources` that a run's end may set; what is left out stays."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunContext:
+    """The connections, the settings and the starting point of one run.
 
-    last_data_change_at: datetime | None
-    last_data_change_is_settled: bool
-    last_complete_sweep_at: datetime
-    last_scrub_at: datetime
-    last_success_at: datetime
-    complete_as_of: datetime
-    unexplained_change_since: datetime | None
-    unexplained_read_at: datetime
+    Attributes:
+        database: The mirror.
+        client: The API client, for the environment of this run.
+        spec: The source's settings.
+        source: The source's row, as it was when the run began.
+        environment: The environment, with its beacon.
+        options: What this run should do.
+        keeper: The lease. None in a dry run, which writes nothing.
+        workers: The workers that read many records at once.
+        progress: The progress that others watch.
+        log: The log.
+        now: The local clock.
+        timings: The pauses of the run.
+        limits: How much it does at once.
+    """
 
+    database: Database
+    client: cma.Client
+    spec: SourceSpec
+    source: SourceRow
+    environment: ActiveEnvironment
+    options: SyncOptions
+    keeper: LeaseKeeper | None
+    workers: WorkerPool
+    progress: Progress
+    log: FilteringBoundLogger
+    now: Callable[[], datetime]
+    timings: Timings
+    limits: Limits
 
-class Context:
-    """A run's door to the database: reading on one thread, writing on another."""
+    @property
+    def lease(self) -> Lease:
+        """Return the lease of the run."""
+        return self._held.lease
 
-    def __init__(
-        self,
-        mirror: Mirror,
-        reading: DatabaseThread,
-        writing: DatabaseThread,
-        *,
-        now: Callable[[], datetime],
-        log: FilteringBoundLogger,
-    ) -> None:
-        self.mirror = mirror
-        self.reading = reading
-        self.writing = writing
-        self.now = now
-        self.log = log
+    @property
+    def run_id(self) -> int:
+        """Return the id of the run's row."""
+        return self._held.run_id
+
+    @property
+    def _held(self) -> LeaseKeeper:
+        if self.keeper is None:
+            raise RuntimeError("a dry run has no lease, and writes nothing")
+        return self.keeper
+
+    @property
+    def is_first_sync(self) -> bool:
+        """Return whether no run has swept this environment yet, so that the mirror's state says nothing about it."""
+        return is_first_sync(self.source, self.environment)
+
+    def upstream_now(self) -> datetime:
+        """Return the time by DatoCMS's clock."""
+        return self.now() + (self.client.clock_offset or timedelta())
 
     async def read(self, query: Callable[[Connection], T]) -> T:
-        """What `query` finds in one snapshot."""
-        return await self.reading.run(self.mirror.query, query)
+        """Return what `query` finds in one snapshot."""
+        return await self.database.read(query)
 
     async def write(self, change: Callable[[Connection], T]) -> T:
-        """What `change` returns; its transaction is committed when it ends and rolled back when it raises."""
-        return await self.writing.run(self.mirror.transact, change)
+        """Return the result of `change`, which is one transaction."""
+        return await self.database.write(change)
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """The schema of this run, after it was checked, and what the token's role shows of it."""
+
+    schema: cma.Schema
+    visibility: RoleVisibility
+
+    @property
+    def models(self) -> ListedModels:
+        """Return the models that have records, and the block models."""
+        return ListedModels.of(self.schema)

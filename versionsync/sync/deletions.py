@@ -1,13 +1,12 @@
-"""The last rung: what is not there any more, settled record by record once it is not too much to be believed."""
+"""Deletions: check record by record what is not found any more, unless it is more than the limit allows."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
-from enum import Enum
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from itertools import islice
+from typing import TypeVar
 
 from versionsync import cma
 from versionsync.errors import ErrorKind, VersionsyncError
@@ -15,33 +14,37 @@ from versionsync.ledger.content import same_fingerprint
 from versionsync.ledger.ids import ModelId, RecordId
 from versionsync.ledger.records import DeletionEvidence, KnownRecord
 from versionsync.ledger.safeguards import MassDeleteLimit, Missing, exceeds_mass_delete_limit
-from versionsync.mirror.listed_ids import ListedIds
 from versionsync.mirror.tables.records import live_counts_by_model, load_records
 from versionsync.sync.beacon import MAX_ANSWER_AGE
-from versionsync.sync.context import Context
+from versionsync.sync.context import RunContext, Upstream
 from versionsync.sync.pull import RecordMissing, pull_record, read_history
 from versionsync.sync.report import SourceSpec
-from versionsync.sync.result import RunResult
+from versionsync.sync.result import StageResult, partial_result
 from versionsync.sync.spool import PullTask
 from versionsync.sync.sweep import Sweep
 from versionsync.sync.translate import seen_record
-from versionsync.sync.visibility import Visibility
-from versionsync.sync.workers import Workers
-from versionsync.sync.writer import FetchedRecord, Writer
+from versionsync.sync.visibility import RoleVisibility
+from versionsync.sync.writer import FetchedRecord, Writer, writing
 
 __all__ = [
-    "DeletionCheck",
     "MassDeletionError",
-    "Presence",
     "check_mass_delete_limit",
-    "fetch_presence",
+    "confirm_missing",
+    "confirm_unlisted",
+    "explain_refused",
     "hidden_models",
-    "model_is_deleted",
 ]
+
+ABSENT_CHUNK = 500
+ATTEMPTS = 5
+FEW_YOUNG = 20
+"""If more young records than this are absent, ask for them once more only: undoing an import must not cost too much."""
+
+T = TypeVar("T")
 
 
 class MassDeletionError(VersionsyncError):
-    """More records disappeared at once than the limit allows (invariant 5). Nothing was marked as deleted."""
+    """More records are not listed any more than the limit allows (invariant 5). Nothing was marked deleted."""
 
     kind = ErrorKind.MASS_DELETE
 
@@ -58,245 +61,257 @@ class MassDeletionError(VersionsyncError):
 def check_mass_delete_limit(
     source: str,
     limit: MassDeleteLimit,
-    vanished: Mapping[ModelId, int],
+    missing: Mapping[ModelId, int],
     live: Mapping[ModelId, int],
     *,
     models: Mapping[ModelId, str],
 ) -> None:
-    """Raise MassDeletionError where `vanished` of the `live` records are too many; `models` are those that exist."""
-    gone_models = frozenset(vanished.keys() - models.keys())
-    if seen := exceeds_mass_delete_limit(limit, vanished, live, deleted_models=gone_models):
+    """Raise MassDeletionError if too many records are missing.
+
+    Args:
+        source: The name of the source.
+        limit: How many may be missing.
+        missing: How many are, by model.
+        live: How many live records the mirror has, by model.
+        models: The names of the models that still exist.
+    """
+    deleted_models = frozenset(missing.keys() - models.keys())
+    if seen := exceeds_mass_delete_limit(limit, missing, live, deleted_models=deleted_models):
         raise MassDeletionError(source, seen, model_name=models.get(seen.model_id) if seen.model_id else None)
 
 
 async def hidden_models(
-    sight: Visibility, spec: SourceSpec, vanished: Mapping[ModelId, int], live: Mapping[ModelId, int]
+    visibility: RoleVisibility, spec: SourceSpec, missing: Mapping[ModelId, int], live: Mapping[ModelId, int]
 ) -> frozenset[ModelId]:
-    """The models of `vanished` whose records the token is not shown, so that nothing can be said of them.
+    """Return the models whose records the role may hide, so that a missing record says nothing.
 
-    Raises MassDeletionError if what else is gone is too much to be believed, and CmaError.
+    Args:
+        visibility: What the role shows.
+        spec: The source, with its limit.
+        missing: How many records are missing, by model.
+        live: How many live records the mirror has, by model.
+
+    Raises:
+        MassDeletionError: If more records of the other models are missing than the limit allows.
+        CmaError: If the role cannot be read.
     """
-    if sight.assume_visible:
+    if visibility.assume_visible:
         return frozenset()
-    hidden = frozenset([model for model in vanished if await sight.is_hidden(model)])
-    others = {model: count for model, count in vanished.items() if model not in hidden}
-    check_mass_delete_limit(spec.name, spec.mass_delete_limit, others, live, models=sight.models)
+    hidden = frozenset([model for model in missing if await visibility.is_hidden(model)])
+    others = {model: count for model, count in missing.items() if model not in hidden}
+    check_mass_delete_limit(spec.name, spec.mass_delete_limit, others, live, models=visibility.models)
     return hidden
 
 
 def model_is_deleted(model: str, count: int) -> str:
-    """What to tell where all records of a model are held to be deleted, and nobody knows what the role shows."""
+    """Return the note for a run that marks all records of a model deleted without knowing what the role hides."""
     return (
         f"no record of the model {model} is there any more: upstream says that the {count} do not exist, and they are "
-        "held to be deleted. It says the same of what a role hides, and does not tell this token its role: "
-        "if that hides them, they come back as record.returned once it does not"
+        "marked as deleted. It says the same of records that a role hides, and does not show this token its role: "
+        "if the role hides them, they come back as record.returned once it does not"
     )
 
 
-class Presence(Enum):
-    """What upstream answered for one record."""
+async def explain_refused(ctx: RunContext, upstream: Upstream, sweep: Sweep) -> StageResult:
+    """Find out why DatoCMS did not list the `refused` models: the role hides them, or they have just changed.
 
-    PRESENT = "present"
-    HIDDEN = "hidden"
-    ABSENT = "absent"
-
-
-async def fetch_presence(client: cma.Client, known: KnownRecord, writer: Writer, sight: Visibility) -> Presence:
-    """Ask for a record that was not listed. Give the writer what it is now, if it is there.
-
-    Raises CmaError, RecordMissing and StaleResponse.
+    A model that exists, and that the role shows, should have been listed. Then the run is partial. Raises CmaError.
     """
+    result = StageResult()
+    if not sweep.refused or upstream.visibility.assume_visible:
+        return result
+    unlisted = await _count_unlisted(ctx, sweep)
+    for model in sweep.refused & unlisted.keys():
+        if await upstream.visibility.is_hidden(model):
+            result += StageResult(hidden=Counter({model: unlisted[model]}))
+            continue
+        result += StageResult(schema_is_settled=False)  # the next run asks again
+        found = await _find_model(ctx, model)
+        if found is not None and not found.modular_block:
+            result += partial_result(f"upstream does not list the records of the model {found.api_key}")
+    return result
+
+
+async def _find_model(ctx: RunContext, model: ModelId) -> cma.ItemType | None:
+    """Return the model as it is now. None: it does not exist, or the token may not see it."""
     try:
-        item = await client.item(known.id)
+        return await ctx.client.item_type(model)
     except cma.NotFound:
-        if await sight.is_hidden(known.model_id):
-            sight.count_hidden(known.model_id, 1)
-            return Presence.HIDDEN
-        return Presence.ABSENT
-    record = seen_record(item)
-    if not same_fingerprint(record.fingerprint, known.fingerprint):
-        await writer.put(FetchedRecord(await pull_record(client, PullTask(record, known))))
-    return Presence.PRESENT
+        return None
 
 
-ABSENT_CHUNK = 500
-ATTEMPTS = 5
-FEW_YOUNG = 20
-"""More young records than these are asked for once more only: an import that was taken back must not cost so much."""
-ASK_AGAIN_SECONDS = 0.5
+async def confirm_unlisted(ctx: RunContext, upstream: Upstream, sweep: Sweep) -> StageResult:
+    """Check the records that a complete `sweep` did not list, and mark those deleted that DatoCMS does not find.
 
+    Records of models that the sweep could not list are left out.
 
-class DeletionCheck:
-    """Settles what a sweep did not list, and what went while it was read (those in `crew.gone`).
-
-    What comes of it goes to `writer`, what is worth telling into `found`.
+    Raises:
+        MassDeletionError: If too many records are not listed.
+        CmaError, MirrorError: Perhaps in a group.
     """
+    check = _DeletionCheck(ctx, upstream)
+    unlisted, ignored = await _count_unlisted(ctx, sweep), sweep.uncertain
+    if upstream.visibility.assume_visible:
+        ignored -= sweep.refused & unlisted.keys()
+    for model in ignored:
+        unlisted.pop(model, None)
+    hidden = await check.check_limit(unlisted) if unlisted else frozenset()
+    check.count_hidden({model: unlisted[model] for model in hidden})
+    ignored |= hidden
+    ids = (id for id, model in sweep.listed.not_listed() if model not in ignored)
+    while unlisted and (chunk := await ctx.database.reading.run(lambda: list(islice(ids, ABSENT_CHUNK)))):
+        await check.confirm(chunk, was_listed=False)
+    return check.result
 
-    def __init__(
-        self,
-        desk: Context,
-        client: cma.Client,
-        source_id: int,
-        spec: SourceSpec,
-        *,
-        crew: Workers,
-        writer: Writer,
-        sight: Visibility,
-        found: RunResult,
+
+async def _count_unlisted(ctx: RunContext, sweep: Sweep) -> Counter[ModelId]:
+    return await ctx.database.reading.run(lambda: Counter(model for _, model in sweep.listed.not_listed()))
+
+
+async def confirm_missing(
+    ctx: RunContext, upstream: Upstream, ids: Sequence[RecordId], *, accept_regressions: bool = False
+) -> StageResult:
+    """Check records that were not found when they were read, and mark those deleted that DatoCMS does not find.
+
+    Args:
+        ctx: The run.
+        upstream: The schema of the run.
+        ids: Records that were listed, or asked for by id.
+        accept_regressions: Whether to write older states than the mirror's.
+
+    Raises:
+        MassDeletionError: If too many records are missing.
+        CmaError, MirrorError: Perhaps in a group.
+    """
+    if not ids:
+        return StageResult()
+    check = _DeletionCheck(ctx, upstream, accept_regressions=accept_regressions)
+    live = [record for record in (await check.known(ids)).values() if record.deleted_at is None]
+    if live:
+        await check.check_limit(Counter(record.model_id for record in live))
+    known = await check.confirm(ids, was_listed=True)
+    await check.map([id for id in ids if id not in known], RecordId, check.check_never_mirrored)
+    return check.result + StageResult(inconsistent=frozenset(ids))  # so that the next run checks again
+
+
+class _DeletionCheck:
+    """Asks for records that may be deleted, and writes what it finds. `result` has everything so far."""
+
+    def __init__(self, ctx: RunContext, upstream: Upstream, *, accept_regressions: bool = False) -> None:
+        self._ctx = ctx
+        self._client = ctx.client
+        self._visibility = upstream.visibility
+        self._accept_regressions = accept_regressions
+        self.result = StageResult()
+
+    async def known(self, ids: Sequence[RecordId]) -> dict[RecordId, KnownRecord]:
+        return await self._ctx.read(lambda connection: load_records(connection, self._ctx.source.id, ids))
+
+    async def map(
+        self, things: Iterable[T], id_of: Callable[[T], RecordId], work: Callable[[T], Awaitable[None]]
     ) -> None:
-        self._context = desk
-        self._client = client
-        self._source_id = source_id
-        self._spec = spec
-        self._workers = crew
-        self._writer = writer
-        self._visibility = sight
-        self._result = found
+        done = await self._ctx.workers.map(things, id_of, work)
+        self.result += StageResult(failures=tuple(done.failures), missing=tuple(done.missing))
 
-    async def confirm_unlisted(self, marks: ListedIds, sweep: Sweep) -> None:
-        """Settle what a complete `sweep` did not list, except records of models whose records it could not list.
+    def count_hidden(self, hidden: Mapping[ModelId, int]) -> None:
+        self.result += StageResult(hidden=Counter(hidden))
 
-        Raises MassDeletionError, CmaError, MirrorError (perhaps in a group).
-        """
-        vanished = await self._context.reading.run(lambda: Counter(model for _, model in marks.not_listed()))
-        if not vanished:
-            return
-        refused = sweep.refused & vanished.keys()
-        uncertain = sweep.uncertain
+    async def check_limit(self, missing: Counter[ModelId]) -> frozenset[ModelId]:
+        """Return the models whose records may be hidden, as `hidden_models` does, and report what it cannot know."""
+        ctx, names = self._ctx, self._visibility.models
+        live = await ctx.read(lambda connection: live_counts_by_model(connection, ctx.source.id))
         if self._visibility.assume_visible:
-            uncertain -= refused
-        else:
-            await self._check_refused(refused, vanished)
-        for model in uncertain:
-            vanished.pop(model, None)
-        also_hidden = await self._check_limit(vanished) if vanished else frozenset()
-        for model in also_hidden:
-            self._visibility.count_hidden(model, vanished[model])
-        left_alone = uncertain | also_hidden
-        unlisted = (id for id, model in marks.not_listed() if model not in left_alone)
-        while some := await self._context.reading.run(lambda: list(islice(unlisted, ABSENT_CHUNK))):
-            await self._confirm(some, was_listed=False)
-
-    async def confirm_missing(self) -> None:
-        """What was listed, or asked for by its id, and was gone when it was read. Raises as `settle_unlisted`."""
-        ids, self._workers.missing = self._workers.missing, []
-        if not ids:
-            return
-        self._result.inconsistent.update(ids)  # the next run looks again, whatever is believed now
-        live = [record for record in (await self._known(ids)).values() if record.deleted_at is None]
-        if live:
-            await self._check_limit(Counter(record.model_id for record in live))
-        known = await self._confirm(ids, was_listed=True)
-        await self._workers.map([id for id in ids if id not in known], RecordId, self._check_never_mirrored)
-
-    async def _check_refused(self, refused: Iterable[ModelId], vanished: Mapping[ModelId, int]) -> None:
-        """Find out why upstream did not list these models: the role hides them, or they have just been changed.
-
-        One that the role shows, and that still exists, should have been listed: then the run is partial.
-        """
-        for model in refused:
-            if await self._visibility.is_hidden(model):
-                self._visibility.count_hidden(model, vanished[model])
-                continue
-            self._result.schema_is_settled = False  # the next run asks again
-            found = await self._find(model)
-            if found is not None and not found.modular_block:
-                self._result.mark_partial(f"upstream does not list the records of the model {found.api_key}")
-
-    async def _check_limit(self, vanished: Counter[ModelId]) -> frozenset[ModelId]:
-        """As `hidden_models`; and tells what is going to be believed because it was allowed, or for want of a role."""
-        names = self._visibility.models
-        live = await self._context.read(lambda connection: live_counts_by_model(connection, self._source_id))
-        if self._visibility.assume_visible:
-            by_model = {names.get(model, model): count for model, count in vanished.items()}
-            self._context.log.warning(
-                "mass_delete.allowed", unlisted=vanished.total(), of=sum(live.values()), models=by_model
-            )
-        hidden = await hidden_models(self._visibility, self._spec, vanished, live)
+            by_model = {names.get(model, model): count for model, count in missing.items()}
+            ctx.log.warning("mass_delete.allowed", unlisted=missing.total(), of=sum(live.values()), models=by_model)
+        hidden = await hidden_models(self._visibility, ctx.spec, missing, live)
         if self._visibility.is_unknown:
-            self._result.notes.extend(
-                model_is_deleted(names[model], count)
-                for model, count in vanished.items()
-                if model in names and count >= live.get(model, 0)
-            )
+            deleted = (each for each in missing.items() if each[0] in names and each[1] >= live.get(each[0], 0))
+            notes = tuple(model_is_deleted(names[model], count) for model, count in deleted)
+            self.result += StageResult(notes=notes)
         return hidden
 
-    async def _confirm(self, ids: Sequence[RecordId], *, was_listed: bool) -> Mapping[RecordId, KnownRecord]:
-        """Ask for each of `ids` that the mirror holds, and returns those."""
-        known = await self._known(ids)
+    async def confirm(self, ids: Sequence[RecordId], *, was_listed: bool) -> Mapping[RecordId, KnownRecord]:
+        """Ask for each of `ids` that the mirror holds, mark the deleted ones, and return what the mirror held."""
+        known = await self.known(ids)
+        async with writing(self._ctx, accept_regressions=self._accept_regressions) as writer:
+            absent = await self._find_absent(known.values(), writer, was_listed=was_listed)
+            await self._delete(absent, writer)
+        self.result += writer.result
+        return known
+
+    async def _find_absent(
+        self, records: Iterable[KnownRecord], writer: Writer, *, was_listed: bool
+    ) -> list[KnownRecord]:
+        """Return the records that DatoCMS does not find. A young one is asked for several times."""
         absent: list[KnownRecord] = []
 
         async def ask(record: KnownRecord) -> None:
-            match await fetch_presence(self._client, record, self._writer, self._visibility):
-                case Presence.ABSENT:
+            try:
+                item = await self._client.item(record.id)
+            except cma.NotFound:
+                if await self._visibility.is_hidden(record.model_id):
+                    self.count_hidden({record.model_id: 1})
+                else:
                     absent.append(record)
-                case Presence.PRESENT if not was_listed:
-                    self._result.mark_partial(f"record {record.id} was not listed, but it exists")
+                return
+            seen = seen_record(item)
+            if not same_fingerprint(seen.fingerprint, record.fingerprint):
+                task, retry_seconds = PullTask(seen, record), self._ctx.timings.retry
+                await writer.put(FetchedRecord(await pull_record(self._client, task, retry_seconds=retry_seconds)))
+            if not was_listed:
+                self.result += partial_result(f"record {record.id} was not listed, but it exists")
 
-        await self._workers.map(known.values(), lambda record: record.id, ask)
+        await self.map(records, lambda record: record.id, ask)
         young = [record for record in absent if self._is_young(record)]
-        times = ATTEMPTS if len(young) <= FEW_YOUNG else 1
-        while young and times:
-            times -= 1
-            await asyncio.sleep(ASK_AGAIN_SECONDS)
+        attempts = ATTEMPTS if len(young) <= FEW_YOUNG else 1
+        while young and attempts:
+            attempts -= 1
+            await asyncio.sleep(self._ctx.timings.retry)
             absent = [record for record in absent if not self._is_young(record)]
-            await self._workers.map(young, lambda record: record.id, ask)
+            await self.map(young, lambda record: record.id, ask)
             young = [record for record in absent if self._is_young(record)]
-        absent = await self._without_hidden(absent)
-        models = {model: await self._state_of(model) for model in {record.model_id for record in absent}}
-        deleted = [record for record in absent if models[record.model_id] is not None]
+        return await self._without_hidden(absent)
+
+    async def _delete(self, absent: Sequence[KnownRecord], writer: Writer) -> None:
+        evidence = {model: await self._evidence_for(model) for model in {record.model_id for record in absent}}
 
         async def delete(record: KnownRecord) -> None:
-            evidence = models[record.model_id]
-            assert evidence is not None
-            self._result.changed += 1
-            await self._writer.put(FetchedRecord(await read_history(self._client, record.id), evidence))
+            history = await read_history(self._client, record.id)
+            await writer.put(FetchedRecord(history, evidence[record.model_id]))
 
-        await self._workers.map(deleted, lambda record: record.id, delete)
-        return known
+        deleted = [record for record in absent if evidence[record.model_id] is not None]
+        self.result += StageResult(changed=len(deleted))
+        await self.map(deleted, lambda record: record.id, delete)
 
     def _is_young(self, record: KnownRecord) -> bool:
-        """Whether the record may be absent from an answer only because that is older than the record."""
-        upstream_now = self._context.now() + (self._client.clock_offset or timedelta())
-        return record.created_at is not None and record.created_at > upstream_now - MAX_ANSWER_AGE
+        """Return whether a 404 for the record may be an answer from before it was created."""
+        return record.created_at is not None and record.created_at > self._ctx.upstream_now() - MAX_ANSWER_AGE
 
     async def _without_hidden(self, absent: list[KnownRecord]) -> list[KnownRecord]:
-        """Leave out the records of models that the role hides by now: it may have changed since it was asked for."""
+        """Leave out the records of models that the role hides by now: it may have changed since it was read."""
         if not absent:
             return absent
-        hidden = await self._visibility.is_hidden_now({record.model_id for record in absent})
-        for record in absent:
-            if record.model_id in hidden:
-                self._visibility.count_hidden(record.model_id, 1)
+        hidden = await self._visibility.are_hidden_now({record.model_id for record in absent})
+        self.count_hidden(Counter(record.model_id for record in absent if record.model_id in hidden))
         return [record for record in absent if record.model_id not in hidden]
 
-    async def _state_of(self, model: ModelId) -> DeletionEvidence | None:
-        """What the absence of a record of `model` proves now; None: nothing, since the model itself has changed.
+    async def _evidence_for(self, model: ModelId) -> DeletionEvidence | None:
+        """Return what a 404 for a record of `model` proves now. None: nothing, since the model itself has changed.
 
-        A record of a model that became a block model is not found any more, and was not deleted.
+        A record of a model that became a block model is not found any more, but was not deleted.
         """
-        found = await self._find(model)
+        found = await _find_model(self._ctx, model)
         if found is not None and not found.modular_block:
             return DeletionEvidence.NOT_FOUND
-        if found is None and model not in self._visibility.models:  # known to be deleted before anything was listed
+        if found is None and model not in self._visibility.models:  # it was deleted before anything was listed
             return DeletionEvidence.MODEL_DELETED
-        self._result.schema_is_settled = False
+        self.result += StageResult(schema_is_settled=False)
         return None
 
-    async def _find(self, model: ModelId) -> cma.ItemType | None:
-        """Return the model as it is now; None if it does not exist, or not for this token."""
-        try:
-            return await self._client.item_type(model)
-        except cma.NotFound:
-            return None
-
-    async def _check_never_mirrored(self, id: RecordId) -> None:
-        """A record that came and went while we read is none of ours; one that is there is not read yet."""
+    async def check_never_mirrored(self, id: RecordId) -> None:
+        """Ignore a record that was created and deleted during the run. One that exists is still missing."""
         try:
             await self._client.item(id)
         except cma.NotFound:
             return
         raise RecordMissing(id)
-
-    async def _known(self, ids: Sequence[RecordId]) -> dict[RecordId, KnownRecord]:
-        return await self._context.read(lambda connection: load_records(connection, self._source_id, ids))

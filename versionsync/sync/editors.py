@@ -1,4 +1,4 @@
-"""Names for those who made the versions, as far as the token may read them."""
+"""The names of editors, as far as the token may read them."""
 
 from __future__ import annotations
 
@@ -7,19 +7,31 @@ from collections.abc import Iterable, Sequence
 
 from versionsync import cma
 from versionsync.ledger.records import Editor
-from versionsync.mirror.tables.editors import EditorRow
+from versionsync.mirror.tables.editors import EditorRow, unknown_editors, upsert_editors
+from versionsync.sync.context import RunContext
+from versionsync.sync.result import StageResult
 
-__all__ = ["read_editors"]
+__all__ = ["save_editors"]
 
-# Accounts and organizations are known as owners of the project only.
+# DatoCMS lists accounts and organizations only as owners of the project.
 _LISTED_AS = {"account": "owner", "organization": "owner"}
 
 
-async def read_editors(client: cma.Client, wanted: Iterable[Editor]) -> tuple[list[EditorRow], list[str]]:
-    """What upstream says of the kinds of editor in `wanted`, and what to tell of those that cannot be read.
+async def save_editors(ctx: RunContext) -> StageResult:
+    """Read and save the names of editors that no run has asked for yet. A full run also asks for unnamed ones again."""
+    full = ctx.options.full
+    unknown = await ctx.read(lambda connection: unknown_editors(connection, ctx.source.id, nameless_too=full))
+    rows, notes = await _read_editors(ctx.client, unknown)
+    if rows:
+        await ctx.write(lambda tx: upsert_editors(tx, ctx.lease, rows))
+    return StageResult(notes=tuple(notes))
 
-    One request a kind. Of somebody who is in no answer, having been removed upstream, the row says just that: it has a
-    payload, so that nobody asks for it again in every run.
+
+async def _read_editors(client: cma.Client, wanted: Iterable[Editor]) -> tuple[list[EditorRow], list[str]]:
+    """Return rows for all editors of the kinds in `wanted`, and notes about kinds that cannot be read.
+
+    This takes one request per kind. An editor who is in no answer was removed from the project. Its row has a payload
+    without a name, so that the next runs do not ask for it again.
     """
     rows: list[EditorRow] = []
     refused: list[str] = []
@@ -29,7 +41,7 @@ async def read_editors(client: cma.Client, wanted: Iterable[Editor]) -> tuple[li
     kinds = {_LISTED_AS.get(editor.type, editor.type) for editor in wanted}
     for kind in sorted(kinds):
         try:
-            editors = await _read(client, kind)
+            editors = await _read_kind(client, kind)
         except (cma.PermissionDenied, cma.NotFound, cma.InvalidRequest):
             refused.append(kind)
             continue
@@ -54,7 +66,7 @@ async def read_editors(client: cma.Client, wanted: Iterable[Editor]) -> tuple[li
     return rows, notes
 
 
-async def _read(client: cma.Client, kind: str) -> Sequence[cma.Editor] | None:
+async def _read_kind(client: cma.Client, kind: str) -> Sequence[cma.Editor] | None:
     match kind:
         case "user":
             return await client.users()
@@ -65,7 +77,7 @@ async def _read(client: cma.Client, kind: str) -> Sequence[cma.Editor] | None:
         case "owner":
             return await client.owners()
         case _:
-            return None  # a kind that did not exist when this was written
+            return None  # a kind that DatoCMS added later
 
 
 def _row(editor: cma.Editor) -> EditorRow:

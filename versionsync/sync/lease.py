@@ -1,4 +1,4 @@
-"""A run's lease on its source: taken, renewed while the run works, and given back with its outcome."""
+"""A run's lease on its source: acquired, renewed while the run works, and released with its outcome."""
 
 from __future__ import annotations
 
@@ -12,100 +12,156 @@ from functools import partial
 
 from sqlalchemy import Connection
 
-from versionsync.errors import ErrorKind
 from versionsync.mirror.errors import LeaseHeld, MirrorError
 from versionsync.mirror.tables.leases import LEASE_SECONDS, Holder, Lease, acquire, release, release_in
 from versionsync.mirror.tables.runs import finish_run, interrupt_stale_runs, start_run, update_run
 from versionsync.mirror.tables.sources import update_checkpoint
-from versionsync.sync.context import Checkpoint, Context
+from versionsync.sync.database import Database
+from versionsync.sync.limits import Timings
 from versionsync.sync.report import Counts, LeaseInfo, Outcome, RunKind
+from versionsync.sync.result import Checkpoint
 
-__all__ = ["LEASE_POLL_SECONDS", "RENEW_SECONDS", "LeaseKeeper"]
-
-
-RENEW_SECONDS = 10
-
-
-LEASE_POLL_SECONDS = 1.0
+__all__ = ["LeaseKeeper"]
 
 
 class LeaseKeeper:
-    """The time for which a run holds its source's lease, and the run's row from its start to its outcome."""
+    """Holds the lease of a source, and keeps the run's row from its start to its outcome."""
 
-    def __init__(self, desk: Context, lease: Lease, run_id: int, *, started_at: datetime, taken_at: float) -> None:
-        self._desk = desk
+    def __init__(
+        self,
+        database: Database,
+        lease: Lease,
+        run_id: int,
+        *,
+        started_at: datetime,
+        acquired_at: float,
+        renew_seconds: float,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._database = database
+        self._now = now
+        self._renew_seconds = renew_seconds
         self.lease = lease
         self.run_id = run_id
         self.started_at = started_at
-        self.info = LeaseInfo(lease.epoch, taken_at + LEASE_SECONDS)
+        self.info = LeaseInfo(lease.epoch, acquired_at + LEASE_SECONDS)
 
     @classmethod
     async def acquire(
-        cls, desk: Context, source_id: int, *, kind: RunKind, trigger: str, wait_seconds: float
+        cls,
+        database: Database,
+        source_id: int,
+        *,
+        kind: RunKind,
+        trigger: str,
+        wait_seconds: float,
+        now: Callable[[], datetime],
+        timings: Timings,
     ) -> LeaseKeeper:
-        """Take the lease, waiting for it as long as that, and note the run. Raises LeaseHeld."""
-        holder, now = Holder.of_this_process(), desk.now()
+        """Acquire the lease, and insert the run's row.
+
+        Args:
+            database: The database.
+            source_id: The source to lock.
+            kind: What the run does.
+            trigger: What started it.
+            wait_seconds: How long to wait if another process holds the lease.
+            now: The local clock.
+            timings: How often to try, and to renew.
+
+        Raises:
+            LeaseHeld: If another process still holds it.
+            MirrorError: If the database cannot be written.
+        """
+        holder, started_at = Holder.of_this_process(), now()
 
         def take() -> LeaseKeeper:
-            taken_at = time.monotonic()
-            lease = acquire(desk.mirror, source_id, holder)
+            acquired_at = time.monotonic()
+            lease = acquire(database.mirror, source_id, holder)
 
-            def note(tx: Connection) -> int:
-                interrupt_stale_runs(tx, lease, finished_at=now)
-                return start_run(tx, lease, kind=kind, trigger=trigger, started_at=now)
+            def start(tx: Connection) -> int:
+                interrupt_stale_runs(tx, lease, finished_at=started_at)
+                return start_run(tx, lease, kind=kind, trigger=trigger, started_at=started_at)
 
             try:
-                return cls(desk, lease, desk.mirror.transact(note), started_at=now, taken_at=taken_at)
+                run_id = database.mirror.transact(start)
             except BaseException:
-                with suppress(MirrorError):  # then it ends by itself
-                    release(desk.mirror, lease)
+                with suppress(MirrorError):  # the lease then expires by itself
+                    release(database.mirror, lease)
                 raise
+            return cls(
+                database,
+                lease,
+                run_id,
+                started_at=started_at,
+                acquired_at=acquired_at,
+                renew_seconds=timings.renew_lease,
+                now=now,
+            )
 
         deadline = asyncio.get_running_loop().time() + wait_seconds
         while True:
-            taking = asyncio.ensure_future(desk.writing.run(take))
+            taking = asyncio.ensure_future(database.writing.run(take))
             try:
                 return await asyncio.shield(taking)
             except LeaseHeld:
                 if asyncio.get_running_loop().time() >= deadline:
                     raise
-                await asyncio.sleep(LEASE_POLL_SECONDS)
+                await asyncio.sleep(timings.poll_lease)
             except asyncio.CancelledError:
-                # A lease that is taken behind our back must be given back by us.
-                with suppress(MirrorError):  # then the next run notes it
-                    tenure = await taking
-                    await tenure.release(Outcome.INTERRUPTED, Counts(), wrongs=None, trouble=None, checkpoint={})
+                # The thread may still acquire the lease after the cancellation. Then it must be released here.
+                with suppress(MirrorError):  # the next run marks this one as interrupted
+                    keeper = await taking
+                    await keeper.release(Outcome.INTERRUPTED, Counts(), error=None, error_kind=None, checkpoint={})
                 raise
 
     @asynccontextmanager
     async def renewing(self, counts: Callable[[], Counts]) -> AsyncIterator[None]:
-        """The lease is renewed while the block runs; losing it ends the block with a group that holds LeaseLost.
+        """Renew the lease while the block runs. Losing it ends the block with a group that holds LeaseLost.
 
-        How far the run is by then is noted with it, so that a run which only reads moves too.
+        Each renewal also saves `counts()`, so that a run that only reads shows progress.
         """
         async with asyncio.TaskGroup() as group:
-            renewal = group.create_task(self._keep(counts))
+            renewal = group.create_task(self._renew(counts))
             yield
             renewal.cancel()
 
-    async def _keep(self, counts: Callable[[], Counts]) -> None:
+    async def _renew(self, counts: Callable[[], Counts]) -> None:
         while True:
-            await asyncio.sleep(RENEW_SECONDS)
+            await asyncio.sleep(self._renew_seconds)
             renewed_at = time.monotonic()
-            # Whatever is written holds the lease for longer.
-            await self._desk.write(partial(update_run, lease=self.lease, run_id=self.run_id, counts=asdict(counts())))
+            # Every write under the lease renews it.
+            await self._database.write(
+                partial(update_run, lease=self.lease, run_id=self.run_id, counts=asdict(counts()))
+            )
             self.info.until = renewed_at + LEASE_SECONDS
 
     async def release(
-        self, outcome: Outcome, counts: Counts, *, wrongs: str | None, trouble: ErrorKind | None, checkpoint: Checkpoint
+        self,
+        outcome: Outcome,
+        counts: Counts,
+        *,
+        error: str | None,
+        error_kind: str | None,
+        checkpoint: Checkpoint,
     ) -> None:
-        """Record the outcome and the checkpoint that it allows, and give the lease back, in one transaction.
+        """Save the run's outcome and its checkpoint, and release the lease, in one transaction.
 
-        `wrongs` is what the run could not do, `trouble` the same as one word. Raises MirrorError. Where the lease was
-        lost nothing is recorded: the next holder notes it as interrupted. Cancelling does not keep it from being done.
+        Cancelling does not stop it. If the lease was lost, nothing is saved: the next holder marks the run as
+        interrupted.
+
+        Args:
+            outcome: How the run ended.
+            counts: What it read and wrote.
+            error: What ended it, or what it could not do.
+            error_kind: The same as one word.
+            checkpoint: The columns of the source to set.
+
+        Raises:
+            MirrorError: If the database cannot be written.
         """
 
-        def note(tx: Connection) -> None:
+        def finish(tx: Connection) -> None:
             if checkpoint:
                 update_checkpoint(tx, self.lease, **checkpoint)
             finish_run(
@@ -113,13 +169,13 @@ class LeaseKeeper:
                 self.lease,
                 self.run_id,
                 outcome=outcome,
-                finished_at=self._desk.now(),
+                finished_at=self._now(),
                 counts=asdict(counts),
-                error=wrongs,
-                error_kind=trouble,
+                error=error,
+                error_kind=error_kind,
             )
             release_in(tx, self.lease)
 
-        # Waiting in the thread's queue it could still be cancelled, and the lease would be kept from the next holder.
-        # The thread ends when its queue is empty, and the run when the thread does.
-        await asyncio.shield(self._desk.write(note))
+        # A cancelled wait in the thread's queue would keep the lease from the next holder. Shielded, the write is done:
+        # the thread ends only when its queue is empty, and the run only after the thread.
+        await asyncio.shield(self._database.write(finish))

@@ -1,281 +1,294 @@
-"""The upper rungs of one run: find the records that differ, read them, write them, and ask for what is not listed.
+"""The stages of one run, in their order.
 
-Reading and writing go on side by side; the writer's queue is what holds the readers back. When reading ends early,
-what was read is still written.
+Each stage takes the frozen context and returns what it found. Only the functions here add that to the run's result, so
+that it is complete up to the last stage that ended. Within a stage, reading and writing overlap: the writer's bounded
+queue slows the readers.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Iterable, Sequence, Set
 from datetime import datetime
-from functools import partial
+from typing import TypeVar
 
 from versionsync import cma
 from versionsync.ledger.formats import finest_precision
 from versionsync.ledger.ids import RecordId
 from versionsync.ledger.records import KnownRecord
-from versionsync.mirror.listed_ids import ListedIds
 from versionsync.mirror.tables.records import (
+    has_due_schedule,
     live_counts_by_status,
     live_record_count,
     load_records,
     oldest_synced,
     publication_candidates,
 )
-from versionsync.sync.beacon import is_explained
-from versionsync.sync.context import Context
-from versionsync.sync.deletions import DeletionCheck
-from versionsync.sync.lease import LeaseKeeper
+from versionsync.mirror.tables.runs import has_written_since
+from versionsync.sync.beacon import is_explained, is_other_environment, is_trusted, settling_seconds
+from versionsync.sync.context import RunContext, Upstream
+from versionsync.sync.deletions import confirm_missing, confirm_unlisted, explain_refused
+from versionsync.sync.editors import save_editors
+from versionsync.sync.project import (
+    check_upstream,
+    find_hidden_models,
+    rebuild_views,
+    save_retention,
+    save_time_format,
+    save_upstream,
+)
 from versionsync.sync.pull import IsBlock, RecordMissing, pull_record
 from versionsync.sync.quick_check import StatusCounts, quick_check
-from versionsync.sync.report import Progress, RecordFailure, SourceSpec, SyncOptions
-from versionsync.sync.result import RunResult
-from versionsync.sync.spool import PullTask, TaskSpool
-from versionsync.sync.sweep import ListedModels, Sweep, SweepReader, has_changed, is_unknown
+from versionsync.sync.result import RunResult, StageResult, partial_result
+from versionsync.sync.spool import PullTask
+from versionsync.sync.sweep import Sweep, has_changed, is_unknown, sweep
 from versionsync.sync.translate import seen_record
-from versionsync.sync.unexplained import RECENTLY, UnexplainedChange, within
-from versionsync.sync.visibility import Visibility
-from versionsync.sync.workers import Workers
-from versionsync.sync.writer import FetchedRecord, Writer
+from versionsync.sync.unexplained import RECENTLY, RESERVED_REQUESTS, UnexplainedChange, within
+from versionsync.sync.visibility import ListedModels
+from versionsync.sync.writer import FetchedRecord, writing
 
-__all__ = ["Pipeline"]
+__all__ = ["can_skip", "run_pipeline"]
 
 ATTEMPTS = 6
-ASK_AGAIN_SECONDS = 0.5
+T = TypeVar("T")
+UNEXPLAINED = (
+    "upstream reports a change that no list shows, such as a publication of single locales: "
+    "the histories of records that may have been published are read, in this run and the next ones"
+)
 
 
-class Pipeline:
-    """Sweeps and pulls for one run, while it holds its source's lease. What it finds goes into `found`.
+async def run_pipeline(ctx: RunContext, schema: cma.Schema | None, result: RunResult) -> None:
+    """Do all stages of a run.
 
-    `believes`: versions may go back behind what the mirror holds, as in another environment than the last run's.
+    Args:
+        ctx: The run.
+        schema: The schema, if it was read already.
+        result: Gets what each stage finds.
+
+    Raises:
+        WrongProject, MassDeletionError, CmaError, MirrorError: What ends the run. Perhaps in a group.
+    """
+    pending = result.unexplained_since = ctx.source.checkpoint.unexplained_change_since
+    is_unchanged = await can_skip(ctx)
+    requests = ctx.spec.unexplained.allowance(ctx.source.checkpoint.unexplained_read_at, ctx.now())
+    if is_unchanged and (pending is None or _within_budget(ctx, requests) < ctx.spec.unexplained.least):
+        result.blocked_views = {}
+        if ctx.source.blocked_views:
+            await _rebuild_views(ctx, result)
+        return
+    checked = await check_upstream(ctx, schema or await ctx.client.schema())
+    upstream = checked.upstream
+    result.add(checked.result)
+    saved = await save_upstream(ctx, checked, await find_hidden_models(ctx, checked))
+    await _rebuild_views(ctx, result)  # after the events, which have the former names of fields
+    result.is_first_sync = ctx.is_first_sync
+    if ctx.options.record_ids:
+        await _sync_records(ctx, upstream, result, [RecordId(id) for id in ctx.options.record_ids])
+    elif ctx.options.scrub:
+        await _sync_records(ctx, upstream, result, await _oldest(ctx))
+    else:
+        if not is_unchanged:
+            is_explained = await _sync_all(ctx, upstream, result)
+            pending = await _judge_beacon(ctx, result, pending, is_explained=is_explained or saved.is_changed)
+        if pending is not None and result.found.is_complete and not result.found.hidden:
+            requests -= 1 if is_unchanged else 0  # the schema was read for this alone
+            await _search_unexplained(ctx, upstream, result, pending, _within_budget(ctx, requests))
+        if result.unexplained is not None:
+            result.unexplained_since = result.unexplained.since
+            result.note([UNEXPLAINED] if result.unexplained_since is not None else [])
+        result.add(await save_time_format(ctx, upstream, result.precision))
+        await save_retention(ctx)
+    if warning := upstream.visibility.warning(ctx.spec.name, result.found.hidden):
+        result.add(partial_result(warning))
+    result.collect_failures()
+    ctx.progress.counts.records_failed = len(result.failures)
+    result.add(await save_editors(ctx))
+
+
+async def _rebuild_views(ctx: RunContext, result: RunResult) -> None:
+    result.blocked_views = blocked = await rebuild_views(ctx)
+    result.note(
+        f"the view {name} could not follow the schema and stays as it was: {obstacle}"
+        for name, obstacle in blocked.items()
+    )
+
+
+async def can_skip(ctx: RunContext) -> bool:
+    """Return whether the beacon shows that nothing changed since the last run."""
+    if ctx.options.full or ctx.options.record_ids or ctx.options.scrub or not _is_beacon_trusted(ctx):
+        return False
+    last, now = ctx.source.checkpoint.last_data_change_at, ctx.environment.beacon.at
+    if last is None or now is None or last != ctx.environment.beacon.last_data_change_at:
+        return False
+    # DatoCMS carries out schedules by its clock. That need not move the stamp of the last change.
+    return not await ctx.read(lambda connection: has_due_schedule(connection, ctx.source.id, after=last, until=now))
+
+
+def _is_beacon_trusted(ctx: RunContext) -> bool:
+    """Return whether the mirror has everything up to the stamp of the last run."""
+    if is_other_environment(ctx.source.project, ctx.environment):
+        return False
+    return is_trusted(
+        was_settled=ctx.source.checkpoint.last_data_change_is_settled,
+        last_complete_sweep_at=ctx.source.checkpoint.last_complete_sweep_at,
+        now=ctx.now(),
+        trust=ctx.options.beacon_trust,
+    )
+
+
+def _last_stamp(ctx: RunContext) -> datetime | None:
+    """Return the time of the last change in this environment as the last run knew it."""
+    is_other = is_other_environment(ctx.source.project, ctx.environment)
+    return None if is_other else ctx.source.checkpoint.last_data_change_at
+
+
+async def _sync_all(ctx: RunContext, upstream: Upstream, result: RunResult) -> bool:
+    """Pull all records that changed, check those that are not listed, and return whether that explains the beacon.
+
+    An old list may not show the change that moved the beacon. Then the records are listed once more.
+    """
+    beacon, last = ctx.environment.beacon, _last_stamp(ctx)
+    if ctx.options.wait_until_settled:
+        await asyncio.sleep(settling_seconds(beacon))
+    ctx.progress.set_phase("sweeping")
+    is_beacon_trusted, result.checked_from = _is_beacon_trusted(ctx), ctx.now()
+    if is_beacon_trusted and await _sync_quickly(ctx, upstream, result, must_explain=True):
+        return True
+    listed = await _sync_listed(ctx, upstream, result, to_the_end=ctx.options.full)
+    if not listed.is_complete or result.found.hidden:
+        return True  # another run follows, and lists the records again
+    explained = is_explained(beacon.last_data_change_at, listed.newest_update, last=last)
+    if not explained:
+        await asyncio.sleep(ctx.timings.retry)
+        if not await _sync_quickly(ctx, upstream, result, must_explain=False):
+            listed = await _sync_listed(ctx, upstream, result, to_the_end=False)
+            explained = is_explained(beacon.last_data_change_at, listed.newest_update, last=last)
+    found = result.found
+    return explained or ctx.options.full or found.changed > 0 or bool(result.failures or found.failures)
+
+
+async def _sync_listed(ctx: RunContext, upstream: Upstream, result: RunResult, *, to_the_end: bool) -> Sweep:
+    """List all records, pull those that changed, and check those that are not listed."""
+    ctx.progress.set_phase("sweeping")
+    async with sweep(ctx, upstream, to_the_end=to_the_end) as listed:
+        result.has_swept, result.began_at, result.precision = True, listed.began_at, listed.precision
+        result.failures = list(listed.failures)  # an earlier sweep of this run has named the same
+        result.add(StageResult(changed=listed.changed, schema_is_settled=not listed.is_schema_changed))
+        if not listed.is_complete:
+            result.add(
+                partial_result("the list of records moved while it was read: what is not listed was not looked for")
+            )
+        ctx.progress.set_phase("pulling")
+        result.add(await pull_and_write(ctx, listed.changed_records(), doubted=result.found.inconsistent))
+        ctx.progress.set_phase("checking")
+        if listed.is_complete:
+            result.add(await explain_refused(ctx, upstream, listed))
+            result.add(await confirm_unlisted(ctx, upstream, listed))
+        await _confirm_and_retry(ctx, upstream, result)
+    return listed
+
+
+async def _sync_quickly(ctx: RunContext, upstream: Upstream, result: RunResult, *, must_explain: bool) -> bool:
+    """Pull what a quick check finds, and return whether the counts prove that it was everything."""
+    since, stamp = _last_stamp(ctx), ctx.environment.beacon.last_data_change_at
+    if since is None or stamp is None or ctx.options.full:
+        return False
+    live = await ctx.read(lambda connection: live_record_count(connection, ctx.source.id))
+    if live < ctx.options.quick_check_from:
+        return False
+    models = upstream.models.listed
+    check = await quick_check(ctx.client, models, since=since, stamp=stamp, must_explain=must_explain)
+    if check is None:
+        return False
+    known = await ctx.read(lambda connection: load_records(connection, ctx.source.id, [r.id for r in check.changed]))
+    has_unknown = any(is_unknown(record, known) for record in check.changed)
+    if has_unknown and ListedModels.of(await ctx.client.schema()).listed != models:
+        return False  # what looks like a new record may be a block now
+    changed = [record for record in check.changed if has_changed(record, known)]
+    result.add(StageResult(changed=len(changed)))
+    precision = finest_precision(record.fingerprint for record in check.changed)
+    result.precision = result.precision if precision is None else precision
+    ctx.progress.records_total = check.counts.total
+    ctx.progress.set_phase("pulling")
+    tasks = [PullTask(record, known.get(record.id)) for record in changed]
+    result.add(await pull_and_write(ctx, tasks, doubted=result.found.inconsistent))
+    await _confirm_and_retry(ctx, upstream, result)
+    counts = await ctx.read(lambda connection: live_counts_by_status(connection, ctx.source.id))
+    mirrored = StatusCounts(sum(counts.values()), counts.get("published", 0), counts.get("updated", 0))
+    if mirrored != check.counts:
+        return False
+    result.began_at = check.began_at
+    return True
+
+
+async def _sync_records(ctx: RunContext, upstream: Upstream, result: RunResult, ids: Sequence[RecordId]) -> None:
+    """Read the whole histories of these records."""
+    ctx.progress.set_phase("pulling")
+    ctx.progress.records_planned = len(ids)
+    result.add(await refetch(ctx, upstream, ids, doubted=result.found.inconsistent))
+    await _confirm_and_retry(ctx, upstream, result)
+
+
+async def _oldest(ctx: RunContext) -> list[RecordId]:
+    """Return the records whose histories were not read for longest, as many as a scrub reads."""
+    count, now = ctx.options.scrub, ctx.now()
+    known = await ctx.read(lambda connection: oldest_synced(connection, ctx.source.id, count, now=now))
+    return [record.id for record in known]
+
+
+async def _confirm_and_retry(ctx: RunContext, upstream: Upstream, result: RunResult) -> None:
+    """Check the missing records, and read those again that DatoCMS showed in an older state.
+
+    If DatoCMS still shows the older state at the last attempt, it is written.
+    """
+    result.add(await confirm_missing(ctx, upstream, result.take_missing()))
+    for attempt in range(1, ATTEMPTS + 1):
+        regressed, accept = sorted(result.take_regressed()), attempt == ATTEMPTS
+        if not regressed:
+            return
+        await asyncio.sleep(ctx.timings.retry)
+        doubted = result.found.inconsistent
+        result.add(await refetch(ctx, upstream, regressed, doubted=doubted, accept_regressions=accept))
+        result.add(await confirm_missing(ctx, upstream, result.take_missing(), accept_regressions=accept))
+
+
+async def pull_and_write(ctx: RunContext, tasks: Iterable[PullTask], *, doubted: Set[RecordId]) -> StageResult:
+    """Read the versions of many records, and write them.
+
+    Args:
+        ctx: The run.
+        tasks: The records to read.
+        doubted: Records that an earlier stage found inconsistent.
     """
 
-    def __init__(
-        self,
-        desk: Context,
-        client: cma.Client,
-        tenure: LeaseKeeper,
-        spec: SourceSpec,
-        options: SyncOptions,
-        *,
-        progress: Progress,
-        found: RunResult,
-        schema: cma.Schema,
-        sight: Visibility,
-        believes: bool,
-    ) -> None:
-        self._context = desk
-        self._client = client
-        self._source_id = tenure.lease.source_id
-        self._spec = spec
-        self._options = options
-        self._progress = progress
-        self._result = found
-        self._models = ListedModels.group_of(schema)
-        self._workers = Workers(lambda: self._progress.sent(client.usage))
-        self._writer = Writer(
-            desk.mirror,
-            desk.writing,
-            tenure.lease,
-            run_id=tenure.run_id,
-            progress=progress,
-            now=desk.now,
-            believes=believes,
-        )
-        self._visibility = sight
-        self._deletions = DeletionCheck(
-            desk,
-            client,
-            self._source_id,
-            spec,
-            crew=self._workers,
-            writer=self._writer,
-            sight=self._visibility,
-            found=found,
-        )
+    async def given(task: PullTask) -> PullTask:
+        return task
 
-    async def sync_all(self, *, last: datetime | None, stamp: datetime | None, trusts: bool) -> bool:
-        """Pull each record that differs, and settle those that are not listed any more.
+    return await _pull_and_write(ctx, tasks, lambda task: task.record.id, given, doubted, accept_regressions=False)
 
-        Args:
-            last: Upstream's time of its last change as the last run in this environment knew it.
-            stamp: The same as this run knows it.
-            trusts: Whether only what came after `last` can be new.
 
-        Returns:
-            Whether what was found explains that `stamp` is not `last`.
+async def refetch(
+    ctx: RunContext,
+    upstream: Upstream,
+    ids: Sequence[RecordId],
+    *,
+    doubted: Set[RecordId],
+    accept_regressions: bool = False,
+) -> StageResult:
+    """Read the whole histories of records by their ids, and write them.
 
-        Raises:
-            MassDeletionError, CmaError, MirrorError: Perhaps in a group.
-        """
-        self._progress.set_phase("sweeping")
-        self._result.checked_from = self._context.now()
-        explained = True
-        async with self._writing():
-            if not (trusts and await self._quick_check(last, stamp)):
-                sweep = await self._sweep(to_the_end=self._options.full)
-                # A run that is sure to be followed by another one need not read the list again itself.
-                is_sure = sweep.is_complete and not self._visibility.hidden
-                explained = not is_sure or is_explained(stamp, sweep.newest_update, last=last)
-                if not explained:
-                    await asyncio.sleep(ASK_AGAIN_SECONDS)
-                    if not await self._quick_check(last, stamp, explains=False):
-                        sweep = await self._sweep(to_the_end=False)
-                        explained = is_explained(stamp, sweep.newest_update, last=last)
-        failures = self._result.failures or self._workers.failures or self._writer.failures
-        return explained or self._options.full or self._result.changed > 0 or bool(failures)
+    Args:
+        ctx: The run.
+        upstream: The schema of the run.
+        ids: The records to read.
+        doubted: Records that an earlier stage found inconsistent.
+        accept_regressions: Whether to write older states than the mirror's.
+    """
+    known = await ctx.read(lambda connection: load_records(connection, ctx.source.id, ids))
 
-    async def read_candidates(self, since: datetime, requests: int) -> None:
-        """Read the histories of records that may have been published without a trace, with at most these requests.
-
-        `since` is when the change was noticed: a history that was read later shows it. Raises as `everything`.
-        """
-        query = partial(
-            publication_candidates, source_id=self._source_id, since=since, published_after=since - RECENTLY
-        )
-        found = await self._context.read(partial(query, limit=max(requests, 1)))
-        some = [record.id for record in within(requests, found)]
-        if some:
-            await self.sync_records(some)
-        is_over = not await self._context.read(partial(query, limit=1))
-        self._result.unexplained = UnexplainedChange(None if is_over else since, self._context.now() if some else None)
-
-    async def _quick_check(self, since: datetime | None, stamp: datetime | None, *, explains: bool = True) -> bool:
-        """Whether all that changed could be told, and proven, without a sweep; `explains` as in `glance`."""
-        if since is None or stamp is None:
-            return False
-        live = await self._context.read(lambda connection: live_record_count(connection, self._source_id))
-        if live < self._options.quick_check_from or self._options.full:
-            return False
-        models = self._models.listed
-        seen = await quick_check(self._client, models, since=since, stamp=stamp, explains=explains)
-        if seen is None:
-            return False
-        known = await self._known([record.id for record in seen.changed])
-        has_unknown = any(is_unknown(record, known) for record in seen.changed)
-        if has_unknown and ListedModels.group_of(await self._client.schema()).listed != models:
-            return False  # what looks like a new record may be a block now
-        changed = [record for record in seen.changed if has_changed(record, known)]
-        self._result.changed += len(changed)
-        precision = finest_precision(record.fingerprint for record in seen.changed)
-        self._result.precision = self._result.precision if precision is None else precision
-        self._progress.records_total = seen.tally.total
-        self._progress.set_phase("pulling")
-        await self._pull(PullTask(record, known.get(record.id)) for record in changed)
-        await self._deletions.confirm_missing()
-        await self._retry_regressed()
-        counts = await self._context.read(lambda connection: live_counts_by_status(connection, self._source_id))
-        tally = StatusCounts(sum(counts.values()), counts.get("published", 0), counts.get("updated", 0))
-        if tally != seen.tally:
-            return False
-        self._result.began_at = seen.began_at
-        return True
-
-    async def _sweep(self, *, to_the_end: bool) -> Sweep:
-        self._progress.set_phase("sweeping")
-        with TaskSpool() as tasks:
-            marks = await self._context.reading.run(ListedIds, self._context.mirror, self._source_id)
-            try:
-                sweeper = SweepReader(
-                    self._client,
-                    marks,
-                    self._context.reading,
-                    tasks,
-                    sight=self._visibility,
-                    progress=self._progress,
-                    to_the_end=to_the_end,
-                    now=self._context.now,
-                )
-                sweep = await sweeper.sweep(self._models)
-                self._save_sweep(sweep)
-                self._progress.set_phase("pulling")
-                await self._pull(task for task in tasks if task.record.model_id in sweep.models)
-                self._progress.set_phase("checking")
-                if sweep.is_complete:
-                    await self._deletions.confirm_unlisted(marks, sweep)
-                await self._deletions.confirm_missing()
-                await self._retry_regressed()
-            finally:
-                await self._context.reading.run(marks.close)
-        return sweep
-
-    def _save_sweep(self, sweep: Sweep) -> None:
-        found = self._result
-        found.has_swept = True
-        found.began_at = sweep.began_at
-        found.failures = list(sweep.failures)  # another sweep of this run listed all of them again
-        found.changed += sweep.changed
-        found.precision = sweep.precision
-        found.schema_is_settled &= not sweep.is_schema_changed
-        if not sweep.is_complete:
-            found.mark_partial("the list of records moved while it was read: what is not listed was not looked for")
-
-    async def sync_records(self, ids: Sequence[RecordId]) -> None:
-        """These records, their histories to the end; one that is gone is told. Raises as `everything`."""
-        known = await self._known(ids)
-        self._progress.set_phase("pulling")
-        self._progress.records_planned = len(ids)
-        async with self._writing():
-            await self._workers.map(ids, RecordId, partial(self._refetch_completely, known))
-            await self._deletions.confirm_missing()
-            await self._retry_regressed()
-
-    async def scrub(self, count: int) -> None:
-        """Read the histories of `count` records again to the end, those that were not read for the longest time."""
-        known = await self._context.read(
-            lambda connection: oldest_synced(connection, self._source_id, count, now=self._context.now())
-        )
-        await self.sync_records([record.id for record in known])
-
-    @asynccontextmanager
-    async def _writing(self) -> AsyncIterator[None]:
-        """The writer at work; what was read when the block ends, by a fault too, is still written."""
-        fault: Exception | None = None
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._writer.run())
-            try:
-                yield
-            except Exception as error:  # whatever it is, it waits for the writer, and is raised below
-                fault = error
-            self._writer.close()
-        self._progress.sent(self._client.usage)
-        if fault is not None:
-            raise fault
-
-    async def _pull(self, tasks: Iterable[PullTask]) -> None:
-        await self._workers.map(tasks, lambda task: task.record.id, self._pull_one)
-
-    async def _pull_one(self, task: PullTask) -> None:
-        if self._writer.accept_regressions:  # then what the mirror holds is no measure of what is read, nor of how far
-            task = PullTask(task.record, None, to_the_end=True)
-        pulled = await pull_record(self._client, task)
-        if pulled.is_inconsistent:
-            self._result.inconsistent.add(task.record.id)
-        else:  # it may have been read before in this run
-            self._result.inconsistent.discard(task.record.id)
-        await self._writer.put(FetchedRecord(pulled))
-
-    async def _retry_regressed(self) -> None:
-        """What went back in time: asked for again a few times, and believed if it insists. All is written then."""
-        believed = self._writer.accept_regressions
-        for times in range(1, ATTEMPTS + 1):
-            await self._writer.flush()
-            ids, self._writer.regressed = sorted(self._writer.regressed), set()
-            if not ids:
-                break
-            await asyncio.sleep(ASK_AGAIN_SECONDS)
-            self._writer.accept_regressions = believed or times == ATTEMPTS
-            known = await self._known(ids)
-            await self._workers.map(ids, RecordId, partial(self._refetch_completely, known))
-            await self._deletions.confirm_missing()
-        await self._writer.flush()
-        self._writer.accept_regressions = believed
-
-    async def _refetch_completely(self, known: Mapping[RecordId, KnownRecord], id: RecordId) -> None:
+    async def find(id: RecordId) -> PullTask:
         try:
-            item = await self._client.item(id)
+            item = await ctx.client.item(id)
         except cma.NotFound as error:
             if id in known:
                 raise RecordMissing(id) from None
@@ -287,28 +300,96 @@ class Pipeline:
                 request_id=error.request_id,
             ) from None
         record = seen_record(item)
-        if record.model_id in self._models.blocks:
+        if record.model_id in upstream.models.blocks:
             raise IsBlock(id)
-        await self._pull_one(PullTask(record, known.get(id), to_the_end=True))
+        return PullTask(record, known.get(id), to_the_end=True)
 
-    async def _known(self, ids: Sequence[RecordId]) -> dict[RecordId, KnownRecord]:
-        return await self._context.read(lambda connection: load_records(connection, self._source_id, ids))
+    return await _pull_and_write(ctx, ids, RecordId, find, doubted, accept_regressions=accept_regressions)
 
-    def collect_failures(self) -> None:
-        """Add what went wrong with single records to what was found. To be called once, at the end."""
-        found = self._result
-        if note := self._visibility.warning(self._spec.name):
-            found.mark_partial(note)
-        of_single = [
-            *self._workers.failures,
-            *(RecordFailure(id, "it exists, but its versions are not found") for id in self._workers.missing),
-            *self._writer.failures,
-            *(
-                RecordFailure(id, "upstream shows an older state of it than before")
-                for id in sorted(self._writer.regressed)
-            ),
-        ]
-        named = {failure.record_id for failure in found.failures}
-        last = {failure.record_id: failure for failure in of_single}  # one that was read again may have failed again
-        found.failures.extend(failure for id, failure in last.items() if id not in named)
-        self._progress.counts.records_failed = len(found.failures)
+
+async def _pull_and_write(
+    ctx: RunContext,
+    things: Iterable[T],
+    id_of: Callable[[T], RecordId],
+    task_of: Callable[[T], Awaitable[PullTask]],
+    doubted: Set[RecordId],
+    *,
+    accept_regressions: bool,
+) -> StageResult:
+    inconsistent, consistent = set[RecordId](), set[RecordId]()
+    async with writing(ctx, accept_regressions=accept_regressions) as writer:
+
+        async def pull(thing: T) -> None:
+            task = await task_of(thing)
+            if writer.accept_regressions:  # the mirror's state does not limit what is read
+                task = PullTask(task.record, None, to_the_end=True)
+            pulled = await pull_record(ctx.client, task, retry_seconds=ctx.timings.retry)
+            if pulled.is_inconsistent:
+                inconsistent.add(pulled.id)
+            elif pulled.id in doubted:
+                consistent.add(pulled.id)
+            await writer.put(FetchedRecord(pulled))
+
+        done = await ctx.workers.map(things, id_of, pull)
+    read = StageResult(
+        failures=tuple(done.failures),
+        missing=tuple(done.missing),
+        inconsistent=frozenset(inconsistent),
+        consistent=frozenset(consistent),
+    )
+    return read + writer.result
+
+
+async def _judge_beacon(
+    ctx: RunContext, result: RunResult, pending: datetime | None, *, is_explained: bool
+) -> datetime | None:
+    """Return since when a change is searched for that no list shows: `pending`, or from now on, or None.
+
+    If another run has written since the last complete one, such as one of single records, that explains the beacon.
+    """
+    last, stamp = _last_stamp(ctx), ctx.environment.beacon.last_data_change_at
+    since = ctx.source.checkpoint.complete_as_of
+    if not is_explained and last is not None and stamp not in (None, last) and since is not None:
+        result.is_unexplained = not await ctx.read(
+            lambda connection: has_written_since(connection, ctx.source.id, since=since, besides=ctx.run_id)
+        )
+    if result.is_unexplained:
+        return result.checked_from  # a history that was read later than this shows the change
+    if ctx.options.full or result.is_first_sync:
+        result.unexplained = UnexplainedChange(None, None)
+        return None
+    return pending
+
+
+async def _search_unexplained(
+    ctx: RunContext, upstream: Upstream, result: RunResult, since: datetime, requests: int
+) -> None:
+    """Read the histories of records that may have been published without a trace.
+
+    Args:
+        ctx: The run.
+        upstream: The schema of the run.
+        result: Gets what the stages find.
+        since: When the change was noticed. A history that was read later shows it.
+        requests: How many requests may be sent.
+    """
+
+    async def candidates(limit: int) -> Sequence[KnownRecord]:
+        return await ctx.read(
+            lambda connection: publication_candidates(
+                connection, source_id=ctx.source.id, since=since, published_after=since - RECENTLY, limit=limit
+            )
+        )
+
+    ids = [record.id for record in within(requests, await candidates(max(requests, 1)))]
+    if ids:
+        await _sync_records(ctx, upstream, result, ids)
+    is_over = not await candidates(1)
+    result.unexplained = UnexplainedChange(None if is_over else since, ctx.now() if ids else None)
+
+
+def _within_budget(ctx: RunContext, requests: int) -> int:
+    """Return how many of these requests the run may send without using up its last ones."""
+    if ctx.options.max_requests is None:
+        return requests
+    return max(min(requests, ctx.options.max_requests - ctx.client.usage.requests - RESERVED_REQUESTS), 0)

@@ -1,114 +1,98 @@
-"""The project behind a source: that it is still the same one, where its primary environment went, and its schema."""
+"""What DatoCMS says about the project itself: whether it is still the same one, its schema, its settings."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
-from datetime import datetime
+import asyncio
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
 
 from sqlalchemy import Connection
 
 from versionsync import cma
 from versionsync.ledger.events import Event, EventType, TimeBasis
-from versionsync.ledger.formats import TimeFormat, plan_format_change
+from versionsync.ledger.formats import TimeFormat, finest_precision, plan_format_change
 from versionsync.ledger.ids import ModelId
 from versionsync.ledger.schema import Schema, plan_schema
 from versionsync.ledger.times import format_time
 from versionsync.mirror.schema.typed_views import rebuild_typed_views
 from versionsync.mirror.tables.events import write_events
-from versionsync.mirror.tables.leases import Lease, assert_and_renew
+from versionsync.mirror.tables.leases import assert_and_renew
 from versionsync.mirror.tables.models import load_schema, normalized, schema_seen_at, upsert_schema
 from versionsync.mirror.tables.records import live_counts_by_model
 from versionsync.mirror.tables.runs import update_run
 from versionsync.mirror.tables.sources import (
+    Checkpoint,
     Project,
-    SourceRow,
     check_same_project,
     update_checkpoint,
+    update_history_retention,
     update_project,
     update_time_format,
 )
-from versionsync.sync.beacon import ActiveEnvironment, find_environment
-from versionsync.sync.context import Context
+from versionsync.sync.beacon import ActiveEnvironment, is_other_environment
+from versionsync.sync.context import RunContext, Upstream
 from versionsync.sync.deletions import check_mass_delete_limit
 from versionsync.sync.report import SourceSpec
-from versionsync.sync.result import RunResult
-from versionsync.sync.schema_check import check_schema
-from versionsync.sync.translate import project_hash, schema_of
-from versionsync.sync.visibility import Visibility, model_names
+from versionsync.sync.result import StageResult, partial_result
+from versionsync.sync.schema_check import CheckedSchema, check_schema
+from versionsync.sync.translate import project_hash, schema_of, seen_record
+from versionsync.sync.visibility import RoleVisibility
 
 __all__ = [
     "CheckedProject",
-    "SchemaUpdate",
+    "SavedProject",
     "check_upstream",
-    "format_of",
-    "is_first_sync",
-    "is_other_environment",
-    "is_other_format",
+    "find_hidden_models",
+    "is_retention_due",
     "project_of",
     "rebuild_views",
-    "resolve_environment",
-    "save_format",
+    "save_retention",
+    "save_time_format",
     "save_upstream",
 ]
 
-NAMES_SHOWN = 5
+NAMES_SHOWN: Final = 5
+FORMAT_ATTEMPTS: Final = 2
+RETENTION_AGE: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
 class CheckedProject:
-    """What upstream says of the project, as far as it can be believed.
+    """What DatoCMS says about the project, without what an old answer says.
 
-    schema: Its models and fields.
-    project: What to note of the project.
-    sight: What the token's role shows of these models.
-    hidden: The models that upstream does not find because the role hides them. Their rows stay.
+    Attributes:
+        upstream: The schema, and what the token's role shows of it.
+        project: The project's row.
+        missing: The models of the mirror for which DatoCMS returns 404.
+        result: What could not be checked.
     """
 
-    schema: cma.Schema
+    upstream: Upstream
     project: Project
-    visibility: Visibility
-    hidden: frozenset[ModelId]
+    missing: frozenset[ModelId]
+    result: StageResult
 
 
 @dataclass(frozen=True, slots=True)
-class SchemaUpdate:
-    """What came of noting the project and its schema.
-
-    `events` is how many were written, `is_change` whether the project or its schema differed from the mirror.
-    """
+class SavedProject:
+    """How many events were written, and whether the project or its schema differed from the mirror."""
 
     events: int
-    is_change: bool
+    is_changed: bool
 
 
-async def resolve_environment(
-    client: cma.Client, spec: SourceSpec, known: SourceRow | None, *, now: datetime
-) -> ActiveEnvironment:
-    """The environment that `spec` means; `known` is its source as the database has it.
-
-    Raises CmaError, and WrongProject where the named environment is missing because the token is another project's.
-    """
-    last = known.project.environment if known else None
-    try:
-        return await find_environment(client, named=spec.environment, last=last, now=now)
-    except cma.EnvironmentNotFound:
-        if known is not None:
-            site = await client.with_environment(None).site()
-            check_same_project(known, replace(known.project, id=site.id, name=site.name))
-        raise
-
-
-def project_of(site: cma.Site, spec: SourceSpec, place: ActiveEnvironment, known: Project | None) -> Project:
-    """What upstream says of the project now; what other answers say of it stays as it is `known`."""
+def project_of(site: cma.Site, spec: SourceSpec, active: ActiveEnvironment, known: Project | None) -> Project:
+    """Return the project's row. Columns that come from other answers keep their `known` values."""
     return Project(
         id=site.id,
         name=site.name,
-        environment=place.environment,
+        environment=active.environment,
         follows_primary=spec.environment is None,
         base_url=spec.base_url,
         locales=site.locales,
-        environment_created_at=place.created_at,
+        environment_created_at=active.created_at,
         project_hash=project_hash(site),
         time_precision=known.time_precision if known else None,
         time_zone=known.time_zone if known else site.time_zone,
@@ -116,86 +100,101 @@ def project_of(site: cma.Site, spec: SourceSpec, place: ActiveEnvironment, known
     )
 
 
-def is_other_environment(known: Project, environment: str, created_at: datetime | None) -> bool:
-    """Whether this is another environment than the one that was mirrored, or another one under its name."""
-    return (known.environment, known.environment_created_at) != (environment, created_at)
+async def check_upstream(ctx: RunContext, answer: cma.Schema) -> CheckedProject:
+    """Check the answer `answer` about the schema before it is used.
+
+    Raises:
+        WrongProject: If the token belongs to another project than before.
+        CmaError, MirrorError: If DatoCMS or the database does not answer.
+    """
+    known, may_delete_all = ctx.source.project, ctx.options.allow_mass_delete
+    # Checked first: in another project all models would be missing.
+    check_same_project(ctx.source, project_of(answer.site, ctx.spec, ctx.environment, known))
+    checked = await check_schema(ctx, answer)
+    visibility = RoleVisibility(ctx.client, checked.schema, assume_visible=may_delete_all)
+    project = project_of(checked.schema.site, ctx.spec, ctx.environment, known)
+    return CheckedProject(Upstream(checked.schema, visibility), project, checked.deleted, _open_questions(checked))
 
 
-def is_first_sync(known: SourceRow, place: ActiveEnvironment) -> bool:
-    """Whether another environment was swept last: what the mirror holds is then no measure of this one."""
-    if is_other_environment(known.project, place.environment, place.created_at):
-        return True
-    if known.checkpoint.last_complete_sweep_at is None or place.beacon.last_data_change_at is None:
-        return False
-    return known.checkpoint.last_data_change_at is None  # a run noticed it, and ended before it had swept
+def _open_questions(checked: CheckedSchema) -> StageResult:
+    result = StageResult()
+    if checked.unconfirmed:
+        note = (
+            f"{checked.unconfirmed} models and fields of the schema are deleted or changed as it seems; "
+            "the next runs ask for them"
+        )
+        result += StageResult(notes=(note,), schema_is_settled=False)
+    if checked.unreadable:
+        name, reason = next(iter(checked.unreadable.items()))
+        result += partial_result(
+            "models or fields that cannot be read stay as they were known, and of new ones no record is mirrored: "
+            f"{', '.join(list(checked.unreadable)[:NAMES_SHOWN])} ({name}: {reason})",
+            schema_is_settled=False,
+        )
+    if checked.contradicted:
+        result += partial_result(
+            "the list of models and fields contradicts what upstream says of single ones "
+            f"({', '.join(checked.contradicted[:NAMES_SHOWN])}): the schema stays as it was known",
+            schema_is_settled=False,
+        )
+    return result
 
 
-def save_upstream(
-    tx: Connection,
-    lease: Lease,
-    known: SourceRow,
-    upstream: CheckedProject,
-    *,
-    run_id: int,
-    observed_at: datetime,
-) -> SchemaUpdate:
-    """Write what changed about the project and its schema."""
+async def find_hidden_models(ctx: RunContext, checked: CheckedProject) -> frozenset[ModelId]:
+    """Return those of the missing models that the role hides. The others are treated as deleted.
+
+    A model with records is hidden if the role does not show all of them. The others must not take too many records
+    along: a token that sees fewer models may not be able to read its role. Raises MassDeletionError and CmaError.
+    """
+    missing, visibility = checked.missing, checked.upstream.visibility
+    if not missing or visibility.assume_visible:
+        return frozenset()
+    known = await ctx.read(lambda connection: load_schema(connection, ctx.source.id))
+    live = await ctx.read(lambda connection: live_counts_by_model(connection, ctx.source.id))
+    hidden = [
+        id for id in missing if live.get(id) and await visibility.is_unlisted_model_hidden(id, known.models[id].api_key)
+    ]
+    deleted = {id: live.get(id, 0) for id in missing.difference(hidden)}
+    check_mass_delete_limit(ctx.spec.name, ctx.spec.mass_delete_limit, deleted, live, models={})
+    return frozenset(hidden)
+
+
+async def save_upstream(ctx: RunContext, checked: CheckedProject, hidden: Collection[ModelId]) -> SavedProject:
+    """Write what changed about the project and its schema. The rows of `hidden` models stay."""
+    observed_at = ctx.now()
+    saved = await ctx.write(lambda tx: _save_upstream(tx, ctx, checked, hidden, observed_at))
+    ctx.progress.counts.events_written += saved.events
+    return saved
+
+
+def _save_upstream(
+    tx: Connection, ctx: RunContext, checked: CheckedProject, hidden: Collection[ModelId], observed_at: datetime
+) -> SavedProject:
     # A first run that ended early, or was partial, has read the schema all the same.
-    seen_before = known.checkpoint.last_complete_sweep_at or schema_seen_at(tx, lease.source_id)
-    moved = _save_project(tx, lease, known, upstream.project, run_id=run_id, observed_at=observed_at)
-    noted = _save_schema(
-        tx,
-        lease,
-        upstream.schema,
-        hidden=upstream.hidden,
-        seen_before=seen_before,
-        run_id=run_id,
-        observed_at=observed_at,
-    )
-    noted = replace(noted, events=noted.events + moved, is_change=noted.is_change or known.project != upstream.project)
-    if noted.events:  # nothing was written before, and the run may be killed after this
-        update_run(tx, lease, run_id, {"events_written": noted.events})
-    return noted
+    seen_before = ctx.source.checkpoint.last_complete_sweep_at or schema_seen_at(tx, ctx.source.id)
+    project_events = _save_project(tx, ctx, checked.project, observed_at)
+    schema = normalized(tx, schema_of(checked.upstream.schema))
+    saved = _save_schema(tx, ctx, schema, hidden, seen_before=seen_before, observed_at=observed_at)
+    events = project_events + saved.events
+    if events:  # nothing was written before, and the run may be killed after this
+        update_run(tx, ctx.lease, ctx.run_id, {"events_written": events})
+    return SavedProject(events, saved.is_changed or ctx.source.project != checked.project)
 
 
-def is_other_format(known: Project, seen: TimeFormat) -> bool:
-    """Return whether upstream was seen to print times in another form than is known."""
-    return format_of(known).updated(seen) != format_of(known)
-
-
-def format_of(known: Project) -> TimeFormat:
-    """Return in which form upstream is known to print times."""
-    return TimeFormat(known.time_precision, known.time_zone)
-
-
-def save_format(
-    tx: Connection, lease: Lease, known: SourceRow, seen: TimeFormat, *, run_id: int, observed_at: datetime
-) -> int:
-    """Save in which form upstream prints times now, with the event of a change; return the number of events."""
-    before = format_of(known.project)
-    now = before.updated(seen)
-    update_time_format(tx, lease, precision=now.precision, zone=now.zone)
-    seen_before = known.checkpoint.last_success_at
-    event = plan_format_change(before, now, seen_before=seen_before, observed_at=observed_at)
-    return write_events(tx, lease, [event], observed_at=observed_at, run_id=run_id) if event else 0
-
-
-def _save_project(
-    tx: Connection, lease: Lease, known: SourceRow, project: Project, *, run_id: int, observed_at: datetime
-) -> int:
-    """Write what changed about the project, and return the number of events: a followed primary that is another one."""
-    before = known.project
+def _save_project(tx: Connection, ctx: RunContext, project: Project, observed_at: datetime) -> int:
+    """Write what changed about the project, and return the number of events: one if the primary environment moved."""
+    before = ctx.source.project
     if before == project:
         return 0
-    update_project(tx, lease, project)
-    if is_other_environment(before, project.environment, project.environment_created_at):
-        # The last stamp is another environment's: it must not outlive a run that stops before it has swept this one.
+    update_project(tx, ctx.lease, project)
+    if is_other_environment(before, ctx.environment):
+        # The last stamp is another environment's. It must not outlive a run that stops before its sweep.
         update_checkpoint(
-            tx, lease, last_data_change_at=None, last_data_change_is_settled=False, unexplained_change_since=None
+            tx, ctx.lease, last_data_change_at=None, last_data_change_is_settled=False, unexplained_change_since=None
         )
     if before.environment == project.environment:
         return 0
-    seen_before = known.checkpoint.last_success_at
+    seen_before = ctx.source.checkpoint.last_success_at
     event = Event(
         type=EventType.SOURCE_ENVIRONMENT_CHANGED,
         key=f"{EventType.SOURCE_ENVIRONMENT_CHANGED}:{project.environment}:observed:{format_time(observed_at)}",
@@ -207,100 +206,135 @@ def _save_project(
             "after": format_time(seen_before) if seen_before else None,
         },
     )
-    return write_events(tx, lease, [event], observed_at=observed_at, run_id=run_id)
-
-
-async def check_upstream(
-    desk: Context,
-    client: cma.Client,
-    known: SourceRow,
-    spec: SourceSpec,
-    schema: cma.Schema,
-    *,
-    place: ActiveEnvironment,
-    believes_all: bool,
-    found: RunResult,
-) -> CheckedProject:
-    """Check the answer `schema` before anything is made of it; what stays open goes into `found`.
-
-    Raises WrongProject, MassDeletionError, CmaError, MirrorError.
-    """
-    check_same_project(known, project_of(schema.site, spec, place, known.project))  # before its models are missed
-    checked = await check_schema(desk, client, known.id, schema)
-    if checked.unconfirmed:
-        found.schema_is_settled = False
-        found.notes.append(
-            f"{checked.unconfirmed} models and fields of the schema are deleted or changed as it seems; "
-            "the next runs ask for them"
-        )
-    if checked.unreadable:
-        found.schema_is_settled = False
-        name, reason = next(iter(checked.unreadable.items()))
-        found.mark_partial(
-            "models or fields that cannot be read stay as they were known, and of new ones no record is mirrored: "
-            f"{', '.join(list(checked.unreadable)[:NAMES_SHOWN])} ({name}: {reason})"
-        )
-    if checked.contradicted:
-        found.schema_is_settled = False
-        found.mark_partial(
-            "the list of models and fields contradicts what upstream says of single ones "
-            f"({', '.join(checked.contradicted[:NAMES_SHOWN])}): the schema stays as it was known"
-        )
-    sight = Visibility(client, model_names(checked.schema), believes_all=believes_all)
-    hidden = frozenset[ModelId]()
-    if checked.deleted and not believes_all:
-        hidden = await _hidden_among(desk, known.id, spec, checked.deleted, sight)
-    return CheckedProject(checked.schema, project_of(checked.schema.site, spec, place, known.project), sight, hidden)
-
-
-def rebuild_views(tx: Connection, lease: Lease) -> Mapping[str, str]:
-    """Make the typed views fit the schema; returns those that could not be changed, and why. Raises LeaseLost."""
-    assert_and_renew(tx, lease)
-    return rebuild_typed_views(tx, lease.source_id).blocked
-
-
-async def _hidden_among(
-    desk: Context, source_id: int, spec: SourceSpec, gone: frozenset[ModelId], sight: Visibility
-) -> frozenset[ModelId]:
-    """The models among `gone`, which upstream does not find, that are hidden; the others can be held to be deleted.
-
-    One that has records is hidden where the role does not show all of them. The others must not take too many along: a
-    token that is shown fewer models sees just that, and may not be told its role. Raises MassDeletionError, CmaError.
-    """
-    known = await desk.read(lambda connection: load_schema(connection, source_id))
-    live = await desk.read(lambda connection: live_counts_by_model(connection, source_id))
-    hidden = [id for id in gone if live.get(id) and await sight.is_unlisted_model_hidden(id, known.models[id].api_key)]
-    deleted = {id: live.get(id, 0) for id in gone.difference(hidden)}
-    check_mass_delete_limit(spec.name, spec.mass_delete_limit, deleted, live, models={})
-    return frozenset(hidden)
+    return write_events(tx, ctx.lease, [event], observed_at=observed_at, run_id=ctx.run_id)
 
 
 def _save_schema(
     tx: Connection,
-    lease: Lease,
-    schema: cma.Schema,
-    *,
+    ctx: RunContext,
+    seen: Schema,
     hidden: Collection[ModelId],
+    *,
     seen_before: datetime | None,
-    run_id: int,
     observed_at: datetime,
-) -> SchemaUpdate:
+) -> SavedProject:
     """Write what changed about models and fields."""
-    known, seen = load_schema(tx, lease.source_id), normalized(tx, schema_of(schema))
-    kept = Schema(
-        models={**seen.models, **{id: model for id, model in known.models.items() if id in hidden}},
-        fields={**seen.fields, **{id: field for id, field in known.fields.items() if field.model_id in hidden}},
-    )
-    plan = plan_schema(known, kept, seen_before=seen_before, observed_at=observed_at)
+    known = load_schema(tx, ctx.source.id)
+    plan = plan_schema(known, _with_hidden(seen, known, hidden), seen_before=seen_before, observed_at=observed_at)
     upsert_schema(
         tx,
-        lease,
+        ctx.lease,
         plan.models,
         plan.fields,
         deleted_models=plan.deleted_models,
         deleted_fields=plan.deleted_fields,
         observed_at=observed_at,
     )
-    events = write_events(tx, lease, plan.events, observed_at=observed_at, run_id=run_id)
-    is_change = bool(plan.models or plan.fields or plan.deleted_models or plan.deleted_fields)
-    return SchemaUpdate(events, is_change)
+    events = write_events(tx, ctx.lease, plan.events, observed_at=observed_at, run_id=ctx.run_id)
+    is_changed = bool(plan.models or plan.fields or plan.deleted_models or plan.deleted_fields)
+    return SavedProject(events, is_changed)
+
+
+def _with_hidden(seen: Schema, known: Schema, hidden: Collection[ModelId]) -> Schema:
+    return Schema(
+        models={**seen.models, **{id: model for id, model in known.models.items() if id in hidden}},
+        fields={**seen.fields, **{id: field for id, field in known.fields.items() if field.model_id in hidden}},
+    )
+
+
+async def rebuild_views(ctx: RunContext) -> Mapping[str, str]:
+    """Make the typed views fit the schema, and return those that could not be changed, and why.
+
+    The views are a convenience: one that cannot be changed fails no run. Raises LeaseLost.
+    """
+
+    def rebuild(tx: Connection) -> Mapping[str, str]:
+        assert_and_renew(tx, ctx.lease)
+        return rebuild_typed_views(tx, ctx.source.id).blocked
+
+    blocked = await ctx.write(rebuild)
+    if blocked:
+        ctx.log.info("views.blocked", views=blocked)
+    return blocked
+
+
+async def save_time_format(ctx: RunContext, upstream: Upstream, precision: int | None) -> StageResult:
+    """Save how DatoCMS prints times: its time zone, and the `precision` that this run has seen."""
+    before = TimeFormat(ctx.source.project.time_precision, ctx.source.project.time_zone)
+    seen = TimeFormat(precision, upstream.schema.site.time_zone)
+    if before.updated(seen) == before:
+        return StageResult()
+    confirmed = await _confirm_format(ctx, before, seen, upstream.models.listed)
+    result, after = StageResult(schema_is_settled=confirmed == seen), before.updated(confirmed)
+    if after != before:
+        observed_at = ctx.now()
+        ctx.progress.counts.events_written += await ctx.write(
+            lambda tx: _save_format(tx, ctx, before, after, observed_at=observed_at)
+        )
+    return result
+
+
+async def _confirm_format(ctx: RunContext, known: TimeFormat, seen: TimeFormat, models: Iterable[str]) -> TimeFormat:
+    """Return the parts of `seen` that DatoCMS confirms: an answer with another format may be an old one.
+
+    Only parts that differ from `known` are asked for, with other requests than before. `models` are those with
+    records. Raises CmaError.
+    """
+    zone, precision = seen.zone, seen.precision
+    for _ in range(FORMAT_ATTEMPTS):
+        is_another_zone = None not in (known.zone, zone) and zone != known.zone
+        is_another_precision = None not in (known.precision, precision) and precision != known.precision
+        if is_another_zone or is_another_precision:
+            await asyncio.sleep(ctx.timings.retry)
+        if is_another_zone and (await ctx.client.site()).time_zone != zone:
+            zone = None
+        if is_another_precision and await _read_precision(ctx.client, models) not in (None, precision):
+            precision = None
+    return TimeFormat(precision, zone)
+
+
+async def _read_precision(client: cma.Client, models: Iterable[str]) -> int | None:
+    """Return how many decimals of a second the times of some record have. None: there is no record."""
+    for group in cma.model_groups(sorted(models)):
+        try:
+            page = await client.items_page(limit=1, models=group)
+        except (cma.InvalidRequest, cma.NotFound):
+            continue
+        if page.items:
+            return finest_precision(seen_record(item).fingerprint for item in page.items)
+    return None
+
+
+def _save_format(
+    tx: Connection, ctx: RunContext, before: TimeFormat, after: TimeFormat, *, observed_at: datetime
+) -> int:
+    """Save the format, with the event of a change, and return the number of events."""
+    update_time_format(tx, ctx.lease, precision=after.precision, zone=after.zone)
+    seen_before = ctx.source.checkpoint.last_success_at
+    event = plan_format_change(before, after, seen_before=seen_before, observed_at=observed_at)
+    return write_events(tx, ctx.lease, [event], observed_at=observed_at, run_id=ctx.run_id) if event else 0
+
+
+def is_retention_due(known: Checkpoint, *, now: datetime) -> bool:
+    """Return whether a run should ask for the retention: a day after the last complete list. A plan rarely changes.
+
+    `known` is the checkpoint from before the run. A run that ends after one request never asks.
+    """
+    last = known.last_complete_sweep_at
+    return last is None or abs(now - last) >= RETENTION_AGE
+
+
+async def save_retention(ctx: RunContext) -> None:
+    """Save how long DatoCMS keeps versions, once a day.
+
+    An error fails no run: if DatoCMS is not available, the next request reports that.
+    """
+    if not is_retention_due(ctx.source.checkpoint, now=ctx.now()):
+        return
+    try:
+        retention = await ctx.client.history_retention()
+    except cma.CmaError:
+        return
+    if retention is not None and retention.days != ctx.source.project.history_retention_days:
+        days = retention.days
+        await ctx.write(lambda tx: update_history_retention(tx, ctx.lease, days))

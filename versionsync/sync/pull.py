@@ -1,10 +1,9 @@
-"""Read one record's versions, newest first, as far as needed and never less.
+"""Read one record's versions, newest first, as far as needed.
 
-What can have changed since the last look? Every act of an editor works on the current version, or makes a new one.
-So all that is new, and every flag or interval that moved, is at the last known current version or above it; the one
-exception is the version that was published then, which may lie further down: it is asked for by itself. Whatever
-does not fit this (a total that does not add up, a list in another order, a publication that cannot be seen) is a
-reason to read the whole history.
+Every action of an editor changes the current version, or makes a new one. So every new version, and every flag or
+interval that changed, is at the last known current version or above it. The one exception is the version that was
+published then. It may be further down, and is asked for by itself. If anything does not fit this, the whole history is
+read: a total that does not add up, a list in another order, a publication that no version shows.
 """
 
 from __future__ import annotations
@@ -28,32 +27,37 @@ from versionsync.sync.translate import seen_record, seen_version
 __all__ = ["IsBlock", "PulledRecord", "RecordMissing", "StaleResponse", "pull_record", "read_history"]
 
 ATTEMPTS = 3
-STALE_WAIT_SECONDS = 0.5
 _NOT_HASHED = b""
 
 
 class RecordMissing(VersionsyncError):
-    """The record has no versions to read any more: it was deleted since it was listed."""
+    """The record has no versions to read: it was deleted after it was listed."""
 
 
 class IsBlock(VersionsyncError):
-    """The id is that of a block, which is part of a record's content and has no versions of its own here."""
+    """The id is that of a block, which is part of a record's content and has no versions of its own."""
 
     def __init__(self, id: RecordId) -> None:
         super().__init__(f"{id} is a block, not a record: give the id of the record that it is part of")
 
 
 class StaleResponse(VersionsyncError):
-    """Upstream's versions of a record are older than its meta, again and again."""
+    """DatoCMS keeps returning versions of a record that are older than its meta."""
 
 
 @dataclass(frozen=True, slots=True)
 class PulledRecord:
-    """What was read of one record. `listed` is in upstream's order, `retrieved` was asked for by id.
+    """What was read of one record.
 
-    `record` is its meta, None where only its versions were read. `is_doubtful` says that the two do not tell the same
-    state, as when an editor was faster than we: the record should be looked at again soon. `contents` holds what to
-    hash and keep; hashing is work for another thread than the one that reads.
+    Attributes:
+        id: The record's id.
+        record: Its meta. None: only its versions were read.
+        listed: The versions in DatoCMS's order.
+        retrieved: Versions that were asked for by id.
+        is_complete: Whether the whole history was read.
+        contents: The contents to hash and store. Hashing is done on another thread than reading.
+        is_inconsistent: Whether meta and versions show different states, as when an editor saved in between. The
+            record should be read again soon.
     """
 
     id: RecordId
@@ -65,37 +69,41 @@ class PulledRecord:
     is_inconsistent: bool = False
 
 
-async def pull_record(client: cma.Client, task: PullTask) -> PulledRecord:
-    """The versions of `task.record` that may differ from what the mirror holds.
+async def pull_record(client: cma.Client, task: PullTask, *, retry_seconds: float) -> PulledRecord:
+    """Return the versions of `task.record` that may differ from the mirror.
 
-    One request for a record with up to 50 versions, and for most of the longer ones. Raises RecordMissing if the record
-    went in the meantime, StaleResponse if upstream keeps answering with an older state than it showed before, and
-    CmaError.
+    This takes one request for a record with up to 50 versions, and for most of the longer ones. If an answer is old, it
+    asks again, first at once and then after `retry_seconds`.
+
+    Raises:
+        RecordMissing: If the record was deleted after it was listed.
+        StaleResponse: If DatoCMS keeps returning an older state than it showed before.
+        CmaError: If DatoCMS does not answer.
     """
-    is_old = False
+    is_stale = False
     for attempt in range(ATTEMPTS):
         is_last = attempt + 1 == ATTEMPTS
         try:
-            if is_old:
-                await asyncio.sleep(STALE_WAIT_SECONDS * (attempt - 1))
+            if is_stale:
+                await asyncio.sleep(retry_seconds * (attempt - 1))
                 task = await _refetch(client, task)
             pulled = await _read(client, task.record.id, task)
         except (cma.PageShifted, RecordMissing) as error:
             if is_last:
                 raise
-            is_old |= isinstance(error, RecordMissing)  # it was there when it was listed
+            is_stale |= isinstance(error, RecordMissing)  # it existed when it was listed
             continue
-        if not await _is_older(client, task, pulled):
-            if _is_one_state(task.record, pulled) and not is_meta_stale(task.known, task.record):
+        if not await _is_answer_stale(client, task, pulled):
+            if _is_consistent(task.record, pulled) and not is_meta_stale(task.known, task.record):
                 return pulled
             if is_last:
                 return replace(pulled, is_inconsistent=True)
-        is_old = True
+        is_stale = True
     raise StaleResponse("its versions are older than what upstream showed before")
 
 
 async def read_history(client: cma.Client, record_id: RecordId) -> PulledRecord:
-    """Whatever upstream still lists of a record that is gone, to the end; nothing if that is gone too."""
+    """Return the whole history that DatoCMS still lists of a deleted record. It may be empty."""
     try:
         return await _read(client, record_id, None)
     except RecordMissing:
@@ -103,7 +111,7 @@ async def read_history(client: cma.Client, record_id: RecordId) -> PulledRecord:
 
 
 async def _read(client: cma.Client, record_id: RecordId, task: PullTask | None) -> PulledRecord:
-    """All versions of a record, or as many as `task` needs."""
+    """Return all versions of a record, or as many as `task` needs."""
     record = task.record if task else None
     contents = ContentSpool()
     listed: list[cma.ItemVersion] = []
@@ -116,20 +124,20 @@ async def _read(client: cma.Client, record_id: RecordId, task: PullTask | None) 
                 retrieved = await _formerly_published(client, task, listed, contents)
                 if retrieved is not None:
                     return PulledRecord(record_id, record, listed, retrieved, is_complete=False, contents=contents)
-            del page  # its contents are spooled, and need not be in memory while the next page comes
+            del page  # its contents are spooled: free their memory before the next page comes
     except cma.NotFound:
         raise RecordMissing(record_id) from None
     return PulledRecord(record_id, record, listed, (), is_complete=True, contents=contents)
 
 
 def _covers_published(task: PullTask, listed: Sequence[cma.ItemVersion], total: int) -> bool:
-    """Whether nothing below what is `listed` can have changed, but perhaps the formerly published version."""
+    """Return whether nothing below `listed` can have changed, except the formerly published version."""
     record, known = task.record, task.known
     if known is None or known.deleted_at is not None or task.to_the_end:
         return False
     ids = [version.id for version in listed]
     if len(listed) >= total or len(set(ids)) < len(ids):
-        return False  # all is read, or the list moved: the walk is about to say so
+        return False  # everything is read, or the list moved: then the pagination raises PageShifted
     if known.current_version_id not in ids:
         return False
     made_since = ids.index(known.current_version_id)
@@ -145,7 +153,10 @@ def _covers_published(task: PullTask, listed: Sequence[cma.ItemVersion], total: 
 async def _formerly_published(
     client: cma.Client, task: PullTask, listed: Sequence[cma.ItemVersion], contents: ContentSpool
 ) -> Sequence[cma.ItemVersion] | None:
-    """The version that was published when last seen, if it is below `listed` and may have lost that; None: read on."""
+    """Return the version that was published at the last sync, if it is below `listed` and may no longer be.
+
+    None: the rest of the history must be read.
+    """
     former = task.known.published_version_id if task.known else None
     if former is None or any(version.id == former for version in listed):
         return ()
@@ -157,20 +168,20 @@ async def _formerly_published(
         return None
 
 
-def _is_one_state(record: SeenRecord, pulled: PulledRecord) -> bool:
-    """Whether meta and versions tell the same state: the same version is current, and one is live or none is."""
+def _is_consistent(record: SeenRecord, pulled: PulledRecord) -> bool:
+    """Return whether meta and versions agree on the current version, and on whether a version is published."""
     current = next((version.id for version in pulled.listed if version.is_current), None)
     if record.current_version_id is not None and record.current_version_id != current:
         return False
-    is_shown_live = any(version.is_published for version in pulled.listed)
-    return record.status is None or is_shown_live == _is_live(record) or not pulled.is_complete
+    shows_published = any(version.is_published for version in pulled.listed)
+    return record.status is None or shows_published == _is_live(record) or not pulled.is_complete
 
 
-async def _is_older(client: cma.Client, task: PullTask, pulled: PulledRecord) -> bool:
-    """Whether the versions are those of an earlier state than the meta's, or than the mirror's.
+async def _is_answer_stale(client: cma.Client, task: PullTask, pulled: PulledRecord) -> bool:
+    """Return whether the versions are older than the record's meta, or than the mirror.
 
-    Fewer versions than before, the last current one not among them: it was taken back, or this is an old answer. Only
-    that version itself can tell.
+    If there are fewer versions than before, without the last current one, that version was removed or the answer is
+    old. To find out, ask for that version by id.
     """
     record, known = task.record, task.known
     ids = {version.id for version in pulled.listed}
@@ -196,7 +207,7 @@ async def _refetch(client: cma.Client, task: PullTask) -> PullTask:
 
 
 def _is_live(record: SeenRecord) -> bool:
-    """Whether the record's meta says that it has a published version."""
+    """Return whether the record's meta says that it has a published version."""
     return record.status in ("published", "updated") or (record.status is None and record.published_at is not None)
 
 

@@ -1,10 +1,10 @@
-"""Between beacon and sweep, for large projects: ask for what changed since, and prove by counting that it was all.
+"""For large projects: ask for what changed since the last run, and prove by counting that it was everything.
 
-Of all that changes a version or a flag, an edit moves `updated_at`, a publication `published_at`, and both can be asked
-for. What cannot be seen in that way changes how many records there are, or how many are published: a deletion and an
-unpublication each take one away. So when the mirror, with everything that was found written, counts as many
-records of each status as upstream does, nothing was missed. When it does not, or when nothing that was found explains
-the beacon's stamp (an answer may be old, or the change be one of another kind), a complete sweep tells what it was.
+An edit moves `updated_at` and a publication moves `published_at`. Both can be filtered by. Every other change of a
+version or a flag changes a count: a deletion lowers the number of records, an unpublication that of published ones. So
+nothing was missed if the mirror, with everything found written, counts as many records of each status as DatoCMS does.
+If the counts differ, a complete sweep follows. It also follows if nothing that was found explains the beacon's stamp:
+an answer may be old, or the change of another kind.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from versionsync.sync.translate import seen_record
 
 __all__ = ["QuickCheck", "StatusCounts", "quick_check"]
 
-OVERLAP = timedelta(minutes=2)  # upstream may compare dates by the minute
+OVERLAP = timedelta(minutes=2)  # DatoCMS may compare dates by the minute
 MAX_CHANGED = 500
 
 
 @dataclass(frozen=True, slots=True)
 class StatusCounts:
-    """How many records there are, and how many of them have a published version, with a newer draft or without."""
+    """How many records there are, how many are published, and how many of those have a newer draft (`updated`)."""
 
     total: int
     published: int
@@ -38,28 +38,27 @@ class StatusCounts:
 
 @dataclass(frozen=True, slots=True)
 class QuickCheck:
-    """What was seen: the records that may have changed, and upstream's counts behind them. `began_at`: its clock."""
+    """The records that may have changed, DatoCMS's counts, and its clock at the first request."""
 
     changed: Sequence[SeenRecord]
-    tally: StatusCounts
+    counts: StatusCounts
     began_at: datetime | None
 
 
 async def quick_check(
-    client: cma.Client, models: frozenset[ModelId], *, since: datetime, stamp: datetime, explains: bool
+    client: cma.Client, models: frozenset[ModelId], *, since: datetime, stamp: datetime, must_explain: bool
 ) -> QuickCheck | None:
-    """Return what changed after `since`, in five requests; None where that cannot be known from so few.
+    """Return what changed after `since`, or None if five requests cannot show it.
 
     Args:
         client: Where to read from.
-        models: The models that have records. Where their ids are too many for one query, it takes five requests for
-            each part of them.
-        since: Upstream's time of the last change as the last run knew it.
-        stamp: The same as this run knows it.
-        explains: Whether something as young as `stamp` has to be found.
+        models: The models that have records. If their ids do not fit into one query, each part takes five requests.
+        since: The time of the last change in DatoCMS, as of the last run.
+        stamp: The same, as of this run.
+        must_explain: Whether a change as recent as `stamp` must be among what is found.
 
     Raises:
-        CmaError: Where a sweep would raise it.
+        CmaError: If a sweep would raise it.
     """
     if not models:
         return None
@@ -68,21 +67,21 @@ async def quick_check(
         published = await _changed(client, models, "_published_at", since)
         if edited is None or published is None:
             return None
-        changed = [item for page in (*edited, *published) for item in page.items]
-        moved = [time for item in changed for time in (item.updated_at, item.published_at)]
-        if explains and not any(
-            time and time >= stamp - STAMP_DELAY and (time > since or stamp == since) for time in moved
+        items = [item for page in (*edited, *published) for item in page.items]
+        times = [time for item in items for time in (item.updated_at, item.published_at)]
+        if must_explain and not any(
+            time and time >= stamp - STAMP_DELAY and (time > since or stamp == since) for time in times
         ):
             return None
-        tally = StatusCounts(
+        counts = StatusCounts(
             total=await count_records(client, models),
             published=await count_records(client, models, status="published"),
             updated=await count_records(client, models, status="updated"),
         )
-        found = {item.id: seen_record(item) for item in changed}
+        changed = {item.id: seen_record(item) for item in items}
     except (cma.InvalidRequest, cma.NotFound, cma.ProtocolError, ContentError):
-        return None  # a sweep reads the same without these filters, or says what is wrong
-    return QuickCheck(tuple(found.values()), tally, edited[0].at)
+        return None  # a sweep reads the same without these filters, or reports what is wrong
+    return QuickCheck(tuple(changed.values()), counts, edited[0].at)
 
 
 async def _changed(
@@ -102,6 +101,6 @@ async def _changed(
 
 
 def _is_after(item: cma.Item, column: str, after: datetime) -> bool:
-    """Whether the filter was obeyed, to the minute: an upstream that does not know it may ignore it."""
-    moved = item.updated_at if column == "_updated_at" else item.published_at
-    return moved is not None and moved >= after - timedelta(minutes=1)
+    """Return whether the filter was applied, to the minute: an API that does not know the filter may ignore it."""
+    time = item.updated_at if column == "_updated_at" else item.published_at
+    return time is not None and time >= after - timedelta(minutes=1)

@@ -1,4 +1,4 @@
-"""What is asked of a run, how it is going, and what came of it."""
+"""What a run should do, its progress, and its report."""
 
 from __future__ import annotations
 
@@ -29,30 +29,33 @@ __all__ = [
 ]
 
 LAG_SECONDS: Final = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0, 6 * 3600.0, 86_400.0)
-"""The upper ends of its classes; what took longer is in one more."""
+"""The upper bounds of the buckets of `LagHistogram`. One more bucket has everything above them."""
 
 
 @dataclass(slots=True)
 class LagHistogram:
-    """`numbers`: how many versions are in each class. Clocks may differ: less than nothing counts as nothing."""
+    """How long it took from the creation of versions in DatoCMS to their insertion.
+
+    `counts` has the number of versions in each bucket. Clocks may differ, so a negative lag counts as zero.
+    """
 
     counts: list[int] = field(default_factory=lambda: [0] * (len(LAG_SECONDS) + 1))
     seconds: float = 0.0
 
     def observe(self, seconds: float) -> None:
-        """One more version, that took so long."""
+        """Count one version."""
         seconds = max(seconds, 0.0)
         self.counts[bisect_left(LAG_SECONDS, seconds)] += 1
         self.seconds += seconds
 
     def add(self, other: LagHistogram) -> None:
-        """Count what the other one has counted."""
+        """Add the counts of another histogram."""
         self.counts = [mine + theirs for mine, theirs in zip(self.counts, other.counts, strict=True)]
         self.seconds += other.seconds
 
 
 class Outcome(StrEnum):
-    """How a run ended; the values are those of `runs.outcome`."""
+    """How a run ended. The values are those of `runs.outcome`."""
 
     RUNNING = "running"
     SUCCEEDED = "succeeded"
@@ -62,7 +65,7 @@ class Outcome(StrEnum):
 
 
 class RunKind(StrEnum):
-    """What a run set out to do; the values are those of `runs.kind`."""
+    """What a run does. The values are those of `runs.kind`."""
 
     BACKFILL = "backfill"
     INCREMENTAL = "incremental"
@@ -75,8 +78,12 @@ class RunKind(StrEnum):
 class SourceSpec:
     """One configured source, as far as the engine needs it.
 
-    `environment` is None where it follows the primary one, `unexplained` limits the search for a change that no list
-    shows.
+    Attributes:
+        name: Its name in the settings.
+        base_url: The URL of the API.
+        environment: The environment to mirror. None: the primary one, through promotions.
+        mass_delete_limit: How many records one run may mark deleted.
+        unexplained: How many requests may search for a change that no list shows.
     """
 
     name: str
@@ -88,15 +95,22 @@ class SourceSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyncOptions:
-    """What this run shall do besides the usual.
+    """What this run should do besides the usual.
 
-    `full`: sweep whatever the beacon says, and read every history to its end. `record_ids`: these records only.
-    `scrub`: re-read the histories of that many records, the longest unread first. `allow_mass_delete`: the mass-vanish
-    brake is off for this run. `settle`: wait up to two seconds where upstream has only just changed, so that the next
-    run can tell by one request that nothing did since. `glance_from`: from how many records on changes are asked for
-    before all records are listed. `wait_seconds`: how long to wait for another process's lease. `stall_seconds`: the
-    run is ended, as failed, when nothing moves for so long (None: it never is). `max_requests`: it is ended when it has
-    sent so many. `beacon_trust`: for so long after a complete sweep upstream's stamp of the last change is believed.
+    Attributes:
+        full: Sweep whatever the beacon says, and read every history to its end.
+        record_ids: Sync only these records.
+        scrub: Read again the whole histories of this many records: those that were not read for longest.
+        dry_run: Count what a sync would do, and write nothing.
+        allow_mass_delete: Allow this run to mark more records deleted than the limit.
+        wait_until_settled: If DatoCMS has only just changed, wait up to two seconds before the sweep. Then the next
+            run needs one request to see that nothing changed since.
+        quick_check_from: From how many records on a run tries the quick check before it lists all records.
+        wait_seconds: How long to wait for a lease that another process holds.
+        stall_seconds: End the run, as failed, after this long without progress. None: never.
+        max_requests: End the run after this many requests. None: never.
+        beacon_trust: How long after a complete sweep the beacon is trusted.
+        trigger: What started the run: one of the values of `runs.trigger`.
     """
 
     full: bool = False
@@ -115,7 +129,7 @@ class SyncOptions:
 
 @dataclass(slots=True)
 class Counts:
-    """The counts of `runs`, rising while a run goes on."""
+    """The counts of a run so far, as in the table `runs`."""
 
     requests: int = 0
     throttled: int = 0
@@ -129,13 +143,12 @@ class Counts:
     events_written: int = 0
 
     def __add__(self, more: Counts) -> Counts:
-        """Both together."""
         return Counts(**{each.name: getattr(self, each.name) + getattr(more, each.name) for each in fields(self)})
 
 
 @dataclass(slots=True)
 class LeaseInfo:
-    """The lease that a run holds: its epoch, and until when it is ours at least, by the clock that never jumps."""
+    """The lease of a run: its epoch, and until when it is valid at least, by the monotonic clock."""
 
     epoch: int
     until: float
@@ -143,11 +156,18 @@ class LeaseInfo:
 
 @dataclass(slots=True)
 class Progress:
-    """How a run is going; written by the engine, read by whoever draws it. `on_phase` is told of each phase.
+    """The progress of a run. The engine writes it; the progress bar, the daemon and the metrics read it.
 
-    `phase` is one of waiting, connecting, sweeping, pulling, checking, finished. `records_total` is how many records
-    upstream has (None until the first page), `records_planned` how many of those seen so far need a pull.
-    `queued_bytes` wait to be written; `lag` is that of the versions that were inserted.
+    Attributes:
+        source: The name of the source.
+        phase: One of waiting, connecting, sweeping, pulling, checking, finished.
+        records_total: How many records DatoCMS has. None until the first page.
+        records_planned: How many of the records seen so far need a pull.
+        queued_bytes: How many bytes wait to be written.
+        lease: The lease that the run holds.
+        lag: The lag of the versions that were inserted.
+        counts: The counts of the run so far.
+        on_phase: Called at the start of each phase.
     """
 
     source: str
@@ -161,13 +181,13 @@ class Progress:
     on_phase: Callable[[str], None] | None = field(default=None, repr=False, compare=False)
 
     def set_phase(self, phase: str) -> None:
-        """Another phase begins."""
+        """Begin another phase."""
         self.phase = phase
         if self.on_phase is not None:
             self.on_phase(phase)
 
-    def sent(self, usage: Usage) -> Counts:
-        """The counts, now that so much was sent and received."""
+    def count_usage(self, usage: Usage) -> Counts:
+        """Take over the client's counts of requests, and return all counts."""
         counts = self.counts
         counts.requests, counts.throttled, counts.bytes_received = usage.requests, usage.throttled, usage.bytes_received
         return counts
@@ -175,9 +195,9 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class RecordFailure:
-    """A record that could not be mirrored in this run, and why. It is tried again by the next one (invariant 13).
+    """A record that this run could not mirror, and why. The next run tries again (invariant 13).
 
-    `is_unknown`: it was asked for by its id, and neither upstream nor the mirror knows it.
+    `is_unknown`: it was asked for by id, and neither DatoCMS nor the mirror has it.
     """
 
     record_id: str
@@ -187,11 +207,23 @@ class RecordFailure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunReport:
-    """What came of one run.
+    """The result of one run.
 
-    `error` ended a failed one; `run_id` is None if nothing was recorded (a dry run). `unexplained_change_since`: the
-    search for a change that no list shows is under way since then. `blocked_views`: the typed views that could not
-    follow the schema, and why; None: that was not tried.
+    Attributes:
+        source: The name of the source.
+        kind: What the run did.
+        outcome: How it ended.
+        counts: What it read and wrote.
+        run_id: The id of its row. None: nothing was recorded, as in a dry run.
+        project_name: The project's name, if the source was synced before.
+        environment: The environment that was synced. None: the run did not get that far.
+        error: What ended a failed run.
+        failures: The records that could not be mirrored.
+        notes: What else the user should know.
+        would_pull: How many records a sync would read. Only in a dry run.
+        would_delete: How many records a sync would check for deletion. Only in a dry run.
+        unexplained_change_since: Since when runs search for a change that no list shows. None: they do not.
+        blocked_views: The typed views that could not follow the schema, and why. None: that was not tried.
     """
 
     source: str

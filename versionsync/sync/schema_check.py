@@ -1,8 +1,8 @@
 """Check an answer about the schema against the mirror, so that an old answer writes no event.
 
-Upstream caches its answers. A model or field is marked deleted only after DatoCMS returns 404 for it, asked by its id.
-What was deleted is back, and a former value is in force again, only if upstream says so by id. If the answer by id
-contradicts the list, the list is read again, a few times.
+DatoCMS caches its answers. A model or field is marked deleted only after DatoCMS returns 404 for it, asked by its id.
+A deleted one is back, and a former value applies again, only if DatoCMS says so by id. If the answer by id contradicts
+the list, the list is read again, a few times.
 """
 
 from __future__ import annotations
@@ -29,17 +29,14 @@ from versionsync.mirror.tables.models import (
     seen_first_since,
 )
 from versionsync.sync.beacon import MAX_ANSWER_AGE
-from versionsync.sync.context import Context
+from versionsync.sync.context import RunContext
 from versionsync.sync.translate import field_of, item_type_of, model_of, schema_of, upstream_field_of
 
 __all__ = ["CheckedSchema", "check_schema"]
 
 ATTEMPTS: Final = 3
-ASK_AGAIN_SECONDS: Final = 0.5
 ABSENCE_ATTEMPTS: Final = 5
-LONGEST_NAME: Final = 64
-MAX_QUESTIONS: Final = 50
-"""The most questions by id in a run. Models that may be deleted are not counted: their records depend on them."""
+MAX_NAME_LENGTH: Final = 64
 
 T = TypeVar("T", Model, Field)
 
@@ -48,11 +45,12 @@ T = TypeVar("T", Model, Field)
 class CheckedSchema:
     """A schema without what an old answer says.
 
-    schema: The answer. The mirror's own rows stand for what it leaves out or has as before.
-    gone: The models of the mirror for which upstream returns 404. They are deleted, or hidden from the token.
-    contradicted: The api_keys of models and fields about which upstream contradicts itself, to the last try.
-    unasked: How many models and fields are left for the next run, because this one has asked enough.
-    unreadable: The models and fields that could not be read, by their names or ids, and why. The mirror's rows stand.
+    Attributes:
+        schema: The answer. The mirror's rows replace what it leaves out, or has in an older state.
+        deleted: The models of the mirror for which DatoCMS returns 404. They are deleted, or hidden from the token.
+        contradicted: The api_keys of models and fields about which DatoCMS contradicts itself, up to the last try.
+        unconfirmed: How many models and fields remain for the next run, because this one has asked enough.
+        unreadable: The models and fields that could not be read, by name or id, and why. The mirror's rows stay.
     """
 
     schema: cma.Schema
@@ -62,41 +60,41 @@ class CheckedSchema:
     unreadable: Mapping[str, str]
 
 
-async def check_schema(desk: Context, client: cma.Client, source_id: int, answer: cma.Schema) -> CheckedSchema:
-    """Ask by id for whatever `answer` contradicts the mirror about. Reads the schema again if `answer` is old.
+async def check_schema(ctx: RunContext, answer: cma.Schema) -> CheckedSchema:
+    """Ask by id for everything in `answer` that contradicts the mirror. Read the schema again if `answer` is old.
 
-    Costs nothing without a contradiction. Raises CmaError and MirrorError.
+    Without a contradiction this takes no request. Raises CmaError and MirrorError.
     """
-    held = await desk.read(lambda connection: _held(connection, source_id))
-    questions = _Questions(desk, client, source_id, held)
+    stored = await ctx.read(lambda connection: _stored(connection, ctx.source.id))
+    questions = _Questions(ctx, stored.live)
     again = 0
     while True:
-        answer = _with_unreadable(answer, held.live)
-        check = _Check(desk, source_id, held, questions, await desk.read(_kept(schema_of(answer))))
+        answer = _with_unreadable(answer, stored.live)
+        check = _Check(ctx, stored, questions, await ctx.read(_normalized(schema_of(answer))))
         models = await check.models()
         fields = await check.fields(models)
-        contradicted = _named(models, _by_text(held.live.models), _by_text(check.seen.models))
-        contradicted += _named(fields, held.live.fields, check.seen.fields)
+        contradicted = _named(models, _by_text(stored.live.models), _by_text(check.seen.models))
+        contradicted += _named(fields, stored.live.fields, check.seen.fields)
         if not contradicted or again == ATTEMPTS:
             break
         again += 1
-        await asyncio.sleep(ASK_AGAIN_SECONDS)
-        answer = await client.schema()
+        await asyncio.sleep(ctx.timings.retry)
+        answer = await ctx.client.schema()
     model_rows, field_rows = dict(models.rows), dict(fields.rows)
-    if contradicted:  # then the whole answer is old: of what is known, nothing in it is news
-        model_rows = {id: held.live.models.get(ModelId(id), row) for id, row in model_rows.items()}
-        field_rows = {id: held.live.fields.get(id, row) for id, row in field_rows.items()}
+    if contradicted:  # the whole answer is old: keep what is known
+        model_rows = {id: stored.live.models.get(ModelId(id), row) for id, row in model_rows.items()}
+        field_rows = {id: stored.live.fields.get(id, row) for id, row in field_rows.items()}
     return CheckedSchema(
         schema=_as_answered(answer, check.seen, model_rows, field_rows),
-        deleted=frozenset(held.live.models.keys() - models.rows.keys()),
+        deleted=frozenset(stored.live.models.keys() - models.rows.keys()),
         contradicted=tuple(contradicted),
         unconfirmed=len(models.unconfirmed) + len(fields.unconfirmed),
-        unreadable={_name_of(each.id, held.live): each.reason for each in answer.unreadable} | questions.unreadable,
+        unreadable={_name_of(each.id, stored.live): each.reason for each in answer.unreadable} | questions.unreadable,
     )
 
 
 def _with_unreadable(answer: cma.Schema, live: Schema) -> cma.Schema:
-    """`answer` with the mirror's own rows for the models and fields that could not be read."""
+    """Return `answer` with the mirror's rows for the models and fields that could not be read."""
     ids = {each.id for each in answer.unreadable}
     models = [item_type_of(model) for id, model in live.models.items() if id in ids]
     fields = [upstream_field_of(field) for id, field in live.fields.items() if id in ids]
@@ -107,37 +105,35 @@ def _name_of(id: str | None, live: Schema) -> str:
     known = live.models.get(ModelId(id or "")) or live.fields.get(id or "")
     if known is not None:
         return known.api_key
-    return ascii(id[:LONGEST_NAME]) if id else "one without an id"
+    return ascii(id[:MAX_NAME_LENGTH]) if id else "one without an id"
 
 
 @dataclass(frozen=True, slots=True)
-class _Held:
+class _Stored:
     live: Schema
     deleted: DeletedIds
 
 
-def _held(connection: Connection, source_id: int) -> _Held:
-    return _Held(load_schema(connection, source_id), deleted_ids(connection, source_id))
+def _stored(connection: Connection, source_id: int) -> _Stored:
+    return _Stored(load_schema(connection, source_id), deleted_ids(connection, source_id))
 
 
-def _kept(seen: Schema) -> Callable[[Connection], Schema]:
+def _normalized(seen: Schema) -> Callable[[Connection], Schema]:
     return lambda connection: normalized(connection, seen)
 
 
 class _Questions:
-    """What upstream says of models and fields by id; None: 404. Each is asked for once in a run.
+    """What DatoCMS says about models and fields by id; None means 404. Each is asked for once in a run.
 
-    One that the mirror first saw less than a day ago, and for which upstream returns 404, is asked for a few times
-    more: the answer may be older than it is.
+    A 404 for one that the mirror first saw less than a day ago may be older than it is. So it is asked for a few times
+    more.
     """
 
-    def __init__(self, desk: Context, client: cma.Client, source_id: int, held: _Held) -> None:
-        self._desk = desk
-        self._client = client
-        self._source_id = source_id
-        self._held = held.live
-        self._live = held.live.models.keys() | held.live.fields.keys()
-        self._left = MAX_QUESTIONS
+    def __init__(self, ctx: RunContext, live: Schema) -> None:
+        self._ctx = ctx
+        self._live = live
+        self._live_ids = live.models.keys() | live.fields.keys()
+        self._left = ctx.limits.schema_questions
         self.models: dict[str, Model | None] = {}
         self.fields: dict[str, Field | None] = {}
         self.unreadable: dict[str, str] = {}
@@ -165,15 +161,15 @@ class _Questions:
                     break
                 self._left -= 1
             answers[id] = await self._answer(ask, id)
-            if answers[id] is None and id in self._live:
+            if answers[id] is None and id in self._live_ids:
                 absent.add(id)
         if absent:
-            since = self._desk.now() - MAX_ANSWER_AGE
-            absent &= await self._desk.read(lambda connection: seen_first_since(connection, self._source_id, since))
+            ctx, since = self._ctx, self._ctx.now() - MAX_ANSWER_AGE
+            absent &= await ctx.read(lambda connection: seen_first_since(connection, ctx.source.id, since))
         for _ in range(ABSENCE_ATTEMPTS):
             if not absent:
                 break
-            await asyncio.sleep(ASK_AGAIN_SECONDS)
+            await asyncio.sleep(self._ctx.timings.retry)
             for id in sorted(absent):
                 answers[id] = await self._answer(ask, id)
             absent = {id for id in absent if answers[id] is None}
@@ -187,54 +183,53 @@ class _Questions:
 
     async def _model(self, id: str) -> Model | None:
         try:
-            model = model_of(await self._client.item_type(id))
+            model = model_of(await self._ctx.client.item_type(id))
         except cma.ProtocolError as error:
-            return self._as_held(id, error, self._held.models.get(ModelId(id)))
-        return (await self._desk.read(_kept(Schema({model.id: model}, {})))).models[model.id]
+            return self._as_stored(id, error, self._live.models.get(ModelId(id)))
+        return (await self._ctx.read(_normalized(Schema({model.id: model}, {})))).models[model.id]
 
     async def _field(self, id: str) -> Field | None:
         try:
-            field = field_of(await self._client.field(id))
+            field = field_of(await self._ctx.client.field(id))
         except cma.ProtocolError as error:
-            return self._as_held(id, error, self._held.fields.get(id))
-        return (await self._desk.read(_kept(Schema({}, {field.id: field})))).fields[field.id]
+            return self._as_stored(id, error, self._live.fields.get(id))
+        return (await self._ctx.read(_normalized(Schema({}, {field.id: field})))).fields[field.id]
 
-    def _as_held(self, id: str, error: cma.ProtocolError, held: T | None) -> T | None:
-        """What is there and cannot be read stays as it was known: live, or deleted."""
+    def _as_stored(self, id: str, error: cma.ProtocolError, stored: T | None) -> T | None:
+        """Return the mirror's row for one that exists but cannot be read: it stays live, or deleted."""
         if isinstance(error, cma.EnvironmentChanged):
             raise error
-        self.unreadable[_name_of(id, self._held)] = str(error)
-        return held
+        self.unreadable[_name_of(id, self._live)] = str(error)
+        return stored
 
 
 class _Check:
     """One answer, `seen`, compared with what the mirror holds."""
 
-    def __init__(self, desk: Context, source_id: int, held: _Held, questions: _Questions, seen: Schema) -> None:
-        self._desk = desk
-        self._source_id = source_id
-        self._held = held
+    def __init__(self, ctx: RunContext, stored: _Stored, questions: _Questions, seen: Schema) -> None:
+        self._ctx = ctx
+        self._stored = stored
         self._questions = questions
         self.seen = seen
 
     async def models(self) -> Accepted[Model]:
-        live, seen = _by_text(self._held.live.models), _by_text(self.seen.models)
+        live, seen = _by_text(self._stored.live.models), _by_text(self.seen.models)
         former = await self._former(EventType.MODEL_CHANGED, changed_ids(live, seen))
-        doubts = questions_about(live, self._held.deleted.models, seen, former=former)
+        doubts = questions_about(live, self._stored.deleted.models, seen, former=former)
         await self._questions.ask_for_models(sorted(doubts.missing), counted=False)
         await self._questions.ask_for_models(doubts.ids, counted=True)
         return accept(live, seen, doubts, self._questions.models)
 
     async def fields(self, models: Accepted[Model]) -> Accepted[Field]:
-        """As `models`, which are decided by now. The fields of a model that is gone or back come along with it."""
-        held, named = self._held, self.seen.models
-        absent = (held.live.models.keys() | named.keys()) - models.rows.keys()
-        live = {id: field for id, field in held.live.fields.items() if field.model_id not in absent}
+        """Do the same for fields. The fields of a model that is absent or back follow their model."""
+        stored, named = self._stored, self.seen.models
+        absent = (stored.live.models.keys() | named.keys()) - models.rows.keys()
+        live = {id: field for id, field in stored.live.fields.items() if field.model_id not in absent}
         seen = {id: field for id, field in self.seen.fields.items() if field.model_id not in absent}
-        unnamed = held.live.models.keys() - named.keys()
+        unnamed = stored.live.models.keys() - named.keys()
         seen = {id: field for id, field in live.items() if field.model_id in unnamed} | seen
-        back = held.deleted.models & models.rows.keys()
-        deleted = {id for id in held.deleted.fields if id in seen and seen[id].model_id not in back}
+        back = stored.deleted.models & models.rows.keys()
+        deleted = {id for id in stored.deleted.fields if id in seen and seen[id].model_id not in back}
         former = await self._former(EventType.FIELD_CHANGED, changed_ids(live, seen))
         doubts = questions_about(live, deleted, seen, former=former)
         await self._questions.ask_for_fields(doubts.ids)
@@ -243,12 +238,12 @@ class _Check:
     async def _former(self, type: EventType, ids: list[str]) -> FormerValues:
         if not ids:
             return {}
-        return await self._desk.read(lambda connection: former_values(connection, self._source_id, type, ids))
+        return await self._ctx.read(lambda connection: former_values(connection, self._ctx.source.id, type, ids))
 
 
-def _named(belief: Accepted[T], live: Mapping[str, T], seen: Mapping[str, T]) -> list[str]:
-    """The api_keys of what upstream contradicts itself about."""
-    return [(live.get(id) or seen[id]).api_key for id in belief.contradicted]
+def _named(accepted: Accepted[T], live: Mapping[str, T], seen: Mapping[str, T]) -> list[str]:
+    """Return the api_keys of the models or fields about which DatoCMS contradicts itself."""
+    return [(live.get(id) or seen[id]).api_key for id in accepted.contradicted]
 
 
 def _by_text(models: Mapping[ModelId, Model]) -> dict[str, Model]:
@@ -258,7 +253,7 @@ def _by_text(models: Mapping[ModelId, Model]) -> dict[str, Model]:
 def _as_answered(
     answer: cma.Schema, seen: Schema, models: Mapping[str, Model], fields: Mapping[str, Field]
 ) -> cma.Schema:
-    """`answer` with these rows; what is in them as it was seen is handed on as upstream sent it."""
+    """Return `answer` with these rows. Rows that are as DatoCMS sent them stay in its own form."""
     item_types = {each.id: each for each in answer.item_types}
     sent = {each.id: each for each in answer.fields}
     return cma.Schema(

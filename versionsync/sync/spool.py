@@ -1,7 +1,7 @@
-"""What a run must remember while it goes on: in memory while it is small, on disk when it is not.
+"""Lists that may not fit in memory: they stay there while small, and move to a temporary file when they grow.
 
-A project's records to pull, and the contents of one record's versions, can each be of any size; memory must not be.
-Where the disk has no room for them, DatabaseUnavailable is raised.
+The records to pull, and the contents of one record's versions, can each have any size. If the disk is full,
+DatabaseUnavailable is raised.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ _LENGTH_BYTES = 4
 
 
 class PullTask(msgspec.Struct, frozen=True, array_like=True):
-    """One record whose versions are to be read: as the sweep saw it and as the mirror holds it.
+    """One record whose versions should be read: as the sweep saw it, and as the mirror holds it.
 
-    `to_the_end` asks for the whole history, whatever the mirror holds of it.
+    `to_the_end`: read the whole history, whatever the mirror holds.
     """
 
     record: SeenRecord
@@ -38,7 +38,7 @@ class PullTask(msgspec.Struct, frozen=True, array_like=True):
 
 
 class TaskSpool:
-    """The pulls that a sweep asked for, in the order in which they were added."""
+    """The pull tasks of a sweep, in the order in which they were added."""
 
     def __init__(self) -> None:
         self._file = tempfile.SpooledTemporaryFile(max_size=TASKS_IN_MEMORY_BYTES)  # noqa: SIM115 closed by __exit__
@@ -55,21 +55,21 @@ class TaskSpool:
         _discard(self._file)
 
     def add(self, task: PullTask) -> None:
-        """Remember one more pull."""
+        """Add one task."""
         encoded = self._encoder.encode(task)
         with _on_disk(self._file):
             self._file.write(len(encoded).to_bytes(_LENGTH_BYTES, "big") + encoded)
         self.count += 1
 
     def clear(self) -> None:
-        """Forget all of them: the sweep starts again."""
+        """Remove all tasks: the sweep starts again."""
         with _on_disk(self._file):
             self._file.seek(0)
             self._file.truncate()
         self.count = 0
 
     def __iter__(self) -> Iterator[PullTask]:
-        """Every task once; nothing may be added meanwhile."""
+        """Yield every task once. Nothing may be added meanwhile."""
         with _on_disk(self._file):
             self._file.seek(0)
         while length := self._file.read(_LENGTH_BYTES):
@@ -79,45 +79,45 @@ class TaskSpool:
 class ContentSpool(Mapping[VersionId, bytes]):
     """The contents of one record's versions by id.
 
-    `close` frees the memory or the file; it is called by itself for a spool that nobody holds any more, as when a run
-    is stopped with records on their way.
+    `close` frees the memory or the file. It is called automatically for a spool without references, as when a run is
+    stopped with records in its queue.
     """
 
     def __init__(self) -> None:
         self._file = tempfile.SpooledTemporaryFile(max_size=CONTENTS_IN_MEMORY_BYTES)  # noqa: SIM115 see close
         self.close = weakref.finalize(self, _discard, self._file)
-        self._places: dict[VersionId, tuple[int, int]] = {}
+        self._ranges: dict[VersionId, tuple[int, int]] = {}
         self._end = 0
 
     def add(self, id: VersionId, content: bytes) -> None:
-        """Keep `content`; a second one under the same id replaces the first."""
+        """Store `content`. A second one with the same id replaces the first."""
         with _on_disk(self._file):
             self._file.seek(self._end)
             self._file.write(content)
-        self._places[id] = (self._end, len(content))
+        self._ranges[id] = (self._end, len(content))
         self._end += len(content)
 
     @property
     def size(self) -> int:
-        """Bytes added so far."""
+        """Return how many bytes were added."""
         return self._end
 
     def __getitem__(self, id: VersionId) -> bytes:
-        place, length = self._places[id]
+        start, length = self._ranges[id]
         with _on_disk(self._file):
-            self._file.seek(place)
+            self._file.seek(start)
             return self._file.read(length)
 
     def __iter__(self) -> Iterator[VersionId]:
-        return iter(self._places)
+        return iter(self._ranges)
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._ranges)
 
 
 @contextmanager
 def _on_disk(file: IO[bytes]) -> Iterator[None]:
-    """A disk without room is told as such. What the file still holds in memory has no room either."""
+    """Report a full disk as DatabaseUnavailable, and discard what the file still holds in memory."""
     try:
         yield
     except OSError as error:
@@ -129,6 +129,5 @@ def _on_disk(file: IO[bytes]) -> Iterator[None]:
 
 
 def _discard(file: IO[bytes]) -> None:
-    """Close it; what it would still write is wanted by nobody."""
-    with suppress(OSError):
+    with suppress(OSError):  # closing writes what is buffered, which is not needed any more
         file.close()

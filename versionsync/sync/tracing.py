@@ -1,6 +1,6 @@
-"""Traces for OpenTelemetry: a span a run, below it a span a phase, below that a span a request.
+"""Traces for OpenTelemetry: a span per run, below it a span per phase, below that a span per request.
 
-It costs nothing where nobody traces: a run then asks once whether somebody does, and OpenTelemetry is not even loaded.
+Without a tracer this costs nothing: a run checks once, and OpenTelemetry is not imported.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _phases: ContextVar[_Phases | None] = ContextVar("versionsync.phases", default=N
 
 @contextmanager
 def traced_by(tracer: Tracer) -> Iterator[None]:
-    """While the block runs, `tracer` is told of every run and request that begins in it."""
+    """Trace every run and request that begins in the block with `tracer`."""
     token = _tracer.set(tracer)
     try:
         yield
@@ -40,12 +40,12 @@ def traced_by(tracer: Tracer) -> Iterator[None]:
 async def traced(
     spec: SourceSpec, options: SyncOptions, progress: Progress, run: Callable[[], Awaitable[RunReport]]
 ) -> RunReport:
-    """What `run()` comes to, as a span if somebody traces; `progress` says which phase it is in."""
+    """Return the report of `run()`. If there is a tracer, record the run as a span, and its phases below it."""
     tracer = _tracer.get()
     if tracer is None:
         return await run()
-    told = {"versionsync.source": spec.name, "versionsync.trigger": options.trigger}
-    with tracer.start_as_current_span("sync", attributes=told) as span, _Phases(tracer) as phases:
+    attributes = {"versionsync.source": spec.name, "versionsync.trigger": options.trigger}
+    with tracer.start_as_current_span("sync", attributes=attributes) as span, _Phases(tracer) as phases:
         progress.on_phase, token = phases.start, _phases.set(phases)
         try:
             report = await run()
@@ -60,7 +60,7 @@ async def traced(
 
 
 def request_span(exchange: cma.Exchange) -> None:
-    """A try of a request has ended: tell whoever traces. It holds a path, and no query."""
+    """Record one attempt of a request as a span. The span has the path, without the query."""
     tracer = _tracer.get()
     if tracer is None:
         return
@@ -87,14 +87,14 @@ def request_span(exchange: cma.Exchange) -> None:
 
 
 class _Phases:
-    """The spans of a run's phases, one after the other; `span` is that of the phase it is in."""
+    """The spans of a run's phases, one after the other. `span` is that of the current phase."""
 
     def __init__(self, tracer: Tracer) -> None:
         self._tracer = tracer
         self.span: Span | None = None
 
     def start(self, phase: str) -> None:
-        """Another phase begins."""
+        """End the span of the last phase, and begin that of `phase`."""
         self._end()
         if phase != "finished":
             self.span = self._tracer.start_span(phase)
@@ -112,10 +112,10 @@ class _Phases:
 
 
 def _set_status(span: Span, report: RunReport) -> None:
-    """How the run ended; its error by its kind alone, since traces are read by more people than a log."""
+    """Record how the run ended. Of an error only its type is recorded: more people read traces than logs."""
     from opentelemetry.trace import StatusCode
 
-    span.set_attributes({f"versionsync.{name}": number for name, number in asdict(report.counts).items() if number})
+    span.set_attributes({f"versionsync.{name}": count for name, count in asdict(report.counts).items() if count})
     span.set_attributes({"versionsync.kind": report.kind.value, "versionsync.outcome": report.outcome.value})
     if report.run_id is not None:
         span.set_attribute("versionsync.run", report.run_id)

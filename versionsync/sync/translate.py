@@ -1,4 +1,4 @@
-"""From the API's words to the ledger's. Pure."""
+"""Convert the API's resources to the ledger's types, and back. Pure."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ __all__ = [
     "upstream_field_of",
 ]
 
-_MOVES = frozenset({"last_data_change_at", "created_at"})
+_VOLATILE = frozenset({"last_data_change_at", "created_at"})
 
 
 def editor_of(ref: cma.Ref | None) -> Editor | None:
-    """Who `ref` names."""
+    """Return the editor that `ref` names."""
     return Editor(ref.type, ref.id) if ref else None
 
 
 def seen_record(item: cma.Item) -> SeenRecord:
-    """What a listed or retrieved item says of its record. Raises ContentError if its meta is no JSON value."""
+    """Return the record that an item describes. Raise ContentError if its meta is not a JSON value."""
     creator = editor_of(item.creator)
     return SeenRecord(
         id=RecordId(item.id),
@@ -51,7 +51,7 @@ def seen_record(item: cma.Item) -> SeenRecord:
 
 
 def seen_version(version: cma.ItemVersion, content_hash: bytes) -> SeenVersion:
-    """What a listed or retrieved version says of itself; `content_hash` is that of its attributes."""
+    """Return a version as the API describes it. `content_hash` is that of its attributes."""
     return SeenVersion(
         id=VersionId(version.id),
         model_id=ModelId(version.item_type_id),
@@ -67,21 +67,21 @@ def seen_version(version: cma.ItemVersion, content_hash: bytes) -> SeenVersion:
 
 
 def project_hash(site: cma.Site) -> bytes:
-    """Return 32 bytes that change with the project's own description, as its settings do.
+    """Return 32 bytes that change when the project's own settings change.
 
-    Left out are the time of the last change, which every edit moves, and the time of creation, which upstream prints
+    Two times are left out: that of the last change, which every edit moves, and that of creation, which DatoCMS prints
     in the project's time zone.
     """
-    document = json.loads(site.raw)  # msgspec refuses lone surrogates, which a name may hold
+    document = json.loads(site.raw)  # msgspec refuses lone surrogates, which a name may contain
     described = {
-        part: {name: value for name, value in (document.get(part) or {}).items() if name not in _MOVES}
+        part: {name: value for name, value in (document.get(part) or {}).items() if name not in _VOLATILE}
         for part in ("attributes", "meta")
     }
     return content_hash(json.dumps(described).encode())
 
 
 def schema_of(schema: cma.Schema) -> Schema:
-    """Upstream's models and fields, block models included, by their ids."""
+    """Return the models and fields of `schema`, block models included, by their ids."""
     return Schema(
         models={ModelId(item_type.id): model_of(item_type) for item_type in schema.item_types},
         fields={field.id: field_of(field) for field in schema.fields},
@@ -89,7 +89,7 @@ def schema_of(schema: cma.Schema) -> Schema:
 
 
 def model_of(item_type: cma.ItemType) -> Model:
-    """A model as upstream described it."""
+    """Return a model as the API describes it."""
     return Model(
         id=ModelId(item_type.id),
         api_key=item_type.api_key,
@@ -102,7 +102,7 @@ def model_of(item_type: cma.ItemType) -> Model:
 
 
 def field_of(field: cma.Field) -> Field:
-    """A field as upstream described it."""
+    """Return a field as the API describes it."""
     return Field(
         id=field.id,
         model_id=ModelId(field.item_type_id),
@@ -116,7 +116,7 @@ def field_of(field: cma.Field) -> Field:
 
 
 def item_type_of(model: Model) -> cma.ItemType:
-    """A model of the mirror, as if upstream had described it."""
+    """Return a model of the mirror in the form of the API."""
     return cma.ItemType(
         id=model.id,
         name=model.name,
@@ -129,7 +129,7 @@ def item_type_of(model: Model) -> cma.ItemType:
 
 
 def upstream_field_of(field: Field) -> cma.Field:
-    """A field of the mirror, as if upstream had described it."""
+    """Return a field of the mirror in the form of the API."""
     return cma.Field(
         id=field.id,
         item_type_id=field.model_id,

@@ -1,9 +1,9 @@
-"""Changes that no list shows. Pure decisions.
+"""Changes that no list shows, and how many requests may search for them. Pure.
 
-Publishing again may leave a record's meta as it was, for instance when other locales are published: only its versions
-show it. Then upstream's time of the last change has moved, and nothing that a run found explains that. So the
-histories of the records that may have been published are read: those with a draft newer than their live version
-first, then those that were published lately. A limit keeps that from becoming a second backfill.
+Publishing again may leave a record's meta as it was, for instance if other locales are published. Only its versions
+show it. Then DatoCMS's time of the last change has moved, and nothing that the run found explains it. So the run reads
+the histories of records that may have been published: first those with a draft newer than the published version, then
+those published recently. A limit keeps that from becoming a second backfill.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ RECENTLY: Final = timedelta(days=7)
 """A record without a newer draft is a candidate if it was published at most this long before the change."""
 
 RESERVED_REQUESTS: Final = 10
-"""A run that found nothing else reads histories once it may send this many requests: the schema costs one of them."""
+"""A run without other work reads histories only if it may send this many requests. The schema costs one of them."""
 
 VERSIONS_PAGE: Final = 50
 HOUR: Final = timedelta(hours=1)
@@ -29,7 +29,7 @@ HOUR: Final = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class ReadLimit:
-    """How many requests may look for one change: `at_once` in one run, and `per_hour` on average after that."""
+    """How many requests may search for one change: `at_once` in one run, then `per_hour` on average."""
 
     at_once: int = 60
     per_hour: int = 60
@@ -42,7 +42,7 @@ class ReadLimit:
 
     @property
     def least(self) -> int:
-        """For fewer requests than these, a run that rests does not begin to read."""
+        """Return how many requests a run without other work must be allowed before it begins to read."""
         return max(min(RESERVED_REQUESTS, self.at_once), 1)
 
     def at_most(self, per_hour: int) -> ReadLimit:
@@ -52,7 +52,10 @@ class ReadLimit:
 
 @dataclass(frozen=True, slots=True)
 class UnexplainedChange:
-    """A change that no list shows: since when (None: it is no longer looked for), and when histories were last read."""
+    """A change that no list shows.
+
+    `since` is when it was noticed (None: the search is over), `read_at` when histories were last read for it.
+    """
 
     since: datetime | None
     read_at: datetime | None
@@ -64,7 +67,7 @@ def requests_for(record: KnownRecord) -> int:
 
 
 def within(requests: int, candidates: Iterable[KnownRecord]) -> Iterator[KnownRecord]:
-    """Yield the first of the candidates whose histories take at most `requests` requests together."""
+    """Yield the first candidates whose histories take at most `requests` requests together."""
     for record in candidates:
         requests -= requests_for(record)
         if requests < 0:

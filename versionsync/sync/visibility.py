@@ -1,62 +1,70 @@
-"""What the token is shown: whether upstream's "not found" for a record says that it was deleted, or nothing at all.
+"""Which models there are, and which of their records the token's role may see.
 
-Upstream answers 404 for what a role hides as it does for what does not exist. So after such an answer the engine asks
-for the token's own role, but only in runs in which something is not there. The role may change during a run: before a
-record is marked deleted, the role is asked for once more.
+DatoCMS returns 404 for a record that the role hides, as it does for one that does not exist. So after a 404 the engine
+asks for the token's own role, but only in runs in which a record is not found. The role may change during a run, so it
+is read again before a record is marked deleted.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from versionsync import cma
 from versionsync.ledger.ids import ModelId
 
-__all__ = ["Visibility", "model_names"]
+__all__ = ["ListedModels", "RoleVisibility"]
 
 
-def model_names(schema: cma.Schema) -> dict[ModelId, str]:
-    """The models that upstream has, by their names."""
-    return {ModelId(model.id): model.api_key for model in schema.item_types}
+@dataclass(frozen=True, slots=True)
+class ListedModels:
+    """The models of one schema: `listed` are those that have records, `blocks` the block models."""
+
+    listed: frozenset[ModelId]
+    blocks: frozenset[ModelId]
+
+    @classmethod
+    def of(cls, schema: cma.Schema) -> ListedModels:
+        """Divide the models of `schema` into those with records and block models."""
+        blocks = frozenset(ModelId(model.id) for model in schema.item_types if model.modular_block)
+        return cls(frozenset(ModelId(model.id) for model in schema.item_types) - blocks, blocks)
+
+    @property
+    def all(self) -> frozenset[ModelId]:
+        """Return every model, block models included."""
+        return self.listed | self.blocks
 
 
-class Visibility:
-    """What the token's role says of the records of each model, and how many of them were left alone because of it."""
+class RoleVisibility:
+    """What the token's role says about the records of each model. It is read once, and only if it is needed."""
 
-    def __init__(self, client: cma.Client, models: Mapping[ModelId, str], *, believes_all: bool) -> None:
-        """`models` are those that upstream has, and their names; `believes_all`: whatever the role says."""
-        self.models = models
+    def __init__(self, client: cma.Client, schema: cma.Schema, *, assume_visible: bool) -> None:
+        """`assume_visible`: treat every model as visible, whatever the role says."""
+        self.models: Mapping[ModelId, str] = {ModelId(model.id): model.api_key for model in schema.item_types}
+        self.assume_visible = assume_visible
         self._client = client
-        self.assume_visible = believes_all
         self._role: cma.Role | None = None
         self._was_asked = False
-        self._verdicts: dict[ModelId, bool] = {}
-        self._hidden: Counter[ModelId] = Counter()
+        self._is_hidden: dict[ModelId, bool] = {}
         self._asking = asyncio.Lock()
 
     @property
     def is_unknown(self) -> bool:
-        """Whether upstream was asked, and did not say what the role may read."""
+        """Return whether DatoCMS was asked for the role, and did not show it."""
         return self._was_asked and self._role is None
 
-    @property
-    def hidden(self) -> int:
-        """How many records are not there, and are not held to be deleted."""
-        return self._hidden.total()
-
     async def is_hidden(self, model: ModelId) -> bool:
-        """Whether the role does not show all records of `model`, so that none can be said to be gone.
+        """Return whether the role hides records of `model`, so that a 404 does not show that one was deleted.
 
-        Of a model that upstream no longer has, nothing is hidden; but see `hides_even`. Raises CmaError.
+        False for a model that DatoCMS does not list; but see `is_unlisted_model_hidden`. Raises CmaError.
         """
         if self.assume_visible or model not in self.models:
             return False
         async with self._asking:
-            if model not in self._verdicts:
-                self._verdicts[model] = await self._decide(model)
-        return self._verdicts[model]
+            if model not in self._is_hidden:
+                self._is_hidden[model] = await self._decide(model)
+        return self._is_hidden[model]
 
     async def shows_none_of(self, model: ModelId) -> bool:
         """Return whether the role shows no record of `model`, so that it need not be listed. Raises CmaError."""
@@ -68,39 +76,35 @@ class Visibility:
             return False
         return await self.is_hidden(model)
 
-    async def is_hidden_now(self, models: Iterable[ModelId]) -> frozenset[ModelId]:
-        """Return the models of which the role, as it is by now, does not show all records. Raises CmaError.
+    async def are_hidden_now(self, models: Iterable[ModelId]) -> frozenset[ModelId]:
+        """Return the models of which the role, read again, hides records. Raises CmaError.
 
-        So it is even with models that upstream does not name: what the role said before may have been an old answer.
+        Models that DatoCMS does not list are included: the first answer about the role may have been old.
         """
         async with self._asking:
-            if self._role is not None:  # a token that is not told its role is not told a minute later
+            if self._role is not None:  # if DatoCMS does not show the role, it will not do so a minute later
                 self._was_asked = False
-                self._verdicts.clear()
+                self._is_hidden.clear()
         return frozenset(
             [model for model in models if await self.is_unlisted_model_hidden(model, self.models.get(model, model))]
         )
 
     async def is_unlisted_model_hidden(self, model: ModelId, name: str) -> bool:
-        """As `hides`, of a model that upstream does not name: whether it is hidden, and counts as one that is there."""
+        """Return whether the role hides records of a model that DatoCMS may not list. If so, treat it as existing."""
         others, self.models = self.models, {**self.models, model: name}
-        hidden = await self.is_hidden(model)
-        if not hidden:
+        is_hidden = await self.is_hidden(model)
+        if not is_hidden:
             self.models = others
-        return hidden
+        return is_hidden
 
-    def count_hidden(self, model: ModelId, number: int) -> None:
-        """Note that so many records of `model` are not there, and are not held to be deleted."""
-        self._hidden[model] += number
-
-    def warning(self, source: str) -> str | None:
-        """What to tell of them; None: there were none."""
-        if not self._hidden or self._role is None:
+    def warning(self, source: str, hidden: Mapping[ModelId, int]) -> str | None:
+        """Return a warning about the `hidden` records (their number by model), or None if there are none."""
+        if not hidden or self._role is None:
             return None
-        names = ", ".join(sorted(self.models.get(model, model) for model in self._hidden))
+        names = ", ".join(sorted(self.models.get(model, model) for model in hidden))
         return (
             f"the token's role {self._role.name} does not show all records of: {names}. "
-            f"{self.hidden} that are not there any more are not held to be deleted. Let the role read them; "
+            f"{sum(hidden.values())} that are not found any more are not marked as deleted. Let the role read them; "
             f"if they were really deleted, run `versionsync sync {source} --allow-mass-delete` once"
         )
 
@@ -114,16 +118,16 @@ class Visibility:
         role, environment = await self._own_role(), self._client.environment_id
         if role is None or environment is None:
             return False
-        reading = role.reading(model, environment)
-        if reading is cma.ReadAccess.NONE:
-            # A role that shows what we took it to hide was misread: then it says nothing.
+        access = role.reading(model, environment)
+        if access is cma.ReadAccess.NONE:
+            # If the list shows records of the model all the same, the role was misread and says nothing.
             return not await self._is_listed(model)
-        return reading is cma.ReadAccess.SOME
+        return access is cma.ReadAccess.SOME
 
     async def _is_listed(self, model: ModelId) -> bool:
         try:
             page = await self._client.items_page(offset=0, limit=1, models=(model,))
         except (cma.NotFound, cma.PermissionDenied, cma.InvalidRequest):
             return False
-        # Upstream may ignore a model that it does not accept, and list everything else.
+        # DatoCMS may ignore a model that it does not accept, and list everything else.
         return any(item.item_type_id == model for item in page.items)

@@ -1,13 +1,14 @@
-"""Many records at once: a few readers share the work, and one record's trouble stays its own.
+"""Work on many records at once. A failure of one record stops no other (invariant 13).
 
-How many requests a second go out is the pace's business, not theirs: there are just enough of them to keep the
-allowed rate busy over a slow line.
+The rate limiter decides how many requests go out in a second. There are just enough workers to keep the allowed rate
+busy over a slow connection.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from structlog.contextvars import bound_contextvars
@@ -18,7 +19,7 @@ from versionsync.ledger.ids import RecordId
 from versionsync.sync.pull import IsBlock, RecordMissing, StaleResponse
 from versionsync.sync.report import RecordFailure
 
-__all__ = ["Workers", "first_error"]
+__all__ = ["WORKERS", "WorkResult", "WorkerPool", "first_error"]
 
 WORKERS = 16
 MAX_CONSECUTIVE_FAILURES = 3
@@ -26,64 +27,75 @@ MAX_CONSECUTIVE_FAILURES = 3
 T = TypeVar("T")
 
 
-class Workers:
-    """Does work for many records; what went wrong with single ones is in `failures`, who had gone in `gone`."""
+@dataclass(slots=True)
+class WorkResult:
+    """The records that failed, and those that no longer exist."""
+
+    failures: list[RecordFailure] = field(default_factory=list)
+    missing: list[RecordId] = field(default_factory=list)
+
+
+class WorkerPool:
+    """The workers of one run. Between calls they remember whether DatoCMS has answered at all, and how it fails."""
 
     def __init__(self, on_done: Callable[[], object]) -> None:
         self._on_done = on_done
-        self._succeeded = 0
-        self._strikes = 0
-        self.failures: list[RecordFailure] = []
-        self.missing: list[RecordId] = []
+        self._has_succeeded = False
+        self._consecutive_failures = 0
 
     async def map(
         self, things: Iterable[T], id_of: Callable[[T], RecordId], work: Callable[[T], Awaitable[None]]
-    ) -> None:
+    ) -> WorkResult:
         """Do `work` for each of `things`, several at a time.
 
-        Raises what stops all of it: a refused token, another environment, an upstream that is not there. It comes as
-        an exception group; see `first_error`.
-        """
-        shared = iter(things)
-        async with asyncio.TaskGroup() as readers:
-            for _ in range(WORKERS):
-                readers.create_task(self._read(shared, id_of, work))
+        Args:
+            things: What to work on, such as pull tasks. Read as the workers get to it.
+            id_of: Return the id of the record that a thing is about.
+            work: The work. It raises RecordMissing if the record no longer exists.
 
-    async def _read(
-        self, things: Iterator[T], id_of: Callable[[T], RecordId], work: Callable[[T], Awaitable[None]]
+        Raises:
+            ExceptionGroup: What stops all work: a refused token, another environment, DatoCMS unavailable.
+                See `first_error`.
+        """
+        shared, result = iter(things), WorkResult()
+        async with asyncio.TaskGroup() as workers:
+            for _ in range(WORKERS):
+                workers.create_task(self._run(shared, id_of, work, result))
+        return result
+
+    async def _run(
+        self,
+        things: Iterator[T],
+        id_of: Callable[[T], RecordId],
+        work: Callable[[T], Awaitable[None]],
+        result: WorkResult,
     ) -> None:
         for thing in things:
-            await self._one(id_of(thing), work(thing))
+            await self._one(id_of(thing), work(thing), result)
             self._on_done()
 
-    async def _one(self, id: RecordId, work: Awaitable[None]) -> None:
+    async def _one(self, id: RecordId, work: Awaitable[None], result: WorkResult) -> None:
         try:
             with bound_contextvars(record=id):
                 await work
         except RecordMissing:
-            self.missing.append(id)
+            result.missing.append(id)
         except (cma.AuthenticationError, cma.EnvironmentNotFound, cma.EnvironmentChanged):
             raise
-        except cma.PermissionDenied as error:
-            if error.is_of_project or not self._succeeded:
-                raise  # nobody's versions may be read: that is not the record's fault
-            self._fail(id, error)
-        except cma.Unavailable as error:
-            self._fail(id, error)
-            self._strikes += 1
-            if self._strikes >= MAX_CONSECUTIVE_FAILURES:
-                raise  # it is upstream that is not there; every other record would only wait as long
         except (cma.CmaError, IsBlock, StaleResponse, ContentError) as error:
-            self._fail(id, error)
+            if isinstance(error, cma.PermissionDenied) and (error.is_of_project or not self._has_succeeded):
+                raise  # no record may be read: that is not this record's fault
+            result.failures.append(RecordFailure(id, str(error), is_unknown=isinstance(error, cma.NotFound)))
+            if isinstance(error, cma.Unavailable):
+                self._consecutive_failures += 1
+                if self._consecutive_failures >= MAX_CONSECUTIVE_FAILURES:
+                    raise  # DatoCMS is unavailable: every other record would only wait as long
         else:
-            self._succeeded += 1
-            self._strikes = 0
-
-    def _fail(self, id: RecordId, error: Exception) -> None:
-        self.failures.append(RecordFailure(id, str(error), is_unknown=isinstance(error, cma.NotFound)))
+            self._has_succeeded = True
+            self._consecutive_failures = 0
 
 
 def first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The first error of a group of errors, however deep it lies."""
+    """Return the first error of a group of errors, however deeply it is nested."""
     first = group.exceptions[0]
     return first_error(first) if isinstance(first, BaseExceptionGroup) else first

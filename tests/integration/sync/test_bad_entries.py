@@ -155,7 +155,7 @@ def test_a_page_that_was_spoiled_on_its_way_is_asked_for_again(sync_env: SyncEnv
 
 
 def test_an_entry_that_is_too_large_to_be_had_stops_no_other(sync_env: SyncEnv) -> None:
-    """Nothing of it comes, not even its id; by that the mirror knows it, asks for it, and does not take it for gone."""
+    """The list has nothing of it, not even its id. The mirror knows the id, and does not mark it deleted."""
     bad = make(sync_env, 9)
     sync_env.sync()
     with spoiled(sync_env, lambda _, text: None if bad in text else text):

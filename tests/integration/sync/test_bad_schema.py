@@ -61,7 +61,7 @@ def no_id(one: dict[str, Any]) -> str:
     return json.dumps(one | {"id": ".."})
 
 
-def told(sync_env: SyncEnv) -> list[str]:
+def written_events(sync_env: SyncEnv) -> list[str]:
     with sync_env.mirror.read() as connection:
         return list(connection.scalars(select(events.c.type).where(events.c.record_id.is_(None))))
 
@@ -74,24 +74,24 @@ def partial(report: RunReport, name: str) -> None:
 @pytest.mark.parametrize("change", [without_attributes, not_a_number, nested, without_id, no_id])
 @pytest.mark.parametrize("kind", ["model", "field"])
 def test_a_known_one_stays_as_it_was(sync_env: SyncEnv, kind: str, change: Any) -> None:
-    """Its records too are mirrored on; nothing is held to be deleted."""
+    """Its records are still mirrored, and nothing is marked deleted."""
     price = sync_env.act(lambda world: world.create(world.user, "price", {"title": "1"})).id
     sync_env.sync()
-    before = told(sync_env)
+    before = written_events(sync_env)
     sync_env.act(lambda world: world.update(world.user, price, {"title": "2"}))
     sync_env.act(lambda world: world.create(world.user, "post", {"title": "3"}))
     id = ids(sync_env)[kind == "field"]
     with spoiled(sync_env, entity(id, change), path="/site"):
         report = sync_env.sync()
-        if change in (without_id, no_id):  # nobody knows that it is this one; asked for by its id it can be read
+        if change in (without_id, no_id):  # its id is unknown; asked for by its id it can be read
             assert report.outcome is Outcome.PARTIAL
             assert report.counts.records_pulled >= 1
         else:
             partial(report, "price" if kind == "model" else "title")
             assert report.counts.records_pulled == 2
-        assert told(sync_env) == before
+        assert written_events(sync_env) == before
     assert sync_env.sync().outcome is Outcome.SUCCEEDED
-    assert told(sync_env) == before
+    assert written_events(sync_env) == before
     assert differences(sync_env.mirror, sync_env.truth()) == []
 
 

@@ -1,4 +1,4 @@
-"""A token that sees less than the one before it: nothing is held to be deleted because of it, and it is told."""
+"""A token that sees less than the one before it: nothing is marked deleted because of it, and the run says so."""
 
 from __future__ import annotations
 
@@ -43,14 +43,16 @@ def narrow(sync_env: SyncEnv, **abilities: object) -> None:
 
 
 def deleted(sync_env: SyncEnv) -> tuple[int, int, int]:
-    """How many records and models are held to be deleted, and how many events say so."""
+    """Return how many records and models are marked deleted, and how many events say so."""
     with sync_env.mirror.read() as connection:
-        gone = [
+        deleted = [
             connection.scalar(select(func.count()).select_from(table).where(table.c.deleted_at.is_not(None)))
             for table in (records, models)
         ]
-        told = connection.scalar(select(func.count()).where(events.c.type.in_(["record.deleted", "model.deleted"])))
-    return gone[0] or 0, gone[1] or 0, told or 0
+        event_count = connection.scalar(
+            select(func.count()).where(events.c.type.in_(["record.deleted", "model.deleted"]))
+        )
+    return deleted[0] or 0, deleted[1] or 0, event_count or 0
 
 
 def only_told(report: RunReport, *, hidden: int) -> None:
@@ -58,7 +60,7 @@ def only_told(report: RunReport, *, hidden: int) -> None:
     assert report.outcome is Outcome.PARTIAL, report
     (note,) = report.notes
     assert "the token's role Editors of prices does not show all records of: post." in note
-    assert f"{hidden} that are not there any more are not held to be deleted" in note
+    assert f"{hidden} that are not found any more are not marked as deleted" in note
     assert "--allow-mass-delete" in note
 
 
@@ -111,7 +113,7 @@ def test_a_rehearsal_counts_no_hidden_record_and_stops_where_the_sync_would(sync
     assert (report.would_pull, report.would_delete) == (40, 0)
     sync_env.token = full
     for id in prices[:20]:
-        sync_env.act(lambda world, gone=id: world.delete(world.user, gone))
+        sync_env.act(lambda world, deleted=id: world.delete(world.user, deleted))
     assert isinstance(sync_env.sync(dry_run=True).error, MassDeletionError)
     assert sync_env.sync(dry_run=True, allow_mass_delete=True).would_delete == 20
     assert deleted(sync_env) == (0, 0, 0)
@@ -155,7 +157,7 @@ def test_a_scrub_that_finds_too_many_gone_believes_none(sync_env: SyncEnv) -> No
     ids = posts(sync_env, 12)
     sync_env.sync()
     for id in ids:
-        sync_env.act(lambda world, gone=id: world.delete(world.user, gone))
+        sync_env.act(lambda world, deleted=id: world.delete(world.user, deleted))
     report = sync_env.sync(scrub=50)
     assert isinstance(report.error, MassDeletionError)
     assert deleted(sync_env) == (0, 0, 0)
@@ -222,14 +224,14 @@ def test_a_model_that_upstream_does_not_list_though_it_exists_is_partial(sync_en
 
 
 def test_an_unreadable_role_and_a_deleted_model_in_one_run(sync_env: SyncEnv) -> None:
-    """A note names only the model that still exists; of one that is gone, its records are deleted without doubt."""
+    """A note names only the model that still exists; records of a deleted model are certainly deleted."""
     model = sync_env.act(lambda world: world.create_model(world.account, "gone"))
     sync_env.act(lambda world: world.create_field(world.account, model, "title"))
     kept = posts(sync_env, 40, model="price")
-    gone = posts(sync_env, 3)
+    removed = posts(sync_env, 3)
     posts(sync_env, 2, model="gone")
     sync_env.sync()
-    for id in gone:
+    for id in removed:
         sync_env.act(lambda world, one=id: world.delete(world.user, one))  # type: ignore[misc]
     sync_env.act(lambda world: world.delete(world.user, kept[0]))
     sync_env.act(lambda world: world.destroy_model(world.account, "gone"))
@@ -245,7 +247,7 @@ def test_an_unreadable_role_and_a_deleted_model_in_one_run(sync_env: SyncEnv) ->
 
 
 def test_a_role_that_shows_what_it_is_said_to_hide_was_misread(sync_env: SyncEnv) -> None:
-    """Upstream's list is the better witness: deletions are told then as ever."""
+    """The list shows more than the role seems to allow: deletions are recorded as usual."""
     ids = posts(sync_env, 5)
     sync_env.sync()
     sync_env.act(lambda world: world.delete(world.user, ids[0]))
@@ -261,7 +263,7 @@ def test_a_role_that_shows_what_it_is_said_to_hide_was_misread(sync_env: SyncEnv
 
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_refusal_is_no_absence(sync_env: SyncEnv, status: int) -> None:
-    """Where upstream refuses to show a record rather than not to find it, nobody knows whether it is there."""
+    """If DatoCMS refuses to show a record instead of returning 404, the record may exist."""
     ids = posts(sync_env, 3)
     sync_env.sync()
     sync_env.act(lambda world: world.delete(world.user, ids[0]))
@@ -327,7 +329,7 @@ def without_model(api_key: str) -> Callable[[World], None]:
 
 
 def test_a_large_model_that_is_not_even_named_any_more_is_not_believed(sync_env: SyncEnv) -> None:
-    """Neither its records nor the model itself are held to be deleted, unless that is allowed."""
+    """Neither its records nor the model itself are marked deleted, unless that is allowed."""
     posts(sync_env, 30)
     posts(sync_env, 5, model="price")
     sync_env.sync()
@@ -340,7 +342,7 @@ def test_a_large_model_that_is_not_even_named_any_more_is_not_believed(sync_env:
 
 
 def test_a_token_that_may_not_read_versions_any_more_ends_the_run(sync_env: SyncEnv) -> None:
-    """In a run with changes, and in one that looks at everything; nothing is missing because of it."""
+    """In a run with changes, and in a full one. Nothing is missing because of it."""
     ids = posts(sync_env, 3)
     sync_env.sync()
     narrow(sync_env, can_read_versions=False)
@@ -357,7 +359,7 @@ def test_a_token_that_may_not_read_versions_any_more_ends_the_run(sync_env: Sync
 
 
 def test_a_token_that_may_not_see_the_environments_lists_all_records_each_time(sync_env: SyncEnv) -> None:
-    """Nothing tells it whether anything changed; the mirror is right all the same."""
+    """It has no beacon. The mirror is right all the same."""
     posts(sync_env, 3)
     direct, refused = sync_env.spec, refusal("INSUFFICIENT_PERMISSIONS", 401)
 

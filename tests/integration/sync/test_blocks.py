@@ -72,12 +72,12 @@ def ids(sync_env: SyncEnv, model: str) -> list[str]:
 
 
 def is_right(sync_env: SyncEnv) -> None:
-    """The mirror is as the truth is, holds no record of a block model, and rests with one request."""
+    """The mirror is right, has no record of a block model, and the next run takes one request."""
     assert differences(sync_env.mirror, sync_env.truth()) == []
     assert sync_env.requests(lambda: sync_env.sync()) == 1
 
 
-def held(sync_env: SyncEnv, model: str) -> tuple[int, int]:
+def counted(sync_env: SyncEnv, model: str) -> tuple[int, int]:
     """How many records of a model the mirror holds as live and as deleted."""
     with sync_env.mirror.read() as connection:
         found = connection.execute(
@@ -103,7 +103,7 @@ def test_a_project_with_blocks_is_complete_and_rests(blocks: SyncEnv, by_id: str
     switch(blocks, block_by_id=by_id, block_versions=by_versions)
     assert blocks.sync().outcome is Outcome.SUCCEEDED
     is_right(blocks)
-    assert (held(blocks, "post"), held(blocks, "page"), held(blocks, "paragraph")) == ((10, 0), (2, 0), (0, 0))
+    assert (counted(blocks, "post"), counted(blocks, "page"), counted(blocks, "paragraph")) == ((10, 0), (2, 0), (0, 0))
     for id in ids(blocks, "post"):
         blocks.act(partial(replace_body, post=id))
     assert blocks.sync().outcome is Outcome.SUCCEEDED
@@ -140,7 +140,7 @@ def test_the_id_of_a_block_is_refused_by_name(blocks: SyncEnv, by_id: str) -> No
     assert [failure.record_id for failure in report.failures] == [id]
     says = {"404": "a block is part of a record", "422": "INVALID_ENTITY_ID", "block": "is a block, not a record"}
     assert says[by_id] in report.failures[0].reason
-    assert held(blocks, "paragraph") == (0, 0)
+    assert counted(blocks, "paragraph") == (0, 0)
     with blocks.mirror.read() as connection:
         assert connection.scalar(select(func.count()).select_from(versions)) == 12
 
@@ -216,20 +216,20 @@ def test_models_may_change_between_schema_and_list(blocks: SyncEnv, change: Act,
     blocks.simulator.simulator.faults.run_after(change, path="/site", nth=1)
     report = blocks.sync()
     assert report.error is None
-    assert held(blocks, "page")[1] == 0
-    assert held(blocks, "paragraph") == held(blocks, "card") == (0, 0)
+    assert counted(blocks, "page")[1] == 0
+    assert counted(blocks, "paragraph") == counted(blocks, "card") == (0, 0)
     after = blocks.sync()
     assert after.error is None
     if change is hidden_model:
-        assert (after.outcome, held(blocks, "page")[1]) == (Outcome.PARTIAL, 0)
+        assert (after.outcome, counted(blocks, "page")[1]) == (Outcome.PARTIAL, 0)
         return
     assert after.outcome is Outcome.SUCCEEDED
     if change is block_model:
-        assert held(blocks, "page")[1] == 0
+        assert counted(blocks, "page")[1] == 0
         blocks.act(lambda world: world.update_model(world.account, "page", is_block=False))
         assert blocks.sync().outcome is Outcome.SUCCEEDED
-        assert held(blocks, "page") == (3, 0)
-    assert held(blocks, "paragraph") == held(blocks, "card") == (0, 0)
+        assert counted(blocks, "page") == (3, 0)
+    assert counted(blocks, "paragraph") == counted(blocks, "card") == (0, 0)
     is_right(blocks)
 
 
@@ -242,7 +242,7 @@ def test_a_model_that_became_a_block_model_keeps_its_records(blocks: SyncEnv, by
     assert blocks.sync().outcome is Outcome.SUCCEEDED
     assert blocks.sync(full=True).outcome is Outcome.SUCCEEDED
     assert blocks.sync(scrub=50).outcome is Outcome.SUCCEEDED
-    assert held(blocks, "page") == (2, 0)
+    assert counted(blocks, "page") == (2, 0)
     blocks.act(lambda world: world.update_model(world.account, "page", is_block=False))
     assert blocks.sync().outcome is Outcome.SUCCEEDED
     is_right(blocks)

@@ -27,7 +27,7 @@ ALWAYS = 0
 
 @pytest.fixture
 def world() -> World:
-    """A project of 520 records with two versions each; its clock stands."""
+    """A project of 520 records with two versions each; its clock does not move."""
     world = World(seed=1, clock=Clock.stopped(START))
     build_bulk(world, records=520, versions=2)
     return world
@@ -68,7 +68,7 @@ def test_a_change_costs_its_records_and_a_proof(make_sync_env: MakeSyncEnv, worl
     assert synced(sync_env) == BEACON
 
 
-def test_a_deletion_costs_a_sweep_two_looks_and_a_glance(make_sync_env: MakeSyncEnv, world: World) -> None:
+def test_a_deletion_costs_a_sweep_two_confirmations_and_a_glance(make_sync_env: MakeSyncEnv, world: World) -> None:
     """What the token may read is asked for, then the deleted record, then once more, its model, and its versions.
 
     Nothing in the list is as young as the change, so it could be an old one: what is young is asked for once more.
@@ -77,10 +77,10 @@ def test_a_deletion_costs_a_sweep_two_looks_and_a_glance(make_sync_env: MakeSync
     synced(sync_env)
     deleted = next(iter(world.primary.records))
     sync_env.act(lambda world: world.delete(world.user, deleted))
-    sweep, role, model, looks = 2, 2, 1, 2
+    sweep, role, model, confirmations = 2, 2, 1, 2
     edits, publications, counts = 1, 1, 3
     before, after = edits + publications, edits + publications + counts
-    assert synced(sync_env) == BEACON + SCHEMA + before + sweep + role + model + looks + after
+    assert synced(sync_env) == BEACON + SCHEMA + before + sweep + role + model + confirmations + after
 
 
 @pytest.mark.parametrize("length", [49, 50, 51, 120])

@@ -37,7 +37,7 @@ def costs_of(sync_env: SyncEnv, **options: object) -> int:
 
 
 def edit(sync_env: SyncEnv, number: int) -> tuple[str, ...]:
-    """Another title for so many records; returns their ids."""
+    """Change the titles of this many records, and return their ids."""
     ids: list[str] = sync_env.act(lambda world: list(world.primary.records))[:number]
     sync_env.act(lambda world: [world.update(world.user, id, {"title": "edited"}) for id in ids])
     return tuple(ids)

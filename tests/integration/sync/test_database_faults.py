@@ -120,7 +120,7 @@ def test_a_full_disk_in_a_transaction_ends_the_run(make_file: Callable[[], str])
 def test_a_file_that_is_not_there_any_more_is_noticed(
     what: str, make_file: Callable[[], str], sqlite_template: Path, tmp_path: Path
 ) -> None:
-    """Nothing is written to a file that has no name, nor to another one under its name; a run from anew is right."""
+    """Nothing is written to a file without a name, nor to another file with its name. A new run is right."""
     other = tmp_path / "elsewhere.db"
 
     def act(path: Path) -> None:
@@ -188,7 +188,7 @@ def test_a_lease_that_is_lost_ends_the_run(database_url: str) -> None:
 
 
 def take_over(url: str, seen: list[object], _: Connection | None) -> None:
-    """Another process takes the source; what the mirror held then is put into `seen`."""
+    """Let another process take the lease, and put what the mirror has then into `seen`."""
     with Mirror.open(url) as theirs:
         end_lease(theirs)
         acquire(theirs, 1, ELSEWHERE)

@@ -20,7 +20,7 @@ LATEST = datetime.max.replace(tzinfo=UTC, microsecond=0)
 
 
 def unlike_truth(sync_env: SyncEnv) -> list[str]:
-    """What differs, but for the time at which a record was created: upstream claims another one."""
+    """Return the differences, except the time of creation of a record: DatoCMS reports another one."""
     return [one for one in differences(sync_env.mirror, sync_env.truth()) if "record.created" not in one]
 
 

@@ -11,6 +11,7 @@ import pytest
 from tests.fixtures.compare_with_expected import differences, emitted_events
 from tests.fixtures.sync_env import START, MakeSyncEnv, SyncEnv
 from versionsync.simulator import Clock, FaultKind, Faults, Selection, World
+from versionsync.sync.limits import Timings
 from versionsync.sync.report import Outcome
 
 # What is believed does not depend on the database, and each test waits for real seconds.
@@ -50,7 +51,7 @@ def publish_again(world: World, id: str) -> None:
 
 
 def delete(world: World, id: str) -> None:
-    """The record is gone."""
+    """The record is deleted."""
     world.delete(world.user, id)
 
 
@@ -59,14 +60,14 @@ class Upstream:
 
     def __init__(self, make_sync_env: MakeSyncEnv, *, is_live: bool) -> None:
         self.faults = Faults()
-        self.lab: SyncEnv = make_sync_env(World(seed=1, clock=Clock.stopped(START)), faults=self.faults)
-        model = self.lab.act(lambda world: world.create_model(world.account, "post", draft_mode=True))
-        self.lab.act(lambda world: world.create_field(world.account, model, "title"))
-        self.id = self.lab.act(lambda world: world.create(world.user, "post", {"title": "first"})).id
+        self.env: SyncEnv = make_sync_env(World(seed=1, clock=Clock.stopped(START)), faults=self.faults)
+        model = self.env.act(lambda world: world.create_model(world.account, "post", draft_mode=True))
+        self.env.act(lambda world: world.create_field(world.account, model, "title"))
+        self.id = self.env.act(lambda world: world.create(world.user, "post", {"title": "first"})).id
         if is_live:
-            self.lab.act(lambda world: publish(world, self.id))
-        self.lab.sync()
-        self.lab.simulator.act(lambda world: world.environment(None).remember())
+            self.env.act(lambda world: publish(world, self.id))
+        self.env.sync()
+        self.env.simulator.act(lambda world: world.environment(None).remember())
 
     def answer_late(self, path: str, times: int = TIMES) -> None:
         """Answer the next requests whose path contains `path` as it was remembered."""
@@ -78,9 +79,9 @@ class Upstream:
         return self.faults.injected.get(FaultKind.LAGGING, 0)
 
     def assert_true(self) -> None:
-        """The mirror is as the truth is, and the next run rests."""
-        assert differences(self.lab.mirror, self.lab.truth()) == []
-        assert self.lab.requests(self.lab.sync) == 1
+        """The mirror is right, and the next run takes one request."""
+        assert differences(self.env.mirror, self.env.truth()) == []
+        assert self.env.requests(self.env.sync) == 1
 
 
 @pytest.mark.parametrize("act", [edit, edit_in_a_burst, publish, unpublish, publish_again, delete])
@@ -89,7 +90,7 @@ def test_old_answers_about_what_the_mirror_knows_make_no_event(
 ) -> None:
     """The list, the record and its versions are all as they were before the last change, in six answers."""
     upstream = Upstream(make_sync_env, is_live=act in (unpublish, publish_again))
-    sync_env = upstream.lab
+    sync_env = upstream.env
     sync_env.act(lambda world: act(world, upstream.id))
     sync_env.sync()
     before = emitted_events(sync_env.mirror)
@@ -108,9 +109,9 @@ def test_old_answers_about_what_the_mirror_knows_make_no_event(
 def test_old_versions_below_a_true_meta_make_no_event(
     act: Callable[[World, str], None], is_known: bool, make_sync_env: MakeSyncEnv
 ) -> None:
-    """Whether the mirror knows the change or not: what is told in the end is what happened."""
+    """Whether or not the mirror has the change: in the end the events say what happened."""
     upstream = Upstream(make_sync_env, is_live=act is unpublish)
-    sync_env = upstream.lab
+    sync_env = upstream.env
     sync_env.act(lambda world: act(world, upstream.id))
     if is_known:
         sync_env.sync()
@@ -129,7 +130,7 @@ def test_old_versions_below_a_true_meta_make_no_event(
 def test_a_version_that_is_known_is_not_taken_back_by_an_old_answer(path: str, make_sync_env: MakeSyncEnv) -> None:
     """Asked for by its id, it exists: so the record's versions are old. The run says that it could not read them."""
     upstream = Upstream(make_sync_env, is_live=False)
-    sync_env = upstream.lab
+    sync_env = upstream.env
     sync_env.act(lambda world: edit(world, upstream.id))
     sync_env.sync()
     before = emitted_events(sync_env.mirror)
@@ -153,7 +154,7 @@ def test_lists_that_were_old_for_a_whole_run_are_read_again_by_the_next(
 ) -> None:
     """The first run finds nothing that explains the beacon, and cannot know whether that is since the lists are old."""
     upstream = Upstream(make_sync_env, is_live=act is unpublish)
-    sync_env = upstream.lab
+    sync_env = upstream.env
     sync_env.act(lambda world: act(world, upstream.id))
     upstream.answer_late(EVERYTHING)
     assert sync_env.sync().outcome is Outcome.SUCCEEDED
@@ -169,7 +170,7 @@ def test_what_goes_back_is_asked_for_six_times_before_it_is_believed(
 ) -> None:
     """Content and publications that go back show only in versions: six old answers in a row are not believed."""
     upstream = Upstream(make_sync_env, is_live=act is publish_again)
-    sync_env = upstream.lab
+    sync_env = upstream.env
     sync_env.act(lambda world: act(world, upstream.id))
     sync_env.sync()
     before = emitted_events(sync_env.mirror)
@@ -183,7 +184,7 @@ def test_what_goes_back_is_asked_for_six_times_before_it_is_believed(
 def test_old_versions_are_asked_for_again_after_a_while_with_the_meta(make_sync_env: MakeSyncEnv) -> None:
     """Once more at once, then half a second later; each time the record itself is read first."""
     upstream = Upstream(make_sync_env, is_live=False)
-    sync_env, asked, moments = upstream.lab, list[str](), list[float]()
+    sync_env, asked, moments = upstream.env, list[str](), list[float]()
 
     def note(what: str) -> Callable[[World], None]:
         def act(_: World) -> None:
@@ -196,6 +197,7 @@ def test_old_versions_are_asked_for_again_after_a_while_with_the_meta(make_sync_
     upstream.faults.run_after(note("versions"), path=f"/items/{upstream.id}/versions", times=3)
     upstream.faults.run_after(note("record"), path=rf"/items/{upstream.id}(\?|$)", times=3)
     upstream.answer_late(VERSIONS, 2)
+    sync_env.timings = Timings()
     assert sync_env.sync().outcome is Outcome.SUCCEEDED
     assert asked == ["versions", "record", "versions", "record", "versions"]
     assert moments[4] - moments[2] >= 0.5
@@ -206,7 +208,7 @@ def test_old_versions_are_asked_for_again_after_a_while_with_the_meta(make_sync_
 def test_a_meta_that_is_older_than_the_versions_is_read_again(make_sync_env: MakeSyncEnv) -> None:
     """An editor is faster than the run: what is written is of one moment, and the next list says the same."""
     upstream = Upstream(make_sync_env, is_live=False)
-    sync_env = upstream.lab
+    sync_env = upstream.env
     sync_env.act(lambda world: edit(world, upstream.id))
     upstream.faults.run_after(lambda world: publish(world, upstream.id), path=r"/items\?")
     assert sync_env.sync().counts.versions_inserted == 1
@@ -219,7 +221,7 @@ def test_a_meta_that_is_older_than_the_versions_is_read_again(make_sync_env: Mak
 def test_what_goes_back_in_a_quick_check_is_asked_for_again(times: int, make_sync_env: MakeSyncEnv) -> None:
     """A version was live for no time at all: only its interval shows it, and the old answer has none."""
     upstream = Upstream(make_sync_env, is_live=False)
-    sync_env = upstream.lab
+    sync_env = upstream.env
 
     def publish_and_unpublish(world: World) -> None:
         publish(world, upstream.id)
@@ -237,7 +239,7 @@ def test_what_goes_back_in_a_quick_check_is_asked_for_again(times: int, make_syn
 def test_old_answers_from_before_a_record_was_made_do_not_delete_it(make_sync_env: MakeSyncEnv) -> None:
     """The list and the record are as they were before it was made, in six answers."""
     upstream = Upstream(make_sync_env, is_live=False)
-    sync_env = upstream.lab
+    sync_env = upstream.env
     sync_env.act(lambda world: world.create(world.user, "post", {"title": "second"}))
     sync_env.sync()
     before = emitted_events(sync_env.mirror)
@@ -253,7 +255,7 @@ def test_old_answers_from_before_a_record_was_made_do_not_delete_it(make_sync_en
 def test_old_versions_do_not_take_back_what_was_published_in_part(goes_dark: bool, make_sync_env: MakeSyncEnv) -> None:
     """That is a version of its own, and not the current one: only the list of versions shows it."""
     upstream = Upstream(make_sync_env, is_live=False)
-    sync_env = upstream.lab
+    sync_env = upstream.env
     sync_env.act(lambda world: world.add_locale(world.account, "it"))
     sync_env.act(lambda world: world.create_field(world.account, "post", "body", localized=True))
     sync_env.act(lambda world: world.update(world.user, upstream.id, {"body": {"en": "one", "it": "uno"}}))

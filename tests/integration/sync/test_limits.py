@@ -13,9 +13,8 @@ from tests.fixtures.sync_env import SyncEnv
 from versionsync.mirror.tables.leases import LEASE_SECONDS, current
 from versionsync.mirror.tables.runs import last_runs
 from versionsync.simulator import FaultKind, RateLimit, World
-from versionsync.sync import lease as lease_module
 from versionsync.sync.lease import LeaseKeeper
-from versionsync.sync.limits import RequestLimitReached, StalledError
+from versionsync.sync.limits import RequestLimitReached, StalledError, Timings
 from versionsync.sync.report import Outcome, SyncOptions
 
 
@@ -52,7 +51,7 @@ def test_a_run_that_only_takes_long_is_not_ended(sync_env: SyncEnv) -> None:
 
 
 def test_a_run_that_has_sent_its_requests_is_ended(sync_env: SyncEnv) -> None:
-    """The following ones go on from where it was."""
+    """The next runs continue."""
     write(sync_env, 60)
     sync_env.simulator.simulator.limits = RateLimit(30)
     report = sync_env.sync(max_requests=20)
@@ -90,11 +89,11 @@ def test_cancelling_a_run_that_ends_lets_it_end(sync_env: SyncEnv, monkeypatch: 
     end = LeaseKeeper.release
 
     async def cancel() -> None:
-        async def end_cancelled(tenure: LeaseKeeper, *args: object, **told: object) -> None:
-            before = asyncio.create_task(tenure._desk.writing.run(time.sleep, 0.3))
+        async def end_cancelled(keeper: LeaseKeeper, *args: object, **kwargs: object) -> None:
+            before = asyncio.create_task(keeper._database.writing.run(time.sleep, 0.3))
             await asyncio.sleep(0)
             running.cancel()
-            await end(tenure, *args, **told)  # type: ignore[arg-type]
+            await end(keeper, *args, **kwargs)  # type: ignore[arg-type]
             await before
 
         monkeypatch.setattr(LeaseKeeper, "release", end_cancelled)
@@ -108,22 +107,22 @@ def test_cancelling_a_run_that_ends_lets_it_end(sync_env: SyncEnv, monkeypatch: 
         assert current(connection, 1) is None
 
 
-def test_the_lease_of_a_long_run_is_renewed(sync_env: SyncEnv, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_lease_of_a_long_run_is_renewed(sync_env: SyncEnv) -> None:
     """In the database, and in what the daemon's metrics say of it."""
     write(sync_env, 1)
     sync_env.sync()
-    monkeypatch.setattr(lease_module, "RENEW_SECONDS", 0.1)
+    sync_env.timings = Timings(renew_lease=0.1)
     sync_env.simulator.simulator.faults.plant(FaultKind.SLOW, path="/items", seconds=1.0)
     seen: list[datetime] = []
 
-    def look(_: World) -> None:
+    def read_lease(_: World) -> None:
         with sync_env.mirror.read() as connection:
             lease = current(connection, 1)
         assert lease is not None
         seen.append(lease.expires_at)
 
-    sync_env.simulator.simulator.faults.run_after(look, path=r"/site\?include")
-    sync_env.simulator.simulator.faults.run_after(look, path="/items")
+    sync_env.simulator.simulator.faults.run_after(read_lease, path=r"/site\?include")
+    sync_env.simulator.simulator.faults.run_after(read_lease, path="/items")
     began = time.monotonic()
     assert sync_env.sync(full=True).outcome is Outcome.SUCCEEDED
     term = sync_env.progress.lease

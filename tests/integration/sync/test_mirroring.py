@@ -87,7 +87,7 @@ def test_watching_every_act_tells_every_transition(sync_env: SyncEnv) -> None:
 
 @pytest.mark.parametrize("every", [2, 3, 5, 12])
 def test_what_came_and_went_unwatched_is_told(sync_env: SyncEnv, every: int) -> None:
-    """A mirror that looks now and then tells all that upstream still states."""
+    """A mirror that syncs now and then has everything that DatoCMS still shows."""
     acts = story(sync_env)
     sync_env.sync()
     for place, act in enumerate(acts, start=1):
@@ -99,7 +99,7 @@ def test_what_came_and_went_unwatched_is_told(sync_env: SyncEnv, every: int) -> 
 
 
 def test_acts_of_one_second_keep_their_order(sync_env: SyncEnv) -> None:
-    """Whole-second times: the list tells the order, not the time."""
+    """Whole-second times: the list shows the order, the times do not."""
     acts = story(sync_env)
     sync_env.pause = timedelta(0)
     for act in acts:
@@ -178,7 +178,7 @@ def test_a_record_that_returns_is_told(sync_env: SyncEnv) -> None:
 
 
 def test_a_return_that_nobody_watched_is_told(sync_env: SyncEnv) -> None:
-    """Between two looks: its age and its versions tell that it is another one."""
+    """Between two runs: its age and its versions show that it is another one."""
     post = sync_env.act(lambda world: world.create(world.user, "post", {"title": "first"}))
     sync_env.sync()
     sync_env.act(lambda world: world.delete(world.user, post.id))
@@ -190,7 +190,7 @@ def test_a_return_that_nobody_watched_is_told(sync_env: SyncEnv) -> None:
 
 
 def test_a_deleted_model_takes_its_records_along(sync_env: SyncEnv) -> None:
-    """Evidence: each record is asked for, and the model is gone."""
+    """Evidence: each record is asked for, and the model does not exist any more."""
     sync_env.act(lambda world: world.create(world.user, "post", {"title": "first"}))
     sync_env.sync()
     sync_env.act(lambda world: world.destroy_model(world.account, "post"))
@@ -202,7 +202,7 @@ def test_a_deleted_model_takes_its_records_along(sync_env: SyncEnv) -> None:
 
 
 def test_changes_of_the_schema_are_events(sync_env: SyncEnv) -> None:
-    """Made, renamed, retyped, deleted; a first look finds a schema, and no change of it."""
+    """Made, renamed, retyped, deleted; a first run finds a schema, and no change of it."""
     sync_env.sync()
     with sync_env.mirror.read() as connection:
         assert list(connection.scalars(select(events.c.type))) == []
@@ -236,7 +236,7 @@ def test_a_renamed_field_is_in_its_view_at_once_for_versions_with_its_old_name(m
 
 
 def test_a_view_that_cannot_follow_the_schema_is_told(sync_env: SyncEnv) -> None:
-    """On PostgreSQL, where a user's own view stands on it; the run succeeds all the same."""
+    """On PostgreSQL, where a user's own view uses it; the run succeeds all the same."""
     sync_env.sync()
     with sync_env.mirror.write() as tx:
         tx.exec_driver_sql("CREATE VIEW mine AS SELECT title FROM website_post_versions")
@@ -318,7 +318,7 @@ def test_a_long_history_costs_one_request_more_only_where_it_must(sync_env: Sync
 
 
 def test_a_publication_by_schedule_is_seen_though_the_beacon_stands_still(make_sync_env: MakeSyncEnv) -> None:
-    """The mirror knows when it was due, and looks then."""
+    """The mirror knows when it was due, and syncs then."""
     sync_env = make_sync_env(switches=SimulatorOptions(schedules_move_beacon=False))
     sync_env.act(lambda world: world.create_field(world.account, world.create_model(world.account, "post"), "title"))
     post = sync_env.act(lambda world: world.create(world.user, "post", {"title": "first"}))
@@ -370,17 +370,17 @@ def test_a_small_change_in_a_large_project_costs_a_handful(sync_env: SyncEnv) ->
         sync_env.act(lambda world, live=id: world.publish(world.user, live))
     sync_env.sync(quick_check_from=1)
     sync_env.wait(3600)
-    glance, pull = 7, 1  # beacon, schema, five questions
+    quick, pull = 7, 1  # beacon, schema, five questions
     sweep = 4 + 1 + 5  # no time says so: all are listed, and then what is young is asked for once more
-    role, role_again, model, looks = 1, 1, 1, 2
+    role, role_again, model, confirmations = 1, 1, 1, 2
     schema_again = 1
     young = 5  # made within the last day: it may be absent from an old answer
     acts: list[tuple[int, Act]] = [
-        (glance + pull, lambda world: world.update(world.user, ids[3], {"title": "new"})),
-        (glance + pull, lambda world: world.publish(world.user, ids[12])),
-        (glance + schema_again + pull, lambda world: world.create(world.user, "post", {"title": "another"})),
+        (quick + pull, lambda world: world.update(world.user, ids[3], {"title": "new"})),
+        (quick + pull, lambda world: world.publish(world.user, ids[12])),
+        (quick + schema_again + pull, lambda world: world.create(world.user, "post", {"title": "another"})),
         (sweep + pull, lambda world: world.unpublish(world.user, ids[5])),
-        (sweep + role + role_again + model + looks + young, lambda world: world.delete(world.user, ids[19])),
+        (sweep + role + role_again + model + confirmations + young, lambda world: world.delete(world.user, ids[19])),
     ]
     for expected, act in acts:
         sync_env.act(act)

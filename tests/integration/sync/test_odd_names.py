@@ -21,7 +21,7 @@ HALF = "half an emoji"  # as the simulator says it; the gateway sends the real o
 NUL = "nul \x00 here"
 
 
-def told_of_fields(sync_env: SyncEnv) -> list[Any]:
+def read_field_events(sync_env: SyncEnv) -> list[Any]:
     """What the events say that changed about fields."""
     with sync_env.mirror.read() as connection:
         found = connection.scalars(select(events.c.data).where(events.c.type == "field.changed").order_by(events.c.id))
@@ -58,14 +58,14 @@ def test_a_description_with_a_character_that_no_database_takes_is_told_once(odd:
     odd.sync()
     set_hint(odd, hint)
     assert odd.sync().outcome is Outcome.SUCCEEDED
-    told = told_of_fields(odd)
-    assert len(told) == 1
-    assert told[0]["hint"][0] is None
+    events_of_fields = read_field_events(odd)
+    assert len(events_of_fields) == 1
+    assert events_of_fields[0]["hint"][0] is None
     for _ in range(2):
         assert odd.sync(full=True).counts.events_written == 0
     set_hint(odd, "whole")
     odd.sync()
-    assert [change["hint"][1] for change in told_of_fields(odd)][1:] == ["whole"]
+    assert [change["hint"][1] for change in read_field_events(odd)][1:] == ["whole"]
 
 
 def test_names_with_u0000_are_kept_without_it(sync_env: SyncEnv) -> None:

@@ -23,7 +23,7 @@ def old_lab(make_sync_env: MakeSyncEnv) -> SyncEnv:
     return make_sync_env(world)
 
 
-def held(sync_env: SyncEnv) -> dict[str, list[str]]:
+def stored(sync_env: SyncEnv) -> dict[str, list[str]]:
     """The records that the mirror holds, with their versions."""
     with sync_env.mirror.read() as connection:
         found: dict[str, list[str]] = {id: [] for id in connection.scalars(select(records.c.id))}
@@ -36,7 +36,7 @@ def test_an_old_project_syncs_rests_and_holds_its_two_records(make_sync_env: Mak
     """The block is in the content of its record, and nowhere else."""
     sync_env = old_lab(make_sync_env)
     assert sync_env.sync().outcome is Outcome.SUCCEEDED
-    assert held(sync_env) == {AUTHOR: ["5000001"], POST: ["5000002"]}
+    assert stored(sync_env) == {AUTHOR: ["5000001"], POST: ["5000002"]}
     assert sync_env.requests(lambda: sync_env.sync()) == 1
     assert differences(sync_env.mirror, sync_env.truth()) == []
     with sync_env.mirror.read() as connection:

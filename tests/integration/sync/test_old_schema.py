@@ -19,15 +19,11 @@ from versionsync import cma
 from versionsync.mirror.schema import events, fields, models, records
 from versionsync.simulator import FULL_ACCESS_TOKEN, World
 from versionsync.sync import schema_check
+from versionsync.sync.limits import Limits
 from versionsync.sync.report import Outcome
 
 SCHEMA = "/site?include="
 LASTING = 1_000
-
-
-@pytest.fixture(autouse=True)
-def _without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(schema_check, "ASK_AGAIN_SECONDS", 0.01)
 
 
 @dataclass
@@ -74,7 +70,7 @@ def answering(sync_env: SyncEnv, old: str, times: int) -> Iterator[Upstream]:
             sync_env.spec = direct
 
 
-def told(sync_env: SyncEnv) -> list[tuple[str, Any]]:
+def written_events(sync_env: SyncEnv) -> list[tuple[str, Any]]:
     """Type and subject of all events of the schema."""
     query = (
         select(events.c.type, events.c.data)
@@ -110,10 +106,10 @@ def grow(sync_env: SyncEnv) -> None:
 
 
 def shrink(sync_env: SyncEnv) -> None:
-    (gone,) = sync_env.simulator.act(
+    (deleted,) = sync_env.simulator.act(
         lambda world: [field.id for field in world.primary.model("price").fields.values() if field.api_key == "title"]
     )
-    sync_env.act(lambda world: world.destroy_field(world.account, gone))
+    sync_env.act(lambda world: world.destroy_field(world.account, deleted))
 
 
 def rename(sync_env: SyncEnv) -> None:
@@ -149,12 +145,12 @@ def test_an_old_answer_is_asked_for_again(sync_env: SyncEnv, change: Any, how: d
     old = schema_now(sync_env)
     change(sync_env)
     sync_env.sync()
-    before, kept = told(sync_env), rows(sync_env)
+    before, kept = written_events(sync_env), rows(sync_env)
     assert before
     with answering(sync_env, old, 1) as upstream:
         assert sync_env.sync(**how).outcome is Outcome.SUCCEEDED
     assert upstream.asked(SCHEMA) == 2
-    assert (told(sync_env), rows(sync_env)) == (before, kept)
+    assert (written_events(sync_env), rows(sync_env)) == (before, kept)
 
 
 @pytest.mark.parametrize("change", CHANGES)
@@ -165,7 +161,7 @@ def test_an_old_answer_that_lasts_is_never_believed(sync_env: SyncEnv, change: A
     old = schema_now(sync_env)
     change(sync_env)
     sync_env.sync()
-    before, kept = told(sync_env), rows(sync_env)
+    before, kept = written_events(sync_env), rows(sync_env)
     with answering(sync_env, old, LASTING) as upstream:
         report = sync_env.sync(full=True)
         assert report.outcome is Outcome.PARTIAL
@@ -173,11 +169,11 @@ def test_an_old_answer_that_lasts_is_never_believed(sync_env: SyncEnv, change: A
         assert upstream.asked(SCHEMA) == 1 + schema_check.ATTEMPTS
         # Each that contradicts is asked for by itself: with its title a model loses what its `title_field` points to.
         assert upstream.asked("/fields/") + upstream.asked("/item-types/") == (2 if change is shrink else 1)
-    assert (told(sync_env), rows(sync_env)) == (before, kept)
+    assert (written_events(sync_env), rows(sync_env)) == (before, kept)
     with sync_env.mirror.read() as connection:
         assert connection.scalar(select(func.count()).where(records.c.deleted_at.is_not(None))) == 0
     assert sync_env.sync().outcome is Outcome.SUCCEEDED
-    assert (told(sync_env), rows(sync_env)) == (before, kept)
+    assert (written_events(sync_env), rows(sync_env)) == (before, kept)
 
 
 @pytest.mark.parametrize("add", [grow, add_model])
@@ -187,13 +183,13 @@ def test_what_has_just_been_made_is_not_deleted_by_old_answers(sync_env: SyncEnv
     old = schema_now(sync_env)
     add(sync_env)
     sync_env.sync()
-    before, kept = told(sync_env), rows(sync_env)
+    before, kept = written_events(sync_env), rows(sync_env)
     missing = refusal("NOT_FOUND", 404)
     with answering(sync_env, old, LASTING) as upstream:
         upstream.missing = [missing] * 5
         assert sync_env.sync(full=True).outcome is Outcome.PARTIAL
         assert not upstream.missing
-    assert (told(sync_env), rows(sync_env)) == (before, kept)
+    assert (written_events(sync_env), rows(sync_env)) == (before, kept)
 
 
 def test_what_really_changed_is_believed(sync_env: SyncEnv) -> None:
@@ -211,7 +207,7 @@ def test_what_really_changed_is_believed(sync_env: SyncEnv) -> None:
         assert sync_env.sync().outcome is Outcome.SUCCEEDED
         assert upstream.asked("/fields/") == 3
         assert upstream.asked(SCHEMA) == 3
-    assert told(sync_env) == [
+    assert written_events(sync_env) == [
         ("field.changed", "teaser"),
         ("field.changed", "subtitle"),
         ("field.deleted", "subtitle"),
@@ -220,7 +216,7 @@ def test_what_really_changed_is_believed(sync_env: SyncEnv) -> None:
 
 
 def test_the_fields_of_a_model_need_no_question_of_their_own(sync_env: SyncEnv) -> None:
-    """Neither when it is gone, nor when it is back."""
+    """Neither when it is deleted, nor when it is back."""
     for number in range(5):
         field_of(sync_env, f"field_{number}", "price")
     sync_long_ago(sync_env)
@@ -232,7 +228,7 @@ def test_the_fields_of_a_model_need_no_question_of_their_own(sync_env: SyncEnv) 
         sync_env.act(lambda world: put_back(world, price))
         assert sync_env.sync().outcome is Outcome.SUCCEEDED
         assert (upstream.asked("/item-types/"), upstream.asked("/fields/")) == (2, 0)
-    assert [type for type, _ in told(sync_env)] == [
+    assert [type for type, _ in written_events(sync_env)] == [
         "model.deleted",
         *["field.deleted"] * 6,
         "model.created",
@@ -247,34 +243,30 @@ def put_back(world: World, model: Any) -> None:
         world.create_field(world.account, made, each.api_key, id=each.id)
 
 
-def test_many_deleted_fields_are_confirmed_over_several_runs(
-    sync_env: SyncEnv, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """One question each, a limited number in a run. The runs between do not rest."""
-    monkeypatch.setattr(schema_check, "MAX_QUESTIONS", 5)
+def test_many_deleted_fields_are_confirmed_over_several_runs(sync_env: SyncEnv) -> None:
+    """One question each, a limited number in a run. The runs between do not skip anything."""
+    sync_env.limits = Limits(schema_questions=5)
     ids = [field_of(sync_env, f"field_{number}") for number in range(12)]
     sync_long_ago(sync_env)
     for id in ids:
-        sync_env.act(lambda world, gone=id: world.destroy_field(world.account, gone))
+        sync_env.act(lambda world, deleted=id: world.destroy_field(world.account, deleted))
     seen = []
     with answering(sync_env, "", 0) as upstream:
         for _ in range(4):
             report = sync_env.sync()
             assert report.outcome is Outcome.SUCCEEDED
-            seen.append((upstream.asked("/fields/"), len(told(sync_env)), bool(report.notes)))
+            seen.append((upstream.asked("/fields/"), len(written_events(sync_env)), bool(report.notes)))
     assert seen == [(5, 5, True), (10, 10, True), (12, 12, False), (12, 12, False)]
     assert sync_env.requests(sync_env.sync) == 1
 
 
-def test_many_fields_that_are_back_are_confirmed_over_several_runs(
-    sync_env: SyncEnv, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_many_fields_that_are_back_are_confirmed_over_several_runs(sync_env: SyncEnv) -> None:
     """As a promoted environment brings them."""
-    monkeypatch.setattr(schema_check, "MAX_QUESTIONS", 5)
+    sync_env.limits = Limits(schema_questions=5)
     ids = [field_of(sync_env, f"field_{number}") for number in range(7)]
     sync_env.sync()
     for id in ids:
-        sync_env.act(lambda world, gone=id: world.destroy_field(world.account, gone))
+        sync_env.act(lambda world, deleted=id: world.destroy_field(world.account, deleted))
     sync_env.sync()
     sync_env.sync()
     for number, id in enumerate(ids):
@@ -282,12 +274,12 @@ def test_many_fields_that_are_back_are_confirmed_over_several_runs(
     created = []
     for _ in range(3):
         assert sync_env.sync().outcome is Outcome.SUCCEEDED
-        created.append(sum(type == "field.created" for type, _ in told(sync_env)))
+        created.append(sum(type == "field.created" for type, _ in written_events(sync_env)))
     assert created == [5, 7, 7]
 
 
 def test_a_refusal_is_no_absence(sync_env: SyncEnv) -> None:
-    """Only NOT_FOUND says that a field is gone."""
+    """Only NOT_FOUND shows that a field is deleted."""
     subtitle = field_of(sync_env, "subtitle")
     sync_env.sync()
     sync_env.act(lambda world: world.destroy_field(world.account, subtitle))
@@ -296,10 +288,10 @@ def test_a_refusal_is_no_absence(sync_env: SyncEnv) -> None:
     with gateway(direct.base_url, instead=lambda path: refused if path.startswith("/fields/") else None) as url:
         sync_env.spec = replace(direct, base_url=url)
         assert isinstance(sync_env.sync().error, cma.PermissionDenied)
-    assert told(sync_env) == []
+    assert written_events(sync_env) == []
     sync_env.spec = direct
     assert sync_env.sync().outcome is Outcome.SUCCEEDED
-    assert told(sync_env) == [("field.deleted", "subtitle")]
+    assert written_events(sync_env) == [("field.deleted", "subtitle")]
 
 
 def test_a_dry_run_believes_no_old_answer_either(sync_env: SyncEnv) -> None:

@@ -105,11 +105,11 @@ def test_times_in_another_form_are_no_change(make_sync_env: MakeSyncEnv, turned:
         sync_env.sync()
         assert new_events(sync_env, before) == [("version.unpublished", live.id), ("version.published", latest)]
 
-        before, held = happened(sync_env), rows(sync_env)
+        before, stored = happened(sync_env), rows(sync_env)
         report = sync_env.sync(full=True)
         assert (report.outcome, written(report.counts)) == (Outcome.SUCCEEDED, (0, 0, 0, 0))
-        assert (happened(sync_env), rows(sync_env)) == (before, held)
-    assert other.versions[0].id in {row[1] for row in held}
+        assert (happened(sync_env), rows(sync_env)) == (before, stored)
+    assert other.versions[0].id in {row[1] for row in stored}
 
 
 def reprint(sync_env: SyncEnv, change: Callable[[dict[str, object]], dict[str, object]]) -> None:
@@ -148,11 +148,11 @@ def test_content_in_other_words_is_no_rewrite(
     sync_env, _, _ = a_project(make_sync_env)
     reprint(sync_env, starting_at("2026-03-01T10:00:00Z"))
     sync_env.sync()
-    held = rows(sync_env)
+    stored = rows(sync_env)
     reprint(sync_env, change)
     report = sync_env.sync(full=True)
     assert (report.outcome, written(report.counts)) == (Outcome.SUCCEEDED, (0, 0, 0, 0))
-    assert rows(sync_env) == held, "the content first seen stays"
+    assert rows(sync_env) == stored, "the content first seen stays"
 
 
 @pytest.mark.parametrize(
@@ -232,7 +232,7 @@ def test_a_removed_and_a_retyped_field_are_no_rewrite(make_sync_env: MakeSyncEnv
     subtitle = sync_env.act(lambda world: world.create_field(world.account, "post", "subtitle"))
     reprint(sync_env, lambda content: content | {"subtitle": "seven", "starts": "soon"})
     sync_env.sync()
-    held = rows(sync_env)
+    stored = rows(sync_env)
     (starts,) = sync_env.act(
         lambda w: [f for f in w.environment().models[post.model.id].fields.values() if f.api_key == "starts"]
     )
@@ -242,10 +242,10 @@ def test_a_removed_and_a_retyped_field_are_no_rewrite(make_sync_env: MakeSyncEnv
     report = sync_env.sync(full=True)
     assert report.outcome is Outcome.SUCCEEDED
     assert written(report.counts)[:3] == (0, 0, 0)
-    assert rows(sync_env) == held
+    assert rows(sync_env) == stored
     reprint(sync_env, lambda content: content | {"title": "three"})
     report = sync_env.sync(full=True)
-    assert report.counts.versions_rewritten == len(held)
+    assert report.counts.versions_rewritten == len(stored)
     reprint(sync_env, lambda content: content | {"starts": 7})
     report = sync_env.sync(full=True)
-    assert report.counts.versions_rewritten == len(held), "it has the new type since it was stored"
+    assert report.counts.versions_rewritten == len(stored), "it has the new type since it was stored"

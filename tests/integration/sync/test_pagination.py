@@ -62,11 +62,11 @@ def test_whatever_happens_a_quiet_run_makes_it_right(make_sync_env: MakeSyncEnv,
 
 def disturbed(sync_env: SyncEnv, chance: random.Random) -> str:
     """A run that may be of any kind, may meet faults, and may be stopped at any moment; returns what came of it."""
-    kind = chance.choice(["plain", "glance", "full", "scrub", "dry", "stopped"])
+    kind = chance.choice(["plain", "quick", "full", "scrub", "dry", "stopped"])
     if kind == "stopped":
         return f"stopped: {asyncio.run(stop_after(sync_env, chance.uniform(0, 0.3)))}"
     options = {
-        "glance": SyncOptions(quick_check_from=1, wait_until_settled=False),
+        "quick": SyncOptions(quick_check_from=1, wait_until_settled=False),
         "full": SyncOptions(full=True, wait_until_settled=False),
         "scrub": SyncOptions(scrub=5, wait_until_settled=False),
         "dry": SyncOptions(dry_run=True, wait_until_settled=False),

@@ -137,7 +137,7 @@ def test_two_mixtures_between_two_checks_and_then_the_whole(
 
 @pytest.mark.parametrize("seconds", [1, 60])
 def test_a_version_is_live_again_after_two_mixtures(sync_env: SyncEnv, seconds: int) -> None:
-    """It was taken back, one locale went live, then the other one, then all of it: no two are live at once."""
+    """Unpublished, then published by one locale, the other, then all: no two versions are published at once."""
     for locale in ("it", "de"):  # a third one, which stays behind: two of two would be the whole
         sync_env.act(lambda world, locale=locale: world.add_locale(world.account, locale))  # type: ignore[misc]
     sync_env.act(lambda world: world.create_field(world.account, "post", "body", localized=True))
@@ -162,7 +162,7 @@ def test_a_version_is_live_again_after_two_mixtures(sync_env: SyncEnv, seconds: 
 
 
 def test_an_old_answer_about_a_record_made_again_is_not_believed(make_sync_env: MakeSyncEnv) -> None:
-    """Meta and versions of the life before, all of one second: a version that had gone is not current again."""
+    """Meta and versions from before, all of one second: a version that was missing is not current again."""
     sync_env, faults = lab_with_faults(make_sync_env)
     id = post(sync_env)
     faults.rates[FaultKind.STALE] = 0.0  # so that the simulator remembers its answers
@@ -180,7 +180,7 @@ def test_an_old_answer_about_a_record_made_again_is_not_believed(make_sync_env: 
 
 
 def test_old_content_in_an_old_answer_is_not_believed(make_sync_env: MakeSyncEnv) -> None:
-    """A field was renamed, which rewrote what was stored; an answer from before tells nothing new."""
+    """A field was renamed, which rewrote what was stored; an answer from before shows nothing new."""
     faults = Faults()
     sync_env = make_sync_env(World(seed=1, clock=Clock.stopped(START)), faults=faults)
     model = sync_env.act(lambda world: world.create_model(world.account, "post", draft_mode=True))
@@ -210,7 +210,7 @@ def test_content_that_really_comes_back_is_believed(sync_env: SyncEnv) -> None:
 
 
 def test_what_was_asked_for_again_and_believed_is_in_doubt_no_more(sync_env: SyncEnv) -> None:
-    """An environment comes back, and the run that notices reads another record: the next but one may rest."""
+    """An environment comes back, and the run that notices reads another record: the next but one may be skipped."""
     edited, other = post(sync_env), post(sync_env)
     sync_env.act(lambda world: world.fork(world.account, "main", "copy"))
     sync_env.act(lambda world: world.promote(world.account, "copy"))
@@ -240,7 +240,7 @@ def test_a_listed_record_that_is_not_found_at_once_is_not_gone(make_sync_env: Ma
 
 
 def test_what_was_listed_and_is_gone_is_looked_for_once_more(make_sync_env: MakeSyncEnv) -> None:
-    """However often upstream says so in one run: the next one does not rest."""
+    """However often upstream says so in one run: the next one is not skipped."""
     sync_env, faults = lab_with_faults(make_sync_env)
     id = post(sync_env)
     faults.plant(FaultKind.NOT_FOUND, path=f"/items/{id}", times=5)
@@ -290,7 +290,7 @@ def test_a_record_that_is_gone_and_whose_content_came_back_is_believed(make_sync
 def test_a_list_that_does_not_tell_the_last_change_is_not_the_last_word(
     make_sync_env: MakeSyncEnv, is_promoted: bool, times: int
 ) -> None:
-    """It is an old answer, or the change was of another kind: the next run looks again."""
+    """It is an old answer, or the change was of another kind: the next run checks again."""
     sync_env, faults = lab_with_faults(make_sync_env)
     faults.rates[FaultKind.STALE] = 0.0  # so that the simulator remembers its answers
     id = post(sync_env)

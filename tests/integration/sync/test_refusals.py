@@ -43,7 +43,7 @@ def test_too_many_vanished_records_stop_the_run(sync_env: SyncEnv) -> None:
     ids = many_posts(sync_env, 30)
     sync_env.sync()
     for id in ids[:15]:
-        sync_env.act(lambda world, gone=id: world.delete(world.user, gone))
+        sync_env.act(lambda world, deleted=id: world.delete(world.user, deleted))
     report = sync_env.sync()
     assert report.outcome is Outcome.FAILED
     assert isinstance(report.error, MassDeletionError)
@@ -63,7 +63,7 @@ def test_a_whole_model_that_vanishes_stops_the_run_while_it_exists(sync_env: Syn
         sync_env.act(lambda world, place=place: world.create(world.user, "price", {"title": str(place)}))
     sync_env.sync()
     for id in ids:
-        sync_env.act(lambda world, gone=id: world.delete(world.user, gone))
+        sync_env.act(lambda world, deleted=id: world.delete(world.user, deleted))
     report = sync_env.sync()
     assert isinstance(report.error, MassDeletionError)
     assert "post" in str(report.error)
@@ -75,14 +75,14 @@ def test_a_few_deleted_records_are_believed(sync_env: SyncEnv) -> None:
     ids = many_posts(sync_env, 30)
     sync_env.sync()
     for id in ids[:5]:
-        sync_env.act(lambda world, gone=id: world.delete(world.user, gone))
+        sync_env.act(lambda world, deleted=id: world.delete(world.user, deleted))
     assert sync_env.sync().outcome is Outcome.SUCCEEDED
     assert deleted(sync_env) == 5
     assert differences(sync_env.mirror, sync_env.truth()) == []
 
 
 def test_another_project_under_a_known_name_is_refused(sync_env: SyncEnv, make_sync_env: MakeSyncEnv) -> None:
-    """The database knows which project it mirrors; that so many records are not there is not even looked at."""
+    """The database knows which project it mirrors. The run stops before it counts missing records."""
     many_posts(sync_env, 12)
     sync_env.sync()
     before = emitted_events(sync_env.mirror)
@@ -126,7 +126,7 @@ def test_a_dry_run_writes_nothing(sync_env: SyncEnv) -> None:
 
 
 def test_a_dry_run_of_single_records_tells_of_these_alone(sync_env: SyncEnv) -> None:
-    """Also of a scrub: what is gone and what never was are told apart, and nothing is written."""
+    """Also of a scrub: deleted records and unknown ids are distinguished, and nothing is written."""
     unknown = "AAAAAAAAQACAAAAAAAAAAA"
     assert sync_env.sync(dry_run=True, record_ids=(unknown,)).would_pull == 1, "nothing is known yet"
     assert sync_env.sync(dry_run=True, scrub=3).would_pull == 0
@@ -144,7 +144,7 @@ def test_a_dry_run_of_single_records_tells_of_these_alone(sync_env: SyncEnv) -> 
 
 
 def test_single_records_can_be_read_again(sync_env: SyncEnv) -> None:
-    """Also one that is gone; one that never was is a failure of its own."""
+    """Also a deleted one. An unknown id is a failure of its own."""
     ids = many_posts(sync_env, 3)
     sync_env.sync()
     sync_env.act(lambda world: world.update(world.user, ids[0], {"title": "new"}))
@@ -250,7 +250,7 @@ def test_a_project_that_is_switched_off_in_the_middle_is_asked_no_more(sync_env:
 
 
 def test_a_token_that_sees_less_is_told_and_is_no_deletion(sync_env: SyncEnv) -> None:
-    """Records of a hidden model answer 404 as deleted ones do: its own role tells them apart."""
+    """Records of a hidden model answer 404 as deleted ones do. The own role distinguishes them."""
     many_posts(sync_env, 12)
     sync_env.act(lambda world: world.create(world.user, "price", {"title": "1"}))
     sync_env.sync()

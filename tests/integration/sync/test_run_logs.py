@@ -1,4 +1,4 @@
-"""What the rows of runs and sources tell: how far a run is, what was wrong with it, of when all is mirrored."""
+"""The rows of runs and sources: how far a run is, why it failed, and up to when everything is mirrored."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from versionsync.mirror.errors import DatabaseUnavailable
 from versionsync.mirror.schema import events
 from versionsync.mirror.tables.runs import RunRow, last_runs
 from versionsync.mirror.tables.sources import load_source
-from versionsync.sync import writer as writing
 from versionsync.sync.lease import LeaseKeeper
+from versionsync.sync.limits import Limits
 from versionsync.sync.report import Outcome
 
 
@@ -30,7 +30,7 @@ def whole(sync_env: SyncEnv) -> object:
 
 
 def test_the_total_is_what_upstream_counts(sync_env: SyncEnv) -> None:
-    """Whether all records are listed or only asked for what changed; a run that rests knows of none."""
+    """Whether all records are listed or only asked for what changed; a skipped run knows none."""
     for title in ("one", "two", "three"):
         sync_env.act(lambda world, title=title: world.create(world.user, "post", {"title": title}))  # type: ignore[misc]
     sync_env.sync()
@@ -77,9 +77,9 @@ def test_a_run_says_in_a_word_what_was_wrong_with_it(sync_env: SyncEnv) -> None:
     sync_env.sync()
     assert last(sync_env).error_kind is None
     for id in ids[:15]:
-        sync_env.act(lambda world, gone=id: world.delete(world.user, gone))
+        sync_env.act(lambda world, deleted=id: world.delete(world.user, deleted))
     sync_env.sync()
-    assert last(sync_env).error_kind == "vanished"
+    assert last(sync_env).error_kind == "mass_delete"
     sync_env.token = "another"
     sync_env.sync()
     assert last(sync_env).error_kind == "refused"
@@ -110,8 +110,8 @@ def test_a_run_that_ends_without_a_word_has_told_how_far_it_came(
     async def never(*_: object, **__: object) -> None:
         raise DatabaseUnavailable("it was killed")
 
+    sync_env.limits = Limits(batch_records=2)
     with monkeypatch.context() as patched:
-        patched.setattr(writing, "BATCH_RECORDS", 2)
         patched.setattr(LeaseKeeper, "release", never)
         sync_env.sync()
     cut = last(sync_env)

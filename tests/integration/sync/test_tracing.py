@@ -83,8 +83,8 @@ def test_what_fails_is_marked(sync_env: SyncEnv, exporter: InMemorySpanExporter)
     assert [span.attributes["http.response.status_code"] for span in failed(exporter) if span.attributes] == [502]
     exporter.clear()
     sync(sync_env, token="revoked")
-    told = {span.name: span.status.description for span in failed(exporter)}
-    assert told["sync"] == "AuthenticationError"
+    statuses = {span.name: span.status.description for span in failed(exporter)}
+    assert statuses["sync"] == "AuthenticationError"
 
 
 def failed(exporter: InMemorySpanExporter) -> list[ReadableSpan]:

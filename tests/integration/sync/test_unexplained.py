@@ -26,7 +26,7 @@ def localized(world: World) -> None:
     model = world.create_model(world.account, "post")
     world.create_field(world.account, model, "title", localized=True)
     for number in range(POSTS):
-        world.clock.advance(timedelta(seconds=1))  # which was published first is told by time, not by chance
+        world.clock.advance(timedelta(seconds=1))  # the times show which was published first
         id = world.create(world.user, "post", {"title": {"en": f"{number}", "it": f"{number}"}}).id
         world.publish(world.user, id)
         world.update(world.user, id, {"title": {"en": f"{number} new", "it": f"{number} nuovo"}})
@@ -85,7 +85,7 @@ def an_hour_passes(sync_env: SyncEnv) -> None:
 
 
 def test_a_publication_that_no_list_shows_is_found_at_once(posts: SyncEnv) -> None:
-    """By reading the histories of records with a newer draft; then the project rests with one request again."""
+    """By reading the histories of records with a newer draft; then a run takes one request again."""
     publish_in_italian(posts, 7)
     report = posts.sync()
     assert (report.outcome, report.notes) == (Outcome.SUCCEEDED, [])

@@ -1,4 +1,4 @@
-"""Typed views that cannot follow the schema: they fail no run, and the next one tries again, even one that rests."""
+"""Typed views that cannot follow the schema: they fail no run, and the next run always tries again."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TOLD = f"the view {VIEW} could not follow the schema and stays as it was: a tabl
 
 
 def attention(sync_env: SyncEnv) -> list[str]:
-    """What `status` says that somebody should look at."""
+    """Return the problems that `status` shows."""
     with sync_env.mirror.read() as connection:
         (one,) = sources_of(connection)
         status = SourceStatus(
@@ -26,11 +26,11 @@ def attention(sync_env: SyncEnv) -> list[str]:
 
 
 def test_a_run_succeeds_whatever_is_in_the_way_of_a_view(sync_env: SyncEnv) -> None:
-    """What is in the way is told by every run and by `status`, until it is gone."""
+    """Every run and `status` say what is in the way, until it is removed."""
     with sync_env.mirror.write() as tx:
         tx.execute(text(f"CREATE TABLE {VIEW} (id integer)"))
     sync_env.act(lambda world: world.create(world.user, "post", {"title": "1"}))
-    for _ in range(2):  # the second one rests
+    for _ in range(2):  # the second one finds no change
         report = sync_env.sync()
         assert report.outcome is Outcome.SUCCEEDED
         assert TOLD in report.notes

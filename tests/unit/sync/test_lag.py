@@ -8,8 +8,8 @@ from versionsync.sync.report import LAG_SECONDS, LagHistogram
 
 
 @pytest.mark.parametrize(("seconds", "place"), [(-3.0, 0), (0.0, 0), (0.25, 0), (0.3, 1), (60.0, 7), (1e9, -1)])
-def test_a_lag_is_in_the_first_class_that_is_not_below_it(seconds: float, place: int) -> None:
-    """The ends belong to their classes, as Prometheus has it; a clock that is ahead of ours counts as none."""
+def test_a_lag_is_counted_in_the_first_bucket_that_holds_it(seconds: float, place: int) -> None:
+    """An upper bound belongs to its bucket, as in Prometheus. A negative lag counts as zero."""
     lag = LagHistogram()
     lag.observe(seconds)
     assert sum(lag.counts) == lag.counts[place] == 1

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from versionsync.mirror.tables.sources import Checkpoint
-from versionsync.sync.retention import is_due
+from versionsync.sync.project import is_retention_due
 
 NOW = datetime(2026, 11, 2, 12, tzinfo=UTC)
 
@@ -30,4 +30,4 @@ def test_it_asks_once_a_day(last: datetime | None, expected: bool) -> None:
         last_scrub_at=None,
         last_success_at=last,
     )
-    assert is_due(checkpoint, now=NOW) is expected
+    assert is_retention_due(checkpoint, now=NOW) is expected

@@ -16,7 +16,7 @@ NOW = datetime(2026, 11, 2, 12, tzinfo=UTC)
 
 
 def record(versions: int) -> KnownRecord:
-    """A record with so many versions."""
+    """Return a record with this many versions."""
     return KnownRecord(
         id=RecordId("r"),
         model_id=ModelId("m"),
@@ -50,7 +50,7 @@ def test_the_limit_fills_up_with_time(last_read_at: datetime | None, expected: i
 
 
 def test_a_budget_lowers_the_limit() -> None:
-    """In both numbers; and a run that rests waits until a search is worth a request for the schema."""
+    """In both numbers. A run without other work waits until a search is worth a request for the schema."""
     assert ReadLimit().at_most(8) == ReadLimit(8, 8)
     assert ReadLimit().at_most(1000) == ReadLimit()
     assert (ReadLimit().least, ReadLimit().at_most(8).least, ReadLimit().at_most(0).least) == (10, 8, 1)
