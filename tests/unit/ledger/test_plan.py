@@ -411,7 +411,7 @@ def test_what_happens_after_the_precision_changed_is_told_as_before(
     assert told == lines(
         f"created c {when}, superseded b {when}, became_current c {when}, unpublished b {when}, published c {when}"
     )
-    assert mirror.versions[before[1].id].seen.published_from == before[1].seen.published_from
+    assert mirror.versions[before[1].id].seen.published_from == before[1].published_from
 
 
 def test_within_one_precision_milliseconds_count(mirror: Mirror) -> None:
