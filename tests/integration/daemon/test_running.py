@@ -40,6 +40,7 @@ def post(sync_env: SyncEnv, title: str) -> str:
     return sync_env.act(lambda world: world.create(world.user, "post", {"title": title})).id
 
 
+@pytest.mark.both_databases
 async def test_an_edit_is_mirrored_without_anyone_asking(sync_env: SyncEnv) -> None:
     """And the one after it."""
     id = post(sync_env, "one")
@@ -145,6 +146,7 @@ def disturbed(database_url: str) -> Iterator[DisturbedMirror]:
         yield mirror
 
 
+@pytest.mark.both_databases
 async def test_a_database_that_goes_and_comes_back(disturbed: DisturbedMirror, make_sync_env: MakeSyncEnv) -> None:
     """Told once; then it goes on by itself."""
     sync_env = make_sync_env()
@@ -167,6 +169,7 @@ async def test_a_database_that_goes_and_comes_back(disturbed: DisturbedMirror, m
         assert len(watched.told("warning", "source.failing")) == 1
 
 
+@pytest.mark.both_databases
 async def test_the_second_daemon_stands_by_and_takes_over(sync_env: SyncEnv) -> None:
     """It asks upstream nothing while the first one is there."""
     post(sync_env, "one")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from sqlalchemy import text
 
 from tests.fixtures.sync_env import SyncEnv
@@ -24,6 +25,7 @@ def attention(sync_env: SyncEnv) -> list[str]:
         return [remark.text for remark in problems(status, one.checkpoint.last_success_at or one.created_at)]
 
 
+@pytest.mark.both_databases
 def test_a_run_succeeds_whatever_is_in_the_way_of_a_view(sync_env: SyncEnv) -> None:
     """What is in the way is told by every run and by `status`, until it is gone."""
     with sync_env.mirror.write() as tx:

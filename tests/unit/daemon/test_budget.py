@@ -202,13 +202,14 @@ def month(budget: str, *, editing: float, seed: int = 1, look_seconds: float = 6
     return spent_by_day[:30], late
 
 
-@pytest.mark.parametrize("editing", [0, 2, 20, 200])
+@pytest.mark.parametrize("editing", [*(pytest.param(edits, marks=pytest.mark.nightly) for edits in (0, 2, 20)), 200])
 def test_a_budget_of_3000_a_day_is_kept_over_a_month(editing: float) -> None:
     """However much is edited."""
     days, _ = month("3000/day", editing=editing)
     assert max(days) <= 3000
 
 
+@pytest.mark.nightly
 def test_what_3000_a_day_give() -> None:
     """An ordinary day's edits are seen within about two minutes, most of them much sooner."""
     days, late = month("3000/day", editing=6)
@@ -218,6 +219,7 @@ def test_what_3000_a_day_give() -> None:
     assert late[int(len(late) * 0.99)] < 240
 
 
+@pytest.mark.nightly
 def test_a_month_of_100000_lasts_to_its_end() -> None:
     """Nothing is left to wait for on the last day, even where an edit comes every minute of every working day."""
     days, late = month("100000/month", editing=60)
@@ -226,6 +228,7 @@ def test_a_month_of_100000_lasts_to_its_end() -> None:
     assert max(late) < 3600
 
 
+@pytest.mark.nightly
 def test_an_idle_day_costs_what_the_settings_say() -> None:
     """A look a minute, a sweep, the old histories; and a tenth of that where the mirror may be ten minutes old."""
     days, _ = month("1000000/day", editing=0)
