@@ -6,6 +6,7 @@ every test that uses a database, and ten times as many hypothesis examples; `.ci
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import ssl
@@ -42,6 +43,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in set(left_out)]
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector pass over what all tests share: walking it was a tenth of the CPU time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 100)
 
 
 def _is_spare_twin(item: pytest.Item) -> bool:
