@@ -39,10 +39,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Without --nightly, leave out nightly tests and the PostgreSQL twins that prove nothing about SQL."""
     if config.getoption("--nightly"):
         return
-    left_out = [item for item in items if item.get_closest_marker("nightly") or _is_spare_twin(item)]
+    kept, left_out = list[pytest.Item](), list[pytest.Item]()
+    for item in items:
+        (left_out if item.get_closest_marker("nightly") or _is_spare_twin(item) else kept).append(item)
     if left_out:
         config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if item not in set(left_out)]
+        items[:] = kept
 
 
 def pytest_collection_finish() -> None:
@@ -70,7 +72,7 @@ def _names_of_marks(item: pytest.Item) -> set[str]:
 
 @pytest.fixture(autouse=True)
 def _without_our_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The environment of whoever runs the tests decides nothing in them."""
+    """Keep the settings of the user who runs the tests out of them."""
     for name in os.environ:
         if name.startswith(("VERSIONSYNC_", "DATOCMS_")) and not name.startswith("VERSIONSYNC_TEST_"):
             monkeypatch.delenv(name)
