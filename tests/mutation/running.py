@@ -27,7 +27,7 @@ LAYERS: Final = {
 }
 """The folders of each layer's own tests. What survives those meets the tests of the engine, which uses the layers."""
 OF_THE_ENGINE: Final = ("unit/ledger", "integration/sync")
-SLOW: Final = {"test_faults", "test_walks", "test_database_faults", "test_lasting_old_answers", "test_costs"}
+SLOW: Final = {"test_faults", "test_pagination", "test_database_faults", "test_lasting_old_answers", "test_costs"}
 ONE_TEST_SECONDS: Final = 120
 END_SECONDS: Final = 20
 WAITS: Final = "throttled_bare"
@@ -99,7 +99,7 @@ class Copy:
         """Return the test files, folder by folder: first those that import the module, last the slow ones."""
         module, found = path.removesuffix(".py").replace("/", "."), list[Path]()
         for folder in folders:
-            files = sorted((self._folder / "tests" / folder).glob("test_*.py"))
+            files = sorted((self._folder / "tests" / folder).rglob("test_*.py"))
             found += sorted(files, key=lambda file: (file.stem in SLOW, f"{module} import" not in file.read_text()))
         return [str(file.relative_to(self._folder)) for file in found]
 

@@ -11,7 +11,7 @@ from tests.release.running import CHECKOUT, make_environment, run
 
 __all__ = ["run_with_lowest", "run_with_newest"]
 
-LEFT_OUT = ("tests/machine", "tests/soak", "tests/service", "tests/system/test_kills.py")
+LEFT_OUT = ("tests/nightly/machine", "tests/nightly/soak", "tests/nightly/test_kills.py")
 """What tries this program's own logic for long, not what it stands on."""
 
 
@@ -31,7 +31,7 @@ def _run(listing: Path, resolution: str, arguments: list[str]) -> str:
         python = make_environment(folder, "--editable", f"{CHECKOUT}[test]", resolution=resolution)
         frozen = run(sys.executable, "-m", "uv", "pip", "freeze", "--exclude-editable", "--python", python)
         listing.write_text(frozen)
-        chosen = arguments or [f"--ignore={path}" for path in LEFT_OUT]
+        chosen = arguments or ["--nightly", "tests", *(f"--ignore={path}" for path in LEFT_OUT)]
         path = f"{folder / 'bin'}:{os.environ['PATH']}"
         workers = ["-n", os.environ.get("TEST_WORKERS", "2")]
         run(python, "-m", "pytest", "-q", "-p", "no:cacheprovider", *workers, *chosen, quiet=False, PATH=path)

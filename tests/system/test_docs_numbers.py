@@ -85,7 +85,7 @@ def test_no_peak_of_memory_is_higher_than_what_is_said() -> None:
     assert most * 0.9 < max(peaks) <= most
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_as_many_bytes_come_as_is_said(tmp_path: Path) -> None:
     """`docs/operations.md`, where it sizes a line."""
     idle, a_record, a_version, ten_edits, a_list = _numbers_said(

@@ -17,7 +17,7 @@ from zipfile import ZipFile
 
 import pytest
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.nightly
 
 CHECKOUT = Path(__file__).parents[2]
 

@@ -20,7 +20,7 @@ from versionsync.simulator import SimulatorThread
 
 HERE = "127.0.0.1"
 LOGIN = "<!doctype html><title>Welcome</title><form><input name=password></form>"
-SOON_SECONDS = 8.0
+SOON_SECONDS = 60.0
 DAY = timedelta(days=1)
 
 

@@ -6,7 +6,6 @@ import asyncio
 import json
 import signal
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -133,17 +132,16 @@ async def test_traces_go_where_the_variables_of_opentelemetry_say(
 
 
 async def test_a_collector_that_hangs_does_not_delay_the_end(at: dict[str, str], tmp_path: Path) -> None:
-    """It would for ten seconds; and one that refuses is told in the log."""
+    """By default the exporter would wait ten seconds for it; one that refuses is told in the log."""
     async with http_sink() as listener:
         listener.status = None
         at = {**at, "VERSIONSYNC_HTTP_PORT": "0", "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://{listener.address}"}
+        at["OTEL_EXPORTER_OTLP_TIMEOUT"] = "600"  # much longer than this test waits for the end
         with running("run", cwd=tmp_path, **at) as process:
             assert process.stderr is not None
             await asyncio.to_thread(_line, process.stderr, "run.finished")
-            began = time.monotonic()
             process.send_signal(signal.SIGTERM)
             assert await asyncio.to_thread(process.wait, 60) == 0
-            assert time.monotonic() - began < 4
         listener.status = 403
         with running("sync", cwd=tmp_path, **at) as process:
             _, err = await asyncio.to_thread(process.communicate, None, 60)

@@ -39,7 +39,7 @@ class Terminal:
         self.written = ""
         self._end = end
 
-    def until(self, words: str, *, seconds: float = 20.0) -> None:
+    def until(self, words: str, *, seconds: float = 120.0) -> None:
         """Read until `words` have been written since the last time."""
         start, deadline = len(self.written), time.monotonic() + seconds
         while words not in self.text(start):
@@ -51,7 +51,7 @@ class Terminal:
         self.process.send_signal(number)
         while self._read():
             pass
-        self.process.wait(10)
+        self.process.wait(60)
 
     def text(self, start: int = 0) -> str:
         """What was written from there on, without colours and movements."""
@@ -130,7 +130,7 @@ def test_a_pipe_gets_lines(cli: Cli, at: dict[str, str], tmp_path: Path) -> None
             assert "\x1b" not in line
             heads += [line] if line.endswith(" UTC\n") and line.startswith("20") else []
         process.send_signal(signal.SIGINT)
-        process.wait(10)
+        process.wait(60)
     assert process.returncode == 0
 
 
@@ -148,7 +148,7 @@ def test_programs_get_an_object_a_line(cli: Cli, at: dict[str, str], tmp_path: P
         while "error" in json.loads(process.stdout.readline()):
             pass
         process.send_signal(signal.SIGINT)
-        process.wait(10)
+        process.wait(60)
     assert process.returncode == 0
 
 
@@ -169,7 +169,7 @@ def test_a_server_that_is_restarted_is_looked_at_again(cli: Cli, at: dict[str, s
                 pass
             assert status["sources"][0]["counts"]["versions"] == 6
             process.send_signal(signal.SIGINT)
-            process.wait(10)
+            process.wait(60)
         assert process.returncode == 0
 
 

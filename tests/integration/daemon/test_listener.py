@@ -88,7 +88,7 @@ async def test_a_request_in_progress_is_not_ended_for_a_new_one(logger: Capturin
         calls = [asyncio.create_task(http.post(f"http://127.0.0.1:{port}/webhooks/x")) for _ in range(5)]
         await asyncio.sleep(0.2)
         assert await status(port) == 200
-        assert 0.4 < time.monotonic() - began < 5
+        assert time.monotonic() - began > 0.4
         assert {(await call).status_code for call in calls} == {200}
 
 

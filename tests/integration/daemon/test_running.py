@@ -40,6 +40,7 @@ def post(sync_env: SyncEnv, title: str) -> str:
     return sync_env.act(lambda world: world.create(world.user, "post", {"title": title})).id
 
 
+@pytest.mark.both_databases
 async def test_an_edit_is_mirrored_by_itself(sync_env: SyncEnv) -> None:
     """And the one after it."""
     id = post(sync_env, "one")
@@ -156,6 +157,7 @@ def disturbed(database_url: str) -> Iterator[DisturbedMirror]:
         yield mirror
 
 
+@pytest.mark.both_databases
 async def test_a_database_that_is_unavailable_for_a_while(
     disturbed: DisturbedMirror, make_sync_env: MakeSyncEnv
 ) -> None:
@@ -180,6 +182,7 @@ async def test_a_database_that_is_unavailable_for_a_while(
         assert len(watched.told("warning", "source.failing")) == 1
 
 
+@pytest.mark.both_databases
 async def test_a_second_daemon_is_a_standby_and_takes_over(sync_env: SyncEnv) -> None:
     """It sends no request while the first one is there."""
     post(sync_env, "one")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -95,7 +94,5 @@ def test_a_parameter_that_is_refused_is_named(
 ) -> None:
     """At once, and not as a value of a row, nor as something that later goes away."""
     url = f"{make_postgres_database()}&{parameter}={value}"
-    began = time.monotonic()
     with pytest.raises(DatabaseUnavailable, match=told):
-        Mirror.open(url)
-    assert time.monotonic() - began < 15
+        Mirror.open(url, outage_seconds=600)  # longer than a test may take

@@ -12,6 +12,8 @@ from versionsync.simulator import Clock, World
 from versionsync.simulator.scenarios.bulk import build_bulk
 from versionsync.sync.report import Outcome
 
+pytestmark = pytest.mark.nightly  # each test mirrors the whole project first
+
 RECORDS = 520
 ALWAYS = 0
 

@@ -170,6 +170,7 @@ def test_a_damaged_file_ends_the_run_and_its_backup_goes_on(
             sync_env.make_it_right()
 
 
+@pytest.mark.both_databases
 def test_a_lease_that_is_lost_ends_the_run(database_url: str) -> None:
     """At whatever it would write next; it writes no more, and says who has the source now."""
     with kill_loop(database_url) as sync_env:

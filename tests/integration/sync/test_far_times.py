@@ -24,6 +24,7 @@ def unlike_truth(sync_env: SyncEnv) -> list[str]:
     return [one for one in differences(sync_env.mirror, sync_env.truth()) if "record.created" not in one]
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize("time", [EARLIEST, LATEST])
 def test_the_first_and_the_last_time_are_mirrored_as_any_other(sync_env: SyncEnv, time: datetime) -> None:
     """By every way in which a record is read, and again."""

@@ -18,10 +18,16 @@ ROUNDS = 6
 # Everybody waits after a 429, in real seconds.
 ROUNDS_OF = {FaultKind.THROTTLED: 2, FaultKind.THROTTLED_BARE: 2}
 ACTS = 5
+IN_CI = {FaultKind.INTERNAL_ERROR, FaultKind.RESET, FaultKind.EMPTY_PAGE, FaultKind.STALE}
+"""One of each sort: an error, no answer, a wrong answer, an old one."""
+KINDS = [
+    pytest.param(kind, marks=[pytest.mark.nightly] * (kind not in IN_CI))
+    for kind in sorted(set(FaultKind) - {FaultKind.STALL})
+]
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("kind", sorted(set(FaultKind) - {FaultKind.STALL}))
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_fault_at_one_request_in_ten_is_survived(make_sync_env: MakeSyncEnv, kind: FaultKind, seed: int) -> None:
     """Each run says honestly how it went; after a quiet one, mirror and events are as the truth."""
     newsroom = EditingLoad(seed)

@@ -49,6 +49,7 @@ def commits_of_files() -> dict[str, list[tuple[bytes, datetime, str]]]:
     return found
 
 
+@pytest.mark.nightly  # it takes longer with each commit
 @pytest.mark.skipif(not (REPOSITORY / ".git").exists(), reason="this is no checkout: there is no history to mirror")
 def test_every_version_of_every_file_of_this_repository_is_found_with_sql(make_sync_env: MakeSyncEnv) -> None:
     """Its text byte for byte, its author and its time."""

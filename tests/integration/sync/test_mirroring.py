@@ -43,6 +43,7 @@ def story(sync_env: SyncEnv) -> list[Act]:
     ]
 
 
+@pytest.mark.both_databases
 def test_a_first_run_mirrors_everything(sync_env: SyncEnv) -> None:
     """All versions, their flags and their whole past as events."""
     for act in story(sync_env):
@@ -74,6 +75,7 @@ def test_a_full_run_with_nothing_new_writes_nothing(sync_env: SyncEnv) -> None:
     assert counts.records_pulled > 0
 
 
+@pytest.mark.both_databases
 def test_watching_every_act_tells_every_transition(sync_env: SyncEnv) -> None:
     """Each transition is one event, in order, with upstream's time."""
     acts = story(sync_env)
@@ -222,6 +224,7 @@ def test_changes_of_the_schema_are_events(sync_env: SyncEnv) -> None:
         ]
 
 
+@pytest.mark.both_databases
 def test_a_renamed_field_is_in_its_view_at_once_for_versions_with_its_old_name(make_sync_env: MakeSyncEnv) -> None:
     """The view is made from the event of this run, too."""
     sync_env = make_sync_env(switches=SimulatorOptions(renamed_fields="old_key"))
@@ -235,6 +238,7 @@ def test_a_renamed_field_is_in_its_view_at_once_for_versions_with_its_old_name(m
         assert connection.execute(text("SELECT headline FROM website_post_versions")).all() == [("one",)]
 
 
+@pytest.mark.both_databases
 def test_a_view_that_cannot_follow_the_schema_is_told(sync_env: SyncEnv) -> None:
     """On PostgreSQL, where a user's own view uses it; the run succeeds all the same."""
     sync_env.sync()
@@ -409,6 +413,7 @@ def test_counting_finds_what_hides_behind_an_edit(sync_env: SyncEnv) -> None:
     assert differences(sync_env.mirror, sync_env.truth(), watched=True) == []
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize("others", [0, 1, 2])
 def test_a_record_that_the_database_refuses_stops_no_other(sync_env: SyncEnv, others: int) -> None:
     """Invariant 13: it is named, those written with it are mirrored, and the next run tries it again."""

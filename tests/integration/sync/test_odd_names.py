@@ -52,6 +52,7 @@ def odd(sync_env: SyncEnv) -> Iterator[SyncEnv]:
         yield sync_env
 
 
+@pytest.mark.both_databases
 @pytest.mark.parametrize("hint", [HALF, NUL])
 def test_a_description_with_a_character_that_no_database_takes_is_told_once(odd: SyncEnv, hint: str) -> None:
     """Invariant 10: what the database keeps in another spelling is no change."""
@@ -68,6 +69,7 @@ def test_a_description_with_a_character_that_no_database_takes_is_told_once(odd:
     assert [change["hint"][1] for change in read_field_events(odd)][1:] == ["whole"]
 
 
+@pytest.mark.both_databases
 def test_names_with_u0000_are_kept_without_it(sync_env: SyncEnv) -> None:
     """Of the project, of a model, of a field, of a person; no column of text holds it, on either database."""
     sync_env.act(lambda world: world.create(world.user, "post", {"title": "one"}))

@@ -250,6 +250,7 @@ def test_a_restart_of_the_server_is_outlasted(mode: str, side: Side, server: Own
         assert sync_env.outcomes() == ["succeeded"]
 
 
+@pytest.mark.nightly  # compares seconds
 def test_a_server_that_stays_away_ends_the_run(server: OwnServer, url: str) -> None:
     """It is waited for once, not for each transaction; the next run begins where this one was."""
     with kill_loop(url, outage_seconds=3.0) as sync_env:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from sqlalchemy import text
 
 from tests.fixtures.sync_env import SyncEnv
@@ -25,6 +26,7 @@ def attention(sync_env: SyncEnv) -> list[str]:
         return [problem.text for problem in problems(status.health(now), now)]
 
 
+@pytest.mark.both_databases
 def test_a_run_succeeds_whatever_is_in_the_way_of_a_view(sync_env: SyncEnv) -> None:
     """Every run and `status` say what is in the way, until it is removed."""
     with sync_env.mirror.write() as tx:

@@ -7,6 +7,8 @@ import resource
 import subprocess
 import sys
 
+import pytest
+
 HEAVY = {"sqlalchemy", "alembic", "httpx", "aiohttp", "structlog", "apscheduler", "psycopg", "starlette"}
 
 LOADED = """
@@ -30,6 +32,7 @@ def test_a_wrong_command_line_loads_nothing_slow() -> None:
     assert loaded_by("snyc") & HEAVY == set()
 
 
+@pytest.mark.nightly
 def test_help_takes_much_less_than_a_sync_needs_to_begin() -> None:
     """Of the processor's time, the best of five each: others may use this machine."""
     helped, loaded = least_seconds("-m", "versionsync", "--help"), least_seconds("-c", "import versionsync.sync")

@@ -195,13 +195,14 @@ def month(budget: str, *, editing: float, seed: int = 1, check_seconds: float = 
     return spent_by_day[:30], late
 
 
-@pytest.mark.parametrize("editing", [0, 2, 20, 200])
+@pytest.mark.parametrize("editing", [*(pytest.param(edits, marks=pytest.mark.nightly) for edits in (0, 2, 20)), 200])
 def test_a_budget_of_3000_a_day_is_kept_over_a_month(editing: float) -> None:
     """However busy the editors are."""
     days, _ = month("3000/day", editing=editing)
     assert max(days) <= 3000
 
 
+@pytest.mark.nightly
 def test_3000_a_day_show_edits_within_minutes() -> None:
     """On an ordinary day within about two minutes, most of them much sooner."""
     days, late = month("3000/day", editing=6)
@@ -211,6 +212,7 @@ def test_3000_a_day_show_edits_within_minutes() -> None:
     assert late[int(len(late) * 0.99)] < 240
 
 
+@pytest.mark.nightly
 def test_a_month_of_100000_lasts_to_its_end() -> None:
     """Even with an edit every minute of every working day, the last day is as good as the others."""
     days, late = month("100000/month", editing=60)
@@ -219,6 +221,7 @@ def test_a_month_of_100000_lasts_to_its_end() -> None:
     assert max(late) < 3600
 
 
+@pytest.mark.nightly
 def test_an_idle_day_costs_what_the_settings_say() -> None:
     """A check a minute, a sweep and the old histories; a tenth of the checks if the mirror may be ten minutes old."""
     days, _ = month("1000000/day", editing=0)

@@ -22,7 +22,7 @@ def health(cli: Cli, port: int | str) -> tuple[int, str]:
 
 def wait_for(cli: Cli, port: int, process: subprocess.Popen[str]) -> str:
     """What it says of a daemon that is being started."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while (told := health(cli, port))[0] != ExitCode.OK:
         assert process.poll() is None
         assert time.monotonic() < deadline, told

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.integration.cli.conftest import Cli
 from tests.integration.cli.mirror_queries import rows
@@ -28,7 +29,7 @@ def test_the_simulator_says_where_it_is_serves_a_sync_and_ends_at_a_signal(cli: 
         ran = cli("sync", "--json", DATOCMS_API_TOKEN=told["token"], VERSIONSYNC_BASE_URL=told["url"])
         assert ran.json["sources"][0]["counts"]["versions_inserted"] == 60
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=10)
+        _, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (0, "")
 
 
@@ -75,7 +76,7 @@ def test_editors_work_by_themselves_and_what_they_do_is_mirrored(cli: Cli, tmp_p
             ran = cli("sync", "--json", "--database", database, **at)
             assert ran.json["sources"][0]["counts"]["events_written"] > 0
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=10)
+        _, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (0, "")
 
 
@@ -102,7 +103,7 @@ def test_an_address_that_others_can_reach_is_warned_of(tmp_path: Path) -> None:
             answer = httpx.get(f"{url}/_simulator/", headers=elsewhere | {"Authorization": f"Bearer {secret}"})
             assert answer.status_code == (200 if environ else 403)
             process.send_signal(signal.SIGINT)
-            told[host, bool(environ)] = process.communicate(timeout=10)[1]
+            told[host, bool(environ)] = process.communicate(timeout=60)[1]
     assert "tokens are no secret" in told["0.0.0.0", False]
     assert "no other machine can use them" in told["0.0.0.0", False]
     assert "other machines need the control token" in told["0.0.0.0", True]
@@ -161,6 +162,7 @@ def test_a_wrong_fault_and_a_wrong_limit_are_told(cli: Cli) -> None:
     assert "a Git history is one project" in cli("simulator", "--git", ".", "--projects", "2").err
 
 
+@pytest.mark.nightly
 def test_the_demo_needs_nothing_takes_less_than_twenty_seconds_and_leaves_a_database(tmp_path: Path) -> None:
     begun = time.monotonic()
     run = subprocess.run(

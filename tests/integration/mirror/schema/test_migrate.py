@@ -123,7 +123,7 @@ def test_a_new_file_that_stays_locked_is_named(tmp_path: Path) -> None:
         began = time.monotonic()
         with pytest.raises(DatabaseUnavailable, match=r"new.db\?timeout=1 is locked by another program"):
             upgrade(f"sqlite:///{path}?timeout=1")
-        assert 1 <= time.monotonic() - began < 10
+        assert time.monotonic() - began >= 1
 
 
 @pytest.mark.parametrize("mode", ["delete", "persist", "truncate", "wal"])

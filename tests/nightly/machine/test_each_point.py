@@ -11,10 +11,10 @@ import pytest
 
 from tests.fixtures.compare_with_expected import differences, differences_of_meta
 from tests.fixtures.databases import MakeDatabase
-from tests.machine.actions import do, open_project
-from tests.machine.fresh_databases import EmptiedPostgres, FreshDatabase, FreshSqlite
-from tests.machine.harness import Disturbance, Harness, Planted
-from tests.machine.oracle import contradictions
+from tests.nightly.machine.actions import do, open_project
+from tests.nightly.machine.fresh_databases import EmptiedPostgres, FreshDatabase, FreshSqlite
+from tests.nightly.machine.harness import Disturbance, Harness, Planted
+from tests.nightly.machine.oracle import contradictions
 from versionsync.simulator import FaultKind, SimulatorOptions, World
 from versionsync.sync.report import Outcome, SyncOptions
 

@@ -19,10 +19,10 @@ from tests.fixtures.compare_with_expected import differences
 from tests.fixtures.daemon_process import Program, Sample
 from tests.fixtures.disk import disk
 from tests.fixtures.fake_upstreams import unused_port
-from tests.soak.database import Database, database
-from tests.soak.disturbances import Mischief
-from tests.soak.plan import QUIET_SECONDS, SECONDS, SEED
-from tests.soak.upstream import Upstream, upstream
+from tests.nightly.soak.database import Database, database
+from tests.nightly.soak.disturbances import Mischief
+from tests.nightly.soak.plan import QUIET_SECONDS, SECONDS, SEED
+from tests.nightly.soak.upstream import Upstream, upstream
 from versionsync.mirror.database import Mirror
 from versionsync.simulator import FULL_ACCESS_TOKEN
 

@@ -1,4 +1,4 @@
-"""`python -m tests.soak [SECONDS] [SEED]`: soak for so long, half an hour if nothing is said."""
+"""`python -m tests.nightly.soak [SECONDS] [SEED]`: soak for so long, half an hour if nothing is said."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.soak.plan import SECONDS_VARIABLE, SEED_VARIABLE
+from tests.nightly.soak.plan import SECONDS_VARIABLE, SEED_VARIABLE
 
 SECONDS, SEED = (*sys.argv[1:], *("1800", "1")[len(sys.argv) - 1 :])[:2]
 PYTEST = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-s", str(Path(__file__).parent)]

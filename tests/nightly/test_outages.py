@@ -28,7 +28,7 @@ RECOVERED_SECONDS: Final = 150.0
 """The longest wait between two tries is two minutes."""
 MOST_REQUESTS: Final = 12 + OUTAGE_SECONDS / 6
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(OUTAGE_SECONDS + NOTICED_SECONDS + RECOVERED_SECONDS + 120)]
+pytestmark = pytest.mark.timeout(OUTAGE_SECONDS + NOTICED_SECONDS + RECOVERED_SECONDS + 120)
 
 
 def outlast(since: float) -> None:

@@ -1,6 +1,6 @@
 """Killed at any instant, nothing is lost, nothing is told twice, and little is done twice (invariant 9).
 
-More of the same by one command: VERSIONSYNC_TEST_KILLS=500 pytest tests/system/test_kills.py
+More of the same by one command: VERSIONSYNC_TEST_KILLS=500 pytest tests/nightly/test_kills.py
 """
 
 from __future__ import annotations
@@ -68,7 +68,6 @@ class Program:
         return process.returncode == 0
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(120 + 10 * KILLS)
 def test_a_run_that_is_killed_again_and_again_ends_like_an_undisturbed_one(
     make_sync_env: MakeSyncEnv, database_url: str, tmp_path: Path

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from tests.fixtures.daemon_process import Program
 from tests.fixtures.disk import Disk
-from tests.soak.database import Database
+from tests.nightly.soak.database import Database
 
 __all__ = ["Mischief"]
 

@@ -28,7 +28,7 @@ from versionsync.simulator.scenarios.bulk import build_bulk
 
 RECORDS = 300
 SLOW_SECONDS = (0.1, 0.3)
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 120.0
 
 
 class Program:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 import structlog
 from msgspec import Raw
 
-from tests.machine.actions import do, hidden_models, show_everything
+from tests.nightly.machine.actions import do, hidden_models, show_everything
 from versionsync import cma
 from versionsync.cma import decode
 from versionsync.ledger.records import SeenRecord

@@ -12,7 +12,7 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 
 from tests.fixtures.editing_load import EditingLoad
-from tests.soak.plan import EDITS_A_SECOND, FAULTS
+from tests.nightly.soak.plan import EDITS_A_SECOND, FAULTS
 from versionsync.simulator import Faults, RateLimit, SimulatorThread, World
 from versionsync.simulator.world.expected import ExpectedHistory, expected_history
 

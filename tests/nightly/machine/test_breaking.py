@@ -4,7 +4,7 @@ It lets editors and administrators act at random, between runs and in the middle
 meet faults, are cancelled, overtaken, doubled. Whatever it did: what is committed never contradicts itself, and after a
 quiet run mirror and events are as the truth. What it prints when it fails is the program that repeats it.
 
-More by one command: VERSIONSYNC_TEST_EXAMPLES=1000 pytest tests/machine
+More by one command: VERSIONSYNC_TEST_EXAMPLES=1000 pytest tests/nightly/machine
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from sqlalchemy import func, select, update
 
 from tests.fixtures.compare_with_expected import differences, differences_of_meta
 from tests.fixtures.databases import MakeDatabase
-from tests.machine.actions import CONTENT_ACTS, ROLE_ACTS, SCHEMA_ACTS, SITE_ACTS, open_project
-from tests.machine.fresh_databases import EmptiedPostgres, FreshDatabase, FreshSqlite
-from tests.machine.harness import Disturbance, Harness, Meanwhile, Planted
-from tests.machine.oracle import Oracle, contradictions, written
+from tests.nightly.machine.actions import CONTENT_ACTS, ROLE_ACTS, SCHEMA_ACTS, SITE_ACTS, open_project
+from tests.nightly.machine.fresh_databases import EmptiedPostgres, FreshDatabase, FreshSqlite
+from tests.nightly.machine.harness import Disturbance, Harness, Meanwhile, Planted
+from tests.nightly.machine.oracle import Oracle, contradictions, written
 from versionsync.ledger.safeguards import MassDeleteLimit
 from versionsync.mirror.errors import LeaseHeld, LeaseLost
 from versionsync.mirror.schema import events, fields, leases, models, records, sources

@@ -28,7 +28,6 @@ RECORDS: Final = 400
 """At 60 requests in three seconds the first of all runs takes several lives."""
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(120 + STOPS * 20)
 def test_sigterm_ends_it_soon_whatever_it_is_at(database_url: str, tmp_path: Path) -> None:
     """In its backfill, idle, at what editors do, while DatoCMS is slow, refuses or is not there."""
