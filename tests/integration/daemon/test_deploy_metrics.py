@@ -29,8 +29,7 @@ ALERTS: Final = ROOT / "deploy" / "prometheus" / "alerts.yml"
 DASHBOARD: Final = ROOT / "deploy" / "grafana" / "versionsync.json"
 CASES: Final = Path(__file__).with_name("alerts_test.yml")
 PICTURE: Final = ROOT / "docs" / "images" / "dashboard.svg"
-PAGE: Final = ROOT / "docs" / "daemon.md"
-OPERATIONS: Final = ROOT / "docs" / "operations.md"
+PAGE: Final = ROOT / "docs" / "alerts.md"
 
 QUIET: Final = structlog.wrap_logger(structlog.PrintLogger(), wrapper_class=structlog.make_filtering_bound_logger(50))
 SCRAPED: Final = {"job", "instance"}
@@ -163,12 +162,12 @@ def test_each_alert_says_what_to_do_and_where_it_is_explained() -> None:
     for rule in rules():
         assert rule["labels"]["severity"] in {"critical", "warning"}, rule["alert"]
         assert set(rule["annotations"]) == {"summary", "description", "section"}, rule["alert"]
-        assert rule["annotations"]["section"] == f"docs/operations.md#{rule['alert'].lower()}"
+        assert rule["annotations"]["section"] == f"docs/alerts.md#{rule['alert'].lower()}"
 
 
 def test_each_alert_has_its_cause_and_cure() -> None:
     """In a section of its own, and no section is of an alert that there is not."""
-    explained = re.findall(r"^### (Versionsync\w+)$", OPERATIONS.read_text(), re.MULTILINE)
+    explained = re.findall(r"^### (Versionsync\w+)$", PAGE.read_text(), re.MULTILINE)
     assert sorted(explained) == sorted(rule["alert"] for rule in rules())
     listed = re.findall(r"^\| `(Versionsync\w+)` \|", PAGE.read_text(), re.MULTILINE)
     assert sorted(listed) == sorted(explained)

@@ -1,4 +1,4 @@
-"""The page about the daemon names every metric that there is, with what the daemon itself says of it, and no other."""
+"""The page about metrics names every metric that there is, with what the daemon itself says of it, and no other."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from versionsync.daemon.http.metrics import Metrics
 from versionsync.daemon.state import WorkerState
 from versionsync.sync.report import Counts, Outcome, RunKind, RunReport
 
-PAGE = ROOT / "docs" / "daemon.md"
+PAGE = ROOT / "docs" / "metrics.md"
 
 
 def test_the_page_has_every_metric_with_its_meaning() -> None:
@@ -29,7 +29,7 @@ def test_the_page_has_every_metric_with_its_meaning() -> None:
             name = f"{family.name}_total" if family.type == "counter" else family.name
             labels = {label for sample in family.samples for label in sample.labels} - {"le"}
             there[name] = (labels, family.documentation.rstrip("."))
-    row = re.compile(r"^\| `(versionsync_\w+)` \|(.*?)\| (.*) \|$", re.MULTILINE)
+    row = re.compile(r"^\| `(versionsync_\w+)` \| (?:gauge|counter|histogram) \|(.*?)\| (.*) \|$", re.MULTILINE)
     documented = {
         name: (set(re.findall(r"`(\w+)`", labels)), meaning) for name, labels, meaning in row.findall(PAGE.read_text())
     }

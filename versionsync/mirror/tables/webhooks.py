@@ -155,7 +155,8 @@ class WebhookUpdate:
 class WebhookRow:
     """As the daemon that follows the source last knew it; `waiting` is how many hints no run has looked at yet.
 
-    `log` is one of unknown, absent, refused, read. `untold`: looks in a row that found changes of which no call told.
+    `log_state` is one of unknown, absent, refused, active. `undelivered_changes` counts checks in a row that found
+    changes which no call had reported.
     """
 
     receives: bool
@@ -170,7 +171,7 @@ class WebhookRow:
     @property
     def is_used(self) -> bool:
         """Whether it should tell what changes: its calls are received, or their log is read."""
-        return self.receives or self.log_state == "read"
+        return self.receives or self.log_state == "active"
 
     @property
     def is_silent(self) -> bool:
@@ -189,29 +190,36 @@ def webhook_row(connection: Connection, source_id: int) -> WebhookRow | None:
     return WebhookRow(
         receives=row.receives,
         last_call_at=row.last_call_at,
-        log_state=row.log,
+        log_state=row.log_state,
         log_read_at=row.log_read_at,
-        log_gaps=row.gaps,
+        log_gaps=row.log_gaps,
         last_gap_at=row.last_gap_at,
-        undelivered_changes=row.untold,
+        undelivered_changes=row.undelivered_changes,
         waiting=waiting or 0,
     )
 
 
 def record_call(tx: Connection, source_id: int, *, at: datetime) -> None:
     """A call told of a change: it was received, or found in the log."""
-    _save(tx, source_id, last_call_at=at, untold=0)
+    _save(tx, source_id, last_call_at=at, undelivered_changes=0)
 
 
 def record_gap(tx: Connection, source_id: int, *, at: datetime) -> None:
     """A reading of the log could not prove that no call was missed."""
-    _save(tx, source_id, gaps=webhooks.c.log_gaps + 1, last_gap_at=at)
+    _save(tx, source_id, log_gaps=webhooks.c.log_gaps + 1, last_gap_at=at)
 
 
 def save_webhook(tx: Connection, source_id: int, news: WebhookUpdate) -> None:
     """What the daemon that follows the source knows."""
     read = {} if news.log_read_at is None else {"log_read_at": news.log_read_at}
-    _save(tx, source_id, receives=news.receives, log=news.log_state, untold=news.undelivered_changes, **read)
+    _save(
+        tx,
+        source_id,
+        receives=news.receives,
+        log_state=news.log_state,
+        undelivered_changes=news.undelivered_changes,
+        **read,
+    )
 
 
 def _save(tx: Connection, source_id: int, **values: Any) -> None:
