@@ -46,7 +46,7 @@ def _month(days: int) -> Table:
         f"A simulated month of {days} days, edited on {len({edit.date() for edit in edits})} of them for eight hours, "
         "every two minutes on average",
         (
-            "budget, hears by",
+            "budget, changes come by",
             "requests of a day with edits",
             "most",
             "of a day without",
@@ -58,9 +58,9 @@ def _month(days: int) -> Table:
         ),
         rows,
         (
-            "max_staleness = 60, scrub = 240, 5,000 records, all mirrored before. Simulated: all that decides is the "
-            "daemon's own code, under a clock that jumps; in the place of the engine stands what each kind of run "
-            "costs, as the engine was measured. A run takes no time in it.",
+            "max_staleness = 60, scrub = 240, 5,000 records, all mirrored before. Simulated: the daemon's own code "
+            "decides, with a clock that jumps. Each kind of run costs what the engine was measured to cost, and takes "
+            "no time.",
         ),
     )
 
@@ -98,7 +98,7 @@ def _idle() -> Table:
         ("max_staleness", "scrub = 0", "scrub = 240"),
         rows,
         (
-            "Simulated as above, without a budget: looks, a sweep of 5,000 records, old histories (two requests each: "
-            "the record and its versions), and once an hour the question whether there is a webhook.",
+            "Simulated as above, without a budget: checks, a sweep of 5,000 records, old histories (two requests each: "
+            "the record and its versions), and a request an hour to see whether there is a webhook.",
         ),
     )

@@ -51,11 +51,11 @@ class Case:
 
 UNRELIABLE = Reliability(lost=0.3, doubled=0.3, late=0.3, late_seconds=5.0)
 CASES: dict[str, Case] = {
-    "receiver and log of calls": Case(receives=True, reads_log=True),
+    "receiver and webhook log": Case(receives=True, reads_log=True),
     "receiver alone": Case(receives=True),
-    "log of calls alone": Case(reads_log=True),
-    "neither: looks alone": Case(),
-    "receiver and log, unreliable calls": Case(receives=True, reads_log=True, reliability=UNRELIABLE),
+    "webhook log alone": Case(reads_log=True),
+    "neither: checks alone": Case(),
+    "receiver and webhook log, unreliable calls": Case(receives=True, reads_log=True, reliability=UNRELIABLE),
     "receiver alone, unreliable calls": Case(receives=True, reliability=UNRELIABLE),
 }
 
@@ -84,7 +84,7 @@ def measure(databases: Databases, *, small: bool) -> list[Table]:
 def _latency(seen: Mapping[str, Seen], edits: int) -> Table:
     return Table(
         f"From an edit to its event in the mirror, {thousands(edits)} edits, one every {MEAN_SECONDS:g} s on average",
-        ("hears by", "p50", "p99", "most", "requests an edit", "missed"),
+        ("changes come by", "p50", "p99", "most", "requests an edit", "missed"),
         [
             [
                 name,
@@ -98,10 +98,10 @@ def _latency(seen: Mapping[str, Seen], edits: int) -> Table:
         ],
         (
             f"At {LIMIT} requests in 3 s, 50 to 300 ms an answer, max_staleness = {MAX_STALENESS:g}, on SQLite. "
-            "Edits come at random, each of another record. Unreliable: of the calls three in ten are lost, three in "
-            "ten come twice, and three in ten up to five seconds late, so that others overtake them. Missed is what "
-            "differs from the truth in the end. How long DatoCMS itself takes to make a call is not in it: the "
-            "simulator makes each at once.",
+            "Edits come at random, each of another record. Unreliable: three in ten calls are lost, three in ten "
+            "come twice, and three in ten come up to five seconds late, so that others overtake them. Missed is what "
+            "the mirror lacks at the end. The simulator makes each call at once: the time that DatoCMS needs for it "
+            "is not included.",
         ),
     )
 

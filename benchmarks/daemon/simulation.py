@@ -46,8 +46,8 @@ QUIET: Final = structlog.wrap_logger(structlog.PrintLogger(), wrapper_class=stru
 class Hears(StrEnum):
     """How the daemon hears of changes besides its looks."""
 
-    NOTHING = "looks alone"
-    LOG = "log of calls"
+    NOTHING = "checks alone"
+    LOG = "webhook log"
     RECEIVER = "receiver"
 
 

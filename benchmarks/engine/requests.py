@@ -43,9 +43,9 @@ def measure(databases: Databases, *, small: bool) -> list[Table]:
             ("run", "least", "used", "ratio", "more", "what for"),
             rows,
             (
-                "The least after a change takes for granted that nothing else changed. The engine proves it: it asks "
-                "for publications beside edits and counts records by status, in four requests. If that does not "
-                "add up, it lists all records.",
+                "The least after a change assumes that nothing else changed. The engine verifies it in four requests: "
+                "it asks for publications beside edits and counts records by status. If the counts differ, it lists "
+                "all records.",
             ),
         )
     ]

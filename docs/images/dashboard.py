@@ -1,4 +1,4 @@
-"""Make the picture of the dashboard in docs/daemon.md: its own panels and queries, asked of a Prometheus.
+"""Make the picture of the dashboard in docs/monitoring.md: its own panels and queries, asked of a Prometheus.
 
     .venv/bin/python docs/images/dashboard.py        # four minutes; `prometheus` has to be on the PATH
 

@@ -30,8 +30,9 @@ from versionsync.simulator.scenarios.news.site import build_news
 from versionsync.sync.deletions import MassDeletionError
 from versionsync.systemd import errors as service_errors
 
-EVENTS, GUARANTEES, OPERATIONS, TROUBLE = (
-    ROOT / "docs" / f"{name}.md" for name in ("events", "guarantees", "operations", "troubleshooting")
+EVENTS, EXIT_CODES, GUARANTEES, LOG, POSTGRESQL, TROUBLE = (
+    ROOT / "docs" / f"{name}.md"
+    for name in ("events", "exit-codes", "guarantees", "log", "postgresql", "troubleshooting")
 )
 README = ROOT / "README.md"
 LINK = re.compile(r"\]\(([^)\s]+)\)|(?:src|srcset|href)=\"([^\"]+)\"")
@@ -127,8 +128,9 @@ def test_every_time_in_a_query_has_all_its_digits(page: Path) -> None:
 
 
 def test_every_exit_code_is_explained() -> None:
-    """The table of docs/troubleshooting.md."""
-    codes = re.findall(r"^\| (\d+) \|", TROUBLE.read_text(), flags=re.MULTILINE)
+    """In the table of docs/exit-codes.md."""
+    table = EXIT_CODES.read_text().partition("\n## ")[0]
+    codes = re.findall(r"^\| (\d+) \|", table, flags=re.MULTILINE)
     assert codes == [str(code.value) for code in ExitCode]
 
 
@@ -138,7 +140,8 @@ def test_every_error_is_explained() -> None:
     known = {MassDeletionError.__name__}
     for module in (cma_errors, mirror_errors, config_errors, service_errors):
         known |= _errors_of(module) - bases
-    named = set(re.findall(r"(?:^\|.* \| |^\*)`([A-Z]\w+)`", TROUBLE.read_text(), flags=re.MULTILINE))
+    messages = re.findall(r"^- \*\*Message:\*\*.*(?:\n  .*)*", TROUBLE.read_text(), flags=re.MULTILINE)
+    named = {name for message in messages for name in re.findall(r"\(`([A-Z]\w+)`\)", message)}
     assert named == known
 
 
@@ -161,8 +164,8 @@ def test_the_picture_shows_the_demo_of_today(tmp_path: Path) -> None:
 
 
 def test_every_event_of_the_log_is_explained() -> None:
-    """In the table of docs/operations.md, and no other; what only `-vv` shows is for whoever reads the code."""
-    section = OPERATIONS.read_text().partition("### Its log")[2].partition("\n## ")[0]
+    """In the table of docs/log.md, and no other. Events that only `-vv` shows are left out."""
+    section = LOG.read_text().partition("\n## Events\n")[2]
     told = [
         name for row in re.findall(r"^\| (`.*?) \|", section, re.MULTILINE) for name in re.findall(r"`(\w+\.\w+)`", row)
     ]
@@ -170,7 +173,7 @@ def test_every_event_of_the_log_is_explained() -> None:
 
 
 def _logged() -> Iterator[str]:
-    """The names that are given to a method of a log, or to one that was chosen before (`tell`), debugging left out."""
+    """Yield the names that are passed to a method of a log, or to one that was chosen before, except `debug`."""
     for file in sorted((ROOT / "versionsync").rglob("*.py")):
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.Call):
@@ -178,7 +181,7 @@ def _logged() -> Iterator[str]:
                 if isinstance(method, ast.Call):
                     method = method.func
                 name = method.attr if isinstance(method, ast.Attribute) else getattr(method, "id", "")
-                if name in ("info", "warning", "error", "log", "tell", "_tell"):
+                if re.fullmatch(r"_?(info|warn\w*|error|log\w*|tell|emit|write|report)", name):
                     said = [arg.value for arg in node.args[:2] if isinstance(arg, ast.Constant)]
                     yield from (
                         word for word in said if isinstance(word, str) and re.fullmatch(r"[a-z_]+\.[a-z_]+", word)
@@ -212,14 +215,14 @@ NOT_RUN = {
 
 
 def test_the_commands_of_the_readme_run(upstream: dict[str, str], tmp_path: Path, empty_postgres_url: str) -> None:
-    """One after the other in an empty folder, as they stand there; only names of places and secrets are replaced."""
+    """And then those of docs/postgresql.md, in one empty folder; only addresses and secrets are replaced."""
     stands_for = {
         "versionsync init": f"versionsync init --yes --base-url {upstream['VERSIONSYNC_BASE_URL']}",
         "0123456789abcdef": FULL_ACCESS_TOKEN,
         "postgresql://me:secret@localhost/website": empty_postgres_url.replace("+psycopg", ""),
     }
     script = ["set -e", f"export DATOCMS_API_TOKEN={FULL_ACCESS_TOKEN}"]
-    for block in blocks(README, "sh"):
+    for block in (*blocks(README, "sh"), *blocks(POSTGRESQL, "sh")):
         for command in _commands(block):
             if not command.startswith(tuple(NOT_RUN)):
                 for shown, real in stands_for.items():

@@ -36,23 +36,23 @@ class Said:
 
 
 SAID = [
-    Said("daemon.md", "half of the edits are seen within N seconds", (("3000/day, log of calls", 5),)),
+    Said("webhooks.md", "half of the edits are seen within N seconds", (("3000/day, webhook log", 5),)),
     Said(
-        "daemon.md",
+        "webhooks.md",
         "N give N seconds instead of N, and N less than one",
-        (("10000/day", 0), ("10000/day, log of calls", 5), ("10000/day, looks alone", 5), ("30000/day", 0)),
+        (("10000/day", 0), ("10000/day, webhook log", 5), ("10000/day, checks alone", 5), ("30000/day", 0)),
         within=0.12,
     ),
-    Said("daemon.md", "every two minutes for eight hours takes about N requests", (("no budget, log of calls", 1),)),
+    Said("webhooks.md", "every two minutes for eight hours takes about N requests", (("no budget, webhook log", 1),)),
     Said(
-        "daemon.md",
+        "budgets.md",
         "takes about N requests a day; N a month",
         (("60", 2),),
     ),
     Said(
-        "operations.md",
-        "every two minutes come to about N in all, N where webhooks tell of edits, and N where",
-        (("no budget, looks alone", 1), ("no budget, receiver", 1), ("no budget, log of calls", 1)),
+        "budgets.md",
+        "every two minutes come to about N in all, N with a webhook receiver, and N if",
+        (("no budget, checks alone", 1), ("no budget, receiver", 1), ("no budget, webhook log", 1)),
     ),
     Said(
         "simulator.md",
@@ -61,7 +61,7 @@ SAID = [
     ),
     Said("guarantees.md", "The pace uses N %", (("alone", 2),)),
     Said(
-        "operations.md",
+        "sizing.md",
         "N KB a version on SQLite and N KB on PostgreSQL",
         (("SQLite, 1,000,000 versions", 3), ("PostgreSQL, 1,000,000 versions", 3)),
     ),
@@ -78,8 +78,8 @@ def test_what_is_said_was_measured(said: Said) -> None:
 
 
 def test_no_peak_of_memory_is_higher_than_what_is_said() -> None:
-    """`docs/operations.md`, where it sizes a machine."""
-    (most,) = _numbers_said(Said("operations.md", "*Memory*: up to N MB", ()))
+    """As `docs/sizing.md` has it."""
+    (most,) = _numbers_said(Said("sizing.md", "| Memory | Up to N MB", ()))
     peaks = [float(cell.split()[0]) for row in _rows() if row[1:2] and row[1].endswith(" MB") for cell in row[1:3]]
     assert len(peaks) >= 20
     assert most * 0.9 < max(peaks) <= most
@@ -87,12 +87,14 @@ def test_no_peak_of_memory_is_higher_than_what_is_said() -> None:
 
 @pytest.mark.nightly
 def test_as_many_bytes_come_as_is_said(tmp_path: Path) -> None:
-    """`docs/operations.md`, where it sizes a line."""
+    """As `docs/sizing.md` has it."""
     idle, a_record, a_version, ten_edits, a_list = _numbers_said(
         Said(
-            "operations.md",
-            "an idle look N KB; the first sync N KB a record and N KB a version; a look that finds ten edits of "
-            "records with ten versions N KB; a list of all records N KB for 500",
+            "sizing.md",
+            "| an idle check | N KB | | the first sync, for each record | N KB | "
+            "| the first sync, for each version | N KB | "
+            "| a check that finds ten edits of records with ten versions | N KB | "
+            "| a list of all records, for 500 | N KB |",
             (),
         )
     )

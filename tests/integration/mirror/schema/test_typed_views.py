@@ -338,7 +338,7 @@ def test_a_session_that_reads_a_view_is_not_waited_for_long(desk: Desk, database
 
 
 def test_a_readers_right_outlasts_a_view_by_default_privileges(desk: Desk) -> None:
-    """As docs/operations.md has it: a view with other columns is another one to PostgreSQL."""
+    """As docs/postgresql.md has it: a view with other columns is another one to PostgreSQL."""
     if desk.mirror.dialect.name == "sqlite":
         pytest.skip("SQLite has no users")
     reader = f"reader_{uuid4().hex}"
