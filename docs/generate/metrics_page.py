@@ -13,7 +13,7 @@ from typing import Final
 
 from prometheus_client.core import Metric
 
-from versionsync.daemon.budget import Budget, BudgetStatus
+from versionsync.budget import Budget, BudgetStatus
 from versionsync.daemon.http.metrics import Metrics
 from versionsync.daemon.state import WorkerState
 
