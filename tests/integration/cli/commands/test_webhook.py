@@ -272,7 +272,7 @@ def test_one_source_that_cannot_be_asked_hides_no_other(
     assert "error: gone: GET /webhooks: no connection" in ran.err
     assert "versionsync webhook install web --url URL" in ran.out
     gone, web = cli("webhook", "status", "--json", **at).json["sources"]
-    assert (gone["error"]["kind"], web["installed"]) == ("unavailable", False)
+    assert (gone["error"]["kind"], web["installed"]) == ("upstream_unavailable", False)
 
 
 def test_a_test_needs_a_call_to_repeat(cli: Cli, at: dict[str, str], upstream: SimulatorThread) -> None:
