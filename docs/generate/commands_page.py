@@ -35,8 +35,8 @@ With `--json` a command writes one object, or one on each line if there are many
 _EXIT_CODES: Final = """\
 ## Exit codes
 
-Where several sources ended differently, the first of this order decides: interrupted, unexpected, usage, refused,
-database, unavailable, lease, differences, partial.
+If several sources ended differently, the first of this order decides: interrupted, unexpected, usage,
+upstream_refused, database, upstream_unavailable, locked, differences, partial.
 
 | code | name | meaning |
 | --- | --- | --- |
