@@ -136,7 +136,7 @@ def test_every_exit_code_is_explained() -> None:
 
 def test_every_error_is_explained() -> None:
     """All that a user can meet, and no other."""
-    bases = {"CmaError", "MirrorError", "ConfigError", "ServiceError"}
+    bases = {"VersionsyncError", "CmaError", "MirrorError", "ConfigError", "ServiceError"}
     known = {MassDeletionError.__name__}
     for module in (cma_errors, mirror_errors, config_errors, service_errors):
         known |= _errors_of(module) - bases

@@ -97,17 +97,17 @@ class _RequestLog:
         fields = {"request": f"{exchange.method} {exchange.path}", "status": exchange.status}
         seconds = round(exchange.seconds, 3)
         if exchange.status == TOO_MANY_REQUESTS:
-            self._first_as_info("request.throttled")("request.throttled", **fields)
+            self._log_first("request.throttled")("request.throttled", **fields)
         elif exchange.failure is not None or exchange.status is None or exchange.status >= SERVER_ERROR:
             self._failures += 1
-            self._first_as_info("request.failed")("request.failed", **fields, reason=exchange.failure, seconds=seconds)
+            self._log_first("request.failed")("request.failed", **fields, reason=exchange.failure, seconds=seconds)
             if self._failures in WARN_AFTER_ATTEMPTS:
                 self._log.warning("upstream.failing", reason=exchange.failure, in_a_row=self._failures)
         else:
             self._failures = 0
             self._log.debug("request.finished", **fields, seconds=seconds, bytes=exchange.bytes)
 
-    def _first_as_info(self, event: str) -> Callable[..., object]:
+    def _log_first(self, event: str) -> Callable[..., object]:
         is_first = event not in self._logged
         self._logged.add(event)
         return self._log.info if is_first else self._log.debug
