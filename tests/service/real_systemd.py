@@ -137,7 +137,7 @@ def install(machine: Machine, upstream: Upstream, port: int) -> None:
     machine.service("install", "--dry-run", told="Nothing was done.")
     assert machine.show("LoadState") == "not-found"
     began = time.monotonic()
-    say(machine.service("install", "--yes", told="versionsync.service is up: 1 following"))
+    say(machine.service("install", "--yes", told="versionsync.service is up: 1 active"))
     say(f"      installed and followed after {time.monotonic() - began:.1f} s")
     assert settings.stat().st_mode & 0o777 == 0o644
     assert machine.is_active()

@@ -37,8 +37,8 @@ def test_an_answer_moves_no_cursor(
     cli: Cli, at: dict[str, str], monkeypatch: pytest.MonkeyPatch, answer: Given
 ) -> None:
     monkeypatch.setattr("versionsync.cma.retry.backoff", lambda tries, **_: 0.01)
-    monkeypatch.setattr("versionsync.wiring.clients.PATIENT_SECONDS", 1.0)
-    monkeypatch.setattr("versionsync.wiring.clients.HASTY_SECONDS", 1.0)
+    monkeypatch.setattr("versionsync.wiring.clients.BATCH_TIMEOUT_SECONDS", 1.0)
+    monkeypatch.setattr("versionsync.wiring.clients.INTERACTIVE_TIMEOUT_SECONDS", 1.0)
     with gateway(at["VERSIONSYNC_BASE_URL"], instead=lambda _path: answer) as url:
         for argv in (("sync", "-vv"), ("sync", "--json"), ("doctor",), ("doctor", "--json")):
             ran = cli(*argv, **(at | {"VERSIONSYNC_BASE_URL": url}))

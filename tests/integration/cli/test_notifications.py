@@ -48,7 +48,7 @@ async def test_a_daemon_tells_of_a_revoked_token_and_of_its_return(upstream: Sim
             process.send_signal(signal.SIGTERM)
             _, err = await asyncio.to_thread(process.communicate, None, 30)
     assert process.returncode == 0
-    assert listener.titles() == ["versionsync: website: failing (1 in a row)", "versionsync: website: well again"]
+    assert listener.titles() == ["versionsync: website: failing (1 in a row)", "versionsync: website: recovered"]
     assert switch.heard == [("GET", "/ping-of-mine", None)]
     assert "notification.sent" in err
     assert "of-mine" not in err

@@ -41,7 +41,7 @@ def test_it_says_when_it_is_ready_what_it_is_at_and_that_it_gets_on(
     with running("run", cwd=tmp_path, **at, **told) as process:
         said = heard(manager, "READY=1")
         assert all("EXTEND_TIMEOUT_USEC" in before for before in said[:-1])
-        assert "STATUS=1 following" in said[-1]
+        assert "STATUS=1 active" in said[-1]
         times = []
         for _ in range(4):
             heard(manager, "WATCHDOG=1")

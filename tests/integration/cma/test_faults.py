@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import certifi
 import pytest
 import trustme
 from aiohttp import web
@@ -392,8 +393,11 @@ def out_of_files() -> Iterator[Callable[[], None]]:
     resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
-async def test_a_process_without_descriptors_says_so(out_of_files: Callable[[], None]) -> None:
+async def test_a_process_without_descriptors_says_so(
+    out_of_files: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """And blames neither the address nor SSL_CERT_FILE."""
+    monkeypatch.setenv("SSL_CERT_FILE", certifi.where())  # read for each client, not once for all tests
     async with upstream(Script(fine)) as url, client_of(url) as client:
         out_of_files()
         with pytest.raises(cma.Unavailable, match=r"may open no more files .*LimitNOFILE=") as failed:

@@ -49,7 +49,7 @@ def test_a_daemon_that_says_that_it_hangs_is_not_healthy(cli: Cli) -> None:
     with gateway("http://127.0.0.1:9", instead=lambda _path: Given(503, told)) as url:
         code, said = health(cli, url.rpartition(":")[2])
     assert code == ExitCode.PARTIAL
-    assert "hangs: website:run" in said
+    assert "is stuck: website:run" in said
 
 
 def test_another_program_is_not_taken_for_a_daemon(cli: Cli) -> None:

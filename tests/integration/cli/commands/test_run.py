@@ -210,7 +210,7 @@ def test_a_port_that_is_taken_is_a_wrong_setting(cli: Cli, at: dict[str, str], t
         assert any("http.listening" in line for line in process.stderr)
         second = cli("run", **at | {"VERSIONSYNC_HTTP_PORT": port})
         assert second.code == 2
-        assert f"another versionsync (process {process.pid}) is running here already" in second.err
+        assert f"another versionsync (process {process.pid}) already listens on" in second.err
         stop(process)
 
 
@@ -228,7 +228,7 @@ def test_a_daemon_that_was_suspended_and_overtaken_writes_nothing(at: dict[str, 
             assert second.stderr is not None
             assert any("source.standby" in line for line in second.stderr)
             first.send_signal(signal.SIGSTOP)
-            rows(database, f"update followers set {over}")
+            rows(database, f"update source_claims set {over}")
             rows(database, f"update leases set {over}")
             eventually(lambda: runs_of(second))
             written = runs_of(first)

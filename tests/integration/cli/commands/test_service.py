@@ -34,7 +34,7 @@ case "$1" in
     start) case "$*" in *"$REFUSED"*) echo "Job failed" >&2; exit 1 ;; esac ;;
 esac
 """
-UP = "ActiveState=active\nSubState=running\nStatusText=1 following\nMainPID=7\nNRestarts=0\nResult=success\n"
+UP = "ActiveState=active\nSubState=running\nStatusText=1 active\nMainPID=7\nNRestarts=0\nResult=success\n"
 DEAD = "ActiveState=inactive\nSubState=dead\nStatusText=\nMainPID=0\nNRestarts=0\nResult=success\n"
 FAILED = (
     "ActiveState=failed\nSubState=failed\nStatusText=\nMainPID=0\nNRestarts=0\nResult=exit-code\nExecMainStatus=6\n"
@@ -193,7 +193,7 @@ def test_it_installs_starts_and_sees_that_it_runs(machine: Host) -> None:
     unit = machine.units / "versionsync.service"
     assert unit.stat().st_mode & 0o777 == 0o644
     assert f"ExecStart={machine.home}/bin/versionsync --config %E/versionsync/versionsync.toml run" in unit.read_text()
-    assert "versionsync.service is up: 1 following" in ran.out
+    assert "versionsync.service is up: 1 active" in ran.out
     assert machine.calls[-1] == "start --no-block versionsync.service"
     assert [path for path in machine.units.iterdir() if path.name.startswith(".")] == []
 
@@ -268,7 +268,7 @@ def test_json_lists_each_step(machine: Host) -> None:
     machine.answers(UP)
     result = machine.run("install", "--yes", "--json").json
     assert result["done"]
-    assert result["status"] == "1 following"
+    assert result["status"] == "1 active"
     assert "run systemctl --user daemon-reload" in result["steps"]
 
 
