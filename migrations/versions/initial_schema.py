@@ -376,19 +376,11 @@ def _events() -> None:
         sa.Column("actor_id", IdText()),
         sa.CheckConstraint("(actor_type IS NULL) = (actor_id IS NULL)", name="ck_events_actor_is_whole"),
         sa.CheckConstraint("occurred_basis IN ('upstream', 'observed')", name="ck_events_occurred_basis_is_known"),
-        sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name="fk_events_run_id"),
-        sa.ForeignKeyConstraint(
-            ["source_id", "record_id"], ["records.source_id", "records.id"], name="fk_events_record_id"
-        ),
-        sa.ForeignKeyConstraint(
-            ["source_id", "version_id"], ["versions.source_id", "versions.id"], name="fk_events_version_id"
-        ),
         sa.PrimaryKeyConstraint("id", name="pk_events"),
         sqlite_autoincrement=True,
     )
     op.create_index("events_in_order", "events", ["source_id", "id"])
     op.create_index("events_key", "events", ["source_id", "key"], unique=True)
-    op.create_index("events_of_run", "events", ["run_id"])
     op.create_index("events_of_record", "events", ["source_id", "record_id", "id"])
     op.create_index("events_of_version", "events", ["source_id", "version_id", "id"])
 

@@ -30,7 +30,6 @@ BREACHES = {
     "evidence of another kind": "UPDATE records SET deleted_at = first_seen_at, deletion_evidence = 'rumour'",
     "a negative count": "UPDATE records SET version_count = -1",
     "an event told twice": "UPDATE events SET key = 'same'",
-    "an event of no version": "UPDATE events SET version_id = 'none' WHERE version_id IS NOT NULL",
     "an actor without an id": "UPDATE events SET actor_type = 'user'",
     "an event on another basis": "UPDATE events SET occurred_basis = 'guess'",
     "a run that ended without an end": "UPDATE runs SET outcome = 'succeeded'",

@@ -69,6 +69,11 @@ def contradictions(connection: Connection, listed: Mapping[str, SeenRecord] | No
         )
         if seen and passes and seen.current_version_id != record.current_version_id:
             yield f"invariant 4: record {record.id} passes for seen, but {seen.current_version_id} is current"
+    refers_to = {events.c.record_id: records.c.id, events.c.version_id: versions.c.id, events.c.run_id: runs.c.id}
+    for column, key in refers_to.items():
+        there = select(key).where(key == column)
+        dangling = select(events.c.id).where(column.is_not(None), ~there.exists())
+        yield from (f"event {id}: there is no row for its {column.name}" for id in connection.scalars(dangling))
     states: dict[tuple[str, str], bool] = {}
     created: Counter[str] = Counter()
     for event in connection.execute(select(events.c.type, events.c.version_id).order_by(events.c.id)):

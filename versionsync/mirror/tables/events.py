@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, desc, func, select
+from sqlalchemy import Connection, Select, desc, func, select, update
 
 from versionsync.ledger.event_keys import (
     PlannedEvent,
@@ -29,7 +29,7 @@ from versionsync.ledger.events import Event, EventType
 from versionsync.ledger.times import parse_time, same_instant
 from versionsync.mirror.engine.bulk import chunked, field_names
 from versionsync.mirror.engine.dialects import dialect_of
-from versionsync.mirror.schema import events, sources
+from versionsync.mirror.schema import events, runs, sources
 from versionsync.mirror.tables.leases import Lease, assert_and_renew
 
 __all__ = ["EventRow", "events_after", "insert_new_events", "last_event_id", "last_events", "write_events"]
@@ -119,7 +119,10 @@ def write_events(
     """Write events that each come with a change in this transaction; return how many were written."""
     assert_and_renew(tx, lease)
     planned = [PlannedEvent(event, may_be_known=True, with_change=True) for event in happened]
-    return insert_new_events(tx, lease.source_id, planned, observed_at=observed_at, run_id=run_id)
+    written = insert_new_events(tx, lease.source_id, planned, observed_at=observed_at, run_id=run_id)
+    if written:  # also if the run is killed before it saves its counts
+        tx.execute(update(runs).where(runs.c.id == run_id).values(events_written=runs.c.events_written + written))
+    return written
 
 
 def insert_new_events(

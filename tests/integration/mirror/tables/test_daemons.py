@@ -5,16 +5,18 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import select, text, update
+from sqlalchemy import select, update
 
 from tests.fixtures.databases import MakeDatabase
 from tests.integration.mirror.writing import Desk, project
+from versionsync.ledger.events import Event, EventType, TimeBasis
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.errors import DatabaseUnavailable
 from versionsync.mirror.holder import Holder
 from versionsync.mirror.schema import runs, source_claims
 from versionsync.mirror.tables import leases
 from versionsync.mirror.tables.daemons import active_daemon, claim_source, release_source, save_next_check
+from versionsync.mirror.tables.events import write_events
 from versionsync.mirror.tables.runs import KEEP_FAILED, KEEP_UNCHANGED, delete_old_runs, finish_run, start_run
 from versionsync.mirror.tables.sources import register_source
 
@@ -80,17 +82,17 @@ def test_idle_runs_are_forgotten_and_what_wrote_something_is_kept(desk: Desk) ->
         run(old, "succeeded", events_written=1),
     ]
     long_failed = run(KEEP_FAILED + hour, "failed")
-    told = run(old, "succeeded")
     with desk.mirror.write() as tx:
-        event = "INSERT INTO events (source_id, type, occurred_at, occurred_basis, observed_at, run_id, data, key) "
-        values = f"VALUES (1, 'x', '{now}', 'observed', '{now}', {told}, '{{}}', 'k')"
-        tx.execute(text(event + values))
+        killed = start_run(tx, desk.lease, kind="incremental", trigger="schedule", started_at=now - KEEP_FAILED - hour)
+        event = Event(type=EventType.MODEL_CREATED, key="key", occurred_at=now, basis=TimeBasis.OBSERVED)
+        assert write_events(tx, desk.lease, [event], observed_at=now, run_id=killed) == 1
+        tx.execute(update(runs).where(runs.c.id == killed).values(outcome="interrupted", finished_at=LONG_AGO))
     last = run(old, "succeeded")
     with desk.mirror.write() as tx:
         before = set(tx.scalars(select(runs.c.id)))
         assert delete_old_runs(tx, desk.lease, now=now) == 2
         assert before - set(tx.scalars(select(runs.c.id))) == {gone, long_failed}
-        assert {*kept, told, last} <= before
+        assert {*kept, killed, last} <= before
         assert delete_old_runs(tx, desk.lease, now=now) == 0
 
 
