@@ -24,7 +24,7 @@ from benchmarks.upstream import LATENCY, build
 from tests.fixtures.compare_with_expected import differences
 from versionsync.mirror.database import Mirror
 from versionsync.simulator import FaultKind, Faults, RateLimit, SimulatorThread, World
-from versionsync.simulator.world.expected import expected_history
+from versionsync.simulator.world.expected_history import expected_history
 from versionsync.simulator.world.webhooks import Webhook
 
 __all__ = ["measure"]

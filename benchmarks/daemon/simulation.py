@@ -28,8 +28,8 @@ from benchmarks.daemon.simulated_upstream import Engine, Upstream
 from versionsync.budget import Budget
 from versionsync.config import Secret
 from versionsync.daemon.scheduler import SourceScheduler, Work
-from versionsync.daemon.state import SourceConfig
-from versionsync.daemon.worker import SourceWorker
+from versionsync.daemon.source_worker import SourceWorker
+from versionsync.daemon.worker_state import SourceConfig
 from versionsync.mirror.database import Mirror
 from versionsync.sync.report import SourceSpec
 from versionsync.webhooks.payload import BasicAuth
@@ -85,7 +85,7 @@ def live(
     )
     with (
         patch("versionsync.daemon.runner.sync_source", Engine(upstream).run),
-        patch("versionsync.daemon.worker.SourceStore", lambda _mirror, _name: MemoryStore()),
+        patch("versionsync.daemon.source_worker.SourceStore", lambda _mirror, _name: MemoryStore()),
         _moved_clock() as clock,
     ):
         asyncio.run(_live(source, upstream, clock, START + timedelta(days=days)))

@@ -15,7 +15,7 @@ from prometheus_client.core import Metric
 
 from versionsync.budget import Budget, BudgetStatus
 from versionsync.daemon.http.metrics import Metrics
-from versionsync.daemon.state import WorkerState
+from versionsync.daemon.worker_state import WorkerState
 
 __all__ = ["main", "metrics_page"]
 

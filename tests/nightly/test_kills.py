@@ -22,7 +22,7 @@ from versionsync.mirror.database import Mirror
 from versionsync.mirror.schema import records, runs
 from versionsync.simulator import Clock, Faults, World
 from versionsync.simulator.scenarios.bulk import build_bulk
-from versionsync.sync.limits import Limits
+from versionsync.sync.run_limits import Limits
 
 KILLS = int(os.environ.get("VERSIONSYNC_TEST_KILLS", "20"))
 SEED = int(os.environ.get("VERSIONSYNC_TEST_SEED", "1"))

@@ -116,7 +116,7 @@ def test_events_are_as_they_are_documented(make_sync_env: MakeSyncEnv) -> None:
     for type, basis, members in told:
         assert basis in documented[type].bases, type
         assert members <= documented[type].members, type
-    # The simulated project cannot change the zone of its times yet: tests/unit/ledger/test_formats.py plans that event.
+    # The simulated project cannot change its time zone: tests/unit/ledger/test_time_formats.py plans that event.
     assert {type for type, _, _ in told} | {"source.format_changed"} == set(documented)
 
 

@@ -10,7 +10,7 @@ from hypothesis.strategies import DrawFn, characters, composite, lists, sampled_
 from sqlalchemy import make_url
 
 from versionsync.database_urls import BadDatabaseUrl, parse, secrets_in
-from versionsync.mirror.engine.urls import database_url, safe_url
+from versionsync.mirror.engine.sqlalchemy_urls import database_url, safe_url
 from versionsync.mirror.errors import DatabaseUnavailable
 from versionsync.redaction import Redactor
 

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from math import isinf
 from typing import Final, Literal
 
-from versionsync.cma.pacing import Pacer, Slot
+from versionsync.cma.rate_limit_rules import Pacer, Slot
 from versionsync.errors import VersionsyncError
 
 __all__ = ["UNLIMITED", "Blocked", "RateLimiter"]

@@ -21,7 +21,7 @@ import httpx
 
 from versionsync.cma.errors import CmaError, EnvironmentChanged, ProtocolError
 from versionsync.cma.jsonapi import InvalidJson, NotADocument, ShapeError
-from versionsync.cma.pacing import Slot
+from versionsync.cma.rate_limit_rules import Slot
 from versionsync.cma.rate_limiter import Blocked, RateLimiter
 from versionsync.cma.responses import Response, error_of, interpret, is_json, rate
 from versionsync.cma.retry import Failure, Kind, Policy

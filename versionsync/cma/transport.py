@@ -41,7 +41,7 @@ from httpx_aiohttp import AiohttpTransport
 from versionsync.cma.errors import Unavailable
 from versionsync.cma.responses import Response
 from versionsync.cma.retry import Failure, Kind
-from versionsync.outgoing import proxy_for, trust
+from versionsync.outgoing_http import proxy_for, trust
 
 __all__ = ["ACCEPTED", "MAX_BODY_BYTES", "Timeouts", "exchange", "handshake_problem", "open_http"]
 

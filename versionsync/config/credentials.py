@@ -19,7 +19,7 @@ from versionsync.config.definition import (
     SourceSettings,
 )
 from versionsync.config.errors import InvalidSetting, SecretProblem
-from versionsync.config.trust import Owned, Self, distrust_of_secret
+from versionsync.config.file_trust import Owned, Self, distrust_of_secret
 from versionsync.database_urls import BadDatabaseUrl, DatabaseUrl, parse
 from versionsync.secret import Secret
 

@@ -27,9 +27,9 @@ from versionsync.config.credentials import (
     webhook_password_path,
 )
 from versionsync.config.definition import DEFAULT_SOURCE, HttpSettings, NotificationSettings, Settings, SourceSettings
+from versionsync.config.environment_variables import unknown_variables
 from versionsync.config.errors import FileProblem, InvalidSetting, SecretProblem, UnknownSource
-from versionsync.config.trust import check_found
-from versionsync.config.variables import unknown_variables
+from versionsync.config.file_trust import check_found
 from versionsync.secret import Secret
 
 __all__ = ["LOCAL_FILE", "SYSTEM_FILE", "ConfigWarning", "Configuration", "check_command_line", "load"]

@@ -13,10 +13,10 @@ from structlog.typing import FilteringBoundLogger
 
 from versionsync.config import ConfigError
 from versionsync.daemon.scheduler import SourceScheduler
-from versionsync.daemon.signals import handled
-from versionsync.daemon.state import SourceConfig, WorkerState
+from versionsync.daemon.source_worker import STALL_SECONDS, SourceWorker
+from versionsync.daemon.stop_signals import handled
 from versionsync.daemon.systemd_notify import SystemdNotifier, Watchdog, is_ready, summary
-from versionsync.daemon.worker import STALL_SECONDS, SourceWorker
+from versionsync.daemon.worker_state import SourceConfig, WorkerState
 from versionsync.mirror.database import Mirror
 
 __all__ = ["Daemon"]

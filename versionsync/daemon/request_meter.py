@@ -11,9 +11,9 @@ from structlog.typing import FilteringBoundLogger
 from versionsync import cma
 from versionsync.budget import Budget, BudgetStatus
 from versionsync.cma.client import ITEMS_PAGE
-from versionsync.daemon.budget import Demand, EditingActivity, Schedule, explain, schedule_for
-from versionsync.daemon.state import SourceConfig, WorkerState
-from versionsync.daemon.store import SourceStore
+from versionsync.daemon.budget_schedule import Demand, EditingActivity, Schedule, explain, schedule_for
+from versionsync.daemon.source_store import SourceStore
+from versionsync.daemon.worker_state import SourceConfig, WorkerState
 from versionsync.mirror.errors import MirrorError
 from versionsync.sync.report import RunReport
 

@@ -12,7 +12,7 @@ from typing import Final
 from structlog.typing import FilteringBoundLogger
 
 from versionsync.daemon.request_meter import RequestMeter
-from versionsync.daemon.state import SourceConfig, WorkerState
+from versionsync.daemon.worker_state import SourceConfig, WorkerState
 from versionsync.errors import ErrorKind, kind_of
 from versionsync.mirror.database import Mirror
 from versionsync.status.model import FAILURES_BEFORE_ALERT

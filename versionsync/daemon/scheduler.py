@@ -20,7 +20,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.base import BaseTrigger
 from structlog.typing import FilteringBoundLogger
 
-from versionsync.daemon.state import WorkerState, WorkerStatus
+from versionsync.daemon.worker_state import WorkerState, WorkerStatus
 
 __all__ = ["NextRun", "SourceScheduler"]
 

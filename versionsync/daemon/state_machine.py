@@ -9,8 +9,7 @@ from random import Random
 from structlog.typing import FilteringBoundLogger
 
 from versionsync.budget import BudgetStatus
-from versionsync.daemon.budget import Schedule
-from versionsync.daemon.intervals import HELD_SECONDS, STANDBY_SECONDS, next_check, reason, retry_wait
+from versionsync.daemon.budget_schedule import Schedule
 from versionsync.daemon.runner import (
     error_kind_of,
     has_changes,
@@ -20,7 +19,8 @@ from versionsync.daemon.runner import (
     reason_of,
 )
 from versionsync.daemon.scheduler import NextRun
-from versionsync.daemon.state import WorkerState, WorkerStatus
+from versionsync.daemon.wait_times import HELD_SECONDS, STANDBY_SECONDS, next_check, reason, retry_wait
+from versionsync.daemon.worker_state import WorkerState, WorkerStatus
 from versionsync.errors import ErrorKind
 from versionsync.mirror.holder import Holder
 from versionsync.sync.report import Counts, Outcome, RunKind, RunReport

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from versionsync.daemon.errors import CannotListen
-from versionsync.daemon.state import WorkerState, WorkerStatus
+from versionsync.daemon.worker_state import WorkerState, WorkerStatus
 
 __all__ = ["Activity", "SystemdNotifier", "Watchdog", "inherited_socket", "is_ready", "summary"]
 

@@ -21,15 +21,15 @@ from structlog.typing import FilteringBoundLogger
 from versionsync import cma
 from versionsync.backoff import Backoff
 from versionsync.config import ConfigError
-from versionsync.daemon.budget import Schedule
-from versionsync.daemon.intervals import MIN_INTERVAL_SECONDS, next_poll
+from versionsync.daemon.budget_schedule import Schedule
 from versionsync.daemon.request_meter import RequestMeter
 from versionsync.daemon.scheduler import NextRun, SourceScheduler
-from versionsync.daemon.state import LogStatus, PollOutcome, SourceConfig, WorkerState
-from versionsync.daemon.store import SourceStore
+from versionsync.daemon.source_store import SourceStore
+from versionsync.daemon.wait_times import MIN_INTERVAL_SECONDS, next_poll
+from versionsync.daemon.worker_state import LogStatus, PollOutcome, SourceConfig, WorkerState
 from versionsync.mirror.errors import MirrorError
 from versionsync.mirror.tables.webhooks import LoggedCall
-from versionsync.webhooks.log import LogDelta, LogPage, LogPosition, read_page
+from versionsync.webhooks.delivery_log import LogDelta, LogPage, LogPosition, read_page
 from versionsync.webhooks.payload import WebhookPayload, WebhookResult, parse_payload
 from versionsync.webhooks.registration import find_own, missing_events
 

@@ -16,7 +16,7 @@ from typing import Final
 from aiohttp import BasicAuth, web
 from structlog.typing import FilteringBoundLogger
 
-from versionsync.daemon.worker import SourceWorker
+from versionsync.daemon.source_worker import SourceWorker
 from versionsync.mirror.errors import MirrorError
 from versionsync.webhooks.payload import WebhookResult, parse_payload
 

@@ -21,13 +21,13 @@ from urllib.parse import quote
 from sqlalchemy import Connection, func, select, table, text
 from sqlalchemy.dialects import sqlite
 
-from versionsync.files import no_file
 from versionsync.mirror.engine.driver_errors import translate_error
 from versionsync.mirror.engine.engine import open_engine, reading
+from versionsync.mirror.engine.sqlalchemy_urls import database_url, parsed_url, safe_url, sqlite_path
 from versionsync.mirror.engine.types import POSTGRES
-from versionsync.mirror.engine.urls import database_url, parsed_url, safe_url, sqlite_path
 from versionsync.mirror.errors import BackupError, DatabaseUnavailable, NotAMirror
 from versionsync.mirror.schema.migrate import check_released, revision_of
+from versionsync.private_files import no_file
 
 __all__ = ["Backup", "CopyProgress", "back_up", "pg_dump_command"]
 

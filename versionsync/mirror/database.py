@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, RootTransaction
 
 from versionsync.mirror.engine.dialects import Dialect, dialect_of
 from versionsync.mirror.engine.engine import open_engine, reading
-from versionsync.mirror.engine.urls import safe_url
+from versionsync.mirror.engine.sqlalchemy_urls import safe_url
 from versionsync.mirror.errors import DatabaseUnavailable, TransactionLost
 from versionsync.mirror.schema.migrate import require_head
 

@@ -20,7 +20,7 @@ from versionsync.simulator.http.faults import FaultKind, Faults
 from versionsync.simulator.http.limits import RateLimit
 from versionsync.simulator.http.run import Simulator, SimulatorThread, serve
 from versionsync.simulator.world.event_log import EventLog
-from versionsync.simulator.world.expected import (
+from versionsync.simulator.world.expected_history import (
     ExpectedHistory,
     ExpectedRecord,
     ExpectedVersion,
@@ -29,7 +29,7 @@ from versionsync.simulator.world.expected import (
     expected_history,
 )
 from versionsync.simulator.world.options import SimulatorOptions
-from versionsync.simulator.world.people import FULL_ACCESS_TOKEN, Editor, EditorKind, Role, Token
+from versionsync.simulator.world.people_roles_tokens import FULL_ACCESS_TOKEN, Editor, EditorKind, Role, Token
 from versionsync.simulator.world.records import LoadedVersion, Record, Selection, Version
 from versionsync.simulator.world.times import Clock
 from versionsync.simulator.world.world import World

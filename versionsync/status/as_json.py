@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from versionsync.budget import BudgetStatus
-from versionsync.mirror.status import LagQuantiles
+from versionsync.mirror.row_counts import LagQuantiles
 from versionsync.mirror.tables.daemons import ActiveDaemon
 from versionsync.mirror.tables.leases import HeldLease
 from versionsync.mirror.tables.runs import RunRow

@@ -15,7 +15,7 @@ from typing import Final
 
 from versionsync.budget import BudgetStatus
 from versionsync.errors import ErrorKind
-from versionsync.mirror.status import LagQuantiles, SourceCounts
+from versionsync.mirror.row_counts import LagQuantiles, SourceCounts
 from versionsync.mirror.tables.daemons import ActiveDaemon
 from versionsync.mirror.tables.leases import HeldLease
 from versionsync.mirror.tables.runs import RunRow

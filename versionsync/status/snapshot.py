@@ -17,7 +17,7 @@ from versionsync.errors import ErrorKind
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.engine.thread import DatabaseThread
 from versionsync.mirror.errors import MirrorError
-from versionsync.mirror.status import SourceCounts, count_rows, lag
+from versionsync.mirror.row_counts import SourceCounts, count_rows, lag
 from versionsync.mirror.tables.daemons import active_daemon
 from versionsync.mirror.tables.leases import current as current_lease
 from versionsync.mirror.tables.runs import RunRow, last_changes, last_runs

@@ -14,11 +14,11 @@ from versionsync import cma
 from versionsync.mirror.tables.leases import Lease
 from versionsync.mirror.tables.sources import SourceRow
 from versionsync.sync.beacon import ActiveEnvironment, is_first_sync
-from versionsync.sync.database import Database
-from versionsync.sync.lease import LeaseKeeper
-from versionsync.sync.limits import Limits, Timings
+from versionsync.sync.lease_keeper import LeaseKeeper
+from versionsync.sync.mirror_access import Database
 from versionsync.sync.report import Progress, SourceSpec, SyncOptions
-from versionsync.sync.visibility import ListedModels, RoleVisibility
+from versionsync.sync.role_visibility import ListedModels, RoleVisibility
+from versionsync.sync.run_limits import Limits, Timings
 from versionsync.sync.workers import WorkerPool
 
 __all__ = ["RunContext", "Upstream"]

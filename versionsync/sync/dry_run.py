@@ -12,11 +12,11 @@ from versionsync.ledger.records import KnownRecord
 from versionsync.mirror.tables.records import live_counts_by_model, load_records, oldest_synced
 from versionsync.sync.context import RunContext, Upstream
 from versionsync.sync.deletions import hidden_models
-from versionsync.sync.project import check_upstream, find_hidden_models
+from versionsync.sync.project_update import check_upstream, find_hidden_models
 from versionsync.sync.report import SyncOptions
 from versionsync.sync.result import RunResult, StageResult, partial_result
+from versionsync.sync.role_visibility import ListedModels
 from versionsync.sync.sweep import count_records, sweep
-from versionsync.sync.visibility import ListedModels
 
 __all__ = ["count_of_new_source", "dry_run"]
 

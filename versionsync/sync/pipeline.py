@@ -13,9 +13,9 @@ from datetime import datetime
 from typing import TypeVar
 
 from versionsync import cma
-from versionsync.ledger.formats import finest_precision
 from versionsync.ledger.ids import RecordId
 from versionsync.ledger.records import KnownRecord
+from versionsync.ledger.time_formats import finest_precision
 from versionsync.mirror.tables.records import (
     has_due_schedule,
     live_counts_by_status,
@@ -25,11 +25,12 @@ from versionsync.mirror.tables.records import (
     publication_candidates,
 )
 from versionsync.mirror.tables.runs import has_written_since
+from versionsync.sync.api_to_ledger import seen_record
 from versionsync.sync.beacon import is_explained, is_other_environment, is_trusted, settling_seconds
 from versionsync.sync.context import RunContext, Upstream
 from versionsync.sync.deletions import confirm_missing, confirm_unlisted, explain_refused
 from versionsync.sync.editors import save_editors
-from versionsync.sync.project import (
+from versionsync.sync.project_update import (
     check_upstream,
     find_hidden_models,
     rebuild_views,
@@ -40,11 +41,10 @@ from versionsync.sync.project import (
 from versionsync.sync.pull import IsBlock, RecordMissing, pull_record
 from versionsync.sync.quick_check import StatusCounts, quick_check
 from versionsync.sync.result import RunResult, StageResult, partial_result
+from versionsync.sync.role_visibility import ListedModels
 from versionsync.sync.spool import PullTask
 from versionsync.sync.sweep import Sweep, has_changed, is_unknown, sweep
-from versionsync.sync.translate import seen_record
-from versionsync.sync.unexplained import RECENTLY, RESERVED_REQUESTS, UnexplainedChange, within
-from versionsync.sync.visibility import ListedModels
+from versionsync.sync.unexplained_changes import RECENTLY, RESERVED_REQUESTS, UnexplainedChange, within
 from versionsync.sync.writer import FetchedRecord, writing
 
 __all__ = ["can_skip", "run_pipeline"]

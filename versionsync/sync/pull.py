@@ -21,8 +21,8 @@ from versionsync.ledger.order import is_newest_first
 from versionsync.ledger.records import SeenRecord
 from versionsync.ledger.safeguards import is_meta_stale
 from versionsync.ledger.times import same_instant
+from versionsync.sync.api_to_ledger import seen_record, seen_version
 from versionsync.sync.spool import ContentSpool, PullTask
-from versionsync.sync.translate import seen_record, seen_version
 
 __all__ = ["IsBlock", "PulledRecord", "RecordMissing", "StaleResponse", "pull_record", "read_history"]
 

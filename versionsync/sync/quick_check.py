@@ -17,9 +17,9 @@ from versionsync import cma
 from versionsync.ledger.content import ContentError
 from versionsync.ledger.ids import ModelId
 from versionsync.ledger.records import SeenRecord
+from versionsync.sync.api_to_ledger import seen_record
 from versionsync.sync.beacon import STAMP_DELAY
 from versionsync.sync.sweep import count_records, is_of_models
-from versionsync.sync.translate import seen_record
 
 __all__ = ["QuickCheck", "StatusCounts", "quick_check"]
 

@@ -12,7 +12,7 @@ from typing import Final
 from versionsync.cma import Usage
 from versionsync.ledger.safeguards import MassDeleteLimit
 from versionsync.sync.beacon import BEACON_TRUST
-from versionsync.sync.unexplained import ReadLimit
+from versionsync.sync.unexplained_changes import ReadLimit
 
 __all__ = [
     "LAG_SECONDS",

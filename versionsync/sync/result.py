@@ -12,7 +12,7 @@ from versionsync.errors import ErrorKind, kind_of
 from versionsync.ledger.ids import ModelId, RecordId
 from versionsync.sync.beacon import ActiveEnvironment, is_settled
 from versionsync.sync.report import Outcome, RecordFailure, RunKind
-from versionsync.sync.unexplained import UnexplainedChange
+from versionsync.sync.unexplained_changes import UnexplainedChange
 
 __all__ = [
     "FAILURES_SHOWN",

@@ -24,14 +24,14 @@ from versionsync.mirror.errors import MirrorError
 from versionsync.mirror.tables.sources import SourceRow, load_source, register_source
 from versionsync.sync.beacon import ActiveEnvironment, read_beacon
 from versionsync.sync.context import RunContext
-from versionsync.sync.database import Database
 from versionsync.sync.dry_run import count_of_new_source, dry_run
-from versionsync.sync.lease import LeaseKeeper
-from versionsync.sync.limits import Limits, Timings, within_limits
+from versionsync.sync.lease_keeper import LeaseKeeper
+from versionsync.sync.mirror_access import Database
 from versionsync.sync.pipeline import can_skip, run_pipeline
-from versionsync.sync.project import project_of
+from versionsync.sync.project_update import project_of
 from versionsync.sync.report import Counts, Outcome, Progress, RunKind, RunReport, SourceSpec, SyncOptions
 from versionsync.sync.result import FAILURES_SHOWN, RunResult, checkpoint_of, error_text, kind_of_error, outcome_of
+from versionsync.sync.run_limits import Limits, Timings, within_limits
 from versionsync.sync.tracing import traced
 from versionsync.sync.workers import WorkerPool, first_error
 from versionsync.text import changes

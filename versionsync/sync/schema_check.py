@@ -19,7 +19,7 @@ from versionsync import cma
 from versionsync.ledger.events import EventType
 from versionsync.ledger.ids import ModelId
 from versionsync.ledger.schema import Field, Model, Schema
-from versionsync.ledger.schema_doubts import Accepted, FormerValues, accept, changed_ids, questions_about
+from versionsync.ledger.schema_checks import Accepted, FormerValues, accept, changed_ids, questions_about
 from versionsync.mirror.tables.models import (
     DeletedIds,
     deleted_ids,
@@ -28,9 +28,9 @@ from versionsync.mirror.tables.models import (
     normalized,
     seen_first_since,
 )
+from versionsync.sync.api_to_ledger import field_of, item_type_of, model_of, schema_of, upstream_field_of
 from versionsync.sync.beacon import MAX_ANSWER_AGE
 from versionsync.sync.context import RunContext
-from versionsync.sync.translate import field_of, item_type_of, model_of, schema_of, upstream_field_of
 
 __all__ = ["CheckedSchema", "check_schema"]
 

@@ -19,15 +19,15 @@ from datetime import datetime
 
 from versionsync import cma
 from versionsync.ledger.content import ContentError, same_fingerprint
-from versionsync.ledger.formats import finer, finest_precision
 from versionsync.ledger.ids import ModelId, RecordId
 from versionsync.ledger.records import KnownRecord, SeenRecord
+from versionsync.ledger.time_formats import finer, finest_precision
 from versionsync.mirror.listed_ids import ListedIds
+from versionsync.sync.api_to_ledger import seen_record
 from versionsync.sync.context import RunContext, Upstream
 from versionsync.sync.report import RecordFailure
+from versionsync.sync.role_visibility import ListedModels
 from versionsync.sync.spool import PullTask, TaskSpool
-from versionsync.sync.translate import seen_record
-from versionsync.sync.visibility import ListedModels
 
 __all__ = ["Sweep", "count_records", "has_changed", "is_of_models", "is_unknown", "sweep"]
 

@@ -35,12 +35,12 @@ from versionsync.mirror.tables.models import content_fields
 from versionsync.mirror.tables.records import load_records
 from versionsync.mirror.tables.runs import update_run
 from versionsync.mirror.tables.versions import former_texts, load_versions, stored_contents, stored_texts
+from versionsync.sync.api_to_ledger import seen_version
 from versionsync.sync.context import RunContext
 from versionsync.sync.pull import PulledRecord
 from versionsync.sync.report import Counts, RecordFailure
 from versionsync.sync.result import StageResult
 from versionsync.sync.spool import ContentSpool
-from versionsync.sync.translate import seen_version
 
 __all__ = ["FetchedRecord", "Writer", "writing"]
 

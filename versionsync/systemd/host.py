@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from versionsync.files import write_whole
+from versionsync.private_files import write_whole
 from versionsync.systemd.errors import InvalidInstanceName, NoSystemd, NotAccessible, NotStarted, ServiceError
 from versionsync.systemd.plan import READABLE, UNIT_MODE, Command, Mode, Paths, Plan, ReadFile, Remove, Write
 from versionsync.systemd.systemctl import Systemd

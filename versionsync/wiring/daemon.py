@@ -19,9 +19,9 @@ from versionsync.daemon.http.metrics import Metrics
 from versionsync.daemon.notifications.heartbeat import HeartbeatSender
 from versionsync.daemon.notifications.notifier import Notifier, Subscription, polling
 from versionsync.daemon.notifications.persistence import NotificationStore
-from versionsync.daemon.state import SourceConfig
 from versionsync.daemon.systemd_notify import inherited_socket
 from versionsync.daemon.webhook_receiver import WebhookReceiver
+from versionsync.daemon.worker_state import SourceConfig
 from versionsync.mirror.database import Mirror
 from versionsync.redaction import Redactor
 from versionsync.status.snapshot import ActivityReader

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from versionsync.mirror.database import MAX_OUTAGE_SECONDS, Mirror
-from versionsync.mirror.engine.urls import database_url
+from versionsync.mirror.engine.sqlalchemy_urls import database_url
 from versionsync.mirror.schema import migrate
 
 __all__ = ["open_mirror"]

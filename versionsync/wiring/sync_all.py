@@ -15,7 +15,7 @@ from versionsync.ledger.safeguards import MassDeleteLimit
 from versionsync.mirror.database import Mirror
 from versionsync.sync.report import Outcome, Progress, RunKind, RunReport, SourceSpec, SyncOptions
 from versionsync.sync.run import sync_source
-from versionsync.sync.unexplained import ReadLimit
+from versionsync.sync.unexplained_changes import ReadLimit
 from versionsync.wiring.clients import open_client, rate_limiter_of
 
 __all__ = ["SourceJob", "source_spec", "sync_all"]

@@ -12,7 +12,7 @@ import pytest
 from tests.fixtures.fake_upstreams import Given, gateway
 from tests.fixtures.running_daemon import RunningDaemon, eventually, is_mirrored, running_daemon, source_config
 from tests.fixtures.sync_env import SyncEnv
-from versionsync.daemon.state import WorkerStatus
+from versionsync.daemon.worker_state import WorkerStatus
 from versionsync.errors import ErrorKind
 
 REFUSED = {"id": "1", "type": "api_error", "attributes": {"code": "MAINTENANCE_MODE", "details": {}}}

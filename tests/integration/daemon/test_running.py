@@ -19,8 +19,8 @@ from versionsync.budget import Budget, Period
 from versionsync.config import InvalidSetting
 from versionsync.daemon import daemon as daemon_module
 from versionsync.daemon import request_meter as request_meter
-from versionsync.daemon import worker as worker
-from versionsync.daemon.state import WorkerStatus
+from versionsync.daemon import source_worker as worker
+from versionsync.daemon.worker_state import WorkerStatus
 from versionsync.errors import ErrorKind
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.errors import TransactionLost
@@ -61,7 +61,7 @@ async def test_the_active_daemon_is_known_after_the_first_run(
     sync_env: SyncEnv, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With its next check, so that `status` right after the start shows it."""
-    monkeypatch.setattr("versionsync.daemon.worker.CLAIM_SECONDS", 60.0)
+    monkeypatch.setattr("versionsync.daemon.source_worker.CLAIM_SECONDS", 60.0)
     post(sync_env, "one")
     async with running_daemon(sync_env.mirror, replace(source_config(sync_env), max_staleness=3600.0)) as watched:
         await eventually(lambda: watched.state().runs["succeeded"] == 1)
@@ -289,7 +289,7 @@ async def test_bad_settings_are_refused_and_the_old_ones_kept(
 
 async def test_old_histories_are_read_again(sync_env: SyncEnv, monkeypatch: pytest.MonkeyPatch) -> None:
     """In slices, between checks."""
-    monkeypatch.setattr("versionsync.daemon.worker.SCRUB_SECONDS", 0.5)
+    monkeypatch.setattr("versionsync.daemon.source_worker.SCRUB_SECONDS", 0.5)
     for number in range(3):
         post(sync_env, f"post {number}")
     async with running_daemon(sync_env.mirror, source_config(sync_env, scrub=24)):

@@ -15,7 +15,7 @@ from tests.integration.daemon.test_webhook_receiver import about
 from versionsync.config import Secret
 from versionsync.daemon.http.metrics import Metrics
 from versionsync.daemon.http.status import reasons, status
-from versionsync.daemon.state import LogStatus, WorkerState
+from versionsync.daemon.worker_state import LogStatus, WorkerState
 from versionsync.mirror.tables.webhooks import SILENT_AFTER_CHANGES, WebhookRow, webhook_row
 from versionsync.sync.report import Outcome
 from versionsync.webhooks.payload import BasicAuth, parse_payload

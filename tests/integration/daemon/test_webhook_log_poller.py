@@ -19,7 +19,7 @@ from versionsync import cma
 from versionsync.backoff import Backoff
 from versionsync.budget import Budget
 from versionsync.daemon import webhook_log_poller as poller
-from versionsync.daemon.state import LogStatus, PollOutcome
+from versionsync.daemon.worker_state import LogStatus, PollOutcome
 from versionsync.mirror.schema import webhook_queue
 from versionsync.mirror.tables.runs import last_runs
 from versionsync.mirror.tables.webhooks import invalidate_cursor, log_cursor, queue_record
@@ -235,7 +235,7 @@ async def test_a_later_webhook_is_found_through_the_database(
     sync_env: SyncEnv, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Within seconds of the command that registers or removes it."""
-    monkeypatch.setattr("versionsync.daemon.worker.CLAIM_SECONDS", 0.3)
+    monkeypatch.setattr("versionsync.daemon.source_worker.CLAIM_SECONDS", 0.3)
     async with running_daemon(sync_env.mirror, replace(source_config(sync_env), max_staleness=600.0)) as watched:
         await eventually(lambda: watched.state().webhook_log is LogStatus.ABSENT)
         asked = sync_env.simulator.simulator.requests.total

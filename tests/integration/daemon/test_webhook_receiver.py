@@ -14,8 +14,8 @@ from tests.fixtures.running_daemon import eventually, is_mirrored, running_daemo
 from tests.fixtures.sync_env import SyncEnv
 from tests.fixtures.webhook_proxy import LOGIN, webhook_proxy
 from versionsync.daemon import webhook_receiver as receiver
-from versionsync.daemon.state import WorkerStatus
 from versionsync.daemon.webhook_receiver import BODY_BYTES
+from versionsync.daemon.worker_state import WorkerStatus
 from versionsync.mirror.holder import Holder
 from versionsync.mirror.schema import events, webhook_queue
 from versionsync.mirror.tables.daemons import claim_source

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from tests.integration.mirror.writing import Desk, Shown, at
-from versionsync.mirror.status import LagQuantiles, lag
+from versionsync.mirror.row_counts import LagQuantiles, lag
 from versionsync.mirror.tables.runs import start_run
 
 

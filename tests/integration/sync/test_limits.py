@@ -13,9 +13,9 @@ from tests.fixtures.sync_env import SyncEnv
 from versionsync.mirror.tables.leases import LEASE_SECONDS, current
 from versionsync.mirror.tables.runs import last_runs
 from versionsync.simulator import FaultKind, RateLimit, World
-from versionsync.sync.lease import LeaseKeeper
-from versionsync.sync.limits import RequestLimitReached, StalledError, Timings
+from versionsync.sync.lease_keeper import LeaseKeeper
 from versionsync.sync.report import Outcome, SyncOptions
+from versionsync.sync.run_limits import RequestLimitReached, StalledError, Timings
 
 
 def write(sync_env: SyncEnv, number: int) -> None:

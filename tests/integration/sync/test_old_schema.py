@@ -19,8 +19,8 @@ from versionsync import cma
 from versionsync.mirror.schema import events, fields, models, records
 from versionsync.simulator import FULL_ACCESS_TOKEN, World
 from versionsync.sync import schema_check
-from versionsync.sync.limits import Limits
 from versionsync.sync.report import Outcome
+from versionsync.sync.run_limits import Limits
 
 SCHEMA = "/site?include="
 LASTING = 1_000

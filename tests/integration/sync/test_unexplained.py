@@ -14,7 +14,7 @@ from versionsync.mirror.schema import events, records, sources
 from versionsync.mirror.tables.sources import Checkpoint, load_source
 from versionsync.simulator import Selection, World
 from versionsync.sync.report import Outcome
-from versionsync.sync.unexplained import ReadLimit
+from versionsync.sync.unexplained_changes import ReadLimit
 
 POSTS = 12
 

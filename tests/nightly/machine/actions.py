@@ -14,7 +14,7 @@ from typing import TypeVar
 from versionsync.simulator import FULL_ACCESS_TOKEN, ApiError, Selection, World
 from versionsync.simulator.world import content as contents
 from versionsync.simulator.world.models import Field, Model
-from versionsync.simulator.world.people import Editor, Role
+from versionsync.simulator.world.people_roles_tokens import Editor, Role
 from versionsync.simulator.world.records import Record
 
 __all__ = [

@@ -22,13 +22,13 @@ from versionsync.simulator.api.request import encode
 from versionsync.simulator.world import content as contents
 from versionsync.simulator.world.blocks import own_records
 from versionsync.simulator.world.event_log import Change, RecordMade, SchemaChanged
-from versionsync.simulator.world.expected import ExpectedHistory, expected_history
+from versionsync.simulator.world.expected_history import ExpectedHistory, expected_history
 from versionsync.simulator.world.serialization import Serializer
 from versionsync.sync import sync_source
-from versionsync.sync.limits import Timings
+from versionsync.sync.api_to_ledger import seen_record
 from versionsync.sync.report import Progress, RunReport, SourceSpec, SyncOptions
-from versionsync.sync.translate import seen_record
-from versionsync.sync.unexplained import ReadLimit
+from versionsync.sync.run_limits import Timings
+from versionsync.sync.unexplained_changes import ReadLimit
 
 __all__ = ["Disturbance", "Harness", "Meanwhile", "Planted"]
 

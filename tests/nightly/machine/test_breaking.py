@@ -36,7 +36,7 @@ from versionsync.ledger.safeguards import MassDeleteLimit
 from versionsync.mirror.errors import LeaseHeld, LeaseLost
 from versionsync.mirror.schema import events, fields, leases, models, records, sources
 from versionsync.simulator import FaultKind, SimulatorOptions
-from versionsync.simulator.world.expected import ExpectedHistory
+from versionsync.simulator.world.expected_history import ExpectedHistory
 from versionsync.sync.report import Outcome, RunReport, SyncOptions
 
 EXAMPLES = int(os.environ.get("VERSIONSYNC_TEST_EXAMPLES", "15"))

@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection
 from tests.fixtures.editing_load import EditingLoad
 from tests.nightly.soak.plan import EDITS_A_SECOND, FAULTS
 from versionsync.simulator import Faults, RateLimit, SimulatorThread, World
-from versionsync.simulator.world.expected import ExpectedHistory, expected_history
+from versionsync.simulator.world.expected_history import ExpectedHistory, expected_history
 
 __all__ = ["Tally", "Upstream", "upstream"]
 

@@ -22,7 +22,7 @@ from versionsync.errors import ErrorKind, VersionsyncError
 from versionsync.ledger.safeguards import Missing
 from versionsync.mirror import errors as mirror
 from versionsync.sync.deletions import MassDeletionError
-from versionsync.sync.limits import RequestLimitReached, StalledError
+from versionsync.sync.run_limits import RequestLimitReached, StalledError
 from versionsync.systemd import errors as service
 
 HELD = mirror.LeaseHeld("web", holder="process 1 on here", expires_at=datetime(2026, 1, 1, tzinfo=UTC))

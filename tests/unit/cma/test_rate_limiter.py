@@ -10,7 +10,7 @@ import pytest
 
 from tests.unit.cma.fake_limits import WINDOW, Fixed, Limiter, Sliding
 from tests.unit.cma.virtual_time import run
-from versionsync.cma.pacing import GUARD_SECONDS
+from versionsync.cma.rate_limit_rules import GUARD_SECONDS
 from versionsync.cma.rate_limiter import UNLIMITED, Blocked, RateLimiter
 
 Clock = Callable[[], float]

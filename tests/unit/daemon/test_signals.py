@@ -12,7 +12,7 @@ import pytest
 BUSY = """
 import asyncio
 import time
-from versionsync.daemon.signals import handled
+from versionsync.daemon.stop_signals import handled
 
 async def main():
     stopped = asyncio.Event()

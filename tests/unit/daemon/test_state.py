@@ -8,7 +8,7 @@ import pytest
 
 from versionsync.budget import Budget, BudgetStatus
 from versionsync.daemon.http.status import reasons
-from versionsync.daemon.state import WorkerState, WorkerStatus
+from versionsync.daemon.worker_state import WorkerState, WorkerStatus
 from versionsync.status.model import not_ready_reason
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)

@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from tests.fixtures.datagrams import datagrams
-from versionsync.daemon.state import WorkerState, WorkerStatus
 from versionsync.daemon.systemd_notify import (
     Activity,
     SystemdNotifier,
@@ -22,6 +21,7 @@ from versionsync.daemon.systemd_notify import (
     is_ready,
     summary,
 )
+from versionsync.daemon.worker_state import WorkerState, WorkerStatus
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from versionsync.mirror.engine.driver_errors import (
     SQLITE_ERRORS,
     translate_error,
 )
-from versionsync.mirror.engine.urls import database_url, secrets_in
+from versionsync.mirror.engine.sqlalchemy_urls import database_url, secrets_in
 from versionsync.mirror.errors import ContentRejected, DatabaseUnavailable, MirrorError, NotAMirror, TransactionLost
 
 WHERE = "postgresql://me:***@host/db"

@@ -13,7 +13,7 @@ from versionsync.cli.exit_codes import BY_ERROR_KIND, ExitCode
 from versionsync.cli.views.status import exit_code
 from versionsync.errors import ErrorKind
 from versionsync.mirror.holder import Holder
-from versionsync.mirror.status import LagQuantiles, SourceCounts
+from versionsync.mirror.row_counts import LagQuantiles, SourceCounts
 from versionsync.mirror.tables.daemons import ActiveDaemon
 from versionsync.mirror.tables.leases import HeldLease
 from versionsync.mirror.tables.runs import RunRow

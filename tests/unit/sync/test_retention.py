@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from versionsync.mirror.tables.sources import Checkpoint
-from versionsync.sync.project import is_retention_due
+from versionsync.sync.project_update import is_retention_due
 
 NOW = datetime(2026, 11, 2, 12, tzinfo=UTC)
 

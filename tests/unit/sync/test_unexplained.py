@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from versionsync.ledger.ids import ModelId, RecordId
 from versionsync.ledger.records import KnownRecord
-from versionsync.sync.unexplained import ReadLimit, requests_for, within
+from versionsync.sync.unexplained_changes import ReadLimit, requests_for, within
 
 NOW = datetime(2026, 11, 2, 12, tzinfo=UTC)
 

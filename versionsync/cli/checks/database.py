@@ -11,8 +11,8 @@ from typing import Final
 from versionsync.cli.checks.result import CheckResult, error, from_error, ok, warning
 from versionsync.cli.exit_codes import ExitCode
 from versionsync.mirror.database import Mirror
+from versionsync.mirror.engine.sqlalchemy_urls import database_url, safe_url, sqlite_path
 from versionsync.mirror.engine.sqlite_files import filesystem_of, problems_in, unsafe_for_wal
-from versionsync.mirror.engine.urls import database_url, safe_url, sqlite_path
 from versionsync.mirror.errors import MirrorError, NotAMirror, SchemaBehind
 from versionsync.mirror.holder import Holder
 from versionsync.mirror.schema import migrate

@@ -206,7 +206,7 @@ def _named(configuration: Configuration) -> Iterator[tuple[str, str, msgspec.Str
 
 
 def _check_database(configuration: Configuration, options: UnitOptions, paths: Paths) -> None:
-    from versionsync.mirror.engine.urls import database_url, sqlite_path
+    from versionsync.mirror.engine.sqlalchemy_urls import database_url, sqlite_path
 
     url = database_url(configuration.database_url().reveal())
     if url.get_backend_name() != "sqlite":

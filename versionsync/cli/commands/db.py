@@ -162,7 +162,7 @@ def url(session: CliContext) -> None:
         # The database of the settings.
         versionsync db url
     """
-    from versionsync.mirror.engine.urls import safe_url
+    from versionsync.mirror.engine.sqlalchemy_urls import safe_url
 
     shown = safe_url(session.database_url())
     if session.output.as_json:

@@ -223,7 +223,7 @@ def _free(database: str) -> Path:
     """Return the file for the demo's database. Replace one of an earlier demo, and refuse any other."""
     from versionsync.config import FileProblem, InvalidSetting
     from versionsync.mirror.database import Mirror
-    from versionsync.mirror.engine.urls import database_url, sqlite_path
+    from versionsync.mirror.engine.sqlalchemy_urls import database_url, sqlite_path
     from versionsync.mirror.tables.sources import sources_of
 
     url = database_url(database)

@@ -19,7 +19,7 @@ def health(session: CliContext) -> None:
         versionsync health
     """
     from versionsync.config import InvalidSetting
-    from versionsync.daemon.http.client import get_health
+    from versionsync.daemon.http.health_client import get_health
 
     http = session.configuration.http
     if not http.port:

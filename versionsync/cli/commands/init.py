@@ -108,9 +108,9 @@ def init(
     from versionsync.cli.commands.webhook import new_login
     from versionsync.config import LOCAL_FILE, Settings, SourceSettings
     from versionsync.config.credentials import check_database_url
+    from versionsync.config.environment_variables import unknown_variables
+    from versionsync.config.file_trust import check_found_folder
     from versionsync.config.loading import check_command_line
-    from versionsync.config.trust import check_found_folder
-    from versionsync.config.variables import unknown_variables
 
     target = session.options.config or LOCAL_FILE
     if session.options.config is None:
@@ -450,7 +450,7 @@ def _about(seconds: float) -> str:
 
 def _refuse_overwriting(path: Path, *, force: bool) -> None:
     from versionsync.config import FileProblem
-    from versionsync.files import no_file
+    from versionsync.private_files import no_file
 
     if kind := no_file(path):
         raise FileProblem(f"{path} is {kind}, which is not replaced", hint="Name the file itself.")
@@ -461,7 +461,7 @@ def _refuse_overwriting(path: Path, *, force: bool) -> None:
 def _write(path: Path, text: str) -> None:
     """Write a file that only its owner can read."""
     from versionsync.config import FileProblem
-    from versionsync.files import write_whole
+    from versionsync.private_files import write_whole
 
     try:
         write_whole(path, text, mode=0o600)

@@ -35,8 +35,8 @@ def run(
         # Mirror one source, and log everything.
         versionsync run website -vv
     """
-    from versionsync.cli.tracing import tracing
-    from versionsync.daemon.signals import prepared
+    from versionsync.cli.tracing_setup import tracing
+    from versionsync.daemon.stop_signals import prepared
     from versionsync.wiring.daemon import DaemonSettings, run_daemon
 
     session.also(Options(verbose=1))  # a service logs what it does

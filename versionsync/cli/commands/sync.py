@@ -97,7 +97,7 @@ def sync(
         # In a cron job: wait for another process, and print JSON.
         versionsync sync --wait 60 --json
     """
-    from versionsync.cli.tracing import tracing
+    from versionsync.cli.tracing_setup import tracing
     from versionsync.sync.report import SyncOptions
 
     if sum((full, bool(record), bool(scrub))) > 1:

@@ -139,7 +139,7 @@ def new_login(session: CliContext, source: SourceSettings) -> BasicAuth:
 def _store(place: Path, login: BasicAuth) -> None:
     """Write the password to a file that only its owner can read. Raises SecretProblem."""
     from versionsync.config import SecretProblem
-    from versionsync.files import write_whole
+    from versionsync.private_files import write_whole
 
     try:
         write_whole(place, f"{login.password.reveal()}\n", mode=0o600)

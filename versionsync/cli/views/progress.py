@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 from versionsync.cli.terminal.output import Output
-from versionsync.cli.views.pace import Pace, sample_of
+from versionsync.cli.views.remaining_time import Pace, sample_of
 from versionsync.sync.report import Progress
 from versionsync.text import count, duration
 

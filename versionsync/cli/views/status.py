@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from rich.text import Text
 
-    from versionsync.mirror.status import LagQuantiles
+    from versionsync.mirror.row_counts import LagQuantiles
     from versionsync.mirror.tables.runs import RunRow
     from versionsync.mirror.tables.webhooks import WebhookRow
 

@@ -21,12 +21,12 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from structlog.typing import FilteringBoundLogger
 
 from versionsync.daemon.errors import CannotListen
-from versionsync.daemon.http.client import reachable, url_of
+from versionsync.daemon.http.health_client import reachable, url_of
 from versionsync.daemon.http.metrics import Metrics
 from versionsync.daemon.http.page import page
 from versionsync.daemon.http.status import PROGRAM, identity, reasons, status
-from versionsync.daemon.listener import Limits, Listener, bind, max_connections
-from versionsync.daemon.state import WorkerState
+from versionsync.daemon.http_listener import Limits, Listener, bind, max_connections
+from versionsync.daemon.worker_state import WorkerState
 from versionsync.status.snapshot import ActivityReader
 
 __all__ = ["App", "serving"]

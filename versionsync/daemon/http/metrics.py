@@ -28,7 +28,7 @@ from prometheus_client.registry import Collector
 from versionsync import __version__
 from versionsync.cma import Result
 from versionsync.daemon.scheduler import SourceScheduler
-from versionsync.daemon.state import RUN_SECONDS, PollOutcome, WorkerState, WorkerStatus
+from versionsync.daemon.worker_state import RUN_SECONDS, PollOutcome, WorkerState, WorkerStatus
 from versionsync.errors import ErrorKind
 from versionsync.sync.report import LAG_SECONDS, Counts, Outcome
 from versionsync.webhooks.payload import WebhookResult

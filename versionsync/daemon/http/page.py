@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from html import escape
 from typing import Any, Final
 
-from versionsync.daemon.state import LogStatus, WorkerStatus
+from versionsync.daemon.worker_state import LogStatus, WorkerStatus
 from versionsync.text import changes, count, short_span, when
 
 __all__ = ["page"]

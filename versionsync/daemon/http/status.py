@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from versionsync import __version__
-from versionsync.daemon.state import WorkerState
+from versionsync.daemon.worker_state import WorkerState
 from versionsync.status.as_json import activity_fields, budget_fields
 from versionsync.status.model import not_ready_reason, problems
 from versionsync.status.snapshot import Activity

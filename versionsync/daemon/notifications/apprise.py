@@ -15,7 +15,7 @@ from versionsync.config import InvalidSetting, MissingExtra, Secret
 from versionsync.daemon.notifications.rules import NotificationKind
 from versionsync.daemon.notifications.text import Notification
 from versionsync.errors import VersionsyncError
-from versionsync.outgoing import share_trust
+from versionsync.outgoing_http import share_trust
 
 if TYPE_CHECKING:
     import apprise

@@ -19,8 +19,8 @@ from structlog.typing import FilteringBoundLogger
 from versionsync import __version__
 from versionsync.config import Secret
 from versionsync.daemon.notifications.notifier import cancel_all
-from versionsync.daemon.state import WorkerState, WorkerStatus
-from versionsync.outgoing import proxy_for, trust
+from versionsync.daemon.worker_state import WorkerState, WorkerStatus
+from versionsync.outgoing_http import proxy_for, trust
 
 __all__ = ["HeartbeatSender"]
 

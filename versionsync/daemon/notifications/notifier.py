@@ -25,7 +25,7 @@ from versionsync.daemon.notifications.apprise import NotSent, Send
 from versionsync.daemon.notifications.persistence import NotificationStore
 from versionsync.daemon.notifications.rules import NotificationKind, NotificationState, Rule
 from versionsync.daemon.notifications.text import Notification, notification_for
-from versionsync.daemon.state import WorkerState
+from versionsync.daemon.worker_state import WorkerState
 
 __all__ = ["POLL_SECONDS", "Notifier", "StatusListener", "Subscription", "cancel_all", "polling"]
 

@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 from structlog.typing import FilteringBoundLogger
 
 from versionsync.daemon.notifications.rules import NotificationKind, NotificationState
-from versionsync.daemon.state import WorkerState, WorkerStatus
+from versionsync.daemon.worker_state import WorkerState, WorkerStatus
 from versionsync.mirror.errors import MirrorError
 
 __all__ = ["NotificationStore", "StoreBackend"]

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from versionsync.daemon.notifications.rules import MAX_PER_HOUR, NotificationKind, worst
-from versionsync.daemon.state import WorkerState
+from versionsync.daemon.worker_state import WorkerState
 from versionsync.errors import ErrorKind
 from versionsync.text import span, when
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
 
-from versionsync.mirror.engine.urls import safe_url, secrets_in
+from versionsync.mirror.engine.sqlalchemy_urls import safe_url, secrets_in
 from versionsync.mirror.errors import ContentRejected, DatabaseUnavailable, MirrorError, NotAMirror, TransactionLost
 
 if TYPE_CHECKING:

@@ -16,13 +16,13 @@ from urllib.parse import quote
 from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine, event
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from versionsync.files import no_file
 from versionsync.mirror.engine.dialects import READS, dialect_of
 from versionsync.mirror.engine.driver_errors import TRUNCATED, translate_error
+from versionsync.mirror.engine.sqlalchemy_urls import database_url, safe_url, secrets_in, sqlite_path
 from versionsync.mirror.engine.sqlite_files import is_truncated, unsafe_for_wal
 from versionsync.mirror.engine.types import POSTGRES
-from versionsync.mirror.engine.urls import database_url, safe_url, secrets_in, sqlite_path
 from versionsync.mirror.errors import DatabaseUnavailable, NotAMirror, another_programs
+from versionsync.private_files import no_file
 
 if TYPE_CHECKING:
     import psycopg

@@ -4,9 +4,9 @@ CHECK constraints state our own invariants only, never what upstream may send: a
 stored. Migrations make the database, and a test compares them with these tables. docs/schema.md is generated from them.
 """
 
-from versionsync.mirror.schema.columns import metadata
-from versionsync.mirror.schema.history import events, records, version_rewrites, versions
-from versionsync.mirror.schema.operations import (
+from versionsync.mirror.schema.column_helpers import metadata
+from versionsync.mirror.schema.history_tables import events, records, version_rewrites, versions
+from versionsync.mirror.schema.operational_tables import (
     leases,
     request_usage,
     runs,
@@ -16,7 +16,7 @@ from versionsync.mirror.schema.operations import (
     webhook_queue,
     webhooks,
 )
-from versionsync.mirror.schema.project import editors, fields, models, sources
+from versionsync.mirror.schema.project_tables import editors, fields, models, sources
 
 __all__ = [
     "editors",

@@ -15,8 +15,8 @@ from sqlalchemy.sql.expression import column, table
 
 from versionsync.mirror.engine.dialects import dialect_of
 from versionsync.mirror.engine.engine import VERSION_TABLE, open_engine, reading
+from versionsync.mirror.engine.sqlalchemy_urls import database_url, safe_url, sqlite_path
 from versionsync.mirror.engine.types import POSTGRES
-from versionsync.mirror.engine.urls import database_url, safe_url, sqlite_path
 from versionsync.mirror.errors import NotAMirror, SchemaBehind, SchemaNewer, SchemaUnreleased, another_programs
 
 __all__ = [

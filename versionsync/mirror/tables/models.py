@@ -15,7 +15,7 @@ from versionsync.ledger.events import EventType, JsonValue
 from versionsync.ledger.ids import ModelId
 from versionsync.ledger.sameness import ContentFields
 from versionsync.ledger.schema import Field, Model, Schema
-from versionsync.ledger.schema_doubts import FormerValues
+from versionsync.ledger.schema_checks import FormerValues
 from versionsync.mirror.engine.bulk import field_names, run_many
 from versionsync.mirror.engine.dialects import dialect_of
 from versionsync.mirror.schema import events, fields, models

@@ -11,7 +11,7 @@ import msgspec
 
 from versionsync.simulator.api.bodies import Body
 from versionsync.simulator.api.listing import named_models
-from versionsync.simulator.api.people import person
+from versionsync.simulator.api.people_roles_tokens import person
 from versionsync.simulator.api.request import (
     Handler,
     Request,
@@ -23,7 +23,7 @@ from versionsync.simulator.api.request import (
 )
 from versionsync.simulator.errors import invalid_format, invalid_params, not_found
 from versionsync.simulator.world.environments import Environment
-from versionsync.simulator.world.people import EditorKind
+from versionsync.simulator.world.people_roles_tokens import EditorKind
 from versionsync.simulator.world.serialization import Resource, reference
 
 __all__ = ["ROUTES", "may_access"]

@@ -10,7 +10,7 @@ from versionsync.simulator.api.listing import can_read_model, visible_record
 from versionsync.simulator.api.request import Request, Response, Routes, as_job, json_response
 from versionsync.simulator.errors import ApiError, invalid_format
 from versionsync.simulator.world.models import Model
-from versionsync.simulator.world.people import Editor
+from versionsync.simulator.world.people_roles_tokens import Editor
 from versionsync.simulator.world.record_actions import BulkResult
 from versionsync.simulator.world.records import Record, Selection
 from versionsync.simulator.world.times import parse_time

@@ -21,7 +21,7 @@ from versionsync.simulator.world import content as contents
 from versionsync.simulator.world.audit_log import AuditLog
 from versionsync.simulator.world.blocks import BlockRecords
 from versionsync.simulator.world.environments import Environment
-from versionsync.simulator.world.people import Editor, Role, Token
+from versionsync.simulator.world.people_roles_tokens import Editor, Role, Token
 from versionsync.simulator.world.serialization import Document, Resource, Serializer, TotalCount
 from versionsync.simulator.world.world import World
 

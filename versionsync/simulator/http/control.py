@@ -38,7 +38,7 @@ from versionsync.simulator.http.faults import FaultKind
 from versionsync.simulator.http.limits import RateLimit
 from versionsync.simulator.http.project import Project
 from versionsync.simulator.http.server import Server
-from versionsync.simulator.world.expected import expected_history
+from versionsync.simulator.world.expected_history import expected_history
 from versionsync.simulator.world.options import SimulatorOptions
 from versionsync.simulator.world.times import parse_time
 from versionsync.simulator.world.world import World, execute

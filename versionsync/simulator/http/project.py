@@ -32,7 +32,7 @@ from versionsync.simulator.http.limits import RateLimit
 from versionsync.simulator.world.audit_log import NOT_AUDITED, AuditLog, action_name
 from versionsync.simulator.world.blocks import BlockRecords
 from versionsync.simulator.world.environments import Environment
-from versionsync.simulator.world.people import Token
+from versionsync.simulator.world.people_roles_tokens import Token
 from versionsync.simulator.world.world import World
 
 __all__ = ["REQUESTS_KEPT", "LoggedRequest", "Project", "RequestsLog", "secret_of"]

@@ -8,7 +8,7 @@ from typing import Final
 
 from aiohttp import web
 
-from versionsync.simulator.api import audit_log, people, record_writes, records, schema, uploads, webhooks
+from versionsync.simulator.api import audit_log, people_roles_tokens, record_writes, records, schema, uploads, webhooks
 from versionsync.simulator.api import project as project_routes
 from versionsync.simulator.api.request import Request, Response, Route
 from versionsync.simulator.api.uploads import FILES_PREFIX
@@ -25,7 +25,7 @@ __all__ = ["ALL_ROUTES", "Server"]
 ALL_ROUTES: Final = (
     *schema.ROUTES,
     *records.ROUTES,
-    *people.ROUTES,
+    *people_roles_tokens.ROUTES,
     *record_writes.ROUTES,
     *webhooks.ROUTES,
     *uploads.ROUTES,

@@ -20,7 +20,7 @@ import msgspec
 
 from versionsync.simulator.scenarios.news.prose import paragraph
 from versionsync.simulator.world.models import Model
-from versionsync.simulator.world.people import FULL_ACCESS_TOKEN, Editor
+from versionsync.simulator.world.people_roles_tokens import FULL_ACCESS_TOKEN, Editor
 from versionsync.simulator.world.records import LoadedVersion
 from versionsync.simulator.world.world import World
 

@@ -29,7 +29,7 @@ from versionsync.errors import VersionsyncError
 from versionsync.simulator.world.event_log import Content
 from versionsync.simulator.world.ids import encode
 from versionsync.simulator.world.models import Model
-from versionsync.simulator.world.people import Editor, EditorKind
+from versionsync.simulator.world.people_roles_tokens import Editor, EditorKind
 from versionsync.simulator.world.records import LoadedVersion
 from versionsync.simulator.world.world import World
 

@@ -21,7 +21,7 @@ from versionsync.simulator.http.project import Project
 from versionsync.simulator.scenarios.news.prose import Words, headline, paragraph, sentence, slug
 from versionsync.simulator.world.content import Json, load
 from versionsync.simulator.world.models import Field, Model
-from versionsync.simulator.world.people import Editor, EditorKind
+from versionsync.simulator.world.people_roles_tokens import Editor, EditorKind
 from versionsync.simulator.world.records import Record
 from versionsync.simulator.world.world import World
 

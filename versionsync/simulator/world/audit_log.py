@@ -22,7 +22,7 @@ from typing import Any, Final
 import msgspec
 
 from versionsync.simulator.errors import ApiError
-from versionsync.simulator.world.people import Editor, Role
+from versionsync.simulator.world.people_roles_tokens import Editor, Role
 from versionsync.simulator.world.times import TimeFormat
 
 __all__ = [

@@ -9,7 +9,7 @@ from typing import Final
 
 from versionsync.simulator.errors import ApiError, not_found
 from versionsync.simulator.world.models import Field, Fieldset, Model, Workflow
-from versionsync.simulator.world.people import Editor
+from versionsync.simulator.world.people_roles_tokens import Editor
 from versionsync.simulator.world.records import Record, Selection, Version
 from versionsync.simulator.world.uploads import Upload
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from versionsync.simulator.errors import ApiError, invalid_field, not_found
 from versionsync.simulator.world.ids import copy_name
-from versionsync.simulator.world.people import (
+from versionsync.simulator.world.people_roles_tokens import (
     NO_ABILITIES,
     Editor,
     EditorKind,

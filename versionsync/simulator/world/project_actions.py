@@ -15,7 +15,7 @@ from versionsync.simulator.world.event_log import (
     EnvironmentPromoted,
     EnvironmentRenamed,
 )
-from versionsync.simulator.world.people import Editor
+from versionsync.simulator.world.people_roles_tokens import Editor
 from versionsync.simulator.world.schema_actions import SchemaActions
 from versionsync.simulator.world.state import NotificationType
 from versionsync.simulator.world.times import DateTimes, zone_named

@@ -14,7 +14,7 @@ from versionsync.simulator.world.event_log import (
     VersionMade,
     VersionRewritten,
 )
-from versionsync.simulator.world.people import Editor
+from versionsync.simulator.world.people_roles_tokens import Editor
 from versionsync.simulator.world.records import Record, Selection, Version
 from versionsync.simulator.world.state import NotificationType, WorldState
 

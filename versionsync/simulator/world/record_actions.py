@@ -23,7 +23,7 @@ from versionsync.simulator.world.event_log import (
     VersionRewritten,
 )
 from versionsync.simulator.world.models import Model
-from versionsync.simulator.world.people import Editor
+from versionsync.simulator.world.people_roles_tokens import Editor
 from versionsync.simulator.world.publishing_actions import PublishingActions
 from versionsync.simulator.world.records import Interval, LoadedVersion, Record, Version
 from versionsync.simulator.world.state import NotificationType

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from versionsync.simulator.world.event_log import Content, read_content
 from versionsync.simulator.world.models import Model
-from versionsync.simulator.world.people import Editor
+from versionsync.simulator.world.people_roles_tokens import Editor
 
 __all__ = ["Interval", "LoadedVersion", "Record", "Selection", "Version"]
 

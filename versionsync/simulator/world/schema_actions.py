@@ -21,7 +21,7 @@ from versionsync.simulator.world.event_log import (
 )
 from versionsync.simulator.world.ids import copy_key, copy_name
 from versionsync.simulator.world.models import FIELD_TYPES, Field, Fieldset, Model, Workflow
-from versionsync.simulator.world.people import Editor
+from versionsync.simulator.world.people_roles_tokens import Editor
 from versionsync.simulator.world.publishing_actions import PublishingActions
 from versionsync.simulator.world.records import Record, Version
 from versionsync.simulator.world.state import NotificationType

@@ -13,7 +13,7 @@ from versionsync.simulator.world.environments import Environment, Scheduled
 from versionsync.simulator.world.event_log import EditorRef
 from versionsync.simulator.world.models import MODEL_FIELDS, Field, Fieldset, Model
 from versionsync.simulator.world.options import SimulatorOptions
-from versionsync.simulator.world.people import Editor, EditorKind, People
+from versionsync.simulator.world.people_roles_tokens import Editor, EditorKind, People
 from versionsync.simulator.world.records import Record, Version
 from versionsync.simulator.world.times import DateTimes, TimeFormat
 from versionsync.simulator.world.uploads import Upload

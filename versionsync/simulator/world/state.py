@@ -15,7 +15,15 @@ from versionsync.simulator.world.event_log import EnvironmentMade, EventLog
 from versionsync.simulator.world.ids import Ids
 from versionsync.simulator.world.models import Model
 from versionsync.simulator.world.options import SimulatorOptions
-from versionsync.simulator.world.people import ABILITIES, FULL_ACCESS_TOKEN, Editor, EditorKind, People, Role, Token
+from versionsync.simulator.world.people_roles_tokens import (
+    ABILITIES,
+    FULL_ACCESS_TOKEN,
+    Editor,
+    EditorKind,
+    People,
+    Role,
+    Token,
+)
 from versionsync.simulator.world.records import Record
 from versionsync.simulator.world.times import Clock, TimeFormat, zone_named
 from versionsync.simulator.world.uploads import Upload

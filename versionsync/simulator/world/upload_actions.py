@@ -11,7 +11,7 @@ from versionsync.simulator.errors import ApiError, not_found
 from versionsync.simulator.world import ids
 from versionsync.simulator.world.content import Json
 from versionsync.simulator.world.environments import Environment
-from versionsync.simulator.world.people import Editor
+from versionsync.simulator.world.people_roles_tokens import Editor
 from versionsync.simulator.world.state import NotificationType, WorldState
 from versionsync.simulator.world.uploads import Files, Upload
 

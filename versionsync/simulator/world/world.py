@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from versionsync.simulator.world.environments import Environment
 from versionsync.simulator.world.models import Field, Fieldset, Model, Workflow
-from versionsync.simulator.world.people import Editor
 from versionsync.simulator.world.people_actions import PeopleActions
+from versionsync.simulator.world.people_roles_tokens import Editor
 from versionsync.simulator.world.project_actions import ProjectActions
 from versionsync.simulator.world.record_actions import RecordActions
 from versionsync.simulator.world.records import Record, Selection, Version

@@ -21,8 +21,8 @@ from tests.fixtures.sync_env import SyncEnv
 from versionsync.daemon.errors import CannotListen
 from versionsync.daemon.http.app import App, serving
 from versionsync.daemon.http.metrics import Metrics
-from versionsync.daemon.state import WorkerState, WorkerStatus
 from versionsync.daemon.systemd_notify import Activity
+from versionsync.daemon.worker_state import WorkerState, WorkerStatus
 from versionsync.simulator import FaultKind
 from versionsync.status.snapshot import ActivityReader
 from versionsync.sync.report import Counts

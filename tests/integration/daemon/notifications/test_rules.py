@@ -21,7 +21,7 @@ from versionsync.daemon.notifications.notifier import Notifier, StatusListener, 
 from versionsync.daemon.notifications.persistence import NotificationStore
 from versionsync.daemon.notifications.rules import Rule
 from versionsync.daemon.notifications.text import Notification
-from versionsync.daemon.state import WorkerStatus
+from versionsync.daemon.worker_state import WorkerStatus
 from versionsync.errors import ErrorKind
 from versionsync.ledger.safeguards import MassDeleteLimit
 from versionsync.mirror.holder import Holder

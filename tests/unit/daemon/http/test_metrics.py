@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from tests.fixtures.pages import ROOT
 from versionsync.daemon.http.metrics import Metrics
-from versionsync.daemon.state import WorkerState
+from versionsync.daemon.worker_state import WorkerState
 from versionsync.sync.report import Counts, Outcome, RunKind, RunReport
 
 PAGE = ROOT / "docs" / "metrics.md"

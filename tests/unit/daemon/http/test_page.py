@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 from versionsync.budget import Budget, BudgetStatus
 from versionsync.daemon.http.page import page
 from versionsync.daemon.http.status import status
-from versionsync.daemon.state import LogStatus, WorkerState, WorkerStatus
+from versionsync.daemon.worker_state import LogStatus, WorkerState, WorkerStatus
 from versionsync.errors import ErrorKind
-from versionsync.mirror.status import SourceCounts
+from versionsync.mirror.row_counts import SourceCounts
 from versionsync.mirror.tables.runs import COUNTS, RunRow
 from versionsync.status.snapshot import Activity
 from versionsync.sync.report import Counts, Progress

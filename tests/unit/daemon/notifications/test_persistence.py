@@ -17,7 +17,7 @@ from versionsync.daemon.notifications.notifier import Notifier, Subscription
 from versionsync.daemon.notifications.persistence import RETRY_SECONDS, NotificationStore
 from versionsync.daemon.notifications.rules import NotificationKind, Rule
 from versionsync.daemon.notifications.text import Notification
-from versionsync.daemon.state import WorkerStatus
+from versionsync.daemon.worker_state import WorkerStatus
 from versionsync.mirror.errors import DatabaseUnavailable
 
 

@@ -17,7 +17,7 @@ from versionsync.daemon.notifications.rules import (
     Rule,
     kind_of,
 )
-from versionsync.daemon.state import WorkerState, WorkerStatus
+from versionsync.daemon.worker_state import WorkerState, WorkerStatus
 from versionsync.errors import ErrorKind
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)

@@ -9,7 +9,7 @@ import pytest
 from versionsync.daemon.notifications.rules import NotificationKind
 from versionsync.daemon.notifications.text import notification_for
 from versionsync.daemon.notifications.text import test_notification as a_test
-from versionsync.daemon.state import WorkerState, WorkerStatus
+from versionsync.daemon.worker_state import WorkerState, WorkerStatus
 from versionsync.errors import ErrorKind
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)

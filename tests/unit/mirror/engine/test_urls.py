@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from versionsync.mirror.engine.urls import database_url, safe_url, sqlite_path
+from versionsync.mirror.engine.sqlalchemy_urls import database_url, safe_url, sqlite_path
 from versionsync.mirror.errors import DatabaseUnavailable
 
 SECRET = "pa55-w0rd"

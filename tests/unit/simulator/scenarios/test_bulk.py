@@ -9,7 +9,7 @@ import pytest
 
 from versionsync.simulator import Clock, World
 from versionsync.simulator.scenarios.bulk import build_bulk
-from versionsync.simulator.world.expected import expected_history
+from versionsync.simulator.world.expected_history import expected_history
 
 
 def bulk_world(records: int, versions: int, *, seed: int | None = None, bytes_per_version: int = 1000) -> World:

@@ -16,7 +16,12 @@ import pytest
 
 from versionsync.simulator import Clock, World
 from versionsync.simulator.scenarios.git import GitHistory, RepositoryUnreadable, build_git
-from versionsync.simulator.world.expected import ExpectedHistory, ExpectedRecord, TransitionType, expected_history
+from versionsync.simulator.world.expected_history import (
+    ExpectedHistory,
+    ExpectedRecord,
+    TransitionType,
+    expected_history,
+)
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="the program `git` is not installed")
 

@@ -7,7 +7,7 @@ import random
 from dataclasses import dataclass, field, replace
 
 from versionsync.simulator.scenarios.news.schema import NewsSchema
-from versionsync.simulator.world.people import Editor, EditorKind
+from versionsync.simulator.world.people_roles_tokens import Editor, EditorKind
 from versionsync.simulator.world.uploads import FileFacts, Upload
 from versionsync.simulator.world.world import World
 

@@ -16,7 +16,7 @@ from typing import Final
 from versionsync.simulator.scenarios.news.articles import EDITS, Draft, long_draft, odd_attributes
 from versionsync.simulator.scenarios.news.schema import LOCALES, STAGES
 from versionsync.simulator.scenarios.news.staff import Newsroom
-from versionsync.simulator.world.people import Editor
+from versionsync.simulator.world.people_roles_tokens import Editor
 from versionsync.simulator.world.records import Selection
 from versionsync.simulator.world.world import World
 

@@ -12,7 +12,7 @@ import pytest
 from versionsync.simulator import Clock, World
 from versionsync.simulator.scenarios.news.articles import NUMBERS_THAT_FLOATS_LOSE, STRANGE_TEXT
 from versionsync.simulator.scenarios.news.site import News, Storyline, build_news, editors_day
-from versionsync.simulator.world.expected import ExpectedHistory, TransitionType, expected_history
+from versionsync.simulator.world.expected_history import ExpectedHistory, TransitionType, expected_history
 
 
 @cache

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis.strategies import floats, integers, lists
 
-from versionsync.cli.views.pace import Pace, Sample, sample_of
+from versionsync.cli.views.remaining_time import Pace, Sample, sample_of
 from versionsync.sync.report import Counts, Progress
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis.strategies import builds, datetimes, floats, integers, just, sampled_from
 
 from versionsync.budget import Budget, BudgetStatus, Period
-from versionsync.daemon.budget import (
+from versionsync.daemon.budget_schedule import (
     HISTORY_REQUESTS,
     MAX_CHECK_SECONDS,
     MAX_SWEEP_DAYS,
@@ -20,7 +20,7 @@ from versionsync.daemon.budget import (
     explain,
     schedule_for,
 )
-from versionsync.daemon.intervals import next_check
+from versionsync.daemon.wait_times import next_check
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
 

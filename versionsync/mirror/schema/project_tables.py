@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import Column, Identity, Index, Integer, Named, Table, TypedColumns
 
-from versionsync.mirror.schema.columns import (
+from versionsync.mirror.schema.column_helpers import (
     binary,
     boolean,
     foreign_key,

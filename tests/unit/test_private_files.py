@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from versionsync.files import write_whole
+from versionsync.private_files import write_whole
 
 
 def test_it_has_the_text_and_the_mode_that_were_asked_for(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from versionsync.mirror.errors import LeaseHeld, WrongProject
 from versionsync.mirror.schema import editors, records, runs
 from versionsync.mirror.tables.leases import Holder, acquire
 from versionsync.simulator import Clock, Role, Token, World
-from versionsync.simulator.world.people import Editor
+from versionsync.simulator.world.people_roles_tokens import Editor
 from versionsync.sync.deletions import MassDeletionError
 from versionsync.sync.report import Outcome, SyncOptions
 from versionsync.sync.workers import WORKERS

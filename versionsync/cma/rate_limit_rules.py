@@ -19,8 +19,8 @@ Three things make the client slower:
   so the guard grows, and narrows again within minutes without another 429.
 - *A ceiling* set by the user.
 
-Simulated with 50 to 300 ms on the way (tests/unit/cma/test_pacing.py), this uses 0.99 of the limit in fixed windows.
-In sliding ones it is 0.98 if that time passes after the count, and 0.95 if it passes before. No request gets a 429.
+With 50 to 300 ms on the way this uses 0.99 of the limit in fixed windows. In sliding ones it is 0.98 if that time
+passes after the count, and 0.95 if it passes before. No request gets a 429 (tests/unit/cma/test_rate_limit_rules.py).
 """
 
 from __future__ import annotations

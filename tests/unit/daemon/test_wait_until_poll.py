@@ -9,8 +9,15 @@ from hypothesis import given
 from hypothesis.strategies import builds, datetimes, floats, integers, just, sampled_from
 
 from versionsync.budget import Budget, BudgetStatus, Period
-from versionsync.daemon.budget import LOG_SECONDS, MAX_LOG_SECONDS, Demand, EditingActivity, Schedule, schedule_for
-from versionsync.daemon.intervals import BUSY_SECONDS, next_check, next_poll
+from versionsync.daemon.budget_schedule import (
+    LOG_SECONDS,
+    MAX_LOG_SECONDS,
+    Demand,
+    EditingActivity,
+    Schedule,
+    schedule_for,
+)
+from versionsync.daemon.wait_times import BUSY_SECONDS, next_check, next_poll
 
 DEMAND = Demand(check_seconds=60, scrubs_per_day=240)
 DAY = 86_400.0

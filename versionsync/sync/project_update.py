@@ -12,9 +12,9 @@ from sqlalchemy import Connection
 
 from versionsync import cma
 from versionsync.ledger.events import Event, EventType, TimeBasis
-from versionsync.ledger.formats import TimeFormat, finest_precision, plan_format_change
 from versionsync.ledger.ids import ModelId
 from versionsync.ledger.schema import Schema, plan_schema
+from versionsync.ledger.time_formats import TimeFormat, finest_precision, plan_format_change
 from versionsync.ledger.times import format_time
 from versionsync.mirror.schema.typed_views import rebuild_typed_views
 from versionsync.mirror.tables.events import write_events
@@ -31,14 +31,14 @@ from versionsync.mirror.tables.sources import (
     update_project,
     update_time_format,
 )
+from versionsync.sync.api_to_ledger import project_hash, schema_of, seen_record
 from versionsync.sync.beacon import ActiveEnvironment, is_other_environment
 from versionsync.sync.context import RunContext, Upstream
 from versionsync.sync.deletions import check_mass_delete_limit
 from versionsync.sync.report import SourceSpec
 from versionsync.sync.result import StageResult, partial_result
+from versionsync.sync.role_visibility import RoleVisibility
 from versionsync.sync.schema_check import CheckedSchema, check_schema
-from versionsync.sync.translate import project_hash, schema_of, seen_record
-from versionsync.sync.visibility import RoleVisibility
 
 __all__ = [
     "CheckedProject",

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import BigInteger, CheckConstraint, Index, Named, Table, Text, TypedColumns
 
-from versionsync.mirror.schema.columns import (
+from versionsync.mirror.schema.column_helpers import (
     autoincrement,
     boolean,
     both_or_none,

@@ -11,8 +11,8 @@ import pytest
 from tests.fixtures.compare_with_expected import differences, emitted_events
 from tests.fixtures.sync_env import START, MakeSyncEnv, SyncEnv
 from versionsync.simulator import Clock, FaultKind, Faults, Selection, World
-from versionsync.sync.limits import Timings
 from versionsync.sync.report import Outcome
+from versionsync.sync.run_limits import Timings
 
 # What is believed does not depend on the database, and each test waits for real seconds.
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

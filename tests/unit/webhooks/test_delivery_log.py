@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from versionsync.mirror.tables.webhooks import LogCursor, LoggedCall
-from versionsync.webhooks.log import KEPT_SECONDS, LATE_SECONDS, LogDelta, LogPage, LogPosition, read_page
+from versionsync.webhooks.delivery_log import KEPT_SECONDS, LATE_SECONDS, LogDelta, LogPage, LogPosition, read_page
 
 EPOCH = datetime(2026, 9, 1, 9, 0, tzinfo=UTC)
 HOOK = "4"

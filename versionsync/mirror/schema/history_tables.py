@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import BigInteger, CheckConstraint, Index, Named, Table, TypedColumns
 
 from versionsync.mirror.engine.types import UuidText
-from versionsync.mirror.schema.columns import (
+from versionsync.mirror.schema.column_helpers import (
     autoincrement,
     binary,
     boolean,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from versionsync.config import NotificationSettings, Settings, SourceSettings, UnknownSetting
-from versionsync.config.variables import unknown_variables
+from versionsync.config.environment_variables import unknown_variables
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from structlog.testing import CapturingLogger
 
 from versionsync.daemon.http.app import App, serving
 from versionsync.daemon.http.metrics import Metrics
-from versionsync.daemon.listener import Limits, max_connections
+from versionsync.daemon.http_listener import Limits, max_connections
 
 FEW = Limits(connections=5, head_seconds=60, request_seconds=60, idle_seconds=60)
 

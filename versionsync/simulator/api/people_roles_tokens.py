@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 from versionsync.simulator.api.bodies import Body, SentResource
 from versionsync.simulator.api.request import Handler, Request, Response, Routes, json_response
 from versionsync.simulator.errors import invalid_format, invalid_params, not_found
-from versionsync.simulator.world.people import ABILITIES, LISTS, Editor, EditorKind, Role
+from versionsync.simulator.world.people_roles_tokens import ABILITIES, LISTS, Editor, EditorKind, Role
 from versionsync.simulator.world.serialization import Resource, person_resource
 
 __all__ = ["ROUTES", "person", "role_resource"]

@@ -16,10 +16,10 @@ from versionsync.mirror.errors import LeaseHeld, MirrorError
 from versionsync.mirror.tables.leases import LEASE_SECONDS, Holder, Lease, acquire, release, release_in
 from versionsync.mirror.tables.runs import finish_run, interrupt_stale_runs, start_run, update_run
 from versionsync.mirror.tables.sources import update_checkpoint
-from versionsync.sync.database import Database
-from versionsync.sync.limits import Timings
+from versionsync.sync.mirror_access import Database
 from versionsync.sync.report import Counts, LeaseInfo, Outcome, RunKind
 from versionsync.sync.result import Checkpoint
+from versionsync.sync.run_limits import Timings
 
 __all__ = ["LeaseKeeper"]
 

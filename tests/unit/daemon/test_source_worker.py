@@ -16,10 +16,10 @@ from benchmarks.daemon.memory_store import MemoryStore
 from versionsync import cma
 from versionsync.budget import Budget
 from versionsync.config import Secret
-from versionsync.daemon.budget import Schedule
+from versionsync.daemon.budget_schedule import Schedule
 from versionsync.daemon.scheduler import SourceScheduler
-from versionsync.daemon.state import SourceConfig, WorkerStatus
-from versionsync.daemon.worker import SourceWorker
+from versionsync.daemon.source_worker import SourceWorker
+from versionsync.daemon.worker_state import SourceConfig, WorkerStatus
 from versionsync.errors import ErrorKind
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.tables.webhooks import WebhookUpdate
@@ -81,7 +81,7 @@ class WorkerTest:
         self.store, self.jobs, self.runs = SharedStore(), Jobs(), list[SyncOptions]()
         self.failing: Sequence[str] = ()
         monkeypatch.setattr("versionsync.daemon.runner.sync_source", self._sync)
-        monkeypatch.setattr("versionsync.daemon.worker.SourceStore", lambda _mirror, _name: self.store)
+        monkeypatch.setattr("versionsync.daemon.source_worker.SourceStore", lambda _mirror, _name: self.store)
         source = SourceConfig(
             spec=SourceSpec(name="website", base_url="https://example.com"),
             max_staleness=600.0,

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import text
 
 from tests.integration.mirror.writing import Desk, Shown
-from versionsync.mirror.status import count_rows
+from versionsync.mirror.row_counts import count_rows
 
 
 def test_what_is_gone_upstream_is_counted_apart(desk: Desk) -> None:

@@ -15,16 +15,16 @@ from typing import Final, TypeVar
 
 from structlog.typing import FilteringBoundLogger
 
-from versionsync.daemon.budget import Demand, Schedule, schedule_for
+from versionsync.daemon.budget_schedule import Demand, Schedule, schedule_for
 from versionsync.daemon.notifications.rules import NotificationKind
 from versionsync.daemon.request_meter import RequestMeter
 from versionsync.daemon.runner import Runner, error_kind_of, has_changes, has_remaining_work
 from versionsync.daemon.scheduler import NextRun, SourceScheduler
-from versionsync.daemon.state import LogStatus, SourceConfig, WorkerState, WorkerStatus
+from versionsync.daemon.source_store import SourceStore
 from versionsync.daemon.state_machine import StateMachine
-from versionsync.daemon.store import SourceStore
 from versionsync.daemon.systemd_notify import Activity
 from versionsync.daemon.webhook_log_poller import SUSPENDED_SECONDS, LogReader, PollResult
+from versionsync.daemon.worker_state import LogStatus, SourceConfig, WorkerState, WorkerStatus
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.errors import MirrorError
 from versionsync.mirror.tables.webhooks import QueuedRecords, WebhookUpdate

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import text
 
 from tests.fixtures.sync_env import SyncEnv
-from versionsync.mirror.status import count_rows
+from versionsync.mirror.row_counts import count_rows
 from versionsync.mirror.tables.sources import sources_of
 from versionsync.status.model import SourceStatus, problems
 from versionsync.sync.report import Outcome

@@ -6,7 +6,7 @@ import pytest
 
 from versionsync.ledger.content import fingerprint
 from versionsync.ledger.events import EventType, TimeBasis
-from versionsync.ledger.formats import TimeFormat, finest_precision, plan_format_change
+from versionsync.ledger.time_formats import TimeFormat, finest_precision, plan_format_change
 from versionsync.ledger.times import format_time
 
 from .build import at

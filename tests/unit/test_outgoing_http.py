@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import trustme
 
-from versionsync import outgoing
-from versionsync.outgoing import proxy_for, share_trust, trust
+from versionsync import outgoing_http
+from versionsync.outgoing_http import proxy_for, share_trust, trust
 
 URL = "https://site-api.datocms.com"
 
@@ -128,7 +128,7 @@ def test_no_python_is_stricter_than_another(monkeypatch: pytest.MonkeyPatch) -> 
         context.verify_flags |= ssl.VERIFY_X509_STRICT
         return context
 
-    monkeypatch.setattr(outgoing.httpx, "create_ssl_context", strict)
+    monkeypatch.setattr(outgoing_http.httpx, "create_ssl_context", strict)
     context = trust()
     assert not context.verify_flags & ssl.VERIFY_X509_STRICT
     assert context.check_hostname
@@ -148,7 +148,7 @@ def test_a_file_that_cannot_be_used_is_named_and_none_left_is_not_its_fault(
     def fail() -> ssl.SSLContext:
         raise OSError(errno.EMFILE, "Too many open files")
 
-    monkeypatch.setattr(outgoing.httpx, "create_ssl_context", fail)
+    monkeypatch.setattr(outgoing_http.httpx, "create_ssl_context", fail)
     with pytest.raises(OSError, match="Too many"):
         trust()
 

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 from versionsync.config import FileProblem, SecretProblem, load
-from versionsync.config.trust import Owned, Self, check_found, distrust_of_secret, distrust_of_settings
+from versionsync.config.file_trust import Owned, Self, check_found, distrust_of_secret, distrust_of_settings
 
 ALICE = Self(1000, frozenset({1000, 4}), private=1000)
 SHARED = Self(1000, frozenset({100}))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from versionsync.ledger.schema_doubts import Questions, accept, changed_ids, questions_about
+from versionsync.ledger.schema_checks import Questions, accept, changed_ids, questions_about
 
 from .test_schema import field
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.unit.cma.fake_limits import Fixed, Limiter, Sliding, Verdict
-from versionsync.cma.pacing import DOCUMENTED_LIMIT, GUARD_SECONDS, WINDOW_SECONDS, Pacer, Slot
+from versionsync.cma.rate_limit_rules import DOCUMENTED_LIMIT, GUARD_SECONDS, WINDOW_SECONDS, Pacer, Slot
 
 LIMITS = st.integers(1, 100)
 # How long a request takes to upstream's counter, and its answer back. The first is the fastest, the others vary.

@@ -36,7 +36,7 @@ def tracing(session: CliContext) -> Iterator[None]:
         yield
         return
     from versionsync import __version__
-    from versionsync.outgoing import share_trust
+    from versionsync.outgoing_http import share_trust
     from versionsync.sync.tracing import traced_by
 
     _listen(logging.getLogger("opentelemetry"), session.log)
