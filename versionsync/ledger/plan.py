@@ -10,11 +10,11 @@ from itertools import pairwise
 from versionsync.errors import VersionsyncError
 from versionsync.ledger.events import Event, EventType, JsonValue, TimeBasis
 from versionsync.ledger.ids import ModelId, RecordId, VersionId
-from versionsync.ledger.order import VersionPair, merge, number
 from versionsync.ledger.records import Change, DeletionEvidence, KnownRecord, SeenRecord, SeenVersion, Version
 from versionsync.ledger.sameness import keep_record_times, keep_version_times
 from versionsync.ledger.times import cut, format_time, is_before, precision
 from versionsync.ledger.transitions import Observation, observe, transitions
+from versionsync.ledger.version_order import VersionPair, merge, number
 
 __all__ = ["FetchedHistory", "InconsistentHistory", "RecordPlan", "plan_deletion", "plan_record"]
 

@@ -17,10 +17,10 @@ import msgspec
 from versionsync import cma
 from versionsync.errors import VersionsyncError
 from versionsync.ledger.ids import RecordId, VersionId
-from versionsync.ledger.order import is_newest_first
 from versionsync.ledger.records import SeenRecord
 from versionsync.ledger.safeguards import is_meta_stale
 from versionsync.ledger.times import same_instant
+from versionsync.ledger.version_order import is_newest_first
 from versionsync.sync.api_to_ledger import seen_record, seen_version
 from versionsync.sync.spool import ContentSpool, PullTask
 

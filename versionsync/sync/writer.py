@@ -17,7 +17,6 @@ from sqlalchemy import Connection
 from versionsync import cma
 from versionsync.ledger.content import ContentError, content_hash
 from versionsync.ledger.ids import RecordId, VersionId
-from versionsync.ledger.order import oldest_first
 from versionsync.ledger.plan import FetchedHistory, InconsistentHistory, RecordPlan, plan_deletion, plan_record
 from versionsync.ledger.records import DeletionEvidence, KnownRecord, SeenVersion, Version
 from versionsync.ledger.safeguards import (
@@ -29,6 +28,7 @@ from versionsync.ledger.safeguards import (
     rewritten,
 )
 from versionsync.ledger.sameness import Sameness, compare_contents
+from versionsync.ledger.version_order import oldest_first
 from versionsync.mirror.apply import Applied, apply
 from versionsync.mirror.errors import ContentRejected
 from versionsync.mirror.tables.models import content_fields

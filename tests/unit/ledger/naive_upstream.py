@@ -14,9 +14,9 @@ from itertools import count
 
 from versionsync.ledger.events import EventType
 from versionsync.ledger.ids import VersionId
-from versionsync.ledger.order import oldest_first
 from versionsync.ledger.plan import FetchedHistory
 from versionsync.ledger.records import KnownRecord, SeenRecord, SeenVersion
+from versionsync.ledger.version_order import oldest_first
 
 from .build import EPOCH, record, seen
 

@@ -151,7 +151,8 @@ class _DemoRun:
 
     def _sync(self) -> RunReport:
         """Sync once. End the program if that fails, as on a full disk."""
-        from versionsync.cli.commands.sync import print_report, run_all
+        from versionsync.cli.commands.sync import run_all
+        from versionsync.cli.views.sync import print_report
         from versionsync.config import Secret, SourceSettings
         from versionsync.simulator import FULL_ACCESS_TOKEN
         from versionsync.sync.report import SyncOptions

@@ -8,8 +8,8 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from versionsync.ledger.order import ORDINAL_STEP, VersionPair, is_newest_first, merge, number, oldest_first
 from versionsync.ledger.records import SeenVersion, Version
+from versionsync.ledger.version_order import ORDINAL_STEP, VersionPair, is_newest_first, merge, number, oldest_first
 
 from .build import seen, version
 
