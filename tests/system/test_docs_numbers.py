@@ -59,7 +59,11 @@ SAID = [
         "1,000 projects take N MB of memory, N KB each, and are up after N s of CPU time",
         (("1,000", 2), ("1,000", 3), ("1,000", 1)),
     ),
-    Said("guarantees.md", "The pace uses N %", (("alone", 2),)),
+    Said(
+        "guarantees.md",
+        "versionsync uses N to N % of the limit",
+        (("fixed windows, time before the count", 2), ("fixed windows, time after the count", 2)),
+    ),
     Said(
         "sizing.md",
         "N KB a version on SQLite and N KB on PostgreSQL",

@@ -53,7 +53,7 @@ def open_client(
     *,
     rate_limiter: cma.RateLimiter | None = None,
     log: FilteringBoundLogger | None = None,
-    deadline: float = BATCH_TIMEOUT_SECONDS,
+    deadline: float | None = None,
 ) -> cma.Client:
     """Return a client for `source`, an asynchronous context manager.
 
@@ -62,7 +62,7 @@ def open_client(
         token: Its API token.
         rate_limiter: The one that all clients of this token share. None: the client gets its own.
         log: Where failed requests are logged.
-        deadline: For how many seconds one request is tried again.
+        deadline: For how many seconds one request is tried again. None: BATCH_TIMEOUT_SECONDS.
 
     Raises:
         InvalidSetting: The address, the proxy or a file of certificates cannot be used.
@@ -73,7 +73,7 @@ def open_client(
             token.reveal(),
             environment=source.environment,
             rate_limiter=rate_limiter or rate_limiter_of([source.rate_limit]),
-            deadline=deadline,
+            deadline=BATCH_TIMEOUT_SECONDS if deadline is None else deadline,
             on_request=None if log is None else _RequestLog(log.bind(source=source.name)),
         )
     except ValueError as error:  # the message holds no secret
