@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,8 +46,11 @@ async def test_a_heartbeat_trusts_the_named_ca(server: str, tmp_path: Path, monk
     assert "SOCKS" in str(await _get(Secret(server)))
 
 
-async def test_a_notification_trusts_the_named_ca(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_notification_trusts_the_named_ca(
+    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     """Its library has its own variable for that."""
+    caplog.set_level(logging.DEBUG)  # a failure shows the library's reason
     target = Secret(server.replace("https://", "jsons://") + "/?method=get")
     with pytest.raises(NotSent):
         await asyncio.to_thread(open_channel(target, where="notifications[0]"), NOTIFICATION)
