@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,10 +15,6 @@ if TYPE_CHECKING:
     from versionsync.status.snapshot import SnapshotReader
 
 __all__ = ["status"]
-
-WATCH_SECONDS: Final = 2.0
-MIN_WATCH_SECONDS: Final = 0.1
-_NUMBER: Final = re.compile(r"\d+(\.\d+)?")
 
 
 def status(
@@ -38,14 +33,6 @@ def status(
             show_default=False,
         ),
     ] = None,
-    watch: Annotated[
-        bool,
-        typer.Option(
-            "--watch",
-            metavar="[SECONDS]",
-            help="Refresh every 2 seconds, or as often as you say. With --json: one object a line.",
-        ),
-    ] = False,
 ) -> None:
     """Show what is mirrored, how fresh it is, how the last run went, and what needs attention.
 
@@ -70,9 +57,6 @@ def status(
 
     names = list(sources or ())
     age = None if max_age is None else timedelta(seconds=max_age)
-    if watch:
-        _watch(session, names, age)
-        return
     with session.open_mirror() as mirror:
         snapshot = _reader(session, names, age).read(mirror)
     redact, output = session.redactor.redact, session.output
@@ -94,16 +78,3 @@ def _reader(session: CliContext, names: Sequence[str], max_age: timedelta | None
     return SnapshotReader(
         settings, lambda mirror: session.known_sources(mirror, names), expected=expected, max_age=max_age
     )
-
-
-def _watch(session: CliContext, names: Sequence[str], max_age: timedelta | None) -> None:
-    from versionsync.cli.views.status_watch import watch
-
-    numbers = [name for name in names if _NUMBER.fullmatch(name)]
-    named = [name for name in names if name not in numbers]
-    if len(numbers) > 1:
-        raise typer.BadParameter("give one number of seconds", param_hint="--watch")
-    seconds = float(numbers[0]) if numbers else WATCH_SECONDS
-    if seconds < MIN_WATCH_SECONDS:
-        raise typer.BadParameter(f"{MIN_WATCH_SECONDS} seconds is the minimum", param_hint="--watch")
-    watch(session, _reader(session, named, max_age), seconds=seconds, in_full=bool(named) or None)
