@@ -77,51 +77,73 @@ class TaskSpool:
 
 
 class ContentSpool(Mapping[VersionId, bytes]):
-    """The contents of one record's versions by id.
+    """The contents of one record's versions by id: in memory while they are few, then all of the others in a file.
 
-    `close` frees the memory or the file. It is called automatically for a spool without references, as when a run is
-    stopped with records in its queue.
+    `close` frees the memory and the file. The file is closed automatically with a spool without references, as when a
+    run is stopped with records in its queue.
     """
 
     def __init__(self) -> None:
-        self._file = tempfile.SpooledTemporaryFile(max_size=CONTENTS_IN_MEMORY_BYTES)  # noqa: SIM115 see close
-        self.close = weakref.finalize(self, _discard, self._file)
+        self.size = 0
+        """How many bytes were added."""
+        self._memory: dict[VersionId, bytes] = {}
+        self._file: IO[bytes] | None = None
         self._ranges: dict[VersionId, tuple[int, int]] = {}
         self._end = 0
 
     def add(self, id: VersionId, content: bytes) -> None:
         """Store `content`. A second one with the same id replaces the first."""
-        with _on_disk(self._file):
-            self._file.seek(self._end)
-            self._file.write(content)
+        self.size += len(content)
+        if self.size <= CONTENTS_IN_MEMORY_BYTES:
+            self._memory[id] = content
+            return
+        with self._on_disk() as file:
+            file.seek(self._end)
+            file.write(content)
+        self._memory.pop(id, None)
         self._ranges[id] = (self._end, len(content))
         self._end += len(content)
 
-    @property
-    def size(self) -> int:
-        """Return how many bytes were added."""
-        return self._end
+    def close(self) -> None:
+        """Free the memory, and the file if there is one."""
+        self._memory.clear()
+        self._ranges.clear()
+        if self._file is not None:
+            _discard(self._file)
 
     def __getitem__(self, id: VersionId) -> bytes:
+        if (content := self._memory.get(id)) is not None:
+            return content
         start, length = self._ranges[id]
-        with _on_disk(self._file):
-            self._file.seek(start)
-            return self._file.read(length)
+        with self._on_disk() as file:
+            file.seek(start)
+            return file.read(length)
 
     def __iter__(self) -> Iterator[VersionId]:
-        return iter(self._ranges)
+        yield from self._memory
+        yield from self._ranges
 
     def __len__(self) -> int:
-        return len(self._ranges)
+        return len(self._memory) + len(self._ranges)
+
+    @contextmanager
+    def _on_disk(self) -> Iterator[IO[bytes]]:
+        if self._file is None:
+            with _on_disk():
+                self._file = tempfile.TemporaryFile()  # noqa: SIM115 see close
+            weakref.finalize(self, _discard, self._file)
+        with _on_disk(self._file):
+            yield self._file
 
 
 @contextmanager
-def _on_disk(file: IO[bytes]) -> Iterator[None]:
+def _on_disk(file: IO[bytes] | None = None) -> Iterator[None]:
     """Report a full disk as DatabaseUnavailable, and discard what the file still holds in memory."""
     try:
         yield
     except OSError as error:
-        _discard(file)
+        if file is not None:
+            _discard(file)
         raise DatabaseUnavailable(
             f"there is no room for temporary files in {tempfile.gettempdir()} ({error.strerror}): "
             "free some space there, or name another folder in TMPDIR, then run this again"
