@@ -211,7 +211,7 @@ def ask(address: str, query: str, times: Sequence[int], step: int) -> list[dict[
 
 
 def free_ports(number: int) -> list[int]:
-    """So many that nobody listens on."""
+    """Return ports that no program listens on."""
     with ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(number)]
         for each in sockets:

@@ -59,7 +59,7 @@ class _Box:
 
 
 def draw(title: str, panels: Sequence[tuple[Mapping[str, Any], Sequence[Series]]], *, seconds: float) -> str:
-    """The dashboard as SVG: its panels with what they were told over so many seconds."""
+    """Return the dashboard as SVG: its panels with their values over `seconds`."""
     rows = max(panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel, _ in panels)
     height = HEAD + rows * HEIGHT_OF_ROW + GAP
     parts = [
