@@ -15,9 +15,9 @@ from typing import Final
 from aiohttp import web
 
 from versionsync.simulator.api.listing import Listings
-from versionsync.simulator.api.project import may_access
 from versionsync.simulator.api.request import Jobs, Request, Response, Route, Services
 from versionsync.simulator.errors import ApiError
+from versionsync.simulator.http.authorization import accessible_environment, authorized_token
 from versionsync.simulator.http.faults import (
     ANSWERED_INSTEAD,
     Fault,
@@ -35,7 +35,7 @@ from versionsync.simulator.world.environments import Environment
 from versionsync.simulator.world.people_roles_tokens import Token
 from versionsync.simulator.world.world import World
 
-__all__ = ["REQUESTS_KEPT", "LoggedRequest", "Project", "RequestsLog", "secret_of"]
+__all__ = ["REQUESTS_KEPT", "LoggedRequest", "Project", "RequestsLog"]
 
 REQUESTS_KEPT: Final = 100_000
 
@@ -142,7 +142,7 @@ class Project:
         now, headers = self._begin()
         token: Token | None = None
         try:
-            token = self._token(request)
+            token = authorized_token(self.world, request)
             rate = self._count(token, headers)
             if fault is not None and fault.kind is not FaultKind.LATE:
                 await wait(fault)
@@ -193,7 +193,7 @@ class Project:
         fault: Fault | None,
     ) -> Response:
         _check_headers(request)
-        environment = self._environment(request, token, now)
+        environment = accessible_environment(self.world, request, token, now)
         headers["X-Environment"] = environment.id
         if fault is not None and request.method == "GET":
             environment = _earlier(fault, environment, request.path)
@@ -235,18 +235,6 @@ class Project:
             )
         return response
 
-    def _token(self, request: web.Request) -> Token:
-        secret = secret_of(request)
-        if secret is None:
-            raise ApiError("INVALID_SITE", 401)
-        token = self.world.people.tokens.get(secret)
-        if token is None:
-            raise ApiError("INVALID_AUTHORIZATION_HEADER", 401)
-        if not token.can_access_cma:
-            raise ApiError("INSUFFICIENT_PERMISSIONS", 401, details={"ability": "can_access_cma"})
-        self.world.people.last_used[token.editor.id] = self.world.clock.now()
-        return token
-
     def _count(self, token: Token, headers: dict[str, str]) -> dict[str, str]:
         """Count a request that has arrived, and return its rate headers."""
         if self.limits is None:
@@ -257,15 +245,6 @@ class Project:
         if allowance.is_refused:
             raise ApiError("RATE_LIMIT_EXCEEDED", 429, transient=True)
         return rate
-
-    def _environment(self, request: web.Request, token: Token, now: datetime) -> Environment:
-        environment = self.world.environment(request.headers.get("X-Environment"))
-        if not may_access(token.role.final_environments_access, environment):
-            details = {"ability": "environments_access", "environment": environment.id}
-            raise ApiError("INSUFFICIENT_PERMISSIONS", 401, details=details)
-        if not request.path.startswith("/environments"):
-            environment.check_ready(now)
-        return environment
 
     def _begin(self) -> tuple[datetime, dict[str, str]]:
         """Return the time, and the headers of an answer at this time."""
@@ -301,14 +280,6 @@ class Project:
             answer.headers["Content-Encoding"] = "gzip"
             answer.headers["Vary"] = "Accept-Encoding"
         return answer
-
-
-def secret_of(request: web.Request) -> str | None:
-    """Return the API token of *request*: empty if it has another form, None if there is no header."""
-    if "Authorization" not in request.headers:
-        return None
-    scheme, _, secret = request.headers["Authorization"].partition(" ")
-    return secret.strip() if scheme.lower() == "bearer" else ""
 
 
 def _earlier(fault: Fault, environment: Environment, path: str) -> Environment:
