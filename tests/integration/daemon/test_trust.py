@@ -50,7 +50,9 @@ async def test_a_notification_trusts_the_named_ca(
     server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Its library has its own variable for that."""
-    caplog.set_level(logging.DEBUG)  # a failure shows the library's reason
+    library = logging.getLogger("apprise")  # a failure shows its reason
+    library.addHandler(caplog.handler)
+    monkeypatch.setattr(library, "level", logging.DEBUG)
     target = Secret(server.replace("https://", "jsons://") + "/?method=get")
     with pytest.raises(NotSent):
         await asyncio.to_thread(open_channel(target, where="notifications[0]"), NOTIFICATION)

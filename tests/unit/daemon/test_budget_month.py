@@ -9,6 +9,8 @@ import pytest
 from benchmarks.daemon.budget_month import office_hours
 from benchmarks.daemon.simulation import START, Hears, live
 
+pytestmark = pytest.mark.nightly
+
 DAYS = 7
 EDITS = office_hours(5)
 """From Tuesday to Friday; what a day does not pay for the weekend does."""
