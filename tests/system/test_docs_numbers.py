@@ -65,6 +65,11 @@ SAID = [
         (("fixed windows, time before the count", 2), ("fixed windows, time after the count", 2)),
     ),
     Said(
+        "guarantees.md",
+        "it would use N to N %, still without a 429",
+        (("sliding windows, time before the count", 2), ("sliding windows, time after the count", 2)),
+    ),
+    Said(
         "sizing.md",
         "N KB a version on SQLite and N KB on PostgreSQL",
         (("SQLite, 1,000,000 versions", 3), ("PostgreSQL, 1,000,000 versions", 3)),
