@@ -53,7 +53,7 @@ async def test_a_notification_trusts_the_named_ca(
     library = logging.getLogger("apprise")  # a failure shows its reason
     library.addHandler(caplog.handler)
     monkeypatch.setattr(library, "level", logging.DEBUG)
-    target = Secret(server.replace("https://", "jsons://") + "/?method=get")
+    target = Secret(server.replace("https://", "jsons://") + "/?method=get&cto=60&rto=60")  # the library waits for 4 s
     with pytest.raises(NotSent):
         await asyncio.to_thread(open_channel(target, where="notifications[0]"), NOTIFICATION)
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
