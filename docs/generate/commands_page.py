@@ -1,13 +1,8 @@
-"""Write `docs/commands.md` from the help of the commands.
-
-`python -m docs.generate.commands_page` writes it in a checkout. With `--check` it only says whether it is current.
-"""
+"""The text of `docs/commands.md`, made from the commands."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any, Final
 
 import typer
@@ -16,14 +11,13 @@ from versionsync.cli.exit_codes import DESCRIPTIONS, ExitCode, most_severe
 from versionsync.cli.main import PROGRAM, app
 from versionsync.cli.options import PANEL
 
-__all__ = ["commands_of", "commands_page", "main"]
+__all__ = ["commands_of", "commands_page"]
 
-_PAGE: Final = Path(__file__).resolve().parents[2] / "docs" / "commands.md"
 
 _INTRODUCTION: Final = """\
 # Commands
 
-`python -m docs.generate.commands_page` writes this page; change the commands in `versionsync/cli/` instead.
+`python -m docs.generate` writes this page; change the commands in `versionsync/cli/` instead.
 
 Only results go to standard output. Progress, questions, warnings and the log go to standard error. With `--json` a
 command writes one object, or one object a line for a stream. An error is an object on standard error:
@@ -51,18 +45,6 @@ def commands_page() -> str:
     codes = (f"| {code.value} | `{code.name.lower()}` | {DESCRIPTIONS[code]} |" for code in ExitCode)
     parts.append(_EXIT_CODES.format(order=_order()) + "\n".join(codes) + "\n")
     return "\n".join(parts)
-
-
-def main(argv: Sequence[str]) -> int:
-    """Write the page, or with `--check` compare it. Return 1 if it is not current."""
-    page = commands_page()
-    is_current = _PAGE.exists() and _PAGE.read_text(encoding="utf-8") == page
-    if "--check" in argv:
-        if not is_current:
-            sys.stderr.write(f"{_PAGE.name} is not current: python -m docs.generate.commands_page\n")
-        return 0 if is_current else 1
-    _PAGE.write_text(page, encoding="utf-8")
-    return 0
 
 
 def commands_of(group: Any, before: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -114,7 +96,3 @@ def _row(param: Any) -> str:
     default = param.default
     has_default = default not in (None, False, 0, 0.0, "", (), []) and not callable(default)
     return f"| {names}{value} | {param.help}{f' Default: `{default}`.' if has_default else ''} |"
-
-
-if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))

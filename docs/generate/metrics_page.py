@@ -1,14 +1,9 @@
-"""Write `docs/metrics.md` from the metrics that a daemon serves.
-
-`python -m docs.generate.metrics_page` writes it in a checkout; with `--check` it only says whether it is current.
-"""
+"""The text of `docs/metrics.md`, made from the metrics that a daemon serves."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Final
 
 from prometheus_client.core import Metric
@@ -17,14 +12,13 @@ from versionsync.budget import Budget, BudgetStatus
 from versionsync.daemon.http.metrics import Metrics
 from versionsync.daemon.worker_state import WorkerState
 
-__all__ = ["main", "metrics_page"]
+__all__ = ["metrics_page"]
 
-_PAGE: Final = Path(__file__).resolve().parents[2] / "docs" / "metrics.md"
 
 _INTRODUCTION: Final = """\
 # Metrics
 
-This page is written by `python -m docs.generate.metrics_page`; change `versionsync/daemon/http/metrics.py` instead.
+This page is written by `python -m docs.generate`; change `versionsync/daemon/http/metrics.py` instead.
 
 `versionsync run` serves these at `http://127.0.0.1:8765/metrics`. See how to [load them into
 Prometheus](monitoring.md#prometheus-and-grafana), and what to do when [an alert](alerts.md) fires.
@@ -64,18 +58,6 @@ def metrics_page() -> str:
     return _INTRODUCTION + "".join(_row(metric) for metric in _metrics()) + _values()
 
 
-def main(argv: Sequence[str]) -> int:
-    """Write the page, or compare it with `--check`; return 1 if it is not current."""
-    page = metrics_page()
-    is_current = _PAGE.exists() and _PAGE.read_text(encoding="utf-8") == page
-    if "--check" in argv:
-        if not is_current:
-            sys.stderr.write(f"{_PAGE.name} is not current: python -m docs.generate.metrics_page\n")
-        return 0 if is_current else 1
-    _PAGE.write_text(page, encoding="utf-8")
-    return 0
-
-
 def _metrics() -> Iterator[Metric]:
     """Yield all metrics of a daemon with one source that has a budget, sorted by name."""
     budget = BudgetStatus(budget=Budget.parse("3000/day"), spent=0, shared_by=1, now=_NOW)
@@ -111,7 +93,3 @@ def _values() -> str:
 
 def _name(metric: Metric) -> str:
     return f"{metric.name}_total" if metric.type == "counter" else metric.name
-
-
-if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))

@@ -1,13 +1,8 @@
-"""Write the data dictionary, docs/schema.md, from the definitions of the tables and views.
-
-`python -m docs.generate.schema_page` writes it; with `--check` it only reports whether it is current.
-"""
+"""The text of `docs/schema.md`, made from the definitions of the tables and views."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from sqlalchemy import CheckConstraint, Column, Dialect, ForeignKeyConstraint, Index, Table
 from sqlalchemy.dialects import postgresql, sqlite
@@ -18,9 +13,8 @@ from versionsync.mirror.schema.migrate import HEAD
 from versionsync.mirror.schema.typed_views import COLUMN_TYPES, OWN_COLUMNS, RESERVED_COLUMNS, VIEW_KINDS
 from versionsync.mirror.schema.views import VIEWS, View
 
-__all__ = ["PAGE", "dictionary"]
+__all__ = ["schema_page"]
 
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "schema.md"
 ORDER = (
     "sources",
     "records",
@@ -45,7 +39,7 @@ POSTGRES: Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQL
 INTRODUCTION = """\
 # The database
 
-<!-- Made by `python -m docs.generate.schema_page` from versionsync/mirror/schema/; do not edit. -->
+<!-- Made by `python -m docs.generate` from versionsync/mirror/schema/; do not edit. -->
 
 Every table, column, constraint, index and view of a mirror at schema {head}. PostgreSQL shows the same descriptions as
 comments (`\\d+ versions` in psql).
@@ -104,7 +98,7 @@ MEANINGS = {
 }
 
 
-def dictionary() -> str:
+def schema_page() -> str:
     """Return the page."""
     tables = [metadata.tables[name] for name in ORDER]
     parts = [INTRODUCTION.format(head=HEAD), _diagram(tables), "## Tables\n"]
@@ -208,20 +202,3 @@ def _names(names: Iterator[str] | Sequence[str]) -> str:
 
 def _cell(text: str | None) -> str:
     return (text or "").replace("|", "\\|")
-
-
-def main(arguments: Sequence[str]) -> int:
-    """Write or check the page; return the exit code."""
-    page = dictionary()
-    if list(arguments) == ["--check"]:
-        if PAGE.is_file() and PAGE.read_text() == page:
-            return 0
-        sys.stderr.write("docs/schema.md is not current: python -m docs.generate.schema_page\n")
-        return 1
-    PAGE.parent.mkdir(exist_ok=True)
-    PAGE.write_text(page)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

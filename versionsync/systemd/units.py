@@ -7,10 +7,8 @@ only root can ask for. `python -m versionsync.systemd.units` writes the system u
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Final
 
 __all__ = [
@@ -188,7 +186,6 @@ WantedBy=timers.target
 
 DEFAULT_PROGRAM: Final = PurePosixPath("/opt/versionsync/bin/versionsync")
 DEFAULT_ADDRESS: Final = "127.0.0.1:8765"
-FOLDER: Final = Path(__file__).resolve().parents[2] / "deploy" / "systemd"
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,21 +332,3 @@ def _quoted(path: str) -> str:
         return path
     escaped = path.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
-
-
-def main(argv: Sequence[str]) -> int:
-    """Write `deploy/systemd`. With --check, only compare it and return 1 if it is not current."""
-    variants = [UnitOptions(timer=timer, instance=instance) for timer in (False, True) for instance in (None, "%i")]
-    wanted = {unit.name: unit.text for options in variants for unit in units_of(options)}
-    existing = {file.name: file.read_text() for file in FOLDER.glob("versionsync*")}
-    if "--check" in argv:
-        if old := sorted(name for name in wanted | existing if wanted.get(name) != existing.get(name)):
-            sys.stderr.write(f"deploy/systemd is not current: {', '.join(old)}\n")
-        return int(bool(old))
-    for name, text in wanted.items():
-        (FOLDER / name).write_text(text)
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))

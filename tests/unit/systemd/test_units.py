@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from versionsync.systemd.units import FOLDER, Unit, UnitOptions, main, units_of
+from versionsync.systemd.units import Unit, UnitOptions, units_of
 
 WORST_EXPOSURE = 1.5
 NEWER_KEYS = re.compile(r".*Unknown key (name )?'Restart(Steps|MaxDelaySec)'.*")
@@ -45,11 +45,6 @@ def analyzed(*argv: str) -> subprocess.CompletedProcess[str]:
 def lines_of(options: UnitOptions) -> list[str]:
     """The lines of a service that are no comment."""
     return [line for line in units_of(options)[0].text.splitlines() if line and not line.startswith("#")]
-
-
-def test_what_deploy_shows_is_what_is_installed() -> None:
-    assert main(["--check"]) == 0
-    assert len(list(FOLDER.iterdir())) == 7
 
 
 @needs_analyze
