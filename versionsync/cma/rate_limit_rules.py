@@ -30,6 +30,8 @@ from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from typing import Final
 
+from versionsync.backoff import Backoff
+
 __all__ = ["DOCUMENTED_LIMIT", "GUARD_SECONDS", "WINDOW_SECONDS", "Pacer", "Slot"]
 
 DOCUMENTED_LIMIT: Final = 60
@@ -71,6 +73,8 @@ _CLEARLY_BETTER: Final = 0.3
 _UNPROVEN: Final = 10.0  # the variance of a guess that has explained nothing yet
 _LIMIT_RANGE: Final = range(1, 100_001)
 _MAX_BLOCK_SECONDS: Final = 3600.0
+# How long a 429 without a reset blocks, by the number of 429s in a row.
+_PAUSES: Final = Backoff(1.0, 30.0)
 _DELETE_AT_ONCE: Final = 64
 
 
@@ -221,7 +225,7 @@ class Pacer:
             self._narrow(now)
             self._guard = min(max(2 * self._guard, _GUARD_SECONDS_AFTER_429), _MAX_GUARD_SECONDS)
             self._guard_at = now
-        pause = min(2.0 ** (self._episode - 1), 30.0) if reset is None else min(max(reset, 0.0), _MAX_BLOCK_SECONDS)
+        pause = _PAUSES.delay(self._episode) if reset is None else min(max(reset, 0.0), _MAX_BLOCK_SECONDS)
         self._blocked_until = max(self._blocked_until, now + pause + self._steady_guard)
         return self.blocked(now)
 
@@ -242,9 +246,7 @@ class Pacer:
 
     def _remains(self, now: float, budget: int) -> bool:
         """Return whether the newest answer shows room for one more, even if upstream counted all that came since."""
-        if (
-            self._newest is None or budget < self._announced
-        ):  # others or a ceiling: what remains is not all for this client
+        if self._newest is None or budget < self._announced:  # with others or a ceiling, not all is for this client
             return False
         left, back, remaining = self._newest
         if back <= now - WINDOW_SECONDS:

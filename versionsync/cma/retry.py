@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from versionsync.backoff import Backoff
+
 __all__ = ["Failure", "Kind", "Policy", "backoff"]
 
 
@@ -63,9 +65,12 @@ class Failure:
         return self.kind not in _CERTAINLY_REFUSED
 
 
-def backoff(tries: int, *, random: random.Random, first: float = 0.5, most: float = 20.0) -> float:
+_DELAYS: Final = Backoff(0.5, 20.0)
+
+
+def backoff(tries: int, *, random: random.Random) -> float:
     """Return the seconds to wait after the `tries`-th failure in a row: doubled, capped, with jitter down to a half."""
-    return min(most, first * 2.0 ** min(tries - 1, 30)) * (0.5 + random.random() / 2)
+    return _DELAYS.delay(tries, random)
 
 
 @dataclass(frozen=True, slots=True)
