@@ -9,17 +9,7 @@ import msgspec
 
 from versionsync.simulator.errors import invalid_format
 
-__all__ = [
-    "Attributes",
-    "Body",
-    "BulkOperation",
-    "Meta",
-    "Relationships",
-    "Selected",
-    "SentItem",
-    "SentResource",
-    "sent",
-]
+__all__ = ["Attributes", "Body", "Meta", "Selected", "SentItem", "SentResource"]
 
 T = TypeVar("T")
 
@@ -36,32 +26,6 @@ class Attributes(msgspec.Struct, Generic[T]):
     attributes: T
 
 
-class Pointer(msgspec.Struct):
-    """Which resource a relationship of a request points to."""
-
-    id: str
-    type: str
-
-
-class ToOne(msgspec.Struct):
-    """A relationship of a request to one resource."""
-
-    data: Pointer
-
-
-class ToMany(msgspec.Struct):
-    """A relationship of a request to several resources."""
-
-    data: list[Pointer]
-
-
-class Relationships(msgspec.Struct):
-    """The relationships that a request may set."""
-
-    item_type: ToOne | None = None
-    creator: ToOne | None = None
-
-
 class Meta(msgspec.Struct):
     """The meta that a request may set."""
 
@@ -76,7 +40,7 @@ class SentItem(msgspec.Struct):
 
     id: str | None = None
     attributes: dict[str, msgspec.Raw] | None = None
-    relationships: Relationships | None = None
+    relationships: dict[str, Any] = {}
     meta: Meta | None = None
 
 
@@ -88,19 +52,6 @@ class Selected(msgspec.Struct):
     publication_scheduled_at: str | None = None
     selective_publication: Selected | None = None
     unpublishing_scheduled_at: str | None = None
-
-
-class BulkRelationships(msgspec.Struct):
-    """The records of a bulk operation."""
-
-    items: ToMany
-
-
-class BulkOperation(msgspec.Struct):
-    """The data of a bulk request; *attributes* may hold a stage."""
-
-    relationships: BulkRelationships
-    attributes: dict[str, str] = {}
 
 
 class SentResource(msgspec.Struct):
@@ -122,15 +73,15 @@ class SentResource(msgspec.Struct):
 
         *texts*: those of them that must not be empty.
         """
-        known = {name: value for name, value in self.attributes.items() if name in types}
-        for name, value in known.items():
+        found: dict[str, Any] = {}
+        for name in (known for known in self.attributes if known in types):
             try:
-                msgspec.convert(value, types[name], strict=True)
+                found[name] = msgspec.convert(self.attributes[name], types[name], strict=True)
             except msgspec.ValidationError as error:
                 raise invalid_format(f"attributes.{name}: {error}") from None
             if name in texts:
                 self.text(name)
-        return known
+        return found
 
     def pointers(self, names: Iterable[str], type: str) -> dict[str, str | None]:
         """Return the ids of those relationships of *names* that were sent, each to a resource of *type* or to none.
@@ -150,7 +101,21 @@ class SentResource(msgspec.Struct):
                     raise invalid_format(f"relationships.{name} is no {type}")
         return found
 
+    def ids(self, name: str, type: str) -> list[str] | None:
+        """Return the ids in the relationship *name* to resources of *type*, or None if it was not sent.
 
-def sent(attributes: msgspec.Struct) -> dict[str, Any]:
-    """Return the members of *attributes* that were sent: those that are not UNSET."""
-    return {name: value for name, value in msgspec.structs.asdict(attributes).items() if value is not msgspec.UNSET}
+        Raise ApiError (422) if it has another form.
+        """
+        match self.relationships.get(name):
+            case None:
+                return None
+            case {"data": list(sent)} if all(_points_to(one, type) for one in sent):
+                return [one["id"] for one in sent]
+        raise invalid_format(f"relationships.{name} is no list of type {type}")
+
+
+def _points_to(sent: object, type: str) -> bool:
+    match sent:
+        case {"type": str(of), "id": str()}:
+            return of == type
+    return False

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, Literal
 
-from versionsync.simulator.api.bodies import Body, SentResource
+from versionsync.simulator.api.bodies import SentResource
 from versionsync.simulator.api.request import Handler, Request, Response, Routes, json_response
 from versionsync.simulator.errors import invalid_format, invalid_params, not_found
 from versionsync.simulator.world.people_roles_tokens import ABILITIES, LISTS, Editor, EditorKind, Role
-from versionsync.simulator.world.serialization import Resource, person_resource
+from versionsync.simulator.world.serialization import TOKEN_ACCESS, Resource, members, person_resource, references
 
 __all__ = ["ROUTES", "person", "role_resource"]
 
@@ -22,7 +22,6 @@ _ROLE_SETTINGS: Final[Mapping[str, object]] = {
 }
 _PERMISSIONS: Final[Mapping[str, object]] = dict.fromkeys(LISTS, list[dict[str, Any]])
 _ALL_RECORDS: Final = {"workflow": None, "on_stage": None, "on_creator": "anyone"}
-_ACCESS: Final[Mapping[str, object]] = {"can_access_cda": bool, "can_access_cda_preview": bool, "can_access_cma": bool}
 
 
 def person(request: Request, editor: Editor) -> Resource:
@@ -70,14 +69,14 @@ def get_role(request: Request) -> Response:
 
 @ROUTES("POST /roles", needs="can_manage_users")
 def create_role(request: Request) -> Response:
-    sent = request.decode(Body[SentResource]).data
+    sent = request.sent()
     settings = {**_role_settings(sent), "name": sent.text("name")}
     return json_response(role_resource(request, request.world.create_role(request.editor, **settings)), status=201)
 
 
 @ROUTES("PUT /roles/{id}", needs="can_manage_users")
 def update_role(request: Request) -> Response:
-    settings = _role_settings(request.decode(Body[SentResource]).data)
+    settings = _role_settings(request.sent())
     changed = request.world.update_role(request.editor, request.ids["id"], **settings)
     return json_response(role_resource(request, changed))
 
@@ -96,20 +95,14 @@ def destroy_role(request: Request) -> Response:
 def role_resource(request: Request, role: Role) -> Resource:
     """Return the resource of *role*: its own permissions, and the final ones with all that it inherits."""
     own = _permissions(request, role)
-    attributes = {
-        "name": role.name,
-        **{ability: getattr(role, ability) for ability in ABILITIES},
-        "environments_access": role.environments_access,
-        **own,
-    }
+    attributes = {**members(role, "name", *ABILITIES, "environments_access"), **own}
     inherited = [_permissions(request, one) for one in role.lineage[1:]]
     final = {
         **{ability: role.can(ability) for ability in ABILITIES},
         "environments_access": role.final_environments_access,
         **{name: [*own[name], *(entry for lists in inherited for entry in lists[name])] for name in LISTS},
     }
-    parents = [{"id": parent.id, "type": "role"} for parent in role.parents]
-    relationships = {"inherits_permissions_from": {"data": parents}}
+    relationships = {"inherits_permissions_from": references("role", (parent.id for parent in role.parents))}
     return Resource(role.id, "role", attributes, relationships, {"final_permissions": final})
 
 
@@ -117,21 +110,9 @@ def _role_settings(sent: SentResource) -> dict[str, Any]:
     settings = sent.settings(_ROLE_SETTINGS, "name")
     if permissions := sent.settings(_PERMISSIONS):
         settings["permissions"] = permissions
-    match sent.relationships.get("inherits_permissions_from"):
-        case None:
-            pass
-        case {"data": list(parents)}:
-            settings["inherits"] = [_role_id(parent) for parent in parents]
-        case _:
-            raise invalid_format("relationships.inherits_permissions_from is no list of roles")
+    if (parents := sent.ids("inherits_permissions_from", "role")) is not None:
+        settings["inherits"] = parents
     return settings
-
-
-def _role_id(sent: object) -> str:
-    match sent:
-        case {"id": str(id), "type": "role"}:
-            return id
-    raise invalid_format("relationships.inherits_permissions_from has something that is no role")
 
 
 def _permissions(request: Request, role: Role) -> dict[str, list[Mapping[str, Any]]]:
@@ -202,9 +183,9 @@ def destroy_token(request: Request) -> Response:
 
 def _sent_token(request: Request) -> tuple[str, str | None, dict[str, Any]]:
     """Return the name, the role and the kinds of access of a request. Only the role may be missing."""
-    sent = request.decode(Body[SentResource]).data
-    name, access = sent.text("name"), sent.settings(_ACCESS)
-    for missing in _ACCESS.keys() - access.keys():
+    sent = request.sent()
+    name, access = sent.text("name"), sent.settings(TOKEN_ACCESS)
+    for missing in TOKEN_ACCESS.keys() - access.keys():
         raise invalid_format(f"attributes.{missing} is missing")
     return name, sent.pointers(["role"], "role").get("role"), access
 

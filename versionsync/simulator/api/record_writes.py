@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from versionsync.simulator.api.bodies import Attributes, Body, BulkOperation, Meta, Relationships, Selected, SentItem
+from versionsync.simulator.api.bodies import Attributes, Body, Meta, Selected, SentItem
 from versionsync.simulator.api.listing import can_read_model, visible_record
 from versionsync.simulator.api.request import Request, Response, Routes, as_job, json_response
 from versionsync.simulator.errors import ApiError, invalid_format
+from versionsync.simulator.world.environments import Scheduled
 from versionsync.simulator.world.models import Model
 from versionsync.simulator.world.people_roles_tokens import Editor
 from versionsync.simulator.world.record_actions import BulkResult
 from versionsync.simulator.world.records import Record, Selection
 from versionsync.simulator.world.times import parse_time
+from versionsync.simulator.world.world import World
 
 __all__ = ["ROUTES", "creator_named"]
 
@@ -26,8 +28,8 @@ NOTHING: Final = Response(b"", 204)
 def create(request: Request) -> Response:
     sent = request.decode(Body[SentItem]).data
     model, meta = _model(request, sent), sent.meta or Meta()
-    record = request.world.create(
-        request.editor,
+    record = request.act(
+        World.create,
         model,
         sent.attributes or {},
         id=sent.id,
@@ -35,7 +37,6 @@ def create(request: Request) -> Response:
         first_published_at=parse_time(meta.first_published_at) if meta.first_published_at else None,
         creator=creator_named(request, sent.relationships),
         stage=meta.stage,
-        environment=request.environment.id,
     )
     return _item(request, record, status=201)
 
@@ -43,16 +44,14 @@ def create(request: Request) -> Response:
 @ROUTES("PUT /items/{item_id}", needs="can_write")
 def update(request: Request) -> Response:
     sent = request.decode(Body[SentItem]).data
-    record = _record(request)
-    meta = sent.meta or Meta()
-    updated = request.world.update(
-        request.editor,
+    record, meta = _record(request), sent.meta or Meta()
+    updated = request.act(
+        World.update,
         record.id,
         sent.attributes,
         if_current=meta.current_version,
         stage=meta.stage if meta.stage != record.stage else None,
         creator=creator_named(request, sent.relationships),
-        environment=request.environment.id,
     )
     return _item(request, updated)
 
@@ -76,116 +75,87 @@ def validate_existing(request: Request) -> Response:
 
 @ROUTES("DELETE /items/{item_id}", needs="can_write")
 def delete(request: Request) -> Response:
-    record = _record(request)
-
-    def run() -> Response:
-        deleted = request.world.delete(request.editor, record.id, environment=request.environment.id)
-        return json_response(request.serializer().item(deleted))
-
-    return as_job(request, run)
+    id = _record(request).id
+    return as_job(request, lambda: json_response(request.serializer().item(request.act(World.delete, id))))
 
 
 @ROUTES("POST /items/{item_id}/duplicate", needs="can_write")
 def duplicate(request: Request) -> Response:
-    record = _record(request)
-
-    def run() -> Response:
-        copy = request.world.duplicate(request.editor, record.id, environment=request.environment.id)
-        return _item(request, copy)
-
-    return as_job(request, run)
+    id = _record(request).id
+    return as_job(request, lambda: _item(request, request.act(World.duplicate, id)))
 
 
 @ROUTES("PUT /items/{item_id}/publish", needs="can_write")
 def publish(request: Request) -> Response:
     record, selected = _record(request), _selected(request)
     selection = None if selected is None else _selection(selected)
-    published = request.world.publish(
-        request.editor, record.id, selection, recursive=request.flag("recursive"), environment=request.environment.id
-    )
-    return _item(request, published)
+    return _item(request, request.act(World.publish, record.id, selection, recursive=request.flag("recursive")))
 
 
 @ROUTES("PUT /items/{item_id}/unpublish", needs="can_write")
 def unpublish(request: Request) -> Response:
     record, selected = _record(request), _selected(request)
     locales = None if selected is None else frozenset(selected.content_in_locales or ())
-    unpublished = request.world.unpublish(
-        request.editor, record.id, locales, recursive=request.flag("recursive"), environment=request.environment.id
-    )
-    return _item(request, unpublished)
+    return _item(request, request.act(World.unpublish, record.id, locales, recursive=request.flag("recursive")))
 
 
 @ROUTES("POST /items/{item_id}/scheduled-publication", needs="can_write")
 def schedule_publication(request: Request) -> Response:
     record, plan = _record(request), request.decode(Body[Attributes[Selected]]).data.attributes
-    if plan.publication_scheduled_at is None:
+    part, at = plan.selective_publication, plan.publication_scheduled_at
+    if at is None:
         raise invalid_format("publication_scheduled_at is missing")
-    part = plan.selective_publication
-    request.world.schedule_publication(
-        request.editor,
-        record.id,
-        parse_time(plan.publication_scheduled_at),
-        None if part is None else _selection(part),
-        as_sent=plan.publication_scheduled_at,
-        environment=request.environment.id,
-    )
-    return _scheduled(request, record, publishes=True)
+    selection = None if part is None else _selection(part)
+    request.act(World.schedule_publication, record.id, parse_time(at), selection, as_sent=at)
+    return _scheduled(request, record, request.environment.publications)
 
 
 @ROUTES("POST /items/{item_id}/scheduled-unpublishing", needs="can_write")
 def schedule_unpublishing(request: Request) -> Response:
     record, plan = _record(request), request.decode(Body[Attributes[Selected]]).data.attributes
-    if plan.unpublishing_scheduled_at is None:
+    part, at = plan.content_in_locales, plan.unpublishing_scheduled_at
+    if at is None:
         raise invalid_format("unpublishing_scheduled_at is missing")
-    request.world.schedule_unpublishing(
-        request.editor,
-        record.id,
-        parse_time(plan.unpublishing_scheduled_at),
-        None if plan.content_in_locales is None else frozenset(plan.content_in_locales),
-        as_sent=plan.unpublishing_scheduled_at,
-        environment=request.environment.id,
-    )
-    return _scheduled(request, record, publishes=False)
+    locales = None if part is None else frozenset(part)
+    request.act(World.schedule_unpublishing, record.id, parse_time(at), locales, as_sent=at)
+    return _scheduled(request, record, request.environment.unpublishings)
 
 
 @ROUTES("DELETE /items/{item_id}/scheduled-publication", needs="can_write")
 def cancel_publication(request: Request) -> Response:
-    record = _record(request)
-    freed = request.world.cancel_publication(request.editor, record.id, environment=request.environment.id)
-    return json_response(request.serializer().item(freed))
+    return json_response(request.serializer().item(request.act(World.cancel_publication, _record(request).id)))
 
 
 @ROUTES("DELETE /items/{item_id}/scheduled-unpublishing", needs="can_write")
 def cancel_unpublishing(request: Request) -> Response:
-    record = _record(request)
-    freed = request.world.cancel_unpublishing(request.editor, record.id, environment=request.environment.id)
-    return json_response(request.serializer().item(freed))
+    return json_response(request.serializer().item(request.act(World.cancel_unpublishing, _record(request).id)))
 
 
-def _bulk(name: str, action: Callable[[Request, list[str], str], BulkResult]) -> None:
-    """Serve `POST /items/bulk/NAME`: a job that does *action* to each record that the request names."""
+def _bulk(name: str, action: Callable[..., BulkResult], *attributes: str) -> None:
+    """Serve `POST /items/bulk/NAME`: a job that does *action* to each record that the request names.
+
+    *attributes*: those of the request that the action needs, too.
+    """
 
     def handler(request: Request) -> Response:
-        operation = request.decode(Body[BulkOperation]).data
-        ids = [pointer.id for pointer in operation.relationships.items.data]
+        sent = request.sent()
+        ids = sent.ids("items", "item")
+        if ids is None:
+            raise invalid_format("relationships.items is missing")
 
         def run() -> Response:
-            result = action(request, ids, operation.attributes.get("stage", ""))
-            return json_response([], meta={"successful": result.successful, "failed": result.failed})
+            result = request.act(action, ids, *(sent.attributes.get(one, "") for one in attributes))
+            return json_response([], meta=result._asdict())
 
         return as_job(request, run)
 
     ROUTES(f"POST /items/bulk/{name}", needs="can_write")(handler)
 
 
-_bulk("publish", lambda one, ids, _: one.world.publish_many(one.editor, ids, environment=one.environment.id))
-_bulk("unpublish", lambda one, ids, _: one.world.unpublish_many(one.editor, ids, environment=one.environment.id))
-_bulk("destroy", lambda one, ids, _: one.world.delete_many(one.editor, ids, environment=one.environment.id))
-_bulk(
-    "move-to-stage",
-    lambda one, ids, stage: one.world.move_many_to_stage(one.editor, ids, stage, environment=one.environment.id),
-)
+_bulk("publish", World.publish_many)
+_bulk("unpublish", World.unpublish_many)
+_bulk("destroy", World.delete_many)
+_bulk("move-to-stage", World.move_many_to_stage, "stage")
 
 
 def _record(request: Request) -> Record:
@@ -204,33 +174,35 @@ def _selection(selected: Selected) -> Selection:
 
 def _model(request: Request, sent: SentItem) -> Model:
     """Return the model of the new record *sent*."""
-    if sent.relationships is None or sent.relationships.item_type is None:
-        raise invalid_format("relationships.item_type is missing")
-    model_id = sent.relationships.item_type.data.id
-    model = request.environment.models.get(model_id)
-    if model is None or not can_read_model(request, model):
-        raise ApiError("ITEM_TYPE_NOT_FOUND", details={"item_type": model_id})
-    return model
+    match sent.relationships.get("item_type"):
+        case {"data": {"id": str(model_id)}}:
+            model = request.environment.models.get(model_id)
+            if model is None or not can_read_model(request, model):
+                raise ApiError("ITEM_TYPE_NOT_FOUND", details={"item_type": model_id})
+            return model
+    raise invalid_format("relationships.item_type is missing")
 
 
-def creator_named(request: Request, links: Relationships | None) -> Editor | None:
+def creator_named(request: Request, relationships: Mapping[str, Any]) -> Editor | None:
     """Return the creator that a request names, or None. Raise ApiError (422)."""
-    if links is None or links.creator is None:
-        return None
-    sent = links.creator.data
-    known = request.world.people.editors.get((sent.type, sent.id))
-    if known is None:
-        raise ApiError("INVALID_ATTRIBUTES", details={"creator": sent.id, "reason": "no editor has this type and id"})
-    return known
+    match relationships.get("creator"):
+        case None:
+            return None
+        case {"data": {"type": str(kind), "id": str(id)}}:
+            known = request.world.people.editors.get((kind, id))
+            if known is None:
+                raise ApiError(
+                    "INVALID_ATTRIBUTES", details={"creator": id, "reason": "no editor has this type and id"}
+                )
+            return known
+    raise invalid_format("relationships.creator is no editor")
 
 
 def _item(request: Request, record: Record, *, status: int = 200) -> Response:
     serializer = request.serializer()
-    included: list[Any] = [serializer.model(record.model)]
-    return json_response(serializer.item(record), status=status, included=included)
+    return json_response(serializer.item(record), status=status, included=[serializer.model(record.model)])
 
 
-def _scheduled(request: Request, record: Record, *, publishes: bool) -> Response:
-    plans = request.environment.publications if publishes else request.environment.unpublishings
+def _scheduled(request: Request, record: Record, plans: Mapping[str, Scheduled]) -> Response:
     serializer = request.serializer()
     return json_response(serializer.scheduled(plans[record.id]), status=201, included=[serializer.item(record)])

@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
+from versionsync.simulator.api.bodies import Body, SentResource
 from versionsync.simulator.errors import ApiError, invalid_format, invalid_params, not_found
 from versionsync.simulator.world import content as contents
 from versionsync.simulator.world.audit_log import AuditLog
 from versionsync.simulator.world.blocks import BlockRecords
 from versionsync.simulator.world.environments import Environment
 from versionsync.simulator.world.people_roles_tokens import Editor, Role, Token
-from versionsync.simulator.world.serialization import Document, Resource, Serializer, TotalCount
+from versionsync.simulator.world.serialization import Document, Resource, Serializer
 from versionsync.simulator.world.world import World
 
 if TYPE_CHECKING:
@@ -69,7 +70,6 @@ class Jobs:
         self._results: OrderedDict[str, JobResult] = OrderedDict()
 
     def finish(self, status: int, payload: bytes) -> JobResult:
-        """Keep the result of a job."""
         delay = self._world.options.job_delay
         if delay is None:
             delay = timedelta(0) if self._world.clock.is_stopped else JOB_DELAY
@@ -119,13 +119,19 @@ class Request:
 
     @property
     def editor(self) -> Editor:
-        """The editor that the token stands for."""
         return self.token.editor
 
     @property
     def role(self) -> Role:
-        """The role of the token."""
         return self.token.role
+
+    def act(self, action: Callable[..., T], *arguments: object, **settings: Any) -> T:
+        """Do *action*, a method of `World`, as the editor of the token and in the environment of the request."""
+        return action(self.world, self.editor, *arguments, environment=self.environment.id, **settings)
+
+    def sent(self) -> SentResource:
+        """Return the resource in the body."""
+        return self.decode(Body[SentResource]).data
 
     @property
     def nested(self) -> bool:
@@ -214,20 +220,18 @@ class Routes(list[Route]):
 
 
 def encode(document: object) -> bytes:
-    """Return the JSON text of *document*."""
     return _ENCODER.encode(document)
 
 
 def json_response(
     data: Any, *, status: int = 200, meta: dict[str, Any] | None = None, included: Sequence[Any] | None = None
 ) -> Response:
-    """Return a document with *data*."""
     return Response(encode(Document(data, meta, included)), status)
 
 
 def page_response(data: Sequence[Any], total: int, *, included: Sequence[Any] | None = None) -> Response:
     """Return a page of a list of *total* resources."""
-    return Response(encode(Document(data, TotalCount(total), included)))
+    return json_response(data, meta={"total_count": total}, included=included)
 
 
 def as_job(request: Request, act: Callable[[], Response], *, status: int = 200) -> Response:

@@ -2,61 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final, Literal
+from typing import Any, Final
 
-from versionsync.simulator.api.bodies import Body, SentResource
+from versionsync.simulator.api.bodies import SentResource
 from versionsync.simulator.api.listing import named_model, named_models
 from versionsync.simulator.api.request import Request, Response, Routes, as_job, json_response
 from versionsync.simulator.errors import not_found
 from versionsync.simulator.world.models import MODEL_FIELDS, Field, Model, Workflow
-from versionsync.simulator.world.serialization import Resource
+from versionsync.simulator.world.serialization import (
+    FIELD_ATTRIBUTES,
+    FIELDSET_ATTRIBUTES,
+    MODEL_ATTRIBUTES,
+    Resource,
+)
+from versionsync.simulator.world.world import World
 
 __all__ = ["ROUTES"]
 
 ROUTES: Final = Routes()
-
-_MODEL_SETTINGS: Final[Mapping[str, tuple[str, object]]] = {
-    "name": ("name", str),
-    "api_key": ("api_key", str),
-    "singleton": ("is_singleton", bool),
-    "modular_block": ("is_block", bool),
-    "draft_mode_active": ("draft_mode", bool),
-    "draft_saving_active": ("draft_saving", bool),
-    "sortable": ("sortable", bool),
-    "tree": ("tree", bool),
-    "all_locales_required": ("all_locales_required", bool),
-    "collection_appearance": ("collection_appearance", Literal["compact", "table"]),
-    "ordering_direction": ("ordering_direction", Literal["asc", "desc"] | None),
-    "ordering_meta": (
-        "ordering_meta",
-        Literal["created_at", "updated_at", "first_published_at", "published_at"] | None,
-    ),
-    "inverse_relationships_enabled": ("inverse_relationships_enabled", bool),
-    "hint": ("hint", str | None),
-}
-"""The API's names of a model's settings; the names and types in `Model`."""
-
-_FIELD_SETTINGS: Final[Mapping[str, object]] = {
-    "label": str,
-    "field_type": str,
-    "api_key": str,
-    "localized": bool,
-    "validators": dict[str, Any],
-    "appearance": dict[str, Any] | None,
-    "position": int,
-    "hint": str | None,
-    "default_value": Any,
-    "deep_filtering_enabled": bool,
-    "content_link_enabled": bool,
-}
-_FIELDSET_SETTINGS: Final[Mapping[str, object]] = {
-    "title": str,
-    "hint": str | None,
-    "position": int,
-    "collapsible": bool,
-    "start_collapsed": bool,
-}
 
 
 @ROUTES("GET /item-types")
@@ -72,22 +35,20 @@ def get_model(request: Request) -> Response:
 
 @ROUTES("POST /item-types", needs="can_edit_schema")
 def create_model(request: Request) -> Response:
-    sent = request.decode(Body[SentResource]).data
+    sent = request.sent()
     sent.text("name")
     settings = {**_model_settings(sent), "api_key": sent.text("api_key")}
-    model = request.world.create_model(request.editor, id=sent.id, environment=request.environment.id, **settings)
+    model = request.act(World.create_model, id=sent.id, **settings)
     return json_response(request.serializer().model(model), status=201)
 
 
 @ROUTES("PUT /item-types/{model_id}", needs="can_edit_schema")
 def update_model(request: Request) -> Response:
     """Change a model, as a job if the switch `updating_models_is_job` is on."""
-    settings = _model_settings(request.decode(Body[SentResource]).data)
-    model = _model(request)
+    settings, model = _model_settings(request.sent()), _model(request)
 
     def run() -> Response:
-        changed = request.world.update_model(request.editor, model.id, environment=request.environment.id, **settings)
-        return json_response(request.serializer().model(changed))
+        return json_response(request.serializer().model(request.act(World.update_model, model.id, **settings)))
 
     return as_job(request, run) if request.world.options.updating_models_is_job else run()
 
@@ -97,15 +58,14 @@ def destroy_model(request: Request) -> Response:
     model = _model(request)
 
     def run() -> Response:
-        destroyed = request.world.destroy_model(request.editor, model.id, environment=request.environment.id)
-        return json_response(request.serializer().model(destroyed))
+        return json_response(request.serializer().model(request.act(World.destroy_model, model.id)))
 
     return as_job(request, run)
 
 
 @ROUTES("POST /item-types/{model_id}/duplicate", needs="can_edit_schema")
 def duplicate_model(request: Request) -> Response:
-    copy = request.world.duplicate_model(request.editor, _model(request).id, environment=request.environment.id)
+    copy = request.act(World.duplicate_model, _model(request).id)
     return json_response(request.serializer().model(copy), status=201)
 
 
@@ -114,8 +74,8 @@ def _model(request: Request) -> Model:
 
 
 def _model_settings(sent: SentResource) -> dict[str, Any]:
-    found = sent.settings({name: type for name, (_, type) in _MODEL_SETTINGS.items()}, "name", "api_key")
-    settings = {_MODEL_SETTINGS[name][0]: value for name, value in found.items()}
+    found = sent.settings({name: type for name, (_, type) in MODEL_ATTRIBUTES.items()}, "name", "api_key")
+    settings = {MODEL_ATTRIBUTES[name][0]: value for name, value in found.items()}
     if "workflow" in (pointers := sent.pointers(["workflow"], "workflow")):
         settings["workflow_id"] = pointers["workflow"]
     if chosen := sent.pointers(MODEL_FIELDS, "field"):
@@ -136,42 +96,27 @@ def get_field(request: Request) -> Response:
 
 @ROUTES("POST /item-types/{model_id}/fields", needs="can_edit_schema")
 def create_field(request: Request) -> Response:
-    sent = request.decode(Body[SentResource]).data
+    sent, model = request.sent(), _model(request)
     sent.text("label")
     settings = {**_field_settings(sent), "api_key": sent.text("api_key"), "field_type": sent.text("field_type")}
-    model = _model(request)
 
     def run() -> Response:
-        field = request.world.create_field(
-            request.editor, model, id=sent.id, environment=request.environment.id, **settings
-        )
-        return _field_response(request, field, model)
+        return _field_response(request, request.act(World.create_field, model, id=sent.id, **settings), model)
 
     return as_job(request, run, status=201)
 
 
 @ROUTES("PUT /fields/{field_id}", needs="can_edit_schema")
 def update_field(request: Request) -> Response:
-    settings = _field_settings(request.decode(Body[SentResource]).data)
-    field = _field(request)
-
-    def run() -> Response:
-        changed = request.world.update_field(request.editor, field.id, environment=request.environment.id, **settings)
-        return _field_response(request, changed)
-
-    return as_job(request, run)
+    settings, field = _field_settings(request.sent()), _field(request)
+    return as_job(request, lambda: _field_response(request, request.act(World.update_field, field.id, **settings)))
 
 
 @ROUTES("DELETE /fields/{field_id}", needs="can_edit_schema")
 def destroy_field(request: Request) -> Response:
     field = _field(request)
     model = request.environment.models[field.model_id]
-
-    def run() -> Response:
-        destroyed = request.world.destroy_field(request.editor, field.id, environment=request.environment.id)
-        return _field_response(request, destroyed, model)
-
-    return as_job(request, run)
+    return as_job(request, lambda: _field_response(request, request.act(World.destroy_field, field.id), model))
 
 
 @ROUTES("POST /fields/{field_id}/duplicate", needs="can_edit_schema")
@@ -180,8 +125,7 @@ def duplicate_field(request: Request) -> Response:
     model = request.environment.models[field.model_id]
 
     def run() -> Response:
-        copy = request.world.duplicate_field(request.editor, field.id, environment=request.environment.id)
-        return _field_response(request, copy, model)
+        return _field_response(request, request.act(World.duplicate_field, field.id), model)
 
     return as_job(request, run, status=201)
 
@@ -191,7 +135,7 @@ def _field(request: Request) -> Field:
 
 
 def _field_settings(sent: SentResource) -> dict[str, Any]:
-    settings = sent.settings(_FIELD_SETTINGS, "label", "api_key")
+    settings = sent.settings(FIELD_ATTRIBUTES, "label", "api_key")
     if "fieldset" in (pointers := sent.pointers(["fieldset"], "fieldset")):
         settings["fieldset_id"] = pointers["fieldset"]
     return settings
@@ -216,30 +160,23 @@ def get_fieldset(request: Request) -> Response:
 
 @ROUTES("POST /item-types/{model_id}/fieldsets", needs="can_edit_schema")
 def create_fieldset(request: Request) -> Response:
-    sent = request.decode(Body[SentResource]).data
-    settings = {**sent.settings(_FIELDSET_SETTINGS), "title": sent.text("title")}
-    model = _model(request)
-    fieldset = request.world.create_fieldset(
-        request.editor, model.id, id=sent.id, environment=request.environment.id, **settings
-    )
+    sent, model = request.sent(), _model(request)
+    settings = {**sent.settings(FIELDSET_ATTRIBUTES), "title": sent.text("title")}
+    fieldset = request.act(World.create_fieldset, model.id, id=sent.id, **settings)
     serializer = request.serializer()
     return json_response(serializer.fieldset(fieldset), status=201, included=[serializer.model(model)])
 
 
 @ROUTES("PUT /fieldsets/{fieldset_id}", needs="can_edit_schema")
 def update_fieldset(request: Request) -> Response:
-    settings = request.decode(Body[SentResource]).data.settings(_FIELDSET_SETTINGS, "title")
-    changed = request.world.update_fieldset(
-        request.editor, request.ids["fieldset_id"], environment=request.environment.id, **settings
-    )
+    settings = request.sent().settings(FIELDSET_ATTRIBUTES, "title")
+    changed = request.act(World.update_fieldset, request.ids["fieldset_id"], **settings)
     return json_response(request.serializer().fieldset(changed))
 
 
 @ROUTES("DELETE /fieldsets/{fieldset_id}", needs="can_edit_schema")
 def destroy_fieldset(request: Request) -> Response:
-    destroyed = request.world.destroy_fieldset(
-        request.editor, request.ids["fieldset_id"], environment=request.environment.id
-    )
+    destroyed = request.act(World.destroy_fieldset, request.ids["fieldset_id"])
     return json_response(request.serializer().fieldset(destroyed))
 
 

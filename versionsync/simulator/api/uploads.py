@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-import msgspec
-
-from versionsync.simulator.api.bodies import Attributes, Body, Relationships, sent
+from versionsync.simulator.api.bodies import SentResource
 from versionsync.simulator.api.listing import can_read_model, version_choice
 from versionsync.simulator.api.record_writes import creator_named
 from versionsync.simulator.api.request import Request, Response, Routes, as_job, json_response, page_response
-from versionsync.simulator.errors import ApiError, invalid_format, invalid_params
+from versionsync.simulator.errors import ApiError, invalid_params
 from versionsync.simulator.world.records import Record, Version
 from versionsync.simulator.world.serialization import Resource
 from versionsync.simulator.world.uploads import Upload
+from versionsync.simulator.world.world import World
 
 __all__ = ["FILES_PREFIX", "ROUTES"]
 
@@ -30,45 +29,22 @@ _COLUMNS: Final[dict[str, Callable[[Upload], str]]] = {
     "filename": lambda upload: upload.file.filename,
     "basename": lambda upload: upload.basename,
 }
-
-
-class SentAttributes(msgspec.Struct):
-    """An upload's attributes in a request."""
-
-    path: str | msgspec.UnsetType = msgspec.UNSET
-    basename: str | msgspec.UnsetType = msgspec.UNSET
-    author: str | msgspec.UnsetType | None = msgspec.UNSET
-    copyright: str | msgspec.UnsetType | None = msgspec.UNSET
-    notes: str | msgspec.UnsetType | None = msgspec.UNSET
-    tags: list[str] | msgspec.UnsetType = msgspec.UNSET
-    default_field_metadata: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
-
-    def settings(self) -> dict[str, Any]:
-        """Return the members that were sent, under the names that the actions use."""
-        settings = sent(self)
-        if "default_field_metadata" in settings:
-            settings["metadata"] = settings.pop("default_field_metadata")
-        return settings
-
-
-class SentUpload(msgspec.Struct):
-    """An upload in a request."""
-
-    attributes: SentAttributes = msgspec.field(default_factory=SentAttributes)
-    id: str | None = None
-    relationships: Relationships | None = None
-
-
-class RequestedFile(msgspec.Struct):
-    """The attributes of `POST /upload-requests`."""
-
-    filename: str = "file"
+_SETTINGS: Final[Mapping[str, object]] = {
+    "path": str,
+    "basename": str,
+    "author": str | None,
+    "copyright": str | None,
+    "notes": str | None,
+    "tags": list[str],
+    "default_field_metadata": dict[str, Any],
+}
+"""The attributes of an upload that a request can set, and their types."""
 
 
 @ROUTES("POST /upload-requests", needs="can_write")
 def request_upload(request: Request) -> Response:
     """Answer with the URL that the bytes of a file can be PUT to."""
-    filename = request.decode(Body[Attributes[RequestedFile]]).data.attributes.filename
+    filename = request.sent().settings({"filename": str}).get("filename", "file")
     signature = request.world.ids.new()
     path = request.world.files.request(filename, request.now, signature)
     url = f"{request.origin}{FILES_PREFIX}{path}?signature={signature}"
@@ -100,49 +76,38 @@ def get_upload(request: Request) -> Response:
 
 @ROUTES("POST /uploads", needs="can_write")
 def create_upload(request: Request) -> Response:
-    data = request.decode(Body[SentUpload]).data
-    settings = data.attributes.settings()
-    path = settings.pop("path", None)
-    if path is None:
-        raise invalid_format("attributes.path is missing")
+    sent = request.sent()
+    settings, path = _settings(sent), sent.text("path")
+    del settings["path"]
     settings.pop("basename", None)  # the file has its name already
-
-    def run() -> Response:
-        created = request.world.create_upload(
-            request.editor, path, id=data.id, environment=request.environment.id, **settings
-        )
-        return _response(request, created)
-
-    return as_job(request, run)
+    return as_job(request, lambda: _response(request, request.act(World.create_upload, path, id=sent.id, **settings)))
 
 
 @ROUTES("PUT /uploads/{upload_id}", needs="can_write")
 def update_upload(request: Request) -> Response:
     """Change an upload; `replace_strategy=keep_url` keeps the path of a replaced file."""
-    upload, data = _upload(request), request.decode(Body[SentUpload]).data
+    upload, sent = _upload(request), request.sent()
     strategy = request.query.get("replace_strategy", "create_new_url")
     if strategy not in {"create_new_url", "keep_url"}:
         raise invalid_params("replace_strategy", "create_new_url or keep_url")
-    creator = creator_named(request, data.relationships)
+    settings = _settings(sent) | {
+        "keep_url": strategy == "keep_url",
+        "creator": creator_named(request, sent.relationships),
+    }
+    return as_job(request, lambda: _response(request, request.act(World.update_upload, upload.id, **settings)))
 
-    def run() -> Response:
-        changed = request.world.update_upload(
-            request.editor,
-            upload.id,
-            keep_url=strategy == "keep_url",
-            creator=creator,
-            environment=request.environment.id,
-            **data.attributes.settings(),
-        )
-        return _response(request, changed)
 
-    return as_job(request, run)
+def _settings(sent: SentResource) -> dict[str, Any]:
+    """Return the attributes that were sent, under the names that the actions use."""
+    settings = sent.settings(_SETTINGS)
+    if "default_field_metadata" in settings:
+        settings["metadata"] = settings.pop("default_field_metadata")
+    return settings
 
 
 @ROUTES("DELETE /uploads/{upload_id}", needs="can_write")
 def destroy_upload(request: Request) -> Response:
-    id = _upload(request).id
-    return _response(request, request.world.destroy_upload(request.editor, id, environment=request.environment.id))
+    return _response(request, request.act(World.destroy_upload, request.ids["upload_id"]))
 
 
 @ROUTES("GET /uploads/{upload_id}/references")

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
-import msgspec
-
-from versionsync.simulator.api.bodies import Attributes, Body, sent
 from versionsync.simulator.api.request import Request, Response, Routes, json_response, page_response
 from versionsync.simulator.errors import ApiError, invalid_format, invalid_params, not_found
-from versionsync.simulator.world.serialization import Resource, Serializer, reference
+from versionsync.simulator.world.serialization import Resource, Serializer, members, reference
 from versionsync.simulator.world.times import parse_time
 from versionsync.simulator.world.webhooks import Event, Webhook, WebhookCall
 
@@ -28,22 +25,20 @@ _ORDERS: Final[dict[str, Callable[[WebhookCall], Any]]] = {
     "last_sent_at": lambda call: (call.last_sent_at is not None, call.last_sent_at),
     "next_retry_at": lambda call: (call.next_retry_at is not None, call.next_retry_at),
 }
-
-
-class SentWebhook(msgspec.Struct):
-    """A webhook's attributes in a request."""
-
-    name: str | msgspec.UnsetType = msgspec.UNSET
-    url: str | msgspec.UnsetType = msgspec.UNSET
-    events: tuple[Event, ...] | msgspec.UnsetType = msgspec.UNSET
-    enabled: bool | msgspec.UnsetType = msgspec.UNSET
-    headers: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
-    http_basic_user: str | msgspec.UnsetType | None = msgspec.UNSET
-    http_basic_password: str | msgspec.UnsetType | None = msgspec.UNSET
-    custom_payload: str | msgspec.UnsetType | None = msgspec.UNSET
-    payload_api_version: str | msgspec.UnsetType = msgspec.UNSET
-    nested_items_in_payload: bool | msgspec.UnsetType = msgspec.UNSET
-    auto_retry: bool | msgspec.UnsetType = msgspec.UNSET
+_SETTINGS: Final[Mapping[str, object]] = {
+    "name": str,
+    "url": str,
+    "events": tuple[Event, ...],
+    "enabled": bool,
+    "headers": dict[str, str],
+    "http_basic_user": str | None,
+    "http_basic_password": str | None,
+    "custom_payload": str | None,
+    "payload_api_version": str,
+    "nested_items_in_payload": bool,
+    "auto_retry": bool,
+}
+"""The settings of a webhook, and their types in requests."""
 
 
 @ROUTES("GET /webhooks", needs="can_manage_webhooks")
@@ -53,7 +48,7 @@ def list_webhooks(request: Request) -> Response:
 
 @ROUTES("POST /webhooks", needs="can_manage_webhooks")
 def create_webhook(request: Request) -> Response:
-    settings = sent(request.decode(Body[Attributes[SentWebhook]]).data.attributes)
+    settings = request.sent().settings(_SETTINGS)
     for name in ("name", "url", "events"):
         if name not in settings:
             raise invalid_format(f"attributes.{name} is missing")
@@ -69,7 +64,7 @@ def get_webhook(request: Request) -> Response:
 @ROUTES("PUT /webhooks/{webhook_id}", needs="can_manage_webhooks")
 def update_webhook(request: Request) -> Response:
     webhook = _named(request)
-    for name, value in sent(request.decode(Body[Attributes[SentWebhook]]).data.attributes).items():
+    for name, value in request.sent().settings(_SETTINGS).items():
         setattr(webhook, name, value)
     return json_response(_webhook(webhook))
 
@@ -99,15 +94,14 @@ def list_calls(request: Request) -> Response:
 
 @ROUTES("GET /webhook_calls/{call_id}", needs="can_manage_webhooks")
 def get_call(request: Request) -> Response:
-    call = _named_call(request)
-    return json_response(_call_resource(call, request.serializer()), included=[_webhook(call.webhook)])
+    return _call_response(request, _named_call(request))
 
 
 @ROUTES("POST /webhook_calls/{call_id}/resend_webhook", needs="can_manage_webhooks")
 def resend(request: Request) -> Response:
     call = _named_call(request)
     request.world.webhooks.resend(call)
-    return json_response(_call_resource(call, request.serializer()), included=[_webhook(call.webhook)])
+    return _call_response(request, call)
 
 
 def _named(request: Request) -> Webhook:
@@ -151,36 +145,22 @@ def _passes(call: WebhookCall, column: str, operator: str, value: str) -> bool:
 
 
 def _webhook(webhook: Webhook) -> Resource:
-    attributes = {
-        "name": webhook.name,
-        "enabled": webhook.enabled,
-        "url": webhook.url,
-        "custom_payload": webhook.custom_payload,
-        "http_basic_user": webhook.http_basic_user,
-        "http_basic_password": webhook.http_basic_password,
-        "headers": webhook.headers,
-        "events": list(webhook.events),
-        "payload_api_version": webhook.payload_api_version,
-        "nested_items_in_payload": webhook.nested_items_in_payload,
-        "auto_retry": webhook.auto_retry,
-    }
-    return Resource(webhook.id, "webhook", attributes)
+    return Resource(webhook.id, "webhook", members(webhook, *_SETTINGS))
+
+
+def _call_response(request: Request, call: WebhookCall) -> Response:
+    return json_response(_call_resource(call, request.serializer()), included=[_webhook(call.webhook)])
 
 
 def _call_resource(call: WebhookCall, serializer: Serializer) -> Resource:
     attributes = {
-        "entity_type": call.entity_type,
-        "event_type": call.event_type,
-        "created_at": serializer.time(call.created_at),
+        **members(call, "entity_type", "event_type", "status", "request_headers"),
+        **members(call, "response_status", "response_headers", "response_payload"),
         "request_url": call.webhook.url,
-        "request_headers": call.request_headers,
         "request_payload": call.sent_payload,
-        "response_status": call.response_status,
-        "response_headers": call.response_headers,
-        "response_payload": call.response_payload,
         "attempted_auto_retries_count": call.retries,
+        "created_at": serializer.time(call.created_at),
         "last_sent_at": serializer.time(call.last_sent_at or call.created_at),
         "next_retry_at": serializer.time(call.next_retry_at),
-        "status": call.status.value,
     }
     return Resource(call.id, "webhook_call", attributes, {"webhook": reference("webhook", call.webhook.id)})

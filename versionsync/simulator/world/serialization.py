@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
 from versionsync.simulator.world import content as contents
 from versionsync.simulator.world.environments import Environment, Scheduled
-from versionsync.simulator.world.event_log import EditorRef
 from versionsync.simulator.world.models import MODEL_FIELDS, Field, Fieldset, Model
 from versionsync.simulator.world.options import SimulatorOptions
 from versionsync.simulator.world.people_roles_tokens import Editor, EditorKind, People
@@ -19,150 +18,99 @@ from versionsync.simulator.world.times import DateTimes, TimeFormat
 from versionsync.simulator.world.uploads import Upload
 
 __all__ = [
+    "FIELDSET_ATTRIBUTES",
+    "FIELD_ATTRIBUTES",
+    "MODEL_ATTRIBUTES",
+    "TOKEN_ACCESS",
     "Document",
-    "EnvironmentMeta",
-    "EnvironmentResource",
-    "Identifier",
-    "ItemMeta",
-    "ItemRelationships",
-    "ItemResource",
     "Resource",
     "Serializer",
-    "ToOne",
-    "TotalCount",
-    "VersionMeta",
-    "VersionRelationships",
-    "VersionResource",
     "last_access",
+    "members",
     "person_resource",
     "reference",
+    "references",
 ]
 
 
-class Identifier(msgspec.Struct, gc=False):
-    """The resource that a relationship points to."""
-
-    id: str
-    type: str
-
-
-class ToOne(msgspec.Struct, gc=False):
-    """A relationship to one resource, or to none."""
-
-    data: Identifier | EditorRef | None
-
-
 class Resource(msgspec.Struct, omit_defaults=True):
-    """Any resource of which there are few."""
+    """Any resource."""
 
     id: str
     type: str
-    attributes: dict[str, Any] | None = None
+    attributes: dict[str, Any] | msgspec.Raw | None = None
     relationships: dict[str, Any] | None = None
     meta: dict[str, Any] | None = None
-
-
-class ItemRelationships(msgspec.Struct, gc=False):
-    """The relationships of a record; a block has no creator."""
-
-    item_type: ToOne
-    creator: ToOne | msgspec.UnsetType = msgspec.UNSET
-
-
-class ItemMeta(msgspec.Struct, gc=False):
-    """The meta of a record: all that a mirror can see without its versions."""
-
-    created_at: str
-    updated_at: str
-    published_at: str | None
-    first_published_at: str | None
-    publication_scheduled_at: str | None
-    unpublishing_scheduled_at: str | None
-    status: str | None
-    is_valid: bool
-    is_current_version_valid: bool | None
-    is_published_version_valid: bool | None
-    current_version: str
-    stage: str | None
-    has_children: bool | None
-
-
-class ItemResource(msgspec.Struct):
-    """A record."""
-
-    id: str
-    type: str
-    attributes: msgspec.Raw
-    relationships: ItemRelationships
-    meta: ItemMeta
-
-
-class VersionRelationships(msgspec.Struct, gc=False):
-    """The relationships of a version."""
-
-    item_type: ToOne
-    item: ToOne
-    editor: ToOne
-
-
-class VersionMeta(msgspec.Struct, gc=False):
-    """The meta of a version."""
-
-    created_at: str
-    is_valid: bool
-    is_published: bool
-    is_current: bool
-    published_from: str | None
-    published_until: str | None
-
-
-class VersionResource(msgspec.Struct):
-    """A record version."""
-
-    id: str
-    type: str
-    attributes: msgspec.Raw
-    relationships: VersionRelationships
-    meta: VersionMeta
-
-
-class EnvironmentMeta(msgspec.Struct, omit_defaults=True):
-    """The meta of an environment."""
-
-    status: str
-    read_only_mode: bool
-    created_at: str
-    last_data_change_at: str
-    primary: bool
-    forked_from: str | None
-    fork_completion_percentage: int | msgspec.UnsetType = msgspec.UNSET
-
-
-class EnvironmentResource(msgspec.Struct):
-    """An environment."""
-
-    id: str
-    type: str
-    meta: EnvironmentMeta
-
-
-class TotalCount(msgspec.Struct, gc=False):
-    """The meta of a page."""
-
-    total_count: int
 
 
 class Document(msgspec.Struct, omit_defaults=True):
     """The body of an answer."""
 
     data: Any
-    meta: TotalCount | dict[str, Any] | None = None
+    meta: dict[str, Any] | None = None
     included: Sequence[Any] | None = None
 
 
-def reference(type: str, id: str) -> dict[str, Any]:
-    """Return a relationship to one resource."""
-    return {"data": {"id": id, "type": type}}
+def reference(type: str, id: str | None) -> dict[str, Any]:
+    """Return a relationship to one resource, or with the *id* None to none."""
+    return {"data": None if id is None else {"id": id, "type": type}}
+
+
+def references(type: str, ids: Iterable[str]) -> dict[str, Any]:
+    """Return a relationship to several resources."""
+    return {"data": [{"id": id, "type": type} for id in ids]}
+
+
+def members(source: object, *names: str) -> dict[str, Any]:
+    """Return the members of *source* that resources show under the same names."""
+    return {name: getattr(source, name) for name in names}
+
+
+MODEL_ATTRIBUTES: Final[Mapping[str, tuple[str, object]]] = {
+    "name": ("name", str),
+    "api_key": ("api_key", str),
+    "singleton": ("is_singleton", bool),
+    "modular_block": ("is_block", bool),
+    "draft_mode_active": ("draft_mode", bool),
+    "draft_saving_active": ("draft_saving", bool),
+    "sortable": ("sortable", bool),
+    "tree": ("tree", bool),
+    "all_locales_required": ("all_locales_required", bool),
+    "collection_appearance": ("collection_appearance", Literal["compact", "table"]),
+    "ordering_direction": ("ordering_direction", Literal["asc", "desc"] | None),
+    "ordering_meta": (
+        "ordering_meta",
+        Literal["created_at", "updated_at", "first_published_at", "published_at"] | None,
+    ),
+    "inverse_relationships_enabled": ("inverse_relationships_enabled", bool),
+    "hint": ("hint", str | None),
+}
+"""The API's names of a model's settings; the names in `Model`, and the types in requests."""
+FIELD_ATTRIBUTES: Final[Mapping[str, object]] = {
+    "label": str,
+    "field_type": str,
+    "api_key": str,
+    "localized": bool,
+    "validators": dict[str, Any],
+    "appearance": dict[str, Any] | None,
+    "position": int,
+    "hint": str | None,
+    "default_value": Any,
+    "deep_filtering_enabled": bool,
+    "content_link_enabled": bool,
+}
+"""The settings of a field, and their types in requests; those of a fieldset likewise."""
+FIELDSET_ATTRIBUTES: Final[Mapping[str, object]] = {
+    "title": str,
+    "hint": str | None,
+    "position": int,
+    "collapsible": bool,
+    "start_collapsed": bool,
+}
+TOKEN_ACCESS: Final[Mapping[str, object]] = dict.fromkeys(
+    ("can_access_cda", "can_access_cda_preview", "can_access_cma"), bool
+)
+"""What an API token opens, and the types in requests."""
 
 
 class Serializer:
@@ -191,148 +139,98 @@ class Serializer:
         """Return *at* as text; None stays None."""
         return None if at is None else self._time_format(at)
 
-    def version(self, version: Version) -> VersionResource:
+    def version(self, version: Version) -> Resource:
         record, options = version.record, self._options
         start, end = version.live[-1] if version.live else (None, None)
         if start is not None and start < options.tracks_intervals_since:
             start = end = None
-        return VersionResource(
-            version.id,
-            "item_version",
-            self._attributes(version, (version.created_at,) * 2 if options.versions_repeat_times else None),
-            VersionRelationships(
-                ToOne(Identifier(record.model.id, "item_type")),
-                ToOne(Identifier(record.id, "item")),
-                ToOne(version.editor.ref),
-            ),
-            VersionMeta(
-                self._time_format(version.created_at),
-                version.is_valid,
-                version.is_published,
-                version.is_current,
-                self.time(start),
-                self.time(end),
-            ),
-        )
+        attributes = self._attributes(version, (version.created_at,) * 2 if options.versions_repeat_times else None)
+        relationships = {
+            "item_type": reference("item_type", record.model.id),
+            "item": reference("item", record.id),
+            "editor": {"data": version.editor.ref},
+        }
+        meta = {
+            "created_at": self._time_format(version.created_at),
+            **members(version, "is_valid", "is_published", "is_current"),
+            "published_from": self.time(start),
+            "published_until": self.time(end),
+        }
+        return Resource(version.id, "item_version", attributes, relationships, meta)
 
-    def item(self, record: Record, *, published: bool = False) -> ItemResource:
+    def item(self, record: Record, *, published: bool = False) -> Resource:
         """Return the resource of *record*, or of a block, with its current or its *published* content."""
         head, live = record.head, record.published
         shown = live if published and live is not None else head
-        links = ItemRelationships(ToOne(Identifier(record.model.id, "item_type")))
+        repeated = (record.created_at, record.updated_at) if self._options.items_repeat_times else None
+        relationships = {"item_type": reference("item_type", record.model.id)}
         if not record.model.is_block:
-            links.creator = ToOne(record.creator.ref)
+            relationships["creator"] = {"data": record.creator.ref}
         has_status = record.model.draft_mode or self._options.status_without_drafts == "published"
-        return ItemResource(
-            record.id,
-            "item",
-            self._attributes(
-                shown, (record.created_at, record.updated_at) if self._options.items_repeat_times else None
-            ),
-            links,
-            ItemMeta(
-                self._time_format(record.created_at),
-                self._time_format(record.updated_at),
-                self.time(record.published_at),
-                self.time(record.first_published_at),
-                self.time(record.publication_scheduled_at),
-                self.time(record.unpublishing_scheduled_at),
-                record.status if has_status else None,
-                shown.is_valid,
-                head.is_valid,
-                None if live is None else live.is_valid,
-                head.id,
-                record.stage,
-                self._has_children(record),
-            ),
-        )
+        meta = {
+            **{name: self.time(getattr(record, name)) for name in _TIMES_OF_ITEMS},
+            "status": record.status if has_status else None,
+            "is_valid": shown.is_valid,
+            "is_current_version_valid": head.is_valid,
+            "is_published_version_valid": None if live is None else live.is_valid,
+            "current_version": head.id,
+            "stage": record.stage,
+            "has_children": self._has_children(record),
+        }
+        return Resource(record.id, "item", self._attributes(shown, repeated), relationships, meta)
 
-    def environment(self, environment: Environment) -> EnvironmentResource:
-        now, status = self._now, environment.status(self._now)
-        done: int | msgspec.UnsetType = msgspec.UNSET
-        if status == "creating" and environment.ready_at is not None:
-            done = int(100 * (now - environment.created_at) / (environment.ready_at - environment.created_at))
-        changed = environment.last_data_change_at(now, self._options.data_change_delay)
-        meta = EnvironmentMeta(
-            status,
-            False,
-            self._time_format(environment.created_at),
-            self._time_format(changed),
-            environment.is_primary,
-            environment.forked_from,
-            done,
-        )
-        return EnvironmentResource(environment.id, "environment", meta)
+    def environment(self, environment: Environment) -> Resource:
+        now, created_at, ready_at = self._now, environment.created_at, environment.ready_at
+        meta = {
+            "status": environment.status(now),
+            "read_only_mode": False,
+            "created_at": self._time_format(created_at),
+            "last_data_change_at": self._time_format(
+                environment.last_data_change_at(now, self._options.data_change_delay)
+            ),
+            "primary": environment.is_primary,
+            "forked_from": environment.forked_from,
+        }
+        if meta["status"] == "creating" and ready_at is not None:
+            meta["fork_completion_percentage"] = int(100 * (now - created_at) / (ready_at - created_at))
+        return Resource(environment.id, "environment", meta=meta)
 
     def model(self, model: Model) -> Resource:
         singleton = self._singleton(model) if model.is_singleton else None
-        attributes = {
-            "name": model.name,
-            "api_key": model.api_key,
-            "singleton": model.is_singleton,
-            "modular_block": model.is_block,
-            "draft_mode_active": model.draft_mode,
-            "draft_saving_active": model.draft_saving,
-            "sortable": model.sortable,
-            "tree": model.tree,
-            "all_locales_required": model.all_locales_required,
-            "collection_appearance": model.collection_appearance,
-            "ordering_direction": model.ordering_direction,
-            "ordering_meta": model.ordering_meta,
-            "has_singleton_item": singleton is not None,
-            "hint": model.hint,
-            "inverse_relationships_enabled": model.inverse_relationships_enabled,
-        }
-        none: dict[str, Any] = {"data": None}
+        has_singleton = {"has_singleton_item": singleton is not None}
+        attributes = {name: getattr(model, member) for name, (member, _) in MODEL_ATTRIBUTES.items()} | has_singleton
         relationships = {
-            "fields": {"data": [{"id": field.id, "type": "field"} for field in model.ordered_fields]},
-            "fieldsets": {"data": [{"id": one.id, "type": "fieldset"} for one in model.ordered_fieldsets]},
-            "singleton_item": reference("item", singleton.id) if singleton else none,
-            "workflow": reference("workflow", model.workflow_id) if model.workflow_id else none,
-            **{
-                name: reference("field", model.chosen_fields[name]) if name in model.chosen_fields else none
-                for name in MODEL_FIELDS
-            },
+            "fields": references("field", (field.id for field in model.ordered_fields)),
+            "fieldsets": references("fieldset", (fieldset.id for fieldset in model.ordered_fieldsets)),
+            "singleton_item": reference("item", singleton.id if singleton else None),
+            "workflow": reference("workflow", model.workflow_id),
+            **{name: reference("field", model.chosen_fields.get(name)) for name in MODEL_FIELDS},
         }
-        return Resource(model.id, "item_type", attributes, relationships, {"has_singleton_item": singleton is not None})
+        return Resource(model.id, "item_type", attributes, relationships, has_singleton)
 
     def field(self, field: Field) -> Resource:
         attributes = {
-            "label": field.label,
-            "field_type": field.field_type,
-            "api_key": field.api_key,
-            "hint": field.hint,
-            "localized": field.localized,
-            "validators": field.validators,
-            "position": field.position,
+            **members(field, *FIELD_ATTRIBUTES),
             "appearance": field.appearance or {"editor": field.field_type, "parameters": {}, "addons": []},
             "default_value": self._default_value(field),
-            "deep_filtering_enabled": field.deep_filtering_enabled,
-            "content_link_enabled": field.content_link_enabled,
         }
-        fieldset = reference("fieldset", field.fieldset_id) if field.fieldset_id else {"data": None}
-        relationships = {"item_type": reference("item_type", field.model_id), "fieldset": fieldset}
+        relationships = {
+            "item_type": reference("item_type", field.model_id),
+            "fieldset": reference("fieldset", field.fieldset_id),
+        }
         return Resource(field.id, "field", attributes, relationships)
 
+    def fieldset(self, fieldset: Fieldset) -> Resource:
+        relationships = {"item_type": reference("item_type", fieldset.model_id)}
+        return Resource(fieldset.id, "fieldset", members(fieldset, *FIELDSET_ATTRIBUTES), relationships)
+
     def upload(self, upload: Upload) -> Resource:
-        file = upload.file
         attributes: dict[str, Any] = {
-            "size": file.size,
-            "width": file.width,
-            "height": file.height,
-            "path": upload.path,
-            "basename": upload.basename,
-            "filename": file.filename,
-            "url": f"https://www.datocms-assets.com{upload.path}",
-            "format": file.format,
-            "mime_type": file.mime_type,
-            "author": upload.author,
-            "copyright": upload.copyright,
-            "notes": upload.notes,
-            "md5": file.md5,
+            **members(upload, "path", "basename", "author", "copyright", "notes", "is_image"),
+            **members(upload.file, "filename", "size", "width", "height", "format", "mime_type", "md5"),
             **dict.fromkeys(_NOT_MEASURED),
+            "url": f"https://www.datocms-assets.com{upload.path}",
             "default_field_metadata": {**_NO_METADATA, **upload.metadata},
-            "is_image": upload.is_image,
             "created_at": self.time(upload.created_at),
             "updated_at": self.time(upload.updated_at),
             "tags": list(upload.tags),
@@ -347,41 +245,22 @@ class Serializer:
     def maintenance_mode(self, *, active: bool) -> Resource:
         return Resource("maintenance_mode", "maintenance_mode", {"active": active})
 
-    def fieldset(self, fieldset: Fieldset) -> Resource:
-        attributes = {
-            "title": fieldset.title,
-            "hint": fieldset.hint,
-            "collapsible": fieldset.collapsible,
-            "start_collapsed": fieldset.start_collapsed,
-            "position": fieldset.position,
-        }
-        return Resource(fieldset.id, "fieldset", attributes, {"item_type": reference("item_type", fieldset.model_id)})
-
     def scheduled(self, plan: Scheduled) -> Resource:
         """Return the resource of a planned publication or unpublishing.
 
         Its time is the text that was sent: the vendor's tests have `…Z` here, although records show `…+00:00`.
         """
-        selection = plan.selection
-        at = plan.as_sent or self.time(plan.at)
+        at, selection = plan.as_sent or self.time(plan.at), plan.selection
+        locales = sorted(selection.locales) if selection else None
         relationships = {"item": reference("item", plan.record_id)}
-        if plan.publishes:
-            chosen: dict[str, Any] | None = None
-            if selection is not None:
-                chosen = {
-                    "content_in_locales": sorted(selection.locales),
-                    "non_localized_content": selection.non_localized,
-                }
-            attributes: dict[str, Any] = {
-                "publication_scheduled_at": at,
-                "selective_publication": chosen,
-            }
-            return Resource(plan.record_id, "scheduled_publication", attributes, relationships)
-        attributes = {
-            "unpublishing_scheduled_at": at,
-            "content_in_locales": sorted(selection.locales) if selection else None,
-        }
-        return Resource(plan.record_id, "scheduled_unpublishing", attributes, relationships)
+        if not plan.publishes:
+            unpublished = {"unpublishing_scheduled_at": at, "content_in_locales": locales}
+            return Resource(plan.record_id, "scheduled_unpublishing", unpublished, relationships)
+        chosen = (
+            {"content_in_locales": locales, "non_localized_content": selection.non_localized} if selection else None
+        )
+        attributes: dict[str, Any] = {"publication_scheduled_at": at, "selective_publication": chosen}
+        return Resource(plan.record_id, "scheduled_publication", attributes, relationships)
 
     def _attributes(self, version: Version, repeated: tuple[datetime, datetime] | None) -> msgspec.Raw:
         """Return the content for an answer; *repeated*: the times of creation and update to add to it."""
@@ -414,6 +293,10 @@ class Serializer:
         )
 
 
+_TIMES_OF_ITEMS: Final = (
+    *("created_at", "updated_at", "published_at", "first_published_at"),
+    *("publication_scheduled_at", "unpublishing_scheduled_at"),
+)
 _NOT_MEASURED: Final = ("duration", "frame_rate", "blurhash", "thumbhash", "mux_playback_id", "mux_mp4_highest_res")
 """What upstream's services measure in an upload."""
 _NO_METADATA: Final[dict[str, Any]] = {
@@ -428,48 +311,32 @@ _NO_METADATA: Final[dict[str, Any]] = {
 def person_resource(people: People, editor: Editor, now: datetime, *, with_secret: bool = False) -> Resource:
     """Return the resource of any kind of editor, with the secret of a token if *with_secret*."""
     first, _, last = editor.name.partition(" ")
-    roles = {"role": {"data": None} if editor.role_id is None else reference("role", editor.role_id)}
+    names = {"first_name": first, "last_name": last}
+    role = {"role": reference("role", editor.role_id)}
+    attributes: dict[str, Any]
     match editor.kind:
         case EditorKind.ACCOUNT:
-            attributes: dict[str, Any] = {
-                "email": editor.email,
-                "first_name": first,
-                "last_name": last,
-                "company": None,
-            }
+            attributes = {"email": editor.email, **names, "company": None}
             return Resource(editor.id, "account", attributes)
         case EditorKind.ORGANIZATION:
             return Resource(editor.id, "organization", {"name": editor.name})
         case EditorKind.USER:
-            attributes = {
-                "email": editor.email,
-                "full_name": editor.name,
-                "is_active": editor.is_active,
-                "is_2fa_active": False,
-            }
-            return Resource(editor.id, "user", attributes, roles, {"last_access": None})
+            attributes = {"full_name": editor.name, **members(editor, "email", "is_active"), "is_2fa_active": False}
+            return Resource(editor.id, "user", attributes, role, {"last_access": None})
         case EditorKind.SSO_USER:
-            attributes = {
-                "username": editor.email,
-                "external_id": None,
-                "is_active": editor.is_active,
-                "first_name": first,
-                "last_name": last,
-            }
-            return Resource(editor.id, "sso_user", attributes, {"groups": {"data": []}, **roles}, {"last_access": None})
+            attributes = {"username": editor.email, "external_id": None, "is_active": editor.is_active, **names}
+            return Resource(editor.id, "sso_user", attributes, {"groups": {"data": []}, **role}, {"last_access": None})
         case EditorKind.ACCESS_TOKEN:
             token = people.token_of(editor.id)
             attributes = {
                 "name": editor.name,
                 "token": token.secret if token and with_secret else None,
-                "can_access_cda": token.can_access_cda if token else True,
-                "can_access_cda_preview": token.can_access_cda_preview if token else True,
-                "can_access_cma": token.can_access_cma if token else True,
+                **(members(token, *TOKEN_ACCESS) if token else dict.fromkeys(TOKEN_ACCESS, True)),
                 "hardcoded_type": token.hardcoded_type if token else None,
                 "last_cma_access": last_access(people.last_used.get(editor.id), now),
                 "last_cda_access": "never",
             }
-            return Resource(editor.id, "access_token", attributes, roles)
+            return Resource(editor.id, "access_token", attributes, role)
 
 
 def last_access(at: datetime | None, now: datetime) -> str:
