@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
 import msgspec
 
-from versionsync.simulator.api.bodies import Body
 from versionsync.simulator.api.listing import named_models
 from versionsync.simulator.api.people_roles_tokens import person
 from versionsync.simulator.api.request import (
@@ -24,9 +23,10 @@ from versionsync.simulator.api.request import (
 from versionsync.simulator.errors import invalid_format, invalid_params, not_found
 from versionsync.simulator.world.environments import Environment
 from versionsync.simulator.world.people_roles_tokens import EditorKind
-from versionsync.simulator.world.serialization import Resource, reference
+from versionsync.simulator.world.serialization import Resource, reference, references
+from versionsync.simulator.world.world import World
 
-__all__ = ["ROUTES", "may_access"]
+__all__ = ["ROUTES"]
 
 ROUTES: Final = Routes()
 
@@ -55,20 +55,12 @@ _PAGED_LISTS: Final[Mapping[str, tuple[str | None, int, int]]] = {
     "/upload-smart-tags": (None, 50, 500),
 }
 """Empty lists with pages: the ability, and the default and the maximum size of a page."""
-
-
-class SiteSettings(msgspec.Struct):
-    """The settings of a project that a request can change here."""
-
-    name: str | None = None
-    timezone: str | None = None
-    locales: list[str] | None = None
-
-
-class SiteData(msgspec.Struct):
-    """The data of `PUT /site`."""
-
-    attributes: SiteSettings = msgspec.field(default_factory=SiteSettings)
+_SITE_SETTINGS: Final[Mapping[str, object]] = {
+    "name": str | None,
+    "timezone": str | None,
+    "locales": list[str] | None,
+}
+"""The settings of a project that a request can change, and their types."""
 
 
 @ROUTES("GET /site")
@@ -99,7 +91,7 @@ def get_site(request: Request) -> Response:
     relationships = {
         "account": reference("account", world.account.id),
         "owner": reference("organization", world.organization.id),
-        "item_types": {"data": [{"id": model.id, "type": "item_type"} for model in models]},
+        "item_types": references("item_type", (model.id for model in models)),
     }
     meta = {
         "created_at": serializer.time(world.created_at),
@@ -132,46 +124,29 @@ def get_site(request: Request) -> Response:
 @ROUTES("PUT /site", needs="can_edit_site")
 def update_site(request: Request) -> Response:
     """Change the name, the time zone or the locales. Other settings are accepted and change nothing."""
-    sent = request.decode(Body[SiteData]).data.attributes
-
-    def run() -> Response:
-        request.world.update_site(request.editor, environment=request.environment.id, **msgspec.structs.asdict(sent))
-        return get_site(request)
-
-    return as_job(request, run)
+    settings = request.sent().settings(_SITE_SETTINGS)
+    return as_job(request, lambda: _changed_site(request, World.update_site, **settings))
 
 
 @ROUTES("PUT /site/activate-milliseconds-in-datetime", needs="can_edit_site")
 def activate_milliseconds(request: Request) -> Response:
-    request.world.activate_milliseconds(request.editor, environment=request.environment.id)
-    return get_site(request)
+    return _changed_site(request, World.activate_milliseconds)
 
 
 @ROUTES("PUT /site/activate-improved-timezone-management", needs="can_edit_site")
 def activate_improved_timezone_management(request: Request) -> Response:
-    def run() -> Response:
-        request.world.activate_improved_timezone_management(request.editor, environment=request.environment.id)
-        return get_site(request)
-
-    return as_job(request, run)
+    return as_job(request, lambda: _changed_site(request, World.activate_improved_timezone_management))
 
 
-def may_access(access: str, environment: Environment) -> bool:
-    """Return whether a role with this `environments_access` may use *environment*."""
-    match access:
-        case "primary_only":
-            return environment.is_primary
-        case "sandbox_only":
-            return not environment.is_primary
-        case _:
-            return access == "all"
+def _changed_site(request: Request, action: Callable[..., None], **settings: Any) -> Response:
+    request.act(action, **settings)
+    return get_site(request)
 
 
 @ROUTES("GET /environments")
 def list_environments(request: Request) -> Response:
-    serializer, access = request.serializer(), request.role.final_environments_access
-    environments = request.world.environments.values()
-    return json_response([serializer.environment(one) for one in environments if may_access(access, one)])
+    serializer, environments = request.serializer(), request.world.environments.values()
+    return json_response([serializer.environment(one) for one in environments if request.role.may_use(one.is_primary)])
 
 
 @ROUTES("GET /environments/{environment_id}")
@@ -204,23 +179,20 @@ def rename(request: Request) -> Response:
 
 @ROUTES("DELETE /environments/{environment_id}", needs="can_manage_environments")
 def destroy(request: Request) -> Response:
-    id = _environment(request).id
-    return as_job(
-        request, lambda: _environment_response(request, request.world.destroy_environment(request.editor, id))
-    )
+    world, id = request.world, _environment(request).id
+    return as_job(request, lambda: _environment_response(request, world.destroy_environment(request.editor, id)))
 
 
 def _environment(request: Request) -> Environment:
     environment = request.world.environments.get(request.ids["environment_id"])
-    if environment is None or not may_access(request.role.final_environments_access, environment):
+    if environment is None or not request.role.may_use(environment.is_primary):
         raise not_found("environment", request.ids["environment_id"])
     return environment
 
 
 def _new_id(request: Request) -> str:
-    match request.decode(dict[str, Any]):
-        case {"data": {"id": str(new_id)}} if new_id:
-            return new_id
+    if new_id := request.sent().id:
+        return new_id
     raise invalid_format("data.id is missing")
 
 

@@ -13,6 +13,7 @@ from versionsync.simulator.errors import not_found
 from versionsync.simulator.world import content as contents
 from versionsync.simulator.world.records import Version
 from versionsync.simulator.world.serialization import Resource, reference
+from versionsync.simulator.world.world import World
 
 __all__ = ["ROUTES"]
 
@@ -91,7 +92,7 @@ def restore_version(request: Request) -> Response:
     visible_record(request, request.environment.version(version_id).record.id)
 
     def restore() -> Response:
-        record, version = request.world.restore(request.editor, version_id, environment=request.environment.id)
+        record, version = request.act(World.restore, version_id)
         serializer = request.serializer()
         return json_response([serializer.item(record), serializer.version(version)])
 
@@ -111,7 +112,7 @@ def current_vs_published_state(request: Request) -> Response:
     record = visible_record(request, request.ids["item_id"])
     serializer = request.serializer()
     current, published = record.head, record.published
-    current_locales, published_locales = _locales(current), _locales(published)
+    current_locales, published_locales = current.locales, published.locales if published else []
     plans = {
         "scheduled_publication": request.environment.publications.get(record.id),
         "scheduled_unpublishing": request.environment.unpublishings.get(record.id),
@@ -119,8 +120,8 @@ def current_vs_published_state(request: Request) -> Response:
     included: list[Any] = [serializer.scheduled(plan) for plan in plans.values() if plan is not None]
     included += [serializer.version(version) for version in dict.fromkeys((current, published)) if version is not None]
     relationships = {
-        **{name: {"data": None} if plan is None else reference(name, plan.record_id) for name, plan in plans.items()},
-        "published_version": {"data": None} if published is None else reference("item_version", published.id),
+        **{name: reference(name, plan.record_id if plan else None) for name, plan in plans.items()},
+        "published_version": reference("item_version", published.id if published else None),
     }
     attributes = {
         "current_version_locales": current_locales,
@@ -138,18 +139,6 @@ def current_vs_published_state(request: Request) -> Response:
     }
     state = Resource(record.id, "item_current_vs_published_state", attributes, relationships)
     return json_response(state, included=included)
-
-
-def _locales(version: Version | None) -> list[str]:
-    if version is None:
-        return []
-    members = contents.split(version.read())
-    found: dict[str, None] = {}
-    for key in version.record.model.localized_keys:
-        value = bytes(members.get(key, b"null"))
-        if value.startswith(b"{"):
-            found |= dict.fromkeys(contents.split(value))
-    return list(found)
 
 
 def _in_locale(version: Version | None, locale: str | None) -> dict[str, bytes]:

@@ -17,7 +17,6 @@ from aiohttp import web
 from versionsync.simulator.api.listing import Listings
 from versionsync.simulator.api.request import Jobs, Request, Response, Route, Services
 from versionsync.simulator.errors import ApiError
-from versionsync.simulator.http.authorization import accessible_environment, authorized_token
 from versionsync.simulator.http.faults import (
     ANSWERED_INSTEAD,
     Fault,
@@ -35,7 +34,7 @@ from versionsync.simulator.world.environments import Environment
 from versionsync.simulator.world.people_roles_tokens import Token
 from versionsync.simulator.world.world import World
 
-__all__ = ["REQUESTS_KEPT", "LoggedRequest", "Project", "RequestsLog"]
+__all__ = ["REQUESTS_KEPT", "LoggedRequest", "Project", "RequestsLog", "secret_of"]
 
 REQUESTS_KEPT: Final = 100_000
 
@@ -142,7 +141,7 @@ class Project:
         now, headers = self._begin()
         token: Token | None = None
         try:
-            token = authorized_token(self.world, request)
+            token = _authorized_token(self.world, request)
             rate = self._count(token, headers)
             if fault is not None and fault.kind is not FaultKind.LATE:
                 await wait(fault)
@@ -193,7 +192,7 @@ class Project:
         fault: Fault | None,
     ) -> Response:
         _check_headers(request)
-        environment = accessible_environment(self.world, request, token, now)
+        environment = _accessible_environment(self.world, request, token, now)
         headers["X-Environment"] = environment.id
         if fault is not None and request.method == "GET":
             environment = _earlier(fault, environment, request.path)
@@ -302,3 +301,36 @@ def _check_headers(request: web.Request) -> None:
         raise ApiError("INVALID_API_VERSION", 400, details={"version": version})
     if request.can_read_body and request.content_type not in _JSON_TYPES:
         raise ApiError("INVALID_CONTENT_TYPE_HEADER", 415, details={"content_type": request.content_type})
+
+
+def secret_of(request: web.Request) -> str | None:
+    """Return the API token of *request*: empty if it has another form, None if there is no header."""
+    if "Authorization" not in request.headers:
+        return None
+    scheme, _, secret = request.headers["Authorization"].partition(" ")
+    return secret.strip() if scheme.lower() == "bearer" else ""
+
+
+def _authorized_token(world: World, request: web.Request) -> Token:
+    """Return the token of a request, and note its use. Raise ApiError if there is none, or it may not use the API."""
+    secret = secret_of(request)
+    if secret is None:
+        raise ApiError("INVALID_SITE", 401)
+    token = world.people.tokens.get(secret)
+    if token is None:
+        raise ApiError("INVALID_AUTHORIZATION_HEADER", 401)
+    if not token.can_access_cma:
+        raise ApiError("INSUFFICIENT_PERMISSIONS", 401, details={"ability": "can_access_cma"})
+    world.people.last_used[token.editor.id] = world.clock.now()
+    return token
+
+
+def _accessible_environment(world: World, request: web.Request, token: Token, now: datetime) -> Environment:
+    """Return the environment of a request. Raise ApiError if the role may not use it, or it is not ready."""
+    environment = world.environment(request.headers.get("X-Environment"))
+    if not token.role.may_use(environment.is_primary):
+        details = {"ability": "environments_access", "environment": environment.id}
+        raise ApiError("INSUFFICIENT_PERMISSIONS", 401, details=details)
+    if not request.path.startswith("/environments"):
+        environment.check_ready(now)
+    return environment

@@ -13,10 +13,9 @@ from versionsync.simulator.api import project as project_routes
 from versionsync.simulator.api.request import Request, Response, Route
 from versionsync.simulator.api.uploads import FILES_PREFIX
 from versionsync.simulator.errors import ApiError, not_found
-from versionsync.simulator.http.authorization import secret_of
 from versionsync.simulator.http.faults import Faults
 from versionsync.simulator.http.limits import RateLimit
-from versionsync.simulator.http.project import Project
+from versionsync.simulator.http.project import Project, secret_of
 from versionsync.simulator.scenarios.bulk import another_world
 from versionsync.simulator.world.world import World
 

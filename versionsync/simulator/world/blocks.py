@@ -119,16 +119,9 @@ def _blocks_of(record: Record, keys: tuple[str, ...], models: Mapping[str, Model
         if key not in members:
             continue
         for block in contents.complete_blocks(contents.load(members[key])):
-            model = models.get(_model_id(block))
+            model = models.get(contents.model_id(block))
             if model is not None:
                 yield _as_record(block, model, record)
-
-
-def _model_id(block: Block) -> str:
-    match block.get("relationships"):
-        case {"item_type": {"data": {"id": str(model_id)}}}:
-            return model_id
-    return ""
 
 
 def _as_record(block: Block, model: Model, owner: Record) -> Record:

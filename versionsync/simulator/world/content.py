@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 
 import msgspec
 
@@ -24,7 +24,9 @@ __all__ = [
     "is_block",
     "join",
     "load",
+    "locales_of",
     "map_blocks",
+    "model_id",
     "protect",
     "raw",
     "split",
@@ -32,6 +34,8 @@ __all__ = [
     "take_locales",
     "without_locale",
 ]
+
+T = TypeVar("T")
 
 Json: TypeAlias = Any
 """A decoded JSON value of any shape."""
@@ -64,22 +68,21 @@ def protect(text: bytes) -> bytes:
     return _ESCAPE.sub(protected, text)
 
 
+def _decoded(decoder: msgspec.json.Decoder[T], text: bytes | msgspec.Raw) -> T:
+    try:
+        return decoder.decode(text)
+    except msgspec.DecodeError:
+        return decoder.decode(protect(bytes(text)))
+
+
 def split(content: bytes) -> Members:
     """Return the members of *content*, undecoded."""
-    try:
-        members = _MEMBERS.decode(content)
-    except msgspec.DecodeError:
-        members = _MEMBERS.decode(protect(content))
-    return {key: _restored(bytes(value)) for key, value in members.items()}
+    return {key: _restored(bytes(value)) for key, value in _decoded(_MEMBERS, content).items()}
 
 
 def split_list(content: bytes) -> list[msgspec.Raw]:
     """Return the elements of a list, undecoded."""
-    try:
-        elements = _ELEMENTS.decode(content)
-    except msgspec.DecodeError:
-        elements = _ELEMENTS.decode(protect(content))
-    return [_restored(bytes(element)) for element in elements]
+    return [_restored(bytes(element)) for element in _decoded(_ELEMENTS, content)]
 
 
 def join(members: Mapping[str, msgspec.Raw]) -> bytes:
@@ -89,10 +92,7 @@ def join(members: Mapping[str, msgspec.Raw]) -> bytes:
 
 def load(text: bytes | msgspec.Raw) -> Json:
     """Decode any JSON value; numbers with a fraction or an exponent become Decimal."""
-    try:
-        return _ANY.decode(text)
-    except msgspec.DecodeError:
-        return _ANY.decode(protect(bytes(text)))
+    return _decoded(_ANY, text)
 
 
 def raw(value: Json) -> msgspec.Raw:
@@ -106,6 +106,14 @@ def _restored(text: bytes) -> msgspec.Raw:
 def is_block(value: Json) -> bool:
     """Return whether *value* is a complete block (an id would be a string)."""
     return isinstance(value, dict) and value.get("type") == "item" and "attributes" in value
+
+
+def model_id(block: Block) -> str:
+    """Return the id of the model of *block*; empty if it names none."""
+    match block.get("relationships"):
+        case {"item_type": {"data": {"id": str(id)}}}:
+            return id
+    return ""
 
 
 def map_blocks(value: Json, change: Callable[[Json], Json]) -> Json:
@@ -195,6 +203,12 @@ def take_locales(
         }
         mixed[key] = raw(values)
     return mixed
+
+
+def locales_of(content: bytes, localized: Iterable[str]) -> list[str]:
+    """Return the locales in which *content* has values of its *localized* fields."""
+    members = split(content)
+    return list(dict.fromkeys(locale for key in localized for locale in _by_locale(members.get(key))))
 
 
 def without_locale(content: bytes, localized: Iterable[str], locales: frozenset[str]) -> bytes:

@@ -241,6 +241,10 @@ class Role:
             return "none"
         return next(iter(found)) if len(found) == 1 else "all"
 
+    def may_use(self, is_primary: bool) -> bool:
+        """Return whether it may use the primary environment, or one that is not."""
+        return self.final_environments_access in {"all", "primary_only" if is_primary else "sandbox_only"}
+
     def require(self, ability: str) -> None:
         """Raise INSUFFICIENT_PERMISSIONS unless the role has *ability*, one of the members `can_…`."""
         if not self.can(ability):

@@ -73,7 +73,7 @@ class PublishingActions(WorldState):
             return record
         self._unpublish_children(editor, where, record, recursive=recursive)
         before = self.before(where, record)
-        remaining = self._locales_of(record.published) - locales if locales else frozenset()
+        remaining = frozenset(record.published.locales) - locales if locales else frozenset()
         if remaining:
             self._make_live(
                 where, record, self._selected_version(where, record, editor, Selection(remaining), reduces=True)
@@ -229,7 +229,7 @@ class PublishingActions(WorldState):
         head, published = record.head, record.published
         localized = record.model.localized_keys
         if reduces and published is not None:
-            removed = self._locales_of(published) - selection.locales
+            removed = frozenset(published.locales) - selection.locales
             mixed = contents.without_locale(published.read(), localized, removed)
         else:
             members = contents.take_locales(
@@ -261,15 +261,6 @@ class PublishingActions(WorldState):
             )
         )
         return version
-
-    def _locales_of(self, version: Version) -> frozenset[str]:
-        members = contents.split(version.read())
-        found: set[str] = set()
-        for key in version.record.model.localized_keys:
-            value = bytes(members.get(key, b"null"))
-            if value.lstrip().startswith(b"{"):
-                found.update(contents.split(value))
-        return frozenset(found)
 
     def _parent_id(self, record: Record) -> str | None:
         if not record.model.tree:

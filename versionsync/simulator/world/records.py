@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from versionsync.simulator.world import content as contents
 from versionsync.simulator.world.event_log import Content, read_content
 from versionsync.simulator.world.models import Model
 from versionsync.simulator.world.people_roles_tokens import Editor
@@ -30,17 +31,20 @@ class Version:
 
     @property
     def is_current(self) -> bool:
-        """Whether it is the record's current version."""
         return self.record.current is self
 
     @property
     def is_published(self) -> bool:
-        """Whether it is the record's published version."""
         return self.record.published is self
 
     def read(self) -> bytes:
         """Return the attributes as JSON text, with complete blocks."""
         return read_content(self.content)
+
+    @property
+    def locales(self) -> list[str]:
+        """The locales of its localized fields."""
+        return contents.locales_of(self.read(), self.record.model.localized_keys)
 
 
 @dataclass(slots=True, eq=False)

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from versionsync.simulator.errors import ApiError, invalid_field
 from versionsync.simulator.world import content as contents
-from versionsync.simulator.world.content import Block, Json
+from versionsync.simulator.world.content import Json
 from versionsync.simulator.world.models import Model
 
 __all__ = ["DEFAULT_START", "Clock", "DateTimes", "TimeFormat", "parse_time", "zone_named"]
@@ -164,7 +164,7 @@ class DateTimes:
     def _block(self, block: Json, show: Show) -> Json:
         if not contents.is_block(block):
             return block
-        model = self._models.get(_model_id(block))
+        model = self._models.get(contents.model_id(block))
         if model is None:
             return block
         attributes = dict(block["attributes"])
@@ -180,13 +180,6 @@ class DateTimes:
 def _date_time_keys(model: Model) -> frozenset[str]:
     keys = {field.api_key for field in model.fields.values() if field.field_type == "date_time"}
     return frozenset(keys | {old for old, new in model.previous_keys.items() if new in keys})
-
-
-def _model_id(block: Block) -> str:
-    match block.get("relationships"):
-        case {"item_type": {"data": {"id": str(model_id)}}}:
-            return model_id
-    return ""
 
 
 def _printed(value: Json, show: Show) -> Json:

@@ -107,7 +107,7 @@ class Validator:
     def _block_errors(self, value: Json, path: str) -> Iterator[tuple[str, Field]]:
         """Yield the required fields that are empty in the blocks of *value*, with their paths."""
         for block_path, block in _blocks_by_path(value, path):
-            model = self._block_model(block.get("relationships"))
+            model = self._block_model(block)
             for field in model.ordered_fields:
                 inner = block["attributes"].get(field.api_key)
                 text = bytes(contents.raw(inner)).strip()
@@ -145,7 +145,7 @@ class Validator:
         old = blocks.get(block_id) if block_id is not None else None
         if block_id is not None and not ids.is_valid(block_id):
             raise ApiError("INVALID_ENTITY_ID", details={"id": block_id})
-        model = self._block_model(sent.get("relationships") or (old or {}).get("relationships"))
+        model = self._block_model(sent if old is None or sent.get("relationships") else old)
         attributes: dict[str, Json] = {field.api_key: field.initial_value for field in model.ordered_fields}
         attributes |= (old or {}).get("attributes", {})
         attributes |= sent.get("attributes") or {}
@@ -163,12 +163,10 @@ class Validator:
             "relationships": {"item_type": {"data": {"id": model.id, "type": "item_type"}}},
         }
 
-    def _block_model(self, relationships: Json) -> Model:
-        match relationships:
-            case {"item_type": {"data": {"id": str(model_id)}}} if model_id in self.environment.models:
-                model = self.environment.models[model_id]
-                if model.is_block:
-                    return model
+    def _block_model(self, block: Block) -> Model:
+        model = self.environment.models.get(contents.model_id(block))
+        if model is not None and model.is_block:
+            return model
         raise ApiError("INVALID_FIELD", details={"code": "INVALID_BLOCK", "reason": "no such block model"})
 
 
