@@ -153,8 +153,8 @@ def simulator(
     try:
         serve(
             world,
-            host,
-            port,
+            host=host,
+            port=port,
             others=others,
             faults=faults,
             limits=_limits(rate_limit),

@@ -1,19 +1,7 @@
 """Control of a simulator from another process: JSON under `/_simulator/`, beside the API and hidden from its clients.
 
 These requests are not limited, have no faults and are not logged. `?project=ID` names another project than the first.
-Only programs on this machine may send them, and those that send the control token.
-
-| request | effect |
-| --- | --- |
-| `GET /_simulator/` | describes the project |
-| `GET`, `POST /_simulator/clock` | the clock: `{"advance_seconds": 60}`, `{"set": "…"}`, `{"stopped": true}` |
-| `GET`, `POST /_simulator/faults` | settings and counts; `{"clear": true, "remember": true, "plant": [{"kind": …}]}` |
-| `GET`, `POST /_simulator/switches` | reads or changes `SimulatorOptions`; durations in seconds |
-| `POST /_simulator/limits` | `{"limit": 60}` or null, `{"reserve": 10}` |
-| `GET`, `DELETE /_simulator/requests` | counts and the latest requests (`?latest=100`); deletes them |
-| `GET /_simulator/truth` | what a perfect mirror holds (`?environment=main`) |
-| `GET`, `POST /_simulator/projects` | lists the projects; adds an empty one (`{"name": "…", "token": "…"}`) |
-| `POST /_simulator/act` | `{"act": "publish", "editor": "user", "arguments": {"record_id": "…"}}` |
+Only programs on this machine may send them, and those that send the control token. `docs/simulator.md` lists them.
 
 A page in a browser of this machine must not control it, since the page can come from anywhere. So requests from
 pages of other sites are refused, and requests whose `Host` is neither an address nor localhost: a page can point its
@@ -23,11 +11,12 @@ own name to 127.0.0.1.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import Annotated, Any, Final, get_type_hints
+from typing import Annotated, Any, Final, TypeVar, get_type_hints
 from urllib.parse import urlsplit
 
 import msgspec
@@ -44,6 +33,8 @@ from versionsync.simulator.world.times import parse_time
 from versionsync.simulator.world.world import World, execute
 
 __all__ = ["ControlToken", "is_loopback", "mount", "refusal"]
+
+T = TypeVar("T")
 
 MIN_TOKEN_LENGTH: Final = 16
 _FORWARDED: Final = ("Forwarded", "X-Forwarded-For", "X-Real-IP")
@@ -175,169 +166,175 @@ class Action(msgspec.Struct, forbid_unknown_fields=True):
     arguments: dict[str, Any] = {}
 
 
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """A request of a permitted client."""
+
+    server: Server
+    project: Project
+    query: Mapping[str, str]
+    body: bytes
+
+    @property
+    def world(self) -> World:
+        return self.project.world
+
+    def decode(self, form: type[T]) -> T:
+        return msgspec.json.decode(self.body or b"{}", type=form)
+
+
+def _overview(request: _Request) -> object:
+    world = request.world
+    return {
+        "project_id": world.project_id,
+        "name": world.name,
+        "seed": world.seed,
+        "now": world.clock.now(),
+        "tokens": list(world.people.tokens),
+        "environments": [
+            {
+                "id": environment.id,
+                "primary": environment.is_primary,
+                "models": len(environment.models),
+                "records": len(environment.records),
+                "versions": len(environment.versions),
+            }
+            for environment in world.environments.values()
+        ],
+    }
+
+
+def _clock(request: _Request) -> object:
+    clock = request.world.clock
+    return {"now": clock.now(), "stopped": clock.is_stopped}
+
+
+def _set_clock(request: _Request) -> object:
+    change, world = request.decode(ClockChange), request.world
+    if change.stopped is not None:
+        world.clock.stop() if change.stopped else world.clock.run()
+    if change.set is not None:
+        world.clock.set(parse_time(change.set))
+    if change.advance_seconds:
+        world.clock.advance(timedelta(seconds=change.advance_seconds))
+    world.tick()
+    world.expire_versions()
+    return _clock(request)
+
+
+def _faults(request: _Request) -> object:
+    return request.project.faults.describe()
+
+
+def _set_faults(request: _Request) -> object:
+    change, faults = request.decode(FaultsChange), request.project.faults
+    if change.clear:
+        faults.clear()
+    if change.remember:
+        request.world.remember()
+    for name in ("rates", "path", "slow_seconds", "stall_seconds", "vanished_share"):
+        if (value := getattr(change, name)) is not None:
+            setattr(faults, name, value)
+    for one in change.plant:
+        faults.plant(**msgspec.structs.asdict(one))
+    return _faults(request)
+
+
+def _switches(request: _Request) -> object:
+    values = asdict(request.world.options)
+    return {name: value.total_seconds() if isinstance(value, timedelta) else value for name, value in values.items()}
+
+
+def _set_switches(request: _Request) -> object:
+    sent = request.decode(dict[str, Any])
+    for name, value in {name: _switch(name, value) for name, value in sent.items()}.items():
+        setattr(request.world.options, name, value)
+    return _switches(request)
+
+
+def _set_limits(request: _Request) -> object:
+    change, project = request.decode(LimitsChange), request.project
+    if change.limit is not msgspec.UNSET:
+        project.limits = None if change.limit is None else RateLimit(change.limit)
+    if project.limits is None:
+        return {"limit": None, "refused": 0}
+    project.limits.reserve(change.reserve)
+    return {"limit": project.limits.limit, "refused": project.limits.refused}
+
+
+def _requests(request: _Request) -> object:
+    log = request.project.requests
+    return {
+        "total": log.total,
+        "bytes_sent": log.bytes_sent,
+        "by_route": log.by_route,
+        "by_status": {str(status): count for status, count in log.by_status.items()},
+        "latest": list(log)[-int(request.query.get("latest", LATEST)) :],
+    }
+
+
+def _delete_requests(request: _Request) -> object:
+    request.project.requests.reset()
+    return _requests(request)
+
+
+def _truth(request: _Request) -> object:
+    environment = request.query.get("environment") or request.world.primary.id
+    return msgspec.Raw(expected_history(request.world.event_log, environment).to_json())
+
+
+def _projects(request: _Request) -> object:
+    return [_settings(project) for project in request.server.projects]
+
+
+def _create_project(request: _Request) -> object:
+    new = request.decode(AddProject)
+    return _settings(request.server.create_project(new.name, new.token))
+
+
+def _act(request: _Request) -> object:
+    action = request.decode(Action)
+    request.world.tick()
+    return execute(request.world, action.act, action.editor, action.arguments)
+
+
+_HANDLERS: Final[Mapping[tuple[str, str], Callable[[_Request], object]]] = {
+    ("GET", "/"): _overview,
+    ("GET", "/clock"): _clock,
+    ("POST", "/clock"): _set_clock,
+    ("GET", "/faults"): _faults,
+    ("POST", "/faults"): _set_faults,
+    ("GET", "/switches"): _switches,
+    ("POST", "/switches"): _set_switches,
+    ("POST", "/limits"): _set_limits,
+    ("GET", "/requests"): _requests,
+    ("DELETE", "/requests"): _delete_requests,
+    ("GET", "/truth"): _truth,
+    ("POST", "/act"): _act,
+    ("GET", "/projects"): _projects,
+    ("POST", "/projects"): _create_project,
+}
+
+
 def mount(server: Server, token: ControlToken | None = None) -> None:
     """Add the control endpoints to the application of *server*; *token* opens them to other machines."""
-    control = _Control(server)
-    for method, path, handler in (
-        ("GET", "/", control.overview),
-        ("GET", "/clock", control.clock),
-        ("POST", "/clock", control.set_clock),
-        ("GET", "/faults", control.faults),
-        ("POST", "/faults", control.set_faults),
-        ("GET", "/switches", control.switches),
-        ("POST", "/switches", control.set_switches),
-        ("POST", "/limits", control.set_limits),
-        ("GET", "/requests", control.requests),
-        ("DELETE", "/requests", control.delete_requests),
-        ("GET", "/truth", control.truth),
-        ("POST", "/act", control.act),
-        ("GET", "/projects", control.projects),
-        ("POST", "/projects", control.create_project),
-    ):
-        server.app.router.add_route(method, PREFIX + path, _guarded(handler, token))
+    for (method, path), handler in _HANDLERS.items():
+        server.app.router.add_route(method, PREFIX + path, partial(_answer, server, token, handler))
 
 
-def _guarded(
-    handler: Callable[[web.Request], Awaitable[bytes]], token: ControlToken | None
-) -> Callable[[web.Request], Awaitable[web.Response]]:
-    """Return *handler* for permitted clients, with errors as answers."""
-
-    async def guarded(request: web.Request) -> web.Response:
-        own_origin = f"{request.scheme}://{request.host}"
-        refused = refusal(request.remote, request.headers, own_origin=own_origin, token=token)
-        if refused is not None:
-            return _json(msgspec.json.encode({"error": refused}), status=403)
-        try:
-            return _json(await handler(request))
-        except (msgspec.MsgspecError, ApiError, ValueError, TypeError, KeyError) as error:
-            return _json(msgspec.json.encode({"error": f"{type(error).__name__}: {error}"}), status=400)
-
-    return guarded
-
-
-class _Control:
-    def __init__(self, server: Server) -> None:
-        self._server = server
-
-    def _project(self, request: web.Request) -> Project:
-        return self._server.project(request.query.get("project"))
-
-    def _world(self, request: web.Request) -> World:
-        return self._project(request).world
-
-    async def overview(self, request: web.Request) -> bytes:
-        world = self._world(request)
-        return msgspec.json.encode(
-            {
-                "project_id": world.project_id,
-                "name": world.name,
-                "seed": world.seed,
-                "now": world.clock.now(),
-                "tokens": list(world.people.tokens),
-                "environments": [
-                    {
-                        "id": environment.id,
-                        "primary": environment.is_primary,
-                        "models": len(environment.models),
-                        "records": len(environment.records),
-                        "versions": len(environment.versions),
-                    }
-                    for environment in world.environments.values()
-                ],
-            }
-        )
-
-    async def clock(self, request: web.Request) -> bytes:
-        clock = self._world(request).clock
-        return msgspec.json.encode({"now": clock.now(), "stopped": clock.is_stopped})
-
-    async def set_clock(self, request: web.Request) -> bytes:
-        change = msgspec.json.decode(await request.read(), type=ClockChange)
-        clock = self._world(request).clock
-        if change.stopped is not None:
-            clock.stop() if change.stopped else clock.run()
-        if change.set is not None:
-            clock.set(parse_time(change.set))
-        if change.advance_seconds:
-            clock.advance(timedelta(seconds=change.advance_seconds))
-        self._world(request).tick()
-        self._world(request).expire_versions()
-        return await self.clock(request)
-
-    async def faults(self, request: web.Request) -> bytes:
-        return msgspec.json.encode(self._project(request).faults.describe())
-
-    async def set_faults(self, request: web.Request) -> bytes:
-        change = msgspec.json.decode(await request.read(), type=FaultsChange)
-        faults = self._project(request).faults
-        if change.clear:
-            faults.clear()
-        if change.remember:
-            self._world(request).remember()
-        for name in ("rates", "path", "slow_seconds", "stall_seconds", "vanished_share"):
-            if (value := getattr(change, name)) is not None:
-                setattr(faults, name, value)
-        for one in change.plant:
-            faults.plant(**msgspec.structs.asdict(one))
-        return await self.faults(request)
-
-    async def switches(self, request: web.Request) -> bytes:
-        values = asdict(self._world(request).options)
-        return msgspec.json.encode(
-            {name: value.total_seconds() if isinstance(value, timedelta) else value for name, value in values.items()}
-        )
-
-    async def set_switches(self, request: web.Request) -> bytes:
-        sent = msgspec.json.decode(await request.read(), type=dict[str, Any])
-        for name, value in {name: _switch(name, value) for name, value in sent.items()}.items():
-            setattr(self._world(request).options, name, value)
-        return await self.switches(request)
-
-    async def set_limits(self, request: web.Request) -> bytes:
-        change = msgspec.json.decode(await request.read(), type=LimitsChange)
-        if change.limit is None:
-            self._project(request).limits = None
-        elif change.limit is not msgspec.UNSET:
-            self._project(request).limits = RateLimit(change.limit)
-        limits = self._project(request).limits
-        if limits is not None:
-            limits.reserve(change.reserve)
-        return msgspec.json.encode(
-            {"limit": limits.limit if limits else None, "refused": limits.refused if limits else 0}
-        )
-
-    async def requests(self, request: web.Request) -> bytes:
-        log = self._project(request).requests
-        latest = list(log)[-int(request.query.get("latest", LATEST)) :]
-        return msgspec.json.encode(
-            {
-                "total": log.total,
-                "bytes_sent": log.bytes_sent,
-                "by_route": dict(log.by_route),
-                "by_status": {str(status): count for status, count in log.by_status.items()},
-                "latest": latest,
-            }
-        )
-
-    async def delete_requests(self, request: web.Request) -> bytes:
-        self._project(request).requests.reset()
-        return await self.requests(request)
-
-    async def truth(self, request: web.Request) -> bytes:
-        environment = request.query.get("environment") or self._world(request).primary.id
-        return expected_history(self._world(request).event_log, environment).to_json()
-
-    async def projects(self, request: web.Request) -> bytes:
-        return msgspec.json.encode([_settings(project) for project in self._server.projects])
-
-    async def create_project(self, request: web.Request) -> bytes:
-        new = msgspec.json.decode(await request.read() or b"{}", type=AddProject)
-        return msgspec.json.encode(_settings(self._server.create_project(new.name, new.token)))
-
-    async def act(self, request: web.Request) -> bytes:
-        action = msgspec.json.decode(await request.read(), type=Action)
-        self._world(request).tick()
-        return msgspec.json.encode(execute(self._world(request), action.act, action.editor, action.arguments))
+async def _answer(
+    server: Server, token: ControlToken | None, handler: Callable[[_Request], object], request: web.Request
+) -> web.Response:
+    """Let *handler* answer if the client is permitted, with errors as answers."""
+    own_origin = f"{request.scheme}://{request.host}"
+    refused = refusal(request.remote, request.headers, own_origin=own_origin, token=token)
+    if refused is not None:
+        return _json({"error": refused}, status=403)
+    try:
+        project = server.project(request.query.get("project"))
+        return _json(handler(_Request(server, project, request.query, await request.read())))
+    except (msgspec.MsgspecError, ApiError, ValueError, TypeError, KeyError) as error:
+        return _json({"error": f"{type(error).__name__}: {error}"}, status=400)
 
 
 def _settings(project: Project) -> dict[str, str]:
@@ -359,5 +356,5 @@ def _switch(name: str, value: Any) -> object:
     return converted
 
 
-def _json(body: bytes, *, status: int = 200) -> web.Response:
-    return web.Response(body=body, status=status, content_type="application/json")
+def _json(value: object, *, status: int = 200) -> web.Response:
+    return web.Response(body=msgspec.json.encode(value), status=status, content_type="application/json")

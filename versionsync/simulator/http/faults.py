@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 import msgspec
 from aiohttp import web
@@ -21,6 +21,8 @@ from versionsync.simulator.world import content as contents
 from versionsync.simulator.world.world import World
 
 __all__ = ["ANSWERED_INSTEAD", "Fault", "FaultKind", "Faults", "answer_instead", "cut_off", "distort", "wait"]
+
+T = TypeVar("T")
 
 URLS_REMEMBERED: Final = 2_000
 
@@ -92,28 +94,29 @@ class Fault:
 
 
 @dataclass(slots=True)
-class _Planted:
+class _Planted(Generic[T]):
     """A fault, or an action on the world, that waits for its request."""
 
     path: re.Pattern[str]
     method: str | None
     nth: int
     times: int
-    fault: Fault | None = None
-    act: Callable[[World], object] | None = None
+    what: T
     seen: int = 0
 
-    def is_hit(self, method: str, path: str) -> bool:
-        """Count a request, and return whether it is hit."""
-        if (self.method and method != self.method) or self.path.search(path) is None:
-            return False
-        self.seen += 1
-        return self.nth <= self.seen < self.nth + self.times
 
-    @property
-    def is_over(self) -> bool:
-        """Whether it has hit as many requests as planned."""
-        return self.seen >= self.nth + self.times - 1
+def _hits(planted: list[_Planted[T]], method: str, path: str) -> list[T]:
+    """Count a request, return what hits it, and remove what has hit as many requests as planned."""
+    hits: list[T] = []
+    for one in list(planted):
+        if (one.method and method != one.method) or one.path.search(path) is None:
+            continue
+        one.seen += 1
+        if one.nth <= one.seen < one.nth + one.times:
+            hits.append(one.what)
+        if one.seen >= one.nth + one.times - 1:
+            planted.remove(one)
+    return hits
 
 
 @dataclass
@@ -133,7 +136,8 @@ class Faults:
 
     def __post_init__(self) -> None:
         self.injected: dict[FaultKind, int] = {}
-        self._planted: list[_Planted] = []
+        self._planted: list[_Planted[Fault]] = []
+        self._acts: list[_Planted[Callable[[World], object]]] = []
         self._bodies: OrderedDict[str, tuple[bytes, bytes]] = OrderedDict()
         self._last_page: dict[str, bytes] = {}
 
@@ -177,30 +181,26 @@ class Faults:
         seconds = seconds if seconds is not None else self._seconds(kind)
         chosen = None if records is None else frozenset(records)
         fault = Fault(kind, seconds, code, status, transient, chosen)
-        self._planted.append(_Planted(re.compile(path), method, nth, times, fault=fault))
+        self._planted.append(_Planted(re.compile(path), method, nth, times, fault))
 
     def run_after(
         self, act: Callable[[World], object], *, path: str = "", method: str | None = None, nth: int = 1, times: int = 1
     ) -> None:
         """Run *act* on the world right after the *nth* matching request, for instance between two pages."""
-        self._planted.append(_Planted(re.compile(path), method, nth, times, act=act))
+        self._acts.append(_Planted(re.compile(path), method, nth, times, act))
 
     def clear(self) -> None:
         """Remove all rates and planted faults, and show all records again."""
         self.rates.clear()
         self._planted.clear()
+        self._acts.clear()
         self.vanished_share = 0.0
 
     def choose(self, method: str, path: str) -> Fault | None:
         """Return the fault that hits this request, if any."""
         if not self._planted and not self.rates:
             return None
-        chosen: Fault | None = None
-        for planted in [planted for planted in self._planted if planted.fault is not None]:
-            if planted.is_hit(method, path):
-                chosen = chosen or planted.fault
-            if planted.is_over:
-                self._planted.remove(planted)
+        chosen = next(iter(_hits(self._planted, method, path)), None)
         if chosen is None and self.rates and re.search(self.path, path):
             draw = self._random.random()
             for kind, rate in self.rates.items():
@@ -214,17 +214,11 @@ class Faults:
 
     def acts_after(self, method: str, path: str) -> list[Callable[[World], object]]:
         """Return the actions on the world that follow this request."""
-        acts: list[Callable[[World], object]] = []
-        for planted in [planted for planted in self._planted if planted.act is not None]:
-            if planted.is_hit(method, path) and planted.act is not None:
-                acts.append(planted.act)
-            if planted.is_over:
-                self._planted.remove(planted)
-        return acts
+        return _hits(self._acts, method, path)
 
     def remember(self, path: str, url: str, body: bytes) -> None:
         """Keep a good answer for faults that repeat it."""
-        if not (NEED_MEMORY & self.rates.keys() or any(self._needs_memory(planted) for planted in self._planted)):
+        if NEED_MEMORY.isdisjoint([*self.rates, *(planted.what.kind for planted in self._planted)]):
             return
         self._last_page[path] = body
         before, last = self._bodies.pop(url, (body, body))
@@ -237,11 +231,9 @@ class Faults:
         return self._bodies.get(url, (None, None))[0]
 
     def last_page(self, path: str) -> bytes | None:
-        """Return the last page of *path*."""
         return self._last_page.get(path)
 
     def describe(self) -> Mapping[str, object]:
-        """Return the settings and counts."""
         return {
             "seed": self.seed,
             "rates": {kind.value: rate for kind, rate in self.rates.items()},
@@ -249,7 +241,7 @@ class Faults:
             "slow_seconds": list(self.slow_seconds),
             "stall_seconds": self.stall_seconds,
             "vanished_share": self.vanished_share,
-            "planted": len(self._planted),
+            "planted": len(self._planted) + len(self._acts),
             "injected": {kind.value: count for kind, count in self.injected.items()},
         }
 
@@ -267,22 +259,16 @@ class Faults:
             case _:
                 return 0.0
 
-    @staticmethod
-    def _needs_memory(planted: _Planted) -> bool:
-        return planted.fault is not None and planted.fault.kind in NEED_MEMORY
 
-
-ANSWERED_INSTEAD: Final = frozenset(
-    {
-        FaultKind.INTERNAL_ERROR,
-        FaultKind.BAD_GATEWAY,
-        FaultKind.UNAVAILABLE,
-        FaultKind.NOT_FOUND,
-        FaultKind.THROTTLED,
-        FaultKind.THROTTLED_BARE,
-        FaultKind.REFUSED,
-    }
-)
+_RATE_LIMIT: Final = ApiError("RATE_LIMIT_EXCEEDED", 429, transient=True)
+_ERRORS: Final[Mapping[FaultKind, ApiError]] = {
+    FaultKind.INTERNAL_ERROR: ApiError("EXCEPTION", 500),
+    FaultKind.UNAVAILABLE: ApiError("SERVICE_UNAVAILABLE", 503, transient=True),
+    FaultKind.NOT_FOUND: ApiError("NOT_FOUND", 404),
+    FaultKind.THROTTLED: _RATE_LIMIT,
+    FaultKind.THROTTLED_BARE: _RATE_LIMIT,
+}
+ANSWERED_INSTEAD: Final = frozenset({*_ERRORS, FaultKind.BAD_GATEWAY, FaultKind.REFUSED})
 """The kinds that do not carry out the request."""
 
 _GATEWAY_PAGE: Final = (
@@ -298,25 +284,15 @@ async def wait(fault: Fault) -> None:
 
 def answer_instead(fault: Fault, headers: dict[str, str]) -> tuple[Response, dict[str, str]]:
     """Return the answer, with its headers, that replaces the real one."""
-    without_rate = {name: value for name, value in headers.items() if not name.startswith("X-RateLimit")}
-    match fault.kind:
-        case FaultKind.BAD_GATEWAY:
-            return Response(_GATEWAY_PAGE, 502), {"Content-Type": "text/html", "Date": headers["Date"]}
-        case FaultKind.UNAVAILABLE:
-            return Response(ApiError("SERVICE_UNAVAILABLE", 503, transient=True).document(), 503), headers
-        case FaultKind.REFUSED:
-            error = ApiError(fault.code, fault.status, transient=fault.transient)
-            return Response(error.document(), error.status), headers
-        case FaultKind.NOT_FOUND:
-            return Response(ApiError("NOT_FOUND", 404).document(), 404), headers
-        case FaultKind.THROTTLED:
-            limit = headers.get("X-RateLimit-Limit", "60")
-            rate = {"X-RateLimit-Limit": limit, "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "1"}
-            return Response(ApiError("RATE_LIMIT_EXCEEDED", 429, transient=True).document(), 429), headers | rate
-        case FaultKind.THROTTLED_BARE:
-            return Response(ApiError("RATE_LIMIT_EXCEEDED", 429, transient=True).document(), 429), without_rate
-        case _:
-            return Response(ApiError("EXCEPTION", 500).document(), 500), headers
+    if fault.kind is FaultKind.BAD_GATEWAY:
+        return Response(_GATEWAY_PAGE, 502), {"Content-Type": "text/html", "Date": headers["Date"]}
+    if fault.kind is FaultKind.THROTTLED:
+        limit = headers.get("X-RateLimit-Limit", "60")
+        headers = headers | {"X-RateLimit-Limit": limit, "X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "1"}
+    if fault.kind is FaultKind.THROTTLED_BARE:
+        headers = {name: value for name, value in headers.items() if not name.startswith("X-RateLimit")}
+    error = _ERRORS.get(fault.kind) or ApiError(fault.code, fault.status, transient=fault.transient)
+    return Response(error.document(), error.status), headers
 
 
 def distort(fault: Fault, response: Response, faults: Faults, *, path: str, url: str) -> Response:

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from types import TracebackType
-from typing import Final, Self, TypeVar
+from typing import Final, Self, TypedDict, TypeVar, Unpack
 
 from aiohttp import web
 
@@ -28,6 +28,29 @@ T = TypeVar("T")
 
 START_SECONDS: Final = 30.0
 SHUTDOWN_SECONDS: Final = 0.5
+
+
+class Settings(TypedDict, total=False):
+    """The settings of a simulator. All have defaults."""
+
+    others: Iterable[World]
+    """The worlds of more projects."""
+    host: str
+    """The address to listen on; by default only this machine can reach it."""
+    port: int
+    """The port; 0: a free one."""
+    faults: Faults | None
+    """The faults of each project."""
+    limits: RateLimit | None
+    """The rate limit of each project; None: none."""
+    compress: bool
+    """Whether large answers are compressed."""
+    pace: float | None
+    """The actions a minute of live editors in each project; None: no live editors."""
+    report: Callable[[World, str], object] | None
+    """Called with the world and a description of each action of a live editor."""
+    control_token: ControlToken | None
+    """Opens the control endpoints to other machines."""
 
 
 class Simulator:
@@ -50,20 +73,7 @@ class Simulator:
         report: Callable[[World, str], object] | None = None,
         control_token: ControlToken | None = None,
     ) -> None:
-        """Create a server; it starts with the block.
-
-        Args:
-            world: The first project.
-            others: The worlds of more projects.
-            host: The address to listen on.
-            port: The port; 0: a free one.
-            faults: The faults of each project.
-            limits: The rate limit of each project; None: none.
-            compress: Whether large answers are compressed.
-            pace: The actions a minute of live editors in each project; None: no live editors.
-            report: Called with the world and a description of each action of a live editor.
-            control_token: Opens the control endpoints to other machines.
-        """
+        """Create a server; it starts with the block. See `Settings`."""
         self.server = Server(world, others=others, faults=faults, limits=limits, compress=compress)
         mount(self.server, control_token)
         self.server.close_routes()
@@ -119,29 +129,8 @@ class SimulatorThread:
     It has its own thread and event loop. While it runs, use the world only through `act`. See `Simulator`.
     """
 
-    def __init__(
-        self,
-        world: World,
-        *,
-        host: str = "127.0.0.1",
-        port: int = 0,
-        faults: Faults | None = None,
-        limits: RateLimit | None = None,
-        compress: bool = True,
-        others: Iterable[World] = (),
-        control_token: ControlToken | None = None,
-    ) -> None:
-        self._make: Callable[[], Simulator] = partial(
-            Simulator,
-            world,
-            others=others,
-            host=host,
-            port=port,
-            faults=faults,
-            limits=limits,
-            compress=compress,
-            control_token=control_token,
-        )
+    def __init__(self, world: World, **settings: Unpack[Settings]) -> None:
+        self._make = partial(Simulator, world, **settings)
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
@@ -203,39 +192,17 @@ class SimulatorThread:
             self._started.set()
 
 
-def serve(
-    world: World,
-    host: str = "127.0.0.1",
-    port: int = 0,
-    *,
-    others: Iterable[World] = (),
-    faults: Faults | None = None,
-    limits: RateLimit | None = None,
-    pace: float | None = None,
-    report: Callable[[World, str], object] | None = None,
-    control_token: ControlToken | None = None,
-    on_start: Callable[[Simulator], object] | None = None,
-) -> None:
-    """Serve *world* and *others* until SIGINT or SIGTERM; call *on_start* with the running simulator.
+def serve(world: World, *, on_start: Callable[[Simulator], object] | None = None, **settings: Unpack[Settings]) -> None:
+    """Serve *world* until SIGINT or SIGTERM; call *on_start* with the running simulator.
 
-    The other arguments are those of `Simulator`. The garbage collector ignores what exists at the start.
+    The garbage collector ignores what exists at the start.
     """
 
     async def run() -> None:
         stop = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        async with Simulator(
-            world,
-            others=others,
-            host=host,
-            port=port,
-            faults=faults,
-            limits=limits,
-            pace=pace,
-            report=report,
-            control_token=control_token,
-        ) as simulator:
+        async with Simulator(world, **settings) as simulator:
             gc.freeze()  # a full collection over a million versions would delay a request by a second
             if on_start is not None:
                 on_start(simulator)
