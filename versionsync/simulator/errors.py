@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 import msgspec
 
-__all__ = ["ApiError", "invalid_field", "invalid_format", "invalid_params", "not_found"]
+__all__ = ["ApiError", "invalid_field", "invalid_format", "invalid_params", "named", "not_found"]
+
+
+T = TypeVar("T")
 
 
 class ApiError(Exception):
@@ -52,6 +56,13 @@ class ApiError(Exception):
 def not_found(entity: str, id: str) -> ApiError:
     """404: no such *entity*, or the token may not see it."""
     return ApiError("NOT_FOUND", 404, details={"entity": entity, "id": id})
+
+
+def named(entity: str, id: str, known: Mapping[str, T]) -> T:
+    """Return the *entity* with this id, one of *known*. Raise ApiError (404)."""
+    if id not in known:
+        raise not_found(entity, id)
+    return known[id]
 
 
 def invalid_params(parameter: str, reason: str) -> ApiError:

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import chain
-from operator import ge, gt, le, lt
+from operator import attrgetter, ge, gt, le, lt
 from typing import Any, Final
 
 from versionsync.simulator.api.request import Request
@@ -17,6 +17,7 @@ from versionsync.simulator.world import content as contents
 from versionsync.simulator.world.blocks import own_records
 from versionsync.simulator.world.models import Model
 from versionsync.simulator.world.records import Record
+from versionsync.simulator.world.serialization import TIMES_OF_ITEMS
 from versionsync.simulator.world.times import parse_time
 
 __all__ = [
@@ -105,13 +106,7 @@ Column = Callable[[Record], Any]
 
 _META_COLUMNS: Final[Mapping[str, Column]] = {
     "id": lambda record: record.id,
-    "_created_at": lambda record: record.created_at,
-    "_updated_at": lambda record: record.updated_at,
-    "_published_at": lambda record: record.published_at,
-    "_first_published_at": lambda record: record.first_published_at,
-    "_publication_scheduled_at": lambda record: record.publication_scheduled_at,
-    "_unpublishing_scheduled_at": lambda record: record.unpublishing_scheduled_at,
-    "_status": lambda record: record.status,
+    **{f"_{name}": attrgetter(name) for name in (*TIMES_OF_ITEMS, "status")},
     "_is_valid": lambda record: record.head.is_valid,
     "_creator": lambda record: None if record.model.is_block else record.creator.id,
 }

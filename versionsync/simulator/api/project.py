@@ -20,7 +20,7 @@ from versionsync.simulator.api.request import (
     json_response,
     page_response,
 )
-from versionsync.simulator.errors import invalid_format, invalid_params, not_found
+from versionsync.simulator.errors import invalid_format, invalid_params, named, not_found
 from versionsync.simulator.world.environments import Environment
 from versionsync.simulator.world.people_roles_tokens import EditorKind
 from versionsync.simulator.world.serialization import Resource, reference, references
@@ -265,9 +265,7 @@ def subscription_limits(request: Request) -> Response:
 
 @ROUTES("GET /subscription-limits/{limit_id}")
 def subscription_limit(request: Request) -> Response:
-    if limit := _limits(request).get(request.ids["limit_id"]):
-        return json_response(limit)
-    raise not_found("subscription_limit", request.ids["limit_id"])
+    return json_response(named("subscription_limit", request.ids["limit_id"], _limits(request)))
 
 
 def _limits(request: Request) -> dict[str, Resource]:

@@ -7,7 +7,7 @@ from typing import Any, Final
 from versionsync.simulator.api.bodies import SentResource
 from versionsync.simulator.api.listing import named_model, named_models
 from versionsync.simulator.api.request import Request, Response, Routes, as_job, json_response
-from versionsync.simulator.errors import not_found
+from versionsync.simulator.errors import named
 from versionsync.simulator.world.models import MODEL_FIELDS, Field, Model, Workflow
 from versionsync.simulator.world.serialization import (
     FIELD_ATTRIBUTES,
@@ -187,9 +187,7 @@ def list_workflows(request: Request) -> Response:
 
 @ROUTES("GET /workflows/{workflow_id}")
 def get_workflow(request: Request) -> Response:
-    if workflow := request.environment.workflows.get(request.ids["workflow_id"]):
-        return json_response(_workflow(workflow))
-    raise not_found("workflow", request.ids["workflow_id"])
+    return json_response(_workflow(named("workflow", request.ids["workflow_id"], request.environment.workflows)))
 
 
 def _workflow(workflow: Workflow) -> Resource:

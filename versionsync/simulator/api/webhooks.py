@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from versionsync.simulator.api.request import Request, Response, Routes, json_response, page_response
-from versionsync.simulator.errors import ApiError, invalid_format, invalid_params, not_found
+from versionsync.simulator.errors import ApiError, invalid_format, invalid_params, named
 from versionsync.simulator.world.serialization import Resource, Serializer, members, reference
 from versionsync.simulator.world.times import parse_time
 from versionsync.simulator.world.webhooks import Event, Webhook, WebhookCall
@@ -105,15 +105,11 @@ def resend(request: Request) -> Response:
 
 
 def _named(request: Request) -> Webhook:
-    if webhook := request.world.webhooks.registered.get(request.ids["webhook_id"]):
-        return webhook
-    raise not_found("webhook", request.ids["webhook_id"])
+    return named("webhook", request.ids["webhook_id"], request.world.webhooks.registered)
 
 
 def _named_call(request: Request) -> WebhookCall:
-    if found := request.world.webhooks.calls.get(request.ids["call_id"]):
-        return found
-    raise not_found("webhook_call", request.ids["call_id"])
+    return named("webhook_call", request.ids["call_id"], request.world.webhooks.calls)
 
 
 def _matches(request: Request, call: WebhookCall) -> bool:

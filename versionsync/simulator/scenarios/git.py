@@ -117,13 +117,7 @@ class Repository:
     @contextmanager
     def blobs(self) -> Iterator[Blobs]:
         """Read contents of files while the block runs."""
-        with subprocess.Popen(  # noqa: S603
-            self._command("cat-file", "--batch"),
-            cwd=self.path,
-            env=_environment(),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        ) as process:
+        with self._start("cat-file", "--batch") as process:
             if process.stdin is None or process.stdout is None:
                 raise RuntimeError("`git cat-file` was started without pipes")
             yield Blobs(process.stdin, process.stdout)
@@ -136,11 +130,15 @@ class Repository:
             self._command(*arguments), cwd=self.path, env=_environment(), capture_output=True, check=False
         )
 
+    def _start(self, *arguments: str) -> subprocess.Popen[bytes]:
+        pipe = subprocess.PIPE
+        return subprocess.Popen(  # noqa: S603
+            self._command(*arguments), cwd=self.path, env=_environment(), stdin=pipe, stdout=pipe
+        )
+
     @contextmanager
     def _reading(self, *arguments: str) -> Iterator[IO[bytes]]:
-        with subprocess.Popen(  # noqa: S603
-            self._command(*arguments), cwd=self.path, env=_environment(), stdout=subprocess.PIPE
-        ) as process:
+        with self._start(*arguments) as process:
             if process.stdout is None:
                 raise RuntimeError("`git` was started without a pipe")
             try:
@@ -182,14 +180,8 @@ def _split_at_nul(output: IO[bytes]) -> Iterator[bytes]:
 
 def _commit(hash: bytes, fields: list[bytes]) -> Commit:
     name, email, authored, committed, subject = (field.decode("utf-8", "replace") for field in fields)
-    return Commit(
-        hash.decode(),
-        name,
-        email,
-        datetime.fromtimestamp(int(authored), UTC),
-        datetime.fromtimestamp(int(committed), UTC),
-        subject,
-    )
+    authored_at, committed_at = (datetime.fromtimestamp(int(seconds), UTC) for seconds in (authored, committed))
+    return Commit(hash.decode(), name, email, authored_at, committed_at, subject)
 
 
 def _change(entry: bytes, path: bytes) -> Change:

@@ -18,12 +18,21 @@ from typing import Final
 
 from versionsync.simulator.errors import ApiError
 from versionsync.simulator.http.project import Project
-from versionsync.simulator.scenarios.news.prose import Words, headline, paragraph, sentence, slug
+from versionsync.simulator.scenarios.news.prose import (
+    Words,
+    headline,
+    paragraph,
+    random_color,
+    sentence,
+    shortened,
+    slug,
+)
 from versionsync.simulator.world.content import Json, load
 from versionsync.simulator.world.models import Field, Model
 from versionsync.simulator.world.people_roles_tokens import Editor, EditorKind
 from versionsync.simulator.world.records import Record
 from versionsync.simulator.world.world import World
+from versionsync.text import count
 
 __all__ = ["PACE", "LiveEditors", "LiveProject", "changed_fields", "has_title", "name_of", "new_fields"]
 
@@ -85,7 +94,7 @@ class LiveProject:
 
     def publish(self, editor: Editor, rng: random.Random) -> str | None:
         """Publish a record with unpublished changes."""
-        record = self._choose(rng, lambda record: record.model.draft_mode and record.status != "published")
+        record = self._choose(rng, _can_publish)
         if record is None:
             return None
         self.world.publish(editor, record.id)
@@ -93,13 +102,7 @@ class LiveProject:
 
     def schedule(self, editor: Editor, rng: random.Random) -> str | None:
         record = self._choose(
-            rng,
-            lambda record: (
-                record.model.draft_mode
-                and record.status != "published"
-                and record.publication_scheduled_at is None
-                and record.head.is_valid
-            ),
+            rng, lambda one: _can_publish(one) and one.publication_scheduled_at is None and one.head.is_valid
         )
         if record is None:
             return None
@@ -119,11 +122,7 @@ class LiveProject:
         where = self.world.primary
         if len(where.records) >= self._max_records:
             return self.delete(editor, rng)
-        models = [
-            model
-            for model in where.models.values()
-            if not model.is_block and not model.is_singleton and not model.tree and has_title(model)
-        ]
+        models = [model for model in where.models.values() if not model.is_block and _is_plain(model)]
         if not models:
             return None
         model = rng.choice(models)
@@ -142,14 +141,11 @@ class LiveProject:
         """Delete a record, unless that leaves fewer records than at the start."""
         if len(self.world.primary.records) <= self._min_records:
             return None
-        record = self._choose(
-            rng, lambda record: has_title(record.model) and not record.model.tree and not record.model.is_singleton
-        )
+        record = self._choose(rng, lambda record: _is_plain(record.model))
         if record is None:
             return None
         self.world.delete(editor, record.id)
-        count = len(record.versions)
-        return f"{editor.name} deleted {_name(record)} with its {count} version{'s' if count != 1 else ''}"
+        return f"{editor.name} deleted {_name(record)} with its {count(len(record.versions), 'version')}"
 
     def _continue(self, record: Record, editor: Editor, rng: random.Random) -> str | None:
         """Save the open record again; after enough saves publish or close it."""
@@ -161,7 +157,7 @@ class LiveProject:
                 self.world.update(editor, record.id, changes)
                 return f"{editor.name} changed {name}: {', '.join(changes)}"
         self._open = None
-        if record.model.draft_mode and record.status != "published" and rng.random() < PUBLISHED_SHARE:
+        if _can_publish(record) and rng.random() < PUBLISHED_SHARE:
             self.world.publish(editor, record.id)
             return f"{editor.name} published {_name(record)}"
         return None
@@ -228,6 +224,10 @@ class LiveEditors:
             self.act()
 
 
+def _can_publish(record: Record) -> bool:
+    return record.model.draft_mode and record.status != "published"
+
+
 def _content(record: Record) -> dict[str, Json]:
     content: dict[str, Json] = load(record.head.read())
     return content
@@ -241,7 +241,6 @@ TITLES: Final = frozenset({"title", "headline"})
 """The api_keys of string fields that are edited: other strings may be names, paths or codes."""
 SHORT_TEXT: Final = 400
 """Up to this many characters a text grows; in a longer one a sentence is replaced."""
-MAX_NAME_LENGTH: Final = 60
 _SENTENCE: Final = re.compile(r"[^.\n]+\.")
 
 
@@ -250,15 +249,17 @@ def has_title(model: Model) -> bool:
     return any(_is_title(field) for field in model.fields.values())
 
 
+def _is_plain(model: Model) -> bool:
+    """Return whether editors create and delete records of *model*."""
+    return has_title(model) and not model.tree and not model.is_singleton
+
+
 def new_fields(model: Model, locales: list[str], rng: random.Random) -> dict[str, object]:
     """Return the first content of a record of *model*: its title, and empty texts."""
-    return {
-        field.api_key: dict.fromkeys(locales) if field.localized else None
-        for field in model.ordered_fields
-        if field.field_type in {"text", "structured_text"}
-    } | _with_slugs(
-        model, {field.api_key: _titled(field, locales, rng) for field in model.ordered_fields if _is_title(field)}
-    )
+    texts = [field for field in model.fields.values() if field.field_type in {"text", "structured_text"}]
+    titles = {field.api_key: _titled(field, locales, rng) for field in model.ordered_fields if _is_title(field)}
+    empty = {field.api_key: dict.fromkeys(locales) if field.localized else None for field in texts}
+    return empty | _with_slugs(model, titles)
 
 
 def changed_fields(model: Model, content: Mapping[str, Json], now: datetime, rng: random.Random) -> dict[str, object]:
@@ -287,7 +288,7 @@ def name_of(model: Model, content: Mapping[str, Json], record_id: str) -> str:
             if isinstance(value, dict):
                 value = next(iter(value.values()), None)
             if isinstance(value, str) and value:
-                return f"“{value if len(value) <= MAX_NAME_LENGTH else value[: MAX_NAME_LENGTH - 1] + '…'}”"
+                return f"“{shortened(value)}”"
     return f"{model.name} {record_id}"
 
 
@@ -367,34 +368,19 @@ def _paragraph(text: str) -> Json:
     return {"type": "paragraph", "children": [{"type": "span", "value": text}]}
 
 
-def _integer(value: Json, locale: str, now: datetime, rng: random.Random) -> Json:
-    return (value if isinstance(value, int) and abs(value) < 10**12 else 0) + rng.randint(1, 9)
+Change = Callable[[Json, str, datetime, random.Random], Json]
+"""Returns another value for a value in a locale."""
 
-
-def _float(value: Json, locale: str, now: datetime, rng: random.Random) -> Json:
-    return rng.randrange(100, 100_000) / 100
-
-
-def _boolean(value: Json, locale: str, now: datetime, rng: random.Random) -> Json:
-    return not value
-
-
-def _date(value: Json, locale: str, now: datetime, rng: random.Random) -> Json:
-    return f"{now.year}-{rng.randint(1, 12):02}-{rng.randint(1, 28):02}"
-
-
-def _color(value: Json, locale: str, now: datetime, rng: random.Random) -> Json:
-    return {"red": rng.randrange(256), "green": rng.randrange(256), "blue": rng.randrange(256), "alpha": 255}
-
-
-_CHANGES: Final[Mapping[str, Callable[[Json, str, datetime, random.Random], Json]]] = {
+_CHANGES: Final[Mapping[str, Change]] = {
     "text": _text,
     "structured_text": _structured_text,
-    "integer": _integer,
-    "float": _float,
-    "boolean": _boolean,
-    "date": _date,
-    "color": _color,
+    "integer": lambda value, locale, now, rng: (
+        (value if isinstance(value, int) and abs(value) < 10**12 else 0) + rng.randint(1, 9)
+    ),
+    "float": lambda value, locale, now, rng: rng.randrange(100, 100_000) / 100,
+    "boolean": lambda value, locale, now, rng: not value,
+    "date": lambda value, locale, now, rng: f"{now.year}-{rng.randint(1, 12):02}-{rng.randint(1, 28):02}",
+    "color": lambda value, locale, now, rng: random_color(rng),
 }
 _WEIGHTS: Final = {"string": 6, "text": 6, "structured_text": 8}
 """How often a type is edited; the others have 1."""

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
 
@@ -285,15 +285,7 @@ def expected_history(event_log: Iterable[Fact], environment: str) -> ExpectedHis
 
 def _version_as_json(version: ExpectedVersion) -> dict[str, object]:
     return {
-        "id": version.id,
-        "record_id": version.record_id,
-        "model_id": version.model_id,
-        "editor": version.editor,
-        "created_at": version.created_at,
+        **{one.name: getattr(version, one.name) for one in fields(version) if one.name != "contents"},
         "content": msgspec.Raw(version.content),
         "all_contents": [msgspec.Raw(content) for content in version.all_contents],
-        "is_current": version.is_current,
-        "is_published": version.is_published,
-        "live": version.live,
-        "is_listed": version.is_listed,
     }

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from versionsync.simulator.errors import ApiError, invalid_field, not_found
+from versionsync.simulator.errors import ApiError, invalid_field, named, not_found
 from versionsync.simulator.world.ids import copy_name
 from versionsync.simulator.world.people_roles_tokens import (
     NO_ABILITIES,
@@ -28,9 +28,7 @@ class PeopleActions(WorldState):
 
     def role(self, role_id: str) -> Role:
         """Return the role with this id. Raise ApiError (404)."""
-        if found := self.people.roles.get(role_id):
-            return found
-        raise not_found("role", role_id)
+        return named("role", role_id, self.people.roles)
 
     def create_role(
         self,

@@ -11,6 +11,7 @@ from versionsync.simulator.world.event_log import (
     Cause,
     PublicationBegan,
     PublicationEnded,
+    RecordDeleted,
     VersionMade,
     VersionRewritten,
 )
@@ -118,22 +119,10 @@ class PublishingActions(WorldState):
         return self._schedule(Scheduled(at, record_id, False, selection, editor, as_sent), environment)
 
     def cancel_publication(self, editor: Editor, record_id: str, *, environment: str | None = None) -> Record:
-        where = self.environment(environment)
-        record = where.record(record_id)
-        if where.publications.pop(record_id, None) is None:
-            raise not_found("scheduled_publication", record_id)
-        record.publication_scheduled_at = None
-        where.touch(self.now())
-        return record
+        return self._cancel(record_id, "scheduled_publication", environment)
 
     def cancel_unpublishing(self, editor: Editor, record_id: str, *, environment: str | None = None) -> Record:
-        where = self.environment(environment)
-        record = where.record(record_id)
-        if where.unpublishings.pop(record_id, None) is None:
-            raise not_found("scheduled_unpublishing", record_id)
-        record.unpublishing_scheduled_at = None
-        where.touch(self.now())
-        return record
+        return self._cancel(record_id, "scheduled_unpublishing", environment)
 
     def tick(self) -> int:
         """Carry out the plans that are due, each at its planned time; return how many there were."""
@@ -160,27 +149,25 @@ class PublishingActions(WorldState):
         if plan.at <= self.now():
             raise ApiError("INVALID_DATE", details={"at": plan.at.isoformat(), "reason": "not in the future"})
         before = self.before(where, record)
-        if plan.publishes:
-            where.publications[record.id] = plan
-            record.publication_scheduled_at = plan.at
-        else:
-            where.unpublishings[record.id] = plan
-            record.unpublishing_scheduled_at = plan.at
+        _set_plan(where, record, plan, publishes=plan.publishes)
         record.sequence = self.next_sequence()
         where.touch(self.now())
         self.notify(NotificationType.UPDATE, where, record, before)
+        return record
+
+    def _cancel(self, record_id: str, entity: str, environment: str | None) -> Record:
+        where = self.environment(environment)
+        record = where.record(record_id)
+        if _set_plan(where, record, None, publishes=entity == "scheduled_publication") is None:
+            raise not_found(entity, record_id)
+        where.touch(self.now())
         return record
 
     def _carry_out(self, where: Environment, plan: Scheduled) -> None:
         record = where.records[plan.record_id]
         editor = plan.editor or record.creator
         beacon_before = list(where.changes)
-        if plan.publishes:
-            del where.publications[record.id]
-            record.publication_scheduled_at = None
-        else:
-            del where.unpublishings[record.id]
-            record.unpublishing_scheduled_at = None
+        _set_plan(where, record, None, publishes=plan.publishes)
         where.touch(self.now(), moves_beacon=False)  # the plan is removed, even if the action changes nothing
         try:
             if plan.publishes:
@@ -252,15 +239,21 @@ class PublishingActions(WorldState):
                 )
             )
             return published
-        version = Version(self.ids.new(), record, editor, self.now(), mixed)
+        now, owner = self.now(), (record.id, record.model.id, editor.ref)
+        version = Version(self.ids.new(), record, editor, now, mixed)
         record.versions.append(version)
         where.versions[version.id] = version
-        self.event_log.write(
-            VersionMade(
-                self.now(), where.id, version.id, record.id, record.model.id, editor.ref, mixed, is_current=False
-            )
-        )
+        self.event_log.write(VersionMade(now, where.id, version.id, *owner, mixed, is_current=False))
         return version
+
+    def _remove_record(self, where: Environment, record: Record, now: datetime) -> None:
+        """Delete *record*, and its plans. Its versions are kept for the switch `deleted_versions_readable`."""
+        del where.records[record.id]
+        where.deleted[record.id] = record
+        where.publications.pop(record.id, None)
+        where.unpublishings.pop(record.id, None)
+        record.is_deleted = True
+        self.event_log.write(RecordDeleted(now, where.id, record.id))
 
     def _parent_id(self, record: Record) -> str | None:
         if not record.model.tree:
@@ -284,3 +277,17 @@ class PublishingActions(WorldState):
                 if not recursive:
                     raise ApiError("PUBLISHED_CHILDREN", details={"item": record.id, "child": child.id})
                 self.unpublish(editor, child.id, recursive=True, environment=where.id)
+
+
+def _set_plan(where: Environment, record: Record, plan: Scheduled | None, *, publishes: bool) -> Scheduled | None:
+    """Replace the plan to publish *record*, or to unpublish it, by *plan*; return the previous one."""
+    plans = where.publications if publishes else where.unpublishings
+    before = plans.pop(record.id, None)
+    if plan is not None:
+        plans[record.id] = plan
+    at = None if plan is None else plan.at
+    if publishes:
+        record.publication_scheduled_at = at
+    else:
+        record.unpublishing_scheduled_at = at
+    return before

@@ -118,11 +118,8 @@ class RecordActions(PublishingActions):
         if if_current is not None and if_current != record.head.id:
             raise ApiError("STALE_ITEM_VERSION", details={"current_version": record.head.id, "sent": if_current})
         before = self.before(where, record)
-        saved = (
-            None
-            if attributes is None
-            else self._validator(where, record.model, self.ids).prepare(attributes, record=record)
-        )
+        validator = self._validator(where, record.model, self.ids)
+        saved = None if attributes is None else validator.prepare(attributes, record=record)
         if stage is not None:
             record.stage = self._check_stage(where, record.model, stage)
         record.creator = creator or record.creator
@@ -168,12 +165,7 @@ class RecordActions(PublishingActions):
             raise ApiError("DELETE_RESTRICTION", details={"item_ids": linking})
         before = self.before(where, record)
         now = self.now()
-        del where.records[record_id]
-        where.deleted[record_id] = record
-        where.publications.pop(record_id, None)
-        where.unpublishings.pop(record_id, None)
-        record.is_deleted = True
-        self.event_log.write(RecordDeleted(now, where.id, record_id))
+        self._remove_record(where, record, now)
         where.touch(now, moves_beacon=self.options.deleting_moves_beacon)
         if record.published is not None:
             self.notify(NotificationType.UNPUBLISH, where, record)
@@ -338,12 +330,8 @@ class RecordActions(PublishingActions):
             if burst is not None and burst.is_published:
                 self._end_publication(where, record)
             version = Version(self.ids.new(), record, editor, now, saved.content, is_valid=saved.is_valid)
-            self.event_log.write(
-                VersionMade(
-                    now, where.id, version.id, record.id, record.model.id, editor.ref, saved.content,
-                    replaces=burst.id if burst else None,
-                )
-            )  # fmt: skip
+            owner, replaced = (record.id, record.model.id, editor.ref), burst.id if burst else None
+            self.event_log.write(VersionMade(now, where.id, version.id, *owner, saved.content, replaces=replaced))
             if burst is not None:
                 self._drop(where, record, burst)
             record.versions.append(version)

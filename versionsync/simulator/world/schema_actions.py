@@ -15,7 +15,6 @@ from versionsync.simulator.world.event_log import (
     Cause,
     Change,
     ModelTurned,
-    RecordDeleted,
     SchemaChanged,
     VersionRewritten,
 )
@@ -101,12 +100,7 @@ class SchemaActions(PublishingActions):
         destroyed = where.model(model)
         where.save_schema()
         for record in [record for record in where.records.values() if record.model is destroyed]:
-            del where.records[record.id]
-            where.deleted[record.id] = record
-            record.is_deleted = True
-            where.publications.pop(record.id, None)
-            where.unpublishings.pop(record.id, None)
-            self.event_log.write(RecordDeleted(self.now(), where.id, record.id))
+            self._remove_record(where, record, self.now())
         del where.models[destroyed.id]
         self.schema_changed(where, Change.REMOVED, destroyed)
         self.notify(NotificationType.DELETE, where, destroyed)

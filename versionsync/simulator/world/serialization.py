@@ -21,6 +21,7 @@ __all__ = [
     "FIELDSET_ATTRIBUTES",
     "FIELD_ATTRIBUTES",
     "MODEL_ATTRIBUTES",
+    "TIMES_OF_ITEMS",
     "TOKEN_ACCESS",
     "Document",
     "Resource",
@@ -168,7 +169,7 @@ class Serializer:
             relationships["creator"] = {"data": record.creator.ref}
         has_status = record.model.draft_mode or self._options.status_without_drafts == "published"
         meta = {
-            **{name: self.time(getattr(record, name)) for name in _TIMES_OF_ITEMS},
+            **{name: self.time(getattr(record, name)) for name in TIMES_OF_ITEMS},
             "status": record.status if has_status else None,
             "is_valid": shown.is_valid,
             "is_current_version_valid": head.is_valid,
@@ -293,7 +294,7 @@ class Serializer:
         )
 
 
-_TIMES_OF_ITEMS: Final = (
+TIMES_OF_ITEMS: Final = (
     *("created_at", "updated_at", "published_at", "first_published_at"),
     *("publication_scheduled_at", "unpublishing_scheduled_at"),
 )

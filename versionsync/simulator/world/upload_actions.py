@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
-from versionsync.simulator.errors import ApiError, not_found
+from versionsync.simulator.errors import ApiError, named
 from versionsync.simulator.world import ids
 from versionsync.simulator.world.content import Json
 from versionsync.simulator.world.environments import Environment
@@ -102,9 +102,7 @@ class UploadActions(WorldState):
 
     def upload(self, upload_id: str, *, environment: str | None = None) -> Upload:
         """Return the upload with this id. Raise ApiError (404)."""
-        if found := self.environment(environment).uploads.get(upload_id):
-            return found
-        raise not_found("upload", upload_id)
+        return named("upload", upload_id, self.environment(environment).uploads)
 
     def _put(self, where: Environment, upload: Upload) -> None:
         where.uploads[upload.id] = upload

@@ -14,7 +14,7 @@ import msgspec
 from versionsync.simulator.world.environments import Environment
 from versionsync.simulator.world.models import Model
 from versionsync.simulator.world.records import Record
-from versionsync.simulator.world.serialization import Serializer, person_resource
+from versionsync.simulator.world.serialization import Resource, Serializer, person_resource
 from versionsync.simulator.world.state import Notification, NotificationType, WorldState
 from versionsync.simulator.world.uploads import Upload
 
@@ -22,6 +22,13 @@ __all__ = ["CallStatus", "Event", "Webhook", "WebhookCall", "Webhooks"]
 
 CALLS_KEPT: Final = 10_000
 _RETRIES: Final = '"attempted_auto_retries_count":'
+_ENTITY_TYPES: Final = {
+    Record: "item",
+    Model: "item_type",
+    Upload: "upload",
+    Environment: "environment",
+    type(None): "maintenance_mode",
+}
 _ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
 
 
@@ -122,7 +129,6 @@ class Webhooks:
         return webhook
 
     def due(self, now: datetime) -> list[WebhookCall]:
-        """Return the calls that are due."""
         latest = now - self._world.options.webhook_delay
         return [
             call
@@ -132,11 +138,10 @@ class Webhooks:
         ]
 
     def resend(self, call: WebhookCall) -> None:
-        """Send *call* again."""
         call.status, call.next_retry_at = CallStatus.PENDING, self._world.now()
 
     def _on_notification(self, notification: Notification) -> None:
-        entity_type = _entity_type(notification)
+        entity_type = _ENTITY_TYPES[type(notification.entity)]
         times = 2 if self._world.options.webhooks_call_twice == "another_call" else 1
         for webhook in [webhook for webhook in self.registered.values() for _ in range(times)]:
             if webhook.is_subscribed(entity_type, notification.type.value):
@@ -162,31 +167,29 @@ class Webhooks:
             "entity_type": entity_type,
             "event_type": notification.type.value,
         }
-        match notification.entity:
-            case Record() as record:
-                payload["entity"] = serializer.item(record)
-                creator = person_resource(self._world.people, record.creator, notification.at)
-                payload["related_entities"] = [serializer.model(record.model), creator]
-            case Model() as model:
-                payload["entity"] = serializer.model(model)
-                payload["related_entities"] = []
-            case Upload() as upload:
-                payload["entity"] = serializer.upload(upload)
-                creator_of_upload = self._world.people.editors.get((upload.creator.type, upload.creator.id))
-                payload["related_entities"] = [
-                    person_resource(self._world.people, editor, notification.at)
-                    for editor in (creator_of_upload,)
-                    if editor
-                ]
-            case Environment() as environment:
-                payload["entity"] = serializer.environment(environment)
-                payload["related_entities"] = []
-            case None:
-                payload["entity"] = serializer.maintenance_mode(active=self._world.maintenance_mode)
-                payload["related_entities"] = []
+        entity, related = self._entity(serializer, notification)
+        payload |= {"entity": entity, "related_entities": related}
         if notification.before is not None and notification.type is NotificationType.UPDATE:
             payload["previous_entity"] = msgspec.Raw(notification.before)
         return _ENCODER.encode(payload).decode()
+
+    def _entity(self, serializer: Serializer, notification: Notification) -> tuple[Resource, list[Resource]]:
+        """Return the resource that *notification* is about, and the resources that it is related to."""
+        people = self._world.people
+        match notification.entity:
+            case Record() as record:
+                creator = person_resource(people, record.creator, notification.at)
+                return serializer.item(record), [serializer.model(record.model), creator]
+            case Model() as model:
+                return serializer.model(model), []
+            case Upload() as upload:
+                editor = people.editors.get((upload.creator.type, upload.creator.id))
+                related = [person_resource(people, editor, notification.at)] if editor else []
+                return serializer.upload(upload), related
+            case Environment() as environment:
+                return serializer.environment(environment), []
+            case None:
+                return serializer.maintenance_mode(active=self._world.maintenance_mode), []
 
     def _describe(self, where: Environment, record: Record) -> bytes | None:
         """Return the document of the record for `previous_entity`; None if no webhook needs it."""
@@ -196,17 +199,3 @@ class Webhooks:
 
     def _serializer(self, where: Environment, now: datetime, *, nested: bool) -> Serializer:
         return Serializer(where, self._world.options, self._world.time_format, now, nested=nested)
-
-
-def _entity_type(notification: Notification) -> str:
-    match notification.entity:
-        case Record():
-            return "item"
-        case Model():
-            return "item_type"
-        case Upload():
-            return "upload"
-        case Environment():
-            return "environment"
-        case None:
-            return "maintenance_mode"

@@ -9,7 +9,15 @@ from typing import Final
 
 import msgspec
 
-from versionsync.simulator.scenarios.news.prose import FOREIGN_HEADLINES, Words, headline, paragraph, sentence, slug
+from versionsync.simulator.scenarios.news.prose import (
+    FOREIGN_HEADLINES,
+    Words,
+    headline,
+    paragraph,
+    random_color,
+    sentence,
+    slug,
+)
 from versionsync.simulator.scenarios.news.schema import LOCALES
 from versionsync.simulator.scenarios.news.staff import Newsroom
 from versionsync.simulator.world.content import Json
@@ -45,7 +53,6 @@ class Draft:
 
     @classmethod
     def begin(cls, newsroom: Newsroom, *, locales: tuple[str, ...] = LOCALES) -> Draft:
-        """Return a draft with some first paragraphs."""
         rng = newsroom.rng
         title = headline(rng)
         if rng.random() < 0.2:
@@ -66,7 +73,6 @@ class Draft:
         }
 
     def attributes(self) -> dict[str, object]:
-        """Return the values of all fields."""
         newsroom, rng = self.newsroom, self.newsroom.rng
         day = newsroom.world.now()
         pull_quote = self.block(newsroom.schema.quote, "pull quote", words=self.paragraphs[0].en, said_by="A neighbour")
@@ -85,12 +91,7 @@ class Draft:
             "video": None,
             "dateline": day.date().isoformat(),
             "happens_at": (day + timedelta(days=rng.randint(1, 30))).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "accent": {
-                "red": rng.randrange(256),
-                "green": rng.randrange(256),
-                "blue": rng.randrange(256),
-                "alpha": 255,
-            },
+            "accent": random_color(rng),
             "place": {"latitude": 45.0 + rng.randrange(1000) / 1000, "longitude": 9.0 + rng.randrange(1000) / 1000},
             "data": data_value(day, votes=rng.randrange(1000)),
             "reads": 0,
@@ -130,7 +131,6 @@ class Draft:
         ]
 
     def body(self) -> dict[str, object]:
-        """Return structured text in each locale."""
         return {locale: {"schema": "dast", "document": self._document(locale)} for locale in self.locales}
 
     def _document(self, locale: str) -> Json:

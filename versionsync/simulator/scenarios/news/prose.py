@@ -11,7 +11,10 @@ import re
 import unicodedata
 from typing import Final, NamedTuple
 
-__all__ = ["FOREIGN_HEADLINES", "Words", "headline", "paragraph", "sentence", "slug"]
+__all__ = ["FOREIGN_HEADLINES", "Words", "headline", "paragraph", "random_color", "sentence", "shortened", "slug"]
+
+
+MAX_TITLE_LENGTH: Final = 60
 
 
 class Words(NamedTuple):
@@ -87,6 +90,15 @@ def paragraph(rng: random.Random, *, sentences: int = 3) -> Words:
     """Return some sentences."""
     parts = [sentence(rng) for _ in range(sentences)]
     return Words(" ".join(one.en for one in parts), " ".join(one.it for one in parts))
+
+
+def shortened(title: str) -> str:
+    return title if len(title) <= MAX_TITLE_LENGTH else title[: MAX_TITLE_LENGTH - 1] + "…"
+
+
+def random_color(rng: random.Random) -> dict[str, int]:
+    """Return the value of a field with a colour."""
+    return {"red": rng.randrange(256), "green": rng.randrange(256), "blue": rng.randrange(256), "alpha": 255}
 
 
 def slug(title: str) -> str:

@@ -11,13 +11,13 @@ The same seed makes the same ids, contents and story; times lie before the world
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 from versionsync.simulator.scenarios.news.articles import file_value
-from versionsync.simulator.scenarios.news.prose import Words, headline, paragraph, slug
+from versionsync.simulator.scenarios.news.prose import Words, headline, paragraph, shortened, slug
 from versionsync.simulator.scenarios.news.schema import NewsSchema, build_schema
 from versionsync.simulator.scenarios.news.staff import Newsroom, Staff, hire, take_pictures
 from versionsync.simulator.scenarios.news.stories import (
@@ -32,6 +32,7 @@ from versionsync.simulator.scenarios.news.stories import (
 from versionsync.simulator.world.content import load, split
 from versionsync.simulator.world.records import Record
 from versionsync.simulator.world.world import World
+from versionsync.text import count
 
 __all__ = ["News", "Storyline", "build_news", "create_pages", "editors_day", "maintain_pages"]
 
@@ -107,9 +108,6 @@ def _quote(newsroom: Newsroom) -> dict[str, object]:
     }
 
 
-MAX_TITLE_LENGTH: Final = 60
-
-
 def editors_day(world: World) -> list[str]:
     """Change and publish one article, unpublish one, delete one, create one; return a line for each.
 
@@ -132,7 +130,7 @@ class _Day:
     def correct(self) -> str:
         """Change the title of a published article and publish it again."""
         world, editor = self._world, self._world.user
-        record = self._choose(record for record in self._articles() if record.published is not None)
+        record = self._choose(published=True)
         if record is None:
             return ""
         before = title_of(record)
@@ -144,7 +142,7 @@ class _Day:
 
     def unpublish(self) -> str:
         editor = self._world.sso_user
-        record = self._choose(record for record in self._articles() if record.published is not None)
+        record = self._choose(published=True)
         if record is None:
             return ""
         self._world.unpublish(editor, record.id)
@@ -152,12 +150,11 @@ class _Day:
 
     def delete(self) -> str:
         editor = self._world.account
-        record = self._choose(record for record in self._articles() if record.published is None)
+        record = self._choose(published=False)
         if record is None:
             return ""
         self._world.delete(editor, record.id)
-        count = len(record.versions)
-        return f"{editor.name} deleted “{title_of(record)}” with its {count} version{'s' if count != 1 else ''}"
+        return f"{editor.name} deleted “{title_of(record)}” with its {count(len(record.versions), 'version')}"
 
     def create(self) -> str:
         editor = self._world.user
@@ -166,12 +163,15 @@ class _Day:
         record = self._world.create(editor, self._model, attributes)
         return f"{editor.name} began “{title_of(record)}”"
 
-    def _articles(self) -> list[Record]:
-        records = self._world.primary.records.values()
-        return [record for record in records if record.model is self._model and record.id not in self._touched]
-
-    def _choose(self, records: Iterable[Record]) -> Record | None:
-        candidates = list(records)
+    def _choose(self, *, published: bool) -> Record | None:
+        """Return another article that is published, or that is not."""
+        candidates = [
+            record
+            for record in self._world.primary.records.values()
+            if record.model is self._model
+            and record.id not in self._touched
+            and (record.published is not None) is published
+        ]
         if not candidates:
             return None
         chosen = self._rng.choice(candidates)
@@ -181,8 +181,7 @@ class _Day:
 
 def title_of(record: Record) -> str:
     """Return the title of *record* in its first locale."""
-    title = next(iter(load(split(record.head.read())["title"]).values()), "")
-    return title if len(title) <= MAX_TITLE_LENGTH else title[: MAX_TITLE_LENGTH - 1] + "…"
+    return shortened(next(iter(load(split(record.head.read())["title"]).values()), ""))
 
 
 HISTORY: Final = timedelta(days=180)
@@ -234,12 +233,5 @@ def build_news(world: World, *, articles: int = 32) -> News:
     by_storyline = {
         storyline: tuple(story.record_id for story in its_stories) for storyline, its_stories in stories.items()
     }
-    return News(
-        schema,
-        staff,
-        tuple(newsroom.authors),
-        tuple(newsroom.categories),
-        tuple(newsroom.pages),
-        newsroom.homepage,
-        by_storyline,
-    )
+    authors, categories, pages = (tuple(ids) for ids in (newsroom.authors, newsroom.categories, newsroom.pages))
+    return News(schema, staff, authors, categories, pages, newsroom.homepage, by_storyline)

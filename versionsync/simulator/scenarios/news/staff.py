@@ -29,10 +29,6 @@ class Staff:
     former: Editor
     """Wrote, and was removed from the project later."""
 
-    @property
-    def everyone(self) -> tuple[Editor, ...]:
-        return (self.owner, self.publisher, self.importer, *self.writers, self.former)
-
 
 def hire(world: World) -> Staff:
     """Add the people of the newsroom to those of every world; the caller removes `former` later."""
@@ -54,23 +50,19 @@ def hire(world: World) -> Staff:
 
 def take_pictures(world: World, staff: Staff, count: int = 12) -> tuple[Upload, ...]:
     """Fill the media area with *count* files."""
-    uploads = world.primary.uploads
-    uploads_taken = []
+    taken = []
     for number in range(1, count + 1):
-        name, mime_type = (
-            (f"minutes-{number}.pdf", "application/pdf") if number % 6 == 0 else (f"{number}.jpg", "image/jpeg")
-        )
-        shape = (None, None) if mime_type == "application/pdf" else (1200 + 16 * number, 800)
+        is_document, upload_id = number % 6 == 0, world.ids.new()
+        name = f"minutes-{number}.pdf" if is_document else f"{number}.jpg"
         file = FileFacts(
             filename=name,
             size=20_000 + 1_234 * number,
             md5=hashlib.md5(name.encode(), usedforsecurity=False).hexdigest(),
-            mime_type=mime_type,
+            mime_type="application/pdf" if is_document else "image/jpeg",
             format=name.rpartition(".")[2],
-            width=shape[0],
-            height=shape[1],
+            width=None if is_document else 1200 + 16 * number,
+            height=None if is_document else 800,
         )
-        upload_id = world.ids.new()
         upload = Upload(
             id=upload_id,
             path=f"/{world.project_id}/{upload_id}-{name}",
@@ -81,10 +73,10 @@ def take_pictures(world: World, staff: Staff, count: int = 12) -> tuple[Upload, 
             author="Giulia Ferrè",
             tags=("archive",) if number % 3 == 0 else (),
         )
-        uploads[upload.id] = upload
-        uploads_taken.append(upload)
+        world.primary.uploads[upload_id] = upload
+        taken.append(upload)
     world.primary.touch(world.now())
-    return tuple(uploads_taken)
+    return tuple(taken)
 
 
 @dataclass(slots=True)
