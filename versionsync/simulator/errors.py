@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
 __all__ = ["ApiError", "invalid_field", "invalid_format", "invalid_params", "named", "not_found"]
-
 
 T = TypeVar("T")
 
@@ -17,22 +16,14 @@ T = TypeVar("T")
 class ApiError(Exception):
     """An action or request that DatoCMS answers with an error document."""
 
-    def __init__(
-        self,
-        code: str,
-        status: int = 422,
-        *,
-        details: Mapping[str, object] | None = None,
-        transient: bool = False,
-        others: Sequence[ApiError] = (),
-    ) -> None:
-        """*others*: further errors of the same answer."""
-        super().__init__(f"{status} {code} {dict(details or {})}")
+    def __init__(self, code: str, status: int = 422, /, *, transient: bool = False, **details: object) -> None:
+        super().__init__(f"{status} {code} {details}")
         self.code = code
         self.status = status
-        self.details = dict(details or {})
+        self.details = details
         self.transient = transient
-        self.others = tuple(others)
+        self.others: Sequence[ApiError] = ()
+        """Further errors of the same answer."""
 
     def document(self) -> bytes:
         """Return the JSON:API error document."""
@@ -48,14 +39,10 @@ class ApiError(Exception):
         id = f"{zlib.crc32(self.code.encode()) & 0xFFFFFF:06x}"
         return {"id": id, "type": "api_error", "attributes": attributes}
 
-    def along_with(self, others: Sequence[ApiError]) -> ApiError:
-        """Return the same error with *others* in its answer."""
-        return ApiError(self.code, self.status, details=self.details, transient=self.transient, others=others)
-
 
 def not_found(entity: str, id: str) -> ApiError:
     """404: no such *entity*, or the token may not see it."""
-    return ApiError("NOT_FOUND", 404, details={"entity": entity, "id": id})
+    return ApiError("NOT_FOUND", 404, entity=entity, id=id)
 
 
 def named(entity: str, id: str, known: Mapping[str, T]) -> T:
@@ -67,14 +54,14 @@ def named(entity: str, id: str, known: Mapping[str, T]) -> T:
 
 def invalid_params(parameter: str, reason: str) -> ApiError:
     """422: a query parameter is invalid."""
-    return ApiError("INVALID_PARAMS", details={"parameter": parameter, "reason": reason})
+    return ApiError("INVALID_PARAMS", parameter=parameter, reason=reason)
 
 
-def invalid_field(field: str, code: str, **details: object) -> ApiError:
+def invalid_field(field: str, code: str, /, **details: Any) -> ApiError:
     """422: the value of *field* fails a validator."""
-    return ApiError("INVALID_FIELD", details={"field": field, "code": code, **details})
+    return ApiError("INVALID_FIELD", field=field, code=code, **details)
 
 
 def invalid_format(reason: str) -> ApiError:
     """422: the body does not have the documented form."""
-    return ApiError("INVALID_FORMAT", details={"reason": reason})
+    return ApiError("INVALID_FORMAT", reason=reason)

@@ -37,7 +37,7 @@ def search(request: Request) -> Response:
     """Return the events that match, and a token for the next page if there are more."""
     options, log = request.world.options, request.services.audit_log
     if not options.plan_has_audit_log:
-        raise ApiError("PLAN_UPGRADE_REQUIRED", details={"feature": "audit_log"})
+        raise ApiError("PLAN_UPGRADE_REQUIRED", feature="audit_log")
     request.role.require("can_access_audit_log")
     query = request.decode(Body[Attributes[Query]]).data.attributes
     matches = _condition(query)
@@ -79,7 +79,7 @@ def _position_after(found: Sequence[AuditEvent], token: str) -> int:
     for position, event in enumerate(found, start=1):
         if event.id == token:
             return position
-    raise ApiError("INVALID_ATTRIBUTES", details={"attribute": "next_token", "reason": "unknown"})
+    raise ApiError("INVALID_ATTRIBUTES", attribute="next_token", reason="unknown")
 
 
 def _resource(event: AuditEvent, *, detailed: bool) -> Resource:

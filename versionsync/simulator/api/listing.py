@@ -76,7 +76,7 @@ def requested_block(request: Request, answer: str) -> Record | None:
     if block is None or not can_read_model(request, block.model):
         return None
     if answer == "422":
-        raise ApiError("INVALID_ENTITY_ID", details={"id": record_id, "reason": "a block"})
+        raise ApiError("INVALID_ENTITY_ID", id=record_id, reason="a block")
     return block
 
 
@@ -174,7 +174,7 @@ def _models(request: Request) -> list[Model] | None:
         return known
     match request.world.options.unknown_model_in_filter:
         case "refused":
-            raise ApiError("ITEM_TYPE_NOT_FOUND", details={"item_type": unknown[0]})
+            raise ApiError("ITEM_TYPE_NOT_FOUND", item_type=unknown[0])
         case "ignored":
             return known or None
         case "all_ignored":
@@ -218,14 +218,12 @@ def _predicates(request: Request, model: Model | None) -> list[Predicate]:
 def _field_predicate(request: Request, model: Model | None, name: str, value: str) -> Predicate:
     parsed = _FILTER.fullmatch(name)
     if parsed is None:
-        raise ApiError("INVALID_FILTER_FIELDS_PARAM", details={"parameter": name})
+        raise ApiError("INVALID_FILTER_FIELDS_PARAM", parameter=name)
     key, operator = parsed.groups()
     column = _META_COLUMNS.get(key)
     if column is None:
         if model is None:
-            raise ApiError(
-                "INVALID_FILTER_FIELDS_PARAM", details={"field": key, "reason": "needs one model in filter[type]"}
-            )
+            raise ApiError("INVALID_FILTER_FIELDS_PARAM", field=key, reason="needs one model in filter[type]")
         column = _field_column(model, key)
     if operator == "exists":
         return lambda record: (column(record) is not None) == (value == "true")
@@ -242,7 +240,7 @@ def _field_predicate(request: Request, model: Model | None, name: str, value: st
     if operator in _COMPARISONS:
         compare = _COMPARISONS[operator]
         return lambda record: column(record) is not None and compare(_as_text(column(record)), value)
-    raise ApiError("INVALID_FILTER_FIELDS_PARAM", details={"field": key, "operator": operator})
+    raise ApiError("INVALID_FILTER_FIELDS_PARAM", field=key, operator=operator)
 
 
 def _time_predicate(request: Request, column: Column, operator: str, value: str) -> Predicate:
@@ -252,7 +250,7 @@ def _time_predicate(request: Request, column: Column, operator: str, value: str)
         return lambda record: (at := column(record)) is not None and compare(_cut(request, at), wanted)
     if operator in {"eq", "neq"}:
         return lambda record: (at := column(record)) is not None and (_cut(request, at) == wanted) == (operator == "eq")
-    raise ApiError("INVALID_FILTER_FIELDS_PARAM", details={"operator": operator})
+    raise ApiError("INVALID_FILTER_FIELDS_PARAM", operator=operator)
 
 
 def _cut(request: Request, at: datetime) -> datetime:
@@ -261,7 +259,7 @@ def _cut(request: Request, at: datetime) -> datetime:
 
 def _field_column(model: Model, key: str) -> Column:
     if model.field_by_key(key) is None and not (key in {"position", "parent_id"} and (model.sortable or model.tree)):
-        raise ApiError("INVALID_FILTER_FIELDS_PARAM", details={"field": key, "model": model.api_key})
+        raise ApiError("INVALID_FILTER_FIELDS_PARAM", field=key, model=model.api_key)
 
     def column(record: Record) -> Any:
         value = contents.split(record.head.read()).get(key)
@@ -289,13 +287,11 @@ def _ordered(request: Request, records: list[Record], model: Model | None) -> Se
         records.sort(key=lambda record: (record.updated_at, record.sequence), reverse=True)
         return records
     if model is None:
-        raise ApiError(
-            "INVALID_ORDERING", details={"order_by": order, "reason": "needs exactly one model in filter[type]"}
-        )
+        raise ApiError("INVALID_ORDERING", order_by=order, reason="needs exactly one model in filter[type]")
     for part in reversed(order.split(",")):
         parsed = _ORDER.fullmatch(part.strip())
         if parsed is None:
-            raise ApiError("INVALID_ORDERING", details={"order_by": part})
+            raise ApiError("INVALID_ORDERING", order_by=part)
         key, direction = parsed.groups()
         column = _META_COLUMNS.get(key) or _order_column(model, key)
         known = [record for record in records if column(record) is not None]
@@ -308,5 +304,5 @@ def _order_column(model: Model, key: str) -> Column:
     try:
         column = _field_column(model, key)
     except ApiError:
-        raise ApiError("INVALID_ORDERING", details={"field": key, "model": model.api_key}) from None
+        raise ApiError("INVALID_ORDERING", field=key, model=model.api_key) from None
     return lambda record: None if (value := column(record)) is None else _as_text(value)

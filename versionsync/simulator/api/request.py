@@ -177,7 +177,7 @@ class Request:
         except msgspec.ValidationError as error:
             raise invalid_format(str(error)) from None
         except msgspec.DecodeError as error:
-            raise ApiError("INVALID_JSON_BODY", details={"reason": str(error)}) from None
+            raise ApiError("INVALID_JSON_BODY", reason=str(error)) from None
 
 
 @dataclass(frozen=True, slots=True)

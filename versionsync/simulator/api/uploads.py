@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from versionsync.simulator.api.bodies import SentResource
 from versionsync.simulator.api.listing import can_read_model, version_choice
-from versionsync.simulator.api.record_writes import creator_named
+from versionsync.simulator.api.records import creator_named
 from versionsync.simulator.api.request import Request, Response, Routes, as_job, json_response, page_response
 from versionsync.simulator.errors import ApiError, invalid_params
 from versionsync.simulator.world.records import Record, Version
@@ -63,7 +63,7 @@ def list_uploads(request: Request) -> Response:
             parsed = _FILTER.fullmatch(name)
             column = _COLUMNS.get(parsed[1]) if parsed else None
             if column is None:
-                raise ApiError("INVALID_FILTER_FIELDS_PARAM", details={"parameter": name})
+                raise ApiError("INVALID_FILTER_FIELDS_PARAM", parameter=name)
             uploads = [upload for upload in uploads if column(upload) == value]
     serializer = request.serializer()
     return page_response([serializer.upload(upload) for upload in uploads[page]], len(uploads))
@@ -135,7 +135,7 @@ def list_tracks(request: Request) -> Response:
 @ROUTES("POST /uploads/{upload_id}/tracks")
 def create_track(request: Request) -> Response:
     """Refuse: only videos have tracks, and the simulator has none."""
-    raise ApiError("NOT_A_VIDEO", details={"upload": _upload(request).id})
+    raise ApiError("NOT_A_VIDEO", upload=_upload(request).id)
 
 
 def _versions(record: Record, choice: str) -> list[Version]:

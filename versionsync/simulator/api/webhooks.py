@@ -82,7 +82,7 @@ def list_calls(request: Request) -> Response:
     found = [one for one in request.world.webhooks.calls.values() if _matches(request, one)]
     order, _, direction = request.query.get("order_by", "created_at_desc").rpartition("_")
     if order not in _ORDERS or direction not in {"asc", "desc"}:
-        raise ApiError("INVALID_ORDERING", details={"order_by": request.query.get("order_by")})
+        raise ApiError("INVALID_ORDERING", order_by=request.query.get("order_by"))
     unknown = [one for one in found if order in _TIMES and getattr(one, order) is None]
     known = sorted((one for one in found if one not in unknown), key=_ORDERS[order], reverse=direction == "desc")
     shown, serializer = [*known, *unknown][page], request.serializer()
@@ -120,7 +120,7 @@ def _matches(request: Request, call: WebhookCall) -> bool:
             continue
         parsed = _FILTER.fullmatch(name)
         if parsed is None:
-            raise ApiError("INVALID_FILTER_FIELDS_PARAM", details={"parameter": name})
+            raise ApiError("INVALID_FILTER_FIELDS_PARAM", parameter=name)
         column, operator = parsed.groups()
         if not _passes(call, column, operator, value):
             return False

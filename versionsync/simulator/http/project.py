@@ -215,7 +215,7 @@ class Project:
             and not route.path.startswith(_ALLOWED_DURING_MAINTENANCE)
         ):
             status = self.world.options.maintenance_status
-            raise ApiError("MAINTENANCE_MODE", status, details={"reason": "writes wait until the maintenance ends"})
+            raise ApiError("MAINTENANCE_MODE", status, reason="writes wait until the maintenance ends")
         response = route.handler(api_request)
         if request.method != "GET" and route.path not in NOT_AUDITED:
             self.audit_log.add(
@@ -295,12 +295,12 @@ def _earlier(fault: Fault, environment: Environment, path: str) -> Environment:
 def _check_headers(request: web.Request) -> None:
     accept = request.headers.get("Accept", "")  # upstream takes neither a missing one nor `*/*`
     if not any(type in accept for type in _JSON_TYPES):
-        raise ApiError("INVALID_ACCEPT_HEADER", 406, details={"accept": accept})
+        raise ApiError("INVALID_ACCEPT_HEADER", 406, accept=accept)
     version = request.headers.get("X-Api-Version", "3")
     if version not in API_VERSIONS:
-        raise ApiError("INVALID_API_VERSION", 400, details={"version": version})
+        raise ApiError("INVALID_API_VERSION", 400, version=version)
     if request.can_read_body and request.content_type not in _JSON_TYPES:
-        raise ApiError("INVALID_CONTENT_TYPE_HEADER", 415, details={"content_type": request.content_type})
+        raise ApiError("INVALID_CONTENT_TYPE_HEADER", 415, content_type=request.content_type)
 
 
 def secret_of(request: web.Request) -> str | None:
@@ -320,7 +320,7 @@ def _authorized_token(world: World, request: web.Request) -> Token:
     if token is None:
         raise ApiError("INVALID_AUTHORIZATION_HEADER", 401)
     if not token.can_access_cma:
-        raise ApiError("INSUFFICIENT_PERMISSIONS", 401, details={"ability": "can_access_cma"})
+        raise ApiError("INSUFFICIENT_PERMISSIONS", 401, ability="can_access_cma")
     world.people.last_used[token.editor.id] = world.clock.now()
     return token
 
@@ -329,8 +329,7 @@ def _accessible_environment(world: World, request: web.Request, token: Token, no
     """Return the environment of a request. Raise ApiError if the role may not use it, or it is not ready."""
     environment = world.environment(request.headers.get("X-Environment"))
     if not token.role.may_use(environment.is_primary):
-        details = {"ability": "environments_access", "environment": environment.id}
-        raise ApiError("INSUFFICIENT_PERMISSIONS", 401, details=details)
+        raise ApiError("INSUFFICIENT_PERMISSIONS", 401, ability="environments_access", environment=environment.id)
     if not request.path.startswith("/environments"):
         environment.check_ready(now)
     return environment

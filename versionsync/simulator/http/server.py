@@ -8,7 +8,7 @@ from typing import Final
 
 from aiohttp import web
 
-from versionsync.simulator.api import audit_log, people_roles_tokens, record_writes, records, schema, uploads, webhooks
+from versionsync.simulator.api import audit_log, people_roles_tokens, records, schema, uploads, webhooks
 from versionsync.simulator.api import project as project_routes
 from versionsync.simulator.api.request import Request, Response, Route
 from versionsync.simulator.api.uploads import FILES_PREFIX
@@ -26,7 +26,6 @@ ALL_ROUTES: Final = (
     *schema.ROUTES,
     *records.ROUTES,
     *people_roles_tokens.ROUTES,
-    *record_writes.ROUTES,
     *webhooks.ROUTES,
     *uploads.ROUTES,
     *project_routes.ROUTES,
@@ -137,4 +136,4 @@ class Server:
 
 
 def _no_such_endpoint(request: Request) -> Response:
-    raise ApiError("INVALID_ENDPOINT", 404, details={"method": request.method, "path": request.path})
+    raise ApiError("INVALID_ENDPOINT", 404, method=request.method, path=request.path)

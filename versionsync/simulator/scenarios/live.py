@@ -52,6 +52,10 @@ PLANNED_SECONDS: Final = (20, 120)
 _WRITING: Final = frozenset({EditorKind.USER, EditorKind.SSO_USER, EditorKind.ACCOUNT})
 
 
+class NothingToDo(Exception):
+    """There is no record for an action."""
+
+
 class LiveProject:
     """The record that the editors of *world* have open, and what they do next."""
 
@@ -81,73 +85,63 @@ class LiveProject:
                 return self._continue(record, self._editor, rng)
             action = rng.choices(tuple(_WEIGHTS_OF_ACTIONS), tuple(_WEIGHTS_OF_ACTIONS.values()))[0]
             return action(self, self._choose_editor(rng), rng)
-        except ApiError:
+        except (ApiError, NothingToDo):
             self._open = None
             return None
 
-    def edit(self, editor: Editor, rng: random.Random) -> str | None:
+    def edit(self, editor: Editor, rng: random.Random) -> str:
         record = self._choose(rng, lambda record: True)
-        if record is None:
-            return None
         self._open, self._editor, self._saves_left = record.id, editor, rng.randint(1, MAX_SAVES)
         return self._continue(record, editor, rng)
 
-    def publish(self, editor: Editor, rng: random.Random) -> str | None:
+    def publish(self, editor: Editor, rng: random.Random) -> str:
         """Publish a record with unpublished changes."""
         record = self._choose(rng, _can_publish)
-        if record is None:
-            return None
         self.world.publish(editor, record.id)
         return f"{editor.name} published {_name(record)}"
 
-    def schedule(self, editor: Editor, rng: random.Random) -> str | None:
+    def schedule(self, editor: Editor, rng: random.Random) -> str:
         record = self._choose(
             rng, lambda one: _can_publish(one) and one.publication_scheduled_at is None and one.head.is_valid
         )
-        if record is None:
-            return None
         at = (self.world.now() + timedelta(seconds=rng.randint(*PLANNED_SECONDS))).replace(microsecond=0)
         self.world.schedule_publication(editor, record.id, at)
         return f"{editor.name} planned to publish {_name(record)} at {at:%H:%M:%S} UTC"
 
-    def unpublish(self, editor: Editor, rng: random.Random) -> str | None:
-        record = self._choose(rng, lambda record: record.model.draft_mode and record.published is not None)
-        if record is None or record.model.is_singleton:
-            return None
+    def unpublish(self, editor: Editor, rng: random.Random) -> str:
+        record = self._choose(rng, lambda one: one.model.draft_mode and one.published is not None)
+        if record.model.is_singleton:
+            raise NothingToDo
         self.world.unpublish(editor, record.id)
         return f"{editor.name} unpublished {_name(record)}"
 
-    def create(self, editor: Editor, rng: random.Random) -> str | None:
+    def create(self, editor: Editor, rng: random.Random) -> str:
         """Create a record, and keep it open."""
         where = self.world.primary
         if len(where.records) >= self._max_records:
             return self.delete(editor, rng)
         models = [model for model in where.models.values() if not model.is_block and _is_plain(model)]
         if not models:
-            return None
+            raise NothingToDo
         model = rng.choice(models)
         record = self.world.create(editor, model, new_fields(model, where.locales, rng))
         self._open, self._editor, self._saves_left = record.id, editor, rng.randint(1, MAX_SAVES)
         return f"{editor.name} began {_name(record)}"
 
-    def restore(self, editor: Editor, rng: random.Random) -> str | None:
+    def restore(self, editor: Editor, rng: random.Random) -> str:
         record = self._choose(rng, lambda record: len(record.versions) > 1)
-        if record is None:
-            return None
         self.world.restore(editor, rng.choice(record.versions[:-1]).id)
         return f"{editor.name} restored an earlier version of {_name(record)}"
 
-    def delete(self, editor: Editor, rng: random.Random) -> str | None:
+    def delete(self, editor: Editor, rng: random.Random) -> str:
         """Delete a record, unless that leaves fewer records than at the start."""
         if len(self.world.primary.records) <= self._min_records:
-            return None
+            raise NothingToDo
         record = self._choose(rng, lambda record: _is_plain(record.model))
-        if record is None:
-            return None
         self.world.delete(editor, record.id)
         return f"{editor.name} deleted {_name(record)} with its {count(len(record.versions), 'version')}"
 
-    def _continue(self, record: Record, editor: Editor, rng: random.Random) -> str | None:
+    def _continue(self, record: Record, editor: Editor, rng: random.Random) -> str:
         """Save the open record again; after enough saves publish or close it."""
         if self._saves_left > 0:
             self._saves_left -= 1
@@ -160,22 +154,22 @@ class LiveProject:
         if _can_publish(record) and rng.random() < PUBLISHED_SHARE:
             self.world.publish(editor, record.id)
             return f"{editor.name} published {_name(record)}"
-        return None
+        raise NothingToDo
 
     def _choose_editor(self, rng: random.Random) -> Editor:
         people = self.world.people.editors.values()
         return rng.choice([one for one in people if one.kind in _WRITING and one.is_active] or [self.world.api])
 
-    def _choose(self, rng: random.Random, fits: Callable[[Record], bool]) -> Record | None:
+    def _choose(self, rng: random.Random, fits: Callable[[Record], bool]) -> Record:
         """Return a random record that *fits*. Only some are tried, since this must be quick in a large project."""
         records = list(self.world.primary.records.values())
         for record in rng.sample(records, min(RECORDS_TRIED, len(records))):
             if not record.model.is_block and fits(record):
                 return record
-        return None
+        raise NothingToDo
 
 
-_WEIGHTS_OF_ACTIONS: Final[Mapping[Callable[[LiveProject, Editor, random.Random], str | None], int]] = {
+_WEIGHTS_OF_ACTIONS: Final[Mapping[Callable[[LiveProject, Editor, random.Random], str], int]] = {
     LiveProject.edit: 50,
     LiveProject.create: 14,
     LiveProject.publish: 10,

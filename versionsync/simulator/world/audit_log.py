@@ -354,4 +354,4 @@ def _member(event: Any, parts: list[Any]) -> Any:
 
 
 def _error(reason: str) -> ApiError:
-    return ApiError("INVALID_ATTRIBUTES", details={"attribute": "filter", "reason": reason})
+    return ApiError("INVALID_ATTRIBUTES", attribute="filter", reason=reason)

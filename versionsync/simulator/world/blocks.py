@@ -10,8 +10,7 @@ import hashlib
 import uuid
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import dataclass, field, replace
 
 from versionsync.simulator.world import content as contents
 from versionsync.simulator.world import ids
@@ -35,15 +34,11 @@ class _CachedRecord:
     blocks: tuple[Record, ...]
 
 
+@dataclass(slots=True)
 class _Cache:
-    """The blocks of one environment."""
-
-    __slots__ = ("by_id", "by_owner", "revision")
-
-    def __init__(self) -> None:
-        self.revision = -1
-        self.by_owner: dict[str, _CachedRecord] = {}
-        self.by_id: dict[str, Record] = {}
+    revision: int = -1
+    by_owner: dict[str, _CachedRecord] = field(default_factory=dict)
+    by_id: dict[str, Record] = field(default_factory=dict)
 
 
 class BlockRecords:
@@ -127,22 +122,17 @@ def _blocks_of(record: Record, keys: tuple[str, ...], models: Mapping[str, Model
 def _as_record(block: Block, model: Model, owner: Record) -> Record:
     """Return the block as a record: with the times and status of its record, and its own version ids."""
     text = bytes(contents.raw(block["attributes"]))
-    record = replace(owner, id=block["id"], model=model, stage=None, versions=[], current=None, published=None)
+    record = replace(owner, id=block["id"], model=model, stage=None, published=None)
     record.publication_scheduled_at = record.unpublishing_scheduled_at = None
     head = owner.head
     current = Version(_version_id(record.id, text), record, head.editor, owner.updated_at, text, head.live)
-    record.versions.append(current)
-    record.current = current
-    if (live := owner.published) is not None:
-        record.published = current if live is head else _older(record, current, live.created_at)
+    record.versions, record.current = [current], current
+    if (live := owner.published) is head:
+        record.published = current
+    elif live is not None:  # its record was edited since
+        record.published = replace(current, id=_version_id(record.id, b"published"), created_at=live.created_at)
+        record.versions.insert(0, record.published)
     return record
-
-
-def _older(block: Record, current: Version, at: datetime) -> Version:
-    """Return the published version of a block whose record was edited since."""
-    older = replace(current, id=_version_id(block.id, b"published"), created_at=at)
-    block.versions.insert(0, older)
-    return older
 
 
 def _version_id(block_id: str, text: bytes) -> str:

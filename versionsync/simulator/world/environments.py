@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import ChainMap
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
-from versionsync.simulator.errors import ApiError, not_found
+from versionsync.simulator.errors import ApiError, named, not_found
 from versionsync.simulator.world.models import Field, Fieldset, Model, Workflow
 from versionsync.simulator.world.people_roles_tokens import Editor
 from versionsync.simulator.world.records import Record, Selection, Version
@@ -73,17 +74,11 @@ class Environment:
 
     def field(self, field_id: str) -> Field:
         """Return the field with this id. Raise ApiError (404)."""
-        for model in self.models.values():
-            if field_id in model.fields:
-                return model.fields[field_id]
-        raise not_found("field", field_id)
+        return named("field", field_id, ChainMap(*(model.fields for model in self.models.values())))
 
     def fieldset(self, fieldset_id: str) -> Fieldset:
         """Return the fieldset with this id. Raise ApiError (404)."""
-        for model in self.models.values():
-            if fieldset_id in model.fieldsets:
-                return model.fieldsets[fieldset_id]
-        raise not_found("fieldset", fieldset_id)
+        return named("fieldset", fieldset_id, ChainMap(*(model.fieldsets for model in self.models.values())))
 
     def record(self, record_id: str) -> Record:
         """Return the record with this id. Raise ApiError (404), also if it was deleted or became a block."""
@@ -106,7 +101,7 @@ class Environment:
     def check_ready(self, now: datetime) -> None:
         """Raise ENVIRONMENT_NOT_READY while the fork of this environment runs."""
         if self.status(now) != "ready":
-            raise ApiError("ENVIRONMENT_NOT_READY", details={"environment": self.id})
+            raise ApiError("ENVIRONMENT_NOT_READY", environment=self.id)
 
     def touch(self, at: datetime, *, moves_beacon: bool = True) -> None:
         """Record a change at *at*."""
@@ -130,15 +125,12 @@ class Environment:
 
         Its versions get ids from *new_id*; the second result maps old to new ids. Without *new_id* they keep theirs.
         """
-        models = {id: model.copy() for id, model in self.models.items()}
-        forked = replace(
-            self,
+        forked = self._copy(
             id=environment_id,
             created_at=at,
-            locales=list(self.locales),
             is_primary=False,
             forked_from=self.id,
-            models=models,
+            models={id: model.copy() for id, model in self.models.items()},
             records={},
             deleted={},
             versions={},
@@ -147,39 +139,25 @@ class Environment:
             publications=dict(self.publications),
             unpublishings=dict(self.unpublishings),
             changes=[],
-            previous_schema=None,
-            remembered=None,
         )
-        renamed = self._copy_records(forked, models, new_id)
+        renamed = self._copy_records(forked, new_id)
         return forked, renamed if new_id is not None else None
 
     def save_schema(self, changing: Model | None = None) -> None:
         """Keep the current schema before it changes; *changing*: the model that will change."""
-        models = dict(self.models)
-        if changing is not None:
-            models[changing.id] = changing.copy()
-        self.previous_schema = replace(
-            self,
-            models=models,
-            locales=list(self.locales),
-            changes=list(self.changes),
-            previous_schema=None,
-            remembered=None,
-        )
+        changed = {} if changing is None else {changing.id: changing.copy()}
+        self.previous_schema = self._copy(models={**self.models, **changed})
 
     def remember(self) -> None:
         """Keep the current records for `lagging`."""
-        snapshot = replace(
-            self,
-            locales=list(self.locales),
-            records={},
-            versions={},
-            changes=list(self.changes),
-            previous_schema=None,
-            remembered=None,
-        )
-        self._copy_records(snapshot, self.models, None)
+        snapshot = self._copy(records={}, versions={})
+        self._copy_records(snapshot, None)
         self.remembered = snapshot
+
+    def _copy(self, **changes: Any) -> Environment:
+        """Return a copy with *changes*, and without the earlier states."""
+        own: dict[str, Any] = {"locales": list(self.locales), "changes": list(self.changes)}
+        return replace(self, previous_schema=None, remembered=None, **(own | changes))
 
     def lagging(self, record_ids: frozenset[str] | None) -> Environment:
         """Return this environment with the remembered state of all records, or of those in *record_ids*."""
@@ -190,13 +168,11 @@ class Environment:
         records |= {id: old.records[id] for id in record_ids if id in old.records}
         return replace(self, records=records)
 
-    def _copy_records(
-        self, target: Environment, models: Mapping[str, Model], new_id: Callable[[], str] | None
-    ) -> dict[str, str]:
+    def _copy_records(self, target: Environment, new_id: Callable[[], str] | None) -> dict[str, str]:
         """Copy all records and versions to *target*, and return the new ids of versions by the old ones."""
         renamed: dict[str, str] = {}
         for record in self.records.values():
-            copied = replace(record, model=models[record.model.id], versions=[], current=None, published=None)
+            copied = replace(record, model=target.models[record.model.id], versions=[], current=None, published=None)
             target.records[copied.id] = copied
             for version in record.versions:
                 copy = replace(version, record=copied)

@@ -17,8 +17,7 @@ Conventions:
 from __future__ import annotations
 
 from collections.abc import Iterable
-from copy import copy
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -119,13 +118,11 @@ class ExpectedHistory:
 
     def current_version(self, record_id: str) -> ExpectedVersion | None:
         """Return the current version of a record, or the last one before its deletion."""
-        current_id = self.records[record_id].current_id
-        return None if current_id is None else self.versions[current_id]
+        return self.versions.get(self.records[record_id].current_id or "")
 
     def published_version(self, record_id: str) -> ExpectedVersion | None:
         """Return the published version of a record, or the last one before its deletion."""
-        published_id = self.records[record_id].published_id
-        return None if published_id is None else self.versions[published_id]
+        return self.versions.get(self.records[record_id].published_id or "")
 
     def listed_versions(self, record_id: str) -> list[ExpectedVersion]:
         """Return the versions that upstream lists, oldest first; none of a deleted record."""
@@ -231,28 +228,30 @@ class ExpectedHistory:
     def _fork(self, fact: facts.EnvironmentForked) -> ExpectedHistory:
         """Return a copy as the past of another environment."""
         names = fact.version_ids or {}
+
+        def renamed(version_id: str | None) -> str | None:
+            return None if version_id is None else names.get(version_id, version_id)
+
         forked = ExpectedHistory(fact.environment, block_models=set(self.block_models))
         for record in self.records.values():
             if record.alive:
-                copied = copy(record)
-                copied.deletions, copied.returns = list(record.deletions), list(record.returns)
-                copied.version_ids = [names.get(id, id) for id in record.version_ids if self.versions[id].is_listed]
-                copied.current_id = record.current_id and names.get(record.current_id, record.current_id)
-                copied.published_id = record.published_id and names.get(record.published_id, record.published_id)
-                forked.records[record.id] = copied
-        for version in self.versions.values():
+                forked.records[record.id] = replace(
+                    record,
+                    deletions=list(record.deletions),
+                    returns=list(record.returns),
+                    version_ids=[names.get(id, id) for id in record.version_ids if self.versions[id].is_listed],
+                    current_id=renamed(record.current_id),
+                    published_id=renamed(record.published_id),
+                )
+        for id, version in self.versions.items():
             if version.record_id in forked.records and version.is_listed:
-                forked_version = copy(version)
-                forked_version.id = names.get(version.id, version.id)
-                forked_version.contents, forked_version.live = list(version.contents), list(version.live)
-                forked.versions[forked_version.id] = forked_version
-        listed = {id for id, version in self.versions.items() if version.is_listed}
+                new_id, contents, live = names.get(id, id), list(version.contents), list(version.live)
+                forked.versions[new_id] = replace(version, id=new_id, contents=contents, live=live)
+        listed = {None, *(id for id, version in self.versions.items() if version.is_listed)}
         forked.transitions = [
-            Transition(
-                one.type, one.record_id, one.version_id and names.get(one.version_id, one.version_id), one.at, one.cause
-            )
+            replace(one, version_id=renamed(one.version_id))
             for one in self.transitions
-            if one.record_id in forked.records and (one.version_id is None or one.version_id in listed)
+            if one.record_id in forked.records and one.version_id in listed
         ]
         return forked
 

@@ -77,7 +77,7 @@ class PeopleActions(WorldState):
         holders = [one for one in people.editors.values() if one.role_id == role_id]
         children = [role for role in people.roles.values() if removed in role.parents]
         if self.options.roles_in_use_stay and (holders or children):
-            raise ApiError("DELETE_RESTRICTION", details={"role": role_id, "reason": "in use"})
+            raise ApiError("DELETE_RESTRICTION", role=role_id, reason="in use")
         del people.roles[role_id]
         for child in children:
             people.add_role(replace(child, parents=tuple(role for role in child.parents if role.id != role_id)))
@@ -106,7 +106,7 @@ class PeopleActions(WorldState):
         """Change the given settings of an API token; one that upstream created with the project cannot change."""
         token = self.access_token(token_id)
         if token.hardcoded_type is not None:
-            raise ApiError("NON_EDITABLE_ACCESS_TOKEN", details={"access_token": token_id})
+            raise ApiError("NON_EDITABLE_ACCESS_TOKEN", access_token=token_id)
         role = token.role if role_id is None else self.role(role_id)
         editor_of_token = replace(token.editor, name=name or token.editor.name, role_id=role_id or token.editor.role_id)
         return self.people.add_token(replace(token, editor=editor_of_token, role=role, **settings))

@@ -248,7 +248,7 @@ class Role:
     def require(self, ability: str) -> None:
         """Raise INSUFFICIENT_PERMISSIONS unless the role has *ability*, one of the members `can_…`."""
         if not self.can(ability):
-            raise ApiError("INSUFFICIENT_PERMISSIONS", 401, details={"ability": ability, "role": self.name})
+            raise ApiError("INSUFFICIENT_PERMISSIONS", 401, ability=ability, role=self.name)
 
 
 _NOT_UPSTREAM: Final = frozenset({"can_read_versions", "can_write", "can_access_usage"})

@@ -114,9 +114,7 @@ class ProjectActions(SchemaActions):
         """Remove an environment with its contents. The primary one cannot be removed."""
         destroyed = self.environment(environment_id)
         if destroyed.is_primary:
-            raise ApiError(
-                "INVALID_ENVIRONMENT", details={"environment": environment_id, "reason": "it is the primary one"}
-            )
+            raise ApiError("INVALID_ENVIRONMENT", environment=environment_id, reason="it is the primary one")
         del self.environments[environment_id]
         self.event_log.write(EnvironmentDestroyed(self.now(), environment_id))
         self.notify(NotificationType.DELETE, destroyed, destroyed)

@@ -47,7 +47,7 @@ class PublishingActions(WorldState):
         before = self.before(where, record)
         content = record.published.content if record.published else None
         if not record.head.is_valid and selection is None:
-            raise ApiError("INVALID_FIELD", details={"code": "VALIDATION_INVALID", "item": record_id})
+            raise ApiError("INVALID_FIELD", code="VALIDATION_INVALID", item=record_id)
         version = record.head if selection is None else self._selected_version(where, record, editor, selection)
         if version is not record.published or version.content is not content:
             self._make_live(where, record, version)
@@ -147,7 +147,7 @@ class PublishingActions(WorldState):
         where = self.environment(environment)
         record = where.record(plan.record_id)
         if plan.at <= self.now():
-            raise ApiError("INVALID_DATE", details={"at": plan.at.isoformat(), "reason": "not in the future"})
+            raise ApiError("INVALID_DATE", at=plan.at.isoformat(), reason="not in the future")
         before = self.before(where, record)
         _set_plan(where, record, plan, publishes=plan.publishes)
         record.sequence = self.next_sequence()
@@ -266,7 +266,7 @@ class PublishingActions(WorldState):
         if parent is None or parent.published is not None:
             return
         if not recursive:
-            raise ApiError("UNPUBLISHED_PARENT", details={"item": record.id, "parent": parent.id})
+            raise ApiError("UNPUBLISHED_PARENT", item=record.id, parent=parent.id)
         self.publish(editor, parent.id, recursive=True, environment=where.id)
 
     def _unpublish_children(self, editor: Editor, where: Environment, record: Record, *, recursive: bool) -> None:
@@ -275,7 +275,7 @@ class PublishingActions(WorldState):
         for child in list(where.records.values()):
             if child.model is record.model and child.published is not None and self._parent_id(child) == record.id:
                 if not recursive:
-                    raise ApiError("PUBLISHED_CHILDREN", details={"item": record.id, "child": child.id})
+                    raise ApiError("PUBLISHED_CHILDREN", item=record.id, child=child.id)
                 self.unpublish(editor, child.id, recursive=True, environment=where.id)
 
 

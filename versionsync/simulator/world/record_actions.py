@@ -116,7 +116,7 @@ class RecordActions(PublishingActions):
         where = self.environment(environment)
         record = where.record(record_id)
         if if_current is not None and if_current != record.head.id:
-            raise ApiError("STALE_ITEM_VERSION", details={"current_version": record.head.id, "sent": if_current})
+            raise ApiError("STALE_ITEM_VERSION", current_version=record.head.id, sent=if_current)
         before = self.before(where, record)
         validator = self._validator(where, record.model, self.ids)
         saved = None if attributes is None else validator.prepare(attributes, record=record)
@@ -153,7 +153,7 @@ class RecordActions(PublishingActions):
         where = self.environment(environment)
         source = where.record(record_id)
         if source.model.is_singleton:
-            raise ApiError("ITEM_TYPE_IS_SINGLETON", details={"model": source.model.id})
+            raise ApiError("ITEM_TYPE_IS_SINGLETON", model=source.model.id)
         return self.create(editor, source.model, self._duplicated(source), environment=where.id)
 
     def delete(self, editor: Editor, record_id: str, *, environment: str | None = None) -> Record:
@@ -162,7 +162,7 @@ class RecordActions(PublishingActions):
         record = where.record(record_id)
         linking = [other.id for other in self.references(record_id, environment=where.id, forbidding_deletion=True)]
         if linking:
-            raise ApiError("DELETE_RESTRICTION", details={"item_ids": linking})
+            raise ApiError("DELETE_RESTRICTION", item_ids=linking)
         before = self.before(where, record)
         now = self.now()
         self._remove_record(where, record, now)
@@ -255,12 +255,12 @@ class RecordActions(PublishingActions):
         """
         where = self.environment(environment)
         if not versions:
-            raise ApiError("INVALID_ATTRIBUTES", details={"reason": "a record has at least one version"})
+            raise ApiError("INVALID_ATTRIBUTES", reason="a record has at least one version")
         first, last = versions[0], versions[-1]
         created = created_at or first.created_at
         record = Record(id or self.ids.new(), model, creator or first.editor, created, last.created_at)
         if record.id in where.records:
-            raise ApiError("INVALID_ENTITY_ID", details={"id": record.id, "reason": "taken"})
+            raise ApiError("INVALID_ENTITY_ID", id=record.id, reason="taken")
         returns = self._drop_deleted(where, record.id)
         facts: list[Fact] = [RecordMade(created, where.id, record.id, model.id, record.creator.ref, created, returns)]
         live: list[tuple[Interval, Version]] = []
@@ -278,9 +278,7 @@ class RecordActions(PublishingActions):
         publications: list[Fact] = []
         for (began, ended), version in sorted(live, key=lambda one: one[0][0]):
             if record.published is not None:
-                raise ApiError(
-                    "INVALID_ATTRIBUTES", details={"reason": "two versions live at once", "record": record.id}
-                )
+                raise ApiError("INVALID_ATTRIBUTES", reason="two versions live at once", record=record.id)
             record.first_published_at = record.first_published_at or began
             publications.append(PublicationBegan(began, where.id, version.id))
             if ended is None:
@@ -302,11 +300,9 @@ class RecordActions(PublishingActions):
     def _prepare_new(self, where: Environment, model: Model, attributes: Attributes, new_ids: ids.Ids) -> Validated:
         """Return the content of a new record of *model*; its blocks get ids from *new_ids*."""
         if model.is_block:
-            raise ApiError(
-                "INVALID_ATTRIBUTES", details={"reason": "blocks exist only within records", "model": model.id}
-            )
+            raise ApiError("INVALID_ATTRIBUTES", reason="blocks exist only within records", model=model.id)
         if model.is_singleton and any(record.model is model for record in where.records.values()):
-            raise ApiError("DUPLICATE_SINGLETON", details={"model": model.id})
+            raise ApiError("DUPLICATE_SINGLETON", model=model.id)
         return self._validator(where, model, new_ids).prepare(attributes)
 
     def _validator(self, where: Environment, model: Model, new_ids: ids.Ids) -> Validator:
@@ -391,9 +387,9 @@ class RecordActions(PublishingActions):
         if wanted is None:
             return self.ids.new()
         if not ids.is_valid(wanted):
-            raise ApiError("INVALID_ENTITY_ID", details={"id": wanted})
+            raise ApiError("INVALID_ENTITY_ID", id=wanted)
         if wanted in where.records:
-            raise ApiError("INVALID_ENTITY_ID", details={"id": wanted, "reason": "taken"})
+            raise ApiError("INVALID_ENTITY_ID", id=wanted, reason="taken")
         return wanted
 
     def _first_stage(self, where: Environment, model: Model) -> str | None:
@@ -401,7 +397,7 @@ class RecordActions(PublishingActions):
 
     def _check_stage(self, where: Environment, model: Model, stage: str) -> str:
         if model.workflow_id is None or stage not in where.workflows[model.workflow_id].stages:
-            raise ApiError("INVALID_ATTRIBUTES", details={"stage": stage, "model": model.id})
+            raise ApiError("INVALID_ATTRIBUTES", stage=stage, model=model.id)
         return stage
 
     def _duplicated(self, record: Record) -> bytes:

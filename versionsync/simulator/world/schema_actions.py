@@ -121,7 +121,7 @@ class SchemaActions(PublishingActions):
         where = self.environment(environment)
         owner = where.model(model.id if isinstance(model, Model) else model)
         if field_type not in FIELD_TYPES:
-            raise ApiError("INVALID_ATTRIBUTES", details={"field_type": field_type})
+            raise ApiError("INVALID_ATTRIBUTES", field_type=field_type)
         if owner.field_by_key(api_key):
             raise invalid_field("api_key", "VALIDATION_UNIQUE")
         where.save_schema(owner)
@@ -148,7 +148,7 @@ class SchemaActions(PublishingActions):
         if new_key != old_key and model.field_by_key(new_key):
             raise invalid_field("api_key", "VALIDATION_UNIQUE")
         if settings.get("field_type", field.field_type) not in FIELD_TYPES:
-            raise ApiError("INVALID_ATTRIBUTES", details={"field_type": settings["field_type"]})
+            raise ApiError("INVALID_ATTRIBUTES", field_type=settings["field_type"])
         if settings.get("fieldset_id", field.fieldset_id) != field.fieldset_id:
             _check_fieldset(model, settings["fieldset_id"])
             settings.setdefault("position", model.next_position(settings["fieldset_id"]))

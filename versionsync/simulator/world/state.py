@@ -149,7 +149,7 @@ class WorldState:
             return self.primary
         if found := self.environments.get(environment_id):
             return found
-        raise ApiError("INVALID_ENVIRONMENT", 404, details={"environment": environment_id})
+        raise ApiError("INVALID_ENVIRONMENT", 404, environment=environment_id)
 
     def next_sequence(self) -> int:
         """Return a number larger than all before."""

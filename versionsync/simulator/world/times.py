@@ -115,7 +115,7 @@ def parse_time(text: str) -> datetime:
     try:
         parsed = datetime.fromisoformat(text)
     except ValueError:
-        raise ApiError("INVALID_DATE", details={"value": text}) from None
+        raise ApiError("INVALID_DATE", value=text) from None
     return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
 
 

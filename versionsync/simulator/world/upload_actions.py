@@ -112,7 +112,7 @@ class UploadActions(WorldState):
         if wanted is None:
             return self.ids.new()
         if not ids.is_valid(wanted) or wanted in where.uploads:
-            raise ApiError("INVALID_ENTITY_ID", details={"id": wanted})
+            raise ApiError("INVALID_ENTITY_ID", id=wanted)
         return wanted
 
 

@@ -108,7 +108,7 @@ class Files:
         """Receive the bytes of the file that was requested under *path*. Raise ApiError (403)."""
         requested = self._requested.get(path)
         if requested is None or requested.signature != signature:
-            raise ApiError("INVALID_REQUEST", 403, details={"path": path})
+            raise ApiError("INVALID_REQUEST", 403, path=path)
         requested.facts = FileFacts.of(requested.filename, content)
 
     def facts(self, path: str) -> FileFacts:

@@ -55,9 +55,7 @@ class Validator:
         known = {field.api_key: field for field in self.model.ordered_fields}
         extra = [key for key in attributes if key not in known and not self._is_tree_member(key)]
         if extra:
-            raise ApiError(
-                "INVALID_ATTRIBUTES", details={"extraneous_attributes": sorted(extra), "model": self.model.api_key}
-            )
+            raise ApiError("INVALID_ATTRIBUTES", extraneous_attributes=sorted(extra), model=self.model.api_key)
         base = self._members_of(record)
         blocks = contents.blocks_by_id(record.head.read()) if record is not None else {}
         members: Members = dict(base)
@@ -67,7 +65,8 @@ class Validator:
         errors = list(self._errors(members, known, record))
         if errors and not self.model.draft_saving:
             first, *others = errors
-            raise first.along_with(others)
+            first.others = others
+            raise first
         return Validated(contents.join(members), is_valid=not errors)
 
     def _is_tree_member(self, key: str) -> bool:
@@ -135,16 +134,14 @@ class Validator:
     def _complete_block(self, sent: Json, blocks: Mapping[str, Block]) -> Block:
         if isinstance(sent, str):
             if sent not in blocks:
-                raise ApiError(
-                    "INVALID_FIELD", details={"code": "INVALID_BLOCK", "id": sent, "reason": "not in this record"}
-                )
+                raise ApiError("INVALID_FIELD", code="INVALID_BLOCK", id=sent, reason="not in this record")
             return blocks[sent]
         if not isinstance(sent, dict) or sent.get("type") != "item":
-            raise ApiError("INVALID_FIELD", details={"code": "INVALID_BLOCK", "reason": "neither an id nor a block"})
+            raise ApiError("INVALID_FIELD", code="INVALID_BLOCK", reason="neither an id nor a block")
         block_id = sent.get("id")
         old = blocks.get(block_id) if block_id is not None else None
         if block_id is not None and not ids.is_valid(block_id):
-            raise ApiError("INVALID_ENTITY_ID", details={"id": block_id})
+            raise ApiError("INVALID_ENTITY_ID", id=block_id)
         model = self._block_model(sent if old is None or sent.get("relationships") else old)
         attributes: dict[str, Json] = {field.api_key: field.initial_value for field in model.ordered_fields}
         attributes |= (old or {}).get("attributes", {})
@@ -167,7 +164,7 @@ class Validator:
         model = self.environment.models.get(contents.model_id(block))
         if model is not None and model.is_block:
             return model
-        raise ApiError("INVALID_FIELD", details={"code": "INVALID_BLOCK", "reason": "no such block model"})
+        raise ApiError("INVALID_FIELD", code="INVALID_BLOCK", reason="no such block model")
 
 
 def _complete_files(value: Json) -> Json:
