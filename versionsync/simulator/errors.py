@@ -26,7 +26,6 @@ class ApiError(Exception):
         """Further errors of the same answer."""
 
     def document(self) -> bytes:
-        """Return the JSON:API error document."""
         return msgspec.json.encode({"data": [error.resource() for error in (self, *self.others)]})
 
     def resource(self) -> dict[str, object]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
@@ -23,8 +23,6 @@ PAGE: Final = 100
 
 
 class Query(msgspec.Struct):
-    """What is searched for."""
-
     since: str | None = None
     before: str | None = None
     filter: str | None = None
@@ -35,14 +33,21 @@ class Query(msgspec.Struct):
 @ROUTES("POST /audit-log-events/query")
 def search(request: Request) -> Response:
     """Return the events that match, and a token for the next page if there are more."""
-    options, log = request.world.options, request.services.audit_log
+    options, log = request.world.options, request.project.audit_log
     if not options.plan_has_audit_log:
         raise ApiError("PLAN_UPGRADE_REQUIRED", feature="audit_log")
     request.role.require("can_access_audit_log")
     query = request.decode(Body[Attributes[Query]]).data.attributes
-    matches = _condition(query)
-    events = reversed(log) if options.audit_log_order == "newest_first" else iter(log)
-    found = [event for event in events if matches(event)]
+    since = None if query.since is None else parse_time(query.since)
+    before = None if query.before is None else parse_time(query.before)
+    matches = None if query.filter is None else read_filter(query.filter)
+    found = [
+        event
+        for event in (reversed(log) if options.audit_log_order == "newest_first" else log)
+        if (since is None or event.at >= since)
+        and (before is None or event.at < before)
+        and (matches is None or matches(_members(event)))
+    ]
     if query.next_token is not None:
         found = found[_position_after(found, query.next_token) :]
     shown = found[:PAGE]
@@ -52,26 +57,10 @@ def search(request: Request) -> Response:
     )
 
 
-def _condition(query: Query) -> Callable[[AuditEvent], bool]:
-    since = None if query.since is None else parse_time(query.since)
-    before = None if query.before is None else parse_time(query.before)
-    matches = None if query.filter is None else read_filter(query.filter)
-
-    def holds(event: AuditEvent) -> bool:
-        if (since is not None and event.at < since) or (before is not None and event.at >= before):
-            return False
-        return matches is None or matches(_members(event))
-
-    return holds
-
-
 def _members(event: AuditEvent) -> dict[str, Any]:
     """Return the members of *event* that a filter can use."""
-    return {
-        "id": event.id,
-        **event.document(detailed=True, read=contents.load),
-        "meta": {"occurred_at": occurred_at(event)},
-    }
+    meta = {"occurred_at": occurred_at(event)}
+    return {"id": event.id, **event.document(detailed=True, read=contents.load), "meta": meta}
 
 
 def _position_after(found: Sequence[AuditEvent], token: str) -> int:
@@ -83,9 +72,5 @@ def _position_after(found: Sequence[AuditEvent], token: str) -> int:
 
 
 def _resource(event: AuditEvent, *, detailed: bool) -> Resource:
-    return Resource(
-        event.id,
-        "audit_log_event",
-        event.document(detailed=detailed),
-        meta={"occurred_at": occurred_at(event)},
-    )
+    meta = {"occurred_at": occurred_at(event)}
+    return Resource(event.id, "audit_log_event", event.document(detailed=detailed), meta=meta)

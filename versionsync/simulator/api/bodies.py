@@ -15,8 +15,6 @@ T = TypeVar("T")
 
 
 class Body(msgspec.Struct, Generic[T]):
-    """The body of a request with *data*."""
-
     data: T
 
 
@@ -27,8 +25,6 @@ class Attributes(msgspec.Struct, Generic[T]):
 
 
 class Meta(msgspec.Struct):
-    """The meta that a request may set."""
-
     created_at: str | None = None
     first_published_at: str | None = None
     current_version: str | None = None

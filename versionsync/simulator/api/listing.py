@@ -72,7 +72,7 @@ def requested_block(request: Request, answer: str) -> Record | None:
     known = request.environment.records.get(record_id)
     if answer == "404" or (known is not None and not known.model.is_block):
         return None
-    block = request.services.blocks.find(request.environment, record_id)
+    block = request.project.blocks.find(request.environment, record_id)
     if block is None or not can_read_model(request, block.model):
         return None
     if answer == "422":
@@ -90,7 +90,7 @@ def version_choice(request: Request, default: str) -> str:
 
 def is_listed(request: Request, record: Record) -> bool:
     """Return whether a listing shows *record*: the token may see it, and no fault hides it."""
-    share = request.services.faults.vanished_share
+    share = request.project.faults.vanished_share
     if share and zlib.crc32(record.id.encode()) / 2**32 < share:
         return False
     return request.role.reads_all_models or can_read_model(request, record.model)
@@ -126,7 +126,7 @@ class Listings:
         where, options = request.environment, request.world.options
         query = tuple(sorted((key, value) for key, value in request.query.items() if not key.startswith("page[")))
         rules = (options.lists_blocks, options.unknown_model_in_filter, options.date_filters_cut_to_minute)
-        key = (where, where.revision, request.role, request.services.faults.vanished_share, rules, query)
+        key = (where, where.revision, request.role, request.project.faults.vanished_share, rules, query)
         found = self._kept.get(key)
         if found is None:
             found = self._kept[key] = _find(request)
@@ -154,7 +154,7 @@ def _candidates(request: Request, models: Sequence[Model] | None) -> Iterable[Re
     """Return the records, with the blocks if the query can match any; otherwise no content is read."""
     records = own_records(request.environment)
     wants_blocks = request.world.options.lists_blocks if models is None else any(model.is_block for model in models)
-    return chain(records, request.services.blocks.of(request.environment).values()) if wants_blocks else records
+    return chain(records, request.project.blocks.of(request.environment).values()) if wants_blocks else records
 
 
 def _models(request: Request) -> list[Model] | None:
@@ -195,7 +195,7 @@ def _ids(request: Request, models: list[Model] | None) -> list[Record] | None:
     known = request.environment.records
     found = [known[id] for id in asked if id in known]
     if len(found) < len(asked):
-        blocks = request.services.blocks.of(request.environment)
+        blocks = request.project.blocks.of(request.environment)
         found += [blocks[id] for id in asked if id not in known and id in blocks]
     return found
 

@@ -222,7 +222,7 @@ def daily_usages(request: Request) -> Response:
     """Return a row for each day with requests, and one for today."""
     calls: Counter[str] = Counter()
     traffic: Counter[str] = Counter()
-    for logged in request.services.requests:
+    for logged in request.project.requests:
         day = logged.at.date().isoformat()
         calls[day] += 1
         traffic[day] += logged.size
@@ -253,7 +253,7 @@ def usage_counter(request: Request) -> Response:
         raise invalid_params("period", "today, current_month or last_month")
     if request.ids["counter_id"] != "cma_user_requests":
         raise not_found("usage_counter", request.ids["counter_id"])
-    callers = Counter(logged.token for logged in request.services.requests if logged.token is not None)
+    callers = Counter(logged.token for logged in request.project.requests if logged.token is not None)
     result = [{"value": name, "counter": count} for name, count in callers.most_common()]
     return json_response(Resource("cma_user_requests", "usage_counter", {"result": result}))
 
@@ -275,7 +275,7 @@ def _limits(request: Request) -> dict[str, Resource]:
         "items": (len(where.records), 300_000),
         "locales": (len(where.locales), 50),
         "sandbox_environments": (len(world.environments) - 1, 10),
-        "cma_api_calls": (request.services.requests.total, 1_000_000),
+        "cma_api_calls": (request.project.requests.total, 1_000_000),
     }
     if world.options.limits_show_retention:
         limits["history_retention_days"] = (0, world.options.history_retention_days)
@@ -304,7 +304,7 @@ def subscription_features(request: Request) -> Response:
 
 @ROUTES("GET /job-results/{job_id}")
 def job_result(request: Request) -> Response:
-    job = request.services.jobs.result(request.ids["job_id"])
+    job = request.project.jobs.result(request.ids["job_id"])
     attributes = {
         "status": job.status,
         "statusText": HTTPStatus(job.status).phrase,

@@ -38,7 +38,7 @@ def list_items(request: Request) -> Response:
     choice = version_choice(request, "current" if options.lists_current_versions else "published-or-current")
     maximum = options.nested_items_limit if request.nested else MAX_PAGE
     page = request.page(default=min(DEFAULT_PAGE, maximum), maximum=maximum)
-    records, serializer = request.services.listings.records(request), request.serializer()
+    records, serializer = request.project.listings.records(request), request.serializer()
     return page_response(
         [serializer.item(record, published=choice != "current") for record in records[page]], len(records)
     )

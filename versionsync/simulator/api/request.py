@@ -19,17 +19,13 @@ import msgspec
 from versionsync.simulator.api.bodies import Body, SentResource
 from versionsync.simulator.errors import ApiError, invalid_format, invalid_params, not_found
 from versionsync.simulator.world import content as contents
-from versionsync.simulator.world.audit_log import AuditLog
-from versionsync.simulator.world.blocks import BlockRecords
 from versionsync.simulator.world.environments import Environment
 from versionsync.simulator.world.people_roles_tokens import Editor, Role, Token
 from versionsync.simulator.world.serialization import Document, Resource, Serializer
 from versionsync.simulator.world.world import World
 
 if TYPE_CHECKING:
-    from versionsync.simulator.api.listing import Listings
-    from versionsync.simulator.http.faults import Faults
-    from versionsync.simulator.http.project import RequestsLog
+    from versionsync.simulator.http.project import Project
 
 __all__ = [
     "Handler",
@@ -38,7 +34,6 @@ __all__ = [
     "Response",
     "Route",
     "Routes",
-    "Services",
     "as_job",
     "encode",
     "json_response",
@@ -88,22 +83,10 @@ class Jobs:
 
 
 @dataclass(frozen=True, slots=True)
-class Services:
-    """What the handlers of one project share besides its world."""
-
-    jobs: Jobs
-    faults: Faults
-    requests: RequestsLog
-    blocks: BlockRecords
-    listings: Listings
-    audit_log: AuditLog
-
-
-@dataclass(frozen=True, slots=True)
 class Request:
     """A request whose token and environment are known."""
 
-    world: World
+    project: Project
     environment: Environment
     token: Token
     method: str
@@ -113,9 +96,12 @@ class Request:
     query: Mapping[str, str]
     body: bytes
     now: datetime
-    services: Services
     origin: str
     """The base URL of the simulator as the client used it, without a slash at the end."""
+
+    @property
+    def world(self) -> World:
+        return self.project.world
 
     @property
     def editor(self) -> Editor:
@@ -243,5 +229,5 @@ def as_job(request: Request, act: Callable[[], Response], *, status: int = 200) 
         payload = act().body
     except ApiError as error:
         status, payload = error.status, error.document()
-    job = request.services.jobs.finish(status, payload)
+    job = request.project.jobs.finish(status, payload)
     return json_response(Resource(job.id, "job"), status=202)

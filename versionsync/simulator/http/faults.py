@@ -28,8 +28,6 @@ URLS_REMEMBERED: Final = 2_000
 
 
 class FaultKind(StrEnum):
-    """The kinds of fault."""
-
     INTERNAL_ERROR = "internal_error"
     """500 with an error document."""
     BAD_GATEWAY = "bad_gateway"
@@ -277,7 +275,6 @@ _GATEWAY_PAGE: Final = (
 
 
 async def wait(fault: Fault) -> None:
-    """Wait as long as *fault* takes."""
     if fault.seconds > 0:
         await asyncio.sleep(fault.seconds)
 

@@ -26,11 +26,9 @@ class Allowance:
 
     @property
     def is_refused(self) -> bool:
-        """Whether the answer is a 429."""
         return self.reset_seconds is not None
 
     def headers(self) -> dict[str, str]:
-        """Return the rate headers of an answer."""
         headers = {"X-RateLimit-Limit": str(self.limit), "X-RateLimit-Remaining": str(self.remaining)}
         if self.reset_seconds is not None:
             headers["X-RateLimit-Reset"] = str(self.reset_seconds)

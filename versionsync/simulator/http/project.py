@@ -15,7 +15,7 @@ from typing import Final
 from aiohttp import web
 
 from versionsync.simulator.api.listing import Listings
-from versionsync.simulator.api.request import Jobs, Request, Response, Route, Services
+from versionsync.simulator.api.request import Jobs, Request, Response, Route
 from versionsync.simulator.errors import ApiError
 from versionsync.simulator.http.faults import (
     ANSWERED_INSTEAD,
@@ -65,7 +65,6 @@ class RequestsLog:
         self.reset()
 
     def reset(self) -> None:
-        """Delete all requests and counts."""
         self._latest.clear()
         self.total = 0
         self.bytes_sent = 0
@@ -126,7 +125,8 @@ class Project:
         self.requests = RequestsLog(requests_kept)
         self.jobs = Jobs(world)
         self.audit_log = AuditLog()
-        self._services = Services(self.jobs, self.faults, self.requests, BlockRecords(), Listings(), self.audit_log)
+        self.blocks = BlockRecords()
+        self.listings = Listings()
         self.compress = compress
         self._date: tuple[int, str] = (0, "")
         self._request_number = 0
@@ -159,19 +159,9 @@ class Project:
             response = distort(fault, response, self.faults, path=where + request.path, url=where + target)
         elif method == "GET" and response.status == 200:
             self.faults.remember(where + request.path, where + target, response.body)
-        name = token.editor.name if token else None
-        self.requests.add(
-            LoggedRequest(
-                now,
-                method,
-                target,
-                route.path,
-                name,
-                response.status,
-                len(response.body),
-                fault.kind.value if fault else None,
-            )
-        )
+        name, size = token.editor.name if token else None, len(response.body)
+        kind = fault.kind.value if fault else None
+        self.requests.add(LoggedRequest(now, method, target, route.path, name, response.status, size, kind))
         for act in self.faults.acts_after(method, target):
             act(self.world)
         if "X-Request-Id" in headers:  # a gateway's answer has none of these
@@ -196,24 +186,21 @@ class Project:
         headers["X-Environment"] = environment.id
         if fault is not None and request.method == "GET":
             environment = _earlier(fault, environment, request.path)
+        body = await request.read() if request.can_read_body else b""
         api_request = Request(
-            self.world,
+            self,
             environment,
             token,
             request.method,
             request.path,
             request.match_info,
             request.query,
-            await request.read() if request.can_read_body else b"",
+            body,
             now,
-            self._services,
             f"{request.scheme}://{request.host}",
         )
-        if (
-            self.world.maintenance_mode
-            and request.method != "GET"
-            and not route.path.startswith(_ALLOWED_DURING_MAINTENANCE)
-        ):
+        writes = request.method != "GET" and not route.path.startswith(_ALLOWED_DURING_MAINTENANCE)
+        if self.world.maintenance_mode and writes:
             status = self.world.options.maintenance_status
             raise ApiError("MAINTENANCE_MODE", status, reason="writes wait until the maintenance ends")
         response = route.handler(api_request)
@@ -228,7 +215,7 @@ class Project:
                 method=request.method,
                 path=request.path,
                 request_id=headers["X-Request-Id"],
-                request=api_request.body,
+                request=body,
                 status=response.status,
                 response=response.body,
             )

@@ -50,17 +50,14 @@ async def _send(session: aiohttp.ClientSession, world: World, call: WebhookCall)
     call.last_sent_at = world.now()
     payload = call.sent_payload.encode()
     try:
-        for _ in range(1 if world.options.webhooks_call_twice == "same_call" else 0):
+        for _ in range(2 if world.options.webhooks_call_twice == "same_call" else 1):
             async with session.post(webhook.url, data=payload, headers=call.request_headers) as response:
-                await response.read()
-        async with session.post(webhook.url, data=payload, headers=call.request_headers) as response:
-            call.response_status = response.status
-            call.response_headers = dict(response.headers)
-            call.response_payload = (await response.read()).decode(errors="replace")
-        delivered = 200 <= call.response_status < 300
+                call.response_status = response.status
+                call.response_headers = dict(response.headers)
+                call.response_payload = (await response.read()).decode(errors="replace")
     except (aiohttp.ClientError, TimeoutError) as error:
-        call.response_status, call.response_payload, delivered = None, str(error), False
-    if delivered:
+        call.response_status, call.response_payload = None, str(error)
+    if call.response_status is not None and 200 <= call.response_status < 300:
         call.status, call.next_retry_at = CallStatus.SUCCESS, None
     elif webhook.auto_retry and call.retries < len(RETRY_AFTER):
         call.status = CallStatus.RESCHEDULED

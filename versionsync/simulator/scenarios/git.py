@@ -58,8 +58,6 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """A commit."""
-
     hash: str
     author_name: str
     author_email: str

@@ -12,7 +12,7 @@ import operator
 import random
 import re
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -140,7 +140,6 @@ def _ulid_number(at: datetime) -> int:
 
 
 def _ulid(number: int) -> str:
-    """Return the 26 characters of a ULID."""
     return "".join(_CROCKFORD[number >> shift & 31] for shift in range(125, -1, -5))
 
 
@@ -195,24 +194,26 @@ class _Parser:
     @property
     def kind(self) -> str:
         """The kind of the next token; empty at the end."""
-        return self._tokens[self._position][0] if self._position < len(self._tokens) else ""
+        return self._tokens[self._position][0]
 
     @property
     def token(self) -> str:
-        return self._tokens[self._position][1] if self._position < len(self._tokens) else "end"
+        return self._tokens[self._position][1]
 
     def disjunction(self, depth: int) -> Value:
         """Read conditions with OR between them."""
-        found = [self._conjunction(depth)]
-        while self._accept("OR"):
-            found.append(self._conjunction(depth))
-        return found[0] if len(found) == 1 else lambda event: any(one(event) is True for one in found)
+        return self._joined("OR", any, self._conjunction, depth)
 
     def _conjunction(self, depth: int) -> Value:
-        found = [self._negation(depth)]
-        while self._accept("AND"):
-            found.append(self._negation(depth))
-        return found[0] if len(found) == 1 else lambda event: all(one(event) is True for one in found)
+        return self._joined("AND", all, self._negation, depth)
+
+    def _joined(
+        self, word: str, holds: Callable[[Iterable[bool]], bool], part: Callable[[int], Value], depth: int
+    ) -> Value:
+        found = [part(depth)]
+        while self._accept(word):
+            found.append(part(depth))
+        return found[0] if len(found) == 1 else lambda event: holds(one(event) is True for one in found)
 
     def _negation(self, depth: int) -> Value:
         if depth > MAX_DEPTH:
@@ -283,7 +284,7 @@ class _Parser:
 
     def _next(self) -> str:
         token = self.token
-        self._position += 1
+        self._position += bool(self.kind)
         return token
 
 
@@ -296,7 +297,7 @@ def _tokens(text: str) -> list[tuple[str, str]]:
         if token.lastgroup:
             found.append((token.lastgroup, token[0]))
         at = token.end()
-    return found
+    return [*found, ("", "end")]
 
 
 def _function(name: str, arguments: list[Value]) -> Value:

@@ -86,7 +86,6 @@ def split_list(content: bytes) -> list[msgspec.Raw]:
 
 
 def join(members: Mapping[str, msgspec.Raw]) -> bytes:
-    """Return the text of *members*."""
     return _ENCODER.encode(members)
 
 

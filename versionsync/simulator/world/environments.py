@@ -36,8 +36,6 @@ class Scheduled:
 
 @dataclass(slots=True, eq=False)
 class Environment:
-    """The state of one environment."""
-
     id: str
     created_at: datetime
     locales: list[str]
@@ -149,7 +147,6 @@ class Environment:
         self.previous_schema = self._copy(models={**self.models, **changed})
 
     def remember(self) -> None:
-        """Keep the current records for `lagging`."""
         snapshot = self._copy(records={}, versions={})
         self._copy_records(snapshot, None)
         self.remembered = snapshot

@@ -41,7 +41,6 @@ Content = bytes | Callable[[], bytes]
 
 
 def read_content(content: Content) -> bytes:
-    """Return the JSON text of *content*."""
     return content if isinstance(content, bytes) else content()
 
 

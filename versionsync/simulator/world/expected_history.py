@@ -32,8 +32,6 @@ Interval = tuple[datetime, datetime | None]
 
 
 class TransitionType(StrEnum):
-    """The kinds of transition."""
-
     RECORD_CREATED = "record.created"
     RECORD_DELETED = "record.deleted"
     RECORD_RETURNED = "record.returned"

@@ -32,8 +32,6 @@ MODEL_FIELDS: Final = (
 
 @dataclass(slots=True, eq=False)
 class Field:
-    """A field of a model."""
-
     id: str
     model_id: str
     api_key: str

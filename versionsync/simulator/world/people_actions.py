@@ -24,8 +24,6 @@ __all__ = ["PeopleActions"]
 
 
 class PeopleActions(WorldState):
-    """Actions on roles and API tokens."""
-
     def role(self, role_id: str) -> Role:
         """Return the role with this id. Raise ApiError (404)."""
         return named("role", role_id, self.people.roles)

@@ -91,7 +91,6 @@ class ProjectActions(SchemaActions):
             environment.remember()
 
     def promote(self, editor: Editor, environment_id: str) -> Environment:
-        """Make another environment the primary one."""
         promoted = self.environment(environment_id)
         promoted.check_ready(self.now())
         for environment in self.environments.values():

@@ -19,8 +19,6 @@ Interval = tuple[datetime, datetime | None]
 
 @dataclass(slots=True, eq=False)
 class Version:
-    """One version of a record."""
-
     id: str
     record: Record
     editor: Editor

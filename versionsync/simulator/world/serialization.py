@@ -35,8 +35,6 @@ __all__ = [
 
 
 class Resource(msgspec.Struct, omit_defaults=True):
-    """Any resource."""
-
     id: str
     type: str
     attributes: dict[str, Any] | msgspec.Raw | None = None
@@ -45,8 +43,6 @@ class Resource(msgspec.Struct, omit_defaults=True):
 
 
 class Document(msgspec.Struct, omit_defaults=True):
-    """The body of an answer."""
-
     data: Any
     meta: dict[str, Any] | None = None
     included: Sequence[Any] | None = None

@@ -121,12 +121,10 @@ class WorldState:
 
     @property
     def zone(self) -> tzinfo:
-        """The project's time zone."""
         return zone_named(self.timezone)
 
     @property
     def time_format(self) -> TimeFormat:
-        """The current format of times in answers."""
         return TimeFormat(self.zone, self.options.milliseconds, self.options.times_with_offset)
 
     @contextmanager
@@ -140,7 +138,6 @@ class WorldState:
 
     @property
     def primary(self) -> Environment:
-        """The primary environment."""
         return next(environment for environment in self.environments.values() if environment.is_primary)
 
     def environment(self, environment_id: str | None = None) -> Environment:
@@ -174,7 +171,6 @@ class WorldState:
         entity: Record | Model | Environment | Upload | None,
         before: bytes | None = None,
     ) -> None:
-        """Notify the listeners of a change."""
         if self._listeners:
             notification = Notification(type, environment, entity, self.now(), before)
             for listener in self._listeners:

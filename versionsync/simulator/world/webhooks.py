@@ -33,8 +33,6 @@ _ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
 
 
 class CallStatus(StrEnum):
-    """The states of a call."""
-
     PENDING = "pending"
     SUCCESS = "success"
     FAILED = "failed"

@@ -60,7 +60,6 @@ class Draft:
         return cls(newsroom, title, [paragraph(rng) for _ in range(rng.randint(2, 5))], locales)
 
     def localized(self, words: Words) -> dict[str, str]:
-        """Return the value of a localized field."""
         return {locale: getattr(words, locale) for locale in self.locales}
 
     def block(self, model: Model, position: str, **attributes: Json) -> Json:
@@ -100,7 +99,6 @@ class Draft:
         }
 
     def titles(self) -> dict[str, object]:
-        """Return title and slug, which change together."""
         titles = self.localized(self.title)
         return {"title": titles, "slug": {locale: slug(text) for locale, text in titles.items()}}
 

@@ -75,7 +75,6 @@ FOREIGN_HEADLINES: Final = (
 
 
 def headline(rng: random.Random) -> Words:
-    """Return a title."""
     subject, event = rng.choice(_SUBJECTS), rng.choice(_EVENTS)
     return Words(f"{subject.en} {event.en}", f"{subject.it} {event.it}")
 
@@ -87,7 +86,6 @@ def sentence(rng: random.Random) -> Words:
 
 
 def paragraph(rng: random.Random, *, sentences: int = 3) -> Words:
-    """Return some sentences."""
     parts = [sentence(rng) for _ in range(sentences)]
     return Words(" ".join(one.en for one in parts), " ".join(one.it for one in parts))
 

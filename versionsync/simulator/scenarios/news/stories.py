@@ -30,8 +30,6 @@ MAX_STORY: Final = timedelta(days=20)
 
 
 class Storyline(StrEnum):
-    """The lives of articles."""
-
     PUBLISHED = "published"
     UPDATED = "updated"
     PUBLISHED_TWICE = "published_twice"
