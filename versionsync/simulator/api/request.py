@@ -154,12 +154,7 @@ class Request:
     def decode(self, form: type[T]) -> T:
         """Return the body as a *form*. Raise ApiError: INVALID_JSON_BODY, or INVALID_FORMAT for another shape."""
         try:
-            try:
-                return msgspec.json.decode(self.body, type=form)
-            except msgspec.ValidationError:
-                raise
-            except msgspec.DecodeError:
-                return msgspec.json.decode(contents.protect(self.body), type=form)
+            return contents.decoded(msgspec.json.Decoder(form), self.body)
         except msgspec.ValidationError as error:
             raise invalid_format(str(error)) from None
         except msgspec.DecodeError as error:

@@ -121,7 +121,8 @@ def references(request: Request) -> Response:
             for record in request.environment.records.values()
             if not record.model.is_block
             and can_read_model(request, record.model)
-            and any(quoted in version.read() for version in _versions(record, choice))
+            and (version := _version(record, choice)) is not None
+            and quoted in version.read()
         ]
     )
 
@@ -138,13 +139,10 @@ def create_track(request: Request) -> Response:
     raise ApiError("NOT_A_VIDEO", upload=_upload(request).id)
 
 
-def _versions(record: Record, choice: str) -> list[Version]:
-    chosen = {
-        "current": [record.current],
-        "published": [record.published],
-        "published-or-current": [record.published or record.current],
-    }[choice]
-    return [version for version in chosen if version is not None]
+def _version(record: Record, choice: str) -> Version | None:
+    if choice == "published":
+        return record.published
+    return record.current if choice == "current" else record.published or record.current
 
 
 def _upload(request: Request) -> Upload:

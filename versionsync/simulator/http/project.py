@@ -95,12 +95,7 @@ QUEUE_MILLISECONDS: Final = (2, 0, 8, -1, 4)
 """The values of `X-Queue-Time`, in turn. The clocks of two machines differ, so it can be negative."""
 API_VERSIONS: Final = frozenset({"2", "3"})
 _SCHEMA_PATHS: Final = ("/site", "/item-types", "/fields")
-_ALLOWED_DURING_MAINTENANCE: Final = (
-    "/maintenance-mode",
-    "/items/validate",
-    "/items/{item_id}/validate",
-    "/audit-log-events/query",
-)
+_ALLOWED_DURING_MAINTENANCE: Final = ("/maintenance-mode", *NOT_AUDITED)
 """Routes other than GET that work during maintenance: they write nothing, or end the maintenance."""
 _JSON_TYPES: Final = frozenset({"application/json", "application/vnd.api+json"})
 _GZIP_WINDOW_BITS: Final = 31

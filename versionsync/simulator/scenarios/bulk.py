@@ -115,13 +115,7 @@ def _past(
 
 def _published_index(number: int, versions: int) -> int | None:
     """Return which version of the record *number* is live, if its model has drafts."""
-    match number % 3:
-        case 0:
-            return None
-        case 1:
-            return versions - 1
-        case _:
-            return max(versions - 2, 0)
+    return (None, versions - 1, max(versions - 2, 0))[number % 3]
 
 
 class _Recipe(msgspec.Struct, frozen=True, gc=False):

@@ -20,6 +20,7 @@ __all__ = [
     "Members",
     "blocks_by_id",
     "complete_blocks",
+    "decoded",
     "flatten",
     "is_block",
     "join",
@@ -68,7 +69,8 @@ def protect(text: bytes) -> bytes:
     return _ESCAPE.sub(protected, text)
 
 
-def _decoded(decoder: msgspec.json.Decoder[T], text: bytes | msgspec.Raw) -> T:
+def decoded(decoder: msgspec.json.Decoder[T], text: bytes | msgspec.Raw) -> T:
+    """Decode *text*, also with lone surrogates."""
     try:
         return decoder.decode(text)
     except msgspec.DecodeError:
@@ -77,12 +79,12 @@ def _decoded(decoder: msgspec.json.Decoder[T], text: bytes | msgspec.Raw) -> T:
 
 def split(content: bytes) -> Members:
     """Return the members of *content*, undecoded."""
-    return {key: _restored(bytes(value)) for key, value in _decoded(_MEMBERS, content).items()}
+    return {key: _restored(bytes(value)) for key, value in decoded(_MEMBERS, content).items()}
 
 
 def split_list(content: bytes) -> list[msgspec.Raw]:
     """Return the elements of a list, undecoded."""
-    return [_restored(bytes(element)) for element in _decoded(_ELEMENTS, content)]
+    return [_restored(bytes(element)) for element in decoded(_ELEMENTS, content)]
 
 
 def join(members: Mapping[str, msgspec.Raw]) -> bytes:
@@ -91,7 +93,7 @@ def join(members: Mapping[str, msgspec.Raw]) -> bytes:
 
 def load(text: bytes | msgspec.Raw) -> Json:
     """Decode any JSON value; numbers with a fraction or an exponent become Decimal."""
-    return _decoded(_ANY, text)
+    return decoded(_ANY, text)
 
 
 def raw(value: Json) -> msgspec.Raw:

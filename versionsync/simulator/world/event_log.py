@@ -6,7 +6,7 @@ the server (or a fault) answered. Contents are shared references: the bytes that
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime
 from enum import StrEnum
 
@@ -173,19 +173,8 @@ class EnvironmentDestroyed(Fact, frozen=True, gc=False):
     """*environment* was destroyed."""
 
 
-class EventLog:
+class EventLog(list[Fact]):
     """The facts in the order in which they happened."""
 
-    __slots__ = ("_facts",)
-
-    def __init__(self) -> None:
-        self._facts: list[Fact] = []
-
     def write(self, fact: Fact) -> None:
-        self._facts.append(fact)
-
-    def __iter__(self) -> Iterator[Fact]:
-        return iter(self._facts)
-
-    def __len__(self) -> int:
-        return len(self._facts)
+        self.append(fact)

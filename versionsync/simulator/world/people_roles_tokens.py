@@ -43,30 +43,20 @@ _READING: Final = frozenset({"all", "read"})
 _CREATORS: Final = frozenset({"anyone", "self", "role"})
 _SCOPES: Final = frozenset({"all", "localized", "not_localized"})
 
-_WITH_CREATOR: Final = frozenset({"on_creator"})
-_WITH_SCOPE: Final = frozenset({"localization_scope"})
+_NONE: Final[frozenset[str]] = frozenset()
+_CREATOR: Final = frozenset({"on_creator"})
+_SCOPE: Final = frozenset({"localization_scope"})
 _NEEDED: Final[Mapping[str, Mapping[str, frozenset[str]]]] = {
     "item_type": {
-        "all": _WITH_CREATOR | _WITH_SCOPE,
-        "read": _WITH_CREATOR,
-        "create": _WITH_SCOPE,
-        "update": _WITH_CREATOR | _WITH_SCOPE,
-        "publish": _WITH_CREATOR | _WITH_SCOPE,
-        "duplicate": frozenset(),
-        "delete": _WITH_CREATOR,
-        "edit_creator": _WITH_CREATOR,
-        "take_over": _WITH_CREATOR,
-        "move_to_stage": _WITH_CREATOR,
+        **dict.fromkeys(("all", "update", "publish"), _CREATOR | _SCOPE),
+        **dict.fromkeys(("read", "delete", "edit_creator", "take_over", "move_to_stage"), _CREATOR),
+        "create": _SCOPE,
+        "duplicate": _NONE,
     },
     "upload": {
-        "all": _WITH_CREATOR | _WITH_SCOPE,
-        "read": _WITH_CREATOR,
-        "create": frozenset(),
-        "update": _WITH_CREATOR | _WITH_SCOPE,
-        "delete": _WITH_CREATOR,
-        "edit_creator": _WITH_CREATOR,
-        "replace_asset": _WITH_CREATOR,
-        "move": _WITH_CREATOR,
+        **dict.fromkeys(("all", "update"), _CREATOR | _SCOPE),
+        **dict.fromkeys(("read", "delete", "edit_creator", "replace_asset", "move"), _CREATOR),
+        "create": _NONE,
     },
 }
 """Which of `on_creator` and `localization_scope` each action needs; the others must be null or missing."""

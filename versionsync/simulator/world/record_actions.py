@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -160,8 +160,7 @@ class RecordActions(PublishingActions):
         """Delete the record with its versions. Raise DELETE_RESTRICTION if a link forbids it."""
         where = self.environment(environment)
         record = where.record(record_id)
-        linking = [other.id for other in self.references(record_id, environment=where.id, forbidding_deletion=True)]
-        if linking:
+        if linking := list(self._forbidding_deletion(where, record_id)):
             raise ApiError("DELETE_RESTRICTION", item_ids=linking)
         before = self.before(where, record)
         now = self.now()
@@ -184,33 +183,10 @@ class RecordActions(PublishingActions):
             self.notify(NotificationType.PUBLISH, where, record)
         return record, record.head
 
-    def references(
-        self, record_id: str, *, environment: str | None = None, forbidding_deletion: bool = False
-    ) -> list[Record]:
-        """Return the records whose current content has this one's id.
-
-        *forbidding_deletion*: only those with the id in a field that forbids the deletion. Records of models without
-        such a field are not read: a large project has many of them.
-        """
-        where = self.environment(environment)
-        quoted = f'"{record_id}"'.encode()
-        forbidding = {
-            id: [field.api_key for field in model.fields.values() if field.forbids_deletion]
-            for id, model in where.models.items()
-        }
-
-        def links(record: Record) -> bool:
-            keys = forbidding.get(record.model.id)
-            if (
-                record.id == record_id
-                or (forbidding_deletion and not keys)
-                or quoted not in (text := record.head.read())
-            ):
-                return False
-            members = contents.split(text) if forbidding_deletion else {}
-            return not forbidding_deletion or any(quoted in bytes(members.get(key, b"")) for key in keys or ())
-
-        return [record for record in where.records.values() if links(record)]
+    def references(self, record_id: str, *, environment: str | None = None) -> list[Record]:
+        """Return the records whose current content has this one's id."""
+        quoted, records = f'"{record_id}"'.encode(), self.environment(environment).records.values()
+        return [record for record in records if record.id != record_id and quoted in record.head.read()]
 
     def publish_many(self, editor: Editor, record_ids: Iterable[str], *, environment: str | None = None) -> BulkResult:
         return _each(record_ids, lambda one: self.publish(editor, one, environment=environment))
@@ -296,6 +272,23 @@ class RecordActions(PublishingActions):
             self.event_log.write(RecordDeleted(deleted_at, where.id, record.id))
             where.touch(deleted_at)
         return record
+
+    def _forbidding_deletion(self, where: Environment, record_id: str) -> Iterator[str]:
+        """Yield the ids of the records with a link to this one that forbids to delete it.
+
+        Records of models without such a field are not read: a large project has many of them.
+        """
+        quoted = f'"{record_id}"'.encode()
+        keys_of = {
+            id: [field.api_key for field in model.fields.values() if field.forbids_deletion]
+            for id, model in where.models.items()
+        }
+        for record in where.records.values():
+            keys = keys_of.get(record.model.id)
+            if keys and record.id != record_id and quoted in (text := record.head.read()):
+                members = contents.split(text)
+                if any(quoted in bytes(members.get(key, b"")) for key in keys):
+                    yield record.id
 
     def _prepare_new(self, where: Environment, model: Model, attributes: Attributes, new_ids: ids.Ids) -> Validated:
         """Return the content of a new record of *model*; its blocks get ids from *new_ids*."""

@@ -56,9 +56,8 @@ class Validator:
         extra = [key for key in attributes if key not in known and not self._is_tree_member(key)]
         if extra:
             raise ApiError("INVALID_ATTRIBUTES", extraneous_attributes=sorted(extra), model=self.model.api_key)
-        base = self._members_of(record)
         blocks = contents.blocks_by_id(record.head.read()) if record is not None else {}
-        members: Members = dict(base)
+        members = self._members_of(record)
         for key, value in attributes.items():
             members[key] = self._completed(value, known.get(key), blocks)
         self._fill_defaults(members, known)
