@@ -28,7 +28,6 @@ __all__ = [
     "locales_of",
     "map_blocks",
     "model_id",
-    "protect",
     "raw",
     "split",
     "split_list",
@@ -60,7 +59,7 @@ _ESCAPE: Final = re.compile(rb"\\(?:u([dD][89abAB]..)\\u([dD][c-fC-F]..)|u([dD][
 _LONE: Final = re.compile(b"\xef\xb7\x90([0-9a-fA-F]{4})\xef\xb7\x91")
 
 
-def protect(text: bytes) -> bytes:
+def _protect(text: bytes) -> bytes:
     """Return *text* in a form that msgspec can decode in spite of lone surrogates; encoding restores them."""
 
     def protected(escape: re.Match[bytes]) -> bytes:
@@ -74,7 +73,7 @@ def decoded(decoder: msgspec.json.Decoder[T], text: bytes | msgspec.Raw) -> T:
     try:
         return decoder.decode(text)
     except msgspec.DecodeError:
-        return decoder.decode(protect(bytes(text)))
+        return decoder.decode(_protect(bytes(text)))
 
 
 def split(content: bytes) -> Members:

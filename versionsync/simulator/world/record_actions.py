@@ -75,7 +75,7 @@ class RecordActions(PublishingActions):
         where = self.environment(environment)
         model = where.model(model.id if isinstance(model, Model) else model)
         saved = self._prepare_new(where, model, attributes, self.ids)
-        record_id = self._new_record_id(where, id)
+        record_id = self.new_id(id, where.records)
         now = self.now()
         returns = self._drop_deleted(where, record_id)
         record = Record(
@@ -375,15 +375,6 @@ class RecordActions(PublishingActions):
                 dropped += self._expire(where, record, old)
             where.touch(self.now(), moves_beacon=False)
         return dropped
-
-    def _new_record_id(self, where: Environment, wanted: str | None) -> str:
-        if wanted is None:
-            return self.ids.new()
-        if not ids.is_valid(wanted):
-            raise ApiError("INVALID_ENTITY_ID", id=wanted)
-        if wanted in where.records:
-            raise ApiError("INVALID_ENTITY_ID", id=wanted, reason="taken")
-        return wanted
 
     def _first_stage(self, where: Environment, model: Model) -> str | None:
         return where.workflows[model.workflow_id].stages[0] if model.workflow_id else None

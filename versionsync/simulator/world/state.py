@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
@@ -12,7 +12,7 @@ from typing import Any
 from versionsync.simulator.errors import ApiError
 from versionsync.simulator.world.environments import Environment
 from versionsync.simulator.world.event_log import EnvironmentMade, EventLog
-from versionsync.simulator.world.ids import Ids
+from versionsync.simulator.world.ids import Ids, is_valid
 from versionsync.simulator.world.models import Model
 from versionsync.simulator.world.options import SimulatorOptions
 from versionsync.simulator.world.people_roles_tokens import (
@@ -147,6 +147,16 @@ class WorldState:
         if found := self.environments.get(environment_id):
             return found
         raise ApiError("INVALID_ENVIRONMENT", 404, environment=environment_id)
+
+    def new_id(self, wanted: str | None, taken: Container[str]) -> str:
+        """Return a new id; *wanted*, if an editor chose it. Raise ApiError (422) if it is no id, or *taken*."""
+        if wanted is None:
+            return self.ids.new()
+        if not is_valid(wanted):
+            raise ApiError("INVALID_ENTITY_ID", id=wanted)
+        if wanted in taken:
+            raise ApiError("INVALID_ENTITY_ID", id=wanted, reason="taken")
+        return wanted
 
     def next_sequence(self) -> int:
         """Return a number larger than all before."""

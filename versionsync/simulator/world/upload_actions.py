@@ -7,8 +7,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
-from versionsync.simulator.errors import ApiError, named
-from versionsync.simulator.world import ids
+from versionsync.simulator.errors import named
 from versionsync.simulator.world.content import Json
 from versionsync.simulator.world.environments import Environment
 from versionsync.simulator.world.people_roles_tokens import Editor
@@ -40,7 +39,7 @@ class UploadActions(WorldState):
         where = self.environment(environment)
         file, now = self.files.facts(path), self.now()
         upload = Upload(
-            self._new_upload_id(where, id),
+            self.new_id(id, where.uploads),
             path,
             file,
             editor.ref,
@@ -107,13 +106,6 @@ class UploadActions(WorldState):
     def _put(self, where: Environment, upload: Upload) -> None:
         where.uploads[upload.id] = upload
         where.touch(self.now(), moves_beacon=self.options.uploads_move_beacon)
-
-    def _new_upload_id(self, where: Environment, wanted: str | None) -> str:
-        if wanted is None:
-            return self.ids.new()
-        if not ids.is_valid(wanted) or wanted in where.uploads:
-            raise ApiError("INVALID_ENTITY_ID", id=wanted)
-        return wanted
 
 
 def _set_members(sent: Mapping[str, Any]) -> dict[str, Any]:
