@@ -34,19 +34,13 @@ INCLUDABLE: Final = frozenset(
     {"item_types", "item_types.fields", "item_types.fieldsets", "item_types.singleton_item", "account"}
 )
 _LISTS: Final[Mapping[str, str | None]] = {
-    "/plugins": None,
-    "/menu-items": None,
-    "/schema-menu-items": None,
-    "/build-triggers": None,
-    "/search-indexes": None,
-    "/item-type-filters": None,
-    "/upload-filters": None,
-    "/upload-collections": None,
+    **dict.fromkeys(("/plugins", "/menu-items", "/schema-menu-items", "/item-type-filters", "/editing-sessions")),
+    **dict.fromkeys(("/build-triggers", "/search-indexes", "/upload-filters", "/upload-collections")),
     "/site-invitations": "can_manage_users",
     "/sso-groups": "can_manage_sso",
-    "/editing-sessions": None,
 }
 """Empty lists without pages, and the ability that a role needs. A client that reads a whole project gets no 404."""
+_FEATURES: Final = ("audit_log", "workflows", "sso", "item_locking")
 _PAGED_LISTS: Final[Mapping[str, tuple[str | None, int, int]]] = {
     "/build-events": ("can_access_build_events_log", 30, 500),
     "/search-index-events": ("can_access_search_index_events_log", 30, 500),
@@ -287,19 +281,10 @@ def _limits(request: Request) -> dict[str, Resource]:
 
 @ROUTES("GET /subscription-features")
 def subscription_features(request: Request) -> Response:
-    enabled = {
-        "audit_log": request.world.options.plan_has_audit_log,
-        "workflows": True,
-        "sso": True,
-        "item_locking": True,
-    }
-    in_use = {"workflows": bool(request.environment.workflows)}
-    return json_response(
-        [
-            Resource(code, "subscription_feature", {"code": code, "enabled": is_on, "in_use": in_use.get(code, False)})
-            for code, is_on in enabled.items()
-        ]
-    )
+    features = {code: {"code": code, "enabled": True, "in_use": False} for code in _FEATURES}
+    features["audit_log"]["enabled"] = request.world.options.plan_has_audit_log
+    features["workflows"]["in_use"] = bool(request.environment.workflows)
+    return json_response([Resource(code, "subscription_feature", feature) for code, feature in features.items()])
 
 
 @ROUTES("GET /job-results/{job_id}")

@@ -7,7 +7,7 @@ import random
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
 from typing import Final, Generic, TypeVar
@@ -232,16 +232,7 @@ class Faults:
         return self._last_page.get(path)
 
     def describe(self) -> Mapping[str, object]:
-        return {
-            "seed": self.seed,
-            "rates": {kind.value: rate for kind, rate in self.rates.items()},
-            "path": self.path,
-            "slow_seconds": list(self.slow_seconds),
-            "stall_seconds": self.stall_seconds,
-            "vanished_share": self.vanished_share,
-            "planted": len(self._planted) + len(self._acts),
-            "injected": {kind.value: count for kind, count in self.injected.items()},
-        }
+        return {**asdict(self), "planted": len(self._planted) + len(self._acts), "injected": self.injected}
 
     def _at_random(self, kind: FaultKind) -> Fault:
         if kind is not FaultKind.REFUSED:

@@ -6,7 +6,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import Final, Literal
 
 __all__ = ["Allowance", "RateLimit"]
@@ -35,41 +35,30 @@ class Allowance:
         return headers
 
 
+@dataclass(eq=False)
 class RateLimit:
     """Counts the requests of each token (or of the whole project) in sliding or fixed windows."""
 
-    def __init__(
-        self,
-        limit: int = DEFAULT_LIMIT,
-        *,
-        window_seconds: float = WINDOW_SECONDS,
-        windows: Literal["sliding", "fixed"] = "sliding",
-        scope: Literal["token", "project"] = "token",
-        monotonic: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self.limit = limit
-        self.window_seconds = window_seconds
-        self.windows = windows
-        self.scope = scope
+    limit: int = DEFAULT_LIMIT
+    _: KW_ONLY
+    window_seconds: float = WINDOW_SECONDS
+    windows: Literal["sliding", "fixed"] = "sliding"
+    scope: Literal["token", "project"] = "token"
+    monotonic: Callable[[], float] = time.monotonic
+
+    def __post_init__(self) -> None:
         self.refused = 0
         """The number of refused requests."""
-        self._monotonic = monotonic
         self._uses: dict[str, deque[float]] = {}
         self._reserved: deque[float] = deque()
 
     def without_state(self) -> RateLimit:
         """Return the same limit with nothing counted."""
-        return RateLimit(
-            self.limit,
-            window_seconds=self.window_seconds,
-            windows=self.windows,
-            scope=self.scope,
-            monotonic=self._monotonic,
-        )
+        return replace(self)
 
     def take(self, token: str) -> Allowance:
         """Count a request of *token*, unless its window is full."""
-        now = self._monotonic()
+        now = self.monotonic()
         uses = self._uses.setdefault(token if self.scope == "token" else "", deque())
         start = self._window_start(now)
         for queue in (uses, self._reserved):
@@ -86,7 +75,7 @@ class RateLimit:
 
     def reserve(self, requests: int) -> None:
         """Count *requests* of another program in the current window of every token."""
-        self._reserved.extend([self._monotonic()] * requests)
+        self._reserved.extend([self.monotonic()] * requests)
 
     def _window_start(self, now: float) -> float:
         if self.windows == "sliding":

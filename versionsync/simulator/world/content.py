@@ -188,19 +188,18 @@ def take_locales(
     """
     wanted = frozenset(locales)
     mixed: Members = {}
-    for key in [*current, *(key for key in published or {} if key not in current)]:
+    for key in dict.fromkeys((*current, *(published or {}))):
         new, old = current.get(key), (published or {}).get(key)
         if key not in localized:
             chosen = new if others else old
-            mixed[key] = chosen if chosen is not None else raw(None)
+            mixed[key] = raw(None) if chosen is None else chosen
             continue
-        old_values = _by_locale(old)
-        new_values = _by_locale(new)
-        values = {
-            locale: (new_values if locale in wanted else old_values)[locale]
-            for locale in [*new_values, *(locale for locale in old_values if locale not in new_values)]
-            if locale in (new_values if locale in wanted else old_values)
-        }
+        new_values, old_values = _by_locale(new), _by_locale(old)
+        values: Members = {}
+        for locale in dict.fromkeys((*new_values, *old_values)):
+            source = new_values if locale in wanted else old_values
+            if locale in source:
+                values[locale] = source[locale]
         mixed[key] = raw(values)
     return mixed
 

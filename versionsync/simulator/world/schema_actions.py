@@ -38,6 +38,11 @@ _CHOSEN_BY_TYPE: Final[Mapping[str, tuple[str, ...]]] = {
 _IMAGES: Final = frozenset({"image_preview_field", "presentation_image_field"})
 _IN_BLOCK_MODELS: Final = frozenset({"presentation_title_field", "presentation_image_field"})
 """Those that a block model has too."""
+_NOTIFICATIONS: Final = {
+    Change.MADE: NotificationType.CREATE,
+    Change.CHANGED: NotificationType.UPDATE,
+    Change.REMOVED: NotificationType.DELETE,
+}
 
 
 class SchemaActions(PublishingActions):
@@ -67,7 +72,6 @@ class SchemaActions(PublishingActions):
         _choose_fields(model, chosen, model.ordering_meta)
         where.models[model.id] = model
         self.schema_changed(where, Change.MADE, model)
-        self.notify(NotificationType.CREATE, where, model)
         return model
 
     def update_model(self, editor: Editor, model: str, *, environment: str | None = None, **settings: Json) -> Model:
@@ -91,7 +95,6 @@ class SchemaActions(PublishingActions):
                 if record.model is changed:
                     self._make_live(where, record, record.head)
         self.schema_changed(where, Change.CHANGED, changed)
-        self.notify(NotificationType.UPDATE, where, changed)
         return changed
 
     def destroy_model(self, editor: Editor, model: str, *, environment: str | None = None) -> Model:
@@ -103,7 +106,6 @@ class SchemaActions(PublishingActions):
             self._remove_record(where, record, self.now())
         del where.models[destroyed.id]
         self.schema_changed(where, Change.REMOVED, destroyed)
-        self.notify(NotificationType.DELETE, where, destroyed)
         return destroyed
 
     def create_field(
@@ -135,7 +137,6 @@ class SchemaActions(PublishingActions):
         owner.fields[field.id] = field
         self._choose(owner, field)
         self.schema_changed(where, Change.MADE, owner, field)
-        self.notify(NotificationType.UPDATE, where, owner)
         return field
 
     def update_field(self, editor: Editor, field_id: str, *, environment: str | None = None, **settings: Json) -> Field:
@@ -163,7 +164,6 @@ class SchemaActions(PublishingActions):
                     old_key: new_key,
                 }
         self.schema_changed(where, Change.CHANGED, model, field)
-        self.notify(NotificationType.UPDATE, where, model)
         return field
 
     def destroy_field(self, editor: Editor, field_id: str, *, environment: str | None = None) -> Field:
@@ -177,7 +177,6 @@ class SchemaActions(PublishingActions):
         model.chosen_fields = {name: id for name, id in model.chosen_fields.items() if id != field_id}
         self._rewrite_members(where, model, partial(_without, keys), Cause.FIELD_REMOVED)
         self.schema_changed(where, Change.REMOVED, model, field)
-        self.notify(NotificationType.UPDATE, where, model)
         return field
 
     def create_fieldset(
@@ -198,7 +197,6 @@ class SchemaActions(PublishingActions):
         apply_settings(fieldset, settings)
         owner.fieldsets[fieldset.id] = fieldset
         self.schema_changed(where, Change.CHANGED, owner)
-        self.notify(NotificationType.UPDATE, where, owner)
         return fieldset
 
     def update_fieldset(
@@ -210,7 +208,6 @@ class SchemaActions(PublishingActions):
         where.save_schema(owner)
         apply_settings(fieldset, settings)
         self.schema_changed(where, Change.CHANGED, owner)
-        self.notify(NotificationType.UPDATE, where, owner)
         return fieldset
 
     def destroy_fieldset(self, editor: Editor, fieldset_id: str, *, environment: str | None = None) -> Fieldset:
@@ -224,7 +221,6 @@ class SchemaActions(PublishingActions):
                 field.fieldset_id, field.position = None, owner.next_position(None)
         del owner.fieldsets[destroyed.id]
         self.schema_changed(where, Change.CHANGED, owner)
-        self.notify(NotificationType.UPDATE, where, owner)
         return destroyed
 
     def duplicate_model(self, editor: Editor, model: str, *, environment: str | None = None) -> Model:
@@ -249,8 +245,7 @@ class SchemaActions(PublishingActions):
         where.models[copy.id] = copy
         self.schema_changed(where, Change.MADE, copy)
         for field in copy.fields.values():
-            self.schema_changed(where, Change.MADE, copy, field)
-        self.notify(NotificationType.CREATE, where, copy)
+            self.schema_changed(where, Change.MADE, copy, field, notifies=False)
         return copy
 
     def duplicate_field(self, editor: Editor, field_id: str, *, environment: str | None = None) -> Field:
@@ -268,7 +263,6 @@ class SchemaActions(PublishingActions):
         )
         model.fields[copy.id] = copy
         self.schema_changed(where, Change.MADE, model, copy)
-        self.notify(NotificationType.UPDATE, where, model)
         return copy
 
     def add_locale(self, editor: Editor, locale: str, *, environment: str | None = None) -> None:
@@ -318,13 +312,15 @@ class SchemaActions(PublishingActions):
             if is_assigned and not (model.is_block and name not in _IN_BLOCK_MODELS):
                 model.chosen_fields.setdefault(name, field.id)
 
-    def schema_changed(self, where: Environment, change: Change, model: Model, field: Field | None = None) -> None:
-        """Record that a model, or one of its fields, was created, changed or removed."""
-        api_key = model.api_key if field is None else field.api_key
-        self.event_log.write(
-            SchemaChanged(self.now(), where.id, change, model.id, api_key, field.id if field else None)
-        )
-        where.touch(self.now(), moves_beacon=self.options.schema_moves_beacon)
+    def schema_changed(
+        self, where: Environment, change: Change, model: Model, field: Field | None = None, *, notifies: bool = True
+    ) -> None:
+        """Record that a model, or one of its fields, was created, changed or removed; notify of it if *notifies*."""
+        now, field_id = self.now(), field.id if field else None
+        self.event_log.write(SchemaChanged(now, where.id, change, model.id, (field or model).api_key, field_id))
+        where.touch(now, moves_beacon=self.options.schema_moves_beacon)
+        if notifies:
+            self.notify(NotificationType.UPDATE if field else _NOTIFICATIONS[change], where, model)
 
     def _rewrite_members(
         self, where: Environment, model: Model, change: Callable[[Mapping[str, Json]], dict[str, Json]], cause: Cause

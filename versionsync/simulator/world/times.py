@@ -151,30 +151,23 @@ class DateTimes:
         if all((value := found[1].decode()) == _printed(value, show) for found in _CANDIDATE.finditer(text)):
             return text
         members = contents.split(text)
-        for key in self._keys.get(model.id, ()):
-            if key in members:
-                members[key] = contents.raw(_printed(contents.load(members[key]), show))
-        if blocks and self._any_in_blocks:
-            for key in model.block_keys:
-                if key in members:
-                    value = contents.load(members[key])
-                    members[key] = contents.raw(contents.map_blocks(value, lambda block: self._block(block, show)))
-        return contents.join(members)
+        keys = (*self._keys.get(model.id, ()), *(model.block_keys if blocks and self._any_in_blocks else ()))
+        values = {key: contents.load(members[key]) for key in keys if key in members}
+        changed = self._changed(values, model, show)
+        return contents.join(members | {key: contents.raw(value) for key, value in changed.items()})
+
+    def _changed(self, values: Mapping[str, Json], model: Model, show: Show) -> dict[str, Json]:
+        """Return the *values* of fields of *model* with each date-time in the form of *show*."""
+        changed = dict(values)
+        for key in values.keys() & self._keys.get(model.id, frozenset()):
+            changed[key] = _printed(values[key], show)
+        for key in values.keys() & set(model.block_keys):
+            changed[key] = contents.map_blocks(values[key], lambda block: self._block(block, show))
+        return changed
 
     def _block(self, block: Json, show: Show) -> Json:
-        if not contents.is_block(block):
-            return block
-        model = self._models.get(contents.model_id(block))
-        if model is None:
-            return block
-        attributes = dict(block["attributes"])
-        for key in self._keys.get(model.id, ()):
-            if key in attributes:
-                attributes[key] = _printed(attributes[key], show)
-        for key in model.block_keys:
-            if key in attributes:
-                attributes[key] = contents.map_blocks(attributes[key], lambda inner: self._block(inner, show))
-        return {**block, "attributes": attributes}
+        model = self._models.get(contents.model_id(block)) if contents.is_block(block) else None
+        return block if model is None else {**block, "attributes": self._changed(block["attributes"], model, show)}
 
 
 def _date_time_keys(model: Model) -> frozenset[str]:
