@@ -6,12 +6,11 @@ import logging
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from versionsync.cli.exit_codes import ExitCode
+from versionsync.cli.options import Options
 from versionsync.cli.terminal.output import Output
 from versionsync.redaction import Redactor
 
@@ -23,30 +22,7 @@ if TYPE_CHECKING:
     from versionsync.mirror.tables.sources import SourceRow
     from versionsync.webhooks.payload import BasicAuth
 
-__all__ = ["CliContext", "Options"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """The options of every command, written before it or after it."""
-
-    config: Path | None = None
-    database: str | None = None
-    as_json: bool = False
-    debug: bool = False
-    verbose: int = 0
-    no_color: bool = False
-
-    def joined(self, later: Options) -> Options:
-        """Return both together. What follows the command wins; a flag is set if it is set in either."""
-        return Options(
-            config=later.config or self.config,
-            database=later.database or self.database,
-            as_json=later.as_json or self.as_json,
-            debug=later.debug or self.debug,
-            verbose=later.verbose + self.verbose,
-            no_color=later.no_color or self.no_color,
-        )
+__all__ = ["CliContext"]
 
 
 class CliContext:

@@ -132,7 +132,7 @@ def _check_views(mirror: Mirror) -> Iterator[CheckResult]:
     with mirror.read() as connection:
         blocked = [(one.name, view, why) for one in sources_of(connection) for view, why in one.blocked_views.items()]
     for source, view, obstacle in blocked:
-        yield warning("views", f"{view} could not follow the schema and stays as it was", obstacle, source=source)
+        yield warning("views", f"{view} could not follow the schema and stays as it was", obstacle).of(source)
 
 
 def _check_leases(mirror: Mirror) -> Iterator[CheckResult]:
@@ -141,16 +141,11 @@ def _check_leases(mirror: Mirror) -> Iterator[CheckResult]:
         for source in sources_of(connection):
             held = current_lease(connection, source.id)
             if held is None:
-                yield ok("lease", "no process is writing", source=source.name)
+                yield ok("lease", "no process is writing").of(source.name)
             elif held.is_free:
-                yield ok(
-                    "lease",
-                    f"{held.holder} ended without releasing its lease; the next sync takes it",
-                    source=source.name,
-                )
+                message = f"{held.holder} ended without releasing its lease; the next sync takes it"
+                yield ok("lease", message).of(source.name)
             elif held.holder != Holder.of_this_process():
                 until = f"{held.expires_at:%H:%M:%S} UTC"
                 message = f"{held.holder} is writing; its lease lasts until {until} unless renewed"
-                yield warning(
-                    "lease", message, "A sync started now would wait with --wait SECONDS.", source=source.name
-                )
+                yield warning("lease", message, "A sync started now would wait with --wait SECONDS.").of(source.name)

@@ -53,8 +53,8 @@ def check_heartbeats(session: CliContext) -> Iterator[CheckResult]:
         try:
             urls = heartbeat_urls(session.configuration, [source], redactor=session.redactor)
         except ConfigError as failure:
-            yield from_error("heartbeat", failure, source=source.name)
+            yield from_error("heartbeat", failure).of(source.name)
         else:
             if urls:
                 message = "its address can be read; `versionsync run` calls it after each success"
-                yield ok("heartbeat", message, source=source.name)
+                yield ok("heartbeat", message).of(source.name)

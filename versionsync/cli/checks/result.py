@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from versionsync.cli.exit_codes import ExitCode, error_report
@@ -39,26 +39,30 @@ class CheckResult:
     source: str | None = None
     exit: ExitCode = ExitCode.OK
 
+    def of(self, source: str) -> CheckResult:
+        """Return the same result as one of `source`."""
+        return replace(self, source=source)
 
-def ok(check: str, message: str, *, source: str | None = None) -> CheckResult:
+
+def ok(check: str, message: str) -> CheckResult:
     """Return a result without a problem."""
-    return CheckResult(check=check, severity=Severity.OK, message=message, source=source)
+    return CheckResult(check=check, severity=Severity.OK, message=message)
 
 
-def warning(check: str, message: str, hint: str | None = None, *, source: str | None = None) -> CheckResult:
+def warning(check: str, message: str, hint: str | None = None) -> CheckResult:
     """Return a result that stops no sync but may be a mistake."""
-    return CheckResult(check=check, severity=Severity.WARNING, message=message, hint=hint, source=source)
+    return CheckResult(check=check, severity=Severity.WARNING, message=message, hint=hint)
 
 
-def error(check: str, message: str, hint: str | None, exit: ExitCode, *, source: str | None = None) -> CheckResult:
+def error(check: str, message: str, hint: str | None, exit: ExitCode) -> CheckResult:
     """Return a problem with which a sync would fail, with code `exit`."""
-    return CheckResult(check=check, severity=Severity.ERROR, message=message, hint=hint, source=source, exit=exit)
+    return CheckResult(check=check, severity=Severity.ERROR, message=message, hint=hint, exit=exit)
 
 
-def from_error(check: str, failure: Exception, *, source: str | None = None) -> CheckResult:
+def from_error(check: str, failure: Exception) -> CheckResult:
     """Return the result for a check that raised `failure`, with the same message and hint as everywhere."""
     problem = error_report(failure)
-    return error(check, problem.message, problem.hint, problem.exit, source=source)
+    return error(check, problem.message, problem.hint, problem.exit)
 
 
 def most_severe(results: Iterable[CheckResult]) -> ExitCode:

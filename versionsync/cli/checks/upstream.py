@@ -34,31 +34,29 @@ async def check_upstream(
     try:
         site = await client.site()
     except cma.EnvironmentNotFound as failure:
-        yield from_error("environment", failure, source=source.name)
+        yield from_error("environment", failure)
         return
     except cma.CmaError as failure:
-        yield from_error("token", failure, source=source.name)
+        yield from_error("token", failure)
         return
-    yield ok("token", f"it opens the project {site.name} (id {site.id})", source=source.name)
+    yield ok("token", f"it opens the project {site.name} (id {site.id})")
     if mirrored is not None and mirrored.project.id != site.id:
         other = mirrored.project
         message = f"the database mirrors {other.name or 'a project'} (id {other.id}) under this name"
         hint = "Use the right token; or another source name or another database for this project."
-        yield error("project", message, hint, ExitCode.USAGE, source=source.name)
+        yield error("project", message, hint, ExitCode.USAGE)
         return
     if await _is_in_maintenance(client):
         hint = "Nothing to do for the mirror: a sync only reads."
-        yield warning(
-            "maintenance", "the project is in maintenance: editors cannot write to it", hint, source=source.name
-        )
+        yield warning("maintenance", "the project is in maintenance: editors cannot write to it", hint)
     yield await _environment(source, client)
-    yield await _records(source, client)
+    yield await _records(client)
     yield await _history(source, client, mirrored)
     yield await _role(source, client)
     for check, what, method in EDITORS:
-        yield await _editors(source, check, what, getattr(client, method))
+        yield await _editors(check, what, getattr(client, method))
     yield _rate_limit(source, client)
-    yield _clock(source, client)
+    yield _clock(client)
 
 
 async def _is_in_maintenance(client: cma.Client) -> bool:
@@ -79,38 +77,36 @@ async def _environment(source: SourceSettings, client: cma.Client) -> CheckResul
             "Let the role read the environments: otherwise each check costs as many requests as a list of all records."
         )
         if source.environment is not None:
-            return warning(name, f"{source.environment} answers, though {message}", hint, source=source.name)
-        return warning(name, message, f"{hint} And versionsync cannot notice a promotion.", source=source.name)
+            return warning(name, f"{source.environment} answers, though {message}", hint)
+        return warning(name, message, f"{hint} And versionsync cannot notice a promotion.")
     except cma.CmaError as failure:
-        return from_error(name, failure, source=source.name)
+        return from_error(name, failure)
     primary = next((environment.id for environment in environments if environment.primary), None)
     if source.environment is None:
-        return ok(name, f"{primary}, the primary one, is followed", source=source.name)
+        return ok(name, f"{primary}, the primary one, is followed")
     found = next((environment for environment in environments if environment.id == source.environment), None)
     if found is None:
         hint = f"There are: {', '.join(environment.id for environment in environments)}."
-        return error(
-            name, f"there is no environment {source.environment}", hint, ExitCode.UPSTREAM_REFUSED, source=source.name
-        )
+        return error(name, f"there is no environment {source.environment}", hint, ExitCode.UPSTREAM_REFUSED)
     if found.status != "ready":
-        return warning(name, f"{found.id} is {found.status}", "Wait until it is ready.", source=source.name)
-    return ok(name, f"{found.id}{', the primary one' if found.primary else ''}", source=source.name)
+        return warning(name, f"{found.id} is {found.status}", "Wait until it is ready.")
+    return ok(name, f"{found.id}{', the primary one' if found.primary else ''}")
 
 
-async def _records(source: SourceSettings, client: cma.Client) -> CheckResult:
+async def _records(client: cma.Client) -> CheckResult:
     """Check that records can be listed, and the versions of the first one read. Blocks are not records."""
     try:
         models = [model.id for model in await client.item_types() if not model.modular_block]
         pages = [page async for page in first_pages(client, models)]
         first = next((item for page in pages for item in page.items), None)
         if first is None:
-            return warning("versions", "there is no record to try it on", source=source.name)
+            return warning("versions", "there is no record to try it on")
         versions = await client.versions_page(first.id, offset=0, limit=1)
     except cma.CmaError as failure:
-        return from_error("versions", failure, source=source.name)
+        return from_error("versions", failure)
     records = count(sum(page.total for page in pages), "record")
     message = f"it may read {records}, and their versions ({versions.total:,} of the first one)"
-    return ok("versions", message, source=source.name)
+    return ok("versions", message)
 
 
 async def first_pages(client: cma.Client, models: Sequence[str]) -> AsyncIterator[cma.Page[cma.Item]]:
@@ -131,28 +127,28 @@ async def _history(source: SourceSettings, client: cma.Client, mirrored: SourceR
     try:
         retention = await client.history_retention()
     except cma.CmaError as failure:
-        return from_error("history", failure, source=source.name)
+        return from_error("history", failure)
     if retention is None:
         message = "DatoCMS does not state here for how long it keeps versions; the project's plan does"
-        return ok("history", message, source=source.name)
+        return ok("history", message)
     if retention.days is None:
-        return ok("history", "DatoCMS keeps all versions, by the project's plan", source=source.name)
+        return ok("history", "DatoCMS keeps all versions, by the project's plan")
     kept, often = f"DatoCMS keeps versions for {count(retention.days, 'day')}", f"at least every {retention.days} days"
     if retention.days == 1:
         often = "at least once a day"
     whole = None if mirrored is None else mirrored.checkpoint.complete_as_of
     if whole is None:
         hint = f"Run `versionsync sync {source.name}` now, then {often}. Older versions are gone already."
-        return warning("history", f"{kept}, and the mirror is not complete yet", hint, source=source.name)
+        return warning("history", f"{kept}, and the mirror is not complete yet", hint)
     before, now = sync_before(whole, retention.days), datetime.now(UTC)
     if before is None:
-        return ok("history", kept, source=source.name)
+        return ok("history", kept)
     if before <= now:
         hint = f"Run `versionsync sync {source.name}` now, then {often}."
         message = f"{kept}, and the last complete sync began {ago(whole, now)}: versions may be lost"
-        return warning("history", message, hint, source=source.name)
+        return warning("history", message, hint)
     message = f"{kept}, the mirror keeps them permanently: sync before {when(before)} UTC, and {often}"
-    return ok("history", message, source=source.name)
+    return ok("history", message)
 
 
 async def _role(source: SourceSettings, client: cma.Client) -> CheckResult:
@@ -160,11 +156,11 @@ async def _role(source: SourceSettings, client: cma.Client) -> CheckResult:
     try:
         role, models = await client.own_role(), await client.item_types()
     except cma.CmaError as failure:
-        return from_error("role", failure, source=source.name)
+        return from_error("role", failure)
     environment = source.environment or client.last_environment
     if role is None or environment is None:
         message = "upstream does not say whether this token's role shows all records"
-        return warning("role", message, "Look it up: Project settings > Roles.", source=source.name)
+        return warning("role", message, "Look it up: Project settings > Roles.")
     partial = sorted(
         model.api_key
         for model in models
@@ -173,39 +169,39 @@ async def _role(source: SourceSettings, client: cma.Client) -> CheckResult:
     named = {model.id for model in models}
     partial += [f"{id} (a model that is not named)" for id in sorted(role.hides_outside(named, environment))]
     if not partial:
-        return ok("role", f"{role.name} shows all records of all models", source=source.name)
+        return ok("role", f"{role.name} shows all records of all models")
     message = f"{role.name} does not show all records of: {', '.join(partial)}"
     hint = "Let it read them (Project settings > Roles), unless the mirror is to be without them."
-    return warning("role", message, hint, source=source.name)
+    return warning("role", message, hint)
 
 
-async def _editors(source: SourceSettings, check: str, what: str, read: Callable[[], Awaitable[object]]) -> CheckResult:
+async def _editors(check: str, what: str, read: Callable[[], Awaitable[object]]) -> CheckResult:
     try:
         await read()
     except cma.PermissionDenied:
         hint = "Versions will name such editors by id only; nothing else is missing."
-        return warning(check, f"the token's role may not read {what}", hint, source=source.name)
+        return warning(check, f"the token's role may not read {what}", hint)
     except cma.CmaError as failure:
-        return from_error(check, failure, source=source.name)
-    return ok(check, f"it may read {what}", source=source.name)
+        return from_error(check, failure)
+    return ok(check, f"it may read {what}")
 
 
 def _rate_limit(source: SourceSettings, client: cma.Client) -> CheckResult:
     limit = client.rate_limiter.limit
     if limit is None:
-        return ok("rate limit", "none is kept, as the settings say", source=source.name)
+        return ok("rate limit", "none is kept, as the settings say")
     a_second = f"{limit} requests in 3 seconds"
     if isinstance(source.rate_limit, int):
-        return ok("rate limit", f"{a_second}, as the settings say", source=source.name)
-    return ok("rate limit", f"{a_second}, as upstream announces", source=source.name)
+        return ok("rate limit", f"{a_second}, as the settings say")
+    return ok("rate limit", f"{a_second}, as upstream announces")
 
 
-def _clock(source: SourceSettings, client: cma.Client) -> CheckResult:
+def _clock(client: cma.Client) -> CheckResult:
     if client.clock_offset is None:
-        return warning("clock", "upstream did not say what time it is", source=source.name)
+        return warning("clock", "upstream did not say what time it is")
     offset = client.clock_offset.total_seconds()
     if abs(offset) <= TOLERATED_SKEW_SECONDS:
-        return ok("clock", f"within {TOLERATED_SKEW_SECONDS:.0f} seconds of upstream's", source=source.name)
+        return ok("clock", f"within {TOLERATED_SKEW_SECONDS:.0f} seconds of upstream's")
     side = "behind" if offset > 0 else "ahead of"
     message = f"this machine is {abs(offset):,.0f} seconds {side} upstream"
-    return warning("clock", message, "Set it right (NTP): observed times would be wrong.", source=source.name)
+    return warning("clock", message, "Set it right (NTP): observed times would be wrong.")

@@ -32,25 +32,25 @@ async def check_webhook(
     try:
         own = find_own(await client.webhooks(), name)
     except cma.CmaError as failure:
-        yield _unknown(failure, "whether there is a webhook", source)
+        yield _unknown(failure, "whether there is a webhook")
         return
     webhook = next((one for one in own if missing_events(one) is None), own[0] if own else None)
     if webhook is None:
         sooner = f"`versionsync webhook install {name} --url URL`"
         hint = f"Changes are found within {source.max_staleness:g} s. Sooner: {sooner}"
-        yield warning(CHECK, "there is none, and none is needed", hint, source=name)
+        yield warning(CHECK, "there is none, and none is needed", hint)
         return
     flaws = [*_flaws(webhook), *_flaws_of_address(webhook, source, login)]
     for flaw, hint in flaws:
-        yield warning(CHECK, f"{webhook.name} (id {webhook.id}): {flaw}", hint, source=name)
+        yield warning(CHECK, f"{webhook.name} (id {webhook.id}): {flaw}", hint)
     if not flaws:
-        yield ok(CHECK, f"{webhook.name} (id {webhook.id}) reports all changes; it calls {webhook.url}", source=name)
+        yield ok(CHECK, f"{webhook.name} (id {webhook.id}) reports all changes; it calls {webhook.url}")
     try:
         calls = await last_calls(client, webhook.id)
     except cma.CmaError as failure:
-        yield _unknown(failure, "how its calls went", source)
+        yield _unknown(failure, "how its calls went")
     else:
-        yield _calls_result(calls, source, login)
+        yield _calls_result(calls, login)
 
 
 def _flaws(webhook: cma.Webhook) -> Iterator[tuple[str, str]]:
@@ -83,25 +83,25 @@ def _flaws_of_address(
         yield "its user or password is not that of the settings", "`versionsync webhook install` sets it."
 
 
-def _calls_result(calls: Sequence[cma.WebhookCall], source: SourceSettings, login: BasicAuth | None) -> CheckResult:
+def _calls_result(calls: Sequence[cma.WebhookCall], login: BasicAuth | None) -> CheckResult:
     """Check that its calls succeed, if the receiver should answer them. Otherwise the log of calls is enough."""
-    name, is_read = source.name, "their log can be read"
+    is_read = "their log can be read"
     if not calls:
-        return ok("webhook calls", f"there was none yet; {is_read}", source=name)
+        return ok("webhook calls", f"there was none yet; {is_read}")
     finished = [call for call in calls if call.status not in RUNNING]
     failed = sum(call.status != "success" for call in finished)
     last = f"the last one was made {ago(calls[0].created_at, datetime.now(UTC))}"
     if not failed:
-        return ok("webhook calls", f"{last}; {is_read}", source=name)
+        return ok("webhook calls", f"{last}; {is_read}")
     message = f"{last}; {failed} of the last {count(len(finished), 'call')} did not arrive; {is_read}"
     if login is None:  # no receiver of this machine has to answer
-        return ok("webhook calls", message, source=name)
+        return ok("webhook calls", message)
     hint = "The changes are found in the log, a little later. `versionsync webhook test` tries a call."
-    return warning("webhook calls", message, hint, source=name)
+    return warning("webhook calls", message, hint)
 
 
-def _unknown(failure: cma.CmaError, what: str, source: SourceSettings) -> CheckResult:
+def _unknown(failure: cma.CmaError, what: str) -> CheckResult:
     if isinstance(failure, cma.PermissionDenied):
         hint = "No change is missed. They are found sooner if the role may manage webhooks."
-        return warning(CHECK, f"the token's role may not say {what}", hint, source=source.name)
-    return warning(CHECK, f"it is not known {what}: {failure}", source=source.name)
+        return warning(CHECK, f"the token's role may not say {what}", hint)
+    return warning(CHECK, f"it is not known {what}: {failure}")

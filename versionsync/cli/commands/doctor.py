@@ -28,8 +28,7 @@ def doctor(
     session: CliContext,
     *,
     send_test_notification: Annotated[
-        bool,
-        flag("--send-test-notification", help="Send a test notification to each channel of [[notifications]]."),
+        bool, flag("--send-test-notification", help="Send a test notification to each channel of [[notifications]].")
     ] = False,
 ) -> None:
     """Check everything that a sync needs, and say how to fix what is wrong.
@@ -97,7 +96,7 @@ def examine(session: CliContext, *, send_test_notification: bool = False) -> Ite
     else:
         yield from check_database(url)
     for source in configuration.sources:
-        yield from _source(session, source, url=url)
+        yield from (finding.of(source.name) for finding in _source(session, source, url=url))
     yield from check_notifications(session, send=send_test_notification)
     yield from check_heartbeats(session)
 
@@ -127,13 +126,13 @@ def _source(session: CliContext, source: SourceSettings, *, url: str | None) -> 
     try:
         token = session.api_token(source)
     except ConfigError as error:
-        yield from_error("token", error, source=source.name)
+        yield from_error("token", error)
         return
 
     try:
         login = session.webhook_login(source)
     except ConfigError as error:
-        yield from_error("webhook", error, source=source.name)
+        yield from_error("webhook", error)
         login = None
     mirrored = mirrored_source(url, source.name) if url is not None else None
 
@@ -147,7 +146,7 @@ def _source(session: CliContext, source: SourceSettings, *, url: str | None) -> 
     try:
         yield from asyncio.run(ask())
     except ConfigError as error:
-        yield from_error("network", error, source=source.name)
+        yield from_error("network", error)
 
 
 def _summary(found: list[CheckResult]) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from versionsync.cli.context import CliContext
-from versionsync.cli.options import flag
+from versionsync.cli.options import flag, option
 from versionsync.cli.terminal.output import Column
 from versionsync.text import when
 
@@ -38,22 +38,16 @@ def events(
     session: CliContext,
     *,
     follow: Annotated[bool, flag("-f", "--follow", help="Wait for new events and show them, until Ctrl-C.")] = False,
-    after: Annotated[
-        int | None,
-        typer.Option("--after", metavar="ID", min=0, help="Events after this id. 0: all events."),
-    ] = None,
+    after: Annotated[int | None, option("--after", "ID", "Events after this id. 0: all events.", min=0)] = None,
     type: Annotated[
         list[str] | None,
-        typer.Option(
-            "--type", metavar="TYPE", help="Only this type, such as version.published. You can repeat the option."
-        ),
+        option("--type", "TYPE", "Only this type, such as version.published. You can repeat the option."),
     ] = None,
     source: Annotated[
-        list[str] | None, typer.Option("--source", metavar="NAME", help="Only this source. You can repeat the option.")
+        list[str] | None, option("--source", "NAME", "Only this source. You can repeat the option.")
     ] = None,
     limit: Annotated[
-        int | None,
-        typer.Option("--limit", metavar="N", min=1, help="At most N events. Default: the last 20; with --after, all."),
+        int | None, option("--limit", "N", "At most N events. Default: the last 20; with --after, all.", min=1)
     ] = None,
 ) -> None:
     """Show the events: what was saved, published, unpublished or deleted, and when.

@@ -6,7 +6,7 @@ import asyncio
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -15,7 +15,7 @@ import typer
 from versionsync.cli.checks.result import Severity, most_severe
 from versionsync.cli.context import CliContext
 from versionsync.cli.exit_codes import ExitCode, error_report
-from versionsync.cli.options import flag
+from versionsync.cli.options import flag, option
 from versionsync.text import count
 
 if TYPE_CHECKING:
@@ -62,24 +62,17 @@ the next sync continues."""
 def init(
     session: CliContext,
     *,
-    name: Annotated[
-        str | None, typer.Option("--name", metavar="NAME", help="Name of the source. Default: the project's name.")
-    ] = None,
+    name: Annotated[str | None, option("--name", "NAME", "Name of the source. Default: the project's name.")] = None,
     environment: Annotated[
-        str | None,
-        typer.Option("--environment", metavar="NAME", help="Environment to mirror. Default: follow the primary one."),
+        str | None, option("--environment", "NAME", "Environment to mirror. Default: follow the primary one.")
     ] = None,
     token_env: Annotated[
-        str | None,
-        typer.Option("--token-env", metavar="VARIABLE", help="Environment variable that holds the API token."),
+        str | None, option("--token-env", "VARIABLE", "Environment variable that holds the API token.")
     ] = None,
     token_file: Annotated[
-        Path | None,
-        typer.Option("--token-file", metavar="FILE", help="File with the API token. It is written if it is missing."),
+        Path | None, option("--token-file", "FILE", "File with the API token. It is written if it is missing.")
     ] = None,
-    base_url: Annotated[
-        str | None, typer.Option("--base-url", metavar="URL", help="Address of the API, such as a simulator's.")
-    ] = None,
+    base_url: Annotated[str | None, option("--base-url", "URL", "Address of the API, such as a simulator's.")] = None,
     yes: Annotated[
         bool, flag("-y", "--yes", help="Ask nothing. Use the options, the environment and defaults.")
     ] = False,
@@ -344,7 +337,7 @@ def _try(session: CliContext, source: SourceSettings, token: Secret, *, shows_al
     if not session.output.as_json:
         for finding in findings:
             if shows_all or finding.severity is not Severity.OK:
-                show(session, replace(finding, source=None))  # it has no name yet
+                show(session, finding)
     code = most_severe(findings)
     if code is not ExitCode.OK:
         session.output.note("Nothing was written.")

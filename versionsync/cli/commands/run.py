@@ -5,19 +5,15 @@ from __future__ import annotations
 import asyncio
 from typing import Annotated
 
-import typer
-
-from versionsync.cli.context import CliContext, Options
-from versionsync.cli.options import flag
+from versionsync.cli.context import CliContext
+from versionsync.cli.options import Options, flag, sources_to
 
 __all__ = ["run"]
 
 
 def run(
     session: CliContext,
-    sources: Annotated[
-        list[str] | None, typer.Argument(metavar="SOURCE", help="Sources to mirror. Default: all.")
-    ] = None,
+    sources: Annotated[list[str] | None, sources_to("mirror")] = None,
     *,
     upgrade: Annotated[
         bool, flag("--upgrade", help="Upgrade a PostgreSQL schema first. (A SQLite file is always upgraded.)")

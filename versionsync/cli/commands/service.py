@@ -13,7 +13,7 @@ import typer
 from versionsync import __version__
 from versionsync.cli.context import CliContext
 from versionsync.cli.exit_codes import ExitCode, error_report, most_severe
-from versionsync.cli.options import CommandGroup, add_command, flag
+from versionsync.cli.options import CommandGroup, add_command, flag, option
 
 if TYPE_CHECKING:
     from pathlib import PurePosixPath
@@ -44,8 +44,7 @@ app = typer.Typer(
 
 User = Annotated[bool, flag("--user", help="A service of your own user, instead of a system service.")]
 Name = Annotated[
-    str | None,
-    typer.Option("--name", metavar="NAME", help="One of several services, each with its own settings in NAME.toml."),
+    str | None, option("--name", "NAME", "One of several services, each with its own settings in NAME.toml.")
 ]
 Timer = Annotated[bool, flag("--timer", help="A sync every 15 minutes, instead of a daemon.")]
 DryRun = Annotated[bool, flag("--dry-run", help="Show the plan in full, and what prevents it. Change nothing.")]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from versionsync.cli.context import CliContext
-from versionsync.cli.options import flag
+from versionsync.cli.options import flag, option
 from versionsync.text import count
 
 if TYPE_CHECKING:
@@ -30,43 +30,37 @@ def simulator(
     *,
     host: Annotated[
         str,
-        typer.Option(
+        option(
             "--host",
-            metavar="ADDRESS",
-            help="Address to listen on. With any other than the default, other machines can use the API: its tokens "
+            "ADDRESS",
+            "Address to listen on. With any other than the default, other machines can use the API: its tokens "
             "are public.",
         ),
     ] = "127.0.0.1",
-    port: Annotated[
-        int, typer.Option("--port", metavar="PORT", min=0, max=65535, help="Port to listen on. 0: any free port.")
-    ] = 8080,
+    port: Annotated[int, option("--port", "PORT", "Port to listen on. 0: any free port.", min=0, max=65535)] = 8080,
     news: Annotated[
         bool, flag("--news", help="Serve a small news site: five models, two locales, every kind of field.")
     ] = False,
     git: Annotated[
         Path | None,
-        typer.Option(
+        option(
             "--git",
-            metavar="PATH",
+            "PATH",
+            "Serve the history of a Git repository: its files are records, its commits versions.",
             exists=True,
             file_okay=False,
-            help="Serve the history of a Git repository: its files are records, its commits versions.",
         ),
     ] = None,
-    records: Annotated[
-        int | None, typer.Option("--records", metavar="N", min=0, help="Serve N invented records.")
-    ] = None,
-    versions: Annotated[
-        int, typer.Option("--versions", metavar="N", min=1, help="Give each invented record N versions.")
-    ] = 6,
+    records: Annotated[int | None, option("--records", "N", "Serve N invented records.", min=0)] = None,
+    versions: Annotated[int, option("--versions", "N", "Give each invented record N versions.", min=1)] = 6,
     projects: Annotated[
         int | None,
-        typer.Option(
+        option(
             "--projects",
-            metavar="N",
-            min=1,
-            help="Serve N projects, each with its own token. Each has 10 invented records, or as many as --records "
+            "N",
+            "Serve N projects, each with its own token. Each has 10 invented records, or as many as --records "
             "says. With --news each is a news site, which takes 5 MB and 0.2 s a project.",
+            min=1,
         ),
     ] = None,
     live: Annotated[
@@ -74,41 +68,33 @@ def simulator(
     ] = False,
     pace: Annotated[
         float | None,
-        typer.Option(
+        option(
             "--pace",
-            metavar="N",
-            help="With --live: N actions a minute in each project, on average. Default: 12. An action is a save, a "
+            "N",
+            "With --live: N actions a minute in each project, on average. Default: 12. An action is a save, a "
             "publication, a deletion and so on.",
         ),
     ] = None,
     seed: Annotated[
-        int,
-        typer.Option(
-            "--seed", metavar="N", help="The same seed makes the same project and, with --live, the same actions."
-        ),
+        int, option("--seed", "N", "The same seed makes the same project and, with --live, the same actions.")
     ] = 1,
-    rate_limit: Annotated[
-        str,
-        typer.Option("--rate-limit", metavar="N", help='Requests allowed in 3 seconds, or "none".'),
-    ] = "60",
-    latency: Annotated[
-        float, typer.Option("--latency", metavar="SECONDS", min=0, help="Average time of each response.")
-    ] = 0.0,
+    rate_limit: Annotated[str, option("--rate-limit", "N", 'Requests allowed in 3 seconds, or "none".')] = "60",
+    latency: Annotated[float, option("--latency", "SECONDS", "Average time of each response.", min=0)] = 0.0,
     control_token: Annotated[
         str | None,
-        typer.Option(
+        option(
             "--control-token",
-            metavar="TOKEN",
-            help="Let other machines use the control endpoints (/_simulator/) with this token. Better set "
+            "TOKEN",
+            "Let other machines use the control endpoints (/_simulator/) with this token. Better set "
             f"{CONTROL_TOKEN_VARIABLE}: other users can read a command line.",
         ),
     ] = None,
     fault: Annotated[
         list[str] | None,
-        typer.Option(
+        option(
             "--fault",
-            metavar="KIND=SHARE",
-            help="Make this share of requests fail: internal_error=0.05, … You can repeat the option.",
+            "KIND=SHARE",
+            "Make this share of requests fail: internal_error=0.05, … You can repeat the option.",
         ),
     ] = None,
 ) -> None:

@@ -10,6 +10,7 @@ import typer
 
 from versionsync.cli.context import CliContext
 from versionsync.cli.exit_codes import ExitCode
+from versionsync.cli.options import option, sources_to
 
 if TYPE_CHECKING:
     from versionsync.status.snapshot import SnapshotReader
@@ -19,17 +20,15 @@ __all__ = ["status"]
 
 def status(
     session: CliContext,
-    sources: Annotated[
-        list[str] | None, typer.Argument(metavar="SOURCE", help="Sources to show. Default: all.")
-    ] = None,
+    sources: Annotated[list[str] | None, sources_to("show")] = None,
     *,
     max_age: Annotated[
         float | None,
-        typer.Option(
+        option(
             "--max-age",
-            metavar="SECONDS",
+            "SECONDS",
+            "How old the mirror may be. Default: a day; with a daemon, twice max_staleness plus 30 seconds.",
             min=1,
-            help="How old the mirror may be. Default: a day; with a daemon, twice max_staleness plus 30 seconds.",
             show_default=False,
         ),
     ] = None,

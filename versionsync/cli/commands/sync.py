@@ -11,7 +11,7 @@ import typer
 
 from versionsync.cli.context import CliContext
 from versionsync.cli.exit_codes import ExitCode
-from versionsync.cli.options import flag
+from versionsync.cli.options import flag, option, sources_to
 from versionsync.cli.views.sync import print_report
 from versionsync.text import count
 
@@ -31,38 +31,26 @@ LONGEST_ID = 255
 
 def sync(
     session: CliContext,
-    sources: Annotated[
-        list[str] | None, typer.Argument(metavar="SOURCE", help="Sources to sync. Default: all.")
-    ] = None,
+    sources: Annotated[list[str] | None, sources_to("sync")] = None,
     *,
     full: Annotated[bool, flag("--full", help="Read every history of every record to its end.")] = False,
     record: Annotated[
-        list[str] | None,
-        typer.Option("--record", metavar="ID", help="Only this record. You can repeat the option."),
+        list[str] | None, option("--record", "ID", "Only this record. You can repeat the option.")
     ] = None,
     scrub: Annotated[
         int,
-        typer.Option(
-            "--scrub",
-            metavar="N",
-            min=0,
-            help="Read N histories again, starting with those read longest ago.",
-            show_default=False,
+        option(
+            "--scrub", "N", "Read N histories again, starting with those read longest ago.", min=0, show_default=False
         ),
     ] = 0,
     dry_run: Annotated[bool, flag("--dry-run", help="Show what a sync would do. Write nothing.")] = False,
     allow_mass_delete: Annotated[
-        bool,
-        flag("--allow-mass-delete", help="Allow this run to mark more records deleted than mass_delete_limit."),
+        bool, flag("--allow-mass-delete", help="Allow this run to mark more records deleted than mass_delete_limit.")
     ] = False,
     wait: Annotated[
         float,
-        typer.Option(
-            "--wait",
-            metavar="SECONDS",
-            min=0,
-            help="Wait this long if another process writes to the source.",
-            show_default=False,
+        option(
+            "--wait", "SECONDS", "Wait this long if another process writes to the source.", min=0, show_default=False
         ),
     ] = 0.0,
     upgrade: Annotated[

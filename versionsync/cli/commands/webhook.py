@@ -12,7 +12,7 @@ import typer
 
 from versionsync.cli.context import CliContext
 from versionsync.cli.exit_codes import ExitCode, error_report, most_severe
-from versionsync.cli.options import CommandGroup, add_command, flag
+from versionsync.cli.options import CommandGroup, add_command, flag, option, sources_to
 from versionsync.text import count
 
 if TYPE_CHECKING:
@@ -45,10 +45,7 @@ SourceArg = Annotated[
     str | None,
     typer.Argument(metavar="SOURCE", help="The source. You can leave it out if there is only one."),
 ]
-UrlOption = Annotated[
-    str | None,
-    typer.Option("--url", metavar="URL", help="Which webhook, if the project has several of that name."),
-]
+UrlOption = Annotated[str | None, option("--url", "URL", "Which webhook, if the project has several of that name.")]
 DryRun = Annotated[bool, flag("--dry-run", help="Show what would change. Change nothing.")]
 
 
@@ -58,10 +55,10 @@ def install(
     *,
     url: Annotated[
         str | None,
-        typer.Option(
+        option(
             "--url",
-            metavar="URL",
-            help="What DatoCMS calls: the public address of the receiver, https://your.host/webhooks/SOURCE. Without "
+            "URL",
+            "What DatoCMS calls: the public address of the receiver, https://your.host/webhooks/SOURCE. Without "
             "a receiver, any URL will do. Needed only for a new webhook.",
         ),
     ] = None,
@@ -152,9 +149,7 @@ def _store(place: Path, login: BasicAuth) -> None:
 
 def status(
     session: CliContext,
-    sources: Annotated[
-        list[str] | None, typer.Argument(metavar="SOURCE", help="Sources to show. Default: all.")
-    ] = None,
+    sources: Annotated[list[str] | None, sources_to("show")] = None,
 ) -> None:
     """Show whether the webhook exists, whether it reports every change, and how its last calls went.
 

@@ -13,7 +13,8 @@ import pytest
 
 from tests.integration.cli.conftest import Cli, Ran
 from versionsync.cli.checks import service as service_checks
-from versionsync.cli.context import CliContext, Options
+from versionsync.cli.context import CliContext
+from versionsync.cli.options import Options
 from versionsync.config import InvalidSetting, SecretProblem
 from versionsync.mirror.errors import SchemaNewer
 from versionsync.systemd import host
