@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from datetime import UTC, date, datetime
+from functools import partial
+from typing import TypeVar
 
 from sqlalchemy import Connection
 
@@ -36,6 +38,8 @@ from versionsync.webhooks.payload import MAX_QUEUED, WebhookPayload, WebhookResu
 
 __all__ = ["SourceStore"]
 
+T = TypeVar("T")
+
 
 class SourceStore:
     """The stored data of one source, used from a thread of its own. Every method raises MirrorError.
@@ -55,16 +59,24 @@ class SourceStore:
 
         Returns the other daemon that has claimed it, if there is one: this process is its standby.
         """
-        return await self._thread.run(self._claim, webhook)
+
+        def claim(tx: Connection, id: int) -> str | None:
+            holder = claim_source(tx, id, self._me)
+            if holder != self._me:
+                return str(holder)
+            save_webhook(tx, id, webhook)
+            return None
+
+        return await self._write(claim)
 
     async def release(self) -> None:
         """Release the claim."""
-        await self._thread.run(self._release)
+        await self._write(lambda tx, source: release_source(tx, source, self._me))
 
     async def save_next_check(self, at: datetime | None, reason: str | None) -> None:
         """Save when the next check is planned."""
         if at is not None:
-            await self._thread.run(self._save_next_check, at, reason or "")
+            await self._write(lambda tx, source: save_next_check(tx, source, self._me, at=at, reason=reason or ""))
 
     async def delete_old_runs(self, now: datetime) -> int:
         """Delete old runs that wrote nothing, unless another process writes; return how many."""
@@ -72,15 +84,26 @@ class SourceStore:
 
     async def add_requests(self, day: date, requests: int) -> bool:
         """Add requests that were sent on a UTC day. False: the source is not in the database yet."""
-        return await self._thread.run(self._add_requests, day, requests)
+
+        def add(tx: Connection, id: int) -> bool:
+            add_requests(tx, id, day, requests)
+            return True
+
+        return await self._write(add) or False
 
     async def project_usage(self, since: date) -> ProjectUsage:
         """Return what all sources of the project have sent since the start of a UTC day."""
-        return await self._thread.run(self._project_usage, since)
+        return await self._read(partial(project_usage, since=since)) or ProjectUsage(0, 1)
 
     async def save_webhook_call(self, call: WebhookPayload) -> WebhookResult:
         """Save what a webhook reported, if it is about this source."""
-        return await self._thread.run(self._save_webhook_call, call)
+        known = await self._thread.run(self._known)
+        if known is None:
+            return WebhookResult.ACCEPTED_NO_RECORD
+        result = _classify(call, known.project)
+        if result is not WebhookResult.OTHER_ENVIRONMENT:
+            await self._write(lambda tx, source: _queue(tx, source, call))
+        return result
 
     async def save_log_page(
         self, calls: Sequence[WebhookPayload], cursor: LogCursor, *, is_gap: bool
@@ -90,87 +113,7 @@ class SourceStore:
         A call that a receiver of any daemon has already queued, and that no run has checked, is ACCEPTED. A new one is
         RECOVERED. `is_gap` is whether calls may be missing since the poll before.
         """
-        return await self._thread.run(self._save_log_page, calls, cursor, is_gap=is_gap)
-
-    async def log_cursor(self) -> LogCursor | None:
-        """Return how far any daemon has read the log of calls; None: never."""
-        return await self._thread.run(self._log_cursor)
-
-    async def queued_records(self) -> QueuedRecords | None:
-        """Return the records that webhooks named and no run has checked, at most one more than MAX_QUEUED."""
-        return await self._thread.run(self._queued_records)
-
-    async def sent_notifications(self) -> Mapping[str, NotificationKind]:
-        """Return the open notifications about the source, by channel."""
-        return await self._thread.run(self._sent_notifications)
-
-    async def save_notifications(self, sent: Mapping[str, NotificationKind | None], at: datetime) -> None:
-        """Save what was sent to these channels; None: the problem has passed."""
-        await self._thread.run(self._save_notifications, sent, at)
-
-    async def delete_queued(self, queued: QueuedRecords, *, besides: Set[str] = frozenset()) -> None:
-        """Delete these queued records after a run has mirrored them, except the records `besides`."""
-        await self._thread.run(self._delete_queued, queued, besides)
-
-    async def complete_as_of(self) -> datetime | None:
-        """Return when the last complete check of any process began; None: there was none."""
-        return await self._thread.run(self._complete_as_of)
-
-    async def close(self) -> None:
-        """End the thread after its last query."""
-        await self._thread.close()
-
-    def _id(self) -> int | None:
-        if self._source_id is None:
-            known = self._mirror.query(lambda connection: load_source(connection, self._name))
-            self._source_id = None if known is None else known.id
-        return self._source_id
-
-    def _claim(self, webhook: WebhookUpdate) -> str | None:
-        if (id := self._id()) is None:
-            return None
-
-        def claim(tx: Connection) -> Holder:
-            holder = claim_source(tx, id, self._me)
-            if holder == self._me:
-                save_webhook(tx, id, webhook)
-            return holder
-
-        holder = self._mirror.transact(claim)
-        return None if holder == self._me else str(holder)
-
-    def _release(self) -> None:
-        if (id := self._id()) is not None:
-            self._mirror.transact(lambda tx: release_source(tx, id, self._me))
-
-    def _save_next_check(self, at: datetime, reason: str) -> None:
-        if (id := self._id()) is not None:
-            self._mirror.transact(lambda tx: save_next_check(tx, id, self._me, at=at, reason=reason))
-
-    def _add_requests(self, day: date, requests: int) -> bool:
-        if (id := self._id()) is None:
-            return False
-        self._mirror.transact(lambda tx: add_requests(tx, id, day, requests))
-        return True
-
-    def _project_usage(self, since: date) -> ProjectUsage:
-        if (id := self._id()) is None:
-            return ProjectUsage(0, 1)
-        return self._mirror.query(lambda connection: project_usage(connection, id, since=since))
-
-    def _save_webhook_call(self, call: WebhookPayload) -> WebhookResult:
-        known = self._mirror.query(lambda connection: load_source(connection, self._name))
-        if known is None:
-            return WebhookResult.ACCEPTED_NO_RECORD
-        result = _classify(call, known.project)
-        if result is not WebhookResult.OTHER_ENVIRONMENT:
-            self._mirror.transact(lambda tx: _queue(tx, known.id, call))
-        return result
-
-    def _save_log_page(
-        self, calls: Sequence[WebhookPayload], cursor: LogCursor, *, is_gap: bool
-    ) -> Sequence[WebhookResult]:
-        known = self._mirror.query(lambda connection: load_source(connection, self._name))
+        known = await self._thread.run(self._known)
         if known is None:
             return ()
 
@@ -181,44 +124,71 @@ class SourceStore:
                 record_gap(tx, known.id, at=datetime.now(UTC))
             return results
 
-        return self._mirror.transact(save)
+        return await self._thread.run(self._mirror.transact, save)
 
-    def _log_cursor(self) -> LogCursor | None:
-        if (id := self._id()) is None:
-            return None
-        return self._mirror.query(lambda connection: log_cursor(connection, id))
+    async def log_cursor(self) -> LogCursor | None:
+        """Return how far any daemon has read the log of calls; None: never."""
+        return await self._read(log_cursor)
 
-    def _queued_records(self) -> QueuedRecords | None:
-        if (id := self._id()) is None:
-            return None
-        return self._mirror.query(lambda connection: queued_records(connection, id, limit=MAX_QUEUED + 1))
+    async def queued_records(self) -> QueuedRecords | None:
+        """Return the records that webhooks named and no run has checked, at most one more than MAX_QUEUED."""
+        return await self._read(partial(queued_records, limit=MAX_QUEUED + 1))
 
-    def _sent_notifications(self) -> Mapping[str, NotificationKind]:
-        if (id := self._id()) is None:
-            return {}
-        sent = self._mirror.query(lambda connection: load_sent(connection, id))
+    async def sent_notifications(self) -> Mapping[str, NotificationKind]:
+        """Return the open notifications about the source, by channel."""
+        sent = await self._read(load_sent) or {}
         return {channel: NotificationKind(kind) for channel, kind in sent.items()}
 
-    def _save_notifications(self, sent: Mapping[str, NotificationKind | None], at: datetime) -> None:
-        if (id := self._id()) is None:
-            return
+    async def save_notifications(self, sent: Mapping[str, NotificationKind | None], at: datetime) -> None:
+        """Save what was sent to these channels; None: the problem has passed."""
 
-        def save(tx: Connection) -> None:
+        def save(tx: Connection, id: int) -> None:
             for channel, kind in sent.items():
                 if kind is None:
                     delete_sent(tx, id, channel)
                 else:
                     save_sent(tx, id, channel, kind=kind, at=at)
 
-        self._mirror.transact(save)
+        await self._write(save)
 
-    def _delete_queued(self, queued: QueuedRecords, besides: Set[str]) -> None:
-        if (id := self._id()) is not None:
-            self._mirror.transact(lambda tx: delete_queued(tx, id, up_to=queued.last_id, besides=besides))
+    async def delete_queued(self, queued: QueuedRecords, *, besides: Set[str] = frozenset()) -> None:
+        """Delete these queued records after a run has mirrored them, except the records `besides`."""
+        await self._write(partial(delete_queued, up_to=queued.last_id, besides=besides))
 
-    def _complete_as_of(self) -> datetime | None:
-        known = self._mirror.query(lambda connection: load_source(connection, self._name))
+    async def complete_as_of(self) -> datetime | None:
+        """Return when the last complete check of any process began; None: there was none."""
+        known = await self._thread.run(self._known)
         return None if known is None else known.checkpoint.complete_as_of
+
+    async def close(self) -> None:
+        """End the thread after its last query."""
+        await self._thread.close()
+
+    async def _read(self, query: Callable[[Connection, int], T]) -> T | None:
+        """Return what `query` finds for the id of the source; None: the source is not in the database yet."""
+
+        def read() -> T | None:
+            id = self._id()
+            return None if id is None else self._mirror.query(lambda connection: query(connection, id))
+
+        return await self._thread.run(read)
+
+    async def _write(self, change: Callable[[Connection, int], T]) -> T | None:
+        """Do the same with `change` in a transaction."""
+
+        def write() -> T | None:
+            id = self._id()
+            return None if id is None else self._mirror.transact(lambda tx: change(tx, id))
+
+        return await self._thread.run(write)
+
+    def _known(self) -> SourceRow | None:
+        return self._mirror.query(lambda connection: load_source(connection, self._name))
+
+    def _id(self) -> int | None:
+        if self._source_id is None and (known := self._known()) is not None:
+            self._source_id = known.id
+        return self._source_id
 
     def _delete_old_runs(self, now: datetime) -> int:
         if (id := self._id()) is None:

@@ -49,14 +49,22 @@ async def check_upstream(
     if await _is_in_maintenance(client):
         hint = "Nothing to do for the mirror: a sync only reads."
         yield warning("maintenance", "the project is in maintenance: editors cannot write to it", hint)
-    yield await _environment(source, client)
-    yield await _records(client)
-    yield await _history(source, client, mirrored)
-    yield await _role(source, client)
+    yield await _unless_refused("environment", _environment(source, client))
+    yield await _unless_refused("versions", _records(client))
+    yield await _unless_refused("history", _history(source, client, mirrored))
+    yield await _unless_refused("role", _role(source, client))
     for check, what, method in EDITORS:
-        yield await _editors(check, what, getattr(client, method))
+        yield await _unless_refused(check, _editors(check, what, getattr(client, method)))
     yield _rate_limit(source, client)
     yield _clock(client)
+
+
+async def _unless_refused(check: str, result: Awaitable[CheckResult]) -> CheckResult:
+    """Return the result of a check, also if upstream refused it."""
+    try:
+        return await result
+    except cma.CmaError as failure:
+        return from_error(check, failure)
 
 
 async def _is_in_maintenance(client: cma.Client) -> bool:
@@ -79,8 +87,6 @@ async def _environment(source: SourceSettings, client: cma.Client) -> CheckResul
         if source.environment is not None:
             return warning(name, f"{source.environment} answers, though {message}", hint)
         return warning(name, message, f"{hint} And versionsync cannot notice a promotion.")
-    except cma.CmaError as failure:
-        return from_error(name, failure)
     primary = next((environment.id for environment in environments if environment.primary), None)
     if source.environment is None:
         return ok(name, f"{primary}, the primary one, is followed")
@@ -95,15 +101,12 @@ async def _environment(source: SourceSettings, client: cma.Client) -> CheckResul
 
 async def _records(client: cma.Client) -> CheckResult:
     """Check that records can be listed, and the versions of the first one read. Blocks are not records."""
-    try:
-        models = [model.id for model in await client.item_types() if not model.modular_block]
-        pages = [page async for page in first_pages(client, models)]
-        first = next((item for page in pages for item in page.items), None)
-        if first is None:
-            return warning("versions", "there is no record to try it on")
-        versions = await client.versions_page(first.id, offset=0, limit=1)
-    except cma.CmaError as failure:
-        return from_error("versions", failure)
+    models = [model.id for model in await client.item_types() if not model.modular_block]
+    pages = [page async for page in first_pages(client, models)]
+    first = next((item for page in pages for item in page.items), None)
+    if first is None:
+        return warning("versions", "there is no record to try it on")
+    versions = await client.versions_page(first.id, offset=0, limit=1)
     records = count(sum(page.total for page in pages), "record")
     message = f"it may read {records}, and their versions ({versions.total:,} of the first one)"
     return ok("versions", message)
@@ -124,10 +127,7 @@ async def first_pages(client: cma.Client, models: Sequence[str]) -> AsyncIterato
 
 async def _history(source: SourceSettings, client: cma.Client, mirrored: SourceRow | None) -> CheckResult:
     """Check for how long DatoCMS keeps versions, and how often the source must be synced for that."""
-    try:
-        retention = await client.history_retention()
-    except cma.CmaError as failure:
-        return from_error("history", failure)
+    retention = await client.history_retention()
     if retention is None:
         message = "DatoCMS does not state here for how long it keeps versions; the project's plan does"
         return ok("history", message)
@@ -153,10 +153,7 @@ async def _history(source: SourceSettings, client: cma.Client, mirrored: SourceR
 
 async def _role(source: SourceSettings, client: cma.Client) -> CheckResult:
     """Check that the token's role shows all records. Hidden ones are not mirrored, nor marked as deleted."""
-    try:
-        role, models = await client.own_role(), await client.item_types()
-    except cma.CmaError as failure:
-        return from_error("role", failure)
+    role, models = await client.own_role(), await client.item_types()
     environment = source.environment or client.last_environment
     if role is None or environment is None:
         message = "upstream does not say whether this token's role shows all records"
@@ -181,8 +178,6 @@ async def _editors(check: str, what: str, read: Callable[[], Awaitable[object]])
     except cma.PermissionDenied:
         hint = "Versions will name such editors by id only; nothing else is missing."
         return warning(check, f"the token's role may not read {what}", hint)
-    except cma.CmaError as failure:
-        return from_error(check, failure)
     return ok(check, f"it may read {what}")
 
 
@@ -190,10 +185,8 @@ def _rate_limit(source: SourceSettings, client: cma.Client) -> CheckResult:
     limit = client.rate_limiter.limit
     if limit is None:
         return ok("rate limit", "none is kept, as the settings say")
-    a_second = f"{limit} requests in 3 seconds"
-    if isinstance(source.rate_limit, int):
-        return ok("rate limit", f"{a_second}, as the settings say")
-    return ok("rate limit", f"{a_second}, as upstream announces")
+    by = "the settings say" if isinstance(source.rate_limit, int) else "upstream announces"
+    return ok("rate limit", f"{limit} requests in 3 seconds, as {by}")
 
 
 def _clock(client: cma.Client) -> CheckResult:

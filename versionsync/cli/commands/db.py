@@ -115,12 +115,11 @@ def upgrade(session: CliContext) -> None:
     from versionsync.mirror.schema import migrate
 
     before, after = migrate.upgrade(session.database_url())
-    if session.output.as_json:
-        session.output.json({"before": before, "after": after, "changed": before != after})
-    elif before == after:
-        session.output.plain_line(f"The database is at schema {after} already.")
+    if before == after:
+        text = f"The database is at schema {after} already."
     else:
-        session.output.plain_line(f"The database is now at schema {after}{f', it was at {before}' if before else ''}.")
+        text = f"The database is now at schema {after}{f', it was at {before}' if before else ''}."
+    session.output.result({"before": before, "after": after, "changed": before != after}, text)
 
 
 def current(session: CliContext) -> None:
@@ -133,10 +132,8 @@ def current(session: CliContext) -> None:
     from versionsync.mirror.schema import migrate
 
     now, head = migrate.current(session.database_url()), migrate.head()
-    if session.output.as_json:
-        session.output.json({"current": now, "head": head, "is_current": now == head})
-    else:
-        session.output.plain_line(f"{now or 'none'} (this version needs {head})")
+    fields = {"current": now, "head": head, "is_current": now == head}
+    session.output.result(fields, f"{now or 'none'} (this version needs {head})")
 
 
 def check(session: CliContext) -> None:
@@ -149,10 +146,8 @@ def check(session: CliContext) -> None:
     from versionsync.mirror.schema import migrate
 
     migrate.check(session.database_url())
-    if session.output.as_json:
-        session.output.json({"current": migrate.head(), "is_current": True})
-    else:
-        session.output.plain_line(f"The database is at schema {migrate.head()}, as it should be.")
+    head = migrate.head()
+    session.output.result({"current": head, "is_current": True}, f"The database is at schema {head}, as it should be.")
 
 
 def url(session: CliContext) -> None:
@@ -165,10 +160,7 @@ def url(session: CliContext) -> None:
     from versionsync.mirror.engine.sqlalchemy_urls import safe_url
 
     shown = safe_url(session.database_url())
-    if session.output.as_json:
-        session.output.json({"url": shown})
-    else:
-        session.output.plain_line(shown)
+    session.output.result({"url": shown}, shown)
 
 
 for verb in (upgrade, current, check, url, backup):

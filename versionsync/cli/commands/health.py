@@ -27,7 +27,7 @@ def health(session: CliContext) -> None:
             "[http] port is 0, so the port of the daemon is not known", hint="Set it to a number, such as 8765."
         )
     found = get_health(http.host, http.port)
-    if session.output.as_json:
-        session.output.json({"alive": True, "url": found.url, "version": found.version, "pid": found.pid})
-    else:
-        session.output.plain_line(f"The daemon is alive: {found.url}, version {found.version}, process {found.pid}.")
+    session.output.result(
+        {"alive": True, "url": found.url, "version": found.version, "pid": found.pid},
+        f"The daemon is alive: {found.url}, version {found.version}, process {found.pid}.",
+    )

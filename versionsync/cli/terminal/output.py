@@ -72,6 +72,13 @@ class Output:
         sys.stdout.write((text if _is_utf(sys.stdout.encoding) else _escaped(text)) + "\n")
         sys.stdout.flush()
 
+    def result(self, fields: Mapping[str, object], text: str) -> None:
+        """Write a result: `fields` as JSON for programs, or the line `text` for people."""
+        if self.as_json:
+            self.json(fields)
+        else:
+            self.plain_line(text)
+
     def plain_line(self, text: str = "", *, style: str = "") -> None:
         """Write a line of results. Brackets in `text` are no markup, a line break becomes a space."""
         self.results.print(printable(text), style=style or None, markup=False, highlight=False, soft_wrap=True)
