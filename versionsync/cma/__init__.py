@@ -54,51 +54,18 @@ if TYPE_CHECKING:
     from versionsync.cma.transport import Timeouts, open_http
     from versionsync.cma.webhooks import WebhookSpec
 
-_HOMES = {
-    "client": ("BASE_URL", "Client"),
-    "errors": (
-        "AuthenticationError",
-        "CmaError",
-        "EnvironmentChanged",
-        "EnvironmentNotFound",
-        "NotFound",
-        "PageShifted",
-        "PermissionDenied",
-        "ProtocolError",
-        "InvalidRequest",
-        "RepeatedPage",
-        "Throttled",
-        "Unavailable",
-        "OutcomeUnknown",
-    ),
-    "rate_limiter": ("UNLIMITED", "RateLimiter"),
-    "pagination": ("model_groups", "iterate_items", "iterate_versions"),
-    "resources": (
-        "InvalidResource",
-        "DailyUsage",
-        "Editor",
-        "Environment",
-        "Field",
-        "HistoryRetention",
-        "Item",
-        "ItemType",
-        "ItemVersion",
-        "JobResult",
-        "Page",
-        "Ref",
-        "Schema",
-        "Site",
-        "Unreadable",
-        "Webhook",
-        "WebhookCall",
-        "WebhookEvents",
-    ),
-    "permissions": ("ReadAccess", "Role"),
-    "transport": ("Timeouts", "open_http"),
-    "session": ("Exchange", "Result", "Usage"),
-    "webhooks": ("WebhookSpec",),
-}
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+_HOMES = (
+    "errors",
+    "resources",
+    "permissions",
+    "webhooks",
+    "rate_limiter",
+    "session",
+    "transport",
+    "client",
+    "pagination",
+)
+"""The modules that are searched for a name, those without an HTTP library first."""
 
 __all__ = [
     "BASE_URL",
@@ -152,8 +119,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    if (home := _HOME_OF.get(name)) is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{home}"), name)
-    globals()[name] = value
-    return value
+    for home in _HOMES if name in __all__ else ():
+        module = import_module(f"{__name__}.{home}")
+        if hasattr(module, name):
+            globals()[name] = getattr(module, name)
+            return globals()[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -289,10 +289,7 @@ class Client:
             params.append(("filter[type]", ",".join(models)))
         if ids is not None:
             params.append(("filter[ids]", ",".join(ids)))
-        for name, conditions in (filters or {}).items():
-            params += [(f"filter[fields][{name}][{operator}]", value) for operator, value in conditions.items()]
-        if order_by is not None:
-            params.append(("order_by", order_by))
+        params += _selection(filters, order_by)
         return await self._page("/items", decode.item, params)
 
     async def item(self, item_id: str, *, nested: bool = False) -> Item:
@@ -389,10 +386,7 @@ class Client:
 
     async def delete_webhook(self, webhook_id: str) -> None:
         """Delete a webhook. Raise NotFound."""
-        request = ApiRequest(
-            f"/webhooks/{_id(webhook_id)}", method="DELETE", environment=self.environment_id, content=False
-        )
-        await self._session.send(request, lambda _: None)
+        await self._command("DELETE", f"/webhooks/{_id(webhook_id)}")
 
     async def webhook_calls_page(
         self,
@@ -403,11 +397,7 @@ class Client:
         filters: Mapping[str, Mapping[str, str]] | None = None,
     ) -> Page[WebhookCall]:
         """Read a page of the log of calls. `filters`: `{"created_at": {"gt": "…"}, "webhook_id": {"eq": "…"}}`."""
-        params = _page(offset, limit)
-        for name, conditions in (filters or {}).items():
-            params += [(f"filter[fields][{name}][{operator}]", value) for operator, value in conditions.items()]
-        if order_by is not None:
-            params.append(("order_by", order_by))
+        params = _page(offset, limit) + _selection(filters, order_by)
         return await self._page("/webhook_calls", webhooks.webhook_call, params, content=False)
 
     async def webhook_call(self, call_id: str) -> WebhookCall:
@@ -419,9 +409,7 @@ class Client:
 
         The call is pending when this returns; the log shows its result.
         """
-        path = f"/webhook_calls/{_id(call_id)}/resend_webhook"
-        request = ApiRequest(path, method="POST", body=b"", environment=self.environment_id, content=False)
-        await self._session.send(request, lambda _: None)
+        await self._command("POST", f"/webhook_calls/{_id(call_id)}/resend_webhook", body=b"")
 
     # Sending and decoding
 
@@ -446,6 +434,11 @@ class Client:
     async def _write(self, method: str, path: str, build: Callable[[Raw], V], body: bytes) -> V:
         return await self._read(path, lambda raw, _: build(raw), method=method, body=body, content=False)
 
+    async def _command(self, method: str, path: str, body: bytes | None = None) -> None:
+        """Send a request whose answer says nothing."""
+        request = ApiRequest(path, (), method, body, self.environment_id, content=False)
+        await self._session.send(request, lambda _: None)
+
     async def _all(self, path: str, build: Callable[[Raw], T], *, content: bool = True) -> tuple[T, ...]:
         """Read a list without pages. An entry that cannot be decoded fails the list: these lists are short."""
         page = await self._complete_list(path, build, content=content)
@@ -465,13 +458,11 @@ class Client:
 
     def _paged(self, request: ApiRequest, result: ApiResult[jsonapi.ResourceList[T]]) -> Page[T]:
         read = result.value
-        items = tuple([value for value in read.values if not isinstance(value, jsonapi.ShapeError)])
+        items = tuple(value for value in read.values if not isinstance(value, jsonapi.ShapeError))
         bad = tuple(
-            [
-                InvalidResource(id, ProtocolError(value.expected, request=str(request), where=value.where))
-                for id, value in zip(read.ids, read.values, strict=True)
-                if isinstance(value, jsonapi.ShapeError)
-            ]
+            InvalidResource(id, ProtocolError(value.expected, request=str(request), where=value.where))
+            for id, value in zip(read.ids, read.values, strict=True)
+            if isinstance(value, jsonapi.ShapeError)
         )
         return Page(items=items, total=read.total, ids=read.ids, bad=bad, at=result.at)
 
@@ -489,3 +480,12 @@ def _id(id: str) -> str:
 
 def _page(offset: int, limit: int) -> list[tuple[str, str]]:
     return [("page[offset]", str(offset)), ("page[limit]", str(limit))]
+
+
+def _selection(filters: Mapping[str, Mapping[str, str]] | None, order_by: str | None) -> list[tuple[str, str]]:
+    params = [
+        (f"filter[fields][{name}][{operator}]", value)
+        for name, conditions in (filters or {}).items()
+        for operator, value in conditions.items()
+    ]
+    return params if order_by is None else [*params, ("order_by", order_by)]

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Raw
 
 from versionsync.cma import resources as out
-from versionsync.cma.jsonapi import InvalidJson, ShapeError, id_of, read, without
+from versionsync.cma.jsonapi import TYPED, Entity, InvalidJson, ShapeError, id_of, read, without
 from versionsync.cma.times import parse_time
 
 __all__ = [
@@ -51,13 +51,19 @@ class _Editor(msgspec.Struct, frozen=True):
     attributes: _Attributes | None = None
 
 
-class _OwnerLink(msgspec.Struct, frozen=True):
+class Link(msgspec.Struct, frozen=True):
+    """A relationship to one entity, or to none."""
+
     data: out.Ref | None = None
 
 
+class _RequiredLink(msgspec.Struct, frozen=True):
+    data: out.Ref
+
+
 class _SiteLinks(msgspec.Struct, frozen=True):
-    owner: _OwnerLink | None = None
-    account: _OwnerLink | None = None
+    owner: Link | None = None
+    account: Link | None = None
 
 
 class _OwnedSite(msgspec.Struct, frozen=True):
@@ -101,14 +107,6 @@ def owners(raw: Raw, included: list[Raw]) -> tuple[out.Editor, ...]:
     return tuple(found.values())
 
 
-class _To(msgspec.Struct, frozen=True):
-    data: out.Ref | None = None
-
-
-class _Required(msgspec.Struct, frozen=True):
-    data: out.Ref
-
-
 class _ItemMeta(msgspec.Struct, frozen=True):
     created_at: str
     updated_at: str
@@ -123,8 +121,8 @@ class _ItemMeta(msgspec.Struct, frozen=True):
 
 
 class _ItemLinks(msgspec.Struct, frozen=True):
-    item_type: _Required
-    creator: _To | None = None
+    item_type: _RequiredLink
+    creator: Link | None = None
 
 
 class _Item(msgspec.Struct, frozen=True):
@@ -144,8 +142,8 @@ class _VersionMeta(msgspec.Struct, frozen=True):
 
 
 class _VersionLinks(msgspec.Struct, frozen=True):
-    item_type: _Required
-    editor: _To | None = None
+    item_type: _RequiredLink
+    editor: Link | None = None
 
 
 class _Version(msgspec.Struct, frozen=True):
@@ -195,11 +193,6 @@ class _ItemTypeAttributes(msgspec.Struct, frozen=True):
     draft_mode_active: bool | None = None
 
 
-class _ItemType(msgspec.Struct, frozen=True):
-    id: str
-    attributes: _ItemTypeAttributes
-
-
 class _FieldAttributes(msgspec.Struct, frozen=True):
     api_key: str
     field_type: str
@@ -209,7 +202,7 @@ class _FieldAttributes(msgspec.Struct, frozen=True):
 
 
 class _FieldLinks(msgspec.Struct, frozen=True):
-    item_type: _Required
+    item_type: _RequiredLink
 
 
 class _Field(msgspec.Struct, frozen=True):
@@ -218,18 +211,9 @@ class _Field(msgspec.Struct, frozen=True):
     relationships: _FieldLinks
 
 
-class _Typed(msgspec.Struct, frozen=True):
-    type: str
-
-
 class _JobResultAttributes(msgspec.Struct, frozen=True):
     status: int
     payload: Raw = Raw(b"null")
-
-
-class _JobResult(msgspec.Struct, frozen=True):
-    id: str
-    attributes: _JobResultAttributes
 
 
 class _MaintenanceAttributes(msgspec.Struct, frozen=True):
@@ -246,19 +230,9 @@ class _DailyUsageAttributes(msgspec.Struct, frozen=True):
     cma_traffic_bytes: int | None = None
 
 
-class _DailyUsage(msgspec.Struct, frozen=True):
-    id: str
-    attributes: _DailyUsageAttributes
-
-
 class _PlanLimitAttributes(msgspec.Struct, frozen=True):
     code: str
     limit: float | None = None
-
-
-class _PlanLimit(msgspec.Struct, frozen=True):
-    id: str
-    attributes: _PlanLimitAttributes
 
 
 _MAX_ID_LENGTH: Final = 255
@@ -269,14 +243,13 @@ _ITEM_META: Final = msgspec.json.Decoder(_ItemMeta)
 _VERSION: Final = msgspec.json.Decoder(_Version)
 _SITE: Final = msgspec.json.Decoder(_Site)
 _ENVIRONMENT: Final = msgspec.json.Decoder(_Environment)
-_ITEM_TYPE: Final = msgspec.json.Decoder(_ItemType)
+_ITEM_TYPE: Final = msgspec.json.Decoder(Entity[_ItemTypeAttributes])
 _FIELD: Final = msgspec.json.Decoder(_Field)
-_TYPED: Final = msgspec.json.Decoder(_Typed)
 _REF: Final = msgspec.json.Decoder(out.Ref)
-_JOB_RESULT: Final = msgspec.json.Decoder(_JobResult)
+_JOB_RESULT: Final = msgspec.json.Decoder(Entity[_JobResultAttributes])
 _MAINTENANCE: Final = msgspec.json.Decoder(_Maintenance)
-_PLAN_LIMIT: Final = msgspec.json.Decoder(_PlanLimit)
-_DAILY_USAGE: Final = msgspec.json.Decoder(_DailyUsage)
+_PLAN_LIMIT: Final = msgspec.json.Decoder(Entity[_PlanLimitAttributes])
+_DAILY_USAGE: Final = msgspec.json.Decoder(Entity[_DailyUsageAttributes])
 
 
 def identifier(text: str) -> str:
@@ -404,7 +377,7 @@ def schema(raw: Raw, included: list[Raw]) -> out.Schema:
     unreadable: list[out.Unreadable] = []
     for index, each in enumerate(included):
         try:
-            match read(_TYPED, each).type:
+            match read(TYPED, each).type:
                 case "item_type":
                     item_types.append(item_type(each))
                 case "field":

@@ -43,7 +43,9 @@ __all__ = [
 _OF_THE_PROJECT: Final = frozenset({"DEACTIVATED_SITE", "PLAN_UPGRADE_REQUIRED"})
 
 
-class _Details(TypedDict, total=False):
+class Details(TypedDict, total=False):
+    """What is known of the request, as `CmaError` takes it."""
+
     request: Required[str]
     status: int | None
     code: str | None
@@ -93,7 +95,7 @@ class AuthenticationError(CmaError):
 class PermissionDenied(CmaError):
     """The token is known, but its role, or the plan of the project, does not allow this."""
 
-    def __init__(self, message: str, **details: Unpack[_Details]) -> None:
+    def __init__(self, message: str, **details: Unpack[Details]) -> None:
         super().__init__(message, **details)
         if self.is_of_project:
             self.hint = "No token can help: see the project's plan and payment in its dashboard."
@@ -129,7 +131,7 @@ class InvalidRequest(CmaError):
     """
 
     def __init__(
-        self, message: str, *, about_limit: bool = False, too_long: bool = False, **details: Unpack[_Details]
+        self, message: str, *, about_limit: bool = False, too_long: bool = False, **details: Unpack[Details]
     ) -> None:
         super().__init__(message, **details)
         self.about_limit = about_limit
@@ -148,7 +150,7 @@ class Unavailable(CmaError):
     hint = "Nothing is lost: once DatoCMS can be reached, the next run continues."
 
     def __init__(
-        self, message: str, *, retry_after: float | None = None, too_slow: bool = False, **details: Unpack[_Details]
+        self, message: str, *, retry_after: float | None = None, too_slow: bool = False, **details: Unpack[Details]
     ) -> None:
         super().__init__(message, **details)
         self.retry_after = retry_after
@@ -169,7 +171,7 @@ class ProtocolError(CmaError):
     kind = ErrorKind.UNAVAILABLE
     hint = "Run it again. If it stays, report the line above: it holds nothing of your project's content."
 
-    def __init__(self, message: str, *, where: str | None = None, **details: Unpack[_Details]) -> None:
+    def __init__(self, message: str, *, where: str | None = None, **details: Unpack[Details]) -> None:
         super().__init__(f"{where}: {message}" if where else message, **details)
         self.where = where
 

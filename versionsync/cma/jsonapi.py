@@ -27,6 +27,8 @@ from msgspec import Raw
 from versionsync.errors import VersionsyncError
 
 __all__ = [
+    "TYPED",
+    "Entity",
     "InvalidJson",
     "NotADocument",
     "Reader",
@@ -101,6 +103,21 @@ class _Document(msgspec.Struct, frozen=True):
 
 class _Id(msgspec.Struct, frozen=True):
     id: str
+
+
+class _Typed(msgspec.Struct, frozen=True):
+    type: str
+
+
+class Entity(msgspec.Struct, Generic[T], frozen=True):
+    """An entity of which only the id and the attributes are read."""
+
+    id: str
+    attributes: T
+
+
+TYPED: Final = msgspec.json.Decoder(_Typed)
+"""Reads the type of any entity."""
 
 
 _LIST: Final = msgspec.json.Decoder(_List)

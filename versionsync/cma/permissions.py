@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 from msgspec import Raw
 
-from versionsync.cma.jsonapi import InvalidJson, ShapeError, read
+from versionsync.cma.jsonapi import TYPED, InvalidJson, ShapeError, read
 
 __all__ = ["Permission", "ReadAccess", "Role", "own_role", "role"]
 
@@ -109,13 +109,8 @@ class _OwnPermissions(msgspec.Struct, frozen=True):
     attributes: _Permissions
 
 
-class _Typed(msgspec.Struct, frozen=True):
-    type: str
-
-
 _ROLE: Final = msgspec.json.Decoder(_Role)
 _OWN: Final = msgspec.json.Decoder(_OwnPermissions)
-_TYPED: Final = msgspec.json.Decoder(_Typed)
 
 
 def role(raw: Raw) -> Role:
@@ -140,7 +135,7 @@ def own_role(_: Raw, included: list[Raw]) -> Role | None:
     """Decode the role that is included in `/users/me`; None: there is none, or in an unknown form."""
     for each in included:
         try:
-            if read(_TYPED, each).type == "role":
+            if read(TYPED, each).type == "role":
                 return role(each)
         except (ShapeError, InvalidJson):
             return None

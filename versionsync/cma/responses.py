@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
-from typing import Final, NamedTuple, TypedDict
+from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 import msgspec
@@ -18,6 +18,7 @@ import msgspec
 from versionsync.cma.errors import (
     AuthenticationError,
     CmaError,
+    Details,
     EnvironmentNotFound,
     InvalidRequest,
     NotFound,
@@ -39,13 +40,6 @@ class Response:
     headers: Mapping[str, str]
     body: bytes = field(repr=False)
     size: int
-
-
-class _Known(TypedDict):
-    request: str
-    status: int | None
-    code: str | None
-    request_id: str | None
 
 
 class _Attributes(msgspec.Struct):
@@ -163,88 +157,58 @@ def interpret(response: Response, *, request: str, now: float) -> Failure | CmaE
     after = retry_after(headers, now=now)
     error = _api_error(response)
     code = error.code if error else None
+    known: Details = {"request": request, "status": status, "code": code, "request_id": request_id}
+
+    def failure(kind: Kind, detail: str, wait: float | None = after) -> Failure:
+        return Failure(kind, detail, wait, status, code, request_id)
+
     if status == 429:
         reset = rate(headers).reset
-        wait = after if reset is None else reset
-        return Failure(Kind.THROTTLED, "the rate limit is exceeded", wait, status, code, request_id)
+        return failure(Kind.THROTTLED, "the rate limit is exceeded", after if reset is None else reset)
     if error is not None and code in _LATER:
         kind, hint = _LATER[code]
-        return Failure(Kind.TRANSIENT if error.transient else kind, hint, after, status, code, request_id)
+        return failure(Kind.TRANSIENT if error.transient else kind, hint)
     if status in (408, 504):
-        return Failure(Kind.TIMEOUT, "a gateway got no answer in time", after, status, code, request_id)
+        return failure(Kind.TIMEOUT, "a gateway got no answer in time")
     if status == 407:
-        return Failure(
-            Kind.PROXY,
-            "the proxy wants a user and a password, which HTTPS_PROXY can hold",
-            after,
-            status,
-            code,
-            request_id,
-        )
+        return failure(Kind.PROXY, "the proxy wants a user and a password, which HTTPS_PROXY can hold")
     if status == 413:
-        return InvalidRequest(
-            "the answer would be too large",
-            request=request,
-            status=413,
-            code=code,
-            request_id=request_id,
-            about_limit=True,
-        )
+        return InvalidRequest("the answer would be too large", about_limit=True, **known)
     if status in _TOO_LONG_STATUSES or (status >= 400 and _SAYS_TOO_LONG.search(code or "")):
-        return InvalidRequest(
-            "the address of the request is too long",
-            request=request,
-            status=status,
-            code=code,
-            request_id=request_id,
-            too_long=True,
-        )
+        return InvalidRequest("the address of the request is too long", too_long=True, **known)
     if error is not None and error.transient:
-        return Failure(Kind.TRANSIENT, "upstream marks this error as temporary", after, status, code, request_id)
+        return failure(Kind.TRANSIENT, "upstream marks this error as temporary")
     if status == 511:
-        return Unavailable(
-            "the network here wants a login before it lets anyone out: open a web page on this machine and log in",
-            request=request,
-            status=status,
-        )
+        login = "the network here wants a login before it lets anyone out: open a web page on this machine and log in"
+        return Unavailable(login, request=request, status=status)
     if status >= 500:
-        return Failure(Kind.SERVER, "upstream has a fault", after, status, code, request_id)
+        return failure(Kind.SERVER, "upstream has a fault")
     if 300 <= status < 400:
         host = urlsplit(headers.get("location", "")).hostname or "another host"
-        return Unavailable(
-            f"redirected to {host}: a login page on the way, or base_url is wrong",
-            request=request,
-            status=status,
-            request_id=request_id,
-        )
+        detail = f"redirected to {host}: a login page on the way, or base_url is wrong"
+        return Unavailable(detail, request=request, status=status, request_id=request_id)
     if error is None or status < 300:
         return Failure(Kind.NOT_JSON, _not_api(headers), after, status, None, request_id)
-    return _client_error(status, error, request=request, request_id=request_id)
+    return _client_error(error, known)
 
 
 def error_of(failure: Failure, *, method: str, request: str, tries: int) -> CmaError:
     """Return the error for a failure that is not retried any more."""
-    known: _Known = {
+    known: Details = {
         "request": request,
         "status": failure.status,
         "code": failure.code,
         "request_id": failure.request_id,
     }
-    suffix = f" ({tries} tries)" if tries > 1 else ""
+    detail = failure.detail + (f" ({tries} tries)" if tries > 1 else "")
+    after = failure.retry_after
     if failure.kind is Kind.THROTTLED:
-        return Throttled(failure.detail + suffix, retry_after=failure.retry_after, **known)
+        return Throttled(detail, retry_after=after, **known)
     if method != "GET" and failure.may_have_happened:
-        return OutcomeUnknown(
-            f"{failure.detail}; it is unknown whether the write happened: check before you repeat it",
-            retry_after=failure.retry_after,
-            **known,
-        )
-    return Unavailable(
-        failure.detail + suffix,
-        retry_after=failure.retry_after,
-        too_slow=failure.kind in (Kind.TIMEOUT, Kind.TOO_LARGE),
-        **known,
-    )
+        detail = f"{failure.detail}; it is unknown whether the write happened: check before you repeat it"
+        return OutcomeUnknown(detail, retry_after=after, **known)
+    is_too_slow = failure.kind in (Kind.TIMEOUT, Kind.TOO_LARGE)
+    return Unavailable(detail, retry_after=after, too_slow=is_too_slow, **known)
 
 
 def error_from_job(status: int, payload: bytes, *, request: str) -> CmaError:
@@ -257,10 +221,9 @@ def error_from_job(status: int, payload: bytes, *, request: str) -> CmaError:
     return Unavailable(meaning.detail, request=request, status=status, code=meaning.code)
 
 
-def _client_error(status: int, error: _Attributes, *, request: str, request_id: str | None) -> CmaError:
-    code = error.code if _CODE.fullmatch(error.code) else None
-    names = _names(error.details)
-    known: _Known = {"request": request, "status": status, "code": code, "request_id": request_id}
+def _client_error(error: _Attributes, known: Details) -> CmaError:
+    status, names = known["status"], _names(error.details)
+    code = known["code"] = error.code if _CODE.fullmatch(error.code) else None
     hint = _HINTS.get(code or "")
     if code in _PERMISSION:
         ability = next((name for name in names.values() if name.startswith("can_")), None)

@@ -5,18 +5,14 @@ Six things happen here because no other layer can do them:
 - aiohttp silently repeats a GET, PUT or DELETE when a kept connection drops. Such a repetition is neither limited nor
   counted, and a write may happen twice; `_no_hidden_retries` prevents it.
 - httpx-aiohttp maps each dropped connection to ConnectTimeout, as if nothing had been sent. So failures are classified
-by
-  aiohttp's own exception, which is the cause.
+  by aiohttp's own exception, which is the cause.
 - The exceptions of both have the request with its Authorization header. None of them leaves this module.
 - A page of versions may have 15 MB. One such answer is read at a time, and the others wait with what they have so far,
-so
-  that memory does not grow with the number of concurrent requests.
+  so that memory does not grow with the number of concurrent requests.
 - httpx decompresses a chunk at once, as often as its headers say: 3 KB that are compressed twice become 4 GB. So
-answers are
-  decompressed here, once, and in small steps.
+  answers are decompressed here, once, and in small steps.
 - aiohttp skips interim answers (1xx) and restarts its timeout after each. So the time until an answer starts is
-measured
-  here.
+  measured here.
 """
 
 from __future__ import annotations

@@ -8,8 +8,8 @@ import msgspec
 from msgspec import Raw
 
 from versionsync.cma import resources as out
-from versionsync.cma.decode import maybe_time, time
-from versionsync.cma.jsonapi import read
+from versionsync.cma.decode import Link, maybe_time, time
+from versionsync.cma.jsonapi import Entity, read
 from versionsync.secret import Secret
 
 __all__ = ["WebhookSpec", "webhook", "webhook_call"]
@@ -47,9 +47,7 @@ class WebhookSpec(msgspec.Struct, frozen=True, kw_only=True):
                 "custom_payload": None,
                 "payload_api_version": PAYLOAD_VERSION,
                 "nested_items_in_payload": False,
-                "events": [
-                    {"entity_type": entity, "event_types": list(types)} for entity, types in self.events.items()
-                ],
+                "events": [{"entity_type": entity, "event_types": types} for entity, types in self.events.items()],
             },
         }
         if id is not None:
@@ -79,11 +77,6 @@ class _Attributes(msgspec.Struct, frozen=True):
     events: tuple[_Events, ...] | None = None
 
 
-class _Webhook(msgspec.Struct, frozen=True):
-    id: str
-    attributes: _Attributes
-
-
 class _CallAttributes(msgspec.Struct, frozen=True):
     entity_type: str
     event_type: str
@@ -96,12 +89,8 @@ class _CallAttributes(msgspec.Struct, frozen=True):
     next_retry_at: str | None = None
 
 
-class _To(msgspec.Struct, frozen=True):
-    data: out.Ref | None = None
-
-
 class _CallLinks(msgspec.Struct, frozen=True):
-    webhook: _To | None = None
+    webhook: Link | None = None
 
 
 class _Call(msgspec.Struct, frozen=True):
@@ -110,7 +99,7 @@ class _Call(msgspec.Struct, frozen=True):
     relationships: _CallLinks | None = None
 
 
-_WEBHOOK: Final = msgspec.json.Decoder(_Webhook)
+_WEBHOOK: Final = msgspec.json.Decoder(Entity[_Attributes])
 _CALL: Final = msgspec.json.Decoder(_Call)
 
 
