@@ -1,17 +1,11 @@
 """Every setting, once: its name, type, default and description.
 
-Checks, error messages, `docs/settings.md` and the example file are all made from the structs below. The `Meta` of a
-setting holds its description. Its `extra` holds:
-
-- `env`: the environment variable that overrides it;
-- `example`: the value in the example file;
-- `default`: what `docs/settings.md` shows as the default, if the value itself says too little;
-- `expected`: what a value must look like.
+Checks, error messages, `docs/settings.md` and the example file are all made from the structs below.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from msgspec import Meta, Struct, field
 
@@ -32,6 +26,32 @@ __all__ = [
     "SourceSettings",
 ]
 
+Text: TypeAlias = Annotated[str, Meta(min_length=1)]
+
+
+def about(
+    description: str,
+    *,
+    env: str | None = None,
+    example: str | None = None,
+    default: str | None = None,
+    expected: str | None = None,
+    **bounds: Any,
+) -> Meta:
+    """Return what is known of a setting.
+
+    Args:
+        description: What it does.
+        env: The environment variable that overrides it.
+        example: The value in the example file.
+        default: What `docs/settings.md` shows as the default, if the value itself says too little.
+        expected: What a value must look like.
+        bounds: As those of `Meta`, such as `ge` and `pattern`.
+    """
+    extra = {"env": env, "example": example, "default": default, "expected": expected}
+    return Meta(description=description, extra=extra, **bounds)
+
+
 NotificationName: TypeAlias = Literal["failing", "stale", "mass_delete", "recovered"]
 """What a notification can be about."""
 
@@ -40,55 +60,49 @@ class NotificationSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """A channel that gets notifications about problems of your sources."""
 
     url_env: Annotated[
-        Annotated[str, Meta(min_length=1)] | None,
-        Meta(
-            description="The environment variable that holds the address of the channel, in the form of Apprise: "
-            "`mailto://…`, `slack://…`, `tgram://…`, `json://…` and more. Needs "
-            "`versionsync[notifications]`.",
-            extra={"example": '"VERSIONSYNC_NOTIFICATION_URL"'},
+        Text | None,
+        about(
+            "The environment variable that holds the address of the channel, in the form of Apprise: "
+            "`mailto://…`, `slack://…`, `tgram://…`, `json://…` and more. Needs `versionsync[notifications]`.",
+            example='"VERSIONSYNC_NOTIFICATION_URL"',
         ),
     ] = None
     url_file: Annotated[
-        Annotated[str, Meta(min_length=1)] | None,
-        Meta(
-            description="A file with nothing but that address. A relative path works as for `api_token_file`.",
-            extra={"example": '"notifications.url"'},
+        Text | None,
+        about(
+            "A file with nothing but that address. A relative path works as for `api_token_file`.",
+            example='"notifications.url"',
         ),
     ] = None
     url: Annotated[
         Secret | None,
-        Meta(
-            description="The address itself. Most contain a password, so it is refused if others can read the "
-            "settings file.",
-            extra={"env": "VERSIONSYNC_NOTIFICATION_URL", "example": '"mailtos://user:password@example.com"'},
+        about(
+            "The address itself. Most contain a password, so it is refused if others can read the settings file.",
+            env="VERSIONSYNC_NOTIFICATION_URL",
+            example='"mailtos://user:password@example.com"',
         ),
     ] = None
     on: Annotated[
         Annotated[tuple[NotificationName, ...], Meta(min_length=1)],
-        Meta(
-            description="What to send. `failing`: several runs in a row failed. `stale`: no run succeeded for much "
-            "longer than `max_staleness`. `mass_delete`: more records disappeared at once than the limit "
-            "allows. `recovered`: one of these was sent, and the problem is over.",
-            extra={
-                "example": '["failing", "mass_delete"]',
-                "expected": "a list of failing, stale, mass_delete and recovered",
-            },
+        about(
+            "What to send. `failing`: several runs in a row failed. `stale`: no run succeeded for much longer "
+            "than `max_staleness`. `mass_delete`: more records disappeared at once than the limit allows. "
+            "`recovered`: one of these was sent, and the problem is over.",
+            example='["failing", "mass_delete"]',
+            expected="a list of failing, stale, mass_delete and recovered",
         ),
     ] = ("failing", "stale", "mass_delete", "recovered")
     sources: Annotated[
         Annotated[tuple[str, ...], Meta(min_length=1)] | None,
-        Meta(
-            description="The names of the sources to report.",
-            extra={
-                "example": '["website"]',
-                "default": "all of them",
-                "expected": "a list of names of sources",
-            },
+        about(
+            "The names of the sources to report.",
+            example='["website"]',
+            default="all of them",
+            expected="a list of names of sources",
         ),
     ] = None
     after_failures: Annotated[
-        int,
-        Meta(ge=1, description="The number of failures in a row that counts as `failing`.", extra={"example": "3"}),
+        int, about("The number of failures in a row that counts as `failing`.", example="3", ge=1)
     ] = 3
 
 
@@ -109,17 +123,14 @@ class MassDeleteSettings(Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     fraction: Annotated[
         float,
-        Meta(
+        about(
+            "A run stops when more than this share of the source's records disappears at once, …",
+            example="0.2",
             ge=0,
             le=1,
-            description="A run stops when more than this share of the source's records disappears at once, …",
-            extra={"example": "0.2"},
         ),
     ] = 0.2
-    count: Annotated[
-        int,
-        Meta(ge=1, description="… and at least this many records.", extra={"example": "10"}),
-    ] = 10
+    count: Annotated[int, about("… and at least this many records.", example="10", ge=1)] = 10
 
 
 class SearchSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -127,17 +138,14 @@ class SearchSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     at_once: Annotated[
         int,
-        Meta(
+        about(
+            "DatoCMS can report a change that no list shows, such as a publication of single locales. Then a "
+            "run reads histories to find it. It sends at most this many requests for that, …",
+            example="60",
             ge=0,
-            description="DatoCMS can report a change that no list shows, such as a publication of single locales. "
-            "Then a run reads histories to find it. It sends at most this many requests for that, …",
-            extra={"example": "60"},
         ),
     ] = 60
-    per_hour: Annotated[
-        int,
-        Meta(ge=0, description="… and the next runs send at most this many an hour.", extra={"example": "60"}),
-    ] = 60
+    per_hour: Annotated[int, about("… and the next runs send at most this many an hour.", example="60", ge=0)] = 60
 
 
 class SourceSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -145,176 +153,162 @@ class SourceSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     name: Annotated[
         str,
-        Meta(
+        about(
+            "The name of this source in the database, in commands and in the log. Do not change it: another "
+            "name is another source.",
+            example='"website"',
+            expected="a name of letters, digits, - and _, at most 63",
             pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$",
-            description="The name of this source in the database, in commands and in the log. Do not change it: "
-            "another name is another source.",
-            extra={"example": '"website"', "expected": "a name of letters, digits, - and _, at most 63"},
         ),
     ]
     environment: Annotated[
         Annotated[str, Meta(pattern=r"^[A-Za-z0-9._~-]+$")] | None,
-        Meta(
-            description="The environment to mirror. If you leave it out, it is the primary one, also after you "
-            "promote another.",
-            extra={
-                "env": "VERSIONSYNC_ENVIRONMENT",
-                "example": '"main"',
-                "default": "the primary environment",
-                "expected": "the id of an environment: letters, digits, - and _",
-            },
+        about(
+            "The environment to mirror. If you leave it out, it is the primary one, also after you promote another.",
+            env="VERSIONSYNC_ENVIRONMENT",
+            example='"main"',
+            default="the primary environment",
+            expected="the id of an environment: letters, digits, - and _",
         ),
     ] = None
     api_token_env: Annotated[
-        Annotated[str, Meta(min_length=1)] | None,
-        Meta(
-            description="The environment variable that holds the API token. Its role must be able to use the Content "
+        Text | None,
+        about(
+            "The environment variable that holds the API token. Its role must be able to use the Content "
             "Management API and read every record. If it can read users, the mirror also has the names of "
             "editors.",
-            extra={"example": '"DATOCMS_API_TOKEN"', "default": '`"DATOCMS_API_TOKEN"`'},
+            example='"DATOCMS_API_TOKEN"',
+            default='`"DATOCMS_API_TOKEN"`',
         ),
     ] = None
     api_token_file: Annotated[
-        Annotated[str, Meta(min_length=1)] | None,
-        Meta(
-            description="A file with nothing but the API token. Only its owner may read it. A relative path is looked "
-            "up in `CREDENTIALS_DIRECTORY`, then in the folder of the settings file.",
-            extra={"example": '"website.token"'},
+        Text | None,
+        about(
+            "A file with nothing but the API token. Only its owner may read it. A relative path is looked up in "
+            "`CREDENTIALS_DIRECTORY`, then in the folder of the settings file.",
+            example='"website.token"',
         ),
     ] = None
     api_token: Annotated[
-        Secret | None,
-        Meta(
-            description="The API token itself. It is refused if others can read the settings file.",
-            extra={"example": '"…"'},
-        ),
+        Secret | None, about("The API token itself. It is refused if others can read the settings file.", example='"…"')
     ] = None
     base_url: Annotated[
         str,
-        Meta(
+        about(
+            "The address of the Content Management API. Change it only for a simulator or a proxy.",
+            env="VERSIONSYNC_BASE_URL",
+            example=f'"{DEFAULT_BASE_URL}"',
+            expected="an address that starts with https:// or http://",
             pattern=rf"^https?://(\[[0-9A-Fa-f:.]+\]|{_LABEL}(\.{_LABEL})*\.?)(:\d{{1,5}})?(/[^\s@]*)?$",
-            description="The address of the Content Management API. Change it only for a simulator or a proxy.",
-            extra={
-                "env": "VERSIONSYNC_BASE_URL",
-                "example": f'"{DEFAULT_BASE_URL}"',
-                "expected": "an address that starts with https:// or http://",
-            },
         ),
     ] = DEFAULT_BASE_URL
     rate_limit: Annotated[
         RateLimit | None,
-        Meta(
-            description="The maximum number of requests in 3 seconds. Default: the limit that DatoCMS announces. "
-            '`"none"`: no limit, for a local server.',
-            extra={
-                "env": "VERSIONSYNC_RATE_LIMIT",
-                "example": "60",
-                "default": "what upstream announces",
-                "expected": 'a whole number of requests in 3 seconds, 1 or more, or "none"',
-            },
+        about(
+            'The maximum number of requests in 3 seconds. Default: the limit that DatoCMS announces. `"none"`: '
+            "no limit, for a local server.",
+            env="VERSIONSYNC_RATE_LIMIT",
+            example="60",
+            default="what upstream announces",
+            expected='a whole number of requests in 3 seconds, 1 or more, or "none"',
         ),
     ] = None
     mass_delete_limit: Annotated[
         MassDeleteSettings,
-        Meta(
-            description="How many records may disappear at once. Above that, a run stops: the token may see less than "
-            "before.",
-        ),
+        about("How many records may disappear at once. Above that, a run stops: the token may see less than before."),
     ] = field(default_factory=MassDeleteSettings)
     change_search: Annotated[
-        SearchSettings,
-        Meta(description="How many requests may search for a change that no list of records shows."),
+        SearchSettings, about("How many requests may search for a change that no list of records shows.")
     ] = field(default_factory=SearchSettings)
     webhook_user: Annotated[
         Annotated[str, Meta(min_length=1, pattern=r"^[^:]*$")],
-        Meta(
-            description="The user name that DatoCMS's webhook sends to `versionsync run`.",
-            extra={"example": '"versionsync"', "expected": "a text in quotes, without a colon"},
+        about(
+            "The user name that DatoCMS's webhook sends to `versionsync run`.",
+            example='"versionsync"',
+            expected="a text in quotes, without a colon",
         ),
     ] = "versionsync"
     webhook_password_env: Annotated[
-        Annotated[str, Meta(min_length=1)] | None,
-        Meta(
-            description="The environment variable that holds the password of the webhook, 16 characters or more. "
-            "Without a password here or in a file, `versionsync run` accepts no webhook calls.",
-            extra={"example": '"VERSIONSYNC_WEBHOOK_PASSWORD"'},
+        Text | None,
+        about(
+            "The environment variable that holds the password of the webhook, 16 characters or more. Without a "
+            "password here or in a file, `versionsync run` accepts no webhook calls.",
+            example='"VERSIONSYNC_WEBHOOK_PASSWORD"',
         ),
     ] = None
     webhook_password_file: Annotated[
-        Annotated[str, Meta(min_length=1)] | None,
-        Meta(
-            description="A file with nothing but the password of the webhook. A relative path works as for "
+        Text | None,
+        about(
+            "A file with nothing but the password of the webhook. A relative path works as for "
             "`api_token_file`. `versionsync webhook install` creates the file if it does not exist.",
-            extra={"example": '"website.webhook"'},
+            example='"website.webhook"',
         ),
     ] = None
     poll_webhook_log: Annotated[
         bool,
-        Meta(
-            description="Whether `versionsync run` polls DatoCMS's log of this source's webhook calls. With a webhook "
-            "made by `versionsync webhook install`, it finds changes within about a second. It needs no "
-            "open port, and one request each time.",
-            extra={"example": "true"},
+        about(
+            "Whether `versionsync run` polls DatoCMS's log of this source's webhook calls. With a webhook made "
+            "by `versionsync webhook install`, it finds changes within about a second. It needs no open port, "
+            "and one request each time.",
+            example="true",
         ),
     ] = True
     max_staleness: Annotated[
         float,
-        Meta(
+        about(
+            "How old the mirror may become, in seconds, while `versionsync run` runs. It checks the project at "
+            "least this often, and more often while people edit it. A check that finds nothing new costs one "
+            "request.",
+            example="60",
             ge=1,
             le=604_800,
-            description="How old the mirror may become, in seconds, while `versionsync run` runs. It checks the "
-            "project at least this often, and more often while people edit it. A check that finds nothing "
-            "new costs one request.",
-            extra={"example": "60"},
         ),
     ] = 60.0
     budget: Annotated[
         Annotated[str, Meta(pattern=r"^[1-9][0-9]{0,11}/(day|month)$")] | None,
-        Meta(
-            description="How many requests `versionsync run` may send to the project, for all of its sources "
-            "together, in a calendar day or month (UTC). If the budget is short, it saves requests in "
-            "this order: it stops polling the webhook log, reads fewer old histories, lists all records "
-            "less often, and checks less often than `max_staleness` says. It reports what it saves.",
-            extra={
-                "example": '"3000/day"',
-                "default": "no limit",
-                "expected": 'a number of requests a day or a month, such as "3000/day" or "100000/month"',
-            },
+        about(
+            "How many requests `versionsync run` may send to the project, for all of its sources together, in a "
+            "calendar day or month (UTC). If the budget is short, it saves requests in this order: it stops "
+            "polling the webhook log, reads fewer old histories, lists all records less often, and checks less "
+            "often than `max_staleness` says. It reports what it saves.",
+            example='"3000/day"',
+            default="no limit",
+            expected='a number of requests a day or a month, such as "3000/day" or "100000/month"',
         ),
     ] = None
     scrub: Annotated[
         int,
-        Meta(
+        about(
+            "How many old histories `versionsync run` reads again each day, to find what no list of records "
+            "shows. Each costs two requests. Up to half are records with a draft newer than their published "
+            "version, each at most once a day. The others are those it has not read for the longest time. 0: "
+            "none.",
+            example="240",
             ge=0,
-            description="How many old histories `versionsync run` reads again each day, to find what no list of "
-            "records shows. Each costs two requests. Up to half are records with a draft newer than their "
-            "published version, each at most once a day. The others are those it has not read for the "
-            "longest time. 0: none.",
-            extra={"example": "240"},
         ),
     ] = 240
     heartbeat_url_env: Annotated[
-        Annotated[str, Meta(min_length=1)] | None,
-        Meta(
-            description="The environment variable that holds a heartbeat address. `versionsync run` calls it after "
-            "runs that succeeded, at most once a minute. The service behind it alerts you when the calls "
-            "stop.",
-            extra={"example": '"VERSIONSYNC_HEARTBEAT_URL"'},
+        Text | None,
+        about(
+            "The environment variable that holds a heartbeat address. `versionsync run` calls it after runs "
+            "that succeeded, at most once a minute. The service behind it alerts you when the calls stop.",
+            example='"VERSIONSYNC_HEARTBEAT_URL"',
         ),
     ] = None
     heartbeat_url_file: Annotated[
-        Annotated[str, Meta(min_length=1)] | None,
-        Meta(
-            description="A file with nothing but that address. A relative path works as for `api_token_file`.",
-            extra={"example": '"website.heartbeat"'},
+        Text | None,
+        about(
+            "A file with nothing but that address. A relative path works as for `api_token_file`.",
+            example='"website.heartbeat"',
         ),
     ] = None
     heartbeat_url: Annotated[
         Secret | None,
-        Meta(
-            description="The address itself. Anyone who knows it can call it, so it is refused if others can read the "
+        about(
+            "The address itself. Anyone who knows it can call it, so it is refused if others can read the "
             "settings file.",
-            extra={"env": "VERSIONSYNC_HEARTBEAT_URL", "example": '"https://hc-ping.com/…"'},
+            env="VERSIONSYNC_HEARTBEAT_URL",
+            example='"https://hc-ping.com/…"',
         ),
     ] = None
 
@@ -324,19 +318,21 @@ class HttpSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     host: Annotated[
         str,
-        Meta(
+        about(
+            "The address to listen on. `0.0.0.0`: all addresses of the machine.",
+            env="VERSIONSYNC_HTTP_HOST",
+            example='"127.0.0.1"',
             min_length=1,
-            description="The address to listen on. `0.0.0.0`: all addresses of the machine.",
-            extra={"env": "VERSIONSYNC_HTTP_HOST", "example": '"127.0.0.1"'},
         ),
     ] = "127.0.0.1"
     port: Annotated[
         int,
-        Meta(
+        about(
+            "The port to listen on. 0: any free port; the log shows it.",
+            env="VERSIONSYNC_HTTP_PORT",
+            example="8765",
             ge=0,
             le=65535,
-            description="The port to listen on. 0: any free port; the log shows it.",
-            extra={"env": "VERSIONSYNC_HTTP_PORT", "example": "8765"},
         ),
     ] = 8765
 
@@ -346,36 +342,32 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     database_url: Annotated[
         Secret | None,
-        Meta(
-            description="The database: `sqlite:///file.db` (relative to the current folder), "
-            "`sqlite:////full/path.db` or `postgresql://user:password@host/name`. If it has a password, "
-            "only the owner may read the settings file.",
-            extra={
-                "env": "VERSIONSYNC_DATABASE_URL",
-                "example": '"sqlite:///versionsync.db"',
-                "default": f'`"{DEFAULT_DATABASE_URL}"`',
-            },
+        about(
+            "The database: `sqlite:///file.db` (relative to the current folder), `sqlite:////full/path.db` or "
+            "`postgresql://user:password@host/name`. If it has a password, only the owner may read the settings "
+            "file.",
+            env="VERSIONSYNC_DATABASE_URL",
+            example='"sqlite:///versionsync.db"',
+            default=f'`"{DEFAULT_DATABASE_URL}"`',
         ),
     ] = None
     database_url_file: Annotated[
-        Annotated[str, Meta(min_length=1)] | None,
-        Meta(
-            description="A file with nothing but the database URL, for a URL with a password. A file `database_url` "
-            "in `CREDENTIALS_DIRECTORY` is found without this setting.",
-            extra={"env": "VERSIONSYNC_DATABASE_URL_FILE", "example": '"/etc/versionsync/database_url"'},
+        Text | None,
+        about(
+            "A file with nothing but the database URL, for a URL with a password. A file `database_url` in "
+            "`CREDENTIALS_DIRECTORY` is found without this setting.",
+            env="VERSIONSYNC_DATABASE_URL_FILE",
+            example='"/etc/versionsync/database_url"',
         ),
     ] = None
     sources: Annotated[
         tuple[SourceSettings, ...],
-        Meta(
-            description="The projects to mirror. If there are none: one named `default`, described by the environment."
-        ),
+        about("The projects to mirror. If there are none: one named `default`, described by the environment."),
     ] = ()
     notifications: Annotated[
         tuple[NotificationSettings, ...],
-        Meta(description="Where to send notifications about problems while `versionsync run` runs. Default: none."),
+        about("Where to send notifications about problems while `versionsync run` runs. Default: none."),
     ] = ()
     http: Annotated[
-        HttpSettings,
-        Meta(description="The daemon's own server: health, metrics, status, and the receiver of webhooks."),
+        HttpSettings, about("The daemon's own server: health, metrics, status, and the receiver of webhooks.")
     ] = field(default_factory=HttpSettings)

@@ -16,16 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from versionsync.config.checking import check_table, check_text, nearest, settings_of
-from versionsync.config.credentials import (
-    check_database_url,
-    check_secret_file,
-    read_api_token,
-    read_database_url,
-    read_heartbeat_url,
-    read_notification_url,
-    read_webhook_password,
-    webhook_password_path,
-)
+from versionsync.config.credentials import SecretReader, check_database_url
 from versionsync.config.definition import DEFAULT_SOURCE, HttpSettings, NotificationSettings, Settings, SourceSettings
 from versionsync.config.environment_variables import unknown_variables
 from versionsync.config.errors import FileProblem, InvalidSetting, SecretProblem, UnknownSource
@@ -83,9 +74,9 @@ class Configuration:
         return self.settings.http
 
     @property
-    def folder(self) -> Path:
-        """The folder in which relative secret files are looked up."""
-        return self.path.parent if self.path else Path()
+    def secrets(self) -> SecretReader:
+        """The secrets that they name. Relative files are in the folder of the settings file."""
+        return SecretReader(self.path.parent if self.path else Path(), self.environ)
 
     def source(self, name: str) -> SourceSettings:
         """Return the source called `name`. Raises UnknownSource, whose hint has the most similar name."""
@@ -105,19 +96,7 @@ class Configuration:
 
     def database_url(self) -> Secret:
         """Return the URL of the database, which may hold a password. Raises a ConfigError if it cannot be used."""
-        return read_database_url(self.settings, folder=self.folder, environ=self.environ)
-
-    def api_token(self, source: SourceSettings) -> Secret:
-        """Return the token of `source`. Raises SecretProblem if it is missing, a placeholder or readable by others."""
-        return read_api_token(source, folder=self.folder, environ=self.environ)
-
-    def webhook_password_path(self, source: SourceSettings) -> Path | None:
-        """Return the file named for the webhook password of `source`, if it does not exist yet."""
-        return webhook_password_path(source, folder=self.folder, environ=self.environ)
-
-    def webhook_password(self, source: SourceSettings) -> Secret | None:
-        """Return the webhook password of `source`; None: it has none. Raises SecretProblem if it cannot be read."""
-        return read_webhook_password(source, folder=self.folder, environ=self.environ)
+        return self.secrets.database_url(self.settings)
 
     @property
     def notifications(self) -> tuple[NotificationSettings, ...]:
@@ -126,12 +105,7 @@ class Configuration:
 
     def notification_url(self, entry: NotificationSettings) -> Secret:
         """Return the address of an `entry` of `notifications`. Raises SecretProblem if it cannot be read."""
-        where = f"notifications[{self.notifications.index(entry)}]"
-        return read_notification_url(entry, where=where, folder=self.folder, environ=self.environ)
-
-    def heartbeat_url(self, source: SourceSettings) -> Secret | None:
-        """Return the heartbeat URL of `source`; None: it has none. Raises a ConfigError if it cannot be used."""
-        return read_heartbeat_url(source, folder=self.folder, environ=self.environ)
+        return self.secrets.notification_url(entry, where=f"notifications[{self.notifications.index(entry)}]")
 
 
 def load(
@@ -245,7 +219,7 @@ def _read(path: Path, *, found: bool, environ: Mapping[str, str]) -> Settings:
     settings = check_table(table, Settings, file=str(path))
     _check_complete(settings, path)
     if secrets := list(_inline_secrets(settings, path)):
-        check_secret_file(path, status, secrets[0], environ=environ)
+        SecretReader(path.parent, environ).check_file(path, status, secrets[0])
     return settings
 
 

@@ -30,7 +30,7 @@ SERVER_ERROR: Final = 500
 
 def api_token(configuration: Configuration, source: SourceSettings, *, redactor: Redactor) -> Secret:
     """Return the token of `source`, which `redactor` masks from now on. Raises SecretProblem."""
-    token = configuration.api_token(source)
+    token = configuration.secrets.api_token(source)
     redactor.learn(token.reveal())
     return token
 
@@ -40,7 +40,7 @@ def webhook_login(configuration: Configuration, source: SourceSettings, *, redac
 
     `redactor` masks the password from now on. Raises SecretProblem.
     """
-    password = configuration.webhook_password(source)
+    password = configuration.secrets.webhook_password(source)
     if password is None:
         return None
     redactor.learn(password.reveal())

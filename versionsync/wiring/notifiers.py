@@ -49,7 +49,7 @@ def heartbeat_urls(
     configuration: Configuration, sources: Sequence[SourceSettings], *, redactor: Redactor
 ) -> Mapping[str, Secret]:
     """Return the heartbeat URL of each of `sources` that has one, masked from now on. Raises a ConfigError."""
-    urls = {source.name: url for source in sources if (url := configuration.heartbeat_url(source)) is not None}
+    urls = {source.name: url for source in sources if (url := configuration.secrets.heartbeat_url(source)) is not None}
     for url in urls.values():
         redactor.learn(url.reveal())
     return urls

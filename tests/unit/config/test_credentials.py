@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from versionsync.config import Secret, SecretProblem, Settings, SourceSettings, credentials
-from versionsync.config.credentials import looks_like_a_placeholder, read_api_token, read_database_url
+from versionsync.config.credentials import SecretReader, looks_like_a_placeholder
 
 Write = Callable[..., Path]
 
@@ -29,7 +29,7 @@ def write(tmp_path: Path) -> Write:
 
 
 def token(source: SourceSettings, tmp_path: Path, **environ: str) -> str:
-    return read_api_token(source, folder=tmp_path, environ=environ).reveal()
+    return SecretReader(tmp_path, environ).api_token(source).reveal()
 
 
 def test_a_source_that_names_no_token_takes_the_usual_variable(tmp_path: Path) -> None:
@@ -164,18 +164,18 @@ def test_an_unreadable_file_is_told(tmp_path: Path, write: Write) -> None:
 def test_a_database_url_may_stand_in_a_file(tmp_path: Path, write: Write) -> None:
     path = write("url", "postgresql://me:pw@db/x\n")
     settings = Settings(database_url_file=str(path))
-    assert read_database_url(settings, folder=tmp_path, environ={}) == Secret("postgresql://me:pw@db/x")
+    assert SecretReader(tmp_path, {}).database_url(settings) == Secret("postgresql://me:pw@db/x")
 
 
 def test_a_database_url_is_found_among_the_credentials(tmp_path: Path, write: Write) -> None:
     write("given/database_url", "postgresql://me:pw@db/x\n", mode=0o444)
     environ = {"CREDENTIALS_DIRECTORY": str(tmp_path / "given")}
-    assert read_database_url(Settings(), folder=tmp_path, environ=environ).reveal() == "postgresql://me:pw@db/x"
+    assert SecretReader(tmp_path, environ).database_url(Settings()).reveal() == "postgresql://me:pw@db/x"
     own = Settings(database_url=Secret("sqlite:///own.db"))
-    assert read_database_url(own, folder=tmp_path, environ=environ).reveal() == "sqlite:///own.db"
+    assert SecretReader(tmp_path, environ).database_url(own).reveal() == "sqlite:///own.db"
 
 
 def test_an_empty_database_url_is_told(tmp_path: Path, write: Write) -> None:
     path = write("url", "\n")
     with pytest.raises(SecretProblem, match="the database URL is empty"):
-        read_database_url(Settings(database_url_file=str(path)), folder=tmp_path, environ={})
+        SecretReader(tmp_path, {}).database_url(Settings(database_url_file=str(path)))

@@ -218,8 +218,8 @@ def _reads_its_secrets(tmp_path: Path) -> None:
         (tmp_path / name).write_text("0123456789abcdef")
         os.chown(tmp_path / name, uid, gid)
         (tmp_path / name).chmod(mode)
-    read = "import os, sys; from pathlib import Path; from versionsync.config.credentials import read_secret_file\n"
-    read += "for name in sys.argv[1:]:\n  try: print(len(read_secret_file(Path(name), environ=os.environ)))\n"
+    read = "import os, sys; from pathlib import Path; from versionsync.config.credentials import SecretReader\n"
+    read += "for name in sys.argv[1:]:\n  try: print(len(SecretReader(Path(), os.environ).read_file(Path(name))))\n"
     read += "  except Exception as error: print(error)\n"
     drop = ["setpriv", "--reuid=10001", "--regid=10001", "--groups=2000"]
     environ = os.environ | {

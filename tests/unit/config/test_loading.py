@@ -46,7 +46,7 @@ def test_the_environment_describes_the_only_source_where_no_file_does(loads: Loa
     found = loads(environ=environ)
     (source,) = found.sources
     assert (source.environment, source.base_url, source.rate_limit) == ("sandbox", "http://127.0.0.1:8080", 30)
-    assert found.api_token(source).reveal() == "abc123"
+    assert found.secrets.api_token(source).reveal() == "abc123"
 
 
 def test_a_rate_limit_of_none_is_told_from_no_rate_limit(loads: Load) -> None:

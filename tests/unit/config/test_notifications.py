@@ -104,18 +104,18 @@ def test_an_address_that_is_not_there_is_named(tmp_path: Path, environ: dict[str
     with pytest.raises(SecretProblem, match=r"^notifications\[0\] has no address: HOOK is not set, or empty$"):
         configuration.notification_url(configuration.notifications[0])
     with pytest.raises(SecretProblem, match=r"^the heartbeat of source website has no address: HOOK is not"):
-        configuration.heartbeat_url(configuration.sources[0])
+        configuration.secrets.heartbeat_url(configuration.sources[0])
 
 
 def test_a_switch_is_an_address_of_the_web(tmp_path: Path) -> None:
     """Without one nothing is called; the value of a wrong one is not repeated."""
-    assert loaded(tmp_path, "").heartbeat_url(loaded(tmp_path, "").sources[0]) is None
+    assert loaded(tmp_path, "").secrets.heartbeat_url(loaded(tmp_path, "").sources[0]) is None
     configuration = loaded(tmp_path, "heartbeat_url = 'https://example.com/hook'")
-    ping = configuration.heartbeat_url(configuration.sources[0])
+    ping = configuration.secrets.heartbeat_url(configuration.sources[0])
     assert ping is not None
     assert ping.reveal() == "https://example.com/hook"
     for wrong in ("example.com/hook-of-mine", "ftp://example.com/hook-of-mine", "https://exa mple.com/hook-of-mine"):
         configuration = loaded(tmp_path, f"heartbeat_url = '{wrong}'")
         with pytest.raises(InvalidSetting, match="is not a web address") as caught:
-            configuration.heartbeat_url(configuration.sources[0])
+            configuration.secrets.heartbeat_url(configuration.sources[0])
         assert "hook-of-mine" not in f"{caught.value}{caught.value.hint}"

@@ -185,9 +185,9 @@ def _read_secrets(session: CliContext, configuration: Configuration, options: Un
     for source in configuration.sources:
         if not _names_token(source):
             source = msgspec.structs.replace(source, api_token_file=options.credential)
-        session.redactor.learn(configuration.api_token(source).reveal())
-        configuration.webhook_password(source)
-        configuration.heartbeat_url(source)
+        session.redactor.learn(configuration.secrets.api_token(source).reveal())
+        configuration.secrets.webhook_password(source)
+        configuration.secrets.heartbeat_url(source)
     for notification in configuration.notifications:
         configuration.notification_url(notification)
     configuration.database_url()

@@ -234,13 +234,13 @@ def _find_token(
     """
     from versionsync.cma import CmaError, EnvironmentNotFound
     from versionsync.config import Secret, SecretProblem, SourceSettings
-    from versionsync.config.credentials import read_api_token
+    from versionsync.config.credentials import SecretReader
     from versionsync.config.definition import DEFAULT_TOKEN_VARIABLE
 
     session, output = questions.session, questions.session.output
 
     def read(source: SourceSettings) -> Secret:
-        token = read_api_token(source, folder=Path(), environ=session.environ)
+        token = SecretReader(Path(), session.environ).api_token(source)
         session.redactor.learn(token.reveal())
         return token
 

@@ -82,7 +82,7 @@ def install(
     from versionsync.webhooks.registration import installation
 
     chosen = _chosen(session, source)
-    place = session.configuration.webhook_password_path(chosen)
+    place = session.configuration.secrets.webhook_password_path(chosen)
     login = session.webhook_login(chosen) if place is None else new_login(session, chosen)
 
     async def carry_out(client: cma.Client) -> None:
