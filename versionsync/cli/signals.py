@@ -6,12 +6,12 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine
 from types import FrameType
 from typing import Any, Final, NoReturn, TypeVar
 
 from versionsync.cli.exit_codes import ExitCode
+from versionsync.daemon.stop_signals import replaced
 
 __all__ = ["run_until_interrupted"]
 
@@ -30,7 +30,8 @@ def run_until_interrupted(work: Callable[[], Coroutine[Any, Any, T]], *, on_stop
     async def guarded() -> T:
         task = asyncio.current_task()
         assert task is not None
-        with _handled(_StopHandler(asyncio.get_running_loop(), task, on_stop)):
+        handler = _StopHandler(asyncio.get_running_loop(), task, on_stop)
+        with replaced(dict.fromkeys(SIGNALS, handler)):
             return await work()
 
     try:
@@ -57,16 +58,6 @@ class _StopHandler:
     def _stop(self) -> None:
         self._on_stop()
         self._task.cancel()
-
-
-@contextmanager
-def _handled(handler: _StopHandler) -> Iterator[None]:
-    before = {number: signal.signal(number, handler) for number in SIGNALS}
-    try:
-        yield
-    finally:
-        for number, old in before.items():
-            signal.signal(number, old)
 
 
 def _exit() -> NoReturn:

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from versionsync.cma.permissions import ReadAccess, Role
     from versionsync.cma.rate_limiter import UNLIMITED, RateLimiter
     from versionsync.cma.resources import (
-        DailyUsage,
         Editor,
         Environment,
         Field,
@@ -73,7 +72,6 @@ __all__ = [
     "AuthenticationError",
     "Client",
     "CmaError",
-    "DailyUsage",
     "Editor",
     "Environment",
     "EnvironmentChanged",

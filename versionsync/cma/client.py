@@ -29,7 +29,6 @@ from versionsync.cma.errors import (
 from versionsync.cma.permissions import Role, own_role
 from versionsync.cma.rate_limiter import RateLimiter
 from versionsync.cma.resources import (
-    DailyUsage,
     Editor,
     Environment,
     Field,
@@ -223,10 +222,6 @@ class Client:
     async def maintenance_mode(self) -> bool:
         """Read whether the project is in maintenance mode."""
         return await self._read("/maintenance-mode", decode.maintenance, content=False)
-
-    async def daily_usages(self) -> tuple[DailyUsage, ...]:
-        """Read the usage of the project by day. The role must allow it."""
-        return await self._all("/daily-site-usages", decode.daily_usage, content=False)
 
     async def history_retention(self) -> HistoryRetention | None:
         """Read how long upstream keeps versions, from the limits of the plan. One request.

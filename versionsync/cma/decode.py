@@ -17,7 +17,6 @@ from versionsync.cma.jsonapi import TYPED, Entity, InvalidJson, ShapeError, id_o
 from versionsync.cma.times import parse_time
 
 __all__ = [
-    "daily_usage",
     "editor",
     "environment",
     "field",
@@ -224,12 +223,6 @@ class _Maintenance(msgspec.Struct, frozen=True):
     attributes: _MaintenanceAttributes
 
 
-class _DailyUsageAttributes(msgspec.Struct, frozen=True):
-    date: str
-    cma_api_calls: int | None = None
-    cma_traffic_bytes: int | None = None
-
-
 class _PlanLimitAttributes(msgspec.Struct, frozen=True):
     code: str
     limit: float | None = None
@@ -249,7 +242,6 @@ _REF: Final = msgspec.json.Decoder(out.Ref)
 _JOB_RESULT: Final = msgspec.json.Decoder(Entity[_JobResultAttributes])
 _MAINTENANCE: Final = msgspec.json.Decoder(_Maintenance)
 _PLAN_LIMIT: Final = msgspec.json.Decoder(Entity[_PlanLimitAttributes])
-_DAILY_USAGE: Final = msgspec.json.Decoder(Entity[_DailyUsageAttributes])
 
 
 def identifier(text: str) -> str:
@@ -401,13 +393,6 @@ def job_result(raw: Raw, _: list[Raw]) -> out.JobResult:
 
 def maintenance(raw: Raw, _: list[Raw]) -> bool:
     return read(_MAINTENANCE, raw).attributes.active
-
-
-def daily_usage(raw: Raw) -> out.DailyUsage:
-    wire = read(_DAILY_USAGE, raw).attributes
-    return out.DailyUsage(
-        date=wire.date, cma_api_calls=wire.cma_api_calls or 0, cma_traffic_bytes=wire.cma_traffic_bytes or 0
-    )
 
 
 def plan_limit(raw: Raw) -> out.PlanLimit:

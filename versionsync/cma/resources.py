@@ -11,7 +11,6 @@ from versionsync.cma.errors import ProtocolError
 from versionsync.secret import Secret
 
 __all__ = [
-    "DailyUsage",
     "Editor",
     "Environment",
     "Field",
@@ -208,14 +207,6 @@ class WebhookCall(msgspec.Struct, frozen=True, kw_only=True):
     response_status: int | None
     attempted_auto_retries_count: int
     request_payload: str
-
-
-class DailyUsage(msgspec.Struct, frozen=True, kw_only=True):
-    """The project's calls and bytes of the content management API on one day (UTC)."""
-
-    date: str
-    cma_api_calls: int
-    cma_traffic_bytes: int
 
 
 class HistoryRetention(msgspec.Struct, frozen=True, kw_only=True):

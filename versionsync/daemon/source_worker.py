@@ -7,7 +7,7 @@ error of one source is logged once, the run is tried again, and the recovery is 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterator, Mapping
+from collections.abc import Awaitable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -16,7 +16,6 @@ from typing import Final, TypeVar
 from structlog.typing import FilteringBoundLogger
 
 from versionsync.daemon.budget_schedule import Demand, Schedule, schedule_for
-from versionsync.daemon.notifications.rules import NotificationKind
 from versionsync.daemon.request_meter import RequestMeter
 from versionsync.daemon.runner import Runner, error_kind_of, has_changes, has_remaining_work
 from versionsync.daemon.scheduler import NextRun, SourceScheduler
@@ -47,7 +46,7 @@ T = TypeVar("T")
 
 
 class SourceWorker:
-    """One source of the daemon. `state` is its state."""
+    """One source of the daemon, with its `state` and its `store` in the database."""
 
     def __init__(
         self,
@@ -63,14 +62,14 @@ class SourceWorker:
         self.name = source.spec.name
         self.state = WorkerState(name=self.name, max_staleness=source.max_staleness, since=_now())
         self.state.receiver_enabled = source.webhook is not None
-        self._store = SourceStore(mirror, self.name)
+        self.store = SourceStore(mirror, self.name)
         self._scheduler = scheduler
         self._next_run = NextRun(scheduler, self.state)
         self._log = log.bind(source=self.name)
-        self._meter = RequestMeter(self._store, self.state, log=self._log)
+        self._meter = RequestMeter(self.store, self.state, log=self._log)
         self._machine = StateMachine(self.state, self._next_run, log=self._log, random=random)
         self._runner = Runner(mirror, self.state, self._meter, log=self._log, stall_seconds=stall_seconds)
-        self._log_reader = LogReader(self._store, self.state, self._meter, self._next_run, scheduler, log=self._log)
+        self._log_reader = LogReader(self.store, self.state, self._meter, self._next_run, scheduler, log=self._log)
         self._schedule = schedule_for(Demand(check_seconds=source.max_staleness, scrubs_per_day=source.scrub), None)
         self._random = random
         self._claims = 0
@@ -107,7 +106,7 @@ class SourceWorker:
 
     async def on_webhook(self, call: WebhookPayload) -> WebhookResult:
         """Save what a webhook reported, and check. Raises MirrorError."""
-        result = await self._store.save_webhook_call(call)
+        result = await self.store.save_webhook_call(call)
         if result is WebhookResult.ACCEPTED_NO_RECORD:
             self._machine.invalidate()  # it names no record: checking only those that other calls name is not enough
         if result is not WebhookResult.OTHER_ENVIRONMENT:
@@ -127,8 +126,8 @@ class SourceWorker:
         """Release the source to another daemon at once. If the database is unavailable, the claim expires."""
         await self._log_reader.end()
         await self._meter.count()
-        await self._unless_unavailable(self._store.release())
-        await self._store.close()
+        await self._unless_unavailable(self.store.release())
+        await self.store.close()
 
     def activities(self) -> Iterator[Activity]:
         """Return what must make progress: always the claim, and a run, which has its own deadline."""
@@ -148,10 +147,10 @@ class SourceWorker:
     async def _check_once(self) -> None:
         async with self._turn:
             self._next_run.began()
-            other = await self._unless_unavailable(self._store.claim(self._webhook_update()))
+            other = await self._unless_unavailable(self.store.claim(self._webhook_update()))
             schedule = self._schedule = await self._meter.schedule(self.source, warn=other is None)
             if other is not None or self.state.last_success_at is None:
-                self._machine.set_complete_as_of(await self._unless_unavailable(self._store.complete_as_of()))
+                self._machine.set_complete_as_of(await self._unless_unavailable(self.store.complete_as_of()))
             if other is not None:
                 self._machine.enter_standby(other)
                 return
@@ -159,7 +158,7 @@ class SourceWorker:
                 self._machine.wait_for_budget(self.state.budget)
                 await self._save_next_check()
                 return
-            queued = await self._unless_unavailable(self._store.queued_records())
+            queued = await self._unless_unavailable(self.store.queued_records())
             self._next_run.pending_read()
             waiting = self.state.queued_records = len(queued.record_ids) if queued is not None else 0
             options = SyncOptions(trigger="schedule", beacon_trust=timedelta(days=schedule.sweep_days))
@@ -169,7 +168,7 @@ class SourceWorker:
             report = await self._runner.run(self.source, options)
             self._check_webhook(report, previous_run_at=previous_run_at, was_queued=queued is not None)
             if queued is not None and (left := has_remaining_work(report)) is not None:
-                await self._unless_unavailable(self._store.delete_queued(queued, besides=left))
+                await self._unless_unavailable(self.store.delete_queued(queued, besides=left))
                 self.state.queued_records -= waiting - len(left & set(queued.record_ids))
             await self._finish_run(report, schedule)
 
@@ -193,14 +192,6 @@ class SourceWorker:
             undelivered_changes=state.undelivered_changes,
         )
 
-    async def sent_notifications(self) -> Mapping[str, NotificationKind]:
-        """Return the open notifications about the source, by channel. Raises MirrorError."""
-        return await self._store.sent_notifications()
-
-    async def save_notifications(self, sent: Mapping[str, NotificationKind | None], at: datetime) -> None:
-        """Save what was sent to these channels; None: the problem has passed. Raises MirrorError."""
-        await self._store.save_notifications(sent, at)
-
     def _can_sync_only_these(self, queued: QueuedRecords, schedule: Schedule) -> bool:
         """Return whether no complete check is due: a stream of webhooks must not put off what none of them reports."""
         return self._machine.is_fresh(schedule) and len(queued.record_ids) <= MAX_QUEUED
@@ -213,7 +204,7 @@ class SourceWorker:
             self._log_reader.invalidate()  # the log may not have reported it
         self._plan_poll()
         if report.kind is RunKind.BACKFILL:  # before it the database had no source to claim
-            await self._unless_unavailable(self._store.claim(self._webhook_update()))
+            await self._unless_unavailable(self.store.claim(self._webhook_update()))
         await self._save_next_check()
 
     async def _poll_log(self) -> None:
@@ -237,7 +228,7 @@ class SourceWorker:
         """Renew the claim and save the requests that were sent, also during a long run."""
         await self._meter.count()
         if self.state.status is not WorkerStatus.STANDBY:
-            if await self._unless_unavailable(self._store.claim(self._webhook_update())) is not None:
+            if await self._unless_unavailable(self.store.claim(self._webhook_update())) is not None:
                 self._next_run.request_soon()  # another daemon has taken over, and the next check may be far away
             await self._unless_unavailable(self._log_reader.reload_invalidation(self.source))
         self._claims += 1
@@ -245,12 +236,12 @@ class SourceWorker:
     async def _delete_old_runs(self) -> None:
         async with self._turn:
             if self.state.is_working:
-                deleted = await self._unless_unavailable(self._store.delete_old_runs(_now()))
+                deleted = await self._unless_unavailable(self.store.delete_old_runs(_now()))
                 self._log.debug("runs.deleted", number=deleted)
 
     async def _save_next_check(self) -> None:
         await self._unless_unavailable(
-            self._store.save_next_check(self.state.next_check_at, self.state.next_check_reason)
+            self.store.save_next_check(self.state.next_check_at, self.state.next_check_reason)
         )
 
     def _is_notified(self, schedule: Schedule) -> bool:

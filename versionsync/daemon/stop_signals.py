@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Final, TypeAlias
 
-__all__ = ["STOP_SECONDS", "handled", "prepared"]
+__all__ = ["STOP_SECONDS", "handled", "prepared", "replaced"]
 
 STDERR: Final = 2
 STOPPING: Final = (signal.SIGINT, signal.SIGTERM)
@@ -43,7 +43,7 @@ def prepared() -> Iterator[None]:
         if is_closed():
             raise SystemExit(0)
 
-    with _set({signal.SIGTERM: leave, signal.SIGHUP: leave_if_closed}):
+    with replaced({signal.SIGTERM: leave, signal.SIGHUP: leave_if_closed}):
         yield
 
 
@@ -66,7 +66,7 @@ def handled(*, stop: Callable[[], None], reload: Callable[[], None]) -> Iterator
         else:
             loop.call_soon_threadsafe(reload)
 
-    with _set({signal.SIGHUP: on_reload, **dict.fromkeys(STOPPING, on_stop)}):
+    with replaced({signal.SIGHUP: on_reload, **dict.fromkeys(STOPPING, on_stop)}):
         yield
 
 
@@ -77,7 +77,8 @@ def _closing() -> Callable[[], bool]:
 
 
 @contextmanager
-def _set(handlers: Mapping[signal.Signals, Handler]) -> Iterator[None]:
+def replaced(handlers: Mapping[signal.Signals, Handler]) -> Iterator[None]:
+    """While the block runs, these handle signals."""
     before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield

@@ -123,7 +123,7 @@ async def run_daemon(
         receiver=receiver.answer,
         activity=ActivityReader(mirror),
     )
-    store = NotificationStore(lambda: daemon.workers, log=log)
+    store = NotificationStore(lambda name: daemon.workers[name].store, log=log)
     notifier = Notifier(lambda: settings.subscriptions, log=log, redact=redactor.redact, store=store)
     heartbeat = HeartbeatSender(lambda: settings.heartbeat_urls, log=log)
     http = settings.http

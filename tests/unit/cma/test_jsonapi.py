@@ -445,13 +445,10 @@ def test_a_webhook_and_its_calls_may_say_null() -> None:
         assert (call.webhook_id, call.attempted_auto_retries_count) == (None, 0)
 
 
-def test_people_and_days_may_say_null() -> None:
-    """An editor has only an id, and a day no requests."""
+def test_people_may_say_null() -> None:
+    """An editor has only an id."""
     (nobody,) = editors({"type": "access_token", "id": "1", "attributes": None})
     assert (nobody.type, nobody.id, nobody.name, nobody.email) == ("access_token", "1", None, None)
-    sent = {"id": "1", "attributes": {"date": "2026-03-01", "cma_api_calls": None, "cma_traffic_bytes": None}}
-    (day,) = entries(json.dumps({"data": [sent]}).encode(), decode.daily_usage, paged=False).values
-    assert (day.cma_api_calls, day.cma_traffic_bytes) == (0, 0)
 
 
 def test_a_webhook_shows_no_password() -> None:

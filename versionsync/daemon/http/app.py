@@ -11,7 +11,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import aiohttp
 import msgspec
@@ -35,6 +35,8 @@ SHUTDOWN_SECONDS: Final = 0.2
 ASK_SECONDS: Final = 1.0
 LINGER_SECONDS: Final = 2.0
 """How long the unread rest of a body may take, so that its sender sees the response."""
+
+Handler: TypeAlias = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _HEADERS: Final = {
     "Cache-Control": "no-store",
@@ -62,7 +64,7 @@ class App:
         *,
         redact: Callable[[str], str],
         stuck: Callable[[], Sequence[str]] = tuple,
-        receiver: Callable[[web.Request], Awaitable[web.StreamResponse]] | None = None,
+        receiver: Handler | None = None,
         activity: ActivityReader | None = None,
     ) -> None:
         self._states = states
@@ -91,9 +93,7 @@ class App:
             await self._activity.close()
 
     @web.middleware
-    async def _in_progress(
-        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-    ) -> web.StreamResponse:
+    async def _in_progress(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         if self.listener is None:
             return await handler(request)
         with self.listener.answering(request.transport):
@@ -196,30 +196,22 @@ class _ServerLog(logging.Logger):
 
 async def _cannot_listen(error: OSError | UnicodeError, host: str, port: int) -> CannotListen:
     """Return what is wrong with the address, and what to do about it."""
-    code = error.errno if isinstance(error, OSError) else None
-    if isinstance(error, socket.gaierror | UnicodeError):
-        return CannotListen(f"there is no address {host}", hint="Set [http] host to an address of this machine.")
-    if code == errno.EADDRINUSE:
-        if pid := await _other_daemon(host, port):
-            return CannotListen(
-                f"another versionsync (process {pid}) already listens on {url_of(host, port)}",
-                hint="Stop that one. For a standby beside it, set [http] port to another port (0: any).",
-            )
-        return CannotListen(
-            f"another program already listens on {url_of(host, port)}",
-            hint="Set [http] port, or VERSIONSYNC_HTTP_PORT, to another port; 0 takes any free one.",
-        )
-    if code in (errno.EACCES, errno.EPERM):
-        return CannotListen(
-            f"this user may not listen on port {port} of {host}", hint="Set [http] port to 1024 or more."
-        )
-    if code == errno.EADDRNOTAVAIL:
-        return CannotListen(
-            f"this machine has no address {host}",
-            hint="Set [http] host to 127.0.0.1, or to one that it has.",
-        )
+    code, url = getattr(error, "errno", None), url_of(host, port)
     reason = error.strerror if isinstance(error, OSError) else str(error)
-    return CannotListen(f"cannot listen on {url_of(host, port)}: {reason}", hint="Check [http] host and port.")
+    what, hint = f"cannot listen on {url}: {reason}", "Check [http] host and port."
+    if isinstance(error, socket.gaierror | UnicodeError):
+        what, hint = f"there is no address {host}", "Set [http] host to an address of this machine."
+    elif code == errno.EADDRINUSE and (pid := await _other_daemon(host, port)):
+        what = f"another versionsync (process {pid}) already listens on {url}"
+        hint = "Stop that one. For a standby beside it, set [http] port to another port (0: any)."
+    elif code == errno.EADDRINUSE:
+        what = f"another program already listens on {url}"
+        hint = "Set [http] port, or VERSIONSYNC_HTTP_PORT, to another port; 0 takes any free one."
+    elif code in (errno.EACCES, errno.EPERM):
+        what, hint = f"this user may not listen on port {port} of {host}", "Set [http] port to 1024 or more."
+    elif code == errno.EADDRNOTAVAIL:
+        what, hint = f"this machine has no address {host}", "Set [http] host to 127.0.0.1, or to one that it has."
+    return CannotListen(what, hint=hint)
 
 
 async def _other_daemon(host: str, port: int) -> int | None:
@@ -239,9 +231,7 @@ def _json(value: Mapping[str, Any], *, status: int = 200) -> web.Response:
 
 
 @web.middleware
-async def _with_headers(
-    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-) -> web.StreamResponse:
+async def _with_headers(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         response = await handler(request)
     except web.HTTPException as answer:

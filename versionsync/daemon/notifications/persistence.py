@@ -9,15 +9,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from datetime import datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from structlog.typing import FilteringBoundLogger
 
 from versionsync.daemon.notifications.rules import NotificationKind, NotificationState
+from versionsync.daemon.source_store import SourceStore
 from versionsync.daemon.worker_state import WorkerState, WorkerStatus
 from versionsync.mirror.errors import MirrorError
 
-__all__ = ["NotificationStore", "StoreBackend"]
+__all__ = ["NotificationStore"]
 
 RETRY_SECONDS: Final = 15.0
 """The wait before a database that was unavailable is asked again."""
@@ -26,21 +27,11 @@ Sent = dict[str, NotificationKind]
 """The open notifications about a source, by channel."""
 
 
-class StoreBackend(Protocol):
-    """Stores the notifications of one source. Methods raise MirrorError, and RuntimeError once the source has ended."""
-
-    async def sent_notifications(self) -> Mapping[str, NotificationKind]:
-        """Return the open notifications about the source, by channel."""
-
-    async def save_notifications(self, sent: Mapping[str, NotificationKind | None], at: datetime) -> None:
-        """Save what was sent to these channels; None: the problem has passed."""
-
-
 class NotificationStore:
-    """Stores the notifications of all sources. `backends` returns the backend of each source."""
+    """Stores the notifications of all sources. `store_of` returns the store of a source by its name."""
 
-    def __init__(self, backends: Callable[[], Mapping[str, StoreBackend]], *, log: FilteringBoundLogger) -> None:
-        self._backends = backends
+    def __init__(self, store_of: Callable[[str], SourceStore], *, log: FilteringBoundLogger) -> None:
+        self._store_of = store_of
         self._log = log
         self._saved: dict[str, Sent] = {}
         self._ready: set[str] = set()
@@ -64,9 +55,9 @@ class NotificationStore:
                 self._leave(name, channels)
             elif self._is_free(name, clock):
                 if name not in self._saved:
-                    self._begin(self._read(self._backends()[name], name, channels, clock))
+                    self._begin(self._read(self._store_of(name), name, channels, clock))
                 elif changes := self._changes(name, state, channels):
-                    self._begin(self._write(self._backends()[name], name, changes, now, clock))
+                    self._begin(self._write(self._store_of(name), name, changes, now, clock))
         return frozenset(self._ready)
 
     def remember(self, channel: str, state: NotificationState) -> None:
@@ -105,11 +96,11 @@ class NotificationStore:
         self._task = asyncio.create_task(work)
 
     async def _read(
-        self, backend: StoreBackend, name: str, channels: Mapping[str, NotificationState], clock: float
+        self, store: SourceStore, name: str, channels: Mapping[str, NotificationState], clock: float
     ) -> None:
         try:
-            self._saved[name] = dict(await backend.sent_notifications())
-        except (MirrorError, RuntimeError) as error:
+            self._saved[name] = dict(await store.sent_notifications())
+        except (MirrorError, RuntimeError) as error:  # the source may have ended
             # The unavailable database may be the very problem to report.
             self._log.debug("notifications.load_failed", source=name, reason=str(error))
             self._not_before[name] = clock + RETRY_SECONDS
@@ -121,14 +112,14 @@ class NotificationStore:
 
     async def _write(
         self,
-        backend: StoreBackend,
+        store: SourceStore,
         name: str,
         changes: Mapping[str, NotificationKind | None],
         now: datetime,
         clock: float,
     ) -> None:
         try:
-            await backend.save_notifications(changes, now)
+            await store.save_notifications(changes, now)
         except (MirrorError, RuntimeError) as error:
             self._log.debug("notifications.save_failed", source=name, reason=str(error))
             self._not_before[name] = clock + RETRY_SECONDS

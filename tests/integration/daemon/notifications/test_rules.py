@@ -50,7 +50,7 @@ def notifier(daemon: RunningDaemon, *subscriptions: Subscription, send_seconds: 
         lambda: subscriptions,
         log=daemon.log,
         redact=lambda text: text.replace("wrong", "W---G"),
-        store=NotificationStore(lambda: daemon.daemon.workers, log=daemon.log),
+        store=NotificationStore(lambda name: daemon.daemon.workers[name].store, log=daemon.log),
         host="mirror1",
         send_seconds=send_seconds,
         gather_seconds=0.5,

@@ -48,7 +48,7 @@ class Daemon:
         log = structlog.wrap_logger(CapturingLogger(), processors=[])
         self.clock = 0.0
         self.subscription = Subscription(channel="notifications[0]", url=Secret(url), rule=Rule(), send=sent.append)
-        store = NotificationStore(lambda: {"website": backend}, log=log)
+        store = NotificationStore(lambda _: backend, log=log)  # type: ignore[arg-type, return-value]
         self.notifier = Notifier(
             lambda: [self.subscription], log=log, redact=str, store=store, clock=lambda: self.clock
         )
