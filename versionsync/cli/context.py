@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 from versionsync.cli.exit_codes import ExitCode
 from versionsync.cli.options import Options
 from versionsync.cli.terminal.output import Output
+from versionsync.config import Configuration, Secret, SourceSettings, UnknownSource, load
+from versionsync.config.checking import nearest
 from versionsync.redaction import Redactor
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
-    from versionsync.config import Configuration, Secret, SourceSettings
     from versionsync.mirror.database import Mirror
     from versionsync.mirror.tables.sources import SourceRow
     from versionsync.webhooks.payload import BasicAuth
@@ -88,8 +89,6 @@ class CliContext:
 
     def load_settings(self) -> Configuration:
         """Load the settings as they are now: they may change while the daemon runs. Raises a ConfigError."""
-        from versionsync.config import load
-
         configuration = load(config=self.options.config, database_url=self.options.database, environ=self.environ)
         for source in configuration.sources:
             if source.api_token is not None:
@@ -131,8 +130,6 @@ class CliContext:
 
     def known_sources(self, mirror: Mirror, names: Sequence[str]) -> list[SourceRow]:
         """Return the mirrored sources called `names`, or all if there are none. Raises UnknownSource."""
-        from versionsync.config import UnknownSource
-        from versionsync.config.checking import nearest
         from versionsync.mirror.tables.sources import sources_of
 
         with mirror.read() as connection:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
+from versionsync.config import Configuration, NotificationSettings, Secret, SourceSettings
+from versionsync.daemon.notifications.apprise import open_channel, secrets_in
+from versionsync.daemon.notifications.notifier import Subscription
+from versionsync.daemon.notifications.rules import NotificationKind, Rule
 from versionsync.redaction import Redactor
-
-if TYPE_CHECKING:
-    from versionsync.config import Configuration, NotificationSettings, Secret, SourceSettings
-    from versionsync.daemon.notifications.notifier import Subscription
 
 __all__ = ["heartbeat_urls", "subscription_of", "subscriptions"]
 
@@ -25,10 +24,6 @@ def subscription_of(configuration: Configuration, entry: NotificationSettings, *
     `redactor` masks its address, and each part that may be a secret, from now on. Raises a ConfigError if the address
     is missing or invalid, or Apprise is not installed.
     """
-    from versionsync.daemon.notifications.apprise import open_channel, secrets_in
-    from versionsync.daemon.notifications.notifier import Subscription
-    from versionsync.daemon.notifications.rules import NotificationKind, Rule
-
     url = configuration.notification_url(entry)
     for secret in secrets_in(url):
         redactor.learn(secret)

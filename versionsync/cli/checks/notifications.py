@@ -11,6 +11,9 @@ from versionsync.cli.checks.result import CheckResult, error, from_error, ok
 from versionsync.cli.context import CliContext
 from versionsync.cli.exit_codes import ExitCode
 from versionsync.config import ConfigError
+from versionsync.daemon.notifications.apprise import NotSent
+from versionsync.daemon.notifications.text import test_notification
+from versionsync.wiring.notifiers import heartbeat_urls, subscription_of
 
 __all__ = ["check_heartbeats", "check_notifications"]
 
@@ -19,10 +22,6 @@ CHECK: Final = "notifications"
 
 def check_notifications(session: CliContext, *, send: bool) -> Iterator[CheckResult]:
     """Check each channel of `[[notifications]]`; with `send`, send each one a test notification."""
-    from versionsync.daemon.notifications.apprise import NotSent
-    from versionsync.daemon.notifications.text import test_notification
-    from versionsync.wiring.notifiers import subscription_of
-
     if send and not session.configuration.notifications:
         hint = "Add [[notifications]] to the settings, or set VERSIONSYNC_NOTIFICATION_URL."
         yield error(CHECK, "the settings have no channel to send a test notification to", hint, ExitCode.USAGE)
@@ -47,8 +46,6 @@ def check_notifications(session: CliContext, *, send: bool) -> Iterator[CheckRes
 
 def check_heartbeats(session: CliContext) -> Iterator[CheckResult]:
     """Check each heartbeat. It calls none: that would report a run that succeeded."""
-    from versionsync.wiring.notifiers import heartbeat_urls
-
     for source in session.configuration.sources:
         try:
             urls = heartbeat_urls(session.configuration, [source], redactor=session.redactor)

@@ -15,14 +15,22 @@ from urllib.parse import quote
 
 import msgspec
 
+from versionsync.cli.context import CliContext
+from versionsync.config import (
+    ConfigError,
+    Configuration,
+    FileProblem,
+    HttpSettings,
+    InvalidSetting,
+    SecretProblem,
+    load,
+)
 from versionsync.database_urls import parse
 from versionsync.systemd.errors import NotAccessible, ServiceError
 from versionsync.systemd.plan import READABLE, Paths
 from versionsync.systemd.units import DEFAULT_ADDRESS, UnitOptions
 
 if TYPE_CHECKING:
-    from versionsync.cli.context import CliContext
-    from versionsync.config import ConfigError, Configuration, HttpSettings
     from versionsync.mirror.errors import MirrorError
 
 __all__ = ["ServiceSettings", "check_service", "service_settings"]
@@ -53,8 +61,6 @@ def check_service(
         paths: The folders of its settings and state.
         reads_secrets: Whether this user may read the secrets. If not, they and the database are not checked.
     """
-    from versionsync.config import FileProblem, InvalidSetting, load
-
     path = paths.settings / options.settings
     if session.options.config not in (None, path):
         yield InvalidSetting(
@@ -89,7 +95,6 @@ def check_service(
 
 def _problems(check: Callable[[], object]) -> Iterator[ConfigError | ServiceError | MirrorError]:
     """Yield the error that `check` raises, if any."""
-    from versionsync.config import ConfigError
     from versionsync.mirror.errors import MirrorError
 
     try:
@@ -100,8 +105,6 @@ def _problems(check: Callable[[], object]) -> Iterator[ConfigError | ServiceErro
 
 def service_settings(options: UnitOptions, paths: Paths) -> ServiceSettings:
     """Return what an installation takes from the settings, or the defaults of the units if these are unusable."""
-    from versionsync.config import ConfigError, load
-
     path = paths.settings / options.settings
     try:
         return _settings(load(config=path, environ={}), options, path)
@@ -120,8 +123,6 @@ def _settings(configuration: Configuration, options: UnitOptions, path: Path) ->
 
 def _address(http: HttpSettings, path: Path) -> str:
     """Return the address as systemd writes it."""
-    from versionsync.config import InvalidSetting
-
     try:
         ip = ipaddress.ip_address("127.0.0.1" if http.host == "localhost" else http.host)
     except ValueError:
@@ -138,7 +139,6 @@ def _address(http: HttpSettings, path: Path) -> str:
 
 
 def _refuse_variables(configuration: Configuration, path: Path) -> None:
-    from versionsync.config import SecretProblem
 
     for where, name, table in _named(configuration):
         if variable := getattr(table, f"{name}_env"):
@@ -150,8 +150,6 @@ def _refuse_variables(configuration: Configuration, path: Path) -> None:
 
 def _refuse_inline_secrets(configuration: Configuration, path: Path) -> None:
     """Raise SecretProblem if the settings hold a secret: then the service's user must not read them."""
-    from versionsync.config import SecretProblem
-
     inline = [f"{where}: {name}" for where, name, table in _named(configuration) if getattr(table, name, None)]
     if (url := configuration.settings.database_url) and parse(url.reveal()).secrets:
         inline.append("database_url with a password")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 from versionsync.cli.context import CliContext
 from versionsync.cli.options import flag
 from versionsync.cli.terminal.output import Column
+from versionsync.config import FileProblem, InvalidSetting, Secret, SourceSettings
 from versionsync.text import count
 
 if TYPE_CHECKING:
@@ -153,7 +154,6 @@ class _DemoRun:
         """Sync once. End the program if that fails, as on a full disk."""
         from versionsync.cli.commands.sync import run_all
         from versionsync.cli.views.sync import print_report
-        from versionsync.config import Secret, SourceSettings
         from versionsync.simulator import FULL_ACCESS_TOKEN
         from versionsync.sync.report import SyncOptions
         from versionsync.wiring.sync_all import SourceJob
@@ -222,7 +222,6 @@ def _say(session: CliContext, *lines: str) -> None:
 
 def _free(database: str) -> Path:
     """Return the file for the demo's database. Replace one of an earlier demo, and refuse any other."""
-    from versionsync.config import FileProblem, InvalidSetting
     from versionsync.mirror.database import Mirror
     from versionsync.mirror.engine.sqlalchemy_urls import database_url, sqlite_path
     from versionsync.mirror.tables.sources import sources_of

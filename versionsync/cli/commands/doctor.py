@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import Annotated, Final
 
 import typer
 
@@ -13,10 +13,9 @@ from versionsync.cli.checks.result import CheckResult, Severity, from_error, mos
 from versionsync.cli.context import CliContext
 from versionsync.cli.exit_codes import ExitCode
 from versionsync.cli.options import flag
+from versionsync.config import ConfigError, SourceSettings
+from versionsync.config.checking import settings_of
 from versionsync.text import count
-
-if TYPE_CHECKING:
-    from versionsync.config import SourceSettings
 
 __all__ = ["doctor"]
 
@@ -75,7 +74,6 @@ def examine(session: CliContext, *, send_test_notification: bool = False) -> Ite
     """Run all checks, one after the other. Without usable settings it stops after the first."""
     from versionsync.cli.checks.database import check_database
     from versionsync.cli.checks.notifications import check_heartbeats, check_notifications
-    from versionsync.config import ConfigError
 
     session.keeps_doubts = True
     try:
@@ -103,9 +101,6 @@ def examine(session: CliContext, *, send_test_notification: bool = False) -> Ite
 
 def _ignored_variables(session: CliContext) -> Iterator[CheckResult]:
     """Report variables that have no effect because of the settings file."""
-    from versionsync.config.checking import settings_of
-    from versionsync.config.definition import SourceSettings
-
     if session.configuration.path is None:
         return
     ignored = [
@@ -120,7 +115,6 @@ def _source(session: CliContext, source: SourceSettings, *, url: str | None) -> 
     from versionsync.cli.checks.database import mirrored_source
     from versionsync.cli.checks.upstream import check_upstream
     from versionsync.cli.checks.webhook import check_webhook
-    from versionsync.config import ConfigError
     from versionsync.wiring.clients import INTERACTIVE_TIMEOUT_SECONDS, open_client
 
     try:

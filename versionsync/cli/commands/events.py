@@ -12,6 +12,7 @@ import typer
 from versionsync.cli.context import CliContext
 from versionsync.cli.options import flag, option
 from versionsync.cli.terminal.output import Column
+from versionsync.config.checking import nearest
 from versionsync.text import when
 
 if TYPE_CHECKING:
@@ -78,7 +79,6 @@ def events(
 
 def known_type(name: str) -> str:
     """Return `name` if it is a type of event. Otherwise raise a usage error with the most similar one."""
-    from versionsync.config.checking import nearest
     from versionsync.ledger.events import EventType
 
     names = [kind.value for kind in EventType]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from versionsync.cli.context import CliContext
+from versionsync.config import InvalidSetting
 
 __all__ = ["health"]
 
@@ -18,7 +19,6 @@ def health(session: CliContext) -> None:
         # In a second terminal, while `versionsync run` runs.
         versionsync health
     """
-    from versionsync.config import InvalidSetting
     from versionsync.daemon.http.health_client import get_health
 
     http = session.configuration.http

@@ -12,15 +12,34 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from versionsync import cma
 from versionsync.cli.checks.result import Severity, most_severe
 from versionsync.cli.context import CliContext
 from versionsync.cli.exit_codes import ExitCode, error_report
 from versionsync.cli.options import flag, option
+from versionsync.config import (
+    LOCAL_FILE,
+    SYSTEM_FILE,
+    ConfigError,
+    FileProblem,
+    InvalidSetting,
+    Secret,
+    SecretProblem,
+    Settings,
+    SourceSettings,
+)
+from versionsync.config.checking import check_table
+from versionsync.config.credentials import SecretReader, check_database_url
+from versionsync.config.definition import DEFAULT_TOKEN_VARIABLE
+from versionsync.config.environment_variables import unknown_variables
+from versionsync.config.example_file import settings_file
+from versionsync.config.file_trust import check_found_folder
+from versionsync.config.loading import check_command_line
+from versionsync.private_files import no_file, write_whole
 from versionsync.text import count
 
 if TYPE_CHECKING:
     from versionsync.cli.checks.result import CheckResult
-    from versionsync.config import Secret, SourceSettings
 
 __all__ = ["init"]
 
@@ -99,11 +118,6 @@ def init(
           --token-file /etc/versionsync/api_token
     """
     from versionsync.cli.commands.webhook import new_login
-    from versionsync.config import LOCAL_FILE, Settings, SourceSettings
-    from versionsync.config.credentials import check_database_url
-    from versionsync.config.environment_variables import unknown_variables
-    from versionsync.config.file_trust import check_found_folder
-    from versionsync.config.loading import check_command_line
 
     target = session.options.config or LOCAL_FILE
     if session.options.config is None:
@@ -194,8 +208,6 @@ class _Questions:
 
     def ask(self, question: str, default: str, check: Callable[[str], object]) -> str:
         """Return an answer that passes `check`. Ask again if it raises a ConfigError."""
-        from versionsync.config import ConfigError
-
         while self.asks:
             answer = str(typer.prompt(question, default=default, err=True, show_default=bool(default)))
             try:
@@ -232,11 +244,6 @@ def _find_token(
         target: The settings file, beside which the token's file belongs.
         connect: Tries a token. Ends the program, or raises an error, if it does not work.
     """
-    from versionsync.cma import CmaError, EnvironmentNotFound
-    from versionsync.config import Secret, SecretProblem, SourceSettings
-    from versionsync.config.credentials import SecretReader
-    from versionsync.config.definition import DEFAULT_TOKEN_VARIABLE
-
     session, output = questions.session, questions.session.output
 
     def read(source: SourceSettings) -> Secret:
@@ -267,9 +274,9 @@ def _find_token(
             secret = read(SourceSettings(name="new", api_token=Secret(typed)))
             token = _Token(secret, "api_token_file", value, path, is_new=True)
             return token, connect(token)
-        except EnvironmentNotFound:
+        except cma.EnvironmentNotFound:
             raise  # another token would not help
-        except (CmaError, SecretProblem) as error:
+        except (cma.CmaError, SecretProblem) as error:
             problem = error_report(error).redacted(session.redactor.redact)
             output.error(problem.message, problem.hint)
             output.note("Nothing was written.")
@@ -291,7 +298,6 @@ def _choose_environment(
         )
 
     def check(answer: str) -> None:
-        from versionsync.config import InvalidSetting
 
         if answer and known is not None and answer not in known:
             raise InvalidSetting(f"there is no environment {answer}", hint=f"There are: {', '.join(known)}.")
@@ -305,15 +311,11 @@ def _choose_environment(
 
 def _source(given: Mapping[str, str], name: str = "new") -> SourceSettings:
     """Return the source, checked as one of a settings file is. Raise a ConfigError."""
-    from versionsync.config.checking import check_table
-    from versionsync.config.definition import SourceSettings
-
     return check_table({"name": name} | dict(given), SourceSettings, file="what was given")
 
 
 def _try(session: CliContext, source: SourceSettings, token: Secret, *, shows_all: bool) -> _Project:
     """Return the project that `token` opens. End the program if a sync with it would fail."""
-    from versionsync import cma
     from versionsync.cli.checks.upstream import check_upstream, first_pages
     from versionsync.cli.commands.doctor import show
     from versionsync.wiring.clients import INTERACTIVE_TIMEOUT_SECONDS, open_client
@@ -346,7 +348,6 @@ def _try(session: CliContext, source: SourceSettings, token: Secret, *, shows_al
 
 
 def _settings(name: str, given: Mapping[str, str], database: str, session: CliContext) -> str:
-    from versionsync.config.example_file import settings_file
 
     # The variable wins over the file anyway, and may hold a password.
     top = {} if session.environ.get("VERSIONSYNC_DATABASE_URL") else {"database_url": database}
@@ -355,7 +356,6 @@ def _settings(name: str, given: Mapping[str, str], database: str, session: CliCo
 
 def _choose_webhook(questions: _Questions, name: str) -> str | None:
     """Return what the webhook is to call, or None for no webhook."""
-    from versionsync.config import Secret, SourceSettings
     from versionsync.webhooks.payload import BasicAuth
     from versionsync.webhooks.registration import installation
 
@@ -383,8 +383,6 @@ def _report(questions: _Questions, files: Sequence[Path], name: str) -> None:
 
 def _continue(questions: _Questions, target: Path, name: str, project: _Project | None, url: str | None) -> None:
     """Create the webhook and start the first sync, if they are wanted. Show what comes next."""
-    from versionsync.config import SYSTEM_FILE
-
     output = questions.session.output
     config = f" --config {target}" if questions.session.options.config else ""
     if url is not None:
@@ -404,12 +402,10 @@ def _continue(questions: _Questions, target: Path, name: str, project: _Project 
 def _create_webhook(session: CliContext, name: str, url: str) -> None:
     """Create the webhook. If that fails, show the command that does it later: the rest works without."""
     from versionsync.cli.commands import webhook
-    from versionsync.cma import CmaError
-    from versionsync.config import ConfigError
 
     try:
         webhook.install(session, name, url=url)
-    except (CmaError, ConfigError) as error:
+    except (cma.CmaError, ConfigError) as error:
         problem = error_report(error).redacted(session.redactor.redact)
         session.output.error(problem.message, problem.hint)
         config = f" --config {session.options.config}" if session.options.config else ""
@@ -442,8 +438,6 @@ def _about(seconds: float) -> str:
 
 
 def _refuse_overwriting(path: Path, *, force: bool) -> None:
-    from versionsync.config import FileProblem
-    from versionsync.private_files import no_file
 
     if kind := no_file(path):
         raise FileProblem(f"{path} is {kind}, which is not replaced", hint="Name the file itself.")
@@ -453,9 +447,6 @@ def _refuse_overwriting(path: Path, *, force: bool) -> None:
 
 def _write(path: Path, text: str) -> None:
     """Write a file that only its owner can read."""
-    from versionsync.config import FileProblem
-    from versionsync.private_files import write_whole
-
     try:
         write_whole(path, text, mode=0o600)
     except OSError as error:

@@ -12,18 +12,19 @@ import typer
 
 from versionsync import __version__
 from versionsync.cli.context import CliContext
-from versionsync.cli.exit_codes import ExitCode, error_report, most_severe
+from versionsync.cli.exit_codes import ErrorReport, ExitCode, error_report, most_severe
 from versionsync.cli.options import CommandGroup, add_command, flag, option
+from versionsync.systemd.errors import ConfirmationRequired, ModifiedUnit, NotRoot, ServiceError
+from versionsync.systemd.host import check_instance, execute, find_paths, installed_program, program_path, read
+from versionsync.systemd.plan import Activity, Files, Installation, Paths, Plan, Write, files_of, removal
+from versionsync.systemd.state import UnitStatus, activity_of, others_of, watch_start
+from versionsync.systemd.systemctl import Systemd
+from versionsync.systemd.units import DEFAULT_PROGRAM, UnitOptions
 
 if TYPE_CHECKING:
     from pathlib import PurePosixPath
 
     from versionsync.cli.checks.service import ServiceSettings
-    from versionsync.cli.exit_codes import ErrorReport
-    from versionsync.systemd.plan import Files, Installation, Paths, Plan
-    from versionsync.systemd.state import UnitStatus
-    from versionsync.systemd.systemctl import Systemd
-    from versionsync.systemd.units import UnitOptions
 
 __all__ = ["app"]
 
@@ -80,11 +81,6 @@ def install(
         sudo versionsync service install --name shop
     """
     from versionsync.cli.checks.service import check_service, service_settings
-    from versionsync.systemd.host import execute, find_paths, program_path, read
-    from versionsync.systemd.plan import Activity, files_of
-    from versionsync.systemd.state import activity_of, watch_start
-    from versionsync.systemd.systemctl import Systemd
-    from versionsync.systemd.units import DEFAULT_PROGRAM
 
     options, systemd = _unit_options(user, name, timer), Systemd(user=user)
     obstacles = _Obstacles(dry_run=dry_run)
@@ -141,11 +137,6 @@ def uninstall(
         # Remove the service.
         sudo versionsync service uninstall
     """
-    from versionsync.systemd.host import execute
-    from versionsync.systemd.plan import removal
-    from versionsync.systemd.state import others_of
-    from versionsync.systemd.systemctl import Systemd
-
     options, systemd = _unit_options(user, name, timer), Systemd(user=user)
     obstacles = _Obstacles(dry_run=dry_run)
     with obstacles.of_this_host():
@@ -188,7 +179,6 @@ def status(session: CliContext, *, user: User = False, name: Name = None, timer:
         versionsync service status --name shop
     """
     from versionsync.cli.views.service import read_status, show
-    from versionsync.systemd.systemctl import Systemd
 
     options, systemd = _unit_options(user, name, timer), Systemd(user=user)
     systemd.require()
@@ -225,8 +215,6 @@ class _Obstacles:
     @contextmanager
     def of_this_host(self) -> Iterator[None]:
         """Collect an error of this machine or user. A dry run succeeds: you may plan for another."""
-        from versionsync.systemd.errors import ServiceError
-
         try:
             yield
         except ServiceError as error:
@@ -257,8 +245,6 @@ def _finish_dry_run(
 
 
 def _unit_options(user: bool, name: str | None, timer: bool) -> UnitOptions:
-    from versionsync.systemd.host import check_instance
-    from versionsync.systemd.units import UnitOptions
 
     if name is not None:
         check_instance(name)
@@ -266,7 +252,6 @@ def _unit_options(user: bool, name: str | None, timer: bool) -> UnitOptions:
 
 
 def _require_root(options: UnitOptions) -> None:
-    from versionsync.systemd.errors import NotRoot
 
     if not options.user and os.geteuid() != 0:
         raise NotRoot(
@@ -278,8 +263,6 @@ def _require_root(options: UnitOptions) -> None:
 def _found(session: CliContext, options: UnitOptions, systemd: Systemd) -> tuple[Installation, Files]:
     """Return what this version would install for the installed program, and the files as they are."""
     from versionsync.cli.checks.service import service_settings
-    from versionsync.systemd.host import find_paths, installed_program, read
-    from versionsync.systemd.plan import files_of
 
     paths = find_paths(options, session.environ, systemd=systemd.version)
     program = installed_program(options, paths, read)
@@ -291,8 +274,6 @@ def _installation(
     options: UnitOptions, program: PurePosixPath, paths: Paths, settings: ServiceSettings
 ) -> Installation:
     from zipfile import is_zipfile
-
-    from versionsync.systemd.plan import Installation
 
     return Installation(
         options=options,
@@ -315,7 +296,6 @@ def _show(session: CliContext, plan: Plan, *, in_full: bool, nothing: str) -> No
 
 
 def _check_unmodified(plan: Plan) -> None:
-    from versionsync.systemd.errors import ModifiedUnit
 
     if plan.conflicts:
         paths = ", ".join(str(write.path) for write in plan.conflicts)
@@ -327,8 +307,6 @@ def _check_unmodified(plan: Plan) -> None:
 
 def _confirm(session: CliContext, plan: Plan, *, yes: bool) -> None:
     """Ask whether to execute the plan. A no ends the command."""
-    from versionsync.systemd.errors import ConfirmationRequired
-
     if yes or not plan.steps:
         return
     if session.output.as_json or not sys.stdin.isatty():
@@ -356,7 +334,6 @@ def _report(session: CliContext, options: UnitOptions, plan: Plan, running: Unit
 
 
 def _fields(options: UnitOptions, plan: Plan) -> dict[str, Any]:
-    from versionsync.systemd.plan import Write
 
     steps = [" ".join(next(step.lines()).split()) for step in plan.steps]
     files = {str(step.path): step.text for step in plan.steps if isinstance(step, Write)}

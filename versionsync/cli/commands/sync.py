@@ -12,6 +12,7 @@ import typer
 from versionsync.cli.context import CliContext
 from versionsync.cli.exit_codes import ExitCode
 from versionsync.cli.options import flag, option, sources_to
+from versionsync.cli.signals import run_until_interrupted
 from versionsync.cli.views.sync import print_report
 from versionsync.text import count
 
@@ -126,7 +127,6 @@ def count_requests(mirror: Mirror, jobs: Sequence[SourceJob]) -> None:
 
 def run_all(session: CliContext, mirror: Mirror, jobs: Sequence[SourceJob], options: SyncOptions) -> list[RunReport]:
     """Run `jobs` at the same time and show their progress. An interrupt ends the program with code 130."""
-    from versionsync.cli.signals import run_until_interrupted
     from versionsync.cli.views.progress import progress_display
     from versionsync.wiring.sync_all import sync_all
 

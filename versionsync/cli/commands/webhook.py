@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 import typer
 
+from versionsync import cma
 from versionsync.cli.context import CliContext
 from versionsync.cli.exit_codes import ExitCode, error_report, most_severe
 from versionsync.cli.options import CommandGroup, add_command, flag, option, sources_to
+from versionsync.config import ConfigError, Secret, SecretProblem, SourceSettings, UnknownSource
+from versionsync.private_files import write_whole
 from versionsync.text import count
 
 if TYPE_CHECKING:
-    from versionsync import cma
-    from versionsync.config import SourceSettings
     from versionsync.webhooks.payload import BasicAuth
 
 __all__ = ["app", "new_login"]
@@ -125,7 +126,6 @@ def new_login(session: CliContext, source: SourceSettings) -> BasicAuth:
     """Return a login with a new random password, masked from now on."""
     import secrets
 
-    from versionsync.config import Secret
     from versionsync.webhooks.payload import BasicAuth
 
     password = secrets.token_urlsafe(PASSWORD_BYTES)
@@ -135,9 +135,6 @@ def new_login(session: CliContext, source: SourceSettings) -> BasicAuth:
 
 def _store(place: Path, login: BasicAuth) -> None:
     """Write the password to a file that only its owner can read. Raises SecretProblem."""
-    from versionsync.config import SecretProblem
-    from versionsync.private_files import write_whole
-
     try:
         write_whole(place, f"{login.password.reveal()}\n", mode=0o600)
     except OSError as error:
@@ -171,8 +168,6 @@ def status(
 def _show(session: CliContext, source: SourceSettings) -> tuple[ExitCode, dict[str, Any]]:
     """Print the webhooks of one source. An error is printed too: the next source still follows."""
     from versionsync.cli.views.webhook import entry, last_calls, show
-    from versionsync.cma import CmaError
-    from versionsync.config import ConfigError
     from versionsync.webhooks.registration import find_own
 
     async def read(client: cma.Client) -> list[tuple[cma.Webhook, Sequence[cma.WebhookCall]]]:
@@ -182,7 +177,7 @@ def _show(session: CliContext, source: SourceSettings) -> tuple[ExitCode, dict[s
     output = session.output
     try:
         found = _ask(session, source, read)
-    except (CmaError, ConfigError) as error:
+    except (cma.CmaError, ConfigError) as error:
         problem = error_report(error).redacted(session.redactor.redact)
         if not output.as_json:
             output.error(f"{source.name}: {problem.message}", problem.hint)
@@ -269,8 +264,6 @@ def test(session: CliContext, source: SourceArg = None, *, url: UrlOption = None
 
 def _chosen(session: CliContext, name: str | None) -> SourceSettings:
     """Return the source called `name`, or the only one. Raises UnknownSource."""
-    from versionsync.config import UnknownSource
-
     sources: Sequence[SourceSettings] = session.sources([name] if name else ())
     if len(sources) > 1:
         names = ", ".join(source.name for source in sources)
@@ -282,7 +275,6 @@ def _chosen(session: CliContext, name: str | None) -> SourceSettings:
 
 def _notify_daemon(session: CliContext, source: SourceSettings) -> bool:
     """Mark in the database that the webhook changed, so that the daemon sees it. False: that is not possible."""
-    from versionsync.config import ConfigError
     from versionsync.mirror.errors import MirrorError
     from versionsync.mirror.tables.sources import load_source as source_called
     from versionsync.mirror.tables.webhooks import invalidate_cursor

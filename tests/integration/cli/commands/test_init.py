@@ -61,7 +61,7 @@ def test_settings_where_a_service_reads_them_are_followed_by_one(
     cli: Cli, upstream: SimulatorThread, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, next: str
 ) -> None:
     """A sync from there would fill another database, in the current folder."""
-    monkeypatch.setattr("versionsync.config.SYSTEM_FILE", tmp_path / "versionsync.toml")
+    monkeypatch.setattr("versionsync.cli.commands.init.SYSTEM_FILE", tmp_path / "versionsync.toml")
     ran = cli("init", "--yes", "--base-url", upstream.url, "--config", str(tmp_path / file), **VARIABLE)
     assert ran.code == 0
     assert f"Next:    versionsync service install{next}\n" in ran.out
