@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import functools
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, TypeVar, get_args, get_origin, get_type_hints
 
@@ -192,24 +193,18 @@ def check_text(text: str, setting: Setting) -> Any:
 
 
 def _check(value: object, setting: Setting, *, file: str, path: str) -> Any:
-    if setting.table is not None and setting.many:
-        if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
-            raise _invalid(value, setting, file=file, path=path)
-        return tuple(
-            check_table(entry, setting.table, file=file, path=f"{path}[{number}]") for number, entry in enumerate(value)
-        )
-    if setting.table is not None:
-        if not isinstance(value, dict):
-            raise _invalid(value, setting, file=file, path=path)
-        return check_table(value, setting.table, file=file, path=path)
-    if setting.secret:
-        if not isinstance(value, str):
-            raise _invalid(value, setting, file=file, path=path)
-        return Secret(value)
-    try:
-        return msgspec.convert(value, setting.type)
-    except msgspec.ValidationError:
-        raise _invalid(value, setting, file=file, path=path) from None
+    match value:
+        case list() if setting.table is not None and setting.many and all(isinstance(entry, dict) for entry in value):
+            entries = enumerate(value)
+            return tuple(check_table(one, setting.table, file=file, path=f"{path}[{at}]") for at, one in entries)
+        case dict() if setting.table is not None and not setting.many:
+            return check_table(value, setting.table, file=file, path=path)
+        case str() if setting.secret:
+            return Secret(value)
+    with suppress(msgspec.ValidationError):
+        if setting.table is None and not setting.secret:
+            return msgspec.convert(value, setting.type)
+    raise _invalid(value, setting, file=file, path=path)
 
 
 def _invalid(value: object, setting: Setting, *, file: str, path: str) -> InvalidSetting:
@@ -218,7 +213,7 @@ def _invalid(value: object, setting: Setting, *, file: str, path: str) -> Invali
     found = "this value is not" if type(value) in setting.kinds else f"it is {kind}"
     return InvalidSetting(
         f"{file}: {path} must be {setting.expected}; {found}",
-        hint=f"For example: {setting.name} = {setting.example}" if setting.example else f"{setting.description}",
+        hint=f"For example: {setting.name} = {setting.example}" if setting.example else setting.description,
     )
 
 

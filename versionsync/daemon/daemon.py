@@ -39,6 +39,10 @@ class Daemon:
         random: The source of jitter.
         stall_seconds: A run is ended when nothing moves for this long.
         notifier: Sends messages to systemd.
+
+    Attributes:
+        scheduler: The scheduler of all jobs.
+        workers: The worker of each source.
     """
 
     def __init__(
@@ -60,8 +64,8 @@ class Daemon:
         self._stall_seconds = stall_seconds
         self._notifier = notifier or SystemdNotifier()
         self._watchdog = Watchdog()
-        self._scheduler = SourceScheduler(log)
-        self._workers: dict[str, SourceWorker] = {}
+        self.scheduler = SourceScheduler(log)
+        self.workers: dict[str, SourceWorker] = {}
         self._logged_stuck: list[str] = []
         self._stopping = asyncio.Event()
         self._reload = asyncio.Event()
@@ -69,21 +73,11 @@ class Daemon:
     @property
     def states(self) -> Mapping[str, WorkerState]:
         """The state of each source."""
-        return {name: worker.state for name, worker in self._workers.items()}
-
-    @property
-    def workers(self) -> Mapping[str, SourceWorker]:
-        """The worker of each source."""
-        return self._workers
-
-    @property
-    def scheduler(self) -> SourceScheduler:
-        """The scheduler of all jobs."""
-        return self._scheduler
+        return {name: worker.state for name, worker in self.workers.items()}
 
     def stuck(self) -> list[str]:
         """Return the activities that should have made progress and have not; log them once."""
-        activities = (each for worker in self._workers.values() for each in worker.activities())
+        activities = (each for worker in self.workers.values() for each in worker.activities())
         stuck = self._watchdog.stuck(activities, time.monotonic())
         if stuck and stuck != self._logged_stuck:
             self._log.error("daemon.stuck", what=stuck)
@@ -101,10 +95,10 @@ class Daemon:
     async def run(self) -> None:
         """Run until `stop`, SIGTERM or SIGINT."""
         with handled(stop=self.stop, reload=self.reload):
-            self._scheduler.start()
+            self.scheduler.start()
             for source in self._sources:
                 self._add(source)
-            self._log.info("daemon.started", sources=len(self._workers))
+            self._log.info("daemon.started", sources=len(self.workers))
             helpers = [
                 asyncio.create_task(self._supervise(work))
                 for work in (self._watch_clock, self._apply_settings, self._notify_systemd)
@@ -120,21 +114,21 @@ class Daemon:
     async def _end(self) -> None:
         self._log.info("daemon.stopping")
         self._notifier.stopping()
-        await self._scheduler.stop()
+        await self.scheduler.stop()
         async with asyncio.TaskGroup() as group:
-            for worker in self._workers.values():
+            for worker in self.workers.values():
                 group.create_task(worker.leave())
 
     def _add(self, source: SourceConfig) -> None:
         worker = SourceWorker(
             self._mirror,
             source,
-            self._scheduler,
+            self.scheduler,
             log=self._log,
             random=self._random,
             stall_seconds=self._stall_seconds,
         )
-        self._workers[worker.name] = worker
+        self.workers[worker.name] = worker
         worker.begin()
 
     async def _supervise(self, work: Callable[[], Awaitable[None]]) -> None:
@@ -163,15 +157,15 @@ class Daemon:
     async def _apply(self, sources: Sequence[SourceConfig]) -> None:
         """Run these from now on. Each is checked soon: a reload usually follows a fix or a new source."""
         wanted = {source.spec.name: source for source in sources}
-        for name in self._workers.keys() - wanted.keys():
-            await self._workers.pop(name).end()
+        for name in self.workers.keys() - wanted.keys():
+            await self.workers.pop(name).end()
         for name, source in wanted.items():
-            worker = self._workers.get(name)
+            worker = self.workers.get(name)
             if worker is None:
                 self._add(source)
             else:
                 worker.change(source)
-        self._log.info("settings.reloaded", sources=len(self._workers))
+        self._log.info("settings.reloaded", sources=len(self.workers))
 
     async def _notify_systemd(self) -> None:
         """Report when the daemon is ready, and from then on that it makes progress; otherwise systemd restarts it."""
@@ -194,7 +188,7 @@ class Daemon:
             await asyncio.sleep(CLOCK_SECONDS)
             if abs((now := _offset()) - before) > CLOCK_JUMP_SECONDS:
                 self._log.info("clock.jumped", seconds=round(now - before))
-                self._scheduler.restart()
+                self.scheduler.restart()
             before = now
 
 

@@ -33,101 +33,12 @@ from versionsync.webhooks.delivery_log import LogDelta, LogPage, LogPosition, re
 from versionsync.webhooks.payload import WebhookPayload, WebhookResult, parse_payload
 from versionsync.webhooks.registration import find_own, missing_events
 
-__all__ = ["SUSPENDED_SECONDS", "LogReader", "PollResult", "WebhookLogPoller"]
+__all__ = ["SUSPENDED_SECONDS", "LogReader", "PollResult"]
 
 SUSPENDED_SECONDS: Final = 3600.0
 """The interval while the log is not read. The next check of the source resumes it at the latest."""
 MAX_GAP_FACTOR: Final = 1024.0
 """Polls that end with a gap double the interval up to this factor."""
-
-
-class LogReader:
-    """Schedules the polls of one source's log, as a job beside the checks."""
-
-    def __init__(
-        self,
-        store: SourceStore,
-        state: WorkerState,
-        meter: RequestMeter,
-        next_run: NextRun,
-        scheduler: SourceScheduler,
-        *,
-        log: FilteringBoundLogger,
-    ) -> None:
-        self.job = f"{state.name}:log"
-        self._polled_at = float("-inf")
-        self._poller = WebhookLogPoller(store, state, log=log)
-        self._state = state
-        self._meter = meter
-        self._next_run = next_run
-        self._scheduler = scheduler
-
-    def received(self, call_id: str | int | None) -> None:
-        """Record that the receiver has this call: the log need not report it again."""
-        if call_id is not None:
-            self._poller.received(str(call_id))
-
-    def search_again(self) -> None:
-        """Search for the webhook soon: the settings were read again."""
-        self._poller.search_again()
-
-    async def reload_invalidation(self, source: SourceConfig) -> None:
-        """Poll soon if the webhook was just changed by a command. Costs no request. Raises MirrorError."""
-        if self._may_poll(source) and await self._poller.reload_invalidation():
-            self._scheduler.next_in(self.job, 0)
-
-    def invalidate(self) -> None:
-        """Search for the webhook soon: a check found changes that the log may not have reported."""
-        if self._poller.is_open:
-            self._poller.search_again()
-
-    def is_delivering(self, source: SourceConfig, schedule: Schedule) -> bool:
-        """Return whether the log reports changes."""
-        return source.polls_webhook_log and self._poller.is_open and schedule.log_seconds is not None
-
-    async def poll(self, source: SourceConfig) -> PollResult:
-        """Poll the log if that is allowed now, and request a check if the log shows changes."""
-        budget = self._state.budget
-        if not self._may_poll(source) or (budget is not None and budget.is_spent):
-            return PollResult.NOTHING
-        self._polled_at = time.monotonic()
-        result, requests = await self._poller.read(source)
-        self._meter.add(requests)
-        self._state.total.requests += requests
-        match result:
-            case PollResult.RECORDS:
-                self._next_run.add_pending()
-            case PollResult.CHECK:
-                self._next_run.request_soon()
-        return result
-
-    def plan(self, source: SourceConfig, schedule: Schedule, *, changed_at: float) -> None:
-        """Schedule the next poll. `changed_at` is the monotonic time of the last change that was found."""
-        self._scheduler.next_in(self.job, self._wait(source, schedule, time.monotonic() - changed_at))
-
-    async def end(self) -> None:
-        """Close the connection."""
-        await self._poller.end()
-
-    def _may_poll(self, source: SourceConfig) -> bool:
-        return source.polls_webhook_log and self._state.is_working
-
-    def _wait(self, source: SourceConfig, schedule: Schedule, quiet_seconds: float) -> float:
-        if not self._may_poll(source):
-            return SUSPENDED_SECONDS
-        if schedule.log_seconds is None:
-            self._poller.pause()
-            return SUSPENDED_SECONDS
-        if not self._poller.is_open:
-            return self._poller.seconds_until_search
-        # If the receiver works, the log is only for calls that it never got.
-        shortest = MIN_INTERVAL_SECONDS if self._state.webhook_results[WebhookResult.ACCEPTED] else schedule.log_seconds
-        seconds = next_poll(quiet_seconds=quiet_seconds, shortest=shortest)
-        seconds = Backoff(seconds, seconds * MAX_GAP_FACTOR).delay(self._poller.gaps_in_a_row + 1)
-        if max(seconds, self._next_run.idle_seconds) >= schedule.check_seconds:
-            return SUSPENDED_SECONDS
-        # Counted from the last poll: otherwise checks of what the receiver accepts would put it off for ever.
-        return max(self._polled_at + seconds - time.monotonic(), self._next_run.idle_seconds, 0.0)
 
 
 PAGE: Final = 30
@@ -154,16 +65,31 @@ class PollResult(StrEnum):
     """Something may have changed that no call names: the complete source must be checked."""
 
 
-class WebhookLogPoller:
-    """Reads the log of one source's webhook. Used by one task at a time."""
+class LogReader:
+    """Reads the log of one source's webhook, as a job beside the checks. Used by one task at a time."""
 
-    def __init__(self, store: SourceStore, state: WorkerState, *, log: FilteringBoundLogger) -> None:
+    def __init__(
+        self,
+        store: SourceStore,
+        state: WorkerState,
+        meter: RequestMeter,
+        next_run: NextRun,
+        scheduler: SourceScheduler,
+        *,
+        log: FilteringBoundLogger,
+    ) -> None:
+        self.job = f"{state.name}:log"
         self._store = store
         self._state = state
+        self._meter = meter
+        self._next_run = next_run
+        self._scheduler = scheduler
         self._log = log
+        self._polled_at = float("-inf")
         self._webhook_id: str | None = None
         self._search_at = float("-inf")
         self._failures = 0
+        self._gaps_in_a_row = 0
         self._position: LogPosition | None = None
         self._received: OrderedDict[str, None] = OrderedDict()
         self._logged_reason: str | None = None
@@ -172,19 +98,83 @@ class WebhookLogPoller:
         self._stack = AsyncExitStack()
         self._client: cma.Client | None = None
         self._client_until = 0.0
-        self.gaps_in_a_row = 0
 
-    @property
-    def is_open(self) -> bool:
-        """Whether the log reports changes."""
-        return self._webhook_id is not None
+    def received(self, call_id: str | int | None) -> None:
+        """Record that the receiver has this call: the log need not report it again."""
+        if call_id is not None:
+            self._received[str(call_id)] = None
+        if len(self._received) > RECEIVED_KEPT:
+            self._received.popitem(last=False)
 
-    @property
-    def seconds_until_search(self) -> float:
-        """The seconds until the webhook is searched again."""
-        return max(self._search_at - time.monotonic(), 0.0)
+    def search_again(self) -> None:
+        """Search for the webhook in the next poll."""
+        self._search_at = float("-inf")
 
-    def pause(self) -> None:
+    def invalidate(self) -> None:
+        """Search for the webhook in the next poll: a check found changes that the log may not have reported."""
+        if self._webhook_id is not None:
+            self.search_again()
+
+    async def reload_invalidation(self, source: SourceConfig) -> None:
+        """Poll soon if the webhook was just changed by a command, as the database shows. Raises MirrorError."""
+        if not self._may_poll(source):
+            return
+        cursor = await self._store.log_cursor()
+        if cursor is not None and cursor.is_invalid and cursor.read_at != self._invalidated_at:
+            self._invalidated_at, self._position = cursor.read_at, None
+            self.search_again()
+            self._scheduler.next_in(self.job, 0)
+
+    def is_delivering(self, source: SourceConfig, schedule: Schedule) -> bool:
+        """Return whether the log reports changes."""
+        return source.polls_webhook_log and self._webhook_id is not None and schedule.log_seconds is not None
+
+    async def poll(self, source: SourceConfig) -> PollResult:
+        """Poll the log if that is allowed now, and request a check if the log shows changes."""
+        budget = self._state.budget
+        if not self._may_poll(source) or (budget is not None and budget.is_spent):
+            return PollResult.NOTHING
+        self._polled_at = time.monotonic()
+        result, requests = await self._poll(source)
+        self._meter.add(requests)
+        self._state.total.requests += requests
+        match result:
+            case PollResult.RECORDS:
+                self._next_run.add_pending()
+            case PollResult.CHECK:
+                self._next_run.request_soon()
+        return result
+
+    def plan(self, source: SourceConfig, schedule: Schedule, *, changed_at: float) -> None:
+        """Schedule the next poll. `changed_at` is the monotonic time of the last change that was found."""
+        self._scheduler.next_in(self.job, self._wait(source, schedule, time.monotonic() - changed_at))
+
+    async def end(self) -> None:
+        """Close the connection."""
+        self._client = None
+        await self._stack.aclose()
+
+    def _may_poll(self, source: SourceConfig) -> bool:
+        return source.polls_webhook_log and self._state.is_working
+
+    def _wait(self, source: SourceConfig, schedule: Schedule, quiet_seconds: float) -> float:
+        if not self._may_poll(source):
+            return SUSPENDED_SECONDS
+        if schedule.log_seconds is None:
+            self._pause()
+            return SUSPENDED_SECONDS
+        if self._webhook_id is None:
+            return max(self._search_at - time.monotonic(), 0.0)
+        # If the receiver works, the log is only for calls that it never got.
+        shortest = MIN_INTERVAL_SECONDS if self._state.webhook_results[WebhookResult.ACCEPTED] else schedule.log_seconds
+        seconds = next_poll(quiet_seconds=quiet_seconds, shortest=shortest)
+        seconds = Backoff(seconds, seconds * MAX_GAP_FACTOR).delay(self._gaps_in_a_row + 1)
+        if max(seconds, self._next_run.idle_seconds) >= schedule.check_seconds:
+            return SUSPENDED_SECONDS
+        # Counted from the last poll: otherwise checks of what the receiver accepts would put it off for ever.
+        return max(self._polled_at + seconds - time.monotonic(), self._next_run.idle_seconds, 0.0)
+
+    def _pause(self) -> None:
         """Record that the log is not read until the next poll: the budget does not pay for it."""
         if self._state.webhook_log not in (LogStatus.UNKNOWN, LogStatus.ACTIVE):
             return
@@ -193,29 +183,7 @@ class WebhookLogPoller:
             self._has_logged_pause = True
             self._log.info("webhook_log.inactive", reason="for now the budget pays only for checks")
 
-    def search_again(self) -> None:
-        """Search for the webhook in the next poll."""
-        self._search_at = float("-inf")
-
-    async def reload_invalidation(self) -> bool:
-        """Return whether a command has just changed the webhook, as the database shows. The next poll searches for it.
-
-        Raises MirrorError.
-        """
-        cursor = await self._store.log_cursor()
-        if cursor is None or not cursor.is_invalid or cursor.read_at == self._invalidated_at:
-            return False
-        self._invalidated_at, self._position = cursor.read_at, None
-        self.search_again()
-        return True
-
-    def received(self, call_id: str) -> None:
-        """Record that the receiver has this call: the log need not report it again."""
-        self._received[call_id] = None
-        if len(self._received) > RECEIVED_KEPT:
-            self._received.popitem(last=False)
-
-    async def read(self, source: SourceConfig) -> tuple[PollResult, int]:
+    async def _poll(self, source: SourceConfig) -> tuple[PollResult, int]:
         """Return what is new, and the number of requests. Errors are logged here once, or reported by the next run."""
         before, sent, results = 0, 0, Counter[cma.Result]()
         result = PollResult.NOTHING
@@ -237,11 +205,6 @@ class WebhookLogPoller:
             sent = self._client.usage.requests - before
             self._state.results += self._client.usage.results - results
         return result, sent
-
-    async def end(self) -> None:
-        """Close the connection."""
-        self._client = None
-        await self._stack.aclose()
 
     async def _open(self, source: SourceConfig) -> cma.Client:
         if self._client is None or time.monotonic() > self._client_until:
@@ -285,13 +248,13 @@ class WebhookLogPoller:
         if any(result is not WebhookResult.OTHER_ENVIRONMENT for result in results):
             state.record_call(now)
         if not delta.is_gapless:
-            self.gaps_in_a_row += 1
+            self._gaps_in_a_row += 1
             if not is_first:
                 state.log_gaps, state.last_gap_at = state.log_gaps + 1, now
             log = self._log.debug if is_first else self._log.info
             log("webhook_log.gap", calls=len(delta.new))
             return PollResult.CHECK
-        self.gaps_in_a_row = 0
+        self._gaps_in_a_row = 0
         if has_unreadable or WebhookResult.ACCEPTED_NO_RECORD in results:
             return PollResult.CHECK
         return PollResult.RECORDS if recovered or WebhookResult.ACCEPTED in results else PollResult.NOTHING
@@ -327,7 +290,7 @@ class WebhookLogPoller:
     def _close(self, status: LogStatus, why: str | None, source: SourceConfig, *, kind: str | None = None) -> None:
         """Go on with checks only. The reason is logged once for each `kind`."""
         self._search_later(source)
-        if self.is_open and why is None:
+        if self._webhook_id is not None and why is None:
             why = "the webhook no longer exists"
         self._webhook_id, self._state.webhook_log = None, status
         if why is not None and (kind or why) != self._logged_reason:

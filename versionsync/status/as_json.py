@@ -81,14 +81,14 @@ def _source(snapshot: Snapshot, one: SourceStatus, redact: Redact, exit: int) ->
         "last_run": _run(one.runs[0], redact) if one.runs else None,
         "last_runs": _runs(one.runs, redact),
         "last_changes": _runs(one.last_changes, redact),
-        "current_run": _current_run(one),
+        "current_run": one.running and _current_run(one.running),
         "next_check": _next_check(one.daemon) if one.has_daemon else None,
-        "lag": _lag(one.lag),
+        "lag": one.lag and _lag(one.lag),
         "requests": {"today": one.today, "this_month": one.this_month},
         "budget": budget_fields(one.budget),
-        "lease": _lease(one.lease),
-        "daemon": _daemon(one.daemon),
-        "webhook": _webhook(one.webhook),
+        "lease": one.lease and _lease(one.lease),
+        "daemon": one.daemon and _daemon(one.daemon),
+        "webhook": one.webhook and _webhook(one.webhook),
         "attention": [redact(problem.text) for problem in snapshot.problems(one)],
     }
 
@@ -117,9 +117,7 @@ def _run(run: RunRow, redact: Redact) -> dict[str, Any]:
     }
 
 
-def _current_run(one: SourceStatus) -> dict[str, Any] | None:
-    if (run := one.running) is None:
-        return None
+def _current_run(run: RunRow) -> dict[str, Any]:
     return {
         "run_id": run.id,
         "kind": run.kind,
@@ -135,9 +133,7 @@ def _next_check(daemon: ActiveDaemon | None) -> dict[str, Any] | None:
     return {"at": daemon.next_check_at, "reason": daemon.next_check_reason}
 
 
-def _lag(lag: LagQuantiles | None) -> dict[str, Any] | None:
-    if lag is None:
-        return None
+def _lag(lag: LagQuantiles) -> dict[str, Any]:
     return {
         "p50_seconds": lag.p50.total_seconds(),
         "p90_seconds": lag.p90.total_seconds(),
@@ -145,9 +141,7 @@ def _lag(lag: LagQuantiles | None) -> dict[str, Any] | None:
     }
 
 
-def _lease(lease: HeldLease | None) -> dict[str, Any] | None:
-    if lease is None:
-        return None
+def _lease(lease: HeldLease) -> dict[str, Any]:
     return {
         "holder": str(lease.holder),
         "epoch": lease.epoch,
@@ -156,9 +150,7 @@ def _lease(lease: HeldLease | None) -> dict[str, Any] | None:
     }
 
 
-def _daemon(daemon: ActiveDaemon | None) -> dict[str, Any] | None:
-    if daemon is None:
-        return None
+def _daemon(daemon: ActiveDaemon) -> dict[str, Any]:
     return {
         "holder": str(daemon.holder),
         "expires_at": daemon.expires_at,
@@ -168,9 +160,7 @@ def _daemon(daemon: ActiveDaemon | None) -> dict[str, Any] | None:
     }
 
 
-def _webhook(webhook: WebhookRow | None) -> dict[str, Any] | None:
-    if webhook is None:
-        return None
+def _webhook(webhook: WebhookRow) -> dict[str, Any]:
     return {
         "receiver_enabled": webhook.receives,
         "last_call_at": webhook.last_call_at,

@@ -293,7 +293,7 @@ async def test_checks_do_not_put_off_a_poll_of_the_log(worker: WorkerTest, monke
     source = replace(worker.worker.source, polls_webhook_log=True)
     await worker.check()
     worker.state.webhook_results[WebhookResult.ACCEPTED] = 1
-    monkeypatch.setattr(reader._poller, "_webhook_id", "1")
+    monkeypatch.setattr(reader, "_webhook_id", "1")
     monkeypatch.setattr("time.monotonic", lambda: now)
     schedule = Schedule(check_seconds=600, after_change_seconds=0, sweep_days=1, scrubs_per_day=0)
     reader._polled_at, waits = now, []

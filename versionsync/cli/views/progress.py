@@ -45,15 +45,13 @@ async def _write_lines(runs: Sequence[Progress], output: Output) -> None:
     due = time.monotonic() + LINE_SECONDS
     while True:
         now = time.monotonic()
-        for pace, run in zip(paces, runs, strict=True):
+        is_due = now >= due
+        for number, (pace, run) in enumerate(zip(paces, runs, strict=True)):
             pace.add(sample_of(run), now)
-        if now >= due:
-            due = now + LINE_SECONDS
-            for number, (pace, run) in enumerate(zip(paces, runs, strict=True)):
-                line = _line(run, pace)
-                if line != last[number]:
-                    output.note(line)
-                    last[number] = line
+            if is_due and (line := _line(run, pace)) != last[number]:
+                output.note(line)
+                last[number] = line
+        due = now + LINE_SECONDS if is_due else due
         await asyncio.sleep(1)
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import fields
 from datetime import datetime
 from itertools import accumulate
 from typing import Final
@@ -30,7 +29,7 @@ from versionsync.cma import Result
 from versionsync.daemon.scheduler import SourceScheduler
 from versionsync.daemon.worker_state import RUN_SECONDS, PollOutcome, WorkerState, WorkerStatus
 from versionsync.errors import ErrorKind
-from versionsync.sync.report import LAG_SECONDS, Counts, Outcome
+from versionsync.sync.report import LAG_SECONDS, Outcome
 from versionsync.webhooks.payload import WebhookResult
 
 __all__ = ["BUDGETS", "COUNTERS", "GAUGES", "Metrics"]
@@ -58,7 +57,7 @@ GAUGES: Final[dict[str, tuple[str, Callable[[WorkerState, datetime], float]]]] =
     ),
     "versionsync_source_consecutive_failures": (
         "Failures since the last success.",
-        lambda state, _: float(state.failures),
+        lambda state, _: state.failures,
     ),
     "versionsync_source_last_success_timestamp_seconds": (
         "When the last successful check began; 0: none yet.",
@@ -78,11 +77,11 @@ GAUGES: Final[dict[str, tuple[str, Callable[[WorkerState, datetime], float]]]] =
     ),
     "versionsync_queued_records": (
         "Records named by webhooks that no run has checked yet.",
-        lambda state, _: float(state.queued_records),
+        lambda state, _: state.queued_records,
     ),
     "versionsync_webhook_active": (
         "1 if calls of a webhook should report changes: they are received, or their log is read.",
-        lambda state, _: float(state.is_webhook_used),
+        lambda state, _: state.is_webhook_used,
     ),
     "versionsync_webhook_last_call_timestamp_seconds": (
         "When a call last reported a change, received or found in the log; 0: none since the start.",
@@ -90,7 +89,7 @@ GAUGES: Final[dict[str, tuple[str, Callable[[WorkerState, datetime], float]]]] =
     ),
     "versionsync_webhook_undelivered_changes": (
         "Checks in a row that found changes which no call had reported.",
-        lambda state, _: float(state.undelivered_changes),
+        lambda state, _: state.undelivered_changes,
     ),
     "versionsync_webhook_log_read_timestamp_seconds": (
         "When the log of calls was last read; 0: not since the start.",
@@ -98,15 +97,15 @@ GAUGES: Final[dict[str, tuple[str, Callable[[WorkerState, datetime], float]]]] =
     ),
     "versionsync_views_blocked": (
         "Typed views that could not follow the schema in the last run.",
-        lambda state, _: float(state.blocked_views),
+        lambda state, _: state.blocked_views,
     ),
     "versionsync_writer_queue_bytes": (
         "Bytes that were read and are not written yet.",
-        lambda state, _: 0.0 if state.progress is None else float(state.progress.queued_bytes),
+        lambda state, _: 0 if state.progress is None else state.progress.queued_bytes,
     ),
     "versionsync_lease_held": (
         "1 while a run of this daemon holds the source's lease.",
-        lambda state, _: float(_lease_seconds(state) > 0),
+        lambda state, _: _lease_seconds(state) > 0,
     ),
     "versionsync_lease_remaining_seconds": (
         "How long the lease is valid at least; renewed every 10 seconds, so that it stays above 15.",
@@ -114,7 +113,7 @@ GAUGES: Final[dict[str, tuple[str, Callable[[WorkerState, datetime], float]]]] =
     ),
     "versionsync_lease_epoch": (
         "The epoch of the last lease that this daemon held; 0: none.",
-        lambda state, _: float(_lease_epoch(state)),
+        lambda state, _: _lease_epoch(state),
     ),
 }
 
@@ -129,13 +128,7 @@ TEXT_SHARE: Final = 9
 
 
 class Metrics(Collector):
-    """The metrics of one daemon.
-
-    Args:
-        states: Returns the state of each source.
-        now: Returns the time.
-        scheduler: Counts the jobs.
-    """
+    """The metrics of one daemon. `states` returns the state of each source, and `scheduler` counts the jobs."""
 
     def __init__(
         self,
@@ -168,8 +161,7 @@ class Metrics(Collector):
         yield from _budgets(states)
         yield from _counters(states)
         yield from _counters_by_word(states)
-        yield _run_times(states)
-        yield _lag(states)
+        yield from _histograms(states)
         yield from self._jobs()
 
     def _jobs(self) -> Iterator[Metric]:
@@ -206,13 +198,11 @@ def _budgets(states: Iterable[WorkerState]) -> Iterator[Metric]:
 
 def _counters(states: Iterable[WorkerState]) -> Iterator[Metric]:
     counts = {state.name: state.counts for state in states}
-    for count in fields(Counts):
-        if count.name in COUNTERS:
-            name, help = COUNTERS[count.name]
-            counter = CounterMetricFamily(name, help, labels=["source"])
-            for source, value in counts.items():
-                counter.add_metric([source], getattr(value, count.name))
-            yield counter
+    for count, (name, help) in COUNTERS.items():
+        counter = CounterMetricFamily(name, help, labels=["source"])
+        for source, value in counts.items():
+            counter.add_metric([source], getattr(value, count))
+        yield counter
 
 
 def _counters_by_word(states: Iterable[WorkerState]) -> Iterator[Metric]:
@@ -251,24 +241,17 @@ def _counters_by_word(states: Iterable[WorkerState]) -> Iterator[Metric]:
     yield from (requests, runs, failures, calls, polls)
 
 
-def _run_times(states: Iterable[WorkerState]) -> Metric:
-    times = HistogramMetricFamily("versionsync_run_duration_seconds", "How long runs took.", labels=["source"])
-    for state in states:
-        buckets = _buckets(RUN_SECONDS, state.run_seconds.counts)
-        times.add_metric([state.name], buckets=buckets, sum_value=state.run_seconds.seconds)
-    return times
-
-
-def _lag(states: Iterable[WorkerState]) -> Metric:
+def _histograms(states: Iterable[WorkerState]) -> Iterator[Metric]:
+    runs = HistogramMetricFamily("versionsync_run_duration_seconds", "How long runs took.", labels=["source"])
     lag = HistogramMetricFamily(
         "versionsync_version_lag_seconds",
         "From the time of a version in DatoCMS to its row, for versions after the first backfill.",
         labels=["source"],
     )
     for state in states:
-        buckets = _buckets(LAG_SECONDS, state.lag.counts)
-        lag.add_metric([state.name], buckets=buckets, sum_value=state.lag.seconds)
-    return lag
+        for family, bounds, seen in ((runs, RUN_SECONDS, state.run_seconds), (lag, LAG_SECONDS, state.lag)):
+            family.add_metric([state.name], buckets=_buckets(bounds, seen.counts), sum_value=seen.seconds)
+    yield from (runs, lag)
 
 
 def _buckets(bounds: Iterable[float], numbers: Iterable[int]) -> list[tuple[str, float]]:

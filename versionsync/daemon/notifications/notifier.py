@@ -64,30 +64,24 @@ async def polling(
         log: Gets the errors of listeners.
         every: The interval in seconds.
     """
-    task = asyncio.create_task(_poll(states, listeners, log, every))
+
+    async def poll() -> None:
+        while True:
+            for listener in listeners:
+                try:
+                    listener.check(states(), datetime.now(UTC))
+                except Exception as error:  # a bug here must not stop the daemon
+                    name = type(listener).__name__
+                    log.error("notifications.poll_failed", listener=name, error=repr(error), exc_info=error)
+            await asyncio.sleep(every)
+
+    task = asyncio.create_task(poll())
     try:
         yield
     finally:
         await cancel_all([task])
         for listener in listeners:
             await listener.close()
-
-
-async def _poll(
-    states: Callable[[], Mapping[str, WorkerState]],
-    listeners: Sequence[StatusListener],
-    log: FilteringBoundLogger,
-    every: float,
-) -> None:
-    while True:
-        for listener in listeners:
-            try:
-                listener.check(states(), datetime.now(UTC))
-            except Exception as error:  # a bug here must not stop the daemon
-                log.error(
-                    "notifications.poll_failed", listener=type(listener).__name__, error=repr(error), exc_info=error
-                )
-        await asyncio.sleep(every)
 
 
 async def cancel_all(tasks: Iterable[asyncio.Task[Any] | None]) -> None:
