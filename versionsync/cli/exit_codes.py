@@ -127,7 +127,6 @@ def most_severe(exits: Iterable[ExitCode]) -> ExitCode:
 
 
 def exit_code_of(error: BaseException) -> ExitCode:
-    """Return the exit code for `error`."""
     match error:
         case VersionsyncError():
             return BY_ERROR_KIND[error.kind]

@@ -16,7 +16,6 @@ import httpx
 import msgspec
 from msgspec import Raw
 
-from versionsync import __version__
 from versionsync.cma import decode, jsonapi, webhooks
 from versionsync.cma.errors import (
     AuthenticationError,
@@ -86,7 +85,6 @@ class Client:
         environment: str | None = None,
         rate_limiter: RateLimiter | None = None,
         http: httpx.AsyncBaseTransport | None = None,
-        user_agent: str = f"versionsync/{__version__}",
         timeouts: Timeouts | None = None,
         deadline: float = 300.0,
         on_request: Callable[[Exchange], None] | None = None,
@@ -99,7 +97,6 @@ class Client:
             environment: The id of the environment; None: the primary one.
             rate_limiter: The limiter that all clients of this token share.
             http: An HTTP client, which the caller closes; None: the client creates and closes one.
-            user_agent: The `User-Agent` header.
             timeouts: The timeouts of each attempt.
             deadline: The maximum seconds for a request with all its attempts.
             on_request: Called after every attempt, for logs and metrics.
@@ -115,7 +112,6 @@ class Client:
             token,
             http=http,
             rate_limiter=rate_limiter,
-            user_agent=user_agent,
             timeouts=timeouts or Timeouts(),
             policy=Policy(deadline=deadline),
             on_request=on_request,
@@ -352,7 +348,6 @@ class Client:
         return await self._all("/users", decode.editor, content=False)
 
     async def sso_users(self) -> tuple[Editor, ...]:
-        """Read the single sign-on users."""
         return await self._all("/sso-users", decode.editor, content=False)
 
     async def access_tokens(self) -> tuple[Editor, ...]:
@@ -369,7 +364,6 @@ class Client:
     # Webhooks
 
     async def webhooks(self) -> tuple[Webhook, ...]:
-        """Read all webhooks of the project."""
         return await self._all("/webhooks", webhooks.webhook, content=False)
 
     async def create_webhook(self, spec: WebhookSpec) -> Webhook:

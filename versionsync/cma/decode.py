@@ -252,7 +252,6 @@ def identifier(text: str) -> str:
 
 
 def time(text: str, where: str) -> datetime:
-    """Return a required time."""
     try:
         return parse_time(text)
     except ValueError:

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from versionsync import __version__
 from versionsync.cma.errors import CmaError, EnvironmentChanged, ProtocolError
 from versionsync.cma.jsonapi import InvalidJson, NotADocument, ShapeError
 from versionsync.cma.rate_limit_rules import Slot
@@ -170,7 +171,6 @@ class ApiSession:
         *,
         http: httpx.AsyncBaseTransport,
         rate_limiter: RateLimiter,
-        user_agent: str,
         timeouts: Timeouts,
         policy: Policy,
         on_request: Callable[[Exchange], None] | None,
@@ -190,7 +190,7 @@ class ApiSession:
                 "Accept": "application/json",
                 "Accept-Encoding": ACCEPTED,
                 "X-Api-Version": API_VERSION,
-                "User-Agent": user_agent,
+                "User-Agent": f"versionsync/{__version__}",
             }
         )
         self._policy = policy

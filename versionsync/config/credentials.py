@@ -20,7 +20,7 @@ from versionsync.config.definition import (
     SourceSettings,
 )
 from versionsync.config.errors import InvalidSetting, SecretProblem
-from versionsync.config.file_trust import Owned, Self, distrust_of_secret
+from versionsync.config.file_trust import Self, distrust_of_secret
 from versionsync.database_urls import BadDatabaseUrl, DatabaseUrl, parse
 from versionsync.secret import Secret
 
@@ -221,7 +221,7 @@ class SecretReader:
         except OSError as error:
             raise SecretProblem(f"{path} cannot be read: {error.strerror}", hint="Check its owner and mode.") from error
 
-    def check_file(self, path: Path, status: Owned, what: str) -> None:
+    def check_file(self, path: Path, status: os.stat_result, what: str) -> None:
         """Raise SecretProblem if the owner and mode of `path` do not protect `what` it holds."""
         doubt = None if self._is_handed_over(path) else distrust_of_secret(status, Self.now(), path)
         if doubt is not None:

@@ -14,12 +14,11 @@ import pwd
 import stat
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 from versionsync.config.errors import FileProblem
 
 __all__ = [
-    "Owned",
     "Self",
     "Untrusted",
     "check_found",
@@ -29,17 +28,6 @@ __all__ = [
 ]
 
 ROOT: Final = 0
-
-
-class Owned(Protocol):
-    """The parts of `os.stat`'s result that matter here."""
-
-    @property
-    def st_mode(self) -> int: ...
-    @property
-    def st_uid(self) -> int: ...
-    @property
-    def st_gid(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +53,7 @@ class Untrusted:
     command: str
 
 
-def distrust_of_settings(status: Owned, me: Self, path: Path, *, read_only: bool = False) -> Untrusted | None:
+def distrust_of_settings(status: os.stat_result, me: Self, path: Path, *, read_only: bool = False) -> Untrusted | None:
     """Return why the settings file `path` (or its folder), which was only found, is not trusted; None: it is.
 
     `read_only`: its file system cannot be written, whatever the mode, as in a ConfigMap of Kubernetes.
@@ -78,7 +66,7 @@ def distrust_of_settings(status: Owned, me: Self, path: Path, *, read_only: bool
     return None
 
 
-def distrust_of_secret(status: Owned, me: Self, path: Path) -> Untrusted | None:
+def distrust_of_secret(status: os.stat_result, me: Self, path: Path) -> Untrusted | None:
     """Return why a secret in the file `path` is not trusted; None: it is."""
     if status.st_uid not in (me.uid, ROOT):
         return _stranger(status, me, path)
@@ -116,7 +104,7 @@ def check_found_folder(path: Path) -> None:
         )
 
 
-def _stranger(status: Owned, me: Self, path: Path) -> Untrusted:
+def _stranger(status: os.stat_result, me: Self, path: Path) -> Untrusted:
     return Untrusted(f"belongs to another user (uid {status.st_uid}, this is {me.uid})", f"chown {me.uid} {path}")
 
 

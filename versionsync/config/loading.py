@@ -70,7 +70,6 @@ class Configuration:
 
     @property
     def http(self) -> HttpSettings:
-        """The settings of the daemon's server."""
         return self.settings.http
 
     @property

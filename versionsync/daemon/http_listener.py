@@ -97,7 +97,6 @@ class Listener:
         self._suppressed: dict[str, int] = {}
 
     def start(self) -> None:
-        """Listen, and accept connections."""
         for each in self._sockets:
             each.setblocking(False)
             if not each.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):  # an inherited one listens already
@@ -133,7 +132,6 @@ class Listener:
             connection.enter(_IDLE, self._limits.idle_seconds)
 
     def opened(self, connection: _Connection, transport: asyncio.BaseTransport) -> None:
-        """Record a new connection."""
         self._open[transport] = connection
         connection.enter(_HEAD, self._limits.head_seconds)
 
@@ -143,7 +141,6 @@ class Listener:
             connection.enter(_HEAD, self._limits.head_seconds)
 
     def closed(self, transport: asyncio.BaseTransport | None) -> None:
-        """Record the end of a connection."""
         if transport is not None:
             self._open.pop(transport, None)
         self._room.set()

@@ -50,7 +50,6 @@ class RequestMeter:
         self._client, self._counted = client, 0
 
     async def end(self) -> None:
-        """End the count of this client."""
         await self.count()
         self._client = None
 

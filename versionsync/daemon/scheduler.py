@@ -45,7 +45,6 @@ class SourceScheduler:
         self._scheduler.add_listener(self._on_job_event, EVENT_JOB_ERROR | EVENT_JOB_MISSED)
 
     def start(self) -> None:
-        """Run jobs from now on."""
         self._scheduler.start()
 
     def add(self, name: str, work: Work, *, every: float, first_in: float) -> None:

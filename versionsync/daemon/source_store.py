@@ -70,7 +70,6 @@ class SourceStore:
         return await self._write(claim)
 
     async def release(self) -> None:
-        """Release the claim."""
         await self._write(lambda tx, source: release_source(tx, source, self._me))
 
     async def save_next_check(self, at: datetime | None, reason: str | None) -> None:

@@ -60,7 +60,6 @@ class SystemdNotifier:
         self._send(WATCHDOG=1, STATUS=status)
 
     def stopping(self) -> None:
-        """Report the end."""
         self._send(STOPPING=1, STATUS="stopping")
 
     def _send(self, **variables: str | int) -> None:

@@ -150,7 +150,6 @@ class LogReader:
         self._scheduler.next_in(self.job, self._wait(source, schedule, time.monotonic() - changed_at))
 
     async def end(self) -> None:
-        """Close the connection."""
         self._client = None
         await self._stack.aclose()
 

@@ -97,7 +97,6 @@ class RunTimes:
     seconds: float = 0.0
 
     def observe(self, seconds: float) -> None:
-        """Add a run."""
         self.counts[bisect_left(RUN_SECONDS, seconds)] += 1
         self.seconds += seconds
 

@@ -49,7 +49,6 @@ def activity_fields(activity: Activity, redact: Redact) -> dict[str, Any]:
 
 
 def budget_fields(status: BudgetStatus | None) -> dict[str, Any] | None:
-    """Return the status of a budget."""
     if status is None:
         return None
     return {

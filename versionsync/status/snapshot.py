@@ -68,7 +68,6 @@ class RowCounter:
         self._counted: dict[int, tuple[SourceCounts, float]] = {}
 
     def counts(self, connection: Connection, source_id: int) -> SourceCounts:
-        """Return the counts of a source."""
         before = self._counted.get(source_id)
         began = time.monotonic()
         if before is not None and began < before[1]:

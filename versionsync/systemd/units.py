@@ -214,7 +214,6 @@ class UnitOptions:
 
     @property
     def service(self) -> str:
-        """Return the name of the service."""
         return f"{self.stem}{self.instance or ''}.service"
 
     @property
@@ -237,7 +236,6 @@ class UnitOptions:
 
     @property
     def settings(self) -> str:
-        """Return the name of the settings file."""
         return f"{self.instance or 'versionsync'}.toml"
 
     @property

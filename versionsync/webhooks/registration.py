@@ -58,14 +58,12 @@ class RegistrationPlan:
 
     @property
     def action(self) -> Action:
-        """What the plan does."""
         if self.webhook is None:
             return Action.CREATE
         return Action.CHANGE if self.changes else Action.NONE
 
     @property
     def is_needed(self) -> bool:
-        """Whether the plan does anything."""
         return self.action is not Action.NONE
 
     @property
@@ -205,7 +203,6 @@ RECORD: Final = "item"
 
 
 def name_of(source: str) -> str:
-    """Return the name of the webhook of a source."""
     return f"versionsync: {source}"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from structlog.typing import FilteringBoundLogger
 
@@ -34,13 +34,11 @@ class SourceJob:
 
     source: SourceSettings
     token: Secret
-    progress: Progress
+    progress: Progress = field(init=False)
     seconds: float = 0.0
 
-    @classmethod
-    def on(cls, source: SourceSettings, token: Secret) -> SourceJob:
-        """Return the job for one configured source."""
-        return cls(source, token, Progress(source=source.name))
+    def __post_init__(self) -> None:
+        self.progress = Progress(source=self.source.name)
 
 
 def source_spec(source: SourceSettings) -> SourceSpec:

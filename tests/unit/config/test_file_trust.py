@@ -8,12 +8,11 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import SimpleNamespace
 
 import pytest
 
 from versionsync.config import FileProblem, SecretProblem, load
-from versionsync.config.file_trust import Owned, Self, check_found, distrust_of_secret, distrust_of_settings
+from versionsync.config.file_trust import Self, check_found, distrust_of_secret, distrust_of_settings
 
 ALICE = Self(1000, frozenset({1000, 4}), private=1000)
 SHARED = Self(1000, frozenset({100}))
@@ -28,9 +27,9 @@ FILE = Path("versionsync.toml")
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
 
 
-def owned(mode: int, uid: int, gid: int) -> Owned:
+def owned(mode: int, uid: int, gid: int) -> os.stat_result:
     """What `stat` says of such a file."""
-    return SimpleNamespace(st_mode=mode, st_uid=uid, st_gid=gid)
+    return os.stat_result((mode, 0, 0, 1, uid, gid, 0, 0, 0, 0))
 
 
 @pytest.mark.parametrize(
@@ -46,7 +45,7 @@ def owned(mode: int, uid: int, gid: int) -> Owned:
         (owned(0o600, 0, 0), ROOT),
     ],
 )
-def test_settings_of_ones_own_or_of_root_are_obeyed(status: Owned, me: Self) -> None:
+def test_settings_of_ones_own_or_of_root_are_obeyed(status: os.stat_result, me: Self) -> None:
     assert distrust_of_settings(status, me, FILE) is None
 
 
@@ -63,7 +62,7 @@ def test_settings_of_ones_own_or_of_root_are_obeyed(status: Owned, me: Self) -> 
         (owned(0o2777, 0, 2000), POD, "can be written by others (mode 2777)"),
     ],
 )
-def test_settings_that_somebody_else_could_have_written_are_not(status: Owned, me: Self, why: str) -> None:
+def test_settings_that_somebody_else_could_have_written_are_not(status: os.stat_result, me: Self, why: str) -> None:
     doubt = distrust_of_settings(status, me, FILE)
     assert doubt is not None
     assert doubt.reason == why
@@ -88,7 +87,7 @@ def test_what_nobody_can_write_is_obeyed_whatever_its_mode() -> None:
         (owned(0o640, 0, 4), ALICE),  # a file of /etc for a group
     ],
 )
-def test_secrets_that_only_we_and_root_can_read_are_taken(status: Owned, me: Self) -> None:
+def test_secrets_that_only_we_and_root_can_read_are_taken(status: os.stat_result, me: Self) -> None:
     assert distrust_of_secret(status, me, FILE) is None
 
 
@@ -105,7 +104,7 @@ def test_secrets_that_only_we_and_root_can_read_are_taken(status: Owned, me: Sel
         (owned(0o444, 0, 2000), POD, "can be read by others (mode 0444)", "chmod 600 "),
     ],
 )
-def test_secrets_of_strangers_and_open_ones_are_not(status: Owned, me: Self, why: str, command: str) -> None:
+def test_secrets_of_strangers_and_open_ones_are_not(status: os.stat_result, me: Self, why: str, command: str) -> None:
     doubt = distrust_of_secret(status, me, FILE)
     assert doubt is not None
     assert (doubt.reason, doubt.command) == (why, f"{command}{FILE}")

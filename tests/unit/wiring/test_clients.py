@@ -27,7 +27,7 @@ async def test_of_several_limits_the_lowest_holds() -> None:
 
 async def test_sources_of_one_token_share_its_governor_and_others_do_not() -> None:
     works = [
-        SourceJob.on(SourceSettings(name=name, rate_limit=limit), Secret(token))
+        SourceJob(SourceSettings(name=name, rate_limit=limit), Secret(token))
         for name, limit, token in (("a", 30, "one"), ("b", 20, "one"), ("c", None, "two"))
     ]
     shared = _rate_limiters(works)

@@ -159,7 +159,7 @@ class _DemoRun:
         from versionsync.wiring.sync_all import SourceJob
 
         source = SourceSettings(name=SOURCE, base_url=self._simulator.url, rate_limit="none" if self._fast else None)
-        work = SourceJob.on(source, Secret(FULL_ACCESS_TOKEN))
+        work = SourceJob(source, Secret(FULL_ACCESS_TOKEN))
         (report,) = run_all(self._session, self._mirror, [work], SyncOptions())
         if report.error is not None or report.failures:
             print_report(self._session, [report], seconds=[work.seconds])

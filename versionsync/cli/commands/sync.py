@@ -105,7 +105,7 @@ def source_jobs(session: CliContext, names: Sequence[str]) -> list[SourceJob]:
     """Return the jobs for the sources called `names`, with their tokens. Raises a ConfigError before any starts."""
     from versionsync.wiring.sync_all import SourceJob
 
-    return [SourceJob.on(source, session.api_token(source)) for source in session.sources(names)]
+    return [SourceJob(source, session.api_token(source)) for source in session.sources(names)]
 
 
 def count_requests(mirror: Mirror, jobs: Sequence[SourceJob]) -> None:

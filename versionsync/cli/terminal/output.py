@@ -91,7 +91,6 @@ class Output:
         self.live(self.paragraph_lines(*parts, hang=hang))
 
     def paragraph_lines(self, *parts: str | tuple[str, str], hang: int = 0) -> list[Text]:
-        """Return the lines that `paragraph` would write."""
         from rich.text import Text
 
         whole = _clean(Text.assemble(*parts))
@@ -135,7 +134,6 @@ class Output:
         self.live(self.table_lines(columns, rows, indent=indent))
 
     def table_lines(self, columns: Sequence[Column], rows: Iterable[Sequence[Cell]], *, indent: int = 0) -> list[Text]:
-        """Return the lines that `table` would write."""
         from rich.text import Text
 
         heads: Sequence[Cell] = [(column.head, "bold") for column in columns]

@@ -44,7 +44,6 @@ class ServiceStatus:
     """What needs attention, with what to do."""
 
     def to_fields(self) -> dict[str, Any]:
-        """Return it for JSON."""
         return {field.name: getattr(self, field.name) for field in fields(self)} | {
             "since": self.since or None,
             "pid": self.pid or None,
@@ -116,7 +115,6 @@ def _units(seen: ServiceStatus, files: Files, options: UnitOptions, shown: dict[
 
 
 def show(output: Output, seen: ServiceStatus) -> None:
-    """Show it to people."""
     output.plain_line(seen.service, style="bold")
     rows = {
         "state": f"{seen.state}{f' since {seen.since}' if seen.since else ''}",

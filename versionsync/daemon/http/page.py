@@ -55,11 +55,13 @@ footer { margin-top: 1.5rem; }
 def page(fields: Mapping[str, Any]) -> str:
     """Return what `status` returned as HTML that reloads itself."""
     now, sources = fields["at"], fields["sources"]
+    number = sum(map(_needs_attention, sources))
+    title = f"({number}) versionsync" if number else "versionsync"
     parts = [
         f"<!doctype html><html lang=en><meta charset=utf-8><meta http-equiv=refresh content={REFRESH_SECONDS}>",
         "<meta name=viewport content='width=device-width'>",
-        f"<title>{_title(sources)}</title><style>{_STYLE}</style>",
-        f"<header><h1>versionsync</h1>{_summary(fields)}</header><main>",
+        f"<title>{title}</title><style>{_STYLE}</style>",
+        f"<header><h1>versionsync</h1>{_summary(fields, number)}</header><main>",
         # Sources that need attention come first; apart from that, the order is that of the settings.
         *(_card(source, now) for source in sorted(sources, key=lambda source: not _needs_attention(source))),
         f"</main><footer>Version {escape(fields['version'])}, process {fields['pid']}, ",
@@ -74,14 +76,8 @@ def _needs_attention(source: Mapping[str, Any]) -> bool:
     return source["attention"] is not None and source["state"] != WorkerStatus.STARTING
 
 
-def _title(sources: Sequence[Mapping[str, Any]]) -> str:
-    number = sum(map(_needs_attention, sources))
-    return f"({number}) versionsync" if number else "versionsync"
-
-
-def _summary(fields: Mapping[str, Any]) -> str:
+def _summary(fields: Mapping[str, Any], number: int) -> str:
     sources = fields["sources"]
-    number = sum(map(_needs_attention, sources))
     if not sources:
         return "<p class='state bad'>no sources</p>"
     if number:
