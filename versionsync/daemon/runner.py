@@ -17,7 +17,7 @@ from versionsync.errors import ErrorKind, kind_of
 from versionsync.mirror.database import Mirror
 from versionsync.status.model import FAILURES_BEFORE_ALERT
 from versionsync.sync import sync_source
-from versionsync.sync.report import Outcome, Progress, RunKind, RunReport, SyncOptions
+from versionsync.sync.report import Outcome, Progress, RunReport, SyncOptions
 from versionsync.sync.result import kind_of_error
 
 __all__ = ["Runner", "error_kind_of", "has_changes", "has_remaining_work", "is_lease_held", "log_level", "reason_of"]
@@ -66,13 +66,7 @@ class Runner:
                 self._meter.begin(client)
                 report = await sync_source(self._mirror, client, spec, options, progress=state.progress, log=self._log)
         except Exception as error:  # an error of one source must not stop another one
-            report = RunReport(
-                source=spec.name,
-                kind=RunKind.INCREMENTAL,
-                outcome=Outcome.FAILED,
-                counts=state.progress.counts,
-                error=error,
-            )
+            report = RunReport.failed(spec.name, error, state.progress.counts)
         finally:
             self.records = state.progress.records_total
             state.last_run_seconds = time.monotonic() - began
@@ -123,10 +117,7 @@ def reason_of(report: RunReport) -> str:
 def log_level(kind: ErrorKind, *, previous: ErrorKind | None, failures: int) -> int:
     """Return the log level of a failure: each kind in a row is a warning once, or not at all.
 
-    Args:
-        kind: The kind of the failure.
-        previous: The kind of the failure before it; None: there was none.
-        failures: The number of failures in a row.
+    `previous` is the kind of the failure before it, and `failures` the number in a row.
     """
     is_transient = kind in TRANSIENT
     if kind is previous and not (is_transient and failures == FAILURES_BEFORE_ALERT):

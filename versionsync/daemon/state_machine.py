@@ -23,7 +23,7 @@ from versionsync.daemon.wait_times import HELD_SECONDS, STANDBY_SECONDS, next_ch
 from versionsync.daemon.worker_state import WorkerState, WorkerStatus
 from versionsync.errors import ErrorKind
 from versionsync.mirror.holder import Holder
-from versionsync.sync.report import Counts, Outcome, RunKind, RunReport
+from versionsync.sync.report import Counts, RunKind, RunReport
 from versionsync.text import count
 
 __all__ = ["StateMachine"]
@@ -56,13 +56,7 @@ class StateMachine:
         self._complete_at = float("-inf")
 
     def finish_run(self, report: RunReport, schedule: Schedule, *, is_notified: bool) -> None:
-        """Judge a run that ended.
-
-        Args:
-            report: The report of the run.
-            schedule: What the budget pays for.
-            is_notified: Whether webhooks report changes, so that checks need not be more frequent.
-        """
+        """Judge a run that ended. `is_notified`: webhooks report changes, so that checks need not be more frequent."""
         kind = error_kind_of(report)
         if has_changes(report):
             self._next_run.charge(schedule.after_change_seconds)
@@ -78,14 +72,7 @@ class StateMachine:
     def fail(self, error: Exception) -> None:
         """Record a bug outside the run itself."""
         self._state.progress = self._state.usage = None
-        report = RunReport(
-            source=self._state.name,
-            kind=RunKind.INCREMENTAL,
-            outcome=Outcome.FAILED,
-            counts=Counts(),
-            error=error,
-        )
-        self._failed(ErrorKind.UNEXPECTED, report)
+        self._failed(ErrorKind.UNEXPECTED, RunReport.failed(self._state.name, error, Counts()))
 
     def enter_standby(self, other: str) -> None:
         """Leave the source to another daemon."""

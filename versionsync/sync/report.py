@@ -240,3 +240,8 @@ class RunReport:
     would_delete: int | None = None
     unexplained_change_since: datetime | None = None
     blocked_views: Mapping[str, str] | None = None
+
+    @classmethod
+    def failed(cls, source: str, error: BaseException, counts: Counts) -> RunReport:
+        """Return the report of a run that an error ended outside the engine."""
+        return cls(source=source, kind=RunKind.INCREMENTAL, outcome=Outcome.FAILED, counts=counts, error=error)

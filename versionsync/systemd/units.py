@@ -252,13 +252,7 @@ class UnitOptions:
 def units_of(
     options: UnitOptions, program: PurePosixPath = DEFAULT_PROGRAM, *, is_single_file: bool = False
 ) -> tuple[Unit, ...]:
-    """Return the unit files, the service first.
-
-    Args:
-        options: Which units.
-        program: The path of the installed program.
-        is_single_file: Whether the program unpacks itself. Then it needs a cache directory.
-    """
+    """Return the unit files, the service first. A program that is a single file needs a cache directory."""
     options = options if options.instance is None else replace(options, instance="%i")
     service = Unit(f"{options.stem}.service", _service(options, program, is_single_file))
     if options.starter is None:

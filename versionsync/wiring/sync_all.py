@@ -13,7 +13,7 @@ from versionsync import cma
 from versionsync.config import Secret, SourceSettings
 from versionsync.ledger.safeguards import MassDeleteLimit
 from versionsync.mirror.database import Mirror
-from versionsync.sync.report import Outcome, Progress, RunKind, RunReport, SourceSpec, SyncOptions
+from versionsync.sync.report import Progress, RunReport, SourceSpec, SyncOptions
 from versionsync.sync.run import sync_source
 from versionsync.sync.unexplained_changes import ReadLimit
 from versionsync.wiring.clients import open_client, rate_limiter_of
@@ -79,7 +79,6 @@ async def _sync_one(
         async with open_client(job.source, job.token, rate_limiter=rate_limiter, log=log) as client:
             return await sync_source(mirror, client, spec, options, progress=job.progress, log=log)
     except Exception as error:  # a bug must not end the runs of the other sources
-        counts, kind = job.progress.counts, RunKind.INCREMENTAL
-        return RunReport(source=spec.name, kind=kind, outcome=Outcome.FAILED, counts=counts, error=error)
+        return RunReport.failed(spec.name, error, job.progress.counts)
     finally:
         job.seconds = time.monotonic() - started

@@ -83,12 +83,7 @@ def install(
     from versionsync.cli.checks.service import check_service, service_settings
 
     options, systemd = _unit_options(user, name, timer), Systemd(user=user)
-    obstacles = _Obstacles(dry_run=dry_run)
-    with obstacles.of_this_host():
-        _require_root(options)
-    with obstacles.of_this_host():
-        systemd.require()
-        obstacles.has_systemd = True
+    obstacles = _Obstacles(options, systemd, dry_run=dry_run)
     paths = find_paths(options, session.environ, systemd=systemd.version)
     program = DEFAULT_PROGRAM
     with obstacles.of_the_plan():
@@ -138,11 +133,7 @@ def uninstall(
         sudo versionsync service uninstall
     """
     options, systemd = _unit_options(user, name, timer), Systemd(user=user)
-    obstacles = _Obstacles(dry_run=dry_run)
-    with obstacles.of_this_host():
-        _require_root(options)
-    with obstacles.of_this_host():
-        systemd.require()
+    obstacles = _Obstacles(options, systemd, dry_run=dry_run)
     installation, files = _found(session, options, systemd)
     others = others_of(options, installation.paths, systemd)
     plan = removal(options, files, force=force, shared=bool(others))
@@ -195,11 +186,17 @@ def status(session: CliContext, *, user: User = False, name: Name = None, timer:
 class _Obstacles:
     """What prevents an installation or a removal. The first obstacle ends the command; a dry run collects them all."""
 
-    def __init__(self, *, dry_run: bool) -> None:
+    def __init__(self, options: UnitOptions, systemd: Systemd, *, dry_run: bool) -> None:
+        """Check first whether this user and this machine can have the service at all."""
         self._dry_run = dry_run
         self.found: list[ErrorReport] = []
         self.exit = ExitCode.OK
         self.has_systemd = False
+        with self._of_this_host():
+            _require_root(options)
+        with self._of_this_host():
+            systemd.require()
+            self.has_systemd = True
 
     @contextmanager
     def of_the_plan(self) -> Iterator[None]:
@@ -213,7 +210,7 @@ class _Obstacles:
             self.exit = most_severe([self.exit, report.exit])
 
     @contextmanager
-    def of_this_host(self) -> Iterator[None]:
+    def _of_this_host(self) -> Iterator[None]:
         """Collect an error of this machine or user. A dry run succeeds: you may plan for another."""
         try:
             yield

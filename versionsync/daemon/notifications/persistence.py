@@ -7,9 +7,9 @@ restart or by another one before this one took over. What is sent from then on i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from structlog.typing import FilteringBoundLogger
 
@@ -55,9 +55,9 @@ class NotificationStore:
                 self._leave(name, channels)
             elif self._is_free(name, clock):
                 if name not in self._saved:
-                    self._begin(self._read(self._store_of(name), name, channels, clock))
+                    self._task = asyncio.create_task(self._read(self._store_of(name), name, channels, clock))
                 elif changes := self._changes(name, state, channels):
-                    self._begin(self._write(self._store_of(name), name, changes, now, clock))
+                    self._task = asyncio.create_task(self._write(self._store_of(name), name, changes, now, clock))
         return frozenset(self._ready)
 
     def remember(self, channel: str, state: NotificationState) -> None:
@@ -91,9 +91,6 @@ class NotificationStore:
         if state.status is WorkerStatus.ACTIVE:  # a channel that is no longer in the settings gets no more
             sent = dict.fromkeys(saved) | sent
         return {channel: kind for channel, kind in sent.items() if kind != saved.get(channel)}
-
-    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
-        self._task = asyncio.create_task(work)
 
     async def _read(
         self, store: SourceStore, name: str, channels: Mapping[str, NotificationState], clock: float
