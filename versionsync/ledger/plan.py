@@ -16,24 +16,11 @@ from versionsync.ledger.times import cut, format_time, is_before, precision
 from versionsync.ledger.transitions import Observation, observe, transitions
 from versionsync.ledger.version_order import VersionPair, merge, number
 
-__all__ = ["FetchedHistory", "InconsistentHistory", "RecordPlan", "plan_deletion", "plan_record"]
+__all__ = ["InconsistentHistory", "RecordPlan", "plan_deletion", "plan_record"]
 
 
 class InconsistentHistory(VersionsyncError):
     """Upstream's answer contradicts itself: two current versions, two published ones, or one id twice."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FetchedHistory:
-    """What was read of one record: its meta, and its versions in the order in which they were made.
-
-    `is_complete`: every version that upstream has was read. Otherwise `versions` is the newest part of the list,
-    perhaps with single older ones before it.
-    """
-
-    record: SeenRecord
-    versions: Sequence[SeenVersion]
-    is_complete: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,9 +44,15 @@ class RecordPlan:
 
 
 def plan_record(
-    known: KnownRecord | None, versions: Sequence[Version], pull: FetchedHistory, *, observed_at: datetime
+    known: KnownRecord | None,
+    versions: Sequence[Version],
+    record: SeenRecord,
+    seen: Sequence[SeenVersion],
+    *,
+    is_complete: bool,
+    observed_at: datetime,
 ) -> RecordPlan:
-    """Return the smallest plan that makes the mirror agree with `pull`.
+    """Return the smallest plan that makes the mirror agree with what was read of a record.
 
     At most one version gets each flag (invariant 2). A version that was not seen is missing only if all were read. Each
     changed flag has its event (invariant 3). A second plan has no change and no event (invariant 10); neither has the
@@ -68,21 +61,21 @@ def plan_record(
     Args:
         known: What the mirror holds of the record, or None.
         versions: What the mirror holds of its versions.
-        pull: What was read.
-        observed_at: When it was read.
+        record: The record's meta.
+        seen: Its versions in the order in which they were made.
+        is_complete: Whether every version that upstream has is among them. If not, they are the newest part of the
+            list, perhaps with single older ones before it.
+        observed_at: When they were read.
 
     Raises:
-        InconsistentHistory: The pull contradicts itself.
+        InconsistentHistory: The versions contradict each other.
     """
-    _check(pull.versions)
-    pull = replace(
-        pull, record=keep_record_times(known, pull.record), versions=_with_known_times(versions, pull.versions)
-    )
-    record = pull.record
-    slots = merge(versions, pull.versions)
-    after = tuple(_after(slots, pull.versions, observed_at, is_complete=pull.is_complete))
+    _check(seen)
+    record, seen = keep_record_times(known, record), _with_known_times(versions, seen)
+    slots = merge(versions, seen)
+    after = tuple(_after(slots, seen, observed_at, is_complete=is_complete))
     changes = _changes(slots, after)
-    replaced = known is not None and _is_replaced(known, versions, pull)
+    is_replaced = known is not None and is_complete and _is_replaced(known, versions, record, seen)
     check = observe(
         record.id,
         slots,
@@ -90,7 +83,7 @@ def plan_record(
         known,
         published_at=record.published_at,
         observed_at=observed_at,
-        is_recreated=replaced or (known is not None and known.deleted_at is not None and _is_younger(known, record)),
+        is_recreated=is_replaced or (known is not None and known.deleted_at is not None and _is_younger(known, record)),
     )
     return RecordPlan(
         record_id=record.id,
@@ -106,7 +99,7 @@ def plan_record(
         events=_in_order(
             changes,
             check,
-            own=tuple(_record_events(known, record, observed_at, replaced=replaced)),
+            own=tuple(_record_events(known, record, observed_at, is_replaced=is_replaced)),
             since=_since(known, record),
         ),
     )
@@ -320,14 +313,16 @@ def _is_younger(known: KnownRecord, record: SeenRecord) -> bool:
     )
 
 
-def _is_replaced(known: KnownRecord, versions: Sequence[Version], pull: FetchedHistory) -> bool:
+def _is_replaced(
+    known: KnownRecord, versions: Sequence[Version], record: SeenRecord, seen: Sequence[SeenVersion]
+) -> bool:
     """Return whether the record was deleted and made again under its id between two checks.
 
     A later `created_at` is not enough, since an update may set it: none of the old versions may be listed either.
     """
-    if known.deleted_at is not None or not pull.is_complete or not _is_younger(known, pull.record):
+    if known.deleted_at is not None or not _is_younger(known, record):
         return False
-    return {version.id for version in pull.versions}.isdisjoint(version.id for version in versions)
+    return {version.id for version in seen}.isdisjoint(version.id for version in versions)
 
 
 def _since(known: KnownRecord | None, record: SeenRecord) -> datetime | None:
@@ -338,7 +333,7 @@ def _since(known: KnownRecord | None, record: SeenRecord) -> datetime | None:
 
 
 def _record_events(
-    known: KnownRecord | None, record: SeenRecord, observed_at: datetime, *, replaced: bool
+    known: KnownRecord | None, record: SeenRecord, observed_at: datetime, *, is_replaced: bool
 ) -> Iterator[Event]:
     if known is None:
         if record.created_at is None:
@@ -346,7 +341,7 @@ def _record_events(
         else:
             yield _upstream_event(EventType.RECORD_CREATED, record, record.created_at, key=record.id)
         return
-    if replaced:
+    if is_replaced:
         yield _observed_event(EventType.RECORD_DELETED, known, observed_at)
     elif known.deleted_at is None:
         return

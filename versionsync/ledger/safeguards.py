@@ -135,10 +135,10 @@ def lacks_publication(
     return all(_was_equally_live(by_id.get(version.id), version) for version in after)
 
 
-def rewritten(known: Sequence[Version], seen: Iterable[SeenVersion]) -> list[VersionId]:
+def rewritten(known: Sequence[Version], seen: Iterable[SeenVersion]) -> list[SeenVersion]:
     """Return the versions of a record whose content differs from the mirror's."""
     hashes = {version.id: version.seen.content_hash for version in known}
-    return [version.id for version in seen if hashes.get(version.id, version.content_hash) != version.content_hash]
+    return [version for version in seen if hashes.get(version.id, version.content_hash) != version.content_hash]
 
 
 def are_contents_stale(former: Mapping[VersionId, Collection[bytes]], seen: Iterable[SeenVersion]) -> bool:

@@ -23,6 +23,7 @@ __all__ = [
 ]
 
 _VOLATILE = frozenset({"last_data_change_at", "created_at"})
+NOT_HASHED = b""
 
 
 def editor_of(ref: cma.Ref | None) -> Editor | None:
@@ -50,8 +51,8 @@ def seen_record(item: cma.Item) -> SeenRecord:
     )
 
 
-def seen_version(version: cma.ItemVersion, content_hash: bytes) -> SeenVersion:
-    """Return a version as the API describes it. `content_hash` is that of its attributes."""
+def seen_version(version: cma.ItemVersion) -> SeenVersion:
+    """Return a version as the API describes it. The hash of its content is not computed yet."""
     return SeenVersion(
         id=VersionId(version.id),
         model_id=ModelId(version.item_type_id),
@@ -62,7 +63,7 @@ def seen_version(version: cma.ItemVersion, content_hash: bytes) -> SeenVersion:
         published_from=version.published_from,
         published_until=version.published_until,
         is_valid=version.is_valid,
-        content_hash=content_hash,
+        content_hash=NOT_HASHED,
     )
 
 

@@ -24,7 +24,7 @@ from versionsync.sync.result import StageResult, partial_result
 from versionsync.sync.role_visibility import RoleVisibility
 from versionsync.sync.spool import PullTask
 from versionsync.sync.sweep import Sweep
-from versionsync.sync.writer import FetchedRecord, Writer, writing
+from versionsync.sync.writer import Writer, writing
 
 __all__ = [
     "MassDeletionError",
@@ -257,7 +257,7 @@ class _DeletionCheck:
             seen = seen_record(item)
             if not same_fingerprint(seen.fingerprint, record.fingerprint):
                 task, retry_seconds = PullTask(seen, record), self._ctx.timings.retry
-                await writer.put(FetchedRecord(await pull_record(self._client, task, retry_seconds=retry_seconds)))
+                await writer.put(await pull_record(self._client, task, retry_seconds=retry_seconds))
             if not was_listed:
                 self.result += partial_result(f"record {record.id} was not listed, but it exists")
 
@@ -273,13 +273,13 @@ class _DeletionCheck:
         return await self._without_hidden(absent)
 
     async def _delete(self, absent: Sequence[KnownRecord], writer: Writer) -> None:
-        evidence = {model: await self._evidence_for(model) for model in {record.model_id for record in absent}}
+        proofs = {model: await self._evidence_for(model) for model in {record.model_id for record in absent}}
+        evidence = {model: proof for model, proof in proofs.items() if proof is not None}
 
         async def delete(record: KnownRecord) -> None:
-            history = await read_history(self._client, record.id)
-            await writer.put(FetchedRecord(history, evidence[record.model_id]))
+            await writer.put(await read_history(self._client, record.id, evidence[record.model_id]))
 
-        deleted = [record for record in absent if evidence[record.model_id] is not None]
+        deleted = [record for record in absent if record.model_id in evidence]
         self.result += StageResult(changed=len(deleted))
         await self.map(deleted, lambda record: record.id, delete)
 

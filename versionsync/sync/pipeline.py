@@ -45,7 +45,7 @@ from versionsync.sync.role_visibility import ListedModels
 from versionsync.sync.spool import PullTask
 from versionsync.sync.sweep import Sweep, has_changed, is_unknown, sweep
 from versionsync.sync.unexplained_changes import RECENTLY, RESERVED_REQUESTS, UnexplainedChange, within
-from versionsync.sync.writer import FetchedRecord, writing
+from versionsync.sync.writer import writing
 
 __all__ = ["can_skip", "run_pipeline"]
 
@@ -328,7 +328,7 @@ async def _pull_and_write(
                 inconsistent.add(pulled.id)
             elif pulled.id in doubted:
                 consistent.add(pulled.id)
-            await writer.put(FetchedRecord(pulled))
+            await writer.put(pulled)
 
         done = await ctx.workers.map(things, id_of, pull)
     read = StageResult(

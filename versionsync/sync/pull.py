@@ -12,22 +12,20 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import msgspec
-
 from versionsync import cma
 from versionsync.errors import VersionsyncError
 from versionsync.ledger.ids import RecordId, VersionId
-from versionsync.ledger.records import SeenRecord
+from versionsync.ledger.records import DeletionEvidence, SeenRecord, SeenVersion
 from versionsync.ledger.safeguards import is_meta_stale
 from versionsync.ledger.times import same_instant
-from versionsync.ledger.version_order import is_newest_first
+from versionsync.ledger.version_order import is_newest_first, oldest_first
 from versionsync.sync.api_to_ledger import seen_record, seen_version
 from versionsync.sync.spool import ContentSpool, PullTask
 
-__all__ = ["IsBlock", "PulledRecord", "RecordMissing", "StaleResponse", "pull_record", "read_history"]
+__all__ = ["FetchedRecord", "IsBlock", "RecordMissing", "StaleResponse", "pull_record", "read_history"]
 
 ATTEMPTS = 3
-_NOT_HASHED = b""
+VERSION_BYTES = 2048  # about what a version takes in memory besides its content, with all objects made of it
 
 
 class RecordMissing(VersionsyncError):
@@ -45,31 +43,37 @@ class StaleResponse(VersionsyncError):
     """DatoCMS keeps returning versions of a record that are older than its meta."""
 
 
-@dataclass(frozen=True, slots=True)
-class PulledRecord:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FetchedRecord:
     """What was read of one record.
 
     Attributes:
         id: The record's id.
-        record: Its meta. None: only its versions were read.
-        listed: The versions in DatoCMS's order.
-        retrieved: Versions that were asked for by id.
+        record: Its meta. None: it was deleted, and only its versions were read.
+        versions: Its versions, those that were asked for by id first, then the listed ones from the oldest on. The
+            writer computes the hashes of their contents, on another thread than that which reads.
+        contents: The contents to hash and store.
         is_complete: Whether the whole history was read.
-        contents: The contents to hash and store. Hashing is done on another thread than reading.
         is_inconsistent: Whether meta and versions show different states, as when an editor saved in between. The
             record should be read again soon.
+        evidence: Why a deleted record is known to be deleted.
     """
 
     id: RecordId
-    record: SeenRecord | None
-    listed: Sequence[cma.ItemVersion]
-    retrieved: Sequence[cma.ItemVersion]
-    is_complete: bool
+    record: SeenRecord | None = None
+    versions: Sequence[SeenVersion] = ()
     contents: ContentSpool
+    is_complete: bool
     is_inconsistent: bool = False
+    evidence: DeletionEvidence | None = None
+
+    @property
+    def size(self) -> int:
+        """Return about how many bytes of memory it takes: the contents, and small objects for each version."""
+        return self.contents.size + VERSION_BYTES * len(self.versions)
 
 
-async def pull_record(client: cma.Client, task: PullTask, *, retry_seconds: float) -> PulledRecord:
+async def pull_record(client: cma.Client, task: PullTask, *, retry_seconds: float) -> FetchedRecord:
     """Return the versions of `task.record` that may differ from the mirror.
 
     This takes one request for a record with up to 50 versions, and for most of the longer ones. If an answer is old, it
@@ -102,35 +106,41 @@ async def pull_record(client: cma.Client, task: PullTask, *, retry_seconds: floa
     raise StaleResponse("its versions are older than what upstream showed before")
 
 
-async def read_history(client: cma.Client, record_id: RecordId) -> PulledRecord:
+async def read_history(client: cma.Client, record_id: RecordId, evidence: DeletionEvidence) -> FetchedRecord:
     """Return the whole history that DatoCMS still lists of a deleted record. It may be empty."""
     try:
-        return await _read(client, record_id, None)
+        fetched = await _read(client, record_id, None)
     except RecordMissing:
-        return PulledRecord(record_id, None, (), (), is_complete=True, contents=ContentSpool())
+        fetched = FetchedRecord(id=record_id, contents=ContentSpool(), is_complete=True)
+    return replace(fetched, evidence=evidence)
 
 
-async def _read(client: cma.Client, record_id: RecordId, task: PullTask | None) -> PulledRecord:
+async def _read(client: cma.Client, record_id: RecordId, task: PullTask | None) -> FetchedRecord:
     """Return all versions of a record, or as many as `task` needs."""
-    record = task.record if task else None
-    contents = ContentSpool()
-    listed: list[cma.ItemVersion] = []
+    contents, listed = ContentSpool(), list[SeenVersion]()
+    former: Sequence[SeenVersion] | None = None
     try:
         async for page in cma.iterate_versions(client, record_id):
             if page.bad:
                 raise page.bad[0].error
             listed.extend(_keep(version, contents) for version in page.items)
             if task and _covers_published(task, listed, page.total):
-                retrieved = await _formerly_published(client, task, listed, contents)
-                if retrieved is not None:
-                    return PulledRecord(record_id, record, listed, retrieved, is_complete=False, contents=contents)
+                former = await _formerly_published(client, task, listed, contents)
+                if former is not None:
+                    break
             del page  # its contents are spooled: free their memory before the next page comes
     except cma.NotFound:
         raise RecordMissing(record_id) from None
-    return PulledRecord(record_id, record, listed, (), is_complete=True, contents=contents)
+    return FetchedRecord(
+        id=record_id,
+        record=task.record if task else None,
+        versions=(*(former or ()), *oldest_first(listed)),
+        contents=contents,
+        is_complete=former is None,
+    )
 
 
-def _covers_published(task: PullTask, listed: Sequence[cma.ItemVersion], total: int) -> bool:
+def _covers_published(task: PullTask, listed: Sequence[SeenVersion], total: int) -> bool:
     """Return whether nothing below `listed` can have changed, except the formerly published version."""
     record, known = task.record, task.known
     if known is None or known.deleted_at is not None or task.to_the_end:
@@ -143,7 +153,7 @@ def _covers_published(task: PullTask, listed: Sequence[cma.ItemVersion], total: 
     made_since = ids.index(known.current_version_id)
     if made_since + known.version_count != total:
         return False
-    if not is_newest_first([seen_version(version, _NOT_HASHED) for version in listed]):
+    if not is_newest_first(listed):
         return False
     if any(version.is_published for version in listed) or not _is_live(record):
         return True
@@ -151,8 +161,8 @@ def _covers_published(task: PullTask, listed: Sequence[cma.ItemVersion], total: 
 
 
 async def _formerly_published(
-    client: cma.Client, task: PullTask, listed: Sequence[cma.ItemVersion], contents: ContentSpool
-) -> Sequence[cma.ItemVersion] | None:
+    client: cma.Client, task: PullTask, listed: Sequence[SeenVersion], contents: ContentSpool
+) -> Sequence[SeenVersion] | None:
     """Return the version that was published at the last sync, if it is below `listed` and may no longer be.
 
     None: the rest of the history must be read.
@@ -168,23 +178,23 @@ async def _formerly_published(
         return None
 
 
-def _is_consistent(record: SeenRecord, pulled: PulledRecord) -> bool:
+def _is_consistent(record: SeenRecord, pulled: FetchedRecord) -> bool:
     """Return whether meta and versions agree on the current version, and on whether a version is published."""
-    current = next((version.id for version in pulled.listed if version.is_current), None)
+    current = next((version.id for version in reversed(pulled.versions) if version.is_current), None)
     if record.current_version_id is not None and record.current_version_id != current:
         return False
-    shows_published = any(version.is_published for version in pulled.listed)
+    shows_published = any(version.is_published for version in pulled.versions)
     return record.status is None or shows_published == _is_live(record) or not pulled.is_complete
 
 
-async def _is_answer_stale(client: cma.Client, task: PullTask, pulled: PulledRecord) -> bool:
+async def _is_answer_stale(client: cma.Client, task: PullTask, pulled: FetchedRecord) -> bool:
     """Return whether the versions are older than the record's meta, or than the mirror.
 
     If there are fewer versions than before, without the last current one, that version was removed or the answer is
     old. To find out, ask for that version by id.
     """
     record, known = task.record, task.known
-    ids = {version.id for version in pulled.listed}
+    ids = {version.id for version in pulled.versions}
     if record.current_version_id is not None and record.current_version_id not in ids:
         return True
     if known is None or known.deleted_at is not None or known.current_version_id is None:
@@ -211,6 +221,6 @@ def _is_live(record: SeenRecord) -> bool:
     return record.status in ("published", "updated") or (record.status is None and record.published_at is not None)
 
 
-def _keep(version: cma.ItemVersion, contents: ContentSpool) -> cma.ItemVersion:
+def _keep(version: cma.ItemVersion, contents: ContentSpool) -> SeenVersion:
     contents.add(VersionId(version.id), bytes(version.attributes_raw))
-    return msgspec.structs.replace(version, attributes_raw=_NOT_HASHED)
+    return seen_version(version)

@@ -7,18 +7,17 @@ transaction: versions, events, records, fingerprints.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import datetime
 
 from sqlalchemy import Connection
 
-from versionsync import cma
 from versionsync.ledger.content import ContentError, content_hash
 from versionsync.ledger.ids import RecordId, VersionId
-from versionsync.ledger.plan import FetchedHistory, InconsistentHistory, RecordPlan, plan_deletion, plan_record
-from versionsync.ledger.records import DeletionEvidence, KnownRecord, SeenVersion, Version
+from versionsync.ledger.plan import InconsistentHistory, RecordPlan, plan_deletion, plan_record
+from versionsync.ledger.records import KnownRecord, SeenVersion, Version
 from versionsync.ledger.safeguards import (
     are_contents_stale,
     are_versions_stale,
@@ -27,51 +26,28 @@ from versionsync.ledger.safeguards import (
     lacks_publication,
     rewritten,
 )
-from versionsync.ledger.sameness import Sameness, compare_contents
-from versionsync.ledger.version_order import oldest_first
+from versionsync.ledger.sameness import ContentFields, Sameness, compare_contents
 from versionsync.mirror.apply import Applied, apply
 from versionsync.mirror.errors import ContentRejected
 from versionsync.mirror.tables.models import content_fields
 from versionsync.mirror.tables.records import load_records
 from versionsync.mirror.tables.runs import update_run
-from versionsync.mirror.tables.versions import former_texts, load_versions, stored_contents, stored_texts
-from versionsync.sync.api_to_ledger import seen_version
+from versionsync.mirror.tables.versions import (
+    StoredContent,
+    former_texts,
+    load_versions,
+    stored_contents,
+    stored_texts,
+)
 from versionsync.sync.context import RunContext
-from versionsync.sync.pull import PulledRecord
+from versionsync.sync.pull import FetchedRecord
 from versionsync.sync.report import Counts, RecordFailure
 from versionsync.sync.result import StageResult
 from versionsync.sync.spool import ContentSpool
 
-__all__ = ["FetchedRecord", "Writer", "writing"]
+__all__ = ["Writer", "writing"]
 
-VERSION_BYTES = 2048  # about what a version takes in memory besides its content, with all objects made of it
 TIME_ZONE = "time_zone"  # the cause of a rewrite, in the data of its event
-
-
-@dataclass(frozen=True, slots=True)
-class FetchedRecord:
-    """One record's versions as they were read. `evidence` says why a deleted record is known to be deleted."""
-
-    fetched: PulledRecord
-    evidence: DeletionEvidence | None = None
-
-    @property
-    def record_id(self) -> RecordId:
-        """Return the id of the record."""
-        return self.fetched.id
-
-    @property
-    def size(self) -> int:
-        """Return about how many bytes of memory it takes: the contents, and small objects for each version."""
-        return self.fetched.contents.size + VERSION_BYTES * len(self.fetched.listed)
-
-
-@dataclass(frozen=True, slots=True)
-class HashedRecord:
-    """A fetched record that can be planned. Every version has the hash of its content; the oldest comes first."""
-
-    record: FetchedRecord
-    versions: Sequence[SeenVersion]
 
 
 class ByteSemaphore:
@@ -155,7 +131,7 @@ class Writer:
             for record in batch:
                 await self._room.release(record.size)
                 self._ctx.progress.queued_bytes = self._room.used
-                record.fetched.contents.close()
+                record.contents.close()
 
     async def _batch(self) -> tuple[list[FetchedRecord], bool]:
         """Return the next batch, and whether more may come. Waits a moment for more records to share a transaction."""
@@ -175,30 +151,30 @@ class Writer:
         return batch, True
 
     def _write(self, batch: Sequence[FetchedRecord]) -> None:
-        hashed = [ready for record in batch if (ready := self._hash(record))]
+        hashed = [record for fetched in batch if (record := self._with_hashes(fetched))]
         try:
             self._apply(hashed)
         except ContentRejected as error:
             if len(hashed) == 1:
-                self._fail(hashed[0].record, str(error))
+                self._failures[hashed[0].id] = str(error)
                 return
-            for ready in hashed:
-                self._write([ready.record])
+            for record in hashed:
+                self._write([record])
 
-    def _hash(self, record: FetchedRecord) -> HashedRecord | None:
-        pulled = record.fetched
+    def _with_hashes(self, record: FetchedRecord) -> FetchedRecord | None:
         try:
-            listed = [_hashed(version, pulled.contents) for version in pulled.listed]
-            retrieved = [_hashed(version, pulled.contents) for version in pulled.retrieved]
+            versions = [
+                replace(version, content_hash=content_hash(record.contents[version.id])) for version in record.versions
+            ]
         except ContentError as error:
-            self._fail(record, f"the content of one of its versions cannot be read: {error}")
+            self._failures[record.id] = f"the content of one of its versions cannot be read: {error}"
             return None
-        return HashedRecord(record, (*retrieved, *oldest_first(listed)))
+        return replace(record, versions=versions)
 
-    def _apply(self, batch: Sequence[HashedRecord]) -> None:
+    def _apply(self, batch: Sequence[FetchedRecord]) -> None:
         """Read what the mirror holds, plan, and write, in one transaction."""
         ctx, now = self._ctx, self._ctx.now()
-        contents = _Contents(ready.record.fetched.contents for ready in batch)
+        contents = _Contents(record.contents for record in batch)
 
         def work(tx: Connection) -> tuple[Applied, list[RecordPlan]]:
             plans = self._plan(tx, batch, now)
@@ -217,98 +193,77 @@ class Writer:
         self._counts.versions_rewritten += applied.versions_rewritten
         self._counts.events_written += applied.events_written
 
-    def _plan(self, tx: Connection, batch: Sequence[HashedRecord], now: datetime) -> list[RecordPlan]:
-        ids = [ready.record.record_id for ready in batch]
-        records = load_records(tx, self._ctx.source.id, ids)
+    def _plan(self, tx: Connection, batch: Sequence[FetchedRecord], now: datetime) -> list[RecordPlan]:
+        records = load_records(tx, self._ctx.source.id, [record.id for record in batch])
         versions = load_versions(tx, self._ctx.source.id, list(records))
         batch = self._match_contents(tx, batch, versions)
-        regressed = set() if self.accept_regressions else self._find_regressed(tx, batch, records, versions)
-        self._regressed |= regressed
+        if not self.accept_regressions:
+            regressed = self._find_regressed(tx, batch, records, versions)
+            self._regressed |= regressed
+            batch = [record for record in batch if record.id not in regressed]
         plans: dict[RecordId, RecordPlan] = {}
-        for ready in batch:
-            id = ready.record.record_id
-            if id in regressed:
-                continue
+        for record in batch:
             try:
-                plan = _plan_one(ready, records.get(id), versions.get(id, ()), now)
+                plan = _plan_one(record, records.get(record.id), versions.get(record.id, ()), now)
             except InconsistentHistory as error:
-                self._fail(ready.record, f"upstream contradicts itself: {error}")
+                self._failures[record.id] = f"upstream contradicts itself: {error}"
             else:
-                if plan is not None and id not in plans:
-                    plans[id] = plan
+                if plan is not None:
+                    plans.setdefault(record.id, plan)
         return list(plans.values())
 
     def _match_contents(
-        self, tx: Connection, batch: Sequence[HashedRecord], known: Mapping[RecordId, Sequence[Version]]
-    ) -> Sequence[HashedRecord]:
+        self, tx: Connection, batch: Sequence[FetchedRecord], known: Mapping[RecordId, Sequence[Version]]
+    ) -> Sequence[FetchedRecord]:
         """Return `batch` with the mirror's hash for each version whose content is the same in another spelling."""
         changed = {
-            id: (ready, version)
-            for ready in batch
-            for id, version in _other_contents(ready, known.get(ready.record.record_id, ()))
+            version.id: (record, version)
+            for record in batch
+            for version in rewritten(known.get(record.id, ()), record.versions)
         }
         if not changed:
             return batch
         fields = content_fields(tx, self._ctx.source.id)
         matched: dict[VersionId, SeenVersion] = {}
         for stored in stored_texts(tx, self._ctx.source.id, changed):
-            ready, version = changed[stored.version_id]
-            seen = ready.record.fetched.contents[version.id]
-            sameness = compare_contents(stored.text, seen, fields, version.model_id, stored_by=stored.stored_by)
+            record, version = changed[stored.version_id]
+            sameness = _compare(stored, record, version, fields)
             if sameness is Sameness.SAME:
                 matched[version.id] = replace(version, content_hash=stored.hash)
             elif sameness is Sameness.MOVED:
                 matched[version.id] = replace(version, rewrite_cause=TIME_ZONE)
         return [
-            HashedRecord(ready.record, [matched.get(version.id, version) for version in ready.versions])
-            for ready in batch
+            replace(record, versions=[matched.get(version.id, version) for version in record.versions])
+            for record in batch
         ]
 
     def _match_former_contents(
-        self, tx: Connection, batch: Sequence[HashedRecord], former: Mapping[VersionId, set[bytes]]
+        self, tx: Connection, batch: Sequence[FetchedRecord], former: Mapping[VersionId, set[bytes]]
     ) -> None:
         """Add to the hashes of `former` contents those of the same contents in another spelling."""
         if not former:
             return
         fields = content_fields(tx, self._ctx.source.id)
-        for ready in batch:
-            for version in ready.versions:
+        for record in batch:
+            for version in record.versions:
                 if version.content_hash in former.get(version.id, {version.content_hash}):
                     continue  # it was never rewritten, or its hash is known already
-                seen = ready.record.fetched.contents[version.id]
-                for stored in former_texts(tx, self._ctx.source.id, version.id):
-                    sameness = compare_contents(stored.text, seen, fields, version.model_id, stored_by=stored.stored_by)
-                    if sameness is Sameness.SAME:
-                        former[version.id].add(version.content_hash)
-                        break
+                stored = former_texts(tx, self._ctx.source.id, version.id)
+                if any(_compare(text, record, version, fields) is Sameness.SAME for text in stored):
+                    former[version.id].add(version.content_hash)
 
     def _find_regressed(
         self,
         tx: Connection,
-        batch: Sequence[HashedRecord],
+        batch: Sequence[FetchedRecord],
         records: Mapping[RecordId, KnownRecord],
         known: Mapping[RecordId, Sequence[Version]],
     ) -> set[RecordId]:
         """Return the records that DatoCMS shows in an older state than the mirror holds."""
-        changed = [id for ready in batch for id in rewritten(known.get(ready.record.record_id, ()), ready.versions)]
+        changed = [version.id for each in batch for version in rewritten(known.get(each.id, ()), each.versions)]
         former = stored_contents(tx, self._ctx.source.id, changed)
         self._match_former_contents(tx, batch, former)
-        regressed: set[RecordId] = set()
-        for ready in batch:
-            id = ready.record.record_id
-            before, after = known.get(id, ()), ready.versions
-            if (
-                is_recreated(records.get(id), ready.record.fetched.record)
-                or are_versions_stale(before, after)
-                or are_contents_stale(former, after)
-                or (_is_complete(ready.record.fetched, records.get(id)) and lacks_newest(before, after))
-                or lacks_publication(records.get(id), ready.record.fetched.record, before, after)
-            ):
-                regressed.add(id)
-        return regressed
-
-    def _fail(self, record: FetchedRecord, reason: str) -> None:
-        self._failures[record.record_id] = reason
+        return {each.id for each in batch if _is_regressed(each, records.get(each.id), known.get(each.id, ()), former)}
 
 
 @asynccontextmanager
@@ -331,28 +286,42 @@ async def writing(ctx: RunContext, *, accept_regressions: bool = False) -> Async
         raise error
 
 
-def _is_complete(pulled: PulledRecord, known: KnownRecord | None) -> bool:
-    """Return whether the whole history was read, of a record that exists now and did at the last sync."""
-    return pulled.is_complete and pulled.record is not None and known is not None and known.deleted_at is None
+def _is_regressed(
+    fetched: FetchedRecord,
+    known: KnownRecord | None,
+    versions: Sequence[Version],
+    former: Mapping[VersionId, Collection[bytes]],
+) -> bool:
+    """Return whether DatoCMS shows a record in an older state than the mirror holds.
+
+    Args:
+        fetched: The record as it was read.
+        known: What the mirror holds of it.
+        versions: What the mirror holds of its versions.
+        former: The hashes of the contents that versions had before they were rewritten.
+    """
+    seen = fetched.versions
+    is_alive = fetched.record is not None and known is not None and known.deleted_at is None
+    return (
+        is_recreated(known, fetched.record)
+        or are_versions_stale(versions, seen)
+        or are_contents_stale(former, seen)
+        or (is_alive and fetched.is_complete and lacks_newest(versions, seen))
+        or lacks_publication(known, fetched.record, versions, seen)
+    )
 
 
 def _plan_one(
-    ready: HashedRecord, known: KnownRecord | None, versions: Sequence[Version], now: datetime
+    fetched: FetchedRecord, known: KnownRecord | None, versions: Sequence[Version], now: datetime
 ) -> RecordPlan | None:
-    pulled, evidence = ready.record.fetched, ready.record.evidence
-    if pulled.record is not None:
-        pull = FetchedHistory(record=pulled.record, versions=ready.versions, is_complete=pulled.is_complete)
-        return plan_record(known, versions, pull, observed_at=now)
+    seen, evidence = fetched.versions, fetched.evidence
+    if fetched.record is not None:
+        return plan_record(known, versions, fetched.record, seen, is_complete=fetched.is_complete, observed_at=now)
     if known is None or known.deleted_at is not None or evidence is None:
         return None  # never mirrored, or marked deleted already
-    return plan_deletion(known, versions, still_listed=ready.versions, evidence=evidence, observed_at=now)
+    return plan_deletion(known, versions, still_listed=seen, evidence=evidence, observed_at=now)
 
 
-def _other_contents(ready: HashedRecord, known: Sequence[Version]) -> Iterator[tuple[VersionId, SeenVersion]]:
-    """Yield the versions whose content has another hash than in the mirror."""
-    changed = set(rewritten(known, ready.versions))
-    return ((version.id, version) for version in ready.versions if version.id in changed)
-
-
-def _hashed(version: cma.ItemVersion, contents: ContentSpool) -> SeenVersion:
-    return seen_version(version, content_hash(contents[VersionId(version.id)]))
+def _compare(stored: StoredContent, fetched: FetchedRecord, version: SeenVersion, fields: ContentFields) -> Sameness:
+    seen = fetched.contents[version.id]
+    return compare_contents(stored.text, seen, fields, version.model_id, stored_by=stored.stored_by)

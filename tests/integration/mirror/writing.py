@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from versionsync.ledger.content import content_hash
 from versionsync.ledger.ids import ModelId, RecordId, VersionId
-from versionsync.ledger.plan import FetchedHistory, RecordPlan, plan_deletion, plan_record
+from versionsync.ledger.plan import RecordPlan, plan_deletion, plan_record
 from versionsync.ledger.records import DeletionEvidence, Editor, SeenRecord, SeenVersion
 from versionsync.ledger.schema import Field, Model
 from versionsync.mirror.apply import Applied, apply
@@ -147,11 +147,17 @@ class Desk:
     ) -> RecordPlan:
         """What seeing the record with these versions, oldest first, tells."""
         record_id = RecordId(id)
-        pull = FetchedHistory(record=seen_record(id, **meta), versions=[one.seen for one in shown], is_complete=whole)
         with self.mirror.read() as connection:
             known = load_records(connection, self.lease.source_id, [record_id])
             versions = load_versions(connection, self.lease.source_id, [record_id])
-        return plan_record(known.get(record_id), versions.get(record_id, ()), pull, observed_at=now)
+        return plan_record(
+            known.get(record_id),
+            versions.get(record_id, ()),
+            seen_record(id, **meta),
+            [one.seen for one in shown],
+            is_complete=whole,
+            observed_at=now,
+        )
 
     def delete(self, id: str = RECORD) -> Applied:
         """Learn that the record is gone, and write that."""

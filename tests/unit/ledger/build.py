@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 
 from versionsync.ledger.ids import ModelId, RecordId, VersionId
 from versionsync.ledger.records import Editor, SeenRecord, SeenVersion, Version
 
-__all__ = ["MODEL", "RECORD", "at", "record", "seen", "version"]
+__all__ = ["MODEL", "RECORD", "Pull", "at", "record", "seen", "version"]
 
 RECORD = RecordId("record")
 MODEL = ModelId("model")
 EPOCH = datetime(2026, 7, 1, 12, tzinfo=UTC)
+
+
+class Pull(NamedTuple):
+    """What one check read of the record: the arguments of `plan_record`."""
+
+    record: SeenRecord
+    seen: Sequence[SeenVersion]
+    is_complete: bool
 
 
 def at(seconds: float) -> datetime:

@@ -9,9 +9,11 @@ from itertools import dropwhile, pairwise
 
 from versionsync.ledger.events import Event, EventType, TimeBasis
 from versionsync.ledger.ids import VersionId
-from versionsync.ledger.plan import FetchedHistory, RecordPlan, plan_deletion, plan_record
+from versionsync.ledger.plan import RecordPlan, plan_deletion, plan_record
 from versionsync.ledger.records import Change, DeletionEvidence, KnownRecord, SeenVersion, Version
 from versionsync.ledger.times import format_time, is_before, same_instant
+
+from .build import Pull
 
 __all__ = ["MemoryMirror", "Replay", "Row"]
 
@@ -52,11 +54,11 @@ class MemoryMirror:
         """All events, in the order of their ids."""
         return [row.event for row in self.rows]
 
-    def look(self, pull: FetchedHistory, observed_at: datetime) -> RecordPlan:
+    def look(self, pull: Pull, observed_at: datetime) -> RecordPlan:
         """Apply what `pull` shows; looking again must change nothing (invariant 10)."""
-        plan = plan_record(self.known, self._ordered(), pull, observed_at=observed_at)
+        plan = plan_record(self.known, self._ordered(), **pull._asdict(), observed_at=observed_at)
         self._apply(plan, observed_at)
-        again = plan_record(self.known, self._ordered(), pull, observed_at=observed_at)
+        again = plan_record(self.known, self._ordered(), **pull._asdict(), observed_at=observed_at)
         assert (again.changes, again.events) == ((), ()), "planning again gives no change and no event"
         assert again == replace(plan, is_new=False, changes=(), events=())
         return plan

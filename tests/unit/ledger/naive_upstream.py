@@ -14,11 +14,10 @@ from itertools import count
 
 from versionsync.ledger.events import EventType
 from versionsync.ledger.ids import VersionId
-from versionsync.ledger.plan import FetchedHistory
 from versionsync.ledger.records import KnownRecord, SeenRecord, SeenVersion
 from versionsync.ledger.version_order import oldest_first
 
-from .build import EPOCH, record, seen
+from .build import EPOCH, Pull, record, seen
 
 __all__ = ["Happening", "Upstream"]
 
@@ -211,10 +210,10 @@ class Upstream:
             published_at=self._shown(self.published_at) if self.published_at else None,
         )
 
-    def everything(self) -> FetchedHistory:
-        return FetchedHistory(record=self.meta(), versions=oldest_first([*self._listing()]), is_complete=True)
+    def everything(self) -> Pull:
+        return Pull(record=self.meta(), seen=oldest_first([*self._listing()]), is_complete=True)
 
-    def as_little_as_needed(self, known: KnownRecord | None, page: int) -> FetchedHistory:
+    def as_little_as_needed(self, known: KnownRecord | None, page: int) -> Pull:
         """A pull that stops after the page with the last known current version, where the counts allow it.
 
         The version that was published then may lie below: it is asked for by itself.
@@ -238,7 +237,7 @@ class Upstream:
             former = []
         else:
             former = [v for v in listed[len(read) :] if v.id == known.published_version_id]
-        return FetchedHistory(record=meta, versions=(*former, *oldest_first(read)), is_complete=False)
+        return Pull(record=meta, seen=(*former, *oldest_first(read)), is_complete=False)
 
     def stated(self) -> list[Happening]:
         """What upstream's answers tell of the past, if asked now."""

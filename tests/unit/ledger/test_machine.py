@@ -16,10 +16,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from versionsync.ledger.events import Event, EventType, TimeBasis
 from versionsync.ledger.ids import VersionId
-from versionsync.ledger.plan import FetchedHistory
 from versionsync.ledger.records import Version
 from versionsync.ledger.times import same_instant
 
+from .build import Pull
 from .memory_mirror import MemoryMirror
 from .naive_upstream import Happening, Upstream
 
@@ -250,11 +250,11 @@ def kind(told: Event | Happening) -> tuple[EventType, VersionId | None]:
     return type, told.version_id
 
 
-def assert_agrees(mirror: MemoryMirror, everything: FetchedHistory) -> None:
+def assert_agrees(mirror: MemoryMirror, everything: Pull) -> None:
     """The mirror shows each version that upstream has, as upstream has it and in its order, and no other as alive."""
     alive = [v for v in sorted(mirror.versions.values(), key=ordinal) if v.missing_since is None]
-    assert [v.id for v in alive] == [v.id for v in everything.versions]
-    for mirrored, shown in zip(alive, everything.versions, strict=True):
+    assert [v.id for v in alive] == [v.id for v in everything.seen]
+    for mirrored, shown in zip(alive, everything.seen, strict=True):
         for name in set(shown.__slots__) - {"rewrite_cause"}:
             mine, theirs = getattr(mirrored.seen, name), getattr(shown, name)
             is_same = same_instant(mine, theirs) if isinstance(mine, datetime) else mine == theirs

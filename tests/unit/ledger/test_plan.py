@@ -15,11 +15,11 @@ import pytest
 
 from versionsync.ledger.events import Event, TimeBasis
 from versionsync.ledger.ids import VersionId
-from versionsync.ledger.plan import FetchedHistory, InconsistentHistory, RecordPlan, plan_deletion, plan_record
+from versionsync.ledger.plan import InconsistentHistory, RecordPlan, plan_deletion, plan_record
 from versionsync.ledger.records import DeletionEvidence, SeenVersion
 from versionsync.ledger.times import format_time
 
-from .build import EPOCH, MODEL, RECORD, at, record, seen
+from .build import EPOCH, MODEL, RECORD, Pull, at, record, seen
 from .memory_mirror import MemoryMirror
 
 
@@ -35,7 +35,7 @@ class Mirror(MemoryMirror):
     ) -> list[str]:
         """The story of a look at these versions (oldest first)."""
         self.now = seen_at or self.now + timedelta(seconds=1)
-        plan = self.look(FetchedHistory(record=record(**meta), versions=versions, is_complete=complete), self.now)
+        plan = self.look(Pull(record=record(**meta), seen=versions, is_complete=complete), self.now)
         return story(plan.events)
 
     def is_gone(self, *still_listed: SeenVersion) -> list[str]:
@@ -607,9 +607,9 @@ def test_a_version_found_late_in_between_has_its_own_story(mirror: Mirror) -> No
         plan_record(
             mirror.known,
             sorted(mirror.versions.values(), key=lambda version: version.ordinal),
-            FetchedHistory(
-                record=record(), versions=(seen("a", 0), seen("b", 10), seen("c", 20, "c")), is_complete=True
-            ),
+            record(),
+            (seen("a", 0), seen("b", 10), seen("c", 20, "c")),
+            is_complete=True,
             observed_at=at(2000),
         ).events
     ) == lines("created b 10, became_current b 10, superseded b 20")
@@ -872,7 +872,7 @@ def test_a_contradiction_is_refused(mirror: Mirror, versions: tuple[SeenVersion,
 
 
 def test_a_plan_carries_the_meta_and_who_holds_the_flags(mirror: Mirror) -> None:
-    pull = FetchedHistory(record=record(status="updated"), versions=A_AND_B, is_complete=True)
+    pull = Pull(record=record(status="updated"), seen=A_AND_B, is_complete=True)
     plan = mirror.look(pull, at(1000))
     assert (plan.record_id, plan.model_id, plan.is_new, plan.meta) == (RECORD, MODEL, True, pull.record)
     assert (plan.current_version_id, plan.published_version_id, plan.version_count) == ("b", "a", 2)

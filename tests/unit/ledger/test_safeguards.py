@@ -9,7 +9,6 @@ from datetime import datetime
 import pytest
 
 from versionsync.ledger.ids import VersionId
-from versionsync.ledger.plan import FetchedHistory
 from versionsync.ledger.records import KnownRecord, SeenVersion
 from versionsync.ledger.safeguards import (
     are_contents_stale,
@@ -21,14 +20,14 @@ from versionsync.ledger.safeguards import (
     rewritten,
 )
 
-from .build import at, record, seen
+from .build import Pull, at, record, seen
 from .memory_mirror import MemoryMirror
 
 
 def goes_back(before: Sequence[SeenVersion], after: Sequence[SeenVersion]) -> bool:
     """Whether versions `after` are older than the mirror that saw `before` (both oldest first)."""
     mirror = MemoryMirror()
-    mirror.look(FetchedHistory(record=record(), versions=before, is_complete=True), at(1000))
+    mirror.look(Pull(record=record(), seen=before, is_complete=True), at(1000))
     return are_versions_stale(tuple(mirror.versions.values()), after)
 
 
@@ -131,9 +130,7 @@ def test_a_deleted_record_comes_back_only_if_it_is_no_younger(created: datetime 
 def test_order_is_told_by_ordinals_and_not_by_the_tuple() -> None:
     """The mirror may give its versions in any order."""
     mirror = MemoryMirror()
-    mirror.look(
-        FetchedHistory(record=record(), versions=[seen("a", 0), seen("b", 10, "c")], is_complete=True), at(1000)
-    )
+    mirror.look(Pull(record=record(), seen=[seen("a", 0), seen("b", 10, "c")], is_complete=True), at(1000))
     rows = tuple(mirror.versions.values())
     for order in (rows, rows[::-1]):
         assert are_versions_stale(order, [seen("a", 0, "c"), seen("b", 10)])
@@ -143,20 +140,20 @@ def test_content_that_was_rewritten_does_not_return() -> None:
     """Other content is a rewrite; what a version said before its rewrite is told by an old answer."""
     mirror = MemoryMirror()
     mirror.look(
-        FetchedHistory(record=record(), versions=[seen("a"), seen("b", 10, "c", content="new")], is_complete=True),
+        Pull(record=record(), seen=[seen("a"), seen("b", 10, "c", content="new")], is_complete=True),
         at(99),
     )
     known, former = tuple(mirror.versions.values()), {VersionId("b"): {seen("b", content="old").content_hash}}
     for content, is_other, goes_back in (("new", [], False), ("newer", ["b"], False), ("old", ["b"], True)):
         now = [seen("a"), seen("b", 10, "c", content=content), seen("c", 20)]
-        assert rewritten(known, now) == is_other
+        assert [version.id for version in rewritten(known, now)] == is_other
         assert are_contents_stale(former, now) is goes_back
 
 
 def hides(after: Sequence[SeenVersion], *, published: int | None, before: Sequence[SeenVersion]) -> bool:
     """Whether versions `after` hide a publication, of a record whose meta had none before."""
     mirror = MemoryMirror()
-    mirror.look(FetchedHistory(record=record(), versions=before, is_complete=True), at(1000))
+    mirror.look(Pull(record=record(), seen=before, is_complete=True), at(1000))
     meta = record(first_published_at=published and at(published))
     return lacks_publication(mirror.known, meta, tuple(mirror.versions.values()), after)
 
@@ -192,5 +189,5 @@ def test_of_a_record_that_is_new_or_was_gone_nothing_is_hidden() -> None:
 def test_versions_go_from_the_oldest_on(after: Sequence[SeenVersion], expected: bool) -> None:
     mirror = MemoryMirror()
     before = [seen("old", 1, ""), seen("current", 2, "c"), seen("mixture", 3, "p")]
-    mirror.look(FetchedHistory(record=record(), versions=before, is_complete=True), at(1000))
+    mirror.look(Pull(record=record(), seen=before, is_complete=True), at(1000))
     assert lacks_newest(tuple(mirror.versions.values()), after) is expected

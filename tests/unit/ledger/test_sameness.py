@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from versionsync.ledger.content import content_hash
 from versionsync.ledger.ids import ModelId
-from versionsync.ledger.plan import FetchedHistory
 from versionsync.ledger.sameness import (
     ContentFields,
     Sameness,
@@ -22,7 +21,7 @@ from versionsync.ledger.sameness import (
     same_value,
 )
 
-from .build import MODEL, at, record, seen
+from .build import MODEL, Pull, at, record, seen
 from .memory_mirror import MemoryMirror
 from .printing import FORMATS, INSTANTS, Format, print_time
 
@@ -298,7 +297,7 @@ def test_a_time_of_a_record_that_is_the_same_instant_stays() -> None:
     mirror = MemoryMirror()
     names = ("created_at", "updated_at", "published_at", "first_published_at")
     mirror.look(
-        FetchedHistory(record=record(**dict.fromkeys(names, at(5))), versions=[seen("a", 5, "c")], is_complete=True),
+        Pull(record=record(**dict.fromkeys(names, at(5))), seen=[seen("a", 5, "c")], is_complete=True),
         at(9),
     )
     kept = keep_record_times(mirror.known, record(**dict.fromkeys(names, at(5 + FINE))))
