@@ -55,7 +55,7 @@ class Field:
 class Schema:
     """All models and fields by id, of upstream or of the mirror, without deleted ones."""
 
-    models: Mapping[ModelId, Model]
+    models: Mapping[str, Model]
     fields: Mapping[str, Field]
 
 
@@ -84,7 +84,7 @@ def plan_schema(known: Schema, seen: Schema, *, seen_before: datetime | None, ob
     return SchemaPlan(
         models=tuple(model for id, model in seen.models.items() if not _is_same(known.models.get(id), model)),
         fields=tuple(field for id, field in seen.fields.items() if not _is_same(known.fields.get(id), field)),
-        deleted_models=tuple(id for id in known.models if id not in seen.models),
+        deleted_models=tuple(model.id for id, model in known.models.items() if id not in seen.models),
         deleted_fields=tuple(id for id in known.fields if id not in seen.fields),
         events=tuple(events) if seen_before is not None else (),
     )
@@ -111,12 +111,12 @@ def _model_events(known: Schema, seen: Schema, stamp: _Stamp) -> Iterator[Event]
     for id, model in seen.models.items():
         before = known.models.get(id)
         if before is None:
-            yield stamp.event(EventType.MODEL_CREATED, id, id, {"model": _name(model)})
+            yield stamp.event(EventType.MODEL_CREATED, id, model.id, {"model": _name(model)})
         elif changes := _difference(before, model):
-            yield stamp.event(EventType.MODEL_CHANGED, id, id, {"model": _name(model), "changes": changes})
+            yield stamp.event(EventType.MODEL_CHANGED, id, model.id, {"model": _name(model), "changes": changes})
     for id, model in known.models.items():
         if id not in seen.models:
-            yield stamp.event(EventType.MODEL_DELETED, id, id, {"model": _name(model)})
+            yield stamp.event(EventType.MODEL_DELETED, id, model.id, {"model": _name(model)})
 
 
 def _field_events(known: Schema, seen: Schema, stamp: _Stamp) -> Iterator[Event]:

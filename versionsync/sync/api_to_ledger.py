@@ -1,4 +1,4 @@
-"""Convert the API's resources to the ledger's types, and back. Pure."""
+"""Convert the API's resources to the ledger's types. Pure."""
 
 from __future__ import annotations
 
@@ -13,13 +13,11 @@ from versionsync.ledger.schema import Field, Model, Schema
 __all__ = [
     "editor_of",
     "field_of",
-    "item_type_of",
     "model_of",
     "project_hash",
     "schema_of",
     "seen_record",
     "seen_version",
-    "upstream_field_of",
 ]
 
 _VOLATILE = frozenset({"last_data_change_at", "created_at"})
@@ -84,7 +82,7 @@ def project_hash(site: cma.Site) -> bytes:
 def schema_of(schema: cma.Schema) -> Schema:
     """Return the models and fields of `schema`, block models included, by their ids."""
     return Schema(
-        models={ModelId(item_type.id): model_of(item_type) for item_type in schema.item_types},
+        models={item_type.id: model_of(item_type) for item_type in schema.item_types},
         fields={field.id: field_of(field) for field in schema.fields},
     )
 
@@ -113,31 +111,4 @@ def field_of(field: cma.Field) -> Field:
         is_localized=field.localized,
         position=field.position,
         payload=field.raw.decode(),
-    )
-
-
-def item_type_of(model: Model) -> cma.ItemType:
-    """Return a model of the mirror in the form of the API."""
-    return cma.ItemType(
-        id=model.id,
-        name=model.name,
-        api_key=model.api_key,
-        modular_block=model.is_block,
-        singleton=model.is_singleton,
-        draft_mode_active=model.draft_mode,
-        raw=model.payload.encode(),
-    )
-
-
-def upstream_field_of(field: Field) -> cma.Field:
-    """Return a field of the mirror in the form of the API."""
-    return cma.Field(
-        id=field.id,
-        item_type_id=field.model_id,
-        api_key=field.api_key,
-        label=field.label,
-        field_type=field.field_type,
-        localized=field.is_localized,
-        position=field.position,
-        raw=field.payload.encode(),
     )

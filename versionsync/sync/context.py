@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from structlog.typing import FilteringBoundLogger
 
 from versionsync import cma
+from versionsync.ledger.schema import Schema
 from versionsync.mirror.tables.leases import Lease
 from versionsync.mirror.tables.sources import SourceRow
 from versionsync.sync.beacon import ActiveEnvironment, is_first_sync
@@ -96,9 +97,10 @@ class RunContext:
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """The schema of this run, after it was checked, and what the token's role shows of it."""
+    """The schema of this run, after it was checked, the project's time zone, and what the token's role shows."""
 
-    schema: cma.Schema
+    schema: Schema
+    time_zone: str | None
     visibility: RoleVisibility
 
     @property

@@ -10,6 +10,7 @@ from versionsync import cma
 from versionsync.ledger.ids import ModelId, RecordId
 from versionsync.ledger.records import KnownRecord
 from versionsync.mirror.tables.records import live_counts_by_model, load_records, oldest_synced
+from versionsync.sync.api_to_ledger import schema_of
 from versionsync.sync.context import RunContext, Upstream
 from versionsync.sync.deletions import hidden_models
 from versionsync.sync.project_update import check_upstream, find_hidden_models
@@ -25,7 +26,7 @@ async def count_of_new_source(client: cma.Client, options: SyncOptions) -> int:
     """Return how many records a sync would read of a source that was never synced. Raises CmaError."""
     if options.record_ids or options.scrub:
         return len(options.record_ids)
-    return await count_records(client, ListedModels.of(await client.schema()).listed)
+    return await count_records(client, ListedModels.of(schema_of(await client.schema())).listed)
 
 
 async def dry_run(ctx: RunContext, result: RunResult) -> None:

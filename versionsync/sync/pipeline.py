@@ -25,7 +25,7 @@ from versionsync.mirror.tables.records import (
     publication_candidates,
 )
 from versionsync.mirror.tables.runs import has_written_since
-from versionsync.sync.api_to_ledger import seen_record
+from versionsync.sync.api_to_ledger import schema_of, seen_record
 from versionsync.sync.beacon import is_explained, is_other_environment, is_trusted, settling_seconds
 from versionsync.sync.context import RunContext, Upstream
 from versionsync.sync.deletions import confirm_missing, confirm_unlisted, explain_refused
@@ -202,7 +202,7 @@ async def _sync_quickly(ctx: RunContext, upstream: Upstream, result: RunResult, 
         return False
     known = await ctx.read(lambda connection: load_records(connection, ctx.source.id, [r.id for r in check.changed]))
     has_unknown = any(is_unknown(record, known) for record in check.changed)
-    if has_unknown and ListedModels.of(await ctx.client.schema()).listed != models:
+    if has_unknown and ListedModels.of(schema_of(await ctx.client.schema())).listed != models:
         return False  # what looks like a new record may be a block now
     changed = [record for record in check.changed if has_changed(record, known)]
     result.add(StageResult(changed=len(changed)))

@@ -19,7 +19,7 @@ from versionsync.ledger.times import format_time
 from versionsync.mirror.schema.typed_views import rebuild_typed_views
 from versionsync.mirror.tables.events import write_events
 from versionsync.mirror.tables.leases import assert_and_renew
-from versionsync.mirror.tables.models import load_schema, normalized, schema_seen_at, upsert_schema
+from versionsync.mirror.tables.models import load_schema, schema_seen_at, upsert_schema
 from versionsync.mirror.tables.records import live_counts_by_model
 from versionsync.mirror.tables.runs import update_run
 from versionsync.mirror.tables.sources import (
@@ -31,7 +31,7 @@ from versionsync.mirror.tables.sources import (
     update_project,
     update_time_format,
 )
-from versionsync.sync.api_to_ledger import project_hash, schema_of, seen_record
+from versionsync.sync.api_to_ledger import project_hash, seen_record
 from versionsync.sync.beacon import ActiveEnvironment, is_other_environment
 from versionsync.sync.context import RunContext, Upstream
 from versionsync.sync.deletions import check_mass_delete_limit
@@ -112,8 +112,9 @@ async def check_upstream(ctx: RunContext, answer: cma.Schema) -> CheckedProject:
     check_same_project(ctx.source, project_of(answer.site, ctx.spec, ctx.environment, known))
     checked = await check_schema(ctx, answer)
     visibility = RoleVisibility(ctx.client, checked.schema, assume_visible=may_delete_all)
-    project = project_of(checked.schema.site, ctx.spec, ctx.environment, known)
-    return CheckedProject(Upstream(checked.schema, visibility), project, checked.deleted, _open_questions(checked))
+    project = project_of(checked.site, ctx.spec, ctx.environment, known)
+    upstream = Upstream(checked.schema, checked.site.time_zone, visibility)
+    return CheckedProject(upstream, project, checked.deleted, _open_questions(checked))
 
 
 def _open_questions(checked: CheckedSchema) -> StageResult:
@@ -173,8 +174,7 @@ def _save_upstream(
     # A first run that ended early, or was partial, has read the schema all the same.
     seen_before = ctx.source.checkpoint.last_complete_sweep_at or schema_seen_at(tx, ctx.source.id)
     project_events = _save_project(tx, ctx, checked.project, observed_at)
-    schema = normalized(tx, schema_of(checked.upstream.schema))
-    saved = _save_schema(tx, ctx, schema, hidden, seen_before=seen_before, observed_at=observed_at)
+    saved = _save_schema(tx, ctx, checked.upstream.schema, hidden, seen_before=seen_before, observed_at=observed_at)
     events = project_events + saved.events
     if events:  # nothing was written before, and the run may be killed after this
         update_run(tx, ctx.lease, ctx.run_id, {"events_written": events})
@@ -261,7 +261,7 @@ async def rebuild_views(ctx: RunContext) -> Mapping[str, str]:
 async def save_time_format(ctx: RunContext, upstream: Upstream, precision: int | None) -> StageResult:
     """Save how DatoCMS prints times: its time zone, and the `precision` that this run has seen."""
     before = TimeFormat(ctx.source.project.time_precision, ctx.source.project.time_zone)
-    seen = TimeFormat(precision, upstream.schema.site.time_zone)
+    seen = TimeFormat(precision, upstream.time_zone)
     if before.updated(seen) == before:
         return StageResult()
     confirmed = await _confirm_format(ctx, before, seen, upstream.models.listed)

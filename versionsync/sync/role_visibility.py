@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from versionsync import cma
 from versionsync.ledger.ids import ModelId
+from versionsync.ledger.schema import Schema
 
 __all__ = ["ListedModels", "RoleVisibility"]
 
@@ -25,10 +26,10 @@ class ListedModels:
     blocks: frozenset[ModelId]
 
     @classmethod
-    def of(cls, schema: cma.Schema) -> ListedModels:
+    def of(cls, schema: Schema) -> ListedModels:
         """Divide the models of `schema` into those with records and block models."""
-        blocks = frozenset(ModelId(model.id) for model in schema.item_types if model.modular_block)
-        return cls(frozenset(ModelId(model.id) for model in schema.item_types) - blocks, blocks)
+        blocks = frozenset(model.id for model in schema.models.values() if model.is_block)
+        return cls(frozenset(model.id for model in schema.models.values()) - blocks, blocks)
 
     @property
     def all(self) -> frozenset[ModelId]:
@@ -39,9 +40,9 @@ class ListedModels:
 class RoleVisibility:
     """What the token's role says about the records of each model. It is read once, and only if it is needed."""
 
-    def __init__(self, client: cma.Client, schema: cma.Schema, *, assume_visible: bool) -> None:
+    def __init__(self, client: cma.Client, schema: Schema, *, assume_visible: bool) -> None:
         """`assume_visible`: treat every model as visible, whatever the role says."""
-        self.models: Mapping[ModelId, str] = {ModelId(model.id): model.api_key for model in schema.item_types}
+        self.models: Mapping[ModelId, str] = {model.id: model.api_key for model in schema.models.values()}
         self.assume_visible = assume_visible
         self._client = client
         self._role: cma.Role | None = None

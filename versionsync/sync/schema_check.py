@@ -12,7 +12,6 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-import msgspec
 from sqlalchemy import Connection
 
 from versionsync import cma
@@ -28,7 +27,7 @@ from versionsync.mirror.tables.models import (
     normalized,
     seen_first_since,
 )
-from versionsync.sync.api_to_ledger import field_of, item_type_of, model_of, schema_of, upstream_field_of
+from versionsync.sync.api_to_ledger import field_of, model_of, schema_of
 from versionsync.sync.beacon import MAX_ANSWER_AGE
 from versionsync.sync.context import RunContext
 
@@ -46,6 +45,7 @@ class CheckedSchema:
     """A schema without what an old answer says.
 
     Attributes:
+        site: The project, from the same answer.
         schema: The answer. The mirror's rows replace what it leaves out, or has in an older state.
         deleted: The models of the mirror for which DatoCMS returns 404. They are deleted, or hidden from the token.
         contradicted: The api_keys of models and fields about which DatoCMS contradicts itself, up to the last try.
@@ -53,7 +53,8 @@ class CheckedSchema:
         unreadable: The models and fields that could not be read, by name or id, and why. The mirror's rows stay.
     """
 
-    schema: cma.Schema
+    site: cma.Site
+    schema: Schema
     deleted: frozenset[ModelId]
     contradicted: tuple[str, ...]
     unconfirmed: int
@@ -66,43 +67,47 @@ async def check_schema(ctx: RunContext, answer: cma.Schema) -> CheckedSchema:
     Without a contradiction this takes no request. Raises CmaError and MirrorError.
     """
     stored = await ctx.read(lambda connection: _stored(connection, ctx.source.id))
-    questions = _Questions(ctx, stored.live)
-    again = 0
+    live, questions, again = stored.live, _Questions(ctx, stored.live), 0
     while True:
-        answer = _with_unreadable(answer, stored.live)
-        check = _Check(ctx, stored, questions, await ctx.read(_normalized(schema_of(answer))))
+        check = _Check(ctx, stored, questions, _seen(ctx, answer, live))
         models = await check.models()
         fields = await check.fields(models)
-        contradicted = _named(models, _by_text(stored.live.models), _by_text(check.seen.models))
-        contradicted += _named(fields, stored.live.fields, check.seen.fields)
+        contradicted = _named(models, live.models, check.seen.models) + _named(fields, live.fields, check.seen.fields)
         if not contradicted or again == ATTEMPTS:
             break
         again += 1
         await asyncio.sleep(ctx.timings.retry)
         answer = await ctx.client.schema()
-    model_rows, field_rows = dict(models.rows), dict(fields.rows)
+    schema = Schema(models.rows, fields.rows)
     if contradicted:  # the whole answer is old: keep what is known
-        model_rows = {id: stored.live.models.get(ModelId(id), row) for id, row in model_rows.items()}
-        field_rows = {id: stored.live.fields.get(id, row) for id, row in field_rows.items()}
+        schema = Schema(
+            {id: live.models.get(id, row) for id, row in models.rows.items()},
+            {id: live.fields.get(id, row) for id, row in fields.rows.items()},
+        )
     return CheckedSchema(
-        schema=_as_answered(answer, check.seen, model_rows, field_rows),
-        deleted=frozenset(stored.live.models.keys() - models.rows.keys()),
+        site=answer.site,
+        schema=schema,
+        deleted=frozenset(model.id for id, model in live.models.items() if id not in models.rows),
         contradicted=tuple(contradicted),
         unconfirmed=len(models.unconfirmed) + len(fields.unconfirmed),
-        unreadable={_name_of(each.id, stored.live): each.reason for each in answer.unreadable} | questions.unreadable,
+        unreadable={_name_of(each.id, live): each.reason for each in answer.unreadable} | questions.unreadable,
     )
 
 
-def _with_unreadable(answer: cma.Schema, live: Schema) -> cma.Schema:
-    """Return `answer` with the mirror's rows for the models and fields that could not be read."""
-    ids = {each.id for each in answer.unreadable}
-    models = [item_type_of(model) for id, model in live.models.items() if id in ids]
-    fields = [upstream_field_of(field) for id, field in live.fields.items() if id in ids]
-    return msgspec.structs.replace(answer, item_types=(*answer.item_types, *models), fields=(*answer.fields, *fields))
+def _seen(ctx: RunContext, answer: cma.Schema, live: Schema) -> Schema:
+    """Return the answer as the database stores it, with the mirror's rows for what could not be read."""
+    seen, unreadable = schema_of(answer), {each.id for each in answer.unreadable}
+    dialect = ctx.database.mirror.dialect
+    return Schema(
+        {id: normalized(model, dialect) for id, model in seen.models.items()}
+        | {id: model for id, model in live.models.items() if id in unreadable},
+        {id: normalized(field, dialect) for id, field in seen.fields.items()}
+        | {id: field for id, field in live.fields.items() if id in unreadable},
+    )
 
 
 def _name_of(id: str | None, live: Schema) -> str:
-    known = live.models.get(ModelId(id or "")) or live.fields.get(id or "")
+    known = live.models.get(id or "") or live.fields.get(id or "")
     if known is not None:
         return known.api_key
     return ascii(id[:MAX_NAME_LENGTH]) if id else "one without an id"
@@ -116,10 +121,6 @@ class _Stored:
 
 def _stored(connection: Connection, source_id: int) -> _Stored:
     return _Stored(load_schema(connection, source_id), deleted_ids(connection, source_id))
-
-
-def _normalized(seen: Schema) -> Callable[[Connection], Schema]:
-    return lambda connection: normalized(connection, seen)
 
 
 class _Questions:
@@ -185,15 +186,15 @@ class _Questions:
         try:
             model = model_of(await self._ctx.client.item_type(id))
         except cma.ProtocolError as error:
-            return self._as_stored(id, error, self._live.models.get(ModelId(id)))
-        return (await self._ctx.read(_normalized(Schema({model.id: model}, {})))).models[model.id]
+            return self._as_stored(id, error, self._live.models.get(id))
+        return normalized(model, self._ctx.database.mirror.dialect)
 
     async def _field(self, id: str) -> Field | None:
         try:
             field = field_of(await self._ctx.client.field(id))
         except cma.ProtocolError as error:
             return self._as_stored(id, error, self._live.fields.get(id))
-        return (await self._ctx.read(_normalized(Schema({}, {field.id: field})))).fields[field.id]
+        return normalized(field, self._ctx.database.mirror.dialect)
 
     def _as_stored(self, id: str, error: cma.ProtocolError, stored: T | None) -> T | None:
         """Return the mirror's row for one that exists but cannot be read: it stays live, or deleted."""
@@ -213,7 +214,7 @@ class _Check:
         self.seen = seen
 
     async def models(self) -> Accepted[Model]:
-        live, seen = _by_text(self._stored.live.models), _by_text(self.seen.models)
+        live, seen = self._stored.live.models, self.seen.models
         former = await self._former(EventType.MODEL_CHANGED, changed_ids(live, seen))
         doubts = questions_about(live, self._stored.deleted.models, seen, former=former)
         await self._questions.ask_for_models(sorted(doubts.missing), counted=False)
@@ -244,22 +245,3 @@ class _Check:
 def _named(accepted: Accepted[T], live: Mapping[str, T], seen: Mapping[str, T]) -> list[str]:
     """Return the api_keys of the models or fields about which DatoCMS contradicts itself."""
     return [(live.get(id) or seen[id]).api_key for id in accepted.contradicted]
-
-
-def _by_text(models: Mapping[ModelId, Model]) -> dict[str, Model]:
-    return {str(id): model for id, model in models.items()}
-
-
-def _as_answered(
-    answer: cma.Schema, seen: Schema, models: Mapping[str, Model], fields: Mapping[str, Field]
-) -> cma.Schema:
-    """Return `answer` with these rows. Rows that are as DatoCMS sent them stay in its own form."""
-    item_types = {each.id: each for each in answer.item_types}
-    sent = {each.id: each for each in answer.fields}
-    return cma.Schema(
-        site=answer.site,
-        item_types=tuple(
-            item_types[id] if row is seen.models.get(ModelId(id)) else item_type_of(row) for id, row in models.items()
-        ),
-        fields=tuple(sent[id] if row is seen.fields.get(id) else upstream_field_of(row) for id, row in fields.items()),
-    )

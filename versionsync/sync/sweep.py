@@ -23,7 +23,7 @@ from versionsync.ledger.ids import ModelId, RecordId
 from versionsync.ledger.records import KnownRecord, SeenRecord
 from versionsync.ledger.time_formats import finer, finest_precision
 from versionsync.mirror.listed_ids import ListedIds
-from versionsync.sync.api_to_ledger import seen_record
+from versionsync.sync.api_to_ledger import schema_of, seen_record
 from versionsync.sync.context import RunContext, Upstream
 from versionsync.sync.report import RecordFailure
 from versionsync.sync.role_visibility import ListedModels
@@ -171,7 +171,10 @@ class _SweepReader:
 
     async def _read_models(self) -> ListedModels:
         schema, before = await self._client.schema(), self._upstream.models
-        models, unreadable = ListedModels.of(schema), {ModelId(each.id) for each in schema.unreadable if each.id}
+        models, unreadable = (
+            ListedModels.of(schema_of(schema)),
+            {ModelId(each.id) for each in schema.unreadable if each.id},
+        )
         return ListedModels(models.listed | (unreadable & before.listed), models.blocks | (unreadable & before.blocks))
 
     def _pages(self, models: frozenset[ModelId], *, one_by_one: bool) -> AsyncIterator[cma.Page[cma.Item]]:

@@ -17,7 +17,7 @@ from versionsync.ledger.sameness import ContentFields
 from versionsync.ledger.schema import Field, Model, Schema
 from versionsync.ledger.schema_checks import FormerValues
 from versionsync.mirror.engine.bulk import field_names, run_many
-from versionsync.mirror.engine.dialects import dialect_of
+from versionsync.mirror.engine.dialects import Dialect, dialect_of
 from versionsync.mirror.schema import events, fields, models
 from versionsync.mirror.tables.leases import Lease, assert_and_renew
 
@@ -138,16 +138,9 @@ def content_fields(connection: Connection, source_id: int) -> ContentFields:
     return ContentFields(types, reshaped, former)
 
 
-def normalized(tx: Connection, seen: Schema) -> Schema:
-    """Return `seen` as this database stores it: what it stores in another form is no change the next time."""
-    return Schema(
-        models={id: _storable(tx, model) for id, model in seen.models.items()},
-        fields={id: _storable(tx, field) for id, field in seen.fields.items()},
-    )
-
-
-def _storable(tx: Connection, one: ModelOrField) -> ModelOrField:
-    return replace(one, payload=dialect_of(tx).storable_json_text(one.payload))
+def normalized(one: ModelOrField, dialect: Dialect) -> ModelOrField:
+    """Return a model or field as a database stores it: what it stores in another form is no change the next time."""
+    return replace(one, payload=dialect.storable_json_text(one.payload))
 
 
 def schema_seen_at(connection: Connection, source_id: int) -> datetime | None:
@@ -179,10 +172,10 @@ def upsert_schema(
         observed_at: When the schema was read.
     """
     assert_and_renew(tx, lease)
-    source_id = lease.source_id
-    _upsert(tx, models, MODEL, [_storable(tx, one) for one in seen_models], (source_id, observed_at, None))
+    source_id, dialect = lease.source_id, dialect_of(tx)
+    _upsert(tx, models, MODEL, [normalized(one, dialect) for one in seen_models], (source_id, observed_at, None))
     upsert_models(tx, source_id, (field.model_id for field in seen_fields), observed_at=observed_at)
-    _upsert(tx, fields, FIELD, [_storable(tx, one) for one in seen_fields], (source_id, observed_at, None))
+    _upsert(tx, fields, FIELD, [normalized(one, dialect) for one in seen_fields], (source_id, observed_at, None))
     run_many(tx, MODEL_IS_DELETED, DELETED, [(source_id, id, observed_at) for id in deleted_models])
     run_many(tx, FIELD_IS_DELETED, DELETED, [(source_id, id, observed_at) for id in deleted_fields])
 
