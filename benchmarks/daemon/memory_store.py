@@ -14,7 +14,7 @@ __all__ = ["MemoryStore"]
 
 
 class MemoryStore:
-    """As `versionsync.daemon.source_store.SourceStore`; every call is about a record of the source."""
+    """As `versionsync.daemon.worker_database.WorkerDatabase`; every call is about a record of the source."""
 
     def __init__(self) -> None:
         self._usage: Counter[date] = Counter()

@@ -31,7 +31,7 @@ from versionsync.daemon.scheduler import SourceScheduler, Work
 from versionsync.daemon.source_worker import SourceWorker
 from versionsync.daemon.worker_state import SourceConfig
 from versionsync.mirror.database import Mirror
-from versionsync.sync.report import SourceSpec
+from versionsync.sync.options import SourceSpec
 from versionsync.webhooks.payload import BasicAuth
 
 __all__ = ["START", "Hears", "Lived", "live"]
@@ -85,7 +85,7 @@ def live(
     )
     with (
         patch("versionsync.daemon.runner.sync_source", Engine(upstream).run),
-        patch("versionsync.daemon.source_worker.SourceStore", lambda _mirror, _name: MemoryStore()),
+        patch("versionsync.daemon.source_worker.WorkerDatabase", lambda _mirror, _name: MemoryStore()),
         _moved_clock() as clock,
     ):
         asyncio.run(_live(source, upstream, clock, START + timedelta(days=days)))

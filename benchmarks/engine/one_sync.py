@@ -19,7 +19,8 @@ from versionsync import cma
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.schema.migrate import upgrade
 from versionsync.sync import sync_source
-from versionsync.sync.report import Counts, Progress, RunReport, SourceSpec, SyncOptions
+from versionsync.sync.options import SourceSpec, SyncOptions
+from versionsync.sync.report import Counts, Progress, RunReport
 
 __all__ = ["Measured", "Parts", "open_client", "sync", "sync_with"]
 

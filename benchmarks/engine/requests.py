@@ -17,7 +17,8 @@ from versionsync import cma
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.schema.migrate import upgrade
 from versionsync.simulator import SimulatorThread, World
-from versionsync.sync.report import Progress, SyncOptions
+from versionsync.sync.options import SyncOptions
+from versionsync.sync.report import Progress
 
 __all__ = ["measure"]
 

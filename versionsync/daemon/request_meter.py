@@ -12,7 +12,7 @@ from versionsync import cma
 from versionsync.budget import Budget, BudgetStatus
 from versionsync.cma.client import ITEMS_PAGE
 from versionsync.daemon.budget_schedule import Demand, EditingActivity, Schedule, explain, schedule_for
-from versionsync.daemon.source_store import SourceStore
+from versionsync.daemon.worker_database import WorkerDatabase
 from versionsync.daemon.worker_state import SourceConfig, WorkerState
 from versionsync.mirror.errors import MirrorError
 from versionsync.sync.report import RunReport
@@ -27,7 +27,7 @@ FIXED_REQUESTS: Final = 3
 class RequestMeter:
     """The requests of one source. What could not be saved yet is saved with the next count."""
 
-    def __init__(self, store: SourceStore, state: WorkerState, *, log: FilteringBoundLogger) -> None:
+    def __init__(self, store: WorkerDatabase, state: WorkerState, *, log: FilteringBoundLogger) -> None:
         self._store = store
         self._state = state
         self._log = log

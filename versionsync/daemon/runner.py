@@ -17,8 +17,9 @@ from versionsync.errors import ErrorKind, kind_of
 from versionsync.mirror.database import Mirror
 from versionsync.status.model import FAILURES_BEFORE_ALERT
 from versionsync.sync import sync_source
-from versionsync.sync.report import Outcome, Progress, RunReport, SyncOptions
-from versionsync.sync.result import kind_of_error
+from versionsync.sync.options import SyncOptions
+from versionsync.sync.report import Outcome, Progress, RunReport
+from versionsync.sync.stage_results import kind_of_error
 
 __all__ = ["Runner", "error_kind_of", "has_changes", "has_remaining_work", "is_lease_held", "log_level", "reason_of"]
 

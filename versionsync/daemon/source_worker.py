@@ -19,15 +19,16 @@ from versionsync.daemon.budget_schedule import Demand, Schedule, schedule_for
 from versionsync.daemon.request_meter import RequestMeter
 from versionsync.daemon.runner import Runner, error_kind_of, has_changes, has_remaining_work
 from versionsync.daemon.scheduler import NextRun, SourceScheduler
-from versionsync.daemon.source_store import SourceStore
 from versionsync.daemon.state_machine import StateMachine
 from versionsync.daemon.systemd_notify import Activity
 from versionsync.daemon.webhook_log_poller import SUSPENDED_SECONDS, LogReader, PollResult
+from versionsync.daemon.worker_database import WorkerDatabase
 from versionsync.daemon.worker_state import LogStatus, SourceConfig, WorkerState, WorkerStatus
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.errors import MirrorError
 from versionsync.mirror.tables.webhooks import QueuedRecords, WebhookUpdate
-from versionsync.sync.report import RunKind, RunReport, SyncOptions
+from versionsync.sync.options import SyncOptions
+from versionsync.sync.report import RunKind, RunReport
 from versionsync.webhooks.payload import MAX_QUEUED, WebhookPayload, WebhookResult
 
 __all__ = ["STALL_SECONDS", "SourceWorker"]
@@ -62,7 +63,7 @@ class SourceWorker:
         self.name = source.spec.name
         self.state = WorkerState(name=self.name, max_staleness=source.max_staleness, since=_now())
         self.state.receiver_enabled = source.webhook is not None
-        self.store = SourceStore(mirror, self.name)
+        self.store = WorkerDatabase(mirror, self.name)
         self._scheduler = scheduler
         self._next_run = NextRun(scheduler, self.state)
         self._log = log.bind(source=self.name)

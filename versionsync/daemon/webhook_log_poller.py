@@ -24,8 +24,8 @@ from versionsync.config import ConfigError
 from versionsync.daemon.budget_schedule import Schedule
 from versionsync.daemon.request_meter import RequestMeter
 from versionsync.daemon.scheduler import NextRun, SourceScheduler
-from versionsync.daemon.source_store import SourceStore
 from versionsync.daemon.wait_times import MIN_INTERVAL_SECONDS, next_poll
+from versionsync.daemon.worker_database import WorkerDatabase
 from versionsync.daemon.worker_state import LogStatus, PollOutcome, SourceConfig, WorkerState
 from versionsync.mirror.errors import MirrorError
 from versionsync.mirror.tables.webhooks import LoggedCall
@@ -70,7 +70,7 @@ class LogReader:
 
     def __init__(
         self,
-        store: SourceStore,
+        store: WorkerDatabase,
         state: WorkerState,
         meter: RequestMeter,
         next_run: NextRun,

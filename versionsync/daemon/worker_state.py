@@ -17,7 +17,8 @@ from versionsync.cma import Result, Usage
 from versionsync.errors import ErrorKind
 from versionsync.mirror.tables.webhooks import SILENT_AFTER_CHANGES
 from versionsync.status.model import Health, stale_after
-from versionsync.sync.report import Counts, LagHistogram, Outcome, Progress, RunKind, RunReport, SourceSpec
+from versionsync.sync.options import SourceSpec
+from versionsync.sync.report import Counts, LagHistogram, Outcome, Progress, RunKind, RunReport
 from versionsync.webhooks.payload import BasicAuth, WebhookResult
 
 __all__ = ["RUN_SECONDS", "LogStatus", "PollOutcome", "RunTimes", "SourceConfig", "WorkerState", "WorkerStatus"]

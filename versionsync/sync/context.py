@@ -14,10 +14,11 @@ from versionsync import cma
 from versionsync.ledger.schema import Schema
 from versionsync.mirror.tables.leases import Lease
 from versionsync.mirror.tables.sources import SourceRow
+from versionsync.sync.async_mirror import AsyncMirror
 from versionsync.sync.beacon import ActiveEnvironment, is_first_sync
 from versionsync.sync.lease_keeper import LeaseKeeper
-from versionsync.sync.mirror_access import Database
-from versionsync.sync.report import Progress, SourceSpec, SyncOptions
+from versionsync.sync.options import SourceSpec, SyncOptions
+from versionsync.sync.report import Progress
 from versionsync.sync.role_visibility import ListedModels, RoleVisibility
 from versionsync.sync.run_limits import Limits, Timings
 from versionsync.sync.workers import WorkerPool
@@ -47,7 +48,7 @@ class RunContext:
         limits: How much it does at once.
     """
 
-    database: Database
+    database: AsyncMirror
     client: cma.Client
     spec: SourceSpec
     source: SourceRow

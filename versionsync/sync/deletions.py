@@ -18,12 +18,12 @@ from versionsync.mirror.tables.records import live_counts_by_model, load_records
 from versionsync.sync.api_to_ledger import seen_record
 from versionsync.sync.beacon import MAX_ANSWER_AGE
 from versionsync.sync.context import RunContext, Upstream
+from versionsync.sync.options import SourceSpec
 from versionsync.sync.pull import RecordMissing, pull_record, read_history
-from versionsync.sync.report import SourceSpec
-from versionsync.sync.result import StageResult, partial_result
 from versionsync.sync.role_visibility import RoleVisibility
-from versionsync.sync.spool import PullTask
+from versionsync.sync.stage_results import StageResult, partial_result
 from versionsync.sync.sweep import Sweep
+from versionsync.sync.temporary_files import PullTask
 from versionsync.sync.writer import Writer, writing
 
 __all__ = [

@@ -13,10 +13,10 @@ from versionsync.mirror.tables.records import live_counts_by_model, load_records
 from versionsync.sync.api_to_ledger import schema_of
 from versionsync.sync.context import RunContext, Upstream
 from versionsync.sync.deletions import hidden_models
+from versionsync.sync.options import SyncOptions
 from versionsync.sync.project_update import check_upstream, find_hidden_models
-from versionsync.sync.report import SyncOptions
-from versionsync.sync.result import RunResult, StageResult, partial_result
 from versionsync.sync.role_visibility import ListedModels
+from versionsync.sync.stage_results import RunResult, StageResult, partial_result
 from versionsync.sync.sweep import count_records, sweep
 
 __all__ = ["count_of_new_source", "dry_run"]

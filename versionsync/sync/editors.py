@@ -9,7 +9,7 @@ from versionsync import cma
 from versionsync.ledger.records import Editor
 from versionsync.mirror.tables.editors import EditorRow, unknown_editors, upsert_editors
 from versionsync.sync.context import RunContext
-from versionsync.sync.result import StageResult
+from versionsync.sync.stage_results import StageResult
 
 __all__ = ["save_editors"]
 

@@ -16,10 +16,10 @@ from versionsync.mirror.errors import LeaseHeld, MirrorError
 from versionsync.mirror.tables.leases import LEASE_SECONDS, Holder, Lease, acquire, release, release_in
 from versionsync.mirror.tables.runs import finish_run, interrupt_stale_runs, start_run, update_run
 from versionsync.mirror.tables.sources import update_checkpoint
-from versionsync.sync.mirror_access import Database
+from versionsync.sync.async_mirror import AsyncMirror
 from versionsync.sync.report import Counts, LeaseInfo, Outcome, RunKind
-from versionsync.sync.result import Checkpoint
 from versionsync.sync.run_limits import Timings
+from versionsync.sync.stage_results import Checkpoint
 
 __all__ = ["LeaseKeeper"]
 
@@ -29,7 +29,7 @@ class LeaseKeeper:
 
     def __init__(
         self,
-        database: Database,
+        database: AsyncMirror,
         lease: Lease,
         run_id: int,
         *,
@@ -49,7 +49,7 @@ class LeaseKeeper:
     @classmethod
     async def acquire(
         cls,
-        database: Database,
+        database: AsyncMirror,
         source_id: int,
         *,
         kind: RunKind,

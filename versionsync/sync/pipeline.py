@@ -40,10 +40,10 @@ from versionsync.sync.project_update import (
 )
 from versionsync.sync.pull import IsBlock, RecordMissing, pull_record
 from versionsync.sync.quick_check import StatusCounts, quick_check
-from versionsync.sync.result import RunResult, StageResult, partial_result
 from versionsync.sync.role_visibility import ListedModels
-from versionsync.sync.spool import PullTask
+from versionsync.sync.stage_results import RunResult, StageResult, partial_result
 from versionsync.sync.sweep import Sweep, has_changed, is_unknown, sweep
+from versionsync.sync.temporary_files import PullTask
 from versionsync.sync.unexplained_changes import RECENTLY, RESERVED_REQUESTS, UnexplainedChange, within
 from versionsync.sync.writer import writing
 

@@ -35,10 +35,10 @@ from versionsync.sync.api_to_ledger import project_hash, seen_record
 from versionsync.sync.beacon import ActiveEnvironment, is_other_environment
 from versionsync.sync.context import RunContext, Upstream
 from versionsync.sync.deletions import check_mass_delete_limit
-from versionsync.sync.report import SourceSpec
-from versionsync.sync.result import StageResult, partial_result
+from versionsync.sync.options import SourceSpec
 from versionsync.sync.role_visibility import RoleVisibility
 from versionsync.sync.schema_check import CheckedSchema, check_schema
+from versionsync.sync.stage_results import StageResult, partial_result
 
 __all__ = [
     "CheckedProject",

@@ -20,7 +20,7 @@ from versionsync.ledger.safeguards import is_meta_stale
 from versionsync.ledger.times import same_instant
 from versionsync.ledger.version_order import is_newest_first, oldest_first
 from versionsync.sync.api_to_ledger import seen_record, seen_version
-from versionsync.sync.spool import ContentSpool, PullTask
+from versionsync.sync.temporary_files import ContentSpool, PullTask
 
 __all__ = ["FetchedRecord", "IsBlock", "RecordMissing", "StaleResponse", "pull_record", "read_history"]
 

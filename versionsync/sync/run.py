@@ -22,16 +22,24 @@ from versionsync.mirror.database import Mirror
 from versionsync.mirror.engine.thread import DatabaseThread
 from versionsync.mirror.errors import MirrorError
 from versionsync.mirror.tables.sources import SourceRow, load_source, register_source
+from versionsync.sync.async_mirror import AsyncMirror
 from versionsync.sync.beacon import ActiveEnvironment, read_beacon
 from versionsync.sync.context import RunContext
 from versionsync.sync.dry_run import count_of_new_source, dry_run
 from versionsync.sync.lease_keeper import LeaseKeeper
-from versionsync.sync.mirror_access import Database
+from versionsync.sync.options import SourceSpec, SyncOptions
 from versionsync.sync.pipeline import can_skip, run_pipeline
 from versionsync.sync.project_update import project_of
-from versionsync.sync.report import Counts, Outcome, Progress, RunKind, RunReport, SourceSpec, SyncOptions
-from versionsync.sync.result import FAILURES_SHOWN, RunResult, checkpoint_of, error_text, kind_of_error, outcome_of
+from versionsync.sync.report import Counts, Outcome, Progress, RunKind, RunReport
 from versionsync.sync.run_limits import Limits, Timings, within_limits
+from versionsync.sync.stage_results import (
+    FAILURES_SHOWN,
+    RunResult,
+    checkpoint_of,
+    error_text,
+    kind_of_error,
+    outcome_of,
+)
 from versionsync.sync.tracing import traced
 from versionsync.sync.workers import WorkerPool, first_error
 from versionsync.text import changes
@@ -75,7 +83,7 @@ async def sync_source(
     """
     async with DatabaseThread(f"{spec.name}-reads") as reading, DatabaseThread(f"{spec.name}-writes") as writing:
         run = _SyncRun(
-            database=Database(mirror, reading, writing),
+            database=AsyncMirror(mirror, reading, writing),
             client=client,
             spec=spec,
             options=options,
@@ -96,7 +104,7 @@ async def sync_source(
 class _SyncRun:
     """The life of a run: it connects, takes the lease, makes the context, and records the outcome."""
 
-    database: Database
+    database: AsyncMirror
     client: cma.Client
     spec: SourceSpec
     options: SyncOptions

@@ -27,7 +27,7 @@ from versionsync.sync.api_to_ledger import schema_of, seen_record
 from versionsync.sync.context import RunContext, Upstream
 from versionsync.sync.report import RecordFailure
 from versionsync.sync.role_visibility import ListedModels
-from versionsync.sync.spool import PullTask, TaskSpool
+from versionsync.sync.temporary_files import PullTask, TaskSpool
 
 __all__ = ["Sweep", "count_records", "has_changed", "is_of_models", "is_unknown", "sweep"]
 

@@ -14,7 +14,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from versionsync import cma
-from versionsync.sync.report import Outcome, Progress, RunReport, SourceSpec, SyncOptions
+from versionsync.sync.options import SourceSpec, SyncOptions
+from versionsync.sync.report import Outcome, Progress, RunReport
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span, Tracer

@@ -42,8 +42,8 @@ from versionsync.mirror.tables.versions import (
 from versionsync.sync.context import RunContext
 from versionsync.sync.pull import FetchedRecord
 from versionsync.sync.report import Counts, RecordFailure
-from versionsync.sync.result import StageResult
-from versionsync.sync.spool import ContentSpool
+from versionsync.sync.stage_results import StageResult
+from versionsync.sync.temporary_files import ContentSpool
 
 __all__ = ["Writer", "writing"]
 

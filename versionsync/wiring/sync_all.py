@@ -13,7 +13,8 @@ from versionsync import cma
 from versionsync.config import Secret, SourceSettings
 from versionsync.ledger.safeguards import MassDeleteLimit
 from versionsync.mirror.database import Mirror
-from versionsync.sync.report import Progress, RunReport, SourceSpec, SyncOptions
+from versionsync.sync.options import SourceSpec, SyncOptions
+from versionsync.sync.report import Progress, RunReport
 from versionsync.sync.run import sync_source
 from versionsync.sync.unexplained_changes import ReadLimit
 from versionsync.wiring.clients import open_client, rate_limiter_of

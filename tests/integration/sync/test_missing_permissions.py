@@ -20,7 +20,8 @@ from versionsync.mirror.tables.leases import Holder, acquire
 from versionsync.simulator import Clock, Role, Token, World
 from versionsync.simulator.world.people_roles_tokens import Editor
 from versionsync.sync.deletions import MassDeletionError
-from versionsync.sync.report import Outcome, SyncOptions
+from versionsync.sync.options import SyncOptions
+from versionsync.sync.report import Outcome
 from versionsync.sync.workers import WORKERS
 
 

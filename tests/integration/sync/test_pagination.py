@@ -16,7 +16,8 @@ from tests.fixtures.compare_with_expected import differences, emitted_events
 from tests.fixtures.editing_load import EditingLoad
 from tests.fixtures.sync_env import START, MakeSyncEnv, SyncEnv
 from versionsync.simulator import Clock, FaultKind, Faults, SimulatorOptions, World
-from versionsync.sync.report import Outcome, SyncOptions
+from versionsync.sync.options import SyncOptions
+from versionsync.sync.report import Outcome
 
 SEEDS = range(1, 1 + int(os.environ.get("VERSIONSYNC_TEST_SEEDS", "2")))
 STEPS = 8

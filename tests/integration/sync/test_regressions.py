@@ -17,7 +17,8 @@ from tests.fixtures.sync_env import START, MakeSyncEnv, SyncEnv
 from versionsync.mirror.schema import versions
 from versionsync.simulator import FULL_ACCESS_TOKEN, Clock, FaultKind, Faults, Selection, SimulatorOptions, World
 from versionsync.sync import schema_check
-from versionsync.sync.report import Outcome, SyncOptions
+from versionsync.sync.options import SyncOptions
+from versionsync.sync.report import Outcome
 
 
 def post(sync_env: SyncEnv, title: str = "first") -> str:

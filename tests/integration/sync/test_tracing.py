@@ -18,7 +18,8 @@ from tests.fixtures.sync_env import SyncEnv
 from versionsync.config import Secret, SourceSettings
 from versionsync.simulator import FaultKind
 from versionsync.sync import sync_source
-from versionsync.sync.report import Progress, RunReport, SyncOptions
+from versionsync.sync.options import SyncOptions
+from versionsync.sync.report import Progress, RunReport
 from versionsync.sync.tracing import traced_by
 from versionsync.wiring.clients import open_client
 

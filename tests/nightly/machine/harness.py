@@ -26,7 +26,8 @@ from versionsync.simulator.world.expected_history import ExpectedHistory, expect
 from versionsync.simulator.world.serialization import Serializer
 from versionsync.sync import sync_source
 from versionsync.sync.api_to_ledger import seen_record
-from versionsync.sync.report import Progress, RunReport, SourceSpec, SyncOptions
+from versionsync.sync.options import SourceSpec, SyncOptions
+from versionsync.sync.report import Progress, RunReport
 from versionsync.sync.run_limits import Timings
 from versionsync.sync.unexplained_changes import ReadLimit
 

@@ -37,7 +37,8 @@ from versionsync.mirror.errors import LeaseHeld, LeaseLost
 from versionsync.mirror.schema import events, fields, leases, models, records, sources
 from versionsync.simulator import FaultKind, SimulatorOptions
 from versionsync.simulator.world.expected_history import ExpectedHistory
-from versionsync.sync.report import Outcome, RunReport, SyncOptions
+from versionsync.sync.options import SyncOptions
+from versionsync.sync.report import Outcome, RunReport
 
 EXAMPLES = int(os.environ.get("VERSIONSYNC_TEST_EXAMPLES", "15"))
 STEPS = 25

@@ -16,7 +16,8 @@ from tests.nightly.machine.fresh_databases import EmptiedPostgres, FreshDatabase
 from tests.nightly.machine.harness import Disturbance, Harness, Planted
 from tests.nightly.machine.oracle import contradictions
 from versionsync.simulator import FaultKind, SimulatorOptions, World
-from versionsync.sync.report import Outcome, SyncOptions
+from versionsync.sync.options import SyncOptions
+from versionsync.sync.report import Outcome
 
 RUN = SyncOptions(wait_until_settled=False, quick_check_from=0)
 MOST_REQUESTS = 40

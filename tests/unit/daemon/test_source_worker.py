@@ -23,15 +23,8 @@ from versionsync.daemon.worker_state import SourceConfig, WorkerStatus
 from versionsync.errors import ErrorKind
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.tables.webhooks import WebhookUpdate
-from versionsync.sync.report import (
-    Counts,
-    Outcome,
-    RecordFailure,
-    RunKind,
-    RunReport,
-    SourceSpec,
-    SyncOptions,
-)
+from versionsync.sync.options import SourceSpec, SyncOptions
+from versionsync.sync.report import Counts, Outcome, RecordFailure, RunKind, RunReport
 from versionsync.webhooks.payload import BasicAuth, WebhookPayload, WebhookResult, parse_payload
 
 Work = Callable[[], Awaitable[None]]
@@ -81,7 +74,7 @@ class WorkerTest:
         self.store, self.jobs, self.runs = SharedStore(), Jobs(), list[SyncOptions]()
         self.failing: Sequence[str] = ()
         monkeypatch.setattr("versionsync.daemon.runner.sync_source", self._sync)
-        monkeypatch.setattr("versionsync.daemon.source_worker.SourceStore", lambda _mirror, _name: self.store)
+        monkeypatch.setattr("versionsync.daemon.source_worker.WorkerDatabase", lambda _mirror, _name: self.store)
         source = SourceConfig(
             spec=SourceSpec(name="website", base_url="https://example.com"),
             max_staleness=600.0,

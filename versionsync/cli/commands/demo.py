@@ -155,7 +155,7 @@ class _DemoRun:
         from versionsync.cli.commands.sync import run_all
         from versionsync.cli.views.sync import print_report
         from versionsync.simulator import FULL_ACCESS_TOKEN
-        from versionsync.sync.report import SyncOptions
+        from versionsync.sync.options import SyncOptions
         from versionsync.wiring.sync_all import SourceJob
 
         source = SourceSettings(name=SOURCE, base_url=self._simulator.url, rate_limit="none" if self._fast else None)

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from versionsync.mirror.database import Mirror
-    from versionsync.sync.report import RunReport, SyncOptions
+    from versionsync.sync.options import SyncOptions
+    from versionsync.sync.report import RunReport
     from versionsync.wiring.sync_all import SourceJob
 
 __all__ = ["sync"]
@@ -75,7 +76,7 @@ def sync(
         versionsync sync --wait 60 --json
     """
     from versionsync.cli.tracing_setup import tracing
-    from versionsync.sync.report import SyncOptions
+    from versionsync.sync.options import SyncOptions
 
     if sum((full, bool(record), bool(scrub))) > 1:
         raise typer.BadParameter("choose one of --full, --record and --scrub")

@@ -14,7 +14,7 @@ from typing import Final
 from structlog.typing import FilteringBoundLogger
 
 from versionsync.daemon.notifications.rules import NotificationKind, NotificationState
-from versionsync.daemon.source_store import SourceStore
+from versionsync.daemon.worker_database import WorkerDatabase
 from versionsync.daemon.worker_state import WorkerState, WorkerStatus
 from versionsync.mirror.errors import MirrorError
 
@@ -30,7 +30,7 @@ Sent = dict[str, NotificationKind]
 class NotificationStore:
     """Stores the notifications of all sources. `store_of` returns the store of a source by its name."""
 
-    def __init__(self, store_of: Callable[[str], SourceStore], *, log: FilteringBoundLogger) -> None:
+    def __init__(self, store_of: Callable[[str], WorkerDatabase], *, log: FilteringBoundLogger) -> None:
         self._store_of = store_of
         self._log = log
         self._saved: dict[str, Sent] = {}
@@ -93,7 +93,7 @@ class NotificationStore:
         return {channel: kind for channel, kind in sent.items() if kind != saved.get(channel)}
 
     async def _read(
-        self, store: SourceStore, name: str, channels: Mapping[str, NotificationState], clock: float
+        self, store: WorkerDatabase, name: str, channels: Mapping[str, NotificationState], clock: float
     ) -> None:
         try:
             self._saved[name] = dict(await store.sent_notifications())
@@ -109,7 +109,7 @@ class NotificationStore:
 
     async def _write(
         self,
-        store: SourceStore,
+        store: WorkerDatabase,
         name: str,
         changes: Mapping[str, NotificationKind | None],
         now: datetime,

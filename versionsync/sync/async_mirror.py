@@ -11,13 +11,13 @@ from sqlalchemy import Connection
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.engine.thread import DatabaseThread
 
-__all__ = ["Database"]
+__all__ = ["AsyncMirror"]
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Database:
+class AsyncMirror:
     """The mirror with its two threads: one reads, one writes."""
 
     mirror: Mirror

@@ -36,12 +36,12 @@ from versionsync.mirror.tables.webhooks import (
 )
 from versionsync.webhooks.payload import MAX_QUEUED, WebhookPayload, WebhookResult
 
-__all__ = ["SourceStore"]
+__all__ = ["WorkerDatabase"]
 
 T = TypeVar("T")
 
 
-class SourceStore:
+class WorkerDatabase:
     """The stored data of one source, used from a thread of its own. Every method raises MirrorError.
 
     A source that is not in the database yet has no data: its first run adds it.
