@@ -8,8 +8,9 @@ from datetime import datetime
 from enum import StrEnum
 
 from versionsync.ledger.ids import ModelId, RecordId, VersionId
+from versionsync.ledger.times import format_time
 
-__all__ = ["Event", "EventType", "JsonValue", "TimeBasis"]
+__all__ = ["Event", "EventType", "JsonValue", "TimeBasis", "observed_event", "upstream_event"]
 
 JsonValue = str | int | float | bool | None | list["JsonValue"] | dict[str, "JsonValue"]
 
@@ -57,3 +58,59 @@ class Event:
     version_id: VersionId | None = None
     model_id: ModelId | None = None
     data: Mapping[str, JsonValue] = field(default_factory=dict)
+
+
+def upstream_event(
+    type: EventType,
+    key: str,
+    at: datetime,
+    *,
+    record_id: RecordId,
+    model_id: ModelId,
+    version_id: VersionId | None = None,
+) -> Event:
+    """Return an event whose time `at` upstream states. Its key is its type and `key`."""
+    return Event(
+        type=type,
+        key=f"{type}:{key}",
+        occurred_at=at,
+        basis=TimeBasis.UPSTREAM,
+        record_id=record_id,
+        version_id=version_id,
+        model_id=model_id,
+    )
+
+
+def observed_event(
+    type: EventType,
+    subject: str | None,
+    at: datetime,
+    *,
+    seen_before: datetime | None,
+    record_id: RecordId | None = None,
+    version_id: VersionId | None = None,
+    model_id: ModelId | None = None,
+    data: Mapping[str, JsonValue] | None = None,
+) -> Event:
+    """Return an event that was observed at the time `at`.
+
+    Args:
+        type: Its type.
+        subject: The id of what it is about. None: the source.
+        at: When it was observed.
+        seen_before: The last time at which it is known not to have happened.
+        record_id: Its record.
+        version_id: Its version.
+        model_id: Its model.
+        data: What else it says.
+    """
+    return Event(
+        type=type,
+        key=":".join(filter(None, (type, subject, "observed", format_time(at)))),
+        occurred_at=at,
+        basis=TimeBasis.OBSERVED,
+        record_id=record_id,
+        version_id=version_id,
+        model_id=model_id,
+        data={"after": format_time(seen_before) if seen_before else None, **(data or {})},
+    )

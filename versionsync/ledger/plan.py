@@ -8,7 +8,7 @@ from datetime import datetime
 from itertools import pairwise
 
 from versionsync.errors import VersionsyncError
-from versionsync.ledger.events import Event, EventType, JsonValue, TimeBasis
+from versionsync.ledger.events import Event, EventType, JsonValue, TimeBasis, observed_event, upstream_event
 from versionsync.ledger.ids import ModelId, RecordId, VersionId
 from versionsync.ledger.records import Change, DeletionEvidence, KnownRecord, SeenRecord, SeenVersion, Version
 from versionsync.ledger.sameness import keep_record_times, keep_version_times
@@ -75,7 +75,11 @@ def plan_record(
     slots = merge(versions, seen)
     after = tuple(_after(slots, seen, observed_at, is_complete=is_complete))
     changes = _changes(slots, after)
-    is_replaced = known is not None and is_complete and _is_replaced(known, versions, record, seen)
+    was_deleted, is_younger = known is not None and known.deleted_at is not None, _is_younger(known, record)
+    # Deleted and made again between two checks. A later `created_at` is not enough, since an update may set it: none of
+    # the old versions may be listed either.
+    is_new_to_us = {version.id for version in seen}.isdisjoint(version.id for version in versions)
+    is_replaced = is_younger and not was_deleted and is_complete and is_new_to_us
     check = observe(
         record.id,
         slots,
@@ -83,7 +87,7 @@ def plan_record(
         known,
         published_at=record.published_at,
         observed_at=observed_at,
-        is_recreated=is_replaced or (known is not None and known.deleted_at is not None and _is_younger(known, record)),
+        is_recreated=is_replaced or (is_younger and was_deleted),
     )
     return RecordPlan(
         record_id=record.id,
@@ -304,25 +308,11 @@ def _with_flag(versions: Iterable[Version], flag: Callable[[SeenVersion], bool])
     return next((version.id for version in versions if flag(version.seen)), None)
 
 
-def _is_younger(known: KnownRecord, record: SeenRecord) -> bool:
+def _is_younger(known: KnownRecord | None, record: SeenRecord) -> bool:
     """Return whether the record was made later than the mirror's record with this id."""
-    return (
-        record.created_at is not None
-        and known.created_at is not None
-        and is_before(known.created_at, record.created_at)
-    )
-
-
-def _is_replaced(
-    known: KnownRecord, versions: Sequence[Version], record: SeenRecord, seen: Sequence[SeenVersion]
-) -> bool:
-    """Return whether the record was deleted and made again under its id between two checks.
-
-    A later `created_at` is not enough, since an update may set it: none of the old versions may be listed either.
-    """
-    if known.deleted_at is not None or not _is_younger(known, record):
+    if known is None or known.created_at is None or record.created_at is None:
         return False
-    return {version.id for version in seen}.isdisjoint(version.id for version in versions)
+    return is_before(known.created_at, record.created_at)
 
 
 def _since(known: KnownRecord | None, record: SeenRecord) -> datetime | None:
@@ -335,42 +325,30 @@ def _since(known: KnownRecord | None, record: SeenRecord) -> datetime | None:
 def _record_events(
     known: KnownRecord | None, record: SeenRecord, observed_at: datetime, *, is_replaced: bool
 ) -> Iterator[Event]:
+    """Yield the events of the record itself."""
+
+    def began(type: EventType, key: str, at: datetime) -> Event:
+        return upstream_event(type, key, at, record_id=record.id, model_id=record.model_id)
+
     if known is None:
         if record.created_at is None:
             yield _observed_event(EventType.RECORD_CREATED, record, observed_at)
         else:
-            yield _upstream_event(EventType.RECORD_CREATED, record, record.created_at, key=record.id)
+            yield began(EventType.RECORD_CREATED, record.id, record.created_at)
         return
     if is_replaced:
         yield _observed_event(EventType.RECORD_DELETED, known, observed_at)
     elif known.deleted_at is None:
         return
-    if _is_younger(known, record) and record.created_at is not None:
+    if record.created_at is not None and _is_younger(known, record):
         key = f"{record.id}:{format_time(record.created_at)}"
-        yield _upstream_event(EventType.RECORD_RETURNED, record, record.created_at, key=key)
+        yield began(EventType.RECORD_RETURNED, key, record.created_at)
     else:
         yield _observed_event(EventType.RECORD_RETURNED, known, observed_at)
 
 
-def _upstream_event(type: EventType, record: SeenRecord, at: datetime, *, key: str) -> Event:
-    return Event(
-        type=type,
-        key=f"{type}:{key}",
-        occurred_at=at,
-        basis=TimeBasis.UPSTREAM,
-        record_id=record.id,
-        model_id=record.model_id,
-    )
-
-
 def _observed_event(type: EventType, record: KnownRecord | SeenRecord, observed_at: datetime) -> Event:
-    seen_before = format_time(record.synced_at) if isinstance(record, KnownRecord) else None
-    return Event(
-        type=type,
-        key=f"{type}:{record.id}:observed:{format_time(observed_at)}",
-        occurred_at=observed_at,
-        basis=TimeBasis.OBSERVED,
-        record_id=record.id,
-        model_id=record.model_id,
-        data={"after": seen_before},
+    seen_before = record.synced_at if isinstance(record, KnownRecord) else None
+    return observed_event(
+        type, record.id, observed_at, seen_before=seen_before, record_id=record.id, model_id=record.model_id
     )

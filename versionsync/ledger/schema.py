@@ -11,10 +11,9 @@ from math import isfinite
 from typing import Any
 
 from versionsync.ledger.content import canonical
-from versionsync.ledger.events import Event, EventType, JsonValue, TimeBasis
+from versionsync.ledger.events import Event, EventType, JsonValue, observed_event
 from versionsync.ledger.ids import ModelId
 from versionsync.ledger.sameness import same_value
-from versionsync.ledger.times import format_time
 
 __all__ = ["Field", "Model", "Schema", "SchemaPlan", "changed_members", "is_same_value", "plan_schema"]
 
@@ -76,60 +75,45 @@ def plan_schema(known: Schema, seen: Schema, *, seen_before: datetime | None, ob
     `seen_before` is when the schema was last read; None for the first time, which finds a schema and no change of it:
     then there are no events.
     """
-    stamp = _Stamp(seen_before, observed_at)
-    events = [
-        *_model_events(known, seen, stamp),
-        *_field_events(known, seen, stamp),
-    ]
+    events = (
+        *_events(known.models, seen.models, seen_before, observed_at),
+        *_events(known.fields, seen.fields, seen_before, observed_at),
+    )
     return SchemaPlan(
         models=tuple(model for id, model in seen.models.items() if not _is_same(known.models.get(id), model)),
         fields=tuple(field for id, field in seen.fields.items() if not _is_same(known.fields.get(id), field)),
         deleted_models=tuple(model.id for id, model in known.models.items() if id not in seen.models),
         deleted_fields=tuple(id for id in known.fields if id not in seen.fields),
-        events=tuple(events) if seen_before is not None else (),
+        events=events if seen_before is not None else (),
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Stamp:
-    seen_before: datetime | None
-    observed_at: datetime
-
-    def event(self, type: EventType, id: str, model_id: ModelId, data: dict[str, JsonValue]) -> Event:
-        after = format_time(self.seen_before) if self.seen_before else None
-        return Event(
-            type=type,
-            key=f"{type}:{id}:observed:{format_time(self.observed_at)}",
-            occurred_at=self.observed_at,
-            basis=TimeBasis.OBSERVED,
+def _events(
+    known: Mapping[str, Model] | Mapping[str, Field],
+    seen: Mapping[str, Model] | Mapping[str, Field],
+    seen_before: datetime | None,
+    observed_at: datetime,
+) -> Iterator[Event]:
+    def event(transition: str, one: Model | Field, **data: JsonValue) -> Event:
+        kind, model_id = ("field", one.model_id) if isinstance(one, Field) else ("model", one.id)
+        return observed_event(
+            EventType(f"{kind}.{transition}"),
+            one.id,
+            observed_at,
+            seen_before=seen_before,
             model_id=model_id,
-            data={"after": after, **data},
+            data={kind: {"id": one.id, "api_key": one.api_key}, **data},
         )
 
-
-def _model_events(known: Schema, seen: Schema, stamp: _Stamp) -> Iterator[Event]:
-    for id, model in seen.models.items():
-        before = known.models.get(id)
+    for id, one in seen.items():
+        before = known.get(id)
         if before is None:
-            yield stamp.event(EventType.MODEL_CREATED, id, model.id, {"model": _name(model)})
-        elif changes := _difference(before, model):
-            yield stamp.event(EventType.MODEL_CHANGED, id, model.id, {"model": _name(model), "changes": changes})
-    for id, model in known.models.items():
-        if id not in seen.models:
-            yield stamp.event(EventType.MODEL_DELETED, id, model.id, {"model": _name(model)})
-
-
-def _field_events(known: Schema, seen: Schema, stamp: _Stamp) -> Iterator[Event]:
-    for id, field in seen.fields.items():
-        before = known.fields.get(id)
-        if before is None:
-            yield stamp.event(EventType.FIELD_CREATED, id, field.model_id, {"field": _name(field)})
-        elif changes := _difference(before, field):
-            data: dict[str, JsonValue] = {"field": _name(field), "changes": changes}
-            yield stamp.event(EventType.FIELD_CHANGED, id, field.model_id, data)
-    for id, field in known.fields.items():
-        if id not in seen.fields:
-            yield stamp.event(EventType.FIELD_DELETED, id, field.model_id, {"field": _name(field)})
+            yield event("created", one)
+        elif changes := changed_members(before, one):
+            yield event("changed", one, changes={name: list(values) for name, values in changes.items()})
+    for id, one in known.items():
+        if id not in seen:
+            yield event("deleted", one)
 
 
 def _is_same(known: Model | Field | None, seen: Model | Field) -> bool:
@@ -142,20 +126,12 @@ def _is_same(known: Model | Field | None, seen: Model | Field) -> bool:
     return bool(_changes(known, seen, with_times=frozenset())) and not changed_members(known, seen)
 
 
-def _has_times(thing: Model | Field) -> bool:
-    return isinstance(thing, Field) and thing.field_type == "date_time"
-
-
-def _name(thing: Model | Field) -> dict[str, JsonValue]:
-    return {"id": thing.id, "api_key": thing.api_key}
-
-
 def changed_members(before: Model | Field, after: Model | Field) -> dict[str, tuple[JsonValue, JsonValue]]:
     """Compare two descriptions of a model or field: by member its value before and after, where these differ.
 
     Their `meta` is left out, since it moves by itself. A time in another zone or precision is the same time.
     """
-    has_times = _has_times(before) and _has_times(after)
+    has_times = all(isinstance(one, Field) and one.field_type == "date_time" for one in (before, after))
     return _changes(before, after, with_times=_WITH_TIMES if has_times else frozenset())
 
 
@@ -176,24 +152,15 @@ def is_same_value(one: JsonValue, other: JsonValue, *, with_times: bool = False)
     return before == after or (with_times and same_value(before, after))
 
 
-def _difference(before: Model | Field, after: Model | Field) -> dict[str, JsonValue]:
-    return {name: list(values) for name, values in changed_members(before, after).items()}
-
-
 def _value(member: JsonValue) -> bytes:
     return canonical(json.dumps(member).encode())  # to Python, true is 1
 
 
 def _members(payload: str) -> dict[str, JsonValue]:
-    document = _document(payload)
-    attributes, relationships = document.get("attributes") or {}, document.get("relationships") or {}
-    return {**attributes, **{name: value for name, value in relationships.items() if name not in _NOT_A_CHANGE}}
-
-
-def _document(payload: str) -> dict[str, Any]:
     # The standard library's reader: msgspec refuses lone surrogates, which editors paste into descriptions.
     document: dict[str, Any] = json.loads(payload, parse_float=partial(_number, float), parse_int=partial(_number, int))
-    return document
+    attributes, relationships = document.get("attributes") or {}, document.get("relationships") or {}
+    return {**attributes, **{name: value for name, value in relationships.items() if name not in _NOT_A_CHANGE}}
 
 
 def _number(type_: Callable[[str], int | float], text: str) -> int | float | str:

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from versionsync.ledger.content import precision_of
-from versionsync.ledger.events import Event, EventType, JsonValue, TimeBasis
-from versionsync.ledger.times import format_time
+from versionsync.ledger.events import Event, EventType, JsonValue, observed_event
 
 __all__ = ["TimeFormat", "finer", "finest_precision", "plan_format_change"]
 
@@ -60,17 +59,8 @@ def plan_format_change(
     )
     if not is_known:
         return None
-    return Event(
-        type=EventType.SOURCE_FORMAT_CHANGED,
-        key=f"{EventType.SOURCE_FORMAT_CHANGED}:observed:{format_time(observed_at)}",
-        occurred_at=observed_at,
-        basis=TimeBasis.OBSERVED,
-        data={
-            "after": format_time(seen_before) if seen_before else None,
-            "before": _as_data(before),
-            "now": _as_data(after),
-        },
-    )
+    data = {"before": _as_data(before), "now": _as_data(after)}
+    return observed_event(EventType.SOURCE_FORMAT_CHANGED, None, observed_at, seen_before=seen_before, data=data)
 
 
 def _as_data(form: TimeFormat) -> dict[str, JsonValue]:

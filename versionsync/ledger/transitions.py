@@ -11,16 +11,38 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from enum import IntEnum
 from itertools import accumulate
 
-from versionsync.ledger.event_order import EventPosition, EventRank
-from versionsync.ledger.events import Event, EventType, JsonValue, TimeBasis
+from versionsync.ledger.events import Event, EventType, JsonValue, observed_event, upstream_event
 from versionsync.ledger.ids import RecordId, VersionId
 from versionsync.ledger.records import Change, KnownRecord, Version
 from versionsync.ledger.times import format_time, is_before, same_instant
 from versionsync.ledger.version_order import VersionPair
 
 __all__ = ["Observation", "observe", "transitions"]
+
+
+class EventRank(IntEnum):
+    """The order of what happens to one version within one instant."""
+
+    CREATED = 0
+    PREDECESSOR_SUPERSEDED = 1
+    BECAME_CURRENT = 2
+    PREDECESSOR_UNPUBLISHED = 3
+    PUBLISHED = 4
+    UNPUBLISHED = 5
+    PUBLISHED_OVER_MIXTURE = 6
+    OBSERVED = 7
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class EventPosition:
+    """A position in the order of a record's transitions: the time, then the version that caused it, then the rank."""
+
+    at: datetime
+    position: int
+    rank: EventRank
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -358,14 +380,8 @@ def _unpublishing_position(
 
 
 def _upstream_event(type: EventType, version: Version, check: Observation, *, at: datetime, key: str) -> Event:
-    return Event(
-        type=type,
-        key=f"{type}:{key}",
-        occurred_at=at,
-        basis=TimeBasis.UPSTREAM,
-        record_id=check.record_id,
-        version_id=version.id,
-        model_id=version.seen.model_id,
+    return upstream_event(
+        type, key, at, record_id=check.record_id, version_id=version.id, model_id=version.seen.model_id
     )
 
 
@@ -384,14 +400,13 @@ def _seen_event(
 def _observed_event(
     type: EventType, version: Version, check: Observation, *, data: Mapping[str, JsonValue] | None = None
 ) -> Event:
-    after = format_time(check.seen_before) if check.seen_before else None
-    return Event(
-        type=type,
-        key=f"{type}:{version.id}:observed:{format_time(check.observed_at)}",
-        occurred_at=check.observed_at,
-        basis=TimeBasis.OBSERVED,
+    return observed_event(
+        type,
+        version.id,
+        check.observed_at,
+        seen_before=check.seen_before,
         record_id=check.record_id,
         version_id=version.id,
         model_id=version.seen.model_id,
-        data={"after": after, **(data or {})},
+        data=data,
     )

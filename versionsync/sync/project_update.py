@@ -11,11 +11,10 @@ from typing import Final
 from sqlalchemy import Connection
 
 from versionsync import cma
-from versionsync.ledger.events import Event, EventType, TimeBasis
+from versionsync.ledger.events import EventType, observed_event
 from versionsync.ledger.ids import ModelId
 from versionsync.ledger.schema import Schema, plan_schema
 from versionsync.ledger.time_formats import TimeFormat, finest_precision, plan_format_change
-from versionsync.ledger.times import format_time
 from versionsync.mirror.schema.typed_views import rebuild_typed_views
 from versionsync.mirror.tables.events import write_events
 from versionsync.mirror.tables.leases import assert_and_renew
@@ -194,17 +193,12 @@ def _save_project(tx: Connection, ctx: RunContext, project: Project, observed_at
         )
     if before.environment == project.environment:
         return 0
-    seen_before = ctx.source.checkpoint.last_success_at
-    event = Event(
-        type=EventType.SOURCE_ENVIRONMENT_CHANGED,
-        key=f"{EventType.SOURCE_ENVIRONMENT_CHANGED}:{project.environment}:observed:{format_time(observed_at)}",
-        occurred_at=observed_at,
-        basis=TimeBasis.OBSERVED,
-        data={
-            "from": before.environment,
-            "to": project.environment,
-            "after": format_time(seen_before) if seen_before else None,
-        },
+    event = observed_event(
+        EventType.SOURCE_ENVIRONMENT_CHANGED,
+        project.environment,
+        observed_at,
+        seen_before=ctx.source.checkpoint.last_success_at,
+        data={"from": before.environment, "to": project.environment},
     )
     return write_events(tx, ctx.lease, [event], observed_at=observed_at, run_id=ctx.run_id)
 
