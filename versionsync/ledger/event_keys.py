@@ -9,7 +9,7 @@ from versionsync.ledger.events import Event, EventType
 from versionsync.ledger.ids import VersionId
 from versionsync.ledger.plan import RecordPlan
 
-__all__ = ["DERIVED_ONLY", "FLAG_EVENTS", "PlannedEvent", "planned_events"]
+__all__ = ["PlannedEvent", "planned_events"]
 
 
 FLAG_EVENTS = {

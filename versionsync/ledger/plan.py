@@ -137,13 +137,7 @@ def plan_deletion(
         after = tuple(_as_before_deletion(slots, after))
     changes = _changes(slots, after)
     check = observe(
-        known.id,
-        slots,
-        after,
-        known,
-        published_at=known.published_at,
-        observed_at=observed_at,
-        is_recreated=False,
+        known.id, slots, after, known, published_at=known.published_at, observed_at=observed_at, is_recreated=False
     )
     deleted = () if known.deleted_at else (_observed_event(EventType.RECORD_DELETED, known, observed_at),)
     return RecordPlan(

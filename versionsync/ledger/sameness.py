@@ -20,14 +20,7 @@ from versionsync.ledger.ids import ModelId
 from versionsync.ledger.records import KnownRecord, SeenRecord, SeenVersion
 from versionsync.ledger.times import TimeText, read_time, same_instant, same_time_text, same_wall_clock
 
-__all__ = [
-    "ContentFields",
-    "Sameness",
-    "compare_contents",
-    "keep_record_times",
-    "keep_version_times",
-    "same_value",
-]
+__all__ = ["ContentFields", "Sameness", "compare_contents", "keep_record_times", "keep_version_times", "same_value"]
 
 
 class Sameness(Enum):

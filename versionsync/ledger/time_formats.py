@@ -29,8 +29,7 @@ class TimeFormat:
     def updated(self, seen: TimeFormat) -> TimeFormat:
         """Return what is known after `seen`: a member that was not seen stays as it was."""
         return TimeFormat(
-            self.precision if seen.precision is None else seen.precision,
-            self.zone if seen.zone is None else seen.zone,
+            self.precision if seen.precision is None else seen.precision, self.zone if seen.zone is None else seen.zone
         )
 
 

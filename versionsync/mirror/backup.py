@@ -29,7 +29,7 @@ from versionsync.mirror.errors import BackupError, DatabaseUnavailable, NotAMirr
 from versionsync.mirror.schema.migrate import check_released, revision_of
 from versionsync.private_files import no_file
 
-__all__ = ["Backup", "CopyProgress", "back_up", "pg_dump_command"]
+__all__ = ["CopyProgress", "back_up", "pg_dump_command"]
 
 PAGES_AT_ONCE: Final = 2_000
 """About 8 MB: some tenths of a second, even on a slow disk."""

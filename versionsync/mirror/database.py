@@ -16,7 +16,7 @@ from versionsync.mirror.engine.sqlalchemy_urls import safe_url
 from versionsync.mirror.errors import DatabaseUnavailable, TransactionLost
 from versionsync.mirror.schema.migrate import require_head
 
-__all__ = ["MAX_OUTAGE_SECONDS", "ConnectRetry", "Mirror", "open_engine", "safe_url"]
+__all__ = ["MAX_OUTAGE_SECONDS", "Mirror", "open_engine", "safe_url"]
 
 # Shorter than a lease: after an outage of this length, a process mostly still has its lease.
 MAX_OUTAGE_SECONDS = 20.0

@@ -34,9 +34,7 @@ class LagQuantiles:
             return None
         ordered = sorted(max(one, timedelta(0)) for one in took)
         return cls(
-            p50=ordered[(len(ordered) - 1) // 2],
-            p90=ordered[-(-9 * len(ordered) // 10) - 1],
-            versions=len(ordered),
+            p50=ordered[(len(ordered) - 1) // 2], p90=ordered[-(-9 * len(ordered) // 10) - 1], versions=len(ordered)
         )
 
 

@@ -10,15 +10,7 @@ from versionsync.ledger.ids import ModelId, RecordId, VersionId
 from versionsync.ledger.records import Editor, SeenRecord, SeenVersion
 from versionsync.ledger.schema import Field, Model, Schema
 
-__all__ = [
-    "editor_of",
-    "field_of",
-    "model_of",
-    "project_hash",
-    "schema_of",
-    "seen_record",
-    "seen_version",
-]
+__all__ = ["field_of", "model_of", "project_hash", "schema_of", "seen_record", "seen_version"]
 
 _VOLATILE = frozenset({"last_data_change_at", "created_at"})
 NOT_HASHED = b""

@@ -19,7 +19,6 @@ __all__ = [
     "MAX_ANSWER_AGE",
     "STAMP_DELAY",
     "ActiveEnvironment",
-    "Beacon",
     "is_explained",
     "is_first_sync",
     "is_other_environment",

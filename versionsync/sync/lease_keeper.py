@@ -137,13 +137,7 @@ class LeaseKeeper:
             self.info.until = renewed_at + LEASE_SECONDS
 
     async def release(
-        self,
-        outcome: Outcome,
-        counts: Counts,
-        *,
-        error: str | None,
-        error_kind: str | None,
-        checkpoint: Checkpoint,
+        self, outcome: Outcome, counts: Counts, *, error: str | None, error_kind: str | None, checkpoint: Checkpoint
     ) -> None:
         """Save the run's outcome and its checkpoint, and release the lease, in one transaction.
 

@@ -40,8 +40,6 @@ from versionsync.sync.schema_check import CheckedSchema, check_schema
 from versionsync.sync.stage_results import StageResult, partial_result
 
 __all__ = [
-    "CheckedProject",
-    "SavedProject",
     "check_upstream",
     "find_hidden_models",
     "is_retention_due",

@@ -21,7 +21,7 @@ from versionsync.sync.api_to_ledger import seen_record
 from versionsync.sync.beacon import STAMP_DELAY
 from versionsync.sync.sweep import count_records, is_of_models
 
-__all__ = ["QuickCheck", "StatusCounts", "quick_check"]
+__all__ = ["StatusCounts", "quick_check"]
 
 OVERLAP = timedelta(minutes=2)  # DatoCMS may compare dates by the minute
 MAX_CHANGED = 500

@@ -236,12 +236,7 @@ class _SyncRun:
             return
         only_unknown = self.kind is RunKind.RECORDS and self.result.only_unknown
         checkpoint = checkpoint_of(
-            outcome,
-            self.result,
-            self.environment,
-            kind=self.kind,
-            started_at=self.keeper.started_at,
-            now=self.now(),
+            outcome, self.result, self.environment, kind=self.kind, started_at=self.keeper.started_at, now=self.now()
         )
         await self.keeper.release(
             outcome,

@@ -19,7 +19,7 @@ from versionsync.ledger.ids import RecordId
 from versionsync.sync.pull import IsBlock, RecordMissing, StaleResponse
 from versionsync.sync.report import RecordFailure
 
-__all__ = ["WORKERS", "WorkResult", "WorkerPool", "first_error"]
+__all__ = ["WORKERS", "WorkerPool", "first_error"]
 
 WORKERS = 16
 MAX_CONSECUTIVE_FAILURES = 3

@@ -32,13 +32,7 @@ from versionsync.mirror.errors import ContentRejected
 from versionsync.mirror.tables.models import content_fields
 from versionsync.mirror.tables.records import load_records
 from versionsync.mirror.tables.runs import update_run
-from versionsync.mirror.tables.versions import (
-    StoredContent,
-    former_texts,
-    load_versions,
-    stored_contents,
-    stored_texts,
-)
+from versionsync.mirror.tables.versions import StoredContent, former_texts, load_versions, stored_contents, stored_texts
 from versionsync.sync.context import RunContext
 from versionsync.sync.pull import FetchedRecord
 from versionsync.sync.report import Counts, RecordFailure

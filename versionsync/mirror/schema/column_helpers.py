@@ -15,9 +15,7 @@ from sqlalchemy import (
     LargeBinary,
     MetaData,
 )
-from sqlalchemy import (
-    text as sql_text,
-)
+from sqlalchemy import text as sql_text
 from sqlalchemy.types import TypeEngine
 
 from versionsync.mirror.engine.types import IdText, JsonText, PlainText, UtcTime
@@ -129,10 +127,7 @@ def foreign_key_to_run(table: str) -> ForeignKeyConstraint:
 def foreign_key_to_version(column: str) -> ForeignKeyConstraint:
     """Return a foreign key from a record to one of its versions, added once both tables exist."""
     return ForeignKeyConstraint(
-        ["source_id", column],
-        ["versions.source_id", "versions.id"],
-        name=f"fk_records_{column}",
-        use_alter=True,
+        ["source_id", column], ["versions.source_id", "versions.id"], name=f"fk_records_{column}", use_alter=True
     )
 
 

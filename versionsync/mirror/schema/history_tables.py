@@ -148,11 +148,7 @@ versions = Table(
     Index("versions_of_model", "source_id", "model_id", "created_at"),
     Index("versions_by_editor", "source_id", "editor_type", "editor_id", "created_at"),
     Index(
-        "versions_live_at",
-        "source_id",
-        "published_from",
-        "published_until",
-        **partial("published_from IS NOT NULL"),
+        "versions_live_at", "source_id", "published_from", "published_until", **partial("published_from IS NOT NULL")
     ),
     Index("versions_missing", "source_id", "missing_since", **partial("missing_since IS NOT NULL")),
     comment="Every version of every record (`item_version` in the API). No row is ever deleted.",

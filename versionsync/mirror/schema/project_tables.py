@@ -38,8 +38,7 @@ class _Sources(TypedColumns):
         "The environment's time of its last change, read before the last complete sweep: the beacon."
     )
     last_data_change_is_settled: Named[bool] = boolean(
-        "Whether a sweep began after the second of `last_data_change_at`. Then that second can hide no change.",
-        "false",
+        "Whether a sweep began after the second of `last_data_change_at`. Then that second can hide no change.", "false"
     )
     environment_created_at: Named[datetime | None] = timestamp(
         "When DatoCMS made the environment. If this changes, the name now belongs to another environment."

@@ -84,11 +84,7 @@ def _take(tx: Connection, source_id: int, holder: Holder) -> Lease:
     tx.execute(
         update(leases)
         .where(leases.c.source_id == source_id)
-        .values(
-            holder=holder.to_json(),
-            epoch=lease.epoch,
-            expires_at=dialect_of(tx).now(seconds=LEASE_SECONDS),
-        )
+        .values(holder=holder.to_json(), epoch=lease.epoch, expires_at=dialect_of(tx).now(seconds=LEASE_SECONDS))
     )
     return lease
 

@@ -206,9 +206,7 @@ DELETED = ("of_source", "deleted_id", "at")
 MODEL_IS_DELETED, FIELD_IS_DELETED = (
     update(table)
     .where(
-        table.c.source_id == bindparam("of_source"),
-        table.c.id == bindparam("deleted_id"),
-        table.c.deleted_at.is_(None),
+        table.c.source_id == bindparam("of_source"), table.c.id == bindparam("deleted_id"), table.c.deleted_at.is_(None)
     )
     .values(deleted_at=bindparam("at"))
     for table in (models, fields)

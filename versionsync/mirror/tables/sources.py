@@ -98,12 +98,7 @@ def register_source(tx: Connection, name: str, project: Project, *, observed_at:
     inserted = tx.scalar(
         dialect_of(tx)
         .insert_ignore(sources)
-        .values(
-            name=name,
-            project_id=project.id,
-            created_at=observed_at,
-            **_columns_of(project),
-        )
+        .values(name=name, project_id=project.id, created_at=observed_at, **_columns_of(project))
         .returning(sources.c.id)
     )
     if inserted is not None:
