@@ -120,7 +120,6 @@ class Mirror:
         return _retry(self.write, work)
 
     def close(self) -> None:
-        """Close all connections."""
         self._engine.dispose()
 
     def __enter__(self) -> Self:

@@ -32,7 +32,6 @@ class Holder:
 
     @classmethod
     def of_this_process(cls) -> Self:
-        """Return this process."""
         pid = os.getpid()
         return cls(
             host=socket.gethostname(), pid=pid, start=_start(pid), boot_id=_boot_id(), pid_namespace=_pid_namespace()

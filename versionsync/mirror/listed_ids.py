@@ -45,7 +45,6 @@ class ListedIds:
         self.close()
 
     def close(self) -> None:
-        """Delete the ids."""
         self._marks.close()
 
     def clear(self) -> None:
@@ -66,7 +65,6 @@ class ListedIds:
         return self._mirror.query(lambda connection: load_records(connection, self._source_id, ids))
 
     def count(self) -> int:
-        """Count the records."""
         with _on_disk():
             return int(self._marks.execute("SELECT count(*) FROM seen").fetchone()[0])
 

@@ -17,7 +17,6 @@ NOT_HASHED = b""
 
 
 def editor_of(ref: cma.Ref | None) -> Editor | None:
-    """Return the editor that `ref` names."""
     return Editor(ref.type, ref.id) if ref else None
 
 
@@ -80,7 +79,6 @@ def schema_of(schema: cma.Schema) -> Schema:
 
 
 def model_of(item_type: cma.ItemType) -> Model:
-    """Return a model as the API describes it."""
     return Model(
         id=ModelId(item_type.id),
         api_key=item_type.api_key,
@@ -93,7 +91,6 @@ def model_of(item_type: cma.ItemType) -> Model:
 
 
 def field_of(field: cma.Field) -> Field:
-    """Return a field as the API describes it."""
     return Field(
         id=field.id,
         model_id=ModelId(field.item_type_id),

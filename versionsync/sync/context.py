@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection
 from structlog.typing import FilteringBoundLogger
@@ -25,6 +25,7 @@ from versionsync.sync.workers import WorkerPool
 
 __all__ = ["RunContext", "Upstream"]
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -64,12 +65,10 @@ class RunContext:
 
     @property
     def lease(self) -> Lease:
-        """Return the lease of the run."""
         return self._held.lease
 
     @property
     def run_id(self) -> int:
-        """Return the id of the run's row."""
         return self._held.run_id
 
     @property
@@ -87,12 +86,11 @@ class RunContext:
         """Return the time by DatoCMS's clock."""
         return self.now() + (self.client.clock_offset or timedelta())
 
-    async def read(self, query: Callable[[Connection], T]) -> T:
-        """Return what `query` finds in one snapshot."""
-        return await self.database.read(query)
+    async def read(self, query: Callable[Concatenate[Connection, int, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Return what `query` finds of this source in one snapshot."""
+        return await self.database.read(lambda connection: query(connection, self.source.id, *args, **kwargs))
 
     async def write(self, change: Callable[[Connection], T]) -> T:
-        """Return the result of `change`, which is one transaction."""
         return await self.database.write(change)
 
 

@@ -205,7 +205,7 @@ class _DeletionCheck:
         self.result = StageResult()
 
     async def known(self, ids: Sequence[RecordId]) -> dict[RecordId, KnownRecord]:
-        return await self._ctx.read(lambda connection: load_records(connection, self._ctx.source.id, ids))
+        return await self._ctx.read(load_records, ids)
 
     async def map(
         self, things: Iterable[T], id_of: Callable[[T], RecordId], work: Callable[[T], Awaitable[None]]
@@ -219,7 +219,7 @@ class _DeletionCheck:
     async def check_limit(self, missing: Counter[ModelId]) -> frozenset[ModelId]:
         """Return the models whose records may be hidden, as `hidden_models` does, and report what it cannot know."""
         ctx, names = self._ctx, self._visibility.models
-        live = await ctx.read(lambda connection: live_counts_by_model(connection, ctx.source.id))
+        live = await ctx.read(live_counts_by_model)
         if self._visibility.assume_visible:
             by_model = {names.get(model, model): count for model, count in missing.items()}
             ctx.log.warning("mass_delete.allowed", unlisted=missing.total(), of=sum(live.values()), models=by_model)

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from sqlalchemy import Connection
-
 from versionsync import cma
 from versionsync.ledger.ids import ModelId, RecordId
-from versionsync.ledger.records import KnownRecord
 from versionsync.mirror.tables.records import live_counts_by_model, load_records, oldest_synced
 from versionsync.sync.api_to_ledger import schema_of
 from versionsync.sync.context import RunContext, Upstream
@@ -42,7 +39,7 @@ async def dry_run(ctx: RunContext, result: RunResult) -> None:
         missing = await _ask_for_records(ctx, result)
     else:
         missing = await _list_records(ctx, upstream, result)
-    live = await ctx.read(lambda connection: live_counts_by_model(connection, ctx.source.id))
+    live = await ctx.read(live_counts_by_model)
     hidden = await hidden_models(upstream.visibility, ctx.spec, missing, live)
     counts = {model: missing.pop(model) for model in hidden}
     result.would_delete = missing.total()
@@ -67,28 +64,24 @@ async def _list_records(ctx: RunContext, upstream: Upstream, result: RunResult) 
 async def _ask_for_records(ctx: RunContext, result: RunResult) -> Counter[ModelId]:
     """Ask for the records whose histories would be read, and return how many of each model do not exist any more."""
 
-    def wanted(connection: Connection) -> dict[RecordId, KnownRecord | None]:
-        ids = [RecordId(id) for id in ctx.options.record_ids]
-        if ids:
-            known = load_records(connection, ctx.source.id, ids)
-            return {id: known.get(id) for id in ids}
-        oldest = oldest_synced(connection, ctx.source.id, ctx.options.scrub, now=ctx.now())
-        return {record.id: record for record in oldest}
-
-    records = await ctx.read(wanted)
+    if ids := [RecordId(id) for id in ctx.options.record_ids]:
+        known = await ctx.read(load_records, ids)
+        records = {id: known.get(id) for id in ids}
+    else:
+        records = {record.id: record for record in await ctx.read(oldest_synced, ctx.options.scrub, now=ctx.now())}
     missing: Counter[ModelId] = Counter()
     found = 0
 
     async def ask(id: RecordId) -> None:
         nonlocal found
-        known = records[id]
+        record = records[id]
         try:
             await ctx.client.item(id)
         except cma.NotFound:
-            if known is None:
+            if record is None:
                 raise
-            if known.deleted_at is None:
-                missing[known.model_id] += 1
+            if record.deleted_at is None:
+                missing[record.model_id] += 1
         else:
             found += 1
 

@@ -19,8 +19,7 @@ _LISTED_AS = {"account": "owner", "organization": "owner"}
 
 async def save_editors(ctx: RunContext) -> StageResult:
     """Read and save the names of editors that no run has asked for yet. A full run also asks for unnamed ones again."""
-    full = ctx.options.full
-    unknown = await ctx.read(lambda connection: unknown_editors(connection, ctx.source.id, nameless_too=full))
+    unknown = await ctx.read(unknown_editors, nameless_too=ctx.options.full)
     rows, notes = await _read_editors(ctx.client, unknown)
     if rows:
         await ctx.write(lambda tx: upsert_editors(tx, ctx.lease, rows))

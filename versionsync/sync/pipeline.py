@@ -121,7 +121,7 @@ async def can_skip(ctx: RunContext) -> bool:
     if last is None or now is None or last != ctx.environment.beacon.last_data_change_at:
         return False
     # DatoCMS carries out schedules by its clock. That need not move the stamp of the last change.
-    return not await ctx.read(lambda connection: has_due_schedule(connection, ctx.source.id, after=last, until=now))
+    return not await ctx.read(has_due_schedule, after=last, until=now)
 
 
 def _is_beacon_trusted(ctx: RunContext) -> bool:
@@ -193,14 +193,14 @@ async def _sync_quickly(ctx: RunContext, upstream: Upstream, result: RunResult, 
     since, stamp = _last_stamp(ctx), ctx.environment.beacon.last_data_change_at
     if since is None or stamp is None or ctx.options.full:
         return False
-    live = await ctx.read(lambda connection: live_record_count(connection, ctx.source.id))
+    live = await ctx.read(live_record_count)
     if live < ctx.options.quick_check_from:
         return False
     models = upstream.models.listed
     check = await quick_check(ctx.client, models, since=since, stamp=stamp, must_explain=must_explain)
     if check is None:
         return False
-    known = await ctx.read(lambda connection: load_records(connection, ctx.source.id, [r.id for r in check.changed]))
+    known = await ctx.read(load_records, [r.id for r in check.changed])
     has_unknown = any(is_unknown(record, known) for record in check.changed)
     if has_unknown and ListedModels.of(schema_of(await ctx.client.schema())).listed != models:
         return False  # what looks like a new record may be a block now
@@ -213,7 +213,7 @@ async def _sync_quickly(ctx: RunContext, upstream: Upstream, result: RunResult, 
     tasks = [PullTask(record, known.get(record.id)) for record in changed]
     result.add(await pull_and_write(ctx, tasks, doubted=result.found.inconsistent))
     await _confirm_and_retry(ctx, upstream, result)
-    counts = await ctx.read(lambda connection: live_counts_by_status(connection, ctx.source.id))
+    counts = await ctx.read(live_counts_by_status)
     mirrored = StatusCounts(sum(counts.values()), counts.get("published", 0), counts.get("updated", 0))
     if mirrored != check.counts:
         return False
@@ -231,9 +231,7 @@ async def _sync_records(ctx: RunContext, upstream: Upstream, result: RunResult, 
 
 async def _oldest(ctx: RunContext) -> list[RecordId]:
     """Return the records whose histories were not read for longest, as many as a scrub reads."""
-    count, now = ctx.options.scrub, ctx.now()
-    known = await ctx.read(lambda connection: oldest_synced(connection, ctx.source.id, count, now=now))
-    return [record.id for record in known]
+    return [record.id for record in await ctx.read(oldest_synced, ctx.options.scrub, now=ctx.now())]
 
 
 async def _confirm_and_retry(ctx: RunContext, upstream: Upstream, result: RunResult) -> None:
@@ -284,7 +282,7 @@ async def refetch(
         doubted: Records that an earlier stage found inconsistent.
         accept_regressions: Whether to write older states than the mirror's.
     """
-    known = await ctx.read(lambda connection: load_records(connection, ctx.source.id, ids))
+    known = await ctx.read(load_records, ids)
 
     async def find(id: RecordId) -> PullTask:
         try:
@@ -350,9 +348,7 @@ async def _judge_beacon(
     last, stamp = _last_stamp(ctx), ctx.environment.beacon.last_data_change_at
     since = ctx.source.checkpoint.complete_as_of
     if not is_explained and last is not None and stamp not in (None, last) and since is not None:
-        result.is_unexplained = not await ctx.read(
-            lambda connection: has_written_since(connection, ctx.source.id, since=since, besides=ctx.run_id)
-        )
+        result.is_unexplained = not await ctx.read(has_written_since, since=since, besides=ctx.run_id)
     if result.is_unexplained:
         return result.checked_from  # a history that was read later than this shows the change
     if ctx.options.full or result.is_first_sync:
@@ -375,11 +371,7 @@ async def _search_unexplained(
     """
 
     async def candidates(limit: int) -> Sequence[KnownRecord]:
-        return await ctx.read(
-            lambda connection: publication_candidates(
-                connection, source_id=ctx.source.id, since=since, published_after=since - RECENTLY, limit=limit
-            )
-        )
+        return await ctx.read(publication_candidates, since=since, published_after=since - RECENTLY, limit=limit)
 
     ids = [record.id for record in within(requests, await candidates(max(requests, 1)))]
     if ids:

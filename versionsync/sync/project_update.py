@@ -147,8 +147,8 @@ async def find_hidden_models(ctx: RunContext, checked: CheckedProject) -> frozen
     missing, visibility = checked.missing, checked.upstream.visibility
     if not missing or visibility.assume_visible:
         return frozenset()
-    known = await ctx.read(lambda connection: load_schema(connection, ctx.source.id))
-    live = await ctx.read(lambda connection: live_counts_by_model(connection, ctx.source.id))
+    known = await ctx.read(load_schema)
+    live = await ctx.read(live_counts_by_model)
     hidden = [
         id for id in missing if live.get(id) and await visibility.is_unlisted_model_hidden(id, known.models[id].api_key)
     ]
@@ -210,7 +210,6 @@ def _save_schema(
     seen_before: datetime | None,
     observed_at: datetime,
 ) -> SavedProject:
-    """Write what changed about models and fields."""
     known = load_schema(tx, ctx.source.id)
     plan = plan_schema(known, _with_hidden(seen, known, hidden), seen_before=seen_before, observed_at=observed_at)
     upsert_schema(

@@ -38,13 +38,11 @@ class LagHistogram:
     seconds: float = 0.0
 
     def observe(self, seconds: float) -> None:
-        """Count one version."""
         seconds = max(seconds, 0.0)
         self.counts[bisect_left(LAG_SECONDS, seconds)] += 1
         self.seconds += seconds
 
     def add(self, other: LagHistogram) -> None:
-        """Add the counts of another histogram."""
         self.counts = [mine + theirs for mine, theirs in zip(self.counts, other.counts, strict=True)]
         self.seconds += other.seconds
 
@@ -123,7 +121,6 @@ class Progress:
     on_phase: Callable[[str], None] | None = field(default=None, repr=False, compare=False)
 
     def set_phase(self, phase: str) -> None:
-        """Begin another phase."""
         self.phase = phase
         if self.on_phase is not None:
             self.on_phase(phase)

@@ -66,7 +66,7 @@ async def check_schema(ctx: RunContext, answer: cma.Schema) -> CheckedSchema:
 
     Without a contradiction this takes no request. Raises CmaError and MirrorError.
     """
-    stored = await ctx.read(lambda connection: _stored(connection, ctx.source.id))
+    stored = await ctx.read(_stored)
     live, questions, again = stored.live, _Questions(ctx, stored.live), 0
     while True:
         check = _Check(ctx, stored, questions, _seen(ctx, answer, live))
@@ -166,7 +166,7 @@ class _Questions:
                 absent.add(id)
         if absent:
             ctx, since = self._ctx, self._ctx.now() - MAX_ANSWER_AGE
-            absent &= await ctx.read(lambda connection: seen_first_since(connection, ctx.source.id, since))
+            absent &= await ctx.read(seen_first_since, since)
         for _ in range(ABSENCE_ATTEMPTS):
             if not absent:
                 break
@@ -239,7 +239,7 @@ class _Check:
     async def _former(self, type: EventType, ids: list[str]) -> FormerValues:
         if not ids:
             return {}
-        return await self._ctx.read(lambda connection: former_values(connection, self._ctx.source.id, type, ids))
+        return await self._ctx.read(former_values, type, ids)
 
 
 def _named(accepted: Accepted[T], live: Mapping[str, T], seen: Mapping[str, T]) -> list[str]:

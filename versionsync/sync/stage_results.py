@@ -134,11 +134,9 @@ class RunResult:
         return self.found.is_complete and all(failure.is_unknown for failure in self.failures)
 
     def add(self, stage: StageResult) -> None:
-        """Add the result of the next stage."""
         self.found += stage
 
     def note(self, notes: Iterable[str]) -> None:
-        """Add notes."""
         self.add(StageResult(notes=tuple(notes)))
 
     def take_missing(self) -> tuple[RecordId, ...]:

@@ -55,7 +55,6 @@ class TaskSpool:
         _discard(self._file)
 
     def add(self, task: PullTask) -> None:
-        """Add one task."""
         encoded = self._encoder.encode(task)
         with _on_disk(self._file):
             self._file.write(len(encoded).to_bytes(_LENGTH_BYTES, "big") + encoded)

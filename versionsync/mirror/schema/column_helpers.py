@@ -81,7 +81,6 @@ def json(comment: str, default: str | None = None) -> Column[Any]:
 
 
 def number(comment: str) -> Column[Any]:
-    """Return a column for a 32-bit integer."""
     return column(Integer(), comment)
 
 
@@ -115,12 +114,10 @@ def foreign_key(table: str, target: str, *columns: str) -> ForeignKeyConstraint:
 
 
 def foreign_key_to_source(table: str) -> ForeignKeyConstraint:
-    """Return a foreign key to the source itself."""
     return ForeignKeyConstraint(["source_id"], ["sources.id"], name=f"fk_{table}_source_id")
 
 
 def foreign_key_to_run(table: str) -> ForeignKeyConstraint:
-    """Return a foreign key to the run that wrote the row."""
     return ForeignKeyConstraint(["run_id"], ["runs.id"], name=f"fk_{table}_run_id")
 
 

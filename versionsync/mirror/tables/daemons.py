@@ -69,7 +69,6 @@ def release_source(tx: Connection, source_id: int, me: Holder) -> None:
 
 
 def save_next_check(tx: Connection, source_id: int, me: Holder, *, at: datetime, reason: str) -> None:
-    """Record when this daemon will check the source next, and why then."""
     other = active_daemon(tx, source_id)
     if other is not None and other.holder == me:
         tx.execute(
@@ -80,7 +79,6 @@ def save_next_check(tx: Connection, source_id: int, me: Holder, *, at: datetime,
 
 
 def active_daemon(connection: Connection, source_id: int) -> ActiveDaemon | None:
-    """Return the daemon that runs a source, or None."""
     is_expired = case((source_claims.c.expires_at <= dialect_of(connection).now(), 1), else_=0)
     row = connection.execute(
         select(

@@ -122,7 +122,6 @@ def _why_lost(tx: Connection, lease: Lease) -> str:
 
 
 def release(mirror: Mirror, lease: Lease) -> None:
-    """Release the lease, if it is still ours."""
     mirror.transact(lambda tx: release_in(tx, lease))
 
 

@@ -65,7 +65,6 @@ class DeletedIds:
 
 
 def deleted_ids(connection: Connection, source_id: int) -> DeletedIds:
-    """Return the models and fields of a source that are marked deleted."""
 
     def ids(table: Table) -> frozenset[str]:
         query = select(table.c.id).where(table.c.source_id == source_id, table.c.deleted_at.is_not(None))

@@ -28,5 +28,4 @@ def save_sent(tx: Connection, source_id: int, channel: str, *, kind: str, at: da
 
 
 def delete_sent(tx: Connection, source_id: int, channel: str) -> None:
-    """Record that the problem is over for that channel."""
     tx.execute(delete(sent_notifications).where(TABLE.source_id == source_id, TABLE.channel == channel))

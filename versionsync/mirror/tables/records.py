@@ -132,7 +132,6 @@ def has_due_schedule(connection: Connection, source_id: int, *, after: datetime,
 
 
 def live_record_count(connection: Connection, source_id: int) -> int:
-    """Count the records of the source that are not deleted."""
     query = select(func.count()).where(records.c.source_id == source_id, records.c.deleted_at.is_(None))
     return connection.scalar(query) or 0
 

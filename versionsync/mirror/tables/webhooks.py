@@ -43,7 +43,6 @@ class QueuedRecords:
 
 
 def queue_record(tx: Connection, source_id: int, record_id: str, *, event_type: str, received_at: datetime) -> None:
-    """Add a record that a webhook call named to the queue."""
     tx.execute(
         insert(webhook_queue).values(
             source_id=source_id, record_id=record_id, event_type=event_type, received_at=received_at
@@ -52,7 +51,6 @@ def queue_record(tx: Connection, source_id: int, record_id: str, *, event_type: 
 
 
 def is_pending(connection: Connection, source_id: int, record_id: str, *, event_type: str) -> bool:
-    """Return whether the same record is queued for the same event."""
     same = select(webhook_queue.c.id).where(
         webhook_queue.c.source_id == source_id,
         webhook_queue.c.record_id == record_id,
@@ -109,7 +107,6 @@ class LogCursor:
 
 
 def log_cursor(connection: Connection, source_id: int) -> LogCursor | None:
-    """Return how far the log of a source's webhook was read, or None."""
     row = connection.execute(
         select(webhook_log_cursors).where(webhook_log_cursors.c.source_id == source_id)
     ).one_or_none()
