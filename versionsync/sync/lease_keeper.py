@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import partial
 
@@ -24,27 +24,17 @@ from versionsync.sync.stage_results import Checkpoint
 __all__ = ["LeaseKeeper"]
 
 
+@dataclass(slots=True, kw_only=True)
 class LeaseKeeper:
     """Holds the lease of a source, and keeps the run's row from its start to its outcome."""
 
-    def __init__(
-        self,
-        database: AsyncMirror,
-        lease: Lease,
-        run_id: int,
-        *,
-        started_at: datetime,
-        acquired_at: float,
-        renew_seconds: float,
-        now: Callable[[], datetime],
-    ) -> None:
-        self._database = database
-        self._now = now
-        self._renew_seconds = renew_seconds
-        self.lease = lease
-        self.run_id = run_id
-        self.started_at = started_at
-        self.info = LeaseInfo(lease.epoch, acquired_at + LEASE_SECONDS)
+    database: AsyncMirror
+    lease: Lease
+    info: LeaseInfo
+    run_id: int
+    started_at: datetime
+    renew_seconds: float
+    now: Callable[[], datetime]
 
     @classmethod
     async def acquire(
@@ -90,11 +80,11 @@ class LeaseKeeper:
                     release(database.mirror, lease)
                 raise
             return cls(
-                database,
-                lease,
-                run_id,
+                database=database,
+                lease=lease,
+                info=LeaseInfo(lease.epoch, acquired_at + LEASE_SECONDS),
+                run_id=run_id,
                 started_at=started_at,
-                acquired_at=acquired_at,
                 renew_seconds=timings.renew_lease,
                 now=now,
             )
@@ -128,12 +118,11 @@ class LeaseKeeper:
 
     async def _renew(self, counts: Callable[[], Counts]) -> None:
         while True:
-            await asyncio.sleep(self._renew_seconds)
+            await asyncio.sleep(self.renew_seconds)
             renewed_at = time.monotonic()
             # Every write under the lease renews it.
-            await self._database.write(
-                partial(update_run, lease=self.lease, run_id=self.run_id, counts=asdict(counts()))
-            )
+            saved = asdict(counts())
+            await self.database.write(partial(update_run, lease=self.lease, run_id=self.run_id, counts=saved))
             self.info.until = renewed_at + LEASE_SECONDS
 
     async def release(
@@ -163,7 +152,7 @@ class LeaseKeeper:
                 self.lease,
                 self.run_id,
                 outcome=outcome,
-                finished_at=self._now(),
+                finished_at=self.now(),
                 counts=asdict(counts),
                 error=error,
                 error_kind=error_kind,
@@ -172,4 +161,4 @@ class LeaseKeeper:
 
         # A cancelled wait in the thread's queue would keep the lease from the next holder. Shielded, the write is done:
         # the thread ends only when its queue is empty, and the run only after the thread.
-        await asyncio.shield(self._database.write(finish))
+        await asyncio.shield(self.database.write(finish))

@@ -79,7 +79,7 @@ async def run_pipeline(ctx: RunContext, schema: cma.Schema | None, result: RunRe
     checked = await check_upstream(ctx, schema or await ctx.client.schema())
     upstream = checked.upstream
     result.add(checked.result)
-    saved = await save_upstream(ctx, checked, await find_hidden_models(ctx, checked))
+    is_project_changed = await save_upstream(ctx, checked, await find_hidden_models(ctx, checked))
     await _rebuild_views(ctx, result)  # after the events, which have the former names of fields
     result.is_first_sync = ctx.is_first_sync
     if ctx.options.record_ids:
@@ -89,7 +89,7 @@ async def run_pipeline(ctx: RunContext, schema: cma.Schema | None, result: RunRe
     else:
         if not is_unchanged:
             is_explained = await _sync_all(ctx, upstream, result)
-            pending = await _judge_beacon(ctx, result, pending, is_explained=is_explained or saved.is_changed)
+            pending = await _judge_beacon(ctx, result, pending, is_explained=is_explained or is_project_changed)
         if pending is not None and result.found.is_complete and not result.found.hidden:
             requests -= 1 if is_unchanged else 0  # the schema was read for this alone
             await _search_unexplained(ctx, upstream, result, pending, _within_budget(ctx, requests))

@@ -72,14 +72,6 @@ class CheckedProject:
     result: StageResult
 
 
-@dataclass(frozen=True, slots=True)
-class SavedProject:
-    """How many events were written, and whether the project or its schema differed from the mirror."""
-
-    events: int
-    is_changed: bool
-
-
 def project_of(site: cma.Site, spec: SourceSpec, active: ActiveEnvironment, known: Project | None) -> Project:
     """Return the project's row. Columns that come from other answers keep their `known` values."""
     return Project(
@@ -157,25 +149,39 @@ async def find_hidden_models(ctx: RunContext, checked: CheckedProject) -> frozen
     return frozenset(hidden)
 
 
-async def save_upstream(ctx: RunContext, checked: CheckedProject, hidden: Collection[ModelId]) -> SavedProject:
-    """Write what changed about the project and its schema. The rows of `hidden` models stay."""
-    observed_at = ctx.now()
-    saved = await ctx.write(lambda tx: _save_upstream(tx, ctx, checked, hidden, observed_at))
-    ctx.progress.counts.events_written += saved.events
-    return saved
+async def save_upstream(ctx: RunContext, checked: CheckedProject, hidden: Collection[ModelId]) -> bool:
+    """Write what changed about the project and its schema, and return whether anything did.
 
+    The rows of `hidden` models stay.
+    """
+    now = ctx.now()
 
-def _save_upstream(
-    tx: Connection, ctx: RunContext, checked: CheckedProject, hidden: Collection[ModelId], observed_at: datetime
-) -> SavedProject:
-    # A first run that ended early, or was partial, has read the schema all the same.
-    seen_before = ctx.source.checkpoint.last_complete_sweep_at or schema_seen_at(tx, ctx.source.id)
-    project_events = _save_project(tx, ctx, checked.project, observed_at)
-    saved = _save_schema(tx, ctx, checked.upstream.schema, hidden, seen_before=seen_before, observed_at=observed_at)
-    events = project_events + saved.events
-    if events:  # nothing was written before, and the run may be killed after this
-        update_run(tx, ctx.lease, ctx.run_id, {"events_written": events})
-    return SavedProject(events, saved.is_changed or ctx.source.project != checked.project)
+    def save(tx: Connection) -> tuple[int, bool]:
+        # A first run that ended early, or was partial, has read the schema all the same.
+        seen_before = ctx.source.checkpoint.last_complete_sweep_at or schema_seen_at(tx, ctx.source.id)
+        events = _save_project(tx, ctx, checked.project, now)
+        known = load_schema(tx, ctx.source.id)
+        seen = _with_hidden(checked.upstream.schema, known, hidden)
+        plan = plan_schema(known, seen, seen_before=seen_before, observed_at=now)
+        deleted_models, deleted_fields = plan.deleted_models, plan.deleted_fields
+        upsert_schema(
+            tx,
+            ctx.lease,
+            plan.models,
+            plan.fields,
+            deleted_models=deleted_models,
+            deleted_fields=deleted_fields,
+            observed_at=now,
+        )
+        events += write_events(tx, ctx.lease, plan.events, observed_at=now, run_id=ctx.run_id)
+        if events:  # nothing was written before, and the run may be killed after this
+            update_run(tx, ctx.lease, ctx.run_id, {"events_written": events})
+        is_same_schema = not (plan.models or plan.fields or deleted_models or deleted_fields)
+        return events, not is_same_schema or ctx.source.project != checked.project
+
+    events, is_changed = await ctx.write(save)
+    ctx.progress.counts.events_written += events
+    return is_changed
 
 
 def _save_project(tx: Connection, ctx: RunContext, project: Project, observed_at: datetime) -> int:
@@ -199,31 +205,6 @@ def _save_project(tx: Connection, ctx: RunContext, project: Project, observed_at
         data={"from": before.environment, "to": project.environment},
     )
     return write_events(tx, ctx.lease, [event], observed_at=observed_at, run_id=ctx.run_id)
-
-
-def _save_schema(
-    tx: Connection,
-    ctx: RunContext,
-    seen: Schema,
-    hidden: Collection[ModelId],
-    *,
-    seen_before: datetime | None,
-    observed_at: datetime,
-) -> SavedProject:
-    known = load_schema(tx, ctx.source.id)
-    plan = plan_schema(known, _with_hidden(seen, known, hidden), seen_before=seen_before, observed_at=observed_at)
-    upsert_schema(
-        tx,
-        ctx.lease,
-        plan.models,
-        plan.fields,
-        deleted_models=plan.deleted_models,
-        deleted_fields=plan.deleted_fields,
-        observed_at=observed_at,
-    )
-    events = write_events(tx, ctx.lease, plan.events, observed_at=observed_at, run_id=ctx.run_id)
-    is_changed = bool(plan.models or plan.fields or plan.deleted_models or plan.deleted_fields)
-    return SavedProject(events, is_changed)
 
 
 def _with_hidden(seen: Schema, known: Schema, hidden: Collection[ModelId]) -> Schema:
@@ -258,10 +239,14 @@ async def save_time_format(ctx: RunContext, upstream: Upstream, precision: int |
     confirmed = await _confirm_format(ctx, before, seen, upstream.models.listed)
     result, after = StageResult(schema_is_settled=confirmed == seen), before.updated(confirmed)
     if after != before:
-        observed_at = ctx.now()
-        ctx.progress.counts.events_written += await ctx.write(
-            lambda tx: _save_format(tx, ctx, before, after, observed_at=observed_at)
-        )
+        now, seen_before = ctx.now(), ctx.source.checkpoint.last_success_at
+        change = plan_format_change(before, after, seen_before=seen_before, observed_at=now)
+
+        def save(tx: Connection) -> int:
+            update_time_format(tx, ctx.lease, precision=after.precision, zone=after.zone)
+            return write_events(tx, ctx.lease, [change], observed_at=now, run_id=ctx.run_id) if change else 0
+
+        ctx.progress.counts.events_written += await ctx.write(save)
     return result
 
 
@@ -294,16 +279,6 @@ async def _read_precision(client: cma.Client, models: Iterable[str]) -> int | No
         if page.items:
             return finest_precision(seen_record(item).fingerprint for item in page.items)
     return None
-
-
-def _save_format(
-    tx: Connection, ctx: RunContext, before: TimeFormat, after: TimeFormat, *, observed_at: datetime
-) -> int:
-    """Save the format, with the event of a change, and return the number of events."""
-    update_time_format(tx, ctx.lease, precision=after.precision, zone=after.zone)
-    seen_before = ctx.source.checkpoint.last_success_at
-    event = plan_format_change(before, after, seen_before=seen_before, observed_at=observed_at)
-    return write_events(tx, ctx.lease, [event], observed_at=observed_at, run_id=ctx.run_id) if event else 0
 
 
 def is_retention_due(known: Checkpoint, *, now: datetime) -> bool:

@@ -89,7 +89,7 @@ def test_cancelling_a_run_that_ends_lets_it_end(sync_env: SyncEnv, monkeypatch: 
 
     async def cancel() -> None:
         async def end_cancelled(keeper: LeaseKeeper, *args: object, **kwargs: object) -> None:
-            before = asyncio.create_task(keeper._database.writing.run(time.sleep, 0.3))
+            before = asyncio.create_task(keeper.database.writing.run(time.sleep, 0.3))
             await asyncio.sleep(0)
             running.cancel()
             await end(keeper, *args, **kwargs)  # type: ignore[arg-type]
