@@ -8,17 +8,15 @@ the list, the list is read again, a few times.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final, TypeVar
-
-from sqlalchemy import Connection
+from typing import Final, Generic, TypeVar
 
 from versionsync import cma
 from versionsync.ledger.events import EventType
 from versionsync.ledger.ids import ModelId
 from versionsync.ledger.schema import Field, Model, Schema
-from versionsync.ledger.schema_checks import Accepted, FormerValues, accept, changed_ids, questions_about
+from versionsync.ledger.schema_checks import Accepted, accept, changed_ids, questions_about
 from versionsync.mirror.tables.models import (
     DeletedIds,
     deleted_ids,
@@ -66,13 +64,23 @@ async def check_schema(ctx: RunContext, answer: cma.Schema) -> CheckedSchema:
 
     Without a contradiction this takes no request. Raises CmaError and MirrorError.
     """
-    stored = await ctx.read(_stored)
-    live, questions, again = stored.live, _Questions(ctx, stored.live), 0
+
+    async def fetch_model(id: str) -> Model:
+        return model_of(await ctx.client.item_type(id))
+
+    async def fetch_field(id: str) -> Field:
+        return field_of(await ctx.client.field(id))
+
+    live, deleted = await ctx.read(lambda tx, source: (load_schema(tx, source), deleted_ids(tx, source)))
+    budget, again = _Budget(ctx.limits.schema_questions), 0
+    about_models = _Questions(ctx, live.models, fetch_model, budget)
+    about_fields = _Questions(ctx, live.fields, fetch_field, budget)
     while True:
-        check = _Check(ctx, stored, questions, _seen(ctx, answer, live))
-        models = await check.models()
-        fields = await check.fields(models)
-        contradicted = _named(models, live.models, check.seen.models) + _named(fields, live.fields, check.seen.fields)
+        seen = _seen(ctx, answer, live)
+        models = await about_models.check(live.models, deleted.models, seen.models, EventType.MODEL_CHANGED)
+        to_check = _fields_to_check(live, deleted, seen, models.rows)
+        fields = await about_fields.check(*to_check, EventType.FIELD_CHANGED)
+        contradicted = _named(models, live.models, seen.models) + _named(fields, live.fields, seen.fields)
         if not contradicted or again == ATTEMPTS:
             break
         again += 1
@@ -84,13 +92,15 @@ async def check_schema(ctx: RunContext, answer: cma.Schema) -> CheckedSchema:
             {id: live.models.get(id, row) for id, row in models.rows.items()},
             {id: live.fields.get(id, row) for id, row in fields.rows.items()},
         )
+    known: dict[str, Model | Field] = {**live.models, **live.fields}
+    unreadable = {_name_of(each.id, known.get(each.id or "")): each.reason for each in answer.unreadable}
     return CheckedSchema(
         site=answer.site,
         schema=schema,
         deleted=frozenset(model.id for id, model in live.models.items() if id not in models.rows),
         contradicted=tuple(contradicted),
         unconfirmed=len(models.unconfirmed) + len(fields.unconfirmed),
-        unreadable={_name_of(each.id, live): each.reason for each in answer.unreadable} | questions.unreadable,
+        unreadable=unreadable | about_models.unreadable | about_fields.unreadable,
     )
 
 
@@ -106,140 +116,108 @@ def _seen(ctx: RunContext, answer: cma.Schema, live: Schema) -> Schema:
     )
 
 
-def _name_of(id: str | None, live: Schema) -> str:
-    known = live.models.get(id or "") or live.fields.get(id or "")
+def _name_of(id: str | None, known: Model | Field | None) -> str:
     if known is not None:
         return known.api_key
     return ascii(id[:MAX_NAME_LENGTH]) if id else "one without an id"
 
 
-@dataclass(frozen=True, slots=True)
-class _Stored:
-    live: Schema
-    deleted: DeletedIds
+def _fields_to_check(
+    live: Schema, deleted: DeletedIds, seen: Schema, models: Mapping[str, Model]
+) -> tuple[Mapping[str, Field], Collection[str], Mapping[str, Field]]:
+    """Return the fields to compare: live ones, deleted ones and seen ones. Those of a model that is absent follow it.
+
+    Args:
+        live: What the mirror holds.
+        deleted: What it holds as deleted. The fields of a model that is back are back with it.
+        seen: What the answer names. It leaves out the fields of models that it does not name.
+        models: The accepted models.
+    """
+    absent = (live.models.keys() | seen.models.keys()) - models.keys()
+    unnamed, back = live.models.keys() - seen.models.keys(), deleted.models & models.keys()
+    live_fields = {id: field for id, field in live.fields.items() if field.model_id not in absent}
+    named = {id: field for id, field in seen.fields.items() if field.model_id not in absent}
+    seen_fields = {id: field for id, field in live_fields.items() if field.model_id in unnamed} | named
+    deleted_fields = {id for id in deleted.fields if id in seen_fields and seen_fields[id].model_id not in back}
+    return live_fields, deleted_fields, seen_fields
 
 
-def _stored(connection: Connection, source_id: int) -> _Stored:
-    return _Stored(load_schema(connection, source_id), deleted_ids(connection, source_id))
+@dataclass(slots=True)
+class _Budget:
+    """How many more models and fields this run may ask for."""
+
+    left: int
 
 
-class _Questions:
-    """What DatoCMS says about models and fields by id; None means 404. Each is asked for once in a run.
+class _Questions(Generic[T]):
+    """What DatoCMS says about models, or about fields, by id. None means 404. Each is asked for once in a run.
 
     A 404 for one that the mirror first saw less than a day ago may be older than it is. So it is asked for a few times
     more.
     """
 
-    def __init__(self, ctx: RunContext, live: Schema) -> None:
+    def __init__(
+        self, ctx: RunContext, live: Mapping[str, T], fetch: Callable[[str], Awaitable[T]], budget: _Budget
+    ) -> None:
         self._ctx = ctx
-        self._live = live
-        self._live_ids = live.models.keys() | live.fields.keys()
-        self._left = ctx.limits.schema_questions
-        self.models: dict[str, Model | None] = {}
-        self.fields: dict[str, Field | None] = {}
+        self._live: Mapping[str, T] = live
+        self._fetch: Callable[[str], Awaitable[T]] = fetch
+        self._budget = budget
+        self._answers: dict[str, T | None] = {}
         self.unreadable: dict[str, str] = {}
 
-    async def ask_for_models(self, ids: Iterable[str], *, counted: bool) -> None:
-        await self._ask(ids, self.models, self._model, counted=counted)
+    async def check(
+        self, live: Mapping[str, T], deleted: Collection[str], seen: Mapping[str, T], type: EventType
+    ) -> Accepted[T]:
+        """Return what to believe of an answer.
 
-    async def ask_for_fields(self, ids: Iterable[str]) -> None:
-        await self._ask(ids, self.fields, self._field, counted=True)
+        Args:
+            live: What the mirror holds.
+            deleted: The ids of what it holds as deleted.
+            seen: What the answer names.
+            type: The type of the events that have former values.
+        """
+        changed = changed_ids(live, seen)
+        former = await self._ctx.read(former_values, type, changed) if changed else {}
+        doubts = questions_about(live, deleted, seen, former=former)
+        if type is EventType.MODEL_CHANGED:  # their records depend on them, whatever it costs
+            await self._ask(sorted(doubts.missing), counted=False)
+        await self._ask(doubts.ids, counted=True)
+        return accept(live, seen, doubts, self._answers)
 
-    async def _ask(
-        self,
-        ids: Iterable[str],
-        answers: dict[str, T | None],
-        ask: Callable[[str], Awaitable[T | None]],
-        *,
-        counted: bool,
-    ) -> None:
+    async def _ask(self, ids: Iterable[str], *, counted: bool) -> None:
         absent: set[str] = set()
         for id in ids:
-            if id in answers:
+            if id in self._answers:
                 continue
             if counted:
-                if not self._left:
+                if not self._budget.left:
                     break
-                self._left -= 1
-            answers[id] = await self._answer(ask, id)
-            if answers[id] is None and id in self._live_ids:
+                self._budget.left -= 1
+            self._answers[id] = await self._answer(id)
+            if self._answers[id] is None and id in self._live:
                 absent.add(id)
         if absent:
-            ctx, since = self._ctx, self._ctx.now() - MAX_ANSWER_AGE
-            absent &= await ctx.read(seen_first_since, since)
+            absent &= await self._ctx.read(seen_first_since, self._ctx.now() - MAX_ANSWER_AGE)
         for _ in range(ABSENCE_ATTEMPTS):
             if not absent:
                 break
             await asyncio.sleep(self._ctx.timings.retry)
             for id in sorted(absent):
-                answers[id] = await self._answer(ask, id)
-            absent = {id for id in absent if answers[id] is None}
+                self._answers[id] = await self._answer(id)
+            absent = {id for id in absent if self._answers[id] is None}
 
-    @staticmethod
-    async def _answer(ask: Callable[[str], Awaitable[T | None]], id: str) -> T | None:
+    async def _answer(self, id: str) -> T | None:
         try:
-            return await ask(id)
+            return normalized(await self._fetch(id), self._ctx.database.mirror.dialect)
         except cma.NotFound:
             return None
-
-    async def _model(self, id: str) -> Model | None:
-        try:
-            model = model_of(await self._ctx.client.item_type(id))
-        except cma.ProtocolError as error:
-            return self._as_stored(id, error, self._live.models.get(id))
-        return normalized(model, self._ctx.database.mirror.dialect)
-
-    async def _field(self, id: str) -> Field | None:
-        try:
-            field = field_of(await self._ctx.client.field(id))
-        except cma.ProtocolError as error:
-            return self._as_stored(id, error, self._live.fields.get(id))
-        return normalized(field, self._ctx.database.mirror.dialect)
-
-    def _as_stored(self, id: str, error: cma.ProtocolError, stored: T | None) -> T | None:
-        """Return the mirror's row for one that exists but cannot be read: it stays live, or deleted."""
-        if isinstance(error, cma.EnvironmentChanged):
-            raise error
-        self.unreadable[_name_of(id, self._live)] = str(error)
-        return stored
-
-
-class _Check:
-    """One answer, `seen`, compared with what the mirror holds."""
-
-    def __init__(self, ctx: RunContext, stored: _Stored, questions: _Questions, seen: Schema) -> None:
-        self._ctx = ctx
-        self._stored = stored
-        self._questions = questions
-        self.seen = seen
-
-    async def models(self) -> Accepted[Model]:
-        live, seen = self._stored.live.models, self.seen.models
-        former = await self._former(EventType.MODEL_CHANGED, changed_ids(live, seen))
-        doubts = questions_about(live, self._stored.deleted.models, seen, former=former)
-        await self._questions.ask_for_models(sorted(doubts.missing), counted=False)
-        await self._questions.ask_for_models(doubts.ids, counted=True)
-        return accept(live, seen, doubts, self._questions.models)
-
-    async def fields(self, models: Accepted[Model]) -> Accepted[Field]:
-        """Do the same for fields. The fields of a model that is absent or back follow their model."""
-        stored, named = self._stored, self.seen.models
-        absent = (stored.live.models.keys() | named.keys()) - models.rows.keys()
-        live = {id: field for id, field in stored.live.fields.items() if field.model_id not in absent}
-        seen = {id: field for id, field in self.seen.fields.items() if field.model_id not in absent}
-        unnamed = stored.live.models.keys() - named.keys()
-        seen = {id: field for id, field in live.items() if field.model_id in unnamed} | seen
-        back = stored.deleted.models & models.rows.keys()
-        deleted = {id for id in stored.deleted.fields if id in seen and seen[id].model_id not in back}
-        former = await self._former(EventType.FIELD_CHANGED, changed_ids(live, seen))
-        doubts = questions_about(live, deleted, seen, former=former)
-        await self._questions.ask_for_fields(doubts.ids)
-        return accept(live, seen, doubts, self._questions.fields)
-
-    async def _former(self, type: EventType, ids: list[str]) -> FormerValues:
-        if not ids:
-            return {}
-        return await self._ctx.read(former_values, type, ids)
+        except cma.EnvironmentChanged:
+            raise
+        except cma.ProtocolError as error:  # it exists, but cannot be read: it stays live, or deleted
+            known = self._live.get(id)
+            self.unreadable[_name_of(id, known)] = str(error)
+            return known
 
 
 def _named(accepted: Accepted[T], live: Mapping[str, T], seen: Mapping[str, T]) -> list[str]:
