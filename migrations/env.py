@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from versionsync.mirror.engine.engine import open_engine
 from versionsync.mirror.schema import metadata
-from versionsync.mirror.schema.migrate import VERSION_TABLE, head
+from versionsync.mirror.schema.migrate import HEAD, VERSION_TABLE
 from versionsync.mirror.schema.refresh_views import create_views, drop_all_views
 
 
@@ -38,10 +38,10 @@ def migrate(connection: Connection) -> None:
     )
     with context.begin_transaction():
         before = context.get_context().get_current_revision()
-        if before != head():
+        if before != HEAD:
             drop_all_views(connection)
         context.run_migrations()
-        if before != head():
+        if before != HEAD:
             create_views(connection)
 
 

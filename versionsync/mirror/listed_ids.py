@@ -9,7 +9,6 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from types import TracebackType
 from typing import Self
 
 from sqlalchemy import select
@@ -39,9 +38,7 @@ class ListedIds:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -70,16 +67,11 @@ class ListedIds:
 
     def not_listed(self) -> Iterator[tuple[RecordId, ModelId]]:
         """Yield the mirror's live records that were not listed, with their models, by id."""
-        for page in self._live_pages():
-            ids = [id for id, _ in page]
-            marked = self._among(ids)
-            yield from ((id, model) for id, model in page if id not in marked)
-
-    def _live_pages(self) -> Iterator[list[tuple[RecordId, ModelId]]]:
         last = RecordId("")
         while page := self._live_page(last):
-            yield page
             last = page[-1][0]
+            marked = self._among([id for id, _ in page])
+            yield from ((id, model) for id, model in page if id not in marked)
 
     def _live_page(self, after: RecordId) -> list[tuple[RecordId, ModelId]]:
         query = (

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import TypedDict
 
 from versionsync.errors import ErrorKind, kind_of
 from versionsync.ledger.ids import ModelId, RecordId
@@ -33,17 +32,8 @@ COMPLETE_KINDS = frozenset({RunKind.BACKFILL, RunKind.INCREMENTAL, RunKind.FULL}
 """Runs of these kinds read the state of the whole source. The others read some histories only."""
 
 
-class Checkpoint(TypedDict, total=False):
-    """The columns of `sources` that the end of a run may set. Columns that are left out keep their values."""
-
-    last_data_change_at: datetime | None
-    last_data_change_is_settled: bool
-    last_complete_sweep_at: datetime
-    last_scrub_at: datetime
-    last_success_at: datetime
-    complete_as_of: datetime
-    unexplained_change_since: datetime | None
-    unexplained_read_at: datetime
+Checkpoint = dict[str, datetime | bool | None]
+"""The fields of a source's `Checkpoint` that the end of a run sets. Those that are left out keep their values."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,6 @@ import tempfile
 import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from types import TracebackType
 from typing import IO, Self
 
 import msgspec
@@ -49,9 +48,7 @@ class TaskSpool:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         _discard(self._file)
 
     def add(self, task: PullTask) -> None:
@@ -76,7 +73,7 @@ class TaskSpool:
 
 
 class ContentSpool(Mapping[VersionId, bytes]):
-    """The contents of one record's versions by id: in memory while they are few, then all of the others in a file.
+    """The contents of one record's versions by id.
 
     `close` frees the memory and the file. The file is closed automatically with a spool without references, as when a
     run is stopped with records in its queue.
@@ -85,64 +82,43 @@ class ContentSpool(Mapping[VersionId, bytes]):
     def __init__(self) -> None:
         self.size = 0
         """How many bytes were added."""
-        self._memory: dict[VersionId, bytes] = {}
-        self._file: IO[bytes] | None = None
+        self._file = tempfile.SpooledTemporaryFile(max_size=CONTENTS_IN_MEMORY_BYTES)  # noqa: SIM115 see close
         self._ranges: dict[VersionId, tuple[int, int]] = {}
-        self._end = 0
+        weakref.finalize(self, _discard, self._file)
 
     def add(self, id: VersionId, content: bytes) -> None:
         """Store `content`. A second one with the same id replaces the first."""
+        with _on_disk(self._file):
+            self._file.seek(self.size)
+            self._file.write(content)
+        self._ranges[id] = (self.size, len(content))
         self.size += len(content)
-        if self.size <= CONTENTS_IN_MEMORY_BYTES:
-            self._memory[id] = content
-            return
-        with self._on_disk() as file:
-            file.seek(self._end)
-            file.write(content)
-        self._memory.pop(id, None)
-        self._ranges[id] = (self._end, len(content))
-        self._end += len(content)
 
     def close(self) -> None:
         """Free the memory, and the file if there is one."""
-        self._memory.clear()
         self._ranges.clear()
-        if self._file is not None:
-            _discard(self._file)
+        _discard(self._file)
 
     def __getitem__(self, id: VersionId) -> bytes:
-        if (content := self._memory.get(id)) is not None:
-            return content
         start, length = self._ranges[id]
-        with self._on_disk() as file:
-            file.seek(start)
-            return file.read(length)
+        with _on_disk(self._file):
+            self._file.seek(start)
+            return self._file.read(length)
 
     def __iter__(self) -> Iterator[VersionId]:
-        yield from self._memory
-        yield from self._ranges
+        return iter(self._ranges)
 
     def __len__(self) -> int:
-        return len(self._memory) + len(self._ranges)
-
-    @contextmanager
-    def _on_disk(self) -> Iterator[IO[bytes]]:
-        if self._file is None:
-            with _on_disk():
-                self._file = tempfile.TemporaryFile()  # noqa: SIM115 see close
-            weakref.finalize(self, _discard, self._file)
-        with _on_disk(self._file):
-            yield self._file
+        return len(self._ranges)
 
 
 @contextmanager
-def _on_disk(file: IO[bytes] | None = None) -> Iterator[None]:
+def _on_disk(file: IO[bytes]) -> Iterator[None]:
     """Report a full disk as DatabaseUnavailable, and discard what the file still holds in memory."""
     try:
         yield
     except OSError as error:
-        if file is not None:
-            _discard(file)
+        _discard(file)
         raise DatabaseUnavailable(
             f"there is no room for temporary files in {tempfile.gettempdir()} ({error.strerror}): "
             "free some space there, or name another folder in TMPDIR, then run this again"

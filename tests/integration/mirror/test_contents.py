@@ -73,7 +73,11 @@ def see(desk: Desk, *fields: Field) -> None:
     now = desk.now()
     models = {ModelId(id): model(id, is_block=id != MODEL) for id in (MODEL, "block")}
     with desk.mirror.write() as tx:
-        seen = normalized(tx, Schema(models, {field.id: field for field in fields}))
+        dialect = desk.mirror.dialect
+        seen = Schema(
+            {id: normalized(one, dialect) for id, one in models.items()},
+            {one.id: normalized(one, dialect) for one in fields},
+        )
         plan = plan_schema(load_schema(tx, desk.lease.source_id), seen, seen_before=at(0), observed_at=now)
         upsert_schema(tx, desk.lease, plan.models, plan.fields, deleted_fields=plan.deleted_fields, observed_at=now)
         write_events(tx, desk.lease, plan.events, observed_at=now, run_id=desk.run_id)

@@ -109,7 +109,7 @@ def _check_schema(url: str, *, is_file: bool) -> Iterator[CheckResult]:
             return
         raise
     yield ok("database", f"{where} answers")
-    yield ok("schema", f"schema {migrate.head()}, which this version needs")
+    yield ok("schema", f"schema {migrate.HEAD}, which this version needs")
     with Mirror.open(url) as mirror:
         if is_file:
             yield _check_integrity(mirror)

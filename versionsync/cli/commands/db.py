@@ -131,7 +131,7 @@ def current(session: CliContext) -> None:
     """
     from versionsync.mirror.schema import migrate
 
-    now, head = migrate.current(session.database_url()), migrate.head()
+    now, head = migrate.current(session.database_url()), migrate.HEAD
     fields = {"current": now, "head": head, "is_current": now == head}
     session.output.result(fields, f"{now or 'none'} (this version needs {head})")
 
@@ -146,8 +146,9 @@ def check(session: CliContext) -> None:
     from versionsync.mirror.schema import migrate
 
     migrate.check(session.database_url())
-    head = migrate.head()
-    session.output.result({"current": head, "is_current": True}, f"The database is at schema {head}, as it should be.")
+    session.output.result(
+        {"current": migrate.HEAD, "is_current": True}, f"The database is at schema {migrate.HEAD}, as it should be."
+    )
 
 
 def url(session: CliContext) -> None:

@@ -7,6 +7,8 @@ is that of `REVISIONS`. A revision that is not in there is that of a newer progr
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -28,7 +30,6 @@ __all__ = [
     "check_known",
     "check_released",
     "current",
-    "head",
     "migrations_folder",
     "require_head",
     "revision_of",
@@ -39,15 +40,12 @@ REVISIONS: Final = ("initial",)
 """Every revision that a released program has made, oldest first. A test compares it with `migrations/`."""
 
 HEAD: Final = REVISIONS[-1]
+"""The schema that this program needs. It is a constant here, since Alembic takes long to import."""
+
 UNRELEASED: Final = frozenset(f"{number:04}" for number in range(1, 9))
 """The revisions of development before 0.1.0. No migration leads from them to the first schema."""
 
 _revision = table(VERSION_TABLE, column("version_num"))
-
-
-def head() -> str:
-    """Return the schema that this program needs. It is a constant here, since Alembic takes long to import."""
-    return HEAD
 
 
 def migrations_folder() -> Path:
@@ -67,12 +65,8 @@ def current(url: str) -> str | None:
     parsed = database_url(url)
     if parsed.get_backend_name() != POSTGRES and not sqlite_path(parsed).exists():
         return None
-    engine = open_engine(url)
-    try:
-        with reading(engine).connect() as connection:
-            return _current(connection, safe_url(engine.url))
-    finally:
-        engine.dispose()
+    with _reading(url) as connection:
+        return _current(connection, safe_url(parsed))
 
 
 def check(url: str) -> None:
@@ -80,10 +74,16 @@ def check(url: str) -> None:
 
     Raises NotAMirror, SchemaBehind, SchemaNewer or SchemaUnreleased.
     """
+    with _reading(url) as connection:
+        require_head(connection, safe_url(database_url(url)))
+
+
+@contextmanager
+def _reading(url: str) -> Iterator[Connection]:
     engine = open_engine(url)
     try:
         with reading(engine).connect() as connection:
-            require_head(connection, safe_url(engine.url))
+            yield connection
     finally:
         engine.dispose()
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 from sqlalchemy import Connection, select
 
 from versionsync.mirror.engine.dialects import dialect_of
-from versionsync.mirror.schema import metadata, sources
-from versionsync.mirror.schema.migrate import head, revision_of
+from versionsync.mirror.schema import metadata, migrate, sources
 from versionsync.mirror.schema.typed_views import drop_typed_views, rebuild_typed_views
 from versionsync.mirror.schema.views import drop_views, make_views
 
@@ -25,7 +24,7 @@ def drop_all_views(connection: Connection) -> None:
 
 def create_views(connection: Connection) -> None:
     """Write comments and views to the database, if it is at this program's schema."""
-    if revision_of(connection) != head():
+    if migrate.revision_of(connection) != migrate.HEAD:
         return
     dialect_of(connection).comment(connection, metadata)
     make_views(connection)

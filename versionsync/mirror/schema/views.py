@@ -53,7 +53,7 @@ def drop_views(tx: Connection) -> None:
         dialect_of(tx).drop_view(tx, view.name)
 
 
-_VERSION_OF = {
+_MEANINGS = {
     "source": "The source's name.",
     "source_id": "`sources.id`.",
     "model": "The model's API key.",
@@ -61,6 +61,7 @@ _VERSION_OF = {
     "record_id": "`records.id`.",
     "record_status": "`records.status`.",
     "version_id": "`versions.id`.",
+    "ordinal": "The order of a record's versions.",
     "created_at": "When the version was made, according to DatoCMS.",
     "editor_type": "Who saved it: `editors.type`. Another editor may have published it.",
     "editor_id": "Who saved it: `editors.id`.",
@@ -71,9 +72,30 @@ _VERSION_OF = {
     "published_until": "When its last publication ended. NULL: it did not end, or the end is not known.",
     "is_valid": "Whether it satisfies its model's validations. NULL: not known.",
     "attributes": "The content: a JSON object with one member for each field.",
+    "missing_since": "When it was first missing from the versions of its record, which still exists.",
 }
+"""The meanings of columns that several views have."""
 
-_VERSIONS_WITH_NAMES = """\
+
+def _columns(names: str, **meanings: str) -> dict[str, str]:
+    """Return the columns with these names, in this order. Some have a meaning of their own."""
+    return {name: meanings.get(name) or _MEANINGS[name] for name in names.split()}
+
+
+_VERSION_OF = _columns(
+    "source source_id model model_id record_id record_status version_id created_at editor_type editor_id editor_name "
+    "is_current is_published published_from published_until is_valid attributes"
+)
+
+_WITH_NAMES = """\
+FROM versions AS v
+JOIN records AS r ON r.source_id = v.source_id AND r.id = v.record_id
+JOIN sources AS s ON s.id = v.source_id
+JOIN models AS m ON m.source_id = v.source_id AND m.id = v.model_id
+LEFT JOIN editors AS e ON e.source_id = v.source_id AND e.type = v.editor_type AND e.id = v.editor_id
+"""
+
+_VERSIONS_WITH_NAMES = f"""\
 SELECT
     s.name AS source,
     v.source_id,
@@ -92,12 +114,7 @@ SELECT
     v.published_until,
     v.is_valid,
     v.attributes
-FROM versions AS v
-JOIN records AS r ON r.source_id = v.source_id AND r.id = v.record_id
-JOIN sources AS s ON s.id = v.source_id
-JOIN models AS m ON m.source_id = v.source_id AND m.id = v.model_id
-LEFT JOIN editors AS e ON e.source_id = v.source_id AND e.type = v.editor_type AND e.id = v.editor_id
-"""
+{_WITH_NAMES}"""
 
 _CURRENT = View(
     "current_versions",
@@ -116,28 +133,14 @@ _PUBLISHED = View(
 _TIMELINE = View(
     "version_timeline",
     "Every version with its editor and the time in which it was the newest one: [current_from, current_until).",
-    {
-        "source": "The source's name.",
-        "source_id": "`sources.id`.",
-        "model": "The model's API key.",
-        "model_id": "`models.id`.",
-        "record_id": "`records.id`.",
-        "version_id": "`versions.id`.",
-        "ordinal": "The order of a record's versions.",
-        "created_at": "When it was made, according to DatoCMS.",
-        "editor_type": "Who saved it: `editors.type`. Another editor may have published it.",
-        "editor_id": "Who saved it: `editors.id`.",
-        "editor_name": "The name of who saved it, if the token may read names.",
-        "current_from": "When it last became the newest version. NULL: it never did (a selective publication).",
-        "current_until": "When that ended. NULL: it is still the newest version.",
-        "is_current": "Whether it is the newest version.",
-        "is_published": "Whether it is the live version.",
-        "published_from": "When its last publication began.",
-        "published_until": "When its last publication ended. NULL: it did not end, or the end is not known.",
-        "missing_since": "When it was first missing from the versions of its record, which still exists.",
-    },
+    _columns(
+        "source source_id model model_id record_id version_id ordinal created_at editor_type editor_id editor_name "
+        "current_from current_until is_current is_published published_from published_until missing_since",
+        current_from="When it last became the newest version. NULL: it never did (a selective publication).",
+        current_until="When that ended. NULL: it is still the newest version.",
+    ),
     # If upstream's clock is ahead, an end that was only observed is earlier than its beginning.
-    """\
+    f"""\
 SELECT
     s.name AS source,
     v.source_id,
@@ -176,34 +179,25 @@ SELECT
     v.published_from,
     v.published_until,
     v.missing_since
-FROM versions AS v
-JOIN records AS r ON r.source_id = v.source_id AND r.id = v.record_id
-JOIN sources AS s ON s.id = v.source_id
-JOIN models AS m ON m.source_id = v.source_id AND m.id = v.model_id
-LEFT JOIN editors AS e ON e.source_id = v.source_id AND e.type = v.editor_type AND e.id = v.editor_id
-LEFT JOIN events AS became ON became.id = (
+{_WITH_NAMES}LEFT JOIN events AS became ON became.id = (
     SELECT max(latest.id)
     FROM events AS latest
     WHERE latest.source_id = v.source_id
         AND latest.version_id = v.id
         AND latest.type = 'version.became_current'
-)""",
+)""",  # noqa: S608 of constants only
 )
 
 _PUBLICATIONS = View(
     "publications",
     "Every interval in which a version was live: [live_from, live_until). DatoCMS keeps only the last of a version.",
-    {
-        "source": "The source's name.",
-        "source_id": "`sources.id`.",
-        "model_id": "`models.id`.",
-        "record_id": "`records.id`.",
-        "version_id": "`versions.id`.",
-        "live_from": "When it was published, or when its record returned with this version live.",
-        "live_from_basis": "`upstream`: DatoCMS states the time. `observed`: versionsync first saw it then.",
-        "live_until": "When it was unpublished or replaced, or when its record was deleted. NULL: it is live.",
-        "event_id": "`events.id` of its publication, or of the return of its record.",
-    },
+    _columns(
+        "source source_id model_id record_id version_id live_from live_from_basis live_until event_id",
+        live_from="When it was published, or when its record returned with this version live.",
+        live_from_basis="`upstream`: DatoCMS states the time. `observed`: versionsync first saw it then.",
+        live_until="When it was unpublished or replaced, or when its record was deleted. NULL: it is live.",
+        event_id="`events.id` of its publication, or of the return of its record.",
+    ),
     # - A record that returns with the version that was live when it was deleted still has that flag: it has no event.
     # - An end that was only observed has the time of the check. That may be later than the start of what followed: an
     #   unpublication ended before the same version was published again, a deletion before the record returned. Events

@@ -59,23 +59,18 @@ def claim_source(tx: Connection, source_id: int, me: Holder) -> Holder:
 
 def release_source(tx: Connection, source_id: int, me: Holder) -> None:
     """Release a claim: a daemon that stands by may take over at once."""
-    other = active_daemon(tx, source_id)
-    if other is not None and other.holder == me:
-        tx.execute(
-            update(source_claims)
-            .where(source_claims.c.source_id == source_id)
-            .values(holder=None, expires_at=None, next_check_at=None, next_check_reason=None)
-        )
+    _update_own(tx, source_id, me, holder=None, expires_at=None, next_check_at=None, next_check_reason=None)
 
 
 def save_next_check(tx: Connection, source_id: int, me: Holder, *, at: datetime, reason: str) -> None:
+    _update_own(tx, source_id, me, next_check_at=at, next_check_reason=reason)
+
+
+def _update_own(tx: Connection, source_id: int, me: Holder, **values: datetime | str | None) -> None:
+    """Update the claim if it is ours."""
     other = active_daemon(tx, source_id)
     if other is not None and other.holder == me:
-        tx.execute(
-            update(source_claims)
-            .where(source_claims.c.source_id == source_id)
-            .values(next_check_at=at, next_check_reason=reason)
-        )
+        tx.execute(update(source_claims).where(source_claims.c.source_id == source_id).values(values))
 
 
 def active_daemon(connection: Connection, source_id: int) -> ActiveDaemon | None:

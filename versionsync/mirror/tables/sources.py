@@ -111,21 +111,17 @@ def register_source(tx: Connection, name: str, project: Project, *, observed_at:
 
 def update_project(tx: Connection, lease: Lease, project: Project) -> None:
     """Record what upstream says of the project and the environment, which may be another primary one."""
-    assert_and_renew(tx, lease)
-    tx.execute(update(sources).where(sources.c.id == lease.source_id).values(_columns_of(project)))
+    _update(tx, lease, _columns_of(project))
 
 
 def update_time_format(tx: Connection, lease: Lease, *, precision: int | None, zone: str | None) -> None:
     """Record how upstream prints times: the decimals of a second, and the project's zone."""
-    assert_and_renew(tx, lease)
-    values = {"time_precision": precision, "time_zone": zone}
-    tx.execute(update(sources).where(sources.c.id == lease.source_id).values(values))
+    _update(tx, lease, {"time_precision": precision, "time_zone": zone})
 
 
 def update_history_retention(tx: Connection, lease: Lease, days: int | None) -> None:
     """Record for how many days upstream keeps versions. None: permanently, or it is not known."""
-    assert_and_renew(tx, lease)
-    tx.execute(update(sources).where(sources.c.id == lease.source_id).values(history_retention_days=days))
+    _update(tx, lease, {"history_retention_days": days})
 
 
 def save_blocked_views(tx: Connection, source_id: int, blocked: Mapping[str, str]) -> None:
@@ -141,8 +137,12 @@ def update_checkpoint(tx: Connection, lease: Lease, **columns: datetime | bool |
     unknown = columns.keys() - set(field_names(Checkpoint))
     if unknown:
         raise TypeError(f"no checkpoint columns: {', '.join(sorted(unknown))}")
+    _update(tx, lease, columns)
+
+
+def _update(tx: Connection, lease: Lease, values: Mapping[str, Any]) -> None:
     assert_and_renew(tx, lease)
-    tx.execute(update(sources).where(sources.c.id == lease.source_id).values(columns))
+    tx.execute(update(sources).where(sources.c.id == lease.source_id).values(values))
 
 
 def check_same_project(known: SourceRow, project: Project) -> None:
