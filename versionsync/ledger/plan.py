@@ -191,7 +191,8 @@ def _after(
 def _as_before_deletion(slots: Sequence[VersionPair], after: Sequence[Version]) -> Iterator[Version]:
     """Yield `after` with the flags from before the deletion: as last seen, or of what was made or published since."""
     made_since = [version.id for slot, version in zip(slots, after, strict=True) if slot.known is None]
-    current = made_since[-1] if made_since else _with_flag(_known(slots), lambda seen: seen.is_current)
+    known = (slot.known for slot in slots if slot.known)
+    current = made_since[-1] if made_since else _with_flag(known, lambda seen: seen.is_current)
     live = _last_live(slots, after)
     for version in after:
         flags = replace(version.seen, is_current=version.id == current, is_published=version.id == live)
@@ -212,10 +213,6 @@ def _went_live(slot: VersionPair) -> bool:
     """Return whether this version was published since the previous check: that ended any earlier publication."""
     before = slot.known.seen.published_from if slot.known else None
     return slot.seen is not None and slot.seen.published_from not in (None, before)
-
-
-def _known(slots: Iterable[VersionPair]) -> Iterator[Version]:
-    return (slot.known for slot in slots if slot.known)
 
 
 def _changes(slots: Sequence[VersionPair], after: Sequence[Version]) -> tuple[Change, ...]:

@@ -7,7 +7,7 @@ Upstream is asked for every such model or field by its id, and that answer decid
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -111,8 +111,8 @@ def _contradicts(id: str, seen: Mapping[str, T], doubts: Questions, answer: T | 
 
 def _reverted(live: T, seen: T, former: Mapping[str, Sequence[JsonValue]]) -> frozenset[str]:
     changes = changed_members(live, seen)
-    return frozenset(name for name, (_, after) in changes.items() if _is_among(after, former.get(name, ())))
-
-
-def _is_among(value: JsonValue, values: Iterable[JsonValue]) -> bool:
-    return any(is_same_value(value, one) for one in values)
+    return frozenset(
+        name
+        for name, (_, after) in changes.items()
+        if any(is_same_value(after, value) for value in former.get(name, ()))
+    )

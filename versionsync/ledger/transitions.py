@@ -181,16 +181,9 @@ def observe(
 
 def _previous_time(slots: Sequence[VersionPair], after: Sequence[Version]) -> datetime | None:
     """Return the current version's time at the previous check, if it was current then and has a later time now."""
-    for slot, version in zip(slots, after, strict=True):
-        before = slot.known
-        if (
-            before
-            and before.seen.is_current
-            and version.seen.is_current
-            and before.seen.created_at < version.seen.created_at
-        ):
-            return before.seen.created_at
-    return None
+    pairs = ((slot.known.seen, version.seen) for slot, version in zip(slots, after, strict=True) if slot.known)
+    was_current = (pair for pair in pairs if pair[0].is_current and pair[1].is_current)
+    return next((before.created_at for before, now in was_current if before.created_at < now.created_at), None)
 
 
 def _is_other_environment(slots: Sequence[VersionPair], after: Sequence[Version]) -> bool:

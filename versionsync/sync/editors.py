@@ -66,17 +66,13 @@ async def _read_editors(client: cma.Client, wanted: Iterable[Editor]) -> tuple[l
 
 
 async def _read_kind(client: cma.Client, kind: str) -> Sequence[cma.Editor] | None:
-    match kind:
-        case "user":
-            return await client.users()
-        case "sso_user":
-            return await client.sso_users()
-        case "access_token":
-            return await client.access_tokens()
-        case "owner":
-            return await client.owners()
-        case _:
-            return None  # a kind that DatoCMS added later
+    readers = {
+        "user": client.users,
+        "sso_user": client.sso_users,
+        "access_token": client.access_tokens,
+        "owner": client.owners,
+    }
+    return await readers[kind]() if kind in readers else None  # DatoCMS may add kinds later
 
 
 def _row(editor: cma.Editor) -> EditorRow:

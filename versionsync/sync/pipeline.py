@@ -8,14 +8,18 @@ queue slows the readers.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence, Set
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence, Set
 from datetime import datetime
 from typing import TypeVar
+
+from sqlalchemy import Connection
 
 from versionsync import cma
 from versionsync.ledger.ids import RecordId
 from versionsync.ledger.records import KnownRecord
 from versionsync.ledger.time_formats import finest_precision
+from versionsync.mirror.schema.typed_views import rebuild_typed_views
+from versionsync.mirror.tables.leases import assert_and_renew
 from versionsync.mirror.tables.records import (
     has_due_schedule,
     live_counts_by_status,
@@ -33,7 +37,6 @@ from versionsync.sync.editors import save_editors
 from versionsync.sync.project_update import (
     check_upstream,
     find_hidden_models,
-    rebuild_views,
     save_retention,
     save_time_format,
     save_upstream,
@@ -85,7 +88,8 @@ async def run_pipeline(ctx: RunContext, schema: cma.Schema | None, result: RunRe
     if ctx.options.record_ids:
         await _sync_records(ctx, upstream, result, [RecordId(id) for id in ctx.options.record_ids])
     elif ctx.options.scrub:
-        await _sync_records(ctx, upstream, result, await _oldest(ctx))
+        oldest = await ctx.read(oldest_synced, ctx.options.scrub, now=ctx.now())
+        await _sync_records(ctx, upstream, result, [record.id for record in oldest])
     else:
         if not is_unchanged:
             is_explained = await _sync_all(ctx, upstream, result)
@@ -106,7 +110,15 @@ async def run_pipeline(ctx: RunContext, schema: cma.Schema | None, result: RunRe
 
 
 async def _rebuild_views(ctx: RunContext, result: RunResult) -> None:
-    result.blocked_views = blocked = await rebuild_views(ctx)
+    """Make the typed views fit the schema. They are a convenience: one that cannot be changed fails no run."""
+
+    def rebuild(tx: Connection) -> Mapping[str, str]:
+        assert_and_renew(tx, ctx.lease)
+        return rebuild_typed_views(tx, ctx.source.id).blocked
+
+    result.blocked_views = blocked = await ctx.write(rebuild)
+    if blocked:
+        ctx.log.info("views.blocked", views=blocked)
     result.note(
         f"the view {name} could not follow the schema and stays as it was: {obstacle}"
         for name, obstacle in blocked.items()
@@ -227,11 +239,6 @@ async def _sync_records(ctx: RunContext, upstream: Upstream, result: RunResult, 
     ctx.progress.records_planned = len(ids)
     result.add(await refetch(ctx, upstream, ids, doubted=result.found.inconsistent))
     await _confirm_and_retry(ctx, upstream, result)
-
-
-async def _oldest(ctx: RunContext) -> list[RecordId]:
-    """Return the records whose histories were not read for longest, as many as a scrub reads."""
-    return [record.id for record in await ctx.read(oldest_synced, ctx.options.scrub, now=ctx.now())]
 
 
 async def _confirm_and_retry(ctx: RunContext, upstream: Upstream, result: RunResult) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -15,9 +15,7 @@ from versionsync.ledger.events import EventType, observed_event
 from versionsync.ledger.ids import ModelId
 from versionsync.ledger.schema import Schema, plan_schema
 from versionsync.ledger.time_formats import TimeFormat, finest_precision, plan_format_change
-from versionsync.mirror.schema.typed_views import rebuild_typed_views
 from versionsync.mirror.tables.events import write_events
-from versionsync.mirror.tables.leases import assert_and_renew
 from versionsync.mirror.tables.models import load_schema, schema_seen_at, upsert_schema
 from versionsync.mirror.tables.records import live_counts_by_model
 from versionsync.mirror.tables.runs import update_run
@@ -44,7 +42,6 @@ __all__ = [
     "find_hidden_models",
     "is_retention_due",
     "project_of",
-    "rebuild_views",
     "save_retention",
     "save_time_format",
     "save_upstream",
@@ -212,22 +209,6 @@ def _with_hidden(seen: Schema, known: Schema, hidden: Collection[ModelId]) -> Sc
         models={**seen.models, **{id: model for id, model in known.models.items() if id in hidden}},
         fields={**seen.fields, **{id: field for id, field in known.fields.items() if field.model_id in hidden}},
     )
-
-
-async def rebuild_views(ctx: RunContext) -> Mapping[str, str]:
-    """Make the typed views fit the schema, and return those that could not be changed, and why.
-
-    The views are a convenience: one that cannot be changed fails no run. Raises LeaseLost.
-    """
-
-    def rebuild(tx: Connection) -> Mapping[str, str]:
-        assert_and_renew(tx, ctx.lease)
-        return rebuild_typed_views(tx, ctx.source.id).blocked
-
-    blocked = await ctx.write(rebuild)
-    if blocked:
-        ctx.log.info("views.blocked", views=blocked)
-    return blocked
 
 
 async def save_time_format(ctx: RunContext, upstream: Upstream, precision: int | None) -> StageResult:

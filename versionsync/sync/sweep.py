@@ -137,7 +137,8 @@ class _SweepReader:
                 one_by_one = one_by_one or visible == wanted
                 wanted = visible
                 continue
-            if await self._is_suspiciously_empty() or await self._count() != self._sweep.total:
+            count = await self._reading.run(self._listed.count) + self._without_id
+            if count != self._sweep.total or await self._is_suspiciously_empty():
                 one_by_one = True
                 continue
             if self._has_unknown:
@@ -156,9 +157,6 @@ class _SweepReader:
         result.uncertain = (models.all | latest.all) - result.models
         result.is_schema_changed = latest != models
         return result
-
-    async def _count(self) -> int:
-        return await self._reading.run(self._listed.count) + self._without_id
 
     async def _begin(self) -> None:
         self._sweep = Sweep(self._tasks, self._listed)

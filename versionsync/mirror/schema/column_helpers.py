@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import (
@@ -47,10 +49,12 @@ metadata = MetaData(naming_convention={"pk": "pk_%(table_name)s"})
 AUTOINCREMENT = BigInteger().with_variant(Integer(), "sqlite")  # SQLite numbers only an INTEGER PRIMARY KEY by itself
 
 
-def column(type_: TypeEngine[Any], comment: str, *, key: bool = False, default: str | None = None) -> Column[Any]:
+def column(
+    type_: Callable[[], TypeEngine[Any]], comment: str, default: str | None = None, *, key: bool = False
+) -> Column[Any]:
     """Return a column with its meaning. It is NOT NULL unless its annotation allows None. `default` is SQL."""
     return Column(
-        type_,
+        type_(),
         primary_key=key,
         autoincrement=False,
         comment=comment,
@@ -58,45 +62,27 @@ def column(type_: TypeEngine[Any], comment: str, *, key: bool = False, default: 
     )
 
 
-def identifier(comment: str, *, key: bool = False) -> Column[Any]:
-    """Return a column for an id, or other text that is compared byte by byte."""
-    return column(IdText(), comment, key=key)
-
-
-def text(comment: str) -> Column[Any]:
-    """Return a column for text, or one of a few values."""
-    return column(PlainText(), comment)
-
-
-def boolean(comment: str, default: str | None = None) -> Column[Any]:
-    return column(Boolean(), comment, default=default)
-
-
-def timestamp(comment: str, *, key: bool = False) -> Column[Any]:
-    return column(UtcTime(), comment, key=key)
-
-
-def json(comment: str, default: str | None = None) -> Column[Any]:
-    return column(JsonText(), comment, default=default)
-
-
-def number(comment: str) -> Column[Any]:
-    return column(Integer(), comment)
+identifier = functools.partial(column, IdText)
+"""A column for an id, or other text that is compared byte by byte."""
+text = functools.partial(column, PlainText)
+"""A column for text, or one of a few values."""
+boolean = functools.partial(column, Boolean)
+timestamp = functools.partial(column, UtcTime)
+json = functools.partial(column, JsonText)
+number = functools.partial(column, Integer)
+"""A column for a 32-bit integer."""
+binary = functools.partial(column, LargeBinary)
+"""A column for bytes, such as a hash."""
 
 
 def count(comment: str, *, big: bool = False) -> Column[Any]:
     """Return a column for a number that starts at 0."""
-    return column(BigInteger() if big else Integer(), comment, default="0")
-
-
-def binary(comment: str) -> Column[Any]:
-    """Return a column for bytes, such as a hash."""
-    return column(LargeBinary(), comment)
+    return column(BigInteger if big else Integer, comment, "0")
 
 
 def source(*, key: bool = True) -> Column[Any]:
     """Return the column for the source of a row: the first column of almost every key."""
-    return column(Integer(), "Its source: `sources.id`.", key=key)
+    return column(Integer, "Its source: `sources.id`.", key=key)
 
 
 def autoincrement(comment: str) -> Column[Any]:

@@ -97,10 +97,10 @@ records = Table(
 class _Versions(TypedColumns):
     source_id: Named[int] = source()
     id: Named[str] = identifier("DatoCMS's id: URL-safe base64 of a UUID, or a number in old projects.", key=True)
-    uuid: Named[UUID | None] = column(UuidText(), "`id` decoded. NULL if it is a number.")
+    uuid: Named[UUID | None] = column(UuidText, "`id` decoded. NULL if it is a number.")
     record_id: Named[str] = identifier("Its record.")
     model_id: Named[str] = identifier("The record's model.")
-    ordinal: Named[int] = column(BigInteger(), "The order of a record's versions, also within one second. It has gaps.")
+    ordinal: Named[int] = column(BigInteger, "The order of a record's versions, also within one second. It has gaps.")
     created_at: Named[datetime] = timestamp("When it was made, according to DatoCMS.")
     editor_type: Named[str | None] = identifier("Who saved it: `editors.type`. Another editor may have published it.")
     editor_id: Named[str | None] = identifier("Who saved it: `editors.id`.")
@@ -166,7 +166,7 @@ class _VersionRewrites(TypedColumns):
     attributes_exact: Named[bytes | None] = binary("The previous content exactly as sent, as in `versions`.")
     attributes_hash: Named[bytes] = binary("SHA-256 of the previous content's value.")
     first_seen_at: Named[datetime] = timestamp("When the previous content was first seen.")
-    run_id: Named[int | None] = column(BigInteger(), "The run that observed it: `runs.id`.")
+    run_id: Named[int | None] = column(BigInteger, "The run that observed it: `runs.id`.")
 
 
 version_rewrites = Table(
@@ -194,7 +194,7 @@ class _Events(TypedColumns):
         "`upstream`: DatoCMS states the time. `observed`: it had happened by `observed_at`."
     )
     observed_at: Named[datetime] = timestamp("When versionsync observed it.")
-    run_id: Named[int | None] = column(BigInteger(), "The run that observed it: `runs.id`.")
+    run_id: Named[int | None] = column(BigInteger, "The run that observed it: `runs.id`.")
     data: Named[str] = json("Further details.", "'{}'")
     key: Named[str] = identifier("Derived from the transition, so each transition has one event.")
     actor_type: Named[str | None] = identifier(

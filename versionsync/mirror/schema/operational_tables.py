@@ -87,9 +87,7 @@ runs = Table(
 class _Leases(TypedColumns):
     source_id: Named[int] = source()
     holder: Named[str | None] = json("The process that may write: host, pid and start. NULL: none.")
-    epoch: Named[int] = column(
-        BigInteger(), "Rises with each holder. An earlier one cannot write any more.", default="0"
-    )
+    epoch: Named[int] = column(BigInteger, "Rises with each holder. An earlier one cannot write any more.", default="0")
     expires_at: Named[datetime | None] = timestamp("When it expires, by the database's clock. Its holder renews it.")
 
 
@@ -186,7 +184,7 @@ class _Webhooks(TypedColumns):
         "When a call about a change was last received or found in the log, by our clock."
     )
     log_state: Named[str] = column(
-        Text(),
+        Text,
         "What the daemon knows of the log of calls: `unknown` (not read yet), `absent` (no webhook, or none with all "
         "events), `refused` (the token may not read it), `active`, `not_in_plan` (the budget leaves no requests).",
         default="'unknown'",
