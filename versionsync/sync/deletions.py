@@ -211,7 +211,7 @@ class _DeletionCheck:
         self, things: Iterable[T], id_of: Callable[[T], RecordId], work: Callable[[T], Awaitable[None]]
     ) -> None:
         done = await self._ctx.workers.map(things, id_of, work)
-        self.result += StageResult(failures=tuple(done.failures), missing=tuple(done.missing))
+        self.result += done  # after the work, which adds to the result too
 
     def count_hidden(self, hidden: Mapping[ModelId, int]) -> None:
         self.result += StageResult(hidden=Counter(hidden))

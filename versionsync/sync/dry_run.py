@@ -87,5 +87,5 @@ async def _ask_for_records(ctx: RunContext, result: RunResult) -> Counter[ModelI
 
     ctx.progress.set_phase("checking")
     done = await ctx.workers.map(records, RecordId, ask)
-    result.would_pull, result.failures = found, done.failures
+    result.would_pull, result.failures = found, list(done.failures)
     return missing

@@ -61,7 +61,9 @@ async def _read_editors(client: cma.Client, wanted: Iterable[Editor]) -> tuple[l
     if unknown:
         notes.append(f"editors of kind {', '.join(unknown)} are new to this program: ids only")
     nameless = wanted - {Editor(row.type, row.id) for row in rows}
-    rows.extend(_row_without_name(editor) for editor in sorted(nameless, key=lambda editor: (editor.type, editor.id)))
+    for editor in sorted(nameless, key=lambda editor: (editor.type, editor.id)):
+        payload = json.dumps({"type": editor.type, "id": editor.id})
+        rows.append(EditorRow(type=editor.type, id=editor.id, payload=payload))
     return rows, notes
 
 
@@ -77,8 +79,3 @@ async def _read_kind(client: cma.Client, kind: str) -> Sequence[cma.Editor] | No
 
 def _row(editor: cma.Editor) -> EditorRow:
     return EditorRow(type=editor.type, id=editor.id, name=editor.name, email=editor.email, payload=editor.raw.decode())
-
-
-def _row_without_name(editor: Editor) -> EditorRow:
-    payload = json.dumps({"type": editor.type, "id": editor.id})
-    return EditorRow(type=editor.type, id=editor.id, name=None, email=None, payload=payload)

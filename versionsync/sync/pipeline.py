@@ -22,8 +22,8 @@ from versionsync.mirror.schema.typed_views import rebuild_typed_views
 from versionsync.mirror.tables.leases import assert_and_renew
 from versionsync.mirror.tables.records import (
     has_due_schedule,
+    live_counts_by_model,
     live_counts_by_status,
-    live_record_count,
     load_records,
     oldest_synced,
     publication_candidates,
@@ -205,8 +205,8 @@ async def _sync_quickly(ctx: RunContext, upstream: Upstream, result: RunResult, 
     since, stamp = _last_stamp(ctx), ctx.environment.beacon.last_data_change_at
     if since is None or stamp is None or ctx.options.full:
         return False
-    live = await ctx.read(live_record_count)
-    if live < ctx.options.quick_check_from:
+    live = await ctx.read(live_counts_by_model)
+    if sum(live.values()) < ctx.options.quick_check_from:
         return False
     models = upstream.models.listed
     check = await quick_check(ctx.client, models, since=since, stamp=stamp, must_explain=must_explain)
@@ -336,13 +336,7 @@ async def _pull_and_write(
             await writer.put(pulled)
 
         done = await ctx.workers.map(things, id_of, pull)
-    read = StageResult(
-        failures=tuple(done.failures),
-        missing=tuple(done.missing),
-        inconsistent=frozenset(inconsistent),
-        consistent=frozenset(consistent),
-    )
-    return read + writer.result
+    return done + StageResult(inconsistent=frozenset(inconsistent), consistent=frozenset(consistent)) + writer.result
 
 
 async def _judge_beacon(

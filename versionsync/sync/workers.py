@@ -7,8 +7,7 @@ busy over a slow connection.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeVar
 
 from structlog.contextvars import bound_contextvars
@@ -18,6 +17,7 @@ from versionsync.ledger.content import ContentError
 from versionsync.ledger.ids import RecordId
 from versionsync.sync.pull import IsBlock, RecordMissing, StaleResponse
 from versionsync.sync.report import RecordFailure
+from versionsync.sync.stage_results import StageResult
 
 __all__ = ["WORKERS", "WorkerPool", "first_error"]
 
@@ -25,14 +25,6 @@ WORKERS = 16
 MAX_CONSECUTIVE_FAILURES = 3
 
 T = TypeVar("T")
-
-
-@dataclass(slots=True)
-class WorkResult:
-    """The records that failed, and those that no longer exist."""
-
-    failures: list[RecordFailure] = field(default_factory=list)
-    missing: list[RecordId] = field(default_factory=list)
 
 
 class WorkerPool:
@@ -45,8 +37,8 @@ class WorkerPool:
 
     async def map(
         self, things: Iterable[T], id_of: Callable[[T], RecordId], work: Callable[[T], Awaitable[None]]
-    ) -> WorkResult:
-        """Do `work` for each of `things`, several at a time.
+    ) -> StageResult:
+        """Do `work` for each of `things`, several at a time. Return those that failed, and that no longer exist.
 
         Args:
             things: What to work on, such as pull tasks. Read as the workers get to it.
@@ -57,35 +49,33 @@ class WorkerPool:
             ExceptionGroup: What stops all work: a refused token, another environment, DatoCMS unavailable.
                 See `first_error`.
         """
-        shared, result = iter(things), WorkResult()
+        shared = iter(things)
+        failures, missing = list[RecordFailure](), list[RecordId]()
+
+        async def run() -> None:
+            for thing in shared:
+                await self._one(id_of(thing), work(thing), failures, missing)
+                self._on_done()
+
         async with asyncio.TaskGroup() as workers:
             for _ in range(WORKERS):
-                workers.create_task(self._run(shared, id_of, work, result))
-        return result
+                workers.create_task(run())
+        return StageResult(failures=tuple(failures), missing=tuple(missing))
 
-    async def _run(
-        self,
-        things: Iterator[T],
-        id_of: Callable[[T], RecordId],
-        work: Callable[[T], Awaitable[None]],
-        result: WorkResult,
+    async def _one(
+        self, id: RecordId, work: Awaitable[None], failures: list[RecordFailure], missing: list[RecordId]
     ) -> None:
-        for thing in things:
-            await self._one(id_of(thing), work(thing), result)
-            self._on_done()
-
-    async def _one(self, id: RecordId, work: Awaitable[None], result: WorkResult) -> None:
         try:
             with bound_contextvars(record=id):
                 await work
         except RecordMissing:
-            result.missing.append(id)
+            missing.append(id)
         except (cma.AuthenticationError, cma.EnvironmentNotFound, cma.EnvironmentChanged):
             raise
         except (cma.CmaError, IsBlock, StaleResponse, ContentError) as error:
             if isinstance(error, cma.PermissionDenied) and (error.is_of_project or not self._has_succeeded):
                 raise  # no record may be read: that is not this record's fault
-            result.failures.append(RecordFailure(id, str(error), is_unknown=isinstance(error, cma.NotFound)))
+            failures.append(RecordFailure(id, str(error), is_unknown=isinstance(error, cma.NotFound)))
             if isinstance(error, cma.Unavailable):
                 self._consecutive_failures += 1
                 if self._consecutive_failures >= MAX_CONSECUTIVE_FAILURES:

@@ -22,7 +22,6 @@ __all__ = [
     "insert_records",
     "live_counts_by_model",
     "live_counts_by_status",
-    "live_record_count",
     "load_records",
     "oldest_synced",
     "publication_candidates",
@@ -129,11 +128,6 @@ def has_due_schedule(connection: Connection, source_id: int, *, after: datetime,
         *(live.where(column.between(after - MAX_SCHEDULE_DELAY, after), still) for column, still in is_overdue.items()),
     ]
     return connection.scalar(select(or_(*(query.exists() for query in is_due)))) is True  # each has an index
-
-
-def live_record_count(connection: Connection, source_id: int) -> int:
-    query = select(func.count()).where(records.c.source_id == source_id, records.c.deleted_at.is_(None))
-    return connection.scalar(query) or 0
 
 
 def live_counts_by_model(connection: Connection, source_id: int) -> dict[ModelId, int]:
