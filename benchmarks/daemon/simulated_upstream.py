@@ -12,8 +12,9 @@ from typing import Final, cast
 from benchmarks.daemon import run_costs as costs
 from versionsync import cma
 from versionsync.cma import Usage
+from versionsync.mirror.tables.runs import Counts
 from versionsync.sync.options import SourceSpec, SyncOptions
-from versionsync.sync.report import Counts, Outcome, Progress, RunKind, RunReport
+from versionsync.sync.report import Outcome, Progress, RunKind, RunReport
 from versionsync.sync.run_limits import RequestLimitReached
 from versionsync.webhooks.payload import WebhookPayload, parse_payload
 from versionsync.webhooks.registration import EVENTS, name_of

@@ -18,9 +18,10 @@ from benchmarks.project import TOKEN
 from versionsync import cma
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.schema.migrate import upgrade
+from versionsync.mirror.tables.runs import Counts
 from versionsync.sync import sync_source
 from versionsync.sync.options import SourceSpec, SyncOptions
-from versionsync.sync.report import Counts, Progress, RunReport
+from versionsync.sync.report import Progress, RunReport
 
 __all__ = ["Measured", "Parts", "open_client", "sync", "sync_with"]
 

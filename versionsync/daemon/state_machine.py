@@ -23,7 +23,8 @@ from versionsync.daemon.wait_times import HELD_SECONDS, STANDBY_SECONDS, next_ch
 from versionsync.daemon.worker_state import WorkerState, WorkerStatus
 from versionsync.errors import ErrorKind
 from versionsync.mirror.holder import Holder
-from versionsync.sync.report import Counts, RunKind, RunReport
+from versionsync.mirror.tables.runs import Counts
+from versionsync.sync.report import RunKind, RunReport
 from versionsync.text import count
 
 __all__ = ["StateMachine"]

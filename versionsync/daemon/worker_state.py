@@ -15,10 +15,11 @@ from versionsync import cma
 from versionsync.budget import Budget, BudgetStatus
 from versionsync.cma import Result, Usage
 from versionsync.errors import ErrorKind
+from versionsync.mirror.tables.runs import Counts
 from versionsync.mirror.tables.webhooks import SILENT_AFTER_CHANGES
 from versionsync.status.model import Health, stale_after
 from versionsync.sync.options import SourceSpec
-from versionsync.sync.report import Counts, LagHistogram, Outcome, Progress, RunKind, RunReport
+from versionsync.sync.report import LagHistogram, Outcome, Progress, RunKind, RunReport
 from versionsync.webhooks.payload import BasicAuth, WebhookResult
 
 __all__ = ["RUN_SECONDS", "LogStatus", "PollOutcome", "RunTimes", "SourceConfig", "WorkerState", "WorkerStatus"]

@@ -75,36 +75,32 @@ class Editor:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SeenRecord:
-    """A record's meta as upstream shows it in a listing, or on request."""
-
+class _Record:
     id: RecordId
     model_id: ModelId
     fingerprint: bytes
-    status: str | None
-    stage: str | None
     current_version_id: VersionId | None
-    creator: Editor | None
     created_at: datetime | None
     updated_at: datetime | None
     published_at: datetime | None
     first_published_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenRecord(_Record):
+    """A record's meta as upstream shows it in a listing, or on request."""
+
+    status: str | None
+    stage: str | None
+    creator: Editor | None
     publication_scheduled_at: datetime | None
     unpublishing_scheduled_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class KnownRecord:
+class KnownRecord(_Record):
     """What the mirror holds of a record, as far as a plan needs it."""
 
-    id: RecordId
-    model_id: ModelId
-    fingerprint: bytes
-    created_at: datetime | None
-    updated_at: datetime | None
-    published_at: datetime | None
-    first_published_at: datetime | None
-    current_version_id: VersionId | None
     published_version_id: VersionId | None
     version_count: int
     synced_at: datetime

@@ -14,10 +14,10 @@ from sqlalchemy import Connection
 
 from versionsync.mirror.errors import LeaseHeld, MirrorError
 from versionsync.mirror.tables.leases import LEASE_SECONDS, Holder, Lease, acquire, release, release_in
-from versionsync.mirror.tables.runs import finish_run, interrupt_stale_runs, start_run, update_run
+from versionsync.mirror.tables.runs import Counts, finish_run, interrupt_stale_runs, start_run, update_run
 from versionsync.mirror.tables.sources import update_checkpoint
 from versionsync.sync.async_mirror import AsyncMirror
-from versionsync.sync.report import Counts, LeaseInfo, Outcome, RunKind
+from versionsync.sync.report import LeaseInfo, Outcome, RunKind
 from versionsync.sync.run_limits import Timings
 from versionsync.sync.stage_results import Checkpoint
 

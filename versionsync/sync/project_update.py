@@ -227,7 +227,8 @@ async def save_time_format(ctx: RunContext, upstream: Upstream, precision: int |
             update_time_format(tx, ctx.lease, precision=after.precision, zone=after.zone)
             return write_events(tx, ctx.lease, [change], observed_at=now, run_id=ctx.run_id) if change else 0
 
-        ctx.progress.counts.events_written += await ctx.write(save)
+        events = await ctx.write(save)
+        ctx.progress.counts.events_written += events
     return result
 
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
 from versionsync.cma import Usage
+from versionsync.mirror.tables.runs import Counts
 
 __all__ = [
     "LAG_SECONDS",
-    "Counts",
     "LagHistogram",
     "LeaseInfo",
     "Outcome",
@@ -65,25 +65,6 @@ class RunKind(StrEnum):
     FULL = "full"
     RECORDS = "records"
     SCRUB = "scrub"
-
-
-@dataclass(slots=True)
-class Counts:
-    """The counts of a run so far, as in the table `runs`."""
-
-    requests: int = 0
-    throttled: int = 0
-    bytes_received: int = 0
-    records_swept: int = 0
-    records_pulled: int = 0
-    records_failed: int = 0
-    versions_inserted: int = 0
-    versions_changed: int = 0
-    versions_rewritten: int = 0
-    events_written: int = 0
-
-    def __add__(self, more: Counts) -> Counts:
-        return Counts(**{each.name: getattr(self, each.name) + getattr(more, each.name) for each in fields(self)})
 
 
 @dataclass(slots=True)

@@ -21,6 +21,7 @@ from versionsync import cma
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.engine.thread import DatabaseThread
 from versionsync.mirror.errors import MirrorError
+from versionsync.mirror.tables.runs import Counts
 from versionsync.mirror.tables.sources import SourceRow, load_source, register_source
 from versionsync.sync.async_mirror import AsyncMirror
 from versionsync.sync.beacon import ActiveEnvironment, read_beacon
@@ -30,7 +31,7 @@ from versionsync.sync.lease_keeper import LeaseKeeper
 from versionsync.sync.options import SourceSpec, SyncOptions
 from versionsync.sync.pipeline import can_skip, run_pipeline
 from versionsync.sync.project_update import project_of
-from versionsync.sync.report import Counts, Outcome, Progress, RunKind, RunReport
+from versionsync.sync.report import Outcome, Progress, RunKind, RunReport
 from versionsync.sync.run_limits import Limits, Timings, within_limits
 from versionsync.sync.stage_results import (
     FAILURES_SHOWN,

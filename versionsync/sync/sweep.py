@@ -93,7 +93,7 @@ async def sweep(ctx: RunContext, upstream: Upstream, *, to_the_end: bool) -> Asy
     with TaskSpool() as tasks:
         listed = await ctx.database.reading.run(ListedIds, ctx.database.mirror, ctx.source.id)
         try:
-            yield await _SweepReader(ctx, upstream, tasks, listed, to_the_end=to_the_end).sweep()
+            yield await _SweepReader(ctx, upstream, tasks, listed, to_the_end).sweep()
         finally:
             await ctx.database.reading.run(listed.close)
 
@@ -102,22 +102,18 @@ class _FilterFailed(Exception):
     """DatoCMS refused one of the models that it was asked for, or listed others."""
 
 
+@dataclass(slots=True)
 class _SweepReader:
-    def __init__(
-        self, ctx: RunContext, upstream: Upstream, tasks: TaskSpool, listed: ListedIds, *, to_the_end: bool
-    ) -> None:
-        self._ctx = ctx
-        self._client = ctx.client
-        self._reading = ctx.database.reading
-        self._upstream = upstream
-        self._tasks = tasks
-        self._listed = listed
-        self._to_the_end = to_the_end
-        self._sweep = Sweep(tasks, listed)
-        self._refused: dict[ModelId, cma.CmaError | None] = {}
-        self._empty: set[ModelId] = set()
-        self._has_unknown = False
-        self._without_id = 0
+    _ctx: RunContext
+    _upstream: Upstream
+    _tasks: TaskSpool
+    _listed: ListedIds
+    _to_the_end: bool
+    _sweep: Sweep = field(init=False)
+    _refused: dict[ModelId, cma.CmaError | None] = field(default_factory=dict)
+    _empty: set[ModelId] = field(default_factory=set)
+    _has_unknown: bool = False
+    _without_id: int = 0
 
     async def sweep(self) -> Sweep:
         models = latest = self._upstream.models
@@ -137,7 +133,7 @@ class _SweepReader:
                 one_by_one = one_by_one or visible == wanted
                 wanted = visible
                 continue
-            count = await self._reading.run(self._listed.count) + self._without_id
+            count = await self._ctx.database.reading.run(self._listed.count) + self._without_id
             if count != self._sweep.total or await self._is_suspiciously_empty():
                 one_by_one = True
                 continue
@@ -164,11 +160,11 @@ class _SweepReader:
         self._has_unknown = False
         self._without_id = 0
         self._tasks.clear()
-        await self._reading.run(self._listed.clear)
+        await self._ctx.database.reading.run(self._listed.clear)
         self._ctx.progress.counts.records_swept = 0
 
     async def _read_models(self) -> ListedModels:
-        schema, before = await self._client.schema(), self._upstream.models
+        schema, before = await self._ctx.client.schema(), self._upstream.models
         models, unreadable = (
             ListedModels.of(schema_of(schema)),
             {ModelId(each.id) for each in schema.unreadable if each.id},
@@ -185,7 +181,7 @@ class _SweepReader:
         for group in cma.model_groups(models):
             before, total = self._sweep.total, 0
             try:
-                async for page in cma.iterate_items(self._client, models=group):
+                async for page in cma.iterate_items(self._ctx.client, models=group):
                     if not is_of_models(page.items, group):
                         raise _FilterFailed
                     total = page.total
@@ -201,7 +197,7 @@ class _SweepReader:
         shifted: cma.PageShifted | None = None
         for model in models:
             try:
-                async for page in cma.iterate_items(self._client, models=(model,), order_by="id_ASC"):
+                async for page in cma.iterate_items(self._ctx.client, models=(model,), order_by="id_ASC"):
                     if not is_of_models(page.items, (model,)):
                         self._refused[model] = None
                         break
@@ -219,14 +215,14 @@ class _SweepReader:
             raise shifted
         self._raise_if_all_are_refused(models)
         try:
-            self._sweep.total = await count_records(self._client, [id for id in models if id not in self._refused])
+            self._sweep.total = await count_records(self._ctx.client, [id for id in models if id not in self._refused])
         except cma.InvalidRequest as error:
             raise cma.PageShifted(f"the models changed while they were listed: {error}", request="GET /items") from None
 
     async def _is_ignored(self, model: ModelId) -> bool:
         """Return whether DatoCMS ignores the filter by `model`. Then it does not accept the order either."""
         try:
-            page = await self._client.items_page(limit=1, models=(model,))
+            page = await self._ctx.client.items_page(limit=1, models=(model,))
         except (cma.InvalidRequest, cma.NotFound):
             return False
         return all(item.item_type_id != model for item in page.items)
@@ -244,16 +240,18 @@ class _SweepReader:
         """
         if not self._empty:
             return False
-        return await self._reading.run(lambda: any(model in self._empty for _, model in self._listed.not_listed()))
+        return await self._ctx.database.reading.run(
+            lambda: any(model in self._empty for _, model in self._listed.not_listed())
+        )
 
     async def _read_page(self, page: cma.Page[cma.Item]) -> None:
         if self._sweep.began_at is None:
             self._sweep.began_at = page.at
         seen = list(self._readable(page))
         # A record that cannot be read exists all the same, and must not be treated as deleted.
-        await self._reading.run(self._listed.add, [RecordId(entry.id) for entry in page.bad if entry.id])
+        await self._ctx.database.reading.run(self._listed.add, [RecordId(entry.id) for entry in page.bad if entry.id])
         self._without_id += sum(not entry.id for entry in page.bad)
-        known = await self._reading.run(self._listed.add_and_load, [record.id for record in seen])
+        known = await self._ctx.database.reading.run(self._listed.add_and_load, [record.id for record in seen])
         self._sweep.precision = finer(self._sweep.precision, finest_precision(each.fingerprint for each in seen))
         for record in seen:
             times = (self._sweep.newest_update, record.updated_at, record.published_at)

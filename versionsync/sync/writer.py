@@ -31,11 +31,11 @@ from versionsync.mirror.apply import Applied, apply
 from versionsync.mirror.errors import ContentRejected
 from versionsync.mirror.tables.models import content_fields
 from versionsync.mirror.tables.records import load_records
-from versionsync.mirror.tables.runs import update_run
+from versionsync.mirror.tables.runs import Counts, update_run
 from versionsync.mirror.tables.versions import StoredContent, former_texts, load_versions, stored_contents, stored_texts
 from versionsync.sync.context import RunContext
 from versionsync.sync.pull import FetchedRecord
-from versionsync.sync.report import Counts, RecordFailure
+from versionsync.sync.report import RecordFailure
 from versionsync.sync.stage_results import StageResult
 from versionsync.sync.temporary_files import ContentSpool
 

@@ -13,9 +13,10 @@ from sqlalchemy import select
 from tests.fixtures.compare_with_expected import Told, emitted_events
 from tests.fixtures.sync_env import MakeSyncEnv, SyncEnv
 from versionsync.mirror.schema import events, version_rewrites, versions
+from versionsync.mirror.tables.runs import Counts
 from versionsync.simulator import SimulatorOptions, World
 from versionsync.simulator.world.records import Record
-from versionsync.sync.report import Counts, Outcome
+from versionsync.sync.report import Outcome
 
 ZONES = {"times_with_offset": True}
 MILLISECONDS = {"milliseconds": True}

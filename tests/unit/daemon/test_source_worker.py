@@ -22,9 +22,10 @@ from versionsync.daemon.source_worker import SourceWorker
 from versionsync.daemon.worker_state import SourceConfig, WorkerStatus
 from versionsync.errors import ErrorKind
 from versionsync.mirror.database import Mirror
+from versionsync.mirror.tables.runs import Counts
 from versionsync.mirror.tables.webhooks import WebhookUpdate
 from versionsync.sync.options import SourceSpec, SyncOptions
-from versionsync.sync.report import Counts, Outcome, RecordFailure, RunKind, RunReport
+from versionsync.sync.report import Outcome, RecordFailure, RunKind, RunReport
 from versionsync.webhooks.payload import BasicAuth, WebhookPayload, WebhookResult, parse_payload
 
 Work = Callable[[], Awaitable[None]]

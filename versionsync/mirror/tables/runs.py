@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -18,6 +18,7 @@ __all__ = [
     "COUNTS",
     "KEEP_FAILED",
     "KEEP_UNCHANGED",
+    "Counts",
     "RunRow",
     "delete_old_runs",
     "finish_run",
@@ -67,18 +68,26 @@ def delete_old_runs(tx: Connection, lease: Lease, *, now: datetime) -> int:
     return deleted
 
 
-COUNTS = (
-    "requests",
-    "throttled",
-    "bytes_received",
-    "records_swept",
-    "records_pulled",
-    "records_failed",
-    "versions_inserted",
-    "versions_changed",
-    "versions_rewritten",
-    "events_written",
-)
+@dataclass(slots=True)
+class Counts:
+    """The counts of a run so far: the columns of the same names."""
+
+    requests: int = 0
+    throttled: int = 0
+    bytes_received: int = 0
+    records_swept: int = 0
+    records_pulled: int = 0
+    records_failed: int = 0
+    versions_inserted: int = 0
+    versions_changed: int = 0
+    versions_rewritten: int = 0
+    events_written: int = 0
+
+    def __add__(self, more: Counts) -> Counts:
+        return Counts(**{each.name: getattr(self, each.name) + getattr(more, each.name) for each in fields(self)})
+
+
+COUNTS = field_names(Counts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

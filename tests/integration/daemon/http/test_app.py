@@ -23,9 +23,9 @@ from versionsync.daemon.http.app import App, serving
 from versionsync.daemon.http.metrics import Metrics
 from versionsync.daemon.systemd_notify import Activity
 from versionsync.daemon.worker_state import WorkerState, WorkerStatus
+from versionsync.mirror.tables.runs import Counts
 from versionsync.simulator import FaultKind
 from versionsync.status.snapshot import ActivityReader
-from versionsync.sync.report import Counts
 
 QUIET = structlog.wrap_logger(structlog.PrintLogger(), wrapper_class=structlog.make_filtering_bound_logger(50))
 BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}

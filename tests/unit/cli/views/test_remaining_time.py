@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis.strategies import floats, integers, lists
 
 from versionsync.cli.views.remaining_time import Pace, Sample, sample_of
-from versionsync.sync.report import Counts, Progress
+from versionsync.mirror.tables.runs import Counts
+from versionsync.sync.report import Progress
 
 
 def at(settled: int, requests: int = 0, total: int | None = 100) -> Sample:

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from tests.fixtures.pages import ROOT
 from versionsync.daemon.http.metrics import Metrics
 from versionsync.daemon.worker_state import WorkerState
-from versionsync.sync.report import Counts, Outcome, RunKind, RunReport
+from versionsync.mirror.tables.runs import Counts
+from versionsync.sync.report import Outcome, RunKind, RunReport
 
 PAGE = ROOT / "docs" / "metrics.md"
 

@@ -12,9 +12,9 @@ from versionsync.daemon.http.status import status
 from versionsync.daemon.worker_state import LogStatus, WorkerState, WorkerStatus
 from versionsync.errors import ErrorKind
 from versionsync.mirror.row_counts import SourceCounts
-from versionsync.mirror.tables.runs import COUNTS, RunRow
+from versionsync.mirror.tables.runs import COUNTS, Counts, RunRow
 from versionsync.status.snapshot import Activity
-from versionsync.sync.report import Counts, Progress
+from versionsync.sync.report import Progress
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 
