@@ -9,7 +9,6 @@ name.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,10 +19,10 @@ from typing import Final
 from sqlalchemy import Connection, select, text
 from sqlalchemy.exc import DBAPIError
 
-from versionsync.ledger.events import EventType
 from versionsync.mirror.engine.dialects import OWN_VIEW, ColumnType, dialect_of, name_in_sql, text_in_sql
 from versionsync.mirror.errors import ContentRejected, DatabaseUnavailable, TransactionLost
-from versionsync.mirror.schema import events, fields, models, sources
+from versionsync.mirror.schema import fields, models, sources
+from versionsync.mirror.tables.models import former_keys
 from versionsync.mirror.tables.sources import save_blocked_views
 
 __all__ = [
@@ -220,7 +219,7 @@ def _definitions(tx: Connection, source_id: int) -> Iterator[_Definition]:
         .where(models.c.api_key.is_not(None), models.c.is_block.is_(False))
         .order_by(models.c.first_seen_at, models.c.source_id, models.c.id)
     )
-    former = _former_keys(tx, source_id)
+    former = former_keys(tx, source_id)
     taken: set[str] = set()
     for model in tx.execute(query).all():
         stem = view_stem(model.name, str(model.api_key), id=f"{model.source_id}:{model.id}", taken=taken)
@@ -252,23 +251,6 @@ def _query(tx: Connection, source_id: int, model_id: str, former: Mapping[str, S
         "JOIN records AS r ON r.source_id = v.source_id AND r.id = v.record_id\n"
         f"WHERE v.source_id = {source_id:d} AND v.model_id = {text_in_sql(model_id)}"
     )
-
-
-def _former_keys(tx: Connection, source_id: int) -> dict[str, list[str]]:
-    """Return the names that fields had before, newest first, by the field's id, from the events of their changes."""
-    changes = tx.scalars(
-        select(events.c.data)
-        .where(events.c.source_id == source_id, events.c.type == EventType.FIELD_CHANGED.value)
-        .order_by(events.c.id.desc())
-    )
-    found: dict[str, list[str]] = {}
-    for data in map(json.loads, changes):
-        renamed = data.get("changes", {}).get("api_key")
-        if renamed and isinstance(renamed[0], str):
-            keys = found.setdefault(data["field"]["id"], [])
-            if renamed[0] not in keys:
-                keys.append(renamed[0])
-    return found
 
 
 def _obstacle(tx: Connection, name: str, change: Callable[[], None], *, is_first: bool) -> str | None:

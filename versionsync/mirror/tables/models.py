@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from operator import attrgetter
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Table, bindparam, func, select, update
 
@@ -25,6 +25,7 @@ __all__ = [
     "DeletedIds",
     "content_fields",
     "deleted_ids",
+    "former_keys",
     "former_values",
     "load_schema",
     "normalized",
@@ -115,8 +116,30 @@ def content_fields(connection: Connection, source_id: int) -> ContentFields:
             present[row.id] = ModelId(row.model_id), row.api_key
     reshaped: dict[ModelId, dict[str, int]] = {}
     former: dict[ModelId, dict[str, str]] = {}
+    for event_id, field_id, changes in _field_changes(connection, source_id):
+        if field_id not in present:
+            continue
+        model_id, api_key = present[field_id]
+        if any(name in changes for name in RESHAPES):
+            reshaped.setdefault(model_id, {})[api_key] = event_id
+        if former_key := _former_key(changes):
+            former.setdefault(model_id, {})[former_key] = api_key
+    return ContentFields(types, reshaped, former)
+
+
+def former_keys(connection: Connection, source_id: int) -> dict[str, list[str]]:
+    """Return the api_keys that fields had before, newest first, by the field's id."""
+    found: dict[str, dict[str, None]] = {}
+    for _, field_id, changes in reversed([*_field_changes(connection, source_id)]):
+        if former_key := _former_key(changes):
+            found.setdefault(field_id, {})[former_key] = None
+    return {id: list(keys) for id, keys in found.items()}
+
+
+def _field_changes(connection: Connection, source_id: int) -> Iterator[tuple[int, str, dict[str, Any]]]:
+    """Yield the changes of fields, oldest first: the event's id, the field's, and each member before and after."""
     changed = (
-        select(events.c.data, events.c.id)
+        select(events.c.id, events.c.data)
         .where(
             events.c.source_id == source_id,
             events.c.record_id.is_(None),  # for the index: few events are about no record
@@ -124,17 +147,14 @@ def content_fields(connection: Connection, source_id: int) -> ContentFields:
         )
         .order_by(events.c.id)
     )
-    for text, id in connection.execute(changed):
+    for id, text in connection.execute(changed):
         data = json.loads(text)
-        if data["field"]["id"] not in present:
-            continue
-        model_id, api_key = present[data["field"]["id"]]
-        changes = data.get("changes", {})
-        if any(name in changes for name in RESHAPES):
-            reshaped.setdefault(model_id, {})[api_key] = id
-        if isinstance(changes.get("api_key"), list) and isinstance(changes["api_key"][0], str):
-            former.setdefault(model_id, {})[changes["api_key"][0]] = api_key
-    return ContentFields(types, reshaped, former)
+        yield id, data["field"]["id"], data.get("changes", {})
+
+
+def _former_key(changes: dict[str, Any]) -> str | None:
+    before, _ = changes.get("api_key") or (None, None)
+    return before if isinstance(before, str) else None
 
 
 def normalized(one: ModelOrField, dialect: Dialect) -> ModelOrField:
