@@ -95,13 +95,9 @@ def observed_event(
     """Return an event that was observed at the time `at`.
 
     Args:
-        type: Its type.
         subject: The id of what it is about. None: the source.
         at: When it was observed.
         seen_before: The last time at which it is known not to have happened.
-        record_id: Its record.
-        version_id: Its version.
-        model_id: Its model.
         data: What else it says.
     """
     return Event(

@@ -154,7 +154,6 @@ def observe(
     """Return the observation of a record.
 
     Args:
-        record_id: The record.
         slots: Its versions as known and as seen, oldest first.
         after: The same versions after the check.
         known: What the mirror holds of the record.

@@ -87,8 +87,6 @@ class SchemaNewer(MirrorError):
             f"the database {where} is at schema {current}, which is newer than this program's {head}: "
             "upgrade versionsync"
         )
-        self.current = current
-        self.head = head
 
 
 class SchemaUnreleased(MirrorError):
@@ -99,7 +97,6 @@ class SchemaUnreleased(MirrorError):
             f"the database {where} is at schema {current}, from before versionsync 0.1.0, and cannot be upgraded: "
             "keep it, and sync into a new database"
         )
-        self.current = current
 
 
 class WrongProject(MirrorError):

@@ -65,7 +65,6 @@ async def read_beacon(
     token may not read environments, the result has no beacon.
 
     Args:
-        client: The client of the project.
         environment: The environment that the settings name. None: the primary one.
         known: The source's row from before the run. None: it was never synced.
         now: The local time.

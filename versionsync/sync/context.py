@@ -43,7 +43,6 @@ class RunContext:
         keeper: The lease. None in a dry run, which writes nothing.
         workers: The workers that read many records at once.
         progress: The progress that others watch.
-        log: The log.
         now: The local clock.
         timings: The pauses of the run.
         limits: How much it does at once.

@@ -69,7 +69,6 @@ def check_mass_delete_limit(
     """Raise MassDeletionError if too many records are missing.
 
     Args:
-        source: The name of the source.
         limit: How many may be missing.
         missing: How many are, by model.
         live: How many live records the mirror has, by model.
@@ -174,8 +173,6 @@ async def confirm_missing(
     """Check records that were not found when they were read, and mark those deleted that DatoCMS does not find.
 
     Args:
-        ctx: The run.
-        upstream: The schema of the run.
         ids: Records that were listed, or asked for by id.
         accept_regressions: Whether to write older states than the mirror's.
 

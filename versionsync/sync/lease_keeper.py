@@ -51,7 +51,6 @@ class LeaseKeeper:
         """Acquire the lease, and insert the run's row.
 
         Args:
-            database: The database.
             source_id: The source to lock.
             kind: What the run does.
             trigger: What started it.

@@ -64,7 +64,6 @@ async def run_pipeline(ctx: RunContext, schema: cma.Schema | None, result: RunRe
     """Do all stages of a run.
 
     Args:
-        ctx: The run.
         schema: The schema, if it was read already.
         result: Gets what each stage finds.
 
@@ -261,7 +260,6 @@ async def pull_and_write(ctx: RunContext, tasks: Iterable[PullTask], *, doubted:
     """Read the versions of many records, and write them.
 
     Args:
-        ctx: The run.
         tasks: The records to read.
         doubted: Records that an earlier stage found inconsistent.
     """
@@ -283,8 +281,6 @@ async def refetch(
     """Read the whole histories of records by their ids, and write them.
 
     Args:
-        ctx: The run.
-        upstream: The schema of the run.
         ids: The records to read.
         doubted: Records that an earlier stage found inconsistent.
         accept_regressions: Whether to write older states than the mirror's.
@@ -364,8 +360,6 @@ async def _search_unexplained(
     """Read the histories of records that may have been published without a trace.
 
     Args:
-        ctx: The run.
-        upstream: The schema of the run.
         result: Gets what the stages find.
         since: When the change was noticed. A history that was read later shows it.
         requests: How many requests may be sent.

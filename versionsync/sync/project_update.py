@@ -34,8 +34,8 @@ from versionsync.sync.context import RunContext, Upstream
 from versionsync.sync.deletions import check_mass_delete_limit
 from versionsync.sync.options import SourceSpec
 from versionsync.sync.role_visibility import RoleVisibility
-from versionsync.sync.schema_check import CheckedSchema, check_schema
-from versionsync.sync.stage_results import StageResult, partial_result
+from versionsync.sync.schema_check import check_schema
+from versionsync.sync.stage_results import StageResult
 
 __all__ = [
     "check_upstream",
@@ -47,7 +47,6 @@ __all__ = [
     "save_upstream",
 ]
 
-NAMES_SHOWN: Final = 5
 FORMAT_ATTEMPTS: Final = 2
 RETENTION_AGE: Final = timedelta(days=1)
 
@@ -58,7 +57,6 @@ class CheckedProject:
 
     Attributes:
         upstream: The schema, and what the token's role shows of it.
-        project: The project's row.
         missing: The models of the mirror for which DatoCMS returns 404.
         result: What could not be checked.
     """
@@ -100,31 +98,7 @@ async def check_upstream(ctx: RunContext, answer: cma.Schema) -> CheckedProject:
     visibility = RoleVisibility(ctx.client, checked.schema, assume_visible=may_delete_all)
     project = project_of(checked.site, ctx.spec, ctx.environment, known)
     upstream = Upstream(checked.schema, checked.site.time_zone, visibility)
-    return CheckedProject(upstream, project, checked.deleted, _open_questions(checked))
-
-
-def _open_questions(checked: CheckedSchema) -> StageResult:
-    result = StageResult()
-    if checked.unconfirmed:
-        note = (
-            f"{checked.unconfirmed} models and fields of the schema are deleted or changed as it seems; "
-            "the next runs ask for them"
-        )
-        result += StageResult(notes=(note,), schema_is_settled=False)
-    if checked.unreadable:
-        name, reason = next(iter(checked.unreadable.items()))
-        result += partial_result(
-            "models or fields that cannot be read stay as they were known, and of new ones no record is mirrored: "
-            f"{', '.join(list(checked.unreadable)[:NAMES_SHOWN])} ({name}: {reason})",
-            schema_is_settled=False,
-        )
-    if checked.contradicted:
-        result += partial_result(
-            "the list of models and fields contradicts what upstream says of single ones "
-            f"({', '.join(checked.contradicted[:NAMES_SHOWN])}): the schema stays as it was known",
-            schema_is_settled=False,
-        )
-    return result
+    return CheckedProject(upstream, project, checked.deleted, checked.result)
 
 
 async def find_hidden_models(ctx: RunContext, checked: CheckedProject) -> frozenset[ModelId]:

@@ -48,7 +48,6 @@ class FetchedRecord:
     """What was read of one record.
 
     Attributes:
-        id: The record's id.
         record: Its meta. None: it was deleted, and only its versions were read.
         versions: Its versions, those that were asked for by id first, then the listed ones from the oldest on. The
             writer computes the hashes of their contents, on another thread than that which reads.

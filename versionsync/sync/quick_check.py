@@ -51,7 +51,6 @@ async def quick_check(
     """Return what changed after `since`, or None if five requests cannot show it.
 
     Args:
-        client: Where to read from.
         models: The models that have records. If their ids do not fit into one query, each part takes five requests.
         since: The time of the last change in DatoCMS, as of the last run.
         stamp: The same, as of this run.

@@ -80,7 +80,6 @@ class Progress:
     """The progress of a run. The engine writes it; the progress bar, the daemon and the metrics read it.
 
     Attributes:
-        source: The name of the source.
         phase: One of waiting, connecting, sweeping, pulling, checking, finished.
         records_total: How many records DatoCMS has. None until the first page.
         records_planned: How many of the records seen so far need a pull.
@@ -130,7 +129,6 @@ class RunReport:
     """The result of one run.
 
     Attributes:
-        source: The name of the source.
         kind: What the run did.
         outcome: How it ended.
         counts: What it read and wrote.

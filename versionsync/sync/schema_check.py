@@ -28,12 +28,14 @@ from versionsync.mirror.tables.models import (
 from versionsync.sync.api_to_ledger import field_of, model_of, schema_of
 from versionsync.sync.beacon import MAX_ANSWER_AGE
 from versionsync.sync.context import RunContext
+from versionsync.sync.stage_results import StageResult
 
 __all__ = ["CheckedSchema", "check_schema"]
 
 ATTEMPTS: Final = 3
 ABSENCE_ATTEMPTS: Final = 5
 MAX_NAME_LENGTH: Final = 64
+NAMES_SHOWN: Final = 5
 
 T = TypeVar("T", Model, Field)
 
@@ -46,17 +48,13 @@ class CheckedSchema:
         site: The project, from the same answer.
         schema: The answer. The mirror's rows replace what it leaves out, or has in an older state.
         deleted: The models of the mirror for which DatoCMS returns 404. They are deleted, or hidden from the token.
-        contradicted: The api_keys of models and fields about which DatoCMS contradicts itself, up to the last try.
-        unconfirmed: How many models and fields remain for the next run, because this one has asked enough.
-        unreadable: The models and fields that could not be read, by name or id, and why. The mirror's rows stay.
+        result: What could not be checked, and stays as it was known.
     """
 
     site: cma.Site
     schema: Schema
     deleted: frozenset[ModelId]
-    contradicted: tuple[str, ...]
-    unconfirmed: int
-    unreadable: Mapping[str, str]
+    result: StageResult
 
 
 async def check_schema(ctx: RunContext, answer: cma.Schema) -> CheckedSchema:
@@ -98,10 +96,34 @@ async def check_schema(ctx: RunContext, answer: cma.Schema) -> CheckedSchema:
         site=answer.site,
         schema=schema,
         deleted=frozenset(model.id for id, model in live.models.items() if id not in models.rows),
-        contradicted=tuple(contradicted),
-        unconfirmed=len(models.unconfirmed) + len(fields.unconfirmed),
-        unreadable=unreadable | about_models.unreadable | about_fields.unreadable,
+        result=_open_questions(
+            contradicted,
+            unreadable | about_models.unreadable | about_fields.unreadable,
+            unconfirmed=len(models.unconfirmed) + len(fields.unconfirmed),
+        ),
     )
+
+
+def _open_questions(contradicted: list[str], unreadable: Mapping[str, str], *, unconfirmed: int) -> StageResult:
+    notes = []
+    if unconfirmed:
+        notes.append(
+            f"{unconfirmed} models and fields of the schema are deleted or changed as it seems; "
+            "the next runs ask for them"
+        )
+    if unreadable:
+        name, reason = next(iter(unreadable.items()))
+        notes.append(
+            "models or fields that cannot be read stay as they were known, and of new ones no record is mirrored: "
+            f"{', '.join(list(unreadable)[:NAMES_SHOWN])} ({name}: {reason})"
+        )
+    if contradicted:
+        notes.append(
+            "the list of models and fields contradicts what upstream says of single ones "
+            f"({', '.join(contradicted[:NAMES_SHOWN])}): the schema stays as it was known"
+        )
+    is_complete = not (unreadable or contradicted)
+    return StageResult(notes=tuple(notes), is_complete=is_complete, schema_is_settled=not notes)
 
 
 def _seen(ctx: RunContext, answer: cma.Schema, live: Schema) -> Schema:
@@ -131,7 +153,6 @@ def _fields_to_check(
         live: What the mirror holds.
         deleted: What it holds as deleted. The fields of a model that is back are back with it.
         seen: What the answer names. It leaves out the fields of models that it does not name.
-        models: The accepted models.
     """
     absent = (live.models.keys() | seen.models.keys()) - models.keys()
     unnamed, back = live.models.keys() - seen.models.keys(), deleted.models & models.keys()

@@ -79,9 +79,9 @@ class StageResult:
         )
 
 
-def partial_result(*reasons: str, schema_is_settled: bool = True) -> StageResult:
+def partial_result(*reasons: str) -> StageResult:
     """Return the result of a stage that may not have seen every change, for these reasons."""
-    return StageResult(notes=reasons, is_complete=False, schema_is_settled=schema_is_settled)
+    return StageResult(notes=reasons, is_complete=False)
 
 
 @dataclass(slots=True)

@@ -83,7 +83,6 @@ async def sweep(ctx: RunContext, upstream: Upstream, *, to_the_end: bool) -> Asy
     """List all records, up to four times, until neither the list nor the models changed meanwhile.
 
     Args:
-        ctx: The run.
         upstream: The schema that was just read.
         to_the_end: Whether the tasks should read all records, and each history to its end.
 

@@ -182,7 +182,6 @@ def upsert_schema(
     """Write models and fields as seen. A row that is equal already is not written again.
 
     Args:
-        tx: The transaction.
         lease: The right to write.
         seen_models: Models to write. One that was marked deleted exists again.
         seen_fields: Fields to write.

@@ -144,9 +144,7 @@ def finish_run(
     """Record how a run ended (invariant 7).
 
     Args:
-        tx: The transaction.
         lease: The right to write.
-        run_id: The run.
         outcome: One of succeeded, partial, failed, interrupted.
         finished_at: When it ended.
         counts: Its final counts, some of the names in COUNTS.
