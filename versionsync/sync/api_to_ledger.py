@@ -7,13 +7,12 @@ import json
 from versionsync import cma
 from versionsync.ledger.content import content_hash, fingerprint
 from versionsync.ledger.ids import ModelId, RecordId, VersionId
-from versionsync.ledger.records import Editor, SeenRecord, SeenVersion
+from versionsync.ledger.records import Editor, SeenRecord
 from versionsync.ledger.schema import Field, Model, Schema
 
-__all__ = ["field_of", "model_of", "project_hash", "schema_of", "seen_record", "seen_version"]
+__all__ = ["editor_of", "field_of", "model_of", "project_hash", "schema_of", "seen_record"]
 
 _VOLATILE = frozenset({"last_data_change_at", "created_at"})
-NOT_HASHED = b""
 
 
 def editor_of(ref: cma.Ref | None) -> Editor | None:
@@ -37,22 +36,6 @@ def seen_record(item: cma.Item) -> SeenRecord:
         first_published_at=item.first_published_at,
         publication_scheduled_at=item.publication_scheduled_at,
         unpublishing_scheduled_at=item.unpublishing_scheduled_at,
-    )
-
-
-def seen_version(version: cma.ItemVersion) -> SeenVersion:
-    """Return a version as the API describes it. The hash of its content is not computed yet."""
-    return SeenVersion(
-        id=VersionId(version.id),
-        model_id=ModelId(version.item_type_id),
-        created_at=version.created_at,
-        editor=editor_of(version.editor),
-        is_current=version.is_current,
-        is_published=version.is_published,
-        published_from=version.published_from,
-        published_until=version.published_until,
-        is_valid=version.is_valid,
-        content_hash=NOT_HASHED,
     )
 
 

@@ -14,12 +14,12 @@ from dataclasses import dataclass, replace
 
 from versionsync import cma
 from versionsync.errors import VersionsyncError
-from versionsync.ledger.ids import RecordId, VersionId
+from versionsync.ledger.ids import ModelId, RecordId, VersionId
 from versionsync.ledger.records import DeletionEvidence, SeenRecord, SeenVersion
 from versionsync.ledger.safeguards import is_meta_stale
 from versionsync.ledger.times import same_instant
 from versionsync.ledger.version_order import is_newest_first, oldest_first
-from versionsync.sync.api_to_ledger import seen_record, seen_version
+from versionsync.sync.api_to_ledger import editor_of, seen_record
 from versionsync.sync.temporary_files import ContentSpool, PullTask
 
 __all__ = ["FetchedRecord", "IsBlock", "RecordMissing", "StaleResponse", "pull_record", "read_history"]
@@ -221,5 +221,18 @@ def _is_live(record: SeenRecord) -> bool:
 
 
 def _keep(version: cma.ItemVersion, contents: ContentSpool) -> SeenVersion:
-    contents.add(VersionId(version.id), bytes(version.attributes_raw))
-    return seen_version(version)
+    """Add the content of a version to `contents`, and return the rest. The hash of its content is not computed yet."""
+    id = VersionId(version.id)
+    contents.add(id, bytes(version.attributes_raw))
+    return SeenVersion(
+        id=id,
+        model_id=ModelId(version.item_type_id),
+        created_at=version.created_at,
+        editor=editor_of(version.editor),
+        is_current=version.is_current,
+        is_published=version.is_published,
+        published_from=version.published_from,
+        published_until=version.published_until,
+        is_valid=version.is_valid,
+        content_hash=b"",
+    )
