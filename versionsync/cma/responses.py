@@ -281,4 +281,4 @@ def _count(value: str | None) -> int | None:
 def _seconds(value: str | None) -> float | None:
     if value is None or not re.fullmatch(r"\s*\d{1,9}(\.\d{1,9})?\s*", value):
         return None
-    return min(float(value), _MAX_RESET_SECONDS)
+    return min(float(value.strip()), _MAX_RESET_SECONDS)  # float keeps some spaces that \s matches
