@@ -1,7 +1,8 @@
 """Fixtures, options and hypothesis profiles of all tests.
 
 `.ci/run` runs what finishes in minutes. `--nightly` adds the tests that are marked `nightly`, the PostgreSQL twin of
-every test that uses a database, and ten times as many hypothesis examples; `.ci/nightly` runs all of these.
+every test that uses a database, and ten times as many hypothesis examples. It also loads the program anew for each
+process that a test starts. `.ci/nightly` runs all of these.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 from hypothesis import settings
+
+from tests.integration.cli import processes
 
 pytest_plugins = ["tests.fixtures.databases", "tests.fixtures.sync_env"]
 
@@ -33,6 +36,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     if not config.getoption("--hypothesis-profile", None):
         settings.load_profile("nightly" if config.getoption("--nightly") else "ci")
+    if config.getoption("--nightly"):
+        processes.always_fresh = True
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
-import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.fixtures.pages import ROOT
-from tests.integration.cli.processes import PROGRAM, environment
+from tests.integration.cli.processes import ran
 from versionsync.simulator import FULL_ACCESS_TOKEN, SimulatorThread, World
 from versionsync.simulator.scenarios.bulk import build_bulk
 
@@ -132,10 +131,7 @@ def _kilobytes(folder: Path, simulator: SimulatorThread, *, is_due: bool = False
         "VERSIONSYNC_BASE_URL": simulator.url,
         "VERSIONSYNC_RATE_LIMIT": "none",
     }
-    run = subprocess.run(
-        [*PROGRAM, "sync", "--json"], cwd=folder, env=environment(**environ), capture_output=True, check=True
-    )
-    counts = json.loads(run.stdout)["sources"][0]["counts"]
+    counts = json.loads(ran("sync", "--json", cwd=folder, **environ).stdout)["sources"][0]["counts"]
     return float(counts["bytes_received"]) / 1000
 
 

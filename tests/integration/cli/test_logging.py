@@ -6,12 +6,11 @@ import json
 import os
 import re
 import signal
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.integration.cli.processes import PROGRAM, environment, running
+from tests.integration.cli.processes import ran, running
 from versionsync.cli.logging.journal import ADDRESS
 from versionsync.simulator import FULL_ACCESS_TOKEN, FaultKind, SimulatorThread
 
@@ -87,8 +86,8 @@ def test_a_service_whose_journal_takes_no_entries_marks_its_lines(at: dict[str, 
     path = tmp_path / "stream"
     with path.open("w") as stream:
         status = os.fstat(stream.fileno())
-        environ = environment(**at, JOURNAL_STREAM=f"{status.st_dev}:{status.st_ino}")
-        subprocess.run([*PROGRAM, "sync", "-v"], cwd=tmp_path, env=environ, stdout=subprocess.DEVNULL, stderr=stream)
+        journal = {"JOURNAL_STREAM": f"{status.st_dev}:{status.st_ino}"}
+        ran("sync", "-v", cwd=tmp_path, stderr=stream, **at, **journal)
     lines = path.read_text().splitlines()
     assert any(re.match(r"<6>run\.finished source=default run=1 .*outcome=succeeded", line) for line in lines), lines
     assert FULL_ACCESS_TOKEN not in "".join(lines)

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import settings as settings_of_hypothesis
 from hypothesis.strategies import booleans, characters, lists, sampled_from, text
 
-from tests.integration.cli.processes import running
+from tests.integration.cli.processes import ran, running
 from tests.integration.cli.worlds import blog
 from versionsync.cli.context import CliContext
 from versionsync.cli.main import run
@@ -37,8 +37,14 @@ def unruly() -> Iterator[SimulatorThread]:
 
 
 def spoken(folder: Path, *argv: str, **environ: str) -> tuple[int, str]:
-    """The exit code, and all that the program said or showed to other processes while it ran."""
-    with running(*argv, cwd=folder, **environ) as process:
+    """The exit code, and all that the program said."""
+    process = ran(*argv, cwd=folder, **environ)
+    return process.returncode, (process.stdout + process.stderr).decode()
+
+
+def spoken_and_shown(folder: Path, *argv: str, **environ: str) -> tuple[int, str]:
+    """The same, and all that it showed to other processes while it ran."""
+    with running(*argv, cwd=folder, is_fresh=True, **environ) as process:
         seen = ""
         while process.poll() is None:
             try:
@@ -184,6 +190,6 @@ def test_a_settings_file_with_everything_wrong_repeats_none_of_it(tmp_path: Path
 def test_the_process_list_shows_no_token_though_it_is_in_the_environment(
     unruly: SimulatorThread, tmp_path: Path
 ) -> None:
-    _, said = spoken(tmp_path, "sync", "-vv", DATOCMS_API_TOKEN=TOKEN, VERSIONSYNC_BASE_URL=unruly.url)
+    _, said = spoken_and_shown(tmp_path, "sync", "-vv", DATOCMS_API_TOKEN=TOKEN, VERSIONSYNC_BASE_URL=unruly.url)
     assert "sync" in said
     assert TOKEN not in said

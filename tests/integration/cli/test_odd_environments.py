@@ -13,6 +13,7 @@ import pytest
 from tests.integration.cli.conftest import Cli, Ran
 from tests.integration.cli.mirror_queries import version_count
 from tests.integration.cli.processes import PROGRAM, environment
+from tests.integration.cli.processes import ran as let_run
 from tests.integration.cli.test_bad_input import check
 
 TOKEN = "0123456789abcdef"
@@ -27,10 +28,12 @@ needs_root = pytest.mark.skipif(
 
 def as_process(*argv: str | bytes, cwd: Path, drop: list[str] | None = None, **environ: str) -> Ran:
     """The program as a process of its own; `drop` is what it is started by."""
-    ran = subprocess.run(
-        [*(drop or []), *PROGRAM, *argv], cwd=cwd, env=environment(**environ), capture_output=True, check=False
-    )
-    return Ran(ran.returncode, ran.stdout.decode(errors="replace"), ran.stderr.decode(errors="replace"))
+    if drop is None:
+        process = let_run(*argv, cwd=cwd, **environ)
+    else:
+        command = [*drop, *PROGRAM, *argv]
+        process = subprocess.run(command, cwd=cwd, env=environment(**environ), capture_output=True, check=False)
+    return Ran(process.returncode, process.stdout.decode(errors="replace"), process.stderr.decode(errors="replace"))
 
 
 @pytest.mark.parametrize("name", ["développement", "a b", '"main"', "main\nx", "a/b", "\udcff", "🚀"])
@@ -49,10 +52,20 @@ def test_an_address_that_no_resolver_takes(cli: Cli, at: dict[str, str], url: st
 @pytest.mark.parametrize(
     "argv", ["sync", "status", "doctor", "run", "demo --fast", "init --yes --no-test", "db upgrade", "db backup a.db"]
 )
-def test_a_current_folder_that_was_deleted(tmp_path: Path, argv: str) -> None:
+def test_a_current_folder_that_was_deleted(
+    cli: Cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, argv: str
+) -> None:
     gone = tmp_path / "gone"
     gone.mkdir()
-    line = f"rmdir {shlex.quote(str(gone))}; exec {shlex.join(PROGRAM)} {argv}"
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    check(cli(*argv.split(), DATOCMS_API_TOKEN=TOKEN), code=2, says="the current folder does not exist any more$")
+
+
+def test_a_current_folder_that_was_deleted_before_it_started(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    line = f"rmdir {shlex.quote(str(gone))}; exec {shlex.join(PROGRAM)} sync"
     ran = as_process(cwd=gone, drop=["sh", "-c", line, "sh"], DATOCMS_API_TOKEN=TOKEN)
     check(ran, code=2, says="the current folder does not exist any more$")
 
@@ -97,6 +110,7 @@ def test_a_home_that_does_not_exist(tmp_path: Path, at: dict[str, str], home: st
         check(ran, code=2, says="/dev/null cannot be used: ")
 
 
+@pytest.mark.nightly
 def test_a_locale_without_utf_8(tmp_path: Path, at: dict[str, str]) -> None:
     """Names of files go through as they were given; what stands in a file cannot become one, and that is said."""
     for argv in (("sync",), ("status",), ("doctor",), ("status", "--json"), ("db", "backup", "bü.db")):

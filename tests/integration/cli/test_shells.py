@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -11,8 +12,10 @@ import pytest
 
 from tests.integration.cli.conftest import Cli
 from tests.integration.cli.mirror_queries import version_count
-from tests.integration.cli.processes import PROGRAM, environment, running
+from tests.integration.cli.processes import PROGRAM, environment, ran, running
 from versionsync.simulator import FULL_ACCESS_TOKEN, SimulatorThread, World
+
+FULL = Path("/dev/full")
 
 
 def test_bash_completes_verbs_and_options(tmp_path: Path) -> None:
@@ -60,28 +63,21 @@ def test_a_full_disk_behind_standard_output_is_told_as_such(
 ) -> None:
     """It is no fault of the program, which nobody needs to report."""
     cli("sync", **at)
-    run = subprocess.run(
-        ["bash", "-c", f"{' '.join(PROGRAM)} {argv} >/dev/full"],
-        cwd=tmp_path,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    with FULL.open("wb") as full:
+        run = ran(*argv.split(), cwd=tmp_path, stdout=full)
     assert run.returncode == 1
-    assert "standard output cannot be written: No space left on device" in run.stderr
-    assert "report" not in run.stderr
-    assert "Exception ignored" not in run.stderr
+    assert b"standard output cannot be written: No space left on device" in run.stderr
+    assert b"report" not in run.stderr
+    assert b"Exception ignored" not in run.stderr
 
 
 def test_a_full_disk_behind_standard_error_stops_no_sync_and_hides_no_failure(
     at: dict[str, str], tmp_path: Path
 ) -> None:
     """What would be said is lost; the exit code says how it ended."""
-    script = f"{' '.join(PROGRAM)} -vv sync 2>/dev/full"
     for token, code in ((FULL_ACCESS_TOKEN, 0), ("wrong", 4)):
-        environ = environment(**at | {"DATOCMS_API_TOKEN": token})
-        run = subprocess.run(["bash", "-c", script], cwd=tmp_path, env=environ, capture_output=True, check=False)
+        with FULL.open("wb") as full:
+            run = ran("-vv", "sync", cwd=tmp_path, stderr=full, **at | {"DATOCMS_API_TOKEN": token})
         assert run.returncode == code
     assert version_count(tmp_path / "versionsync.db") > 0
 
@@ -89,13 +85,7 @@ def test_a_full_disk_behind_standard_error_stops_no_sync_and_hides_no_failure(
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
 def test_what_an_encoding_lacks_is_replaced(tmp_path: Path, encoding: str) -> None:
     """Names in all scripts, on a terminal that knows few of them."""
-    run = subprocess.run(
-        [*PROGRAM, "demo", "--fast"],
-        cwd=tmp_path,
-        env=environment(PYTHONIOENCODING=encoding),
-        capture_output=True,
-        check=False,
-    )
+    run = ran("demo", "--fast", cwd=tmp_path, PYTHONIOENCODING=encoding)
     assert run.returncode == 0, run.stderr
     assert "Søren Ødegård".encode(encoding, "replace") in run.stdout
 
@@ -105,13 +95,7 @@ def test_json_is_json_whatever_the_encoding(tmp_path: Path) -> None:
     with SimulatorThread(World(seed=1, name="Zażółć 日本語 🌊"), limits=None) as simulator:
         upstream = {"DATOCMS_API_TOKEN": FULL_ACCESS_TOKEN, "VERSIONSYNC_BASE_URL": simulator.url}
         for encoding, written in (("latin-1", "ascii"), ("utf-8", "utf-8")):
-            run = subprocess.run(
-                [*PROGRAM, "sync", "--json"],
-                cwd=tmp_path,
-                env=environment(PYTHONIOENCODING=encoding, **upstream),
-                capture_output=True,
-                check=False,
-            )
+            run = ran("sync", "--json", cwd=tmp_path, PYTHONIOENCODING=encoding, **upstream)
             assert json.loads(run.stdout.decode(written))["sources"][0]["project"] == "Zażółć 日本語 🌊"
 
 
@@ -123,10 +107,10 @@ def test_a_reader_that_has_enough_hides_no_failure(
     refused = at | {"DATOCMS_API_TOKEN": "wrong"}
     cli("sync", **at)
     cli("sync", **refused)
-    script = f"{' '.join(PROGRAM)} {argv} | true; exit ${{PIPESTATUS[0]}}"
-    run = subprocess.run(
-        ["bash", "-c", script], cwd=tmp_path, env=environment(**refused), capture_output=True, check=False
-    )
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as closed:
+        run = ran(*argv.split(), cwd=tmp_path, stdout=closed, **refused)
     assert run.returncode == code, run.stderr
     assert b"BrokenPipe" not in run.stderr
 

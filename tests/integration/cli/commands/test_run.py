@@ -19,7 +19,7 @@ import pytest
 from tests.fixtures.fake_upstreams import unused_port
 from tests.integration.cli.conftest import Cli
 from tests.integration.cli.mirror_queries import rows, version_count
-from tests.integration.cli.processes import PROGRAM, environment, running
+from tests.integration.cli.processes import PROGRAM, environment, running, started
 from tests.integration.cli.worlds import blog
 from versionsync.simulator import FULL_ACCESS_TOKEN, SimulatorThread
 
@@ -78,7 +78,7 @@ def test_it_mirrors_and_a_signal_ends_it_well(at: dict[str, str], tmp_path: Path
 def test_a_log_that_cannot_be_written_stops_no_daemon(at: dict[str, str], tmp_path: Path) -> None:
     """The disk behind it is full: the mirror may be on another one."""
     with Path("/dev/full").open("wb") as full:
-        process = Popen([*PROGRAM, "run"], cwd=tmp_path, env=environment(**at), stderr=full)
+        process = started(["run"], cwd=tmp_path, environ=at, stderr=full)
         try:
             eventually(lambda: version_count(tmp_path / "versionsync.db") == 6)
         finally:

@@ -7,11 +7,10 @@ import os
 import pty
 import re
 import struct
-import subprocess
 import termios
 from pathlib import Path
 
-from tests.integration.cli.processes import PROGRAM, environment
+from tests.integration.cli.processes import started
 from tests.integration.cli.worlds import blog
 from versionsync.simulator import FULL_ACCESS_TOKEN, RateLimit, SimulatorThread
 
@@ -36,14 +35,8 @@ def on_a_terminal(command: str, folder: Path, **environ: str) -> str:
     """All that the program writes to a terminal of 80 columns until it ends with success."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
-    process = subprocess.Popen(
-        [*PROGRAM, command],
-        cwd=folder,
-        env=environment(TERM="xterm-256color", **environ),
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-    )
+    environ |= {"TERM": "xterm-256color"}
+    process = started([command], cwd=folder, environ=environ, stdin=theirs, stdout=theirs, stderr=theirs)
     os.close(theirs)
     pieces = []
     with process, os.fdopen(ours, "rb", buffering=0) as terminal:
