@@ -25,13 +25,13 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A web server of a company, signed by its own CA, which is in `ca.pem`."""
     for name in ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "https_proxy", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "")  # a notification sets it, which must not outlast the test
     ca = trustme.CA()
     ca.cert_pem.write_to_path(tmp_path / "ca.pem")
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     ca.issue_cert("127.0.0.1").configure_cert(context)
     with gateway("", tls=context, instead=lambda _path: Given(200)) as url:
         yield url
-    monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)  # which a notification sets
 
 
 async def test_a_heartbeat_trusts_the_named_ca(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
