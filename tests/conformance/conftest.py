@@ -23,7 +23,7 @@ HERE: Final = Path(__file__).parent
 FETCHED: Final = HERE / "node_modules"
 STAMP: Final = FETCHED / ".fetched-for"
 INSTALL_SECONDS: Final = 180
-SCRIPT_SECONDS: Final = 60
+SCRIPT_SECONDS: Final = 240
 
 Results = dict[str, str | None]
 """What became of each check: None when it went well, else what went wrong."""

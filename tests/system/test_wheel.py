@@ -87,7 +87,7 @@ def simulated(installed: Installed) -> Iterator[dict[str, str]]:
         told = json.loads(process.stdout.readline())
         yield {"DATOCMS_API_TOKEN": told["token"], "VERSIONSYNC_BASE_URL": told["url"]}
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=10) == 0
+        assert process.wait(timeout=60) == 0
 
 
 def test_the_wheel_brings_its_migrations_and_nothing_of_the_tests(wheel: Path) -> None:

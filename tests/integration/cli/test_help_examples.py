@@ -102,7 +102,7 @@ def argv_of(example: str) -> list[str]:
     return words
 
 
-def eventually(is_so: Callable[[], bool], seconds: float = 30.0) -> None:
+def eventually(is_so: Callable[[], bool], seconds: float = 120.0) -> None:
     until = time.monotonic() + seconds
     while not is_so():
         assert time.monotonic() < until
@@ -213,5 +213,5 @@ def test_an_example_without_an_end_starts_and_stops(
             assert cli("sync").code == 0
             assert record in process.stdout.readline()
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=30)
+        process.communicate(timeout=60)
     assert process.returncode == (130 if argv[0] == "events" else 0)

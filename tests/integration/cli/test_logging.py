@@ -35,7 +35,7 @@ def log_of(upstream: SimulatorThread, folder: Path, *options: str, until: str) -
             assert line, text
             text += line
         process.send_signal(signal.SIGTERM)
-        text += process.communicate(timeout=30)[1]
+        text += process.communicate(timeout=60)[1]
     assert process.returncode == 0
     for secret in (FULL_ACCESS_TOKEN, SECRET):
         assert secret not in text

@@ -39,7 +39,7 @@ async def test_a_daemon_tells_of_a_revoked_token_and_of_its_return(upstream: Sim
         more = f"heartbeat_url = 'http://{switch.address}/ping-of-mine'"
         settings(tmp_path, upstream, f"url = '{hook(listener)}'\nafter_failures = 1", more=more)
         with running("run", "-vv", cwd=tmp_path, DATOCMS_API_TOKEN=FULL_ACCESS_TOKEN) as process:
-            await eventually(lambda: switch.heard, seconds=30)
+            await eventually(lambda: switch.heard)
             token = upstream.act(lambda world: world.people.tokens.pop(FULL_ACCESS_TOKEN))
             await eventually(listener.titles)
             upstream.act(lambda world: world.people.add_token(token))
@@ -67,7 +67,7 @@ async def test_a_place_that_is_added_while_it_runs_is_told(upstream: SimulatorTh
             assert line["reason"] == "notifications[0]: Apprise does not understand this address"
             settings(tmp_path, upstream, f"url = '{hook(listener)}'\nafter_failures = 1")
             process.send_signal(signal.SIGHUP)
-            await eventually(listener.titles, seconds=30)
+            await eventually(listener.titles)
 
 
 def _line(lines: object, event: str) -> dict[str, object]:

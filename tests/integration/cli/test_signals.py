@@ -19,9 +19,6 @@ from tests.integration.cli.processes import running
 from tests.integration.cli.worlds import blog
 from versionsync.simulator import FULL_ACCESS_TOKEN, RateLimit, SimulatorThread
 
-LIMIT_SECONDS = 4.0
-"""A second, and some more for a machine that others use; what is stopped would take six."""
-
 
 @pytest.fixture
 def slow() -> Iterator[dict[str, str]]:

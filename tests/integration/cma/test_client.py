@@ -51,12 +51,12 @@ async def test_the_pace_knows_when_a_request_left_and_when_its_answer_began() ->
     left, head = asyncio.Event(), asyncio.Event()
 
     async def answer(request: web.Request) -> web.StreamResponse:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await left.wait()
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         await response.prepare(request)
         await response.write(b" ")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             await head.wait()
         await response.write(doc(example.site()))
         return response

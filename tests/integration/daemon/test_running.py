@@ -108,7 +108,7 @@ async def test_a_failing_source_delays_no_other(sync_env: SyncEnv) -> None:
         await eventually(lambda: watched.state("broken").status is WorkerStatus.FAILING)
         for title in ("two", "three"):
             post(sync_env, title)
-            await eventually(lambda: is_mirrored(sync_env), seconds=20)
+            await eventually(lambda: is_mirrored(sync_env))
         watched.daemon.reload()  # tried at once
         await eventually(lambda: watched.state("broken").failures > 1)
         assert watched.state("broken").error_kind is ErrorKind.REFUSED
@@ -226,7 +226,7 @@ async def test_a_daemon_that_lost_its_claim_is_a_standby_before_its_next_check(
         await eventually(lambda: watched.state().status is WorkerStatus.ACTIVE)
         with sync_env.mirror.write() as tx:
             tx.execute(update(source_claims).values(holder=ELSEWHERE.to_json()))
-        await eventually(lambda: watched.state().status is WorkerStatus.STANDBY, seconds=20)
+        await eventually(lambda: watched.state().status is WorkerStatus.STANDBY)
 
 
 async def test_the_daemon_waits_for_a_manual_sync(sync_env: SyncEnv) -> None:
@@ -410,4 +410,4 @@ async def test_a_check_requested_during_another_one_comes_after_it(sync_env: Syn
     async with running_daemon(sync_env.mirror, slow) as watched:
         await eventually(lambda: watched.state().progress)
         watched.daemon.reload()
-        await eventually(lambda: watched.state().runs["succeeded"] >= 2, seconds=20)
+        await eventually(lambda: watched.state().runs["succeeded"] >= 2)

@@ -65,11 +65,11 @@ async def test_changes_in_the_log_are_mirrored_at_once(sync_env: SyncEnv) -> Non
     async with polling(sync_env) as watched:
         complete_at = watched.state().last_success_at
         id = post(sync_env, "one")
-        await eventually(lambda: is_mirrored(sync_env), seconds=20)
+        await eventually(lambda: is_mirrored(sync_env))
         sync_env.act(lambda world: world.publish(world.user, id))
-        await eventually(lambda: is_mirrored(sync_env), seconds=20)
+        await eventually(lambda: is_mirrored(sync_env))
         sync_env.act(lambda world: world.delete(world.user, id))
-        await eventually(lambda: is_mirrored(sync_env), seconds=20)
+        await eventually(lambda: is_mirrored(sync_env))
         assert watched.state().webhook_results[WebhookResult.RECOVERED] == 4, (
             "deleting a published record makes two calls"
         )
@@ -122,7 +122,7 @@ async def test_a_pruned_log_leads_to_a_check(sync_env: SyncEnv) -> None:
                 world.webhooks.calls.popitem(last=False)
 
         sync_env.act(edit_and_prune)
-        await eventually(lambda: is_mirrored(sync_env), seconds=10)
+        await eventually(lambda: is_mirrored(sync_env))
         assert watched.state().log_polls[PollOutcome.GAP] == 2
         assert len(watched.told("info", "webhook_log.gap")) == 1  # the first poll always has a gap
 
@@ -208,7 +208,7 @@ async def test_a_poll_that_fails_is_tried_again(sync_env: SyncEnv) -> None:
         sync_env.simulator.simulator.faults.plant(FaultKind.WRONG_SHAPE, path="/webhook_calls", times=2)
         sync_env.simulator.simulator.faults.plant(FaultKind.EMPTY_PAGE, path="/webhook_calls", nth=4)
         post(sync_env, "one")
-        await eventually(lambda: is_mirrored(sync_env), seconds=10)
+        await eventually(lambda: is_mirrored(sync_env))
         assert watched.state().log_polls[PollOutcome.FAILED] >= 1
         assert watched.told("warning", "source.failing") == []
 
@@ -285,7 +285,7 @@ async def test_more_than_a_page_at_once_is_read_too(sync_env: SyncEnv) -> None:
         sync_env.pause = timedelta(0)
         for number in range(60):
             post(sync_env, f"post {number}")
-        await eventually(lambda: is_mirrored(sync_env), seconds=20)
+        await eventually(lambda: is_mirrored(sync_env))
         assert watched.state().webhook_results[WebhookResult.RECOVERED] >= 60
 
 
@@ -328,7 +328,7 @@ async def test_unreliable_delivery_misses_nothing(sync_env: SyncEnv) -> None:
         one.watched.daemon.reload()
         await eventually(lambda: one.watched.state().log_polls[PollOutcome.COMPLETE])
         await asyncio.to_thread(edit_a_lot, sync_env, seed=11)
-        await eventually(lambda: is_mirrored(sync_env), seconds=30)
+        await eventually(lambda: is_mirrored(sync_env))
         assert one.heard(WebhookResult.ACCEPTED) > 0
 
 
@@ -345,7 +345,7 @@ async def test_a_call_that_was_never_received_is_found(sync_env: SyncEnv) -> Non
         recovered = one.heard(WebhookResult.RECOVERED)  # a poll may have come before the call did
         sync_env.act(lambda world: setattr(world.webhooks.registered[webhook.id], "url", NOWHERE))
         post(sync_env, "lost")
-        await eventually(lambda: is_mirrored(sync_env), seconds=20)
+        await eventually(lambda: is_mirrored(sync_env))
         assert (one.heard(WebhookResult.ACCEPTED), one.heard(WebhookResult.RECOVERED) - recovered) == (1, 1)
 
 
@@ -360,10 +360,10 @@ async def test_a_call_that_another_daemon_received_is_not_recovered(sync_env: Sy
                 queue_record(tx, 1, id, event_type="create", received_at=datetime.now(UTC))
 
         sync_env.act(edit_and_take)
-        await eventually(lambda: is_mirrored(sync_env), seconds=20)
+        await eventually(lambda: is_mirrored(sync_env))
         assert watched.state().webhook_results[WebhookResult.RECOVERED] == 0
         post(sync_env, "two")
-        await eventually(lambda: is_mirrored(sync_env), seconds=20)
+        await eventually(lambda: is_mirrored(sync_env))
         assert watched.state().webhook_results[WebhookResult.RECOVERED] == 1
 
 
@@ -384,5 +384,5 @@ async def test_an_unreliable_log_misses_nothing(sync_env: SyncEnv) -> None:
             }
         )
         await asyncio.to_thread(edit_a_lot, sync_env, seed=12)
-        await eventually(lambda: is_mirrored(sync_env), seconds=60)
+        await eventually(lambda: is_mirrored(sync_env))
         assert watched.told("warning", "source.failing") == []

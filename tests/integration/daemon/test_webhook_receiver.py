@@ -43,11 +43,11 @@ async def test_a_record_named_by_a_webhook_is_mirrored_at_once(sync_env: SyncEnv
     async with webhook_proxy(sync_env) as one:
         register(sync_env, one.url)
         id = sync_env.act(lambda world: world.create(world.user, "post", {"title": "one"})).id
-        await eventually(lambda: is_mirrored(sync_env), seconds=20)
+        await eventually(lambda: is_mirrored(sync_env))
         sync_env.act(lambda world: world.publish(world.user, id))
-        await eventually(lambda: is_mirrored(sync_env), seconds=20)
+        await eventually(lambda: is_mirrored(sync_env))
         sync_env.act(lambda world: world.delete(world.user, id))
-        await eventually(lambda: is_mirrored(sync_env), seconds=20)
+        await eventually(lambda: is_mirrored(sync_env))
         await eventually(lambda: waiting(sync_env) == 0)
         assert (
             one.heard(WebhookResult.ACCEPTED) == 4

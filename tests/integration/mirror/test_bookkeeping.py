@@ -52,7 +52,7 @@ def test_a_source_that_two_processes_register_at_once_is_one(mirror: Mirror) -> 
     begun = threading.Barrier(3)
 
     def register(id: str) -> int:
-        begun.wait(10)
+        begun.wait(60)
         with mirror.write() as tx:
             return register_source(tx, "website", project(id=id), observed_at=at(0)).id
 
@@ -60,7 +60,7 @@ def test_a_source_that_two_processes_register_at_once_is_one(mirror: Mirror) -> 
         with mirror.write() as tx:
             made = register_source(tx, "website", project(), observed_at=at(0))
             same, another = pool.submit(register, made.project.id), pool.submit(register, "another")
-            begun.wait(10)
+            begun.wait(60)
             time.sleep(0.1)  # until both have looked, and wait
         assert same.result() == made.id
         with pytest.raises(WrongProject):

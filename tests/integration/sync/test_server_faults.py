@@ -192,7 +192,7 @@ def test_of_a_deadlock_nobody_notices(make_postgres_database: MakeDatabase) -> N
 
         thread = threading.Thread(target=be_in_the_way)
         thread.start()
-        assert taken.wait(10)
+        assert taken.wait(60)
         report = sync_env.sync_and_tell()
         thread.join()
         succeeded(report)

@@ -54,7 +54,7 @@ def test_an_abstract_address_is_understood() -> None:
     name = f"versionsync-test-{os.getpid()}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
         listening.bind(f"\0{name}")
-        listening.settimeout(5)
+        listening.settimeout(60)
         SystemdNotifier({"NOTIFY_SOCKET": f"@{name}"}).ready("well")
         assert listening.recv(1000) == b"READY=1\nSTATUS=well"
 
