@@ -25,6 +25,7 @@ EXPORTED: Final = dict(re.findall(r"^export (\w+)=(\S+)$", PAGE.read_text(), re.
 QUERIES: Final = [block.text for block in blocks(PAGE, "sql")]
 
 
+@pytest.mark.nightly
 def test_the_tutorial_runs_from_an_empty_folder(tmp_path: Path) -> None:
     """Each terminal of the page is a process here; only the port of the simulator differs."""
     with ExitStack() as stack:

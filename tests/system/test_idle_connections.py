@@ -23,7 +23,7 @@ sys.exit(main(["run"]))
 @pytest.mark.parametrize(
     "numbers",
     [
-        {"idle": 1100},
+        pytest.param({"idle": 1100}, marks=pytest.mark.nightly),
         {"idle": 200, "half a head": 200, "garbage": 100, "a long head": 50, "a slow body": 50, "no reader": 50},
     ],
     ids=["idle", "of every kind"],

@@ -82,7 +82,7 @@ def test_a_full_disk_behind_standard_error_stops_no_sync_and_hides_no_failure(
     assert version_count(tmp_path / "versionsync.db") > 0
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+@pytest.mark.parametrize("encoding", ["ascii", pytest.param("latin-1", marks=pytest.mark.nightly)])
 def test_what_an_encoding_lacks_is_replaced(tmp_path: Path, encoding: str) -> None:
     """Names in all scripts, on a terminal that knows few of them."""
     run = ran("demo", "--fast", cwd=tmp_path, PYTHONIOENCODING=encoding)

@@ -21,10 +21,16 @@ from versionsync.simulator import FULL_ACCESS_TOKEN, RateLimit, SimulatorThread
 
 
 @pytest.fixture
-def slow() -> Iterator[dict[str, str]]:
-    """A project whose backfill takes some seconds, because of the rate limit."""
+def project() -> Iterator[SimulatorThread]:
+    """One whose backfill takes some seconds, because of the rate limit."""
     with SimulatorThread(blog(records=120, versions=2), limits=RateLimit(60)) as simulator:
-        yield {"DATOCMS_API_TOKEN": FULL_ACCESS_TOKEN, "VERSIONSYNC_BASE_URL": simulator.url}
+        yield simulator
+
+
+@pytest.fixture
+def slow(project: SimulatorThread) -> dict[str, str]:
+    """The environment variables with which commands find it."""
+    return {"DATOCMS_API_TOKEN": FULL_ACCESS_TOKEN, "VERSIONSYNC_BASE_URL": project.url}
 
 
 def versions(folder: Path) -> int:
@@ -76,13 +82,16 @@ def test_json_says_that_it_was_interrupted(slow: dict[str, str], tmp_path: Path)
     assert err == ""
 
 
-def test_the_next_run_goes_on_from_there(cli: Cli, slow: dict[str, str], tmp_path: Path) -> None:
+def test_the_next_run_goes_on_from_there(
+    cli: Cli, project: SimulatorThread, slow: dict[str, str], tmp_path: Path
+) -> None:
     with running("sync", cwd=tmp_path, **slow) as process:
         wait_for_versions(tmp_path)
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=60)
     kept = versions(tmp_path)
-    (source,) = cli("sync", "--json", **slow).json["sources"]
+    project.simulator.limits = None
+    (source,) = cli("sync", "--json", **slow, VERSIONSYNC_RATE_LIMIT="none").json["sources"]
     assert source["outcome"] == "succeeded"
     assert source["counts"]["versions_inserted"] == 240 - kept
     assert versions(tmp_path) == 240

@@ -86,7 +86,11 @@ def test_a_log_that_cannot_be_written_stops_no_daemon(at: dict[str, str], tmp_pa
             assert process.wait(timeout=60) == 0
 
 
-@pytest.mark.parametrize("folder", ["nowhere", "."], ids=["a folder that is not there", "any folder"])
+@pytest.mark.parametrize(
+    "folder",
+    ["nowhere", pytest.param(".", marks=pytest.mark.nightly)],
+    ids=["a folder that is not there", "any folder"],
+)
 def test_prometheus_for_many_processes_ends_no_run(at: dict[str, str], tmp_path: Path, folder: str) -> None:
     """PROMETHEUS_MULTIPROC_DIR is meant for web servers: nothing is written for it, and all is told as without it."""
     port = unused_port()

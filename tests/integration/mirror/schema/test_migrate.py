@@ -88,7 +88,9 @@ def test_an_upgraded_database_is_only_read(database_url: str, monkeypatch: pytes
 
 def test_many_processes_may_upgrade_at_once(empty_url: str) -> None:
     """One does, the others wait for it."""
-    with ProcessPoolExecutor(4, mp_context=get_context("spawn")) as pool:
+    processes = get_context("forkserver")
+    processes.set_forkserver_preload(["versionsync.mirror.schema.migrate"])
+    with ProcessPoolExecutor(4, mp_context=processes) as pool:
         results = list(pool.map(upgrade, [empty_url] * 4))
     assert {after for _, after in results} == {HEAD}
     assert [before for before, _ in results].count(None) == 1
