@@ -126,7 +126,7 @@ def test_ctrl_c_while_it_loads_ends_it(loaded: str, slow: dict[str, str], tmp_pa
 
 
 def test_a_signal_before_anything_began_ends_it_too(tmp_path: Path, slow: dict[str, str]) -> None:
-    with running("sync", cwd=tmp_path, **slow) as process:
+    with running("sync", cwd=tmp_path, is_fresh=True, **slow) as process:
         time.sleep(0.15)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)
