@@ -14,7 +14,9 @@ import urllib.request
 from base64 import b64encode
 from collections.abc import MutableMapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from ipaddress import ip_address, ip_network
+from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
@@ -39,8 +41,27 @@ class Proxy:
 def trust() -> ssl.SSLContext:
     """Return a context that trusts the CAs of SSL_CERT_FILE or SSL_CERT_DIR, else those of certifi.
 
+    To parse the CAs takes 30 ms of CPU. So all connections share one context until another file is named, or its file
+    changes. Do not change it.
     Raises ValueError if one of these cannot be used, and OSError if the process cannot open more files.
     """
+    return _trust(tuple(_state(name) for name in (FILE_VARIABLE, FOLDER_VARIABLE)))
+
+
+def _state(variable: str) -> tuple[str, int, int] | None:
+    """Return what `variable` names, with what changes if that is written again; None: it names nothing."""
+    path = os.environ.get(variable)
+    if not path:
+        return None
+    try:
+        found = Path(path).stat()
+    except OSError:
+        return path, 0, 0
+    return path, found.st_mtime_ns, found.st_size
+
+
+@lru_cache(maxsize=1)
+def _trust(_: tuple[tuple[str, int, int] | None, ...]) -> ssl.SSLContext:
     try:
         context = httpx.create_ssl_context()
     except OSError as error:  # ssl.SSLError is one

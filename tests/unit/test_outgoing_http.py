@@ -120,7 +120,7 @@ def test_no_proxy_names_hosts_domains_and_networks(
     assert (proxy_for(url) is None) is is_direct
 
 
-def test_no_python_is_stricter_than_another(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_python_is_stricter_than_another(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """3.13 refuses CAs of companies that 3.12 takes; the check of names and dates is the same on all."""
 
     def strict() -> ssl.SSLContext:
@@ -129,6 +129,7 @@ def test_no_python_is_stricter_than_another(monkeypatch: pytest.MonkeyPatch) -> 
         return context
 
     monkeypatch.setattr(outgoing_http.httpx, "create_ssl_context", strict)
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))  # not what another test has read
     context = trust()
     assert not context.verify_flags & ssl.VERIFY_X509_STRICT
     assert context.check_hostname
@@ -144,6 +145,7 @@ def test_a_file_that_cannot_be_used_is_named_and_none_left_is_not_its_fault(
         trust()
     trustme.CA().cert_pem.write_to_path(tmp_path / "ca.pem")
     assert len(trust().get_ca_certs()) == 1
+    trustme.CA().cert_pem.write_to_path(tmp_path / "ca.pem", append=True)
 
     def fail() -> ssl.SSLContext:
         raise OSError(errno.EMFILE, "Too many open files")
@@ -151,6 +153,19 @@ def test_a_file_that_cannot_be_used_is_named_and_none_left_is_not_its_fault(
     monkeypatch.setattr(outgoing_http.httpx, "create_ssl_context", fail)
     with pytest.raises(OSError, match="Too many"):
         trust()
+
+
+def test_the_cas_are_parsed_once_until_their_file_changes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A daemon makes a client for each run, and a new file of CAs counts without a restart."""
+    file = tmp_path / "ca.pem"
+    trustme.CA().cert_pem.write_to_path(file)
+    monkeypatch.setenv("SSL_CERT_FILE", str(file))
+    first = trust()
+    assert trust() is first
+    trustme.CA().cert_pem.write_to_path(file, append=True)
+    assert len(trust().get_ca_certs()) == 2
+    monkeypatch.delenv("SSL_CERT_FILE")
+    assert trust() is not first
 
 
 def test_libraries_trust_whom_we_trust() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 
 __all__ = ["http_date", "parse_time"]
 
@@ -25,6 +26,7 @@ def parse_time(text: str) -> datetime:
         raise ValueError("expected a date-time") from None
 
 
+@lru_cache(maxsize=16)  # many answers come within one second
 def http_date(value: str | None) -> datetime | None:
     """Return the `Date` header as an aware UTC datetime, or None if it is missing or invalid."""
     if not value:

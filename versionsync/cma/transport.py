@@ -196,8 +196,10 @@ async def exchange(
         on_answered()
         async with AsyncExitStack() as held:
             held.push_async_callback(response.aclose)
-            status, encoding = response.status_code, response.headers.get("content-encoding", "").strip().lower()
-            if encoding not in _PLAIN | COMPRESSED:
+            headers = {name.decode("latin-1").lower(): text.decode("latin-1") for name, text in response.headers.raw}
+            encodings = [text for name, text in response.headers.raw if name.lower() == b"content-encoding"]
+            status, encoding = response.status_code, b",".join(encodings).decode("latin-1").strip().lower()
+            if encoding not in _PLAIN and encoding not in COMPRESSED:
                 detail = "the answer is packed in a way that was not asked for: does a proxy on the way pack it again?"
                 return Failure(Kind.TORN, detail, status=status)
             decompressor = None if encoding in _PLAIN else Decompressor()
@@ -215,7 +217,6 @@ async def exchange(
                     body.write(piece)
             if decompressor is not None and not decompressor.is_complete:
                 return Failure(Kind.TORN, "the answer broke off or was garbled", status=status)
-            headers = {name.decode("latin-1").lower(): text.decode("latin-1") for name, text in response.headers.raw}
             return Response(status, headers, body.getvalue(), response.num_bytes_downloaded)
     except zlib.error:
         return Failure(Kind.TORN, "the answer broke off or was garbled")
