@@ -7,7 +7,7 @@ from benchmarks.engine import baseline as naive
 from benchmarks.engine import official_client
 from benchmarks.engine.one_sync import Measured, sync
 from benchmarks.project import Project
-from benchmarks.tables import Table, thousands, times
+from benchmarks.tables import Table, megabytes, thousands, times
 from benchmarks.upstream import serving
 
 __all__ = ["measure", "measure_beside_official_client"]
@@ -89,6 +89,7 @@ def measure_beside_official_client(databases: Databases, *, small: bool, large: 
                 "of the server",
                 "events",
                 "bytes a version",
+                "peak memory",
                 "speed",
             ),
             rows,
@@ -109,7 +110,9 @@ def _beside(
     script: float,
 ) -> list[str]:
     versions = project.total_versions
-    cpu, events = (run.parts.total, run.counts.events_written) if isinstance(run, Measured) else (run.cpu, 0)
+    cpu, events, peak = run.cpu if isinstance(run, official_client.OfficialCopy) else run.parts.total, 0, ""
+    if isinstance(run, Measured):
+        events, peak = run.counts.events_written, megabytes(run.peak)
     return [
         name,
         thousands(versions),
@@ -118,6 +121,7 @@ def _beside(
         f"{1000 * server / versions:.3f}" if server else "",
         thousands(events),
         thousands(database.size() / versions),
+        peak,
         f"× {times(script, run.seconds)}",
     ]
 
