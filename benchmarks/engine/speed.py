@@ -94,8 +94,8 @@ def measure_beside_official_client(databases: Databases, *, small: bool, large: 
             ),
             rows,
             (
-                "The script upserts each page of versions with ten workers. It writes no events, sees no deletions and "
-                "cannot resume.",
+                "Speeds of two runs compare only if the machine was as busy in both. CPU time depends less on that, and "
+                "bytes and memory not at all.",
             ),
         )
     ]

@@ -366,7 +366,8 @@ class Postgres(Dialect):
         """Insert `rows` with COPY.
 
         For rows of 100 bytes and of 4 KB alike, that takes two thirds of the time of psycopg's pipelined
-        `executemany`, and a third of SQLAlchemy's own.
+        `executemany`, and a third of SQLAlchemy's own. The binary form would save half of the client's CPU for events,
+        1 µs a row, and none of the server's.
         """
         driver: psycopg.Connection = tx.connection.driver_connection  # type: ignore[assignment]
         names = ", ".join(columns)
