@@ -94,7 +94,7 @@ def measure_beside_official_client(databases: Databases, *, small: bool, large: 
             ),
             rows,
             (
-                "Speeds of two runs compare only if the machine was as busy in both. CPU time depends less on that, and "
+                "Speeds of two runs compare only if the machine was as busy in both. CPU time depends less on that, "
                 "bytes and memory not at all.",
             ),
         )
