@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import pairwise
 
 from versionsync.errors import VersionsyncError
-from versionsync.ledger.events import Event, EventType, JsonValue, TimeBasis, observed_event, upstream_event
+from versionsync.ledger.event_order import EventPosition, in_order
+from versionsync.ledger.events import Event, EventType, observed_event, upstream_event
 from versionsync.ledger.ids import ModelId, RecordId, VersionId
 from versionsync.ledger.records import Change, DeletionEvidence, KnownRecord, SeenRecord, SeenVersion, Version
 from versionsync.ledger.sameness import keep_record_times, keep_version_times
-from versionsync.ledger.times import cut, format_time, is_before, precision
+from versionsync.ledger.times import format_time, is_before
 from versionsync.ledger.transitions import Observation, observe, transitions
 from versionsync.ledger.version_order import VersionPair, merge, number
 
@@ -100,9 +100,9 @@ def plan_record(
         deleted_at=None,
         deletion_evidence=None,
         changes=changes,
-        events=_in_order(
-            changes,
-            check,
+        events=in_order(
+            _dated(changes, check),
+            start=check.start if changes else None,
             own=tuple(_record_events(known, record, observed_at, is_replaced=is_replaced)),
             since=_since(known, record),
         ),
@@ -151,7 +151,7 @@ def plan_deletion(
         deleted_at=known.deleted_at or observed_at,
         deletion_evidence=evidence,
         changes=changes,
-        events=_in_order(changes, check, last=deleted),
+        events=in_order(_dated(changes, check), start=check.start if changes else None, last=deleted),
     )
 
 
@@ -221,78 +221,8 @@ def _changes(slots: Sequence[VersionPair], after: Sequence[Version]) -> tuple[Ch
     )
 
 
-def _in_order(
-    changes: Iterable[Change],
-    check: Observation,
-    *,
-    own: Sequence[Event] = (),
-    since: datetime | None = None,
-    last: Sequence[Event] = (),
-) -> tuple[Event, ...]:
-    """Return all events of one check in the order of their ids, which is that of their times.
-
-    Times of different precision are compared at the coarsest one; within that, the order of the versions counts.
-    Upstream states no time for what was only observed: that had happened by the next event that has one. The record's
-    `own` events come after everything that upstream dates before `since` (None: they come first). Those in `last` come
-    after all others.
-    """
-    dated = [transition for change in changes for transition in transitions(change, check)]
-    unit = precision(at for position, event in dated for at in (position.at, event.occurred_at))
-    dated.sort(key=lambda dated: (cut(dated[0].at, unit), dated[0].position, dated[0].rank))
-    # When another environment becomes the primary one, the versions of the previous one end when we observe that. The
-    # past events of their replacements follow.
-    start = check.start if dated else None  # without versions there is none
-    count = sum(position == start for position, _ in dated)
-    ended, events = [event for _, event in dated[:count]], [event for _, event in dated[count:]]
-    if ended:
-        return (*own, *ended, *_rising([*events, *last], unit))
-    earlier = [
-        index
-        for index, event in enumerate(events, start=1)
-        if since is not None and event.basis is TimeBasis.UPSTREAM and event.occurred_at < since
-    ]
-    split = max(earlier, default=0)
-    return tuple(_rising([*events[:split], *own, *events[split:], *last], unit))
-
-
-def _rising(events: Sequence[Event], unit: int) -> list[Event]:
-    """Return `events` with times that do not fall, as far as upstream does not state that they do.
-
-    What was only observed takes the time of the next event that has one, if that is earlier than the observation;
-    `before` in its data says so. It takes that of the event before it where our clock is behind upstream's. A stated
-    time takes that of the event before it only if they are one instant at the precision `unit`, the coarsest of all.
-    """
-    if all(
-        one.basis is TimeBasis.UPSTREAM and one.occurred_at <= other.occurred_at for one, other in pairwise(events)
-    ) and (not events or events[-1].basis is TimeBasis.UPSTREAM):
-        return [*events]  # the usual case
-    latest_possible: list[datetime] = []
-    next_stated: datetime | None = None
-    for event in reversed(events):
-        at = event.occurred_at
-        if next_stated is not None:
-            at = min(at, next_stated)
-        if event.basis is TimeBasis.UPSTREAM:
-            next_stated = at
-        latest_possible.append(at)
-    found: list[Event] = []
-    latest: datetime | None = None
-    for event, at in zip(events, reversed(latest_possible), strict=True):
-        if event.basis is TimeBasis.OBSERVED:
-            at = at if latest is None else max(at, latest)
-            found.append(event if at == event.occurred_at else _by(event, at))
-        elif latest is not None and cut(event.occurred_at, unit) == cut(latest, unit):
-            found.append(replace(event, occurred_at=max(event.occurred_at, latest)))
-        else:
-            found.append(event)
-        latest = found[-1].occurred_at if latest is None else max(latest, found[-1].occurred_at)
-    return found
-
-
-def _by(event: Event, at: datetime) -> Event:
-    """Return an observed event that had happened by the time `at`."""
-    before: dict[str, JsonValue] = {"before": format_time(at)} if at < event.occurred_at else {}
-    return replace(event, occurred_at=at, data={**event.data, **before})
+def _dated(changes: Iterable[Change], check: Observation) -> list[tuple[EventPosition, Event]]:
+    return [transition for change in changes for transition in transitions(change, check)]
 
 
 def _with_flag(versions: Iterable[Version], flag: Callable[[SeenVersion], bool]) -> VersionId | None:

@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from enum import IntEnum
 from itertools import accumulate
 
+from versionsync.ledger.event_order import EventPosition, EventRank
 from versionsync.ledger.events import Event, EventType, JsonValue, observed_event, upstream_event
 from versionsync.ledger.ids import RecordId, VersionId
 from versionsync.ledger.records import Change, KnownRecord, Version
@@ -21,28 +21,6 @@ from versionsync.ledger.times import format_time, is_before, same_instant
 from versionsync.ledger.version_order import VersionPair
 
 __all__ = ["Observation", "observe", "transitions"]
-
-
-class EventRank(IntEnum):
-    """The order of what happens to one version within one instant."""
-
-    CREATED = 0
-    PREDECESSOR_SUPERSEDED = 1
-    BECAME_CURRENT = 2
-    PREDECESSOR_UNPUBLISHED = 3
-    PUBLISHED = 4
-    UNPUBLISHED = 5
-    PUBLISHED_OVER_MIXTURE = 6
-    OBSERVED = 7
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class EventPosition:
-    """A position in the order of a record's transitions: the time, then the version that caused it, then the rank."""
-
-    at: datetime
-    position: int
-    rank: EventRank
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
