@@ -15,7 +15,7 @@ from datetime import date, datetime, timedelta
 from typing import Final
 
 from versionsync.budget import DAY_SECONDS, RESERVED_FOR_CHANGES, BudgetStatus
-from versionsync.daemon.wait_times import BUSY_SECONDS, MIN_INTERVAL_SECONDS, QUIET_SHARE
+from versionsync.daemon.next_check import BUSY_SECONDS, MIN_INTERVAL_SECONDS, QUIET_SHARE
 
 __all__ = ["EDITED_REQUESTS", "Demand", "EditingActivity", "Schedule", "explain", "schedule_for"]
 

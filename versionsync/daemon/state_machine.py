@@ -10,6 +10,7 @@ from structlog.typing import FilteringBoundLogger
 
 from versionsync.budget import BudgetStatus
 from versionsync.daemon.budget_schedule import Schedule
+from versionsync.daemon.next_check import HELD_SECONDS, STANDBY_SECONDS, next_check, reason, retry_wait
 from versionsync.daemon.runner import (
     error_kind_of,
     has_changes,
@@ -19,7 +20,6 @@ from versionsync.daemon.runner import (
     reason_of,
 )
 from versionsync.daemon.scheduler import NextRun
-from versionsync.daemon.wait_times import HELD_SECONDS, STANDBY_SECONDS, next_check, reason, retry_wait
 from versionsync.daemon.worker_state import WorkerState, WorkerStatus
 from versionsync.errors import ErrorKind
 from versionsync.mirror.holder import Holder

@@ -22,9 +22,9 @@ from versionsync import cma
 from versionsync.backoff import Backoff
 from versionsync.config import ConfigError
 from versionsync.daemon.budget_schedule import Schedule
+from versionsync.daemon.next_check import MIN_INTERVAL_SECONDS, next_poll
 from versionsync.daemon.request_meter import RequestMeter
 from versionsync.daemon.scheduler import NextRun, SourceScheduler
-from versionsync.daemon.wait_times import MIN_INTERVAL_SECONDS, next_poll
 from versionsync.daemon.worker_database import WorkerDatabase
 from versionsync.daemon.worker_state import LogStatus, PollOutcome, SourceConfig, WorkerState
 from versionsync.mirror.errors import MirrorError

@@ -16,7 +16,7 @@ from versionsync.mirror.tables.leases import Lease
 from versionsync.mirror.tables.sources import SourceRow
 from versionsync.sync.async_mirror import AsyncMirror
 from versionsync.sync.beacon import ActiveEnvironment, is_first_sync
-from versionsync.sync.lease_keeper import LeaseKeeper
+from versionsync.sync.lease_renewal import LeaseKeeper
 from versionsync.sync.options import SourceSpec, SyncOptions
 from versionsync.sync.report import Progress
 from versionsync.sync.role_visibility import ListedModels, RoleVisibility

@@ -27,7 +27,7 @@ from versionsync.sync.async_mirror import AsyncMirror
 from versionsync.sync.beacon import ActiveEnvironment, read_beacon
 from versionsync.sync.context import RunContext
 from versionsync.sync.dry_run import count_of_new_source, dry_run
-from versionsync.sync.lease_keeper import LeaseKeeper
+from versionsync.sync.lease_renewal import LeaseKeeper
 from versionsync.sync.options import SourceSpec, SyncOptions
 from versionsync.sync.pipeline import can_skip, run_pipeline
 from versionsync.sync.project_update import project_of

@@ -13,7 +13,7 @@ from tests.fixtures.sync_env import SyncEnv
 from versionsync.mirror.tables.leases import LEASE_SECONDS, current
 from versionsync.mirror.tables.runs import last_runs
 from versionsync.simulator import FaultKind, RateLimit, World
-from versionsync.sync.lease_keeper import LeaseKeeper
+from versionsync.sync.lease_renewal import LeaseKeeper
 from versionsync.sync.options import SyncOptions
 from versionsync.sync.report import Outcome
 from versionsync.sync.run_limits import RequestLimitReached, StalledError, Timings

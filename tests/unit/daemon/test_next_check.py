@@ -7,7 +7,7 @@ from random import Random
 from hypothesis import given
 from hypothesis.strategies import floats, integers, randoms, sampled_from
 
-from versionsync.daemon.wait_times import MIN_INTERVAL_SECONDS, RETRIES, next_check, reason, retry_wait
+from versionsync.daemon.next_check import MIN_INTERVAL_SECONDS, RETRIES, next_check, reason, retry_wait
 from versionsync.errors import ErrorKind
 
 quiet = floats(0, 1e9)
