@@ -84,17 +84,13 @@ def _exact_pairs(before: Sequence[Line], after: Sequence[Line]) -> tuple[list[tu
     counts_a, counts_b = Counter(keys_a), Counter(keys_b)
     places = {key: j for j, key in enumerate(keys_b) if counts_b[key] == 1}
     pairs = [
-        (i, j, 1 + len(before[i].words))
+        (i, j, _weight(before[i]))
         for i, key in enumerate(keys_a)
         if counts_a[key] == 1 and (j := places.get(key)) is not None
     ]
     chain = heaviest_chain(pairs)
     staying = set(chain)
-    moved = [
-        (i, j)
-        for index, (i, j, _) in enumerate(pairs)
-        if index not in staying and (before[i].identity is not None or _text_size(before[i]) >= SURE_WORDS)
-    ]
+    moved = [(i, j) for index, (i, j, _) in enumerate(pairs) if index not in staying and _is_sure_to_move(before[i])]
     return [pairs[index][:2] for index in chain], moved
 
 
@@ -102,8 +98,15 @@ def _exact_key(line: Line) -> object:
     return line.key if line.identity is None else (line.identity, line.type)
 
 
-def _text_size(line: Line) -> int:
-    return len(line.words) if line.sort is LineSort.TEXT else 0
+def _is_sure_to_move(line: Line) -> bool:
+    return line.identity is not None or (line.sort is LineSort.TEXT and len(line.words) >= SURE_WORDS)
+
+
+def _weight(line: Line) -> int:
+    """How much is lost if a line does not stay: one that cannot be moved is shown as removed and added."""
+    if _is_sure_to_move(line):
+        return 2000 + min(len(line.words), 999)
+    return 3000 * len(line.words)
 
 
 def _aligned(
@@ -156,6 +159,7 @@ def _components(
     before: Sequence[Line], after: Sequence[Line], edges: dict[tuple[int, int], _Edge]
 ) -> Iterable[tuple[list[int], list[int]]]:
     """Join lines along the edges that mean something, the strongest first."""
+    borders_a, borders_b = _borders(edges, of_a=True), _borders(edges, of_a=False)
     of_a: dict[int, tuple[list[int], list[int]]] = {}
     of_b: dict[int, tuple[list[int], list[int]]] = {}
     for (i, j), edge in sorted(edges.items(), key=lambda item: -item[1].count):
@@ -165,8 +169,10 @@ def _components(
         one, other = of_a.get(i), of_b.get(j)
         if one is not None and one is other:
             continue
-        if (one or other) and (a.sort is not LineSort.TEXT or not _may_join(edge, len(a.words), len(b.words))):
-            continue
+        if one is not None or other is not None:
+            borders = borders_a[i] if len(a.words) >= len(b.words) else borders_b[j]
+            if a.sort is not LineSort.TEXT or not _may_join(edge, len(a.words), len(b.words), borders):
+                continue
         members = one or ([i], [])
         added = other or ([], [j])
         members[0].extend(added[0])
@@ -182,12 +188,26 @@ def _is_significant(edge: _Edge, size_a: int, size_b: int) -> bool:
     return 2 * edge.count >= min(size_a, size_b) or _is_at_border(edge, size_a, size_b)
 
 
-def _may_join(edge: _Edge, size_a: int, size_b: int) -> bool:
-    """Return whether a line may join a group: it shares a whole passage at the start or end of the longer one."""
-    shorter = min(size_a, size_b)
-    if edge.count == shorter:
-        longer_first, longer_last = (edge.first_a, edge.last_a) if size_a >= size_b else (edge.first_b, edge.last_b)
-        return edge.count > 2 or longer_first == 0 or longer_last == max(size_a, size_b) - 1
+def _borders(edges: dict[tuple[int, int], _Edge], *, of_a: bool) -> dict[int, Counter[int]]:
+    """Return, for each line, the places at which passages that it shares with other lines begin or have ended."""
+    borders: dict[int, Counter[int]] = {}
+    for (i, j), edge in edges.items():
+        first, last = (edge.first_a, edge.last_a) if of_a else (edge.first_b, edge.last_b)
+        borders.setdefault(i if of_a else j, Counter()).update((first, last + 1))
+    return borders
+
+
+def _may_join(edge: _Edge, size_a: int, size_b: int, borders: Counter[int]) -> bool:
+    """Return whether a line may join a group.
+
+    It shares most of its words, or is a whole passage that the longer one had at its start, at its end or next to
+    another passage of the group.
+    """
+    shorter, longer = min(size_a, size_b), max(size_a, size_b)
+    first, last = (edge.first_a, edge.last_a) if size_a >= size_b else (edge.first_b, edge.last_b)
+    if edge.count == shorter and last - first + 1 == edge.count:
+        has_neighbour = borders[first] > 1 or borders[last + 1] > 1
+        return edge.count > 2 or first == 0 or last == longer - 1 or has_neighbour
     return (2 * edge.count >= shorter and edge.count > 2) or _is_at_border(edge, size_a, size_b)
 
 
