@@ -15,6 +15,7 @@ from typing import Any
 from versionsync.history.diff import Schema, SchemaField
 
 Json = Any
+Path = tuple[str | int, ...]
 Where = tuple[str, str | None, tuple[str, ...]]
 """Field of the record, locale, and the ids of the blocks around."""
 
@@ -176,8 +177,8 @@ class Pair:
     before: dict[str, Json]
     after: dict[str, Json]
     edits: Edits
-    lines_before: dict[tuple[str | int, ...], Para]
-    lines_after: dict[tuple[str | int, ...], Para]
+    lines_before: dict[Path, Para]
+    lines_after: dict[Path, Para]
 
 
 @cache
@@ -198,18 +199,18 @@ class Generator:
         self.vocabulary = _vocabulary(self.rng.randrange(9))
         self.number = 0
 
-    def pair(self) -> Pair:
-        """Make a content, and another one by one to six edits of it."""
+    def pairs(self, number: int = 1) -> Iterator[Pair]:
+        """Make a content, and others by one to six edits of it each."""
         rng = self.rng
         old = self._record()
-        new = _copied(old)
-        edits = Edits()
-        for _ in range(rng.choice((1, 1, 1, 2, 2, 3, 4, 6))):
-            self._edit(new, edits)
-        lines_before: dict[tuple[str | int, ...], Para] = {}
-        lines_after: dict[tuple[str | int, ...], Para] = {}
-        before, after = _rendered(old, (), lines_before), _rendered(new, (), lines_after)
-        return Pair(before, after, edits, lines_before, lines_after)
+        lines_before: dict[Path, Para] = {}
+        before = _rendered(old, (), lines_before)
+        for _ in range(number):
+            new, edits = _copied(old), Edits()
+            for _ in range(rng.choice((1, 1, 1, 2, 2, 3, 4, 6))):
+                self._edit(new, edits)
+            lines_after: dict[Path, Para] = {}
+            yield Pair(before, _rendered(new, (), lines_after), edits, lines_before, lines_after)
 
     # Contents
 
@@ -441,12 +442,14 @@ class Generator:
             return
         para = nodes.pop(index)
         place = self.rng.randint(0, len(nodes))
-        passed = nodes[min(index, place) : max(index, place)]
+        passed: list[Any] = []
+        for node in nodes[min(index, place) : max(index, place)]:
+            passed += [para for item in node.items for para in item] if isinstance(node, Group) else [node]
         nodes.insert(place, para)
         edits.has_moves = True
         # What is too short to be sure of is shown as removed and added.
-        short = [one for one in (para, *passed) if isinstance(one, Para) and len(one.words) < 6]
-        edits.note("move", where, 2 * sum(map(_para_words, short)))
+        words = sum(_para_words(one) for one in (para, *passed) if isinstance(one, Para) and len(one.words) < 6)
+        edits.note("move", where, 2 * words)
 
     def edit_add(self, where: Where, doc: Doc, edits: Edits, nodes: list[Any], index: int) -> None:
         para = self._para()
@@ -589,6 +592,8 @@ def _edit_seo(generator: Generator, record: dict[str, Any], edits: Edits) -> Non
 def _edit_locale(generator: Generator, record: dict[str, Any], edits: Edits) -> None:
     if "it" in record["title"]:
         for name in ("title", "summary", "body", "seo"):
+            if "it" not in record[name]:
+                continue
             value = record[name].pop("it")
             edits.note("remove locale", (name, "it", ()), _words_of(value))
     else:
@@ -707,7 +712,7 @@ def _words_of(value: Any) -> int:
     return 0
 
 
-def _rendered(value: Any, path: tuple[str | int, ...], lines: dict[tuple[str | int, ...], Para]) -> Json:
+def _rendered(value: Any, path: Path, lines: dict[Path, Para]) -> Json:
     match value:
         case Prose():
             return " ".join(value.words)
@@ -738,7 +743,7 @@ def _rendered(value: Any, path: tuple[str | int, ...], lines: dict[tuple[str | i
     return value
 
 
-def _rendered_nodes(nodes: list[Any], path: tuple[str | int, ...], lines: dict[tuple[str | int, ...], Para]) -> Json:
+def _rendered_nodes(nodes: list[Any], path: Path, lines: dict[Path, Para]) -> Json:
     rendered = []
     for index, node in enumerate(nodes):
         at = (*path, "children", index)
@@ -749,7 +754,7 @@ def _rendered_nodes(nodes: list[Any], path: tuple[str | int, ...], lines: dict[t
     return rendered
 
 
-def _spans(para: Para, path: tuple[str | int, ...], lines: dict[tuple[str | int, ...], Para]) -> list[Json]:
+def _spans(para: Para, path: Path, lines: dict[Path, Para]) -> list[Json]:
     pieces: list[tuple[str, frozenset[str], str | None]] = []
     nodes: list[Json] = []
 
