@@ -156,8 +156,8 @@ class CliContext:
     def known_sources(self, mirror: Mirror, names: Sequence[str]) -> list[SourceRow]:
         """Return the mirrored sources called `names`, or all if there are none. Raises UnknownSource."""
         from versionsync.config import UnknownSource
-        from versionsync.config.checking import nearest
         from versionsync.mirror.tables.sources import sources_of
+        from versionsync.text import nearest
 
         with mirror.read() as connection:
             known = {source.name: source for source in sources_of(connection)}

@@ -84,8 +84,8 @@ def events(
 
 def known_type(name: str) -> str:
     """Return `name` if it is a type of event. Otherwise raise a usage error with the most similar one."""
-    from versionsync.config.checking import nearest
     from versionsync.ledger.events import EventType
+    from versionsync.text import nearest
 
     names = [kind.value for kind in EventType]
     if name in names:

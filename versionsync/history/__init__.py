@@ -1,0 +1,1 @@
+"""Answers about the past, from the mirror alone: who changed what, when, and what did it say."""
