@@ -146,12 +146,19 @@ class CliContext:
         return url
 
     def open_mirror(
-        self, *, create: bool = False, upgrade: bool = False, outage_seconds: float | None = None
+        self,
+        *,
+        create: bool = False,
+        upgrade: bool = False,
+        outage_seconds: float | None = None,
+        reads_only: bool = False,
     ) -> Mirror:
         """Open the mirror of the settings. See `wiring.mirror.open_mirror`."""
         from versionsync.wiring.mirror import open_mirror
 
-        return open_mirror(self.database_url(), create=create, upgrade=upgrade, outage_seconds=outage_seconds)
+        return open_mirror(
+            self.database_url(), create=create, upgrade=upgrade, outage_seconds=outage_seconds, reads_only=reads_only
+        )
 
     def known_sources(self, mirror: Mirror, names: Sequence[str]) -> list[SourceRow]:
         """Return the mirrored sources called `names`, or all if there are none. Raises UnknownSource."""

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from versionsync.ledger.events import JsonValue
 from versionsync.ledger.times import format_time
@@ -27,6 +27,7 @@ __all__ = [
     "PendingReason",
     "Record",
     "RecordChanges",
+    "RecordKey",
     "State",
     "Version",
     "columns_of",
@@ -46,6 +47,13 @@ class _WithEditor:
     def editor(self) -> str:
         """Who saved it, for people: the name, else type and id, else a dash."""
         return self.editor_name or (f"{self.editor_type} {self.editor_id}" if self.editor_id else "–")
+
+
+class RecordKey(NamedTuple):
+    """What names a record in the whole mirror: its source's number (`sources.id`) and its id."""
+
+    source_id: int
+    record_id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +83,7 @@ class Record:
     unpublishing_scheduled_at: datetime | None
     deleted_at: datetime | None
     version_count: int
-    source_id: int = field(repr=False)
+    key: RecordKey = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +147,7 @@ class Version(_WithEditor):
     @property
     def attributes(self) -> Mapping[str, JsonValue] | None:
         """The content by API key. Numbers that Python's floats cannot hold lose digits: see `attributes_json`."""
-        return None if self.attributes_json is None else json.loads(self.attributes_json)
+        return _decoded(self.attributes_json)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,7 +175,7 @@ class State:
     @property
     def attributes(self) -> Mapping[str, JsonValue] | None:
         """The content by API key. Numbers that Python's floats cannot hold lose digits: see `attributes_json`."""
-        return None if self.attributes_json is None else json.loads(self.attributes_json)
+        return _decoded(self.attributes_json)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -266,7 +274,7 @@ class Deleted(_WithEditor):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One event. See the table `events` for each column; `data` is the JSON object decoded."""
+    """One event. See the table `events` for each column."""
 
     id: int
     source: str
@@ -278,9 +286,15 @@ class Event:
     occurred_basis: str
     observed_at: datetime
     run_id: int | None
-    data: Mapping[str, JsonValue]
+    data_json: str = field(repr=False)
     actor_type: str | None
     actor_id: str | None
+
+    @property
+    def data(self) -> Mapping[str, JsonValue]:
+        """Further details, decoded."""
+        decoded: Mapping[str, JsonValue] = json.loads(self.data_json)
+        return decoded
 
 
 class ActKind(StrEnum):
@@ -332,10 +346,15 @@ class Act(_WithEditor):
     events: tuple[Event, ...] = field(repr=False)
 
 
+def _decoded(text: str | None) -> Mapping[str, JsonValue] | None:
+    decoded: Mapping[str, JsonValue] | None = None if text is None else json.loads(text)
+    return decoded
+
+
 def columns_of(row: Any, *leave_out: str) -> dict[str, Any]:
     """Return a dataclass of this module as the members of a JSON object.
 
-    Times become the text of the mirror's columns. Content becomes the member `attributes`, with every digit.
+    Times become the text of the mirror's columns. Content and data keep every digit.
     """
     import msgspec
 
@@ -344,9 +363,9 @@ def columns_of(row: Any, *leave_out: str) -> dict[str, Any]:
         value = getattr(row, one.name)
         if one.name in leave_out:
             continue
-        if one.name == "attributes_json":
+        if one.name.endswith("_json"):
             if value is not None:
-                members["attributes"] = msgspec.Raw(value.encode())
+                members[one.name.removesuffix("_json")] = msgspec.Raw(value.encode(errors="surrogatepass"))
         else:
             members[one.name] = _plain(value)
     return members

@@ -17,6 +17,7 @@ from urllib.parse import unquote, urlsplit
 from sqlalchemy import ColumnElement, Connection, Text, and_, case, func, literal_column, or_, select
 
 from versionsync.history.errors import AmbiguousName, UnknownName
+from versionsync.history.model import RecordKey
 from versionsync.history.scope import ModelName, Scope
 from versionsync.mirror.engine.dialects import ColumnType, dialect_of
 from versionsync.mirror.schema import editors, fields, records, titles, versions
@@ -60,6 +61,11 @@ class FoundRecord:
     current_version_id: str | None
     deleted_at: datetime | None
     source: str
+
+    @property
+    def key(self) -> RecordKey:
+        """What names it in the whole mirror."""
+        return RecordKey(self.source_id, self.record_id)
 
     def __str__(self) -> str:
         """Return it for a list: its short id, title and model."""
@@ -210,11 +216,7 @@ def find_editors(connection: Connection, scope: Scope, name: str) -> list[FoundE
     return [FoundEditor(source_id=row.source_id, type=row.type, id=row.id, name=row.name) for row in found]
 
 
-_Key = tuple[int, str]
-"""The source's id and the record's id."""
-
-
-def _by_id(connection: Connection, scope: Scope, wanted: str) -> list[_Key]:
+def _by_id(connection: Connection, scope: Scope, wanted: str) -> list[RecordKey]:
     """Return the records with this id, else those whose id begins with it, else that of the version with this id."""
     query = select(records.c.source_id, records.c.id).where(records.c.source_id.in_(scope.ids))
     found = _keys(connection, query.where(records.c.id == wanted))
@@ -226,7 +228,7 @@ def _by_id(connection: Connection, scope: Scope, wanted: str) -> list[_Key]:
     return found
 
 
-def _by_slug(connection: Connection, scope: Scope, wanted: str) -> list[_Key]:
+def _by_slug(connection: Connection, scope: Scope, wanted: str) -> list[RecordKey]:
     """Return the records of the model before the colon whose newest version has the slug after it."""
     named, colon, slug = wanted.partition(":")
     slug = slug.strip()
@@ -236,7 +238,7 @@ def _by_slug(connection: Connection, scope: Scope, wanted: str) -> list[_Key]:
     return alive or [key for key, _ in rows]
 
 
-def _with_slug(connection: Connection, scope: Scope, model: ModelName, slug: str) -> Iterator[tuple[_Key, bool]]:
+def _with_slug(connection: Connection, scope: Scope, model: ModelName, slug: str) -> Iterator[tuple[RecordKey, bool]]:
     of_model = (fields.c.source_id == model.source_id, fields.c.model_id == model.id)
     keys = connection.scalars(select(fields.c.api_key).where(*of_model, fields.c.field_type == "slug"))
     for key in keys.all():
@@ -252,10 +254,10 @@ def _with_slug(connection: Connection, scope: Scope, model: ModelName, slug: str
             .limit(MAX_CANDIDATES + 1)
         )
         for source_id, id, deleted_at in connection.execute(query):
-            yield (source_id, id), deleted_at is not None
+            yield RecordKey(source_id, id), deleted_at is not None
 
 
-def _by_title(connection: Connection, scope: Scope, wanted: str) -> list[_Key]:
+def _by_title(connection: Connection, scope: Scope, wanted: str) -> list[RecordKey]:
     """Return the records that are called so now; else those that once were; else those with it in their title."""
     of_record = and_(records.c.source_id == titles.c.source_id, records.c.id == titles.c.record_id)
     is_newest = func.max(case((records.c.current_version_id == titles.c.version_id, 1), else_=0))
@@ -268,20 +270,20 @@ def _by_title(connection: Connection, scope: Scope, wanted: str) -> list[_Key]:
     rows = connection.execute(exact).all()
     now = [row for row in rows if row.is_newest]
     if chosen := [row for row in now if row.deleted_at is None] or now or rows:
-        return [(row.source_id, row.id) for row in chosen]
-    same, within = list[_Key](), list[_Key]()
+        return [RecordKey(row.source_id, row.id) for row in chosen]
+    same, within = list[RecordKey](), list[RecordKey]()
     folded = wanted.casefold()
-    for source_id, id, title in _current_titles(connection, scope):
+    for key, title in _current_titles(connection, scope):
         candidate = title.casefold()
-        if candidate == folded and (source_id, id) not in same:
-            same.append((source_id, id))
-        elif len(within) <= MAX_CANDIDATES and folded in candidate and (source_id, id) not in within:
-            within.append((source_id, id))
+        if candidate == folded and key not in same:
+            same.append(key)
+        elif len(within) <= MAX_CANDIDATES and folded in candidate and key not in within:
+            within.append(key)
     return same or within
 
 
-def _current_titles(connection: Connection, scope: Scope) -> Iterator[tuple[int, str, str]]:
-    """Yield source, record and title of the newest version of each record that is not deleted, in every locale."""
+def _current_titles(connection: Connection, scope: Scope) -> Iterator[tuple[RecordKey, str]]:
+    """Yield record and title of the newest version of each record that is not deleted, in every locale."""
     newest = and_(titles.c.source_id == records.c.source_id, titles.c.version_id == records.c.current_version_id)
     query = (
         select(records.c.source_id, records.c.id, titles.c.title)
@@ -289,7 +291,7 @@ def _current_titles(connection: Connection, scope: Scope) -> Iterator[tuple[int,
         .where(records.c.source_id.in_(scope.ids), records.c.deleted_at.is_(None))
     )
     for row in connection.execution_options(yield_per=1000).execute(query):
-        yield row[0], row[1], row[2]
+        yield RecordKey(row[0], row[1]), row[2]
 
 
 def _by_url(connection: Connection, scope: Scope, url: str) -> FoundRecord:
@@ -319,7 +321,7 @@ def _by_url(connection: Connection, scope: Scope, url: str) -> FoundRecord:
     return _the_one(connection, scope, url, found)
 
 
-def _the_one(connection: Connection, scope: Scope, name: str, keys: Sequence[_Key]) -> FoundRecord:
+def _the_one(connection: Connection, scope: Scope, name: str, keys: Sequence[RecordKey]) -> FoundRecord:
     found = [_described(connection, scope, key) for key in keys[: MAX_CANDIDATES + 1]]
     if len(found) == 1:
         return found[0]
@@ -329,7 +331,7 @@ def _the_one(connection: Connection, scope: Scope, name: str, keys: Sequence[_Ke
     raise _ambiguous(f"{number} are meant by “{name}”", map(str, found), len(found))
 
 
-def _described(connection: Connection, scope: Scope, key: _Key) -> FoundRecord:
+def _described(connection: Connection, scope: Scope, key: RecordKey) -> FoundRecord:
     source_id, id = key
     row = connection.execute(
         select(records.c.model_id, records.c.current_version_id, records.c.deleted_at).where(
@@ -357,9 +359,9 @@ def _unknown_record(connection: Connection, scope: Scope, wanted: str) -> Unknow
         return UnknownName(f"no {model} has the slug {slug.strip()}", hint="Slugs are those of the newest versions.")
     if _looks_like_id(wanted):
         return _unknown_id(connection, scope, wanted, records.c.id, "record")
-    known = dict[str, tuple[int, str]]()
-    for source_id, id, title in _current_titles(connection, scope):
-        known.setdefault(title, (source_id, id))
+    known = dict[str, RecordKey]()
+    for key, title in _current_titles(connection, scope):
+        known.setdefault(title, key)
         if len(known) >= MAX_COMPARED:
             break
     meant = nearest(wanted, known)
@@ -406,8 +408,8 @@ def _what_has(connection: Connection, scope: Scope, id: str) -> str | None:
     return None if field is None else f"the field {field}"
 
 
-def _keys(connection: Connection, query: Any) -> list[_Key]:
-    return [(row[0], row[1]) for row in connection.execute(query)]
+def _keys(connection: Connection, query: Any) -> list[RecordKey]:
+    return [RecordKey(row[0], row[1]) for row in connection.execute(query)]
 
 
 def _is_prefix(text: str) -> bool:

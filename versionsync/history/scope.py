@@ -14,11 +14,11 @@ from sqlalchemy import Connection, func, select
 
 from versionsync.history.errors import NothingMirrored, UnknownName
 from versionsync.history.moments import zone_of_projects
-from versionsync.mirror.schema import editors, events, models, projection_cursors
+from versionsync.mirror.schema import editors, events, models, projection_cursors, versions
 from versionsync.mirror.tables.sources import SourceRow, sources_of
 from versionsync.text import nearest
 
-__all__ = ["Filling", "ModelName", "Scope", "fillings"]
+__all__ = ["Filling", "ModelName", "Scope", "fillings", "history_begins"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,3 +164,14 @@ def fillings(connection: Connection, scope: Scope, projections: Iterable[str]) -
                 )
             )
     return found
+
+
+def history_begins(connection: Connection, scope: Scope) -> datetime | None:
+    """Return when the oldest version of the scope was made: the mirror knows nothing of an earlier time."""
+    oldest = (
+        select(func.min(versions.c.created_at))
+        .where(versions.c.source_id == models.c.source_id, versions.c.model_id == models.c.id)
+        .scalar_subquery()
+    )
+    found = connection.scalars(select(oldest).select_from(models).where(models.c.source_id.in_(scope.ids)))
+    return min((at for at in found if at is not None), default=None)
