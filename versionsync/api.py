@@ -372,7 +372,7 @@ class Mirror:
         """
         reader = self.event_reader(types=types, record=record, model=model, since=since, until=until)
         reader.start_after(after)
-        return (event for batch in reader.rest() for event in batch)
+        return (event for batch in reader.batches() for event in batch)
 
     def event_reader(
         self,

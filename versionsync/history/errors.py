@@ -32,7 +32,7 @@ class AmbiguousName(HistoryError):
     """Several have this name. `candidates` has a line for each, with its id and its title."""
 
     def __init__(self, message: str, *, candidates: Sequence[str]) -> None:
-        super().__init__(message, hint=f"Name one of them: {'; '.join(candidates)}.")
+        super().__init__(message, hint="\n".join(("Name one of them:", *candidates)))
         self.candidates = tuple(candidates)
 
 

@@ -101,20 +101,18 @@ class EventReader:
                 found += self._last_acts(connection, scope, source_id, number)
         return sorted(found, key=lambda act: act.id)[-number:]
 
-    def rest(self) -> Iterator[list[Event]]:
-        """Yield the events after the positions by id, in batches."""
-        while batch := self._batch():
-            yield batch
-
-    def follow(self) -> Iterator[list[Event]]:
-        """Yield the same, then new events as they come, without end."""
+    def batches(self, *, follow: bool = False) -> Iterator[list[Event]]:
+        """Yield the events after the positions by id, in batches; with `follow` also new ones, without end."""
         while True:
-            yield from self.rest()
+            while batch := self._batch():
+                yield batch
+            if not follow:
+                return
             time.sleep(POLL_SECONDS)
 
     def acts(self, *, follow: bool = False) -> Iterator[Act]:
-        """Yield the acts after the positions."""
-        for batch in self.follow() if follow else self.rest():
+        """Yield the acts after the positions; with `follow` also new ones, without end."""
+        for batch in self.batches(follow=follow):
             with self._mirror.read() as connection:
                 found = acts_of(connection, self._scope(connection), batch)
             yield from found
