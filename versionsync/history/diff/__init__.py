@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from versionsync.history.diff.applying import apply
 from versionsync.history.diff.compare import compare
 from versionsync.history.diff.model import (
     ABSENT,
@@ -33,6 +34,7 @@ __all__ = [
     "SchemaField",
     "Span",
     "SpanOperation",
+    "apply",
     "changes_meaning",
     "compare",
     "is_not_formatting",

@@ -18,6 +18,7 @@ __all__ = [
     "ChangeKind",
     "ContentDiff",
     "Json",
+    "Kept",
     "Operation",
     "Outline",
     "Path",
@@ -78,8 +79,12 @@ class Restructuring(StrEnum):
 
     SPLIT = "split"
     MERGED = "merged"
+    REDIVIDED = "redivided"
+    """The borders between some paragraphs are elsewhere."""
     RETYPED = "retyped"
-    """It is of another type now: a paragraph became a heading or part of a list, a list was divided."""
+    """It is of another type now: a paragraph became a heading, or part of a list."""
+    REPLACED = "replaced"
+    """Another block is in its place."""
 
 
 class SpanOperation(StrEnum):
@@ -131,7 +136,7 @@ class Span:
 
     operation: SpanOperation
     text: str
-    """Empty for a node. A line break for the border between two paragraphs of a split or merge."""
+    """Empty for a node."""
     marks: frozenset[str] = frozenset()
     """Marks of the text after; of the text before if the span is removed."""
     link: str | None = None
@@ -144,6 +149,8 @@ class Span:
     """Marks of the text before, if the span is formatted; None: it is not."""
     link_before: str | None = None
     record_id_before: str | None = None
+    is_border: bool = False
+    """The border between two paragraphs; its text is a line break."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,16 +181,23 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
+class Kept:
+    """Stands for a line that was in the document before, at `path` from its root. Other changes may concern it."""
+
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
 class Outline:
     """The shape of a document whose paragraphs or blocks are not where they were.
 
-    `tree` is the document after, with a number in place of each paragraph or block that was there before: the position
-    in `lines`, its places before. It has null in place of those that a change adds.
+    `tree` is the document after, with a `Kept` in place of each paragraph or block that was there before. ABSENT
+    stands in place of those that a change adds, splits or merges. `path` is the place of the document in the content
+    before.
     """
 
     path: Path
     tree: Json
-    lines: tuple[Path, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,7 +243,7 @@ def changes_meaning(change: Change) -> bool:
     Formatting does not, nor does a block or paragraph that was moved, split, merged or retyped with the same words.
     """
     if change.kind is ChangeKind.STRUCTURE:
-        return change.operation is not Operation.MOVED and change.restructuring is None
+        return change.operation is not Operation.MOVED and change.restructuring in (None, Restructuring.REPLACED)
     return change.kind is not ChangeKind.FORMATTING and change.operation is not Operation.MOVED
 
 
