@@ -25,6 +25,7 @@ ORDER = (
     "intervals",
     "titles",
     "projection_cursors",
+    "reordered_records",
     "models",
     "fields",
     "editors",

@@ -41,6 +41,7 @@ def upgrade() -> None:
     _intervals()
     _titles()
     _projection_cursors()
+    _reordered_records()
     _compress_with_lz4()
 
 
@@ -561,6 +562,17 @@ def _projection_cursors() -> None:
         sa.Column("filled_at", UtcTime(), nullable=False),
         sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_projection_cursors_source_id"),
         sa.PrimaryKeyConstraint("source_id", "projection", name="pk_projection_cursors"),
+        sqlite_with_rowid=False,
+    )
+
+
+def _reordered_records() -> None:
+    op.create_table(
+        "reordered_records",
+        sa.Column("source_id", sa.Integer(), nullable=False),
+        sa.Column("record_id", IdText(), nullable=False),
+        sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_reordered_records_source_id"),
+        sa.PrimaryKeyConstraint("source_id", "record_id", name="pk_reordered_records"),
         sqlite_with_rowid=False,
     )
 

@@ -1,1 +1,1 @@
-"""Answers about the past, from the mirror alone: who changed what, when, and what did it say."""
+"""What the mirror answers: who changed what, when, and what a record said. Reads the mirror alone."""

@@ -17,7 +17,13 @@ from versionsync.mirror.schema.operational_tables import (
     webhooks,
 )
 from versionsync.mirror.schema.project_tables import editors, fields, models, sources
-from versionsync.mirror.schema.projection_tables import changes, intervals, projection_cursors, titles
+from versionsync.mirror.schema.projection_tables import (
+    changes,
+    intervals,
+    projection_cursors,
+    reordered_records,
+    titles,
+)
 
 __all__ = [
     "changes",
@@ -30,6 +36,7 @@ __all__ = [
     "models",
     "projection_cursors",
     "records",
+    "reordered_records",
     "request_usage",
     "runs",
     "sent_notifications",

@@ -25,7 +25,7 @@ from versionsync.mirror.schema.column_helpers import (
     timestamp,
 )
 
-__all__ = ["changes", "intervals", "projection_cursors", "titles"]
+__all__ = ["changes", "intervals", "projection_cursors", "reordered_records", "titles"]
 
 
 class _Changes(TypedColumns):
@@ -136,5 +136,20 @@ projection_cursors = Table(
     _ProjectionCursors,
     foreign_key_to_source("projection_cursors"),
     comment="How far each projection is filled.",
+    sqlite_with_rowid=False,
+)
+
+
+class _ReorderedRecords(TypedColumns):
+    source_id: Named[int] = source()
+    record_id: Named[str] = identifier("The record.", key=True)
+
+
+reordered_records = Table(
+    "reordered_records",
+    metadata,
+    _ReorderedRecords,
+    foreign_key_to_source("reordered_records"),
+    comment="Records whose versions changed their order or times without an event. `changes` computes them again.",
     sqlite_with_rowid=False,
 )

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -35,10 +35,15 @@ from versionsync.mirror.tables.leases import Lease, assert_and_renew
 __all__ = [
     "EventFilter",
     "EventRow",
+    "HistoryEvent",
+    "SchemaEvent",
     "events_after",
+    "history_events_after",
+    "history_events_of",
     "insert_new_events",
     "last_event_id",
     "last_events",
+    "schema_events",
     "write_events",
 ]
 
@@ -137,6 +142,68 @@ def _last_observed_before(connection: Connection, source_id: int, time: datetime
     return low
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryEvent:
+    """An event with what projections need of it. Only those of the schema or the project have no record."""
+
+    id: int
+    type: str
+    record_id: str | None
+    version_id: str | None
+    model_id: str | None
+    occurred_at: datetime
+    observed_at: datetime
+
+
+HISTORY = field_names(HistoryEvent)
+_history = select(*(events.c[name] for name in HISTORY))
+
+
+def history_events_after(connection: Connection, source_id: int, id: int, *, limit: int) -> list[HistoryEvent]:
+    """Return the next `limit` events of a source after that id."""
+    query = _history.where(events.c.source_id == source_id, events.c.id > id).order_by(events.c.id).limit(limit)
+    return [HistoryEvent(**row._asdict()) for row in connection.execute(query)]
+
+
+def history_events_of(
+    connection: Connection, source_id: int, record_ids: Iterable[str], types: Sequence[str]
+) -> dict[str, list[HistoryEvent]]:
+    """Return the events of these types of each record, in the order of their ids."""
+    found: dict[str, list[HistoryEvent]] = {}
+    for chunk in chunked(record_ids):
+        query = _history.where(
+            events.c.source_id == source_id, events.c.record_id.in_(chunk), events.c.type.in_(types)
+        ).order_by(events.c.record_id, events.c.id)
+        for row in connection.execute(query):
+            found.setdefault(row.record_id, []).append(HistoryEvent(**row._asdict()))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaEvent:
+    """An event of a model or a field. `data` is its JSON object."""
+
+    id: int
+    type: str
+    model_id: str
+    data: dict[str, Any]
+
+
+def schema_events(connection: Connection, source_id: int) -> list[SchemaEvent]:
+    """Return all events of models and fields of a source, in the order of their ids."""
+    query = (
+        select(events.c.id, events.c.type, events.c.model_id, events.c.data)
+        .where(
+            events.c.source_id == source_id,
+            events.c.record_id.is_(None),  # for the index: few events are about no record
+            events.c.type.in_(SCHEMA_TYPES),
+        )
+        .order_by(events.c.id)
+    )
+    rows = connection.execute(query)
+    return [SchemaEvent(id, type, model_id or "", json.loads(data)) for id, type, model_id, data in rows]
+
+
 def _events(source_id: int) -> Select[Any]:
     columns = (sources.c.name.label(name) if name == "source" else events.c[name] for name in field_names(EventRow))
     joined = select(*columns).select_from(events).join(sources, sources.c.id == events.c.source_id)
@@ -161,6 +228,7 @@ COLUMNS = (
     "data",
     "key",
 )
+SCHEMA_TYPES = [type.value for type in EventType if type.startswith(("model.", "field."))]
 # The keys of these contain upstream's times.
 TIMED = {EventType.VERSION_PUBLISHED, EventType.VERSION_UNPUBLISHED}
 OBSERVED = ":observed:"  # before a time by our clock, which has one form
