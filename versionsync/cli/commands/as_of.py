@@ -106,7 +106,7 @@ def _table(session: CliContext, zone: tzinfo, *, ids: bool) -> tuple[list[Column
 
     is_wide = session.output.is_wide
     columns = [
-        Column("title", shrinks=True, least=16),
+        Column("title", shrinks=True, least=26),
         Column("model", shrinks=True, least=7),
         Column(time_head(zone, "since")),
         *([Column("until")] if is_wide else []),
@@ -116,7 +116,7 @@ def _table(session: CliContext, zone: tzinfo, *, ids: bool) -> tuple[list[Column
 
     def row(state: State) -> list[Cell]:
         return [
-            title_cell(state.title),
+            title_cell(state.title, state.model),
             state.model,
             in_zone(state.valid_from, zone),
             *([in_zone(state.valid_until, zone)] if is_wide else []),

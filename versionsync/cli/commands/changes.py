@@ -87,11 +87,12 @@ def _summary(session: CliContext, rows: Sequence[RecordChanges]) -> None:
     done = ", ".join(f"{acts[kind]:,} {kind.value}" for kind in IMPORTANCE if acts[kind])
     output = session.output
     output.paragraph((f"{count(len(rows), 'record')}, {versions}", "bold"), f": {done}", hang=2)
-    for label, counted in (("fields", fields), ("saved by", editors)):
+    for label, counted in (("fields: ", fields), ("saved by ", editors)):
         if counted:
-            most = ", ".join(f"{name} ({number:,})" for name, number in counted.most_common(NAMED))
+            most = [f"{name} in {number:,}" for name, number in counted.most_common(NAMED)]
+            most[0] = most[0].rpartition(" ")[0] + " " + count(counted.most_common(1)[0][1], "record")
             more = f" and {len(counted) - NAMED} more" if len(counted) > NAMED else ""
-            output.paragraph((f"{label}: ", "dim"), f"{most}{more}", hang=2)
+            output.paragraph((label, "dim"), f"{', '.join(most)}{more}", hang=2)
     output.plain_line()
 
 
@@ -100,8 +101,8 @@ def _table(session: CliContext, *, ids: bool) -> tuple[list[Column], Callable[[R
 
     is_wide = session.output.is_wide
     columns = [
-        Column("what", shrinks=True, least=9),
-        Column("title", shrinks=True, least=16),
+        Column("what", shrinks=True, least=16),
+        Column("title", shrinks=True, least=26),
         *([Column("model", shrinks=True, least=7)] if is_wide else []),
         Column("fields", shrinks=True, least=10),
         Column("words", "right"),
@@ -115,7 +116,7 @@ def _table(session: CliContext, *, ids: bool) -> tuple[list[Column], Callable[[R
         )
         return [
             acts_cell(one.acts),
-            title_cell(one.title),
+            title_cell(one.title, one.model),
             *([one.model] if is_wide else []),
             "not computed yet" if one.fields is None else ", ".join(one.fields) or "–",
             " ".join(words) or "–",

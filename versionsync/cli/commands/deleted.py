@@ -55,7 +55,7 @@ def deleted(
         place = history.zone
         columns = [
             Column(time_head(place, "deleted")),
-            Column("title", shrinks=True, least=16),
+            Column("title", shrinks=True, least=26),
             Column("model", shrinks=True, least=7),
             Column("versions", "right"),
             Column("saved by", shrinks=True, least=8),
@@ -65,7 +65,7 @@ def deleted(
         def row(one: Deleted) -> list[Cell]:
             return [
                 in_zone(one.deleted_at, place),
-                title_cell(one.title),
+                title_cell(one.title, one.model),
                 one.model,
                 f"{one.version_count:,}",
                 one.editor,

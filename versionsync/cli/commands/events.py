@@ -151,11 +151,12 @@ def _table(session: CliContext, zone: tzinfo, *, ids: bool) -> tuple[list[Column
     from versionsync.history.model import ActKind
     from versionsync.history.moments import in_zone
 
+    is_wide = session.output.is_wide
     columns = [
         *([Column("id", "right")] if ids else []),
         Column(time_head(zone)),
-        Column("what", shrinks=True, least=9),
-        Column("title", shrinks=True, least=16),
+        Column("what", shrinks=True, least=16),
+        Column("title", shrinks=True, least=26),
         Column("model", shrinks=True, least=7),
         Column("saved by", shrinks=True, least=8),
         *([Column("record"), Column("version")] if ids else []),
@@ -167,9 +168,9 @@ def _table(session: CliContext, zone: tzinfo, *, ids: bool) -> tuple[list[Column
         by = act.actor_name or (f"{act.actor_type} {act.actor_id}" if act.actor_id else "")
         return [
             *([f"{act.id}"] if ids else []),
-            in_zone(act.occurred_at, zone, seconds=True),
+            in_zone(act.occurred_at, zone, seconds=is_wide),
             (f"{words} by {by}" if by else words, STYLES.get(act.kinds[0], "")),
-            title_cell(act.title or act.about or act.record_id),
+            title_cell(act.title or act.about, act.model),
             act.model or "–",
             "–" if ActKind.DELETED in act.kinds else act.editor,  # of the last version, not who deleted it
             *([id_cell(act.record_id, in_full=True), id_cell(act.version_id, in_full=True)] if ids else []),

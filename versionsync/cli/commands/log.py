@@ -123,10 +123,10 @@ def _table(
     columns = [
         Column(""),
         Column(time_head(zone)),
-        *([] if record else [Column("title", shrinks=True, least=16), *([Column("model")] if is_wide else [])]),
+        *([] if record else [Column("title", shrinks=True, least=26), *([Column("model")] if is_wide else [])]),
         Column("saved by", shrinks=True, least=8),
-        Column("what changed" if life is None else field or "", shrinks=True, least=14),
-        *([Column("live", shrinks=True, least=12)] if record or is_wide else []),
+        Column("what changed" if life is None else field or "", shrinks=True, least=16),
+        *([Column("live", shrinks=True, least=23)] if record else []),
         *([Column("record")] if ids else []),
         Column("version"),
     ]
@@ -135,10 +135,14 @@ def _table(
         return [
             marks(version, output),
             in_zone(version.created_at, zone),
-            *([] if record else [title_cell(version.title), *([version.model] if is_wide else [])]),
+            *([] if record else [title_cell(version.title, version.model), *([version.model] if is_wide else [])]),
             version.editor,
             version_in_words(version) if life is None else life.value(version),
-            *([live_cell(version.published, zone, is_wide=is_wide)] if record or is_wide else []),
+            *(
+                [live_cell(version.published, zone, is_wide=is_wide and record is not None)]
+                if record or is_wide
+                else []
+            ),
             *([id_cell(version.record_id, in_full=True)] if ids else []),
             id_cell(version.version_id, in_full=ids),
         ]

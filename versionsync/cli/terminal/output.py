@@ -45,7 +45,7 @@ Cell: TypeAlias = str | tuple[str, str]
 class Column:
     """A column of a table: its head, its alignment, its style, and whether it may be cut if space is short.
 
-    `least`: how wide it stays then. The last columns are cut first.
+    The widest columns are cut first. `least`: how wide it stays if others can be cut instead.
     """
 
     head: str
@@ -222,11 +222,11 @@ def truncate(columns: Sequence[Column], cells: Sequence[Sequence[str]], room: in
 
     widths = [max(cell_len(row[number]) for row in cells) for number in range(len(columns))]
     excess = sum(widths) + 2 * (len(columns) - 1) - room
-    for number in reversed(range(len(columns))):
-        if excess > 0 and columns[number].shrinks:
-            narrower = max(widths[number] - excess, min(widths[number], columns[number].least))
-            excess -= widths[number] - narrower
-            widths[number] = narrower
+    shrinking = [number for number, column in enumerate(columns) if column.shrinks]
+    for least in ([column.least for column in columns], [MIN_WIDTH] * len(columns)):
+        while excess > 0 and (wide := [number for number in shrinking if widths[number] > least[number]]):
+            widths[max(wide, key=lambda number: (widths[number], number))] -= 1
+            excess -= 1
     return widths
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta, tzinfo
 from typing import Final
 
-from versionsync.cli.terminal.output import Cell, Column, Output
+from versionsync.cli.terminal.output import Cell, Output
 from versionsync.history.model import ActKind, FieldChange, Interval, Pending, PendingReason, Version
 from versionsync.history.moments import in_zone, name_of_zone
 from versionsync.history.names import short_id
@@ -31,7 +31,6 @@ __all__ = [
 
 CURRENT_MARK: Final = "●"
 LIVE_MARK: Final = "◉"
-TITLE: Final = Column("title", shrinks=True, least=16)
 STYLES: Final = {
     ActKind.DELETED: "bold red",
     ActKind.UNPUBLISHED: "red",
@@ -53,9 +52,9 @@ def marks(version: Version, output: Output) -> Cell:
     return text, "bold green" if version.is_published else "bold"
 
 
-def title_cell(title: str | None) -> Cell:
-    """Return a title in italics, or a dash."""
-    return (title, "italic") if title else ("–", "dim")
+def title_cell(title: str | None, model: str | None = None) -> Cell:
+    """Return a title in italics; without one the model, as most models without titles have a single record."""
+    return (title, "italic") if title else (model or "–", "dim italic")
 
 
 def id_cell(id: str | None, *, in_full: bool) -> Cell:
@@ -81,19 +80,20 @@ def _moment(at: datetime | None, zone: tzinfo, *, is_wide: bool) -> str:
 
 
 def acts_cell(acts: Sequence[ActKind]) -> Cell:
-    """Return what happened to a record, in the style of the most important of it."""
-    return " and ".join(kind.value for kind in acts), STYLES.get(acts[0], "")
+    """Return the most important of what happened to a record, and whether it is new."""
+    is_new = ActKind.CREATED in acts[1:]
+    return f"{acts[0].value}, new" if is_new else acts[0].value, STYLES.get(acts[0], "")
 
 
 def waits_for(one: Pending, now: datetime) -> str:
-    """Return what a record waits for: `draft`, `changes`, `publication in 2 d`."""
+    """Return what a record waits for: `draft`, `changes`, `live in 2 d`."""
     words = []
     for reason in one.reasons:
         match reason:
             case PendingReason.PUBLICATION:
-                words.append(_due("publication", one.publication_scheduled_at, now))
+                words.append(_due("live", one.publication_scheduled_at, now))
             case PendingReason.UNPUBLISHING:
-                words.append(_due("unpublishing", one.unpublishing_scheduled_at, now))
+                words.append(_due("offline", one.unpublishing_scheduled_at, now))
             case _:
                 words.append(reason.value)
     return ", ".join(words)
@@ -102,7 +102,7 @@ def waits_for(one: Pending, now: datetime) -> str:
 def _due(what: str, at: datetime | None, now: datetime) -> str:
     if at is None:
         return what
-    return f"{what} in {short_span(at - now)}" if at - now > timedelta(0) else f"{what} due"
+    return f"{what} in {short_span(at - now)}" if at - now > timedelta(0) else f"{what} now"
 
 
 class FieldLife:
