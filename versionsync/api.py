@@ -40,6 +40,7 @@ from versionsync.history.model import (
     PendingReason,
     Record,
     RecordChanges,
+    RecordKey,
     State,
     Version,
 )
@@ -211,7 +212,7 @@ class Mirror:
         def find(connection: Connection) -> Version:
             scope = self._load(connection)
             found = find_version(connection, scope, name)
-            return version_of(connection, scope, found.source_id, found.version_id)
+            return version_of(connection, scope, RecordKey(found.source_id, found.record_id), found.version_id)
 
         return self._database.query(find)
 

@@ -71,11 +71,14 @@ def warn_unfilled(session: CliContext, history: Mirror, *projections: str) -> No
     """Warn if an answer that uses these projections is older than the mirror, and say how old."""
     behind = [one for one in history.filled(*projections) if not one.is_complete]
     for source in dict.fromkeys(one.source for one in behind):
-        oldest = min((one for one in behind if one.source == source), key=lambda one: one.event_id)
-        missing = count(oldest.last_event_id - oldest.event_id, "newer event")
-        until = f"only what was mirrored until {when(oldest.until)} UTC" if oldest.until else "nothing yet"
+        missing = [one for one in behind if one.source == source]
+        oldest = min(missing, key=lambda one: one.event_id)
+        known = (
+            f"only know what was mirrored until {when(oldest.until)} UTC" if oldest.until else "are not computed yet"
+        )
         session.output.warning(
-            f"{source}: {oldest.projection} holds {until}; the next sync or the daemon adds at most {missing}"
+            f"{source}: {' and '.join(one.projection for one in missing)} {known}; the next sync or the daemon "
+            f"adds the rest ({count(oldest.last_event_id - oldest.event_id, 'event')})"
         )
 
 

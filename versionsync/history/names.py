@@ -16,11 +16,13 @@ from urllib.parse import unquote, urlsplit
 
 from sqlalchemy import ColumnElement, Connection, Text, and_, case, func, literal_column, or_, select
 
-from versionsync.history.errors import AmbiguousName, UnknownName
+from versionsync.history.errors import AmbiguousName, HistoryError, NotFilled, UnknownName
 from versionsync.history.model import RecordKey
-from versionsync.history.scope import ModelName, Scope
+from versionsync.history.questions.details import title_of_version
+from versionsync.history.scope import ModelName, Scope, fillings
 from versionsync.mirror.engine.dialects import ColumnType, dialect_of
 from versionsync.mirror.schema import editors, fields, records, titles, versions
+from versionsync.mirror.tables.projection_cursors import TITLES
 from versionsync.text import nearest, printable
 
 __all__ = [
@@ -338,35 +340,39 @@ def _described(connection: Connection, scope: Scope, key: RecordKey) -> FoundRec
             records.c.source_id == source_id, records.c.id == id
         )
     ).one()
-    newest = select(titles.c.locale, titles.c.title).where(
-        titles.c.source_id == source_id, titles.c.version_id == row.current_version_id
-    )
     return FoundRecord(
         source_id=source_id,
         record_id=id,
         model_id=row.model_id,
         model=scope.model(source_id, row.model_id),
-        title=scope.title(source_id, {each.locale: each.title for each in connection.execute(newest)}),
+        title=title_of_version(connection, scope, key, row.current_version_id),
         current_version_id=row.current_version_id,
         deleted_at=row.deleted_at,
         source=scope.name_of(source_id),
     )
 
 
-def _unknown_record(connection: Connection, scope: Scope, wanted: str) -> UnknownName:
+def _unknown_record(connection: Connection, scope: Scope, wanted: str) -> HistoryError:
     model, colon, slug = wanted.partition(":")
     if colon and any(model == one.api_key for one in scope.models.values()):
         return UnknownName(f"no {model} has the slug {slug.strip()}", hint="Slugs are those of the newest versions.")
     if _looks_like_id(wanted):
         return _unknown_id(connection, scope, wanted, records.c.id, "record")
+    behind = [one for one in fillings(connection, scope, (TITLES,)) if not one.is_complete]
+    if any(one.is_empty for one in behind):
+        return NotFilled(
+            f"titles are not computed yet, so “{wanted}” cannot be searched",
+            hint="Name the record by id, model:slug or URL. `versionsync db rebuild titles` computes them now.",
+        )
     known = dict[str, RecordKey]()
     for key, title in _current_titles(connection, scope):
         known.setdefault(title, key)
         if len(known) >= MAX_COMPARED:
             break
     meant = nearest(wanted, known)
+    never = ", as far as titles are computed" if behind else ", and none ever was"
     return UnknownName(
-        f"no record is called “{wanted}”, and none ever was",
+        f"no record is called “{wanted}”{never}",
         hint=f"Did you mean {_described(connection, scope, known[meant])}?"
         if meant
         else "Name it by id, model:slug, title or URL.",

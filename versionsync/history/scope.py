@@ -14,7 +14,9 @@ from sqlalchemy import Connection, func, select
 
 from versionsync.history.errors import NothingMirrored, UnknownName
 from versionsync.history.moments import zone_of_projects
-from versionsync.mirror.schema import editors, events, models, projection_cursors, versions
+from versionsync.history.projections.reading import coverage
+from versionsync.mirror.schema import editors, models, versions
+from versionsync.mirror.tables.projection_cursors import PROJECTIONS
 from versionsync.mirror.tables.sources import SourceRow, sources_of
 from versionsync.text import nearest
 
@@ -119,9 +121,10 @@ class Filling:
     """How far a projection of a source is filled.
 
     Attributes:
+        projection: `changes`, `intervals` or `titles`.
         event_id: Everything up to this event is in it; 0: it is empty.
         last_event_id: The newest event of the source.
-        until: When that event was observed. None: the projection is empty.
+        until: It answers what the mirror knew at this time. None: it is empty, or complete.
     """
 
     source: str
@@ -135,32 +138,26 @@ class Filling:
         """Whether everything that is mirrored is in it."""
         return self.event_id >= self.last_event_id
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether it has nothing, though the source has a history."""
+        return self.event_id == 0 < self.last_event_id
 
-def fillings(connection: Connection, scope: Scope, projections: Iterable[str]) -> list[Filling]:
+
+def fillings(connection: Connection, scope: Scope, projections: Iterable[str] = PROJECTIONS) -> list[Filling]:
     """Return how far these projections are filled, by source."""
     wanted = list(projections)
     found = []
     for source in scope.sources:
-        last = connection.scalar(select(func.max(events.c.id)).where(events.c.source_id == source.id)) or 0
-        cursors = select(projection_cursors.c.projection, projection_cursors.c.event_id).where(
-            projection_cursors.c.source_id == source.id
-        )
-        filled = {row.projection: row.event_id for row in connection.execute(cursors)}
         for projection in wanted:
-            event_id = filled.get(projection, 0)
-            until = connection.scalar(
-                select(events.c.observed_at)
-                .where(events.c.source_id == source.id, events.c.id <= event_id)
-                .order_by(events.c.id.desc())
-                .limit(1)
-            )
+            state = coverage(connection, source.id, [projection])
             found.append(
                 Filling(
                     source=source.name,
                     projection=projection,
-                    event_id=event_id,
-                    last_event_id=last,
-                    until=until,
+                    event_id=state.event_id,
+                    last_event_id=state.last_event_id,
+                    until=state.until,
                 )
             )
     return found

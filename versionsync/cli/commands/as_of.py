@@ -89,7 +89,8 @@ def as_of(
             what = "live" if published else "there"
             name = f"“{found.title or found.record_id}”" if found else "Nothing"
             session.output.note(f"{name} was {'not ' if found else ''}{what} then.")
-        warn_unfilled(session, history, "intervals", "titles")
+        if found is None:  # those of one record are computed if they have to be
+            warn_unfilled(session, history, "intervals", "titles")
 
 
 def _sorted(states: Iterator[State]) -> Iterator[State]:

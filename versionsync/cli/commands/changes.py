@@ -106,7 +106,7 @@ def _table(session: CliContext, *, ids: bool) -> tuple[list[Column], Callable[[R
         *([Column("model", shrinks=True, least=7)] if is_wide else []),
         Column("fields", shrinks=True, least=10),
         Column("words", "right"),
-        Column("saved by", shrinks=True, least=8),
+        Column("saved by", shrinks=True, least=11),
         Column("record"),
     ]
 

@@ -58,7 +58,7 @@ def deleted(
             Column("title", shrinks=True, least=26),
             Column("model", shrinks=True, least=7),
             Column("versions", "right"),
-            Column("saved by", shrinks=True, least=8),
+            Column("saved by", shrinks=True, least=11),
             Column("record"),
         ]
 

@@ -158,7 +158,7 @@ def _table(session: CliContext, zone: tzinfo, *, ids: bool) -> tuple[list[Column
         Column("what", shrinks=True, least=16),
         Column("title", shrinks=True, least=26),
         Column("model", shrinks=True, least=7),
-        Column("saved by", shrinks=True, least=8),
+        Column("saved by", shrinks=True, least=11),
         *([Column("record"), Column("version")] if ids else []),
         Column("source", shrinks=True),
     ]

@@ -91,7 +91,8 @@ def log(
         )
         if not number:
             explain_nothing(session, history, end)
-        warn_unfilled(session, history, "changes", "intervals", "titles")
+        if found is None:  # those of one record are computed if they have to be
+            warn_unfilled(session, history, "changes", "intervals", "titles")
 
 
 def _head(session: CliContext, record: Record) -> None:
@@ -124,7 +125,7 @@ def _table(
         Column(""),
         Column(time_head(zone)),
         *([] if record else [Column("title", shrinks=True, least=26), *([Column("model")] if is_wide else [])]),
-        Column("saved by", shrinks=True, least=8),
+        Column("saved by", shrinks=True, least=11),
         Column("what changed" if life is None else field or "", shrinks=True, least=16),
         *([Column("live", shrinks=True, least=23)] if record else []),
         *([Column("record")] if ids else []),
@@ -138,11 +139,7 @@ def _table(
             *([] if record else [title_cell(version.title, version.model), *([version.model] if is_wide else [])]),
             version.editor,
             version_in_words(version) if life is None else life.value(version),
-            *(
-                [live_cell(version.published, zone, is_wide=is_wide and record is not None)]
-                if record or is_wide
-                else []
-            ),
+            *([live_cell(version.published, zone, is_wide=is_wide)] if record else []),
             *([id_cell(version.record_id, in_full=True)] if ids else []),
             id_cell(version.version_id, in_full=ids),
         ]

@@ -49,7 +49,7 @@ def pending(
             Column("for", shrinks=True, least=20),
             Column("title", shrinks=True, least=26),
             Column("model", shrinks=True, least=7),
-            Column("saved by", shrinks=True, least=8),
+            Column("saved by", shrinks=True, least=11),
             *([Column("versions", "right")] if is_wide else []),
             Column("record"),
         ]

@@ -11,18 +11,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, func, not_, or_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, not_, or_, select, tuple_
 
 from versionsync.history.errors import BeforeHistory, NotFilled
 from versionsync.history.model import RecordKey, State
+from versionsync.history.projections.rows import interval_rows
+from versionsync.history.questions.details import title_of_version
 from versionsync.history.questions.log import exact_text
-from versionsync.history.scope import ModelName, Scope, fillings
+from versionsync.history.scope import ModelName, Scope, fillings, history_begins
 from versionsync.mirror.schema import intervals, records, titles, versions
+from versionsync.mirror.tables.intervals import CURRENT, PUBLISHED
+from versionsync.mirror.tables.projection_cursors import INTERVALS
 
 __all__ = ["AsOf", "as_of"]
 
-CURRENT: Final = "current"
-PUBLISHED: Final = "published"
 BATCH: Final = 1000
 
 
@@ -63,6 +65,15 @@ def as_of(connection: Connection, scope: Scope, wanted: AsOf, *, with_content: b
         BeforeHistory: The mirror knows nothing of that time.
         NotFilled: `intervals` is empty.
     """
+    behind = [one for one in fillings(connection, scope, (INTERVALS,)) if not one.is_complete]
+    if wanted.record is not None and behind:
+        yield from _of_record(connection, scope, wanted, wanted.record, with_content=with_content)
+        return
+    if empty := [one for one in behind if one.is_empty]:
+        raise NotFilled(
+            f"the intervals of {empty[0].source} are not computed yet, so the past is not known",
+            hint="The next sync or the daemon does it; `versionsync db rebuild intervals` does it now.",
+        )
     _check(connection, scope, wanted)
     for source in scope.sources:
         query = _query(source.id, wanted, main_locale=scope.main_locale(source.id), with_content=with_content)
@@ -75,16 +86,7 @@ def as_of(connection: Connection, scope: Scope, wanted: AsOf, *, with_content: b
 
 
 def _check(connection: Connection, scope: Scope, wanted: AsOf) -> None:
-    for filling in fillings(connection, scope, ("intervals",)):
-        if filling.until is None and filling.last_event_id:
-            raise NotFilled(
-                f"the intervals of {filling.source} are not computed yet, so the past is not known",
-                hint="The next sync or the daemon does it; `versionsync db rebuild intervals` does it now.",
-            )
-    first = select(func.min(intervals.c.valid_from)).where(
-        intervals.c.source_id.in_(scope.ids), intervals.c.kind == CURRENT
-    )
-    begins = connection.scalar(first)
+    begins = history_begins(connection, scope)
     if begins is not None and wanted.at < begins:
         raise BeforeHistory(
             f"nothing is known of that time: the history begins at {_text(begins)} UTC",
@@ -93,6 +95,45 @@ def _check(connection: Connection, scope: Scope, wanted: AsOf) -> None:
     registered = min(source.created_at for source in scope.sources)
     if wanted.known_at is not None and wanted.known_at < registered:
         raise BeforeHistory(f"the mirror knew nothing then: its first sync was at {_text(registered)} UTC")
+
+
+def _of_record(
+    connection: Connection, scope: Scope, wanted: AsOf, key: RecordKey, *, with_content: bool
+) -> Iterator[State]:
+    """Yield the state of one record, computed from its events in memory."""
+    _check(connection, scope, wanted)
+    known = [
+        row
+        for row in interval_rows(connection, key.source_id, [key.record_id])
+        if row.kind == wanted.kind
+        and row.valid_from <= wanted.at
+        and (wanted.known_at is None or row.known_from <= wanted.known_at)
+    ]
+    if not known:
+        return
+    last = max(known, key=lambda row: (row.valid_from, row.number))
+    until = last.valid_until
+    if wanted.known_at is not None and last.known_until is not None and last.known_until > wanted.known_at:
+        until = None
+    if until is not None and until <= wanted.at:
+        return
+    content = None
+    if with_content:
+        of_version = (versions.c.source_id == key.source_id, versions.c.id == last.version_id)
+        row = connection.execute(select(versions.c.attributes, versions.c.attributes_exact).where(*of_version)).one()
+        content = exact_text(row[0], row[1])
+    yield State(
+        source=scope.name_of(key.source_id),
+        record_id=key.record_id,
+        version_id=last.version_id,
+        model=scope.model(key.source_id, last.model_id),
+        model_id=last.model_id,
+        title=title_of_version(connection, scope, key, last.version_id),
+        kind=wanted.kind,
+        valid_from=last.valid_from,
+        valid_until=until,
+        attributes_json=content,
+    )
 
 
 def _text(at: datetime) -> str:

@@ -13,11 +13,12 @@ from typing import Any, Final, TypeVar
 from sqlalchemy import Connection, Row, Select, and_, exists, func, or_, select
 
 from versionsync.history.errors import NotFilled, UnknownName
-from versionsync.history.model import RecordKey, Version
+from versionsync.history.model import FieldChange, RecordKey, Version
 from versionsync.history.names import FoundEditor
-from versionsync.history.questions.details import changes_of_versions, spans_of_versions, titles_of_versions
-from versionsync.history.scope import Filling, ModelName, Scope, fillings
+from versionsync.history.questions.details import Details, details_of_record, details_of_versions
+from versionsync.history.scope import ModelName, Scope, fillings
 from versionsync.mirror.schema import changes, fields, models, versions
+from versionsync.mirror.tables.projection_cursors import CHANGES
 from versionsync.text import nearest
 
 __all__ = ["LogFilter", "exact_text", "log", "version_of"]
@@ -66,22 +67,22 @@ def log(connection: Connection, scope: Scope, wanted: LogFilter, *, with_content
         UnknownName: No field is called `wanted.field`.
         NotFilled: `changes` is empty, and a field is asked for.
     """
-    filled = {(one.source, one.projection): one for one in fillings(connection, scope, ("changes",))}
-    queries = list(_queries(connection, scope, wanted, with_content=with_content))
-    if wanted.field is not None and all(one.event_id == 0 < one.last_event_id for one in filled.values()):
+    lookup = _Lookup(connection, scope, wanted.record)
+    if wanted.field is not None and lookup.in_memory is None and any(one.is_empty for one in lookup.filled.values()):
         raise NotFilled(
             "what each version changed is not computed yet, so the life of a field is not known",
             hint="The next sync or the daemon does it; `versionsync db rebuild changes` does it now.",
         )
+    queries = list(_queries(connection, scope, wanted, lookup.in_memory, with_content=with_content))
     for batch in _batches(_merged(connection, queries)):
-        yield from _versions(connection, scope, batch, filled, with_content=with_content)
+        yield from lookup.versions(batch, with_content=with_content)
 
 
-def version_of(connection: Connection, scope: Scope, source_id: int, version_id: str) -> Version:
-    """Return one version with its content."""
-    filled = {(one.source, one.projection): one for one in fillings(connection, scope, ("changes",))}
-    query = _query(with_content=True).where(versions.c.source_id == source_id, versions.c.id == version_id)
-    (version,) = _versions(connection, scope, connection.execute(query).all(), filled, with_content=True)
+def version_of(connection: Connection, scope: Scope, key: RecordKey, version_id: str) -> Version:
+    """Return one version of a record with its content."""
+    query = _query(with_content=True).where(versions.c.source_id == key.source_id, versions.c.id == version_id)
+    rows = connection.execute(query).all()
+    (version,) = _Lookup(connection, scope, key).versions(rows, with_content=True)
     return version
 
 
@@ -120,7 +121,9 @@ def _before(at: datetime | None) -> float:
     return -inf if at is None else -at.timestamp()
 
 
-def _queries(connection: Connection, scope: Scope, wanted: LogFilter, *, with_content: bool) -> Iterator[_Query]:
+def _queries(
+    connection: Connection, scope: Scope, wanted: LogFilter, in_memory: Details | None, *, with_content: bool
+) -> Iterator[_Query]:
     """Yield the queries whose rows, merged by time, are the answer."""
     query = _query(with_content=with_content)
     if wanted.since is not None:
@@ -128,7 +131,7 @@ def _queries(connection: Connection, scope: Scope, wanted: LogFilter, *, with_co
     if wanted.until is not None:
         query = query.where(versions.c.created_at < wanted.until)
     if wanted.field is not None:
-        query = query.where(_changes_field(connection, scope, wanted.field))
+        query = query.where(_changes_field(connection, scope, wanted.field, in_memory))
     newest_first = (versions.c.created_at.desc(), versions.c.ordinal.desc())
     if (record := wanted.record) is not None:
         of_record = (versions.c.source_id == record.source_id, versions.c.record_id == record.record_id)
@@ -183,22 +186,29 @@ def _with_versions(
             yield source_id, model_id, at
 
 
-def _changes_field(connection: Connection, scope: Scope, name: str) -> Any:
+def _changes_field(connection: Connection, scope: Scope, name: str, in_memory: Details | None) -> Any:
     """Return the condition that a version changed the field of this API key, label or id."""
     of_source = fields.c.source_id.in_(scope.ids)
     known = connection.execute(select(fields.c.id, fields.c.api_key, fields.c.label).where(of_source)).all()
     ids = {row.id for row in known if name in (row.id, row.api_key)} or {
         row.id for row in known if row.label.casefold() == name.casefold()
     }
-    in_version = (changes.c.source_id == versions.c.source_id, changes.c.version_id == versions.c.id)
-    if not ids and not connection.scalar(
-        select(changes.c.number).where(changes.c.source_id.in_(scope.ids), changes.c.field == name).limit(1)
-    ):
+    if in_memory is not None:
+        made = in_memory.changes.items()
+        changed = [id for id, its in made if any(one.field == name or one.field_id in ids for one in its)]
+        condition: Any = versions.c.id.in_(changed)
+        is_known = bool(ids or changed)
+    else:
+        of_version = (changes.c.source_id == versions.c.source_id, changes.c.version_id == versions.c.id)
+        condition = exists().where(*of_version, or_(changes.c.field_id.in_(ids), changes.c.field == name))
+        ever = select(changes.c.number).where(changes.c.source_id.in_(scope.ids), changes.c.field == name)
+        is_known = bool(ids) or connection.scalar(ever.limit(1)) is not None
+    if not is_known:
         meant = nearest(name, {row.api_key for row in known})
         raise UnknownName(
             f"there is no field {name}", hint=f"Did you mean {meant}?" if meant else "Name it by its API key."
         )
-    return exists().where(*in_version, or_(changes.c.field_id.in_(ids), changes.c.field == name))
+    return condition
 
 
 def _batches(rows: Iterator[T]) -> Iterator[list[T]]:
@@ -209,53 +219,60 @@ def _batches(rows: Iterator[T]) -> Iterator[list[T]]:
         size = BATCH
 
 
-def _versions(
-    connection: Connection,
-    scope: Scope,
-    rows: Sequence[Row[Any]],
-    filled: dict[tuple[str, str], Filling],
-    *,
-    with_content: bool,
-) -> Iterator[Version]:
-    by_source: dict[int, list[str]] = {}
-    for row in rows:
-        by_source.setdefault(row.source_id, []).append(row.id)
-    titles = {key: titles_of_versions(connection, scope, key, ids) for key, ids in by_source.items()}
-    spans = {key: spans_of_versions(connection, key, ids) for key, ids in by_source.items()}
-    changed = {key: changes_of_versions(connection, key, ids) for key, ids in by_source.items()}
-    for row in rows:
-        source = scope.name_of(row.source_id)
-        span = spans[row.source_id].get(row.id)
-        its_changes = changed[row.source_id].get(row.id)
-        yield Version(
-            source=source,
-            record_id=row.record_id,
-            version_id=row.id,
-            model=scope.model(row.source_id, row.model_id),
-            model_id=row.model_id,
-            title=titles[row.source_id].get(row.id),
-            created_at=row.created_at,
-            editor_type=row.editor_type,
-            editor_id=row.editor_id,
-            editor_name=scope.editor_name(row.source_id, row.editor_type, row.editor_id),
-            ordinal=row.ordinal,
-            is_first=not row.is_later,
-            is_current=row.is_current,
-            is_published=row.is_published,
-            is_valid=row.is_valid,
-            missing_since=row.missing_since,
-            changes=_known(its_changes, row.first_seen_at, filled[source, "changes"]),
-            current=tuple(span.current) if span else (),
-            published=tuple(span.published) if span else (),
-            attributes_json=exact_text(row.attributes, row.attributes_exact) if with_content else None,
-        )
+class _Lookup:
+    """Makes versions of rows. For one record, everything is in memory if the tables do not have all of it."""
 
+    def __init__(self, connection: Connection, scope: Scope, key: RecordKey | None) -> None:
+        self._connection = connection
+        self._scope = scope
+        filled = fillings(connection, scope)
+        self.filled = {one.source: one for one in filled if one.projection == CHANGES}
+        is_behind = any(not one.is_complete for one in filled)
+        self.in_memory = details_of_record(connection, scope, key) if key is not None and is_behind else None
 
-def _known(found: Sequence[Any] | None, seen_at: datetime, filling: Filling) -> tuple[Any, ...] | None:
-    """Return the changes of a version; None if they are not computed yet."""
-    if found is None and not filling.is_complete and (filling.until is None or seen_at >= filling.until):
-        return None
-    return tuple(found or ())
+    def versions(self, rows: Sequence[Row[Any]], *, with_content: bool) -> Iterator[Version]:
+        """Yield the versions of rows of `_query`."""
+        scope = self._scope
+        by_source: dict[int, list[str]] = {}
+        for row in rows:
+            by_source.setdefault(row.source_id, []).append(row.id)
+        found = {
+            key: self.in_memory or details_of_versions(self._connection, scope, key, ids)
+            for key, ids in by_source.items()
+        }
+        for row in rows:
+            details = found[row.source_id]
+            spans = details.spans.get(row.id)
+            yield Version(
+                source=scope.name_of(row.source_id),
+                record_id=row.record_id,
+                version_id=row.id,
+                model=scope.model(row.source_id, row.model_id),
+                model_id=row.model_id,
+                title=details.titles.get(row.id),
+                created_at=row.created_at,
+                editor_type=row.editor_type,
+                editor_id=row.editor_id,
+                editor_name=scope.editor_name(row.source_id, row.editor_type, row.editor_id),
+                ordinal=row.ordinal,
+                is_first=not row.is_later,
+                is_current=row.is_current,
+                is_published=row.is_published,
+                is_valid=row.is_valid,
+                missing_since=row.missing_since,
+                changes=self._changes(row, details),
+                current=tuple(spans.current) if spans else (),
+                published=tuple(spans.published) if spans else (),
+                attributes_json=exact_text(row.attributes, row.attributes_exact) if with_content else None,
+            )
+
+    def _changes(self, row: Row[Any], details: Details) -> tuple[FieldChange, ...] | None:
+        """Return what a version changed; None if that is not computed yet."""
+        its = details.changes.get(row.id)
+        filled = self.filled[self._scope.name_of(row.source_id)]
+        if its is None and self.in_memory is None and not filled.is_complete:
+            return None if filled.until is None or row.first_seen_at >= filled.until else ()
+        return tuple(its or ())
 
 
 def exact_text(attributes: str, exact: bytes | None) -> str:

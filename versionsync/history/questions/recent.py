@@ -17,11 +17,11 @@ from versionsync.history.questions.details import titles_of_versions
 from versionsync.history.scope import ModelName, Scope, fillings
 from versionsync.mirror.engine.bulk import chunked
 from versionsync.mirror.schema import changes, intervals, models, records, versions
+from versionsync.mirror.tables.intervals import PUBLISHED
 
 __all__ = ["IMPORTANCE", "recent"]
 
 IMPORTANCE: Final = (ActKind.DELETED, ActKind.UNPUBLISHED, ActKind.PUBLISHED, ActKind.CREATED, ActKind.EDITED)
-PUBLISHED: Final = "published"
 
 
 @dataclass(slots=True)
@@ -78,7 +78,7 @@ def recent(
         _ended(connection, span, found)
         _deleted(connection, span, found)
         _fields(connection, span, found)
-        has_fields = bool(filled[source.name].event_id) or not filled[source.name].last_event_id
+        has_fields = not filled[source.name].is_empty
         everything += _rows(connection, scope, source.id, found, has_fields=has_fields)
     everything.sort(key=_importance)
     yield from everything
