@@ -16,7 +16,19 @@ from versionsync.ledger.ids import ModelId
 from versionsync.ledger.sameness import same_value
 from versionsync.ledger.times import format_time
 
-__all__ = ["Field", "Model", "Schema", "SchemaPlan", "changed_members", "is_same_value", "plan_schema"]
+__all__ = [
+    "TITLE_FIELDS",
+    "Field",
+    "Model",
+    "Schema",
+    "SchemaPlan",
+    "changed_members",
+    "is_same_value",
+    "plan_schema",
+]
+
+TITLE_FIELDS = ("presentation_title_field", "title_field")
+"""The members of a model that say which field is its records' title, the first one that is set."""
 
 # A model's lists of its fields change with every field, which has an event of its own.
 _NOT_A_CHANGE = frozenset({"fields", "fieldsets"})
@@ -116,7 +128,7 @@ def _model_events(known: Schema, seen: Schema, stamp: _Stamp) -> Iterator[Event]
             yield stamp.event(EventType.MODEL_CHANGED, id, id, {"model": _name(model), "changes": changes})
     for id, model in known.models.items():
         if id not in seen.models:
-            yield stamp.event(EventType.MODEL_DELETED, id, id, {"model": _name(model)})
+            yield stamp.event(EventType.MODEL_DELETED, id, id, {"model": _last_state(model)})
 
 
 def _field_events(known: Schema, seen: Schema, stamp: _Stamp) -> Iterator[Event]:
@@ -129,7 +141,7 @@ def _field_events(known: Schema, seen: Schema, stamp: _Stamp) -> Iterator[Event]
             yield stamp.event(EventType.FIELD_CHANGED, id, field.model_id, data)
     for id, field in known.fields.items():
         if id not in seen.fields:
-            yield stamp.event(EventType.FIELD_DELETED, id, field.model_id, {"field": _name(field)})
+            yield stamp.event(EventType.FIELD_DELETED, id, field.model_id, {"field": _last_state(field)})
 
 
 def _is_same(known: Model | Field | None, seen: Model | Field) -> bool:
@@ -148,6 +160,20 @@ def _has_times(thing: Model | Field) -> bool:
 
 def _name(thing: Model | Field) -> dict[str, JsonValue]:
     return {"id": thing.id, "api_key": thing.api_key}
+
+
+def _last_state(thing: Model | Field) -> dict[str, JsonValue]:
+    """Return what the history needs of a model or field after its row was overwritten: it may return as another one."""
+    if isinstance(thing, Field):
+        return {
+            **_name(thing),
+            "label": thing.label,
+            "field_type": thing.field_type,
+            "localized": thing.is_localized,
+            "position": thing.position,
+        }
+    members = _members(thing.payload)
+    return {**_name(thing), "name": thing.name, **{name: members.get(name) for name in TITLE_FIELDS}}
 
 
 def changed_members(before: Model | Field, after: Model | Field) -> dict[str, tuple[JsonValue, JsonValue]]:

@@ -33,10 +33,15 @@ def git(*arguments: str) -> bytes:
 def commits_of_files() -> dict[str, list[tuple[bytes, datetime, str]]]:
     """Each Markdown and Python file's texts, oldest first, with the author and the time of their commits.
 
-    It is the committer's time: a rebase keeps the other one.
+    It is the committer's time: a rebase keeps the other one. A merge repeats what its branch did, and along a line that
+    was made of branches clocks go back: the text stays as it is, and so does the time.
     """
     found: dict[str, list[tuple[bytes, datetime, str]]] = defaultdict(list)
-    log = git("log", "--reverse", "--raw", "--no-renames", "--no-abbrev", "--format=>%ct|%an", "--", "*.md", "*.py")
+    blobs: dict[str, str] = {}
+    branches = ("--topo-order", "-m", "--full-history", "--root")
+    log = git(
+        "log", "--reverse", *branches, "--raw", "--no-renames", "--no-abbrev", "--format=>%ct|%an", "--", "*.md", "*.py"
+    )
     at, author = "0", ""
     for line in filter(None, log.decode().splitlines()):
         if line.startswith(">"):
@@ -44,8 +49,13 @@ def commits_of_files() -> dict[str, list[tuple[bytes, datetime, str]]]:
             continue
         described, path = line.split("\t")
         blob, act = described.split()[3:5]
-        if act != "D":
-            found[path].append((git("cat-file", "blob", blob), datetime.fromtimestamp(int(at), UTC), author))
+        if act == "D":
+            blobs.pop(path, None)
+        elif blobs.get(path) != blob:
+            blobs[path] = blob
+            committed_at = datetime.fromtimestamp(int(at), UTC)
+            earliest = found[path][-1][1] if found[path] else committed_at
+            found[path].append((git("cat-file", "blob", blob), max(committed_at, earliest), author))
     return found
 
 

@@ -364,6 +364,19 @@ def test_a_schedule_that_is_carried_out_late_is_seen_too(make_sync_env: MakeSync
     assert sync_env.requests(lambda: sync_env.sync(settled=False)) == 1
 
 
+def test_a_schedule_of_a_record_that_became_a_block_is_not_awaited(make_sync_env: MakeSyncEnv) -> None:
+    """Upstream never carries it out."""
+    sync_env = make_sync_env(switches=SimulatorOptions(schedules_move_beacon=False))
+    sync_env.act(lambda world: world.create_field(world.account, world.create_model(world.account, "post"), "title"))
+    post = sync_env.act(lambda world: world.create(world.user, "post", {"title": "first"}))
+    sync_env.act(lambda world: world.schedule_publication(world.user, post.id, START + timedelta(hours=5)))
+    sync_env.sync()
+    sync_env.act(lambda world: world.update_model(world.account, post.model.id, is_block=True))
+    sync_env.wait(6 * 3600)
+    sync_env.sync()
+    assert sync_env.requests(lambda: sync_env.sync(settled=False)) == 1
+
+
 def test_a_small_change_in_a_large_project_costs_a_handful(sync_env: SyncEnv) -> None:
     """Asked for by time and proven by counting; what that cannot see is found by a sweep."""
     ids = [

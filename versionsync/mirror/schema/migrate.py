@@ -67,7 +67,7 @@ def current(url: str) -> str | None:
     parsed = database_url(url)
     if parsed.get_backend_name() != POSTGRES and not sqlite_path(parsed).exists():
         return None
-    engine = open_engine(url)
+    engine = open_engine(url, reads_only=True)
     try:
         with reading(engine).connect() as connection:
             return _current(connection, safe_url(engine.url))
@@ -80,7 +80,7 @@ def check(url: str) -> None:
 
     Raises NotAMirror, SchemaBehind, SchemaNewer or SchemaUnreleased.
     """
-    engine = open_engine(url)
+    engine = open_engine(url, reads_only=True)
     try:
         with reading(engine).connect() as connection:
             require_head(connection, safe_url(engine.url))

@@ -118,9 +118,9 @@ def has_due_schedule(connection: Connection, source_id: int, *, after: datetime,
     """Return whether a live record's scheduled publication or unpublishing is between `after` and `until`.
 
     One shortly before that counts too if the mirror does not show its effect: upstream may be a little late. All times
-    are by upstream's clock.
+    are by upstream's clock. Upstream carries out no schedule of a record whose model is now a block model.
     """
-    live = select(records.c.id).where(records.c.source_id == source_id, records.c.deleted_at.is_(None))
+    live = select(records.c.id).where(*_live(source_id))
     publication, unpublishing = records.c.publication_scheduled_at, records.c.unpublishing_scheduled_at
     was_published = func.coalesce(records.c.published_at >= publication, False)
     is_overdue = {publication: ~was_published, unpublishing: records.c.published_version_id.is_not(None)}
