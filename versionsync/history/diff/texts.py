@@ -29,7 +29,7 @@ class Style(NamedTuple):
 
     def is_same_but_for_record(self, other: Style) -> bool:
         """Return whether two styles differ at most in the record that a link points to."""
-        if self.record_id is None or other.record_id is None:
+        if (self.record_id is None) != (other.record_id is None):
             # A link to a record that was added or removed is a reference, too, with all its settings.
             return self.marks == other.marks and self.link == other.link
         return self.marks == other.marks and self.link == other.link and self.more == other.more
@@ -190,7 +190,8 @@ def _parts(a: Text, b: Text, blocks: list[Block], result: TextDiff) -> Iterator[
                 place_a += len(a.gaps[i + first])
                 place_b += len(b.gaps[j + first])
             end_a, end_b = a.ends[i + last], b.ends[j + last]
-            yield _Part(SpanOperation.EQUAL, place_a, end_a, place_b, end_b)
+            if end_a > place_a:
+                yield _Part(SpanOperation.EQUAL, place_a, end_a, place_b, end_b)
             place_a, place_b = end_a, end_b
         at_a, at_b = i + size, j + size
 
