@@ -94,6 +94,13 @@ class Text:
         """The style of the character at `place`."""
         return self.styles[bisect_right(self.starts, place) - 1]
 
+    def only_style(self, start: int, end: int) -> Style | None:
+        """Return the style of a part, if it has one and no node."""
+        first = bisect_right(self.starts, start) - 1
+        if first != bisect_right(self.starts, end - 1) - 1 or any(start <= place < end for place in self.nodes):
+            return None
+        return self.styles[first]
+
     def pieces(self, start: int, end: int) -> Iterator[tuple[int, int, Style]]:
         """Cut a part of the text at its styles and nodes."""
         cuts = {start, end}
@@ -272,8 +279,8 @@ def _span(operation: SpanOperation, text: Text, start: int, end: int, style: Sty
 
 def _equal_spans(a: Text, b: Text, start_a: int, end_a: int, start_b: int, result: TextDiff) -> Iterator[Span]:
     """Make the spans of a part that is equal but for its style."""
-    if len(a.starts) == len(b.starts) == 1 and not a.nodes and a.styles[0] == b.styles[0]:
-        style = a.styles[0]
+    style = a.only_style(start_a, end_a)
+    if style is not None and style == b.only_style(start_b, start_b + end_a - start_a):
         yield Span(SpanOperation.EQUAL, a.text[start_a:end_a], style.marks, style.link, style.record_id)
         return
     shift = start_b - start_a
