@@ -18,7 +18,7 @@ from sqlalchemy import ColumnElement, Connection, Text, and_, case, func, litera
 
 from versionsync.history.errors import AmbiguousName, HistoryError, NotFilled, UnknownName
 from versionsync.history.model import RecordKey
-from versionsync.history.questions.details import title_of_version
+from versionsync.history.questions.details import stream, title_of_version
 from versionsync.history.scope import ModelName, Scope, fillings
 from versionsync.mirror.engine.dialects import ColumnType, dialect_of
 from versionsync.mirror.schema import editors, fields, records, titles, versions
@@ -180,7 +180,7 @@ def find_models(scope: Scope, name: str) -> list[ModelName]:
         model for model in models if folded in ((model.api_key or "").casefold(), (model.name or "").casefold())
     ]:
         return found
-    known = [one for model in models for one in (model.api_key, model.name) if one]
+    known = [one for model in models for one in (model.name, model.api_key) if one]
     meant = nearest(wanted, known)
     listed = ", ".join(sorted({model.api_key for model in models if model.api_key}))
     raise UnknownName(
@@ -292,7 +292,7 @@ def _current_titles(connection: Connection, scope: Scope) -> Iterator[tuple[Reco
         .join(titles, newest)
         .where(records.c.source_id.in_(scope.ids), records.c.deleted_at.is_(None))
     )
-    for row in connection.execution_options(yield_per=1000).execute(query):
+    for row in stream(connection, query, at_once=1000):
         yield RecordKey(row[0], row[1]), row[2]
 
 

@@ -56,6 +56,8 @@ def match_lines(before: Sequence[Line], after: Sequence[Line]) -> list[Group]:
 
     A group that was removed follows the one that stood before it.
     """
+    if len(before) == len(after) == 1 and _is_same_place(before[0], after[0]):
+        return [Group((0,), (0,))]
     fixed, moved = _exact_pairs(before, after)
     taken_a = {i for i, _ in moved}
     taken_b = {j for _, j in moved}
@@ -118,6 +120,8 @@ def _aligned(
     """Group the lines of a region by the words they share, in order. Also return whether a limit was met."""
     if not rest_a or not rest_b:
         return [], False
+    if len(rest_a) == len(rest_b) == 1 and _is_rewritten(before[rest_a[0]], after[rest_b[0]]):
+        return [Group((rest_a[0],), (rest_b[0],))], False
     edges, is_limited = _edges(before, after, rest_a, rest_b)
     groups = [
         Group(tuple(members_a), tuple(members_b), is_limited=is_limited)
@@ -129,6 +133,14 @@ def _aligned(
 def _is_same_place(a: Line, b: Line) -> bool:
     """Return whether two lines that stand between the same neighbours are one line that was rewritten."""
     return a.sort is b.sort and a.type == b.type and a.sort is not LineSort.BLOCK
+
+
+def _is_rewritten(a: Line, b: Line) -> bool:
+    """Return whether two lines between the same neighbours are one, without aligning them: half of the words are."""
+    if not _is_same_place(a, b):
+        return False
+    shared = (Counter(a.words) & Counter(b.words)).total()
+    return 2 * shared >= max(len(a.words), len(b.words))
 
 
 def _edges(

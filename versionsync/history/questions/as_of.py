@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, not_,
 from versionsync.history.errors import BeforeHistory, NotFilled
 from versionsync.history.model import RecordKey, State
 from versionsync.history.projections.rows import interval_rows
-from versionsync.history.questions.details import title_of_version
+from versionsync.history.questions.details import stream, title_of_version
 from versionsync.history.questions.log import exact_text
 from versionsync.history.scope import ModelName, Scope, fillings, history_begins
 from versionsync.mirror.schema import intervals, records, titles, versions
@@ -80,8 +80,7 @@ def as_of(connection: Connection, scope: Scope, wanted: AsOf, *, with_content: b
         if query is None:
             continue
         models = {id: model.shown for (source_id, id), model in scope.models.items() if source_id == source.id}
-        rows = connection.execution_options(yield_per=BATCH).execute(query)
-        for row in rows:
+        for row in stream(connection, query, at_once=BATCH):
             yield _state(row, source.name, models, wanted.kind)
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, and_, func, select
 
 from versionsync.history.model import Deleted
-from versionsync.history.questions.details import titles_of_versions
+from versionsync.history.questions.details import stream, titles_of_versions
 from versionsync.history.scope import ModelName, Scope
 from versionsync.ledger.events import EventType
 from versionsync.mirror.schema import events, records, versions
@@ -63,7 +63,7 @@ def _of_source(
         query = query.where(records.c.deleted_at < until)
     if models:
         query = query.where(records.c.model_id.in_([one.id for one in models if one.source_id == source_id]))
-    rows = iter(connection.execution_options(yield_per=BATCH).execute(query))
+    rows = stream(connection, query, at_once=BATCH)
     while batch := list(islice(rows, BATCH)):
         yield from _rows(connection, scope, source_id, batch)
 

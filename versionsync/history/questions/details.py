@@ -6,11 +6,11 @@ tables are not filled that far.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, Executable, Row, select
 
 from versionsync.history.model import FieldChange, Interval, RecordKey
 from versionsync.history.projections.reading import coverage, record_projections
@@ -21,7 +21,15 @@ from versionsync.mirror.engine.bulk import chunked
 from versionsync.mirror.schema import changes, intervals, titles
 from versionsync.mirror.tables.projection_cursors import TITLES
 
-__all__ = ["Details", "Spans", "details_of_record", "details_of_versions", "title_of_version", "titles_of_versions"]
+__all__ = [
+    "Details",
+    "Spans",
+    "details_of_record",
+    "details_of_versions",
+    "stream",
+    "title_of_version",
+    "titles_of_versions",
+]
 
 CHANGE: Final = (
     *("field_id", "field", "locale", "block_id", "block_path", "kind", "operation", "words_added", "words_removed"),
@@ -48,6 +56,12 @@ class Details:
     titles: Mapping[str, str | None]
     spans: Mapping[str, Spans]
     changes: Mapping[str, Sequence[FieldChange]]
+
+
+def stream(connection: Connection, query: Executable, *, at_once: int) -> Iterator[Row[*tuple[Any, ...]]]:
+    """Yield the rows of a query; only some are in memory at a time. It is closed when the iteration ends early."""
+    with connection.execution_options(yield_per=at_once).execute(query) as rows:
+        yield from rows
 
 
 def details_of_versions(connection: Connection, scope: Scope, source_id: int, version_ids: Sequence[str]) -> Details:

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Row, Select, and_, exists, func, or_, select
 from versionsync.history.errors import NotFilled, UnknownName
 from versionsync.history.model import FieldChange, RecordKey, Version
 from versionsync.history.names import FoundEditor
-from versionsync.history.questions.details import Details, details_of_record, details_of_versions
+from versionsync.history.questions.details import Details, details_of_record, details_of_versions, stream
 from versionsync.history.scope import ModelName, Scope, fillings
 from versionsync.mirror.schema import changes, fields, models, versions
 from versionsync.mirror.tables.projection_cursors import CHANGES
@@ -94,7 +94,7 @@ class _Query:
     newest: datetime | None = None
 
     def rows(self, connection: Connection) -> Iterator[Row[Any]]:
-        return iter(connection.execution_options(yield_per=BATCH).execute(self.select))
+        return stream(connection, self.select, at_once=BATCH)
 
 
 def _merged(connection: Connection, queries: Sequence[_Query]) -> Iterator[Row[Any]]:

@@ -15,7 +15,8 @@ from versionsync.history.model import Pending, PendingReason
 from versionsync.history.questions.details import titles_of_versions
 from versionsync.history.scope import ModelName, Scope
 from versionsync.mirror.engine.bulk import chunked
-from versionsync.mirror.schema import records, versions
+from versionsync.mirror.schema import intervals, records, versions
+from versionsync.mirror.tables.intervals import PUBLISHED
 
 __all__ = ["pending"]
 
@@ -77,12 +78,24 @@ def _newer(newer: Any) -> Any:
         .correlate(records)
         .scalar_subquery()
     )
-    unpublished_at = (
+    ended = (
+        select(func.max(intervals.c.valid_until))
+        .where(
+            intervals.c.source_id == records.c.source_id,
+            intervals.c.kind == PUBLISHED,
+            intervals.c.record_id == records.c.id,
+        )
+        .correlate(records)
+        .scalar_subquery()
+    )
+    # While the intervals are not filled, DatoCMS's own time has to do. It knows none from before June 2026.
+    stated = (
         select(func.max(was_live.c.published_until))
         .where(was_live.c.source_id == records.c.source_id, was_live.c.record_id == records.c.id)
         .correlate(records)
         .scalar_subquery()
     )
+    unpublished_at = func.coalesce(ended, stated)
     is_newer: ColumnElement[bool] = case(
         (records.c.published_version_id.is_not(None), newer.c.ordinal > live_ordinal),
         (records.c.first_published_at.is_not(None), or_(unpublished_at.is_(None), newer.c.created_at > unpublished_at)),

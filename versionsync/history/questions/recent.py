@@ -13,7 +13,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, and_, exists, func, select
 
 from versionsync.history.model import ActKind, RecordChanges
-from versionsync.history.questions.details import titles_of_versions
+from versionsync.history.questions.details import stream, titles_of_versions
 from versionsync.history.scope import ModelName, Scope, fillings
 from versionsync.mirror.engine.bulk import chunked
 from versionsync.mirror.schema import changes, intervals, models, records, versions
@@ -103,7 +103,7 @@ def _saved(connection: Connection, scope: Scope, span: _Span, found: dict[str, _
         .select_from(models.join(versions, of_model))
         .where(models.c.source_id == span.source_id, *span.of_models(models.c.id), *span.has(v.created_at))
     )
-    for row in connection.execution_options(yield_per=1000).execute(query):
+    for row in stream(connection, query, at_once=1000):
         one = found.setdefault(row.record_id, _Found(row.model_id))
         one.act(ActKind.EDITED if row.is_later else ActKind.CREATED, row.created_at)
         one.versions += 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -30,6 +29,7 @@ Path = tuple[str | int, ...]
 Lines = dict[Path, Para]
 
 MOST_WORDS = 1.1
+SURE_WORDS = 4
 SURE_SHARE = 0.6
 """A paragraph that was moved and kept less of the words is another one: moves are shown only if they are sure."""
 
@@ -70,32 +70,30 @@ def _is_empty_if_equal(pair: Pair, diff: ContentDiff) -> Iterator[str]:
 def _has_only_words_that_changed(pair: Pair, diff: ContentDiff) -> Iterator[str]:
     words = diff.words_added + diff.words_removed
     edited = pair.edits.words
-    edited += 2 * sum(_kept(pair, path, para, before=False) for path, para in pair.lines_after.items())
-    edited += 2 * sum(_kept(pair, path, para, before=True) for path, para in pair.lines_before.items())
+    edited += 2 * sum(_kept(pair, para, before=False) for para in pair.lines_after.values())
+    edited += 2 * sum(_kept(pair, para, before=True) for para in pair.lines_before.values())
     if words > MOST_WORDS * edited:
         yield f"{words} words changed, of {edited} that were edited"
 
 
-def _kept(pair: Pair, path: Path, para: Para, *, before: bool) -> int:
+def _kept(pair: Pair, para: Para, *, before: bool) -> int:
     """Return how many words a paragraph kept that lost so many that it is another one; 0 for all others."""
-    words = Counter(word.text for word in para.words if word.node is None)
-    others = _words_of_same(path, para, pair.lines_after if before else pair.lines_before)
-    kept = (words & others).total()
-    is_other = 2 * kept <= words.total() or (
-        pair.edits.has_moves and kept < SURE_SHARE * max(words.total(), others.total())
+    words = _numbers(para)
+    others = _numbers_of_same(para, pair.lines_after if before else pair.lines_before)
+    kept = len(words & others)
+    is_other = 2 * kept <= len(words) or (
+        pair.edits.has_moves and kept < max(SURE_WORDS, SURE_SHARE * max(len(words), len(others)))
     )
     return kept if is_other else 0
 
 
-def _words_of_same(path: Path, para: Para, others: Lines) -> Counter[str]:
-    """Return the words of all paragraphs of the same document that share a first paragraph with one."""
-    document = path[: path.index("document")]
-    return Counter(
-        word.text
-        for at, other in others.items()
-        if at[: len(document)] == document and other.origins & para.origins
-        for word in other.words
-    )
+def _numbers(para: Para) -> set[int]:
+    return {word.number for word in para.words if word.node is None}
+
+
+def _numbers_of_same(para: Para, others: Lines) -> set[int]:
+    """Return the words of all paragraphs that share a first paragraph with one."""
+    return {number for other in others.values() if other.origins & para.origins for number in _numbers(other)}
 
 
 def _stays_in_its_place(pair: Pair, diff: ContentDiff) -> Iterator[str]:
@@ -176,20 +174,20 @@ def _knows_its_paragraphs(pair: Pair, diff: ContentDiff) -> Iterator[str]:
 
 def _is_unknown(pair: Pair, change: Change, para: Para, path: Path) -> Iterator[str]:
     """Check that the words of a paragraph that is said to be new or gone are on this side only."""
-    words = [word.text for word in para.words if word.node is None]
-    if len(words) < 4 or _kept(pair, path, para, before=change.operation is Operation.REMOVED):
+    words = _numbers(para)
+    if len(words) < SURE_WORDS or _kept(pair, para, before=change.operation is Operation.REMOVED):
         return
     own = pair.lines_before if change.operation is Operation.REMOVED else pair.lines_after
     others = pair.lines_after if change.operation is Operation.REMOVED else pair.lines_before
-    shared = Counter(words) & _words_of_same(path, para, others)
-    if 2 * shared.total() > len(words) and not _is_elsewhere(para, own, path, words):
+    shared = words & _numbers_of_same(para, others)
+    if 2 * len(shared) > len(words) and not _is_elsewhere(para, own, path):
         yield f"a paragraph that is on both sides is {change.operation}: {path}"
 
 
-def _is_elsewhere(para: Para, own: Lines, path: Path, words: list[str]) -> bool:
+def _is_elsewhere(para: Para, own: Lines, path: Path) -> bool:
     """Return whether a larger part of the same first paragraph is on the same side, so that this is the lesser one."""
     return any(
-        at != path and other.origins & para.origins and len(other.words) >= len(words) for at, other in own.items()
+        at != path and other.origins & para.origins and len(other.words) >= len(para.words) for at, other in own.items()
     )
 
 
