@@ -7,9 +7,9 @@ from typing import Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from versionsync.history.diff.model import Operation, SpanOperation
+from versionsync.history.diff.model import Operation
 from versionsync.history.render.heading import Heading
-from versionsync.history.render.passages import Run
+from versionsync.history.render.passages import Shown
 from versionsync.history.render.terminal import summary_of
 from versionsync.history.render.view import DiffView, Filter
 from versionsync.text import printable
@@ -61,19 +61,10 @@ def page_of(view: DiffView, heading: Heading, *, shows: Filter = Filter.ALL, sid
         filter=_FILTERS[shows],
         symbols=_SYMBOLS,
         is_beside=side_by_side,
-        runs_before=_runs_before,
-        runs_after=_runs_after,
+        Shown=Shown,
     )
 
 
 def _visible(text: str) -> str:
     """Replace what changes the direction of text or cannot be seen. Line breaks stay."""
     return "\n".join(printable(line) for line in text.split("\n"))
-
-
-def _runs_before(runs: tuple[Run, ...]) -> list[Run]:
-    return [run for run in runs if run.operation is not SpanOperation.ADDED]
-
-
-def _runs_after(runs: tuple[Run, ...]) -> list[Run]:
-    return [run for run in runs if run.operation is not SpanOperation.REMOVED]

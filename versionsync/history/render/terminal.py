@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.text import Text
 
 from versionsync.history.diff.model import Operation, SpanOperation
-from versionsync.history.render.passages import Run
+from versionsync.history.render.passages import Run, Shown
 from versionsync.history.render.view import DiffView, Entry, Line, Section
 from versionsync.text import count, printable
 
@@ -48,6 +48,8 @@ _SYMBOLS: Final = {
 _INDENT: Final = "    "
 _GAP: Final = " │ "
 _LEAST_WIDTH: Final = 24
+_SHORT: Final = 100
+"""An entry of one line is at most this wide."""
 
 
 def lines_of(view: DiffView, console: Console, *, color: bool, side_by_side: bool = False) -> Iterator[Text]:
@@ -61,7 +63,7 @@ def lines_of(view: DiffView, console: Console, *, color: bool, side_by_side: boo
     """
     drawing = _Drawing(console, color, side_by_side)
     for note in view.notes:
-        yield Text(note, style="bold" if color else "")
+        yield from Text(note, style="bold" if color else "").wrap(console, console.width)
     for number, section in enumerate(view.sections):
         if number or view.notes:
             yield Text()
@@ -74,7 +76,10 @@ def summary_of(view: DiffView) -> str:
     if not view.sections:
         text = "Nothing changed." if not view.hidden else "Nothing changed that is shown."
     else:
-        text = f"{count(fields, 'field')}, +{view.words_added:,} −{view.words_removed:,} words."
+        words = (
+            f", +{view.words_added:,} −{view.words_removed:,} words" if view.words_added + view.words_removed else ""
+        )
+        text = f"{count(fields, 'field')}{words}."
     if view.hidden:
         text += f" {count(view.hidden, 'change')} hidden by the filter."
     if view.limited:
@@ -101,6 +106,9 @@ class _Drawing:
         symbol, style = _SYMBOLS[entry.operation]
         lead = Text("  ").append(symbol, style=style if self.color else "").append(" ")
         about = Text(printable(" · ".join(filter(None, (entry.where, *entry.what)))), style="dim" if self.color else "")
+        if self._is_short(entry, about, body):
+            yield lead + about + Text(": ") + body[0]
+            return
         if about.plain:
             for number, line in enumerate(about.wrap(self.console, self._width)):
                 line.rstrip()
@@ -109,6 +117,12 @@ class _Drawing:
             yield lead + body.pop(0)
         for line in body:
             yield Text(_INDENT) + line
+
+    def _is_short(self, entry: Entry, about: Text, body: Sequence[Text]) -> bool:
+        """Return whether an entry fits one line."""
+        if self.is_beside or entry.what or not about.plain or len(body) != 1:
+            return False
+        return cell_len(about.plain) + cell_len(body[0].plain) + 2 <= min(self._width, _SHORT)
 
     @property
     def _width(self) -> int:
@@ -121,7 +135,7 @@ class _Drawing:
 
     def _body(self, entry: Entry) -> Text:
         """All of an entry in one column."""
-        text = self._runs(entry.runs)
+        text = self._runs([run for run in entry.runs if Shown.TOGETHER in run.shown])
         if entry.before is not None:
             text.append_text(self._piece(SpanOperation.REMOVED, entry.before))
         if entry.before is not None and entry.after is not None:
@@ -146,8 +160,8 @@ class _Drawing:
     def _beside(self, entry: Entry) -> Iterator[Text]:
         """All of an entry in two columns."""
         width = max((self._width - len(_GAP)) // 2, _LEAST_WIDTH // 2)
-        left = self._runs([run for run in entry.runs if run.operation is not SpanOperation.ADDED], notes=False)
-        right = self._runs([run for run in entry.runs if run.operation is not SpanOperation.REMOVED])
+        left = self._runs([run for run in entry.runs if Shown.BEFORE in run.shown], notes=False)
+        right = self._runs([run for run in entry.runs if Shown.AFTER in run.shown])
         if entry.before is not None:
             left.append_text(self._piece(SpanOperation.REMOVED, entry.before))
         if entry.after is not None:
@@ -173,7 +187,8 @@ class _Drawing:
         text = Text()
         for run in runs:
             if run.left_out:
-                text.append(f"⋯ {count(run.left_out, 'word')} ⋯", style="dim" if self.color else "")
+                left_out = f"⋯ {count(run.left_out, 'word')} ⋯"
+                text.append_text(self._piece(run.operation, left_out, "dim"))
                 continue
             text.append_text(self._piece(run.operation, run.text, _style_of(run)))
             if run.note and notes:

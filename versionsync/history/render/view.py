@@ -25,13 +25,13 @@ from versionsync.history.diff.model import (
     is_not_formatting,
 )
 from versionsync.history.render.passages import Run, plain_runs, runs_of, without_long_rests
-from versionsync.history.render.places import blocks_around, position_in, where_in_words
+from versionsync.history.render.places import blocks_around, containers_of, position_in, where_in_words
 from versionsync.history.render.words import Names, node_in_words, text_of_node, value_in_words
 
 __all__ = ["DiffView", "Entry", "Filter", "Line", "Section", "view_of"]
 
 _Value = Json | Literal[Absent.ABSENT]
-_LIMITED: Final = "limited: too long to compare word by word, so all of it is shown as removed and added"
+_LIMITED: Final = "limited: too long to compare word by word, so it stands here as removed and added as a whole"
 
 
 class Filter(Enum):
@@ -222,12 +222,12 @@ class _Builder:
         spans = next((change.spans for change in changes if change.spans), ())
         if spans:
             runs = runs_of(spans, self.names, shows_formatting=self.shows is Filter.ALL)
-            parts.runs = without_long_rests(runs) if self.is_short and not is_limited else runs
+            parts.runs = without_long_rests(runs, is_limited=is_limited) if self.is_short else runs
             self._add_blocks(parts, first)
         else:
             self._add_values(parts, first)
         return Entry(
-            where=self._where(first),
+            where=self._where(changes),
             what=(*what, *([_LIMITED] if is_limited else [])),
             operation=first.operation,
             runs=tuple(parts.runs),
@@ -238,12 +238,15 @@ class _Builder:
             is_limited=is_limited,
         )
 
-    def _where(self, change: Change) -> str:
+    def _where(self, changes: Sequence[Change]) -> str:
+        change = changes[0]
         is_removed = not change.targets
         content, paths = (self.before, change.sources) if is_removed else (self.after, change.targets)
         path = paths[0] if paths else ()
         value = change.before if is_removed else change.after
-        return where_in_words(change.place, path, blocks_around(content, path), value, self.names)
+        is_retyped = any(one.restructuring is Restructuring.RETYPED for one in changes)
+        around = blocks_around(content, path)
+        return where_in_words(change.place, path, around, value, self.names, names_node=not is_retyped)
 
     def _what(self, change: Change) -> str:
         """Return what happened, in words; nothing where the text shows it."""
@@ -264,8 +267,20 @@ class _Builder:
             case Restructuring.REPLACED:
                 return "replaced"
             case Restructuring.RETYPED:
-                return _retyped(change, self.names)
+                return self._retyped(change)
         return str(change.operation.value) if change.operation is not Operation.CHANGED else ""
+
+    def _retyped(self, change: Change) -> str:
+        if isinstance(change.before, dict) and change.before.get("type") == "root":
+            return "in other lists or quotes"
+        before, after = node_in_words(change.before, self.names), node_in_words(change.after, self.names)
+        one = _nearest(containers_of(self.before, change.sources[0])) if change.sources else None
+        other = _nearest(containers_of(self.after, change.targets[0])) if change.targets else None
+        if one == other:
+            return f"{before} became {after}"
+        if one is None:
+            return f"{before} became {other}" if before == after else f"{before} became {after} in a {other}"
+        return f"{one} became {other or after}"
 
     def _add_values(self, parts: _Parts, change: Change) -> None:
         """Show values that are no texts."""
@@ -295,8 +310,8 @@ class _Builder:
             if change.operation is Operation.MOVED and (blocks := _blocks_in(change.after)):
                 parts.runs = plain_runs("; ".join(value_in_words(one, None, self.names) for one in blocks))
             return
-        parts.lines_before += [line for one in _blocks_in(change.before) for line in block_lines(one, self.names)]
-        parts.lines_after += [line for one in _blocks_in(change.after) for line in block_lines(one, self.names)]
+        parts.lines_before += _lines_of(change.before, self.names)
+        parts.lines_after += _lines_of(change.after, self.names)
 
     def _in_words(self, value: _Value, change: Change) -> str:
         place = change.place
@@ -326,6 +341,11 @@ class _Parts:
     lines_after: list[Line] = field(default_factory=list)
 
 
+def _nearest(containers: Sequence[str]) -> str | None:
+    """Return what the innermost container makes of a paragraph in it."""
+    return {"listItem": "list item", "blockquote": "quote"}.get(containers[-1]) if containers else None
+
+
 def _is_shown(change: Change) -> bool:
     """Return whether the words say more than the structure does; a whole document does not."""
     return not (isinstance(change.after, dict) and change.after.get("type") in ("root", "list", "blockquote"))
@@ -337,16 +357,6 @@ def _moved(change: Change) -> str:
         if one is not None and other is not None and one != other:
             return f"moved from place {one} to {other}"
     return "moved"
-
-
-def _retyped(change: Change, names: Names) -> str:
-    before, after = node_in_words(change.before, names), node_in_words(change.after, names)
-    if isinstance(change.before, dict) and change.before.get("type") == "root":
-        return "in other lists or quotes"
-    if before != after:
-        return f"{before} became {after}"
-    one, other = (len(path) for path in (change.sources[0], change.targets[0]))
-    return f"{before} became part of a list or quote" if other > one else f"{before} left its list or quote"
 
 
 def _blocks_in(value: _Value) -> list[Json]:
@@ -364,17 +374,31 @@ def _blocks_in(value: _Value) -> list[Json]:
     return []
 
 
-def block_lines(block: Json, names: Names, above: str = "") -> Iterator[Line]:
-    """Yield the values in a block, in the order of its fields, those of the blocks in it after them."""
+def _lines_of(value: _Value, names: Names) -> list[Line]:
+    """Return the values in the blocks of a value. One block alone is named by the place of the entry."""
+    blocks = _blocks_in(value)
+    is_named = isinstance(value, dict) and not is_document(value)
+    return [line for one in blocks for line in _block_lines(one, names, "" if is_named else None)]
+
+
+def _block_lines(block: Json, names: Names, above: str | None) -> Iterator[Line]:
+    """Yield the values in a block, in the order of its fields; those of the blocks in it after them.
+
+    Args:
+        block: The block.
+        names: What people call models and fields.
+        above: What stands before the names of its fields. None: the name of its model.
+    """
     model_id = block_model_of(block)
     fields = names.schema.of_model(model_id)
-    name = above + (names.model(model_id) or "block")
+    model = names.model(model_id) or "block"
+    above = f"{model} › " if above is None else above
     values = block["attributes"]
     ordered = [*(key for key in fields if key in values), *(key for key in values if key not in fields)]
     is_empty = True
     for api_key in ordered:
         one = fields.get(api_key)
-        label = f"{name} › {names.field(model_id, api_key)}"
+        label = above + names.field(model_id, api_key)
         for locale, value in _by_locale(one is not None and one.is_localized, values[api_key]):
             inner = _blocks_in(value)
             if not inner or is_document(value):
@@ -384,9 +408,10 @@ def block_lines(block: Json, names: Names, above: str = "") -> Iterator[Line]:
                     yield Line(label + (f" ({locale})" if locale else ""), words)
             for block_in_it in inner:
                 is_empty = False
-                yield from block_lines(block_in_it, names, f"{label} › ")
+                inner_model = names.model(block_model_of(block_in_it)) or "block"
+                yield from _block_lines(block_in_it, names, f"{label} › {inner_model} › ")
     if is_empty:
-        yield Line(name, "empty")
+        yield Line(model, "empty")
 
 
 def _by_locale(is_localized: bool, value: Json) -> list[tuple[str | None, Json]]:

@@ -17,7 +17,7 @@ import msgspec
 from versionsync.history.diff.documents import is_document, text_of
 from versionsync.history.diff.lines import block_id_of, block_model_of
 from versionsync.history.diff.members import is_block
-from versionsync.history.diff.model import Absent, Json
+from versionsync.history.diff.model import ABSENT, Absent, Json
 from versionsync.history.diff.schema import Schema
 from versionsync.history.diff.tokens import BREAK, NODE
 
@@ -62,6 +62,8 @@ _FILES: Final = frozenset({"file", "gallery"})
 _LISTED: Final = 5
 """How many elements of a list are named."""
 _SHORT_ID: Final = 8
+_LONG_ID: Final = 22
+"""Ids of this length are random; the beginning names them too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +112,9 @@ def value_in_words(value: Json | Literal[Absent.ABSENT], field_type: str | None,
         field_type: The type of the field. None: it is not known, or says nothing about the value.
         names: What people call records and files.
     """
+    if value is ABSENT or value is None or value in ("", [], {}):
+        return "–"
     match value:
-        case Absent.ABSENT | None | "" | [] | {}:
-            return "–"
         case bool():
             return "yes" if value else "no"
         case int() | float():
@@ -233,7 +235,8 @@ def node_in_words(node: Json, names: Names) -> str:
         return "node"
     type = node.get("type")
     if type == "block":
-        return f"block {names.model(block_model_of(node.get('item'))) or ''}".rstrip()
+        name = names.model(block_model_of(node.get("item")))
+        return f"block ({name})" if name else "block"
     if type == "heading" and isinstance(level := node.get("level"), int):
         return f"heading {level}"
     return _NODES.get(type, type) if isinstance(type, str) else "node"
@@ -251,4 +254,4 @@ def shortened(text: str, words: int) -> str:
 
 
 def _short(id: str) -> str:
-    return id if id.isdecimal() else id[:_SHORT_ID]
+    return id[:_SHORT_ID] if len(id) == _LONG_ID else id
