@@ -58,7 +58,7 @@ class Entry:
 
     Attributes:
         where: What of the field it is: `block 2 (Quote) › Text`. Empty: the whole value.
-        what: What happened, in words: `moved from place 4 to 2`, `split in 2`.
+        what: What happened, in words: `moved up, from place 4 to 2`, `split into 2 paragraphs`.
         operation: Whether it was added, removed, changed or moved as a whole.
         runs: The text with what changed in it.
         before: The value before in words, if it is no text. None: there is none to show.
@@ -259,9 +259,9 @@ class _Builder:
         before, after = change.before, change.after
         match change.restructuring:
             case Restructuring.SPLIT:
-                return f"split in {len(after)}" if isinstance(after, list) else "split"
+                return f"split into {_number(after)}" if isinstance(after, list) else "split"
             case Restructuring.MERGED:
-                return f"{len(before)} merged into one" if isinstance(before, list) else "merged"
+                return f"{_number(before)} merged into one" if isinstance(before, list) else "merged"
             case Restructuring.REDIVIDED:
                 return "divided at other places"
             case Restructuring.REPLACED:
@@ -341,6 +341,12 @@ class _Parts:
     lines_after: list[Line] = field(default_factory=list)
 
 
+def _number(nodes: Sequence[Json]) -> str:
+    """Return the number of some nodes that were split or merged, in words."""
+    types = {node.get("type") if isinstance(node, dict) else None for node in nodes}
+    return f"{len(nodes)} paragraphs" if types == {"paragraph"} else str(len(nodes))
+
+
 def _nearest(containers: Sequence[str]) -> str | None:
     """Return what the innermost container makes of a paragraph in it."""
     return {"listItem": "list item", "blockquote": "quote"}.get(containers[-1]) if containers else None
@@ -355,7 +361,7 @@ def _moved(change: Change) -> str:
     if change.sources and change.targets:
         one, other = position_in(change.sources[0]), position_in(change.targets[0])
         if one is not None and other is not None and one != other:
-            return f"moved from place {one} to {other}"
+            return f"moved {'up' if other < one else 'down'}, from place {one} to {other}"
     return "moved"
 
 
