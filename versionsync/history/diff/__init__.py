@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from versionsync.history.diff.applying import apply
 from versionsync.history.diff.compare import compare
+from versionsync.history.diff.json_patch import json_patch
 from versionsync.history.diff.model import (
     ABSENT,
     Absent,
@@ -38,5 +39,6 @@ __all__ = [
     "changes_meaning",
     "compare",
     "is_not_formatting",
+    "json_patch",
     "pointer",
 ]

@@ -85,11 +85,10 @@ class Text:
         self._gaps = [gap for gap, _ in tokens]
         self._ends = list(accumulate(len(gap) + len(word) for gap, word in tokens))
         if self.nodes:
-            places = {place + 1: index for index, place in enumerate(self._ends)}
+            # A node's word is one character; the last word is empty and ends where the one before it may end, too.
+            indices = {end: index for index, end in enumerate(self._ends[:-1])}
             for place, node in self.nodes.items():
-                index = places.get(place + 2)
-                if index is not None:
-                    self._words[index] = node.key
+                self._words[indices[place + 1]] = node.key
 
     def style_at(self, place: int) -> Style:
         """The style of the character at `place`."""
