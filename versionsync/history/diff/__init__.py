@@ -21,6 +21,7 @@ from versionsync.history.diff.model import (
     pointer,
 )
 from versionsync.history.diff.schema import Schema, SchemaField
+from versionsync.history.diff.summary import describe, summarize
 
 __all__ = [
     "ABSENT",
@@ -38,7 +39,9 @@ __all__ = [
     "apply",
     "changes_meaning",
     "compare",
+    "describe",
     "is_not_formatting",
     "json_patch",
     "pointer",
+    "summarize",
 ]

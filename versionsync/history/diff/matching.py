@@ -56,6 +56,8 @@ def match_lines(before: Sequence[Line], after: Sequence[Line]) -> list[Group]:
 
     A group that was removed follows the one that stood before it.
     """
+    if len(before) == len(after) == 1 and _is_same_place(before[0], after[0]):
+        return [Group((0,), (0,))]
     fixed, moved = _exact_pairs(before, after)
     taken_a = {i for i, _ in moved}
     taken_b = {j for _, j in moved}
@@ -118,6 +120,8 @@ def _aligned(
     """Group the lines of a region by the words they share, in order. Also return whether a limit was met."""
     if not rest_a or not rest_b:
         return [], False
+    if len(rest_a) == len(rest_b) == 1 and _is_rewritten(before[rest_a[0]], after[rest_b[0]]):
+        return [Group((rest_a[0],), (rest_b[0],))], False
     edges, is_limited = _edges(before, after, rest_a, rest_b)
     groups = [
         Group(tuple(members_a), tuple(members_b), is_limited=is_limited)
@@ -129,6 +133,14 @@ def _aligned(
 def _is_same_place(a: Line, b: Line) -> bool:
     """Return whether two lines that stand between the same neighbours are one line that was rewritten."""
     return a.sort is b.sort and a.type == b.type and a.sort is not LineSort.BLOCK
+
+
+def _is_rewritten(a: Line, b: Line) -> bool:
+    """Return whether two lines between the same neighbours are one, without aligning them: half of the words are."""
+    if not _is_same_place(a, b):
+        return False
+    shared = (Counter(a.words) & Counter(b.words)).total()
+    return 2 * shared >= max(len(a.words), len(b.words))
 
 
 def _edges(
@@ -172,10 +184,15 @@ def _components(
         one, other = of_a.get(i), of_b.get(j)
         if one is not None and one is other:
             continue
-        if one is not None or other is not None:
-            borders = borders_a[i] if len(a.words) >= len(b.words) else borders_b[j]
-            if a.sort is not LineSort.TEXT or not _may_join(edge, len(a.words), len(b.words), borders):
-                continue
+        if (one or other) and not (
+            a.sort is LineSort.TEXT
+            and (
+                _is_at_border(edge, len(a.words), len(b.words))
+                or (one and not other and _is_part(edge.count, edge.first_a, edge.last_a, b, a, borders_a[i]))
+                or (other and not one and _is_part(edge.count, edge.first_b, edge.last_b, a, b, borders_b[j]))
+            )
+        ):
+            continue
         members = one or ([i], [])
         added = other or ([], [j])
         members[0].extend(added[0])
@@ -201,19 +218,24 @@ def _borders(edges: dict[tuple[int, int], _Edge], *, of_a: bool) -> dict[int, Co
     return borders
 
 
-def _may_join(edge: _Edge, size_a: int, size_b: int, borders: Counter[int]) -> bool:
-    """Return whether a line may join a group.
+def _is_part(count: int, first: int, last: int, part: Line, whole: Line, borders: Counter[int]) -> bool:
+    """Return whether a line is a part of another one, which has other parts.
 
-    It shares half of its words, and if these are few, the longer line had them at its start, at its end or next to
-    another passage of the group.
+    Half of its words were in the whole. If these are few, they were at its start, at its end or next to another part.
+
+    Args:
+        count: The number of words that both share.
+        first: The place of the first of them in the whole.
+        last: The place of the last of them.
+        part: The line that may be a part.
+        whole: The line that it may be a part of.
+        borders: How often a passage of the whole that it shares with some line begins or has ended at a place.
     """
-    shorter, longer = min(size_a, size_b), max(size_a, size_b)
-    first, last = (edge.first_a, edge.last_a) if size_a >= size_b else (edge.first_b, edge.last_b)
-    if 2 * edge.count >= shorter:
-        # The line itself has put its own first and last place there.
-        has_neighbour = borders[first] > 1 or borders[last + 1] > 1
-        return edge.count > 2 or first == 0 or last == longer - 1 or has_neighbour
-    return _is_at_border(edge, size_a, size_b)
+    if 2 * count < len(part.words):
+        return False
+    # The line itself has put its own first and last place there.
+    has_neighbour = borders[first] > 1 or borders[last + 1] > 1
+    return count > 2 or first == 0 or last == len(whole.words) - 1 or has_neighbour
 
 
 def _is_at_border(edge: _Edge, size_a: int, size_b: int) -> bool:
@@ -222,7 +244,7 @@ def _is_at_border(edge: _Edge, size_a: int, size_b: int) -> bool:
     ends_b = edge.first_a == 0 and edge.last_b == size_b - 1
     length = edge.last_a - edge.first_a + 1
     is_dense = edge.count == length == edge.last_b - edge.first_b + 1
-    return edge.count > 1 and is_dense and (ends_a or ends_b)
+    return is_dense and (ends_a or ends_b)
 
 
 def _crossing(
@@ -231,8 +253,8 @@ def _crossing(
     """Find lines that were moved and edited among those that have no group."""
     taken_a = {i for group in (*in_order, *others) for i in group.before}
     taken_b = {j for group in (*in_order, *others) for j in group.after}
-    rest_a = [i for i, line in enumerate(before) if i not in taken_a and _is_distinctive(line)]
-    rest_b = [j for j, line in enumerate(after) if j not in taken_b and _is_distinctive(line)]
+    rest_a = [i for i, line in enumerate(before) if i not in taken_a and line.sort is not LineSort.OTHER]
+    rest_b = [j for j, line in enumerate(after) if j not in taken_b and line.sort is not LineSort.OTHER]
     found: list[Group] = []
     for _ in range(ROUNDS):
         if not rest_a or not rest_b:
@@ -264,36 +286,39 @@ def _attached(
     rest_a = [i for i, line in enumerate(before) if i not in taken_a and line.sort is LineSort.TEXT]
     rest_b = [j for j, line in enumerate(after) if j not in taken_b and line.sort is LineSort.TEXT]
     for index, group in enumerate(groups):
-        if rest_a and len(group.after) == 1 and after[group.after[0]].sort is LineSort.TEXT:
-            members, rest_a = _with_parts(before, group.before, after[group.after[0]], rest_a)
+        if before[group.before[0]].sort is not LineSort.TEXT:
+            continue
+        if rest_a:
+            members, rest_a = _with_parts(before, group.before, [after[j] for j in group.after], rest_a)
             groups[index] = group = replace(group, before=members)
-        if rest_b and len(group.before) == 1 and before[group.before[0]].sort is LineSort.TEXT:
-            members, rest_b = _with_parts(after, group.after, before[group.before[0]], rest_b)
-            groups[index] = replace(group, after=members)
+        if rest_b:
+            members, rest_b = _with_parts(after, group.after, [before[i] for i in group.before], rest_b)
+            groups[index] = group = replace(group, after=members)
     return groups[:size], groups[size:]
 
 
 def _with_parts(
-    lines: Sequence[Line], members: tuple[int, ...], whole: Line, rest: list[int]
+    lines: Sequence[Line], members: tuple[int, ...], others: Sequence[Line], rest: list[int]
 ) -> tuple[tuple[int, ...], list[int]]:
-    """Add lines of `rest` to the members of a group if the rest of its other line, `whole`, is made of their words.
+    """Add lines of `rest` to the members of a group whose other side, `others`, has their words.
 
     Returns:
-        The members in the order in which their words are in `whole`, and the lines that are no members.
+        The members in the order in which their words are on the other side, and the lines that are no members.
     """
+    whole = [word for line in others for word in line.words]
     words = [word for index in members for word in lines[index].words]
     owners = [index for index in members for _ in lines[index].words]
-    if words == whole.words:
+    if words == whole:
         return members, rest
-    unmatched = set(range(len(whole.words)))
+    unmatched = set(range(len(whole)))
     places: dict[int, int] = {}
-    for place, at, size in align(words, whole.words).blocks:
+    for place, at, size in align(words, whole).blocks:
         unmatched.difference_update(range(at, at + size))
         for offset in range(size):
             places.setdefault(owners[place + offset], at + offset)
     left: list[int] = []
     for index in rest:
-        found = _places_in(lines[index].words, whole.words, unmatched)
+        found = _places_in(lines[index].words, whole, unmatched)
         if found:
             places[index] = found[0]
             unmatched.difference_update(found)
@@ -321,10 +346,6 @@ def _places_in(words: list[str], whole: list[str], unmatched: set[int]) -> list[
     return found if len(found) >= SURE_SHARE * size else []
 
 
-def _is_distinctive(line: Line) -> bool:
-    return line.sort is LineSort.BLOCK or (line.sort is LineSort.TEXT and len(line.words) >= SURE_WORDS)
-
-
 def _is_sure(
     before: Sequence[Line],
     after: Sequence[Line],
@@ -335,7 +356,8 @@ def _is_sure(
     shared = sum(edges[i, j].count for i in members_a for j in members_b if (i, j) in edges)
     size_a = sum(len(before[i].words) for i in members_a)
     size_b = sum(len(after[j].words) for j in members_b)
-    return shared >= SURE_SHARE * max(size_a, size_b)
+    is_enough = shared >= SURE_WORDS or before[members_a[0]].sort is LineSort.BLOCK
+    return is_enough and shared >= SURE_SHARE * max(size_a, size_b)
 
 
 def _is_crossing(members_a: Sequence[int], members_b: Sequence[int], in_order: Sequence[Group]) -> bool:

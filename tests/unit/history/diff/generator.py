@@ -80,6 +80,8 @@ class Word:
     is_half: bool = False
     node: Block | str | None = None
     """An inline block, or the id of a record."""
+    number: int = 0
+    """Which word it is, wherever it stands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +188,7 @@ def _vocabulary(number: int) -> list[str]:
     rng = random.Random(number)
     letters = ("abcdefghiklmnoprstuvz", "abcdefghiklmnoprstuvz", "àèìòùçñßøåæ", "абвгдежзиклмн")
     spelled = (
-        "".join(rng.choices(rng.choice(letters), k=rng.randint(1, 9))) for _ in range((40, 400, 4000)[number % 3])
+        "".join(rng.choices(rng.choice(letters), k=rng.randint(1, 9))) for _ in range((4000, 400, 4000)[number % 3])
     )
     return list(spelled)
 
@@ -196,7 +198,9 @@ class Generator:
 
     def __init__(self, seed: int) -> None:
         self.rng = random.Random(seed)
-        self.vocabulary = _vocabulary(self.rng.randrange(9))
+        number = self.rng.randrange(9)
+        self.vocabulary = _vocabulary(number)
+        self.is_natural = number % 3 == 0
         self.number = 0
 
     def pairs(self, number: int = 1) -> Iterator[Pair]:
@@ -219,7 +223,9 @@ class Generator:
         return self.number
 
     def _word(self) -> str:
-        word = self.rng.choice(self.vocabulary)
+        # In a natural text, half of the words are of the hundred that are used most.
+        size = len(self.vocabulary)
+        word = self.vocabulary[int(size ** self.rng.random()) - 1 if self.is_natural else self.rng.randrange(size)]
         return word + self.rng.choice(",.;!") if self.rng.random() < 0.1 else word
 
     def _words(self, least: int, most: int) -> list[str]:
@@ -227,7 +233,7 @@ class Generator:
 
     def _para(self, least: int = 1, most: int = 30) -> Para:
         rng = self.rng
-        words = [Word(word) for word in self._words(least, most)]
+        words = [Word(word, number=self._next()) for word in self._words(least, most)]
         if rng.random() < 0.3:
             start = rng.randrange(len(words))
             words[start:] = [replace(word, marks=frozenset(rng.sample(MARKS, 1))) for word in words[start:]]
@@ -386,7 +392,7 @@ class Generator:
         if any(word.node is not None for word in gone):
             gone = []
         style = words[start - 1] if start and words[start - 1].node is None else Word("")
-        new = [replace(style, text=word, is_half=False) for word in self._words(1, 3)]
+        new = [replace(style, text=word, is_half=False, number=self._next()) for word in self._words(1, 3)]
         words[start : start + len(gone)] = new
         nodes[index] = replace(para, words=tuple(words))
         edits.note("words", where, len(gone) + len(new))
@@ -442,13 +448,10 @@ class Generator:
             return
         para = nodes.pop(index)
         place = self.rng.randint(0, len(nodes))
-        passed: list[Any] = []
-        for node in nodes[min(index, place) : max(index, place)]:
-            passed += [para for item in node.items for para in item] if isinstance(node, Group) else [node]
+        # What is too short to be sure of is shown as removed and added.
+        words = _short_words([para, *nodes[min(index, place) : max(index, place)]])
         nodes.insert(place, para)
         edits.has_moves = True
-        # What is too short to be sure of is shown as removed and added.
-        words = sum(_para_words(one) for one in (para, *passed) if isinstance(one, Para) and len(one.words) < 6)
         edits.note("move", where, 2 * words)
 
     def edit_add(self, where: Where, doc: Doc, edits: Edits, nodes: list[Any], index: int) -> None:
@@ -509,9 +512,10 @@ class Generator:
             block = doc.nodes.pop(rng.choice(places))
             edits.note("remove block", where, _block_words(block))
         else:
-            block = doc.nodes.pop(rng.choice(places))
-            doc.nodes.insert(rng.randint(0, len(doc.nodes)), block)
-            edits.note("move block", where)
+            at, place = rng.choice(places), rng.randrange(len(doc.nodes))
+            passed = _short_words(doc.nodes[min(at, place) : max(at, place) + 1])
+            doc.nodes.insert(place, doc.nodes.pop(at))
+            edits.note("move block", where, 2 * passed)
             edits.has_moves = True
 
     def edit_inline(self, where: Where, doc: Doc, edits: Edits, nodes: list[Any], index: int) -> None:
@@ -687,6 +691,14 @@ def _in_block(block: Block, where: Where) -> Iterator[tuple[Where, Any]]:
 
 def _para_words(para: Para) -> int:
     return sum(_block_words(word.node) if isinstance(word.node, Block) else word.node is None for word in para.words)
+
+
+def _short_words(nodes: list[Any]) -> int:
+    """The words in short paragraphs."""
+    paras: list[Any] = []
+    for node in nodes:
+        paras += [para for item in node.items for para in item] if isinstance(node, Group) else [node]
+    return sum(_para_words(para) for para in paras if isinstance(para, Para) and len(para.words) < 6)
 
 
 def _block_words(block: Block) -> int:

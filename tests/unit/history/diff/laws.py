@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -30,6 +29,9 @@ Path = tuple[str | int, ...]
 Lines = dict[Path, Para]
 
 MOST_WORDS = 1.1
+SURE_WORDS = 4
+SURE_SHARE = 0.6
+"""A paragraph that was moved and kept less of the words is another one: moves are shown only if they are sure."""
 
 
 def broken_laws(pair: Pair, *, has_patch: bool = True) -> list[str]:
@@ -67,32 +69,31 @@ def _is_empty_if_equal(pair: Pair, diff: ContentDiff) -> Iterator[str]:
 
 def _has_only_words_that_changed(pair: Pair, diff: ContentDiff) -> Iterator[str]:
     words = diff.words_added + diff.words_removed
-    edited = pair.edits.words + 2 * (_kept_by_lesser(pair.lines_after, pair.lines_before))
-    edited += 2 * (_kept_by_lesser(pair.lines_before, pair.lines_after))
+    edited = pair.edits.words
+    edited += 2 * sum(_kept(pair, para, before=False) for para in pair.lines_after.values())
+    edited += 2 * sum(_kept(pair, para, before=True) for para in pair.lines_before.values())
     if words > MOST_WORDS * edited:
         yield f"{words} words changed, of {edited} that were edited"
 
 
-def _kept_by_lesser(own: Lines, others: Lines) -> int:
-    """Return the number of words kept by paragraphs that lost half of their words or more: those are other ones."""
-    number = 0
-    for path, para in own.items():
-        words = Counter(word.text for word in para.words if word.node is None)
-        kept = words & _words_of_same(path, para, others)
-        if 2 * kept.total() <= words.total():
-            number += kept.total()
-    return number
-
-
-def _words_of_same(path: Path, para: Para, others: Lines) -> Counter[str]:
-    """Return the words of all paragraphs of the same document that share a first paragraph with one."""
-    document = path[: path.index("document")]
-    return Counter(
-        word.text
-        for at, other in others.items()
-        if at[: len(document)] == document and other.origins & para.origins
-        for word in other.words
+def _kept(pair: Pair, para: Para, *, before: bool) -> int:
+    """Return how many words a paragraph kept that lost so many that it is another one; 0 for all others."""
+    words = _numbers(para)
+    others = _numbers_of_same(para, pair.lines_after if before else pair.lines_before)
+    kept = len(words & others)
+    is_other = 2 * kept <= len(words) or (
+        pair.edits.has_moves and kept < max(SURE_WORDS, SURE_SHARE * max(len(words), len(others)))
     )
+    return kept if is_other else 0
+
+
+def _numbers(para: Para) -> set[int]:
+    return {word.number for word in para.words if word.node is None}
+
+
+def _numbers_of_same(para: Para, others: Lines) -> set[int]:
+    """Return the words of all paragraphs that share a first paragraph with one."""
+    return {number for other in others.values() if other.origins & para.origins for number in _numbers(other)}
 
 
 def _stays_in_its_place(pair: Pair, diff: ContentDiff) -> Iterator[str]:
@@ -162,39 +163,31 @@ def _knows_its_paragraphs(pair: Pair, diff: ContentDiff) -> Iterator[str]:
             if not before and not after and _block_id(change.before) != _block_id(change.after):
                 yield f"a wrong move of a block: {change.sources} to {change.targets}"
         elif change.operation is Operation.ADDED and after:
-            yield from _is_unknown(change, after[0], pair.lines_before, pair.lines_after, change.targets[0])
+            yield from _is_unknown(pair, change, after[0], change.targets[0])
         elif change.operation is Operation.REMOVED and before:
-            yield from _is_unknown(change, before[0], pair.lines_after, pair.lines_before, change.sources[0])
+            yield from _is_unknown(pair, change, before[0], change.sources[0])
         elif change.restructuring in (Restructuring.SPLIT, Restructuring.MERGED) and len(before) + len(after) > 2:
             one = frozenset().union(*(para.origins for para in before))
             if any(not para.origins & one for para in after if len(para.words) > 3):
                 yield f"a wrong split or merge: {change.sources} to {change.targets}"
 
 
-def _is_unknown(
-    change: Change,
-    para: Para,
-    others: Lines,
-    own: Lines,
-    path: Path,
-) -> Iterator[str]:
+def _is_unknown(pair: Pair, change: Change, para: Para, path: Path) -> Iterator[str]:
     """Check that the words of a paragraph that is said to be new or gone are on this side only."""
-    document = path[: path.index("document")]
-    words = [word.text for word in para.words if word.node is None]
-    if len(words) < 4:
+    words = _numbers(para)
+    if len(words) < SURE_WORDS or _kept(pair, para, before=change.operation is Operation.REMOVED):
         return
-    for at, other in others.items():
-        if at[: len(document)] == document and other.origins & para.origins:
-            rest = [word.text for word in other.words]
-            if 2 * sum(word in rest for word in words) > len(words) and not _is_elsewhere(para, own, path, words):
-                yield f"a paragraph that is on both sides is {change.operation}: {path}"
-                return
+    own = pair.lines_before if change.operation is Operation.REMOVED else pair.lines_after
+    others = pair.lines_after if change.operation is Operation.REMOVED else pair.lines_before
+    shared = words & _numbers_of_same(para, others)
+    if 2 * len(shared) > len(words) and not _is_elsewhere(para, own, path):
+        yield f"a paragraph that is on both sides is {change.operation}: {path}"
 
 
-def _is_elsewhere(para: Para, own: Lines, path: Path, words: list[str]) -> bool:
+def _is_elsewhere(para: Para, own: Lines, path: Path) -> bool:
     """Return whether a larger part of the same first paragraph is on the same side, so that this is the lesser one."""
     return any(
-        at != path and other.origins & para.origins and len(other.words) >= len(words) for at, other in own.items()
+        at != path and other.origins & para.origins and len(other.words) >= len(para.words) for at, other in own.items()
     )
 
 
