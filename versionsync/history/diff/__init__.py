@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from versionsync.history.diff.applying import apply
 from versionsync.history.diff.compare import compare
+from versionsync.history.diff.json_patch import json_patch
 from versionsync.history.diff.model import (
     ABSENT,
     Absent,
@@ -20,6 +21,7 @@ from versionsync.history.diff.model import (
     pointer,
 )
 from versionsync.history.diff.schema import Schema, SchemaField
+from versionsync.history.diff.summary import describe, summarize
 
 __all__ = [
     "ABSENT",
@@ -37,6 +39,9 @@ __all__ = [
     "apply",
     "changes_meaning",
     "compare",
+    "describe",
     "is_not_formatting",
+    "json_patch",
     "pointer",
+    "summarize",
 ]

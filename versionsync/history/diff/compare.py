@@ -192,9 +192,8 @@ class _Comparison:
 def _names(fields: Mapping[str, SchemaField], before: Mapping[str, Json], after: Mapping[str, Json]) -> Iterable[str]:
     """The fields in the order of the schema, then those that it does not know."""
     known = [name for name in fields if name in before or name in after]
-    if len(known) == len(before) == len(after):
-        return known
-    return [*known, *sorted((before.keys() | after.keys()) - fields.keys())]
+    unknown = (before.keys() | after.keys()) - fields.keys()
+    return [*known, *sorted(unknown)] if unknown else known
 
 
 def _spot(name: str, field: SchemaField | None, model_id: str | None, block: Spot | None) -> Spot:

@@ -180,7 +180,14 @@ class _DocumentComparison:
         if line.sort is LineSort.BLOCK:
             return (), self.findings.words_of(line.node["item"])
         diff = compare_texts(_NOTHING, line.text) if is_added else compare_texts(line.text, _NOTHING)
-        words = sum(self.findings.words_of(block.item) for block in line.inline_blocks)
+        # A block that is on the other side, too, was moved.
+        others = {
+            block_id_of(block.item)
+            for other in (self.before if is_added else self.after)
+            for block in other.inline_blocks
+        }
+        new = [block.item for block in line.inline_blocks if block_id_of(block.item) not in others]
+        words = sum(map(self.findings.words_of, new))
         return diff.spans, diff.words_added + diff.words_removed + words
 
     def _grouped(self, lines_a: list[Line], lines_b: list[Line], group: Group) -> None:
@@ -194,8 +201,6 @@ class _DocumentComparison:
             return
         diff = compare_texts(joined([line.text for line in lines_a]), joined([line.text for line in lines_b]))
         diff.is_limited |= group.is_limited
-        # A space at a border that came or went says nothing.
-        diff.has_text = any(_is_other_text(span) for span in diff.spans)
         whole = _Whole(self, lines_a, lines_b, diff)
         number_a, number_b = len(lines_a), len(lines_b)
         whole.add(
@@ -296,6 +301,9 @@ class _Whole:
     def add_texts(self) -> None:
         """Note what changed in the texts, by kind."""
         diff = self.diff
+        if len(self.lines_a) + len(self.lines_b) > 2 or diff.nodes_removed or diff.nodes_added:
+            # A space beside a border or node that came or went says nothing.
+            diff.has_text = any(_is_other_text(span) for span in diff.spans)
         self.comparison.nodes_removed += diff.nodes_removed
         self.comparison.nodes_added += diff.nodes_added
         if diff.has_text:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import lru_cache
 from typing import Final
 
 from versionsync.history.diff.equality import key_of
@@ -191,10 +192,11 @@ class _InlineReader:
 
     def read(self, children: Iterable[Json], path: Path, style: Style) -> None:
         for index, child in enumerate(children):
+            if isinstance(child, dict) and child.get("type") == "span" and isinstance(value := child.get("value"), str):
+                self._add(value, _span_style(child, style))
+                continue
             at = (*path, "children", index)
             match child:
-                case {"type": "span", "value": str(value)}:
-                    self._add(value, _span_style(child, style))
                 case {"type": "link", "url": str(url), "children": [_, *_] as inner} if style.record_id is None:
                     self.read(inner, at, style._replace(link=url, more=style.more + _more(child, "url")))
                 case {"type": "itemLink", "item": str(item), "children": [_, *_] as inner} if style.link is None:
@@ -223,15 +225,23 @@ class _InlineReader:
 
 def _span_style(span: dict[str, Json], style: Style) -> Style:
     marks = span.get("marks")
-    more = style.more
-    if len(span) > 3 or (len(span) == 3 and "marks" not in span):
-        rest = {name: value for name, value in span.items() if name not in _SPAN_MEMBERS}
-        more += key_of(rest).decode(errors="replace")
-    if not marks:
-        return style if more == style.more else style._replace(more=more)
+    size = len(span)
+    if size == 2 or (size == 3 and "marks" in span):
+        if not marks:
+            return style
+        if isinstance(marks, list) and all(isinstance(mark, str) for mark in marks):
+            return _marked(style, tuple(marks))
+    rest = {name: value for name, value in span.items() if name not in _SPAN_MEMBERS}
     if isinstance(marks, list) and all(isinstance(mark, str) for mark in marks):
-        return style._replace(marks=frozenset(marks), more=more)
-    return style._replace(more=more + key_of(marks).decode(errors="replace"))
+        style = _marked(style, tuple(marks))
+    elif marks:
+        rest["marks"] = marks
+    return style._replace(more=style.more + key_of(rest).decode(errors="replace")) if rest else style
+
+
+@lru_cache(maxsize=1024)
+def _marked(style: Style, marks: tuple[str, ...]) -> Style:
+    return style._replace(marks=frozenset(marks))
 
 
 def _more(node: dict[str, Json], target: str) -> str:

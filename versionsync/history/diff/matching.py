@@ -13,7 +13,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Final
 
@@ -56,6 +56,8 @@ def match_lines(before: Sequence[Line], after: Sequence[Line]) -> list[Group]:
 
     A group that was removed follows the one that stood before it.
     """
+    if len(before) == len(after) == 1 and _is_same_place(before[0], after[0]):
+        return [Group((0,), (0,))]
     fixed, moved = _exact_pairs(before, after)
     taken_a = {i for i, _ in moved}
     taken_b = {j for _, j in moved}
@@ -74,7 +76,10 @@ def match_lines(before: Sequence[Line], after: Sequence[Line]) -> list[Group]:
     in_order = sorted(groups, key=lambda group: group.before)
     others = [Group((i,), (j,), is_moved=True) for i, j in moved]
     others += _crossing(before, after, in_order, others)
-    in_order = sorted([*in_order, *_rewritten(before, after, in_order, others)], key=lambda group: group.before)
+    staying = in_order
+    in_order, others = _attached(before, after, in_order, others)
+    in_order += _rewritten(before, after, staying, [*in_order, *others])
+    in_order.sort(key=lambda group: group.before)
     return _with_rest(len(before), len(after), in_order, others, limited)
 
 
@@ -84,17 +89,13 @@ def _exact_pairs(before: Sequence[Line], after: Sequence[Line]) -> tuple[list[tu
     counts_a, counts_b = Counter(keys_a), Counter(keys_b)
     places = {key: j for j, key in enumerate(keys_b) if counts_b[key] == 1}
     pairs = [
-        (i, j, 1 + len(before[i].words))
+        (i, j, _weight(before[i]))
         for i, key in enumerate(keys_a)
         if counts_a[key] == 1 and (j := places.get(key)) is not None
     ]
     chain = heaviest_chain(pairs)
     staying = set(chain)
-    moved = [
-        (i, j)
-        for index, (i, j, _) in enumerate(pairs)
-        if index not in staying and (before[i].identity is not None or _text_size(before[i]) >= SURE_WORDS)
-    ]
+    moved = [(i, j) for index, (i, j, _) in enumerate(pairs) if index not in staying and _is_sure_to_move(before[i])]
     return [pairs[index][:2] for index in chain], moved
 
 
@@ -102,8 +103,15 @@ def _exact_key(line: Line) -> object:
     return line.key if line.identity is None else (line.identity, line.type)
 
 
-def _text_size(line: Line) -> int:
-    return len(line.words) if line.sort is LineSort.TEXT else 0
+def _is_sure_to_move(line: Line) -> bool:
+    return line.identity is not None or (line.sort is LineSort.TEXT and len(line.words) >= SURE_WORDS)
+
+
+def _weight(line: Line) -> int:
+    """How much is lost if a line does not stay: one that cannot be moved is shown as removed and added."""
+    if _is_sure_to_move(line):
+        return 2000 + min(len(line.words), 999)
+    return 3000 * len(line.words)
 
 
 def _aligned(
@@ -112,6 +120,8 @@ def _aligned(
     """Group the lines of a region by the words they share, in order. Also return whether a limit was met."""
     if not rest_a or not rest_b:
         return [], False
+    if len(rest_a) == len(rest_b) == 1 and _is_rewritten(before[rest_a[0]], after[rest_b[0]]):
+        return [Group((rest_a[0],), (rest_b[0],))], False
     edges, is_limited = _edges(before, after, rest_a, rest_b)
     groups = [
         Group(tuple(members_a), tuple(members_b), is_limited=is_limited)
@@ -123,6 +133,14 @@ def _aligned(
 def _is_same_place(a: Line, b: Line) -> bool:
     """Return whether two lines that stand between the same neighbours are one line that was rewritten."""
     return a.sort is b.sort and a.type == b.type and a.sort is not LineSort.BLOCK
+
+
+def _is_rewritten(a: Line, b: Line) -> bool:
+    """Return whether two lines between the same neighbours are one, without aligning them: half of the words are."""
+    if not _is_same_place(a, b):
+        return False
+    shared = (Counter(a.words) & Counter(b.words)).total()
+    return 2 * shared >= max(len(a.words), len(b.words))
 
 
 def _edges(
@@ -156,6 +174,7 @@ def _components(
     before: Sequence[Line], after: Sequence[Line], edges: dict[tuple[int, int], _Edge]
 ) -> Iterable[tuple[list[int], list[int]]]:
     """Join lines along the edges that mean something, the strongest first."""
+    borders_a, borders_b = _borders(edges, of_a=True), _borders(edges, of_a=False)
     of_a: dict[int, tuple[list[int], list[int]]] = {}
     of_b: dict[int, tuple[list[int], list[int]]] = {}
     for (i, j), edge in sorted(edges.items(), key=lambda item: -item[1].count):
@@ -165,7 +184,14 @@ def _components(
         one, other = of_a.get(i), of_b.get(j)
         if one is not None and one is other:
             continue
-        if (one or other) and (a.sort is not LineSort.TEXT or not _may_join(edge, len(a.words), len(b.words))):
+        if (one or other) and not (
+            a.sort is LineSort.TEXT
+            and (
+                _is_at_border(edge, len(a.words), len(b.words))
+                or (one and not other and _is_part(edge.count, edge.first_a, edge.last_a, b, a, borders_a[i]))
+                or (other and not one and _is_part(edge.count, edge.first_b, edge.last_b, a, b, borders_b[j]))
+            )
+        ):
             continue
         members = one or ([i], [])
         added = other or ([], [j])
@@ -179,16 +205,37 @@ def _components(
 
 def _is_significant(edge: _Edge, size_a: int, size_b: int) -> bool:
     """Return whether two lines share so much that one comes from the other."""
-    return 2 * edge.count >= min(size_a, size_b) or _is_at_border(edge, size_a, size_b)
-
-
-def _may_join(edge: _Edge, size_a: int, size_b: int) -> bool:
-    """Return whether a line may join a group: it shares a whole passage at the start or end of the longer one."""
     shorter = min(size_a, size_b)
-    if edge.count == shorter:
-        longer_first, longer_last = (edge.first_a, edge.last_a) if size_a >= size_b else (edge.first_b, edge.last_b)
-        return edge.count > 2 or longer_first == 0 or longer_last == max(size_a, size_b) - 1
-    return (2 * edge.count >= shorter and edge.count > 2) or _is_at_border(edge, size_a, size_b)
+    return 2 * edge.count >= shorter or _is_at_border(edge, size_a, size_b)
+
+
+def _borders(edges: dict[tuple[int, int], _Edge], *, of_a: bool) -> dict[int, Counter[int]]:
+    """Return, for each line, the places at which passages that it shares with other lines begin or have ended."""
+    borders: dict[int, Counter[int]] = {}
+    for (i, j), edge in edges.items():
+        first, last = (edge.first_a, edge.last_a) if of_a else (edge.first_b, edge.last_b)
+        borders.setdefault(i if of_a else j, Counter()).update((first, last + 1))
+    return borders
+
+
+def _is_part(count: int, first: int, last: int, part: Line, whole: Line, borders: Counter[int]) -> bool:
+    """Return whether a line is a part of another one, which has other parts.
+
+    Half of its words were in the whole. If these are few, they were at its start, at its end or next to another part.
+
+    Args:
+        count: The number of words that both share.
+        first: The place of the first of them in the whole.
+        last: The place of the last of them.
+        part: The line that may be a part.
+        whole: The line that it may be a part of.
+        borders: How often a passage of the whole that it shares with some line begins or has ended at a place.
+    """
+    if 2 * count < len(part.words):
+        return False
+    # The line itself has put its own first and last place there.
+    has_neighbour = borders[first] > 1 or borders[last + 1] > 1
+    return count > 2 or first == 0 or last == len(whole.words) - 1 or has_neighbour
 
 
 def _is_at_border(edge: _Edge, size_a: int, size_b: int) -> bool:
@@ -197,7 +244,7 @@ def _is_at_border(edge: _Edge, size_a: int, size_b: int) -> bool:
     ends_b = edge.first_a == 0 and edge.last_b == size_b - 1
     length = edge.last_a - edge.first_a + 1
     is_dense = edge.count == length == edge.last_b - edge.first_b + 1
-    return edge.count > 1 and is_dense and (ends_a or ends_b)
+    return is_dense and (ends_a or ends_b)
 
 
 def _crossing(
@@ -206,8 +253,8 @@ def _crossing(
     """Find lines that were moved and edited among those that have no group."""
     taken_a = {i for group in (*in_order, *others) for i in group.before}
     taken_b = {j for group in (*in_order, *others) for j in group.after}
-    rest_a = [i for i, line in enumerate(before) if i not in taken_a and _is_distinctive(line)]
-    rest_b = [j for j, line in enumerate(after) if j not in taken_b and _is_distinctive(line)]
+    rest_a = [i for i, line in enumerate(before) if i not in taken_a and line.sort is not LineSort.OTHER]
+    rest_b = [j for j, line in enumerate(after) if j not in taken_b and line.sort is not LineSort.OTHER]
     found: list[Group] = []
     for _ in range(ROUNDS):
         if not rest_a or not rest_b:
@@ -228,8 +275,75 @@ def _crossing(
     return found
 
 
-def _is_distinctive(line: Line) -> bool:
-    return line.sort is LineSort.BLOCK or (line.sort is LineSort.TEXT and len(line.words) >= SURE_WORDS)
+def _attached(
+    before: Sequence[Line], after: Sequence[Line], in_order: list[Group], others: list[Group]
+) -> tuple[list[Group], list[Group]]:
+    """Find lines whose words are in a group already: parts of a paragraph that stand elsewhere."""
+    size = len(in_order)
+    groups = [*in_order, *others]
+    taken_a = {i for group in groups for i in group.before}
+    taken_b = {j for group in groups for j in group.after}
+    rest_a = [i for i, line in enumerate(before) if i not in taken_a and line.sort is LineSort.TEXT]
+    rest_b = [j for j, line in enumerate(after) if j not in taken_b and line.sort is LineSort.TEXT]
+    for index, group in enumerate(groups):
+        if before[group.before[0]].sort is not LineSort.TEXT:
+            continue
+        if rest_a:
+            members, rest_a = _with_parts(before, group.before, [after[j] for j in group.after], rest_a)
+            groups[index] = group = replace(group, before=members)
+        if rest_b:
+            members, rest_b = _with_parts(after, group.after, [before[i] for i in group.before], rest_b)
+            groups[index] = group = replace(group, after=members)
+    return groups[:size], groups[size:]
+
+
+def _with_parts(
+    lines: Sequence[Line], members: tuple[int, ...], others: Sequence[Line], rest: list[int]
+) -> tuple[tuple[int, ...], list[int]]:
+    """Add lines of `rest` to the members of a group whose other side, `others`, has their words.
+
+    Returns:
+        The members in the order in which their words are on the other side, and the lines that are no members.
+    """
+    whole = [word for line in others for word in line.words]
+    words = [word for index in members for word in lines[index].words]
+    owners = [index for index in members for _ in lines[index].words]
+    if words == whole:
+        return members, rest
+    unmatched = set(range(len(whole)))
+    places: dict[int, int] = {}
+    for place, at, size in align(words, whole).blocks:
+        unmatched.difference_update(range(at, at + size))
+        for offset in range(size):
+            places.setdefault(owners[place + offset], at + offset)
+    left: list[int] = []
+    for index in rest:
+        found = _places_in(lines[index].words, whole, unmatched)
+        if found:
+            places[index] = found[0]
+            unmatched.difference_update(found)
+        else:
+            left.append(index)
+    if len(left) == len(rest):
+        return members, rest
+    return tuple(sorted(places.keys() | set(members), key=lambda index: (places.get(index, -1), index))), left
+
+
+def _places_in(words: list[str], whole: list[str], unmatched: set[int]) -> list[int]:
+    """Return the places of the words of a line in a whole that has most of them; a short line must end it as it is."""
+    size = len(words)
+    if size < SURE_WORDS:
+        for start in (0, len(whole) - size):
+            found = list(range(start, start + size))
+            if start >= 0 and unmatched.issuperset(found) and whole[start : start + size] == words:
+                return found
+        return []
+    residue = sorted(unmatched)
+    residue_words = [whole[place] for place in residue]
+    if (Counter(words) & Counter(residue_words)).total() < SURE_SHARE * size:
+        return []
+    found = [residue[place] for _, at, length in align(words, residue_words).blocks for place in range(at, at + length)]
+    return found if len(found) >= SURE_SHARE * size else []
 
 
 def _is_sure(
@@ -242,7 +356,8 @@ def _is_sure(
     shared = sum(edges[i, j].count for i in members_a for j in members_b if (i, j) in edges)
     size_a = sum(len(before[i].words) for i in members_a)
     size_b = sum(len(after[j].words) for j in members_b)
-    return shared >= SURE_SHARE * max(size_a, size_b)
+    is_enough = shared >= SURE_WORDS or before[members_a[0]].sort is LineSort.BLOCK
+    return is_enough and shared >= SURE_SHARE * max(size_a, size_b)
 
 
 def _is_crossing(members_a: Sequence[int], members_b: Sequence[int], in_order: Sequence[Group]) -> bool:
@@ -251,14 +366,14 @@ def _is_crossing(members_a: Sequence[int], members_b: Sequence[int], in_order: S
 
 
 def _rewritten(
-    before: Sequence[Line], after: Sequence[Line], in_order: Sequence[Group], others: Sequence[Group]
+    before: Sequence[Line], after: Sequence[Line], staying: Sequence[Group], groups: Sequence[Group]
 ) -> list[Group]:
     """Pair lines that are left between the same neighbours, if they agree in number and types."""
-    taken_a = {i for group in (*in_order, *others) for i in group.before}
-    taken_b = {j for group in (*in_order, *others) for j in group.after}
+    taken_a = {i for group in groups for i in group.before}
+    taken_b = {j for group in groups for j in group.after}
     found = []
     at_a = at_b = 0
-    ends = [(group.before[0], group.before[-1], group.after[0], group.after[-1]) for group in in_order]
+    ends = [(group.before[0], group.before[-1], group.after[0], group.after[-1]) for group in staying]
     for first_a, last_a, first_b, last_b in [*ends, (len(before), 0, len(after), 0)]:
         rest_a = [i for i in range(at_a, first_a) if i not in taken_a]
         rest_b = [j for j in range(at_b, first_b) if j not in taken_b]
@@ -280,13 +395,13 @@ def _with_rest(
     """Add the lines that have no group, and put all in the order of the document after."""
     taken_a = {i for group in (*in_order, *others) for i in group.before}
     taken_b = {j for group in (*in_order, *others) for j in group.after}
-    placed = [((group.after[0], 0, 0), group) for group in (*in_order, *others)]
+    placed = [((min(group.after), 0, 0), group) for group in (*in_order, *others)]
     placed += [((j, 0, 0), Group((), (j,), is_limited=j in limited[1])) for j in range(size_b) if j not in taken_b]
     neighbours = iter([*in_order, None])
     neighbour, at = next(neighbours), -1
     for i in range(size_a):
-        while neighbour is not None and neighbour.before[0] < i:
-            at = neighbour.after[-1]
+        while neighbour is not None and min(neighbour.before) < i:
+            at = max(at, min(neighbour.after))
             neighbour = next(neighbours)
         if i not in taken_a:
             placed.append(((at, 1, i), Group((i,), (), is_limited=i in limited[0])))

@@ -29,7 +29,7 @@ class Style(NamedTuple):
 
     def is_same_but_for_record(self, other: Style) -> bool:
         """Return whether two styles differ at most in the record that a link points to."""
-        if self.record_id is None or other.record_id is None:
+        if (self.record_id is None) != (other.record_id is None):
             # A link to a record that was added or removed is a reference, too, with all its settings.
             return self.marks == other.marks and self.link == other.link
         return self.marks == other.marks and self.link == other.link and self.more == other.more
@@ -85,15 +85,21 @@ class Text:
         self._gaps = [gap for gap, _ in tokens]
         self._ends = list(accumulate(len(gap) + len(word) for gap, word in tokens))
         if self.nodes:
-            places = {place + 1: index for index, place in enumerate(self._ends)}
+            # A node's word is one character; the last word is empty and ends where the one before it may end, too.
+            indices = {end: index for index, end in enumerate(self._ends[:-1])}
             for place, node in self.nodes.items():
-                index = places.get(place + 2)
-                if index is not None:
-                    self._words[index] = node.key
+                self._words[indices[place + 1]] = node.key
 
     def style_at(self, place: int) -> Style:
         """The style of the character at `place`."""
         return self.styles[bisect_right(self.starts, place) - 1]
+
+    def only_style(self, start: int, end: int) -> Style | None:
+        """Return the style of a part, if it has one and no node."""
+        first = bisect_right(self.starts, start) - 1
+        if first != bisect_right(self.starts, end - 1) - 1 or any(start <= place < end for place in self.nodes):
+            return None
+        return self.styles[first]
 
     def pieces(self, start: int, end: int) -> Iterator[tuple[int, int, Style]]:
         """Cut a part of the text at its styles and nodes."""
@@ -191,7 +197,8 @@ def _parts(a: Text, b: Text, blocks: list[Block], result: TextDiff) -> Iterator[
                 place_a += len(a.gaps[i + first])
                 place_b += len(b.gaps[j + first])
             end_a, end_b = a.ends[i + last], b.ends[j + last]
-            yield _Part(SpanOperation.EQUAL, place_a, end_a, place_b, end_b)
+            if end_a > place_a:
+                yield _Part(SpanOperation.EQUAL, place_a, end_a, place_b, end_b)
             place_a, place_b = end_a, end_b
         at_a, at_b = i + size, j + size
 
@@ -272,8 +279,8 @@ def _span(operation: SpanOperation, text: Text, start: int, end: int, style: Sty
 
 def _equal_spans(a: Text, b: Text, start_a: int, end_a: int, start_b: int, result: TextDiff) -> Iterator[Span]:
     """Make the spans of a part that is equal but for its style."""
-    if len(a.starts) == len(b.starts) == 1 and not a.nodes and a.styles[0] == b.styles[0]:
-        style = a.styles[0]
+    style = a.only_style(start_a, end_a)
+    if style is not None and style == b.only_style(start_b, start_b + end_a - start_a):
         yield Span(SpanOperation.EQUAL, a.text[start_a:end_a], style.marks, style.link, style.record_id)
         return
     shift = start_b - start_a

@@ -51,7 +51,9 @@ def compare_value(findings: Findings, field_type: str | None, before: _Value, af
     comparer = _COMPARERS.get(field_type or "")
     if field_type in TEXT_TYPES and _is_text(before) and _is_text(after):
         compare_plain_texts(findings, before, after, spot)
-    elif comparer is not None and not is_empty(before) and not is_empty(after):
+    elif comparer is not None and (
+        (not is_empty(before) and not is_empty(after)) or (isinstance(before, list) and isinstance(after, list))
+    ):
         comparer(findings, before, after, spot)
     elif is_document(before) or is_document(after):
         if not compare_if_documents(findings, before, after, spot):
