@@ -40,9 +40,8 @@ def pending(
         if models and not ids:
             continue
         rows = {row.id: row for query in _queries(source.id, ids) for row in connection.execute(query)}
-        for row in rows.values():
-            if (at := row.waiting_since or min(_scheduled(row), default=None)) is not None:
-                found.append((at, source.id, row))
+        since = ((row.waiting_since or min(_scheduled(row), default=None), row) for row in rows.values())
+        found += [(at, source.id, row) for at, row in since if at is not None]
     found.sort(key=lambda one: (one[2].waiting_since is None, one[0], one[2].id))
     for batch in chunked(found[:limit], BATCH):
         yield from _rows(connection, scope, batch)
@@ -53,7 +52,7 @@ def _scheduled(row: Row[Any]) -> list[datetime]:
 
 
 def _queries(source_id: int, model_ids: Sequence[str]) -> list[Select[Any]]:
-    """Return the queries for records that may wait, and when the oldest version was made that is newer than what was live last."""
+    """Return the queries for records that may wait, and since when: the oldest version newer than what was live."""
     r = records.c
     # Each of the three conditions has an index of its own. Together, with OR, they would read every record.
     is_behind = or_(r.published_version_id.is_(None), r.published_version_id != r.current_version_id)
