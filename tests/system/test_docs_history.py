@@ -37,9 +37,10 @@ def test_every_command_answers_what_is_shown(
 ) -> None:
     monkeypatch.setattr("versionsync.cli.terminal.output.PIPE_WIDTH", WIDTH)
     block = list(blocks(HISTORY, "sh"))[number]
+    url = news_site("sqlite").url  # makes it, and logs
     out, err = io.StringIO(), io.StringIO()
     with redirect_stdout(out), redirect_stderr(err):
-        argv = [*shlex.split(block.text)[1:], "--database", news_site("sqlite").url]
+        argv = [*shlex.split(block.text)[1:], "--database", url]
         assert run(argv, CliContext(environ={})) == 0, err.getvalue()
     assert out.getvalue()
     shown = _shown_after(block)
