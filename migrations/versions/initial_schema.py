@@ -237,6 +237,8 @@ def _records() -> None:
     op.create_index("records_by_synced_at", "records", ["source_id", "synced_at"])
     op.create_index("records_of_model", "records", ["source_id", "model_id", "updated_at"])
     _partial_index("records_deleted", "records", "deleted_at")
+    pending = "deleted_at IS NULL AND (published_version_id IS NULL OR published_version_id <> current_version_id)"
+    _partial_index("records_pending", "records", "updated_at", condition=pending)
     _partial_index("records_to_be_published", "records", "publication_scheduled_at")
     _partial_index("records_to_be_unpublished", "records", "unpublishing_scheduled_at")
 
@@ -535,6 +537,8 @@ def _intervals() -> None:
     )
     op.create_index("intervals_of_version", "intervals", ["source_id", "version_id"])
     op.create_index("intervals_in_order", "intervals", ["source_id", "kind", "valid_from"])
+    ended = "kind = 'published' AND valid_until IS NOT NULL"
+    _partial_index("intervals_unpublished", "intervals", "valid_until", condition=ended)
 
 
 def _titles() -> None:
@@ -588,7 +592,7 @@ def _compress_with_lz4() -> None:
             op.execute(f"ALTER TABLE {table} ALTER COLUMN attributes SET COMPRESSION lz4")
 
 
-def _partial_index(name: str, table: str, column: str) -> None:
-    """An index of the few rows that have the column."""
-    present = sa.text(f"{column} IS NOT NULL")
+def _partial_index(name: str, table: str, column: str, *, condition: str | None = None) -> None:
+    """An index of the few rows that have the column, or that satisfy the condition."""
+    present = sa.text(condition or f"{column} IS NOT NULL")
     op.create_index(name, table, ["source_id", column], sqlite_where=present, postgresql_where=present)

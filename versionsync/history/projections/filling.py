@@ -44,7 +44,7 @@ from versionsync.mirror.tables.projection_cursors import (
 )
 from versionsync.mirror.tables.titles import replace_titles
 
-__all__ = ["FORMATS", "FillState", "Filled", "ProjectionFiller", "request_rebuild"]
+__all__ = ["EVENTS_AT_ONCE", "FORMATS", "FillState", "Filled", "ProjectionFiller", "request_rebuild"]
 
 FORMATS: Final[Mapping[str, int]] = {CHANGES: 1, INTERVALS: 1, TITLES: 1}
 """How the rows of each projection are computed. Another number here fills it again in every database."""
@@ -120,7 +120,11 @@ class _OvertakenError(Exception):
 
 
 class ProjectionFiller:
-    """Fills the projections of one source. Use it in one thread."""
+    """Fills the projections of one source. Use it in one thread.
+
+    Attributes:
+        events_at_once: How many events a batch has at most. A version has about four.
+    """
 
     def __init__(
         self,
@@ -130,9 +134,9 @@ class ProjectionFiller:
         events_at_once: int = EVENTS_AT_ONCE,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
+        self.events_at_once = events_at_once
         self._mirror = mirror
         self._source_id = source_id
-        self._events_at_once = events_at_once
         self._now = now
         self._schemas: tuple[int, SchemaHistory] | None = None
         self._grown = 0
@@ -175,7 +179,7 @@ class ProjectionFiller:
         filled = tuple(name for name in PROJECTIONS if cursors[name].event_id == lowest) if lowest < last else ()
         events: list[HistoryEvent] = []
         if filled:
-            events = history_events_after(connection, self._source_id, lowest, limit=self._events_at_once)
+            events = history_events_after(connection, self._source_id, lowest, limit=self.events_at_once)
             events = [event for event in events if event.id <= min(others, default=last)]
         marked = reordered(connection, self._source_id, limit=RECORDS_REORDERED_AT_ONCE)
         if not filled and not marked:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, not_, or_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, func, not_, or_, select, tuple_
 
 from versionsync.history.errors import BeforeHistory, NotFilled
 from versionsync.history.model import RecordKey, State
@@ -76,7 +76,7 @@ def as_of(connection: Connection, scope: Scope, wanted: AsOf, *, with_content: b
         )
     _check(connection, scope, wanted)
     for source in scope.sources:
-        query = _query(source.id, wanted, main_locale=scope.main_locale(source.id), with_content=with_content)
+        query = _query(source.id, wanted, main_locale=scope.main_locales[source.id], with_content=with_content)
         if query is None:
             continue
         models = {id: model.shown for (source_id, id), model in scope.models.items() if source_id == source.id}
@@ -144,7 +144,9 @@ def _query(source_id: int, wanted: AsOf, *, main_locale: str, with_content: bool
     i, at = intervals.c, wanted.at
     until: ColumnElement[Any] = i.valid_until
     is_open = or_(i.valid_until.is_(None), i.valid_until > at)
-    conditions = [i.source_id == source_id, i.kind == wanted.kind, i.valid_from <= at]
+    # Of models, SQLite would begin with all intervals before that time, unless no index helps with the condition.
+    had_begun = func.coalesce(i.valid_from, at) <= at if wanted.models else i.valid_from <= at
+    conditions = [i.source_id == source_id, i.kind == wanted.kind, had_begun]
     if (known_at := wanted.known_at) is not None:
         is_open = or_(is_open, i.known_until > known_at)
         conditions += [i.known_from <= known_at, not_(_later(at, known_at))]

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from math import inf
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Self, TypeVar
 
-from sqlalchemy import Connection, Row, Select, and_, exists, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, exists, func, or_, select, true
 
 from versionsync.history.errors import NotFilled, UnknownName
 from versionsync.history.model import FieldChange, RecordKey, Version
@@ -73,8 +73,8 @@ def log(connection: Connection, scope: Scope, wanted: LogFilter, *, with_content
             "what each version changed is not computed yet, so the life of a field is not known",
             hint="The next sync or the daemon does it; `versionsync db rebuild changes` does it now.",
         )
-    queries = list(_queries(connection, scope, wanted, lookup.in_memory, with_content=with_content))
-    for batch in _batches(_merged(connection, queries)):
+    queries = _queries(connection, scope, wanted, lookup.in_memory, with_content=with_content)
+    for batch in _batches(_merged(connection, list(queries))):
         yield from lookup.versions(batch, with_content=with_content)
 
 
@@ -99,17 +99,19 @@ class _Query:
 
 def _merged(connection: Connection, queries: Sequence[_Query]) -> Iterator[Row[Any]]:
     """Yield the rows of all queries by time, newest first. A query begins only when its turn comes."""
-    if len(queries) == 1:
-        yield from queries[0].rows(connection)
-        return
     waiting = [((_before(query.newest), -inf), number) for number, query in enumerate(queries)]
     heapq.heapify(waiting)
     begun: dict[int, tuple[Row[Any], Iterator[Row[Any]]]] = {}
+    yielded: tuple[datetime | None, set[str]] = None, set()
     while waiting:
         _, number = heapq.heappop(waiting)
         if number in begun:
             row, rows = begun.pop(number)
-            yield row
+            if row.created_at != yielded[0]:
+                yielded = row.created_at, set()
+            if row.id not in yielded[1]:  # a version that changed a field in two locales comes twice
+                yielded[1].add(row.id)
+                yield row
         else:
             rows = queries[number].rows(connection)
         if (after := next(rows, None)) is not None:
@@ -124,31 +126,41 @@ def _before(at: datetime | None) -> float:
 def _queries(
     connection: Connection, scope: Scope, wanted: LogFilter, in_memory: Details | None, *, with_content: bool
 ) -> Iterator[_Query]:
-    """Yield the queries whose rows, merged by time, are the answer."""
+    """Yield the queries whose rows, merged by time, are the answer. Each reads one index in its order."""
     query = _query(with_content=with_content)
     if wanted.since is not None:
         query = query.where(versions.c.created_at >= wanted.since)
     if wanted.until is not None:
         query = query.where(versions.c.created_at < wanted.until)
-    if wanted.field is not None:
-        query = query.where(_changes_field(connection, scope, wanted.field, in_memory))
     newest_first = (versions.c.created_at.desc(), versions.c.ordinal.desc())
+    by_editors = or_(*(_by_editor(one) for one in wanted.editors)) if wanted.editors else true()
     if (record := wanted.record) is not None:
-        of_record = (versions.c.source_id == record.source_id, versions.c.record_id == record.record_id)
-        query = query.where(*of_record).order_by(versions.c.ordinal.desc())
-        if wanted.editors:
-            query = query.where(or_(*(_by_editor(one) for one in wanted.editors)))
-        yield _Query(query)
+        query = query.where(versions.c.source_id == record.source_id, versions.c.record_id == record.record_id)
+        if wanted.field is not None:
+            query = query.where(_Field.find(connection, scope, wanted.field, in_memory).is_changed(in_memory))
+        yield _Query(query.where(by_editors).order_by(versions.c.ordinal.desc()))
+    elif wanted.field is not None:
+        field = _Field.find(connection, scope, wanted.field, None)
+        by_models = or_(*(_of_model(one.source_id, one.id) for one in wanted.models)) if wanted.models else true()
+        for of_field in field.changes_of_sources(scope):
+            changed = query.select_from(changes.join(versions, _OF_CHANGE)).where(of_field, by_editors, by_models)
+            yield _Query(changed.order_by(changes.c.created_at.desc(), versions.c.ordinal.desc()))
     elif wanted.editors:
         for editor in wanted.editors:
-            of_editor = query.where(_by_editor(editor)).order_by(*newest_first)
             ids = [model.id for model in wanted.models if model.source_id == editor.source_id]
             if not wanted.models or ids:
-                yield _Query(of_editor.where(versions.c.model_id.in_(ids)) if wanted.models else of_editor)
+                by_models = versions.c.model_id.in_(ids) if ids else true()
+                yield _Query(query.where(_by_editor(editor), by_models).order_by(*newest_first))
     else:
         for source_id, model_id, newest in _with_versions(connection, scope, wanted.models):
-            of_model = (versions.c.source_id == source_id, versions.c.model_id == model_id)
-            yield _Query(query.where(*of_model).order_by(*newest_first), newest)
+            yield _Query(query.where(_of_model(source_id, model_id)).order_by(*newest_first), newest)
+
+
+_OF_CHANGE = and_(versions.c.source_id == changes.c.source_id, versions.c.id == changes.c.version_id)
+
+
+def _of_model(source_id: int, model_id: str) -> ColumnElement[bool]:
+    return and_(versions.c.source_id == source_id, versions.c.model_id == model_id)
 
 
 def _query(*, with_content: bool) -> Select[Any]:
@@ -162,7 +174,7 @@ def _query(*, with_content: bool) -> Select[Any]:
     return select(*(versions.c[name] for name in COLUMNS), is_later.label("is_later"), *content)
 
 
-def _by_editor(editor: FoundEditor) -> Any:
+def _by_editor(editor: FoundEditor) -> ColumnElement[bool]:
     return and_(
         versions.c.source_id == editor.source_id,
         versions.c.editor_type == editor.type,
@@ -186,29 +198,51 @@ def _with_versions(
             yield source_id, model_id, at
 
 
-def _changes_field(connection: Connection, scope: Scope, name: str, in_memory: Details | None) -> Any:
-    """Return the condition that a version changed the field of this API key, label or id."""
-    of_source = fields.c.source_id.in_(scope.ids)
-    known = connection.execute(select(fields.c.id, fields.c.api_key, fields.c.label).where(of_source)).all()
-    ids = {row.id for row in known if name in (row.id, row.api_key)} or {
-        row.id for row in known if row.label.casefold() == name.casefold()
-    }
-    if in_memory is not None:
-        made = in_memory.changes.items()
-        changed = [id for id, its in made if any(one.field == name or one.field_id in ids for one in its)]
-        condition: Any = versions.c.id.in_(changed)
-        is_known = bool(ids or changed)
-    else:
-        of_version = (changes.c.source_id == versions.c.source_id, changes.c.version_id == versions.c.id)
-        condition = exists().where(*of_version, or_(changes.c.field_id.in_(ids), changes.c.field == name))
-        ever = select(changes.c.number).where(changes.c.source_id.in_(scope.ids), changes.c.field == name)
-        is_known = bool(ids) or connection.scalar(ever.limit(1)) is not None
-    if not is_known:
-        meant = nearest(name, {row.api_key for row in known})
-        raise UnknownName(
-            f"there is no field {name}", hint=f"Did you mean {meant}?" if meant else "Name it by its API key."
-        )
-    return condition
+@dataclass(frozen=True, slots=True)
+class _Field:
+    """The fields that a name means: an API key, a label or an id. Content may have a name that no field has."""
+
+    name: str
+    ids: frozenset[str]
+
+    @classmethod
+    def find(cls, connection: Connection, scope: Scope, name: str, in_memory: Details | None) -> Self:
+        """Return the fields of this name. Raises UnknownName if there never was one."""
+        of_source = fields.c.source_id.in_(scope.ids)
+        known = connection.execute(select(fields.c.id, fields.c.api_key, fields.c.label).where(of_source)).all()
+        ids = {row.id for row in known if name in (row.id, row.api_key)}
+        found = cls(name, frozenset(ids or {row.id for row in known if row.label.casefold() == name.casefold()}))
+        if found.ids or (in_memory is not None and found.versions_in(in_memory)):
+            return found
+        ever = select(changes.c.number).where(found._unnamed, changes.c.source_id.in_(scope.ids))
+        if connection.scalar(ever.limit(1)) is None:
+            meant = nearest(name, {row.api_key for row in known})
+            raise UnknownName(
+                f"there is no field {name}", hint=f"Did you mean {meant}?" if meant else "Name it by its API key."
+            )
+        return found
+
+    def versions_in(self, details: Details) -> list[str]:
+        """Return the versions that changed it."""
+        made = details.changes.items()
+        return [id for id, its in made if any(one.field == self.name or one.field_id in self.ids for one in its)]
+
+    def is_changed(self, in_memory: Details | None) -> ColumnElement[bool]:
+        """Return the condition that a version of one record changed it."""
+        if in_memory is not None:
+            return versions.c.id.in_(self.versions_in(in_memory))
+        return exists().where(_OF_CHANGE, or_(changes.c.field_id.in_(self.ids), self._unnamed))
+
+    def changes_of_sources(self, scope: Scope) -> Iterator[ColumnElement[bool]]:
+        """Yield the conditions for its changes, each of which an index answers."""
+        for source_id in scope.ids:
+            for id in sorted(self.ids):
+                yield and_(changes.c.source_id == source_id, changes.c.field_id == id)
+            yield and_(changes.c.source_id == source_id, self._unnamed)
+
+    @property
+    def _unnamed(self) -> ColumnElement[bool]:
+        return and_(changes.c.field_id.is_(None), changes.c.field == self.name)
 
 
 def _batches(rows: Iterator[T]) -> Iterator[list[T]]:

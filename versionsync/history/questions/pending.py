@@ -39,10 +39,9 @@ def pending(
         ids = [model.id for model in models if model.source_id == source.id]
         if models and not ids:
             continue
-        for row in connection.execute(_query(source.id, ids)):
-            if row.waiting_since is None and not _scheduled(row):
-                continue
-            found.append((row.waiting_since or min(_scheduled(row)), source.id, row))
+        rows = {row.id: row for query in _queries(source.id, ids) for row in connection.execute(query)}
+        since = ((row.waiting_since or min(_scheduled(row), default=None), row) for row in rows.values())
+        found += [(at, source.id, row) for at, row in since if at is not None]
     found.sort(key=lambda one: (one[2].waiting_since is None, one[0], one[2].id))
     for batch in chunked(found[:limit], BATCH):
         yield from _rows(connection, scope, batch)
@@ -52,21 +51,17 @@ def _scheduled(row: Row[Any]) -> list[datetime]:
     return [at for at in (row.publication_scheduled_at, row.unpublishing_scheduled_at) if at is not None]
 
 
-def _query(source_id: int, model_ids: Sequence[str]) -> Select[Any]:
-    """Return the records that may wait, and when the oldest version was made that is newer than what was live last."""
+def _queries(source_id: int, model_ids: Sequence[str]) -> list[Select[Any]]:
+    """Return the queries for records that may wait, and since when: the oldest version newer than what was live."""
     r = records.c
+    # Each of the three conditions has an index of its own. Together, with OR, they would read every record.
     is_behind = or_(r.published_version_id.is_(None), r.published_version_id != r.current_version_id)
-    is_scheduled = or_(r.publication_scheduled_at.is_not(None), r.unpublishing_scheduled_at.is_not(None))
-    waiting = _newer(versions.alias("newer"))
-    query = select(*(r[name] for name in RECORD), case((is_behind, waiting), else_=None).label("waiting_since")).where(
-        r.source_id == source_id, r.deleted_at.is_(None)
-    )
-    # Two queries, each with an index of its own: OR would read every record.
-    behind, scheduled = query.where(is_behind), query.where(is_scheduled, ~is_behind)
+    is_scheduled = (r.publication_scheduled_at.is_not(None), r.unpublishing_scheduled_at.is_not(None))
+    waiting_since = case((is_behind, _newer(versions.alias("newer"))), else_=None).label("waiting_since")
+    query = select(*(r[name] for name in RECORD), waiting_since).where(r.source_id == source_id, r.deleted_at.is_(None))
     if model_ids:
-        behind, scheduled = (one.where(r.model_id.in_(model_ids)) for one in (behind, scheduled))
-    union = behind.union_all(scheduled).subquery()
-    return select(union)
+        query = query.where(r.model_id.in_(model_ids))
+    return [query.where(condition) for condition in (is_behind, *is_scheduled)]
 
 
 def _newer(newer: Any) -> Any:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, and_, exists, func, select
+from sqlalchemy import Connection, and_, exists, func, literal_column, select
 
 from versionsync.history.model import ActKind, RecordChanges
 from versionsync.history.questions.details import stream, titles_of_versions
@@ -135,7 +135,7 @@ def _ended(connection: Connection, span: _Span, found: dict[str, _Found]) -> Non
     )
     query = select(i.record_id, i.model_id, i.valid_until).where(
         i.source_id == span.source_id,
-        i.kind == PUBLISHED,
+        i.kind == literal_column(f"'{PUBLISHED}'"),  # a parameter would hide it from the partial index
         i.valid_until.is_not(None),
         *span.has(i.valid_until),
         *span.of_models(i.model_id),

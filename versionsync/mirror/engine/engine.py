@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,6 +51,9 @@ SESSION = {
     "standard_conforming_strings": "on",  # else COPY and DDL have backslashes taken for escapes
 }
 
+READING_SESSION = {"lock_timeout": "15s"}
+"""Only a migration or a maintenance command locks out readers: a person should not wait for it without a word."""
+
 
 def open_engine(url: str, *, create: bool = False, reads_only: bool = False) -> Engine:
     """Return an engine for `url`, after a first connection that proves that it works.
@@ -66,7 +70,7 @@ def open_engine(url: str, *, create: bool = False, reads_only: bool = False) -> 
     """
     parsed = database_url(url)
     if parsed.get_backend_name() == POSTGRES:
-        return _open_postgres(parsed)
+        return _open_postgres(parsed, reads_only=reads_only)
     return _open_sqlite(parsed, create=create, reads_only=reads_only)
 
 
@@ -233,7 +237,7 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
 
-def _open_postgres(url: URL) -> Engine:
+def _open_postgres(url: URL, *, reads_only: bool) -> Engine:
     try:
         import psycopg  # noqa: F401 - an optional dependency; SQLAlchemy imports it by itself
     except ImportError:
@@ -250,15 +254,23 @@ def _open_postgres(url: URL) -> Engine:
     )
     event.listen(engine, "connect", _keep_jsonb_as_text)
 
+    session = SESSION | (READING_SESSION if reads_only else {})
+
     def set_up(connection: psycopg.Connection, record: ConnectionPoolEntry) -> None:
         try:
-            record.info[POOLED] = _set_up_session(connection)
+            record.info[POOLED] = _set_up_session(connection, session)
         except Exception as error:
             connection.close()
             raise translate_error(error, where, secrets=secrets_in(url)) or error from error
 
     event.listen(engine, "connect", set_up, insert=True)  # before SQLAlchemy reads anything
-    event.listen(engine, "begin", _begin_behind_a_pooler)
+
+    def begin(connection: Connection) -> None:
+        """Set it for this transaction if a pooler may run it on another connection of the server than the last one."""
+        if connection.connection.info.get(POOLED):
+            connection.exec_driver_sql(f"SELECT {_settings(session, is_local=True)}")
+
+    event.listen(engine, "begin", begin)
     _translate_errors(engine, where)
     with engine.connect() as connection:
         version = int(connection.exec_driver_sql("SHOW server_version_num").scalar_one()) // 10_000
@@ -282,14 +294,14 @@ def _keep_jsonb_as_text(connection: psycopg.Connection, _: object) -> None:
     connection.adapters.register_loader("jsonb", TextLoader)
 
 
-def _set_up_session(connection: psycopg.Connection) -> bool:
+def _set_up_session(connection: psycopg.Connection, session: Mapping[str, str]) -> bool:
     """Set what the mirror depends on, and return whether a pooler such as PgBouncer is in between.
 
     Behind a pooler, the next transaction may get another connection of the server. Our prepared statements are missing
     there, or another client's have the same names, so nothing is prepared. A pooler is recognised by the process id
     that it names: it is not that of the process that answers.
     """
-    row = connection.execute(f"SELECT pg_backend_pid(), {_settings(is_local=False)}".encode()).fetchone()
+    row = connection.execute(f"SELECT pg_backend_pid(), {_settings(session, is_local=False)}".encode()).fetchone()
     connection.commit()
     is_pooled = row is None or row[0] != connection.info.backend_pid
     if is_pooled:
@@ -297,14 +309,8 @@ def _set_up_session(connection: psycopg.Connection) -> bool:
     return is_pooled
 
 
-def _begin_behind_a_pooler(connection: Connection) -> None:
-    """Set it for this transaction, which may run on another connection of the server than the last one."""
-    if connection.connection.info.get(POOLED):
-        connection.exec_driver_sql(f"SELECT {_settings(is_local=True)}")
-
-
-def _settings(*, is_local: bool) -> str:
-    return ", ".join(f"set_config('{name}', '{value}', {is_local})" for name, value in SESSION.items())
+def _settings(session: Mapping[str, str], *, is_local: bool) -> str:
+    return ", ".join(f"set_config('{name}', '{value}', {is_local})" for name, value in session.items())
 
 
 def _translate_errors(engine: Engine, where: str) -> None:

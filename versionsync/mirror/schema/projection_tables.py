@@ -20,6 +20,7 @@ from versionsync.mirror.schema.column_helpers import (
     identifier,
     metadata,
     number,
+    partial,
     source,
     text,
     timestamp,
@@ -95,6 +96,9 @@ intervals = Table(
     both_or_none("valid_until", "known_until", "ck_intervals_end_is_known"),
     Index("intervals_of_version", "source_id", "version_id"),
     Index("intervals_in_order", "source_id", "kind", "valid_from"),
+    Index(
+        "intervals_unpublished", "source_id", "valid_until", **partial("kind = 'published' AND valid_until IS NOT NULL")
+    ),
     comment="Projection: when each version was the newest one of its record, and when it was live. Those of one record "
     "and kind do not overlap.",
     sqlite_with_rowid=False,

@@ -16,7 +16,7 @@ from versionsync.mirror.schema import changes
 __all__ = ["ChangeRow", "load_changes", "replace_changes"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class ChangeRow:
     """A row of `changes`, without its source."""
 
@@ -51,7 +51,7 @@ def load_changes(connection: Connection, source_id: int, version_ids: Iterable[s
         query = _QUERY.where(changes.c.source_id == source_id, changes.c.version_id.in_(chunk)).order_by(
             changes.c.version_id, changes.c.number
         )
-        found += (ChangeRow(**row._asdict()) for row in connection.execute(query))
+        found += (ChangeRow(*row) for row in connection.execute(query))
     return found
 
 

@@ -142,7 +142,7 @@ def _last_observed_before(connection: Connection, source_id: int, time: datetime
     return low
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class HistoryEvent:
     """An event with what projections need of it. Only those of the schema or the project have no record."""
 
@@ -162,7 +162,7 @@ _history = select(*(events.c[name] for name in HISTORY))
 def history_events_after(connection: Connection, source_id: int, id: int, *, limit: int) -> list[HistoryEvent]:
     """Return the next `limit` events of a source after that id."""
     query = _history.where(events.c.source_id == source_id, events.c.id > id).order_by(events.c.id).limit(limit)
-    return [HistoryEvent(**row._asdict()) for row in connection.execute(query)]
+    return [HistoryEvent(*row) for row in connection.execute(query)]
 
 
 def history_events_of(
@@ -175,7 +175,7 @@ def history_events_of(
             events.c.source_id == source_id, events.c.record_id.in_(chunk), events.c.type.in_(types)
         ).order_by(events.c.record_id, events.c.id)
         for row in connection.execute(query):
-            found.setdefault(row.record_id, []).append(HistoryEvent(**row._asdict()))
+            found.setdefault(row.record_id, []).append(HistoryEvent(*row))
     return found
 
 

@@ -19,7 +19,7 @@ CURRENT = "current"
 PUBLISHED = "published"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class IntervalRow:
     """A row of `intervals`, without its source."""
 
@@ -53,7 +53,7 @@ def load_intervals(connection: Connection, source_id: int, record_ids: Iterable[
             intervals.c.kind.in_((CURRENT, PUBLISHED)),  # for the primary key
             intervals.c.record_id.in_(chunk),
         ).order_by(intervals.c.record_id, intervals.c.kind, intervals.c.valid_from, intervals.c.number)
-        found += (IntervalRow(**row._asdict()) for row in connection.execute(query))
+        found += (IntervalRow(*row) for row in connection.execute(query))
     return found
 
 

@@ -15,7 +15,7 @@ from versionsync.mirror.schema import titles
 __all__ = ["TitleRow", "load_titles", "replace_titles"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class TitleRow:
     """A row of `titles`, without its source."""
 
@@ -37,7 +37,7 @@ def load_titles(connection: Connection, source_id: int, version_ids: Iterable[st
         query = _QUERY.where(titles.c.source_id == source_id, titles.c.version_id.in_(chunk)).order_by(
             titles.c.version_id, titles.c.locale
         )
-        found += (TitleRow(**row._asdict()) for row in connection.execute(query))
+        found += (TitleRow(*row) for row in connection.execute(query))
     return found
 
 

@@ -308,7 +308,7 @@ def _content(tx: Connection, version: Version, contents: Mapping[VersionId, byte
     return text, exact, version.seen.content_hash
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class VersionPlace:
     """A version without its content: where it is in the order of its record, oldest first."""
 
@@ -330,5 +330,5 @@ def version_order(connection: Connection, source_id: int, record_ids: Iterable[s
             versions.c.record_id, versions.c.ordinal
         )
         for row in connection.execute(query):
-            found.setdefault(row.record_id, []).append(VersionPlace(**row._asdict()))
+            found.setdefault(row.record_id, []).append(VersionPlace(*row))
     return found
