@@ -8,7 +8,7 @@
 
 It reads the database alone, never DatoCMS, and works beside a daemon that writes. Answers with many rows are
 iterators: few rows are in memory at a time, and each reads from one snapshot. The commands `log`, `as-of`, `changes`,
-`pending`, `deleted` and `events` are made of these methods.
+`pending`, `deleted`, `events`, `show`, `diff` and `blame` are made of these methods.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import Self, TypeAlias, TypeVar
 
 from sqlalchemy import Connection, func, select
 
+from versionsync.history.comparison import Comparison
 from versionsync.history.errors import (
     AmbiguousName,
     BeforeHistory,
@@ -47,11 +48,24 @@ from versionsync.history.model import (
 from versionsync.history.moments import Moment, read_moment, zone_named
 from versionsync.history.names import find_editors, find_models, find_record, find_version
 from versionsync.history.questions.as_of import AsOf, as_of
+from versionsync.history.questions.authors import Authorship, authors_of
+from versionsync.history.questions.compared import content_of, names_for
 from versionsync.history.questions.deleted import deleted
 from versionsync.history.questions.events import EventReader, matching_types
 from versionsync.history.questions.log import LogFilter, log, version_of
+from versionsync.history.questions.pairs import (
+    Against,
+    Located,
+    compared_moments,
+    compared_versions,
+    current_of,
+    locate,
+)
 from versionsync.history.questions.pending import pending
 from versionsync.history.questions.recent import recent
+from versionsync.history.render.view import Filter
+from versionsync.history.render.words import Names
+from versionsync.history.schema_at import SchemaHistory
 from versionsync.history.scope import Filling, Scope, fillings, history_begins
 from versionsync.mirror.database import Mirror as Database
 from versionsync.mirror.schema import records, versions
@@ -60,12 +74,16 @@ from versionsync.mirror.tables.events import EventFilter
 __all__ = [
     "Act",
     "ActKind",
+    "Against",
     "AmbiguousName",
+    "Authorship",
     "BeforeHistory",
+    "Comparison",
     "Deleted",
     "Event",
     "FieldChange",
     "Filling",
+    "Filter",
     "HistoryError",
     "Interval",
     "Mirror",
@@ -215,6 +233,112 @@ class Mirror:
             return version_of(connection, scope, RecordKey(found.source_id, found.record_id), found.version_id)
 
         return self._database.query(find)
+
+    def shown(self, name: str | Record | Version) -> Version:
+        """Return the version of this id, or the current version of the record of this name, with its content.
+
+        Raises:
+            UnknownName: Nothing has this name; the hint says what is nearest.
+            AmbiguousName: Several have it.
+        """
+
+        def find(connection: Connection) -> Version:
+            scope = self._load(connection)
+            located = self._located(connection, scope, name)
+            return version_of(connection, scope, located.key, located.version_id)
+
+        return self._database.query(find)
+
+    def names(self, version: Version) -> Names:
+        """Return what people call the records, fields and models in a version that `shown` or `version` returned."""
+
+        def find(connection: Connection) -> Names:
+            scope = self._load(connection)
+            source_id = next(source.id for source in scope.sources if source.name == version.source)
+            schemas = SchemaHistory.load(connection, source_id)
+            content = content_of(connection, source_id, version.version_id, schemas)
+            return names_for(connection, scope, source_id, content.state.schema, [content.attributes])
+
+        return self._database.query(find)
+
+    def diff(
+        self,
+        version: str | Record | Version,
+        other: str | Record | Version | None = None,
+        *,
+        against: Against | str = Against.PREVIOUS,
+    ) -> Comparison:
+        """Return what changed between two versions. It is false in `diff` if nothing did.
+
+        Args:
+            version: A version, or a record: it stands for its current version.
+            other: The version after it. None: `version` is compared with another version of its record.
+            against: With which: the `previous` one, the `live` one or the `current` one.
+
+        Raises:
+            UnknownName: Nothing has this name, or the record is not live.
+            AmbiguousName: Several have it.
+        """
+
+        def find(connection: Connection) -> Comparison:
+            scope = self._load(connection)
+            one = self._located(connection, scope, version)
+            second = None if other is None else self._located(connection, scope, other)
+            return compared_versions(connection, scope, one, second, Against(against))
+
+        return self._database.query(find)
+
+    def diffs(
+        self,
+        since: Time,
+        until: Time | None = None,
+        *,
+        record: str | Record | None = None,
+        model: str | None = None,
+        published: bool = False,
+    ) -> Iterator[Comparison]:
+        """Yield what is other at one moment than at another, record by record, the most important first.
+
+        Args:
+            since: The first moment.
+            until: The second moment. None: now.
+            record: This record only.
+            model: Records of this model only: its API key, name or id.
+            published: Compare what was live; otherwise what was the newest version.
+
+        Raises:
+            UnknownName: No record or model has this name.
+            AmbiguousName: Several have it.
+            OddTime: A time is not understood.
+            BeforeHistory: The mirror knows nothing of the first moment.
+            NotFilled: The intervals are not computed yet.
+        """
+        start, end = self.moment(since).time, self._time(until) or self._now()
+        key = None if record is None else self.record(record).key
+        chosen = find_models(self._scope(), model) if model is not None else ()
+        return self._stream(
+            lambda connection, scope: compared_moments(
+                connection, scope, start, end, record=key, models=chosen, is_published=published
+            )
+        )
+
+    def blame(self, record: str | Record | Version, field: str | None = None) -> Iterator[Authorship]:
+        """Yield who wrote each passage of a record, in the order of its fields.
+
+        Args:
+            record: A record; or a version, to explain what it says.
+            field: Of this field only: its API key, label or id.
+
+        Raises:
+            UnknownName: Nothing has this name, or the record has no such field.
+            AmbiguousName: Several have it.
+        """
+
+        def find(connection: Connection, scope: Scope) -> Iterator[Authorship]:
+            located = self._located(connection, scope, record)
+            return authors_of(connection, scope, located.key, field=field, last=located.version_id)
+
+        return self._stream(find)
 
     def versions(
         self,
@@ -408,6 +532,11 @@ class Mirror:
 
     def _scope(self) -> Scope:
         return self._database.query(self._load)
+
+    def _located(self, connection: Connection, scope: Scope, name: str | Record | Version) -> Located:
+        if isinstance(name, Record):
+            return current_of(connection, name.key)
+        return locate(connection, scope, name if isinstance(name, str) else name.version_id)
 
     def _time(self, time: Time | None) -> datetime | None:
         return None if time is None else self.moment(time).time

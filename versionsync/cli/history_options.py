@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "RECORD_HELP",
+    "VERSION_HELP",
     "Editor",
     "Ids",
     "Limit",
@@ -53,6 +54,7 @@ Zone = Annotated[
     typer.Option("--zone", metavar="NAME", help="Time zone, such as Europe/Rome. Default: the project's."),
 ]
 Limit = Annotated[int | None, typer.Option("--limit", metavar="N", min=1, help="At most N rows.")]
+VERSION_HELP: Final = "A version: its id or the beginning of it. Or a record: it stands for its current version."
 Ids = Annotated[bool, flag("--ids", help="Show ids in full.")]
 
 T = TypeVar("T")

@@ -30,11 +30,12 @@ __all__ = [
     "RecordKey",
     "State",
     "Version",
+    "WithEditor",
     "columns_of",
 ]
 
 
-class _WithEditor:
+class WithEditor:
     """What has an editor: the columns are those of the dataclass."""
 
     __slots__ = ()
@@ -110,7 +111,7 @@ class FieldChange:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Version(_WithEditor):
+class Version(WithEditor):
     """A version: what a record said from one save to the next.
 
     Attributes:
@@ -218,7 +219,7 @@ class PendingReason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pending(_WithEditor):
+class Pending(WithEditor):
     """A record whose newest version is not live, or whose publication is scheduled.
 
     Attributes:
@@ -246,7 +247,7 @@ class Pending(_WithEditor):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Deleted(_WithEditor):
+class Deleted(WithEditor):
     """A record that was deleted upstream. Its versions are kept.
 
     Attributes:
@@ -315,7 +316,7 @@ class ActKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Act(_WithEditor):
+class Act(WithEditor):
     """What happened at one moment to one record, to the schema or to the project.
 
     Attributes:

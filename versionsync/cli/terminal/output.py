@@ -83,6 +83,11 @@ class Output:
         """Write a line of results. Brackets in `text` are no markup, a line break becomes a space."""
         self.results.print(printable(text), style=style or None, markup=False, highlight=False, soft_wrap=True)
 
+    def document(self, text: str) -> None:
+        """Write a text that is a file of its own, such as a page, as it is. It is for a file, not for a terminal."""
+        sys.stdout.write(text if _is_utf(sys.stdout.encoding) else text.encode("ascii", "xmlcharrefreplace").decode())
+        sys.stdout.flush()
+
     def paragraph(self, *parts: str | tuple[str, str], hang: int = 0) -> None:
         """Write a line of results made of plain parts and of (text, style) parts.
 

@@ -21,7 +21,7 @@ from versionsync.history.schema_at import SchemaState
 from versionsync.ledger.content import canonical_value
 from versionsync.mirror.tables.changes import ChangeRow
 
-__all__ = ["VersionContent", "changes_of", "common_schema", "renamed"]
+__all__ = ["VersionContent", "changes_of", "common_schema", "comparable", "renamed"]
 
 HASH_BYTES: Final = 16
 LONGEST_PATH: Final = 1000
@@ -50,13 +50,20 @@ def changes_of(after: VersionContent, before: VersionContent | None) -> list[Cha
     """Return what `after` changed. `before` is the version before it; None: it is the first one."""
     if before is not None and before.hash == after.hash:
         return []
-    former = None
-    schema = after.state.schema
-    if before is not None:
-        former, schema = before.attributes, common_schema(before.state, after.state)
-        former = renamed(former, _renames(before.state, after.state), before.model_id)
-    diff = compare(former, renamed(after.attributes, after.state.former_keys, after.model_id), schema, after.model_id)
+    former, latter, schema = comparable(after, before)
+    diff = compare(former, latter, schema, after.model_id)
     return [_row(number, change, after, before) for number, change in enumerate(diff.changes, start=1)]
+
+
+def comparable(
+    after: VersionContent, before: VersionContent | None
+) -> tuple[Mapping[str, Any] | None, Mapping[str, Any], Schema]:
+    """Return two contents with the names that fields have now, and the schema to compare them by."""
+    latter = renamed(after.attributes, after.state.former_keys, after.model_id)
+    if before is None:
+        return None, latter, after.state.schema
+    former = renamed(before.attributes, _renames(before.state, after.state), before.model_id)
+    return former, latter, common_schema(before.state, after.state)
 
 
 def _row(number: int, change: Change, after: VersionContent, before: VersionContent | None) -> ChangeRow:

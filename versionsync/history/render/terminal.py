@@ -15,11 +15,12 @@ from rich.console import Console
 from rich.text import Text
 
 from versionsync.history.diff.model import Operation, SpanOperation
+from versionsync.history.render.heading import Heading
 from versionsync.history.render.passages import Run, Shown
 from versionsync.history.render.view import DiffView, Entry, Line, Section
 from versionsync.text import count, printable
 
-__all__ = ["lines_of", "summary_of"]
+__all__ = ["heading_lines", "lines_of", "summary_of"]
 
 _STYLES: Final = {
     SpanOperation.EQUAL: "",
@@ -68,6 +69,17 @@ def lines_of(view: DiffView, console: Console, *, color: bool, side_by_side: boo
         if number or view.notes:
             yield Text()
         yield from drawing.section(section)
+
+
+def heading_lines(heading: Heading, console: Console, *, color: bool) -> Iterator[Text]:
+    """Yield the lines that say what is compared."""
+    title = Text(printable(heading.title), style="bold italic" if color else "")
+    yield from title.append(f"  {printable(heading.about)}", style="not bold not italic" if color else "").wrap(
+        console, console.width
+    )
+    for word, side in (("before", heading.before), ("after", heading.after)):
+        if side is not None:
+            yield from Text(f"{word:<7} {printable(str(side))}").wrap(console, console.width)
 
 
 def summary_of(view: DiffView) -> str:

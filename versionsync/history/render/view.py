@@ -28,7 +28,7 @@ from versionsync.history.render.passages import Run, plain_runs, runs_of, withou
 from versionsync.history.render.places import blocks_around, containers_of, position_in, where_in_words
 from versionsync.history.render.words import Names, node_in_words, text_of_node, value_in_words
 
-__all__ = ["DiffView", "Entry", "Filter", "Line", "Section", "view_of"]
+__all__ = ["CONDITIONS", "DiffView", "Entry", "Filter", "Line", "Section", "block_lines", "blocks_in", "view_of"]
 
 _Value = Json | Literal[Absent.ABSENT]
 _LIMITED: Final = "limited: too long to compare word by word, so it stands here as removed and added as a whole"
@@ -129,7 +129,7 @@ def view_of(
         shows: Which changes to show.
         is_short: Whether to leave out long passages in which nothing changed.
     """
-    shown = diff.only(*_CONDITIONS[shows])
+    shown = diff.only(*CONDITIONS[shows])
     builder = _Builder(names, before or {}, after or {}, shows, is_short)
     sections = tuple(
         Section(
@@ -150,11 +150,12 @@ def view_of(
     )
 
 
-_CONDITIONS: Final[dict[Filter, tuple[Callable[[Change], bool], ...]]] = {
+CONDITIONS: Final[dict[Filter, tuple[Callable[[Change], bool], ...]]] = {
     Filter.ALL: (),
     Filter.WITHOUT_FORMATTING: (is_not_formatting,),
     Filter.MEANING: (changes_meaning,),
 }
+"""What a change must meet to be shown."""
 
 
 def _by_section(changes: Iterable[Change]) -> dict[tuple[str, str | None], list[Change]]:
@@ -284,7 +285,7 @@ class _Builder:
 
     def _add_values(self, parts: _Parts, change: Change) -> None:
         """Show values that are no texts."""
-        if change.kind is ChangeKind.STRUCTURE or _blocks_in(change.before) or _blocks_in(change.after):
+        if change.kind is ChangeKind.STRUCTURE or blocks_in(change.before) or blocks_in(change.after):
             self._add_blocks(parts, change)
             if parts.lines_before or parts.lines_after:
                 return
@@ -307,7 +308,7 @@ class _Builder:
         if change.operation is Operation.MOVED or (
             change.operation is Operation.CHANGED and change.restructuring is not Restructuring.REPLACED
         ):
-            if change.operation is Operation.MOVED and (blocks := _blocks_in(change.after)):
+            if change.operation is Operation.MOVED and (blocks := blocks_in(change.after)):
                 parts.runs = plain_runs("; ".join(value_in_words(one, None, self.names) for one in blocks))
             return
         parts.lines_before += _lines_of(change.before, self.names)
@@ -365,29 +366,29 @@ def _moved(change: Change) -> str:
     return "moved"
 
 
-def _blocks_in(value: _Value) -> list[Json]:
+def blocks_in(value: _Value) -> list[Json]:
     """Return the blocks that a value is or holds, but not those within them."""
     if is_block(value):
         return [value]
     if isinstance(value, list):
-        return [block for one in value for block in _blocks_in(one)]
+        return [block for one in value for block in blocks_in(one)]
     if isinstance(value, dict):
         if is_document(value):
-            return _blocks_in(value["document"]["children"])
+            return blocks_in(value["document"]["children"])
         if value.get("type") in ("block", "inlineBlock"):
-            return _blocks_in(value.get("item"))
-        return _blocks_in(value.get("children"))
+            return blocks_in(value.get("item"))
+        return blocks_in(value.get("children"))
     return []
 
 
 def _lines_of(value: _Value, names: Names) -> list[Line]:
     """Return the values in the blocks of a value. One block alone is named by the place of the entry."""
-    blocks = _blocks_in(value)
+    blocks = blocks_in(value)
     is_named = isinstance(value, dict) and not is_document(value)
-    return [line for one in blocks for line in _block_lines(one, names, "" if is_named else None)]
+    return [line for one in blocks for line in block_lines(one, names, "" if is_named else None)]
 
 
-def _block_lines(block: Json, names: Names, above: str | None) -> Iterator[Line]:
+def block_lines(block: Json, names: Names, above: str | None) -> Iterator[Line]:
     """Yield the values in a block, in the order of its fields; those of the blocks in it after them.
 
     Args:
@@ -406,7 +407,7 @@ def _block_lines(block: Json, names: Names, above: str | None) -> Iterator[Line]
         one = fields.get(api_key)
         label = above + names.field(model_id, api_key)
         for locale, value in _by_locale(one is not None and one.is_localized, values[api_key]):
-            inner = _blocks_in(value)
+            inner = blocks_in(value)
             if not inner or is_document(value):
                 words = value_in_words(value, one.field_type if one is not None else None, names)
                 if words != "–":
@@ -415,7 +416,7 @@ def _block_lines(block: Json, names: Names, above: str | None) -> Iterator[Line]
             for block_in_it in inner:
                 is_empty = False
                 inner_model = names.model(block_model_of(block_in_it)) or "block"
-                yield from _block_lines(block_in_it, names, f"{label} › {inner_model} › ")
+                yield from block_lines(block_in_it, names, f"{label} › {inner_model} › ")
     if is_empty:
         yield Line(model, "empty")
 

@@ -21,7 +21,16 @@ from versionsync.history.diff.model import ABSENT, Absent, Json
 from versionsync.history.diff.schema import Schema
 from versionsync.history.diff.tokens import BREAK, NODE
 
-__all__ = ["MARKS", "Names", "label_of_member", "node_in_words", "shortened", "text_of_node", "value_in_words"]
+__all__ = [
+    "MARKS",
+    "Names",
+    "block_in_words",
+    "label_of_member",
+    "node_in_words",
+    "shortened",
+    "text_of_node",
+    "value_in_words",
+]
 
 MARKS: Final = {
     "strong": "bold",
@@ -177,7 +186,7 @@ def _object_in_words(value: dict[str, Json], names: Names) -> str:
             title = value.get("title")
             return f"“{title}” ({url})" if isinstance(title, str) and title else url
         case {"type": "item", "attributes": dict()}:
-            return _block_in_words(value, names)
+            return block_in_words(value, names)
         case {"title": _, "description": _}:
             said = [f"{name}: {text}" for name, text in value.items() if isinstance(text, str) and name != "image"]
             return "; ".join(said) or "–"
@@ -200,9 +209,11 @@ def _degrees(value: float, letters: str) -> str:
     return f"{abs(value):g}° {letters[value < 0]}"
 
 
-def _block_in_words(value: Json, names: Names) -> str:
+def block_in_words(value: Json, names: Names) -> str:
     """Return the name of a block's model, and how its text begins."""
     name = names.model(block_model_of(value)) or "block"
+    if not is_block(value):
+        return name
     text = next(_texts_of_block(value), "")
     return f"{name} (“{shortened(text, 8)}”)" if text else f"{name} {_short(block_id_of(value) or '')}".rstrip()
 
