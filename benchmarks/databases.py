@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
@@ -34,6 +35,13 @@ class Database:
             assert row is not None
             return int(row[0])
         return Path(make_url(self.url).database or "").stat().st_size
+
+    def settled_size(self) -> int:
+        """The same, after everything that was written is in it."""
+        if self.kind != "PostgreSQL":
+            with closing(sqlite3.connect(make_url(self.url).database or "")) as connection:
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return self.size()
 
 
 class Databases:

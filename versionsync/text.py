@@ -6,11 +6,25 @@ sequences in them, and a line break in one of them would look like a line of thi
 
 from __future__ import annotations
 
+import difflib
 import unicodedata
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-__all__ = ["ago", "changes", "count", "duration", "printable", "printable_lines", "short_span", "size", "span", "when"]
+__all__ = [
+    "ago",
+    "changes",
+    "count",
+    "duration",
+    "nearest",
+    "printable",
+    "printable_lines",
+    "short_span",
+    "size",
+    "span",
+    "when",
+]
 
 REPLACEMENT: Final = "\ufffd"
 _JOINERS: Final = frozenset("\u200c\u200d")
@@ -68,6 +82,13 @@ def short_span(time: timedelta) -> str:
     """Return the same with a short unit: `5 s`, `12 min`, `3 h`, `4 d`."""
     number, unit = _in_largest_unit(time)
     return f"{number} {_SHORT_UNITS[unit]}"
+
+
+def nearest(name: str, names: Iterable[str]) -> str | None:
+    """Return the one of `names` that is most similar to `name`, or None if none is similar."""
+    known = {known.casefold(): known for known in names}
+    found = difflib.get_close_matches(name.casefold(), known, n=1, cutoff=0.6)
+    return known[found[0]] if found else None
 
 
 def ago(time: datetime, now: datetime) -> str:

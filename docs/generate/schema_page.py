@@ -10,7 +10,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from versionsync.mirror.engine.dialects import ColumnType
 from versionsync.mirror.schema import metadata
 from versionsync.mirror.schema.migrate import HEAD
-from versionsync.mirror.schema.typed_views import COLUMN_TYPES, OWN_COLUMNS, RESERVED_COLUMNS, VIEW_KINDS
+from versionsync.mirror.schema.typed_views import COLUMN_TYPES, OWN_COLUMNS, VIEW_KINDS
 from versionsync.mirror.schema.views import VIEWS, View
 
 __all__ = ["schema_page"]
@@ -21,6 +21,11 @@ ORDER = (
     "versions",
     "events",
     "version_rewrites",
+    "changes",
+    "intervals",
+    "titles",
+    "projection_cursors",
+    "reordered_records",
     "models",
     "fields",
     "editors",
@@ -67,8 +72,10 @@ Every model that is not a block model has three views, named after the source an
 They have one column for each field, named after its API key. versionsync rebuilds them when the project's schema
 changes. Their own columns come first: {own}.
 
-These names are reserved for later versions: {reserved}. If a field's API key is reserved or that of an own column, its
-column gets an underscore at the end, as `{own_example}_`.
+`record_title`, `live_from` and `live_until` come from projections, which are filled after a sync; until then they are
+NULL. `live_from` and `live_until` are those of the last publication of the version. A title in several locales is that
+of the project's main locale. If a field's API key is that of an own column, its column gets an underscore at the end,
+as `{own_example}_`.
 
 | field | SQLite | PostgreSQL |
 | --- | --- | --- |
@@ -172,7 +179,6 @@ def _typed() -> str:
     return TYPED.format(
         views="\n".join(f"| `<source>_<model>_{kind}` | {VIEW_ROWS[kind]} |" for kind in VIEW_KINDS),
         own=_names(OWN_COLUMNS),
-        reserved=_names(name for name in RESERVED_COLUMNS if name not in OWN_COLUMNS),
         own_example=OWN_COLUMNS[2],
         rows="\n".join(rows),
     )

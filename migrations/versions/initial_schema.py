@@ -37,6 +37,11 @@ def upgrade() -> None:
     _webhook_log_cursors()
     _webhooks()
     _sent_notifications()
+    _changes()
+    _intervals()
+    _titles()
+    _projection_cursors()
+    _reordered_records()
     _compress_with_lz4()
 
 
@@ -232,6 +237,8 @@ def _records() -> None:
     op.create_index("records_by_synced_at", "records", ["source_id", "synced_at"])
     op.create_index("records_of_model", "records", ["source_id", "model_id", "updated_at"])
     _partial_index("records_deleted", "records", "deleted_at")
+    pending = "deleted_at IS NULL AND (published_version_id IS NULL OR published_version_id <> current_version_id)"
+    _partial_index("records_pending", "records", "updated_at", condition=pending)
     _partial_index("records_to_be_published", "records", "publication_scheduled_at")
     _partial_index("records_to_be_unpublished", "records", "unpublishing_scheduled_at")
 
@@ -476,6 +483,104 @@ def _sent_notifications() -> None:
     )
 
 
+def _changes() -> None:
+    op.create_table(
+        "changes",
+        sa.Column("source_id", sa.Integer(), nullable=False),
+        sa.Column("version_id", IdText(), nullable=False),
+        sa.Column("number", sa.BigInteger(), nullable=False),
+        sa.Column("record_id", IdText(), nullable=False),
+        sa.Column("model_id", IdText(), nullable=False),
+        sa.Column("previous_version_id", IdText()),
+        sa.Column("created_at", UtcTime(), nullable=False),
+        sa.Column("field_id", IdText()),
+        sa.Column("field", IdText(), nullable=False),
+        sa.Column("locale", IdText()),
+        sa.Column("block_id", IdText()),
+        sa.Column("block_path", IdText()),
+        sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("operation", sa.Text(), nullable=False),
+        sa.Column("words_added", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("words_removed", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("before_hash", sa.LargeBinary()),
+        sa.Column("after_hash", sa.LargeBinary()),
+        sa.CheckConstraint(
+            "kind IN ('text', 'formatting', 'attribute', 'structure', 'reference')", name="ck_changes_kind_is_known"
+        ),
+        sa.CheckConstraint(
+            "operation IN ('added', 'removed', 'changed', 'moved')", name="ck_changes_operation_is_known"
+        ),
+        sa.PrimaryKeyConstraint("source_id", "version_id", "number", name="pk_changes"),
+    )
+    op.create_index("changes_of_record", "changes", ["source_id", "record_id", "created_at"])
+    op.create_index("changes_in_order", "changes", ["source_id", "created_at"])
+    op.create_index("changes_of_field", "changes", ["source_id", "field_id", "created_at"])
+
+
+def _intervals() -> None:
+    op.create_table(
+        "intervals",
+        sa.Column("source_id", sa.Integer(), nullable=False),
+        sa.Column("kind", IdText(), nullable=False),
+        sa.Column("record_id", IdText(), nullable=False),
+        sa.Column("valid_from", UtcTime(), nullable=False),
+        sa.Column("number", sa.BigInteger(), nullable=False),
+        sa.Column("version_id", IdText(), nullable=False),
+        sa.Column("model_id", IdText(), nullable=False),
+        sa.Column("valid_until", UtcTime()),
+        sa.Column("known_from", UtcTime(), nullable=False),
+        sa.Column("known_until", UtcTime()),
+        sa.CheckConstraint("kind IN ('current', 'published')", name="ck_intervals_kind_is_known"),
+        sa.CheckConstraint("(valid_until IS NULL) = (known_until IS NULL)", name="ck_intervals_end_is_known"),
+        sa.PrimaryKeyConstraint("source_id", "kind", "record_id", "valid_from", "number", name="pk_intervals"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("intervals_of_version", "intervals", ["source_id", "version_id"])
+    op.create_index("intervals_in_order", "intervals", ["source_id", "kind", "valid_from"])
+    ended = "kind = 'published' AND valid_until IS NOT NULL"
+    _partial_index("intervals_unpublished", "intervals", "valid_until", condition=ended)
+
+
+def _titles() -> None:
+    op.create_table(
+        "titles",
+        sa.Column("source_id", sa.Integer(), nullable=False),
+        sa.Column("version_id", IdText(), nullable=False),
+        sa.Column("locale", IdText(), nullable=False),
+        sa.Column("record_id", IdText(), nullable=False),
+        sa.Column("title", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("source_id", "version_id", "locale", name="pk_titles"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("titles_by_title", "titles", ["source_id", "title"])
+    op.create_index("titles_of_record", "titles", ["source_id", "record_id"])
+
+
+def _projection_cursors() -> None:
+    op.create_table(
+        "projection_cursors",
+        sa.Column("source_id", sa.Integer(), nullable=False),
+        sa.Column("projection", IdText(), nullable=False),
+        sa.Column("event_id", sa.BigInteger(), nullable=False),
+        sa.Column("format", sa.Integer(), nullable=False),
+        sa.Column("filled_at", UtcTime(), nullable=False),
+        sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_projection_cursors_source_id"),
+        sa.PrimaryKeyConstraint("source_id", "projection", name="pk_projection_cursors"),
+        sqlite_with_rowid=False,
+    )
+
+
+def _reordered_records() -> None:
+    op.create_table(
+        "reordered_records",
+        sa.Column("source_id", sa.Integer(), nullable=False),
+        sa.Column("record_id", IdText(), nullable=False),
+        sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_reordered_records_source_id"),
+        sa.PrimaryKeyConstraint("source_id", "record_id", name="pk_reordered_records"),
+        sqlite_with_rowid=False,
+    )
+
+
 def _compress_with_lz4() -> None:
     """On servers that can; those built without it, and those before 14, refuse the clause."""
     connection = op.get_bind()
@@ -487,7 +592,7 @@ def _compress_with_lz4() -> None:
             op.execute(f"ALTER TABLE {table} ALTER COLUMN attributes SET COMPRESSION lz4")
 
 
-def _partial_index(name: str, table: str, column: str) -> None:
-    """An index of the few rows that have the column."""
-    present = sa.text(f"{column} IS NOT NULL")
+def _partial_index(name: str, table: str, column: str, *, condition: str | None = None) -> None:
+    """An index of the few rows that have the column, or that satisfy the condition."""
+    present = sa.text(condition or f"{column} IS NOT NULL")
     op.create_index(name, table, ["source_id", column], sqlite_where=present, postgresql_where=present)

@@ -13,12 +13,12 @@ from versionsync.cli.exit_codes import ExitCode
 from versionsync.cli.options import Options
 from versionsync.cli.terminal.output import Output
 from versionsync.config import Configuration, Secret, SourceSettings, UnknownSource, load
-from versionsync.config.checking import nearest
 from versionsync.redaction import Redactor
 
 if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
+    from versionsync.api import Mirror as History
     from versionsync.mirror.database import Mirror
     from versionsync.mirror.tables.sources import SourceRow
     from versionsync.webhooks.payload import BasicAuth
@@ -121,16 +121,30 @@ class CliContext:
         return url
 
     def open_mirror(
-        self, *, create: bool = False, upgrade: bool = False, outage_seconds: float | None = None
+        self,
+        *,
+        create: bool = False,
+        upgrade: bool = False,
+        outage_seconds: float | None = None,
+        reads_only: bool = False,
     ) -> Mirror:
         """Open the mirror of the settings. See `wiring.mirror.open_mirror`."""
         from versionsync.wiring.mirror import open_mirror
 
-        return open_mirror(self.database_url(), create=create, upgrade=upgrade, outage_seconds=outage_seconds)
+        return open_mirror(
+            self.database_url(), create=create, upgrade=upgrade, outage_seconds=outage_seconds, reads_only=reads_only
+        )
+
+    def open_history(self, *, sources: Sequence[str] = (), zone: str | None = None) -> History:
+        """Open the mirror of the settings, to ask it about the past. See `versionsync.api.open_mirror`."""
+        from versionsync.api import Mirror as History
+
+        return History(self.open_mirror(reads_only=True), sources=sources, zone=zone)
 
     def known_sources(self, mirror: Mirror, names: Sequence[str]) -> list[SourceRow]:
         """Return the mirrored sources called `names`, or all if there are none. Raises UnknownSource."""
         from versionsync.mirror.tables.sources import sources_of
+        from versionsync.text import nearest
 
         with mirror.read() as connection:
             known = {source.name: source for source in sources_of(connection)}

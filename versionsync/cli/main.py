@@ -11,12 +11,20 @@ import typer
 
 from versionsync import __version__
 from versionsync.cli.commands import db, service, webhook
+from versionsync.cli.commands.as_of import as_of
+from versionsync.cli.commands.blame import blame
+from versionsync.cli.commands.changes import changes
+from versionsync.cli.commands.deleted import deleted
 from versionsync.cli.commands.demo import demo
+from versionsync.cli.commands.diff import diff
 from versionsync.cli.commands.doctor import doctor
 from versionsync.cli.commands.events import events
 from versionsync.cli.commands.health import health
 from versionsync.cli.commands.init import init
+from versionsync.cli.commands.log import log
+from versionsync.cli.commands.pending import pending
 from versionsync.cli.commands.run import run as run_daemon
+from versionsync.cli.commands.show import show
 from versionsync.cli.commands.simulator import simulator
 from versionsync.cli.commands.status import status
 from versionsync.cli.commands.sync import sync
@@ -62,7 +70,24 @@ def _root(
 
 
 app.callback(invoke_without_command=True)(shared_options(_root))
-for command in (init, doctor, demo, sync, run_daemon, status, health, events):
+for command in (
+    init,
+    doctor,
+    demo,
+    sync,
+    run_daemon,
+    status,
+    health,
+    log,
+    show,
+    diff,
+    blame,
+    changes,
+    pending,
+    as_of,
+    deleted,
+    events,
+):
     add_command(app, command)
 app.add_typer(webhook.app, name="webhook")
 app.add_typer(service.app, name="service")

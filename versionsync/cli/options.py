@@ -166,7 +166,7 @@ def add_command(app: typer.Typer, function: Callable[..., None]) -> None:
     help, _, examples = inspect.cleandoc(function.__doc__ or "").partition(EXAMPLES)
     paragraphs = [" ".join(paragraph.split()) for paragraph in help.split("\n\n")]
     app.command(
-        function.__name__,
+        function.__name__.replace("_", "-"),
         cls=Command,
         help="\n\n".join(paragraphs).strip(),
         epilog=textwrap.dedent(examples).strip(),

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, TypeVar, get_args, get_origin, get_type_hints
@@ -14,8 +13,9 @@ from msgspec import Meta, Struct, inspect
 
 from versionsync.config.errors import InvalidSetting, UnknownSetting
 from versionsync.secret import Secret
+from versionsync.text import nearest
 
-__all__ = ["Setting", "check_table", "check_text", "nearest", "settings_of"]
+__all__ = ["Setting", "check_table", "check_text", "settings_of"]
 
 _PLAIN: Final[dict[type, str]] = {
     inspect.IntType: "a whole number",
@@ -54,13 +54,6 @@ def settings_of(struct: type[Struct]) -> tuple[Setting, ...]:
     """Return the settings of one table of the file, in the order of the definition."""
     hints = get_type_hints(struct, include_extras=True)
     return tuple(_setting(field, hints[field.name]) for field in msgspec.structs.fields(struct))
-
-
-def nearest(name: str, names: Iterable[str]) -> str | None:
-    """Return the one of `names` that is most similar to `name`, or None if none is similar."""
-    known = {known.casefold(): known for known in names}
-    found = difflib.get_close_matches(name.casefold(), known, n=1, cutoff=0.6)
-    return known[found[0]] if found else None
 
 
 def _setting(field: msgspec.structs.FieldInfo, hint: object) -> Setting:

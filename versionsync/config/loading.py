@@ -15,13 +15,14 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Struct
 
-from versionsync.config.checking import check_table, check_text, nearest, settings_of
+from versionsync.config.checking import check_table, check_text, settings_of
 from versionsync.config.credentials import SecretReader, check_database_url
 from versionsync.config.definition import DEFAULT_SOURCE, HttpSettings, NotificationSettings, Settings, SourceSettings
 from versionsync.config.environment_variables import unknown_variables
 from versionsync.config.errors import FileProblem, InvalidSetting, SecretProblem, UnknownSource
 from versionsync.config.file_trust import check_found
 from versionsync.secret import Secret
+from versionsync.text import nearest
 
 __all__ = ["LOCAL_FILE", "SYSTEM_FILE", "ConfigWarning", "Configuration", "check_command_line", "load"]
 

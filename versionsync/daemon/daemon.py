@@ -17,6 +17,7 @@ from versionsync.daemon.source_worker import STALL_SECONDS, SourceWorker
 from versionsync.daemon.stop_signals import handled
 from versionsync.daemon.systemd_notify import SystemdNotifier, Watchdog, is_ready, summary
 from versionsync.daemon.worker_state import SourceConfig, WorkerState
+from versionsync.history.projections.background import BackgroundFiller
 from versionsync.mirror.database import Mirror
 
 __all__ = ["Daemon"]
@@ -39,6 +40,8 @@ class Daemon:
         random: The source of jitter.
         stall_seconds: A run is ended when nothing moves for this long.
         notifier: Sends messages to systemd.
+        open_filler: Makes what fills the projections of a source, by its name. The function that it gets tells whether
+            runs are in progress. None: nothing fills them.
 
     Attributes:
         scheduler: The scheduler of all jobs.
@@ -55,6 +58,7 @@ class Daemon:
         random: Random | None = None,
         stall_seconds: float = STALL_SECONDS,
         notifier: SystemdNotifier | None = None,
+        open_filler: Callable[[str, Callable[[], bool]], BackgroundFiller] | None = None,
     ) -> None:
         self._mirror = mirror
         self._sources = sources
@@ -63,6 +67,7 @@ class Daemon:
         self._random = random or Random()  # noqa: S311 - waits, not secrets
         self._stall_seconds = stall_seconds
         self._notifier = notifier or SystemdNotifier()
+        self._open_filler = open_filler
         self._watchdog = Watchdog()
         self.scheduler = SourceScheduler(log)
         self.workers: dict[str, SourceWorker] = {}
@@ -119,6 +124,9 @@ class Daemon:
             for worker in self.workers.values():
                 group.create_task(worker.leave())
 
+    def _is_busy(self) -> bool:
+        return any(worker.state.progress is not None for worker in self.workers.values())
+
     def _add(self, source: SourceConfig) -> None:
         worker = SourceWorker(
             self._mirror,
@@ -127,6 +135,7 @@ class Daemon:
             log=self._log,
             random=self._random,
             stall_seconds=self._stall_seconds,
+            filler=None if self._open_filler is None else self._open_filler(source.spec.name, self._is_busy),
         )
         self.workers[worker.name] = worker
         worker.begin()

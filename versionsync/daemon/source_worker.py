@@ -24,6 +24,7 @@ from versionsync.daemon.systemd_notify import Activity
 from versionsync.daemon.webhook_log_poller import SUSPENDED_SECONDS, LogReader, PollResult
 from versionsync.daemon.worker_database import WorkerDatabase
 from versionsync.daemon.worker_state import LogStatus, SourceConfig, WorkerState, WorkerStatus
+from versionsync.history.projections.background import BackgroundFiller
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.errors import MirrorError
 from versionsync.mirror.tables.webhooks import QueuedRecords, WebhookUpdate
@@ -42,6 +43,8 @@ CLAIM_TIMEOUT_SECONDS: Final = 120.0
 SCRUB_SECONDS: Final = 3600.0
 SCRUBS_PER_DAY: Final = 24
 DELETE_RUNS_SECONDS: Final = 6 * 3600.0
+FILL_SECONDS: Final = 30.0
+"""How often projections are looked at. Right after a run that found something they are filled anyway."""
 
 T = TypeVar("T")
 
@@ -58,6 +61,7 @@ class SourceWorker:
         log: FilteringBoundLogger,
         random: Random,
         stall_seconds: float = STALL_SECONDS,
+        filler: BackgroundFiller | None = None,
     ) -> None:
         self.source = source
         self.name = source.spec.name
@@ -73,6 +77,7 @@ class SourceWorker:
         self._log_reader = LogReader(self.store, self.state, self._meter, self._next_run, scheduler, log=self._log)
         self._schedule = schedule_for(Demand(check_seconds=source.max_staleness, scrubs_per_day=source.scrub), None)
         self._random = random
+        self._filler = filler
         self._claims = 0
         self._turn = asyncio.Lock()
 
@@ -89,6 +94,8 @@ class SourceWorker:
             every=DELETE_RUNS_SECONDS,
             first_in=DELETE_RUNS_SECONDS * self._random.uniform(0.05, 1),
         )
+        if self._filler is not None:
+            add(f"{name}:projections", self._fill_projections, every=FILL_SECONDS, first_in=FILL_SECONDS)
 
     def change(self, source: SourceConfig) -> None:
         """Use other settings from the next run on, which comes soon."""
@@ -119,12 +126,14 @@ class SourceWorker:
 
     async def end(self) -> None:
         """Stop all jobs of the source cleanly, and release it to another daemon."""
-        for job in ("check", "log", "claim", "scrub", "cleanup"):
+        for job in ("check", "log", "claim", "scrub", "cleanup", "projections"):
             await self._scheduler.remove(f"{self.name}:{job}")
         await self.leave()
 
     async def leave(self) -> None:
         """Release the source to another daemon at once. If the database is unavailable, the claim expires."""
+        if self._filler is not None:
+            await self._filler.close()
         await self._log_reader.end()
         await self._meter.count()
         await self._unless_unavailable(self.store.release())
@@ -207,6 +216,18 @@ class SourceWorker:
         if report.kind is RunKind.BACKFILL:  # before it the database had no source to claim
             await self._unless_unavailable(self.store.claim(self._webhook_update()))
         await self._save_next_check()
+        self._fill_soon(found=found)
+
+    def _fill_soon(self, *, found: bool) -> None:
+        """Fill the projections now, if a run found something."""
+        if found:
+            self._scheduler.next_in(f"{self.name}:projections", 0)
+
+    async def _fill_projections(self) -> None:
+        """Fill the projections. A run that begins meanwhile does not wait for it: it has its own turn."""
+        self._scheduler.next_in(f"{self.name}:projections", FILL_SECONDS)
+        if self._filler is not None and self.state.is_working:
+            await self._filler.fill()
 
     async def _poll_log(self) -> None:
         async with self._turn:
@@ -223,7 +244,8 @@ class SourceWorker:
             if self.state.is_working:
                 number = -(-(await self._meter.schedule(self.source)).scrubs_per_day // SCRUBS_PER_DAY)
                 if number:
-                    await self._runner.run(self.source, SyncOptions(trigger="schedule", scrub=number))
+                    report = await self._runner.run(self.source, SyncOptions(trigger="schedule", scrub=number))
+                    self._fill_soon(found=has_changes(report))
 
     async def _renew_claim(self) -> None:
         """Renew the claim and save the requests that were sent, also during a long run."""

@@ -15,7 +15,19 @@ from versionsync.ledger.events import Event, EventType, JsonValue, observed_even
 from versionsync.ledger.ids import ModelId
 from versionsync.ledger.sameness import same_value
 
-__all__ = ["Field", "Model", "Schema", "SchemaPlan", "changed_members", "is_same_value", "plan_schema"]
+__all__ = [
+    "TITLE_FIELDS",
+    "Field",
+    "Model",
+    "Schema",
+    "SchemaPlan",
+    "changed_members",
+    "is_same_value",
+    "plan_schema",
+]
+
+TITLE_FIELDS = ("presentation_title_field", "title_field")
+"""The members of a model that say which field is its records' title, the first one that is set."""
 
 # A model's lists of its fields change with every field, which has an event of its own.
 _NOT_A_CHANGE = frozenset({"fields", "fieldsets"})
@@ -96,13 +108,14 @@ def _events(
 ) -> Iterator[Event]:
     def event(transition: str, one: Model | Field, **data: JsonValue) -> Event:
         kind, model_id = ("field", one.model_id) if isinstance(one, Field) else ("model", one.id)
+        last_state = _last_state(one) if transition == "deleted" else {}
         return observed_event(
             EventType(f"{kind}.{transition}"),
             one.id,
             observed_at,
             seen_before=seen_before,
             model_id=model_id,
-            data={kind: {"id": one.id, "api_key": one.api_key}, **data},
+            data={kind: {"id": one.id, "api_key": one.api_key, **last_state}, **data},
         )
 
     for id, one in seen.items():
@@ -124,6 +137,19 @@ def _is_same(known: Model | Field | None, seen: Model | Field) -> bool:
         return True
     # Only times in another form differ: some members do by their texts, and none by its value.
     return bool(_changes(known, seen, with_times=frozenset())) and not changed_members(known, seen)
+
+
+def _last_state(one: Model | Field) -> dict[str, JsonValue]:
+    """Return what the history needs of a model or field after its row was overwritten: it may return as another one."""
+    if isinstance(one, Field):
+        return {
+            "label": one.label,
+            "field_type": one.field_type,
+            "localized": one.is_localized,
+            "position": one.position,
+        }
+    members = _members(one.payload)
+    return {"name": one.name, **{name: members.get(name) for name in TITLE_FIELDS}}
 
 
 def changed_members(before: Model | Field, after: Model | Field) -> dict[str, tuple[JsonValue, JsonValue]]:

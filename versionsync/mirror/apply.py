@@ -23,6 +23,7 @@ from versionsync.mirror.tables.editors import upsert_editor_ids
 from versionsync.mirror.tables.events import insert_new_events
 from versionsync.mirror.tables.leases import Lease, assert_and_renew
 from versionsync.mirror.tables.models import upsert_models
+from versionsync.mirror.tables.projection_cursors import mark_reordered
 from versionsync.mirror.tables.records import insert_records, update_records
 from versionsync.mirror.tables.versions import (
     archive_rewritten,
@@ -95,6 +96,7 @@ def apply(
     update_contents(tx, source_id, rewritten, contents)
     update_versions(tx, source_id, [change.after for change in changed], observed_at=observed_at)
     update_records(tx, source_id, plans, observed_at=observed_at)
+    mark_reordered(tx, source_id, [plan.record_id for plan in plans if _is_reordered(plan)])
     planned = [event for plan in plans for event in planned_events(plan)]
     written = insert_new_events(tx, source_id, planned, observed_at=observed_at, run_id=run_id)
     if written:
@@ -114,3 +116,15 @@ def _editors_of(plans: Sequence[RecordPlan]) -> Iterator[Editor]:
         for change in plan.changes:
             if change.after.seen.editor is not None:
                 yield change.after.seen.editor
+
+
+def _is_reordered(plan: RecordPlan) -> bool:
+    """Return whether versions changed their order or their times, and no event says so."""
+    return any(
+        change.before is not None
+        and (
+            change.before.ordinal != change.after.ordinal
+            or (change.before.seen.created_at != change.after.seen.created_at and not change.is_rewrite)
+        )
+        for change in plan.changes
+    )

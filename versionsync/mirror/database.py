@@ -70,9 +70,12 @@ class Mirror:
         self.where = safe_url(engine.url)
 
     @classmethod
-    def open(cls, url: str, *, outage_seconds: float = MAX_OUTAGE_SECONDS) -> Self:
-        """Open the mirror at `url`. Raises DatabaseUnavailable, NotAMirror or an error of its schema."""
-        engine = open_engine(url)
+    def open(cls, url: str, *, outage_seconds: float = MAX_OUTAGE_SECONDS, reads_only: bool = False) -> Self:
+        """Open the mirror at `url`; with `reads_only` also one that cannot be written, such as a mounted backup.
+
+        Raises DatabaseUnavailable, NotAMirror or an error of its schema.
+        """
+        engine = open_engine(url, reads_only=reads_only)
         try:
             with reading(engine).connect() as connection:
                 require_head(connection, safe_url(engine.url))

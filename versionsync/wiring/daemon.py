@@ -22,6 +22,7 @@ from versionsync.daemon.notifications.persistence import NotificationStore
 from versionsync.daemon.systemd_notify import inherited_socket
 from versionsync.daemon.webhook_receiver import WebhookReceiver
 from versionsync.daemon.worker_state import SourceConfig
+from versionsync.history.projections.background import BackgroundFiller
 from versionsync.mirror.database import Mirror
 from versionsync.redaction import Redactor
 from versionsync.status.snapshot import ActivityReader
@@ -112,7 +113,11 @@ async def run_daemon(
     mirror: Mirror, settings: DaemonSettings, *, log: FilteringBoundLogger, redactor: Redactor
 ) -> None:
     """Run the daemon with its server and its notifications, until a signal stops it."""
-    daemon = Daemon(mirror, settings.sources, load=settings.load, log=log)
+
+    def open_filler(name: str, is_busy: Callable[[], bool]) -> BackgroundFiller:
+        return BackgroundFiller(mirror, name, log=log, is_busy=is_busy)
+
+    daemon = Daemon(mirror, settings.sources, load=settings.load, log=log, open_filler=open_filler)
     metrics = Metrics(lambda: daemon.states, scheduler=daemon.scheduler, now=lambda: datetime.now(UTC))
     receiver = WebhookReceiver(lambda: daemon.workers, log=log)
     app = App(

@@ -10,7 +10,12 @@ __all__ = ["open_mirror"]
 
 
 def open_mirror(
-    url: str, *, create: bool = False, upgrade: bool = False, outage_seconds: float | None = None
+    url: str,
+    *,
+    create: bool = False,
+    upgrade: bool = False,
+    outage_seconds: float | None = None,
+    reads_only: bool = False,
 ) -> Mirror:
     """Open the mirror at `url`. Use it as a context manager.
 
@@ -19,10 +24,12 @@ def open_mirror(
         create: Create or upgrade a SQLite file first, if that is needed.
         upgrade: Upgrade any database first, also PostgreSQL.
         outage_seconds: How long to wait for a server that goes away later. None: the default.
+        reads_only: Nothing is written. The database may lie on a read-only mount then.
 
     Raises:
         MirrorError: The database cannot be opened, or has another schema.
     """
     if upgrade or (create and database_url(url).get_backend_name() == "sqlite"):
         migrate.upgrade(url)
-    return Mirror.open(url, outage_seconds=MAX_OUTAGE_SECONDS if outage_seconds is None else outage_seconds)
+    waits = MAX_OUTAGE_SECONDS if outage_seconds is None else outage_seconds
+    return Mirror.open(url, outage_seconds=waits, reads_only=reads_only)

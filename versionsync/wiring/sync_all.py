@@ -11,6 +11,7 @@ from structlog.typing import FilteringBoundLogger
 
 from versionsync import cma
 from versionsync.config import Secret, SourceSettings
+from versionsync.history.projections.background import BackgroundFiller
 from versionsync.ledger.safeguards import MassDeleteLimit
 from versionsync.mirror.database import Mirror
 from versionsync.sync.options import SourceSpec, SyncOptions
@@ -19,7 +20,7 @@ from versionsync.sync.run import sync_source
 from versionsync.sync.unexplained_changes import ReadLimit
 from versionsync.wiring.clients import open_client, rate_limiter_of
 
-__all__ = ["SourceJob", "source_spec", "sync_all"]
+__all__ = ["SourceJob", "fill_projections", "source_spec", "sync_all"]
 
 
 @dataclass(slots=True)
@@ -59,12 +60,25 @@ async def sync_all(
 ) -> list[RunReport]:
     """Run all `jobs` and return their reports, in the same order. A job that fails stops no other.
 
-    On cancellation it stops all runs cleanly, then raises CancelledError.
+    Then the projections of each source are filled: after all runs, so that it slows down none of them. On cancellation
+    it stops everything cleanly, then raises CancelledError.
     """
     shared = _rate_limiters(jobs)
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(_sync_one(mirror, job, options, shared[job.token], log)) for job in jobs]
+    if not options.dry_run:
+        for job in jobs:
+            await fill_projections(mirror, job.source.name, log=log)
     return [task.result() for task in tasks]
+
+
+async def fill_projections(mirror: Mirror, name: str, *, log: FilteringBoundLogger) -> None:
+    """Fill the projections of a source. An error is logged; a source to which another process writes is left out."""
+    filler = BackgroundFiller(mirror, name, log=log, idle_pauses=0.0)
+    try:
+        await filler.fill()
+    finally:
+        await filler.close()
 
 
 def _rate_limiters(jobs: Sequence[SourceJob]) -> Mapping[Secret, cma.RateLimiter]:

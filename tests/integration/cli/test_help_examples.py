@@ -11,6 +11,7 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -22,10 +23,10 @@ from tests.integration.cli.commands.test_service import UP, Host, machine, write
 from tests.integration.cli.commands.test_webhook import answering, edit  # noqa: F401
 from tests.integration.cli.conftest import Cli
 from tests.integration.cli.processes import running
-from tests.integration.cli.worlds import blog
+from tests.integration.cli.worlds import magazine
 from versionsync.cli.context import CliContext
 from versionsync.cli.main import app, run
-from versionsync.simulator import FULL_ACCESS_TOKEN, SimulatorThread
+from versionsync.simulator import FULL_ACCESS_TOKEN, SimulatorThread, World
 
 WIDTH = 80
 INDENTATION = 3
@@ -73,7 +74,7 @@ def mirrored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Simulat
     (folder / "website.webhook").write_text(PASSWORD)
     for secret in ("website.token", "website.webhook"):
         (folder / secret).chmod(0o600)
-    with SimulatorThread(blog()) as simulator:
+    with SimulatorThread(magazine()) as simulator:
         (folder / "versionsync.toml").write_text(
             f'database_url = "sqlite:///{folder}/versionsync.db"\n'
             f'[[sources]]\nname = "website"\nbase_url = "{simulator.url}"\nrate_limit = "none"\n'
@@ -82,7 +83,15 @@ def mirrored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Simulat
         )
         settings = ["--config", str(folder / "versionsync.toml")]
         assert run(["sync", *settings], CliContext(environ={})) == 0
+        simulator.act(_lose_an_article)
+        assert run(["sync", *settings], CliContext(environ={})) == 0
         yield simulator, folder
+
+
+def _lose_an_article(world: World) -> None:
+    (lost,) = (id for id, record in world.primary.records.items() if b"The lost map" in bytes(record.head.read()))
+    world.delete(world.user, lost)
+    world.clock.advance(timedelta(minutes=1))
 
 
 @pytest.fixture
@@ -211,7 +220,7 @@ def test_an_example_without_an_end_starts_and_stops(
             edit(upstream)
             upstream.act(lambda world: world.publish(world.user, record))
             assert cli("sync").code == 0
-            assert record in process.stdout.readline()
+            assert "published" in process.stdout.readline()
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=60)
     assert process.returncode == (130 if argv[0] == "events" else 0)

@@ -65,7 +65,13 @@ def test_names_from_upstream_move_no_cursor(
         ("status", "--json"),
         ("doctor",),
         ("events",),
+        ("events", "--raw"),
         ("events", "--json"),
+        ("log",),
+        ("log", "--json", "--content"),
+        ("changes", "--since", "2020-01-01"),
+        ("pending",),
+        ("as-of", "now"),
     ):
         ran = cli(*argv, **at)
         assert ran.code == 0, ran.written

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from versionsync.simulator import Clock, World
 
-__all__ = ["blog"]
+__all__ = ["blog", "magazine"]
 
 
 def blog(*, records: int = 3, versions: int = 2) -> World:
@@ -22,4 +22,26 @@ def blog(*, records: int = 3, versions: int = 2) -> World:
         if number % 2 == 0:
             world.publish(editor, record.id)
     world.clock.advance(timedelta(minutes=1))  # what is older than a moment is trusted at once
+    return world
+
+
+def magazine() -> World:
+    """The blog, and three articles of the last days: one is live, one waits to go live, one is to be deleted."""
+    world = blog()
+    now = datetime.now(UTC)
+    world.clock.advance(now - timedelta(days=3) - world.now())
+    article = world.create_model(world.account, "article")
+    world.create_field(world.account, article, "title")
+    world.create_field(world.account, article, "slug", "slug")
+    market, bus, _ = (
+        world.create(world.user, article, {"title": title, "slug": title.lower().replace(" ", "-")})
+        for title in ("Old fish market", "The night bus", "The lost map")
+    )
+    world.publish(world.user, market.id)
+    world.publish(world.user, bus.id)
+    world.clock.advance(timedelta(days=2, hours=23))
+    world.update(world.user, market.id, {"title": "The old fish market"})
+    world.publish(world.user, market.id)
+    world.update(world.user, bus.id, {"title": "The last night bus"})
+    world.clock.advance(timedelta(minutes=50))
     return world

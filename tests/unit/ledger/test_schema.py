@@ -166,10 +166,35 @@ def test_what_is_gone_is_told_by_its_last_name() -> None:
     found = plan(schema(ARTICLE, model("n", api_key="page"), TITLE, field("g", "n", api_key="body")), schema(ARTICLE))
     assert (found.models, found.fields) == ((), ())
     assert (found.deleted_models, found.deleted_fields) == (("n",), ("f", "g"))
-    assert [(event.type, event.model_id, event.data.get("model") or event.data["field"]) for event in found.events] == [
-        ("model.deleted", "n", {"id": "n", "api_key": "page"}),
-        ("field.deleted", "m", {"id": "f", "api_key": "title"}),
-        ("field.deleted", "n", {"id": "g", "api_key": "body"}),
+    told = [(event.type, event.model_id, event.data.get("model") or event.data["field"]) for event in found.events]
+    assert [(type, model_id, (last["id"], last["api_key"])) for type, model_id, last in told] == [  # type: ignore[index,call-overload]
+        ("model.deleted", "n", ("n", "page")),
+        ("field.deleted", "m", ("f", "title")),
+        ("field.deleted", "n", ("g", "body")),
+    ]
+
+
+def test_what_is_gone_is_described_as_it_was_last() -> None:
+    """Its row may be written again later, as another environment has it."""
+    link = {"title_field": {"data": {"id": "f", "type": "field"}}}
+    titled = replace(ARTICLE, payload=document({}, relationships=link))
+    found = plan(schema(titled, TITLE), schema())
+    assert [event.data.get("model") or event.data["field"] for event in found.events] == [
+        {
+            "id": "m",
+            "api_key": ARTICLE.api_key,
+            "name": ARTICLE.name,
+            "presentation_title_field": None,
+            "title_field": {"data": {"id": "f", "type": "field"}},
+        },
+        {
+            "id": "f",
+            "api_key": "title",
+            "label": TITLE.label,
+            "field_type": TITLE.field_type,
+            "localized": TITLE.is_localized,
+            "position": TITLE.position,
+        },
     ]
 
 

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from versionsync.mirror.schema.typed_views import (
     NAME_BYTES,
     OWN_COLUMNS,
-    RESERVED_COLUMNS,
     VIEW_KINDS,
     column_names,
     view_stem,
@@ -48,17 +47,11 @@ def test_names_that_are_not_reserved_stay_even_if_other_views_use_them() -> None
     assert column_names(["title", "source", "ordinal", "model"]) == ["title", "source", "ordinal", "model"]
 
 
-@pytest.mark.parametrize("name", RESERVED_COLUMNS)
+@pytest.mark.parametrize("name", OWN_COLUMNS)
 def test_a_field_never_gets_a_reserved_name(name: str) -> None:
-    """Its column has the same name whether the view has that column today or only later."""
+    """Its column gets another name, and the same one whatever other fields there are."""
     assert column_names([name]) == [f"{name}_"]
     assert column_names([f"field_{name}", f"{name}_2", name])[-1] == f"{name}_", "other fields do not matter"
-
-
-def test_the_names_that_later_views_may_use_are_reserved() -> None:
-    """To take a name from this list would rename a user's column."""
-    later = {"version_ordinal", "editor_name", "record_title", "live_from", "live_until", "source_name"}
-    assert set(RESERVED_COLUMNS) == {*OWN_COLUMNS} | later
 
 
 @given(st.lists(st.text(max_size=90), max_size=30))
@@ -66,5 +59,5 @@ def test_columns_are_all_different_and_fit(wanted: list[str]) -> None:
     """In either database: case does not count, and PostgreSQL cuts off what is too long."""
     names = column_names(wanted)
     assert len(names) == len(wanted)
-    assert len({name.casefold() for name in [*names, *RESERVED_COLUMNS]}) == len(names) + len(RESERVED_COLUMNS)
+    assert len({name.casefold() for name in [*names, *OWN_COLUMNS]}) == len(names) + len(OWN_COLUMNS)
     assert all(0 < len(name.encode()) <= NAME_BYTES for name in names)

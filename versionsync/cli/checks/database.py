@@ -50,7 +50,7 @@ def mirrored_source(url: str, source: str) -> SourceRow | None:
     try:
         if migrate.current(url) is None:
             return None
-        with Mirror.open(url) as mirror, mirror.read() as connection:
+        with Mirror.open(url, reads_only=True) as mirror, mirror.read() as connection:
             return source_row(connection, source)
     except MirrorError:
         return None  # `check_database` reports it
@@ -110,7 +110,7 @@ def _check_schema(url: str, *, is_file: bool) -> Iterator[CheckResult]:
         raise
     yield ok("database", f"{where} answers")
     yield ok("schema", f"schema {migrate.HEAD}, which this version needs")
-    with Mirror.open(url) as mirror:
+    with Mirror.open(url, reads_only=True) as mirror:
         if is_file:
             yield _check_integrity(mirror)
         yield from _check_leases(mirror)

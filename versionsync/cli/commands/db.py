@@ -1,9 +1,9 @@
-"""`versionsync db`: upgrade, check, locate and back up the database."""
+"""`versionsync db`: upgrade, check, locate, back up and rebuild the database."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -17,6 +17,7 @@ from versionsync.text import count, size
 
 if TYPE_CHECKING:
     from versionsync.mirror.backup import CopyProgress
+    from versionsync.mirror.database import Mirror
 
 __all__ = ["app", "backup"]
 
@@ -97,7 +98,7 @@ versionsync db upgrade
 
 app = typer.Typer(
     cls=CommandGroup,
-    help="Upgrade, check, locate or back up the database.",
+    help="Upgrade, check, locate, back up or rebuild the database.",
     epilog=EXAMPLES,
     no_args_is_help=True,
 )
@@ -164,5 +165,91 @@ def url(session: CliContext) -> None:
     session.output.result({"url": shown}, shown)
 
 
-for verb in (upgrade, current, check, url, backup):
+def rebuild(
+    session: CliContext,
+    projections: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="NAME",
+            help="What to rebuild: changes, intervals, titles. Default: all.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Empty the projections, and fill them again from the versions and events.
+
+    Projections are tables that versionsync derives from the others, so that questions are answered at once. You need
+    this only if someone changed them by hand. If a daemon runs a source, the daemon fills them again; otherwise this
+    command does. A sync may run at the same time.
+
+    Examples:
+        # All of them.
+        versionsync db rebuild
+
+        # Only the titles.
+        versionsync db rebuild titles
+    """
+    from versionsync.mirror.tables.projection_cursors import PROJECTIONS
+
+    names = list(dict.fromkeys(projections or PROJECTIONS))
+    if unknown := [name for name in names if name not in PROJECTIONS]:
+        raise typer.BadParameter(
+            f"there is no projection {unknown[0]!r}: choose from {', '.join(PROJECTIONS)}", param_hint="NAME"
+        )
+    with session.open_mirror() as mirror:
+        for source, filled_by, versions in rebuild_projections(session, mirror, names):
+            if session.output.as_json:
+                session.output.json(
+                    {"source": source, "projections": names, "filled_by": filled_by, "versions": versions}
+                )
+            elif filled_by == "command":
+                session.output.plain_line(f"{source}: {count(versions or 0, 'version')} computed again.")
+            else:
+                who = "the daemon" if filled_by == "daemon" else "the process that writes to it now"
+                session.output.plain_line(f"{source}: {who} fills them again. Until then they answer only in part.")
+
+
+def rebuild_projections(
+    session: CliContext, mirror: Mirror, names: Sequence[str]
+) -> Iterator[tuple[str, str, int | None]]:
+    """Rebuild projections of all sources. Yield each source, who fills it, and how many versions were computed."""
+    from versionsync.history.projections.filling import FillState, ProjectionFiller, request_rebuild
+    from versionsync.mirror.tables.daemons import active_daemon
+
+    known = session.known_sources(mirror, ())
+    for source in known:
+        with mirror.write() as tx:
+            request_rebuild(tx, source.id, names)
+    for source in known:
+        with mirror.read() as connection:
+            daemon = active_daemon(connection, source.id)
+        if daemon is not None and not daemon.is_expired:
+            yield source.name, "daemon", None
+            continue
+        filler, versions = ProjectionFiller(mirror, source.id), 0
+        with _filling(session.output, source.name) as progressed:
+            while (filled := filler.fill_batch()).state is FillState.MORE:
+                versions += filled.versions
+                progressed(filled.event_id, filled.last_event_id)
+        if filled.state is FillState.BUSY:
+            yield source.name, "sync", None
+        else:
+            yield source.name, "command", versions
+
+
+@contextmanager
+def _filling(output: Output, source: str) -> Iterator[Callable[[int, int], None]]:
+    """Show a progress bar on a terminal."""
+    if output.as_json or not output.notes.is_terminal:
+        yield lambda done, of: None
+        return
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    words = TextColumn("[bold]{task.description}")
+    with Progress(words, BarColumn(), TimeRemainingColumn(), console=output.notes, transient=True) as bars:
+        bar = bars.add_task(source, total=None)
+        yield lambda done, of: bars.update(bar, completed=done, total=of)
+
+
+for verb in (upgrade, current, check, url, backup, rebuild):
     add_command(app, verb)

@@ -1,38 +1,25 @@
-"""`versionsync events`: what happened to versions and records, in the order in which it was mirrored."""
+"""`versionsync events`: what happened to records, in the order in which it was mirrored."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
-from typing import TYPE_CHECKING, Annotated, Any, Final
-
-import typer
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Annotated, Final
 
 from versionsync.cli.context import CliContext
+from versionsync.cli.history_options import RECORD_HELP, Ids, Model, Since, Sources, Until, Zone, echo_time
 from versionsync.cli.options import flag, option
-from versionsync.cli.terminal.output import Column
-from versionsync.config.checking import nearest
-from versionsync.text import when
+from versionsync.cli.terminal.output import Cell, Column
 
 if TYPE_CHECKING:
-    from versionsync.mirror.database import Mirror
-    from versionsync.mirror.tables.events import EventRow
-    from versionsync.mirror.tables.sources import SourceRow
+    from collections.abc import Callable
+    from datetime import tzinfo
+
+    from versionsync.api import Act, Event, Mirror
 
 __all__ = ["events"]
 
 LAST: Final = 20
-BATCH: Final = 1000
-COLUMNS: Final = (
-    Column("id", "right"),
-    Column("occurred (UTC)"),
-    Column("type"),
-    Column("record"),
-    Column("version", shrinks=True),
-    Column("source", shrinks=True),
-)
-POLL_SECONDS: Final = 1.0
 
 
 def events(
@@ -42,22 +29,32 @@ def events(
     after: Annotated[int | None, option("--after", "ID", "Events after this id. 0: all events.", min=0)] = None,
     type: Annotated[
         list[str] | None,
-        option("--type", "TYPE", "Only this type, such as version.published. You can repeat the option."),
+        option(
+            "--type", "TYPE", "Only this type, such as version.published or 'version.*'. You can repeat the option."
+        ),
     ] = None,
-    source: Annotated[
-        list[str] | None, option("--source", "NAME", "Only this source. You can repeat the option.")
-    ] = None,
+    record: Annotated[str | None, option("--record", "RECORD", RECORD_HELP)] = None,
+    model: Model = None,
+    since: Since = None,
+    until: Until = None,
     limit: Annotated[
-        int | None, option("--limit", "N", "At most N events. Default: the last 20; with --after, all.", min=1)
+        int | None,
+        option("--limit", "N", "At most N. Default: the last 20; with --after, --since or --until, all.", min=1),
     ] = None,
+    raw: Annotated[bool, flag("--raw", help="Show single events, as --json does: an act has several.")] = False,
+    ids: Ids = False,
+    source: Sources = None,
+    zone: Zone = None,
 ) -> None:
-    """Show the events: what was saved, published, unpublished or deleted, and when.
+    """Show what was created, edited, published, unpublished or deleted, and when: one line an act.
 
-    In a program, keep the id of the last event that you have seen, and ask for the events `--after` it. Ids of one
-    source are committed in order, so you miss none.
+    It says who saved a version. Who published it, DatoCMS says only in the audit log of some plans.
+
+    In a program, use --json, keep the id of the last event that you have seen, and ask for the events `--after` it. Ids
+    of one source are committed in order, so you miss none. If the database has several sources, name one.
 
     Examples:
-        # The last 20 events.
+        # The last 20 acts.
         versionsync events
 
         # The last publications, and each new one.
@@ -66,116 +63,106 @@ def events(
         # All events after the one with id 10, as one JSON object a line.
         versionsync events --after 10 --json
     """
-    types = [known_type(name) for name in type or ()]
-    with session.open_mirror() as mirror:
-        cursors = _Cursors(mirror, lambda: session.known_sources(mirror, source or ()), types)
+    with session.open_history(sources=source or (), zone=zone) as history:
+        start, end = echo_time(session, history, "since", since), echo_time(session, history, "until", until)
+        reader = history.event_reader(types=type or (), record=record, model=model, since=start, until=end)
+        is_raw = raw or session.output.as_json
+        last: list[Act] = []
         if after is not None:
-            cursors.start_after(after)
+            reader.start_after(after)
+        elif start is None and end is None and is_raw:
+            reader.start_before_last(limit or LAST)
+        elif start is None and end is None:
+            last = reader.start_before_last_acts(limit or LAST)
+        if is_raw:
+            single = (event for batch in reader.batches(follow=follow) for event in batch)
+            _show_events(session, history, islice(single, limit), follow=follow)
         else:
-            cursors.start_before_last(limit or LAST)
-        found = cursors.follow() if follow else cursors.rest()
-        _show(session, islice(found, limit), follow=follow)
+            found = chain(last, reader.acts(follow=follow))
+            _show_acts(session, history, islice(found, limit), follow=follow, ids=ids)
 
 
-def known_type(name: str) -> str:
-    """Return `name` if it is a type of event. Otherwise raise a usage error with the most similar one."""
-    from versionsync.ledger.events import EventType
+def _show_events(session: CliContext, history: Mirror, found: Iterator[Event], *, follow: bool) -> None:
+    """Write single events: as JSON the columns of the table."""
+    from versionsync.cli.views.history import id_cell, time_head
+    from versionsync.history.model import columns_of
+    from versionsync.history.moments import in_zone
 
-    names = [kind.value for kind in EventType]
-    if name in names:
-        return name
-    meant = nearest(name, names)
-    raise typer.BadParameter(
-        f"there is no type {name}; " + (f"did you mean {meant}?" if meant else f"there are {', '.join(names)}"),
-        param_hint="--type",
-    )
-
-
-class _Cursors:
-    """How far each source was read. Ids are in order within a source, but not across sources."""
-
-    def __init__(self, mirror: Mirror, sources: Callable[[], list[SourceRow]], types: Sequence[str]) -> None:
-        self._mirror = mirror
-        self._sources = sources
-        self._types = types
-        self._first = 0
-        self._after: dict[str, int] = {}
-
-    def start_after(self, id: int) -> None:
-        self._first = id
-
-    def start_before_last(self, number: int) -> None:
-        from versionsync.mirror.tables.events import last_events
-
-        sources = self._sources()
-        with self._mirror.read() as connection:
-            rows = [row for one in sources for row in last_events(connection, one.id, types=self._types, limit=number)]
-        newest = sorted(row.id for row in rows)[-number:]
-        # A source whose first sync comes later is shown from its first event on.
-        self._after = {source.name: newest[0] - 1 if newest else 0 for source in sources}
-
-    def rest(self) -> Iterator[EventRow]:
-        """Yield the events after the cursors, by id."""
-        while batch := self._batch():
-            yield from batch
-
-    def follow(self) -> Iterator[EventRow]:
-        """Yield the same, then new events as they come, without end."""
-        while True:
-            yield from self.rest()
-            time.sleep(POLL_SECONDS)
-
-    def _batch(self) -> list[EventRow]:
-        from versionsync.mirror.tables.events import events_after
-
-        found: list[EventRow] = []
-        sources = self._sources()
-        with self._mirror.read() as connection:
-            for source in sources:
-                after = self._after.get(source.name, self._first)
-                found += events_after(connection, source.id, after, types=self._types, limit=BATCH)
-        # The lowest ids of all sources together; the rest waits for the next batch.
-        found = sorted(found, key=lambda row: row.id)[:BATCH]
-        self._after |= {row.source: row.id for row in found}
-        return found
-
-
-def _show(session: CliContext, found: Iterator[EventRow], *, follow: bool) -> None:
     if session.output.as_json:
-        for row in found:
-            session.output.json(to_fields(row))
-    elif follow:
-        for row in found:
-            id, at, type, record, version, source = _row(row)
-            session.output.plain_line(f"{id:>8}  {at}  {type:<23}  {record:<22}  {version:<22}  {source}")
+        for event in found:
+            session.output.json(columns_of(event))
+        return
+    place = history.zone
+    columns = [
+        Column("id", "right"),
+        Column(time_head(place, "occurred")),
+        Column("type"),
+        Column("record"),
+        Column("version", shrinks=True),
+        Column("source", shrinks=True),
+    ]
+
+    def row(event: Event) -> list[Cell]:
+        return [
+            f"{event.id}",
+            in_zone(event.occurred_at, place, seconds=True),
+            event.type,
+            id_cell(event.record_id or event.model_id, in_full=True),
+            id_cell(event.version_id, in_full=True),
+            event.source,
+        ]
+
+    _write(session, history, columns, (row(event) for event in found), follow=follow)
+
+
+def _show_acts(session: CliContext, history: Mirror, found: Iterable[Act], *, follow: bool, ids: bool) -> None:
+    columns, row_of = _table(session, history.zone, ids=ids)
+    _write(session, history, columns, (row_of(act) for act in found), follow=follow)
+
+
+def _write(
+    session: CliContext, history: Mirror, columns: list[Column], rows: Iterable[list[Cell]], *, follow: bool
+) -> None:
+    """Write a table. The source comes last; on a terminal, which has little space, a single one is left out."""
+    one_source = session.output.results.is_terminal and not follow and len(history.sources) == 1
+    width = len(columns) - one_source
+    cut = (row[:width] for row in rows)
+    if follow:
+        session.output.endless_table(columns[:width], cut)
     else:
-        rows = [_row(row) for row in found]
-        # The source comes last. A terminal has little space, so it is left out there if there is only one.
-        width = len(COLUMNS) - (session.output.results.is_terminal and len({row[-1] for row in rows}) == 1)
-        session.output.table(COLUMNS[:width], [row[:width] for row in rows])
+        session.output.stream_table(columns[:width], cut)
 
 
-def to_fields(row: EventRow) -> dict[str, Any]:
-    """Return an event as the members of a JSON object: the columns of `events`, with the source's name."""
-    import msgspec
+def _table(session: CliContext, zone: tzinfo, *, ids: bool) -> tuple[list[Column], Callable[[Act], list[Cell]]]:
+    from versionsync.cli.views.history import STYLES, id_cell, time_head, title_cell
+    from versionsync.history.acts import words_of
+    from versionsync.history.model import ActKind
+    from versionsync.history.moments import in_zone
 
-    from versionsync.ledger.times import format_time
+    is_wide = session.output.is_wide
+    columns = [
+        *([Column("id", "right")] if ids else []),
+        Column(time_head(zone)),
+        Column("what", shrinks=True, least=16),
+        Column("title", shrinks=True, least=26),
+        Column("model", shrinks=True, least=7),
+        Column("saved by", shrinks=True, least=11),
+        *([Column("record"), Column("version")] if ids else []),
+        Column("source", shrinks=True),
+    ]
 
-    return {
-        "id": row.id,
-        "source": row.source,
-        "type": row.type,
-        "record_id": row.record_id,
-        "version_id": row.version_id,
-        "model_id": row.model_id,
-        "occurred_at": format_time(row.occurred_at),
-        "occurred_basis": row.occurred_basis,
-        "observed_at": format_time(row.observed_at),
-        "run_id": row.run_id,
-        "data": msgspec.Raw(row.data.encode()),
-    }
+    def row(act: Act) -> list[Cell]:
+        words = words_of(act)
+        by = act.actor_name or (f"{act.actor_type} {act.actor_id}" if act.actor_id else "")
+        return [
+            *([f"{act.id}"] if ids else []),
+            in_zone(act.occurred_at, zone, seconds=is_wide),
+            (f"{words} by {by}" if by else words, STYLES.get(act.kinds[0], "")),
+            title_cell(act.title or act.about, act.model),
+            act.model or "–",
+            "–" if ActKind.DELETED in act.kinds else act.editor,  # of the last version, not who deleted it
+            *([id_cell(act.record_id, in_full=True), id_cell(act.version_id, in_full=True)] if ids else []),
+            act.source,
+        ]
 
-
-def _row(row: EventRow) -> tuple[str, ...]:
-    record = row.record_id or row.model_id or "–"
-    return (str(row.id), when(row.occurred_at), row.type, record, row.version_id or "–", row.source)
+    return columns, row

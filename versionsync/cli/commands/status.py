@@ -56,7 +56,7 @@ def status(
 
     names = list(sources or ())
     age = None if max_age is None else timedelta(seconds=max_age)
-    with session.open_mirror() as mirror:
+    with session.open_mirror(reads_only=True) as mirror:
         snapshot = _reader(session, names, age).read(mirror)
     redact, output = session.redactor.redact, session.output
     session.verdict = exit_code(snapshot)

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from versionsync.redaction import Redactor
@@ -33,6 +34,8 @@ __all__ = [
 
 PIPE_WIDTH: Final = 10_000
 MIN_WIDTH: Final = 4
+WIDE: Final = 110
+ROWS_FOR_WIDTHS: Final = 100
 
 Cell: TypeAlias = str | tuple[str, str]
 """A cell of a table: a text in the style of its column, or with its own style."""
@@ -40,12 +43,16 @@ Cell: TypeAlias = str | tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a table: its head, its alignment, its style, and whether it may be cut if space is short."""
+    """A column of a table: its head, its alignment, its style, and whether it may be cut if space is short.
+
+    The widest columns are cut first. `least`: how wide it stays if others can be cut instead.
+    """
 
     head: str
     side: Literal["left", "right"] = "left"
     style: str = ""
     shrinks: bool = False
+    least: int = MIN_WIDTH
 
 
 class Output:
@@ -82,6 +89,11 @@ class Output:
     def plain_line(self, text: str = "", *, style: str = "") -> None:
         """Write a line of results. Brackets in `text` are no markup, a line break becomes a space."""
         self.results.print(printable(text), style=style or None, markup=False, highlight=False, soft_wrap=True)
+
+    def document(self, text: str) -> None:
+        """Write a text that is a file of its own, such as a page, as it is. It is for a file, not for a terminal."""
+        sys.stdout.write(text if _is_utf(sys.stdout.encoding) else text.encode("ascii", "xmlcharrefreplace").decode())
+        sys.stdout.flush()
 
     def paragraph(self, *parts: str | tuple[str, str], hang: int = 0) -> None:
         """Write a line of results made of plain parts and of (text, style) parts.
@@ -126,19 +138,49 @@ class Output:
             return printable(self._redactor.redact(text))
 
         self.notes.print(Text.assemble("versionsync: ", ("error: ", "bold red"), safe(message)))
-        if hint:
-            self.notes.print(Text.assemble("versionsync: ", ("hint: ", "bold"), safe(hint)))
+        for number, line in enumerate((hint or "").splitlines()):
+            # Further lines are indented, so that none of them looks like a line of this program.
+            start = Text(" " * 6) if number else Text.assemble("versionsync: ", ("hint: ", "bold"))
+            self.notes.print(start + safe(line))
 
     def table(self, columns: Sequence[Column], rows: Iterable[Sequence[Cell]], *, indent: int = 0) -> None:
         """Write a table of results, indented by `indent` columns. If space is short, columns that may shrink do."""
         self.live(self.table_lines(columns, rows, indent=indent))
 
+    def stream_table(self, columns: Sequence[Column], rows: Iterable[Sequence[Cell]]) -> int:
+        """Write a table of any length as its rows come, and return their number. The first rows decide the widths."""
+        rest = iter(rows)
+        first = list(islice(rest, ROWS_FOR_WIDTHS))
+        lines, widths = self._lines(columns, [_heads(columns), *first], None)
+        self.live(lines)
+        number = len(first)
+        for row in rest:
+            self.live(self._lines(columns, [row], widths)[0])
+            number += 1
+        return number
+
+    def endless_table(self, columns: Sequence[Column], rows: Iterable[Sequence[Cell]]) -> None:
+        """Write rows as they come, without heads. Each column is at least as wide as in any row before."""
+        widths = [0] * len(columns)
+        for row in rows:
+            fitting = self._lines(columns, [row], None)[1]
+            widths = [max(pair) for pair in zip(widths, fitting, strict=True)]
+            excess = sum(widths) + 2 * (len(columns) - 1) - self.results.width
+            self.live(self._lines(columns, [row], fitting if excess > 0 else widths)[0])
+
     def table_lines(self, columns: Sequence[Column], rows: Iterable[Sequence[Cell]], *, indent: int = 0) -> list[Text]:
+        """Return the lines that `table` would write."""
+        return self._lines(columns, [_heads(columns), *rows], None, indent=indent)[0]
+
+    def _lines(
+        self, columns: Sequence[Column], rows: Sequence[Sequence[Cell]], widths: list[int] | None, *, indent: int = 0
+    ) -> tuple[list[Text], list[int]]:
+        """Return the lines of a table, and the widths of its columns, which are those of `rows` unless given."""
         from rich.text import Text
 
-        heads: Sequence[Cell] = [(column.head, "bold") for column in columns]
-        cells = [[_styled(cell, column) for cell, column in zip(row, columns, strict=True)] for row in (heads, *rows)]
-        widths = truncate(columns, [[text for text, _ in row] for row in cells], self.results.width - indent)
+        cells = [[_styled(cell, column) for cell, column in zip(row, columns, strict=True)] for row in rows]
+        if widths is None:
+            widths = truncate(columns, [[text for text, _ in row] for row in cells], self.results.width - indent)
         lines = []
         for row in cells:
             line = Text(" " * indent)
@@ -147,13 +189,23 @@ class Output:
                 line.append("  ")
             line.rstrip()
             lines.append(line)
-        return lines
+        return lines, widths
+
+    @property
+    def has_unicode(self) -> bool:
+        """Whether results can be written in any script; otherwise in ASCII."""
+        return _is_utf(self.results.encoding)
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether results may be wider than the usual terminal: on a wide one, and in a file."""
+        return self.results.width >= WIDE
 
     def symbol(self, good: bool | None) -> str:
         """Return ✓, ✗ or ! (None), or ASCII if the terminal cannot show them."""
         if good is None:
             return "!"
-        if not _is_utf(self.results.encoding):
+        if not self.has_unicode:
             return "ok" if good else "x"
         return "✓" if good else "✗"
 
@@ -171,17 +223,21 @@ class Output:
         )
 
 
+def _heads(columns: Sequence[Column]) -> list[Cell]:
+    return [(column.head, "bold") for column in columns]
+
+
 def truncate(columns: Sequence[Column], cells: Sequence[Sequence[str]], room: int) -> list[int]:
     """Return the width of each column: that of its cells, less in columns that may shrink if `room` is short."""
     from rich.cells import cell_len
 
     widths = [max(cell_len(row[number]) for row in cells) for number in range(len(columns))]
     excess = sum(widths) + 2 * (len(columns) - 1) - room
-    for number in reversed(range(len(columns))):
-        if excess > 0 and columns[number].shrinks:
-            narrower = max(widths[number] - excess, min(widths[number], MIN_WIDTH))
-            excess -= widths[number] - narrower
-            widths[number] = narrower
+    shrinking = [number for number, column in enumerate(columns) if column.shrinks]
+    for least in ([column.least for column in columns], [MIN_WIDTH] * len(columns)):
+        while excess > 0 and (wide := [number for number in shrinking if widths[number] > least[number]]):
+            widths[max(wide, key=lambda number: (widths[number], number))] -= 1
+            excess -= 1
     return widths
 
 

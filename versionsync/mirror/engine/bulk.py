@@ -13,7 +13,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import Connection, Dialect
-from sqlalchemy.sql.dml import Insert, Update
+from sqlalchemy.sql.dml import Delete, Insert, Update
 
 from versionsync.mirror.engine.driver_errors import our_errors
 
@@ -52,7 +52,9 @@ class _Prepared:
         return list(zip(*converted, strict=True))
 
 
-def run_many(tx: Connection, statement: Insert | Update, columns: tuple[str, ...], rows: Iterable[SqlRow]) -> int:
+def run_many(
+    tx: Connection, statement: Insert | Update | Delete, columns: tuple[str, ...], rows: Iterable[SqlRow]
+) -> int:
     """Run `statement` for each of `rows`, whose values are its parameters named `columns`; return their number.
 
     The rows are taken a few hundred, or a few megabytes, at a time, so an iterator of any length needs little memory.
@@ -116,7 +118,7 @@ def _bounded(rows: Iterable[SqlRow], columns: tuple[str, ...]) -> Iterator[list[
 
 
 @lru_cache(maxsize=128)
-def _prepare(statement: Insert | Update, columns: tuple[str, ...], dialect: Dialect) -> _Prepared:
+def _prepare(statement: Insert | Update | Delete, columns: tuple[str, ...], dialect: Dialect) -> _Prepared:
     compiled = statement.compile(dialect=dialect, column_keys=list(columns))
     names = compiled.positiontup
     assert names is not None, "both drivers are opened with positional parameters"

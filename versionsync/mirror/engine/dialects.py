@@ -218,6 +218,10 @@ class Dialect(ABC):
     def member(self, kind: ColumnType, key: str) -> str:
         """Return the SQL of the member `key` of `v.attributes`; NULL if it holds another type than `kind`."""
 
+    @abstractmethod
+    def changed_value(self, content: str) -> str:
+        """Return the SQL of the value, as text, that the row `c` of `changes` is about, in the column `content`."""
+
 
 class Sqlite(Dialect):
     """SQLite: one writer at a time, no schemas, no roles, no comments."""
@@ -295,6 +299,25 @@ class Sqlite(Dialect):
                 return f"CASE WHEN {type_} IN ('true', 'false') THEN {value} END"
             case ColumnType.JSON:
                 return f"CASE {type_} WHEN 'text' THEN json_quote({value}) ELSE {value} END"
+
+    def changed_value(self, content: str) -> str:
+        block = (
+            f"SELECT json_extract({content}, b.path || '.attributes') FROM json_tree({content}) AS b "  # noqa: S608
+            "WHERE b.key = 'id' AND b.atom = c.block_id "
+            f"AND json_type({content}, b.path || '.attributes') = 'object' LIMIT 1"
+        )
+        whole, of_locale = (
+            f"CASE {one}.type WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' ELSE CAST({one}.value AS TEXT) END"
+            for one in ("w", "l")
+        )
+        members = "json_each(CASE w.type WHEN 'object' THEN w.value ELSE '{}' END) AS l WHERE l.key = c.locale"
+        return (
+            "(SELECT CASE WHEN c.locale IS NULL "  # noqa: S608
+            f"OR (c.block_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM {members})) THEN {whole} "
+            f"ELSE (SELECT {of_locale} FROM {members}) END "
+            f"FROM json_each(CASE WHEN c.block_id IS NULL THEN {content} ELSE ({block}) END) AS w "
+            "WHERE w.key = c.field)"
+        )
 
 
 class Postgres(Dialect):
@@ -458,6 +481,18 @@ class Postgres(Dialect):
                 return f"CASE WHEN ({text}) ~ {text_in_sql(IS_TIME)} THEN ({text})::timestamptz END"
             case ColumnType.JSON:
                 return f"nullif({member}, 'null')"
+
+    def changed_value(self, content: str) -> str:
+        block = "'strict $.** ? (@.type == \"item\" && @.id == $id)'"
+        owner = (
+            f"CASE WHEN c.block_id IS NULL THEN {content} ELSE jsonb_path_query_first({content}, {block}, "
+            "jsonb_build_object('id', c.block_id), true) -> 'attributes' END"
+        )
+        return (
+            "(SELECT CASE WHEN c.locale IS NULL OR (c.block_id IS NOT NULL AND w.value -> c.locale IS NULL) "  # noqa: S608
+            "THEN w.value #>> '{}' ELSE w.value ->> c.locale END "
+            f"FROM (SELECT ({owner}) -> c.field AS value) AS w)"
+        )
 
 
 _DIALECTS: Final[Mapping[str, Dialect]] = {one.name: one for one in (Sqlite(), Postgres())}

@@ -46,7 +46,10 @@ POSTGRES_ERRORS: tuple[tuple[str, str], ...] = (
     ("53100", "cannot grow: the server's disk is full; free some space, then run this again"),
     ("53300", "has too many connections: raise max_connections, or close some"),
     ("53", "lacks a resource (memory, disk or connections): see the server's log"),
-    ("55P03", "is locked by another session, perhaps a process that was stopped in the middle: end it, or wait"),
+    (
+        "55P03",
+        "is locked by another session (is it being migrated, or was a process stopped in the middle?): wait, or end it",
+    ),
     ("40", "could not keep this transaction apart from another one: try again"),
     ("57014", "cancelled the statement (statement_timeout?): raise the limit"),
     ("57", "is shutting down or starting, or has ended our connection: try again later"),

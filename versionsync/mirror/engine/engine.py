@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
+from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -19,7 +21,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from versionsync.mirror.engine.dialects import READS, dialect_of
 from versionsync.mirror.engine.driver_errors import TRUNCATED, translate_error
 from versionsync.mirror.engine.sqlalchemy_urls import database_url, safe_url, secrets_in, sqlite_path
-from versionsync.mirror.engine.sqlite_files import is_truncated, unsafe_for_wal
+from versionsync.mirror.engine.sqlite_files import has_log, is_read_only, is_truncated, unsafe_for_wal
 from versionsync.mirror.engine.types import POSTGRES
 from versionsync.mirror.errors import DatabaseUnavailable, NotAMirror, another_programs
 from versionsync.private_files import no_file
@@ -39,6 +41,8 @@ CACHE_KIB = 16 * 1024
 CHECKPOINT_PAGES = 4000  # 16 MB: a page that several batches change is copied into the file once
 CONNECT_SECONDS = 10
 POOLED = "versionsync_pooled"
+READ_ONLY = "mode=ro"
+UNCHANGING = "mode=ro&immutable=1"
 
 # Settings that rows, times and bytes are read with, and that an administrator, a role or the environment may change.
 SESSION = {
@@ -48,17 +52,27 @@ SESSION = {
     "standard_conforming_strings": "on",  # else COPY and DDL have backslashes taken for escapes
 }
 
+READING_SESSION = {"lock_timeout": "15s"}
+"""Only a migration or a maintenance command locks out readers: a person should not wait for it without a word."""
 
-def open_engine(url: str, *, create: bool = False) -> Engine:
+
+def open_engine(url: str, *, create: bool = False, reads_only: bool = False) -> Engine:
     """Return an engine for `url`, after a first connection that proves that it works.
 
-    `create` makes the file of a SQLite database that does not exist yet, readable by its owner only.
-    Raises DatabaseUnavailable or NotAMirror.
+    Args:
+        url: The URL of the database.
+        create: Make the file of a SQLite database that does not exist yet, readable by its owner only.
+        reads_only: Nothing is written through this engine. A SQLite file that this process cannot write, such as one
+            on a read-only mount, can be opened then.
+
+    Raises:
+        DatabaseUnavailable: It cannot be opened.
+        NotAMirror: There is no database, or another program's.
     """
     parsed = database_url(url)
     if parsed.get_backend_name() == POSTGRES:
-        return _open_postgres(parsed)
-    return _open_sqlite(parsed, create=create)
+        return _open_postgres(parsed, reads_only=reads_only)
+    return _open_sqlite(parsed, create=create, reads_only=reads_only)
 
 
 def reading(engine: Engine) -> Engine:
@@ -66,14 +80,15 @@ def reading(engine: Engine) -> Engine:
     return dialect_of(engine).reading(engine)
 
 
-def _open_sqlite(url: URL, *, create: bool) -> Engine:
+def _open_sqlite(url: URL, *, create: bool, reads_only: bool) -> Engine:
     if sqlite3.sqlite_version_info < SQLITE_NEEDED:
         raise DatabaseUnavailable(
             f"Python's SQLite is {sqlite3.sqlite_version}; versionsync needs 3.35 or later: use a newer Python"
         )
     path, where = sqlite_path(url), safe_url(url)
     busy_seconds = _busy_seconds(url)
-    if filesystem := unsafe_for_wal(path):
+    is_fixed = reads_only and is_read_only(path)
+    if (filesystem := unsafe_for_wal(path)) and not is_fixed:
         raise DatabaseUnavailable(
             f"{where} lies on a file system ({filesystem}) on which SQLite's write-ahead log is not safe: "
             "put it on a local disk, or use PostgreSQL"
@@ -87,16 +102,12 @@ def _open_sqlite(url: URL, *, create: bool) -> Engine:
     elif not path.exists():
         raise NotAMirror(f"there is no database at {where}: `versionsync db upgrade` or the first `sync` makes it")
 
+    mode = _mode_of(path, where, busy_seconds=busy_seconds) if is_fixed else "mode=rw"
+
     def connect() -> sqlite3.Connection:
-        connection = sqlite3.connect(
-            f"file:{quote(os.fsencode(path))}?mode=rw",
-            uri=True,
-            timeout=busy_seconds,
-            isolation_level=None,  # we begin transactions, sqlite3 does not guess
-            check_same_thread=False,
-        )
+        connection = _connect_sqlite(path, mode, busy_seconds=busy_seconds)
         try:
-            _set_up(connection, where, busy_seconds=busy_seconds)
+            _set_up(connection, where, busy_seconds=busy_seconds, reads_only=reads_only)
         except BaseException:
             connection.close()
             raise
@@ -113,10 +124,43 @@ def _open_sqlite(url: URL, *, create: bool) -> Engine:
                 f"the database {where} was deleted, moved or replaced while it was in use, and is not written to any "
                 "more: see that the right file is in its place, then run this again"
             )
+        if mode == UNCHANGING and has_log(path):
+            raise DatabaseUnavailable(f"another process has begun to write the database {where}: run this again")
         _begin_sqlite(connection)
 
     event.listen(engine, "begin", begin)
     return engine
+
+
+def _connect_sqlite(path: Path, parameters: str, *, busy_seconds: float) -> sqlite3.Connection:
+    return sqlite3.connect(
+        f"file:{quote(os.fsencode(path))}?{parameters}",
+        uri=True,
+        timeout=busy_seconds,
+        isolation_level=None,  # we begin transactions, sqlite3 does not guess
+        check_same_thread=False,
+    )
+
+
+def _mode_of(path: Path, where: str, *, busy_seconds: float) -> str:
+    """Return the parameters with which SQLite can read a file that this process cannot write.
+
+    If another process writes it, SQLite reads that one's log. If none does, the file alone is the database, and SQLite
+    is told that it does not change: it would have to make a file beside it otherwise.
+    """
+    try:
+        with closing(_connect_sqlite(path, READ_ONLY, busy_seconds=busy_seconds)) as connection:
+            connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
+    except sqlite3.OperationalError:
+        if has_log(path):
+            raise DatabaseUnavailable(
+                f"the database {where} was not closed, and its log cannot be read here, as nothing can be written: "
+                f"copy it together with {path.name}-wal to another folder, or mount it where it can be written"
+            ) from None
+        return UNCHANGING
+    except sqlite3.DatabaseError:
+        return READ_ONLY  # the first use reports why
+    return READ_ONLY
 
 
 def _busy_seconds(url: URL) -> float:
@@ -137,8 +181,8 @@ def _identity(path: Path) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def _set_up(connection: sqlite3.Connection, where: str, *, busy_seconds: float) -> None:
-    if _journal_mode(connection) != "wal":
+def _set_up(connection: sqlite3.Connection, where: str, *, busy_seconds: float, reads_only: bool) -> None:
+    if not reads_only and _journal_mode(connection) != "wal":
         _check_owner(connection, where)  # the journal mode is stored in the file
         _turn_wal_on(connection, where, busy_seconds=busy_seconds)
     for pragma in (
@@ -199,7 +243,7 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
 
-def _open_postgres(url: URL) -> Engine:
+def _open_postgres(url: URL, *, reads_only: bool) -> Engine:
     try:
         import psycopg  # noqa: F401 - an optional dependency; SQLAlchemy imports it by itself
     except ImportError:
@@ -216,15 +260,23 @@ def _open_postgres(url: URL) -> Engine:
     )
     event.listen(engine, "connect", _keep_jsonb_as_text)
 
+    session = SESSION | (READING_SESSION if reads_only else {})
+
     def set_up(connection: psycopg.Connection, record: ConnectionPoolEntry) -> None:
         try:
-            record.info[POOLED] = _set_up_session(connection)
+            record.info[POOLED] = _set_up_session(connection, session)
         except Exception as error:
             connection.close()
             raise translate_error(error, where, secrets=secrets_in(url)) or error from error
 
     event.listen(engine, "connect", set_up, insert=True)  # before SQLAlchemy reads anything
-    event.listen(engine, "begin", _begin_behind_a_pooler)
+
+    def begin(connection: Connection) -> None:
+        """Set it for this transaction if a pooler may run it on another connection of the server than the last one."""
+        if connection.connection.info.get(POOLED):
+            connection.exec_driver_sql(f"SELECT {_settings(session, is_local=True)}")
+
+    event.listen(engine, "begin", begin)
     _translate_errors(engine, where)
     with engine.connect() as connection:
         version = int(connection.exec_driver_sql("SHOW server_version_num").scalar_one()) // 10_000
@@ -248,14 +300,14 @@ def _keep_jsonb_as_text(connection: psycopg.Connection, _: object) -> None:
     connection.adapters.register_loader("jsonb", TextLoader)
 
 
-def _set_up_session(connection: psycopg.Connection) -> bool:
+def _set_up_session(connection: psycopg.Connection, session: Mapping[str, str]) -> bool:
     """Set what the mirror depends on, and return whether a pooler such as PgBouncer is in between.
 
     Behind a pooler, the next transaction may get another connection of the server. Our prepared statements are missing
     there, or another client's have the same names, so nothing is prepared. A pooler is recognised by the process id
     that it names: it is not that of the process that answers.
     """
-    row = connection.execute(f"SELECT pg_backend_pid(), {_settings(is_local=False)}".encode()).fetchone()
+    row = connection.execute(f"SELECT pg_backend_pid(), {_settings(session, is_local=False)}".encode()).fetchone()
     connection.commit()
     is_pooled = row is None or row[0] != connection.info.backend_pid
     if is_pooled:
@@ -263,14 +315,8 @@ def _set_up_session(connection: psycopg.Connection) -> bool:
     return is_pooled
 
 
-def _begin_behind_a_pooler(connection: Connection) -> None:
-    """Set it for this transaction, which may run on another connection of the server than the last one."""
-    if connection.connection.info.get(POOLED):
-        connection.exec_driver_sql(f"SELECT {_settings(is_local=True)}")
-
-
-def _settings(*, is_local: bool) -> str:
-    return ", ".join(f"set_config('{name}', '{value}', {is_local})" for name, value in SESSION.items())
+def _settings(session: Mapping[str, str], *, is_local: bool) -> str:
+    return ", ".join(f"set_config('{name}', '{value}', {is_local})" for name, value in session.items())
 
 
 def _translate_errors(engine: Engine, where: str) -> None:

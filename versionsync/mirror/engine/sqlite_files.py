@@ -6,6 +6,7 @@ copied read as zeros, and SQLite may take long to find one of them.
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Final
@@ -16,7 +17,9 @@ __all__ = [
     "MAGIC",
     "filesystem_of",
     "find_mount",
+    "has_log",
     "is_below_header_size",
+    "is_read_only",
     "is_truncated",
     "problems_in",
     "unsafe_for_wal",
@@ -94,8 +97,7 @@ def is_truncated(path: Path) -> bool:
 
     With a write-ahead log beside the file it is unknown: the last pages may be in the log.
     """
-    log = path.with_name(f"{path.name}-wal")
-    if _has_content(log):
+    if has_log(path):
         return False
     try:
         with path.open("rb") as file:
@@ -103,7 +105,7 @@ def is_truncated(path: Path) -> bool:
     except OSError:
         return False  # opening it reports why
     # A log that appeared in between belongs to a process that is writing.
-    return is_below_header_size(header, size) and not _has_content(log)
+    return is_below_header_size(header, size) and not has_log(path)
 
 
 def is_below_header_size(header: bytes, size: int) -> bool:
@@ -115,6 +117,20 @@ def is_below_header_size(header: bytes, size: int) -> bool:
     # The page count is valid only if both change counters agree: very old versions of SQLite did not update it.
     pages = int.from_bytes(header[28:32]) if header[24:28] == header[92:96] else 0
     return size % page != 0 or size < pages * page
+
+
+def is_read_only(path: Path) -> bool:
+    """Return whether this process can read the database at `path`, and cannot write it or beside it."""
+    return path.is_file() and os.access(path, os.R_OK) and not _is_writable(path)
+
+
+def _is_writable(path: Path) -> bool:
+    return os.access(path, os.W_OK) and os.access(path.resolve().parent, os.W_OK)
+
+
+def has_log(path: Path) -> bool:
+    """Return whether a write-ahead log with content lies beside the database at `path`."""
+    return _has_content(path.with_name(f"{path.name}-wal"))
 
 
 def problems_in(connection: Connection) -> list[str]:

@@ -17,20 +17,32 @@ from versionsync.mirror.schema.operational_tables import (
     webhooks,
 )
 from versionsync.mirror.schema.project_tables import editors, fields, models, sources
+from versionsync.mirror.schema.projection_tables import (
+    changes,
+    intervals,
+    projection_cursors,
+    reordered_records,
+    titles,
+)
 
 __all__ = [
+    "changes",
     "editors",
     "events",
     "fields",
+    "intervals",
     "leases",
     "metadata",
     "models",
+    "projection_cursors",
     "records",
+    "reordered_records",
     "request_usage",
     "runs",
     "sent_notifications",
     "source_claims",
     "sources",
+    "titles",
     "version_rewrites",
     "versions",
     "webhook_log_cursors",

@@ -27,7 +27,10 @@ from versionsync.mirror.schema.column_helpers import (
     timestamp,
 )
 
-__all__ = ["events", "records", "version_rewrites", "versions"]
+__all__ = ["PENDING", "events", "records", "version_rewrites", "versions"]
+
+PENDING = "deleted_at IS NULL AND (published_version_id IS NULL OR published_version_id <> current_version_id)"
+"""The condition of records whose newest version is not live. A query that repeats it is answered by its index."""
 
 
 class _Records(TypedColumns):
@@ -90,6 +93,7 @@ records = Table(
         **partial("unpublishing_scheduled_at IS NOT NULL"),
     ),
     Index("records_deleted", "source_id", "deleted_at", **partial("deleted_at IS NOT NULL")),
+    Index("records_pending", "source_id", "updated_at", **partial(PENDING)),
     comment="Records (`item` in the API) in their last known state, including deleted ones.",
 )
 

@@ -80,7 +80,7 @@ def check(url: str) -> None:
 
 @contextmanager
 def _reading(url: str) -> Iterator[Connection]:
-    engine = open_engine(url)
+    engine = open_engine(url, reads_only=True)
     try:
         with reading(engine).connect() as connection:
             yield connection

@@ -9,6 +9,7 @@ name.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,7 +30,6 @@ __all__ = [
     "COLUMN_TYPES",
     "NAME_BYTES",
     "OWN_COLUMNS",
-    "RESERVED_COLUMNS",
     "VIEW_KINDS",
     "TypedViews",
     "column_names",
@@ -66,6 +66,11 @@ COLUMN_TYPES: Final = {
     "date_time": ColumnType.TIME,
 }
 
+_LAST_PUBLICATION: Final = (
+    "FROM intervals AS i WHERE i.source_id = v.source_id AND i.version_id = v.id AND i.kind = 'published' "
+    "ORDER BY i.valid_from DESC, i.number DESC LIMIT 1"
+)
+# Subqueries, and no joins: a database leaves out those whose column is not asked for.
 _OWN: Final = {
     "version_id": "v.id",
     "record_id": "v.record_id",
@@ -77,19 +82,17 @@ _OWN: Final = {
     "published_from": "v.published_from",
     "published_until": "v.published_until",
     "record_deleted_at": "r.deleted_at",
+    "version_ordinal": "v.ordinal",
+    "editor_name": "(SELECT e.name FROM editors AS e WHERE e.source_id = v.source_id AND e.type = v.editor_type "
+    "AND e.id = v.editor_id)",
+    "record_title": "(SELECT t.title FROM titles AS t WHERE t.source_id = v.source_id AND t.version_id = v.id "
+    "ORDER BY CASE t.locale WHEN '' THEN 0 WHEN {main_locale} THEN 1 ELSE 2 END, t.locale LIMIT 1)",
+    "live_from": f"(SELECT i.valid_from {_LAST_PUBLICATION})",
+    "live_until": f"(SELECT i.valid_until {_LAST_PUBLICATION})",
+    "source_name": "(SELECT s.name FROM sources AS s WHERE s.id = v.source_id)",
 }
 OWN_COLUMNS: Final = tuple(_OWN)
-"""The columns of every typed view that are not fields."""
-RESERVED_COLUMNS: Final = (
-    *OWN_COLUMNS,
-    "version_ordinal",
-    "editor_name",
-    "record_title",
-    "live_from",
-    "live_until",
-    "source_name",
-)
-"""Names that no field gets. Those after OWN_COLUMNS are for later, so that no field's column has to be renamed then."""
+"""The columns of every typed view that are not fields. No field gets one of these names."""
 
 DEPENDED_ON = "2BP01"
 NO_RIGHT = "42501"
@@ -127,7 +130,7 @@ def column_names(api_keys: Iterable[str]) -> list[str]:
     A field keeps its API key as its name unless that is reserved. Then an underscore follows: no API key ends in one,
     so the name is free whatever other fields there are.
     """
-    reserved = {name.casefold() for name in RESERVED_COLUMNS}
+    reserved = {name.casefold() for name in OWN_COLUMNS}
     used = set(reserved)
     names = []
     for api_key in api_keys:
@@ -220,17 +223,19 @@ def _definitions(tx: Connection, source_id: int) -> Iterator[_Definition]:
         .order_by(models.c.first_seen_at, models.c.source_id, models.c.id)
     )
     former = former_keys(tx, source_id)
+    locales = json.loads(tx.scalar(select(sources.c.locales).where(sources.c.id == source_id)) or "[]")
+    main_locale = text_in_sql(str(locales[0])) if locales else "NULL"
     taken: set[str] = set()
     for model in tx.execute(query).all():
         stem = view_stem(model.name, str(model.api_key), id=f"{model.source_id}:{model.id}", taken=taken)
         taken.add(stem)
         if model.source_id == source_id:
-            query_of_all = _query(tx, source_id, model.id, former)
+            query_of_all = _query(tx, source_id, model.id, former, main_locale)
             for kind, condition in VIEW_KINDS.items():
                 yield _Definition(f"{stem}_{kind}", source_id, f"{query_of_all}{condition}")
 
 
-def _query(tx: Connection, source_id: int, model_id: str, former: Mapping[str, Sequence[str]]) -> str:
+def _query(tx: Connection, source_id: int, model_id: str, former: Mapping[str, Sequence[str]], main_locale: str) -> str:
     listed = tx.execute(
         select(fields.c.id, fields.c.api_key, fields.c.field_type, fields.c.is_localized, fields.c.deleted_at)
         .where(fields.c.source_id == source_id, fields.c.model_id == model_id)
@@ -238,7 +243,7 @@ def _query(tx: Connection, source_id: int, model_id: str, former: Mapping[str, S
         .limit(MOST_COLUMNS)
     ).all()
     in_use = {field.api_key for field in listed}
-    columns = [f"{expression} AS {name}" for name, expression in _OWN.items()]
+    columns = [f"{expression.replace('{main_locale}', main_locale)} AS {name}" for name, expression in _OWN.items()]
     for field, name in zip(listed, column_names(field.api_key for field in listed), strict=True):
         kind = column_type(field.field_type, is_localized=field.is_localized)
         keys = [field.api_key, *(key for key in former.get(field.id, ()) if key not in in_use)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
@@ -20,12 +21,20 @@ __all__ = ["VIEWS", "View", "drop_views", "make_views"]
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A view. `comment` and `columns` say what it and each of its columns mean."""
+    """A view. `comment` and `columns` say what it and each of its columns mean.
+
+    In `query`, VALUE_BEFORE and VALUE_AFTER stand for what differs between the databases: the value that a row of
+    `changes` is about.
+    """
 
     name: str
     comment: str
     columns: Mapping[str, str]
     query: str
+
+
+VALUE_BEFORE: Final = "{value before}"
+VALUE_AFTER: Final = "{value after}"
 
 
 def make_views(tx: Connection) -> None:
@@ -38,8 +47,10 @@ def make_views(tx: Connection) -> None:
                 "another database or schema (search_path)"
             )
         comment = f"{view.comment} ({OWN_VIEW})"
+        query = view.query.replace(VALUE_BEFORE, dialect.changed_value("p.attributes"))
+        query = query.replace(VALUE_AFTER, dialect.changed_value("v.attributes"))
         try:
-            dialect.replace_view(tx, view.name, view.query, mark=OWN_VIEW, comment=comment, columns=view.columns)
+            dialect.replace_view(tx, view.name, query, mark=OWN_VIEW, comment=comment, columns=view.columns)
         except DBAPIError as error:
             raise DatabaseUnavailable(
                 f"the view {view.name} cannot be changed while views of your own depend on it: "
@@ -376,4 +387,83 @@ FROM sources AS s
 LEFT JOIN runs AS run ON run.id = (SELECT max(latest.id) FROM runs AS latest WHERE latest.source_id = s.id)""",
 )
 
-VIEWS = (_CURRENT, _PUBLISHED, _TIMELINE, _PUBLICATIONS, _STATUS)
+_CHANGES = View(
+    "record_changes",
+    "What each version changed: a row for each field, locale, block and kind of change. It is filled after a sync.",
+    # In ORDER BY, SQLite does not see the columns of the query outside.
+    {
+        "source": "The source's name.",
+        "source_id": "`sources.id`.",
+        "model": "The model's API key.",
+        "model_id": "`models.id`.",
+        "record_id": "`records.id`.",
+        "record_title": "The title of the version, in the locale of the change if it has one. NULL: it has no title.",
+        "version_id": "The version that made the change.",
+        "previous_version_id": "The version it is compared with. NULL: it is the first one.",
+        "number": "`changes.number`.",
+        "created_at": "When the version was made, according to DatoCMS.",
+        "editor_type": "Who saved it: `editors.type`.",
+        "editor_id": "Who saved it: `editors.id`.",
+        "editor_name": "The name of who saved it, if the token may read names.",
+        "field_id": "`fields.id`. NULL: the schema has no such field.",
+        "field": "The field's API key, as in the content of the version.",
+        "field_label": "Its name in the editing interface now.",
+        "locale": "The locale. NULL: the field is not localized.",
+        "block_id": "The innermost block that has the field. NULL: the record itself has it.",
+        "block_path": "The ids of the blocks around it, outermost first, with `/` between them.",
+        "kind": "`text`, `formatting`, `attribute`, `structure` or `reference`.",
+        "operation": "`added`, `removed`, `changed` or `moved`.",
+        "words_added": "Words that the version has and the one before it does not.",
+        "words_removed": "Words that the version before it has and this one does not.",
+        "before": "The field's whole value before, as text: JSON if it is no text. NULL: none, or it had another name.",
+        "after": "The same after.",
+    },
+    """\
+SELECT
+    s.name AS source,
+    c.source_id,
+    m.api_key AS model,
+    c.model_id,
+    c.record_id,
+    (
+        SELECT named.title
+        FROM (
+            SELECT
+                t.title,
+                t.locale,
+                CASE WHEN t.locale = c.locale THEN 0 WHEN t.locale = '' THEN 1 ELSE 2 END AS place
+            FROM titles AS t
+            WHERE t.source_id = c.source_id AND t.version_id = c.version_id
+        ) AS named
+        ORDER BY named.place, named.locale
+        LIMIT 1
+    ) AS record_title,
+    c.version_id,
+    c.previous_version_id,
+    c.number,
+    c.created_at,
+    v.editor_type,
+    v.editor_id,
+    e.name AS editor_name,
+    c.field_id,
+    c.field,
+    f.label AS field_label,
+    c.locale,
+    c.block_id,
+    c.block_path,
+    c.kind,
+    c.operation,
+    c.words_added,
+    c.words_removed,
+    {value before} AS before,
+    {value after} AS after
+FROM changes AS c
+JOIN versions AS v ON v.source_id = c.source_id AND v.id = c.version_id
+JOIN sources AS s ON s.id = c.source_id
+JOIN models AS m ON m.source_id = c.source_id AND m.id = c.model_id
+LEFT JOIN versions AS p ON p.source_id = c.source_id AND p.id = c.previous_version_id
+LEFT JOIN fields AS f ON f.source_id = c.source_id AND f.id = c.field_id
+LEFT JOIN editors AS e ON e.source_id = v.source_id AND e.type = v.editor_type AND e.id = v.editor_id""",
+)
+
+VIEWS = (_CURRENT, _PUBLISHED, _TIMELINE, _PUBLICATIONS, _CHANGES, _STATUS)

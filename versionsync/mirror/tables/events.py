@@ -15,9 +15,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Select, desc, func, select, update
@@ -32,7 +32,20 @@ from versionsync.mirror.engine.dialects import dialect_of
 from versionsync.mirror.schema import events, runs, sources
 from versionsync.mirror.tables.leases import Lease, assert_and_renew
 
-__all__ = ["EventRow", "events_after", "insert_new_events", "last_event_id", "last_events", "write_events"]
+__all__ = [
+    "EventFilter",
+    "EventRow",
+    "HistoryEvent",
+    "SchemaEvent",
+    "events_after",
+    "history_events_after",
+    "history_events_of",
+    "insert_new_events",
+    "last_event_id",
+    "last_events",
+    "schema_events",
+    "write_events",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,26 +63,60 @@ class EventRow:
     observed_at: datetime
     run_id: int | None
     data: str
+    actor_type: str | None
+    actor_id: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventFilter:
+    """Which events: those that satisfy all that is given. Empty: any.
+
+    `since` and `until` limit `occurred_at`: [since, until).
+    """
+
+    types: Sequence[str] = ()
+    record_id: str | None = None
+    model_ids: Sequence[str] = ()
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def narrow(self, query: Select[Any]) -> Select[Any]:
+        """Return `query` for these events only."""
+        if self.types:
+            query = query.where(events.c.type.in_(self.types))
+        if self.record_id is not None:
+            query = query.where(events.c.record_id == self.record_id)
+        if self.model_ids:
+            query = query.where(events.c.model_id.in_(self.model_ids))
+        if self.since is not None:
+            query = query.where(events.c.occurred_at >= self.since)
+        return query if self.until is None else query.where(events.c.occurred_at < self.until)
+
+
+ANY_EVENT = EventFilter()
 
 
 def events_after(
-    connection: Connection,
-    source_id: int | None,
-    id: int,
-    *,
-    types: Sequence[str] = (),
-    limit: int = 1000,
+    connection: Connection, source_id: int, id: int, *, wanted: EventFilter = ANY_EVENT, limit: int = 1000
 ) -> list[EventRow]:
-    """Return at most `limit` events after that id, of a source or of all (None), of these types or of any."""
-    query = _events(source_id, types).where(events.c.id > id).order_by(events.c.id).limit(limit)
+    """Return at most `limit` wanted events of a source after that id. Over several sources, ids are in no safe order.
+
+    If they are wanted since a time, those that were observed a day before it are passed over: `occurred_at` has no
+    index, and an upstream clock may be ahead of ours, but not by a day.
+    """
+    if wanted.since is not None:
+        id = max(id, _last_observed_before(connection, source_id, wanted.since - CLOCKS_APART))
+    query = wanted.narrow(_events(source_id)).where(events.c.id > id).order_by(events.c.id).limit(limit)
     return _rows(connection, query)
 
 
 def last_events(
-    connection: Connection, source_id: int | None, *, types: Sequence[str] = (), limit: int = 1000
+    connection: Connection, source_id: int, *, wanted: EventFilter = ANY_EVENT, limit: int = 1000
 ) -> list[EventRow]:
-    """Return the newest `limit` events, oldest first, of a source or of all (None), of these types or of any."""
-    query = _events(source_id, types).order_by(desc(events.c.id)).limit(limit)
+    """Return the newest `limit` wanted events of a source, oldest first."""
+    query = wanted.narrow(_events(source_id)).order_by(desc(events.c.id)).limit(limit)
+    if wanted.since is not None:
+        query = query.where(events.c.id > _last_observed_before(connection, source_id, wanted.since - CLOCKS_APART))
     return _rows(connection, query)[::-1]
 
 
@@ -81,18 +128,93 @@ def last_event_id(connection: Connection, source_id: int | None = None) -> int:
     return connection.scalar(query) or 0
 
 
-def _events(source_id: int | None, types: Sequence[str]) -> Select[Any]:
+def _last_observed_before(connection: Connection, source_id: int, time: datetime) -> int:
+    """Return an id up to which all events of a source were observed before `time`. It bisects: ids rise with time."""
+    low, high = 0, last_event_id(connection, source_id)
+    nearest = select(events.c.id, events.c.observed_at).where(events.c.source_id == source_id)
+    while low < high:
+        middle = (low + high + 1) // 2
+        row = connection.execute(nearest.where(events.c.id >= middle).order_by(events.c.id).limit(1)).one()
+        if row.observed_at < time:
+            low = row.id
+        else:
+            high = middle - 1
+    return low
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryEvent:
+    """An event with what projections need of it. Only those of the schema or the project have no record."""
+
+    id: int
+    type: str
+    record_id: str | None
+    version_id: str | None
+    model_id: str | None
+    occurred_at: datetime
+    observed_at: datetime
+
+
+HISTORY = field_names(HistoryEvent)
+_history = select(*(events.c[name] for name in HISTORY))
+
+
+def history_events_after(connection: Connection, source_id: int, id: int, *, limit: int) -> list[HistoryEvent]:
+    """Return the next `limit` events of a source after that id."""
+    query = _history.where(events.c.source_id == source_id, events.c.id > id).order_by(events.c.id).limit(limit)
+    return [HistoryEvent(*row) for row in connection.execute(query)]
+
+
+def history_events_of(
+    connection: Connection, source_id: int, record_ids: Iterable[str], types: Sequence[str]
+) -> dict[str, list[HistoryEvent]]:
+    """Return the events of these types of each record, in the order of their ids."""
+    found: dict[str, list[HistoryEvent]] = {}
+    for chunk in chunked(record_ids):
+        query = _history.where(
+            events.c.source_id == source_id, events.c.record_id.in_(chunk), events.c.type.in_(types)
+        ).order_by(events.c.record_id, events.c.id)
+        for row in connection.execute(query):
+            found.setdefault(row.record_id, []).append(HistoryEvent(*row))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaEvent:
+    """An event of a model or a field. `data` is its JSON object."""
+
+    id: int
+    type: str
+    model_id: str
+    data: dict[str, Any]
+
+
+def schema_events(connection: Connection, source_id: int) -> list[SchemaEvent]:
+    """Return all events of models and fields of a source, in the order of their ids."""
+    query = (
+        select(events.c.id, events.c.type, events.c.model_id, events.c.data)
+        .where(
+            events.c.source_id == source_id,
+            events.c.record_id.is_(None),  # for the index: few events are about no record
+            events.c.type.in_(SCHEMA_TYPES),
+        )
+        .order_by(events.c.id)
+    )
+    rows = connection.execute(query)
+    return [SchemaEvent(id, type, model_id or "", json.loads(data)) for id, type, model_id, data in rows]
+
+
+def _events(source_id: int) -> Select[Any]:
     columns = (sources.c.name.label(name) if name == "source" else events.c[name] for name in field_names(EventRow))
-    query = select(*columns).select_from(events).join(sources, sources.c.id == events.c.source_id)
-    if source_id is not None:
-        query = query.where(events.c.source_id == source_id)
-    return query.where(events.c.type.in_(types)) if types else query
+    joined = select(*columns).select_from(events).join(sources, sources.c.id == events.c.source_id)
+    return joined.where(events.c.source_id == source_id)
 
 
 def _rows(connection: Connection, query: Select[Any]) -> list[EventRow]:
     return [EventRow(**row._asdict()) for row in connection.execute(query)]
 
 
+CLOCKS_APART = timedelta(days=1)
 COLUMNS = (
     "source_id",
     "type",
@@ -106,6 +228,7 @@ COLUMNS = (
     "data",
     "key",
 )
+SCHEMA_TYPES = [type.value for type in EventType if type.startswith(("model.", "field."))]
 # The keys of these contain upstream's times.
 TIMED = {EventType.VERSION_PUBLISHED, EventType.VERSION_UNPUBLISHED}
 OBSERVED = ":observed:"  # before a time by our clock, which has one form

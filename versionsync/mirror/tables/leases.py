@@ -19,12 +19,15 @@ from versionsync.mirror.schema import leases, sources
 
 __all__ = [
     "LEASE_SECONDS",
+    "FreeLease",
     "HeldLease",
     "Holder",
     "Lease",
     "acquire",
     "assert_and_renew",
     "current",
+    "free_lease",
+    "lock_free",
     "release",
     "release_in",
     "set_lock_timeout",
@@ -57,6 +60,14 @@ class HeldLease:
     def is_free(self) -> bool:
         """Return whether any process may take it: it has expired, or its holder is known to be dead."""
         return self.is_expired or self.holder.is_known_dead()
+
+
+@dataclass(frozen=True, slots=True)
+class FreeLease:
+    """A lease that no process held, and its epoch then. It is proof that nothing was written since."""
+
+    source_id: int
+    epoch: int
 
 
 def acquire(mirror: Mirror, source_id: int, holder: Holder) -> Lease:
@@ -145,3 +156,25 @@ def current(connection: Connection, source_id: int) -> HeldLease | None:
     if row is None or row[1] is None or row[2] is None:
         return None
     return HeldLease(source_id, row[0], Holder.from_json(row[1]), row[2], bool(row[3]))
+
+
+def free_lease(connection: Connection, source_id: int) -> FreeLease | None:
+    """Return the lease of a source if no process holds it, also none that may be dead. None: some process does."""
+    epoch = connection.scalar(select(leases.c.epoch).where(leases.c.source_id == source_id, leases.c.holder.is_(None)))
+    return None if epoch is None else FreeLease(source_id, epoch)
+
+
+def lock_free(tx: Connection, lease: FreeLease) -> bool:
+    """Keep other processes from taking a free lease until `tx` ends. Return False if one has had it since it was read.
+
+    So a short transaction has the right to write without a holder that others would see, and that a run would refuse.
+    """
+    set_lock_timeout(tx)
+    return (
+        tx.execute(
+            update(leases)
+            .where(leases.c.source_id == lease.source_id, leases.c.epoch == lease.epoch, leases.c.holder.is_(None))
+            .values(epoch=lease.epoch)
+        ).rowcount
+        == 1
+    )

@@ -9,7 +9,7 @@ from datetime import datetime
 from operator import attrgetter
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Table, bindparam, func, select, update
+from sqlalchemy import Connection, Row, Table, bindparam, func, select, update
 
 from versionsync.ledger.events import EventType, JsonValue
 from versionsync.ledger.ids import ModelId
@@ -23,10 +23,14 @@ from versionsync.mirror.tables.leases import Lease, assert_and_renew
 
 __all__ = [
     "DeletedIds",
+    "FieldState",
+    "ModelState",
     "content_fields",
     "deleted_ids",
     "former_keys",
     "former_values",
+    "load_field_states",
+    "load_model_states",
     "load_schema",
     "normalized",
     "schema_seen_at",
@@ -229,3 +233,45 @@ MODEL_IS_DELETED, FIELD_IS_DELETED = (
     .values(deleted_at=bindparam("at"))
     for table in (models, fields)
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelState:
+    """A model as the mirror has it, deleted or not. What the token may not read is None."""
+
+    id: str
+    api_key: str | None
+    name: str | None
+    payload: str | None
+    is_deleted: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldState:
+    """A field as the mirror has it, deleted or not."""
+
+    id: str
+    model_id: str
+    api_key: str
+    label: str
+    field_type: str
+    is_localized: bool
+    position: int
+    is_deleted: bool
+
+
+def load_model_states(connection: Connection, source_id: int) -> list[ModelState]:
+    """Return all models of a source, in the order of their ids."""
+    query = select(models).where(models.c.source_id == source_id).order_by(models.c.id)
+    return [ModelState(**_state(row, ModelState)) for row in connection.execute(query)]
+
+
+def load_field_states(connection: Connection, source_id: int) -> list[FieldState]:
+    """Return all fields of a source, in the order of their ids."""
+    query = select(fields).where(fields.c.source_id == source_id).order_by(fields.c.id)
+    return [FieldState(**_state(row, FieldState)) for row in connection.execute(query)]
+
+
+def _state(row: Row[*tuple[Any, ...]], type: type) -> dict[str, Any]:
+    columns = {name: getattr(row, name) for name in field_names(type, "is_deleted")}
+    return {**columns, "is_deleted": row.deleted_at is not None}

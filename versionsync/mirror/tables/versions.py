@@ -20,6 +20,7 @@ from versionsync.mirror.schema import events, version_rewrites, versions
 
 __all__ = [
     "StoredContent",
+    "VersionPlace",
     "archive_rewritten",
     "clear_flags",
     "former_texts",
@@ -29,6 +30,7 @@ __all__ = [
     "stored_texts",
     "update_contents",
     "update_versions",
+    "version_order",
 ]
 
 # The columns that are fields of SeenVersion of the same name; `editor` is two columns, `content_hash` another name.
@@ -301,3 +303,29 @@ def _content(
     except UnicodeDecodeError as error:
         raise ContentRejected(f"the content of the version {version.id} is not UTF-8 at byte {error.start}") from error
     return text, exact, version.seen.content_hash
+
+
+@dataclass(frozen=True, slots=True)
+class VersionPlace:
+    """A version without its content: where it is in the order of its record, oldest first."""
+
+    id: str
+    record_id: str
+    model_id: str
+    ordinal: int
+    created_at: datetime
+
+
+_PLACE = select(*(versions.c[name] for name in field_names(VersionPlace)))
+
+
+def version_order(connection: Connection, source_id: int, record_ids: Iterable[str]) -> dict[str, list[VersionPlace]]:
+    """Return all versions of each record, oldest first, missing ones too."""
+    found: dict[str, list[VersionPlace]] = {}
+    for chunk in chunked(record_ids):
+        query = _PLACE.where(versions.c.source_id == source_id, versions.c.record_id.in_(chunk)).order_by(
+            versions.c.record_id, versions.c.ordinal
+        )
+        for row in connection.execute(query):
+            found.setdefault(row.record_id, []).append(VersionPlace(*row))
+    return found

@@ -194,8 +194,8 @@ def test_the_lag_and_a_lost_daemon_are_shown(cli: Cli, at: dict[str, str], tmp_p
 
 
 @pytest.mark.skipif(shutil.which("setpriv") is None and os.geteuid() == 0, reason="root writes everywhere")
-def test_a_read_only_database_is_shown_or_refused(cli: Cli, at: dict[str, str], tmp_path: Path) -> None:
-    """SQLite needs a writable folder for its log, even to read; the file itself may be read-only."""
+def test_a_read_only_database_is_shown(cli: Cli, at: dict[str, str], tmp_path: Path) -> None:
+    """Whether its folder can be written or not."""
     cli("sync", **at)
     folder = tmp_path / "closed"
     folder.mkdir()
@@ -203,18 +203,12 @@ def test_a_read_only_database_is_shown_or_refused(cli: Cli, at: dict[str, str], 
     (folder / "versionsync.db").chmod(0o444)
     less = "-dac_override,-dac_read_search"
     drop = ["setpriv", f"--bounding-set={less}", f"--inh-caps={less}"] if os.geteuid() == 0 else []
-
-    def status() -> subprocess.CompletedProcess[str]:
+    for mode in (0o555, 0o755):
+        folder.chmod(mode)
         command = [*drop, *PROGRAM, "status", "--database", "versionsync.db"]
-        return subprocess.run(command, cwd=folder, env=environment(**at), capture_output=True, text=True, check=False)
-
-    folder.chmod(0o555)
-    refused = status()
+        ran = subprocess.run(command, cwd=folder, env=environment(**at), capture_output=True, text=True, check=False)
+        assert (ran.returncode, ran.stderr) == (0, "")
     folder.chmod(0o755)
-    assert refused.returncode == 6
-    assert "is read-only: check the permissions of the file and of its folder" in refused.stderr
-    shown = status()
-    assert (shown.returncode, shown.stderr) == (0, "")
 
 
 def time(text: str) -> datetime:

@@ -119,7 +119,7 @@ def test_a_source_is_chosen_by_name_and_a_wrong_name_is_answered_with_the_neares
 
 def test_events_show_the_last_ones_in_order(cli: Cli, at: dict[str, str]) -> None:
     cli("sync", **at)
-    rows = cli("events", "--limit", "3", **at).out.splitlines()
+    rows = cli("events", "--raw", "--limit", "3", **at).out.splitlines()
     ids = [int(row.split()[0]) for row in rows[1:]]
     assert len(ids) == 3
     assert ids == sorted(ids)
@@ -148,7 +148,7 @@ def test_a_wrong_type_is_answered_with_the_nearest(cli: Cli, at: dict[str, str])
     cli("sync", **at)
     ran = cli("events", "--type", "version.publshed", **at)
     assert ran.code == 2
-    assert "did you mean version.published?" in ran.err
+    assert "Did you mean version.published?" in ran.err
 
 
 def test_events_of_a_long_history_come_in_order_and_each_once(cli: Cli) -> None:

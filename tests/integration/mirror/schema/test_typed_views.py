@@ -19,7 +19,7 @@ from versionsync.ledger.schema import Field
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.engine.dialects import dialect_of
 from versionsync.mirror.schema.migrate import VERSION_TABLE, upgrade
-from versionsync.mirror.schema.typed_views import OWN_COLUMNS, RESERVED_COLUMNS, TypedViews, rebuild_typed_views
+from versionsync.mirror.schema.typed_views import OWN_COLUMNS, TypedViews, rebuild_typed_views
 from versionsync.mirror.tables.events import write_events
 from versionsync.mirror.tables.models import upsert_schema
 from versionsync.mirror.tables.sources import sources_of
@@ -195,13 +195,13 @@ def test_odd_names_are_handled(desk: Desk) -> None:
 def test_a_field_with_a_reserved_name_gets_another_column(desk: Desk) -> None:
     """The view's own columns keep theirs, and so do the names for later ones."""
     free = ["title", "source", "ordinal"]
-    keys = [*free, *RESERVED_COLUMNS]
+    keys = [*free, *OWN_COLUMNS]
     _define(desk, *(a_field(f"f{number}", api_key=key, position=number) for number, key in enumerate(keys)))
     desk.look(Shown("v", 1, "c", json.dumps({key: f"value of {key}" for key in keys}).encode()))
     row = _row(desk)
     assert [row[name] for name in free] == [f"value of {name}" for name in free]
-    assert [row[f"{name}_"] for name in RESERVED_COLUMNS] == [f"value of {name}" for name in RESERVED_COLUMNS]
-    assert set(row) == {*OWN_COLUMNS, *free, *(f"{name}_" for name in RESERVED_COLUMNS)}
+    assert [row[f"{name}_"] for name in OWN_COLUMNS] == [f"value of {name}" for name in OWN_COLUMNS]
+    assert set(row) == {*OWN_COLUMNS, *free, *(f"{name}_" for name in OWN_COLUMNS)}
     assert row["version_id"] == "v"
 
 

@@ -1,0 +1,275 @@
+"""Structured text is compared as prose."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.unit.history.diff.build import block, bullets, dast, diff_of, heading, kinds, para, shown, span
+from versionsync.history.diff import ABSENT, changes_meaning, is_not_formatting
+
+LONG = "one two three four five six"
+OTHER = "seven eight nine ten eleven twelve"
+
+
+def table(size: int) -> Any:
+    return {"type": "table", "size": size, "children": [{"type": "row", "children": [para("a")]}]}
+
+
+def document_diff(before: list[Any], after: list[Any]) -> Any:
+    return diff_of(dast(*before), dast(*after), "structured_text")
+
+
+def test_a_changed_word_is_one_change_of_its_paragraph() -> None:
+    diff = document_diff([para(LONG), para(OTHER)], [para(LONG), para(OTHER.replace("nine", "9"))])
+    (change,) = diff.changes
+    assert shown(change) == "seven eight[- nine][+ 9] ten eleven twelve"
+    assert (change.words_added, change.words_removed) == (1, 1)
+    assert change.place.member == (1,)
+
+
+def test_a_split_is_a_split() -> None:
+    diff = document_diff([para(LONG)], [para("one two"), para("three four five six")])
+    (change,) = diff.changes
+    assert kinds(diff.changes) == ["structure changed split"]
+    assert shown(change) == "one two[- ][+¶]three four five six"
+    assert (diff.words_added, diff.words_removed) == (0, 0)
+    assert len(change.targets) == 2
+
+
+def test_a_split_with_other_words_shows_both() -> None:
+    diff = document_diff([para(LONG)], [para("one two"), para("three 4 five six")])
+    assert kinds(diff.changes) == ["structure changed split", "text changed"]
+    assert shown(diff.changes[1]) == "one two[- ][+¶]three[- four][+ 4] five six"
+
+
+def test_three_parts_are_one_split() -> None:
+    diff = document_diff([para(LONG)], [para("one"), para("two three"), para("four five six")])
+    assert kinds(diff.changes) == ["structure changed split"]
+
+
+def test_a_split_in_a_list_makes_two_items() -> None:
+    diff = document_diff([bullets(LONG, OTHER)], [bullets("one two three", "four five six", OTHER)])
+    assert kinds(diff.changes) == ["structure changed split"]
+
+
+def test_a_merge_is_a_merge() -> None:
+    diff = document_diff([para(LONG), para(OTHER)], [para(f"{LONG} {OTHER}")])
+    assert kinds(diff.changes) == ["structure changed merged"]
+    assert shown(diff.changes[0]) == f"{LONG}[-¶][+ ]{OTHER}"
+
+
+def test_a_border_that_moved_is_neither() -> None:
+    diff = document_diff([para(f"{LONG} a b"), para(OTHER)], [para(LONG), para(f"a b {OTHER}")])
+    assert kinds(diff.changes) == ["structure changed redivided"]
+    assert (diff.words_added, diff.words_removed) == (0, 0)
+
+
+def test_a_part_that_stands_elsewhere_is_still_a_part() -> None:
+    diff = document_diff(
+        [para(f"{LONG} {OTHER}"), para("a b c d e f g h i")], [para(LONG), para("a b c d e f g h i"), para(OTHER)]
+    )
+    assert kinds(diff.changes) == ["structure changed split"]
+
+
+def test_a_paragraph_that_was_moved_is_moved() -> None:
+    between = [para("a b c d e f g"), para("h i j k l m n")]
+    diff = document_diff([para(LONG), *between], [*between, para(LONG)])
+    assert kinds(diff.changes) == ["structure moved"]
+    assert diff.changes[0].sources[0][-1] == 0
+    assert diff.changes[0].targets[0][-1] == 2
+
+
+def test_a_paragraph_that_was_moved_and_edited_is_both() -> None:
+    between = [para("a b c d e f g"), para("h i j k l m n")]
+    diff = document_diff([para(LONG), *between], [*between, para(f"{LONG} 7")])
+    assert kinds(diff.changes) == ["structure moved", "text changed"]
+    assert (diff.words_added, diff.words_removed) == (1, 0)
+
+
+def test_what_is_too_short_to_be_sure_of_is_not_moved() -> None:
+    between = [para("a b c d e f g"), para("h i j k l m n"), para("o p q r s t u")]
+    diff = document_diff([para("Yes."), *between], [*between, para("Yes.")])
+    assert kinds(diff.changes) == ["structure removed", "structure added"]
+
+
+def test_new_and_removed_paragraphs_count_their_words() -> None:
+    diff = document_diff([para(LONG), para(OTHER)], [para(LONG), heading("A b c"), para("d e")])
+    assert kinds(diff.changes) == ["structure removed", "structure added", "structure added"]
+    assert (diff.words_added, diff.words_removed) == (5, 6)
+    assert diff.changes[0].after is ABSENT
+    assert diff.changes[1].before is ABSENT
+
+
+def test_a_paragraph_that_was_written_again_is_a_change_of_its_text() -> None:
+    diff = document_diff([para("a b"), para(LONG)], [para("a b"), para(OTHER)])
+    assert kinds(diff.changes) == ["text changed"]
+
+
+def test_marks_are_a_change_of_formatting() -> None:
+    diff = document_diff([para(LONG)], [para("one ", span("two", "strong"), " three four five six")])
+    (change,) = diff.changes
+    assert kinds(diff.changes) == ["formatting changed"]
+    assert shown(change) == "one [~two] three four five six"
+    assert change.spans[1].marks == {"strong"}
+    assert change.spans[1].marks_before == frozenset()
+    assert diff.only(is_not_formatting) == ()
+    assert diff.only(changes_meaning) == ()
+
+
+def test_a_mark_on_half_a_word_is_formatting_too() -> None:
+    diff = document_diff([para(LONG)], [para("one tw", span("o", "emphasis"), " three four five six")])
+    assert kinds(diff.changes) == ["formatting changed"]
+    assert shown(diff.changes[0]) == "one tw[~o] three four five six"
+
+
+def test_a_word_and_its_neighbours_mark_are_two_changes() -> None:
+    diff = document_diff([para(LONG)], [para("one ", span("two", "strong"), " 3 four five six")])
+    assert kinds(diff.changes) == ["text changed", "formatting changed"]
+    assert kinds(diff.only(is_not_formatting)) == ["text changed"]
+
+
+def test_a_link_to_a_page_is_formatting_and_one_to_a_record_is_a_reference() -> None:
+    link = {"type": "link", "url": "https://example.com", "children": [span("two")]}
+    record = {"type": "itemLink", "item": "r1", "children": [span("two")]}
+    plain = para("one two three")
+    assert kinds(document_diff([plain], [para("one ", link, " three")]).changes) == ["formatting changed"]
+    assert kinds(document_diff([plain], [para("one ", record, " three")]).changes) == ["reference added"]
+    elsewhere = record | {"item": "r2"}
+    diff = document_diff([para("one ", record, " three")], [para("one ", elsewhere, " three")])
+    assert kinds(diff.changes) == ["reference changed"]
+    assert (diff.changes[0].spans[1].record_id_before, diff.changes[0].spans[1].record_id) == ("r1", "r2")
+
+
+def test_settings_of_a_link_are_formatting() -> None:
+    link = {"type": "link", "url": "https://example.com", "children": [span("two")]}
+    other = link | {"meta": [{"id": "rel", "value": "nofollow"}]}
+    assert kinds(document_diff([para(link)], [para(other)]).changes) == ["formatting changed"]
+
+
+def test_spans_that_are_cut_otherwise_are_no_change() -> None:
+    diff = document_diff([para("one two")], [para("one ", span("two"), span(""))])
+    assert not diff
+    assert len(diff.respellings) == 1
+
+
+def test_a_paragraph_that_becomes_a_heading_or_an_item_keeps_its_words() -> None:
+    assert kinds(document_diff([para(LONG)], [heading(LONG)]).changes) == ["structure changed retyped"]
+    diff = document_diff([para(LONG)], [bullets(LONG)])
+    assert kinds(diff.changes) == ["structure changed retyped"]
+    assert (diff.words_added, diff.words_removed) == (0, 0)
+
+
+def test_levels_and_styles_are_attributes() -> None:
+    (change,) = document_diff([heading("A b")], [heading("A b", level=3)]).changes
+    assert (change.kind, change.before, change.after, change.place.member) == ("attribute", 2, 3, (0, "level"))
+    (change,) = document_diff([bullets("a", "b")], [bullets("a", "b", style="numbered")]).changes
+    assert (change.kind, change.before, change.after, change.place.member) == (
+        "attribute",
+        "bulleted",
+        "numbered",
+        (0, "style"),
+    )
+
+
+def test_a_list_that_was_divided_is_seen() -> None:
+    diff = document_diff([bullets("a b", "c d", "e f")], [bullets("a b"), bullets("c d", "e f")])
+    assert kinds(diff.changes) == ["structure changed split"]
+    diff = document_diff([bullets("a b"), bullets("c d")], [bullets("a b", "c d")])
+    assert kinds(diff.changes) == ["structure changed merged"]
+
+
+def test_a_block_is_matched_by_its_id_and_compared_by_field() -> None:
+    old, new = (
+        {"type": "block", "item": block("b1", LONG)},
+        {"type": "block", "item": block("b1", "one 2 three four five six")},
+    )
+    diff = document_diff([para(OTHER), old], [new, para(OTHER)])
+    assert sorted(kinds(diff.changes)) == ["structure moved", "text changed"]
+    (place,) = (change.place for change in diff.changes if change.kind == "text")
+    assert (place.record_field, place.field, place.block_path, place.model_id) == ("value", "words", ("b1",), "quote")
+
+
+def test_a_block_with_another_id_and_the_same_content_is_the_same_block() -> None:
+    diff = document_diff(
+        [para(LONG), {"type": "block", "item": block("b1", OTHER)}], [{"type": "block", "item": block("b2", OTHER)}]
+    )
+    assert kinds(diff.changes) == ["structure removed"]
+    assert [change.after for change in diff.respellings] == ["b2"]
+
+
+def test_a_block_within_a_text_is_added_moved_changed_and_removed() -> None:
+    one = {"type": "inlineBlock", "item": block("b1", "a b")}
+    two = {"type": "inlineBlock", "item": block("b1", "a c")}
+    assert kinds(document_diff([para("x y ")], [para("x y ", one)]).changes) == ["structure added"]
+    assert kinds(document_diff([para("x y ", one)], [para("x y ")]).changes) == ["structure removed"]
+    diff = document_diff([para("x y ", one)], [para("x y ", two)])
+    assert kinds(diff.changes) == ["text changed"]
+    assert diff.changes[0].place.block_path == ("b1",)
+    assert not diff.respellings
+    assert kinds(document_diff([para("x y ", one, " z")], [para("x ", one, "y  z")]).changes) == ["structure moved"]
+
+
+def test_a_link_to_a_record_within_a_text_is_a_reference() -> None:
+    node = {"type": "inlineItem", "item": "r1"}
+    diff = document_diff([para("x y ")], [para("x y ", node)])
+    assert kinds(diff.changes) == ["reference added"]
+    assert diff.changes[0].spans[-1].record_id == "r1"
+
+
+def test_code_is_compared_as_text() -> None:
+    old, new = (
+        {"type": "code", "language": "sql", "code": "select 1"},
+        {"type": "code", "language": "sql", "code": "select 2"},
+    )
+    (change,) = document_diff([old], [new]).changes
+    assert shown(change) == "select[- 1][+ 2]"
+    assert kinds(document_diff([old], [old | {"language": "py"}]).changes) == ["attribute changed"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({"type": "table", "rows": [1, {"x": "a"}]}, {"type": "table", "rows": [1, {"x": "b"}]}),
+        ({"type": "thematicBreak"}, {"type": "thematicBreak", "style": "wide"}),
+        (table(1), table(2)),
+        (para({"type": "footnote", "value": "1"}), para({"type": "footnote", "value": "2"})),
+        ("a text", "another text"),
+        (5, None),
+    ],
+)  # fmt: skip
+def test_nodes_that_are_not_known_are_compared_as_json(before: Any, after: Any) -> None:
+    assert document_diff([para(LONG), before], [para(LONG), after]).changes
+    assert document_diff([before, para(LONG)], [para(LONG), after]).changes
+
+
+def test_the_rest_of_the_document_is_compared_too() -> None:
+    old, new = dast(para("a")), dast(para("a"))
+    new["document"]["lang"] = "en"
+    new["more"] = True
+    diff = diff_of(old, new, "structured_text")
+    assert [change.targets[0][1:] for change in diff.changes] == [("more",), ("document", "lang")]
+
+
+def test_true_is_not_one() -> None:
+    assert document_diff([para(LONG) | {"x": True}], [para(LONG) | {"x": 1}]).changes
+
+
+def test_a_text_that_is_too_long_to_compare_says_so() -> None:
+    old = " ".join(f"a{number}" for number in range(11_000))
+    new = " ".join(f"b{number}" for number in range(11_000))
+    diff = document_diff([para(old)], [para(new)])
+    assert diff.is_limited
+    assert all(change.is_limited for change in diff.changes)
+    assert diff.words_removed == 11_000
+
+
+def test_a_long_text_with_few_edits_is_compared_in_full() -> None:
+    words = [f"w{hash((number, 1)) % 5000}" for number in range(60_000)]
+    other = list(words)
+    for place in range(0, 60_000, 600):
+        other[place] = "new"
+    diff = document_diff([para(" ".join(words))], [para(" ".join(other))])
+    assert not diff.is_limited
+    assert (diff.words_added, diff.words_removed) == (100, 100)

@@ -1,0 +1,118 @@
+"""`versionsync blame`: who wrote each passage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import groupby
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from versionsync.cli.context import CliContext
+from versionsync.cli.history_options import VERSION_HELP, Ids, Sources, Zone
+
+if TYPE_CHECKING:
+    from datetime import tzinfo
+
+    from rich.console import Console
+    from rich.text import Text
+
+    from versionsync.api import Authorship, Version
+
+__all__ = ["blame"]
+
+EDITOR_WIDTH: Final = 14
+LEAST_TEXT: Final = 24
+READABLE_WIDTH: Final = 120
+
+
+def blame(
+    session: CliContext,
+    record: Annotated[str, typer.Argument(metavar="RECORD", help=VERSION_HELP)],
+    field: Annotated[str | None, typer.Argument(metavar="FIELD", help="Only this field: API key, label or id.")] = None,
+    *,
+    ids: Ids = False,
+    source: Sources = None,
+    zone: Zone = None,
+) -> None:
+    """Show who wrote each passage of a text, and when.
+
+    Text that was moved or restored keeps its author. Formatting has none. Of a value that is no text, such as a date,
+    you see who set it.
+
+    Examples:
+        # Who wrote each sentence of a record.
+        versionsync blame "The old fish market"
+
+        # One field, as one JSON object for each passage.
+        versionsync blame article:old-fish-market title --json
+    """
+    from versionsync.history.model import columns_of
+
+    with session.open_history(sources=source or (), zone=zone) as history:
+        found = history.blame(record, field)
+        if session.output.as_json:
+            for one in found:
+                session.output.json(columns_of(one))
+            return
+        version = history.shown(record)
+        _head(session, version, ids=ids)
+        _show(session, list(found), history.zone, ids=ids)
+
+
+def _head(session: CliContext, version: Version, *, ids: bool) -> None:
+    from versionsync.history.names import short_id
+
+    record_id, version_id = (id if ids else short_id(id) for id in (version.record_id, version.version_id))
+    session.output.paragraph(
+        (version.title or version.record_id, "bold italic"), f"  {version.model} {record_id}, version {version_id}"
+    )
+
+
+def _show(session: CliContext, passages: list[Authorship], zone: tzinfo, *, ids: bool) -> None:
+    from rich.console import Console
+
+    output = session.output
+    console = Console(width=min(output.results.width, READABLE_WIDTH))
+    for (label, locale), of_field in groupby(passages, key=lambda one: (one.label, one.locale)):
+        output.plain_line()
+        output.paragraph((label, "bold"), *([(f" ({locale})", "dim")] if locale else []))
+        output.live(_lines(list(of_field), console, zone, ids=ids))
+    if not passages:
+        output.note("The record has no text.")
+
+
+def _lines(passages: list[Authorship], console: Console, zone: tzinfo, *, ids: bool) -> Iterator[Text]:
+    """Yield a line for each passage: when, who, which version, and its words, wrapped."""
+    from rich.cells import cell_len, set_cell_size
+    from rich.text import Text
+
+    from versionsync.history.moments import in_zone
+    from versionsync.history.names import short_id
+    from versionsync.text import printable
+
+    width = min(EDITOR_WIDTH, max(cell_len(printable(one.editor)) for one in passages))
+    last = None
+    for one in passages:
+        version_id = one.version_id if ids else short_id(one.version_id)
+        lead = f"{in_zone(one.created_at, zone)[:10]} {set_cell_size(printable(one.editor), width)} {version_id}  "
+        if cell_len(lead) + LEAST_TEXT > console.width:
+            lead = f"{in_zone(one.created_at, zone)[:10]} {version_id}  "
+        # A new paragraph is marked, so that its passages are told from those of the next one.
+        mark = "¶ " if one.number != last else "  "
+        text = Text(_words(one))
+        wrapped = text.wrap(console, max(console.width - cell_len(lead) - 2, LEAST_TEXT)) if text.plain else [text]
+        for number, line in enumerate(wrapped):
+            line.rstrip()
+            head = Text(lead, style="dim") if not number else Text(" " * cell_len(lead))
+            yield head + (mark if not number else "  ") + line
+        last = one.number
+
+
+def _words(one: Authorship) -> str:
+    """The words of a passage on one line; the break between paragraphs of a plain text is a pilcrow."""
+    from versionsync.text import printable
+
+    lead = f"{one.member}: " if one.member else ""
+    lines = [printable(line) for line in one.text.replace("\ufffc", "▢").split("\n")]
+    return lead + " ".join(filter(None, (line.strip() for line in lines)))

@@ -1,0 +1,1 @@
+"""What the mirror answers: who changed what, when, and what a record said. Reads the mirror alone."""

@@ -1,0 +1,123 @@
+"""Compare JSON values whose meaning is not known: member by member and element by element."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Literal
+
+from versionsync.history.diff.alignment import align
+from versionsync.history.diff.equality import is_empty, is_same, is_same_instant, key_of
+from versionsync.history.diff.findings import Findings, Spot
+from versionsync.history.diff.lines import block_id_of, block_model_of
+from versionsync.history.diff.model import ABSENT, Absent, ChangeKind, Json, Operation
+from versionsync.history.diff.texts import Text, compare_texts
+
+__all__ = ["compare_json", "compare_members", "compare_plain_texts", "is_block", "operation_of"]
+
+_Value = Json | Literal[Absent.ABSENT]
+
+
+def operation_of(before: _Value, after: _Value) -> Operation:
+    """Return what happened to a value: added if there was none, removed if there is none."""
+    if is_empty(before) and not is_empty(after):
+        return Operation.ADDED
+    return Operation.REMOVED if is_empty(after) and not is_empty(before) else Operation.CHANGED
+
+
+def is_block(value: Json) -> bool:
+    """Return whether a value is a whole block."""
+    return isinstance(value, dict) and value.get("type") == "item" and isinstance(value.get("attributes"), dict)
+
+
+def compare_members(
+    findings: Findings,
+    before: Mapping[str, Json],
+    after: Mapping[str, Json],
+    spot: Spot,
+    *,
+    but: Collection[str] = (),
+    kinds: Mapping[str, ChangeKind] | None = None,
+    kind: ChangeKind = ChangeKind.ATTRIBUTE,
+) -> None:
+    """Compare two objects member by member.
+
+    Args:
+        findings: Takes what differs.
+        before: The object before.
+        after: The object after.
+        spot: Where the objects are.
+        but: Members to leave out.
+        kinds: The kinds of changes by member; text is compared as words.
+        kind: The kind of changes of all other members.
+    """
+    for name in [*before, *(name for name in after if name not in before)]:
+        a, b = before.get(name, ABSENT), after.get(name, ABSENT)
+        if name in but or is_same(a, b):
+            continue
+        compare_json(findings, a, b, spot.member(name), kind=(kinds or {}).get(name, kind))
+
+
+def compare_json(
+    findings: Findings, before: _Value, after: _Value, spot: Spot, *, kind: ChangeKind = ChangeKind.ATTRIBUTE
+) -> None:
+    """Compare two values that differ. `kind` is the kind of change for a value that has no members."""
+    if (is_empty(before) and is_empty(after)) or is_same_instant(before, after):
+        findings.respell(before, after, spot)
+        return
+    if is_block(before) and is_block(after) and _may_be_one(before, after):
+        findings.compare_block(findings, before, after, spot)
+    elif findings.compare_document(findings, before, after, spot):
+        pass
+    elif isinstance(before, dict) and isinstance(after, dict):
+        compare_members(findings, before, after, spot, kind=kind)
+    elif isinstance(before, list) and isinstance(after, list):
+        _compare_lists(findings, before, after, spot, kind)
+    elif kind is ChangeKind.TEXT and _is_text(before) and _is_text(after):
+        compare_plain_texts(findings, before, after, spot)
+    else:
+        kind = ChangeKind.ATTRIBUTE if kind is ChangeKind.TEXT else kind
+        findings.add(kind, operation_of(before, after), before, after, spot)
+
+
+def compare_plain_texts(findings: Findings, before: _Value, after: _Value, spot: Spot) -> None:
+    """Compare two texts that differ as words; no value is an empty text."""
+    diff = compare_texts(
+        Text(before or "" if before is not ABSENT else ""), Text(after or "" if after is not ABSENT else "")
+    )
+    findings.add(
+        ChangeKind.TEXT,
+        operation_of(before, after),
+        before,
+        after,
+        spot,
+        spans=diff.spans,
+        words_added=diff.words_added,
+        words_removed=diff.words_removed,
+        is_limited=diff.is_limited,
+    )
+
+
+def _is_text(value: _Value) -> bool:
+    return isinstance(value, str) or value is None or value is ABSENT
+
+
+def _may_be_one(before: Json, after: Json) -> bool:
+    """Return whether two blocks may be one: by id or by model."""
+    return block_id_of(before) == block_id_of(after) or block_model_of(before) == block_model_of(after)
+
+
+def _compare_lists(findings: Findings, before: list[Json], after: list[Json], spot: Spot, kind: ChangeKind) -> None:
+    """Compare two lists: equal elements stay, the others are compared one by one as far as they go."""
+    keys_a, keys_b = [key_of(value) for value in before], [key_of(value) for value in after]
+    at_a = at_b = 0
+    for i, j, size in [*align(keys_a, keys_b).blocks, (len(before), len(after), 0)]:
+        pairs = min(i - at_a, j - at_b)
+        for offset in range(pairs):
+            a, b = before[at_a + offset], after[at_b + offset]
+            if not is_same(a, b):
+                compare_json(findings, a, b, spot.member(at_a + offset, at_b + offset), kind=kind)
+        for index in range(at_a + pairs, i):
+            findings.add(ChangeKind.ATTRIBUTE, Operation.REMOVED, before[index], ABSENT, spot.member(index))
+        for index in range(at_b + pairs, j):
+            findings.add(ChangeKind.ATTRIBUTE, Operation.ADDED, ABSENT, after[index], spot.member(index))
+        at_a, at_b = i + size, j + size

@@ -1,0 +1,1 @@
+"""The questions: each module has one query, and yields its answer row by row."""

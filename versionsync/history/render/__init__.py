@@ -1,0 +1,1 @@
+"""Show a diff: in a terminal, as a page, as JSON."""

@@ -1,0 +1,70 @@
+"""A diff as a page that stands alone: it can be printed, mailed and archived. It loads nothing and runs nothing."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Final
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from versionsync.history.diff.model import Operation
+from versionsync.history.render.heading import Heading
+from versionsync.history.render.passages import Shown
+from versionsync.history.render.terminal import summary_of
+from versionsync.history.render.view import DiffView, Filter
+from versionsync.text import printable
+
+__all__ = ["environment", "page_of"]
+
+_SYMBOLS: Final = {
+    Operation.ADDED: "+",
+    Operation.REMOVED: "−",
+    Operation.CHANGED: "~",
+    Operation.MOVED: "↕",
+}
+_FILTERS: Final = {
+    Filter.ALL: "",
+    Filter.WITHOUT_FORMATTING: "Formatting is hidden.",
+    Filter.MEANING: "Only what changed the meaning is shown.",
+}
+
+
+@lru_cache(maxsize=1)
+def environment() -> Environment:
+    """Return the templates of all pages. Everything that they show is escaped."""
+    made = Environment(
+        loader=PackageLoader("versionsync.history.render"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    made.filters["visible"] = _visible
+    return made
+
+
+def page_of(view: DiffView, heading: Heading, *, shows: Filter = Filter.ALL, side_by_side: bool = False) -> str:
+    """Return a diff as a page.
+
+    Args:
+        view: What to show.
+        heading: What is compared.
+        shows: The filter that the view was made with.
+        side_by_side: Whether to show the text before on the left and the text after on the right.
+    """
+    template = environment().get_template("diff.html.jinja")
+    return template.render(
+        view=view,
+        heading=heading,
+        summary=summary_of(view),
+        filter=_FILTERS[shows],
+        symbols=_SYMBOLS,
+        is_beside=side_by_side,
+        Shown=Shown,
+    )
+
+
+def _visible(text: str) -> str:
+    """Replace what changes the direction of text or cannot be seen. Line breaks stay."""
+    return "\n".join(printable(line) for line in text.split("\n"))
