@@ -19,7 +19,8 @@ from versionsync import cma
 from versionsync.history.projections.background import BackgroundFiller
 from versionsync.history.projections.filling import FillState, ProjectionFiller, request_rebuild
 from versionsync.mirror.database import Mirror
-from versionsync.sync.report import Progress, SyncOptions
+from versionsync.sync.options import SyncOptions
+from versionsync.sync.report import Progress
 
 __all__ = ["measure"]
 

@@ -165,7 +165,7 @@ def test_a_sync_succeeds_though_projections_cannot_be_filled(
     sync_env: SyncEnv, log: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from versionsync.config import SourceSettings
-    from versionsync.sync.report import SyncOptions
+    from versionsync.sync.options import SyncOptions
     from versionsync.wiring.sync_all import SourceJob, sync_all
 
     edit(sync_env)

@@ -10,7 +10,7 @@ from tests.fixtures.projections import fill
 from tests.fixtures.sync_env import SyncEnv
 from versionsync.api import Mirror
 from versionsync.history.errors import AmbiguousName, NotFilled
-from versionsync.sync.report import SourceSpec
+from versionsync.sync.options import SourceSpec
 
 pytestmark = pytest.mark.both_databases
 

@@ -15,7 +15,7 @@ from tests.integration.cli.conftest import Cli, Ran
 from tests.integration.cli.mirror_queries import rows
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.schema import records, versions
-from versionsync.sync.report import SourceSpec
+from versionsync.sync.options import SourceSpec
 
 __all__ = ["news_site"]
 
