@@ -7,7 +7,8 @@ same bytes as in the version before keeps what is known of it, so each version c
 2. What is left is compared with what is gone, by lines and then by words. Words that stayed keep their authors.
 3. A passage of at least `SURE_WORDS` words that is gone from anywhere in the field, now or in an earlier version, keeps
    its authors when it comes back.
-4. All other words are the version's own. So are one or two words that stayed between passages that were rewritten.
+4. All other words are the version's own. So are one or two words that stayed between longer passages that did not,
+   and at the ends of a line most of which was rewritten.
 
 A value that is no text has one author: the version that set it.
 """
@@ -39,8 +40,7 @@ __all__ = ["BlamedContent", "BlamedText", "Passage", "TextPlace", "blame"]
 SURE_WORDS: Final = 4
 """Fewer words than this may come back by chance."""
 STRAY_WORDS: Final = 2
-"""So many words that stayed amid others that did not say nothing."""
-STRAY_AMID: Final = 3
+"""So many words that stayed amid more that did not say nothing."""
 IN_PLACE: Final = 8
 """Up to so many lines are compared one by one first."""
 LONG_LINE: Final = 1000
@@ -93,10 +93,17 @@ class TextPlace(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """Words in a row with one author. `author` is the position of the version among those that were given."""
+    """Words in a row with one author.
+
+    Attributes:
+        text: The words. U+FFFC stands for a node without a text.
+        author: The position of the version among those that were given.
+        nodes: For each node in the words the record that it points to, or None.
+    """
 
     text: str
     author: int
+    nodes: tuple[str | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +114,7 @@ class BlamedText:
         field: API key of the record's field.
         locale: The locale of the record's field.
         place: Where in the field it is.
-        passages: In order, they are the whole text. A node without a text, such as a record in a text, is U+FFFC.
+        passages: In order, they are the whole text.
     """
 
     field: str
@@ -144,13 +151,14 @@ class _BlamedLine:
 
     def passages(self) -> Iterator[Passage]:
         """The text, cut where the author changes. The end of a text belongs to its last word."""
-        text, authors, start = self.text, self.authors, 0
+        text, authors, nodes, start = self.text, self.authors, self.line.text.nodes, 0
         if not text:
             return
         last = len(authors) - 1
         for index, end in enumerate(self.line.text.ends):
             if index == last or authors[index + 1] != authors[index]:
-                yield Passage(text[start:end], authors[index])
+                its = (node.record_id for place, node in nodes.items() if start <= place < end) if nodes else ()
+                yield Passage(text[start:end], authors[index], tuple(its))
                 start = end
 
 
@@ -247,7 +255,8 @@ def _texts(name: str, state: _Field) -> Iterator[BlamedText]:
                 passages = []
             for passage in line.passages():
                 if passages and passages[-1].author == passage.author:
-                    passage = Passage(passages.pop().text + passage.text, passage.author)
+                    last_one = passages.pop()
+                    passage = Passage(last_one.text + passage.text, passage.author, last_one.nodes + passage.nodes)
                 passages.append(passage)
             last = line.place
         if passages and last is not None:
@@ -319,7 +328,7 @@ class _Step:
 
     def _words(self, old: Sequence[_BlamedLine], new: Sequence[_BlamedLine]) -> None:
         """Find the authors of the words of lines that are not the same as any before."""
-        added: list[tuple[list[str], list[int], Sequence[_BlamedLine]]] = []
+        added: list[tuple[_Group, list[int]]] = []
         for group in _in_place(old, new) or _groups(old, new):
             authors = [_NO_AUTHOR] * len(group.words_after)
             at = 0
@@ -329,14 +338,14 @@ class _Step:
                 at = i + size
             self._forget(group.words_before, group.authors, at, len(group.words_before))
             if group.after:
-                added.append((group.words_after, authors, group.after))
-        for words, authors, lines in added:
-            self._recall(words, authors)
+                added.append((group, authors))
+        for group, authors in added:
+            self._recall(group.words_after, authors)
             at = 0
-            for line in lines:
+            for line in group.after:
                 number = len(_words_of(line))
                 mine = authors[at : at + number]
-                _own_strays(mine, self.index)
+                _own_strays(mine, self.index, is_rewritten=group.is_rewritten)
                 line.authors = [*mine, mine[-1]] if len(line.words) > 1 else mine
                 at += number
 
@@ -371,18 +380,22 @@ class _Step:
                     at, place = at + 1, place + 1
 
 
-def _own_strays(authors: list[int], index: int) -> None:
-    """Give a version the few words that stayed between passages that are its own."""
-    runs: list[list[int]] = []
+def _own_strays(authors: list[int], index: int, *, is_rewritten: bool) -> None:
+    """Give a version the few words that stayed between longer passages that are its own."""
+    runs: list[tuple[int, int]] = []
     for at, author in enumerate(authors):
         if runs and (authors[runs[-1][0]] == index) == (author == index):
-            runs[-1][1] = at + 1
+            runs[-1] = (runs[-1][0], at + 1)
         else:
-            runs.append([at, at + 1])
-    for before, (start, end), after in zip(runs, runs[1:], runs[2:], strict=False):
-        if authors[start] == index or end - start > STRAY_WORDS:
-            continue
-        if min(before[1] - before[0], after[1] - after[0]) >= STRAY_AMID:
+            runs.append((at, at + 1))
+    if len(runs) == 1:
+        return
+    for number, (start, end) in enumerate(runs):
+        around = [
+            other_end - other for other, other_end in (*runs[max(number - 1, 0) : number], *runs[number + 1 :][:1])
+        ]
+        is_amid = len(around) == 2 or is_rewritten
+        if authors[start] != index and end - start <= STRAY_WORDS and is_amid and min(around) > end - start:
             authors[start:end] = [index] * (end - start)
 
 
@@ -398,6 +411,11 @@ class _Group:
         self.authors = [author for line in before for author in line.authors[: len(_words_of(line))]]
         has_both = self.words_before and self.words_after
         self.blocks = align(self.words_before, self.words_after).blocks if has_both else []
+
+    @property
+    def is_rewritten(self) -> bool:
+        """Whether most words of the lines before are gone."""
+        return 2 * sum(size for _, _, size in self.blocks) < len(self.words_before)
 
     @property
     def is_sure(self) -> bool:

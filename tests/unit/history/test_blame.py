@@ -7,12 +7,13 @@ import os
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any
 
 import pytest
 
 from tests.unit.history.diff.build import bullets, dast, heading, para
-from versionsync.history.blame import STRAY_AMID, STRAY_WORDS, BlamedContent, BlamedText, blame
+from versionsync.history.blame import STRAY_WORDS, BlamedContent, BlamedText, blame
 from versionsync.history.diff import Schema, SchemaField
 
 MODEL = "article"
@@ -107,6 +108,14 @@ def test_words_that_stayed_by_chance_amid_others_count_as_rewritten() -> None:
     assert bodies([para(before)], [para(after)]) == [[(after, 1)]]
 
 
+def test_the_first_word_of_a_rewritten_line_counts_as_rewritten() -> None:
+    before, after = "The harbour district will not move", "The old fish market stays open"
+    assert bodies([para(before)], [para(after)]) == [[(after, 1)]]
+    assert bodies([para("Good morning")], [para("Good morning to all who came here")]) == [
+        [("Good morning", 0), (" to all who came here", 1)]
+    ]
+
+
 def test_moved_blocks_keep_their_authors() -> None:
     one, two = block("a", FISH), block("b", TUNA)
     versions = [[one, two], [two, one], [two, block("a", FISH.replace("six", "five"))]]
@@ -196,6 +205,8 @@ class History:
 
     def edit(self, version: Version) -> None:
         at = self.rng.randrange(len(version))
+        if len(version[at]) < 12:
+            return  # an edit would rewrite most of it
         words = list(version[at])
         start = self.rng.randrange(len(words))
         words[start : start + self.rng.randint(0, 4)] = self.words(self.rng.randint(0, 5))
@@ -259,15 +270,12 @@ def _authors(line: Line, number: int, versions: Sequence[Version], authors: Sequ
 
 
 def _without_strays(found: list[int], number: int) -> list[int]:
-    result = list(found)
-    for start in range(len(found)):
-        for end in range(start + 1, start + 1 + STRAY_WORDS):
-            run = found[start:end]
-            left, right = found[max(start - STRAY_AMID, 0) : start], found[end : end + STRAY_AMID]
-            is_amid = left == right == [number] * STRAY_AMID
-            if len(run) == end - start and number not in run and is_amid:
-                result[start:end] = [number] * len(run)
-    return result
+    """One or two words that stayed between more that did not count as rewritten."""
+    runs = [list(run) for _, run in groupby(found, key=lambda author: author == number)]
+    for before, run, after in zip(runs, runs[1:], runs[2:], strict=False):
+        if run[0] != number and len(run) <= STRAY_WORDS and min(len(before), len(after)) > len(run):
+            run[:] = [number] * len(run)
+    return [author for run in runs for author in run]
 
 
 def as_words(texts: Sequence[BlamedText]) -> list[list[int]]:

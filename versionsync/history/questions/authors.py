@@ -38,7 +38,8 @@ class Authorship(WithEditor):
         member: The member of the value, such as the title of an SEO value.
         node_type: `paragraph`, `heading` or `code` in a structured text, `text` in a plain text, `value` elsewhere.
         number: The number of the paragraph or text in this answer, from 1 on; its passages share it.
-        text: The words; a value that is no text as JSON.
+        text: The words; a value that is no text as JSON. U+FFFC stands for a record or block within the text.
+        inline_record_ids: For each U+FFFC the record that it points to, or None.
     """
 
     source: str
@@ -61,6 +62,7 @@ class Authorship(WithEditor):
     node_type: str
     number: int
     text: str
+    inline_record_ids: tuple[str | None, ...]
 
 
 def authors_of(
@@ -120,6 +122,7 @@ def authors_of(
                 node_type=place.type,
                 number=number,
                 text=passage.text,
+                inline_record_ids=passage.nodes,
             )
 
 

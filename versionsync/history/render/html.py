@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -12,7 +13,7 @@ from versionsync.history.render.heading import Heading
 from versionsync.history.render.passages import Shown
 from versionsync.history.render.terminal import summary_of
 from versionsync.history.render.view import DiffView, Filter
-from versionsync.text import printable
+from versionsync.text import count, printable
 
 __all__ = ["environment", "page_of"]
 
@@ -44,20 +45,21 @@ def environment() -> Environment:
     return made
 
 
-def page_of(view: DiffView, heading: Heading, *, shows: Filter = Filter.ALL, side_by_side: bool = False) -> str:
-    """Return a diff as a page.
+def page_of(
+    compared: Sequence[tuple[Heading, DiffView]], *, shows: Filter = Filter.ALL, side_by_side: bool = False
+) -> str:
+    """Return diffs as a page.
 
     Args:
-        view: What to show.
-        heading: What is compared.
-        shows: The filter that the view was made with.
+        compared: What is compared, and what to show of it.
+        shows: The filter that the views were made with.
         side_by_side: Whether to show the text before on the left and the text after on the right.
     """
     template = environment().get_template("diff.html.jinja")
+    titles = [heading.title for heading, _ in compared]
     return template.render(
-        view=view,
-        heading=heading,
-        summary=summary_of(view),
+        compared=[(heading, view, summary_of(view)) for heading, view in compared],
+        title=f"{titles[0]}: what changed" if len(titles) == 1 else f"{count(len(titles), 'record')} changed",
         filter=_FILTERS[shows],
         symbols=_SYMBOLS,
         is_beside=side_by_side,

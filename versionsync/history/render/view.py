@@ -173,10 +173,10 @@ def _notes(
     model_id: str | None,
 ) -> Iterator[str]:
     if diff.operation is Operation.ADDED:
-        yield "This is the first version: all of it is new."
+        yield "There is nothing before it: all of it is new."
         return
     if diff.operation is Operation.REMOVED:
-        yield "There is no version after it: all of it is gone."
+        yield "There is nothing after it: all of it is gone."
         return
     old, new = (_locales_of(content or {}, names, model_id) for content in (before, after))
     for locale in [*new, *(locale for locale in old if locale not in new)]:

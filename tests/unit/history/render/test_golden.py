@@ -59,7 +59,7 @@ def test_an_example_looks_in_a_terminal_as_its_file_says(name: str) -> None:
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_an_example_looks_on_a_page_as_its_file_says(name: str) -> None:
-    page = page_of(view(EXAMPLES[name]), HEADING)
+    page = page_of([(HEADING, view(EXAMPLES[name]))])
     main = page[page.index("<main") : page.index("</main>")]
     check(f"{name}.html", page if name == "text-edited" else main)
 
