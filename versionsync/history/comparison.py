@@ -76,7 +76,7 @@ class Comparison:
     def heading(self, zone: tzinfo, *, in_full: bool = False) -> Heading:
         """Return what is compared, in words; times in this zone, ids `in_full` or their beginnings."""
         return Heading(
-            title=self.title or self.record_id,
+            title=self.title or self.model,
             about=f"{self.model} {self.record_id if in_full else short_id(self.record_id)}",
             before=None if self.before is None else _side(self.before, zone, in_full=in_full),
             after=None if self.after is None else _side(self.after, zone, in_full=in_full),

@@ -59,9 +59,9 @@ def blame(
             for one in found:
                 session.output.json(columns_of(one))
             return
-        version = history.shown(record)
+        passages, version = list(found), history.shown(record)
         _head(session, version, ids=ids)
-        _show(session, list(found), history.names(version), history.zone, ids=ids)
+        _show(session, passages, history.names(version), history.zone, ids=ids)
 
 
 def _head(session: CliContext, version: Version, *, ids: bool) -> None:
@@ -69,7 +69,7 @@ def _head(session: CliContext, version: Version, *, ids: bool) -> None:
 
     record_id, version_id = (id if ids else short_id(id) for id in (version.record_id, version.version_id))
     session.output.paragraph(
-        (version.title or version.record_id, "bold italic"), f"  {version.model} {record_id}, version {version_id}"
+        (version.title or version.model, "bold italic"), f"  {version.model} {record_id}, version {version_id}"
     )
 
 
@@ -129,6 +129,8 @@ def _words(one: Authorship, names: Names) -> str:
             text = value_in_words(json.loads(text), names.field_type(one.model_id, one.field), names)
     elif one.member == "image":
         text = names.file(text)
+    elif one.member is not None:
+        text = {"true": "yes", "false": "no"}.get(text, text)
     for record_id in one.inline_record_ids:
         text = text.replace(PLACEHOLDER, f"[{names.record(record_id) if record_id else 'block'}]", 1)
     lead = f"{label_of_member(one.member)}: " if one.member else ""

@@ -143,8 +143,8 @@ def compared_moments(
         keys = [RecordKey(ids[one.source], one.record_id) for one in changed]
     for key in keys:
         before, after = (_at(connection, scope, key, at, is_published=is_published) for at in (since, until))
-        if before != after:
-            yield compared(connection, scope, key, (before, after))
+        if before != after and (found := compared(connection, scope, key, (before, after))).diff:
+            yield found
 
 
 def _at(connection: Connection, scope: Scope, key: RecordKey, at: datetime, *, is_published: bool) -> str | None:
