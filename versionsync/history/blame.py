@@ -50,6 +50,7 @@ _LINES: Final = re.compile(r"[^\n]*\n|[^\n]+")
 _ENDS: Final = (". ", "! ", "? ")
 _CUT: Final = "\x00"
 _NO_AUTHOR: Final = -1
+_SEO: Final = ("title", "description", "image")
 
 Shingle = tuple[str, ...]
 
@@ -150,16 +151,20 @@ class _BlamedLine:
         self.authors: list[int] = []
 
     def passages(self) -> Iterator[Passage]:
-        """The text, cut where the author changes. The end of a text belongs to its last word."""
+        """The text, cut where the author changes. Punctuation right after a word belongs to the word."""
         text, authors, nodes, start = self.text, self.authors, self.line.text.nodes, 0
         if not text:
             return
-        last = len(authors) - 1
-        for index, end in enumerate(self.line.text.ends):
-            if index == last or authors[index + 1] != authors[index]:
-                its = (node.record_id for place, node in nodes.items() if start <= place < end) if nodes else ()
-                yield Passage(text[start:end], authors[index], tuple(its))
-                start = end
+        ends, last = self.line.text.ends, len(authors) - 1
+        for index, end in enumerate(ends):
+            if index != last and authors[index + 1] == authors[index]:
+                continue
+            if index != last and not nodes:
+                next_word = ends[index + 1] - len(self.words[index + 1])
+                end = next((at for at in range(end, next_word) if text[at].isspace()), end)
+            its = (node.record_id for place, node in nodes.items() if start <= place < end) if nodes else ()
+            yield Passage(text[start:end], authors[index], tuple(its))
+            start = end
 
 
 class _Unit(NamedTuple):
@@ -235,7 +240,7 @@ class _Record:
             return []
         known = self.last.schema.of_model(self.last.model_id)
         ranks = {self.last.keys.get(name, name): rank for rank, name in enumerate(known)}
-        order = sorted(self.raws, key=lambda name: ranks.get(name, len(ranks)))
+        order = sorted(self.raws, key=lambda name: (ranks.get(name, len(ranks)), name))
         return [text for name in order if name in self.fields for text in _texts(name, self.fields[name])]
 
 
@@ -515,7 +520,8 @@ class _Reader:
                 return _parts(msgspec.json.decode(raw, type=str))
             if raw[:1] == b"{" and type == "seo":
                 members = _MEMBERS.decode(raw)
-                return [b'{"%s":%s}' % (name.encode(), bytes(members[name])) for name in members]
+                names = [*(name for name in _SEO if name in members), *sorted(members.keys() - set(_SEO))]
+                return [b'{"%s":%s}' % (name.encode(), bytes(members[name])) for name in names]
             if raw[:1] == b"{" and b'"dast"' in raw:
                 return list(map(bytes, _DAST.decode(raw).document.children))
             if raw[:1] == b"[" and b'"attributes"' in raw:
@@ -561,7 +567,7 @@ class _Reader:
             block_path=(*place.block_path, block_id_of(block) or ""), model_id=model_id, type="text"
         )
         values = block["attributes"]
-        for name in [*(name for name in fields if name in values), *(name for name in values if name not in fields)]:
+        for name in [*(name for name in fields if name in values), *sorted(values.keys() - fields.keys())]:
             one = fields.get(name)
             value = values[name]
             type = one.field_type if one is not None else None

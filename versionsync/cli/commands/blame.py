@@ -113,7 +113,7 @@ def _lines(
         wrapped = text.wrap(console, max(console.width - cell_len(lead) - 2, LEAST_TEXT)) if text.plain else [text]
         for number, line in enumerate(wrapped):
             line.rstrip()
-            head = Text(lead, style="dim") if not number else Text(" " * cell_len(lead))
+            head = Text().append(lead, style="dim") if not number else Text(" " * cell_len(lead))
             yield head + (mark if not number else "  ") + line
         last = one.number
 

@@ -108,7 +108,7 @@ class _Drawing:
     is_beside: bool
 
     def section(self, section: Section) -> Iterator[Text]:
-        head = Text(printable(section.label), style="bold" if self.color else "")
+        head = Text().append(printable(section.label), style="bold" if self.color else "")
         if section.locale is not None:
             head.append(f" ({printable(section.locale)})", style="dim" if self.color else "")
         yield head
@@ -168,8 +168,8 @@ class _Drawing:
         return text
 
     def _line(self, operation: SpanOperation, line: Line) -> Text:
-        label = Text(f"{printable(line.label)}: ", style="dim" if self.color else "")
-        return label + self._piece(operation, line.text)
+        label = Text().append(f"{printable(line.label)}: ", style="dim" if self.color else "")
+        return label.append_text(self._piece(operation, line.text))
 
     def _beside(self, entry: Entry) -> Iterator[Text]:
         """All of an entry in two columns."""
@@ -191,7 +191,9 @@ class _Drawing:
         for one, other in zip_longest(*columns, fillvalue=Text()):
             one.rstrip()
             other.rstrip()
-            yield one + Text(" " * (width - cell_len(one.plain)) + _GAP) + other
+            line = one + Text(" " * (width - cell_len(one.plain)) + _GAP) + other
+            line.rstrip()
+            yield line
 
     def _column(self, operation: SpanOperation, lines: Sequence[Line], above: Text) -> Text:
         text = Text("\n" if above.plain and lines else "")

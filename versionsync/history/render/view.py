@@ -401,7 +401,7 @@ def block_lines(block: Json, names: Names, above: str | None) -> Iterator[Line]:
     model = names.model(model_id) or "block"
     above = f"{model} › " if above is None else above
     values = block["attributes"]
-    ordered = [*(key for key in fields if key in values), *(key for key in values if key not in fields)]
+    ordered = [*(key for key in fields if key in values), *sorted(values.keys() - fields.keys())]
     is_empty = True
     for api_key in ordered:
         one = fields.get(api_key)
