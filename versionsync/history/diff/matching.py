@@ -26,6 +26,10 @@ SURE_WORDS: Final = 4
 """A line of fewer words may be equal to another one by chance: it is not said to be moved."""
 SURE_SHARE: Final = 0.6
 """The share of common words from which on a line that is not equal may be said to be moved."""
+EDITED_SHARE: Final = 0.4
+"""The share of common words from which on lines of one region are paired in order, if that holds for all of them."""
+COMMON_WORD_LINES: Final = 20
+"""A word that more lines have does not show which of them is a part of another line."""
 ROUNDS: Final = 5
 """How often lines are looked for that were moved and edited; each round finds those in one order."""
 
@@ -120,27 +124,95 @@ def _aligned(
     """Group the lines of a region by the words they share, in order. Also return whether a limit was met."""
     if not rest_a or not rest_b:
         return [], False
-    if len(rest_a) == len(rest_b) == 1 and _is_rewritten(before[rest_a[0]], after[rest_b[0]]):
-        return [Group((rest_a[0],), (rest_b[0],))], False
+    if len(rest_a) == len(rest_b) and all(_is_edited(before[i], after[j]) for i, j in zip(rest_a, rest_b, strict=True)):
+        return _paired(before, after, rest_a, rest_b)
+    return _grouped(before, after, rest_a, rest_b)
+
+
+def _paired(
+    before: Sequence[Line], after: Sequence[Line], rest_a: list[int], rest_b: list[int]
+) -> tuple[list[Group], bool]:
+    """Pair lines in order, except those between which words may have moved across a border."""
+    groups: list[Group] = []
+    is_limited = False
+    start = 0
+    for end in range(1, len(rest_a) + 1):
+        if end < len(rest_a) and _is_border_open(before, after, rest_a[end - 1 : end + 1], rest_b[end - 1 : end + 1]):
+            continue
+        if end - start == 1:
+            groups.append(Group((rest_a[start],), (rest_b[start],)))
+        else:
+            found, met_limit = _grouped(before, after, rest_a[start:end], rest_b[start:end])
+            groups += found
+            is_limited |= met_limit
+        start = end
+    return groups, is_limited
+
+
+def _is_border_open(before: Sequence[Line], after: Sequence[Line], pair_a: list[int], pair_b: list[int]) -> bool:
+    """Return whether a line begins with a word that the line before it had on the other side."""
+    words_a, words_b = before[pair_a[1]].words, after[pair_b[1]].words
+    if words_a[0] == words_b[0]:
+        return False
+    return words_b[0] in before[pair_a[0]].words or words_a[0] in after[pair_b[0]].words
+
+
+def _grouped(
+    before: Sequence[Line], after: Sequence[Line], rest_a: list[int], rest_b: list[int]
+) -> tuple[list[Group], bool]:
+    """Group lines by the alignment of their words."""
     edges, is_limited = _edges(before, after, rest_a, rest_b)
     groups = [
         Group(tuple(members_a), tuple(members_b), is_limited=is_limited)
         for members_a, members_b in _components(before, after, edges)
     ]
-    return groups, is_limited
+    groups = _with_better_partners(before, after, rest_b, groups)
+    flipped = [replace(group, before=group.after, after=group.before) for group in groups]
+    flipped = _with_better_partners(after, before, rest_a, flipped)
+    return [replace(group, before=group.after, after=group.before) for group in flipped], is_limited
+
+
+def _with_better_partners(
+    before: Sequence[Line], after: Sequence[Line], rest_b: list[int], groups: list[Group]
+) -> list[Group]:
+    """Pair a line with a neighbour of its partner that has no group, if both share more.
+
+    Of several alignments of the same length, the one that was found may scatter the words of a line.
+    """
+    free = set(rest_b) - {j for group in groups for j in group.after}
+    if not free:
+        return groups
+    groups = sorted(groups, key=lambda group: group.before)
+    for place, group in enumerate(groups):
+        if len(group.before) > 1 or len(group.after) > 1:
+            continue
+        line, partner = before[group.before[0]], group.after[0]
+        low = groups[place - 1].after[-1] if place else -1
+        high = groups[place + 1].after[0] if place + 1 < len(groups) else len(after)
+        others = [j for j in free if low < j < high and after[j].sort is line.sort]
+        best = max([partner, *others], key=lambda j: _share(line, after[j]))
+        if best != partner:
+            groups[place] = replace(group, after=(best,))
+            free = (free - {best}) | {partner}
+    return groups
+
+
+def _share(a: Line, b: Line) -> float:
+    """The share of the words of two lines that both have, in any order."""
+    return 2 * (Counter(a.words) & Counter(b.words)).total() / (len(a.words) + len(b.words))
 
 
 def _is_same_place(a: Line, b: Line) -> bool:
-    """Return whether two lines that stand between the same neighbours are one line that was rewritten."""
+    """Return whether two lines that stand between the same neighbours may be one line that was rewritten."""
     return a.sort is b.sort and a.type == b.type and a.sort is not LineSort.BLOCK
 
 
-def _is_rewritten(a: Line, b: Line) -> bool:
-    """Return whether two lines between the same neighbours are one, without aligning them: half of the words are."""
+def _is_edited(a: Line, b: Line) -> bool:
+    """Return whether two lines of one region are surely one line, without aligning them."""
     if not _is_same_place(a, b):
         return False
     shared = (Counter(a.words) & Counter(b.words)).total()
-    return 2 * shared >= max(len(a.words), len(b.words))
+    return shared >= EDITED_SHARE * max(len(a.words), len(b.words))
 
 
 def _edges(
@@ -285,48 +357,66 @@ def _attached(
     taken_b = {j for group in groups for j in group.after}
     rest_a = [i for i, line in enumerate(before) if i not in taken_a and line.sort is LineSort.TEXT]
     rest_b = [j for j, line in enumerate(after) if j not in taken_b and line.sort is LineSort.TEXT]
-    for index, group in enumerate(groups):
+    index_a, index_b = _by_word(before, rest_a), _by_word(after, rest_b)
+    for number, group in enumerate(groups):
         if before[group.before[0]].sort is not LineSort.TEXT:
             continue
-        if rest_a:
-            members, rest_a = _with_parts(before, group.before, [after[j] for j in group.after], rest_a)
-            groups[index] = group = replace(group, before=members)
-        if rest_b:
-            members, rest_b = _with_parts(after, group.after, [before[i] for i in group.before], rest_b)
-            groups[index] = group = replace(group, after=members)
+        if index_a:
+            members = _with_parts(before, group.before, [after[j] for j in group.after], index_a)
+            groups[number] = group = replace(group, before=members)
+        if index_b:
+            members = _with_parts(after, group.after, [before[i] for i in group.before], index_b)
+            groups[number] = group = replace(group, after=members)
     return groups[:size], groups[size:]
 
 
+def _by_word(lines: Sequence[Line], rest: Sequence[int]) -> dict[str, set[int]]:
+    """Return the lines that have a word, by the words that few of them have."""
+    index: dict[str, set[int]] = {}
+    for number in rest:
+        for word in lines[number].words:
+            index.setdefault(word, set()).add(number)
+    return {word: numbers for word, numbers in index.items() if len(numbers) <= COMMON_WORD_LINES}
+
+
 def _with_parts(
-    lines: Sequence[Line], members: tuple[int, ...], others: Sequence[Line], rest: list[int]
-) -> tuple[tuple[int, ...], list[int]]:
-    """Add lines of `rest` to the members of a group whose other side, `others`, has their words.
+    lines: Sequence[Line], members: tuple[int, ...], others: Sequence[Line], index: dict[str, set[int]]
+) -> tuple[int, ...]:
+    """Add lines to the members of a group whose other side, `others`, has their words.
+
+    Args:
+        lines: All lines of the side that may get more members.
+        members: Those that are in the group.
+        others: The other side of the group.
+        index: The lines without a group by their words. Those that become members are taken out.
 
     Returns:
-        The members in the order in which their words are on the other side, and the lines that are no members.
+        The members in the order in which their words are on the other side.
     """
     whole = [word for line in others for word in line.words]
-    words = [word for index in members for word in lines[index].words]
-    owners = [index for index in members for _ in lines[index].words]
+    words = [word for number in members for word in lines[number].words]
+    owners = [number for number in members for _ in lines[number].words]
     if words == whole:
-        return members, rest
+        return members
     unmatched = set(range(len(whole)))
     places: dict[int, int] = {}
     for place, at, size in align(words, whole).blocks:
         unmatched.difference_update(range(at, at + size))
         for offset in range(size):
             places.setdefault(owners[place + offset], at + offset)
-    left: list[int] = []
-    for index in rest:
-        found = _places_in(lines[index].words, whole, unmatched)
+    candidates = {number for place in unmatched for number in index.get(whole[place], ())}
+    added = False
+    for number in sorted(candidates):
+        found = _places_in(lines[number].words, whole, unmatched)
         if found:
-            places[index] = found[0]
+            added = True
+            places[number] = found[0]
             unmatched.difference_update(found)
-        else:
-            left.append(index)
-    if len(left) == len(rest):
-        return members, rest
-    return tuple(sorted(places.keys() | set(members), key=lambda index: (places.get(index, -1), index))), left
+            for word in lines[number].words:
+                index.get(word, set()).discard(number)
+    if not added:
+        return members
+    return tuple(sorted(places.keys() | set(members), key=lambda number: (places.get(number, -1), number)))
 
 
 def _places_in(words: list[str], whole: list[str], unmatched: set[int]) -> list[int]:
