@@ -70,6 +70,8 @@ def _is_empty_if_equal(pair: Pair, diff: ContentDiff) -> Iterator[str]:
 def _has_only_words_that_changed(pair: Pair, diff: ContentDiff) -> Iterator[str]:
     words = diff.words_added + diff.words_removed
     edited = pair.edits.words
+    if words <= MOST_WORDS * edited:
+        return
     edited += 2 * sum(_kept(pair, para, before=False) for para in pair.lines_after.values())
     edited += 2 * sum(_kept(pair, para, before=True) for para in pair.lines_before.values())
     if words > MOST_WORDS * edited:
