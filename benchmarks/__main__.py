@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 __all__ = ["main"]
 
-NAMES = ("requests", "following", "speed", "official", "memory", "pace", "simulator")
+NAMES = ("requests", "following", "speed", "official", "memory", "pace", "diff", "simulator")
 
 
 def main() -> None:
@@ -29,6 +29,7 @@ def main() -> None:
     from benchmarks.databases import Databases, databases
     from benchmarks.engine import memory, requests, speed
     from benchmarks.engine import rate as pace
+    from benchmarks.history import diff
     from benchmarks.tables import Table
 
     small, large = arguments.small, arguments.large
@@ -39,6 +40,7 @@ def main() -> None:
         "official": lambda made: speed.measure_beside_official_client(made, small=small, large=large),
         "memory": lambda made: memory.measure(made, small=small, large=large),
         "pace": lambda made: pace.measure(made, small=small, large=large),
+        "diff": lambda _: diff.measure(small=small),
         "simulator": lambda _: simulator.measure(small=small),
     }
     console = Console()

@@ -150,11 +150,14 @@ def _paired(
 
 
 def _is_border_open(before: Sequence[Line], after: Sequence[Line], pair_a: list[int], pair_b: list[int]) -> bool:
-    """Return whether a line begins with a word that the line before it had on the other side."""
-    words_a, words_b = before[pair_a[1]].words, after[pair_b[1]].words
-    if words_a[0] == words_b[0]:
-        return False
-    return words_b[0] in before[pair_a[0]].words or words_a[0] in after[pair_b[0]].words
+    """Return whether words that one of two lines lost are in the other one now."""
+    first_a, second_a = (before[i].words for i in pair_a)
+    first_b, second_b = (after[j].words for j in pair_b)
+    if second_a[0] != second_b[0] and (second_b[0] in first_a or second_a[0] in first_b):
+        return True
+    new, old = set(first_b) - set(first_a), set(first_a) - set(first_b)
+    gone, come = set(second_a) - set(second_b), set(second_b) - set(second_a)
+    return len(new & gone) > 1 or len(old & come) > 1
 
 
 def _grouped(
@@ -311,12 +314,14 @@ def _is_part(count: int, first: int, last: int, part: Line, whole: Line, borders
 
 
 def _is_at_border(edge: _Edge, size_a: int, size_b: int) -> bool:
-    """Return whether the end of one line became the start of the other one: a border between two lines moved."""
-    ends_a = edge.last_a == size_a - 1 and edge.first_b == 0
-    ends_b = edge.first_a == 0 and edge.last_b == size_b - 1
-    length = edge.last_a - edge.first_a + 1
-    is_dense = edge.count == length == edge.last_b - edge.first_b + 1
-    return is_dense and (ends_a or ends_b)
+    """Return whether the end of one line became the start of the other one: a border between two lines moved.
+
+    Words may have been added or removed there; then the passage must be longer.
+    """
+    is_dense = edge.count == edge.last_a - edge.first_a + 1 == edge.last_b - edge.first_b + 1
+    ends_a = (edge.last_a == size_a - 1) + (edge.first_b == 0)
+    ends_b = (edge.first_a == 0) + (edge.last_b == size_b - 1)
+    return is_dense and max(ends_a, ends_b) >= (1 if edge.count > 2 else 2)
 
 
 def _crossing(
