@@ -9,7 +9,7 @@ from typing import Final
 from versionsync.history.diff.containers import ContainerComparison, container_types
 from versionsync.history.diff.equality import is_same, key_of
 from versionsync.history.diff.findings import Findings, Spot
-from versionsync.history.diff.inline_blocks import InlineBlockComparison, is_same_but_for_blocks, loose_blocks
+from versionsync.history.diff.inline_blocks import InlineBlockComparison, is_same_except_blocks, loose_blocks
 from versionsync.history.diff.lines import (
     ITEM_KEY,
     OTHER_KEY,
@@ -227,7 +227,7 @@ class _DocumentComparison:
         diff.is_limited |= group.is_limited
         _Whole(self, [a], [b], diff).add_texts()
         is_whole = any(at.source in change.sources for change in self.findings.changes[mark:])
-        if not is_whole and not is_same_but_for_blocks(a, b):
+        if not is_whole and not is_same_except_blocks(a, b):
             self.findings.respell(a.node, b.node, at)
 
     def _kind_of_line(self, a: Line, b: Line, at: Spot) -> None:

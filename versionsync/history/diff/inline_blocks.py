@@ -10,7 +10,7 @@ from versionsync.history.diff.findings import Findings, Spot
 from versionsync.history.diff.lines import BLOCK_KEY, InlineBlock, Line, block_id_of, block_words
 from versionsync.history.diff.model import ABSENT, ChangeKind, Json, Operation
 
-__all__ = ["InlineBlockComparison", "is_same_but_for_blocks", "loose_blocks"]
+__all__ = ["InlineBlockComparison", "is_same_except_blocks", "loose_blocks"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ def _by_id(blocks: Sequence[LooseBlock]) -> dict[tuple[str | None, int], LooseBl
     return found
 
 
-def is_same_but_for_blocks(a: Line, b: Line) -> bool:
+def is_same_except_blocks(a: Line, b: Line) -> bool:
     """Return whether two lines hold the same nodes in the same order, except the content of the blocks in them."""
     if not isinstance(a.node, dict) or not isinstance(b.node, dict):
         return False

@@ -240,9 +240,14 @@ def _is_part(count: int, first: int, last: int, part: Line, whole: Line, borders
 def _is_at_border(edge: Edge, size_a: int, size_b: int) -> bool:
     """Return whether the end of one line became the start of the other one: a border between two lines moved.
 
-    Words may have been added or removed there; then the passage must be longer.
+    Words may have been added or removed at the border or within; then more words must be the same.
     """
-    is_dense = edge.count == edge.last_a - edge.first_a + 1 == edge.last_b - edge.first_b + 1
-    ends_a = (edge.last_a == size_a - 1) + (edge.first_b == 0)
-    ends_b = (edge.first_a == 0) + (edge.last_b == size_b - 1)
-    return is_dense and max(ends_a, ends_b) >= (1 if edge.count > 2 else 2)
+    length_a, length_b = edge.last_a - edge.first_a + 1, edge.last_b - edge.first_b + 1
+    exact_ends = max(
+        (edge.last_a == size_a - 1) + (edge.first_b == 0),
+        (edge.first_a == 0) + (edge.last_b == size_b - 1),
+    )
+    if edge.count > 2 and exact_ends == 2:
+        return 2 * edge.count >= max(length_a, length_b)
+    is_dense = edge.count == length_a == length_b
+    return is_dense and exact_ends >= (1 if edge.count > 2 else 2)

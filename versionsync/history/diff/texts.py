@@ -27,7 +27,7 @@ class Style(NamedTuple):
     record_id: str | None = None
     more: str = ""
 
-    def is_same_but_for_record(self, other: Style) -> bool:
+    def is_same_except_record(self, other: Style) -> bool:
         """Return whether two styles differ at most in the record that a link points to."""
         if (self.record_id is None) != (other.record_id is None):
             # A link to a record that was added or removed is a reference, too, with all its settings.
@@ -285,7 +285,7 @@ def _span(operation: SpanOperation, text: Text, start: int, end: int, style: Sty
 
 
 def _equal_spans(a: Text, b: Text, start_a: int, end_a: int, start_b: int, result: TextDiff) -> Iterator[Span]:
-    """Make the spans of a part that is equal but for its style."""
+    """Make the spans of a part that is equal except for its style."""
     style = a.only_style(start_a, end_a)
     if style is not None and style == b.only_style(start_b, start_b + end_a - start_a):
         yield Span(SpanOperation.EQUAL, a.text[start_a:end_a], style.marks, style.link, style.record_id)
@@ -308,7 +308,7 @@ def _equal_spans(a: Text, b: Text, start_a: int, end_a: int, start_b: int, resul
             yield Span(SpanOperation.EQUAL, text, after.marks, after.link, record_id, content)
             continue
         result.has_references |= before.record_id != after.record_id
-        result.has_formatting |= not before.is_same_but_for_record(after)
+        result.has_formatting |= not before.is_same_except_record(after)
         yield Span(
             SpanOperation.FORMATTED,
             text,
