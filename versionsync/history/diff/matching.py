@@ -90,10 +90,13 @@ def _is_sure_to_move(line: Line) -> bool:
 
 
 def _weight(line: Line) -> int:
-    """How much is lost if a line does not stay: one that cannot be moved is shown as removed and added."""
+    """How much is lost if a line does not stay: one that cannot be moved is shown as removed and added.
+
+    A line of one word is too likely to be equal to another one by chance to make a longer one move.
+    """
     if _is_sure_to_move(line):
         return 2000 + min(len(line.words), 999)
-    return 3000 * len(line.words)
+    return 1500 * len(line.words)
 
 
 def _crossing(

@@ -96,6 +96,8 @@ def _with_parts(
 def _places_in(words: list[str], whole: list[str], unmatched: set[int]) -> list[int]:
     """Return the places of the words of a line in a whole that has most of them; a short line must end it as it is."""
     size = len(words)
+    if size == 1:
+        return []  # by chance
     if size < SURE_WORDS:
         for start in (0, len(whole) - size):
             found = list(range(start, start + size))

@@ -20,6 +20,9 @@ __all__ = ["Edge", "Group", "group_region", "joined_lines", "may_be_rewritten", 
 EDITED_SHARE: Final = 0.4
 """The share of common words from which on lines of one region are paired in order, if that holds for all of them."""
 
+BETTER_SHARE: Final = 0.5
+"""The share of common words from which on a line without a group is the better partner."""
+
 
 @dataclass(frozen=True, slots=True)
 class Group:
@@ -118,7 +121,7 @@ def _with_better_partners(
         high = groups[place + 1].after[0] if place + 1 < len(groups) else len(after)
         others = [j for j in free if low < j < high and after[j].sort is line.sort]
         best = max([partner, *others], key=lambda j: _share(line, after[j]))
-        if best != partner:
+        if best != partner and _share(line, after[best]) >= BETTER_SHARE:
             groups[place] = replace(group, after=(best,))
             free = (free - {best}) | {partner}
     return groups
@@ -174,19 +177,21 @@ def joined_lines(
 ) -> Iterable[tuple[list[int], list[int]]]:
     """Join lines along the edges that mean something, the strongest first."""
     borders_a, borders_b = _borders(edges, of_a=True), _borders(edges, of_a=False)
+    covered = _covered(before, after, edges)
     of_a: dict[int, tuple[list[int], list[int]]] = {}
     of_b: dict[int, tuple[list[int], list[int]]] = {}
     for (i, j), edge in sorted(edges.items(), key=lambda item: -item[1].count):
         a, b = before[i], after[j]
-        if a.sort is not b.sort or not _is_significant(edge, len(a.words), len(b.words)):
-            continue
         one, other = of_a.get(i), of_b.get(j)
+        is_border = _is_at_border(edge, len(a.words), len(b.words)) and (edge.count > 2 or (one and other))
+        if a.sort is not b.sort or not (is_border or _is_significant(edge, a, b, i in covered[0] or j in covered[1])):
+            continue
         if one is not None and one is other:
             continue
         if (one or other) and not (
             a.sort is LineSort.TEXT
             and (
-                _is_at_border(edge, len(a.words), len(b.words))
+                is_border
                 or (one and not other and _is_part(edge.count, edge.first_a, edge.last_a, b, a, borders_a[i]))
                 or (other and not one and _is_part(edge.count, edge.first_b, edge.last_b, a, b, borders_b[j]))
             )
@@ -202,10 +207,35 @@ def joined_lines(
     return [(sorted(members[0]), sorted(members[1])) for members in unique.values()]
 
 
-def _is_significant(edge: Edge, size_a: int, size_b: int) -> bool:
-    """Return whether two lines share so much that one comes from the other."""
-    shorter = min(size_a, size_b)
-    return 2 * edge.count >= shorter or _is_at_border(edge, size_a, size_b)
+def _covered(
+    before: Sequence[Line], after: Sequence[Line], edges: dict[tuple[int, int], Edge]
+) -> tuple[set[int], set[int]]:
+    """Return the lines of both sides of which half is in lines that hold little else: those were split, or merged."""
+    inside_a: Counter[int] = Counter()
+    inside_b: Counter[int] = Counter()
+    for (i, j), edge in edges.items():
+        if 2 * edge.count >= len(after[j].words):
+            inside_a[i] += edge.count
+        if 2 * edge.count >= len(before[i].words):
+            inside_b[j] += edge.count
+    return (
+        {i for i, count in inside_a.items() if 2 * count >= len(before[i].words)},
+        {j for j, count in inside_b.items() if 2 * count >= len(after[j].words)},
+    )
+
+
+def _is_significant(edge: Edge, a: Line, b: Line, is_covered: bool) -> bool:
+    """Return whether two lines share so much that one comes from the other.
+
+    Half of the shorter line is in the longer one. A long line has some common words by chance: so they must be a
+    quarter of it, or stand together, or the longer one must be in parts like this one for the most part.
+    """
+    size_a, size_b = len(a.words), len(b.words)
+    if 2 * edge.count < min(size_a, size_b):
+        return False
+    first, last = (edge.first_a, edge.last_a) if size_a >= size_b else (edge.first_b, edge.last_b)
+    is_dense = edge.count > 2 and last - first < 2 * edge.count
+    return is_covered or is_dense or 4 * edge.count >= max(size_a, size_b)
 
 
 def _borders(edges: dict[tuple[int, int], Edge], *, of_a: bool) -> dict[int, Counter[int]]:
