@@ -20,6 +20,8 @@ __all__ = ["Edge", "Group", "group_region", "joined_lines", "may_be_rewritten", 
 EDITED_SHARE: Final = 0.4
 """The share of common words from which on lines of one region are paired in order, if that holds for all of them."""
 
+FREE_PAIRS_LIMIT: Final = 2_500
+"""Up to 50 by 50 lines of a region that have no group are compared with each other."""
 BETTER_SHARE: Final = 0.5
 """The share of common words from which on a line without a group is the better partner."""
 
@@ -99,7 +101,8 @@ def _grouped(
     groups = _with_better_partners(before, after, rest_b, groups)
     flipped = [replace(group, before=group.after, after=group.before) for group in groups]
     flipped = _with_better_partners(after, before, rest_a, flipped)
-    return [replace(group, before=group.after, after=group.before) for group in flipped], is_limited
+    groups = [replace(group, before=group.after, after=group.before) for group in flipped]
+    return groups + _free_pairs(before, after, rest_a, rest_b, groups), is_limited
 
 
 def _with_better_partners(
@@ -125,6 +128,25 @@ def _with_better_partners(
             groups[place] = replace(group, after=(best,))
             free = (free - {best}) | {partner}
     return groups
+
+
+def _free_pairs(
+    before: Sequence[Line], after: Sequence[Line], rest_a: list[int], rest_b: list[int], groups: list[Group]
+) -> list[Group]:
+    """Pair lines without a group that stand between the same groups and share half of their words, the best first."""
+    taken_a = {i for group in groups for i in group.before}
+    taken_b = {j for group in groups for j in group.after}
+    free_a, free_b = [i for i in rest_a if i not in taken_a], [j for j in rest_b if j not in taken_b]
+    if not free_a or not free_b or len(free_a) * len(free_b) > FREE_PAIRS_LIMIT:
+        return []
+    fixed = [(group.before[0], group.after[0]) for group in groups]
+    shares = ((_share(before[i], after[j]), i, j) for i in free_a for j in free_b if before[i].sort is after[j].sort)
+    found = []
+    for _, i, j in sorted((one for one in shares if one[0] >= BETTER_SHARE), reverse=True):
+        if all((i < at_a and j < at_b) or (i > at_a and j > at_b) for at_a, at_b in fixed):
+            fixed.append((i, j))
+            found.append(Group((i,), (j,)))
+    return found
 
 
 def _share(a: Line, b: Line) -> float:
