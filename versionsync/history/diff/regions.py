@@ -232,18 +232,29 @@ def joined_lines(
 def _covered(
     before: Sequence[Line], after: Sequence[Line], edges: dict[tuple[int, int], Edge]
 ) -> tuple[set[int], set[int]]:
-    """Return the lines of both sides of which half is in lines that hold little else: those were split, or merged."""
-    inside_a: Counter[int] = Counter()
-    inside_b: Counter[int] = Counter()
+    """Return the lines of both sides that were split or merged by all appearance.
+
+    Half of such a line is in lines that hold little else, or is one passage of lines that follow one another.
+    """
+    in_a: dict[int, list[tuple[int, int, int, int]]] = {}
+    in_b: dict[int, list[tuple[int, int, int, int]]] = {}
     for (i, j), edge in edges.items():
-        if 2 * edge.count >= len(after[j].words):
-            inside_a[i] += edge.count
-        if 2 * edge.count >= len(before[i].words):
-            inside_b[j] += edge.count
+        in_a.setdefault(i, []).append((edge.count, edge.first_a, edge.last_a, len(after[j].words)))
+        in_b.setdefault(j, []).append((edge.count, edge.first_b, edge.last_b, len(before[i].words)))
     return (
-        {i for i, count in inside_a.items() if 2 * count >= len(before[i].words)},
-        {j for j, count in inside_b.items() if 2 * count >= len(after[j].words)},
+        {i for i, parts in in_a.items() if _is_made_of(parts, len(before[i].words))},
+        {j for j, parts in in_b.items() if _is_made_of(parts, len(after[j].words))},
     )
+
+
+def _is_made_of(parts: list[tuple[int, int, int, int]], size: int) -> bool:
+    """Return whether a line is made of parts: common words, the first and last of them, and the size of the part."""
+    inside = sum(count for count, _, _, part in parts if 2 * count >= part)
+    if 2 * inside >= size:
+        return True
+    total = sum(count for count, _, _, _ in parts)
+    length = max(last for _, _, last, _ in parts) - min(first for _, first, _, _ in parts) + 1
+    return total > 2 and 2 * total >= size and length < 2 * total
 
 
 def _is_significant(edge: Edge, a: Line, b: Line, is_covered: bool) -> bool:
