@@ -173,15 +173,14 @@ class _DocumentComparison:
         if line.sort is LineSort.BLOCK:
             return (), self.findings.words_of(line.node["item"])
         diff = compare_texts(_NOTHING, line.text) if is_added else compare_texts(line.text, _NOTHING)
-        # A block that is on the other side, too, was moved.
-        others = {
-            block_id_of(block.item)
-            for other in (self.before if is_added else self.after)
-            for block in other.inline_blocks
-        }
-        new = [block.item for block in line.inline_blocks if block_id_of(block.item) not in others]
-        words = sum(map(self.findings.words_of, new))
-        return diff.spans, diff.words_added + diff.words_removed + words
+        words = diff.words_added + diff.words_removed
+        if line.inline_blocks:
+            # A block that is on the other side, too, was moved.
+            lines = self.before if is_added else self.after
+            others = {block_id_of(block.item) for other in lines for block in other.inline_blocks}
+            new = [block.item for block in line.inline_blocks if block_id_of(block.item) not in others]
+            words += sum(map(self.findings.words_of, new))
+        return diff.spans, words
 
     def _grouped(self, lines_a: list[Line], lines_b: list[Line], group: Group) -> None:
         a, b = lines_a[0], lines_b[0]

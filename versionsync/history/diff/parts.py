@@ -104,6 +104,8 @@ def _places_in(words: list[str], whole: list[str], unmatched: set[int]) -> list[
             if start >= 0 and unmatched.issuperset(found) and whole[start : start + size] == words:
                 return found
         return []
+    if len(unmatched) < SURE_SHARE * size:
+        return []
     residue = sorted(unmatched)
     residue_words = [whole[place] for place in residue]
     if (Counter(words) & Counter(residue_words)).total() < SURE_SHARE * size:
