@@ -139,10 +139,7 @@ def _write(
     one_source = session.output.results.is_terminal and not follow and len(history.sources) == 1
     width = len(columns) - one_source
     cut = (row[:width] for row in rows)
-    if follow:
-        session.output.endless_table(columns[:width], cut)
-    else:
-        session.output.stream_table(columns[:width], cut)
+    session.output.stream_table(columns[:width], cut, heads=not follow)
 
 
 def _table(session: CliContext, zone: tzinfo, *, ids: bool) -> tuple[list[Column], Callable[[Act], list[Cell]]]:
