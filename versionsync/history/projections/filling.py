@@ -1,9 +1,9 @@
 """Fill the projections of a source from its events, a batch at a time.
 
 A batch is computed from one snapshot, while no process holds the lease of the source. It is then written in one short
-transaction, and only if no process has had the lease since: otherwise its rows may be old, and the batch is dropped. So
-a run never waits for a projection, and two processes can fill at once without harm. The cursor moves in the transaction
-that writes the rows, so nothing is lost or left out when a process is killed.
+transaction, and only if no process has had the lease since. Otherwise its rows may be old, and the batch is dropped.
+So a run never waits for a projection, and two processes can fill at once without harm. The cursor moves in the
+transaction that writes the rows, so nothing is lost or left out when a process is killed.
 
 Rows are computed again for each version that is new or rewritten, for the one after it, and for records whose versions
 changed their order. Nothing else that they follow from can change.
