@@ -144,8 +144,8 @@ def _connect_sqlite(path: Path, parameters: str, *, busy_seconds: float) -> sqli
 def _mode_of(path: Path, where: str, *, busy_seconds: float) -> str:
     """Return the parameters with which SQLite can read a file that this process cannot write.
 
-    If another process writes it, SQLite reads that one's log. If none does, the file alone is the database. SQLite would
-    make a file beside it, unless it may rely on the file not to change.
+    If another process writes it, SQLite reads that one's log. If none does, the file alone is the database. SQLite
+    would make a file beside it, unless it may rely on the file not to change.
     """
     try:
         with closing(_connect_sqlite(path, READ_ONLY, busy_seconds=busy_seconds)) as connection:
