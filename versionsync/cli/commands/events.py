@@ -88,13 +88,13 @@ def events(
             last = reader.start_before_last_acts(limit or LAST)
         if is_raw:
             single = (event for batch in reader.batches(follow=follow) for event in batch)
-            _show_events(session, history, islice(single, limit), follow=follow)
+            _show_events(session, history, islice(single, limit), follow=follow, ids=ids)
         else:
             found = chain(last, reader.acts(follow=follow))
             _show_acts(session, history, islice(found, limit), follow=follow, ids=ids)
 
 
-def _show_events(session: CliContext, history: Mirror, found: Iterator[Event], *, follow: bool) -> None:
+def _show_events(session: CliContext, history: Mirror, found: Iterator[Event], *, follow: bool, ids: bool) -> None:
     """Write single events: as JSON the columns of the table."""
     from versionsync.cli.views.history import id_cell, time_head
     from versionsync.history.model import columns_of
@@ -119,8 +119,8 @@ def _show_events(session: CliContext, history: Mirror, found: Iterator[Event], *
             f"{event.id}",
             in_zone(event.occurred_at, place, seconds=True),
             event.type,
-            id_cell(event.record_id or event.model_id, in_full=True),
-            id_cell(event.version_id, in_full=True),
+            id_cell(event.record_id or event.model_id, in_full=ids),
+            id_cell(event.version_id, in_full=ids),
             event.source,
         ]
 
@@ -139,10 +139,7 @@ def _write(
     one_source = session.output.results.is_terminal and not follow and len(history.sources) == 1
     width = len(columns) - one_source
     cut = (row[:width] for row in rows)
-    if follow:
-        session.output.endless_table(columns[:width], cut)
-    else:
-        session.output.stream_table(columns[:width], cut)
+    session.output.stream_table(columns[:width], cut, heads=not follow)
 
 
 def _table(session: CliContext, zone: tzinfo, *, ids: bool) -> tuple[list[Column], Callable[[Act], list[Cell]]]:
