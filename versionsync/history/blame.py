@@ -40,9 +40,9 @@ __all__ = ["BlamedContent", "BlamedText", "Passage", "TextPlace", "blame"]
 SURE_WORDS: Final = 4
 """Fewer words than this may come back by chance."""
 STRAY_WORDS: Final = 2
-"""So many words that stayed amid more that did not say nothing."""
+"""Up to this number of words that stayed amid more that did not say nothing."""
 IN_PLACE: Final = 8
-"""Up to so many lines are compared one by one first."""
+"""Up to this number of lines are compared one by one first."""
 LONG_LINE: Final = 1000
 """A line of a plain text that has more characters is read by sentences."""
 

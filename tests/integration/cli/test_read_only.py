@@ -23,6 +23,9 @@ READING = (
     ("deleted",),
     ("as-of", "now"),
     ("events",),
+    ("show", "Post 0"),
+    ("diff", "Post 0"),
+    ("blame", "Post 0"),
 )
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -107,7 +107,7 @@ def _lines(
         lead = f"{in_zone(one.created_at, zone)[:10]} {set_cell_size(printable(one.editor), width)} {version_id}  "
         if cell_len(lead) + LEAST_TEXT > console.width:
             lead = f"{in_zone(one.created_at, zone)[:10]} {version_id}  "
-        # A new paragraph is marked, so that its passages are told from those of the next one.
+        # A mark begins each paragraph: passages alone do not show where it ends.
         mark = "¶ " if one.number != last else "  "
         text = Text(_words(one, names))
         wrapped = text.wrap(console, max(console.width - cell_len(lead) - 2, LEAST_TEXT)) if text.plain else [text]

@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from versionsync.history.diff.model import Operation
 from versionsync.history.render.heading import Heading
@@ -42,6 +43,7 @@ def environment() -> Environment:
         keep_trailing_newline=True,
     )
     made.filters["visible"] = _visible
+    made.filters["line"] = printable
     return made
 
 
@@ -67,6 +69,9 @@ def page_of(
     )
 
 
-def _visible(text: str) -> str:
-    """Replace what changes the direction of text or cannot be seen. Line breaks stay."""
-    return "\n".join(printable(line) for line in text.split("\n"))
+def _visible(text: str) -> Markup:
+    """Return a text with its line breaks, without what cannot be seen or changes its direction.
+
+    A line break is an element, so that no line of a text begins a line of the page.
+    """
+    return Markup("<br>").join(printable(line) for line in text.split("\n"))

@@ -248,7 +248,7 @@ def _cut(run: Run, *, head: int, tail: int) -> Iterator[Run]:
 
 
 def _end_of_word(text: str, number: int) -> int:
-    """Return the place after so many words."""
+    """Return the place after a number of words."""
     place = 0
     for _ in range(number):
         while place < len(text) and text[place].isspace():

@@ -59,7 +59,7 @@ def lines_of(view: DiffView, console: Console, *, color: bool, side_by_side: boo
     Args:
         view: What to show.
         console: Where the lines are written; its width counts.
-        color: Whether colours tell what was added and removed. Otherwise signs do.
+        color: Whether colours show what was added and removed. Otherwise signs do.
         side_by_side: Whether to show the text before on the left and the text after on the right.
     """
     drawing = _Drawing(console, color, side_by_side)
@@ -225,7 +225,7 @@ class _Drawing:
 
 
 def _joined(runs: Iterable[Run]) -> Iterator[Run]:
-    """Join neighbours that are told apart only by their marks, which signs do not show."""
+    """Join neighbours that differ only in their marks, which signs do not show."""
     last: Run | None = None
     for run in runs:
         is_plain = last is not None and not (last.note or run.note or last.left_out or run.left_out)

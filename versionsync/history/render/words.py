@@ -1,6 +1,6 @@
 """Values in words: dates, colours, coordinates, files, records, blocks. Pure.
 
-Text from a content is returned as it is: whoever writes it to a terminal or a page makes it safe there.
+Text from a content stays as it is. The terminal and the pages replace what would be obeyed.
 """
 
 from __future__ import annotations
