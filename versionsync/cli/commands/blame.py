@@ -109,7 +109,10 @@ def _lines(
             lead = f"{in_zone(one.created_at, zone)[:10]} {version_id}  "
         # A mark begins each paragraph: passages alone do not show where it ends.
         mark = "¶ " if one.number != last else "  "
-        text = Text(_words(one, names))
+        text = Text()
+        if one.number != last:
+            text.append(_place(one, names), style="dim")
+        text.append(_words(one, names))
         wrapped = text.wrap(console, max(console.width - cell_len(lead) - 2, LEAST_TEXT)) if text.plain else [text]
         for number, line in enumerate(wrapped):
             line.rstrip()
@@ -118,9 +121,21 @@ def _lines(
         last = one.number
 
 
+def _place(one: Authorship, names: Names) -> str:
+    """Where in its field a paragraph is, if it is in a block or a member: `Quote › Words: `."""
+    from versionsync.history.render.words import label_of_member
+    from versionsync.text import printable
+
+    parts = [label_of_member(one.member)] if one.member else []
+    if one.block_field is not None:
+        block = names.model(one.block_model_id) or "block"
+        parts = [block, names.field(one.block_model_id, one.block_field), *parts]
+    return printable(f"{' › '.join(parts)}: ") if parts else ""
+
+
 def _words(one: Authorship, names: Names) -> str:
     """The words of a passage on one line; a value that is no text in words."""
-    from versionsync.history.render.words import label_of_member, value_in_words
+    from versionsync.history.render.words import value_in_words
     from versionsync.text import printable
 
     text = one.text
@@ -133,5 +148,4 @@ def _words(one: Authorship, names: Names) -> str:
         text = {"true": "yes", "false": "no"}.get(text, text)
     for record_id in one.inline_record_ids:
         text = text.replace(PLACEHOLDER, f"[{names.record(record_id) if record_id else 'block'}]", 1)
-    lead = f"{label_of_member(one.member)}: " if one.member else ""
-    return lead + " ".join(filter(None, (printable(line).strip() for line in text.split("\n"))))
+    return " ".join(filter(None, (printable(line).strip() for line in text.split("\n"))))

@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from versionsync.cli.context import CliContext
-from versionsync.cli.history_options import VERSION_HELP, Ids, Model, Since, Sources, Until, Zone, echo_time
+from versionsync.cli.history_options import (
+    VERSION_HELP,
+    Ids,
+    Model,
+    Since,
+    Sources,
+    Until,
+    Zone,
+    echo_time,
+    warn_unfilled,
+)
 from versionsync.cli.options import flag
 from versionsync.errors import ErrorKind, VersionsyncError
 
@@ -131,6 +141,8 @@ def diff(
             is_list=since is not None and version is None,
         )
         _write(session, found, form, look)
+        if look.is_list:  # those of one record are computed if they have to be
+            warn_unfilled(session, history, "changes", "intervals", "titles")
 
 
 def _check(
