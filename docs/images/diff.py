@@ -1,6 +1,6 @@
 """Make the picture of a diff in docs/history.md, for light and for dark pages, from an example of the tests.
 
-.venv/bin/python -m docs.images.diff
+.venv/bin/python docs/images/diff.py
 """
 
 from __future__ import annotations
