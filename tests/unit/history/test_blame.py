@@ -11,8 +11,13 @@ from itertools import groupby
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.unit.history.diff.build import bullets, dast, heading, para
+from tests.unit.history.diff.generator import SCHEMA as ANY_SCHEMA
+from tests.unit.history.diff.generator import Generator
+from tests.unit.history.diff.test_laws import contents
 from versionsync.history.blame import STRAY_WORDS, BlamedContent, BlamedText, blame
 from versionsync.history.diff import Schema, SchemaField
 
@@ -298,3 +303,28 @@ def test_blame_agrees_with_a_naive_reference_on_random_histories(seed: int, kind
     versions = History(random.Random(seed)).play(40)
     found = blame(map(as_body if kind == "paragraphs" else as_blocks, versions))
     assert as_words(found) == reference(versions)
+
+
+@given(st.lists(contents, min_size=1, max_size=4))
+@settings(max_examples=300)
+def test_any_contents_have_authors(versions: list[dict[str, Any]]) -> None:
+    """Whatever is in them: each passage has words, and a version that is there."""
+    found = blame(BlamedContent(json.dumps(version).encode(), "article", ANY_SCHEMA) for version in versions)
+    assert {text.field for text in found} <= set(versions[-1])
+    for text in found:
+        assert text.passages
+        assert all(passage.text and 0 <= passage.author < len(versions) for passage in text.passages)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_text_that_was_restored_after_any_edits_has_its_first_author(seed: int) -> None:
+    """Equal contents have one author, and so has a text that was restored after any edits."""
+    generator = Generator(seed)
+    for pair in (pair for _ in range(4) for pair in generator.pairs(3)):
+        before, after = (
+            BlamedContent(json.dumps(one).encode(), "article", ANY_SCHEMA) for one in (pair.before, pair.after)
+        )
+        assert {one.author for text in blame([before, before]) for one in text.passages} <= {0}
+        assert {
+            one.author for text in blame([before, after, before]) for one in text.passages if text.place.type != "value"
+        } <= {0}
