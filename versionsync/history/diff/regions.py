@@ -274,6 +274,8 @@ def _is_significant(edge: Edge, a: Line, b: Line, is_covered: bool) -> bool:
     quarter of it, or stand together, or the longer one must be in parts like this one for the most part.
     """
     size_a, size_b = len(a.words), len(b.words)
+    if a.sort is LineSort.BLOCK:
+        return 2 * edge.count >= max(size_a, size_b)  # it has another id: most of it must be the same
     if 2 * edge.count < min(size_a, size_b):
         return False
     first, last = (edge.first_a, edge.last_a) if size_a >= size_b else (edge.first_b, edge.last_b)
