@@ -138,7 +138,9 @@ def _is_sure(
     size_a = sum(len(before[i].words) for i in members_a)
     size_b = sum(len(after[j].words) for j in members_b)
     is_enough = shared >= SURE_WORDS or before[members_a[0]].sort is LineSort.BLOCK
-    return is_enough and shared >= SURE_SHARE * max(size_a, size_b)
+    # A part that has no other words needs half of the whole only: the other parts may be elsewhere.
+    share = SURE_SHARE if shared < min(size_a, size_b) else 0.5
+    return is_enough and shared >= share * max(size_a, size_b)
 
 
 def _is_crossing(members_a: Sequence[int], members_b: Sequence[int], in_order: Sequence[Group]) -> bool:

@@ -202,10 +202,20 @@ def joined_lines(
     covered = _covered(before, after, edges)
     of_a: dict[int, tuple[list[int], list[int]]] = {}
     of_b: dict[int, tuple[list[int], list[int]]] = {}
-    for (i, j), edge in sorted(edges.items(), key=lambda item: -item[1].count):
-        a, b = before[i], after[j]
+
+    def strength(pair: tuple[int, int]) -> tuple[int, int]:
+        """More words in common come first, and of as many those in shorter lines."""
+        return -edges[pair].count, max(len(before[pair[0]].words), len(after[pair[1]].words))
+
+    for i, j in sorted(edges, key=strength):
+        a, b, edge = before[i], after[j], edges[i, j]
         one, other = of_a.get(i), of_b.get(j)
-        is_border = _is_at_border(edge, len(a.words), len(b.words)) and (edge.count > 2 or (one and other))
+        is_border = _is_at_border(edge, len(a.words), len(b.words)) and edge.count > 2
+        if one and other and not is_border:
+            # Both lines are known to stay: few words are enough, if they are next to what stayed.
+            is_border = _is_at_border(edge, len(a.words), len(b.words)) or _is_next_to_others(
+                edge, len(a.words), len(b.words), borders_a[i], borders_b[j]
+            )
         if a.sort is not b.sort or not (is_border or _is_significant(edge, a, b, i in covered[0] or j in covered[1])):
             continue
         if one is not None and one is other:
@@ -264,6 +274,8 @@ def _is_significant(edge: Edge, a: Line, b: Line, is_covered: bool) -> bool:
     quarter of it, or stand together, or the longer one must be in parts like this one for the most part.
     """
     size_a, size_b = len(a.words), len(b.words)
+    if a.sort is LineSort.BLOCK:
+        return 2 * edge.count >= max(size_a, size_b)  # it has another id: most of it must be the same
     if 2 * edge.count < min(size_a, size_b):
         return False
     first, last = (edge.first_a, edge.last_a) if size_a >= size_b else (edge.first_b, edge.last_b)
@@ -298,6 +310,16 @@ def _is_part(count: int, first: int, last: int, part: Line, whole: Line, borders
     # The line itself has put its own first and last place there.
     has_neighbour = borders[first] > 1 or borders[last + 1] > 1
     return count > 2 or first == 0 or last == len(whole.words) - 1 or has_neighbour
+
+
+def _is_next_to_others(edge: Edge, size_a: int, size_b: int, borders_a: Counter[int], borders_b: Counter[int]) -> bool:
+    """Return whether a passage at the end of one line begins or ends where another one of the other line does."""
+    return (
+        (edge.first_a == 0 and borders_b[edge.first_b] > 1)
+        or (edge.last_a == size_a - 1 and borders_b[edge.last_b + 1] > 1)
+        or (edge.first_b == 0 and borders_a[edge.first_a] > 1)
+        or (edge.last_b == size_b - 1 and borders_a[edge.last_a + 1] > 1)
+    )
 
 
 def _is_at_border(edge: Edge, size_a: int, size_b: int) -> bool:

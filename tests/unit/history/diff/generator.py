@@ -622,7 +622,7 @@ def _edit_pull_quote(generator: Generator, record: dict[str, Any], edits: Edits)
     new = generator._block("quote") if old is None or generator.rng.random() < 0.5 else None
     generator.value_of(record, edits, "pull_quote", new)
     edits.words += sum(_block_words(block) for block in (old, new) if block is not None)
-    if old is not None and new is not None:
+    if new is not None:
         edits.places.add(("pull_quote", None, (new.id,)))  # what is like the old one may be the old one
 
 
