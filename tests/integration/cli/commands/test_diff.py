@@ -148,7 +148,7 @@ def test_two_moments_of_a_model_are_compared_record_by_record(ask: Ask) -> None:
 def test_what_came_or_went_is_only_named_in_a_long_answer(ask: Ask) -> None:
     short = ask("diff", "--since", "2026-08-31", "--published").out
     full = ask("diff", "--since", "2026-08-31", "--published", "--full").out
-    assert "There is nothing after it: all of it is gone.\nWith --full you see it." in short
+    assert "It was not live at the second moment: all of it is gone.\nWith --full you see it." in short
     assert len(full) > 2 * len(short)
 
 
