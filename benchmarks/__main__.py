@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 __all__ = ["main"]
 
-NAMES = ("requests", "following", "speed", "official", "memory", "pace", "projections", "simulator")
+NAMES = ("requests", "following", "speed", "official", "memory", "pace", "projections", "diff", "blame", "simulator")
 
 
 def main() -> None:
@@ -29,6 +29,7 @@ def main() -> None:
     from benchmarks.databases import Databases, databases
     from benchmarks.engine import memory, projections, requests, speed
     from benchmarks.engine import rate as pace
+    from benchmarks.history import blame, diff
     from benchmarks.tables import Table
 
     small, large = arguments.small, arguments.large
@@ -40,6 +41,8 @@ def main() -> None:
         "memory": lambda made: memory.measure(made, small=small, large=large),
         "pace": lambda made: pace.measure(made, small=small, large=large),
         "projections": lambda made: projections.measure(made, small=small),
+        "diff": lambda _: diff.measure(small=small),
+        "blame": lambda _: blame.measure(small=small),
         "simulator": lambda _: simulator.measure(small=small),
     }
     console = Console()

@@ -237,7 +237,7 @@ def _records() -> None:
     op.create_index("records_by_synced_at", "records", ["source_id", "synced_at"])
     op.create_index("records_of_model", "records", ["source_id", "model_id", "updated_at"])
     _partial_index("records_deleted", "records", "deleted_at")
-    pending = "deleted_at IS NULL AND (published_version_id IS NULL OR published_version_id <> current_version_id)"
+    pending = "deleted_at IS NULL AND (status IS NULL OR status <> 'published')"
     _partial_index("records_pending", "records", "updated_at", condition=pending)
     _partial_index("records_to_be_published", "records", "publication_scheduled_at")
     _partial_index("records_to_be_unpublished", "records", "unpublishing_scheduled_at")

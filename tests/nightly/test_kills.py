@@ -17,9 +17,12 @@ import pytest
 from sqlalchemy import func, select
 
 from tests.fixtures.compare_with_expected import differences, emitted_events
+from tests.fixtures.projections import differences_from_rebuild, projected, rebuilt
 from tests.fixtures.sync_env import START, MakeSyncEnv, SyncEnv
+from versionsync.history.projections.filling import request_rebuild
 from versionsync.mirror.database import Mirror
-from versionsync.mirror.schema import records, runs
+from versionsync.mirror.schema import projection_cursors, records, runs
+from versionsync.mirror.tables.projection_cursors import PROJECTIONS
 from versionsync.simulator import Clock, Faults, World
 from versionsync.simulator.scenarios.bulk import build_bulk
 from versionsync.sync.run_limits import Limits
@@ -96,12 +99,61 @@ def test_a_run_that_is_killed_again_and_again_ends_like_an_undisturbed_one(
     assert differences(sync_env.mirror, sync_env.truth()) == []
     events = emitted_events(sync_env.mirror)
     assert len(set(events)) == len(events)
+    assert differences_from_rebuild(sync_env.mirror) == []
     with sync_env.mirror.read() as connection:
         outcomes = set(connection.scalars(select(runs.c.outcome)))
     assert outcomes <= {"succeeded", "interrupted"}
     repeated = sync_env.simulator.simulator.requests.count(PULL) - needed
     print(f"{repeated / KILLS:.0f} of {RECORDS} histories read again for each kill")
     assert repeated <= KILLS * (Limits().batch_records + UNDER_WAY)
+
+
+@pytest.mark.timeout(120 + 10 * KILLS)
+def test_a_filling_that_is_killed_again_and_again_ends_like_an_undisturbed_one(
+    make_sync_env: MakeSyncEnv, database_url: str, tmp_path: Path
+) -> None:
+    """SIGKILL between a commit and its projections, and between any two of their batches (invariant 15)."""
+    print(f"VERSIONSYNC_TEST_SEED={SEED}")
+    chance = random.Random(SEED)
+    world = World(seed=SEED, clock=Clock.stopped(START))
+    build_bulk(world, records=RECORDS, versions=VERSIONS)
+    sync_env = make_sync_env(world)
+    sync_env.sync()
+    progress = set[int]()
+    for number in range(KILLS):
+        if number % 10 == 9:
+            sync_env.act(lambda world: world.update(world.user, min(world.environment(None).records), {"title": "new"}))
+            sync_env.sync()
+        with subprocess.Popen(
+            [sys.executable, "-c", FILL, database_url], cwd=tmp_path, stdout=subprocess.PIPE, text=True
+        ) as process:
+            assert process.stdout is not None
+            for _ in range(chance.randint(1, 4)):
+                assert process.stdout.readline() == "a batch\n"
+            time.sleep(chance.choice([0.0, 0.005, 0.02, 0.1]))
+            process.kill()
+            process.wait()
+        with sync_env.mirror.read() as connection:
+            progress |= set(connection.scalars(select(projection_cursors.c.event_id)))
+        if number % 7 == 6:
+            with sync_env.mirror.write() as tx:
+                request_rebuild(tx, 1, [chance.choice(PROJECTIONS)])
+    assert len(progress) > 1, "no kill came between two batches"
+    assert differences_from_rebuild(sync_env.mirror) == []
+    assert rebuilt(sync_env.mirror) == projected(sync_env.mirror)
+
+
+FILL = """
+import sys
+from versionsync.history.projections.filling import ProjectionFiller
+from versionsync.mirror.database import Mirror
+
+filler = ProjectionFiller(Mirror.open(sys.argv[1]), 1, events_at_once=200)
+while True:
+    filler.fill_batch()
+    print("a batch", flush=True)
+"""
+"""Fills the projections for as long as it lives."""
 
 
 def edit(sync_env: SyncEnv, chance: random.Random) -> None:

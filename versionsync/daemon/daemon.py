@@ -40,7 +40,7 @@ class Daemon:
         random: The source of jitter.
         stall_seconds: A run is ended when nothing moves for this long.
         notifier: Sends messages to systemd.
-        open_filler: Makes what fills the projections of a source, by its name. The function that it gets tells whether
+        open_filler: Makes what fills the projections of a source, by its name. It gets a function that returns whether
             runs are in progress. None: nothing fills them.
 
     Attributes:

@@ -14,7 +14,7 @@ from versionsync.history.moments import in_zone, name_of_zone
 from versionsync.history.names import short_id
 from versionsync.history.render.as_json import rows_of
 from versionsync.history.render.heading import Heading, Side
-from versionsync.history.render.view import CONDITIONS, DiffView, Filter, view_of
+from versionsync.history.render.view import CONDITIONS, NO_VERSION, DiffView, Filter, view_of
 from versionsync.history.render.words import Names
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ class Comparison:
         content_after: The content after as it was compared.
         attributes_before: The content before with the names that its fields had.
         attributes_after: The content after with the names that its fields have.
+        absences: What to say if there is no version before, or none after.
     """
 
     source: str
@@ -55,6 +56,7 @@ class Comparison:
     content_after: Mapping[str, Json] | None = field(repr=False)
     attributes_before: Mapping[str, Json] | None = field(repr=False)
     attributes_after: Mapping[str, Json] | None = field(repr=False)
+    absences: tuple[str, str] = field(default=NO_VERSION, repr=False)
 
     def view(self, shows: Filter = Filter.ALL, *, is_short: bool = True) -> DiffView:
         """Return what people see of it.
@@ -71,12 +73,13 @@ class Comparison:
             model_id=self.model_id,
             shows=shows,
             is_short=is_short,
+            absences=self.absences,
         )
 
     def heading(self, zone: tzinfo, *, in_full: bool = False) -> Heading:
         """Return what is compared, in words; times in this zone, ids `in_full` or their beginnings."""
         return Heading(
-            title=self.title or self.record_id,
+            title=self.title or self.model,
             about=f"{self.model} {self.record_id if in_full else short_id(self.record_id)}",
             before=None if self.before is None else _side(self.before, zone, in_full=in_full),
             after=None if self.after is None else _side(self.after, zone, in_full=in_full),

@@ -97,7 +97,7 @@ class Moment:
     def __str__(self) -> str:
         """Return it with its zone: `2026-03-03 12:00:00 UTC`, `2026-03-03 12:00:00 +01:00 (Europe/Rome)`."""
         local = self.time.astimezone(self.zone)
-        # A fraction of more than three digits is that of a clock: nobody wrote it.
+        # A fraction of more than three digits comes from a clock, not from a person.
         has_fraction = local.microsecond and local.microsecond % 1000 == 0
         text = local.isoformat(sep=" ", timespec="milliseconds" if has_fraction else "seconds")
         name = name_of_zone(self.zone)

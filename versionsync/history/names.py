@@ -7,14 +7,15 @@ refused with the nearest, and with what else has this id.
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
-from sqlalchemy import ColumnElement, Connection, Text, and_, case, func, literal_column, or_, select
+from sqlalchemy import ColumnElement, Connection, Text, and_, case, func, literal_column, select
 
 from versionsync.history.errors import AmbiguousName, HistoryError, NotFilled, UnknownName
 from versionsync.history.model import RecordKey
@@ -232,9 +233,9 @@ def _by_id(connection: Connection, scope: Scope, wanted: str) -> list[RecordKey]
 
 def _by_slug(connection: Connection, scope: Scope, wanted: str) -> list[RecordKey]:
     """Return the records of the model before the colon whose newest version has the slug after it."""
-    named, colon, slug = wanted.partition(":")
+    named, _, slug = wanted.partition(":")
     slug = slug.strip()
-    found = [model for model in scope.models.values() if colon and named.strip() in (model.api_key, model.id)]
+    found = [model for model in scope.models.values() if slug and named.strip() in (model.api_key, model.id)]
     rows = [key for model in found for key in _with_slug(connection, scope, model, slug)]
     alive = [key for key, is_deleted in rows if not is_deleted]
     return alive or [key for key, _ in rows]
@@ -244,19 +245,27 @@ def _with_slug(connection: Connection, scope: Scope, model: ModelName, slug: str
     of_model = (fields.c.source_id == model.source_id, fields.c.model_id == model.id)
     keys = connection.scalars(select(fields.c.api_key).where(*of_model, fields.c.field_type == "slug"))
     for key in keys.all():
-        # A localized slug is an object by locale, whose JSON text has it in quotes.
         member: ColumnElement[str] = literal_column(dialect_of(connection).member(ColumnType.TEXT, key), Text())
-        has_slug = or_(member == slug, member.contains(f'"{slug}"', autoescape=True))
         v = versions.alias("v")
         newest = and_(v.c.source_id == records.c.source_id, v.c.id == records.c.current_version_id)
         query = (
-            select(records.c.source_id, records.c.id, records.c.deleted_at)
+            select(records.c.id, records.c.deleted_at, member)
             .join(v, newest)
-            .where(records.c.source_id == model.source_id, records.c.model_id == model.id, has_slug)
-            .limit(MAX_CANDIDATES + 1)
+            .where(records.c.source_id == model.source_id, records.c.model_id == model.id)
+            # One reading of the content decides. Whether it is the whole slug is seen here.
+            .where(member.contains(slug, autoescape=True))
         )
-        for source_id, id, deleted_at in connection.execute(query):
-            yield RecordKey(source_id, id), deleted_at is not None
+        for id, deleted_at, text in stream(connection, query, at_once=100):
+            if slug in _slugs_in(text):
+                yield RecordKey(model.source_id, id), deleted_at is not None
+
+
+def _slugs_in(text: str) -> Collection[str]:
+    """Return the slugs in a member's text. A localized slug is an object by locale."""
+    if not text.startswith("{"):
+        return (text,)
+    by_locale = json.loads(text)
+    return [slug for slug in by_locale.values() if isinstance(slug, str)]
 
 
 def _by_title(connection: Connection, scope: Scope, wanted: str) -> list[RecordKey]:

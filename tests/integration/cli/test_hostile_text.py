@@ -11,6 +11,7 @@ from tests.fixtures.fake_upstreams import Given, gateway, refusal
 from tests.integration.cli.conftest import Cli, Ran
 from versionsync.simulator import SimulatorThread
 
+RECORD = "the record of hostile text"
 HOSTILE = "\x1b]0;owned\x07\x1b[31mX\x9b1mY\nversionsync: error: forged\u202e"
 
 
@@ -58,6 +59,7 @@ def test_names_from_upstream_move_no_cursor(
         world.create(world.account, model, {"title": HOSTILE})  # type: ignore[attr-defined]
 
     upstream.act(rename)
+    record = ""
     for argv in (
         ("init", "--yes", "--config", "other.toml"),
         ("sync", "-v"),
@@ -72,10 +74,22 @@ def test_names_from_upstream_move_no_cursor(
         ("changes", "--since", "2020-01-01"),
         ("pending",),
         ("as-of", "now"),
+        ("show", RECORD),
+        ("show", RECORD, "--json"),
+        ("diff", RECORD),
+        ("diff", RECORD, "--side-by-side"),
+        ("diff", RECORD, "--json"),
+        ("diff", RECORD, "--json-patch"),
+        ("diff", RECORD, "--html"),
+        ("blame", RECORD),
+        ("blame", RECORD, "--json"),
     ):
-        ran = cli(*argv, **at)
+        words = (record if word == RECORD else word for word in argv)
+        ran = cli(*words, **at)
         assert ran.code == 0, ran.written
         assert_tame(ran)
+        if argv == ("log", "--json", "--content"):
+            (record,) = (one["record_id"] for one in ran.lines if one["model"] == "page")
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,9 @@ READING = (
     ("deleted",),
     ("as-of", "now"),
     ("events",),
+    ("show", "Post 0"),
+    ("diff", "Post 0"),
+    ("blame", "Post 0"),
 )
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -85,7 +88,7 @@ def test_a_command_that_writes_is_refused_there(mount: Path, run: Run) -> None:
     close(mount)
     ran = run("sync")
     assert ran.returncode == 6
-    assert "is read-only: check the permissions of the file and of its folder" in ran.stderr
+    assert "cannot be made or opened (Permission denied)" in ran.stderr
 
 
 def test_a_mounted_backup_is_read(cli: Cli, at: dict[str, str], mount: Path, run: Run) -> None:

@@ -17,5 +17,5 @@ def test_a_reader_waits_only_so_long_for_a_migration(database_url: str, monkeypa
     monkeypatch.setattr(engine, "READING_SESSION", {"lock_timeout": "50ms"})
     with psycopg.connect(database_url.replace("+psycopg", "")) as migration:
         migration.execute("LOCK TABLE sources IN ACCESS EXCLUSIVE MODE")
-        with open_mirror(database_url) as mirror, pytest.raises(DatabaseUnavailable, match="is it being migrated"):
+        with open_mirror(database_url) as mirror, pytest.raises(DatabaseUnavailable, match="perhaps a migration"):
             mirror.record("Fish")

@@ -7,12 +7,18 @@ import os
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.unit.history.diff.build import bullets, dast, heading, para
-from versionsync.history.blame import STRAY_AMID, STRAY_WORDS, BlamedContent, BlamedText, blame
+from tests.unit.history.diff.generator import SCHEMA as ANY_SCHEMA
+from tests.unit.history.diff.generator import Generator
+from tests.unit.history.diff.test_laws import contents
+from versionsync.history.blame import STRAY_WORDS, BlamedContent, BlamedText, blame
 from versionsync.history.diff import Schema, SchemaField
 
 MODEL = "article"
@@ -107,6 +113,14 @@ def test_words_that_stayed_by_chance_amid_others_count_as_rewritten() -> None:
     assert bodies([para(before)], [para(after)]) == [[(after, 1)]]
 
 
+def test_the_first_word_of_a_rewritten_line_counts_as_rewritten() -> None:
+    before, after = "The harbour district will not move", "The old fish market stays open"
+    assert bodies([para(before)], [para(after)]) == [[(after, 1)]]
+    assert bodies([para("Good morning")], [para("Good morning to all who came here")]) == [
+        [("Good morning", 0), (" to all who came here", 1)]
+    ]
+
+
 def test_moved_blocks_keep_their_authors() -> None:
     one, two = block("a", FISH), block("b", TUNA)
     versions = [[one, two], [two, one], [two, block("a", FISH.replace("six", "five"))]]
@@ -196,6 +210,8 @@ class History:
 
     def edit(self, version: Version) -> None:
         at = self.rng.randrange(len(version))
+        if len(version[at]) < 12:
+            return  # an edit would rewrite most of it
         words = list(version[at])
         start = self.rng.randrange(len(words))
         words[start : start + self.rng.randint(0, 4)] = self.words(self.rng.randint(0, 5))
@@ -259,15 +275,12 @@ def _authors(line: Line, number: int, versions: Sequence[Version], authors: Sequ
 
 
 def _without_strays(found: list[int], number: int) -> list[int]:
-    result = list(found)
-    for start in range(len(found)):
-        for end in range(start + 1, start + 1 + STRAY_WORDS):
-            run = found[start:end]
-            left, right = found[max(start - STRAY_AMID, 0) : start], found[end : end + STRAY_AMID]
-            is_amid = left == right == [number] * STRAY_AMID
-            if len(run) == end - start and number not in run and is_amid:
-                result[start:end] = [number] * len(run)
-    return result
+    """One or two words that stayed between more that did not count as rewritten."""
+    runs = [list(run) for _, run in groupby(found, key=lambda author: author == number)]
+    for before, run, after in zip(runs, runs[1:], runs[2:], strict=False):
+        if run[0] != number and len(run) <= STRAY_WORDS and min(len(before), len(after)) > len(run):
+            run[:] = [number] * len(run)
+    return [author for run in runs for author in run]
 
 
 def as_words(texts: Sequence[BlamedText]) -> list[list[int]]:
@@ -290,3 +303,28 @@ def test_blame_agrees_with_a_naive_reference_on_random_histories(seed: int, kind
     versions = History(random.Random(seed)).play(40)
     found = blame(map(as_body if kind == "paragraphs" else as_blocks, versions))
     assert as_words(found) == reference(versions)
+
+
+@given(st.lists(contents, min_size=1, max_size=4))
+@settings(max_examples=300)
+def test_any_contents_have_authors(versions: list[dict[str, Any]]) -> None:
+    """Whatever is in them: each passage has words, and a version that is there."""
+    found = blame(BlamedContent(json.dumps(version).encode(), "article", ANY_SCHEMA) for version in versions)
+    assert {text.field for text in found} <= set(versions[-1])
+    for text in found:
+        assert text.passages
+        assert all(passage.text and 0 <= passage.author < len(versions) for passage in text.passages)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_text_that_was_restored_after_any_edits_has_its_first_author(seed: int) -> None:
+    """Equal contents have one author, and so has a text that was restored after any edits."""
+    generator = Generator(seed)
+    for pair in (pair for _ in range(4) for pair in generator.pairs(3)):
+        before, after = (
+            BlamedContent(json.dumps(one).encode(), "article", ANY_SCHEMA) for one in (pair.before, pair.after)
+        )
+        assert {one.author for text in blame([before, before]) for one in text.passages} <= {0}
+        assert {
+            one.author for text in blame([before, after, before]) for one in text.passages if text.place.type != "value"
+        } <= {0}

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from versionsync.cli.context import CliContext
-from versionsync.cli.history_options import VERSION_HELP, Ids, Model, Since, Sources, Until, Zone, echo_time
+from versionsync.cli.history_options import (
+    VERSION_HELP,
+    Ids,
+    Model,
+    Since,
+    Sources,
+    Until,
+    Zone,
+    echo_time,
+    warn_unfilled,
+)
 from versionsync.cli.options import flag
 from versionsync.errors import ErrorKind, VersionsyncError
 
@@ -18,7 +29,10 @@ if TYPE_CHECKING:
 
     from rich.text import Text
 
-    from versionsync.api import Comparison, Filter, Mirror
+    from versionsync.api import Comparison, Filter
+    from versionsync.cli.terminal.output import Output
+    from versionsync.history.render.heading import Heading
+    from versionsync.history.render.view import DiffView
 
 __all__ = ["diff"]
 
@@ -36,9 +50,30 @@ class _Form(StrEnum):
     """How a diff is written."""
 
     TEXT = "text"
-    SIDE_BY_SIDE = "side by side"
     HTML = "html"
     JSON_PATCH = "json patch"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Look:
+    """How a diff looks for people."""
+
+    shows: Filter
+    is_short: bool
+    is_beside: bool
+    ids: bool
+    zone: tzinfo
+    is_list: bool
+    """Several records are compared: those that are there at one moment only are named, and not shown."""
+
+    def view(self, comparison: Comparison) -> DiffView:
+        view = comparison.view(self.shows, is_short=self.is_short)
+        if self.is_list and self.is_short and (comparison.before is None or comparison.after is None):
+            return replace(view, sections=(), notes=(*view.notes, "With --full you see it."))
+        return view
+
+    def heading(self, comparison: Comparison) -> Heading:
+        return comparison.heading(self.zone, in_full=self.ids)
 
 
 def diff(
@@ -83,7 +118,9 @@ def diff(
     """
     from versionsync.api import Filter
 
-    form = _form(side_by_side=side_by_side, html=html, json_patch=json_patch)
+    form = _Form.HTML if html else _Form.JSON_PATCH if json_patch else _Form.TEXT
+    if json_patch and (html or side_by_side):
+        raise OddComparison("--json-patch has no other form", hint="Leave out --html and --side-by-side.")
     _check(version, other, live=live, current=current, since=since, until=until, model=model, published=published)
     shows = Filter.MEANING if meaning else Filter.WITHOUT_FORMATTING if hide_formatting else Filter.ALL
     with session.open_history(sources=source or (), zone=zone) as history:
@@ -95,15 +132,17 @@ def diff(
             start, end = echo_time(session, history, "since", since), echo_time(session, history, "until", until)
             assert start is not None
             found = history.diffs(start, end, record=version, model=model, published=published)
-        _write(session, history, found, form, shows, is_short=not full, ids=ids)
-
-
-def _form(*, side_by_side: bool, html: bool, json_patch: bool) -> _Form:
-    if json_patch and (html or side_by_side):
-        raise OddComparison("--json-patch has no other form", hint="Leave out --html and --side-by-side.")
-    if html:
-        return _Form.HTML
-    return _Form.JSON_PATCH if json_patch else _Form.SIDE_BY_SIDE if side_by_side else _Form.TEXT
+        look = _Look(
+            shows=shows,
+            is_short=not full,
+            is_beside=side_by_side,
+            ids=ids,
+            zone=history.zone,
+            is_list=since is not None and version is None,
+        )
+        _write(session, found, form, look)
+        if look.is_list:  # those of one record are computed if they have to be
+            warn_unfilled(session, history, "changes", "intervals", "titles")
 
 
 def _check(
@@ -132,70 +171,45 @@ def _check(
         raise OddComparison("there are three versions to compare", hint="Name B, or --live, or --current.")
 
 
-def _write(
-    session: CliContext,
-    history: Mirror,
-    found: Iterable[Comparison],
-    form: _Form,
-    shows: Filter,
-    *,
-    is_short: bool,
-    ids: bool,
-) -> None:
+def _write(session: CliContext, found: Iterable[Comparison], form: _Form, look: _Look) -> None:
     """Write all comparisons in one form."""
     output = session.output
+    if form is _Form.HTML:
+        from versionsync.history.render.html import page_of
+
+        pairs = [(look.heading(one), look.view(one)) for one in found]
+        output.document(page_of(pairs, shows=look.shows, side_by_side=look.is_beside))
+        return
     number = 0
     for number, comparison in enumerate(found, start=1):
         if form is _Form.JSON_PATCH:
             output.json(comparison.json_patch())
         elif output.as_json:
-            for row in comparison.rows(shows):
+            for row in comparison.rows(look.shows):
                 output.json(row)
-        elif form is _Form.HTML:
-            _page(session, comparison, history.zone, shows, is_short=is_short, ids=ids)
         else:
             if number > 1:
                 output.plain_line()
-                output.plain_line("─" * min(output.results.width, READABLE_WIDTH) if output.has_unicode else "---")
-            output.live(_lines(session, comparison, history.zone, form, shows, is_short=is_short, ids=ids))
+                output.plain_line(("─" if output.has_unicode else "-") * min(output.results.width, READABLE_WIDTH))
+            output.live(_lines(output, comparison, look))
     if not number:
         output.note("Nothing changed between the two moments.")
 
 
-def _page(
-    session: CliContext, comparison: Comparison, zone: tzinfo, shows: Filter, *, is_short: bool, ids: bool
-) -> None:
-    from versionsync.history.render.html import page_of
-
-    view = comparison.view(shows, is_short=is_short)
-    session.output.document(page_of(view, comparison.heading(zone, in_full=ids), shows=shows))
-
-
-def _lines(
-    session: CliContext,
-    comparison: Comparison,
-    zone: tzinfo,
-    form: _Form,
-    shows: Filter,
-    *,
-    is_short: bool,
-    ids: bool,
-) -> Iterator[Text]:
+def _lines(output: Output, comparison: Comparison, look: _Look) -> Iterator[Text]:
     """Yield the lines of a comparison for a terminal."""
     from rich.console import Console
     from rich.text import Text
 
     from versionsync.history.render.terminal import heading_lines, lines_of, summary_of
 
-    output = session.output
-    color = output.results.color_system is not None and not output.results.no_color
-    console = Console(
-        width=min(output.results.width, READABLE_WIDTH * 2 if output.results.is_terminal else READABLE_WIDTH)
-    )
-    view = comparison.view(shows, is_short=is_short)
-    yield from heading_lines(comparison.heading(zone, in_full=ids), console, color=color)
+    results = output.results
+    color = results.color_system is not None and not results.no_color
+    console = Console(width=results.width if results.is_terminal else min(results.width, READABLE_WIDTH))
+    view = look.view(comparison)
+    yield from heading_lines(look.heading(comparison), console, color=color)
     if view.sections or view.notes:
         yield Text()
-        yield from lines_of(view, console, color=color, side_by_side=form is _Form.SIDE_BY_SIDE)
+        yield from lines_of(view, console, color=color, side_by_side=look.is_beside)
     yield Text()
-    yield Text(summary_of(view))
+    yield from Text(summary_of(view)).wrap(console, console.width)

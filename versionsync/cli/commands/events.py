@@ -76,13 +76,13 @@ def events(
             last = reader.start_before_last_acts(limit or LAST)
         if is_raw:
             single = (event for batch in reader.batches(follow=follow) for event in batch)
-            _show_events(session, history, islice(single, limit), follow=follow)
+            _show_events(session, history, islice(single, limit), follow=follow, ids=ids)
         else:
             found = chain(last, reader.acts(follow=follow))
             _show_acts(session, history, islice(found, limit), follow=follow, ids=ids)
 
 
-def _show_events(session: CliContext, history: Mirror, found: Iterator[Event], *, follow: bool) -> None:
+def _show_events(session: CliContext, history: Mirror, found: Iterator[Event], *, follow: bool, ids: bool) -> None:
     """Write single events: as JSON the columns of the table."""
     from versionsync.cli.views.history import id_cell, time_head
     from versionsync.history.model import columns_of
@@ -98,7 +98,7 @@ def _show_events(session: CliContext, history: Mirror, found: Iterator[Event], *
         Column(time_head(place, "occurred")),
         Column("type"),
         Column("record"),
-        Column("version", shrinks=True),
+        Column("version"),
         Column("source", shrinks=True),
     ]
 
@@ -107,8 +107,8 @@ def _show_events(session: CliContext, history: Mirror, found: Iterator[Event], *
             f"{event.id}",
             in_zone(event.occurred_at, place, seconds=True),
             event.type,
-            id_cell(event.record_id or event.model_id, in_full=True),
-            id_cell(event.version_id, in_full=True),
+            id_cell(event.record_id or event.model_id, in_full=ids),
+            id_cell(event.version_id, in_full=ids),
             event.source,
         ]
 
@@ -127,10 +127,7 @@ def _write(
     one_source = session.output.results.is_terminal and not follow and len(history.sources) == 1
     width = len(columns) - one_source
     cut = (row[:width] for row in rows)
-    if follow:
-        session.output.endless_table(columns[:width], cut)
-    else:
-        session.output.stream_table(columns[:width], cut)
+    session.output.stream_table(columns[:width], cut, heads=not follow)
 
 
 def _table(session: CliContext, zone: tzinfo, *, ids: bool) -> tuple[list[Column], Callable[[Act], list[Cell]]]:
@@ -140,28 +137,31 @@ def _table(session: CliContext, zone: tzinfo, *, ids: bool) -> tuple[list[Column
     from versionsync.history.moments import in_zone
 
     is_wide = session.output.is_wide
+    with_people = is_wide or not ids  # ids in full leave no room for them on a usual terminal
     columns = [
         *([Column("id", "right")] if ids else []),
         Column(time_head(zone)),
         Column("what", shrinks=True, least=16),
         Column("title", shrinks=True, least=26),
-        Column("model", shrinks=True, least=7),
-        Column("saved by", shrinks=True, least=11),
-        *([Column("record"), Column("version")] if ids else []),
+        *([Column("model", shrinks=True, least=7), Column("saved by", shrinks=True, least=11)] if with_people else []),
+        *([Column("record")] if ids else []),
+        *([Column("version")] if ids and is_wide else []),
         Column("source", shrinks=True),
     ]
 
     def row(act: Act) -> list[Cell]:
         words = words_of(act)
         by = act.actor_name or (f"{act.actor_type} {act.actor_id}" if act.actor_id else "")
+        # Who saved the last version may not be who deleted the record.
+        editor = "–" if ActKind.DELETED in act.kinds else act.editor
         return [
             *([f"{act.id}"] if ids else []),
             in_zone(act.occurred_at, zone, seconds=is_wide),
             (f"{words} by {by}" if by else words, STYLES.get(act.kinds[0], "")),
             title_cell(act.title or act.about, act.model),
-            act.model or "–",
-            "–" if ActKind.DELETED in act.kinds else act.editor,  # of the last version, not who deleted it
-            *([id_cell(act.record_id, in_full=True), id_cell(act.version_id, in_full=True)] if ids else []),
+            *([act.model or "–", editor] if with_people else []),
+            *([id_cell(act.record_id, in_full=True)] if ids else []),
+            *([id_cell(act.version_id, in_full=True)] if ids and is_wide else []),
             act.source,
         ]
 

@@ -59,7 +59,7 @@ def _head(session: CliContext, version: Version, zone: tzinfo, *, ids: bool) -> 
 
     output = session.output
     record_id, version_id = (id if ids else short_id(id) for id in (version.record_id, version.version_id))
-    output.paragraph((version.title or version.record_id, "bold italic"), f"  {version.model} {record_id}")
+    output.paragraph((version.title or version.model, "bold italic"), f"  {version.model} {record_id}")
     marks = [word for word, is_so in (("current", version.is_current), ("live", version.is_published)) if is_so]
     about = f"version {version_id} of {in_zone(version.created_at, zone)} {name_of_zone(zone)}, by {version.editor}"
     output.paragraph(about, f" ({', '.join(marks)})" if marks else "")

@@ -28,6 +28,7 @@ __all__ = [
     "Cell",
     "Column",
     "Output",
+    "fit",
     "to_json",
     "truncate",
 ]
@@ -147,49 +148,44 @@ class Output:
         """Write a table of results, indented by `indent` columns. If space is short, columns that may shrink do."""
         self.live(self.table_lines(columns, rows, indent=indent))
 
-    def stream_table(self, columns: Sequence[Column], rows: Iterable[Sequence[Cell]]) -> int:
-        """Write a table of any length as its rows come, and return their number. The first rows decide the widths."""
+    def stream_table(self, columns: Sequence[Column], rows: Iterable[Sequence[Cell]], *, heads: bool = True) -> int:
+        """Write a table of any length as its rows come, and return their number.
+
+        The first rows decide the widths of the columns. A later row may need more, if there is room. Without `heads`
+        each row is written at once.
+        """
         rest = iter(rows)
-        first = list(islice(rest, ROWS_FOR_WIDTHS))
-        lines, widths = self._lines(columns, [_heads(columns), *first], None)
-        self.live(lines)
+        first = list(islice(rest, ROWS_FOR_WIDTHS)) if heads else []
+        if heads:
+            self.live(self.table_lines(columns, first))
+        wanted = _widths(columns, [_heads(columns), *first] if heads else [])
         number = len(first)
         for row in rest:
-            self.live(self._lines(columns, [row], widths)[0])
+            wanted = [max(pair) for pair in zip(wanted, _widths(columns, [row]), strict=True)]
+            self.live(self._lines(columns, [row], fit(columns, wanted, self.results.width)))
             number += 1
         return number
 
-    def endless_table(self, columns: Sequence[Column], rows: Iterable[Sequence[Cell]]) -> None:
-        """Write rows as they come, without heads. Each column is at least as wide as in any row before."""
-        widths = [0] * len(columns)
-        for row in rows:
-            fitting = self._lines(columns, [row], None)[1]
-            widths = [max(pair) for pair in zip(widths, fitting, strict=True)]
-            excess = sum(widths) + 2 * (len(columns) - 1) - self.results.width
-            self.live(self._lines(columns, [row], fitting if excess > 0 else widths)[0])
-
     def table_lines(self, columns: Sequence[Column], rows: Iterable[Sequence[Cell]], *, indent: int = 0) -> list[Text]:
         """Return the lines that `table` would write."""
-        return self._lines(columns, [_heads(columns), *rows], None, indent=indent)[0]
+        whole = [_heads(columns), *rows]
+        return self._lines(columns, whole, fit(columns, _widths(columns, whole), self.results.width - indent), indent)
 
     def _lines(
-        self, columns: Sequence[Column], rows: Sequence[Sequence[Cell]], widths: list[int] | None, *, indent: int = 0
-    ) -> tuple[list[Text], list[int]]:
-        """Return the lines of a table, and the widths of its columns, which are those of `rows` unless given."""
+        self, columns: Sequence[Column], rows: Sequence[Sequence[Cell]], widths: Sequence[int], indent: int = 0
+    ) -> list[Text]:
         from rich.text import Text
 
-        cells = [[_styled(cell, column) for cell, column in zip(row, columns, strict=True)] for row in rows]
-        if widths is None:
-            widths = truncate(columns, [[text for text, _ in row] for row in cells], self.results.width - indent)
         lines = []
-        for row in cells:
+        for row in rows:
             line = Text(" " * indent)
-            for column, (cell, style), width in zip(columns, row, widths, strict=True):
-                line.append(_aligned(cell, width, column.side), style=style)
+            for column, cell, width in zip(columns, row, widths, strict=True):
+                text, style = _styled(cell, column)
+                line.append(_aligned(text, width, column.side), style=style)
                 line.append("  ")
             line.rstrip()
             lines.append(line)
-        return lines, widths
+        return lines
 
     @property
     def has_unicode(self) -> bool:
@@ -227,18 +223,29 @@ def _heads(columns: Sequence[Column]) -> list[Cell]:
     return [(column.head, "bold") for column in columns]
 
 
-def truncate(columns: Sequence[Column], cells: Sequence[Sequence[str]], room: int) -> list[int]:
-    """Return the width of each column: that of its cells, less in columns that may shrink if `room` is short."""
+def _widths(columns: Sequence[Column], rows: Sequence[Sequence[Cell]]) -> list[int]:
+    """Return how wide each column has to be for all of its cells."""
     from rich.cells import cell_len
 
-    widths = [max(cell_len(row[number]) for row in cells) for number in range(len(columns))]
-    excess = sum(widths) + 2 * (len(columns) - 1) - room
+    cells = [[_styled(cell, column)[0] for cell, column in zip(row, columns, strict=True)] for row in rows]
+    return [max((cell_len(row[number]) for row in cells), default=0) for number in range(len(columns))]
+
+
+def truncate(columns: Sequence[Column], cells: Sequence[Sequence[str]], room: int) -> list[int]:
+    """Return the width of each column: that of its cells, less in columns that may shrink if `room` is short."""
+    return fit(columns, _widths(columns, cells), room)
+
+
+def fit(columns: Sequence[Column], widths: Sequence[int], room: int) -> list[int]:
+    """Return the widths of columns, with less for those that may shrink if `room` is short: the widest first."""
+    fitting = list(widths)
+    excess = sum(fitting) + 2 * (len(columns) - 1) - room
     shrinking = [number for number, column in enumerate(columns) if column.shrinks]
     for least in ([column.least for column in columns], [MIN_WIDTH] * len(columns)):
-        while excess > 0 and (wide := [number for number in shrinking if widths[number] > least[number]]):
-            widths[max(wide, key=lambda number: (widths[number], number))] -= 1
+        while excess > 0 and (wide := [number for number in shrinking if fitting[number] > least[number]]):
+            fitting[max(wide, key=lambda number: (fitting[number], number))] -= 1
             excess -= 1
-    return widths
+    return fitting
 
 
 def _aligned(cell: str, width: int, side: Literal["left", "right"]) -> str:

@@ -6,6 +6,7 @@ Nothing that goes wrong here may make a sync fail or wait. So errors are logged,
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 from typing import Final
@@ -92,9 +93,10 @@ class BackgroundFiller:
             self._failed(error)
             return None
         self._is_failing = False
-        log = self._log.info if versions >= REPORTED_FROM else self._log.debug
         if versions:
-            log("projections.filled", versions=versions, seconds=round(time.monotonic() - began, 1))
+            level = logging.INFO if versions >= REPORTED_FROM else logging.DEBUG
+            seconds = round(time.monotonic() - began, 1)
+            self._log.log(level, "projections.filled", versions=versions, seconds=seconds)
         return filled.state
 
     async def close(self) -> None:
@@ -118,6 +120,6 @@ class BackgroundFiller:
     def _failed(self, error: Exception) -> None:
         """Log a failure; one of the database only once in a row, since the runs report it too."""
         is_database = isinstance(error, MirrorError)
-        level = self._log.debug if self._is_failing else self._log.info if is_database else self._log.error
-        level("projections.failed", reason=str(error), exc_info=None if is_database else error)
+        level = logging.DEBUG if self._is_failing else logging.INFO if is_database else logging.ERROR
+        self._log.log(level, "projections.failed", reason=str(error), exc_info=None if is_database else error)
         self._is_failing = True

@@ -100,7 +100,7 @@ def common_schema(before: SchemaState, after: SchemaState) -> Schema:
 
 
 def _renames(before: SchemaState, after: SchemaState) -> Names:
-    """Return the keys that fields of `before` have in the content that is compared, where they are others."""
+    """Return the keys that fields of `before` have in the content that is compared, if that is another one."""
     return before.former_keys if before.number == after.number else _renamed_between(_Pair(before, after))
 
 

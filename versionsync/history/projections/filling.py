@@ -1,9 +1,9 @@
 """Fill the projections of a source from its events, a batch at a time.
 
 A batch is computed from one snapshot, while no process holds the lease of the source. It is then written in one short
-transaction, and only if nobody has had the lease since: otherwise its rows may be old, and the batch is dropped. So a
-run never waits for a projection, and two processes can fill at once without harm. The cursor moves in the transaction
-that writes the rows, so nothing is lost or left out when a process is killed.
+transaction, and only if no process has had the lease since. Otherwise its rows may be old, and the batch is dropped.
+So a run never waits for a projection, and two processes can fill at once without harm. The cursor moves in the
+transaction that writes the rows, so nothing is lost or left out when a process is killed.
 
 Rows are computed again for each version that is new or rewritten, for the one after it, and for records whose versions
 changed their order. Nothing else that they follow from can change.
@@ -257,7 +257,7 @@ class ProjectionFiller:
         return contents
 
     def _schemas_of(self, connection: Connection, lease: FreeLease) -> SchemaHistory:
-        """Return the schemas of the source. While nobody has had the lease, they are the same."""
+        """Return the schemas of the source. While no process has had the lease, they are the same."""
         if self._schemas is None or self._schemas[0] != lease.epoch:
             self._schemas = lease.epoch, SchemaHistory.load(connection, self._source_id)
         return self._schemas[1]
@@ -282,7 +282,7 @@ class ProjectionFiller:
         unmark_reordered(tx, self._source_id, work.reordered)
 
     def _empty(self, tx: Connection, projection: str) -> None:
-        """Delete some rows of a projection that is filled anew; with the last of them, it begins."""
+        """Delete some rows of a projection; when none is left, it is filled from the start."""
         forget_cursors(tx, self._source_id, [projection])
         if not delete_some_rows(tx, self._source_id, projection, limit=ROWS_DELETED_AT_ONCE):
             start_cursor(tx, self._source_id, projection, format=FORMATS[projection], at=self._now())

@@ -1,7 +1,7 @@
-"""Ask the projections, also where they are not filled: on a copy, or right after a sync.
+"""Ask the projections, also if they are not filled: on a copy, or right after a sync.
 
-The rows of one record can always be had: from the tables if they are filled that far, otherwise computed in memory.
-For anything else, `coverage` tells how far the tables are filled.
+The rows of one record are always available: from the tables if they are filled that far, otherwise computed in memory.
+For anything else, `coverage` says how far the tables are filled.
 """
 
 from __future__ import annotations

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, Final
 
 from sqlalchemy import Connection, select
 
@@ -15,11 +16,14 @@ from versionsync.history.model import RecordKey, WithEditor
 from versionsync.history.schema_at import SchemaHistory, SchemaState
 from versionsync.history.scope import Scope
 from versionsync.ledger.ids import VersionId
+from versionsync.mirror.engine.bulk import chunked
 from versionsync.mirror.schema import versions
 from versionsync.mirror.tables.versions import stored_texts
 from versionsync.text import nearest
 
 __all__ = ["Authorship", "authors_of"]
+
+CONTENTS_AT_ONCE: Final = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +42,8 @@ class Authorship(WithEditor):
         member: The member of the value, such as the title of an SEO value.
         node_type: `paragraph`, `heading` or `code` in a structured text, `text` in a plain text, `value` elsewhere.
         number: The number of the paragraph or text in this answer, from 1 on; its passages share it.
-        text: The words; a value that is no text as JSON.
+        text: The words; a value that is no text as JSON. U+FFFC stands for a record or block within the text.
+        inline_record_ids: For each U+FFFC the record that it points to, or None.
     """
 
     source: str
@@ -61,6 +66,7 @@ class Authorship(WithEditor):
     node_type: str
     number: int
     text: str
+    inline_record_ids: tuple[str | None, ...]
 
 
 def authors_of(
@@ -86,15 +92,11 @@ def authors_of(
     if not rows:
         return
     schemas = SchemaHistory.load(connection, key.source_id)
-    stored = {one.version_id: one for one in stored_texts(connection, key.source_id, [VersionId(r.id) for r in rows])}
-    states = [schemas.at(stored[row.id].stored_by) for row in rows]
     model_id = rows[-1].model_id
-    known = states[-1].schema.of_model(model_id)
+    (newest,) = stored_texts(connection, key.source_id, [VersionId(rows[-1].id)])
+    known = schemas.at(newest.stored_by).schema.of_model(model_id)
     wanted = None if field is None else [_field_named(field, known)]
-    contents = (
-        BlamedContent(stored[row.id].text, row.model_id, state.schema, _keys(state, row.model_id, known))
-        for row, state in zip(rows, states, strict=True)
-    )
+    contents = _contents(connection, key.source_id, rows, schemas, known)
     for number, text in enumerate(blame(contents, wanted), start=1):
         place, one = text.place, known.get(text.field)
         for passage in text.passages:
@@ -120,7 +122,24 @@ def authors_of(
                 node_type=place.type,
                 number=number,
                 text=passage.text,
+                inline_record_ids=passage.nodes,
             )
+
+
+def _contents(
+    connection: Connection,
+    source_id: int,
+    rows: Sequence[Any],
+    schemas: SchemaHistory,
+    known: Mapping[str, SchemaField],
+) -> Iterator[BlamedContent]:
+    """Yield the contents of versions in their order; only a few are in memory at a time."""
+    for chunk in chunked(rows, CONTENTS_AT_ONCE):
+        texts = stored_texts(connection, source_id, [VersionId(row.id) for row in chunk])
+        stored = {one.version_id: one for one in texts}
+        for row in chunk:
+            state = schemas.at(stored[row.id].stored_by)
+            yield BlamedContent(stored[row.id].text, row.model_id, state.schema, _keys(state, row.model_id, known))
 
 
 def _keys(state: SchemaState, model_id: str, known: Mapping[str, SchemaField]) -> dict[str, str]:

@@ -30,9 +30,9 @@ from versionsync.mirror.tables.versions import stored_texts
 __all__ = ["Pair", "compared", "content_of", "names_for"]
 
 MAX_TITLES: Final = 2000
-"""Titles of at most so many linked records are looked up."""
+"""The most linked records whose titles are looked up."""
 MAX_COMPUTED: Final = 50
-"""Titles that the table does not have are computed for at most so many records."""
+"""The most records whose titles are computed because the table does not have them."""
 
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{22}|\d{1,20}")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
@@ -18,6 +18,7 @@ from versionsync.history.names import find_record, find_version
 from versionsync.history.questions.as_of import AsOf, as_of
 from versionsync.history.questions.compared import compared
 from versionsync.history.questions.recent import recent
+from versionsync.history.render.view import NOT_LIVE, NOT_THERE
 from versionsync.history.scope import ModelName, Scope
 from versionsync.mirror.schema import records, versions
 
@@ -143,8 +144,8 @@ def compared_moments(
         keys = [RecordKey(ids[one.source], one.record_id) for one in changed]
     for key in keys:
         before, after = (_at(connection, scope, key, at, is_published=is_published) for at in (since, until))
-        if before != after:
-            yield compared(connection, scope, key, (before, after))
+        if before != after and (found := compared(connection, scope, key, (before, after))).diff:
+            yield replace(found, absences=NOT_LIVE if is_published else NOT_THERE)
 
 
 def _at(connection: Connection, scope: Scope, key: RecordKey, at: datetime, *, is_published: bool) -> str | None:

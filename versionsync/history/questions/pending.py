@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, case, func, literal_column, or_, select
 
 from versionsync.history.model import Pending, PendingReason
 from versionsync.history.questions.details import titles_of_versions
@@ -58,10 +58,11 @@ def _queries(source_id: int, model_ids: Sequence[str]) -> list[Select[Any]]:
     is_behind = or_(r.published_version_id.is_(None), r.published_version_id != r.current_version_id)
     is_scheduled = (r.publication_scheduled_at.is_not(None), r.unpublishing_scheduled_at.is_not(None))
     waiting_since = case((is_behind, _newer(versions.alias("newer"))), else_=None).label("waiting_since")
+    may_wait = and_(or_(r.status.is_(None), r.status != literal_column("'published'")), is_behind)
     query = select(*(r[name] for name in RECORD), waiting_since).where(r.source_id == source_id, r.deleted_at.is_(None))
     if model_ids:
         query = query.where(r.model_id.in_(model_ids))
-    return [query.where(condition) for condition in (is_behind, *is_scheduled)]
+    return [query.where(condition) for condition in (may_wait, *is_scheduled)]
 
 
 def _newer(newer: Any) -> Any:

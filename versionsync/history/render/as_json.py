@@ -24,7 +24,7 @@ def rows_of(
 ) -> Iterator[dict[str, Any]]:
     """Yield an object for each change.
 
-    `before` and `after` are missing where there was no value. Each span names the version that it comes from: that
+    `before` and `after` are missing if there was no value. Each span names the version that it comes from: that
     before the change for what was removed or stayed, that after it for what was added or has other formatting.
 
     Args:

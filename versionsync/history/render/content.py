@@ -42,7 +42,7 @@ def values_of(attributes: Mapping[str, Json], model_id: str, names: Names) -> It
         names: What people call records, models and fields.
     """
     fields = names.schema.of_model(model_id)
-    for api_key in [*(key for key in fields if key in attributes), *(key for key in attributes if key not in fields)]:
+    for api_key in [*(key for key in fields if key in attributes), *sorted(attributes.keys() - fields.keys())]:
         one = fields.get(api_key)
         value = attributes[api_key]
         has_locales = one is not None and one.is_localized and isinstance(value, dict)

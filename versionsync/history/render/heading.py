@@ -34,7 +34,7 @@ class Heading:
     """What is compared.
 
     Attributes:
-        title: What the record is called; without a title its id.
+        title: What the record is called; without a title its model.
         about: Its model and id.
         before: The version before. None: there was none.
         after: The version after. None: there is none.

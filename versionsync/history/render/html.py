@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from versionsync.history.diff.model import Operation
 from versionsync.history.render.heading import Heading
 from versionsync.history.render.passages import Shown
 from versionsync.history.render.terminal import summary_of
 from versionsync.history.render.view import DiffView, Filter
-from versionsync.text import printable
+from versionsync.text import count, printable
 
 __all__ = ["environment", "page_of"]
 
@@ -41,23 +43,25 @@ def environment() -> Environment:
         keep_trailing_newline=True,
     )
     made.filters["visible"] = _visible
+    made.filters["line"] = printable
     return made
 
 
-def page_of(view: DiffView, heading: Heading, *, shows: Filter = Filter.ALL, side_by_side: bool = False) -> str:
-    """Return a diff as a page.
+def page_of(
+    compared: Sequence[tuple[Heading, DiffView]], *, shows: Filter = Filter.ALL, side_by_side: bool = False
+) -> str:
+    """Return diffs as a page.
 
     Args:
-        view: What to show.
-        heading: What is compared.
-        shows: The filter that the view was made with.
+        compared: What is compared, and what to show of it.
+        shows: The filter that the views were made with.
         side_by_side: Whether to show the text before on the left and the text after on the right.
     """
     template = environment().get_template("diff.html.jinja")
+    titles = [heading.title for heading, _ in compared]
     return template.render(
-        view=view,
-        heading=heading,
-        summary=summary_of(view),
+        compared=[(heading, view, summary_of(view)) for heading, view in compared],
+        title=f"{titles[0]}: what changed" if len(titles) == 1 else f"{count(len(titles), 'record')} changed",
         filter=_FILTERS[shows],
         symbols=_SYMBOLS,
         is_beside=side_by_side,
@@ -65,6 +69,9 @@ def page_of(view: DiffView, heading: Heading, *, shows: Filter = Filter.ALL, sid
     )
 
 
-def _visible(text: str) -> str:
-    """Replace what changes the direction of text or cannot be seen. Line breaks stay."""
-    return "\n".join(printable(line) for line in text.split("\n"))
+def _visible(text: str) -> Markup:
+    """Return a text with its line breaks, without what cannot be seen or changes its direction.
+
+    A line break is an element, so that no line of a text begins a line of the page.
+    """
+    return Markup("<br>").join(printable(line) for line in text.split("\n"))

@@ -89,7 +89,18 @@ def _readable(runs: Sequence[Run]) -> list[Run]:
         else:
             found += _alone(run)
         at += 2 if is_pair else 1
-    return found
+    return list(_apart(found))
+
+
+def _apart(runs: Sequence[Run]) -> Iterator[Run]:
+    """Put a blank between a word that was removed and one that was added in its place."""
+    last: Run | None = None
+    for run in runs:
+        is_pair = last is not None and {last.operation, run.operation} == _REPLACED
+        if is_pair and last is not None and last.text[-1:].isalnum() and run.text[:1].isalnum():
+            yield Run(SpanOperation.EQUAL, " ", shown=Shown.TOGETHER)
+        yield run
+        last = run
 
 
 _REPLACED: Final = {SpanOperation.REMOVED, SpanOperation.ADDED}
@@ -108,9 +119,7 @@ def _pair(removed: Run, added: Run) -> list[Run]:
         # A blank that a border between paragraphs took the place of says nothing.
         return common + [run if run.text.strip(" ") else _beside(run) for run in (one, other) if run.text]
     one, other = (_with_visible_blanks(run) for run in (one, other))
-    between = bool(one.text and other.text) and one.text[-1].isalnum() and other.text[0].isalnum()
-    blank = [Run(SpanOperation.EQUAL, " ", shown=Shown.TOGETHER)] if between else []
-    return [*common, *(_alone(one) if one.text else []), *blank, *(_alone(other) if other.text else [])]
+    return [*common, *(_alone(one) if one.text else []), *(_alone(other) if other.text else [])]
 
 
 def _beside(run: Run) -> Run:
@@ -239,7 +248,7 @@ def _cut(run: Run, *, head: int, tail: int) -> Iterator[Run]:
 
 
 def _end_of_word(text: str, number: int) -> int:
-    """Return the place after so many words."""
+    """Return the place after a number of words."""
     place = 0
     for _ in range(number):
         while place < len(text) and text[place].isspace():

@@ -6,7 +6,7 @@ Without colour, what was added is in `{+…+}`, what was removed in `[-…-]`, a
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from typing import Final
 
@@ -59,7 +59,7 @@ def lines_of(view: DiffView, console: Console, *, color: bool, side_by_side: boo
     Args:
         view: What to show.
         console: Where the lines are written; its width counts.
-        color: Whether colours tell what was added and removed. Otherwise signs do.
+        color: Whether colours show what was added and removed. Otherwise signs do.
         side_by_side: Whether to show the text before on the left and the text after on the right.
     """
     drawing = _Drawing(console, color, side_by_side)
@@ -86,7 +86,9 @@ def summary_of(view: DiffView) -> str:
     """Return what changed in numbers, and what is not shown: `+12 −3 words, 3 fields. 1 place is limited.`."""
     fields = len({section.field for section in view.sections})
     if not view.sections:
-        text = "Nothing changed." if not view.hidden else "Nothing changed that is shown."
+        is_hidden = view.hidden or view.words_added or view.words_removed
+        text = f"+{view.words_added:,} −{view.words_removed:,} words." if is_hidden else "Nothing changed."
+        text = "Nothing changed that is shown." if view.hidden else text
     else:
         words = (
             f", +{view.words_added:,} −{view.words_removed:,} words" if view.words_added + view.words_removed else ""
@@ -106,7 +108,7 @@ class _Drawing:
     is_beside: bool
 
     def section(self, section: Section) -> Iterator[Text]:
-        head = Text(printable(section.label), style="bold" if self.color else "")
+        head = Text().append(printable(section.label), style="bold" if self.color else "")
         if section.locale is not None:
             head.append(f" ({printable(section.locale)})", style="dim" if self.color else "")
         yield head
@@ -166,8 +168,8 @@ class _Drawing:
         return text
 
     def _line(self, operation: SpanOperation, line: Line) -> Text:
-        label = Text(f"{printable(line.label)}: ", style="dim" if self.color else "")
-        return label + self._piece(operation, line.text)
+        label = Text().append(f"{printable(line.label)}: ", style="dim" if self.color else "")
+        return label.append_text(self._piece(operation, line.text))
 
     def _beside(self, entry: Entry) -> Iterator[Text]:
         """All of an entry in two columns."""
@@ -189,7 +191,9 @@ class _Drawing:
         for one, other in zip_longest(*columns, fillvalue=Text()):
             one.rstrip()
             other.rstrip()
-            yield one + Text(" " * (width - cell_len(one.plain)) + _GAP) + other
+            line = one + Text(" " * (width - cell_len(one.plain)) + _GAP) + other
+            line.rstrip()
+            yield line
 
     def _column(self, operation: SpanOperation, lines: Sequence[Line], above: Text) -> Text:
         text = Text("\n" if above.plain and lines else "")
@@ -197,7 +201,7 @@ class _Drawing:
 
     def _runs(self, runs: Iterable[Run], *, notes: bool = True) -> Text:
         text = Text()
-        for run in runs:
+        for run in runs if self.color else _joined(runs):
             if run.left_out:
                 left_out = f"⋯ {count(run.left_out, 'word')} ⋯"
                 text.append_text(self._piece(run.operation, left_out, "dim"))
@@ -218,6 +222,21 @@ class _Drawing:
             else:
                 lines.append(Text(f"{opening}{clean}{closing}" if clean else ""))
         return Text("\n").join(lines)
+
+
+def _joined(runs: Iterable[Run]) -> Iterator[Run]:
+    """Join neighbours that differ only in their marks, which signs do not show."""
+    last: Run | None = None
+    for run in runs:
+        is_plain = last is not None and not (last.note or run.note or last.left_out or run.left_out)
+        if last is not None and is_plain and last.operation is run.operation:
+            last = replace(last, text=last.text + run.text)
+            continue
+        if last is not None:
+            yield last
+        last = run
+    if last is not None:
+        yield last
 
 
 def _style_of(run: Run) -> str:

@@ -28,10 +28,29 @@ from versionsync.history.render.passages import Run, plain_runs, runs_of, withou
 from versionsync.history.render.places import blocks_around, containers_of, position_in, where_in_words
 from versionsync.history.render.words import Names, node_in_words, text_of_node, value_in_words
 
-__all__ = ["CONDITIONS", "DiffView", "Entry", "Filter", "Line", "Section", "block_lines", "blocks_in", "view_of"]
+__all__ = [
+    "CONDITIONS",
+    "NOT_LIVE",
+    "NOT_THERE",
+    "NO_VERSION",
+    "DiffView",
+    "Entry",
+    "Filter",
+    "Line",
+    "Section",
+    "block_lines",
+    "blocks_in",
+    "view_of",
+]
 
 _Value = Json | Literal[Absent.ABSENT]
 _LIMITED: Final = "limited: too long to compare word by word, so it stands here as removed and added as a whole"
+
+
+NO_VERSION: Final = "It is the first version", "There is no version after it"
+NOT_THERE: Final = "It was not there at the first moment", "It was not there at the second moment"
+NOT_LIVE: Final = "It was not live at the first moment", "It was not live at the second moment"
+"""What to say of a comparison without a version before, or without one after."""
 
 
 class Filter(Enum):
@@ -117,6 +136,7 @@ def view_of(
     model_id: str | None = None,
     shows: Filter = Filter.ALL,
     is_short: bool = True,
+    absences: tuple[str, str] = NO_VERSION,
 ) -> DiffView:
     """Return what people see of a diff.
 
@@ -128,6 +148,7 @@ def view_of(
         model_id: The model of the record.
         shows: Which changes to show.
         is_short: Whether to leave out long passages in which nothing changed.
+        absences: What to say if there is no content before, or none after.
     """
     shown = diff.only(*CONDITIONS[shows])
     builder = _Builder(names, before or {}, after or {}, shows, is_short)
@@ -142,7 +163,7 @@ def view_of(
     )
     return DiffView(
         sections=sections,
-        notes=tuple(_notes(diff, before, after, names, model_id)),
+        notes=tuple(_notes(diff, before, after, names, model_id, absences)),
         words_added=sum(change.words_added for change in shown),
         words_removed=sum(change.words_removed for change in shown),
         hidden=len(diff.changes) - len(shown),
@@ -171,12 +192,13 @@ def _notes(
     after: Mapping[str, Json] | None,
     names: Names,
     model_id: str | None,
+    absences: tuple[str, str],
 ) -> Iterator[str]:
     if diff.operation is Operation.ADDED:
-        yield "This is the first version: all of it is new."
+        yield f"{absences[0]}: all of it is new."
         return
     if diff.operation is Operation.REMOVED:
-        yield "There is no version after it: all of it is gone."
+        yield f"{absences[1]}: all of it is gone."
         return
     old, new = (_locales_of(content or {}, names, model_id) for content in (before, after))
     for locale in [*new, *(locale for locale in old if locale not in new)]:
@@ -401,7 +423,7 @@ def block_lines(block: Json, names: Names, above: str | None) -> Iterator[Line]:
     model = names.model(model_id) or "block"
     above = f"{model} › " if above is None else above
     values = block["attributes"]
-    ordered = [*(key for key in fields if key in values), *(key for key in values if key not in fields)]
+    ordered = [*(key for key in fields if key in values), *sorted(values.keys() - fields.keys())]
     is_empty = True
     for api_key in ordered:
         one = fields.get(api_key)

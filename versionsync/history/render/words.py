@@ -1,6 +1,6 @@
 """Values in words: dates, colours, coordinates, files, records, blocks. Pure.
 
-Text from a content is returned as it is: whoever writes it to a terminal or a page makes it safe there.
+Text from a content stays as it is. The terminal and the pages replace what would be obeyed.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from decimal import Decimal, InvalidOperation
 from typing import Final, Literal
 
 import msgspec
@@ -70,6 +71,7 @@ _REFERENCES: Final = frozenset({"link", "links"})
 _FILES: Final = frozenset({"file", "gallery"})
 _LISTED: Final = 5
 """How many elements of a list are named."""
+_DIGITS: Final = 20
 _SHORT_ID: Final = 8
 _LONG_ID: Final = 22
 """Ids of this length are random; the beginning names them too."""
@@ -129,7 +131,7 @@ def value_in_words(value: Json | Literal[Absent.ABSENT], field_type: str | None,
         case int() | float():
             return str(value)
         case msgspec.Raw():
-            return bytes(value).decode(errors="replace")
+            return _number(bytes(value).decode(errors="replace"))
         case str():
             return _text_in_words(value, field_type, names)
         case list():
@@ -137,6 +139,15 @@ def value_in_words(value: Json | Literal[Absent.ABSENT], field_type: str | None,
         case dict():
             return _object_in_words(value, names)
     return str(value)
+
+
+def _number(text: str) -> str:
+    """Return a number as people write it, with all of its digits; one of many digits as it is spelled."""
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        return text
+    return f"{number:f}" if abs(number.adjusted()) < _DIGITS else text
 
 
 def _text_in_words(value: str, field_type: str | None, names: Names) -> str:

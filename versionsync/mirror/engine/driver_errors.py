@@ -48,7 +48,7 @@ POSTGRES_ERRORS: tuple[tuple[str, str], ...] = (
     ("53", "lacks a resource (memory, disk or connections): see the server's log"),
     (
         "55P03",
-        "is locked by another session (is it being migrated, or was a process stopped in the middle?): wait, or end it",
+        "is locked by another session, perhaps a migration, or a process that was stopped: wait for it, or end it",
     ),
     ("40", "could not keep this transaction apart from another one: try again"),
     ("57014", "cancelled the statement (statement_timeout?): raise the limit"),

@@ -145,8 +145,8 @@ def _connect_sqlite(path: Path, parameters: str, *, busy_seconds: float) -> sqli
 def _mode_of(path: Path, where: str, *, busy_seconds: float) -> str:
     """Return the parameters with which SQLite can read a file that this process cannot write.
 
-    If another process writes it, SQLite reads that one's log. If none does, the file alone is the database, and SQLite
-    is told that it does not change: it would have to make a file beside it otherwise.
+    If another process writes it, SQLite reads that one's log. If none does, the file alone is the database. SQLite
+    would make a file beside it, unless it may rely on the file not to change.
     """
     try:
         with closing(_connect_sqlite(path, READ_ONLY, busy_seconds=busy_seconds)) as connection:
@@ -155,7 +155,7 @@ def _mode_of(path: Path, where: str, *, busy_seconds: float) -> str:
         if has_log(path):
             raise DatabaseUnavailable(
                 f"the database {where} was not closed, and its log cannot be read here, as nothing can be written: "
-                f"copy it together with {path.name}-wal to another folder, or mount it where it can be written"
+                f"copy it together with {path.name}-wal to another folder, or make this one writable"
             ) from None
         return UNCHANGING
     except sqlite3.DatabaseError:

@@ -29,8 +29,12 @@ from versionsync.mirror.schema.column_helpers import (
 
 __all__ = ["PENDING", "events", "records", "version_rewrites", "versions"]
 
-PENDING = "deleted_at IS NULL AND (published_version_id IS NULL OR published_version_id <> current_version_id)"
-"""The condition of records whose newest version is not live. A query that repeats it is answered by its index."""
+PENDING = "deleted_at IS NULL AND (status IS NULL OR status <> 'published')"
+"""The condition of records that may have a version that is not live. A query that repeats it is answered by an index.
+
+It is about `status`, as PostgreSQL knows how many records have which status. It cannot estimate for how many records
+two columns differ, and would read all of them.
+"""
 
 
 class _Records(TypedColumns):

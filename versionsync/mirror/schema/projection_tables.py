@@ -1,8 +1,7 @@
 """Projections: derived tables that answer what a view would compute too slowly.
 
 Every row follows from the core tables. They can be emptied and filled again at any time, and then hold the same rows
-(`versionsync db rebuild`). They have no foreign keys: checking those takes longer than the rest of the writing, and
-each filling makes the rows of a record anew.
+(`versionsync db rebuild`). They have no foreign keys: checking those takes longer than the rest of the writing.
 """
 
 from __future__ import annotations

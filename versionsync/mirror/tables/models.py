@@ -141,19 +141,37 @@ def former_keys(connection: Connection, source_id: int) -> dict[str, list[str]]:
 
 
 def _field_changes(connection: Connection, source_id: int) -> Iterator[tuple[int, str, dict[str, Any]]]:
-    """Yield the changes of fields, oldest first: the event's id, the field's, and each member before and after."""
-    changed = (
-        select(events.c.id, events.c.data)
+    """Yield the changes of fields, oldest first: the event's id, the field's, and each member before and after.
+
+    A field that came back may have changed while the token could not see its model: its creation is a change then.
+    """
+    listed = connection.execute(
+        select(fields.c.id, fields.c.field_type, fields.c.is_localized).where(fields.c.source_id == source_id)
+    )
+    now = {row.id: {"field_type": row.field_type, "localized": row.is_localized} for row in listed}
+    last_states: dict[str, dict[str, Any]] = {}
+    of_fields = (
+        select(events.c.id, events.c.type, events.c.data)
         .where(
             events.c.source_id == source_id,
             events.c.record_id.is_(None),  # for the index: few events are about no record
-            events.c.type == EventType.FIELD_CHANGED.value,
+            events.c.type.in_((EventType.FIELD_CHANGED, EventType.FIELD_DELETED, EventType.FIELD_CREATED)),
         )
         .order_by(events.c.id)
     )
-    for id, text in connection.execute(changed):
+    for id, type, text in connection.execute(of_fields):
         data = json.loads(text)
-        yield id, data["field"]["id"], data.get("changes", {})
+        field, changes = data["field"], data.get("changes", {})
+        if type == EventType.FIELD_DELETED:
+            last_states[field["id"]] = field
+        elif type == EventType.FIELD_CREATED:
+            before = last_states.pop(field["id"], {})
+            after = {"api_key": field["api_key"], **now.get(field["id"], {})}
+            changes = {
+                name: (before[name], after[name]) for name in after if before.get(name, after[name]) != after[name]
+            }
+        if changes:
+            yield id, field["id"], changes
 
 
 def _former_key(changes: dict[str, Any]) -> str | None:

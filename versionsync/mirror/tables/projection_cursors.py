@@ -81,13 +81,13 @@ def start_cursor(tx: Connection, source_id: int, projection: str, *, format: int
 def move_cursor(
     tx: Connection, source_id: int, projection: str, *, before: int, after: int, format: int, at: datetime
 ) -> bool:
-    """Move a cursor to another event; return whether it was where it is expected to be.
+    """Move a cursor to another event; return whether it was at the expected one.
 
     Args:
         tx: The transaction. Roll it back if this returns False.
         source_id: The source.
         projection: The projection that is filled.
-        before: Where the cursor is: the event up to which it was filled.
+        before: The event up to which it is expected to be filled.
         after: The event up to which it is filled now.
         format: How its rows are computed.
         at: When it was filled.

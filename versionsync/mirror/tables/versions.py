@@ -307,7 +307,7 @@ def _content(
 
 @dataclass(frozen=True, slots=True)
 class VersionPlace:
-    """A version without its content: where it is in the order of its record, oldest first."""
+    """A version without its content: its place in the order of its record."""
 
     id: str
     record_id: str

@@ -165,7 +165,7 @@ def test_an_answer_that_is_empty_says_why(ask: Ask) -> None:
     assert ask("log", "--since", "2026-09-02").err.endswith("UTC.\n")
     assert "The history begins at" in ask("changes", "--since", "2026-09-02").err
     assert "Nothing was deleted." in ask("deleted", "--model", "page").err
-    assert "“Imprint” was not there then." in ask("as-of", "2026-03-10", "Imprint").err
+    assert "“Imprint” was not there then." in ask("as-of", "2026-03-06", "Imprint").err
 
 
 def test_projections_that_are_behind_are_reported_with_their_time(

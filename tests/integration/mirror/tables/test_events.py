@@ -172,6 +172,24 @@ def test_events_are_read_after_an_id_by_source_and_type(desk: Desk) -> None:
         assert last_event_id(connection) > last_event_id(connection, source_id) == mine[-1].id
 
 
+def test_events_of_a_time_are_found_among_those_that_were_observed_since(desk: Desk) -> None:
+    """Those of a day before it are passed over unread, as upstream's clock is not ahead by more."""
+    days = 86_400
+    for day in range(20):
+        desk.clock = day * days
+        desk.look(Shown(f"v{day}", day * days, "c"), id=f"r{day}")
+    source_id = desk.lease.source_id
+    with desk.mirror.read() as connection:
+        every = events_after(connection, source_id, 0)
+        for since in (-1, 0, 0.5, 7, 12.25, 19, 20, 99):
+            wanted = EventFilter(since=at(since * days))
+            found = events_after(connection, source_id, 0, wanted=wanted)
+            assert found == [row for row in every if row.occurred_at >= at(since * days)]
+            assert last_events(connection, source_id, wanted=wanted) == found
+        span = EventFilter(since=at(3 * days), until=at(5 * days), types=["version.created"], record_id="r4")
+        assert [row.version_id for row in events_after(connection, source_id, 0, wanted=span)] == ["v4"]
+
+
 def _told_of_publications(desk: Desk) -> list[str]:
     return [type.removeprefix("version.") for type, _ in desk.told() if type.endswith("published")]
 

@@ -159,3 +159,28 @@ def test_prose_is_wrapped_between_words_with_a_hanging_indent(
     output.results.width = 30
     output.paragraph(("!", "yellow"), " the token [of] this source is only a placeholder", hang=2)
     assert capsys.readouterr().out.splitlines() == ["! the token [of] this source", "  is only a placeholder"]
+
+
+def test_the_widest_columns_are_cut_first_and_some_keep_more_room() -> None:
+    columns = [Column("a"), Column("title", shrinks=True, least=20), Column("who", shrinks=True), Column("z")]
+    cells = [["id", "t" * 40, "w" * 20, "end"]]
+    assert truncate(columns, cells, 80) == [2, 40, 20, 3]
+    assert truncate(columns, cells, 60) == [2, 29, 20, 3]
+    assert truncate(columns, cells, 41) == [2, 20, 10, 3]
+    assert truncate(columns, cells, 30) == [2, 15, 4, 3]
+
+
+def test_a_table_that_streams_writes_the_same_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    """The first rows decide the widths; a later one may need more, and is not cut while there is room."""
+    output = Output(as_json=False, color=False, redactor=Redactor())
+    columns = [Column("name", shrinks=True), Column("n", "right")]
+    number = output.stream_table(columns, ((f"row {n}", str(n)) for n in range(1000)))
+    lines = capsys.readouterr().out.splitlines()
+    assert number == 1000
+    assert (len(lines), lines[0], lines[1], lines[-1]) == (1001, "name     n", "row 0    0", "row 999  999")
+
+
+def test_a_table_without_heads_grows_with_its_rows(capsys: pytest.CaptureFixture[str]) -> None:
+    output = Output(as_json=False, color=False, redactor=Redactor())
+    output.stream_table([Column("a"), Column("b")], [("1", "x"), ("long", "y"), ("2", "z")], heads=False)
+    assert capsys.readouterr().out.splitlines() == ["1  x", "long  y", "2     z"]

@@ -1,4 +1,4 @@
-"""Twenty changes that editors make, each as a record before and after it."""
+"""Changes that editors make, each as a record before and after it."""
 
 from __future__ import annotations
 
@@ -106,6 +106,7 @@ MARKET = "The old fish market opens at six in the morning, when the first boats 
 SELLERS = "Forty sellers stand at their tables, and nobody shouts. Whoever wants tuna has to come early."
 HISTORY = "It was built in 1887 by a merchant from Trieste. The iron roof came from Vienna in eleven parts."
 TODAY = "Today a third of the hall is empty. The city wants to let it to restaurants, the sellers do not."
+FRIDAY = "On Fridays there is music."
 LONG = " ".join(
     f"On day {day} the catch weighed {day * 37 % 900} kilos and sold for {day * 53 % 700} euros before noon."
     for day in range(1, 40)
@@ -225,4 +226,30 @@ EXAMPLES: Final[Mapping[str, Example]] = {
     "long-text": Example({"intro": LONG}, {"intro": LONG.replace("On day 20 the catch", "On day 20 the poor catch")}),
     "huge-text-limited": Example({"intro": _rewritten(10_500, 1)}, {"intro": _rewritten(10_500, 2)}),
     "first-version": Example(None, {"title": {"en": "The old fish market"}, "cover": _file("4711", "Stalls at dawn")}),
+    "much-at-once": Example(
+        {
+            "title": {"en": "The old fish market"},
+            **_body(para(MARKET), para(f"{SELLERS} {HISTORY}"), para(TODAY), para(FRIDAY)),
+            "sections": [SEA],
+            "author": "r-anna",
+            "publish_on": "2026-03-03",
+        },
+        {
+            "title": {"en": "The fish market at dawn"},
+            **_body(
+                para(FRIDAY),
+                para(
+                    "The old fish market opens at ",
+                    span("five", "strong"),
+                    " in the morning, when the first boats come back from the sea.",
+                ),
+                para(SELLERS),
+                para(HISTORY.replace("a merchant", "two merchants")),
+                para(TODAY),
+            ),
+            "sections": [SEA, BREAD],
+            "author": "r-luca",
+            "publish_on": "2026-04-01",
+        },
+    ),
 }

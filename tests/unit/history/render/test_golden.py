@@ -1,4 +1,4 @@
-"""The twenty examples look as the files in `golden` say: in a terminal, side by side, and as a page."""
+"""The examples look as the files in `golden` say: in a terminal, side by side, and as a page."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from docs.images.diff import PICTURES, drawn
 from tests.unit.history.render.examples import EXAMPLES, MODEL, NAMES, Example
 from versionsync.history.diff import ContentDiff
 from versionsync.history.render.heading import Heading, Side
@@ -59,9 +60,17 @@ def test_an_example_looks_in_a_terminal_as_its_file_says(name: str) -> None:
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_an_example_looks_on_a_page_as_its_file_says(name: str) -> None:
-    page = page_of(view(EXAMPLES[name]), HEADING)
+    page = page_of([(HEADING, view(EXAMPLES[name]))])
     main = page[page.index("<main") : page.index("</main>")]
     check(f"{name}.html", page if name == "text-edited" else main)
+
+
+def test_the_pictures_of_the_documentation_are_what_is_shown_now() -> None:
+    """`docs/images/diff.py` draws them."""
+    for name, picture in drawn().items():
+        if os.environ.get("VERSIONSYNC_TEST_WRITE") == "1":
+            (PICTURES / name).write_text(picture)
+        assert (PICTURES / name).read_text() == picture
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
