@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 from tests.fixtures.compare_with_expected import differences
 from tests.fixtures.sync_env import MakeSyncEnv, SyncEnv
 from versionsync.mirror.schema import events, models, records, versions
-from versionsync.simulator import Editor, EditorKind, Role, Token, World
+from versionsync.simulator import Editor, EditorKind, Role, SimulatorOptions, Token, World
 from versionsync.sync.report import Outcome
 
 UNKNOWN_MODEL = ("refused", "ignored", "empty", "all_ignored", "all_empty")
@@ -249,6 +249,37 @@ def test_a_model_that_became_a_block_model_keeps_its_records(blocks: SyncEnv, by
     with blocks.mirror.read() as connection:
         about = select(func.count()).where(events.c.type.in_(["record.deleted", "record.returned"]))
         assert connection.scalar(about) == 0
+
+
+def test_a_field_retyped_while_its_model_was_hidden_is_no_rewrite(make_sync_env: MakeSyncEnv) -> None:
+    """A date-time that came back as a text is printed as it was entered."""
+    sync_env = make_sync_env(switches=SimulatorOptions(hidden_models_are_named=False))
+
+    def build(world: World) -> str:
+        world.update_site(world.account, timezone="Europe/Rome")
+        quote = world.create_model(world.account, "quote", is_block=True)
+        said_at = world.create_field(world.account, quote, "said_at", "date_time")
+        world.create_field(world.account, world.create_model(world.account, "post"), "parts", "rich_text")
+        block = {
+            "type": "item",
+            "attributes": {"said_at": "2026-03-01T09:00:00Z"},
+            "relationships": {"item_type": {"data": {"id": quote.id, "type": "item_type"}}},
+        }
+        world.create(world.user, "post", {"parts": [block]})
+        return said_at.id
+
+    said_at = sync_env.act(build)
+    narrow(sync_env)
+    sync_env.sync()
+    sync_env.act(lambda world: give_token(world, frozenset({"quote"})))
+    sync_env.sync(full=True)
+    sync_env.act(lambda world: world.update_field(world.account, said_at, field_type="string"))
+    sync_env.act(lambda world: give_token(world, frozenset()))
+    sync_env.sync(full=True)
+    with sync_env.mirror.read() as connection:
+        types = list(connection.scalars(select(events.c.type)))
+    assert "field.deleted" in types
+    assert "version.rewritten" not in types
 
 
 def narrow(sync_env: SyncEnv) -> None:
