@@ -174,6 +174,6 @@ def test_a_sync_succeeds_though_projections_cannot_be_filled(
         raise ZeroDivisionError
 
     monkeypatch.setattr(ProjectionFiller, "fill_batch", fail)
-    job = SourceJob.on(SourceSettings(name="website", base_url=sync_env.spec.base_url), Secret(sync_env.token))
+    job = SourceJob(SourceSettings(name="website", base_url=sync_env.spec.base_url), Secret(sync_env.token))
     (report,) = asyncio.run(sync_all(sync_env.mirror, [job], SyncOptions(wait_until_settled=False), log=log))
     assert report.outcome is Outcome.SUCCEEDED, report
