@@ -102,6 +102,7 @@ def _saved(connection: Connection, scope: Scope, span: _Span, found: dict[str, _
         select(*columns)
         .select_from(models.join(versions, of_model))
         .where(models.c.source_id == span.source_id, *span.of_models(models.c.id), *span.has(v.created_at))
+        .with_hint(versions, "INDEXED BY versions_of_model", "sqlite")
     )
     for row in stream(connection, query, at_once=1000):
         one = found.setdefault(row.record_id, _Found(row.model_id))
