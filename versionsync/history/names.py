@@ -277,6 +277,7 @@ def _by_title(connection: Connection, scope: Scope, wanted: str) -> list[RecordK
         .join(titles, of_record)
         .where(titles.c.source_id.in_(scope.ids), titles.c.title == wanted)
         .group_by(records.c.source_id, records.c.id, records.c.deleted_at)
+        .with_hint(titles, "INDEXED BY titles_by_title", "sqlite")
     )
     rows = connection.execute(exact).all()
     now = [row for row in rows if row.is_newest]

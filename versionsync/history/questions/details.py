@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import Connection, Executable, Row, and_, select
+from sqlalchemy import Connection, Executable, Row, select
 
 from versionsync.history.model import FieldChange, Interval, RecordKey
 from versionsync.history.projections.reading import coverage, record_projections
@@ -18,7 +18,7 @@ from versionsync.history.projections.rows import content_rows
 from versionsync.history.schema_at import SchemaHistory
 from versionsync.history.scope import Scope
 from versionsync.mirror.engine.bulk import chunked
-from versionsync.mirror.schema import changes, intervals, titles, versions
+from versionsync.mirror.schema import changes, intervals, titles
 from versionsync.mirror.tables.projection_cursors import TITLES
 
 __all__ = [
@@ -118,14 +118,11 @@ def titles_of_versions(
 
 def _spans(connection: Connection, source_id: int, version_ids: Iterable[str]) -> dict[str, Spans]:
     found: dict[str, Spans] = {}
-    # From the versions: of many ids in `intervals` alone, SQLite believes that reading all of it is cheaper.
-    of_version = and_(intervals.c.source_id == versions.c.source_id, intervals.c.version_id == versions.c.id)
-    columns = [intervals.c[name] for name in SPAN]
     for chunk in chunked(version_ids):
         query = (
-            select(*columns)
-            .select_from(versions.join(intervals, of_version))
-            .where(versions.c.source_id == source_id, versions.c.id.in_(chunk))
+            select(*(intervals.c[name] for name in SPAN))
+            .where(intervals.c.source_id == source_id, intervals.c.version_id.in_(chunk))
+            .with_hint(intervals, "INDEXED BY intervals_of_version", "sqlite")
         )
         for row in sorted(connection.execute(query), key=lambda row: (row.valid_from, row.number)):
             found.setdefault(row.version_id, Spans()).add(row)

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, and_, exists, func, literal_column, select
+from sqlalchemy import Connection, exists, func, literal_column, select
 
 from versionsync.history.model import ActKind, RecordChanges
 from versionsync.history.questions.details import stream, titles_of_versions
 from versionsync.history.scope import ModelName, Scope, fillings
 from versionsync.mirror.engine.bulk import chunked
-from versionsync.mirror.schema import changes, intervals, models, records, versions
+from versionsync.mirror.schema import changes, intervals, records, versions
 from versionsync.mirror.tables.intervals import PUBLISHED
 
 __all__ = ["IMPORTANCE", "recent"]
@@ -96,12 +96,12 @@ def _saved(connection: Connection, scope: Scope, span: _Span, found: dict[str, _
     is_later = exists().where(
         earlier.c.source_id == v.source_id, earlier.c.record_id == v.record_id, earlier.c.ordinal < v.ordinal
     )
-    of_model = and_(v.source_id == models.c.source_id, v.model_id == models.c.id)
+    ids = span.models or [id for source_id, id in scope.models if source_id == span.source_id]
     columns = (v.record_id, v.model_id, v.created_at, v.editor_type, v.editor_id, is_later.label("is_later"))
     query = (
         select(*columns)
-        .select_from(models.join(versions, of_model))
-        .where(models.c.source_id == span.source_id, *span.of_models(models.c.id), *span.has(v.created_at))
+        .where(v.source_id == span.source_id, v.model_id.in_(ids), *span.has(v.created_at))
+        .with_hint(versions, "INDEXED BY versions_of_model", "sqlite")
     )
     for row in stream(connection, query, at_once=1000):
         one = found.setdefault(row.record_id, _Found(row.model_id))

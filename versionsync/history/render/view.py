@@ -275,8 +275,10 @@ class _Builder:
         """Return what happened, in words; nothing where the text shows it."""
         if change.kind is ChangeKind.FORMATTING:
             return "formatting"
-        if change.operation is Operation.MOVED:
-            return _moved(change)
+        moved = _moved(change) if change.operation is Operation.MOVED else ""
+        return " and ".join(filter(None, (moved, self._restructured(change))))
+
+    def _restructured(self, change: Change) -> str:
         if change.kind is not ChangeKind.STRUCTURE:
             return ""
         before, after = change.before, change.after
@@ -291,7 +293,7 @@ class _Builder:
                 return "replaced"
             case Restructuring.RETYPED:
                 return self._retyped(change)
-        return str(change.operation.value) if change.operation is not Operation.CHANGED else ""
+        return change.operation.value if change.operation in (Operation.ADDED, Operation.REMOVED) else ""
 
     def _retyped(self, change: Change) -> str:
         if isinstance(change.before, dict) and change.before.get("type") == "root":

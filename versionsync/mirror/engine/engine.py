@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from sqlalchemy import URL, Connection, Engine, ExceptionContext, create_engine, event
+from sqlalchemy import URL, Connection, Engine, ExceptionContext, FromClause, create_engine, event
+from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from versionsync.mirror.engine.dialects import READS, dialect_of
@@ -80,6 +81,17 @@ def reading(engine: Engine) -> Engine:
     return dialect_of(engine).reading(engine)
 
 
+class _Compiler(SQLiteCompiler):
+    """Writes hints of statements: `INDEXED BY name`.
+
+    Without statistics, SQLite believes that one source has ten rows of a table, so that any index is good enough. The
+    tables of projections have none until they are large.
+    """
+
+    def get_from_hint_text(self, table: FromClause, text: str | None) -> str | None:
+        return text
+
+
 def _open_sqlite(url: URL, *, create: bool, reads_only: bool) -> Engine:
     if sqlite3.sqlite_version_info < SQLITE_NEEDED:
         raise DatabaseUnavailable(
@@ -114,6 +126,7 @@ def _open_sqlite(url: URL, *, create: bool, reads_only: bool) -> Engine:
         return connection
 
     engine = create_engine(url, creator=connect, hide_parameters=True)
+    engine.dialect.statement_compiler = _Compiler
     _translate_errors(engine, where)
     engine.connect().close()
     opened = _identity(path)

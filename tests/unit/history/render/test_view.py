@@ -11,7 +11,7 @@ from rich.console import Console
 from tests.unit.history.diff.build import bullets, dast, para, span
 from tests.unit.history.diff.generator import SCHEMA as RANDOM_SCHEMA
 from tests.unit.history.diff.generator import Generator
-from tests.unit.history.render.examples import EXAMPLES, MODEL, NAMES, SCHEMA, Example
+from tests.unit.history.render.examples import EXAMPLES, HISTORY, MARKET, MODEL, NAMES, SCHEMA, SELLERS, Example
 from tests.unit.history.render.test_golden import HEADING, terminal, view
 from versionsync.history.diff import ChangeKind, SpanOperation, compare
 from versionsync.history.render.as_json import rows_of
@@ -183,6 +183,14 @@ def test_a_content_is_shown_field_by_field() -> None:
         ],
         ("unknown", None): [("", "1")],
     }
+
+
+def test_a_paragraph_that_was_moved_and_split_says_both() -> None:
+    first, second, last = (f"{MARKET} And here is {number}." for number in ("the first", "one more", "the last"))
+    before = {"body": {"en": dast(para(f"{SELLERS} {HISTORY}"), para(first), para(second), para(last))}}
+    after = {"body": {"en": dast(para(first), para(second), para(last), para(SELLERS), para(HISTORY))}}
+    (entry,) = entries(Example(before, after))
+    assert entry.what == ("moved down, from place 1 to 4 and split into 2 paragraphs",)
 
 
 def test_a_word_in_bold_and_other_words_are_one_entry() -> None:
