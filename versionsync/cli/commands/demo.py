@@ -119,8 +119,9 @@ def demo(
         session.output.json(shown | {"database": str(file), "seconds": round(time.monotonic() - started_at, 3)})
         return
     _step(session, f"The mirror stays in {file}. Try it:")
-    session.output.plain_line(f"  sqlite3 -box {file}")
     session.output.plain_line(f"  versionsync events --database {file}")
+    session.output.plain_line(f"  versionsync changes --since yesterday --database {file}")
+    session.output.plain_line(f"  sqlite3 -box {file}")
     session.output.plain_line("  versionsync init      # set it up for your own project")
 
 
