@@ -44,7 +44,7 @@ def test_no_number_of_connections_stops_the_work(
                 for _ in range(3):
                     project.edit()
                     eventually(lambda: project.is_mirrored(url, "website"), seconds=20)
-                    assert daemon.is_ready()
+                    eventually(daemon.is_ready, seconds=60)
                     daemon.look()
                 assert project.requests > before + 3
             assert daemon.lives()

@@ -77,8 +77,8 @@ class Daemon:
 
     @property
     def states(self) -> Mapping[str, WorkerState]:
-        """The state of each source."""
-        return {name: worker.state for name, worker in self.workers.items()}
+        """The state of each source. Any thread may ask: a reload may change the workers meanwhile."""
+        return {name: worker.state for name, worker in tuple(self.workers.items())}
 
     def stuck(self) -> list[str]:
         """Return the activities that should have made progress and have not; log them once."""

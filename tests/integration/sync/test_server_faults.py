@@ -202,7 +202,8 @@ def test_of_a_deadlock_nobody_notices(make_postgres_database: MakeDatabase) -> N
             deadlocks = looking.execute(
                 "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
             ).fetchone()
-        assert deadlocks == (1,)
+        assert deadlocks is not None
+        assert deadlocks[0] >= 1  # a slow machine may meet it again
 
 
 @pytest.fixture(scope="module")

@@ -104,7 +104,7 @@ def events_after(
     """Return at most `limit` wanted events of a source after that id. Over several sources, ids are in no safe order.
 
     If they are wanted since a time, those that were observed a day before it are passed over: `occurred_at` has no
-    index, and an upstream clock may be ahead of ours, but not by a day.
+    index, and an upstream clock may be ahead of our clock, but not by a day.
     """
     if wanted.since is not None:
         id = max(id, _last_observed_before(connection, source_id, wanted.since - CLOCKS_APART))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -163,12 +164,12 @@ def test_a_wrong_fault_and_a_wrong_limit_are_told(cli: Cli) -> None:
 
 
 @pytest.mark.nightly
-def test_the_demo_needs_nothing_takes_less_than_twenty_seconds_and_leaves_a_database(tmp_path: Path) -> None:
-    begun = time.monotonic()
+def test_the_demo_needs_nothing_takes_a_few_seconds_of_cpu_and_leaves_a_database(tmp_path: Path) -> None:
+    begun = os.times().children_user
     run = subprocess.run(
         [*PROGRAM, "demo"], cwd=tmp_path, env=environment(), capture_output=True, text=True, check=True
     )
-    assert time.monotonic() - begun < 20
+    assert os.times().children_user - begun < 10
     assert run.stderr == ""
     for question in QUESTIONS:
         assert question.question in run.stdout
