@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 __all__ = ["main"]
 
-NAMES = ("requests", "following", "speed", "official", "memory", "pace", "projections", "simulator")
+NAMES = ("requests", "following", "speed", "official", "memory", "pace", "diff", "projections", "simulator")
 
 
 def main() -> None:
@@ -27,8 +27,9 @@ def main() -> None:
     from benchmarks import page, simulator
     from benchmarks.daemon import latency as following
     from benchmarks.databases import Databases, databases
-    from benchmarks.engine import memory, projections, requests, speed
+    from benchmarks.engine import memory, requests, speed
     from benchmarks.engine import rate as pace
+    from benchmarks.history import diff, projections
     from benchmarks.tables import Table
 
     small, large = arguments.small, arguments.large
@@ -39,6 +40,7 @@ def main() -> None:
         "official": lambda made: speed.measure_beside_official_client(made, small=small, large=large),
         "memory": lambda made: memory.measure(made, small=small, large=large),
         "pace": lambda made: pace.measure(made, small=small, large=large),
+        "diff": lambda _: diff.measure(small=small),
         "projections": lambda made: projections.measure(made, small=small),
         "simulator": lambda _: simulator.measure(small=small),
     }

@@ -20,7 +20,7 @@ PAGE = Path(__file__).resolve().parents[1] / "docs" / "performance.md"
 def machine(postgres: str) -> str:
     """The machine and the versions of what was measured, in one line."""
     libraries = ", ".join(
-        f"{name} {version(name)}" for name in ("httpx", "aiohttp", "msgspec", "sqlalchemy", "psycopg")
+        f"{name} {version(name)}" for name in ("httpx", "aiohttp", "msgspec", "rapidfuzz", "sqlalchemy", "psycopg")
     )
     return (
         f"{os.cpu_count()} cores ({platform.machine()}), {platform.system()}, Python {platform.python_version()}, "

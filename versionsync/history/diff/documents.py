@@ -6,21 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from versionsync.history.diff.containers import ContainerComparison, container_types
 from versionsync.history.diff.equality import is_same, key_of
 from versionsync.history.diff.findings import Findings, Spot
+from versionsync.history.diff.inline_blocks import InlineBlockComparison, is_same_except_blocks, loose_blocks
 from versionsync.history.diff.lines import (
-    BLOCK_KEY,
     ITEM_KEY,
     OTHER_KEY,
-    Container,
-    InlineBlock,
     Line,
     LineSort,
     block_id_of,
-    block_words,
     read_lines,
 )
-from versionsync.history.diff.matching import Group, match_lines
+from versionsync.history.diff.matching import match_lines
 from versionsync.history.diff.members import compare_json, compare_members
 from versionsync.history.diff.model import (
     ABSENT,
@@ -34,6 +32,7 @@ from versionsync.history.diff.model import (
     Span,
     SpanOperation,
 )
+from versionsync.history.diff.regions import Group
 from versionsync.history.diff.texts import Text, TextDiff, compare_texts, joined
 
 __all__ = ["compare_documents", "is_document", "text_of"]
@@ -90,15 +89,6 @@ def _common_ends(a: Sequence[Json], b: Sequence[Json]) -> tuple[int, int]:
     return start, end
 
 
-@dataclass(frozen=True, slots=True)
-class _Loose:
-    """A block within the text of a line, and the position of the line."""
-
-    index: int
-    line: Line
-    block: InlineBlock
-
-
 @dataclass(slots=True)
 class _DocumentComparison:
     """The comparison of the lines of two documents. Paths of lines begin at the root, which is at `spot`."""
@@ -113,7 +103,7 @@ class _DocumentComparison:
     def run(self, root_a: Json, root_b: Json, start: int, end: int) -> None:
         groups = match_lines(self.before, self.after)
         mark = len(self.findings.changes)
-        containers = _Containers(self)
+        containers = ContainerComparison(self.findings, self.spot, self.before, self.after)
         touched = [group for group in groups if not self._is_untouched(group)]
         for group in groups:
             lines_a = [self.before[i] for i in group.before]
@@ -125,12 +115,15 @@ class _DocumentComparison:
             else:
                 self._grouped(lines_a, lines_b, group)
                 containers.compare(group)
-        loose_a = _loose(self.before, [i for group in touched for i in group.before])
-        loose_b = _loose(self.after, [j for group in touched for j in group.after])
+        loose_a = loose_blocks(self.before, [i for group in touched for i in group.before])
+        loose_b = loose_blocks(self.after, [j for group in touched for j in group.after])
         if loose_a or loose_b:
             is_gone = {i for group in groups if not group.after for i in group.before}
             is_new = {j for group in groups if not group.before for j in group.after}
-            _InlineBlocks(self, is_gone, is_new).compare(loose_a, loose_b)
+            inline = InlineBlockComparison(
+                self.findings, self.spot, is_gone, is_new, self.nodes_removed, self.nodes_added
+            )
+            inline.compare(loose_a, loose_b)
         if not _is_in_place(groups, self.before, self.after):
             self.findings.outlines.append(self._outline(groups, root_a, root_b, start, end))
             if all(change.kind is not ChangeKind.STRUCTURE for change in self.findings.changes[mark:]):
@@ -180,15 +173,14 @@ class _DocumentComparison:
         if line.sort is LineSort.BLOCK:
             return (), self.findings.words_of(line.node["item"])
         diff = compare_texts(_NOTHING, line.text) if is_added else compare_texts(line.text, _NOTHING)
-        # A block that is on the other side, too, was moved.
-        others = {
-            block_id_of(block.item)
-            for other in (self.before if is_added else self.after)
-            for block in other.inline_blocks
-        }
-        new = [block.item for block in line.inline_blocks if block_id_of(block.item) not in others]
-        words = sum(map(self.findings.words_of, new))
-        return diff.spans, diff.words_added + diff.words_removed + words
+        words = diff.words_added + diff.words_removed
+        if line.inline_blocks:
+            # A block that is on the other side, too, was moved.
+            lines = self.before if is_added else self.after
+            others = {block_id_of(block.item) for other in lines for block in other.inline_blocks}
+            new = [block.item for block in line.inline_blocks if block_id_of(block.item) not in others]
+            words += sum(map(self.findings.words_of, new))
+        return diff.spans, words
 
     def _grouped(self, lines_a: list[Line], lines_b: list[Line], group: Group) -> None:
         a, b = lines_a[0], lines_b[0]
@@ -234,7 +226,7 @@ class _DocumentComparison:
         diff.is_limited |= group.is_limited
         _Whole(self, [a], [b], diff).add_texts()
         is_whole = any(at.source in change.sources for change in self.findings.changes[mark:])
-        if not is_whole and not _is_same_but_for_blocks(a, b):
+        if not is_whole and not is_same_except_blocks(a, b):
             self.findings.respell(a.node, b.node, at)
 
     def _kind_of_line(self, a: Line, b: Line, at: Spot) -> None:
@@ -336,141 +328,10 @@ def _is_other_text(span: Span) -> bool:
     )
 
 
-def _loose(lines: Sequence[Line], indices: Sequence[int]) -> list[_Loose]:
-    """The blocks within the texts of some lines."""
-    return [_Loose(index, lines[index], block) for index in sorted(indices) for block in lines[index].inline_blocks]
-
-
 def _records(lines: Sequence[Line]) -> set[str]:
     """The records that some lines point to."""
     ids = {style.record_id for line in lines for style in line.text.styles if style.record_id is not None}
     return ids | {node.record_id for line in lines for node in line.text.nodes.values() if node.record_id is not None}
-
-
-@dataclass(slots=True)
-class _Containers:
-    """Compares the containers around lines that stayed."""
-
-    comparison: _DocumentComparison
-    last: tuple[int, int] = (-1, -1)
-    seen: set[tuple[Path, Path]] = field(default_factory=set)
-
-    def compare(self, group: Group) -> None:
-        comparison = self.comparison
-        i, j = group.before[0], group.after[0]
-        a, b = comparison.before[i], comparison.after[j]
-        if _types(a) != _types(b):
-            at = comparison.spot.part(a.path, b.path)
-            comparison.findings.add(
-                ChangeKind.STRUCTURE, Operation.CHANGED, a.node, b.node, at, restructuring=Restructuring.RETYPED
-            )
-        else:
-            for one, other in zip(a.containers, b.containers, strict=True):
-                self._members(one, other)
-            if i > 0 and j > 0 and (i - 1, j - 1) == self.last:
-                self._borders(a, b, comparison.before[i - 1], comparison.after[j - 1])
-        self.last = (group.before[-1], group.after[-1])
-
-    def _members(self, a: Container, b: Container) -> None:
-        """Compare what two containers say, such as the style of a list."""
-        if (a.path, b.path) not in self.seen:
-            self.seen.add((a.path, b.path))
-            at = self.comparison.spot.part(a.path, b.path)
-            compare_members(self.comparison.findings, a.node, b.node, at, but=("type", "children"))
-
-    def _borders(self, a: Line, b: Line, last_a: Line, last_b: Line) -> None:
-        """Note that two lines that follow one another are not in the same containers any more, or are now."""
-        shared_a, shared_b = _shared(a, last_a), _shared(b, last_b)
-        at = min(shared_a, shared_b)
-        if shared_a == shared_b or at >= len(a.containers):
-            return
-        one, other = a.containers[at], b.containers[at]
-        self.comparison.findings.add(
-            ChangeKind.STRUCTURE,
-            Operation.CHANGED,
-            one.node,
-            other.node,
-            self.comparison.spot.part(one.path, other.path),
-            restructuring=Restructuring.SPLIT if shared_b < shared_a else Restructuring.MERGED,
-        )
-
-
-def _types(line: Line) -> list[str]:
-    return [container.type for container in line.containers]
-
-
-def _shared(a: Line, b: Line) -> int:
-    """The number of containers that two lines of one document share."""
-    return sum(1 for one, other in zip(a.containers, b.containers, strict=False) if one is other)
-
-
-@dataclass(slots=True)
-class _InlineBlocks:
-    """Compares the blocks within texts. They are matched by id over the whole document, then by content."""
-
-    comparison: _DocumentComparison
-    is_gone: set[int]
-    """Lines before that were removed; the blocks in them went with them."""
-    is_new: set[int]
-
-    def compare(self, before: list[_Loose], after: list[_Loose]) -> None:
-        by_id_a, by_id_b = _by_id(before), _by_id(after)
-        for key, a in by_id_a.items():
-            if (b := by_id_b.get(key)) is not None:
-                self._pair(a, b, is_moved=self._is_moved(a, b))
-        rest_a = [a for key, a in by_id_a.items() if key not in by_id_b]
-        rest_b = [b for key, b in by_id_b.items() if key not in by_id_a]
-        for a in rest_a:
-            words = block_words(a.block.item)
-            same = next((b for b in rest_b if block_words(b.block.item) == words), None)
-            if same is not None:
-                rest_b.remove(same)
-                self._pair(a, same, is_moved=False)
-            elif a.index not in self.is_gone:
-                self._one(a, is_added=False)
-        for b in rest_b:
-            if b.index not in self.is_new:
-                self._one(b, is_added=True)
-
-    def _is_moved(self, a: _Loose, b: _Loose) -> bool:
-        key = f"{BLOCK_KEY}{block_id_of(a.block.item)} "
-        comparison = self.comparison
-        is_out = a.index in self.is_gone or any(one.startswith(key) for one in comparison.nodes_removed)
-        is_in = b.index in self.is_new or any(one.startswith(key) for one in comparison.nodes_added)
-        return is_out and is_in
-
-    def _pair(self, a: _Loose, b: _Loose, *, is_moved: bool) -> None:
-        findings = self.comparison.findings
-        at = self.comparison.spot.part(a.line.path + a.block.path, b.line.path + b.block.path)
-        if is_moved:
-            findings.add(ChangeKind.STRUCTURE, Operation.MOVED, a.block.item, b.block.item, at)
-        if not is_same(a.block.item, b.block.item):
-            findings.compare_block(findings, a.block.item, b.block.item, at)
-
-    def _one(self, one: _Loose, *, is_added: bool) -> None:
-        findings, item = self.comparison.findings, one.block.item
-        path = one.line.path + one.block.path
-        words = findings.words_of(item)
-        findings.add(
-            ChangeKind.STRUCTURE,
-            Operation.ADDED if is_added else Operation.REMOVED,
-            ABSENT if is_added else item,
-            item if is_added else ABSENT,
-            self.comparison.spot.part(path, path),
-            words_added=words if is_added else 0,
-            words_removed=0 if is_added else words,
-        )
-
-
-def _by_id(blocks: Sequence[_Loose]) -> dict[tuple[str | None, int], _Loose]:
-    """Blocks by id. Should a document have one id twice, the number of the occurrence is part of the key."""
-    found: dict[tuple[str | None, int], _Loose] = {}
-    for one in blocks:
-        id, number = block_id_of(one.block.item), 0
-        while (id, number) in found:
-            number += 1
-        found[id, number] = one
-    return found
 
 
 def _is_in_place(groups: Sequence[Group], before: Sequence[Line], after: Sequence[Line]) -> bool:
@@ -479,31 +340,9 @@ def _is_in_place(groups: Sequence[Group], before: Sequence[Line], after: Sequenc
         if len(group.before) != 1 or len(group.after) != 1:
             return False
         a, b = before[group.before[0]], after[group.after[0]]
-        if a.path != b.path or _types(a) != _types(b):
+        if a.path != b.path or container_types(a) != container_types(b):
             return False
     return True
-
-
-def _is_same_but_for_blocks(a: Line, b: Line) -> bool:
-    """Return whether two lines hold the same nodes in the same order, except the content of the blocks in them."""
-    if not isinstance(a.node, dict) or not isinstance(b.node, dict):
-        return False
-    content = "code" if a.type == "code" else "children"
-    one, other = a.node.get(content, ABSENT), b.node.get(content, ABSENT)
-    if not a.inline_blocks or not b.inline_blocks:
-        return is_same(one, other)
-    return is_same(_without_items(one), _without_items(other))
-
-
-def _without_items(nodes: Json) -> Json:
-    """Nodes with the ids of inline blocks instead of their content."""
-    if isinstance(nodes, list):
-        return [_without_items(node) for node in nodes]
-    if not isinstance(nodes, dict):
-        return nodes
-    if nodes.get("type") == "inlineBlock":
-        return {**nodes, "item": block_id_of(nodes.get("item"))}
-    return {**nodes, "children": _without_items(nodes["children"])} if "children" in nodes else nodes
 
 
 def _with_places(node: Json, path: Path, kept: dict[Path, Kept], new: set[Path]) -> Json:

@@ -7,31 +7,33 @@ from typing import Final
 import msgspec
 
 from versionsync.history.diff.model import ABSENT, Json
-from versionsync.ledger.content import ContentError, canonical_value
+from versionsync.ledger.content import ContentError, canonical_number, canonical_value
 from versionsync.ledger.times import read_time, same_time_text
 
 __all__ = ["is_empty", "is_same", "is_same_deep", "is_same_instant", "key_of"]
 
 _ENCODER: Final = msgspec.json.Encoder()
+_NUMBERS: Final = (int, float, msgspec.Raw)
 
 
 def is_same(a: Json, b: Json) -> bool:
-    """Return whether two values are one JSON value; numbers are compared by their value, true is not 1."""
+    """Return whether two values are one JSON value; numbers are compared by their value, true is not 1.
+
+    Two objects or lists may be called different if they differ in nothing but the form of a number: of two contents,
+    `parse_value` may have read one in the usual and one in the exact way. Their members are the same, then.
+    """
     if a is b:
         return True
     if a is ABSENT or b is ABSENT:
         return False
-    if isinstance(a, str) and isinstance(b, str):
-        return a == b
-    if a == b and key_of(a) == key_of(b):
-        return True
-    if isinstance(a, dict | list) and (type(a) is not type(b) or len(a) != len(b)):
-        return False
-    return canonical_value(a) == canonical_value(b)
+    if a == b:
+        # Python takes true for 1, and 1.0; what is encoded alike is the same.
+        return isinstance(a, str) or key_of(a) == key_of(b) or is_same_deep(a, b)
+    return isinstance(a, _NUMBERS) and isinstance(b, _NUMBERS) and _is_same_number(a, b)
 
 
 def is_same_deep(a: Json, b: Json) -> bool:
-    """Do the same for values nested so deep that Python cannot call itself a level at a time."""
+    """Do the same without exception, for values nested as deep as you like."""
     waiting = [(a, b)]
     while waiting:
         one, other = waiting.pop()
@@ -43,9 +45,23 @@ def is_same_deep(a: Json, b: Json) -> bool:
             if len(one) != len(other):
                 return False
             waiting.extend(zip(one, other, strict=True))
-        elif isinstance(one, dict | list) or isinstance(other, dict | list) or not is_same(one, other):
+        elif isinstance(one, _NUMBERS) and isinstance(other, _NUMBERS):
+            if not _is_same_number(one, other):
+                return False
+        elif type(one) is not type(other) or one != other:
             return False
     return True
+
+
+def _is_same_number(a: Json, b: Json) -> bool:
+    if isinstance(a, bool) or isinstance(b, bool):
+        return a is b
+    return a == b or _spelled(a) == _spelled(b)
+
+
+def _spelled(number: Json) -> str:
+    text = bytes(number).decode() if isinstance(number, msgspec.Raw) else repr(number)
+    return canonical_number(text)
 
 
 def is_same_instant(a: Json, b: Json) -> bool:

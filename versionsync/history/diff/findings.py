@@ -1,4 +1,4 @@
-"""What a comparison found so far, and where it is."""
+"""What a comparison found so far, and the place that it compares."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ class Container:
 
 @dataclass(frozen=True, slots=True)
 class InlineBlock:
-    """A block within a text: where it is from the line on, and its content."""
+    """A block within a text: its path from the line on, and its content."""
 
     path: Path
     item: Json

@@ -5,50 +5,32 @@
 2. Between two pairs that stay, the words of all lines are aligned as one text. Lines that share enough words, or words
    at a common border, form a group: a pair, a split, a merge, or paragraphs whose borders moved.
 3. What is left is aligned again, whatever stands between. Groups found there were moved and edited.
-4. Lines left between the same neighbours, of the same number and types, were rewritten in place.
+4. A line whose words are in a group already is a part of it that stands elsewhere.
+5. Lines left between the same neighbours, of the same number and types, were rewritten in place.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from itertools import accumulate
+from collections.abc import Sequence
 from typing import Final
 
-from versionsync.history.diff.alignment import Alignment, align, heaviest_chain
+from versionsync.history.diff.alignment import heaviest_chain
 from versionsync.history.diff.lines import Line, LineSort
+from versionsync.history.diff.parts import SURE_SHARE, SURE_WORDS, attach_parts
+from versionsync.history.diff.regions import (
+    Edge,
+    Group,
+    group_region,
+    joined_lines,
+    may_be_rewritten,
+    shared_words,
+)
 
-__all__ = ["Group", "match_lines"]
+__all__ = ["match_lines"]
 
-SURE_WORDS: Final = 4
-"""A line of fewer words may be equal to another one by chance: it is not said to be moved."""
-SURE_SHARE: Final = 0.6
-"""The share of common words from which on a line that is not equal may be said to be moved."""
 ROUNDS: Final = 5
 """How often lines are looked for that were moved and edited; each round finds those in one order."""
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """Lines before and after that belong together, by position. One side is empty if they were added or removed."""
-
-    before: tuple[int, ...]
-    after: tuple[int, ...]
-    is_moved: bool = False
-    is_limited: bool = False
-
-
-@dataclass(slots=True)
-class _Edge:
-    """The words that a line before and a line after share: their number, and the first and last on each side."""
-
-    count: int
-    first_a: int
-    last_a: int
-    first_b: int
-    last_b: int
 
 
 def match_lines(before: Sequence[Line], after: Sequence[Line]) -> list[Group]:
@@ -56,7 +38,7 @@ def match_lines(before: Sequence[Line], after: Sequence[Line]) -> list[Group]:
 
     A group that was removed follows the one that stood before it.
     """
-    if len(before) == len(after) == 1 and _is_same_place(before[0], after[0]):
+    if len(before) == len(after) == 1 and may_be_rewritten(before[0], after[0]):
         return [Group((0,), (0,))]
     fixed, moved = _exact_pairs(before, after)
     taken_a = {i for i, _ in moved}
@@ -67,7 +49,7 @@ def match_lines(before: Sequence[Line], after: Sequence[Line]) -> list[Group]:
     for end_a, end_b in [*fixed, (len(before), len(after))]:
         rest_a = [i for i in range(at_a, end_a) if i not in taken_a]
         rest_b = [j for j in range(at_b, end_b) if j not in taken_b]
-        found, is_limited = _aligned(before, after, rest_a, rest_b)
+        found, is_limited = group_region(before, after, rest_a, rest_b)
         groups += found
         if is_limited:
             limited[0].update(rest_a)
@@ -77,7 +59,7 @@ def match_lines(before: Sequence[Line], after: Sequence[Line]) -> list[Group]:
     others = [Group((i,), (j,), is_moved=True) for i, j in moved]
     others += _crossing(before, after, in_order, others)
     staying = in_order
-    in_order, others = _attached(before, after, in_order, others)
+    in_order, others = attach_parts(before, after, in_order, others)
     in_order += _rewritten(before, after, staying, [*in_order, *others])
     in_order.sort(key=lambda group: group.before)
     return _with_rest(len(before), len(after), in_order, others, limited)
@@ -108,143 +90,13 @@ def _is_sure_to_move(line: Line) -> bool:
 
 
 def _weight(line: Line) -> int:
-    """How much is lost if a line does not stay: one that cannot be moved is shown as removed and added."""
+    """How much is lost if a line does not stay: one that cannot be moved is shown as removed and added.
+
+    A line of one word is too likely to be equal to another one by chance to make a longer one move.
+    """
     if _is_sure_to_move(line):
         return 2000 + min(len(line.words), 999)
-    return 3000 * len(line.words)
-
-
-def _aligned(
-    before: Sequence[Line], after: Sequence[Line], rest_a: list[int], rest_b: list[int]
-) -> tuple[list[Group], bool]:
-    """Group the lines of a region by the words they share, in order. Also return whether a limit was met."""
-    if not rest_a or not rest_b:
-        return [], False
-    if len(rest_a) == len(rest_b) == 1 and _is_rewritten(before[rest_a[0]], after[rest_b[0]]):
-        return [Group((rest_a[0],), (rest_b[0],))], False
-    edges, is_limited = _edges(before, after, rest_a, rest_b)
-    groups = [
-        Group(tuple(members_a), tuple(members_b), is_limited=is_limited)
-        for members_a, members_b in _components(before, after, edges)
-    ]
-    return groups, is_limited
-
-
-def _is_same_place(a: Line, b: Line) -> bool:
-    """Return whether two lines that stand between the same neighbours are one line that was rewritten."""
-    return a.sort is b.sort and a.type == b.type and a.sort is not LineSort.BLOCK
-
-
-def _is_rewritten(a: Line, b: Line) -> bool:
-    """Return whether two lines between the same neighbours are one, without aligning them: half of the words are."""
-    if not _is_same_place(a, b):
-        return False
-    shared = (Counter(a.words) & Counter(b.words)).total()
-    return 2 * shared >= max(len(a.words), len(b.words))
-
-
-def _edges(
-    before: Sequence[Line], after: Sequence[Line], rest_a: list[int], rest_b: list[int]
-) -> tuple[dict[tuple[int, int], _Edge], bool]:
-    """Align the words of some lines as one text; return what each pair of lines shares."""
-    words_a = [word for i in rest_a for word in before[i].words]
-    words_b = [word for j in rest_b for word in after[j].words]
-    starts_a = [0, *accumulate(len(before[i].words) for i in rest_a)]
-    starts_b = [0, *accumulate(len(after[j].words) for j in rest_b)]
-    alignment: Alignment = align(words_a, words_b)
-    edges: dict[tuple[int, int], _Edge] = {}
-    for place_a, place_b, size in alignment.blocks:
-        while size:
-            rank_a = bisect_right(starts_a, place_a) - 1
-            rank_b = bisect_right(starts_b, place_b) - 1
-            step = min(size, starts_a[rank_a + 1] - place_a, starts_b[rank_b + 1] - place_b)
-            in_a, in_b = place_a - starts_a[rank_a], place_b - starts_b[rank_b]
-            pair = (rest_a[rank_a], rest_b[rank_b])
-            edge = edges.get(pair)
-            if edge is None:
-                edges[pair] = _Edge(step, in_a, in_a + step - 1, in_b, in_b + step - 1)
-            else:
-                edge.count += step
-                edge.last_a, edge.last_b = in_a + step - 1, in_b + step - 1
-            place_a, place_b, size = place_a + step, place_b + step, size - step
-    return edges, alignment.is_limited
-
-
-def _components(
-    before: Sequence[Line], after: Sequence[Line], edges: dict[tuple[int, int], _Edge]
-) -> Iterable[tuple[list[int], list[int]]]:
-    """Join lines along the edges that mean something, the strongest first."""
-    borders_a, borders_b = _borders(edges, of_a=True), _borders(edges, of_a=False)
-    of_a: dict[int, tuple[list[int], list[int]]] = {}
-    of_b: dict[int, tuple[list[int], list[int]]] = {}
-    for (i, j), edge in sorted(edges.items(), key=lambda item: -item[1].count):
-        a, b = before[i], after[j]
-        if a.sort is not b.sort or not _is_significant(edge, len(a.words), len(b.words)):
-            continue
-        one, other = of_a.get(i), of_b.get(j)
-        if one is not None and one is other:
-            continue
-        if (one or other) and not (
-            a.sort is LineSort.TEXT
-            and (
-                _is_at_border(edge, len(a.words), len(b.words))
-                or (one and not other and _is_part(edge.count, edge.first_a, edge.last_a, b, a, borders_a[i]))
-                or (other and not one and _is_part(edge.count, edge.first_b, edge.last_b, a, b, borders_b[j]))
-            )
-        ):
-            continue
-        members = one or ([i], [])
-        added = other or ([], [j])
-        members[0].extend(added[0])
-        members[1].extend(added[1])
-        of_a.update(dict.fromkeys(members[0], members))
-        of_b.update(dict.fromkeys(members[1], members))
-    unique = {id(members): members for members in of_a.values()}
-    return [(sorted(members[0]), sorted(members[1])) for members in unique.values()]
-
-
-def _is_significant(edge: _Edge, size_a: int, size_b: int) -> bool:
-    """Return whether two lines share so much that one comes from the other."""
-    shorter = min(size_a, size_b)
-    return 2 * edge.count >= shorter or _is_at_border(edge, size_a, size_b)
-
-
-def _borders(edges: dict[tuple[int, int], _Edge], *, of_a: bool) -> dict[int, Counter[int]]:
-    """Return, for each line, the places at which passages that it shares with other lines begin or have ended."""
-    borders: dict[int, Counter[int]] = {}
-    for (i, j), edge in edges.items():
-        first, last = (edge.first_a, edge.last_a) if of_a else (edge.first_b, edge.last_b)
-        borders.setdefault(i if of_a else j, Counter()).update((first, last + 1))
-    return borders
-
-
-def _is_part(count: int, first: int, last: int, part: Line, whole: Line, borders: Counter[int]) -> bool:
-    """Return whether a line is a part of another one, which has other parts.
-
-    Half of its words were in the whole. If these are few, they were at its start, at its end or next to another part.
-
-    Args:
-        count: The number of words that both share.
-        first: The place of the first of them in the whole.
-        last: The place of the last of them.
-        part: The line that may be a part.
-        whole: The line that it may be a part of.
-        borders: How often a passage of the whole that it shares with some line begins or has ended at a place.
-    """
-    if 2 * count < len(part.words):
-        return False
-    # The line itself has put its own first and last place there.
-    has_neighbour = borders[first] > 1 or borders[last + 1] > 1
-    return count > 2 or first == 0 or last == len(whole.words) - 1 or has_neighbour
-
-
-def _is_at_border(edge: _Edge, size_a: int, size_b: int) -> bool:
-    """Return whether the end of one line became the start of the other one: a border between two lines moved."""
-    ends_a = edge.last_a == size_a - 1 and edge.first_b == 0
-    ends_b = edge.first_a == 0 and edge.last_b == size_b - 1
-    length = edge.last_a - edge.first_a + 1
-    is_dense = edge.count == length == edge.last_b - edge.first_b + 1
-    return is_dense and (ends_a or ends_b)
+    return 1500 * len(line.words)
 
 
 def _crossing(
@@ -259,10 +111,10 @@ def _crossing(
     for _ in range(ROUNDS):
         if not rest_a or not rest_b:
             break
-        edges, is_limited = _edges(before, after, rest_a, rest_b)
+        edges, is_limited = shared_words(before, after, rest_a, rest_b)
         groups = [
             Group(tuple(members_a), tuple(members_b), _is_crossing(members_a, members_b, in_order), is_limited)
-            for members_a, members_b in _components(before, after, edges)
+            for members_a, members_b in joined_lines(before, after, edges)
             if _is_sure(before, after, members_a, members_b, edges)
         ]
         if not groups:
@@ -275,89 +127,20 @@ def _crossing(
     return found
 
 
-def _attached(
-    before: Sequence[Line], after: Sequence[Line], in_order: list[Group], others: list[Group]
-) -> tuple[list[Group], list[Group]]:
-    """Find lines whose words are in a group already: parts of a paragraph that stand elsewhere."""
-    size = len(in_order)
-    groups = [*in_order, *others]
-    taken_a = {i for group in groups for i in group.before}
-    taken_b = {j for group in groups for j in group.after}
-    rest_a = [i for i, line in enumerate(before) if i not in taken_a and line.sort is LineSort.TEXT]
-    rest_b = [j for j, line in enumerate(after) if j not in taken_b and line.sort is LineSort.TEXT]
-    for index, group in enumerate(groups):
-        if before[group.before[0]].sort is not LineSort.TEXT:
-            continue
-        if rest_a:
-            members, rest_a = _with_parts(before, group.before, [after[j] for j in group.after], rest_a)
-            groups[index] = group = replace(group, before=members)
-        if rest_b:
-            members, rest_b = _with_parts(after, group.after, [before[i] for i in group.before], rest_b)
-            groups[index] = group = replace(group, after=members)
-    return groups[:size], groups[size:]
-
-
-def _with_parts(
-    lines: Sequence[Line], members: tuple[int, ...], others: Sequence[Line], rest: list[int]
-) -> tuple[tuple[int, ...], list[int]]:
-    """Add lines of `rest` to the members of a group whose other side, `others`, has their words.
-
-    Returns:
-        The members in the order in which their words are on the other side, and the lines that are no members.
-    """
-    whole = [word for line in others for word in line.words]
-    words = [word for index in members for word in lines[index].words]
-    owners = [index for index in members for _ in lines[index].words]
-    if words == whole:
-        return members, rest
-    unmatched = set(range(len(whole)))
-    places: dict[int, int] = {}
-    for place, at, size in align(words, whole).blocks:
-        unmatched.difference_update(range(at, at + size))
-        for offset in range(size):
-            places.setdefault(owners[place + offset], at + offset)
-    left: list[int] = []
-    for index in rest:
-        found = _places_in(lines[index].words, whole, unmatched)
-        if found:
-            places[index] = found[0]
-            unmatched.difference_update(found)
-        else:
-            left.append(index)
-    if len(left) == len(rest):
-        return members, rest
-    return tuple(sorted(places.keys() | set(members), key=lambda index: (places.get(index, -1), index))), left
-
-
-def _places_in(words: list[str], whole: list[str], unmatched: set[int]) -> list[int]:
-    """Return the places of the words of a line in a whole that has most of them; a short line must end it as it is."""
-    size = len(words)
-    if size < SURE_WORDS:
-        for start in (0, len(whole) - size):
-            found = list(range(start, start + size))
-            if start >= 0 and unmatched.issuperset(found) and whole[start : start + size] == words:
-                return found
-        return []
-    residue = sorted(unmatched)
-    residue_words = [whole[place] for place in residue]
-    if (Counter(words) & Counter(residue_words)).total() < SURE_SHARE * size:
-        return []
-    found = [residue[place] for _, at, length in align(words, residue_words).blocks for place in range(at, at + length)]
-    return found if len(found) >= SURE_SHARE * size else []
-
-
 def _is_sure(
     before: Sequence[Line],
     after: Sequence[Line],
     members_a: Sequence[int],
     members_b: Sequence[int],
-    edges: dict[tuple[int, int], _Edge],
+    edges: dict[tuple[int, int], Edge],
 ) -> bool:
     shared = sum(edges[i, j].count for i in members_a for j in members_b if (i, j) in edges)
     size_a = sum(len(before[i].words) for i in members_a)
     size_b = sum(len(after[j].words) for j in members_b)
     is_enough = shared >= SURE_WORDS or before[members_a[0]].sort is LineSort.BLOCK
-    return is_enough and shared >= SURE_SHARE * max(size_a, size_b)
+    # A part that has no other words needs half of the whole only: the other parts may be elsewhere.
+    share = SURE_SHARE if shared < min(size_a, size_b) else 0.5
+    return is_enough and shared >= share * max(size_a, size_b)
 
 
 def _is_crossing(members_a: Sequence[int], members_b: Sequence[int], in_order: Sequence[Group]) -> bool:
@@ -378,7 +161,7 @@ def _rewritten(
         rest_a = [i for i in range(at_a, first_a) if i not in taken_a]
         rest_b = [j for j in range(at_b, first_b) if j not in taken_b]
         if len(rest_a) == len(rest_b) and all(
-            _is_same_place(before[i], after[j]) for i, j in zip(rest_a, rest_b, strict=True)
+            may_be_rewritten(before[i], after[j]) for i, j in zip(rest_a, rest_b, strict=True)
         ):
             found += [Group((i,), (j,)) for i, j in zip(rest_a, rest_b, strict=True)]
         at_a, at_b = last_a + 1, last_b + 1

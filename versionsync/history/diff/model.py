@@ -177,7 +177,18 @@ class Change:
     words_added: int = 0
     words_removed: int = 0
     is_limited: bool = False
-    """The text is too long to compare word by word: all of it is shown as removed and added."""
+    """The text is too long to compare word by word: passages of it are shown as removed and added as a whole."""
+
+    @property
+    def block_id(self) -> str | None:
+        """The block that was added, removed, moved or replaced; of other changes the innermost block around."""
+        if self.kind is ChangeKind.STRUCTURE:
+            for value in (self.after, self.before):
+                if isinstance(value, dict):
+                    block = value.get("item") if value.get("type") in ("block", "inlineBlock") else value
+                    if isinstance(block, dict) and block.get("type") == "item" and isinstance(block.get("id"), str):
+                        return str(block["id"])
+        return self.place.block_id
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from decimal import Decimal, InvalidOperation
 from typing import Final
 
 import msgspec
@@ -40,6 +41,8 @@ _NODE_NAMES: Final = {
     "thematicBreak": "rule",
 }
 _FILE_TYPES: Final = frozenset({"file", "gallery", "seo"})
+_PLAIN_MEMBERS: Final = frozenset({"upload_id"})
+"""Members that stand for the value itself."""
 _DONE: Final = {
     Restructuring.SPLIT: "split",
     Restructuring.MERGED: "merged",
@@ -117,7 +120,7 @@ def _together(changes: Iterable[Change], schema: Schema) -> list[str]:
 
 
 def _what(change: Change, schema: Schema) -> str:
-    member = ".".join(step for step in change.place.member if isinstance(step, str))
+    member = ".".join(step for step in change.place.member if isinstance(step, str) and step not in _PLAIN_MEMBERS)
     what = _KINDS[change.kind](change, schema)
     limited = " (too long to compare word by word)" if change.is_limited else ""
     return printable(f"{member} {what}" if member else what) + limited
@@ -221,8 +224,17 @@ def _shown(value: Json) -> str:
     elif value is None:
         text = "nothing"
     else:
-        text = msgspec.json.encode(value).decode()
+        text = _number(msgspec.json.encode(value).decode())
     return text if len(text) <= SHOWN_CHARACTERS else ""
+
+
+def _number(spelled: str) -> str:
+    """Return a number as people write it: 3.9 for 39e-1, unless it is very small or large."""
+    try:
+        number = Decimal(spelled)
+        return f"{number:f}" if abs(number.adjusted()) < SHOWN_CHARACTERS else spelled
+    except (InvalidOperation, ValueError):
+        return spelled
 
 
 _KINDS: Final = {

@@ -6,7 +6,7 @@ on half a word is a change of formatting and not another word.
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
@@ -27,7 +27,7 @@ class Style(NamedTuple):
     record_id: str | None = None
     more: str = ""
 
-    def is_same_but_for_record(self, other: Style) -> bool:
+    def is_same_except_record(self, other: Style) -> bool:
         """Return whether two styles differ at most in the record that a link points to."""
         if (self.record_id is None) != (other.record_id is None):
             # A link to a record that was added or removed is a reference, too, with all its settings.
@@ -54,6 +54,7 @@ class Text:
     starts: Sequence[int] = (0,)
     styles: Sequence[Style] = (PLAIN,)
     nodes: Mapping[int, Node] = field(default_factory=dict)
+    _places: list[int] | None = None
     _words: list[str] | None = None
     _gaps: list[str] | None = None
     _ends: list[int] | None = None
@@ -88,16 +89,23 @@ class Text:
             # A node's word is one character; the last word is empty and ends where the one before it may end, too.
             indices = {end: index for index, end in enumerate(self._ends[:-1])}
             for place, node in self.nodes.items():
-                self._words[indices[place + 1]] = node.key
+                if node.key != BREAK:
+                    self._words[indices[place + 1]] = node.key
 
     def style_at(self, place: int) -> Style:
         """The style of the character at `place`."""
         return self.styles[bisect_right(self.starts, place) - 1]
 
+    def _nodes_in(self, start: int, end: int) -> list[int]:
+        """The places of the nodes in a part."""
+        if self._places is None:
+            self._places = sorted(self.nodes)
+        return self._places[bisect_left(self._places, start) : bisect_left(self._places, end)]
+
     def only_style(self, start: int, end: int) -> Style | None:
         """Return the style of a part, if it has one and no node."""
         first = bisect_right(self.starts, start) - 1
-        if first != bisect_right(self.starts, end - 1) - 1 or any(start <= place < end for place in self.nodes):
+        if first != bisect_right(self.starts, end - 1) - 1 or (self.nodes and self._nodes_in(start, end)):
             return None
         return self.styles[first]
 
@@ -106,9 +114,8 @@ class Text:
         cuts = {start, end}
         if len(self.starts) > 1:
             cuts.update(self.starts[bisect_right(self.starts, start) : bisect_right(self.starts, end - 1)])
-        for place in self.nodes:
-            if start <= place < end:
-                cuts.update((place, place + 1))
+        for place in self._nodes_in(start, end) if self.nodes else ():
+            cuts.update((place, place + 1))
         ordered = sorted(cuts)
         for one, next_one in pairwise(ordered):
             yield one, next_one, self.style_at(one)
@@ -278,7 +285,7 @@ def _span(operation: SpanOperation, text: Text, start: int, end: int, style: Sty
 
 
 def _equal_spans(a: Text, b: Text, start_a: int, end_a: int, start_b: int, result: TextDiff) -> Iterator[Span]:
-    """Make the spans of a part that is equal but for its style."""
+    """Make the spans of a part that is equal except for its style."""
     style = a.only_style(start_a, end_a)
     if style is not None and style == b.only_style(start_b, start_b + end_a - start_a):
         yield Span(SpanOperation.EQUAL, a.text[start_a:end_a], style.marks, style.link, style.record_id)
@@ -301,7 +308,7 @@ def _equal_spans(a: Text, b: Text, start_a: int, end_a: int, start_b: int, resul
             yield Span(SpanOperation.EQUAL, text, after.marks, after.link, record_id, content)
             continue
         result.has_references |= before.record_id != after.record_id
-        result.has_formatting |= not before.is_same_but_for_record(after)
+        result.has_formatting |= not before.is_same_except_record(after)
         yield Span(
             SpanOperation.FORMATTED,
             text,

@@ -17,7 +17,7 @@ __all__ = ["BREAK", "NODE", "Tokens", "count_words", "split_words", "words_in"]
 NODE: Final = "\ufffc"
 """Stands in a text for a node that is no text (U+FFFC, object replacement character)."""
 BREAK: Final = "\u2029"
-"""Stands in a text for the border between two paragraphs (U+2029, paragraph separator)."""
+"""Stands in a text for the border between two paragraphs (U+2029, paragraph separator). It is part of a gap."""
 
 Tokens = list[tuple[str, str]]
 """Pairs of a gap and the word after it. The last word is empty: its gap is the end of the text."""
@@ -30,18 +30,15 @@ _PUNCTUATION = (
 _SINGLE = r"\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _CLUSTER = r"\u0e00-\u0eff"
 _CLUSTER_MARKS = r"\u0e31\u0e34-\u0e3a\u0e47-\u0e4e\u0eb1\u0eb4-\u0ebc\u0ec8-\u0ece"
-_ALONE = NODE + BREAK
 _GAP = rf"\s{_PUNCTUATION}"
-_LETTER = rf"[^{_GAP}{_SINGLE}{_CLUSTER}{_ALONE}]"
+_LETTER = rf"[^{_GAP}{_SINGLE}{_CLUSTER}{NODE}]"
 _WORD = (
     rf"{_LETTER}++(?:['’]{_LETTER}++|(?<=[0-9])[.,](?=[0-9]){_LETTER}++)*+"
-    rf"|[{_SINGLE}{_ALONE}]|[{_CLUSTER}][{_CLUSTER_MARKS}]*+"
+    rf"|[{_SINGLE}{NODE}]|[{_CLUSTER}][{_CLUSTER_MARKS}]*+"
 )
-_GAP_CHARS = rf"(?:(?!{BREAK})[{_GAP}])"  # \s holds U+2029, which is a word of its own here
-_PLAIN: Final = re.compile(rf"({_GAP_CHARS}*+)({_WORD}|\Z)")
-_TAGGED: Final = re.compile(rf"((?:</?[A-Za-z!][^<>]*+>|{_GAP_CHARS})*+)({_WORD}|\Z)")
-_ONLY_WORDS: Final = re.compile(_WORD)
-_NO_WORD: Final = frozenset((NODE, BREAK, "\x00", ""))
+_PLAIN: Final = re.compile(rf"([{_GAP}]*+)({_WORD}|\Z)")
+_TAGGED: Final = re.compile(rf"((?:</?[A-Za-z!][^<>]*+>|[{_GAP}])*+)({_WORD}|\Z)")
+_NO_WORD: Final = frozenset((NODE, "\x00", ""))
 
 
 def split_words(text: str) -> Tokens:
@@ -55,7 +52,7 @@ def split_words(text: str) -> Tokens:
 
 
 def count_words(tokens: Iterable[str]) -> int:
-    """Return how many of some tokens are words; nodes and borders of paragraphs are none."""
+    """Return how many of some tokens are words; nodes are none."""
     return sum(1 for token in tokens if token[:1] not in _NO_WORD)
 
 

@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 from versionsync.history.diff.alignment import heaviest_chain
 from versionsync.history.diff.documents import compare_documents, is_document, text_of
-from versionsync.history.diff.equality import is_empty, is_same, is_same_instant, key_of
+from versionsync.history.diff.equality import is_empty, is_same, is_same_deep, is_same_instant, key_of
 from versionsync.history.diff.findings import Findings, Spot
 from versionsync.history.diff.lines import Line, LineSort, block_id_of, block_model_of
 from versionsync.history.diff.matching import match_lines
@@ -134,6 +134,8 @@ def _date_times(findings: Findings, before: Json, after: Json, spot: Spot) -> No
 
 
 def _plain(findings: Findings, before: Json, after: Json, spot: Spot) -> None:
+    if is_same_deep(before, after):
+        return
     findings.add(ChangeKind.ATTRIBUTE, Operation.CHANGED, before, after, spot)
 
 

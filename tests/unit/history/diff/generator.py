@@ -207,14 +207,18 @@ class Generator:
         """Make a content, and others by one to six edits of it each."""
         rng = self.rng
         old = self._record()
-        lines_before: dict[Path, Para] = {}
-        before = _rendered(old, (), lines_before)
+        lines: dict[Path, Para] = {}
+        before = _rendered(old, (), lines)
         for _ in range(number):
-            new, edits = _copied(old), Edits()
+            # The other fields stay as they are: to copy them each time would only cost time.
+            names = {"body", *rng.sample(sorted(old), 4)} - ({"body"} if rng.random() < 0.1 else set())
+            new, edits = _copied({name: old[name] for name in old if name in names}), Edits()
             for _ in range(rng.choice((1, 1, 1, 2, 2, 3, 4, 6))):
                 self._edit(new, edits)
             lines_after: dict[Path, Para] = {}
-            yield Pair(before, _rendered(new, (), lines_after), edits, lines_before, lines_after)
+            after = before | _rendered(new, (), lines_after)
+            lines_before = {path: para for path, para in lines.items() if path[0] in names}
+            yield Pair(before, after, edits, lines_before, lines_after)
 
     # Contents
 
@@ -368,8 +372,11 @@ class Generator:
 
     def _edit_value(self, record: dict[str, Any], edits: Edits) -> None:
         rng = self.rng
-        name = rng.choice(sorted(_VALUES))
-        _VALUES[name](self, record, edits)
+        names = sorted(name for name in record if name in _VALUES)
+        if "title" in record and rng.random() < 0.3:
+            _edit_locale(self, record, edits)
+        elif names:
+            _VALUES[rng.choice(names)](self, record, edits)
 
     def _edit_doc(self, where: Where, doc: Doc, edits: Edits) -> None:
         rng = self.rng
@@ -596,7 +603,7 @@ def _edit_seo(generator: Generator, record: dict[str, Any], edits: Edits) -> Non
 def _edit_locale(generator: Generator, record: dict[str, Any], edits: Edits) -> None:
     if "it" in record["title"]:
         for name in ("title", "summary", "body", "seo"):
-            if "it" not in record[name]:
+            if "it" not in record.get(name, ()):
                 continue
             value = record[name].pop("it")
             edits.note("remove locale", (name, "it", ()), _words_of(value))
@@ -604,9 +611,10 @@ def _edit_locale(generator: Generator, record: dict[str, Any], edits: Edits) -> 
         value = Prose(generator._words(1, 8))
         record["title"]["it"] = value
         edits.note("add locale", ("title", "it", ()), _words_of(value))
-        doc = generator._doc()
-        record["body"]["it"] = doc
-        edits.note("add locale", ("body", "it", ()), _words_of(doc))
+        if "body" in record:
+            doc = generator._doc()
+            record["body"]["it"] = doc
+            edits.note("add locale", ("body", "it", ()), _words_of(doc))
 
 
 def _edit_pull_quote(generator: Generator, record: dict[str, Any], edits: Edits) -> None:
@@ -635,7 +643,6 @@ _VALUES: dict[str, Callable[[Generator, dict[str, Any], Edits], None]] = {
     ),
     "pictures": _edit_pictures,
     "seo": _edit_seo,
-    "locale": _edit_locale,
     "pull_quote": _edit_pull_quote,
     "mystery": _edit_mystery,
     "video": lambda g, r, e: g.value_of(

@@ -70,6 +70,8 @@ def _is_empty_if_equal(pair: Pair, diff: ContentDiff) -> Iterator[str]:
 def _has_only_words_that_changed(pair: Pair, diff: ContentDiff) -> Iterator[str]:
     words = diff.words_added + diff.words_removed
     edited = pair.edits.words
+    if words <= MOST_WORDS * edited:
+        return
     edited += 2 * sum(_kept(pair, para, before=False) for para in pair.lines_after.values())
     edited += 2 * sum(_kept(pair, para, before=True) for para in pair.lines_before.values())
     if words > MOST_WORDS * edited:
@@ -79,10 +81,11 @@ def _has_only_words_that_changed(pair: Pair, diff: ContentDiff) -> Iterator[str]
 def _kept(pair: Pair, para: Para, *, before: bool) -> int:
     """Return how many words a paragraph kept that lost so many that it is another one; 0 for all others."""
     words = _numbers(para)
-    others = _numbers_of_same(para, pair.lines_after if before else pair.lines_before)
-    kept = len(words & others)
+    lines = pair.lines_after if before else pair.lines_before
+    kept = len(words & _numbers_of_same(para, lines))
+    size = sum(len(other.words) for other in lines.values() if other.origins & para.origins)
     is_other = 2 * kept <= len(words) or (
-        pair.edits.has_moves and kept < max(SURE_WORDS, SURE_SHARE * max(len(words), len(others)))
+        pair.edits.has_moves and kept < max(SURE_WORDS, SURE_SHARE * max(len(para.words), size))
     )
     return kept if is_other else 0
 

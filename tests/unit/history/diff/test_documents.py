@@ -94,6 +94,28 @@ def test_what_is_too_short_to_be_sure_of_is_not_moved() -> None:
     assert kinds(diff.changes) == ["structure removed", "structure added"]
 
 
+def test_a_word_in_common_makes_no_paragraphs_one() -> None:
+    """Texts of one language share words: a new paragraph before an edited one is neither a split nor a part of it."""
+    new = "a text about the sea and the boats that went out at night"
+    diff = document_diff([para("the lights of the town")], [para(new), para("the lights of our town")])
+    assert kinds(diff.changes) == ["structure added", "text changed"]
+
+
+def test_lines_that_are_edited_one_after_the_other_stay_pairs() -> None:
+    old = [para(f"{number} a b c d e f") for number in "123456"]
+    new = [para(f"{number} a x c y e f") for number in "123456"]
+    diff = document_diff(old, new)
+    assert kinds(diff.changes) == ["text changed"] * 6
+    assert (diff.words_added, diff.words_removed) == (12, 12)
+
+
+def test_merged_paragraphs_may_have_stood_apart() -> None:
+    between = {"type": "block", "item": block("b1", "a b")}
+    diff = document_diff([para(LONG), between, para(OTHER)], [para(f"{LONG} {OTHER}"), between])
+    assert kinds(diff.changes) == ["structure changed merged"]
+    assert (diff.words_added, diff.words_removed) == (0, 0)
+
+
 def test_new_and_removed_paragraphs_count_their_words() -> None:
     diff = document_diff([para(LONG), para(OTHER)], [para(LONG), heading("A b c"), para("d e")])
     assert kinds(diff.changes) == ["structure removed", "structure added", "structure added"]

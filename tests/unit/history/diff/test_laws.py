@@ -55,6 +55,7 @@ values = st.recursive(
 contents = st.dictionaries(st.sampled_from([*SCHEMA.of_model("article"), "unknown"]), values, max_size=5)
 
 
+@pytest.mark.timeout(4 * 3600)  # of a million pairs
 @pytest.mark.parametrize("chunk", range(CHUNKS))
 def test_a_diff_shows_the_edits_that_were_made_and_no_others(chunk: int) -> None:
     number = PAIRS // CHUNKS // PAIRS_OF_ONE

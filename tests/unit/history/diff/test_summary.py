@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec import Raw
 
 from tests.unit.history.diff.build import block, bullets, dast, diff_of, heading, para, schema, span
 from versionsync.history.diff import Schema, SchemaField, compare, describe, summarize
@@ -25,12 +26,13 @@ RECORD = {"type": "inlineItem", "item": "r1"}
         ("string", "one two", None, "text removed (2 words)"),
         ("integer", 12, 15, "changed from 12 to 15"),
         ("boolean", False, True, "changed from no to yes"),
+        ("float", Raw(b"39e-1"), 4, "changed from 3.9 to 4"),
         ("date", None, "2026-01-01", "set to “2026-01-01”"),
         ("integer", 3, None, "removed (was 3)"),
         ("color", {"red": 1}, {"red": 2}, "changed"),
         ("link", "r1", "r2", "record replaced"),
         ("links", ["r1"], ["r1", "r2"], "record added"),
-        ("file", {"upload_id": "u1"}, {"upload_id": "u2"}, "upload_id file replaced"),
+        ("file", {"upload_id": "u1"}, {"upload_id": "u2"}, "file replaced"),
         ("seo", {"title": "a b"}, {"title": "a c"}, "title 1 word changed"),
         ("rich_text", [block("b1", "a b")], [], "Quote block removed (2 words)"),
         ("rich_text", None, [block("b1", "a b"), block("b2", "a")], "2 Quote blocks added (3 words)"),

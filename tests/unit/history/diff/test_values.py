@@ -146,6 +146,7 @@ def test_modular_content_is_compared_by_block() -> None:
     diff = diff_of(before, after, "rich_text")
     assert sorted(kinds(diff.changes)) == ["structure added", "structure moved", "structure removed", "text changed"]
     assert [change.place.block_path for change in diff.changes if change.kind == "text"] == [("b1",)]
+    assert sorted(change.block_id or "" for change in diff.changes) == ["b1", "b2", "b3", "b4"]
     assert (diff.words_added, diff.words_removed) == (2, 4)
 
 
