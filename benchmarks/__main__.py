@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 __all__ = ["main"]
 
-NAMES = ("requests", "following", "speed", "official", "memory", "pace", "projections", "diff", "blame", "simulator")
+NAMES = ("requests", "following", "speed", "official", "memory", "pace", "diff", "blame", "projections", "simulator")
 
 
 def main() -> None:
@@ -27,9 +27,9 @@ def main() -> None:
     from benchmarks import page, simulator
     from benchmarks.daemon import latency as following
     from benchmarks.databases import Databases, databases
-    from benchmarks.engine import memory, projections, requests, speed
+    from benchmarks.engine import memory, requests, speed
     from benchmarks.engine import rate as pace
-    from benchmarks.history import blame, diff
+    from benchmarks.history import blame, diff, projections
     from benchmarks.tables import Table
 
     small, large = arguments.small, arguments.large
@@ -40,9 +40,9 @@ def main() -> None:
         "official": lambda made: speed.measure_beside_official_client(made, small=small, large=large),
         "memory": lambda made: memory.measure(made, small=small, large=large),
         "pace": lambda made: pace.measure(made, small=small, large=large),
-        "projections": lambda made: projections.measure(made, small=small),
         "diff": lambda _: diff.measure(small=small),
         "blame": lambda _: blame.measure(small=small),
+        "projections": lambda made: projections.measure(made, small=small),
         "simulator": lambda _: simulator.measure(small=small),
     }
     console = Console()

@@ -205,7 +205,7 @@ def rebuild(
             elif filled_by == "command":
                 session.output.plain_line(f"{source}: {count(versions or 0, 'version')} computed again.")
             else:
-                who = "the daemon" if filled_by == "daemon" else "the process that writes to it now"
+                who = "the daemon" if filled_by == "daemon" else "another process writes to it, and the next sync"
                 session.output.plain_line(f"{source}: {who} fills them again. Until then they answer only in part.")
 
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import structlog
 
 from benchmarks.databases import Database, Databases
-from benchmarks.engine.edited_mirror import build_edited
 from benchmarks.engine.one_sync import open_client, sync_with
+from benchmarks.history.edited_mirror import build_edited
 from benchmarks.processes import in_own_process, peak_memory
 from benchmarks.project import Project
 from benchmarks.tables import Table, megabytes, share, thousands
@@ -41,7 +41,7 @@ class Measured:
 
 def measure(databases: Databases, *, small: bool) -> list[Table]:
     """Two tables: the filling, and a sync beside it."""
-    return [_filling(databases, records=100 if small else 2_000), _beside(databases, small=small)]
+    return [_filling(databases, records=100 if small else 500), _beside(databases, small=small)]
 
 
 def _filling(databases: Databases, *, records: int) -> Table:
@@ -99,7 +99,7 @@ def _fill(url: str, source: int, rebuild: bool) -> Measured:
 
 def _beside(databases: Databases, *, small: bool) -> Table:
     """A first sync of one source, while the projections of another one in the same database are filled."""
-    project = Project(records=500 if small else 3_000, versions=VERSIONS)
+    project = Project(records=300 if small else 1_000, versions=VERSIONS)
     rows = []
     with serving(project) as upstream:
         for kind in ("SQLite", "PostgreSQL"):
