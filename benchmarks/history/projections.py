@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import structlog
 
 from benchmarks.databases import Database, Databases
-from benchmarks.history.edited_mirror import build_edited
 from benchmarks.engine.one_sync import open_client, sync_with
+from benchmarks.history.edited_mirror import build_edited
 from benchmarks.processes import in_own_process, peak_memory
 from benchmarks.project import Project
 from benchmarks.tables import Table, megabytes, share, thousands
@@ -25,7 +25,7 @@ __all__ = ["measure"]
 
 VERSIONS = 10
 SIZES = (1_000, 5_000)
-TRIES = 3
+TRIES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ def _beside(databases: Databases, *, small: bool) -> Table:
             for _ in range(TRIES):
                 for seconds, is_filling in ((alone, False), (beside, True)):
                     database = databases.sqlite() if kind == "SQLite" else databases.postgres()
-                    build_edited(database.url, records=300, versions=VERSIONS, bytes_per_version=SIZES[1])
+                    build_edited(database.url, records=60, versions=VERSIONS, bytes_per_version=SIZES[1])
                     seconds.append(in_own_process(_sync_beside, upstream, database.url, is_filling))
             rows.append(
                 [
