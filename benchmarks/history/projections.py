@@ -26,7 +26,7 @@ __all__ = ["measure"]
 
 VERSIONS = 10
 SIZES = (1_000, 5_000)
-TRIES = 3
+TRIES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ def _beside(databases: Databases, *, small: bool) -> Table:
             for _ in range(TRIES):
                 for seconds, is_filling in ((alone, False), (beside, True)):
                     database = databases.sqlite() if kind == "SQLite" else databases.postgres()
-                    build_edited(database.url, records=300, versions=VERSIONS, bytes_per_version=SIZES[1])
+                    build_edited(database.url, records=60, versions=VERSIONS, bytes_per_version=SIZES[1])
                     seconds.append(in_own_process(_sync_beside, upstream, database.url, is_filling))
             rows.append(
                 [
