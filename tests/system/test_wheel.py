@@ -93,7 +93,7 @@ def simulated(installed: Installed) -> Iterator[dict[str, str]]:
 def test_the_wheel_brings_its_migrations_and_nothing_of_the_tests(wheel: Path) -> None:
     names = ZipFile(wheel).namelist()
     assert "versionsync/migrations/env.py" in names
-    assert "versionsync/migrations/versions/initial_schema.py" in names
+    assert "versionsync/migrations/versions/first_schema.py" in names
     assert "versionsync/py.typed" in names
     assert "versionsync/history/render/templates/diff.html.jinja" in names
     assert {name.partition("/")[0] for name in names if not name.startswith("versionsync-")} == {"versionsync"}

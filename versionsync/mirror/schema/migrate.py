@@ -36,13 +36,13 @@ __all__ = [
     "upgrade",
 ]
 
-REVISIONS: Final = ("initial",)
+REVISIONS: Final = ("first",)
 """Every revision that a released program has made, oldest first. A test compares it with `migrations/`."""
 
 HEAD: Final = REVISIONS[-1]
 """The schema that this program needs. It is a constant here, since Alembic takes long to import."""
 
-UNRELEASED: Final = frozenset(f"{number:04}" for number in range(1, 9))
+UNRELEASED: Final = frozenset({"initial", *(f"{number:04}" for number in range(1, 9))})
 """The revisions of development before 0.1.0. No migration leads from them to the first schema."""
 
 _revision = table(VERSION_TABLE, column("version_num"))

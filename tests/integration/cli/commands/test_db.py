@@ -13,15 +13,15 @@ from tests.integration.cli.conftest import Cli
 
 
 def test_a_sqlite_file_is_made_upgraded_and_found_current(cli: Cli, tmp_path: Path) -> None:
-    assert cli("db", "upgrade").out == "The database is now at schema initial.\n"
+    assert cli("db", "upgrade").out == "The database is now at schema first.\n"
     assert (tmp_path / "versionsync.db").stat().st_mode & 0o077 == 0
-    assert cli("db", "upgrade").out == "The database is at schema initial already.\n"
+    assert cli("db", "upgrade").out == "The database is at schema first already.\n"
     assert cli("db", "check").code == 0
-    assert cli("db", "current", "--json").json == {"current": "initial", "head": "initial", "is_current": True}
+    assert cli("db", "current", "--json").json == {"current": "first", "head": "first", "is_current": True}
 
 
 def test_a_database_that_is_not_there_is_not_made_by_looking(cli: Cli, tmp_path: Path) -> None:
-    assert cli("db", "current").out == "none (this version needs initial)\n"
+    assert cli("db", "current").out == "none (this version needs first)\n"
     ran = cli("db", "check")
     assert ran.code == 6
     assert "there is no database at sqlite:///versionsync.db" in ran.err

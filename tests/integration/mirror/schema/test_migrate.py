@@ -63,9 +63,9 @@ def test_the_next_schema_keeps_every_row(empty_url: str, monkeypatch: pytest.Mon
             rebuild_typed_views(tx, desk.lease.source_id)
     before = _rows(empty_url)
     _add_a_migration(monkeypatch, tmp_path)
-    with pytest.raises(SchemaBehind, match="at schema initial, this program needs second: run `versionsync db upgrade"):
+    with pytest.raises(SchemaBehind, match="at schema first, this program needs second: run `versionsync db upgrade"):
         Mirror.open(empty_url)
-    assert upgrade(empty_url) == ("initial", "second")
+    assert upgrade(empty_url) == ("first", "second")
     after = _rows(empty_url)
     assert [row.pop("added") for row in after["versions"]] == ["yes", "yes"]
     assert after == before
@@ -342,7 +342,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "second"
-down_revision = "initial"
+down_revision = "first"
 
 
 def upgrade() -> None:
@@ -356,7 +356,7 @@ def _add_a_migration(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     shutil.copytree(migrations_folder(), folder)
     (folder / "versions" / "second_schema.py").write_text(NEXT)
     monkeypatch.setattr(migrate, "migrations_folder", lambda: folder)
-    monkeypatch.setattr(migrate, "REVISIONS", ("initial", "second"))
+    monkeypatch.setattr(migrate, "REVISIONS", ("first", "second"))
     monkeypatch.setattr(migrate, "HEAD", "second")
 
 

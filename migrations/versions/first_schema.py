@@ -12,7 +12,7 @@ from alembic import op
 
 from versionsync.mirror.engine.types import POSTGRES, IdText, JsonText, UtcTime, UuidText
 
-revision = "initial"
+revision = "first"
 down_revision = None
 
 RISING = sa.BigInteger().with_variant(sa.Integer(), "sqlite")  # SQLite numbers only an INTEGER PRIMARY KEY by itself
