@@ -8,6 +8,7 @@ import gzip
 import json
 import re
 import resource
+import shutil
 import ssl
 import traceback
 import tracemalloc
@@ -394,11 +395,12 @@ def out_of_files() -> Iterator[Callable[[], None]]:
 
 
 async def test_a_process_without_descriptors_says_so(
-    out_of_files: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+    out_of_files: Callable[[], None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """And blames neither the address nor SSL_CERT_FILE."""
-    monkeypatch.setenv("SSL_CERT_FILE", certifi.where())  # read for each client, not once for all tests
     async with upstream(Script(fine)) as url, client_of(url) as client:
+        # Another file than the one whose CAs are in memory: the next client has to read it.
+        monkeypatch.setenv("SSL_CERT_FILE", str(shutil.copy(certifi.where(), tmp_path / "cas.pem")))
         out_of_files()
         with pytest.raises(cma.Unavailable, match=r"may open no more files .*LimitNOFILE=") as failed:
             await client.site()

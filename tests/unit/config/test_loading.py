@@ -127,7 +127,7 @@ def test_a_settings_file_that_others_can_read_has_no_password_of_a_database(tmp_
     assert load(config=path, environ={}).database_url().reveal() == url
 
 
-@pytest.mark.parametrize("url", ["host=db user=me password=hunter22", "postgresql://me:hunter@22@db", "mysql://db/x"])
+@pytest.mark.parametrize("url", ["host=db user=me password=hunterX7Q", "postgresql://me:hunter@X7Q@db", "mysql://db/x"])
 def test_what_is_no_database_url_is_refused_with_its_place_and_not_repeated(
     loads: Load, tmp_path: Path, url: str
 ) -> None:
@@ -143,7 +143,7 @@ def test_what_is_no_database_url_is_refused_with_its_place_and_not_repeated(
         with pytest.raises(InvalidSetting) as caught:
             read()
         assert f"{place})" in str(caught.value)
-        assert not [part for part in ("hunter", "22") if part in f"{caught.value}{caught.value.hint}"]
+        assert not [part for part in ("hunter", "X7Q") if part in f"{caught.value}{caught.value.hint}"]
 
 
 def test_a_source_is_found_by_its_name_or_the_nearest_one_is_named(loads: Load) -> None:
