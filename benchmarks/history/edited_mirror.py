@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from versionsync.ledger.content import content_hash
 from versionsync.ledger.ids import ModelId, RecordId, VersionId
-from versionsync.ledger.plan import FetchedHistory, plan_record
+from versionsync.ledger.plan import plan_record
 from versionsync.ledger.records import Editor, SeenRecord, SeenVersion
 from versionsync.ledger.schema import Field, Model
 from versionsync.mirror.apply import apply
@@ -61,8 +61,8 @@ def build_edited(url: str, *, records: int, versions: int, bytes_per_version: in
         for first in range(0, records, RECORDS_AT_ONCE):
             plans, contents = [], {}
             for number in range(first, min(first + RECORDS_AT_ONCE, records)):
-                pull, texts = _history(rng, number, versions, bytes_per_version)
-                plans.append(plan_record(None, (), pull, observed_at=START))
+                record, seen, texts = _history(rng, number, versions, bytes_per_version)
+                plans.append(plan_record(None, (), record, seen, is_complete=True, observed_at=START))
                 contents.update(texts)
             with mirror.write() as tx:
                 apply(tx, lease, plans, contents, observed_at=START, run_id=run_id)
@@ -102,7 +102,7 @@ def _fields() -> list[Field]:
 
 def _history(
     rng: random.Random, number: int, versions: int, size: int
-) -> tuple[FetchedHistory, dict[VersionId, bytes]]:
+) -> tuple[SeenRecord, list[SeenVersion], dict[VersionId, bytes]]:
     record_id = RecordId(f"record-{number:016}")
     count = max((size - FRAME_BYTES) // PARAGRAPH_BYTES, 1)
     body = [paragraph(rng).en.split()[:50] for _ in range(count)]
@@ -144,7 +144,7 @@ def _history(
         publication_scheduled_at=None,
         unpublishing_scheduled_at=None,
     )
-    return FetchedHistory(record=record, versions=seen, is_complete=True), texts
+    return record, seen, texts
 
 
 def _edit(rng: random.Random, body: list[list[str]]) -> None:

@@ -103,7 +103,8 @@ def _beside(databases: Databases, *, small: bool) -> Table:
     rows = []
     with serving(project) as upstream:
         for kind in ("SQLite", "PostgreSQL"):
-            alone, beside = [], []
+            alone: list[float] = []
+            beside: list[float] = []
             for _ in range(TRIES):
                 for seconds, is_filling in ((alone, False), (beside, True)):
                     database = databases.sqlite() if kind == "SQLite" else databases.postgres()
