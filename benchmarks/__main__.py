@@ -7,7 +7,19 @@ from collections.abc import Callable
 
 __all__ = ["main"]
 
-NAMES = ("requests", "following", "speed", "official", "memory", "pace", "diff", "blame", "projections", "simulator")
+NAMES = (
+    "requests",
+    "following",
+    "speed",
+    "official",
+    "memory",
+    "pace",
+    "diff",
+    "blame",
+    "projections",
+    "questions",
+    "simulator",
+)
 
 
 def main() -> None:
@@ -29,7 +41,7 @@ def main() -> None:
     from benchmarks.databases import Databases, databases
     from benchmarks.engine import memory, requests, speed
     from benchmarks.engine import rate as pace
-    from benchmarks.history import blame, diff, projections
+    from benchmarks.history import blame, diff, projections, questions
     from benchmarks.tables import Table
 
     small, large = arguments.small, arguments.large
@@ -43,6 +55,7 @@ def main() -> None:
         "diff": lambda _: diff.measure(small=small),
         "blame": lambda _: blame.measure(small=small),
         "projections": lambda made: projections.measure(made, small=small),
+        "questions": lambda made: questions.measure(made, small=small, large=large),
         "simulator": lambda _: simulator.measure(small=small),
     }
     console = Console()
