@@ -233,12 +233,15 @@ class _SweepReader:
             raise errors[0]
 
     async def _is_suspiciously_empty(self) -> bool:
-        """Return whether a list of several models was empty, although the mirror holds records of them.
+        """Return whether a list of several models was empty, although there may be records of them.
 
-        DatoCMS may return an empty list if it does not accept one of the models.
+        DatoCMS may return an empty list if it does not accept one of the models, such as one that the role hides. So
+        nothing at all is not believed before each model was listed, nor that there is none of what the mirror holds.
         """
         if not self._empty:
             return False
+        if self._sweep.total == 0 and len(self._empty) > 1:
+            return True
         return await self._ctx.database.reading.run(
             lambda: any(model in self._empty for _, model in self._listed.not_listed())
         )

@@ -440,3 +440,13 @@ def test_records_that_are_listed_are_mirrored_whatever_their_number_is_said_to_b
     sync_env.sync()
     assert deleted(sync_env) == (1, 0, 1)
     assert differences(sync_env.mirror, sync_env.truth()) == []
+
+
+def test_a_first_sync_does_not_believe_that_there_is_nothing(sync_env: SyncEnv) -> None:
+    """Upstream lists nothing at all if the role hides one of the models that are asked for."""
+    shown = sync_env.act(lambda world: world.create(world.user, "price", {"title": "12"}))
+    narrow(sync_env, hidden_models=frozenset({"post"}))
+    sync_env.act(lambda world: setattr(world.options, "unknown_model_in_filter", "all_empty"))
+    sync_env.sync()
+    with sync_env.mirror.read() as connection:
+        assert list(connection.scalars(select(records.c.id))) == [shown.id]

@@ -38,24 +38,27 @@ def commits_of_files() -> dict[str, list[tuple[bytes, datetime, str]]]:
     """
     found: dict[str, list[tuple[bytes, datetime, str]]] = defaultdict(list)
     blobs: dict[str, str] = {}
-    branches = ("--topo-order", "-m", "--full-history", "--root")
-    log = git(
-        "log", "--reverse", *branches, "--raw", "--no-renames", "--no-abbrev", "--format=>%ct|%an", "--", "*.md", "*.py"
-    )
+    latest: dict[str, datetime] = {}
+    branches = ("--topo-order", "-m", "--root")
+    log = git("log", "--reverse", *branches, "--raw", "--no-renames", "--no-abbrev", "--format=>%ct|%an")
     at, author = "0", ""
     for line in filter(None, log.decode().splitlines()):
         if line.startswith(">"):
             at, author = line[1:].split("|", 1)
             continue
         described, path = line.split("\t")
+        if not path.endswith((".md", ".py")):
+            continue
         blob, act = described.split()[3:5]
+        if blobs.get(path) == (None if act == "D" else blob):
+            continue
+        changed_at = datetime.fromtimestamp(int(at), UTC)
+        latest[path] = max(changed_at, latest.get(path, changed_at))
         if act == "D":
-            blobs.pop(path, None)
-        elif blobs.get(path) != blob:
+            blobs.pop(path)
+        else:
             blobs[path] = blob
-            committed_at = datetime.fromtimestamp(int(at), UTC)
-            earliest = found[path][-1][1] if found[path] else committed_at
-            found[path].append((git("cat-file", "blob", blob), max(committed_at, earliest), author))
+            found[path].append((git("cat-file", "blob", blob), latest[path], author))
     return found
 
 
