@@ -56,6 +56,7 @@ def commits_of_files() -> dict[str, list[tuple[bytes, datetime, str]]]:
         latest[path] = max(changed_at, latest.get(path, changed_at))
         if act == "D":
             blobs.pop(path)
+            found.pop(path, None)  # upstream shows nothing of a deleted record to a first sync
         else:
             blobs[path] = blob
             found[path].append((git("cat-file", "blob", blob), latest[path], author))
