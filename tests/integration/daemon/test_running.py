@@ -378,7 +378,7 @@ async def test_a_run_leaves_the_share_of_the_other_sources(sync_env: SyncEnv) ->
     async with running_daemon(
         sync_env.mirror, replace(source_config(sync_env), budget=Budget.parse("400/day"))
     ) as watched:
-        await eventually(lambda: watched.state().last_run_at)
+        await eventually(lambda: watched.state().failures_by_kind)
         budget = watched.state().budget
         assert budget is not None
         assert (budget.shared_by, budget.left, budget.per_run) == (2, 300, 75)
