@@ -40,8 +40,8 @@ def measure(databases: Databases, *, small: bool, large: bool) -> list[Table]:
             ("question", "SQLite", "rows/s", "PostgreSQL", "rows/s"),
             [[name, *cells] for name, cells in answers.items()],
             (
-                f"The median of {TRIES}: up to the first row where there are rows/s, else up to the last of at most "
-                f"{SHOWN}. A version has 1 KB.",
+                f"The median of {TRIES}, up to the first row. A question without rows/s: up to the last of at most {SHOWN}. "
+                "A version has 1 KB.",
             ),
         )
     ]
