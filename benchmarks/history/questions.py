@@ -40,7 +40,7 @@ def measure(databases: Databases, *, small: bool, large: bool) -> list[Table]:
             ("question", "SQLite", "rows/s", "PostgreSQL", "rows/s"),
             [[name, *cells] for name, cells in answers.items()],
             (
-                f"The median of {TRIES}, up to the first row. A question without rows/s: up to the last of at most {SHOWN}. "
+                f"The median of {TRIES}, up to the first row. A question without rows/s: up to the last of {SHOWN}. "
                 "A version has 1 KB.",
             ),
         )
