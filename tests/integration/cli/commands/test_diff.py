@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from typing import Any
 
 import jsonpatch
 import pytest
 
 import versionsync
-from tests.fixtures.news_site import MakeNewsSite, news_site
-from tests.integration.cli.conftest import Cli, Ran
-
-__all__ = ["news_site"]
+from tests.fixtures.news_site import MakeNewsSite
+from tests.integration.cli.commands.conftest import Ask
+from tests.integration.cli.conftest import Cli
 
 MARKET = "The old fish market stays"
 COMMANDS = (
@@ -27,19 +25,6 @@ COMMANDS = (
     ("blame", MARKET),
     ("blame", MARKET, "Title"),
 )
-
-Ask = Callable[..., Ran]
-
-
-@pytest.fixture
-def ask(cli: Cli, news_site: MakeNewsSite) -> Ask:
-    """Ask the mirror of the news site."""
-    url = news_site("sqlite").url
-
-    def ask(*argv: str, **environ: str) -> Ran:
-        return cli(*argv, "--database", url, **environ)
-
-    return ask
 
 
 @pytest.fixture

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.fixtures.news_site import MakeNewsSite, news_site
+from tests.fixtures.news_site import MakeNewsSite
 from tests.fixtures.projections import fill
 from tests.fixtures.sync_env import SyncEnv
-from tests.integration.cli.conftest import Cli, Ran
+from tests.integration.cli.commands.conftest import Ask
+from tests.integration.cli.conftest import Cli
 from tests.integration.cli.mirror_queries import rows
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.schema import records, versions
 from versionsync.sync.options import SourceSpec
-
-__all__ = ["news_site"]
 
 SINCE = "2026-08-01"
 COMMANDS = (
@@ -32,19 +30,6 @@ COMMANDS = (
     ("events",),
     ("events", "--raw", "--limit", "5"),
 )
-
-Ask = Callable[..., Ran]
-
-
-@pytest.fixture
-def ask(cli: Cli, news_site: MakeNewsSite) -> Ask:
-    """Ask the mirror of the news site."""
-    url = news_site("sqlite").url
-
-    def ask(*argv: str, **environ: str) -> Ran:
-        return cli(*argv, "--database", url, **environ)
-
-    return ask
 
 
 @pytest.mark.parametrize("width", [80, 120])
