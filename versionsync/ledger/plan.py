@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from versionsync.errors import VersionsyncError
-from versionsync.ledger.event_order import EventPosition, in_order
+from versionsync.ledger.event_order import in_order
 from versionsync.ledger.events import Event, EventType, observed_event, upstream_event
 from versionsync.ledger.ids import ModelId, RecordId, VersionId
 from versionsync.ledger.records import Change, DeletionEvidence, KnownRecord, SeenRecord, SeenVersion, Version
@@ -100,9 +100,9 @@ def plan_record(
         deleted_at=None,
         deletion_evidence=None,
         changes=changes,
-        events=in_order(
-            _dated(changes, check),
-            start=check.start if changes else None,
+        events=_events(
+            changes,
+            check,
             own=tuple(_record_events(known, record, observed_at, is_replaced=is_replaced)),
             since=_since(known, record),
         ),
@@ -151,7 +151,7 @@ def plan_deletion(
         deleted_at=known.deleted_at or observed_at,
         deletion_evidence=evidence,
         changes=changes,
-        events=in_order(_dated(changes, check), start=check.start if changes else None, last=deleted),
+        events=_events(changes, check, last=deleted),
     )
 
 
@@ -221,8 +221,17 @@ def _changes(slots: Sequence[VersionPair], after: Sequence[Version]) -> tuple[Ch
     )
 
 
-def _dated(changes: Iterable[Change], check: Observation) -> list[tuple[EventPosition, Event]]:
-    return [transition for change in changes for transition in transitions(change, check)]
+def _events(
+    changes: Iterable[Change],
+    check: Observation,
+    *,
+    own: Sequence[Event] = (),
+    since: datetime | None = None,
+    last: Sequence[Event] = (),
+) -> tuple[Event, ...]:
+    """Return the events of `changes` and the record's other ones; see `in_order`."""
+    dated = [transition for change in changes for transition in transitions(change, check)]
+    return in_order(dated, start=check.start if dated else None, own=own, since=since, last=last)
 
 
 def _with_flag(versions: Iterable[Version], flag: Callable[[SeenVersion], bool]) -> VersionId | None:
