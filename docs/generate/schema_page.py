@@ -37,6 +37,8 @@ ORDER = (
     "webhook_log_cursors",
     "webhooks",
     "sent_notifications",
+    "restore_plans",
+    "restore_steps",
 )
 SQLITE: Dialect = sqlite.dialect()
 POSTGRES: Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy left its types out

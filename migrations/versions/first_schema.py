@@ -37,6 +37,8 @@ def upgrade() -> None:
     _webhook_log_cursors()
     _webhooks()
     _sent_notifications()
+    _restore_plans()
+    _restore_steps()
     _changes()
     _intervals()
     _titles()
@@ -480,6 +482,59 @@ def _sent_notifications() -> None:
         sa.CheckConstraint("kind IN ('failing', 'stale', 'mass_delete')", name="ck_sent_notifications_kind_is_known"),
         sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_sent_notifications_source_id"),
         sa.PrimaryKeyConstraint("source_id", "channel", name="pk_sent_notifications"),
+    )
+
+
+def _restore_plans() -> None:
+    op.create_table(
+        "restore_plans",
+        sa.Column("source_id", sa.Integer(), nullable=False),
+        sa.Column("id", IdText(), nullable=False),
+        sa.Column("hash", sa.LargeBinary(), nullable=False),
+        sa.Column("environment", IdText(), nullable=False),
+        sa.Column("wanted", sa.Text(), nullable=False),
+        sa.Column("made_at", UtcTime(), nullable=False),
+        sa.Column("made_by", sa.Text(), nullable=False),
+        sa.Column("undoes_id", IdText()),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("holder", JsonText()),
+        sa.Column("expires_at", UtcTime()),
+        sa.Column("started_at", UtcTime()),
+        sa.Column("finished_at", UtcTime()),
+        sa.Column("report", sa.Text()),
+        sa.CheckConstraint(
+            "state IN ('planned', 'running', 'done', 'partial', 'stopped')", name="ck_restore_plans_state_is_known"
+        ),
+        sa.CheckConstraint("(holder IS NULL) = (expires_at IS NULL)", name="ck_restore_plans_holder_has_an_end"),
+        sa.CheckConstraint("length(hash) = 32", name="ck_restore_plans_hash_is_sha256"),
+        sa.ForeignKeyConstraint(["source_id"], ["sources.id"], name="fk_restore_plans_source_id"),
+        sa.PrimaryKeyConstraint("source_id", "id", name="pk_restore_plans"),
+    )
+
+
+def _restore_steps() -> None:
+    op.create_table(
+        "restore_steps",
+        sa.Column("source_id", sa.Integer(), nullable=False),
+        sa.Column("plan_id", IdText(), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("act", sa.Text(), nullable=False),
+        sa.Column("record_id", IdText()),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("sent_at", UtcTime()),
+        sa.Column("finished_at", UtcTime()),
+        sa.Column("version_id", IdText()),
+        sa.Column("error_code", sa.Text()),
+        sa.Column("error", sa.Text()),
+        sa.CheckConstraint(
+            "state IN ('planned', 'sent', 'done', 'failed', 'skipped')", name="ck_restore_steps_state_is_known"
+        ),
+        sa.ForeignKeyConstraint(
+            ["source_id", "plan_id"], ["restore_plans.source_id", "restore_plans.id"], name="fk_restore_steps_plan_id"
+        ),
+        sa.PrimaryKeyConstraint("source_id", "plan_id", "number", name="pk_restore_steps"),
     )
 
 

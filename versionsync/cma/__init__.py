@@ -12,11 +12,13 @@ from versionsync.secret import Secret
 
 if TYPE_CHECKING:
     from versionsync.cma.client import BASE_URL, Client
+    from versionsync.cma.content_writer import ContentWriter
     from versionsync.cma.errors import (
         AuthenticationError,
         CmaError,
         EnvironmentChanged,
         EnvironmentNotFound,
+        FieldProblem,
         InvalidRequest,
         NotFound,
         OutcomeUnknown,
@@ -62,6 +64,7 @@ _HOMES = (
     "session",
     "transport",
     "client",
+    "content_writer",
     "pagination",
 )
 """The modules that are searched for a name, those without an HTTP library first."""
@@ -72,12 +75,14 @@ __all__ = [
     "AuthenticationError",
     "Client",
     "CmaError",
+    "ContentWriter",
     "Editor",
     "Environment",
     "EnvironmentChanged",
     "EnvironmentNotFound",
     "Exchange",
     "Field",
+    "FieldProblem",
     "HistoryRetention",
     "InvalidRequest",
     "InvalidResource",

@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Raw
 
 from versionsync.cma import decode, jsonapi, webhooks
+from versionsync.cma.content_writer import ContentWriter
 from versionsync.cma.errors import (
     AuthenticationError,
     InvalidRequest,
@@ -155,6 +156,11 @@ class Client:
         return self._session.last_environment
 
     @property
+    def content(self) -> ContentWriter:
+        """What writes the records of this environment."""
+        return ContentWriter(self._session, self.environment_id)
+
+    @property
     def page_limits(self) -> dict[str, int]:
         """The maximum size of a page by list, if upstream accepted less than documented."""
         return self._session.page_limits
@@ -283,9 +289,13 @@ class Client:
         params += _selection(filters, order_by)
         return await self._page("/items", decode.item, params)
 
-    async def item(self, item_id: str, *, nested: bool = False) -> Item:
-        """Read a record in its current version; with `nested`, with complete blocks. Raise NotFound."""
-        params = (("version", "current"), *((("nested", "true"),) if nested else ()))
+    async def item(self, item_id: str, *, nested: bool = False, published: bool = False) -> Item:
+        """Read a record in its current or its `published` version; with `nested`, with complete blocks.
+
+        Raise NotFound, also if it is not published.
+        """
+        version = "published" if published else "current"
+        params = (("version", version), *((("nested", "true"),) if nested else ()))
         return await self._one(f"/items/{_id(item_id)}", decode.item, params)
 
     async def versions_page(self, item_id: str, *, offset: int = 0, limit: int = VERSIONS_PAGE) -> Page[ItemVersion]:

@@ -20,7 +20,8 @@ NOT_FOUND becomes one. A proxy's 404, an unknown path and an unknown environment
 
 from __future__ import annotations
 
-from typing import Final, Required, TypedDict, Unpack
+from collections.abc import Sequence
+from typing import Final, NamedTuple, Required, TypedDict, Unpack
 
 from versionsync.errors import ErrorKind, VersionsyncError
 
@@ -29,6 +30,7 @@ __all__ = [
     "CmaError",
     "EnvironmentChanged",
     "EnvironmentNotFound",
+    "FieldProblem",
     "InvalidRequest",
     "NotFound",
     "OutcomeUnknown",
@@ -121,19 +123,34 @@ class NotFound(CmaError):
     """The API answered NOT_FOUND: no such entity, or this token may not see it."""
 
 
+class FieldProblem(NamedTuple):
+    """Why upstream refuses a field: its API key or its path in blocks, and the code, such as VALIDATION_REQUIRED."""
+
+    field: str
+    code: str
+
+
 class InvalidRequest(CmaError):
     """Any other 4xx.
 
     Attributes:
+        problems: The fields that upstream refuses, all that it names.
         about_limit: Upstream refused the page's limit (or the answer's size): ask for a smaller page.
         too_long: The address of the request was too long, for instance a filter with hundreds of ids: split it. A
             gateway may refuse it, so `code` is often None.
     """
 
     def __init__(
-        self, message: str, *, about_limit: bool = False, too_long: bool = False, **details: Unpack[Details]
+        self,
+        message: str,
+        *,
+        about_limit: bool = False,
+        too_long: bool = False,
+        problems: Sequence[FieldProblem] = (),
+        **details: Unpack[Details],
     ) -> None:
         super().__init__(message, **details)
+        self.problems = tuple(problems)
         self.about_limit = about_limit
         self.too_long = too_long
 

@@ -7,7 +7,7 @@ validation.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Final, NamedTuple
@@ -20,6 +20,7 @@ from versionsync.cma.errors import (
     CmaError,
     Details,
     EnvironmentNotFound,
+    FieldProblem,
     InvalidRequest,
     NotFound,
     OutcomeUnknown,
@@ -48,12 +49,26 @@ class _Attributes(msgspec.Struct):
     details: msgspec.Raw = msgspec.Raw(b"null")
 
 
+class _FieldDetails(msgspec.Struct):
+    field: str
+    code: str
+
+
 class _ApiError(msgspec.Struct):
     attributes: _Attributes
 
 
 class _Errors(msgspec.Struct):
     data: list[_ApiError]
+
+
+class _Refusal(NamedTuple):
+    """An error document: its first error, and the fields that any of its errors name."""
+
+    code: str
+    transient: bool
+    details: msgspec.Raw
+    problems: list[FieldProblem]
 
 
 class Rate(NamedTuple):
@@ -66,6 +81,8 @@ class Rate(NamedTuple):
 
 _ERRORS: Final = msgspec.json.Decoder(_Errors)
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
+_PATH: Final = re.compile(r"[A-Za-z0-9_.-]{1,200}")
+"""The API key of a field, or its path through locales and blocks, such as `sections.0.words`."""
 _CODE: Final = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 _MAX_RESET_SECONDS: Final = 86_400.0
 
@@ -221,7 +238,7 @@ def error_from_job(status: int, payload: bytes, *, request: str) -> CmaError:
     return Unavailable(meaning.detail, request=request, status=status, code=meaning.code)
 
 
-def _client_error(error: _Attributes, known: Details) -> CmaError:
+def _client_error(error: _Refusal, known: Details) -> CmaError:
     status, names = known["status"], _names(error.details)
     code = known["code"] = error.code if _CODE.fullmatch(error.code) else None
     hint = _HINTS.get(code or "")
@@ -241,20 +258,33 @@ def _client_error(error: _Attributes, known: Details) -> CmaError:
     )
     if not hint and "field" in names:
         hint = f"field {names['field']}: {names.get('code', 'refused')}"
-    return InvalidRequest(hint or "upstream refused this request", about_limit=about_limit, **known)
+    message = hint or "upstream refused this request"
+    return InvalidRequest(message, about_limit=about_limit, problems=error.problems, **known)
 
 
-def _api_error(response: Response) -> _Attributes | None:
-    """Return the first error of an error document, transient if any is; None: there is no such document."""
+def _api_error(response: Response) -> _Refusal | None:
+    """Return what an error document says, transient if any error is; None: there is no such document."""
     if not is_json(response.headers.get("content-type")):
         return None
     try:
         errors = [each.attributes for each in _ERRORS.decode(response.body).data]
     except (msgspec.DecodeError, RecursionError):
         return None
-    if errors and any(each.transient for each in errors):
-        errors[0].transient = True
-    return errors[0] if errors else None
+    if not errors:
+        return None
+    first = errors[0]
+    is_transient = any(each.transient for each in errors)
+    return _Refusal(first.code, is_transient, first.details, [problem for each in errors for problem in _problem(each)])
+
+
+def _problem(error: _Attributes) -> Iterator[FieldProblem]:
+    """Yield the field that an error names, with the reason. They are names, never content."""
+    try:
+        details = msgspec.json.decode(error.details, type=_FieldDetails)
+    except (msgspec.DecodeError, RecursionError):
+        return
+    if _PATH.fullmatch(details.field) and _CODE.fullmatch(details.code):
+        yield FieldProblem(details.field, details.code)
 
 
 def _names(details: msgspec.Raw) -> dict[str, str]:

@@ -15,6 +15,7 @@ from versionsync.history.diff.model import Json, Path
 
 __all__ = [
     "Act",
+    "Before",
     "Creation",
     "Fitted",
     "LeftAlone",
@@ -219,6 +220,22 @@ class LeftAlone:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Before:
+    """A record as it was before the plan, to which an undo goes back.
+
+    Attributes:
+        version_id: The version that was current. None: the record did not exist.
+        live_version_id: The version that was live. None: it was not live.
+    """
+
+    record_id: str
+    model_id: str
+    title: str | None = None
+    version_id: str | None = None
+    live_version_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """All that a restore does, in order, and what it leaves alone and why.
 
@@ -230,7 +247,7 @@ class Plan:
         made_at: When the plan was made.
         mirror_as_of: When the mirror last agreed with upstream.
         role: The name of the role of the token that writes. None: no such token is set, or its role is not known.
-        tasks: The tasks with steps.
+        records: The records that it changes, as they were before.
         notes: Sentences for people, such as how many webhooks will be called.
         requests: How many requests carrying it out needs, all counted.
         undoes: The id of the plan that this one takes back.
@@ -243,8 +260,8 @@ class Plan:
     made_at: datetime
     mirror_as_of: datetime | None
     role: str | None
-    steps: tuple[Step, ...]
-    tasks: tuple[Task, ...] = ()
+    steps: tuple[Step, ...] = ()
+    records: tuple[Before, ...] = ()
     left_alone: tuple[LeftAlone, ...] = ()
     losses: tuple[Loss, ...] = ()
     notes: tuple[str, ...] = ()

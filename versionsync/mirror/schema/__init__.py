@@ -9,6 +9,8 @@ from versionsync.mirror.schema.history_tables import events, records, version_re
 from versionsync.mirror.schema.operational_tables import (
     leases,
     request_usage,
+    restore_plans,
+    restore_steps,
     runs,
     sent_notifications,
     source_claims,
@@ -38,6 +40,8 @@ __all__ = [
     "records",
     "reordered_records",
     "request_usage",
+    "restore_plans",
+    "restore_steps",
     "runs",
     "sent_notifications",
     "source_claims",

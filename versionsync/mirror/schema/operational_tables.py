@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, CheckConstraint, Index, Named, Table, Text, TypedColumns
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    Named,
+    Table,
+    Text,
+    TypedColumns,
+)
 
 from versionsync.mirror.schema.column_helpers import (
     autoincrement,
+    binary,
     boolean,
     both_or_none,
     column,
@@ -24,6 +35,8 @@ from versionsync.mirror.schema.column_helpers import (
 __all__ = [
     "leases",
     "request_usage",
+    "restore_plans",
+    "restore_steps",
     "runs",
     "sent_notifications",
     "source_claims",
@@ -230,4 +243,69 @@ sent_notifications = Table(
     foreign_key_to_source("sent_notifications"),
     CheckConstraint("kind IN ('failing', 'stale', 'mass_delete')", name="ck_sent_notifications_kind_is_known"),
     comment="Problems that were notified and are not over. A restarted daemon does not send these again.",
+)
+
+
+class _RestorePlans(TypedColumns):
+    source_id: Named[int] = source()
+    id: Named[str] = identifier("Eight letters and digits.", key=True)
+    hash: Named[bytes] = binary("SHA-256 of the plan with all its steps. A file of the plan names it.")
+    environment: Named[str] = identifier("The environment that is written to.")
+    wanted: Named[str] = text("What was asked, in words.")
+    made_at: Named[datetime] = timestamp("When it was made.")
+    made_by: Named[str] = text("The user and the host that made it.")
+    undoes_id: Named[str | None] = identifier("The plan that this one takes back.")
+    body: Named[str] = text("The plan without its steps: a JSON object.")
+    state: Named[str] = text(
+        "`planned`, `running`, `done`, `partial` (some steps failed), or `stopped` (to be continued)."
+    )
+    holder: Named[str | None] = json("The process that carries it out.")
+    expires_at: Named[datetime | None] = timestamp("When another process may continue it, if `holder` does not report.")
+    started_at: Named[datetime | None] = timestamp("Before its first request.")
+    finished_at: Named[datetime | None] = timestamp("When its outcome was recorded.")
+    report: Named[str | None] = text("How it ended, with what was compared afterwards: a JSON object.")
+
+
+restore_plans = Table(
+    "restore_plans",
+    metadata,
+    _RestorePlans,
+    foreign_key_to_source("restore_plans"),
+    CheckConstraint(
+        "state IN ('planned', 'running', 'done', 'partial', 'stopped')", name="ck_restore_plans_state_is_known"
+    ),
+    both_or_none("holder", "expires_at", "ck_restore_plans_holder_has_an_end"),
+    CheckConstraint("length(hash) = 32", name="ck_restore_plans_hash_is_sha256"),
+    comment="Plans of `restore`, and how they were carried out.",
+)
+
+
+class _RestoreSteps(TypedColumns):
+    source_id: Named[int] = source()
+    plan_id: Named[str] = identifier("Its plan: `restore_plans.id`.", key=True)
+    number: Named[int] = column(Integer, "Its place in the plan, from 1.", key=True)
+    act: Named[str] = text("`create`, `update`, `publish`, `unpublish`, `schedule` or `delete`.")
+    record_id: Named[str | None] = identifier("The record. NULL: it is about several.")
+    body: Named[str] = text("The step, with the content that it sends: a JSON object.")
+    state: Named[str] = text(
+        "`planned`; `sent` (before the request, so its outcome is unknown if this stays); `done`; `failed`; `skipped`."
+    )
+    sent_at: Named[datetime | None] = timestamp("Before its request.")
+    finished_at: Named[datetime | None] = timestamp("When its outcome was recorded.")
+    version_id: Named[str | None] = identifier("The current version that it made upstream.")
+    error_code: Named[str | None] = text("Upstream's code, or ours, if it failed or was skipped.")
+    error: Named[str | None] = text("Why it failed or was skipped, in words.")
+
+
+restore_steps = Table(
+    "restore_steps",
+    metadata,
+    _RestoreSteps,
+    ForeignKeyConstraint(
+        ["source_id", "plan_id"], ["restore_plans.source_id", "restore_plans.id"], name="fk_restore_steps_plan_id"
+    ),
+    CheckConstraint(
+        "state IN ('planned', 'sent', 'done', 'failed', 'skipped')", name="ck_restore_steps_state_is_known"
+    ),
+    comment="The steps of each plan of `restore`: the journal, written before and after each request.",
 )

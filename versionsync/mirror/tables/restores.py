@@ -1,0 +1,211 @@
+"""Read and write the plans of `restore`, and the journal of their steps.
+
+One process at a time carries out a plan: it claims the plan for CLAIM_SECONDS and renews that with each write of the
+journal. A step is recorded as `sent` before its request, so that a process that was killed leaves no doubt about which
+requests may have happened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Connection, Update, bindparam, case, func, select, update
+
+from versionsync.mirror.engine.bulk import run_many
+from versionsync.mirror.engine.dialects import dialect_of
+from versionsync.mirror.holder import Holder
+from versionsync.mirror.schema import restore_plans, restore_steps
+
+__all__ = [
+    "CLAIM_SECONDS",
+    "PlanRow",
+    "StepRow",
+    "StepState",
+    "claim_plan",
+    "finish_plan",
+    "insert_plan",
+    "load_plan",
+    "load_plans",
+    "load_step_states",
+    "load_steps",
+    "release_plan",
+    "renew_claim",
+    "save_results",
+    "save_sent",
+]
+
+CLAIM_SECONDS = 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanRow:
+    """A plan as the database has it. `body` is its JSON without the steps."""
+
+    id: str
+    hash: bytes
+    environment: str
+    wanted: str
+    made_at: datetime
+    made_by: str
+    undoes_id: str | None
+    body: str
+    state: str
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    report: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepRow:
+    """A step of a plan before it is carried out. `body` is its JSON."""
+
+    number: int
+    act: str
+    record_id: str | None
+    body: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepState:
+    """How far a step is: `planned`, `sent`, `done`, `failed` or `skipped`."""
+
+    number: int
+    state: str
+    version_id: str | None = None
+    error_code: str | None = None
+    error: str | None = None
+
+
+_PLAN = (
+    *("id", "hash", "environment", "wanted", "made_at", "made_by", "undoes_id", "body", "state"),
+    *("started_at", "finished_at", "report"),
+)
+_STATE = ("number", "state", "version_id", "error_code", "error")
+
+
+def insert_plan(tx: Connection, source_id: int, plan: PlanRow, steps: Iterable[StepRow]) -> None:
+    """Keep a new plan with its steps."""
+    tx.execute(restore_plans.insert().values(source_id=source_id, **{name: getattr(plan, name) for name in _PLAN}))
+    columns = ("source_id", "plan_id", "number", "act", "record_id", "body", "state")
+    rows = ((source_id, plan.id, one.number, one.act, one.record_id, one.body, "planned") for one in steps)
+    dialect_of(tx).insert_many(tx, restore_steps, columns, rows)
+
+
+def load_plan(connection: Connection, source_id: int, plan_id: str) -> PlanRow | None:
+    """Return a plan, or None if there is none of this id."""
+    query = select(*(restore_plans.c[name] for name in _PLAN)).where(*_is(source_id, plan_id))
+    row = connection.execute(query).one_or_none()
+    return None if row is None else PlanRow(**row._asdict())
+
+
+def load_plans(connection: Connection, source_id: int, *, limit: int = 100) -> list[PlanRow]:
+    """Return the newest plans of a source, newest first."""
+    query = (
+        select(*(restore_plans.c[name] for name in _PLAN))
+        .where(restore_plans.c.source_id == source_id)
+        .order_by(restore_plans.c.made_at.desc(), restore_plans.c.id)
+        .limit(limit)
+    )
+    return [PlanRow(**row._asdict()) for row in connection.execute(query)]
+
+
+def load_steps(connection: Connection, source_id: int, plan_id: str) -> list[str]:
+    """Return the steps of a plan as JSON, in order."""
+    query = select(restore_steps.c.body).where(*_of(source_id, plan_id)).order_by(restore_steps.c.number)
+    return list(connection.scalars(query))
+
+
+def load_step_states(connection: Connection, source_id: int, plan_id: str) -> list[StepState]:
+    """Return how far the steps of a plan are, in order."""
+    columns = (restore_steps.c[name] for name in _STATE)
+    query = select(*columns).where(*_of(source_id, plan_id)).order_by(restore_steps.c.number)
+    return [StepState(**row._asdict()) for row in connection.execute(query)]
+
+
+def claim_plan(tx: Connection, source_id: int, plan_id: str, holder: Holder, *, at: datetime) -> str | None:
+    """Claim a plan for `holder`. Return None, or what holds it: another process that is alive."""
+    held = tx.execute(
+        select(restore_plans.c.holder, case((restore_plans.c.expires_at <= dialect_of(tx).now(), 1), else_=0))
+        .where(*_is(source_id, plan_id))
+        .with_for_update()
+    ).one()
+    if held[0] is not None and not held[1]:
+        other = Holder.from_json(held[0])
+        if other != holder and not other.is_known_dead():
+            return str(other)
+    tx.execute(
+        update(restore_plans)
+        .where(*_is(source_id, plan_id))
+        .values(
+            holder=holder.to_json(),
+            expires_at=dialect_of(tx).now(seconds=CLAIM_SECONDS),
+            state="running",
+            started_at=func.coalesce(restore_plans.c.started_at, at),
+        )
+    )
+    return None
+
+
+def renew_claim(tx: Connection, source_id: int, plan_id: str, holder: Holder) -> bool:
+    """Renew the claim of a plan. Return False if `holder` has it no more: it must then write nothing upstream."""
+    if not _holds(tx, source_id, plan_id, holder):
+        return False
+    expires_at = dialect_of(tx).now(seconds=CLAIM_SECONDS)
+    tx.execute(update(restore_plans).where(*_is(source_id, plan_id)).values(expires_at=expires_at))
+    return True
+
+
+def release_plan(tx: Connection, source_id: int, plan_id: str, holder: Holder) -> None:
+    """Give up the claim of a plan whose steps are not all done, so that it can be continued at once."""
+    if _holds(tx, source_id, plan_id, holder):
+        free = {"holder": None, "expires_at": None, "state": "stopped"}
+        tx.execute(update(restore_plans).where(*_is(source_id, plan_id)).values(**free))
+
+
+def _holds(tx: Connection, source_id: int, plan_id: str, holder: Holder) -> bool:
+    query = select(restore_plans.c.holder).where(*_is(source_id, plan_id)).with_for_update()
+    held = tx.scalar(query)
+    return held is not None and Holder.from_json(held) == holder
+
+
+def finish_plan(tx: Connection, source_id: int, plan_id: str, *, state: str, at: datetime, report: str) -> None:
+    """Record how a plan ended."""
+    tx.execute(
+        update(restore_plans)
+        .where(*_is(source_id, plan_id))
+        .values(holder=None, expires_at=None, state=state, finished_at=at, report=report)
+    )
+
+
+def save_sent(tx: Connection, source_id: int, plan_id: str, numbers: Sequence[int], *, at: datetime) -> None:
+    """Record that the requests of these steps are about to be sent."""
+    statement = _one_step().values(state="sent", sent_at=bindparam("at"))
+    run_many(tx, statement, ("at", "of_source", "of_plan", "of_number"), [(at, source_id, plan_id, n) for n in numbers])
+
+
+def save_results(tx: Connection, source_id: int, plan_id: str, results: Iterable[StepState], *, at: datetime) -> None:
+    """Record how these steps ended."""
+    names = ("state", "version_id", "error_code", "error")
+    statement = _one_step().values(finished_at=bindparam("at"), **{name: bindparam(name) for name in names})
+    rows = [
+        (at, one.state, one.version_id, one.error_code, one.error, source_id, plan_id, one.number) for one in results
+    ]
+    run_many(tx, statement, ("at", *names, "of_source", "of_plan", "of_number"), rows)
+
+
+def _one_step() -> Update:
+    return update(restore_steps).where(
+        restore_steps.c.source_id == bindparam("of_source"),
+        restore_steps.c.plan_id == bindparam("of_plan"),
+        restore_steps.c.number == bindparam("of_number"),
+    )
+
+
+def _is(source_id: int, plan_id: str) -> tuple[ColumnElement[bool], ...]:
+    return restore_plans.c.source_id == source_id, restore_plans.c.id == plan_id
+
+
+def _of(source_id: int, plan_id: str) -> tuple[ColumnElement[bool], ...]:
+    return restore_steps.c.source_id == source_id, restore_steps.c.plan_id == plan_id

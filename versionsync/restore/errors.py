@@ -1,0 +1,37 @@
+"""What keeps a restore from being planned or carried out."""
+
+from __future__ import annotations
+
+from versionsync.errors import ErrorKind, VersionsyncError
+
+__all__ = ["BadPlanFile", "CannotApply", "NoRestoreToken", "PlanChanged", "PlanRuns", "RestoreError", "StaleMirror"]
+
+
+class RestoreError(VersionsyncError):
+    """A restore that cannot go on. The message says what is wrong, and the hint what to do."""
+
+    kind = ErrorKind.CONFIGURATION
+
+
+class BadPlanFile(RestoreError):
+    """A file is not the file of a plan, or was edited."""
+
+
+class PlanChanged(RestoreError):
+    """The plan in the mirror is not the one that the file names."""
+
+
+class PlanRuns(RestoreError):
+    """Another process carries the plan out."""
+
+
+class CannotApply(RestoreError):
+    """The plan cannot be carried out: it is done already, or of another project or environment."""
+
+
+class NoRestoreToken(RestoreError):
+    """No token is set that may write."""
+
+
+class StaleMirror(RestoreError):
+    """The mirror is older than what is upstream, so the plan would be made of old facts."""
