@@ -1,0 +1,128 @@
+"""The journal of a plan that is carried out: what is written to the mirror before and after each request.
+
+Many steps are under way at a time, so their entries are written together: whatever waits is one transaction. The same
+transaction renews the claim of the plan. A process that lost it sends nothing more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from versionsync.mirror.database import Mirror
+from versionsync.mirror.holder import Holder
+from versionsync.mirror.tables import restores
+from versionsync.mirror.tables.restores import StepState
+from versionsync.restore.errors import PlanRuns
+
+__all__ = ["Journal"]
+
+
+@dataclass(slots=True)
+class _Entries:
+    """What waits to be written, and who waits for it."""
+
+    sent: list[int] = field(default_factory=list)
+    results: list[StepState] = field(default_factory=list)
+    written: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+
+class Journal:
+    """Writes the journal of one plan. Use it inside `async with`, which claims the plan and gives it up.
+
+    Attributes:
+        states: How far each step was when the plan was claimed, by number.
+    """
+
+    def __init__(
+        self, mirror: Mirror, source_id: int, plan_id: str, *, holder: Holder, now: Callable[[], datetime]
+    ) -> None:
+        self._mirror = mirror
+        self._source_id = source_id
+        self._plan_id = plan_id
+        self._holder = holder
+        self._now = now
+        self._waiting: _Entries | None = None
+        self._writer: asyncio.Task[None] | None = None
+        self._is_finished = False
+        self.states: dict[int, StepState] = {}
+
+    async def __aenter__(self) -> Journal:
+        """Claim the plan. Raises PlanRuns if another process carries it out."""
+
+        def claim(tx: Connection) -> str | None:
+            return restores.claim_plan(tx, self._source_id, self._plan_id, self._holder, at=self._now())
+
+        if other := await asyncio.to_thread(self._mirror.transact, claim):
+            raise PlanRuns(
+                f"plan {self._plan_id} is being carried out by {other}",
+                hint="Wait until it ends. If that process was killed, the plan is free after 30 seconds.",
+            )
+
+        def load(connection: Connection) -> list[StepState]:
+            return restores.load_step_states(connection, self._source_id, self._plan_id)
+
+        states = await asyncio.to_thread(self._mirror.query, load)
+        self.states = {one.number: one for one in states}
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._writer is not None:
+            await asyncio.wait([self._writer])
+        if not self._is_finished:
+            await asyncio.to_thread(
+                self._mirror.transact,
+                lambda tx: restores.release_plan(tx, self._source_id, self._plan_id, self._holder),
+            )
+
+    async def sent(self, number: int) -> None:
+        """Record that a step's request is about to be sent. It may be sent when this returns."""
+        entries = self._entries()
+        entries.sent.append(number)
+        await asyncio.shield(entries.written)
+
+    async def result(self, state: StepState) -> None:
+        """Record how a step ended."""
+        entries = self._entries()
+        entries.results.append(state)
+        await asyncio.shield(entries.written)
+
+    async def finish(self, state: str, report: str) -> None:
+        """Record how the plan ended, and give up the claim."""
+
+        def save(tx: Connection) -> None:
+            restores.finish_plan(tx, self._source_id, self._plan_id, state=state, at=self._now(), report=report)
+
+        await asyncio.to_thread(self._mirror.transact, save)
+        self._is_finished = True
+
+    def _entries(self) -> _Entries:
+        if self._waiting is None:
+            self._waiting = _Entries()
+        if self._writer is None or self._writer.done():
+            self._writer = asyncio.create_task(self._write_all())
+        return self._waiting
+
+    async def _write_all(self) -> None:
+        """Write entries until none waits. Those that come meanwhile are written together."""
+        while (entries := self._waiting) is not None:
+            self._waiting = None
+            try:
+                await asyncio.to_thread(self._mirror.transact, lambda tx, one=entries: self._write(tx, one))
+            except BaseException as error:
+                entries.written.set_exception(error)
+                entries.written.exception()  # each waiter raises it; without one it is no warning
+                if not isinstance(error, Exception):
+                    raise
+            else:
+                entries.written.set_result(None)
+
+    def _write(self, tx: Connection, entries: _Entries) -> None:
+        if not restores.renew_claim(tx, self._source_id, self._plan_id, self._holder):
+            raise PlanRuns(f"another process has taken over plan {self._plan_id}: nothing more is sent here")
+        restores.save_results(tx, self._source_id, self._plan_id, entries.results, at=self._now())
+        restores.save_sent(tx, self._source_id, self._plan_id, entries.sent, at=self._now())
