@@ -84,7 +84,7 @@ class Inspection:
 
     def _validate(self, value: Json, one: FieldRules, path: Path) -> None:
         for code, what in broken_validators(value, one):
-            # The paths of losses are those of the old content: the number of steps and the field tell them apart.
+            # Losses have the paths of the old content. If those moved, only the reason is missing.
             reasons = (loss.what for loss in self.losses if loss.path[: len(path)] == path)
             self._refuse(path, code, " ".join((what, *reasons)))
 
