@@ -11,7 +11,7 @@ from versionsync.restore.field_matches import is_block
 from versionsync.restore.rules import FieldRules, ProjectRules
 from versionsync.restore.value_fitting import emptied
 
-__all__ = ["changed_attributes", "only_parts"]
+__all__ = ["changed_attributes", "only_parts", "with_later_fields"]
 
 Blocks: TypeAlias = Mapping[str, Json]
 """Blocks by id."""
@@ -24,6 +24,23 @@ def changed_attributes(before: Mapping[str, Json], after: Mapping[str, Json]) ->
         for name, value in after.items()
         if name not in before or canonical_value(before[name]) != canonical_value(value)
     }
+
+
+def with_later_fields(
+    before: Mapping[str, Json], after: Mapping[str, Json], rules: ProjectRules, model_id: str
+) -> dict[str, Json]:
+    """Return `after` with the localized fields that only `before` has, in the locales of `after`.
+
+    Upstream refuses a record whose localized fields have different locales. A field that was made after a version
+    must follow its locales, although the version does not have the field.
+    """
+    model = rules.models.get(model_id)
+    known = model.fields if model else {}
+    locales = dict.fromkeys(locale for values in _by_locale(after, known).values() for locale in values)
+    later = {name: values for name, values in _by_locale(before, known).items() if name not in after}
+    if not locales:
+        return dict(after)
+    return {**after, **{name: {one: values.get(one) for one in locales} for name, values in later.items()}}
 
 
 def only_parts(
@@ -43,8 +60,8 @@ def only_parts(
     not have is added, if the block around it is there. An inline block is never added.
 
     Args:
-        before: The content now.
-        wanted: A content that fits.
+        before: The content now, made to fit.
+        wanted: The content of the past, made to fit.
         rules: The project.
         model_id: The model of the record.
         fields: The API keys of fields. None given: all.
@@ -52,7 +69,7 @@ def only_parts(
         blocks: The ids of blocks, at any depth. None given: not only blocks.
     """
     if not (fields or locales or blocks):
-        return {**before, **wanted}
+        return {**before, **with_later_fields(before, wanted, rules, model_id)}
     model = rules.models.get(model_id)
     known = model.fields if model else {}
     if blocks:

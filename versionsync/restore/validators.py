@@ -26,8 +26,9 @@ PATTERNS_KEPT: Final = 256
 LONGEST_MATCHED: Final = 2000
 """Characters of a text that is matched with a pattern."""
 
-# What Ruby and Python read differently: classes by name, properties, flags, calls, and ends of a text.
-_UNSURE: Final = re.compile(r"\[\[:|&&|\\[pPhHRXGKkgZ]|\(\?(?![:=!])")
+# What Ruby and Python read differently: classes within classes, properties, flags, calls, and ends of a text. An
+# escaped backslash is here since it would be taken for the escape of what follows.
+_UNSURE: Final = re.compile(r"\[[^\]\\]*\[|&&|\\\\|\\[pPhHRXGKkgZ]|\(\?(?![:=!])")
 # A repetition within a repetition can take for ever.
 _SLOW: Final = re.compile(r"[+*}]\)*\)[+*{]")
 _OF_LETTERS: Final = re.compile(r"\\[wWdDsSbB]")

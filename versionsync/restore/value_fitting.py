@@ -127,8 +127,8 @@ class ValueFitting:
 
     def value(self, value: Json, match: Match, now: FieldRules, path: Path) -> Json:
         """Return a value, of one locale if it is localized, as it can be sent now."""
-        then = match.then
-        if (then is None or then.field_type != now.field_type) and not fits_type(value, now.field_type):
+        former = match.then.field_type if match.then else None
+        if former != now.field_type and not _stays(value, former, now.field_type):
             self.lose(path, f'The field "{now.label}" is of another type now: its value is left out.')
             return None
         return self._fitted(value, now, path)
@@ -281,6 +281,12 @@ def _allowed_blocks(now: FieldRules, kind: str) -> Collection[str] | None:
     rule = now.validators.get(_BLOCK_VALIDATORS[kind])
     ids = rule.get("item_types") if isinstance(rule, Mapping) else None
     return ids if isinstance(ids, list) else None
+
+
+def _stays(value: Json, former: str | None, field_type: str) -> bool:
+    """Return whether a value can stay in a field of another type. None: its former type is not known."""
+    is_id = former is not None and "link" in (former, field_type)  # a text is no link, and an id is no text
+    return value is None or (not is_id and fits_type(value, field_type))
 
 
 def _same(new: list[Json], old: list[Json]) -> list[Json]:

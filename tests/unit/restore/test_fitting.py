@@ -107,7 +107,13 @@ def test_a_value_stays_if_it_has_the_shape_of_the_new_type() -> None:
 
 
 def test_a_value_of_another_shape_is_left_out() -> None:
-    for value, old, new in (("Hi", "string", "integer"), ("x", "text", "json"), (True, "boolean", "integer")):
+    for value, old, new in (
+        ("Hi", "string", "integer"),
+        ("x", "text", "json"),
+        (True, "boolean", "integer"),
+        ("ada", "string", "link"),
+        ("ada", "link", "text"),
+    ):
         result = fit({"a": value}, project(field("a", new)), project(field("a", old)))
         assert result.attributes == {"a": None}
         assert lost(result) == ['The field "A" is of another type now: its value is left out.']

@@ -9,7 +9,7 @@ import pytest
 
 from tests.unit.history.diff.build import dast, para
 from tests.unit.restore.contents import ARTICLE, block, field, project
-from versionsync.restore.parts import changed_attributes, only_parts
+from versionsync.restore.parts import changed_attributes, only_parts, with_later_fields
 
 RULES = project(
     field("title", localized=True),
@@ -37,6 +37,15 @@ def test_only_members_that_differ_are_sent() -> None:
 
 def test_without_parts_all_is_taken() -> None:
     assert taken({"size": 1, "body": []}, {"size": 2}) == {"size": 2, "body": []}
+
+
+def test_a_field_made_later_has_the_locales_of_the_others() -> None:
+    before = {"title": {"en": "new", "de": "neu"}, "mood": {"en": "a", "de": "b"}, "size": 1}
+    wanted = {"title": {"en": "old", "it": "vecchio"}}
+    expected = {**wanted, "mood": {"en": "a", "it": None}}
+    assert with_later_fields(before, wanted, RULES, ARTICLE) == expected
+    assert taken(before, wanted) == {**expected, "size": 1}
+    assert with_later_fields(before, {"size": 2}, RULES, ARTICLE) == {"size": 2}
 
 
 def test_only_some_fields_are_taken() -> None:

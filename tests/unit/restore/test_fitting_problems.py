@@ -76,7 +76,21 @@ def test_fields_of_blocks_are_checked() -> None:
 
 
 @pytest.mark.parametrize(
-    "pattern", [r"^\p{L}+$", "[[:alpha:]]+9", "(?m)b", "(?<a>b)", "(", r"\h+", "/b/", "(a+)+b", "[c&&b]", r"\Ab\Z"]
+    "pattern",
+    [
+        r"^\p{L}+$",
+        "[[:alpha:]]+9",
+        "(?m)b",
+        "(?<a>b)",
+        "(",
+        r"\h+",
+        "/b/",
+        "(a+)+b",
+        "[c&&b]",
+        r"\Ab\Z",
+        "[b[c]]",
+        r"\\z",
+    ],
 )
 def test_a_pattern_that_python_may_read_otherwise_is_no_problem(pattern: str) -> None:
     assert not fit({"a": "aaaa"}, project(field("a", format={"custom_pattern": pattern}))).problems
