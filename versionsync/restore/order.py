@@ -444,6 +444,10 @@ class _Attempt:
                 if node >= 0:
                     owners[node] = record
                     firm[node].extend([last] if last >= 0 else [])
+            for live, draft in pairwise(record.phases):
+                # The live content is complete before the draft comes, even if a part of it is put off.
+                if draft.write >= 0:
+                    firm[draft.write].extend(wait.node for wait in live.for_publish)
         for node, needed in self._leaving():
             firm[node].append(needed)
         return firm, [owners[node] for node in range(self._count)]
@@ -460,7 +464,7 @@ class _Attempt:
                 node = max(other.delete, other.unpublish)
                 if node < 0:
                     continue
-                own = [one for phase in record.phases for one in (phase.write, phase.publish)]
+                own = [one for phase in record.phases[:1] for one in (phase.write, phase.publish)]
                 for needed in (*own, record.unpublish, record.delete):
                     if needed >= 0:
                         yield node, needed
@@ -730,11 +734,9 @@ def _steps(ops: Sequence[_Op], groups: Mapping[int, int]) -> tuple[Step, ...] | 
     place = {node: number for number, nodes in enumerate(members.values()) for node in nodes}
     graph = [
         sorted(
-            {place[one] for node in nodes for one in ops[node].needs} - {place[nodes[0]]}
-            if len(nodes) > 1
-            else {place[one] for one in ops[nodes[0]].needs}
+            {place[one] for node in nodes for one in ops[node].needs} - ({place[first]} if first in groups else set())
         )
-        for nodes in members.values()
+        for first, nodes in members.items()
     ]
     units = list(members.values())
     keys = [min(ops[node].record.key for node in nodes) for nodes in units]
