@@ -307,6 +307,15 @@ class Client:
         """Read a version with complete blocks. Raise NotFound."""
         return await self._one(f"/versions/{_id(version_id)}", decode.item_version, (("nested", "true"),))
 
+    async def upload_ids(self, ids: Sequence[str]) -> frozenset[str]:
+        """Return those of up to 500 ids of uploads that exist. One request."""
+        if not ids:
+            return frozenset()
+        params = [("filter[ids]", ",".join(ids)), ("page[limit]", str(ITEMS_PAGE))]
+        request = ApiRequest("/uploads", tuple(params), "GET", None, self.environment_id, True, _PAGE_TIMEOUTS)
+        page = await self._session.send(request, jsonapi.list_reader(partial(jsonapi.read, jsonapi.TYPED), paged=True))
+        return frozenset(id for id in page.value.ids if id is not None)
+
     async def restore_version(self, version_id: str) -> str:
         """Create a new current version with the content of this one, and return the id of the job.
 

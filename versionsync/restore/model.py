@@ -26,6 +26,7 @@ __all__ = [
     "Reason",
     "Schedule",
     "Step",
+    "Target",
     "Task",
 ]
 
@@ -141,6 +142,30 @@ class Schedule:
 
     at: datetime
     publishes: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A record and what it must become.
+
+    Attributes:
+        version_id: The version whose content it must have. None: it must not exist.
+        live_version_id: The version that must be live. None: none, or `is_live_wanted` is false.
+        is_live_wanted: Whether what is live must become as it was. Otherwise it stays.
+        parts: Only these fields and locales of the version (no locale: the field is not localized). Empty: all.
+        why_not: Why it is left alone. None: it is not.
+        note: A sentence for people about what stays.
+    """
+
+    record_id: str
+    model_id: str
+    title: str | None = None
+    version_id: str | None = None
+    live_version_id: str | None = None
+    is_live_wanted: bool = False
+    parts: tuple[tuple[str, str | None], ...] = ()
+    why_not: str | None = None
+    note: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
