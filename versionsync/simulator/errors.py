@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import msgspec
 
-__all__ = ["ApiError", "invalid_field", "invalid_format", "invalid_params", "named", "not_found"]
+__all__ = ["ApiError", "invalid_field", "invalid_format", "invalid_params", "named", "not_found", "raise_all"]
 
 T = TypeVar("T")
 
@@ -64,3 +64,10 @@ def invalid_field(field: str, code: str, /, **details: Any) -> ApiError:
 def invalid_format(reason: str) -> ApiError:
     """422: the body does not have the documented form."""
     return ApiError("INVALID_FORMAT", reason=reason)
+
+
+def raise_all(errors: Sequence[ApiError]) -> NoReturn:
+    """Raise the first of *errors* with all others: one answer has them all."""
+    first, *others = errors
+    first.others = others
+    raise first

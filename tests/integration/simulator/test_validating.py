@@ -89,7 +89,8 @@ def test_blocks_are_validated_where_they_are(strict: Served, name: str) -> None:
     nest["attributes"]["inner"] = [good, bad]
     nodes = [{"type": "block", "item": one} for one in (good, bad)]
     prose = {"schema": "dast", "document": {"type": "root", "children": nodes}}
-    sent = body(strict, **fine(strict, body=[good, bad, nest], one={"en": bad, "it": good}, prose=prose))
+    one = {"en": bad, "it": good}
+    sent = body(strict, **fine(strict, title=dict.fromkeys(one, "a"), body=[good, bad, nest], one=one, prose=prose))
     places = ["body.1.text", "body.2.inner.1.text", "one.en.text", "prose.1.text"]
     if name == "field":
         places = ["body", "body", "one", "prose"]

@@ -95,7 +95,7 @@ def get_site(request: Request) -> Response:
         "improved_gql_multilocale_fields": True,
         "improved_gql_visibility_control": True,
         "improved_boolean_fields": True,
-        "improved_validation_at_publishing": True,
+        "improved_validation_at_publishing": options.improved_validation_at_publishing,
         "improved_exposure_of_inline_blocks_in_cda": True,
         "improved_items_listing": options.lists_current_versions,
         "milliseconds_in_datetime": options.milliseconds,

@@ -15,7 +15,7 @@ from versionsync.simulator.world import content as contents
 from versionsync.simulator.world.environments import Scheduled
 from versionsync.simulator.world.models import Model
 from versionsync.simulator.world.people_roles_tokens import Editor
-from versionsync.simulator.world.record_actions import BulkResult
+from versionsync.simulator.world.publishing_actions import BulkResult
 from versionsync.simulator.world.records import Record, Selection, Version
 from versionsync.simulator.world.serialization import Resource, reference
 from versionsync.simulator.world.times import parse_time

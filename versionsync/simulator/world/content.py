@@ -19,10 +19,12 @@ __all__ = [
     "Json",
     "Members",
     "blocks_by_id",
+    "blocks_by_path",
     "complete_blocks",
     "decoded",
     "flatten",
     "is_block",
+    "is_by_locale",
     "join",
     "load",
     "locales_of",
@@ -108,6 +110,11 @@ def is_block(value: Json) -> bool:
     return isinstance(value, dict) and value.get("type") == "item" and "attributes" in value
 
 
+def is_by_locale(value: Json) -> bool:
+    """Return whether *value* of a localized field is an object by locale, not one value for all locales."""
+    return isinstance(value, dict) and value.get("schema") != "dast" and not is_block(value)
+
+
 def model_id(block: Block) -> str:
     """Return the id of the model of *block*; empty if it names none."""
     match block.get("relationships"):
@@ -164,6 +171,30 @@ def blocks_by_id(content: bytes) -> dict[str, Block]:
         if b'"item"' in bytes(text):
             found |= {block["id"]: block for block in complete_blocks(load(text))}
     return found
+
+
+def blocks_by_path(value: Json, path: str) -> Iterator[tuple[str, Block]]:
+    """Yield the outermost blocks in *value* with their paths: the locale, and the number in a list or document."""
+    match value:
+        case {"schema": "dast", "document": document}:
+            for number, block in enumerate(_blocks_of_nodes(document)):
+                yield f"{path}.{number}", block
+        case {"type": "item", "attributes": _}:
+            yield path, value
+        case dict():
+            for locale, inner in value.items():
+                yield from blocks_by_path(inner, f"{path}.{locale}")
+        case list():
+            for number, inner in enumerate(value):
+                yield from blocks_by_path(inner, f"{path}.{number}")
+
+
+def _blocks_of_nodes(node: Json) -> Iterator[Block]:
+    if isinstance(node, dict):
+        if is_block(node.get("item")):
+            yield node["item"]
+        for child in node.get("children") or ():
+            yield from _blocks_of_nodes(child)
 
 
 def complete_blocks(value: Json) -> Iterator[Block]:

@@ -53,6 +53,7 @@ class Cause(StrEnum):
     LOCALE_REMOVED = "locale_removed"
     SELECTIVE_PUBLISHING = "selective_publishing"
     TIME_ZONE_CHANGED = "time_zone_changed"
+    LINKS_REMOVED = "links_removed"
 
 
 class Change(StrEnum):

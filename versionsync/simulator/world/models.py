@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from versionsync.simulator.world.content import BLOCK_FIELD_TYPES, Json
+from versionsync.simulator.world.content import BLOCK_FIELD_TYPES, Json, is_by_locale
 
 __all__ = ["FIELD_TYPES", "MODEL_FIELDS", "Field", "Fieldset", "Model", "Workflow"]
 
@@ -59,11 +60,12 @@ class Field:
         """Whether its value is a file of the media area, or a list of files."""
         return self.field_type in {"file", "gallery"}
 
-    @property
-    def forbids_deletion(self) -> bool:
-        """Whether a record that it links to cannot be deleted."""
-        rules = [self.validators.get(name) or {} for name in ("item_item_type", "items_item_type")]
-        return any(rule.get("on_reference_delete_strategy") == "fail" for rule in rules)
+    def by_locale(self, value: Json, path: str) -> Iterator[tuple[str, Json]]:
+        """Yield the value of each locale of a decoded *value*, with *path* and the locale; or the only value."""
+        if self.localized and is_by_locale(value):
+            yield from ((f"{path}.{locale}", inner) for locale, inner in value.items())
+        else:
+            yield path, value
 
     @property
     def holds_blocks(self) -> bool:

@@ -133,3 +133,33 @@ class SimulatorOptions:
 
     job_delay: timedelta | None = None
     """How long a job takes, by the clock; None: a moment, and no time while the clock stands still."""
+
+    links_must_exist: bool = True
+    """A link to a record that does not exist is refused; the links of the current version are not checked again."""
+    missing_link_code: str = ""
+    """The code of INVALID_FIELD for such a link; empty: that of the validator, such as VALIDATION_ITEM_ITEM_TYPE."""
+    uploads_must_exist: bool = True
+    """A file of an upload that does not exist is refused; those of the current version are not checked again."""
+    missing_upload_code: str = "INVALID_UPLOAD"
+    """The code of INVALID_FIELD for such a file."""
+    deleted_links: Literal["new_version", "rewritten", "kept"] = "new_version"
+    """What the strategy `delete_references` does to a record whose link loses its target.
+
+    `new_version`: it gets a version without the link. `rewritten`: its versions change in place, and no time moves.
+    `kept`: the link stays and points to nothing.
+    """
+    bulk_publishes_together: bool = True
+    """Records of one `/items/bulk/publish` count as published for each other; otherwise they are published in order."""
+    improved_validation_at_publishing: bool = True
+    """Publishing checks the content with the validators of today; otherwise only what its save found counts."""
+
+    locales_must_agree: bool = True
+    """All localized fields of a record need the same locales, and only those of the project."""
+    wrong_locales_code: Literal["VALIDATION_INVALID_LOCALES", "INVALID_LOCALES"] = "VALIDATION_INVALID_LOCALES"
+    """The code of INVALID_FIELD for a field with other locales; `INVALID_LOCALES` was reported in 2023."""
+    max_record_bytes: int | None = 300 * 1024
+    """The largest content of a record, as JSON; more is refused with TECHNICAL_LIMIT_REACHED."""
+    max_blocks: int | None = 600
+    """The most blocks in a record, at all depths; more are refused with TECHNICAL_LIMIT_REACHED."""
+    max_block_depth: int | None = 6
+    """How deeply blocks can be nested, 1 without any in another; deeper ones are refused likewise."""

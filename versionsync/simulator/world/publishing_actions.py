@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Container, Iterable
 from datetime import datetime
+from typing import NamedTuple
 
-from versionsync.simulator.errors import ApiError, not_found
+from versionsync.simulator.errors import ApiError, invalid_params, not_found
 from versionsync.simulator.world import content as contents
 from versionsync.simulator.world.environments import Environment, Scheduled
-from versionsync.simulator.world.event_log import (
-    Cause,
-    PublicationBegan,
-    PublicationEnded,
-    RecordDeleted,
-    VersionMade,
-    VersionRewritten,
-)
+from versionsync.simulator.world.event_log import Cause
 from versionsync.simulator.world.people_roles_tokens import Editor
 from versionsync.simulator.world.records import Record, Selection, Version
-from versionsync.simulator.world.state import NotificationType, WorldState
+from versionsync.simulator.world.reference_actions import ReferenceActions
+from versionsync.simulator.world.state import NotificationType
 
-__all__ = ["PublishingActions"]
+__all__ = ["BulkResult", "PublishingActions", "checked_ids", "each"]
+
+BULK_LIMIT = 200
+"""The maximum number of records of a bulk operation."""
 
 
-class PublishingActions(WorldState):
+class BulkResult(NamedTuple):
+    """For how many records a bulk operation succeeded and failed."""
+
+    successful: int
+    failed: int
+
+
+class PublishingActions(ReferenceActions):
     """Publishing and unpublishing. These actions do nothing without draft mode, which publishes on every save."""
 
     def publish(
@@ -37,23 +43,89 @@ class PublishingActions(WorldState):
         """Publish the current version; with a *selection* only that part of it, over the published version.
 
         Nothing changes if it is published already. In a tree, an unpublished parent raises UNPUBLISHED_PARENT, or is
-        published too (*recursive*).
+        published too (*recursive*). A link to an unpublished record raises UNPUBLISHED_LINK, or publishes it too.
         """
         where = self.environment(environment)
-        record = where.record(record_id)
+        return self._publish(editor, where, where.record(record_id), selection, recursive=recursive)
+
+    def publish_many(self, editor: Editor, record_ids: Iterable[str], *, environment: str | None = None) -> BulkResult:
+        """Publish the records. The switch `bulk_publishes_together` decides about links between them."""
+        where, wanted = self.environment(environment), checked_ids(record_ids)
+        if not self.options.bulk_publishes_together:
+            return each(wanted, lambda one: self.publish(editor, one, environment=where.id))
+        together = {id: where.records[id] for id in wanted if id in where.records}
+        while failing := [id for id, record in together.items() if not self._can_publish(where, record, together)]:
+            for id in failing:
+                del together[id]
+
+        def publish(record_id: str) -> None:
+            if record_id not in together:
+                raise not_found("item", record_id)
+            self._publish(editor, where, together[record_id], None, together=together)
+
+        return each(wanted, publish)
+
+    def _can_publish(self, where: Environment, record: Record, together: Container[str]) -> bool:
+        try:
+            where.record(record.id)
+            self._plan_publication(where, record, record.head.read(), together=together)
+        except ApiError:
+            return False
+        return True
+
+    def _plan_publication(
+        self,
+        where: Environment,
+        record: Record,
+        content: bytes,
+        *,
+        recursive: bool = False,
+        together: Container[str] = (),
+    ) -> list[Record]:
+        """Return the records to publish before *content* of *record*. Raise ApiError if it cannot be published."""
+        if not record.model.draft_mode or content is (record.published.content if record.published else None):
+            return []
+        needed = self._needed_to_publish(where, record, content, recursive=recursive, together=together)
+        self._check_publishable(where, record, content)
+        return needed
+
+    def _publish(
+        self,
+        editor: Editor,
+        where: Environment,
+        record: Record,
+        selection: Selection | None,
+        *,
+        recursive: bool = False,
+        together: Container[str] = (),
+    ) -> Record:
         if not record.model.draft_mode:
             return record
-        self._publish_parent(editor, where, record, recursive=recursive)
+        content = record.head.read() if selection is None else _selected_content(record, selection)
+        for needed in self._plan_publication(where, record, content, recursive=recursive, together=together):
+            self._publish_version(where, needed, needed.head)
+        if selection is None:
+            self._publish_version(where, record, record.head)
+        else:
+            self._publish_content(editor, where, record, content)
+        return record
+
+    def _publish_version(self, where: Environment, record: Record, version: Version) -> None:
         before = self.before(where, record)
-        content = record.published.content if record.published else None
-        if not record.head.is_valid and selection is None:
-            raise ApiError("INVALID_FIELD", code="VALIDATION_INVALID", item=record_id)
-        version = record.head if selection is None else self._selected_version(where, record, editor, selection)
-        if version is not record.published or version.content is not content:
+        if version is not record.published:
             self._make_live(where, record, version)
             self._touch_published(where, record)
         self.notify(NotificationType.PUBLISH, where, record, before)
-        return record
+
+    def _publish_content(self, editor: Editor, where: Environment, record: Record, content: bytes) -> None:
+        """Publish a part of *record*: what its published version has then."""
+        before = self.before(where, record)
+        old = record.published.content if record.published else None
+        version = self._version_with(where, record, editor, content)
+        if version is not record.published or version.content is not old:
+            self._make_live(where, record, version)
+            self._touch_published(where, record)
+        self.notify(NotificationType.PUBLISH, where, record, before)
 
     def unpublish(
         self,
@@ -66,24 +138,53 @@ class PublishingActions(WorldState):
     ) -> Record:
         """Unpublish the record; with *locales* only those, and the rest stays published.
 
-        In a tree, published children raise PUBLISHED_CHILDREN, or are unpublished too (*recursive*).
+        In a tree, published children raise PUBLISHED_CHILDREN, or are unpublished too (*recursive*). Published records
+        that link to it raise PUBLISHED_REFERENCES, are unpublished too, or lose the link, as their fields say.
         """
         where = self.environment(environment)
         record = where.record(record_id)
         if not record.model.draft_mode or record.published is None:
             return record
-        self._unpublish_children(editor, where, record, recursive=recursive)
-        before = self.before(where, record)
         remaining = frozenset(record.published.locales) - locales if locales else frozenset()
         if remaining:
-            self._make_live(
-                where, record, self._selected_version(where, record, editor, Selection(remaining), reduces=True)
-            )
-        else:
-            self._end_publication(where, record)
+            return self._unpublish_locales(editor, where, record, remaining)
+        ended, trimmed = self._to_unpublish(where, [record.id], recursive=recursive)
+        for other in trimmed:
+            self._check_still_valid(where, other, record.id, "PUBLISHED_REFERENCES")
+        for one in reversed(ended):
+            before = self.before(where, one)
+            self._end_publication(where, one)
+            self._touch_published(where, one, moves_beacon=self.options.unpublishing_moves_beacon)
+            self.notify(NotificationType.UNPUBLISH, where, one, before)
+        for other in trimmed if self.options.deleted_links != "kept" else ():
+            for one in ended:
+                self._remove_links(editor, where, other, one.id, published_only=True)
+        return record
+
+    def _unpublish_locales(
+        self, editor: Editor, where: Environment, record: Record, remaining: frozenset[str]
+    ) -> Record:
+        """Unpublish everything of *record* but its *remaining* locales."""
+        before, published = self.before(where, record), record.published
+        if published is not None:
+            removed = frozenset(published.locales) - remaining
+            content = contents.without_locale(published.read(), record.model.localized_keys, removed)
+            self._make_live(where, record, self._version_with(where, record, editor, content))
         self._touch_published(where, record, moves_beacon=self.options.unpublishing_moves_beacon)
         self.notify(NotificationType.UNPUBLISH, where, record, before)
         return record
+
+    def _version_with(self, where: Environment, record: Record, editor: Editor, content: bytes) -> Version:
+        """Return the version that selective publishing makes live: the current one if it has the same *content*."""
+        head, published, loaded = record.head, record.published, contents.load(content)
+        if loaded == contents.load(head.read()):
+            return head
+        if published is not None and loaded == contents.load(published.read()):
+            return published
+        if published is not None and not self.options.selective_publish_makes_version and not published.is_current:
+            self._rewrite_version(where, published, content, Cause.SELECTIVE_PUBLISHING)
+            return published
+        return self._save_beside(where, record, editor, content)
 
     def schedule_publication(
         self,
@@ -180,103 +281,18 @@ class PublishingActions(WorldState):
         if not self.options.schedules_move_beacon:
             where.changes = beacon_before
 
-    def _make_live(self, where: Environment, record: Record, version: Version) -> None:
-        if record.published is version:
-            return
-        live_since = record.published_at
-        self._end_publication(where, record)
-        now = self.now()
-        version.live = (*version.live, (now, None))
-        record.published = version
-        moves = live_since is None or self.options.republishing_moves_published_at
-        record.published_at = now if moves else live_since
-        record.first_published_at = record.first_published_at or now
-        self.event_log.write(PublicationBegan(now, where.id, version.id))
 
-    def _end_publication(self, where: Environment, record: Record) -> None:
-        if (version := record.published) is None:
-            return
-        now = self.now()
-        version.live = (*version.live[:-1], (version.live[-1][0], now))
-        record.published = None
-        record.published_at = None
-        self.event_log.write(PublicationEnded(now, where.id, version.id))
-
-    def _touch_published(self, where: Environment, record: Record, *, moves_beacon: bool = True) -> None:
-        now = self.now()
-        record.sequence = self.next_sequence()
-        if self.options.publishing_moves_updated_at:
-            record.updated_at = now
-        where.touch(now, moves_beacon=moves_beacon)
-
-    def _selected_version(
-        self, where: Environment, record: Record, editor: Editor, selection: Selection, *, reduces: bool = False
-    ) -> Version:
-        """Return the version that selective publishing makes live: the current one if it has the same content."""
-        head, published = record.head, record.published
-        localized = record.model.localized_keys
-        if reduces and published is not None:
-            removed = frozenset(published.locales) - selection.locales
-            mixed = contents.without_locale(published.read(), localized, removed)
-        else:
-            members = contents.take_locales(
-                contents.split(published.read()) if published else None,
-                contents.split(head.read()),
-                localized=localized,
-                locales=selection.locales,
-                others=selection.non_localized,
-            )
-            mixed = contents.join(members)
-        if contents.load(mixed) == contents.load(head.read()):
-            return head
-        if published is not None and contents.load(mixed) == contents.load(published.read()):
-            return published
-        if published is not None and not self.options.selective_publish_makes_version and not published.is_current:
-            published.content = mixed
-            self.event_log.write(
-                VersionRewritten(
-                    self.now(), where.id, published.id, mixed, Cause.SELECTIVE_PUBLISHING, published.created_at
-                )
-            )
-            return published
-        now, owner = self.now(), (record.id, record.model.id, editor.ref)
-        version = Version(self.ids.new(), record, editor, now, mixed)
-        record.versions.append(version)
-        where.versions[version.id] = version
-        self.event_log.write(VersionMade(now, where.id, version.id, *owner, mixed, is_current=False))
-        return version
-
-    def _remove_record(self, where: Environment, record: Record, now: datetime) -> None:
-        """Delete *record*, and its plans. Its versions are kept for the switch `deleted_versions_readable`."""
-        del where.records[record.id]
-        where.deleted[record.id] = record
-        where.publications.pop(record.id, None)
-        where.unpublishings.pop(record.id, None)
-        record.is_deleted = True
-        self.event_log.write(RecordDeleted(now, where.id, record.id))
-
-    def _parent_id(self, record: Record) -> str | None:
-        if not record.model.tree:
-            return None
-        parent = contents.split(record.head.read()).get("parent_id")
-        return None if parent is None else contents.load(parent)
-
-    def _publish_parent(self, editor: Editor, where: Environment, record: Record, *, recursive: bool) -> None:
-        parent = where.records.get(self._parent_id(record) or "")
-        if parent is None or parent.published is not None:
-            return
-        if not recursive:
-            raise ApiError("UNPUBLISHED_PARENT", item=record.id, parent=parent.id)
-        self.publish(editor, parent.id, recursive=True, environment=where.id)
-
-    def _unpublish_children(self, editor: Editor, where: Environment, record: Record, *, recursive: bool) -> None:
-        if not record.model.tree:
-            return
-        for child in list(where.records.values()):
-            if child.model is record.model and child.published is not None and self._parent_id(child) == record.id:
-                if not recursive:
-                    raise ApiError("PUBLISHED_CHILDREN", item=record.id, child=child.id)
-                self.unpublish(editor, child.id, recursive=True, environment=where.id)
+def _selected_content(record: Record, selection: Selection) -> bytes:
+    """Return what the published version of *record* has after *selection* is published."""
+    published = record.published
+    members = contents.take_locales(
+        contents.split(published.read()) if published else None,
+        contents.split(record.head.read()),
+        localized=record.model.localized_keys,
+        locales=selection.locales,
+        others=selection.non_localized,
+    )
+    return contents.join(members)
 
 
 def _set_plan(where: Environment, record: Record, plan: Scheduled | None, *, publishes: bool) -> Scheduled | None:
@@ -291,3 +307,23 @@ def _set_plan(where: Environment, record: Record, plan: Scheduled | None, *, pub
     else:
         record.unpublishing_scheduled_at = at
     return before
+
+
+def checked_ids(record_ids: Iterable[str]) -> list[str]:
+    """Return the ids of a bulk operation. Raise ApiError (422) if there are too many."""
+    wanted = list(record_ids)
+    if len(wanted) > BULK_LIMIT:
+        raise invalid_params("items", f"at most {BULK_LIMIT} records at once")
+    return wanted
+
+
+def each(record_ids: Iterable[str], act: Callable[[str], object]) -> BulkResult:
+    """Do *act* for each record; those for which it raises ApiError failed."""
+    wanted, successful = checked_ids(record_ids), 0
+    for record_id in wanted:
+        try:
+            act(record_id)
+        except ApiError:
+            continue
+        successful += 1
+    return BulkResult(successful, len(wanted) - successful)

@@ -2,45 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import datetime, timedelta
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from datetime import datetime
 
-from versionsync.simulator.errors import ApiError, invalid_params
+from versionsync.simulator.errors import ApiError
 from versionsync.simulator.world import content as contents
 from versionsync.simulator.world import ids
 from versionsync.simulator.world.content import Json
 from versionsync.simulator.world.environments import Environment
 from versionsync.simulator.world.event_log import (
-    Cause,
     Fact,
     PublicationBegan,
     PublicationEnded,
     RecordDeleted,
     RecordMade,
-    VersionDropped,
     VersionMade,
-    VersionRewritten,
 )
 from versionsync.simulator.world.models import Model
 from versionsync.simulator.world.people_roles_tokens import Editor
-from versionsync.simulator.world.publishing_actions import PublishingActions
+from versionsync.simulator.world.publishing_actions import BulkResult, PublishingActions, each
 from versionsync.simulator.world.records import Interval, LoadedVersion, Record, Version
 from versionsync.simulator.world.state import NotificationType
 from versionsync.simulator.world.validation import Attributes, Validated, Validator
 
-__all__ = ["BulkResult", "RecordActions"]
-
-
-BULK_LIMIT = 200
-"""The maximum number of records of a bulk operation."""
-
-
-class BulkResult(NamedTuple):
-    """For how many records a bulk operation succeeded and failed."""
-
-    successful: int
-    failed: int
+__all__ = ["RecordActions"]
 
 
 class RecordActions(PublishingActions):
@@ -77,7 +62,6 @@ class RecordActions(PublishingActions):
         saved = self._prepare_new(where, model, attributes, self.ids)
         record_id = self.new_id(id, where.records)
         now = self.now()
-        returns = self._drop_deleted(where, record_id)
         record = Record(
             record_id,
             model,
@@ -87,6 +71,8 @@ class RecordActions(PublishingActions):
             first_published_at=first_published_at,
             stage=stage or self._first_stage(where, model),
         )
+        self._publish_needed(where, record, saved)
+        returns = self._drop_deleted(where, record_id)
         self.event_log.write(
             RecordMade(now, where.id, record_id, model.id, record.creator.ref, record.created_at, returns)
         )
@@ -120,6 +106,8 @@ class RecordActions(PublishingActions):
         before = self.before(where, record)
         validator = self._validator(where, record.model, self.ids)
         saved = None if attributes is None else validator.prepare(attributes, record=record)
+        if saved is not None:
+            self._publish_needed(where, record, saved)
         if stage is not None:
             record.stage = self._check_stage(where, record.model, stage)
         record.creator = creator or record.creator
@@ -160,9 +148,10 @@ class RecordActions(PublishingActions):
         """Delete the record with its versions. Raise DELETE_RESTRICTION if a link forbids it."""
         where = self.environment(environment)
         record = where.record(record_id)
-        if linking := list(self._forbidding_deletion(where, record_id)):
-            raise ApiError("DELETE_RESTRICTION", item_ids=linking)
+        linking = self._check_deletion(where, record_id)
         before = self.before(where, record)
+        for other in linking:
+            self._remove_links(editor, where, other, record_id)
         now = self.now()
         self._remove_record(where, record, now)
         where.touch(now, moves_beacon=self.options.deleting_moves_beacon)
@@ -176,8 +165,9 @@ class RecordActions(PublishingActions):
         where = self.environment(environment)
         version = where.version(version_id)
         record = version.record
-        before = self.before(where, record)
-        self._save(where, record, editor, Validated(version.read(), version.is_valid), may_merge=False)
+        before, restored = self.before(where, record), Validated(version.read(), version.is_valid)
+        self._publish_needed(where, record, restored)
+        self._save(where, record, editor, restored, may_merge=False)
         self.notify(NotificationType.UPDATE, where, record, before)
         if not record.model.draft_mode:
             self.notify(NotificationType.PUBLISH, where, record)
@@ -188,21 +178,18 @@ class RecordActions(PublishingActions):
         quoted, records = f'"{record_id}"'.encode(), self.environment(environment).records.values()
         return [record for record in records if record.id != record_id and quoted in record.head.read()]
 
-    def publish_many(self, editor: Editor, record_ids: Iterable[str], *, environment: str | None = None) -> BulkResult:
-        return _each(record_ids, lambda one: self.publish(editor, one, environment=environment))
-
     def unpublish_many(
         self, editor: Editor, record_ids: Iterable[str], *, environment: str | None = None
     ) -> BulkResult:
-        return _each(record_ids, lambda one: self.unpublish(editor, one, environment=environment))
+        return each(record_ids, lambda one: self.unpublish(editor, one, environment=environment))
 
     def delete_many(self, editor: Editor, record_ids: Iterable[str], *, environment: str | None = None) -> BulkResult:
-        return _each(record_ids, lambda one: self.delete(editor, one, environment=environment))
+        return each(record_ids, lambda one: self.delete(editor, one, environment=environment))
 
     def move_many_to_stage(
         self, editor: Editor, record_ids: Iterable[str], stage: str, *, environment: str | None = None
     ) -> BulkResult:
-        return _each(record_ids, lambda one: self.move_to_stage(editor, one, stage, environment=environment))
+        return each(record_ids, lambda one: self.move_to_stage(editor, one, stage, environment=environment))
 
     def load(
         self,
@@ -273,22 +260,11 @@ class RecordActions(PublishingActions):
             where.touch(deleted_at)
         return record
 
-    def _forbidding_deletion(self, where: Environment, record_id: str) -> Iterator[str]:
-        """Yield the ids of the records with a link to this one that forbids to delete it.
-
-        Records of models without such a field are not read: a large project has many of them.
-        """
-        quoted = f'"{record_id}"'.encode()
-        keys_of = {
-            id: [field.api_key for field in model.fields.values() if field.forbids_deletion]
-            for id, model in where.models.items()
-        }
-        for record in where.records.values():
-            keys = keys_of.get(record.model.id)
-            if keys and record.id != record_id and quoted in (text := record.head.read()):
-                members = contents.split(text)
-                if any(quoted in bytes(members.get(key, b"")) for key in keys):
-                    yield record.id
+    def _publish_needed(self, where: Environment, record: Record, saved: Validated) -> None:
+        """Publish what *saved* content needs, because a model without draft mode publishes it at once."""
+        if not record.model.draft_mode:
+            for needed in self._needed_to_publish(where, record, saved.content):
+                self._publish_version(where, needed, needed.head)
 
     def _prepare_new(self, where: Environment, model: Model, attributes: Attributes, new_ids: ids.Ids) -> Validated:
         """Return the content of a new record of *model*; its blocks get ids from *new_ids*."""
@@ -299,82 +275,7 @@ class RecordActions(PublishingActions):
         return self._validator(where, model, new_ids).prepare(attributes)
 
     def _validator(self, where: Environment, model: Model, new_ids: ids.Ids) -> Validator:
-        return Validator(where, model, new_ids.new, names_paths=self.options.block_problems_name == "path")
-
-    def _save(
-        self, where: Environment, record: Record, editor: Editor, saved: Validated, *, may_merge: bool = True
-    ) -> Version:
-        """Write *saved* as the current version: a new one, or within a burst in place of the last one."""
-        now = self.now()
-        burst = record.current if may_merge and self._continues_burst(record, editor, now) else None
-        if burst is not None and self.options.merged_versions_keep_id:
-            version = burst
-            version.content, version.is_valid = saved.content, saved.is_valid
-            if not self.options.merged_versions_keep_created_at:
-                version.created_at = now
-            self.event_log.write(
-                VersionRewritten(now, where.id, version.id, saved.content, Cause.MERGED, version.created_at)
-            )
-        else:
-            if burst is not None and burst.is_published:
-                self._end_publication(where, record)
-            version = Version(self.ids.new(), record, editor, now, saved.content, is_valid=saved.is_valid)
-            owner, replaced = (record.id, record.model.id, editor.ref), burst.id if burst else None
-            self.event_log.write(VersionMade(now, where.id, version.id, *owner, saved.content, replaces=replaced))
-            if burst is not None:
-                self._drop(where, record, burst)
-            record.versions.append(version)
-            where.versions[version.id] = version
-            record.current = version
-        record.updated_at = now
-        record.sequence = self.next_sequence()
-        if not record.model.draft_mode:
-            self._make_live(where, record, version)
-            record.published_at = now
-        if (limit := self.options.versions_kept) is not None:
-            self._expire(where, record, record.versions[:-limit])
-        where.touch(now)
-        return version
-
-    def _continues_burst(self, record: Record, editor: Editor, now: datetime) -> bool:
-        last, resolution = record.current, self.options.history_resolution
-        if last is None or not resolution or last.editor.ref != editor.ref or now - last.created_at > resolution:
-            return False
-        # A version that was ever published in draft mode stays unchanged: people saw it.
-        return not last.live or not record.model.draft_mode
-
-    def _drop(self, where: Environment, record: Record, version: Version) -> None:
-        """Remove *version*, which is not published; the caller has written the fact."""
-        record.versions.remove(version)
-        del where.versions[version.id]
-
-    def _drop_deleted(self, where: Environment, record_id: str) -> bool:
-        """Remove the versions of the deleted record with this id; return whether there was one."""
-        deleted = where.deleted.pop(record_id, None)
-        for version in deleted.versions if deleted is not None else ():
-            del where.versions[version.id]
-        return deleted is not None
-
-    def _expire(self, where: Environment, record: Record, versions: Sequence[Version]) -> int:
-        """Drop those of *versions* that are neither current nor published; return how many."""
-        expired = [version for version in versions if not version.is_current and not version.is_published]
-        for version in expired:
-            self.event_log.write(VersionDropped(self.now(), where.id, version.id))
-            self._drop(where, record, version)
-        return len(expired)
-
-    def expire_versions(self) -> int:
-        """Drop the versions that are older than the plan keeps them; return how many."""
-        days, dropped = self.options.history_retention_days, 0
-        if days is None:
-            return dropped
-        oldest = self.now() - timedelta(days=days)
-        for where in self.environments.values():
-            for record in where.records.values():
-                old = [version for version in record.versions if version.created_at < oldest]
-                dropped += self._expire(where, record, old)
-            where.touch(self.now(), moves_beacon=False)
-        return dropped
+        return Validator(where, model, new_ids.new, self.options)
 
     def _first_stage(self, where: Environment, model: Model) -> str | None:
         return where.workflows[model.workflow_id].stages[0] if model.workflow_id else None
@@ -413,17 +314,3 @@ def _with_new_ids(value: Json, new_ids: ids.Ids) -> Json:
         renewed = {key: _with_new_ids(inner, new_ids) for key, inner in value.items()}
         return renewed | {"id": new_ids.new()} if contents.is_block(value) else renewed
     return value
-
-
-def _each(record_ids: Iterable[str], act: Callable[[str], object]) -> BulkResult:
-    wanted = list(record_ids)
-    if len(wanted) > BULK_LIMIT:
-        raise invalid_params("items", f"at most {BULK_LIMIT} records at once")
-    successful = 0
-    for record_id in wanted:
-        try:
-            act(record_id)
-        except ApiError:
-            continue
-        successful += 1
-    return BulkResult(successful, len(wanted) - successful)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 import msgspec
 
-from versionsync.simulator.errors import ApiError, invalid_field
+from versionsync.simulator.errors import ApiError, raise_all
 from versionsync.simulator.world import content as contents
 from versionsync.simulator.world import ids
+from versionsync.simulator.world.checks import Checks
 from versionsync.simulator.world.content import Block, Json, Members
 from versionsync.simulator.world.environments import Environment
 from versionsync.simulator.world.models import Field, Model
+from versionsync.simulator.world.options import SimulatorOptions
 from versionsync.simulator.world.records import Record
 
 __all__ = ["Attributes", "Validated", "Validator"]
@@ -45,8 +47,7 @@ class Validator:
     environment: Environment
     model: Model
     new_id: Callable[[], str]
-    names_paths: bool = True
-    """Name a field in a block by its path, such as `sections.0.words`; otherwise name the field with the block."""
+    options: SimulatorOptions
 
     def prepare(self, attributes: Attributes, *, record: Record | None = None) -> Validated:
         """Return the content to store for *attributes*; *record*: the one they change. Raise ApiError (422)."""
@@ -61,12 +62,13 @@ class Validator:
         for key, value in attributes.items():
             members[key] = self._completed(value, known.get(key), blocks)
         self._fill_defaults(members, known)
-        errors = list(self._errors(members, known, record))
-        if errors and not self.model.draft_saving:
-            first, *others = errors
-            first.others = others
-            raise first
-        return Validated(contents.join(members), is_valid=not errors)
+        content = contents.join(members)
+        checks = Checks(self.environment, self.model, self.options)
+        checks.check_limits(content)
+        structure, rules = checks.broken_structure(members, record), checks.broken_rules(members, record)
+        if structure or (rules and not self.model.draft_saving):
+            raise_all([*structure, *rules])
+        return Validated(content, is_valid=not rules)
 
     def _is_tree_member(self, key: str) -> bool:
         return key in TREE_MEMBERS and (self.model.tree or self.model.sortable)
@@ -89,37 +91,6 @@ class Validator:
                 if field.localized and not isinstance(default, dict):
                     default = dict.fromkeys(locales or self.environment.locales[:1], default)
                 members[key] = contents.raw(default)
-
-    def _errors(self, members: Members, known: Mapping[str, Field], record: Record | None) -> Iterator[ApiError]:
-        """Yield an error for each field that fails a validator, also in blocks: upstream reports all at once."""
-        for key, field in known.items():
-            value = bytes(members[key]).strip()
-            if "required" in field.validators and _is_empty(value, localized=field.localized):
-                yield _field_error(field, "VALIDATION_REQUIRED", key)
-            elif "unique" in field.validators and value not in {b"null", b'""'} and self._is_used(key, value, record):
-                yield _field_error(field, "VALIDATION_UNIQUE", key)
-            if field.holds_blocks:
-                for path, inner in self._block_errors(contents.load(value), key):
-                    yield _field_error(inner, "VALIDATION_REQUIRED", path if self.names_paths else key)
-
-    def _block_errors(self, value: Json, path: str) -> Iterator[tuple[str, Field]]:
-        """Yield the required fields that are empty in the blocks of *value*, with their paths."""
-        for block_path, block in _blocks_by_path(value, path):
-            model = self._block_model(block)
-            for field in model.ordered_fields:
-                inner = block["attributes"].get(field.api_key)
-                text = bytes(contents.raw(inner)).strip()
-                if "required" in field.validators and _is_empty(text, localized=field.localized):
-                    yield f"{block_path}.{field.api_key}", field
-                if field.holds_blocks:
-                    yield from self._block_errors(inner, f"{block_path}.{field.api_key}")
-
-    def _is_used(self, key: str, value: bytes, record: Record | None) -> bool:
-        return any(
-            bytes(contents.split(other.head.read()).get(key, _NULL)) == value
-            for other in self.environment.records.values()
-            if other.model is self.model and other is not record
-        )
 
     def _completed(self, value: object, field: Field | None, blocks: Mapping[str, Block]) -> msgspec.Raw:
         """Return *value* for storage in *field*: with complete blocks, and all members of files."""
@@ -177,38 +148,3 @@ def _complete_files(value: Json) -> Json:
             return [_complete_files(inner) for inner in value]
         case _:
             return value
-
-
-def _field_error(field: Field, code: str, path: str) -> ApiError:
-    return invalid_field(path, code, field_id=field.id, field_label=field.label, field_type=field.field_type)
-
-
-def _blocks_by_path(value: Json, path: str) -> Iterator[tuple[str, Block]]:
-    """Yield the outermost blocks in *value* with their paths: the locale, and the number in a list or document."""
-    match value:
-        case {"schema": "dast", "document": document}:
-            for number, block in enumerate(_blocks_of_nodes(document)):
-                yield f"{path}.{number}", block
-        case {"type": "item", "attributes": _}:
-            yield path, value
-        case dict():
-            for locale, inner in value.items():
-                yield from _blocks_by_path(inner, f"{path}.{locale}")
-        case list():
-            for number, inner in enumerate(value):
-                yield from _blocks_by_path(inner, f"{path}.{number}")
-
-
-def _blocks_of_nodes(node: Json) -> Iterator[Block]:
-    if isinstance(node, dict):
-        if contents.is_block(node.get("item")):
-            yield node["item"]
-        for child in node.get("children") or ():
-            yield from _blocks_of_nodes(child)
-
-
-def _is_empty(value: bytes, *, localized: bool) -> bool:
-    if localized and value.startswith(b"{"):
-        values = [bytes(inner).strip() for inner in contents.split(value).values()]
-        return not values or any(_is_empty(inner, localized=False) for inner in values)
-    return value in {b"null", b'""', b"[]"}

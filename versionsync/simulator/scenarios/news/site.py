@@ -85,7 +85,7 @@ def maintain_pages(newsroom: Newsroom, *, until: datetime) -> Waits:
             top = {"lead_story": known[-1], "top_stories": known[:-1]}
             world.update(newsroom.serializer(), newsroom.homepage, top)
             yield timedelta(minutes=rng.randint(1, 90))
-            world.publish(newsroom.serializer(), newsroom.homepage)
+            newsroom.publish(newsroom.homepage)
         color = {"red": rng.randrange(256), "green": 120, "blue": 200, "alpha": 255}
         world.update(newsroom.serializer(), rng.choice(newsroom.categories), {"color": color})
         yield timedelta(hours=rng.randint(1, 30))

@@ -105,7 +105,7 @@ class Story:
 
     def publish(self, selection: Selection | None = None) -> None:
         """Publish it; from now on others may link to it."""
-        self.world.publish(self.newsroom.serializer(), self.record_id, selection)
+        self.newsroom.publish(self.record_id, selection)
         if self.record_id not in self.newsroom.articles:
             self.newsroom.articles.append(self.record_id)
 
@@ -222,7 +222,7 @@ def _deleted(story: Story) -> Waits:
     yield story.hours(1, 9)
     story.edit()
     yield story.hours(1, 9)
-    story.world.publish(story.newsroom.serializer(), story.record_id)
+    story.newsroom.publish(story.record_id)
     yield story.hours(24, 90)
     story.world.delete(story.newsroom.serializer(), story.record_id)
 
