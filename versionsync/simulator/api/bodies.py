@@ -27,6 +27,8 @@ class Attributes(msgspec.Struct, Generic[T]):
 class Meta(msgspec.Struct):
     created_at: str | None = None
     first_published_at: str | None = None
+    updated_at: str | None = None
+    published_at: str | None = None
     current_version: str | None = None
     stage: str | None = None
 

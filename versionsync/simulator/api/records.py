@@ -96,7 +96,8 @@ def get_version(request: Request) -> Response:
 @ROUTES("POST /versions/{version_id}/restore", needs="can_write")
 def restore_version(request: Request) -> Response:
     version_id = request.ids["version_id"]
-    visible_record(request, request.environment.version(version_id).record.id)
+    record = visible_record(request, request.environment.version(version_id).record.id)
+    _require(request, "update", record.model)
 
     def restore() -> Response:
         record, version = request.act(World.restore, version_id)
@@ -163,16 +164,27 @@ def _in_locale(version: Version | None, locale: str | None) -> dict[str, bytes]:
 @ROUTES("POST /items", needs="can_write")
 def create(request: Request) -> Response:
     sent = request.decode(Body[SentItem]).data
-    model, meta = _model(request, sent), sent.meta or Meta()
+    model, meta = _model(request, sent), _own_meta(request, sent)
+    _require(request, "create", model)
+    creator = creator_named(request, sent.relationships)
+    if creator is not None and creator.ref != request.editor.ref:
+        _require(request, "edit_creator", model)
+    options, claimed = request.world.options, (meta.created_at, meta.first_published_at, creator)
+    if any(claimed) and not _takes(options.create_accepts_meta, "created_at, first_published_at, creator"):
+        claimed = (None, None, None)
+    stage = meta.stage
+    if stage is not None and not _takes(options.create_accepts_stage, "stage"):
+        stage = None
+    created_at, first_published_at, creator = claimed
     record = request.act(
         World.create,
         model,
         sent.attributes or {},
         id=sent.id,
-        created_at=parse_time(meta.created_at) if meta.created_at else None,
-        first_published_at=parse_time(meta.first_published_at) if meta.first_published_at else None,
-        creator=creator_named(request, sent.relationships),
-        stage=meta.stage,
+        created_at=parse_time(created_at) if created_at else None,
+        first_published_at=parse_time(first_published_at) if first_published_at else None,
+        creator=creator,
+        stage=stage,
     )
     return _item(request, record, status=201)
 
@@ -180,14 +192,22 @@ def create(request: Request) -> Response:
 @ROUTES("PUT /items/{item_id}", needs="can_write")
 def update(request: Request) -> Response:
     sent = request.decode(Body[SentItem]).data
-    record, meta = _record(request), sent.meta or Meta()
+    record, meta = _record(request), _own_meta(request, sent)
+    stage = meta.stage if meta.stage != record.stage else None
+    creator = creator_named(request, sent.relationships)
+    if sent.attributes is not None or (stage is None and creator is None):
+        _require(request, "update", record.model)
+    if stage is not None:
+        _require(request, "move_to_stage", record.model)
+    if creator is not None and creator.ref != record.creator.ref:
+        _require(request, "edit_creator", record.model)
     updated = request.act(
         World.update,
         record.id,
         sent.attributes,
         if_current=meta.current_version,
-        stage=meta.stage if meta.stage != record.stage else None,
-        creator=creator_named(request, sent.relationships),
+        stage=stage,
+        creator=creator,
     )
     return _item(request, updated)
 
@@ -195,49 +215,82 @@ def update(request: Request) -> Response:
 @ROUTES("POST /items/validate")
 def validate_new(request: Request) -> Response:
     """Raise what `create` would raise."""
+    _check_validating(request)
     sent = request.decode(Body[SentItem]).data
     model = _model(request, sent)
-    request.world.check_new(model, sent.attributes or {}, environment=request.environment.id)
+    request.world.check_new(model, sent.attributes or {}, id=sent.id, environment=request.environment.id)
     return NOTHING
 
 
 @ROUTES("POST /items/{item_id}/validate")
 def validate_existing(request: Request) -> Response:
     """Raise what `update` would raise."""
+    _check_validating(request)
     sent, record = request.decode(Body[SentItem]).data, visible_record(request, request.ids["item_id"])
-    request.world.check(record.id, sent.attributes or {}, environment=request.environment.id)
+    current = (sent.meta or Meta()).current_version
+    request.act(World.check, record.id, sent.attributes or {}, if_current=current)
     return NOTHING
+
+
+def _check_validating(request: Request) -> None:
+    """Raise what the switch `validate_answers` says instead of validating, if anything."""
+    match request.world.options.validate_answers:
+        case "404":
+            raise ApiError("INVALID_ENDPOINT", 404, method=request.method, path=request.path)
+        case "401":
+            raise ApiError("INSUFFICIENT_PERMISSIONS", 401, ability="validate", role=request.role.name)
+
+
+def _own_meta(request: Request, sent: SentItem) -> Meta:
+    """Return the meta of a record in a request. Raise ApiError if it has what only upstream sets."""
+    meta = sent.meta or Meta()
+    if request.world.options.read_only_meta == "refused" and (meta.published_at or meta.updated_at):
+        raise invalid_format("meta: published_at and updated_at are no permitted keys")
+    return meta
+
+
+def _takes(how: str, names: str) -> bool:
+    """Return whether a switch accepts what a client claims in meta. Raise ApiError if it refuses that."""
+    if how == "refused":
+        raise invalid_format(f"these are no permitted keys: {names}")
+    return how == "accepted"
+
+
+def _require(request: Request, action: str, model: Model) -> None:
+    """Raise INSUFFICIENT_PERMISSIONS unless the role may do *action* to records of *model*."""
+    if not request.role.may(action, model, request.environment.id):
+        raise ApiError("INSUFFICIENT_PERMISSIONS", 401, ability=action, item_type=model.id, role=request.role.name)
 
 
 @ROUTES("DELETE /items/{item_id}", needs="can_write")
 def delete(request: Request) -> Response:
-    id = _record(request).id
+    id = _record(request, "delete").id
     return as_job(request, lambda: json_response(request.serializer().item(request.act(World.delete, id))))
 
 
 @ROUTES("POST /items/{item_id}/duplicate", needs="can_write")
 def duplicate(request: Request) -> Response:
-    id = _record(request).id
+    id = _record(request, "duplicate").id
     return as_job(request, lambda: _item(request, request.act(World.duplicate, id)))
 
 
 @ROUTES("PUT /items/{item_id}/publish", needs="can_write")
 def publish(request: Request) -> Response:
-    record, selected = _record(request), _selected(request)
+    record, selected = _record(request, "publish"), _selected(request)
     selection = None if selected is None else _selection(selected)
     return _item(request, request.act(World.publish, record.id, selection, recursive=request.flag("recursive")))
 
 
 @ROUTES("PUT /items/{item_id}/unpublish", needs="can_write")
 def unpublish(request: Request) -> Response:
-    record, selected = _record(request), _selected(request)
+    record, selected = _record(request, "publish"), _selected(request)
     locales = None if selected is None else frozenset(selected.content_in_locales or ())
     return _item(request, request.act(World.unpublish, record.id, locales, recursive=request.flag("recursive")))
 
 
 @ROUTES("POST /items/{item_id}/scheduled-publication", needs="can_write")
 def schedule_publication(request: Request) -> Response:
-    record, plan = _record(request), request.decode(Body[Attributes[Selected]]).data.attributes
+    record, plan = _record(request, "publish"), request.decode(Body[Attributes[Selected]]).data.attributes
     part, at = plan.selective_publication, plan.publication_scheduled_at
     if at is None:
         raise invalid_format("publication_scheduled_at is missing")
@@ -248,7 +301,7 @@ def schedule_publication(request: Request) -> Response:
 
 @ROUTES("POST /items/{item_id}/scheduled-unpublishing", needs="can_write")
 def schedule_unpublishing(request: Request) -> Response:
-    record, plan = _record(request), request.decode(Body[Attributes[Selected]]).data.attributes
+    record, plan = _record(request, "publish"), request.decode(Body[Attributes[Selected]]).data.attributes
     part, at = plan.content_in_locales, plan.unpublishing_scheduled_at
     if at is None:
         raise invalid_format("unpublishing_scheduled_at is missing")
@@ -259,17 +312,22 @@ def schedule_unpublishing(request: Request) -> Response:
 
 @ROUTES("DELETE /items/{item_id}/scheduled-publication", needs="can_write")
 def cancel_publication(request: Request) -> Response:
-    return json_response(request.serializer().item(request.act(World.cancel_publication, _record(request).id)))
+    return json_response(
+        request.serializer().item(request.act(World.cancel_publication, _record(request, "publish").id))
+    )
 
 
 @ROUTES("DELETE /items/{item_id}/scheduled-unpublishing", needs="can_write")
 def cancel_unpublishing(request: Request) -> Response:
-    return json_response(request.serializer().item(request.act(World.cancel_unpublishing, _record(request).id)))
+    return json_response(
+        request.serializer().item(request.act(World.cancel_unpublishing, _record(request, "publish").id))
+    )
 
 
-def _bulk(name: str, action: Callable[..., BulkResult], *attributes: str) -> None:
+def _bulk(name: str, needed: str, action: Callable[..., BulkResult], *attributes: str) -> None:
     """Serve `POST /items/bulk/NAME`: a job that does *action* to each record that the request names.
 
+    *needed*: what the role must be allowed to do to all of them.
     *attributes*: those of the request that the action needs, too.
     """
 
@@ -278,6 +336,10 @@ def _bulk(name: str, action: Callable[..., BulkResult], *attributes: str) -> Non
         ids = sent.ids("items", "item")
         if ids is None:
             raise invalid_format("relationships.items is missing")
+
+        for id in ids:
+            if (record := request.environment.records.get(id)) is not None:
+                _require(request, needed, record.model)
 
         def run() -> Response:
             result = request.act(action, ids, *(sent.attributes.get(one, "") for one in attributes))
@@ -288,14 +350,18 @@ def _bulk(name: str, action: Callable[..., BulkResult], *attributes: str) -> Non
     ROUTES(f"POST /items/bulk/{name}", needs="can_write")(handler)
 
 
-_bulk("publish", World.publish_many)
-_bulk("unpublish", World.unpublish_many)
-_bulk("destroy", World.delete_many)
-_bulk("move-to-stage", World.move_many_to_stage, "stage")
+_bulk("publish", "publish", World.publish_many)
+_bulk("unpublish", "publish", World.unpublish_many)
+_bulk("destroy", "delete", World.delete_many)
+_bulk("move-to-stage", "move_to_stage", World.move_many_to_stage, "stage")
 
 
-def _record(request: Request) -> Record:
-    return visible_record(request, request.ids["item_id"])
+def _record(request: Request, action: str | None = None) -> Record:
+    """Return the record that the path names. Raise ApiError if the role may not see it, or not do *action* to it."""
+    record = visible_record(request, request.ids["item_id"])
+    if action is not None:
+        _require(request, action, record.model)
+    return record
 
 
 def _selected(request: Request) -> Selected | None:

@@ -128,6 +128,7 @@ class AddFault(msgspec.Struct, forbid_unknown_fields=True):
     status: int = 503
     transient: bool = False
     records: list[str] | None = None
+    after: bool = False
 
 
 class FaultsChange(msgspec.Struct, forbid_unknown_fields=True):

@@ -20,7 +20,17 @@ from versionsync.simulator.errors import ApiError
 from versionsync.simulator.world import content as contents
 from versionsync.simulator.world.world import World
 
-__all__ = ["ANSWERED_INSTEAD", "Fault", "FaultKind", "Faults", "answer_instead", "cut_off", "distort", "wait"]
+__all__ = [
+    "ANSWERED_INSTEAD",
+    "NOT_CARRIED_OUT",
+    "Fault",
+    "FaultKind",
+    "Faults",
+    "answer_instead",
+    "cut_off",
+    "distort",
+    "wait",
+]
 
 T = TypeVar("T")
 
@@ -42,6 +52,8 @@ class FaultKind(StrEnum):
     """404 with an error document for what exists, as a lagging replica may answer."""
     RESET = "reset"
     """The connection is cut in the middle of the body."""
+    LOST = "lost"
+    """The connection is cut without any answer: before the request is carried out, or with `after` when it was."""
     TRUNCATED = "truncated"
     """A complete answer with half of the JSON."""
     WRONG_SHAPE = "wrong_shape"
@@ -89,6 +101,8 @@ class Fault:
     transient: bool = False
     records: frozenset[str] | None = None
     """The ids of the records whose state is old, for `LAGGING`; None: all."""
+    after: bool = False
+    """It happens after the request was carried out: a write is done, and its client sees an error."""
 
 
 @dataclass(slots=True)
@@ -136,6 +150,7 @@ class Faults:
         self.injected: dict[FaultKind, int] = {}
         self._planted: list[_Planted[Fault]] = []
         self._acts: list[_Planted[Callable[[World], object]]] = []
+        self._acts_before: list[_Planted[Callable[[World], object]]] = []
         self._bodies: OrderedDict[str, tuple[bytes, bytes]] = OrderedDict()
         self._last_page: dict[str, bytes] = {}
 
@@ -161,6 +176,7 @@ class Faults:
         status: int = 503,
         transient: bool = False,
         records: Iterable[str] | None = None,
+        after: bool = False,
     ) -> None:
         """Let *kind* hit the *nth* request from now on whose path and query match.
 
@@ -175,11 +191,18 @@ class Faults:
             status: The status of the error, for `REFUSED`.
             transient: Whether the error is marked transient, for `REFUSED`.
             records: The records whose state is old, for `LAGGING`; None: all.
+            after: Whether the request is carried out first, for kinds that answer something else or nothing.
         """
         seconds = seconds if seconds is not None else self._seconds(kind)
         chosen = None if records is None else frozenset(records)
-        fault = Fault(kind, seconds, code, status, transient, chosen)
+        fault = Fault(kind, seconds, code, status, transient, chosen, after)
         self._planted.append(_Planted(re.compile(path), method, nth, times, fault))
+
+    def run_before(
+        self, act: Callable[[World], object], *, path: str = "", method: str | None = None, nth: int = 1, times: int = 1
+    ) -> None:
+        """Run *act* on the world right before the *nth* matching request: a foreign edit between two requests."""
+        self._acts_before.append(_Planted(re.compile(path), method, nth, times, act))
 
     def run_after(
         self, act: Callable[[World], object], *, path: str = "", method: str | None = None, nth: int = 1, times: int = 1
@@ -192,6 +215,7 @@ class Faults:
         self.rates.clear()
         self._planted.clear()
         self._acts.clear()
+        self._acts_before.clear()
         self.vanished_share = 0.0
 
     def choose(self, method: str, path: str) -> Fault | None:
@@ -209,6 +233,10 @@ class Faults:
         if chosen is not None:
             self.injected[chosen.kind] = self.injected.get(chosen.kind, 0) + 1
         return chosen
+
+    def acts_before(self, method: str, path: str) -> list[Callable[[World], object]]:
+        """Return the actions on the world that come before this request."""
+        return _hits(self._acts_before, method, path)
 
     def acts_after(self, method: str, path: str) -> list[Callable[[World], object]]:
         """Return the actions on the world that follow this request."""
@@ -232,7 +260,11 @@ class Faults:
         return self._last_page.get(path)
 
     def describe(self) -> Mapping[str, object]:
-        return {**asdict(self), "planted": len(self._planted) + len(self._acts), "injected": self.injected}
+        return {
+            **asdict(self),
+            "planted": len(self._planted) + len(self._acts) + len(self._acts_before),
+            "injected": self.injected,
+        }
 
     def _at_random(self, kind: FaultKind) -> Fault:
         if kind is not FaultKind.REFUSED:
@@ -258,7 +290,9 @@ _ERRORS: Final[Mapping[FaultKind, ApiError]] = {
     FaultKind.THROTTLED_BARE: _RATE_LIMIT,
 }
 ANSWERED_INSTEAD: Final = frozenset({*_ERRORS, FaultKind.BAD_GATEWAY, FaultKind.REFUSED})
-"""The kinds that do not carry out the request."""
+"""The kinds with another answer."""
+NOT_CARRIED_OUT: Final = ANSWERED_INSTEAD | {FaultKind.LOST}
+"""The kinds that do not carry out the request, unless they come after it."""
 
 _GATEWAY_PAGE: Final = (
     b"<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>\n"

@@ -19,6 +19,7 @@ from versionsync.simulator.api.request import Jobs, Request, Response, Route
 from versionsync.simulator.errors import ApiError
 from versionsync.simulator.http.faults import (
     ANSWERED_INSTEAD,
+    NOT_CARRIED_OUT,
     Fault,
     FaultKind,
     Faults,
@@ -125,27 +126,33 @@ class Project:
         self.compress = compress
         self._date: tuple[int, str] = (0, "")
         self._request_number = 0
+        self._writes = 0
 
     async def handle(self, route: Route, request: web.Request) -> web.StreamResponse:
         """Answer *request*, which matches *route*."""
         began = time.monotonic()
         method, target = request.method, request.path_qs
+        for act in self.faults.acts_before(method, target):
+            act(self.world)
         fault = self.faults.choose(method, target)
         if fault is not None and fault.kind is FaultKind.LATE:
             await wait(fault)
         now, headers = self._begin()
         token: Token | None = None
+        response = Response(b"", 503)  # what the log shows of a request whose answer is lost
         try:
             token = _authorized_token(self.world, request)
             rate = self._count(token, headers)
-            if fault is not None and fault.kind is not FaultKind.LATE:
+            if fault is not None and fault.kind is not FaultKind.LATE and not fault.after:
                 await wait(fault)
                 now, headers = self._begin()
                 headers |= rate
+            if fault is None or fault.after or fault.kind not in NOT_CARRIED_OUT:
+                response = await self._answer(route, request, token, now, headers, fault)
+                if fault is not None and fault.after:
+                    await wait(fault)
             if fault is not None and fault.kind in ANSWERED_INSTEAD:
                 response, headers = answer_instead(fault, headers)
-            else:
-                response = await self._answer(route, request, token, now, headers, fault)
         except ApiError as error:
             response = Response(error.document(), error.status)
         # No cache gives the answers of one environment for another's.
@@ -165,6 +172,8 @@ class Project:
                 headers["ETag"] = f'W/"{hashlib.blake2b(response.body, digest_size=16).hexdigest()}"'
         if fault is not None and fault.kind is FaultKind.RESET:
             return await cut_off(request, response, headers)
+        if fault is not None and fault.kind is FaultKind.LOST and request.transport is not None:
+            request.transport.abort()
         return self._response(request, response, headers)
 
     async def _answer(
@@ -198,7 +207,10 @@ class Project:
         if self.world.maintenance_mode and writes:
             status = self.world.options.maintenance_status
             raise ApiError("MAINTENANCE_MODE", status, reason="writes wait until the maintenance ends")
+        if writes and not request.path.startswith("/environments"):
+            self._check_writable(environment)
         response = route.handler(api_request)
+        self._writes += writes and not request.path.endswith("/validate")
         if request.method != "GET" and route.path not in NOT_AUDITED:
             self.audit_log.add(
                 self.world.now(),
@@ -215,6 +227,14 @@ class Project:
                 response=response.body,
             )
         return response
+
+    def _check_writable(self, environment: Environment) -> None:
+        """Raise ApiError if *environment* is in read-only mode, or the quota of writes is used up."""
+        options = self.world.options
+        if environment.is_read_only:
+            raise ApiError("ENVIRONMENT_IN_READ_ONLY_MODE", options.read_only_status, environment=environment.id)
+        if options.max_writes is not None and self._writes >= options.max_writes:
+            raise ApiError(options.max_writes_code, limit=options.max_writes)
 
     def _count(self, token: Token, headers: dict[str, str]) -> dict[str, str]:
         """Count a request that has arrived, and return its rate headers."""

@@ -143,7 +143,7 @@ class Checks:
         own = _by_locale(field, text)
         for other in self.environment.records.values():
             if other.model is self.model and other is not record:
-                for version in {id(one): one for one in (other.current, other.published) if one is not None}.values():
+                for version in other.shown_versions:
                     theirs = bytes(contents.split(version.read()).get(field.api_key, _NULL)).strip()
                     if any(value == own.get(locale) for locale, value in _by_locale(field, theirs).items()):
                         return True

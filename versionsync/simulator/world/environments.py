@@ -43,6 +43,8 @@ class Environment:
     forked_from: str | None = None
     ready_at: datetime | None = None
     """When a fork is finished; None: this is no unfinished fork."""
+    is_read_only: bool = False
+    """Writes are refused, as while a fast fork runs."""
     models: dict[str, Model] = field(default_factory=dict)
     records: dict[str, Record] = field(default_factory=dict)
     deleted: dict[str, Record] = field(default_factory=dict)
@@ -127,6 +129,7 @@ class Environment:
             id=environment_id,
             created_at=at,
             is_primary=False,
+            is_read_only=False,
             forked_from=self.id,
             models={id: model.copy() for id, model in self.models.items()},
             records={},
@@ -169,7 +172,9 @@ class Environment:
         """Copy all records and versions to *target*, and return the new ids of versions by the old ones."""
         renamed: dict[str, str] = {}
         for record in self.records.values():
-            copied = replace(record, model=target.models[record.model.id], versions=[], current=None, published=None)
+            copied = replace(
+                record, model=target.models[record.model.id], versions=[], current=None, published=None, locked_by=None
+            )
             target.records[copied.id] = copied
             for version in record.versions:
                 copy = replace(version, record=copied)

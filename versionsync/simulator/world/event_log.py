@@ -54,6 +54,7 @@ class Cause(StrEnum):
     SELECTIVE_PUBLISHING = "selective_publishing"
     TIME_ZONE_CHANGED = "time_zone_changed"
     LINKS_REMOVED = "links_removed"
+    PARENT_REMOVED = "parent_removed"
 
 
 class Change(StrEnum):

@@ -163,3 +163,34 @@ class SimulatorOptions:
     """The most blocks in a record, at all depths; more are refused with TECHNICAL_LIMIT_REACHED."""
     max_block_depth: int | None = 6
     """How deeply blocks can be nested, 1 without any in another; deeper ones are refused likewise."""
+
+    new_block_ids: Literal["kept", "refused", "replaced"] = "kept"
+    """What becomes of an id that a client chooses for a new block; `replaced`: the block gets another one.
+
+    An id that is used elsewhere is always refused.
+    """
+    create_accepts_meta: Literal["accepted", "ignored", "refused"] = "accepted"
+    """Whether `POST /items` takes `created_at`, `first_published_at` and the creator from the client."""
+    create_accepts_stage: Literal["accepted", "ignored", "refused"] = "accepted"
+    """Whether `POST /items` takes `meta.stage`: the vendor's types do not have it."""
+    read_only_meta: Literal["ignored", "refused"] = "ignored"
+    """What a save does with `published_at` and `updated_at` in `meta`: the types have both, but nothing sets them."""
+    deleted_parents: Literal["roots", "refused", "deleted", "kept"] = "roots"
+    """What deleting a record of a tree does to its children.
+
+    `roots`: they have no parent any more, without a new version. `refused`: DELETE_RESTRICTION. `deleted`: they are
+    deleted first. `kept`: they keep the id of the parent.
+    """
+    locks_forbid: Literal["saving", "everything"] = "saving"
+    """What an editor's lock on a record forbids to others; `everything`: publishing and deleting, too."""
+    read_only_status: int = 422
+    """The status of a write that is refused with ENVIRONMENT_IN_READ_ONLY_MODE."""
+    max_writes: int | None = None
+    """After so many successful writes all others are refused: the quota is used up."""
+    max_writes_code: Literal["TOO_MANY_OPERATIONS", "PLAN_UPGRADE_REQUIRED"] = "TOO_MANY_OPERATIONS"
+    """The code of such a refusal; its status is 422."""
+    validate_answers: Literal["204", "404", "401"] = "204"
+    """What the `…/validate` routes answer; `204`: nothing, or the errors of the write. `404`: there is no such route.
+
+    `401`: no role may use it.
+    """

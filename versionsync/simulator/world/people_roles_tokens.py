@@ -27,7 +27,7 @@ __all__ = [
     "Permission",
     "Role",
     "Token",
-    "allows_read",
+    "allows_action",
     "allows_writing",
     "check_permissions",
     "covers_all_creators",
@@ -39,7 +39,6 @@ FAMILIES: Final = ("item_type", "upload", "build_trigger", "search_index")
 """The kinds of permissions. A request has both lists of a kind, the positive and the negative one, or neither."""
 LISTS: Final = tuple(f"{sign}_{family}_permissions" for family in FAMILIES for sign in ("positive", "negative"))
 
-_READING: Final = frozenset({"all", "read"})
 _CREATORS: Final = frozenset({"anyone", "self", "role"})
 _SCOPES: Final = frozenset({"all", "localized", "not_localized"})
 
@@ -104,10 +103,10 @@ def allows_writing(permissions: Iterable[Permission]) -> bool:
     return any(one["action"] != "read" for one in permissions)
 
 
-def allows_read(one: Permission, model: Model, environment: str) -> bool:
-    """Return whether *one* is about reading records of *model* in *environment* (its id)."""
+def allows_action(one: Permission, action: str, model: Model, environment: str) -> bool:
+    """Return whether *one* is about *action* on records of *model* in *environment* (its id)."""
     return (
-        one["action"] in _READING
+        one["action"] in {"all", action}
         and one["environment"] == environment
         and (not one.get("item_type") or one["item_type"] == model.id)
         and (not one.get("workflow") or one["workflow"] == model.workflow_id)
@@ -207,7 +206,7 @@ class Role:
     def allows_reading(self, model: Model, environment: str) -> bool:
         """Return whether its own permissions allow to read some records of *model* in *environment*."""
         allowed = self.permissions.get("positive_item_type_permissions")
-        return allowed is None or any(allows_read(one, model, environment) for one in allowed)
+        return allowed is None or any(allows_action(one, "read", model, environment) for one in allowed)
 
     def forbids_reading(self, model: Model, environment: str) -> bool:
         """Return whether its own permissions forbid to read all records of *model* in *environment*.
@@ -217,7 +216,22 @@ class Role:
         forbidden = self.permissions.get("negative_item_type_permissions")
         if forbidden is None:
             return model.id in self.hidden_models or model.api_key in self.hidden_models
-        return any(covers_all_creators(one) and allows_read(one, model, environment) for one in forbidden)
+        return any(covers_all_creators(one) and allows_action(one, "read", model, environment) for one in forbidden)
+
+    def may(self, action: str, model: Model, environment: str) -> bool:
+        """Return whether it may do *action*, such as `publish`, to some records of *model* in *environment*.
+
+        Permissions about some creators, stages or locales count as if they were about all of them, if they allow.
+        """
+        allowed = forbidden = False
+        for role in self.lineage:
+            positive = role.permissions.get("positive_item_type_permissions")
+            allowed |= positive is None or any(allows_action(one, action, model, environment) for one in positive)
+            negative = role.permissions.get("negative_item_type_permissions", ())
+            forbidden |= any(
+                covers_all_creators(one) and allows_action(one, action, model, environment) for one in negative
+            )
+        return allowed and not forbidden
 
     def can(self, ability: str) -> bool:
         """Return whether it has *ability*, one of the members `can_…`, itself or from a parent."""

@@ -63,6 +63,12 @@ class ProjectActions(SchemaActions):
         self.options.improved_timezone_management = True
         self.environment(environment).touch(self.now())
 
+    def set_read_only_mode(self, editor: Editor, active: bool, *, environment: str | None = None) -> Environment:
+        """Refuse the writes to an environment, or accept them again: what upstream does while a fast fork runs."""
+        where = self.environment(environment)
+        where.is_read_only = active
+        return where
+
     def set_maintenance_mode(self, editor: Editor, active: bool) -> None:
         """Refuse writes from now on, or no longer."""
         if active is not self.maintenance_mode:

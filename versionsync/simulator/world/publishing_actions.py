@@ -101,6 +101,7 @@ class PublishingActions(ReferenceActions):
     ) -> Record:
         if not record.model.draft_mode:
             return record
+        self._check_lock(editor, record, saves=False)
         content = record.head.read() if selection is None else _selected_content(record, selection)
         for needed in self._plan_publication(where, record, content, recursive=recursive, together=together):
             self._publish_version(where, needed, needed.head)
@@ -145,6 +146,7 @@ class PublishingActions(ReferenceActions):
         record = where.record(record_id)
         if not record.model.draft_mode or record.published is None:
             return record
+        self._check_lock(editor, record, saves=False)
         remaining = frozenset(record.published.locales) - locales if locales else frozenset()
         if remaining:
             return self._unpublish_locales(editor, where, record, remaining)

@@ -11,6 +11,7 @@ from versionsync.simulator.world import ids
 from versionsync.simulator.world.content import Json
 from versionsync.simulator.world.environments import Environment
 from versionsync.simulator.world.event_log import (
+    Cause,
     Fact,
     PublicationBegan,
     PublicationEnded,
@@ -69,7 +70,7 @@ class RecordActions(PublishingActions):
             created_at or now,
             now,
             first_published_at=first_published_at,
-            stage=stage or self._first_stage(where, model),
+            stage=self._first_stage(where, model) if stage is None else self._check_stage(where, model, stage),
         )
         self._publish_needed(where, record, saved)
         returns = self._drop_deleted(where, record_id)
@@ -97,12 +98,11 @@ class RecordActions(PublishingActions):
         """Save *attributes* as the record's new current version; only what is sent changes.
 
         *if_current*: the version that the editor saw last; if another is current now, raise STALE_ITEM_VERSION.
-        A change of *stage* or *creator* alone creates no version.
+        If another editor has locked the record, raise ITEM_LOCKED. A change of *stage* or *creator* alone creates no
+        version.
         """
         where = self.environment(environment)
-        record = where.record(record_id)
-        if if_current is not None and if_current != record.head.id:
-            raise ApiError("STALE_ITEM_VERSION", current_version=record.head.id, sent=if_current)
+        record = self._unlocked(where, editor, record_id, if_current)
         before = self.before(where, record)
         validator = self._validator(where, record.model, self.ids)
         saved = None if attributes is None else validator.prepare(attributes, record=record)
@@ -121,16 +121,31 @@ class RecordActions(PublishingActions):
             self.notify(NotificationType.PUBLISH, where, record)
         return record
 
-    def check_new(self, model: Model | str, attributes: Attributes, *, environment: str | None = None) -> None:
+    def check_new(
+        self, model: Model | str, attributes: Attributes, *, id: str | None = None, environment: str | None = None
+    ) -> None:
         """Raise what `create` would raise for *attributes*. Nothing changes, not even the next id."""
         where = self.environment(environment)
-        self._prepare_new(where, where.model(model.id if isinstance(model, Model) else model), attributes, ids.Ids())
+        model = where.model(model.id if isinstance(model, Model) else model)
+        saved = self._prepare_new(where, model, attributes, ids.Ids())
+        if id is not None:
+            self.new_id(id, where.records)
+        self._needed_at_save(where, Record(id or "", model, self.api, self.now(), self.now()), saved)
 
-    def check(self, record_id: str, attributes: Attributes, *, environment: str | None = None) -> None:
+    def check(
+        self,
+        editor: Editor,
+        record_id: str,
+        attributes: Attributes,
+        *,
+        if_current: str | None = None,
+        environment: str | None = None,
+    ) -> None:
         """Raise what `update` would raise for *attributes*; nothing changes."""
         where = self.environment(environment)
-        record = where.record(record_id)
-        self._validator(where, record.model, ids.Ids()).prepare(attributes, record=record)
+        record = self._unlocked(where, editor, record_id, if_current)
+        saved = self._validator(where, record.model, ids.Ids()).prepare(attributes, record=record)
+        self._needed_at_save(where, record, saved)
 
     def move_to_stage(self, editor: Editor, record_id: str, stage: str, *, environment: str | None = None) -> Record:
         """Move the record to another *stage* of its workflow. It changes neither versions nor `updated_at`."""
@@ -148,7 +163,9 @@ class RecordActions(PublishingActions):
         """Delete the record with its versions. Raise DELETE_RESTRICTION if a link forbids it."""
         where = self.environment(environment)
         record = where.record(record_id)
+        self._check_lock(editor, record, saves=False)
         linking = self._check_deletion(where, record_id)
+        self._settle_children(editor, where, record)
         before = self.before(where, record)
         for other in linking:
             self._remove_links(editor, where, other, record_id)
@@ -165,6 +182,7 @@ class RecordActions(PublishingActions):
         where = self.environment(environment)
         version = where.version(version_id)
         record = version.record
+        self._check_lock(editor, record)
         before, restored = self.before(where, record), Validated(version.read(), version.is_valid)
         self._publish_needed(where, record, restored)
         self._save(where, record, editor, restored, may_merge=False)
@@ -260,11 +278,49 @@ class RecordActions(PublishingActions):
             where.touch(deleted_at)
         return record
 
+    def lock(self, editor: Editor, record_id: str, *, environment: str | None = None) -> Record:
+        """Let *editor* open the record: until `unlock`, others cannot save it."""
+        record = self.environment(environment).record(record_id)
+        self._check_lock(editor, record)
+        record.locked_by = editor
+        return record
+
+    def unlock(self, editor: Editor, record_id: str, *, environment: str | None = None) -> Record:
+        """Let go of the record, whoever locked it."""
+        record = self.environment(environment).record(record_id)
+        record.locked_by = None
+        return record
+
+    def _unlocked(self, where: Environment, editor: Editor, record_id: str, if_current: str | None) -> Record:
+        """Return the record that *editor* wants to save. Raise ApiError if it moved on, or is locked."""
+        record = where.record(record_id)
+        if if_current is not None and if_current != record.head.id:
+            raise ApiError("STALE_ITEM_VERSION", current_version=record.head.id, sent=if_current)
+        self._check_lock(editor, record)
+        return record
+
+    def _settle_children(self, editor: Editor, where: Environment, record: Record) -> None:
+        """Do what the switch `deleted_parents` says to the records below *record* in a tree."""
+        children = [one for one in where.records.values() if record.model.tree and one.parent_id == record.id]
+        match self.options.deleted_parents:
+            case "refused" if children:
+                raise ApiError("DELETE_RESTRICTION", item_ids=[child.id for child in children])
+            case "deleted":
+                for child in children:
+                    self.delete(editor, child.id, environment=where.id)
+            case "roots":
+                for child in children:
+                    for version in child.shown_versions:
+                        members = contents.split(version.read()) | {"parent_id": contents.raw(None)}
+                        self._rewrite_version(where, version, contents.join(members), Cause.PARENT_REMOVED)
+
+    def _needed_at_save(self, where: Environment, record: Record, saved: Validated) -> list[Record]:
+        """Return what must be published before *saved* content: a model without draft mode publishes it at once."""
+        return [] if record.model.draft_mode else self._needed_to_publish(where, record, saved.content)
+
     def _publish_needed(self, where: Environment, record: Record, saved: Validated) -> None:
-        """Publish what *saved* content needs, because a model without draft mode publishes it at once."""
-        if not record.model.draft_mode:
-            for needed in self._needed_to_publish(where, record, saved.content):
-                self._publish_version(where, needed, needed.head)
+        for needed in self._needed_at_save(where, record, saved):
+            self._publish_version(where, needed, needed.head)
 
     def _prepare_new(self, where: Environment, model: Model, attributes: Attributes, new_ids: ids.Ids) -> Validated:
         """Return the content of a new record of *model*; its blocks get ids from *new_ids*."""

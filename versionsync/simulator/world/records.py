@@ -63,6 +63,8 @@ class Record:
     current: Version | None = None
     published: Version | None = None
     is_deleted: bool = False
+    locked_by: Editor | None = None
+    """The editor who has it open, so that others cannot save it."""
     sequence: int = 0
     """Rises with each change: the order of listings for equal times."""
 
@@ -72,6 +74,21 @@ class Record:
         if self.current is None:
             raise RuntimeError(f"record {self.id} was never saved")
         return self.current
+
+    @property
+    def shown_versions(self) -> list[Version]:
+        """The current and the published version; one, if they are the same."""
+        return [one for one in dict.fromkeys((self.current, self.published)) if one is not None]
+
+    @property
+    def parent_id(self) -> str | None:
+        """The id of the record above it in a tree."""
+        return None if self.current is None else self.parent_in(self.current.read())
+
+    def parent_in(self, content: bytes) -> str | None:
+        """Return the id of the parent that its *content* names, if it is in a tree."""
+        parent = contents.split(content).get("parent_id") if self.model.tree else None
+        return None if parent is None else contents.load(parent)
 
     @property
     def status(self) -> str:

@@ -48,7 +48,7 @@ class ReferenceActions(VersionActions):
             return one.published is not None or not one.model.draft_mode or one.id in together or one.id in visiting
 
         def visit(one: Record, content: bytes) -> None:
-            parent = where.records.get(_parent_id(one, content) or "")
+            parent = where.records.get(one.parent_in(content) or "")
             if parent is not None and not is_published(parent):
                 if not recursive:
                     raise ApiError("UNPUBLISHED_PARENT", item=one.id, parent=parent.id)
@@ -131,7 +131,7 @@ class ReferenceActions(VersionActions):
         if record.model.draft_saving:
             return
         checks = Checks(where, record.model, self.options)
-        for version in _versions(record):
+        for version in record.shown_versions:
             before, after = version.read(), without_links(record.model, version.read(), where.models, target_id)
             if before != after:
                 known = {str(error.details) for error in checks.broken_rules(contents.split(before), record)}
@@ -173,7 +173,7 @@ class ReferenceActions(VersionActions):
         for record in list(where.records.values()):
             if record.id == record_id or record.model.id not in reading:
                 continue
-            versions = _versions(record)
+            versions = record.shown_versions
             if published_only:
                 versions = [version for version in versions if version.is_published]
             links = [link for version in versions for link in self._links_to(where, version, record_id)]
@@ -189,25 +189,5 @@ class ReferenceActions(VersionActions):
 
     def _published_children(self, where: Environment, record: Record) -> Iterator[Record]:
         for child in where.records.values():
-            if (
-                child.model is record.model
-                and child.published is not None
-                and _parent_id(child, child.head.read()) == record.id
-            ):
+            if child.model is record.model and child.published is not None and child.parent_id == record.id:
                 yield child
-
-
-def _parent_id(record: Record, content: bytes) -> str | None:
-    """Return the id of the parent that *content* of *record* names, if it is in a tree."""
-    if not record.model.tree:
-        return None
-    parent = contents.split(content).get("parent_id")
-    return None if parent is None else contents.load(parent)
-
-
-def _versions(record: Record) -> list[Version]:
-    """Return the current and the published version, once if they are the same."""
-    versions = [record.head]
-    if record.published is not None and record.published is not record.head:
-        versions.append(record.published)
-    return versions

@@ -180,7 +180,7 @@ class Serializer:
         now, created_at, ready_at = self._now, environment.created_at, environment.ready_at
         meta = {
             "status": environment.status(now),
-            "read_only_mode": False,
+            "read_only_mode": environment.is_read_only,
             "created_at": self._time_format(created_at),
             "last_data_change_at": self._time_format(
                 environment.last_data_change_at(now, self._options.data_change_delay)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from versionsync.simulator.errors import ApiError
 from versionsync.simulator.world.environments import Environment
 from versionsync.simulator.world.event_log import (
     Cause,
@@ -24,7 +25,14 @@ __all__ = ["VersionActions"]
 
 
 class VersionActions(WorldState):
-    """The steps that all actions on records consist of. They check nothing."""
+    """The steps that all actions on records consist of."""
+
+    def _check_lock(self, editor: Editor, record: Record, *, saves: bool = True) -> None:
+        """Raise ITEM_LOCKED if another editor has *record* open. *saves*: the action saves content."""
+        if record.locked_by is None or record.locked_by.ref == editor.ref:
+            return
+        if saves or self.options.locks_forbid == "everything":
+            raise ApiError("ITEM_LOCKED", item=record.id, locked_by=record.locked_by.id)
 
     def _save(
         self, where: Environment, record: Record, editor: Editor, saved: Validated, *, may_merge: bool = True

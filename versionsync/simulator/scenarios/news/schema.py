@@ -85,7 +85,7 @@ def _add_article_fields(world: World, schema: NewsSchema) -> None:
     body_rules = {
         "structured_text_blocks": {"item_types": [schema.quote.id, schema.picture.id]},
         "structured_text_inline_blocks": {"item_types": [schema.mention.id]},
-        "structured_text_links": _targets(article),
+        "structured_text_links": _targets(article, schema.author),
     }
     field(owner, article, "body", "structured_text", localized=True, validators=body_rules)
     modular = _blocks("rich_text", schema.quote, schema.picture, schema.columns)
