@@ -20,7 +20,8 @@ Three things make the client slower:
 - *A ceiling* set by the user.
 
 With 50 to 300 ms on the way this uses 0.99 of the limit in fixed windows. In sliding ones it is 0.98 if that time
-passes after the count, and 0.95 if it passes before. No request gets a 429 (tests/unit/cma/test_rate_limit_rules.py).
+passes after the count, and 0.95 if it passes before: the mean delay beyond the shortest is lost. To send earlier gains
+half a percent at best, as each 429 costs a second. No request gets a 429 (tests/unit/cma/test_rate_limit_rules.py).
 """
 
 from __future__ import annotations
@@ -43,6 +44,9 @@ _LEAVING_GUARD_SECONDS: Final = 0.03
 
 # How long another program's use counts: few answers come at the moment in which two of its bursts count.
 _OTHER_CLIENTS_SECONDS: Final = 10 * WINDOW_SECONDS
+# A small use counts for one window until answers have shown it for this long. A mistake is shorter: this process stood
+# still, and read some answers late.
+_OTHER_CLIENTS_SURE_SECONDS: Final = 0.3
 # Headroom for other clients, as a share of what they use. If a program sends a third of the limit at once at each end
 # of a window, two bursts count for a moment: with a headroom of a quarter, 2 % of all requests were its 429s.
 _HEADROOM: Final = 0.6
@@ -129,7 +133,8 @@ class Pacer:
         self._newest: tuple[float, float, int] | None = None  # of the answer to what left last: left, back, remaining
         self._leaving, self._arriving = _Guess(variance=_UNPROVEN), _Guess()
         self._answers = 0
-        self._others: list[tuple[float, int]] = []  # (when, how many of the window's requests were from others)
+        self._others: list[tuple[float, int]] = []  # (until when it counts, how many requests of a window others sent)
+        self._shown_since = -math.inf  # the first answer of the last window that showed others
         self._blocked_until = 0.0
         self._episode = 0  # 429s in a row, those of one moment counted once
 
@@ -205,10 +210,7 @@ class Pacer:
         best, ours = min((self._leaving, leaving), (self._arriving, arriving), key=lambda guess: guess[0].variance)
         noise = min(_NOISE_DEVIATIONS * best.deviation, _NOISE_MAX * self._announced)
         if used - max(leaving, arriving) > max(noise, _OTHER_CLIENTS_NOISE * self._announced):
-            others = used - ours
-            while self._others and self._others[-1][1] <= others:  # so that the first is always the largest
-                del self._others[-1]
-            self._others.append((now, others))
+            self._show_others(now, used - ours)
 
     def over(self, slot: Slot, now: float) -> None:
         """Record that the answer began or never will: upstream has counted the request. Repeated calls count once."""
@@ -267,6 +269,18 @@ class Pacer:
         self._arriving.add(used - arriving)
         return leaving, arriving
 
+    def _show_others(self, now: float, others: int) -> None:
+        """Record how many of the last window's requests were from others."""
+        if now - self._shown_since > WINDOW_SECONDS:
+            self._shown_since = now
+        is_sure = others > _NOISE_MAX * self._announced or now - self._shown_since >= _OTHER_CLIENTS_SURE_SECONDS
+        until = now + (_OTHER_CLIENTS_SECONDS if is_sure else WINDOW_SECONDS)
+        if self._others:
+            until = max(until, self._others[-1][0])
+        while self._others and self._others[-1][1] <= others:  # so that the first is always the largest
+            del self._others[-1]
+        self._others.append((until, others))
+
     def _end(self, slot: Slot, now: float) -> None:
         slot.over_at = now
         self._flying -= 1
@@ -286,7 +300,7 @@ class Pacer:
 
     def _others_now(self, now: float) -> int:
         """Return the maximum that others used in a window lately."""
-        while self._others and self._others[0][0] < now - _OTHER_CLIENTS_SECONDS:
+        while self._others and self._others[0][0] < now:
             del self._others[0]
         return self._others[0][1] if self._others else 0
 

@@ -196,6 +196,24 @@ def test_it_gives_way_to_other_programs_and_takes_it_back() -> None:
     assert pacer.budget(131.1) == 60
 
 
+def test_a_small_use_that_shows_for_a_moment_counts_for_one_window() -> None:
+    """It looks the same if this process stood still and read some answers late. That is common, and costs little."""
+    pacer = Pacer()
+    answered(pacer, 100.0, remaining=60 - 1 - 5)
+    assert pacer.budget(100.2) < 60
+    assert pacer.budget(102.9) < 60
+    assert pacer.budget(103.2) == 60
+
+
+def test_a_small_use_that_shows_again_counts_for_longer() -> None:
+    """A program that is there shows in many answers."""
+    pacer = Pacer()
+    answered(pacer, 100.0, remaining=60 - 1 - 5)
+    answered(pacer, 100.5, remaining=60 - 2 - 5)
+    answered(pacer, 129.0, remaining=59)
+    assert pacer.budget(129.1) < 60
+
+
 def test_others_never_starve_us() -> None:
     """However busy they are, a tenth is asked for."""
     pacer = Pacer()
