@@ -113,7 +113,9 @@ def kept_plan(mirror: Mirror, source_id: int, id: str, *, file: PlanFile | None 
                 f"the plan {id} in the mirror is not the one in the file",
                 hint="Make the plan again, read it, and apply that one.",
             )
-        return KeptPlan(id, source_id, plan, row.state, restores.load_step_states(connection, source_id, id), row.report)
+        return KeptPlan(
+            id, source_id, plan, row.state, restores.load_step_states(connection, source_id, id), row.report
+        )
 
     return mirror.query(load)
 

@@ -22,7 +22,7 @@ from versionsync.history.schema_at import SchemaHistory
 from versionsync.history.scope import Scope
 from versionsync.ledger.content import same_fingerprint
 from versionsync.mirror.database import Mirror
-from versionsync.mirror.engine.bulk import chunked
+from versionsync.mirror.engine.bulk import chunked, field_names
 from versionsync.mirror.schema import records
 from versionsync.mirror.tables.sources import SourceRow
 from versionsync.restore.errors import CannotApply, StaleMirror
@@ -152,9 +152,9 @@ class _Project:
     environment: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class _Known:
-    """What the mirror knows of a record."""
+    """What the mirror knows of a record. The fields are columns of `records`."""
 
     model_id: str
     fingerprint: bytes
@@ -247,13 +247,12 @@ def _upload_ids(value: Any) -> Iterable[str]:
 
 
 def _facts(connection: Connection, source_id: int, targets: Sequence[Target]) -> _Facts:
-    columns = [records.c[name] for name in ("id", *_Known.__dataclass_fields__)]
+    columns = [records.c[name] for name in ("id", *field_names(_Known))]
     known: dict[str, _Known] = {}
     for chunk in chunked([one.record_id for one in targets]):
         query = select(*columns).where(records.c.source_id == source_id, records.c.id.in_(chunk))
         for row in connection.execute(query):
-            members = row._asdict()
-            known[members.pop("id")] = _Known(**members)
+            known[row.id] = _Known(*row[1:])
     wanted = {id for one in targets for id in (one.version_id, one.live_version_id)}
     wanted |= {id for one in known.values() for id in (one.current_version_id, one.published_version_id)}
     schemas = SchemaHistory.load(connection, source_id)

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Update, bindparam, case, func, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, case, func, literal, select, update
 
 from versionsync.mirror.engine.bulk import run_many
 from versionsync.mirror.engine.dialects import dialect_of
@@ -142,7 +143,7 @@ def claim_plan(tx: Connection, source_id: int, plan_id: str, holder: Holder, *, 
             holder=holder.to_json(),
             expires_at=dialect_of(tx).now(seconds=CLAIM_SECONDS),
             state="running",
-            started_at=func.coalesce(restore_plans.c.started_at, at),
+            started_at=func.coalesce(restore_plans.c.started_at, literal(at, restore_plans.c.started_at.type)),
         )
     )
     return None
@@ -181,26 +182,30 @@ def finish_plan(tx: Connection, source_id: int, plan_id: str, *, state: str, at:
 
 def save_sent(tx: Connection, source_id: int, plan_id: str, numbers: Sequence[int], *, at: datetime) -> None:
     """Record that the requests of these steps are about to be sent."""
-    statement = _one_step().values(state="sent", sent_at=bindparam("at"))
-    run_many(tx, statement, ("at", "of_source", "of_plan", "of_number"), [(at, source_id, plan_id, n) for n in numbers])
+    _set_steps(tx, source_id, plan_id, ("state", "sent_at"), [("sent", at, number) for number in numbers])
 
 
 def save_results(tx: Connection, source_id: int, plan_id: str, results: Iterable[StepState], *, at: datetime) -> None:
     """Record how these steps ended."""
-    names = ("state", "version_id", "error_code", "error")
-    statement = _one_step().values(finished_at=bindparam("at"), **{name: bindparam(name) for name in names})
-    rows = [
-        (at, one.state, one.version_id, one.error_code, one.error, source_id, plan_id, one.number) for one in results
-    ]
-    run_many(tx, statement, ("at", *names, "of_source", "of_plan", "of_number"), rows)
+    rows = [(one.state, one.version_id, one.error_code, one.error, at, one.number) for one in results]
+    _set_steps(tx, source_id, plan_id, ("state", "version_id", "error_code", "error", "finished_at"), rows)
 
 
-def _one_step() -> Update:
-    return update(restore_steps).where(
-        restore_steps.c.source_id == bindparam("of_source"),
-        restore_steps.c.plan_id == bindparam("of_plan"),
-        restore_steps.c.number == bindparam("of_number"),
+def _set_steps(
+    tx: Connection, source_id: int, plan_id: str, columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]]
+) -> None:
+    """Set `columns` of some steps. Each row has their values, then the step's number."""
+    statement = (
+        update(restore_steps)
+        .where(
+            restore_steps.c.source_id == bindparam("of_source"),
+            restore_steps.c.plan_id == bindparam("of_plan"),
+            restore_steps.c.number == bindparam("of_number"),
+        )
+        .values({name: bindparam(f"new_{name}") for name in columns})
     )
+    parameters = (*(f"new_{name}" for name in columns), "of_number", "of_source", "of_plan")
+    run_many(tx, statement, parameters, [(*row, source_id, plan_id) for row in rows])
 
 
 def _is(source_id: int, plan_id: str) -> tuple[ColumnElement[bool], ...]:
