@@ -16,7 +16,7 @@ from sqlalchemy import Connection, select
 
 from versionsync import cma
 from versionsync.history.diff.model import Json
-from versionsync.history.projections.changes import VersionContent, renamed
+from versionsync.history.projections.changes import VersionContent
 from versionsync.history.questions.compared import content_of
 from versionsync.history.schema_at import SchemaHistory
 from versionsync.history.scope import Scope
@@ -400,8 +400,8 @@ class _Planner:
     def _change(self, target: Target, item: cma.Item, known: _Known) -> Task | None:
         assert target.version_id is not None and known.current_version_id is not None
         rules, model_id = self.project.rules, target.model_id
-        now = self._attributes_now(known.current_version_id)
-        self._now_by_id[target.record_id] = now
+        current = self._fitted(known.current_version_id, is_draft=True, is_new=False)
+        now = self._now_by_id[target.record_id] = current.attributes
         draft = self._fitted(target.version_id, is_draft=True, is_new=False)
         wanted = self._only_parts(target, now, draft, known.current_version_id)
         if wanted is not draft:
@@ -432,7 +432,7 @@ class _Planner:
             is_live_already=is_live_already,
             unpublishes=unpublishes,
             expected_version=item.current_version,
-            frees=self._fitted(known.current_version_id, is_draft=True, is_new=False).uniques,
+            frees=current.uniques,
         )
 
     def _only_parts(self, target: Target, now: Mapping[str, Json], draft: Fitted, current: str) -> Fitted:
@@ -461,12 +461,11 @@ class _Planner:
         again = fitted(mixed, rules, self.existing, is_draft=True, is_new=False)
         return replace(again, version_id=draft.version_id, losses=draft.losses)
 
-    def _attributes_now(self, version_id: str) -> Mapping[str, Json]:
-        content = self.facts.contents[version_id]
-        return renamed(content.attributes, content.state.former_keys, content.model_id)
-
     def _is_live_as(self, live: Fitted, live_now: str) -> bool:
-        return live.version_id == live_now or not changed_attributes(self._attributes_now(live_now), live.attributes)
+        if live.version_id == live_now:
+            return True
+        published = self._fitted(live_now, is_draft=False, is_new=False)
+        return not changed_attributes(published.attributes, live.attributes)
 
     def _schedules(self, known: _Known) -> tuple[Schedule, ...]:
         planned = ((known.publication_scheduled_at, True), (known.unpublishing_scheduled_at, False))
