@@ -172,6 +172,10 @@ def test_an_object_that_is_a_value_is_not_taken_for_locales() -> None:
     assert fit({"place": place}, now, then).attributes == {"place": {"en": place}}
 
 
+def test_a_record_without_locales_gets_none() -> None:
+    assert fit({"title": {}}, project(field("title", localized=True))).attributes == {"title": {}}
+
+
 def test_all_locales_are_there_if_the_model_requires_them() -> None:
     rules = project(field("title", localized=True), all_locales_required=True)
     assert fit({"title": {"en": "Hi"}}, rules).attributes == {"title": {"en": "Hi", "it": None}}

@@ -43,6 +43,11 @@ def test_links_in_structured_text_go_and_their_words_stay() -> None:
     }
 
 
+def test_a_structured_text_that_was_only_a_link_is_empty() -> None:
+    result = fit({"body": dast({"type": "inlineItem", "item": "ada"})}, project(field("body", "structured_text")))
+    assert without_links(result, ["ada"]) == {"body": None}
+
+
 def test_other_links_stay() -> None:
     result = fit({"author": "ada"}, project(field("author", "link")))
     assert without_links(result, ["bob"]) == {"author": "ada"}
@@ -55,6 +60,7 @@ def test_a_required_link_gets_another_record_for_a_time() -> None:
         "author": "bob",
         "friend": None,
     }
+    assert with_substitute(result, ["ada", "bob"], rules, MANY)["author"] == "eve"
     assert with_substitute(result, ["ada"], rules, {"home": "article"}) == {"author": None, "friend": None}
 
 

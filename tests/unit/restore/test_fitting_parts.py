@@ -82,6 +82,7 @@ def test_a_locale_that_was_not_there_is_removed_unless_only_some_fields_are_take
     before, wanted = {"title": {"en": "new", "it": "nuovo"}, "mood": {"en": "a", "it": "b"}}, {"title": {"en": "old"}}
     assert taken(before, wanted, locales=["it"]) == {"title": {"en": "new"}, "mood": {"en": "a"}}
     assert taken(before, wanted, fields=["title"], locales=["it"]) == before
+    assert taken({"title": {"it": "nuovo"}}, wanted, locales=["it"]) == {"title": {"it": "nuovo"}}
 
 
 def test_a_block_is_taken_at_any_depth() -> None:
@@ -105,9 +106,9 @@ def test_a_deleted_block_comes_back_after_the_block_that_it_followed() -> None:
 
 def test_a_deleted_block_comes_back_within_its_block_and_not_without_it() -> None:
     wanted = {"body": [block("b1", words="old", inner=[block("b2"), block("b3")])]}
-    before = {"body": [block("b0"), block("b1", words="new", inner=[block("b2")])]}
+    before = {"body": [block("b0"), block("b1", inner=[block("b2")])]}
     assert taken(before, wanted, blocks=["b3"]) == {
-        "body": [block("b0"), block("b1", words="new", inner=[block("b2"), block("b3")])]
+        "body": [block("b0"), block("b1", inner=[block("b2"), block("b3")])]
     }
     assert taken({"body": [block("b0")]}, wanted, blocks=["b3"]) == {"body": [block("b0")]}
 

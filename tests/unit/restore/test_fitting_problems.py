@@ -142,6 +142,9 @@ def test_a_content_that_nests_without_end_is_refused_and_not_an_error() -> None:
 
 
 def test_unique_values_are_collected_by_field_and_locale() -> None:
-    rules = project(field("slug", "slug", unique={}), field("title", localized=True, unique={}), field("other"))
-    result = fit({"slug": "a", "title": {"en": "é", "it": None}, "other": "x"}, rules)
+    fields = (field("slug", "slug", unique={}), field("title", localized=True, unique={}), field("other"))
+    quote = model("quote", field("slug", "slug", unique={}), is_block=True)
+    rules = project(*fields, field("one", "single_block"), blocks=(quote,))
+    content = {"slug": "a", "title": {"en": "é", "it": None}, "other": "x", "one": block("b1", slug="b")}
+    result = fit(content, rules)
     assert result.uniques == {("slug", ""): b'"a"', ("title", "en"): '"é"'.encode()}
