@@ -222,8 +222,7 @@ def _added_to_list(before: list[Json], wanted: list[Json], missing: Blocks) -> l
         id = _id(one)
         place = next((place for place, other in enumerate(result) if id is not None and _id(other) == id), None)
         if id in missing:
-            # Without a block before it, its number among the nodes says more than the beginning does.
-            at = at or (i if not is_block(one) else 0)
+            at = at or i  # none of those before it is there
             result.insert(at, one)
             at = min(at, len(result) - 1) + 1
         elif place is not None:

@@ -112,7 +112,7 @@ def _compiled(pattern: str) -> re.Pattern[str] | None:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             # In Ruby ^ and $ match at every line.
-            return re.compile(pattern.replace(r"\z", r"\Z"), re.MULTILINE | re.ASCII)
+            return re.compile(pattern.replace(r"\z", r"\Z"), re.MULTILINE)
     except (re.error, OverflowError, RecursionError, Warning):
         return None
 

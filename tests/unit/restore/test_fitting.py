@@ -75,6 +75,12 @@ def test_a_field_made_again_with_another_type_does_not() -> None:
     assert lost(result) == ['The field "F1" was removed and made again with another type.']
 
 
+def test_a_field_that_took_the_name_of_a_removed_one_keeps_its_own_value() -> None:
+    then = project(field("f1", key="a"), field("f2", key="b"))
+    result = fit({"a": "1", "b": "2"}, project(field("f2", key="a")), then)
+    assert result.attributes == {"a": "2"}
+
+
 def test_members_that_are_no_fields_are_left_out_silently() -> None:
     result = fit({"title": "Hi", "created_at": "2026", "position": 3, "parent_id": None}, project(field("title")))
     assert result.attributes == {"title": "Hi"}

@@ -96,6 +96,10 @@ def test_a_pattern_that_python_may_read_otherwise_is_no_problem(pattern: str) ->
     assert not fit({"a": "aaaa"}, project(field("a", format={"custom_pattern": pattern}))).problems
 
 
+def test_a_pattern_may_match_one_line() -> None:
+    assert not fit({"a": "x\nb"}, project(field("a", "text", format={"custom_pattern": "^b$"}))).problems
+
+
 def test_letters_beyond_ascii_are_left_to_upstream() -> None:
     rules = project(field("a", format={"custom_pattern": r"\A\w+\z"}))
     assert refused(fit({"a": "a b"}, rules)) == [("VALIDATION_FORMAT", ("a",))]
