@@ -13,7 +13,7 @@ __all__ = ["Graph", "components", "cycles", "levels", "put_off", "sorted_by_need
 
 Graph: TypeAlias = Sequence[Sequence[int]]
 
-_MOST_TRIES: Final = 2_000_000
+_MOST_TRIES: Final = 200_000
 """How many edges the search for needs that can stay after all visits at most."""
 
 
@@ -197,5 +197,9 @@ def levels(graph: Graph, order: Sequence[int], counts: Sequence[bool]) -> list[i
     """Return how many nodes that count are on the longest way from each node, itself included."""
     found = [0] * len(graph)
     for node in order:
-        found[node] = max((found[needed] for needed in graph[node]), default=0) + counts[node]
+        most = 0
+        for needed in graph[node]:
+            if found[needed] > most:
+                most = found[needed]
+        found[node] = most + counts[node]
     return found

@@ -481,6 +481,7 @@ class _Planner:
                     record_id in self.upstream or (record_id in self.facts.living and record_id not in self.facts.known)
                 ),
                 is_live=self.facts.published.__contains__,
+                leads_to=self._leads_to,
             ),
             contents=Contents(
                 differing=self._differing,
@@ -494,6 +495,15 @@ class _Planner:
             self.left_alone.append(one)
         self.losses += [loss for loss in found.losses if loss not in self.losses]
         return found.steps
+
+    def _leads_to(self, record_id: str) -> set[str]:
+        """Return the records that the versions of a record upstream link to."""
+        known = self.facts.known.get(record_id)
+        if known is None or known.deleted_at is not None:
+            return set()
+        ids = {known.current_version_id, known.published_version_id} - {None}
+        contents = [self._fitted(id, is_draft=True, is_new=False) for id in ids if id is not None]
+        return {link.target for one in contents for link in one.links}
 
     def _differing(self, record_id: str, one: Fitted) -> Mapping[str, Json]:
         return changed_attributes(self._now_by_id.get(record_id, {}), one.attributes)

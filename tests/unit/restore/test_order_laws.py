@@ -196,20 +196,18 @@ def _cycles(world: _World) -> list[set[str]]:
     """Return the sets of records that wait for each other in some way, found by walking from each."""
     tasks = {task.record_id: task for task in world.tasks}
     waits: dict[str, set[str]] = {id: set() for id in tasks}
+    held = {
+        id: {item for one in (task.live, task.draft) if one for item in one.uniques.items()} | set(task.frees.items())
+        for id, task in tasks.items()
+    }
+    here = tasks.keys() & world.upstream.records.keys()
     for id, task in tasks.items():
+        waits[id] |= {other for other in tasks if other != id and held[other] & held[id]}
         for one in (task.live, task.draft):
             if one is not None:
                 waits[id] |= {link.target for link in one.links} & tasks.keys()
-                for other, held in tasks.items():
-                    values = [held.frees, *(it.uniques for it in (held.live, held.draft) if it)]
-                    if other != id and any(value in map(dict.items, values) for value in (one.uniques.items(),)):
-                        waits[id].add(other)
         if task.deletes or task.unpublishes:
-            waits[id] |= (
-                {other for other in tasks if id in world.upstream.known().leads_to(other)}
-                if id in (world.upstream.records) and all(other in world.upstream.records for other in tasks)
-                else set(tasks)
-            )
+            waits[id] |= {other for other in here if id in world.upstream.known().leads_to(other)}
     reach: dict[str, set[str]] = {}
     for id in tasks:
         seen: set[str] = set()
