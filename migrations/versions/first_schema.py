@@ -389,9 +389,15 @@ def _events() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("events_in_order", "events", ["source_id", "id"])
-    op.create_index("events_key", "events", ["source_id", "key"], unique=True)
-    op.create_index("events_of_record", "events", ["source_id", "record_id", "id"])
-    op.create_index("events_of_version", "events", ["source_id", "version_id", "id"])
+    op.create_index("events_of_record", "events", ["source_id", "record_id", "key"], unique=True)
+    op.create_index(
+        "events_without_record",
+        "events",
+        ["source_id", "key"],
+        unique=True,
+        sqlite_where=sa.text("record_id IS NULL"),
+        postgresql_where=sa.text("record_id IS NULL"),
+    )
 
 
 def _source_claims() -> None:

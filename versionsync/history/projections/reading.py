@@ -17,7 +17,7 @@ from versionsync.history.projections.rows import content_rows, interval_rows
 from versionsync.history.schema_at import SchemaHistory
 from versionsync.mirror.schema import events, reordered_records
 from versionsync.mirror.tables.changes import ChangeRow, load_changes
-from versionsync.mirror.tables.events import last_event_id
+from versionsync.mirror.tables.events import OF_RECORD, last_event_id
 from versionsync.mirror.tables.intervals import IntervalRow, load_intervals
 from versionsync.mirror.tables.projection_cursors import PROJECTIONS, load_cursors
 from versionsync.mirror.tables.titles import TitleRow, load_titles
@@ -111,8 +111,10 @@ def _is_filled(connection: Connection, source_id: int, record_id: str) -> bool:
     state = coverage(connection, source_id)
     if state.is_empty:
         return False
-    later = select(events.c.id).where(
-        events.c.source_id == source_id, events.c.record_id == record_id, events.c.id > state.event_id
+    later = (
+        select(events.c.id)
+        .with_hint(events, OF_RECORD, "sqlite")
+        .where(events.c.source_id == source_id, events.c.record_id == record_id, events.c.id > state.event_id)
     )
     marked = select(reordered_records.c.record_id).where(
         reordered_records.c.source_id == source_id, reordered_records.c.record_id == record_id

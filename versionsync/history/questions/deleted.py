@@ -15,6 +15,7 @@ from versionsync.history.questions.details import stream, titles_of_versions
 from versionsync.history.scope import ModelName, Scope
 from versionsync.ledger.events import EventType
 from versionsync.mirror.schema import events, records, versions
+from versionsync.mirror.tables.events import OF_RECORD
 
 __all__ = ["deleted"]
 
@@ -102,6 +103,7 @@ def _actors(connection: Connection, source_id: int, ids: Sequence[str]) -> dict[
             events.c.type == EventType.RECORD_DELETED.value,
             events.c.actor_id.is_not(None),
         )
+        .with_hint(events, OF_RECORD, "sqlite")
         .order_by(events.c.id)
     )
     return {row.record_id: (row.actor_type, row.actor_id) for row in connection.execute(query)}

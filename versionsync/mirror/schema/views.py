@@ -150,7 +150,10 @@ _TIMELINE = View(
         current_from="When it last became the newest version. NULL: it never did (a selective publication).",
         current_until="When that ended. NULL: it is still the newest version.",
     ),
-    # If upstream's clock is ahead, an end that was only observed is earlier than its beginning.
+    # - If upstream's clock is ahead, an end that was only observed is earlier than its beginning.
+    # - The limits of the keys are for the index: without them, each version would read all events of its record. After
+    #   the version's id, a key ends or goes on with "#" or ":", which come before ";".
+    # - A sign before an event's id keeps the databases from reading the events of all records in the order of ids.
     f"""\
 SELECT
     s.name AS source,
@@ -174,10 +177,13 @@ SELECT
                 END
             FROM events AS superseded
             WHERE superseded.source_id = v.source_id
+                AND superseded.record_id = v.record_id
                 AND superseded.version_id = v.id
                 AND superseded.type = 'version.superseded'
-                AND superseded.id > became.id
-            ORDER BY superseded.id
+                AND superseded.key >= 'version.superseded:' || v.id
+                AND superseded.key < 'version.superseded:' || v.id || ';'
+                AND +superseded.id > became.id
+            ORDER BY +superseded.id
             LIMIT 1
         ),
         CASE
@@ -191,11 +197,14 @@ SELECT
     v.published_until,
     v.missing_since
 {_WITH_NAMES}LEFT JOIN events AS became ON became.id = (
-    SELECT max(latest.id)
+    SELECT max(+latest.id)
     FROM events AS latest
     WHERE latest.source_id = v.source_id
+        AND latest.record_id = v.record_id
         AND latest.version_id = v.id
         AND latest.type = 'version.became_current'
+        AND latest.key >= 'version.became_current:' || v.id
+        AND latest.key < 'version.became_current:' || v.id || ';'
 )""",  # noqa: S608 of constants only
 )
 
@@ -218,6 +227,7 @@ _PUBLICATIONS = View(
     # - "What follows" is computed from the end backwards: databases add to such a window row by row, but read a window
     #   that looks forward again for each of its rows. Each window has a query of its own: only then does SQLite use
     #   the index if one record is asked for.
+    # - A sign before an event's id: as in the timeline.
     """\
 SELECT
     s.name AS source,
@@ -311,11 +321,11 @@ FROM (
                     returned.occurred_basis
                 FROM events AS returned
                 JOIN events AS last ON last.id = (
-                    SELECT max(flag.id)
+                    SELECT max(+flag.id)
                     FROM events AS flag
                     WHERE flag.source_id = returned.source_id
                         AND flag.record_id = returned.record_id
-                        AND flag.id < returned.id
+                        AND +flag.id < returned.id
                         AND flag.type IN ('version.published', 'version.unpublished')
                 )
                 WHERE returned.type = 'record.returned'
@@ -325,7 +335,7 @@ FROM (
                         FROM events AS same_check
                         WHERE same_check.source_id = returned.source_id
                             AND same_check.record_id = returned.record_id
-                            AND same_check.id > returned.id
+                            AND +same_check.id > returned.id
                             AND same_check.observed_at = returned.observed_at
                             AND same_check.type IN ('version.published', 'version.unpublished')
                     )

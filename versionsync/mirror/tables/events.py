@@ -33,6 +33,8 @@ from versionsync.mirror.schema import events, runs, sources
 from versionsync.mirror.tables.leases import Lease, assert_and_renew
 
 __all__ = [
+    "OF_RECORD",
+    "WITHOUT_RECORD",
     "EventFilter",
     "EventRow",
     "HistoryEvent",
@@ -46,6 +48,11 @@ __all__ = [
     "schema_events",
     "write_events",
 ]
+
+
+# Hints for SQLite: without statistics, it prefers an index whose order saves a sort, and reads all events of a source.
+OF_RECORD = "INDEXED BY events_of_record"
+WITHOUT_RECORD = "INDEXED BY events_without_record"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,9 +88,9 @@ class EventFilter:
     until: datetime | None = None
 
     def narrow(self, query: Select[Any]) -> Select[Any]:
-        """Return `query` for these events only. It reads them in the order of an index."""
-        index = "events_in_order" if self.record_id is None else "events_of_record"
-        query = query.with_hint(events, f"INDEXED BY {index}", "sqlite")
+        """Return `query` for these events only. It reads no other record's events if a record is given."""
+        index = "INDEXED BY events_in_order" if self.record_id is None else OF_RECORD
+        query = query.with_hint(events, index, "sqlite")
         if self.types:
             query = query.where(events.c.type.in_(self.types))
         if self.record_id is not None:
@@ -176,7 +183,7 @@ def history_events_of(
         query = _history.where(
             events.c.source_id == source_id, events.c.record_id.in_(chunk), events.c.type.in_(types)
         ).order_by(events.c.record_id, events.c.id)
-        for row in connection.execute(query):
+        for row in connection.execute(query.with_hint(events, OF_RECORD, "sqlite")):
             found.setdefault(row.record_id, []).append(HistoryEvent(*row))
     return found
 
@@ -200,6 +207,7 @@ def schema_events(connection: Connection, source_id: int) -> list[SchemaEvent]:
             events.c.record_id.is_(None),  # for the index: few events are about no record
             events.c.type.in_(SCHEMA_TYPES),
         )
+        .with_hint(events, WITHOUT_RECORD, "sqlite")
         .order_by(events.c.id)
     )
     rows = connection.execute(query)
@@ -264,7 +272,7 @@ def insert_new_events(
         if one.may_be_known and (known := taken.find(key)):
             if not one.with_change and (one.ends is None or taken.find(one.ends)):
                 continue
-            key = _next_key(tx, source_id, known, taken)
+            key = _next_key(tx, source_id, event.record_id, known, taken)
         if one.may_be_known:
             taken.add(key)
         rows.append(
@@ -318,33 +326,35 @@ def _same_times(one: str, other: str) -> bool:
 def _taken_keys(tx: Connection, source_id: int, happened: Sequence[Event]) -> _Keys:
     """Return the existing keys of the events `happened`, in any precision of their times."""
     found = _Keys()
-    exact, timed = [], []
+    wanted: set[str] = set()
+    subjects: set[tuple[str, str]] = set()
     for event in happened:
         if event.type in TIMED and event.version_id is not None and OBSERVED not in event.key:
-            timed.append(event)
+            subjects.add((str(event.type), event.version_id))
         else:
-            exact.append(event.key)
-    for chunk in chunked(exact):
-        for key in tx.scalars(select(events.c.key).where(events.c.source_id == source_id, events.c.key.in_(chunk))):
-            found.add(key)
-    versions = sorted({event.version_id for event in timed if event.version_id is not None})
-    types = {event.type.value for event in timed}
-    for some in chunked(versions):
-        query = select(events.c.key).where(
-            events.c.source_id == source_id, events.c.version_id.in_(some), events.c.type.in_(types)
-        )
-        for key in tx.scalars(query):
+            wanted.add(event.key)
+    of_source = select(events.c.key).where(events.c.source_id == source_id)
+    # All keys of a record lie side by side in an index: to read them takes less time than to seek some of them.
+    for records in chunked(sorted({event.record_id for event in happened if event.record_id is not None})):
+        for key in tx.scalars(of_source.where(events.c.record_id.in_(records))):
+            if key in wanted or tuple(key.split(":", 2)[:2]) in subjects:
+                found.add(key)
+    for keys in chunked(event.key for event in happened if event.record_id is None):
+        for key in tx.scalars(of_source.where(events.c.record_id.is_(None), events.c.key.in_(keys))):
             found.add(key)
     return found
 
 
-def _next_key(tx: Connection, source_id: int, key: str, taken: _Keys) -> str:
+def _next_key(tx: Connection, source_id: int, record_id: str | None, key: str, taken: _Keys) -> str:
     """Return `key` with the first number that is free."""
     # "$" is the character after "#": between them lie the numbered keys, whatever follows.
     numbered = set(
         tx.scalars(
             select(events.c.key).where(
-                events.c.source_id == source_id, events.c.key > f"{key}#", events.c.key < f"{key}$"
+                events.c.source_id == source_id,
+                events.c.record_id == record_id,
+                events.c.key > f"{key}#",
+                events.c.key < f"{key}$",
             )
         )
     )

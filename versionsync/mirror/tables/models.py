@@ -19,6 +19,7 @@ from versionsync.ledger.schema_checks import FormerValues
 from versionsync.mirror.engine.bulk import field_names, run_many
 from versionsync.mirror.engine.dialects import Dialect, dialect_of
 from versionsync.mirror.schema import events, fields, models
+from versionsync.mirror.tables.events import WITHOUT_RECORD
 from versionsync.mirror.tables.leases import Lease, assert_and_renew
 
 __all__ = [
@@ -95,9 +96,14 @@ def former_values(connection: Connection, source_id: int, type: EventType, ids: 
 def _former_values(connection: Connection, source_id: int, key: str) -> dict[str, list[JsonValue]]:
     # ";" is the character after ":": between them are the keys of all events of this type and id.
     found_data = connection.scalars(
-        select(events.c.data).where(
-            events.c.source_id == source_id, events.c.key > key, events.c.key < f"{key.removesuffix(':')};"
+        select(events.c.data)
+        .where(
+            events.c.source_id == source_id,
+            events.c.record_id.is_(None),  # for the index
+            events.c.key > key,
+            events.c.key < f"{key.removesuffix(':')};",
         )
+        .with_hint(events, WITHOUT_RECORD, "sqlite")
     )
     found: dict[str, list[JsonValue]] = {}
     for data in map(json.loads, found_data):
@@ -157,6 +163,7 @@ def _field_changes(connection: Connection, source_id: int) -> Iterator[tuple[int
             events.c.record_id.is_(None),  # for the index: few events are about no record
             events.c.type.in_((EventType.FIELD_CHANGED, EventType.FIELD_DELETED, EventType.FIELD_CREATED)),
         )
+        .with_hint(events, WITHOUT_RECORD, "sqlite")
         .order_by(events.c.id)
     )
     for id, type, text in connection.execute(of_fields):

@@ -8,7 +8,19 @@ from datetime import datetime, timedelta
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, ScalarSelect, bindparam, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    ScalarSelect,
+    and_,
+    bindparam,
+    func,
+    insert,
+    literal,
+    select,
+    update,
+)
 
 from versionsync.ledger.events import EventType
 from versionsync.ledger.ids import RecordId, VersionId, uuid_of
@@ -17,6 +29,7 @@ from versionsync.mirror.engine.bulk import chunked, field_names, run_many
 from versionsync.mirror.engine.dialects import Dialect, dialect_of
 from versionsync.mirror.errors import ContentRejected
 from versionsync.mirror.schema import events, version_rewrites, versions
+from versionsync.mirror.tables.events import OF_RECORD
 
 __all__ = [
     "StoredContent",
@@ -100,14 +113,16 @@ class StoredContent:
 
 def stored_texts(connection: Connection, source_id: int, ids: Iterable[VersionId]) -> Iterator[StoredContent]:
     """Yield the contents that these versions have in the mirror; only a few are in memory at a time."""
-    last = _event_of(versions.c.source_id, versions.c.id, func.max)
+    rewritten, created = (
+        _event_of(type, func.max) for type in (EventType.VERSION_REWRITTEN, EventType.VERSION_CREATED)
+    )
     for chunk in chunked(ids, CONTENTS_AT_ONCE):
         query = select(
             versions.c.id,
             versions.c.attributes,
             versions.c.attributes_exact,
             versions.c.attributes_hash,
-            last,
+            func.coalesce(rewritten, created, 0),
         ).where(versions.c.source_id == source_id, versions.c.id.in_(chunk))
         for id, text, exact, hash, stored_by in connection.execute(query):
             yield StoredContent(VersionId(id), text.encode() if exact is None else exact, hash, stored_by)
@@ -120,29 +135,48 @@ def former_texts(connection: Connection, source_id: int, id: VersionId) -> Itera
         .where(version_rewrites.c.source_id == source_id, version_rewrites.c.version_id == id)
         .order_by(version_rewrites.c.observed_at.desc())
     ).all()
+    created, rewritten = (
+        _event_of(type, func.min) for type in (EventType.VERSION_CREATED, EventType.VERSION_REWRITTEN)
+    )
+    rewrites = version_rewrites.join(
+        versions,
+        and_(versions.c.source_id == version_rewrites.c.source_id, versions.c.id == version_rewrites.c.version_id),
+    )
     for chunk in chunked(observed, CONTENTS_AT_ONCE):
-        query = select(
-            version_rewrites.c.attributes,
-            version_rewrites.c.attributes_exact,
-            version_rewrites.c.attributes_hash,
-            _event_of(version_rewrites.c.source_id, version_rewrites.c.version_id, func.min),
-        ).where(
-            version_rewrites.c.source_id == source_id,
-            version_rewrites.c.version_id == id,
-            version_rewrites.c.observed_at.in_(chunk),
+        query = (
+            select(
+                version_rewrites.c.attributes,
+                version_rewrites.c.attributes_exact,
+                version_rewrites.c.attributes_hash,
+                func.coalesce(created, rewritten, 0),
+            )
+            .select_from(rewrites)
+            .where(
+                version_rewrites.c.source_id == source_id,
+                version_rewrites.c.version_id == id,
+                version_rewrites.c.observed_at.in_(chunk),
+            )
         )
         for text, exact, hash, stored_by in connection.execute(query):
             yield StoredContent(id, text.encode() if exact is None else exact, hash, stored_by)
 
 
-def _event_of(
-    source_id: ColumnElement[int], version_id: ColumnElement[str], choose: Callable[..., ColumnElement[Any]]
-) -> ScalarSelect[Any]:
-    """Return the id of the first or last event that stored a content of a version, or 0."""
-    stored = (EventType.VERSION_CREATED.value, EventType.VERSION_REWRITTEN.value)
+def _event_of(type: EventType, choose: Callable[..., ColumnElement[Any]]) -> ScalarSelect[Any]:
+    """Return the id of the first or last event of this type of each row of `versions`, or NULL."""
+    key = literal(f"{type}:") + versions.c.id
     return (
-        select(func.coalesce(choose(events.c.id), 0))
-        .where(events.c.source_id == source_id, events.c.version_id == version_id, events.c.type.in_(stored))
+        select(choose(events.c.id))
+        .where(
+            events.c.source_id == versions.c.source_id,
+            events.c.record_id == versions.c.record_id,
+            events.c.version_id == versions.c.id,
+            events.c.type == type.value,
+            # For the index. After the version, a key ends or goes on with "#" or ":", which come before ";".
+            events.c.key >= key,
+            events.c.key < key + ";",
+        )
+        .with_hint(events, OF_RECORD, "sqlite")
+        .correlate(versions)
         .scalar_subquery()
     )
 

@@ -206,7 +206,7 @@ def test_another_programs_database_is_not_touched(empty_url: str) -> None:
         ("CREATE MATERIALIZED VIEW source_status AS SELECT 1 AS one", "a materialized view source_status"),
         ("CREATE TYPE versions AS ENUM ('one')", "a type versions"),
         ("CREATE DOMAIN records AS integer", "a type records"),
-        ("CREATE TABLE theirs (id integer); CREATE INDEX events_key ON theirs (id)", "an index events_key"),
+        ("CREATE TABLE theirs (id integer); CREATE INDEX events_in_order ON theirs (id)", "an index events_in_order"),
         ("CREATE TABLE theirs (id integer CONSTRAINT pk_models PRIMARY KEY)", "an index pk_models"),
         ("CREATE SEQUENCE leases", "a sequence leases"),
         ("CREATE TYPE versions AS ENUM ('one'); CREATE TABLE events (id integer)", "a table events"),

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from tests.integration.mirror.writing import Desk, Shown, at
+from tests.integration.mirror.writing import RECORD, Desk, Shown, at
 from versionsync.ledger.events import Event, EventType, TimeBasis
-from versionsync.ledger.ids import VersionId
+from versionsync.ledger.ids import RecordId, VersionId
 from versionsync.mirror.errors import LeaseLost
 from versionsync.mirror.tables.events import EventFilter, events_after, last_event_id, last_events, write_events
 from versionsync.mirror.tables.leases import release
@@ -200,6 +200,7 @@ def _published(key: str) -> Event:
         key=key,
         occurred_at=at(2),
         basis=TimeBasis.UPSTREAM,
+        record_id=RecordId(RECORD),
         version_id=VersionId("a"),
     )
 
