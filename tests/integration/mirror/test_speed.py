@@ -45,6 +45,10 @@ QUESTIONS = {
         "SELECT current_until FROM version_timeline WHERE source_id = 1 AND version_id = 'v'",
         "superseded USING INDEX events_of_record .*key>|events_of_record on events superseded.*key.* >= ",
     ),
+    "the timeline of a record": (
+        "SELECT current_from FROM version_timeline WHERE source_id = 1 AND record_id = 'r'",
+        "latest USING INDEX events_of_record .*key>|events_of_record on events latest.*key.* >= ",
+    ),
     "what was live at a time": (
         "SELECT id FROM versions WHERE source_id = 1 AND published_from <= '2026-01-01T00:00:00.000000Z' "
         "AND (published_until IS NULL OR published_until > '2026-01-01T00:00:00.000000Z')",
