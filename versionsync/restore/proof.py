@@ -134,7 +134,9 @@ def prove(connection: Connection, source_id: int, aims: Sequence[Aim]) -> Proof:
     for chunk in chunked(aims, 200):
         rows = _rows(connection, source_id, [aim.record_id for aim in chunk])
         ids = {id for row in rows.values() for id in (row.current_version_id, row.published_version_id) if id}
-        contents = {one.version_id: one.text for one in stored_texts(connection, source_id, [VersionId(id) for id in ids])}
+        contents = {
+            one.version_id: one.text for one in stored_texts(connection, source_id, [VersionId(id) for id in ids])
+        }
         for aim in chunk:
             findings += list(_findings(aim, rows.get(aim.record_id), contents))
     wrong = {one.record_id for one in findings}

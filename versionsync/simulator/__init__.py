@@ -30,7 +30,7 @@ from versionsync.simulator.world.expected_history import (
 )
 from versionsync.simulator.world.options import SimulatorOptions
 from versionsync.simulator.world.people_roles_tokens import FULL_ACCESS_TOKEN, Editor, EditorKind, Role, Token
-from versionsync.simulator.world.records import LoadedVersion, Record, Selection, Version
+from versionsync.simulator.world.records import LoadedMeta, LoadedVersion, Record, Selection, Version
 from versionsync.simulator.world.times import Clock
 from versionsync.simulator.world.world import World
 
@@ -46,6 +46,7 @@ __all__ = [
     "ExpectedVersion",
     "FaultKind",
     "Faults",
+    "LoadedMeta",
     "LoadedVersion",
     "RateLimit",
     "Record",

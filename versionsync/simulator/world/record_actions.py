@@ -9,7 +9,7 @@ from versionsync.simulator.errors import ApiError
 from versionsync.simulator.world import content as contents
 from versionsync.simulator.world import ids
 from versionsync.simulator.world.content import Json
-from versionsync.simulator.world.environments import Environment
+from versionsync.simulator.world.environments import Environment, Scheduled
 from versionsync.simulator.world.event_log import (
     Cause,
     Fact,
@@ -22,7 +22,7 @@ from versionsync.simulator.world.event_log import (
 from versionsync.simulator.world.models import Model
 from versionsync.simulator.world.people_roles_tokens import Editor
 from versionsync.simulator.world.publishing_actions import BulkResult, PublishingActions, each
-from versionsync.simulator.world.records import Interval, LoadedVersion, Record, Version
+from versionsync.simulator.world.records import Interval, LoadedMeta, LoadedVersion, Record, Version
 from versionsync.simulator.world.state import NotificationType
 from versionsync.simulator.world.validation import Attributes, Validated, Validator
 
@@ -218,6 +218,7 @@ class RecordActions(PublishingActions):
         creator: Editor | None = None,
         created_at: datetime | None = None,
         deleted_at: datetime | None = None,
+        meta: LoadedMeta | None = None,
         environment: str | None = None,
     ) -> Record:
         """Load a record with its complete past: the fast way to a large world.
@@ -227,11 +228,12 @@ class RecordActions(PublishingActions):
 
         Args:
             model: Its model.
-            versions: Its versions in the order of time; the last is current, the live one is published.
+            versions: Its versions in the order of time; the live one is published.
             id: Its id, which may be that of a deleted record: then that record returns.
             creator: Its creator; None: the first version's editor.
             created_at: When it was created; None: with the first version.
             deleted_at: When it was deleted, if it was.
+            meta: What it claims; None: what follows from its versions. Then the last one is current.
             environment: The id of the environment; None: the primary one.
         """
         where = self.environment(environment)
@@ -246,18 +248,21 @@ class RecordActions(PublishingActions):
         facts: list[Fact] = [RecordMade(created, where.id, record.id, model.id, record.creator.ref, created, returns)]
         live: list[tuple[Interval, Version]] = []
         for past in versions:
-            version = Version(past.id or self.ids.new(), record, past.editor, past.created_at, past.content, past.live)
-            facts.append(
-                VersionMade(past.created_at, where.id, version.id, record.id, model.id, past.editor.ref, past.content)
+            version = Version(
+                past.id or self.ids.new(), record, past.editor, past.created_at, past.content, past.live, past.is_valid
             )
+            owner, is_current = (record.id, model.id, past.editor.ref), record.current is None
+            facts.append(VersionMade(past.created_at, where.id, version.id, *owner, past.content, is_current))
             record.versions.append(version)
             where.versions[version.id] = version
             live += [(interval, version) for interval in past.live]
-        record.current = record.versions[-1]
+            if meta is not None and meta.current == version.id:
+                record.current = version  # what follows was only published
+        record.current = record.current or record.versions[-1]
         record.sequence = self.next_sequence()
         # A publication ends before the next one begins, also at the same time.
         publications: list[Fact] = []
-        for (began, ended), version in sorted(live, key=lambda one: one[0][0]):
+        for (began, ended), version in sorted(live, key=lambda one: (one[0][0], one[0][1] is None)):
             if record.published is not None:
                 raise ApiError("INVALID_ATTRIBUTES", reason="two versions live at once", record=record.id)
             record.first_published_at = record.first_published_at or began
@@ -269,6 +274,8 @@ class RecordActions(PublishingActions):
         for fact in sorted([*facts, *publications], key=lambda fact: fact.at) if publications else facts:
             self.event_log.write(fact)
         where.touch(max(fact.at for fact in (*facts, *publications)))
+        if meta is not None:
+            self._claim(where, record, meta)
         if deleted_at is None:
             where.records[record.id] = record
         else:
@@ -290,6 +297,17 @@ class RecordActions(PublishingActions):
         record = self.environment(environment).record(record_id)
         record.locked_by = None
         return record
+
+    def _claim(self, where: Environment, record: Record, meta: LoadedMeta) -> None:
+        record.updated_at = meta.updated_at or record.updated_at
+        record.published_at, record.first_published_at = meta.published_at, meta.first_published_at
+        record.stage = meta.stage
+        if (at := meta.publication_scheduled_at) is not None and at > self.now():
+            record.publication_scheduled_at = at
+            where.publications[record.id] = Scheduled(at, record.id, True, editor=record.creator)
+        if (at := meta.unpublishing_scheduled_at) is not None and at > self.now():
+            record.unpublishing_scheduled_at = at
+            where.unpublishings[record.id] = Scheduled(at, record.id, False, editor=record.creator)
 
     def _unlocked(self, where: Environment, editor: Editor, record_id: str, if_current: str | None) -> Record:
         """Return the record that *editor* wants to save. Raise ApiError if it moved on, or is locked."""

@@ -11,7 +11,7 @@ from versionsync.simulator.world.event_log import Content, read_content
 from versionsync.simulator.world.models import Model
 from versionsync.simulator.world.people_roles_tokens import Editor
 
-__all__ = ["Interval", "LoadedVersion", "Record", "Selection", "Version"]
+__all__ = ["Interval", "LoadedMeta", "LoadedVersion", "Record", "Selection", "Version"]
 
 Interval = tuple[datetime, datetime | None]
 """When a version was live: from, and until (None: it still is)."""
@@ -120,3 +120,20 @@ class LoadedVersion:
     created_at: datetime
     live: tuple[Interval, ...] = ()
     id: str | None = None
+    is_valid: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedMeta:
+    """What a record claims for `World.load`, instead of what follows from its versions.
+
+    *current* is the id of the current version; None: the last one. A plan for a time that has passed is left out.
+    """
+
+    current: str | None = None
+    updated_at: datetime | None = None
+    published_at: datetime | None = None
+    first_published_at: datetime | None = None
+    publication_scheduled_at: datetime | None = None
+    unpublishing_scheduled_at: datetime | None = None
+    stage: str | None = None

@@ -284,9 +284,12 @@ class Serializer:
     def _has_children(self, record: Record) -> bool | None:
         if not record.model.tree:
             return None
-        pointer = f'"parent_id":"{record.id}"'.encode()
+        quoted = f'"{record.id}"'.encode()
         return any(
-            pointer in other.head.read() for other in self._environment.records.values() if other.model is record.model
+            quoted in (text := other.head.read())
+            and bytes(contents.split(text).get("parent_id", b"")).strip() == quoted
+            for other in self._environment.records.values()
+            if other.model is record.model
         )
 
 
