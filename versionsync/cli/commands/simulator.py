@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import sys
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from versionsync.cli.context import CliContext
+from versionsync.cli.history_options import Sources
 from versionsync.cli.options import flag, option
 from versionsync.text import count
 
@@ -51,6 +53,14 @@ def simulator(
             file_okay=False,
         ),
     ] = None,
+    from_mirror: Annotated[
+        bool,
+        flag("--from-mirror", help="Serve a copy of what the database has: every record with its complete history."),
+    ] = False,
+    source: Sources = None,
+    with_deleted: Annotated[
+        bool, flag("--with-deleted", help="With --from-mirror: load deleted records too, as deleted ones.")
+    ] = False,
     records: Annotated[int | None, option("--records", "N", "Serve N invented records.", min=0)] = None,
     versions: Annotated[int, option("--versions", "N", "Give each invented record N versions.", min=1)] = 6,
     projects: Annotated[
@@ -100,8 +110,8 @@ def simulator(
 ) -> None:
     """Serve a local DatoCMS with the same API and an invented project.
 
-    Without --git, --records or --projects you get the news site. Its token is simulator-full-access; more projects
-    have simulator-full-access-2, -3 and so on. Ctrl-C stops it.
+    Without --git, --from-mirror, --records or --projects you get the news site. Its token is simulator-full-access;
+    more projects have simulator-full-access-2, -3 and so on. Ctrl-C stops it.
 
     Examples:
         # Serve the news site. It prints the variables that you need.
@@ -110,6 +120,9 @@ def simulator(
         # Let editors work in it, and show what they do.
         versionsync simulator --live -v
 
+        # Serve a copy of your own project, to try things on. Nothing reaches DatoCMS.
+        versionsync simulator --from-mirror
+
         # Serve 500 invented records with 3 versions each, at another port.
         versionsync simulator --records 500 --versions 3 --port 9000
     """
@@ -117,15 +130,21 @@ def simulator(
     from versionsync.simulator.scenarios.git import RepositoryUnreadable
     from versionsync.simulator.scenarios.live import PACE
 
-    if sum(given for given in (news, git is not None, records is not None)) > 1:
-        raise typer.BadParameter("choose one of --news, --git and --records")
+    if sum(given for given in (news, git is not None, from_mirror, records is not None)) > 1:
+        raise typer.BadParameter("choose one of --news, --git, --from-mirror and --records")
+    if from_mirror and projects is not None:
+        raise typer.BadParameter("a copy has the projects of the database", param_hint="--projects")
+    if not from_mirror and (source or with_deleted):
+        raise typer.BadParameter("needs --from-mirror", param_hint="--source" if source else "--with-deleted")
     if git is not None and projects is not None:
         raise typer.BadParameter("a Git history is one project: leave --projects out", param_hint="--projects")
     if pace is not None and not (live and 0 < pace <= MAX_PACE):
         why = f"more than 0, at most {MAX_PACE:,}" if live else "needs --live"
         raise typer.BadParameter(why, param_hint="--pace")
     try:
-        if projects is not None:
+        if from_mirror:
+            world, *others = _copied_worlds(session, source or (), with_deleted=with_deleted)
+        elif projects is not None:
             world, *others = _build_worlds(projects, news=news, records=records, versions=versions, seed=seed)
         else:
             world, others = build_world(git=git, records=records, versions=versions, seed=seed), []
@@ -147,7 +166,7 @@ def simulator(
             pace=(PACE if pace is None else pace) if live else None,
             report=partial(_report_action, session, projects=projects or 1) if session.options.verbose else None,
             control_token=token,
-            on_start=partial(_report, session, live=live),
+            on_start=partial(_report, session, live=live, is_copy=from_mirror),
         )
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
@@ -184,6 +203,22 @@ def _build_worlds(projects: int, *, news: bool, records: int | None, versions: i
     if news:
         return list(filled_worlds(first, projects, lambda world, _: build_news(world)))
     return list(bulk_worlds(first, projects, records=SMALL_RECORDS if records is None else records, versions=versions))
+
+
+def _copied_worlds(session: CliContext, names: Sequence[str], *, with_deleted: bool) -> list[World]:
+    """Return a copy of each source of the database that is called one of `names`, or of all."""
+    from versionsync.simulator.scenarios.bulk import token_of
+    from versionsync.wiring.mirrored_world import world_from_mirror
+
+    with session.open_mirror(reads_only=True) as mirror:
+        sources = session.known_sources(mirror, names)
+        if not sources:
+            raise typer.BadParameter(f"nothing is mirrored in {mirror.where} yet", param_hint="--from-mirror")
+        with mirror.read() as connection:
+            return [
+                world_from_mirror(connection, source, with_deleted=with_deleted, token=token_of(number))
+                for number, source in enumerate(sources, start=1)
+            ]
 
 
 def _fault(text: str) -> tuple[FaultKind, float]:
@@ -239,7 +274,7 @@ def _report_action(session: CliContext, world: World, action: str, *, projects: 
     session.output.note(f"{world.now():%H:%M:%S}{where}  {action}")
 
 
-def _report(session: CliContext, running: Simulator, *, live: bool) -> None:
+def _report(session: CliContext, running: Simulator, *, live: bool, is_copy: bool) -> None:
     """Print the address and how to use it. A program reads this to know that the simulator is ready."""
     output = session.output
     projects = [project.world for project in running.server.projects]
@@ -258,6 +293,8 @@ def _report(session: CliContext, running: Simulator, *, live: bool) -> None:
     output.plain_line()
     output.plain_line(f"  export DATOCMS_API_TOKEN={first.token}")
     output.plain_line(f"  export VERSIONSYNC_BASE_URL={running.url}")
+    if is_copy:
+        output.plain_line("  export VERSIONSYNC_DATABASE_URL=sqlite:///copy.db   # not the original's")
     output.plain_line("  versionsync sync")
     if live:
         output.plain_line("  versionsync run                # in a third: versionsync events --follow")

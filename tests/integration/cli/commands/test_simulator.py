@@ -55,6 +55,38 @@ def test_several_projects_are_told_with_their_tokens_and_are_mirrored_apart(cli:
     assert len(set.union(*mirrored)) == 180
 
 
+def test_a_mirror_is_served_as_a_local_project_with_its_history(cli: Cli, at: dict[str, str], tmp_path: Path) -> None:
+    cli("sync", **at)
+    with running(
+        "simulator", "--from-mirror", "--port", "0", "--rate-limit", "none", "--json", cwd=tmp_path
+    ) as process:
+        assert process.stdout
+        told = json.loads(process.stdout.readline())
+        assert (told["records"], told["versions"]) == (3, 6)
+        copy = {"DATOCMS_API_TOKEN": told["token"], "VERSIONSYNC_BASE_URL": told["url"]}
+        ran = cli("sync", "--json", "--database", "copy.db", **copy)
+        assert ran.json["sources"][0]["counts"]["versions_inserted"] == 6
+    query = "select id, hex(attributes_hash), is_current, is_published, created_at, editor_id from versions order by id"
+    assert rows(tmp_path / "copy.db", query) == rows(tmp_path / "versionsync.db", query)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["--from-mirror", "--news"], "choose one of"),
+        (["--from-mirror", "--projects", "2"], "the projects of the database"),
+        (["--with-deleted"], "needs --from-mirror"),
+        (["--from-mirror", "--source", "elsewhere"], "no source called elsewhere"),
+    ],
+)
+def test_a_copy_of_a_mirror_refuses_what_makes_no_sense(
+    cli: Cli, at: dict[str, str], arguments: list[str], why: str
+) -> None:
+    cli("sync", **at)
+    ran = cli("simulator", "--port", "0", *arguments)
+    assert (ran.code, why in " ".join(ran.err.replace("│", " ").split())) == (2, True), ran.err
+
+
 def test_a_thousand_projects_fit_a_terminal(tmp_path: Path) -> None:
     with running("simulator", "--port", "0", "--projects", "1000", "--records", "0", cwd=tmp_path) as process:
         assert process.stdout

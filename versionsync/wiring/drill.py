@@ -1,0 +1,105 @@
+"""Rehearse a restore: into a simulated DatoCMS with the schema of a mirror, and compare what came back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeAlias
+
+from versionsync.history.diff.schema import Schema, SchemaField
+from versionsync.ledger.records import Editor
+from versionsync.mirror.database import Mirror
+from versionsync.mirror.tables.models import load_schema
+from versionsync.mirror.tables.sources import SourceRow
+from versionsync.mirror.whole_source import StoredRecord, stored_records
+from versionsync.restore.compare_with_mirror import DrillReport, Outcome, RecordState, compare_with_mirror
+from versionsync.simulator import Clock, Record, SimulatorThread, World
+from versionsync.wiring.mirrored_world import world_with_schema
+
+__all__ = ["Restore", "rehearse"]
+
+Restore: TypeAlias = Callable[[str, str, str], Outcome]
+"""Restores all that is current or live in a source: called with a base URL, an API token, and the source's name."""
+
+
+def rehearse(mirror: Mirror, source: SourceRow, restore: Restore, *, clock: Clock | None = None) -> DrillReport:
+    """Restore a source into an empty simulated project, and return how the result compares with the mirror.
+
+    Args:
+        mirror: The mirror.
+        source: The source, as the mirror has it.
+        restore: Does the restore.
+        clock: The clock of the simulated project; None: a running one.
+
+    Raises:
+        Exception: What `restore` raises.
+    """
+    with mirror.read() as connection:
+        world = world_with_schema(connection, source, clock=clock)
+        fields = load_schema(connection, source.id).fields.values()
+    schema = Schema.of(
+        (
+            field.model_id,
+            SchemaField(
+                id=field.id,
+                api_key=field.api_key,
+                label=field.label,
+                field_type=field.field_type,
+                is_localized=field.is_localized,
+            ),
+        )
+        for field in fields
+    )
+    with SimulatorThread(world) as simulator:
+        started = time.monotonic()
+        outcome = restore(simulator.url, world.token, source.name)
+        seconds = time.monotonic() - started
+        requests = simulator.simulator.requests.total
+        restored = simulator.act(_restored)
+    left_alone = tuple(outcome.left_alone)
+    with mirror.read() as connection:
+        mirrored = map(_mirrored, stored_records(connection, source.id, with_history=False))
+        comparison = compare_with_mirror(
+            mirrored, restored, schema, ignored=(record.record_id for record in left_alone)
+        )
+    return DrillReport(
+        records=comparison.records,
+        versions=comparison.versions,
+        equal=comparison.equal,
+        different=comparison.different,
+        left_alone=left_alone,
+        requests=requests,
+        seconds=seconds,
+    )
+
+
+def _mirrored(record: StoredRecord) -> RecordState:
+    return RecordState(
+        id=record.id,
+        model_id=record.model_id,
+        current=next((version.content for version in record.versions if version.is_current), None),
+        published=next((version.content for version in record.versions if version.is_published), None),
+        status=record.status,
+        stage=record.stage,
+        creator=record.creator,
+        created_at=record.created_at,
+        first_published_at=record.first_published_at,
+    )
+
+
+def _restored(world: World) -> list[RecordState]:
+    return [_state(world.primary.records[id]) for id in sorted(world.primary.records)]
+
+
+def _state(record: Record) -> RecordState:
+    return RecordState(
+        id=record.id,
+        model_id=record.model.id,
+        current=record.head.read(),
+        published=record.published.read() if record.published is not None else None,
+        status=record.status,
+        stage=record.stage,
+        creator=Editor(record.creator.kind.value, record.creator.id),
+        created_at=record.created_at,
+        first_published_at=record.first_published_at,
+    )
