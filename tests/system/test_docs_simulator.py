@@ -24,7 +24,7 @@ from typing import Final, get_args, get_type_hints
 import pytest
 
 from tests.fixtures.pages import ROOT, answer_table, blocks, put_under, shown_under
-from tests.integration.cli.processes import running
+from tests.integration.cli.processes import ran, running
 from versionsync.simulator import FULL_ACCESS_TOKEN, Simulator, SimulatorOptions, SimulatorThread, World
 from versionsync.simulator.http import faults
 from versionsync.simulator.http.faults import FaultKind
@@ -103,8 +103,14 @@ def test_every_control_endpoint_is_named_and_no_other() -> None:
 
 @pytest.mark.parametrize("command", STARTS)
 def test_every_way_to_start_it_works(command: str, tmp_path: Path) -> None:
-    """On a free port; in a repository, where it reads one."""
+    """On a free port; in a repository or beside a mirror, where it reads one."""
     words = command.partition("#")[0].split()[1:]
+    if "--from-mirror" in words:
+        world = World(seed=1)
+        build_news(world)
+        with SimulatorThread(world) as upstream:
+            at = {"DATOCMS_API_TOKEN": FULL_ACCESS_TOKEN, "VERSIONSYNC_BASE_URL": upstream.url}
+            assert ran("sync", cwd=tmp_path, VERSIONSYNC_RATE_LIMIT="none", **at).returncode == 0
     if "--git" in words:
         who = ["-c", "user.name=Ada", "-c", "user.email=ada@example.com", "-c", "commit.gpgsign=false"]
         (tmp_path / "page.md").write_text("Hello\n")

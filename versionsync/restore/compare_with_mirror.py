@@ -29,9 +29,9 @@ class Why(StrEnum):
     UNEXPECTED = "unexpected"
     """The project has it, the mirror has not."""
     BLOCK_IDS = "block_ids"
-    """The same but for the ids of blocks."""
+    """Only the ids of blocks differ."""
     LINKS = "links"
-    """The same but for the records that it links to."""
+    """Only the records that it links to differ, and perhaps the ids of blocks."""
     VALUE = "value"
     """Another value."""
 

@@ -120,11 +120,8 @@ def simulator(
         # Let editors work in it, and show what they do.
         versionsync simulator --live -v
 
-        # Serve a copy of your own project, to try things on. Nothing reaches DatoCMS.
-        versionsync simulator --from-mirror
-
-        # Serve 500 invented records with 3 versions each, at another port.
-        versionsync simulator --records 500 --versions 3 --port 9000
+        # Serve a copy of what you mirrored, at another port.
+        versionsync simulator --from-mirror --port 9000
     """
     from versionsync.simulator import FaultKind, Faults, serve
     from versionsync.simulator.scenarios.git import RepositoryUnreadable

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from tests.unit.simulator.conftest import Stage
-from versionsync.simulator import ApiError, LoadedVersion
+from versionsync.simulator import ApiError, LoadedMeta, LoadedVersion
 
 
 def test_loading_and_acting_tell_the_same_story(stage: Stage) -> None:
@@ -70,3 +70,37 @@ def test_the_past_is_told_in_the_order_of_time_whatever_was_loaded_first(stage: 
         world.load(stage.post, [LoadedVersion(b"{}", world.user, world.now() - timedelta(days=days))])
     times = [one.at for one in stage.history().transitions]
     assert times == sorted(times)
+
+
+def test_a_version_after_the_current_one_was_only_published(stage: Stage) -> None:
+    world, start = stage.world, stage.world.now() - timedelta(hours=1)
+    versions = [
+        LoadedVersion(b'{"price":1}', world.user, start, id="first"),
+        LoadedVersion(b'{"price":2}', world.user, start + timedelta(minutes=1), id="second"),
+        LoadedVersion(b'{"price":3}', world.user, world.now(), ((world.now(), None),), "selected"),
+    ]
+    record = world.load(stage.post, versions, meta=LoadedMeta(current="second"))
+    assert (record.head.id, record.published and record.published.id) == ("second", "selected")
+    assert stage.history().records[record.id].current_id == "second"
+
+
+def test_a_publication_of_the_same_time_ends_before_the_one_that_lasts(stage: Stage) -> None:
+    now = stage.world.now()
+    versions = [
+        LoadedVersion(b"{}", stage.world.user, now, ((now, None),)),
+        LoadedVersion(b"{}", stage.world.user, now, ((now, now),)),
+    ]
+    record = stage.world.load(stage.post, versions)
+    assert record.published is record.versions[0]
+
+
+def test_a_loaded_record_keeps_its_schedule_if_that_is_still_to_come(stage: Stage) -> None:
+    world, now = stage.world, stage.world.now()
+    past = [LoadedVersion(b'{"price":1}', world.user, now)]
+    coming = LoadedMeta(publication_scheduled_at=now + timedelta(hours=1), stage="reviewing")
+    overdue = LoadedMeta(publication_scheduled_at=now - timedelta(hours=1))
+    waiting, left = (world.load(stage.post, past, meta=meta) for meta in (coming, overdue))
+    assert (waiting.stage, left.publication_scheduled_at) == ("reviewing", None)
+    stage.wait(hours=2)
+    assert world.tick() == 1
+    assert (waiting.status, left.status) == ("published", "draft")
