@@ -97,23 +97,15 @@ class Outcome(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DrillReport:
+class DrillReport(Comparison):
     """What a rehearsal showed.
 
     Attributes:
-        records: How many records the mirror has.
-        versions: How many of their contents were compared.
-        equal: How many records came back as they were.
-        different: What differs in the records that did not.
         left_alone: The records that were not restored, and why. They count neither as equal nor as different.
         requests: How many requests the restore took.
         seconds: How long it took.
     """
 
-    records: int
-    versions: int
-    equal: int
-    different: tuple[Difference, ...]
     left_alone: tuple[LeftAlone, ...]
     requests: int
     seconds: float

@@ -59,7 +59,9 @@ def world_from_mirror(
         clock: The clock of the project; None: a running one.
         token: The API token of the project.
     """
-    world = _world(connection, source, COPY_PREFIX + source.project.id, f"Copy of {source.project.name}", clock, token)
+    project = source.project
+    name = f"Copy of {project.name or project.id}"
+    world = _world(connection, source, COPY_PREFIX + project.id, name, clock, token)
     starts_at = first_interval(connection, source.id)
     if starts_at is not None:
         world.options.tracks_intervals_since = min(world.options.tracks_intervals_since, starts_at)

@@ -189,7 +189,9 @@ def test_a_port_that_is_taken_is_told(cli: Cli, tmp_path: Path) -> None:
 def test_a_wrong_fault_and_a_wrong_limit_are_told(cli: Cli) -> None:
     assert "there are internal_error, " in cli("simulator", "--fault", "nonsense=1").err
     assert "a whole number, 1 or more" in cli("simulator", "--rate-limit", "often").err
-    assert "choose one of --news, --git and --records" in cli("simulator", "--news", "--records", "3").err
+    assert (
+        "choose one of --news, --git, --from-mirror and --records" in cli("simulator", "--news", "--records", "3").err
+    )
     assert "needs --live" in cli("simulator", "--pace", "3").err
     assert "more than 0" in cli("simulator", "--live", "--pace", "0").err
     assert "a Git history is one project" in cli("simulator", "--git", ".", "--projects", "2").err
