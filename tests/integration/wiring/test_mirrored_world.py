@@ -169,6 +169,25 @@ def test_a_sync_of_the_copy_of_an_odd_project_mirrors_the_same(odd: SyncEnv, mak
     assert_same(odd.mirror, second)
 
 
+@pytest.mark.both_databases
+def test_a_content_that_a_database_cannot_hold_is_in_the_copy_as_it_was(odd: SyncEnv, make_mirror: MakeMirror) -> None:
+    strange = rb'{"title":{"en":"\u0000 and \ud800"},"amount":1e400,"exact":1.00,"body":"' + b"long " * 100 + b'"}'
+
+    def write(world: World) -> str:
+        model = world.create_model(world.account, "page")
+        for api_key, type in (("title", "string"), ("amount", "float"), ("exact", "float"), ("body", "text")):
+            world.create_field(world.account, model, api_key, type, localized=api_key == "title")
+        return world.create(world.user, model, strange).id
+
+    id = odd.act(write)
+    odd.sync()
+    copy = copy_of(odd.mirror, at=START + timedelta(hours=1))
+    assert canonical(copy.primary.records[id].head.read()) == canonical(strange)
+    second = make_mirror(odd.mirror.dialect.name)
+    assert sync(second, copy).outcome is Outcome.SUCCEEDED
+    assert_same(odd.mirror, second)
+
+
 @pytest.fixture
 def odd_with_deletion(odd: SyncEnv) -> tuple[SyncEnv, dict[str, str]]:
     """The odd project, mirrored, and a record deleted since."""
