@@ -218,7 +218,7 @@ def _illustrated(draft: Draft) -> dict[str, object]:
 
 def _connected(draft: Draft) -> dict[str, object]:
     known = draft.newsroom.articles
-    return {"related": draft.newsroom.rng.sample(known, k=min(3, len(known)))}
+    return {"related": draft.newsroom.lasting(draft.newsroom.rng.sample(known, k=min(3, len(known))))}
 
 
 def _counted(draft: Draft) -> dict[str, object]:

@@ -23,6 +23,7 @@ from versionsync.simulator.scenarios.news.staff import Newsroom, Staff, hire, ta
 from versionsync.simulator.scenarios.news.stories import (
     MAX_STORY,
     STORYLINES,
+    WITHDRAWN,
     Past,
     Story,
     Storyline,
@@ -82,10 +83,11 @@ def maintain_pages(newsroom: Newsroom, *, until: datetime) -> Waits:
     while world.now() < until:
         known = newsroom.articles[-8:]
         if known:
-            top = {"lead_story": known[-1], "top_stories": known[:-1]}
+            lead, others = newsroom.lasting(known[-1:]), newsroom.lasting(known[:-1])
+            top = {"lead_story": next(iter(lead), None), "top_stories": others}
             world.update(newsroom.serializer(), newsroom.homepage, top)
             yield timedelta(minutes=rng.randint(1, 90))
-            newsroom.publish(newsroom.homepage)
+            world.publish(newsroom.serializer(), newsroom.homepage)
         color = {"red": rng.randrange(256), "green": 120, "blue": 200, "alpha": 255}
         world.update(newsroom.serializer(), rng.choice(newsroom.categories), {"color": color})
         yield timedelta(hours=rng.randint(1, 30))
@@ -142,7 +144,7 @@ class _Day:
 
     def unpublish(self) -> str:
         editor = self._world.sso_user
-        record = self._choose(published=True)
+        record = self._choose(published=True, alone=True)
         if record is None:
             return ""
         self._world.unpublish(editor, record.id)
@@ -163,14 +165,15 @@ class _Day:
         record = self._world.create(editor, self._model, attributes)
         return f"{editor.name} began “{title_of(record)}”"
 
-    def _choose(self, *, published: bool) -> Record | None:
-        """Return another article that is published, or that is not."""
+    def _choose(self, *, published: bool, alone: bool = False) -> Record | None:
+        """Return another article that is published, or that is not; *alone*: one that no record links to."""
         candidates = [
             record
             for record in self._world.primary.records.values()
             if record.model is self._model
             and record.id not in self._touched
             and (record.published is not None) is published
+            and not (alone and self._world.references(record.id))
         ]
         if not candidates:
             return None
@@ -225,7 +228,7 @@ def build_news(world: World, *, articles: int = 32) -> News:
         storyline = list(Storyline)[number % len(Storyline)]
         own_newsroom = newsroom.with_own_random(f"article {number}")
         starts = start + SETUP + timedelta(seconds=own_newsroom.rng.randrange(room))
-        story = Story(own_newsroom, begin_draft(own_newsroom, storyline))
+        story = Story(own_newsroom, begin_draft(own_newsroom, storyline), is_passing=storyline in WITHDRAWN)
         stories[storyline].append(story)
         past.add(starts, STORYLINES[storyline](story))
     past.run()

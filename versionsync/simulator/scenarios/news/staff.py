@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from versionsync.simulator.errors import ApiError
 from versionsync.simulator.scenarios.news.schema import NewsSchema
-from versionsync.simulator.world import content as contents
-from versionsync.simulator.world.links import without_links
 from versionsync.simulator.world.people_roles_tokens import Editor, EditorKind
-from versionsync.simulator.world.records import Selection
 from versionsync.simulator.world.uploads import FileFacts, Upload
 from versionsync.simulator.world.world import World
 
@@ -97,7 +94,9 @@ class Newsroom:
     pages: list[str] = field(default_factory=list)
     homepage: str = ""
     articles: list[str] = field(default_factory=list)
-    """The articles that others may link to, the earliest first."""
+    """The articles that were published, the earliest first."""
+    passing: set[str] = field(default_factory=set)
+    """Those of them that are withdrawn later: a published record could not keep a link to one."""
 
     def serializer(self) -> Editor:
         """Return a random writer."""
@@ -107,20 +106,9 @@ class Newsroom:
         """Return a random picture of the media area."""
         return self.rng.choice([upload for upload in self.uploads if upload.is_image])
 
-    def publish(self, record_id: str, selection: Selection | None = None) -> None:
-        """Let a writer publish a record, without its links to articles that were withdrawn in the meantime."""
-        editor, where = self.serializer(), self.world.primary
-        while True:
-            try:
-                self.world.publish(editor, record_id, selection)
-            except ApiError as error:
-                if error.code != "UNPUBLISHED_LINK":
-                    raise
-                record, target = where.record(record_id), str(error.details["unpublished_item"])
-                content = without_links(record.model, record.head.read(), where.models, target)
-                self.world.update(editor, record_id, contents.split(content))
-            else:
-                return
+    def lasting(self, articles: Sequence[str]) -> list[str]:
+        """Return those of *articles* that others may link to."""
+        return [one for one in articles if one not in self.passing]
 
     def with_own_random(self, name: str) -> Newsroom:
         """Return the same newsroom with its own random generator, so that stories do not affect each other."""

@@ -20,7 +20,7 @@ from versionsync.simulator.world.people_roles_tokens import Editor
 from versionsync.simulator.world.records import Selection
 from versionsync.simulator.world.world import World
 
-__all__ = ["MAX_STORY", "STORYLINES", "Past", "Story", "Storyline", "Waits", "begin_draft"]
+__all__ = ["MAX_STORY", "STORYLINES", "WITHDRAWN", "Past", "Story", "Storyline", "Waits", "begin_draft"]
 
 Waits = Generator[timedelta, None, None]
 """A storyline in progress: it yields the time until it acts again."""
@@ -83,6 +83,8 @@ class Story:
     newsroom: Newsroom
     draft: Draft
     record_id: str = ""
+    is_passing: bool = False
+    """It will be withdrawn, if only for a time."""
 
     @property
     def world(self) -> World:
@@ -105,9 +107,11 @@ class Story:
 
     def publish(self, selection: Selection | None = None) -> None:
         """Publish it; from now on others may link to it."""
-        self.newsroom.publish(self.record_id, selection)
+        self.world.publish(self.newsroom.serializer(), self.record_id, selection)
         if self.record_id not in self.newsroom.articles:
             self.newsroom.articles.append(self.record_id)
+        if self.is_passing:
+            self.newsroom.passing.add(self.record_id)
 
     def unpublish(self) -> None:
         self.world.unpublish(self.newsroom.serializer(), self.record_id)
@@ -222,7 +226,7 @@ def _deleted(story: Story) -> Waits:
     yield story.hours(1, 9)
     story.edit()
     yield story.hours(1, 9)
-    story.newsroom.publish(story.record_id)
+    story.world.publish(story.newsroom.serializer(), story.record_id)
     yield story.hours(24, 90)
     story.world.delete(story.newsroom.serializer(), story.record_id)
 
@@ -260,6 +264,8 @@ STORYLINES: Final[dict[Storyline, Callable[[Story], Waits]]] = {
     Storyline.LONG: _updated,
 }
 """The generator of each storyline."""
+WITHDRAWN: Final = frozenset({Storyline.WITHDRAWN, Storyline.BACK_AGAIN})
+"""The storylines of articles that are unpublished by an editor."""
 
 
 def begin_draft(newsroom: Newsroom, storyline: Storyline) -> Draft:
