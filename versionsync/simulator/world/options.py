@@ -186,7 +186,7 @@ class SimulatorOptions:
     read_only_status: int = 422
     """The status of a write that is refused with ENVIRONMENT_IN_READ_ONLY_MODE."""
     max_writes: int | None = None
-    """After so many successful writes all others are refused: the quota is used up."""
+    """The number of successful writes after which all others are refused, as with a quota that is used up."""
     max_writes_code: Literal["TOO_MANY_OPERATIONS", "PLAN_UPGRADE_REQUIRED"] = "TOO_MANY_OPERATIONS"
     """The code of such a refusal; its status is 422."""
     validate_answers: Literal["204", "404", "401"] = "204"

@@ -54,7 +54,9 @@ class PublishingActions(ReferenceActions):
         if not self.options.bulk_publishes_together:
             return each(wanted, lambda one: self.publish(editor, one, environment=where.id))
         together = {id: where.records[id] for id in wanted if id in where.records}
-        while failing := [id for id, record in together.items() if not self._can_publish(where, record, together)]:
+        while failing := [
+            id for id, record in together.items() if not self._can_publish(editor, where, record, together)
+        ]:
             for id in failing:
                 del together[id]
 
@@ -65,9 +67,10 @@ class PublishingActions(ReferenceActions):
 
         return each(wanted, publish)
 
-    def _can_publish(self, where: Environment, record: Record, together: Container[str]) -> bool:
+    def _can_publish(self, editor: Editor, where: Environment, record: Record, together: Container[str]) -> bool:
         try:
             where.record(record.id)
+            self._check_lock(editor, record, saves=False)
             self._plan_publication(where, record, record.head.read(), together=together)
         except ApiError:
             return False
@@ -152,7 +155,8 @@ class PublishingActions(ReferenceActions):
             return self._unpublish_locales(editor, where, record, remaining)
         ended, trimmed = self._to_unpublish(where, [record.id], recursive=recursive)
         for other in trimmed:
-            self._check_still_valid(where, other, record.id, "PUBLISHED_REFERENCES")
+            for one in ended:
+                self._check_still_valid(where, other, one.id, "PUBLISHED_REFERENCES")
         for one in reversed(ended):
             before = self.before(where, one)
             self._end_publication(where, one)

@@ -293,7 +293,7 @@ class RecordActions(PublishingActions):
         return record
 
     def unlock(self, editor: Editor, record_id: str, *, environment: str | None = None) -> Record:
-        """Let go of the record, whoever locked it."""
+        """Let others save the record again; any editor can do this."""
         record = self.environment(environment).record(record_id)
         record.locked_by = None
         return record

@@ -143,6 +143,8 @@ class ReferenceActions(VersionActions):
         self, editor: Editor, where: Environment, record: Record, target_id: str, *, published_only: bool = False
     ) -> None:
         """Remove the links of *record* to *target_id*: from its published version, and from a draft after it."""
+        if not any(self._links_to(where, version, target_id) for version in record.shown_versions):
+            return
         before, live, head = self.before(where, record), record.published, record.head
         in_place = self.options.deleted_links == "rewritten"
         if live is not None and live is not head and self._links_to(where, live, target_id):
