@@ -313,7 +313,7 @@ class Client:
             return frozenset()
         params = [("filter[ids]", ",".join(ids)), ("page[limit]", str(ITEMS_PAGE))]
         request = ApiRequest("/uploads", tuple(params), "GET", None, self.environment_id, True, _PAGE_TIMEOUTS)
-        page = await self._session.send(request, jsonapi.list_reader(partial(jsonapi.read, jsonapi.TYPED), paged=True))
+        page = await self._session.send(request, jsonapi.list_reader(decode.reference, paged=True))
         return frozenset(id for id in page.value.ids if id is not None)
 
     async def restore_version(self, version_id: str) -> str:

@@ -381,6 +381,11 @@ def schema(raw: Raw, included: list[Raw]) -> out.Schema:
     return out.Schema(site=site(raw), item_types=tuple(item_types), fields=tuple(fields), unreadable=tuple(unreadable))
 
 
+def reference(raw: Raw) -> out.Ref:
+    """Decode the type and the id of any entity."""
+    return read(_REF, raw)
+
+
 def job_id(raw: Raw, _: list[Raw]) -> str:
     return read(_REF, raw).id
 

@@ -20,7 +20,7 @@ from versionsync.backoff import Backoff
 from versionsync.ledger.content import canonical_value, parse_value
 from versionsync.mirror.tables.restores import StepState
 from versionsync.restore.comparing import holds
-from versionsync.restore.journal import Journal
+from versionsync.restore.journal import StepJournal
 from versionsync.restore.model import Act, Plan, Step
 
 __all__ = ["Patience", "carry_out"]
@@ -67,7 +67,7 @@ class Patience:
 async def carry_out(
     plan: Plan,
     client: cma.Client,
-    journal: Journal,
+    journal: StepJournal,
     *,
     now: Callable[[], datetime],
     stops_on_error: bool = False,
@@ -108,7 +108,7 @@ class _StepFailed(Exception):
 class _Run:
     plan: Plan
     client: cma.Client
-    journal: Journal
+    journal: StepJournal
     now: Callable[[], datetime]
     stops_on_error: bool
     patience: Patience

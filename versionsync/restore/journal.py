@@ -7,9 +7,10 @@ transaction renews the claim of the plan. A process that lost it sends nothing m
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Protocol
 
 from sqlalchemy import Connection
 
@@ -18,8 +19,36 @@ from versionsync.mirror.holder import Holder
 from versionsync.mirror.tables import restores
 from versionsync.mirror.tables.restores import StepState
 from versionsync.restore.errors import PlanRuns
+from versionsync.restore.model import Plan
 
-__all__ = ["Journal"]
+__all__ = ["Journal", "NoJournal", "StepJournal"]
+
+
+class StepJournal(Protocol):
+    """What is told before and after each request of a plan."""
+
+    @property
+    def states(self) -> Mapping[int, StepState]:
+        """How far each step was at first, by number."""
+
+    async def sent(self, number: int) -> None:
+        """A step's request is about to be sent."""
+
+    async def result(self, state: StepState) -> None:
+        """A step ended."""
+
+
+class NoJournal:
+    """Keeps nothing: for a rehearsal, which is never continued."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.states = {step.number: StepState(number=step.number, state="planned") for step in plan.steps}
+
+    async def sent(self, number: int) -> None:
+        """Keep nothing."""
+
+    async def result(self, state: StepState) -> None:
+        """Keep nothing."""
 
 
 @dataclass(slots=True)

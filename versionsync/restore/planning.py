@@ -376,7 +376,7 @@ class _Planner:
             is_new=True,
             creation=Creation(
                 created_at=known.created_at,
-                first_published_at=known.first_published_at if live else None,
+                first_published_at=known.first_published_at,
                 creator_type=known.creator_type,
                 creator_id=known.creator_id,
             ),

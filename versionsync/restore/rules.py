@@ -65,9 +65,14 @@ class FieldRules:
 
     @property
     def links_must_be_live(self) -> bool:
-        """Whether a record cannot be published while a record that this field links to is not published."""
+        """Whether a record cannot be published while a record that this field links to is not published.
+
+        That is upstream's default, as the vendor's types say.
+        """
         rules = (self.validators.get(name) for name in _LINK_VALIDATORS)
-        return any(isinstance(rule, Mapping) and rule.get(_UNPUBLISHED_STRATEGY) == "fail" for rule in rules)
+        return not any(
+            isinstance(rule, Mapping) and rule.get(_UNPUBLISHED_STRATEGY, "fail") != "fail" for rule in rules
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,24 +2,75 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import TypeAlias
 
+from versionsync import cma
 from versionsync.history.diff.schema import Schema, SchemaField
 from versionsync.ledger.records import Editor
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.tables.models import load_schema
+from versionsync.mirror.tables.restores import StepState
 from versionsync.mirror.tables.sources import SourceRow
 from versionsync.mirror.whole_source import StoredRecord, stored_records
 from versionsync.restore.compare_with_mirror import DrillReport, Outcome, RecordState, compare_with_mirror
+from versionsync.restore.execute import carry_out
+from versionsync.restore.journal import NoJournal
+from versionsync.restore.model import Plan
+from versionsync.restore.planning import PlanningOptions, make_plan
+from versionsync.restore.selection import Wanted
 from versionsync.simulator import Clock, Record, SimulatorThread, World
 from versionsync.wiring.mirrored_world import world_with_schema
 
-__all__ = ["Restore", "rehearse"]
+__all__ = ["Restore", "drill", "rehearse"]
 
 Restore: TypeAlias = Callable[[str, str, str], Outcome]
 """Restores all that is current or live in a source: called with a base URL, an API token, and the source's name."""
+
+
+def drill(
+    mirror: Mirror, source: SourceRow, *, on_steps: Callable[[int, int], None] = lambda _done, _all: None
+) -> DrillReport:
+    """Restore all that a source has into a simulated project, and return how the result compares with the mirror.
+
+    Args:
+        mirror: The mirror. The plan of the drill is not kept in it.
+        source: The source, as the mirror has it.
+        on_steps: Called with the number of steps that are done, and that there are.
+
+    Raises:
+        HistoryError: The history of the source is not computed yet.
+    """
+
+    def restore(base_url: str, token: str, name: str) -> Outcome:
+        return asyncio.run(_restore(mirror, base_url, token, name, on_steps))
+
+    return rehearse(mirror, source, restore)
+
+
+async def _restore(mirror: Mirror, base_url: str, token: str, name: str, on_steps: Callable[[int, int], None]) -> Plan:
+    """Restore what is current and live now, as fast as the simulated project answers."""
+
+    def now() -> datetime:
+        return datetime.now(UTC)
+
+    wanted = Wanted(at=now(), publishes=True, words="drill")
+    limiter = cma.RateLimiter(cma.UNLIMITED)
+    async with cma.Client(base_url, token, rate_limiter=limiter) as client:
+        options = PlanningOptions(stale_ok=True, checks=False)
+        plan = await make_plan(mirror, name, wanted, client, now=now, options=options)
+        done = 0
+
+        def count(_: StepState) -> None:
+            nonlocal done
+            done += 1
+            on_steps(done, len(plan.steps))
+
+        await carry_out(plan, client, NoJournal(plan), now=now, on_result=count)
+    return plan
 
 
 def rehearse(mirror: Mirror, source: SourceRow, restore: Restore, *, clock: Clock | None = None) -> DrillReport:

@@ -145,6 +145,7 @@ def odd_project(world: World) -> dict[str, str]:
         title = {"en": f"Child {minute}", "it": f"Figlio {minute}"}
         world.update(world.account, child.id, {"title": title})
     world.publish(user, child.id, Selection.of(["it"]))
+    world.options.uploads_must_exist = False
     planned = world.create(user, page, {"title": {"en": "Planned"}, "seo": {"title": "A", "image": "picture-of-seo"}})
     world.schedule_publication(user, planned.id, world.now() + timedelta(days=30))
     gone = world.create(user, page, {"title": {"en": "Gone"}})
