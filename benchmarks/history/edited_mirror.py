@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 from versionsync.ledger.content import content_hash
 from versionsync.ledger.ids import ModelId, RecordId, VersionId
-from versionsync.ledger.plan import plan_record
-from versionsync.ledger.records import Editor, SeenRecord, SeenVersion
+from versionsync.ledger.plan import plan_deletion, plan_record
+from versionsync.ledger.records import DeletionEvidence, Editor, SeenRecord, SeenVersion
 from versionsync.ledger.schema import Field, Model
 from versionsync.mirror.apply import apply
 from versionsync.mirror.database import Mirror
+from versionsync.mirror.engine.bulk import chunked
 from versionsync.mirror.schema.migrate import upgrade
 from versionsync.mirror.tables.leases import Holder, acquire, release
 from versionsync.mirror.tables.models import upsert_schema
+from versionsync.mirror.tables.records import load_records
 from versionsync.mirror.tables.runs import start_run
 from versionsync.mirror.tables.sources import Project, register_source
+from versionsync.mirror.tables.versions import load_versions
 from versionsync.simulator.scenarios.news.prose import paragraph
 
-__all__ = ["build_edited"]
+__all__ = ["START", "build_edited", "delete_records"]
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
+DELETED = START + timedelta(days=300)
 STEP = timedelta(minutes=37)
 MODEL = ModelId("article")
 RECORDS_AT_ONCE = 50
@@ -70,6 +75,23 @@ def build_edited(url: str, *, records: int, versions: int, bytes_per_version: in
     return source.id
 
 
+def delete_records(mirror: Mirror, source_id: int, numbers: Iterable[int]) -> None:
+    """Mark these records deleted, as a sync that gets a 404 for them does: each has the event last."""
+    lease = acquire(mirror, source_id, Holder.of_this_process())
+    for chunk in chunked([_record_id(number) for number in numbers]):
+        with mirror.write() as tx:
+            known = load_records(tx, source_id, chunk)
+            seen = load_versions(tx, source_id, chunk)
+            plans = [
+                plan_deletion(
+                    known[id], seen[id], still_listed=(), evidence=DeletionEvidence.NOT_FOUND, observed_at=DELETED
+                )
+                for id in chunk
+            ]
+            apply(tx, lease, plans, {}, observed_at=DELETED, run_id=None)
+    release(mirror, lease)
+
+
 def _model() -> Model:
     link = {"presentation_title_field": {"data": {"id": "title", "type": "field"}}}
     payload = json.dumps({"id": MODEL, "attributes": {}, "relationships": link})
@@ -103,7 +125,7 @@ def _fields() -> list[Field]:
 def _history(
     rng: random.Random, number: int, versions: int, size: int
 ) -> tuple[SeenRecord, list[SeenVersion], dict[VersionId, bytes]]:
-    record_id = RecordId(f"record-{number:016}")
+    record_id = _record_id(number)
     count = max((size - FRAME_BYTES) // PARAGRAPH_BYTES, 1)
     body = [paragraph(rng).en.split()[:50] for _ in range(count)]
     seen, texts = [], {}
@@ -145,6 +167,10 @@ def _history(
         unpublishing_scheduled_at=None,
     )
     return record, seen, texts
+
+
+def _record_id(number: int) -> RecordId:
+    return RecordId(f"record-{number:016}")
 
 
 def _edit(rng: random.Random, body: list[list[str]]) -> None:

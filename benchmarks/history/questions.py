@@ -10,7 +10,7 @@ from itertools import islice
 from sqlalchemy import text
 
 from benchmarks.databases import Database, Databases
-from benchmarks.history.edited_mirror import START, build_edited
+from benchmarks.history.edited_mirror import START, build_edited, delete_records
 from benchmarks.tables import Table, thousands
 from versionsync import open_mirror
 from versionsync.history.projections.filling import FillState, ProjectionFiller
@@ -51,12 +51,10 @@ def _build(database: Database, records: int) -> None:
     """Make the mirror, delete every hundredth record, leave a draft of every fiftieth, and fill the projections."""
     source = build_edited(database.url, records=records, versions=VERSIONS, bytes_per_version=BYTES)
     with Mirror.open(database.url) as mirror:
+        delete_records(mirror, source, range(0, records, 100))
         with mirror.write() as tx:
-            for digits, change in (
-                ("00", "deleted_at = updated_at, deletion_evidence = 'not_found'"),
-                ("50", "status = 'draft', published_version_id = NULL"),
-            ):
-                tx.execute(text(f"UPDATE records SET {change} WHERE id LIKE :ending"), {"ending": f"%{digits}"})
+            drafts = "UPDATE records SET status = 'draft', published_version_id = NULL WHERE id LIKE '%50'"
+            tx.execute(text(drafts))
         filler = ProjectionFiller(mirror, source)
         while filler.fill_batch().state is FillState.MORE:
             pass

@@ -8,7 +8,7 @@ from datetime import datetime
 from itertools import islice
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, and_, func, select
+from sqlalchemy import Connection, Row, Select, and_, func, select
 
 from versionsync.history.model import Deleted
 from versionsync.history.questions.details import stream, titles_of_versions
@@ -19,7 +19,8 @@ from versionsync.mirror.tables.events import OF_RECORD
 
 __all__ = ["deleted"]
 
-BATCH: Final = 200
+BATCH: Final = 100
+RECORD: Final = ("id", "model_id", "current_version_id", "published_version_id", "deleted_at", "deletion_evidence")
 
 
 def deleted(
@@ -43,18 +44,9 @@ def _of_source(
     until: datetime | None,
     models: Sequence[ModelName],
 ) -> Iterator[Deleted]:
-    counted = (
-        select(func.count())
-        .where(versions.c.source_id == records.c.source_id, versions.c.record_id == records.c.id)
-        .correlate(records)
-        .scalar_subquery()
-    )
-    last = and_(versions.c.source_id == records.c.source_id, versions.c.id == records.c.current_version_id)
-    names = ("id", "model_id", "current_version_id", "published_version_id", "deleted_at", "deletion_evidence")
+    # Only what the index and the records have: the database sorts it, and more would be computed for every row.
     query = (
-        select(*(records.c[name] for name in names), versions.c.editor_type, versions.c.editor_id)
-        .add_columns(counted.label("version_count"))
-        .select_from(records.outerjoin(versions, last))
+        select(*(records.c[name] for name in RECORD))
         .where(records.c.source_id == source_id, records.c.deleted_at.is_not(None))
         .order_by(records.c.deleted_at.desc(), records.c.id)
     )
@@ -71,9 +63,9 @@ def _of_source(
 
 def _rows(connection: Connection, scope: Scope, source_id: int, batch: Sequence[Row[Any]]) -> Iterator[Deleted]:
     titles = titles_of_versions(connection, scope, source_id, [row.current_version_id for row in batch])
-    actors = _actors(connection, source_id, [row.id for row in batch])
+    details = {row.id: row for row in connection.execute(_details(source_id, [row.id for row in batch]))}
     for row in batch:
-        actor_type, actor_id = actors.get(row.id, (None, None))
+        its = details[row.id]
         yield Deleted(
             source=scope.name_of(source_id),
             record_id=row.id,
@@ -83,27 +75,46 @@ def _rows(connection: Connection, scope: Scope, source_id: int, batch: Sequence[
             title=titles.get(row.current_version_id),
             deleted_at=row.deleted_at,
             deletion_evidence=row.deletion_evidence,
-            editor_type=row.editor_type,
-            editor_id=row.editor_id,
-            editor_name=scope.editor_name(source_id, row.editor_type, row.editor_id),
-            version_count=row.version_count,
+            editor_type=its.editor_type,
+            editor_id=its.editor_id,
+            editor_name=scope.editor_name(source_id, its.editor_type, its.editor_id),
+            version_count=its.version_count,
             was_published=row.published_version_id is not None,
-            actor_type=actor_type,
-            actor_id=actor_id,
+            actor_type=its.actor_type,
+            actor_id=its.actor_id,
         )
 
 
-def _actors(connection: Connection, source_id: int, ids: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """Return who deleted each record, if its last event of a deletion says so."""
-    query = (
-        select(events.c.record_id, events.c.actor_type, events.c.actor_id)
+def _details(source_id: int, ids: Sequence[str]) -> Select[Any]:
+    """Return the query for who saved the last version of each record, its number of versions, and who deleted it.
+
+    Of a record's events it reads its deletions only.
+    """
+    r, v, e = records.c, versions.c, events.c
+    counted = select(func.count()).where(v.source_id == r.source_id, v.record_id == r.id)
+    deletion = events.alias("deletion")
+    last_deletion = (
+        select(deletion.c.id)
         .where(
-            events.c.source_id == source_id,
-            events.c.record_id.in_(ids),
-            events.c.type == EventType.RECORD_DELETED.value,
-            events.c.actor_id.is_not(None),
+            deletion.c.source_id == r.source_id,
+            deletion.c.record_id == r.id,
+            deletion.c.type == EventType.RECORD_DELETED.value,
+            # For the index: a key begins with its type and ":", which comes before ";".
+            deletion.c.key >= f"{EventType.RECORD_DELETED}:",
+            deletion.c.key < f"{EventType.RECORD_DELETED};",
         )
-        .with_hint(events, OF_RECORD, "sqlite")
-        .order_by(events.c.id)
+        .with_hint(deletion, OF_RECORD, "sqlite")
+        .order_by(deletion.c.id.desc())
+        .limit(1)
     )
-    return {row.record_id: (row.actor_type, row.actor_id) for row in connection.execute(query)}
+    last = versions.alias("last")
+    return (
+        select(r.id, last.c.editor_type, last.c.editor_id, e.actor_type, e.actor_id)
+        .add_columns(counted.correlate(records).scalar_subquery().label("version_count"))
+        .select_from(
+            records.outerjoin(last, and_(last.c.source_id == r.source_id, last.c.id == r.current_version_id)).outerjoin(
+                events, e.id == last_deletion.correlate(records).scalar_subquery()
+            )
+        )
+        .where(r.source_id == source_id, r.id.in_(ids))
+    )
