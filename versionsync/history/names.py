@@ -252,6 +252,7 @@ def _with_slug(connection: Connection, scope: Scope, model: ModelName, slug: str
             select(records.c.id, records.c.deleted_at, member)
             .join(v, newest)
             .where(records.c.source_id == model.source_id, records.c.model_id == model.id)
+            .where(v.c.is_current)  # PostgreSQL has an index of these, and would read every version otherwise
             # One reading of the content decides. Whether it is the whole slug is seen here.
             .where(member.contains(slug, autoescape=True))
         )

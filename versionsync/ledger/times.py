@@ -53,7 +53,7 @@ def parse_time(text: str) -> datetime:
     time = datetime.fromisoformat(text)
     if time.tzinfo is None:
         raise ValueError(f"a time without a zone has no place in the mirror: {text!r}")
-    return time.astimezone(UTC)
+    return time if time.tzinfo is UTC else time.astimezone(UTC)
 
 
 def same_instant(a: datetime | None, b: datetime | None) -> bool:

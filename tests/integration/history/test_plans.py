@@ -35,8 +35,12 @@ Ask = Callable[[Mirror], Iterable[object]]
 
 QUESTIONS: dict[str, Ask] = {
     "a record by id": lambda mirror: [mirror.record(next(mirror.deleted()).record_id)],
+    "a record by the beginning of its id": lambda mirror: [mirror.record(next(mirror.deleted()).record_id[:12])],
     "a record by title": lambda mirror: [mirror.record("Imprint")],
     "a version": lambda mirror: [mirror.version(str(next(mirror.pending()).version_id))],
+    "a version to show": lambda mirror: [mirror.shown("Imprint")],
+    "a diff": lambda mirror: [mirror.diff("Imprint")],
+    "blame": lambda mirror: mirror.blame("Imprint"),
     "log of a record": lambda mirror: mirror.versions("Imprint"),
     "log of a model": lambda mirror: mirror.versions(model="page"),
     "log of an editor": lambda mirror: mirror.versions(editor="Ben Writer"),
@@ -48,7 +52,9 @@ QUESTIONS: dict[str, Ask] = {
     "as of, as known": lambda mirror: mirror.as_of(NOON, model="page", known_at=NOON),
     "changes": lambda mirror: mirror.changes(SINCE),
     "pending": lambda mirror: mirror.pending(),
-    "deleted": lambda mirror: mirror.deleted(since=SINCE),
+    "deleted": lambda mirror: mirror.deleted(),
+    "deleted since": lambda mirror: mirror.deleted(since=SINCE),
+    "deleted of a model": lambda mirror: mirror.deleted(model="article", until=NOON + timedelta(days=1)),
     "events of a record": lambda mirror: mirror.events(record="Imprint"),
     "events since": lambda mirror: mirror.events(since=SINCE),
     "acts": lambda mirror: mirror.event_reader().start_before_last_acts(5),

@@ -24,6 +24,7 @@ from versionsync.mirror.tables.projection_cursors import TITLES
 __all__ = [
     "Details",
     "Spans",
+    "batches",
     "details_of_record",
     "details_of_versions",
     "stream",
@@ -34,6 +35,7 @@ __all__ = [
 CHANGE: Final = (
     *("field_id", "field", "locale", "block_id", "block_path", "kind", "operation", "words_added", "words_removed"),
 )
+FIRST: Final = 100
 SPAN: Final = ("version_id", "kind", "valid_from", "valid_until", "number")
 
 
@@ -61,8 +63,22 @@ class Details:
 
 def stream(connection: Connection, query: Executable, *, at_once: int) -> Iterator[Row[*tuple[Any, ...]]]:
     """Yield the rows of a query; only some are in memory at a time. It is closed when the iteration ends early."""
-    with connection.execution_options(yield_per=at_once).execute(query) as rows:
+    for rows in batches(connection, query, at_once=at_once):
         yield from rows
+
+
+def batches(connection: Connection, query: Executable, *, at_once: int) -> Iterator[Sequence[Row[*tuple[Any, ...]]]]:
+    """Yield the rows of a query in batches; only one is in memory. It is closed when the iteration ends early.
+
+    The first batch is small, so that the first row comes soon.
+    """
+    # For this query alone: an option of the connection would give every later query a cursor of the server.
+    options = {"stream_results": True, "max_row_buffer": at_once}
+    with connection.execute(query, execution_options=options) as rows:
+        size = min(FIRST, at_once)
+        while batch := rows.fetchmany(size):
+            yield batch
+            size = at_once
 
 
 def details_of_versions(connection: Connection, scope: Scope, source_id: int, version_ids: Sequence[str]) -> Details:

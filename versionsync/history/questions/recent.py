@@ -103,13 +103,15 @@ def _saved(connection: Connection, scope: Scope, span: _Span, found: dict[str, _
         .where(v.source_id == span.source_id, v.model_id.in_(ids), *span.has(v.created_at))
         .with_hint(versions, "INDEXED BY versions_of_model", "sqlite")
     )
-    for row in stream(connection, query, at_once=1000):
-        one = found.setdefault(row.record_id, _Found(row.model_id))
-        one.act(ActKind.EDITED if row.is_later else ActKind.CREATED, row.created_at)
+    for record_id, model_id, created_at, editor_type, editor_id, is_later in stream(connection, query, at_once=1000):
+        one = found.get(record_id)
+        if one is None:
+            one = found[record_id] = _Found(model_id)
+        one.act(ActKind.EDITED if is_later else ActKind.CREATED, created_at)
         one.versions += 1
-        name = scope.editor_name(span.source_id, row.editor_type, row.editor_id)
-        if row.editor_id is not None:
-            one.editors[name or f"{row.editor_type} {row.editor_id}"] = None
+        if editor_id is not None:
+            name = scope.editor_name(span.source_id, editor_type, editor_id)
+            one.editors[name or f"{editor_type} {editor_id}"] = None
 
 
 def _went_live(connection: Connection, span: _Span, found: dict[str, _Found]) -> None:

@@ -35,6 +35,14 @@ def _with_zone(time: datetime | None) -> datetime | None:
     return time
 
 
+def _time_of(text: str | None) -> datetime | None:
+    return None if text is None else parse_time(text)
+
+
+def _in_utc(time: datetime | None) -> datetime | None:
+    return time if time is None or time.tzinfo is UTC else time.astimezone(UTC)
+
+
 def _without_nul(text: str | None) -> str | None:
     return text if text is None else text.replace("\0", "\ufffd")
 
@@ -59,9 +67,11 @@ class UtcTime(TypeDecorator[datetime]):
 
     def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:
         """Return the driver's time in UTC."""
-        if value is None:
-            return None
-        return parse_time(value) if isinstance(value, str) else value.astimezone(UTC)
+        return self.result_processor(dialect, None)(value)
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any | None], datetime | None]:
+        """Return the function that does that. It is called for each row, so nothing wraps it."""
+        return _in_utc if dialect.name == POSTGRES else _time_of
 
 
 class _Jsonb(UserDefinedType[str]):
