@@ -81,7 +81,7 @@ def test_a_question_reads_no_whole_table(
         plans = dict[str, list[str]]()
 
         def explain(_c: object, _cursor: object, statement: str, parameters: object, *_: object) -> None:
-            if statement.startswith("SELECT"):
+            if statement.startswith(("SELECT", "WITH")):
                 with other.read() as connection:
                     rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)  # type: ignore[arg-type]
                     plans[statement] = [row[3] for row in rows]

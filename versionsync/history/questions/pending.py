@@ -57,17 +57,17 @@ def _queries(source_id: int, model_ids: Sequence[str]) -> list[Select[Any]]:
     # Each of the three conditions has an index of its own. Together, with OR, they would read every record.
     is_behind = or_(r.published_version_id.is_(None), r.published_version_id != r.current_version_id)
     is_scheduled = (r.publication_scheduled_at.is_not(None), r.unpublishing_scheduled_at.is_not(None))
-    waiting_since = case((is_behind, _newer(versions.alias("newer"))), else_=None).label("waiting_since")
     may_wait = and_(or_(r.status.is_(None), r.status != literal_column("'published'")), is_behind)
-    query = select(*(r[name] for name in RECORD), waiting_since).where(r.source_id == source_id, r.deleted_at.is_(None))
+    columns = (*(r[name] for name in RECORD), is_behind.label("is_behind"), *_last_live())
+    query = select(*columns).where(r.source_id == source_id, r.deleted_at.is_(None))
     if model_ids:
         query = query.where(r.model_id.in_(model_ids))
-    return [query.where(condition) for condition in (may_wait, *is_scheduled)]
+    return [_with_newer(source_id, query.where(condition)) for condition in (may_wait, *is_scheduled)]
 
 
-def _newer(newer: Any) -> Any:
+def _last_live() -> tuple[ColumnElement[Any], ColumnElement[Any]]:
+    """Return the ordinal of a record's live version, and when its last publication ended."""
     live, was_live = versions.alias("live"), versions.alias("was_live")
-    of_record = (newer.c.source_id == records.c.source_id, newer.c.record_id == records.c.id)
     live_ordinal = (
         select(live.c.ordinal)
         .where(live.c.source_id == records.c.source_id, live.c.id == records.c.published_version_id)
@@ -91,20 +91,36 @@ def _newer(newer: Any) -> Any:
         .correlate(records)
         .scalar_subquery()
     )
-    unpublished_at = func.coalesce(ended, stated)
+    return live_ordinal.label("live_ordinal"), func.coalesce(ended, stated).label("unpublished_at")
+
+
+def _with_newer(source_id: int, query: Select[Any]) -> Select[Any]:
+    """Add when the oldest version was saved that is newer than what was live.
+
+    Materialized, so that what was live is found once for a record, and not again for each of its versions.
+    """
+    found = query.cte("found").prefix_with("MATERIALIZED")
+    newer = versions.alias("newer")
     is_newer: ColumnElement[bool] = case(
-        (records.c.published_version_id.is_not(None), newer.c.ordinal > live_ordinal),
-        (records.c.first_published_at.is_not(None), or_(unpublished_at.is_(None), newer.c.created_at > unpublished_at)),
+        (found.c.published_version_id.is_not(None), newer.c.ordinal > found.c.live_ordinal),
+        (
+            found.c.first_published_at.is_not(None),
+            or_(found.c.unpublished_at.is_(None), newer.c.created_at > found.c.unpublished_at),
+        ),
         else_=True,
     )
-    return (
+    oldest = (
         select(newer.c.created_at)
-        .where(*of_record, newer.c.missing_since.is_(None), is_newer)
+        .where(
+            newer.c.source_id == source_id, newer.c.record_id == found.c.id, newer.c.missing_since.is_(None), is_newer
+        )
         .order_by(newer.c.ordinal)
         .limit(1)
-        .correlate(records)
+        .correlate(found)
         .scalar_subquery()
     )
+    waiting_since = case((found.c.is_behind, oldest), else_=None).label("waiting_since")
+    return select(*(found.c[name] for name in RECORD), waiting_since)
 
 
 def _rows(connection: Connection, scope: Scope, batch: Sequence[tuple[datetime, int, Row[Any]]]) -> Iterator[Pending]:
