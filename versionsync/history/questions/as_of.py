@@ -26,6 +26,8 @@ from versionsync.mirror.tables.projection_cursors import INTERVALS
 __all__ = ["AsOf", "as_of"]
 
 BATCH: Final = 2000
+CONTENTS: Final = 100
+"""A batch with contents, which may have 300 KB each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +104,7 @@ def as_of(connection: Connection, scope: Scope, wanted: AsOf, *, with_content: b
             continue
         name, kind = source.name, wanted.kind
         models = {id: model.shown for (source_id, id), model in scope.models.items() if source_id == source.id}
-        for rows in batches(connection, query, at_once=BATCH):
+        for rows in batches(connection, query, at_once=CONTENTS if with_content else BATCH):
             for record_id, version_id, model_id, valid_from, valid_until, title, *content in rows:
                 state = _NewState()
                 state.source = name
