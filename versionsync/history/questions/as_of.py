@@ -55,7 +55,7 @@ class AsOf:
 
 
 class _NewState:
-    """A state while its fields are set. A frozen dataclass calls a function for each, half of the time of a row."""
+    """A state while its fields are set. A frozen dataclass calls a function for each: a microsecond more a row."""
 
     __slots__ = tuple(field.name for field in fields(State))
     source: str
