@@ -165,9 +165,9 @@ def test_a_rehearsal_names_what_did_not_come_back(ids: tuple[SyncEnv, dict[str, 
 def test_a_record_that_the_restore_left_alone_is_reported_as_that(ids: tuple[SyncEnv, dict[str, str]]) -> None:
     env, named = ids
     restore = FakeRestore(env.mirror)
-    restore.leave = frozenset({named["newer"]})
+    restore.leave = frozenset({named["live"]})
     report = drilled(env, restore)
-    assert ([one.record_id for one in report.left_alone], report.different) == ([named["newer"]], ())
+    assert ([one.record_id for one in report.left_alone], report.different) == ([named["live"]], ())
     assert (report.records, report.equal) == (4, 3)
 
 
