@@ -15,11 +15,10 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
-from versionsync.history.diff.alignment import heaviest_chain
+from versionsync.history.diff.alignment import align, heaviest_chain
 from versionsync.history.diff.lines import Line, LineSort
 from versionsync.history.diff.parts import SURE_SHARE, SURE_WORDS, attach_parts
 from versionsync.history.diff.regions import (
-    Edge,
     Group,
     group_region,
     joined_lines,
@@ -115,7 +114,7 @@ def _crossing(
         groups = [
             Group(tuple(members_a), tuple(members_b), _is_crossing(members_a, members_b, in_order), is_limited)
             for members_a, members_b in joined_lines(before, after, edges)
-            if _is_sure(before, after, members_a, members_b, edges)
+            if _is_sure(before, after, members_a, members_b)
         ]
         if not groups:
             break
@@ -127,20 +126,15 @@ def _crossing(
     return found
 
 
-def _is_sure(
-    before: Sequence[Line],
-    after: Sequence[Line],
-    members_a: Sequence[int],
-    members_b: Sequence[int],
-    edges: dict[tuple[int, int], Edge],
-) -> bool:
-    shared = sum(edges[i, j].count for i in members_a for j in members_b if (i, j) in edges)
-    size_a = sum(len(before[i].words) for i in members_a)
-    size_b = sum(len(after[j].words) for j in members_b)
+def _is_sure(before: Sequence[Line], after: Sequence[Line], members_a: Sequence[int], members_b: Sequence[int]) -> bool:
+    """Return whether lines that were moved share enough words, whatever other lines have some of them, too."""
+    words_a = [word for i in members_a for word in before[i].words]
+    words_b = [word for j in members_b for word in after[j].words]
+    shared = sum(size for _, _, size in align(words_a, words_b).blocks)
     is_enough = shared >= SURE_WORDS or before[members_a[0]].sort is LineSort.BLOCK
     # A part that has no other words needs half of the whole only: the other parts may be elsewhere.
-    share = SURE_SHARE if shared < min(size_a, size_b) else 0.5
-    return is_enough and shared >= share * max(size_a, size_b)
+    share = SURE_SHARE if shared < min(len(words_a), len(words_b)) else 0.5
+    return is_enough and shared >= share * max(len(words_a), len(words_b))
 
 
 def _is_crossing(members_a: Sequence[int], members_b: Sequence[int], in_order: Sequence[Group]) -> bool:

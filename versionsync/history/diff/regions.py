@@ -216,7 +216,7 @@ def joined_lines(
             is_border = _is_at_border(edge, len(a.words), len(b.words)) or _is_next_to_others(
                 edge, len(a.words), len(b.words), borders_a[i], borders_b[j]
             )
-        if a.sort is not b.sort or not (is_border or _is_significant(edge, a, b, i in covered[0] or j in covered[1])):
+        if a.sort is not b.sort or not (is_border or _is_significant(edge, a, b, i in covered[0], j in covered[1])):
             continue
         if one is not None and one is other:
             continue
@@ -267,7 +267,7 @@ def _is_made_of(parts: list[tuple[int, int, int, int]], size: int) -> bool:
     return total > 2 and 2 * total >= size and length < 2 * total
 
 
-def _is_significant(edge: Edge, a: Line, b: Line, is_covered: bool) -> bool:
+def _is_significant(edge: Edge, a: Line, b: Line, is_covered_a: bool, is_covered_b: bool) -> bool:
     """Return whether two lines share so much that one comes from the other.
 
     Half of the shorter line is in the longer one. A long line has some common words by chance: so they must be a
@@ -279,6 +279,7 @@ def _is_significant(edge: Edge, a: Line, b: Line, is_covered: bool) -> bool:
     if 2 * edge.count < min(size_a, size_b):
         return False
     first, last = (edge.first_a, edge.last_a) if size_a >= size_b else (edge.first_b, edge.last_b)
+    is_covered = (is_covered_a and size_a >= size_b) or (is_covered_b and size_b >= size_a)
     is_dense = edge.count > 2 and last - first < 2 * edge.count
     return is_covered or is_dense or 4 * edge.count >= max(size_a, size_b)
 

@@ -88,6 +88,25 @@ def test_a_paragraph_that_was_moved_and_edited_is_both() -> None:
     assert (diff.words_added, diff.words_removed) == (1, 0)
 
 
+def test_words_of_a_removed_paragraph_do_not_hide_that_another_one_was_moved() -> None:
+    """The removed one has the first word of the moved one, too. An alignment may take either."""
+    one, other = para("a b c d e f g h i j k l m n"), para("o p q r s t u v w x y z")
+    diff = document_diff(
+        [para(f"one {OTHER}"), one, other, para(LONG)], [one, para("one two three four five 5 6"), other]
+    )
+    assert kinds(diff.changes) == ["structure removed", "structure moved", "text changed"]
+    assert (diff.words_added, diff.words_removed) == (2, 8)
+
+
+def test_a_short_paragraph_is_not_split_into_others_by_some_words_in_common() -> None:
+    """A part has little else, or it is no part."""
+    diff = document_diff(
+        [para("by the old harbour"), para(LONG)],
+        [heading("Not the"), para("an old man and a boat that left its harbour at night"), para(OTHER)],
+    )
+    assert "split" not in " ".join(kinds(diff.changes))
+
+
 def test_what_is_too_short_to_be_sure_of_is_not_moved() -> None:
     between = [para("a b c d e f g"), para("h i j k l m n"), para("o p q r s t u")]
     diff = document_diff([para("Yes."), *between], [*between, para("Yes.")])
