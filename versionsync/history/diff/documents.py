@@ -118,10 +118,13 @@ class _DocumentComparison:
         loose_a = loose_blocks(self.before, [i for group in touched for i in group.before])
         loose_b = loose_blocks(self.after, [j for group in touched for j in group.after])
         if loose_a or loose_b:
-            is_gone = {i for group in groups if not group.after for i in group.before}
-            is_new = {j for group in groups if not group.before for j in group.after}
             inline = InlineBlockComparison(
-                self.findings, self.spot, is_gone, is_new, self.nodes_removed, self.nodes_added
+                self.findings,
+                self.spot,
+                {i: group for group in groups for i in group.before},
+                {j: group for group in groups for j in group.after},
+                self.nodes_removed,
+                self.nodes_added,
             )
             inline.compare(loose_a, loose_b)
         if not _is_in_place(groups, self.before, self.after):

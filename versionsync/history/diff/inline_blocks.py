@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from versionsync.history.diff.equality import is_same
 from versionsync.history.diff.findings import Findings, Spot
 from versionsync.history.diff.lines import BLOCK_KEY, InlineBlock, Line, block_id_of, block_words
 from versionsync.history.diff.model import ABSENT, ChangeKind, Json, Operation
+from versionsync.history.diff.regions import Group
 
 __all__ = ["InlineBlockComparison", "is_same_except_blocks", "loose_blocks"]
 
@@ -29,13 +30,13 @@ def loose_blocks(lines: Sequence[Line], indices: Sequence[int]) -> list[LooseBlo
 
 @dataclass(slots=True)
 class InlineBlockComparison:
-    """Compares the blocks within texts. They are matched by id over the whole document, then by content."""
+    """Compares the blocks within texts. They are matched by id over the whole document, by content at one place."""
 
     findings: Findings
     spot: Spot
-    is_gone: set[int]
-    """Lines before that were removed; the blocks in them went with them."""
-    is_new: set[int]
+    group_before: Mapping[int, Group]
+    """The groups of the lines before. Blocks in a line that was removed went with it."""
+    group_after: Mapping[int, Group]
     nodes_removed: list[str]
     """The keys of nodes that texts lost."""
     nodes_added: list[str]
@@ -48,21 +49,34 @@ class InlineBlockComparison:
         rest_a = [a for key, a in by_id_a.items() if key not in by_id_b]
         rest_b = [b for key, b in by_id_b.items() if key not in by_id_a]
         for a in rest_a:
-            words = block_words(a.block.item)
-            same = next((b for b in rest_b if block_words(b.block.item) == words), None)
+            same = next((b for b in rest_b if self._is_in_place(a, b)), None)
             if same is not None:
                 rest_b.remove(same)
                 self._pair(a, same, is_moved=False)
-            elif a.index not in self.is_gone:
+            elif not self._is_gone(a):
                 self._one(a, is_added=False)
         for b in rest_b:
-            if b.index not in self.is_new:
+            if not self._is_new(b):
                 self._one(b, is_added=True)
+
+    def _is_in_place(self, a: LooseBlock, b: LooseBlock) -> bool:
+        """Return whether two blocks say the same at the same place of a text."""
+        return (
+            self.group_before[a.index] is self.group_after[b.index]
+            and block_words(a.block.item) == block_words(b.block.item)
+            and any(one == other for one, other in zip(_neighbours(a), _neighbours(b), strict=True))
+        )
+
+    def _is_gone(self, one: LooseBlock) -> bool:
+        return not self.group_before[one.index].after
+
+    def _is_new(self, one: LooseBlock) -> bool:
+        return not self.group_after[one.index].before
 
     def _is_moved(self, a: LooseBlock, b: LooseBlock) -> bool:
         key = f"{BLOCK_KEY}{block_id_of(a.block.item)} "
-        is_out = a.index in self.is_gone or any(one.startswith(key) for one in self.nodes_removed)
-        is_in = b.index in self.is_new or any(one.startswith(key) for one in self.nodes_added)
+        is_out = self._is_gone(a) or any(one.startswith(key) for one in self.nodes_removed)
+        is_in = self._is_new(b) or any(one.startswith(key) for one in self.nodes_added)
         return is_out and is_in
 
     def _pair(self, a: LooseBlock, b: LooseBlock, *, is_moved: bool) -> None:
@@ -86,6 +100,16 @@ class InlineBlockComparison:
             words_added=words if is_added else 0,
             words_removed=0 if is_added else words,
         )
+
+
+def _neighbours(one: LooseBlock) -> tuple[str | None, str]:
+    """Return the words before and after a block; None before the first word, and the same for any other block."""
+    words = one.line.text.words
+    key = f"{BLOCK_KEY}{block_id_of(one.block.item)} "
+    place = next(place for place, word in enumerate(words) if word.startswith(key))
+    before, after = words[place - 1] if place else None, words[place + 1]
+    is_block = [word is not None and word.startswith(BLOCK_KEY) for word in (before, after)]
+    return (BLOCK_KEY if is_block[0] else before), (BLOCK_KEY if is_block[1] else after)
 
 
 def _by_id(blocks: Sequence[LooseBlock]) -> dict[tuple[str | None, int], LooseBlock]:

@@ -252,6 +252,23 @@ def test_a_block_within_a_text_is_added_moved_changed_and_removed() -> None:
     assert kinds(document_diff([para("x y ", one, " z")], [para("x ", one, "y  z")]).changes) == ["structure moved"]
 
 
+def test_a_block_within_a_text_that_only_has_another_id_is_the_same_block() -> None:
+    old, new = ({"type": "inlineBlock", "item": block(id, "a b")} for id in ("b1", "b2"))
+    diff = document_diff([para("x y ", old, " z")], [para("x y ", new, " z")])
+    assert not diff
+    assert [change.after for change in diff.respellings if isinstance(change.after, str)] == ["b2"]
+
+
+def test_a_block_within_a_text_is_not_hidden_by_one_that_says_the_same_elsewhere() -> None:
+    old, new = ({"type": "inlineBlock", "item": block(id, "a b")} for id in ("b1", "b2"))
+    diff = document_diff([para("x y ", old), para(LONG)], [para("x y "), para(LONG), para("u v ", new)])
+    assert sorted(kinds(diff.changes)) == ["structure added", "structure removed"]
+    diff = document_diff([para("x y ", old), para(LONG)], [para("x y "), para(LONG, new)])
+    assert sorted(kinds(diff.changes)) == ["structure added", "structure removed"]
+    diff = document_diff([para("x ", old, " y z")], [para("x  y z", new)])
+    assert sorted(kinds(diff.changes)) == ["structure added", "structure removed"]
+
+
 def test_a_link_to_a_record_within_a_text_is_a_reference() -> None:
     node = {"type": "inlineItem", "item": "r1"}
     diff = document_diff([para("x y ")], [para("x y ", node)])
