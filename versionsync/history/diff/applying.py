@@ -57,7 +57,11 @@ class _Tree:
 
     def _take(self, change: Change) -> None:
         sources, targets = change.sources, change.targets
-        if change.operation is Operation.MOVED and len(sources) == len(targets) == 1:
+        if change.moved_to is not None:
+            self.removed.update(sources)
+        elif change.moved_from is not None:
+            self.added[targets[0]] = change.after
+        elif change.operation is Operation.MOVED and len(sources) == len(targets) == 1:
             self.removed.add(sources[0])
             self.moved[targets[0]] = sources[0]
         elif len(sources) == len(targets) == 1:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Final, Literal
 
 from versionsync.history.diff.documents import is_document, text_of
 from versionsync.history.diff.equality import is_empty, is_same, is_same_deep
 from versionsync.history.diff.findings import Findings, Spot
 from versionsync.history.diff.lines import block_id_of, block_model_of
-from versionsync.history.diff.members import compare_json, is_block
+from versionsync.history.diff.members import blocks_at, compare_json, is_block
 from versionsync.history.diff.model import (
     ABSENT,
     Absent,
@@ -21,6 +22,7 @@ from versionsync.history.diff.model import (
     Place,
     Restructuring,
 )
+from versionsync.history.diff.moves import join_moves
 from versionsync.history.diff.schema import Schema, SchemaField
 from versionsync.history.diff.tokens import words_in
 from versionsync.history.diff.values import TEXT_TYPES, compare_if_documents, compare_value
@@ -48,8 +50,10 @@ def compare(
     if before is None and after is None:
         return ContentDiff()
     comparison = _Comparison(schema)
-    findings = Findings(comparison.block, compare_if_documents, comparison.words_of)
+    ids = _Ids(before or {}, after or {})
+    findings = Findings(comparison.block, compare_if_documents, comparison.words_of, ids.are_strangers)
     comparison.fields(findings, before or {}, after or {}, model_id, None)
+    join_moves(findings)
     operation = (
         Operation.ADDED
         if before is None
@@ -66,6 +70,24 @@ def compare(
         outlines=tuple(findings.outlines),
         is_limited=any(change.is_limited for change in findings.changes),
     )
+
+
+@dataclass(frozen=True)
+class _Ids:
+    """The ids of the blocks of two contents, read when they are first asked for."""
+
+    before: Mapping[str, Json]
+    after: Mapping[str, Json]
+
+    @cached_property
+    def _sides(self) -> tuple[set[str | None], set[str | None]]:
+        before, after = ({block_id_of(block) for _, block in blocks_at(side)} for side in (self.before, self.after))
+        return before, after
+
+    def are_strangers(self, one: str | None, other: str | None) -> bool:
+        """Return whether a block before and a block after are two, since one of them is on both sides."""
+        before, after = self._sides
+        return one in after or other in before
 
 
 @dataclass(frozen=True, slots=True)

@@ -101,7 +101,7 @@ class _DocumentComparison:
     nodes_added: list[str] = field(default_factory=list)
 
     def run(self, root_a: Json, root_b: Json, start: int, end: int) -> None:
-        groups = match_lines(self.before, self.after)
+        groups = match_lines(self.before, self.after, self.findings.are_strangers)
         mark = len(self.findings.changes)
         containers = ContainerComparison(self.findings, self.spot, self.before, self.after)
         touched = [group for group in groups if not self._is_untouched(group)]

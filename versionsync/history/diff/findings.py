@@ -54,6 +54,8 @@ class Findings:
     """Compares two structured texts at a spot, if both are."""
     words_of: Callable[[Json], int]
     """Counts the words in a whole block."""
+    are_strangers: Callable[[str | None, str | None], bool]
+    """Says of the ids of a block before and one after whether these are two blocks, even if they say the same."""
     changes: list[Change] = field(default_factory=list)
     respellings: list[Change] = field(default_factory=list)
     outlines: list[Outline] = field(default_factory=list)

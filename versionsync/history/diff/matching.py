@@ -12,7 +12,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Final
 
 from versionsync.history.diff.alignment import align, heaviest_chain
@@ -32,11 +33,33 @@ ROUNDS: Final = 5
 """How often lines are looked for that were moved and edited; each round finds those in one order."""
 
 
-def match_lines(before: Sequence[Line], after: Sequence[Line]) -> list[Group]:
+def match_lines(
+    before: Sequence[Line],
+    after: Sequence[Line],
+    are_strangers: Callable[[str | None, str | None], bool] = lambda one, other: False,
+) -> list[Group]:
     """Return groups that hold each line once, in the order of the document after.
 
     A group that was removed follows the one that stood before it.
+
+    Args:
+        before: The lines before.
+        after: The lines after.
+        are_strangers: Whether two blocks with these ids are not one, even if they say the same.
     """
+    groups: list[Group] = []
+    for group in _matched(before, after):
+        one, other = (
+            [side[i].identity for i in members] for side, members in ((before, group.before), (after, group.after))
+        )
+        if len(one) == len(other) == 1 and one != other and are_strangers(one[0], other[0]):
+            groups += (replace(group, after=(), is_moved=False), replace(group, before=(), is_moved=False))
+        else:
+            groups.append(group)
+    return groups
+
+
+def _matched(before: Sequence[Line], after: Sequence[Line]) -> list[Group]:
     if len(before) == len(after) == 1 and may_be_rewritten(before[0], after[0]):
         return [Group((0,), (0,))]
     fixed, moved = _exact_pairs(before, after)

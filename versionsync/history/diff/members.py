@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Literal
 
 from versionsync.history.diff.alignment import align
 from versionsync.history.diff.equality import is_empty, is_same, is_same_instant, key_of
 from versionsync.history.diff.findings import Findings, Spot
 from versionsync.history.diff.lines import block_id_of, block_model_of
-from versionsync.history.diff.model import ABSENT, Absent, ChangeKind, Json, Operation
+from versionsync.history.diff.model import ABSENT, Absent, ChangeKind, Json, Operation, Path
 from versionsync.history.diff.texts import Text, compare_texts
 
-__all__ = ["compare_json", "compare_members", "compare_plain_texts", "is_block", "operation_of"]
+__all__ = ["blocks_at", "compare_json", "compare_members", "compare_plain_texts", "is_block", "operation_of"]
 
 _Value = Json | Literal[Absent.ABSENT]
 
@@ -27,6 +27,19 @@ def operation_of(before: _Value, after: _Value) -> Operation:
 def is_block(value: Json) -> bool:
     """Return whether a value is a whole block."""
     return isinstance(value, dict) and value.get("type") == "item" and isinstance(value.get("attributes"), dict)
+
+
+def blocks_at(content: Json) -> Iterator[tuple[Path, Json]]:
+    """Yield all whole blocks in a value, at any depth, each with its path. One in another follows it."""
+    waiting: list[tuple[Path, Json]] = [((), content)]
+    while waiting:
+        path, value = waiting.pop()
+        if is_block(value):
+            yield path, value
+        if isinstance(value, dict):
+            waiting += [((*path, name), inner) for name, inner in value.items() if isinstance(inner, dict | list)]
+        elif isinstance(value, list):
+            waiting += [((*path, index), inner) for index, inner in enumerate(value) if isinstance(inner, dict | list)]
 
 
 def compare_members(

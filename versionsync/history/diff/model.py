@@ -159,7 +159,9 @@ class Change:
 
     `before` and `after` are the whole values at the places that `sources` and `targets` name: the value of a field or
     member, an element of a list, a node of a document. If it was split, `after` is the list of its parts; if it was
-    merged, `before` is. A paragraph whose words and marks changed has two changes with the same values.
+    merged, `before` is. A paragraph whose words and marks changed has two changes with the same values. So has a block
+    that was moved to another list or field: one change at its place before, with `moved_to`, and one at its place
+    after, with `moved_from`.
     """
 
     place: Place
@@ -178,6 +180,10 @@ class Change:
     words_removed: int = 0
     is_limited: bool = False
     """The text is too long to compare word by word: passages of it are shown as removed and added as a whole."""
+    moved_to: Place | None = None
+    """Where the block is now, if it was moved out of this list or field."""
+    moved_from: Place | None = None
+    """Where the block was, if it was moved into this list or field from another one."""
 
     @property
     def block_id(self) -> str | None:

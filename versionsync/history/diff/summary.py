@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from decimal import Decimal, InvalidOperation
 from typing import Final
 
@@ -181,6 +182,9 @@ def _structure(change: Change, schema: Schema) -> str:
     if change.restructuring is not None:
         moved = "moved and " if change.operation is Operation.MOVED else ""
         return f"{noun} {moved}{_DONE[change.restructuring]}"
+    for word, home in (("to", change.moved_to), ("from", change.moved_from)):
+        if home is not None:
+            return f"{noun} moved {word} {place_in_words(replace(change, place=home), schema)}"
     size = f" ({count(words, 'word')})" if words else ""
     return f"{noun} {change.operation}{size}"
 

@@ -237,7 +237,7 @@ def _modular(findings: Findings, before: Json, after: Json, spot: Spot) -> None:
         _whole(findings, ChangeKind.STRUCTURE, before, after, spot)
         return
     lines_a, lines_b = _block_lines(before), _block_lines(after)
-    for group in match_lines(lines_a, lines_b):
+    for group in match_lines(lines_a, lines_b, findings.are_strangers):
         if not group.before:
             (j,) = group.after
             words = _words(findings, after[j])
@@ -270,7 +270,7 @@ def _single_blocks(findings: Findings, before: Json, after: Json, spot: Spot) ->
         return
     lines_a, lines_b = _block_lines([before]), _block_lines([after])
     if is_block(before) and is_block(after) and block_model_of(before) == block_model_of(after):
-        (group, *others) = match_lines(lines_a, lines_b)
+        (group, *others) = match_lines(lines_a, lines_b, findings.are_strangers)
         if not others and group.before and group.after:
             findings.compare_block(findings, before, after, spot)
             return

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
-from versionsync.history.diff.model import ABSENT, Change, Json, Span, SpanOperation, pointer
+from versionsync.history.diff.model import ABSENT, Change, Json, Place, Span, SpanOperation, pointer
 from versionsync.history.render.words import Names
 
 __all__ = ["rows_of"]
@@ -26,6 +26,9 @@ def rows_of(
 
     `before` and `after` are missing if there was no value. Each span names the version that it comes from: that
     before the change for what was removed or stayed, that after it for what was added or has other formatting.
+
+    A block that was moved to another list or field has two objects: one at its place before, with `moved_to`, and one
+    at its place after, with `moved_from`.
 
     Args:
         changes: The changes of a diff.
@@ -66,8 +69,21 @@ def rows_of(
             row["before"] = change.before
         if change.after is not ABSENT:
             row["after"] = change.after
+        for name, home in (("moved_to", change.moved_to), ("moved_from", change.moved_from)):
+            if home is not None:
+                row[name] = _home(home)
         row["spans"] = [_span(span, names, previous_version_id, version_id) for span in change.spans]
         yield row
+
+
+def _home(place: Place) -> dict[str, Json]:
+    """The list or field that a block was moved to or from."""
+    return {
+        "field": place.field,
+        "record_field": place.record_field,
+        "locale": place.locale,
+        "block_path": "/".join(place.block_path) if place.block_path else None,
+    }
 
 
 def _span(span: Span, names: Names, previous_version_id: str | None, version_id: str | None) -> dict[str, Json]:

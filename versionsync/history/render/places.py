@@ -9,7 +9,7 @@ from versionsync.history.diff.lines import block_model_of
 from versionsync.history.diff.model import Absent, Json, Path, Place
 from versionsync.history.render.words import Names, label_of_member, node_in_words
 
-__all__ = ["blocks_around", "containers_of", "position_in", "where_in_words"]
+__all__ = ["blocks_around", "containers_of", "home_in_words", "position_in", "where_in_words"]
 
 _BORING: Final = frozenset({"paragraph"})
 """Nodes whose type needs no word."""
@@ -105,6 +105,26 @@ def where_in_words(
     else:
         members = [] if place.member == ("upload_id",) else list(map(_member, place.member))
     return " › ".join([*parts, *members])
+
+
+def home_in_words(
+    place: Place, path: Path, content: Mapping[str, Json], model_id: str | None, names: Names, *, locale: str | None
+) -> str:
+    """Return the list or field that a block was moved to or from: `Sidebar`, `Sections › block 2 (Columns) › Left`.
+
+    Args:
+        place: The place of the block there.
+        path: The path to the block.
+        content: The content that has it.
+        model_id: The model of the record.
+        names: What people call models and fields.
+        locale: The locale that needs no word.
+    """
+    parts = [names.field(model_id, place.record_field)]
+    parts += [_block(position, block, names) for position, block in blocks_around(content, path)]
+    if place.block_path:
+        parts.append(names.field(place.model_id, place.field))
+    return " › ".join(parts) + (f" ({place.locale})" if place.locale not in (None, locale) else "")
 
 
 def _member(step: str | int) -> str:

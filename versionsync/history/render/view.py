@@ -6,7 +6,7 @@ The terminal and the pages show the same view. It says everything in words; how 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Final, Literal
 
@@ -24,8 +24,8 @@ from versionsync.history.diff.model import (
     changes_meaning,
     is_not_formatting,
 )
-from versionsync.history.render.passages import Run, plain_runs, runs_of, without_long_rests
-from versionsync.history.render.places import blocks_around, containers_of, position_in, where_in_words
+from versionsync.history.render.passages import Run, Shown, plain_runs, runs_of, without_long_rests
+from versionsync.history.render.places import blocks_around, containers_of, home_in_words, position_in, where_in_words
 from versionsync.history.render.words import Names, node_in_words, text_of_node, value_in_words
 
 __all__ = [
@@ -151,7 +151,7 @@ def view_of(
         absences: What to say if there is no content before, or none after.
     """
     shown = diff.only(*CONDITIONS[shows])
-    builder = _Builder(names, before or {}, after or {}, shows, is_short)
+    builder = _Builder(names, before or {}, after or {}, model_id, shows, is_short)
     sections = tuple(
         Section(
             label=names.field(model_id, record_field),
@@ -225,6 +225,7 @@ class _Builder:
     names: Names
     before: Mapping[str, Json]
     after: Mapping[str, Json]
+    model_id: str | None
     shows: Filter
     is_short: bool
 
@@ -263,7 +264,7 @@ class _Builder:
 
     def _where(self, changes: Sequence[Change]) -> str:
         change = changes[0]
-        is_removed = not change.targets
+        is_removed = not change.targets or change.moved_to is not None
         content, paths = (self.before, change.sources) if is_removed else (self.after, change.targets)
         path = paths[0] if paths else ()
         value = change.before if is_removed else change.after
@@ -275,8 +276,23 @@ class _Builder:
         """Return what happened, in words; nothing where the text shows it."""
         if change.kind is ChangeKind.FORMATTING:
             return "formatting"
-        moved = _moved(change) if change.operation is Operation.MOVED else ""
+        moved = self._moved(change) if change.operation is Operation.MOVED else ""
         return " and ".join(filter(None, (moved, self._restructured(change))))
+
+    def _moved(self, change: Change) -> str:
+        locale = change.place.locale
+        for word, place, content, paths in (
+            ("to", change.moved_to, self.after, change.targets),
+            ("from", change.moved_from, self.before, change.sources),
+        ):
+            if place is not None:
+                home = home_in_words(place, paths[0], content, self.model_id, self.names, locale=locale)
+                return f"moved {word} {home}"
+        if change.sources and change.targets:
+            one, other = position_in(change.sources[0]), position_in(change.targets[0])
+            if one is not None and other is not None and one != other:
+                return f"moved {'up' if other < one else 'down'}, from place {one} to {other}"
+        return "moved"
 
     def _restructured(self, change: Change) -> str:
         if change.kind is not ChangeKind.STRUCTURE:
@@ -314,10 +330,13 @@ class _Builder:
             if parts.lines_before or parts.lines_after:
                 return
             if change.operation in (Operation.MOVED, Operation.CHANGED):
-                text = text_of_node(change.after) or self._in_words(change.after, change)
-                is_document = isinstance(change.after, dict) and "children" in change.after and not text.strip("–")
+                value = change.before if change.moved_to is not None else change.after
+                blocks = "; ".join(value_in_words(one, None, self.names) for one in blocks_in(value))
+                text = text_of_node(value) or blocks or self._in_words(value, change)
+                is_document = isinstance(value, dict) and "children" in value and not text.strip("–")
                 if not is_document and _is_shown(change):
-                    parts.runs = without_long_rests(plain_runs(text)) if self.is_short else plain_runs(text)
+                    runs = without_long_rests(plain_runs(text)) if self.is_short else plain_runs(text)
+                    parts.runs = [replace(run, shown=_side_of(change)) for run in runs]
                 return
         if change.operation is Operation.MOVED:
             parts.after = self._in_words(change.after, change)
@@ -382,12 +401,11 @@ def _is_shown(change: Change) -> bool:
     return not (isinstance(change.after, dict) and change.after.get("type") in ("root", "list", "blockquote"))
 
 
-def _moved(change: Change) -> str:
-    if change.sources and change.targets:
-        one, other = position_in(change.sources[0]), position_in(change.targets[0])
-        if one is not None and other is not None and one != other:
-            return f"moved {'up' if other < one else 'down'}, from place {one} to {other}"
-    return "moved"
+def _side_of(change: Change) -> Shown:
+    """Return where a block that was moved is shown: if its list is another one now, on one side only."""
+    if change.moved_to is not None:
+        return Shown.TOGETHER | Shown.BEFORE
+    return Shown.TOGETHER | Shown.AFTER if change.moved_from is not None else Shown.ALL
 
 
 def blocks_in(value: _Value) -> list[Json]:

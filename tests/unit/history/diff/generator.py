@@ -165,6 +165,10 @@ class Edits:
     places: set[Where] = field(default_factory=set)
     names: list[str] = field(default_factory=list)
     has_moves: bool = False
+    moved_elsewhere: list[tuple[Block, Where, Where]] = field(default_factory=list)
+    """Blocks that were moved to another list or structured text, from where, and to where."""
+    carried: set[str] = field(default_factory=set)
+    """Those of them that were moved out of a block that is gone now, or into a new one."""
 
     def note(self, name: str, where: Where, words: int = 0) -> None:
         self.names.append(name)
@@ -215,6 +219,7 @@ class Generator:
             new, edits = _copied({name: old[name] for name in old if name in names}), Edits()
             for _ in range(rng.choice((1, 1, 1, 2, 2, 3, 4, 6))):
                 self._edit(new, edits)
+            _count_what_moved_with_others(old, new, edits)
             lines_after: dict[Path, Para] = {}
             after = before | _rendered(new, (), lines_after)
             lines_before = {path: para for path, para in lines.items() if path[0] in names}
@@ -342,6 +347,8 @@ class Generator:
         elif roll < 0.9 and lists:
             where, blocks, is_nested = rng.choice(lists)
             self._edit_blocks(where, blocks, edits, is_nested=is_nested)
+        elif roll < 0.93:
+            self._move_elsewhere(docs, lists, edits)
         else:
             self._edit_value(record, edits)
 
@@ -369,6 +376,41 @@ class Generator:
             blocks.insert(rng.randrange(len(blocks)), blocks.pop(rng.randrange(len(blocks))))
             edits.note("move block", where)
             edits.has_moves = True
+
+    def _move_elsewhere(
+        self, docs: list[tuple[Where, Doc]], lists: list[tuple[Where, list[Block], bool]], edits: Edits
+    ) -> None:
+        """Move a block to another list or structured text."""
+        rng = self.rng
+        homes: list[tuple[Where, list[Any]]] = [(where, blocks) for where, blocks, _ in lists]
+        homes += [(where, doc.nodes) for where, doc in docs]
+        sources = [
+            (where, nodes, index)
+            for where, nodes in homes
+            for index, node in enumerate(nodes)
+            if isinstance(node, Block) and (len(nodes) > 1 or (where, nodes) in homes[: len(lists)])
+        ]
+        if not sources:
+            return
+        # Most blocks and homes are in the two bodies; so lists are drawn more often than they are there.
+        in_lists = [source for source in sources if source[0][0] == "sections"]
+        where, nodes, index = rng.choice(in_lists if in_lists and rng.random() < 0.5 else sources)
+        block = nodes[index]
+        # Not into itself, and not to where it is: two lists of one block are two places with one name.
+        targets = [(to, inner) for to, inner in homes if inner is not nodes and block.id not in to[2]]
+        if not targets:
+            return
+        to_lists = [target for target in targets if target[0][0] == "sections"]
+        to, inner = rng.choice(to_lists if to_lists and rng.random() < 0.5 else targets)
+        del nodes[index]
+        inner.insert(rng.randint(0, len(inner)), block)
+        edits.has_moves = True
+        edits.note("move elsewhere", where)
+        edits.moved_elsewhere.append((block, where, to))
+        for _, _, path in list(edits.places):
+            if block.id in path:  # what was edited in it is shown at its new place
+                edits.places.add((to[0], to[1], (*to[2], *path[path.index(block.id) :])))
+        edits.places.add(to)
 
     def _edit_value(self, record: dict[str, Any], edits: Edits) -> None:
         rng = self.rng
@@ -661,6 +703,23 @@ _VALUES: dict[str, Callable[[Generator, dict[str, Any], Edits], None]] = {
     "rating": lambda g, r, e: g.value_of(r, e, "rating", g.rng.choice((None, 1, 2.5, 10**30))),
     "is_premium": lambda g, r, e: g.value_of(r, e, "is_premium", not r["is_premium"]),
 }
+
+
+def _count_what_moved_with_others(old: dict[str, Any], new: dict[str, Any], edits: Edits) -> None:
+    """Count the words of blocks that were moved out of a block or locale that is gone now, or into a new one.
+
+    The other block or locale is shown as a whole, with them in it.
+    """
+    if edits.moved_elsewhere:
+        before, after = ({name for where, _ in _parts(one) for name in _names(where)} for one in (old, new))
+        for block, where, to in edits.moved_elsewhere:
+            if not before.issuperset(_names(to)) or not after.issuperset(_names(where)):
+                edits.words += 2 * _block_words(block)
+                edits.carried.add(block.id)
+
+
+def _names(where: Where) -> tuple[object, ...]:
+    return where[:2], *where[2]
 
 
 def _parts(record: dict[str, Any]) -> Iterator[tuple[Where, Any]]:

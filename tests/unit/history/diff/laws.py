@@ -151,12 +151,18 @@ def _names_its_kinds(change: Change, diff: ContentDiff) -> Iterator[str]:
 
 def _knows_its_paragraphs(pair: Pair, diff: ContentDiff) -> Iterator[str]:
     """What is called new is new, what is called gone is gone, and what is called moved was moved."""
+    moved = _ids_of_moved(pair)
     for change in diff.changes:
         if change.kind is not ChangeKind.STRUCTURE:
             continue
+        for value in (change.before, change.after):
+            if change.operation in (Operation.ADDED, Operation.REMOVED) and _block_id(value) in moved:
+                yield f"a block that was moved is {change.operation}: {_block_id(value)}"
         before = [pair.lines_before[path] for path in change.sources if path in pair.lines_before]
         after = [pair.lines_after[path] for path in change.targets if path in pair.lines_after]
-        if change.operation is Operation.MOVED:
+        if change.moved_to is not None or change.moved_from is not None:
+            yield from _is_moved_elsewhere(pair, change)
+        elif change.operation is Operation.MOVED:
             is_inline = change.sources[0][-1] == "item"
             if not pair.edits.has_moves and not is_inline:
                 yield f"nothing was moved: {change.sources} to {change.targets}"
@@ -173,6 +179,35 @@ def _knows_its_paragraphs(pair: Pair, diff: ContentDiff) -> Iterator[str]:
             one = frozenset().union(*(para.origins for para in before))
             if any(not para.origins & one for para in after if len(para.words) > 3):
                 yield f"a wrong split or merge: {change.sources} to {change.targets}"
+
+
+def _ids_of_moved(pair: Pair) -> set[str]:
+    """Return the blocks that must be shown as moved, if they are shown: all but those that went with others."""
+    edits = pair.edits
+    if not edits.moved_elsewhere:
+        return set()
+    on_both_sides = set(_ids(pair.before)) & set(_ids(pair.after))
+    return ({block.id for block, _, _ in edits.moved_elsewhere} & on_both_sides) - edits.carried
+
+
+def _ids(value: Json) -> Iterator[str]:
+    if isinstance(value, dict):
+        if value.get("type") == "item":
+            yield value["id"]
+        for inner in value.values():
+            yield from _ids(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _ids(inner)
+
+
+def _is_moved_elsewhere(pair: Pair, change: Change) -> Iterator[str]:
+    """Check a move to another list or field: it was made, and no words are counted."""
+    moved = {block.id for block, _, _ in pair.edits.moved_elsewhere}
+    if _block_id(change.before) != _block_id(change.after) or _block_id(change.before) not in moved:
+        yield f"a wrong move to another list: {change.sources} to {change.targets}"
+    if change.words_added or change.words_removed:
+        yield f"a move counts words: {change.sources} to {change.targets}"
 
 
 def _is_unknown(pair: Pair, change: Change, para: Para, path: Path) -> Iterator[str]:
@@ -194,8 +229,10 @@ def _is_elsewhere(para: Para, own: Lines, path: Path) -> bool:
     )
 
 
-def _block_id(value: Json) -> str:
-    return value["item"]["id"] if "item" in value else value["id"]
+def _block_id(value: Json) -> str | None:
+    """Return the id of a block, or of the block in a node."""
+    item = value.get("item", value) if isinstance(value, dict) else None
+    return item.get("id") if isinstance(item, dict) else None
 
 
 def _text(paras: list[Para]) -> list[str]:

@@ -19,6 +19,7 @@ _FIELDS: Final = {
     "intro": ("text", False),
     "body": ("structured_text", True),
     "sections": ("rich_text", False),
+    "sidebar": ("rich_text", False),
     "cover": ("file", False),
     "gallery": ("gallery", False),
     "author": ("link", False),
@@ -113,6 +114,7 @@ LONG = " ".join(
 )
 SEA = _quote("q1", "The sea gives, and the sea waits.", "A fisherman")
 BREAD = _quote("q2", "Without fish there is no Friday.", "A cook")
+FISH = _quote("q3", "Fish is what the sea pays with.", "A seller")
 STALLS = _block("p1", "picture", image=_file("4711", "Stalls at dawn"), caption="Stalls at dawn")
 
 
@@ -162,6 +164,14 @@ EXAMPLES: Final[Mapping[str, Example]] = {
     "block-added": Example({"sections": [SEA]}, {"sections": [SEA, BREAD]}),
     "block-removed": Example(_body(para(MARKET), _embedded(STALLS), para(SELLERS)), _body(para(MARKET), para(SELLERS))),
     "block-moved": Example({"sections": [SEA, STALLS, BREAD]}, {"sections": [BREAD, SEA, STALLS]}),
+    "block-moved-elsewhere": Example(
+        {"sections": [SEA, STALLS], "sidebar": [BREAD], **_body(para(MARKET), _embedded(FISH))},
+        {
+            "sections": [STALLS, FISH],
+            "sidebar": [BREAD, _quote("q1", "The sea gives, and the sea takes.", "A fisherman")],
+            **_body(para(MARKET)),
+        },
+    ),
     "block-changed": Example(
         {"sections": [SEA, STALLS]},
         {

@@ -200,3 +200,27 @@ def test_a_word_in_bold_and_other_words_are_one_entry() -> None:
     (section,) = view_of(diff, NAMES, model_id=MODEL).sections
     (entry,) = section.entries
     assert [(run.text, run.note) for run in entry.runs if run.note] == [("market", "now bold")]
+
+
+def test_a_block_that_was_moved_elsewhere_names_its_homes_in_json() -> None:
+    example = EXAMPLES["block-moved-elsewhere"]
+    rows = rows_of(
+        example.diff.changes,
+        NAMES,
+        source="s",
+        record_id="r",
+        previous_version_id="a",
+        version_id="b",
+        created_at=None,
+    )
+    moves = [
+        (row["record_field"], (row.get("moved_to") or row["moved_from"])["record_field"], "moved_to" in row)
+        for row in rows
+        if row["operation"] == "moved"
+    ]
+    assert moves == [
+        ("body", "sections", True),
+        ("sections", "sidebar", True),
+        ("sections", "body", False),
+        ("sidebar", "sections", False),
+    ]
