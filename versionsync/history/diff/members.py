@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Mapping
-from typing import Literal
+from typing import Final, Literal
 
 from versionsync.history.diff.alignment import align
 from versionsync.history.diff.equality import is_empty, is_same, is_same_instant, key_of
@@ -93,21 +94,36 @@ def compare_json(
 
 
 def compare_plain_texts(findings: Findings, before: _Value, after: _Value, spot: Spot) -> None:
-    """Compare two texts that differ as words; no value is an empty text."""
-    diff = compare_texts(
-        Text(before or "" if before is not ABSENT else ""), Text(after or "" if after is not ABSENT else "")
-    )
-    findings.add(
-        ChangeKind.TEXT,
-        operation_of(before, after),
-        before,
-        after,
-        spot,
-        spans=diff.spans,
-        words_added=diff.words_added,
-        words_removed=diff.words_removed,
-        is_limited=diff.is_limited,
-    )
+    """Compare two texts that differ as words; no value is an empty text. Tags that only format are formatting."""
+    a, b = (str(value) if isinstance(value, str) else "" for value in (before, after))
+    diff = compare_texts(Text(a), Text(b))
+    has_text, has_formatting = _differences(a, b) if a and b else (True, False)
+    kinds = [ChangeKind.TEXT] * has_text + [ChangeKind.FORMATTING] * has_formatting
+    for number, kind in enumerate(kinds):
+        findings.add(
+            kind,
+            operation_of(before, after),
+            before,
+            after,
+            spot,
+            spans=diff.spans,
+            words_added=0 if number else diff.words_added,
+            words_removed=0 if number else diff.words_removed,
+            is_limited=diff.is_limited,
+        )
+
+
+_FORMATTING: Final = re.compile(
+    r"</?(?:a|abbr|b|big|code|del|em|font|i|ins|kbd|mark|s|small|span|strike|strong|sub|sup|u)(?=[\s/>])[^<>]*+>",
+    re.IGNORECASE,
+)
+"""A tag of HTML that formats the words in it, as marks and links of a structured text do."""
+
+
+def _differences(a: str, b: str) -> tuple[bool, bool]:
+    """Return whether two texts that differ have other text, and whether they have other tags that format it."""
+    has_text = _FORMATTING.sub("", a) != _FORMATTING.sub("", b)
+    return has_text, not has_text or _FORMATTING.findall(a) != _FORMATTING.findall(b)
 
 
 def _is_text(value: _Value) -> bool:

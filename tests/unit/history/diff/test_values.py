@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.unit.history.diff.build import MODEL, block, dast, diff_of, kinds, para, schema, shown
-from versionsync.history.diff import ABSENT, Operation, Schema, apply, compare
+from versionsync.history.diff import ABSENT, Operation, Schema, apply, changes_meaning, compare
 from versionsync.ledger.content import parse_value
 
 TYPES = (
@@ -26,6 +26,37 @@ def test_tags_of_html_are_not_words() -> None:
     (change,) = diff_of("<p>one two</p>", '<p>one <b class="x y">two</b></p>', "text").changes
     assert (change.words_added, change.words_removed) == (0, 0)
     assert shown(change) == '<p>one [+<b class="x y">]two</[+b></]p>'
+
+
+def test_tags_that_only_format_words_are_formatting() -> None:
+    plain = "<p>one two three</p>"
+    for tagged in ("<p>one <strong>two</strong> three</p>", '<p>one <A href="/x">two</A> three</p>'):
+        diff = diff_of(plain, tagged, "text")
+        assert kinds(diff.changes) == ["formatting changed"]
+        assert diff.only(changes_meaning) == ()
+    assert kinds(diff_of('<a href="/x">one</a>', '<a href="/y">one</a>', "text").changes) == ["formatting changed"]
+
+
+def test_words_and_tags_that_changed_are_two_changes() -> None:
+    diff = diff_of("<p>one two three</p>", "<p>one <b>two</b> 3</p>", "text")
+    assert kinds(diff.changes) == ["text changed", "formatting changed"]
+    assert (diff.words_added, diff.words_removed) == (1, 1)
+    assert diff.changes[0].spans == diff.changes[1].spans
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("<p>one two</p>", "<p>one</p><p>two</p>"),
+        ('<p>one <img src="/a.png"></p>', '<p>one <img src="/b.png"></p>'),
+        ("one <b>two</b>", "one, <b>two</b>"),
+        ("one < two", "one <b two"),
+        ("", "<b></b>"),
+    ],
+)
+def test_all_else_between_the_words_is_text(before: str, after: str) -> None:
+    (change,) = diff_of(before, after, "text").changes
+    assert change.kind == "text"
 
 
 def test_a_character_of_a_script_without_spaces_is_a_word() -> None:

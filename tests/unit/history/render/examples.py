@@ -146,6 +146,10 @@ EXAMPLES: Final[Mapping[str, Example]] = {
             )
         ),
     ),
+    "tags": Example(
+        {"intro": "<p>The old fish market opens at six.</p>"},
+        {"intro": "<p>The <strong>old</strong> fish market opens at five.</p>"},
+    ),
     "paragraph-split": Example(
         _body(para(f"{MARKET} {SELLERS}"), para(TODAY)),
         _body(para(MARKET), para(SELLERS.replace("nobody shouts", "few shout")), para(TODAY)),
