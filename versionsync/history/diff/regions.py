@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Final
 
 from versionsync.history.diff.alignment import Alignment, align
 from versionsync.history.diff.lines import Line, LineSort
+from versionsync.history.diff.tokens import NODE
 
 __all__ = ["Edge", "Group", "group_region", "joined_lines", "may_be_rewritten", "shared_words"]
 
@@ -199,13 +200,14 @@ def joined_lines(
 ) -> Iterable[tuple[list[int], list[int]]]:
     """Join lines along the edges that mean something, the strongest first."""
     borders_a, borders_b = _borders(edges, of_a=True), _borders(edges, of_a=False)
-    covered = _covered(before, after, edges)
+    sizes_a, sizes_b = _sizes(before, after, edges)
+    covered = _covered(sizes_a, sizes_b, edges)
     of_a: dict[int, tuple[list[int], list[int]]] = {}
     of_b: dict[int, tuple[list[int], list[int]]] = {}
 
     def strength(pair: tuple[int, int]) -> tuple[int, int]:
         """More words in common come first, and of as many those in shorter lines."""
-        return -edges[pair].count, max(len(before[pair[0]].words), len(after[pair[1]].words))
+        return -edges[pair].count, max(sizes_a[pair[0]], sizes_b[pair[1]])
 
     for i, j in sorted(edges, key=strength):
         a, b, edge = before[i], after[j], edges[i, j]
@@ -216,7 +218,10 @@ def joined_lines(
             is_border = _is_at_border(edge, len(a.words), len(b.words)) or _is_next_to_others(
                 edge, len(a.words), len(b.words), borders_a[i], borders_b[j]
             )
-        if a.sort is not b.sort or not (is_border or _is_significant(edge, a, b, i in covered[0], j in covered[1])):
+        if a.sort is not b.sort:
+            continue
+        is_covered = (i in covered[0] and sizes_a[i] >= sizes_b[j]) or (j in covered[1] and sizes_b[j] >= sizes_a[i])
+        if not is_border and not _is_significant(edge, a.sort, sizes_a[i], sizes_b[j], is_covered):
             continue
         if one is not None and one is other:
             continue
@@ -224,8 +229,8 @@ def joined_lines(
             a.sort is LineSort.TEXT
             and (
                 is_border
-                or (one and not other and _is_part(edge.count, edge.first_a, edge.last_a, b, a, borders_a[i]))
-                or (other and not one and _is_part(edge.count, edge.first_b, edge.last_b, a, b, borders_b[j]))
+                or (one and not other and _is_part(edge.count, edge.first_a, edge.last_a, sizes_b[j], a, borders_a[i]))
+                or (other and not one and _is_part(edge.count, edge.first_b, edge.last_b, sizes_a[i], b, borders_b[j]))
             )
         ):
             continue
@@ -239,8 +244,31 @@ def joined_lines(
     return [(sorted(members[0]), sorted(members[1])) for members in unique.values()]
 
 
+def _sizes(
+    before: Sequence[Line], after: Sequence[Line], edges: Iterable[tuple[int, int]]
+) -> tuple[dict[int, int], dict[int, int]]:
+    """Return how many words the lines of both sides have.
+
+    Records and blocks in a line count as words, but not those that the other side lacks: they say nothing.
+    """
+    lines_a = {i: before[i] for i, _ in edges}
+    lines_b = {j: after[j] for _, j in edges}
+    nodes_a, nodes_b = (
+        {word for line in lines.values() if line.text.nodes for word in line.words if word[0] == NODE}
+        for lines in (lines_a, lines_b)
+    )
+    return (
+        {i: _size(line, nodes_b) for i, line in lines_a.items()},
+        {j: _size(line, nodes_a) for j, line in lines_b.items()},
+    )
+
+
+def _size(line: Line, known: set[str]) -> int:
+    return sum(word[0] != NODE or word in known for word in line.words) if line.text.nodes else len(line.words)
+
+
 def _covered(
-    before: Sequence[Line], after: Sequence[Line], edges: dict[tuple[int, int], Edge]
+    sizes_a: Mapping[int, int], sizes_b: Mapping[int, int], edges: dict[tuple[int, int], Edge]
 ) -> tuple[set[int], set[int]]:
     """Return the lines of both sides that were split or merged by all appearance.
 
@@ -249,11 +277,11 @@ def _covered(
     in_a: dict[int, list[tuple[int, int, int, int]]] = {}
     in_b: dict[int, list[tuple[int, int, int, int]]] = {}
     for (i, j), edge in edges.items():
-        in_a.setdefault(i, []).append((edge.count, edge.first_a, edge.last_a, len(after[j].words)))
-        in_b.setdefault(j, []).append((edge.count, edge.first_b, edge.last_b, len(before[i].words)))
+        in_a.setdefault(i, []).append((edge.count, edge.first_a, edge.last_a, sizes_b[j]))
+        in_b.setdefault(j, []).append((edge.count, edge.first_b, edge.last_b, sizes_a[i]))
     return (
-        {i for i, parts in in_a.items() if _is_made_of(parts, len(before[i].words))},
-        {j for j, parts in in_b.items() if _is_made_of(parts, len(after[j].words))},
+        {i for i, parts in in_a.items() if _is_made_of(parts, sizes_a[i])},
+        {j for j, parts in in_b.items() if _is_made_of(parts, sizes_b[j])},
     )
 
 
@@ -267,19 +295,17 @@ def _is_made_of(parts: list[tuple[int, int, int, int]], size: int) -> bool:
     return total > 2 and 2 * total >= size and length < 2 * total
 
 
-def _is_significant(edge: Edge, a: Line, b: Line, is_covered_a: bool, is_covered_b: bool) -> bool:
+def _is_significant(edge: Edge, sort: LineSort, size_a: int, size_b: int, is_covered: bool) -> bool:
     """Return whether two lines share so much that one comes from the other.
 
     Half of the shorter line is in the longer one. A long line has some common words by chance: so they must be a
     quarter of it, or stand together, or the longer one must be in parts like this one for the most part.
     """
-    size_a, size_b = len(a.words), len(b.words)
-    if a.sort is LineSort.BLOCK:
+    if sort is LineSort.BLOCK:
         return 2 * edge.count >= max(size_a, size_b)  # it has another id: most of it must be the same
     if 2 * edge.count < min(size_a, size_b):
         return False
     first, last = (edge.first_a, edge.last_a) if size_a >= size_b else (edge.first_b, edge.last_b)
-    is_covered = (is_covered_a and size_a >= size_b) or (is_covered_b and size_b >= size_a)
     is_dense = edge.count > 2 and last - first < 2 * edge.count
     return is_covered or is_dense or 4 * edge.count >= max(size_a, size_b)
 
@@ -293,7 +319,7 @@ def _borders(edges: dict[tuple[int, int], Edge], *, of_a: bool) -> dict[int, Cou
     return borders
 
 
-def _is_part(count: int, first: int, last: int, part: Line, whole: Line, borders: Counter[int]) -> bool:
+def _is_part(count: int, first: int, last: int, size: int, whole: Line, borders: Counter[int]) -> bool:
     """Return whether a line is a part of another one, which has other parts.
 
     Half of its words were in the whole. If these are few, they were at its start, at its end or next to another part.
@@ -302,11 +328,11 @@ def _is_part(count: int, first: int, last: int, part: Line, whole: Line, borders
         count: The number of words that both share.
         first: The place of the first of them in the whole.
         last: The place of the last of them.
-        part: The line that may be a part.
+        size: The number of words in the line that may be a part.
         whole: The line that it may be a part of.
         borders: How often a passage of the whole that it shares with some line begins or has ended at a place.
     """
-    if 2 * count < len(part.words):
+    if 2 * count < size:
         return False
     # The line itself has put its own first and last place there.
     has_neighbour = borders[first] > 1 or borders[last + 1] > 1

@@ -54,6 +54,13 @@ def test_a_split_in_a_list_makes_two_items() -> None:
     assert kinds(diff.changes) == ["structure changed split"]
 
 
+def test_records_and_blocks_that_were_added_to_a_part_do_not_hide_the_split() -> None:
+    nodes = [{"type": "inlineItem", "item": id} for id in ("r1", "r2", "r3")]
+    diff = document_diff([para("one two three")], [para(*nodes, "one"), para("two three")])
+    assert kinds(diff.changes) == ["structure changed split", "reference added"]
+    assert (diff.words_added, diff.words_removed) == (0, 0)
+
+
 def test_a_merge_is_a_merge() -> None:
     diff = document_diff([para(LONG), para(OTHER)], [para(f"{LONG} {OTHER}")])
     assert kinds(diff.changes) == ["structure changed merged"]
