@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 from typing import Final, NamedTuple
 
-from versionsync.history.diff.alignment import Block, align
+from versionsync.history.diff.alignment import Block, align, align_around
 from versionsync.history.diff.model import Json, Span, SpanOperation
-from versionsync.history.diff.tokens import BREAK, count_words, split_words
+from versionsync.history.diff.tokens import BREAK, NODE, count_words, split_words
 
 __all__ = ["PLAIN", "Node", "Style", "Text", "TextDiff", "compare_texts", "joined"]
 
@@ -177,9 +177,14 @@ def compare_texts(a: Text, b: Text) -> TextDiff:
         size = len(a.text)
         parts = [_Part(SpanOperation.EQUAL, 0, size, 0, size)] if size else []
         return _as_spans(a, b, parts, TextDiff(()))
-    alignment = align(a.words, b.words)
+    has_nodes = a.nodes or b.nodes
+    alignment = align_around(a.words, b.words, _is_node) if has_nodes else align(a.words, b.words)
     result = TextDiff((), is_limited=alignment.is_limited)
     return _as_spans(a, b, list(_parts(a, b, alignment.blocks, result)), result)
+
+
+def _is_node(word: str) -> bool:
+    return word.startswith(NODE)
 
 
 def _parts(a: Text, b: Text, blocks: list[Block], result: TextDiff) -> Iterator[_Part]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from typing import Any
 
@@ -68,12 +69,20 @@ def _is_empty_if_equal(pair: Pair, diff: ContentDiff) -> Iterator[str]:
 
 
 def _has_only_words_that_changed(pair: Pair, diff: ContentDiff) -> Iterator[str]:
+    """A diff has at most 1.1 times the words that the edits changed.
+
+    Two things may be shown as removed and added: what a paragraph kept that lost so many words that it is another
+    one, and a passage that was moved within its paragraph.
+    """
     words = diff.words_added + diff.words_removed
     edited = pair.edits.words
     if words <= MOST_WORDS * edited:
         return
     edited += 2 * sum(_kept(pair, para, before=False) for para in pair.lines_after.values())
     edited += 2 * sum(_kept(pair, para, before=True) for para in pair.lines_before.values())
+    edited += 2 * sum(
+        _moved_within(one, para) for one in pair.lines_before.values() for para in pair.lines_after.values()
+    )
     if words > MOST_WORDS * edited:
         yield f"{words} words changed, of {edited} that were edited"
 
@@ -88,6 +97,19 @@ def _kept(pair: Pair, para: Para, *, before: bool) -> int:
         pair.edits.has_moves and kept < max(SURE_WORDS, SURE_SHARE * max(len(para.words), size))
     )
     return kept if is_other else 0
+
+
+def _moved_within(before: Para, after: Para) -> int:
+    """Return how many words that two paragraphs share are in another order: all but the longest series in order."""
+    if not before.origins & after.origins:
+        return 0
+    ranks = {word.number: rank for rank, word in enumerate(before.words) if word.node is None}
+    shared = [ranks[word.number] for word in after.words if word.node is None and word.number in ranks]
+    ends: list[int] = []  # the least last rank of a rising series, by its length
+    for rank in shared:
+        place = bisect_left(ends, rank)
+        ends[place : place + 1] = [rank]
+    return len(shared) - len(ends)
 
 
 def _numbers(para: Para) -> set[int]:

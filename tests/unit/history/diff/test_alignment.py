@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from rapidfuzz.distance import LCSseq
 
 from versionsync.history.diff import alignment
-from versionsync.history.diff.alignment import align, heaviest_chain
+from versionsync.history.diff.alignment import align, align_around, heaviest_chain
 from versionsync.history.diff.texts import Text, compare_texts
 from versionsync.history.diff.tokens import count_words, split_words, words_in
 
@@ -49,6 +49,18 @@ def test_words_and_gaps_are_the_whole_text(text: str) -> None:
 def test_words_are_counted_as_people_do(text: str, number: int) -> None:
     assert words_in([text]) == number
     assert count_words(word for _, word in split_words(text)) == number
+
+
+@given(words, words)
+@settings(deadline=None)
+def test_no_token_yields_to_a_loose_one(a: list[str], b: list[str]) -> None:
+    aligned = align_around(a, b, lambda token: token in "ef")
+    ends = [(0, 0), *((i + size, j + size) for i, j, size in aligned.blocks)]
+    assert all(i >= end_a and j >= end_b for (i, j, _), (end_a, end_b) in zip(aligned.blocks, ends, strict=False))
+    pairs = [(a[i + offset], b[j + offset]) for i, j, size in aligned.blocks for offset in range(size)]
+    assert all(one == other for one, other in pairs)
+    firm = [[token for token in side if token not in "ef"] for side in (a, b)]
+    assert sum(one not in "ef" for one, _ in pairs) == LCSseq.similarity(*firm)
 
 
 @given(words, words)

@@ -114,6 +114,12 @@ def test_a_short_paragraph_is_not_split_into_others_by_some_words_in_common() ->
     assert "split" not in " ".join(kinds(diff.changes))
 
 
+def test_a_passage_that_was_moved_within_its_paragraph_is_removed_and_added() -> None:
+    diff = document_diff([para(f"{LONG} a b")], [para(f"a b {LONG}")])
+    assert kinds(diff.changes) == ["text changed"]
+    assert shown(diff.changes[0]) == f"[+a b ]{LONG}[- a b]"
+
+
 def test_what_is_too_short_to_be_sure_of_is_not_moved() -> None:
     between = [para("a b c d e f g"), para("h i j k l m n"), para("o p q r s t u")]
     diff = document_diff([para("Yes."), *between], [*between, para("Yes.")])
@@ -281,6 +287,16 @@ def test_a_link_to_a_record_within_a_text_is_a_reference() -> None:
     diff = document_diff([para("x y ")], [para("x y ", node)])
     assert kinds(diff.changes) == ["reference added"]
     assert diff.changes[0].spans[-1].record_id == "r1"
+
+
+def test_a_record_that_stands_behind_the_next_word_now_changes_no_word() -> None:
+    """The words stay and the record moves: of two ways to see it, this is the one that editors see."""
+    node = {"type": "inlineItem", "item": "r1"}
+    diff = document_diff([para("one two ", node, " three four")], [para("one two three ", node, " four")])
+    assert kinds(diff.changes) == ["reference changed"]
+    assert (diff.words_added, diff.words_removed) == (0, 0)
+    diff = document_diff([para("one ", node, " ", node, " two")], [para("one two ", node, " ", node)])
+    assert (diff.words_added, diff.words_removed) == (0, 0)
 
 
 def test_code_is_compared_as_text() -> None:
