@@ -710,10 +710,14 @@ def _count_what_moved_with_others(old: dict[str, Any], new: dict[str, Any], edit
 
     The other block or locale is shown as a whole, with them in it.
     """
-    if edits.moved_elsewhere:
-        before, after = ({name for where, _ in _parts(one) for name in _names(where)} for one in (old, new))
+    if not edits.moved_elsewhere:
+        return
+    before, after = ({name for where, _ in _parts(one) for name in _names(where)} for one in (old, new))
+    for _ in edits.moved_elsewhere:  # what is in a block that is shown as a whole is shown with it
+        before, after = before - edits.carried, after - edits.carried
         for block, where, to in edits.moved_elsewhere:
-            if not before.issuperset(_names(to)) or not after.issuperset(_names(where)):
+            is_whole = not before.issuperset(_names(to)) or not after.issuperset(_names(where))
+            if is_whole and block.id not in edits.carried:
                 edits.words += 2 * _block_words(block)
                 edits.carried.add(block.id)
 
