@@ -106,6 +106,7 @@ def test_a_deleted_record_keeps_its_names_but_a_living_one_comes_first(
 
 
 def test_a_localized_slug_is_found_in_every_locale(sync_env: SyncEnv, asked: Callable[[], Mirror]) -> None:
+    sync_env.act(lambda world: world.add_locale(world.account, "it"))
     model = sync_env.act(lambda world: world.create_model(world.account, "page"))
     sync_env.act(lambda world: world.create_field(world.account, model, "slug", "slug", localized=True))
     record = sync_env.act(

@@ -28,6 +28,7 @@ PARTIAL = (
     "records_to_be_published",
     "records_to_be_unpublished",
     "events_in_order",
+    "events_without_record",
 )
 SINCE = NOON - timedelta(days=2)
 
