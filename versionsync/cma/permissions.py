@@ -47,6 +47,11 @@ class Permission(msgspec.Struct, frozen=True):
         is_model = not self.item_type or self.item_type == item_type_id
         return self.action in _READING and self.environment == environment and is_model
 
+    def may_be_about(self, action: str, item_type_id: str, environment: str) -> bool:
+        """Return whether it can concern an action on some records of this model there."""
+        is_model = not self.item_type or self.item_type == item_type_id
+        return self.action in (action, "all") and self.environment == environment and is_model
+
     @property
     def covers_all(self) -> bool:
         """Whether it is about all records, not only those of a creator, stage or workflow."""
@@ -67,6 +72,12 @@ class Role(msgspec.Struct, frozen=True, kw_only=True):
         if not allows or _any_covers_all(forbids):
             return ReadAccess.NONE
         return ReadAccess.ALL if _any_covers_all(allows) and not forbids else ReadAccess.SOME
+
+    def can_never(self, action: str, item_type_id: str, environment: str) -> bool:
+        """Return whether it forbids an action, such as `create`, on all records of a model in `environment`."""
+        allows = [each for each in self.positive if each.may_be_about(action, item_type_id, environment)]
+        forbids = [each for each in self.negative if each.may_be_about(action, item_type_id, environment)]
+        return not allows or any(each.covers_all and each.item_type for each in forbids)
 
     def hides_outside(self, named: Collection[str], environment: str) -> frozenset[str]:
         """Return the ids of models, except the `named` ones, that it forbids to read in `environment`."""

@@ -15,6 +15,7 @@ from typing import Protocol
 from sqlalchemy import Connection
 
 from versionsync.mirror.database import Mirror
+from versionsync.mirror.errors import MirrorError
 from versionsync.mirror.holder import Holder
 from versionsync.mirror.tables import restores
 from versionsync.mirror.tables.restores import StepState
@@ -78,6 +79,7 @@ class Journal:
         self._waiting: _Entries | None = None
         self._writer: asyncio.Task[None] | None = None
         self._is_finished = False
+        self._renewal: asyncio.Task[None] | None = None
         self.states: dict[int, StepState] = {}
 
     async def __aenter__(self) -> Journal:
@@ -97,9 +99,13 @@ class Journal:
 
         states = await asyncio.to_thread(self._mirror.query, load)
         self.states = {one.number: one for one in states}
+        self._renewal = asyncio.create_task(self._renew())
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        if self._renewal is not None:
+            self._renewal.cancel()
+            await asyncio.wait([self._renewal])
         if self._writer is not None:
             await asyncio.wait([self._writer])
         if not self._is_finished:
@@ -121,9 +127,10 @@ class Journal:
         await asyncio.shield(entries.written)
 
     async def finish(self, state: str, report: str) -> None:
-        """Record how the plan ended, and give up the claim."""
+        """Record how the plan ended, and give up the claim. Raises PlanRuns if another process has it."""
 
         def save(tx: Connection) -> None:
+            self._check_claim(tx)
             restores.finish_plan(tx, self._source_id, self._plan_id, state=state, at=self._now(), report=report)
 
         await asyncio.to_thread(self._mirror.transact, save)
@@ -150,8 +157,20 @@ class Journal:
             else:
                 entries.written.set_result(None)
 
-    def _write(self, tx: Connection, entries: _Entries) -> None:
+    async def _renew(self) -> None:
+        """Renew the claim while steps wait longer than it lasts. If it is lost, the next entry says so."""
+        while True:
+            await asyncio.sleep(restores.CLAIM_SECONDS / 3)
+            try:
+                await asyncio.to_thread(self._mirror.transact, self._check_claim)
+            except (MirrorError, PlanRuns):
+                continue
+
+    def _check_claim(self, tx: Connection) -> None:
         if not restores.renew_claim(tx, self._source_id, self._plan_id, self._holder):
             raise PlanRuns(f"another process has taken over plan {self._plan_id}: nothing more is sent here")
+
+    def _write(self, tx: Connection, entries: _Entries) -> None:
+        self._check_claim(tx)
         restores.save_results(tx, self._source_id, self._plan_id, entries.results, at=self._now())
         restores.save_sent(tx, self._source_id, self._plan_id, entries.sent, at=self._now())

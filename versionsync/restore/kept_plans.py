@@ -15,7 +15,7 @@ from versionsync.mirror.database import Mirror
 from versionsync.mirror.tables import restores
 from versionsync.mirror.tables.restores import PlanRow, StepRow, StepState
 from versionsync.restore.errors import CannotApply, PlanChanged
-from versionsync.restore.model import Plan, Target
+from versionsync.restore.model import Act, Plan, Target
 from versionsync.restore.plan_text import PlanFile, decode_plan, decode_step, encode_plan, encode_step, plan_hash
 from versionsync.text import nearest
 
@@ -121,14 +121,24 @@ def kept_plan(mirror: Mirror, source_id: int, id: str, *, file: PlanFile | None 
 
 
 def undo_of(kept: KeptPlan) -> Undo:
-    """Return what takes back the steps of a plan that are done."""
-    made: dict[str, str] = {}
+    """Return what takes back the steps of a plan that are done, and those of which it is not known.
+
+    Records are expected as the plan left them. What others edited since then, an undo leaves alone.
+    """
+    expected: dict[str, str] = {}
     touched: set[str] = set()
+    deleted: set[str] = set()
+    before = {one.record_id: one.version_id for one in kept.plan.records}
     for step, state in zip(kept.plan.steps, kept.steps, strict=True):
-        if state.state in ("done", "failed", "sent"):
-            touched.update(step.record_ids)
-        if state.state == "done" and state.version_id is not None:
-            made[step.record_ids[0]] = state.version_id
+        if state.state not in ("done", "failed", "sent"):
+            continue
+        touched.update(step.record_ids)
+        if step.act is Act.DELETE:
+            deleted.update(step.record_ids)
+        for id in step.record_ids:
+            version = state.version_id or expected.get(id) or before.get(id)
+            if version is not None:
+                expected[id] = version
     targets = [
         Target(
             record_id=one.record_id,
@@ -137,8 +147,9 @@ def undo_of(kept: KeptPlan) -> Undo:
             version_id=one.version_id,
             live_version_id=one.live_version_id,
             is_live_wanted=one.version_id is not None,
+            can_be_missing=one.record_id in deleted,
         )
         for one in kept.plan.records
         if one.record_id in touched
     ]
-    return Undo(targets=targets, expected=made)
+    return Undo(targets=targets, expected=expected)

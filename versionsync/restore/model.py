@@ -155,6 +155,7 @@ class Target:
         parts: Only these fields and locales of the version (no locale: the field is not localized). Empty: all.
         why_not: Why it is left alone. None: it is not.
         note: A sentence for people about what stays.
+        can_be_missing: Whether it may be created if it does not exist. An undo does not bring back what others deleted.
     """
 
     record_id: str
@@ -166,6 +167,7 @@ class Target:
     parts: tuple[tuple[str, str | None], ...] = ()
     why_not: str | None = None
     note: str | None = None
+    can_be_missing: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -251,6 +253,7 @@ class Before:
     Attributes:
         version_id: The version that was current. None: the record did not exist.
         live_version_id: The version that was live. None: it was not live.
+        published_at: When it was published last. None: it was not live.
     """
 
     record_id: str
@@ -258,6 +261,7 @@ class Before:
     title: str | None = None
     version_id: str | None = None
     live_version_id: str | None = None
+    published_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,18 +8,27 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from random import Random
 from typing import Final
 
 from versionsync import cma
-from versionsync.ledger.content import canonical_value
-from versionsync.restore.model import Act, Problem, Step
+from versionsync.backoff import Backoff
+from versionsync.history.diff.model import Json
+from versionsync.ledger.content import canonical_value, parse_value
+from versionsync.restore.claims import Claim, block_ids, described, is_about_blocks, without_block_ids
+from versionsync.restore.model import Act, Problem, Step, Task
 from versionsync.restore.rules import ProjectRules
 
-__all__ = ["Refused", "check_steps"]
+__all__ = ["Preflight", "Refused"]
 
-_NOT_THERE: Final = "INVALID_ENDPOINT"
-_ABOUT_LINKS: Final = frozenset({"VALIDATION_REQUIRED", "INVALID_ITEM", "VALIDATION_INVALID_ITEM"})
-_ABOUT_UNIQUES: Final = "VALIDATION_UNIQUE"
+_NOT_THERE: Final = frozenset({"INVALID_ENDPOINT", "TOO_MANY_OPERATIONS"})
+_UNIQUE: Final = "VALIDATION_UNIQUE"
+_ABOUT_PARENT: Final = frozenset({"INVALID_PARENT_ID", "UNPUBLISHED_PARENT"})
+_ABOUT_LINK: Final = frozenset({"UNPUBLISHED_LINK"})
+_ABOUT_SINGLETON: Final = frozenset({"DUPLICATE_SINGLETON", "ITEM_TYPE_IS_SINGLETON"})
+_CANNOT_MOVE_YET: Final = "INVALID_PARENT"
+_DELAYS: Final = Backoff(0.5, 8.0)
+_ATTEMPTS: Final = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,51 +38,159 @@ class Refused:
     problems: Mapping[str, Sequence[Problem]] = field(default_factory=dict)
     notes: Sequence[str] = ()
 
-    def __bool__(self) -> bool:
-        return bool(self.problems or self.notes)
 
+class Preflight:
+    """Asks about contents. What was asked once is not asked again: a plan is put in order several times."""
 
-async def check_steps(
-    client: cma.Client, steps: Sequence[Step], not_there_yet: frozenset[str], rules: ProjectRules
-) -> Refused:
-    """Return what upstream would refuse of these steps.
+    def __init__(self, client: cma.Client, rules: ProjectRules) -> None:
+        self._client = client
+        self._rules = rules
+        self._answers: dict[tuple[str, bytes], cma.InvalidRequest | None] = {}
+        self._notes: list[str] = []
+        self._takes_block_ids = True
+        self._random = Random()  # noqa: S311 - jitter
 
-    Args:
-        client: A client with the token that will write.
-        steps: The steps of a plan.
-        not_there_yet: Records that an earlier step creates. A refusal of a field that links to one says nothing.
-        rules: The project.
-    """
-    checked: set[str] = set()
-    first = []
-    for step in steps:
-        if step.attributes is not None and step.record_ids[0] not in checked:
-            checked.add(step.record_ids[0])
-            first.append(step)
-    problems: dict[str, list[Problem]] = {}
-    notes: list[str] = []
+    async def check(self, steps: Sequence[Step], tasks: Mapping[str, Task]) -> Refused:
+        """Return what upstream would refuse of these steps.
 
-    async def check(step: Step) -> None:
-        if notes:
-            return
+        A refusal for which an earlier step is the remedy says nothing: a link to a record that is created before, a
+        value that another record gives up, a parent that is not there yet.
+
+        Args:
+            steps: The steps of a plan.
+            tasks: The tasks that they come from, by record.
+        """
+        asked = [(step, content) for step, content in _contents(steps)]
+        earlier = _Earlier(tasks, self._rules)
+        problems: dict[str, list[Problem]] = {}
+
+        async def ask(step: Step, content: dict[str, Json]) -> None:
+            refusal = await self._answer(step, tasks[step.record_ids[0]].is_new, content)
+            if refusal is not None and (found := earlier.problems(step, content, refusal)):
+                problems.setdefault(step.record_ids[0], []).extend(found)
+
+        await asyncio.gather(*(ask(step, content) for step, content in asked))
+        notes, self._notes = self._notes[:1], []
+        if not self._takes_block_ids:
+            notes.append(f"{described([Claim.BLOCK_IDS])}: blocks that are gone come back under new ids.")
+        return Refused(problems=problems, notes=notes)
+
+    async def _answer(self, step: Step, is_new: bool, content: dict[str, Json]) -> cma.InvalidRequest | None:
+        key = step.record_ids[0], canonical_value(content)
+        if key not in self._answers and not self._notes:
+            self._answers[key] = await self._ask(step, is_new, content)
+        return self._answers.get(key)
+
+    async def _ask(self, step: Step, is_new: bool, content: dict[str, Json]) -> cma.InvalidRequest | None:
         (id,) = step.record_ids
-        assert step.attributes is not None and step.model_id is not None
-        attributes = canonical_value(dict(step.attributes))
+        assert step.model_id is not None
+        sent: Json = content if self._takes_block_ids else await self._without_new_block_ids(id, is_new, content)
         try:
-            if step.act is Act.CREATE:
-                await client.content.check_new(step.model_id, attributes)
-            else:
-                await client.content.check(id, step.model_id, attributes)
+            await self._send(id, step.model_id, is_new, canonical_value(sent))
         except cma.InvalidRequest as error:
-            if error.code == _NOT_THERE:
-                notes.append(_cannot_check(error))
-            elif found := _problems(step, error, not_there_yet):
-                problems[id] = found
+            if error.code in _NOT_THERE:
+                self._notes.append(_cannot_check(error))
+                return None
+            if is_about_blocks(error) and sent is content and block_ids(content):
+                sent = await self._without_new_block_ids(id, is_new, content)
+                try:
+                    await self._send(id, step.model_id, is_new, canonical_value(sent))
+                except cma.InvalidRequest as other:
+                    return other if not is_about_blocks(other) else error
+                self._takes_block_ids = False
+                return None
+            return error
         except (cma.NotFound, cma.PermissionDenied) as error:
-            notes.append(_cannot_check(error))
+            self._notes.append(_cannot_check(error))
+        return None
 
-    await asyncio.gather(*(check(step) for step in first))
-    return Refused(problems=problems, notes=notes[:1])
+    async def _send(self, id: str, model_id: str, is_new: bool, attributes: bytes) -> None:
+        """Ask once, and again while upstream is unavailable: the question changes nothing."""
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                if is_new:
+                    await self._client.content.check_new(model_id, attributes)
+                else:
+                    await self._client.content.check(id, model_id, attributes)
+            except cma.Unavailable as error:
+                if attempt == _ATTEMPTS:
+                    raise
+                await asyncio.sleep(max(_DELAYS.delay(attempt, self._random), error.retry_after or 0.0))
+            else:
+                return
+
+    async def _without_new_block_ids(self, id: str, is_new: bool, content: Json) -> Json:
+        kept: set[str] = set()
+        if not is_new:
+            item = await self._client.item(id, nested=True)
+            kept = block_ids(parse_value(item.attributes_raw))
+        return without_block_ids(content, kept=kept)
+
+
+def _contents(steps: Sequence[Step]) -> list[tuple[Step, dict[str, Json]]]:
+    """Return the steps that send content, with what they and the steps before them have sent."""
+    sent: dict[str, dict[str, Json]] = {}
+    found = []
+    for step in steps:
+        if step.act in (Act.CREATE, Act.UPDATE) and step.attributes is not None:
+            (id,) = step.record_ids
+            sent[id] = {**sent.get(id, {}), **step.attributes}
+            found.append((step, sent[id]))
+    return found
+
+
+class _Earlier:
+    """What the plan does before a content is sent, so that upstream cannot accept the content yet."""
+
+    def __init__(self, tasks: Mapping[str, Task], rules: ProjectRules) -> None:
+        self._new = {f'"{id}"' for id, task in tasks.items() if task.is_new}
+        self._live_later = {f'"{id}"' for id, task in tasks.items() if task.is_new or task.live is not None}
+        self._freed = {(task.model_id, key, value) for task in tasks.values() for key, value in task.frees.items()}
+        self._deletes = {task.model_id for task in tasks.values() if task.deletes}
+        self._is_moving = any(
+            not task.is_new and "parent_id" in one.attributes
+            for task in tasks.values()
+            for one in (task.live, task.draft)
+            if one is not None
+        )
+
+    def problems(self, step: Step, content: Mapping[str, Json], error: cma.InvalidRequest) -> list[Problem]:
+        """Return what a refusal says of the content itself."""
+        id = step.record_ids[0]
+        if not error.problems:
+            if self._explains(step, content, error.code or ""):
+                return []
+            return [Problem(record_id=id, path=(), code=error.code or "REFUSED", what=f"{error.message}.")]
+        found = []
+        for one in error.problems:
+            path = tuple(one.field.split("."))
+            value = content.get(path[0])
+            if one.code == _UNIQUE:
+                is_explained = self._frees(step.model_id or "", path[0], value)
+            else:
+                is_explained = _names(value, self._new)
+            if not is_explained:
+                found.append(Problem(record_id=id, path=path, code=one.code, what=f"Field {one.field}: {one.code}."))
+        return found
+
+    def _explains(self, step: Step, content: Mapping[str, Json], code: str) -> bool:
+        if code in _ABOUT_PARENT:
+            return _names(content.get("parent_id"), self._live_later)
+        if code in _ABOUT_LINK:
+            return _names(dict(content), self._live_later)
+        if code == _CANNOT_MOVE_YET:
+            return self._is_moving
+        return code in _ABOUT_SINGLETON and step.model_id in self._deletes
+
+    def _frees(self, model_id: str, api_key: str, value: Json) -> bool:
+        values = value.items() if isinstance(value, dict) else [("", value)]
+        wanted = {(model_id, (api_key, locale), canonical_value(one)) for locale, one in values}
+        return not wanted.isdisjoint(self._freed)
+
+
+def _names(value: Json, quoted: set[str]) -> bool:
+    text = canonical_value(value).decode()
+    return any(one in text for one in quoted)
 
 
 def _cannot_check(error: cma.CmaError) -> str:
@@ -81,17 +198,3 @@ def _cannot_check(error: cma.CmaError) -> str:
         f"DatoCMS could not be asked in advance ({error.message}). Values that are taken, limits of the plan and rules "
         "that this program does not know are found out while the plan is carried out."
     )
-
-
-def _problems(step: Step, error: cma.InvalidRequest, not_there_yet: frozenset[str]) -> list[Problem]:
-    id = step.record_ids[0]
-    if not error.problems:
-        return [Problem(record_id=id, path=(), code=error.code or "REFUSED", what=f"{error.message}.")]
-    found = []
-    for one in error.problems:
-        path = tuple(one.field.split("."))
-        text = canonical_value((step.attributes or {}).get(path[0])).decode()
-        if one.code == _ABOUT_UNIQUES or any(f'"{other}"' in text for other in not_there_yet):
-            continue
-        found.append(Problem(record_id=id, path=path, code=one.code, what=f"Field {one.field}: {one.code}."))
-    return found

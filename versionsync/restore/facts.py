@@ -1,0 +1,205 @@
+"""What a plan is made of: what upstream has now, and what the mirror knows of it and of the past."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import Connection, select
+
+from versionsync import cma
+from versionsync.history.projections.changes import VersionContent
+from versionsync.history.questions.compared import content_of
+from versionsync.history.schema_at import SchemaHistory
+from versionsync.mirror.database import Mirror
+from versionsync.mirror.engine.bulk import chunked, field_names
+from versionsync.mirror.schema import records
+from versionsync.mirror.tables.sources import SourceRow
+from versionsync.restore.errors import CannotApply, StaleMirror
+from versionsync.restore.model import Target
+from versionsync.restore.rules import ProjectRules
+from versionsync.sync.api_to_ledger import schema_of
+
+__all__ = ["Facts", "Known", "read_facts", "read_rules"]
+
+FRESH: Final = timedelta(minutes=15)
+"""A mirror that was checked this recently is not stale, also if something changed upstream since."""
+IDS_IN_A_LIST: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the mirror knows of a record. The fields are columns of `records`."""
+
+    model_id: str
+    fingerprint: bytes
+    current_version_id: str | None
+    published_version_id: str | None
+    created_at: datetime | None
+    first_published_at: datetime | None
+    creator_type: str | None
+    creator_id: str | None
+    stage: str | None
+    publication_scheduled_at: datetime | None
+    unpublishing_scheduled_at: datetime | None
+    deleted_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What is known when a plan is made.
+
+    Attributes:
+        rules: The rules of the project now.
+        environment: The id of the environment.
+        role: The role of the token. None: not known.
+        upstream: The records of the plan that exist upstream.
+        uploads: Those of the uploads in the contents that exist. None: the role may not read them.
+        known: The records of the plan in the mirror.
+        contents: All contents that the plan may need, by version.
+        living: The models of all records that the mirror knows to exist.
+        published: Those of them that are live.
+        now: Upstream's time.
+    """
+
+    rules: ProjectRules
+    environment: str
+    role: cma.Role | None
+    upstream: Mapping[str, cma.Item]
+    uploads: frozenset[str] | None
+    known: Mapping[str, Known]
+    contents: Mapping[str, VersionContent]
+    living: Mapping[str, str]
+    published: frozenset[str]
+    now: datetime
+
+
+async def read_rules(
+    client: cma.Client, row: SourceRow, now: datetime, *, stale_ok: bool, shown: Callable[[datetime], str]
+) -> tuple[ProjectRules, str]:
+    """Return the rules of the project, and the id of its environment.
+
+    Args:
+        client: A client of the environment.
+        row: The source in the mirror.
+        now: The time.
+        stale_ok: Accept a mirror that is older than upstream.
+        shown: Returns a time as people read it.
+
+    Raises:
+        CannotApply: The client leads to another project.
+        StaleMirror: The mirror is older than upstream.
+    """
+    schema = await client.schema()
+    if schema.site.id != row.project.id:
+        raise CannotApply(
+            f"the token leads to the project {schema.site.name} (id {schema.site.id}), but the source {row.name} "
+            f"mirrors {row.project.name} (id {row.project.id})"
+        )
+    environment = client.environment_id or client.last_environment or row.project.environment
+    checked = row.checkpoint.last_success_at
+    if not stale_ok and (checked is None or now - checked > FRESH):
+        beacon = await client.environment(environment)
+        if checked is None or beacon.last_data_change_at != row.checkpoint.last_data_change_at:
+            when = "never" if checked is None else f"last at {shown(checked)}"
+            raise StaleMirror(
+                f"the mirror agreed with DatoCMS {when}, and something changed there since",
+                hint="Run `versionsync sync` first, or add --stale-ok to plan with what the mirror knows.",
+            )
+    return ProjectRules.of(schema_of(schema), schema.site.locales), environment
+
+
+async def read_facts(
+    mirror: Mirror,
+    client: cma.Client,
+    source_id: int,
+    targets: Sequence[Target],
+    rules: tuple[ProjectRules, str],
+    now: datetime,
+) -> Facts:
+    """Return what a plan for these records is made of.
+
+    Args:
+        mirror: The mirror.
+        client: A client of the environment.
+        source_id: The source.
+        targets: The records.
+        rules: What `read_rules` returned.
+        now: The time.
+    """
+    role = await client.own_role()
+    upstream = await _records(client, [one.record_id for one in targets])
+    known, contents, living, published = await asyncio.to_thread(
+        mirror.query, lambda connection: _of_mirror(connection, source_id, targets)
+    )
+    return Facts(
+        rules=rules[0],
+        environment=rules[1],
+        role=role,
+        upstream=upstream,
+        uploads=await _uploads(client, contents.values()),
+        known=known,
+        contents=contents,
+        living=living,
+        published=published,
+        now=now,
+    )
+
+
+async def _records(client: cma.Client, ids: Sequence[str]) -> dict[str, cma.Item]:
+    """Return the records that exist upstream, without blocks."""
+
+    async def some(chunk: list[str]) -> list[cma.Item]:
+        return list((await client.items_page(ids=chunk, limit=len(chunk))).items)
+
+    pages = await asyncio.gather(*(some(chunk) for chunk in chunked(ids, IDS_IN_A_LIST)))
+    return {item.id: item for page in pages for item in page}
+
+
+async def _uploads(client: cma.Client, contents: Iterable[VersionContent]) -> frozenset[str] | None:
+    ids = sorted({id for content in contents for id in _upload_ids(content.attributes)})
+    try:
+        pages = await asyncio.gather(*(client.upload_ids(chunk) for chunk in chunked(ids, IDS_IN_A_LIST)))
+    except (cma.PermissionDenied, cma.InvalidRequest):
+        return None
+    return frozenset().union(*pages)
+
+
+def _upload_ids(value: Any) -> Iterable[str]:
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, dict):
+            for name in ("upload_id", "image"):
+                if isinstance(id := one.get(name), str):
+                    yield id
+            waiting += one.values()
+        elif isinstance(one, list):
+            waiting += one
+
+
+def _of_mirror(
+    connection: Connection, source_id: int, targets: Sequence[Target]
+) -> tuple[dict[str, Known], dict[str, VersionContent], dict[str, str], frozenset[str]]:
+    columns = [records.c[name] for name in ("id", *field_names(Known))]
+    known: dict[str, Known] = {}
+    for chunk in chunked([one.record_id for one in targets]):
+        query = select(*columns).where(records.c.source_id == source_id, records.c.id.in_(chunk))
+        for row in connection.execute(query):
+            known[row.id] = Known(*row[1:])
+    wanted = {id for one in targets for id in (one.version_id, one.live_version_id)}
+    wanted |= {id for one in known.values() for id in (one.current_version_id, one.published_version_id)}
+    schemas = SchemaHistory.load(connection, source_id)
+    contents = {id: content_of(connection, source_id, id, schemas) for id in sorted(id for id in wanted if id)}
+    alive = select(records.c.id, records.c.model_id, records.c.published_version_id).where(
+        records.c.source_id == source_id, records.c.deleted_at.is_(None)
+    )
+    living, published = {}, set()
+    for id, model_id, live in connection.execute(alive):
+        living[id] = model_id
+        if live is not None:
+            published.add(id)
+    return known, contents, living, frozenset(published)
