@@ -89,6 +89,7 @@ class Client:
         timeouts: Timeouts | None = None,
         deadline: float = 300.0,
         on_request: Callable[[Exchange], None] | None = None,
+        poll_seconds: float = 1.0,
     ) -> None:
         """Create a client.
 
@@ -101,6 +102,7 @@ class Client:
             timeouts: The timeouts of each attempt.
             deadline: The maximum seconds for a request with all its attempts.
             on_request: Called after every attempt, for logs and metrics.
+            poll_seconds: The pause before a job is polled first. Each further one is longer by as much.
         """
         rate_limiter = rate_limiter or RateLimiter()
         base_url = checked_base_url(base_url)
@@ -118,6 +120,7 @@ class Client:
             on_request=on_request,
         )
         self.environment_id = environment
+        self._poll_seconds = poll_seconds
 
     async def __aenter__(self) -> Self:
         return self
@@ -337,7 +340,7 @@ class Client:
         polls, until = 0, time.monotonic() + deadline
         while True:
             polls += 1
-            await asyncio.sleep(min(polls, _MAX_POLL_SECONDS))
+            await asyncio.sleep(min(polls, _MAX_POLL_SECONDS) * self._poll_seconds)
             try:
                 result = await self.job_result(job_id)
             except NotFound as error:

@@ -77,7 +77,7 @@ class Role(msgspec.Struct, frozen=True, kw_only=True):
         """Return whether it forbids an action, such as `create`, on all records of a model in `environment`."""
         allows = [each for each in self.positive if each.may_be_about(action, item_type_id, environment)]
         forbids = [each for each in self.negative if each.may_be_about(action, item_type_id, environment)]
-        return not allows or any(each.covers_all and each.item_type for each in forbids)
+        return not allows or _any_covers_all(forbids)
 
     def hides_outside(self, named: Collection[str], environment: str) -> frozenset[str]:
         """Return the ids of models, except the `named` ones, that it forbids to read in `environment`."""

@@ -317,14 +317,20 @@ class StepWriter:
         return await self._publish_alone(id)
 
     async def _publish_alone(self, id: str) -> tuple[str, str] | None:
-        """Publish a record that a bulk request did not publish: a request of its own says what is wrong."""
+        """Publish a record that a bulk request did not publish: a request of its own says what is wrong.
+
+        A version that was live before is left as it is: someone may have unpublished it just now.
+        """
         try:
+            newest = next(iter(await self._newest_versions(id)), None)
+            if newest is None or newest.id != self._current.get(id) or newest.published_from is not None:
+                return NOT_PUBLISHED, "DatoCMS refused to publish it, or someone unpublished it just now"
             item = await self._client.content.publish_one(id)
         except (cma.InvalidRequest, cma.PermissionDenied, cma.NotFound) as error:
             if error.code in STOPPING:
                 raise
             return NOT_PUBLISHED, why_refused(error)
-        if item.current_version != self._current.get(id, item.current_version):
+        if item.current_version != self._current.get(id):
             return EDITED, "someone edited it just now, and that edit is live"
         self._published_at[id] = item.published_at
         return None

@@ -32,7 +32,7 @@ class RestoreEnv:
 
     def mirror(self) -> None:
         """Bring the mirror and its projections up to date."""
-        self.env.sync()
+        self.env.sync(allow_mass_delete=True)
         fill(self.env.mirror)
 
     def plan(self, wanted: Wanted, **options: object) -> Plan:
@@ -90,6 +90,7 @@ class RestoreEnv:
             self.env.token,
             rate_limiter=cma.RateLimiter(cma.UNLIMITED),
             on_request=self.requests.append,
+            poll_seconds=0.01,
         )
 
     def now(self) -> datetime:
