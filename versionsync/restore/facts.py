@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any, Final
 
 from sqlalchemy import Connection, select
@@ -14,10 +17,13 @@ from versionsync import cma
 from versionsync.history.projections.changes import VersionContent
 from versionsync.history.questions.compared import content_of
 from versionsync.history.schema_at import SchemaHistory
+from versionsync.ledger.content import ContentError, parse_value
+from versionsync.ledger.ids import VersionId
 from versionsync.mirror.database import Mirror
 from versionsync.mirror.engine.bulk import chunked, field_names
-from versionsync.mirror.schema import records
+from versionsync.mirror.schema import records, version_rewrites
 from versionsync.mirror.tables.sources import SourceRow
+from versionsync.mirror.tables.versions import former_texts
 from versionsync.restore.errors import CannotApply, StaleMirror
 from versionsync.restore.model import Target
 from versionsync.restore.rules import ProjectRules
@@ -60,6 +66,7 @@ class Facts:
         uploads: Those of the uploads in the contents that exist. None: the role may not read them.
         known: The records of the plan in the mirror.
         contents: All contents that the plan may need, by version.
+        former: The contents that versions had at the time that is wanted, if upstream rewrote them since.
         living: The models of all records that the mirror knows to exist.
         published: Those of them that are live.
         now: Upstream's time.
@@ -72,6 +79,7 @@ class Facts:
     uploads: frozenset[str] | None
     known: Mapping[str, Known]
     contents: Mapping[str, VersionContent]
+    former: Mapping[str, VersionContent]
     living: Mapping[str, str]
     published: frozenset[str]
     now: datetime
@@ -118,6 +126,8 @@ async def read_facts(
     source_id: int,
     targets: Sequence[Target],
     rules: tuple[ProjectRules, str],
+    *,
+    at: datetime | None,
     now: datetime,
 ) -> Facts:
     """Return what a plan for these records is made of.
@@ -128,23 +138,23 @@ async def read_facts(
         source_id: The source.
         targets: The records.
         rules: What `read_rules` returned.
+        at: The time that is wanted, if one is.
         now: The time.
     """
     role = await client.own_role()
     upstream = await _records(client, [one.record_id for one in targets])
-    known, contents, living, published = await asyncio.to_thread(
-        mirror.query, lambda connection: _of_mirror(connection, source_id, targets)
-    )
+    stored = await asyncio.to_thread(mirror.query, lambda connection: _stored(connection, source_id, targets, at))
     return Facts(
         rules=rules[0],
         environment=rules[1],
         role=role,
         upstream=upstream,
-        uploads=await _uploads(client, contents.values()),
-        known=known,
-        contents=contents,
-        living=living,
-        published=published,
+        uploads=await _uploads(client, (*stored.contents.values(), *stored.former.values())),
+        known=stored.known,
+        contents=stored.contents,
+        former=stored.former,
+        living=stored.living,
+        published=stored.published,
         now=now,
     )
 
@@ -181,19 +191,29 @@ def _upload_ids(value: Any) -> Iterable[str]:
             waiting += one
 
 
-def _of_mirror(
-    connection: Connection, source_id: int, targets: Sequence[Target]
-) -> tuple[dict[str, Known], dict[str, VersionContent], dict[str, str], frozenset[str]]:
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """What the mirror knows: see `Facts`."""
+
+    known: dict[str, Known]
+    contents: dict[str, VersionContent]
+    former: dict[str, VersionContent]
+    living: dict[str, str]
+    published: frozenset[str]
+
+
+def _stored(connection: Connection, source_id: int, targets: Sequence[Target], at: datetime | None) -> _Stored:
     columns = [records.c[name] for name in ("id", *field_names(Known))]
     known: dict[str, Known] = {}
     for chunk in chunked([one.record_id for one in targets]):
         query = select(*columns).where(records.c.source_id == source_id, records.c.id.in_(chunk))
         for row in connection.execute(query):
             known[row.id] = Known(*row[1:])
-    wanted = {id for one in targets for id in (one.version_id, one.live_version_id)}
-    wanted |= {id for one in known.values() for id in (one.current_version_id, one.published_version_id)}
+    wanted = {id for one in targets for id in (one.version_id, one.live_version_id) if id}
+    now = {id for one in known.values() for id in (one.current_version_id, one.published_version_id) if id}
     schemas = SchemaHistory.load(connection, source_id)
-    contents = {id: content_of(connection, source_id, id, schemas) for id in sorted(id for id in wanted if id)}
+    contents = {id: content_of(connection, source_id, id, schemas) for id in sorted(wanted | now)}
+    former = {} if at is None else dict(_former(connection, source_id, sorted(wanted), contents, schemas, at))
     alive = select(records.c.id, records.c.model_id, records.c.published_version_id).where(
         records.c.source_id == source_id, records.c.deleted_at.is_(None)
     )
@@ -202,4 +222,31 @@ def _of_mirror(
         living[id] = model_id
         if live is not None:
             published.add(id)
-    return known, contents, living, frozenset(published)
+    return _Stored(known, contents, former, living, frozenset(published))
+
+
+def _former(
+    connection: Connection,
+    source_id: int,
+    version_ids: Sequence[str],
+    contents: Mapping[str, VersionContent],
+    schemas: SchemaHistory,
+    at: datetime,
+) -> Iterator[tuple[str, VersionContent]]:
+    """Yield the contents that versions had at a time, if they were rewritten since then."""
+    later: Counter[str] = Counter()
+    for chunk in chunked(version_ids):
+        query = select(version_rewrites.c.version_id).where(
+            version_rewrites.c.source_id == source_id,
+            version_rewrites.c.version_id.in_(chunk),
+            version_rewrites.c.observed_at > at,
+        )
+        later.update(connection.scalars(query))
+    for id, number in later.items():
+        newest_first = former_texts(connection, source_id, VersionId(id))
+        stored = next(islice(newest_first, number - 1, None))
+        with suppress(ContentError):
+            attributes = parse_value(stored.text)
+            if isinstance(attributes, dict):
+                state = schemas.at(stored.stored_by)
+                yield id, replace(contents[id], attributes=attributes, hash=stored.hash, state=state)

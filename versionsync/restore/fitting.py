@@ -17,7 +17,7 @@ from versionsync.restore.model import Fitted, Problem
 from versionsync.restore.rules import ModelRules, ProjectRules
 from versionsync.restore.value_fitting import Existing, ValueFitting
 
-__all__ = ["Existing", "fitted"]
+__all__ = ["PARENT", "Existing", "fitted"]
 
 POSITION: Final = "position"
 PARENT: Final = "parent_id"

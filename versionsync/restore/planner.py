@@ -12,20 +12,22 @@ from typing import Final
 
 from versionsync import cma
 from versionsync.history.diff.model import Json
-from versionsync.ledger.content import same_fingerprint
+from versionsync.ledger.content import canonical_value, parse_value, same_fingerprint
+from versionsync.ledger.sameness import same_value
 from versionsync.restore.facts import Facts, Known
-from versionsync.restore.fitting import Existing, fitted
+from versionsync.restore.fitting import PARENT, Existing, fitted
 from versionsync.restore.link_edits import with_substitute, without_links
 from versionsync.restore.model import Before, Creation, Fitted, LeftAlone, Loss, Problem, Schedule, Step, Target, Task
 from versionsync.restore.order import Contents, Upstream, ordered
 from versionsync.restore.parts import changed_attributes, only_parts, with_later_fields
-from versionsync.restore.rules import ModelRules
+from versionsync.restore.rules import BLOCK_TYPES, ModelRules
 from versionsync.restore.selection import Wanted
 from versionsync.sync.api_to_ledger import seen_record
 
 __all__ = ["Planner"]
 
 AS_IT_SHOULD_BE: Final = "It is as it should be."
+CANNOT_COME_BACK: Final = "It is as it can be."
 EDITED_SINCE_SYNC: Final = "It was edited since the last sync: run `versionsync sync` first."
 CHANGED_SINCE_SYNC: Final = "It changed since the last sync: run `versionsync sync` first."
 EDITED_SINCE_PLAN: Final = "Someone edited it since, or made it again."
@@ -52,7 +54,7 @@ class Planner:
     before: list[Before] = field(default_factory=list)
     _existing: Existing | None = None
     _now_by_id: dict[str, Mapping[str, Json]] = field(default_factory=dict)
-    _fitted: dict[tuple[str, bool, bool], Fitted] = field(default_factory=dict)
+    _fitted: dict[tuple[str, bool, bool, bool], Fitted] = field(default_factory=dict)
 
     # From targets to tasks.
 
@@ -181,7 +183,7 @@ class Planner:
     def _change(self, target: Target, item: cma.Item, known: Known) -> Task | None:
         assert known.current_version_id is not None
         current = self._fit(known.current_version_id, is_draft=True)
-        now = self._now_by_id[target.record_id] = current.attributes
+        now = self._now_by_id[target.record_id] = self._with_upstream(current, item)
         live_now = known.published_version_id
         if self._is_partial(target):
             draft = self._mixed(target, now, known.current_version_id)
@@ -200,12 +202,16 @@ class Planner:
         unpublishes = stops_live and live_now is not None
         is_one = live is not None and live.version_id == draft.version_id
         is_live_already = (
-            live is not None and live_now is not None and not (is_one and differs) and self._is_live_as(live, live_now)
+            live is not None
+            and live_now is not None
+            and not (is_one and differs)
+            and self._is_live_as(live, live_now, now if live_now == known.current_version_id else None)
         )
         goes_live = live is not None and not is_live_already
         needs_draft = not is_one if goes_live else differs
         if not (needs_draft or goes_live or unpublishes):
-            self._leave(target, AS_IT_SHOULD_BE)
+            lost = [one.what for one in (*draft.losses, *(live.losses if live else ()))]
+            self._leave(target, f"{CANNOT_COME_BACK} {' '.join(dict.fromkeys(lost))}" if lost else AS_IT_SHOULD_BE)
             return None
         self._lose(draft, live)
         return Task(
@@ -227,8 +233,8 @@ class Planner:
         assert target.version_id is not None
         live_id = target.live_version_id if target.is_live_wanted else None
         if self._has_drafts(target.model_id):
-            draft = self._fit(target.version_id, is_draft=True, is_new=is_new)
-            live = None if live_id is None else self._fit(live_id, is_draft=False, is_new=is_new)
+            draft = self._fit(target.version_id, is_draft=True, is_new=is_new, is_former=True)
+            live = None if live_id is None else self._fit(live_id, is_draft=False, is_new=is_new, is_former=True)
             if live is not None and live.problems and not draft.problems:
                 why = " ".join(problem.what for problem in live.problems)
                 self._lose_part(target, f"It does not go live: {why}")
@@ -238,12 +244,15 @@ class Planner:
             self._lose_part(target, "It is live, although it was a draft: its model has no drafts now.")
         elif live_id is not None and live_id != target.version_id:
             self._lose_part(target, "Its newer draft: its model has no drafts now.")
-        return self._fit(live_id or target.version_id, is_draft=False, is_new=is_new), None
+        return self._fit(live_id or target.version_id, is_draft=False, is_new=is_new, is_former=True), None
 
-    def _fit(self, version_id: str, *, is_draft: bool, is_new: bool = False) -> Fitted:
-        key = version_id, is_draft, is_new
+    def _fit(self, version_id: str, *, is_draft: bool, is_new: bool = False, is_former: bool = False) -> Fitted:
+        """Return a version as it can be sent now. `is_former`: as it was at the time that is wanted."""
+        key = version_id, is_draft, is_new, is_former
         if key not in self._fitted:
             content = self.facts.contents[version_id]
+            if is_former:
+                content = self.facts.former.get(version_id, content)
             self._fitted[key] = fitted(content, self.facts.rules, self.existing, is_draft=is_draft, is_new=is_new)
         return self._fitted[key]
 
@@ -259,7 +268,7 @@ class Planner:
         """Return the content of now with the parts that are wanted."""
         assert target.version_id is not None
         wanted, rules = self.wanted, self.facts.rules
-        then = self._fit(target.version_id, is_draft=True)
+        then = self._fit(target.version_id, is_draft=True, is_former=True)
         attributes = now
         if target.parts:
             for name in sorted({name for name, _ in target.parts}):
@@ -292,11 +301,28 @@ class Planner:
             self._lose_part(target, "It is not published: its draft has other changes, which would go live, too.")
         return None
 
-    def _is_live_as(self, live: Fitted, live_now: str) -> bool:
-        if live.version_id == live_now:
-            return True
-        published = self._fit(live_now, is_draft=False)
-        return not changed_attributes(published.attributes, live.attributes)
+    def _is_live_as(self, live: Fitted, live_now: str, now: Mapping[str, Json] | None) -> bool:
+        """Return whether a content is live. `now`: the live one, if it is known from upstream."""
+        if now is None:
+            now = self._fit(live_now, is_draft=False).attributes
+        return not changed_attributes(now, live.attributes)
+
+    def _with_upstream(self, current: Fitted, item: cma.Item) -> Mapping[str, Json]:
+        """Return the content of the current version with what upstream has of it now, where that has no blocks.
+
+        Upstream can rewrite a version without a sign in the record's meta: a link or a parent that was deleted.
+        """
+        model = self.facts.rules.models.get(item.item_type_id)
+        shown, stored = parse_value(item.attributes_raw), self.facts.contents[current.version_id].attributes
+        if model is None or not isinstance(shown, dict):
+            return current.attributes
+        plain = {key for key, one in model.fields.items() if one.field_type not in BLOCK_TYPES} | {PARENT}
+        rewritten = {
+            key: shown[key]
+            for key in plain & shown.keys() & stored.keys()
+            if not same_value(canonical_value(shown[key]), canonical_value(stored[key]))
+        }
+        return {**current.attributes, **rewritten}
 
     def _has_drafts(self, model_id: str) -> bool:
         model = self.facts.rules.models.get(model_id)

@@ -75,7 +75,8 @@ async def make_plan(
         mirror.query, lambda connection: _selected(connection, source, wanted, targets)
     )
     rules = await read_rules(client, row, now(), stale_ok=options.stale_ok, shown=zone_shown)
-    facts = await read_facts(mirror, client, row.id, [one for one in found if one.why_not is None], rules, now())
+    chosen = [one for one in found if one.why_not is None]
+    facts = await read_facts(mirror, client, row.id, chosen, rules, at=wanted.at, now=now())
     planner = Planner(wanted, facts, options.expected if options.undoes is not None else None)
     for target in found:
         planner.add(target)
@@ -94,7 +95,9 @@ async def make_plan(
         steps=steps,
         records=tuple(before for before in planner.before if before.record_id in touched),
         left_alone=tuple(planner.left_alone),
-        losses=tuple(loss for loss in dict.fromkeys(planner.losses) if loss.record_id in touched),
+        losses=tuple(
+            loss for loss in dict.fromkeys(planner.losses) if loss.record_id in touched | planner.tasks.keys()
+        ),
         notes=(*dict.fromkeys(planner.notes), *_notes(steps)),
         requests=least_requests(steps),
         undoes=options.undoes,

@@ -7,6 +7,7 @@ taken back if no other person changed it since. A record that only the editor to
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -84,9 +85,9 @@ def _target(
     is_theirs: bool,
 ) -> Target:
     record = connection.execute(
-        select(records.c.model_id, records.c.deleted_at, records.c.current_version_id).where(
-            records.c.source_id == key.source_id, records.c.id == key.record_id
-        )
+        select(
+            records.c.model_id, records.c.deleted_at, records.c.current_version_id, records.c.published_version_id
+        ).where(records.c.source_id == key.source_id, records.c.id == key.record_id)
     ).one()
     rows = connection.execute(
         select(versions.c.id, versions.c.editor_type, versions.c.editor_id, versions.c.created_at)
@@ -106,39 +107,38 @@ def _target(
         ),
         len(rows),
     )
-    if first == 0:
-        return target  # the editor made it
-    base = rows[first - 1].id
-    live = _live_at(connection, key, since) if publishes else None
     others = [row for row in rows[first:] if (row.editor_type, row.editor_id) not in who]
-    if not others:
-        return Target(
-            record_id=key.record_id,
-            model_id=record.model_id,
-            title=title,
-            version_id=base,
-            live_version_id=live,
+    if first == 0:
+        if others and record.deleted_at is None:
+            return _left(target, "The editor made it, and others edited it since.")
+        return target
+    if record.deleted_at is not None and (others or first == len(rows)):
+        note = "Others edited it since, too: it comes back as it was when it was deleted." if others else None
+        return replace(
+            target,
+            version_id=shown,
+            live_version_id=record.published_version_id if publishes else None,
             is_live_wanted=publishes,
+            note=note,
         )
+    base = rows[first - 1].id
+    if not others:
+        theirs_alone = [row.id for row in rows[first:]]
+        live = _live_before(connection, key, rows[first].created_at, theirs_alone) if publishes else None
+        return replace(target, version_id=base, live_version_id=live, is_live_wanted=publishes)
     theirs, shared = _parts(connection, key, schemas, rows[first - 1 :], who)
     if not theirs:
         return _left(target, "Others changed the same fields since.")
     kept = f"Others changed {', '.join(sorted({name for name, _ in shared}))} since: that stays." if shared else None
-    return Target(
-        record_id=key.record_id,
-        model_id=record.model_id,
-        title=title,
-        version_id=base,
-        parts=tuple(sorted(theirs, key=str)),
-        note=kept,
-    )
+    return replace(target, version_id=base, parts=tuple(sorted(theirs, key=str)), note=kept)
 
 
 def _left(target: Target, why: str) -> Target:
-    return Target(record_id=target.record_id, model_id=target.model_id, title=target.title, why_not=why)
+    return replace(target, why_not=why)
 
 
-def _live_at(connection: Connection, key: RecordKey, at: datetime) -> str | None:
+def _live_before(connection: Connection, key: RecordKey, at: datetime, theirs: Sequence[str]) -> str | None:
+    """Return the version that was live when the editor's first one was saved, if it was none of theirs."""
     i = intervals.c
     query = (
         select(i.version_id)
@@ -147,7 +147,8 @@ def _live_at(connection: Connection, key: RecordKey, at: datetime) -> str | None
             i.record_id == key.record_id,
             i.kind == PUBLISHED,
             i.valid_from <= at,
-            or_(i.valid_until.is_(None), i.valid_until > at),
+            i.version_id.not_in(theirs),
+            or_(i.valid_until.is_(None), i.valid_until >= at),
         )
         .order_by(i.valid_from.desc(), i.number.desc())
         .limit(1)

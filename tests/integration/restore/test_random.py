@@ -79,6 +79,7 @@ def unplanned(plan: Plan, states: list[StepState]) -> dict[str, str]:
 def differences(wanted: Picture, got: Picture, plan: Plan, failed: Mapping[str, str]) -> Iterator[str]:
     """Yield what is not as it was, and was not reported."""
     left = {one.record_id for one in plan.left_alone if one.why != AS_IT_SHOULD_BE} | failed.keys()
+    left |= {loss.record_id for loss in plan.losses if "no drafts now" in loss.what}
     lost: dict[str, set[str]] = {}
     for loss in plan.losses:
         lost.setdefault(loss.record_id, set()).add(str(loss.path[0]) if loss.path else "")
