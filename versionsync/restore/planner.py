@@ -304,13 +304,17 @@ class Planner:
     def _is_live_as(self, live: Fitted, live_now: str, now: Mapping[str, Json] | None) -> bool:
         """Return whether a content is live. `now`: the live one, if it is known from upstream."""
         if now is None:
-            now = self._fit(live_now, is_draft=False).attributes
+            published = self._fit(live_now, is_draft=False)
+            if any(not self._exists(link.target) for link in published.links):
+                return False  # upstream can have removed the link from the version
+            now = published.attributes
         return not changed_attributes(now, live.attributes)
 
     def _with_upstream(self, current: Fitted, item: cma.Item) -> Mapping[str, Json]:
-        """Return the content of the current version with what upstream has of it now, where that has no blocks.
+        """Return the content of the current version as upstream has it now.
 
-        Upstream can rewrite a version without a sign in the record's meta: a link or a parent that was deleted.
+        Upstream can rewrite a version without a sign in the record's meta, if a link or a parent was deleted. Fields
+        with blocks are not shown here. So those with a link to what was deleted are left out, and count as different.
         """
         model = self.facts.rules.models.get(item.item_type_id)
         shown, stored = parse_value(item.attributes_raw), self.facts.contents[current.version_id].attributes
@@ -322,7 +326,8 @@ class Planner:
             for key in plain & shown.keys() & stored.keys()
             if not same_value(canonical_value(shown[key]), canonical_value(stored[key]))
         }
-        return {**current.attributes, **rewritten}
+        unsure = {str(link.path[0]) for link in current.links if not self._exists(link.target)} - plain
+        return {key: one for key, one in {**current.attributes, **rewritten}.items() if key not in unsure}
 
     def _has_drafts(self, model_id: str) -> bool:
         model = self.facts.rules.models.get(model_id)

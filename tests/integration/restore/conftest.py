@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -56,13 +56,13 @@ class RestoreEnv:
         id = keep(self.env.mirror, 1, plan)
         return id, self.go_on(id)
 
-    def go_on(self, id: str, *, client: Callable[[], cma.Client] | None = None) -> list[StepState]:
+    def go_on(self, id: str, *, concurrency: int | None = None) -> list[StepState]:
         """Carry out the rest of a kept plan."""
 
         async def run() -> list[StepState]:
             kept = kept_plan(self.env.mirror, 1, id)
             journal = Journal(self.env.mirror, 1, id, holder=Holder.of_this_process(), now=self.now)
-            async with (client or self.client)() as one, journal:
+            async with self.client(concurrency) as one, journal:
                 states = await carry_out(
                     kept.plan,
                     one,
@@ -83,12 +83,13 @@ class RestoreEnv:
         wanted = Wanted(publishes=True, deletes=True, words=f"undo {id}")
         return asyncio.run(self._plan(wanted, options, targets=undo.targets))
 
-    def client(self) -> cma.Client:
+    def client(self, concurrency: int | None = None) -> cma.Client:
         """Return a client with the token that may write."""
+        limiter = cma.RateLimiter(cma.UNLIMITED, **({"concurrency": concurrency} if concurrency else {}))
         return cma.Client(
             self.env.spec.base_url,
             self.env.token,
-            rate_limiter=cma.RateLimiter(cma.UNLIMITED),
+            rate_limiter=limiter,
             on_request=self.requests.append,
             poll_seconds=0.01,
         )

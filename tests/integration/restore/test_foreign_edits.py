@@ -1,8 +1,9 @@
 """Others work in the project while a plan is carried out: nothing of theirs is overwritten, and all of it is reported.
 
 They edit, publish, unpublish, delete and make records right before requests of the plan, at random. Two things cannot
-be prevented, since upstream offers no lock for them. What others do between the last read and a bulk request counts as
-done before the read. And a deletion takes an edit of that moment with it.
+be prevented, since upstream offers no lock for them. What others publish, unpublish or delete between the last read and
+a bulk request counts as done before the read. And a deletion takes an edit of that moment with it. In every other round
+the plan sends one request at a time, so that it is certain when such a moment is.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from random import Random
 
+import msgspec
 import pytest
 
 from tests.fixtures.sync_env import MakeSyncEnv, SyncEnv
@@ -23,6 +25,7 @@ from versionsync.restore.proof import aims_of, prove
 from versionsync.restore.selection import Wanted
 from versionsync.simulator import Faults, World
 from versionsync.simulator.errors import ApiError
+from versionsync.simulator.world.records import Version
 
 EDITS = int(os.environ.get("VERSIONSYNC_TEST_EDITS", "120"))
 EDITS_A_ROUND = 12
@@ -31,11 +34,11 @@ FIRST = int(os.environ.get("VERSIONSYNC_TEST_SEED", "0"))
 
 @dataclass
 class Foreign:
-    """What somebody else did to a record, and the version that was current or live then."""
+    """What somebody else did to a record, and the title that was live then."""
 
     act: str
     record_id: str
-    version_id: str | None
+    title: str | None
     is_unpreventable: bool
 
 
@@ -45,6 +48,7 @@ class Others:
 
     random: Random
     plan: Plan
+    is_alone: bool
     done: dict[str, Foreign] = field(default_factory=dict)
 
     def act(self, *, before_bulk: bool) -> Callable[[World], None]:
@@ -60,30 +64,36 @@ class Others:
                 found = act(world, id)
             except ApiError:
                 return
-            if found is not None:
-                self.done[id] = Foreign(act.__name__[1:], id, found, before_bulk and act is not self._edit)
+            if found:
+                is_unpreventable = (before_bulk or not self.is_alone) and act not in (self._edit, self._create)
+                record = world.environment().records.get(id)
+                live = None if record is None or record.published is None else title_in(record.published)
+                self.done[id] = Foreign(act.__name__[1:], id, live, is_unpreventable)
 
         return run
 
-    def _edit(self, world: World, id: str) -> str:
-        return world.update(world.user, id, {"note": "theirs"}).head.id
+    def _edit(self, world: World, id: str) -> bool:
+        return world.update(world.user, id, {"note": "theirs"}).head.is_current
 
-    def _create(self, world: World, id: str) -> str:
-        return world.create(world.user, "post", {"title": f"made {id}", "note": "theirs"}, id=id).head.id
+    def _create(self, world: World, id: str) -> bool:
+        return not world.create(world.user, "post", {"title": f"made {id}", "note": "theirs"}, id=id).is_deleted
 
-    def _publish(self, world: World, id: str) -> str | None:
-        record = world.environment().record(id)
-        before = record.published
-        live = world.publish(world.user, id).published
-        return live.id if live is not None and live is not before else None
+    def _publish(self, world: World, id: str) -> bool:
+        before = world.environment().record(id).published
+        return world.publish(world.user, id).published is not before
 
-    def _unpublish(self, world: World, id: str) -> str | None:
+    def _unpublish(self, world: World, id: str) -> bool:
         was_live = world.environment().record(id).published is not None
         world.unpublish(world.user, id)
-        return id if was_live else None
+        return was_live
 
-    def _delete(self, world: World, id: str) -> str:
-        return world.delete(world.user, id).id
+    def _delete(self, world: World, id: str) -> bool:
+        return world.delete(world.user, id).is_deleted
+
+
+def title_in(version: Version) -> str:
+    found: dict[str, str] = msgspec.json.decode(version.read())
+    return found["title"]
 
 
 @pytest.mark.parametrize("seed", range(FIRST, FIRST + -(-EDITS // EDITS_A_ROUND)))
@@ -93,14 +103,14 @@ def test_nothing_of_others_is_overwritten(seed: int, make_sync_env: MakeSyncEnv)
     restoring = RestoreEnv(env)
     at = spoiled_project(env, restoring, random)
     plan = restoring.plan(Wanted(at=at(), publishes=True, deletes=True))
-    id, others = keep(env.mirror, 1, plan), Others(random, plan)
+    id, others = keep(env.mirror, 1, plan), Others(random, plan, is_alone=seed % 2 == 0)
     for _ in range(EDITS_A_ROUND - 4):
         faults.run_before(
             others.act(before_bulk=False), path=r"^(?!/items/bulk/)", nth=random.randrange(1, plan.requests)
         )
     for _ in range(4):
         faults.run_before(others.act(before_bulk=True), path="^/items/bulk/", nth=random.randrange(1, 6))
-    states = restoring.go_on(id)
+    states = restoring.go_on(id, concurrency=1 if others.is_alone else None)
     faults.clear()
     restoring.mirror()
 
@@ -168,9 +178,9 @@ def stands(world: World, one: Foreign) -> bool:
     if record is None:
         return False
     if one.act in ("edit", "create"):
-        return record.head.id == one.version_id
+        return msgspec.json.decode(record.head.read())["note"] == "theirs"
     live = record.published
-    return live is None if one.act == "unpublish" else live is not None and live.id == one.version_id
+    return live is None if one.act == "unpublish" else live is not None and title_in(live) == one.title
 
 
 def came_too_late(world: World, plan: Plan, one: Foreign) -> bool:
@@ -181,5 +191,5 @@ def came_too_late(world: World, plan: Plan, one: Foreign) -> bool:
     record = world.environment().record(one.record_id)
     published = {id for step in plan.steps if step.act == "publish" for id in step.record_ids}
     if one.act == "edit":
-        return record.published is None or record.published.id != one.version_id
+        return record.published is not record.head
     return one.act == "publish" or (one.act == "unpublish" and one.record_id not in published)
