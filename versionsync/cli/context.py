@@ -105,6 +105,15 @@ class CliContext:
 
         return api_token(self.configuration, source, redactor=self.redactor)
 
+    def restore_token(self, source: SourceSettings) -> Secret | None:
+        """Return the token that may write to `source`, masked in all output from now on; None: none is set.
+
+        Raises SecretProblem.
+        """
+        from versionsync.wiring.clients import restore_token
+
+        return restore_token(self.configuration, source, redactor=self.redactor)
+
     def webhook_login(self, source: SourceSettings) -> BasicAuth | None:
         """Return the user and password for webhook calls of `source`, the password masked from now on; None: none set.
 

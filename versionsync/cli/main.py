@@ -23,6 +23,7 @@ from versionsync.cli.commands.health import health
 from versionsync.cli.commands.init import init
 from versionsync.cli.commands.log import log
 from versionsync.cli.commands.pending import pending
+from versionsync.cli.commands.restore import restore
 from versionsync.cli.commands.run import run as run_daemon
 from versionsync.cli.commands.show import show
 from versionsync.cli.commands.simulator import simulator
@@ -87,6 +88,7 @@ for command in (
     as_of,
     deleted,
     events,
+    restore,
 ):
     add_command(app, command)
 app.add_typer(webhook.app, name="webhook")

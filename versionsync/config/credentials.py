@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from versionsync.config.definition import (
     DEFAULT_DATABASE_URL,
+    DEFAULT_RESTORE_TOKEN_VARIABLE,
     DEFAULT_TOKEN_VARIABLE,
     NotificationSettings,
     Settings,
@@ -64,6 +65,28 @@ def _refuse_quotes(secret: str, what: str, where: str) -> None:
         raise SecretProblem(f"{what} has quotes around it ({where})", hint="Write it without them.")
 
 
+def _checked_token(text: str, what: str, where: str) -> Secret:
+    """Return the token that stands at `where`. Raises SecretProblem if it cannot be one."""
+    token = text.strip()
+    if not token:
+        raise SecretProblem(
+            f"{what} is empty ({where})",
+            hint="Put the token there: DatoCMS shows it in Project settings > API tokens.",
+        )
+    _refuse_quotes(token, what, where)
+    if looks_like_a_placeholder(token):
+        raise SecretProblem(
+            f"{what} is only a placeholder ({where})",
+            hint="Put the real token in its place: DatoCMS shows it in Project settings > API tokens.",
+        )
+    if re.search(r"\s", token) or not token.isascii() or not token.isprintable():
+        raise SecretProblem(
+            f"{what} has characters that no token has ({where})",
+            hint="There must be nothing but the token: no name before it, no second line.",
+        )
+    return Secret(token)
+
+
 @dataclass(frozen=True, slots=True)
 class SecretReader:
     """Reads the secrets that the settings name.
@@ -90,24 +113,22 @@ class SecretReader:
                 hint=f"Set {where} to a token of the DatoCMS project (Project settings > API tokens), or run "
                 "`versionsync init` on a terminal.",
             )
-        token = text.strip()
-        if not token:
-            raise SecretProblem(
-                f"the API token of source {source.name} is empty ({where})",
-                hint="Put the token there: DatoCMS shows it in Project settings > API tokens.",
-            )
-        _refuse_quotes(token, f"the API token of source {source.name}", where)
-        if looks_like_a_placeholder(token):
-            raise SecretProblem(
-                f"the API token of source {source.name} is only a placeholder ({where})",
-                hint="Put the real token in its place: DatoCMS shows it in Project settings > API tokens.",
-            )
-        if re.search(r"\s", token) or not token.isascii() or not token.isprintable():
-            raise SecretProblem(
-                f"the API token of source {source.name} has characters that no token has ({where})",
-                hint="There must be nothing but the token: no name before it, no second line.",
-            )
-        return Secret(token)
+        return _checked_token(text, f"the API token of source {source.name}", where)
+
+    def restore_token(self, source: SourceSettings) -> Secret | None:
+        """Return the token that may write to `source`; None: none is set, so nothing is written.
+
+        Raises SecretProblem if its variable or file is named and is missing, empty or a placeholder, or if others can
+        read the file.
+        """
+        given = self._given(source, "restore_token")
+        if given is None:
+            text = self.environ.get(DEFAULT_RESTORE_TOKEN_VARIABLE, "").strip()
+            if not text:
+                return None
+            given = DEFAULT_RESTORE_TOKEN_VARIABLE, text
+        where, text = given
+        return _checked_token(text, f"the restore token of source {source.name}", where)
 
     def webhook_password(self, source: SourceSettings) -> Secret | None:
         """Return the password of the webhook of `source`; None: none is set, and no webhook calls are accepted.

@@ -14,6 +14,7 @@ from versionsync.secret import Secret
 __all__ = [
     "DEFAULT_BASE_URL",
     "DEFAULT_DATABASE_URL",
+    "DEFAULT_RESTORE_TOKEN_VARIABLE",
     "DEFAULT_SOURCE",
     "DEFAULT_TOKEN_VARIABLE",
     "HttpSettings",
@@ -110,6 +111,7 @@ DEFAULT_BASE_URL: Final = "https://site-api.datocms.com"
 DEFAULT_DATABASE_URL: Final = "sqlite:///versionsync.db"
 DEFAULT_SOURCE: Final = "default"
 DEFAULT_TOKEN_VARIABLE: Final = "DATOCMS_API_TOKEN"  # noqa: S105 - a variable's name
+DEFAULT_RESTORE_TOKEN_VARIABLE: Final = "DATOCMS_RESTORE_TOKEN"  # noqa: S105 - a variable's name
 
 _LABEL: Final = r"[^\s/@:.?#\[\]]{1,63}"
 """A part of a host name, between its dots."""
@@ -191,6 +193,23 @@ class SourceSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     ] = None
     api_token: Annotated[
         Secret | None, about("The API token itself. It is refused if others can read the settings file.", example='"…"')
+    ] = None
+    restore_token_env: Annotated[
+        Text | None,
+        about(
+            "The environment variable that holds a second API token, with which `versionsync restore --apply` writes. "
+            "Its role must be able to create, update, publish and delete records. Without it nothing is ever written "
+            "to DatoCMS: `versionsync restore` only makes plans. No other command uses it.",
+            example='"DATOCMS_RESTORE_TOKEN"',
+            default='`"DATOCMS_RESTORE_TOKEN"`',
+        ),
+    ] = None
+    restore_token_file: Annotated[
+        Text | None,
+        about(
+            "A file with nothing but that second token. A relative path works as for `api_token_file`.",
+            example='"website.restore-token"',
+        ),
     ] = None
     base_url: Annotated[
         str,

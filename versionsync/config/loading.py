@@ -33,6 +33,7 @@ SYSTEM_FILE: Final = Path("/etc/versionsync/versionsync.toml")
 
 _EITHER_OR: Final = (
     ("api_token_env", "api_token_file", "api_token"),
+    ("restore_token_env", "restore_token_file"),
     ("webhook_password_env", "webhook_password_file"),
     ("heartbeat_url_env", "heartbeat_url_file", "heartbeat_url"),
 )

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from versionsync.errors import ErrorKind, VersionsyncError
 
-__all__ = ["BadPlanFile", "CannotApply", "NoRestoreToken", "PlanChanged", "PlanRuns", "RestoreError", "StaleMirror"]
+__all__ = [
+    "BadPlanFile",
+    "CannotApply",
+    "NoRestoreToken",
+    "PlanChanged",
+    "PlanRuns",
+    "RestoreError",
+    "StaleMirror",
+    "TooFewRequests",
+]
 
 
 class RestoreError(VersionsyncError):
@@ -24,6 +33,8 @@ class PlanChanged(RestoreError):
 class PlanRuns(RestoreError):
     """Another process carries the plan out."""
 
+    kind = ErrorKind.LOCKED
+
 
 class CannotApply(RestoreError):
     """The plan cannot be carried out: it is done already, or of another project or environment."""
@@ -35,3 +46,9 @@ class NoRestoreToken(RestoreError):
 
 class StaleMirror(RestoreError):
     """The mirror is older than what is upstream, so the plan would be made of old facts."""
+
+
+class TooFewRequests(RestoreError):
+    """The budget of the source does not allow as many requests as are needed."""
+
+    kind = ErrorKind.BUDGET

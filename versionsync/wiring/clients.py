@@ -14,7 +14,14 @@ from versionsync.redaction import Redactor
 from versionsync.sync.tracing import request_span
 from versionsync.webhooks.payload import BasicAuth
 
-__all__ = ["INTERACTIVE_TIMEOUT_SECONDS", "api_token", "open_client", "rate_limiter_of", "webhook_login"]
+__all__ = [
+    "INTERACTIVE_TIMEOUT_SECONDS",
+    "api_token",
+    "open_client",
+    "rate_limiter_of",
+    "restore_token",
+    "webhook_login",
+]
 
 BATCH_TIMEOUT_SECONDS: Final = 120.0
 """For a sync: it outlasts an outage of a minute or two."""
@@ -32,6 +39,17 @@ def api_token(configuration: Configuration, source: SourceSettings, *, redactor:
     """Return the token of `source`, which `redactor` masks from now on. Raises SecretProblem."""
     token = configuration.secrets.api_token(source)
     redactor.learn(token.reveal())
+    return token
+
+
+def restore_token(configuration: Configuration, source: SourceSettings, *, redactor: Redactor) -> Secret | None:
+    """Return the token that may write to `source`, which `redactor` masks from now on; None: none is set.
+
+    Raises SecretProblem.
+    """
+    token = configuration.secrets.restore_token(source)
+    if token is not None:
+        redactor.learn(token.reveal())
     return token
 
 
@@ -54,6 +72,7 @@ def open_client(
     rate_limiter: cma.RateLimiter | None = None,
     log: FilteringBoundLogger | None = None,
     deadline: float | None = None,
+    environment: str | None = None,
 ) -> cma.Client:
     """Return a client for `source`, an asynchronous context manager.
 
@@ -63,6 +82,7 @@ def open_client(
         rate_limiter: The one that all clients of this token share. None: the client gets its own.
         log: Where failed requests are logged.
         deadline: For how many seconds one request is tried again. None: BATCH_TIMEOUT_SECONDS.
+        environment: Another environment than the source's. None: the source's.
 
     Raises:
         InvalidSetting: The address, the proxy or a file of certificates cannot be used.
@@ -71,7 +91,7 @@ def open_client(
         return cma.Client(
             source.base_url,
             token.reveal(),
-            environment=source.environment,
+            environment=environment or source.environment,
             rate_limiter=rate_limiter or rate_limiter_of([source.rate_limit]),
             deadline=BATCH_TIMEOUT_SECONDS if deadline is None else deadline,
             on_request=None if log is None else _RequestLog(log.bind(source=source.name)),

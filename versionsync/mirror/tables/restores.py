@@ -25,6 +25,7 @@ __all__ = [
     "StepRow",
     "StepState",
     "claim_plan",
+    "count_steps",
     "finish_plan",
     "insert_plan",
     "load_plan",
@@ -123,6 +124,19 @@ def load_step_states(connection: Connection, source_id: int, plan_id: str) -> li
     columns = (restore_steps.c[name] for name in _STATE)
     query = select(*columns).where(*_of(source_id, plan_id)).order_by(restore_steps.c.number)
     return [StepState(**row._asdict()) for row in connection.execute(query)]
+
+
+def count_steps(connection: Connection, source_id: int) -> dict[str, dict[str, int]]:
+    """Return how many steps of each plan of a source are in each state."""
+    query = (
+        select(restore_steps.c.plan_id, restore_steps.c.state, func.count())
+        .where(restore_steps.c.source_id == source_id)
+        .group_by(restore_steps.c.plan_id, restore_steps.c.state)
+    )
+    found: dict[str, dict[str, int]] = {}
+    for plan_id, state, number in connection.execute(query):
+        found.setdefault(plan_id, {})[state] = number
+    return found
 
 
 def claim_plan(tx: Connection, source_id: int, plan_id: str, holder: Holder, *, at: datetime) -> str | None:

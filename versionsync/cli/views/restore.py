@@ -1,0 +1,364 @@
+"""How a plan looks in a terminal and as JSON, and what came of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta, tzinfo
+from typing import TYPE_CHECKING, Any, Final
+
+from versionsync.cli.terminal.output import Cell, Column, Output
+from versionsync.cli.views.history import id_cell, title_cell
+from versionsync.history.moments import in_zone, name_of_zone
+from versionsync.history.names import short_id
+from versionsync.restore.model import Act, LeftAlone, Plan, Reason, Step
+from versionsync.text import ago, count, span
+
+if TYPE_CHECKING:
+    from versionsync.mirror.tables.restores import PlanRow, StepState
+    from versionsync.wiring.restore import Applied
+
+__all__ = ["PlanNames", "failure_line", "plan_json", "print_applied", "print_plan", "print_plans", "step_title"]
+
+SHOWN: Final = 50
+"""How many steps of a long plan are shown."""
+SHOWN_LEFT: Final = 10
+"""How many records that are left alone, and how many losses, are shown."""
+REQUESTS_A_SECOND: Final = 20.0
+"""What DatoCMS allows, as it documents it."""
+
+STYLES: Final = {
+    Act.CREATE: "bold green",
+    Act.UPDATE: "yellow",
+    Act.PUBLISH: "green",
+    Act.UNPUBLISH: "red",
+    Act.SCHEDULE: "cyan",
+    Act.DELETE: "bold red",
+}
+WHY: Final = {
+    Reason.MISSING: "does not exist",
+    Reason.DIFFERS: "is different now",
+    Reason.LINKS: "links that must wait",
+    Reason.UNIQUE: "frees a unique value",
+    Reason.LIVE: "was live",
+    Reason.NOT_LIVE: "was not live",
+    Reason.DRAFT: "had a newer draft",
+    Reason.SCHEDULED: "was planned",
+    Reason.NEW: "did not exist then",
+}
+STATES: Final = {"done": "green", "partial": "yellow", "running": "cyan", "stopped": "yellow", "planned": ""}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanNames:
+    """What a view calls models and records, and the zone of its times.
+
+    Attributes:
+        model: Returns what a model is called, by its id.
+        titles: The titles of records, by id.
+        zone: The zone of times.
+        ids: Whether ids are shown in full.
+    """
+
+    model: Callable[[str], str]
+    titles: Mapping[str, str | None]
+    zone: tzinfo
+    ids: bool = False
+
+    @classmethod
+    def of(cls, plan: Plan, model: Callable[[str], str], zone: tzinfo, *, ids: bool) -> PlanNames:
+        """Return the names for a plan."""
+        known = {one.record_id: one.title for one in plan.left_alone}
+        known |= {one.record_id: one.title for one in plan.records}
+        known |= {step.record_ids[0]: step.title for step in plan.steps if step.title and len(step.record_ids) == 1}
+        return cls(model=model, titles=known, zone=zone, ids=ids)
+
+    def record(self, id: str) -> str:
+        """Return a record with its title and id."""
+        title = self.titles.get(id)
+        return f"“{title}” ({self.id(id)})" if title else self.id(id)
+
+    def id(self, id: str) -> str:
+        """Return an id, or its beginning."""
+        return id if self.ids else short_id(id)
+
+
+def step_title(step: Step, names: PlanNames) -> str | None:
+    """Return what a step is about: the title of its record, or how many records it has."""
+    if len(step.record_ids) > 1:
+        return count(len(step.record_ids), "record")
+    return step.title or names.titles.get(step.record_ids[0])
+
+
+def print_plan(
+    output: Output,
+    id: str,
+    plan: Plan,
+    names: PlanNames,
+    *,
+    requests_a_second: float | None,
+    begins: Callable[[Step], None] | None = None,
+) -> None:
+    """Write a plan for a person.
+
+    Args:
+        output: Where to.
+        id: The plan's id.
+        plan: The plan.
+        names: What models and records are called.
+        requests_a_second: How fast it is carried out. None: as fast as DatoCMS allows.
+        begins: Called for each shown step after its line, to show what it changes. None: the steps are a table.
+    """
+    output.paragraph(("Plan ", "bold"), (id, "bold cyan"), f": {plan.wanted}, {plan.source}/{plan.environment}")
+    output.plain_line()
+    if plan.steps:
+        if begins is None:
+            output.table(_columns(), [_row(step, names) for step in plan.steps[:SHOWN]])
+        else:
+            for step in plan.steps[:SHOWN]:
+                output.paragraph(*_heading(step, names))
+                begins(step)
+        if len(plan.steps) > SHOWN:
+            output.plain_line(f"… and {count(len(plan.steps) - SHOWN, 'more step')}: --output FILE writes all of them.")
+        if len(plan.steps) > SHOWN:
+            output.plain_line()
+            _print_counts(output, plan, names)
+        output.plain_line()
+    _print_left_alone(output, plan, names)
+    _print_losses(output, plan, names)
+    if plan.steps:
+        for note in plan.notes:
+            output.paragraph("Note: ", note, hang=6)
+        output.paragraph(*_costs(plan, requests_a_second))
+    output.paragraph(*_basis(plan))
+
+
+def _columns() -> list[Column]:
+    return [
+        Column("step", "right", "dim"),
+        Column("what"),
+        Column("record", shrinks=True, least=20),
+        Column("model", shrinks=True, least=7),
+        Column("why", shrinks=True, least=14),
+        Column("id", style="dim"),
+    ]
+
+
+def _row(step: Step, names: PlanNames) -> list[Cell]:
+    is_one = len(step.record_ids) == 1
+    model = "" if step.model_id is None else names.model(step.model_id)
+    return [
+        str(step.number),
+        (step.act.value, STYLES[step.act]),
+        title_cell(step_title(step, names), model),
+        model or "–",
+        _why(step, names),
+        id_cell(step.record_ids[0], in_full=names.ids) if is_one else "",
+    ]
+
+
+def _heading(step: Step, names: PlanNames) -> Iterator[str | tuple[str, str]]:
+    model = "" if step.model_id is None else f"  {names.model(step.model_id)}"
+    one = f" {names.id(step.record_ids[0])}" if len(step.record_ids) == 1 else ""
+    yield f"{step.number} ", "dim"
+    yield step.act.value, STYLES[step.act]
+    yield "  "
+    yield step_title(step, names) or "–", "bold italic"
+    yield f"{model}{one}, {_why(step, names)}"
+
+
+def _why(step: Step, names: PlanNames) -> str:
+    if step.schedule is not None:
+        word = "live" if step.schedule.publishes else "offline"
+        return f"{word} from {in_zone(step.schedule.at, names.zone)} {name_of_zone(names.zone)}"
+    return WHY[step.reason]
+
+
+def _print_counts(output: Output, plan: Plan, names: PlanNames) -> None:
+    """Write how many steps of each kind each model has."""
+    found: Counter[tuple[str, Act]] = Counter()
+    models = {one.record_id: one.model_id for one in plan.records}
+    for step in plan.steps:
+        for id in step.record_ids:
+            model_id = step.model_id or models.get(id)
+            found[names.model(model_id) if model_id else "–", step.act] += 1
+    acts = [act for act in Act if any(one == act for _, one in found)]
+    columns = [Column("model", shrinks=True), *(Column(act.value, "right", STYLES[act]) for act in acts)]
+    rows = [
+        [model, *(f"{found[model, act]:,}" if found[model, act] else "" for act in acts)]
+        for model in sorted({model for model, _ in found})
+    ]
+    output.table(columns, rows)
+
+
+def _print_left_alone(output: Output, plan: Plan, names: PlanNames) -> None:
+    """Write what is left alone, those with the same reason together."""
+    if not plan.left_alone:
+        return
+    by_why: dict[str, list[LeftAlone]] = {}
+    for one in plan.left_alone:
+        by_why.setdefault(one.why, []).append(one)
+    output.paragraph((f"Left alone: {count(len(plan.left_alone), 'record')}", "bold"))
+    for why, those in sorted(by_why.items(), key=lambda item: -len(item[1]))[:SHOWN_LEFT]:
+        shown = ", ".join(names.record(one.record_id) for one in those[:3])
+        more = f" and {len(those) - 3:,} more" if len(those) > 3 else ""
+        output.paragraph("  ", shown, more, ": ", (why, "yellow" if those[0].problems else ""), hang=2)
+        for one in those[:3]:
+            for problem in one.problems[:SHOWN_LEFT]:
+                if problem.what not in why:
+                    output.paragraph("    ", problem.what, hang=4)
+    if len(by_why) > SHOWN_LEFT:
+        output.plain_line(f"  … {len(by_why) - SHOWN_LEFT:,} more reasons: --json shows all of them.")
+    output.plain_line()
+
+
+def _print_losses(output: Output, plan: Plan, names: PlanNames) -> None:
+    if not plan.losses:
+        return
+    output.paragraph((f"Lost: {count(len(plan.losses), 'value')}", "bold red"))
+    for loss in plan.losses[:SHOWN_LEFT]:
+        output.paragraph("  ", names.record(loss.record_id), ": ", loss.what, hang=2)
+    if len(plan.losses) > SHOWN_LEFT:
+        output.plain_line(f"  … and {len(plan.losses) - SHOWN_LEFT:,} more: --json shows all of them.")
+    output.plain_line()
+
+
+def _costs(plan: Plan, requests_a_second: float | None) -> Iterator[str]:
+    acts = Counter[Act]()
+    for step in plan.steps:
+        acts[step.act] += len(step.record_ids)
+    parts = ", ".join(f"{acts[act]:,} {act.value}" for act in Act if acts[act])
+    speed = requests_a_second or REQUESTS_A_SECOND
+    seconds = plan.requests / speed
+    time = "less than a minute" if seconds < 60 else f"about {span(timedelta(seconds=seconds))}"
+    yield f"{count(sum(acts.values()), 'change')}: {parts}. "
+    yield f"At least {count(plan.requests, 'request')}: {time} at {speed:g} a second."
+
+
+def _basis(plan: Plan) -> Iterator[str]:
+    """Yield what the plan was made with: the token, and the age of the mirror."""
+    if plan.mirror_as_of is None:
+        yield "The mirror never agreed with DatoCMS."
+    else:
+        yield f"The mirror agreed with DatoCMS {ago(plan.mirror_as_of, plan.made_at)}."
+    if plan.role is not None:
+        yield f" The restore token has the role “{plan.role}”."
+
+
+def plan_json(id: str, plan: Plan) -> Iterator[dict[str, Any]]:
+    """Yield a plan as objects: itself, then its steps, what it leaves alone, and what is lost."""
+    own = ("source", "environment", "project_id", "wanted", "made_at", "mirror_as_of", "role", "notes", "requests")
+    changes = sum(len(step.record_ids) for step in plan.steps)
+    counts = {"steps": len(plan.steps), "changes": changes, "left_alone": len(plan.left_alone)}
+    yield {"type": "plan", "id": id} | {name: getattr(plan, name) for name in own} | {"undoes": plan.undoes} | counts
+    for step in plan.steps:
+        members = ("number", "act", "reason", "record_ids", "model_id", "title", "version_id", "needs", "schedule")
+        yield {"type": "step"} | {name: getattr(step, name) for name in members}
+    for one in plan.left_alone:
+        yield {
+            "type": "left_alone",
+            "record_id": one.record_id,
+            "model_id": one.model_id,
+            "title": one.title,
+            "why": one.why,
+            "problems": one.problems,
+        }
+    for loss in plan.losses:
+        yield {"type": "loss", "record_id": loss.record_id, "path": loss.path, "what": loss.what}
+
+
+def failure_line(plan: Plan, state: StepState, names: PlanNames) -> str:
+    """Return a line about a step that failed or was skipped."""
+    step = plan.steps[state.number - 1]
+    what = step_title(step, names) or names.id(step.record_ids[0])
+    return f"step {state.number} {state.state}: {step.act.value} {what}: {state.error} ({state.error_code})"
+
+
+def print_applied(output: Output, applied: Applied, names: PlanNames, *, undo: str, again: str) -> None:
+    """Write what came of a plan.
+
+    Args:
+        output: Where to.
+        applied: What came of it.
+        names: What records are called.
+        undo: The command that takes it back.
+        again: The command that tries the rest again.
+    """
+    plan, states = applied.plan, applied.states
+    ends = Counter(one.state for one in states)
+    missing = len(plan.steps) - len(states)
+    if output.as_json:
+        for state in states:
+            if state.state != "done":
+                output.json({"type": "result"} | {name: getattr(state, name) for name in _RESULT})
+        output.json(
+            {
+                "type": "applied",
+                "id": applied.id,
+                **{end: ends[end] for end in ("done", "failed", "skipped")},
+                "not_begun": missing,
+                "synced": applied.synced.is_done,
+                "why_not_synced": applied.synced.why_not,
+            }
+        )
+        return
+    parts = [f"{ends['done']:,} done"]
+    parts += [f"{ends[end]:,} {end}" for end in ("failed", "skipped") if ends[end]]
+    parts += [f"{missing:,} not begun"] if missing else []
+    output.paragraph(
+        (f"{output.symbol(applied.is_done)} ", "bold green" if applied.is_done else "bold red"),
+        f"Plan {applied.id}, {count(len(plan.steps), 'step')}: {', '.join(parts)}.",
+    )
+    wrong = [one for one in states if one.state in ("failed", "skipped")]
+    for state in wrong[:SHOWN]:
+        output.paragraph("  ", failure_line(plan, state, names), hang=2)
+    if len(wrong) > SHOWN:
+        output.plain_line(f"  … and {len(wrong) - SHOWN:,} more: --json shows all of them.")
+    if applied.synced.is_done:
+        output.plain_line("The mirror has it.")
+    elif applied.synced.why_not:
+        output.paragraph(applied.synced.why_not)
+    if not applied.is_done:
+        output.plain_line("What is done is not done again. To try the rest:")
+        output.plain_line(f"  {again}")
+    if ends["done"] or ends["failed"]:
+        output.plain_line("To take it back:")
+        output.plain_line(f"  {undo}")
+
+
+_RESULT: Final = ("number", "state", "version_id", "error_code", "error")
+
+
+def print_plans(
+    output: Output, source: str, plans: Sequence[PlanRow], counts: Mapping[str, Mapping[str, int]], zone: tzinfo
+) -> None:
+    """Write the plans that the mirror keeps, newest first."""
+    if output.as_json:
+        for one in plans:
+            members = ("id", "environment", "wanted", "made_at", "made_by", "undoes_id", "state")
+            fields = {name: getattr(one, name) for name in (*members, "started_at", "finished_at")}
+            output.json({"source": source} | fields | {"steps": dict(counts.get(one.id, {}))})
+        return
+    columns = [
+        Column(f"made ({name_of_zone(zone)})"),
+        Column("plan", style="cyan"),
+        Column("state"),
+        Column("done", "right"),
+        Column("what", shrinks=True, least=20),
+        Column("by", shrinks=True, least=8),
+    ]
+
+    def row(one: PlanRow) -> list[Cell]:
+        states = counts.get(one.id, {})
+        done = f"{states.get('done', 0):,}/{sum(states.values()):,}"
+        return [
+            in_zone(one.made_at, zone),
+            one.id,
+            (one.state, STATES.get(one.state, "")),
+            done,
+            one.wanted,
+            one.made_by,
+        ]
+
+    output.table(columns, [row(one) for one in plans])

@@ -1,0 +1,334 @@
+"""Restores as the settings describe them: make and keep plans, apply them, and sync what they changed.
+
+The command line and programs share it. Plans are made with the token that may write, if there is one, since its role
+decides what upstream would refuse. Otherwise the source's own token reads. Writing takes the restore token, never
+another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+from sqlalchemy import Connection
+from structlog.typing import FilteringBoundLogger
+
+from versionsync import cma
+from versionsync.budget import Budget, BudgetStatus
+from versionsync.config import Secret, SourceSettings
+from versionsync.history.names import find_version
+from versionsync.history.scope import Scope
+from versionsync.mirror.database import Mirror
+from versionsync.mirror.errors import LeaseHeld, MirrorError
+from versionsync.mirror.holder import Holder
+from versionsync.mirror.tables.restores import StepState
+from versionsync.mirror.tables.sources import SourceRow
+from versionsync.mirror.tables.usage import add_requests, project_usage
+from versionsync.restore.errors import CannotApply, NoRestoreToken, TooFewRequests
+from versionsync.restore.execute import carry_out
+from versionsync.restore.journal import Journal
+from versionsync.restore.kept_plans import KeptPlan, keep, kept_plan, undo_of
+from versionsync.restore.model import Plan
+from versionsync.restore.plan_text import PlanFile
+from versionsync.restore.planning import PlanningOptions, make_plan
+from versionsync.restore.selection import Wanted
+from versionsync.sync.options import SyncOptions
+from versionsync.wiring.clients import open_client
+from versionsync.wiring.sync_all import SourceJob, sync_all
+
+__all__ = ["Applied", "RestoreJob", "Synced"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Synced:
+    """Whether the mirror has what was written.
+
+    Attributes:
+        is_done: The records that were touched were synced.
+        why_not: Why they were not, as a sentence for people.
+        is_left_to_daemon: Another process writes to the mirror, and syncs them.
+    """
+
+    is_done: bool = False
+    why_not: str | None = None
+    is_left_to_daemon: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applied:
+    """What came of a plan that was carried out.
+
+    Attributes:
+        id: The plan's id.
+        plan: The plan.
+        states: How each step ended, as far as it was begun.
+        synced: Whether the mirror has it.
+    """
+
+    id: str
+    plan: Plan
+    states: Sequence[StepState]
+    synced: Synced
+
+    @property
+    def is_done(self) -> bool:
+        """Whether every step is done."""
+        return len(self.states) == len(self.plan.steps) and all(one.state == "done" for one in self.states)
+
+
+@dataclass(slots=True, kw_only=True)
+class RestoreJob:
+    """Restores of one source.
+
+    Attributes:
+        mirror: Its mirror.
+        source: Its settings.
+        reading: Its API token.
+        writing: The token that may write. None: only plans can be made.
+        log: Where to log.
+        now: The clock.
+        client: The client that is in use. None: none is.
+    """
+
+    mirror: Mirror
+    source: SourceSettings
+    reading: Secret
+    writing: Secret | None
+    log: FilteringBoundLogger
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    client: cma.Client | None = field(default=None, init=False)
+
+    @property
+    def requests(self) -> int:
+        """How many requests the client in use has sent."""
+        return 0 if self.client is None else self.client.usage.requests
+
+    def row(self) -> SourceRow:
+        """Return the source as the mirror has it. Raises UnknownName if it was never synced."""
+        return self.mirror.query(lambda connection: Scope.load(connection, [self.source.name])).sources[0]
+
+    async def plan(
+        self,
+        wanted: Wanted,
+        *,
+        stale_ok: bool = False,
+        checks: bool = True,
+        environment: str | None = None,
+        zone_shown: Callable[[datetime], str] = str,
+    ) -> tuple[str, Plan]:
+        """Make a plan, keep it, and return it with its id.
+
+        Args:
+            wanted: What is asked.
+            stale_ok: Plan with a mirror that is older than upstream.
+            checks: Whether to ask upstream whether it would accept each content.
+            environment: Another environment of the project, to write to. None: the mirrored one.
+            zone_shown: Returns a time as people read it.
+
+        Raises:
+            RestoreError: The question is not complete, the mirror is stale, or the budget is spent.
+            HistoryError: A name is not known, or the time is before the history.
+            CmaError: Upstream cannot be read.
+        """
+        options = PlanningOptions(stale_ok=stale_ok, checks=checks)
+        return await self._planned(wanted, options, environment=environment, zone_shown=zone_shown)
+
+    async def undo(
+        self,
+        id: str,
+        *,
+        stale_ok: bool = False,
+        checks: bool = True,
+        zone_shown: Callable[[datetime], str] = str,
+    ) -> tuple[str, Plan]:
+        """Make the plan that takes another one back, keep it, and return it with its id. Raises as `plan` does."""
+        undo = undo_of(kept_plan(self.mirror, self.row().id, id))
+        if not undo.targets:
+            raise CannotApply(f"plan {id} has changed nothing, so there is nothing to take back")
+        options = PlanningOptions(stale_ok=stale_ok, checks=checks, undoes=id, expected=undo.expected)
+        wanted = Wanted(publishes=True, deletes=True, words=f"undo plan {id}")
+        return await self._planned(wanted, options, targets=undo.targets, zone_shown=zone_shown)
+
+    async def _planned(self, wanted: Wanted, options: PlanningOptions, **more: object) -> tuple[str, Plan]:
+        row = self.row()
+        self._check_budget(row, 0)
+        environment = more.pop("environment", None)
+        async with self._client(row, self.writing or self.reading, environment=environment) as client:  # type: ignore[arg-type]
+            plan = await make_plan(
+                self.mirror,
+                self.source.name,
+                wanted,
+                client,
+                now=self.now,
+                options=options,
+                **more,  # type: ignore[arg-type]
+            )
+        if self.writing is None:
+            plan = replace(plan, role=None)
+        return await asyncio.to_thread(keep, self.mirror, row.id, plan), plan
+
+    def kept(self, id: str, *, file: PlanFile | None = None) -> KeptPlan:
+        """Return a plan that the mirror keeps. See `versionsync.restore.kept_plans.kept_plan`."""
+        return kept_plan(self.mirror, self.row().id, id, file=file)
+
+    async def apply(
+        self,
+        kept: KeptPlan,
+        *,
+        stops_on_error: bool = False,
+        on_result: Callable[[StepState], None] = lambda _: None,
+        on_sync: Callable[[SourceJob], None] = lambda _: None,
+    ) -> Applied:
+        """Carry out the steps of a plan that are not done yet, then sync the records that it touched.
+
+        Args:
+            kept: The plan.
+            stops_on_error: Begin no further step after one that failed.
+            on_result: Called after each step.
+            on_sync: Called before the sync.
+
+        Raises:
+            NoRestoreToken: No token is set that may write.
+            CannotApply: It is done already, or of another project or environment.
+            TooFewRequests: The budget does not allow as many requests.
+            PlanRuns: Another process carries it out.
+            CmaError: Upstream refuses the token, or is unavailable for too long. The plan can be continued.
+        """
+        token = self.writer()
+        if kept.is_done:
+            raise CannotApply(f"plan {kept.id} is done already", hint=f"To take it back: --undo {kept.id}")
+        row, plan = self.row(), kept.plan
+        self._check_budget(row, plan.requests)
+        journal = Journal(self.mirror, row.id, kept.id, holder=Holder.of_this_process(), now=self.now)
+        async with self._client(row, token, environment=plan.environment) as client:
+            await self._check_place(client, row, plan)
+            async with journal:
+                states = await carry_out(
+                    plan, client, journal, now=self.now, stops_on_error=stops_on_error, on_result=on_result
+                )
+                applied = Applied(id=kept.id, plan=plan, states=states, synced=Synced())
+                await journal.finish("done" if applied.is_done else "partial", _report(states))
+        if plan.environment != row.project.environment:
+            return replace(applied, synced=Synced(why_not=f"The environment {plan.environment} is not mirrored."))
+        return replace(applied, synced=await self._sync(row, _touched(plan, states), on_sync))
+
+    async def restore_version(self, name: str) -> tuple[str, Synced]:
+        """Let DatoCMS itself make a version the current one, and return the id of its record.
+
+        It has no lock: an edit of the same moment is lost. What is published stays.
+        """
+        row, token = self.row(), self.writer()
+        found = self.mirror.query(
+            lambda connection: find_version(connection, Scope.load(connection, [self.source.name]), name)
+        )
+        self._check_budget(row, 3)
+        async with self._client(row, token, environment=row.project.environment) as client:
+            await self._check_project(client, row)
+            await client.wait_for_job(await client.restore_version(found.version_id))
+        return found.record_id, await self._sync(row, [found.record_id], lambda _: None)
+
+    def writer(self) -> Secret:
+        """Return the token that may write. Raises NoRestoreToken."""
+        if self.writing is None:
+            raise NoRestoreToken(
+                f"source {self.source.name} has no token that may write, so nothing is written to DatoCMS",
+                hint="Make a second API token in DatoCMS (Project settings > API tokens) whose role can create, "
+                "update, publish and delete records.\nPut it into the variable DATOCMS_RESTORE_TOKEN, or into a file "
+                "that restore_token_file names. A plan needs none: leave out --apply.",
+            )
+        return self.writing
+
+    @asynccontextmanager
+    async def _client(
+        self, row: SourceRow, token: Secret, *, environment: str | None = None
+    ) -> AsyncIterator[cma.Client]:
+        """Open a client. Its requests are counted when it is closed: the budget is the project's."""
+        async with open_client(self.source, token, log=self.log, environment=environment) as client:
+            self.client = client
+            try:
+                yield client
+            finally:
+                self.client = None
+                await asyncio.shield(asyncio.to_thread(self._count, row.id, client.usage.requests))
+
+    def _count(self, source_id: int, sent: int) -> None:
+        if sent:
+            with suppress(MirrorError):
+                self.mirror.transact(lambda tx: add_requests(tx, source_id, datetime.now(UTC).date(), sent))
+
+    def _check_budget(self, row: SourceRow, needed: int) -> None:
+        """Refuse to begin what the budget of the source does not allow."""
+        if self.source.budget is None:
+            return
+        budget, now = Budget.parse(self.source.budget), datetime.now(UTC)
+
+        def spent(connection: Connection) -> int:
+            return project_usage(connection, row.id, since=budget.period.bounds(now)[0].date()).requests
+
+        status = BudgetStatus(budget=budget, spent=self.mirror.query(spent), shared_by=1, now=now)
+        if status.is_spent or status.left < needed:
+            raise TooFewRequests(
+                f"{f'the plan needs about {needed:,} requests' if needed else 'a plan needs requests'}, and of "
+                f"{budget} {status.left:,} are left",
+                hint=f"Raise `budget` of source {self.source.name}, or wait until {status.ends_at:%Y-%m-%d %H:%M} UTC.",
+            )
+
+    async def _check_place(self, client: cma.Client, row: SourceRow, plan: Plan) -> None:
+        """Refuse to write to another project or environment than the plan was made for."""
+        await self._check_project(client, row)
+        if plan.project_id != row.project.id:
+            raise CannotApply(f"the plan is of another project (id {plan.project_id})")
+        named = self.source.environment
+        if plan.environment != row.project.environment:
+            return  # it was asked for by name, and the environment is in each request
+        if named is None:
+            primary = next((one.id for one in await client.environments() if one.primary), None)
+            if primary is not None and primary != plan.environment:
+                raise CannotApply(
+                    f"the plan is for the environment {plan.environment}, and {primary} is the primary one now",
+                    hint=f"Make a new plan; or write to that one: --to-environment {plan.environment}.",
+                )
+        elif named != plan.environment:
+            raise CannotApply(f"the plan is for the environment {plan.environment}, and the settings name {named}")
+
+    async def _check_project(self, client: cma.Client, row: SourceRow) -> None:
+        site = await client.site()
+        if site.id != row.project.id:
+            raise CannotApply(
+                f"the restore token leads to the project {site.name} (id {site.id}), but the source {row.name} mirrors "
+                f"{row.project.name} (id {row.project.id})",
+                hint="Use a token of that project.",
+            )
+
+    async def _sync(self, row: SourceRow, ids: Sequence[str], on_sync: Callable[[SourceJob], None]) -> Synced:
+        """Sync the records that were touched. That it fails is no failure of the restore."""
+        if not ids:
+            return Synced(is_done=True)
+        job = SourceJob(self.source, self.reading)
+        on_sync(job)
+        try:
+            (report,) = await sync_all(self.mirror, [job], SyncOptions(record_ids=tuple(ids)), log=self.log)
+        finally:
+            await asyncio.shield(asyncio.to_thread(self._count, row.id, job.progress.counts.requests))
+        if isinstance(report.error, LeaseHeld):
+            why = f"{report.error.holder} writes to the mirror, and will sync what was changed."
+            return Synced(why_not=why, is_left_to_daemon=True)
+        if report.error is not None:
+            return Synced(why_not=f"The mirror could not be synced: {report.error}. Run `versionsync sync`.")
+        return Synced(is_done=True)
+
+
+def _touched(plan: Plan, states: Sequence[StepState]) -> list[str]:
+    """Return the records that the steps may have changed."""
+    begun = {one.number for one in states if one.state in ("done", "failed", "sent")}
+    return list(dict.fromkeys(id for step in plan.steps if step.number in begun for id in step.record_ids))
+
+
+def _report(states: Sequence[StepState]) -> str:
+    """Return how many steps ended how, as JSON."""
+    ends = [one.state for one in states]
+    return json.dumps({end: ends.count(end) for end in ("done", "failed", "skipped")})
