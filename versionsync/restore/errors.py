@@ -44,6 +44,12 @@ class NoRestoreToken(RestoreError):
     """No token is set that may write."""
 
 
+class ReadOnlyToken(RestoreError):
+    """The role of the token that should write can only read."""
+
+    kind = ErrorKind.REFUSED
+
+
 class StaleMirror(RestoreError):
     """The mirror is older than what is upstream, so the plan would be made of old facts."""
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy import Connection, select
 
 from versionsync.history.errors import AmbiguousName, UnknownName
 from versionsync.history.names import FoundRecord, FoundVersion, find_record, find_version, short_id
 from versionsync.history.scope import Scope
-from versionsync.mirror.schema import changes
+from versionsync.mirror.schema import changes, records
+from versionsync.mirror.schema import fields as field_table
+from versionsync.text import nearest
 
-__all__ = ["find_target"]
+__all__ = ["check_parts", "find_target"]
 
 
 def find_target(connection: Connection, scope: Scope, name: str) -> FoundRecord | FoundVersion:
@@ -50,6 +54,41 @@ def find_target(connection: Connection, scope: Scope, name: str) -> FoundRecord 
         return version
     named = [f"record {record}", *([f"version {version}"] if version else several.candidates if several else ())]
     raise AmbiguousName(f"both a record and a version have an id that begins with {name}", candidates=named)
+
+
+def check_parts(
+    connection: Connection, scope: Scope, record_id: str | None, fields: Sequence[str], locales: Sequence[str]
+) -> None:
+    """Refuse fields and locales that do not exist: with them there would be nothing to restore.
+
+    Args:
+        connection: An open connection that reads.
+        scope: One source.
+        record_id: The record. None: several.
+        fields: The API keys of fields.
+        locales: The locales.
+
+    Raises:
+        UnknownName: There is no such field or locale.
+    """
+    f = field_table.c
+    query = select(f.api_key).where(f.source_id.in_(scope.ids), f.deleted_at.is_(None))
+    if record_id is not None:
+        of_record = select(records.c.model_id).where(records.c.source_id.in_(scope.ids), records.c.id == record_id)
+        query = query.where(f.model_id.in_(of_record))
+    _check_known("field", fields, connection.scalars(query).all() if fields else ())
+    _check_known("locale", locales, [one for source in scope.sources for one in source.project.locales])
+
+
+def _check_known(kind: str, names: Sequence[str], known: Sequence[str | None]) -> None:
+    there = sorted({one for one in known if one})
+    for name in names:
+        if name not in there:
+            meant = nearest(name, there)
+            raise UnknownName(
+                f"there is no {kind} {name} here now",
+                hint=f"Did you mean {meant}?" if meant else f"There are {', '.join(there) or 'none'}.",
+            )
 
 
 def _version(connection: Connection, scope: Scope, name: str) -> tuple[FoundVersion | None, AmbiguousName | None]:

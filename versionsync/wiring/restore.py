@@ -28,7 +28,7 @@ from versionsync.mirror.holder import Holder
 from versionsync.mirror.tables.restores import StepState
 from versionsync.mirror.tables.sources import SourceRow
 from versionsync.mirror.tables.usage import add_requests, project_usage
-from versionsync.restore.errors import CannotApply, NoRestoreToken, TooFewRequests
+from versionsync.restore.errors import CannotApply, NoRestoreToken, ReadOnlyToken, TooFewRequests
 from versionsync.restore.execute import carry_out
 from versionsync.restore.journal import Journal
 from versionsync.restore.kept_plans import KeptPlan, keep, kept_plan, undo_of
@@ -120,7 +120,7 @@ class RestoreJob:
         environment: str | None = None,
         zone_shown: Callable[[datetime], str] = str,
     ) -> tuple[str, Plan]:
-        """Make a plan, keep it, and return it with its id.
+        """Make a plan, keep it, and return it with its id. Without steps it is not kept, and its id is empty.
 
         Args:
             wanted: What is asked.
@@ -134,7 +134,11 @@ class RestoreJob:
             HistoryError: A name is not known, or the time is before the history.
             CmaError: Upstream cannot be read.
         """
-        options = PlanningOptions(stale_ok=stale_ok, checks=checks)
+        options = PlanningOptions(
+            stale_ok=stale_ok,
+            checks=checks,
+            is_elsewhere=environment not in (None, self.row().project.environment),
+        )
         return await self._planned(wanted, options, environment=environment, zone_shown=zone_shown)
 
     async def undo(
@@ -146,11 +150,19 @@ class RestoreJob:
         zone_shown: Callable[[datetime], str] = str,
     ) -> tuple[str, Plan]:
         """Make the plan that takes another one back, keep it, and return it with its id. Raises as `plan` does."""
-        undo = undo_of(kept_plan(self.mirror, self.row().id, id))
+        row = self.row()
+        kept = kept_plan(self.mirror, row.id, id)
+        if kept.plan.environment != row.project.environment:
+            raise CannotApply(
+                f"plan {id} wrote to the environment {kept.plan.environment}, which is not mirrored",
+                hint="So the mirror does not know what was there before. Restore it from a fork, or delete it in "
+                "DatoCMS.",
+            )
+        undo = undo_of(kept)
         if not undo.targets:
             raise CannotApply(f"plan {id} has changed nothing, so there is nothing to take back")
         options = PlanningOptions(stale_ok=stale_ok, checks=checks, undoes=id, expected=undo.expected)
-        wanted = Wanted(publishes=True, deletes=True, words=f"undo plan {id}")
+        wanted = Wanted(publishes=True, deletes=True, words=f"undo of plan {id}")
         return await self._planned(wanted, options, targets=undo.targets, zone_shown=zone_shown)
 
     async def _planned(self, wanted: Wanted, options: PlanningOptions, **more: object) -> tuple[str, Plan]:
@@ -169,7 +181,7 @@ class RestoreJob:
             )
         if self.writing is None:
             plan = replace(plan, role=None)
-        return await asyncio.to_thread(keep, self.mirror, row.id, plan), plan
+        return (await asyncio.to_thread(keep, self.mirror, row.id, plan) if plan.steps else ""), plan
 
     def kept(self, id: str, *, file: PlanFile | None = None) -> KeptPlan:
         """Return a plan that the mirror keeps. See `versionsync.restore.kept_plans.kept_plan`."""
@@ -280,6 +292,12 @@ class RestoreJob:
     async def _check_place(self, client: cma.Client, row: SourceRow, plan: Plan) -> None:
         """Refuse to write to another project or environment than the plan was made for."""
         await self._check_project(client, row)
+        role = await client.own_role()
+        if role is not None and not role.may_write(plan.environment):
+            raise ReadOnlyToken(
+                f"the role “{role.name}” of the restore token cannot change records in {plan.environment}",
+                hint="Give it the right to create, update, publish and delete records there, or use another token.",
+            )
         if plan.project_id != row.project.id:
             raise CannotApply(f"the plan is of another project (id {plan.project_id})")
         named = self.source.environment

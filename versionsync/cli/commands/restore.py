@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
@@ -17,17 +16,21 @@ from versionsync.cli.context import CliContext
 from versionsync.cli.exit_codes import ExitCode
 from versionsync.cli.history_options import Ids, Zone, echo_time
 from versionsync.cli.options import flag, option
+from versionsync.cli.restore_options import PLANS, Asked, OddRestore, OnError, Shown, check
 from versionsync.cli.signals import run_until_interrupted
 from versionsync.errors import ErrorKind, VersionsyncError
 from versionsync.text import count
 
 if TYPE_CHECKING:
     from versionsync.api import Mirror as History
+    from versionsync.cli.terminal.output import Output
     from versionsync.cli.views.restore import PlanNames
     from versionsync.config import SourceSettings
+    from versionsync.history.render.view import DiffView
     from versionsync.mirror.database import Mirror
     from versionsync.restore.kept_plans import KeptPlan
     from versionsync.restore.model import Plan
+    from versionsync.restore.plan_diffs import StepDiff
     from versionsync.restore.selection import Wanted
     from versionsync.wiring.restore import RestoreJob
 
@@ -35,70 +38,10 @@ __all__ = ["restore"]
 
 T = TypeVar("T")
 
-PLANS: Final = "plans"
-DRILL: Final = "drill"
+READABLE_WIDTH: Final = 120
+"""How wide a diff is in a file."""
 WINDOW_SECONDS: Final = 3
 """The period of `rate_limit`."""
-
-
-class OddRestore(VersionsyncError):
-    """Options that do not fit together."""
-
-    kind = ErrorKind.CONFIGURATION
-
-
-class OnError(StrEnum):
-    """What to do after a step that failed."""
-
-    STOP = "stop"
-    CONTINUE = "continue"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Asked:
-    """What the command line asks for, apart from how it is shown and applied."""
-
-    target: str | None
-    at: str | None
-    model: str | None
-    changed_by: str | None
-    deleted: bool
-    since: str | None
-    fields: tuple[str, ...]
-    locales: tuple[str, ...]
-    blocks: tuple[str, ...]
-    publish: bool
-    no_create: bool
-    no_update: bool
-    delete_new: bool
-    undo: str | None
-    upstream: bool
-    to_environment: str | None
-
-    @property
-    def parts(self) -> bool:
-        """Whether only parts of records are asked for."""
-        return bool(self.fields or self.locales or self.blocks)
-
-    @property
-    def selects(self) -> bool:
-        """Whether anything but a target is asked for."""
-        given = (self.at, self.model, self.changed_by, self.since, self.undo, self.to_environment)
-        flags = (self.deleted, self.publish, self.no_create, self.no_update, self.delete_new, self.upstream)
-        return any(one is not None for one in given) or any(flags) or self.parts
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Shown:
-    """How a plan is shown, and whether it is applied."""
-
-    output: Path | None
-    html: Path | None
-    diff: bool
-    ids: bool
-    apply: bool
-    yes: bool
-    on_error: OnError | None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -108,7 +51,7 @@ class _Command:
     session: CliContext
     job: RestoreJob
     history: History
-    shown: _Shown
+    shown: Shown
     repeated: list[str]
     """Options that the next command needs, too."""
 
@@ -187,13 +130,13 @@ def restore(
         # What would bring deleted records back, live as they were? Nothing is written.
         versionsync restore --deleted --publish
 
-        # One field as it was, with the change word by word.
-        versionsync restore article:the-night-bus --at yesterday --field title --diff
+        # A record as it was, with the changes word by word.
+        versionsync restore article:the-night-bus --at yesterday --diff
 
         # The plans so far, and how far they are.
         versionsync restore plans
     """
-    asked = _Asked(
+    asked = Asked(
         target=target,
         at=at,
         model=model,
@@ -211,8 +154,8 @@ def restore(
         upstream=upstream,
         to_environment=to_environment,
     )
-    shown = _Shown(output=output, html=html, diff=diff, ids=ids, apply=apply, yes=yes, on_error=on_error)
-    _check(asked, shown)
+    shown = Shown(output=output, html=html, diff=diff, ids=ids, apply=apply, yes=yes, on_error=on_error)
+    check(asked, shown)
     settings = _source(session, source)
     with session.open_mirror() as mirror:
         command = _command(session, mirror, settings, shown, named=source, zone=zone)
@@ -222,71 +165,6 @@ def restore(
             _restore_upstream(command, asked)
         else:
             _restore(command, asked, stale_ok=stale_ok, checks=not no_preflight)
-
-
-def _check(asked: _Asked, shown: _Shown) -> None:
-    """Refuse options that do not fit together."""
-    target = asked.target
-    if target in (PLANS, DRILL):
-        if asked.selects or shown.apply:
-            raise OddRestore(
-                f"`restore {target}` has no such options", hint=f"Use `versionsync restore {target}` alone."
-            )
-        return
-    ways = {
-        "a TARGET": target is not None,
-        "--model": asked.model is not None and not asked.deleted,
-        "--changed-by": asked.changed_by is not None,
-        "--deleted": asked.deleted,
-        "--undo": asked.undo is not None,
-    }
-    named = [name for name, is_given in ways.items() if is_given]
-    if len(named) > 1:
-        raise OddRestore(f"{' and '.join(named)} exclude one another", hint="Make a plan for each.")
-    if not named and asked.at is None:
-        raise OddRestore(
-            "it is not said what to restore",
-            hint="Name a version or a record; or --model or the whole project with --at TIME; or --deleted; or "
-            "--changed-by EDITOR --since TIME; or --undo PLAN.",
-        )
-    others = asked.deleted or asked.changed_by or asked.undo
-    whole = not (asked.at or asked.parts or asked.publish or asked.to_environment)
-    refusals = (
-        (asked.at and others, "--at does not fit here", "Leave it out."),
-        (asked.model and not asked.deleted and not asked.at, "--model needs a time", "Add --at TIME."),
-        (asked.changed_by and not asked.since, "--changed-by needs a time", "Add --since, such as --since 13:00."),
-        (
-            asked.since and not (asked.changed_by or asked.deleted),
-            "--since is for --changed-by and --deleted",
-            "For records as they were at a time, write --at TIME.",
-        ),
-        (
-            asked.parts and others,
-            "--field, --locale and --block do not fit here",
-            "Use them with a version, with a record, or with --at.",
-        ),
-        (
-            asked.delete_new and (target or asked.deleted or asked.undo),
-            "--delete-new is for many records as they were at a time",
-            "Use it with --at alone, with --model, or with --changed-by.",
-        ),
-        (
-            asked.no_create and asked.no_update and not asked.delete_new,
-            "--no-create and --no-update leave nothing to do",
-            "Leave out one of them.",
-        ),
-        (
-            asked.upstream and not (target and whole),
-            "--upstream restores one whole version",
-            "Name a version, without other options than --apply and --yes.",
-        ),
-        (asked.undo and asked.to_environment, "--undo writes where the plan wrote", "Leave out --to-environment."),
-        (shown.yes and not shown.apply, "--yes answers the question of --apply", "Add --apply."),
-        (shown.on_error and not shown.apply, "--on-error is for --apply", "Add --apply."),
-    )
-    for is_so, message, hint in refusals:
-        if is_so:
-            raise OddRestore(message, hint=hint)
 
 
 def _source(session: CliContext, name: str | None) -> SourceSettings:
@@ -299,7 +177,7 @@ def _source(session: CliContext, name: str | None) -> SourceSettings:
 
 
 def _command(
-    session: CliContext, mirror: Mirror, source: SourceSettings, shown: _Shown, *, named: str | None, zone: str | None
+    session: CliContext, mirror: Mirror, source: SourceSettings, shown: Shown, *, named: str | None, zone: str | None
 ) -> _Command:
     from versionsync.api import Mirror as History
     from versionsync.wiring.restore import RestoreJob
@@ -326,7 +204,7 @@ def _command(
     )
 
 
-def _restore(command: _Command, asked: _Asked, *, stale_ok: bool, checks: bool) -> None:
+def _restore(command: _Command, asked: Asked, *, stale_ok: bool, checks: bool) -> None:
     """Make a plan, or find the kept one that is named. Show it, and apply it if that is asked."""
     job = command.job
     kept = _kept(command, asked)
@@ -362,7 +240,7 @@ def _restore(command: _Command, asked: _Asked, *, stale_ok: bool, checks: bool) 
     _apply(command, kept or job.kept(id), names)
 
 
-def _kept(command: _Command, asked: _Asked) -> KeptPlan | None:
+def _kept(command: _Command, asked: Asked) -> KeptPlan | None:
     """Return the kept plan that the target names by its file or its id."""
     target = asked.target
     if target is None:
@@ -411,21 +289,22 @@ def _plan_of_id(command: _Command, name: str) -> KeptPlan | None:
     return job.kept(name)
 
 
-def _wanted(command: _Command, asked: _Asked) -> Wanted:
+def _wanted(command: _Command, asked: Asked) -> Wanted:
     """Return what is asked, with names and times understood."""
     from versionsync.history.names import FoundVersion, short_id
     from versionsync.history.scope import Scope
-    from versionsync.restore.naming import find_target
+    from versionsync.restore.naming import check_parts, find_target
     from versionsync.restore.selection import Wanted
 
-    history, name = command.history, command.job.source.name
+    history, mirror, name = command.history, command.job.mirror, command.job.source.name
     at = echo_time(command.session, history, "as it was at", asked.at)
     since = echo_time(command.session, history, "since", asked.since)
-    version = record = None
+    version = record = owner = None
     words = "the whole project"
     if asked.target is not None:
         target = asked.target
-        found = command.job.mirror.query(lambda one: find_target(one, Scope.load(one, [name]), target))
+        found = mirror.query(lambda one: find_target(one, Scope.load(one, [name]), target))
+        owner = found.record_id
         if isinstance(found, FoundVersion):
             if at is not None:
                 raise OddRestore(f"{target} is a version, which has its own time", hint="Leave out --at.")
@@ -444,6 +323,7 @@ def _wanted(command: _Command, asked: _Asked) -> Wanted:
         words += f" as at {command.time(at)}"
     if since is not None:
         words += f" since {command.time(since)}"
+    mirror.query(lambda one: check_parts(one, Scope.load(one, [name]), owner, asked.fields, asked.locales))
     parts = (*asked.fields, *asked.locales, *asked.blocks)
     if parts:
         words += f", only {', '.join(parts)}"
@@ -487,24 +367,64 @@ def _run(command: _Command, what: str, work: Callable[[], Coroutine[Any, Any, T]
 
 def _show(command: _Command, id: str, plan: Plan) -> PlanNames:
     """Show a plan in all forms that are asked for."""
-    from versionsync.cli.views.restore import PlanNames, plan_json, print_plan
+    from versionsync.cli.views.restore import SHOWN, PlanNames, costs_of, plan_json, print_plan, why_step
     from versionsync.history.scope import Scope
+    from versionsync.restore.plan_diffs import step_diffs
     from versionsync.restore.plan_text import PlanFile
 
     session, shown, job = command.session, command.shown, command.job
+    output = session.output
     scope = job.mirror.query(lambda connection: Scope.load(connection, [job.source.name]))
     names = PlanNames.of(plan, lambda model: scope.model(scope.ids[0], model), command.zone, ids=shown.ids)
-    if session.output.as_json:
-        for one in plan_json(id, plan):
-            session.output.json(one)
+    limit = job.source.rate_limit
+    speed = limit / WINDOW_SECONDS if isinstance(limit, int) else None
+    diffs: list[StepDiff] = []
+    if shown.diff or shown.html is not None:
+        most = None if shown.html is not None or output.as_json else SHOWN
+        diffs = job.mirror.query(lambda connection: list(step_diffs(connection, scope, plan, steps=most)))
+    if output.as_json:
+        for one in plan_json(id, plan, diffs if shown.diff else ()):
+            output.json(one)
     else:
-        limit = job.source.rate_limit
-        speed = limit / WINDOW_SECONDS if isinstance(limit, int) else None
-        print_plan(session.output, id, plan, names, requests_a_second=speed)
-    if shown.output is not None:
+        views = {one.step.number: one.view for one in diffs}
+        draw = (lambda step: _draw(output, views[step.number])) if shown.diff else None
+        print_plan(output, id, plan, names, requests_a_second=speed, shows=draw)
+    if shown.output is not None and plan.steps:
         shown.output.write_bytes(PlanFile.of(id, plan).text())
-        session.output.note(f"Written: {shown.output}")
+        output.note(f"The plan is in {shown.output}. To carry it out: --apply {shown.output}")
+    if shown.html is not None and plan.steps:
+        from versionsync.restore.page import plan_page
+
+        page = plan_page(
+            id,
+            plan,
+            diffs,
+            titles=names.titles,
+            model=names.model,
+            why=lambda step: why_step(step, names),
+            shown=command.time,
+            costs=costs_of(plan, speed),
+            command=command.next_command(id, "--apply"),
+        )
+        shown.html.write_text(page, encoding="utf-8")
+        output.note(f"The page is in {shown.html}.")
     return names
+
+
+def _draw(output: Output, view: DiffView | None) -> None:
+    """Write what a step changes."""
+    from rich.console import Console
+    from rich.text import Text
+
+    from versionsync.history.render.terminal import lines_of, summary_of
+
+    if view is not None:
+        results = output.results
+        color = results.color_system is not None and not results.no_color
+        width = results.width if results.is_terminal else min(results.width, READABLE_WIDTH)
+        output.live(lines_of(view, Console(width=width), color=color))
+        output.live([Text(summary_of(view))])
+    output.plain_line()
 
 
 def _say_next(command: _Command, id: str, plan: Plan) -> None:
@@ -522,7 +442,7 @@ def _say_next(command: _Command, id: str, plan: Plan) -> None:
     output.plain_line(f"  {command.next_command(id, '--apply')}", style="bold")
 
 
-def _nothing_to_do(command: _Command, asked: _Asked, plan: Plan) -> None:
+def _nothing_to_do(command: _Command, asked: Asked, plan: Plan) -> None:
     """Say why there is nothing to do. A record that was named and cannot be restored is a failure."""
     from versionsync.restore.planning import AS_IT_SHOULD_BE
 
@@ -597,7 +517,7 @@ def _confirm(command: _Command, question: str, again: str) -> None:
         raise typer.Exit(ExitCode.OK)
 
 
-def _restore_upstream(command: _Command, asked: _Asked) -> None:
+def _restore_upstream(command: _Command, asked: Asked) -> None:
     """Let DatoCMS restore one version."""
     from versionsync.history.names import short_id
 

@@ -16,10 +16,23 @@ from versionsync.restore.model import Act, LeftAlone, Plan, Reason, Step
 from versionsync.text import ago, count, span
 
 if TYPE_CHECKING:
+    from versionsync.history.render.view import DiffView
     from versionsync.mirror.tables.restores import PlanRow, StepState
+    from versionsync.restore.plan_diffs import StepDiff
     from versionsync.wiring.restore import Applied
 
-__all__ = ["PlanNames", "failure_line", "plan_json", "print_applied", "print_plan", "print_plans", "step_title"]
+__all__ = [
+    "SHOWN",
+    "PlanNames",
+    "costs_of",
+    "failure_line",
+    "plan_json",
+    "print_applied",
+    "print_plan",
+    "print_plans",
+    "step_title",
+    "why_step",
+]
 
 SHOWN: Final = 50
 """How many steps of a long plan are shown."""
@@ -98,7 +111,7 @@ def print_plan(
     names: PlanNames,
     *,
     requests_a_second: float | None,
-    begins: Callable[[Step], None] | None = None,
+    shows: Callable[[Step], None] | None = None,
 ) -> None:
     """Write a plan for a person.
 
@@ -108,17 +121,18 @@ def print_plan(
         plan: The plan.
         names: What models and records are called.
         requests_a_second: How fast it is carried out. None: as fast as DatoCMS allows.
-        begins: Called for each shown step after its line, to show what it changes. None: the steps are a table.
+        shows: Called for each shown step after its line, to show what it changes. None: the steps are a table.
     """
-    output.paragraph(("Plan ", "bold"), (id, "bold cyan"), f": {plan.wanted}, {plan.source}/{plan.environment}")
+    head = [("Plan ", "bold"), (id, "bold cyan")] if id else [("No plan", "bold")]
+    output.paragraph(*head, f": {plan.wanted}, {plan.source}/{plan.environment}")
     output.plain_line()
     if plan.steps:
-        if begins is None:
+        if shows is None:
             output.table(_columns(), [_row(step, names) for step in plan.steps[:SHOWN]])
         else:
             for step in plan.steps[:SHOWN]:
                 output.paragraph(*_heading(step, names))
-                begins(step)
+                shows(step)
         if len(plan.steps) > SHOWN:
             output.plain_line(f"… and {count(len(plan.steps) - SHOWN, 'more step')}: --output FILE writes all of them.")
         if len(plan.steps) > SHOWN:
@@ -130,7 +144,7 @@ def print_plan(
     if plan.steps:
         for note in plan.notes:
             output.paragraph("Note: ", note, hang=6)
-        output.paragraph(*_costs(plan, requests_a_second))
+        output.paragraph(costs_of(plan, requests_a_second))
     output.paragraph(*_basis(plan))
 
 
@@ -153,7 +167,7 @@ def _row(step: Step, names: PlanNames) -> list[Cell]:
         (step.act.value, STYLES[step.act]),
         title_cell(step_title(step, names), model),
         model or "–",
-        _why(step, names),
+        why_step(step, names),
         id_cell(step.record_ids[0], in_full=names.ids) if is_one else "",
     ]
 
@@ -165,10 +179,11 @@ def _heading(step: Step, names: PlanNames) -> Iterator[str | tuple[str, str]]:
     yield step.act.value, STYLES[step.act]
     yield "  "
     yield step_title(step, names) or "–", "bold italic"
-    yield f"{model}{one}, {_why(step, names)}"
+    yield f"{model}{one}, {why_step(step, names)}"
 
 
-def _why(step: Step, names: PlanNames) -> str:
+def why_step(step: Step, names: PlanNames) -> str:
+    """Return why a step is there, in a few words."""
     if step.schedule is not None:
         word = "live" if step.schedule.publishes else "offline"
         return f"{word} from {in_zone(step.schedule.at, names.zone)} {name_of_zone(names.zone)}"
@@ -224,7 +239,8 @@ def _print_losses(output: Output, plan: Plan, names: PlanNames) -> None:
     output.plain_line()
 
 
-def _costs(plan: Plan, requests_a_second: float | None) -> Iterator[str]:
+def costs_of(plan: Plan, requests_a_second: float | None) -> str:
+    """Return how many changes and requests a plan is, and how long that takes. None: as fast as DatoCMS allows."""
     acts = Counter[Act]()
     for step in plan.steps:
         acts[step.act] += len(step.record_ids)
@@ -232,8 +248,8 @@ def _costs(plan: Plan, requests_a_second: float | None) -> Iterator[str]:
     speed = requests_a_second or REQUESTS_A_SECOND
     seconds = plan.requests / speed
     time = "less than a minute" if seconds < 60 else f"about {span(timedelta(seconds=seconds))}"
-    yield f"{count(sum(acts.values()), 'change')}: {parts}. "
-    yield f"At least {count(plan.requests, 'request')}: {time} at {speed:g} a second."
+    needed = f"At least {count(plan.requests, 'request')}: {time} at {speed:g} a second."
+    return f"{count(sum(acts.values()), 'change')}: {parts}. {needed}"
 
 
 def _basis(plan: Plan) -> Iterator[str]:
@@ -246,15 +262,20 @@ def _basis(plan: Plan) -> Iterator[str]:
         yield f" The restore token has the role “{plan.role}”."
 
 
-def plan_json(id: str, plan: Plan) -> Iterator[dict[str, Any]]:
-    """Yield a plan as objects: itself, then its steps, what it leaves alone, and what is lost."""
+def plan_json(id: str, plan: Plan, diffs: Sequence[StepDiff] = ()) -> Iterator[dict[str, Any]]:
+    """Yield a plan as objects: itself, then its steps, what it leaves alone, and what is lost.
+
+    With `diffs` each step has its `fields`: those that it changes, with the number of words.
+    """
+    views = {one.step.number: one.view for one in diffs}
     own = ("source", "environment", "project_id", "wanted", "made_at", "mirror_as_of", "role", "notes", "requests")
     changes = sum(len(step.record_ids) for step in plan.steps)
     counts = {"steps": len(plan.steps), "changes": changes, "left_alone": len(plan.left_alone)}
     yield {"type": "plan", "id": id} | {name: getattr(plan, name) for name in own} | {"undoes": plan.undoes} | counts
     for step in plan.steps:
         members = ("number", "act", "reason", "record_ids", "model_id", "title", "version_id", "needs", "schedule")
-        yield {"type": "step"} | {name: getattr(step, name) for name in members}
+        shown = {name: getattr(step, name) for name in members}
+        yield {"type": "step"} | shown | (_fields(views[step.number]) if step.number in views else {})
     for one in plan.left_alone:
         yield {
             "type": "left_alone",
@@ -266,6 +287,14 @@ def plan_json(id: str, plan: Plan) -> Iterator[dict[str, Any]]:
         }
     for loss in plan.losses:
         yield {"type": "loss", "record_id": loss.record_id, "path": loss.path, "what": loss.what}
+
+
+def _fields(view: DiffView | None) -> dict[str, Any]:
+    """Return what a step changes as members of its object."""
+    if view is None:
+        return {"fields": None}
+    fields = [{"field": one.field, "locale": one.locale} for one in view.sections]
+    return {"fields": fields, "words_added": view.words_added, "words_removed": view.words_removed}
 
 
 def failure_line(plan: Plan, state: StepState, names: PlanNames) -> str:

@@ -16,9 +16,9 @@ from versionsync.history.render.terminal import summary_of
 from versionsync.history.render.view import DiffView, Filter
 from versionsync.text import count, printable
 
-__all__ = ["environment", "page_of"]
+__all__ = ["SYMBOLS", "environment", "page_of"]
 
-_SYMBOLS: Final = {
+SYMBOLS: Final = {
     Operation.ADDED: "+",
     Operation.REMOVED: "−",
     Operation.CHANGED: "~",
@@ -63,7 +63,7 @@ def page_of(
         compared=[(heading, view, summary_of(view)) for heading, view in compared],
         title=f"{titles[0]}: what changed" if len(titles) == 1 else f"{count(len(titles), 'record')} changed",
         filter=_FILTERS[shows],
-        symbols=_SYMBOLS,
+        symbols=SYMBOLS,
         is_beside=side_by_side,
         Shown=Shown,
     )
