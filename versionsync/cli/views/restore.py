@@ -351,7 +351,7 @@ def print_applied(output: Output, applied: Applied, names: PlanNames, *, undo: s
     if not applied.is_done:
         output.plain_line("What is done is not done again. To try the rest:")
         output.plain_line(f"  {again}")
-    if ends["done"] or ends["failed"]:
+    if ends["done"]:
         output.plain_line("To take it back:")
         output.plain_line(f"  {undo}")
 
