@@ -48,6 +48,9 @@ An API token is looked up in this order:
 2. `$CREDENTIALS_DIRECTORY/<name of the source>`, then `$CREDENTIALS_DIRECTORY/api_token` (systemd's `LoadCredential=`);
 3. the environment variable `DATOCMS_API_TOKEN`.
 
+A restore token is looked up in what the source names, `restore_token_env` or `restore_token_file`, then in the variable
+`DATOCMS_RESTORE_TOKEN`. Without one nothing is written to DatoCMS.
+
 A database URL with a password belongs in `database_url`, in the file that `database_url_file` names, or in
 `$CREDENTIALS_DIRECTORY/database_url`. On the command line it is refused: every user of the machine could read it. In a
 password within a URL, write `@` as `%40`, `/` as `%2F`, `?` as `%3F` and `%` as `%25`. Among parameters, also write `&`

@@ -37,7 +37,7 @@ EVENTS, EXIT_CODES, GUARANTEES, LOG, POSTGRESQL, TROUBLE = (
 README = ROOT / "README.md"
 LINK = re.compile(r"\]\(([^)\s]+)\)|(?:src|srcset|href)=\"([^\"]+)\"")
 NAMED_TEST = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
-INVARIANTS = 15
+INVARIANTS = 16
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
 

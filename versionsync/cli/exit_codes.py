@@ -51,12 +51,12 @@ DESCRIPTIONS: Final[Mapping[ExitCode, str]] = {
     ExitCode.UNEXPECTED: "Unexpected: a bug in versionsync (`--debug` shows where), or standard output "
     "cannot be written.",
     ExitCode.USAGE: "The command line or the settings are wrong.",
-    ExitCode.PARTIAL: "Finished, but partial: some records failed, or the limit of deletions was exceeded. "
+    ExitCode.PARTIAL: "Finished, but partial: some records or steps failed, or the limit of deletions was exceeded. "
     "Of `status`, `health` and `service`: something else needs attention.",
     ExitCode.UPSTREAM_REFUSED: "DatoCMS refused: the token, its permissions or the environment.",
     ExitCode.UPSTREAM_UNAVAILABLE: "DatoCMS could not be reached, or its answers could not be understood.",
     ExitCode.DATABASE: "The database cannot be used, or is not at the schema of this version.",
-    ExitCode.LOCKED: "Another process is writing to the same source.",
+    ExitCode.LOCKED: "Another process is writing to the same source, or carries out the same plan.",
     ExitCode.DIFFERENCES: "Verification found differences.",
     ExitCode.INTERRUPTED: "Interrupted by Ctrl-C or SIGTERM. What was committed is kept.",
 }

@@ -120,6 +120,12 @@ def _matches(
     return found
 
 
+def remade_fields(state: SchemaState, rules: ProjectRules, model_id: str) -> frozenset[str]:
+    """Return the fields of now, by API key, that were removed since `state` and made again: upstream has no values."""
+    found = matches(state, rules).of_model(model_id).values()
+    return frozenset(one.now.api_key for one in found if one.then and one.now and one.then.id != one.now.id)
+
+
 def is_empty(value: Json) -> bool:
     """Return whether a value counts as no value: null, an empty text, list or object."""
     return value is None or value == "" or value == [] or value == {}

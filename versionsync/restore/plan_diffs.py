@@ -59,7 +59,11 @@ def step_diffs(connection: Connection, scope: Scope, plan: Plan, *, steps: int |
             version_id = before[record_id]
             assert version_id is not None
             found = content_of(connection, source_id, version_id, schemas)
-            contents[record_id] = renamed(found.attributes, found.state.former_keys, found.model_id)
+            then, living = found.state.schema.of_model(found.model_id), schema.of_model(found.model_id)
+            ids = {one.id for one in living.values()}
+            known = renamed(found.attributes, found.state.former_keys, found.model_id)
+            # Upstream has no values of fields that were removed, also if they were made again.
+            contents[record_id] = {key: one for key, one in known.items() if key not in then or then[key].id in ids}
         return contents[record_id]
 
     for step in chosen:

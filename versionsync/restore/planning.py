@@ -15,6 +15,7 @@ from versionsync.mirror.database import Mirror
 from versionsync.mirror.tables.sources import SourceRow
 from versionsync.restore.elsewhere import read_contents
 from versionsync.restore.errors import CannotApply, StaleMirror
+from versionsync.restore.field_matches import remade_fields
 from versionsync.restore.fitting import Existing, fitted
 from versionsync.restore.link_edits import with_substitute, without_links
 from versionsync.restore.model import (
@@ -150,8 +151,8 @@ async def _read_project(
         )
     environment = client.environment_id or client.last_environment or row.project.environment
     checked = row.checkpoint.last_success_at
-    if not options.stale_ok and not options.is_elsewhere and (checked is None or now - checked > FRESH):
-        beacon = await client.environment(environment)
+    if not options.stale_ok and (checked is None or now - checked > FRESH):
+        beacon = await client.environment(row.project.environment if options.is_elsewhere else environment)
         if checked is None or beacon.last_data_change_at != row.checkpoint.last_data_change_at:
             when = "never" if checked is None else f"last at {shown(checked)}"
             raise StaleMirror(
@@ -476,7 +477,9 @@ class _Planner:
 
     def _attributes_now(self, version_id: str) -> Mapping[str, Json]:
         content = self.facts.contents[version_id]
-        return renamed(content.attributes, content.state.former_keys, content.model_id)
+        remade = remade_fields(content.state, self.project.rules, content.model_id)
+        known = renamed(content.attributes, content.state.former_keys, content.model_id)
+        return {key: value for key, value in known.items() if key not in remade}
 
     def _is_live_as(self, live: Fitted, live_now: str) -> bool:
         return live.version_id == live_now or not changed_attributes(self._attributes_now(live_now), live.attributes)

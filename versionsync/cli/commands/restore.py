@@ -230,7 +230,8 @@ def _restore(command: _Command, asked: Asked, *, stale_ok: bool, checks: bool) -
                 zone_shown=command.time,
             ),
         )
-    names = _show(command, id, plan)
+    is_known = kept is not None and command.shown.apply and command.shown.yes
+    names = _show(command, id, plan, is_known=is_known)
     if not plan.steps:
         _nothing_to_do(command, asked, plan)
         return
@@ -365,7 +366,7 @@ def _run(command: _Command, what: str, work: Callable[[], Coroutine[Any, Any, T]
         raise typer.Exit(ExitCode.INTERRUPTED) from None
 
 
-def _show(command: _Command, id: str, plan: Plan) -> PlanNames:
+def _show(command: _Command, id: str, plan: Plan, *, is_known: bool) -> PlanNames:
     """Show a plan in all forms that are asked for."""
     from versionsync.cli.views.restore import SHOWN, PlanNames, costs_of, plan_json, print_plan, why_step
     from versionsync.history.scope import Scope
@@ -388,7 +389,7 @@ def _show(command: _Command, id: str, plan: Plan) -> PlanNames:
     else:
         views = {one.step.number: one.view for one in diffs}
         draw = (lambda step: _draw(output, views[step.number])) if shown.diff else None
-        print_plan(output, id, plan, names, requests_a_second=speed, shows=draw)
+        print_plan(output, id, plan, names, requests_a_second=speed, is_known=is_known, shows=draw)
     if shown.output is not None and plan.steps:
         shown.output.write_bytes(PlanFile.of(id, plan).text())
         output.note(f"The plan is in {shown.output}. To carry it out: --apply {shown.output}")
@@ -500,7 +501,9 @@ def _apply(command: _Command, kept: KeptPlan, names: PlanNames) -> None:
         if error.kind in (ErrorKind.UNAVAILABLE, ErrorKind.DATABASE):
             session.output.note(f"What was done is in the journal of the plan. To go on:  {again}")
         raise
-    print_applied(session.output, applied, names, undo=command.next_command("--undo", kept.id), again=again)
+    is_mirrored = plan.environment == job.row().project.environment
+    undo = command.next_command("--undo", kept.id) if is_mirrored else None
+    print_applied(session.output, applied, names, undo=undo, again=again)
     if not applied.is_done:
         raise typer.Exit(ExitCode.PARTIAL)
 
@@ -519,6 +522,7 @@ def _confirm(command: _Command, question: str, again: str) -> None:
 
 def _restore_upstream(command: _Command, asked: Asked) -> None:
     """Let DatoCMS restore one version."""
+    from versionsync.cli.views.restore import MIRRORED
     from versionsync.history.names import short_id
 
     session, job = command.session, command.job
@@ -553,7 +557,7 @@ def _restore_upstream(command: _Command, asked: Asked) -> None:
             "done": True,
             "synced": synced.is_done,
         },
-        f"{output.symbol(True)} DatoCMS made a new version of {title}. {synced.why_not or 'The mirror has it.'}",
+        f"{output.symbol(True)} DatoCMS made a new version of {title}. {synced.why_not or MIRRORED}",
     )
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from versionsync.wiring.restore import Applied
 
 __all__ = [
+    "MIRRORED",
     "SHOWN",
     "PlanNames",
     "costs_of",
@@ -38,6 +39,7 @@ SHOWN: Final = 50
 """How many steps of a long plan are shown."""
 SHOWN_LEFT: Final = 10
 """How many records that are left alone, and how many losses, are shown."""
+MIRRORED: Final = "The mirror has read it again."
 REQUESTS_A_SECOND: Final = 20.0
 """What DatoCMS allows, as it documents it."""
 
@@ -111,6 +113,7 @@ def print_plan(
     names: PlanNames,
     *,
     requests_a_second: float | None,
+    is_known: bool = False,
     shows: Callable[[Step], None] | None = None,
 ) -> None:
     """Write a plan for a person.
@@ -121,24 +124,28 @@ def print_plan(
         plan: The plan.
         names: What models and records are called.
         requests_a_second: How fast it is carried out. None: as fast as DatoCMS allows.
+        is_known: It was shown before, and agreed to: only its outline is written.
         shows: Called for each shown step after its line, to show what it changes. None: the steps are a table.
     """
     head = [("Plan ", "bold"), (id, "bold cyan")] if id else [("No plan", "bold")]
     output.paragraph(*head, f": {plan.wanted}, {plan.source}/{plan.environment}")
+    if is_known:
+        output.paragraph(costs_of(plan, requests_a_second))
+        return
     output.plain_line()
     if plan.steps:
         if shows is None:
             output.table(_columns(), [_row(step, names) for step in plan.steps[:SHOWN]])
+            output.plain_line()
         else:
             for step in plan.steps[:SHOWN]:
                 output.paragraph(*_heading(step, names))
                 shows(step)
         if len(plan.steps) > SHOWN:
             output.plain_line(f"… and {count(len(plan.steps) - SHOWN, 'more step')}: --output FILE writes all of them.")
-        if len(plan.steps) > SHOWN:
             output.plain_line()
             _print_counts(output, plan, names)
-        output.plain_line()
+            output.plain_line()
     _print_left_alone(output, plan, names)
     _print_losses(output, plan, names)
     if plan.steps:
@@ -232,10 +239,12 @@ def _print_losses(output: Output, plan: Plan, names: PlanNames) -> None:
     if not plan.losses:
         return
     output.paragraph((f"Lost: {count(len(plan.losses), 'value')}", "bold red"))
-    for loss in plan.losses[:SHOWN_LEFT]:
-        output.paragraph("  ", names.record(loss.record_id), ": ", loss.what, hang=2)
-    if len(plan.losses) > SHOWN_LEFT:
-        output.plain_line(f"  … and {len(plan.losses) - SHOWN_LEFT:,} more: --json shows all of them.")
+    lost = Counter((loss.record_id, loss.what) for loss in plan.losses)
+    for (record_id, what), number in list(lost.items())[:SHOWN_LEFT]:
+        times = f" ({number} times)" if number > 1 else ""
+        output.paragraph("  ", names.record(record_id), ": ", what, times, hang=2)
+    if len(lost) > SHOWN_LEFT:
+        output.plain_line(f"  … and {len(lost) - SHOWN_LEFT:,} more: --json shows all of them.")
     output.plain_line()
 
 
@@ -304,14 +313,14 @@ def failure_line(plan: Plan, state: StepState, names: PlanNames) -> str:
     return f"step {state.number} {state.state}: {step.act.value} {what}: {state.error} ({state.error_code})"
 
 
-def print_applied(output: Output, applied: Applied, names: PlanNames, *, undo: str, again: str) -> None:
+def print_applied(output: Output, applied: Applied, names: PlanNames, *, undo: str | None, again: str) -> None:
     """Write what came of a plan.
 
     Args:
         output: Where to.
         applied: What came of it.
         names: What records are called.
-        undo: The command that takes it back.
+        undo: The command that takes it back. None: that cannot be done.
         again: The command that tries the rest again.
     """
     plan, states = applied.plan, applied.states
@@ -345,13 +354,13 @@ def print_applied(output: Output, applied: Applied, names: PlanNames, *, undo: s
     if len(wrong) > SHOWN:
         output.plain_line(f"  … and {len(wrong) - SHOWN:,} more: --json shows all of them.")
     if applied.synced.is_done:
-        output.plain_line("The mirror has it.")
+        output.plain_line(MIRRORED)
     elif applied.synced.why_not:
         output.paragraph(applied.synced.why_not)
     if not applied.is_done:
         output.plain_line("What is done is not done again. To try the rest:")
         output.plain_line(f"  {again}")
-    if ends["done"]:
+    if ends["done"] and undo is not None:
         output.plain_line("To take it back:")
         output.plain_line(f"  {undo}")
 

@@ -136,7 +136,7 @@ def test_a_deleted_record_comes_back_and_goes_again(desk: Desk) -> None:
     assert ran.code == 0, ran.written
     assert desk.content(lost) == before
     assert "1 step: 1 done." in ran.out
-    assert "The mirror has it." in ran.out
+    assert "The mirror has read it again." in ran.out
     (undo,) = (line.strip() for line in ran.out.splitlines() if "--undo" in line)
     assert desk("deleted", "--json").out == ""
 
