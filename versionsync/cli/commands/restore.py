@@ -470,6 +470,8 @@ def _apply(command: _Command, kept: KeptPlan, names: PlanNames) -> None:
     place = f"{job.row().project.name or plan.project_id}/{plan.environment}"
     left = {one.number for one in kept.steps if one.state != "done"}
     changes = sum(len(step.record_ids) for step in plan.steps if step.number in left)
+    if 0 < len(left) < len(plan.steps):
+        session.output.note(f"{len(plan.steps) - len(left):,} of {count(len(plan.steps), 'step')} are done already.")
     if left:
         _confirm(command, f"Write {count(changes, 'change')} to {place}?", again)
     progress = steps_display(plan, kept.steps, lambda: job.requests, session.output)
@@ -486,7 +488,7 @@ def _apply(command: _Command, kept: KeptPlan, names: PlanNames) -> None:
                 kept,
                 stops_on_error=command.shown.on_error is OnError.STOP,
                 on_result=on_result,
-                on_sync=lambda _: seen.syncing(),
+                on_sync=lambda sync: seen.syncing(lambda: sync.progress.counts.requests),
             )
 
     try:

@@ -35,6 +35,8 @@ class _Speed:
 
     def add(self, number: int) -> None:
         now = time.monotonic()
+        if self._seen and number < self._seen[-1][1]:
+            self._seen.clear()  # others are counted now
         self._seen.append((now, number))
         while len(self._seen) > 2 and now - self._seen[0][0] > WINDOW_SECONDS:
             self._seen.popleft()
@@ -51,22 +53,28 @@ class Seen:
     """How far a plan is.
 
     Attributes:
-        total: How many steps it has.
-        ends: How many of them ended how.
+        steps: How many steps it has.
+        requests: Returns how many requests were sent.
+        ends: How many of the steps ended how.
         phase: What is done now.
     """
 
-    total: int
+    steps: int
+    requests: Callable[[], int]
     ends: Counter[str] = field(default_factory=Counter)
     phase: str = "restoring"
+    total: int | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.total = self.steps
 
     def add(self, state: StepState) -> None:
         """Count a step that ended."""
         self.ends[state.state] += 1
 
-    def syncing(self) -> None:
-        """Say that the steps are over, and the mirror is brought up to date."""
-        self.phase = "syncing what was changed"
+    def syncing(self, requests: Callable[[], int]) -> None:
+        """Say that the steps are over, and the mirror is brought up to date, with these requests."""
+        self.phase, self.total, self.requests = "syncing what was changed", None, requests
 
     @property
     def number(self) -> int:
@@ -86,8 +94,8 @@ async def steps_display(
     plan: Plan, states: Sequence[StepState], requests: Callable[[], int], output: Output
 ) -> AsyncIterator[Seen]:
     """Show how many steps of a plan are over while the block runs, which counts them in what this yields."""
-    seen = Seen(len(plan.steps), Counter(one.state for one in states if one.state == "done"))
-    async with _display(output, lambda: seen.total, lambda: seen.phase, lambda: seen.number, requests):
+    seen = Seen(len(plan.steps), requests, Counter(one.state for one in states if one.state == "done"))
+    async with _display(output, lambda: seen.total, lambda: seen.phase, lambda: seen.number, lambda: seen.requests()):
         yield seen
 
 
@@ -147,6 +155,7 @@ async def _draw_bar(
             bar.update(
                 task,
                 description=phase(),
+                total=of,
                 completed=done(),
                 steps=f"{done():,}/{count(of, 'step')}" if of is not None else count(requests(), "request"),
                 speed=_rate(sent).removeprefix(", "),
