@@ -73,6 +73,12 @@ class Role(msgspec.Struct, frozen=True, kw_only=True):
             return ReadAccess.NONE
         return ReadAccess.ALL if _any_covers_all(allows) and not forbids else ReadAccess.SOME
 
+    def can_never(self, action: str, item_type_id: str, environment: str) -> bool:
+        """Return whether it forbids an action, such as `create`, on all records of a model in `environment`."""
+        allows = [each for each in self.positive if each.may_be_about(action, item_type_id, environment)]
+        forbids = [each for each in self.negative if each.may_be_about(action, item_type_id, environment)]
+        return not allows or _any_covers_all(forbids)
+
     def may_write(self, environment: str) -> bool:
         """Return whether it allows any change of records in `environment` (its id)."""
         return any(each.action != "read" and each.environment == environment for each in self.positive)

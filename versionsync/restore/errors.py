@@ -10,6 +10,7 @@ __all__ = [
     "NoRestoreToken",
     "PlanChanged",
     "PlanRuns",
+    "ReadOnlyToken",
     "RestoreError",
     "StaleMirror",
     "TooFewRequests",

@@ -16,7 +16,7 @@ from typing import Final
 from versionsync import cma
 from versionsync.backoff import Backoff
 from versionsync.mirror.tables.restores import StepState
-from versionsync.restore.journal import Journal
+from versionsync.restore.journal import StepJournal
 from versionsync.restore.model import Plan, Step
 from versionsync.restore.writing import GONE, REFUSED, STOPPING, StepFailed, StepWriter, Written, why_refused
 

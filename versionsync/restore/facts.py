@@ -24,10 +24,11 @@ from versionsync.mirror.engine.bulk import chunked, field_names
 from versionsync.mirror.schema import records, version_rewrites
 from versionsync.mirror.tables.sources import SourceRow
 from versionsync.mirror.tables.versions import former_texts
+from versionsync.restore.elsewhere import read_contents
 from versionsync.restore.errors import CannotApply, StaleMirror
 from versionsync.restore.model import Target
 from versionsync.restore.rules import ProjectRules
-from versionsync.sync.api_to_ledger import schema_of
+from versionsync.sync.api_to_ledger import schema_of, seen_record
 
 __all__ = ["Facts", "Known", "read_facts", "read_rules"]
 
@@ -86,7 +87,13 @@ class Facts:
 
 
 async def read_rules(
-    client: cma.Client, row: SourceRow, now: datetime, *, stale_ok: bool, shown: Callable[[datetime], str]
+    client: cma.Client,
+    row: SourceRow,
+    now: datetime,
+    *,
+    stale_ok: bool,
+    is_elsewhere: bool,
+    shown: Callable[[datetime], str],
 ) -> tuple[ProjectRules, str]:
     """Return the rules of the project, and the id of its environment.
 
@@ -95,6 +102,7 @@ async def read_rules(
         row: The source in the mirror.
         now: The time.
         stale_ok: Accept a mirror that is older than upstream.
+        is_elsewhere: The client leads to another environment than the mirrored one.
         shown: Returns a time as people read it.
 
     Raises:
@@ -110,7 +118,7 @@ async def read_rules(
     environment = client.environment_id or client.last_environment or row.project.environment
     checked = row.checkpoint.last_success_at
     if not stale_ok and (checked is None or now - checked > FRESH):
-        beacon = await client.environment(environment)
+        beacon = await client.environment(row.project.environment if is_elsewhere else environment)
         if checked is None or beacon.last_data_change_at != row.checkpoint.last_data_change_at:
             when = "never" if checked is None else f"last at {shown(checked)}"
             raise StaleMirror(
@@ -129,6 +137,7 @@ async def read_facts(
     *,
     at: datetime | None,
     now: datetime,
+    is_elsewhere: bool = False,
 ) -> Facts:
     """Return what a plan for these records is made of.
 
@@ -140,10 +149,13 @@ async def read_facts(
         rules: What `read_rules` returned.
         at: The time that is wanted, if one is.
         now: The time.
+        is_elsewhere: The client leads to another environment than the mirrored one.
     """
     role = await client.own_role()
     upstream = await _records(client, [one.record_id for one in targets])
     stored = await asyncio.to_thread(mirror.query, lambda connection: _stored(connection, source_id, targets, at))
+    if is_elsewhere:
+        stored = await _elsewhere(client, stored, upstream, rules[0])
     return Facts(
         rules=rules[0],
         environment=rules[1],
@@ -157,6 +169,44 @@ async def read_facts(
         published=stored.published,
         now=now,
     )
+
+
+async def _elsewhere(
+    client: cma.Client, stored: _Stored, upstream: Mapping[str, cma.Item], rules: ProjectRules
+) -> _Stored:
+    """Return what is known, with the records of another environment in place of those of the mirrored one."""
+    read = await read_contents(client, upstream.values(), rules)
+    known = {
+        id: replace(
+            one,
+            fingerprint=seen_record(upstream[id]).fingerprint,
+            current_version_id=read[id].current.version_id,
+            published_version_id=live.version_id if (live := read[id].live) else None,
+        )
+        if id in read
+        else one
+        for id, one in stored.known.items()
+    }
+    contents = dict(stored.contents)
+    for content in read.values():
+        contents |= {one.version_id: one for one in (content.current, content.live) if one is not None}
+    mentioned = {id for one in stored.contents.values() for id in _texts(one.attributes) if id in stored.living}
+    there = {**await _records(client, sorted(mentioned - upstream.keys())), **upstream}
+    living = {id: item.item_type_id for id, item in there.items()}
+    published = frozenset(id for id, item in there.items() if item.status in ("published", "updated"))
+    return _Stored(known, contents, stored.former, living, published)
+
+
+def _texts(value: Any) -> Iterable[str]:
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, str):
+            yield one
+        elif isinstance(one, dict):
+            waiting += one.values()
+        elif isinstance(one, list):
+            waiting += one
 
 
 async def _records(client: cma.Client, ids: Sequence[str]) -> dict[str, cma.Item]:

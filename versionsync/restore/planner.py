@@ -24,7 +24,7 @@ from versionsync.restore.rules import BLOCK_TYPES, ModelRules
 from versionsync.restore.selection import Wanted
 from versionsync.sync.api_to_ledger import seen_record
 
-__all__ = ["Planner"]
+__all__ = ["AS_IT_SHOULD_BE", "Planner"]
 
 AS_IT_SHOULD_BE: Final = "It is as it should be."
 CANNOT_COME_BACK: Final = "It is as it can be."

@@ -181,11 +181,9 @@ class RestoreJob:
                 wanted,
                 client,
                 now=self.now,
-                options=options,
+                options=replace(options, is_writer=self.writing is not None),
                 **more,  # type: ignore[arg-type]
             )
-        if self.writing is None:
-            plan = replace(plan, role=None)
         return (await asyncio.to_thread(keep, self.mirror, row.id, plan) if plan.steps else ""), plan
 
     def kept(self, id: str, *, file: PlanFile | None = None) -> KeptPlan:

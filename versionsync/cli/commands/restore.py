@@ -445,7 +445,7 @@ def _say_next(command: _Command, id: str, plan: Plan) -> None:
 
 def _nothing_to_do(command: _Command, asked: Asked, plan: Plan) -> None:
     """Say why there is nothing to do. A record that was named and cannot be restored is a failure."""
-    from versionsync.restore.planning import AS_IT_SHOULD_BE
+    from versionsync.restore.planner import AS_IT_SHOULD_BE
 
     output = command.session.output
     others = [one for one in plan.left_alone if one.why != AS_IT_SHOULD_BE]

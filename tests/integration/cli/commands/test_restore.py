@@ -336,7 +336,6 @@ def test_a_draft_of_others_is_not_published_with_a_spoilt_field(desk: Desk) -> N
     bus = desk.record("The last night bus")
     ran = desk("restore", bus, "--at", "yesterday", "--field", "title", "--publish", "--apply", "--yes")
     assert ran.code == 0, ran.written
-    assert "has a draft that is not live" in ran.out
     assert (desk.content(bus) or {})["title"] == "The night bus"
     assert desk.upstream.act(lambda world: world.primary.records[bus].published is not world.primary.records[bus].head)
 
