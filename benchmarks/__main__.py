@@ -18,6 +18,7 @@ NAMES = (
     "blame",
     "projections",
     "questions",
+    "copy",
     "simulator",
 )
 
@@ -28,7 +29,9 @@ def main() -> None:
     parser.add_argument("what", nargs="?", default="all", choices=("all", *NAMES))
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--small", action="store_true", help="a tenth of everything: a minute or two in all")
-    size.add_argument("--large", action="store_true", help="memory at a million versions, five minutes of pace")
+    size.add_argument(
+        "--large", action="store_true", help="memory and copies at a million versions, five minutes of pace"
+    )
     parser.add_argument("--write", action="store_true", help="write the results into docs/performance.md")
     arguments = parser.parse_args()
 
@@ -36,7 +39,7 @@ def main() -> None:
     import psycopg
     from rich.console import Console
 
-    from benchmarks import page, simulator
+    from benchmarks import copy_mirror, page, simulator
     from benchmarks.daemon import latency as following
     from benchmarks.databases import Databases, databases
     from benchmarks.engine import memory, requests, speed
@@ -56,6 +59,7 @@ def main() -> None:
         "blame": lambda _: blame.measure(small=small),
         "projections": lambda made: projections.measure(made, small=small),
         "questions": lambda made: questions.measure(made, small=small, large=large),
+        "copy": lambda made: copy_mirror.measure(made, small=small, large=large),
         "simulator": lambda _: simulator.measure(small=small),
     }
     console = Console()

@@ -284,9 +284,9 @@ def _check_one_of(table: Struct, names: Sequence[str], where: str) -> bool:
     return bool(given)
 
 
-def check_command_line(database_url: str) -> None:
-    """Check the value of `--database`. Raises InvalidSetting, or SecretProblem for a password."""
-    if check_database_url(database_url, where="--database").secrets:
+def check_command_line(database_url: str, *, where: str = "--database") -> None:
+    """Check a database on the command line, at `where`. Raises InvalidSetting, or SecretProblem for a password."""
+    if check_database_url(database_url, where=where).secrets:
         raise SecretProblem(
             "a password on the command line can be read by every user of this machine",
             hint="Set VERSIONSYNC_DATABASE_URL, or database_url_file in the settings.",

@@ -10,6 +10,9 @@ MirrorError
 ├── WrongProject          a known source name that now leads to another project
 ├── LeaseHeld             another process writes to this source; `holder` and `expires_at` say which and until when
 ├── LeaseLost             another process took the source over: this one wrote nothing (invariant 8)
+├── UnfinishedCopy        `db copy` was stopped while it filled this database: run it again
+├── MirrorInUse           the database cannot be copied while another process writes to it
+├── CopyRefused           one mirror cannot be copied over another, or over itself
 ├── BackupError           the backup cannot be written to this path, or another program uses it; says which
 └── ContentRejected       the database refuses a row because of its content (invariant 13)
 
@@ -25,15 +28,18 @@ from versionsync.errors import ErrorKind, VersionsyncError
 __all__ = [
     "BackupError",
     "ContentRejected",
+    "CopyRefused",
     "DatabaseUnavailable",
     "LeaseHeld",
     "LeaseLost",
     "MirrorError",
+    "MirrorInUse",
     "NotAMirror",
     "SchemaBehind",
     "SchemaNewer",
     "SchemaUnreleased",
     "TransactionLost",
+    "UnfinishedCopy",
     "WrongProject",
     "another_programs",
 ]
@@ -97,6 +103,28 @@ class SchemaUnreleased(MirrorError):
             f"the database {where} is at schema {current}, from before versionsync 0.1.0, and cannot be upgraded: "
             "keep it, and sync into a new database"
         )
+
+
+class UnfinishedCopy(MirrorError):
+    """`db copy` has begun to fill the database and did not end. Nothing else may use it until then."""
+
+    def __init__(self, where: str) -> None:
+        super().__init__(
+            f"the database {where} is an unfinished copy of another mirror: run `versionsync db copy FROM TO` again, "
+            "which continues it"
+        )
+
+
+class MirrorInUse(MirrorError):
+    """The database cannot be copied while another process writes to it."""
+
+    kind = ErrorKind.LOCKED
+
+
+class CopyRefused(MirrorError):
+    """The mirror cannot be copied to this database. The message says why, and what to do."""
+
+    kind = ErrorKind.CONFIGURATION
 
 
 class WrongProject(MirrorError):

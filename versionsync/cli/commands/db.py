@@ -1,4 +1,4 @@
-"""`versionsync db`: upgrade, check, locate, back up and rebuild the database."""
+"""`versionsync db`: upgrade, check, locate, back up, copy and rebuild the database."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from versionsync.cli.context import CliContext
+from versionsync.cli.exit_codes import ExitCode
 from versionsync.cli.options import CommandGroup, add_command, flag
 from versionsync.cli.terminal.output import Output
 from versionsync.text import count, size
 
 if TYPE_CHECKING:
     from versionsync.mirror.backup import CopyProgress
+    from versionsync.mirror.copy import Copied
+    from versionsync.mirror.copy import CopyProgress as RowsCopied
     from versionsync.mirror.database import Mirror
 
 __all__ = ["app", "backup"]
@@ -66,6 +69,152 @@ def backup(
     )
 
 
+SETTINGS: Final = "settings"
+
+
+def copy(
+    session: CliContext,
+    source: Annotated[
+        str, typer.Argument(metavar="FROM", help="The mirror to copy: a file, a URL or `settings`.", show_default=False)
+    ],
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="TO", help="The empty database to fill: a file, a URL or `settings`.", show_default=False
+        ),
+    ],
+    *,
+    restart: Annotated[bool, flag("--restart", help="Empty a copy that was stopped, and begin again.")] = False,
+    verify_only: Annotated[bool, flag("--verify-only", help="Only compare FROM and TO.")] = False,
+) -> None:
+    """Copy the whole mirror into another database: from SQLite to PostgreSQL, back, or to another one of a kind.
+
+    Stop versionsync first. Everything is copied: the history, the ids of events and runs, and the state of the daemon.
+    Afterwards TO is read again and compared with FROM, row by row. Differences have exit code 8. FROM is only read.
+
+    If the command is stopped, run it again: it continues. Until it has succeeded, no other command uses TO.
+
+    FROM and TO are SQLite files or database URLs. The word `settings` stands for the database of the settings. A URL
+    with a password belongs there, or into a PostgreSQL password file: others can read the command line.
+
+    Examples:
+        # Move to the PostgreSQL database of the settings.
+        versionsync db copy website.db settings
+
+        # Copy it back, into a file that does not exist yet.
+        versionsync db copy settings website.db
+    """
+    from versionsync.mirror.copy import compare_mirrors, copy_mirror
+    from versionsync.mirror.engine.sqlalchemy_urls import safe_url
+
+    if restart and verify_only:
+        raise typer.BadParameter("--verify-only copies nothing, so there is nothing to begin again")
+    one, other = _named_database(session, source, "FROM"), _named_database(session, target, "TO")
+    began = time.monotonic()
+    try:
+        with _copying(session.output) as progress:
+            if verify_only:
+                copied = compare_mirrors(one, other, progress=progress)
+            else:
+                copied = copy_mirror(one, other, restart=restart, progress=progress)
+    except KeyboardInterrupt:
+        if not verify_only:
+            session.output.note("What is copied is kept: run the same command again to continue.")
+        raise
+    seconds = time.monotonic() - began
+    _show_copied(session.output, copied, (safe_url(one), safe_url(other)), seconds=seconds, verify_only=verify_only)
+    if copied.differences:
+        raise typer.Exit(ExitCode.DIFFERENCES)
+
+
+def _named_database(session: CliContext, name: str, argument: str) -> str:
+    """Return the URL of FROM or TO. Raises a ConfigError, for a password too."""
+    from versionsync.config.loading import check_command_line
+
+    if name == SETTINGS:
+        return session.database_url()
+    check_command_line(name, where=argument)
+    return name
+
+
+def _show_copied(output: Output, copied: Copied, where: tuple[str, str], *, seconds: float, verify_only: bool) -> None:
+    rows = sum(table.source.rows for table in copied.tables)
+    damaged = sum(table.source.damaged for table in copied.tables)
+    if output.as_json:
+        output.json(
+            {
+                "from": where[0],
+                "to": where[1],
+                "copied": not verify_only,
+                "resumed": copied.resumed,
+                "is_same": not copied.differences,
+                "rows": {table.name: table.source.rows for table in copied.tables},
+                "hashes": {table.name: table.source.hex for table in copied.tables},
+                "differences": [
+                    {
+                        "table": table.name,
+                        "rows": [table.source.rows, table.target.rows],
+                        "hashes": [table.source.hex, table.target.hex],
+                        "keys": table.different,
+                    }
+                    for table in copied.differences
+                ],
+                "damaged_contents": damaged,
+                "seconds": round(seconds, 3),
+            }
+        )
+        return
+    for table in copied.differences:
+        output.plain_line(
+            f"{table.name}: {count(table.source.rows, 'row')} in FROM, {count(table.target.rows, 'row')} in TO. "
+            f"Not the same: {', '.join(table.different) or 'unknown'}."
+        )
+    if damaged:
+        output.warning(
+            f"{count(damaged, 'content')} in {where[0]} {'does' if damaged == 1 else 'do'} not have the hash stored "
+            "with it: was the database changed by hand?"
+        )
+    if copied.differences:
+        end = "" if verify_only else " TO is not a mirror yet: run it again with --restart."
+        output.paragraph(f"{where[0]} and {where[1]} differ.{end}")
+        return
+    by_name = {table.name: table.source.rows for table in copied.tables}
+    versions, records, events = (by_name[name] for name in ("versions", "records", "events"))
+    verb = "was compared with" if verify_only else "is copied to"
+    output.paragraph(
+        f"{where[0]} {verb} {where[1]}: {count(versions, 'version')} of {count(records, 'record')} and "
+        f"{count(events, 'event')}. All {rows:,} rows are the same. "
+        f"It took {seconds:.1f} s ({rows / max(seconds, 0.001):,.0f} rows/s)."
+    )
+
+
+@contextmanager
+def _copying(output: Output) -> Iterator[RowsCopied | None]:
+    """Show a progress bar on a terminal, with the rate and the time left."""
+    if output.as_json or not output.notes.is_terminal:
+        yield None
+        return
+    from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+    words, rate = TextColumn("[bold]{task.description}"), TextColumn("{task.fields[rate]}")
+    with Progress(words, BarColumn(), rate, TimeRemainingColumn(), console=output.notes, transient=True) as bars:
+        bar: TaskID | None = None
+        phase, began, first = "", time.monotonic(), 0
+
+        def copied(stage: str, done: int, of: int) -> None:
+            nonlocal bar, phase, began, first
+            if bar is None or stage.partition(" ")[0] != phase:
+                if bar is not None:
+                    bars.remove_task(bar)
+                phase, began, first = stage.partition(" ")[0], time.monotonic(), done
+                bar = bars.add_task(stage, total=of, completed=done, rate="")
+            seconds = time.monotonic() - began
+            rate = f"{(done - first) / seconds:,.0f} rows/s" if seconds > 0.5 and done > first else ""
+            bars.update(bar, description=stage, completed=done, total=of, rate=rate)
+
+        yield copied
+
+
 @contextmanager
 def _progress(output: Output) -> Iterator[CopyProgress | None]:
     """Show a progress bar on a terminal."""
@@ -98,7 +247,7 @@ versionsync db upgrade
 
 app = typer.Typer(
     cls=CommandGroup,
-    help="Upgrade, check, locate, back up or rebuild the database.",
+    help="Upgrade, check, locate, back up, copy or rebuild the database.",
     epilog=EXAMPLES,
     no_args_is_help=True,
 )
@@ -251,5 +400,5 @@ def _filling(output: Output, source: str) -> Iterator[Callable[[int, int], None]
         yield lambda done, of: bars.update(bar, completed=done, total=of)
 
 
-for verb in (upgrade, current, check, url, backup, rebuild):
+for verb in (upgrade, current, check, url, backup, copy, rebuild):
     add_command(app, verb)

@@ -12,16 +12,24 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import Connection, Engine, select
+from sqlalchemy import Connection, Engine, select, update
 from sqlalchemy.sql.expression import column, table
 
 from versionsync.mirror.engine.dialects import dialect_of
 from versionsync.mirror.engine.engine import VERSION_TABLE, open_engine, reading
 from versionsync.mirror.engine.sqlalchemy_urls import database_url, safe_url, sqlite_path
 from versionsync.mirror.engine.types import POSTGRES
-from versionsync.mirror.errors import NotAMirror, SchemaBehind, SchemaNewer, SchemaUnreleased, another_programs
+from versionsync.mirror.errors import (
+    NotAMirror,
+    SchemaBehind,
+    SchemaNewer,
+    SchemaUnreleased,
+    UnfinishedCopy,
+    another_programs,
+)
 
 __all__ = [
+    "COPYING",
     "HEAD",
     "REVISIONS",
     "UNRELEASED",
@@ -33,6 +41,7 @@ __all__ = [
     "migrations_folder",
     "require_head",
     "revision_of",
+    "set_revision",
     "upgrade",
 ]
 
@@ -44,6 +53,9 @@ HEAD: Final = REVISIONS[-1]
 
 UNRELEASED: Final = frozenset({"initial", *(f"{number:04}" for number in range(1, 9))})
 """The revisions of development before 0.1.0. No migration leads from them to the first schema."""
+
+COPYING: Final = "copying"
+"""What a database records instead of a revision while `db copy` fills it: no program may use it until then."""
 
 _revision = table(VERSION_TABLE, column("version_num"))
 
@@ -145,6 +157,11 @@ def revision_of(connection: Connection) -> str | None:
     return connection.scalar(select(_revision.c.version_num))
 
 
+def set_revision(tx: Connection, revision: str) -> None:
+    """Record another revision, such as COPYING, in a database that has one."""
+    tx.execute(update(_revision).values(version_num=revision))
+
+
 def _current(connection: Connection, where: str) -> str | None:
     dialect = dialect_of(connection)
     dialect.check_search_path(connection, VERSION_TABLE, where)
@@ -176,6 +193,8 @@ def check_known(found: str, where: str) -> None:
 
 
 def check_released(found: str, where: str) -> None:
-    """Raise SchemaUnreleased if `found` is a schema from before the first release."""
+    """Raise SchemaUnreleased if `found` is a schema from before the first release, UnfinishedCopy if it is none yet."""
     if found in UNRELEASED:
         raise SchemaUnreleased(where, current=found)
+    if found == COPYING:
+        raise UnfinishedCopy(where)
