@@ -80,7 +80,7 @@ class CopyLimits:
     """How much is written in one transaction, and so held in memory: rows, and characters of content."""
 
     rows: int = 10_000
-    size: int = 8_000_000
+    size: int = 4_000_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -11,6 +12,14 @@ import pytest
 
 from tests.integration.cli.conftest import Cli
 from tests.integration.cli.processes import running
+
+PAGE = (Path(__file__).parents[3] / "docs/postgresql.md").read_text()
+MOVING = [
+    shlex.split(line)[1:]
+    for line in PAGE.partition("## Move from SQLite")[2].partition("\n## ")[0].splitlines()
+    if line.startswith("versionsync ")
+]
+"""The commands that move a mirror to PostgreSQL and back, as the page has them."""
 
 
 def words(text: str) -> str:
@@ -21,13 +30,14 @@ def words(text: str) -> str:
 def test_a_mirror_moves_to_postgresql_and_back(
     cli: Cli, at: dict[str, str], empty_postgres_url: str, tmp_path: Path
 ) -> None:
-    """As docs/postgresql.md has it. `settings` is the database of the settings, whose URL holds a password."""
+    """With the commands of docs/postgresql.md. `settings` is the database of the settings: its URL holds a password."""
     there = at | {"VERSIONSYNC_DATABASE_URL": empty_postgres_url}
     cli("sync", **at)
-    ran = cli("db", "copy", "versionsync.db", "settings", **there)
-    assert (ran.code, ran.err) == (0, "")
-    assert "6 versions of 3 records" in words(ran.out)
-    assert "rows are the same" in words(ran.out)
+    moved = [cli(*command, **there) for command in MOVING]
+    assert [(ran.code, ran.err) for ran in moved] == [(0, "")] * len(moved)
+    assert [command[:3] for command in MOVING].count(["db", "copy", "settings"]) == 1
+    assert "6 versions of 3 records" in words(moved[0].out)
+    assert "rows are the same" in words(moved[0].out)
     assert cli("sync", "--json", **there).json["sources"][0]["counts"]["versions_inserted"] == 0
     told = cli("db", "copy", "--json", "settings", "back.db", **there).json
     assert (told["copied"], told["resumed"], told["is_same"], told["differences"]) == (True, False, True, [])

@@ -1,7 +1,7 @@
 """Every command shows examples in its help, and every example runs as it is shown.
 
 They run in a folder with settings of one source, `website`, and its mirror. Only what belongs to another machine is
-replaced: `sudo`, the address of a public host, the folder of the system's settings, a port.
+replaced: `sudo`, the address of a public host, the folder of the system's settings, a port, a server.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def upstream(mirrored: tuple[SimulatorThread, Path], tmp_path: Path) -> Simulato
 
 def argv_of(example: str) -> list[str]:
     """The words of a command line after `versionsync`."""
-    words = shlex.split(example.removeprefix("sudo "))
+    words = shlex.split(example.removeprefix("sudo ").replace("postgresql://me@localhost/website", "moved.db"))
     assert words.pop(0) == "versionsync"
     return words
 

@@ -98,10 +98,10 @@ def copy(
     with a password belongs there, or into a PostgreSQL password file: others can read the command line.
 
     Examples:
-        # Move to the PostgreSQL database of the settings.
-        versionsync db copy website.db settings
+        # Move the mirror of the settings to PostgreSQL.
+        versionsync db copy settings postgresql://me@localhost/website
 
-        # Copy it back, into a file that does not exist yet.
+        # Copy a mirror into a file that does not exist yet.
         versionsync db copy settings website.db
     """
     from versionsync.mirror.copy import compare_mirrors, copy_mirror

@@ -27,8 +27,6 @@ __all__ = ["Convert", "CopyDialect", "copy_dialect_of"]
 Convert = Callable[[Any], Any]
 """Converts a value that is not None."""
 
-SQLITE_CACHE_KIB: Final = 64 * 1024
-
 
 def copy_dialect_of(connection: Connection) -> CopyDialect:
     """Return what copying needs of this database."""
@@ -100,7 +98,6 @@ class _Sqlite(CopyDialect):
         assert isinstance(driver, sqlite3.Connection)
         with our_errors(connection):
             driver.execute("PRAGMA foreign_keys = OFF")  # checked at the end, all at once
-            driver.execute(f"PRAGMA cache_size = -{SQLITE_CACHE_KIB:d}")
 
     def insert(self, tx: Connection, table: Table, rows: Sequence[SqlRow]) -> None:
         names = ", ".join(name_in_sql(column.name) for column in table.columns)
